@@ -32,8 +32,8 @@ from tradebot.app.settings import Settings, load, shipped
 from tradebot.model.values import replace
 
 if TYPE_CHECKING:
-    from tradebot.app.backtest.assembly import Assembled
-    from tradebot.app.backtest.market import OpenedMarket
+    from tradebot.lab.backtest.assembly import Assembled
+    from tradebot.lab.backtest.market import OpenedMarket
     from tradebot.ports.strategy import Strategy
 
 RUNS = sized(3, 1)
@@ -142,7 +142,7 @@ def write(folder: Path, files: Sequence[str]) -> None:
 def opened(case: Case, settings: Settings, folder: Path) -> "OpenedMarket":
     """Read a case's prices."""
     from papervenue.market.spec import CLOSE, MarketSpec
-    from tradebot.app.backtest.market import open_market_in_memory
+    from tradebot.lab.backtest.market import open_market_in_memory
 
     path = str(folder / case.file)
     symbols = tuple(settings.universe)
@@ -166,7 +166,7 @@ def assembled(case: Case, settings: Settings, market: "OpenedMarket") -> "Assemb
     """Return the bot at the beginning of its market."""
     from tradebot.adapters.memory.facts import MemoryFacts
     from tradebot.adapters.memory.recorder import Level
-    from tradebot.app.backtest.assembly import assemble
+    from tradebot.lab.backtest.assembly import assemble
 
     in_use = case.strategies(settings)
     made = assemble(settings, market.spec, in_use, MemoryFacts(Level(case.level)), market=market)
@@ -176,7 +176,7 @@ def assembled(case: Case, settings: Settings, market: "OpenedMarket") -> "Assemb
 
 def play(settings: Settings, made: "Assembled", *, most: int | None, every_pass: bool) -> dict[str, Any]:
     """Play all sessions, and return what was done."""
-    from tradebot.backtest.driver import Driver, Terms
+    from tradebot.lab.driver.driver import Driver, Terms
 
     terms = Terms(settings.timetable, every_pass=every_pass, before_asking=made.before_asking)
     driver = Driver(made.world, made.advance, made.ahead, terms)

@@ -12,10 +12,10 @@ from benchmarks.support.sizes import sized
 from papervenue.market.spec import MarketSpec
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.recorder import Level
-from tradebot.app.backtest.assembly import Assembled, assemble, loaded_strategies
-from tradebot.app.backtest.market import open_market_in_memory
 from tradebot.app.settings import load
-from tradebot.backtest.driver import Driver, Terms
+from tradebot.lab.backtest.assembly import Assembled, assemble, loaded_strategies
+from tradebot.lab.backtest.market import open_market_in_memory
+from tradebot.lab.driver.driver import Driver, Terms
 
 SESSIONS, SYMBOLS = sized((20, 20), (1, 2))
 BOUND_S = 20.0

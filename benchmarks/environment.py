@@ -11,12 +11,12 @@ from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
 from papervenue.market.futures import futures_venue
 from papervenue.market.spec import NEXT_OPEN, MarketSpec
-from tradebot.app.backtest.run import Plan
-from tradebot.app.learning.arrays.choosing import chosen
-from tradebot.app.learning.environment import ACTIONS, TIMETABLE, Environment, Terms
-from tradebot.app.learning.scaling import Scaling
-from tradebot.app.learning.training.training import span_of
 from tradebot.app.settings import load
+from tradebot.lab.backtest.run import Plan
+from tradebot.lab.learning.arrays.choosing import chosen
+from tradebot.lab.learning.environment import ACTIONS, TIMETABLE, Environment, Terms
+from tradebot.lab.learning.scaling import Scaling
+from tradebot.lab.learning.training.training import span_of
 from tradebot.signals.features import features
 
 START, SESSIONS = date(2026, 11, 16), sized(5, 2)

@@ -14,11 +14,11 @@ from msgspec import Struct
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.policies import CONFIGURATIONS, SEEDS, SESSIONS, Source, Study, ratio_of, shipped, study
 from benchmarks.support.sizes import sized
+from tradebot.lab.performance.statistics import Interval, wilson
+from tradebot.lab.selection.conditions import Asked, Must
+from tradebot.lab.selection.policies import Measured, asked_of_policy
 from tradebot.model.policy_results import PolicyResults
 from tradebot.model.values import replace
-from tradebot.views.performance.statistics import Interval, wilson
-from tradebot.views.selection.conditions import Asked, Must
-from tradebot.views.selection.policies import Measured, asked_of_policy
 
 MANY, OTHERS, MANY_TRIALS = sized(1_000, 2), sized(200, 1), 100
 SHARPE, LUCKY = 3.0, 4.0

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
 from tradebot.app.settings import load
+from tradebot.lab.performance.statistics import wilson
+from tradebot.lab.selection.promotion import FEWEST, Evidence, asked, interval, least_since
 from tradebot.model.promotion import Interval, PromotionRules, Rung, Traded
 from tradebot.views.parity import OverTime
-from tradebot.views.performance.statistics import wilson
-from tradebot.views.selection.promotion import FEWEST, Evidence, asked, interval, least_since
 
 STRATEGIES, OTHERS = sized(1_000, 2), sized(200, 1)
 SESSIONS, TRIALS, IN_TRADE, VOLATILITY, A_YEAR = 500, 20, 4, 0.005, 252

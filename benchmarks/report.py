@@ -27,11 +27,11 @@ from tradebot.adapters.state import state_folder
 from tradebot.adapters.state.events import JsonlEvents
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
+from tradebot.lab.performance.curve import Benchmark
+from tradebot.lab.performance.report import Report
+from tradebot.lab.performance.reporting import Material, account_report
 from tradebot.model.bar import Session
 from tradebot.model.record import CycleRecord, Job
-from tradebot.views.performance.curve import Benchmark
-from tradebot.views.performance.report import Report
-from tradebot.views.performance.reporting import Material, account_report
 
 STATE = Path(__file__).parents[1] / "state"
 TRADES = sized(10_000, 200)

@@ -23,10 +23,10 @@ from commands.search.how import How
 from commands.search.searching import made_of, study_of
 from tradebot.adapters.memory.recorder import Level
 from tradebot.adapters.time.calendar import exchange_sessions
-from tradebot.app.backtest.assembly import loaded_strategies
-from tradebot.app.backtest.run import begin
-from tradebot.app.search.study import Result, Study
-from tradebot.app.search.trial import Bench, play
+from tradebot.lab.backtest.assembly import loaded_strategies
+from tradebot.lab.backtest.run import begin
+from tradebot.lab.search.study import Result, Study
+from tradebot.lab.search.trial import Bench, play
 from tradebot.model.values import replace
 from tradebot.venues.alpaca.capabilities import ALPACA
 

@@ -20,16 +20,16 @@ from benchmarks.policies import passed, passes
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.policies import A_YEAR, calendar, ratio_of, shipped
 from benchmarks.support.sizes import sized
-from tests.app.learning.arrays.drawing import plan
-from tradebot.app.backtest.run import begin
-from tradebot.app.learning.arrays.choosing import Chosen
-from tradebot.app.learning.arrays.playing import TapeTurns
-from tradebot.app.learning.arrays.tape import Tape, tapes_of
-from tradebot.app.learning.environment import ACTIONS, Environment, Play, Terms, on_the_road
-from tradebot.app.learning.training.job import Job
-from tradebot.app.learning.training.rows import Within
-from tradebot.app.learning.training.torched import Trained, trained
-from tradebot.app.learning.training.training import span_of
+from tests.lab.learning.arrays.drawing import plan
+from tradebot.lab.backtest.run import begin
+from tradebot.lab.learning.arrays.choosing import Chosen
+from tradebot.lab.learning.arrays.playing import TapeTurns
+from tradebot.lab.learning.arrays.tape import Tape, tapes_of
+from tradebot.lab.learning.environment import ACTIONS, Environment, Play, Terms, on_the_road
+from tradebot.lab.learning.training.job import Job
+from tradebot.lab.learning.training.rows import Within
+from tradebot.lab.learning.training.torched import Trained, trained
+from tradebot.lab.learning.training.training import span_of
 from tradebot.model.policy_results import BENCHMARKS, FORMAT, PolicyResults, Run, TriedReturns
 from tradebot.model.values import replace
 

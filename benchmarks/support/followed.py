@@ -75,7 +75,7 @@ class Gap:
 
 def followed(app: "App", log: Path) -> tuple[Followed, ...]:
     """Return every position of the bot, in the order in which they were opened."""
-    from tradebot.views.performance.lots import trades
+    from tradebot.views.trades.lots import trades
 
     rested, until = by_symbol(log), app.now()
     found = trades(app.ledger.fills())

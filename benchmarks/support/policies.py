@@ -17,11 +17,11 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from tradebot.app.settings import load
+from tradebot.lab.selection.splits import rolling
 from tradebot.model.policy_results import BENCHMARKS, FORMAT, PolicyResults, Run, Span, TriedReturns
 from tradebot.model.policy_results import Split as Judged
 from tradebot.model.promotion import PromotionRules, SplitRules
 from tradebot.model.values import replace
-from tradebot.views.selection.splits import rolling
 
 Numbers = NDArray[np.float64]
 Targets = NDArray[np.int8]

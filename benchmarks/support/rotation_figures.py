@@ -7,7 +7,7 @@ from itertools import pairwise
 from math import expm1, sqrt
 
 from benchmarks.support.rotation_runs import Played
-from tradebot.views.performance import chance, statistics
+from tradebot.lab.performance import chance, statistics
 
 PER_YEAR = 252
 BENCHMARK = "benchmark"

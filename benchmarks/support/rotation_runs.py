@@ -13,13 +13,13 @@ from msgspec import Struct, field
 from papervenue.market.rates import rates_of, read_rates
 from papervenue.market.spec import CLOSE, FUNDS, Costs, MarketSpec
 from tradebot.adapters.memory.recorder import Level
-from tradebot.app.backtest.assembly import Margin, loaded_strategies
-from tradebot.app.backtest.market import OpenedMarket, open_market_in_memory
-from tradebot.app.backtest.run import Plan, Run, begin
-from tradebot.app.backtest.venue import EquityAt
 from tradebot.app.settings import Settings, load, shipped
+from tradebot.lab.backtest.assembly import Margin, loaded_strategies
+from tradebot.lab.backtest.market import OpenedMarket, open_market_in_memory
+from tradebot.lab.backtest.run import Plan, Run, begin
+from tradebot.lab.backtest.venue import EquityAt
+from tradebot.lab.performance.backtest_result import HaltSeen, halts_seen
 from tradebot.model.values import replace
-from tradebot.views.backtest_result import HaltSeen, halts_seen
 
 PRICES, RATES = "etf_daily_adj.parquet", "effr_daily.csv"
 PUBLISHED, HONEST = "studies/rotation_published.yaml", "studies/rotation_honest.yaml"

@@ -18,10 +18,10 @@ from tradebot.errors import OperatorError, word
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tradebot.app.backtest.market import OpenedMarket
-    from tradebot.app.backtest.run import Plan
     from tradebot.app.sandbox import RecordedFile
     from tradebot.app.settings import Loaded, Settings
+    from tradebot.lab.backtest.market import OpenedMarket
+    from tradebot.lab.backtest.run import Plan
 
 DEFAULTS = "backtest.yaml"
 """The shipped file of what a backtest assumes where nobody has set anything else."""
@@ -76,11 +76,11 @@ def planned(wish: Wish) -> Planned:
     """Return what the options ask for, with its market opened; raise OperatorError naming what is wrong with them."""
     from tradebot.adapters.memory.recorder import Level
     from tradebot.app import sandbox
-    from tradebot.app.backtest.market import open_market_in_memory
-    from tradebot.app.backtest.needed_months import lacking
-    from tradebot.app.backtest.past_flow import PastFlow
-    from tradebot.app.backtest.run import Plan
-    from tradebot.app.backtest.translating import session_of
+    from tradebot.lab.backtest.market import open_market_in_memory
+    from tradebot.lab.backtest.needed_months import lacking
+    from tradebot.lab.backtest.past_flow import PastFlow
+    from tradebot.lab.backtest.run import Plan
+    from tradebot.lab.backtest.translating import session_of
 
     asked = _asked(wish)
     folder, settings = asked.folder, asked.settings
@@ -121,7 +121,7 @@ def settings_of(wish: Wish) -> "Settings":
 def _asked(wish: Wish) -> _Asked:
     from tradebot.adapters.state import state_folder
     from tradebot.app import sandbox
-    from tradebot.app.backtest.needed_months import roots_in
+    from tradebot.lab.backtest.needed_months import roots_in
 
     folder = state_folder.resolve(wish.state_dir, os.environ)
     held = sandbox.recorded(wish.bars, wish.bar_stamp) if wish.bars else None

@@ -20,26 +20,26 @@ from commands.shared.surface import console, jsonable
 from tradebot.adapters.ledger.interruption import Holding
 from tradebot.adapters.memory.recorder import Level
 from tradebot.adapters.state.trials import Trial
-from tradebot.app.backtest.assembly import USUAL, loaded_strategies
-from tradebot.app.backtest.assumptions import Assumption, assumptions
-from tradebot.app.backtest.checkpoint import packed, unpack
-from tradebot.app.backtest.identity import FINGERPRINT_CHARACTERS, Identity, identity_of
-from tradebot.app.backtest.ready import Waits, waits
-from tradebot.app.backtest.results import Results
-from tradebot.app.backtest.run import Run, bars_in, begin
 from tradebot.app.baseline import plain
 from tradebot.desk.answers import OWN_REASONS
 from tradebot.errors import ExitCode, OperatorError, TradebotError
+from tradebot.lab.backtest.assembly import USUAL, loaded_strategies
+from tradebot.lab.backtest.assumptions import Assumption, assumptions
+from tradebot.lab.backtest.checkpoint import packed, unpack
+from tradebot.lab.backtest.identity import FINGERPRINT_CHARACTERS, Identity, identity_of
+from tradebot.lab.backtest.ready import Waits, waits
+from tradebot.lab.backtest.results import Results
+from tradebot.lab.backtest.run import Run, bars_in, begin
+from tradebot.lab.performance.backtest_result import AnswersRefused, BacktestResult, Targets, backtest_result, targets
+from tradebot.lab.performance.returns import sessions_per_year
 from tradebot.model.event import EventKind
 from tradebot.model.position import Key
 from tradebot.model.record import Job
 from tradebot.model.text import counted
 from tradebot.model.values import replace
 from tradebot.ports.strategy import Strategy
-from tradebot.views.backtest_result import AnswersRefused, BacktestResult, Targets, backtest_result, targets
-from tradebot.views.performance.lots import trades
-from tradebot.views.performance.returns import sessions_per_year
-from tradebot.views.performance.stories import went_on
+from tradebot.views.trades.lots import trades
+from tradebot.views.trades.stories import went_on
 
 if TYPE_CHECKING:
     from pathlib import Path

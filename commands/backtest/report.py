@@ -16,16 +16,16 @@ from commands.shared.plain import clean
 from commands.shared.tables import Table, sentence, staying
 from commands.shared.times import when
 from tradebot.adapters.state.state_folder import option
-from tradebot.app.backtest.assumptions import Assumption
-from tradebot.app.backtest.identity import DataFile
-from tradebot.app.backtest.lookahead import Checked, Peek
-from tradebot.app.backtest.ready import Waits
-from tradebot.app.backtest.run import Run, bars_in
+from tradebot.lab.backtest.assumptions import Assumption
+from tradebot.lab.backtest.identity import DataFile
+from tradebot.lab.backtest.lookahead import Checked, Peek
+from tradebot.lab.backtest.ready import Waits
+from tradebot.lab.backtest.run import Run, bars_in
+from tradebot.lab.performance.backtest_result import BacktestResult, HaltSeen, what_it_cannot_know
+from tradebot.lab.performance.sensitivity import Sensitivity
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.text import counted
 from tradebot.ports.strategy import Strategy
-from tradebot.views.backtest_result import BacktestResult, HaltSeen, what_it_cannot_know
-from tradebot.views.performance.sensitivity import Sensitivity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

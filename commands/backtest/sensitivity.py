@@ -9,14 +9,14 @@ from commands.backtest import playing
 from commands.backtest.playing import Finished, progress
 from commands.shared.boundary import TerminatedError
 from tradebot.adapters.ledger.interruption import Holding
-from tradebot.app.backtest.results import Results
-from tradebot.app.backtest.run import Plan, bars_in
-from tradebot.app.backtest.variants import Change, Changes, changes_of, play, variant
 from tradebot.errors import ExitCode, TradebotError
+from tradebot.lab.backtest.results import Results
+from tradebot.lab.backtest.run import Plan, bars_in
+from tradebot.lab.backtest.variants import Change, Changes, changes_of, play, variant
+from tradebot.lab.performance.sensitivity import Sensitivity, sensitivity
 from tradebot.model.evidence import Variant
 from tradebot.model.text import counted
 from tradebot.model.values import replace
-from tradebot.views.performance.sensitivity import Sensitivity, sensitivity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -34,7 +34,7 @@ from tradebot.errors import ExitCode, OperatorError
 
 if TYPE_CHECKING:
     from commands.backtest.playing import Finished
-    from tradebot.app.backtest.lookahead import Checked
+    from tradebot.lab.backtest.lookahead import Checked
 
 EXAMPLES = """tradebot backtest --sessions 20
 tradebot backtest --profile rotation --bars etfs.parquet --from 2019-01-02 --cost slippage_bps=5
@@ -60,19 +60,19 @@ def run(wish: Wish, how: "How") -> Report:
 def _checked(finished: "Finished", cuts: int) -> "Checked":
     from commands.backtest.playing import loaded
     from commands.shared.surface import progress_bar
-    from tradebot.app.backtest.lookahead import check
+    from tradebot.lab.backtest.lookahead import check
 
     run, market, most = finished.run, finished.planned.market, cuts or MOST_CUTS
     with progress_bar("looking for look-ahead") as tell:
         if not run.made.served:
             return check(run, market, lambda: loaded(finished.planned), most, tell)
-        from tradebot.app.backtest.asking_again import check_served
         from tradebot.app.venues import door_to
+        from tradebot.lab.backtest.asking_again import check_served
 
         if door_to(run.plan.settings.venue).months:
-            from tradebot.app.backtest.contracts_venue import other_future
+            from tradebot.lab.backtest.contracts_venue import other_future
         else:
-            from tradebot.app.backtest.served import other_future
+            from tradebot.lab.backtest.served import other_future
         elsewhere = partial(other_future, run.plan.settings, market)
         return check_served(run, market, lambda: loaded(finished.planned), most, tell, elsewhere)
 
@@ -140,6 +140,6 @@ def _drawn(files: Files, report: Report) -> Report:
     """Write what is asked for; the files come first, so that a wrong name is refused before anything is played."""
     from commands.report.verb import run as account
     from commands.report.verb import with_files
-    from tradebot.views.performance.trade_row import Choice
+    from tradebot.views.trades.trade_row import Choice
 
     return with_files(report, account([report.data.folder], None, None, Choice()).data, files) if files else report

@@ -16,14 +16,14 @@ from commands.shared.differing import Setting, differing, leaves, shown
 from commands.shared.plain import clean
 from commands.shared.surface import opened
 from commands.shared.tables import Table, number, staying
-from tradebot.app.backtest.results import read_result
 from tradebot.app.baseline import effective
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
+from tradebot.lab.backtest.results import read_result
+from tradebot.lab.performance.report import AccountReport, Figure
 from tradebot.model.text import counted
 from tradebot.model.values import replace
-from tradebot.views.performance.report import AccountReport, Figure
-from tradebot.views.performance.trade_row import Choice
+from tradebot.views.trades.trade_row import Choice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -48,7 +48,7 @@ def compare(
     import os
 
     from tradebot.adapters.state import state_folder
-    from tradebot.app.backtest.results import Results
+    from tradebot.lab.backtest.results import Results
 
     results = Results(state_folder.resolve(state_dir, os.environ))
     finish(run(folders, results.folder, files_of(plot, html)), as_json)

@@ -30,13 +30,13 @@ from tradebot.model.values import replace
 from tradebot.reconciliation.findings import booked_behind, compare
 from tradebot.reconciliation.read_books import read_books
 from tradebot.views.explain import Funnel, ReasonCount, funnel
-from tradebot.views.performance.days import MarketTime
-from tradebot.views.performance.lots import trades
-from tradebot.views.performance.pieces import breakdown
-from tradebot.views.performance.pnl import NOT_KNOWN, Cut, Row, entry_component, pnl
-from tradebot.views.performance.trade_row import Status, TradeRow, rule_of, rules_of
-from tradebot.views.performance.trades import rows_of
 from tradebot.views.profit import Profit, profit
+from tradebot.views.trades.days import MarketTime
+from tradebot.views.trades.lots import trades
+from tradebot.views.trades.pieces import breakdown
+from tradebot.views.trades.pnl import NOT_KNOWN, Cut, Row, entry_component, pnl
+from tradebot.views.trades.trade_row import Status, TradeRow, rule_of, rules_of
+from tradebot.views.trades.trades import rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -13,8 +13,8 @@ from tradebot.adapters.text.yaml_loader import parsed, read_text
 from tradebot.app.loading import Options, load_for, user_file
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
+from tradebot.lab.learn.values import Proposal
 from tradebot.model.values import replace
-from tradebot.views.learning.values import Proposal
 
 if TYPE_CHECKING:
     from tradebot.app.settings import Loaded

@@ -10,13 +10,13 @@ from tradebot.app.thresholds import value_at
 from tradebot.app.wiring import App
 from tradebot.errors import TradebotError
 from tradebot.gates.reads import READS
+from tradebot.lab.learn.blocked import Blocked
+from tradebot.lab.learn.knobs import LeftAfter, shorter
+from tradebot.lab.learn.learn import Material
+from tradebot.lab.learn.values import Outcome, Proposal, plain
 from tradebot.model.decision import Gate
 from tradebot.model.instrument import notional
-from tradebot.views.learning.blocked import Blocked
-from tradebot.views.learning.knobs import LeftAfter, shorter
-from tradebot.views.learning.learn import Material
-from tradebot.views.learning.values import Outcome, Proposal, plain
-from tradebot.views.performance.trade_row import LONG, Choice
+from tradebot.views.trades.trade_row import LONG, Choice
 
 if TYPE_CHECKING:
     from tradebot.auditing.forward_returns import SessionReturns

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 from commands.learn.following import followed
 from commands.trades.report import all_rows
 from tradebot.app.wiring import App
+from tradebot.lab.learn.knobs import ExitAt, HeldFor
+from tradebot.lab.learn.learn import Found, Material, Strategy, Watched, learned
 from tradebot.model.record import Job
 from tradebot.strategies.settings import BUILT_IN
 from tradebot.timetable.sessions import BEGINS_AHEAD
-from tradebot.views.learning.knobs import ExitAt, HeldFor
-from tradebot.views.learning.learn import Found, Material, Strategy, Watched, learned
-from tradebot.views.performance.trade_row import Choice, chosen
+from tradebot.views.trades.trade_row import Choice, chosen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tradebot.ports.world import Progress
     from tradebot.timetable.job_times import JobTimes
-    from tradebot.views.performance.trade_row import TradeRow
+    from tradebot.views.trades.trade_row import TradeRow
 
 ASKED_EACH_TIME = BUILT_IN - {"rotation"}
 """The built-in strategies that the timetable asks; when a plug-in is asked, only it knows."""

@@ -10,10 +10,10 @@ from msgspec import Struct
 from commands.shared.plain import clean
 from commands.shared.times import MINUTE, when
 from tradebot.gates.permission import described
+from tradebot.lab.learn.values import Counts, Item, Proposal
 from tradebot.model.decision import Gate
 from tradebot.model.text import counted
 from tradebot.model.trading import Difference
-from tradebot.views.learning.values import Counts, Item, Proposal
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -12,7 +12,7 @@ from tradebot.errors import OperatorError, word
 
 if TYPE_CHECKING:
     from tradebot.app.wiring import App
-    from tradebot.views.performance.trade_row import Choice
+    from tradebot.views.trades.trade_row import Choice
 
 Strategy = Annotated[
     str | None, typer.Option("--strategy", help="Only trades of this strategy.", autocompletion=strategies)
@@ -86,7 +86,7 @@ def learn(
     orders, exits, profit targets and limits, each with its evidence. Limits only get tighter. With too few trades, it
     says how many more it takes. Nothing is changed: --write makes a file that you can check, search with and take over.
     """
-    from tradebot.views.performance.trade_row import Choice
+    from tradebot.views.trades.trade_row import Choice
 
     choice = Choice(days_of(first, last), strategy)
     with opened(state_dir, config) as bot:

@@ -25,7 +25,7 @@ from tradebot.model.position import Key, RoundTrip
 from tradebot.model.text import counted
 from tradebot.model.values import replace
 from tradebot.views.happenings import Now, composed, due_at, of_event, seen_of, since, wants
-from tradebot.views.performance.lots import trades
+from tradebot.views.trades.lots import trades
 
 BEGINNING = events.Place(0, 0)
 LOOK_S = 5.0

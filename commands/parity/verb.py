@@ -17,7 +17,7 @@ def run(app: "App", typed: str | None) -> Report:
     """Compare a session, by default the last recorded one; exit 10 if a difference is ours."""
     from commands.parity.report import Parity, render
     from commands.score.past import day_of
-    from tradebot.app.parity import parity_of
+    from tradebot.lab.parity import parity_of
     from tradebot.model.values import replace
     from tradebot.views.parity import LATELY, over_time
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from commands.shared.pictures import GAIN, INK, LOSS, QUIET, picture, title
 from tradebot.errors import OperatorError
-from tradebot.views.performance.pnl import IN_TIME, Pnl
+from tradebot.views.trades.pnl import IN_TIME, Pnl
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,10 +18,10 @@ from tradebot.app.wiring import App
 from tradebot.model.text import counted
 from tradebot.model.values import columns
 from tradebot.model.venue import Settlement
-from tradebot.views.performance.fees import fees_assumption
-from tradebot.views.performance.pieces import breakdown
-from tradebot.views.performance.pnl import PARTS, Compared, Cut, Pnl, Row, fees_not_counted, pnl
-from tradebot.views.performance.trade_row import Choice
+from tradebot.views.trades.fees import fees_assumption
+from tradebot.views.trades.pieces import breakdown
+from tradebot.views.trades.pnl import PARTS, Compared, Cut, Pnl, Row, fees_not_counted, pnl
+from tradebot.views.trades.trade_row import Choice
 
 
 def written(found: Pnl) -> str:

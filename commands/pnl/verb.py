@@ -13,8 +13,8 @@ from tradebot.errors import OperatorError
 if TYPE_CHECKING:
     from commands.pnl.screen import ProfitAndLoss
     from tradebot.app.wiring import App
-    from tradebot.views.performance.pnl import Cut
-    from tradebot.views.performance.trade_row import Choice
+    from tradebot.views.trades.pnl import Cut
+    from tradebot.views.trades.trade_row import Choice
 
 By = Annotated[
     str,
@@ -53,7 +53,7 @@ def _to_csv(report: Report, file: Path) -> Report:
 def cut_of(by: str) -> "Cut":
     """Return by what profit is divided; raise OperatorError for an unknown word."""
     from tradebot.errors import ExitCode, word
-    from tradebot.views.performance.pnl import Cut
+    from tradebot.views.trades.pnl import Cut
 
     names = [cut.value for cut in Cut]
     if by not in names:
@@ -89,7 +89,7 @@ def pnl(
     """
     from commands.shared.pictures import checked
     from commands.shared.universe import symbol_named
-    from tradebot.views.performance.trade_row import Choice
+    from tradebot.views.trades.trade_row import Choice
 
     if as_json and csv == Path("-"):
         raise OperatorError("--json and --csv - can't both go to stdout", "tradebot pnl --json --csv pnl.csv")

@@ -16,18 +16,19 @@ from tradebot.adapters.state.evidence import BACKTEST, SHADOW, read_trials
 from tradebot.adapters.state.policy_results import read_policy_results
 from tradebot.adapters.state.state_folder import BACKTESTS, SHADOWS, marked
 from tradebot.app.baseline import effective
-from tradebot.app.promoting import HIGHEST, code_of, digest_of, fixed_since, in_force, share_on, standing
+from tradebot.app.promoting import HIGHEST, code_of, digest_of, in_force, share_on, standing
 from tradebot.app.shadowing import values_of
 from tradebot.errors import OperatorError, TradebotError, word
+from tradebot.lab.performance.of_strategy import OwnResults, own_results
+from tradebot.lab.performance.returns import sessions_per_year
+from tradebot.lab.promotion import fixed_since
+from tradebot.lab.selection.policies import NO_RESULTS, Measured, off_replay
+from tradebot.lab.selection.promotion import Evidence
 from tradebot.model.parity import DayParity
 from tradebot.model.promotion import Promotion, Rung, Traded
 from tradebot.model.text import LABEL_PATTERN
 from tradebot.model.values import replace
 from tradebot.views.parity import LATELY, over_time
-from tradebot.views.performance.of_strategy import OwnResults, own_results
-from tradebot.views.performance.returns import sessions_per_year
-from tradebot.views.selection.policies import NO_RESULTS, Measured, off_replay
-from tradebot.views.selection.promotion import Evidence
 
 if TYPE_CHECKING:
     from tradebot.app.wiring import App

@@ -15,10 +15,7 @@ from tradebot.adapters.state.evidence import read_trials
 from tradebot.adapters.state.policy_results import read_sealed
 from tradebot.adapters.state.state_folder import BACKTESTS
 from tradebot.errors import ExitCode
-from tradebot.model.policy_results import PolicyResults
-from tradebot.model.promotion import PromotionRules, Rung
-from tradebot.model.text import counted
-from tradebot.views.selection.policies import (
+from tradebot.lab.selection.policies import (
     BenchmarkFigures,
     Measured,
     RunFigures,
@@ -26,6 +23,9 @@ from tradebot.views.selection.policies import (
     sentence,
     some_pass,
 )
+from tradebot.model.policy_results import PolicyResults
+from tradebot.model.promotion import PromotionRules, Rung
+from tradebot.model.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console

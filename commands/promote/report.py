@@ -9,9 +9,9 @@ from msgspec import Struct
 from commands.shared.drawing import signed
 from commands.shared.plain import clean
 from commands.shared.times import when
+from tradebot.lab.selection.conditions import Must
 from tradebot.model.promotion import Rung
 from tradebot.model.text import counted
-from tradebot.views.selection.conditions import Must
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from commands.promote.gather import Shown
     from commands.promote.report import ConditionRow, Promotions, StrategyRow
     from tradebot.app.wiring import App
+    from tradebot.lab.selection.conditions import Condition
     from tradebot.model.promotion import Promotion, Rung
-    from tradebot.views.selection.conditions import Condition
 
 DAYS_A_YEAR = 365
 
@@ -46,8 +46,8 @@ def climb(app: "App", name: str, to: "Rung", folder: str | None, confirmed: str 
     met.
     """
     from commands.promote.gather import gathered
+    from tradebot.lab.selection.promotion import interval
     from tradebot.model.promotion import REAL_MONEY
-    from tradebot.views.selection.promotion import interval
 
     shown = gathered(app, name, folder)
     _require_next(app, shown, to)
@@ -104,10 +104,10 @@ def review(app: "App") -> Report:
     from commands.promote.gather import gathered
     from commands.promote.report import Promotions, render
     from tradebot.app.promoting import unproven
+    from tradebot.lab.performance.of_strategy import since_in
+    from tradebot.lab.selection.promotion import least_since
     from tradebot.model.promotion import REAL_MONEY, Rung
     from tradebot.model.text import counted
-    from tradebot.views.performance.of_strategy import since_in
-    from tradebot.views.selection.promotion import least_since
 
     said = list[str]()
     for name in app.settings.strategies.sections():
@@ -161,7 +161,7 @@ def _require_next(app: "App", shown: "Shown", to: "Rung") -> None:
 def _judged(app: "App", shown: "Shown", folder: str | None) -> "Promotions":
     from commands.promote.report import Promotions, SourceRow
     from tradebot.app.promoting import unproven
-    from tradebot.views.selection.promotion import conditions
+    from tradebot.lab.selection.promotion import conditions
 
     following, rows = shown.rung.following, tuple["ConditionRow", ...]()
     if following is not None and following.place <= shown.highest.place:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from commands.replay.not_kept import DECIDING
 from commands.replay.report import Again, Changed, changed_in, told
-from tradebot.app.backtest.again import PastRun
+from tradebot.lab.backtest.again import PastRun
 from tradebot.replaying.comparing import difference
 
 if TYPE_CHECKING:

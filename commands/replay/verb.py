@@ -57,7 +57,7 @@ def _of_backtest(app: "App", what: str | None, from_version: str | None) -> "Aga
     """Play a finished backtest again; without a word for a pass or a session, all of it."""
     from commands.replay.past_run import decided_again_in, passes_of
     from tradebot.adapters.facts.kept_passes import KeptPass
-    from tradebot.app.backtest.again import PastRun
+    from tradebot.lab.backtest.again import PastRun
 
     run, kept = PastRun(app.folder.path), passes_of(app.recorded)
     every = [KeptPass(one.id, one.session, one.at, run.decided_by) for one in kept.values()]

@@ -10,7 +10,7 @@ from commands.shared.pictures import INK, QUIET, TITLE, inline, picture
 from commands.shared.plain import clean
 from commands.shared.times import venue_day
 from tradebot.errors import OperatorError
-from tradebot.views.performance.report import AccountReport, CurvePoint
+from tradebot.lab.performance.report import AccountReport, CurvePoint
 from tradebot.views.thinning import thinned
 
 if TYPE_CHECKING:

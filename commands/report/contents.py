@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from commands.shared.drawing import duration, signed
 from commands.shared.plain import clean
+from tradebot.lab.performance.assumptions import listed
+from tradebot.lab.performance.report import AccountReport, Block, Costs, Figure, Report, TradeRow, Unit, Windows
+from tradebot.lab.performance.sensitivity import Sensitivity, VariantRow
+from tradebot.lab.performance.statistics import CONFIDENCE
 from tradebot.model.text import counted, counted_kind
-from tradebot.views.performance.assumptions import listed
-from tradebot.views.performance.pnl import PARTS
-from tradebot.views.performance.report import AccountReport, Block, Costs, Figure, Report, TradeRow, Unit, Windows
-from tradebot.views.performance.sensitivity import Sensitivity, VariantRow
-from tradebot.views.performance.statistics import CONFIDENCE
+from tradebot.views.trades.pnl import PARTS
 
 if TYPE_CHECKING:
     from decimal import Decimal

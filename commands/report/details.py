@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from tradebot.views.performance.report import AccountReport, OverTime
+    from tradebot.lab.performance.report import AccountReport, OverTime
 
 COLORED = len(ACCOUNTS) - 1
 """So many symbols have a color of their own; the others share the last one."""

@@ -14,8 +14,8 @@ from tradebot.model.values import replace
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tradebot.views.frames import Frames
-    from tradebot.views.performance.report import AccountReport
+    from tradebot.lab.performance.frames import Frames
+    from tradebot.lab.performance.report import AccountReport
 
 Plot = Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Also draw the curve: FILE.svg or FILE.png.")]
 Frame = Annotated[

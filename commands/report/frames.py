@@ -9,10 +9,10 @@ from commands.shared.history import read_history
 from commands.shared.surface import opened
 from tradebot.adapters.text.extras import install
 from tradebot.errors import OperatorError
+from tradebot.lab.performance.frames import Frames
+from tradebot.lab.performance.frames import frames as frames_of
 from tradebot.model.record import Job
-from tradebot.views.frames import Frames
-from tradebot.views.frames import frames as frames_of
-from tradebot.views.performance.trade_row import Choice
+from tradebot.views.trades.trade_row import Choice
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -24,9 +24,9 @@ from commands.report.contents import (
 from commands.shared.drawing import signed, sparkline
 from commands.shared.plain import clean
 from commands.shared.tables import Table, number, sentence
+from tradebot.lab.performance.report import AccountReport, Block, Cost, Figure
+from tradebot.lab.performance.sensitivity import Sensitivity
 from tradebot.model.text import counted
-from tradebot.views.performance.report import AccountReport, Block, Cost, Figure
-from tradebot.views.performance.sensitivity import Sensitivity
 
 SHOWN_HOLDINGS = 10
 

@@ -15,9 +15,9 @@ from commands.shared.drawing import signed, units, usd
 from commands.shared.plain import clean
 from commands.shared.times import MINUTE, for_reader, stamp, when, zone
 from tradebot.adapters.text.redaction import hide
+from tradebot.lab.performance.report import AccountReport, Block, Figure, Report, TradeRow
 from tradebot.model.text import counted
-from tradebot.views.performance.pnl import PARTS
-from tradebot.views.performance.report import AccountReport, Block, Figure, Report, TradeRow
+from tradebot.views.trades.pnl import PARTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

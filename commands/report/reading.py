@@ -10,21 +10,21 @@ from commands.shared.benchmark import BENCHMARK, untraded
 from commands.shared.history import read_history
 from tradebot.adapters.state.evidence import BACKTEST, read_evidence, read_trials
 from tradebot.app import calendar
-from tradebot.app.backtest.results import read_result
 from tradebot.app.promoting import unproven
 from tradebot.app.wiring import App
 from tradebot.errors import TradebotError
+from tradebot.lab.backtest.results import read_result
+from tradebot.lab.performance.basket import entry_cost, held_in_equal_parts
+from tradebot.lab.performance.curve import Benchmark
+from tradebot.lab.performance.report import AccountReport, RefusalsWorth
+from tradebot.lab.performance.reporting import Material, account_report
 from tradebot.model.bar import Session
 from tradebot.model.evidence import NO_EVIDENCE, Evidence
 from tradebot.model.series import DAY, Series
 from tradebot.model.values import replace
 from tradebot.ports.world import Progress
-from tradebot.views.performance.basket import entry_cost, held_in_equal_parts
-from tradebot.views.performance.curve import Benchmark
-from tradebot.views.performance.history import History
-from tradebot.views.performance.report import AccountReport, RefusalsWorth
-from tradebot.views.performance.reporting import Material, account_report
-from tradebot.views.performance.trade_row import Choice
+from tradebot.views.trades.history import History
+from tradebot.views.trades.trade_row import Choice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -42,9 +42,9 @@ from commands.shared.drawing import signed, units
 from commands.shared.plain import clean
 from commands.shared.tables import Table, number, sentence
 from commands.shared.times import DAY_MINUTE, stamp
+from tradebot.lab.performance.report import AccountReport, Block, CurvePoint, Cut, Figure, Report, TradeRow
 from tradebot.model.text import counted
-from tradebot.views.performance.pnl import PARTS
-from tradebot.views.performance.report import AccountReport, Block, CurvePoint, Cut, Figure, Report, TradeRow
+from tradebot.views.trades.pnl import PARTS
 
 HEIGHT = 12
 LABEL = 9

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tradebot.app.wiring import App
+    from tradebot.lab.performance.report import AccountReport
+    from tradebot.lab.performance.report import Report as Data
     from tradebot.ports.world import Progress
-    from tradebot.views.performance.report import AccountReport
-    from tradebot.views.performance.report import Report as Data
-    from tradebot.views.performance.trade_row import Choice
+    from tradebot.views.trades.trade_row import Choice
 
 MOST = 2
 Folders = Annotated[
@@ -52,7 +52,7 @@ def run_here(app: "App", choice: "Choice") -> Report:
 
 def _reported(read: "Sequence[tuple[AccountReport, datetime | None, Identity]]", choice: "Choice") -> Report:
     from commands.report.screen import render
-    from tradebot.views.performance.report import Report as Data
+    from tradebot.lab.performance.report import Report as Data
 
     accounts, days = tuple(account for account, _, _ in read), choice.days
     at = max((at for _, at, _ in read if at), default=None)
@@ -101,7 +101,7 @@ def report(
     figure that needs more observations than there are isn't shown; the report says how many it takes. Reads the bot's
     own books; only missing bars are fetched.
     """
-    from tradebot.views.performance.trade_row import Choice
+    from tradebot.views.trades.trade_row import Choice
 
     choice = Choice(days_of(first, last), strategy, symbol.upper() if symbol else None)
     _refuse_combinations(folders or (), state_dir, config)
@@ -116,9 +116,9 @@ def with_files(shown: Report, data: "Data", files: Files, config: str | None = N
     """Write the picture, the page and the tables of a report that are asked for, and name them below what is shown."""
     from commands.report.frames import frames
     from commands.report.page import page
-    from tradebot.app.backtest.results import read_result
-    from tradebot.views.performance.days import Days
-    from tradebot.views.performance.trade_row import Choice
+    from tradebot.lab.backtest.results import read_result
+    from tradebot.views.trades.days import Days
+    from tradebot.views.trades.trade_row import Choice
 
     results = [read_result(Path(account.label)) for account in data.accounts] if files.page else []
     choice = Choice(Days(data.from_date, data.to_date), data.strategy, data.symbol)

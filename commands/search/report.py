@@ -10,10 +10,10 @@ from msgspec import Struct
 from commands.shared.drawing import duration
 from commands.shared.pictures import GAIN, INK, LOSS, QUIET, TITLE, picture
 from commands.shared.plain import clean
-from tradebot.app.search.counts import Counts
-from tradebot.app.search.space import Checked
+from tradebot.lab.search.counts import Counts
+from tradebot.lab.search.space import Checked
+from tradebot.lab.selection.verdict import BY_PARTS, SIGNIFICANT, Found, Kept, Verdict
 from tradebot.model.text import counted
-from tradebot.views.selection.verdict import BY_PARTS, SIGNIFICANT, Found, Kept, Verdict
 
 if TYPE_CHECKING:
     from rich.console import Console

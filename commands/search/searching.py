@@ -23,24 +23,24 @@ from tradebot.adapters.memory.recorder import Level
 from tradebot.adapters.state.state_folder import BACKTESTS, cannot_write, make_folder
 from tradebot.adapters.state.trials import Trial
 from tradebot.adapters.text.canonical import json_text
-from tradebot.app.backtest.assembly import USUAL, loaded_strategies
-from tradebot.app.backtest.identity import FINGERPRINT_CHARACTERS, Identity, identity_of
-from tradebot.app.backtest.results import NAME, Results
-from tradebot.app.backtest.translating import session_of
-from tradebot.app.backtest.variants import harder
-from tradebot.app.backtest.variants import play as play_variant
-from tradebot.app.search.counts import Counts
-from tradebot.app.search.holding import held
-from tradebot.app.search.space import Checked, Spaced, Values, check, read_space
-from tradebot.app.search.study import Study
-from tradebot.app.search.trial import Bench
-from tradebot.app.search.workers import Place, Pool, fitting
 from tradebot.errors import ExitCode, OperatorError, TradebotError, word
+from tradebot.lab.backtest.assembly import USUAL, loaded_strategies
+from tradebot.lab.backtest.identity import FINGERPRINT_CHARACTERS, Identity, identity_of
+from tradebot.lab.backtest.results import NAME, Results
+from tradebot.lab.backtest.translating import session_of
+from tradebot.lab.backtest.variants import harder
+from tradebot.lab.backtest.variants import play as play_variant
+from tradebot.lab.performance.returns import sessions_per_year
+from tradebot.lab.search.counts import Counts
+from tradebot.lab.search.holding import held
+from tradebot.lab.search.space import Checked, Spaced, Values, check, read_space
+from tradebot.lab.search.study import Study
+from tradebot.lab.search.trial import Bench
+from tradebot.lab.search.workers import Place, Pool, fitting
+from tradebot.lab.selection.verdict import Found, Question, Verdict, best_of, judgeable, verdict
 from tradebot.model.evidence import Variant
 from tradebot.model.text import counted
 from tradebot.model.values import replace
-from tradebot.views.performance.returns import sessions_per_year
-from tradebot.views.selection.verdict import Found, Question, Verdict, best_of, judgeable, verdict
 
 SEARCHES = "searches"
 JOURNAL = ".journal"
@@ -61,7 +61,7 @@ class Made(Struct, frozen=True):
     def pool(self, workers: int, watch: Callable[[], None], keep: Callable[[], None]) -> Pool:
         if self.on is not On.RAY:
             return Pool(self.bench, self.place, workers, watch, keep)
-        from tradebot.app.search.cluster import hand_out
+        from tradebot.lab.search.cluster import hand_out
 
         return Pool(self.bench, self.place, workers, watch, keep, hand_out)
 

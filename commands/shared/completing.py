@@ -125,7 +125,7 @@ def reasons(incomplete: str) -> list[str]:
 
 def cuts(incomplete: str) -> list[str]:
     """Return what profit can be divided by."""
-    from tradebot.views.performance.pnl import Cut
+    from tradebot.views.trades.pnl import Cut
 
     return _matching((cut.value for cut in Cut), incomplete)
 

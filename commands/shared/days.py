@@ -12,7 +12,7 @@ from commands.shared.plain import clean
 from tradebot.errors import OperatorError, word
 
 if TYPE_CHECKING:
-    from tradebot.views.performance.days import Days
+    from tradebot.views.trades.days import Days
 
 From = Annotated[str | None, typer.Option("--from", metavar="DATE", help="The first day [the first recorded].")]
 Since = Annotated[str | None, typer.Option("--since", help="Time to cover: 90s, 30m, 2h, 1d or session.")]
@@ -21,7 +21,7 @@ To = Annotated[str | None, typer.Option("--to", metavar="DATE", help="The last d
 
 def days_of(first: str | None, last: str | None) -> "Days":
     """Return the days that the options name; raise OperatorError for an unreadable date or an empty span."""
-    from tradebot.views.performance.days import Days
+    from tradebot.views.trades.days import Days
 
     days = Days(_date("--from", first), _date("--to", last))
     if days.first and days.last and days.first > days.last:

@@ -13,7 +13,7 @@ from tradebot.model.position import FOREIGN, Kept, Key, Marks, Origin, OwnedFill
 from tradebot.model.record import SessionEnd
 from tradebot.model.trade import Asked, Sent, TradeNote, renames
 from tradebot.model.values import replace
-from tradebot.views.performance.history import History
+from tradebot.views.trades.history import History
 
 
 def read_history(app: "App") -> "History":

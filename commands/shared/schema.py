@@ -75,7 +75,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "orders": ("commands.orders:Orders",),
     "fills": ("commands.fills:Fills",),
     "compare": ("commands.compare.report:Comparison",),
-    "report": ("tradebot.views.performance.report:Report",),
+    "report": ("tradebot.lab.performance.report:Report",),
     "learn": ("commands.learn.report:Learned",),
     "learn-policy-train": ("commands.learn.policy.train:PolicyTrained",),
     "learn-policy-judge": ("commands.learn.policy.judge:PolicyJudged",),

@@ -31,7 +31,6 @@ from tradebot.model.totals import Totals
 from tradebot.model.trading import Mode, ReconcileMark, mode_name
 from tradebot.timetable.sessions import CHAIN
 from tradebot.views.holdings import Holding, account_margin
-from tradebot.views.performance.worth import REACH
 from tradebot.views.profit import DayProfit, begun, day_profit
 from tradebot.views.status import (
     LastPass,
@@ -48,6 +47,7 @@ from tradebot.views.status import (
     unended_of,
     unresolved_order,
 )
+from tradebot.views.trades.worth import REACH
 
 IN_SANDBOX = {mode_name(Mode.SANDBOX, shadow=shadow) for shadow in (False, True)}
 ON_A_PAGE = 24

@@ -38,13 +38,13 @@ from tradebot.model.values import replace
 from tradebot.model.venue_day import VenueDay
 from tradebot.views.holdings import Holding, Priced, gone, holdings
 from tradebot.views.parity import LATELY, day_in_words, in_words, over_time
-from tradebot.views.performance.days import Days
-from tradebot.views.performance.fees import cash_kind
-from tradebot.views.performance.lots import trades
-from tradebot.views.performance.worth import REACH, worth
 from tradebot.views.profit import begun, belongs
 from tradebot.views.summary.values import Money, Seen, Summary
 from tradebot.views.summary.view import summary
+from tradebot.views.trades.days import Days
+from tradebot.views.trades.fees import cash_kind
+from tradebot.views.trades.lots import trades
+from tradebot.views.trades.worth import REACH, worth
 
 LATE = timedelta(hours=3)
 """The last passes of a session, which say what its code was."""

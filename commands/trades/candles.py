@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from tradebot.model.order import Fill
     from tradebot.model.series import Series
     from tradebot.ports.stores import Bars
-    from tradebot.views.performance.trade_row import TradeRow
+    from tradebot.views.trades.trade_row import TradeRow
 
 MINUTES, MINUTES_LAST = "5Min", timedelta(minutes=5)
 """The timeframe of short spans, and how long its bars last."""
@@ -121,8 +121,8 @@ def _bars(app: App) -> Bars:
     """Return the bot's bars; a backtest keeps none, so its market is made again."""
     if app.folder.kind != BACKTEST:
         return app.bars
-    from tradebot.app.backtest.results import bars_of
     from tradebot.app.sandbox import market_spec
+    from tradebot.lab.backtest.results import bars_of
 
     return bars_of(market_spec(app.settings))
 

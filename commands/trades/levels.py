@@ -14,7 +14,7 @@ from tradebot.exits.lists import levels
 from tradebot.model.instrument import notional
 from tradebot.model.position import Kept, Lot, Position
 from tradebot.model.values import replace
-from tradebot.views.performance.trade_row import LONG
+from tradebot.views.trades.trade_row import LONG
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from tradebot.app.wiring import App
     from tradebot.exits.kind import PriceTarget
     from tradebot.model.order import Fill
-    from tradebot.views.performance.history import History
-    from tradebot.views.performance.trade_row import TradeRow
+    from tradebot.views.trades.history import History
+    from tradebot.views.trades.trade_row import TradeRow
 
 Place = Callable[[datetime], int]
 """Returns the place of the candle in which a moment lies."""

@@ -17,7 +17,7 @@ from tradebot.adapters.text.redaction import without_keys
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, word
 from tradebot.model.trade import TradeNote
-from tradebot.views.performance.trade_row import TradeRow
+from tradebot.views.trades.trade_row import TradeRow
 
 TAG = re.compile(r"[a-z0-9][a-z0-9_-]{0,29}")
 LONGEST = 1_000

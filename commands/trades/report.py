@@ -12,11 +12,12 @@ from tradebot.model.candidate import Component
 from tradebot.model.values import columns
 from tradebot.model.venue import Settlement
 from tradebot.timetable.sessions import BEGINS_AHEAD
-from tradebot.views.performance.days import LONGEST_GAP, MarketTime
-from tradebot.views.performance.fees import fees_assumption
-from tradebot.views.performance.history import History
-from tradebot.views.performance.pnl import fees_not_counted
-from tradebot.views.performance.trade_row import (
+from tradebot.views.slippage import TotalSlippage, summed
+from tradebot.views.trades.days import LONGEST_GAP, MarketTime
+from tradebot.views.trades.fees import fees_assumption
+from tradebot.views.trades.history import History
+from tradebot.views.trades.pnl import fees_not_counted
+from tradebot.views.trades.trade_row import (
     Choice,
     Excursion,
     LotRow,
@@ -26,8 +27,7 @@ from tradebot.views.performance.trade_row import (
     chosen,
     totals_of,
 )
-from tradebot.views.performance.trades import rows_of
-from tradebot.views.slippage import TotalSlippage, summed
+from tradebot.views.trades.trades import rows_of
 
 MIDPOINTS = ("decision", "send", "arrival")
 EXCURSION = Excursion.__struct_fields__

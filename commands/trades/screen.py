@@ -12,12 +12,12 @@ from commands.shared.tables import Column, Table, number, sentence, staying
 from commands.shared.times import DAY_MINUTE, MINUTE, stamp, when, zone
 from commands.trades.report import Trades
 from tradebot.model.text import counted
-from tradebot.views.performance.trade_row import SHORT, RiskFrom, Source, Status
+from tradebot.views.trades.trade_row import SHORT, RiskFrom, Source, Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tradebot.views.performance.trade_row import Excursion, LotRow, TradeRow, TradeTotals
+    from tradebot.views.trades.trade_row import Excursion, LotRow, TradeRow, TradeTotals
 
 SHOWN = 200
 """How many rows a screen shows; the file of --csv and the JSON document have them all."""

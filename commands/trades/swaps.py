@@ -18,10 +18,10 @@ from tradebot.adapters.state.state_folder import BARS
 from tradebot.app.wiring import App
 from tradebot.model.text import counted
 from tradebot.model.trade import GaveWay
-from tradebot.views.performance.history import History
-from tradebot.views.performance.pnl import fees_not_counted
-from tradebot.views.performance.swaps import SwapRow, swaps_of
-from tradebot.views.performance.trade_row import Choice, TradeRow
+from tradebot.views.trades.history import History
+from tradebot.views.trades.pnl import fees_not_counted
+from tradebot.views.trades.swaps import SwapRow, swaps_of
+from tradebot.views.trades.trade_row import Choice, TradeRow
 
 SHOWN = 200
 """How many rows a screen shows; the JSON document has them all."""

@@ -15,11 +15,11 @@ from tradebot.errors import OperatorError
 from tradebot.model.position import FOREIGN
 from tradebot.model.text import counted
 from tradebot.views.holdings import FOREIGN_OWNER
-from tradebot.views.performance.fees import fees_assumption
-from tradebot.views.performance.history import History
-from tradebot.views.performance.tax import TaxRow, TaxYear, TermTotal, tax_year
-from tradebot.views.performance.tax_lots import Method
-from tradebot.views.performance.trades import moves_of
+from tradebot.views.trades.fees import fees_assumption
+from tradebot.views.trades.history import History
+from tradebot.views.trades.tax import TaxRow, TaxYear, TermTotal, tax_year
+from tradebot.views.trades.tax_lots import Method
+from tradebot.views.trades.trades import moves_of
 
 PICKED = {"fifo": "the oldest shares first", "lifo": "the newest shares first", "hifo": "the highest cost first"}
 NOT_KNOWN = "not known"

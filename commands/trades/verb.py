@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from commands.trades.report import Trades
     from tradebot.app.wiring import App
-    from tradebot.views.performance.trade_row import Choice
+    from tradebot.views.trades.trade_row import Choice
 
 Words = Annotated[
     list[str] | None,
@@ -177,7 +177,7 @@ def trades(
     Reads the bot's own books; the broker isn't asked.
     """
     from commands.shared.universe import symbol_named
-    from tradebot.views.performance.trade_row import Choice
+    from tradebot.views.trades.trade_row import Choice
 
     if words:
         _refuse_filters((first, last, strategy, symbol, reason, is_open, by_lot or None, csv, plot, tax, swaps or None))

@@ -29,10 +29,10 @@ from commands.web.charting import (
 from commands.web.drawing import drawn
 from commands.web.pages import Part
 from tradebot.app.wiring import App
+from tradebot.lab.performance.report import CurvePoint
 from tradebot.model.candidate import Side
 from tradebot.model.series import DAY
 from tradebot.model.text import counted
-from tradebot.views.performance.report import CurvePoint
 
 ROWS = 300
 """How many candles, passes and sessions are in a table: the last ones."""

@@ -23,12 +23,12 @@ from commands.trades.report import read as read_trades
 from commands.why_no_orders.reading import cycles_of, known_symbol
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
+from tradebot.lab.performance.report import AccountReport
 from tradebot.model.candidate import Side
 from tradebot.model.order import Fill
 from tradebot.model.record import CycleRecord
 from tradebot.model.series import DAY, Series
-from tradebot.views.performance.report import AccountReport
-from tradebot.views.performance.trade_row import Choice
+from tradebot.views.trades.trade_row import Choice
 
 LOOKED_BACK = timedelta(days=2)
 """How far candles reach back at least."""

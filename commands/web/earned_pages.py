@@ -17,12 +17,12 @@ from commands.trades import verb as trades
 from commands.trades.report import Trades
 from commands.web.chart_parts import equity_part
 from commands.web.pages import CSRF, Field, Page, Part, Query, first_row, symbol_links
-from tradebot.app.backtest.results import RESULT, Results
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, word
+from tradebot.lab.backtest.results import RESULT, Results
 from tradebot.model.values import replace
-from tradebot.views.performance.pnl import Cut
-from tradebot.views.performance.trade_row import Choice, TradeRow
+from tradebot.views.trades.pnl import Cut
+from tradebot.views.trades.trade_row import Choice, TradeRow
 
 ROWS = 100
 """How many trades a page shows at once, the last ones first."""

@@ -19,7 +19,7 @@ from commands.why_no_orders.reading import known_symbol
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
 from tradebot.model.values import replace
-from tradebot.views.performance.trade_row import Choice
+from tradebot.views.trades.trade_row import Choice
 
 MOST_ORDERS = 1_000
 CANDLES = Field("candles", "Trades on the candles", (RECENT, ALL))

@@ -15,13 +15,13 @@ import pytest
 
 from benchmarks.support.policies import Study, shipped, study
 from tests.kit.values import there
+from tradebot.lab.performance.chance import best_by_chance
+from tradebot.lab.performance.statistics import probabilistic_sharpe, shape
+from tradebot.lab.selection.objectives import measured
+from tradebot.lab.selection.policies import AGAINST, BLOCK, FLAT, Measured
+from tradebot.lab.selection.splits import By, Cut, paths, rolling, splits
+from tradebot.lab.selection.superiority import long_variances
 from tradebot.model.policy_results import PolicyResults
-from tradebot.views.performance.chance import best_by_chance
-from tradebot.views.performance.statistics import probabilistic_sharpe, shape
-from tradebot.views.selection.objectives import measured
-from tradebot.views.selection.policies import AGAINST, BLOCK, FLAT, Measured
-from tradebot.views.selection.splits import By, Cut, paths, rolling, splits
-from tradebot.views.selection.superiority import long_variances
 
 HERE = Path(__file__).parent / "indicators"
 INTERPRETER = HERE / ".venv" / "bin" / "python"

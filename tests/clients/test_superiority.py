@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from tests.kit.trades import returns_of
-from tradebot.views.performance.chance import Resampling
-from tradebot.views.selection.superiority import long_variances, superiority
+from tradebot.lab.performance.chance import Resampling
+from tradebot.lab.selection.superiority import long_variances, superiority
 
 HERE = Path(__file__).parent / "indicators"
 INTERPRETER = HERE / ".venv" / "bin" / "python"

@@ -19,7 +19,7 @@ from tradebot.app.loading import Options
 from tradebot.app.wiring import opened
 from tradebot.model.record import Job
 from tradebot.model.venue import Settlement
-from tradebot.views.performance.fees import fees_assumption
+from tradebot.views.trades.fees import fees_assumption
 
 
 @pytest.fixture(scope="module")

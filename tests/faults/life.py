@@ -36,10 +36,10 @@ from tradebot.model.values import replace
 from tradebot.model.view import Needs, StrategyView, Want
 from tradebot.ports.world import Rules
 from tradebot.strategies import submitted
-from tradebot.views.performance.history import History
-from tradebot.views.performance.lots import trades
-from tradebot.views.performance.pieces import breakdown
-from tradebot.views.performance.pnl import Cut, pnl
+from tradebot.views.trades.history import History
+from tradebot.views.trades.lots import trades
+from tradebot.views.trades.pieces import breakdown
+from tradebot.views.trades.pnl import Cut, pnl
 
 # The judge of lives: what the exchange's log and account say of an account, after each pass of its bot.
 

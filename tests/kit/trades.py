@@ -14,6 +14,12 @@ from numpy.typing import NDArray
 from tests.kit.values import ACCOUNT, VENUE_DAY, cash_movement, fill
 from tradebot.auditing.forward_returns import HORIZONS, Entry, Returns, SessionReturns
 from tradebot.auditing.outcomes import StrategyOutcomes, Tally
+from tradebot.lab.learn.values import Outcome, outcomes_of
+from tradebot.lab.performance.curve import Benchmark
+from tradebot.lab.performance.report import AccountReport, RefusalsWorth, Report
+from tradebot.lab.performance.reporting import Material, account_report
+from tradebot.lab.selection.plateau import Range
+from tradebot.lab.selection.verdict import Question, Tried
 from tradebot.model.account import CashMovement
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Component, Side
@@ -24,16 +30,10 @@ from tradebot.model.position import Origin, OwnedFill
 from tradebot.model.record import Judged, SessionEnd
 from tradebot.model.values import replace
 from tradebot.model.venue_day import VenueDay
-from tradebot.views.learning.values import Outcome, outcomes_of
-from tradebot.views.performance.curve import Benchmark
-from tradebot.views.performance.history import History
-from tradebot.views.performance.report import AccountReport, RefusalsWorth, Report
-from tradebot.views.performance.reporting import Material, account_report
-from tradebot.views.performance.tax import TaxRow, tax_year
-from tradebot.views.performance.tax_lots import Method
-from tradebot.views.performance.trade_row import LONG, Excursion, Source, Status, TradeRow
-from tradebot.views.selection.plateau import Range
-from tradebot.views.selection.verdict import Question, Tried
+from tradebot.views.trades.history import History
+from tradebot.views.trades.tax import TaxRow, tax_year
+from tradebot.views.trades.tax_lots import Method
+from tradebot.views.trades.trade_row import LONG, Excursion, Source, Status, TradeRow
 
 # Made-up candidates and what followed them, with an edge or without one.
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.kit.fakes.networks import NAMES, card
 from tests.kit.values import NOW, SESSION, ago
-from tradebot.app.learning import scaling
+from tradebot.lab.learning import scaling
 from tradebot.learning.card import Scaling
 from tradebot.learning.observing import HIGHEST, observation, state_of
 from tradebot.model.position import Lot, Position

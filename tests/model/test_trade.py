@@ -16,7 +16,7 @@ from tradebot.model.position import FOREIGN, Kept, Origin, OwnedFill
 from tradebot.model.totals import Totals
 from tradebot.model.trade import Trade
 from tradebot.model.values import replace
-from tradebot.views.performance.lots import trades
+from tradebot.views.trades.lots import trades
 
 D = Decimal
 

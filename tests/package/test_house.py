@@ -13,7 +13,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 CODE = ("tradebot", "commands", "jobs", "exchange/src")
-SHELL = {"adapters", "app", "venues", "__main__", "__init__"}
+SHELL = {"adapters", "app", "lab", "venues", "__main__", "__init__"}
+PURE_LAB = ("driver", "learn", "performance", "selection")
+"""The folders of the lab that compute and do nothing else."""
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LOCKS = sorted((ROOT / "deploy").glob("*.lock"))
 FETCHED = {"__pycache__", "node_modules", ".venv"}
@@ -52,6 +54,7 @@ def modules(*folders: str) -> list[Path]:
 
 def core_modules() -> list[Path]:
     rooms = [path for path in (ROOT / "tradebot").iterdir() if path.stem not in SHELL]
+    rooms += [ROOT / "tradebot" / "lab" / name for name in PURE_LAB]
     return sorted(m for room in rooms for m in ([room] if room.suffix == ".py" else room.rglob("*.py")))
 
 
@@ -149,7 +152,8 @@ def test_the_core_and_the_jobs_read_no_clock_no_chance_and_no_environment() -> N
 def test_the_core_contract_names_every_room_of_the_core() -> None:
     contracts = {c["id"]: c for c in PYPROJECT["tool"]["importlinter"]["contracts"]}
     rooms = {p.stem for p in (ROOT / "tradebot").iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()}
-    assert set(contracts["core"]["source_modules"]) == {f"tradebot.{room}" for room in rooms - SHELL}
+    pure = {f"tradebot.lab.{room}" for room in PURE_LAB}
+    assert set(contracts["core"]["source_modules"]) == {f"tradebot.{room}" for room in rooms - SHELL} | pure
 
 
 STORIES = ("tradebot/cycle.py", "tradebot/desk/proposals.py")

@@ -10,7 +10,7 @@ import pytest
 
 from tests.package.test_house import ROOT, core_modules, modules
 
-MADE_BY_VENUES = (ROOT / "tradebot" / "adapters", ROOT / "tradebot" / "app", ROOT / "tradebot" / "exchange")
+MADE_BY_VENUES = tuple(ROOT / "tradebot" / room for room in ("adapters", "app", "lab/backtest", "venues"))
 """Where instruments and listings may be made. The exchange has its own, and imports none of ours."""
 NUMBER = re.compile(r"""Decimal\(["'](?:0?\.|1e-|1\.03)""")
 OF_A_VENUE = frozenset({"Instrument", "Listing", "TickStep", "MarginLevel"})
@@ -25,16 +25,16 @@ ROUNDS = {
     "tradebot/model/instrument.py:whole_lots": "rounds to the lot that is listed",
     "tradebot/gates/sizing.py:entry_size": "rounds to the lot that is listed",
     "tradebot/reconciliation/activities.py:ratio_of": "a split of shares leaves whole shares, and cash for the rest",
-    "tradebot/backtest/quiet.py:_band": UNITS,
-    "tradebot/backtest/quiet.py:_worth": UNITS,
-    "tradebot/backtest/quiet.py:_around": UNITS,
+    "tradebot/lab/driver/quiet.py:_band": UNITS,
+    "tradebot/lab/driver/quiet.py:_worth": UNITS,
+    "tradebot/lab/driver/quiet.py:_around": UNITS,
     "tradebot/model/venue_day.py:_hours_of_utc_date": "whole hours that a zone is away from UTC",
     "tradebot/auditing/intervals.py:estimate": COUNT,
-    "tradebot/views/performance/further.py:_of_halts": "percents that people are shown",
-    "tradebot/views/performance/return_figures.py:histogram": COUNT,
-    "tradebot/views/performance/statistics.py:quantile": COUNT,
-    "tradebot/views/selection/dependence.py:block_length": COUNT,
-    "tradebot/views/selection/dependence.py:_optimal": COUNT,
+    "tradebot/lab/performance/further.py:_of_halts": "percents that people are shown",
+    "tradebot/lab/performance/return_figures.py:histogram": COUNT,
+    "tradebot/lab/performance/statistics.py:quantile": COUNT,
+    "tradebot/lab/selection/dependence.py:block_length": COUNT,
+    "tradebot/lab/selection/dependence.py:_optimal": COUNT,
     "tradebot/learning/answers.py:rounded": "targets in contracts, which the core rounds to the lot after that",
     "tradebot/replaying/scale.py:place": "settings as people type them",
 }
@@ -42,7 +42,7 @@ ROUNDS = {
 DIGITS, SHOWN = "how many digits a computed number keeps", "how many digits people are shown"
 SMALL = {
     "tradebot/orders/rehearsal.py:FAR": "a share of the bid, at which the order of a rehearsal can't fill",
-    "tradebot/backtest/quiet.py:HAIR": "a share of a price",
+    "tradebot/lab/driver/quiet.py:HAIR": "a share of a price",
     "tradebot/reconciliation/findings.py:CENT": "cash that differs by less is no finding",
     "tradebot/reconciliation/findings.py:AVERAGE_STEP": "how far a broker may round an average price",
     "tradebot/reconciliation/activities.py:NINE_PLACES": DIGITS,
@@ -51,13 +51,13 @@ SMALL = {
     "tradebot/strategies/smart_money/strategy.py:PLACES": DIGITS,
     "tradebot/exits/why.py:_SHOWN": SHOWN,
     "tradebot/exits/why.py:measured": SHOWN,
-    "tradebot/views/backtest_result.py:PERCENT": SHOWN,
-    "tradebot/views/performance/pnl.py:CENT": SHOWN,
-    "tradebot/views/performance/tax.py:_CENT": SHOWN,
+    "tradebot/lab/performance/backtest_result.py:PERCENT": SHOWN,
+    "tradebot/views/trades/pnl.py:CENT": SHOWN,
+    "tradebot/views/trades/tax.py:_CENT": SHOWN,
     "tradebot/model/text.py:SMALL": SHOWN,
-    "tradebot/views/learning/knobs.py:PLACES": "digits of a setting that is proposed",
-    "tradebot/views/learning/limits.py:PLACES": "digits of a score",
-    "tradebot/views/performance/trades.py:(_SIX_PLACES, _CENTS)": SHOWN,
+    "tradebot/lab/learn/knobs.py:PLACES": "digits of a setting that is proposed",
+    "tradebot/lab/learn/limits.py:PLACES": "digits of a score",
+    "tradebot/views/trades/trades.py:(_SIX_PLACES, _CENTS)": SHOWN,
 }
 """Numbers that could be taken for a tick, and what they are."""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = re.compile(r"(?i:new.?york|\bXNYS\b|\bNYSE\b|america/)|\bZoneInfo\(|\bET\b")
 ROOMS = ("tradebot", "commands", "jobs", "config")
-ELSEWHERE = ("tradebot/adapters", "exchange/src/papervenue", "tradebot/signals")
+ELSEWHERE = ("tradebot/adapters", "tradebot/venues", "exchange/src/papervenue", "tradebot/signals")
 """What knows a venue, a source of flow, or the market that it plays."""
 
 FLOW = "facts of options flow are dated in New York, whatever venue trades on them"
@@ -22,13 +22,13 @@ PLACES: Mapping[str, tuple[int, str]] = {
     "commands/fetch_flow/plan.py": (1, ALLOWANCE),
     "config/base.yaml": (1, ALLOWANCE),
     "tradebot/app/past.py": (2, FLOW),
-    "tradebot/app/backtest/past_flow.py": (3, FLOW),
+    "tradebot/lab/backtest/past_flow.py": (3, FLOW),
     "tradebot/desk/watching.py": (3, FLOW),
     "tradebot/model/flow.py": (2, FLOW),
     "tradebot/model/kind.py": (4, FLOW),
-    "tradebot/app/backtest/bars.py": (3, PLAYED),
-    "tradebot/app/backtest/lines.py": (5, PLAYED),
-    "tradebot/app/backtest/lookahead.py": (2, PLAYED),
+    "tradebot/lab/backtest/bars.py": (3, PLAYED),
+    "tradebot/lab/backtest/lines.py": (5, PLAYED),
+    "tradebot/lab/backtest/lookahead.py": (2, PLAYED),
     "tradebot/model/venue.py": (1, "an example of a calendar's name"),
     "tradebot/model/venue_day.py": (1, "the zone of whatever venue it is"),
     "tradebot/model/notice.py": (1, "quiet hours may name a zone"),

@@ -13,13 +13,13 @@ PRICES = frozenset({"price", "prices", "mid", "middle", "mark", "marks", "bid", 
 """What quantities and prices are called in this code: one of these words is in their names."""
 PRODUCT = re.compile(r"[\w)\]] \*=? ")
 """What every product of two values has, once it is formatted."""
-APART = ("tradebot/adapters/", "exchange/src/papervenue/")
+APART = ("tradebot/adapters/", "tradebot/venues/", "exchange/src/papervenue/")
 """Adapters translate what a venue says, and the exchange imports nothing of ours."""
 ALLOWED = {
     "tradebot/model/instrument.py:notional": "the one place",
-    "tradebot/backtest/touching.py:first_touch": "whole numbers, in a loop over every price that a backtest plays",
-    "tradebot/app/learning/arrays/account.py:fill": "whole ticks and cents, compared with the road to the cent",
-    "tradebot/app/learning/arrays/account.py:state": "whole ticks and cents, compared with the road to the cent",
+    "tradebot/lab/driver/touching.py:first_touch": "whole numbers, in a loop over every price that a backtest plays",
+    "tradebot/lab/learning/arrays/account.py:fill": "whole ticks and cents, compared with the road to the cent",
+    "tradebot/lab/learning/arrays/account.py:state": "whole ticks and cents, compared with the road to the cent",
 }
 
 

@@ -16,25 +16,24 @@ ALLOWED: Mapping[str, str] = {
     "config/live.yaml": "the venue's own section",
     "config/paper.yaml": "the venue's own section",
     "config/sandbox.yaml": "the venue's own section",
-    "tradebot/app/backtest/assembly.py": "a backtest plays Alpaca on the engine: its feed",
-    "tradebot/app/backtest/day_start.py": "a backtest plays Alpaca on the engine: its feed",
-    "tradebot/app/backtest/bars.py": "a backtest plays Alpaca on the engine: its day",
-    "tradebot/app/backtest/requests.py": "a backtest plays Alpaca on the engine: what it answers",
-    "tradebot/app/backtest/translating.py": "a backtest plays Alpaca on the engine: its words for states",
-    "tradebot/app/backtest/venue.py": "a backtest plays Alpaca on the engine: its ends and what it can do",
+    "tradebot/lab/backtest/assembly.py": "a backtest plays Alpaca on the engine: its feed",
+    "tradebot/lab/backtest/day_start.py": "a backtest plays Alpaca on the engine: its feed",
+    "tradebot/lab/backtest/bars.py": "a backtest plays Alpaca on the engine: its day",
+    "tradebot/lab/backtest/requests.py": "a backtest plays Alpaca on the engine: what it answers",
+    "tradebot/lab/backtest/translating.py": "a backtest plays Alpaca on the engine: its words for states",
+    "tradebot/lab/backtest/venue.py": "a backtest plays Alpaca on the engine: its ends and what it can do",
     "tradebot/app/sections.py": "the venue's own section of the configuration",
 }
-"""The places outside of the adapters, the exchange and the door to venues that name Alpaca, each with its reason."""
+"""The places outside of the venues, the adapters and the exchange that name Alpaca, each with its reason."""
 KRAKEN: Mapping[str, str] = {
-    "tradebot/app/backtest/charted.py": "a backtest reads the charts of Kraken's face without asking for pages",
-    "tradebot/app/backtest/served.py": "a backtest reads the charts of Kraken's face without asking for pages",
+    "tradebot/lab/backtest/charted.py": "a backtest reads the charts of Kraken's face without asking for pages",
+    "tradebot/lab/backtest/served.py": "a backtest reads the charts of Kraken's face without asking for pages",
     "config/venues/kraken_futures.yaml": "what a bot there begins with",
     "config/profiles/smart_money.yaml": "a profile says which venue it is for",
     "config/profiles/smart_money_february.yaml": "a profile says which venue it is for",
 }
 """The places that name Kraken Futures."""
-DOORS = tuple(f"tradebot/app/{name}.py" for name in ("door", "venues", "alpaca_door", "kraken_door"))
-INSIDE = ("tradebot/adapters/", "exchange/src/papervenue/", *DOORS)
+INSIDE = ("tradebot/venues/", "tradebot/app/venues.py", "tradebot/adapters/", "exchange/src/papervenue/")
 
 
 def naming(venue: str) -> set[str]:
@@ -55,5 +54,6 @@ def test_no_place_stays_on_a_list_that_names_its_venue_no_more(venue: str, allow
 
 
 def test_the_core_names_no_venue() -> None:
-    core = {place for place in ALLOWED if place.startswith("tradebot/") and not place.startswith("tradebot/app/")}
+    shell = ("tradebot/app/", "tradebot/lab/backtest/")
+    core = {place for place in ALLOWED if place.startswith("tradebot/") and not place.startswith(shell)}
     assert core == set()

@@ -14,7 +14,7 @@ from tradebot.model.order import Executed, Fee, Fill, OrderStatus, OrderType, Ou
 from tradebot.model.position import Origin
 from tradebot.model.values import replace
 from tradebot.reconciliation.statements import FromStatement, book_statement
-from tradebot.views.performance.lots import lots_of
+from tradebot.views.trades.lots import lots_of
 
 D = Decimal
 STOP, TARGET = "90", "130"

@@ -26,10 +26,10 @@ from tradebot.model.record import SessionEnd
 from tradebot.model.venue import Settlement
 from tradebot.reconciliation.findings import booked_behind, compare
 from tradebot.reconciliation.read_books import read_books
-from tradebot.views.performance.history import History
-from tradebot.views.performance.pieces import breakdown
-from tradebot.views.performance.pnl import Cut, pnl
 from tradebot.views.profit import profit
+from tradebot.views.trades.history import History
+from tradebot.views.trades.pieces import breakdown
+from tradebot.views.trades.pnl import Cut, pnl
 
 MULTIPLIERS = {"AAPL": Decimal(1), "ES": Decimal(50), "XBT": Decimal("0.001")}
 MARKS = {"AAPL": Decimal("101.25"), "ES": Decimal("98.75"), "XBT": Decimal(103)}

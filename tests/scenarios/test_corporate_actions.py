@@ -23,9 +23,9 @@ from tests.kit.values import NOW
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.position import Key
 from tradebot.model.trade import TradeNote
-from tradebot.views.performance.history import History
-from tradebot.views.performance.lots import trades
-from tradebot.views.performance.pnl import Cut
+from tradebot.views.trades.history import History
+from tradebot.views.trades.lots import trades
+from tradebot.views.trades.pnl import Cut
 
 ACTIONS = "/exchange/v1/actions"
 FAR = "time_exit_s: 604800, stop_loss_fraction: 0.3, trailing_arm_fraction: 0.29, profit_target_fraction: 0.3"

@@ -16,7 +16,7 @@ from tests.kit.fakes.receivers import Receiver, receiving
 from tradebot.app.loading import Options
 from tradebot.app.wiring import opened
 from tradebot.model.trade import Trade
-from tradebot.views.performance.lots import trades
+from tradebot.views.trades.lots import trades
 
 SIDES = {"AAPL": "buy", "MSFT": "buy", "NVDA": "sell", "AMZN": "sell"}
 CLOSE = """exits: {protection: venue, time_exit_s: 604800, stop_loss_fraction: 0.004, profit_target_fraction: 0.006,

@@ -21,7 +21,7 @@ from tests.kit.core.position import Known
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.lifecycle import State, may_follow
 from tradebot.model.trade import Trade
-from tradebot.views.performance.lots import trades
+from tradebot.views.trades.lots import trades
 
 SIDES = {"AAPL": "buy", "NVDA": "sell"}
 PATIENT = "exits: {time_exit_s: 604800, stop_loss_fraction: 0.02, profit_target_fraction: 0.5, protection: bot}\n"

@@ -12,11 +12,11 @@ from tradebot.desk.stakes import day_results
 from tradebot.model.candidate import Side
 from tradebot.model.values import replace
 from tradebot.model.venue_day import VenueDay
-from tradebot.views.performance.account_trades import account_trades
-from tradebot.views.performance.pieces import breakdown
-from tradebot.views.performance.pnl import Cut, pnl
-from tradebot.views.performance.tax import tax_year
-from tradebot.views.performance.tax_lots import Method
+from tradebot.views.trades.account_trades import account_trades
+from tradebot.views.trades.pieces import breakdown
+from tradebot.views.trades.pnl import Cut, pnl
+from tradebot.views.trades.tax import tax_year
+from tradebot.views.trades.tax_lots import Method
 
 D = Decimal
 EVENING = VenueDay("America/New_York").knowing(globex(date(2026, 11, 2), date(2026, 12, 4)))

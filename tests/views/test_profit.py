@@ -11,19 +11,19 @@ from rich.console import Console
 
 from commands.status.report import _show_today
 from tests.kit.values import VENUE_DAY, fill, there
-from tests.views.performance.test_pnl import LAW, end, history, on, paid, pasts
+from tests.views.trades.test_pnl import LAW, end, history, on, paid, pasts
 from tradebot.model.candidate import Side
 from tradebot.model.order import Fee
 from tradebot.model.totals import Totals
 from tradebot.model.values import replace
-from tradebot.views.performance.days import Days
-from tradebot.views.performance.history import History
-from tradebot.views.performance.lots import trades
-from tradebot.views.performance.pieces import breakdown
-from tradebot.views.performance.pnl import Cut, pnl
-from tradebot.views.performance.trade_row import Choice
 from tradebot.views.profit import DayProfit, begun, belongs, day_profit
 from tradebot.views.status import Status
+from tradebot.views.trades.days import Days
+from tradebot.views.trades.history import History
+from tradebot.views.trades.lots import trades
+from tradebot.views.trades.pieces import breakdown
+from tradebot.views.trades.pnl import Cut, pnl
+from tradebot.views.trades.trade_row import Choice
 
 
 def test_day_profit_has_funding_among_the_rest_and_counts_fees_that_are_not_known_yet() -> None:

@@ -1,16 +1,14 @@
-"""How far each strategy of a bot has climbed, and since when its code and values are what they are now."""
+"""How far each strategy of a bot has climbed."""
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import date
 from decimal import Decimal
 from hashlib import sha256
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from tradebot.adapters.plugins.code import Code
 from tradebot.adapters.plugins.plugin import code_in_use
-from tradebot.adapters.state.evidence import BACKTEST
 from tradebot.adapters.text.canonical import json_text
 from tradebot.app.baseline import effective
 from tradebot.model.promotion import REAL_MONEY, Promotion, Rung
@@ -29,16 +27,8 @@ SUBMITTED = "submitted"
 """Stands for the hash of candidates that are submitted from outside."""
 NO_VALUES = frozenset({"allotment_fraction", "files", "shadow"})
 """What a strategy's section says of how much it trades with, whether it does, and where its files are."""
-LONG_AGO = datetime.min.replace(tzinfo=UTC)
 HIGHEST = {Mode.SANDBOX: Rung.PAPER, Mode.PAPER: Rung.PAPER, Mode.LIVE: Rung.LIVE}
 """How far a strategy can climb in a bot of each mode."""
-
-
-class Fixed(NamedTuple):
-    """Since when a strategy has had its code and values; None with the reason if nothing shows it."""
-
-    since: datetime | None
-    why_not: str = ""
 
 
 def code_of(settings: Settings, name: str) -> str | None:
@@ -59,30 +49,13 @@ def digest_of(settings: Settings, name: str, values: Mapping[str, Any] | None = 
     code = code_of(settings, name)
     if code is None:
         return None
-    return sha256(json_text([_values(values or effective(settings), name), code]).encode()).hexdigest()[:CHARACTERS]
+    return sha256(json_text([values_of(values or effective(settings), name), code]).encode()).hexdigest()[:CHARACTERS]
 
 
-def _values(settings: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def values_of(settings: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return the values by which a strategy decides, of effective settings."""
     section = (settings.get("strategies") or {}).get(name) or {}
     return {key: value for key, value in section.items() if key not in NO_VALUES}
-
-
-def fixed_since(app: App, name: str) -> Fixed:
-    """Return since when a strategy's code and values are those of now, by what was accepted and what passes ran."""
-    now, code, since = _values(effective(app.settings), name), code_of(app.settings, name), None
-    for baseline in app.ledger_view.baselines.since(LONG_AGO):
-        same = _values(baseline.values, name) == now
-        since = (since or baseline.at) if same else None
-    if since is None:
-        return Fixed(None, "its values aren't the accepted ones: tradebot config accept")
-    if app.folder.kind == BACKTEST:
-        from tradebot.app.backtest.results import read_result
-
-        played = (read_result(app.folder.path) or {}).get("identity", {}).get("code", {}).get(name)
-        same = played is not None and Code(played["files"], played["versions"]).digest == code
-        return Fixed(since) if same else Fixed(None, "it was played by other code: play the backtest again")
-    other = app.recorded.other_code(name, code or "") if app.recorded else None
-    return Fixed(max(since, other) if other else since)
 
 
 def standing(promotions: Sequence[Promotion], name: str, digest: str | None) -> Promotion | None:

@@ -1,7 +1,7 @@
 """Trades: what became of each position from its first fill to its last; and which fills belong to one position.
 
 A split changes a trade's shares and not its money; a new name takes it along. Profit comes from fills alone, before
-fees, because the broker charges most fees to the account for a whole day; `views/performance` shares them out.
+fees, because the broker charges most fees to the account for a whole day; `views/trades` shares them out.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -41,7 +41,7 @@ class Trade(Struct, frozen=True, omit_defaults=True):
     `quantity` is how many shares were bought, or sold short, in all, and `closed_quantity` how many of them are closed,
     both unsigned and in today's shares if there was a split. The prices are averages over the fills in USD per share;
     `exit_price` is None before the first exit. `realized_before_fees_usd` is the profit of what is closed, first in,
-    first out. The broker charges most fees to the account for a whole day, see `views.performance.fees`.
+    first out. The broker charges most fees to the account for a whole day, see `views.trades.fees`.
     `exit_orders` are the venue's ids of the orders that closed it, and `reasons` why they were sent, in the grammar
     of `exits.why` or in a strategy's own words. The score and what follows is what the books keep of a position besides
     its fills, see `Kept`; the multiplier is that of its fills.

@@ -14,7 +14,7 @@ from tradebot.model.instrument import ONE, notional
 from tradebot.model.intent import IntentRecord, IntentState
 from tradebot.model.order import Order, OrderStatus, fee_id
 from tradebot.model.position import OwnedFill
-from tradebot.views.performance.history import NOT_OURS, History
+from tradebot.views.trades.history import NOT_OURS, History
 
 FAILED = "FAILED"
 """The status of an order that was refused, whoever refused it."""

@@ -12,12 +12,12 @@ from tradebot.model.record import SessionEnd
 from tradebot.model.totals import Totals
 from tradebot.model.venue import Settlement
 from tradebot.model.venue_day import VenueDay
-from tradebot.views.performance.days import Days
-from tradebot.views.performance.history import History
-from tradebot.views.performance.lots import Owner
-from tradebot.views.performance.pieces import breakdown
-from tradebot.views.performance.pnl import Cut, pnl
-from tradebot.views.performance.trade_row import Choice
+from tradebot.views.trades.days import Days
+from tradebot.views.trades.history import History
+from tradebot.views.trades.lots import Owner
+from tradebot.views.trades.pieces import breakdown
+from tradebot.views.trades.pnl import Cut, pnl
+from tradebot.views.trades.trade_row import Choice
 
 
 class Profit(Struct, frozen=True, omit_defaults=True):

@@ -46,12 +46,12 @@ def run(strategy: str, symbol: str | None, write: Path | None, wish: "Wish") -> 
     from tradebot.adapters.models.reading import read_model
     from tradebot.adapters.models.signing import require_extra
     from tradebot.adapters.state.state_folder import write_durably
-    from tradebot.app.backtest.translating import session_of
-    from tradebot.app.learning.training.rows import EVERY
-    from tradebot.app.learning.walking.judging import Signed, judged_model
     from tradebot.app.policy import place_of
+    from tradebot.lab.backtest.translating import session_of
+    from tradebot.lab.learning.training.rows import EVERY
+    from tradebot.lab.learning.walking.judging import Signed, judged_model
+    from tradebot.lab.performance.statistics import total_return
     from tradebot.strategies.policy_settings import PolicySettings
-    from tradebot.views.performance.statistics import total_return
 
     require_extra("judging models")
     planned = planned_for(wish, symbol, strategy, {})

@@ -19,8 +19,8 @@ def planned_for(wish: Wish, symbol: str | None, strategy: str, section: Mapping[
     is noted for the person, as a backtest does.
     OperatorError if the venue has no contracts that expire, or it isn't clear which root is meant.
     """
-    from tradebot.app.learning.environment import TIMETABLE
     from tradebot.app.venues import door_to
+    from tradebot.lab.learning.environment import TIMETABLE
 
     costs = wish.costs if any(one.startswith(SPREAD) for one in wish.costs) else (*wish.costs, f"{SPREAD}=0")
     wish = replace(wish, fill=wish.fill or FILL, costs=costs)

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from commands.backtest.options import Wish
-    from tradebot.app.backtest.results import Results
-    from tradebot.app.learning.walking.study import Sought, Varied
-    from tradebot.app.learning.walking.walk import Player
-    from tradebot.app.search.in_turn import InTurn
+    from tradebot.lab.backtest.results import Results
+    from tradebot.lab.learning.walking.study import Sought, Varied
+    from tradebot.lab.learning.walking.walk import Player
+    from tradebot.lab.search.in_turn import InTurn
 
 SHOWN = 10
 """So many trials are shown; the document has all of them."""
@@ -101,8 +101,8 @@ def run(asked: Asked, wanted: Wanted, how: How, wish: "Wish") -> Report:
     from commands.search.verb import require_extras
     from tradebot.adapters.state.lock import hold
     from tradebot.adapters.state.state_folder import make_folder
-    from tradebot.app.backtest.results import Results
-    from tradebot.app.learning.walking.study import Sought
+    from tradebot.lab.backtest.results import Results
+    from tradebot.lab.learning.walking.study import Sought
 
     require_extras(wanted.on)
     varied = _varied(asked, wanted)
@@ -124,7 +124,7 @@ def run(asked: Asked, wanted: Wanted, how: How, wish: "Wish") -> Report:
 
 
 def _name(wanted: Wanted, asked: Asked) -> str:
-    from tradebot.app.backtest.results import NAME
+    from tradebot.lab.backtest.results import NAME
 
     name = wanted.name or asked.agent
     if not NAME.fullmatch(name):
@@ -136,9 +136,9 @@ def _name(wanted: Wanted, asked: Asked) -> str:
 
 def _varied(asked: Asked, wanted: Wanted) -> "Varied":
     """Return what is varied; ConfigurationError naming what in the space can't be."""
-    from tradebot.app.learning.training.job import AGENTS
-    from tradebot.app.learning.walking.study import Varied
-    from tradebot.app.search.space import check, read_space
+    from tradebot.lab.learning.training.job import AGENTS
+    from tradebot.lab.learning.walking.study import Varied
+    from tradebot.lab.search.space import check, read_space
 
     space, source = read_space(wanted.space), clean(str(wanted.space))
     if other := sorted(space.model_fields_set - LINES):
@@ -157,8 +157,8 @@ def _varied(asked: Asked, wanted: Wanted) -> "Varied":
 
 def _spans(of: "Sought") -> tuple[Sessions, Sessions]:
     """Return the judged sessions that choose, and those that are held out."""
-    from tradebot.app.learning.walking.study import choosing, judged_in
-    from tradebot.views.selection.splits import learned
+    from tradebot.lab.learning.walking.study import choosing, judged_in
+    from tradebot.lab.selection.splits import learned
 
     days = judged_in(of.walk.splits, of.walk.market)
     chosen = days[: choosing(len(days), of.walk.plan.settings.promotion.splits.embargo_sessions)]
@@ -172,8 +172,8 @@ def _study(of: "Sought", journal: Path, name: str) -> "InTurn":
 
     from tradebot.adapters.text.canonical import json_text
     from tradebot.adapters.text.codec import encode
-    from tradebot.app.backtest.identity import identity_of, market_of
-    from tradebot.app.search.in_turn import InTurn
+    from tradebot.lab.backtest.identity import identity_of, market_of
+    from tradebot.lab.search.in_turn import InTurn
     from tradebot.signals.features import features
 
     def digest(*parts: object) -> str:
@@ -194,19 +194,19 @@ def _study(of: "Sought", journal: Path, name: str) -> "InTurn":
 
 def _player(how: How, on: On) -> "tuple[Player, int]":
     """Return who plays, and with how many workers; how many fit on a cluster is known once it is there."""
-    from tradebot.app.learning.walking.walk import play_here
+    from tradebot.lab.learning.walking.walk import play_here
 
     if on is not On.RAY:
         return play_here, how.workers or len(os.sched_getaffinity(0))
-    from tradebot.app.learning.walking.nodes import play_there
+    from tradebot.lab.learning.walking.nodes import play_there
 
     return play_there, how.workers or 0
 
 
 def _played(of: "Sought", study: "InTurn", results: "Results", how: "tuple[Player, int]") -> tuple[PolicyTried, ...]:
     """Play what is left, and return the configurations, best first."""
-    from tradebot.app.learning.walking.study import ranked, search, walked
-    from tradebot.app.learning.walking.walk import RESULTS
+    from tradebot.lab.learning.walking.study import ranked, search, walked
+    from tradebot.lab.learning.walking.walk import RESULTS
 
     total = study.space.total
     try:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from commands.backtest.options import Planned, Wish
-    from tradebot.app.learning.training.job import Job, Value
+    from tradebot.lab.learning.training.job import Job, Value
     from tradebot.ports.world import Progress
 
 TRAINING = {"mode": "training"}
@@ -73,9 +73,9 @@ class Asked(Struct, frozen=True):
 def run(asked: Asked, wish: "Wish") -> Report:
     """Train with each seed; OperatorError naming what is wrong before anything is trained."""
     from tradebot.adapters.state.trials import Trial
-    from tradebot.app.backtest.results import Results
-    from tradebot.app.learning.training.torched import require_torch
-    from tradebot.app.learning.training.training import Told, span_of, train
+    from tradebot.lab.backtest.results import Results
+    from tradebot.lab.learning.training.torched import require_torch
+    from tradebot.lab.learning.training.training import Told, span_of, train
 
     jobs = jobs_of(asked)
     job = jobs[0]
@@ -139,7 +139,7 @@ def _counted(said: "Progress", of: int, done: int) -> None:
 
 def jobs_of(asked: Asked) -> "Sequence[Job]":
     """Return a job for each seed; OperatorError naming what is wrong with them."""
-    from tradebot.app.learning.training.job import AGENTS, Job, checked, usual_features
+    from tradebot.lab.learning.training.job import AGENTS, Job, checked, usual_features
 
     if asked.agent not in AGENTS:
         raise OperatorError(f"there is no agent {word(asked.agent)}", f"name one of these: {', '.join(AGENTS)}")

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from commands.backtest.options import Planned, Wish
-    from tradebot.app.learning.training.job import Job
-    from tradebot.app.learning.walking.splitting import Split
-    from tradebot.app.learning.walking.walk import Walk
+    from tradebot.lab.learning.training.job import Job
+    from tradebot.lab.learning.walking.splitting import Split
+    from tradebot.lab.learning.walking.walk import Walk
     from tradebot.model.policy_results import Span
 
 TITLES = {"walk-forward": "walking forward", "cpcv": "cross-validating"}
@@ -76,7 +76,7 @@ class Ground(Struct, frozen=True):
 
     def walk(self, asked: Asked, how: How, job: "Job", folder: Path) -> "Walk":
         """Return the walk of a job in a folder."""
-        from tradebot.app.learning.walking.walk import Walk
+        from tradebot.lab.learning.walking.walk import Walk
 
         seeds = tuple(each.seed for each in self.jobs)
         return Walk(self.planned.plan, asked.strategy, job, seeds, self.splits, self.days, folder, how.key.absolute())
@@ -85,10 +85,10 @@ class Ground(Struct, frozen=True):
 def ground_of(asked: Asked, how: How, wish: "Wish") -> Ground:
     """Return what to walk on; OperatorError naming what is wrong before anything is trained."""
     from tradebot.adapters.models.signing import read_key, require_extra
-    from tradebot.app.backtest.translating import session_of
-    from tradebot.app.learning.training.torched import require_torch
-    from tradebot.app.learning.walking.splitting import splits_of
-    from tradebot.views.selection.splits import By
+    from tradebot.lab.backtest.translating import session_of
+    from tradebot.lab.learning.training.torched import require_torch
+    from tradebot.lab.learning.walking.splitting import splits_of
+    from tradebot.lab.selection.splits import By
 
     require_extra("judging models")
     read_key(how.key)
@@ -103,9 +103,9 @@ def ground_of(asked: Asked, how: How, wish: "Wish") -> Ground:
 def run(asked: Asked, how: How, wish: "Wish") -> Report:
     """Walk, or go on with a walk that was stopped; exit 10 unless the policy passes."""
     from tradebot.adapters.state.trials import Trial
-    from tradebot.app.backtest.results import Results
-    from tradebot.app.learning.walking.splitting import paths_of
-    from tradebot.app.learning.walking.walk import RESULTS, folder_of, walk
+    from tradebot.lab.backtest.results import Results
+    from tradebot.lab.learning.walking.splitting import paths_of
+    from tradebot.lab.learning.walking.walk import RESULTS, folder_of, walk
 
     ground = ground_of(asked, how, wish)
     job, plan = ground.jobs[0], ground.planned.plan

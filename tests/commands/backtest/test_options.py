@@ -7,8 +7,8 @@ import pytest
 
 from commands.backtest.options import Wish, planned, settings_of
 from tests.kit.backtest.playing import generated, lines_of, written
-from tradebot.app.backtest.market import open_market_in_memory
 from tradebot.errors import OperatorError
+from tradebot.lab.backtest.market import open_market_in_memory
 from tradebot.model.values import replace
 
 THANKSGIVING = date(2026, 11, 26)

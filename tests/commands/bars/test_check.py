@@ -14,8 +14,8 @@ from tests.kit.values import VENUE_DAY
 from tradebot.adapters.bars.choosing import open_bars
 from tradebot.adapters.bars.store import PriceStep
 from tradebot.adapters.memory.events import MemoryEvents
-from tradebot.app.backtest.market import open_market_in_memory
 from tradebot.auditing.bar_findings import RawBar
+from tradebot.lab.backtest.market import open_market_in_memory
 
 MINUTES = ("--timeframe", "1min", "--stamp", "start")
 DATES = ("2025-11-03", "2025-11-04", "2025-11-05", "2025-11-06", "2025-11-07", "2025-11-10")

@@ -13,7 +13,7 @@ from tests.desk.test_proposals import Answering, holding_microsoft, world
 from tests.kit.core.scene import call, trade_once
 from tests.kit.values import SESSION
 from tradebot.model.view import Close, Needs
-from tradebot.views.performance.pnl import NOT_KNOWN
+from tradebot.views.trades.pnl import NOT_KNOWN
 
 
 @pytest.mark.parametrize(("component", "says"), [("flow", True), (NOT_KNOWN, False)])

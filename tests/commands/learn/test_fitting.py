@@ -9,7 +9,7 @@ from tests.kit.bot.folder import Bot
 from tradebot.adapters.text.yaml_loader import parsed
 from tradebot.app.loading import Options
 from tradebot.app.wiring import opened
-from tradebot.views.learning.values import Item, Proposal
+from tradebot.lab.learn.values import Item, Proposal
 
 RULES = "strategies:\n  flow:\n    exits: [{stop_loss: {fraction: 0.02}}, {time_exit: {after_s: 14400}}]  # mine\n"
 

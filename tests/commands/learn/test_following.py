@@ -8,8 +8,8 @@ import pytest
 from commands.learn.following import Left
 from tests.kit.trades import DAY, OPEN, Told, numbered_sessions, session, trade
 from tests.kit.values import LIMITS
-from tradebot.views.learning.knobs import HeldFor
-from tradebot.views.learning.learn import Material, Strategy, Watched
+from tradebot.lab.learn.knobs import HeldFor
+from tradebot.lab.learn.learn import Material, Strategy, Watched
 
 EXITS = Watched("", frozenset({"flow"}), None, None, HeldFor("exits.time_exit_s", 14_400))
 

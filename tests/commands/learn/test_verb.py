@@ -15,8 +15,8 @@ from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.app.loading import Options
 from tradebot.app.wiring import opened
 from tradebot.model.candidate import Side
-from tradebot.views.performance.pieces import breakdown
-from tradebot.views.performance.pnl import Cut, pnl
+from tradebot.views.trades.pieces import breakdown
+from tradebot.views.trades.pnl import Cut, pnl
 
 FLOW = "strategies.flow.weights.flow"
 STEP = f"  {FLOW}: 0.4 -> 0.42"

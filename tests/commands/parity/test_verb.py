@@ -13,7 +13,7 @@ from tests.kit.values import NOW
 from tests.views.test_parity import day as compared
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.memory.events import MemoryEvents
-from tradebot.app import parity
+from tradebot.lab import parity
 from tradebot.model.parity import Cause
 
 

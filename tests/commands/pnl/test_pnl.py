@@ -18,7 +18,7 @@ from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.activity import Booking, Entry
 from tradebot.model.candidate import Side
 from tradebot.model.order import Fee
-from tradebot.views.performance.pnl import Cut
+from tradebot.views.trades.pnl import Cut
 
 D = Decimal
 PARTS = ("realized", "open", "fees", "dividends", "interest", "other", "total")

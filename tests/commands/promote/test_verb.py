@@ -18,12 +18,12 @@ from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.app.loading import Options
 from tradebot.app.wiring import opened
 from tradebot.errors import ExitCode
+from tradebot.lab.performance.of_strategy import OwnResults
+from tradebot.lab.selection.conditions import Must
 from tradebot.model.evidence import Trials
 from tradebot.model.promotion import Interval, Promotion, Rung
 from tradebot.model.reasons import Reason
 from tradebot.model.values import replace
-from tradebot.views.performance.of_strategy import OwnResults
-from tradebot.views.selection.conditions import Must
 
 DAYS = [date(2026, 1, 5) + timedelta(days=number) for number in range(130)]
 RETURNS = dict(zip(DAYS, (0.004 * (np.random.default_rng(1).normal(size=130) + 0.4)).tolist(), strict=True))

@@ -23,8 +23,8 @@ from commands.report.page import page
 from commands.report.screen import render
 from commands.shared.surface import console
 from tests.kit.trades import account, new_account, report, without_exposure
+from tradebot.lab.performance.report import AccountReport, Block, Figure
 from tradebot.model.values import replace
-from tradebot.views.performance.report import AccountReport, Block, Figure
 
 
 def test_few_rows_are_all_shown_and_many_by_both_ends() -> None:

@@ -10,7 +10,7 @@ from commands.report.frames import save
 from tests.kit.bot.folder import typed
 from tests.kit.trades import long_backtest, rotated
 from tradebot.errors import OperatorError
-from tradebot.views.frames import Frames, frames
+from tradebot.lab.performance.frames import Frames, frames
 
 
 def tables() -> Frames:

@@ -7,8 +7,8 @@ from commands.report.further_screen import drag_of, short
 from commands.report.screen import render
 from commands.shared.surface import console
 from tests.kit.trades import account, long_backtest, report, without_exposure
+from tradebot.lab.performance.report import AccountReport, Cost
 from tradebot.model.values import replace
-from tradebot.views.performance.report import AccountReport, Cost
 
 
 def screen(*of: AccountReport) -> list[str]:

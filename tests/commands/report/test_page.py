@@ -24,9 +24,9 @@ from commands.report.page import LAST_TRADES, page
 from commands.shared.surface import jsonable
 from tests.kit.trades import account, long_backtest, new_account, report, with_trades
 from tests.suite.tiers import sized
+from tradebot.lab.performance.report import Block, Report
 from tradebot.model.text import counted_kind
 from tradebot.model.values import replace
-from tradebot.views.performance.report import Block, Report
 
 STYLES = Path("commands/report/templates/page.css").read_text(encoding="utf-8")
 YEAR, FEW = 300, 3

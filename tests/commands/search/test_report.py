@@ -9,11 +9,11 @@ from rich.console import Console
 
 from commands.search.report import Searched, draw, render
 from tests.kit.trades import ASKED, returns_of, tried
-from tradebot.app.search.counts import Counts
-from tradebot.app.search.space import Checked
+from tradebot.lab.search.counts import Counts
+from tradebot.lab.search.space import Checked
+from tradebot.lab.selection.verdict import Found, verdict
 from tradebot.model.evidence import Variant, VariantKind
 from tradebot.model.values import replace
-from tradebot.views.selection.verdict import Found, verdict
 
 SETTING = "limits.max_open_positions"
 

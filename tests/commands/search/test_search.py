@@ -19,9 +19,9 @@ from tests.kit.bot.ending import refuses, shows
 from tests.kit.bot.folder import Said
 from tradebot.__main__ import main
 from tradebot.adapters.text.extras import install
-from tradebot.app.backtest.results import Results
-from tradebot.app.search import workers
-from tradebot.app.search.trial import play
+from tradebot.lab.backtest.results import Results
+from tradebot.lab.search import workers
+from tradebot.lab.search.trial import play
 
 
 def said_by(*arguments: str) -> Said:
@@ -90,7 +90,7 @@ def test_study_of_another_market_file_or_version_cannot_go_on(tmp_path: Path) ->
     bars(tmp_path / "bars.csv", 50, seed=2, edge=0)
     refuses(said_by("search", *named, "--resume"), 2, "another market file", "--study")
     bars(tmp_path / "bars.csv", 50, seed=1, edge=0)
-    with patch("tradebot.app.backtest.identity.__version__", "9.9"):
+    with patch("tradebot.lab.backtest.identity.__version__", "9.9"):
         newer = said_by("search", *named, "--resume")
     assert (newer.code, "another version" in newer.err) == (2, True)
     (tmp_path / "space.yaml").write_text(FEW + "seed: 9\n")

@@ -19,7 +19,7 @@ from commands.shared.pictures import checked, picture, title
 from commands.shared.surface import Report, show
 from tradebot.adapters.state.state_folder import MARKER
 from tradebot.errors import ExitCode, OperatorError
-from tradebot.views.performance.days import EVER, Days
+from tradebot.views.trades.days import EVER, Days
 
 REPORT = Report("trades", None, lambda out, _: out.print("a table"))
 

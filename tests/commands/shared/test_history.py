@@ -27,8 +27,8 @@ from tradebot.model.position import ADOPTED, FOREIGN, Kept, Marks, Origin, Owned
 from tradebot.model.trade import TradeNote
 from tradebot.model.values import replace
 from tradebot.reconciliation.catch_up import reassign
-from tradebot.views.performance.history import History
-from tradebot.views.performance.lots import trades
+from tradebot.views.trades.history import History
+from tradebot.views.trades.lots import trades
 
 
 def read(bot: Bot) -> History:

@@ -13,7 +13,7 @@ from tests.kit.bot.folder import typed
 from tradebot.__main__ import main
 from tradebot.errors import OperatorError
 from tradebot.model.candidate import Side
-from tradebot.views.performance.trade_row import Choice
+from tradebot.views.trades.trade_row import Choice
 
 BACKTEST = ("--sessions", "1", "--symbols", "AAPL,IWM,UNH,JPM", "--recorder", "none", "--name", "tried")
 

@@ -19,8 +19,8 @@ from tradebot.exits.lists import in_force
 from tradebot.model.candidate import Side
 from tradebot.model.position import Kept
 from tradebot.model.trade import RestedStop
-from tradebot.views.performance.history import History
-from tradebot.views.performance.trade_row import TradeRow
+from tradebot.views.trades.history import History
+from tradebot.views.trades.trade_row import TradeRow
 
 LADDER = Ladder(levels=(Rung(r=Decimal(1), share=Decimal("0.4")), Rung(r=Decimal("2.5"), share=Decimal("0.4"))))
 KEPT = Kept(

@@ -9,12 +9,12 @@ from commands.shared.console import Screen
 from commands.shared.times import show_utc
 from commands.trades.swaps import EARNED, VALUES, Swaps, _chosen, assumed, show
 from tests.kit.values import NOW, ago, fill
-from tests.views.performance.test_swaps import gave_way
-from tests.views.performance.test_trades import MARKET, past
+from tests.views.trades.test_swaps import gave_way
+from tests.views.trades.test_trades import MARKET, past
 from tradebot.model.values import replace
-from tradebot.views.performance.swaps import SwapRow
-from tradebot.views.performance.trade_row import Choice
-from tradebot.views.performance.trades import rows_of
+from tradebot.views.trades.swaps import SwapRow
+from tradebot.views.trades.trade_row import Choice
+from tradebot.views.trades.trades import rows_of
 
 D = Decimal
 ROW = SwapRow(

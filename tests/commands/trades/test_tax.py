@@ -21,7 +21,7 @@ from tradebot.model.activity import Booking, Entry
 from tradebot.model.order import Fee
 from tradebot.model.position import Origin
 from tradebot.model.values import replace
-from tradebot.views.performance.history import History
+from tradebot.views.trades.history import History
 
 WASHED = tax_history(
     traded(

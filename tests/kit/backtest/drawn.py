@@ -16,11 +16,7 @@ from papervenue.market.spec import NEXT_BAR, PAPER, Costs, FillSpec, MarketSpec
 from tests.kit.values import VENUE_DAY, us_sessions
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.recorder import Level
-from tradebot.app.backtest.assembly import Assembled, assemble
-from tradebot.app.backtest.market import OpenedMarket, open_market_in_memory
-from tradebot.app.backtest.venue import EquityAt
 from tradebot.app.settings import Settings, load
-from tradebot.backtest.driver import Driver, Terms
 from tradebot.exits.kinds.atr_trail import AtrTrail
 from tradebot.exits.kinds.drawdown import Drawdown
 from tradebot.exits.kinds.end_of_day import EndOfDay
@@ -35,6 +31,10 @@ from tradebot.exits.kinds.stop_loss import StopLoss
 from tradebot.exits.kinds.time_exit import TimeExit
 from tradebot.exits.kinds.trailing_stop import TrailingStop
 from tradebot.exits.lists import Exits
+from tradebot.lab.backtest.assembly import Assembled, assemble
+from tradebot.lab.backtest.market import OpenedMarket, open_market_in_memory
+from tradebot.lab.backtest.venue import EquityAt
+from tradebot.lab.driver.driver import Driver, Terms
 from tradebot.model.account import CashMovement
 from tradebot.model.candidate import Side
 from tradebot.model.limits import Protection

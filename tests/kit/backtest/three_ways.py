@@ -23,13 +23,13 @@ from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.state.state_folder import open_state
-from tradebot.app.backtest.assembly import assemble, loaded_strategies
-from tradebot.app.backtest.past_flow import PastFlow
 from tradebot.app.loading import Options, load_for
-from tradebot.app.parity import parity_of
 from tradebot.app.settings import Settings
 from tradebot.app.wiring import App, opened
-from tradebot.backtest.driver import Driver, Terms
+from tradebot.lab.backtest.assembly import assemble, loaded_strategies
+from tradebot.lab.backtest.past_flow import PastFlow
+from tradebot.lab.driver.driver import Driver, Terms
+from tradebot.lab.parity import parity_of
 from tradebot.model.parity import DayParity
 from tradebot.model.record import Job
 from tradebot.model.values import replace

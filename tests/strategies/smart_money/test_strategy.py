@@ -18,7 +18,7 @@ from tradebot.model.series import PriceKind
 from tradebot.model.values import replace
 from tradebot.model.view import Close, Open, StrategyView
 from tradebot.strategies.smart_money.strategy import SmartMoneyStrategy
-from tradebot.views.performance.trade_row import rules_of
+from tradebot.views.trades.trade_row import rules_of
 
 SEEDS = range(16, 40)
 """Walks among which there is every kind of setup, on either side; the first 24 or 28 lack some."""

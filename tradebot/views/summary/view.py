@@ -21,10 +21,10 @@ from tradebot.model.values import replace
 from tradebot.views.closed import closed, row_of, sentence_of
 from tradebot.views.explain import BLAME, decisive
 from tradebot.views.holdings import FOREIGN_OWNER, Holding
-from tradebot.views.performance.trade_row import rule_of, side_of
 from tradebot.views.status import quota
 from tradebot.views.summary.values import Closed, Held, Missed, Need, Refusal, Section, Seen, Summary
 from tradebot.views.summary.words import in_words, inner, names, percent, signed, utc
+from tradebot.views.trades.trade_row import rule_of, side_of
 
 SHORT = 900
 """The longest chat message, in characters."""

@@ -11,8 +11,8 @@ from commands.backtest.options import Wish
 from commands.learn.policy.plan import planned_for
 from tests.kit.backtest.playing import generated, lines_of, written
 from tests.kit.bot.folder import typed
-from tradebot.app.backtest.market import open_market_in_memory
 from tradebot.errors import OperatorError
+from tradebot.lab.backtest.market import open_market_in_memory
 
 START, SESSIONS, BEFORE = date(2026, 12, 7), 3, 24
 TRAINING = {"mode": "training"}

@@ -26,12 +26,12 @@ from tests.suite import tiers
 from tradebot.adapters.models.signing import make_key
 from tradebot.adapters.state.lock import hold
 from tradebot.adapters.state.policy_results import read_policy_results
-from tradebot.app.backtest.results import Results
-from tradebot.app.learning.walking import walk as walking
-from tradebot.app.learning.walking.judging import Judged
-from tradebot.app.learning.walking.keeping import keep
-from tradebot.app.learning.walking.walk import UNITS, Benchmark, Diverged, Unit, Walk, Wanted
 from tradebot.errors import ExitCode
+from tradebot.lab.backtest.results import Results
+from tradebot.lab.learning.walking import walk as walking
+from tradebot.lab.learning.walking.judging import Judged
+from tradebot.lab.learning.walking.keeping import keep
+from tradebot.lab.learning.walking.walk import UNITS, Benchmark, Diverged, Unit, Walk, Wanted
 from tradebot.model.policy_results import BENCHMARKS
 
 SPACE = """
@@ -81,7 +81,7 @@ def place_in(folder: Path, space: str = SPACE) -> tuple[str, ...]:
 
 
 def study(*arguments: str) -> Said:
-    with patch("tradebot.app.learning.walking.walk.play", made_up):
+    with patch("tradebot.lab.learning.walking.walk.play", made_up):
         return said_by("learn", "policy", "study", *arguments)
 
 
@@ -144,7 +144,7 @@ def test_best_is_ranked_by_the_sessions_that_choose_and_compared_with_all_others
 
 
 def test_same_command_again_trains_nothing(place: tuple[str, ...]) -> None:
-    with patch("tradebot.app.learning.walking.walk.play", side_effect=AssertionError("nothing is left")):
+    with patch("tradebot.lab.learning.walking.walk.play", side_effect=AssertionError("nothing is left")):
         said = said_by("learn", "policy", "study", *place)
     assert (said.code, said.out) == (0, study(*place).out)
 
@@ -168,7 +168,7 @@ def test_study_of_something_else_is_refused_by_what_differs(
     (folder / "other-bot.yaml").write_text(CONFIGURATION + "limits: {cooldown_s: 7}\n")
     (folder / "sac.yaml").write_text("settings: {gamma: [0.9, 0.99]}")
     files = [str(folder / word) if word.endswith(".yaml") else word for word in changes]
-    with patch("tradebot.app.learning.training.torched.find_spec", lambda name: name):
+    with patch("tradebot.lab.learning.training.torched.find_spec", lambda name: name):
         if "sac" in files:
             files += ["--space", str(folder / "sac.yaml")]
         said = study(*place, *files)
@@ -177,7 +177,7 @@ def test_study_of_something_else_is_refused_by_what_differs(
 
 
 def test_study_of_another_version_is_refused_by_name(place: tuple[str, ...]) -> None:
-    with patch("tradebot.app.backtest.identity.__version__", "9.9.9"):
+    with patch("tradebot.lab.backtest.identity.__version__", "9.9.9"):
         said = study(*place)
     assert (said.code, "it was made by another version of tradebot" in said.err) == (2, True)
 
@@ -247,7 +247,7 @@ def test_configuration_that_diverges_counts_and_is_left_out(tmp_path: Path) -> N
             keep(of.folder / UNITS / wanted.file, walking._result_of(of, wanted), Diverged(why))
 
     place = place_in(tmp_path, "settings: {c: [1.0, 0.5], size: [1, 2]}\nsampler: grid")
-    with patch("tradebot.app.learning.walking.walk.play", diverging):
+    with patch("tradebot.lab.learning.walking.walk.play", diverging):
         said = said_by("learn", "policy", "study", *place)
         data = data_of(said_by("learn", "policy", "study", *place, "--json"))
     assert "Left out: 2 trials, logistic with seed 1 learned weights that are no numbers" in said.out
@@ -261,7 +261,7 @@ def test_study_that_a_person_stops_says_how_far_it_is_and_how_to_go_on(place: tu
         made_up(of, wanted, trials)
 
     there = place_in(tmp_path)
-    with patch("tradebot.app.learning.walking.walk.play", stopped):
+    with patch("tradebot.lab.learning.walking.walk.play", stopped):
         said = said_by("learn", "policy", "study", *there)
     assert (said.code, "Stopped after 2 trials of 12. They are kept." in said.err) == (ExitCode.INTERRUPTED, True)
     assert "to go on: the same command" in said.err
@@ -277,7 +277,7 @@ def test_benchmarks_are_played_once_for_all_configurations(tmp_path: Path) -> No
         with (of.folder.parent / "noted").open("a") as file:
             file.write(f"{wanted.who}\n")
 
-    with patch("tradebot.app.learning.walking.walk.play", noting):
+    with patch("tradebot.lab.learning.walking.walk.play", noting):
         said_by("learn", "policy", "study", *place_in(tmp_path, "settings: {size: [1, 2], c: [1.0]}\nsampler: grid"))
     noted = Counter((tmp_path / "policies" / "noted").read_text().split())
     assert noted == {"1": 4, "buy_and_hold": 2, "rule": 2, "logistic": 2}

@@ -9,8 +9,8 @@ import pytest
 
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Said, typed
-from tradebot.app.learning.training import torched, training
 from tradebot.errors import ExitCode
+from tradebot.lab.learning.training import torched, training
 
 MARKET = "--profile policy --sessions 2 --from 2026-11-16"
 ROW = SimpleNamespace(at=SimpleNamespace(date=lambda: "2026-11-16"))

@@ -17,7 +17,7 @@ from tests.suite import tiers
 from tradebot.adapters.models.folder import FILES, LARGEST
 from tradebot.adapters.models.reading import draft_of, read_model
 from tradebot.adapters.models.signing import make_key
-from tradebot.app.learning.walking.walk import Walk
+from tradebot.lab.learning.walking.walk import Walk
 
 KILLS = 4
 CONFIGURATION = """
@@ -92,7 +92,7 @@ def walked(place: Path, monkeypatch: pytest.MonkeyPatch, words: str) -> tuple[An
         asked.append(of)
         return study(1, Study(configurations=2))
 
-    monkeypatch.setattr("tradebot.app.learning.walking.walk.walk", noted)
+    monkeypatch.setattr("tradebot.lab.learning.walking.walk.walk", noted)
     if not (key := place / "key").exists():
         make_key(key)
     line = f"learn policy walk --agent logistic --profile futures --symbol MES --key {key} {words}"

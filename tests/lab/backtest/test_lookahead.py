@@ -1,0 +1,221 @@
+"""The check for look-ahead: it catches who knows the future, and nobody else."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import date, timedelta
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import Struct, field
+
+from papervenue.engine.engine import Engine
+from papervenue.market.spec import DayPrices, MarketSpec
+from papervenue.times import MINUTE, from_datetime
+from tests.kit.backtest.playing import TRADER
+from tests.kit.values import there
+from tradebot.app.settings import Settings, load
+from tradebot.lab.backtest import assembly
+from tradebot.lab.backtest.lookahead import MARKET, Checked, check, cut, moments, spread
+from tradebot.lab.backtest.market import OpenedMarket, open_market_in_memory
+from tradebot.lab.backtest.run import Plan, Run, begin
+from tradebot.model.values import replace
+from tradebot.model.view import BarNeed, Needs, StrategyView, Target, Want
+from tradebot.ports.strategy import Strategy
+
+MADE = open_market_in_memory(MarketSpec(symbols=("AAPL",), sessions=3, start=date(2025, 3, 3), corporate_actions=True))
+
+
+@given(st.integers(0, 2), st.integers(-60, 460))
+def test_cut_keeps_ended_bars_only(session: int, minute: int) -> None:
+    at_us = MADE.calendar.market[session].open_us + minute * MINUTE
+    left = cut(MADE, at_us)
+    for index in range(3):
+        for kind in ("bars", "extended"):
+            whole = getattr(MADE.source, kind)("AAPL", index)
+            assert getattr(left.source, kind)("AAPL", index) == tuple(bar for bar in whole if bar.end_us <= at_us)
+    assert left.source.history_close("AAPL", 1) == MADE.source.history_close("AAPL", 1)
+    assert all(min(action.declared_us, action.at_us) <= at_us for action in left.actions)
+    assert left.spec == MADE.spec
+
+
+@pytest.fixture
+def days(tmp_path: Path) -> OpenedMarket:
+    first = date(2025, 3, 3)
+    rows = [
+        f"{first + timedelta(days=day)},AAPL,{100 + day},{104 + day},{99 + day},{102 + day},1000" for day in range(5)
+    ]
+    (tmp_path / "days.csv").write_text("\n".join(["date,symbol,open,high,low,close,volume", *rows]))
+    spec = MarketSpec(source="daily", path=str(tmp_path / "days.csv"), start=first, sessions=5)
+    return open_market_in_memory(spec)
+
+
+def test_cut_keeps_only_the_open_of_an_unfinished_day(days: OpenedMarket) -> None:
+    session = days.calendar.market[2]
+    before, after = (cut(days, session.open_us + minutes * MINUTE) for minutes in (0, 7))
+    assert [len(before.source.bars("AAPL", index)) for index in range(5)] == [2, 2, 0, 0, 0]
+    first, last = after.source.bars("AAPL", 2)
+    assert first == days.source.bars("AAPL", 2)[0]
+    assert (last.high, last.low, last.close) == (first.open, first.open, first.open)
+    assert cut(days, session.close_us).source.bars("AAPL", 2) == days.source.bars("AAPL", 2)
+    assert cut(days, session.close_us).source.bars("AAPL", 3) == ()
+
+
+def test_cut_keeps_a_day_whole_that_is_shown_at_once(days: OpenedMarket, tmp_path: Path) -> None:
+    shown = open_market_in_memory(replace(days.spec, day_prices="close"))
+    session = shown.calendar.market[2]
+    assert cut(shown, session.open_us + MINUTE).source.bars("AAPL", 2) == shown.source.bars("AAPL", 2)
+    assert cut(shown, session.open_us).source.bars("AAPL", 2) == ()
+
+
+SPEC = MarketSpec(symbols=("AAPL",), sessions=2, start=date(2025, 3, 3), seed=5)
+MINUTES = BarNeed("1Min", 2)
+TIMES = {
+    "score": "at open+30m",
+    "evaluate-exits": "every 10m from open+1m until open+60m",
+    "trade-once": "every 10m from open+2m until open+50m",
+    "reconcile": "every 30m from open+1m until open+60m",
+}
+
+
+@cache
+def settings() -> Settings:
+    return load(None, {}, {"universe": ["AAPL"], "timetable": TIMES, "limits": {"cooldown_s": 60}}).settings
+
+
+@cache
+def market() -> OpenedMarket:
+    return open_market_in_memory(SPEC)
+
+
+class Trader(Struct):
+    """Holds AAPL if `rises` says that its price will rise."""
+
+    rises: Callable[[StrategyView], bool]
+    name: str = "seer"
+    times: str = ""
+    needs: Needs = field(default_factory=lambda: Needs(bars=(MINUTES,), lots=True))
+
+    def propose(self, view: StrategyView) -> Sequence[Want]:
+        return [Target("AAPL", weight=Decimal("0.1") if self.rises(view) else Decimal(0))]
+
+
+def checked(strategy: Callable[[], Strategy], cuts: int = 100, spec: MarketSpec = SPEC) -> Checked:
+    @contextmanager
+    def loaded() -> Iterator[Sequence[Strategy]]:
+        yield [strategy()]
+
+    opened = market() if spec is SPEC else open_market_in_memory(spec)
+    return check(played(strategy(), opened), opened, loaded, cuts, lambda done, total: None)
+
+
+def played(strategy: Strategy, opened: OpenedMarket) -> Run:
+    run = begin(Plan(settings(), opened.spec), [strategy], opened)
+    while not run.is_complete:
+        run.step()
+    return run
+
+
+def honest(view: StrategyView) -> bool:
+    closes = view.bars("AAPL", "1Min").close
+    return bool(closes[-1] > closes[-2])
+
+
+def test_honest_strategy_has_no_finding_at_any_cut() -> None:
+    for strategy in (lambda: TRADER, lambda: Trader(honest)):
+        found = checked(strategy)
+        assert (found.peeks, found.cuts) == ((), found.of_cuts)
+        assert found.compared > 10
+
+
+def test_strategy_that_reads_the_market_is_caught_at_the_first_different_decision(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engines: list[Engine] = []
+
+    class Reachable(Engine):
+        def __init__(self, *arguments: Any, **named: Any) -> None:
+            super().__init__(*arguments, **named)
+            engines.append(self)
+
+    def next_close(view: StrategyView) -> bool:
+        reached, now_us = engines[-1].market, from_datetime(view.now)
+        day = reached.day("AAPL", reached.calendar.reached(now_us))
+        place = day.complete(now_us)
+        return place < len(day.bars) and day.bars[place].close > day.bars[place - 1].close
+
+    monkeypatch.setattr(assembly, "Engine", Reachable)
+    peek = checked(lambda: Trader(next_close)).peeks[0]
+    assert peek.strategy == "seer"
+    assert peek.what.startswith("decision AAPL")
+    assert peek.at == there(peek.cut_at)
+    assert peek.known != peek.unknown
+
+
+def test_strategy_that_remembers_another_run_is_caught() -> None:
+    seen: dict[str, float] = {}
+
+    def remembered(view: StrategyView) -> bool:
+        last = view.bars("AAPL", "1Min").close[-1]
+        known = seen.setdefault(view.now.isoformat(), last)
+        later = [price for at, price in seen.items() if at > view.now.isoformat()]
+        return bool(later and later[0] > known)
+
+    assert checked(lambda: Trader(remembered)).peeks[0].strategy == "seer"
+
+
+def test_strategy_that_reads_a_file_is_named_with_the_file(tmp_path: Path) -> None:
+    prices = tmp_path / "tomorrow.csv"
+    prices.write_text("AAPL,250\n")
+    found = checked(lambda: Trader(lambda view: bool(prices.read_text())), cuts=1)
+    assert [(peek.strategy, peek.what) for peek in found.peeks] == [("seer", f"file {prices}")]
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_only_the_threads_of_a_strategy_open_files_in_its_name(tmp_path: Path, own: bool) -> None:
+    prices = tmp_path / "tomorrow.csv"
+    prices.write_text("AAPL,250\n")
+    with ThreadPoolExecutor(1) as others:
+        others.submit(str).result()  # the thread of a pool starts with its first work
+
+        def elsewhere(_: StrategyView) -> bool:
+            if not own:
+                return bool(others.submit(prices.read_text).result())
+            with ThreadPoolExecutor(1) as mine:
+                return bool(mine.submit(prices.read_text).result())
+
+        found = checked(lambda: Trader(elsewhere), cuts=1)
+    assert [(peek.strategy, peek.what) for peek in found.peeks] == ([("seer", f"file {prices}")] if own else [])
+
+
+def test_metadata_of_an_installed_package_is_not_reported_as_a_file(tmp_path: Path) -> None:
+    told = tmp_path / "mine-1.0.dist-info" / "entry_points.txt"
+    told.parent.mkdir()
+    told.write_text("[tradebot.strategies]\n")
+    assert checked(lambda: Trader(lambda view: bool(told.read_text())), cuts=1).peeks == ()
+
+
+@pytest.mark.parametrize(("shown", "peeks"), [("open-and-close", []), ("close", [MARKET])])
+def test_market_that_shows_the_close_at_the_open_is_reported(
+    shown: DayPrices, peeks: list[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "days.csv"
+    rows = [f"2025-03-{day:02},AAPL,{100 + day},{103 + day},{99 + day},{101 + day},1000000" for day in range(3, 8)]
+    file.write_text("\n".join(["date,symbol,open,high,low,close,volume", *rows]))
+    spec = replace(SPEC, source="daily", path=str(file), day_prices=shown, sessions=4)
+    quiet = Trader(lambda view: True, needs=Needs(lots=True))
+    assert [peek.strategy for peek in checked(lambda: quiet, spec=spec).peeks] == peeks
+
+
+def test_moments_are_decisions_and_last_slots_and_some_of_them_are_spread_evenly() -> None:
+    found = moments(played(Trader(honest), market()))
+    assert found == tuple(sorted(set(found)))
+    assert {at.date() for at in found} == {date(2025, 3, 3), date(2025, 3, 4)}
+    some = spread(found, 3)
+    assert (len(some), some[-1]) == (3, found[-1])
+    assert spread(found, 1000) == found

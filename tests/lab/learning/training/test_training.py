@@ -1,0 +1,116 @@
+"""A trained model is a draft that can be signed, and it learned from its span alone."""
+
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from papervenue.market.futures import futures_venue
+from papervenue.market.spec import Source
+from tests.lab.learning.test_environment import START, plan
+from tradebot.adapters.models.reading import draft_of
+from tradebot.adapters.text.extras import install
+from tradebot.errors import OperatorError
+from tradebot.lab.learning.environment import Terms
+from tradebot.lab.learning.training import rows as reading
+from tradebot.lab.learning.training.job import Job
+from tradebot.lab.learning.training.rows import Watched, Within
+from tradebot.lab.learning.training.training import Span, Told, span_of, train
+from tradebot.learning.card import CONFIGURATION
+from tradebot.model.values import replace
+
+NAMES = ("rsi_14", "return_3")
+JOB = Job("logistic", 3, 0, {}, NAMES)
+
+
+@cache
+def span() -> Span:
+    return span_of(plan(5), "policy", NAMES)
+
+
+def test_draft_is_what_its_span_says_and_the_same_each_time(tmp_path: Path) -> None:
+    model = draft_of(train(JOB, span(), tmp_path / "one", Told((3,), 7)).place)
+    again = draft_of(train(JOB, span(), tmp_path / "two", Told((3,), 7)).place)
+    assert (model.graph, model.probe, model.scaling) == (again.graph, again.probe, again.scaling)
+    card = model.card
+    assert (card.agent, card.seeds, card.trials, card.names) == ("logistic", (3,), 7, NAMES)
+    assert card.settings[CONFIGURATION] == JOB.configuration
+    rows = span().rows
+    assert (card.data[0].first, card.data[0].last) == (rows[0].at.date(), rows[-1].at.date())
+    assert model.scaling.means == pytest.approx([np.mean([row.values[name] for row in rows]) for name in NAMES])
+
+
+def test_draft_is_never_written_over_another(tmp_path: Path) -> None:
+    place = tmp_path / "there"
+    place.mkdir()
+    with pytest.raises(OperatorError, match="there already"):
+        train(JOB, span(), place, Told((3,), 1))
+
+
+def test_agent_that_needs_torch_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tradebot.lab.learning.training.torched.find_spec", lambda name: None)
+    with pytest.raises(OperatorError, match="training ppo needs torch") as told:
+        train(Job("ppo", 1, 1_000, {}, NAMES), span(), tmp_path / "never", Told((1,), 1))
+    assert told.value.hint.startswith(install("rl"))
+    assert not (tmp_path / "never").exists()
+
+
+def test_span_with_too_few_bars_says_what_was_absent() -> None:
+    with pytest.raises(OperatorError, match=r"only 23 bars .* and it takes 100") as few:
+        span_of(plan(), "policy", NAMES)
+    assert few.value.hint == "train on a longer span, or leave features out: --without NAME"
+    with pytest.raises(OperatorError, match=r"only 0 bars .* perhaps absent: release_near"):
+        span_of(plan(), "policy", ("release_near",))
+
+
+@pytest.mark.parametrize(
+    ("source", "shown", "told"),
+    [("csv", (), True), ("csv", (1,), True), ("csv", (0,), False), ("generated", (), False)],
+)
+def test_recorded_bars_without_history_say_how_much_of_it_features_need(
+    source: Source, shown: tuple[int, ...], told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of = plan()
+    recorded = replace(of, spec=replace(of.spec, source=source, path="mes.csv", bar_stamp="start"))
+    first = datetime(START.year, START.month, START.day, 15, tzinfo=UTC)
+
+    def asked(terms: Terms, *_: object) -> list[dict[str, Any]]:
+        assert isinstance(terms.scaling, Watched)
+        terms.scaling.rows += [{} for _ in shown]
+        return [{"at": first + timedelta(days=days), "symbol": "MESZ6"} for days in shown]
+
+    monkeypatch.setattr(reading, "_asked", asked)
+    with pytest.raises(OperatorError, match=f"only {len(shown)} bars") as few:
+        span_of(recorded, "policy", NAMES)
+    assert few.value.hint is not None
+    assert ("--from, because features need about a month of bars before" in few.value.hint) is told
+    assert few.value.hint.endswith("train on a longer span, or leave features out: --without NAME")
+
+
+def test_feature_that_never_changes_is_named() -> None:
+    with pytest.raises(OperatorError, match="never change in the training span: weekday_sine"):
+        span_of(plan(5), "policy", ("rsi_14", "weekday_sine"))
+
+
+def test_spans_with_a_gap_are_learned_from_each_on_its_own(tmp_path: Path) -> None:
+    first = date(2026, 11, 16)
+    venue = futures_venue(first, 3, ("MES",))
+    symbols = tuple(one.symbol for one in venue.instruments)
+    within = tuple(Within(day, day) for day in (first, first + timedelta(days=2)))
+    found = span_of(plan(5, venue=venue, symbols=symbols, sessions=3), "policy", NAMES, within)
+    assert found.within == within
+    for days, rows in zip(within, found.parts, strict=True):
+        assert days.first is not None
+        opened = datetime(days.first.year, days.first.month, days.first.day - 1, 23, tzinfo=UTC)
+        assert [row.at for row in rows] == [opened + timedelta(minutes=5 * place) for place in range(1, 276)]
+    shown = [row.values for part in found.parts for row in part]
+    assert found.scaling.means == pytest.approx([np.mean([row[name] for row in shown]) for name in NAMES])
+    card = draft_of(train(JOB, found, tmp_path / "draft", Told((3,), 1)).place).card
+    assert [(one.first.day, one.last.day) for one in card.data] == [(15, 16), (17, 18)]
+    # The first of both spans is the whole of another one's.
+    alone = span_of(plan(5, venue=venue, symbols=symbols, sessions=3), "policy", NAMES, within[:1])
+    assert alone.parts == found.parts[:1]
+    assert alone.scaling != found.scaling

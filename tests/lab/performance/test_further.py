@@ -1,0 +1,187 @@
+"""What only longer accounts and backtests say, what that assumes, and what no figure shows."""
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from tests.kit.trades import account, known, long_backtest, new_account, past, rotated, sessions, spy
+from tests.kit.values import there
+from tradebot.lab.performance.chance import selected
+from tradebot.lab.performance.further import BEST, cautions, further_assumptions
+from tradebot.lab.performance.report import AccountReport, Block, CurvePoint, Further
+from tradebot.lab.performance.reporting import Material, account_report
+from tradebot.lab.performance.return_figures import A_YEAR, Returns
+from tradebot.lab.performance.statistics import total_return
+from tradebot.model.evidence import NO_EVIDENCE, Evidence, Trials
+from tradebot.model.values import replace
+
+NOTHING = Further((), (), None, None, None, None, ())
+PARTS = {
+    *(Block.YEARS, Block.ROLLING, Block.COSTS, Block.CHANCE, Block.SENSITIVITY),
+    *(Block.WINDOWS, Block.TAILS, Block.AGAINST, Block.HOLDINGS),
+}
+
+
+def reported(count: int, evidence: Evidence = NO_EVIDENCE) -> AccountReport:
+    return account_report(Material("a", past(1, count), sessions(count), spy(2, count), 0.0, evidence=evidence))
+
+
+def test_long_backtest_has_every_further_part() -> None:
+    found = long_backtest()
+    assert all(getattr(found.further, name) for name in Further.__struct_fields__)
+    assert found.assumptions.keys() >= PARTS
+    assert there(found.further.sensitivity).played.trades == sum(1 for trade in found.trades if trade.closed_at)
+    assert there(found.further.sensitivity).played.total_return == pytest.approx(found.returns[0].value)
+    assert there(found.further.costs).after.value == found.returns[1].value
+
+
+def test_new_account_has_no_further_part() -> None:
+    assert new_account().further == NOTHING
+    assert PARTS.isdisjoint(new_account().assumptions)
+
+
+def test_short_account_has_only_its_year() -> None:
+    found = account(3)
+    assert replace(found.further, by_year=(), over_time=()) == NOTHING
+    assert len(found.further.over_time) == 3
+    assert PARTS & found.assumptions.keys() == {Block.YEARS}
+
+
+def test_short_backtest_says_how_many_sessions_selection_needs() -> None:
+    found = reported(3, Evidence(trials=Trials(5)))
+    assert there(found.further.selected).deflated.lacks == 60
+    assert found.further.chance is None
+    assert "the best of 5 independent trials" in found.assumptions[Block.CHANCE][0]
+
+
+def test_too_few_spans_are_listed_as_unknown() -> None:
+    assert "There are 252 session returns; it takes 504 for worst span of a year." in reported(252).unknown
+
+
+def test_dated_rates_are_what_cash_earns() -> None:
+    found, evidence = long_backtest(), known(530)
+    assert "from 0.10% to 5.00% per year in this span" in " ".join(found.assumptions[Block.CURVE])
+    assert "costs what cash earns and 1.50% a year." in " ".join(found.assumptions[Block.CURVE])
+    assert "above what cash earned meanwhile" in " ".join(found.assumptions[Block.RETURNS])
+    changed = [point.session for point in found.curve].index(evidence.cash_rates[1].day)
+    assert found.curve[changed - 1].cash == pytest.approx(1.001 ** ((changed - 1) / 252))
+
+
+def test_further_parts_stay_whole_when_a_part_is_chosen() -> None:
+    history = rotated(1, 260)
+    whole, part = (
+        account_report(Material("a", history, sessions(260), spy(2, 260), 0.0, strategy=name))
+        for name in (None, "other")
+    )
+    assert replace(part.further, cautions=()) == replace(whole.further, cautions=())
+
+
+RETURNS = Returns([0.01, -0.01] * 50, 252, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("sharpes", "words"),
+    [
+        ((), "spread as by chance, because none of them is known"),
+        ((0.5,), "spread as by chance, because only 1 of them is known"),
+        ((0.5, 0.6), "spread as by chance, because only 2 of them are known"),
+        ((0.5, 0.6, 0.7), "spread as they did"),
+    ],
+)
+def test_assumption_says_how_trial_ratios_spread(sharpes: tuple[float, ...], words: str) -> None:
+    found = further_assumptions(Further((), (), None, None, selected(RETURNS, Trials(7, sharpes)), None, ()))
+    assert found.keys() == {Block.CHANCE}
+    (only,) = found[Block.CHANCE]
+    assert words in only
+    assert "the best of 7 independent trials" in only
+
+
+def test_assumption_says_that_one_trial_is_no_selection() -> None:
+    (only,) = further_assumptions(Further((), (), None, None, selected(RETURNS, Trials(1)), None, ()))[Block.CHANCE]
+    assert only.startswith("No other setting was counted as tried")
+
+
+def test_assumption_about_trials_is_missing_without_trials() -> None:
+    of = long_backtest().further
+    assert len(further_assumptions(of)[Block.CHANCE]) == 3
+    resampled, halts = further_assumptions(Further((), (), None, of.chance, None, None, ()))[Block.CHANCE]
+    assert "stationary bootstrap" in resampled
+    values = {figure.name: figure.value for figure in there(of.chance).figures}
+    fitting = [float(found) for found in re.findall(r"_fraction: ([\d.]+)", halts)]
+    for found, name in zip(fitting, ("year_drawdown", "year_session"), strict=True):
+        assert 0 <= found + there(values[name]) < 0.01
+
+
+FIRST = date(2020, 1, 2)
+
+
+def curve(benchmark: list[float]) -> list[CurvePoint]:
+    return [
+        CurvePoint(
+            FIRST + timedelta(place),
+            datetime(2020, 1, 2, tzinfo=UTC),
+            False,
+            Decimal(1),
+            Decimal(0),
+            1.0,
+            0.0,
+            value,
+            None,
+            1.0,
+        )
+        for place, value in enumerate(benchmark)
+    ]
+
+
+def said(returns: list[float], index: list[float], benchmark: str | None = "SPY") -> list[str]:
+    return list(cautions(returns, curve(index), (), benchmark))
+
+
+def test_cautions_are_missing_below_a_year() -> None:
+    assert said([0.01] * (A_YEAR - 1), [1.0]) == []
+    assert len(said([0.01] * A_YEAR, [1.0])) == 3
+
+
+def test_cautions_of_a_flat_account_name_no_best_sessions() -> None:
+    assert len(said([0.0] * A_YEAR, [1.0])) == 2
+
+
+def test_caution_counts_few_trades() -> None:
+    assert said([0.0] * A_YEAR, [])[0] == (
+        "This rests on 0 closed trades. That is few: one more or one less could change it."
+    )
+    (first, *_) = account(3).trades
+    many = [first] * 99
+    assert "99 closed trades" in next(cautions([0.0] * A_YEAR, (), many, None))
+    assert "one stretch of history" in next(cautions([0.0] * A_YEAR, (), [*many, first], None))
+    assert "99 closed trades" in next(cautions([0.0] * A_YEAR, (), [*many, replace(first, closed_at=None)], None))
+
+
+def test_caution_counts_benchmark_falls_from_their_peaks() -> None:
+    for index, words in (
+        ([1.0, 0.81, 1.0], "SPY never fell by 20% in them, so nothing here shows what happens if it does."),
+        ([1.0, 0.75, 0.9, 0.7], "SPY fell by 20% or more once in them."),
+        ([1.0, 0.75, 1.0, 0.7, 1.1, 0.9], "SPY fell by 20% or more twice in them."),
+        ([1.0, 0.75, 1.0, 0.7, 1.1, 0.8, 1.1, 0.2], "SPY fell by 20% or more 4 times in them."),
+    ):
+        assert words in said([0.0] * A_YEAR, index)[1]
+    for unknown in (said([0.0] * A_YEAR, [1.0]), said([0.0] * A_YEAR, [1.0, 0.5], None)):
+        assert unknown[1] == (
+            "These 1.0 years are one stretch of history. Rates, volatility and trends of other times may suit the "
+            "strategy less."
+        )
+
+
+def test_caution_about_one_stretch_ends_at_ten_years() -> None:
+    assert not any("stretch" in sentence for sentence in said([0.0] * 10 * A_YEAR, [1.0]))
+
+
+def test_caution_shows_the_result_without_its_best_sessions() -> None:
+    returns = [0.05] * BEST + [-0.001] * (A_YEAR - BEST)
+    rest = total_return([-0.001] * (A_YEAR - BEST))
+    assert said(returns, [])[-1] == (
+        f"Without its 10 best of 252 sessions, the return would have been {rest:+.1%} instead of "
+        f"{total_return(returns):+.1%}."
+    )

@@ -1,0 +1,191 @@
+"""A study that processes share: each trial is played once, and a dead worker's trial again, by somebody else."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+from optuna.trial import TrialState
+
+from tests.kit.values import there
+from tradebot.errors import OperatorError
+from tradebot.lab.search import study as studies
+from tradebot.lab.search.counts import Counts
+from tradebot.lab.search.space import Space
+from tradebot.lab.search.study import Result, Study, opened, worker_of
+
+
+def space_of(sampler: str = "random", trials: int = 4, **more: object) -> Space:
+    fields = {"settings": {"a": {"from": 1, "to": 500}}, "sampler": sampler, "trials": trials, "seed": 3, **more}
+    return Space.model_validate(fields)
+
+
+def result(number: int) -> Result:
+    return Result((0.01, -0.005, number / 1000), 40, 3, 0.02, 0.01, 1.5, f"digest {number}")
+
+
+def made(place: Path, space: Space) -> Study:
+    study = Study(str(place), "one", space, new=True)
+    study.begin({"versions": {"tradebot": "1"}})
+    return study
+
+
+@pytest.mark.parametrize(
+    ("sampler", "place"), [("random", "study.journal"), ("tpe", "study.journal"), ("random", "study.db")]
+)
+def test_workers_share_trials_and_each_is_played_once(tmp_path: Path, sampler: str, place: str) -> None:
+    space = space_of(sampler)
+    first = made(tmp_path / place, space)
+    both, values = [first, Study(str(tmp_path / place), "one", space)], []
+    while any(trials := [study.ask() for study in both]):
+        for study, trial in zip(both, trials, strict=True):
+            if trial is not None:
+                values.append(study.values_of(trial))
+                study.tell(trial, result(trial.number), [1.0])
+    assert len(values) == 4
+    assert [one.values for one in first.tried()] == values
+    assert first.tried()[2].returns == (0.01, -0.005, 0.002)
+    assert first.counts() == Counts(4, 0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_trial_of_a_dead_worker_is_put_back_once_and_counts_once(tmp_path: Path, sampler: str) -> None:
+    study = made(tmp_path / "study.journal", space_of(sampler, 3))
+    lost = there(study.ask())
+    with patch.object(studies, "_has_ended", lambda worker: worker == worker_of(os.getpid())):
+        assert study.put_back() == 1
+        assert study.put_back() == 0
+    seen = []
+    while (trial := study.ask()) is not None:
+        seen.append(study.values_of(trial))
+        study.tell(trial, result(trial.number), [1.0])
+    assert study.values_of(lost) in seen
+    assert (len(seen), study.counts().played, len(study.tried())) == (3, 3, 3)
+    # Whoever was only thought to be dead changes nothing any more.
+    study.tell(lost, result(9), [9.0])
+    assert len(study.tried()) == 3
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_last_trial_is_played_after_it_was_put_back(tmp_path: Path, sampler: str) -> None:
+    study = made(tmp_path / "study.journal", space_of(sampler, 2))
+    first, last = study.ask(), study.ask()
+    assert first is not None
+    assert last is not None
+    study.tell(first, result(1), [1.0])
+    assert study.put_back(worker_of(os.getpid()), died=False) == 1
+    assert study.values_of(there(study.ask())) == study.values_of(last)
+    assert study.ask() is None
+
+
+def test_trial_that_was_ended_but_not_put_back_is_put_back_later(tmp_path: Path) -> None:
+    study = made(tmp_path / "study.journal", space_of(trials=2))
+    lost = there(study.ask())
+    lost.set_user_attr(studies.SPARE, True)
+    study._study.tell(lost, state=TrialState.FAIL)
+    assert study.put_back() == 0, "whoever ended it may be about to put it back"
+    with patch.object(studies, "UNNAMED_S", -1.0):
+        assert study.put_back() == 1
+    assert study.counts().left == 2
+
+
+def test_trial_that_kills_each_worker_is_given_up(tmp_path: Path) -> None:
+    study = made(tmp_path / "study.journal", space_of(trials=2))
+    deaths = 0
+    with patch.object(studies, "_has_ended", lambda worker: worker == worker_of(os.getpid())):
+        while (trial := study.ask()) is not None:
+            if study.values_of(trial) == next(iter(space_of(trials=2).planned())):
+                deaths += 1
+                study.put_back()
+            else:
+                study.tell(trial, result(trial.number), [1.0])
+    assert deaths == studies.MOST_DEATHS
+    assert study.counts() == Counts(1, 0, 0, 0, 1)
+    assert study.reasons() == {"its worker died 3 times": 1}
+
+
+def test_silent_worker_of_another_machine_has_died_after_a_while(tmp_path: Path) -> None:
+    study = made(tmp_path / "study.journal", space_of())
+    trial = there(study.ask())
+    trial.set_user_attr(studies.WORKER, ["elsewhere", "", 7])
+    assert study.put_back() == 0
+    trial.set_user_attr(studies.BEAT, time.time() - 2 * studies.LOST_S)
+    assert study.put_back() == 1
+
+
+def test_process_that_has_ended_is_known_to_have(tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    assert studies._has_ended(worker_of(ended.pid))
+    assert not studies._has_ended(worker_of(os.getpid()))
+    assert not studies._has_ended(["elsewhere", "", ended.pid])
+    assert not studies._has_ended([])
+
+
+def test_trial_without_its_objectives_is_counted_and_not_judged(tmp_path: Path) -> None:
+    study = made(tmp_path / "study.journal", space_of(trials=3, objectives=["sharpe", "calmar"]))
+    for why, values in (("", [1.0, None]), ("fewer than 30 closed trades", [1.0, 2.0]), ("", [1.0, 2.0])):
+        trial = there(study.ask())
+        study.tell(trial, result(trial.number), values, why)
+    assert study.counts() == Counts(3, 0, 0, 2, 0)
+    assert (len(study.tried()), len(study.results())) == (1, 3)
+
+
+def test_equal_settings_are_one_trial(tmp_path: Path) -> None:
+    study = made(tmp_path / "study.journal", space_of(trials=2))
+    for _ in range(2):
+        study.tell(there(study.ask()), result(5), [1.0])
+    assert len(study.results()) == 1
+
+
+def test_half_a_line_of_a_killed_writer_is_removed(tmp_path: Path) -> None:
+    place = tmp_path / "study.journal"
+    study = made(place, space_of())
+    with place.open("ab") as file:
+        file.write(b'{"op_code": 4, "stu')
+    study.tell(there(study.ask()), result(1), [1.0])
+    assert Study(str(place), "one", space_of()).counts().played == 1
+
+
+def test_study_whose_maker_died_is_made_anew_and_a_whole_one_is_not(tmp_path: Path) -> None:
+    place = str(tmp_path / "study.journal")
+    Study(place, "one", space_of(), new=True)
+    Study(place, "one", space_of(), new=True).begin({})
+    with pytest.raises(OperatorError, match="there is a study one already") as raised:
+        Study(place, "one", space_of(), new=True)
+    assert "--resume" in raised.value.hint
+
+
+def test_storage_that_vanishes_or_is_replaced_is_a_sentence(tmp_path: Path) -> None:
+    place = tmp_path / "study.journal"
+    study = made(place, space_of())
+    place.unlink()
+    with pytest.raises(OperatorError, match="can't be reached") as raised:
+        study.ask()
+    assert "--resume" in raised.value.hint
+    made(place, space_of())
+    with pytest.raises(OperatorError, match="another file has taken its place"):
+        study.ask()
+
+
+def test_storage_that_is_not_there_damaged_or_out_of_reach_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(OperatorError, match="there is no study yet"):
+        Study(str(tmp_path / "nothing.journal"), "one", space_of())
+    damaged = tmp_path / "damaged.journal"
+    damaged.write_text("nonsense\nand more of it\n")
+    with pytest.raises(OperatorError, match="is damaged"):
+        Study(str(damaged), "one", space_of())
+    with pytest.raises(OperatorError, match="can't be reached"):
+        Study(str(tmp_path / "no folder" / "study.db"), "one", space_of(), new=True)
+    opened(str(tmp_path / "empty.journal"), new=True)
+    with pytest.raises(OperatorError, match="has no study one"):
+        Study(str(tmp_path / "empty.journal"), "one", space_of())
+
+
+def test_password_in_the_address_of_a_storage_is_not_repeated() -> None:
+    with pytest.raises(OperatorError) as raised:
+        Study("sqlite:////nowhere/at-all/my-word.db", "one", space_of(), new=True)
+    assert "my-word" not in f"{raised.value.message} {raised.value.hint}"

@@ -1,0 +1,123 @@
+"""The verdict on searches over drawn returns: it finds an edge, and doesn't find one where there is none."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from tests.kit.trades import ASKED, returns_of, tried
+from tests.kit.values import there
+from tradebot.lab.performance.statistics import total_return
+from tradebot.lab.selection.splits import By, Cut
+from tradebot.lab.selection.verdict import Found, Question, Verdict, judgeable, verdict
+from tradebot.model.evidence import Variant, VariantKind
+from tradebot.model.values import replace
+
+MANY = 100
+
+
+def judged(seed: int, sharpe: float, asked: Question = ASKED, *variants: Variant) -> Verdict:
+    return there(verdict(tried(returns_of(seed, sharpe)), asked, variants))
+
+
+def test_edge_is_found_and_noise_is_not() -> None:
+    edge, noise = judged(1, 3.0), judged(2, 0.0)
+    assert edge.found is Found.EDGE
+    assert edge.sentence.startswith("There is an edge")
+    assert noise.found is Found.NOTHING
+    assert noise.sentence.startswith("Nothing found")
+
+
+@pytest.mark.campaign
+def test_of_a_hundred_searches_few_find_what_is_not_there_and_most_what_is() -> None:
+    """50 trials over 500 sessions, with no edge, or with a true Sharpe ratio of 2 in each."""
+    noise = Counter(judged(seed, 0.0).found for seed in range(MANY))
+    edge = Counter(judged(MANY + seed, 2.0).found for seed in range(MANY))
+    assert noise[Found.NOTHING] >= 95, noise
+    assert edge[Found.EDGE] >= 70, edge
+
+
+def test_trials_of_earlier_searches_count_too() -> None:
+    once, often = judged(1, 3.0), judged(1, 3.0, replace(ASKED, counted=2_000))
+    assert often.p == pytest.approx(min(40 * once.p, 1.0))
+    assert once.deflated_sharpe is not None
+    assert often.deflated_sharpe is not None
+    assert often.deflated_sharpe < once.deflated_sharpe
+
+
+def test_sessions_that_a_sampler_learned_from_test_nothing() -> None:
+    returns = returns_of(3, 0.0)
+    returns[:250] += 0.01
+    asked = replace(ASKED, learns=True)
+    found = there(verdict(tried(returns), asked))
+    assert (found.tested, found.found) == (250, Found.NOTHING)
+
+
+def test_choice_is_made_inside_and_judged_outside() -> None:
+    # The trial that is best in the first half earns nothing later, and the other one much.
+    returns = 1e-5 * np.random.default_rng(1).normal(size=(200, 2))
+    returns[:100, 0] += 0.01
+    returns[150:, 1] += 0.02
+    found = there(verdict(tried(returns), replace(ASKED, cut=Cut(parts=2))))
+    assert found.outside_return == pytest.approx(total_return(returns[100:, 0].tolist()))
+    assert {one.number: (one.outside or 0.0) > 1 for one in found.kept} == {0: False, 1: True}
+
+
+def test_choice_that_loses_outside_is_nothing_whatever_its_p() -> None:
+    returns = returns_of(1, 0.0, trials=6)
+    returns[:250] += 0.01
+    returns[250:] -= 0.001
+    found = there(verdict(tried(returns), ASKED))
+    assert found.p < 0.02
+    assert found.found is Found.NOTHING
+    assert "whatever the best trial earned in hindsight" in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("variant", "said"),
+    [
+        (Variant(VariantKind.COSTS, "costs x2", 500, 90, -0.02, -0.1), "with its costs doubled, it earns nothing"),
+        (Variant(VariantKind.DELAY, "a session later", 500, 90, 0.0, -0.1), "a session later, it earns nothing"),
+    ],
+)
+def test_edge_that_costs_or_a_day_take_away_is_fragile(variant: Variant, said: str) -> None:
+    found = judged(1, 3.0, ASKED, variant)
+    assert found.found is Found.FRAGILE
+    assert said in found.sentence
+
+
+def test_edge_that_holding_has_too_is_fragile() -> None:
+    returns = returns_of(1, 3.0)
+    held = (returns.mean(axis=1) + 1e-4).tolist()
+    found = there(verdict(tried(returns), replace(ASKED, held=held)))
+    assert found.p < 0.02 < (found.p_held or 0.0)
+    assert found.found is Found.FRAGILE
+    assert "better than holding the universe may be luck" in found.sentence
+    idle = there(verdict(tried(returns), replace(ASKED, held=[0.0] * len(returns))))
+    assert (idle.p_held, idle.found) == (idle.p, Found.EDGE)
+
+
+def test_edge_of_five_trades_is_fragile() -> None:
+    found = there(verdict([replace(one, best_five=one.gained) for one in tried(returns_of(1, 3.0))], ASKED))
+    assert found.found is Found.FRAGILE
+    assert "without its five best trades" in found.sentence
+
+
+def test_cross_validation_finds_the_edge_too() -> None:
+    found = judged(1, 3.0, replace(ASKED, cut=Cut(By.CROSS_VALIDATION, 6, 2)))
+    assert found.found is Found.EDGE
+    assert found.outside is not None
+
+
+def test_long_holding_leaves_too_few_sessions_to_judge() -> None:
+    long = [replace(one, longest=240) for one in tried(returns_of(1, 3.0))]
+    assert not judgeable(long, ASKED)
+    assert verdict(long, ASKED) is None
+
+
+def test_trial_without_the_objective_is_never_the_best() -> None:
+    returns = returns_of(1, 3.0, trials=6)
+    returns[:, 2] = 0.0
+    found = there(verdict(tried(returns), ASKED))
+    assert found.kept[-1].number == 2
+    assert found.kept[-1].inside is None

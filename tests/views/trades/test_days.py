@@ -1,0 +1,85 @@
+"""Days in New York, and how long the market was open between two moments."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.kit.values import VENUE_DAY, there
+from tradebot.model.bar import Session
+from tradebot.views.trades.days import EVER, Days, MarketTime
+
+MONDAY, TUESDAY = date(2026, 11, 16), date(2026, 11, 17)
+
+
+@pytest.mark.parametrize(
+    ("at", "inside"),
+    [
+        (datetime(2026, 11, 16, 4, 59, tzinfo=UTC), False),
+        (datetime(2026, 11, 16, 5, 0, tzinfo=UTC), True),
+        (datetime(2026, 11, 18, 4, 59, tzinfo=UTC), True),
+        (datetime(2026, 11, 18, 5, 0, tzinfo=UTC), False),
+    ],
+)
+def test_a_day_begins_at_midnight_in_new_york(at: datetime, inside: bool) -> None:
+    assert Days(MONDAY, TUESDAY).has(at, VENUE_DAY) is inside
+    assert EVER.has(at, VENUE_DAY)
+
+
+def test_days_without_first_or_last_are_open_ended() -> None:
+    at = datetime(2026, 11, 16, 15, 0, tzinfo=UTC)
+    assert (
+        Days(MONDAY).has(at, VENUE_DAY),
+        Days(TUESDAY).has(at, VENUE_DAY),
+        Days(None, MONDAY).has(at, VENUE_DAY),
+    ) == (True, False, True)
+    assert (Days(None, MONDAY).is_after(TUESDAY), Days(None, MONDAY).is_after(MONDAY)) == (True, False)
+
+
+FIRST = datetime(2026, 11, 16, 14, 30, tzinfo=UTC)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+SHORT = 3.5
+"""The hours of the Friday, which ends early; the others have six and a half."""
+
+
+def sessions() -> list[Session]:
+    """Return two weeks of sessions."""
+    opens = [FIRST + DAY * day for day in range(12) if day % 7 < 5]
+    return [Session(at.date(), at, at + HOUR * (SHORT if at.weekday() == 4 else 6.5)) for at in opens]
+
+
+MARKET = MarketTime(sessions())
+MOMENTS = st.integers(0, 11 * 24 * 60).map(lambda minutes: FIRST + timedelta(minutes=minutes))
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "hours"),
+    [
+        (FIRST, FIRST, 0),
+        (FIRST + HOUR, FIRST + 2 * HOUR, 1),
+        (FIRST + HOUR, FIRST + 10 * HOUR, 5.5),
+        (FIRST + 10 * HOUR, FIRST + 20 * HOUR, 0),
+        (FIRST + 6 * HOUR, FIRST + DAY + HOUR, 1.5),
+        (FIRST + 4 * DAY, FIRST + 7 * DAY + HOUR, SHORT + 1),
+    ],
+)
+def test_market_time_counts_only_session_hours(start: datetime, end: datetime, hours: float) -> None:
+    assert MARKET.between_s(start, end) == hours * 3600
+
+
+@given(st.lists(MOMENTS, min_size=3, max_size=3).map(sorted))
+def test_market_time_of_adjacent_spans_adds_up(moments: list[datetime]) -> None:
+    first, second, whole = (MARKET.between_s(moments[a], moments[b]) for a, b in ((0, 1), (1, 2), (0, 2)))
+    assert whole == there(first) + there(second)
+    assert 0 <= whole <= (moments[2] - moments[0]).total_seconds()
+
+
+def test_market_time_is_unknown_when_a_session_is_unknown() -> None:
+    known = sessions()
+    assert MARKET.between_s(FIRST - HOUR, FIRST + HOUR) is None
+    assert MarketTime(()).between_s(FIRST, FIRST) is None
+    assert MARKET.between_s(FIRST, FIRST + 30 * DAY) is None
+    gap = MarketTime([known[0], Session(date(2026, 12, 1), FIRST + 15 * DAY, FIRST + 15 * DAY + HOUR)])
+    assert gap.between_s(FIRST, FIRST + 15 * DAY) is None
+    assert gap.between_s(FIRST, FIRST + 3 * DAY) == 6.5 * 3600

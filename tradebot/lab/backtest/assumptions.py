@@ -1,0 +1,197 @@
+"""Everything that a backtest assumes, with its value, and what is optimistic about it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from papervenue.market.spec import NO_COSTS, OPTIMISM
+from papervenue.market.venue import Venue
+from tradebot.model.text import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from decimal import Decimal
+
+    from papervenue.market.spec import Costs, MarketSpec, Posted, Rate
+    from tradebot.app.settings import Settings
+    from tradebot.lab.backtest.run import Plan
+
+FREE = "none"
+_POSTED: Mapping[Posted, tuple[str, str]] = {
+    "session": ("before each session", "that of the last night isn't in the result"),
+    "month": ("before the first session of each month", "what accrued since the last one isn't in the result"),
+}
+
+
+class Assumption(Struct, frozen=True):
+    """One assumption: a short name for programs, its value, and what to think of it, perhaps nothing.
+
+    With `is_loud`, the result can't be taken for what trading would have earned.
+    """
+
+    name: str
+    value: str
+    remark: str = ""
+    is_loud: bool = False
+
+
+def assumptions(plan: Plan, *, with_flow: bool, unused: str = "", lacking: str = "") -> tuple[Assumption, ...]:
+    """Return what a plan assumes, in the order in which a reader asks.
+
+    `unused` says which rows of its file are bad, and `lacking` which bars of contracts it doesn't have.
+    """
+    spec = plan.spec
+    return (
+        *_fills(spec),
+        *_prices(spec),
+        *([Assumption("rows left out", unused, "their minutes or days are missing", is_loud=True)] if unused else ()),
+        *([Assumption("bars missing", lacking, "nothing is traded meanwhile", is_loud=True)] if lacking else ()),
+        *(_flow(plan) if with_flow else ()),
+        *(_costs(spec.costs) if spec.venue == Venue() else _rules(spec.venue)),
+        *_account(plan),
+        _halts(plan.settings),
+        *_approval(plan.settings),
+    )
+
+
+def _fills(spec: MarketSpec) -> Iterator[Assumption]:
+    fill = spec.fill
+    yield Assumption("fill", fill.model, f"optimistic: {OPTIMISM[fill.model]}")
+    if spec.source == "daily" and fill.model in ("next-bar", "next-open"):
+        remark = "a session of daily bars has two minutes, so an order waits until the last one, and may expire"
+        yield Assumption("waiting", "until the next bar", remark, is_loud=True)
+    if fill.quotes == "last":
+        yield Assumption("spread", FREE, "optimistic: bid and ask are both the last price")
+    else:
+        yield Assumption("spread", f"{fill.spread_bps} bps, at least a tick to either side of the last price")
+    slippage = f"{fill.slippage_bps} bps for orders that don't wait at their limit"
+    yield Assumption("slippage", slippage if fill.slippage_bps else FREE, "" if fill.slippage_bps else "optimistic")
+    if fill.volume_share is not None:
+        yield Assumption("volume", f"at most {_percent(fill.volume_share)} of a bar's volume")
+    if spec.source == "daily":
+        remark = "optimistic: the price of the open is still there"
+        yield Assumption("quotes", "stand from the open to the last minute", remark)
+
+
+def _prices(spec: MarketSpec) -> Iterator[Assumption]:
+    if spec.source == "generated":
+        value = "generated" if spec.trends else "generated, without trends and shocks: nothing in them predicts any"
+        yield Assumption("prices", value, "they are made up: nothing follows about real markets", is_loud=True)
+    elif spec.source == "daily":
+        words = {
+            "raw": "raw, rebuilt from dividends and splits, which are paid and applied on their ex-dates",
+            "adjusted": "adjusted as in the file, and no dividends paid",
+        }
+        remark = "a later dividend changes an earlier price, and so its size: look-ahead"
+        adjusted = spec.prices == "adjusted"
+        yield Assumption("prices", words[spec.prices], remark if adjusted else "", is_loud=adjusted)
+    else:
+        yield Assumption("prices", "as in the file of minute bars")
+    if spec.source == "daily" and spec.day_prices == "close":
+        remark = "a day of look-ahead: what is decided after the open knows the close, and gets it"
+        yield Assumption("day_prices", "close", remark, is_loud=True)
+
+
+def _flow(plan: Plan) -> Iterator[Assumption]:
+    spec = plan.spec
+    if plan.past_flow is not None:
+        first, last = plan.past_flow.days
+        value = f"as a bot fetched it from {first} to {last}, known from when it came"
+        yield Assumption("flow", value, "a session that wasn't fetched has no flow, and no entries")
+    elif spec.uw_folder is None and spec.edge:
+        remark = "it is made from later prices, so any profit from it is made up"
+        yield Assumption("flow", f"generated, and predicts prices with an edge of {spec.edge:g}", remark, is_loud=True)
+    else:
+        yield Assumption("flow", "captured" if spec.uw_folder else "generated noise, without an edge")
+
+
+def _costs(costs: Costs) -> Iterator[Assumption]:
+    parts = [
+        f"{_plain(costs.commission_bps)} bps" if costs.commission_bps else "",
+        f"{_plain(costs.commission_per_share_usd)} USD a share" if costs.commission_per_share_usd else "",
+        f"at least {_plain(costs.commission_min_usd)} USD an order" if costs.commission_min_usd else "",
+    ]
+    yield Assumption("commission", " and ".join(filter(None, parts)) or FREE)
+    yield _rate("margin_interest", costs.margin_rate, costs.margin_spread, "optimistic: borrowing is free")
+    yield _rate("cash_interest", costs.cash_rate, costs.cash_spread, "pessimistic: cash earns nothing")
+    fee = costs.borrow_fee_rate
+    yield Assumption("borrow_fee", f"{_percent(fee)} a year" if fee else FREE, "" if fee else "optimistic for shorts")
+    if costs.short_rebate_rate != NO_COSTS.short_rebate_rate:
+        yield _rate("short_rebate", costs.short_rebate_rate, costs.short_rebate_spread, "")
+    if costs.interest:
+        yield Assumption("interest_posted", *_POSTED[costs.posted])
+
+
+def _rules(venue: Venue) -> Iterator[Assumption]:
+    """Yield what a venue with rules of its own charges. Months of futures have no funding."""
+    rules = venue.rules
+    if charged := dict(_of_contracts(venue)):
+        parts = [f"{_plain(fee)} USD ({', '.join(roots)})" for fee, roots in charged.items()]
+        yield Assumption("fees", f"for each contract that is bought or sold: {', '.join(parts)}")
+    elif rules.contract_fee:
+        yield Assumption("fees", f"{_plain(rules.contract_fee)} for each contract")
+    else:
+        maker, taker = (_plain(fee * 10_000) for fee in (rules.maker_fee, rules.taker_fee))
+        yield Assumption("fees", f"{maker} bps for an order that waits, {taker} bps for one that takes")
+    if not all(one.root for one in venue.instruments):
+        yield Assumption("funding", "as each contract's rate says, booked each hour and with each fill")
+    part = f"{_percent(rules.liquidation_part)} of a position at a time, for {_percent(rules.liquidation_fee)}"
+    yield Assumption("liquidation", part)
+
+
+def _of_contracts(venue: Venue) -> Iterator[tuple[Decimal, list[str]]]:
+    """Yield each fee that contracts have of their own, the lowest first, with the roots that it is charged for."""
+    own = {one.root or one.symbol: one.contract_fee for one in venue.instruments if one.contract_fee is not None}
+    for fee in sorted(set(own.values())):
+        yield fee, [name for name, each in own.items() if each == fee]
+
+
+def _rate(name: str, rate: Rate, spread: Decimal, remark: str) -> Assumption:
+    if rate == "funds":
+        more = f"{spread * 100:+.2f} points" if spread else ""
+        return Assumption(name, f"the federal funds rate of each day {more}".strip())
+    return Assumption(name, f"{_percent(rate)} a year" if rate else FREE, "" if rate else remark)
+
+
+def _account(plan: Plan) -> Iterator[Assumption]:
+    yield Assumption("cash", f"{plan.spec.cash:,.2f} USD")
+    if plan.margin == "free":
+        yield Assumption(
+            "leverage", "without a limit", "no broker lends like this: for reproducing a study", is_loud=True
+        )
+    elif plan.spec.venue != Venue():
+        yield Assumption("leverage", "as each contract's margin levels say")
+    else:
+        yield Assumption("leverage", "as a broker lends: twice the equity, with maintenance margin")
+    if plan.equity_at == "last_fill":
+        remark = "positions are sized at the prices of their last fills: for reproducing a study"
+        yield Assumption("equity", "stale", remark, is_loud=True)
+
+
+def _halts(settings: Settings) -> Assumption:
+    halts = settings.halts
+    parts = [
+        f"drawdown {_percent(halts.drawdown_fraction)}",
+        f"daily loss {_percent(halts.daily_loss_fraction)}",
+        f"equity below {halts.min_equity_usd:,.0f} USD" if halts.min_equity_usd is not None else "",
+        f"maintenance margin {_percent(halts.margin_fraction)}" if halts.margin_fraction is not None else "",
+    ]
+    if (lasting := settings.backtest.unhalt_after_sessions) is None:
+        return Assumption("halts", ", ".join(filter(None, parts)), "a halt ends all entries; nobody is there to end it")
+    ended = f"optimistic: a person accepts each, and ends it {counted(lasting, 'session')} later"
+    return Assumption("halts", ", ".join(filter(None, parts)), ended)
+
+
+def _approval(settings: Settings) -> Iterator[Assumption]:
+    if any(settings.approval_of(name).wait_s for name in settings.strategies.sections()):
+        yield Assumption("approval", "none is asked for", "optimistic: a person says yes to each entry at once")
+
+
+def _percent(fraction: Decimal) -> str:
+    return f"{_plain(fraction * 100)}%"
+
+
+def _plain(number: Decimal) -> str:
+    return f"{number.normalize():f}"

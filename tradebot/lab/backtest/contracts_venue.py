@@ -1,0 +1,250 @@
+"""An engine of futures as the bot's broker: the adapter's own reader and orders, on a line that needs no socket."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from papervenue.commands.control import MAIN
+from papervenue.engine.engine import Engine
+from papervenue.opening import dialect_of
+from papervenue.times import SECOND, from_datetime, to_datetime
+from tradebot.adapters.bars.joined import joined
+from tradebot.adapters.bars.stored import StoredBars
+from tradebot.adapters.memory.bars import MemoryBars
+from tradebot.adapters.memory.ledger import MemoryLedger
+from tradebot.adapters.memory.send_lock import MemorySendLock
+from tradebot.adapters.wire.rows import DriftTally, RowError
+from tradebot.app.rules import rules_of
+from tradebot.app.stand_ins import NoFlow
+from tradebot.app.venues import door_to
+from tradebot.lab.backtest.engine_line import EngineLine
+from tradebot.lab.backtest.foreseen import ForeseenBars, features_ahead
+from tradebot.lab.backtest.translating import session_of
+from tradebot.model.trading import Mode, Permission
+from tradebot.model.values import replace
+from tradebot.ports.world import World
+from tradebot.venues.ibkr import margins, prices
+from tradebot.venues.ibkr.bars import IbkrBars
+from tradebot.venues.ibkr.capabilities import TRADING_ID
+from tradebot.venues.ibkr.link import Line, Patience
+from tradebot.venues.ibkr.orders import IbkrOrders
+from tradebot.venues.ibkr.reader import IbkrReader
+from tradebot.venues.ibkr.venue import IbkrVenue
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from papervenue.events import Event
+    from tradebot.adapters.memory.events import MemoryEvents
+    from tradebot.adapters.memory.facts import MemoryFacts
+    from tradebot.app.settings import Settings
+    from tradebot.lab.backtest.market import OpenedMarket
+    from tradebot.model.account import BrokerView
+    from tradebot.model.bar import Quote, Session, VenueClock
+    from tradebot.model.instrument import Listing, MarginLevel
+    from tradebot.ports.stores import Bars
+    from tradebot.ports.strategy import Strategy
+    from tradebot.venues.ibkr.told import Told
+
+    Sessions = Callable[[date, date], Sequence[Session]]
+
+KNOWN_BEFORE, KNOWN_AFTER = timedelta(days=60), timedelta(days=120)
+"""How many days around the market the calendar of the books has."""
+T = TypeVar("T")
+
+
+class EngineLink:
+    """Stands where the adapter has its connection."""
+
+    place = ("", 0, TRADING_ID)
+    dropped, last_problem = 0, ""
+
+    def __init__(self, engine: Engine) -> None:
+        self._loop = asyncio.new_event_loop()
+        self.line = EngineLine(engine, Patience(), self._loop)
+
+    def read(self, question: Callable[[Line], Awaitable[T]]) -> T:
+        """Ask the line, which never lets anybody wait."""
+        asked = cast("Any", question(self.ready()))
+        try:
+            asked.send(None)
+        except StopIteration as answer:
+            return cast("T", answer.value)
+        raise AssertionError("nothing is waited for in a backtest")
+
+    def ready(self) -> Line:
+        return cast("Line", self.line)
+
+    @contextmanager
+    def sending(self) -> Iterator[Line]:
+        """Return the line, which nobody else wants."""
+        yield self.ready()
+
+    def run(self, send: Callable[[Line], Awaitable[T]], line: Line) -> T:
+        """Carry out a request, with the loop that it looks at its time by."""
+        done: T = self._loop.run_until_complete(cast("Any", send(line)))
+        return done
+
+    def close(self) -> None:
+        self._loop.close()
+
+
+class EngineReader(IbkrReader):
+    """The adapter's reader on an engine. What nothing has changed is not put together again."""
+
+    def __init__(self, link: EngineLink) -> None:
+        self.venue = IbkrVenue(Mode.SANDBOX, cast("Any", link))
+        super().__init__(self.venue, DriftTally())
+        self._line = link.line
+        self._known: tuple[object, Told] | None = None
+        self._seen: tuple[object, BrokerView] | None = None
+        self._turns: VenueClock | None = None
+
+    def _told(self) -> Told:
+        stamp = self._line.changes, self._line.today_us
+        if self._known is None or self._known[0] != stamp:
+            self._known = stamp, super()._told()
+        return self._known[1]
+
+    def view(self) -> BrokerView:
+        """Return account, positions and open orders; nothing moves while they are read."""
+        stamp = self._line.changes, self._line.engine.now_us
+        if self._seen is None or self._seen[0] != stamp:
+            self._seen = stamp, super().view()
+        return self._seen[1]
+
+    def clock(self) -> VenueClock:
+        """Return the exchange's time; what opens and closes next is looked up once that is over."""
+        known, now = self._turns, self._now()
+        if known is None or not known.now <= now < min(known.next_open, known.next_close):
+            known = self._turns = super().clock()
+        return replace(known, now=now)
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._line.engine.now_us // SECOND, UTC)
+
+    def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
+        """Return the latest usable quote of each symbol."""
+        now, found, rejected = self._now(), dict[str, "Quote"](), dict[str, str]()
+        for symbol in symbols:
+            try:
+                found[symbol] = prices.quote(symbol, self._line.ticks(symbol), now)
+            except RowError as error:
+                rejected[symbol] = str(error)
+        self.rejected_quotes = rejected
+        return found
+
+    def listings(self, symbols: Sequence[str]) -> Mapping[str, Listing]:
+        """Return how the exchange lists these contracts."""
+        now, found = self._now(), dict[str, "Listing"]()
+        today = self.capabilities.day.date_of(now)
+        for symbol in dict.fromkeys(symbols):
+            details = self._read(partial(prices.details_of, symbol=symbol, today=today))
+            if details is None:
+                continue
+            try:
+                found[symbol] = prices.listing(details, now, self._levels(symbol, details))
+            except RowError as error:
+                self._tally.note("listing", error.field_name, f"row refused: {error.problem}")
+        return found
+
+    def _levels(self, symbol: str, details: Any) -> tuple[MarginLevel, ...]:
+        told = [self._line.needed(symbol, action) for action in margins.SIDES]
+        try:
+            return margins.levels_of(details, prices.last_price(self._line.ticks(symbol)), told)
+        except RowError as error:
+            self._tally.note("margin", error.field_name, error.problem)
+            return ()
+
+
+class EngineOrders(IbkrOrders):
+    """The adapter's orders on an engine."""
+
+    def __init__(self, reader: EngineReader) -> None:
+        super().__init__(reader.venue, DriftTally())
+        self._reader = reader
+
+
+class Played:
+    """A market of contracts in this process, with a bot's account at its beginning."""
+
+    def __init__(self, opened: OpenedMarket) -> None:
+        market, spec = opened.market(), opened.spec
+        (dialect, _), start_us = dialect_of(spec.venue), market.calendar.start_us
+        identity, rates = spec.to_json(), opened.rates
+        self.engine = Engine(market, start_us, _untold, spec.fill, identity, spec.costs, rates, dialect=dialect)
+        self.engine.open_account(MAIN, MAIN, MAIN, spec.cash)
+        self.link = EngineLink(self.engine)
+        self.reader = EngineReader(self.link)
+
+    def source(self) -> IbkrBars:
+        """Return where its bars come from."""
+        return IbkrBars(self.reader.venue, DriftTally())
+
+    def bars(self, settings: Settings, sessions: Sessions) -> Bars:
+        """Return closed bars that are kept in memory, joined over rolls; what has ended never changes."""
+        door = door_to(settings.venue)
+        stored = StoredBars(MemoryBars, self.source, sessions, settings.day, final=True)
+        return joined(stored, door.months, door.coin, settings.day)
+
+
+def _untold(event: Event) -> None:
+    """Keep no log."""
+
+
+def world_of(
+    settings: Settings,
+    played: Played,
+    in_use: Sequence[Strategy],
+    stores: tuple[MemoryFacts, MemoryEvents],
+) -> tuple[World, MemoryLedger]:
+    """Return the bot of these settings on a market of contracts, and its books."""
+    reader, (facts, events), engine = played.reader, stores, played.engine
+    account, ledger = reader.account(), MemoryLedger(played.engine.main.number)
+    ledger.open_books(account.cash, to_datetime(engine.now_us), account.settlement)
+    known = engine.market.calendar.market
+    first, last = session_of(known[0]).date - KNOWN_BEFORE, session_of(known[-1]).date + KNOWN_AFTER
+    ledger.put_sessions(reader.calendar(first, last))
+    world = World(
+        rules=replace(rules_of(settings, settings.exits, asks=False), own_exits=settings.strategies.own_exits()),
+        permission=Permission(),
+        reader=reader,
+        market=reader,
+        bars=played.bars(settings, ledger.sessions),
+        orders=EngineOrders(reader),
+        send_lock=MemorySendLock(),
+        flow=NoFlow(),
+        ledger=ledger,
+        facts=facts,
+        events=events,
+        strategies=in_use,
+        second_clock=lambda: to_datetime(engine.now_us),
+    )
+    if any(strategy.needs.features for strategy in in_use):
+        door = door_to(settings.venue)
+        told = StoredBars(MemoryBars, played.source, ledger.sessions, settings.day, final=True)
+        ahead = ForeseenBars(engine.market, told, ledger.sessions, settings.day)
+        world = replace(world, features=features_ahead(joined(ahead, door.months, door.coin, settings.day), world))
+    return world, ledger
+
+
+@contextmanager
+def other_future(settings: Settings, opened: OpenedMarket, world: World, now: datetime) -> Iterator[World]:
+    """Yield the bot's world at this moment with bars and quotes of a market whose prices differ from then on.
+
+    The books and the account stay those of the bot.
+    """
+    now_us = from_datetime(now)
+    elsewhere = Played(opened.with_other_future(now_us))
+    try:
+        elsewhere.engine.advance(now_us)
+        yield replace(
+            world, market=elsewhere.reader, bars=elsewhere.bars(settings, world.ledger.sessions), features=None
+        )
+    finally:
+        elsewhere.link.close()

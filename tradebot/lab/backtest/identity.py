@@ -1,0 +1,150 @@
+"""What determines a backtest: settings, market, data and versions, and the fingerprint of all of them."""
+
+from __future__ import annotations
+
+from hashlib import file_digest, sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from papervenue.market.action_sources import beside
+from tradebot import __version__
+from tradebot.adapters.plugins.code import Code, source_digest
+from tradebot.adapters.plugins.plugin import code_in_use, installed, package_of
+from tradebot.adapters.state.state_folder import FACTS
+from tradebot.adapters.text.canonical import json_text
+from tradebot.app.baseline import effective
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from papervenue.market.spec import MarketSpec
+    from tradebot.app.settings import Settings
+    from tradebot.lab.backtest.past_flow import PastFlow
+    from tradebot.lab.backtest.run import Plan
+
+FINGERPRINT_CHARACTERS = 8
+_OF_THE_MARKET = frozenset({"sandbox", "report", "tax", "serve", "promotion"})
+"""Sections of the settings that don't belong to what a strategy was tried with."""
+_PATHS = ("path", "uw_folder")
+
+
+class DataFile(Struct, frozen=True):
+    """A file that the market is made from: its name, its size in bytes, and the SHA-256 of its content."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+class Identity(Struct, frozen=True):
+    """Everything that a run's result depends on; equal identities have equal results, byte for byte.
+
+    `versions` are those of this program, with what tells its source files from others, and of each strategy's package.
+    `code` is that of each strategy. `trial` is the fingerprint of settings and code: what was tried, whatever it was
+    tried on.
+    """
+
+    settings: Mapping[str, Any]
+    market: Mapping[str, Any]
+    options: Mapping[str, Any]
+    versions: Mapping[str, str]
+    code: Mapping[str, Code]
+    data: tuple[DataFile, ...]
+    fingerprint: str
+    trial: str
+
+
+def identity_of(plan: Plan) -> Identity:
+    """Return the identity of what a plan is about to play; its files are read whole.
+
+    Raises OperatorError if a strategy's files can't be read.
+    """
+    settings, market = effective(plan.settings), plan.spec.to_fields()
+    options = {"recorder": plan.level.value, "equity_at": plan.equity_at, "margin": plan.margin}
+    versions, chosen = dict(_versions(plan)), plan.settings.strategies
+    code = code_in_use(chosen.in_use(), chosen.installed_as())
+    digests = {name: one.digest for name, one in code.items()}
+    data = (*_data(plan.spec), *_past_flow(plan.past_flow))
+    placeless, files = _placeless(plan.spec), [(one.name, one.sha256) for one in data]
+    tried = _tried(settings)
+    return Identity(
+        settings=settings,
+        market=market,
+        options=options,
+        versions=versions,
+        code=code,
+        data=data,
+        fingerprint=_digest([tried, placeless, options, versions, digests, files]),
+        trial=_digest([tried, digests]),
+    )
+
+
+def market_of(spec: MarketSpec) -> tuple[Mapping[str, Any], Sequence[tuple[str, str]]]:
+    """Return what a market is made of, and the name and the SHA-256 of each of its files, which are read whole."""
+    return _placeless(spec), [(one.name, one.sha256) for one in _data(spec)]
+
+
+def _placeless(spec: MarketSpec) -> dict[str, Any]:
+    """Return a market without the places of its files: only what is in them matters."""
+    market = spec.to_fields()
+    placeless = {name: value for name, value in market.items() if name not in _PATHS}
+    return {
+        **placeless,
+        "costs": {name: value for name, value in market.get("costs", {}).items() if name != "rates_path"},
+    }
+
+
+def trial_of(settings: Settings) -> str:
+    """Return the fingerprint of settings and code alone, as `identity_of` has it, without reading a market's files."""
+    chosen = settings.strategies
+    code = code_in_use(chosen.in_use(), chosen.installed_as())
+    return _digest([_tried(effective(settings)), {name: one.digest for name, one in code.items()}])
+
+
+def _tried(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a strategy is tried with: all settings without those of the market."""
+    tried = {name: value for name, value in settings.items() if name not in _OF_THE_MARKET}
+    tried["strategies"] = {name: _without_files(section) for name, section in settings["strategies"].items()}
+    return tried
+
+
+def _without_files(section: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Return a strategy's section without the places of its files, whose content is part of its code."""
+    return section and {name: value for name, value in section.items() if name != "files"}
+
+
+def _versions(plan: Plan) -> Iterator[tuple[str, str]]:
+    """Yield the version of this program and its source, and of the package of each strategy that isn't part of it."""
+    yield "tradebot", __version__
+    yield "tradebot source", source_digest()
+    points = installed()
+    for name, point_name in plan.settings.strategies.installed_as().items():
+        point = points.get(point_name)
+        if point is not None and point.dist is not None:
+            yield f"{name} ({package_of(point)})", point.dist.version
+
+
+def _data(spec: MarketSpec) -> Iterator[DataFile]:
+    """Yield the files of a market, those in a folder in the order of their names."""
+    named = [Path(path) for path in (spec.path, spec.costs.rates_path) if path is not None]
+    if spec.path is not None:
+        named.append(beside(Path(spec.path)))
+    if spec.uw_folder is not None:
+        named += sorted(path for path in Path(spec.uw_folder).rglob("*") if path.is_file())
+    for path in named:
+        if path.is_file():
+            with path.open("rb") as file:
+                yield DataFile(path.name, path.stat().st_size, file_digest(file, "sha256").hexdigest())
+
+
+def _past_flow(past: PastFlow | None) -> Iterator[DataFile]:
+    """Yield what a bot has fetched, whose file goes on growing, as a file of what was read."""
+    if past is not None:
+        content = repr(past.replies).encode()
+        yield DataFile(FACTS, len(content), sha256(content).hexdigest())
+
+
+def _digest(value: object) -> str:
+    return sha256(json_text(value).encode()).hexdigest()

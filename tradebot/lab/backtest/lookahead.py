@@ -1,0 +1,351 @@
+"""Look for decisions that know the future: play the market again, cut off at a moment, and compare what came before.
+
+A cut market has no bar, corporate action or rate of later. Whatever is decided differently up to the moment of the cut
+was decided with something that wasn't known then.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Any, cast
+
+from msgspec import Struct
+
+from papervenue.market.daily import DailyBars, Days
+from papervenue.market.rates import Rates
+from papervenue.times import MINUTE, from_datetime, new_york
+from tradebot.adapters.memory.recorder import Level
+from tradebot.adapters.plugins.plugin import PluginStrategy
+from tradebot.lab.backtest.declared import reaching
+from tradebot.lab.backtest.run import begin
+from tradebot.model.record import Job
+from tradebot.timetable.sessions import slots
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from papervenue.market.bars import Bar
+    from papervenue.market.sessions import Calendar
+    from papervenue.market.source import BarSource
+    from tradebot.lab.backtest.market import OpenedMarket
+    from tradebot.lab.backtest.run import Run
+    from tradebot.model.decision import Decision
+    from tradebot.model.record import CycleRecord, SessionEnd
+    from tradebot.model.view import StrategyView, Want
+    from tradebot.ports.strategy import Strategy
+
+
+_CODE = (".py", ".pyc", ".so", ".pth")
+_PACKAGES = (".dist-info", ".egg-info")
+"""The endings of folders in which installed packages say what they are; loading a strategy reads them."""
+_OF_PROGRAMS = (sys.prefix, sys.base_prefix, "/usr/", "/proc/", "/etc/")
+_watching: list[OpenedFiles] = []
+
+
+class OpenedFiles:
+    """The files that watched strategies open within the block, each with the strategy's name.
+
+    It knows of those that Python opens. A plug-in runs in a separate process, where files are out of its reach.
+    """
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, str], None] = {}
+        self._asked = ""
+        self._bystanders: frozenset[int | None] = frozenset()
+
+    @property
+    def found(self) -> tuple[tuple[str, str], ...]:
+        """Return who opened which file, in the order in which they were first opened."""
+        return tuple(self._found)
+
+    def __enter__(self) -> OpenedFiles:
+        _listen()
+        _watching.append(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _watching.remove(self)
+
+    @contextmanager
+    def made(self, strategies: Strategies) -> Iterator[Sequence[Strategy]]:
+        """Yield newly made strategies, and notice the files that are opened while they are loaded."""
+        with ExitStack() as stack:
+            with self.noticed("loading"):
+                fresh = stack.enter_context(strategies())
+            yield fresh
+
+    def watched(self, strategies: Sequence[Strategy], until: datetime) -> Sequence[Strategy]:
+        """Return the strategies such that files are noticed while they are asked; plug-ins stay as they are.
+
+        Later than `until`, in trading time, they aren't asked anymore.
+        """
+        return [
+            one if isinstance(one, PluginStrategy) else cast("Strategy", _Watched(one, self, until))
+            for one in strategies
+        ]
+
+    @contextmanager
+    def noticed(self, who: str) -> Iterator[None]:
+        """Notice the files that are opened within the block, in the name of a strategy.
+
+        Threads that run already do something else meanwhile; those that the strategy starts are its own.
+        """
+        own = threading.get_ident()
+        self._bystanders = frozenset(thread.ident for thread in threading.enumerate()) - {own}
+        self._asked = who
+        try:
+            yield
+        finally:
+            self._asked = ""
+
+    def heard(self, path: object) -> None:
+        """Note a file that is being opened, if a strategy is asked now and the file isn't part of a program."""
+        if self._asked and threading.get_ident() not in self._bystanders and isinstance(path, str | bytes):
+            name = os.fsdecode(path)
+            of_package = os.path.dirname(name).endswith(_PACKAGES)
+            if not (of_package or name.endswith(_CODE) or name.startswith(_OF_PROGRAMS)):
+                self._found[self._asked, name] = None
+
+
+class _Watched:
+    """A strategy whose files are noticed; everything else about it stays as it is."""
+
+    def __init__(self, strategy: Strategy, files: OpenedFiles, until: datetime) -> None:
+        self._strategy = strategy
+        self._files = files
+        self._until = until
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._strategy, name)
+
+    def propose(self, view: StrategyView) -> Sequence[Want] | Decision:
+        if view.now > self._until:
+            return ()
+        with self._files.noticed(self._strategy.name):
+            return self._strategy.propose(view)
+
+
+@cache
+def _listen() -> None:
+    """Listen to what Python opens, from now on: such a hook can't be removed."""
+    sys.addaudithook(_hook)
+
+
+def _hook(event: str, arguments: tuple[object, ...]) -> None:
+    if event == "open" and _watching:
+        for files in _watching:
+            files.heard(arguments[0])
+
+
+class CutBars:
+    """The bars of another source that had ended by a moment."""
+
+    def __init__(self, source: BarSource, calendar: Calendar, at_us: int) -> None:
+        self._source = source
+        self._calendar = calendar
+        self._at_us = at_us
+        self.past_minutes, self.past_days = source.past_minutes, source.past_days
+        self.history_close = source.history_close
+        self.history_day = source.history_day
+        self.liquid = source.liquid
+
+    def bars(self, symbol: str, index: int) -> tuple[Bar, ...]:
+        """Return the bars of a symbol in a session, oldest first."""
+        if self._calendar.session(index).open_us >= self._at_us:
+            return ()
+        return self._ended(self._source.bars(symbol, index))
+
+    def extended(self, symbol: str, index: int) -> tuple[Bar, ...]:
+        """Return the bars before and after a session, oldest first."""
+        if self._calendar.session(index).pre_us >= self._at_us:
+            return ()
+        return self._ended(self._source.extended(symbol, index))
+
+    def _ended(self, bars: Sequence[Bar]) -> tuple[Bar, ...]:
+        return tuple(bar for bar in bars if bar.end_us <= self._at_us)
+
+
+def cut(market: OpenedMarket, at_us: int) -> OpenedMarket:
+    """Return what is left of a market that is cut off at a moment; its calendar and its identity stay."""
+    day = new_york(at_us).date().isoformat()
+    days = [known for known in market.rates.days if known <= day]
+    return market._replace(
+        source=_cut_days(market, market.days, at_us) if market.days else CutBars(market.source, market.calendar, at_us),
+        actions=tuple(action for action in market.actions if min(action.declared_us, action.at_us) <= at_us),
+        rates=Rates(tuple(days), market.rates.rates[: len(days)]),
+    )
+
+
+def _cut_days(market: OpenedMarket, source: DailyBars, at_us: int) -> DailyBars:
+    """Return daily bars up to a moment; of a session that isn't over, only what has been seen of it."""
+    calendar = market.calendar
+    over = sum(session.close_us <= at_us for session in calendar.all)
+    begun = over < len(calendar.all) and calendar.all[over].open_us + MINUTE <= at_us
+    whole = source.known_after_us is not None
+    held = {symbol: source.days(symbol) for symbol in market.symbols}
+    known = {symbol: _until(days, over, begun=begun, whole=whole) for symbol, days in held.items() if days is not None}
+    return DailyBars(known, calendar, market.spec.day_prices)
+
+
+def _until(days: Days, over: int, *, begun: bool, whole: bool) -> Days:
+    """Return a symbol's days before a place, and of the one at the place its open, or all of it if that is shown."""
+    count = sum(place < over for place in days.places)
+    row = days.row(over) if begun else None
+    if row is None:
+        return Days(*(column[:count] for column in days))
+    shown = Days(*(column[: row + 1] for column in days))
+    if not whole:
+        for column in (shown.high, shown.low, shown.close):
+            column[row] = shown.open[row]
+    return shown
+
+
+MARKET = "the market"
+WITHOUT = "without the bars, dividends, splits and rates that came later"
+UNCUT = "nothing cuts off what a file holds"
+
+Strategies = Callable[[], AbstractContextManager[Sequence["Strategy"]]]
+"""Yields newly made strategies, which remember nothing from another run."""
+
+
+class Peek(Struct, frozen=True):
+    """The first thing that differs, and when it was decided or happened, in trading time.
+
+    `strategy` is who decided it. `known` says it as it was with the whole market, and `unknown` as it was in the market
+    that was cut off at `cut_at`; `cut_at` is None if it wasn't found by cutting.
+    """
+
+    strategy: str
+    what: str
+    at: datetime
+    known: str
+    unknown: str
+    cut_at: datetime | None
+
+
+class Checked(Struct, frozen=True):
+    """What a check for look-ahead found.
+
+    The market was cut off at `cuts` of `of_cuts` possible moments, and so many decisions, orders, fills and ends of
+    sessions were compared. `tried` says in words what was different from there on.
+    """
+
+    cuts: int
+    of_cuts: int
+    compared: int
+    tried: str
+    peeks: tuple[Peek, ...]
+
+
+def moments(run: Run) -> tuple[datetime, ...]:
+    """Return when a market can be cut off: at each decision of a run, and in each session at the last entry slot."""
+    decided = {cycle.at for cycle in run.made.facts.cycles(job=Job.TRADE_ONCE) if cycle.candidates}
+    times = run.plan.settings.timetable[Job.TRADE_ONCE]
+    entries = (slots(Job.TRADE_ONCE, times, session) for session in run.made.sessions)
+    last = (of_one[-1].start for of_one in entries if of_one)
+    return tuple(sorted(decided | {*last} | {run.made.sessions[0].open}))
+
+
+def spread(found: Sequence[datetime], count: int) -> Sequence[datetime]:
+    """Return some of the moments, as far apart as possible, the last one included; all of them if there are few."""
+    if count >= len(found):
+        return found
+    return [found[(place + 1) * len(found) // count - 1] for place in range(count)]
+
+
+def check(
+    run: Run, market: OpenedMarket, strategies: Strategies, cuts: int, watch: Callable[[int, int], None]
+) -> Checked:
+    """Return what differs in a market that is cut off, at the first moment at which anything does.
+
+    The run has to be complete, and to have recorded every decision.
+    """
+    assert run.plan.level is Level.FULL, "decisions are compared, so they must have been recorded"
+    possible = moments(run)
+    chosen, compared, found = spread(possible, cuts), 0, [*_of_the_market(run)]
+    done = 0
+    with OpenedFiles() as files:
+        for done, at in enumerate(chosen, 1):
+            with ExitStack() as stack:
+                fresh = stack.enter_context(files.made(strategies))
+                again = begin(run.plan, files.watched(fresh, at), cut(market, from_datetime(at)), flow_from=market)
+                while again.made.now() < at and not again.is_complete:
+                    again.step()
+            whole, part = known_until(run, at), known_until(again, at)
+            compared += len(whole)
+            watch(done, len(chosen))
+            if whole != part:
+                found.append(first_difference(whole, part, at))
+                break
+    return Checked(done, len(possible), compared, WITHOUT, (*found, *files_opened(files, run)))
+
+
+def files_opened(files: OpenedFiles, run: Run) -> Iterator[Peek]:
+    """Yield the files that strategies opened in a run, which may hold anything, and declared ones with later dates."""
+    first = run.made.sessions[0]
+    for who, name in files.found:
+        yield Peek(who, f"file {name}", first.open, "it opens the file", UNCUT, None)
+    for who, name, last in reaching(run.plan.settings, first.date):
+        yield Peek(who, f"file {name}", first.open, f"its dates reach to {last}", UNCUT, None)
+
+
+def _of_the_market(run: Run) -> Iterator[Peek]:
+    """Yield what the market itself shows too early."""
+    if run.plan.spec.day_prices == "close" and run.plan.spec.source == "daily":
+        at = run.made.sessions[0].open
+        yield Peek(MARKET, "day_prices: close", at, "the close is shown after the first minute", "it isn't known", None)
+
+
+Fact = tuple["datetime", str, str, str]
+"""When something happened, what it is, which one it is, and who decided it."""
+
+
+def known_until(run: Run, until: datetime) -> Mapping[Fact, str]:
+    """Return everything that a run decided and did up to a moment, in order of time."""
+    facts = dict(_decided(run, until)) | dict(_done(run, until)) | dict(_ended(run.ends, until))
+    return {fact: facts[fact] for fact in sorted(facts)}
+
+
+def _decided(run: Run, until: datetime) -> Iterator[tuple[Fact, str]]:
+    for job in (Job.TRADE_ONCE, Job.EVALUATE_EXITS):
+        for cycle in run.made.facts.cycles(job=job):
+            if cycle.at <= until:
+                yield from _of_pass(cycle)
+
+
+def _of_pass(cycle: CycleRecord) -> Iterator[tuple[Fact, str]]:
+    for place, one in enumerate(cycle.candidates):
+        yield (cycle.at, "decision", f"{one.candidate.symbol} {place}", one.candidate.strategy), repr(one)
+    for place, refusal in enumerate(cycle.refused_strategies):
+        yield (cycle.at, "decision", f"{refusal.symbol or ''} refused {place}", refusal.strategy), repr(refusal)
+
+
+def _done(run: Run, until: datetime) -> Iterator[tuple[Fact, str]]:
+    ledger = run.made.ledger
+    for record in ledger.intents():
+        intent = record.intent
+        if intent.at <= until:
+            yield (intent.at, "order", intent.client_order_id, intent.key.strategy), repr(intent)
+    for owned in ledger.fills():
+        if owned.fill.at <= until:
+            yield (owned.fill.at, "fill", owned.fill.activity_id, owned.strategy), repr(owned.fill)
+
+
+def _ended(ends: Sequence[SessionEnd], until: datetime) -> Iterator[tuple[Fact, str]]:
+    for end in ends:
+        if end.equity_at is not None and end.equity_at <= until:
+            yield (end.equity_at, "equity", end.session.isoformat(), "the account"), f"{end.equity:f} USD"
+
+
+def first_difference(whole: Mapping[Fact, str], part: Mapping[Fact, str], cut_at: datetime | None) -> Peek:
+    """Return the first difference; of several at one moment, a decision comes before what follows from it."""
+    order = ("decision", "order", "fill", "equity")
+    differing = [fact for fact in {**whole, **part} if whole.get(fact) != part.get(fact)]
+    at, what, which, strategy = min(differing, key=lambda fact: (fact[0], order.index(fact[1]), fact))
+    known, unknown = (side.get((at, what, which, strategy), "nothing") for side in (whole, part))
+    return Peek(strategy, f"{what} {which}", at, known, unknown, cut_at)

@@ -1,0 +1,291 @@
+"""The folder of finished backtests: a state folder for each, and beside them the list of everything that was tried."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections import Counter
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from shutil import rmtree
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from papervenue.market.spec import FUNDS, NO_COSTS
+from tradebot.adapters.memory.recorder import Level
+from tradebot.adapters.state import lock, state_folder, trials
+from tradebot.adapters.state.evidence import BACKTEST, read_evidence, write_evidence
+from tradebot.adapters.state.plain_files import create_draft, read_plain
+from tradebot.adapters.state.state_folder import BACKTESTS, cannot_write, option, write_durably
+from tradebot.adapters.state.trials import LAST, TRIALS, Trial
+from tradebot.errors import OperatorError, word
+from tradebot.lab.backtest import saving
+from tradebot.lab.backtest.assembly import USUAL, engine_of
+from tradebot.lab.backtest.bars import EngineBars
+from tradebot.lab.backtest.market import open_market_in_memory
+from tradebot.lab.backtest.played import PlayedBars, daily_prices, last_prices
+from tradebot.lab.performance.basket import entry_cost, held_in_equal_parts
+from tradebot.model.evidence import DatedRate, DayPrice, Evidence, Refused, Trials, Unrecorded
+from tradebot.model.reasons import Reason
+from tradebot.model.series import DAY
+from tradebot.model.values import replace
+from tradebot.model.view import BarNeed
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from papervenue.market.spec import MarketSpec
+    from tradebot.lab.backtest.run import Run
+    from tradebot.model.evidence import Variant
+    from tradebot.ports.stores import Bars
+
+
+BENCHMARK = "SPY"
+NOON = timedelta(hours=12)
+
+
+class KeptBenchmark(NamedTuple):
+    """The benchmark's daily prices, or why there are none, in a sentence."""
+
+    prices: tuple[DayPrice, ...]
+    problem: str = ""
+    name: str = ""
+    how: str = ""
+
+
+def benchmark_of(run: Run) -> KeptBenchmark:
+    """Return the benchmark's prices up to now, adjusted for the splits and dividends until then.
+
+    A symbol that wasn't played is read from a file of daily bars if it is there. Where no fund is traded, it is the
+    universe in equal parts.
+    """
+    if run.plan.spec.venue.dialect != USUAL:
+        return _held(run)
+    try:
+        bars = run.made.world.bars if BENCHMARK in run.market.symbols else _elsewhere(run.plan.spec)
+    except OperatorError:
+        return KeptBenchmark((), f"{BENCHMARK} isn't shown: the file that was played has no bars of it.")
+    if bars is None:
+        return KeptBenchmark((), f"{BENCHMARK} isn't shown: it isn't in the universe that was played.")
+    return _read(bars, run)
+
+
+def _held(run: Run) -> KeptBenchmark:
+    settings, prices = run.plan.settings, daily_prices(run.market, run.made.now(), run.made.world.rules.universe)
+    first = min((day for each in prices.values() for day in each.opens), default=None)
+    cost = entry_cost(map(settings.costs_of, settings.strategies.in_use()))
+    basket = held_in_equal_parts(prices, first, cost) if first else None
+    if basket is None:
+        return KeptBenchmark((), "Holding the universe isn't shown: no session was played to its end.")
+    days, before = sorted(basket.closes), 1.0
+    kept = list[DayPrice]()
+    for day in days:
+        kept.append(DayPrice(day, before, basket.closes[day]))
+        before = basket.closes[day]
+    return KeptBenchmark(tuple(kept), name=basket.symbol, how=basket.how)
+
+
+def _elsewhere(spec: MarketSpec) -> Bars | None:
+    """Return the benchmark's bars in a file of daily bars; None for any other market."""
+    return bars_of(replace(spec, symbols=(BENCHMARK,))) if spec.source == "daily" else None
+
+
+def bars_of(spec: MarketSpec) -> Bars:
+    """Return the bars of a market, made from its specification; raise OperatorError if its files can't be used."""
+    if spec.venue.dialect != USUAL:
+        return PlayedBars(open_market_in_memory(spec))
+    opened = open_market_in_memory(replace(spec, costs=NO_COSTS))
+    return EngineBars(engine_of(opened, opened.spec), opened.days)
+
+
+def _read(bars: Bars, run: Run) -> KeptBenchmark:
+    # One session more, so that the first one has one before it.
+    need = BarNeed(DAY, len(run.ends) + 1)
+    found = bars.closed(need, [BENCHMARK], run.made.now()).get(BENCHMARK)
+    if found is None:
+        return KeptBenchmark((), f"{BENCHMARK} isn't shown: it has no bars in these sessions.")
+    # Half a day after its start, which is the exchange's midnight, a daily bar has its date everywhere.
+    days = [(datetime.fromtimestamp(start, UTC) + NOON).date() for start in found.starts]
+    return KeptBenchmark(tuple(map(DayPrice, days, found.open, found.close)))
+
+
+RESULT = "result.json"
+CHECKPOINT = ".checkpoint"
+DRAFT = ".draft"
+LOCK = ".lock"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}")
+_BY = "backtest"
+
+
+class Results:
+    """The finished backtests of a state folder, which needn't hold a bot."""
+
+    def __init__(self, state: Path) -> None:
+        self.folder = state / BACKTESTS
+
+    def place(self, name: str) -> Path:
+        """Return the folder of a run; raise OperatorError if it can't be called that."""
+        if not NAME.fullmatch(name) or name.endswith((CHECKPOINT, DRAFT, LOCK)) or name in (TRIALS, LAST):
+            raise OperatorError(
+                f"a run can't be called {word(name)}", "use letters, digits, dots, dashes and underscores"
+            )
+        return self.folder / name
+
+    def checkpoint(self, name: str) -> Path:
+        return self.folder / f"{name}{CHECKPOINT}"
+
+    @contextmanager
+    def alone(self, name: str) -> Iterator[None]:
+        """Let nobody else play the run of this name meanwhile; raise TradebotError(ANOTHER_INSTANCE) if one does."""
+        self.prepare()
+        # A list that was edited is told before hours are played, not after.
+        trials.read(self.folder)
+        own = f"{name}{LOCK}"
+        with lock.hold(self.folder, "backtest", 0.0, own):
+            try:
+                yield
+            finally:
+                # Whoever opened this file meanwhile finds that it has gone, and makes another one.
+                (self.folder / own).unlink(missing_ok=True)
+
+    def keep(self, name: str, checkpoint: bytes) -> None:
+        self.prepare()
+        try:
+            draft, descriptor = create_draft(self.checkpoint(name))
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(checkpoint)
+            draft.replace(self.checkpoint(name))
+        except OSError as error:
+            raise cannot_write(self.folder, error) from error
+
+    def forget_checkpoint(self, name: str) -> None:
+        self.checkpoint(name).unlink(missing_ok=True)
+
+    def refuse_taken(self, name: str, *, force: bool, resume: bool) -> None:
+        """Raise OperatorError if there is a run of this name, or anything else in its place.
+
+        With `force`, no run is in the way, and with `resume`, one that was stopped isn't.
+        """
+        place = self.place(name)
+        if not os.path.lexists(place):
+            return
+        if not _is_run(place):
+            raise OperatorError(f"{place} is in the way, and it isn't a backtest", "give another --name")
+        if force or (resume and self.checkpoint(name).exists()):
+            return
+        if self.checkpoint(name).exists():
+            raise OperatorError(
+                f"{place} holds a run that was stopped", "add --resume to go on, or --force to begin again"
+            )
+        raise OperatorError(
+            f"{place} holds this run already",
+            f"tradebot report {option(place)}, or add --force to play it again, or give another --name",
+        )
+
+    def save(self, name: str, run: Run, document: Mapping[str, Any], variants: Sequence[Variant] = ()) -> Path:
+        """Write a run into its folder, replacing an earlier run of the same name; return the folder.
+
+        `document` says what the run was made from and what it did, and `variants` are those that were played of it.
+        The folder is complete or it isn't there.
+        """
+        place, draft = self.place(name), self.folder / f"{name}{DRAFT}"
+        self.prepare()
+        made, settings = run.made, run.plan.settings
+        finished = saving.Run(made.ledger, made.facts, made.events.emitted, made.now())
+        try:
+            rmtree(draft, ignore_errors=True)
+            saving.save(draft, finished, settings, _configuration(run), _BY)
+            write_evidence(draft, replace(self._evidence(run), variants=tuple(variants)))
+            write_durably(draft / RESULT, json.dumps(document, indent=1, sort_keys=True) + "\n")
+            if _is_run(place):
+                rmtree(place)
+            draft.rename(place)
+            state_folder.sync_folder(self.folder)
+        except OSError as error:
+            raise cannot_write(self.folder, error) from error
+        return place
+
+    def _evidence(self, run: Run) -> Evidence:
+        """Return what a report of the run shows besides its books: the trials so far, and what money cost."""
+        tried = {trial.digest: trial for one in run.made.world.strategies for trial in self.trials(one.name)}
+        sharpes = tuple(trial.sharpe for trial in tried.values() if trial.sharpe is not None)
+        rates, costs = run.market.rates, run.plan.spec.costs
+        dated = zip(rates.days, rates.rates, strict=True)
+        benchmark = benchmark_of(run)
+        return Evidence(
+            trials=Trials(len(tried), sharpes) if tried else None,
+            cash_rates=tuple(DatedRate(date.fromisoformat(day), float(rate)) for day, rate in dated),
+            borrowing_spread=float(costs.margin_spread) if costs.margin_rate == FUNDS else 0.0,
+            borrowing_yearly=None if costs.margin_rate == FUNDS else float(costs.margin_rate),
+            benchmark=benchmark.prices,
+            no_benchmark=benchmark.problem,
+            benchmark_name=benchmark.name,
+            benchmark_how=benchmark.how,
+            last_prices=last_prices(run.market, run.made.now()) if run.plan.spec.venue.dialect != USUAL else {},
+            unrecorded=_unrecorded(run),
+        )
+
+    def variants(self, name: str, fingerprint: str) -> Sequence[Variant]:
+        """Return the variants of a run that were played so far; none if another run has this name."""
+        place = self.place(name)
+        result = read_result(place) or {}
+        return read_evidence(place).variants if result.get("identity", {}).get("fingerprint") == fingerprint else ()
+
+    def add_variants(self, name: str, variants: Sequence[Variant]) -> None:
+        """Keep the variants of a finished run that were played so far."""
+        place = self.place(name)
+        write_evidence(place, replace(read_evidence(place), variants=tuple(variants)))
+
+    def prepare(self) -> None:
+        try:
+            if not self.folder.is_dir():
+                state_folder.make_folder(self.folder)
+        except OSError as error:
+            raise cannot_write(self.folder.parent, error) from error
+
+    def add_trials(self, added: Sequence[Trial]) -> None:
+        """Remember what was tried, even if its folder is deleted one day."""
+        self.prepare()
+        trials.add(self.folder, added)
+
+    def trials(self, strategy: str, codes: Collection[str] = ()) -> Sequence[Trial]:
+        """Return the last run of each trial of a strategy, under whatever name its code was tried.
+
+        Raises OperatorError if the list was edited.
+        """
+        return trials.tried(trials.read(self.folder) or (), {strategy}, codes)
+
+
+def _unrecorded(run: Run) -> Unrecorded | None:
+    if run.plan.level is Level.FULL:
+        return None
+    counts = sum(map(Counter, run.made.facts.ended_for().values()), Counter[Reason | None]())
+    refused = ((reason, count) for reason, count in counts.most_common() if reason is not None)
+    return Unrecorded(run.plan.level.value, tuple(Refused(reason.value, count) for reason, count in refused))
+
+
+def read_result(folder: Path) -> Mapping[str, Any] | None:
+    """Return what a finished backtest was made from and what it did; None for any other folder."""
+    try:
+        document = json.loads(read_plain(folder / RESULT))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        raise OperatorError(f"{folder / RESULT} can't be read: {error}", "play the backtest again") from error
+    return document if isinstance(document, dict) else None
+
+
+def _is_run(place: Path) -> bool:
+    return state_folder.marked(place) and state_folder.read_marker(place).kind == BACKTEST
+
+
+def _configuration(run: Run) -> str:
+    """Return the settings of a run as a complete configuration file, without those that are null."""
+    import yaml
+
+    from tradebot.app.baseline import effective
+
+    settings = {name: value for name, value in effective(run.plan.settings).items() if name != "mode"}
+    text = yaml.safe_dump(settings, sort_keys=False, default_flow_style=None, width=120)
+    return f"# The complete settings of this backtest.\n{text}"

@@ -1,0 +1,185 @@
+"""The ways to play a backtest again with one thing changed: what trading costs, or the sessions it trades in."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from papervenue.market.spec import FUNDS, MarketError
+from tradebot.adapters.memory.recorder import Level
+from tradebot.lab.backtest.run import begin
+from tradebot.lab.performance.sensitivity import AS_PLAYED, variant_of
+from tradebot.model.evidence import VariantKind
+from tradebot.model.values import replace
+from tradebot.timetable import own_clock
+from tradebot.views.trades.lots import trades
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from papervenue.market.spec import Costs, MarketSpec
+    from tradebot.app.settings import Settings
+    from tradebot.lab.backtest.market import OpenedMarket
+    from tradebot.lab.backtest.run import Plan, Run
+    from tradebot.model.evidence import Variant
+    from tradebot.model.venue_day import VenueDay
+    from tradebot.ports.strategy import Strategy
+    from tradebot.timetable.own_clock import OwnTimes
+
+
+class Change(Struct, frozen=True):
+    """A way to play a backtest again. Equal plans lead to equal results, and needn't be played twice."""
+
+    kind: VariantKind
+    name: str
+    plan: Plan
+
+
+class Changes(Struct, frozen=True):
+    """The ways to play a backtest again, and in sentences why others are left out.
+
+    `played` is the plan of the backtest itself, which records as little as those of its variants.
+    """
+
+    played: Plan
+    changes: tuple[Change, ...]
+    left_out: tuple[str, ...]
+
+
+def changes_of(plan: Plan, strategies: Sequence[Strategy]) -> Changes:
+    """Return the variants of a plan that these strategies trade: dearer, a session later, in every session of a month.
+
+    Variants record as little as they can, which changes nothing that they do.
+    """
+    quiet, times = replace(plan, level=Level.NONE), _times(plan.settings, strategies)
+    parts = (_costs(quiet), _delay(quiet, times), _sessions(quiet, times))
+    changes = tuple(one for part in parts if not isinstance(part, str) for one in part)
+    return Changes(quiet, changes, tuple(part for part in parts if isinstance(part, str)))
+
+
+def harder(plan: Plan, strategies: Sequence[Strategy]) -> Changes:
+    """Return the variants of a plan that make it harder: dearer, and a session later."""
+    quiet = replace(plan, level=Level.NONE)
+    parts = (_costs(quiet), _delay(quiet, _times(plan.settings, strategies)))
+    changes = tuple(one for part in parts if not isinstance(part, str) for one in part)
+    return Changes(quiet, changes, tuple(part for part in parts if isinstance(part, str)))
+
+
+def play(change: Change, strategies: Sequence[Strategy], market: OpenedMarket, watch: Callable[[int], None]) -> Variant:
+    """Play a variant to its end, on the market that was opened for the backtest.
+
+    `watch` is told how many sessions are done, after each.
+    """
+    run = begin(change.plan, strategies, market._replace(spec=change.plan.spec))
+    while not run.is_played:
+        run.step()
+        watch(len(run.ends))
+    run.step()
+    return variant(run, change.kind, change.name)
+
+
+def variant(run: Run, kind: VariantKind = VariantKind.OTHER, name: str = AS_PLAYED) -> Variant:
+    ledger = run.made.ledger
+    equities = [ledger.opening_cash(), *(end.equity for end in run.ends if end.equity is not None)]
+    closed = sum(trade.closed_at is not None for trade in trades(ledger.fills()))
+    return variant_of(kind, name, [*map(float, equities)], closed)
+
+
+def _costs(plan: Plan) -> tuple[Change, ...] | str:
+    try:
+        dear = _dear(plan.spec)
+    except MarketError as error:
+        return f"Costs x2 isn't played: {error.message}."
+    if dear == plan.spec:
+        return "Costs x2 isn't played: trading costs nothing here, so there is nothing to double; see --cost."
+    return (Change(VariantKind.COSTS, "costs x2", replace(plan, spec=dear)),)
+
+
+def _dear(spec: MarketSpec) -> MarketSpec:
+    """Return a market in which spread, slippage, commissions, fees and what lenders add to the funds rate are doubled.
+
+    What an account earns stays, and so does the funds rate, which isn't a cost of trading.
+    """
+    fill = spec.fill._replace(slippage_bps=2 * spec.fill.slippage_bps)
+    fill = fill._replace(spread_bps=2 * fill.spread_bps) if fill.quotes == "spread" else fill
+    return replace(spec, fill=fill, costs=_dear_costs(spec.costs))
+
+
+def _dear_costs(costs: Costs) -> Costs:
+    borrowing = costs.margin_rate if costs.margin_rate == FUNDS else 2 * costs.margin_rate
+    return costs._replace(
+        commission_bps=2 * costs.commission_bps,
+        commission_per_share_usd=2 * costs.commission_per_share_usd,
+        commission_min_usd=2 * costs.commission_min_usd,
+        margin_rate=borrowing,
+        margin_spread=_dear_spread(costs.margin_spread, 1),
+        cash_spread=_dear_spread(costs.cash_spread, -1),
+        borrow_fee_rate=2 * costs.borrow_fee_rate,
+        short_rebate_spread=_dear_spread(costs.short_rebate_spread, -1),
+    )
+
+
+def _dear_spread(spread: Decimal, costly: int) -> Decimal:
+    """Return a spread over the funds rate, doubled if it costs anything; `costly` is the sign of such spreads."""
+    return 2 * spread if spread * costly > 0 else spread
+
+
+def _delay(plan: Plan, times: Mapping[str, OwnTimes | None]) -> tuple[Change, ...] | str:
+    """Return the variant in which every strategy trades a session later, or why there is none."""
+    later = {name: own and own_clock.a_session_later(own) for name, own in times.items()}
+    stuck = sorted(name for name, text in later.items() if not text)
+    moved = {name: text for name, text in later.items() if text}
+    if stuck:
+        return (
+            f"A day's delay isn't played: {', '.join(stuck)} may trade in every session. Times that name a session of "
+            "the week or month can be moved to the next one; on data a day old, this would be another strategy."
+        )
+    return (Change(VariantKind.DELAY, "a session later", _moved(plan, moved)),)
+
+
+def _sessions(plan: Plan, times: Mapping[str, OwnTimes | None]) -> tuple[Change, ...] | str:
+    """Return the variants in which the strategies trade in each session of the month, or why there are none."""
+    known = {name: own for name, own in times.items() if own is not None}
+    named = {own_clock.session_of_month(own) for own in known.values()}
+    if len(known) < len(times) or len(named) != 1 or None in named:
+        return (
+            "Other sessions of the month aren't played: that takes strategies whose times all name the same one, such "
+            "as 'first session of month at open+5m'."
+        )
+    return tuple(_in_session(plan, known, which) for which in own_clock.SESSIONS_OF_MONTH)
+
+
+def _in_session(plan: Plan, times: Mapping[str, OwnTimes], which: str) -> Change:
+    """Return the variant in which the strategies trade in one session of the month, which may be theirs already."""
+    texts = {name: own_clock.in_session_of_month(own, which) for name, own in times.items()}
+    new = {name: text for name, text in texts.items() if text != times[name].text}
+    return Change(VariantKind.REBALANCE_DAY, f"{which} session of month", _moved(plan, new))
+
+
+def _times(settings: Settings, strategies: Sequence[Strategy]) -> Mapping[str, OwnTimes | None]:
+    """Return the times of each strategy; None if it is called in every pass, or isn't one of the settings."""
+    sections = settings.strategies.sections()
+    texts = {one.name: (sections[one.name].times or one.times) if one.name in sections else "" for one in strategies}
+    return {name: _parsed(text, settings.day) for name, text in texts.items()}
+
+
+def _parsed(text: str, day: VenueDay) -> OwnTimes | None:
+    """Return times; None if there are none, or if they are a plug-in's own and can't be read."""
+    try:
+        return own_clock.parse(text, day) if text else None
+    except ValueError:
+        return None
+
+
+def _moved(plan: Plan, times: Mapping[str, str]) -> Plan:
+    """Return a plan whose strategies have these times, written out in its settings where they are new."""
+    strategies = plan.settings.strategies
+    sections = {
+        name: section.model_copy(update={"times": times[name]})
+        for name, section in strategies.sections().items()
+        if name in times
+    }
+    changed = strategies.model_copy(update=sections)
+    return replace(plan, settings=plan.settings.model_copy(update={"strategies": changed}))

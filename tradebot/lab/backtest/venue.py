@@ -1,0 +1,356 @@
+"""The engine as the bot's broker: it reads and sends what the exchange's API would, without a server between them.
+
+Whatever is read is the same, value for value, as what the adapter for Alpaca makes of the exchange's replies; a law in
+the tests holds them against each other.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from itertools import islice, takewhile
+from operator import attrgetter
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
+
+from papervenue.engine.account import Activity as EngineActivity
+from papervenue.engine.orders import Fill as EngineFill
+from papervenue.market.bars import usd
+from papervenue.market.sessions import full_calendar
+from papervenue.shares.options import shares_of
+from papervenue.times import from_datetime
+from tradebot.lab.backtest.quotes import EngineQuotes
+from tradebot.lab.backtest.requests import EngineOrders
+from tradebot.lab.backtest.translating import activity_of, exact, fill_of, moment, order_of, position_of, session_of
+from tradebot.model.account import Account, BrokerPosition, BrokerView
+from tradebot.model.bar import Depth, Session, VenueClock
+from tradebot.model.instrument import notional
+from tradebot.model.order import Fill, Order, OrdersTold
+from tradebot.venues.alpaca.capabilities import ALPACA
+from tradebot.venues.alpaca.ends import end_of, has_outlived
+from tradebot.venues.alpaca.listings import listings
+
+if TYPE_CHECKING:
+    from datetime import date, datetime
+
+    from papervenue.engine import account as engine_account
+    from papervenue.engine import orders as engine_orders
+    from papervenue.engine.engine import Engine
+    from papervenue.events import Event
+    from tradebot.model.activity import Activity
+    from tradebot.model.instrument import Listing
+    from tradebot.model.intent import Intent
+    from tradebot.model.order import Fill
+    from tradebot.model.venue import Proof
+
+
+T = TypeVar("T")
+
+
+class Traded(NamedTuple):
+    """The price of a symbol's last fill in units, and when it happened."""
+
+    price: int
+    at_us: int
+
+
+class History:
+    """The executions and other activities of an account, each list in order of time and then of id."""
+
+    def __init__(self, account: engine_account.Account) -> None:
+        self._account = account
+        self._read = 0
+        self._fills: list[Fill] = []
+        self._fills_us: list[int] = []
+        self._others: list[Activity] = []
+        self._others_us: list[int] = []
+        self.traded: dict[str, Traded] = {}
+
+    def fills(self, after: datetime | None) -> Sequence[Fill]:
+        """Return executions later than `after` (all of them if None), oldest first; busts and corrections are none."""
+        self.catch_up()
+        return self._fills[_after(self._fills_us, after) :]
+
+    def activities(self, after: datetime) -> Sequence[Activity]:
+        """Return activities other than executions later than `after`, oldest first."""
+        self.catch_up()
+        return self._others[_after(self._others_us, after) :]
+
+    def catch_up(self) -> None:
+        activities = self._account.activities
+        if len(activities) == self._read:
+            return
+        fills, others = len(self._fills), len(self._others)
+        for activity in activities[self._read :]:
+            if isinstance(activity, EngineFill):
+                self.traded[activity.order.symbol] = Traded(activity.price, activity.at_us)
+                self._fills.append(fill_of(activity))
+                self._fills_us.append(activity.at_us)
+            elif isinstance(activity, EngineActivity):
+                self._others.append(activity_of(activity))
+                self._others_us.append(activity.at_us)
+        self._read = len(activities)
+        _sort_from(self._fills, self._fills_us, fills, "activity_id")
+        _sort_from(self._others, self._others_us, others, "id")
+
+
+def _after(times_us: Sequence[int], after: datetime | None) -> int:
+    return 0 if after is None else bisect_right(times_us, from_datetime(after))
+
+
+def _sort_from(rows: list[T], times_us: Sequence[int], new: int, name: str) -> None:
+    """Sort the new rows, with the earlier ones of the same moment, by time and then by id."""
+    while 0 < new < len(rows) and times_us[new - 1] == times_us[new]:
+        new -= 1
+    rows[new:] = sorted(rows[new:], key=attrgetter("at", name))
+
+
+EquityAt = Literal["market", "last_fill"]
+"""How equity values positions: at the market's price, or at the price of each position's last fill."""
+SANDBOX_FEED = "sandbox"
+"""The name of the embedded exchange's prices."""
+MOST_LISTED = 2_000
+"""The most orders of a list that isn't only of open ones: four pages of the API."""
+_EARLIER_US = 1_000
+"""How much earlier a list of orders begins than asked: the API's bound excludes its own moment."""
+_SEQUENCE, _DATE = attrgetter("sequence"), attrgetter("date")
+
+
+class EngineVenue:
+    """One account at an engine, as the ports to a broker: BrokerReader, OrderPort and Market.
+
+    Nothing here waits or fails. With `equity_at` "last_fill", the account's equity counts each position at the price of
+    its last fill instead of the market's; this only exists to reproduce studies that size on such an equity.
+    """
+
+    capabilities = ALPACA
+    has_outlived = staticmethod(has_outlived)
+
+    def __init__(
+        self,
+        engine: Engine,
+        account: engine_account.Account,
+        *,
+        feed: str = SANDBOX_FEED,
+        equity_at: EquityAt = "market",
+    ) -> None:
+        self._engine = engine
+        self._account = account
+        self._stale = equity_at == "last_fill"
+        self._quotes = EngineQuotes(engine, feed)
+        requests = EngineOrders(engine, account, self.order)
+        self._history = History(account)
+        self._told = 0
+        self._clock = VenueClock(moment(0), False, moment(0), moment(0))
+        self._clock_us = self._turned_us = self._turns_us = -1
+        self._figures: tuple[object, ...] = ()
+        self._closing: tuple[object, Decimal] | None = None
+        self._shown: Account | None = None
+        self._looked: tuple[int, int, int] | None = None
+        self._view: BrokerView | None = None
+        self._held: dict[str, tuple[tuple[object, ...], BrokerPosition]] = {}
+        self._open: dict[tuple[str, str | None], tuple[tuple[object, ...], Order]] = {}
+        self._log, engine.emit = engine.emit, self._hear
+        self.quotes = self._quotes.quotes
+        self.quotes_again = self._quotes.quotes_again
+        self.submit = requests.submit
+        self.replace = requests.replace
+        self.cancel = requests.cancel
+
+    def _hear(self, event: Event) -> None:
+        """Note that something has changed: no change of an account or of its orders goes without an event."""
+        self._told += 1
+        self._log(event)
+
+    def depth(self, symbol: str) -> Depth | None:
+        """Return None, as the adapter does."""
+        return None
+
+    @property
+    def rejected_quotes(self) -> Mapping[str, str]:
+        """Return why symbols are missing from the last result of `quotes`."""
+        return self._quotes.rejected
+
+    @property
+    def unreadable_fills(self) -> int:
+        """Return 0: every fill of the engine can be read."""
+        return 0
+
+    def clock(self) -> VenueClock:
+        now_us = self._engine.now_us
+        if now_us != self._clock_us:
+            self._clock_us, known = now_us, self._clock
+            if not self._turned_us <= now_us < self._turns_us:
+                known = self._turn(now_us)
+            self._clock = VenueClock(moment(now_us), known.is_open, known.next_open, known.next_close)
+        return self._clock
+
+    def _turn(self, now_us: int) -> VenueClock:
+        calendar = self._engine.market.calendar
+        opens_us, closes_us = calendar.next_open(now_us), calendar.next_close(now_us)
+        self._turned_us, self._turns_us = now_us, min(opens_us, closes_us)
+        return VenueClock(moment(now_us), closes_us < opens_us, moment(opens_us), moment(closes_us))
+
+    def account(self) -> Account:
+        account, engine = self._account, self._engine
+        settings = account.configuration
+        figures = (
+            engine.now_us if account.positions else 0,
+            account.version,
+            account.reserved,
+            account.closing,
+            settings.multiplier,
+            settings.suspend_trade,
+        )
+        if self._shown is None or figures != self._figures:
+            self._figures, self._shown = figures, self._read_account()
+        return self._shown
+
+    def _read_account(self) -> Account:
+        account, engine = self._account, self._engine
+        return Account(
+            number=account.number,
+            status="ACTIVE",
+            cash=exact(account.cash),
+            equity=exact(self._stale_equity() if self._stale else engine.balances(account).equity),
+            last_equity=self._last_equity(),
+            buying_power=exact(engine.buying_power(account)),
+            blocked=("trade_suspended_by_user",) if account.configuration.suspend_trade else (),
+        )
+
+    def _last_equity(self) -> Decimal:
+        closing = self._account.closing
+        if self._closing is None or self._closing[0] is not closing:
+            self._closing = closing, exact(closing.equity)
+        return self._closing[1]
+
+    def _stale_equity(self) -> Decimal:
+        """Return cash plus each position at the price of its last fill, in today's shares."""
+        self._history.catch_up()
+        return self._account.cash + sum(map(self._stale_value, self._account.positions.values()), Decimal(0))
+
+    def _stale_value(self, held: engine_account.Position) -> Decimal:
+        engine, traded = self._engine, self._history.traded.get(held.symbol)
+        multiplier = Decimal(shares_of(held.symbol))
+        if traded is None:
+            return notional(held.qty, usd(engine.price(held.symbol)), multiplier)
+        split = engine.market.split_factor(held.symbol, traded.at_us, engine.now_us)
+        return notional(held.qty, usd(traded.price), multiplier) * Decimal(split)
+
+    def view(self) -> BrokerView:
+        """Return account, positions and open orders; nothing moves in between, so the view is always steady."""
+        looked = (self._engine.now_us, self._told, self._account.version)
+        if self._view is None or looked != self._looked:
+            self._looked = looked
+            account, positions, orders = self.account(), self._positions(), self._open_orders()
+            view = self._view
+            if view is None or view.account is not account or view.positions != positions or view.orders != orders:
+                self._view = BrokerView(account, positions, orders)
+        return self._view  # type: ignore[return-value] # it was made just now, if there was none
+
+    def _positions(self) -> tuple[BrokerPosition, ...]:
+        held = self._account.positions
+        if not held:
+            self._held.clear()
+            return ()
+        positions = {symbol: self._position(held[symbol]) for symbol in sorted(held)}
+        self._held = positions
+        return tuple(position for _, position in positions.values())
+
+    def _position(self, held: engine_account.Position) -> tuple[tuple[object, ...], BrokerPosition]:
+        price, symbol = self._engine.price(held.symbol), held.symbol
+        claimed = self._account.held(symbol) + self._account.kept_back(symbol)
+        stamp, known = (held.qty, held.average, price, claimed), self._held.get(symbol)
+        return known if known and known[0] == stamp else (stamp, position_of(held, price, claimed))
+
+    def _open_orders(self) -> tuple[Order, ...]:
+        """Return the open orders, oldest first; each one's open legs follow it and name it."""
+        account = self._account
+        if not account.open:
+            self._open.clear()
+            return ()
+        known, self._open = self._open, {}
+        return tuple(self._known(order, parent, known) for order, parent in _nested(account))
+
+    def _known(
+        self,
+        order: engine_orders.Order,
+        parent: str | None,
+        known: Mapping[tuple[str, str | None], tuple[tuple[object, ...], Order]],
+    ) -> Order:
+        """Return an order, translated again only if something about it has changed."""
+        stamp = (
+            order.status,
+            order.updated_us,
+            order.filled_qty,
+            order.qty,
+            order.stop,
+            order.request,
+            order.replaced_by,
+            order.shown_held,
+        )
+        key = (order.id, parent)
+        before = known.get(key)
+        row = before if before and before[0] == stamp else (stamp, order_of(order, parent))
+        self._open[key] = row
+        return row[1]
+
+    def position(self, symbol: str) -> BrokerPosition | None:
+        held = self._account.positions.get(symbol)
+        return self._position(held)[1] if held else None
+
+    def order(self, client_order_id: str) -> Order | None:
+        order = self._account.by_client_id.get(client_order_id)
+        return order_of(order) if order else None
+
+    def end_of(self, intent: Intent, sessions: Sequence[Session], now: datetime) -> Proof:
+        return end_of(self.order, intent, sessions, now)
+
+    def follower(self, venue_id: str) -> Order | None:
+        order = self._account.orders.get(venue_id.lower())
+        return order_of(order) if order else None
+
+    def legs(self, venue_id: str) -> Sequence[Order]:
+        """Return the legs of the order with the venue's id, open or ended; none if there is no such order."""
+        order = self._account.orders.get(venue_id.lower())
+        return tuple(order_of(leg, order.id) for leg in order.legs) if order else ()
+
+    def ended(self, since: datetime) -> Sequence[Order]:
+        """Return orders submitted at or after `since` that have ended, oldest first; a very long list is cut off."""
+        account, after_us = self._account, from_datetime(since) - _EARLIER_US
+        recent = list(takewhile(lambda order: order.submitted_us > after_us, account.orders.newest()))
+        over = (order for order in reversed(recent) if order.id not in account.open)
+        return [order_of(order) for order in islice(over, MOST_LISTED)]
+
+    def orders_of(self, symbols: Sequence[str]) -> OrdersTold:
+        """Return all orders in these symbols, open or not, newest first; a very long list is cut off."""
+        named = frozenset(symbols)
+        orders = (order for order in self._account.orders.newest() if order.symbol in named)
+        return OrdersTold(tuple(order_of(order) for order in islice(orders, MOST_LISTED)))
+
+    def fills(self, after: datetime | None) -> Sequence[Fill]:
+        """Return executions later than `after` (all of them if None), oldest first."""
+        return self._history.fills(after)
+
+    def activities(self, after: datetime) -> Sequence[Activity]:
+        """Return activities other than executions later than `after`, oldest first."""
+        return self._history.activities(after)
+
+    def calendar(self, start: date, end: date, calendar: str = "") -> Sequence[Session]:
+        own, first, last = self._engine.market.calendar, start.isoformat(), end.isoformat()
+        spanned = own.all[0].date < first and last < own.all[-1].date
+        known = (own if spanned else full_calendar(own)).all[:-1]
+        low, high = bisect_left(known, first, key=_DATE), bisect_right(known, last, key=_DATE)
+        return [session_of(session) for session in known[low:high]]
+
+    def listings(self, symbols: Sequence[str]) -> Mapping[str, Listing]:
+        return listings(symbols, self.clock().now)
+
+
+def _nested(account: engine_account.Account) -> Iterator[tuple[engine_orders.Order, str | None]]:
+    """Yield the open orders, oldest first, each followed by its open legs with its id."""
+    for order in sorted(account.open.values(), key=_SEQUENCE):
+        if order.parent is not None and order.parent.id in account.open:
+            continue
+        yield order, None
+        yield from ((leg, order.id) for leg in order.legs if leg.is_open)

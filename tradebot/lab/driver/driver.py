@@ -1,0 +1,389 @@
+"""Play sessions: let the market's time pass from slot to slot, and run what is due, as `serve` does on every other day.
+
+A pass is left out only if it would change nothing (see `quiet`). What it would have written besides is made up for: the
+time of the last comparison, and the interest that it would have booked. How the account stood is written down at the
+close of each session, at its prices.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
+
+from msgspec import Struct
+
+from tradebot.desk.proposals import Proposals
+from tradebot.desk.views import sees_its_slot
+from tradebot.lab.driver.grid import LOOKS, Grid, grid_of
+from tradebot.lab.driver.passes import Passes
+from tradebot.lab.driver.quiet import Calm, Quiet
+from tradebot.lab.driver.touching import MICROSECOND, Ahead, in_us
+from tradebot.model.bar import Session, StrategySlot
+from tradebot.model.decision import Gate, Verdict
+from tradebot.model.record import AT_CLOSE, CandidateRecord, CycleRecord, Job, Mark, SessionEnd, session_end
+from tradebot.model.trading import ReconcileMark
+from tradebot.ports.world import Call, World
+from tradebot.reconciliation.reconcile import Reconciled
+from tradebot.timetable.job_times import JobTimes
+
+READ_FROM_SCORES = frozenset({"scores", "noise"})
+"""What exit rules read from the records of all passes that ask the strategies, so that none may be left out."""
+COUNTED = frozenset({Gate.SESSION_ENTRIES, Gate.OWN_SESSION_ENTRIES, Gate.SYMBOL_ENTRIES})
+"""What these gates refuse, they refuse until the session is over."""
+WITHOUT_TIME = frozenset(
+    {
+        Gate.TRADING_STATE,
+        Gate.TARGET,
+        Gate.SIZE,
+        Gate.OPEN_POSITIONS,
+        Gate.OWN_OPEN_POSITIONS,
+        Gate.ORDER_NOTIONAL,
+        Gate.SYMBOL_NOTIONAL,
+        Gate.SECTOR_NOTIONAL,
+        Gate.GROSS_NOTIONAL,
+        Gate.OWN_SYMBOL_NOTIONAL,
+        Gate.OWN_SECTOR_NOTIONAL,
+        Gate.OWN_GROSS_NOTIONAL,
+        Gate.BUYING_POWER,
+    }
+)
+"""Gates that fail again at a later time of the same session, unless a price, the account or the books have changed."""
+WITHOUT_ACCOUNT = frozenset({Job.FETCH_FLOW, Job.SCORE})
+"""The jobs that look at no account."""
+BY = "backtest"
+"""In whose name slots are claimed."""
+ALWAYS_NOW = datetime.min.replace(tzinfo=UTC)
+
+
+class Terms(Struct, frozen=True):
+    """How sessions are played: when jobs are due, and whether no pass is left out.
+
+    With `only_due`, passes of entries are left out in which nobody is due, or nothing is wanted: what fills meanwhile
+    is then noted by the other passes. Sessions before the one that it `begins` with pass without any. `before_asking`
+    is called before strategies are asked, so that plug-ins that erred may be asked again.
+    """
+
+    timetable: Mapping[Job, JobTimes]
+    every_pass: bool = False
+    only_due: bool = False
+    begins: date | None = None
+    before_asking: Callable[[], None] = lambda: None
+
+
+class Count(Struct):
+    """How many passes were due, and how many of them ran: the others would have changed nothing."""
+
+    due: int = 0
+    ran: int = 0
+
+
+class _Day(Struct, dict=True):
+    """One session while it is played: the places of what was made up for, a comparison and a pass of exits."""
+
+    session: Session
+    grid: Grid
+    compared: int = -1
+    begun: int = 0
+
+    @cached_property
+    def exits_us(self) -> Sequence[int]:
+        """Return when the passes of exits are due, in microseconds since 1970."""
+        open_us, close_us = in_us(self.session.open), in_us(self.session.close)
+        return [at for offset in self.grid.exits_us if (at := open_us + offset) < close_us]
+
+    def at(self, place: int) -> datetime:
+        return self.session.open + self.grid.offsets[place]
+
+    def place_of(self, moment: datetime) -> int:
+        return self.grid.place(moment - self.session.open)
+
+
+State = tuple[Count, datetime | None, object, object]
+"""What a driver knows between two sessions, as plain values."""
+
+
+class Driver:
+    """Plays the sessions of one bot. `advance` lets the market's time pass until a moment."""
+
+    def __init__(self, world: World, advance: Callable[[datetime], None], ahead: Ahead, terms: Terms) -> None:
+        self._world = world
+        self._advance = advance
+        self._ahead = ahead
+        self._terms = terms
+        self._grids: dict[timedelta, Grid] = {}
+        self._passes = Passes(world, terms.timetable[Job.TRADE_ONCE], terms.before_asking)
+        self._quiet = Quiet(world, ahead)
+        self._always = _always(world)
+        self._calm = Calm(ALWAYS_NOW, settled=False)
+        self._ask_from: datetime | None = None
+        self._compared: object = None
+        self._exited: object = None
+        self._traded: object = None
+        self.count = Count()
+
+    @property
+    def state(self) -> State:
+        """Return what it knows between two sessions."""
+        return self.count, self._ask_from, self._compared, self._exited
+
+    @state.setter
+    def state(self, state: State) -> None:
+        self.count, self._ask_from, self._compared, self._exited = state
+
+    def play(self, session: Session) -> SessionEnd:
+        """Play sessions, and yield how the account stood at the close of each; to stop, take no more of them.
+
+        What was due up to `after` is left alone.
+        """
+        day, place = _Day(session, self._grid(session)), 0
+        begins = self._terms.begins
+        if self._is_still(day) or (begins is not None and session.date < begins):
+            return self._pass_by(day)
+        self._advance(session.open)
+        # An earlier look may have reached beyond this moment, and nothing has changed since then.
+        if session.open >= self._calm.until or self._exited != self._ahead.stamp:
+            # From just before, because the passes of this moment are yet to come.
+            self._look_ahead(day, session.open - MICROSECOND)
+            if self._is_still(day):
+                return self._pass_by(day)
+        while (place := self._next(day, place)) < len(day.grid.offsets):
+            self._advance(day.at(place))
+            for job, name in day.grid.due[place]:
+                if self._terms.every_pass or job not in WITHOUT_ACCOUNT or job in self._always:
+                    self._fill(day, place, Call(job, session.date, name, BY))
+            place += 1
+        return self._close(day)
+
+    def _grid(self, session: Session) -> Grid:
+        """Return the slots of a session; those of the same length share them."""
+        length = session.close - session.open
+        if length not in self._grids:
+            self._grids[length] = grid_of(self._terms.timetable, session)
+        return self._grids[length]
+
+    def _is_still(self, day: _Day) -> bool:
+        """Return True if no pass of a whole session would change anything."""
+        if self._terms.every_pass or self._always or self._ask_from is None:
+            return False
+        reached = min(self._calm.until, self._ask_from)
+        return reached >= day.session.close and self._exited == self._compared == self._ahead.stamp
+
+    def _pass_by(self, day: _Day) -> SessionEnd:
+        """Let a session pass in which nothing changes but by interest, posted before it opens."""
+        self._advance(day.session.close)
+        first = day.grid.next_of(Job.RECONCILE, 0)
+        if first < len(day.grid.offsets) and self._agrees(day.at(first)):
+            self._exited = self._ahead.stamp
+        return self._close(day)
+
+    def _close(self, day: _Day) -> SessionEnd:
+        """Leave what the passes of the session leave that were left out, and record the account at the close."""
+        session, world = day.session, self._world
+        self._make_up(day, len(day.grid.offsets))
+        self._advance(session.close)
+        self.count.due += day.grid.count
+        equity, prices = self._ahead.closing()
+        marks = tuple(Mark(symbol, price) for symbol, price in prices.items())
+        call, at, mode = Call(Job.RECONCILE, session.date, AT_CLOSE, BY), session.close, world.mode_name
+        close = CycleRecord(call.cycle_id, call.job, call.session, call.slot, at, mode, equity=equity, marks=marks)
+        world.facts.record(close)
+        return session_end(close, None)
+
+    def _next(self, day: _Day, place: int) -> int:
+        grid = day.grid
+        if self._terms.every_pass:
+            return place
+        touched = max(place, day.place_of(self._calm.until))
+        asked = max(place, day.place_of(self._ask_from)) if self._ask_from else place
+        nexts = [touched, grid.next_of(Job.TRADE_ONCE, asked)]
+        nexts += [grid.next_of(job, place) for job in self._always]
+        if self._compared != self._ahead.stamp:
+            nexts.append(grid.next_of(Job.RECONCILE, place))
+        return min(nexts)
+
+    def _fill(self, day: _Day, place: int, call: Call) -> None:
+        """Run the pass of a slot, or leave it out."""
+        job, now = call.job, day.at(place)
+        if job in WITHOUT_ACCOUNT:
+            self._claimed(call, now)
+            (self._passes.fetch if job is Job.FETCH_FLOW else self._passes.score)(call)
+            return
+        quiet = self._is_quiet(day, place, job)
+        if job is Job.RECONCILE:
+            if self._traded is not None and self._traded == self._ahead.traded:
+                return
+            if quiet and self._agrees(day.at(place)):
+                return
+            self._write_marks(day, place + 1)
+            self._make_up(day, place)
+            self._claimed(call, now)
+            self.reconcile()
+            day.compared = place
+        elif job is Job.EVALUATE_EXITS:
+            if quiet:
+                return
+            self._make_up(day, place)
+            if self._claimed(call, now):
+                self._exit(day, place, call)
+        else:
+            self._trade(day, place, call, quiet=quiet)
+
+    def _agrees(self, now: datetime) -> bool:
+        """Return True if books and venue agree as at the last comparison, once interest is in the books."""
+        if self._compared != self._ahead.stamp:
+            if not (self._ahead.only_interest_since(self._compared) and self._passes.book_interest(now)):
+                return False
+            self._compared = self._ahead.stamp
+        return True
+
+    def _exit(self, day: _Day, place: int, call: Call) -> None:
+        before = self._ahead.stamp
+        self._passes.exits(call)
+        # A pass that sends something, such as what is to rest for a new position, is followed by one that looks again.
+        self._exited = before if self._ahead.stamp == before else None
+        self._look_ahead(day, day.at(place))
+
+    def _is_quiet(self, day: _Day, place: int, job: Job) -> bool:
+        """Return True if a pass would change nothing but what is written down right here: new marks, a new peak."""
+        now = day.at(place)
+        if self._terms.every_pass or self._exited != self._ahead.stamp:
+            return False
+        if now >= self._calm.until and self._calm.settled and job in LOOKS:
+            self._write_marks(day, place)
+            self._calm = self._quiet.noted(now, day.session, self._until(day), marking=job is Job.EVALUATE_EXITS)
+        return now < self._calm.until
+
+    def _trade(self, day: _Day, place: int, call: Call, *, quiet: bool) -> None:
+        now = day.at(place)
+        quiet = quiet or self._terms.only_due
+        if quiet and self._ask_from is not None and now < self._ask_from:
+            return
+        proposed = self._passes.ask(now)
+        self._ask_from = _asked_again(self._world, proposed)
+        wanted = proposed.candidates or proposed.refused or proposed.own.missed or proposed.own.new
+        if quiet and not (wanted or self._always):
+            self._passes.answered(call, proposed)
+            self._ask_after(proposed)
+            return
+        # The pass of exits of the same moment comes before this one.
+        self._write_marks(day, place + 1)
+        self._make_up(day, place)
+        if self._claimed(call, now):
+            before = self._ahead.stamp
+            cycle = self._passes.enter(call, proposed)
+            if self._ask_from is None and self._ahead.stamp == before:
+                self._ask_from = _refused_until(self._world, self._ahead, proposed, cycle, day.session.close)
+            if cycle.candidates and all(map(_is_counted_out, cycle.candidates)):
+                self._ask_after(proposed)
+            self._look_ahead(day, now)
+
+    def _ask_after(self, proposed: Proposals) -> None:
+        """Ask nobody again until the slots are over that were asked about, if only what is due is played."""
+        if self._terms.only_due and self._ask_from is None:
+            self._ask_from = min((slot.end for slot in proposed.own.asked), default=None)
+
+    def _look_ahead(self, day: _Day, now: datetime) -> None:
+        """Find out until when no pass would change anything: at once, if none of exits has seen things as they are."""
+        if not self._terms.every_pass:
+            if self._exited == self._ahead.stamp:
+                self._calm = self._quiet.calm(now, day.session, self._until(day))
+            elif self._calm.settled and self._ahead.only_interest_since(self._exited):
+                # To the next pass, only the equity is new.
+                self._exited, self._calm = self._ahead.stamp, Calm(now)
+            else:
+                self._quiet.forget()
+                self._calm = Calm(now, settled=False)
+
+    def _until(self, day: _Day) -> datetime:
+        """Return how far it is worth looking ahead: until strategies are asked again, but not less than the session."""
+        return max(day.session.close, self._ask_from or day.session.close)
+
+    def _claimed(self, call: Call, now: datetime) -> bool:
+        """Claim a slot; return False if it is taken, as one that was played before."""
+        self.count.ran += 1
+        return self._world.ledger.claim_slot(call.job, call.session, call.slot, call.by, now).won
+
+    def reconcile(self) -> Reconciled:
+        """Compare books and venue, also before the first session and after the last one."""
+        compared = self._passes.reconcile()
+        # A difference is looked at each time: it may be gone.
+        self._compared = None if compared.findings else self._ahead.stamp
+        self._traded = self._ahead.traded if self._terms.only_due and not compared.findings else None
+        return compared
+
+    def _make_up(self, day: _Day, place: int) -> None:
+        """Write what the passes before a place that were left out would have: the last comparison, and the last claim.
+
+        A comparison is left out only if neither side has changed since one that found no difference.
+        """
+        self._write_marks(day, place)
+        compared = day.grid.last_of(Job.RECONCILE, place)
+        if compared > day.compared:
+            self._world.ledger.mark_reconciled(ReconcileMark(day.at(compared), 0, 0))
+            day.compared = compared
+        exits = day.grid.last_of(Job.EVALUATE_EXITS, place)
+        if exits > day.begun:
+            name = dict(day.grid.due[exits])[Job.EVALUATE_EXITS]
+            call = Call(Job.EVALUATE_EXITS, day.session.date, name, BY)
+            self._world.ledger.claim_slot(call.job, call.session, call.slot, call.by, day.at(exits))
+            day.begun = exits
+
+    def _write_marks(self, day: _Day, place: int) -> None:
+        if not self._terms.every_pass:
+            before = bisect_left(day.grid.places[Job.EVALUATE_EXITS], place)
+            self._quiet.marking.write(day.exits_us[:before])
+
+
+def _always(world: World) -> frozenset[Job]:
+    """Return the jobs of which no slot may be left out, whatever the account does."""
+    in_use = (world.rules.exits_of(strategy.name) for strategy in world.strategies)
+    read = {name for exits in in_use for rule in exits for name in rule.reads}
+    fetched = {Job.FETCH_FLOW} if world.needed_facts else set()
+    # Looking at coins changes what the registry knows of them, and whoever scores looks.
+    scored = bool(read & READ_FROM_SCORES) or world.rules.registry is not None
+    return frozenset(fetched | ({Job.SCORE} if scored else set()))
+
+
+def _asked_again(world: World, proposed: Proposals) -> datetime | None:
+    """Return when a strategy is due next; None if one may be due in any pass, or if that isn't known."""
+    waiting = {one.strategy: one.next for one in proposed.own.waiting}
+    nexts = [waiting.get(strategy.name) for strategy in world.strategies]
+    starts = [slot.start for slot in nexts if slot is not None]
+    return min(starts) if starts and len(starts) == len(nexts) else None
+
+
+def _refused_until(
+    world: World, ahead: Ahead, proposed: Proposals, cycle: CycleRecord, close: datetime
+) -> datetime | None:
+    """Return until when these candidates would be refused again; None if the next pass may send one.
+
+    A slot whose targets aren't reached is asked about in each pass until it ends. While nothing that its candidates
+    depend on has changed, the strategy would answer the same, and the same gates would refuse it. So the pass must have
+    left account and orders as they were. Later sessions are left to their own passes.
+    """
+    slots = _asked_slots(world, proposed)
+    if not slots or not all(map(_is_refused_at_any_time, cycle.candidates)):
+        return None
+    waiting = (one.next.start for one in proposed.own.waiting if one.next)
+    return min((close, ahead.next_price(cycle.at), *(slot.end for slot in slots), *waiting))
+
+
+def _asked_slots(world: World, proposed: Proposals) -> Sequence[StrategySlot]:
+    """Return the slots that were asked about; none if some strategy was asked for what changes with time."""
+    waiting, asked = {one.strategy: one.next for one in proposed.own.waiting}, proposed.own.asked
+    answered = {slot.strategy for slot in asked}
+    for strategy in world.strategies:
+        known = sees_its_slot(strategy.needs) if strategy.name in answered else waiting.get(strategy.name) is not None
+        if not known:
+            return ()
+    return asked
+
+
+def _is_refused_at_any_time(record: CandidateRecord) -> bool:
+    terminal = record.terminal
+    return terminal is not None and terminal.verdict is Verdict.FAIL and terminal.gate in WITHOUT_TIME
+
+
+def _is_counted_out(record: CandidateRecord) -> bool:
+    terminal = record.terminal
+    return terminal is not None and terminal.verdict is Verdict.FAIL and terminal.gate in COUNTED

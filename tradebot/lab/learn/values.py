@@ -1,0 +1,143 @@
+"""The vocabulary of learning: what is proposed, what it rests on, and the closed trades that it is learned from."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from msgspec import Struct
+
+from tradebot.model.bar import Session
+from tradebot.model.instrument import notional
+from tradebot.model.text import counted
+from tradebot.model.venue_day import VenueDay
+from tradebot.views.trades.trade_row import Source, Status, TradeRow
+
+LEAST = 30
+"""So many observations a proposal takes."""
+Path = tuple[str, ...]
+"""The names of the sections that a setting is in, and its own."""
+
+
+class Item(StrEnum):
+    """What can be learned."""
+
+    WEIGHTS = "weights"
+    TIMING = "timing"
+    SIZING = "sizing"
+    EXITS = "exits"
+    TARGETS = "targets"
+    LIMITS = "limits"
+    BLOCKED = "blocked"
+
+
+class Proposal(Struct, frozen=True):
+    """What the outcomes say about one setting, and the value that they propose; None if they propose none.
+
+    `setting` is None if no setting follows from the evidence. Of an own list of exit rules, `part` says which rule and
+    number of it is meant. `observed` is the mean that the `evidence` is about, in `unit`, with its 95% interval;
+    None if there is too little. `missing` is how many closed trades it takes more, and `missing_sessions` how many
+    sessions with such. `why_not` says why a value that the outcomes propose isn't a proposal nevertheless. A `looser`
+    value closes entries until a person accepts it.
+    """
+
+    item: Item
+    strategy: str
+    setting: str | None
+    value: str | None
+    proposed: str | None
+    n: int
+    unit: str
+    observed: float | None
+    low: float | None
+    high: float | None
+    missing: int
+    missing_sessions: int
+    evidence: str
+    part: str = ""
+    why_not: str = ""
+    looser: bool = False
+
+
+class Counts(Struct, frozen=True):
+    """How many trades there are, and why some of them aren't counted.
+
+    Only `counted` ones are: positions that the bot opened, that are closed, and whose fees are known.
+    """
+
+    counted: int
+    open: int
+    not_ours: int
+    unknown_fees: int
+
+
+class Outcome(Struct, frozen=True):
+    """A closed trade: the session in which it was opened, and what it earned, in USD after fees.
+
+    `since_open_s` is how long after the session's open it was opened, `before_close_s` how long before its close; None
+    if the calendar doesn't know that session.
+    """
+
+    trade: TradeRow
+    session: date
+    since_open_s: float | None
+    before_close_s: float | None
+
+    @property
+    def net(self) -> float:
+        return float(self.trade.net_usd)
+
+    @property
+    def worth(self) -> float:
+        """Return what was paid for all shares, or got for them, in USD."""
+        return float(notional(self.trade.quantity, self.trade.entry_price, self.trade.multiplier))
+
+    @property
+    def closed_at(self) -> datetime:
+        assert self.trade.closed_at, "an outcome is of a closed trade"
+        return self.trade.closed_at
+
+    @property
+    def order(self) -> tuple[datetime, str]:
+        """Return what outcomes are sorted by: when they were opened, and of equal times by their id."""
+        return self.trade.opened_at, self.trade.id
+
+
+def outcomes_of(trades: Iterable[TradeRow], sessions: Mapping[date, Session], day: VenueDay) -> tuple[Outcome, ...]:
+    """Return the closed trades of the bot, in the order in which they were opened."""
+    return tuple(sorted((_outcome(one, sessions, day) for one in trades if counts(one)), key=lambda one: one.order))
+
+
+def counts(trade: TradeRow) -> bool:
+    """Return True for a trade that can be learned from. An open one has earned nothing yet: it isn't a loss."""
+    return trade.status is Status.CLOSED and trade.source is Source.BOT and not trade.unknown_fees
+
+
+def counts_of(trades: Sequence[TradeRow]) -> Counts:
+    """Return how many trades are counted, and why the others aren't: the first reason that holds."""
+    ours = [one for one in trades if one.source is Source.BOT]
+    closed = [one for one in ours if one.status is Status.CLOSED]
+    found = sum(map(counts, closed))
+    return Counts(found, len(ours) - len(closed), len(trades) - len(ours), len(closed) - found)
+
+
+def _outcome(trade: TradeRow, sessions: Mapping[date, Session], day: VenueDay) -> Outcome:
+    date_of = day.date_of(trade.opened_at)
+    session = sessions.get(date_of)
+    if session is None:
+        return Outcome(trade, date_of, None, None)
+    since, before = trade.opened_at - session.open, session.close - trade.opened_at
+    return Outcome(trade, date_of, since.total_seconds(), before.total_seconds())
+
+
+def more_needed(missing: int, missing_sessions: int = 0) -> str:
+    """Return how much more it takes, as a sentence."""
+    parts = [f"{counted(missing, 'more closed trade')}"] if missing else []
+    parts += [f"{counted(missing_sessions, 'more session')} with closed trades"] if missing_sessions else []
+    needed = " and ".join(parts)
+    return f"{needed} {'is' if missing + missing_sessions == 1 else 'are'} needed."
+
+
+def plain(number: Decimal | float | str) -> str:
+    """Return a value as it is typed in the configuration."""
+    return f"{Decimal(str(number)).normalize():f}" if not isinstance(number, str) else number

@@ -1,0 +1,83 @@
+"""Choose whether an agent is trained on arrays or on the road: on arrays only where both say the same to the cent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from tradebot.lab.learning.arrays.playing import TapeTurns
+from tradebot.lab.learning.arrays.tape import BeyondError, Tape, tapes_of
+from tradebot.lab.learning.environment import ACTIONS, Environment, on_the_road
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from tradebot.lab.learning.environment import Observation, Play, Terms
+    from tradebot.lab.learning.scaling import Scaling
+    from tradebot.lab.learning.training.rows import Row
+
+CHECKED, STEPS, LONGEST = 3, 120, 6
+"""How many tapes are compared with the road before they are used, for how many steps, and how long an action lasts."""
+
+
+class Chosen(NamedTuple):
+    """The episodes that an agent is trained in, one after another, how they begin, and why it isn't on arrays."""
+
+    spans: tuple[Terms, ...]
+    begin: Callable[[Terms], Play]
+    why: str = ""
+
+
+def chosen(spans: Sequence[Terms], scaling: Scaling, parts: Sequence[Sequence[Row]], seed: int) -> Chosen:
+    """Return episodes on arrays if they play these spans as the road does, and otherwise the spans on the road.
+
+    `parts` are the rows of each span. On arrays, a change of contract ends an episode.
+    """
+    try:
+        tapes = [tape for terms, rows in zip(spans, parts, strict=True) for tape in tapes_of(terms, scaling, rows)]
+    except BeyondError as error:
+        return Chosen(tuple(spans), on_the_road, str(error))
+    compared = sorted({0, len(tapes) // 2, len(tapes) - 1})[:CHECKED]
+    for place in compared:
+        if different := differs(tapes[place], drawn(seed + place, STEPS)):
+            return Chosen(tuple(spans), on_the_road, f"arrays and the road differ: {different}")
+    by_dates = {(tape.terms.first, tape.terms.last): tape for tape in tapes}
+    return Chosen(tuple(tape.terms for tape in tapes), lambda terms: TapeTurns(by_dates[terms.first, terms.last]))
+
+
+def drawn(seed: int, steps: int) -> list[int]:
+    """Return actions drawn from a seed, each of which lasts for some steps."""
+    chance = np.random.default_rng(seed)
+    held = chance.integers(1, LONGEST + 1, steps)
+    return [int(one) for one in np.repeat(chance.integers(ACTIONS[0], ACTIONS[-1] + 1, steps), held)[:steps]]
+
+
+def differs(tape: Tape, actions: Sequence[int]) -> str | None:
+    """Return the first difference between a tape and the road under the same actions; None if there is none.
+
+    Equity, position, what is refused, reward, end and each number of the observation are compared as they are.
+    """
+    here = _told(tape.terms, lambda _: TapeTurns(tape), actions)
+    for step, (one, other) in enumerate(zip(here, _told(tape.terms, on_the_road, actions), strict=True)):
+        if one != other:
+            names = ", ".join(name for name in other if one[name] != other[name])
+            return f"{names} after {step} steps, at {other['at']:%Y-%m-%d %H:%M}"
+    return None
+
+
+def _told(terms: Terms, begin: Callable[[Terms], Play], actions: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """Yield what an environment tells at the beginning and after each step, up to its end."""
+    with Environment(terms, begin) as episode:
+        observation, info = episode.reset()
+        yield _all(observation, info)
+        for action in actions:
+            observation, reward, over, cut, info = episode.step(action)
+            yield _all(observation, {**info, "reward": reward, "end": (over, cut)})
+            if over or cut:
+                return
+
+
+def _all(observation: Observation, info: dict[str, Any]) -> dict[str, Any]:
+    # What was passed over is told by the rows that a tape is made of.
+    return {**info, "observation": observation.tobytes(), "passed_over": {}}

@@ -1,0 +1,332 @@
+"""The one environment of learned policies: a step is what a backtest does from one decision to the next.
+
+A policy is asked where any strategy is: in a pass, after a bar has closed. Its action is a target in contracts, which
+sizes, gates, limits and costs make of it what they make of every target. What they refuse is told, and what is held
+then is the position that results.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
+
+from msgspec import Struct
+
+from tradebot.errors import TradebotError
+from tradebot.lab.backtest.run import begin
+from tradebot.lab.learning.turns import Turns
+from tradebot.learning.observing import state_of
+from tradebot.model.reasons import Reason
+from tradebot.model.record import Job
+from tradebot.model.values import replace
+from tradebot.model.view import FeatureNeed, Needs, Target
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from tradebot.lab.backtest.run import Plan, Run
+    from tradebot.model.view import StrategyView
+    from tradebot.ports.world import World
+    from tradebot.signals.features import State
+
+    Observation = NDArray[np.float32]
+
+MOST_CONTRACTS = 2
+ACTIONS = range(-MOST_CONTRACTS, MOST_CONTRACTS + 1)
+WIDTH, TIMEFRAME = timedelta(minutes=5), "5Min"
+TIMES = "every 5m from open+5m until close"
+TIMETABLE = {
+    Job.TRADE_ONCE: "every 1m from open+1m until close",
+    Job.EVALUATE_EXITS: "every 5m from open+1m until close",
+    Job.RECONCILE: "every 4m from open+3m until close",
+}
+"""When policies learn, a bar's close is answered at once, and a change of sides within the same bar."""
+KEEPS_OF_START = Decimal("0.85")
+"""An episode is cut off at this share of the equity that it began with."""
+FALL_COSTS = 0.1
+NO_BAR = "no further bar has closed"
+TOLD_ALREADY = frozenset({Reason.TARGET_REACHED, Reason.SLOT_UNFINISHED})
+"""Reasons that refuse nothing: a slot that ended unfinished did so for a reason which its own passes have told."""
+BEFORE = datetime.min.replace(tzinfo=UTC)
+
+
+class NoDecisionError(TradebotError):
+    """Raised when a market ends without a moment at which a policy could be asked."""
+
+
+class Shows(Protocol):
+    """Makes an observation of features by name and the state, or says why there is none."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the features that it is made of."""
+
+    def observation(self, values: Mapping[str, float], state: State) -> Observation | str:
+        """Return what a policy observes, or what is missing."""
+
+
+class Terms(Struct, frozen=True):
+    """What is played, by a policy of which `name`, on what it observes.
+
+    With `flat_overnight`, an episode ends with its session. With `falls_cost`, a tenth of each new fall below the
+    highest sum of rewards so far is taken off the reward. The policy is asked in the sessions from `first` to `last`.
+    """
+
+    plan: Plan
+    scaling: Shows
+    name: str = "policy"
+    flat_overnight: bool = False
+    falls_cost: bool = False
+    first: date | None = None
+    last: date | None = None
+
+
+class Moment(NamedTuple):
+    """How things stand when the policy is asked, or once the market or a session has `ended`, without an observation.
+
+    Equity and position are those of the account, and `symbol` is the contract that is asked about; `refused` counts
+    reasons since the moment before, and `passed_over` counts bars of the whole episode at which the policy wasn't
+    asked, by what was missing.
+    """
+
+    at: datetime
+    equity: Decimal
+    position: int
+    observation: Observation | None
+    refused: Mapping[str, int]
+    passed_over: Mapping[str, int]
+    ended: bool = False
+    symbol: str = ""
+
+
+class Asked:
+    """The strategy of an episode: it hands on what it sees, and answers what it is told.
+
+    It works in the process of the backtest alone. Within a slot it keeps to its answer, until its target is reached or
+    a pass has changed nothing: a target that is refused ends there. While no further bar closes, it keeps to it too, as
+    a policy does that trades.
+    """
+
+    times = TIMES
+
+    def __init__(self, terms: Terms, put: Callable[[Moment], int]) -> None:
+        self.name, self._put, self._scaling = terms.name, put, terms.scaling
+        need = FeatureNeed(TIMEFRAME, terms.scaling.names)
+        self.needs = Needs(features=(need,), lots=True, situation=True)
+        self.run: Run | None = None
+        self._slot, self._bar = "", BEFORE
+        self._wants: tuple[Target, ...] = ()
+        self._held = Decimal(0)
+        self._since = self._shown = BEFORE
+        self._seen: set[datetime] = set()
+        self._missed: dict[datetime, str] = {}
+
+    def looks(self, world: World, now: datetime) -> None:
+        """Note a pass that may ask the policy; unless it does, its bar is passed over."""
+        at = now - (now - datetime(now.year, now.month, now.day, tzinfo=now.tzinfo)) % WIDTH
+        if at not in self._seen:
+            self._seen.add(at)
+            self._missed[at] = "not asked"
+        self._bar = at
+
+    def propose(self, view: StrategyView) -> Sequence[Target]:
+        """Return the target that the policy answers; nothing where it can't be asked."""
+        if view.slot and view.slot == self._slot:
+            self._missed.pop(self._bar, None)
+            return self._left(view)
+        if len(view.universe) != 1:
+            return ()
+        symbol = view.universe[0]
+        at = view.features[symbol, TIMEFRAME].at
+        if at == self._shown:
+            self._missed[self._bar] = NO_BAR
+            return self._wants if _held(view, symbol) != self._wants[0].quantity else ()
+        state = state_of(view, symbol, TIMEFRAME, at)
+        values = view.values(symbol, TIMEFRAME)
+        observation = "the state isn't known" if state is None else self._scaling.observation(values, state)
+        if isinstance(observation, str):
+            self._missed[self._bar] = observation
+            return ()
+        self._missed.pop(self._bar, None)
+        action = self._put(self._moment(view.now, observation, symbol))
+        self._shown = at
+        self._slot, self._wants = view.slot, (Target(symbol, quantity=Decimal(action)),)
+        self._held = _held(view, symbol)
+        # What is held already needs no pass that would look at everything else.
+        return self._wants if self._held != action else ()
+
+    def _left(self, view: StrategyView) -> Sequence[Target]:
+        """Return what is still wanted in a slot: once the first half of a change of sides has filled, the second."""
+        wanted = self._wants[0]
+        now, before = _held(view, wanted.symbol), self._held
+        begun = before * (wanted.quantity or 0) < 0 and now not in (before, wanted.quantity)
+        return self._wants if begun and wanted.symbol in view.universe else ()
+
+    @property
+    def _world(self) -> World:
+        assert self.run is not None, "the run has begun"
+        return self.run.made.world
+
+    def _moment(self, at: datetime, observation: Observation | None, symbol: str = "") -> Moment:
+        seen = self._world.reader.view()
+        position = int(sum(one.quantity for one in seen.positions))
+        missed, ended = Counter(self._missed.values()), observation is None
+        return Moment(at, seen.account.equity, position, observation, self._refused(at), missed, ended, symbol)
+
+    def _refused(self, at: datetime) -> Mapping[str, int]:
+        """Return what was refused since the moment before, by reason: in a slot, the last pass has the last word.
+
+        What closes entries is told by the entry that it refuses, and by none that wasn't wanted.
+        """
+        assert self.run is not None, "the run has begun"
+        since, self._since = self._since, at
+        cycles = self.run.made.facts.cycles(job=Job.TRADE_ONCE, since=since)
+        judged = next((one for one in reversed(cycles) if one.candidates), None)
+        said = [one.terminal for one in judged.candidates] if judged else []
+        said += [one.decision for cycle in cycles for one in cycle.refused_strategies]
+        return Counter(str(one.reason or one.gate) for one in said if one and one.reason not in TOLD_ALREADY)
+
+    def ended(self) -> Moment:
+        """Return how things stand after the last session that was played."""
+        assert self.run is not None, "the run has begun"
+        return self._moment(self.run.made.now(), None)
+
+
+def _held(view: StrategyView, symbol: str) -> Decimal:
+    held = view.lots.get(symbol)
+    return held.quantity if held else Decimal(0)
+
+
+class Play(Protocol):
+    """An episode that is being played: it asks for a target at each moment, until it has ended."""
+
+    def question(self) -> Moment | None:
+        """Return the next moment; None once there is no further one."""
+
+    def answer(self, answer: int, /) -> None:
+        """Answer the last question with a target."""
+
+    def stop(self) -> None:
+        """Give the episode up."""
+
+
+def on_the_road(terms: Terms) -> Play:
+    """Begin an episode that the bot's own passes play, in a thread."""
+    return Turns(lambda put: _play(terms, put))
+
+
+class Environment:
+    """Episodes of one policy, begun by `begin`. Whoever makes one closes it: an episode in its middle has a thread."""
+
+    def __init__(self, terms: Terms, begin: Callable[[Terms], Play] = on_the_road) -> None:
+        self._terms, self._begin = terms, begin
+        self._turns: Play | None = None
+        self._now: Moment | None = None
+        self._start = Decimal(0)
+        self._sum = self._highest = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *ended: object) -> None:
+        self.close()
+
+    def reset(self, seed: int | None = None) -> tuple[Observation, dict[str, Any]]:
+        """Begin an episode, up to the first decision; a `seed` is that of the market, if it is a generated one.
+
+        Raises NoDecisionError if the market ends before there is a decision.
+        """
+        self.close()
+        terms = self._terms
+        if seed is not None:
+            plan = replace(terms.plan, spec=replace(terms.plan.spec, seed=seed))
+            terms = replace(terms, plan=plan)
+        self._turns = self._begin(terms)
+        first = self._turns.question()
+        if first is None or first.observation is None:
+            self.close()
+            why = dict(first.passed_over) if first else {}
+            raise NoDecisionError(f"the market ends without a decision: {why}", "play more sessions or fewer features")
+        if first.equity <= 0:
+            self.close()
+            raise TradebotError("an episode begins with equity above zero", "give the market more cash")
+        self._now, self._start = first, first.equity
+        self._sum = self._highest = 0.0
+        return first.observation, _info(first)
+
+    def step(self, action: int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Answer the last observation; return the next one, the reward, whether this is the end or cut off, and more.
+
+        After the end, the observation is the last one before it.
+        """
+        before, turns = self._now, self._turns
+        if before is None or turns is None or before.observation is None:
+            raise TradebotError("no episode is being played", "call reset first")
+        if action not in ACTIONS:
+            raise TradebotError(f"{action!r} is no target", f"use whole contracts from {ACTIONS[0]} to {ACTIONS[-1]}")
+        turns.answer(int(action))
+        after = turns.question()
+        assert after is not None, "an episode says how it ends"
+        reward = self._reward(before, after)
+        truncated = after.equity <= KEEPS_OF_START * self._start
+        terminated = after.ended and not truncated
+        observation = before.observation if after.observation is None else after.observation
+        self._now = after
+        if terminated or truncated:
+            self.close()
+        return observation, reward, terminated, truncated, _info(after)
+
+    def _reward(self, before: Moment, after: Moment) -> float:
+        reward = float((after.equity - before.equity) / self._start)
+        self._sum += reward
+        fall = max(0.0, self._highest - self._sum)
+        self._highest = max(self._highest, self._sum)
+        return reward - FALL_COSTS * fall if self._terms.falls_cost else reward
+
+    def close(self) -> None:
+        """Give up the episode that is being played, if any."""
+        turns, self._turns, self._now = self._turns, None, None
+        if turns is not None:
+            turns.stop()
+
+
+def _play(terms: Terms, put: Callable[[Moment], int]) -> None:
+    """Play a market, or with `flat_overnight` up to the end of the first session with a decision."""
+    decided = False
+
+    def told(moment: Moment) -> int:
+        nonlocal decided
+        decided = True
+        return put(moment)
+
+    asked = Asked(terms, told)
+    run = begin(replace(terms.plan, only_due=True, begins=terms.first), [asked], looks=asked.looks)
+    asked.run = run
+    try:
+        while not (run.is_complete or (terms.flat_overnight and decided) or _is_over(run, terms.last)):
+            run.step()
+        put(asked.ended())
+    finally:
+        run.made.close()
+
+
+def _is_over(run: Run, last: date | None) -> bool:
+    """Return True if every session up to the last one in which the policy is asked has been played."""
+    played, sessions = len(run.ends), run.made.sessions
+    return last is not None and played < len(sessions) and sessions[played].date > last
+
+
+def _info(of: Moment) -> dict[str, Any]:
+    return {
+        "at": of.at,
+        "equity": of.equity,
+        "position": of.position,
+        "refused": dict(of.refused),
+        "passed_over": dict(of.passed_over),
+        "symbol": of.symbol,
+    }

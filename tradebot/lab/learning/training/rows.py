@@ -1,0 +1,132 @@
+"""What the bars of a training span show, without anything being traded: the rows that scaling is fitted on."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from math import isfinite
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from tradebot.errors import OperatorError
+from tradebot.lab.learning.environment import Environment, NoDecisionError, Terms
+from tradebot.signals.features import STATE, features
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from tradebot.lab.backtest.run import Plan
+    from tradebot.signals.features import State
+
+LEAST_ROWS = 100
+GENERATED = "generated"
+HISTORY = (
+    "begin later in the file with --from, because features need about a month of bars before the first session "
+    "(docs/FUTURES.md#recorded-contracts); or "
+)
+SHOWN = 5
+RETURN = "return_1"
+"""The feature that tells which way a bar went."""
+
+
+class Row(NamedTuple):
+    """The features of a bar by name, when the policy was shown them, and of which contract."""
+
+    at: datetime
+    values: Mapping[str, float]
+    symbol: str
+
+
+class Within(NamedTuple):
+    """The sessions from one to another, both included; without one, from the first or to the last one there is."""
+
+    first: date | None = None
+    last: date | None = None
+
+
+EVERY = Within()
+
+
+class Watched:
+    """Stands where a scaling does, and keeps what it is shown as it is."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self.names = names
+        self.rows: list[dict[str, float]] = []
+        self.absent: dict[str, int] = {}
+
+    def observation(self, values: Mapping[str, float], state: State) -> NDArray[np.float32] | str:
+        """Keep the features of a bar that has all of them; return zeros, or what is missing."""
+        missing = [name for name in self.names if not isfinite(values.get(name, float("nan")))]
+        for name in missing:
+            self.absent[name] = self.absent.get(name, 0) + 1
+        if missing:
+            return f"absent: {', '.join(missing)}"
+        self.rows.append({name: values[name] for name in self.names})
+        return np.zeros(len(self.names) + len(STATE), dtype=np.float32)
+
+
+def rows_of(
+    plan: Plan,
+    name: str,
+    wanted: tuple[str, ...],
+    spans: Sequence[Within] = (EVERY,),
+    said: Callable[[int], None] = lambda rows: None,
+) -> tuple[tuple[Row, ...], ...]:
+    """Return the rows of each span of sessions: one for each bar at which the policy `name` would have been asked.
+
+    OperatorError if there are too few in all, or a feature is absent throughout or never changes.
+    """
+    watched = Watched(tuple(dict.fromkeys((*wanted, RETURN))))
+    found = list[tuple[Row, ...]]()
+    for within in spans:
+        before = len(watched.rows)
+        asked = _asked(Terms(plan, watched, name, first=within.first, last=within.last), before, said)
+        shown = zip(asked, watched.rows[before:], strict=True)
+        found.append(tuple(Row(info["at"], values, info["symbol"]) for info, values in shown))
+    if len(watched.rows) < LEAST_ROWS:
+        raise _too_few(watched, _lacks_history(plan, spans[0].first, found))
+    still = [each for each in wanted if len({row[each] for row in watched.rows}) == 1]
+    if still:
+        raise OperatorError(
+            f"these features never change in the training span: {', '.join(still[:SHOWN])}",
+            "train on a longer span, or leave them out: --without NAME",
+        )
+    return tuple(found)
+
+
+def _asked(terms: Terms, before: int, said: Callable[[int], None]) -> list[dict[str, Any]]:
+    """Play an episode without trading, and return what was told whenever the policy was asked."""
+    with Environment(terms) as episode:
+        try:
+            _, info = episode.reset()
+        except NoDecisionError:
+            return []
+        found, ended = [info], False
+        while not ended:
+            _, _, over, cut, info = episode.step(0)
+            ended = over or cut
+            if not ended:
+                found.append(info)
+            said(before + len(found))
+    return found
+
+
+def _lacks_history(plan: Plan, first: date | None, found: Sequence[tuple[Row, ...]]) -> bool:
+    """Return True if a span of recorded bars begins without a row, most likely as its file begins with it."""
+    begins = first or plan.spec.start
+    shown = next((row.at.date() for part in found for row in part), None)
+    return plan.spec.source != GENERATED and (shown is None or shown > begins)
+
+
+def _too_few(watched: Watched, lacks_history: bool) -> OperatorError:
+    """Return the error for a span with too few rows, with the features that need a source which it may not have."""
+    absent = [name for name in watched.names if watched.absent.get(name) or features()[name].of_the_moment]
+    absent.sort(key=lambda name: -watched.absent.get(name, 0))
+    named = f"; perhaps absent: {', '.join(absent[:SHOWN])}" if absent else ""
+    return OperatorError(
+        f"only {len(watched.rows)} bars of the training span have every feature, and it takes {LEAST_ROWS}{named}",
+        f"{HISTORY if lacks_history else ''}train on a longer span, or leave features out: --without NAME",
+    )

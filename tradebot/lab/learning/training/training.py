@@ -1,0 +1,182 @@
+"""Train a learned policy on a span of bars, and write it as a draft that a person can sign."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from tradebot import __version__
+from tradebot.adapters.models.folder import Parts
+from tradebot.adapters.models.writing import write_draft
+from tradebot.adapters.text.canonical import json_text
+from tradebot.lab.backtest.identity import market_of
+from tradebot.lab.learning.arrays.choosing import Chosen, chosen
+from tradebot.lab.learning.environment import TIMEFRAME, Terms, on_the_road
+from tradebot.lab.learning.scaling import Scaling, fitted
+from tradebot.lab.learning.training.graphs import Layer, sided
+from tradebot.lab.learning.training.job import checked
+from tradebot.lab.learning.training.logistic import regression
+from tradebot.lab.learning.training.rows import EVERY, RETURN, Row, Within, rows_of
+from tradebot.lab.learning.training.torched import Trained, require_torch, trained
+from tradebot.learning import card as cards
+from tradebot.model.series import width_of
+from tradebot.signals.features import STATE, State, features, observed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from tradebot.lab.backtest.run import Plan
+    from tradebot.lab.learning.training.job import Job
+
+    Numbers = NDArray[np.float32]
+
+
+class Span(NamedTuple):
+    """What is trained on: sessions of a plan's market, with the policy `name`, and the scaling of all their rows.
+
+    `within` are spans of sessions with gaps between them, each of which has its own rows and is an episode of its own.
+    """
+
+    plan: Plan
+    name: str
+    within: tuple[Within, ...]
+    parts: tuple[tuple[Row, ...], ...]
+    scaling: Scaling
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """Return the rows of all spans, oldest first."""
+        return tuple(row for part in self.parts for row in part)
+
+
+class Draft(NamedTuple):
+    """Where a draft is, whether it was trained on arrays, and why it wasn't if its agent can be."""
+
+    place: Path
+    on_arrays: bool = False
+    why: str = ""
+
+
+class Told(NamedTuple):
+    """What a card says besides its job: all seeds that are trained, and how many configurations were ever tried."""
+
+    seeds: tuple[int, ...]
+    trials: int
+
+
+def span_of(
+    plan: Plan,
+    name: str,
+    wanted: tuple[str, ...],
+    spans: Sequence[Within] = (EVERY,),
+    said: Callable[[int], None] = lambda rows: None,
+) -> Span:
+    """Play spans of sessions once without trading, and return them with the scaling of their features.
+
+    Nothing after a span's sessions is looked at. OperatorError if the spans can't be trained on.
+    """
+    found = [*zip(spans, rows_of(plan, name, wanted, spans, said), strict=True)]
+    within, parts = zip(*((each, rows) for each, rows in found if rows), strict=True)
+    return Span(plan, name, within, parts, fitted(wanted, [row.values for part in parts for row in part]))
+
+
+def train(job: Job, span: Span, place: Path, told: Told, said: Callable[[int], None] = lambda steps: None) -> Draft:
+    """Train a job on a span, write the draft to `place`, and return it; nothing is there until all of it is.
+
+    DivergedError if it learns nothing that is a number. OperatorError if the job can't be done, what it needs isn't
+    installed, or `place` can't be written.
+    """
+    job, draft = checked(job), Draft(place)
+    if job.of.steps is None:
+        network = _logistic(job, span)
+    else:
+        require_torch(job.agent)
+        spans = tuple(Terms(span.plan, span.scaling, span.name, first=first, last=last) for first, last in span.within)
+        episodes = Chosen(spans, on_the_road)
+        if job.of.on_arrays:
+            episodes = chosen(spans, span.scaling, span.parts, job.seed)
+            draft = Draft(place, not episodes.why, episodes.why)
+        network = trained(job, episodes, said)
+    scaling = cards.Scaling(span.scaling.means, span.scaling.deviations)
+    write_draft(place, Parts(_card(job, span, told), scaling, _probe(job, span, network), network.graph))
+    return draft
+
+
+def _logistic(job: Job, span: Span) -> Trained:
+    """Return the network of a logistic regression: it goes with the side on which it sees the next bar."""
+    width = width_of(TIMEFRAME)
+    both = [(one, after) for one, after in zip(span.rows, span.rows[1:], strict=False) if after.at - one.at == width]
+    moved = [(one, after.values[RETURN] > 0) for one, after in both if after.values[RETURN] != 0]
+    shown = np.array([_scaled(span.scaling, one.values) for one, _ in moved])
+    line = regression(shown, np.array([rose for _, rose in moved]), float(job.values["c"]))
+    weights = np.append(line.weights, np.zeros(len(STATE))).astype(np.float32)
+    layer, size = Layer(weights[None], np.array([line.bias], dtype=np.float32)), float(job.values["size"]) / 2
+
+    def answers(observations: Numbers, memory: Numbers) -> tuple[Numbers, Numbers]:
+        return (np.sign(observations @ layer.weights.T + layer.bias) * size).astype(np.float32), memory
+
+    return Trained(sided(layer, size), answers)
+
+
+def _scaled(scaling: Scaling, values: Mapping[str, float]) -> NDArray[np.float32]:
+    found = scaling.observation(values, State(0.0, 0.0, 1.0, 0.0, 0, 0.0, 0))
+    assert not isinstance(found, str), "a row has every feature"
+    return found[: len(scaling.names)]
+
+
+def _probe(job: Job, span: Span, network: Trained) -> cards.Probe:
+    """Return observations spread over the span, in states that are drawn by the job's seed, with their answers."""
+    chance, many = np.random.default_rng(job.seed), cards.PROBES
+    chosen = [span.rows[place] for place in np.linspace(0, len(span.rows) - 1, many).astype(int)]
+    states = [
+        State(float(chance.integers(-2, 3)), chance.normal(0, 200), 100_000.0, chance.uniform(0, 0.1),
+              int(chance.integers(0, 79)), chance.uniform(0, 1), int(chance.integers(0, 21)))
+        for _ in chosen
+    ]  # fmt: skip
+    shown = np.array(
+        [
+            np.append(_scaled(span.scaling, row.values), np.array(observed(state), dtype=np.float32))
+            for row, state in zip(chosen, states, strict=True)
+        ],
+        dtype=np.float32,
+    )
+    answers: list[Numbers] = []
+    memories: list[Numbers] = []
+    memory = np.zeros((1, network.memory), dtype=np.float32)
+    for one in shown:
+        memories.append(memory[0])
+        answer, memory = network.answers(one[None], memory)
+        answers.append(answer[0])
+    return cards.Probe(_told(shown), _told(answers), _told(memories) if network.memory else ())
+
+
+def _told(rows: Numbers | list[Numbers]) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(map(float, row)) for row in rows)
+
+
+def _card(job: Job, span: Span, told: Told) -> cards.Card:
+    known = features()
+    digest = sha256(json_text(market_of(span.plan.spec)).encode()).hexdigest()
+    series = f"{span.plan.settings.universe[0]} {TIMEFRAME}"
+    return cards.Card(
+        format=cards.FORMAT,
+        name=f"{job.agent}-{job.seed}",
+        agent=job.agent,
+        action=job.of.action,
+        recurrent=job.of.recurrent,
+        timeframe=TIMEFRAME,
+        features=tuple(cards.FeatureUsed(name, known[name].version) for name in job.features),
+        data=tuple(cards.DataSpan(series, part[0].at.date(), part[-1].at.date(), digest) for part in span.parts),
+        settings={**job.told, cards.SEED: str(job.seed), cards.CONFIGURATION: job.configuration},
+        seeds=told.seeds,
+        trials=told.trials,
+        results=(),
+        program=__version__,
+        created_at=datetime.now(UTC),
+    )

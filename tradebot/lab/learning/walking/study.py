@@ -1,0 +1,207 @@
+"""Search over configurations of one agent: each is walked forward with, and what it earned chooses the next ones.
+
+Of the judged sessions, the first half chooses, as in a search of settings: a configuration is worth the median over its
+seeds of the Sharpe ratio a year in them. The second half is held out: neither the sampler nor the ranking sees it. The
+embargo of promotion.splits is left out between both. `promote` judges all of them, and counts every configuration.
+"""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from msgspec import Struct, structs
+
+from tradebot.adapters.state.trials import Trial
+from tradebot.errors import ConfigurationError, OperatorError, word
+from tradebot.lab.learning.training.job import DivergedError, Job, checked
+from tradebot.lab.learning.walking.walk import Player, Walk, folder_of, walk
+from tradebot.lab.performance.statistics import total_return
+from tradebot.lab.search.space import rounded
+from tradebot.lab.selection.objectives import measured
+from tradebot.lab.selection.splits import learned
+from tradebot.model.text import counted
+from tradebot.model.values import replace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from datetime import date
+
+    from numpy.typing import NDArray
+
+    from tradebot.lab.backtest.results import Results
+    from tradebot.lab.learning.walking.splitting import Split
+    from tradebot.lab.search.in_turn import InTurn
+    from tradebot.lab.search.space import Space, Values
+    from tradebot.model.policy_results import PolicyResults
+    from tradebot.ports.world import Progress
+
+FEWEST = 2
+"""So many sessions it takes for a Sharpe ratio."""
+
+
+class Varied(Struct, frozen=True):
+    """The settings in a space, of the agent of a job whose `steps` nothing has rounded yet.
+
+    `source` is where the space is written.
+    """
+
+    job: Job
+    steps: int
+    space: Space
+    source: str
+
+    def with_values(self, values: Values) -> Job:
+        """Return the job with these settings; ConfigurationError if the agent can't be trained with them."""
+        settings = {**self.job.settings, **{name: rounded(value) for name, value in values.items()}}
+        try:
+            return checked(replace(self.job, steps=self.steps, settings=settings))
+        except OperatorError as error:
+            raise ConfigurationError(f"{error.message} ({self.source})", error.hint) from error
+
+    def require_settings(self) -> None:
+        """Raise ConfigurationError unless the space has settings of the agent alone, which nothing else sets."""
+        for name in self.space.settings:
+            if name not in self.job.of.settings:
+                raise ConfigurationError(
+                    f"{self.job.agent} has no setting {word(name)} ({self.source})",
+                    f"name some of these: {', '.join(self.job.of.settings)}",
+                )
+            if name in self.job.settings:
+                raise ConfigurationError(f"{name} is in {self.source} and set too", f"leave out --set {name}")
+
+
+class Sought(Struct, frozen=True):
+    """What is searched: what is varied, and the walk that each job takes in a folder of its own beside the others."""
+
+    varied: Varied
+    walk: Walk
+
+    def walk_of(self, job: Job) -> Walk:
+        """Return the walk of a job."""
+        return replace(self.walk, job=job, folder=folder_of(self.walk.folder, job))
+
+
+class Figures(Struct, frozen=True):
+    """What a configuration earned: the median seed's Sharpe ratio a year where it was chosen, and where nothing was.
+
+    `positive` of its `seeds` earned something where it was chosen. `trades` is the median over seeds of the closed
+    ones in all sessions. A seed whose returns don't vary counts as 0.
+    """
+
+    sharpe: float
+    held_out: float
+    positive: int
+    seeds: int
+    trades: float
+
+
+def judged_in(splits: Sequence[Split], market: Sequence[date]) -> Sequence[date]:
+    """Return the sessions that judge."""
+    spans = [span for one in splits for span in one.judged]
+    return [day for day in market if any(span.first <= day <= span.last for span in spans)]
+
+
+def choosing(sessions: int, embargo: int) -> int:
+    """Return how many of so many judged sessions choose; OperatorError if no Sharpe ratio comes of them."""
+    found = learned(sessions) - embargo
+    if found < FEWEST:
+        raise OperatorError(
+            f"{counted(sessions, 'judged session')} are too few: half of them choose, but for the "
+            f"{counted(embargo, 'session')} before the others",
+            f"give a longer market: a study needs {2 * (FEWEST + embargo)} judged sessions",
+        )
+    return found
+
+
+def figures_of(found: PolicyResults, embargo: int) -> Figures:
+    """Return what results are worth."""
+    returns, end = np.array([run.returns for run in found.runs]).T, choosing(len(found.sessions), embargo)
+    chosen, held = returns[:end], returns[learned(len(returns)) :]
+    return Figures(
+        _middle(chosen, found.per_year),
+        _middle(held, found.per_year),
+        sum(total_return(column) > 0 for column in chosen.T.tolist()),
+        len(found.runs),
+        median(run.trades for run in found.runs),
+    )
+
+
+def _middle(returns: NDArray[np.float64], per_year: int) -> float:
+    return float(median(one or 0.0 for one in measured("sharpe", returns, per_year)))
+
+
+def search(
+    of: Sought,
+    study: InTurn,
+    results: Results,
+    how: tuple[Player, int],
+    said: Callable[[int], AbstractContextManager[Progress]],
+) -> None:
+    """Walk forward with one configuration after another until none is left; what is done is kept.
+
+    Each counts as one trial before it is trained. `how` is who plays, with how many workers. `said` is asked for the
+    progress of a trial, by its place.
+    """
+    while (trial := study.take()) is not None:
+        found = _tried(of, study, study.values_of(trial), results, how, said)
+        if isinstance(found, str):
+            study.tell(trial, None, [], found)
+        else:
+            study.keep(trial, found.sharpe, structs.asdict(found))
+
+
+def _tried(
+    of: Sought,
+    study: InTurn,
+    values: Values,
+    results: Results,
+    how: tuple[Player, int],
+    said: Callable[[int], AbstractContextManager[Progress]],
+) -> Figures | str:
+    """Return what a configuration is worth, or why it is left out."""
+    try:
+        job = of.varied.with_values(values)
+    except ConfigurationError as refused:
+        return refused.message
+    before = study.in_order()
+    walks = [of.walk_of(of.varied.with_values(one.values)).folder for one in before if not one.why]
+    results.add_trials([Trial(of.walk.name, job.configuration, f"{job.agent} study {study.name}", 0, None)])
+    with said(len(before) + 1) as progress:
+        try:
+            found = walked(replace(of.walk_of(job), benchmarks=next(iter(walks), None)), results, how, progress)
+        except DivergedError as error:
+            return error.message
+    return figures_of(found, of.walk.plan.settings.promotion.splits.embargo_sessions)
+
+
+def walked(
+    of: Walk,
+    results: Results,
+    how: tuple[Player, int],
+    said: Progress = lambda done, total: None,
+) -> PolicyResults:
+    """Play what isn't finished of a walk; its results have every configuration that was walked beside it so far."""
+    player, workers = how
+    return walk(of, len(results.trials(of.name)), workers, said, player)
+
+
+class Ranked(Struct, frozen=True):
+    """A configuration that was walked forward with: its place among the trials, its values, and what it earned."""
+
+    place: int
+    job: Job
+    values: Mapping[str, Any]
+    figures: Figures
+
+
+def ranked(of: Sought, study: InTurn) -> list[Ranked]:
+    """Return the configurations, best first; of equal ones, the earlier one."""
+    found = dict[str, Ranked]()
+    for one in study.in_order():
+        if not one.why:
+            job = of.varied.with_values(one.values)
+            found.setdefault(job.configuration, Ranked(one.place, job, one.values, Figures(**one.figures)))
+    return sorted(found.values(), key=lambda one: (-one.figures.sharpe, one.place))

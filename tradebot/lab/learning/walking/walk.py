@@ -1,0 +1,398 @@
+"""Walk with one configuration: train it in each split with each seed, and judge it in sessions that are left out.
+
+Walking forward, those are the sessions after. In combinatorial purged cross-validation, they are some of the groups
+that all sessions are cut into, before and after those that models are trained on; so each group is judged by several
+models, and there is a path through all groups for each of them.
+
+What is finished is kept in the walk's folder, a file for each model, so that a walk that was stopped goes on. Nothing
+is there before it is whole. Splits and seeds are played in several processes.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import signal
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from datetime import date
+from hashlib import sha256
+from multiprocessing import get_context
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from msgspec import Struct
+
+from tradebot import __version__
+from tradebot.adapters.models.folder import SUMS, Parts
+from tradebot.adapters.models.reading import draft_of, read_model
+from tradebot.adapters.models.signing import public_of, read_key
+from tradebot.adapters.models.writing import write_model
+from tradebot.adapters.plugins.kernel import end_with_parent
+from tradebot.adapters.state.plain_files import read_plain
+from tradebot.adapters.state.policy_results import read_policy_results, write_policy_results
+from tradebot.adapters.state.state_folder import make_folder, write_durably
+from tradebot.adapters.text.canonical import CodecError, json_text
+from tradebot.adapters.text.codec import decode, encode
+from tradebot.errors import OperatorError, TradebotError
+from tradebot.lab.backtest.identity import market_of
+from tradebot.lab.learning.training.job import DivergedError, Job
+from tradebot.lab.learning.training.rows import Within
+from tradebot.lab.learning.training.training import Told, span_of, train
+from tradebot.lab.learning.walking import keeping
+from tradebot.lab.learning.walking.judging import Hold, Judged, Signed, judged, judged_model
+from tradebot.lab.learning.walking.splitting import Split, Way, paths_of
+from tradebot.lab.performance.returns import sessions_per_year
+from tradebot.model import policy_results as kept
+from tradebot.model.values import replace
+from tradebot.signals.features import features
+from tradebot.strategies.futures import FuturesStrategy
+from tradebot.strategies.futures_settings import FuturesSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from multiprocessing.process import BaseProcess
+
+    from tradebot.lab.backtest.run import Plan
+
+STUDY, UNITS, MODELS, DRAFTS, RESULTS = "study.json", "units", "models", "drafts", "results.json"
+LOGISTIC = "logistic"
+
+
+class Walk(Struct, frozen=True):
+    """What is walked: a plan with the policy `name` alone, a job whose seed is one of `seeds`, and where it is kept.
+
+    `key` is the file of the private key that its models are signed with. `market` has the dates of all sessions.
+    `benchmarks` is the folder of another walk in the same splits of the same plan and on the same features: what is
+    there needn't be played again.
+    """
+
+    plan: Plan
+    name: str
+    job: Job
+    seeds: tuple[int, ...]
+    splits: tuple[Split, ...]
+    market: tuple[date, ...]
+    folder: Path
+    key: Path
+    benchmarks: Path | None = None
+
+
+class Unit(Struct, frozen=True):
+    """A model of a split and a seed, the SHA-256 of its list of files, and what it did as it is and a bar later.
+
+    What it did is that of each judged span.
+    """
+
+    model: str
+    sha256: str
+    plain: tuple[Judged, ...]
+    later: tuple[Judged, ...]
+
+
+class Benchmark(Struct, frozen=True):
+    """What a benchmark did in each judged span of a split."""
+
+    plain: tuple[Judged, ...]
+
+
+class Diverged(Struct, frozen=True):
+    """What stands in place of a unit whose agent has learned weights that are no numbers."""
+
+    diverged: str
+
+
+class Wanted(NamedTuple):
+    """Something to play: a seed of the configuration or a benchmark, in a split."""
+
+    place: int
+    who: int | str
+
+    @property
+    def file(self) -> str:
+        return f"{self.place}-{self.who}.json"
+
+
+def folder_of(folder: Path, job: Job) -> Path:
+    """Return where a configuration is walked."""
+    return folder / f"{job.agent}-{job.configuration[:8]}"
+
+
+def play_here(of: Walk, left: Sequence[Wanted], trials: int, workers: int, said: Callable[[int], None]) -> None:
+    """Play in so many processes of this machine; `said` is told how many are played so far."""
+    # Forked, so that each process has the walk, whose settings can't be sent; nothing else runs here meanwhile.
+    _Forked.walk = of
+    processes: Sequence[BaseProcess] = ()
+    try:
+        with ProcessPoolExecutor(min(workers, len(left)), get_context("fork"), _end_with_parent) as pool:
+            # What this process has dropped is never collected in another: without its threads, DuckDB ends that one.
+            gc.freeze()
+            playing = [pool.submit(_play_forked, one, trials) for one in left]
+            gc.unfreeze()
+            processes = [*pool._processes.values()]
+            try:
+                for done, each in enumerate(as_completed(playing), 1):
+                    each.result()
+                    said(done)
+            finally:
+                for each in playing:
+                    each.cancel()
+    except BrokenProcessPool as error:
+        # Once one has died, the others are ended with SIGTERM.
+        code = next((each.exitcode for each in processes if each.exitcode not in {0, -signal.SIGTERM}), 0)
+        why = ", perhaps for lack of memory" if code == -signal.SIGKILL else ""
+        what = f"a process of the walk has died with exit code {code}{why}"
+        raise OperatorError(what, "run the same command: it goes on") from error
+
+
+Player = Callable[[Walk, Sequence[Wanted], int, int, Callable[[int], None]], None]
+"""Plays what is wanted of a walk, with the number of trials, in so many processes."""
+
+
+def walk(
+    of: Walk,
+    trials: int,
+    workers: int,
+    said: Callable[[int, int], None] = lambda done, total: None,
+    player: Player = play_here,
+) -> kept.PolicyResults:
+    """Play what isn't finished, write the results beside it, and return them.
+
+    DivergedError if an agent learned nothing that is a number with one of the seeds. OperatorError if the folder is
+    that of another walk, or something can't be trained; what is done is kept.
+    """
+    _begin(of)
+    if of.benchmarks is not None:
+        _take_benchmarks(of, of.benchmarks)
+    wanted = [*_wanted_of(of)]
+    left = [one for one in wanted if not (of.folder / UNITS / one.file).exists()]
+    said(len(wanted) - len(left), len(wanted))
+    if left:
+        player(of, left, trials, workers, lambda done: said(len(wanted) - len(left) + done, len(wanted)))
+    results = _put_together(of, trials)
+    write_policy_results(of.folder / RESULTS, results)
+    return results
+
+
+def _wanted_of(of: Walk) -> Iterator[Wanted]:
+    """Yield what is to be played: what nobody trains does the same along any path, so it is played along one."""
+    first = {place for place, _ in paths_of(of.splits)[0]}
+    for place in range(len(of.splits)):
+        yield from (Wanted(place, seed) for seed in of.seeds)
+        yield from (Wanted(place, name) for name in kept.BENCHMARKS if name == LOGISTIC or place in first)
+
+
+def _identity(of: Walk) -> dict[str, Any]:
+    """Return what a walk is of."""
+    known = features()
+    return {
+        "configuration": of.job.configuration,
+        "market": sha256(json_text(market_of(of.plan.spec)).encode()).hexdigest(),
+        "program": __version__,
+        "features": {name: str(known[name].version) for name in of.job.features},
+        "splits": [encode(one) for one in of.splits],
+    }
+
+
+def _result_of(of: Walk, wanted: Wanted) -> str:
+    """Return what a result is of, by the walk's own file. What a benchmark does is the same for every configuration."""
+    apart = {"configuration"} if wanted.who in kept.BENCHMARKS else set[str]()
+    named = {name: value for name, value in json.loads(read_plain(of.folder / STUDY)).items() if name not in apart}
+    return sha256(json_text([named, wanted.file]).encode()).hexdigest()
+
+
+def _begin(of: Walk) -> None:
+    """Note what the walk is of; OperatorError if its folder is another one's."""
+    identity, file = _identity(of), of.folder / STUDY
+    try:
+        found = json.loads(read_plain(file))
+    except FileNotFoundError:
+        if not (of.folder / UNITS).is_dir():
+            make_folder(of.folder / UNITS)
+        write_durably(file, json_text(identity))
+        return
+    except ValueError:
+        found = {}
+    if different := [name for name in identity if found.get(name) != json.loads(json_text(identity))[name]]:
+        raise OperatorError(
+            f"{of.folder} is of another walk: {', '.join(different)} differ", "name another folder: --results FOLDER"
+        )
+
+
+def _take_benchmarks(of: Walk, other: Path) -> None:
+    for file in [one.file for one in _wanted_of(of) if one.who in kept.BENCHMARKS]:
+        there, here = other / UNITS / file, of.folder / UNITS / file
+        if there.exists() and not here.exists():
+            write_durably(here, read_plain(there).decode())
+
+
+class _Forked:
+    """What the processes of a walk have from their parent."""
+
+    walk: Walk
+
+
+def _end_with_parent() -> None:
+    # A system that can't do this leaves them to the person who killed their parent.
+    with suppress(OSError):
+        end_with_parent(signal.SIGKILL)
+
+
+def _play_forked(wanted: Wanted, trials: int) -> None:
+    play(_Forked.walk, wanted, trials)
+
+
+def play(of: Walk, wanted: Wanted, trials: int) -> None:
+    """Train and judge one model, or judge one benchmark, and keep what came of it."""
+    found: Any
+    if wanted.who == "buy_and_hold":
+        found = Benchmark(_each(of, wanted, lambda within: judged(of.plan, Hold(of.name), within)))
+    elif wanted.who == "rule":
+        rule = FuturesSettings().model_dump()
+        found = Benchmark(_each(of, wanted, lambda within: judged(of.plan, FuturesStrategy(rule), within)))
+    elif wanted.who == LOGISTIC:
+        model = _trained(of, wanted, Job(LOGISTIC, 0, 0, {}, of.job.features), trials)
+        found = Benchmark(_judged_as_it_is(of, wanted, model))
+    else:
+        found = _unit(of, wanted, trials)
+    keeping.keep(of.folder / UNITS / wanted.file, _result_of(of, wanted), found)
+
+
+def _each(of: Walk, wanted: Wanted, each: Callable[[Within], Judged]) -> tuple[Judged, ...]:
+    """Play each judged span of a split, which begins with the cash that there is at first."""
+    return tuple(each(Within(span.first, span.last)) for span in of.splits[wanted.place].judged)
+
+
+def _trained(of: Walk, wanted: Wanted, job: Job, trials: int) -> str:
+    """Train a job in a split, sign what came of it, and return its name among the walk's models."""
+    spans = [Within(one.first, one.last) for one in of.splits[wanted.place].trained]
+    span = span_of(of.plan, of.name, job.features, spans)
+    draft = of.folder / DRAFTS / f"{wanted.place}-{wanted.who}-{os.urandom(4).hex()}"
+    model = draft_of(train(job, span, draft, Told(of.seeds, trials)).place)
+    parts = Parts(model.card, model.scaling, model.probe, model.graph)
+    return write_model(of.folder / MODELS, parts, read_key(of.key))
+
+
+def _unit(of: Walk, wanted: Wanted, trials: int) -> Unit | Diverged:
+    try:
+        model = _trained(of, wanted, replace(of.job, seed=int(wanted.who)), trials)
+    except DivergedError as error:
+        return Diverged(error.message)
+    digest = sha256((of.folder / MODELS / model / SUMS).read_bytes()).hexdigest()
+    plain = _judged_as_it_is(of, wanted, model)
+    return Unit(model, digest, plain, _judged_as_it_is(of, wanted, model, later=True))
+
+
+def _judged_as_it_is(of: Walk, wanted: Wanted, model: str, *, later: bool = False) -> tuple[Judged, ...]:
+    """Judge a model in a split, by the strategy that it would act for."""
+    signed = Signed(of.folder / MODELS, public_of(read_key(of.key)))
+    return _each(of, wanted, lambda within: judged_model(of.plan, of.name, signed, model, within, later=later))
+
+
+def _put_together(of: Walk, trials: int) -> kept.PolicyResults:
+    """Return the results of all splits, one after another along each path."""
+    many, ways = range(len(of.splits)), paths_of(of.splits)
+    units = {seed: [_read(of, Wanted(place, seed), Unit) for place in many] for seed in of.seeds}
+    sessions = tuple(day for one in _along(ways[0], units[of.seeds[0]]) for day in one.sessions)
+    runs = tuple(_run(seed, path, way, found) for seed, found in units.items() for path, way in enumerate(ways))
+    splits = tuple(
+        kept.Split(one.trained, one.judged, {str(seed): found[place].sha256 for seed, found in units.items()})
+        for place, one in enumerate(of.splits)
+    )
+    known, settings = features(), of.plan.settings
+    market, files = market_of(of.plan.spec)
+    data = dict(files) or {"generated market": sha256(json_text(market).encode()).hexdigest()}
+    own = kept.TriedReturns(of.job.configuration, _typical(run.returns for run in runs))
+    tried = (own, *(one for one in _tried_before(of, sessions) if one.configuration != own.configuration))
+    return kept.PolicyResults(
+        format=kept.FORMAT,
+        name=of.name,
+        configuration=of.job.configuration,
+        program=__version__,
+        features={name: str(known[name].version) for name in of.job.features},
+        data=data,
+        per_year=sessions_per_year(settings.day),
+        calendar=of.market,
+        splits=splits,
+        sessions=sessions,
+        runs=runs,
+        benchmarks={name: _typical(_benchmark(of, name, ways)) for name in kept.BENCHMARKS},
+        tried=tried,
+        trials=max(trials, len(tried)),
+    )
+
+
+def _along(way: Way, found: Sequence[Unit | Benchmark], *, later: bool = False) -> list[Judged]:
+    """Return what was done in each judged span along a path."""
+    done = [one.later if later and isinstance(one, Unit) else one.plain for one in found]
+    return [done[place][part] for place, part in way]
+
+
+def _run(seed: int, path: int, way: Way, found: Sequence[Unit]) -> kept.Run:
+    plain, later = _along(way, found), _along(way, found, later=True)
+    return kept.Run(
+        seed,
+        path,
+        tuple(each for one in plain for each in one.returns),
+        tuple(each for one in plain for each in one.doubled),
+        tuple(each for one in later for each in one.returns),
+        sum(one.trades for one in plain),
+    )
+
+
+def _benchmark(of: Walk, name: str, ways: Sequence[Way]) -> Iterator[kept.Returns]:
+    """Yield what a benchmark earned along each path along which it is played."""
+    for way in ways if name == LOGISTIC else ways[:1]:
+        found = {place: _read(of, Wanted(place, name), Benchmark) for place, _ in way}
+        yield tuple(each for place, part in way for each in found[place].plain[part].returns)
+
+
+def _typical(of: Iterable[kept.Returns]) -> kept.Returns:
+    """Return the series in the middle by what it earned, such as the median seed's; of an even number, the worse."""
+    ordered = sorted(of, key=sum)
+    return ordered[(len(ordered) - 1) // 2]
+
+
+def _tried_before(of: Walk, sessions: Sequence[date]) -> Iterator[kept.TriedReturns]:
+    """Yield the configurations of other walks beside this one that were judged in the same sessions."""
+    for file in sorted(of.folder.parent.glob(f"*/{RESULTS}")):
+        if file.parent != of.folder:
+            try:
+                found = read_policy_results(file)
+            except TradebotError:
+                continue
+            if found.sessions == tuple(sessions):
+                yield kept.TriedReturns(found.configuration, _typical(run.returns for run in found.runs))
+
+
+def _read(of: Walk, wanted: Wanted, kind: Any) -> Any:
+    file = of.folder / UNITS / wanted.file
+    found = keeping.kept(file, _result_of(of, wanted))
+    if "diverged" in found:
+        raise DivergedError(decode(Diverged, found).diverged)
+    try:
+        unit = decode(kind, found)
+    except CodecError as error:
+        raise keeping.unusable(file, "can't be read") from error
+    if isinstance(unit, Unit):
+        _require_model(of, unit, file)
+    return unit
+
+
+def _require_model(of: Walk, unit: Unit, file: Path) -> None:
+    """Raise OperatorError unless the model that a result is about is still there as it was signed."""
+    place = of.folder / MODELS / unit.model
+    try:
+        read_model(of.folder / MODELS, unit.model, public_of(read_key(of.key)))
+        same = sha256((place / SUMS).read_bytes()).hexdigest() == unit.sha256
+    except (OSError, TradebotError):
+        same = False
+    if not same:
+        raise OperatorError(
+            f"{place}, which {file.name} is about, isn't as it was judged",
+            f"both are made again once they are gone: rm -rf {quote(str(place))} {quote(str(file))}",
+        )

@@ -1,0 +1,257 @@
+"""Set a session that a bot traded beside the same session as a backtest plays it, from the records of its passes."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from contextlib import ExitStack, closing
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from tradebot import __version__
+from tradebot.app.bars import bars_at_rest
+from tradebot.app.replays import rules_of_record, settings_of
+from tradebot.errors import OperatorError, TemporaryError
+from tradebot.lab.backtest.assembly import loaded_strategies
+from tradebot.lab.backtest.day_start import is_played, last_moment
+from tradebot.lab.backtest.recorded_day import Day, PlayedDay, played
+from tradebot.model.candidate import Purpose
+from tradebot.model.intent import Operation
+from tradebot.model.parity import NONE, Cause, DayParity, by_cause
+from tradebot.model.position import FOREIGN, Origin
+from tradebot.model.record import Job
+from tradebot.model.trading import Mode
+from tradebot.model.values import replace
+from tradebot.replaying.assumed import at_quotes
+from tradebot.replaying.comparing import replay
+from tradebot.replaying.parity import Ran, Sent, compare, costs, unknown
+from tradebot.replaying.passes import bytes_of, decide_again, read_record
+from tradebot.replaying.played import PassSeen
+from tradebot.replaying.tape import OffTapeError
+from tradebot.replaying.writing import RecordError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import date
+
+    from tradebot.adapters.ledger.ledger import Stores
+    from tradebot.app.settings import Settings
+    from tradebot.app.wiring import App
+    from tradebot.model.bar import Session
+    from tradebot.model.intent import Intent
+    from tradebot.model.order import Fill, Order
+    from tradebot.model.record import CycleRecord
+    from tradebot.model.view import BarNeed
+    from tradebot.ports.strategy import Strategy
+    from tradebot.ports.world import Progress, Rules
+    from tradebot.replaying.parity import Data
+    from tradebot.replaying.passes import Recorded, Surroundings
+
+BEFORE = timedelta(days=5)
+"""How far back passes are read for what the first ones of a session look back on."""
+REACH = timedelta(hours=1)
+"""How much earlier than its desk a pass may have been recorded."""
+
+
+def parity_of(app: App, day: date, progress: Progress) -> DayParity:
+    """Return a session beside its backtest; the bot's folder is only read.
+
+    A market that the embedded exchange made is played again. Of any other, nobody knows what it would have done, so
+    the passes are decided again, and fills are set beside the quotes that these saw.
+    Raises OperatorError for a session without records, with those of another version, or with a damaged one.
+    """
+    recorded = _recorded(app, day, progress)
+    session = next(iter(app.ledger_view.sessions(day, day)), None)
+    if session is None:
+        raise OperatorError(
+            f"The market was closed on {day}, so there is no session to play.", f"tradebot replay {day}"
+        )
+    now = last_moment(app.folder.exchange) if app.mode is Mode.SANDBOX else datetime.now(UTC)
+    until, passes = min(session.close, now), _seen(app, recorded)
+    live = [then for then, _ in passes]
+    known = _known_until(app, session, live)
+    ran = Ran({one.slot: one for one in live}, _sent(app.ledger_view, session, live, known))
+    played_again = app.mode is Mode.SANDBOX and is_played(app.folder.exchange, app.settings)
+    if played_again:
+        again, prices, assumed, data = _played(app, session, [*recorded.values()], until, known)
+    else:
+        assumed = settings_of([*recorded.values()][-1].surroundings).sandbox.fill.slippage_bps or NONE
+        again = at_quotes(ran, Ran({one.slot: one for _, one in passes}, {}), assumed)
+        prices = {symbol: quote.middle for one in live for symbol, quote in one.desk.quotes.items()}
+        data = unknown
+    found = compare(ran, again, prices, data)
+    return DayParity(
+        day, __version__, until >= session.close, len(live), found.decisions, len(ran.sent), found.fills,
+        by_cause(found.differences), found.differences, found.worse_usd, found.value_usd, assumed, played_again,
+        costs(ran, assumed, {one.about: -one.amount_usd for one in app.ledger_view.past.cash_movements()}),
+    )  # fmt: skip
+
+
+def _played(
+    app: App, session: Session, recorded: Sequence[Recorded], until: datetime, known: datetime
+) -> tuple[Ran, Mapping[str, Decimal], Decimal, Data]:
+    """Return what the backtest of a session did, prices at its end, what orders were to pay, and what bars became."""
+    with ExitStack() as loaded:
+        heads = [one for one in app.facts.passes(session.open - BEFORE) if one.at < session.open]
+        plan = Day(session, recorded, until, lambda settings: _strategies(app, settings, loaded), heads)
+        again = played(app.folder.path, app.folder.exchange, app.ledger_view, plan)
+    ran = Ran({one.slot: one for one in again.passes}, _sent(again.ledger, session, again.passes, known))
+    needs = {strategy.name: _bars_of(app, strategy) for strategy in app.strategies}
+    return ran, again.prices, again.assumed_bps, partial(_of_bars, app, again, needs)
+
+
+def _bars_of(app: App, strategy: Strategy) -> Sequence[BarNeed]:
+    """Return the bars that a strategy sees, and those that its features are made of."""
+    if not strategy.needs.features:
+        return strategy.needs.bars
+    from tradebot.desk.features import bars_for
+
+    return (*strategy.needs.bars, *(bars_for(need, app.day) for need in strategy.needs.features))
+
+
+def _of_bars(
+    app: App, again: PlayedDay, needs: Mapping[str, Sequence[BarNeed]], seen: PassSeen, strategy: str, symbol: str
+) -> Cause | None:
+    """Return whether the bot lacks bars that a strategy was to see, or has others than the market's; None if neither.
+
+    What is stored is looked at now: bars that came after they were due, and before the next pass, are as they should.
+    """
+    stored = bars_at_rest(app.folder.path, app.events, app.ledger_view.sessions, app.day)
+    if stored is None:
+        return None
+    with closing(stored):
+        for need in needs.get(strategy, ()):
+            market = again.bars.closed(need, [symbol], seen.asked_at).get(symbol)
+            try:
+                own = stored.closed(need, [symbol], seen.asked_at).get(symbol)
+            except TemporaryError:
+                own = None
+            if market is not None and (own is None or len(own) < len(market)):
+                return Cause.LATE_DATA
+            if own != market:
+                return Cause.REVISED_DATA
+    return None
+
+
+def _recorded(app: App, day: date, progress: Progress) -> Mapping[str, Recorded]:
+    """Return the records of a session's passes by id, oldest first."""
+    kept = app.passes.passes(day)
+    if not kept:
+        days = sorted({str(one.session) for one in app.passes.passes()})
+        hint = f"tradebot parity {days[-1]}" if days else "storage.replay_sessions says how many sessions are kept"
+        raise OperatorError(f"No pass of session {day} is recorded, so there is nothing to play.", hint)
+    if other := next((one.version for one in kept if one.version != __version__), None):
+        raise OperatorError(
+            f"Session {day} was traded by version {other}, and a backtest of {__version__} may differ for that alone.",
+            f"tradebot replay {day} --from-version {other}",
+        )
+    found: dict[str, Recorded] = {}
+    shared: dict[tuple[bytes, Any], Any] = {}
+    for number, one in enumerate(kept):
+        progress(number, len(kept))
+        try:
+            record = app.passes.record(one.id)
+            assert record is not None, "it was listed just now"
+            found[one.id] = read_record(*record, shared)
+            rules_of_record(found[one.id].surroundings)
+        except RecordError as error:
+            message = f"Pass {one.id} can't be used: {error}."
+            raise OperatorError(message, f"tradebot replay {day}") from error
+    return found
+
+
+def _seen(app: App, recorded: Mapping[str, Recorded]) -> Sequence[tuple[PassSeen, PassSeen]]:
+    """Return the recorded passes, each beside what this program decides of the same; where that differs, it says so."""
+    rules: dict[Surroundings, Rules] = {}
+    found = list[tuple[PassSeen, PassSeen]]()
+    for name, one in recorded.items():
+        around, given = one.surroundings, one.given
+        if around not in rules:
+            rules[around] = rules_of_record(around)
+        try:
+            decided: CycleRecord | None = decide_again(one, rules[around], one.tape())
+        except OffTapeError:
+            decided = None
+        then, otherwise = decided, ""
+        if decided is None or bytes_of(decided) != one.outcome:
+            differs = replay(one, rules[around], only_decisions=True).difference
+            then = _decided_then(app, name, given.desk.now)
+            otherwise = differs.what if differs else "what it asks"
+        assert then is not None, "one of both is there"
+        again = PassSeen(decided or then, given.desk, given.proposed)
+        found.append((replace(again, cycle=then, otherwise=otherwise), again))
+    return found
+
+
+def _decided_then(app: App, name: str, at: datetime) -> CycleRecord:
+    """Return what a pass decided, from the facts: its record only has that in bytes to compare."""
+    found = (one for job in (Job.TRADE_ONCE, Job.EVALUATE_EXITS) for one in app.facts.cycles(job=job, since=at - REACH))
+    then = next((one for one in found if one.id == name), None)
+    if then is None:
+        message = f"This program decides pass {name} otherwise than recorded, and what was decided then is lost."
+        raise OperatorError(message, f"tradebot replay {name}")
+    return then
+
+
+def _strategies(app: App, settings: Settings, loaded: ExitStack) -> Sequence[Strategy]:
+    """Return the strategies that traded with these settings: the bot's own if they are still its settings."""
+    if settings.strategies == app.settings.strategies:
+        return app.strategies
+    return loaded.enter_context(loaded_strategies(settings, app.folder.path, os.environ))
+
+
+def _known_until(app: App, session: Session, live: Sequence[PassSeen]) -> datetime:
+    """Return until when the books have what filled: a stop that fills after the last look is booked by the next one."""
+    ledger = app.ledger_view
+    compared, fills = ledger.last_reconcile(), ledger.fills_since(session.open)
+    looks = [one.desk.now for one in live] + ([compared.at] if compared else []) + [one.fill.at for one in fills]
+    return min(session.close, max(looks))
+
+
+def _sent(ledger: Stores, session: Session, passes: Sequence[PassSeen], known: datetime) -> Mapping[str, Sent]:
+    """Return what one side sent in a session, each request with its fills up to a time, and whether all are booked."""
+    orders = {one.venue_id: one for one in ledger.orders()}
+    records = {one.intent.client_order_id: one.intent for one in ledger.intents(session=session.date)}
+    slots = {one.cycle.id: one.slot for one in passes}
+    told: dict[str, Decimal] = defaultdict(Decimal)
+    for order in orders.values():
+        told[_root(orders, order.venue_id)] += order.filled_quantity
+    fills: dict[str, list[Fill]] = defaultdict(list)
+    for owned in ledger.fills_since(session.open):
+        if owned.origin is Origin.VENUE and owned.strategy != FOREIGN and owned.fill.at <= known:
+            fills[_root(orders, owned.fill.venue_order_id)].append(owned.fill)
+    found = dict[str, Sent]()
+    for name, intent in records.items():
+        slot = slots.get(intent.cycle_id) or (_job_of(intent), session.date, intent.key.slot)
+        own = sorted(fills[name], key=lambda fill: fill.at)
+        found[_name(intent, orders, records)] = Sent(intent, slot, tuple(own), _is_booked(name, own, told))
+    return found
+
+
+def _job_of(intent: Intent) -> Job:
+    return Job.TRADE_ONCE if intent.purpose is Purpose.OPEN else Job.EVALUATE_EXITS
+
+
+def _root(orders: Mapping[str, Order], venue_id: str) -> str:
+    """Return the client order id of the request behind an order: a leg belongs to the order that it is a leg of."""
+    order = orders.get(venue_id)
+    while order is not None and order.parent is not None and order.parent in orders:
+        order = orders[order.parent]
+    return order.client_order_id if order else venue_id
+
+
+def _name(intent: Intent, orders: Mapping[str, Order], records: Mapping[str, Intent]) -> str:
+    """Return what names a request on both sides: its id, or what it changes, which a venue has its own id of."""
+    if intent.operation is Operation.SUBMIT or intent.target_venue_id is None:
+        return intent.client_order_id
+    target = _root(orders, intent.target_venue_id)
+    before = records.get(target)
+    named = _name(before, orders, records) if before is not None and before is not intent else target
+    return f"{intent.operation} {intent.cycle_id} {intent.key.generation} {named}"
+
+
+def _is_booked(name: str, fills: Sequence[Fill], told: Mapping[str, Decimal]) -> bool:
+    """Return True if the books have as many shares of an order as the venue has told of."""
+    return name not in told or told[name] == sum((fill.quantity for fill in fills), Decimal(0))

@@ -1,0 +1,333 @@
+"""How much an account was invested, session by session, and traded, what that cost, and its way beside a benchmark."""
+
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from functools import partial
+from itertools import chain
+from operator import attrgetter
+from statistics import fmean
+from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec import Struct
+
+from tradebot.lab.performance import statistics
+from tradebot.lab.performance.curve import Benchmark, Rates, frame
+from tradebot.lab.performance.report import Cost, Costs, Figure, Unit
+from tradebot.lab.performance.return_figures import LOST, figure
+from tradebot.lab.performance.returns import Path
+from tradebot.model.account import CashKind, CashMovement
+from tradebot.model.activity import ActivityKind
+from tradebot.model.bar import Session
+from tradebot.model.instrument import notional
+from tradebot.model.position import Origin, OwnedFill
+from tradebot.views.slippage import THE_ONE, TotalSlippage, cost_usd
+from tradebot.views.trades.days import MarketTime
+from tradebot.views.trades.fees import cash_kind
+from tradebot.views.trades.history import NOT_OURS, History
+from tradebot.views.trades.lots import Step
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_AT = attrgetter("at")
+
+
+class Exposure(NamedTuple):
+    """What positions are worth, as fractions of equity: `gross` adds up long and short, `net` is long less short.
+
+    `held` is the net of each symbol that was held.
+    """
+
+    gross: float
+    net: float
+    held: Mapping[str, float] = {}
+
+
+class _Window(NamedTuple):
+    """The time of one step of a path, for how many seconds the market was open, and the prices at its beginning."""
+
+    start: datetime
+    end: datetime
+    open_s: float
+    marks: Mapping[str, Decimal]
+    marked_at: datetime | None
+
+
+class _Held(NamedTuple):
+    """A position's signed shares, what they are worth in USD, and when they last became others, as by a split."""
+
+    shares: float = 0.0
+    usd: float = 0.0
+    restated_at: datetime | None = None
+    multiplier: float = 1.0
+
+    def after(self, step: Step) -> "_Held":
+        """Return the position after a fill: what is bought counts at its price, and a split changes no value."""
+        shares, cash = float(sum(lot.side.sign * lot.quantity for lot in step.held)), float(step.cash_usd)
+        if not shares:
+            usd = 0.0
+        elif not cash:
+            usd = self.usd
+        elif shares * self.shares < 0:
+            each = abs(cash / (shares - self.shares))
+            usd = shares * each
+        else:
+            usd = self.usd - cash if abs(shares) > abs(self.shares) else self.usd * shares / self.shares
+        return _Held(shares, usd, step.restated_at, float(step.held[0].multiplier) if step.held else 1.0)
+
+    def at_market(self, window: _Window, names: Sequence[str]) -> "_Held":
+        """Return the position at the prices at the beginning of a window, or as it is where these lack it."""
+        price = next((window.marks[name] for name in names if name in window.marks), None)
+        if price is None or (self.restated_at and window.marked_at and self.restated_at > window.marked_at):
+            return self
+        return self._replace(usd=notional(self.shares, float(price), self.multiplier))
+
+
+def exposures(history: History, path: Path, market: MarketTime) -> tuple[Exposure, ...] | None:
+    """Return the exposure over each step of a path, averaged over the time in which the exchange was open.
+
+    It is a fraction of the equity at the beginning of the step. What was held then counts at its market value of that
+    moment. It is zero while there is no equity. None if the path has no step, or a session isn't known.
+    """
+    windows = _windows(history, path, market)
+    if not windows:
+        return None
+    gross, held = [0.0] * len(windows), [defaultdict[str, float](float) for _ in windows]
+    for owner, steps in history.lots.steps.items():
+        if owner[0] != NOT_OURS:
+            names = owner[1], *history.former_names.get(owner, ())
+            for place, usd, signed in _invested(steps, names, windows, market):
+                gross[place] += usd
+                held[place][owner[1]] += signed
+    equities = [float(step.before.equity_usd) for step in path.steps]
+    return tuple(map(_exposure, gross, held, equities))
+
+
+def _exposure(gross: float, held: Mapping[str, float], equity: float) -> Exposure:
+    if equity <= 0:
+        return Exposure(0, 0)
+    of = {symbol: usd / equity for symbol, usd in sorted(held.items())}
+    return Exposure(gross / equity, sum(of.values()), of)
+
+
+def average(of: Sequence[Exposure] | None) -> Exposure | None:
+    return Exposure(fmean(each.gross for each in of), fmean(each.net for each in of)) if of else None
+
+
+def _windows(history: History, path: Path, market: MarketTime) -> list[_Window]:
+    """Return the time of each step; none at all if the market's hours of one aren't known."""
+    ends, windows = {end.session: end for end in history.ends}, list[_Window]()
+    for step in path.steps:
+        start, end = step.before, None if step.before.is_start else ends.get(step.before.session)
+        open_s = market.between_s(start.at, step.after.at)
+        if not open_s:
+            return []
+        marks, marked_at = (end.marks, end.marked_at) if end else ({}, None)
+        windows.append(_Window(start.at, step.after.at, open_s, marks, marked_at))
+    return windows
+
+
+def _invested(
+    steps: Sequence[Step], names: Sequence[str], windows: Sequence[_Window], market: MarketTime
+) -> Iterator[tuple[int, float, float]]:
+    """Yield each window in which a position was held, and its average value in USD, unsigned and signed."""
+    ends = [window.end for window in windows]
+    done = bisect_right(steps, windows[0].start, key=_AT)
+    held, place = _Held(), 0
+    for step in steps[:done]:
+        held = held.after(step)
+    while place < len(windows) and (held.shares or done < len(steps)):
+        if not held.shares:
+            place = bisect_left(ends, steps[done].at)
+            if place == len(windows):
+                return
+        window, last = windows[place], bisect_right(steps, ends[place], done, key=_AT)
+        held, usd, signed = _through(held.at_market(window, names), steps[done:last], window, market)
+        yield place, usd, signed
+        done, place = last, place + 1
+
+
+def _through(held: _Held, steps: Sequence[Step], window: _Window, market: MarketTime) -> tuple[_Held, float, float]:
+    """Return a position after a window, and its average value in the window, unsigned and signed."""
+    if not steps:
+        return held, abs(held.usd), held.usd
+    usd = signed = 0.0
+    since = window.start
+    for step in steps:
+        share = (market.between_s(since, step.at) or 0.0) / window.open_s
+        usd, signed = usd + share * abs(held.usd), signed + share * held.usd
+        held, since = held.after(step), step.at
+    share = (market.between_s(since, window.end) or 0.0) / window.open_s
+    return held, usd + share * abs(held.usd), signed + share * held.usd
+
+
+def average_equity(path: Path) -> float | None:
+    """Return the mean of the equities at the two ends of each step, in USD; None if it isn't above zero."""
+    ends = [float(step.before.equity_usd + step.after.equity_usd) / 2 for step in path.steps]
+    mean = sum(ends) / len(ends) if ends else 0.0
+    return mean if mean > 0 else None
+
+
+def traded_usd(fills: Sequence[OwnedFill], path: Path) -> Decimal:
+    """Return the value of all executions at the broker along a path, bought and sold, in USD."""
+    start, end = path.span
+    executed = [each.fill for each in fills if each.origin is Origin.VENUE and start < each.fill.at <= end]
+    return sum([abs(fill.notional) for fill in executed], Decimal(0))
+
+
+SEEN, FILLS = "sessions", "fills of the bot's orders"
+NO_TIME = "no equity is known, or no session in which it could be invested"
+
+
+def activity_figures(
+    path: Path, exposed: Exposure | None, traded_usd: Decimal, fees_usd: Decimal | None, costs: Sequence[TotalSlippage]
+) -> tuple[Figure, ...]:
+    """Return exposure, turnover and cost along a path. `fees_usd` is what was paid, as a positive amount."""
+    mean, seen = average_equity(path), len(path.steps)
+    turned = float(traded_usd) / 2 / mean if mean else None
+
+    rows = (
+        ("exposure", "Average exposure", Unit.FRACTION, exposed.gross if exposed else None),
+        ("net_exposure", "Long less short", Unit.FRACTION, exposed.net if exposed else None),
+        ("turnover", "Turnover", Unit.RATIO, turned),
+        ("traded", "Bought and sold", Unit.USD, float(traded_usd)),
+        ("fees", "Fees", Unit.USD, None if fees_usd is None else float(fees_usd)),
+    )
+    return (
+        *(figure(seen, name, label, unit, 1, value, NO_TIME, SEEN) for name, label, unit, value in rows),
+        *(_slippage(each) for each in costs),
+    )
+
+
+def _slippage(of: TotalSlippage) -> Figure:
+    value = float(of.total.usd) if of.total else None
+    note = f"{of.total.bps:+.1f} bps" if of.total else "no midpoint is known"
+    label = "Slippage" if of.against == THE_ONE else f"Slippage at {of.against}"
+    return Figure(f"slippage_{of.against}", label, Unit.USD, value, of.known, 1, FILLS, note=note if of.of else "")
+
+
+class Measured(Struct, frozen=True):
+    """A path with its exposure over each step and on average, if known, and its frame, if the path has any step."""
+
+    way: Path
+    exposures: tuple[Exposure, ...] | None
+    exposed: Exposure | None
+    rows: "pd.DataFrame | None"
+
+
+def measure(history: History, way: Path, sessions: Sequence[Session], benchmark: Benchmark, rates: Rates) -> Measured:
+    """Measure a path by the exchange's sessions, a benchmark and the rates of cash."""
+    found = exposures(history, way, MarketTime(sessions))
+    leverage = [each.gross for each in found or ()]
+    return Measured(way, found, average(found), frame(way, benchmark, rates, leverage) if way.steps else None)
+
+
+BPS = 10_000
+
+
+class Charge(NamedTuple):
+    """An amount in USD that was paid (positive) or given back."""
+
+    at: datetime
+    usd: float
+
+
+class Kind(NamedTuple):
+    """A kind of cost with its charges, oldest first."""
+
+    name: str
+    label: str
+    charges: Sequence[Charge]
+    note: str = ""
+
+
+_COSTS = {
+    "commission": "Commissions",
+    "fees": "Other fees",
+    "interest": "Interest on borrowed cash",
+    "funding": "Funding",
+    "borrow": "Stock borrow fees",
+}
+_OF_FEES = {ActivityKind.COMMISSION: "commission", ActivityKind.BORROW_FEE: "borrow"}
+
+
+def cost_kinds(history: History) -> tuple[Kind, ...]:
+    """Return what the account paid for trading, borrowing cash and shorting, and what its fills cost against the quote.
+
+    Interest and funding that were earned are no cost.
+    """
+    charges = defaultdict[str | None, list[Charge]](list)
+    for each in history.movements:
+        charges[_cost(each)].append(Charge(each.at, -float(each.amount_usd)))
+    slippage = Kind("slippage", "Slippage", tuple(_slipped(history)), "it is inside the prices of fills")
+    return (*(Kind(name, label, charges[name]) for name, label in _COSTS.items()), slippage)
+
+
+def _cost(movement: CashMovement) -> str | None:
+    match cash_kind(movement):
+        case CashKind.FEE:
+            return _OF_FEES.get(movement.meaning or ActivityKind.FEE, "fees")
+        case CashKind.INTEREST as kind if movement.amount_usd < 0:
+            return kind.value
+        case CashKind.FUNDING as kind:
+            # It goes both ways from hour to hour, so only the sum says what holding costs.
+            return kind.value
+        case _:
+            return None
+
+
+def _slipped(history: History) -> Iterator[Charge]:
+    """Yield what each fill of ours cost against the midpoint at decision, where that is known."""
+    for fill in (owned.fill for owned in history.fills):
+        sent = history.sent.get(fill.venue_order_id)
+        own = sent.traded_by if sent else None
+        if own and own.decision_mid is not None:
+            yield Charge(fill.at, float(cost_usd(fill, own.decision_mid)))
+
+
+def costs_of(kinds: Sequence[Kind], path: Path, traded_usd: Decimal) -> Costs | None:
+    """Return what each kind cost along a path; None if nothing was seen or paid.
+
+    A cost is given back to the return of the session in which it was paid, as a share of the equity before it. Sizes
+    and trades stay as they were.
+    """
+    start, end = path.span
+    within = [(kind, [each for each in kind.charges if start < each.at <= end]) for kind in kinds]
+    paid = [(kind, charges) for kind, charges in within if charges]
+    if not path.steps or not paid:
+        return None
+    after, traded, yearly = _cagr(path, ()), float(traded_usd), partial(figure, len(path.returns))
+
+    def row(name: str, label: str, charges: Sequence[Charge], note: str) -> Cost:
+        usd, without = sum(each.usd for each in charges), _cagr(path, charges)
+        drag = None if without is None or after is None else without - after
+        return Cost(name, label, usd, BPS * usd / traded if traded else None, drag, note)
+
+    every = list(chain.from_iterable(charges for _, charges in paid))
+    return Costs(
+        rows=tuple(row(kind.name, kind.label, charges, kind.note) for kind, charges in paid),
+        total=row("all", "All together", every, ""),
+        before=yearly("cagr_before_costs", "CAGR before costs", Unit.YEARLY, path.year, _cagr(path, every), LOST),
+        after=yearly("cagr_after_costs", "CAGR after costs", Unit.YEARLY, path.year, after, LOST),
+    )
+
+
+def paid_usd(kinds: Iterable[Kind], path: Path) -> float:
+    start, end = path.span
+    return sum(each.usd for kind in kinds for each in kind.charges if start < each.at <= end)
+
+
+def _cagr(path: Path, charges: Iterable[Charge]) -> float | None:
+    """Return CAGR along a path with charges given back; None for less than a year, or if everything was lost."""
+    returns, left = list[float](), sorted(charges)
+    place = 0
+    for step in path.steps:
+        back = 0.0
+        while place < len(left) and left[place].at <= step.after.at:
+            back, place = back + left[place].usd, place + 1
+        if step.value is not None:
+            returns.append(step.value + back / float(step.before.equity_usd))
+    return statistics.cagr(returns, len(returns) / path.per_year) if len(returns) >= path.year else None

@@ -1,0 +1,141 @@
+"""What the blocks of a report assume, and what isn't known, in sentences."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
+from itertools import groupby
+
+from tradebot.lab.performance.activity import Exposure
+from tradebot.lab.performance.curve import Benchmark, Rates
+from tradebot.lab.performance.report import Block, Figure
+from tradebot.lab.performance.returns import Path
+from tradebot.model.text import counted, counted_kind
+from tradebot.model.venue import Settlement
+from tradebot.views.trades.fees import fees_assumption
+
+NAMES = {"CAGR", "Sharpe ratio", "Sortino ratio", "Calmar ratio"}
+SHORT = {"psr": "PSR", "min_track_record": "MinTRL"}
+"""How figures with longer labels are called within a sentence."""
+NAMED = 5
+"""So many missing sessions are named; of more, only the number and the first ones."""
+
+
+def assumptions(
+    path: Path, benchmark: Benchmark, rates: Rates, exposed: Exposure | None, settlement: Settlement
+) -> Mapping[Block, tuple[str, ...]]:
+    return {
+        Block.CURVE: tuple(_of_curve(path, benchmark, rates, exposed)),
+        Block.RETURNS: tuple(_of_returns(path, rates)),
+        Block.MONTHS: ("A return counts in the month in which it ended.",),
+        Block.DRAWDOWNS: ("Drawdowns are between ends of sessions; within a session the account may have been lower.",),
+        Block.ACTIVITY: (
+            "Exposure is the market value of long and short positions over the equity, session by session. Turnover is "
+            "half of what was bought and sold, over the average equity. Slippage is against the midpoint of bid and "
+            "ask at decision; a cost is positive.",
+        ),
+        Block.TRADES: (
+            "A trade counts once, when it is closed, and after fees. Payoff is the average win over the average loss, "
+            "and the profit factor all wins over all losses.",
+            fees_assumption(settlement),
+        ),
+        Block.ATTRIBUTION: ("Each of these tables adds up to the same profit.",),
+        Block.REFUSALS: (
+            "A refused trade is entered at the open of the next minute's bar and held until the close, before costs.",
+        ),
+    }
+
+
+def _of_curve(path: Path, benchmark: Benchmark, rates: Rates, exposed: Exposure | None) -> Iterator[str]:
+    yield (
+        "The curve is of the broker's equity at the close of each session, or where the broker didn't tell that, of "
+        "the equity that a pass saw last."
+    )
+    if any(step.transfers_usd for step in path.steps):
+        yield (
+            "What you move in or out is no return. It counts at the end of its session, so nothing is earned on it "
+            "that day."
+        )
+    if benchmark.closes:
+        yield _of_benchmark(benchmark, exposed)
+    yield _of_cash(path, rates)
+    if benchmark.closes and exposed and exposed.gross > 1:
+        yield f"What {benchmark.symbol} at equal leverage borrows costs {_borrowing(rates)}."
+
+
+def _borrowing(rates: Rates) -> str:
+    if rates.borrowing_yearly is not None:
+        return f"what the account pays, {rates.borrowing_yearly:.2%} a year"
+    return f"what cash earns{f' and {rates.borrowing_spread:.2%} a year' if rates.borrowing_spread else ''}"
+
+
+def _of_benchmark(of: Benchmark, exposed: Exposure | None) -> str:
+    how = of.how or f"{of.symbol} is held from the first session on, with dividends, without costs and taxes."
+    they, have, are = ("they", "have", "are") if of.how else ("it", "has", "is")
+    if exposed is None:
+        return f"{how} At equal leverage {they} {are}n't shown, because the account's exposure isn't known."
+    rest = "borrowed" if exposed.gross > 1 else "cash"
+    return (
+        f"{how} At equal leverage {they} {have} the account's exposure in each session, {exposed.gross:.0%} on "
+        f"average, and the rest is {rest}."
+    )
+
+
+def _of_cash(path: Path, rates: Rates) -> str:
+    if rates.dated and path.sessions:
+        yearly = [rates.on(day) for day in path.sessions]
+        return (
+            f"Cash earns the rate of each day, from {min(yearly):.2%} to {max(yearly):.2%} per year in this span, as "
+            "the backtest was given it."
+        )
+    if rates.cash_yearly:
+        return f"Cash earns {rates.cash_yearly:.2%} per year, as report.cash_rate says."
+    return "Cash earns nothing, because report.cash_rate isn't set."
+
+
+def _of_returns(path: Path, rates: Rates) -> Iterator[str]:
+    if path.steps:
+        yield (
+            f"Figures per year count the returns that there are: {counted(len(path.steps), 'return')} in "
+            f"{counted(len(path.sessions), 'session')} make {path.per_year:.0f} in a year of {path.year} sessions."
+        )
+    constant = f"{rates.cash_yearly:.2%} a year, what cash earns" if rates.cash_yearly else "zero"
+    above = "what cash earned meanwhile" if rates.dated else constant
+    yield (
+        f"Sharpe and Sortino ratios are of returns above {above}. PSR is the chance that the true Sharpe ratio is "
+        "above 0, and MinTRL how many sessions like these it takes to show that (Bailey and López de Prado, 2012)."
+    )
+    yield (
+        "Intervals are 95%. They take sessions as independent of each other, and the future as like the past. The one "
+        "of the Sharpe ratio allows for skewness and fat tails (Mertens, 2002)."
+    )
+    if path.missing:
+        yield _missing(path.missing)
+
+
+def _missing(days: Sequence[date]) -> str:
+    shown = listed([str(day) for day in days[:NAMED]]) if len(days) <= NAMED else f"{days[0]} to {days[-1]}"
+    return (
+        f"Nobody looked at the account in {counted(len(days), 'session')} ({shown}); the next return covers "
+        f"{'it' if len(days) == 1 else 'them'} too."
+    )
+
+
+def what_is_lacking(figures: Iterable[Figure]) -> Iterator[str]:
+    """Yield what figures lack, a sentence for each kind of observation: how many there are, and how many it takes."""
+    lacking = sorted((each for each in figures if each.lacks), key=lambda each: (each.of, each.needed))
+    for kind, group in groupby(lacking, key=lambda each: each.of):
+        rows = list(group)
+        by_need = groupby(rows, key=lambda each: each.needed)
+        needs = [f"{needed:,} for {listed([_within(each) for each in some])}" for needed, some in by_need]
+        most = max(each.observations for each in rows)
+        known = f"There {'is' if most == 1 else 'are'} {counted_kind(most, kind)}" if most else f"There are no {kind}"
+        yield f"{known}; it takes {', '.join(needs)}."
+
+
+def listed(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def _within(figure: Figure) -> str:
+    """Return a figure's label as it stands within a sentence, without what explains it."""
+    label = SHORT.get(figure.name, figure.label)
+    return label if figure.name in SHORT or label in NAMES else label[0].lower() + label[1:]

@@ -1,0 +1,298 @@
+"""What a backtest earned, what ended it, and what became of its targets: folds over its books and recorded passes."""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime
+from decimal import ROUND_CEILING, Decimal
+from itertools import chain, pairwise, zip_longest
+
+from msgspec import Struct
+
+from tradebot.lab.performance.returns import SESSIONS_PER_YEAR
+from tradebot.lab.performance.statistics import falls, sharpe
+from tradebot.model.account import CashKind, CashMovement
+from tradebot.model.candidate import WantKind
+from tradebot.model.position import Key, OwnedFill
+from tradebot.model.reasons import Reason
+from tradebot.model.record import CandidateRecord, CycleRecord, SessionEnd
+from tradebot.model.text import counted
+from tradebot.model.trading import TradingState, TradingStateRecord
+from tradebot.ports.world import Rules
+from tradebot.views.trades.fees import cash_kind
+from tradebot.views.trades.lots import trades
+
+SHOWN = 3
+PERCENT = Decimal("0.01")
+NONE = Decimal(0)
+Rebalance = tuple[str, date, str]
+"""A strategy, and the session and name of its slot; without a clock of its own, each session is one rebalance."""
+Wanted = Mapping[str, Decimal]
+"""By symbol, the most equity that a strategy wanted to hold, as an unsigned share."""
+
+
+class Targets(Struct, frozen=True):
+    """In how many rebalances the targets were held in the end, or ordered in full, and what stopped the others.
+
+    `stopped` counts rebalances by what refused a symbol in their last pass. `fitting` has the limits that were below
+    what was wanted in such a rebalance, and the values with which it would have fit. `said` is all that in sentences.
+    """
+
+    reached: int
+    rebalances: int
+    stopped: dict[str, int]
+    fitting: dict[str, Decimal]
+    without_sector: tuple[str, ...]
+    said: tuple[str, ...]
+
+
+def targets(cycles: Iterable[CycleRecord], filled: Mapping[str, Decimal], rules: Rules) -> Targets | None:
+    """Return what became of targets in passes, oldest first, given what orders filled by our id; None without any."""
+    held, stopped, fitting = dict[str, Wanted](), Counter[str](), dict[str, Decimal]()
+    found, without, reached = _last_passes(cycles), dict[str, None](), 0
+    for (strategy, *_), records in found.items():
+        held[strategy] = {name: _wanted(record, rules) for name, record in records.items()}
+        ends = [(name, record.terminal) for name, record in records.items() if not _is_reached(record, filled)]
+        reached += not ends
+        stopped.update({str(end.reason) if end else "NOT_FILLED" for _, end in ends})
+        without |= dict.fromkeys(name for name, end in ends if end and end.reason is Reason.SECTOR_UNKNOWN)
+        if ends:
+            for name, value in _lacking(strategy, held, rules):
+                fitting[name] = max(value, fitting.get(name, NONE))
+    if not found:
+        return None
+    counts, names = dict(stopped.most_common()), tuple(sorted(without))
+    said = tuple(_said(reached, len(found), counts, fitting, names))
+    return Targets(reached, len(found), counts, fitting, names, said)
+
+
+def _last_passes(cycles: Iterable[CycleRecord]) -> Mapping[Rebalance, Mapping[str, CandidateRecord]]:
+    found = defaultdict[Rebalance, dict[str, CandidateRecord]](dict)
+    for cycle in cycles:
+        for record in cycle.candidates:
+            one = record.candidate
+            if one.want is WantKind.TARGET:
+                found[one.strategy, one.slot_session or cycle.session, one.slot][one.symbol] = record
+    return found
+
+
+def _is_reached(record: CandidateRecord, filled: Mapping[str, Decimal]) -> bool:
+    if record.client_order_id is not None:
+        return filled.get(record.client_order_id) == record.candidate.quantity
+    return record.terminal is not None and record.terminal.reason in (Reason.TARGET_REACHED, Reason.SHADOW)
+
+
+def _wanted(record: CandidateRecord, rules: Rules) -> Decimal:
+    """Return the most equity that a target may hold, as a share; one in shares isn't compared with limits."""
+    own, weight = rules.of(record.candidate.strategy), abs(record.candidate.weight or NONE)
+    # What is above a target by less than the tolerance isn't sold.
+    return (weight + own.limits.target_tolerance_fraction) * own.allotment_fraction if weight else NONE
+
+
+def _lacking(strategy: str, held: Mapping[str, Wanted], rules: Rules) -> Iterator[tuple[str, Decimal]]:
+    """Yield the limits, the account's and the strategy's own, that are below what was wanted, with what would fit."""
+    own, walls = rules.of(strategy), rules.limits
+    # An order's limit is above the price that the shares were worked out at.
+    room = 1 + walls.limit_offset_fraction + walls.max_spread_fraction
+    for name, size in _sizes(held.values(), rules.sectors).items():
+        if size * room > getattr(walls, name):
+            yield f"limits.{name}", (size * room).quantize(PERCENT, ROUND_CEILING)
+    for name, size in _sizes([held[strategy]], rules.sectors).items():
+        limit = getattr(own.limits, name) * own.allotment_fraction
+        if limit < getattr(walls, name) and size * room > limit:
+            fitting = size * room / own.allotment_fraction
+            yield f"strategies.{strategy}.limits.{name}", fitting.quantize(PERCENT, ROUND_CEILING)
+
+
+def _sizes(wants: Iterable[Wanted], sectors: Mapping[str, str]) -> Mapping[str, Decimal]:
+    """Return the largest share in one symbol and in one sector, and all together, by the limit on each."""
+    of_symbol, of_sector = defaultdict[str, Decimal](Decimal), defaultdict[str, Decimal](Decimal)
+    for symbol, share in chain.from_iterable(each.items() for each in wants):
+        of_symbol[symbol] += share
+        of_sector[sectors.get(symbol, symbol)] += share
+    return {
+        "max_symbol_fraction": max(of_symbol.values(), default=NONE),
+        "max_sector_fraction": max(of_sector.values(), default=NONE),
+        "max_gross_fraction": sum(of_symbol.values(), NONE),
+    }
+
+
+def _said(
+    reached: int, rebalances: int, stopped: Mapping[str, int], fitting: Mapping[str, Decimal], without: Iterable[str]
+) -> Iterator[str]:
+    yield f"reached in {reached:,} of {counted(rebalances, 'rebalance')}"
+    if stopped:
+        most = [f"{reason} in {count:,}" for reason, count in stopped.items()]
+        more = f", and {len(most) - SHOWN} more reasons" if len(most) > SHOWN + 1 else ""
+        yield f"stopped by {', '.join(most[: SHOWN if more else SHOWN + 1])}{more}"
+    if fitting:
+        yield f"to fit them: {', '.join(f'{name}: {value}' for name, value in fitting.items())}"
+    if names := ", ".join(without):
+        yield f"without a sector, so never bought: {names}; give each one under sectors"
+
+
+FEW_TRADES = 30
+"""With fewer closed trades, a backtest says next to nothing about the next one."""
+FEW_YEARS = 10
+"""In fewer years there are hardly several kinds of market."""
+
+
+class Fall(Struct, frozen=True):
+    """The deepest fall of equity at the ends of sessions, as a fraction below zero, and when it was made up for."""
+
+    depth: float
+    from_session: date
+    low_session: date
+    recovered: date | None
+
+
+SETTINGS: Mapping[Reason, str] = {
+    Reason.DAILY_LOSS_HALT: "halts.daily_loss_fraction",
+    Reason.DRAWDOWN_REACHED: "halts.drawdown_fraction",
+    Reason.EQUITY_FLOOR_HALT: "halts.min_equity_usd",
+    Reason.MARGIN_HALT: "halts.margin_fraction",
+    Reason.POSITIONS_HALT: "halts.positions",
+    Reason.SYMBOL_HALT: "halts.symbol_fraction",
+    Reason.REJECT_STORM: "halts.rejects",
+    Reason.UNKNOWN_STORM: "halts.unknowns",
+    Reason.VENUE_DRIFT: "halts.unreadable_rows",
+}
+"""The settings that decide when a cause halts the bot; the other causes are faults, which no setting allows."""
+
+
+class HaltSeen(Struct, frozen=True):
+    """A halt that the bot set itself, in trading time, with its causes and the settings that would let it go on.
+
+    `ended` is when a person ended it; None if nobody did.
+    """
+
+    at: datetime
+    state: TradingState
+    why: str
+    causes: tuple[str, ...]
+    settings: tuple[str, ...] = ()
+    ended: datetime | None = None
+
+
+class AnswersRefused(Struct, frozen=True):
+    """A strategy whose whole answers were refused for a reason: when that was first, and what was said then."""
+
+    strategy: str
+    at: datetime
+    reason: str
+    why: str
+
+
+class BacktestResult(Struct, frozen=True, omit_defaults=True):
+    """What a run did. Amounts are in USD; costs and income are signed as they changed the account.
+
+    A year has `year` sessions. `yearly_return` is the compound rate; None for less than a year. `sharpe` is over all
+    sessions, annualized with the root of a year's, cash earning nothing; None if equity didn't move. `targets` is None
+    if no strategy has any, or if the run didn't record decisions.
+    """
+
+    first_session: date
+    last_session: date
+    sessions: int
+    start_usd: Decimal
+    end_usd: Decimal
+    total_return: float
+    yearly_return: float | None
+    sharpe: float | None
+    max_drawdown: Fall | None
+    trades: int
+    still_open: int
+    fills: int
+    traded_usd: Decimal
+    fees_usd: Decimal
+    interest_usd: Decimal
+    dividends_usd: Decimal
+    halts: tuple[HaltSeen, ...]
+    targets: Targets | None
+    refused: tuple[AnswersRefused, ...]
+    funding_usd: Decimal = Decimal(0)
+    year: int = SESSIONS_PER_YEAR
+
+
+def backtest_result(
+    opening_usd: Decimal,
+    ends: Sequence[SessionEnd],
+    fills: Sequence[OwnedFill],
+    cash: Iterable[CashMovement],
+    states: Iterable[TradingStateRecord],
+    wanted: Targets | None = None,
+    refused: Iterable[AnswersRefused] = (),
+    *,
+    year: int = SESSIONS_PER_YEAR,
+    moved: Collection[Key] = (),
+) -> BacktestResult:
+    """Return what the sessions of `ends` earned; there must be one. A year of the venue has `year` sessions.
+
+    The positions that `moved` into the next contract count once they are out of their last one.
+    """
+    equities = [opening_usd, *(end.equity for end in ends if end.equity is not None)]
+    grown = float(equities[-1] / opening_usd)
+    has_rate = len(ends) >= year and grown > 0
+    returns = [float(after / before - 1) for before, after in pairwise(equities) if before]
+    ratio = sharpe(returns, year)
+    made, paid = trades(fills), defaultdict[CashKind, Decimal](Decimal)
+    for movement in cash:
+        paid[cash_kind(movement)] += movement.amount_usd
+    return BacktestResult(
+        first_session=ends[0].session,
+        last_session=ends[-1].session,
+        sessions=len(ends),
+        start_usd=opening_usd,
+        end_usd=equities[-1],
+        total_return=float(equities[-1] / opening_usd - 1),
+        yearly_return=grown ** (year / len(ends)) - 1 if has_rate else None,
+        sharpe=ratio.value if ratio else None,
+        max_drawdown=_deepest(opening_usd, ends),
+        trades=sum(trade.closed_at is not None and trade.key not in moved for trade in made),
+        still_open=sum(trade.closed_at is None for trade in made),
+        fills=len(fills),
+        traded_usd=sum((abs(owned.fill.notional) for owned in fills), Decimal(0)),
+        fees_usd=paid[CashKind.FEE] - sum(owned.fill.fee.usd for owned in fills if owned.fill.fee),
+        interest_usd=paid[CashKind.INTEREST],
+        dividends_usd=paid[CashKind.DIVIDEND],
+        halts=tuple(halts_seen(states)),
+        targets=wanted,
+        refused=tuple(refused),
+        funding_usd=paid[CashKind.FUNDING],
+        year=year,
+    )
+
+
+def what_it_cannot_know(result: BacktestResult) -> tuple[str, ...]:
+    """Return in sentences what a run can't say, however good it looks."""
+    years, closed = result.sessions / result.year, result.trades
+    said = []
+    if result.total_return <= -1 or (result.max_drawdown and result.max_drawdown.depth <= -1):
+        said.append("The account was worth less than nothing: a broker would have closed its positions long before.")
+    if closed < FEW_TRADES:
+        few = f"Only {counted(closed, 'trade')}" if closed else "No trade"
+        said.append(f"{few} closed: with fewer than {FEW_TRADES}, luck explains any result.")
+    if years < FEW_YEARS:
+        span = f"{years:.1f} years" if years >= 1 else "Less than a year"
+        said.append(f"{span} of one market: what comes next may be a kind of market that wasn't among it.")
+    said.append("Nobody traded against it: your own orders would have moved the prices that it was filled at.")
+    return tuple(said)
+
+
+def _deepest(opening_usd: Decimal, ends: Sequence[SessionEnd]) -> Fall | None:
+    known = [(end.session, float(end.equity)) for end in ends if end.equity is not None]
+    index = [float(opening_usd), *(equity for _, equity in known)]
+    days = [ends[0].session, *(day for day, _ in known)]
+    deepest = next(iter(falls(index)), None)
+    if deepest is None:
+        return None
+    recovered = None if deepest.recovered is None else days[deepest.recovered]
+    return Fall(deepest.depth, days[deepest.peak], days[deepest.trough], recovered)
+
+
+def halts_seen(states: Iterable[TradingStateRecord]) -> Iterator[HaltSeen]:
+    for one, after in zip_longest(every := [*states], every[1:]):
+        if one.state is not TradingState.ACTIVE and one.at is not None:
+            causes = sorted(one.causes)
+            settings = tuple(SETTINGS[cause] for cause in causes if cause in SETTINGS)
+            ended = after.at if after and after.state is TradingState.ACTIVE else None
+            yield HaltSeen(one.at, one.state, one.why, tuple(map(str, causes)), settings, ended)

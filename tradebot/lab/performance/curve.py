@@ -1,0 +1,178 @@
+"""The curve of an account beside a benchmark and cash, and its months and years."""
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from functools import partial
+from itertools import pairwise
+from math import prod
+from operator import attrgetter
+from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec import Struct, field
+
+from tradebot.lab.performance.report import CurvePoint, Drawdown, Month, Year
+from tradebot.lab.performance.returns import SESSIONS_PER_YEAR, Path, Seen
+from tradebot.lab.performance.statistics import below_peak, falls, growth, total_return
+from tradebot.model.evidence import DatedRate
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MONTHS = 12
+
+
+class Benchmark(Struct, frozen=True):
+    """The daily opens and closes of a benchmark by date, in USD per share, adjusted for splits and dividends.
+
+    `how` says in a sentence how it is held, if it isn't one share.
+    """
+
+    symbol: str
+    closes: Mapping[date, float] = field(default_factory=dict)
+    opens: Mapping[date, float] = field(default_factory=dict)
+    how: str = ""
+
+    def price(self, seen: Seen, covered: Sequence[date]) -> float | None:
+        """Return its price when the account was seen: the session's close, or the first open for new books."""
+        if not seen.is_start:
+            return self.closes.get(seen.session)
+        return self.opens.get(covered[0]) if covered else None
+
+
+class Rates(NamedTuple):
+    """What money earns besides the account, as fractions per `year` of so many sessions.
+
+    `dated` are rates from their days on, oldest first, instead of `cash_yearly`. What is borrowed costs
+    `borrowing_yearly`, or if that is None, the same as cash earns and `borrowing_spread`.
+    """
+
+    cash_yearly: float = 0.0
+    dated: tuple[DatedRate, ...] = ()
+    borrowing_spread: float = 0.0
+    year: int = SESSIONS_PER_YEAR
+    borrowing_yearly: float | None = None
+
+    def on(self, day: date) -> float:
+        """Return the rate per year on a day; before the first one that is known, it is that one."""
+        if not self.dated:
+            return self.cash_yearly
+        return self.dated[max(bisect_right(self.dated, day, key=attrgetter("day")) - 1, 0)].yearly
+
+    def borrowed(self, days: Sequence[date]) -> float:
+        """Return what borrowed money costs over some sessions, as a fraction."""
+        if self.borrowing_yearly is None:
+            return self.earned(days, self.borrowing_spread)
+        return float((1 + self.borrowing_yearly) ** (len(days) / self.year)) - 1
+
+    def earned(self, days: Sequence[date], above: float = 0.0) -> float:
+        """Return what money earns over some sessions at the rates of cash, or at so much above them, as a fraction."""
+        if not self.dated:
+            grown: float = (1 + self.cash_yearly + above) ** (len(days) / self.year)
+            return grown - 1
+        return prod(float((1 + self.on(day) + above) ** (1 / self.year)) for day in days) - 1
+
+
+def frame(path: Path, benchmark: Benchmark, rates: Rates, leverage: Sequence[float] = ()) -> "pd.DataFrame":
+    """Return a row for each step of a path: its date, its returns and how many sessions it covers.
+
+    `leverage`, empty if it isn't known, is the share of equity that the leveled benchmark holds over each step: the
+    column `exposure`. The columns `value`, `benchmark`, `leveled` and `cash` are returns as fractions, NaN where one
+    isn't known. A benchmark without a price on a day has its return on the next day that has one.
+    """
+    import pandas as pd
+
+    assert path.start is not None, "a path without a step has no frame"
+    column, seen = partial(pd.Series, dtype=float), [path.start, *(step.after for step in path.steps)]
+    rows = pd.DataFrame({"session": [each.session for each in seen]})
+    rows["year"], rows["month"] = [d.year for d in rows["session"]], [d.month for d in rows["session"]]
+    rows["value"] = column([None, *(step.value for step in path.steps)])
+    rows["price"] = column([benchmark.price(each, path.sessions) for each in seen])
+    # How many sessions of the path were over at each sight.
+    reached = [0 if each.is_start else bisect_right(path.sessions, each.session) for each in seen]
+    passed = [path.sessions[then:now] for then, now in pairwise(reached)]
+    rows["cash"] = column([None, *map(rates.earned, passed)])
+    known = rows["price"].ffill()
+    rows["benchmark"] = (known / known.shift() - 1).where(rows["price"].notna())
+    rows["exposure"] = column([None, *leverage] if leverage else [None] * len(seen))
+    borrowed = column([None, *map(rates.borrowed, passed)])
+    rest = rows["cash"].where(rows["exposure"] <= 1, borrowed)
+    rows["leveled"] = rows["exposure"] * rows["benchmark"] + (1 - rows["exposure"]) * rest
+    return rows
+
+
+def points(path: Path, rows: "pd.DataFrame") -> tuple[CurvePoint, ...]:
+    if path.start is None:
+        return ()
+    index = growth(step.value or 0.0 for step in path.steps)
+    under = below_peak(index)
+    of_benchmark, leveled, cash = (_grown(rows, name) for name in ("benchmark", "leveled", "cash"))
+    moved = [Decimal(0), *(step.transfers_usd for step in path.steps)]
+    return tuple(
+        CurvePoint(
+            session=seen.session,
+            at=seen.at,
+            is_start=seen.is_start,
+            equity_usd=seen.equity_usd,
+            transfers_usd=moved[place],
+            index=index[place],
+            drawdown=under[place],
+            benchmark=of_benchmark[place],
+            benchmark_leveled=leveled[place],
+            cash=cash[place] or 1.0,
+        )
+        for place, seen in enumerate([path.start, *(step.after for step in path.steps)])
+    )
+
+
+def _grown(rows: "pd.DataFrame", name: str) -> list[float | None]:
+    """Return the index of a column of returns, None where there is no price; all None without the first price."""
+    grown = (1 + rows[name].fillna(0)).cumprod()
+    if name != "cash":
+        grown = grown.where(rows["price"].notna())
+        if rows["price"].isna().iloc[0] or not rows[name].notna().any():
+            return [None] * len(rows)
+    return [None if value != value else float(value) for value in grown]
+
+
+def years(path: Path, rows: "pd.DataFrame") -> tuple[Year, ...]:
+    """Return the table of months by year, oldest first; a return counts in the month in which it ended."""
+    if not path.steps:
+        return ()
+    ended, months = rows.iloc[1:], dict[tuple[int, int], Month]()
+    for (year, month), of in ended.groupby(["year", "month"]):
+        known = int(of["value"].notna().sum())
+        months[year, month] = Month(int(year), int(month), compound(of["value"]), known, compound(of["benchmark"]))
+    return tuple(
+        Year(
+            int(year),
+            compound(of["value"]),
+            compound(of["benchmark"]),
+            tuple(
+                months.get((year, month)) or Month(int(year), month, None, 0, None) for month in range(1, MONTHS + 1)
+            ),
+        )
+        for year, of in ended.groupby("year")
+    )
+
+
+def compound(returns: "pd.Series[float]") -> float | None:
+    """Return the growth of the known returns together, or None if none is known."""
+    known = returns.dropna().tolist()
+    return total_return(known) if known else None
+
+
+def drawdowns(curve: Sequence[CurvePoint], most: int) -> tuple[Drawdown, ...]:
+    """Return the deepest drawdowns of a curve, the deepest first, at most so many."""
+    days = [point.session for point in curve]
+    return tuple(
+        Drawdown(
+            depth=fall.depth,
+            from_session=days[fall.peak],
+            trough=days[fall.trough],
+            recovered=None if fall.recovered is None else days[fall.recovered],
+            sessions=(len(days) - 1 if fall.recovered is None else fall.recovered) - fall.peak,
+        )
+        for fall in falls([point.index for point in curve])[:most]
+    )

@@ -1,0 +1,208 @@
+"""What only longer accounts and backtests have to say: years, costs, chance, selection, sensitivity, and cautions."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from decimal import Decimal
+from math import ceil
+
+from msgspec.structs import asdict
+
+from tradebot.lab.performance import statistics
+from tradebot.lab.performance.activity import Measured, cost_kinds, costs_of
+from tradebot.lab.performance.chance import KNOWN, OF_A_YEAR, chance, selected
+from tradebot.lab.performance.over_time import holdings, over_time, rolling_figures, windows, year_figures
+from tradebot.lab.performance.report import Block, CurvePoint, Further, Selected, TradeRow
+from tradebot.lab.performance.return_figures import A_YEAR, Returns, against_figures, histogram, tail_figures
+from tradebot.lab.performance.sensitivity import played_as, sensitivity
+from tradebot.model.evidence import Evidence
+from tradebot.model.position import Key
+from tradebot.model.text import counted, counted_kind, noun
+from tradebot.views.trades.history import History
+
+
+def further(
+    history: History,
+    evidence: Evidence,
+    measured: Measured,
+    returns: Returns,
+    curve: Sequence[CurvePoint],
+    trades: Sequence[TradeRow],
+    traded_usd: Decimal,
+    benchmark: str | None,
+) -> Further:
+    """Return these parts of a report, each empty or None if there is nothing to say.
+
+    `traded_usd` is the value of all that was bought and sold along the path, and `benchmark` a name if it is known.
+    """
+    way, rows, kinds = measured.way, measured.rows, cost_kinds(history)
+    if rows is None:
+        return Further((), (), None, None, None, None, ())
+    sessions = over_time(measured, rows)
+    return Further(
+        by_year=year_figures(measured, history.fills, kinds),
+        rolling=rolling_figures(way, rows),
+        costs=costs_of(kinds, way, traded_usd),
+        chance=chance(way, rows, benchmark_names(benchmark, measured)),
+        selected=selected(returns, evidence.trials),
+        sensitivity=sensitivity(played_as(way, _closed(trades, history.moved)), evidence.variants),
+        cautions=tuple(cautions(way.returns, curve, trades, benchmark, way.year, history.moved)),
+        tails=tail_figures(way.returns),
+        histogram=histogram(way.returns),
+        against=against_figures(rows, way.per_year, benchmark),
+        over_time=sessions,
+        windows=windows(sessions, way.year),
+        holdings=holdings(sessions),
+    )
+
+
+def is_over(trade: TradeRow, moved: Collection[Key]) -> bool:
+    """Return True if a trade is closed and isn't one of those that `moved` into another contract."""
+    return trade.closed_at is not None and (trade.strategy, trade.symbol, trade.opened_at) not in moved
+
+
+def _closed(trades: Sequence[TradeRow], moved: Collection[Key]) -> int:
+    return sum(is_over(trade, moved) for trade in trades)
+
+
+def benchmark_names(benchmark: str | None, measured: Measured) -> tuple[str, str]:
+    """Return what the benchmark is called, alone and at the account's average exposure; empty if it isn't known."""
+    exposed = measured.exposed
+    return benchmark or "", f"{benchmark} at {exposed.gross:.0%}" if benchmark and exposed else ""
+
+
+_ASSUMED: Mapping[Block, tuple[str, ...]] = {
+    Block.YEARS: (
+        "A year's drawdown begins at its own peaks. Exposure and turnover are as under Trading; costs are what was "
+        "paid, and what fills cost against the midpoint.",
+    ),
+    Block.ROLLING: (
+        "Spans are of {year} sessions and begin at each session, so they overlap: together they hold little more than "
+        "the years do.",
+    ),
+    Block.WINDOWS: ("Each half year has {half} returns and ends at another session, so they overlap.",),
+    Block.TAILS: (
+        "Of single sessions, as they were: one in twenty was at the value at risk or below, and the expected "
+        "shortfall is the mean of these. The tail ratio is the gain that one session in twenty exceeded, over the "
+        "loss at the value at risk. A normal distribution has no skewness and no excess kurtosis.",
+    ),
+    Block.AGAINST: (
+        "The mean difference is that of the session returns, with a Student's t interval: zero within it means that "
+        "chance alone may have made it.",
+        "Beta and alpha are the slope and the height of the least-squares line of the account's returns above cash "
+        "over the benchmark's (Jensen, 1968), with Student's t intervals; alpha is times the returns per year. The "
+        "interval of the correlation is by Fisher's z. Capture is the account's mean return in sessions in which "
+        "the benchmark rose, or fell, over the benchmark's own. The beta of half years is against the benchmark too.",
+    ),
+    Block.HOLDINGS: (
+        "Shares are of the equity, averaged over the time in which the exchange was open, in sessions in which the "
+        "symbol was held.",
+    ),
+    Block.COSTS: (
+        "Drag is how much faster the account would have grown per year if this cost alone hadn't been paid, with "
+        "the same trades. Interest that was earned is no cost, and funding is what was paid less what was got. "
+        "Slippage is against the midpoint of bid and ask at decision; a gain is negative.",
+    ),
+    Block.CHANCE: (),
+    Block.SENSITIVITY: (
+        "Each row is the same backtest with one thing changed. The band shows what the choice of the day alone "
+        "does: nobody knows the best one before. Sharpe ratios here are over cash that earns nothing.",
+    ),
+}
+
+
+def further_assumptions(of: Further, year: int = A_YEAR) -> Mapping[Block, tuple[str, ...]]:
+    """Return the assumptions of the parts that are there; what stands in a block has its name."""
+    there = asdict(of) | {Block.YEARS: of.by_year, Block.CHANCE: of.chance or of.selected}
+    counts = {"year": year, "half": year // 2}
+    known = {block: tuple(text.format(**counts) for text in texts) for block, texts in _ASSUMED.items()}
+    return {block: texts or tuple(_of_chance(of)) for block, texts in known.items() if there[block]}
+
+
+def _of_chance(of: Further) -> Iterator[str]:
+    if of.chance:
+        yield (
+            "Intervals are from resampled session returns, in blocks that begin anywhere and have random lengths "
+            "(stationary bootstrap; Politis and Romano, 1994). They hold if the future is drawn from the same "
+            "sessions; what never happened in them is in no interval."
+        )
+        yield from _of_halts({figure.name: figure.value for figure in of.chance.figures})
+    if of.selected:
+        yield _of_selection(of.selected)
+
+
+def _of_halts(values: Mapping[str, float | None]) -> Iterator[str]:
+    fitting = [ceil(-100 * (values.get(name) or 0.0)) / 100 for name in OF_A_YEAR]
+    if all(fitting):
+        yield (
+            f"Halts that fit this history are halts.drawdown_fraction: {fitting[0]:g} and halts.daily_loss_fraction: "
+            f"{fitting[1]:g} or more: the strategy itself reaches each in one such year of twenty."
+        )
+
+
+def _of_selection(of: Selected) -> str:
+    if of.trials == 1:
+        return (
+            "No other setting was counted as tried, so the deflated ratio is the PSR. Trials that nobody counted make "
+            "it too high."
+        )
+    few = (
+        noun(of.known, f"only {of.known} of them is", f"only {of.known} of them are") if of.known else "none of them is"
+    )
+    spread = "as they did" if of.known >= KNOWN else f"as by chance, because {few} known"
+    return (
+        f"The deflated ratio takes this as the best of {of.trials:,} independent trials, and assumes that their Sharpe "
+        f"ratios spread {spread} (Bailey and López de Prado, 2014). Trials that nobody counted make it too high."
+    )
+
+
+A_FALL = 0.20
+"""How far the benchmark falls from a peak, by its closes, in what is commonly called a bear market."""
+BEST = 10
+"""Without how many of the best sessions the result is shown."""
+FEW_TRADES = 100
+YEARS_OF_REGIMES = 10
+"""Below so many years, the span has hardly seen more than one kind of market."""
+
+
+def cautions(
+    returns: Sequence[float],
+    curve: Sequence[CurvePoint],
+    trades: Sequence[TradeRow],
+    benchmark: str | None,
+    year: int = A_YEAR,
+    moved: Collection[Key] = (),
+) -> Iterator[str]:
+    """Yield what to keep in mind about an account of a year or more; shorter ones know too little for all of this."""
+    if len(returns) < year:
+        return
+    closed = _closed(trades, moved)
+    if closed < FEW_TRADES:
+        yield (
+            f"This rests on {counted_kind(closed, 'closed trades')}. That is few: one more or one less could change it."
+        )
+    years = len(returns) / year
+    if years < YEARS_OF_REGIMES:
+        yield (
+            f"These {years:.1f} years are one stretch of history. {_falls(curve, benchmark)}Rates, volatility and "
+            "trends of other times may suit the strategy less."
+        )
+    if any(returns):
+        yield _without_best(returns)
+
+
+def _falls(curve: Sequence[CurvePoint], benchmark: str | None) -> str:
+    index = [point.benchmark for point in curve if point.benchmark is not None]
+    if not benchmark or len(index) < 2:
+        return ""
+    count = sum(fall.depth <= -A_FALL for fall in statistics.falls(index))
+    if not count:
+        return f"{benchmark} never fell by {A_FALL:.0%} in them, so nothing here shows what happens if it does. "
+    often = {1: "once", 2: "twice"}.get(count, f"{count} times")
+    return f"{benchmark} fell by {A_FALL:.0%} or more {often} in them. "
+
+
+def _without_best(returns: Sequence[float]) -> str:
+    left = statistics.total_return(sorted(returns)[:-BEST])
+    return (
+        f"Without its {BEST} best of {counted(len(returns), 'session')}, the return would have been {left:+.1%} "
+        f"instead of {statistics.total_return(returns):+.1%}."
+    )

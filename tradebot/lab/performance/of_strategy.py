@@ -1,0 +1,95 @@
+"""What one strategy made of its part of an account, session by session and trade by trade, since a moment."""
+
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from itertools import pairwise
+
+from msgspec import Struct
+
+from tradebot.model.bar import Session
+from tradebot.model.instrument import notional
+from tradebot.views.slippage import totals
+from tradebot.views.trades.history import History
+from tradebot.views.trades.lots import Trip
+from tradebot.views.trades.pieces import Kind, breakdown
+from tradebot.views.trades.trades import TripFacts
+
+_ZERO = Decimal(0)
+
+
+class OwnResults(Struct, frozen=True):
+    """Returns by session, what each closed trade made of its stake on which day, and what costs took of all returns.
+
+    `costs` are fees and what fills cost against the midpoints that were decided on, as a sum of session returns; None
+    if no midpoint is known.
+    """
+
+    returns: Mapping[date, float]
+    trades: tuple[tuple[date, float], ...] = ()
+    costs: float | None = None
+
+
+def own_results(
+    history: History, sessions: Sequence[Session], strategy: str, since: datetime, share: Callable[[date], Decimal]
+) -> OwnResults:
+    """Return what a strategy made in the sessions that began since a moment and whose end was seen.
+
+    `sessions` are those of the exchange since before the books, oldest first. `share` is the part of the account's
+    equity that was the strategy's on a day. What is paid between two sessions counts in the later one.
+    """
+    known, seen = breakdown(history), {end.session for end in history.ends}
+    days = [end.day for end in known.ends]
+    earned = defaultdict[date, Decimal](Decimal)
+    for piece in known.pieces:
+        if piece.strategy == strategy and piece.kind is not Kind.TRANSFERS:
+            earned[piece.day] += piece.usd
+    earning, returns, bases = sorted(earned), dict[date, float](), list[Decimal]()
+    for before, session in pairwise(sessions):
+        if session.open < since or session.date not in seen or history.at is None or session.close > history.at:
+            continue
+        place = bisect_right(days, before.date)
+        equity = known.ends[place - 1].value_usd if place else history.opening_cash
+        base = equity * share(session.date)
+        if base > 0:
+            first, last = bisect_right(earning, before.date), bisect_right(earning, session.date)
+            returns[session.date] = float(sum((earned[day] for day in earning[first:last]), _ZERO) / base)
+            bases.append(base)
+    if not bases:
+        return OwnResults(returns)
+    trips = [one for one in history.lots.trips if one.trade.strategy == strategy and one.trade.opened_at >= since]
+    closed = ((one.trade.closed_at, _of_stake(history, one)) for one in trips)
+    made = tuple((history.day.date_of(at), made) for at, made in closed if at and made is not None)
+    base = sum(bases, _ZERO) / len(bases)
+    costs = _costs(history, trips)
+    return OwnResults(returns, made, None if costs is None else float(costs / base))
+
+
+def _of_stake(history: History, trip: Trip) -> float | None:
+    trade = trip.trade
+    stake = notional(trade.closed_quantity, trade.entry_price, trade.multiplier)
+    net = trade.realized_before_fees_usd + _fees(history, trip)
+    return float(net / stake) if stake else None
+
+
+def _fees(history: History, trip: Trip) -> Decimal:
+    return sum((history.fees.of(lot) for lot in trip.lots), _ZERO)
+
+
+def _costs(history: History, trips: Sequence[Trip]) -> Decimal | None:
+    """Return what trades cost in USD; a fill whose midpoint isn't known counts as much as the others on average."""
+    if not trips:
+        return _ZERO
+    facts = TripFacts(history)
+    slipped = max(totals([one for trip in trips for one in facts.made(trip)]), key=lambda one: one.known)
+    if slipped.total is None:
+        return None
+    return slipped.total.usd * slipped.of / slipped.known - sum((_fees(history, trip) for trip in trips), _ZERO)
+
+
+def since_in(returns: Mapping[date, float], day: date) -> tuple[float, ...]:
+    """Return the returns of the sessions after a day, oldest first."""
+    ordered = sorted(returns)
+    return tuple(returns[one] for one in ordered[bisect_left(ordered, day) :] if one > day)

@@ -1,0 +1,243 @@
+"""Report an account's performance: put figures, curve, profit, trades and assumptions together from its past."""
+
+from collections.abc import Collection, Iterator, Sequence
+from decimal import Decimal
+from itertools import chain
+from statistics import fmean, median
+from typing import Any
+
+from msgspec import Struct, field
+
+from tradebot.lab.performance import report
+from tradebot.lab.performance.activity import activity_figures, measure, traded_usd
+from tradebot.lab.performance.assumptions import assumptions, what_is_lacking
+from tradebot.lab.performance.curve import Benchmark, Rates, drawdowns, points, years
+from tradebot.lab.performance.further import benchmark_names, further, further_assumptions, is_over
+from tradebot.lab.performance.luck import luck, names_of
+from tradebot.lab.performance.report import Figure, TradeRow, Unit
+from tradebot.lab.performance.return_figures import comparisons, figure, return_figures, returns_of
+from tradebot.lab.performance.returns import path
+from tradebot.lab.performance.statistics import mean_of, wilson
+from tradebot.model.account import CashKind, CashMovement
+from tradebot.model.bar import Session
+from tradebot.model.evidence import NO_EVIDENCE, Evidence
+from tradebot.model.instrument import notional
+from tradebot.model.position import Key, Origin
+from tradebot.model.values import replace
+from tradebot.model.venue_day import VenueDay
+from tradebot.views.slippage import TotalSlippage, totals
+from tradebot.views.trades import pnl
+from tradebot.views.trades.days import EVER, Days
+from tradebot.views.trades.fees import cash_kind
+from tradebot.views.trades.history import NOT_OURS, History
+from tradebot.views.trades.lots import Trip
+from tradebot.views.trades.pieces import breakdown
+from tradebot.views.trades.pnl import fees_not_counted
+from tradebot.views.trades.stories import stories
+from tradebot.views.trades.trade_row import Choice
+from tradebot.views.trades.trades import TripFacts, in_risks
+
+A_SAMPLE = 30
+"""From so many trades on, a share of winners has an interval of at most 35 points, and a mean is about normal."""
+OF_EACH = 10
+"""So many winners, and so many losers, make an average of either."""
+TRADES = "closed trades"
+
+
+def trade_figures(trades: Sequence[TradeRow], day: VenueDay, moved: Collection[Key] = ()) -> tuple[Figure, ...]:
+    """Return the figures of the trades that are closed, by their profit after fees.
+
+    A position that was moved from one contract into the next counts once, when it is out of the last one. `moved` are
+    those that went on in another contract, which may be none of these trades.
+    """
+    closed = [_whole(story) for story in stories(trades, day) if is_over(story[-1], moved)]
+    made = [float(trade.net_usd) for trade in closed]
+    wins, losses = [each for each in made if each > 0], [-each for each in made if each < 0]
+    times = [(trade.closed_at - trade.opened_at).total_seconds() for trade in closed if trade.closed_at is not None]
+    held_s, mean = median(times) if times else None, mean_of(made) if len(made) >= A_SAMPLE else None
+    return (
+        _win_rate(len(wins), len(made)),
+        _of_sides("payoff", "Payoff", wins, losses, means=True),
+        _of_sides("profit_factor", "Profit factor", wins, losses, means=False),
+        figure(len(made), "mean_profit", "Mean profit", Unit.USD, A_SAMPLE, mean, of=TRADES),
+        Figure("median_holding", "Median holding time", Unit.SECONDS, held_s, len(times), 1, TRADES),
+    )
+
+
+def _whole(story: Sequence[TradeRow]) -> TradeRow:
+    """Return a story as one trade, from its first entry to its last exit, with the profit of all its contracts."""
+    first, last = story[0], story[-1]
+    net_usd = sum((trade.net_usd for trade in story), Decimal(0))
+    return replace(first, closed_at=last.closed_at, net_usd=net_usd) if len(story) > 1 else first
+
+
+def _win_rate(wins: int, count: int) -> Figure:
+    value, low, high = wilson(wins, count) if count >= A_SAMPLE else (None, None, None)
+    note = f"{wins:,} of {count:,} won"
+    return Figure("win_rate", "Win rate", Unit.FRACTION, value, count, A_SAMPLE, TRADES, low, high, note)
+
+
+def _of_sides(name: str, label: str, wins: Sequence[float], losses: Sequence[float], *, means: bool) -> Figure:
+    """Return the ratio of winners to losers, by their means or by their sums."""
+    of, others = ("winning", "losing") if len(wins) < len(losses) else ("losing", "winning")
+    fewer, more = sorted((len(wins), len(losses)))
+    combined = fmean if means else sum
+    value = combined(wins) / combined(losses) if fewer >= OF_EACH else None
+    return Figure(name, label, Unit.RATIO, value, fewer, OF_EACH, f"{of} trades", note=f"{more:,} {others}")
+
+
+UNSEEN = "No session's equity is known in this span, so there is no curve and no return. Next: tradebot serve"
+DEEPEST = 5
+"""How many drawdowns a report lists."""
+
+
+class Material(Struct, frozen=True):
+    """What a report of one account is made from, besides its past.
+
+    `sessions` are the exchange's since the books began, oldest first. `cash_yearly` is what cash earns as a fraction
+    per year, if `evidence` has no rates by date. `unknown` says in sentences what couldn't be read.
+    """
+
+    label: str
+    history: History
+    sessions: Sequence[Session]
+    benchmark: Benchmark
+    cash_yearly: float
+    refusals: tuple[report.RefusalsWorth, ...] = ()
+    days: Days = EVER
+    strategy: str | None = None
+    symbol: str | None = None
+    unknown: tuple[str, ...] = field(default=())
+    evidence: Evidence = NO_EVIDENCE
+
+
+def transfers(history: History) -> list[CashMovement]:
+    """Return what the owner moved in and out, by what it did to the equity that the broker shows.
+
+    Adopted shares were in that equity before, so their adoption moves nothing.
+    """
+    # Adopted shares were in that equity before, so their adoption moves nothing.
+    moved = (each for each in history.cash if cash_kind(each) is CashKind.TRANSFER)
+    return [each for each in moved if each.origin is not Origin.ADOPTION]
+
+
+def _rates(of: Material, year: int) -> Rates:
+    known = of.evidence
+    return Rates(of.cash_yearly, known.cash_rates, known.borrowing_spread, year, known.borrowing_yearly)
+
+
+def account_report(of: Material) -> report.AccountReport:
+    way = path(of.history, transfers(of.history), of.sessions, of.days)
+    rates = _rates(of, way.year)
+    measured = measure(of.history, way, of.sessions, of.benchmark, rates)
+    rows = measured.rows
+    choice, known = Choice(of.days, of.strategy, of.symbol), breakdown(of.history)
+    trades, slippage = report_trades(of.history, choice)
+    profit = pnl.Profit(known, choice)
+    curve = points(way, rows) if rows is not None else ()
+    own = returns_of("value", way, rows, rates)
+    returns = return_figures(own)
+    fees_usd = -pnl.Profit(known, Choice(of.days)).total.fees_usd
+    traded = traded_usd(of.history.fills, way)
+    of_trades = trade_figures(trades, of.history.day, of.history.moved)
+    benchmark = of.benchmark.symbol if of.benchmark.closes else None
+    more = further(of.history, of.evidence, measured, own, curve, trades, traded, benchmark)
+    return report.AccountReport(
+        label=of.label,
+        account=of.history.account,
+        mode=of.history.mode,
+        from_session=way.sessions[0] if way.sessions else None,
+        to_session=way.sessions[-1] if way.sessions else None,
+        sessions=len(way.sessions),
+        missing=way.missing,
+        benchmark=benchmark,
+        earned=earned(profit),
+        curve=curve,
+        returns=returns,
+        comparisons=comparisons(way, rows, rates),
+        years=years(way, rows) if rows is not None else (),
+        drawdowns=drawdowns(curve, DEEPEST),
+        further=more,
+        activity=activity_figures(way, measured.exposed, traded, fees_usd, slippage),
+        trade_figures=of_trades,
+        trades=trades,
+        cuts=cuts_of(profit),
+        refusals=of.refusals,
+        unknown=(
+            *(() if way.steps else (UNSEEN,)),
+            *fees_not_counted(*profit.fees_left_out),
+            *what_is_lacking(chain(returns, of_trades, more.rolling)),
+            *of.unknown,
+        ),
+        assumptions={
+            report.Block.EARNED: (PROFIT, *what_differs(profit)),
+            **assumptions(way, of.benchmark, rates, measured.exposed, of.history.settlement),
+            **further_assumptions(more, way.year),
+        },
+        luck=tuple(luck(more.against, more.selected, names_of(*benchmark_names(benchmark, measured)))),
+    )
+
+
+CUTS = (pnl.Cut.STRATEGY, pnl.Cut.SYMBOL, pnl.Cut.REASON, pnl.Cut.COMPONENT, pnl.Cut.HOUR)
+PROFIT = (
+    "Profit is by the broker's equity, at the close or as it was seen last. Its parts are from the books: cash, and "
+    "positions at the last prices of their sessions that were recorded."
+)
+LABELS = {pnl.Cut.REASON: "exit reason", pnl.Cut.COMPONENT: "entry component", pnl.Cut.HOUR: "hour of exit"}
+
+
+def earned(profit: pnl.Profit) -> report.Earned:
+    row, (before, after), seen = profit.total, profit.values_usd, profit.worth
+    before, after = (seen.before_usd, seen.after_usd) if seen else (before, after)
+    parts: dict[str, Any] = {f"{part}_usd": getattr(row, f"{part}_usd") for part in pnl.PARTS}
+    return report.Earned(before, after, profit.transfers_usd, profit.usd, difference_usd=profit.difference_usd, **parts)
+
+
+def cuts_of(profit: pnl.Profit) -> tuple[report.Cut, ...]:
+    total = profit.total.total_usd
+    return tuple(
+        report.Cut(by.value, LABELS.get(by, by.value), tuple(map(_row, profit.rows(by))), total) for by in CUTS
+    )
+
+
+def _row(row: pnl.Row) -> report.CutRow:
+    parts: dict[str, Any] = {name: getattr(row, name) for name in pnl.Part.__struct_fields__}
+    return report.CutRow(**parts, trades=row.trades_closed)
+
+
+def what_differs(profit: pnl.Profit) -> Iterator[str]:
+    """Yield in sentences how the books' value differs from the broker's last equity, and what has no price."""
+    compared, unpriced = profit.compared, profit.total.unpriced
+    if compared is None:
+        if unpriced:
+            unseen = f"No price of {profit.ends[-1].day} was seen for {', '.join(unpriced)}"
+            yield f"{unseen}; the books count the last one before or what was paid."
+        return
+    if apart := profit.difference_usd:
+        side = "above" if apart > 0 else "below"
+        seen = f"the broker's equity of {compared.at:%Y-%m-%d %H:%M}Z, at its own prices"
+        yield f"By {seen}, it is {abs(apart):,.2f} USD {side} what the books make of it."
+    if compared.unpriced:
+        yield f"No price was seen for {', '.join(compared.unpriced)}; the books count what was paid."
+    if compared.left_out:
+        yield f"The books don't value {', '.join(compared.left_out)}, which the bot doesn't manage."
+
+
+def report_trades(history: History, choice: Choice) -> tuple[tuple[TradeRow, ...], tuple[TotalSlippage, ...]]:
+    """Return the chosen trades, and the slippage of all their fills against each midpoint; none without trades."""
+    trips = [
+        trip
+        for trip in history.lots.trips
+        if trip.trade.strategy != NOT_OURS and choice.covers(trip.trade, history.day)
+    ]
+    facts = TripFacts(history)
+    made = [one for trip in trips for one in facts.made(trip)]
+    return tuple([_trade_row(trip, facts) for trip in trips]), totals(made) if trips else ()
+
+
+def _trade_row(trip: Trip, facts: TripFacts) -> TradeRow:
+    trade, shared = trip.trade, facts.shared(trip)
+    cost = notional(trade.closed_quantity, shared["entry_price"], trade.multiplier)
+    r = in_risks(shared["net_usd"], facts.risk(trip)) if trade.closed_at else None
+    fraction = float(trade.realized_before_fees_usd / cost) if cost else None
+    return TradeRow(**shared, fraction=fraction, r=None if r is None else float(r))

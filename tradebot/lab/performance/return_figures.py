@@ -1,0 +1,212 @@
+"""Figures of returns, together and session by session: each with its interval, or with how many returns it takes."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from itertools import product
+from math import floor
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from tradebot.auditing.intervals import LEVEL, fewest_sessions, t_quantile
+from tradebot.lab.performance import statistics
+from tradebot.lab.performance.curve import Rates
+from tradebot.lab.performance.report import Comparison, Figure, Unit
+from tradebot.lab.performance.returns import SESSIONS_PER_YEAR, Path
+from tradebot.lab.performance.statistics import Bin, Interval, Shape, probabilistic_sharpe, sharpe, sortino
+from tradebot.lab.performance.statistics import minimum_track_record as track_record
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+A_MONTH, A_QUARTER, A_YEAR = 21, 63, SESSIONS_PER_YEAR
+"""How many returns figures need. A month's volatility is off by a sixth (one standard error). A Sharpe ratio needs its
+skewness and kurtosis too, and from a quarter it is still off by 2. What is said per year needs a year."""
+RETURNS, TAIL_SESSIONS = "session returns", "sessions in the tail"
+COMPARED = ("total_return", "cagr", "volatility", "sharpe", "max_drawdown")
+LOST = "everything was lost"
+NO_SPREAD = "the returns don't vary"
+NO_LOSS = "no session lost"
+NO_FALL = "there was no drawdown"
+Value = Interval | float | None
+
+
+class Returns(Struct, frozen=True):
+    """Returns of one thing, oldest first, with how many of them a year has, and what cash earns over one of them.
+
+    `cash` is what it earns on average. `cash_of_each` is what it earned over each return, if that is known. `year` is
+    how many sessions the venue has in a year, which is what it takes to say something per year.
+    """
+
+    values: Sequence[float]
+    per_year: float
+    cash: float
+    cash_of_each: Sequence[float] = ()
+    year: int = A_YEAR
+
+    @property
+    def years(self) -> float:
+        return len(self.values) / self.per_year
+
+    @property
+    def excess(self) -> list[float]:
+        cash_of_each = self.cash_of_each or [self.cash] * len(self.values)
+        return [value - cash for value, cash in zip(self.values, cash_of_each, strict=True)]
+
+
+def returns_of(column: str, path: Path, rows: "pd.DataFrame | None", rates: Rates) -> Returns:
+    """Return the known returns in a column of a path's frame; none without a frame."""
+    cash = (1 + rates.cash_yearly) ** (1 / path.per_year) - 1
+    if rows is None:
+        return Returns((), path.per_year, cash, (), path.year)
+    known = rows[rows[column].notna()]
+    of_each = known["cash"].tolist() if rates.dated else ()
+    return Returns(known[column].tolist(), path.per_year, cash, of_each, path.year)
+
+
+def return_figures(of: Returns) -> tuple[Figure, ...]:
+    values, excess, per_year = of.values, of.excess, of.per_year
+    never = "the Sharpe ratio isn't above 0, so no number of such sessions shows that it is"
+    rows: tuple[tuple[str, str, Unit, int, Callable[[], Value], str], ...] = (
+        ("total_return", "Return", Unit.FRACTION, 1, lambda: statistics.total_return(values), ""),
+        ("cagr", "CAGR", Unit.YEARLY, of.year, lambda: _cagr(of), LOST),
+        ("mean_return", "Mean session return", Unit.FRACTION, fewest_sessions(1), lambda: _mean(of), NO_SPREAD),
+        ("volatility", "Volatility", Unit.YEARLY, A_MONTH, lambda: statistics.volatility(values, per_year), NO_SPREAD),
+        ("sharpe", "Sharpe ratio", Unit.RATIO, A_QUARTER, lambda: sharpe(excess, per_year), NO_SPREAD),
+        ("psr", "PSR, Sharpe above 0", Unit.FRACTION, A_QUARTER, lambda: _of(excess, probabilistic_sharpe), NO_SPREAD),
+        ("min_track_record", "MinTRL at 95%", Unit.SESSIONS, A_QUARTER, lambda: _of(excess, track_record), never),
+        ("sortino", "Sortino ratio", Unit.RATIO, A_QUARTER, lambda: sortino(excess, per_year), NO_LOSS),
+        ("max_drawdown", "Maximum drawdown", Unit.FRACTION, 1, lambda: statistics.max_drawdown(values), ""),
+        ("calmar", "Calmar ratio", Unit.RATIO, of.year, lambda: statistics.calmar(values, of.years), NO_FALL),
+    )
+    return tuple(
+        figure(len(values), name, label, unit, needed, compute() if len(values) >= needed else None, why_not)
+        for name, label, unit, needed, compute, why_not in rows
+    )
+
+
+def figure(
+    count: int, name: str, label: str, unit: Unit, needed: int, found: Value, why_not: str = "", of: str = RETURNS
+) -> Figure:
+    """Return a figure of so many observations, with what was found if they are enough; else `why_not` says why not."""
+    value, low, high = found if isinstance(found, Interval) else (found, None, None)
+    if count < needed:
+        value = low = high = None
+    note = why_not if value is None and count >= needed else ""
+    return Figure(name, label, unit, value, count, needed, of, low, high, note)
+
+
+def _cagr(of: Returns) -> Value:
+    value = statistics.cagr(of.values, of.years)
+    moments = statistics.shape(of.values)
+    if value is None or moments is None:
+        return value
+    bounds = statistics.yearly_interval(of.values, of.per_year)
+    return Interval(value, *bounds) if bounds else value
+
+
+def _mean(of: Returns) -> Value:
+    return _mean_of(of.values)
+
+
+def _mean_of(values: Sequence[float]) -> Value:
+    moments = statistics.shape(values)
+    if moments is None:
+        return None
+    half = t_quantile(1 - LEVEL, moments.observations - 1) * moments.deviation / moments.observations**0.5
+    return Interval(moments.mean, moments.mean - half, moments.mean + half)
+
+
+def _of(excess: Sequence[float], read: Callable[[Shape], float | None]) -> Value:
+    moments = statistics.shape(excess)
+    return read(moments) if moments else None
+
+
+def comparisons(path: Path, rows: "pd.DataFrame | None", rates: Rates) -> tuple[Comparison, ...]:
+    """Return some figures of the account beside those of the benchmark and of cash, from a path and its frame."""
+    every = (returns_of(column, path, rows, rates) for column in ("value", "benchmark", "leveled", "cash"))
+    account, *others = ({figure.name: figure for figure in return_figures(each)} for each in every)
+    return tuple(Comparison(name, account[name], *(other[name] for other in others)) for name in COMPARED)
+
+
+TAIL, IN_TAIL = 0.05, 13
+"""The share of sessions in a tail, and how many a year has there."""
+WIDTHS = [round(step * 10.0**power, 6) for power, step in product(range(-5, 1), (1, 2, 5))]
+"""How wide the bins of a histogram may be, as fractions, narrowest first."""
+MOST_BINS = 40
+
+
+def tail_figures(values: Sequence[float]) -> tuple[Figure, ...]:
+    """Return skewness, kurtosis and the tails of session returns; none at all with too few for the first one."""
+    if len(values) < A_QUARTER:
+        return ()
+    shape, (lowest, highest) = statistics.shape(values), (statistics.quantile(values, p) for p in (TAIL, 1 - TAIL))
+    worst = [value for value in values if value <= lowest.value]
+    ratio = highest.value / -lowest.value if lowest.value < 0 else None
+    rows: tuple[tuple[str, str, Unit, int, Value, str], ...] = (
+        ("skewness", "Skewness", Unit.RATIO, A_QUARTER, shape.skewness if shape else None, NO_SPREAD),
+        ("kurtosis", "Excess kurtosis", Unit.RATIO, A_YEAR, shape.kurtosis - 3 if shape else None, NO_SPREAD),
+        ("tail_ratio", "Tail ratio", Unit.RATIO, A_YEAR, ratio, "one session in twenty lost nothing"),
+        ("value_at_risk", "Value at risk, 95%", Unit.FRACTION, A_YEAR, lowest, ""),
+    )
+    return (
+        *(figure(len(values), *row) for row in rows),
+        figure(len(worst), "shortfall", "Expected shortfall", Unit.FRACTION, IN_TAIL, fmean(worst), of=TAIL_SESSIONS),
+    )
+
+
+def histogram(values: Sequence[float]) -> tuple[Bin, ...]:
+    """Return how returns spread, in at most 40 bins of one round width, the lowest first; none with too few of them."""
+    if len(values) < A_QUARTER:
+        return ()
+    width = next((each for each in WIDTHS if (max(values) - min(values)) / each < MOST_BINS - 1), WIDTHS[-1])
+    counts = Counter(floor(value / width) for value in values)
+    places = range(min(counts), max(counts) + 1)
+    return tuple(Bin(round(place * width, 6), round((place + 1) * width, 6), counts[place]) for place in places)
+
+
+def against_figures(rows: "pd.DataFrame", per_year: float, benchmark: str | None) -> tuple[Figure, ...]:
+    """Return differences, beta, correlation, alpha and capture from a path's frame; none without a benchmark.
+
+    With too few returns for one, it isn't among them.
+    """
+    known = rows[["value", "benchmark", "cash"]].dropna()
+    count = len(known)
+    if not benchmark or count < fewest_sessions(1):
+        return ()
+    differences = _differences(rows)
+    if count < A_QUARTER:
+        return differences
+    line = statistics.line((known["value"] - known["cash"]).tolist(), (known["benchmark"] - known["cash"]).tolist())
+    still = f"{benchmark} didn't move"
+    alpha = Interval(*(end * per_year for end in line.height)) if line else None
+    correlation, why_not = (line.correlation, NO_SPREAD) if line else (None, still)
+    return (
+        *differences,
+        figure(count, "beta", "Beta", Unit.RATIO, A_QUARTER, line.slope if line else None, still),
+        figure(count, "correlation", "Correlation", Unit.RATIO, A_QUARTER, correlation, why_not),
+        figure(count, "alpha", "Alpha a year", Unit.YEARLY, A_YEAR, alpha, still),
+        _capture("up_capture", "Upside capture", known[known["benchmark"] > 0], f"rising sessions of {benchmark}"),
+        _capture("down_capture", "Downside capture", known[known["benchmark"] < 0], f"falling sessions of {benchmark}"),
+    )
+
+
+DIFFERENCES = {"benchmark": ("mean_difference", "Mean difference"), "leveled": ("mean_leveled", "At equal leverage")}
+"""By the column that an account's returns are compared with: the name and the label of the mean difference."""
+
+
+def _differences(rows: "pd.DataFrame") -> tuple[Figure, ...]:
+    """Return by how much the account's returns were above those of the benchmark, on average."""
+    found, fewest = list[Figure](), fewest_sessions(1)
+    for column, (name, label) in DIFFERENCES.items():
+        pairs = rows[["value", column]].dropna() if column in rows else rows[:0]
+        if len(pairs) >= fewest:
+            mean = _mean_of((pairs["value"] - pairs[column]).tolist())
+            found.append(figure(len(pairs), name, label, Unit.FRACTION, fewest, mean, NO_SPREAD))
+    return tuple(found)
+
+
+def _capture(name: str, label: str, rows: "pd.DataFrame", of: str) -> Figure:
+    value = float(rows["value"].mean() / rows["benchmark"].mean()) if len(rows) else None
+    return figure(len(rows), name, label, Unit.FRACTION, A_QUARTER, value, of=of)

@@ -1,0 +1,134 @@
+"""Returns of an account, session by session, without what its owner moved in or out."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from itertools import pairwise
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from tradebot.model.account import CashMovement
+from tradebot.model.bar import Session
+from tradebot.model.venue_day import VenueDay
+from tradebot.views.trades.days import EVER, Days
+from tradebot.views.trades.history import History
+
+SESSIONS_PER_YEAR = 252
+"""Sessions in a nominal year of a venue that closes."""
+DAYS_PER_YEAR = 365
+_NEVER = datetime.max.replace(tzinfo=UTC)
+_ZERO = Decimal(0)
+
+
+class Seen(NamedTuple):
+    """The account's equity in USD at a session's close, or as a pass last saw it, or at the opening of the books."""
+
+    session: date
+    at: datetime
+    equity_usd: Decimal
+    is_start: bool = False
+
+
+class Step(NamedTuple):
+    """The way from one sight of the account to the next one.
+
+    `value` is the return as a fraction, None if the equity before was zero or less. `transfers_usd` is what the owner
+    moved in (positive) or out in between.
+    """
+
+    before: Seen
+    after: Seen
+    transfers_usd: Decimal
+    value: float | None
+
+
+class Path(Struct, frozen=True):
+    """An account's steps through a span, oldest first.
+
+    `start` is where the first step begins, or None if the account was never seen. `sessions` are the dates of the
+    exchange's sessions that the steps cover, and `missing` those of them whose end nobody saw: the step after covers
+    them too. `year` is how many sessions the venue has in a year.
+    """
+
+    start: Seen | None
+    steps: tuple[Step, ...]
+    sessions: tuple[date, ...]
+    missing: tuple[date, ...]
+    year: int = SESSIONS_PER_YEAR
+
+    @property
+    def returns(self) -> tuple[float, ...]:
+        """Return the known returns, oldest first."""
+        return tuple(step.value for step in self.steps if step.value is not None)
+
+    @property
+    def span(self) -> tuple[datetime, datetime]:
+        """Return when the steps begin and end; what happened at the beginning came before them."""
+        return (self.start.at, self.steps[-1].after.at) if self.start and self.steps else (_NEVER, _NEVER)
+
+    @property
+    def per_year(self) -> float:
+        """Return how many returns a year has at the rate of this span; `year` if no session is missing."""
+        return self.year * len(self.steps) / len(self.sessions) if self.steps and self.sessions else self.year
+
+
+def path(history: History, transfers: Sequence[CashMovement], sessions: Sequence[Session], days: Days = EVER) -> Path:
+    """Return the account's steps in a span of days; transfers are what the owner moved in (positive) or out.
+
+    `sessions` are those of the exchange, oldest first, from the opening of the books on. The first step begins at the
+    last sight before those days. A transfer counts at the end of its step: nothing was earned on it in that session.
+    """
+    seen, year = _sights(history, sessions), sessions_per_year(history.day)
+    until = [each for each in seen if not days.is_after(each.session)]
+    before = [place for place, each in enumerate(until) if days.first is not None and each.session < days.first]
+    within = until[max(before, default=0) :]
+    if not within:
+        return Path(None, (), (), (), year)
+    steps = tuple(_step(before, after, transfers) for before, after in pairwise(within))
+    covered = tuple(_covered(within[0], within[-1], sessions)) if steps else ()
+    known = {step.after.session for step in steps}
+    missing = tuple(day for day in covered if day not in known)
+    return Path(within[0], steps, covered, missing, year)
+
+
+def sessions_per_year(day: VenueDay) -> int:
+    """Return how many sessions a year of a venue has: each day is one if it never closes."""
+    return DAYS_PER_YEAR if day.never_ends else SESSIONS_PER_YEAR
+
+
+def _sights(history: History, sessions: Sequence[Session]) -> Iterator[Seen]:
+    if history.opened_at is not None and history.opening_usd is not None:
+        opened_on = history.day.date_of(history.opened_at)
+        yield Seen(opened_on, history.opened_at, history.opening_usd, is_start=True)
+    looks = (
+        Seen(end.session, end.equity_at, end.equity)
+        for end in history.ends
+        if end.equity is not None and end.equity_at is not None
+    )
+    by_session = {each.session: each for each in (*looks, *_closes(history, sessions))}
+    yield from sorted(by_session.values())
+
+
+def _closes(history: History, sessions: Sequence[Session]) -> Iterator[Seen]:
+    """Yield what the account was worth at each close of which the venue told in the session after."""
+    told = {end.session: end.last_close for end in history.ends}
+    for session, after in pairwise(sessions):
+        usd = told.get(after.date)
+        if usd and history.opened_at is not None and session.close > history.opened_at:
+            yield Seen(session.date, session.close, usd)
+
+
+def _step(before: Seen, after: Seen, transfers: Sequence[CashMovement]) -> Step:
+    moved = sum((each.amount_usd for each in transfers if before.at < each.at <= after.at), _ZERO)
+    earned = after.equity_usd - moved
+    value = float(earned / before.equity_usd) - 1 if before.equity_usd > 0 else None
+    return Step(before, after, moved, value)
+
+
+def _covered(start: Seen, end: Seen, sessions: Sequence[Session]) -> Iterator[date]:
+    """Yield the dates of the sessions that ended after the start, up to the last one seen."""
+    for session in sessions:
+        after = session.close > start.at if start.is_start else session.date > start.session
+        if after and session.date <= end.session:
+            yield session.date

@@ -1,0 +1,110 @@
+"""How much a backtest's result depends on what nobody can choose: costs, a day's delay, the day of the rebalance."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from statistics import quantiles
+
+from msgspec import Struct
+from msgspec.structs import asdict
+
+from tradebot.lab.performance import statistics
+from tradebot.lab.performance.returns import SESSIONS_PER_YEAR, Path
+from tradebot.model.evidence import Variant, VariantKind
+
+FEWEST = 5
+"""So many days of rebalancing it takes for quartiles."""
+AS_PLAYED = "as played"
+
+
+class VariantRow(Struct, frozen=True):
+    """A backtest that was played again with one thing changed; `cagr_change` is against the backtest as played."""
+
+    kind: str
+    name: str
+    sessions: int
+    trades: int
+    total_return: float
+    cagr: float | None
+    cagr_change: float | None
+    max_drawdown: float
+    sharpe: float | None
+
+
+class Band(Struct, frozen=True):
+    """The spread of CAGR over so many days of rebalancing; `below_played` of them did worse than the one played."""
+
+    days: int
+    lowest: float
+    first_quartile: float
+    median: float
+    third_quartile: float
+    highest: float
+    below_played: int | None
+
+
+class Sensitivity(Struct, frozen=True):
+    """The backtest as it was played, its variants, and the band over days of rebalancing if there are enough."""
+
+    played: VariantRow
+    rows: tuple[VariantRow, ...]
+    rebalance_days: tuple[VariantRow, ...]
+    band: Band | None
+    needed_days: int
+
+
+def variant_of(kind: VariantKind, name: str, equities: Sequence[float], trades: int) -> Variant:
+    """Return the result of a backtest from its equity in USD: before the first session, then after each.
+
+    Nothing may be moved in or out meanwhile. The Sharpe ratio is over cash that earns nothing.
+    """
+    returns = [after / before - 1 for before, after in pairwise(equities)]
+    return _variant(kind, name, returns, SESSIONS_PER_YEAR, trades)
+
+
+def played_as(path: Path, trades: int) -> Variant:
+    """Return the result of an account as it was played, to set its variants beside it."""
+    return _variant(VariantKind.OTHER, AS_PLAYED, path.returns, path.per_year, trades)
+
+
+def _variant(kind: VariantKind, name: str, returns: Sequence[float], per_year: float, trades: int) -> Variant:
+    ratio = statistics.sharpe(returns, per_year) if len(returns) >= SESSIONS_PER_YEAR // 4 else None
+    return Variant(
+        kind=kind,
+        name=name,
+        sessions=len(returns),
+        trades=trades,
+        total_return=statistics.total_return(returns),
+        max_drawdown=statistics.max_drawdown(returns),
+        cagr=statistics.cagr(returns, len(returns) / per_year) if len(returns) >= SESSIONS_PER_YEAR else None,
+        sharpe=ratio.value if ratio else None,
+    )
+
+
+def sensitivity(played: Variant, variants: Sequence[Variant]) -> Sensitivity | None:
+    """Return a table of a backtest and its variants, and the band over the days of rebalancing; None without any."""
+    if not variants:
+        return None
+    days = [each for each in variants if each.kind is VariantKind.REBALANCE_DAY]
+    others = [each for each in variants if each.kind is not VariantKind.REBALANCE_DAY]
+    return Sensitivity(
+        played=_row(played, played),
+        rows=tuple(_row(each, played) for each in others),
+        rebalance_days=tuple(_row(each, played) for each in days),
+        band=_band(days, played),
+        needed_days=FEWEST,
+    )
+
+
+def _row(of: Variant, played: Variant) -> VariantRow:
+    change = None if of.cagr is None or played.cagr is None else of.cagr - played.cagr
+    return VariantRow(**{**asdict(of), "kind": of.kind.value}, cagr_change=change)
+
+
+def _band(days: Sequence[Variant], played: Variant) -> Band | None:
+    """Return the spread of the growth per year over days of rebalancing; None for too few of them, or too short."""
+    rates = sorted(each.cagr for each in days if each.cagr is not None)
+    if len(rates) < FEWEST:
+        return None
+    first, median, third = quantiles(rates, n=4, method="inclusive")
+    below = None if played.cagr is None else sum(rate < played.cagr for rate in rates)
+    return Band(len(rates), rates[0], first, median, third, rates[-1], below)

@@ -1,0 +1,40 @@
+"""Since when a strategy's code and values are what they are now."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from tradebot.adapters.plugins.code import Code
+from tradebot.adapters.state.evidence import BACKTEST
+from tradebot.app.baseline import effective
+from tradebot.app.promoting import code_of, values_of
+from tradebot.lab.backtest.results import read_result
+
+if TYPE_CHECKING:
+    from tradebot.app.wiring import App
+
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+class Fixed(NamedTuple):
+    """Since when a strategy has had its code and values; None with the reason if nothing shows it."""
+
+    since: datetime | None
+    why_not: str = ""
+
+
+def fixed_since(app: App, name: str) -> Fixed:
+    """Return since when a strategy's code and values are those of now, by what was accepted and what passes ran."""
+    now, code, since = values_of(effective(app.settings), name), code_of(app.settings, name), None
+    for baseline in app.ledger_view.baselines.since(LONG_AGO):
+        same = values_of(baseline.values, name) == now
+        since = (since or baseline.at) if same else None
+    if since is None:
+        return Fixed(None, "its values aren't the accepted ones: tradebot config accept")
+    if app.folder.kind == BACKTEST:
+        played = (read_result(app.folder.path) or {}).get("identity", {}).get("code", {}).get(name)
+        same = played is not None and Code(played["files"], played["versions"]).digest == code
+        return Fixed(since) if same else Fixed(None, "it was played by other code: play the backtest again")
+    other = app.recorded.other_code(name, code or "") if app.recorded else None
+    return Fixed(max(since, other) if other else since)

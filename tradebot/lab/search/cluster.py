@@ -1,0 +1,325 @@
+"""Play the trials of a study on the nodes of a Ray cluster, with what a worker of this machine plays them with.
+
+The market goes to the nodes with the work; they need this program, and the study's storage. Ray starts the workers and
+tells of their deaths. Who plays what, and what was played, stands in the study alone. Others have their own seats and
+tasks at the same table.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import os
+import pickle
+import signal
+import socket
+import time
+from contextlib import suppress
+from platform import node, python_version
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Protocol
+
+from msgspec import Struct, field
+
+from tradebot import __version__
+from tradebot.adapters.plugins.code import source_digest
+from tradebot.adapters.plugins.plugin import code_in_use
+from tradebot.errors import OperatorError, TradebotError, word
+from tradebot.lab.search.study import Study, worker_of
+from tradebot.lab.search.workers import MOST_DEATHS, POLL_S, play_next, raised, stopping, told_of
+from tradebot.model.text import counted
+from tradebot.model.values import replace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from tradebot.app.settings import Settings
+    from tradebot.lab.search.trial import Bench
+    from tradebot.lab.search.workers import Place, Pool, Tell
+
+WAIT_S = 120.0
+"""How long to wait for a node with a free processor while nobody plays."""
+CONNECT_S = 60
+"""How long Ray may take to connect; it would go on trying for many minutes."""
+LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0"
+"""What keeps Ray on this machine's own addresses, on Linux too. Otherwise it listens on all of them."""
+ON = "the same command goes on (search: add --resume)"
+START = f"export {LOOPBACK}; ray start --head --include-dashboard false --disable-usage-stats"
+
+
+class Work(Struct, frozen=True):
+    """What a worker of a cluster is given: the packed bench, where the study is, and what has to be the same there.
+
+    `folder` is where relative paths start. `host` has the storage's file; it is empty for a database, which every node
+    can reach.
+    """
+
+    bench: bytes
+    place: Place
+    workers: int
+    program: str
+    code: Mapping[str, str]
+    folder: str
+    host: str
+
+
+class Seat:
+    """A worker process on some node; its answers are plain, so that whoever asked needs nothing to read them."""
+
+    def open(self, program: str, work: bytes) -> dict[str, Any]:
+        """Get ready to play; return this worker's name, or why it can't play."""
+        try:
+            require_here(program, program_here(), "another version of tradebot or of Python")
+            self.take(pickle.loads(work))  # noqa: S301 - from the driver, whose code a Ray worker runs anyway
+        except TradebotError as error:
+            return told_of(error)
+        return {"worker": worker_of(os.getpid())}
+
+    def take(self, work: Any) -> None:
+        """Take what is to be played; raise TradebotError if that can't be done here."""
+        raise NotImplementedError
+
+
+class TrialSeat(Seat):
+    """A worker that asks a study for its trials."""
+
+    def __init__(self) -> None:
+        self._bench: Bench | None = None
+        self._study: Study | None = None
+
+    def take(self, work: Work) -> None:
+        if work.host not in ("", node()):
+            raise OperatorError(
+                f"the study is kept in a file on {work.host}, which the node {node()} of the cluster can't reach",
+                "give --storage the address of a database, or search without --on ray",
+            )
+        with suppress(OSError):
+            os.chdir(work.folder)
+        bench: Bench = pickle.loads(work.bench)  # noqa: S301 - as above
+        require_here(work.code, code_of(bench.plan.settings), "other code of a strategy")
+        self._bench = replace(bench, environ=dict(os.environ))
+        self._study = Study(work.place.storage, work.place.name, bench.spaced.space, workers=work.workers)
+
+    def play(self) -> dict[str, Any]:
+        """Play the next trial; return its number, which is None if none is left, or what went wrong."""
+        assert self._bench is not None, "it was opened first"
+        assert self._study is not None, "it was opened first"
+        try:
+            return {"played": play_next(self._bench, self._study, lambda: None)}
+        except TradebotError as error:
+            return told_of(error)
+
+
+def program_here() -> str:
+    return f"tradebot {__version__} ({source_digest()}), Python {python_version()}"
+
+
+def code_of(settings: Settings) -> dict[str, str]:
+    chosen = settings.strategies
+    return {name: one.digest for name, one in code_in_use(chosen.in_use(), chosen.installed_as()).items()}
+
+
+def require_here(wanted: object, here: object, what: str) -> None:
+    """Raise OperatorError naming this node unless it has what is wanted."""
+    if wanted != here:
+        raise OperatorError(
+            f"the node {node()} of the cluster has {what}: {here} instead of {wanted}",
+            "install the same there, or take the node out of the cluster (ray stop, on that machine)",
+        )
+
+
+def _proxy(fields: dict[Any, Any]) -> MappingProxyType[Any, Any]:
+    return MappingProxyType(fields)
+
+
+def packed(value: object) -> bytes:
+    """Return a value for a worker on another node."""
+    copyreg.pickle(MappingProxyType, lambda one: (_proxy, (dict(one),)))
+    return pickle.dumps(value, protocol=5)
+
+
+def work_of(bench: Bench, place: Place, workers: int) -> Work:
+    """Return what a worker needs; the environment, which may hold keys, stays here."""
+    is_file = "://" not in place.storage or place.storage.startswith("sqlite")
+    return Work(
+        bench=packed(replace(bench, environ={})),
+        place=place,
+        workers=workers,
+        program=program_here(),
+        code=code_of(bench.plan.settings),
+        folder=os.getcwd(),
+        host=node() if is_file else "",
+    )
+
+
+def hand_out(pool: Pool, tell: Tell) -> None:
+    """Have a study's trials played on the cluster until none is left, or this process is told to stop."""
+    # Ray prints what it has to say of its nodes, and the parent's output may be a document.
+    os.dup2(2, 1)
+    ray = connected()
+    # Ray has put a handler of its own in place.
+    is_stopping = stopping()
+    try:
+        study = pool.study()
+        count = pool.count or fitting_there(ray, study.counts().left)
+        work = packed(work_of(pool.bench, pool.place, count))
+        Table(ray, TrialSeat, count, ray.put(work), _Trials(study), tell).run(is_stopping)
+    finally:
+        ray.shutdown()
+
+
+def fitting_there(ray: Any, tasks: int) -> int:
+    """Return how many workers fit on a cluster: as many as there are processors and tasks."""
+    return max(min(int(ray.cluster_resources().get("CPU", 0)), tasks), 1)
+
+
+def connected() -> Any:
+    """Return Ray, connected to the cluster that RAY_ADDRESS names, or else to one that was started on this machine."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
+    import ray
+
+    address = os.environ.get("RAY_ADDRESS") or "auto"
+    if address == "local" or "://" in address:
+        raise OperatorError(
+            f"RAY_ADDRESS is {word(address)}, and a search needs the address of a cluster that runs",
+            "set it to HOST:PORT, or unset it to use the cluster of this machine",
+        )
+    # Nothing that Ray waits in can be interrupted: the parent says what the end of this process means.
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(CONNECT_S)
+    try:
+        if address != "auto":
+            host, _, port = address.rpartition(":")
+            socket.create_connection((host, int(port)), CONNECT_S / 2).close()
+        ray.init(address, log_to_driver=False, logging_level="ERROR")
+    except OSError:
+        where = "on this machine" if address == "auto" else f"at {word(address)}"
+        raise OperatorError(f"no Ray cluster runs {where}", f"{START}; then {ON}, or search without --on ray") from None
+    except (RuntimeError, ValueError) as error:
+        first = next(iter(str(error).splitlines()), type(error).__name__)
+        raise OperatorError(f"the Ray cluster can't be used: {first}", "see ray status") from error
+    finally:
+        signal.alarm(0)
+    return ray
+
+
+class Tasks(Protocol):
+    """What the workers at a table play."""
+
+    def left(self) -> int:
+        """Return how many tasks wait for a worker."""
+
+    def next(self) -> Sequence[Any] | None:
+        """Return what the next worker's `play` is given; None if there is nothing for it."""
+
+    def lost(self, worker: Sequence[str | int], task: Sequence[Any]) -> None:
+        """Put back what a worker was playing when it died."""
+
+
+class _Trials(Struct):
+    """The trials of a study, which workers ask for themselves."""
+
+    study: Study
+
+    def left(self) -> int:
+        return self.study.counts().left
+
+    def next(self) -> Sequence[Any]:
+        return ()
+
+    def lost(self, worker: Sequence[str | int], task: Sequence[Any]) -> None:
+        self.study.put_back(worker)
+
+
+class _Seated(Struct, eq=False):
+    """A worker of the cluster, by Ray's handle; it has no name until it is ready to play, and then a task."""
+
+    actor: Any
+    name: list[str | int] | None = None
+    task: Sequence[Any] = ()
+
+
+class Table(Struct):
+    """The workers of a cluster, each with the answer that is awaited of it."""
+
+    ray: Any
+    seat: type[Seat]
+    count: int
+    work: Any
+    tasks: Tasks
+    tell: Tell
+    awaited: dict[Any, _Seated] = field(default_factory=dict)
+    deaths: int = 0
+
+    def run(self, is_stopping: Callable[[], bool]) -> None:
+        """Have the tasks played until none is left; raise TradebotError for what a worker couldn't do."""
+        heard = time.monotonic()
+        for _ in range(self.count):
+            self._seat()
+        while self.awaited and not is_stopping():
+            ready, _ = self.ray.wait([*self.awaited], timeout=POLL_S)
+            for answer in ready:
+                self._hear(answer)
+            if ready or self._is_playing():
+                heard = time.monotonic()
+            elif not self.tasks.left():
+                break
+            elif time.monotonic() - heard > WAIT_S:
+                raise OperatorError(
+                    f"no node of the Ray cluster has had a free processor for {WAIT_S:.0f} s",
+                    f"see ray status; once there is one, {ON}",
+                )
+        for seated in self.awaited.values():
+            self.ray.kill(seated.actor)
+
+    def _is_playing(self) -> bool:
+        return any(seated.name for seated in self.awaited.values())
+
+    def _seat(self) -> None:
+        actor = self.ray.remote(self.seat).options(num_cpus=1, max_restarts=0, max_task_retries=0).remote()
+        self.awaited[actor.open.remote(program_here(), self.work)] = _Seated(actor)
+
+    def _hear(self, answer: Any) -> None:
+        seated = self.awaited.pop(answer)
+        try:
+            fields = self.ray.get(answer)
+        except self.ray.exceptions.RayError as error:
+            self._died(seated, error)
+            return
+        if "error" in fields:
+            raise raised(fields)
+        if "worker" in fields:
+            seated.name = fields["worker"]
+            self.tell({"seated": seated.name, "of": self.count})
+        elif fields["played"] is None:
+            self.ray.kill(seated.actor)
+            return
+        else:
+            self.deaths = 0
+            self.tell(fields)
+        self._ask(seated)
+
+    def _ask(self, seated: _Seated) -> None:
+        """Have a worker play the next task, or send it away."""
+        task = self.tasks.next()
+        if task is None:
+            self.ray.kill(seated.actor)
+            return
+        seated.task = task
+        self.awaited[seated.actor.play.remote(*task)] = seated
+
+    def _died(self, seated: _Seated, error: Exception) -> None:
+        """Put back what a worker was playing, which died or erred, and start another one wherever there is room."""
+        self.deaths += 1
+        self.ray.kill(seated.actor)
+        if seated.name is not None:
+            self.tasks.lost(seated.name, seated.task)
+        if self.deaths >= MOST_DEATHS:
+            first = next(iter(str(error).splitlines()), type(error).__name__)
+            raise OperatorError(
+                f"{counted(self.deaths, 'worker')} of the cluster died one after another, and nothing was finished: "
+                f"{first}",
+                "see ray status; search without --on ray to see what a worker prints",
+            )
+        if self.tasks.left():
+            self._seat()

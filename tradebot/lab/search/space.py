@@ -1,0 +1,282 @@
+"""The space of a search: which settings are tried, from where to where, what is looked for, and how it is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from itertools import product
+from math import exp, log, prod
+from random import Random
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
+
+from msgspec import Struct
+from pydantic import ConfigDict, Field, ValidationError, model_validator
+
+from tradebot.adapters.text.yaml_edit import changed
+from tradebot.adapters.text.yaml_loader import load_yaml
+from tradebot.app.baseline import effective
+from tradebot.app.settings import checked
+from tradebot.errors import ConfigurationError, OperatorError
+from tradebot.lab.selection.objectives import OBJECTIVES
+from tradebot.lab.selection.plateau import Range, Value
+from tradebot.lab.selection.splits import By, Cut
+from tradebot.model.limits import Frozen
+from tradebot.model.text import counted, expected
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tradebot.app.settings import Settings
+
+Values = Mapping[str, Value]
+MOST_TRIALS = 100_000
+MOST_CHOICES = 1_000
+DRAWN = 100
+"""So many drawn combinations are tried on the loader before the first trial is played."""
+DIGITS = 4
+"""A value between two others is rounded to so many digits: more of them would be luck."""
+FIXED = frozenset({"mode", "venue", "universe", "sandbox", "backtest", "report", "tax", "serve"})
+"""What belongs to the market that is played and to how, and not to what is tried on it."""
+EXPLAINED = "docs/SEARCH.md explains every line of a space"
+Number = Annotated[int | Decimal, Field(allow_inf_nan=False)]
+
+
+class Between(Frozen):
+    """A range of a setting: from a number to another one, perhaps in steps, or evenly over its orders of magnitude."""
+
+    model_config = ConfigDict(populate_by_name=True)
+    low: Number = Field(alias="from")
+    high: Number = Field(alias="to")
+    step: Annotated[int | Decimal, Field(gt=0)] | None = None
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> Between:
+        if self.low >= self.high:
+            raise ValueError("from must be below to")
+        if self.log and (self.low <= 0 or self.step is not None):
+            raise ValueError("log needs a range above zero, without a step")
+        return self
+
+    @property
+    def whole(self) -> bool:
+        """Return True if all that is written are whole numbers, and steps too: then only such are tried."""
+        return all(isinstance(one, int) for one in (self.low, self.high, 1 if self.step is None else self.step))
+
+    @property
+    def stepped(self) -> Sequence[int | Decimal] | None:
+        """Return all values of a range in steps, or of one of whole numbers; None for any other."""
+        step = self.step or (1 if self.whole and not self.log else None)
+        if step is None or (self.high - self.low) / Decimal(step) > MOST_CHOICES:
+            return None
+        return [self.low + place * step for place in range(int((self.high - self.low) / Decimal(step)) + 1)]
+
+
+Choices = Annotated[list[bool | int | Decimal | str], Field(min_length=1, max_length=MOST_CHOICES)]
+
+
+class Judged(Frozen):
+    """How trials are judged: `parts` and, in cross-validation, how many of them at a time."""
+
+    by: By = By.WALK_FORWARD
+    parts: Annotated[int, Field(ge=2, le=20)] = 5
+    judged: Annotated[int, Field(ge=1, le=5)] = 2
+
+    @model_validator(mode="after")
+    def _leaves_some(self) -> Judged:
+        if self.by is By.CROSS_VALIDATION and self.judged * 2 > self.parts:
+            raise ValueError("at most half of the parts can be judged at a time")
+        return self
+
+
+class Space(Frozen):
+    """What a search tries, as its file says it."""
+
+    settings: Annotated[dict[str, Between | Choices], Field(min_length=1, max_length=20)]
+    objectives: Annotated[tuple[str, ...], Field(min_length=1, max_length=4)] = ("sharpe",)
+    sampler: Literal["tpe", "random", "grid"] = "random"
+    trials: Annotated[int, Field(ge=2, le=MOST_TRIALS)] | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
+    min_trades: Annotated[int, Field(ge=1)] = 30
+    judge: Judged = Judged()
+
+    @model_validator(mode="after")
+    def _fits(self) -> Space:
+        unknown = [name for name in self.objectives if name not in OBJECTIVES]
+        if unknown or len({*self.objectives}) < len(self.objectives):
+            raise ValueError(f"objectives are different ones of {', '.join(OBJECTIVES)}")
+        if self.sampler == "tpe" and self.judge.by is By.CROSS_VALIDATION:
+            # Every session would have had a part in what tpe tries, so none could judge it.
+            raise ValueError("tpe learns from all trials, so cpcv can't judge it: use sampler: random, or walk-forward")
+        if self.sampler == "grid":
+            if open_ends := [name for name, one in self.settings.items() if _all_of(one) is None]:
+                raise ValueError(f"a grid needs steps or choices: {', '.join(open_ends)} has none")
+            if (count := self.grid_size) > MOST_TRIALS:
+                raise ValueError(f"this grid has {count:,} points, and at most {MOST_TRIALS:,} can be played")
+        return self
+
+    @property
+    def grid_size(self) -> int:
+        return prod(len(_all_of(one) or ()) for one in self.settings.values())
+
+    @property
+    def total(self) -> int:
+        """Return how many trials are played: of a grid all points, unless the file says fewer; otherwise 100."""
+        return min(self.grid_size, self.trials or MOST_TRIALS) if self.sampler == "grid" else self.trials or 100
+
+    @property
+    def learns(self) -> bool:
+        return self.sampler == "tpe"
+
+    @property
+    def cut(self) -> Cut:
+        return Cut(self.judge.by, self.judge.parts, self.judge.judged)
+
+    @property
+    def ranges(self) -> Mapping[str, Range]:
+        return {name: _range(one) for name, one in self.settings.items()}
+
+    def drawn(self, count: int) -> Iterator[Values]:
+        """Yield so many combinations, drawn evenly with the space's seed."""
+        chance = Random(self.seed)  # noqa: S311 - replayable
+        for _ in range(count):
+            yield {name: _drawn(one, chance) for name, one in self.settings.items()}
+
+    def planned(self) -> Iterator[Values]:
+        """Yield every combination that is known before the first trial: none if later ones are learned."""
+        if self.sampler == "grid":
+            every = product(*map(_choices, self.settings.values()))
+            everything = [dict(zip(self.settings, point, strict=True)) for point in every]
+            if self.total < len(everything):
+                # What is left out of a grid is chance, and not its end.
+                Random(self.seed).shuffle(everything)  # noqa: S311 - replayable
+            yield from everything[: self.total]
+        elif self.sampler == "random":
+            yield from self.drawn(self.total)
+
+
+def plain_value(value: int | Decimal | str | bool) -> Value:
+    return float(value) if isinstance(value, Decimal) else value
+
+
+def rounded(value: Value) -> Value:
+    """Return a value with as many digits as mean anything."""
+    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
+
+
+def _all_of(one: Between | Sequence[Any]) -> Sequence[Any] | None:
+    return one.stepped if isinstance(one, Between) else one
+
+
+def _choices(one: Between | Sequence[Any]) -> Sequence[Value]:
+    return [plain_value(value) for value in _all_of(one) or ()]
+
+
+def _range(one: Between | Sequence[Any]) -> Range:
+    return Range(float(one.low), float(one.high), one.log) if isinstance(one, Between) else Range()
+
+
+def _drawn(one: Between | Sequence[Any], chance: Random) -> Value:
+    if values := _choices(one):
+        return chance.choice(values)
+    assert isinstance(one, Between), "a list of choices has some"
+    low, high = float(one.low), float(one.high)
+    found = exp(chance.uniform(log(low), log(high))) if one.log else chance.uniform(low, high)
+    return min(max(round(found), int(low)), int(high)) if one.whole else min(max(float(rounded(found)), low), high)
+
+
+def read_space(path: Path) -> Space:
+    """Return the space in a file; raise ConfigurationError naming each line that can't be meant."""
+    if not path.is_file():
+        raise OperatorError(f"there is no space {path}", f"write one: {EXPLAINED}")
+    try:
+        return Space.model_validate(load_yaml(path))
+    except ValidationError as bad:
+        lines = dict.fromkeys(_sentence(error) for error in bad.errors())
+        raise ConfigurationError("\n".join(f"{path}: {line}" for line in lines), EXPLAINED) from None
+
+
+def _sentence(error: Any) -> str:
+    kinds = ("Between", "list", "function-after")
+    place = ".".join(str(part) for part in error["loc"] if not str(part).startswith(kinds) and part != "[key]")
+    if error["type"] == "extra_forbidden":
+        return f"{place}: there is no such line in a space"
+    return f"{place}: {expected(error)}" if place else expected(error)
+
+
+class Tryable(Protocol):
+    """A space with what says whether a combination of its values is valid; `source` is where the space is written."""
+
+    @property
+    def space(self) -> Space: ...
+
+    @property
+    def source(self) -> str: ...
+
+    def with_values(self, values: Values) -> object:
+        """Return what these values make; raise ConfigurationError if they make nothing valid."""
+
+
+class Spaced(Struct, frozen=True):
+    """A space on a bot's settings: what the loader says of each combination."""
+
+    space: Space
+    settings: Settings
+    source: str
+
+    def with_values(self, values: Values) -> Settings:
+        """Return the settings with these values; raise ConfigurationError if the loader or coherence refuses them."""
+        merged: Mapping[str, object] = effective(self.settings)
+        for name, value in values.items():
+            exact = Decimal(str(rounded(value))) if isinstance(value, float) else value
+            merged = changed(merged, name.split("."), exact)
+        return checked(merged, dict.fromkeys(values, self.source))
+
+
+class Checked(Struct, frozen=True):
+    """How many drawn combinations the loader refuses because their values don't fit together, and what it says."""
+
+    drawn: int
+    refused: int
+    why: str
+
+
+def check(spaced: Tryable) -> Checked:
+    """Try a space before anything is played: each setting's ends and choices, and drawn combinations.
+
+    A value that no combination of the others makes valid is refused, with what is wrong with it. Raises
+    ConfigurationError naming it.
+    """
+    space = spaced.space
+    for name in space.settings:
+        if (section := name.split(".")[0]) in FIXED:
+            raise ConfigurationError(
+                f"{name} ({spaced.source}) belongs to what is played and how, not to what is tried on it",
+                f"remove it from the space, and set {section} in your configuration or by an option",
+            )
+    combinations = [*space.drawn(DRAWN)]
+    for name, one in space.settings.items():
+        ends = (one.low, one.high) if isinstance(one, Between) else one
+        for value in ends:
+            _require_valid(spaced, name, plain_value(value), combinations[:10])
+    refusals = [why for values in combinations if (why := _refusal(spaced, values)) is not None]
+    if len(refusals) == len(combinations):
+        raise ConfigurationError(
+            f"none of {counted(DRAWN, 'combination')} of these values is valid, such as: {refusals[0].message}",
+            f"correct {spaced.source}, then search again",
+        )
+    return Checked(len(combinations), len(refusals), refusals[0].message if refusals else "")
+
+
+def _require_valid(spaced: Tryable, name: str, value: Value, others: Sequence[Values]) -> None:
+    first = _refusal(spaced, {name: value})
+    if first is not None and all(_refusal(spaced, {**other, name: value}) for other in others):
+        raise ConfigurationError(first.message, f"correct {spaced.source}, then search again")
+
+
+def _refusal(spaced: Tryable, values: Values) -> ConfigurationError | None:
+    try:
+        spaced.with_values(values)
+    except ConfigurationError as refused:
+        return refused
+    return None

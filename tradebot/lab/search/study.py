@@ -1,0 +1,387 @@
+"""A study that several processes and machines share, kept by Optuna in a journal file or in a database.
+
+Whoever plays a trial says so from time to time. One that has been silent for too long has died, and its trial is put
+back, so that another one plays it: under a new number, while the old one counts for nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import os
+import time
+import warnings
+from contextlib import contextmanager, suppress
+from json import JSONDecodeError
+from pathlib import Path
+from platform import node
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import optuna
+from msgspec import Struct
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
+from optuna.storages import JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+from sqlalchemy.exc import SQLAlchemyError
+
+from tradebot.errors import OperatorError, word
+from tradebot.lab.search.counts import Counts
+from tradebot.lab.search.space import Between, plain_value, rounded
+from tradebot.lab.selection.verdict import Tried
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from optuna.storages import BaseStorage
+    from optuna.trial import FrozenTrial, Trial
+
+    from tradebot.lab.search.space import Space, Values
+
+MADE, RESULT, WHY, WORKER, BEAT, SPARE, AGAIN, PLANNED = (
+    "made", "result", "why", "worker", "beat", "spare", "again", "planned",
+)  # fmt: skip
+"""Names of what a study and its trials keep besides values."""
+BEAT_S = 30.0
+LOST_S = 300.0
+"""How often whoever plays a trial says so, and after how much silence it has died."""
+UNNAMED_S = 10.0
+"""How long a trial may have begun without anybody's name: whoever began it writes it at once."""
+MOST_DEATHS = 3
+"""A trial whose worker has died so often isn't played again."""
+DATABASE_S = 60
+"""How long SQLite waits for another process to finish writing."""
+
+
+class Result(Struct, frozen=True):
+    """What is kept of a trial that was played; `digest` is that of its settings and code."""
+
+    returns: tuple[float, ...]
+    trades: int
+    longest: int
+    gained: float
+    best_five: float
+    sharpe: float | None
+    digest: str
+
+
+class _FileLock:
+    """Keeps two processes from writing a journal at once; the system gives it back when its holder dies."""
+
+    def __init__(self, journal: Path) -> None:
+        self._journal, self._held = journal, list[int]()
+
+    def acquire(self) -> bool:
+        """Take the lock, and remove the half line of a writer that died while it was writing."""
+        descriptor = os.open(self._journal, os.O_RDWR)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        self._held.append(descriptor)
+        size = os.fstat(descriptor).st_size
+        if size and os.pread(descriptor, 1, size - 1) != b"\n":
+            os.ftruncate(descriptor, _whole(descriptor, size))
+        return True
+
+    def release(self) -> None:
+        os.close(self._held.pop())
+
+
+def _whole(descriptor: int, size: int) -> int:
+    """Return the length of a journal's whole lines."""
+    while size and (found := os.pread(descriptor, min(size, 65_536), max(size - 65_536, 0)).rfind(b"\n")) < 0:
+        size = max(size - 65_536, 0)
+    return max(size - 65_536, 0) + found + 1 if size else 0
+
+
+@contextmanager
+def reaching(place: str) -> Iterator[None]:
+    """Turn what goes wrong with a storage into a sentence; its address may hold a password and isn't repeated."""
+    shown = f"the storage {place}" if "://" not in place else f"the storage ({place.partition('://')[0]})"
+    again = "make it reachable again and go on with the study (search: add --resume), or begin anew if it is lost"
+    try:
+        yield
+    except (OSError, SQLAlchemyError, StorageInternalError) as error:
+        first = str(error.__cause__ or error).splitlines()[0] if "://" not in place else type(error).__name__
+        raise OperatorError(f"{shown} can't be reached: {first}", again) from error
+    except ImportError as error:
+        lacks = f"{shown} needs a package that isn't installed: {error.name}"
+        raise OperatorError(lacks, f"pip install {error.name}") from error
+    except (JSONDecodeError, UnicodeDecodeError) as error:
+        cure = "put a copy of it back, or search anew with --study and another name"
+        raise OperatorError(f"{shown} is damaged: {error}", cure) from error
+
+
+def opened(place: str, *, new: bool) -> BaseStorage:
+    """Return the storage at a place: a file, or the address of a database; only a `new` study makes a file."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    if "://" in place:
+        kwargs = {"connect_args": {"timeout": DATABASE_S}} if place.startswith("sqlite") else {}
+        return RDBStorage(place, engine_kwargs=kwargs)
+    path = Path(place)
+    if not new and not path.exists():
+        raise OperatorError(f"there is no study yet in {place}", "leave out --resume to begin it")
+    if path.suffix in (".db", ".sqlite", ".sqlite3"):
+        return RDBStorage(f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": DATABASE_S}})
+    path.touch()
+    return JournalStorage(JournalFileBackend(place, lock_obj=_FileLock(path)))  # type: ignore[arg-type]
+
+
+def worker_of(pid: int) -> list[str | int]:
+    """Return a name of a process here that no other one has at the same time: machine, namespace, and number."""
+    space = ""
+    with suppress(OSError):
+        space = os.readlink("/proc/self/ns/pid")
+    return [node(), space, pid]
+
+
+def _has_ended(worker: Sequence[str | int]) -> bool:
+    """Return True if a worker was a process of this machine that doesn't run any more."""
+    if not worker or [*worker] != worker_of(int(worker[-1])):
+        return False
+    try:
+        os.kill(int(worker[-1]), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+class Study:
+    """A study in its storage, with what it was made from and what it tries."""
+
+    def __init__(self, place: str, name: str, space: Space, *, workers: int = 1, new: bool = False) -> None:
+        self.place, self.name, self.space = place, name, space
+        self._distributions = {key: _distribution(one) for key, one in space.settings.items()}
+        with reaching(place):
+            self._storage = opened(place, new=new)
+            self._file = os.stat(place).st_ino if "://" not in place else None
+            ways = [optuna.study.StudyDirection.MAXIMIZE] * len(space.objectives)
+            sampler = sampler_of(space, workers)
+            if new and name in optuna.get_all_study_names(self._storage):
+                self._forget_unfinished()
+            if new:
+                self._study = optuna.create_study(
+                    storage=self._storage, sampler=sampler, study_name=name, directions=ways
+                )
+                return
+            try:
+                self._study = optuna.load_study(storage=self._storage, sampler=sampler, study_name=name)
+            except KeyError:
+                raise OperatorError(f"{place} has no study {word(name)}", "leave out --resume") from None
+
+    def _forget_unfinished(self) -> None:
+        """Delete a study whose maker died before it was whole; raise OperatorError if it is whole."""
+        there = optuna.load_study(storage=self._storage, study_name=self.name)
+        if MADE in there.user_attrs:
+            raise OperatorError(
+                f"there is a study {word(self.name)} already", "add --resume to go on with it, or give another --study"
+            )
+        optuna.delete_study(storage=self._storage, study_name=self.name)
+
+    def begin(self, made: Mapping[str, Any]) -> None:
+        """Write down what a new study is made from, and every combination that is known beforehand."""
+        with self._reaching():
+            for values in self.space.planned():
+                self._study.enqueue_trial(dict(values), {PLANNED: True})
+            self._study.set_user_attr(MADE, dict(made))
+
+    @property
+    def made(self) -> Mapping[str, Any] | None:
+        """Return what the study was made from; None if whoever made it died before it was whole."""
+        with self._reaching():
+            return self._study.user_attrs.get(MADE)
+
+    def require_same(self, now: Mapping[str, Any], changed: Mapping[str, str]) -> None:
+        """Raise OperatorError if the study was made from something else: its trials couldn't be compared with new ones.
+
+        `changed` says of each part, in the order in which they are compared, what it means that it differs.
+        """
+        was = self.made
+        if was is None:
+            raise OperatorError(
+                f"the study {self.name} was never made to its end", "search anew: --study and another name"
+            )
+        for part, said in changed.items():
+            if was.get(part) != now[part]:
+                raise OperatorError(
+                    f"the study {self.name} can't go on: {said}",
+                    "change that back, or search anew: --study and another name",
+                )
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        with reaching(self.place), warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            if self._file is not None and os.stat(self.place).st_ino != self._file:
+                raise FileNotFoundError(2, "another file has taken its place", self.place)
+            yield
+
+    def ask(self) -> Trial | None:
+        """Return the next trial to play, which is now ours; None if all are played or with others."""
+        with self._reaching():
+            waiting = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+            if not waiting and (not self.space.learns or self._taken() >= self.space.total):
+                return None
+            trial = self._study.ask(self._distributions)
+            if self._is_one_too_many(trial):
+                trial.set_user_attr(SPARE, True)
+                self._study.tell(trial, state=TrialState.FAIL)
+                return None
+            trial.set_user_attr(WORKER, worker_of(os.getpid()))
+            trial.set_user_attr(BEAT, time.time())
+            return trial
+
+    def _taken(self) -> int:
+        return sum(not _is_spare(one) for one in self._study.get_trials(deepcopy=False))
+
+    def _is_one_too_many(self, trial: Trial) -> bool:
+        """Return True if others took the last trials at the same moment."""
+        if PLANNED in trial.user_attrs or AGAIN in trial.user_attrs:
+            return False
+        before = [one for one in self._study.get_trials(deepcopy=False) if one.number < trial.number]
+        return not self.space.learns or sum(not _is_spare(one) for one in before) >= self.space.total
+
+    def values_of(self, trial: Trial | FrozenTrial) -> Values:
+        return {name: rounded(value) for name, value in trial.params.items()}
+
+    def beat(self, trial: Trial) -> None:
+        with self._reaching():
+            trial.set_user_attr(BEAT, time.time())
+
+    def tell(self, trial: Trial, result: Result | None, values: Sequence[float | None], why: str = "") -> None:
+        """Keep what became of a trial. Without every value of the objectives it is left out, and `why` says so."""
+        with self._reaching(), suppress(UpdateFinishedTrialError):
+            if result is not None:
+                trial.set_user_attr(RESULT, _packed(result))
+            if why:
+                trial.set_user_attr(WHY, why)
+            known = [one for one in values if one is not None]
+            if why or len(known) < len(self.space.objectives):
+                self._study.tell(trial, state=TrialState.PRUNED)
+            else:
+                self._study.tell(trial, known)
+
+    def put_back(self, worker: Sequence[str | int] | None = None, *, died: bool = True) -> int:
+        """Put back what a worker was playing, or all that dead ones were; return how many trials.
+
+        Each is put back once, whoever notices: only one process can end a trial.
+        """
+        back = 0
+        with self._reaching():
+            for one in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+                whose, beat = one.user_attrs.get(WORKER, []), one.user_attrs.get(BEAT)
+                began = one.datetime_start.timestamp() if one.datetime_start else 0.0
+                silent_s = time.time() - (beat or began)
+                lost = silent_s > (LOST_S if whose else UNNAMED_S) or _has_ended(whose)
+                if whose == worker if worker is not None else lost:
+                    back += self._end(one, died=died)
+            back += self._recover()
+        return back
+
+    def _end(self, one: FrozenTrial, *, died: bool) -> int:
+        deaths = one.user_attrs.get(AGAIN, [0, 0])[0] + died
+        gave_up = deaths >= MOST_DEATHS
+        with suppress(UpdateFinishedTrialError):
+            self._storage.set_trial_user_attr(one._trial_id, WHY if gave_up else SPARE, _GAVE_UP if gave_up else True)
+            if self._storage.set_trial_state_values(one._trial_id, TrialState.FAIL) and not gave_up:
+                self._study.enqueue_trial(one.params, {AGAIN: [deaths, one.number]})
+                return 1
+        return 0
+
+    def _recover(self) -> int:
+        """Put back again what somebody ended, and who died before it was back."""
+        trials = self._study.get_trials(deepcopy=False)
+        known = {one.user_attrs[AGAIN][1] for one in trials if AGAIN in one.user_attrs}
+        lost = [one for one in trials if _is_spare(one) and WORKER in one.user_attrs and one.number not in known]
+        back = 0
+        for one in lost:
+            # Whoever ended it puts it back at once, unless it died in between.
+            ended = one.datetime_complete
+            if ended is not None and time.time() - ended.timestamp() > UNNAMED_S:
+                back += 1
+                self._study.enqueue_trial(one.params, {AGAIN: [one.user_attrs.get(AGAIN, [0, 0])[0], one.number]})
+        return back
+
+    def counts(self) -> Counts:
+        with self._reaching():
+            trials = [one for one in self._study.get_trials(deepcopy=False) if not _is_spare(one)]
+        played = sum(RESULT in one.user_attrs and one.state.is_finished() for one in trials)
+        few = sum(one.state is TrialState.PRUNED and RESULT in one.user_attrs for one in trials)
+        refused = sum(one.state is TrialState.PRUNED for one in trials) - few
+        given_up = sum(one.state is TrialState.FAIL for one in trials)
+        asked = len(trials) if not self.space.learns else max(self.space.total, len(trials))
+        return Counts(played, asked - played - refused - given_up, refused, few, given_up)
+
+    def tried(self) -> list[Tried]:
+        """Return the trials that were played and have all objectives; equal values are one trial."""
+        return [
+            Tried(number, values, one.returns, one.trades, one.longest, one.gained, one.best_five)
+            for number, (values, one, state) in self._results().items()
+            if state is TrialState.COMPLETE
+        ]
+
+    def results(self) -> list[tuple[int, Result]]:
+        """Return every trial that was played, each of which counts as tried."""
+        return [(number, one) for number, (_, one, _) in self._results().items()]
+
+    def _results(self) -> Mapping[int, tuple[Values, Result, TrialState]]:
+        with self._reaching():
+            trials = self._study.get_trials(deepcopy=False)
+        found: dict[int, tuple[Values, Result, TrialState]] = {}
+        digests = set[str]()
+        for one in trials:
+            if RESULT in one.user_attrs and one.state.is_finished() and not _is_spare(one):
+                result = _unpacked(one.user_attrs[RESULT])
+                if result.digest not in digests:
+                    digests.add(result.digest)
+                    found[one.number] = self.values_of(one), result, one.state
+        return found
+
+    def reasons(self) -> Mapping[str, int]:
+        """Return why trials were left out, with how many."""
+        with self._reaching():
+            trials = self._study.get_trials(deepcopy=False)
+        found = dict[str, int]()
+        for one in trials:
+            if WHY in one.user_attrs:
+                found[one.user_attrs[WHY]] = found.get(one.user_attrs[WHY], 0) + 1
+        return found
+
+
+_GAVE_UP = f"its worker died {MOST_DEATHS} times"
+
+
+def _is_spare(one: FrozenTrial) -> bool:
+    """Return True for a trial that counts for nothing: another one took its place, or it was one too many."""
+    return bool(one.user_attrs.get(SPARE)) and one.state is TrialState.FAIL
+
+
+def _distribution(one: Between | Sequence[Any]) -> BaseDistribution:
+    if not isinstance(one, Between):
+        return CategoricalDistribution([plain_value(value) for value in one])
+    if one.whole:
+        return IntDistribution(int(one.low), int(one.high), log=one.log, step=int(one.step or 1))
+    return FloatDistribution(float(one.low), float(one.high), log=one.log, step=float(one.step) if one.step else None)
+
+
+def sampler_of(space: Space, workers: int) -> optuna.samplers.BaseSampler:
+    """Return what draws the values of trials; alone, with the space's seed."""
+    if not space.learns:
+        return optuna.samplers.RandomSampler(seed=space.seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        # Two workers with the same seed would try the same values.
+        seed = space.seed if workers == 1 else None
+        return optuna.samplers.TPESampler(seed=seed, constant_liar=workers > 1, multivariate=len(space.settings) > 1)
+
+
+def _packed(result: Result) -> dict[str, Any]:
+    found = {name: getattr(result, name) for name in Result.__struct_fields__}
+    return {**found, "returns": base64.b64encode(np.asarray(result.returns, "<f8").tobytes()).decode()}
+
+
+def _unpacked(fields: Mapping[str, Any]) -> Result:
+    returns = np.frombuffer(base64.b64decode(fields["returns"]), "<f8")
+    return Result(**{**fields, "returns": tuple(returns.tolist())})

@@ -1,0 +1,120 @@
+"""Play one trial of a search: the backtest of a bot with other values, of which only its figures are kept."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from contextlib import closing
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+from msgspec import Struct
+
+from tradebot.adapters.memory.recorder import Level
+from tradebot.errors import ConfigurationError, ExitCode, TradebotError
+from tradebot.lab.backtest.assembly import loaded_strategies
+from tradebot.lab.backtest.identity import trial_of
+from tradebot.lab.backtest.run import begin
+from tradebot.lab.performance import statistics
+from tradebot.lab.performance.returns import sessions_per_year
+from tradebot.lab.search.study import Result
+from tradebot.lab.selection.objectives import measured
+from tradebot.lab.selection.splits import learned
+from tradebot.model.text import counted
+from tradebot.model.values import replace
+from tradebot.views.trades.lots import trades
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from tradebot.lab.backtest.market import OpenedMarket
+    from tradebot.lab.backtest.run import Plan, Run
+    from tradebot.lab.search.space import Spaced, Values
+
+BEST = 5
+"""Without how many of its best trades the result is asked for."""
+
+
+class Bench(Struct, frozen=True):
+    """What all trials share: the plan that their values change, its market, and where its strategies are loaded.
+
+    `folder` is kept from plug-ins, and `environ` is the environment that they are started with.
+    """
+
+    plan: Plan
+    market: OpenedMarket
+    folder: Path
+    environ: Mapping[str, str]
+    spaced: Spaced
+
+
+class Told(Struct, frozen=True):
+    """What a study is told of a trial: its result if it was played, its objectives, and why it is left out."""
+
+    result: Result | None
+    values: tuple[float | None, ...]
+    why: str = ""
+
+
+def play(bench: Bench, values: Values, watch: Callable[[], None]) -> Told:
+    """Play a trial to its end; `watch` is called after each session.
+
+    Values that don't fit together aren't played. Raises TradebotError if the run can't be trusted.
+    """
+    try:
+        settings = bench.spaced.with_values(values)
+    except ConfigurationError as refused:
+        return Told(None, (), f"refused by the loader: {refused.message}")
+    plan = replace(bench.plan, settings=settings, level=Level.NONE)
+    with loaded_strategies(settings, bench.folder, bench.environ) as strategies:
+        run = begin(plan, strategies, bench.market)
+        with closing(run.made):
+            while not run.is_played:
+                run.step()
+                watch()
+            run.step()
+            if run.opening or run.closing:
+                raise TradebotError(
+                    f"books and exchange differ after a trial with {values}",
+                    "play it with tradebot backtest to see where",
+                    code=ExitCode.ERROR,
+                )
+            return told(bench, result_of(run))
+
+
+def result_of(run: Run) -> Result:
+    ledger, ends = run.made.ledger, [end for end in run.ends if end.equity is not None]
+    cash = float(ledger.opening_cash())
+    equities = [cash, *(float(end.equity) for end in ends if end.equity is not None)]
+    returns = tuple(after / before - 1 for before, after in pairwise(equities))
+    opens = [session.open for session in run.made.sessions]
+    closed, longest = [], 0
+    for trade in trades(ledger.fills()):
+        until = trade.closed_at or run.made.now()
+        longest = max(longest, bisect_right(opens, until) - bisect_right(opens, trade.opened_at))
+        if trade.closed_at is not None:
+            closed.append(float(trade.realized_before_fees_usd))
+    ratio = statistics.sharpe(returns, sessions_per_year(run.plan.settings.day))
+    return Result(
+        returns,
+        len(closed),
+        longest,
+        equities[-1] / cash - 1,
+        sum(gain for gain in sorted(closed)[-BEST:] if gain > 0) / cash,
+        ratio.value if ratio else None,
+        trial_of(run.plan.settings),
+    )
+
+
+def told(bench: Bench, result: Result) -> Told:
+    """Return what the study is told of a result: a sampler that learns sees only sessions that judge nothing."""
+    space, per_year = bench.spaced.space, sessions_per_year(bench.plan.settings.day)
+    returns = np.array(result.returns)[:, None]
+    if space.learns:
+        returns = returns[: max(learned(len(returns)) - max(result.longest, 1), 0)]
+    values = tuple(measured(name, returns, per_year)[0] for name in space.objectives)
+    if result.trades < space.min_trades:
+        return Told(result, values, f"fewer than {counted(space.min_trades, 'closed trade')}")
+    without = [name for name, value in zip(space.objectives, values, strict=True) if value is None]
+    return Told(result, values, f"it has no {' and no '.join(without)}" if without else "")

@@ -1,0 +1,274 @@
+"""Play the trials of a study in several processes, and replace one that dies.
+
+They are forks of the process that has opened the market, so it is read once and shared. Each asks the study for its
+next trial, which is all that they have in common with workers of other machines.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import select
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from msgspec import Struct, field
+
+from tradebot.errors import ExitCode, OperatorError, TradebotError
+from tradebot.lab.search.study import BEAT_S, Study, worker_of
+from tradebot.lab.search.trial import play
+from tradebot.model.text import counted
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from tradebot.lab.search.trial import Bench
+
+STOPS = (signal.SIGINT, signal.SIGTERM)
+POLL_S = 0.2
+STOP_S = 20.0
+"""How long a worker has to end its session when it is told to stop."""
+MOST_DEATHS = 10
+"""After so many deaths in a row without a finished trial, something else is wrong than one trial."""
+LOOK_S = 60.0
+"""How often somebody looks for trials whose workers have died on other machines."""
+CLUSTER_GONE = "see ray status; once the cluster is there again, the same command goes on (search: add --resume)"
+Tell = Callable[[Mapping[str, object]], None]
+"""Is given what a child tells its parent: a finished trial, a worker elsewhere, or an error."""
+
+
+class Place(Struct, frozen=True):
+    """Where a study is kept, and under which name."""
+
+    storage: str
+    name: str
+
+
+class _Stop(BaseException):
+    """Unwinds a worker that was told to stop, or whose parent has gone, at the end of a session."""
+
+
+class _Worker(Struct):
+    """A child process, and the end of the pipe that it tells of finished trials by."""
+
+    pid: int
+    reads: int
+    told: bytes = b""
+
+
+class Pool(Struct):
+    """The workers while they play a study's trials: processes of this machine, unless `hand_out` has others.
+
+    `hand_out` is what a single process does instead. It tells of workers elsewhere, which `count` then counts.
+    """
+
+    bench: Bench
+    place: Place
+    count: int
+    watch: Callable[[], None]
+    keep: Callable[[], None]
+    hand_out: Callable[[Pool, Tell], None] | None = None
+    workers: list[_Worker] = field(default_factory=list)
+    elsewhere: list[list[str | int]] = field(default_factory=list)
+    deaths: int = 0
+
+    def run(self) -> None:
+        """Play until no trial is left; raise TradebotError for what stopped a worker."""
+        study = self.study()
+        try:
+            self._until_done(study)
+        finally:
+            self._stop()
+            for name in [*self.elsewhere, *(worker_of(worker.pid) for worker in self.workers)]:
+                study.put_back(name, died=False)
+            self.workers.clear()
+            self.keep()
+
+    def study(self) -> Study:
+        return Study(self.place.storage, self.place.name, self.bench.spaced.space, workers=self.count)
+
+    def _until_done(self, study: Study) -> None:
+        study.put_back()
+        looked = kept = time.monotonic()
+        for _ in range(1 if self.hand_out else min(self.count, max(study.counts().left, 1))):
+            self._start()
+        while self.workers:
+            ready, _, _ = select.select([worker.reads for worker in self.workers], [], [], POLL_S)
+            for worker in [one for one in self.workers if one.reads in ready]:
+                self._hear(worker, study)
+            if time.monotonic() - looked > LOOK_S:
+                study.put_back()
+                looked = time.monotonic()
+            if time.monotonic() - kept > LOOK_S:
+                self.keep()
+                kept = time.monotonic()
+
+    def _start(self) -> None:
+        reads, writes = os.pipe()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # What the workers share is never collected, so its pages stay shared.
+        gc.freeze()
+        # A signal that comes before the worker can take it waits until then.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+        pid = os.fork()
+        if not pid:
+            os.close(reads)
+            _work(self, writes)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        gc.unfreeze()
+        os.close(writes)
+        self.workers.append(_Worker(pid, reads))
+
+    def _hear(self, worker: _Worker, study: Study) -> None:
+        """Take in what a worker tells; at its end, find out why it has ended."""
+        found = os.read(worker.reads, 65_536)
+        worker.told += found
+        *lines, worker.told = worker.told.split(b"\n")
+        for line in lines:
+            fields = json.loads(line)
+            if "error" in fields:
+                raise raised(fields)
+            if "seated" in fields:
+                self.elsewhere.append(fields["seated"])
+                self.count = fields["of"]
+                continue
+            self.deaths = 0
+            self.watch()
+        if not found:
+            os.close(worker.reads)
+            _, status = os.waitpid(worker.pid, 0)
+            self.workers.remove(worker)
+            if status:
+                self._died(worker, study)
+
+    def _died(self, worker: _Worker, study: Study) -> None:
+        if self.hand_out:
+            raise OperatorError("the connection to the cluster broke", CLUSTER_GONE)
+        self.deaths += 1
+        study.put_back(worker_of(worker.pid))
+        if self.deaths >= MOST_DEATHS:
+            raise OperatorError(
+                f"{counted(self.deaths, 'worker')} died one after another, and no trial was finished",
+                "search with --workers 1 and look at what the worker prints; perhaps memory is short",
+            )
+        if study.counts().left:
+            self._start()
+
+    def _stop(self) -> None:
+        for worker in self.workers:
+            os.kill(worker.pid, signal.SIGTERM)
+        until = time.monotonic() + STOP_S
+        for worker in self.workers:
+            while os.waitpid(worker.pid, os.WNOHANG) == (0, 0):
+                if time.monotonic() > until:
+                    os.kill(worker.pid, signal.SIGKILL)
+                time.sleep(0.01)
+            os.close(worker.reads)
+
+
+def _work(pool: Pool, writes: int) -> NoReturn:
+    """Play trials in this child until none is left; what it tells goes into the pipe, a line each."""
+    code = 1
+
+    def tell(fields: Mapping[str, object]) -> None:
+        os.write(writes, json.dumps(fields).encode() + b"\n")
+
+    try:
+        (pool.hand_out or _play_all)(pool, tell)
+        code = 0
+    except (_Stop, BrokenPipeError):
+        # There is nobody left to tell after a broken pipe.
+        code = 0
+    except TradebotError as error:
+        tell(told_of(error))
+        code = 0
+    finally:
+        if code:
+            traceback.print_exc()
+        # Nothing of the parent's is ended or flushed twice.
+        os._exit(code)
+
+
+def told_of(error: TradebotError) -> dict[str, object]:
+    """Return an error as one process tells it to another."""
+    return {"error": error.message, "hint": error.hint, "code": int(error.code)}
+
+
+def raised(fields: Mapping[str, Any]) -> TradebotError:
+    """Return the error that another process has told."""
+    return TradebotError(fields["error"], fields["hint"], code=ExitCode(fields["code"]))
+
+
+def stopping() -> Callable[[], bool]:
+    """Return what tells whether this child was told to stop, or its parent has gone."""
+    parent, stop = os.getppid(), list[int]()
+
+    def told(number: int, frame: FrameType | None) -> None:
+        stop.append(number)
+
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, told)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+    return lambda: bool(stop) or os.getppid() != parent
+
+
+def _play_all(pool: Pool, tell: Tell) -> None:
+    is_stopping = stopping()
+
+    def look() -> None:
+        if is_stopping():
+            raise _Stop
+
+    study = pool.study()
+    while not is_stopping() and (number := play_next(pool.bench, study, look)) is not None:
+        tell({"trial": number})
+
+
+def play_next(bench: Bench, study: Study, look: Callable[[], None]) -> int | None:
+    """Play the study's next trial and keep what became of it; return its number, or None if none is left.
+
+    `look` is called after each session; it unwinds a worker that has to stop.
+    """
+    trial = study.ask()
+    if trial is None:
+        return None
+    beat = time.monotonic()
+
+    def watch() -> None:
+        nonlocal beat
+        look()
+        if time.monotonic() - beat > BEAT_S:
+            study.beat(trial)
+            beat = time.monotonic()
+
+    done = play(bench, study.values_of(trial), watch)
+    study.tell(trial, done.result, done.values, done.why)
+    return trial.number
+
+
+def fitting(wanted: int | None, trials: int) -> int:
+    """Return how many workers fit: as many as there are processors and trials, and as the free memory allows.
+
+    Each may need as much memory as this process has now. Those that a person asked for aren't doubted.
+    """
+    if wanted is not None:
+        return wanted
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(min(processors, trials, _by_memory()), 1)
+
+
+def _by_memory() -> int:
+    try:
+        with open("/proc/self/statm", encoding="ascii") as own, open("/proc/meminfo", encoding="ascii") as all_of_it:
+            used = int(own.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+            free = next(int(line.split()[1]) * 1024 for line in all_of_it if line.startswith("MemAvailable"))
+    except (OSError, StopIteration, ValueError):
+        return sys.maxsize
+    return free // used

@@ -1,0 +1,66 @@
+"""What a search may look for: figures of the returns of many trials at once, and more of each is better.
+
+They are those of `lab.performance.statistics`, which has their sources, and a test compares both.
+"""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+Numbers = NDArray[np.float64]
+FLAT = 1e-14
+"""A variance that is so small a share of the mean square is what rounding leaves of a constant."""
+
+
+def _sharpe(returns: Numbers, per_year: int) -> Numbers:
+    means, variances = returns.mean(axis=0), returns.var(axis=0, ddof=1)
+    moves = variances > FLAT * (returns**2).mean(axis=0)
+    return _divided(means * per_year**0.5, np.sqrt(variances), moves)
+
+
+def _sortino(returns: Numbers, per_year: int) -> Numbers:
+    losses = np.sqrt((np.minimum(returns, 0.0) ** 2).mean(axis=0))
+    return _divided(returns.mean(axis=0) * per_year**0.5, losses, losses > 0)
+
+
+def _growth(returns: Numbers, per_year: int) -> Numbers:
+    grown = np.prod(1 + returns, axis=0)
+    return np.where(grown > 0, np.maximum(grown, 0.0) ** (per_year / len(returns)) - 1, np.nan)
+
+
+def _drawdown(returns: Numbers, per_year: int) -> Numbers:
+    index = np.cumprod(1 + returns, axis=0)
+    fallen: Numbers = (index / np.maximum(np.maximum.accumulate(index, axis=0), 1.0) - 1).min(axis=0)
+    return np.minimum(fallen, 0.0)
+
+
+def _calmar(returns: Numbers, per_year: int) -> Numbers:
+    deepest = -_drawdown(returns, per_year)
+    return _divided(_growth(returns, per_year), deepest, deepest > 0)
+
+
+def _divided(values: Numbers, by: Numbers, there: NDArray[np.bool_]) -> Numbers:
+    found: Numbers = np.where(there, values / np.where(there, by, 1.0), np.nan)
+    return found
+
+
+Objective = Callable[[Numbers, int], Numbers]
+OBJECTIVES: Mapping[str, Objective] = {
+    "sharpe": _sharpe,
+    "sortino": _sortino,
+    "growth": _growth,
+    "calmar": _calmar,
+    "drawdown": _drawdown,
+}
+"""By name, of returns with a row for each session and a column for each trial; NaN for a trial that has none.
+
+Ratios and growth are per year, and a drawdown is below zero. Cash earns nothing in any of them.
+"""
+
+
+def measured(name: str, returns: Numbers, per_year: int) -> list[float | None]:
+    """Return an objective of each trial; None for a trial that has none, and of all if there are too few sessions."""
+    if len(returns) < 2:
+        return [None] * returns.shape[1]
+    return [None if one != one else one for one in OBJECTIVES[name](returns, per_year).tolist()]

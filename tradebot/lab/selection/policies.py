@@ -1,0 +1,301 @@
+"""What a learned policy has shown in sessions that it wasn't trained on, and whether that is more than noise shows.
+
+Of figures by seed, the median counts, never the best one: along several paths, first the median of a seed's paths. The
+comparison with benchmarks is Hansen's test over all configurations that were ever tried, as daily returns at equal
+volatility, once per benchmark. Configurations whose returns nobody knows count as often as those that are known: p is
+multiplied by how many there are of each.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
+from functools import cached_property, partial
+from statistics import median, median_low
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from tradebot.lab.performance.chance import Resampling, best_by_chance, sharpe_spans
+from tradebot.lab.performance.statistics import max_drawdown, probabilistic_sharpe, shape, sharpe_error, total_return
+from tradebot.lab.selection.conditions import Asked, Must
+from tradebot.lab.selection.objectives import measured
+from tradebot.lab.selection.splits import By, Cut, of_policies, paths
+from tradebot.lab.selection.superiority import superiority
+from tradebot.model.parity import DayParity
+from tradebot.model.policy_results import BENCHMARKS, PolicyResults, Run, Span
+from tradebot.model.promotion import PolicyRules, SplitRules
+
+Numbers = NDArray[np.float64]
+Places = NDArray[np.int64]
+BLOCK = 10
+DRAWS = Resampling(resamples=10_000, mean_block=BLOCK)
+FEWEST_RESAMPLES, MOST_RESAMPLES = 2_000, 100_000
+FLAT = "flat"
+"""The benchmark that holds nothing."""
+AGAINST = (FLAT, *BENCHMARKS)
+NO_RESULTS = "no evaluation: name its file in strategies.NAME.evaluation"
+STILL = "its returns don't vary"
+NO_REPLAY = "no session on paper was compared with its replay: tradebot parity"
+
+
+class RunFigures(Struct, frozen=True):
+    """What one seed earned along one path; the Sharpe ratio a year has its 95% interval, None if nothing varies.
+
+    `doubled` and `later` are total returns with costs doubled and with each decision one bar later.
+    """
+
+    seed: int
+    path: int
+    total_return: float
+    sharpe: float | None
+    low: float | None
+    high: float | None
+    drawdown: float
+    doubled: float
+    later: float
+    trades: int
+
+
+class BenchmarkFigures(Struct, frozen=True):
+    """What a benchmark earned in the same sessions, and Hansen's p of all configurations against it: small is good."""
+
+    name: str
+    total_return: float
+    sharpe: float | None
+    low: float | None
+    high: float | None
+    drawdown: float
+    p: float | None
+
+
+class Measured(Struct, frozen=True, dict=True):
+    """Figures of a policy's results, each made once it is asked for; `trials` are all that were ever counted."""
+
+    results: PolicyResults
+    trials: int
+    splits: SplitRules
+
+    @cached_property
+    def returns(self) -> Numbers:
+        """Return a row for each session and a column for each run."""
+        return np.array([run.returns for run in self.results.runs]).T
+
+    @cached_property
+    def sharpes(self) -> list[float | None]:
+        return measured("sharpe", self.returns, self.results.per_year)
+
+    @cached_property
+    def spans(self) -> Numbers:
+        return sharpe_spans(self.returns, self.results.per_year, DRAWS)
+
+    @cached_property
+    def typical(self) -> Run:
+        """Return the run of the median seed by its Sharpe ratio; of an even number, the worse of both in the middle."""
+        known = [one if one is not None else 0.0 for one in self.sharpes]
+        return self.results.runs[known.index(median_low(known))]
+
+    def by_seed(self, values: Sequence[float]) -> list[float]:
+        """Return a figure of each seed: the median over its paths."""
+        seeds = dict.fromkeys(run.seed for run in self.results.runs)
+        pairs = [*zip(self.results.runs, values, strict=True)]
+        return [median(value for run, value in pairs if run.seed == seed) for seed in seeds]
+
+    def middle(self, of: Callable[[Run], float]) -> float:
+        """Return the median over seeds of a figure of each run."""
+        return median(self.by_seed([of(run) for run in self.results.runs]))
+
+    @cached_property
+    def positive(self) -> float:
+        """Return the share of seeds that earned something."""
+        earned = self.by_seed([total_return(run.returns) for run in self.results.runs])
+        return sum(one > 0 for one in earned) / len(earned)
+
+    @cached_property
+    def deepest(self) -> float:
+        return max(-max_drawdown(run.returns) for run in self.results.runs)
+
+    @cached_property
+    def deflated(self) -> float | None:
+        """Return the median seed's chance that its true ratio is above what luck alone makes the best trial's."""
+        if None in self.sharpes:
+            return None
+        return self.middle(lambda run: _deflated(run.returns, self.trials))
+
+    @cached_property
+    def low(self) -> float | None:
+        """Return the median seed's low end of the Sharpe ratio a year."""
+        return None if None in self.sharpes else median(self.by_seed(self.spans[0].tolist()))
+
+    @cached_property
+    def tried(self) -> Numbers:
+        """Return all known configurations at equal volatility, this one by its typical run."""
+        columns = {one.configuration: one.returns for one in self.results.tried}
+        columns[self.results.configuration] = self.typical.returns
+        return _at_equal_volatility(np.array([*columns.values()]).T)
+
+    def p(self, name: str) -> float | None:
+        """Return Hansen's p of all configurations against a benchmark; None if nothing varies."""
+        if name not in self._known_p:
+            self._known_p[name] = self._superior(name)
+        return self._known_p[name]
+
+    @cached_property
+    def _known_p(self) -> dict[str, float | None]:
+        return {}
+
+    def _superior(self, name: str) -> float | None:
+        against = 0.0 if name == FLAT else _at_equal_volatility(np.array([self.results.benchmarks[name]]).T)
+        times = max(self.trials / self.tried.shape[1], 1.0)
+        resamples = min(max(FEWEST_RESAMPLES, round(40 * times)), MOST_RESAMPLES)
+        test = superiority(self.tried - against, Resampling(resamples=resamples, mean_block=BLOCK))
+        return None if test is None else min(test.spa * times, 1.0)
+
+    @cached_property
+    def judging(self) -> "Judging":
+        return _judging(self.results, self.splits)
+
+    @cached_property
+    def whole_seeds(self) -> int:
+        """Return how many seeds have a run along each path."""
+        counts = Counter(run.seed for run in self.results.runs)
+        return sum(count == self.judging.paths for count in counts.values())
+
+    def runs(self) -> Iterator[RunFigures]:
+        for place, run in enumerate(self.results.runs):
+            sharpe, ends = self.sharpes[place], self.spans[:, place].tolist()
+            low, high = (None, None) if sharpe is None else ends
+            yield RunFigures(
+                run.seed, run.path, total_return(run.returns), sharpe, low, high, max_drawdown(run.returns),
+                total_return(run.doubled), total_return(run.later), run.trades,
+            )  # fmt: skip
+
+    def benchmarks(self) -> Iterator[BenchmarkFigures]:
+        yield BenchmarkFigures(FLAT, 0.0, None, None, None, 0.0, self.p(FLAT))
+        per_year = self.results.per_year
+        for name in BENCHMARKS:
+            column = np.array([self.results.benchmarks[name]]).T
+            (sharpe,) = measured("sharpe", column, per_year)
+            low, high = (None, None) if sharpe is None else sharpe_spans(column, per_year, DRAWS)[:, 0].tolist()
+            returns = self.results.benchmarks[name]
+            earned, deepest = total_return(returns), max_drawdown(returns)
+            yield BenchmarkFigures(name, earned, sharpe, low, high, deepest, self.p(name))
+
+
+def _deflated(returns: Sequence[float], trials: int) -> float:
+    moments = shape(returns)
+    # Chance is what it makes of one trial: the spread of all trials would take the skill of some for luck.
+    found = moments and probabilistic_sharpe(moments, best_by_chance(trials, sharpe_error(moments)))
+    return found if found is not None else 0.0
+
+
+def _at_equal_volatility(returns: Numbers) -> Numbers:
+    deviations = returns.std(axis=0)
+    found: Numbers = np.divide(returns, deviations, out=np.zeros_like(returns), where=deviations > 0)
+    return found
+
+
+class Judging(Struct, frozen=True):
+    """How sessions were judged: how many a model may have seen, and how many runs each seed has to have.
+
+    A session is seen if a model that judges it was trained on one that no split of the settings trains on for that
+    session, be it the session itself or one in the embargo, or if no model judges it.
+    """
+
+    seen: int
+    paths: int
+
+
+def _judging(of: PolicyResults, rules: SplitRules) -> Judging:
+    allowed = dict[bytes, list[Places]]()
+    for split in of_policies(rules, of.calendar):
+        allowed.setdefault(split.outside.tobytes(), []).append(split.inside)
+    days = np.array([day.toordinal() for day in of.calendar], dtype=np.int64)
+    times, seen = np.zeros(len(days), dtype=np.int64), np.zeros(len(days), dtype=np.bool_)
+    for one in of.splits:
+        outside, inside = _places(days, one.judged), _places(days, one.trained)
+        times[outside] += 1
+        if not any(np.isin(inside, each).all() for each in allowed.get(outside.tobytes(), ())):
+            seen[outside] = True
+    judged = np.isin(days, [day.toordinal() for day in of.sessions])
+    needed = 1 if times.max(initial=0) <= 1 else len(paths(Cut(By.CROSS_VALIDATION, rules.groups, rules.judged)))
+    return Judging(int((judged & (seen | (times != needed))).sum()), needed)
+
+
+def _places(days: Places, spans: Sequence[Span]) -> Places:
+    found = np.zeros(len(days), dtype=np.bool_)
+    for span in spans:
+        found |= (days >= span.first.toordinal()) & (days <= span.last.toordinal())
+    return np.flatnonzero(found)
+
+
+def asked_of_policy(of: Measured | str, rules: PolicyRules, replays: Sequence[float] = ()) -> Iterator[Asked]:
+    """Yield what a rung asks of a learned policy, what takes long last; nothing if it asks nothing.
+
+    Of a policy without results, a text says why. `replays` are sessions on paper, as `off_replay` returns them.
+    """
+    if not rules.asks:
+        return
+    rows: list[_Row] = [("policy_seen", 0, Must.AT_MOST, lambda one: one.judging.seen), *_of_runs(rules)]
+    rows += (
+        (f"policy_spa_{name}", rules.spa_p, Must.AT_MOST, partial(lambda name, one: one.p(name), name))
+        for name in AGAINST
+    )
+    for name, bound, must, figure in rows:
+        if bound is not None:
+            after = partial(_figure, of, figure)
+            yield Asked(name, float(bound), after, of if isinstance(of, str) else STILL, must)
+    if rules.replay_sessions is not None:
+        after = partial(_within, replays, float(rules.replay_costs))
+        yield Asked("policy_replay_sessions", float(rules.replay_sessions), after, NO_REPLAY, Must.AT_LEAST)
+
+
+_Row = tuple[str, Decimal | int | None, Must, Callable[[Measured], float | None]]
+
+
+def _of_runs(rules: PolicyRules) -> Iterator[_Row]:
+    yield "policy_sessions", rules.sessions, Must.AT_LEAST, lambda one: len(one.results.sessions)
+    yield "policy_trades", rules.trades, Must.AT_LEAST, lambda one: one.middle(lambda run: run.trades)
+    yield "policy_seeds", rules.seeds, Must.AT_LEAST, lambda one: one.whole_seeds
+    yield "policy_seeds_positive", rules.seeds_positive, Must.AT_LEAST, lambda one: one.positive
+    doubled, later = (lambda run: total_return(run.doubled)), (lambda run: total_return(run.later))
+    yield "policy_doubled", rules.left_above, Must.ABOVE, lambda one: one.middle(doubled)
+    yield "policy_later", rules.left_above, Must.ABOVE, lambda one: one.middle(later)
+    yield "policy_drawdown", rules.drawdown, Must.AT_MOST, lambda one: one.deepest
+    yield "policy_deflated_sharpe", rules.deflated_sharpe, Must.AT_LEAST, lambda one: one.deflated
+    yield "policy_sharpe_low", rules.sharpe_low, Must.ABOVE, lambda one: one.low
+
+
+def _figure(of: Measured | str, figure: Callable[[Measured], float | None], more: int) -> float | None:
+    """Return a figure, which no waiting changes: other sessions need another evaluation."""
+    return None if isinstance(of, str) else figure(of)
+
+
+def _within(replays: Sequence[float], share: float, more: int) -> float | None:
+    return sum(one < share for one in replays) + more if replays else None
+
+
+def off_replay(days: Sequence[DayParity]) -> tuple[float, ...]:
+    """Return how far each session was from its replay, as a share of what it cost.
+
+    A session that wasn't over, that cost nothing, or whose costs aren't known is left out.
+    """
+    known = ((abs(float(day.cost_usd)), float(day.costs_usd or 0)) for day in days if day.complete)
+    return tuple(apart / costs for apart, costs in known if costs > 0)
+
+
+def some_pass(trials: int, error: float = 0.05) -> float:
+    """Return how probable it is that some of so many independent trials without skill passes a test with this error."""
+    return float(1 - (1 - error) ** trials)
+
+
+def sentence(lacking: Sequence[tuple[str, Sequence[str]]]) -> str:
+    """Return one sentence about which policies pass, each given with the names of the conditions that it fails."""
+    passing = [name for name, failed in lacking if not failed]
+    if passing:
+        others = len(lacking) - len(passing)
+        rest = f"; {others} of {len(lacking)} don't" if others else ""
+        passes = "passes" if len(passing) == 1 else "pass"
+        return f"{', '.join(passing)} {passes}: every condition is met{rest}."
+    failed = "; ".join(f"{name} lacks {', '.join(names)}" for name, names in lacking)
+    return f"None passes: {failed}."

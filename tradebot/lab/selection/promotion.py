@@ -1,0 +1,273 @@
+"""Whether a strategy has shown enough to climb a rung: each condition with its number, what is missing, and by when.
+
+The conditions are data (`promotion:` in the configuration). The comparison with a champion follows the rules for
+variants that the flow strategy came with: Wilson's interval of the share of winners, the gain in the Sharpe ratio by
+2,000 bootstraps, and Cohen's d (Statistical Power Analysis for the Behavioral Sciences, second edition, 1988) of what
+trades made. Without a champion, they compare with holding nothing.
+
+The mean is judged by an interval that holds after every session at once (`anytime`), and its error is divided by the
+number of trials (Bonferroni). So neither asking each evening nor choosing the best of many lets chance through.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from decimal import Decimal
+from functools import cached_property, partial
+from itertools import chain
+from math import hypot, isfinite, sqrt
+from statistics import NormalDist, fmean, stdev
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from tradebot.lab.performance.chance import Resampling, Series, best_by_chance, intervals, resampled
+from tradebot.lab.performance.statistics import (
+    Interval as Estimate,
+)
+from tradebot.lab.performance.statistics import max_drawdown, probabilistic_sharpe, shape, sharpe_error, wilson
+from tradebot.lab.selection.anytime import anytime, half_width
+from tradebot.lab.selection.conditions import Asked, Condition, Must
+from tradebot.lab.selection.policies import Measured, asked_of_policy
+from tradebot.lab.selection.superiority import superiority
+from tradebot.model.promotion import Interval, PromotionRules, Rung, StepRules, Traded
+from tradebot.model.text import counted
+from tradebot.views.parity import OverTime
+
+FEWEST = 20
+"""Below so many sessions or trades, nothing is estimated."""
+SOON = 100
+"""After so many sessions since a promotion, its results are told apart from what it was based on most sharply."""
+BLOCK = 10
+GAINS = Resampling(resamples=2_000, mean_block=BLOCK)
+IN_ANY_ORDER = Resampling(resamples=1_000, mean_block=1)
+MOST_RESAMPLES = 100_000
+_NORMAL = NormalDist()
+Numbers = NDArray[np.float64]
+
+
+class Evidence(Struct, frozen=True, dict=True):
+    """What a strategy has shown since its values were fixed; None for what nobody knows.
+
+    `returns` are those of its allotment in each session, oldest first, after costs, and `here` is how many of these
+    sessions came since it reached the rung that it is on. `trades` are what each closed trade made of its stake.
+    `costs` is what all costs took of these returns. `trials` is how many sets of code and values were ever tried.
+    `champion` are the returns of the strategy that it would replace, in the same sessions, and `champion_trades` what
+    that one's trades made; None if there is none. `policy` are the results of a learned policy, or why nobody can judge
+    it, and None for any other strategy. `replays` says how far its sessions on paper were from their replays.
+    """
+
+    traded: frozenset[Traded]
+    returns: tuple[float, ...]
+    trades: tuple[float, ...]
+    here: int
+    per_year: int
+    costs: float | None = None
+    trials: int | None = None
+    parity: OverTime | None = None
+    champion: tuple[float, ...] | None = None
+    champion_trades: tuple[float, ...] = ()
+    policy: Measured | str | None = None
+    replays: tuple[float, ...] = ()
+
+    @property
+    def enough(self) -> bool:
+        return len(self.returns) >= FEWEST and -1 < min(self.returns) < max(self.returns)
+
+    @cached_property
+    def gain(self) -> Estimate:
+        return sharpe_gain(self.returns, self.champion, self.per_year)
+
+    @cached_property
+    def luck(self) -> float | None:
+        """Return the p of its mean, or of the mean above the champion's, before the trials are counted."""
+        above = np.asarray(self.returns) - np.asarray(self.champion or 0.0)
+        resamples = min(max(1_000, 40 * (self.trials or 1)), MOST_RESAMPLES)
+        test = superiority(above[:, None], Resampling(resamples=resamples, mean_block=BLOCK))
+        return max(test.reality_check, test.spa) if test else None
+
+    @cached_property
+    def deeper(self) -> float:
+        """Return by how much its drawdown is deeper than the champion's.
+
+        Without one, it is compared with the same returns in any order: a deeper one shows that losses come together.
+        """
+        if self.champion is not None:
+            against = max_drawdown(self.champion)
+        else:
+            spans = intervals(Series(self.returns, self.per_year, 0.0, year=self.per_year), IN_ANY_ORDER)
+            against = spans["max_drawdown"].low if spans else 0.0
+        return max(against - max_drawdown(self.returns), 0.0)
+
+
+def conditions(of: Evidence, rules: PromotionRules, rung: Rung) -> tuple[Condition, ...]:
+    """Return every condition of a rung above the lowest, in the order of the configuration."""
+    return tuple(one.answer() for one in asked(of, rules, rung))
+
+
+def asked(of: Evidence, rules: PromotionRules, rung: Rung) -> Iterator[Asked]:
+    """Yield what a rung above the lowest asks, what takes long last."""
+    step, error = rules.of(rung), float(rules.error)
+    fits = of.traded <= set(step.traded)
+    where = f"its sessions are from {named(of.traded)}, and it takes {named(step.traded)}" if of.returns else UNTRADED
+    yield Asked("traded", 1.0, lambda _: float(fits) if of.returns else None, where, Must.AT_LEAST)
+    for name, bound, after, lacks, must in chain(_counts(of, step), _estimates(of, step, error)):
+        if bound is not None:
+            # Of how often costs are counted, it is what remains that is compared.
+            yield Asked(name, 0.0 if name == "costs_times" else float(bound), after, lacks, must)
+    if of.policy is not None:
+        yield from asked_of_policy(of.policy, step.policy, of.replays)
+
+
+def interval(of: Evidence, error: float) -> Interval | None:
+    """Return the interval that a promotion is based on; None if there is too little to estimate it."""
+    ends = anytime(of.returns, error / of.trials) if of.enough and of.trials else None
+    return ends and Interval(ends.low, ends.high, len(of.returns), stdev(of.returns))
+
+
+def least_since(based_on: Interval, since: Sequence[float], error: float) -> float | None:
+    """Return the least mean return since a promotion that is compatible with what it was based on.
+
+    Both means have an interval that holds however often one looks; that of their difference is the root of the sum of
+    squares of both. It is narrowest after a hundred sessions, so that a loss is noticed sooner than an edge was. None
+    for fewer than 20 returns.
+    """
+    if len(since) < FEWEST:
+        return None
+    then = based_on.deviation * half_width(based_on.sessions, error)
+    now = stdev(since) * half_width(len(since), error, SOON)
+    return (based_on.low + based_on.high) / 2 - hypot(then, now)
+
+
+def sharpe_gain(
+    returns: Sequence[float], champion: Sequence[float] | None, per_year: float, how: Resampling = GAINS
+) -> Estimate:
+    """Return by how much a yearly Sharpe ratio is above a champion's, or above 0, with its bootstrapped interval.
+
+    The sessions of both are resampled together.
+    """
+    both = np.array([returns, champion if champion is not None else np.zeros(len(returns))])
+    count, found = len(returns), list[Numbers]()
+    for blocks in resampled(count, how):
+        begins = np.cumsum(blocks.lengths) - blocks.lengths
+        places = (np.repeat(blocks.first - begins, blocks.lengths) + np.arange(blocks.lengths.sum())) % count
+        first, second = (_ratios(each[places].reshape(-1, count)) for each in both)
+        found.append(first - second)
+    value, scale = (_ratios(both[:1]) - _ratios(both[1:]))[0], sqrt(per_year)
+    low, high = np.quantile(np.concatenate(found), ((1 - how.level) / 2, (1 + how.level) / 2))
+    return Estimate(float(value) * scale, float(low) * scale, float(high) * scale)
+
+
+def _ratios(rows: Numbers) -> Numbers:
+    deviations = rows.std(axis=1, ddof=1)
+    found: Numbers = np.divide(rows.mean(axis=1), deviations, out=np.zeros(len(rows)), where=deviations > 0)
+    return found
+
+
+def effect_size(trades: Sequence[float], others: Sequence[float] = ()) -> float | None:
+    """Return Cohen's d: the difference of two means in pooled standard deviations; without others, from zero."""
+    sides = [trades, others] if others else [trades]
+    if min(map(len, sides)) < FEWEST:
+        return None
+    freedom = sum(len(side) - 1 for side in sides)
+    pooled = sqrt(sum(stdev(side) ** 2 * (len(side) - 1) for side in sides) / freedom)
+    return (fmean(trades) - (fmean(others) if others else 0.0)) / pooled if pooled else None
+
+
+UNTRADED = f"fewer than {FEWEST} sessions with a known return"
+FEW_TRADES = f"fewer than {FEWEST} closed trades"
+UNCOUNTED = "no backtest or search of it is on record, so its trials aren't counted"
+
+
+def named(traded: Iterable[Traded]) -> str:
+    return " or ".join(sorted(traded)) or "nowhere"
+
+
+_Row = tuple[str, Decimal | int | None, Callable[[int], float | None], str, Must]
+
+
+def _counts(of: Evidence, rules: StepRules) -> Iterator[_Row]:
+    count, trades, parity = len(of.returns), len(of.trades), of.parity
+    yield "sessions", rules.sessions, lambda more: count + more, "", Must.AT_LEAST
+    yield "sessions_here", rules.sessions_here, lambda more: of.here + more, "", Must.AT_LEAST
+    yield "trades", rules.trades, lambda more: int(trades * _times(of, more)), "", Must.AT_LEAST
+    compared = "no session was compared with its backtest: tradebot parity"
+    yield (
+        "parity_sessions",
+        rules.parity_sessions,
+        lambda more: parity.sessions + more if parity else None,
+        compared,
+        Must.AT_LEAST,
+    )
+    worse = None if parity is None or parity.ours else parity.worse_bps
+    unexplained = (
+        f"{counted(parity.ours, 'difference')} from the backtest unexplained" if parity and parity.ours else ""
+    )
+    yield (
+        "parity_worse_bps",
+        rules.parity_worse_bps,
+        lambda _: None if worse is None else float(worse),
+        unexplained or compared,
+        Must.AT_MOST,
+    )
+
+
+def _estimates(of: Evidence, rules: StepRules, error: float) -> Iterator[_Row]:
+    """Yield what is estimated; each estimate is made once it is asked for."""
+    trials, moments = of.trials or 0, shape(of.returns) if of.enough else None
+    lacks = UNCOUNTED if moments and not trials else UNTRADED
+    known = moments if trials else None
+
+    def mean(more: int) -> float | None:
+        if known is None:
+            return None
+        return known.mean - known.deviation * half_width(known.observations + more, error / trials)
+
+    def deflated(more: int) -> float | None:
+        if known is None:
+            return None
+        later = known._replace(observations=known.observations + more)
+        return probabilistic_sharpe(later, best_by_chance(trials, sharpe_error(later)))
+
+    def gain_low(more: int) -> float | None:
+        return of.gain.value - (of.gain.value - of.gain.low) / sqrt(_times(of, more)) if moments else None
+
+    yield "mean_above", rules.mean_above, mean, lacks, Must.ABOVE
+    yield "deflated_sharpe", rules.deflated_sharpe, deflated, lacks, Must.AT_LEAST
+    yield "wins_low", rules.wins_low, partial(_wins, of), FEW_TRADES, Must.AT_LEAST
+    yield "effect", rules.effect, lambda _: effect_size(of.trades, of.champion_trades), FEW_TRADES, Must.AT_LEAST
+    yield (
+        "costs_times",
+        rules.costs_times,
+        lambda _: _after_costs(of, rules),
+        "what orders cost isn't known",
+        Must.ABOVE,
+    )
+    yield "spa_p", rules.spa_p, lambda more: _luck(of, more) if known else None, lacks, Must.AT_MOST
+    yield "sharpe_gain", rules.sharpe_gain, lambda _: of.gain.value if moments else None, UNTRADED, Must.AT_LEAST
+    yield "sharpe_gain_low", rules.sharpe_gain_low, gain_low, UNTRADED, Must.AT_LEAST
+    yield "drawdown_worse", rules.drawdown_worse, lambda _: of.deeper if moments else None, UNTRADED, Must.AT_MOST
+
+
+def _wins(of: Evidence, more: int) -> float | None:
+    wins, trades, times = sum(trade > 0 for trade in of.trades), len(of.trades), _times(of, more)
+    return wilson(round(wins * times), round(trades * times)).low if trades >= FEWEST else None
+
+
+def _times(of: Evidence, more: int) -> float:
+    """Return how many times as many sessions there are after so many more."""
+    return 1 + more / len(of.returns) if of.returns else 1.0
+
+
+def _after_costs(of: Evidence, rules: StepRules) -> float | None:
+    if of.costs is None or rules.costs_times is None or not of.returns:
+        return None
+    return sum(of.returns) - (float(rules.costs_times) - 1) * of.costs
+
+
+def _luck(of: Evidence, more: int) -> float | None:
+    """Return the p of all trials together; after more sessions, its distance from zero grows with their root."""
+    if of.luck is None or not of.trials:
+        return None
+    away = _NORMAL.inv_cdf(1 - of.luck) if 0 < of.luck < 1 else 0.0
+    found = of.luck if not more else 1 - _NORMAL.cdf(away * sqrt(_times(of, more)))
+    return min(found * of.trials, 1.0) if isfinite(found) else None

@@ -1,0 +1,307 @@
+"""The verdict on a search: what may be believed of the best of its trials, and why not more."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from enum import StrEnum
+from math import inf, isfinite
+from statistics import fmean, stdev
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from tradebot.lab.performance.chance import Resampling, best_by_chance
+from tradebot.lab.performance.statistics import probabilistic_sharpe, shape, total_return
+from tradebot.lab.selection.dependence import block_length, by_parts
+from tradebot.lab.selection.objectives import measured
+from tradebot.lab.selection.overfitting import Overfitting, overfitting
+from tradebot.lab.selection.plateau import Plateau, Range, Value, plateau
+from tradebot.lab.selection.splits import By, Cut, Split, learned, splits
+from tradebot.lab.selection.superiority import DEFAULT, Superiority, superiority
+from tradebot.model.evidence import Variant, VariantKind
+from tradebot.model.text import counted
+
+Numbers = NDArray[np.float64]
+SIGNIFICANT = 0.02
+"""From this p on, nothing is found. It is stricter than the usual 5%, because the bootstrap is a little generous."""
+BY_PARTS = 0.04
+"""From this p of a few long parts on, nothing is found. It counts no trials: it only looks for slow dependence."""
+LEAST_BLOCK = 10
+LIKELY_OVERFITTED = 0.5
+
+
+class Found(StrEnum):
+    """What a search has found: nothing that can be told from luck, an edge that breaks easily, or an edge."""
+
+    NOTHING = "nothing"
+    FRAGILE = "fragile"
+    EDGE = "edge"
+
+
+class Tried(Struct, frozen=True):
+    """A trial that was played to its end, by its place in the search.
+
+    `returns` are those of its sessions. `trades` are closed ones, and the longest of all lasted so many sessions.
+    `gained` is what it earned and `best_five` what its five best trades did, as fractions of the money at the start.
+    """
+
+    number: int
+    values: Mapping[str, Value]
+    returns: Sequence[float]
+    trades: int
+    longest: int
+    gained: float
+    best_five: float
+
+
+class Kept(Struct, frozen=True):
+    """A trial side by side: its objective in the sessions that it was chosen in, and in those that judge it."""
+
+    number: int
+    values: Mapping[str, Value]
+    trades: int
+    inside: float | None
+    outside: float | None
+
+
+class Question(Struct, frozen=True):
+    """What a search looks for and how it is judged.
+
+    `learns` says that later trials were chosen by the results of earlier ones. `counted` is how many trials of these
+    strategies were ever counted, in this search and before. `held` are the returns of holding the universe in equal
+    parts in the same sessions; empty if nobody knows them.
+    """
+
+    objective: str
+    per_year: int
+    ranges: Mapping[str, Range]
+    cut: Cut = Cut()
+    learns: bool = False
+    counted: int = 0
+    held: Sequence[float] = ()
+
+
+class Verdict(Struct, frozen=True):
+    """What a search has found, in one sentence, and everything that it rests on.
+
+    `best` is the trial that is best in all sessions, and `kept` has all trials, best first. `outside` is what those
+    that were chosen inside have earned in the judged sessions together, and the most to expect. `p` is the larger
+    one of the reality check and Hansen's test, times how often such a search was made, and `tested` the number of
+    sessions that it is about; `p_parts` is that of the means of a few long parts. `p_held` is `p` against holding the
+    universe in equal parts, which would have returned `held_return`. `without_best_five` is what the best trial would
+    have gained without these trades.
+    """
+
+    found: Found
+    sentence: str
+    best: Kept
+    kept: tuple[Kept, ...]
+    trials: int
+    counted: int
+    sessions: int
+    tested: int
+    gap: int
+    outside: float | None
+    outside_return: float
+    p: float
+    p_parts: float
+    superiority: Superiority | None
+    held_return: float | None
+    p_held: float | None
+    overfitting: Overfitting | None
+    deflated_sharpe: float | None
+    plateau: Plateau | None
+    without_best_five: float
+    variants: tuple[Variant, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+
+def best_of(tried: Sequence[Tried], asked: Question) -> int | None:
+    """Return the place of the trial that is best in all sessions; None if none has the objective."""
+    if not tried:
+        return None
+    found = measured(asked.objective, _matrix(tried), asked.per_year)
+    known = [(value, -place) for place, value in enumerate(found) if value is not None]
+    return -max(known)[1] if known else None
+
+
+def _matrix(tried: Sequence[Tried]) -> Numbers:
+    """Return the returns of trials, with a row for each session and a column for each trial."""
+    return np.array([one.returns for one in tried]).T
+
+
+def verdict(
+    tried: Sequence[Tried], asked: Question, variants: Sequence[Variant] = (), left_out: Sequence[str] = ()
+) -> Verdict | None:
+    """Return what may be believed of the best of these trials, which all have the same sessions.
+
+    `variants` are other ways to play the best one, and `left_out` says why others weren't played. None if there are too
+    few sessions to choose in and to judge in, or if no trial has the objective.
+    """
+    best, cut = best_of(tried, asked), _splits(tried, asked)
+    if best is None or not cut:
+        return None
+    returns = _matrix(tried)
+    sessions = len(returns)
+    objectives = _Measured(returns, asked)
+    outside = _outside(objectives, cut)
+    # What a sampler has learned from is no test of what it came up with.
+    tested = returns[learned(sessions) :] if asked.learns else returns
+    how = Resampling(DEFAULT.resamples, block_length(tested, max(LEAST_BLOCK, _gap(tried))))
+    test, known = superiority(tested, how), max(asked.counted, len(tried))
+    kept = _kept(tried, objectives, cut, asked)
+    draft = Verdict(
+        Found.NOTHING,
+        "",
+        next(one for one in kept if one.number == tried[best].number),
+        kept,
+        len(tried),
+        known,
+        sessions,
+        len(tested),
+        _gap(tried),
+        measured(asked.objective, outside[:, None], asked.per_year)[0],
+        total_return(outside.tolist()),
+        _p(test, known / len(tried)),
+        by_parts(tested),
+        test,
+        total_return(asked.held) if asked.held else None,
+        _against_holding(returns, asked, known / len(tried), how),
+        overfitting(returns),
+        _deflated(returns, best, known),
+        plateau(best, [one.values for one in tried], [*map(_known, objectives.whole)], asked.ranges),
+        tried[best].gained - tried[best].best_five,
+        tuple(variants),
+        tuple(left_out),
+    )
+    found, sentence = said(draft, asked.objective)
+    return Verdict(found, sentence, *(getattr(draft, name) for name in Verdict.__struct_fields__[2:]))
+
+
+def _p(test: Superiority | None, times: float) -> float:
+    """Return the larger p of both tests, for so many searches like this one."""
+    return 1.0 if test is None else min(max(test.reality_check, test.spa) * times, 1.0)
+
+
+def _against_holding(returns: Numbers, asked: Question, times: float, how: Resampling) -> float | None:
+    """Return the p of the best trial against holding the universe; None if nobody knows what that earned."""
+    if not asked.held:
+        return None
+    above = returns - np.asarray(asked.held)[:, None]
+    return _p(superiority(above[learned(len(above)) :] if asked.learns else above, how), times)
+
+
+def judgeable(tried: Sequence[Tried], asked: Question) -> bool:
+    """Return True if there are enough sessions to choose in and to judge in."""
+    return bool(_splits(tried, asked))
+
+
+def _splits(tried: Sequence[Tried], asked: Question) -> tuple[Split, ...]:
+    return splits(asked.cut, len(tried[0].returns), _gap(tried)) if tried else ()
+
+
+def _gap(tried: Sequence[Tried]) -> int:
+    return max(1, *(one.longest for one in tried))
+
+
+class _Measured:
+    """The objective of each trial, in any of the sessions; one that it doesn't have there is below all others."""
+
+    def __init__(self, returns: Numbers, asked: Question) -> None:
+        self.returns, self._asked = returns, asked
+        self.whole = self.of(np.arange(len(returns)))
+
+    def of(self, places: NDArray[np.int64]) -> list[float]:
+        found = measured(self._asked.objective, self.returns[places], self._asked.per_year)
+        return [-inf if one is None else one for one in found]
+
+
+def _known(value: float) -> float | None:
+    return value if isfinite(value) else None
+
+
+def _outside(objectives: _Measured, cut: Sequence[Split]) -> Numbers:
+    """Return the returns of the judged sessions, each of the trial that was best inside.
+
+    A session that is judged several times has the mean of its returns.
+    """
+    sums, counts = np.zeros(len(objectives.returns)), np.zeros(len(objectives.returns))
+    for split in cut:
+        inside = objectives.of(split.inside)
+        chosen = max(range(len(inside)), key=inside.__getitem__)
+        counts[split.outside] += 1
+        if isfinite(inside[chosen]):
+            sums[split.outside] += objectives.returns[split.outside, chosen]
+    judged = counts > 0
+    found: Numbers = sums[judged] / counts[judged]
+    return found
+
+
+def _kept(tried: Sequence[Tried], objectives: _Measured, cut: Sequence[Split], asked: Question) -> tuple[Kept, ...]:
+    """Return all trials, the best in all sessions first, with what they have inside and outside."""
+    if asked.cut.by is By.WALK_FORWARD:
+        judged = np.concatenate([split.outside for split in cut])
+        sides = [objectives.of(cut[0].inside)], [objectives.of(judged)]
+    else:
+        sides = [objectives.of(split.inside) for split in cut], [objectives.of(split.outside) for split in cut]
+    inside, outside = ([_known(fmean(each)) for each in zip(*side, strict=True)] for side in sides)
+    order = sorted(range(len(tried)), key=lambda place: -objectives.whole[place])
+    found = ((tried[place], inside[place], outside[place]) for place in order)
+    return tuple(Kept(one.number, one.values, one.trades, here, there) for one, here, there in found)
+
+
+def _deflated(returns: Numbers, best: int, trials: int) -> float | None:
+    """Return the deflated Sharpe ratio of the best trial among all that were counted."""
+    moments = shape(returns[:, best].tolist())
+    # One return a year, so that the ratios aren't annualized.
+    ratios = [one for one in measured("sharpe", returns, 1) if one is not None]
+    if moments is None or len(ratios) < 2:
+        return None
+    return probabilistic_sharpe(moments, best_by_chance(trials, stdev(ratios)))
+
+
+def said(of: Verdict, objective: str) -> tuple[Found, str]:
+    """Return what was found, and the one sentence that says what may be believed."""
+    luck = f"p {of.p:.3f} after {counted(of.counted, 'trial')}"
+    earned = f"what was chosen inside has earned {of.outside_return:+.1%} outside"
+    if of.p > SIGNIFICANT:
+        return Found.NOTHING, f"Nothing found: the best of these trials is what luck alone makes of so many ({luck})."
+    if of.outside_return <= 0:
+        return Found.NOTHING, f"Nothing found: {earned}, whatever the best trial earned in hindsight ({luck})."
+    if of.p_parts > BY_PARTS:
+        found = f"what the best of these trials earned comes from too few parts of the time (p {of.p_parts:.3f})"
+        return Found.NOTHING, f"Nothing found: {found}, as where luck lasts for months."
+    weak, choice = [*_weak(of)], [*_choice(of)]
+    if weak:
+        return Found.FRAGILE, f"Something is there ({luck}; {earned}), but don't trade it yet: {'; '.join(weak)}."
+    expect = "" if of.outside is None else f" Expect no better {objective} than the {of.outside:.2f} of that choice."
+    if choice:
+        return (
+            Found.EDGE,
+            f"There is an edge ({luck}; {earned}), but not in these exact values: {'; '.join(choice)}.{expect}",
+        )
+    which = f"trial {of.best.number} is on a plateau"
+    return Found.EDGE, f"There is an edge ({luck}; {earned}), and {which}: its neighbors earn about as much.{expect}"
+
+
+def _weak(of: Verdict) -> Iterator[str]:
+    """Yield what the best trial doesn't survive."""
+    for one in of.variants:
+        if one.total_return <= 0:
+            how = "with its costs doubled" if one.kind is VariantKind.COSTS else one.name
+            yield f"{how}, it earns nothing"
+    if of.p_held is not None and of.p_held > SIGNIFICANT:
+        yield f"that it is better than holding the universe may be luck (p {of.p_held:.3f})"
+    if of.without_best_five <= 0:
+        yield "without its five best trades, it earns nothing"
+    if of.plateau and of.plateau.median <= 0:
+        yield "its neighbors earn nothing"
+
+
+def _choice(of: Verdict) -> Iterator[str]:
+    """Yield why the best values needn't be better than others."""
+    if of.overfitting and of.overfitting.probability > LIKELY_OVERFITTED:
+        yield f"in {of.overfitting.probability:.0%} of all halves, the best is below the median of the others"
+    if of.plateau is None:
+        yield "too few trials to know its neighbors"
+    elif not of.plateau.holds:
+        yield "its neighbors earn less than half as much"

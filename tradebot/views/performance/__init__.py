@@ -1,1 +1,0 @@
-"""What the account earned: trades, profit and loss, taxes, and the statistics of its returns."""

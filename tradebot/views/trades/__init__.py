@@ -1,0 +1,1 @@
+"""What the account's fills became: trades, profit and loss, fees and taxes."""

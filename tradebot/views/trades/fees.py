@@ -1,0 +1,167 @@
+"""Movements of cash by what they are to the owner, and fees by the fills and sales that they were charged for."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+from msgspec import Struct
+
+from tradebot.model.account import CashKind, CashMovement
+from tradebot.model.activity import ActivityKind
+from tradebot.model.order import Fill, fee_id
+from tradebot.model.position import NINE_PLACES, Origin, OwnedFill
+from tradebot.model.venue import Settlement
+from tradebot.model.venue_day import VenueDay
+from tradebot.views.trades.lots import ClosedLot, OpenLot
+
+LATEST = timedelta(days=4)
+"""How long after a sale its fee may be booked: on Tuesday after a long weekend for a sale on Friday."""
+_ZERO = Decimal(0)
+Moments = Mapping[tuple[str, datetime], Collection[str]]
+"""The ids of the fills that the broker made in a symbol, as it was called then, at a moment."""
+_Part = tuple[OpenLot, Decimal]
+"""A lot, and its value in USD by which it takes part in a fee."""
+
+
+def fees_assumption(settlement: Settlement) -> str:
+    """Return what a trade's fees rest on; it is shown wherever they are."""
+    charged = ": the SEC and FINRA charge sales" if settlement is Settlement.PAID else ""
+    return (
+        "A fee with the symbol and the time of a fill, such as a commission, belongs to that fill. The broker charges "
+        "the others to the account for a whole day. They are shared among the lots that were sold on that day, or else "
+        f"on the last day of sales up to 4 days before, by the value they were sold for{charged}."
+    )
+
+
+class FeeShare(Struct, frozen=True):
+    """What one fee took from one lot, in signed USD: a charge is negative."""
+
+    fee: CashMovement
+    lot: OpenLot
+    usd: Decimal
+
+
+class Allotted(Struct, frozen=True):
+    """Each lot's share of each fee, and the fees that no fill or sale explains; together they are the fees.
+
+    `by_lot` is what all fees took from a lot, by the lot's `id`: two pieces of one purchase can be equal.
+    """
+
+    shares: tuple[FeeShare, ...]
+    left: tuple[CashMovement, ...]
+    by_lot: Mapping[int, Decimal]
+    """By the lot's `id`, because two pieces of one purchase can be equal."""
+
+    def of(self, lot: OpenLot) -> Decimal:
+        """Return what all fees took from one of the lots that were given, in signed USD."""
+        return self.by_lot.get(id(lot), _ZERO)
+
+
+def allotted(fees: Iterable[CashMovement], lots: Iterable[OpenLot], fills: Moments, day: VenueDay) -> Allotted:
+    """Give each fee to its fill, or to those of its symbol and time, or else to the lots that were sold on its day.
+
+    A fill's fee is shared among the pieces that it opened and closed, and a day's fee among its sales, by value. Days
+    are the venue's. If nothing was sold that day, the fee belongs to the last day with sales before it, but at
+    most `LATEST` earlier: the broker books some fees in the morning after. An open lot counts if it was sold short, at
+    its entry; a lot that isn't sold yet takes no part. What the broker charged for borrowing stock is for no sale.
+    Shares are exact to nine decimals, and add up to the fee.
+    """
+    charged, shares, left = list(fees), list[FeeShare](), list[CashMovement]()
+    # In an order that neither that of the lots nor that of the fills of one moment changes.
+    ordered = sorted(lots, key=_name) if charged else []
+    sales, of_fills = _sales(ordered, day), _of_fills(ordered)
+    by_fee = {fee_id(name): (name,) for names in fills.values() for name in names} if charged else {}
+    for fee in charged:
+        named = by_fee.get(fee.about) or sorted(fills.get((fee.symbol, fee.at), ()))
+        among = [part for name in named for part in of_fills.get(name, ())]
+        if not among and fee.meaning is not ActivityKind.BORROW_FEE:
+            among = sales.get(_day_of_sales(fee, sales, day), [])
+        shares += _divided(fee, among)
+        left += [] if among else [fee]
+    by_lot = defaultdict[int, Decimal](Decimal)
+    for share in shares:
+        by_lot[id(share.lot)] += share.usd
+    return Allotted(tuple(shares), tuple(left), by_lot)
+
+
+def fee_with(fill: Fill) -> CashMovement:
+    """Return the fee that came with a fill as the movement of cash that it is."""
+    assert fill.fee is not None, "the fill came with a fee"
+    about = fee_id(fill.activity_id)
+    kind = ActivityKind.COMMISSION
+    return CashMovement(fill.at, -fill.fee.usd, kind, Origin.VENUE, about, "", fill.symbol, meaning=kind)
+
+
+def moments(fills: Iterable[OwnedFill]) -> Moments:
+    """Return the ids of the fills among these that the broker made, by their symbols and times."""
+    found = defaultdict[tuple[str, datetime], list[str]](list)
+    for owned in fills:
+        if owned.origin is Origin.VENUE:
+            found[owned.fill.symbol, owned.fill.at].append(owned.fill.activity_id)
+    return found
+
+
+def _sales(lots: Iterable[OpenLot], day: VenueDay) -> Mapping[date, list[_Part]]:
+    found = defaultdict[date, list[_Part]](list)
+    for lot in lots:
+        if lot.sold_at and lot.sold_usd:
+            found[day.date_of(lot.sold_at)].append((lot, lot.sold_usd))
+    return found
+
+
+def _of_fills(lots: Iterable[OpenLot]) -> Mapping[str, list[_Part]]:
+    found = defaultdict[str, list[_Part]](list)
+    for lot in lots:
+        ends = [(lot.entry_fill, lot.entry_price)]
+        ends += [(lot.exit_fill, lot.exit_price)] if isinstance(lot, ClosedLot) else []
+        for name, price in ends:
+            if price:
+                found[name].append((lot, lot.value_at(price)))
+    return found
+
+
+def _name(lot: OpenLot) -> tuple[str, str, str, str, Decimal]:
+    exit_fill = lot.exit_fill if isinstance(lot, ClosedLot) else ""
+    return lot.strategy, lot.symbol, lot.entry_fill, exit_fill, lot.quantity
+
+
+def _day_of_sales(fee: CashMovement, sales: Mapping[date, object], day: VenueDay) -> date:
+    """Return the last day with sales up to a fee's day; the fee's own day if there is none that is near enough."""
+    booked = day.date_of(fee.at)
+    days = (booked - timedelta(days=back) for back in range(LATEST.days + 1))
+    return next((each for each in days if each in sales), booked)
+
+
+def _divided(fee: CashMovement, among: Sequence[_Part]) -> Iterator[FeeShare]:
+    """Yield the shares of one fee: each is what the fee has reached after its lot, less what it had reached before."""
+    whole, reached, given = sum((value for _, value in among), _ZERO), _ZERO, _ZERO
+    for place, (lot, value) in enumerate(among, 1):
+        reached += value
+        up_to = fee.amount_usd if place == len(among) else (fee.amount_usd * reached / whole).quantize(NINE_PLACES)
+        yield FeeShare(fee, lot, up_to - given)
+        given = up_to
+
+
+_KINDS: Mapping[CashKind, tuple[ActivityKind, ...]] = {
+    CashKind.FEE: (ActivityKind.FEE, ActivityKind.COMMISSION, ActivityKind.BORROW_FEE, ActivityKind.OTHER_FEE),
+    CashKind.DIVIDEND: (ActivityKind.DIVIDEND, ActivityKind.RETURN_OF_CAPITAL, ActivityKind.STOCK_DIVIDEND),
+    CashKind.INTEREST: (ActivityKind.INTEREST,),
+    CashKind.FUNDING: (ActivityKind.FUNDING,),
+    # Shares that came in without a trade too: the books buy them at their price with cash that this puts back.
+    CashKind.TRANSFER: (ActivityKind.TRANSFER, ActivityKind.SHARES),
+}
+_KIND_OF = {meaning: kind for kind, meanings in _KINDS.items() for meaning in meanings}
+
+
+def cash_kind(movement: CashMovement) -> CashKind:
+    """Return what a movement is to the account's owner, by what the broker calls it and by where it comes from.
+
+    Shares that were adopted, or left to their owner, enter or leave the books at the broker's average price. The cash
+    that makes up for it is no profit, so it counts as a transfer.
+    """
+    if movement.origin is Origin.ADOPTION:
+        # Adopted shares enter the books at the broker's average price, so the cash that makes up for it is no profit.
+        return CashKind.TRANSFER
+    assert movement.meaning or not movement.kind, "an adapter says what its venue's words mean"
+    return _KIND_OF.get(movement.meaning or ActivityKind.OTHER, CashKind.ADJUSTMENT)

@@ -1,0 +1,128 @@
+"""An account's past: everything that performance is computed from, read once."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from functools import cached_property
+
+from msgspec import Struct, field
+
+from tradebot.model.account import CashKind, CashMovement
+from tradebot.model.order import fee_id
+from tradebot.model.position import FOREIGN, Kept, Key, Origin, OwnedFill
+from tradebot.model.record import SessionEnd
+from tradebot.model.trade import RestedStop, Sent, TradeNote, by_position, renames
+from tradebot.model.values import replace
+from tradebot.model.venue import Settlement
+from tradebot.model.venue_day import VenueDay
+from tradebot.views.trades.fees import Allotted, allotted, cash_kind, fee_with, moments
+from tradebot.views.trades.lots import Lots, Owner, lots_of
+from tradebot.views.trades.stories import went_on
+from tradebot.views.trades.trade_row import why_closed
+
+NOT_OURS = "not the bot's"
+"""The owner of what other people, or other programs, trade in the account."""
+FOUND = frozenset({Origin.PLAN, Origin.ADOPTION, Origin.TAKEN_OVER})
+"""Origins of fills for shares that may have been there before the books."""
+
+
+class History(Struct, frozen=True, dict=True):
+    """The books of one account, whole, with what else was recorded. Cash and prices are in USD.
+
+    `day` is the venue's: it says on which day something happened. `fills` are in the order of the books, oldest first,
+    and so are `cash` and `ends`. `sent` is by the venue's order id. `kept` and `notes` are by position: strategy,
+    symbol and opening time. `at` is the last recorded trading time, and `marks` are the last prices known then; None
+    and empty if nothing has been recorded. `acknowledged` are positions of others that the books don't price, as signed
+    shares by symbol. `stops` are in the order in which they were sent.
+    """
+
+    account: str
+    mode: str
+    day: VenueDay
+    opened_at: datetime | None
+    opening_cash: Decimal
+    fills: tuple[OwnedFill, ...] = ()
+    cash: tuple[CashMovement, ...] = ()
+    ends: tuple[SessionEnd, ...] = ()
+    sent: Mapping[str, Sent] = field(default_factory=dict)
+    kept: Mapping[Key, Kept] = field(default_factory=dict)
+    notes: Mapping[Key, TradeNote] = field(default_factory=dict)
+    at: datetime | None = None
+    marks: Mapping[str, Decimal] = field(default_factory=dict)
+    acknowledged: Mapping[str, Decimal] = field(default_factory=dict)
+    stops: tuple[RestedStop, ...] = ()
+    settlement: Settlement = Settlement.PAID
+
+    @property
+    def opening_usd(self) -> Decimal | None:
+        """Return what the account was worth when its books were opened; None if it may have held more than cash."""
+        held = self.acknowledged or any(owned.origin in FOUND for owned in self.fills)
+        return None if held or self.opened_at is None else self.opening_cash
+
+    @cached_property
+    def lots(self) -> Lots:
+        """Return the pieces of all positions, folded once; those of others are under the name `NOT_OURS`."""
+        return lots_of(self.owned)
+
+    @cached_property
+    def movements(self) -> tuple[CashMovement, ...]:
+        """Return every movement of cash but what shares were bought and sold for: the books' own, and fills' fees."""
+        return (*self.cash, *(fee_with(one.fill) for one in self.fills if one.fill.fee and one.fill.fee.usd))
+
+    @cached_property
+    def awaited(self) -> tuple[OwnedFill, ...]:
+        """Return the fills whose fee isn't known yet, neither with the fill nor by now."""
+        unknown = [one for one in self.owned if one.fill.fee and one.fill.fee.amount is None]
+        booked = {movement.about for movement in self.cash} if unknown else frozenset[str]()
+        return tuple(one for one in unknown if fee_id(one.fill.activity_id) not in booked)
+
+    @cached_property
+    def fees(self) -> Allotted:
+        charged = (movement for movement in self.movements if cash_kind(movement) is CashKind.FEE)
+        return allotted(charged, (*self.lots.closed, *self.lots.held), moments(self.fills), self.day)
+
+    @cached_property
+    def moved(self) -> frozenset[Key]:
+        """Return the positions that were moved into the next contract, where their stories go on."""
+        trips = (trip for trip in self.lots.trips if trip.trade.strategy != NOT_OURS)
+        return went_on(((trip.trade, [why_closed(lot, self.sent) for lot in trip.closed]) for trip in trips), self.day)
+
+    @cached_property
+    def former_names(self) -> Mapping[Owner, Sequence[str]]:
+        """Return the symbols that each renamed position had before its last one, the newest first."""
+        fills = self.owned
+        if not renames(fills):
+            return {}
+        raw, names = {owned.fill.activity_id: owned.fill.symbol for owned in fills}, dict[Owner, dict[str, None]]()
+        for owner, of_one in by_position(fills).items():
+            for owned in sorted(of_one, key=lambda owned: owned.fill.at):
+                before = raw[owned.fill.activity_id]
+                if before != owner[1]:
+                    names.setdefault(owner, {})[before] = None
+        return {owner: tuple(reversed(before)) for owner, before in names.items()}
+
+    @cached_property
+    def owned(self) -> tuple[OwnedFill, ...]:
+        """Return the fills with their owners: of others as if they were a strategy, so that they are counted like it.
+
+        What the venue closed is its owners', without what gave it to them; of several, each has a part with its id.
+        """
+        fills = _with_settlements(self.fills) if any(one.fill.by_venue for one in self.fills) else self.fills
+        return tuple(replace(one, strategy=NOT_OURS) if one.strategy == FOREIGN else one for one in fills)
+
+
+def _with_settlements(fills: Sequence[OwnedFill]) -> Iterator[OwnedFill]:
+    foreign = {one.fill.activity_id: one for one in fills if one.fill.by_venue and one.strategy == FOREIGN}
+    given = defaultdict[str, Decimal](Decimal)
+    for one in fills:
+        if one.origin is Origin.GIVEN_BACK and one.strategy != FOREIGN:
+            given[one.about] += one.fill.quantity
+    for one in fills:
+        fill, whole = one.fill, foreign.get(one.about) if one.origin is Origin.GIVEN_BACK else None
+        if whole and one.strategy != FOREIGN:
+            yield replace(whole, strategy=one.strategy, fill=replace(whole.fill, quantity=fill.quantity))
+        elif not whole and fill.activity_id not in foreign:
+            yield one
+        elif not whole and given[fill.activity_id] < fill.quantity:
+            yield replace(one, fill=replace(fill, quantity=fill.quantity - given[fill.activity_id]))

@@ -1,0 +1,229 @@
+"""Profit in its smallest pieces: each has a day, a kind, an owner and a symbol, and together they are all profit."""
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from tradebot.model.account import CashKind, CashMovement
+from tradebot.model.candidate import Side
+from tradebot.model.position import Key
+from tradebot.model.venue_day import VenueDay
+from tradebot.views.trades.fees import Allotted, cash_kind
+from tradebot.views.trades.history import NOT_OURS, History
+from tradebot.views.trades.lots import ClosedLot, Owner, Step
+
+
+class Gain(Struct, frozen=True):
+    """What an open position had gained since it was opened, in USD before fees, by the prices known then."""
+
+    owner: Owner
+    trade: Key
+    side: Side
+    usd: Decimal
+
+
+class DayEnd(Struct, frozen=True):
+    """The account at the end of one day of the venue.
+
+    `value_usd` is cash plus what was held, and `gains` what is in it that wasn't realized. `held` are the positions
+    that were open at the end of the day or were traded on it, and `unpriced` the symbols that had no price of that
+    day: their shares are valued at the last price before it, and at their cost if they were bought since.
+    """
+
+    day: date
+    value_usd: Decimal
+    gains: tuple[Gain, ...]
+    held: frozenset[Owner]
+    unpriced: frozenset[str]
+
+
+def day_ends(history: History) -> tuple[DayEnd, ...]:
+    """Return the end of each day on which something was traded, paid or seen, oldest first.
+
+    A position is valued at the last price that was seen in the day's session. A renamed position is counted under its
+    last symbol.
+    """
+    account, cash, date_of = _Account(history), defaultdict[date, Decimal](Decimal), history.day.date_of
+    for at, amount in _cash(history):
+        cash[date_of(at)] += amount
+    traded = defaultdict[date, dict[Owner, Step]](dict)
+    for owner, steps in history.lots.steps.items():
+        for step in steps:
+            # The last step of a day counts, and where it is among those of others.
+            traded[date_of(step.at)][owner] = step
+    seen = {end.session: end.marks for end in history.ends}
+    days = sorted({*traded, *cash, *seen})
+    return tuple(account.end(day, traded.get(day, {}), cash.get(day, _ZERO), seen.get(day)) for day in days)
+
+
+def value_at(history: History, moment: datetime, marks: Mapping[str, Decimal]) -> DayEnd:
+    """Return the account at a moment; a symbol without a price counts at its cost."""
+    cash = sum((amount for at, amount in _cash(history) if at <= moment), _ZERO)
+    reached = {
+        owner: steps[place - 1]
+        for owner, steps in history.lots.steps.items()
+        if (place := bisect_right(steps, moment, key=lambda step: step.at))
+    }
+    return _Account(history).end(history.day.date_of(moment), reached, cash, marks)
+
+
+def _cash(history: History) -> Iterator[tuple[datetime, Decimal]]:
+    """Yield each change of cash, what was paid for shares or received for them first."""
+    for steps in history.lots.steps.values():
+        for step in steps:
+            yield step.at, step.cash_usd
+    for movement in history.movements:
+        yield movement.at, movement.amount_usd
+
+
+class _Account:
+    """What the account holds while its days pass; `marked` is each position's last price, and of which day it is."""
+
+    def __init__(self, history: History) -> None:
+        self.cash, self.names, self.date_of = history.opening_cash, history.former_names, history.day.date_of
+        self.open, self.marked = dict[Owner, Step](), dict[Owner, tuple[date, Decimal]]()
+
+    def end(
+        self, day: date, traded: Mapping[Owner, Step], cash: Decimal, marks: Mapping[str, Decimal] | None
+    ) -> DayEnd:
+        """Let a day pass, and return its end; `traded` are positions that changed, and `cash` is by how much it did."""
+        self.cash += cash
+        for owner, step in traded.items():
+            self.open.pop(owner, None)
+            if step.held:
+                self.open[owner] = step
+        gains = tuple(self._gains(day, marks or {}))
+        cost = sum((lot.cost_usd * lot.side.sign for step in self.open.values() for lot in step.held), _ZERO)
+        late = (owner for owner in self.open if self.marked.get(owner, (None,))[0] != day)
+        unpriced = frozenset(owner[1] for owner in late if marks is not None or owner in traded)
+        value = self.cash + cost + sum((gain.usd for gain in gains), _ZERO)
+        return DayEnd(day, value, gains, frozenset({*self.open, *traded}), unpriced)
+
+    def _gains(self, day: date, marks: Mapping[str, Decimal]) -> Iterator[Gain]:
+        for owner, step in self.open.items():
+            names = owner[1], *self.names.get(owner, ())
+            price = next((marks[name] for name in names if name in marks), None)
+            if price is not None:
+                self.marked[owner] = day, price
+            yield Gain(owner, step.held[0].trade, step.held[0].side, self._gain(owner, step))
+
+    def _gain(self, owner: Owner, step: Step) -> Decimal:
+        day, price = self.marked.get(owner, (None, _ZERO))
+        if day is None or (step.restated_at and self.date_of(step.restated_at) > day):
+            return _ZERO
+        there = (lot for lot in step.held if self.date_of(lot.opened_at) <= day)
+        return sum((lot.gain_at(price) for lot in there), _ZERO)
+
+
+ACCOUNT = "account"
+"""Where profit belongs that no position made: interest, and fees and dividends that no position explains."""
+_ZERO = Decimal(0)
+
+
+class Kind(StrEnum):
+    """What a piece of profit is; transfers are no profit, and are kept apart."""
+
+    REALIZED = "realized"
+    OPEN = "open"
+    FEES = "fees"
+    DIVIDENDS = "dividends"
+    INTEREST = "interest"
+    FUNDING = "funding"
+    OTHER = "other"
+    TRANSFERS = "transfers"
+
+
+_CASH = {
+    CashKind.DIVIDEND: Kind.DIVIDENDS,
+    CashKind.INTEREST: Kind.INTEREST,
+    CashKind.FUNDING: Kind.FUNDING,
+    CashKind.TRANSFER: Kind.TRANSFERS,
+    CashKind.ADJUSTMENT: Kind.OTHER,
+}
+
+
+class Piece(NamedTuple):
+    """A piece of profit in signed USD.
+
+    `trade` names the position behind it, and `lot` is what was closed; None if there is none. `ended` is True for the
+    piece that ended a position of the bot's; one that moved into the next contract goes on there.
+    """
+
+    day: date
+    kind: Kind
+    usd: Decimal
+    strategy: str = ACCOUNT
+    symbol: str = ACCOUNT
+    trade: Key | None = None
+    side: Side | None = None
+    lot: ClosedLot | None = None
+    ended: bool = False
+
+
+class Breakdown(Struct, frozen=True):
+    """All profit of an account in pieces, and the account at the end of each day."""
+
+    history: History
+    ends: tuple[DayEnd, ...]
+    pieces: tuple[Piece, ...]
+
+
+def breakdown(history: History) -> Breakdown:
+    ends = day_ends(history)
+    kinds = [(one, cash_kind(one)) for one in history.cash]
+    others = [(one, _CASH[kind]) for one, kind in kinds if kind in _CASH]
+    pieces = (
+        *_realized(history),
+        *_open(ends),
+        *_fees(history.fees, history.day),
+        *_paid(others, ends, history),
+    )
+    return Breakdown(history, ends, pieces)
+
+
+def _realized(history: History) -> Iterator[Piece]:
+    over = (trip for trip in history.lots.trips if trip.trade.closed_at and trip.trade.strategy != NOT_OURS)
+    ends = {id(trip.closed[-1]) for trip in over if trip.trade.key not in history.moved}
+    for lot in history.lots.closed:
+        at, ended = history.day.date_of(lot.closed_at), id(lot) in ends
+        yield Piece(at, Kind.REALIZED, lot.gross_usd, lot.strategy, lot.symbol, lot.trade, lot.side, lot, ended)
+
+
+def _open(ends: Sequence[DayEnd]) -> Iterator[Piece]:
+    """Yield by how much the gain of each open position changed each day."""
+    before = dict[Key, Gain]()
+    for end in ends:
+        now = {gain.trade: gain for gain in end.gains}
+        for trade, gain in {**before, **now}.items():
+            change = (now[trade].usd if trade in now else _ZERO) - (before[trade].usd if trade in before else _ZERO)
+            if change:
+                yield Piece(end.day, Kind.OPEN, change, *gain.owner, trade, gain.side)
+        before = now
+
+
+def _fees(found: Allotted, day: VenueDay) -> Iterator[Piece]:
+    """Yield each lot's share of each fee, on the day of the fee, and the fees that no sale explains."""
+    for share in found.shares:
+        lot = share.lot
+        closed = lot if isinstance(lot, ClosedLot) else None
+        at = day.date_of(share.fee.at)
+        yield Piece(at, Kind.FEES, share.usd, lot.strategy, lot.symbol, lot.trade, lot.side, closed)
+    for fee in found.left:
+        yield Piece(day.date_of(fee.at), Kind.FEES, fee.amount_usd)
+
+
+def _paid(movements: Sequence[tuple[CashMovement, Kind]], ends: Sequence[DayEnd], history: History) -> Iterator[Piece]:
+    """Yield each other movement of cash; one that is about a symbol goes to its only owner on that day."""
+    held = {end.day: end.held for end in ends}
+    names = history.former_names if any(one.symbol for one, _ in movements) else {}
+    for one, kind in movements:
+        day = history.day.date_of(one.at)
+        owners = [owner for owner in held[day] if one.symbol in (owner[1], *names.get(owner, ()))]
+        owner = owners[0] if len(owners) == 1 else (ACCOUNT, one.symbol or ACCOUNT)
+        yield Piece(day, kind, one.amount_usd, *owner)

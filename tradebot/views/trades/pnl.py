@@ -1,0 +1,328 @@
+"""Profit and loss of any days by day, week, month, strategy, symbol, hour, exit reason, or entry component."""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from functools import cache, cached_property, partial
+from itertools import chain
+from operator import attrgetter
+from typing import Any
+
+from msgspec import Struct
+
+from tradebot.model.candidate import Side
+from tradebot.model.instrument import CURRENCY
+from tradebot.model.order import Fill
+from tradebot.model.position import Kept, OwnedFill
+from tradebot.model.text import counted
+from tradebot.views.trades.history import NOT_OURS
+from tradebot.views.trades.pieces import ACCOUNT, Breakdown, DayEnd, Kind, Piece, value_at
+from tradebot.views.trades.trade_row import Choice, rule_of, why_closed
+from tradebot.views.trades.worth import Worth, worth
+
+HELD, NOT_KNOWN, NONE_AGREED = "still held", "not known", "none agreed"
+"""Names of rows: gains of open positions, which have no exit yet; what wasn't recorded; and entries whose components
+all pointed the other way, or nowhere."""
+CENT = Decimal("0.01")
+_ZERO = Decimal(0)
+
+
+class Cut(StrEnum):
+    """By what profit is divided into rows."""
+
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    STRATEGY = "strategy"
+    SYMBOL = "symbol"
+    HOUR = "hour"
+    REASON = "reason"
+    COMPONENT = "component"
+
+
+IN_TIME = frozenset({Cut.DAY, Cut.WEEK, Cut.MONTH})
+"""Cuts whose rows are spans of days."""
+
+
+PARTS = ("realized", "open", "fees", "dividends", "interest", "funding", "other")
+"""What profit consists of, by the names of its fields without `_usd`."""
+
+
+class Part(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A part of the profit, in signed USD, by what it is made of.
+
+    `realized_usd` is what closed lots made before fees, `open_usd` by how much the gain of open positions changed.
+    """
+
+    name: str
+    realized_usd: Decimal
+    open_usd: Decimal
+    fees_usd: Decimal
+    dividends_usd: Decimal
+    interest_usd: Decimal
+    other_usd: Decimal
+    total_usd: Decimal
+    funding_usd: Decimal = Decimal(0)
+
+
+class Row(Part, frozen=True, omit_defaults=True, kw_only=True):
+    """A part of the profit, and how many of the bot's positions ended in it.
+
+    `unpriced` are symbols without a price at the end of the row's days: what they gained meanwhile stands in the row of
+    the day on which a price was seen again.
+    """
+
+    trades_closed: int
+    unpriced: tuple[str, ...]
+
+
+class Compared(Struct, frozen=True):
+    """The last equity that the broker reported, and what the books say of the same moment, in USD.
+
+    The difference is what the broker's equity is above that of the books, to the cent. `held` counts the positions
+    that both value; `unpriced` are the symbols that the books value at their cost, and `left_out` the shares that the
+    broker values and the books don't.
+    """
+
+    at: datetime
+    broker_usd: Decimal
+    books_usd: Decimal
+    difference_usd: Decimal
+    held: int
+    unpriced: tuple[str, ...]
+    left_out: Mapping[str, Decimal]
+
+
+class Pnl(Struct, frozen=True, omit_defaults=True):
+    """Profit and loss of some days, by rows that add up to `total`.
+
+    `profit_usd` is what the account made by the broker's equity, where a pass saw that; `difference_usd` is how much of
+    it the books don't have, to the cent.
+    `first` and `last` are the first and the last of these days of which something is known; None if there is none. The
+    account's value before and after is cash plus positions, in USD; the change less the transfers is the total. Both
+    values are None if nothing is known of these days, or if only a strategy or a symbol was asked for. `unknown_fees`
+    counts the fills whose fee isn't known yet, and `other_fees` are those in other currencies than the books', unsigned
+    by currency: neither are in these amounts.
+    """
+
+    by: str
+    first: date | None
+    last: date | None
+    rows: tuple[Row, ...]
+    total: Row
+    profit_usd: Decimal
+    difference_usd: Decimal
+    transfers_usd: Decimal
+    before_usd: Decimal | None
+    after_usd: Decimal | None
+    compared: Compared | None
+    unknown_fees: int = 0
+    other_fees: Mapping[str, Decimal] = {}
+
+
+ALL = Choice()
+
+
+def pnl(known: Breakdown, by: Cut, choice: Choice = ALL) -> Pnl:
+    profit = Profit(known, choice)
+    before, after = profit.values_usd
+    return Pnl(
+        by=by.value,
+        first=profit.ends[0].day if profit.ends else None,
+        last=profit.ends[-1].day if profit.ends else None,
+        rows=profit.rows(by),
+        total=profit.total,
+        profit_usd=profit.usd,
+        difference_usd=profit.difference_usd,
+        transfers_usd=profit.transfers_usd,
+        before_usd=before,
+        after_usd=after,
+        compared=profit.compared,
+        unknown_fees=profit.fees_left_out[0],
+        other_fees=profit.fees_left_out[1],
+    )
+
+
+class Profit:
+    """The profit that is asked for, in one sum and in rows by any cut. `ends` are the ends of its days."""
+
+    def __init__(self, known: Breakdown, choice: Choice = ALL) -> None:
+        self._known, self._choice = known, choice
+        self.ends = [end for end in known.ends if choice.days.includes(end.day)]
+        every = choice == ALL
+        chosen = [one for one in known.pieces if every or choice.has(one.strategy, one.symbol, one.day)]
+        self._of_kind = {kind: [piece for piece in chosen if piece.kind is kind] for kind in Kind}
+        self._names = _Namer(known)
+        self.transfers_usd = sum((piece.usd for piece in self._of_kind.pop(Kind.TRANSFERS)), _ZERO)
+
+    @cached_property
+    def total(self) -> Row:
+        sums = {kind: sum((piece.usd for piece in pieces), _ZERO) for kind, pieces in self._of_kind.items()}
+        ended = sum(piece.ended for piece in self._of_kind[Kind.REALIZED])
+        return _row("total", sums, ended, _of_choice(self.ends[-1:], self._choice))
+
+    @cached_property
+    def worth(self) -> Worth | None:
+        """Return what the broker said that the account was worth; None for a part of it, or if later days are known."""
+        history = self._known.history
+        found = worth(history.ends, history.opening_usd, self._choice.days) if self._choice.whole else None
+        return found if found and self.ends and history.day.date_of(found.at) >= self.ends[-1].day else None
+
+    @property
+    def difference_usd(self) -> Decimal:
+        """Return how much of the profit the books don't have, by the broker's prices or because it isn't booked."""
+        if self.worth is None:
+            return _ZERO
+        made = self.worth.after_usd - self.worth.before_usd - self.transfers_usd
+        return (made - self.total.total_usd).quantize(CENT) + _ZERO
+
+    @property
+    def usd(self) -> Decimal:
+        """Return the one profit of these days, which every screen shows."""
+        total, rest = self.total.total_usd, self.difference_usd
+        return total + rest if rest else total
+
+    @property
+    def values_usd(self) -> tuple[Decimal | None, Decimal | None]:
+        """Return the account's value before these days and at their end in USD; None where that isn't known."""
+        if not self._choice.whole or not self.ends:
+            return None, None
+        known, first = self._known, self.ends[0].day
+        before = next((end.value_usd for end in reversed(known.ends) if end.day < first), known.history.opening_cash)
+        return before, self.ends[-1].value_usd
+
+    @property
+    def compared(self) -> Compared | None:
+        """Return the last equity that the broker reported beside the books; None for a part of the account."""
+        history = self._known.history
+        for end in reversed(history.ends if self._choice.whole else ()):
+            if end.equity is not None and end.equity_at is not None and self._choice.days.includes(end.session):
+                books = value_at(history, end.equity_at, end.marks)
+                return Compared(
+                    at=end.equity_at,
+                    broker_usd=end.equity,
+                    books_usd=books.value_usd,
+                    difference_usd=(end.equity - books.value_usd).quantize(CENT) + _ZERO,
+                    held=len(books.gains),
+                    unpriced=tuple(sorted(books.unpriced)),
+                    left_out={symbol: shares for symbol, shares in history.acknowledged.items() if shares},
+                )
+        return None
+
+    @cached_property
+    def fees_left_out(self) -> tuple[int, Mapping[str, Decimal]]:
+        """Return how many fills have a fee that isn't known yet, and the fees in other currencies, by currency."""
+        history, others = self._known.history, dict[str, Decimal]()
+        for fill in self._chosen(history.owned):
+            if fill.fee and fill.fee.amount and fill.fee.currency != CURRENCY:
+                others[fill.fee.currency] = others.get(fill.fee.currency, _ZERO) + fill.fee.amount
+        return len(self._chosen(history.awaited)), others
+
+    def _chosen(self, fills: Iterable[OwnedFill]) -> Collection[Fill]:
+        """Return those of these fills that are asked for, each once, without those that came without a fee."""
+        date_of = self._known.history.day.date_of
+        charged = ((one.strategy, one.fill) for one in fills if one.fill.fee)
+        chosen = (fill for owner, fill in charged if self._choice.has(owner, fill.symbol, date_of(fill.at)))
+        return {fill.activity_id: fill for fill in chosen}.values()
+
+    def rows(self, by: Cut) -> tuple[Row, ...]:
+        """Return the rows of a cut, which add up to the total."""
+        name_of, sums, ended = self._names.of(by), dict[Kind, dict[str, Decimal]](), Counter[str]()
+        for kind, pieces in self._of_kind.items():
+            of_kind = sums[kind] = {}
+            for piece in pieces:
+                name = name_of(piece)
+                of_kind[name] = of_kind.get(name, _ZERO) + piece.usd
+                if piece.ended:
+                    ended[name] += 1
+        # If the rows are spans of days, each tells what has no price at the end of its last day.
+        ends = {_day_name(by, end): end for end in self.ends} if by in IN_TIME else {}
+        found = list[Row]()
+        for name in {*chain(*sums.values()), *(ends if self._choice.whole else ())}:
+            parts = {kind: of_kind.get(name, _ZERO) for kind, of_kind in sums.items()}
+            row = _row(name, parts, ended[name], _of_choice([ends[name]] if name in ends else [], self._choice))
+            found += [row] if name != HELD or row.open_usd or row.total_usd else []
+        return tuple(sorted(found, key=lambda row: _place(by, row)))
+
+
+def fees_not_counted(unknown: int, others: Mapping[str, Decimal]) -> Iterator[str]:
+    """Yield in sentences which fees are in no amount in USD."""
+    if unknown:
+        yield f"Not known yet: the fees of {counted(unknown, 'fill')}. Profit is before them."
+    for currency, amount in others.items():
+        yield f"Fees of {amount:f} {currency} were charged too, which no amount in USD includes."
+
+
+def _of_choice(ends: Iterable[DayEnd], choice: Choice) -> tuple[str, ...]:
+    return tuple(sorted(s for end in ends for s in end.unpriced if choice.symbol in (None, s)))
+
+
+def _row(name: str, sums: Mapping[Kind, Decimal], trades: int, unpriced: tuple[str, ...]) -> Row:
+    parts: dict[str, Any] = {f"{part}_usd": sums[Kind(part)] for part in PARTS}
+    return Row(name=name, total_usd=sum(sums.values(), _ZERO), trades_closed=trades, unpriced=unpriced, **parts)
+
+
+_LAST = (HELD, NONE_AGREED, NOT_KNOWN, NOT_OURS, ACCOUNT)
+"""Rows that stand below the others, in this order."""
+
+
+def _place(by: Cut, row: Row) -> tuple[int, Decimal, str]:
+    """Return where a row stands: times in their order, others from the best to the worst, and what has no name last."""
+    last = _LAST.index(row.name) + 1 if row.name in _LAST else 0
+    return last, _ZERO if by in IN_TIME or by is Cut.HOUR else -row.total_usd, row.name
+
+
+def _day_name(by: Cut, one: Piece | DayEnd) -> str:
+    if by is Cut.WEEK:
+        year, week, _ = one.day.isocalendar()
+        return f"{year}-W{week:02}"
+    return f"{one.day:%Y-%m}" if by is Cut.MONTH else one.day.isoformat()
+
+
+class _Namer:
+    """Names the row of each piece; what takes long to find out is found out once."""
+
+    def __init__(self, known: Breakdown) -> None:
+        self._history = known.history
+        self._rule = cache(rule_of)
+        self._entry = cache(lambda trade, side: entry_component(known.history.kept.get(trade, Kept()), side))
+
+    def of(self, by: Cut) -> Callable[[Piece], str]:
+        names: Mapping[Cut, Callable[[Piece], str]] = {
+            Cut.STRATEGY: attrgetter("strategy"),
+            Cut.SYMBOL: attrgetter("symbol"),
+            Cut.HOUR: self._hour,
+            Cut.REASON: self._reason,
+            Cut.COMPONENT: self._component,
+        }
+        return names.get(by) or partial(_day_name, by)
+
+    def _hour(self, piece: Piece) -> str:
+        if piece.lot is None:
+            return ACCOUNT if piece.trade is None else HELD
+        return f"{self._history.day.local(piece.lot.closed_at):%H}:00"
+
+    def _reason(self, piece: Piece) -> str:
+        if piece.strategy == NOT_OURS:
+            return NOT_OURS
+        if piece.lot is None:
+            return ACCOUNT if piece.trade is None else HELD
+        return self._rule(why_closed(piece.lot, self._history.sent))
+
+    def _component(self, piece: Piece) -> str:
+        if piece.strategy == NOT_OURS:
+            return NOT_OURS
+        if piece.trade is None or piece.side is None:
+            return ACCOUNT
+        return self._entry(piece.trade, piece.side)
+
+
+def entry_component(kept: Kept, side: Side) -> str:
+    """Return the component of an entry's score that spoke for its direction most: the largest value times weight."""
+    spoke = [(one.value * one.weight * side.sign, one.name) for one in kept.components if one.value is not None]
+    if not spoke:
+        return NOT_KNOWN
+    most, name = max(spoke)
+    return name if most > 0 else NONE_AGREED

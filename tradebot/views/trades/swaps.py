@@ -1,0 +1,164 @@
+"""Swaps: which position was closed for which newcomer, what both were worth then, and what became of both."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from msgspec import Struct
+
+from tradebot.model.decision import Decision, Gate
+from tradebot.model.instrument import notional
+from tradebot.model.intent import IntentState, Operation
+from tradebot.model.reasons import Reason
+from tradebot.model.trade import GaveWay
+from tradebot.model.worth import Value, read_value
+from tradebot.views.trades.trade_row import LONG, TradeRow
+
+
+class SwapRow(Struct, frozen=True):
+    """One position that was closed to make room for another, as the books have it from the moment of the decision.
+
+    Values are in the units of scores: `value` is that of the position, from `score` and `gained` less `cost`, which a
+    trade costs either of them, `r` its profit then as a multiple of its first risk, and `value_of_newcomer` had to be
+    `needed` or more. They are None if the books don't have them: `displacement` compares scores in place of values, so
+    it keeps only by how much the newcomer's was higher (`advantage`), and by how much it had to be (`threshold`).
+
+    The USD are after fees: `closed_usd` is what the closed position earned until then, `newcomer_usd` what the newcomer
+    has earned since, open or closed, and `left_usd` what the closed one would have made from its exit to the `last`
+    price, before fees; None if the trade or the price isn't known. The ids are those of `tradebot trades`.
+
+    The first close was for `quantity` shares, and `closes` counts it with those that were sent after it. `held` is how
+    many shares of the closed position are still held, None if the trade isn't known, and `works` tells whether a close
+    works. If none does although some are held, the broker ended it early, and they wait for an exit or another swap.
+    """
+
+    at: datetime
+    strategy: str
+    symbol: str
+    newcomer: str
+    score: Decimal | None
+    gained: Decimal | None
+    cost: Decimal | None
+    r: Decimal | None
+    value: Decimal | None
+    value_of_newcomer: Decimal | None
+    needed: Decimal | None
+    advantage: Decimal | None
+    threshold: Decimal | None
+    trade_id: str | None
+    closed_usd: Decimal | None
+    newcomer_id: str | None
+    newcomer_usd: Decimal | None
+    last: Decimal | None
+    left_usd: Decimal | None
+    quantity: Decimal
+    closes: int
+    held: Decimal | None
+    works: bool
+
+
+def swaps_of(
+    records: Iterable[GaveWay],
+    trades: Sequence[TradeRow],
+    prices: Mapping[str, Decimal],
+    within: timedelta,
+    working: Collection[str] = (),
+) -> Iterator[SwapRow]:
+    """Yield the swaps among what was sent, oldest first.
+
+    `prices` are the last ones known by symbol. A newcomer is the first position that was opened in its symbol `within`
+    so long after the decision. `working` are our ids of the orders that work.
+    """
+    for record, why, after in _with_what_followed(records):
+        intent = record.intent
+        closed = next((row for row in trades if _was_held(row, *intent.whose, intent.at)), None)
+        opened = next((row for row in trades if _came(row, intent.displaced_by, intent.at, within)), None)
+        last = prices.get(intent.key.symbol)
+        yield SwapRow(
+            at=intent.at,
+            strategy=intent.key.strategy,
+            symbol=intent.key.symbol,
+            newcomer=intent.displaced_by,
+            **_worth(why),
+            trade_id=closed.id if closed else None,
+            closed_usd=closed.net_usd if closed else None,
+            newcomer_id=opened.id if opened else None,
+            newcomer_usd=_earned(opened) if opened else None,
+            last=last,
+            left_usd=_left(closed, last) if closed and last is not None else None,
+            quantity=intent.quantity,
+            closes=1 + sum(_came_out(one) and one.intent.operation is Operation.SUBMIT for one in after),
+            held=closed.quantity - closed.closed_quantity if closed else None,
+            works=any(one.intent.client_order_id in working for one in (record, *after)),
+        )
+
+
+def _with_what_followed(records: Iterable[GaveWay]) -> Iterator[tuple[GaveWay, Decision, Sequence[GaveWay]]]:
+    """Yield each record of a swap with what decided it, and with what was sent for it later."""
+    found, last = list[tuple[GaveWay, Decision, list[GaveWay]]](), dict[tuple[str, str, str], list[GaveWay]]()
+    for record in records:
+        key, why = (*record.intent.whose, record.intent.displaced_by), _decided(record)
+        if why is not None:
+            last[key] = []
+            found.append((record, why, last[key]))
+        elif key in last:
+            last[key].append(record)
+    yield from found
+
+
+def _decided(record: GaveWay) -> Decision | None:
+    """Return what decided that a position gives way; None for anything else, and for a close that is sent once more.
+
+    A close is an order of its own, or a target that rests already and gets the price of a close. One that the venue
+    refused, or that never reached it, closed nothing.
+    """
+    intent = record.intent
+    if not (_came_out(record) and intent.displaced_by and intent.operation is not Operation.CANCEL):
+        return None
+    whys = (each for each in record.verdicts if each.gate is Gate.EXIT and each.reason is Reason.DISPLACED)
+    return next((each for each in whys if not isinstance(each.observed, str)), None)
+
+
+def _came_out(record: GaveWay) -> bool:
+    return record.state not in (IntentState.REJECTED, IntentState.ABANDONED)
+
+
+def _worth(why: Decision) -> Mapping[str, Decimal | None]:
+    observed, limit = (None if each is None else Decimal(str(each)) for each in (why.observed, why.limit))
+    value = read_value(why.about)
+    if value is None:
+        return {**_parts(None), "value_of_newcomer": None, "needed": None, "advantage": observed, "threshold": limit}
+    assert observed is not None
+    assert limit is not None
+    differences = {"advantage": observed - value.total, "threshold": limit - value.total}
+    return {**_parts(value), "value_of_newcomer": observed, "needed": limit, **differences}
+
+
+def _parts(value: Value | None) -> Mapping[str, Decimal | None]:
+    if value is None:
+        return dict.fromkeys(("score", "gained", "cost", "r", "value"))
+    return {"score": value.score, "gained": value.gained, "cost": value.cost, "r": value.r, "value": value.total}
+
+
+def _was_held(row: TradeRow, strategy: str, symbol: str, at: datetime) -> bool:
+    held = row.opened_at <= at and (row.closed_at is None or row.closed_at >= at)
+    return held and (row.strategy, row.symbol) == (strategy, symbol)
+
+
+def _came(row: TradeRow, symbol: str, at: datetime, within: timedelta) -> bool:
+    return row.symbol == symbol and at <= row.opened_at <= at + within
+
+
+def _earned(row: TradeRow) -> Decimal | None:
+    """Return what a trade has earned so far after fees; None if it is open without a last price."""
+    if row.closed_at is not None:
+        return row.net_usd
+    return None if row.open_usd is None else row.net_usd + row.open_usd + row.open_fees_usd
+
+
+def _left(row: TradeRow, last: Decimal) -> Decimal | None:
+    """Return what a closed position would have made since, if it had been held."""
+    if row.exit_price is None:
+        return None
+    sign = 1 if row.side == LONG else -1
+    return notional(row.closed_quantity, sign * (last - row.exit_price), row.multiplier)

@@ -1,0 +1,242 @@
+"""What an account's sales of one year are to the US tax office: a row for each lot sold, as on Form 8949."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from decimal import ROUND_HALF_UP, Decimal
+from enum import StrEnum
+from fractions import Fraction
+
+from msgspec import Struct
+
+from tradebot.model.account import CashMovement
+from tradebot.model.activity import ActivityKind
+from tradebot.model.candidate import Side
+from tradebot.model.position import NINE_PLACES
+from tradebot.model.values import replace
+from tradebot.model.venue_day import VenueDay
+from tradebot.views.trades.account_trades import AccountTrade, AccountTrades, account_trades
+from tradebot.views.trades.fees import allotted, moments
+from tradebot.views.trades.history import History
+from tradebot.views.trades.lots import OpenLot, opened
+from tradebot.views.trades.tax_lots import WINDOW, Matched, Method, Sale, TaxLot, is_long_term, matched
+
+_CENT = Decimal("0.01")
+_ZERO = Decimal(0)
+CHARGED_ON_TRADES = frozenset({ActivityKind.FEE, ActivityKind.COMMISSION})
+"""Commissions, and the fees that the SEC and FINRA charge for sales."""
+
+
+class Term(StrEnum):
+    """How long shares were held: up to one year, or longer. Short sales are short-term."""
+
+    SHORT = "short"
+    LONG = "long"
+    NOT_KNOWN = "not known"
+
+
+class TaxRow(Struct, frozen=True):
+    """A lot that was sold, in USD to the cent; None is not known. Shares and symbol are those of the day of the sale.
+
+    `acquired` is the trade date of the purchase; for a short sale it is when it was closed, and so is `sold`.
+    `fees_usd` are taken off `proceeds_usd` if the sale paid them, and in `basis_usd` if the purchase did; so are losses
+    carried over from wash sales. If the same shares were bought again within 30 days, `code` is W and `adjustment_usd`
+    what is disallowed of the loss. The gain is proceeds - basis + adjustment. `held_from` differs from `acquired` if a
+    wash sale lengthened the holding period.
+    `strategy` held the shares, empty for trades that aren't the bot's; `lot`, `sale` and `replaced_by` are fill ids.
+    """
+
+    description: str
+    acquired: date | None
+    sold: date
+    proceeds_usd: Decimal | None
+    basis_usd: Decimal | None
+    code: str
+    adjustment_usd: Decimal
+    gain_usd: Decimal | None
+    term: Term
+    held_from: date | None
+    symbol: str
+    side: Side
+    shares: Decimal
+    fees_usd: Decimal
+    strategy: str
+    lot: str
+    sale: str
+    replaced_by: tuple[str, ...]
+
+
+class TermTotal(Struct, frozen=True):
+    """The sums of the rows of one term whose gain is known, and how many others there are."""
+
+    term: Term
+    rows: int
+    not_known: int
+    proceeds_usd: Decimal
+    basis_usd: Decimal
+    adjustment_usd: Decimal
+    gain_usd: Decimal
+
+
+class TaxYear(Struct, frozen=True):
+    """The sales of a year by the venue's trade date, the short-term ones first, with what has to be known about them.
+
+    `begun` is the day on which the books began, and `until` the last day in them. `carried_usd` are disallowed losses
+    that are in the basis of shares still held. `undecided` counts losses of the year that a purchase after `until` may
+    still disallow, `near_short_losses` losses of short sales within 30 days of a sale of shares bought, and
+    `other_kinds` are the symbols of fills that aren't in shares. `returns_capital` says whether any dividend did.
+    `contracts` are the symbols of rows that are in contracts of a multiplier, and `unknown_fees` counts the fills of
+    rows whose fee isn't known yet.
+    """
+
+    year: int
+    method: Method
+    rows: tuple[TaxRow, ...]
+    totals: tuple[TermTotal, ...]
+    begun: date | None
+    until: date | None
+    carried_usd: Decimal
+    undecided: int
+    near_short_losses: int
+    other_kinds: tuple[str, ...]
+    returns_capital: bool
+    contracts: tuple[str, ...]
+    unknown_fees: int
+
+    def of(self, strategy: str | None, symbol: str | None) -> "TaxYear":
+        """Return the year with only the rows of one strategy's shares, or of one symbol."""
+        rows = tuple(row for row in self.rows if strategy in (None, row.strategy) and symbol in (None, row.symbol))
+        return replace(self, rows=rows, totals=totals(rows))
+
+
+def tax_year(history: History, year: int, method: Method) -> TaxYear:
+    """Return the sales of a year, from all trades of the account: lots and wash sales don't stop at a year's end."""
+    account = account_trades(history)
+    all_sales = sales_of(account, history.movements, method, history.day)
+    of_year = [sale for sale in all_sales.sales if sale.closing.day.year == year]
+    rows = sorted(map(_row, of_year), key=lambda row: (list(Term).index(row.term), row.sold))
+    last = max((trade.fill.at for trade in account.trades), default=history.opened_at)
+    awaited = {owned.fill.activity_id for owned in history.awaited}
+    until = max((history.day.date_of(at) for at in (history.at, last) if at), default=None)
+    return TaxYear(
+        year=year,
+        method=method,
+        rows=tuple(rows),
+        totals=totals(rows),
+        begun=history.day.date_of(history.opened_at) if history.opened_at else None,
+        until=until,
+        carried_usd=_cents(sum((lot.carried_usd for lot in all_sales.lots), Fraction(0))),
+        undecided=sum(until is not None and s.unmatched_loss and s.closing.day + WINDOW >= until for s in of_year),
+        near_short_losses=sum(_sold_near(sale, all_sales.sales) for sale in of_year),
+        other_kinds=account.other_kinds,
+        returns_capital=any(movement.meaning is ActivityKind.RETURN_OF_CAPITAL for movement in history.cash),
+        contracts=tuple(sorted({sale.closing.fill.symbol for sale in of_year if sale.closing.fill.multiplier != 1})),
+        unknown_fees=len({name for row in rows for name in (row.lot, row.sale)} & awaited),
+    )
+
+
+def sales_of(account: AccountTrades, cash: Iterable[CashMovement], method: Method, day: VenueDay) -> Matched:
+    fees = _fees(cash, account.trades, day)
+    before = [TaxLot(symbol, quantity, None) for symbol, quantity in account.held_before.items()]
+    charged = ((trade, fees.get(trade.fill.activity_id, Fraction(0))) for trade in account.trades)
+    return matched(((trade, fee / abs(trade.quantity)) for trade, fee in charged), before, method)
+
+
+def _fees(cash: Iterable[CashMovement], trades: Iterable[AccountTrade], day: VenueDay) -> Mapping[str, Fraction]:
+    priced = [trade for trade in trades if trade.price is not None]
+    fees = [one for one in cash if one.meaning in CHARGED_ON_TRADES]
+    lots = list(map(_as_lot, priced))
+    shared = allotted(fees, lots, moments(trade.owned for trade in priced), day)
+    return {lot.entry_fill: -Fraction(shared.of(lot)) for lot in lots}
+
+
+def _as_lot(trade: AccountTrade) -> OpenLot:
+    """Return a trade as shares that were bought or sold short at a known price, which is how fees see it."""
+    assert trade.price is not None, "fees are for what has a price"
+    quantity, price = decimal(abs(trade.quantity)), decimal(trade.price)
+    return opened(replace(trade.owned, fill=replace(trade.fill, symbol=trade.symbol, quantity=quantity, price=price)))
+
+
+def decimal(value: Fraction) -> Decimal:
+    """Return an exact value to nine decimals."""
+    return (Decimal(value.numerator) / Decimal(value.denominator)).quantize(NINE_PLACES).normalize() + _ZERO
+
+
+def _cents(value: Fraction) -> Decimal:
+    return (Decimal(value.numerator) / Decimal(value.denominator)).quantize(_CENT, ROUND_HALF_UP) + _ZERO
+
+
+def _row(sale: Sale) -> TaxRow:
+    lot, closing = sale.lot, sale.closing
+    side, unit = Side.BUY if lot.sign > 0 else Side.SELL, "sh." if closing.fill.multiplier == 1 else "contracts"
+    shares, symbol = decimal(sale.shares / closing.shares_today), closing.fill.symbol
+    proceeds, basis, adjustment, gain = _money(sale)
+    return TaxRow(
+        description=f"{shares:f} {unit} {symbol}{' sold short' if side is Side.SELL else ''}",
+        acquired=lot.opened if side is Side.BUY else closing.day,
+        sold=closing.day,
+        proceeds_usd=proceeds,
+        basis_usd=basis,
+        code="W" if sale.washed else "",
+        adjustment_usd=adjustment,
+        gain_usd=gain,
+        term=_term(sale),
+        held_from=lot.held_from if side is Side.BUY else None,
+        symbol=symbol,
+        side=side,
+        shares=shares,
+        fees_usd=_cents((sale.fee_usd + lot.fee_usd) * sale.shares),
+        strategy=lot.opening.owned.strategy if lot.opening else "",
+        lot=lot.opening.fill.activity_id if lot.opening else "",
+        sale=closing.fill.activity_id,
+        replaced_by=tuple(dict.fromkeys(sale.replacements)),
+    )
+
+
+def _money(sale: Sale) -> tuple[Decimal | None, Decimal | None, Decimal, Decimal | None]:
+    """Return proceeds, basis, adjustment and gain to the cent; the last follows from the others."""
+    proceeds = None if sale.sold_usd is None else _cents(sale.sold_usd)
+    basis = None if sale.bought_usd is None else _cents(sale.bought_usd)
+    if proceeds is None or basis is None:
+        return proceeds, basis, _cents(sale.disallowed_usd), None
+    # All of a loss is what the rounded figures differ by, so that nothing is left of it.
+    adjustment = basis - proceeds if sale.washed == sale.shares else _cents(sale.disallowed_usd)
+    return proceeds, basis, adjustment, proceeds - basis + adjustment
+
+
+def _term(sale: Sale) -> Term:
+    if sale.lot.sign < 0:
+        return Term.SHORT
+    held_from = sale.lot.held_from
+    if held_from is None:
+        return Term.NOT_KNOWN
+    return Term.LONG if is_long_term(held_from, sale.closing.day) else Term.SHORT
+
+
+def totals(rows: Sequence[TaxRow]) -> tuple[TermTotal, ...]:
+    """Return the sums of the rows of each term that has any: they add the rounded figures, as the form does."""
+    return tuple(_total(term, of_term) for term in Term if (of_term := [row for row in rows if row.term is term]))
+
+
+def _total(term: Term, rows: Sequence[TaxRow]) -> TermTotal:
+    known = [row for row in rows if row.gain_usd is not None]
+    return TermTotal(
+        term=term,
+        rows=len(rows),
+        not_known=len(rows) - len(known),
+        proceeds_usd=sum((row.proceeds_usd or _ZERO for row in known), _ZERO),
+        basis_usd=sum((row.basis_usd or _ZERO for row in known), _ZERO),
+        adjustment_usd=sum((row.adjustment_usd for row in known), _ZERO),
+        gain_usd=sum((row.gain_usd or _ZERO for row in known), _ZERO),
+    )
+
+
+def _sold_near(sale: Sale, sales: Iterable[Sale]) -> bool:
+    """Return True if shares were sold within 30 days of the loss of a short sale, and the loss counts."""
+    if sale.lot.sign > 0 or not sale.unmatched_loss:
+        return False
+    return any(
+        other.lot.sign > 0
+        and other.lot.symbol == sale.lot.symbol
+        and abs(other.closing.day - sale.closing.day) <= WINDOW
+        for other in sales
+    )

@@ -1,0 +1,316 @@
+"""Trades and lots as people and programs read them, which of them are shown, and what they add up to."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import NamedTuple, TypeVar
+
+from msgspec import Struct
+
+from tradebot.exits.why import UNKNOWN, parse
+from tradebot.model.candidate import Component, Side
+from tradebot.model.instrument import ONE
+from tradebot.model.position import Key, Origin
+from tradebot.model.trade import IntentFacts, OrderFacts, Sent, Trade
+from tradebot.model.venue_day import VenueDay
+from tradebot.views.slippage import TotalSlippage
+from tradebot.views.trades.days import EVER, Days
+from tradebot.views.trades.lots import ClosedLot
+
+_ZERO = Decimal(0)
+
+
+class Source(StrEnum):
+    """Whose entry a trade began with. RECOVERED is one of the bot's orders whose promise the books don't have."""
+
+    BOT = "bot"
+    ADOPTED = "adopted"
+    TAKEN_OVER = "taken over"
+    PLAN = "accepted plan"
+    GIVEN_BACK = "given back"
+    ACTIVITY = "corporate action"
+    RECOVERED = "recovered"
+
+
+class WithoutOrder(NamedTuple):
+    """What an exit that no order of the bot made has as its reason, and an entry as its source."""
+
+    closed: str
+    entered: Source
+
+
+WITHOUT_ORDER: Mapping[Origin, WithoutOrder] = {
+    Origin.PLAN: WithoutOrder("accepted_plan", Source.PLAN),
+    Origin.ADOPTION: WithoutOrder("adoption", Source.ADOPTED),
+    Origin.ACTIVITY: WithoutOrder("corporate_action", Source.ACTIVITY),
+    Origin.GIVEN_BACK: WithoutOrder("given_back", Source.GIVEN_BACK),
+    Origin.TAKEN_OVER: WithoutOrder("taken_over", Source.TAKEN_OVER),
+    Origin.ASSUMED: WithoutOrder("assumed", Source.PLAN),
+}
+"""By what wrote the fill: a plan that a person accepted, a change of owner, or the broker's activity, as a buyout."""
+
+
+def exit_reason(order: OrderFacts, sent: Sequence[IntentFacts]) -> str | None:
+    """Return why an order closed shares, given the intents behind it, the nearest first; None if nothing was recorded.
+
+    What rested to protect names the rule of its target first, and the rule of its stop last.
+    """
+    known = next((intent.why for intent in sent if intent.why), None)
+    if known is None or not sent[0].protects:
+        return known
+    parts = parse(known)
+    return str(parts[0] if order.stop_price is None else parts[-1])
+
+
+def why_closed(lot: ClosedLot, sent: Mapping[str, Sent]) -> str:
+    """Return why a piece of a position was closed; `unknown` if nothing was recorded.
+
+    `sent` are the orders that filled, by the venue's id. The reason is in the grammar of `exits.why` or in a strategy's
+    own words. A price that is only assumed says so.
+    """
+    if lot.by_venue:
+        return lot.by_venue
+    behind = sent.get(lot.exit_order)
+    known = exit_reason(behind.order, behind.intents) if behind else None
+    if known and lot.origin is Origin.ASSUMED:
+        return f"{known}+{WITHOUT_ORDER[lot.origin].closed}"
+    return known or (WITHOUT_ORDER[lot.origin].closed if lot.origin in WITHOUT_ORDER else UNKNOWN)
+
+
+def rules_of(reason: str) -> tuple[str, ...]:
+    """Return the rules in a reason, without their amounts; none if nothing was recorded.
+
+    A strategy's own words have no rules in them, so they are returned whole.
+    """
+    try:
+        return tuple(part.name for part in parse(reason))
+    except ValueError:
+        return (reason,)
+
+
+def rule_of(reason: str) -> str:
+    """Return the rule that comes first in a reason: what reasons are filtered and counted by."""
+    return next(iter(rules_of(reason)), UNKNOWN)
+
+
+LONG, SHORT = "long", "short"
+
+
+def side_of(side: Side) -> str:
+    return LONG if side is Side.BUY else SHORT
+
+
+class Status(StrEnum):
+    """Whether a trade is over."""
+
+    OPEN = "open"
+    PARTLY_CLOSED = "partly closed"
+    CLOSED = "closed"
+
+
+class RiskFrom(StrEnum):
+    """Where an initial risk is known from."""
+
+    RESTING = "first resting stop"
+    ENTRY = "stop asked for at entry"
+
+
+class Excursion(Struct, frozen=True):
+    """How far a trade went: a price in USD, the gain there as a fraction of the entry price, in USD, and in risks.
+
+    `usd` is for all shares that were entered. `r` is None if the trade's initial risk isn't known.
+    """
+
+    price: Decimal
+    fraction: Decimal
+    usd: Decimal
+    r: Decimal | None
+
+
+class LotRow(Struct, frozen=True):
+    """A piece of a trade, as it was bought and closed, first in, first out. Amounts are in USD, and fees are negative.
+
+    The last fields are None or empty while it is held; `open_usd` is None once it is closed, or without a last price.
+    Fees and what is net of them are None as long as the venue hasn't said what it charged.
+    """
+
+    trade_id: str
+    strategy: str
+    symbol: str
+    side: str
+    quantity: Decimal
+    opened_at: datetime
+    entry_price: Decimal
+    entry_fill: str
+    entry_order: str
+    held_s: float | None
+    market_s: float | None
+    fees_usd: Decimal | None
+    open_usd: Decimal | None = None
+    closed_at: datetime | None = None
+    exit_price: Decimal | None = None
+    exit_fill: str = ""
+    exit_order: str = ""
+    reason: str = ""
+    gross_usd: Decimal | None = None
+    net_usd: Decimal | None = None
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        return (self.reason,)
+
+
+# Making a frozen row takes three times as long, and there are as many as trades.
+class TradeRow(Struct, omit_defaults=True):
+    """A position from its first fill to its last. Amounts are in USD, prices in USD per share, and fees are negative.
+
+    `id` names the trade and never changes. `quantity` counts all shares entered and `closed_quantity` those that are
+    closed, in today's shares; prices are averages. `last_exit_at` is None before the first exit, and `closed_at` until
+    the last share is closed. `held_s` is the time from the first fill to the last, or to the last recorded moment, and
+    `market_s` the part of it in which the market was open; None if the calendar isn't known. `gross_usd` is the profit
+    of what is closed, and `net_usd` that with fees. `open_usd` is the profit of what is held, at the last recorded
+    price. `risk_usd` is what the first stop would have lost, and `r` is the net profit of a closed trade as a multiple
+    of it. `best` and `worst` are the excursions that passes saw. `unknown_fees` counts the fills whose fee isn't known
+    yet, so that it isn't in `fees_usd` and `net_usd`. Neither are `open_fees_usd`, the fees of what is still held.
+    If the position was moved from a contract into the next one, `story` is the id of its first trade, and `moved_from`
+    and `moved_into` are the contracts before and after; all three are empty otherwise.
+    """
+
+    id: str
+    strategy: str
+    symbol: str
+    side: str
+    status: Status
+    source: Source
+    opened_at: datetime
+    last_exit_at: datetime | None
+    closed_at: datetime | None
+    quantity: Decimal
+    closed_quantity: Decimal
+    entry_price: Decimal
+    exit_price: Decimal | None
+    reasons: tuple[str, ...]
+    entry_score: float | None
+    components: tuple[Component, ...]
+    held_s: float | None
+    market_s: float | None
+    gross_usd: Decimal
+    fees_usd: Decimal
+    net_usd: Decimal
+    open_usd: Decimal | None
+    risk_usd: Decimal | None
+    risk_from: RiskFrom | None
+    r: Decimal | None
+    best: Excursion | None
+    worst: Excursion | None
+    slippage: tuple[TotalSlippage, ...]
+    tags: tuple[str, ...]
+    note: str
+    multiplier: Decimal = ONE
+    unknown_fees: int = 0
+    open_fees_usd: Decimal = _ZERO
+    story: str = ""
+    moved_from: str = ""
+    moved_into: str = ""
+
+    @property
+    def key(self) -> Key:
+        return self.strategy, self.symbol, self.opened_at
+
+
+AnyRow = TypeVar("AnyRow", TradeRow, LotRow)
+
+
+class Rows(Struct, frozen=True):
+    """All trades in the order in which they were opened, and their lots in that of their exits, held ones last."""
+
+    trades: tuple[TradeRow, ...]
+    lots: tuple[LotRow, ...]
+
+
+class Choice(Struct, frozen=True):
+    """What trades and pieces of the profit must be to be chosen; None leaves it open.
+
+    `reason` is a whole reason, or the name of one rule in it; like `is_open`, it is only asked of trades. A trade
+    belongs to the day of its last exit, or to all days from its entry on while shares are held.
+    """
+
+    days: Days = EVER
+    strategy: str | None = None
+    symbol: str | None = None
+    reason: str | None = None
+    is_open: bool | None = None
+
+    @property
+    def whole(self) -> bool:
+        return self.strategy is None and self.symbol is None
+
+    def has(self, strategy: str, symbol: str, day: date) -> bool:
+        """Return True if what a strategy, or whoever else, had of a symbol on a day is asked for."""
+        return self.strategy in (None, strategy) and self.symbol in (None, symbol) and self.days.includes(day)
+
+    def covers(self, one: Trade | TradeRow | LotRow, day: VenueDay) -> bool:
+        """Return True for what is chosen by everything but its reason."""
+        if self.strategy not in (None, one.strategy) or self.symbol not in (None, one.symbol):
+            return False
+        if one.closed_at:
+            return self.is_open is not True and self.days.has(one.closed_at, day)
+        return self.is_open is not False and not self.days.is_after(day.date_of(one.opened_at))
+
+
+class TradeTotals(Struct, frozen=True, omit_defaults=True):
+    """What trades add up to, in USD. A trade is won if its net profit is above zero, and lost if it is below.
+
+    `won`, `lost` and `even` divide the `closed` ones. `held` counts those with open shares, of which `partly_closed`
+    are closed in part. `open_usd` is the profit of what is held; `unpriced` trades without a last price aren't in it.
+    `unknown_fees` counts the fills whose fee isn't known yet. `fees_usd` are those of what is closed, and
+    `open_fees_usd` those of what is held.
+    """
+
+    trades: int
+    closed: int
+    held: int
+    partly_closed: int
+    won: int
+    lost: int
+    even: int
+    gross_usd: Decimal
+    fees_usd: Decimal
+    net_usd: Decimal
+    open_usd: Decimal
+    unpriced: int
+    unknown_fees: int = 0
+    open_fees_usd: Decimal = _ZERO
+
+
+def chosen(rows: Iterable[AnyRow], choice: Choice, day: VenueDay) -> tuple[AnyRow, ...]:
+    """Return the trades or lots that were asked for, in their order; a lot has its own day and reason."""
+    wanted = choice.reason
+
+    def says_so(row: AnyRow) -> bool:
+        return wanted is None or any(reason == wanted or wanted in rules_of(reason) for reason in row.reasons)
+
+    return tuple(row for row in rows if choice.covers(row, day) and says_so(row))
+
+
+def totals_of(rows: Sequence[TradeRow]) -> TradeTotals:
+    closed = [row for row in rows if row.status is Status.CLOSED]
+    held = [row for row in rows if row.status is not Status.CLOSED]
+    won, lost = (sum(1 for row in closed if row.net_usd * sign > 0) for sign in (1, -1))
+    return TradeTotals(
+        trades=len(rows),
+        closed=len(closed),
+        held=len(held),
+        partly_closed=sum(1 for row in held if row.status is Status.PARTLY_CLOSED),
+        won=won,
+        lost=lost,
+        even=len(closed) - won - lost,
+        gross_usd=sum((row.gross_usd for row in rows), _ZERO),
+        fees_usd=sum((row.fees_usd for row in rows), _ZERO),
+        net_usd=sum((row.net_usd for row in rows), _ZERO),
+        open_usd=sum((row.open_usd for row in held if row.open_usd is not None), _ZERO),
+        unpriced=sum(1 for row in held if row.open_usd is None),
+        unknown_fees=sum(row.unknown_fees for row in rows),
+        open_fees_usd=sum((row.open_fees_usd for row in rows), _ZERO),
+    )
