@@ -11,7 +11,7 @@ from tests.orders.test_protecting import entered, exits, protecting, scene, work
 from tradebot.cycle import flatten
 from tradebot.desk.snapshot import take
 from tradebot.model.candidate import Purpose, Side
-from tradebot.model.order import Fill
+from tradebot.model.order import Fill, OrderStatus
 from tradebot.model.record import Job
 from tradebot.model.values import replace
 
@@ -45,6 +45,19 @@ def test_what_order_and_position_prove_is_protected_before_its_fill_is_listed(si
     assert [fill.fill.quantity for fill in found.ledger.fills()] == [entry.quantity]
     assert protecting(found) == [pair]
     assert len(working(found)) == 2
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_what_positions_and_the_list_of_ended_orders_prove_is_protected_whatever_an_old_answer_says(
+    known: bool,
+) -> None:
+    found = scene()
+    late_fills(found)
+    entry = entered(found)
+    was = replace(found.venue.book[entry.client_order_id], status=OrderStatus.NEW, filled_quantity=D(0))
+    found.venue.order = lambda client_order_id: was if known else None  # type: ignore[method-assign]
+    assert exits(found).gaps == ()
+    assert [pair.quantity for pair in protecting(found)] == [entry.quantity]
 
 
 @pytest.mark.parametrize(("shown", "protected"), [("0", []), ("20", ["20"]), ("49", ["49"]), ("100", [])])
@@ -104,6 +117,7 @@ def test_a_position_that_an_entry_may_have_made_which_is_listed_no_more_is_told_
     late_fills(found)
     entered(found)
     found.venue.order = lambda client_order_id: None  # type: ignore[method-assign]
+    found.venue.ended = lambda since: ()  # type: ignore[method-assign]
     record = exits(found)
     assert [(gap.symbol, gap.shares) for gap in record.gaps or ()] == [("AAPL", D(49))]
     assert found.told("position_differs") == [{"books": "0", "broker": "49"}]

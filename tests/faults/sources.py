@@ -30,6 +30,8 @@ from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.app.wiring import App
 from tradebot.desk import agreement, concluding
 from tradebot.model.order import Order
+from tradebot.ports.broker import BrokerReader
+from tradebot.reconciliation import catch_up
 
 SYMBOL = AT.symbols[0]
 MISSING, LATE, OLD, TWICE = "missing", "a minute late", "a quarter of an hour old", "twice"
@@ -51,23 +53,34 @@ CALM = 4
 
 
 class Case(NamedTuple):
-    """A source, what is wrong with it, and when."""
+    """A source, what is wrong with it, and when; with another one that is wrong too, or without."""
 
     source: str
     wrong: str
     moment: str
+    beside: tuple[str, str] | None = None
+
+    @property
+    def lies(self) -> Sequence[tuple[str, str]]:
+        """Return each source with what is wrong with it."""
+        return ((self.source, self.wrong), *([self.beside] if self.beside else []))
 
     @property
     def name(self) -> str:
-        return f"{self.source} {self.wrong} {self.moment}"
+        return f"{' and '.join(' '.join(one) for one in self.lies)} {self.moment}"
 
 
-CASES = tuple(
-    Case(source, wrong, moment)
-    for source, moment in product(SOURCES, MOMENTS)
-    for wrong in SOURCES[source]
-    # Nothing is bought at old prices.
-    if (source, moment) != ("snapshots", ENTERING)
+BESIDE = [("activities", MISSING, ("order", OLD))]
+"""Sources that are wrong together, while two others prove the opposite."""
+CASES = (
+    *(
+        Case(source, wrong, moment)
+        for source, moment in product(SOURCES, MOMENTS)
+        for wrong in SOURCES[source]
+        # Nothing is bought at old prices.
+        if (source, moment) != ("snapshots", ENTERING)
+    ),
+    *(Case(source, wrong, moment, beside) for (source, wrong, beside), moment in product(BESIDE, MOMENTS)),
 )
 
 
@@ -117,7 +130,8 @@ class Play:
 
     def lie(self) -> None:
         """Let the source be wrong from now on."""
-        self.trader.trouble(SOURCES[self.case.source][self.case.wrong], request=self.case.source)
+        for source, wrong in self.case.lies:
+            self.trader.trouble(SOURCES[source][wrong], request=source)
 
     def judged(self) -> Found:
         """Return what the exchange's log says of it."""
@@ -195,6 +209,7 @@ def play(cases: Sequence[Case]) -> list[Found]:
 BELIEVED: Mapping[ModuleType, Sequence[str]] = {
     agreement: ("proven_fills", "with_doubts"),
     concluding: ("reported_fills",),
+    catch_up: ("_asked_about",),
 }
 
 
@@ -203,6 +218,11 @@ def believe_lists() -> None:
     vars(agreement)["proven_fills"] = lambda *given: ()
     vars(agreement)["with_doubts"] = lambda reader, books, *given: books
     vars(concluding)["reported_fills"] = lambda *given: ()
+    vars(catch_up)["_asked_about"] = _each_alone
+
+
+def _each_alone(reader: BrokerReader, gone: Sequence[Order]) -> list[tuple[Order, Order | None]]:
+    return [(order, reader.order(order.client_order_id)) for order in gone]
 
 
 def told(venue: str, every: Sequence[Case], plays: Callable[[Sequence[Case]], Sequence[Found]]) -> int:

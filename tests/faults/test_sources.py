@@ -7,6 +7,7 @@ import pytest
 from tests.faults.programs import played
 from tests.faults.sources import (
     BELIEVED,
+    BESIDE,
     CANCELED,
     CASES,
     CLOSING,
@@ -26,6 +27,7 @@ SAMPLE = (
     Case("order", LATE, CANCELED),
     Case("orders", LATE, CANCELED),
     Case("activities", MISSING, CLOSING),
+    Case("activities", MISSING, ENTERING, BESIDE[0][2]),
 )
 
 

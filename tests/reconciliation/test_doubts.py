@@ -33,7 +33,7 @@ def gaps(record: CycleRecord | None) -> list[tuple[str, Decimal]]:
 
 
 def canceled_and_told_late(found: Scene) -> None:
-    """Let the venue cancel the pair that rests, and answer about its orders by id as if it hadn't."""
+    """Let the venue cancel the pair that rests, and answer as if it hadn't, by id and in its list of ended ones."""
     old = dict(found.venue.book)
     for name, order in old.items():
         if order.venue_id in ("venue-2", "venue-3"):
@@ -44,6 +44,7 @@ def canceled_and_told_late(found: Scene) -> None:
         return old.get(client_order_id) or now(client_order_id)
 
     found.venue.order = stale  # type: ignore[method-assign]
+    found.venue.ended = lambda since: ()  # type: ignore[method-assign]
 
 
 @pytest.mark.parametrize("free", [49, None], ids=["positions deny it too", "nobody else knows"])

@@ -164,13 +164,12 @@ def latest_orders(reader: BrokerReader, working: Sequence[Order], open_orders: S
     yield from open_orders
     listed = {order.venue_id for order in open_orders}
     gone = [order for order in working if order.venue_id not in listed]
-    ended, led = _ended(reader, gone), {order.parent for order in (*working, *open_orders)}
+    led = {order.parent for order in (*working, *open_orders)}
     for order in open_orders:
         # A list may leave out a stop that works.
         if order.has_legs and order.venue_id not in led and is_marked(order.client_order_id):
             yield from legs_of(reader, order.venue_id) or ()
-    for order in gone:
-        latest = ended.get(order.venue_id) or _looked_up(reader, order)
+    for order, latest in _asked_about(reader, gone):
         # If its stop was never reported, that may be what has filled.
         untold = latest is not None and latest.has_legs and order.venue_id not in led
         legs = legs_of(reader, order.venue_id) if untold else ()
@@ -271,12 +270,25 @@ def _outlived(reader: BrokerReader, books: Books, order: Order, passed: datetime
     return bool(reader.has_outlived(sent, books.calendar, passed))
 
 
+def _asked_about(reader: BrokerReader, gone: Sequence[Order]) -> Iterator[tuple[Order, Order | None]]:
+    """Yield the orders that the list of open ones lacks, with what the venue says of each, if anything.
+
+    If the answer about one doesn't say that it has ended, the list of ended orders decides: an old answer can't.
+    """
+    ended = _ended(reader, gone) if len(gone) > ASKED_SINGLY else None
+    for order in gone:
+        latest = (ended or {}).get(order.venue_id) or _looked_up(reader, order)
+        if ended is None and not (latest and latest.status.terminal):
+            with suppress(TradebotError):
+                ended = _ended(reader, gone)
+            latest = (ended or {}).get(order.venue_id, latest)
+        yield order, latest
+
+
 def _ended(reader: BrokerReader, gone: Sequence[Order]) -> Mapping[str, Order]:
     """Return ended orders by the venue's id from one list; it saves one request per order when there are many."""
     since = min((order.submitted_at for order in gone if order.submitted_at), default=None)
-    if since is None or len(gone) <= ASKED_SINGLY:
-        return {}
-    return {order.venue_id: order for order in reader.ended(since)}
+    return {} if since is None else {order.venue_id: order for order in reader.ended(since)}
 
 
 def _followers(reader: BrokerReader, order: Order, listed: Collection[str]) -> Iterator[Order]:
