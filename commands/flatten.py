@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 ALL = "ALL"
 NOT_SENT_ON_PURPOSE = frozenset({"DRY_RUN", "SHADOW", "EXIT_WORKING"})
+UNLIKE_THE_BROKER = frozenset({"POSITION_GONE", "POSITION_UNPROVEN"})
+"""Why a position stays open that the broker doesn't show: closing once more would end nothing."""
+LOOK_THERE = "Next: look at the broker, and close it there if it is held. Then tradebot reconcile"
 
 
 def run(app: "App", symbol: str | None, *, by: str, confirmed: str | None = None, dry_run: bool = False) -> Report:
@@ -135,25 +138,26 @@ def _without_exit(data: "PassData") -> list[str]:
 
 def _render(console: "Console", data: "PassData", again: str, left: "Sequence[MissingFill]") -> None:
     from commands.shared.not_run import render_not_run
-    from commands.shared.passes import render_rows
+    from commands.shared.passes import left_open, render_rows
 
     if data.not_run:
         render_not_run(console, data.not_run)
         return
     for one in left:
-        console.print(
-            f"Not closed: {one.words}. The broker's positions don't show it. Next: tradebot reconcile, then {again}",
-            markup=False,
-        )
+        console.print(f"Not closed: {one.words}. The broker's positions don't show it. {LOOK_THERE}", markup=False)
     if not data.rows:
         if not left:
             console.print("The bot has no positions, so there is nothing to close.")
         return
     console.print(f"Closing on request at {when(data.at)}, slot {slot_for_reader(data.slot, data.at)}")
     render_rows(console, data)
-    if without := _without_exit(data):
+    unlike = sorted({row.symbol for row in left_open(data.rows) if row.reason in UNLIKE_THE_BROKER})
+    for symbol in unlike:
+        shown = "The broker's positions don't show it as the books do, so an order could open one"
+        console.print(f"Not closed: {symbol}. {shown}. {LOOK_THERE}", markup=False)
+    if without := [symbol for symbol in _without_exit(data) if symbol not in unlike]:
         console.print(f"No exit is at work for {', '.join(without)}. Next: tradebot orders, then {again}")
-    elif data.orders:
+    elif data.orders and not unlike:
         console.print("A later entry may open the position again; tradebot halt prevents that. Next: tradebot orders")
 
 

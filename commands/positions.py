@@ -61,7 +61,7 @@ def run(app: "App") -> Report:
     margin = account_margin(passes)
     funding = funding_so_far(rows, app.ledger_view.past.cash_movements()) if margin else ()
     data = Positions(
-        now, rows, unrealized, totals.count, notes(app, left, now), trades, acts_from, left, margin, funding
+        now, rows, unrealized, totals.count, notes(app, left, now, passes), trades, acts_from, left, margin, funding
     )
     return Report("positions", data, _render)
 

@@ -558,8 +558,7 @@ def test_an_exit_never_closes_more_than_the_broker_holds(left: int, sold: int | 
     record = evaluate_exits(scene.world(), EXIT_CALL)
     exits = [i.quantity for i in scene.venue.submitted if i.purpose is Purpose.CLOSE]
     assert exits == ([] if sold is None else [sold])
-    refused = Reason.POSITION_UNPROVEN if left == 0 else Reason.POSITION_GONE
-    assert ends(record) == {"AAPL": refused if sold is None else None}
+    assert ends(record) == {"AAPL": Reason.POSITION_UNPROVEN if sold is None else None}
 
 
 def test_shares_that_a_person_sold_by_hand_are_not_sold_again() -> None:

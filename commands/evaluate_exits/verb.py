@@ -72,10 +72,10 @@ def _noted(app: "App", data: "PassData", done: "CycleRecord", now: "datetime") -
 
     held = {position.symbol for position in app.ledger_view.totals().own_positions()}
     unbooked = {gap.symbol for gap in done.gaps or ()} - held
-    lacking = bool(unbooked) or any(not_in_books(app, now))
+    lacking = bool(unbooked or done.differing) or any(not_in_books(app, now))
     if switch.read(app.folder.path).state is TradingState.FLATTEN:
         lacking |= any(row.reason not in (*LEFT_ALONE_RIGHTLY, *UNSENT) for row in left_open(data.rows))
-    return replace(data, notes=notes(app, left_by_earlier_orders(app, now), now)), lacking
+    return replace(data, notes=notes(app, left_by_earlier_orders(app, now), now, (done,))), lacking
 
 
 def _cancel_entries(app: "App", by: str) -> "Mapping[str, CandidateRecord]":

@@ -8,15 +8,23 @@ from tradebot.app.baseline import differences
 from tradebot.app.wiring import App
 from tradebot.gates.permission import described, is_about_exits
 from tradebot.model.reasons import Reason
+from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import TradingState, TradingStateRecord, hidden_halts
 
 
-def notes(app: "App", left: "Sequence[str]", now: "datetime | None") -> tuple[str, ...]:
+def notes(
+    app: "App", left: "Sequence[str]", now: "datetime | None", passes: "Sequence[CycleRecord]"
+) -> tuple[str, ...]:
     """Return one line, with a command, for each thing that exits ignore or handle differently than configured.
 
-    `left` are the symbols that are `left_by_earlier_orders`.
+    `left` are the symbols that are `left_by_earlier_orders`, and `passes` the last ones.
     """
-    return (*map(clean, _rules(app)), *_unwatched(left), *map(clean, not_in_books(app, now)))
+    return (*map(clean, _rules(app)), *_unwatched(left), *unlike_the_broker(app, now, passes))
+
+
+def unlike_the_broker(app: "App", now: "datetime | None", passes: "Sequence[CycleRecord]") -> tuple[str, ...]:
+    """Return a line for each thing that the books don't show as the broker does, as far as the bot has seen it."""
+    return (*map(clean, not_in_books(app, now)), *map(clean, _contradicted(app, passes)))
 
 
 def _rules(app: "App") -> "Iterator[str]":
@@ -48,6 +56,15 @@ def not_in_books(app: "App", now: "datetime | None") -> "Iterator[str]":
 
     for one in fills_awaited(app.ledger_view, now, app.day, READ_WITHIN):
         yield f"Not in the books yet: {one.words}. The broker's list of fills lacks it. Next: tradebot reconcile"
+
+
+def _contradicted(app: "App", passes: "Sequence[CycleRecord]") -> "Iterator[str]":
+    """Yield on which positions the last pass of exits saw a contradiction, unless a comparison has looked since."""
+    read = [one for one in passes if one.job is Job.EVALUATE_EXITS and one.equity is not None]
+    last, mark = max(read, key=lambda one: one.at, default=None), app.ledger_view.last_reconcile()
+    if last is not None and not (mark and mark.at >= last.at):
+        for one in last.differing:
+            yield f"{one.words}, and nothing explains that. Next: tradebot reconcile"
 
 
 def _unwatched(left: "Sequence[str]") -> "Iterator[str]":

@@ -11,6 +11,7 @@ from commands.shared.console import has_letters
 from commands.shared.drawing import acts_at, colored, duration, gain, sparkline, time_left, usd, way_there
 from commands.shared.evidence.gather import evidence_of
 from commands.shared.margins import show_margin
+from commands.shared.notes import unlike_the_broker
 from commands.shared.plain import Identity, clean
 from commands.shared.records import held, last_passes, opening_of, trading_now
 from commands.shared.tables import Table, number, sentence
@@ -113,7 +114,8 @@ def _may(console: "Console", data: "Status") -> None:
         console.print(f"Books [yellow]never compared[/yellow] with the broker's. Next: {books.next}")
         return
     ago = f", {books.age_s / 60:.0f} min before the last record" if books.age_s is not None else ""
-    console.print(f"Books compared {_when(books.at)}{ago}: {books.found}")
+    since = ", but what was seen since differs, as shown below" if data.notes and not books.state.is_finding else ""
+    console.print(f"Books compared {_when(books.at)}{ago}: {books.found}{since}")
 
 
 def _serve(console: "Console", data: "Status") -> None:
@@ -210,6 +212,8 @@ def _positions(console: "Console", data: "Status") -> None:
         table.row(escape(one.symbol), f"{one.quantity:,f}", *prices, gain, nearest_rule(one), age, one.strategy)
     if data.positions:
         console.print(table)
+    for line in data.notes:
+        console.print(line, markup=False)
 
 
 def nearest_rule(held: "Holding") -> str:
@@ -282,6 +286,7 @@ def status_of(app: "App") -> Status:
         realized_elsewhere_usd=sum((one.realized_pnl for one in positions if one.strategy == FOREIGN), Decimal(0)),
         without_evidence=unproven(app),
         unended=tuple(map(unended_of, unended(past))) if isinstance(past, Past) else (),
+        notes=unlike_the_broker(app, now, recorded),
     )
 
 

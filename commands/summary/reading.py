@@ -109,7 +109,7 @@ def _seen(
     before = facts.unpriced_passes(since - LATE, since) if facts and place.previous else ()
     book = _books(app, ledger, facts, place) if ledger else Book()
     slots, lost = _slots(evidence, ledger, place)
-    judgments, said = _asked(app, evidence, ledger, place) if place.is_last else ((), ())
+    judgments, said = _asked(app, evidence, ledger, facts, place) if place.is_last else ((), ())
     return Seen(
         session=session,
         is_first=place.previous is None,
@@ -214,10 +214,10 @@ def _slots(evidence: Evidence, ledger: SqliteLedger | None, place: Place) -> tup
 
 
 def _asked(
-    app: "App", evidence: Evidence, ledger: SqliteLedger | None, place: Place
+    app: "App", evidence: Evidence, ledger: SqliteLedger | None, facts: SqliteFacts | None, place: Place
 ) -> tuple[tuple[Judgment, ...], tuple[str, ...]]:
     """Return the judgments about the bot as it is now, and the warnings that its positions come with."""
-    said = notes(app, left_by_earlier_orders(app, place.now), place.now) if ledger else ()
+    said = notes(app, left_by_earlier_orders(app, place.now), place.now, last_passes(facts)) if ledger else ()
     return (*judged(evidence), permission(app.permission, evidence.at)), said
 
 

@@ -85,9 +85,21 @@ def test_pass_that_leaves_open_what_a_halt_closes_is_a_finding(traded: Bot, tmp_
     rules.write_text("- {name: old, when: {request: positions}, what: {stale_account: 20m}}\n")
     assert traded.says("exchange", "faults", "add", str(rules)).code == 0
     assert traded.says("halt", "--flatten", "--confirm", "FLATTEN").code == 5
+    traded.says("exchange", "tick", "1m")
     said = traded.says("evaluate-exits", "--force-slot", "--json")
-    assert traded.says("exchange", "faults", "clear").code == 0
     assert (said.code, {row["reason"] for row in said.data["rows"]}) == (10, {"POSITION_UNPROVEN"})
+    unlike = [f"{name}: the books have {quantity}, the broker's positions 0" for name, quantity in sorted(held.items())]
+    assert all(any(line.startswith(one) for line in said.data["notes"]) for one in unlike)
+    assert traded.json("status")["notes"] == said.data["notes"]
+    assert "but what was seen since differs" in traded.shown("status")
+    exits = next(row for row in traded.says("health", "--json").data["judgments"] if row["subject"] == "exits")
+    assert exits["state"] == "DEGRADED"
+    assert all(one in exits["found"] for one in unlike)
+    said = traded.says("flatten", "--all", "--confirm", "ALL")
+    assert said.code == 5
+    assert said.out.count("close it there if it is held. Then tradebot reconcile") == len(held)
+    assert "flatten" not in said.out.partition("Not closed")[2], "what refused once is no next step"
+    assert traded.says("exchange", "faults", "clear").code == 0
     traded.says("reconcile")
     assert traded.says("unhalt", "--reason", "seen", "--confirm", "5442").code == 0
     assert own(traded) == held

@@ -2,17 +2,21 @@
 
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 
 import pytest
 
 from tests.desk.test_agreement import lying
 from tests.kit.core.scene import Scene, call
+from tests.kit.core.venue import FakeVenue
 from tests.orders.test_protecting import entered, exits, protecting, scene, working
 from tradebot.cycle import flatten
 from tradebot.desk.snapshot import take
+from tradebot.model.account import BrokerView
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.order import Fill, OrderStatus
-from tradebot.model.record import Job
+from tradebot.model.reasons import Reason
+from tradebot.model.record import Job, PositionDifference
 from tradebot.model.values import replace
 
 D = Decimal
@@ -121,3 +125,38 @@ def test_a_position_that_an_entry_may_have_made_which_is_listed_no_more_is_told_
     record = exits(found)
     assert [(gap.symbol, gap.shares) for gap in record.gaps or ()] == [("AAPL", D(49))]
     assert found.told("position_differs") == [{"books": "0", "broker": "49"}]
+
+
+def denied(found: Scene, quantity: int | None) -> None:
+    """Let the positions show this much of AAPL in place of what is held, or nothing, in the list and asked directly."""
+    view = partial(FakeVenue.view, found.venue)
+
+    def told() -> BrokerView:
+        shown = (replace(one, quantity=D(quantity)) for one in view().positions if quantity is not None)
+        return replace(view(), positions=tuple(shown))
+
+    found.venue.view = told  # type: ignore[method-assign]
+    found.venue.position = lambda symbol: next(iter(told().positions), None)  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("shown", [None, -49])
+def test_flatten_closes_through_a_stop_that_rests_what_positions_deny_and_sends_nothing_without_one(
+    shown: int | None,
+) -> None:
+    found = scene()
+    entered(found)
+    denied(found, shown)
+    before = len(found.venue.submitted)
+    record = flatten(found.world(), call(Job.EVALUATE_EXITS, "open+31m"), None)
+    assert [end.reason for one in record.candidates if (end := one.terminal)] == [Reason.POSITION_UNPROVEN]
+    assert (len(found.venue.submitted), found.venue.replaced) == (before, []), "it could open a position"
+    denied(found, 49)
+    exits(found, "open+32m")
+    found.later(60)
+    assert len(protecting(found)) == 1
+    denied(found, shown)
+    assert exits(found, "open+33m").differing == (PositionDifference("AAPL", D(49), D(shown or 0)),)
+    before = len(found.venue.submitted)
+    flatten(found.world(), call(Job.EVALUATE_EXITS, "open+34m"), None)
+    (close,) = found.venue.replaced
+    assert (len(found.venue.submitted), close.quantity, close.purpose) == (before, D(49), Purpose.CLOSE)

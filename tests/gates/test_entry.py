@@ -34,11 +34,11 @@ from tradebot.gates.sizing import Size, entry_size, marketable_limit
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Number, Verdict, first_failure, units_of
-from tradebot.model.desk import Book, Entered, HaltEvidence, PositionDifference, Stake
+from tradebot.model.desk import Book, Entered, HaltEvidence, Stake
 from tradebot.model.limits import Limits, OwnRules
 from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import Reason
-from tradebot.model.record import SymbolFacts
+from tradebot.model.record import PositionDifference, SymbolFacts
 from tradebot.model.trading import Climbed, Permission, ReconcileMark, TradingState, TradingStateRecord
 from tradebot.model.values import replace
 from tradebot.venues.alpaca.capabilities import ALPACA

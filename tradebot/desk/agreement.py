@@ -20,11 +20,11 @@ from tradebot.errors import TradebotError
 from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.bar import ClockReading
 from tradebot.model.books import Books
-from tradebot.model.desk import PositionDifference
 from tradebot.model.event import EventKind, SystemEvent
 from tradebot.model.intent import Operation
 from tradebot.model.order import Order
 from tradebot.model.position import OwnedFill
+from tradebot.model.record import PositionDifference
 from tradebot.model.values import replace
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.world import World

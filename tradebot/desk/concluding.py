@@ -106,6 +106,7 @@ def _cycle(world: World, call: Call, desk: Desk) -> CycleRecord:
         margin=desk.book.margin.seen(desk.book.equity) if desk.book.margin else None,
         quoted_at=min((quote.at for _, quote in quoted), default=None),
         doubted=tuple(sorted({p.symbol for p, _ in quoted if desk.rejected_quotes.get(p.symbol) == UNCONFIRMED})),
+        differing=desk.differences,
     )
 
 

@@ -246,12 +246,17 @@ def closable(desk: Desk, symbol: str, quantity: Decimal) -> Decimal:
     return min(abs(held), abs(quantity)) if (held > 0) == (quantity > 0) else Decimal(0)
 
 
+def denied(desk: Desk, symbol: str) -> bool:
+    """Return True if the broker, asked directly, shows nothing of what is in the books, or the other side."""
+    return symbol in desk.unproven or desk.position_ratios.get(symbol, Decimal(1)) < 0
+
+
 def still_held(desk: Desk, symbol: str, quantity: Decimal, *, as_booked: bool = False) -> Decision:
     """Fail if the broker holds none of the signed quantity to be closed, or didn't confirm what it holds.
 
     What fills prove is enough if it may be closed `as_booked`, because the order can only reduce a position.
     """
-    if symbol in desk.unproven:
+    if denied(desk, symbol):
         if as_booked:
             return Decision(Gate.POSITIONED, Verdict.PASS, None, 0, abs(quantity))
         return Decision(Gate.POSITIONED, Verdict.UNKNOWN, Reason.POSITION_UNPROVEN, 0, abs(quantity))

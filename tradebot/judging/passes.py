@@ -77,10 +77,12 @@ def of_job(job: Job) -> Judge:
         if stuck:
             held = ", ".join(f"{each.symbol} of {each.strategy}" for each in stuck[: parts.SHOWN])
             return Verdict(FAILED, f"{found}; can't be closed: {held}", len(done), fresh, "tradebot reconcile")
-        gaps = _gaps(job, done, past)
+        gaps, unlike = _gaps(job, done, past), _differing(job, looked, past)
         if gaps and last:
-            bare = "; ".join(_bare(gap, evidence.now or last.at) for gap in gaps[: parts.SHOWN])
+            bare = "; ".join([*(_bare(gap, evidence.now or last.at) for gap in gaps[: parts.SHOWN]), *unlike])
             return Verdict(DEGRADED, f"{found}; {bare}", len(done), fresh, "tradebot positions")
+        if unlike:
+            return Verdict(DEGRADED, f"{found}; {'; '.join(unlike)}", len(done), fresh, "tradebot reconcile")
         if looked and looked.closed:
             why = "; ".join(f"entries are closed ({one.reason}, {compared(one)})" for one in looked.closed)
             remedy = REASONS[looked.closed[0].reason or Reason.EQUITY_UNKNOWN].remedy
@@ -97,6 +99,13 @@ def _gaps(job: Job, done: Sequence[CycleRecord], past: Past) -> Sequence[Gap]:
     if told is None or (job is not Job.EVALUATE_EXITS and looked is not None and looked.at >= told.at):
         return ()
     return told.gaps or ()
+
+
+def _differing(job: Job, looked: CycleRecord | None, past: Past) -> Sequence[str]:
+    """Return on which positions a pass of exits saw books and broker contradict each other, unless compared since."""
+    if job is not Job.EVALUATE_EXITS or looked is None or (past.compared and past.compared.at >= looked.at):
+        return ()
+    return [one.words for one in looked.differing[: parts.SHOWN]]
 
 
 def _bare(gap: Gap, now: datetime) -> str:

@@ -19,7 +19,7 @@ from tradebot.model.kind import Drift
 from tradebot.model.margin import Margin
 from tradebot.model.order import Order
 from tradebot.model.position import Key, Outlook, Position, RoundTrip
-from tradebot.model.record import SymbolFacts
+from tradebot.model.record import PositionDifference, SymbolFacts
 from tradebot.model.registry import Registry, TierRules
 from tradebot.model.resting import Resting, Whose
 from tradebot.model.shock import Shocks
@@ -78,14 +78,6 @@ class Stake(Struct, frozen=True, array_like=True):
             return span.with_order(self.side, self.usd)
         signed = self.side.sign * self.usd
         return Span(span.lowest + signed, span.highest + signed)
-
-
-class PositionDifference(Struct, frozen=True):
-    """A position on which the books and the broker differ with no pending fill to explain it; signed shares."""
-
-    symbol: str
-    books: Decimal
-    broker: Decimal
 
 
 class HaltEvidence(Struct, frozen=True):

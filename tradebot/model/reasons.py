@@ -327,8 +327,8 @@ REASONS: dict[Reason, ReasonRow] = {
     ),
     Reason.POSITION_UNPROVEN: broken(
         "The broker's list of positions differs from the books, and the broker didn't confirm this position when "
-        "asked about it directly. No exit is sent, and a working exit is left alone. Where orders can only reduce a "
-        "position, tradebot flatten closes it all the same.",
+        "asked about it directly. No exit is sent, and a working exit is left alone. What a person wants closed is "
+        "closed where that can't open a position: orders can only reduce, or a stop that rests holds the shares.",
         "Look at the position at the broker, then run tradebot reconcile. The next pass asks again.",
     ),
     Reason.SPLIT_UNPROVEN: unknown(

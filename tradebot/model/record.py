@@ -185,6 +185,19 @@ class Gap(Struct, frozen=True):
     why: str
 
 
+class PositionDifference(Struct, frozen=True):
+    """A position on which the books and the broker differ with no pending fill to explain it; signed shares."""
+
+    symbol: str
+    books: Decimal
+    broker: Decimal
+
+    @property
+    def words(self) -> str:
+        """Return what differs, for a person."""
+        return f"{self.symbol}: the books have {self.books:f}, the broker's positions {self.broker:f}"
+
+
 class CycleRecord(Struct, frozen=True):
     """One pass of one job; `job_decision` is set if the pass itself was refused.
 
@@ -195,7 +208,7 @@ class CycleRecord(Struct, frozen=True):
     account was worth at the close before this session, in USD. `margin` is None for an account that pays for what it
     buys. `closed` are the limits on the account that refused every entry in a pass of entries, whatever it proposed.
     `quoted_at` is when the oldest quote among its marks was given, and `doubted` are the symbols held whose quotes
-    nothing confirmed.
+    nothing confirmed. `differing` are positions on which books and broker contradicted each other.
     """
 
     id: str
@@ -219,6 +232,7 @@ class CycleRecord(Struct, frozen=True):
     closed: tuple[Decision, ...] = ()
     quoted_at: datetime | None = None
     doubted: tuple[str, ...] = ()
+    differing: tuple[PositionDifference, ...] = ()
 
     def reasons(self, candidates: Iterable[CandidateRecord]) -> "CycleRecord":
         """Return this pass without prices, and with these candidates, of which only decisions with a reason are left.

@@ -13,6 +13,7 @@ from tradebot.exits.why import compose
 from tradebot.gates.common import (
     candidate_fresh,
     closable,
+    denied,
     instrument_open,
     permission,
     position_of,
@@ -33,7 +34,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import EXITING, CandidateRecord
 from tradebot.model.resting import Resting
 from tradebot.model.values import replace
-from tradebot.model.venue import Edit
+from tradebot.model.venue import Edit, Pairs
 from tradebot.orders.changes import (
     AGAIN,
     EXITS,
@@ -109,10 +110,12 @@ def close(
 
     `displaced_by` is the symbol that it makes room for, if any.
     """
+    if why.decision.reason in ASKED_FOR and denied(desk, position.symbol):
+        desk = _as_claimed(world, desk, position)
     listing, shares = desk.listing_of(position), closable(desk, position.symbol, position.quantity)
     if listing is None:
         return ()
-    as_booked = why.decision.reason in ASKED_FOR and world.venue.reduce_only and position.symbol in desk.unproven
+    as_booked = why.decision.reason in ASKED_FOR and world.venue.reduce_only and denied(desk, position.symbol)
     shares = abs(position.quantity) if as_booked else shares
     candidate = Candidate(
         strategy=position.strategy,
@@ -130,6 +133,23 @@ def close(
     # What a rule doesn't know explains why the position is held, and must not keep another rule from closing it.
     unknown = () if why.decision.passed else (each for each in why.unknown if each != why.decision)
     return _send_closing(world, call, desk, position, candidate, (why.decision, *unknown), as_booked=as_booked)
+
+
+def _as_claimed(world: World, desk: Desk, position: Position) -> Desk:
+    """Return the desk with as much of a position as its listed stops claim, where its shares are held for them.
+
+    A venue takes such a stop for shares that it holds, and nobody can sell them before it ends. So it proves them,
+    whatever the list of positions says, and an exit through it, or once it has ended, can't open a position.
+    """
+    side = closing_side(position.quantity)
+    rests = desk.resting.get(position.whose, ()) if world.venue.pairs is Pairs.NATIVE else ()
+    stops = [rest for rest in rests if rest.can_trigger and not rest.exiting and rest.first.side is side]
+    claimed = min(sum((stop.quantity for stop in stops), Decimal(0)), abs(position.quantity))
+    if not claimed or position.symbol in desk.omitted_orders:
+        return desk
+    net = {**desk.net, position.symbol: claimed.copy_sign(position.quantity)}
+    ratios = {symbol: ratio for symbol, ratio in desk.position_ratios.items() if symbol != position.symbol}
+    return replace(desk, net=net, unproven=desk.unproven - {position.symbol}, position_ratios=ratios)
 
 
 def close_as_wanted(world: World, call: Call, desk: Desk, candidate: Candidate) -> Records:

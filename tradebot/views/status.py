@@ -170,7 +170,8 @@ class Status(Struct, frozen=True, omit_defaults=True):
     `drawdown` is how far the equity is below the highest one, as a fraction of that, and `drawdown_halt` from where on
     the bot halts itself. Only an account that doesn't pay for what it buys has `margin`. `realized_elsewhere_usd` is
     what of `realized_usd` the bot's trades didn't make. `without_evidence` are sentences on strategies that may trade
-    real money because a person said so. `unended` are the slots that have begun and not ended yet.
+    real money because a person said so. `unended` are the slots that have begun and not ended yet. `notes` say what the
+    books don't show as the broker does.
     """
 
     state_dir: str
@@ -201,3 +202,4 @@ class Status(Struct, frozen=True, omit_defaults=True):
     realized_elsewhere_usd: Decimal = Decimal(0)
     without_evidence: tuple[str, ...] = ()
     unended: tuple[Unended, ...] = ()
+    notes: tuple[str, ...] = ()

@@ -38,7 +38,7 @@ from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.event import Severity
 from tradebot.model.kind import NullCounts
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CycleRecord, Job, Judged, Mark, Refused
+from tradebot.model.record import CycleRecord, Job, Judged, Mark, PositionDifference, Refused
 from tradebot.model.values import replace
 from tradebot.signals.kinds import iv_rank, market_tide
 
@@ -88,14 +88,15 @@ def test_only_a_pass_with_margin_or_closed_entries_has_fields_for_it(facts: Sqli
     shut = replace(make_cycle("c3", minutes(2)), closed=(fallen,))
     priced = replace(make_cycle("c4", minutes(3)), quoted_at=minutes(2))
     doubted = replace(make_cycle("c5", minutes(4)), doubted=("AAPL",))
-    for one in (paid, with_margin, shut, priced, doubted):
+    apart = replace(make_cycle("c6", minutes(5)), differing=(PositionDifference("AAPL", Decimal(1), Decimal(-1)),))
+    for one in (paid, with_margin, shut, priced, doubted, apart):
         facts.record(one)
-    assert facts.cycles(job="trade-once") == (paid, with_margin, shut, priced, doubted)
+    assert facts.cycles(job="trade-once") == (paid, with_margin, shut, priced, doubted, apart)
     with closing(sqlite3.connect(tmp_path / FACTS)) as database:
         bodies = [json.loads(body) for (body,) in database.execute("SELECT body FROM cycles ORDER BY sequence")]
     names = CycleRecord.__struct_fields__
-    assert names[-4:] == ("margin", "closed", "quoted_at", "doubted")
-    assert [len(names) - len(body) for body in bodies] == [4, 3, 2, 1, 0]
+    assert names[-5:] == ("margin", "closed", "quoted_at", "doubted", "differing")
+    assert [len(names) - len(body) for body in bodies] == [5, 4, 3, 2, 1, 0]
 
 
 def test_facts_of_a_session_are_read_again_after_forget(facts: SqliteFacts) -> None:
