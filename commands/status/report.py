@@ -303,10 +303,10 @@ def _today(app: "App", facts: "SqliteFacts | None", totals: "Totals", as_of: dat
         return None
     venue = knowing(ledger, app.day)
     day = venue.date_of(as_of)
-    starts = begun(totals, day, venue).values()
-    fills = ledger.fills_since(min(starts)) if starts else ()
+    since = begun(totals, day, venue, ledger.fills_with_others())
+    fills = ledger.fills_since(min(since.values())) if since else ()
     ends = facts.session_ends(day - REACH, day) if facts is not None else ()
-    return day_profit(totals, day, venue, fills, ledger.cash_movements(), ends, opening_of(app, day))
+    return day_profit(totals, day, venue, since, fills, ledger.cash_movements(), ends, opening_of(app, day))
 
 
 def _next_slots(past: Past) -> tuple[NextSlot, ...]:

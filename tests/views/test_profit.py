@@ -6,6 +6,7 @@ from decimal import Decimal
 from types import SimpleNamespace
 from typing import cast
 
+import pytest
 from hypothesis import given
 from rich.console import Console
 
@@ -14,6 +15,7 @@ from tests.kit.values import VENUE_DAY, fill, there
 from tests.views.trades.test_pnl import LAW, end, history, on, paid, pasts
 from tradebot.model.candidate import Side
 from tradebot.model.order import Fee
+from tradebot.model.position import FOREIGN
 from tradebot.model.totals import Totals
 from tradebot.model.values import replace
 from tradebot.views.profit import DayProfit, begun, belongs, day_profit
@@ -42,10 +44,10 @@ def test_day_profit_has_funding_among_the_rest_and_counts_fees_that_are_not_know
 
 def of_last_day(past: History) -> DayProfit | None:
     totals, day = Totals.of(past.fills), VENUE_DAY.date_of(past.fills[-1].fill.at)
-    since = min(begun(totals, day, VENUE_DAY).values(), default=past.fills[-1].fill.at)
-    few = [owned for owned in past.fills if owned.fill.at >= since]
+    since = begun(totals, day, VENUE_DAY, past.fills)
+    few = [owned for owned in past.fills if since and owned.fill.at >= min(since.values())]
     before = [one for one in past.ends if one.session <= day][-2:]
-    return day_profit(totals, day, VENUE_DAY, few, past.cash, before)
+    return day_profit(totals, day, VENUE_DAY, since, few, past.cash, before)
 
 
 @LAW
@@ -99,11 +101,12 @@ def test_day_profit_splits_realized_open_fees_and_other() -> None:
 
 def test_day_profit_is_by_the_brokers_equity_from_the_opening_on_or_the_close_before() -> None:
     of_day = replace(end(1, {"AAPL": "107"}, "1070.50"), last_close=Decimal(1041))
-    totals, fills = Totals.of([fill(1, at=on(0))]), [fill(1, at=on(0))]
+    totals, fills, of = Totals.of([fill(1, at=on(0))]), [fill(1, at=on(0))], date(2026, 11, 17)
+    since = begun(totals, of, VENUE_DAY)
     ends = (end(0, {"AAPL": "104"}, "1040"), of_day)
-    found = there(day_profit(totals, date(2026, 11, 17), VENUE_DAY, fills, (), ends, (on(0), Decimal(1000))))
+    found = there(day_profit(totals, of, VENUE_DAY, since, fills, (), ends, (on(0), Decimal(1000))))
     assert (found.open_usd, found.total_usd, found.difference_usd) == (Decimal(30), Decimal("29.50"), Decimal("-0.50"))
-    first = there(day_profit(totals, date(2026, 11, 17), VENUE_DAY, fills, (), (of_day,), (on(1), Decimal(1060))))
+    first = there(day_profit(totals, of, VENUE_DAY, since, fills, (), (of_day,), (on(1), Decimal(1060))))
     assert first.total_usd == Decimal("10.50")
 
 
@@ -115,7 +118,23 @@ def test_day_profit_names_positions_without_a_price() -> None:
 
 def test_day_profit_is_missing_when_records_do_not_match_holdings() -> None:
     past = history(fill(1, at=on(0)), fill(2, at=on(1)))
-    assert day_profit(Totals.of(past.fills), date(2026, 11, 17), VENUE_DAY, past.fills[1:], (), ()) is None
+    totals, day = Totals.of(past.fills), date(2026, 11, 17)
+    since = begun(totals, day, VENUE_DAY)
+    assert day_profit(totals, day, VENUE_DAY, since, past.fills[1:], (), ()) is None
+
+
+@pytest.mark.parametrize("bought_on", [0, 1])
+def test_day_profit_has_a_round_trip_by_hand_beside_ours_and_alone(bought_on: int) -> None:
+    by_hand = [
+        fill(1, "MSFT", strategy=FOREIGN, quantity="10", price="50", at=on(bought_on)),
+        fill(2, "MSFT", Side.SELL, strategy=FOREIGN, quantity="10", price="48", at=on(1, 1)),
+    ]
+    ours = [fill(3, at=on(1, 2), quantity="10"), fill(4, side=Side.SELL, quantity="10", price="103", at=on(1, 3))]
+    again = fill(5, "MSFT", strategy=FOREIGN, quantity="10", price="49", at=on(1, 4))
+    ends = (end(0, {"MSFT": "50"}), end(1, {"MSFT": "49"}))
+    alone, beside = (there(of_last_day(history(*some, ends=ends))) for some in (by_hand, [*by_hand, *ours, again]))
+    assert (alone.realized_usd, alone.total_usd, alone.trades_closed) == (Decimal(-20), Decimal(-20), 0)
+    assert (beside.realized_usd, beside.total_usd, beside.trades_closed) == (Decimal(10), Decimal(10), 1)
 
 
 def test_day_profit_counts_both_trades_in_one_symbol() -> None:

@@ -1,6 +1,6 @@
 """Profit of an account, computed from its ledger: of all its time, and of the last day of the books."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -80,26 +80,29 @@ class DayProfit(Struct, frozen=True, omit_defaults=True):
     difference_usd: Decimal = Decimal(0)
 
 
-def begun(totals: Totals, day: date, venue: VenueDay) -> Mapping[Owner, datetime]:
+def begun(
+    totals: Totals, day: date, venue: VenueDay, with_others: Iterable[OwnedFill] = ()
+) -> Mapping[Owner, datetime]:
     """Return when each position was opened that is held, or was closed on a day; the earliest of several.
 
-    What others traded is told from the beginning of the day, if it isn't older.
+    What others traded, as far as the fills `with_others` tell, is told from the beginning of the day, or since they
+    have what they held then.
     """
     held = [position.key for position in totals.own_positions()]
     trips = (trip for trip in totals.round_trips if venue.date_of(trip.closed_at) == day)
     ended = [(trip.strategy, trip.symbol, trip.opened_at) for trip in trips]
     # Of several, the earliest comes last, and stays.
     ours = {key[:2]: key[2] for key in sorted(held + ended, key=lambda key: key[2], reverse=True)}
-    return {**ours, **dict(_of_others(totals, day, venue))}
+    return {**ours, **_of_others(with_others, venue.begins(day))}
 
 
-def _of_others(totals: Totals, day: date, venue: VenueDay) -> Iterator[tuple[Owner, datetime]]:
-    """Yield since when others have what they hold or closed on a day; nobody keeps each of their trades apart."""
-    start = venue.begins(day)
-    for one in totals.positions.values():
-        is_of_day = one.quantity or (one.closed_at and venue.date_of(one.closed_at) == day)
-        if one.strategy == FOREIGN and is_of_day and one.entered_at:
-            yield one.whose, min(one.entered_at, start)
+def _of_others(with_others: Iterable[OwnedFill], start: datetime) -> Mapping[Owner, datetime]:
+    """Return since when others have what they hold or traded; nobody keeps each of their trades apart."""
+    foreign = [owned for owned in with_others if owned.strategy == FOREIGN]
+    before = Totals.of(owned for owned in foreign if owned.fill.at < start).positions
+    traded = {(owned.strategy, owned.fill.symbol) for owned in foreign}
+    opened = {whose: before[whose].entered_at for whose in traded if whose in before}
+    return {whose: opened.get(whose) or start for whose in traded}
 
 
 def belongs(owned: OwnedFill, since: Mapping[Owner, datetime]) -> bool:
@@ -112,6 +115,7 @@ def day_profit(
     totals: Totals,
     day: date,
     venue: VenueDay,
+    since: Mapping[Owner, datetime],
     fills: Iterable[OwnedFill],
     cash: Sequence[CashMovement],
     ends: Sequence[SessionEnd],
@@ -119,10 +123,9 @@ def day_profit(
 ) -> DayProfit | None:
     """Return the profit of the last day of the books; None if nothing was held or moved, or if the records don't tell.
 
-    `fills` are those since the first time in `begun`, and `ends` those of the day and of the session before it.
-    `opening` is when the books were opened, and with how much, if the account held nothing else then.
+    `since` is what has `begun`, `fills` are those since the first time in it, and `ends` those of the day and of the
+    session before it. `opening` is when the books were opened, and with how much, if nothing else was held then.
     """
-    since = begun(totals, day, venue)
     of_day = [owned for owned in fills if belongs(owned, since)]
     if not of_day and not any(venue.date_of(one.at) == day for one in cash):
         return None
