@@ -8,13 +8,13 @@ import pytest
 
 from tests.desk.test_agreement import lying
 from tests.kit.core.scene import Scene, call
-from tests.kit.core.venue import FakeVenue
+from tests.kit.core.venue import REJECTED, FakeVenue
 from tests.orders.test_protecting import entered, exits, protecting, scene, working
 from tradebot.cycle import flatten
 from tradebot.desk.snapshot import take
 from tradebot.model.account import BrokerView
 from tradebot.model.candidate import Purpose, Side
-from tradebot.model.order import Fill, OrderStatus
+from tradebot.model.order import Fill, OrderClass, OrderStatus
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job, PositionDifference
 from tradebot.model.values import replace
@@ -160,3 +160,21 @@ def test_flatten_closes_through_a_stop_that_rests_what_positions_deny_and_sends_
     flatten(found.world(), call(Job.EVALUATE_EXITS, "open+34m"), None)
     (close,) = found.venue.replaced
     assert (len(found.venue.submitted), close.quantity, close.purpose) == (before, D(49), Purpose.CLOSE)
+
+
+@pytest.mark.parametrize("shown", [None, -49])
+@pytest.mark.parametrize("takes", [True, False])
+def test_what_positions_deny_gets_a_pair_and_never_a_stop_that_could_open_a_position(
+    shown: int | None, takes: bool
+) -> None:
+    found = scene()
+    entry = entered(found)
+    denied(found, shown)
+    if not takes:
+        found.venue.script["AAPL"] = REJECTED
+    for minute in range(31, 34):
+        exits(found, f"open+{minute}m")
+        found.later(60)
+    asked = [intent.order_class for intent in found.venue.submitted if intent.client_order_id != entry.client_order_id]
+    assert asked == [OrderClass.OCO]
+    assert len(working(found)) == 2 * takes

@@ -35,13 +35,14 @@ from tradebot.reconciliation import catch_up
 
 SYMBOL = AT.symbols[0]
 MISSING, LATE, OLD, TWICE = "missing", "a minute late", "a quarter of an hour old", "twice"
+TURNED = "on the other side"
 _LATE, _OLD = {"stale_account": "70s"}, {"stale_account": "15m"}
 _ROWS: dict[str, Any] = {MISSING: "missing_rows", LATE: _LATE, OLD: _OLD}
 SOURCES: Mapping[str, Mapping[str, Any]] = {
     "orders": _ROWS | {TWICE: {"repeated_rows": "qty"}},
     # Where the history tells of an order, an old one doesn't know it.
     "order": {**({} if AT is KRAKEN else {MISSING: "not_found"}), LATE: _LATE, OLD: _OLD},
-    "positions": _ROWS | {TWICE: {"repeated_rows": "qty"}},
+    "positions": _ROWS | {TWICE: {"repeated_rows": "qty"}, TURNED: "opposite_side"},
     "activities": _ROWS | {TWICE: "repeated_rows"},
     "account": {LATE: _LATE, OLD: _OLD},
     "snapshots": {} if "stale quotes" in AT.leaves_out else {OLD: {"stale_quotes": "15m"}},

@@ -2,7 +2,8 @@
 
 The stop of a pair only ever moves toward profit. While a request of this kind has no outcome, no other one is sent for
 the position. Only a stop that can trigger protects. Of a pair without one, the rest is canceled, and once that is
-proven, a new pair is placed. Each filled increment has a pair, and with several targets each has its share.
+proven, a new pair is placed. Each filled increment has a pair, and with several targets each has its share. What the
+books prove and the venue's positions deny gets a pair alone: the venue takes one only for shares that it holds.
 
 `protection: venue` leaves stops and targets to the venue while it covers all whole shares. If the price runs past a
 stop by `exits.limit_offset_fraction`, the venue should have acted, and the bot closes the position. `both` doesn't
@@ -14,7 +15,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from tradebot.exits.kind import Held
 from tradebot.exits.lists import Levels, levels
-from tradebot.gates.common import closable, permission
+from tradebot.gates.common import closable, denied, permission
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.decision import Decision, Gate, first_failure
 from tradebot.model.desk import Desk
@@ -97,29 +98,24 @@ def _protect_one(
         if may_send_again(world, desk, lost) and _fits(desk, position, lost, pairs):
             yield send_once_more(world, desk, lost)
         return
-    if desk.position_ratios.get(position.symbol, Decimal(1)) != 1:
+    unproven = denied(desk, position.symbol)
+    if desk.position_ratios.get(position.symbol, Decimal(1)) != 1 and not unproven:
         return
     side, kind = closing_side(position.quantity), class_to_try(desk.books, position.whose)
     stop, taken = on_tick(listing, levels.stop or Decimal(0), side), being_closed(desk, position)
     rests = list[Resting]()
     for pair in pairs:
-        free, is_looser = None, _is_looser(pair, stop, side, world.rules.exits.stop_step_fraction)
-        if pair.is_lapsed and kind is not None and position.symbol not in desk.unproven:
-            record, free = release(world, call, desk, pair, Reason.STOP_LAPSED)
+        record, free = (None, None) if unproven else _refitted(world, call, desk, position, pair, levels.word, stop)
+        if record:
             yield record
-        elif is_looser and pair.stop and not (pair.limit and _too_near_for_pair(world, desk, position, stop)):
-            promised = pair.record.intent
-            shares = pair.stop.quantity or promised.quantity
-            moved = edit_intent(call, desk, promised, pair.stop, shares, stop, levels.word)
-            yield send_to_rest(world, desk, moved, Reason.STOP_TIGHTENED, stop)
         rests += [pair] if free is None else []
         # A second one does no harm: if this one works after all, the venue has no shares left for it.
         taken += 0 if pair.doubted else pair.quantity - (free or 0)
-    shares = listing.whole_lots(protectable(desk, position, side) - taken)
-    if shares <= 0 or kind is None or position.symbol in desk.unproven:
-        return
+    shares = listing.whole_lots((abs(position.quantity) if unproven else protectable(desk, position, side)) - taken)
     if kind is OrderClass.OCO and _too_near_for_pair(world, desk, position, stop):
         kind = OrderClass.SIMPLE
+    if shares <= 0 or kind is None or (unproven and kind is not OrderClass.OCO):
+        return
     alone = ((stop, shares, ""),)
     parts = _parts(desk, position, listing, levels, rests, shares) if kind is OrderClass.OCO else alone
 
@@ -133,10 +129,27 @@ def _protect_one(
         record = rest(kind, price, part, word)
         yield record
         if kind is OrderClass.OCO and record.decisions[-1].reason is Reason.VENUE_REJECTED:
+            if unproven:
+                return
             # Whatever the venue has against this pair, one stop protects all that is left.
             yield rest(OrderClass.SIMPLE, stop, shares, "")
             return
         shares -= part
+
+
+def _refitted(
+    world: World, call: Call, desk: Desk, position: Position, pair: Resting, word: str, stop: Decimal
+) -> tuple[CandidateRecord | None, Decimal | None]:
+    """Cancel a pair that has lapsed, or tighten its stop; return what was done, if anything, and what that set free."""
+    if pair.is_lapsed and class_to_try(desk.books, position.whose) is not None:
+        return release(world, call, desk, pair, Reason.STOP_LAPSED)
+    is_looser = _is_looser(pair, stop, closing_side(position.quantity), world.rules.exits.stop_step_fraction)
+    if is_looser and pair.stop and not (pair.limit and _too_near_for_pair(world, desk, position, stop)):
+        promised = pair.record.intent
+        shares = pair.stop.quantity or promised.quantity
+        moved = edit_intent(call, desk, promised, pair.stop, shares, stop, word)
+        return send_to_rest(world, desk, moved, Reason.STOP_TIGHTENED, stop), None
+    return None, None
 
 
 def _too_near_for_pair(world: World, desk: Desk, position: Position, stop: Decimal) -> bool:
