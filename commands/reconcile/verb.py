@@ -218,6 +218,8 @@ def _next(findings: tuple[FindingRow, ...]) -> "Iterator[str]":
         yield f"tradebot adopt {symbol} --manage lets the exit rules close it"
     if any(row.kind == "account_reset" for row in findings):
         yield "use the keys of the account in these books, or create new books: tradebot init --state-dir NEW"
+    if any(row.kind == "order_twice" for row in findings):
+        yield "cancel those orders at the broker: the bot's own keep working"
     if any(row.kind in ("unreadable", "view_unsteady", "missing_fill") for row in findings):
         yield "tradebot reconcile again, once the broker returns everything"
     if any(row.kind == "missing_stop" for row in findings):

@@ -5,14 +5,15 @@ python -m tests.faults.pit_sources --table
 
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from commands import flatten
 from tests.faults.pit_lives import laid
-from tests.faults.sources import CANCELED, CLOSING, ENTERING, MOMENTS, SOURCES, Case, Found, cancel_stops, told
-from tests.kit.bot.futures import LEFT, FuturesDay, Pit, wants
+from tests.faults.sources import CANCELED, CLOSING, ENTERING, MOMENTS, SOURCES, TWICE, Case, Found, cancel_stops, told
+from tests.kit.bot.futures import FINDINGS, LEFT, FuturesDay, Pit, wants
 from tests.kit.bot.near import compares, exits
 from tests.kit.judge import protection
 from tests.kit.judge.gaps import Lots
@@ -21,7 +22,11 @@ from tradebot.app.wiring import App
 ROUNDS, CALM = 6, 4
 SEEN = ("orders", "positions", "activities", "account")
 """What an order is, the venue tells in its lists alone."""
-CASES = tuple(Case(source, wrong, moment) for moment in MOMENTS for source in SEEN for wrong in SOURCES[source])
+SENT = "submit"
+WRONG: Mapping[str, Mapping[str, Any]] = {source: SOURCES[source] for source in SEEN} | {
+    SENT: {TWICE: "delivered_twice"}
+}
+CASES = tuple(Case(source, wrong, moment) for moment in MOMENTS for source in WRONG for wrong in WRONG[source])
 
 
 def closes(app: App) -> int:
@@ -32,7 +37,7 @@ def closes(app: App) -> int:
 def play(pit: Pit, case: Case) -> Found:
     """Play a case, and return what became of it."""
     day, ended_well = pit.day("flat" if case.moment == ENTERING else "held"), False
-    lie = [{"name": "lie", "when": {"request": case.source}, "what": SOURCES[case.source][case.wrong]}]
+    lie = [{"name": "lie", "when": {"request": case.source}, "what": WRONG[case.source][case.wrong]}]
     if case.moment == ENTERING:
         day.arm(lie)
         day.run(wants(pit.root, {LEFT: "buy"}))
@@ -53,7 +58,12 @@ def play(pit: Pit, case: Case) -> Found:
         day.tick(seconds=61)
         day.run(exits)
         code = day.run(compares)
-    problems = [*day.problems, *([f"once the source was right, a comparison ended with {code}"] if code else [])]
+    if case == Case(SENT, TWICE, ENTERING) and day.run(closes):
+        day.problems.append("what is ours of it can't be closed")
+    # A person hears of the second order, and of what it has filled.
+    expected = FINDINGS if case.source == SENT else FINDINGS[:1]
+    wrong = [f"once the source was right, a comparison ended with {code}"] if code not in expected else []
+    problems = [*day.problems, *wrong]
     return judged(pit, day, case, problems, ended_well=ended_well)
 
 

@@ -13,11 +13,13 @@ from tests.kit.values import CASH, NOW, fill
 from tests.orders.test_sending import ready
 from tests.reconciliation.comparing import accepted, compared, kinds
 from tests.reconciliation.test_activities import activity
+from tradebot.desk.snapshot import take
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.candidate import Side
 from tradebot.model.finding import Finding, FindingKind
 from tradebot.model.instrument import AssetClass
+from tradebot.model.order import OrderStatus
 from tradebot.model.position import Origin
 from tradebot.model.values import replace
 from tradebot.orders.sending import send
@@ -131,6 +133,24 @@ def test_an_order_that_was_never_promised_is_found(name: str, kind: FindingKind)
     found = compared(scene)
     assert [(f.kind, f.subject, f.applicable) for f in found.findings] == [(kind, name, False)]
     assert found.plan is None
+
+
+def test_a_second_order_under_an_id_of_ours_is_not_ours_and_hides_nothing_of_the_first_one() -> None:
+    scene = Scene()
+    trade_once(scene.world(wanted("AAPL")), call())
+    (name, ours), book = next(iter(scene.venue.book.items())), scene.venue.book
+    # Asked by that id, the venue answers with the second one.
+    book |= {name: replace(ours, venue_id="twin"), "ours": ours}
+    (found,) = compared(scene).findings
+    words = (f"buy {ours.quantity:f} AAPL, the broker's order twin",)
+    assert (found.kind, found.subject, found.evidence) == (FindingKind.ORDER_TWICE, name, words)
+    desk = take(scene.world(), with_flow=False)
+    assert [order.shares for order in desk.book.own_orders] == [ours.quantity]
+    book["ours"] = replace(ours, status=OrderStatus.CANCELED)
+    assert kinds(compared(scene)) == [FindingKind.ORDER_TWICE]
+    assert [(one.venue_id, one.client_order_id) for one in scene.ledger.orders(working=True)] == [("twin", "")]
+    book[name] = replace(book[name], status=OrderStatus.CANCELED)
+    assert kinds(compared(scene)) == []
 
 
 def test_an_order_without_a_known_outcome_is_a_finding_until_the_venue_knows_it() -> None:

@@ -1,10 +1,11 @@
 """The broker's view of the account at one moment."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from tradebot.model.activity import ActivityKind
 from tradebot.model.instrument import ONE, AssetClass, notional
@@ -132,7 +133,8 @@ class BrokerView(Struct, frozen=True):
     """One reading of the account at the broker; `unreadable` counts the rows we couldn't parse.
 
     `steady` is False if our own orders changed during every attempt; positions and orders may then be from different
-    moments. `orders_at` is of when the venue says that its list of orders is; None if it doesn't say.
+    moments. `orders_at` is of when the venue says that its list of orders is; None if it doesn't say. `repeated` are
+    orders that the venue lists under the id of another order of ours, by its own ids; in `orders` they have none.
     """
 
     account: Account
@@ -141,3 +143,4 @@ class BrokerView(Struct, frozen=True):
     unreadable: int = 0
     steady: bool = True
     orders_at: datetime | None = None
+    repeated: Mapping[str, str] = field(default_factory=dict)

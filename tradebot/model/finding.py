@@ -51,6 +51,12 @@ class FindingKind(StrEnum):
         "takes it over, so that exits go through it; accept only if no other copy of the bot runs on this account",
     )
     FOREIGN_ORDER = ("foreign_order", "an open order that is not ours; left alone")
+    ORDER_TWICE = (
+        "order_twice",
+        "the broker has a second open order under the id of one that the bot sent once; it isn't the bot's to end, and"
+        " what it fills counts as foreign; cancel it at the broker",
+        True,
+    )
     ORDER_LEFT_OUT = (
         "order_left_out",
         "the broker's list of open orders is missing one of our orders that may still be open; it counts as working,"

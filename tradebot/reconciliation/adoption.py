@@ -128,7 +128,7 @@ _STRANGERS = frozenset(
         FindingKind.INSTRUMENT_UNKNOWN,
     }
 )
-_OTHERS_ORDERS = frozenset({FindingKind.FOREIGN_ORDER, FindingKind.UNKNOWN_ORDER})
+_OTHERS_ORDERS = frozenset({FindingKind.FOREIGN_ORDER, FindingKind.ORDER_TWICE, FindingKind.UNKNOWN_ORDER})
 
 
 def broker_position(view: BrokerView, symbol: str) -> BrokerPosition:
@@ -163,10 +163,11 @@ def _require_manageable(reader: BrokerReader, ledger: Ledger, current: Reconcile
 def _require_no_foreign_order(current: Reconciled, symbol: str) -> None:
     """Raise if someone else's order is open: if it filled later, it would trade against shares the bot relies on."""
     others = {finding.subject for finding in current.findings if finding.kind in _OTHERS_ORDERS}
-    order = next((o for o in current.view.orders if o.symbol == symbol and o.client_order_id in others), None)
+    named = {**{order.venue_id: order.client_order_id for order in current.view.orders}, **current.view.repeated}
+    order = next((o for o in current.view.orders if o.symbol == symbol and named[o.venue_id] in others), None)
     if order is not None:
         raise OperatorError(
-            f"{symbol}: someone else's order {order.client_order_id} is working there: "
+            f"{symbol}: someone else's order {named[order.venue_id]} is working there: "
             f"{order.side} {order.open_quantity:f}",
             f"cancel it at the broker or wait until it ends, then tradebot adopt {symbol} --manage",
             code=ExitCode.REFUSED,

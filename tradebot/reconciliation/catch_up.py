@@ -230,15 +230,17 @@ def _in_time(order: Order, now: datetime) -> Order:
 
 
 def _looked_up(reader: BrokerReader, order: Order) -> Order | None:
-    """Return an order as the venue knows it by our id; None, which proves no end, if it doesn't or has another one.
+    """Return an order as the venue knows it by our id, or by its own if that id is another order's too.
 
-    Where it refuses to say, what the other sources say goes on counting.
+    None proves no end. Where the venue refuses to say, what the other sources say goes on counting.
     """
+    name = order.client_order_id
     try:
-        latest = reader.order(order.client_order_id)
+        latest = reader.order(name) if name else None
+        is_it = latest.venue_id == order.venue_id if latest else bool(name)
+        return latest if is_it else reader.follower(order.venue_id)
     except TradebotError:
         return None
-    return latest if latest and latest.venue_id == order.venue_id else None
 
 
 def with_ends(reader: BrokerReader, books: Books, passed: datetime) -> Books:

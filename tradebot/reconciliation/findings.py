@@ -132,7 +132,10 @@ def _orders(books: Books, unknown: UnknownOrders, broker: BrokerView) -> Iterato
         leg = order if order.parent else kept.get(order.venue_id, order)
         # What there is to say of a pair is said of its first order.
         told = leg.parent and (leg.parent in listed or books.intent_behind(leg))
-        if order.client_order_id not in books.promised and order.client_order_id not in stops and not told:
+        if order.venue_id in broker.repeated:
+            words = f"{order.side.value} {order.open_quantity:f} {order.symbol}, the broker's order {order.venue_id}"
+            yield Finding(FindingKind.ORDER_TWICE, broker.repeated[order.venue_id], None, order.quantity, (words,))
+        elif order.client_order_id not in books.promised and order.client_order_id not in stops and not told:
             yield Finding(_order_kind(order, unknown), order.client_order_id, None, order.quantity)
     for order in unknown.recent_by_other_copies:
         if order.venue_id not in listed:

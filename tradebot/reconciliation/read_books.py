@@ -15,6 +15,7 @@ from tradebot.model.books import Books
 from tradebot.model.intent import is_marked
 from tradebot.model.order import Order, TimeInForce
 from tradebot.model.position import OwnedFill
+from tradebot.model.values import replace
 from tradebot.model.venue import Settlement
 from tradebot.model.venue_day import VenueDay
 from tradebot.ports.broker import BrokerReader
@@ -111,6 +112,17 @@ def require_account(ledger: Ledger, account: Account) -> None:
             "use the keys of that account, or start new books (these stay readable): tradebot init --state-dir NEW",
             code=ExitCode.REFUSED,
         )
+
+
+def without_twins(view: BrokerView, books: Books) -> BrokerView:
+    """Return the view in which an order under the id of another one has none, as in the books: it isn't ours."""
+    unnamed = {order.venue_id for order in books.orders if not order.client_order_id}
+    twins = (order for order in view.orders if order.client_order_id and order.venue_id in unnamed)
+    repeated = {order.venue_id: order.client_order_id for order in twins}
+    if not repeated:
+        return view
+    orders = tuple(replace(one, client_order_id="") if one.venue_id in repeated else one for one in view.orders)
+    return replace(view, orders=orders, repeated=repeated)
 
 
 YESTERDAY = timedelta(days=1)

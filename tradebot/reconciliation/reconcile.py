@@ -42,7 +42,7 @@ from tradebot.reconciliation.listings import findings as instrument_findings
 from tradebot.reconciliation.listings import held_and_ordered, in_force, refusals, require_listing
 from tradebot.reconciliation.new_fills import held_at_broker
 from tradebot.reconciliation.protection import Watch, lapsed, last_exit_pass, overfilled, unprotected, without_stop
-from tradebot.reconciliation.read_books import apply_activities, read_books
+from tradebot.reconciliation.read_books import apply_activities, read_books, without_twins
 from tradebot.reconciliation.unknown_orders import ask_about, promised_pair, take_over_fills, unknown_orders
 
 
@@ -98,7 +98,7 @@ def reconcile(
         ledger.apply_orders(told.orders, now)
         books = read_books(ledger, now, day, view.orders)
     unreadable = view.unreadable + applied.unreadable + applied.untraced_fills + told.unreadable
-    view = replace(view, unreadable=unreadable)
+    view = without_twins(replace(view, unreadable=unreadable), books)
     books = with_ends(reader, books, passed)
     omitted = omitted_orders(may_fill(books), view.orders)
     books = with_doubts(reader, books, view, omitted, reader.capabilities.tells_ends_after)

@@ -1,7 +1,7 @@
 """Put together what open orders, completed orders and executions say: none of the three is enough alone."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -190,12 +190,13 @@ class Told(Struct, frozen=True):
     refs: Mapping[str, str] = field(default_factory=dict)
 
     def by_client_id(self, name: str, tally: DriftTally) -> Order | None:
-        """Return the order with our mark, the newest if there are several, which is a finding."""
+        """Return the order with our mark; if there are several, which is a finding, one of ours, and the newest."""
         found = [order for order in self.orders.values() if order.client_order_id == name]
         if len(found) > 1:
             ids = ", ".join(sorted(order.venue_id for order in found))
             tally.note("order", "orderRef", f"is that of {len(found)} orders: {ids}")
-        return max(found, key=lambda order: (order.venue_id in self.open, int(order.venue_id)), default=None)
+        known: tuple[Collection[str], ...] = (self.own, self.open)
+        return max(found, key=lambda one: (*(one.venue_id in ids for ids in known), int(one.venue_id)), default=None)
 
 
 def put_together(
@@ -238,9 +239,15 @@ def put_together(
 
 
 def _with_parents(orders: Mapping[str, Order], refs: Mapping[str, str]) -> Mapping[str, Order]:
-    """Return orders with what each is a leg of: the mark of an entry's stop names the entry's."""
-    by_mark = {stop_of(ref): venue_id for venue_id, ref in refs.items()}
-    parents = {venue_id: by_mark[ref] for venue_id, ref in refs.items() if ref in by_mark}
+    """Return orders with what each is a leg of: the mark of an entry's stop names the entry's.
+
+    Where a message arrived twice, two entries have one mark: each stop is younger than its own.
+    """
+    by_mark = defaultdict[str, list[int]](list)
+    for venue_id, ref in refs.items():
+        by_mark[stop_of(ref)].append(int(venue_id))
+    older = {stop: [one for one in by_mark[ref] if one < int(stop)] for stop, ref in refs.items() if ref in by_mark}
+    parents = {stop: str(max(entries)) for stop, entries in older.items() if entries}
     leading = set(parents.values())
     made = dict(orders)
     for venue_id in leading:
