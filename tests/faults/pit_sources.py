@@ -12,7 +12,19 @@ from typing import Any
 
 from commands import flatten
 from tests.faults.pit_lives import laid
-from tests.faults.sources import CANCELED, CLOSING, ENTERING, MOMENTS, SOURCES, TWICE, Case, Found, cancel_stops, told
+from tests.faults.sources import (
+    CANCELED,
+    CLOSING,
+    ENTERING,
+    MISSING,
+    MOMENTS,
+    SOURCES,
+    TWICE,
+    Case,
+    Found,
+    cancel_stops,
+    told,
+)
 from tests.kit.bot.futures import FINDINGS, LEFT, FuturesDay, Pit, wants
 from tests.kit.bot.near import compares, exits
 from tests.kit.judge import protection
@@ -22,9 +34,11 @@ from tradebot.app.wiring import App
 ROUNDS, CALM = 6, 4
 SEEN = ("orders", "positions", "activities", "account")
 """What an order is, the venue tells in its lists alone."""
-SENT = "submit"
-WRONG: Mapping[str, Mapping[str, Any]] = {source: SOURCES[source] for source in SEEN} | {
-    SENT: {TWICE: "delivered_twice"}
+SENT, BOTH = "submit", "activities and positions"
+WRONG: Mapping[str, Mapping[str, Any]] = {
+    **{source: SOURCES[source] for source in SEEN},
+    BOTH: {MISSING: "missing_rows"},
+    SENT: {TWICE: "delivered_twice"},
 }
 CASES = tuple(Case(source, wrong, moment) for moment in MOMENTS for source in WRONG for wrong in WRONG[source])
 
@@ -37,7 +51,8 @@ def closes(app: App) -> int:
 def play(pit: Pit, case: Case) -> Found:
     """Play a case, and return what became of it."""
     day, ended_well = pit.day("flat" if case.moment == ENTERING else "held"), False
-    lie = [{"name": "lie", "when": {"request": case.source}, "what": WRONG[case.source][case.wrong]}]
+    what = WRONG[case.source][case.wrong]
+    lie = [{"name": source, "when": {"request": source}, "what": what} for source in case.source.split(" and ")]
     if case.moment == ENTERING:
         day.arm(lie)
         day.run(wants(pit.root, {LEFT: "buy"}))

@@ -31,6 +31,7 @@ from tradebot.ports.world import World
 from tradebot.reconciliation.catch_up import catch_up, latest_orders, may_fill, omitted_orders, read_view, with_ends
 from tradebot.reconciliation.doubts import with_doubts
 from tradebot.reconciliation.findings import position_findings
+from tradebot.reconciliation.hidden import with_hidden_positions
 from tradebot.reconciliation.new_fills import MissingFill, missing_fills, new_fills, proven_fills
 from tradebot.reconciliation.read_books import (
     explain_ratios,
@@ -104,7 +105,7 @@ def _read_once(world: World, clocks: ClockReading, *, first: bool) -> Reading:
         view = replace(view, unreadable=view.unreadable + caught.unreadable) if caught.unreadable else view
         tell_caught_up(world.events, ledger, caught, now)
     books = read_books(ledger, now, reader.capabilities.day, view.orders).with_pending(pending)
-    view = without_twins(view, books)
+    view = with_hidden_positions(ledger, books, without_twins(view, books))
     ratios = position_ratios(books, view)
     if first and not world.dry_run and ratios and explain_ratios(reader, ledger, books, view, now):
         books = read_books(ledger, now, reader.capabilities.day)

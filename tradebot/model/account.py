@@ -129,6 +129,10 @@ class Worth(Struct, frozen=True, array_like=True):
         return abs(equity - self.total) <= UNEXPLAINED * max(abs(equity), abs(self.total)) + self.at_cost
 
 
+BESIDES = Decimal(1) / 1000
+"""How much margin an account may tie up without a position, as a fraction of its equity: for money that it owes."""
+
+
 class BrokerView(Struct, frozen=True):
     """One reading of the account at the broker; `unreadable` counts the rows we couldn't parse.
 
@@ -144,3 +148,9 @@ class BrokerView(Struct, frozen=True):
     steady: bool = True
     orders_at: datetime | None = None
     repeated: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def hides_positions(self) -> bool:
+        """Return True if no position is listed though the account ties up margin to keep some."""
+        kept = self.account.maintenance_margin or Decimal(0)
+        return not self.positions and kept > abs(self.account.equity) * BESIDES

@@ -28,8 +28,8 @@ class FindingKind(StrEnum):
     )
     VIEW_UNSTEADY = (
         "view_unsteady",
-        "the broker's list of positions and its answer about this symbol alone disagree, so no difference can be"
-        " trusted and no plan is made",
+        "the broker's list of positions disagrees with its answer about this symbol alone, or with the margin that is"
+        " tied up, so no difference can be trusted and no plan is made",
         True,
     )
     UNKNOWN_ORDER = (

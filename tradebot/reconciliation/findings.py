@@ -85,13 +85,15 @@ def compare(
     """
     missing, unknown, both = missing_fills(books), unknown_orders(books, broker.positions), _both(books, broker)
     assumed = unseen_exits(books, broker)
-    positions = (_unseen(one, assumed) for one in position_findings(books, missing, broker.positions, doubtful))
+    differing = () if broker.hides_positions else position_findings(books, missing, broker.positions, doubtful)
+    positions = (_unseen(one, assumed) for one in differing)
     # Our earlier orders may explain these; whatever is left shows up afterwards.
     explained = {order.symbol for order in unknown.forgotten}
     rows = (f"rows left out: {broker.unreadable}",)
     unreadable = [Finding(FindingKind.UNREADABLE, "account", None, None, rows)] if broker.unreadable else []
     return (
         *unreadable,
+        *_hidden(broker),
         *_orders(books, unknown, broker),
         *_missing(missing),
         *_forgotten(unknown, both),
@@ -113,6 +115,13 @@ def _unseen(finding: Finding, assumed: Mapping[str, OwnedFill]) -> Finding:
     fill = assumed[finding.subject].fill
     words = f"{fill.side.value} {fill.quantity:f} at {fill.price:f}, by order {fill.venue_order_id}"
     return replace(finding, kind=FindingKind.CLOSED_UNSEEN, evidence=(words,))
+
+
+def _hidden(broker: BrokerView) -> Iterator[Finding]:
+    """Yield that the list of positions can't be trusted; then neither can any difference in one."""
+    if broker.hides_positions:
+        words = f"no position is listed, though {broker.account.maintenance_margin:,.2f} USD of margin keep some"
+        yield Finding(FindingKind.VIEW_UNSTEADY, "account", None, None, (words,))
 
 
 def _missing(missing: Iterable[MissingFill]) -> Iterator[Finding]:

@@ -63,15 +63,18 @@ def test_what_is_held_has_its_price_without_the_multiplier_and_its_fee_comes_apa
     assert next(iter(one.reader.fills(fill.at))).side is Side.SELL
 
 
-def test_filled_without_its_executions_is_unknown_until_they_come(one: Connection, there: Exchange) -> None:
+def test_filled_without_its_executions_is_filled_at_a_price_that_they_will_tell(
+    one: Connection, there: Exchange
+) -> None:
     there.trouble("missing_rows", request="activities")
     asked = intent(order_type=OrderType.MARKET, limit_price=None, at=there.now)
     made(one.orders.submit(asked))
     there.passes(120)
     proof = one.reader.end_of(asked, [], there.now)
-    assert (proof.end, proof.order and proof.order.status) == (End.UNKNOWN, OrderStatus.UNKNOWN)
+    order = known(proof.order)
+    assert (proof.end, order.status, order.filled_average_price) == (End.OVER, OrderStatus.FILLED, None)
     there.calm()
-    assert one.reader.end_of(asked, [], there.now).end is End.OVER
+    assert known(one.reader.end_of(asked, [], there.now).order).filled_average_price
     trades(one, there, Side.SELL)
 
 

@@ -1,4 +1,4 @@
-"""What one order is, by its own words and its executions: a word that says more than they do isn't believed."""
+"""What one order is, by its own words and its executions: a word that nothing backs isn't believed."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -23,8 +23,9 @@ def told(word: str, total: object = 2, **more: Any) -> OrderStatus:
     ("word", "more", "status"),
     [
         ("Filled", {}, OrderStatus.UNKNOWN),
-        ("Filled", {"filled": 2}, OrderStatus.UNKNOWN),
-        ("Cancelled", {"filled": 1}, OrderStatus.UNKNOWN),
+        ("Filled", {"filled": 2}, OrderStatus.FILLED),
+        ("Filled", {"filled": 3}, OrderStatus.UNKNOWN),
+        ("Cancelled", {"filled": 1}, OrderStatus.CANCELED),
         ("Cancelled", {"total": 0}, OrderStatus.CANCELED),
         ("Cancelled", {"why": "Rejected by System"}, OrderStatus.REJECTED),
         ("Inactive", {}, OrderStatus.UNKNOWN),

@@ -263,16 +263,19 @@ def _with_parents(orders: Mapping[str, Order], refs: Mapping[str, str]) -> Mappi
 def order_of(
     contract: Any, order: Any, state: Any, said: Status | None, counted: Sequence[Execution], tally: DriftTally
 ) -> Order:
-    """Return an order. What it has filled, its executions say; a word that says more than they do isn't believed."""
+    """Return an order. What it has filled, its executions say, or the order itself where that is more."""
     side = SIDES.get(str(order.action))
     if side is None:
         raise RowError("action", "is neither BUY nor SELL")
-    filled = sum((one.quantity for one in counted), Decimal(0))
+    executed = sum((one.quantity for one in counted), Decimal(0))
     worth = sum((one.worth for one in counted), Decimal(0))
     claimed = max(_claimed(said.filled if said else 0), _claimed(getattr(order, "filledQuantity", 0)))
     word = said.word if said else str(state.status)
     # Of an order that has ended, the venue says what has filled, and not how large it was.
     size = _claimed(order.totalQuantity) or (claimed if word == _FILLED else None) or None
+    # The list of executions may lack rows, unless one was corrected. More than its size isn't believed.
+    believed = (size is None or claimed <= size) and not any(one.correction for one in counted)
+    filled = max(executed, claimed) if believed else executed
     kind = TYPES.get(str(order.orderType), OrderType.UNKNOWN)
     times = [one.revisions[-1][3] for one in counted]
     times += [ended for ended in [_ended_at(str(getattr(state, "completedTime", "")))] if ended]
@@ -288,7 +291,7 @@ def order_of(
         side=side,
         quantity=size,
         filled_quantity=filled,
-        filled_average_price=worth / filled if filled else None,
+        filled_average_price=worth / executed if executed else None,
         order_type=kind,
         limit_price=number("lmtPrice", order.lmtPrice) if kind in (OrderType.LIMIT, OrderType.STOP_LIMIT) else None,
         time_in_force=LIVES.get(str(order.tif), TimeInForce.UNKNOWN),
