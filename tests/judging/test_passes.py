@@ -8,6 +8,7 @@ import pytest
 from tests.kit.core.evidence import at, claim, cycle, past, slot
 from tests.kit.values import DAY, NOW, VENUE_DAY, ago, held
 from tradebot.judging.evidence import ChoreRun, Prices
+from tradebot.judging.judgment import State
 from tradebot.judging.passes import (
     calendar_differs,
     came,
@@ -78,6 +79,14 @@ def test_gaps_are_those_of_the_last_pass_of_exits_that_looked() -> None:
     found = of_job(Job.EVALUATE_EXITS)(at(NOW), past(cycles=cycles))
     assert found is not None
     assert found.found.endswith("10 AAPL without a stop at the broker for 300 s (suspended)")
+
+
+def test_a_gap_whose_stop_was_sent_is_said_to_have_lasted_until_then() -> None:
+    gap = Gap("flow", "AAPL", Decimal(10), ago(300), "not_placed", sent=True)
+    found = of_job(Job.EVALUATE_EXITS)(at(NOW), past(cycles=[cycle(at=ago(60), gaps=(gap,))]))
+    assert found is not None
+    words = "a stop was sent for 10 AAPL after 240 s without one (not_placed); the next pass sees if it rests"
+    assert (found.state, found.found.partition("; ")[2].partition("; ")[2]) == (State.DEGRADED, words)
 
 
 def test_gaps_of_entries_count_until_a_pass_of_exits_has_looked_again() -> None:

@@ -9,12 +9,15 @@ from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
 from tests.kit.values import CASH, EXITS, NOW, SESSION
 from tradebot.desk.snapshot import take
 from tradebot.model.candidate import Purpose, Side
-from tradebot.model.intent import Intent
+from tradebot.model.desk import Desk
+from tradebot.model.intent import Intent, IntentRecord, IntentState
 from tradebot.model.limits import Protection
 from tradebot.model.order import Order, OrderClass, OrderStatus, OrderType
 from tradebot.model.record import Job
 from tradebot.model.values import replace
 from tradebot.model.venue import Pairs
+from tradebot.orders.sending import cancel_intent
+from tradebot.ports.world import Call
 from tradebot.reconciliation.protection import gaps
 
 
@@ -49,6 +52,12 @@ class BracketVenue(MadeUpVenue):
 def scene(protection: Protection = Protection.VENUE) -> tuple[Scene, BracketVenue]:
     venue = BracketVenue()
     return Scene(venue=venue, exits=EXITS.model_copy(update={"protection": protection})), venue
+
+
+def cancel_at(asked: Call, desk: Desk, entry: Order) -> Intent:
+    """Return the cancel of an entry."""
+    of = desk.listings[entry.symbol].instrument
+    return cancel_intent(asked, desk.account.number, desk.now, entry, of, "flow", Purpose.OPEN)
 
 
 def entry_of(found: Scene, side: Side = Side.BUY) -> Intent:
@@ -96,6 +105,12 @@ def test_the_stop_protects_once_it_works_and_no_other_is_placed() -> None:
     assert all(other.is_target for other in others)
     rules = found.world().rules
     assert not list(gaps(desk.books, desk.listings, desk.resting, rules.exits, rules.exits_of))
+    # A cancel of the entry came too late, and takes nothing along.
+    late = cancel_at(call(), desk, entry)
+    books = replace(desk.books, intents=(*desk.books.intents, IntentRecord(late, IntentState.SENT, None, None, NOW)))
+    books = replace(books, at=NOW)
+    assert books.canceled_now == {entry.venue_id}
+    assert not list(gaps(books, desk.listings, desk.resting, rules.exits, rules.exits_of))
 
 
 def test_a_stop_that_its_entry_left_behind_gets_another() -> None:

@@ -132,7 +132,7 @@ def with_gaps(world: World, desk: Desk, cycle: CycleRecord) -> CycleRecord:
     # A gap that was over when this pass began stays over, although a stop that moves is on its way again.
     arriving = {whose for whose, pairs in resting.items() if any(pair.arrives for pair in pairs)}
     awaited = arriving & {*met, *opened}
-    left = {**{whose: gap for whose, gap in lasting.items() if whose in awaited}, **left}
+    left = {**{whose: replace(gap, sent=True) for whose, gap in lasting.items() if whose in awaited}, **left}
     on = {whose for whose in told if whose in left and whose in lasting}
     now = tuple(replace(gap, since=told[whose].since) if whose in on else gap for whose, gap in left.items())
     passed = [gap for whose, gap in passing.items() if whose not in left]

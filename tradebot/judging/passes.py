@@ -79,7 +79,8 @@ def of_job(job: Job) -> Judge:
             return Verdict(FAILED, f"{found}; can't be closed: {held}", len(done), fresh, "tradebot reconcile")
         gaps, unlike = _gaps(job, done, past), _differing(job, looked, past)
         if gaps and last:
-            bare = "; ".join([*(_bare(gap, evidence.now or last.at) for gap in gaps[: parts.SHOWN]), *unlike])
+            told = (_bare(gap, last.at, evidence.now or last.at) for gap in gaps[: parts.SHOWN])
+            bare = "; ".join([*told, *unlike])
             return Verdict(DEGRADED, f"{found}; {bare}", len(done), fresh, "tradebot positions")
         if unlike:
             return Verdict(DEGRADED, f"{found}; {'; '.join(unlike)}", len(done), fresh, "tradebot reconcile")
@@ -108,9 +109,12 @@ def _differing(job: Job, looked: CycleRecord | None, past: Past) -> Sequence[str
     return [one.words for one in looked.differing[: parts.SHOWN]]
 
 
-def _bare(gap: Gap, now: datetime) -> str:
-    lasted_s = (now - gap.since).total_seconds()
-    return f"{gap.shares:f} {gap.symbol} without a stop at the broker for {lasted_s:,.0f} s ({gap.why})"
+def _bare(gap: Gap, looked: datetime, now: datetime) -> str:
+    what, lasted_s = f"{gap.shares:f} {gap.symbol}", ((looked if gap.sent else now) - gap.since).total_seconds()
+    if gap.sent:
+        past = f"after {lasted_s:,.0f} s without one ({gap.why})"
+        return f"a stop was sent for {what} {past}; the next pass sees if it rests"
+    return f"{what} without a stop at the broker for {lasted_s:,.0f} s ({gap.why})"
 
 
 def broker(evidence: Evidence, past: Past) -> Verdict | None:

@@ -171,11 +171,12 @@ EXITING, REFUSED, NOT_PLACED, DOUBTED = "exiting", "refused", "not_placed", "dou
 disagree about whether it works. Else a stop's state."""
 
 
-class Gap(Struct, frozen=True):
+class Gap(Struct, frozen=True, omit_defaults=True):
     """Whole shares of a position, unsigned, for which no stop at the broker can trigger since a time.
 
     `why` is "exiting" if an exit has taken the stop's place, "not_placed", "refused", "doubted" if the broker's sources
-    disagree about the stop, or the state of the last stop.
+    disagree about the stop, or the state of the last stop. `sent` is True if the pass that saw it sent them one, which
+    no report shows at work yet.
     """
 
     strategy: str
@@ -183,6 +184,7 @@ class Gap(Struct, frozen=True):
     shares: Decimal
     since: datetime
     why: str
+    sent: bool = False
 
 
 class PositionDifference(Struct, frozen=True):

@@ -118,15 +118,19 @@ def _protected_of(books: Books, resting: Mapping[Whose, Sequence[Resting]], posi
 
 def _protected(books: Books, pair: Resting) -> Decimal:
     """Return for how many shares a stop can trigger, or will by the next look because it was sent just now."""
-    if pair.ending or any(_is_canceled_now(books, order) for order in (pair.limit, pair.stop) if order):
+    if pair.ending or any(_is_canceled_now(books, order, pair.record) for order in (pair.limit, pair.stop) if order):
         return Decimal(0)
     works = pair.record.intent.at >= books.at if pair.arrives else pair.can_trigger
     return pair.quantity if works else Decimal(0)
 
 
-def _is_canceled_now(books: Books, order: Order) -> bool:
-    """Return True if a cancel was sent just now, which the venue's last report doesn't show yet."""
-    return order.venue_id in books.canceled_now or order.parent in books.canceled_now
+def _is_canceled_now(books: Books, order: Order, behind: IntentRecord) -> bool:
+    """Return True if a cancel was sent just now, which the venue's last report doesn't show yet.
+
+    It takes the other half of a pair along, but not the stop of an entry that has filled.
+    """
+    of_pair = behind.intent.order_class is not OrderClass.BRACKET and order.parent in books.canceled_now
+    return order.venue_id in books.canceled_now or of_pair
 
 
 def _has_stop(books: Books, position: Position, exits_of: Callable[[str], Exits]) -> bool:
@@ -176,7 +180,7 @@ def _stops(books: Books, position: Position) -> Iterator[_Stop]:
                 continue
             parent = None
         waits = can_trigger(order, record.intent) or order.status.is_arriving
-        if not order.status.terminal and _is_canceled_now(books, order):
+        if not order.status.terminal and _is_canceled_now(books, order, record):
             lapse = books.at, OrderStatus.PENDING_CANCEL.value
         elif not (waits or order.status in _NO_LOSS or parent in _ENDS_ITS_STOP):
             lapse = order.updated_at or order.submitted_at or record.intent.at, order.status.value

@@ -10,8 +10,9 @@ from tests.kit.rows import ACCOUNT, NOW, make_fill, make_intent, make_order, min
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.ledger.tallies import Compared
 from tradebot.errors import OperatorError
-from tradebot.model.intent import IntentState
+from tradebot.model.intent import IntentState, Operation
 from tradebot.model.order import Outcome, Reply
+from tradebot.model.values import replace
 
 
 @pytest.fixture
@@ -34,6 +35,15 @@ def test_intents_are_counted_by_state_and_named(books: SqliteLedger) -> None:
     books.settle(second, Reply(Outcome.REJECTED, code="40310000"), minutes(1))
     assert books.tallies.intent_states() == {IntentState.ACKED: 1, IntentState.REJECTED: 1, IntentState.SENT: 1}
     assert (books.tallies.rejected_since(minutes(1)), books.tallies.rejected_since(minutes(2))) == (1, 0)
+
+
+def test_an_order_ends_by_a_cancel_that_was_taken_and_not_by_a_change_of_its_price(books: SqliteLedger) -> None:
+    books.apply_orders([make_order("v1"), make_order("v2")], NOW)
+    for target, operation in (("v1", Operation.CANCEL), ("v2", Operation.REPLACE)):
+        asked = replace(make_intent(f"of {target}"), operation=operation, target_venue_id=target)
+        books.promise(asked, ())
+        books.settle(asked.client_order_id, Reply(Outcome.ACCEPTED), NOW)
+    assert books.tallies.ending() == {"v1"}
 
 
 def test_sound_ledger_matches_its_journal(books: SqliteLedger) -> None:

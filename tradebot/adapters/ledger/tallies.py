@@ -22,6 +22,7 @@ _AS_JOURNALED: Mapping[str, str] = {
 ENDING = """SELECT DISTINCT venue_id FROM orders INDEXED BY orders_working
     CROSS JOIN intents INDEXED BY intents_by_target
     ON intents.account = ?1 AND intents.intent ->> '$.target_venue_id' = venue_id AND state = 'acked'
+    AND intents.intent ->> '$.operation' = 'cancel'
     WHERE orders.account = ?1 AND terminal = 0"""
 DIGEST_BYTES = 16
 
@@ -53,7 +54,7 @@ class Tallies:
         return int(count)
 
     def ending(self) -> frozenset[str]:
-        """Return the venue's ids of working orders whose cancel or replacement the venue has acknowledged."""
+        """Return the venue's ids of working orders whose cancel the venue has acknowledged."""
         return frozenset(venue_id for (venue_id,) in self._file.rows(ENDING))
 
     def counts(self) -> tuple[int, int]:
