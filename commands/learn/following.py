@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from commands.report.reading import problem_of
 from commands.score.outcomes import judged_days
 from tradebot.adapters.state.evidence import BACKTEST
-from tradebot.app.thresholds import value_at
+from tradebot.app.thresholds import Question, threshold_of
 from tradebot.app.wiring import App
 from tradebot.errors import TradebotError
 from tradebot.gates.reads import READS
@@ -19,6 +19,8 @@ from tradebot.model.instrument import notional
 from tradebot.views.trades.trade_row import LONG, Choice
 
 if TYPE_CHECKING:
+    from tradebot.app.sections import Sections
+    from tradebot.app.thresholds import Setting
     from tradebot.auditing.forward_returns import SessionReturns
     from tradebot.ports.world import Progress
 
@@ -49,9 +51,10 @@ def followed(app: "App", material: Material, choice: Choice, at: datetime | None
         return Followed(problem=f"{UNKNOWN}: {problem_of(app, error)}.")
     if not blocked.keys:
         return Followed(left=left if left.known else None, problem="No blocked trade that is over is recorded.")
-    settings = {key: setting for key in blocked.keys if (setting := _setting_of(app, *key))}
-    values = {key: _value_of(app, setting) for key, setting in settings.items()}
-    return Followed(tuple(blocked.proposals(settings, values)), left if left.known else None)
+    found = {key: setting for key in blocked.keys if (setting := setting_of(app.settings, *key))}
+    values = {key: plain(one.value) for key, one in found.items()}
+    proposals = blocked.proposals({key: one.key for key, one in found.items()}, values)
+    return Followed(tuple(proposals), left if left.known else None)
 
 
 class Left:
@@ -91,18 +94,10 @@ class Left:
         return self._better.get((one.trade.id, after_s))
 
 
-def _setting_of(app: "App", strategy: str, gate: Gate) -> str | None:
-    """Return the name of the limit that a gate compares with, if it is one: the strategy's own, or the account's."""
-    reads = READS[gate]
-    if len(reads.own) + len(reads.account) != 1:
-        return None
-    (name,) = (*reads.own, *reads.account)
-    own = f"strategies.{strategy}.limits.{name}"
-    section = app.settings.strategies.sections().get(strategy)
-    has_own = section is not None and getattr(section.limits, name, None) is not None
-    return own if reads.own and has_own else f"limits.{name}"
-
-
-def _value_of(app: "App", setting: str) -> str:
-    value = value_at(app.settings, tuple(setting.split(".")))
-    return "null" if value is None else plain(value)
+def setting_of(settings: "Sections", strategy: str, gate: Gate) -> "Setting | None":
+    """Return the setting that a gate compares a strategy's candidates with, if its limit in force is one."""
+    reads, is_there = READS[gate], strategy in settings.strategies.sections()
+    names = (*reads.own, *reads.account)
+    limits = settings.limits_of(strategy) if reads.own and is_there else settings.limits
+    limit = getattr(limits, names[0]) if len(names) == 1 else None
+    return threshold_of(settings, strategy, Question(gate), limit)

@@ -154,17 +154,6 @@ def filter_settings(settings: Sections, name: str) -> Mapping[str, Sequence[str]
     return strategy.filter_settings if isinstance(strategy, RefilteringStrategy) else {}
 
 
-def value_at(settings: Sections, path: Path) -> Decimal | bool | str | None:
-    """Return the value at a path as it is compared; None for what is off, and for what isn't there."""
-    value: Any = (
-        settings.strategies.sections().get(path[1]) if path[0] == "strategies" else getattr(settings, path[0], None)
-    )
-    for name in path[2:] if path[0] == "strategies" else path[1:]:
-        value = value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
-    number = number_of(value)
-    return number if number is not None else value if isinstance(value, bool | str) else None
-
-
 def number_of(value: object) -> Decimal | None:
     """Return a setting's number; None for what is none."""
     return Decimal(str(value)) if isinstance(value, int | float | Decimal) and not isinstance(value, bool) else None

@@ -5,11 +5,14 @@ from decimal import Decimal
 
 import pytest
 
-from commands.learn.following import Left
+from commands.learn.following import Left, setting_of
 from tests.kit.trades import DAY, OPEN, Told, numbered_sessions, session, trade
 from tests.kit.values import LIMITS
 from tradebot.lab.learn.knobs import HeldFor
 from tradebot.lab.learn.learn import Material, Strategy, Watched
+from tradebot.app.settings import load
+from tradebot.app.thresholds import LOOSER, setting_at
+from tradebot.model.decision import Gate
 
 EXITS = Watched("", frozenset({"flow"}), None, None, HeldFor("exits.time_exit_s", 14_400))
 
@@ -49,3 +52,19 @@ def test_price_of_a_shorter_time_is_held_against_that_of_the_exit(
     (one,) = material.outcomes
     assert {after_s: left(one, after_s) for after_s in expected} == expected
     assert left.known is any(value is not None for value in expected.values())
+
+
+@pytest.mark.parametrize(
+    ("own", "setting"),
+    [(None, "limits.min_score"), (0.9, "strategies.flow.limits.min_score"), (0.1, "limits.min_score")],
+)
+def test_the_setting_of_a_gate_is_the_one_whose_limit_is_in_force(own: float | None, setting: str) -> None:
+    limits = {"limits": {"min_score": own}} if own else {}
+    settings = load(None, {}, {"limits": {"min_score": 0.5}, "strategies": {"flow": limits}}).settings
+    found = setting_of(settings, "flow", Gate.SCORE)
+    assert found is not None
+    assert (found.key, setting_of(settings, "not there any more", Gate.SCORE)) == (
+        setting,
+        setting_at(settings, ("limits", "min_score"), LOOSER),
+    )
+    assert setting_of(settings, "flow", Gate.POSITIONED) is None
