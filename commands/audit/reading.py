@@ -27,7 +27,7 @@ from tradebot.model.venue import Settlement
 from tradebot.reconciliation.catch_up import read_view
 from tradebot.reconciliation.findings import booked_behind, compare
 from tradebot.reconciliation.new_fills import new_fills
-from tradebot.reconciliation.read_books import position_ratios, read_books, require_account, unbooked
+from tradebot.reconciliation.read_books import position_ratios, read_books, require_account, unbooked, without_twins
 from tradebot.timetable.sessions import session_date
 
 DAY = timedelta(days=1)
@@ -86,6 +86,7 @@ def _ask(app: "App", ledger: "SqliteLedger") -> Broker:
     pending, unreadable = new_fills(reader, ledger, clock.now)
     view = replace(view, unreadable=view.unreadable + unreadable)
     before = read_books(ledger, clock.now, app.day, view.orders)
+    view = without_twins(view, before)
     booked = unbooked(reader, ledger, before, view, pending)
     books = _books_after(ledger, before, pending, booked.proven)
     own = (position.symbol for position in books.totals.own_positions())
