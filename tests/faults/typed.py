@@ -126,11 +126,11 @@ class Typist:
 
 
 @contextmanager
-def sat_down(folder: Path) -> Iterator[Typist]:
+def sat_down(folder: Path, symbols: tuple[str, ...] = ALPACA.symbols) -> Iterator[Typist]:
     """Yield a typist whose bot stands half an hour into its second session, with each verb timed."""
     typist = Typist(folder)
     try:
-        typist.must("init", "--symbols", ",".join(ALPACA.symbols), "--sessions", "3")
+        typist.must("init", "--symbols", ",".join(symbols), "--sessions", "3")
         configure(folder, LIMITS)
         for step in ("close", "next_open", "30m"):
             typist.tick(step)
