@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands.chat.test_listening import listening, pair
 from tests.kit.bot.ending import refuses, shows
 from tests.kit.bot.folder import Bot, log, made, second_session
+from tests.kit.fakes.receivers import chatting
+from tradebot.model.serving import Ended
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +82,8 @@ def test_after_a_no_nobody_is_asked_again(bot: Bot) -> None:
 
 def given(bot: Bot, symbol: str) -> str:
     """Give an entry in a file, and return the id of what waits for a yes to it."""
-    later(bot, 1)
+    for words in (("exchange", "tick", "6m"), ("reconcile",)):
+        assert bot.says(*words).code == 0
     file = bot.folder.parent / "given.jsonl"
     file.write_text(f'{{"symbol": "{symbol}", "side": "buy", "score": 1, "coverage": 1}}\n')
     shows(bot.says("trade-once", "--candidates", str(file)), 0, "1 waiting for a yes")
@@ -97,6 +101,36 @@ def test_a_yes_to_an_entry_from_a_file_sends_it_once_but_never_after_its_time(bo
     bot.says("exchange", "tick", "6m")
     refuses(bot.says("approve", late), 2, f"{late} has expired")
     assert len(submitted(bot)) == before + 1
+
+
+def test_only_the_paired_persons_yes_in_time_sends_an_entry_from_a_file_and_once(bot: Bot) -> None:
+    def run(words: list[str], *_: object) -> Ended:
+        said = bot.says(*words)
+        return Ended(said.code, None, 0.1, said.out)
+
+    with chatting() as fake, listening(bot, fake) as chat:
+        chat.listener._run = run  # type: ignore[assignment]
+        pair(chat)
+        before, name = len(submitted(bot)), given(bot, "AMZN")
+        (shown,) = chat.hears()
+        assert shown.startswith("An entry waits for your yes:\nbuy ")
+        yes = fake.button("Approve AMZN")["callback_query"]
+        press = yes["data"], yes["message"]["message_id"]
+        assert chat.hears(fake.typed(f"approve {name}", 7002), fake.pressed(*press, 7002)) == []
+        assert waiting(bot) == [name]
+        bot.says("halt")
+        assert chat.hears(fake.pressed(*press))[0].startswith(f"Yes to {name}: NOT sent")
+        assert len(submitted(bot)) == before
+        shows(bot.says("unhalt", "--confirm", bot.tail()), 0, "")
+        assert chat.types(f"approve {name}")[0].startswith(f"Yes to {name}: sent")
+        chat.types(f"approve {name}")
+        assert "not a button that is open" in chat.hears(fake.pressed(*press))[0]
+        assert submitted(bot)[before:] == ["AMZN"]
+        late = given(bot, "AAPL")
+        chat.hears()
+        bot.says("exchange", "tick", "6m")
+        assert chat.presses("Approve AAPL")[0].startswith(f"{late} has expired")
+        assert submitted(bot)[before:] == ["AMZN"]
 
 
 def test_turning_approval_off_has_to_be_accepted(bot: Bot) -> None:
