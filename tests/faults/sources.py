@@ -36,12 +36,18 @@ from tradebot.reconciliation import catch_up
 SYMBOL = AT.symbols[0]
 MISSING, LATE, OLD, TWICE = "missing", "a minute late", "a quarter of an hour old", "twice"
 TURNED = "on the other side"
+OLDER = "an hour old"
 _LATE, _OLD = {"stale_account": "70s"}, {"stale_account": "15m"}
 _ROWS: dict[str, Any] = {MISSING: "missing_rows", LATE: _LATE, OLD: _OLD}
 SOURCES: Mapping[str, Mapping[str, Any]] = {
     "orders": _ROWS | {TWICE: {"repeated_rows": "qty"}},
     # Where the history tells of an order, an old one doesn't know it.
-    "order": {**({} if AT is KRAKEN else {MISSING: "not_found"}), LATE: _LATE, OLD: _OLD},
+    "order": {
+        **({} if AT is KRAKEN else {MISSING: "not_found"}),
+        LATE: _LATE,
+        OLD: _OLD,
+        OLDER: {"stale_account": "1h"},
+    },
     "positions": _ROWS | {TWICE: {"repeated_rows": "qty"}, TURNED: "opposite_side"},
     "activities": _ROWS | {TWICE: "repeated_rows"},
     "account": {LATE: _LATE, OLD: _OLD},
@@ -51,6 +57,8 @@ ENTERING, CANCELED, CLOSING = "while an entry fills", "while the venue cancels a
 MOMENTS = (ENTERING, CANCELED, CLOSING)
 ROUNDS, ROUND_S = 6, 60
 CALM = 4
+MOST_SENT = 5
+"""How many orders a case takes at most: an entry, a stop, another one for what was canceled, and closes."""
 
 
 class Case(NamedTuple):
@@ -137,6 +145,8 @@ class Play:
     def judged(self) -> Found:
         """Return what the exchange's log says of it."""
         trader, told = self.trader, self.trader.told()
+        if told.posts.total() > MOST_SENT:
+            self.problems.append(f"{told.posts.total()} orders were sent, as if what rests had to be placed again")
         if not told.fills:
             self.problems.append("nothing was bought")
         elif self.ended_well and Decimal(told.fills[-1]["position"]):

@@ -18,7 +18,7 @@ from tradebot.model.position import FOREIGN, Origin, OwnedFill
 from tradebot.model.trading import ReconcileMark
 from tradebot.model.values import replace
 from tradebot.model.venue import Settlement
-from tradebot.reconciliation.catch_up import CaughtUp, catch_up, may_fill, reassign, with_ends
+from tradebot.reconciliation.catch_up import CaughtUp, catch_up, may_fill, read_view, reassign, with_ends
 from tradebot.reconciliation.new_fills import ASKED_SINGLY, WATCHED
 from tradebot.reconciliation.read_books import read_books
 
@@ -225,6 +225,52 @@ def test_order_that_its_venue_has_forgotten_since_an_earlier_day_is_over(
     scene.venue.book[intent.client_order_id] = listed
     caught(scene)
     assert [order.status for order in scene.ledger.orders()] == [OrderStatus.NEW], "it works after all"
+
+
+@pytest.mark.parametrize(
+    ("ends_in_history", "told_s_ago", "sent_s_ago", "is_known", "status"),
+    [
+        (True, 0, 60, False, OrderStatus.ENDED),
+        (True, 0, 60, True, OrderStatus.NEW),
+        (True, 0, 20, False, OrderStatus.NEW),
+        (True, 40, 60, False, OrderStatus.NEW),
+        (True, None, 60, False, OrderStatus.NEW),
+        (False, 0, 60, False, OrderStatus.NEW),
+    ],
+)
+def test_order_that_a_list_of_now_lacks_is_over_if_the_history_is_too_old_to_know(
+    monkeypatch: pytest.MonkeyPatch,
+    ends_in_history: bool,
+    told_s_ago: int | None,
+    sent_s_ago: int,
+    is_known: bool,
+    status: OrderStatus,
+) -> None:
+    scene = Scene()
+    intent, venue = sent(scene), scene.venue
+    venue.capabilities = replace(
+        venue.capabilities, ends_in_history=ends_in_history, tells_ends_after=timedelta(seconds=30)
+    )
+    scene.later(sent_s_ago)
+    listed = venue.book.pop(intent.client_order_id)
+    monkeypatch.setattr(venue, "follower", lambda name: listed if is_known else None)
+    whole_at = None if told_s_ago is None else venue.now - timedelta(seconds=told_s_ago)
+    told = catch_up(venue, scene.ledger, (), venue.now, venue.now, whole_at)
+    assert [order.status for order in scene.ledger.orders()] == [status]
+    assert told.unfilled == (), "nobody knows how it ended"
+    venue.book[intent.client_order_id] = listed
+    caught(scene)
+    assert [order.status for order in scene.ledger.orders()] == [OrderStatus.NEW], "it works after all"
+
+
+def test_an_order_that_is_listed_without_its_size_has_the_one_that_we_know() -> None:
+    scene = Scene()
+    intent = sent(scene)
+    listed = scene.venue.book[intent.client_order_id]
+    scene.venue.book[intent.client_order_id] = replace(listed, quantity=None)
+    assert [one.quantity for one in read_view(scene.venue, scene.ledger).orders] == [intent.quantity]
+    caught(scene)
+    assert [one.quantity for one in scene.ledger.orders()] == [intent.quantity]
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,11 @@
 
 from tests.kit.core.apart import BotApart
 from tests.orders.test_leaving import NO_EDITS, make_room, stuck
+from tradebot.adapters.ledger.rows import OrderRow
 from tradebot.desk.snapshot import take
 from tradebot.model.candidate import Purpose
+from tradebot.model.order import OrderStatus
+from tradebot.model.values import replace
 from tradebot.reconciliation.unfinished import unfinished_close, words
 
 
@@ -23,6 +26,15 @@ def test_a_close_that_was_canceled_unfilled_is_found_until_the_next_one_works() 
     bot.venue.fill(close.client_order_id, "100")
     bot.exits()
     assert found(bot) == ""
+
+
+def test_a_close_whose_cancel_the_venue_accepted_is_found_although_nobody_knows_how_it_ended() -> None:
+    bot = stuck(NO_EDITS)
+    ledger, _ = bot.scene.ledger, found(bot)
+    for order in ledger.orders():
+        if order.status is OrderStatus.CANCELED:
+            ledger.tables.orders.put(OrderRow(replace(order, status=OrderStatus.ENDED), bot.venue.now, True))
+    assert found(bot) == "a close by hand isn't finished"
 
 
 def test_a_close_that_makes_room_names_the_other_symbol() -> None:

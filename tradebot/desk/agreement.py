@@ -100,7 +100,7 @@ def _read_once(world: World, clocks: ClockReading, *, first: bool) -> Reading:
         latest = latest_orders(reader, ledger.orders(working=True), view.orders)
         ended = frozenset(order.venue_id for order in latest if order.status.terminal)
     else:
-        caught = catch_up(reader, ledger, view.orders, now, clocks.passed)
+        caught = catch_up(reader, ledger, view.orders, now, clocks.passed, view.whole_at)
         untraced_fills = caught.untraced_fills
         view = replace(view, unreadable=view.unreadable + caught.unreadable) if caught.unreadable else view
         tell_caught_up(world.events, ledger, caught, now)

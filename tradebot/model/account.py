@@ -154,3 +154,8 @@ class BrokerView(Struct, frozen=True):
         """Return True if no position is listed though the account ties up margin to keep some."""
         kept = self.account.maintenance_margin or Decimal(0)
         return not self.positions and kept > abs(self.account.equity) * BESIDES
+
+    @property
+    def whole_at(self) -> datetime | None:
+        """Return when the list of orders was told, if it may prove that an order is over: each row could be read."""
+        return self.orders_at if self.steady and not self.unreadable else None

@@ -56,8 +56,8 @@ class OrderStatus(VenueWord):
     until it has answered), STOPPED (its fill is certain, and not yet reported). At rest, neither working nor over:
     SUSPENDED (it can't trade now), CALCULATED (its final figures are being made), DONE_FOR_DAY (it can't trade again
     today). Over: FILLED (all of it), CANCELED, EXPIRED (its own life ended), REJECTED (the venue refused it), REPLACED
-    (another order took its place), ENDED (the venue has forgotten it, so nobody knows how it ended). UNKNOWN is any
-    word that we don't know: neither working nor over.
+    (another order took its place), ENDED (the venue doesn't list it any more and can't say how it ended). UNKNOWN is
+    any word that we don't know: neither working nor over.
     """
 
     PENDING_NEW = "pending_new"
@@ -169,9 +169,11 @@ class Order(Struct, frozen=True):
         return self.leads_pair or (self.order_class is OrderClass.BRACKET and self.parent is None)
 
     def with_known(self, known: "Order | None") -> "Order":
-        """Return the order with what we know of it besides this report: not every answer says what it is a leg of."""
+        """Return the order with what we know besides this report: not every answer says its size or parent."""
         if known is None:
             return self
+        if self.quantity is None is not known.quantity:
+            return replace(self, quantity=known.quantity).with_known(known)
         parent, mid = self.parent or known.parent, known.arrival_mid if self.arrival_mid is None else self.arrival_mid
         filled = known.fill_mid if self.fill_mid is None else self.fill_mid
         unchanged = (parent, mid, filled) == (self.parent, self.arrival_mid, self.fill_mid)

@@ -66,11 +66,12 @@ class Capabilities(Struct, frozen=True):
     sale reserves `short_reserve` times its ask. With `reduce_only`, an order can be kept from opening a position.
     Quantities count a `unit`: "share" or "contract". What an order did is told within `tells_ends_after`: until then, a
     list of open orders without it is nothing unusual. A venue that `forgets` tells ended orders and executions of today
-    only. `bar_prices` are the prices that its bars can be made of. With `hours_win`, its own hours are what counts, and
-    where they differ from a published calendar people are told; elsewhere nothing is opened until both agree. With
-    `exits_join`, an exit can be sent into the group of the stop that rests for the same shares: what one of them fills
-    makes the other smaller, or ends it, and both together never fill more than one of them is for. The stop of a pair
-    has to be `pair_distance` (USD) away from its limit and from the market.
+    only. With `ends_in_history`, only a history tells how an order ended; it may be far behind the list of open orders,
+    which then says what is over. `bar_prices` are the prices that its bars can be made of. With `hours_win`, its own
+    hours are what counts, and where they differ from a published calendar people are told; elsewhere nothing is opened
+    until both agree. With `exits_join`, an exit can be sent into the group of the stop that rests for the same shares:
+    what one of them fills makes the other smaller, or ends it, and both together never fill more than one of them is
+    for. The stop of a pair has to be `pair_distance` (USD) away from its limit and from the market.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Capabilities(Struct, frozen=True):
     unit: str
     tells_ends_after: timedelta = timedelta(0)
     forgets: bool = False
+    ends_in_history: bool = False
     bar_prices: frozenset[PriceKind] = frozenset({PriceKind.TRADE})
     hours_win: bool = False
     exits_join: bool = False

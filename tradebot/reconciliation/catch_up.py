@@ -80,12 +80,16 @@ def read_view(reader: BrokerReader, ledger: Orders) -> BrokerView:
     """Return the venue's view without impossible orders; each of those is looked up by its id, like an omitted one.
 
     An order that has ended is not open, and no order changes its symbol, side or id, though one may be told without id.
+    One that is told without its size has the one that we know.
     """
     view = reader.view()
     known = {order.venue_id: order for order in ledger.orders(working=True)}
-    kept = tuple(order for order in view.orders if not _is_untrue(order, known.get(order.venue_id)))
-    dropped = len(view.orders) - len(kept)
-    return replace(view, orders=kept, unreadable=view.unreadable + dropped) if dropped else view
+    kept = tuple(
+        order.with_known(known.get(order.venue_id)) if order.quantity is None else order
+        for order in view.orders
+        if not _is_untrue(order, known.get(order.venue_id))
+    )
+    return replace(view, orders=kept, unreadable=view.unreadable + len(view.orders) - len(kept))
 
 
 def _is_untrue(order: Order, known: Order | None) -> bool:
@@ -97,15 +101,25 @@ def _is_untrue(order: Order, known: Order | None) -> bool:
 
 
 def catch_up(
-    reader: BrokerReader, ledger: Ledger, open_orders: Sequence[Order], now: datetime, passed: datetime
+    reader: BrokerReader,
+    ledger: Ledger,
+    open_orders: Sequence[Order],
+    now: datetime,
+    passed: datetime,
+    whole_at: datetime | None = None,
 ) -> CaughtUp:
     """Apply the venue's facts to the ledger; this only reads the venue and only appends what it reported.
 
-    `now` is the venue's time, and `passed` the time that has passed by every clock.
+    `now` is the venue's time, and `passed` the time that has passed by every clock. All open orders were told
+    `whole_at` that time, if it is known.
     """
     # Read everything before the first write, so that a halt never waits for the ledger while we ask the venue.
     working = ledger.orders(working=True)
-    latest = (*latest_orders(reader, working, open_orders), *_forgotten(reader, ledger, working, open_orders, now))
+    latest = (
+        *latest_orders(reader, working, open_orders),
+        *_forgotten(reader, ledger, working, open_orders, now),
+        *_untold(reader, omitted_orders(working, open_orders), now, whole_at),
+    )
     news = _news((_in_time(order, now) for order in latest), working)
     changed = _apply(ledger, news, now)
     unsettled = look_up(reader, ledger, now, passed)
@@ -205,6 +219,24 @@ def _forgotten(
                 yield replace(order, status=OrderStatus.ENDED)
             elif lacked is None:
                 ledger.claim_slot(LEFT_OUT, today, order.venue_id, LEFT_OUT, now)
+
+
+def _untold(
+    reader: BrokerReader, omitted: Sequence[Order], now: datetime, whole_at: datetime | None
+) -> Iterator[Order]:
+    """Yield as ended the working orders that a list of now lacks while the history, which is behind, can't say how.
+
+    What they have filled until then is in the list of fills. A later word about such an order replaces this one.
+    """
+    told_after = reader.capabilities.tells_ends_after
+    if not reader.capabilities.ends_in_history or whole_at is None or now - whole_at > told_after:
+        return
+    for order in omitted:
+        heard = max(filter(None, (order.updated_at, order.submitted_at)), default=None)
+        if heard is not None and now - heard >= told_after:
+            with suppress(TradebotError):
+                if reader.follower(order.venue_id) is None:
+                    yield replace(order, status=OrderStatus.ENDED)
 
 
 def _is_of(day: VenueDay, order: Order, today: date) -> bool:

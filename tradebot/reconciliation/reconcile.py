@@ -81,12 +81,12 @@ def reconcile(
         return _mark(ledger, Reconciled(now, view, CaughtUp(0, 0, ()), (mismatch,), None))
     _require_steady(view)
     day = reader.capabilities.day
-    applied = catch_up(reader, ledger, view.orders, now, passed)
+    applied = catch_up(reader, ledger, view.orders, now, passed, view.whole_at)
     # Anything that filled since the view was read would look like a difference, so read it again.
     view = read_view(reader, ledger) if applied.fills or applied.orders else view
     books = with_ends(reader, read_books(ledger, now, day, view.orders), passed)
     if omitted_orders(may_fill(books), view.orders):
-        applied = catch_up(reader, ledger, view.orders, now, passed).after(applied)
+        applied = catch_up(reader, ledger, view.orders, now, passed, view.whole_at).after(applied)
         books = read_books(ledger, now, day, view.orders)
     bookings, doubtful = apply_activities(reader, ledger, books, view, now)
     if bookings:

@@ -43,9 +43,9 @@ def unfinished_close(ledger: Orders, records: Sequence[IntentRecord], position: 
 
 
 def _canceled_close(ledger: Orders, venue_id: str) -> Intent | None:
-    """Return the intent behind an order that ended unfilled, if no rule and no strategy asks for it again."""
+    """Return the intent behind an order that we canceled unfilled, if no rule and no strategy asks for it again."""
     chain = ledger.order_chains([venue_id]).get(venue_id, ())
-    if not chain or chain[0].venue_id != venue_id or chain[0].status is not OrderStatus.CANCELED:
+    if not chain or chain[0].venue_id != venue_id or chain[0].status not in (OrderStatus.CANCELED, OrderStatus.ENDED):
         return None
     promised = ledger.promised([order.client_order_id for order in chain])
     behind = (promised.get(order.client_order_id) for order in chain)

@@ -105,6 +105,27 @@ def test_a_row_that_can_not_be_read_might_be_about_the_request(
     assert reader(wire).has_ended("unheard of") is (None if not lists else False)
 
 
+def test_a_history_of_long_ago_does_not_say_that_an_order_is_open_against_a_list_of_now(wire: Wire) -> None:
+    told_at, events = AT, list[object]()
+
+    def answer(asked: Asked) -> Scripted:
+        if asked.path.endswith("openorders"):
+            return Scripted(200, {"result": "success", "openOrders": [], "serverTime": iso(LATER)})
+        return Scripted(200, page(told_at, *(events if asked.path.endswith("/orders") else [])))
+
+    def found() -> tuple[bool, bool | None]:
+        asking = reader(wire)
+        return asking.follower(ORDER_ID) is not None, asking.has_ended(ORDER_ID)
+
+    wire.script = answer
+    # What the venue has just called gone is gone.
+    assert found() == (False, True)
+    events = [event("OrderPlaced")]
+    assert found() == (False, True)
+    told_at = LATER
+    assert found() == (True, False)
+
+
 def test_questions_of_one_moment_share_pages_and_the_account_is_asked_for_once(wire: Wire, tmp_path: Path) -> None:
     now = LATER
 

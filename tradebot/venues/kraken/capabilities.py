@@ -35,6 +35,7 @@ KRAKEN = Capabilities(
     unit="contract",
     # The history may be ten seconds late, and a pass reads it a little after the open orders.
     tells_ends_after=timedelta(seconds=30),
+    ends_in_history=True,
     bar_prices=frozenset(PriceKind),
 )
 STATUSES: Mapping[str, OrderStatus] = {

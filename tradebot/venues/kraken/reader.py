@@ -21,7 +21,7 @@ from tradebot.model.venue import End, Proof, Settlement
 from tradebot.venues.kraken import rows
 from tradebot.venues.kraken.capabilities import ARRIVES_WITHIN, KRAKEN, SETTLED_AFTER
 from tradebot.venues.kraken.client import V3, Client, KrakenVenue
-from tradebot.venues.kraken.history import fills_of, left_open
+from tradebot.venues.kraken.history import Past, fills_of, left_open
 from tradebot.venues.kraken.opening import Since, midnight, worth_at_midnight
 from tradebot.venues.kraken.pages import MOST_PAGES, ROWS, Pages, told_at
 
@@ -42,6 +42,10 @@ class Listed(NamedTuple):
     orders: Mapping[str, Order]
     unreadable: int
     at: datetime | None
+
+    def is_ahead_of(self, past: Past) -> bool:
+        """Return True if a history is so much older that it can't know how an order has ended."""
+        return self.at is not None and self.at - past.told_at > KRAKEN.tells_ends_after
 
     def by_client_id(self, name: str) -> Order | None:
         """Return the one with a client id."""
@@ -223,16 +227,22 @@ class KrakenReader:
         return ""
 
     def follower(self, venue_id: str) -> Order | None:
-        """Return the order with this venue id, open or in the history."""
+        """Return the order with this venue id, open or in the history; a history of long ago only knows of ends."""
         listed = self._open()
         found = listed.orders.get(venue_id)
         if found is not None and found.quantity is not None:
             return found
-        order = self._pages.past(now=listed.at).orders.get(venue_id)
-        return order if order is None else left_open(order, listed.orders)
+        known = self._pages.past(now=listed.at)
+        order = known.orders.get(venue_id)
+        if order is None or (found is None and not order.status.terminal and listed.is_ahead_of(known)):
+            return None
+        return left_open(order, listed.orders)
 
     def has_ended(self, venue_id: str) -> bool | None:
-        """Return True if the history has the end of an order with this venue id; None if it has no such order."""
+        """Return True if the history has the end of an order with this venue id; None if it has no such order.
+
+        The venue has just said that the order is gone. If the history is too old to know, that and the open orders do.
+        """
         listed = self._open()
         if venue_id in listed.orders:
             return False
@@ -240,6 +250,8 @@ class KrakenReader:
         order = known.orders.get(venue_id)
         if order is None and (listed.unreadable or known.unreadable):
             return False
+        if listed.is_ahead_of(known) and not listed.unreadable:
+            return True
         return None if order is None else order.status.terminal or venue_id in known.gone
 
     def legs(self, venue_id: str) -> Sequence[Order]:
