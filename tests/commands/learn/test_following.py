@@ -8,10 +8,10 @@ import pytest
 from commands.learn.following import Left, setting_of
 from tests.kit.trades import DAY, OPEN, Told, numbered_sessions, session, trade
 from tests.kit.values import LIMITS
-from tradebot.lab.learn.knobs import HeldFor
-from tradebot.lab.learn.learn import Material, Strategy, Watched
 from tradebot.app.settings import load
 from tradebot.app.thresholds import LOOSER, setting_at
+from tradebot.lab.learn.knobs import HeldFor
+from tradebot.lab.learn.learn import Material, Strategy, Watched
 from tradebot.model.decision import Gate
 
 EXITS = Watched("", frozenset({"flow"}), None, None, HeldFor("exits.time_exit_s", 14_400))

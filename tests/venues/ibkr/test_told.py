@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from tradebot.venues.ibkr.told import order_of, put_together
 from tradebot.adapters.wire.rows import DriftTally, RowError
 from tradebot.model.order import OrderStatus
+from tradebot.venues.ibkr.told import order_of, put_together
 
 
 def told(word: str, total: object = 2, **more: Any) -> OrderStatus:
