@@ -197,7 +197,7 @@ def test_creating_again_keeps_an_equal_market_and_refuses_another(folder: Path) 
 def test_a_folder_without_an_exchange_and_a_damaged_one_are_refused(tmp_path: Path) -> None:
     with pytest.raises(MarketError, match="no exchange in") as raised:
         ensure(tmp_path)
-    assert raised.value.hint == "create one: tradebot init --state-dir NEW"
+    assert raised.value.hint == "create one: papervenue serve --folder NEW"
     (tmp_path / "market.json").write_text('{"spec": {')
     with pytest.raises(MarketError, match="is damaged"):
         ensure(tmp_path)

@@ -103,7 +103,7 @@ def parts(hint: Any) -> set[type]:
 def test_records_hold_only_types_that_the_codec_writes(record: type) -> None:
     assert is_dataclass(record) or issubclass(record, tuple)
     own = {part for hint in get_type_hints(record).values() for part in parts(hint)}
-    ours = {part for part in own if part.__module__.startswith("tradebot.")}
+    ours = {part for part in own if part.__module__.startswith("papervenue.")}
     assert ours <= {*RECORDS, Order, OrderTable, History}
 
 

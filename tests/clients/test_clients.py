@@ -16,11 +16,12 @@ from typing import Any
 import pytest
 
 from exchange.tests.kit.kraken import KEY, SECRET, XBT, spec
-from exchange.tests.kit.served import Lab, Served, needed, served, served_to_others
+from exchange.tests.kit.served import Served, needed, served
 from exchange.tests.kit.tws import spec as futures_spec
 from papervenue.market.hours import HOURS
 from papervenue.process import create
 from papervenue.times import parse_time
+from tests.kit.lab import Lab, served_to_others
 
 HERE = Path(__file__).parent
 PACKAGES = {

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from exchange.tests.kit.app import SPEC, open_world
-from exchange.tests.kit.served import served_to_others
 from papervenue.flow.series import ENDPOINTS
 from papervenue.process import create
+from tests.kit.lab import served_to_others
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 DOCUMENT = (DOCS / "EXCHANGE.md").read_text(encoding="utf-8")

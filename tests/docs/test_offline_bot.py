@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from exchange.tests.kit.served import Lab, needed, served_to_others
+from exchange.tests.kit.served import needed
+from tests.kit.lab import Lab, served_to_others
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "OFFLINE.md").read_text(encoding="utf-8")

@@ -26,6 +26,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from commands.shared import drawing, hints, times
 from tests.suite import calendars, tiers
+from tradebot.adapters.text import redaction
 
 pytest_plugins = [
     "tests.suite.costs",
@@ -107,7 +108,8 @@ def skip_reasons(config: pytest.Config) -> list[str]:
 
 @pytest.fixture(scope="module", autouse=True)
 def nobody_opened() -> None:
-    """Forget whose bot the tests of another module opened: by it, times and quantities are shown."""
+    """Forget whose bot the tests of another module opened, and its keys: by it, times and quantities are shown."""
+    redaction._forms.clear()
     times._Reader.in_utc, times._Reader.day = False, None
     drawing.show_traded("share", {})
 

@@ -8,6 +8,7 @@ is part of its name.
 from collections.abc import Mapping
 
 FORMER: Mapping[str, str] = {
+    "desk.PositionDifference": "record.PositionDifference",
     "own_slots.Plan": "own_slots.SlotPlan",
 }
 """The name of today by the former one: `module.Class`, `port.method`, or a field, which is `module.Class.field`.

@@ -1,17 +1,14 @@
-"""An exchange on loopback: served by a thread of this process, with both ends of a socket in sight, or for others."""
+"""An exchange on loopback: served by a thread of this process, with both ends of a socket in sight."""
 
 import asyncio
-import http.client
 import json
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgpack
 import pytest
@@ -25,45 +22,6 @@ from papervenue.exchange import Exchange, open_exchange
 from papervenue.faces.flow import FlowLimits
 from papervenue.flow.derived import DerivedFlow
 from papervenue.lines import Lines
-
-# An exchange served to other clients, started as its user starts it, and its log as the judge.
-
-TICK_TIMEOUT_S = 60
-
-
-class Lab(NamedTuple):
-    """A served exchange."""
-
-    url: str
-    folder: Path
-
-    def tick(self, **step: object) -> None:
-        connection = http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=TICK_TIMEOUT_S)
-        with closing(connection):
-            connection.request("POST", "/exchange/v1/tick", json.dumps(step))
-            assert connection.getresponse().status == 200
-
-    def events(self) -> list[dict[str, Any]]:
-        lines = (self.folder / "exchange" / "log.jsonl").read_text(encoding="utf-8").splitlines()
-        return [json.loads(line) for line in lines]
-
-    def logged(self, event: str) -> list[dict[str, Any]]:
-        return [found for found in self.events() if found["event"] == event]
-
-
-@contextmanager
-def served_to_others(folder: Path, *flags: str) -> Iterator[Lab]:
-    """Serve an exchange by the installed command line, five minutes into its first session."""
-    command = (sys.executable, "-m", "tradebot", "exchange", "serve", "--json", "--state-dir", str(folder), *flags)
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            lab = Lab(json.loads(process.stdout.readline())["data"]["url"], folder)
-            lab.tick(to="open")
-            lab.tick(seconds=300)
-            yield lab
-        finally:
-            process.terminate()
 
 
 def needed(program: str | None, name: str) -> str:
