@@ -22,8 +22,7 @@ from benchmarks.support.policies import A_YEAR, calendar, ratio_of, shipped
 from benchmarks.support.sizes import sized
 from tests.lab.learning.arrays.drawing import plan
 from tradebot.lab.backtest.run import begin
-from tradebot.lab.learning.arrays.choosing import Chosen
-from tradebot.lab.learning.arrays.playing import TapeTurns
+from tradebot.lab.learning.arrays.choosing import Chosen, TapeTurns
 from tradebot.lab.learning.arrays.tape import Tape, tapes_of
 from tradebot.lab.learning.environment import ACTIONS, Environment, Play, Terms, on_the_road
 from tradebot.lab.learning.training.job import Job

@@ -1,13 +1,21 @@
 """Decide the passes of a session, or since a time, with something changed, and sum up what differs."""
 
 import gc
-from collections.abc import Iterator, Sequence
-from datetime import date
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, timedelta
+from decimal import Decimal
+from functools import cache
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
 
 from commands.shared.days import Span
+from commands.shared.drawing import in_units
+from commands.shared.plain import clean
 from commands.shared.surface import Report, progress_bar
+from commands.shared.tables import Table, number, sentence
+from commands.shared.times import DAY_MINUTE, MINUTE, stamp, when, zone
 from commands.why_no_orders.changes import OPTION
-from commands.why_no_orders.later_prices import later_prices
 from commands.why_no_orders.reading import JOB, bounds_of
 from commands.why_no_orders.what_if import (
     Asking,
@@ -18,14 +26,22 @@ from commands.why_no_orders.what_if import (
     nothing_recorded,
     require_held,
 )
-from commands.why_no_orders.what_if_span_screen import show
+from commands.why_no_orders.what_if_screen import order_text, told
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.errors import ExitCode, OperatorError
+from tradebot.model.bar import Quote
 from tradebot.model.record import CycleRecord, Job
+from tradebot.model.text import counted, noun
+from tradebot.replaying.desk_changes import Filled
 from tradebot.replaying.over_span import Body, Changed, Ends, Look, OverSpan, Passed, by_filters_alone, compares
 from tradebot.replaying.passes import Recorded, Surroundings
 from tradebot.replaying.writing import RecordError
-from tradebot.views.what_if_span import Lacking, WhatIfSpan, what_if_span
+from tradebot.views.what_if_span import HORIZONS, Lacking, Later, WhatIfSpan, what_if_span
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tradebot.views.what_if_span import Earned, SentAt, Stop, SymbolOrders
 
 
 def run(asking: Asking, symbol: str | None, span: Span, session: date | None) -> Report:
@@ -116,3 +132,128 @@ class _Deciding:
             unasked=sorted(self._unasked),
             lacking=self._lacking,
         )
+
+
+LONG = timedelta(days=60)
+"""In so many days there are more sessions than the longest horizon has."""
+
+
+def later_prices(asking: Asking, orders: Sequence[Filled]) -> Later:
+    """Return the prices of these orders' symbols at each horizon. What isn't known is absent: nothing is fetched."""
+    return dict(_found(asking, orders))
+
+
+def _found(asking: Asking, orders: Sequence[Filled]) -> Iterator[tuple[tuple[str, date, int], Decimal]]:
+    seen = cache(lambda session: _seen_in(asking, session))
+    for symbol, session in dict.fromkeys((one.symbol, one.intent.key.session) for one in orders):
+        days = [one.date for one in asking.app.ledger_view.sessions(session, session + LONG)]
+        wanted = {count: days[count] for count in HORIZONS if count < len(days)}
+        bars = asking.app.bars_at_rest
+        closes = bars.closes(symbol, session, max(wanted.values())) if bars and wanted else {}
+        for count, day in wanted.items():
+            if day in closes:
+                yield (symbol, session, count), Decimal(str(closes[day]))
+            elif (quote := seen(day).get(symbol)) is not None:
+                yield (symbol, session, count), quote.middle
+
+
+def _seen_in(asking: Asking, session: date) -> Mapping[str, Quote]:
+    """Return the quotes that the last kept pass of a session saw; none if no pass of it is kept."""
+    facts = asking.app.recorded
+    heads = facts.heads(JOB, session=session) if facts else ()
+    try:
+        return asking.recorded(heads[-1]).given.desk.quotes if heads else {}
+    except RecordError:
+        return {}
+
+
+ORDERS, MISSING = 5, 3
+"""How many orders, and passes that are left out, the screen names; the others are counted."""
+
+
+def show(console: "Console", data: "WhatIfSpan") -> None:
+    """Print what is changed, how many more orders there are, in which symbols, and what stops the others."""
+    subject = f"[bold]{escape(clean(data.symbol))}[/bold]  " if data.symbol else ""
+    console.print(f"{subject}{escape(data.sentence)}")
+    if data.next:
+        count = data.next.now - data.next.then
+        stops = f"{data.next.gate} refuses {counted(count, 'more candidate')}"
+        console.print(f"Binds next: {stops}. {in_units(data.next.meaning)}", markup=False)
+    told(console, data.changes, data.left_out, data.unasked)
+    span = f"{when(data.first_at, MINUTE)} to {when(data.last_at, MINUTE)}"
+    of = f" of session {data.session}" if data.session else ""
+    passes = counted(data.passes, "pass", "passes")
+    console.print(f"\nDecided again: {passes}{of}, {span}; nothing was sent", markup=False)
+    _left_out(console, data.lacking)
+    console.print(f"Orders: {data.orders_then:,} then, {data.orders_now:,} now", markup=False)
+    if data.symbols:
+        console.print(_by_symbol(data.symbols))
+    if data.stops:
+        console.print(_by_stop(data.stops))
+    _orders(console, f"Sent only with the change ({zone()}):", data.orders, data.more)
+    if data.orders:
+        console.print("What these have earned since, before costs:", markup=False)
+    for line in _earned(data.earned):
+        console.print(f"  {line}", markup=False)
+    _orders(console, f"Sent then, and not with the change ({zone()}):", data.kept_back, data.fewer)
+    if data.more or data.fewer:
+        console.print(
+            "An order counts as filled at once. What it opens is held until one of its exit rules closes it: by time "
+            "when the bot asks for exits, by price when a pass of entries sees that price.",
+            style="dim",
+        )
+
+
+def _left_out(console: "Console", lacking: "Sequence[Lacking]") -> None:
+    for one in lacking[:MISSING]:
+        console.print(f"Left out: the pass at {when(one.at)}: {clean(one.why)}", markup=False, style="yellow")
+    if len(lacking) > MISSING:
+        console.print(f"Left out: {len(lacking) - MISSING:,} more passes", markup=False, style="yellow")
+
+
+def _by_symbol(symbols: "Sequence[SymbolOrders]") -> Table:
+    table = Table("symbol", number("then"), number("now"))
+    for one in symbols:
+        style = "green" if one.now > one.then else "red"
+        table.row(escape(clean(one.symbol)), f"{one.then:,}", f"{one.now:,}", style=style)
+    return table
+
+
+def _by_stop(stops: "Sequence[Stop]") -> Table:
+    table = Table("ended at", number("then"), number("now"), sentence("meaning"))
+    for one in stops:
+        table.row(escape(one.reason or one.gate), f"{one.then:,}", f"{one.now:,}", escape(in_units(one.meaning)))
+    return table
+
+
+def _orders(console: "Console", heading: str, orders: "Sequence[SentAt]", count: int) -> None:
+    if not orders:
+        return
+    console.print(heading, markup=False)
+    for one in orders[:ORDERS]:
+        text = f"  {stamp(one.at, DAY_MINUTE)}  {clean(one.order.symbol)}: {order_text(one.order)}"
+        console.print(text, markup=False)
+    if count > ORDERS:
+        console.print(f"  … and {count - ORDERS:,} more; --json lists the first {len(orders)}", markup=False)
+
+
+def _earned(earned: "Sequence[Earned]") -> Iterator[str]:
+    """Yield a line for each number of sessions, and one for all of which no price is known yet."""
+    later = [one for one in earned if not one.orders]
+    for one in earned:
+        if one.orders:
+            yield _told(one)
+    if later:
+        *first, last = (str(one.sessions) for one in later)
+        after = f"{', '.join(first)} and {last}" if first else last
+        orders = counted(later[0].unpriced, "order")
+        yield f"after {after} {noun(later[-1].sessions, 'session')}: {orders}, none with a price yet: nothing to say"
+
+
+def _told(one: "Earned") -> str:
+    after = f"after {counted(one.sessions, 'session')}: "
+    cases = f"{counted(one.orders, 'order')} in {counted(one.of_sessions, 'session')}"
+    if one.mean is None or one.low is None or one.high is None:
+        unpriced = f"; {one.unpriced:,} {noun(one.unpriced, 'has', 'have')} no price yet" if one.unpriced else ""
+        return f"{after}{cases}, too few to say: it takes {one.needed} sessions{unpriced}"
+    return f"{after}{one.mean:+.2%} a trade, {one.low:+.2%} to {one.high:+.2%} (95%), {cases}"

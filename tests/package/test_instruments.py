@@ -56,7 +56,7 @@ SMALL = {
     "tradebot/views/trades/tax.py:_CENT": SHOWN,
     "tradebot/model/text.py:SMALL": SHOWN,
     "tradebot/lab/learn/knobs.py:PLACES": "digits of a setting that is proposed",
-    "tradebot/lab/learn/limits.py:PLACES": "digits of a score",
+    "tradebot/lab/learn/learn.py:PLACES": "digits of a score",
     "tradebot/views/trades/trades.py:(_SIX_PLACES, _CENTS)": SHOWN,
 }
 """Numbers that could be taken for a tick, and what they are."""

@@ -26,7 +26,6 @@ ALLOWED: Mapping[str, str] = {
 }
 """The places outside of the venues, the adapters and the exchange that name Alpaca, each with its reason."""
 KRAKEN: Mapping[str, str] = {
-    "tradebot/lab/backtest/charted.py": "a backtest reads the charts of Kraken's face without asking for pages",
     "tradebot/lab/backtest/served.py": "a backtest reads the charts of Kraken's face without asking for pages",
     "config/venues/kraken_futures.yaml": "what a bot there begins with",
     "config/profiles/smart_money.yaml": "a profile says which venue it is for",

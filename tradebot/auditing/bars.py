@@ -8,7 +8,7 @@ from itertools import groupby
 
 from msgspec import Struct
 
-from tradebot.auditing import bar_frames, bar_prices, bar_times
+from tradebot.auditing import bar_prices, bar_times
 from tradebot.auditing.bar_findings import BarFinding, Flaw, RawBar, Stored, finding
 from tradebot.auditing.bar_times import LIQUID_SHARE, MINUTE_S, Day, Hours, days, filled, hours_of
 from tradebot.model.bar import Session
@@ -174,9 +174,9 @@ def _judged(
         words = "nothing is stored, so nothing was looked at"
         nothing = BarFinding(Flaw.NOTHING_STORED, stored.symbol, stored.timeframe, None, None, 0, None, None, words)
         return LookedAt(stored.symbol, stored.timeframe, 0, 0, None, None, None, None, 0), [nothing], ()
-    if bar_frames.is_framed(stored):
+    if is_framed(stored):
         gone = daily_gaps(stored, hours) if stored.daily else ()
-        return _looked_at(stored, hours, None), [*bar_frames.framed(stored, hours, now, venue), *gone], ()
+        return _looked_at(stored, hours, None), [*framed(stored, hours, now, venue), *gone], ()
     by_minute = None if stored.daily else days(stored, hours)
     usable = [bar for bar in stored.bars if bar_prices.bad_price(bar) is None]
     found = [*bar_times.not_closed(stored, hours, now), *bar_times.duplicates(stored, venue)]
@@ -237,3 +237,50 @@ def _looked_at(stored: Stored, hours: Sequence[Hours], by_minute: Sequence[Day] 
     return LookedAt(
         stored.symbol, stored.timeframe, len(stored.bars), sessions, first, last, missing, liquid, 0, stored.price
     )
+
+
+def is_framed(stored: Stored) -> bool:
+    """Return True unless these are minutes or days of trades, of which more can be said."""
+    return stored.price is not PriceKind.TRADE or not (stored.daily or stored.width_s == bar_times.MINUTE_S)
+
+
+def framed(stored: Stored, hours: Sequence[Hours], now: datetime, venue: VenueDay) -> list[BarFinding]:
+    """Return what can't be right about such bars. A spot or mark price has a bar for every time; trades may not."""
+    found = [*bar_times.duplicates(stored, venue), *bar_prices.bad_prices(stored)]
+    if stored.daily:
+        return [*found, *bar_times.not_closed(stored, hours, now), *bar_times.daily_times(stored, hours, venue)]
+    ends = {start: end for session in hours for start, end in _bars_of(session, stored.width_s)}
+    return [*found, *_not_closed(stored, ends, now), *_strange(stored, ends), *_holes(stored, sorted(ends))]
+
+
+def _bars_of(session: Hours, width_s: int) -> Iterator[tuple[int, int]]:
+    """Yield when each bar of a session starts and ends; the last one ends with the session."""
+    for start_s in range(session.open_s, session.close_s, width_s):
+        yield start_s, min(start_s + width_s, session.close_s)
+
+
+def _not_closed(stored: Stored, ends: dict[int, int], now: datetime) -> Iterator[BarFinding]:
+    early = [bar.start_s for bar in stored.bars if ends.get(bar.start_s, bar.start_s) > now.timestamp()]
+    if early:
+        found = f"{counted(len(early), 'bar')} not complete at {now:%Y-%m-%d %H:%M} UTC"
+        yield finding(stored, Flaw.NOT_CLOSED, (early[0], early[-1]), found, len(early))
+
+
+def _strange(stored: Stored, ends: dict[int, int]) -> Iterator[BarFinding]:
+    odd = [bar.start_s for bar in stored.bars if bar.start_s not in ends]
+    for _, run in groupby(odd, key=lambda start_s: start_s // bar_times.DAY_S):
+        starts = list(run)
+        found = f"{counted(len(starts), 'bar')} at a time at which no {stored.timeframe} bar of a session starts"
+        yield finding(stored, Flaw.NO_SESSION, (starts[0], starts[-1]), found, len(starts))
+
+
+def _holes(stored: Stored, starts: Sequence[int]) -> Iterator[BarFinding]:
+    if stored.price is PriceKind.TRADE:
+        return
+    known = {bar.start_s for bar in stored.bars}
+    inside = starts[bisect_left(starts, stored.bars[0].start_s) : bisect_left(starts, stored.bars[-1].start_s)]
+    for missing, run in groupby(inside, key=lambda start_s: start_s not in known):
+        if missing:
+            lost = list(run)
+            found = f"{counted(len(lost), 'bar')} in a row missing, and the {stored.price} price never pauses"
+            yield finding(stored, Flaw.HOLE, (lost[0], lost[-1]), found, len(lost), len(lost))

@@ -6,8 +6,8 @@ import pytest
 
 from exchange.tests.kit.kraken import HISTORY, V3, KrakenExchange
 from papervenue.clock import LOCK_STEP, read_pace
-from papervenue.faces.kraken.limits import HISTORY as PAST
-from papervenue.faces.kraken.limits import TRADING, Limits, log_cost
+from papervenue.faces.kraken.face import HISTORY as PAST
+from papervenue.faces.kraken.face import TRADING, Limits, log_cost
 from papervenue.times import MINUTE, SECOND
 
 

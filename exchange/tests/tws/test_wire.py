@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exchange.tests.kit.tws import Client, TwsExchange, framed, order
-from papervenue.faces.tws.requests import REQUESTS
+from papervenue.faces.tws.face import REQUESTS
 from papervenue.faces.tws.wire import Frames, Message, WireError
 from papervenue.faces.tws.wire import framed as written
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from commands.chat.listening import Listener
-from tests.commands.chat.test_judging import hostile
+from tests.commands.chat.test_listening_judging import hostile
 from tests.kit.bot.folder import Bot
 from tests.kit.fakes.receivers import ANN, TOKEN, FakeTelegram, chatting
 from tradebot.adapters.chat.store import Became, ChatStore, kept

@@ -20,7 +20,7 @@ from tradebot.app.settings import load
 from tradebot.desk.features import BarFeatures
 from tradebot.lab.backtest.assembly import Assembled, assemble
 from tradebot.lab.backtest.foreseen import ForeseenBars
-from tradebot.lab.backtest.in_process import InProcess
+from tradebot.lab.backtest.served import InProcess
 from tradebot.lab.backtest.translating import session_of
 from tradebot.model.bar import Session
 from tradebot.model.view import BarNeed, FeatureNeed, Needs

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from papervenue.faces.kraken import limits
+from papervenue.faces.kraken import face
 from papervenue.times import SECOND
 from tests.kit.adapters.kraken import venue_at
 from tests.kit.fakes.scripted import Scripted, Wire
@@ -32,17 +32,17 @@ class Time:
 
 def cost_of(path: str) -> int:
     name = path.rpartition("/")[2]
-    return limits.FILLS_SINCE if name == "fills" else limits.COSTS.get(name, 0)
+    return face.FILLS_SINCE if name == "fills" else face.COSTS.get(name, 0)
 
 
 @given(ASKED)
 def test_no_request_comes_when_the_venue_would_refuse_it(asked: list[tuple[str, float]]) -> None:
     time = Time()
-    venue = limits.Limits(lambda: round(time.now * SECOND), lambda: True)
+    venue = face.Limits(lambda: round(time.now * SECOND), lambda: True)
     pace = Pace(lambda: time.now, time.sleep)
     for path, passes_s in asked:
         pace.wait(path)
-        assert venue.spend("key", limits.TRADING, cost_of(path)) == 0
+        assert venue.spend("key", face.TRADING, cost_of(path)) == 0
         time.now += passes_s
     assert all(0 < waited <= SPAN_S for waited in time.waited)
     assert venue.peaks["trading"] <= MOST

@@ -1,28 +1,45 @@
-"""Store facts and decisions in SQLite. They explain what happened; money never depends on them."""
+"""Store facts and decisions in SQLite. They explain what happened; money never depends on them.
+
+Most of a candidate's text are answers that let it pass. They are parsed with the rest, and nothing is made of them.
+"""
 
 import json
+import sqlite3
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from functools import wraps
+from inspect import isfunction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
+from msgspec import Struct
+from msgspec.json import Decoder
+
 from tradebot.adapters.facts import checked, coins, history, parities
 from tradebot.adapters.facts.bulk import insert_pass
-from tradebot.adapters.facts.ended import ended
-from tradebot.adapters.facts.ends import span_ends
-from tradebot.adapters.facts.going_on import BegunAnewError, going_on
+from tradebot.adapters.facts.ends import Alike, span_ends, sums_of
 from tradebot.adapters.facts.history import SAME_PASS, KnownScores
 from tradebot.adapters.facts.known_facts import MARKET_WIDE, NO_SYMBOL, KnownFacts, answered, market_of
-from tradebot.adapters.facts.of_span import candidates_in, heads, of_span, pass_at, sessions_beside, was_judged
-from tradebot.adapters.facts.outcomes import outcomes
+from tradebot.adapters.facts.of_span import (
+    candidates_in,
+    heads,
+    heads_of,
+    of_span,
+    pass_at,
+    rows_of_symbol,
+    sessions_beside,
+    was_judged,
+)
 from tradebot.adapters.facts.schema import FILE
 from tradebot.adapters.facts.too_old import without_old
 from tradebot.adapters.state.cache_database import CacheConnection, CacheStore
 from tradebot.adapters.state.state_folder import FACTS
 from tradebot.adapters.text.canonical import UNFIT, json_text, parse_time, time_text
 from tradebot.adapters.text.codec import pack, unpack, unpack_all
+from tradebot.errors import TemporaryError
+from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.discovery import Discovery
 from tradebot.model.event import EventKind
 from tradebot.model.flow import FLOW_ALERTS, Intake
@@ -32,8 +49,12 @@ from tradebot.model.record import (
     RESUMABLE,
     CandidateRecord,
     CycleRecord,
+    Ended,
+    EndedPasses,
+    Outcome,
     Scored,
     SymbolFacts,
+    SymbolOutcomes,
 )
 from tradebot.model.registry import Coin
 from tradebot.model.values import replace
@@ -41,6 +62,116 @@ from tradebot.signals.kinds import kind_of
 
 if TYPE_CHECKING:
     from tradebot.ports.stores import Events
+
+
+PASSES = """SELECT sequence, at FROM cycles WHERE job = ?1 AND (?2 IS NULL OR at >= ?2)
+    AND (?3 IS NULL OR body ->> '$[2]' = ?3) ORDER BY at DESC, sequence DESC LIMIT ?4"""
+GATE, ABOUT, PLACE, UNKNOWN, SYMBOLS = (
+    Alike._fields.index(n) for n in ("gate", "about", "place", "unknown", "symbols")
+)
+
+
+def ended(
+    database: CacheConnection,
+    job: str,
+    *,
+    last: int = -1,
+    since: datetime | None = None,
+    session: date | None = None,
+    strategy: str | None = None,
+) -> EndedPasses:
+    """Return where the candidates of a job's newest passes ended, of one strategy or of all; -1 is every pass."""
+    span = job, time_text(since) if since else None, session.isoformat() if session else None, last
+    passes = dict(database.execute(PASSES, span).fetchall())
+    counts = defaultdict[tuple[str | None, str, str | None], Counter[str]](Counter)
+    places = dict[tuple[str | None, str, str | None], int]()
+    for _, groups in sums_of(database, passes):
+        for group in groups:
+            if strategy is None or group[0] == strategy:
+                key = group[GATE], group[ABOUT], group[UNKNOWN]
+                counts[key].update(group[SYMBOLS])
+                places[key] = max(places.get(key, 0), group[PLACE])
+    times = sorted(passes.values())
+    return EndedPasses(
+        len(passes),
+        parse_time(times[0]) if times else None,
+        parse_time(times[-1]) if times else None,
+        tuple(
+            Ended(symbol, Gate(gate) if gate else None, about, places[gate, about, unknown], unknown, count)
+            for (gate, about, unknown), of_symbols in counts.items()
+            for symbol, count in of_symbols.items()
+        ),
+    )
+
+
+class _Wanted(Struct, array_like=True):
+    """What is needed of a candidate as it was packed, which has more fields after these."""
+
+    strategy: str
+
+
+class _Judged(Struct, array_like=True):
+    """A candidate's record as it was packed, without the fields after these."""
+
+    candidate: _Wanted
+    decisions: list[list[Any]]
+    client_order_id: str | None = None
+
+
+_decode = Decoder(_Judged).decode
+_VERDICT, _PASS = Decision.__struct_fields__.index("verdict"), Verdict.PASS.value
+
+
+def outcomes(
+    database: sqlite3.Connection,
+    job: str,
+    symbol: str,
+    *,
+    session: date | None = None,
+    since: datetime | None = None,
+    last: int = -1,
+) -> SymbolOutcomes:
+    """Return the passes of a job in a session or since a time, and what became of a symbol's candidates in them."""
+    passes = heads_of(database, job, session=session, since=since, last=last)
+    found = {number: list[Outcome]() for number in passes}
+    for number, body in rows_of_symbol(database, passes, symbol):
+        found[number].append(_outcome(passes[number], _decode(body)))
+    return SymbolOutcomes(tuple(passes.values()), tuple([one for some in found.values() for one in some]))
+
+
+def _outcome(one: CycleRecord, judged: _Judged) -> Outcome:
+    refusals = tuple([unpack(Decision, each) for each in judged.decisions if each[_VERDICT] != _PASS])
+    return Outcome(one.at, one.slot, judged.candidate.strategy, refusals, judged.client_order_id)
+
+
+T = TypeVar("T")
+
+
+class BegunAnewError(TemporaryError):
+    """Raised when the file turned out to be damaged and an empty one is in its place."""
+
+
+def going_on(store: type[T]) -> type[T]:
+    """Let each public method of a store run again, on the empty file, when it finds the old one damaged.
+
+    A pass goes on like that: no exit waits for an explanation, and entries are refused without facts.
+    """
+    for name, method in list(vars(store).items()):
+        if isfunction(method) and not name.startswith("_"):
+            setattr(store, name, _tried_again(method))
+    return store
+
+
+def _tried_again(method: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(method)
+    def tried(*arguments: Any, **named: Any) -> Any:
+        try:
+            return method(*arguments, **named)
+        except BegunAnewError:
+            return method(*arguments, **named)
+
+    return tried
+
 
 ALL = -1
 

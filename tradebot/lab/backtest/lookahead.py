@@ -7,11 +7,14 @@ was decided with something that wasn't known then.
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from datetime import date
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from msgspec import Struct
@@ -21,7 +24,6 @@ from papervenue.market.rates import Rates
 from papervenue.times import MINUTE, from_datetime, new_york
 from tradebot.adapters.memory.recorder import Level
 from tradebot.adapters.plugins.plugin import PluginStrategy
-from tradebot.lab.backtest.declared import reaching
 from tradebot.lab.backtest.run import begin
 from tradebot.model.record import Job
 from tradebot.timetable.sessions import slots
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from papervenue.market.bars import Bar
     from papervenue.market.sessions import Calendar
     from papervenue.market.source import BarSource
+    from tradebot.app.settings import Settings
     from tradebot.lab.backtest.market import OpenedMarket
     from tradebot.lab.backtest.run import Run
     from tradebot.model.decision import Decision
@@ -349,3 +352,41 @@ def first_difference(whole: Mapping[Fact, str], part: Mapping[Fact, str], cut_at
     at, what, which, strategy = min(differing, key=lambda fact: (fact[0], order.index(fact[1]), fact))
     known, unknown = (side.get((at, what, which, strategy), "nothing") for side in (whole, part))
     return Peek(strategy, f"{what} {which}", at, known, unknown, cut_at)
+
+
+DATE = re.compile(rb"(?<![\d.])((?:19|20)\d\d)([-/]?)(0[1-9]|1[0-2])\2(0[1-9]|[12]\d|3[01])(?![\d.])")
+"""2026-11-16, 2026/11/16 and 20261116; not the digits of a longer number."""
+CHUNK = 1 << 20
+LONGEST = 10
+"""So many characters of a date may be cut at the end of a chunk."""
+
+
+def reaching(settings: Settings, first: date) -> Iterator[tuple[str, str, date]]:
+    """Yield each declared file with a date from the first session on: whose it is, its name, and the last date."""
+    for name, section in settings.strategies.sections().items():
+        for file in getattr(section, "files", None) or ():
+            last = last_date(Path(file))
+            if last is not None and last >= first:
+                yield name, file, last
+
+
+def last_date(file: Path) -> date | None:
+    """Return the last date that stands in a file as text; None if none does, or if it can't be read."""
+    last, before = None, b""
+    try:
+        with file.open("rb") as opened:
+            while chunk := opened.read(CHUNK):
+                for year, _, month, day in DATE.findall(before + chunk):
+                    found = _date(int(year), int(month), int(day))
+                    last = max(filter(None, (last, found)), default=None)
+                before = chunk[-LONGEST:]
+    except OSError:
+        return None
+    return last
+
+
+def _date(year: int, month: int, day: int) -> date | None:
+    try:
+        return date(year, month, day)
+    except ValueError:
+        return None

@@ -3,6 +3,9 @@
 Every request about the account is one that a bot in a sandbox makes, so orders, fills and equity are those of that bot.
 That takes longer than asking an engine: a pass asks again, and is only left out while nothing is at stake. Where the
 adapter can do without a server, the exchange answers in this process, and bars are read from its charts.
+
+No one else asks this exchange and no script of faults is armed in it, so what a server adds - who may talk to it,
+limits, a log that survives a power loss - changes no answer.
 """
 
 from __future__ import annotations
@@ -11,16 +14,27 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from urllib3 import HTTPResponse
 
 from papervenue import process
-from papervenue.faces.kraken.charts import Charts
+from papervenue.engine.engine import Engine
+from papervenue.exchange import open_exchange, tick_to
+from papervenue.faces.face import Serving
+from papervenue.faces.kraken import charts
+from papervenue.faces.kraken.charts import Candle, Charts
+from papervenue.faces.web import Call, Endpoint, Route
+from papervenue.faults.streaming import StreamFaults
 from papervenue.opening import open_market
 from papervenue.state import read_market
-from papervenue.times import from_datetime, to_datetime
+from papervenue.times import SECOND, from_datetime, to_datetime
 from tradebot.adapters.bars.joined import joined
+from tradebot.adapters.bars.source import CorporateAction
 from tradebot.adapters.bars.stored import StoredBars
 from tradebot.adapters.memory.bars import MemoryBars
 from tradebot.adapters.memory.ledger import MemoryLedger
@@ -32,15 +46,16 @@ from tradebot.app import sandbox
 from tradebot.app.rules import rules_of
 from tradebot.app.stand_ins import NoFlow
 from tradebot.app.venues import door_to
-from tradebot.lab.backtest.charted import ChartedBars
+from tradebot.auditing.bar_findings import RawBar
 from tradebot.lab.backtest.foreseen import ForeseenBars, features_ahead
-from tradebot.lab.backtest.in_process import InProcess
 from tradebot.lab.backtest.translating import session_of
 from tradebot.lab.driver.touching import FAR, INTEREST
+from tradebot.model.series import PriceKind
 from tradebot.model.trading import Permission
 from tradebot.model.values import replace
 from tradebot.ports.world import World
 from tradebot.venues.door import Access
+from tradebot.venues.kraken.bars import RESOLUTIONS
 
 if TYPE_CHECKING:
     from papervenue.engine.account import Account
@@ -267,3 +282,87 @@ def other_future(settings: Settings, opened: OpenedMarket, world: World, now: da
         yield replace(world, market=door.reader(connection, tally), bars=seen, features=None)
     finally:
         served.close()
+
+
+class ChartedBars:
+    """A source of bars whose charts go back as far as the market does; one is there as soon as it has ended."""
+
+    name, delay = "kraken_futures", timedelta(0)
+    timeframes, refused = frozenset(RESOLUTIONS), frozenset[str]()
+
+    def __init__(self, of: Charts) -> None:
+        self._charts = of
+
+    def pages(
+        self,
+        symbols: Sequence[str],
+        timeframe: str,
+        first: datetime,
+        last: datetime,
+        price: PriceKind = PriceKind.TRADE,
+    ) -> Iterator[Mapping[str, Sequence[RawBar]]]:
+        """Yield the bars of each symbol that begin in a span, one symbol after the other."""
+        span_us = charts.RESOLUTIONS[RESOLUTIONS[timeframe]]
+        for symbol in symbols:
+            found = self._charts.between(symbol, price.value, span_us, from_datetime(first), from_datetime(last))
+            yield {symbol: list(map(_bar, found))}
+
+    def actions(self, symbols: Sequence[str], first: date, last: date) -> Mapping[str, Sequence[CorporateAction]]:
+        """Return nothing: perpetuals have no splits and no dividends."""
+        return dict.fromkeys(symbols, ())
+
+
+def _bar(of: Candle) -> RawBar:
+    opening, high, low, close = map(float, (of.open, of.high, of.low, of.close))
+    return RawBar(of.start_us // SECOND, opening, high, low, close, float(of.volume))
+
+
+class InProcess:
+    """The exchange of a folder, and the connection to it: what `wire.http.exchange` sends its requests over."""
+
+    url = "http://127.0.0.1"
+    """An address on this machine, where nothing listens."""
+
+    def __init__(self, place: Path) -> None:
+        self._exchange = exchange = open_exchange(place)
+        serving = Serving(exchange, None, StreamFaults(exchange.engine, exchange.faults.book), None)
+        self._routes = [one for face in exchange.faces for one in face.serve(serving).routes]
+        self._found: dict[str, tuple[Endpoint, Mapping[str, str]]] = {}
+
+    @property
+    def engine(self) -> Engine:
+        return self._exchange.engine
+
+    @property
+    def now_us(self) -> int:
+        return self.engine.now_us
+
+    def tick_to(self, until_us: int) -> None:
+        """Let time pass up to a moment in microseconds since 1970."""
+        status, answer = self._exchange.run(tick_to(until_us))
+        assert status == 200, answer
+        self._exchange.record()
+
+    def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> HTTPResponse:
+        """Return the answer to a request; its lines are in the log by then, as a server would have it."""
+        parts = urlsplit(url)
+        endpoint, names = self._endpoint(parts.path)
+        named = {name.lower(): value for name, value in headers.items()}
+        call = Call(method, parts.path, parts.query, names, named, (body or b"").decode())
+        reply = endpoint.answer(call)
+        self._exchange.record()
+        return HTTPResponse(BytesIO(reply.body), reply.headers, reply.status, preload_content=False)
+
+    def _endpoint(self, path: str) -> tuple[Endpoint, Mapping[str, str]]:
+        if path not in self._found:
+            self._found[path] = _route_of(self._routes, unquote(path))
+        return self._found[path]
+
+
+def _route_of(routes: list[Route], path: str) -> tuple[Endpoint, Mapping[str, str]]:
+    for one in routes:
+        names = one.names(path)
+        if names is not None:
+            assert isinstance(one.app, Endpoint), path
+            return one.app, names
+    raise AssertionError(f"no bot asks for {path}")

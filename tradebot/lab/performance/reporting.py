@@ -1,6 +1,6 @@
 """Report an account's performance: put figures, curve, profit, trades and assumptions together from its past."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import chain
 from statistics import fmean, median
@@ -13,16 +13,16 @@ from tradebot.lab.performance.activity import activity_figures, measure, traded_
 from tradebot.lab.performance.assumptions import assumptions, what_is_lacking
 from tradebot.lab.performance.curve import Benchmark, Rates, drawdowns, points, years
 from tradebot.lab.performance.further import benchmark_names, further, further_assumptions, is_over
-from tradebot.lab.performance.luck import luck, names_of
-from tradebot.lab.performance.report import Figure, TradeRow, Unit
-from tradebot.lab.performance.return_figures import comparisons, figure, return_figures, returns_of
+from tradebot.lab.performance.report import Figure, Selected, TradeRow, Unit
+from tradebot.lab.performance.return_figures import DIFFERENCES, comparisons, figure, return_figures, returns_of
 from tradebot.lab.performance.returns import path
-from tradebot.lab.performance.statistics import mean_of, wilson
+from tradebot.lab.performance.statistics import CONFIDENCE, mean_of, wilson
 from tradebot.model.account import CashKind, CashMovement
 from tradebot.model.bar import Session
 from tradebot.model.evidence import NO_EVIDENCE, Evidence
 from tradebot.model.instrument import notional
 from tradebot.model.position import Key, Origin
+from tradebot.model.text import counted
 from tradebot.model.values import replace
 from tradebot.model.venue_day import VenueDay
 from tradebot.views.slippage import TotalSlippage, totals
@@ -241,3 +241,44 @@ def _trade_row(trip: Trip, facts: TripFacts) -> TradeRow:
     r = in_risks(shared["net_usd"], facts.risk(trip)) if trade.closed_at else None
     fraction = float(trade.realized_before_fees_usd / cost) if cost else None
     return TradeRow(**shared, fraction=fraction, r=None if r is None else float(r))
+
+
+def luck(against: Sequence[Figure], selected: Selected | None, names: Mapping[str, str]) -> Iterator[str]:
+    """Yield whether differences from benchmarks, and the selected ratio, can be told from luck.
+
+    `names` are what the benchmarks are called, by the names of their differences. What has no interval is left out.
+    """
+    for each in against:
+        within = _within(each) if each.name in names else None
+        if within is not None:
+            ends = "so which is better can't be told from luck" if within else "so that is hardly luck alone"
+            name, zero = names[each.name], f"zero is {_inside(within)}"
+            yield f"Its mean difference from {name} is {_interval(each)}: {zero}, {ends}."
+    if selected and selected.deflated.value is not None:
+        yield _deflated(selected, selected.deflated.value)
+
+
+def names_of(benchmark: str | None, leveled: str) -> Mapping[str, str]:
+    """Return what benchmarks are called by the names of the differences from them; none for one that isn't known."""
+    called = {"benchmark": benchmark, "leveled": leveled}
+    return {name: text for column, (name, _) in DIFFERENCES.items() if (text := called[column])}
+
+
+def _within(of: Figure) -> bool | None:
+    return None if of.low is None or of.high is None else of.low <= 0 <= of.high
+
+
+def _inside(within: bool) -> str:
+    return "within that" if within else "outside of that"
+
+
+def _interval(of: Figure) -> str:
+    return f"{of.value:+.3%}, and with 95% confidence between {of.low:+.3%} and {of.high:+.3%}"
+
+
+def _deflated(of: Selected, value: float) -> str:
+    enough = "enough" if value >= CONFIDENCE else "not enough"
+    return (
+        f"The chance that the true Sharpe ratio is above what the best of {counted(of.trials, 'trial')} has by luck is "
+        f"{value:.1%}: {enough}, by the usual {CONFIDENCE:.0%}."
+    )

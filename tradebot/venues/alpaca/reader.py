@@ -1,12 +1,14 @@
 """Read account, orders, activities and prices from Alpaca; nothing here can send an order."""
 
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 from typing import TypeVar
 from urllib.parse import quote
 
+from tradebot.adapters.wire.http import Bounds, RetryPolicy
 from tradebot.adapters.wire.rows import LONGEST_TEXT, DriftTally, Row, RowError, keep_readable, utc
 from tradebot.errors import TemporaryError
 from tradebot.model.account import Account, BrokerPosition, BrokerView
@@ -15,6 +17,7 @@ from tradebot.model.bar import Depth, Quote, Session, VenueClock
 from tradebot.model.instrument import Listing
 from tradebot.model.intent import Intent, is_marked
 from tradebot.model.order import Fill, Order, OrderStatus, OrdersTold
+from tradebot.model.trading import Mode
 from tradebot.model.values import replace
 from tradebot.model.venue import Proof
 from tradebot.venues.alpaca.capabilities import ALPACA
@@ -34,9 +37,8 @@ from tradebot.venues.alpaca.models import (
     with_open_legs,
 )
 from tradebot.venues.alpaca.orders import NESTED, one_order, order_path, unless_unknown
-from tradebot.venues.alpaca.second_look import ask_again
 from tradebot.venues.alpaca.venue import AlpacaVenue
-from tradebot.venues.alpaca.wire import RefusedReadError, reads_of
+from tradebot.venues.alpaca.wire import AlpacaClient, AlpacaReads, RefusedReadError, reads_of
 
 T = TypeVar("T")
 _SYMBOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9./-]{0,31}", re.ASCII)
@@ -365,3 +367,36 @@ def _until(at: datetime) -> dict[str, str]:
 def _since(at: datetime) -> dict[str, str]:
     """Return the query for orders submitted at this time or later."""
     return {"after": _rfc3339(at - timedelta(milliseconds=1))}
+
+
+WAIT_S = 1.0
+"""How long to wait before asking again: a wrong quote is gone after a moment, a fallen market is not."""
+HASTY = Bounds(connect_s=1.0, read_s=1.0, total_s=2.0)
+"""Together with the wait, and with a late last piece of the body, this stays under five seconds."""
+MOST_SYMBOLS = 100
+"""The largest number of symbols that one request may name."""
+
+
+def ask_again(
+    venue: AlpacaVenue, tally: DriftTally, symbols: Sequence[str], sleep: Callable[[float], None] = time.sleep
+) -> Mapping[str, Quote]:
+    """Return the quotes of these symbols from a single request; symbols without a usable quote are left out.
+
+    In lock-step the market stands still, so there is no wait and the answer is the same. Raises TradebotError.
+    """
+    lock_step = venue.mode is Mode.SANDBOX
+    if not lock_step:
+        sleep(WAIT_S)
+    requested = symbols[:MOST_SYMBOLS]
+    client = AlpacaClient(venue.data_url, venue, Bounds() if lock_step else HASTY)
+    reads = AlpacaReads(client, RetryPolicy(attempts=1), venue.before_read)
+    answer = reads.json("/stocks/snapshots", venue.query_of(requested))
+    if not isinstance(answer, dict):
+        raise TemporaryError("GET /stocks/snapshots did not return an object")
+    quotes = {}
+    for symbol in requested:
+        try:
+            quotes[symbol] = read_quote(symbol, answer.get(symbol), venue.feed, tally)
+        except RowError as error:
+            tally.note("snapshot", error.field_name, f"second look: {error.problem}")
+    return quotes

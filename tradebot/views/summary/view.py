@@ -4,9 +4,11 @@ All sentences are made here, so that terminal, page, document and chat message s
 in UTC; whoever shows them converts these.
 """
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from datetime import datetime
 from decimal import Decimal
 from textwrap import shorten
 
@@ -14,7 +16,7 @@ from tradebot.exits.why import parse
 from tradebot.judging.judgment import State, ranked
 from tradebot.model.reasons import REASONS, Cause, Reason
 from tradebot.model.record import CycleRecord, Job
-from tradebot.model.text import counted, noun
+from tradebot.model.text import counted, noun, span
 from tradebot.model.trade import Trade
 from tradebot.model.trading import TradingState
 from tradebot.model.values import replace
@@ -23,7 +25,6 @@ from tradebot.views.explain import BLAME, decisive
 from tradebot.views.holdings import FOREIGN_OWNER, Holding
 from tradebot.views.status import quota
 from tradebot.views.summary.values import Closed, Held, Missed, Need, Refusal, Section, Seen, Summary
-from tradebot.views.summary.words import in_words, inner, names, percent, signed, utc
 from tradebot.views.trades.trade_row import rule_of, side_of
 
 SHORT = 900
@@ -396,3 +397,55 @@ def _short(known: Summary, seen: Seen, first: str) -> str:
         clipped = shorten(line, CLIPPED, placeholder="…")
         message += f"\n{clipped}" if len(message) + len(clipped) < SHORT else ""
     return message
+
+
+NAMED = 8
+"""So many symbols or settings are named in a sentence; others are counted."""
+_PLAIN = {
+    "ACTIVE": "open",
+    "REDUCE_ONLY": "halted (no new positions)",
+    "FLATTEN": "halted (closing everything)",
+    "BROKEN": "broken",
+    "HALTED": "halted",
+    "not_placed": "never placed",
+}
+_CODE = re.compile(rf"\b(?:{'|'.join(_PLAIN)}|[A-Z]+(?:_[A-Z]+)+)\b")
+
+_SECONDS = re.compile(r"\b(\d[\d,]*) s\b")
+
+
+def in_words(text: str) -> str:
+    """Return a text of the records with each code in words: a reason's meaning, a trading state."""
+    said = _CODE.sub(lambda found: _PLAIN.get(found[0]) or _meaning(found[0]), text)
+    return _SECONDS.sub(lambda found: span(float(found[1].replace(",", ""))), said)
+
+
+def _meaning(code: str) -> str:
+    return inner(REASONS[Reason(code)].meaning).rstrip(".") if code in set(Reason) else code
+
+
+def inner(sentence: str) -> str:
+    """Return a sentence as it stands in the middle of another."""
+    return sentence[:1].lower() + sentence[1:]
+
+
+def utc(at: datetime) -> str:
+    """Return a moment as sentences of records write it."""
+    return f"{at:%Y-%m-%d %H:%M} UTC"
+
+
+def names(given: Sequence[str]) -> str:
+    """Return names as a sentence lists them; of many, the first ones and how many more."""
+    shown = list(dict.fromkeys(given))
+    *rest, last = shown if len(shown) <= NAMED else (*shown[: NAMED - 1], f"{len(shown) - NAMED + 1} more")
+    return f"{', '.join(rest)} and {last}" if rest else last
+
+
+def signed(amount: Decimal) -> str:
+    """Return an amount to the cent with its sign and unit."""
+    return f"{round(amount, 2) + 0:+,.2f} USD"
+
+
+def percent(fraction: float | Decimal) -> str:
+    """Return a fraction as a percentage with its sign."""
+    return f"{round(100 * float(fraction), 2) + 0.0:+.2f}%"

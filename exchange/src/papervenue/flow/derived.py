@@ -1,20 +1,42 @@
-"""Derive the flow feed from the market's bars and a seed."""
+"""Derive the flow feed from the market's bars and a seed.
+
+The exposure follows the last published Greek exposure and the price; what is traded during the day follows the option
+volume so far.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, timedelta
+from math import fsum
+from typing import Any
 
-from papervenue.flow.alerts import Flow, Prints
+from papervenue.chance import stream
+from papervenue.flow.alerts import Flow, OfFlow, Prints
 from papervenue.flow.daily import Daily
 from papervenue.flow.events import Events, Reports
-from papervenue.flow.exposures import Exposures
 from papervenue.flow.filings import Congress, Funds, Insiders, Institutions, Shorts
-from papervenue.flow.headlines import Headlines
+from papervenue.flow.options import Contract, expiries
 from papervenue.flow.screens import Screens
-from papervenue.flow.series import NOTHING, Answered, Closes, Maker, Question, Row, feed_ticker, known
+from papervenue.flow.series import (
+    NOTHING,
+    RECENT,
+    Answered,
+    Closes,
+    Made,
+    Maker,
+    Question,
+    Row,
+    feed_ticker,
+    kept,
+    known,
+    row,
+)
 from papervenue.flow.volatilities import Skews, Volatilities
 from papervenue.flow.volumes import Ticks, Tide, Volumes
-from papervenue.market.bars import Market
+from papervenue.market.bars import UNITS, Market
+from papervenue.times import MINUTE, SECOND, at_new_york, new_york_date, rfc3339
 
 
 class DerivedFlow:
@@ -92,3 +114,161 @@ def _makers(flow: Flow) -> Mapping[str, Maker]:
         "screener": screens.screener,
         "info": screens.info,
     }
+
+
+_A_DAY = 40
+_DAY_S = 86_400
+_SHARE_MAJOR = 0.2
+_SOURCES = ("Wire Monday", "Ticker Tape", "Market Notes")
+_SENTIMENTS = ("positive", "neutral", "negative")
+_COMPANY = {
+    "earnings": ("{} reports quarterly results", "{} raises its guidance"),
+    "merger": ("{} agrees to acquire a rival",),
+    "regulatory": ("Regulators open a probe into {}",),
+    "products": ("{} shows a new product", "{} names a new chief executive"),
+}
+_MARKET = {
+    "economy": ("Inflation slows for a third month", "Jobless claims are little changed"),
+    "federal-reserve": ("Fed officials see no hurry",),
+    "markets": ("Stocks drift in quiet trading", "Oil ends higher"),
+}
+
+
+class Headlines(Made):
+    def answer(self, symbol: str, question: Question, now_us: int) -> Answered:
+        """Return the headlines of the last days, newest first; of one ticker or only major ones if those are asked."""
+        params, today = question.params, date.fromisoformat(new_york_date(now_us))
+        ticker, words = params.text("ticker").upper(), params.text("search_term").lower()
+        major = params.flag("major_only", default=False)
+        days = (today - timedelta(days=ago) for ago in range(3))
+        rows = [one for day in days for one in reversed(known(self._of_day(day, self.market.symbols), now_us))]
+        return Answered(
+            [
+                one
+                for one in rows
+                if (not ticker or ticker in one.fields["tickers"])
+                and words in one.fields["headline"].lower()
+                and (one.fields["is_major"] or not major)
+            ]
+        )
+
+    @kept(RECENT)
+    def _of_day(self, day: date, symbols: tuple[str, ...]) -> tuple[Row, ...]:
+        """Return the headlines of a date in New York, in the order in which they are published."""
+        rng = stream(self.seed, "headlines", day)
+        begins_us = at_new_york(day.isoformat(), 0)
+        times = sorted(int(_DAY_S * rng.random()) for _ in range(_A_DAY))
+        return tuple(self._row(begins_us + at_s * SECOND, number, day, symbols) for number, at_s in enumerate(times))
+
+    def _row(self, at_us: int, number: int, day: date, symbols: tuple[str, ...]) -> Row:
+        rng = stream(self.seed, "headline", day, number)
+
+        def one_of(choices: Any) -> Any:
+            return choices[int(len(choices) * rng.random())]
+
+        about = one_of(symbols) if rng.random() < 0.6 else None
+        topics = _COMPANY if about else _MARKET
+        topic = one_of(tuple(topics))
+        ticker = feed_ticker(about) if about else ""
+        fields: dict[str, Any] = {
+            "created_at": rfc3339(at_us),
+            "headline": one_of(topics[topic]).format(ticker),
+            "is_major": rng.random() < _SHARE_MAJOR,
+            "meta": {},
+            "sentiment": one_of(_SENTIMENTS),
+            "source": one_of(_SOURCES),
+            "tags": [topic],
+            "tickers": [ticker] if ticker else [],
+        }
+        return row(at_us, fields)
+
+
+_GREEKS = ("gamma", "charm", "vanna")
+_TRADED_SHARE = 0.2
+"""What a whole day's trading weighs against the open interest."""
+_LISTED_EXPIRIES = 16
+_STEPS = range(-15, 16)
+"""The strikes around the price, in steps."""
+
+
+class Exposures(OfFlow):
+    def __init__(self, daily: Daily, volumes: Volumes) -> None:
+        super().__init__(volumes.flow)
+        self._daily = daily
+        self._volumes = volumes
+
+    def spot(self, symbol: str, question: Question, now_us: int) -> Answered:
+        """Return a day's exposure after each minute so far, oldest first."""
+        index = self.calendar.shown(question.day, now_us)
+        published = [] if index is None else self._daily.greeks(symbol, self.calendar.market[index].open_us)
+        if index is None or not published:
+            return NOTHING
+        last = json.loads(published[-1].encoded)
+        open_interest = {name: float(last[f"call_{name}"]) + float(last[f"put_{name}"]) for name in _GREEKS}
+        return Answered(list(self._minutes(symbol, index, open_interest, now_us)))
+
+    def max_pain(self, symbol: str, question: Question, now_us: int) -> Answered:
+        """Return for each expiry the price at which its contracts are worth least, the nearest first."""
+        index, reference = self._priced(symbol, question.day, now_us)
+        if reference is None:
+            return NOTHING
+        day = self.calendar.market[index].date
+        rows = []
+        for expiry in expiries(day)[:_LISTED_EXPIRIES]:
+            away = 0.04 * stream(self.seed, "pain", symbol, expiry).random() - 0.02
+            strike = Contract(symbol, expiry, "C", reference * (1 + away)).strike_text
+            rows.append(row(now_us, {"expiry": expiry, "max_pain": strike}))
+        return Answered(rows, {"date": day})
+
+    def strikes(self, symbol: str, question: Question, now_us: int) -> Answered:
+        """Return open interest by strike; the strikes add up to the open interest of the daily option volume."""
+        index, reference = self._priced(symbol, question.day, now_us)
+        if reference is None:
+            return NOTHING
+        day, place = self.calendar.market[index].date, self.calendar.first + index
+        strikes = sorted(
+            {Contract(symbol, day, "C", reference * (1 + 0.012 * step)).strike_thousandths for step in _STEPS}
+        )
+        rng = stream(self.seed, "strikes", symbol, day)
+        columns = []
+        for right in "CP":
+            weights = [0.1 + rng.random() for _ in strikes]
+            columns.append(_divided(self._volumes.open_interest(symbol, place, right), weights))
+        rows = [
+            row(now_us, {"date": day, "strike": f"{strike / 1000:g}", "call_oi": calls, "put_oi": puts})
+            for strike, calls, puts in zip(strikes, *columns, strict=True)
+        ]
+        return Answered(rows)
+
+    def _priced(self, symbol: str, day: str | None, now_us: int) -> tuple[int, float | None]:
+        """Return the newest session, at most of a date, whose open interest is known, and the close before it."""
+        sessions = [one for one in self.calendar.market if self._daily.open_interest_us(one) <= now_us]
+        index = sum(day is None or session.date <= day for session in sessions) - 1
+        close = self.market.close_before(symbol, index) if index >= 0 else None
+        return index, None if close is None else close / UNITS
+
+    def _minutes(self, symbol: str, index: int, open_interest: dict[str, float], now_us: int) -> Iterator[Row]:
+        session, day = self.calendar.market[index], self.market.day(symbol, index)
+        place = self.calendar.first + index
+        ends = [bar.end_us for bar in day.bars[: day.complete(now_us)]]
+        traded = self._volumes.after(symbol, place, [(end - session.open_us) // MINUTE for end in ends])
+        usual = max(1, self._volumes.open_interest(symbol, place, "C") // 9)
+        for bar, sums in zip(day.bars, traded, strict=False):
+            price = bar.close / UNITS
+            # A contract's gamma counts per dollar; one percent of the price moves the hedge by gamma x price / 100.
+            weight = price * price / 100
+            passed = _TRADED_SHARE * (sums.calls.volume + sums.puts.volume) / usual
+            lean = (sums.calls.net + sums.puts.net) / max(1, sums.calls.total + sums.puts.total)
+            fields: dict[str, Any] = {"time": rfc3339(bar.end_us), "price": f"{price:.2f}"}
+            for name, value in open_interest.items():
+                fields[f"{name}_per_one_percent_move_oi"] = f"{value * weight:.2f}"
+                fields[f"{name}_per_one_percent_move_vol"] = f"{value * weight * passed:.2f}"
+                fields[f"{name}_per_one_percent_move_dir"] = f"{-value * weight * passed * lean:.2f}"
+            yield row(bar.end_us, fields)
+
+
+def _divided(whole: int, weights: list[float]) -> list[int]:
+    """Divide a whole number by weights, without losing any of it."""
+    parts = [int(whole * weight / fsum(weights)) for weight in weights]
+    parts[0] += whole - sum(parts)
+    return parts

@@ -1,28 +1,196 @@
-"""Serve Kraken Futures' API: what is public to anybody, and an account to whoever signs for it, within its limits."""
+"""Serve Kraken Futures' API: what is public to anybody, and an account to whoever signs for it, within its limits.
+
+Time is the exchange's. While it stands still nothing is refused, because no budget would ever come back.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import base64
+import hashlib
+import hmac
+import json
+from collections import deque
+from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
+from papervenue.commands.command import Answer, Asked, Entry
+from papervenue.engine import unsolicited
 from papervenue.engine.account import Account
+from papervenue.engine.engine import Engine
+from papervenue.engine.orders import Order, Replacement
 from papervenue.faces.face import Face, Parts, Serving
 from papervenue.faces.keys import command_of
-from papervenue.faces.kraken import edits, orders, words
+from papervenue.faces.kraken import orders, words
 from papervenue.faces.kraken.account_log import AccountLog
 from papervenue.faces.kraken.charts import Charts
 from papervenue.faces.kraken.feeds import PATH, Feeds
 from papervenue.faces.kraken.history import HistoryReads
-from papervenue.faces.kraken.limits import COSTS, FILLS_SINCE, HISTORY, TRADING, Budget, Limits, log_cost
-from papervenue.faces.kraken.orders import V3
+from papervenue.faces.kraken.orders import (
+    V3,
+    Params,
+    canceled,
+    check_time,
+    named,
+    parameters,
+    refused,
+    sent,
+    units_of,
+)
 from papervenue.faces.kraken.reads import Reads
-from papervenue.faces.kraken.signing import Keys, client_secret
-from papervenue.faces.kraken.words import error, iso
+from papervenue.faces.kraken.words import error, iso, success
 from papervenue.faces.web import Call, Handler, Reply, Route, ok, route
+from papervenue.jsontext import to_decimal
 from papervenue.refusal import Refusal
-from papervenue.times import HOUR, SECOND
+from papervenue.times import HOUR, MINUTE, SECOND
+
+EDIT, BATCH = f"{V3}/editorder", f"{V3}/batchorder"
+MOST_IN_A_BATCH = 10
+
+
+def _edit(asked: Asked) -> Answer:
+    params = parameters(asked.command.query, asked.command.body)
+    check_time(asked.engine, params)
+    return 200, success(asked.engine.now_us, editStatus=_edited(asked, params))
+
+
+def _edited(asked: Asked, params: Params) -> dict[str, Any]:
+    """Edit one order and return its status; raise the Refusal that holds the status of one that stays as it is."""
+    engine = asked.engine
+    order = named(asked.account, {**params, "order_id": params.get("orderId") or params.get("order_id", "")})
+    if order is None or not order.is_open or asked.fate == "refuse":
+        raise _unchanged(asked, "orderForEditNotFound")
+    if params.get("stopPrice") and order.stop is None:
+        raise _unchanged(asked, "orderForEditNotAStop")
+    old = _shown(asked, order)
+    try:
+        unsolicited.restate(engine, order, _wanted(asked, order, params))
+    except Refusal as refusal:
+        word = words.STATUSES.get(str(refusal.body.get("code")))
+        if word is None and "sendStatus" not in refusal.body:
+            raise
+        raise _unchanged(asked, word or refusal.body["sendStatus"]["status"]) from refusal
+    event = {"type": "EDIT", "old": old, "new": _shown(asked, order), "reducedQuantity": None}
+    return {"status": "edited", "orderId": order.id, "receivedTime": iso(engine.now_us), "orderEvents": [event]}
+
+
+def _wanted(asked: Asked, order: Order, params: Params) -> Replacement:
+    engine, grid = asked.engine, asked.engine.market.grids[order.symbol]
+    size = to_decimal(params["size"]) if params.get("size") else None
+    if params.get("size") and (size is None or size <= order.filled_qty):
+        raise refused(engine, "invalidSize", params)
+    limit, stop = (units_of(engine, grid, params, name) for name in ("limitPrice", "stopPrice"))
+    return Replacement(size, limit, stop, None, None, None)
+
+
+def _shown(asked: Asked, order: Order) -> dict[str, Any]:
+    grid = asked.engine.market.grids[order.symbol]
+    return words.trigger_event(grid, order) if words.waits(order) else words.order_event(grid, order)
+
+
+def _unchanged(asked: Asked, word: str) -> Refusal:
+    now = iso(asked.engine.now_us)
+    status = {"status": word, "receivedTime": now, "orderEvents": []}
+    return Refusal(200, {"result": "success", "editStatus": status, "serverTime": now})
+
+
+def _batch(asked: Asked) -> Answer:
+    """Carry out commands one after the other; each has a status of its own, whatever became of the others."""
+    params = parameters(asked.command.query, asked.command.body)
+    check_time(asked.engine, params)
+    return 200, success(asked.engine.now_us, batchStatus=[_one(asked, one) for one in batch_of(asked, params)])
+
+
+def batch_of(asked: Asked, params: Params) -> list[Mapping[str, Any]]:
+    """Return the commands of a batch; raise the Refusal of one that can't be read."""
+    listed = commands_in(params)
+    if not listed or len(listed) > MOST_IN_A_BATCH:
+        raise error(asked.engine.now_us, "invalidArgument: json")
+    return listed
+
+
+def commands_in(params: Params) -> list[Mapping[str, Any]]:
+    """Return the commands that the JSON in a request's parameters lists, or none if it can't be read."""
+    try:
+        value = json.loads(params.get("json", ""), parse_float=str, parse_int=str)
+    except (ValueError, RecursionError):
+        return []
+    listed = value.get("batchOrder") if isinstance(value, dict) else None
+    return [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+
+
+def _one(asked: Asked, one: Mapping[str, Any]) -> dict[str, Any]:
+    params = {name: str(value) for name, value in one.items() if value is not None}
+    tag = {"order_tag": params["order_tag"]} if "order_tag" in params else {}
+    try:
+        if one.get("order") == "send":
+            return {**sent(asked, params), **tag}
+        if one.get("order") == "cancel":
+            return {**canceled(asked, asked.account, params), **tag}
+        if one.get("order") == "edit":
+            return {**_edited(asked, params), **tag}
+        return {"status": "invalidArgument", "orderEvents": [], **tag}
+    except Refusal as refusal:
+        told = refusal.body.get("sendStatus") or refusal.body.get("editStatus")
+        status = told or {"status": str(refusal.body.get("error", "")).partition(":")[0], "orderEvents": []}
+        return {**status, **tag}
+
+
+ENTRIES = (
+    Entry("POST", EDIT, _edit),
+    Entry("POST", BATCH, _batch),
+)
+
+
+PREFIX = "/derivatives"
+"""What isn't signed of a path."""
+
+
+def client_secret(secret: str) -> str:
+    """Return the secret that a client signs with, which it expects in base64."""
+    return base64.b64encode(secret.encode()).decode()
+
+
+class Keys:
+    """The keys of an exchange's accounts: an account's secret, in base64, is the secret of its key.
+
+    The last nonces are kept in memory only: an exchange that starts again takes any. A real key would remember, so a
+    client has to remember as well, and does for that venue.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._nonces: dict[str, int] = {}
+
+    def owner(self, call: Call) -> Account:
+        """Return the account whose key has signed a request; raise the Refusal that says what is wrong."""
+        key, nonce = call.headers.get("apikey", ""), call.headers.get("nonce", "")
+        opened = (account for account in self._engine.accounts.values() if account.key_id == key)
+        account = next((one for one in opened if _is_signed(call, one.secret, nonce)), None)
+        if account is None or not (nonce.isdecimal() or not nonce):
+            raise error(self._engine.now_us, "authenticationError")
+        # A script that shows an account as it was asks a second time, with the same nonce.
+        if nonce and self._engine.shown_us is None:
+            self._check_nonce(key, int(nonce))
+        return account
+
+    def _check_nonce(self, key: str, nonce: int) -> None:
+        last = self._nonces.get(key, -1)
+        if nonce <= last:
+            word = "nonceDuplicate" if nonce == last else "nonceBelowThreshold"
+            raise error(self._engine.now_us, word)
+        self._nonces[key] = nonce
+
+
+def _is_signed(call: Call, secret: str, nonce: str) -> bool:
+    """Return True if a request has the right signature: over its query and body as sent, its nonce, and its path."""
+    path = call.raw_path.removeprefix(PREFIX)
+    digest = hashlib.sha256(f"{call.raw_query}{call.body}{nonce}{path}".encode()).digest()
+    signature = base64.b64encode(hmac.new(secret.encode(), digest, hashlib.sha512).digest())
+    return hmac.compare_digest(signature, call.headers.get("authent", "").encode(errors="replace"))
+
 
 HISTORIES = ("/api/history/v2", "/api/history/v3")
 _RATES = 24 * 7
@@ -60,8 +228,8 @@ class Api:
                 route(orders.SEND, POST=self._command("sendorder")),
                 route(orders.CANCEL, POST=self._command("cancelorder")),
                 route(orders.CANCEL_ALL, POST=self._command("cancelallorders")),
-                route(edits.EDIT, POST=self._command("editorder")),
-                route(edits.BATCH, POST=self._command("batchorder")),
+                route(EDIT, POST=self._command("editorder")),
+                route(BATCH, POST=self._command("batchorder")),
                 self._read("fills", reads.fills),
                 route(
                     f"{V3}/orders/status",
@@ -160,7 +328,7 @@ def _cost(name: str, call: Call) -> int:
     if name == "fills" and call.query.get("lastFillTime"):
         return FILLS_SINCE
     if name == "batchorder":
-        return COSTS[name] + len(edits.commands_in(orders.parameters(call.raw_query, call.body)))
+        return COSTS[name] + len(commands_in(orders.parameters(call.raw_query, call.body)))
     return COSTS[name]
 
 
@@ -195,10 +363,73 @@ KINDS = {
 
 FACE = Face(
     "plain",
-    (*orders.ENTRIES, *edits.ENTRIES),
+    (*orders.ENTRIES, *ENTRIES),
     lambda serving: Api(serving).parts(),
     orders=orders.SEND,
     kinds=KINDS,
     title="orders and prices (Kraken Futures' API), websockets at the same address",
     secret=client_secret,
 )
+
+
+class Budget(NamedTuple):
+    """How much a key may spend in any span of this length."""
+
+    most: int
+    span_us: int
+
+
+TRADING, HISTORY = Budget(500, 10 * SECOND), Budget(100, 10 * MINUTE)
+COSTS: Mapping[str, int] = MappingProxyType(
+    {
+        "sendorder": 10,
+        "editorder": 10,
+        "cancelorder": 10,
+        "batchorder": 9,
+        "cancelallorders": 25,
+        "accounts": 2,
+        "openpositions": 2,
+        "openorders": 2,
+        "fills": 2,
+        "orders/status": 1,
+    }
+)
+"""What requests for trading cost. A batch costs one more for each of its orders."""
+FILLS_SINCE = 25
+_LOG_COSTS = ((25, 1), (50, 2), (1_000, 3), (5_000, 6))
+_MOST_LOG = 10
+
+
+def log_cost(count: int) -> int:
+    """Return what a page of so many rows of the account log costs."""
+    return next((cost for most, cost in _LOG_COSTS if count <= most), _MOST_LOG)
+
+
+class Limits:
+    """What keys have spent. `peaks` is the most that any has spent within a span, by the budget's first word."""
+
+    def __init__(self, now_us: Callable[[], int], enforced: Callable[[], bool]) -> None:
+        self._now_us = now_us
+        self._enforced = enforced
+        self._spent: dict[tuple[str, Budget], deque[tuple[int, int]]] = {}
+        self.peaks = {"trading": 0, "history": 0}
+
+    def spend(self, key: str, budget: Budget, cost: int) -> int:
+        """Spend, and return 0; if that is more than the budget has, return how many microseconds to wait instead."""
+        now_us, spent = self._now_us(), self._spent.setdefault((key, budget), deque())
+        while spent and spent[0][0] <= now_us - budget.span_us:
+            spent.popleft()
+        total = sum(one for _, one in spent) + cost
+        if total > budget.most and self._enforced():
+            return self._until(spent, budget, total - budget.most) - now_us
+        spent.append((now_us, cost))
+        name = "trading" if budget is TRADING else "history"
+        self.peaks[name] = max(self.peaks[name], total)
+        return 0
+
+    def _until(self, spent: deque[tuple[int, int]], budget: Budget, over: int) -> int:
+        for at_us, cost in spent:
+            over -= cost
+            if over <= 0:
+                return at_us + budget.span_us
+        return self._now_us() + budget.span_us

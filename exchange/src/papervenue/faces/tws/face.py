@@ -2,11 +2,218 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
+
 from papervenue.faces.face import Face, Login, Parts, Serving
-from papervenue.faces.tws import orders
+from papervenue.faces.tws import contracts, orders
+from papervenue.faces.tws.contracts import CONTRACT_FIELDS, asked_for
 from papervenue.faces.tws.gateway import Gateway, Line
-from papervenue.faces.tws.requests import KINDS, REQUESTS
-from papervenue.faces.tws.session import Session
+from papervenue.faces.tws.history import SIZES, UPDATE, HistoryError
+from papervenue.faces.tws.orders import CANCEL, CANCEL_ALL, CHANGE, PLACE, ROOT
+from papervenue.faces.tws.prices import SNAPSHOT_END
+from papervenue.faces.tws.session import CANCEL_ORDER, PLACE_ORDER, START, Request, Session
+from papervenue.faces.tws.wire import Message
+from papervenue.faces.tws.words import error
+from papervenue.times import MINUTE, SECOND
+
+_NOW, _NO_DATA, _NO_CONTRACT = 49, 162, 200
+_ACCOUNT_EVERY_US = 3 * MINUTE
+"""How often an account is told again in which nothing has changed but prices."""
+_NOTHING: tuple[Message, ...] = ()
+
+Fields = list[str]
+Answer = Iterable[Message]
+
+
+def now(session: Session, fields: Fields) -> Iterator[Message]:
+    yield Message(_NOW, {"version": 1, "time": session.gateway.engine.now_us // SECOND})
+
+
+def positions(session: Session, fields: Fields) -> Iterator[Message]:
+    session.holds = True
+    yield from session.gateway.reads.positions(session.gateway.account)
+
+
+def no_positions(session: Session, fields: Fields) -> Answer:
+    session.holds = False
+    return _NOTHING
+
+
+def account(session: Session, fields: Fields) -> Iterator[Message]:
+    if fields[2] != "1":
+        session.followed.pop("account", None)
+        return
+    yield from session.gateway.reads.account(session.gateway.account)
+    told = session.gateway.engine.now_us, session.gateway.account.version
+
+    def again() -> Answer:
+        nonlocal told
+        now_us, version = session.gateway.engine.now_us, session.gateway.account.version
+        if now_us - told[0] < _ACCOUNT_EVERY_US and version == told[1]:
+            return _NOTHING
+        told = now_us, version
+        return session.gateway.reads.account(session.gateway.account)
+
+    session.followed["account"] = again
+
+
+def account_multi(session: Session, fields: Fields) -> Iterator[Message]:
+    yield from session.gateway.reads.values_of(fields[2], session.gateway.account)
+
+
+def summary(session: Session, fields: Fields) -> Iterator[Message]:
+    yield from session.gateway.reads.summary(fields[2], session.gateway.account, fields[4])
+
+
+def own_orders(session: Session, fields: Fields) -> Iterator[Message]:
+    yield from session.gateway.reads.open_orders(session.gateway.account, session.client)
+
+
+def all_orders(session: Session, fields: Fields) -> Iterator[Message]:
+    yield from session.gateway.reads.open_orders(session.gateway.account, None)
+
+
+def completed(session: Session, fields: Fields) -> Iterator[Message]:
+    yield from session.gateway.reads.completed_orders(session.gateway.account)
+
+
+def executions(session: Session, fields: Fields) -> Iterator[Message]:
+    names = ("client", "account", "time", "symbol", "type", "exchange", "side")
+    wanted = dict(zip(names, fields[3:], strict=False))
+    yield from session.gateway.reads.executions(fields[2], session.gateway.account, wanted)
+
+
+def details(session: Session, fields: Fields) -> Iterator[Message]:
+    wanted, with_expired = asked_for(fields[3 : 3 + CONTRACT_FIELDS]), fields[3 + CONTRACT_FIELDS] == "1"
+    there = session.gateway.contracts
+    found = [one for one in there.found(wanted) if with_expired or not there.is_expired(one)]
+    if not found:
+        yield error(fields[2], _NO_CONTRACT, "No security definition has been found for the request")
+        return
+    yield from contracts.all_details(session.gateway.contracts, fields[2], found)
+
+
+def rule(session: Session, fields: Fields) -> Iterator[Message]:
+    rule = session.gateway.contracts.rule(fields[1])
+    yield rule if rule is not None else error(-1, 321, f"Error validating request: no market rule {fields[1]}")
+
+
+def _one(session: Session, request: str, fields: Fields) -> str | Message:
+    """Return the symbol of the one contract that a client means, or the error if it doesn't mean one."""
+    found = session.gateway.contracts.found(asked_for(fields))
+    return found[0] if len(found) == 1 else error(request, _NO_CONTRACT, "No security definition has been found")
+
+
+def quotes(session: Session, fields: Fields) -> Iterator[Message]:
+    request, one = fields[2], _one(session, fields[2], fields[3 : 3 + CONTRACT_FIELDS])
+    if isinstance(one, Message):
+        yield one
+        return
+    yield from session.gateway.prices.begin(request, one)
+    if fields[3 + CONTRACT_FIELDS + 2] == "1":
+        yield Message(SNAPSHOT_END, {"version": 1, "reqId": request})
+    else:
+        session.followed[request] = session.gateway.prices.changes(request, one)
+
+
+def live(session: Session, fields: Fields) -> Iterator[Message]:
+    request, one = fields[2], _one(session, fields[2], fields[3 : 3 + CONTRACT_FIELDS])
+    if isinstance(one, Message):
+        yield one
+        return
+
+    def bar() -> Answer:
+        made = session.gateway.prices.live_bar(request, one)
+        return _NOTHING if made is None else (made,)
+
+    session.followed[request] = bar
+
+
+def bars(session: Session, fields: Fields) -> Iterator[Message]:
+    request, one = fields[1], _one(session, fields[1], fields[2 : 2 + CONTRACT_FIELDS])
+    if isinstance(one, Message):
+        yield one
+        return
+    if session.gateway.contracts.is_expired(one) and fields[2 + CONTRACT_FIELDS] != "1":
+        yield error(request, _NO_CONTRACT, "No security definition has been found for the request")
+        return
+    names = ("expired", "end", "size", "duration", "liquid", "what", "format", "kept", "options")
+    asked = dict(zip(names, fields[2 + CONTRACT_FIELDS :], strict=True))
+    try:
+        yield session.gateway.history.answer(request, one, asked)
+    except HistoryError as wrong:
+        yield error(request, _NO_DATA, f"Historical Market Data Service error message:{wrong}")
+        return
+    if asked["kept"] == "1" and SIZES[asked["size"]]:
+        session.followed[request] = lambda: _latest(session, request, one, asked)
+
+
+def _latest(session: Session, request: str, symbol: str, asked: Mapping[str, str]) -> Iterator[Message]:
+    size = SIZES[asked["size"]]
+    bar = session.gateway.history.latest(symbol, size)
+    if bar is not None:
+        row = session.gateway.history.row(symbol, bar, size, asked["format"])
+        order = ("barCount", "date", "open", "close", "high", "low", "average", "volume")
+        yield Message(UPDATE, {"reqId": request, **{name: row[name] for name in order}})
+
+
+def unfollow(session: Session, fields: Fields) -> Answer:
+    session.followed.pop(fields[2], None)
+    return _NOTHING
+
+
+_ORDERS, _ACCOUNT = f"GET {ROOT}/orders", f"GET {ROOT}/account"
+REQUESTS: Mapping[int, Request] = MappingProxyType(
+    {
+        1: Request(f"GET {ROOT}/quotes", quotes, 18, 2),
+        2: Request(f"GET {ROOT}/end", unfollow, 3),
+        PLACE_ORDER: Request(f"POST {PLACE}", Session.place, 40, 1),
+        CANCEL_ORDER: Request(f"DELETE {CANCEL}", Session.cancel, 3, 2),
+        5: Request(_ORDERS, own_orders),
+        6: Request(_ACCOUNT, account, 3),
+        7: Request(f"GET {ROOT}/executions", executions, 10, 2),
+        8: Request(f"GET {ROOT}/ids", Session.ids),
+        9: Request(f"GET {ROOT}/contracts", details, 16, 2),
+        15: Request(f"GET {ROOT}/ids", Session.nothing),
+        16: Request(_ORDERS, all_orders),
+        17: Request(f"GET {ROOT}/ids", Session.accounts),
+        20: Request(f"GET {ROOT}/bars", bars, 22, 1),
+        25: Request(f"GET {ROOT}/end", unfollow, 3),
+        49: Request(f"GET {ROOT}/clock", now),
+        50: Request(f"GET {ROOT}/bars/live", live, 16, 2),
+        51: Request(f"GET {ROOT}/end", unfollow, 3),
+        58: Request(f"DELETE {CANCEL_ALL}", Session.cancel_all),
+        59: Request(f"GET {ROOT}/end", Session.nothing),
+        61: Request(f"GET {ROOT}/positions", positions),
+        62: Request(_ACCOUNT, summary, 5, 2),
+        63: Request(f"GET {ROOT}/end", Session.nothing),
+        64: Request(f"GET {ROOT}/end", no_positions),
+        START: Request(f"GET {ROOT}/session", Session.start, 3),
+        76: Request(_ACCOUNT, account_multi, 5, 2),
+        77: Request(f"GET {ROOT}/end", Session.nothing),
+        91: Request(f"GET {ROOT}/rules", rule, 2),
+        99: Request(f"GET {ROOT}/orders/completed", completed),
+    }
+)
+"""What answers each message of a client, by its number."""
+KINDS = {
+    "submit": rf"POST {PLACE}",
+    "replace": rf"PATCH {CHANGE}",
+    "cancel": rf"DELETE {CANCEL}",
+    "cancel_all": rf"DELETE {CANCEL_ALL}",
+    "orders": rf"GET {ROOT}/orders",
+    "order": rf"GET {ROOT}/orders/completed",
+    "account": rf"GET {ROOT}/account",
+    "positions": rf"GET {ROOT}/positions",
+    "activities": rf"GET {ROOT}/executions",
+    "clock": rf"GET {ROOT}/clock",
+    "assets": rf"GET {ROOT}/contracts",
+    "quotes": rf"GET {ROOT}/quotes",
+    "bars": rf"GET {ROOT}/bars(/live)?",
+    "any data": rf"GET {ROOT}/(quotes|bars.*)",
+}
+"""What rules of faults call the requests of this face. Placing an order again that is open is a `replace`."""
 
 
 def _parts(serving: Serving) -> Parts:
