@@ -32,13 +32,12 @@ from tradebot.model.record import Job, SymbolFacts
 from tradebot.model.trading import Permission, ReconcileMark
 from tradebot.model.values import replace
 from tradebot.ports.world import Call, World
-from tradebot.signals.kinds import kind_of, market_tide
-from tradebot.signals.kinds.dark_pool import DarkPoolPrint
-from tradebot.signals.kinds.greek_exposure import GreekExposure
-from tradebot.signals.kinds.iv_rank import IvRank
-from tradebot.signals.kinds.market_tide import TideTick
-from tradebot.signals.kinds.oi_change import OiChange
-from tradebot.signals.kinds.options_volume import OptionsVolume
+from tradebot.signals.kinds import kind_of
+from tradebot.signals.subjects.alerts import OptionsVolume
+from tradebot.signals.subjects.dark_pool import DarkPoolPrint
+from tradebot.signals.subjects.market import MARKET_TIDE_KIND, TideTick
+from tradebot.signals.subjects.open_interest import GreekExposure, OiChange
+from tradebot.signals.subjects.volatility import IvRank
 from tradebot.strategies.flow import FlowStrategy
 
 RUNS = sized(7, 1)
@@ -81,7 +80,7 @@ class LoadedFacts(MemoryFacts):
         return self._loaded
 
     def market(self, session: date, now: datetime) -> Mapping[str, object]:
-        return {"market_tide": market_tide.KIND.condense([tide_tick(minute) for minute in range(90, 0, -1)])}
+        return {"market_tide": MARKET_TIDE_KIND.condense([tide_tick(minute) for minute in range(90, 0, -1)])}
 
 
 def tide_tick(minute: int) -> TideTick:

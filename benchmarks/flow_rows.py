@@ -14,9 +14,8 @@ from tradebot.__main__ import UNCOLLECTED
 from tradebot.adapters.flow.unusual_whales import rows_of
 from tradebot.adapters.wire.http import Answer
 from tradebot.model.flow import FlowAlert, FlowPage, Intake, Quota
-from tradebot.signals.alerts import sizes
-from tradebot.signals.kinds import flow_alerts
 from tradebot.signals.normalize import normalize
+from tradebot.signals.subjects.alerts import FLOW_ALERTS_KIND, sizes
 
 RUNS = sized(7, 1)
 PAGES, ROWS = sized((50, 200), (2, 20))
@@ -98,7 +97,7 @@ def decoded(answer: Answer) -> FlowPage:
 
 
 def checked(page: FlowPage) -> Intake:
-    return normalize(flow_alerts.KIND, page, CLOSE)
+    return normalize(FLOW_ALERTS_KIND, page, CLOSE)
 
 
 def clustered(alerts: Sequence[FlowAlert]) -> None:

@@ -22,8 +22,8 @@ from tradebot.model.series import DAY, Series
 from tradebot.model.values import replace
 from tradebot.model.view import BarNeed, FeatureNeed, FeatureRow, Needs
 from tradebot.signals.features import columns, features, frame_of
-from tradebot.signals.kinds.economic_calendar import Calendar
-from tradebot.signals.kinds.news import Category
+from tradebot.signals.subjects.calendars import Calendar
+from tradebot.signals.subjects.market import Category
 from tradebot.venues.ibkr.capabilities import IBKR
 
 SESSIONS = hours(90)

@@ -17,8 +17,8 @@ from tradebot.model.values import replace
 from tradebot.model.view import Needs, StrategyView, Want
 from tradebot.ports.strategy import Strategy
 from tradebot.ports.world import World
-from tradebot.signals.kinds import kind_of, market_tide
-from tradebot.signals.kinds.market_tide import TideTick
+from tradebot.signals.kinds import kind_of
+from tradebot.signals.subjects.market import MARKET_TIDE_KIND, TideTick
 
 POLL = {"flow_alerts": 240, "market_tide": 240, "iv_rank": 86_400}
 TIDE = {"timestamp": NOW.isoformat(), "net_call_premium": 1, "net_put_premium": 2, "net_volume": 3}
@@ -33,7 +33,7 @@ def fresh(**changes: object) -> tuple[Scene, World]:
 
 
 def ticks(scene: Scene, now: datetime) -> Sequence[TideTick]:
-    return market_tide.KIND.of(scene.facts.market(DAY, now)) or ()
+    return MARKET_TIDE_KIND.of(scene.facts.market(DAY, now)) or ()
 
 
 def fetched(scene: Scene, world: World, *, only_due: bool = True) -> Fetched:

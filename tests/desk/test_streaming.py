@@ -18,9 +18,9 @@ from tradebot.desk.streaming import AGAIN, FULL_PAGE, MOST_SYMBOLS, Follower, Fo
 from tradebot.errors import ExitCode, OperatorError, TemporaryError, TradebotError
 from tradebot.model.flow import FlowAlert, FlowPage, Heard, Intake, Quota
 from tradebot.model.kind import AnyKind
-from tradebot.signals.kinds.flow_alerts import KIND
 from tradebot.signals.normalize import normalize
 from tradebot.signals.rows import past_time
+from tradebot.signals.subjects.alerts import FLOW_ALERTS_KIND
 
 ASKED_NAMES = ("AAPL", "BRK.B")
 
@@ -244,7 +244,9 @@ def test_streamed_and_fetched_alerts_are_kept_as_replies_with_the_same_facts(sce
     for page, session, at in scene.kept:
         assert session == SESSION.date
         rows: Any = decode(page.body)
-        again.store(normalize(KIND, FlowPage(page.endpoint, page.symbol, tuple(rows["data"]), page.quota), at))
+        again.store(
+            normalize(FLOW_ALERTS_KIND, FlowPage(page.endpoint, page.symbol, tuple(rows["data"]), page.quota), at)
+        )
     assert again.load(NAMES, SESSION.date, scene.now) == scene.facts.load(NAMES, SESSION.date, scene.now)
 
 

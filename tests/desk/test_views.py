@@ -23,7 +23,7 @@ from tradebot.model.values import replace
 from tradebot.model.view import BarNeed, Needs, StrategyView, Target
 from tradebot.ports.strategy import Strategy
 from tradebot.ports.world import World
-from tradebot.signals.kinds.dark_pool import KIND
+from tradebot.signals.subjects.dark_pool import DARK_POOL_KIND
 
 
 class FakeBars:
@@ -265,7 +265,7 @@ def seen(world: World, *kinds: str) -> StrategyView:
 def test_a_strategy_sees_the_kinds_that_it_needs_and_no_others(world: World) -> None:
     assert seen(world, "flow_alerts", "market_tide").facts[NAMES[0]].known == {"flow_alerts": (alert(),)}
     found = seen(world, "dark_pool")
-    assert found.facts[NAMES[0]].known == {"dark_pool": KIND.condense([KIND.lean(dark_print())])}
+    assert found.facts[NAMES[0]].known == {"dark_pool": DARK_POOL_KIND.condense([DARK_POOL_KIND.lean(dark_print())])}
     assert (found.market, seen(world, "market_tide").market) == ({}, {"market_tide": (TICK,)})
 
 

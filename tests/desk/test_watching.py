@@ -31,9 +31,10 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job, Scored
 from tradebot.model.values import replace
 from tradebot.ports.world import World
-from tradebot.signals import events, regime
-from tradebot.signals.kinds.oi_change import OiChange
-from tradebot.signals.kinds.options_volume import OptionsVolume
+from tradebot.signals.subjects.alerts import OptionsVolume
+from tradebot.signals.subjects.calendars import EVENT_READS
+from tradebot.signals.subjects.market import REGIME_READS
+from tradebot.signals.subjects.open_interest import OiChange
 
 EVERYTHING = frozenset(Outlook.__struct_fields__)
 WINDOW = FlowWindow(timedelta(minutes=30), {"min_premium": 50_000, "max_dte": 45}, 0.5, 5)
@@ -254,7 +255,7 @@ def told(scene: Scene, name: str, *rows: object) -> None:
 
 def test_the_regime_is_read_from_what_is_stored_of_the_market_and_unknown_if_part_of_it_is() -> None:
     scene = holding_since()
-    for kind in regime.READS:
+    for kind in REGIME_READS:
         assert looks(scene).regime is None
         told(scene, kind.name, GOOD[kind.name])
     assert looks(scene).regime == "mixed"
@@ -274,8 +275,8 @@ def test_the_next_event_is_read_from_what_is_stored_of_the_calendars() -> None:
 @pytest.mark.parametrize(
     ("rule", "kinds"),
     [
-        ({"regime": {"longs": [], "shorts": ["mixed"], "loss_fraction": 0.005}}, regime.READS),
-        ({"event_ahead": {"before_s": 86_400}}, events.READS),
+        ({"regime": {"longs": [], "shorts": ["mixed"], "loss_fraction": 0.005}}, REGIME_READS),
+        ({"event_ahead": {"before_s": 86_400}}, EVENT_READS),
         ({"stop_loss": {"fraction": 0.02}}, ()),
     ],
 )

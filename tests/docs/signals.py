@@ -1,4 +1,4 @@
-"""docs/internals/SIGNALS.md: the kinds of flow facts and the components of the score, as their files describe them."""
+"""docs/internals/SIGNALS.md: the kinds of flow facts and the components of the score, as their declarations say."""
 
 from collections.abc import Iterator, Sequence
 from datetime import date
@@ -12,8 +12,8 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "internals" / "SIGNALS.md"
 LEAD = """\
 # Flow signals
 
-`python -m tests.docs` writes this page from `tradebot/signals/kinds/` and `tradebot/signals/components/`. Each row has
-a file there. To add one, follow [the recipe](../recipes/signal.md).
+`python -m tests.docs` writes this page from `tradebot/signals/subjects/`, which has a file for each subject, such as
+`shorts.py`, with its kinds and its components. To add one, follow [the recipe](../recipes/signal.md).
 
 ## Kinds of facts
 

@@ -15,11 +15,10 @@ from tradebot.model.position import OwnedFill
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
 from tradebot.model.values import replace
-from tradebot.signals.kinds.dark_pool import DarkPoolPrint
-from tradebot.signals.kinds.greek_exposure import GreekExposure
-from tradebot.signals.kinds.iv_rank import IvRank
-from tradebot.signals.kinds.market_tide import TideTick
-from tradebot.signals.kinds.oi_change import OiChange
+from tradebot.signals.subjects.dark_pool import DarkPoolPrint
+from tradebot.signals.subjects.market import TideTick
+from tradebot.signals.subjects.open_interest import GreekExposure, OiChange
+from tradebot.signals.subjects.volatility import IvRank
 
 COMPONENTS = ("flow", "dark_pool", "market_tide", "greek_exposure", "iv_rank", "oi_change")
 ACCOUNT = "SBX000000042"

@@ -34,8 +34,8 @@ from tradebot.model.trade import Trade
 from tradebot.model.trading import Permission, ReconcileMark, TradingState, TradingStateRecord
 from tradebot.model.values import replace
 from tradebot.ports.stores import Ledger
-from tradebot.signals.kinds.dark_pool import DarkPoolPrint
 from tradebot.signals.scoring import Known
+from tradebot.signals.subjects.dark_pool import DarkPoolPrint
 from tradebot.timetable.job_times import JobTimes, whole_day
 from tradebot.timetable.lines import Line
 from tradebot.timetable.lines import parse as parse_line

@@ -77,10 +77,10 @@ def test_help_of_no_verb_loads_anything_heavy(tmp_path: Path) -> None:
     assert printed.count("Usage: tradebot") == len(VERBS) + 1
 
 
-def test_reading_command_loads_no_component_and_no_kind_but_alerts(state: Path) -> None:
+def test_reading_command_loads_no_subject_of_signals_but_alerts(state: Path) -> None:
     _, loaded = run(state, "status", "--state-dir", str(state / "state"))
-    entries = {name for name in loaded if name.startswith(("tradebot.signals.kinds.", "tradebot.signals.components."))}
-    assert entries <= {"tradebot.signals.kinds.flow_alerts"}
+    entries = {name for name in loaded if name.startswith("tradebot.signals.subjects.")}
+    assert entries <= {"tradebot.signals.subjects.alerts"}
 
 
 def test_reading_command_loads_nothing_heavy(state: Path) -> None:

@@ -3,6 +3,7 @@
 import sys
 from datetime import timedelta
 from decimal import Decimal
+from importlib import import_module
 from math import exp
 from pathlib import Path
 from typing import Any
@@ -13,18 +14,19 @@ from tests.kit.values import DAY, NOW, ago, alert, known, known_of
 from tradebot.model.flow import FlowAlert
 from tradebot.model.instrument import Right
 from tradebot.model.record import SymbolFacts
-from tradebot.signals import components
-from tradebot.signals.components import burst, component_of
-from tradebot.signals.kinds import dark_pool, kind_of
-from tradebot.signals.kinds.earnings import EarningsFacts
-from tradebot.signals.kinds.greek_exposure import GammaFacts
-from tradebot.signals.kinds.insider import InsiderFacts
-from tradebot.signals.kinds.iv_rank import IvRank
-from tradebot.signals.kinds.market_tide import TideTick
-from tradebot.signals.kinds.net_prem_ticks import NetPremFacts
-from tradebot.signals.kinds.oi_change import OiFacts
-from tradebot.signals.kinds.risk_reversal import SkewFacts
-from tradebot.signals.kinds.term_structure import TermFacts
+from tradebot.signals import components, subjects
+from tradebot.signals.components import component_of
+from tradebot.signals.kinds import kind_of
+from tradebot.signals.scoring import ScoreComponent
+from tradebot.signals.subjects import patterns
+from tradebot.signals.subjects.calendars import EarningsFacts
+from tradebot.signals.subjects.dark_pool import DARK_POOL_KIND
+from tradebot.signals.subjects.insiders import InsiderFacts
+from tradebot.signals.subjects.market import TideTick
+from tradebot.signals.subjects.open_interest import GammaFacts, OiFacts
+from tradebot.signals.subjects.patterns import BURST_COMPONENT
+from tradebot.signals.subjects.premium import NetPremFacts
+from tradebot.signals.subjects.volatility import IvRank, SkewFacts, TermFacts
 
 READS = {
     "iv_term_skew": "term_structure",
@@ -38,7 +40,7 @@ PUT = Right.PUT
 
 
 def prints(*of: tuple[float, float, int]) -> object:
-    return dark_pool.KIND.condense([(ago(age_s), usd, sign) for age_s, usd, sign in of])
+    return DARK_POOL_KIND.condense([(ago(age_s), usd, sign) for age_s, usd, sign in of])
 
 
 def rank(percent: int) -> IvRank:
@@ -243,18 +245,33 @@ def test_whale_persistence_needs_three_large_alerts_over_half_an_hour(
     assert component_of("whale_persistence").value(known(facts, flow=flow)) == expected
 
 
-def test_every_module_of_components_has_a_row_with_the_name_that_it_declares() -> None:
-    modules = {path.stem for path in Path(components.__file__).parent.glob("*.py")} - {"__init__"}
-    assert {*components.MODULES.values()} == modules
-    assert [components.component_of(name).name for name in components.MODULES] == [*components.MODULES]
+FIRST = (
+    "burst calendar_catalyst clusters congress dark_pool etf_flow event_alignment flow freshness greek_exposure "
+    "insider institutional iv_rank iv_term_skew market_tide max_pain net_premium oi_change realized_volatility "
+    "regime sector_tide shorts smile_slope spot_gex squeeze squeeze_score staircase sweep_block top_net_impact "
+    "toxicity whale_persistence"
+)
+"""The names in configurations and records since the first system, none of which may ever go."""
 
 
-def test_module_of_a_component_may_be_renamed_and_its_name_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_name_of_a_component_is_lost_and_each_file_of_a_subject_declares_those_of_its_rows() -> None:
+    files = [path.stem for path in Path(subjects.__file__).parent.glob("[a-z]*.py")]
+    declared = [one for file in files for one in vars(import_module(f"{subjects.__name__}.{file}")).values()]
+    found = {one for one in declared if isinstance(one, ScoreComponent)}
+    assert sorted(one.name for one in found) == sorted(components.SUBJECTS)
+    assert {*map(components.component_of, FIRST.split())} <= found
+
+
+def test_a_component_may_move_to_another_file_and_its_name_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     before = components.component_names()
-    monkeypatch.setitem(sys.modules, f"{components.__name__}.spurts", burst)
-    monkeypatch.setattr(components, "MODULES", {**components.MODULES, "burst": "spurts"})
+    monkeypatch.setitem(sys.modules, f"{subjects.__name__}.moved", patterns)
+    monkeypatch.setattr(components, "SUBJECTS", {**components.SUBJECTS, "burst": "moved", "other": "moved"})
     components.component_names.cache_clear()
-    assert components.component_names() == before
-    assert components.component_of.__wrapped__("burst") is burst.COMPONENT
-    with pytest.raises(ValueError, match="spurts"):
-        components.component_of("spurts")
+    assert {*components.component_names()} == {*before, "other"}
+    assert components.component_of.__wrapped__("burst") is BURST_COMPONENT
+    with pytest.raises(AssertionError, match=r"moved\.py has no component other"):
+        components.component_of("other")
+    monkeypatch.undo()
+    components.component_names.cache_clear()
+    with pytest.raises(ValueError, match="moved"):
+        components.checked_component("moved")

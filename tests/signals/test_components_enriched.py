@@ -10,8 +10,8 @@ from tests.kit.values import NOW
 from tradebot.model.flow import FLOW_ALERTS
 from tradebot.signals.components import component_of
 from tradebot.signals.formula import evaluate
-from tradebot.signals.kinds.congress import CongressFacts
 from tradebot.signals.scoring import Known
+from tradebot.signals.subjects.insiders import CongressFacts
 
 COMPONENTS = (
     "calendar_catalyst",

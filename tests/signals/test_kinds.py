@@ -3,6 +3,7 @@
 import sys
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from importlib import import_module
 from itertools import product
 from pathlib import Path
 
@@ -11,23 +12,24 @@ import pytest
 from tests.kit.signals.source_rows import GOOD, JUNK, asked, captured, days, summed_up
 from tests.kit.values import DAY, NOW, ago, dark_print
 from tradebot.model.instrument import Right
-from tradebot.model.kind import Scope
-from tradebot.signals import kinds
-from tradebot.signals.kinds import congress, kind_of
-from tradebot.signals.kinds.congress import CongressFacts
-from tradebot.signals.kinds.dark_pool import Prints
-from tradebot.signals.kinds.earnings import EarningsFacts
-from tradebot.signals.kinds.etf_flow import EtfFlowFacts
-from tradebot.signals.kinds.fails_to_deliver import FailsFacts
-from tradebot.signals.kinds.greek_exposure import GammaFacts
-from tradebot.signals.kinds.insider import InsiderDay, InsiderFacts
-from tradebot.signals.kinds.institutional import InstitutionalFacts
-from tradebot.signals.kinds.iv_rank import IvRank
-from tradebot.signals.kinds.net_prem_ticks import NetPremFacts
-from tradebot.signals.kinds.oi_change import OiChange, OiFacts
-from tradebot.signals.kinds.realized_volatility import VolatilityFacts
-from tradebot.signals.kinds.risk_reversal import SkewFacts
-from tradebot.signals.kinds.top_net_impact import ImpactFacts
+from tradebot.model.kind import Kind, Scope
+from tradebot.signals import kinds, subjects
+from tradebot.signals.kinds import kind_of
+from tradebot.signals.subjects import insiders
+from tradebot.signals.subjects.calendars import EarningsFacts
+from tradebot.signals.subjects.dark_pool import Prints
+from tradebot.signals.subjects.insiders import (
+    CONGRESS_KIND,
+    CongressFacts,
+    InsiderDay,
+    InsiderFacts,
+    InstitutionalFacts,
+)
+from tradebot.signals.subjects.market import EtfFlowFacts
+from tradebot.signals.subjects.open_interest import GammaFacts, OiChange, OiFacts
+from tradebot.signals.subjects.premium import ImpactFacts, NetPremFacts
+from tradebot.signals.subjects.shorts import FailsFacts
+from tradebot.signals.subjects.volatility import IvRank, SkewFacts, VolatilityFacts
 
 LATE, LATER = (NOW + timedelta(seconds=6)).isoformat(), NOW + timedelta(days=400)
 PARTLY = {
@@ -374,24 +376,33 @@ def test_report_at_an_unknown_time_of_day_is_read(when: object, known: str) -> N
     assert summed_up("earnings", report(0, when=when)) == EarningsFacts(DAY, known)
 
 
-def test_every_module_of_kinds_has_a_row_with_the_name_that_it_declares() -> None:
-    modules = {path.stem for path in Path(kinds.__file__).parent.glob("*.py")} - {"__init__"}
-    assert {*kinds.MODULES.values()} == modules
-    assert {name: kind.name for name, kind in kinds.kinds().items()} == {name: name for name in kinds.MODULES}
+FIRST = (
+    "congress dark_pool earnings economic_calendar etf_flow fails_to_deliver fda_calendar flow_alerts "
+    "greek_exposure insider institutional iv_rank market_breadth market_gamma market_tide market_volatility "
+    "max_pain net_prem_ticks news oi_change options_volume realized_volatility risk_reversal sector_tide "
+    "short_interest spot_gex term_structure top_net_impact"
+)
+"""The names in configurations and records since the first system, none of which may ever go."""
 
 
-def test_module_of_a_kind_may_be_renamed_and_its_name_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_name_of_a_kind_is_lost_and_each_file_of_a_subject_declares_those_of_its_rows() -> None:
+    files = [path.stem for path in Path(subjects.__file__).parent.glob("[a-z]*.py")]
+    declared = [one for file in files for one in vars(import_module(f"{subjects.__name__}.{file}")).values()]
+    found = {one for one in declared if isinstance(one, Kind)}
+    assert sorted(one.name for one in found) == sorted(kinds.SUBJECTS)
+    assert {*map(kinds.kind_of, FIRST.split())} <= found
+
+
+def test_a_kind_may_move_to_another_file_and_its_name_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     before = kinds.kind_names()
-    monkeypatch.setitem(sys.modules, f"{kinds.__name__}.lawmakers", congress)
-    monkeypatch.setattr(kinds, "MODULES", {**kinds.MODULES, "congress": "lawmakers"})
+    monkeypatch.setitem(sys.modules, f"{subjects.__name__}.moved", insiders)
+    monkeypatch.setattr(kinds, "SUBJECTS", {**kinds.SUBJECTS, "congress": "moved", "other": "moved"})
     kinds.kind_names.cache_clear()
-    assert kinds.kind_names() == before
-    assert kind_of.__wrapped__("congress") is congress.KIND
-    assert kinds.checked_kind("congress") == "congress"
-    with pytest.raises(ValueError, match="lawmakers"):
-        kinds.checked_kind("lawmakers")
-    with pytest.raises(KeyError):
-        kind_of("lawmakers")
-    monkeypatch.setattr(kinds, "MODULES", {**kinds.MODULES, "trades": "lawmakers"})
-    with pytest.raises(AssertionError, match=r"lawmakers\.py has the kind congress, not trades"):
-        kind_of("trades")
+    assert {*kinds.kind_names()} == {*before, "other"}
+    assert kinds.kind_of.__wrapped__("congress") is CONGRESS_KIND
+    with pytest.raises(AssertionError, match=r"moved\.py has no kind other"):
+        kinds.kind_of("other")
+    monkeypatch.undo()
+    kinds.kind_names.cache_clear()
+    with pytest.raises(ValueError, match="moved"):
+        kinds.checked_kind("moved")

@@ -19,10 +19,10 @@ from tradebot.model.flow import FlowAlert, FlowPage, Intake
 from tradebot.model.instrument import Right
 from tradebot.signals.components import component_names, component_of
 from tradebot.signals.kinds import kind_names, kind_of, kinds
-from tradebot.signals.kinds.iv_rank import IvRank
-from tradebot.signals.kinds.market_tide import TideTick
-from tradebot.signals.kinds.oi_change import OiChange
 from tradebot.signals.normalize import Rereading, normalize, read_one
+from tradebot.signals.subjects.market import TideTick
+from tradebot.signals.subjects.open_interest import OiChange
+from tradebot.signals.subjects.volatility import IvRank
 
 FILES = {
     "flow_alerts": "option_flow_alerts",

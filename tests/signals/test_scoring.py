@@ -8,10 +8,10 @@ import pytest
 from tests.kit.values import DAY, NOW, ago, known
 from tradebot.model.candidate import Input
 from tradebot.model.values import replace
-from tradebot.signals.kinds.iv_rank import KIND
 from tradebot.signals.scoring import Known, ScoreComponent, Shown, still_counts
+from tradebot.signals.subjects.volatility import IV_RANK_KIND
 
-HOUR = replace(KIND, max_age_s=3600)
+HOUR = replace(IV_RANK_KIND, max_age_s=3600)
 
 
 def test_time_counts_until_it_is_older_than_the_limit() -> None:
@@ -27,7 +27,7 @@ def test_age_of_a_date_is_counted_from_its_end_in_new_york() -> None:
 
 
 def test_fact_of_any_age_counts_without_a_limit() -> None:
-    assert still_counts(replace(KIND, max_age_s=None), DAY - timedelta(days=4000), NOW)
+    assert still_counts(replace(IV_RANK_KIND, max_age_s=None), DAY - timedelta(days=4000), NOW)
 
 
 class Facts(NamedTuple):

@@ -16,9 +16,9 @@ from tradebot.adapters.wire.http import decode
 from tradebot.model.flow import FlowAlert, FlowPage
 from tradebot.model.instrument import Right
 from tradebot.model.values import replace
-from tradebot.signals.kinds.flow_alerts import KIND
 from tradebot.signals.normalize import normalize
 from tradebot.signals.streamed import about_symbol, as_polled
+from tradebot.signals.subjects.alerts import FLOW_ALERTS_KIND
 
 LATER = timedelta(days=10_000)
 ROW: dict[str, Any] = {
@@ -40,7 +40,7 @@ def wired(row: dict[str, Any]) -> Any:
 
 
 def facts(rows: list[Any], symbol: str) -> tuple[FlowAlert, ...]:
-    intake = normalize(KIND, FlowPage(KIND.name, symbol, tuple(rows), NO_QUOTA), NOW + LATER)
+    intake = normalize(FLOW_ALERTS_KIND, FlowPage(FLOW_ALERTS_KIND.name, symbol, tuple(rows), NO_QUOTA), NOW + LATER)
     assert intake.rejected == ()
     assert intake.findings == (), "the form isn't the documented one"
     return intake.facts  # type: ignore[return-value]
@@ -84,7 +84,7 @@ def test_captured_alert_is_the_same_fact_streamed_or_polled_except_time_and_vola
 )
 def test_unusable_field_of_a_streamed_row_is_the_counted_reason(changes: dict[str, Any], reason: str) -> None:
     row = as_polled(wired(ROW | changes), {})
-    intake = normalize(KIND, FlowPage(KIND.name, "DIA", (row,), NO_QUOTA), NOW)
+    intake = normalize(FLOW_ALERTS_KIND, FlowPage(FLOW_ALERTS_KIND.name, "DIA", (row,), NO_QUOTA), NOW)
     assert [bad.reason for bad in intake.rejected] == [reason.replace("strike is missing", "type is missing")]
 
 
@@ -94,5 +94,5 @@ VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_s
 @given(st.dictionaries(st.sampled_from(sorted(ROW)), VALUES))
 def test_streamed_row_is_read_or_counted_whatever_it_holds(changes: dict[str, Any]) -> None:
     row = as_polled(wired(ROW | changes), {})
-    intake = normalize(KIND, FlowPage(KIND.name, "DIA", (row,), NO_QUOTA), NOW)
+    intake = normalize(FLOW_ALERTS_KIND, FlowPage(FLOW_ALERTS_KIND.name, "DIA", (row,), NO_QUOTA), NOW)
     assert len(intake.facts) + len(intake.rejected) + intake.foreign == 1

@@ -19,13 +19,12 @@ from tradebot.model.record import SymbolFacts
 from tradebot.model.values import replace
 from tradebot.model.view import Open, StrategyView
 from tradebot.signals.formula import evaluate
-from tradebot.signals.kinds.dark_pool import KIND as PRINTS
-from tradebot.signals.kinds.flow_alerts import KIND as ALERTS
-from tradebot.signals.kinds.greek_exposure import GammaFacts
-from tradebot.signals.kinds.iv_rank import IvRank
-from tradebot.signals.kinds.market_tide import TideTick
-from tradebot.signals.kinds.oi_change import OiFacts
-from tradebot.signals.kinds.options_volume import OptionsVolumeFacts
+from tradebot.signals.subjects.alerts import FLOW_ALERTS_KIND as ALERTS
+from tradebot.signals.subjects.alerts import OptionsVolumeFacts
+from tradebot.signals.subjects.dark_pool import DARK_POOL_KIND as PRINTS
+from tradebot.signals.subjects.market import TideTick
+from tradebot.signals.subjects.open_interest import GammaFacts, OiFacts
+from tradebot.signals.subjects.volatility import IvRank
 from tradebot.strategies.flow import FlowStrategy, agreeing, weigh
 from tradebot.strategies.flow_settings import FilterSettings, FlowSettings
 

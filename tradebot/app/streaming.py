@@ -12,7 +12,7 @@ from tradebot.desk.streaming import Follower, Following
 from tradebot.errors import OperatorError
 from tradebot.model.flow import FLOW_ALERTS
 from tradebot.model.trading import Mode
-from tradebot.signals.kinds import flow_alerts
+from tradebot.signals.subjects.alerts import FLOW_ALERTS_KIND
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +37,7 @@ def following(app: App) -> Iterator[Follower]:
     # Made first, because it says what to do if the key or the address is missing.
     flow = app.flow
     url = app.exchange_url if app.mode is Mode.SANDBOX else app.settings.unusual_whales.url
-    check_s = int(flow_alerts.KIND.interval_s(app.settings.unusual_whales.poll_s) * _CHECK_SHARE)
+    check_s = int(FLOW_ALERTS_KIND.interval_s(app.settings.unusual_whales.poll_s) * _CHECK_SHARE)
     with (
         lock.hold(path, "stream", 0.0, lock.STREAM_LOCK),
         closing(FlowStream(url or "", app.secrets.uw_key or "")) as stream,

@@ -20,7 +20,8 @@ from tradebot.signals.features import Feature, Frame, absence, bars_before, colu
 from tradebot.signals.features.feature import Reads
 from tradebot.signals.features.frame import NOWHERE, Listed, Told
 from tradebot.signals.features.rolling import Column
-from tradebot.signals.kinds import economic_calendar, news
+from tradebot.signals.subjects.calendars import ECONOMIC_CALENDAR_KIND, Calendar
+from tradebot.signals.subjects.market import NEWS_KIND, Category
 from tradebot.timetable.sessions import BEGINS_AHEAD, ENDS_LATE
 
 Sessions = Callable[[date, date, str], Sequence[Session]]
@@ -155,7 +156,7 @@ def with_moment(
 ) -> FeatureRow:
     """Return a row with what is known at the moment: the quote's spread in ticks, and facts of the whole market."""
     asked = [each for each in _asked(need) if each.of_the_moment]
-    frame = _moment(now, spread, economic_calendar.KIND.of(market), news.KIND.of(market))
+    frame = _moment(now, spread, ECONOMIC_CALENDAR_KIND.of(market), NEWS_KIND.of(market))
     values = {name: float(column[0]) for name, column in columns(frame, [each.name for each in asked]).items()}
     added = _of(asked, values, frame, 0, now)
     return FeatureRow(row.at, {**row.values, **added.values}, {**row.absent, **added.absent})
@@ -164,8 +165,8 @@ def with_moment(
 def _moment(
     now: datetime,
     spread: float | None,
-    calendar: economic_calendar.Calendar | None,
-    told: Mapping[news.Category, Sequence[datetime]] | None,
+    calendar: Calendar | None,
+    told: Mapping[Category, Sequence[datetime]] | None,
 ) -> Frame:
     """Return a frame of a single bar without a length, which has no price of its own."""
     at, one, nowhere = int(now.timestamp()), np.ones(1), np.full(1, NOWHERE)

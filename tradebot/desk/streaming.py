@@ -21,10 +21,10 @@ from tradebot.model.kind import Row, Scope
 from tradebot.model.values import replace
 from tradebot.ports.flow import AlertStream, FlowSource
 from tradebot.ports.stores import Events, Facts
-from tradebot.signals.kinds import flow_alerts
 from tradebot.signals.normalize import normalize, source_ticker
 from tradebot.signals.rows import BadRowError, past_time
 from tradebot.signals.streamed import about_symbol, as_polled
+from tradebot.signals.subjects.alerts import FLOW_ALERTS_KIND
 
 MOST_SYMBOLS = 50
 """How many symbols one call asks about. The source takes a list; this one keeps the address short."""
@@ -59,7 +59,7 @@ def refill(
         at = pages[-1].told_at or now()
         for symbol, rows in _by_symbol(some, pages).items():
             page = page_of(symbol, rows, pages[-1].quota, at)
-            intake = normalize(flow_alerts.KIND, page, at)
+            intake = normalize(FLOW_ALERTS_KIND, page, at)
             made.append(page)
             intakes.append(intake)
             if intake.facts:
@@ -88,7 +88,7 @@ def _pages(
     for _ in range(MOST_PAGES):
         params = {"ticker_symbol": ",".join(map(source_ticker, symbols)), "limit": str(FULL_PAGE)}
         params |= {"newer_than": _text(since)} | ({"older_than": _text(older)} if older else {})
-        page = flow.fetch(replace(flow_alerts.KIND, scope=Scope.MARKET, params=params), None, session)
+        page = flow.fetch(replace(FLOW_ALERTS_KIND, scope=Scope.MARKET, params=params), None, session)
         yield page
         if len(page.rows) < FULL_PAGE:
             return
@@ -338,7 +338,7 @@ class Follower:
         for symbol, found in by_symbol.items():
             page = page_of(symbol, found, _NO_QUOTA, at)
             # What the source documents is the form of the rows of the REST API, and those are checked.
-            intake = normalize(flow_alerts.KIND, page, at, check=False)
+            intake = normalize(FLOW_ALERTS_KIND, page, at, check=False)
             self._keep_reply(page, at)
             so_far.bad += len(intake.rejected)
             self._doubtful = self._doubtful or bool(intake.rejected)

@@ -23,10 +23,11 @@ from tradebot.model.trading import TradingState
 from tradebot.model.values import replace
 from tradebot.model.venue_day import VenueDay
 from tradebot.ports.world import World
-from tradebot.signals import events, regime
-from tradebot.signals.alerts import counting, flow_now, recent_alerts
-from tradebot.signals.kinds import oi_change
 from tradebot.signals.rows import new_york_day
+from tradebot.signals.subjects.alerts import counting, flow_now, recent_alerts
+from tradebot.signals.subjects.calendars import EVENT_READS, next_event
+from tradebot.signals.subjects.market import REGIME_READS, market_state, regime
+from tradebot.signals.subjects.open_interest import OI_CHANGE_KIND, OiChange
 from tradebot.timetable.sessions import last_session
 
 
@@ -167,13 +168,13 @@ class Known:
 
     def regime(self, held: Held) -> str | None:
         """Return the market's regime by name, or None unless all that it is read from is known."""
-        state = regime.market_state(self._market, self._desk.now)
-        return None if state is None else regime.regime(state)
+        state = market_state(self._market, self._desk.now)
+        return None if state is None else regime(state)
 
     def event_at(self, held: Held) -> datetime | None:
         """Return when the company's next event may come at the earliest."""
         symbol = held.position.symbol
-        return events.next_event(self._facts.get(symbol) or SymbolFacts(symbol), self._market, self._desk.now)
+        return next_event(self._facts.get(symbol) or SymbolFacts(symbol), self._market, self._desk.now)
 
     def momentum(self, held: Held) -> Decimal | None:
         """Return the return since the pass of an hour ago, if that pass looked at the symbol."""
@@ -221,8 +222,8 @@ class Known:
         return self._stored(FLOW_ALERTS, timedelta())  # type: ignore[return-value]
 
     @cached_property
-    def _changes(self) -> Mapping[str, Sequence[oi_change.OiChange]]:
-        return self._stored(oi_change.KIND.name, UNTIL_NEXT_MORNING)  # type: ignore[return-value]
+    def _changes(self) -> Mapping[str, Sequence[OiChange]]:
+        return self._stored(OI_CHANGE_KIND.name, UNTIL_NEXT_MORNING)  # type: ignore[return-value]
 
     def _stored(self, kind: str, after: timedelta) -> Mapping[str, Sequence[object]]:
         """Return the facts from the day of the first entry into each symbol to that of the last one, and some after."""
@@ -241,9 +242,9 @@ READERS: Mapping[str, Callable[[Known, Held], object]] = {
 """How each field of an outlook is found out, by its name."""
 KINDS: Mapping[str, frozenset[str]] = {
     "flow": frozenset({FLOW_ALERTS}),
-    "open_interest_kept": frozenset({FLOW_ALERTS, oi_change.KIND.name}),
-    "regime": frozenset(kind.name for kind in regime.READS),
-    "event_at": frozenset(kind.name for kind in events.READS),
+    "open_interest_kept": frozenset({FLOW_ALERTS, OI_CHANGE_KIND.name}),
+    "regime": frozenset(kind.name for kind in REGIME_READS),
+    "event_at": frozenset(kind.name for kind in EVENT_READS),
 }
 """The kinds of facts from which a field is found out; the others come from records of passes."""
 
@@ -267,7 +268,7 @@ def noise(scored: Iterable[Scored], day: VenueDay) -> float | None:
 
 
 def kept_open(
-    alerts: Iterable[FlowAlert], changes: Iterable[oi_change.OiChange], entered: date, direction: int
+    alerts: Iterable[FlowAlert], changes: Iterable[OiChange], entered: date, direction: int
 ) -> Decimal | None:
     """Return which share of the contracts behind an entry was still open the next morning.
 

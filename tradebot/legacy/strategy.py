@@ -16,8 +16,11 @@ from tradebot.model.instrument import Right
 from tradebot.model.reasons import Reason
 from tradebot.model.view import Open, StrategyView
 from tradebot.signals.formula import sign
-from tradebot.signals.kinds import dark_pool, greek_exposure, iv_rank, market_tide, oi_change
 from tradebot.signals.scoring import Known
+from tradebot.signals.subjects.dark_pool import DARK_POOL_KIND
+from tradebot.signals.subjects.market import MARKET_TIDE_KIND
+from tradebot.signals.subjects.open_interest import GREEK_EXPOSURE_KIND, OI_CHANGE_KIND
+from tradebot.signals.subjects.volatility import IV_RANK_KIND
 from tradebot.strategies.filters import Filter
 from tradebot.strategies.flow import FlowStrategy
 
@@ -342,8 +345,8 @@ def _components(inputs: LegacyInputs, made: LegacyScore) -> Iterator[Component]:
 def _inputs(known: Known) -> LegacyInputs:
     """Return our facts that stand for what the earlier bot read; its other rows see nothing, as they did then."""
     facts = known.facts.known
-    gamma, rank, changes = greek_exposure.KIND.of(facts), iv_rank.KIND.of(facts), oi_change.KIND.of(facts)
-    net, prints, ticks = _net_flow(known), dark_pool.KIND.of(facts), market_tide.KIND.of(known.market) or ()
+    gamma, rank, changes = GREEK_EXPOSURE_KIND.of(facts), IV_RANK_KIND.of(facts), OI_CHANGE_KIND.of(facts)
+    net, prints, ticks = _net_flow(known), DARK_POOL_KIND.of(facts), MARKET_TIDE_KIND.of(known.market) or ()
     prints_usd = fsum(prints.usd if prints else ())
     calls, puts = tide_of([(float(tick.net_call_premium), float(tick.net_put_premium)) for tick in ticks])
     return LegacyInputs(

@@ -13,8 +13,8 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
 from tradebot.model.values import replace
 from tradebot.model.view import Needs, Open, StrategyView
-from tradebot.signals.alerts import Counting, contracts_behind, counting, flow_now, sizes
 from tradebot.signals.scoring import Known, ScoreComponent
+from tradebot.signals.subjects.alerts import Counting, contracts_behind, counting, flow_now, sizes
 from tradebot.strategies.filters import Filter
 from tradebot.strategies.flow_settings import FlowSettings
 

@@ -76,7 +76,7 @@ def figures_of(app: "App", past: Past) -> Figures:
 
 def _regime(app: "App", now: datetime) -> str | None:
     """Return the market's regime by the facts that are stored; None unless all that it is read from is known."""
-    from tradebot.signals.regime import market_state, regime
+    from tradebot.signals.subjects.market import market_state, regime
 
     if app.recorded is None:
         return None

@@ -40,7 +40,8 @@ from tradebot.model.kind import NullCounts
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job, Judged, Mark, PositionDifference, Refused
 from tradebot.model.values import replace
-from tradebot.signals.kinds import iv_rank, market_tide
+from tradebot.signals.subjects.market import MARKET_TIDE_KIND
+from tradebot.signals.subjects.volatility import IV_RANK_KIND
 
 
 @pytest.fixture
@@ -126,7 +127,7 @@ def test_load_sees_facts_that_another_process_stored(facts: SqliteFacts, tmp_pat
     other.close()
     known = facts.load(["AAPL", "MSFT"], DAY, minutes(1))
     assert len(known["AAPL"].alerts) == 3
-    assert iv_rank.KIND.of(known["MSFT"].known) == make_iv(DAY, symbol="MSFT")
+    assert IV_RANK_KIND.of(known["MSFT"].known) == make_iv(DAY, symbol="MSFT")
     assert len(facts.load(["AAPL"], DAY, NOW)["AAPL"].alerts) == 2
 
 
@@ -235,7 +236,7 @@ def test_pruning_forgets_facts_soon_and_decisions_late(facts: SqliteFacts) -> No
     facts.load(["AAPL"], DAY, minutes(5))
     facts.prune(minutes(1) + FACTS_KEPT, FACTS_KEPT, DECISIONS_KEPT)
     assert facts.load(["AAPL"], DAY, minutes(5))["AAPL"].alerts == ()
-    assert len(market_tide.KIND.of(facts.market(DAY, minutes(5))) or ()) == 1
+    assert len(MARKET_TIDE_KIND.of(facts.market(DAY, minutes(5))) or ()) == 1
     assert [cycle.id for cycle in facts.cycles(job="trade-once")] == ["old", "new"]
     assert len(facts.intakes(NOW)) == 1
     facts.prune(minutes(1) + DECISIONS_KEPT, FACTS_KEPT, DECISIONS_KEPT)

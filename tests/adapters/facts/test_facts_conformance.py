@@ -33,10 +33,10 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job, Mark, Scored, SymbolFacts
 from tradebot.model.values import replace
 from tradebot.ports.stores import Facts
-from tradebot.signals.kinds import iv_rank, market_tide
-from tradebot.signals.kinds.dark_pool import KIND
-from tradebot.signals.kinds.greek_exposure import GammaFacts
-from tradebot.signals.kinds.oi_change import OiFacts
+from tradebot.signals.subjects.dark_pool import DARK_POOL_KIND
+from tradebot.signals.subjects.market import MARKET_TIDE_KIND
+from tradebot.signals.subjects.open_interest import GammaFacts, OiFacts
+from tradebot.signals.subjects.volatility import IV_RANK_KIND
 
 YESTERDAY = date(2026, 1, 2)
 
@@ -92,7 +92,10 @@ def test_events_belong_to_their_new_york_date_and_come_oldest_first(facts: Facts
     facts.store(make_intake("flow_alerts", late, early, old))
     facts.store(make_intake("dark_pool", evening, at=minutes(690)))
     known = facts.load(["AAPL"], DAY, minutes(700))["AAPL"]
-    assert known.known == {"flow_alerts": (early, late), "dark_pool": KIND.condense([KIND.lean(evening)])}
+    assert known.known == {
+        "flow_alerts": (early, late),
+        "dark_pool": DARK_POOL_KIND.condense([DARK_POOL_KIND.lean(evening)]),
+    }
 
 
 def test_the_latest_dated_facts_up_to_the_session_count(facts: Facts) -> None:
@@ -112,11 +115,11 @@ def test_a_revised_fact_is_known_in_the_version_of_its_time(facts: Facts) -> Non
     assert facts.store(make_intake("iv_rank", make_iv(DAY, "40"))) == 1
     assert facts.store(make_intake("iv_rank", make_iv(DAY, "60"), at=minutes(5))) == 1
     assert facts.store(make_intake("iv_rank", make_iv(DAY, "60"), at=minutes(6))) == 0
-    assert iv_rank.KIND.of(facts.load(["AAPL"], DAY, minutes(4))["AAPL"].known) == make_iv(DAY, "40")
-    assert iv_rank.KIND.of(facts.load(["AAPL"], DAY, minutes(5))["AAPL"].known) == make_iv(DAY, "60")
+    assert IV_RANK_KIND.of(facts.load(["AAPL"], DAY, minutes(4))["AAPL"].known) == make_iv(DAY, "40")
+    assert IV_RANK_KIND.of(facts.load(["AAPL"], DAY, minutes(5))["AAPL"].known) == make_iv(DAY, "60")
 
 
-LIMIT_S = market_tide.KIND.max_age_s or 0
+LIMIT_S = MARKET_TIDE_KIND.max_age_s or 0
 
 
 @pytest.mark.parametrize(("age_s", "known"), [(LIMIT_S, True), (LIMIT_S + 1, False)])

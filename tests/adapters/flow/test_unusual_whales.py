@@ -22,7 +22,9 @@ from tradebot.adapters.wire.http import Answer
 from tradebot.errors import ExitCode, NotInPlanError, NotServedError, OperatorError, TemporaryError
 from tradebot.model.flow import FlowPage, Quota
 from tradebot.model.kind import AnyKind
-from tradebot.signals.kinds import iv_rank, kind_of, short_interest
+from tradebot.signals.kinds import kind_of
+from tradebot.signals.subjects.shorts import SHORT_INTEREST_KIND
+from tradebot.signals.subjects.volatility import IV_RANK_KIND
 
 SESSION = date(2026, 11, 20)
 NOW = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
@@ -35,7 +37,7 @@ def source(wire: Wire, now: datetime = NOW) -> UnusualWhales:
     return UnusualWhales(wire.url, "token", now=lambda: now, bounds=QUICK, policy=AT_ONCE)
 
 
-def fetch(wire: Wire, kind: AnyKind = iv_rank.KIND) -> FlowPage:
+def fetch(wire: Wire, kind: AnyKind = IV_RANK_KIND) -> FlowPage:
     return source(wire).fetch(kind, "AAPL", SESSION)
 
 
@@ -70,7 +72,7 @@ def test_each_endpoint_is_asked_by_its_own_names_with_the_bearer_token(
 
 def test_an_endpoint_of_one_symbol_is_not_asked_without_one() -> None:
     with pytest.raises(ValueError, match="one symbol"):
-        request_of(iv_rank.KIND, None, SESSION)
+        request_of(IV_RANK_KIND, None, SESSION)
 
 
 def test_fetch_returns_unchanged_rows_and_the_quota(wire: Wire) -> None:
@@ -83,7 +85,7 @@ def test_fetch_returns_unchanged_rows_and_the_quota(wire: Wire) -> None:
 
 def test_fetch_returns_the_object_of_a_single_row_kind_as_one_row(wire: Wire) -> None:
     wire.answer(Scripted(200, {"data": {"a": 1}}))
-    assert fetch(wire, kind=short_interest.KIND).rows == ({"a": 1},)
+    assert fetch(wire, kind=SHORT_INTEREST_KIND).rows == ({"a": 1},)
 
 
 BAD = [
@@ -165,8 +167,8 @@ def test_next_request_waits_as_long_as_the_source_asked(wire: Wire) -> None:
     client = UnusualWhales(wire.url, "token", now=lambda: NOW, sleep=slept.append, bounds=QUICK, policy=AT_ONCE)
     wire.answer(Scripted(429, headers={"Retry-After": "7"}), EMPTY)
     with pytest.raises(TemporaryError):
-        client.fetch(iv_rank.KIND, "AAPL", SESSION)
-    assert client.fetch(iv_rank.KIND, "AAPL", SESSION).rows == ()
+        client.fetch(IV_RANK_KIND, "AAPL", SESSION)
+    assert client.fetch(IV_RANK_KIND, "AAPL", SESSION).rows == ()
     assert slept == [7.0]
 
 
@@ -184,10 +186,10 @@ def test_spent_daily_quota_blocks_requests_until_eight_pm_new_york(wire: Wire) -
     wire.answer(Scripted(429, headers={"x-uw-daily-req-count": "100", "x-uw-token-req-limit": "100"}), EMPTY)
     for _ in range(2):
         with pytest.raises(TemporaryError, match="2026-11-20 20:00 New York time"):
-            client.fetch(iv_rank.KIND, "AAPL", SESSION)
+            client.fetch(IV_RANK_KIND, "AAPL", SESSION)
     assert len(wire.asked) == 1
     times[0] = datetime(2026, 11, 21, 1, 0, tzinfo=UTC)
-    assert client.fetch(iv_rank.KIND, "AAPL", SESSION).rows == ()
+    assert client.fetch(IV_RANK_KIND, "AAPL", SESSION).rows == ()
 
 
 @pytest.mark.parametrize(

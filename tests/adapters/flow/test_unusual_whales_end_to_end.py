@@ -19,7 +19,8 @@ from tradebot.adapters.flow.unusual_whales import UnusualWhales
 from tradebot.adapters.wire.http import Answer
 from tradebot.errors import AllowanceSpentError, TemporaryError
 from tradebot.model.flow import Allowance
-from tradebot.signals.kinds import iv_rank, kind_of
+from tradebot.signals.kinds import kind_of
+from tradebot.signals.subjects.volatility import IV_RANK_KIND
 
 DAY = date(2026, 11, 20)
 PATH = "/api/stock/AAPL/iv-rank"
@@ -53,7 +54,7 @@ class Client:
 
     def ask(self, times: int) -> None:
         for _ in range(times):
-            self.source.fetch(iv_rank.KIND, "AAPL", DAY)
+            self.source.fetch(IV_RANK_KIND, "AAPL", DAY)
 
     def _heard(self, answer: Answer) -> None:
         self.statuses.append(answer.status)

@@ -23,11 +23,10 @@ from tradebot.model.instrument import Right
 from tradebot.model.record import SymbolFacts
 from tradebot.model.view import StrategyView
 from tradebot.replaying.writing import plain
-from tradebot.signals.alerts import counting, flow_now
 from tradebot.signals.components import component_names, component_of
 from tradebot.signals.features import columns, features
-from tradebot.signals.kinds import flow_alerts
 from tradebot.signals.scoring import Known, ScoreComponent
+from tradebot.signals.subjects.alerts import FLOW_ALERTS_KIND, counting, flow_now
 from tradebot.strategies.flow import FlowStrategy
 from tradebot.strategies.futures import FuturesStrategy
 from tradebot.strategies.rotation import RotationStrategy
@@ -71,7 +70,7 @@ def sees(seed: int, component: ScoreComponent) -> Known:
     """Return what a component sees in a world of the kinds that it reads, with alerts on both sides."""
     rows = world(seed, names=sorted(kind.name for kind in component.reads))
     own, market = known_of_all({name: [*each, *([GOOD[name]] if name in GOOD else [])] for name, each in rows.items()})
-    alerts = flow_alerts.KIND.condense([bought(number, seed) for number in range(1, 26)])
+    alerts = FLOW_ALERTS_KIND.condense([bought(number, seed) for number in range(1, 26)])
     facts = SymbolFacts("AAPL", {**own, "flow_alerts": alerts, "options_volume": test_flow.USUAL}, NOW, received=1)
     now = flow_now(facts, counting(NOW, ALL_ALERTS))
     lookback, scale = ALL_ALERTS.lookback, now.scale_usd

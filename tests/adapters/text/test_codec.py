@@ -23,8 +23,7 @@ from tradebot.model.order import Fill, Order, Reply
 from tradebot.model.position import OwnedFill
 from tradebot.model.record import CandidateRecord, CycleRecord, Mark
 from tradebot.model.values import replace
-from tradebot.signals.kinds.greek_exposure import GreekExposure
-from tradebot.signals.kinds.oi_change import OiChange
+from tradebot.signals.subjects.open_interest import GreekExposure, OiChange
 
 KINDS = [
     Intent,

@@ -29,7 +29,7 @@ from tradebot.model.bar import ClockReading
 from tradebot.model.flow import FlowAlert
 from tradebot.model.record import Job
 from tradebot.model.values import replace
-from tradebot.signals.kinds import flow_alerts
+from tradebot.signals.subjects.alerts import FLOW_ALERTS_KIND
 
 BAD_SYMBOL = "AAPL"
 HTML = b"<html><body>Bad gateway</body></html>"
@@ -92,7 +92,7 @@ def fetched(wire: Wire, *bad: Scripted, policy: RetryPolicy = AT_ONCE) -> Pass:
     scene = Scene(facts=MemoryFacts())
     flow = UnusualWhales(wire.url, "token", now=lambda: NOW, bounds=QUICK, policy=policy)
     clocks = ClockReading(scene.venue.clock(), None, 0.0)
-    world = replace(scene.world(), flow=flow, needed_facts={flow_alerts.KIND: NAMES})
+    world = replace(scene.world(), flow=flow, needed_facts={FLOW_ALERTS_KIND: NAMES})
     found = fetch(world, call(Job.FETCH_FLOW), clocks, only_due=False)
     others = [symbol for symbol in NAMES if symbol != BAD_SYMBOL]
     assert [len(scene.facts.load([symbol], DAY, NOW)[symbol].alerts) for symbol in others] == [1] * len(others)
@@ -198,7 +198,7 @@ def test_fault_062_too_many_requests(wire: Wire, wait: str | None) -> None:
     wire.script = lambda asked: refusal if asked.query["ticker_symbol"] == BAD_SYMBOL else rows()
     flow = UnusualWhales(wire.url, "token", now=lambda: NOW, sleep=slept.append, bounds=QUICK, policy=AT_ONCE)
     scene = Scene(facts=MemoryFacts())
-    world = replace(scene.world(), flow=flow, needed_facts={flow_alerts.KIND: NAMES})
+    world = replace(scene.world(), flow=flow, needed_facts={FLOW_ALERTS_KIND: NAMES})
     clocks = ClockReading(scene.venue.clock(), None, 0.0)
     found = fetch(world, call(Job.FETCH_FLOW), clocks, only_due=False)
     assert "this minute's allowance is used up" in found.failures[0].message

@@ -13,9 +13,9 @@ from tradebot.model.bar import Session
 from tradebot.model.series import Series
 from tradebot.model.values import replace
 from tradebot.signals.features.frame import Frame, Listed, Told, frame_of
-from tradebot.signals.kinds.news import Category
 from tradebot.signals.structures.indicators import Smoothing
 from tradebot.signals.structures.reading import StructureSettings
+from tradebot.signals.subjects.market import Category
 
 # Frames for the tests of features: sessions of hourly bars, walked from a seed, with all that may be known besides.
 

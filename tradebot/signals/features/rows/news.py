@@ -7,7 +7,7 @@ import numpy as np
 from tradebot.signals.features.feature import Feature, Reads
 from tradebot.signals.features.measures import Measures
 from tradebot.signals.features.rolling import Column, filled
-from tradebot.signals.kinds.news import Category
+from tradebot.signals.subjects.market import Category
 
 HOUR_S = 3_600
 

@@ -1,0 +1,65 @@
+"""The components of the flow score: each is declared in the file of its subject, and has its row here."""
+
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+from types import MappingProxyType
+
+from tradebot.model.text import known_name
+from tradebot.signals.scoring import ScoreComponent
+
+SUBJECTS: Mapping[str, str] = MappingProxyType({
+    "burst": "patterns",
+    "calendar_catalyst": "calendars",
+    "clusters": "patterns",
+    "congress": "insiders",
+    "dark_pool": "dark_pool",
+    "etf_flow": "market",
+    "event_alignment": "calendars",
+    "flow": "alerts",
+    "freshness": "patterns",
+    "greek_exposure": "open_interest",
+    "insider": "insiders",
+    "institutional": "insiders",
+    "iv_rank": "volatility",
+    "iv_term_skew": "volatility",
+    "market_tide": "market",
+    "max_pain": "open_interest",
+    "net_premium": "premium",
+    "oi_change": "open_interest",
+    "realized_volatility": "volatility",
+    "regime": "market",
+    "sector_tide": "market",
+    "shorts": "shorts",
+    "smile_slope": "volatility",
+    "spot_gex": "open_interest",
+    "squeeze": "shorts",
+    "squeeze_score": "shorts",
+    "staircase": "patterns",
+    "sweep_block": "patterns",
+    "top_net_impact": "premium",
+    "toxicity": "premium",
+    "whale_persistence": "patterns",
+})  # fmt: skip
+"""The subject of each component by its name, which configurations and records have, and so never changes."""
+
+
+@cache
+def component_names() -> tuple[str, ...]:
+    """Return the names of all components without importing their files."""
+    return tuple(sorted(SUBJECTS))
+
+
+@cache
+def component_of(name: str) -> ScoreComponent:
+    """Return the component of this name; ValueError naming the nearest one if there is none."""
+    subject = SUBJECTS[checked_component(name)]
+    declared = vars(import_module(f"tradebot.signals.subjects.{subject}")).values()
+    component = next((one for one in declared if isinstance(one, ScoreComponent) and one.name == name), None)
+    assert component is not None, f"{subject}.py has no component {name}"
+    return component
+
+
+def checked_component(name: str) -> str:
+    """Return a name of a component; ValueError naming the nearest one if there is no such component."""
+    return known_name(name, component_names(), "component")

@@ -1,0 +1,72 @@
+"""The kinds of flow facts: each is declared in the file of its subject, and has its row here."""
+
+from collections.abc import Collection, Mapping
+from functools import cache
+from importlib import import_module
+from types import MappingProxyType
+
+from tradebot.model.kind import AnyKind, Kind
+from tradebot.model.text import known_name
+
+SUBJECTS: Mapping[str, str] = MappingProxyType({
+    "congress": "insiders",
+    "dark_pool": "dark_pool",
+    "earnings": "calendars",
+    "economic_calendar": "calendars",
+    "etf_flow": "market",
+    "fails_to_deliver": "shorts",
+    "fda_calendar": "calendars",
+    "flow_alerts": "alerts",
+    "greek_exposure": "open_interest",
+    "insider": "insiders",
+    "institutional": "insiders",
+    "iv_rank": "volatility",
+    "market_breadth": "market",
+    "market_gamma": "market",
+    "market_tide": "market",
+    "market_volatility": "market",
+    "max_pain": "open_interest",
+    "net_prem_ticks": "premium",
+    "news": "market",
+    "oi_change": "open_interest",
+    "options_volume": "alerts",
+    "realized_volatility": "volatility",
+    "risk_reversal": "volatility",
+    "sector_tide": "market",
+    "short_interest": "shorts",
+    "spot_gex": "open_interest",
+    "term_structure": "volatility",
+    "top_net_impact": "premium",
+})  # fmt: skip
+"""The subject of each kind by its name, which configurations, records and stored rows have, and so never changes."""
+
+
+@cache
+def kind_names() -> tuple[str, ...]:
+    """Return the names of all kinds without importing their files."""
+    return tuple(sorted(SUBJECTS))
+
+
+@cache
+def kind_of(name: str) -> AnyKind:
+    """Return the kind of this name; KeyError if there is none."""
+    declared = vars(import_module(f"tradebot.signals.subjects.{SUBJECTS[name]}")).values()
+    kind = next((one for one in declared if isinstance(one, Kind) and one.name == name), None)
+    assert kind is not None, f"{SUBJECTS[name]}.py has no kind {name}"
+    return kind
+
+
+@cache
+def kinds() -> Mapping[str, AnyKind]:
+    return {name: kind_of(name) for name in kind_names()}
+
+
+def checked_kind(name: str) -> str:
+    """Return a name of a kind; ValueError naming the nearest one if there is no such kind."""
+    return known_name(name, kind_names(), "kind of flow facts")
+
+
+def in_order(names: Collection[str], poll_s: Mapping[str, int]) -> tuple[AnyKind, ...]:
+    """Return the kinds of these names in the order in which they are fetched: that of the configured intervals."""
+    configured = [name for name in poll_s if name in names]
+    return tuple(map(kind_of, (*configured, *sorted(set(names) - set(configured)))))

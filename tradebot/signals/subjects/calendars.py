@@ -1,0 +1,356 @@
+"""What is due: reports of earnings, decisions on drugs, and economic releases."""
+
+import re
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
+from functools import lru_cache
+from math import fsum
+from operator import attrgetter
+from typing import NamedTuple
+
+from tradebot.model.kind import NEW_YORK, AnyKind, Fact, Kind, Row, Scope, SymbolFact, documented
+from tradebot.model.record import SymbolFacts
+from tradebot.signals import rows
+from tradebot.signals.normalize import source_ticker
+from tradebot.signals.rows import new_york_day
+from tradebot.signals.scoring import USD, Known, Shown
+from tradebot.signals.subjects.alerts import FLOW_READS, FlowShare
+
+UNKNOWN = "unknown"
+WHEN = ("premarket", "postmarket", UNKNOWN)
+
+
+class EarningsReport(SymbolFact, frozen=True):
+    """One report: its date, and whether it is expected premarket, postmarket, or at an unknown time.
+
+    `seen` is the day of the reply for a report that is still to come, and the report's own date for an earlier one.
+    """
+
+    seen: date
+    date: date
+    when: str
+
+
+class EarningsFacts(NamedTuple):
+    """The next report as the last reply had it, which may be past by now. `next` is None if it had none."""
+
+    next: date | None
+    when: str
+
+
+def _parse_earnings(row: Row, symbol: str, at: datetime) -> EarningsReport:
+    day = rows.day(row, "report_date")
+    when = (rows.optional(rows.text, row, "report_time") or UNKNOWN).lower()
+    if when not in WHEN:
+        raise rows.BadRowError("report_time is none that the source documents")
+    return EarningsReport(day.isoformat(), symbol, min(day, at.astimezone(NEW_YORK).date()), day, when)
+
+
+def _condense_earnings(reports: Sequence[EarningsReport]) -> EarningsFacts:
+    """Return the next report. If its date was moved, the date in the last reply is the one that counts."""
+    newest = max(report.seen for report in reports)
+    coming = [report for report in reports if report.seen == newest and report.date >= newest]
+    following = min(coming, key=lambda report: report.date)
+    return EarningsFacts(following.date, following.when)
+
+
+EARNINGS_KIND = Kind(
+    name="earnings",
+    unit="date",
+    sign="none: when the next report is due",
+    absent="no report known",
+    fact=EarningsReport,
+    path="/api/earnings/{}",
+    parse=_parse_earnings,
+    moment=lambda report: report.seen,
+    condense=_condense_earnings,
+    past_days=7,
+    max_age_s=7 * 86_400,
+    fields=documented(
+        "text report_date, text? report_time source ending_fiscal_quarter, decimal? actual_eps street_mean_est "
+        "expected_move expected_move_perc long_straddle_1d long_straddle_1w short_straddle_1d short_straddle_1w "
+        "pre_earnings_move_1d pre_earnings_move_3d pre_earnings_move_1w pre_earnings_move_2w post_earnings_move_1d "
+        "post_earnings_move_3d post_earnings_move_1w post_earnings_move_2w"
+    ),
+)
+"""When a company reports its earnings."""
+
+
+_LONGEST_TITLE = 60
+FDA_REACH = timedelta(days=90)
+"""How far ahead we ask."""
+
+
+class FdaEvent(Fact, frozen=True):
+    """An event of a company (the source's spelling of its ticker) that is due between two dates.
+
+    `listed` is the New York date on which the source listed it.
+    """
+
+    ticker: str
+    listed: date
+    start: date
+    end: date
+
+
+def _parse_fda_calendar(row: Row, symbol: str, at: datetime) -> FdaEvent:
+    ticker, drug = rows.text(row, "ticker").upper(), rows.text(row, "drug")
+    start, end = rows.day(row, "start_date"), rows.day(row, "end_date")
+    if end < start:
+        raise rows.BadRowError("end_date is before start_date")
+    what = rows.optional(rows.text, row, "catalyst") or rows.text(row, "status")
+    identity = f"{ticker}/{drug[:_LONGEST_TITLE]}/{what[:_LONGEST_TITLE]}/{start.isoformat()}/{end.isoformat()}"
+    return FdaEvent(identity, ticker, rows.new_york_day(at), start, end)
+
+
+def _condense_fda_calendar(events: Sequence[FdaEvent]) -> Mapping[str, tuple[FdaEvent, ...]]:
+    """Return the events of the newest list by ticker, the first one first; an event that was taken off is gone."""
+    newest = max(event.listed for event in events)
+    by_ticker = defaultdict[str, list[FdaEvent]](list)
+    for event in sorted(events, key=lambda event: (event.start, event.end, event.id)):
+        if event.listed == newest:
+            by_ticker[event.ticker].append(event)
+    return {ticker: tuple(found) for ticker, found in by_ticker.items()}
+
+
+FDA_CALENDAR_KIND = Kind(
+    name="fda_calendar",
+    unit="dates",
+    sign="none: a decision may go either way",
+    absent="no list of the last days",
+    fact=FdaEvent,
+    path="/api/market/fda-calendar",
+    params={
+        "target_date_min": date.isoformat,
+        "target_date_max": lambda session: (session + FDA_REACH).isoformat(),
+        "limit": "200",
+    },
+    parse=_parse_fda_calendar,
+    moment=lambda event: event.listed,
+    condense=_condense_fda_calendar,
+    scope=Scope.MARKET,
+    past_days=4,
+    fields=documented(
+        "text drug end_date start_date status ticker, text? catalyst description indication notes outcome "
+        "outcome_brief source_link, decimal? marketcap, boolean? has_options"
+    ),
+)
+"""Decisions on drugs that companies wait for."""
+
+
+SPEECH = "fed-speaker"
+DECISION = "fomc"
+
+
+class Release(StrEnum):
+    """A release that moves all markets; OTHER is any other report."""
+
+    CPI = "cpi"
+    FOMC = "fomc"
+    PAYROLLS = "payrolls"
+    OTHER = "other"
+
+
+_NAMES = {
+    Release.CPI: re.compile(r"\b(cpi|consumer price index)\b", re.IGNORECASE),
+    Release.PAYROLLS: re.compile(r"\b(nonfarm payrolls?|(?<!adp )employment report)\b", re.IGNORECASE),
+}
+"""How the source writes them. It has a type of its own for decisions of the central bank."""
+
+
+class EconomicEvent(Fact, frozen=True):
+    """A report, a decision of the central bank (fomc) or a speech (fed-speaker), which is due at a time.
+
+    `listed` is the New York date on which the source listed it. `release` is OTHER in rows that were stored before it
+    was read.
+    """
+
+    listed: date
+    at: datetime
+    type: str
+    release: Release = Release.OTHER
+
+
+class Calendar(NamedTuple):
+    """When the releases of the newest list are due, the first one first, and those of CPI, FOMC and payrolls of them.
+
+    `listed` is the New York date of the list.
+    """
+
+    listed: date
+    times: tuple[datetime, ...]
+    major: tuple[datetime, ...]
+
+
+def _release(event: str, kind: str) -> Release:
+    """Return which release a row of the source is about."""
+    if kind == DECISION:
+        return Release.FOMC
+    return next((release for release, name in _NAMES.items() if name.search(event)), Release.OTHER)
+
+
+def _parse_economic_calendar(row: Row, symbol: str, at: datetime) -> EconomicEvent:
+    due, event, kind = rows.any_time(row, "time"), rows.text(row, "event"), rows.text(row, "type")
+    return EconomicEvent(f"{due.isoformat()}/{event}", rows.new_york_day(at), due, kind, _release(event, kind))
+
+
+def _condense_economic_calendar(events: Sequence[tuple[date, datetime, str, Release]]) -> Calendar:
+    """Return the newest list without speeches; what was taken off it is gone."""
+    newest = max(listed for listed, _, _, _ in events)
+    due = sorted((at, release) for listed, at, kind, release in events if listed == newest and kind != SPEECH)
+    major = [at for at, release in due if release is not Release.OTHER]
+    return Calendar(newest, tuple(at for at, _ in due), tuple(major))
+
+
+ECONOMIC_CALENDAR_KIND = Kind(
+    name="economic_calendar",
+    unit="times",
+    sign="none: a report may go either way",
+    absent="no list of the last days",
+    fact=EconomicEvent,
+    path="/api/market/economic-calendar",
+    parse=_parse_economic_calendar,
+    moment=attrgetter("listed"),
+    lean=attrgetter("listed", "at", "type", "release"),
+    condense=_condense_economic_calendar,
+    scope=Scope.MARKET,
+    past_days=4,
+    fields=documented("text event time type, text? forecast prev reported_period"),
+)
+"""Economic reports and speeches that are due."""
+
+
+def next_report(facts: SymbolFacts, today: date) -> EarningsFacts | None:
+    """Return the first report that isn't before `today` (New York), or None if no such report is known.
+
+    The newest alert names the next report too, without the time of day. It counts if no reply about earnings does.
+    """
+    known = EARNINGS_KIND.of(facts.known)
+    if known is not None and known.next is not None and known.next >= today:
+        return known
+    named = facts.alerts[-1].next_earnings if facts.alerts else None
+    return EarningsFacts(named, UNKNOWN) if named is not None and named >= today else None
+
+
+EVENT_READS: tuple[AnyKind, ...] = (EARNINGS_KIND, FDA_CALENDAR_KIND)
+"""The kinds of facts that events are read from."""
+FIRST_TRADE, CLOSE = time(4), time(16)
+"""When trading before the session begins in New York, and when the session ends."""
+
+
+def next_event(facts: SymbolFacts, market: Mapping[str, object], now: datetime) -> datetime | None:
+    """Return when the symbol's next event may come at the earliest, in UTC; None if no event is known.
+
+    An event of which only the date is known may come as soon as somebody could trade on it that day.
+    """
+    return min((due for due in _due(facts, market, now) if due >= now), default=None)
+
+
+def _due(facts: SymbolFacts, market: Mapping[str, object], now: datetime) -> Iterator[datetime]:
+    report = next_report(facts, now.astimezone(NEW_YORK).date())
+    if report is not None and report.next is not None:
+        yield _at(report.next, CLOSE if report.when == "postmarket" else FIRST_TRADE)
+    for event in (FDA_CALENDAR_KIND.of(market) or {}).get(source_ticker(facts.symbol).upper(), ()):
+        yield _at(event.start, FIRST_TRADE)
+
+
+def _at(day: date, at: time) -> datetime:
+    return datetime.combine(day, at, NEW_YORK).astimezone(UTC)
+
+
+_DAY = timedelta(days=1)
+ALIGNMENT_DAYS = 14
+"""How many days before a report the alerts are still about something else."""
+
+
+class Aligned(NamedTuple):
+    """The premium in USD of the alerts whose options outlive the next report, and of all of them; and when that is."""
+
+    days: int
+    aligned: float
+    total: float
+    report: date
+
+
+def _aligned(known: Known) -> Aligned | None:
+    today = new_york_day(known.now)
+    report = next_report(known.facts, today)
+    if report is None or report.next is None:
+        return None
+    first = report.next + _DAY if report.when == "postmarket" else report.next
+    aligned = fsum([alert.usd for alert in known.alerts if alert.expiry >= first])
+    return Aligned((report.next - today).days, aligned, fsum([alert.usd for alert in known.alerts]), report.next)
+
+
+EVENT_ALIGNMENT_COMPONENT = FlowShare(
+    name="event_alignment",
+    family="events",
+    reads=(EARNINGS_KIND, *FLOW_READS),
+    sign="with the flow if its options outlive an earnings report that is near",
+    looks_at=_aligned,
+    shows={"days": Shown("days", "report"), "aligned": Shown(USD), "total": Shown(USD)},
+    formula=f"flow * max(0, 1 - days / {ALIGNMENT_DAYS}) * aligned / total if total else 0",
+    absent="no direction of the flow, or no date of a report known",
+    source=lambda known: "next report",
+    after="tradebot: the share of the premium that is exposed to the report, fading over two weeks",
+    inferred="that an option which outlives a report was bought because of it",
+)
+"""Whether the alerts bet on the next earnings report."""
+
+
+CATALYST_DAYS = 7
+
+
+class Ahead(NamedTuple):
+    """How near the next report of earnings and the next decision of the FDA are, from 0 (a week away or none) to 1.
+
+    `releases` counts today's economic releases without speeches.
+    """
+
+    earnings: float
+    fda: float
+    releases: int
+
+
+def _ahead(known: Known) -> Ahead | None:
+    today = new_york_day(known.now)
+    report, decisions = next_report(known.facts, today), FDA_CALENDAR_KIND.of(known.market)
+    releases = ECONOMIC_CALENDAR_KIND.of(known.market)
+    if report is None and decisions is None and releases is None:
+        return None
+    own = decisions.get(source_ticker(known.facts.symbol).upper(), ()) if decisions else ()
+    decision = min([each.start for each in own if each.start >= today], default=None) if own else None
+    first, last = (bisect_left(releases.times if releases else (), bound) for bound in _bounds(today))
+    return Ahead(_nearness(report.next if report else None, today), _nearness(decision, today), last - first)
+
+
+@lru_cache(maxsize=4)
+def _bounds(day: date) -> tuple[datetime, datetime]:
+    """Return when a New York date begins and ends, in UTC."""
+    starts = (datetime.combine(each, time(), NEW_YORK) for each in (day, day + timedelta(days=1)))
+    begins, ends = (start.astimezone(UTC) for start in starts)
+    return begins, ends
+
+
+def _nearness(day: date | None, today: date) -> float:
+    """Return 1 if a day that isn't over is today, and 0 if it is a week away or there is none."""
+    return 0.0 if day is None else max(0.0, 1 - (day - today).days / CATALYST_DAYS)
+
+
+CALENDAR_CATALYST_COMPONENT = FlowShare(
+    name="calendar_catalyst",
+    family="events",
+    reads=(EARNINGS_KIND, FDA_CALENDAR_KIND, ECONOMIC_CALENDAR_KIND, *FLOW_READS),
+    sign="with the flow, the nearer the events",
+    looks_at=_ahead,
+    shows={"earnings": Shown("0 to 1"), "fda": Shown("0 to 1"), "releases": Shown("releases")},
+    formula="flow * min(1, 0.4 * earnings + 0.5 * fda + 0.2 * min(1, releases / 3))",
+    absent="no direction of the flow, or none of the three calendars is known",
+    source=lambda known: "calendars",
+    after="the weights of the bot before this one; here, a decision of the FDA counts more the nearer it is",
+    inferred="that options bought before an event were bought because of it",
+)
+"""How close the flow is to events that will move the price."""

@@ -1,0 +1,263 @@
+"""What insiders, members of Congress and institutions traded, as they file it."""
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from math import fsum
+from operator import attrgetter
+from typing import NamedTuple
+
+from tradebot.model.kind import DayFact, Fact, Kind, Phase, Row, Scope, SymbolFact, documented
+from tradebot.signals import rows
+from tradebot.signals.normalize import source_ticker
+from tradebot.signals.scoring import USD, Known, ScoreComponent, Shown, count_of, latest, shown
+
+LOOKBACK_DAYS = 182
+"""Half a year, as in the study that the component is built on."""
+_SIDES = {"buy": True, "sell": False}
+
+
+class InsiderDay(DayFact, frozen=True):
+    """All purchases, or all sales, by insiders of one company on one day; premium in USD."""
+
+    bought: bool
+    insiders: int
+    transactions: int
+    premium: Decimal
+
+
+class InsiderFacts(NamedTuple):
+    """How many insiders bought and how many sold in the past half-year, each counted once a day; and the last day."""
+
+    buyers: int
+    sellers: int
+    last: date
+
+
+def _parse_insider(row: Row, symbol: str, at: datetime) -> InsiderDay:
+    day, side = rows.past_day(row, "date", at), rows.text(row, "buy_sell").lower()
+    if side not in _SIDES:
+        raise rows.BadRowError("buy_sell is neither buy nor sell")
+    insiders, transactions = (rows.count(row, name) for name in ("uniq_insiders", "transactions"))
+    premium = rows.number(row, "premium")
+    return InsiderDay(f"{day.isoformat()}/{side}", symbol, day, _SIDES[side], insiders, transactions, abs(premium))
+
+
+def _condense_insider(days: Sequence[tuple[date, bool, int]]) -> InsiderFacts:
+    buyers, sellers = (sum(insiders for _, bought, insiders in days if bought is side) for side in (True, False))
+    return InsiderFacts(buyers, sellers, max(day for day, _, _ in days))
+
+
+INSIDER_KIND = Kind(
+    name="insider",
+    unit="insiders, USD",
+    sign="purchases are bullish; sales are bearish and count less",
+    absent="no trade by an insider in the past half-year",
+    fact=InsiderDay,
+    path="/api/insider/{}/ticker-flow",
+    params={"limit": "500"},
+    parse=_parse_insider,
+    lean=attrgetter("date", "bought", "insiders"),
+    condense=_condense_insider,
+    past_days=LOOKBACK_DAYS,
+    core=True,
+    fields=documented(
+        "text date buy_sell, decimal premium, number avg_price, integer transactions uniq_insiders volume"
+    ),
+)
+"""What a company's insiders bought and sold, by day."""
+
+
+INSIDER_COMPONENT = ScoreComponent(
+    name="insider",
+    family="insiders",
+    reads=(INSIDER_KIND,),
+    sign="bullish if insiders bought; selling counts a quarter as much",
+    looks_at=latest(INSIDER_KIND),
+    shows=shown("insiders", "buyers", "sellers", at="last"),
+    formula="(buyers - 0.25 * sellers) / (buyers + sellers)",
+    absent="no trade by an insider in the past half-year",
+    source=lambda known: "past half-year",
+    after="the net purchase ratio of Lakonishok & Lee 2001, with insiders counted once a day and sales weighed less",
+    evidence="Lakonishok & Lee 2001: purchases predict returns over months, and sales hardly do",
+    inferred="how much less a sale counts",
+)
+"""Whether a company's insiders bought or sold its shares."""
+
+
+_AMOUNT = re.compile(r"\d[\d,]{0,20}")
+_LARGEST_USD = Decimal("1e12")
+_SIGNS = {"buy": 1, "purchase": 1, "sell": -1, "sale": -1}
+
+
+class CongressTrade(Fact, frozen=True):
+    """One reported trade: +1 for a purchase, -1 for a sale, 0 for an exchange or a gift.
+
+    `ticker` is the source's spelling. `filed` is when the public could know of the trade, up to 45 days after it.
+    `amount` is the middle of the reported range in USD, or its lower end if the range is open.
+    """
+
+    ticker: str
+    filed: date
+    sign: int
+    amount: Decimal
+
+
+class CongressFacts(NamedTuple):
+    """What members of Congress bought and sold of one symbol, in USD, over `trades`; `filed` is the last filing."""
+
+    bought_usd: float
+    sold_usd: float
+    trades: int
+    filed: date
+
+
+def _parse_congress(row: Row, symbol: str, at: datetime) -> CongressTrade:
+    told = {name: rows.text(row, name) for name in ("ticker", "txn_type", "amounts", "politician_id", "name")}
+    filed, traded = rows.past_day(row, "filed_at_date", at), rows.past_day(row, "transaction_date", at)
+    ticker = told["ticker"].upper()
+    who = f"{told['politician_id']}/{told['name']}"
+    identity = f"{who}/{ticker}/{traded.isoformat()}/{filed.isoformat()}/{told['txn_type']}/{told['amounts']}"
+    sign = _SIGNS.get(told["txn_type"].split()[0].lower(), 0)
+    return CongressTrade(identity, ticker, filed, sign, _amount(told["amounts"]))
+
+
+def _amount(text: str) -> Decimal:
+    ends = [Decimal(digits.replace(",", "")) for digits in _AMOUNT.findall(text)[:2]]
+    if not ends or not 0 < max(ends) <= _LARGEST_USD:
+        raise rows.BadRowError("amounts is not a range of USD")
+    return sum(ends, Decimal()) / len(ends)
+
+
+def _condense_congress(trades: Sequence[CongressTrade]) -> Mapping[str, CongressFacts]:
+    """Return what was bought and sold by ticker; what is neither a purchase nor a sale is left out."""
+    by_ticker = defaultdict[str, list[CongressTrade]](list)
+    for trade in trades:
+        if trade.sign:
+            by_ticker[trade.ticker].append(trade)
+    return {ticker: _congress_facts(found) for ticker, found in by_ticker.items()}
+
+
+def _congress_facts(trades: Sequence[CongressTrade]) -> CongressFacts:
+    bought, sold = (fsum(float(trade.amount) for trade in trades if trade.sign == sign) for sign in (1, -1))
+    return CongressFacts(bought, sold, len(trades), max(trade.filed for trade in trades))
+
+
+CONGRESS_KIND = Kind(
+    name="congress",
+    unit="USD, the middle of the reported range",
+    sign="purchases are bullish, sales bearish",
+    absent="no trade was filed in the last 30 days",
+    fact=CongressTrade,
+    path="/api/congress/recent-trades",
+    params={"limit": "200"},
+    parse=_parse_congress,
+    moment=lambda trade: trade.filed,
+    condense=_condense_congress,
+    poll_s=21_600,
+    scope=Scope.MARKET,
+    changes=False,
+    past_days=30,
+    fields=documented(
+        "text amounts filed_at_date member_type name politician_id reporter transaction_date txn_type, text? issuer "
+        "notes ticker, boolean is_active"
+    ),
+    max_age_s=172_800,
+    phase=Phase.ALWAYS,
+)
+"""Trades by members of the US Congress, as they are filed."""
+
+
+SCALE_USD = 50_000
+"""What damps small trades: the scale at which trades in one direction count half."""
+
+
+def _trades(known: Known) -> CongressFacts | None:
+    return (CONGRESS_KIND.of(known.market) or {}).get(source_ticker(known.facts.symbol).upper())
+
+
+CONGRESS_COMPONENT = ScoreComponent(
+    name="congress",
+    family="congress",
+    reads=(CONGRESS_KIND,),
+    sign="bullish if more was bought than sold",
+    looks_at=_trades,
+    shows={"trades": Shown("trades"), "bought_usd": Shown(USD, "filed"), "sold_usd": Shown(USD, "filed")},
+    formula=f"(bought_usd - sold_usd) / (bought_usd + sold_usd + {SCALE_USD})",
+    absent="no trade in it was filed in the last 30 days",
+    source=count_of(_trades, "trades", "trades"),
+    after="tradebot: net over gross trades; the scale damps a single small trade",
+    inferred="the amount of a trade: only its range is reported, of which the middle counts",
+    by_symbol=True,
+)
+"""What members of Congress bought and sold."""
+
+
+class InstitutionalHolding(SymbolFact, frozen=True):
+    """By how many shares one institution changed its holding of a symbol in a quarter.
+
+    `filed` is when the public could know of it, up to 45 days after the quarter.
+    """
+
+    filed: date
+    change: int
+
+
+class InstitutionalFacts(NamedTuple):
+    """How many shares `holders` institutions bought and sold, by filings of which `filed` is the newest."""
+
+    bought: float
+    sold: float
+    holders: int
+    filed: date
+
+
+def _parse_institutional(row: Row, symbol: str, at: datetime) -> InstitutionalHolding:
+    filed, reported = rows.past_day(row, "filing_date", at), rows.day(row, "report_date")
+    identity = f"{rows.text(row, 'name')}/{reported.isoformat()}"
+    return InstitutionalHolding(identity, symbol, filed, int(rows.number(row, "units_change")))
+
+
+def _condense_institutional(changes: Sequence[tuple[date, int]]) -> InstitutionalFacts:
+    bought, sold = (fsum(max(0, sign * change) for _, change in changes) for sign in (1, -1))
+    return InstitutionalFacts(bought, sold, len(changes), max(filed for filed, _ in changes))
+
+
+INSTITUTIONAL_KIND = Kind(
+    name="institutional",
+    unit="shares",
+    sign="bought shares are bullish",
+    absent="no filing of the last 100 days",
+    fact=InstitutionalHolding,
+    path="/api/institution/{}/ownership",
+    params={"limit": "200", "order": "filing_date", "order_direction": "desc"},
+    parse=_parse_institutional,
+    moment=attrgetter("filed"),
+    lean=attrgetter("filed", "change"),
+    condense=_condense_institutional,
+    past_days=100,
+    fields=documented(
+        "text filing_date name report_date, text? first_buy short_name, decimal? avg_price inst_share_value inst_value "
+        "shares_outstanding value, integer units units_change, list historical_units people tags"
+    ),
+)
+"""Changes in what institutions hold, as they are filed each quarter."""
+
+
+_FILINGS = latest(INSTITUTIONAL_KIND)
+
+INSTITUTIONAL_COMPONENT = ScoreComponent(
+    name="institutional",
+    family="institutions",
+    reads=(INSTITUTIONAL_KIND,),
+    sign="bullish if more shares were bought than sold",
+    looks_at=_FILINGS,
+    shows={**shown("shares", "bought", "sold", at="filed"), "holders": Shown("institutions", "filed")},
+    formula="(bought - sold) / (bought + sold) if bought + sold else 0",
+    absent="no filing of the last 100 days",
+    source=count_of(_FILINGS, "holders", "institutions"),
+    after="tradebot: net over gross changes of the last filings",
+)
+"""What institutions bought and sold by their last filings."""

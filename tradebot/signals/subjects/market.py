@@ -1,0 +1,414 @@
+"""The market as a whole: option premium, breadth, volatility, dealers, its regime, funds, and headlines."""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from operator import attrgetter
+from statistics import fmean
+from typing import NamedTuple
+
+from tradebot.model.kind import AnyKind, DayFact, Fact, Kind, Phase, Row, Scope, documented
+from tradebot.model.values import replace
+from tradebot.signals import rows
+from tradebot.signals.scoring import USD, Known, ScoreComponent, Shown, count_of, latest
+from tradebot.signals.sectors import SOURCE_SECTORS
+from tradebot.signals.subjects.open_interest import GREEK_EXPOSURE_KIND
+from tradebot.signals.subjects.volatility import REALIZED_VOLATILITY_KIND
+
+
+class TideTick(Fact, frozen=True):
+    """Market-wide net option premium in USD, cumulative over the session and signed."""
+
+    at: datetime
+    net_call_premium: Decimal
+    net_put_premium: Decimal
+    net_volume: int
+
+
+def _parse_market_tide(row: Row, symbol: str, at: datetime) -> TideTick:
+    when = rows.past_time(row, "timestamp", at)
+    calls, puts = rows.number(row, "net_call_premium"), rows.number(row, "net_put_premium")
+    return TideTick(when.isoformat(), when, calls, puts, int(rows.number(row, "net_volume")))
+
+
+MARKET_TIDE_KIND: Kind[TideTick, TideTick, tuple[TideTick, ...]] = Kind(
+    name="market_tide",
+    unit="USD of premium",
+    sign="calls minus puts; positive is bullish",
+    absent="no tick of this session",
+    fact=TideTick,
+    path="/api/market/market-tide",
+    params={"date": date.isoformat, "interval_5m": "true"},
+    parse=_parse_market_tide,
+    moment=attrgetter("at"),
+    condense=lambda ticks: tuple(sorted(ticks, key=attrgetter("at", "id"))),
+    poll_s=240,
+    scope=Scope.MARKET,
+    max_age_s=1_800,
+    phase=Phase.OPEN,
+    fields=documented("text timestamp date, decimal net_call_premium net_put_premium, integer net_volume"),
+)
+"""Net option premium of the whole market."""
+
+
+TIDE_FORMULA = "(calls - puts) / (abs(calls) + abs(puts)) if abs(calls) + abs(puts) else 0"
+
+
+class Tide(NamedTuple):
+    """The net premium of calls and of puts since the open, in USD, by the last of the ticks known."""
+
+    calls: Decimal
+    puts: Decimal
+    ticks_known: int
+    at: datetime
+    id: str
+
+
+def tide(ticks: Sequence[TideTick], known: Known) -> Tide | None:
+    """Return what the last tick says, or None if it is too old to say anything about now."""
+    if not ticks or ticks[-1].at <= known.now - known.lookback:
+        return None
+    last = ticks[-1]
+    return Tide(last.net_call_premium, last.net_put_premium, len(ticks), last.at, last.id)
+
+
+def _ticks(known: Known) -> Sequence[TideTick]:
+    return MARKET_TIDE_KIND.of(known.market) or ()
+
+
+MARKET_TIDE_COMPONENT = ScoreComponent(
+    name="market_tide",
+    family="market",
+    reads=(MARKET_TIDE_KIND,),
+    sign="bullish if the market's net premium is in calls",
+    looks_at=lambda known: tide(_ticks(known), known),
+    shows={"calls": Shown(USD, "at", "id"), "puts": Shown(USD, "at", "id"), "ticks_known": Shown("ticks", "at")},
+    formula=TIDE_FORMULA,
+    absent="no tick within the lookback",
+    source=lambda known: f"{len(_ticks(known))} ticks",
+    after="the source's net premium of the session so far, over the sum of its magnitudes",
+)
+"""The net option premium of the whole market."""
+
+
+SECTOR_TIDE_KIND: Kind[TideTick, TideTick, TideTick] = Kind(
+    name="sector_tide",
+    unit="USD of premium",
+    sign="calls minus puts; positive is bullish",
+    absent="no tick of this session",
+    fact=TideTick,
+    path="/api/market/{}/sector-tide",
+    params={"date": date.isoformat},
+    parse=MARKET_TIDE_KIND.parse,
+    moment=attrgetter("at"),
+    condense=lambda ticks: max(ticks, key=attrgetter("at", "id")),
+    poll_s=540,
+    scope=Scope.SECTOR,
+    fields=documented("text date timestamp, decimal net_call_premium net_put_premium, integer net_volume"),
+    max_age_s=1_800,
+    phase=Phase.OPEN,
+)
+"""Net option premium of each sector."""
+
+
+def _sector_tide(known: Known) -> Tide | None:
+    ticks = SECTOR_TIDE_KIND.of(known.market)
+    tick: TideTick | None = ticks.get(SOURCE_SECTORS.get(known.sector)) if isinstance(ticks, dict) else None
+    return tide([tick], known) if tick else None
+
+
+SECTOR_TIDE_COMPONENT = ScoreComponent(
+    name="sector_tide",
+    family="market",
+    reads=(SECTOR_TIDE_KIND,),
+    sign="bullish if the sector's net premium is in calls",
+    looks_at=_sector_tide,
+    shows={"calls": Shown(USD, "at", "id"), "puts": Shown(USD, "at", "id")},
+    formula=TIDE_FORMULA,
+    absent="no tick within the lookback, or no sector that the source knows",
+    source=lambda known: SOURCE_SECTORS.get(known.sector) or "no sector",
+    after="as for the whole market: the net premium of the session so far, over the sum of its magnitudes",
+)
+"""The net option premium of the symbol's sector."""
+
+
+class StockMove(Fact, frozen=True):
+    """Whether one stock (the source's spelling of its ticker) is above (+1) or below (-1) its previous close."""
+
+    date: date
+    sign: int
+
+
+def _parse_market_breadth(row: Row, symbol: str, at: datetime) -> StockMove:
+    ticker, close, before = rows.text(row, "ticker"), rows.positive(row, "close"), rows.positive(row, "prev_close")
+    return StockMove(ticker.upper(), rows.past_day(row, "date", at), (close > before) - (close < before))
+
+
+def _condense_market_breadth(moves: Sequence[tuple[date, int]]) -> float:
+    """Return the share of rising stocks less that of falling ones on the last date, from -1 to 1."""
+    newest = max(day for day, _ in moves)
+    signs = [sign for day, sign in moves if day == newest]
+    return sum(signs) / len(signs)
+
+
+MARKET_BREADTH_KIND = Kind(
+    name="market_breadth",
+    unit="stocks of the S&P 500",
+    sign="rising stocks are bullish",
+    absent="no reply of this session",
+    fact=StockMove,
+    path="/api/screener/stocks",
+    params={"is_s_p_500": "true", "date": date.isoformat},
+    parse=_parse_market_breadth,
+    lean=attrgetter("date", "sign"),
+    condense=_condense_market_breadth,
+    poll_s=1_800,
+    scope=Scope.MARKET,
+    fields=documented(
+        "text date ticker, text? er_time issue_type next_dividend_date next_earnings_date sector, decimal close "
+        "prev_close, decimal? bearish_premium bullish_premium call_premium implied_move implied_move_perc iv30d "
+        "iv30d_1d iv30d_1m iv30d_1w iv_rank marketcap net_call_premium net_put_premium put_call_ratio put_premium "
+        "relative_volume volatility week_52_high week_52_low avg_3_day_call_volume avg_3_day_put_volume "
+        "avg_7_day_call_volume avg_7_day_put_volume avg_30_day_call_volume avg_30_day_put_volume, integer? "
+        "call_open_interest call_volume call_volume_ask_side call_volume_bid_side prev_call_oi prev_put_oi "
+        "put_open_interest put_volume put_volume_ask_side put_volume_bid_side total_open_interest, boolean? is_index"
+    ),
+    max_age_s=5_400,
+    phase=Phase.OPEN,
+)
+"""How many of the large stocks rise and how many fall."""
+
+
+MARKET = "SPY"
+MARKET_VOLATILITY_KIND = replace(
+    REALIZED_VOLATILITY_KIND,
+    name="market_volatility",
+    sign="none: the more, the more the market moves",
+    path=REALIZED_VOLATILITY_KIND.path.format(MARKET),
+    scope=Scope.MARKET,
+)
+"""Volatility of the whole market, measured by the fund that tracks the S&P 500."""
+
+
+MARKET_GAMMA_KIND = replace(
+    GREEK_EXPOSURE_KIND,
+    name="market_gamma",
+    absent="no exposure of the last week",
+    path=GREEK_EXPOSURE_KIND.path.format(MARKET),
+    scope=Scope.MARKET,
+    past_days=7,
+)
+"""Dealers' gamma in the whole market, measured by the fund that tracks the S&P 500."""
+
+
+HIGH_VOLATILITY, LOW_VOLATILITY = 0.9, 0.5
+"""Realized volatility of a month as a fraction a year."""
+BROAD = 0.2
+"""The share of rising stocks less that of falling ones, from which on the market moves as one."""
+OLDEST_TICK = timedelta(hours=1)
+REGIME_READS: tuple[AnyKind, ...] = (MARKET_VOLATILITY_KIND, MARKET_GAMMA_KIND, MARKET_BREADTH_KIND, MARKET_TIDE_KIND)
+"""The kinds of facts that a regime is read from. All are about the whole market, so they take one call each."""
+
+
+class MarketState(NamedTuple):
+    """What a regime is read from, at one moment.
+
+    `volatility` is realized, as a fraction a year. `breadth` is the share of rising stocks less that of falling ones.
+    `net_premium` is in USD.
+    """
+
+    volatility: float
+    gamma: float
+    breadth: float
+    net_premium: float
+
+
+def market_state(market: Mapping[str, object], now: datetime) -> MarketState | None:
+    """Return the state of the market by what is known of it, or None unless all of it is."""
+    volatility, gamma = MARKET_VOLATILITY_KIND.of(market), MARKET_GAMMA_KIND.of(market)
+    breadth, ticks = MARKET_BREADTH_KIND.of(market), MARKET_TIDE_KIND.of(market)
+    if volatility is None or volatility.realized is None or gamma is None or breadth is None or not ticks:
+        return None
+    last = ticks[-1]
+    if last.at <= now - OLDEST_TICK:
+        return None
+    return MarketState(volatility.realized, gamma.gex, breadth, float(last.net_call_premium - last.net_put_premium))
+
+
+def regime(state: MarketState) -> str:
+    if state.volatility > HIGH_VOLATILITY and state.gamma < 0:
+        return "high_vol_neg_gamma"
+    if state.volatility < LOW_VOLATILITY and state.breadth > BROAD:
+        return "low_vol_uptrend"
+    if state.net_premium < 0 and state.breadth < -BROAD:
+        return "downtrend_flow_heavy"
+    return "mixed"
+
+
+def _state(known: Known) -> MarketState | None:
+    return market_state(known.market, known.now)
+
+
+REGIME_COMPONENT = ScoreComponent(
+    name="regime",
+    family="market",
+    reads=REGIME_READS,
+    sign="bullish in a calm and broad rise, bearish in a broad fall with bearish flow, otherwise neither",
+    looks_at=_state,
+    shows={
+        "volatility": Shown("a year"),
+        "gamma": Shown("gamma"),
+        "breadth": Shown("-1 to 1"),
+        "net_premium": Shown(USD),
+    },
+    formula=(
+        f"0 if (volatility > {HIGH_VOLATILITY}) * (gamma < 0)"
+        f" else 1 if (volatility < {LOW_VOLATILITY}) * (breadth > {BROAD})"
+        f" else -1 if (net_premium < 0) * (breadth < -{BROAD}) else 0"
+    ),
+    absent="the market's volatility, gamma, breadth or tide isn't known",
+    source=lambda known: regime(state) if (state := _state(known)) else "unknown",
+    after="the regimes of the bot before this one, with measured inputs instead of constants",
+)
+"""The regime of the whole market."""
+
+
+FUND_REACH = timedelta(days=60)
+"""How far back we ask."""
+
+
+class EtfFlow(DayFact, frozen=True):
+    """The value of a fund's created less its redeemed shares on one date, in USD."""
+
+    change: Decimal
+
+
+class EtfFlowFacts(NamedTuple):
+    """A fund's flow on the last known date in USD.
+
+    `scale_usd` is the mean magnitude over the `days` before it, or None if there are none.
+    """
+
+    date: date
+    change_usd: float
+    scale_usd: float | None
+    days: int
+
+
+def _parse_etf_flow(row: Row, symbol: str, at: datetime) -> EtfFlow:
+    day = rows.past_day(row, "date", at)
+    return EtfFlow(day.isoformat(), symbol, day, rows.number(row, "change_prem"))
+
+
+def _condense_etf_flow(flows: Sequence[tuple[date, float]]) -> EtfFlowFacts:
+    *earlier, (day, change_usd) = sorted(flows)
+    scale = fmean(abs(usd) for _, usd in earlier) if earlier else None
+    return EtfFlowFacts(day, change_usd, scale, len(earlier))
+
+
+ETF_FLOW_KIND = Kind(
+    name="etf_flow",
+    unit="USD",
+    sign="positive if money flowed in",
+    absent="no flow of the last two months, or the symbol is no fund",
+    fact=EtfFlow,
+    path="/api/etfs/{}/in-outflow",
+    params={"start_date": lambda session: (session - FUND_REACH).isoformat()},
+    parse=_parse_etf_flow,
+    lean=lambda flow: (flow.date, float(flow.change)),
+    condense=_condense_etf_flow,
+    scope=Scope.FUND,
+    past_days=60,
+    fields=documented("text date, decimal change_prem close, integer change volume, boolean is_fomc"),
+)
+"""Money that flows into and out of funds."""
+
+
+_FUND_FLOW = latest(ETF_FLOW_KIND)
+
+ETF_FLOW_COMPONENT = ScoreComponent(
+    name="etf_flow",
+    family="fund_flow",
+    reads=(ETF_FLOW_KIND,),
+    sign="bearish if more money than usual flowed in, bullish if it flowed out",
+    looks_at=_FUND_FLOW,
+    shows={"change_usd": Shown(USD, "date", "date"), "scale_usd": Shown(USD), "days": Shown("earlier days")},
+    formula="-clamp(change_usd / (2 * scale_usd), -1, 1)",
+    absent="the symbol is no fund, or no flow is known to measure against",
+    source=count_of(_FUND_FLOW, "days", "earlier days"),
+    after="tradebot: the last flow, measured against the mean magnitude of two months",
+    evidence="Brown, Davies & Ringgenberg 2021: funds with inflows return less, over a month",
+)
+"""Money that flows into a fund."""
+
+
+_LONGEST_HEADLINE = 120
+_MOST = "100"
+
+
+class Category(StrEnum):
+    """What a headline is about, by its words; the first that fits."""
+
+    EARNINGS = "earnings"
+    MACRO = "macro"
+    MERGER = "merger"
+    REGULATORY = "regulatory"
+    OTHER = "other"
+
+
+_WORDS = {
+    Category.EARNINGS: r"earnings|eps|quarterly (results|profit|loss)|q[1-4] (results|revenue)|guidance",
+    Category.MACRO: r"fed|federal reserve|fomc|ecb|central bank|rate (cut|hike)s?|"
+    r"cpi|ppi|inflation|payrolls?|unemployment|jobless|gdp",
+    Category.MERGER: r"merger|merges?|acquires?|acquisition|takeover|buyout",
+    Category.REGULATORY: r"sec|fda|ftc|doj|antitrust|regulators?|regulatory|lawsuit|probe|fined?|sanctions?",
+}
+_PATTERNS = {category: re.compile(rf"\b({words})\b", re.IGNORECASE) for category, words in _WORDS.items()}
+
+
+class Headline(Fact, frozen=True):
+    """One headline: when it was published, and its category. Its id is its time and its beginning."""
+
+    at: datetime
+    category: Category
+
+
+def category_of(headline: str) -> Category:
+    return next((category for category, words in _PATTERNS.items() if words.search(headline)), Category.OTHER)
+
+
+def _parse_news(row: Row, symbol: str, at: datetime) -> Headline:
+    published, headline = rows.past_time(row, "created_at", at), rows.text(row, "headline")
+    return Headline(f"{published.isoformat()}/{headline[:_LONGEST_HEADLINE]}", published, category_of(headline))
+
+
+def _condense_news(told: Sequence[tuple[datetime, Category]]) -> Mapping[Category, tuple[datetime, ...]]:
+    """Return when headlines of each category were published, oldest first."""
+    return {each: tuple(sorted(at for at, category in told if category is each)) for each in Category}
+
+
+NEWS_KIND = Kind(
+    name="news",
+    unit="headlines",
+    sign="none: they are only counted",
+    absent="no headline of today or yesterday",
+    fact=Headline,
+    path="/api/news/headlines",
+    params={"limit": _MOST},
+    parse=_parse_news,
+    moment=attrgetter("at"),
+    lean=attrgetter("at", "category"),
+    condense=_condense_news,
+    poll_s=int(timedelta(minutes=5).total_seconds()),
+    max_age_s=int(timedelta(minutes=30).total_seconds()),
+    scope=Scope.MARKET,
+    phase=Phase.ALWAYS,
+    changes=False,
+    past_days=1,
+    fields=documented(
+        "text created_at headline source, text? sentiment, boolean is_major, object? meta, list tags tickers"
+    ),
+)
+"""Headlines about the market, counted by what they are about."""

@@ -1,0 +1,216 @@
+"""What the pattern of recent alerts says: how many came at once, how urgent they were, whether they go on."""
+
+from datetime import datetime, timedelta
+from math import fsum
+from typing import NamedTuple
+
+from tradebot.signals.scoring import USD, Known, ScoreComponent, Shown
+from tradebot.signals.subjects.alerts import (
+    FLOW_ALERTS_KIND,
+    LARGE,
+    OPTIONS_VOLUME_KIND,
+    FlowShare,
+    SessionAlerts,
+    sizes,
+)
+
+FADING_MINUTES = 45
+
+
+class Newest(NamedTuple):
+    """The newest alert, and how old it is in minutes."""
+
+    age_min: float
+    at: datetime
+    id: str
+
+
+def _newest(known: Known) -> Newest | None:
+    if not known.alerts:
+        return None
+    newest = known.alerts[-1]
+    # The source's clock may be a few seconds ahead of ours.
+    return Newest(max(0.0, (known.now - newest.at).total_seconds() / 60), newest.at, newest.id)
+
+
+FRESHNESS_COMPONENT = FlowShare(
+    name="freshness",
+    sign="with the flow, and less so the older its newest alert is",
+    looks_at=_newest,
+    shows={"age_min": Shown("minutes", "at", "id")},
+    formula=f"flow * exp(-age_min / {FADING_MINUTES})",
+    source=lambda known: "newest alert",
+    after="the bot before this one, which faded its whole score this way",
+    inferred="how fast flow fades",
+)
+"""How recent the newest alert is."""
+
+
+BURST_WINDOW = timedelta(minutes=5)
+BURST_ALERTS, FULL_BURST_ALERTS = 5, 10
+
+
+class Burst(NamedTuple):
+    """The largest number of alerts in the flow's direction within five minutes."""
+
+    alerts: int
+
+
+def _burst(known: Known) -> Burst:
+    # Most symbols have too few alerts, however they came.
+    if not known.direction or len(known.alerts) < BURST_ALERTS:
+        return Burst(0)
+    times = sorted([alert.at for alert in known.alerts if alert.sign == known.direction])
+    most = first = 0
+    for place, at in enumerate(times):
+        while at - times[first] > BURST_WINDOW:
+            first += 1
+        most = max(most, place - first + 1)
+    return Burst(most)
+
+
+BURST_COMPONENT = FlowShare(
+    name="burst",
+    sign="with the flow if many of its alerts came at once",
+    looks_at=_burst,
+    shows={"alerts": Shown("alerts within 5 minutes")},
+    formula=f"flow * (min(1, alerts / {FULL_BURST_ALERTS}) if alerts >= {BURST_ALERTS} else 0)",
+    after="the bot before this one: five in five minutes; two a minute count in full",
+    inferred="that alerts which come at once mean more than others",
+)
+"""Whether many alerts came at once."""
+
+
+CLUSTER_WINDOW = timedelta(minutes=10)
+CLUSTER_ALERTS = 3
+
+
+class Clustered(NamedTuple):
+    """How many alerts are in bullish and in bearish clusters of at least three."""
+
+    bullish: int
+    bearish: int
+
+
+def _clustered(known: Known) -> Clustered | None:
+    if known.flow is None:
+        return None
+    if len(known.alerts) < CLUSTER_ALERTS:
+        return Clustered(0, 0)
+    bullish, bearish = (
+        sum([size for size in sizes(known.alerts, CLUSTER_WINDOW, sign) if size >= CLUSTER_ALERTS]) for sign in (1, -1)
+    )
+    return Clustered(bullish, bearish)
+
+
+CLUSTERS_COMPONENT = ScoreComponent(
+    name="clusters",
+    family="options_flow",
+    reads=(FLOW_ALERTS_KIND, OPTIONS_VOLUME_KIND),
+    sign="bullish if more alerts in clusters are bullish",
+    looks_at=_clustered,
+    shows={"bullish": Shown("alerts"), "bearish": Shown("alerts")},
+    formula="(bullish - bearish) / (bullish + bearish) if bullish + bearish else 0",
+    absent="no usable reply about this symbol's alerts",
+    after="the bot before this one: three alerts of one direction within ten minutes of the first are a cluster",
+    inferred="that alerts of one direction in a short time belong together",
+)
+"""How many alerts came in clusters, and which way they lean."""
+
+
+STEPS = 3
+
+
+class Steps(NamedTuple):
+    """The signed premium of each third of the lookback in USD; positive goes with the flow."""
+
+    first: float
+    middle: float
+    last: float
+
+
+def _steps(known: Known) -> Steps:
+    step, now, direction = known.lookback / STEPS, known.now, known.direction
+    premiums: list[list[float]] = [[] for _ in range(STEPS)]
+    for alert in known.alerts:
+        # The source's clock may be a few seconds ahead of ours.
+        ago = min(max((now - alert.at) // step, 0), STEPS - 1)
+        premiums[STEPS - 1 - ago].append(direction * alert.net_usd)
+    return Steps(*map(fsum, premiums))
+
+
+STAIRCASE_COMPONENT = FlowShare(
+    name="staircase",
+    sign="with the flow if each third of the lookback had more of its premium",
+    looks_at=_steps,
+    shows={"first": Shown(USD), "middle": Shown(USD), "last": Shown(USD)},
+    formula="flow * ((last - first) / (first + middle + last) if min(first, middle - first, last - middle) > 0 else 0)",
+    after="the bot before this one: three rising steps, here of stored premium instead of its own updates",
+    inferred="that rising premium means more than steady premium",
+)
+"""Whether the premium in the flow's direction grows step by step."""
+
+
+class Premium(NamedTuple):
+    """The premium of sweeps and floor trades in the flow's direction, and of all alerts in it, in USD."""
+
+    urgent: float
+    total: float
+
+
+def _premium(known: Known) -> Premium:
+    direction = known.direction
+    along = [alert for alert in known.alerts if alert.sign == direction]
+    urgent = fsum([alert.usd for alert in along if alert.has_sweep or alert.has_floor])
+    return Premium(urgent, fsum([alert.usd for alert in along]))
+
+
+SWEEP_BLOCK_COMPONENT = FlowShare(
+    name="sweep_block",
+    sign="with the flow if its premium was swept or traded on a floor",
+    looks_at=_premium,
+    shows={"urgent": Shown(USD), "total": Shown(USD)},
+    formula="flow * urgent / total if total else 0",
+    after="the bot before this one, with the source's flags instead of the size of off-exchange prints",
+    inferred="what a sweep is: the source flags alerts that have one, without defining it",
+)
+"""How much of the flow was traded urgently: swept across exchanges, or as a block on a floor."""
+
+
+WHALE_ALERTS = 3
+WHALE_S = 1_800
+
+
+class Large(NamedTuple):
+    """The session's large alerts: the premium in USD with the flow and against it, and how many go with it how long."""
+
+    along: float
+    against: float
+    number: int
+    span_s: float
+
+
+def _large(known: Known) -> Large | None:
+    alerts, direction = known.facts.alerts, known.direction
+    if not direction:
+        return None
+    session = alerts if isinstance(alerts, SessionAlerts) else FLOW_ALERTS_KIND.condense(alerts)
+    large = session.until(known.now).large
+    along = large[direction]
+    return Large(along.usd, large[-direction].usd, along.number, along.span_s)
+
+
+WHALE_PERSISTENCE_COMPONENT = FlowShare(
+    name="whale_persistence",
+    sign="with the flow if at least three large alerts over half an hour or more go with it",
+    looks_at=_large,
+    shows={"along": Shown(USD), "against": Shown(USD), "number": Shown("alerts"), "span_s": Shown("seconds")},
+    formula=(
+        f"flow * ((max(0, (along - against) / (along + against)) if span_s >= {WHALE_S} else 0)"
+        f" if number >= {WHALE_ALERTS} else 0)"
+    ),
+    source=lambda known: f"{len(known.facts.alerts)} alerts of this session",
+    after="the bot before this one: three strong readings over half an hour, here of stored alerts",
+    inferred=f"what a large alert is: {LARGE} times the session's median premium or more",
+)
+"""Whether large alerts keep coming in the flow's direction."""
