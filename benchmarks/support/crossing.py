@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
-from tradebot.exits.kinds.profit_target import ProfitTarget
-from tradebot.exits.kinds.stop_loss import StopLoss
+from tradebot.exits.kinds.stops import StopLoss
+from tradebot.exits.kinds.targets import ProfitTarget
 from tradebot.model.candidate import Side
 from tradebot.model.view import BarNeed, Close, Needs, Open, StrategyView, Want
 

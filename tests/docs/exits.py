@@ -12,8 +12,8 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "internals" / "EXITS.md"
 LEAD = """\
 # Exit rules
 
-`python -m tests.docs` writes this page from `tradebot/exits/kinds/`. Each row has a file there. To add one, follow
-[the recipe](../recipes/exit-rule.md).
+`python -m tests.docs` writes this page from `tradebot/exits/kinds/`: stops, targets, times and signals have a
+file each. To add a rule, follow [the recipe](../recipes/exit-rule.md).
 
 A strategy lists its rules under `strategies.NAME.exits`; without a list, the account's rules under `exits:` count.
 A strategy may also open a position with its own stop, target or scale-out. `tradebot init --profile intraday`

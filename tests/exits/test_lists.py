@@ -14,11 +14,10 @@ from tests.kit.core.position import evaluate
 from tests.kit.values import EXITS, LISTED, NOW, ago, instrument, quote
 from tradebot.exits import kinds as folder
 from tradebot.exits.kind import Held, best_price
-from tradebot.exits.kinds import stale
-from tradebot.exits.kinds.profit_target import ProfitTarget
-from tradebot.exits.kinds.stop_loss import StopLoss
-from tradebot.exits.kinds.time_exit import TimeExit
-from tradebot.exits.kinds.trailing_stop import TrailingStop
+from tradebot.exits.kinds import times
+from tradebot.exits.kinds.stops import StopLoss, TrailingStop
+from tradebot.exits.kinds.targets import ProfitTarget
+from tradebot.exits.kinds.times import TimeExit
 from tradebot.exits.lists import Exits, in_force, kinds, levels, parse, worst_stop, written
 from tradebot.exits.rules import met
 from tradebot.model.decision import Decision, Verdict
@@ -52,16 +51,16 @@ def test_every_kind_has_a_column_and_a_reason_of_its_own() -> None:
 
 def test_module_of_a_rule_may_be_renamed_and_its_name_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     found = [replaced(one) for one in iter_modules(folder.__path__)]
-    monkeypatch.setitem(sys.modules, f"{folder.__name__}.motionless", stale)
+    monkeypatch.setitem(sys.modules, f"{folder.__name__}.ages", times)
     monkeypatch.setattr("tradebot.exits.lists.iter_modules", lambda path: found)
-    assert [one.name for one in found if one.name == "motionless"]
+    assert [one.name for one in found if one.name == "ages"]
     assert kinds.__wrapped__() == kinds()
-    assert kinds()["stale"] is stale.Stale
+    assert kinds()["stale"] is times.Stale
     assert [*kinds()] == sorted(kinds())
 
 
 def replaced(module: ModuleInfo) -> ModuleInfo:
-    return module._replace(name="motionless") if module.name == "stale" else module
+    return module._replace(name="ages") if module.name == "times" else module
 
 
 def test_the_accounts_rules_are_asked_in_their_order() -> None:

@@ -26,7 +26,7 @@ from tradebot.desk import agreement, concluding, snapshot
 from tradebot.desk.stakes import stakes
 from tradebot.exits import rules
 from tradebot.exits.kind import Held, Measure
-from tradebot.exits.kinds.stop_loss import StopLoss
+from tradebot.exits.kinds.stops import StopLoss
 from tradebot.gates import entry
 from tradebot.model import totals
 from tradebot.model.account import BrokerView

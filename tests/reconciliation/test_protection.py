@@ -11,8 +11,8 @@ from tests.kit.values import DAY, EXITS, LISTED, SESSION, ago, best_price, fill
 from tests.reconciliation.test_activities import activity, holding
 from tradebot.desk.snapshot import take
 from tradebot.errors import OperatorError, TemporaryError
-from tradebot.exits.kinds.profit_target import ProfitTarget
-from tradebot.exits.kinds.time_exit import TimeExit
+from tradebot.exits.kinds.targets import ProfitTarget
+from tradebot.exits.kinds.times import TimeExit
 from tradebot.exits.lists import Exits, parse
 from tradebot.model.activity import Activity
 from tradebot.model.candidate import Side

@@ -10,7 +10,7 @@ from commands import positions
 from tests.kit.values import LISTED, NOW, ago, instrument, there
 from tests.model.test_lifecycle import PAIR, order, record
 from tradebot.exits.kind import Held
-from tradebot.exits.kinds.time_exit import TimeExit
+from tradebot.exits.kinds.times import TimeExit
 from tradebot.exits.lists import Exits
 from tradebot.model.intent import IntentState
 from tradebot.model.lifecycle import NOTHING, Records, RestingPrice, State, Work

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 
 from tradebot.app.flow_plan import allowance_of, flow_problems
 from tradebot.app.venues import door_to
-from tradebot.exits.kinds.end_of_day import EndOfDay
-from tradebot.exits.kinds.liquidation_distance import LiquidationDistance
-from tradebot.exits.kinds.signal_decay import SignalDecay
-from tradebot.exits.kinds.time_exit import too_late
+from tradebot.exits.kinds.signals import SignalDecay
+from tradebot.exits.kinds.stops import LiquidationDistance
+from tradebot.exits.kinds.times import EndOfDay, too_late
 from tradebot.exits.lists import of_account, parse, worst_stop
 from tradebot.gates.coherence import (
     Trader,

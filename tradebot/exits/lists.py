@@ -13,12 +13,9 @@ from pydantic import PlainValidator, ValidationError
 
 from tradebot.exits import kinds as folder
 from tradebot.exits.kind import ExitRule, Held, PriceTarget
-from tradebot.exits.kinds.ladder import Ladder
-from tradebot.exits.kinds.profit_target import ProfitTarget
-from tradebot.exits.kinds.scale_out import Level, ScaleOut
-from tradebot.exits.kinds.stop_loss import StopLoss
-from tradebot.exits.kinds.time_exit import TimeExit
-from tradebot.exits.kinds.trailing_stop import TrailingStop
+from tradebot.exits.kinds.stops import StopLoss, TrailingStop
+from tradebot.exits.kinds.targets import Ladder, Level, ProfitTarget, ScaleOut
+from tradebot.exits.kinds.times import TimeExit
 from tradebot.model.candidate import ScaleOutLevel
 from tradebot.model.instrument import Instrument
 from tradebot.model.limits import ExitRules

@@ -14,7 +14,7 @@ from commands.shared.pictures import GAIN, LOSS
 from commands.trades.levels import Planned, draw_levels, planned
 from tests.kit.rows import NOW
 from tests.kit.values import VENUE_DAY
-from tradebot.exits.kinds.ladder import Ladder, Rung
+from tradebot.exits.kinds.targets import Ladder, Rung
 from tradebot.exits.lists import in_force
 from tradebot.model.candidate import Side
 from tradebot.model.position import Kept

@@ -12,19 +12,10 @@ from hypothesis import strategies as st
 from tests.kit.core.position import closes, known
 from tests.kit.values import NOW, SESSION, held
 from tradebot.exits.kind import ExitRule, Held, Measure, Moment
-from tradebot.exits.kinds.drawdown import Drawdown
-from tradebot.exits.kinds.end_of_day import EndOfDay
-from tradebot.exits.kinds.event_ahead import EventAhead
-from tradebot.exits.kinds.flow_reversal import FlowReversal
-from tradebot.exits.kinds.low_movement import LowMovement
-from tradebot.exits.kinds.momentum import Momentum
-from tradebot.exits.kinds.open_interest_gone import OpenInterestGone
-from tradebot.exits.kinds.profit_target import ProfitTarget
-from tradebot.exits.kinds.regime import Regime
-from tradebot.exits.kinds.scale_out import Level, ScaleOut
-from tradebot.exits.kinds.stale import Stale
-from tradebot.exits.kinds.stop_loss import StopLoss
-from tradebot.exits.kinds.trailing_stop import TrailingStop
+from tradebot.exits.kinds.signals import FlowReversal, Momentum, OpenInterestGone, Regime
+from tradebot.exits.kinds.stops import Drawdown, StopLoss, TrailingStop
+from tradebot.exits.kinds.targets import Level, ProfitTarget, ScaleOut
+from tradebot.exits.kinds.times import EndOfDay, EventAhead, LowMovement, Stale
 from tradebot.exits.lists import parse, worst_stop
 from tradebot.exits.rules import met
 from tradebot.exits.why import Part

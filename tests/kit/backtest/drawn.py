@@ -17,19 +17,11 @@ from tests.kit.values import VENUE_DAY, us_sessions
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.recorder import Level
 from tradebot.app.settings import Settings, load
-from tradebot.exits.kinds.atr_trail import AtrTrail
-from tradebot.exits.kinds.drawdown import Drawdown
-from tradebot.exits.kinds.end_of_day import EndOfDay
-from tradebot.exits.kinds.ladder import Ladder, Rung
-from tradebot.exits.kinds.low_movement import LowMovement
-from tradebot.exits.kinds.momentum import Momentum
-from tradebot.exits.kinds.profit_target import ProfitTarget
-from tradebot.exits.kinds.scale_out import Level as OutAt
-from tradebot.exits.kinds.scale_out import ScaleOut
-from tradebot.exits.kinds.signal_decay import SignalDecay
-from tradebot.exits.kinds.stop_loss import StopLoss
-from tradebot.exits.kinds.time_exit import TimeExit
-from tradebot.exits.kinds.trailing_stop import TrailingStop
+from tradebot.exits.kinds.signals import Momentum, SignalDecay
+from tradebot.exits.kinds.stops import AtrTrail, Drawdown, StopLoss, TrailingStop
+from tradebot.exits.kinds.targets import Ladder, ProfitTarget, Rung, ScaleOut
+from tradebot.exits.kinds.targets import Level as OutAt
+from tradebot.exits.kinds.times import EndOfDay, LowMovement, TimeExit
 from tradebot.exits.lists import Exits
 from tradebot.lab.backtest.assembly import Assembled, assemble
 from tradebot.lab.backtest.market import OpenedMarket, open_market_in_memory

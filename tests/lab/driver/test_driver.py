@@ -24,10 +24,9 @@ from tests.kit.backtest.drawn import (
     played,
 )
 from tests.suite.tiers import sized
-from tradebot.exits.kinds.low_movement import LowMovement
-from tradebot.exits.kinds.scale_out import Level, ScaleOut
-from tradebot.exits.kinds.stop_loss import StopLoss
-from tradebot.exits.kinds.trailing_stop import TrailingStop
+from tradebot.exits.kinds.stops import StopLoss, TrailingStop
+from tradebot.exits.kinds.targets import Level, ScaleOut
+from tradebot.exits.kinds.times import LowMovement
 from tradebot.model.limits import Protection
 from tradebot.model.values import replace
 from tradebot.model.view import BarNeed, Needs, StrategyView, Target, Want

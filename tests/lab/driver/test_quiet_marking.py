@@ -13,9 +13,8 @@ from tests.lab.driver.test_touching import MINUTES, OPEN, Drawn
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.desk.watching import marked
 from tradebot.exits.kind import Held
-from tradebot.exits.kinds.profit_target import ProfitTarget
-from tradebot.exits.kinds.stop_loss import StopLoss
-from tradebot.exits.kinds.trailing_stop import TrailingStop
+from tradebot.exits.kinds.stops import StopLoss, TrailingStop
+from tradebot.exits.kinds.targets import ProfitTarget
 from tradebot.lab.driver.quiet import Marking, is_blind
 from tradebot.lab.driver.touching import in_us, in_usd
 from tradebot.model.bar import Quote

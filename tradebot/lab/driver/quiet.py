@@ -19,11 +19,9 @@ from tradebot.desk.halting import remember
 from tradebot.desk.snapshot import worth_of
 from tradebot.desk.watching import marked
 from tradebot.exits.kind import ExitRule, Held, PriceRule, Stop, TimeRule, exit_price
-from tradebot.exits.kinds.end_of_day import EndOfDay
-from tradebot.exits.kinds.low_movement import LowMovement
-from tradebot.exits.kinds.profit_target import ProfitTarget
-from tradebot.exits.kinds.stop_loss import StopLoss
-from tradebot.exits.kinds.time_exit import TimeExit
+from tradebot.exits.kinds.stops import StopLoss, TrailingStop
+from tradebot.exits.kinds.targets import ProfitTarget
+from tradebot.exits.kinds.times import EndOfDay, LowMovement, TimeExit
 from tradebot.exits.lists import Exits, in_force, levels
 from tradebot.lab.driver.touching import (
     CENTS,

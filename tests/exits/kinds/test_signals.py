@@ -1,4 +1,4 @@
-"""The urgency of a close: the recorded decisions of the earlier bot that it was taken from, and its two thresholds."""
+"""What closes a position because its signal faded, or because everything against it adds up."""
 
 import json
 from collections.abc import Mapping
@@ -7,17 +7,93 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.kit.values import NOW, held, instrument
-from tradebot.exits.kind import Held, Measure, Moment
-from tradebot.exits.kinds.urgency import Against, Urgency, contributions, urgency_of
+from tradebot.exits.kind import Held, Input, Measure, Moment
+from tradebot.exits.kinds.signals import Against, SignalDecay, Urgency, contributions, urgency_of
 from tradebot.exits.lists import parse
 from tradebot.model.position import Kept, Outlook
 from tradebot.model.values import replace
 
 D = Decimal
+DECAY = SignalDecay(noise_multiple=2, recovery_multiple=1, confirm_passes=2, min_hold_s=600)
+"""With noise of 0.1, an entry score of 0.6 has faded at 0.4 and recovered above 0.5."""
+
+
+def measured(*scores: float, entry: float = 0.6, noise: float = 0.1, age_s: float = 600) -> Measure:
+    quantity = "10" if entry > 0 else "-10"
+    of = replace(held(quantity, age_s=age_s), kept=Kept(entry_score=entry), outlook=Outlook(scores, noise))
+    answer = DECAY.judge(of, Moment(NOW))
+    assert isinstance(answer, Measure)
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("scores", "closes"),
+    [
+        ((0.38,), False),  # not confirmed yet
+        ((0.38, 0.38), True),
+        ((0.38, 0.45), True),  # hovering between the two limits confirms it
+        ((0.38, 0.55, 0.38), False),  # recovered in between: counted again
+        ((0.42, 0.42, 0.42), False),  # never faded
+        ((0.38, 0.38, 0.55), False),  # has recovered
+        ((-0.3, -0.3), True),
+    ],
+)
+def test_it_acts_once_the_drop_is_confirmed(scores: tuple[float, ...], closes: bool) -> None:
+    assert measured(*scores).closes is closes
+    assert measured(*(-score for score in scores), entry=-0.6).closes is closes
+
+
+@pytest.mark.parametrize(("scores", "closes"), [((0.5, 0.75), True), ((0.5, 0.76), False), ((0.51, 0.51), False)])
+def test_it_acts_at_its_limits_exactly(scores: tuple[float, ...], closes: bool) -> None:
+    """An entry score of 1 and noise of 0.25, which a float holds exactly: faded at 0.5, recovered above 0.75."""
+    assert measured(*scores, entry=1.0, noise=0.25).closes is closes
+
+
+def test_it_never_acts_before_the_least_time() -> None:
+    assert not measured(0.1, 0.1, age_s=599).closes
+    assert measured(0.1, 0.1, age_s=600).closes
+
+
+def test_its_numbers_are_the_drop_in_units_of_noise_and_the_share_of_the_score_that_is_left() -> None:
+    measure = measured(0.39, 0.39)
+    assert measure.observed == pytest.approx(2.1)
+    assert measure.limit == 2
+    assert measure.shown == pytest.approx(0.65)
+
+
+@given(st.lists(st.floats(-0.099, 0.099), min_size=1, max_size=30), st.sampled_from([0.6, -0.6]))
+def test_scores_within_the_noise_close_nothing(jitter: list[float], entry: float) -> None:
+    assert not measured(*(entry + each for each in jitter), entry=entry, age_s=100_000).closes
+
+
+def test_a_score_of_zero_or_noise_of_zero_measures_nothing() -> None:
+    of = held("10")
+    for kept, noise, what in (
+        (Kept(entry_score=0.0), 0.1, Input.ENTRY_SCORE),
+        (Kept(entry_score=0.5), 0.0, Input.NOISE),
+    ):
+        known = replace(of, kept=kept, outlook=Outlook((0.1,), noise))
+        assert DECAY.judge(known, Moment(NOW)) == what
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"recovery_multiple": 2}, "must be below noise_multiple"),
+        ({"min_hold_s": 14_400}, "no position gets that old, so it could never act"),
+    ],
+)
+def test_settings_that_could_never_act_do_not_load(changes: dict[str, float], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        parse([{"signal_decay": {**DECAY.model_dump(), **changes}}, {"time_exit": {"after_s": 14_400}}])
+
+
 GOLDEN = Path(__file__).resolve().parents[4] / "shared" / "data" / "flow" / "golden_exits.json"
-RULE = Urgency(reduce_at=3, exit_at=6, reduce_share=D("0.5"))
+URGENCY = Urgency(reduce_at=3, exit_at=6, reduce_share=D("0.5"))
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +120,7 @@ def against(inputs: Mapping[str, Any]) -> Against:
 
 
 def action(urgency: float) -> str:
-    return "exit" if urgency >= RULE.exit_at else "reduce" if urgency >= RULE.reduce_at else "hold"
+    return "exit" if urgency >= URGENCY.exit_at else "reduce" if urgency >= URGENCY.reduce_at else "hold"
 
 
 def test_every_recorded_vector_has_its_urgency_and_its_action(vectors: list[dict[str, Any]]) -> None:
@@ -83,7 +159,7 @@ def test_urgency_closes_everything_at_one_threshold_and_a_part_once_at_the_other
     side: int, quantity: int, score: float, best: str, flow: float, closes: bool, shares: int | None, urgency: float
 ) -> None:
     of = position(side * quantity, score=score, best=best, flow=flow)
-    measure = RULE.judge(of, Moment(NOW, D(100 + side) if best == "105" else D(100)))
+    measure = URGENCY.judge(of, Moment(NOW, D(100 + side) if best == "105" else D(100)))
     assert isinstance(measure, Measure)
     assert (measure.closes, measure.shares) == (closes, shares)
     assert measure.observed == pytest.approx(urgency)
@@ -91,14 +167,14 @@ def test_urgency_closes_everything_at_one_threshold_and_a_part_once_at_the_other
 
 def test_the_part_that_urgency_closes_is_rounded_down_to_whole_shares() -> None:
     of = position(9, score=0.2, best="100", flow=-0.1)
-    measure = RULE.judge(replace(of, kept=replace(of.kept, original_quantity=D(9))), Moment(NOW, D(100)))
+    measure = URGENCY.judge(replace(of, kept=replace(of.kept, original_quantity=D(9))), Moment(NOW, D(100)))
     assert isinstance(measure, Measure)
     assert (measure.closes, measure.shares) == (True, Decimal(4))
 
 
 def test_urgency_takes_momentum_in_percent_and_against_the_position() -> None:
     of = position(10, score=0.5, best="100", flow=0.0, momentum="-0.02")
-    measure = RULE.judge(of, Moment(NOW, D(100)))
+    measure = URGENCY.judge(of, Moment(NOW, D(100)))
     assert isinstance(measure, Measure)
     assert measure.observed == pytest.approx(2.6)
 

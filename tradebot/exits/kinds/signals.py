@@ -1,0 +1,257 @@
+"""Rules that close a position once what led to it, or the market, speaks against it."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated
+
+from msgspec import Struct
+from pydantic import Field, ValidationInfo, field_validator
+
+from tradebot.exits.kind import ExitRule, Held, Input, Measure
+from tradebot.exits.kinds.stops import StopLoss
+from tradebot.exits.kinds.times import too_late
+from tradebot.exits.why import Part
+from tradebot.model.bar import Session
+from tradebot.model.limits import Fraction, Seconds
+from tradebot.model.reasons import Reason
+
+
+class SignalDecay(ExitRule):
+    """Close a position whose score has dropped from that of its entry, measured in that signal's own noise.
+
+    The signal counts as faded from the pass in which the drop reaches `noise_multiple` until the drop is below
+    `recovery_multiple` again. The rule acts once that has lasted `confirm_passes` passes, and never before the position
+    has been held for `min_hold_s`. So a score that only jitters closes nothing.
+    """
+
+    reason = Reason.SIGNAL_DECAY
+    column = "decay"
+    reads = frozenset({"scores", "noise"})
+    needs = (Input.CLOCK, Input.ENTRY_SCORE, Input.SCORES, Input.NOISE)
+    noise_multiple: Annotated[float, Field(gt=0, le=100)]
+    recovery_multiple: Annotated[float, Field(ge=0, le=100)]
+    confirm_passes: Annotated[int, Field(ge=1, le=1000)]
+    min_hold_s: Seconds
+
+    @field_validator("recovery_multiple")
+    @classmethod
+    def _below_the_drop(cls, value: float, info: ValidationInfo) -> float:
+        if value >= info.data.get("noise_multiple", value + 1):
+            raise ValueError("must be below noise_multiple, or a faded signal would count as recovered at once")
+        return value
+
+    def measure(self, held: Held, now: datetime, entry: float, scores: Sequence[float], noise: float) -> Measure:
+        drops = [(entry - score) * held.direction / noise for score in scores]
+        age_s = (now - held.position.opened_at).total_seconds()
+        closes = age_s >= self.min_hold_s and self._faded_for(drops) >= self.confirm_passes
+        return Measure(closes, drops[-1], self.noise_multiple, shown=scores[-1] / entry)
+
+    def contradiction(self, others: Iterable[ExitRule]) -> str | None:
+        return too_late("signal_decay's min_hold_s", self.min_hold_s, others)
+
+    def _faded_for(self, drops: Iterable[float]) -> int:
+        """Return for how many passes up to the last one the signal has counted as faded."""
+        passes = 0
+        for drop in drops:
+            faded = drop >= (self.recovery_multiple if passes else self.noise_multiple)
+            passes = passes + 1 if faded else 0
+        return passes
+
+
+class FlowReversal(ExitRule):
+    """Close a position once options flow points against it with at least this strength, from 0 to 1."""
+
+    reason = Reason.FLOW_REVERSAL
+    column = "flow"
+    reads = frozenset({"flow"})
+    needs = (Input.FLOW,)
+    numbered = False
+    min_flow: Annotated[float, Field(gt=0, le=1)]
+
+    def measure(self, held: Held, flow: float) -> Measure:
+        favor = flow * held.direction
+        return Measure(favor <= -self.min_flow, favor, -self.min_flow)
+
+
+class Momentum(ExitRule):
+    """Close a position once the return of the last hour goes against it by at least this fraction."""
+
+    reason = Reason.MOMENTUM_REVERSAL
+    column = "momentum"
+    reads = frozenset({"momentum"})
+    needs = (Input.MOMENTUM,)
+    numbered = False
+    adverse_fraction: Fraction
+
+    def measure(self, held: Held, momentum: Decimal) -> Measure:
+        favor = momentum * held.direction
+        return Measure(favor <= -self.adverse_fraction, favor, -self.adverse_fraction)
+
+
+class OpenInterestGone(ExitRule):
+    """Close a position if less than this share of the contracts behind its entry was still open the next morning.
+
+    On the day of the entry there is nothing to compare yet, so it holds.
+    """
+
+    reason = Reason.OPEN_INTEREST_GONE
+    column = "interest"
+    reads = frozenset({"open_interest_kept"})
+    needs = (Input.SESSION, Input.OPEN_INTEREST)
+    min_kept_fraction: Fraction
+
+    def measure(self, held: Held, session: Session) -> Measure | Input:
+        if held.position.opened_at >= session.open:
+            return Measure(False, None, self.min_kept_fraction)
+        kept = held.outlook.open_interest_kept
+        if kept is None:
+            return Input.OPEN_INTEREST
+        return Measure(kept < self.min_kept_fraction, kept, self.min_kept_fraction)
+
+
+Regimes = tuple[Annotated[str, Field(pattern="^[a-z]+(_[a-z]+)*$", max_length=40)], ...]
+"""Names of market regimes, such as high_vol_neg_gamma."""
+
+
+class Regime(ExitRule):
+    """Close a position that has lost `loss_fraction` of its entry price while the regime is one of those for its side.
+
+    `longs` are the regimes that close longs, `shorts` those that close shorts.
+    """
+
+    reason = Reason.REGIME
+    column = "regime"
+    reads = frozenset({"regime"})
+    needs = (Input.QUOTE, Input.REGIME)
+    longs: Regimes
+    shorts: Regimes
+    loss_fraction: Fraction
+
+    def measure(self, held: Held, price: Decimal, regime: str) -> Measure:
+        gain = held.gain(price)
+        against = regime in (self.longs if held.direction > 0 else self.shorts)
+        return Measure(against and gain <= -self.loss_fraction, gain, -self.loss_fraction)
+
+    def part(self, held: Held, measure: Measure) -> Part:
+        """Return the name of the regime, such as regime_high_vol_neg_gamma."""
+        return Part(f"regime_{held.outlook.regime}")
+
+    def contradiction(self, others: Iterable[ExitRule]) -> str | None:
+        stop = min((rule.fraction for rule in others if isinstance(rule, StopLoss)), default=None)
+        if stop is None or self.loss_fraction < stop:
+            return None
+        return (
+            f"regime's loss_fraction {self.loss_fraction} is not below stop_loss's fraction {stop}: the stop closes "
+            "first, so regime could never act"
+        )
+
+
+MOST = 10.0
+"""The highest urgency."""
+
+
+class Against(Struct, frozen=True):
+    """What speaks against a position. Percentages are of the entry price, and hours count nights.
+
+    `score_kept` is the score now as a share of the entry's; `flow_reversed` says that options flow now points against
+    the position; `momentum_pct` is the price's momentum in the position's direction.
+    """
+
+    score_kept: float
+    gain_pct: float
+    best_pct: float
+    age_h: float
+    flow_reversed: bool
+    momentum_pct: float
+
+
+def contributions(against: Against) -> dict[str, float]:
+    """Return what each factor adds to the urgency.
+
+    The formula and its weights are those of an earlier bot, whose decisions are recorded: a score that kept less than
+    70 % of the entry's adds what it lost; reversed flow adds 2.4; a gain more than 3 points below its best adds up to
+    4.5, less for an old position; each two days after the third add 0.8, up to 1.6; momentum of more than half a
+    percent against the position adds 1.3 times that; and a loss of more than 5 % adds 2.
+    """
+    given_back, days = against.best_pct - against.gain_pct, max(1.0, against.age_h / 24)
+    return {
+        "signal_decay": 1.0 - against.score_kept if against.score_kept < 0.7 else 0.0,
+        "flow_reversal": 2.0 * 1.2 if against.flow_reversed else 0.0,
+        "drawdown": min(3.0, 0.5 * given_back / days) * 1.5 if given_back > 3.0 else 0.0,
+        "time": min(2.0, (against.age_h - 72) / 48) * 0.8 if against.age_h > 72 else 0.0,
+        "momentum": -against.momentum_pct * 1.3 if against.momentum_pct < -0.5 else 0.0,
+        "loss": 2.0 if against.gain_pct < -5.0 else 0.0,
+    }
+
+
+def urgency_of(against: Against) -> float:
+    """Return the urgency of closing the position, from 0 to 10."""
+    return min(MOST, sum(contributions(against).values()))
+
+
+class Urgency(ExitRule):
+    """Score everything that speaks against a position from 0 to 10: close it at `exit_at`, a part at `reduce_at`.
+
+    The part is closed once: `reduce_share` of the original quantity, in whole lots.
+    """
+
+    reason = Reason.URGENCY
+    column = "urgency"
+    reads = frozenset({"scores", "flow", "momentum"})
+    needs = (
+        Input.CLOCK,
+        Input.QUOTE,
+        Input.ENTRY_SCORE,
+        Input.SCORES,
+        Input.FLOW,
+        Input.MOMENTUM,
+        Input.ORIGINAL_QUANTITY,
+    )
+    reduce_at: Annotated[float, Field(gt=0, le=MOST)]
+    exit_at: Annotated[float, Field(gt=0, le=MOST)]
+    reduce_share: Fraction
+
+    @field_validator("exit_at")
+    @classmethod
+    def _above_the_reduction(cls, value: float, info: ValidationInfo) -> float:
+        if value <= info.data.get("reduce_at", value - 1):
+            raise ValueError("must be above reduce_at, or it would never close only a part")
+        return value
+
+    def measure(
+        self,
+        held: Held,
+        now: datetime,
+        price: Decimal,
+        entry: float,
+        scores: Sequence[float],
+        flow: float,
+        momentum: Decimal,
+    ) -> Measure | Input:
+        against = Against(
+            scores[-1] / entry,
+            float(held.gain(price) * 100),
+            float(held.gain(held.best) * 100),
+            (now - held.position.opened_at).total_seconds() / 3600,
+            flow * held.direction < 0,
+            float(momentum * held.direction * 100),
+        )
+        urgency, original = urgency_of(against), held.original_quantity
+        if urgency >= self.exit_at:
+            return Measure(True, urgency, self.exit_at)
+        if original is None:
+            return Input.ORIGINAL_QUANTITY
+        keep = original - held.whole_lots(original * self.reduce_share)
+        left = held.whole_lots(abs(held.position.quantity) - keep)
+        return Measure(urgency >= self.reduce_at and left > 0, urgency, self.reduce_at, left)
+
+
+RULES = {
+    "flow_reversal": FlowReversal,
+    "momentum": Momentum,
+    "open_interest_gone": OpenInterestGone,
+    "regime": Regime,
+    "signal_decay": SignalDecay,
+    "urgency": Urgency,
+}

@@ -1,0 +1,279 @@
+"""Rules that end a loss, keep a gain, or stay away from liquidation."""
+
+from collections.abc import Iterable
+from decimal import Decimal
+from itertools import pairwise
+from typing import Annotated, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from tradebot.exits.kind import ExitRule, Held, Input, Measure, PriceRule, Stop
+from tradebot.exits.kinds.targets import Ladder, ScaleOut
+from tradebot.model.limits import Fraction, Frozen
+from tradebot.model.reasons import Reason
+
+
+class StopLoss(PriceRule):
+    """Close a position once it has lost this fraction of its entry price."""
+
+    reason = Reason.STOP_LOSS
+    column = "stop"
+    rank = 10
+    fraction: Fraction
+
+    @property
+    def gain(self) -> Decimal:
+        return -self.fraction
+
+    def measure(self, held: Held, price: Decimal) -> Measure:
+        gain = held.gain(price)
+        return Measure(gain <= -self.fraction, gain, -self.fraction)
+
+    def level(self, held: Held) -> Stop:
+        return Stop(self.reason, held.price_at(-self.fraction), None)
+
+
+class StopTicks(PriceRule):
+    """Close a position once it has lost this many of its instrument's ticks, measured from its entry price."""
+
+    reason = Reason.TICK_STOP
+    column = "tick stop"
+    needs = (Input.QUOTE, Input.TICK)
+    rank = 11
+    ticks: Annotated[int, Field(ge=1, le=10_000)]
+
+    @property
+    def is_stop(self) -> bool:
+        return True
+
+    def gain_at(self, price: Decimal, tick: Decimal) -> Decimal:
+        return -self.ticks * tick / price
+
+    def measure(self, held: Held, price: Decimal) -> Measure | Input:
+        if held.tick is None:
+            return Input.TICK
+        gained = (price - held.entry) * held.direction / held.tick
+        return Measure(gained <= -self.ticks, gained, -self.ticks)
+
+    def level(self, held: Held) -> Stop:
+        if held.tick is None:
+            return Stop(self.reason, None, None)
+        return Stop(self.reason, held.entry - held.direction * self.ticks * held.tick, None)
+
+
+class TrailingStop(PriceRule):
+    """Close a position that has pulled back `fraction` from its best price, once it had gained `arm_fraction`."""
+
+    reason = Reason.TRAILING_STOP
+    column = "trailing"
+    rank = 30
+    word = "trail_stop"
+    fraction: Fraction
+    arm_fraction: Fraction
+
+    @property
+    def nearest(self) -> Decimal:
+        return self.fraction
+
+    def measure(self, held: Held, price: Decimal) -> Measure:
+        pullback = held.pullback(price)
+        return Measure(self._armed(held) and pullback >= self.fraction, pullback, self.fraction, shown=-pullback)
+
+    def level(self, held: Held) -> Stop:
+        if self._armed(held):
+            return Stop(self.reason, held.best * (1 - held.direction * self.fraction), None)
+        return Stop(self.reason, held.price_at(self.arm_fraction), None, armed=False, ahead=True)
+
+    def contradiction(self, others: Iterable[ExitRule]) -> str | None:
+        gains = (rule.gain for rule in others if rule.gain is not None)
+        target = min((gain for gain in gains if gain > 0), default=None)
+        if target is None or self.arm_fraction < target:
+            return None
+        return (
+            f"trailing_stop's arm_fraction {self.arm_fraction} is not below the target {target}: the target closes "
+            "first, so the trailing stop could never act"
+        )
+
+    def _armed(self, held: Held) -> bool:
+        return held.gain(held.best) >= self.arm_fraction
+
+
+Multiple = Annotated[Decimal, Field(gt=0, le=20)]
+
+
+class Tightening(Frozen):
+    """From a best gain of `r` times the initial risk on, the stop follows this many average true ranges behind."""
+
+    r: Annotated[Decimal, Field(gt=0, le=100)]
+    multiple: Multiple
+
+
+class AtrTrail(PriceRule):
+    """Close a position that has pulled back `multiple` average true ranges from its best price.
+
+    The range is the one that its entry was opened with, and R is the distance of the entry's own stop. It acts once the
+    best gain was `arm_r` times R. From each `r` of `tighten` on, it uses the smallest multiple so far, so it never
+    loosens. `exits.stop_step_fraction` says by how much a resting stop has to move before it is replaced.
+    """
+
+    reason = Reason.ATR_TRAIL
+    column = "ATR trail"
+    needs = (Input.QUOTE, Input.ENTRY_STOP, Input.ENTRY_ATR)
+    rank = 28
+    multiple: Multiple
+    arm_r: Annotated[Decimal, Field(ge=0, le=100)]
+    tighten: Annotated[tuple[Tightening, ...], Field(max_length=10)] = ()
+
+    @field_validator("tighten")
+    @classmethod
+    def _rises(cls, steps: tuple[Tightening, ...]) -> tuple[Tightening, ...]:
+        if any(later.r <= earlier.r for earlier, later in pairwise(steps)):
+            raise ValueError("must have an r that rises from one to the next")
+        return steps
+
+    def measure(self, held: Held, price: Decimal) -> Measure | Input:
+        risk, atr = held.kept.stop_loss_fraction, held.kept.atr_fraction
+        if risk is None or atr is None:
+            return Input.ENTRY_ATR if risk else Input.ENTRY_STOP
+        back = (held.best - price) * held.direction / held.entry
+        behind = self._multiple(held, risk) * atr
+        return Measure(self._is_armed(held, risk) and back >= behind, back, behind, shown=-back)
+
+    def level(self, held: Held) -> Stop:
+        risk, atr = held.kept.stop_loss_fraction, held.kept.atr_fraction
+        if risk is None or atr is None:
+            return Stop(self.reason, None, None, armed=False)
+        if self._is_armed(held, risk):
+            return Stop(self.reason, held.best - held.direction * self._multiple(held, risk) * atr * held.entry, None)
+        arming = held.price_at(self.arm_r * risk)
+        return Stop(self.reason, arming, None, armed=False, ahead=True)
+
+    def _is_armed(self, held: Held, risk: Decimal) -> bool:
+        return held.gain(held.best) >= self.arm_r * risk
+
+    def _multiple(self, held: Held, risk: Decimal) -> Decimal:
+        """Return how many average true ranges behind the best price the stop is."""
+        gain = held.gain(held.best)
+        reached = (step.multiple for step in self.tighten if step.r * risk <= gain)
+        return min((self.multiple, *reached))
+
+
+class BreakEven(PriceRule):
+    """Close what is left of a position at its entry price, once `after_share` of the original quantity is closed.
+
+    Whatever closed it counts, unless it was closed at a loss, as by a stop that filled in part. The stop is
+    `keep_fraction` of the entry price on the side of a gain, which may pay fees.
+    """
+
+    reason = Reason.BREAK_EVEN
+    column = "break even"
+    needs = (Input.QUOTE, Input.ORIGINAL_QUANTITY)
+    rank = 25
+    after_share: Fraction
+    keep_fraction: Annotated[Decimal, Field(ge=0, lt=1)] = Decimal(0)
+
+    def measure(self, held: Held, price: Decimal) -> Measure | Input:
+        if held.original_quantity is None:
+            return Input.ORIGINAL_QUANTITY
+        gain = held.gain(price)
+        return Measure(self._armed(held) and gain <= self.keep_fraction, gain, self.keep_fraction)
+
+    def level(self, held: Held) -> Stop:
+        if self._armed(held):
+            return Stop(self.reason, held.price_at(self.keep_fraction), None)
+        return Stop(self.reason, None, None, armed=False)
+
+    def contradiction(self, others: Iterable[ExitRule]) -> str | None:
+        others = tuple(others)
+        steps = next((rule for rule in others if isinstance(rule, Ladder | ScaleOut)), None)
+        shares = sum(level.share for level in steps.levels) if steps else Decimal(1)
+        if steps and self.after_share > shares:
+            name = "ladder" if isinstance(steps, Ladder) else "scale_out"
+            return (
+                f"break_even's after_share {self.after_share} is above {shares}, the sum of {name}'s shares: its "
+                "levels never close as much"
+            )
+        gains = (rule.gain for rule in others if rule.gain is not None)
+        target = min((gain for gain in gains if gain > 0), default=None)
+        if target is None or self.keep_fraction < target:
+            return None
+        return (
+            f"break_even's keep_fraction {self.keep_fraction} is not below the target {target}: the target closes "
+            "first, so break_even could never act"
+        )
+
+    def _armed(self, held: Held) -> bool:
+        original, position = held.original_quantity, held.position
+        if original is None:
+            return False
+        return original - abs(position.quantity) - position.lost_quantity >= self.after_share * original
+
+
+class Drawdown(PriceRule):
+    """Close a position once its gain is this much below its best gain, both as fractions of its entry price.
+
+    Unlike a trailing stop, it acts from the start. A position that never gained anything is closed at this loss.
+    """
+
+    reason = Reason.POSITION_DRAWDOWN
+    column = "drawdown"
+    rank = 40
+    word = "drawdown"
+    fraction: Fraction
+
+    @property
+    def gain(self) -> Decimal:
+        """Return the largest loss that it leaves, as a gain below zero."""
+        return -self.fraction
+
+    def measure(self, held: Held, price: Decimal) -> Measure:
+        lost = self._best(held) - held.gain(price)
+        return Measure(lost >= self.fraction, lost, self.fraction)
+
+    def level(self, held: Held) -> Stop:
+        return Stop(self.reason, held.price_at(self._best(held) - self.fraction), None)
+
+    def _best(self, held: Held) -> Decimal:
+        # Shares that were added later at a worse price may leave the best price behind the average.
+        return max(held.gain(held.best), Decimal(0))
+
+
+class LiquidationDistance(ExitRule):
+    """Close a share of a position while its mark is nearer to liquidation than `trim_below`, all below `close_below`.
+
+    The distance is a fraction of the mark. `trim_share` is of what is held, rounded down to whole lots. Each pass
+    closes as much again once the last order has filled, until the distance is large enough. It needs an account with
+    margin.
+    """
+
+    reason = Reason.LIQUIDATION_NEAR
+    column = "liquidation"
+    reads = frozenset({"liquidation"})
+    needs = (Input.LIQUIDATION,)
+    rank = 5
+    trim_below: Fraction
+    trim_share: Fraction
+    close_below: Fraction
+
+    @model_validator(mode="after")
+    def _trims_first(self) -> Self:
+        if self.trim_below <= self.close_below:
+            raise ValueError("must have a trim_below above close_below, or it would never trim")
+        return self
+
+    def measure(self, held: Held, distance: Decimal) -> Measure:
+        if distance < self.close_below:
+            return Measure(True, distance, self.close_below)
+        shares = held.whole_lots(abs(held.position.quantity) * self.trim_share)
+        return Measure(distance < self.trim_below and shares > 0, distance, self.trim_below, shares)
+
+
+RULES = {
+    "atr_trail": AtrTrail,
+    "break_even": BreakEven,
+    "drawdown": Drawdown,
+    "liquidation_distance": LiquidationDistance,
+    "stop_loss": StopLoss,
+    "stop_ticks": StopTicks,
+    "trailing_stop": TrailingStop,
+}

@@ -1,0 +1,113 @@
+"""Rules that close a position by its age or the time: before the night, before an event, or if nothing happens."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import Field
+
+from tradebot.exits.kind import ExitRule, Held, Input, Measure, Stop, TimeRule
+from tradebot.model.bar import Session
+from tradebot.model.limits import Fraction, Seconds
+from tradebot.model.reasons import Reason
+
+
+class TimeExit(TimeRule):
+    """Close a position this many seconds of trading time after it was opened, nights included."""
+
+    reason = Reason.TIME_EXIT
+    column = "time"
+    after_s: Seconds
+
+    def measure(self, held: Held, now: datetime) -> Measure:
+        age = (now - held.position.opened_at).total_seconds()
+        return Measure(age >= self.after_s, age, self.after_s)
+
+    def level(self, held: Held) -> Stop:
+        return Stop(self.reason, None, held.position.opened_at + timedelta(seconds=self.after_s))
+
+
+def too_late(setting: str, age_s: int, others: Iterable[ExitRule]) -> str | None:
+    """Return why a rule that acts from an age on could never act in a list: no position gets that old."""
+    longest = min((rule.after_s for rule in others if isinstance(rule, TimeExit)), default=None)
+    if longest is None or age_s < longest:
+        return None
+    return (
+        f"{setting} of {age_s} s is not shorter than time_exit's after_s {longest}: no position gets that old, so it "
+        "could never act"
+    )
+
+
+class EndOfDay(ExitRule):
+    """Close a position this many seconds before the session closes; on a half day, that is earlier."""
+
+    reason = Reason.END_OF_DAY
+    column = "day end"
+    needs = (Input.CLOCK, Input.SESSION)
+    rank = 1
+    before_close_s: Seconds
+
+    def measure(self, held: Held, now: datetime, session: Session) -> Measure:
+        left = session.close - now
+        return Measure(left <= timedelta(seconds=self.before_close_s), left.total_seconds(), self.before_close_s)
+
+
+class EventAhead(ExitRule):
+    """Close a position this many seconds before the company's next event, such as its earnings, nights included."""
+
+    reason = Reason.EVENT_AHEAD
+    column = "event"
+    reads = frozenset({"event_at"})
+    needs = (Input.CLOCK, Input.EVENT)
+    before_s: Seconds
+
+    def measure(self, held: Held, now: datetime, event_at: datetime) -> Measure:
+        left_s = (event_at - now).total_seconds()
+        return Measure(0 <= left_s <= self.before_s, left_s, self.before_s)
+
+
+class Stale(ExitRule):
+    """Close a position held for `after_days` (calendar days) whose gain or loss is still below `gain_fraction`."""
+
+    reason = Reason.STALE_POSITION
+    column = "stale"
+    needs = (Input.CLOCK, Input.QUOTE)
+    numbered = False
+    after_days: Annotated[int, Field(ge=1, le=365)]
+    gain_fraction: Fraction
+
+    def measure(self, held: Held, now: datetime, price: Decimal) -> Measure:
+        gain = held.gain(price)
+        old = now - held.position.opened_at >= timedelta(days=self.after_days)
+        return Measure(old and abs(gain) < self.gain_fraction, gain, self.gain_fraction)
+
+    def contradiction(self, others: Iterable[ExitRule]) -> str | None:
+        return too_late("stale's after_days", self.after_days * 86_400, others)
+
+
+class LowMovement(ExitRule):
+    """Close a position held for `after_s` if its highest and lowest price since are closer than `movement_fraction`."""
+
+    reason = Reason.LOW_MOVEMENT
+    column = "movement"
+    reads = frozenset({"movement"})
+    needs = (Input.CLOCK, Input.MOVEMENT)
+    movement_fraction: Fraction
+    after_s: Seconds
+
+    def measure(self, held: Held, now: datetime, movement: Decimal) -> Measure:
+        old = (now - held.position.opened_at).total_seconds() >= self.after_s
+        return Measure(old and movement < self.movement_fraction, movement, self.movement_fraction)
+
+    def contradiction(self, others: Iterable[ExitRule]) -> str | None:
+        return too_late("low_movement's after_s", self.after_s, others)
+
+
+RULES = {
+    "end_of_day": EndOfDay,
+    "event_ahead": EventAhead,
+    "low_movement": LowMovement,
+    "stale": Stale,
+    "time_exit": TimeExit,
+}
