@@ -1,6 +1,11 @@
 """Which strategy has which part of the account at stake, and the margin that all of it ties up.
 
-It is computed once a pass, with each order counted at its worst, also those whose outcome is unknown.
+It is computed once a pass, with each order counted at its worst, also those whose outcome is unknown. What is lost at
+stops is only worked out for limits that ask for it.
+
+The gates measure an entry at its worst price, which a short sale's fill may beat. Its stop is a fraction of the price
+at which it filled, so a better fill makes the loss at the stop a little larger in USD. Nobody can know that beforehand,
+so such a position is measured at the gates' price for as long as it is open: what they let through keeps its limits.
 """
 
 from collections import defaultdict
@@ -10,7 +15,8 @@ from decimal import Decimal
 from itertools import takewhile
 from typing import NamedTuple
 
-from tradebot.desk import risk
+from tradebot.exits.kind import Held, best_price
+from tradebot.exits.lists import levels, worst_stop
 from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.bar import Quote
 from tradebot.model.books import Books
@@ -20,7 +26,7 @@ from tradebot.model.instrument import ONE, Listing, notional
 from tradebot.model.intent import Intent, Operation, is_marked
 from tradebot.model.margin import Margin, Place, Reach
 from tradebot.model.order import Order
-from tradebot.model.position import Position
+from tradebot.model.position import Kept, Position, to_nine_places
 from tradebot.model.venue import Settlement
 from tradebot.model.venue_day import VenueDay
 from tradebot.ports.world import Rules
@@ -35,14 +41,14 @@ def stakes(
     `prices` are in USD per share. An exit that is working adds nothing, because its position counts until it fills; one
     with an unknown outcome counts on top of its position.
     """
-    asked = rules if risk.is_asked(rules) else None
+    asked = rules if _asks_for_risk(rules) else None
     # A lot counts at the broker's value per share or at the price, whichever is more.
     valued = {p.symbol: abs(p.value / p.value_at(ONE)) for p in view.positions if p.quantity}
     for position in books.totals.own_positions():
         cost = abs(position.average_price)
         price = max(prices.get(position.symbol, cost), valued.get(position.symbol, Decimal(0)))
         usd = abs(position.value_at(price))
-        lost = risk.of_position(asked, books, position) if asked else None
+        lost = risk_of_position(asked, books, position) if asked else None
         yield Stake(position.strategy, position.symbol, Side.of(position.quantity), usd, True, lost)
     for one in missing:
         record = books.intent_behind(one.order)
@@ -65,7 +71,7 @@ def _of(intent: Intent, quantity: Decimal, usd: Decimal, rules: Rules | None, *,
     sign = intent.side.sign if intent.purpose is Purpose.OPEN else -intent.side.sign
     # Only an order that opens can add to what stops lose.
     opens = intent.purpose is Purpose.OPEN
-    lost = risk.of_intent(rules, intent, quantity, usd) if rules and opens else Decimal(0)
+    lost = _risk_of_intent(rules, intent, quantity, usd) if rules and opens else Decimal(0)
     return Stake(intent.key.strategy, intent.instrument.symbol, Side.of(sign), usd, held, lost if rules else None)
 
 
@@ -195,3 +201,44 @@ def margin_of(
 def _reach(position: BrokerPosition, price: Decimal) -> tuple[Place, Reach]:
     usd = max(abs(position.value), abs(position.value_at(price)))
     return (position.symbol, Side.of(position.quantity)), Reach(abs(position.quantity), usd, Decimal(0))
+
+
+MOST_BETTER = Decimal("1.25")
+"""A fill that beats its worst price by more was none: its shares are worth something else now, as after a split."""
+
+
+def _asks_for_risk(rules: Rules) -> bool:
+    """Return True if any limit, the account's or a strategy's own, is on what is lost at stops."""
+    every = (rules.limits, *(own.limits for own in rules.own.values()))
+    return any(one.max_open_risk_fraction or one.max_stop_loss_usd for one in every)
+
+
+def risk_of_position(rules: Rules, books: Books, position: Position) -> Decimal | None:
+    """Return what a position loses from its entry to its stop, in USD: none if the stop is past the entry.
+
+    It is None if no rule has a stop price now. The stop is the tightest that its rules have by the best price that is
+    kept, so it only moves toward profit.
+    """
+    kept = books.kept.get(position.key, Kept())
+    held = Held(position, best_price(position, None, kept.best), books.kept_of(position))
+    stop = levels(held, rules.exits_watching(position, kept)).stop
+    if stop is None:
+        return None
+    lost, worst = max(position.cost - position.value_at(stop), Decimal(0)), kept.worst_price
+    if position.quantity > 0 or worst is None or not worst < position.average_price <= MOST_BETTER * worst:
+        return lost
+    return to_nine_places(lost * worst / position.average_price)
+
+
+def _risk_of_intent(rules: Rules, intent: Intent, quantity: Decimal, usd: Decimal) -> Decimal | None:
+    """Return what so many shares of an order that opens lose at its stop, in USD; None if it has no stop.
+
+    `usd` is what they may cost now. That counts only if the order may still cost more than its worst price: a market
+    order that buys.
+    """
+    if intent.worst_price is not None and (intent.side is Side.SELL or intent.limit_price is not None):
+        usd = min(usd, intent.instrument.notional(quantity, intent.worst_price))
+    price = intent.limit_price or intent.worst_price
+    stops = (intent.stop_loss_fraction, worst_stop(rules.exits_of(intent.key.strategy), price, intent.instrument))
+    nearest = min((stop for stop in stops if stop is not None), default=None)
+    return None if nearest is None else usd * nearest

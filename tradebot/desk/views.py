@@ -1,7 +1,7 @@
 """Put together what each strategy sees: what it declared that it needs, read once for all of them, and nothing else."""
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
 from itertools import chain, product
@@ -9,11 +9,11 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from tradebot.desk.listing import NOT_LISTED, listed_for
-from tradebot.desk.situation import situation_of
 from tradebot.errors import TradebotError
 from tradebot.gates.common import unquoted
 from tradebot.model.account import BrokerView
 from tradebot.model.bar import Quote
+from tradebot.model.candidate import Purpose
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.instrument import Listing, of_order
 from tradebot.model.position import Kept, Position, RoundTrip, complete
@@ -23,9 +23,10 @@ from tradebot.model.series import Series, SeriesKey, width_of
 from tradebot.model.totals import Totals
 from tradebot.model.values import replace
 from tradebot.model.view import BarNeed, FeatureNeed, FeatureRow, Needs, Situation, StrategyView
+from tradebot.ports.stores import Ledger
 from tradebot.ports.strategy import Strategy
 from tradebot.ports.world import World
-from tradebot.timetable.sessions import BEGINS_AHEAD, ENDS_LATE, last_session
+from tradebot.timetable.sessions import BEGINS_AHEAD, ENDS_LATE, last_session, session_of
 
 MOST_BARS_TOGETHER = 5_000_000
 """The most bars that one strategy may see at once: some 240 MB."""
@@ -287,3 +288,44 @@ class Sights:
     @cached_property
     def _account_equity(self) -> Decimal:
         return self.world.reader.account().equity
+
+
+def situation_of(
+    world: World, now: datetime, view: BrokerView, positions: Sequence[Position], strategy: str
+) -> Situation:
+    """Return how things stand for a strategy, by what the venue tells and what the books say."""
+    session, peak = session_of(world.ledger, now, world.venue.day), world.ledger.equity_peak()
+    equity = view.account.equity
+    if session is not None and not session.contains(now):
+        session = None
+    return Situation(
+        session,
+        equity,
+        max(equity, peak.highest if peak else equity),
+        dict(_unrealized(view, (one for one in positions if one.strategy == strategy))),
+        trades_of(world.ledger, session.date, session.open, strategy) if session else 0,
+    )
+
+
+def _unrealized(view: BrokerView, positions: Iterator[Position]) -> Iterator[tuple[str, Decimal]]:
+    prices = {one.symbol: one.current_price for one in view.positions}
+    for position in positions:
+        price = prices.get(position.symbol)
+        if price is not None:
+            yield position.symbol, position.value_at(price) - position.cost
+
+
+def trades_of(ledger: Ledger, session: date, opened_at: datetime, strategy: str) -> int:
+    """Return how many orders of a strategy opened or added something in a session, each with a fill.
+
+    An order that was replaced by another one counts once.
+    """
+    entries = {
+        intent.client_order_id: (intent.key.slot, *intent.whose, intent.side)
+        for record in ledger.intents(session=session)
+        if (intent := record.intent).key.strategy == strategy and intent.purpose is Purpose.OPEN and intent.makes_order
+    }
+    if not entries:
+        return 0
+    filled = (one.client_order_id for one in ledger.orders(since=opened_at) if one.filled_quantity)
+    return len({entries[name] for name in filled if name in entries})

@@ -1,16 +1,188 @@
-"""All structures of a coin's bars, read at once, and the newest ones that still hold at the last bar."""
+"""All structures of a coin's bars, read at once, and the newest ones that still hold at the last bar.
 
+Each is read in the terms of a long; mirrored bars give those of a short.
+"""
+
+from bisect import insort
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import repeat
+from itertools import pairwise, repeat
 from typing import NamedTuple
 
 from tradebot.model.series import Series
 from tradebot.signals.structures.bars import Bars, bars_of
-from tradebot.signals.structures.breaks import breaks
-from tradebot.signals.structures.changes import Turn, changes, turns
+from tradebot.signals.structures.comparing import outranges, reaches
 from tradebot.signals.structures.indicators import Column, atr
 from tradebot.signals.structures.reading import Direction, Ended, Found, Reading, ReadingKind, StructureSettings
-from tradebot.signals.structures.zones import blocks, ends, gaps
+from tradebot.signals.structures.swings import Extreme, swings_of
+
+
+def blocks(bars: Bars, settings: StructureSettings) -> list[Found]:
+    """Return the falling bars that the next bar closes above, if that bar's range is large; known at its close.
+
+    The ranges it is compared with are those of the last `impulse_bars` bars up to and including itself, and not the
+    newest ones of today: otherwise an old block would come and go. They may be on both sides of a hole. A block ends
+    with a close below its low.
+    """
+    multiple, count = float(settings.impulse_multiple), settings.impulse_bars
+    found = []
+    for i in range(max(count - 2, 0), len(bars.run) - 1):
+        if not (bars.close[i] < bars.open[i] and bars.close[i + 1] > bars.high[i] and bars.run[i + 1] >= 2):
+            continue
+        recent = slice(i + 2 - count, i + 2)
+        if outranges(bars.high[recent], bars.low[recent], multiple, settings.impulse_multiple):
+            found.append(Found(i, i + 1, bars.low[i], bars.high[i]))
+    return found
+
+
+def gaps(bars: Bars, settings: StructureSettings) -> list[Found]:
+    """Return the gaps between a bar's high and the low of the second bar after it; known at that bar's close.
+
+    A gap is named after its first bar. It is at least `gap_minimum` wide, as a fraction of the middle bar's close, and
+    ends with the first later low that touches its upper edge.
+    """
+    minimum, found = float(settings.gap_minimum), []
+    for i in range(len(bars.run) - 2):
+        low, high = bars.high[i], bars.low[i + 2]
+        if high <= low or bars.run[i + 2] < 3:
+            continue
+        if reaches(high, low, minimum, settings.gap_minimum, bars.close[i + 1]):
+            found.append(Found(i, i + 2, low, high))
+    return found
+
+
+def ends(known: Sequence[int], levels: Sequence[float], prices: Sequence[float], *, touching: bool) -> list[int | None]:
+    """Return the bar at which each zone ends: the first after it was known with a price below its level, or None.
+
+    `known` are the places of the bars at whose close the zones were known, in order. With `touching`, a price at the
+    level ends a zone too.
+    """
+    ended: list[int | None] = [None] * len(known)
+    waiting: list[tuple[float, int]] = []
+    new = 0
+    for bar, price in enumerate(prices):
+        # The zone with the highest level is last, and the first to end.
+        while waiting and (waiting[-1][0] > price or (touching and waiting[-1][0] == price)):
+            ended[waiting.pop()[1]] = bar
+        while new < len(known) and known[new] == bar:
+            insort(waiting, (levels[new], new))
+            new += 1
+    return ended
+
+
+def breaks(bars: Bars, settings: StructureSettings) -> list[Found]:
+    """Return each bar at whose close the last few bars have been higher than the ones before those.
+
+    It is asked of each bar anew, so every bar has a break for itself. Of bars with a hole among them nobody knows how
+    high the missing ones were, so these have none.
+    """
+    recent, before = settings.break_bars, settings.break_before
+    levels = _highest(bars.high, before)
+    # The bars that are compared with a level start right after its own.
+    highest = _highest(bars.high, recent)[before:]
+    first = recent + before - 1
+    pairs = enumerate(zip(levels, highest, strict=False), first)
+    return [Found(i, i, level, high) for i, (level, high) in pairs if high > level and bars.run[i] > first]
+
+
+def _highest(highs: Sequence[float], count: int) -> list[float]:
+    """Return the highest of each `count` highs in a row, oldest first."""
+    return list(map(max, *(highs[start:] for start in range(count)))) if count > 1 else list(highs)
+
+
+SLACK = 1 + 1e-12
+"""What rounding may add to an average that equals its limit."""
+
+
+class Turn(NamedTuple):
+    """The bar at whose close the structure had turned, the level that was broken, and the swing beyond it."""
+
+    bar: int
+    rising: bool
+    broken: float
+    extreme: float
+
+    def mirrored(self) -> "Turn":
+        """Return the same turn of bars whose prices are negated."""
+        return Turn(self.bar, not self.rising, -self.broken, -self.extreme)
+
+
+class Change(NamedTuple):
+    """A confirmed change, and the place of the bar at which the structure turned back, if it has."""
+
+    found: Found
+    ended: int | None
+
+
+def turns(bars: Bars) -> list[Turn]:
+    """Return where the structure turned, oldest first, up and down by turns.
+
+    The structure rises while the last two swing highs and the last two swing lows rise, falls while both fall, and is a
+    range otherwise. A range between rising and falling is part of the turn. The first trend of all is no turn. What a
+    turn upward broke is the older of the last two swing highs; what a turn downward broke, the older of the two lows.
+    """
+    highs: list[float] = []
+    lows: list[float] = []
+    trend: bool | None = None
+    found = []
+    points = swings_of(bars)
+    for number, swing in enumerate(points, 1):
+        (highs if swing.extreme is Extreme.HIGH else lows).append(swing.price)
+        if number < len(points) and points[number].bar == swing.bar:
+            # This bar is a swing at both ends, and both are known at once.
+            continue
+        rising = _rising(highs, lows)
+        if rising is None or rising is trend:
+            continue
+        if trend is not None:
+            broken, extreme = (highs if rising else lows)[-2:]
+            found.append(Turn(swing.bar + 1, rising, broken, extreme))
+        trend = rising
+    return found
+
+
+def _rising(highs: Sequence[float], lows: Sequence[float]) -> bool | None:
+    """Return whether the last two swings of both kinds rise or both fall; None for a range, or if there are too few."""
+    if len(highs) < 2 or len(lows) < 2:
+        return None
+    if highs[-1] > highs[-2] and lows[-1] > lows[-2]:
+        return True
+    return False if highs[-1] < highs[-2] and lows[-1] < lows[-2] else None
+
+
+def changes(bars: Bars, turned: Sequence[Turn], ranges: Column, settings: StructureSettings) -> list[Change]:
+    """Return which turns from falling to rising were confirmed, with the turn back that ended each.
+
+    `turned` are all turns of these bars, and `ranges` is the ATR. For shorts, both bars and turns are mirrored. A turn
+    is confirmed if each of the next few bars keeps its low near the broken level or above. It is known when the last of
+    these closes. It stays unconfirmed if one of them is missing, or if the structure has turned back by then.
+    """
+    found = []
+    for turn, back in pairwise([*turned, None]):
+        if turn is None or not turn.rising:
+            continue
+        known = turn.bar + _bars_needed(ranges, turn.bar, settings)
+        if known >= len(bars.run) or (back is not None and back.bar <= known):
+            continue
+        if bars.run[known] > known - turn.bar and _holds(bars.low[turn.bar + 1 : known + 1], turn.broken, settings):
+            change = Found(turn.bar, known, turn.broken, turn.extreme)
+            found.append(Change(change, back.bar if back else None))
+    return found
+
+
+def _bars_needed(ranges: Column, bar: int, settings: StructureSettings) -> int:
+    """Return how many bars confirm a turn: more of them where the ATR is far above its mean, or where nobody knows."""
+    recent = [value for value in ranges[max(bar + 1 - settings.volatile_bars, 0) : bar + 1] if value is not None]
+    if len(recent) < settings.volatile_bars:
+        return settings.confirming_bars_volatile
+    limit = float(settings.volatile_multiple) * sum(recent) / len(recent)
+    return settings.confirming_bars_volatile if recent[-1] > limit * SLACK else settings.confirming_bars
+
+
+def _holds(lows: Sequence[float], level: float, settings: StructureSettings) -> bool:
+    """Return whether each low is at most the tolerance below the level."""
+    tolerance = settings.hold_tolerance
+    return all(reaches(low, level, -float(tolerance), -tolerance, level) for low in lows)
+
 
 Dated = tuple[ReadingKind, Found, int | None]
 """A reading in the making, and the place of the bar that ended it."""

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from tests.desk.test_stakes import played
 from tests.kit.core.scene import Scene, call, trade_once, wanted
 from tests.kit.values import EXITS, HALTS, SECTORS, books, fill, limits
-from tradebot.desk.risk import of_position
 from tradebot.desk.snapshot import take
+from tradebot.desk.stakes import risk_of_position
 from tradebot.exits.lists import Exits, parse
 from tradebot.gates.book import stop_loss
 from tradebot.model.candidate import Side
@@ -72,7 +72,7 @@ def test_a_position_loses_from_its_entry_to_its_tightest_stop(
     known = books(fill(1, "AAPL", side, "10", "100"))
     (position,) = known.totals.own_positions()
     rules = replace(RULES, own_exits={} if exits is None else {"flow": exits})
-    lost = of_position(rules, replace(known, kept={position.key: replace(kept, best=best)}), position)
+    lost = risk_of_position(rules, replace(known, kept={position.key: replace(kept, best=best)}), position)
     # A trailing stop is a fraction of the best price, which for a short is the lower one.
     shorter = D("-0.24") if kept.best == D("1.01") and side is Side.SELL else D(0)
     assert lost == (None if risk is None else D(risk) + shorter)

@@ -10,8 +10,7 @@ from tests.kit.core.venue import Wanting
 from tests.kit.values import CASH, NOW, SESSION, ago
 from tests.model.test_lifecycle import intent, order
 from tradebot.adapters.memory.ledger import MemoryLedger
-from tradebot.desk.situation import situation_of
-from tradebot.desk.views import Sights
+from tradebot.desk.views import Sights, situation_of
 from tradebot.model.account import BrokerPosition, EquityPeak
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.instrument import AssetClass

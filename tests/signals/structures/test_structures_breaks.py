@@ -3,8 +3,8 @@
 from tests.kit.signals.series import FOUR_HOURS_S, SPEC, Row, series_of
 from tradebot.model.values import replace
 from tradebot.signals.structures.bars import bars_of
-from tradebot.signals.structures.breaks import breaks
 from tradebot.signals.structures.reading import Found
+from tradebot.signals.structures.structures import breaks
 
 HIGHS = [5.0, 9.0, 5.0, 5.0, 5.0, 5.0, 5.0, 9.0, 5.0, 5.0, 9.5, 5.0, 5.0, 5.0]
 

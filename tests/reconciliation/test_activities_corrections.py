@@ -15,7 +15,7 @@ from tradebot.model.activity import Activity, ActivityKind, Corrects
 from tradebot.model.candidate import Side
 from tradebot.model.order import Fill
 from tradebot.model.position import OwnedFill, Position
-from tradebot.reconciliation import activities, corrections
+from tradebot.reconciliation import activities
 from tradebot.reconciliation.read_books import apply_activities, read_books
 
 D = Decimal
@@ -138,7 +138,7 @@ def test_what_is_closed_is_cash() -> None:
 
 @pytest.mark.parametrize("broken", ["differences", "no later"])
 def test_books_that_take_what_is_told_for_a_difference_are_caught(broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    right = corrections.corrected
+    right = activities.corrected
 
     def wrong(held: object, one: Activity, of: Corrects) -> object:
         return right(held, one, Corrects(of.fill_id, (), of.later))  # type: ignore[arg-type]

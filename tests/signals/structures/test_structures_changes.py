@@ -7,9 +7,9 @@ import pytest
 from tests.kit.signals.series import FOUR_HOURS_S, SPEC, Row, series_of
 from tradebot.model.values import replace
 from tradebot.signals.structures.bars import Bars, bars_of
-from tradebot.signals.structures.changes import Change, Turn, changes, turns
 from tradebot.signals.structures.indicators import Column
 from tradebot.signals.structures.reading import Found
+from tradebot.signals.structures.structures import Change, Turn, changes, turns
 
 FALLING = [110.0, 100.0, 106.0, 96.0, 102.0, 92.0]
 """Prices at which the market turns: highs and lows that fall."""
