@@ -205,7 +205,7 @@ def test_golden_figures() -> None:
     found = columns(bare([(c, c, c, c, 1.0) for c in map(float, closes)]), ["rsi_14", "efficiency_10"])
     assert 50 * (found["rsi_14"][14:] + 1) == pytest.approx([68.0, 65.191740], abs=5e-7)
     assert found["efficiency_10"][-1] == pytest.approx(0.263158, abs=5e-7)
-    from tradebot.signals.features.rows.returns import zscores
+    from tradebot.signals.features.rows.prices import zscores
 
     of = Measures(bare([(c, c, c, c, 1.0) for c in map(float, closes)]))
     assert zscores(of.close, 10)[-1] == pytest.approx(1.192079, abs=5e-7)

@@ -1,10 +1,142 @@
-"""What is known at the moment besides bars: the spread of quotes, and releases that are scheduled."""
+"""The session and the moment: its price so far, the clock, rolls, the spread, releases, and news."""
+
+from functools import partial
 
 import numpy as np
 
 from tradebot.signals.features.feature import Feature, Reads
+from tradebot.signals.features.frame import NOWHERE
 from tradebot.signals.features.measures import Measures
-from tradebot.signals.features.rolling import Column, filled
+from tradebot.signals.features.rolling import Column, filled, over
+from tradebot.signals.subjects.market import Category
+
+MINUTES = 1_380
+"""How long a session of futures lasts: 23 hours."""
+WEEK = 7
+_BARS = (Reads.HIGH, Reads.LOW, Reads.CLOSE, Reads.SESSIONS)
+_PART = "the bar is in no known session, or bars since its open are missing"
+_OUTSIDE = "the bar is in no known session"
+
+
+def _vwap(of: Measures) -> Column:
+    paid, volume = (of.in_this_session(each, np.add) for each in (of.typical * of.volume, of.volume))
+    return over(of.close - over(paid, volume), of.atr)
+
+
+def _turn(part: Column) -> Column:
+    return 2 * np.pi * part
+
+
+def _weekday(of: Measures) -> Column:
+    """Return the weekday of the session's date as a part of the week; Monday is 0."""
+    return np.where(of.in_session, ((of.frame.days + 6) % WEEK) / WEEK, np.nan)
+
+
+def _to_roll(of: Measures) -> Column:
+    rolls, days = np.array(of.frame.rolls or (), dtype=np.int64), of.frame.days
+    if not len(rolls):
+        return filled(np.nan, len(days))
+    place = np.searchsorted(rolls, days)
+    known = (days != NOWHERE) & (place < len(rolls))
+    return np.where(known, (rolls[np.minimum(place, len(rolls) - 1)] - days) / 90, np.nan)
+
+
+_SESSION = (
+    Feature(
+        35,
+        "from_vwap",
+        "(c - VWAP since the session's open) / ATR(14)",
+        (*_BARS, Reads.VOLUME),
+        15,
+        _vwap,
+        f"{_PART}, or nothing was traded",
+    ),
+    Feature(
+        46,
+        "minute_sine",
+        f"sin(2 pi minute of the session / {MINUTES:,})",
+        (Reads.SESSIONS,),
+        1,
+        lambda of: np.sin(_turn(of.minute / MINUTES)),
+        _OUTSIDE,
+        -1,
+        1,
+    ),
+    Feature(
+        47,
+        "minute_cosine",
+        f"cos(2 pi minute of the session / {MINUTES:,})",
+        (Reads.SESSIONS,),
+        1,
+        lambda of: np.cos(_turn(of.minute / MINUTES)),
+        _OUTSIDE,
+        -1,
+        1,
+    ),
+    Feature(
+        48,
+        "weekday_sine",
+        "sin(2 pi weekday of the session's date / 7), Monday is 0",
+        (Reads.SESSIONS,),
+        1,
+        lambda of: np.sin(_turn(_weekday(of))),
+        _OUTSIDE,
+        -1,
+        1,
+    ),
+    Feature(
+        49,
+        "weekday_cosine",
+        "cos(2 pi weekday of the session's date / 7), Monday is 0",
+        (Reads.SESSIONS,),
+        1,
+        lambda of: np.cos(_turn(_weekday(of))),
+        _OUTSIDE,
+        -1,
+        1,
+    ),
+    Feature(
+        50,
+        "minutes_left",
+        f"minutes to the session's end / {MINUTES:,}",
+        (Reads.SESSIONS,),
+        1,
+        lambda of: of.minutes_left / MINUTES,
+        _OUTSIDE,
+        0,
+    ),
+    Feature(
+        51,
+        "days_to_roll",
+        "days from the session's date to the next roll / 90",
+        (Reads.SESSIONS, Reads.ROLLS),
+        1,
+        _to_roll,
+        "the day of the next roll isn't known, or there is none",
+        0,
+    ),
+    Feature(
+        52,
+        "from_high",
+        "(highest price since the session's open - c) / ATR(14)",
+        _BARS,
+        15,
+        lambda of: over(of.in_this_session(of.high, np.maximum) - of.close, of.atr),
+        _PART,
+        0,
+    ),
+    Feature(
+        53,
+        "from_low",
+        "(c - lowest price since the session's open) / ATR(14)",
+        _BARS,
+        15,
+        lambda of: over(of.close - of.in_this_session(of.low, np.minimum), of.atr),
+        _PART,
+        0,
+    ),
+)
+
 
 WITHIN_S = 1_800
 LISTED_FOR_S = 5 * 86_400
@@ -30,7 +162,7 @@ def _release(of: Measures) -> Column:
     return found
 
 
-FEATURES = (
+_MOMENT = (
     Feature(
         45,
         "spread",
@@ -53,3 +185,33 @@ FEATURES = (
         1,
     ),
 )
+
+
+HOUR_S = 3_600
+
+
+def _count(category: Category, of: Measures) -> Column:
+    """Return how many of a category became known in the hour before each bar closed; NaN before the source answered."""
+    told = of.frame.news
+    if told is None:
+        return filled(np.nan, len(of.frame))
+    known = np.array(told.known_s.get(category, ()), dtype=np.int64)
+    count = np.searchsorted(known, of.ends, side="right") - np.searchsorted(known, of.ends - HOUR_S, side="right")
+    return np.where(of.ends - HOUR_S >= told.since_s, count, np.nan)
+
+
+_NEWS = tuple(
+    Feature(
+        number,
+        f"news_{category}",
+        f"news of the last hour: {category}",
+        (Reads.NEWS,),
+        1,
+        partial(_count, category),
+        "no source of news, or it hasn't answered for an hour",
+        0,
+    )
+    for number, category in enumerate(Category, 61)
+)
+
+FEATURES = (*_SESSION, *_MOMENT, *_NEWS)
