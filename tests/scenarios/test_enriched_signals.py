@@ -17,7 +17,7 @@ from tests.kit.bot.folder import Bot, made
 from tests.kit.bot.state import accept
 from tests.kit.core.scene import NAMES, Scene, call
 from tests.kit.fakes.scripted import Asked, Scripted, Wire, serving
-from tests.kit.recipes import recipe
+from tests.kit.recipes import follow, recipe
 from tests.kit.values import DAY, NOW, SHIPPED
 from tests.signals.test_components_enriched import COMPONENTS, FOLLOWERS
 from tradebot.adapters.facts.facts import SqliteFacts
@@ -34,10 +34,11 @@ from tradebot.model.kind import Phase
 from tradebot.model.record import Job
 from tradebot.model.values import replace
 from tradebot.ports.world import World
-from tradebot.signals import components, kinds
+from tradebot.signals import components, kinds, subjects
 from tradebot.signals.components import component_of
 from tradebot.signals.formula import evaluate
 from tradebot.signals.kinds import kind_of
+from tradebot.signals.subjects import shorts
 from tradebot.strategies.flow import FlowStrategy
 
 SYMBOLS = ("AAPL", "NVDA", "SPY")
@@ -97,7 +98,7 @@ def test_each_value_can_be_computed_from_what_the_explanation_shows(
     assert found & set(FOLLOWERS)
 
 
-NAME = "short_volume"
+NAME, COPY = "short_volume", "more_shorts"
 
 
 ROW = {"market_date": DAY.isoformat(), "short_volume": 250, "total_volume": 1000}
@@ -111,19 +112,19 @@ PATH = "/api/shorts/{}/volume-and-ratio"
 
 @pytest.fixture
 def signal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Put the two files of the recipe into folders that are searched too, and add their rows."""
-    files = [change for change in recipe("signal") if not change.anchor]
-    for change, package in zip(files, (kinds, components), strict=False):
-        folder = tmp_path / Path(change.path).parent.name
-        folder.mkdir()
-        (folder / Path(change.path).name).write_text(change.block)
-        monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])
-        monkeypatch.setattr(package, "MODULES", {**package.MODULES, NAME: NAME})
+    """Follow the recipe in a copy of its subject, in a folder that is searched too, and add its rows."""
+    copy = tmp_path / f"{COPY}.py"
+    copy.write_text(Path(shorts.__file__).read_text())
+    for change in recipe("signal"):
+        if change.path.endswith("/shorts.py"):
+            follow(change._replace(path=copy.name), tmp_path)
+    monkeypatch.setattr(subjects, "__path__", [*subjects.__path__, str(tmp_path)])
+    for table in (kinds, components):
+        monkeypatch.setattr(table, "SUBJECTS", {**table.SUBJECTS, NAME: COPY})
     _forget()
     yield
-    for package in (kinds, components):
-        sys.modules.pop(f"{package.__name__}.{NAME}", None)
-        vars(package).pop(NAME, None)
+    sys.modules.pop(f"{subjects.__name__}.{COPY}", None)
+    vars(subjects).pop(COPY, None)
     _forget()
 
 
@@ -156,7 +157,7 @@ def answer(asked: Asked) -> Scripted:
     return Scripted(200, {"data": [ROW, BAD] if asked.path == PATH.format(NAMES[0]) else []})
 
 
-def test_what_two_files_describe_is_fetched_stored_scored_and_explained(world: World, wire: Wire) -> None:
+def test_what_the_recipe_adds_is_fetched_stored_scored_and_explained(world: World, wire: Wire) -> None:
     clocks = ClockReading(world.reader.clock(), None, 0.0)
     fetched = fetch_flow(world, call(Job.FETCH_FLOW), clocks)
     asked = [request.path for request in wire.asked]
