@@ -11,7 +11,7 @@ from tradebot.gates.reads import READS, SIZED
 from tradebot.model.decision import Gate
 from tradebot.model.limits import Limits
 from tradebot.model.values import replace
-from tradebot.strategies.execution_settings import ExecutionSettings
+from tradebot.strategies.settings import ExecutionSettings
 
 
 class Spied:

@@ -30,7 +30,7 @@ from tradebot.model.limits import Protection, without_effect
 from tradebot.model.order import OrderType, Style
 from tradebot.model.record import Job
 from tradebot.model.venue import Edit, Settlement
-from tradebot.strategies import execution_settings
+from tradebot.strategies.settings import execution_contradictions
 from tradebot.timetable.job_times import left_after_last_s, longest_wait_s, whole_day
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def _of_strategies(settings: Sections) -> Iterator[str]:
     yield from halts_by_itself(traders, settings.limits, settings.halts)
     styles = {f"strategies.{name}.execution": settings.execution_of(name) for name in settings.strategies.sections()}
     for where, execution in {"execution": settings.execution_of(), **styles}.items():
-        yield from execution_settings.contradictions(execution, where, settings.limits.entry_life_s)
+        yield from execution_contradictions(execution, where, settings.limits.entry_life_s)
 
 
 def _traders(settings: Sections) -> Iterator[Trader]:

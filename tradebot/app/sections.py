@@ -37,10 +37,15 @@ from tradebot.model.trading import Mode
 from tradebot.model.venue import Capabilities
 from tradebot.model.venue_day import VenueDay
 from tradebot.signals.kinds import checked_kind
-from tradebot.strategies import execution_settings
-from tradebot.strategies.cost_settings import AssumedCosts
-from tradebot.strategies.execution_settings import ExecutionSettings, OwnExecution
-from tradebot.strategies.settings import PluginSettings, StrategySettings, Symbol
+from tradebot.strategies.settings import (
+    AssumedCosts,
+    ExecutionSettings,
+    OwnExecution,
+    PluginSettings,
+    StrategySettings,
+    Symbol,
+    execution_in_force,
+)
 from tradebot.timetable.lines import Line, Timetable, parse
 from tradebot.venues.alpaca.capabilities import ALPACA
 from tradebot.venues.alpaca.settings import AlpacaSettings
@@ -317,7 +322,7 @@ class Sections(Frozen):
     def execution_of(self, strategy: str | None = None) -> Execution:
         """Return how the entries of a strategy in use are sent, or those of no strategy in use."""
         own = self.strategies.sections()[strategy].execution if strategy else OwnExecution()
-        return execution_settings.in_force(self.execution, own)
+        return execution_in_force(self.execution, own)
 
     def costs_of(self, strategy: str | None = None) -> CostModel | None:
         """Return what the trades of a strategy in use are assumed to cost, or those of no strategy; None if nothing."""

@@ -1,4 +1,7 @@
-"""The strategies section of the configuration: which are in use, their settings, and the cost limits of plug-ins."""
+"""The strategies section of the configuration: which are in use, their settings, and the cost limits of plug-ins.
+
+The sections of costs and of execution are here too: each is for all strategies, and a strategy may have its own.
+"""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,11 +11,80 @@ from typing import Annotated
 from pydantic import ConfigDict, Field, StringConstraints
 
 from tradebot.exits.lists import ExitList, Exits, parse
-from tradebot.model.limits import ApprovalRules, DisplacementRules, Fraction, Frozen, OwnLimits, Tighter, Wanted
+from tradebot.model.costs import CostModel
+from tradebot.model.limits import (
+    ApprovalRules,
+    DisplacementRules,
+    Fraction,
+    Frozen,
+    OwnLimits,
+    Seconds,
+    Tighter,
+    Wanted,
+)
+from tradebot.model.order import Execution, LastStep, Style
 from tradebot.model.text import NAME_PATTERN, counted
-from tradebot.strategies.cost_settings import AssumedCosts
-from tradebot.strategies.execution_settings import OwnExecution
 from tradebot.strategies.flow_settings import FlowSettings
+
+Bps = Annotated[Decimal, Field(ge=0, le=1000)]
+
+
+class AssumedCosts(Frozen):
+    """What is assumed of costs; with more of it, fewer entries are worth what they cost."""
+
+    taker_bps: Annotated[Bps, Tighter.HIGHER]
+    maker_bps: Annotated[Bps, Tighter.HIGHER]
+    slippage_bps: Annotated[Bps, Tighter.HIGHER]
+    funding_day_bps: Annotated[Bps | None, Tighter.HIGHER]
+    hold_s: Annotated[Seconds | None, Tighter.HIGHER]
+
+    @property
+    def model(self) -> CostModel:
+        """Return the same as the core knows it."""
+        return CostModel(**dict(self))
+
+
+Patience = Annotated[int, Field(ge=1, le=3600)]
+Steps = Annotated[int, Field(ge=0, le=20)]
+Share = Annotated[Decimal, Field(gt=0, le=1000)]
+
+
+class ExecutionSettings(Frozen):
+    """How entries are sent; patience, steps and last step are about passive ones."""
+
+    style: Annotated[Style, Tighter.SAME]
+    patience_s: Annotated[Patience, Tighter.SAME]
+    steps: Annotated[Steps, Tighter.SAME]
+    last_step: Annotated[LastStep, Tighter.SAME]
+    max_quote_share: Annotated[Share | None, Tighter.LOWER]
+    fit_to_room: Annotated[bool, Tighter.SAME]
+
+
+class OwnExecution(Frozen):
+    """What a strategy has for itself; what isn't given is as the execution section says."""
+
+    style: Annotated[Style | None, Tighter.SAME] = None
+    patience_s: Annotated[Patience | None, Tighter.SAME] = None
+    steps: Annotated[Steps | None, Tighter.SAME] = None
+    last_step: Annotated[LastStep | None, Tighter.SAME] = None
+    max_quote_share: Annotated[Share | None, Tighter.LOWER] = None
+    fit_to_room: Annotated[bool | None, Tighter.SAME] = None
+
+
+def execution_in_force(common: ExecutionSettings, own: OwnExecution) -> Execution:
+    given = {name: value for name, value in own if value is not None}
+    return Execution(**{**dict(common), **given})
+
+
+def execution_contradictions(execution: Execution, where: str, entry_life_s: int) -> Iterator[str]:
+    """Yield a scenario if a passive entry would be canceled as stale before its last step."""
+    if execution.style is Style.PASSIVE and execution.patient_s >= entry_life_s:
+        yield (
+            f"{where}: {execution.steps} steps and the first price, {execution.patience_s} s each, take "
+            f"{execution.patient_s} s, not less than limits.entry_life_s {entry_life_s}: the entry would be canceled "
+            "before its last step; lower patience_s or steps, or raise limits.entry_life_s"
+        )
+
 
 STRATEGY_NAME = r"[a-z][a-z0-9_]{0,19}"
 BUILT_IN = frozenset({"flow", "futures", "rotation", "smart_money"})

@@ -18,8 +18,7 @@ from tradebot.model.values import replace
 from tradebot.signals.structures.bars import bars_of
 from tradebot.signals.structures.comparing import outranges
 from tradebot.signals.structures.reading import Ended, Reading, ReadingKind
-from tradebot.signals.structures.structures import structures
-from tradebot.signals.structures.swings import Swing, swings
+from tradebot.signals.structures.structures import Swing, structures, swings
 
 # Counting readings that later bars rewrite, over prefixes of drawn windows, and broken ways of reading as controls.
 

@@ -11,8 +11,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.series import DAY, PriceKind, Series, SeriesKey
 from tradebot.model.view import StrategyView
 from tradebot.signals.structures.bars import Hole, holes
-from tradebot.signals.structures.structures import Structures, structures
-from tradebot.signals.structures.swings import Extreme, Swing, swings
+from tradebot.signals.structures.structures import Extreme, Structures, Swing, structures, swings
 from tradebot.strategies.smart_money.coin import Bias, Coin, Past, atr_of, bias, strength_of, week_range
 from tradebot.strategies.smart_money.settings import SmartMoneySettings
 
