@@ -27,9 +27,9 @@ from tradebot.model.trading import TradingState
 from tradebot.model.values import replace
 
 FIRST = (
-    "atr_trail break_even drawdown end_of_day event_ahead flow_reversal ladder liquidation_distance low_movement momentum "
-    "open_interest_gone profit_target regime scale_out signal_decay stale stop_loss stop_ticks target_ticks time_exit "
-    "trailing_stop urgency"
+    "atr_trail break_even drawdown end_of_day event_ahead flow_reversal ladder liquidation_distance low_movement "
+    "momentum open_interest_gone profit_target regime scale_out signal_decay stale stop_loss stop_ticks target_ticks "
+    "time_exit trailing_stop urgency"
 )
 """The names in configurations since the first system, none of which may ever go."""
 ACTIVE = TradingState.ACTIVE
