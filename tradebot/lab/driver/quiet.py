@@ -19,7 +19,7 @@ from tradebot.desk.halting import remember
 from tradebot.desk.snapshot import worth_of
 from tradebot.desk.watching import marked
 from tradebot.exits.kind import ExitRule, Held, PriceRule, Stop, TimeRule, exit_price
-from tradebot.exits.kinds.stops import StopLoss, TrailingStop
+from tradebot.exits.kinds.stops import StopLoss
 from tradebot.exits.kinds.targets import ProfitTarget
 from tradebot.exits.kinds.times import EndOfDay, LowMovement, TimeExit
 from tradebot.exits.lists import Exits, in_force, levels
