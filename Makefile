@@ -42,7 +42,7 @@ campaigns: $(VENV)/.dev  ## play kills, power losses, schedules, venues that err
 	$(BIN)/python -m pytest -v --campaigns --timeout=1200 -n 4 --no-loadscope-reorder $(if $(HOURS),--minutes $$((60 * $(HOURS)))) $(ARGS)
 
 cluster: .venv-ray/.dev  ## install Ray too, and search on two nodes of which one is killed
-	.venv-ray/bin/python -m pytest --campaigns $(ARGS) tests/lab/search/test_cluster.py tests/lab/learning/walking/test_nodes.py
+	.venv-ray/bin/python -m pytest --campaigns $(ARGS) tests/lab/search/test_cluster.py tests/lab/learning/walking/test_ray_nodes.py
 
 extras: $(VENV)/.core  ## add what an extra of pyproject.toml needs to .venv (NAME=top, NAME=search,ray)
 	deploy/extras $(VENV) "$(NAME)"

@@ -32,8 +32,8 @@ from tradebot.app.settings import Settings, load, shipped
 from tradebot.model.values import replace
 
 if TYPE_CHECKING:
-    from tradebot.lab.backtest.assembly import Assembled
     from tradebot.lab.backtest.market import OpenedMarket
+    from tradebot.lab.backtest.setup import Assembled
     from tradebot.ports.strategy import Strategy
 
 RUNS = sized(3, 1)
@@ -100,8 +100,8 @@ def _rotation(settings: Settings) -> Sequence["Strategy"]:
 
 
 def _plugin(settings: Settings) -> Sequence["Strategy"]:
-    from tradebot.adapters.plugins.messages import GROUP, Bounds
     from tradebot.adapters.plugins.plugin import PluginStrategy, Surroundings
+    from tradebot.adapters.plugins.protocol import GROUP, Bounds
 
     point = EntryPoint("crossing", "benchmarks.support.crossing:Crossing", GROUP)
     return [PluginStrategy(point, {}, Surroundings(Bounds(30.0, 2**31), os.environ, ()), "crossing")]
@@ -166,7 +166,7 @@ def assembled(case: Case, settings: Settings, market: "OpenedMarket") -> "Assemb
     """Return the bot at the beginning of its market."""
     from tradebot.adapters.memory.facts import MemoryFacts
     from tradebot.adapters.memory.recorder import Level
-    from tradebot.lab.backtest.assembly import assemble
+    from tradebot.lab.backtest.setup import assemble
 
     in_use = case.strategies(settings)
     made = assemble(settings, market.spec, in_use, MemoryFacts(Level(case.level)), market=market)

@@ -13,8 +13,8 @@ from papervenue.market.spec import MarketSpec
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.recorder import Level
 from tradebot.app.settings import load
-from tradebot.lab.backtest.assembly import Assembled, assemble, loaded_strategies
 from tradebot.lab.backtest.market import open_market_in_memory
+from tradebot.lab.backtest.setup import Assembled, assemble, loaded_strategies
 from tradebot.lab.driver.driver import Driver, Terms
 
 SESSIONS, SYMBOLS = sized((20, 20), (1, 2))

@@ -13,7 +13,7 @@ from papervenue.market.futures import futures_venue
 from papervenue.market.spec import NEXT_OPEN, MarketSpec
 from tradebot.app.settings import load
 from tradebot.lab.backtest.run import Plan
-from tradebot.lab.learning.arrays.choosing import chosen
+from tradebot.lab.learning.arrays.engine_choice import chosen
 from tradebot.lab.learning.environment import ACTIONS, TIMETABLE, Environment, Terms
 from tradebot.lab.learning.scaling import Scaling
 from tradebot.lab.learning.training.training import span_of

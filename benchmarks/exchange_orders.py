@@ -22,7 +22,7 @@ from papervenue.engine.engine import Engine
 from papervenue.engine.orders import OrderRequest
 from papervenue.market.bars import UNITS
 from papervenue.market.spec import NEXT_BAR, PAPER, MarketSpec, default_symbols
-from papervenue.opening import open_market
+from papervenue.market_loader import open_market
 from papervenue.shares.dialect import ALPACA
 from papervenue.state import read_market
 

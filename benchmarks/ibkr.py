@@ -14,8 +14,8 @@ from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
 from tests.kit.adapters.ibkr import Connection, Message, ScriptedGateway, intent
 from tests.venues.ibkr.test_orders import said
-from tradebot.venues.ibkr.ears import Ticks
 from tradebot.venues.ibkr.link import Line, Patience
+from tradebot.venues.ibkr.wrapper import Ticks
 
 ORDERS, SECONDS, CONTRACTS, A_SECOND = sized((100, 10, 50, 5), (5, 1, 50, 5))
 BOUND_MS, BOUND_SHARE, PAUSE_S = 20.0, 0.05, 0.03

@@ -28,7 +28,7 @@ from commands.reconcile.verb import run as reconcile
 from commands.trade_once.verb import run as trade
 from papervenue import process
 from tradebot.__main__ import UNCOLLECTED
-from tradebot.adapters.bars import choosing
+from tradebot.adapters.bars import store_factory
 from tradebot.app import sandbox
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
@@ -133,7 +133,7 @@ def main(words: list[str]) -> None:
             print(json.dumps(measure_idle()))
         case ["memory"]:
             # Bars are kept in SQLite, as without the extra `data`, whose library takes 50 MB by itself.
-            vars(choosing)["find_spec"] = lambda name: None
+            vars(store_factory)["find_spec"] = lambda name: None
             timetable = serve_memory.FLAGS["timetable"]
             serve_memory.FLAGS = VENUE | FIVE | {"sandbox": {"sessions": 3}, "timetable": timetable}
             print(json.dumps({"weights": serve_memory.weighed()}))

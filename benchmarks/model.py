@@ -22,8 +22,8 @@ from tests.kit.fakes.networks import NAMES, Signed, card, deep, probe, results, 
 from tradebot.adapters.models.folder import Parts
 from tradebot.adapters.models.running import member_of
 from tradebot.adapters.plugins.confinement import descendants
-from tradebot.adapters.plugins.messages import Bounds
 from tradebot.adapters.plugins.plugin import Surroundings
+from tradebot.adapters.plugins.protocol import Bounds
 from tradebot.app.policy import PolicyStrategy
 from tradebot.desk.features import BarFeatures
 from tradebot.learning.acting import Member

@@ -93,8 +93,8 @@ def later_ms(strategy: "Strategy", view: StrategyView) -> float:
 def figures(name: str, target: str, settings: Mapping[str, object], view: StrategyView) -> Iterator["Figure"]:
     """Yield what the first and the later answers cost to a strategy in its own process and to one in this process."""
     from benchmarks.support.figures import Figure
-    from tradebot.adapters.plugins.messages import GROUP, Bounds
     from tradebot.adapters.plugins.plugin import PluginStrategy, Surroundings
+    from tradebot.adapters.plugins.protocol import GROUP, Bounds
 
     point = EntryPoint("measured", target, GROUP)
     surroundings = Surroundings(Bounds(30.0, 2**31), os.environ, ())

@@ -26,11 +26,11 @@ from commands.demo import verb as demo
 from commands.evaluate_exits import verb as evaluate_exits
 from commands.init.symbols import symbol_flags
 from commands.replay.report import Deciding
-from commands.shared import recording
+from commands.shared import pass_recording
 from commands.trade_once import verb as trade_once
 from papervenue import process
 from tradebot.__main__ import UNCOLLECTED
-from tradebot.adapters.facts.kept_passes import KeptPasses
+from tradebot.adapters.facts.recorded_passes import KeptPasses
 from tradebot.adapters.memory.events import MemoryEvents
 
 MINUTES, TYPED = sized(390, 5), sized(9, 1)
@@ -74,8 +74,8 @@ def timed(spent: Timed, name: str, work: Callable[..., Any]) -> Callable[..., An
 def play(folder: Path) -> Timed:
     """Play the demo's session; return the processor seconds of its passes, and of what keeping them took."""
     spent = defaultdict[str, list[float]](list)
-    kept = timed(spent, "keeping", recording._kept)
-    recording._kept = kept
+    kept = timed(spent, "keeping", pass_recording._kept)
+    pass_recording._kept = kept
     trade_once.run = timed(spent, "trade-once", trade_once.run)
     evaluate_exits.run = timed(spent, "evaluate-exits", evaluate_exits.run)
     demo.run(str(folder), {"mode": "sandbox", **symbol_flags(None)}, MINUTES, lambda done, total: None)

@@ -20,7 +20,7 @@ from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
 from commands.report.screen import render
 from commands.shared.history import read_history
-from commands.shared.surface import console, jsonable
+from commands.shared.verb_options import console, jsonable
 from tradebot.__main__ import UNCOLLECTED
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.state import state_folder

@@ -29,7 +29,7 @@ from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.desk import Desk
 from tradebot.model.record import Job
 from tradebot.model.values import replace
-from tradebot.orders.sending import send, submit_intent
+from tradebot.orders.order_sender import send, submit_intent
 from tradebot.ports.world import Call, World
 
 PROGRAM = Path(sys.executable).with_name("tradebot")

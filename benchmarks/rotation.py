@@ -21,7 +21,7 @@ from benchmarks.support.rotation_runs import PRICES, PUBLISHED, RATES, SHIPPED, 
 from benchmarks.support.sizes import sized
 from tradebot.model.values import replace
 from tradebot.strategies.rotation import RotationStrategy
-from tradebot.timetable.own_clock import SESSIONS_OF_MONTH, in_session_of_month, parse
+from tradebot.timetable.strategy_times import SESSIONS_OF_MONTH, in_session_of_month, parse
 from tradebot.venues.alpaca.capabilities import ALPACA
 
 ROOT = Path(__file__).parents[1]

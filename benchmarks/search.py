@@ -19,12 +19,12 @@ from random import Random
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
 from commands.backtest.options import Wish
-from commands.search.how import How
-from commands.search.searching import made_of, study_of
+from commands.search.run_study import made_of, study_of
+from commands.search.study_options import How
 from tradebot.adapters.memory.recorder import Level
 from tradebot.adapters.time.calendar import exchange_sessions
-from tradebot.lab.backtest.assembly import loaded_strategies
 from tradebot.lab.backtest.run import begin
+from tradebot.lab.backtest.setup import loaded_strategies
 from tradebot.lab.search.study import Result, Study
 from tradebot.lab.search.trial import Bench, play
 from tradebot.model.values import replace

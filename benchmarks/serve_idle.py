@@ -16,7 +16,7 @@ from commands.init import making as init
 from commands.serve.daemon import Daemon
 from papervenue import process
 from tradebot.adapters.state import resources
-from tradebot.adapters.state.serving import read_serving
+from tradebot.adapters.state.serve_status import read_serving
 from tradebot.app import sandbox
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened

@@ -9,10 +9,10 @@ from pathlib import Path
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
 from commands.init import making as init
-from jobs.duty import Duty
+from jobs.due_slots import Duty
 from jobs.runner import Done, Runner, Station
 from papervenue import process
-from tradebot.adapters.time.pace import RealTime
+from tradebot.adapters.time.serve_clock import RealTime
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
 from tradebot.errors import ExitCode

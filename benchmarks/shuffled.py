@@ -22,13 +22,13 @@ from benchmarks.support.policies import A_YEAR, calendar, ratio_of, shipped
 from benchmarks.support.sizes import sized
 from tests.lab.learning.arrays.drawing import plan
 from tradebot.lab.backtest.run import begin
-from tradebot.lab.learning.arrays.choosing import Chosen, TapeTurns
-from tradebot.lab.learning.arrays.tape import Tape, tapes_of
+from tradebot.lab.learning.arrays.engine_choice import Chosen, TapeTurns
+from tradebot.lab.learning.arrays.episode_data import Tape, tapes_of
 from tradebot.lab.learning.environment import ACTIONS, Environment, Play, Terms, on_the_road
 from tradebot.lab.learning.training.job import Job
-from tradebot.lab.learning.training.rows import Within
-from tradebot.lab.learning.training.torched import Trained, trained
+from tradebot.lab.learning.training.sb3_trainer import Trained, trained
 from tradebot.lab.learning.training.training import span_of
+from tradebot.lab.learning.training.training_rows import Within
 from tradebot.model.policy_results import BENCHMARKS, FORMAT, PolicyResults, Run, TriedReturns
 from tradebot.model.values import replace
 

@@ -21,9 +21,9 @@ from benchmarks.startup import BIN, tradebot, wall_s
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
 from benchmarks.why_no_orders import passes
-from commands.top.reading import NAMES
+from commands.top.screen_data import NAMES
 from papervenue import process
-from tradebot.adapters.facts.bulk import write_passes
+from tradebot.adapters.facts.pass_writer import write_passes
 
 SETTLE_S, MEASURED_S = sized((8, 40), (4, 3))
 COLUMNS, LINES = 120, 40

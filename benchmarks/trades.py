@@ -105,7 +105,7 @@ def configuration(wish: argparse.Namespace) -> dict[str, Any]:
 def traded(wish: argparse.Namespace) -> "Iterator[App]":
     """Yield a new bot whose sessions are over, and stop its exchange afterwards."""
     from commands.init import making as init
-    from commands.shared.surface import progress_bar
+    from commands.shared.verb_options import progress_bar
     from tradebot.app.loading import USER_FILE, Options
     from tradebot.app.wiring import opened
 

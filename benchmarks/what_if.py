@@ -21,7 +21,7 @@ from commands.init.symbols import symbol_flags
 from commands.replay.report import Deciding
 from papervenue import process
 from tradebot.__main__ import UNCOLLECTED
-from tradebot.adapters.facts.kept_passes import KeptPasses
+from tradebot.adapters.facts.recorded_passes import KeptPasses
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.model.record import Job
 

@@ -16,7 +16,7 @@ from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
 from papervenue import process
 from tests.kit.values import candidate
-from tradebot.adapters.facts.bulk import write_passes
+from tradebot.adapters.facts.pass_writer import write_passes
 from tradebot.adapters.text.canonical import parse_time
 from tradebot.app.loading import Options
 from tradebot.app.wiring import opened

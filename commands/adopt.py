@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
-from commands.shared.completing import strangers
-from commands.shared.drawing import usd
-from commands.shared.plain import clean
-from commands.shared.surface import VERBS, Report, acts, caller, confirm_for, console, on_bot
+from commands.shared.completion import strangers
+from commands.shared.light_helpers import clean
+from commands.shared.number_format import usd
 from commands.shared.times import when
+from commands.shared.verb_options import VERBS, Report, acts, caller, confirm_for, console, on_bot
 from tradebot.model.text import counted
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ def run(app: "App", symbol: str, *, take_over: bool, by: str, confirmed: str | N
     symbol differ from the broker's, if the position changed since it was shown, if someone else's order is working on
     it, or if the bot doesn't trade instruments of its kind.
     """
-    from commands.shared.asking import in_turn
-    from commands.shared.passes import begin
+    from commands.shared.ask_strategies import in_turn
+    from commands.shared.pass_reports import begin
     from tradebot.model.position import ADOPTED
     from tradebot.model.record import Job
     from tradebot.reconciliation.adoption import acknowledge, broker_position, manage

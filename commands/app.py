@@ -9,9 +9,9 @@ from typing import Any
 import typer
 from typer.main import get_command
 
-from commands.shared import schema, surface
+from commands.shared import schema, verb_options
 from commands.shared.help import Program, VerbGroup
-from commands.shared.plain import clean
+from commands.shared.light_helpers import clean
 from tradebot import __version__
 from tradebot.errors import ExitCode, OperatorError
 
@@ -42,7 +42,7 @@ VERBS: Mapping[str, str] = {
     "signals": "commands.signals.verb",
     "registry": "commands.registry",
     "audit": "commands.audit.verb",
-    "halt": "commands.halt.typed",
+    "halt": "commands.halt.halt_command",
     "unhalt": "commands.unhalt",
     "approvals": "commands.approvals",
     "approve": "commands.approvals",
@@ -106,7 +106,7 @@ def program(first: str = "") -> Callable[..., Any]:
     for verb, module in VERBS.items():
         if first in ("", verb):
             import_module(module)
-    named = sorted(surface.VERBS.registered_commands, key=lambda verb: list(VERBS).index(str(verb.name)))
+    named = sorted(verb_options.VERBS.registered_commands, key=lambda verb: list(VERBS).index(str(verb.name)))
     app.registered_commands = [verb for verb in named if first in ("", verb.name)]
     for group, module in GROUPS.items():
         if first in ("", group):

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
-from commands.shared.drawing import duration, usd
-from commands.shared.plain import clean
-from commands.shared.surface import VERBS, Report, acts, caller, on_bot
+from commands.shared.light_helpers import clean
+from commands.shared.number_format import duration, usd
 from commands.shared.times import when
+from commands.shared.verb_options import VERBS, Report, acts, caller, on_bot
 from tradebot.errors import OperatorError
 from tradebot.model.text import counted
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from commands.trade_once.own_candidates import EntriesData
+    from commands.trade_once.submitted_candidates import EntriesData
     from tradebot.app.wiring import App
     from tradebot.model.trading import Answer, Request
 
@@ -224,7 +224,7 @@ def _render_answered(console: "Console", data: AnsweredData) -> None:
 
 
 def _why_not(console: "Console", row: ApprovalRow, trading: "EntriesData") -> None:
-    from commands.shared.not_run import render_not_run
+    from commands.shared.skipped_passes import render_not_run
     from tradebot.model.reasons import REASONS
 
     if trading.not_run:

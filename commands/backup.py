@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
-from commands.shared.plain import clean
-from commands.shared.surface import VERBS, Report, on_bot
+from commands.shared.light_helpers import clean
+from commands.shared.verb_options import VERBS, Report, on_bot
 from tradebot.errors import DamagedBooksError, ExitCode, OperatorError, TradebotError
 from tradebot.model.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tradebot.adapters.recovery.away import Place
+    from tradebot.adapters.recovery.offsite_copy import Place
     from tradebot.app.wiring import App
 
 BY_HAND = "by-hand"
@@ -84,11 +84,11 @@ def run(app: "App", *, only_list: bool = False, to: str | None = None) -> Report
 def place_of(to: str) -> "Place":
     """Return the place off this machine, a folder or a bucket; TradebotError if it isn't there or can't be asked."""
     if to.startswith("s3://"):
-        from tradebot.adapters.recovery.away_s3 import Bucket
+        from tradebot.adapters.recovery.offsite_s3 import Bucket
         from tradebot.app.keys import load_cloud_keys
 
         return Bucket(to, load_cloud_keys(os.environ, Path(".env")))
-    from tradebot.adapters.recovery.away import Folder
+    from tradebot.adapters.recovery.offsite_copy import Folder
 
     return Folder(Path(to).expanduser())
 
@@ -103,7 +103,7 @@ def place_off(app: "App", to: str) -> "Place":
 
 def _send(app: "App", backup: Path, place: "Place") -> None:
     """Copy a backup off this machine, and remember how that went; the error says that it is here all the same."""
-    from tradebot.adapters.recovery.away import send
+    from tradebot.adapters.recovery.offsite_copy import send
 
     try:
         send(backup, place)
@@ -182,7 +182,7 @@ def of_ended_session(app: "App", now: datetime, *, at_once: bool = False) -> boo
 
     from tradebot.adapters.recovery import backups
     from tradebot.adapters.recovery.backup_parts import Hashed
-    from tradebot.adapters.recovery.soundness import look_again
+    from tradebot.adapters.recovery.integrity_check import look_again
     from tradebot.model.event import EventKind
     from tradebot.timetable.sessions import FAILED, begun_by, failed_backup, note
 

@@ -11,8 +11,8 @@ import typer
 from msgspec import Struct
 
 from commands.shared.hints import invoked_as
-from commands.shared.plain import clean
-from commands.shared.surface import VERBS, Json, Report, finish
+from commands.shared.light_helpers import clean
+from commands.shared.verb_options import VERBS, Json, Report, finish
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 from msgspec import Struct
 
-from commands.shared.surface import Report, on_bot, opened_as_found
+from commands.shared.verb_options import Report, on_bot, opened_as_found
 from tradebot.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from commands.doctor.checks.row import Seen
+    from commands.doctor.checks.check_row import Seen
     from tradebot.app.wiring import App
     from tradebot.judging.evidence import Evidence
     from tradebot.judging.judgment import Judgment, State
@@ -52,14 +52,14 @@ def run(app: "App") -> Report:
 
 
 def _rows(app: "App") -> "Iterator[Judgment]":
+    from commands.doctor.checks.check_row import attempt
     from commands.doctor.checks.machine import versions
-    from commands.doctor.checks.row import attempt
     from commands.shared.evidence.gather import evidence_of
-    from tradebot.adapters.state import serving
-    from tradebot.judging.passes import judged
+    from tradebot.adapters.state import serve_status
+    from tradebot.judging.pass_health import judged
 
     folder = app.folder.path
-    note = serving.read_serving(folder) if serving.is_running(folder) else None
+    note = serve_status.read_serving(folder) if serve_status.is_running(folder) else None
     evidence = evidence_of(app)
     yield attempt("installed", versions)
     yield attempt("version", lambda: _version(note))
@@ -71,7 +71,7 @@ def _rows(app: "App") -> "Iterator[Judgment]":
 
 
 def _version(note: "Serving | None") -> "Seen":
-    from commands.doctor.checks.row import bad, ok, skip
+    from commands.doctor.checks.check_row import bad, ok, skip
     from tradebot import __version__
 
     if note is None:
@@ -93,7 +93,7 @@ def _unit_of(pid: int) -> str | None:
 
 def _units() -> "Seen":
     """Judge what systemd says of the units, those of other bots on the machine among them."""
-    from commands.doctor.checks.row import bad, ok, skip, warn
+    from commands.doctor.checks.check_row import bad, ok, skip, warn
 
     if shutil.which(SYSTEMCTL[0]) is None:
         return skip("there is no systemd here")
@@ -120,7 +120,7 @@ def _units() -> "Seen":
 
 def _files(app: "App") -> "Seen":
     """Judge the files as `upgrade --check` does, by the worst of them."""
-    from commands.doctor.checks.row import Seen, ok
+    from commands.doctor.checks.check_row import Seen, ok
     from commands.upgrade import files
     from tradebot.adapters.ledger.schema import FORM
     from tradebot.judging.judgment import ranked
@@ -132,7 +132,7 @@ def _files(app: "App") -> "Seen":
 
 
 def _health(judgments: "tuple[Judgment, ...]") -> "Seen":
-    from commands.doctor.checks.row import Seen
+    from commands.doctor.checks.check_row import Seen
     from commands.health.report import summary
     from tradebot.judging.judgment import overall, ranked
 
@@ -144,7 +144,7 @@ def _health(judgments: "tuple[Judgment, ...]") -> "Seen":
 
 def _first_pass(note: "Serving | None", evidence: "Evidence") -> "Seen":
     """Judge whether `serve` has worked since it was started: it compares books and broker first, then runs slots."""
-    from commands.doctor.checks.row import Seen, ok, skip, warn
+    from commands.doctor.checks.check_row import Seen, ok, skip, warn
     from tradebot.judging.evidence import Past
     from tradebot.judging.judgment import State
 
@@ -161,14 +161,14 @@ def _first_pass(note: "Serving | None", evidence: "Evidence") -> "Seen":
 
 
 def _journal(app: "App") -> "Seen":
-    from commands.doctor.checks.row import ok
+    from commands.doctor.checks.check_row import ok
 
     head = app.ledger_view.file.check_journal()
     return ok(f"intact up to record {head.sequence:,}, as far as the ledger knows", "records", head.sequence)
 
 
 def _render(console: "Console", data: Deployed) -> None:
-    from commands.shared.judged import table
+    from commands.shared.judgment_table import table
 
     console.print(f"tradebot {data.version} on {data.state_dir}", markup=False)
     console.print(table(data.judgments))

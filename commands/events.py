@@ -7,9 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
-from commands.shared.plain import clean, document, say
-from commands.shared.surface import VERBS, Config, Json, Report, StateDir, console, finish, identity, jsonable, opened
+from commands.shared.light_helpers import clean, document, say
 from commands.shared.times import when
+from commands.shared.verb_options import (
+    VERBS,
+    Config,
+    Json,
+    Report,
+    StateDir,
+    console,
+    finish,
+    identity,
+    jsonable,
+    opened,
+)
 from tradebot.model.text import counted
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
-from commands.shared.surface import VERBS, Report, on_bot
+from commands.shared.verb_options import VERBS, Report, on_bot
 from tradebot.errors import OperatorError, word
 from tradebot.model.text import counted
 
@@ -36,7 +36,7 @@ def run(app: "App", to: str, name: str | None) -> Report:
     """Replace this bot's rows in a database by those of its books. Raises OperatorError for a place that can't be."""
     from commands.shared.history import read_history
     from tradebot.adapters.exports.tables import POSTGRES, Table, Whose, write
-    from tradebot.views.exported import AuditLine, ExecutionLine, OrderLine, exported
+    from tradebot.views.export_tables import AuditLine, ExecutionLine, OrderLine, exported
 
     bot = name or app.folder.path.resolve().name
     if not NAME.fullmatch(bot):

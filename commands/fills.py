@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
-from commands.shared.completing import symbols
-from commands.shared.days import Since, span_of
-from commands.shared.drawing import slippage_sentences, units, usd
-from commands.shared.plain import clean
-from commands.shared.surface import VERBS, Report, on_bot
+from commands.shared.completion import symbols
+from commands.shared.light_helpers import clean
+from commands.shared.number_format import slippage_sentences, units, usd
+from commands.shared.span_options import Since, span_of
 from commands.shared.times import stamp, zone
+from commands.shared.verb_options import VERBS, Report, on_bot
 from tradebot.model.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from commands.shared.days import Span
+    from commands.shared.span_options import Span
     from tradebot.app.wiring import App
     from tradebot.model.order import Fee, Fill
     from tradebot.model.position import OwnedFill
@@ -111,7 +111,7 @@ def _fees(app: "App", fills: "Sequence[Fill]") -> "Mapping[str, Fee]":
 
 def _within(app: "App", fills: "Sequence[OwnedFill]", span: "Span | None") -> "Iterable[OwnedFill]":
     """Keep the fills of a span that ends at the last recorded trading time, or of the session of the last fill."""
-    from commands.shared.records import last_passes, trading_now
+    from commands.shared.bot_records import last_passes, trading_now
 
     if span is None or not fills:
         return fills

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.completing import own
-from commands.shared.surface import VERBS, DryRun, Report, acts, caller, confirm_for, on_bot, opened_to_leave
+from commands.shared.completion import own
 from commands.shared.times import slot_for_reader, when
+from commands.shared.verb_options import VERBS, DryRun, Report, acts, caller, confirm_for, on_bot, opened_to_leave
 from tradebot.errors import ExitCode, OperatorError, word
 from tradebot.model.text import counted
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from commands.shared.passes import PassData
+    from commands.shared.pass_reports import PassData
     from tradebot.app.wiring import App
     from tradebot.model.intent import Intent, IntentRecord
     from tradebot.model.order import Order
@@ -36,7 +36,7 @@ def run(app: "App", symbol: str | None, *, by: str, confirmed: str | None = None
     Exit 0 if an exit is at work for each of them or they are gone, 3 if permission is closed, 5 if one has no exit.
     Raises OperatorError: exit 2 for a symbol in which the bot has nothing, or without a confirmation.
     """
-    from commands.shared.passes import pass_data
+    from commands.shared.pass_reports import pass_data
 
     named = _named(app, symbol)
     if named and not dry_run:
@@ -106,8 +106,8 @@ def _kind(order: "Order", intent: "Intent") -> str:
 
 def _close(app: "App", symbol: str | None, by: str, *, dry_run: bool) -> "CycleRecord":
     """Run the pass in a separate recorded slot, so that it doesn't use up the timetable's slot for exits."""
-    from commands.shared.recording import closed
-    from jobs.claims import claim_by_hand
+    from commands.shared.pass_recording import closed
+    from jobs.slot_claims import claim_by_hand
     from tradebot.model.record import Job
     from tradebot.ports.world import Call
     from tradebot.timetable.sessions import last_session
@@ -123,7 +123,7 @@ def _close(app: "App", symbol: str | None, by: str, *, dry_run: bool) -> "CycleR
 
 
 def _exit_code(data: "PassData") -> ExitCode:
-    from commands.shared.passes import pass_exit_code
+    from commands.shared.pass_reports import pass_exit_code
 
     if pass_exit_code(data):
         return ExitCode.REFUSED
@@ -131,14 +131,14 @@ def _exit_code(data: "PassData") -> ExitCode:
 
 
 def _without_exit(data: "PassData") -> list[str]:
-    from commands.shared.passes import left_open
+    from commands.shared.pass_reports import left_open
 
     return sorted({row.symbol for row in left_open(data.rows) if row.reason not in NOT_SENT_ON_PURPOSE})
 
 
 def _render(console: "Console", data: "PassData", again: str, left: "Sequence[MissingFill]") -> None:
-    from commands.shared.not_run import render_not_run
-    from commands.shared.passes import left_open, render_rows
+    from commands.shared.pass_reports import left_open, render_rows
+    from commands.shared.skipped_passes import render_not_run
 
     if data.not_run:
         render_not_run(console, data.not_run)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
-from commands.shared.surface import Report, on_bot, opened_as_found
 from commands.shared.times import when
+from commands.shared.verb_options import Report, on_bot, opened_as_found
 from tradebot.adapters.state.state_folder import REBUILD
 from tradebot.errors import ExitCode, TradebotError
 from tradebot.model.text import counted
@@ -17,7 +17,7 @@ from tradebot.model.values import replace
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tradebot.adapters.ledger.journal_reading import JournalContent
+    from tradebot.adapters.ledger.journal_reader import JournalContent
     from tradebot.app.wiring import App
 
 app = typer.Typer(help="Verify the journal of money records.", no_args_is_help=True, rich_markup_mode=None)
@@ -51,7 +51,7 @@ class Verified(Struct, frozen=True):
 
 def run(bot: "App", file: str | None) -> Report:
     """Check a journal and compare it with the ledger; exit 10 if the chain or the ledger disagrees."""
-    from tradebot.adapters.ledger.journal_reading import read
+    from tradebot.adapters.ledger.journal_reader import read
     from tradebot.adapters.state.state_folder import JOURNAL
 
     path = Path(file) if file else bot.folder.path / JOURNAL

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
-from commands.shared.plain import clean, confirm
-from commands.shared.surface import AccountTail, Report, acts, caller, confirm_for, on_bot
+from commands.shared.light_helpers import clean, confirm
 from commands.shared.times import MINUTE, when
+from commands.shared.verb_options import AccountTail, Report, acts, caller, confirm_for, on_bot
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.model.values import replace
 
@@ -129,14 +129,17 @@ def take_over(app: "App", confirmed: str | None) -> Report:
     Raises OperatorError: exit 2 if the folder is no copy or without a confirmation, 3 with a wrong one, 6 if anything
     still runs in either folder.
     """
-    from tradebot.adapters.state import home, lock
+    from tradebot.adapters.state import home, state_locks
 
     other = home.original(app.folder)
     if other is None:
         raise OperatorError("this state folder isn't a copy of another one that is still there", "tradebot live status")
     what = f"Trading this account from here instead of {other}"
     confirm_for(app, confirmed, what=what, command="tradebot live take-over")
-    with lock.hold_all(other, "live take-over", serve_wait_s=0.0), lock.hold_all(app.folder.path, "live take-over"):
+    with (
+        state_locks.hold_all(other, "live take-over", serve_wait_s=0.0),
+        state_locks.hold_all(app.folder.path, "live take-over"),
+    ):
         home.take_over(app.folder, other)
     return Report("live-take-over", TakenOver(str(app.folder.path.resolve()), str(other)), _render_taken_over)
 

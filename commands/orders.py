@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
-from commands.shared.drawing import acts_at, units, usd
-from commands.shared.plain import clean
-from commands.shared.surface import VERBS, Report, on_bot
+from commands.shared.light_helpers import clean
+from commands.shared.number_format import acts_at, units, usd
 from commands.shared.times import DAY_SECOND, stamp, zone
+from commands.shared.verb_options import VERBS, Report, on_bot
 from tradebot.model.text import counted
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from commands.shared.drawing import duration, time_left, usd, way_there
+from commands.shared.light_helpers import clean
 from commands.shared.margins import show_funding, show_margin
-from commands.shared.plain import clean
-from commands.shared.surface import VERBS, Report, on_bot
+from commands.shared.number_format import duration, time_left, usd, way_there
 from commands.shared.times import when
+from commands.shared.verb_options import VERBS, Report, on_bot
 from tradebot.model.text import counted
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ class Positions(Struct, frozen=True, omit_defaults=True):
 
 def run(app: "App") -> Report:
     """Compute positions from the fills, and compare each with the exit rules at the last recorded prices."""
+    from commands.shared.bot_records import held, last_passes, open_trades, trading_now
     from commands.shared.notes import left_by_earlier_orders, notes
-    from commands.shared.records import held, last_passes, open_trades, trading_now
     from tradebot.timetable.sessions import next_open
     from tradebot.views.holdings import account_margin, funding_so_far
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
-from commands.shared.completing import symbols
-from commands.shared.drawing import usd
-from commands.shared.plain import clean
-from commands.shared.surface import VERBS, Report, on_bot
+from commands.shared.completion import symbols
+from commands.shared.light_helpers import clean
+from commands.shared.number_format import usd
 from commands.shared.times import when
+from commands.shared.verb_options import VERBS, Report, on_bot
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.text import counted
 

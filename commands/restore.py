@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.completing import backups as backup_names
-from commands.shared.surface import (
+from commands.shared.completion import backups as backup_names
+from commands.shared.verb_options import (
     VERBS,
     AccountTail,
     Config,
@@ -56,16 +56,16 @@ def fetched(path: Path, source: str, name: str | None) -> str:
     Raises TradebotError if there is no such backup, if it can't be read, or if the folder has something else in it.
     """
     from commands.backup import place_of
-    from tradebot.adapters.recovery import away
-    from tradebot.adapters.state import marker_copies, state_folder
+    from tradebot.adapters.recovery import offsite_copy
+    from tradebot.adapters.state import marker_backup, state_folder
 
     place, is_new = place_of(source), not state_folder.marked(path)
-    found, owner = away.chosen(place, name), None if is_new else state_folder.read_marker(path)
+    found, owner = offsite_copy.chosen(place, name), None if is_new else state_folder.read_marker(path)
     if is_new:
         state_folder.prepare(path)
-    away.fetch(path / state_folder.BACKUPS, place, found, owner)
+    offsite_copy.fetch(path / state_folder.BACKUPS, place, found, owner)
     if is_new:
-        marker_copies.mark_again(path, path / state_folder.BACKUPS / found / state_folder.MARKER)
+        marker_backup.mark_again(path, path / state_folder.BACKUPS / found / state_folder.MARKER)
     return found
 
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from commands.shared.surface import VERBS, Report, jsonable, on_bot
+from commands.shared.verb_options import VERBS, Report, jsonable, on_bot
 from tradebot.errors import TradebotError
 from tradebot.model.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tradebot.adapters.state.tail_files import Row
+    from tradebot.adapters.state.tail_log import Row
     from tradebot.app.wiring import App
     from tradebot.model.event import SystemEvent
 
@@ -43,7 +43,7 @@ class Tails:
 
     def __init__(self, app: "App") -> None:
         from tradebot.adapters.state.state_folder import EVENTS, TAIL
-        from tradebot.adapters.state.tail_files import TailFile
+        from tradebot.adapters.state.tail_log import TailFile
 
         self._app = app
         self.folder, self._events = app.folder.path / TAIL, app.folder.path / EVENTS
@@ -67,8 +67,8 @@ class Tails:
 
         Raises OSError if a file can't be used, and TradebotError if the records can't be read.
         """
-        from commands.notify.round import evidence_time
-        from tradebot.adapters.state.tail_files import writing
+        from commands.notify.delivery import evidence_time
+        from tradebot.adapters.state.tail_log import writing
 
         with writing(self.folder) as ours:
             if not ours:
@@ -153,7 +153,7 @@ def _fallen(equity: Decimal | None, highest: Decimal) -> Decimal | None:
 
 def _is_error(event: "SystemEvent") -> bool:
     from tradebot.model.event import EventKind
-    from tradebot.views.figures import BAD
+    from tradebot.views.metrics import BAD
 
     failed = {(kind.subsystem, kind.event_type) for kind in (EventKind.JOB_FAILED, EventKind.CHORE_FAILED)}
     return event.severity in BAD or (event.subsystem, event.event_type) in failed

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
-from commands.shared.plain import clean
-from commands.shared.surface import VERBS, AccountTail, Report, acts, caller, confirm_for, console, on_bot
+from commands.shared.light_helpers import clean
 from commands.shared.times import when
-from tradebot.adapters.state.starts import forget_starts
+from commands.shared.verb_options import VERBS, AccountTail, Report, acts, caller, confirm_for, console, on_bot
+from tradebot.adapters.state.crash_loop import forget_starts
 from tradebot.adapters.text.redaction import without_keys
 from tradebot.errors import ExitCode, OperatorError
 
@@ -54,10 +54,10 @@ def run(app: "App", *, by: str, reason: str, confirmed: str | None, override: bo
     Raises OperatorError: exit 2 without a confirmation, or for an override without a reason; 3 with a wrong
     confirmation, blocking findings, a cause that remains, or a newer halt.
     """
-    from commands.shared.asking import in_turn
+    from commands.shared.ask_strategies import in_turn
     from tradebot.adapters.state.evidence import SHADOW
-    from tradebot.adapters.state.switch import left_aside
-    from tradebot.desk.halting import accept_causes
+    from tradebot.adapters.state.halt_switch import left_aside
+    from tradebot.desk.auto_halt import accept_causes
     from tradebot.model.trading import TradingState, TradingStateRecord
 
     simulated = app.folder.kind == SHADOW
@@ -135,7 +135,7 @@ def _require_agreement(app: "App", by: str) -> None:
 
 
 def _require_no_cause(app: "App") -> None:
-    from tradebot.desk.halting import remaining_causes
+    from tradebot.desk.auto_halt import remaining_causes
 
     causes = remaining_causes(app.world(dry_run=True, proposing=False))
     if causes:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
-from commands.shared.plain import Identity
-from commands.shared.surface import VERBS, Config, Json, Report, StateDir, finish
+from commands.shared.light_helpers import Identity
+from commands.shared.verb_options import VERBS, Config, Json, Report, StateDir, finish
 from tradebot.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from commands.doctor.checks.row import Seen
+    from commands.doctor.checks.check_row import Seen
     from tradebot.adapters.ledger.migration import Form
     from tradebot.adapters.state.cache_database import CacheDatabase
     from tradebot.adapters.state.state_folder import StateFolder
@@ -64,13 +64,13 @@ def run(options: "Options", environ: Mapping[str, str], *, check: bool, form: "F
 
 
 def _bring(folder: "Path", form: "Form") -> str:
-    from tradebot.adapters.ledger.going_back import put_back
+    from tradebot.adapters.ledger.downgrade import put_back
     from tradebot.adapters.ledger.schema import open_database, translated
-    from tradebot.adapters.state import lock
+    from tradebot.adapters.state import state_locks
     from tradebot.adapters.state.state_folder import LEDGER
 
     path = folder / LEDGER
-    with lock.hold_all(folder, "upgrade", serve_wait_s=0.0), translated(path):
+    with state_locks.hold_all(folder, "upgrade", serve_wait_s=0.0), translated(path):
         copy = put_back(folder, form)
         if copy is not None:
             return f"put back {copy.name}; the upgraded ledger is kept beside it"
@@ -84,7 +84,7 @@ def files(folder: "StateFolder", form: "Form", load: "Callable[[], Loaded]") -> 
 
     `load` returns the settings, or raises OperatorError if they can't be read.
     """
-    from commands.doctor.checks.row import attempt
+    from commands.doctor.checks.check_row import attempt
     from tradebot.adapters.state.state_folder import JOURNAL, LEDGER
 
     path = folder.path
@@ -106,7 +106,7 @@ def _version(path: "Path") -> int:
 
 def _ledger(path: "Path", form: "Form") -> "Seen":
     """Judge the ledger; a reader of an earlier one upgrades a copy in memory, so that the upgrade is tried, too."""
-    from commands.doctor.checks.row import ok, warn
+    from commands.doctor.checks.check_row import ok, warn
     from tradebot.adapters.ledger.schema import open_database, translated
 
     with translated(path):
@@ -122,8 +122,8 @@ def _ledger(path: "Path", form: "Form") -> "Seen":
 
 
 def _journal(path: "Path") -> "Seen":
-    from commands.doctor.checks.row import bad, ok
-    from tradebot.adapters.ledger.journal_reading import last_record
+    from commands.doctor.checks.check_row import bad, ok
+    from tradebot.adapters.ledger.journal_reader import last_record
 
     last = last_record(path)
     if last is None:
@@ -134,15 +134,15 @@ def _journal(path: "Path") -> "Seen":
 def _stores() -> "Mapping[str, CacheDatabase]":
     from tradebot.adapters.bars import store as bars
     from tradebot.adapters.chat.store import ChatStore
-    from tradebot.adapters.facts import kept_passes
+    from tradebot.adapters.facts import recorded_passes
     from tradebot.adapters.facts import schema as facts
-    from tradebot.adapters.flow import kept_replies
+    from tradebot.adapters.flow import reply_archive
     from tradebot.adapters.notices.outbox import Outbox
     from tradebot.adapters.state.approvals import SqliteApprovals
     from tradebot.adapters.state.state_folder import STORES
 
     of_people = Outbox.FILE, SqliteApprovals.FILE, ChatStore.FILE
-    kinds = (facts.FILE, bars.FILE, kept_replies.FILE, *of_people, kept_passes.FILE)
+    kinds = (facts.FILE, bars.FILE, reply_archive.FILE, *of_people, recorded_passes.FILE)
     return dict(zip(STORES, kinds, strict=True))
 
 
@@ -151,7 +151,7 @@ def _looking(path: "Path", kind: "CacheDatabase") -> "Callable[[], Seen]":
 
 
 def _store(path: "Path", kind: "CacheDatabase") -> "Seen":
-    from commands.doctor.checks.row import ok, skip, warn
+    from commands.doctor.checks.check_row import ok, skip, warn
     from tradebot.adapters.state.cache_database import DamagedError
 
     if not path.exists():
@@ -169,8 +169,8 @@ def _store(path: "Path", kind: "CacheDatabase") -> "Seen":
 
 def _settings(folder: "StateFolder", loaded: "Loaded") -> "Seen":
     """Judge the settings: this version must be able to read them, and may have some that nobody has accepted."""
-    from commands.config.reading import differences_of
-    from commands.doctor.checks.row import ok, skip, warn
+    from commands.config.current_config import differences_of
+    from commands.doctor.checks.check_row import ok, skip, warn
 
     differ = differences_of(folder, loaded)
     if differ is None:
@@ -183,7 +183,7 @@ def _settings(folder: "StateFolder", loaded: "Loaded") -> "Seen":
 
 
 def _render(console: "Console", data: Upgraded) -> None:
-    from commands.shared.judged import table
+    from commands.shared.judgment_table import table
 
     console.print(f"tradebot {data.version} on {data.state_dir}", markup=False)
     if data.done:

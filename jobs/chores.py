@@ -6,14 +6,14 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from jobs.claims import claim_extra
-from jobs.station import Done
+from jobs.runner_context import Done
+from jobs.slot_claims import claim_extra
 from tradebot.errors import ExitCode, TemporaryError, TradebotError
 from tradebot.model.event import EventKind
 from tradebot.model.serving import STOPPED, Ended
 from tradebot.model.values import replace
 from tradebot.ports.stores import Events, Ledger, Slots
-from tradebot.timetable.lines import ENDED, ENDS, FAILED, Line
+from tradebot.timetable.entries import ENDED, ENDS, FAILED, Line
 from tradebot.timetable.sessions import Slot
 
 MOST_BEGINNINGS = 3

@@ -12,8 +12,8 @@ from functools import partial
 from typing import Protocol
 
 from jobs.backoff import Backoff
-from jobs.duty import DAY, ENTRIES, Duty, Missed
-from jobs.station import Done, Kind, Line, Station
+from jobs.due_slots import DAY, ENTRIES, Duty, Missed
+from jobs.runner_context import Done, Kind, Line, Station
 from tradebot.errors import CannotWriteError, ExitCode, OperatorError, TemporaryError, TradebotError, one_line
 from tradebot.model.event import EventKind
 from tradebot.model.reasons import REASONS, Reason

@@ -20,8 +20,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # `zoneinfo` would read how Python was built to find these folders. Where none is there, the package tzdata serves.
     os.environ.setdefault("PYTHONTZPATH", "/usr/share/zoneinfo:/usr/lib/zoneinfo:/usr/share/lib/zoneinfo:/etc/zoneinfo")
     if "TRADEBOT_HANDED_OVER" in os.environ:
-        from tradebot.adapters.plugins.kernel import end_with_parent
-        from tradebot.adapters.state.one_shots import take_over
+        from tradebot.adapters.plugins.linux_syscalls import end_with_parent
+        from tradebot.adapters.state.subprocess_runner import take_over
 
         take_over(os.environ, end_with_parent)
     try:
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _bounded(given: list[str]) -> int:
     try:
-        from commands.shared.boundary import bounded
+        from commands.shared.error_boundary import bounded
     except ImportError as error:
         return _explain(error)
     return bounded(lambda: _run(given), given)

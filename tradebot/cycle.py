@@ -6,24 +6,24 @@ A pass looks first (`desk.look`), so each of these gets the desk that it acts on
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from tradebot.desk.concluding import conclude, conclude_exits, refuse
+from tradebot.desk.contract_rolls import second_halves
+from tradebot.desk.exit_inputs import watch
 from tradebot.desk.own_slots import finish_judged
+from tradebot.desk.pass_result import conclude, conclude_exits, refuse
 from tradebot.desk.proposals import Proposals, begun, sells_first
-from tradebot.desk.rolling import second_halves
 from tradebot.desk.snapshot import known_now, take
-from tradebot.desk.watching import watch
 from tradebot.gates.common import session_open, session_open_to_leave
 from tradebot.model.candidate import Purpose
 from tradebot.model.desk import Desk
 from tradebot.model.record import CandidateRecord, CycleRecord
 from tradebot.model.values import replace
 from tradebot.model.venue import Pairs
-from tradebot.orders.auctioning import Auctioned, auction, settle
-from tradebot.orders.changes import taken_back
-from tradebot.orders.entering import account_of, make_room, swaps_if_approved
-from tradebot.orders.leaving import cancel_in_the_way, close_by_hand, close_by_rules, kept_of, symbols_to_close
-from tradebot.orders.protecting import protect
-from tradebot.orders.two_orders import protect_apart
+from tradebot.orders.amendments import taken_back
+from tradebot.orders.auction_trading import Auctioned, auction, settle
+from tradebot.orders.entry_orders import account_of, make_room, swaps_if_approved
+from tradebot.orders.exit_orders import cancel_in_the_way, close_by_hand, close_by_rules, kept_of, symbols_to_close
+from tradebot.orders.separate_protection import protect_apart
+from tradebot.orders.stop_protection import protect
 from tradebot.orders.working_orders import end_or_reprice, keep_exits
 from tradebot.ports.world import Call, World
 

@@ -26,7 +26,7 @@ from commands.evaluate_exits import verb as evaluate_exits
 from commands.reconcile import verb as reconcile
 from commands.status.verb import run as status
 from commands.trade_once import verb as trade_once
-from jobs.station import Kind
+from jobs.runner_context import Kind
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
 

@@ -142,7 +142,7 @@ def _one(trade: "Trade", why: Mapping[str, str], rows: Sequence[Rested], until: 
 
 def _why(app: "App", found: Iterable["Trade"]) -> Mapping[str, str]:
     """Return what each order that closed shares says of its reason."""
-    from commands.shared.records import exit_reasons
+    from commands.shared.bot_records import exit_reasons
 
     closing = {order for trade in found for order in trade.exit_orders}
     return {order: why for order, why in exit_reasons(app, closing).items() if why}
@@ -150,7 +150,7 @@ def _why(app: "App", found: Iterable["Trade"]) -> Mapping[str, str]:
 
 def played(app: "App", sessions: int) -> Iterator[tuple[int, int]]:
     """Play whole sessions minute by minute as the demo does; yield how many minutes of how many are over."""
-    from commands.demo.day import Day
+    from commands.demo.demo_session import Day
     from commands.reconcile import verb as reconcile
     from tradebot.timetable.sessions import session_of
 

@@ -20,7 +20,7 @@ from benchmarks.support.traded import GATES, Traded, filled, intent_of, order_of
 from papervenue.state import LOCK_FILE, PORT_FILE
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.ledger.rows import Promise
-from tradebot.adapters.state import state_folder, switch
+from tradebot.adapters.state import halt_switch, state_folder
 from tradebot.adapters.text.canonical import json_text
 from tradebot.adapters.text.codec import encode
 from tradebot.app.baseline import effective
@@ -108,7 +108,7 @@ def make(folder: Path, count: int) -> None:
         books.mark_reconciled(ReconcileMark(NOW, 0, 0))
         books.baselines.approve(Baseline(effective(load(None, {}, {"mode": "sandbox"}).settings), "benchmark", began))
     state_folder.create(folder, "sandbox", ACCOUNT, "user", began)
-    switch.arm(folder, "benchmark", began)
+    halt_switch.arm(folder, "benchmark", began)
 
 
 def add(folder: Path, first: int, count: int) -> None:

@@ -11,7 +11,7 @@ from textwrap import fill
 
 from benchmarks.support.rotation_figures import BY_CHANCE, Excess, Figures, bad_year, between, excess, levered, turnover
 from benchmarks.support.rotation_runs import CASH, Data, Played, closes, funds_rates
-from tradebot.timetable.own_clock import SESSIONS_OF_MONTH
+from tradebot.timetable.strategy_times import SESSIONS_OF_MONTH
 
 HOLDINGS = Path(__file__).parents[2] / "docs" / "rotation_holdings.csv"
 LEVERAGE, SPREAD = 1.25, 0.015

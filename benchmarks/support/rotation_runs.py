@@ -14,9 +14,9 @@ from papervenue.market.rates import rates_of, read_rates
 from papervenue.market.spec import CLOSE, FUNDS, Costs, MarketSpec
 from tradebot.adapters.memory.recorder import Level
 from tradebot.app.settings import Settings, load, shipped
-from tradebot.lab.backtest.assembly import Margin, loaded_strategies
 from tradebot.lab.backtest.market import OpenedMarket, open_market_in_memory
 from tradebot.lab.backtest.run import Plan, Run, begin
+from tradebot.lab.backtest.setup import Margin, loaded_strategies
 from tradebot.lab.backtest.venue import EquityAt
 from tradebot.lab.performance.backtest_result import HaltSeen, halts_seen
 from tradebot.model.values import replace

@@ -8,8 +8,8 @@ import typer
 from msgspec import Struct
 
 from commands.backup import place_of, place_off
-from commands.shared.plain import clean
-from commands.shared.surface import Json, Report, finish, on_bot
+from commands.shared.light_helpers import clean
+from commands.shared.verb_options import Json, Report, finish, on_bot
 from tradebot.errors import ExitCode
 from tradebot.model.text import counted
 

@@ -6,10 +6,10 @@ from msgspec import Struct
 from rich.console import Console
 from rich.markup import escape
 
-from commands.audit.reading import read
-from commands.shared.drawing import colored
-from commands.shared.judged import counted_states, counts, table
-from commands.shared.plain import Identity, clean
+from commands.audit.audit_inputs import read
+from commands.shared.judgment_table import counted_states, counts, table
+from commands.shared.light_helpers import Identity, clean
+from commands.shared.number_format import colored
 from commands.shared.times import MINUTE, when
 from tradebot.adapters.state.evidence import BACKTEST, SHADOW
 from tradebot.app.wiring import App

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.surface import VERBS, Report, identity, on_bot
+from commands.shared.verb_options import VERBS, Report, identity, on_bot
 from tradebot.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def audit(
     offline: Annotated[bool, typer.Option("--offline", help="Don't contact the broker.")] = False,
 ) -> Report:
     """Audit jobs, data, books and limits, and say what to fix."""
-    from commands.shared.days import span_of
+    from commands.shared.span_options import span_of
 
     span = span_of(None, since)
     return run(bot, since_s=span.since_s, offline=offline)

@@ -11,7 +11,7 @@ from msgspec import Struct
 from commands.init.profiles import SHIPPED_PROFILE
 from commands.init.symbols import symbol_flags
 from commands.init.verb import MarketWish, flags_of, market_flags
-from commands.shared.plain import clean
+from commands.shared.light_helpers import clean
 from commands.shared.times import show_venue
 from tradebot.errors import OperatorError, word
 
@@ -76,11 +76,11 @@ def planned(wish: Wish) -> Planned:
     """Return what the options ask for, with its market opened; raise OperatorError naming what is wrong with them."""
     from tradebot.adapters.memory.recorder import Level
     from tradebot.app import sandbox
+    from tradebot.lab.backtest.engine_conversion import session_of
+    from tradebot.lab.backtest.historical_flow import PastFlow
     from tradebot.lab.backtest.market import open_market_in_memory
-    from tradebot.lab.backtest.needed_months import lacking
-    from tradebot.lab.backtest.past_flow import PastFlow
+    from tradebot.lab.backtest.required_contracts import lacking
     from tradebot.lab.backtest.run import Plan
-    from tradebot.lab.backtest.translating import session_of
 
     asked = _asked(wish)
     folder, settings = asked.folder, asked.settings
@@ -121,7 +121,7 @@ def settings_of(wish: Wish) -> "Settings":
 def _asked(wish: Wish) -> _Asked:
     from tradebot.adapters.state import state_folder
     from tradebot.app import sandbox
-    from tradebot.lab.backtest.needed_months import roots_in
+    from tradebot.lab.backtest.required_contracts import roots_in
 
     folder = state_folder.resolve(wish.state_dir, os.environ)
     held = sandbox.recorded(wish.bars, wish.bar_stamp) if wish.bars else None
@@ -209,7 +209,7 @@ def _measured(wish: Wish) -> tuple[str, str, object]:
 
 
 def _cost(option: str) -> tuple[str, str, object]:
-    from tradebot.app.sections import CostSettings
+    from tradebot.app.settings_schema import CostSettings
 
     name, equals, text = option.partition("=")
     known = (*CostSettings.model_fields, *OF_FILLS)

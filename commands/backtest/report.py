@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from rich.console import Console
 
-from commands.backtest.playing import Finished, rate_of, result_of
+from commands.backtest.run_backtest import Finished, rate_of, result_of
 from commands.backtest.sensitivity import Varied
-from commands.report.further_screen import render_variants
-from commands.shared.drawing import signed
-from commands.shared.plain import clean
+from commands.report.extended_screen import render_variants
+from commands.shared.light_helpers import clean
+from commands.shared.number_format import signed
 from commands.shared.tables import Table, sentence, staying
 from commands.shared.times import when
 from tradebot.adapters.state.state_folder import option
 from tradebot.lab.backtest.assumptions import Assumption
 from tradebot.lab.backtest.identity import DataFile
 from tradebot.lab.backtest.lookahead import Checked, Peek
-from tradebot.lab.backtest.ready import Waits
 from tradebot.lab.backtest.run import Run, bars_in
+from tradebot.lab.backtest.warmup import Waits
 from tradebot.lab.performance.backtest_result import BacktestResult, HaltSeen, what_it_cannot_know
 from tradebot.lab.performance.sensitivity import Sensitivity
 from tradebot.model.reasons import REASONS, Reason

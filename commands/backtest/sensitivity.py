@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from commands.backtest import playing
-from commands.backtest.playing import Finished, progress
-from commands.shared.boundary import TerminatedError
-from tradebot.adapters.ledger.interruption import Holding
+from commands.backtest import run_backtest
+from commands.backtest.run_backtest import Finished, progress
+from commands.shared.error_boundary import TerminatedError
+from tradebot.adapters.ledger.deferred_signals import Holding
 from tradebot.errors import ExitCode, TradebotError
 from tradebot.lab.backtest.results import Results
 from tradebot.lab.backtest.run import Plan, bars_in
@@ -61,7 +61,7 @@ def _play(finished: Finished, asked: "Changes", variants: "list[Variant]", resul
         for change in left:
             found = next((done for plan, done in known if plan == change.plan), None)
             if found is None:
-                with playing.loaded(replace(finished.planned, plan=change.plan)) as strategies:
+                with run_backtest.loaded(replace(finished.planned, plan=change.plan)) as strategies:
                     found = play(change, strategies, finished.planned.market, watch)
                 known.append((change.plan, found))
             variants.append(replace(found, kind=change.kind, name=change.name))

@@ -4,7 +4,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from commands.backtest.options import Wish
-from commands.backtest.parameters import (
+from commands.backtest.run_options import (
     MOST_CUTS,
     Again,
     Bars,
@@ -27,13 +27,13 @@ from commands.backtest.parameters import (
 )
 from commands.init.verb import Actions, BarStamp, Edge, Fill, FlowFolder, Seed, Sessions, Symbols, Venue
 from commands.report.files import Files, Frame, Html, Plot, files_of
-from commands.shared.days import From, To, days_of
-from commands.shared.plain import Identity
-from commands.shared.surface import VERBS, Config, Json, Report, StateDir, finish
+from commands.shared.light_helpers import Identity
+from commands.shared.span_options import From, To, days_of
+from commands.shared.verb_options import VERBS, Config, Json, Report, StateDir, finish
 from tradebot.errors import ExitCode, OperatorError
 
 if TYPE_CHECKING:
-    from commands.backtest.playing import Finished
+    from commands.backtest.run_backtest import Finished
     from tradebot.lab.backtest.lookahead import Checked
 
 EXAMPLES = """tradebot backtest --sessions 20
@@ -42,8 +42,8 @@ tradebot backtest --bars minutes.csv --bar-stamp start --fill next-open --check-
 
 
 def run(wish: Wish, how: "How") -> Report:
-    from commands.backtest.playing import play
     from commands.backtest.report import data_of, render
+    from commands.backtest.run_backtest import play
     from commands.backtest.sensitivity import vary
 
     with play(wish, how) as (finished, results):
@@ -58,8 +58,8 @@ def run(wish: Wish, how: "How") -> Report:
 
 
 def _checked(finished: "Finished", cuts: int) -> "Checked":
-    from commands.backtest.playing import loaded
-    from commands.shared.surface import progress_bar
+    from commands.backtest.run_backtest import loaded
+    from commands.shared.verb_options import progress_bar
     from tradebot.lab.backtest.lookahead import check
 
     run, market, most = finished.run, finished.planned.market, cuts or MOST_CUTS
@@ -67,12 +67,12 @@ def _checked(finished: "Finished", cuts: int) -> "Checked":
         if not run.made.served:
             return check(run, market, lambda: loaded(finished.planned), most, tell)
         from tradebot.app.venues import door_to
-        from tradebot.lab.backtest.asking_again import check_served
+        from tradebot.lab.backtest.served_lookahead_check import check_served
 
         if door_to(run.plan.settings.venue).months:
             from tradebot.lab.backtest.contracts_venue import other_future
         else:
-            from tradebot.lab.backtest.served import other_future
+            from tradebot.lab.backtest.http_exchange import other_future
         elsewhere = partial(other_future, run.plan.settings, market)
         return check_served(run, market, lambda: loaded(finished.planned), most, tell, elsewhere)
 

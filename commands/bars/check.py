@@ -19,8 +19,8 @@ from commands.bars.shared import (
     timeframe_of,
     timeframes,
 )
-from commands.shared.surface import Report, on_bot, progress_bar
 from commands.shared.times import zone
+from commands.shared.verb_options import Report, on_bot, progress_bar
 from tradebot.errors import ExitCode
 from tradebot.model.text import counted
 
@@ -167,7 +167,7 @@ def _findings(console: "Console", data: BarsChecked) -> None:
 
 
 def register(app: typer.Typer) -> None:
-    from commands.shared.completing import symbols as watched
+    from commands.shared.completion import symbols as watched
 
     @on_bot(app, "check", epilog="tradebot bars check\ntradebot bars check AAPL --timeframe 1Min")
     def check(

@@ -10,8 +10,8 @@ import typer
 from msgspec import Struct
 
 from commands.bars.shared import series_name, spans_of, symbols_of, timeframe_of, timeframes
-from commands.shared.surface import Report, console, on_bot
 from commands.shared.times import when
+from commands.shared.verb_options import Report, console, on_bot
 from tradebot.errors import OperatorError, TemporaryError, word
 from tradebot.model.text import counted
 
@@ -186,7 +186,7 @@ def _progress() -> "Iterator[Callable[[int], None]]":
 
 
 def register(app: typer.Typer) -> None:
-    from commands.shared.completing import symbols as watched
+    from commands.shared.completion import symbols as watched
 
     @on_bot(
         app,

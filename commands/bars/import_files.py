@@ -19,8 +19,8 @@ from commands.bars.shared import (
     timeframes,
     zones,
 )
-from commands.shared.plain import clean
-from commands.shared.surface import Report, on_bot, progress_bar
+from commands.shared.light_helpers import clean
+from commands.shared.verb_options import Report, on_bot, progress_bar
 from tradebot.errors import ExitCode, OperatorError, word
 from tradebot.model.text import counted
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from tradebot.adapters.bars.importing import BadRow, How, Read
+    from tradebot.adapters.bars.file_reader import BadRow, How, Read
     from tradebot.app.wiring import App
     from tradebot.auditing.bar_findings import BarFinding
     from tradebot.model.venue_day import VenueDay
@@ -72,7 +72,7 @@ class BarsImported(Struct, frozen=True):
 
 def run(app: "App", files: Sequence[Path], how: "How", *, dry_run: bool, progress: "Progress") -> Report:
     """Read the files and store the good bars, unless their times can't be right; exit 10 if any row is bad."""
-    from tradebot.adapters.bars.importing import read_files
+    from tradebot.adapters.bars.file_reader import read_files
 
     read = read_files(files, how)
     odd = odd_at(app, how.now)
@@ -100,7 +100,7 @@ def run(app: "App", files: Sequence[Path], how: "How", *, dry_run: bool, progres
 
 def _placed(app: "App", read: "Read", how: "How") -> "tuple[BarFinding, ...]":
     """Return why the times of all bars can't be right; if they can, skip the rows outside of every session."""
-    from tradebot.adapters.bars.importing import span
+    from tradebot.adapters.bars.file_reader import span
     from tradebot.auditing.bar_findings import Stored
     from tradebot.auditing.bars import misplaced, ranked
 
@@ -178,7 +178,7 @@ def _bad_rows(console: "Console", data: BarsImported) -> None:
 
 
 def _how(timeframe: str, stamp: str | None, zone: str | None, venue: "VenueDay") -> "Callable[[datetime], How]":
-    from tradebot.adapters.bars.importing import How
+    from tradebot.adapters.bars.file_reader import How
 
     name = timeframe_of(timeframe)
     if name == "1Min" and stamp not in ("start", "end"):

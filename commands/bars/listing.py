@@ -7,8 +7,8 @@ import typer
 from msgspec import Struct
 
 from commands.bars.shared import bar_time, series_name, spans_of, stored_bytes
-from commands.shared.surface import Report, on_bot
 from commands.shared.times import zone
+from commands.shared.verb_options import Report, on_bot
 from tradebot.model.text import counted
 
 if TYPE_CHECKING:

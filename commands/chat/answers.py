@@ -6,8 +6,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from commands.shared.drawing import usd
-from commands.shared.plain import clean
+from commands.shared.light_helpers import clean
+from commands.shared.number_format import usd
 from commands.shared.times import when
 from tradebot.adapters.chat.telegram import LONGEST
 from tradebot.adapters.text.redaction import hide

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
-from commands.shared.plain import clean
-from commands.shared.surface import Config, Json, Report, StateDir, acts, finish, identity, on_bot, opened
+from commands.shared.light_helpers import clean
 from commands.shared.times import when
+from commands.shared.verb_options import Config, Json, Report, StateDir, acts, finish, identity, on_bot, opened
 from tradebot.errors import ExitCode, OperatorError
 
 if TYPE_CHECKING:
@@ -77,8 +77,8 @@ def _telegram(bot: "App") -> "Telegram":
     """Return the bot's Telegram; OperatorError if the chat is off, not accepted, or without a token."""
     from tradebot.adapters.chat.telegram import Telegram
     from tradebot.app.baseline import effective
-    from tradebot.app.connecting import chat_token
     from tradebot.app.keys import CHAT_TOKEN
+    from tradebot.app.venue_connection import chat_token
     from tradebot.model.trading import Mode
 
     settings = bot.settings.chat.telegram
@@ -94,9 +94,9 @@ def _telegram(bot: "App") -> "Telegram":
 
 
 def _is_listening(bot: "App") -> bool:
-    from tradebot.adapters.state import lock
+    from tradebot.adapters.state import state_locks
 
-    return lock.holder(bot.folder.path, lock.CHAT_LOCK) is not None
+    return state_locks.holder(bot.folder.path, state_locks.CHAT_LOCK) is not None
 
 
 @on_bot(app, "pair", epilog="tradebot chat pair")
@@ -201,15 +201,17 @@ def listen(
     as_json: Json = False,
 ) -> None:
     """Answer the chat until a signal. `serve` runs this by itself."""
-    from commands.chat.listening import Listener
+    from commands.chat.listener import Listener
     from tradebot.adapters.chat.store import kept
-    from tradebot.adapters.state import lock
+    from tradebot.adapters.state import state_locks
 
     with opened(state_dir, config) as bot, ExitStack() as stack:
         telegram, path = _telegram(bot), bot.folder.path
         # From now on, no text of this process shows a key.
         _ = bot.secrets
-        stack.enter_context(lock.hold(path, "chat listen", wait_s=0.0, name=lock.CHAT_LOCK, hint=ONE_IS_ENOUGH))
+        stack.enter_context(
+            state_locks.hold(path, "chat listen", wait_s=0.0, name=state_locks.CHAT_LOCK, hint=ONE_IS_ENOUGH)
+        )
         store = stack.enter_context(kept(path, bot.events))
         listener = Listener(bot, telegram, store, config)
         listener.begin()

@@ -9,13 +9,13 @@ from msgspec import Struct
 from rich.console import Console
 
 from commands.report.chart import curve
-from commands.report.contents import basis_of, interval_of, value_of
 from commands.report.page import rendered
-from commands.report.reading import read
-from commands.shared.differing import Setting, differing, leaves, shown
-from commands.shared.plain import clean
-from commands.shared.surface import opened
+from commands.report.report_inputs import read
+from commands.report.report_text import basis_of, interval_of, value_of
+from commands.shared.light_helpers import clean
+from commands.shared.setting_diff import Setting, differing, leaves, shown
 from commands.shared.tables import Table, number, staying
+from commands.shared.verb_options import opened
 from tradebot.app.baseline import effective
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from commands.report.files import MOST_CURVES, Files, Html, Plot, files_of, written
-from commands.shared.completing import runs
-from commands.shared.surface import VERBS, Json, Report, StateDir, finish
+from commands.shared.completion import runs
+from commands.shared.verb_options import VERBS, Json, Report, StateDir, finish
 from tradebot.errors import OperatorError, word
 
 MOST_NAMED = 5

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 import typer
 from msgspec import Struct
 
-from commands.shared.plain import clean
-from commands.shared.surface import AccountTail, Report, acts, caller, confirm_for, console, on_bot
+from commands.shared.light_helpers import clean
 from commands.shared.times import when
+from commands.shared.verb_options import AccountTail, Report, acts, caller, confirm_for, console, on_bot
 from tradebot.model.text import in_yaml
 
 if TYPE_CHECKING:

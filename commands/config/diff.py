@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from commands.config.accept import Change, app, table_of
-from commands.config.reading import accepted_of, changes_of, loaded_for, report_of
-from commands.shared.plain import clean
-from commands.shared.surface import Config, Json, Report, StateDir, finish
+from commands.config.current_config import accepted_of, changes_of, loaded_for, report_of
+from commands.shared.light_helpers import clean
 from commands.shared.times import when
+from commands.shared.verb_options import Config, Json, Report, StateDir, finish
 from tradebot.model.text import in_yaml
 
 if TYPE_CHECKING:

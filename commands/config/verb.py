@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.config import diff, setting
+from commands.config import diff, set_value
 from commands.config.accept import Checked, Shown, Value, app
-from commands.config.reading import changes_of, differences_of, loaded_for, report_of, values
-from commands.shared.completing import settings as setting_names
-from commands.shared.plain import clean
-from commands.shared.surface import Config, Json, Report, StateDir, finish
+from commands.config.current_config import changes_of, differences_of, loaded_for, report_of, values
+from commands.shared.completion import settings as setting_names
+from commands.shared.light_helpers import clean
+from commands.shared.verb_options import Config, Json, Report, StateDir, finish
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.text import counted, in_yaml
 from tradebot.model.values import replace
@@ -20,7 +20,7 @@ from tradebot.model.values import replace
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["app", "diff", "setting"]
+__all__ = ["app", "diff", "set_value"]
 """The other verbs of the group are made when their modules are imported."""
 
 STANDARD_INPUT = Path("/dev/stdin")
@@ -44,8 +44,8 @@ def check(state_dir: str | None, config: str | None, file: str | None) -> Report
     """Load the configuration, or a given file, as a verb would; raise OperatorError if it is invalid."""
     from tradebot.adapters.plugins.plugin import require_installed
     from tradebot.app.flow_plan import given_up
-    from tradebot.app.relations import overridden
     from tradebot.app.rules import rules_of
+    from tradebot.app.settings_checks import overridden
 
     folder, loaded = loaded_for(
         state_dir, config, None if file is None else STANDARD_INPUT if file == "-" else Path(file)

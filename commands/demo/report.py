@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 from rich.console import Console
 
-from commands.demo.beside import Beside, Outcome, Run, beside, keep, run_of
-from commands.demo.beside import render as render_beside
+from commands.demo.run_comparison import Beside, Outcome, Run, beside, keep, run_of
+from commands.demo.run_comparison import render as render_beside
 from commands.init.market_notes import made_up
-from commands.shared.drawing import bar, gain, measured, off_by, usd
+from commands.shared.bot_records import exit_reasons
 from commands.shared.history import read_history
-from commands.shared.records import exit_reasons
+from commands.shared.number_format import bar, gain, measured, off_by, usd
 from commands.shared.tables import Table, number, sentence, staying
 from commands.shared.times import stamp, zone
 from commands.why_no_orders.report import by_strategy
@@ -27,7 +27,7 @@ from tradebot.model.position import Kept, Position
 from tradebot.model.record import Job
 from tradebot.model.text import counted
 from tradebot.model.values import replace
-from tradebot.reconciliation.findings import booked_behind, compare
+from tradebot.reconciliation.differences import booked_behind, compare
 from tradebot.reconciliation.read_books import read_books
 from tradebot.views.explain import Funnel, ReasonCount, funnel
 from tradebot.views.profit import Profit, profit

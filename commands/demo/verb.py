@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from commands.init.verb import Bars, BarStamp, Edge, FlowFolder, Seed, Start, Symbols, Venue
-from commands.shared.completing import assigned, strategies
-from commands.shared.surface import (
+from commands.shared.completion import assigned, strategies
+from commands.shared.verb_options import (
     VERBS,
     Config,
     Json,
@@ -28,7 +28,7 @@ from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.text import counted
 
 if TYPE_CHECKING:
-    from commands.demo.beside import Run
+    from commands.demo.run_comparison import Run
     from tradebot.app.wiring import App
     from tradebot.model.bar import Session
     from tradebot.ports.world import Progress
@@ -58,7 +58,7 @@ def run(
     state_dir: str | None, flags: dict[str, Any], minutes: int, progress: "Progress", wish: Wish = AS_CONFIGURED
 ) -> Report:
     """Make a fresh demo state, play its sessions, and check the books against the exchange."""
-    from commands.demo import beside
+    from commands.demo import run_comparison
     from commands.init import making as init
     from tradebot.adapters.plugins.plugin import require_installed
     from tradebot.adapters.state import state_folder
@@ -73,7 +73,7 @@ def run(
     flags = _with_strategy(file, _with_settings(flags, wish.changed), wish.strategy)
     settings = load(file, os.environ, flags).settings
     require_installed(settings.strategies.installed_as())
-    last = beside.last_run(path)
+    last = run_comparison.last_run(path)
     with init.setting_up(path, "demo"):
         _clear(path)
         init.make(path, settings, "demo", flags, start=start)
@@ -101,7 +101,7 @@ def report(
 
 def _with_settings(flags: dict[str, Any], changed: Sequence[str]) -> dict[str, Any]:
     """Return the options with each KEY=VALUE; raise OperatorError for those that a demo has options for."""
-    from commands.shared.setting_words import assignments, over, values_of
+    from commands.shared.setting_args import assignments, over, values_of
 
     values = values_of(list(assignments(changed)))
     for path, _ in values:
@@ -145,7 +145,7 @@ def _configuration(path: Path, config: str | None) -> tuple[Path | None, Path | 
 
     A file that an earlier demo wrote belongs to that demo, until a person changes it.
     """
-    from commands.init.own_file import to_copy, written_here
+    from commands.init.config_file import to_copy, written_here
     from tradebot.adapters.state import state_folder
     from tradebot.app.loading import USER_FILE, Options, user_file
 
@@ -159,9 +159,9 @@ def _clear(path: Path) -> None:
     """Remove an earlier demo that nobody is working on, except what a person wrote, and what came of it."""
     from shutil import rmtree
 
-    from commands.demo.beside import FILE
-    from commands.init.own_file import written_here
-    from tradebot.adapters.state import lock, state_folder
+    from commands.demo.run_comparison import FILE
+    from commands.init.config_file import written_here
+    from tradebot.adapters.state import state_folder, state_locks
     from tradebot.app import sandbox
     from tradebot.app.loading import USER_FILE
 
@@ -170,7 +170,7 @@ def _clear(path: Path) -> None:
         return
     own = path / USER_FILE
     kept = {FILE} if not own.exists() or written_here(own) else {FILE, USER_FILE}
-    with lock.hold_all(path, "demo"):
+    with state_locks.hold_all(path, "demo"):
         sandbox.stop(path / state_folder.EXCHANGE)
         for folder in state_folder.FOLDERS:
             rmtree(path / folder, ignore_errors=True)
@@ -215,7 +215,7 @@ def _shown(progress: "Progress", before: int, whole: int, done: int, most: int) 
 
 def _play(app: "App", minutes: int, progress: "Progress", *, is_last: bool) -> Played:
     """Tick the engine minute by minute through a session that has just opened, and run what is due."""
-    from commands.demo.day import Day
+    from commands.demo.demo_session import Day
     from commands.reconcile import verb as reconcile
     from tradebot.timetable.sessions import session_of
 

@@ -4,8 +4,8 @@ from msgspec import Struct
 from rich.console import Console
 from rich.markup import escape
 
-from commands.shared.judged import counts, table
-from commands.shared.plain import Identity
+from commands.shared.judgment_table import counts, table
+from commands.shared.light_helpers import Identity
 from tradebot.judging.judgment import Judgment
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.plain import NOBODY, Identity
-from commands.shared.surface import VERBS, Config, Json, Report, StateDir, caller, finish, identity
+from commands.shared.light_helpers import NOBODY, Identity
+from commands.shared.verb_options import VERBS, Config, Json, Report, StateDir, caller, finish, identity
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ def run(options: "Options", environ: Mapping[str, str], *, offline: bool = False
 
     Raises OperatorError if there is no state; exit 3 for a test order with real money.
     """
+    from commands.doctor.checks.check_row import failed, ok
     from commands.doctor.checks.machine import machine_checks, state
-    from commands.doctor.checks.row import failed, ok
     from tradebot.adapters.state import state_folder
 
     path = state_folder.resolve(options.state_dir, environ)
@@ -54,8 +54,8 @@ def _check_bot(
     order: bool,
 ) -> Report:
     from commands.doctor.checks.books import books_checks, strategies
+    from commands.doctor.checks.check_row import attempt
     from commands.doctor.checks.machine import instances, keys_checks
-    from commands.doctor.checks.row import attempt
     from commands.shared.times import show_venue
     from tradebot.app.wiring import App
 
@@ -101,7 +101,7 @@ def _loaded(folder: "StateFolder", options: "Options", environ: Mapping[str, str
 
 def _report(path: "Path", rows: "list[Judgment]", *, asked: bool, whose: Identity = NOBODY) -> Report:
     from commands.doctor.report import Health, show
-    from commands.shared.judged import counted_states
+    from commands.shared.judgment_table import counted_states
     from tradebot.judging.judgment import State
 
     data = Health(str(path), asked, counted_states(rows), tuple(rows))

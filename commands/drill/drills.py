@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from msgspec import Struct
 
 from commands.drill.stage import Stage
-from tradebot.adapters.state.serving import read_serving
+from tradebot.adapters.state.serve_status import read_serving
 from tradebot.model.finding import FindingKind
 from tradebot.model.text import counted
 

@@ -17,8 +17,8 @@ from typing import Any
 import requests
 from msgspec import Struct, field
 
-from tradebot.adapters.state.one_shots import TO_START
 from tradebot.adapters.state.state_folder import EXCHANGE
+from tradebot.adapters.state.subprocess_runner import TO_START
 from tradebot.app import sandbox
 from tradebot.errors import TradebotError
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
-from commands.shared.plain import clean, complain
-from commands.shared.surface import Report, on_bot
+from commands.shared.light_helpers import clean, complain
 from commands.shared.times import when
+from commands.shared.verb_options import Report, on_bot
 from tradebot.errors import ExitCode, OperatorError, word
 
 if TYPE_CHECKING:

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from commands.shared.surface import VERBS, DryRun, ForceSlot, Report, acts, caller, on_bot, opened_to_leave
 from commands.shared.times import slot_for_reader, when
+from commands.shared.verb_options import VERBS, DryRun, ForceSlot, Report, acts, caller, on_bot, opened_to_leave
 from tradebot.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from commands.shared.passes import PassData
+    from commands.shared.pass_reports import PassData
     from tradebot.app.wiring import App
     from tradebot.model.record import CandidateRecord, CycleRecord
 
@@ -32,11 +32,11 @@ def run(
     also says what exits ignore or handle differently than configured, which takes another look at the books; exit 10
     if the books lack what an order has filled, or if something stays open that is to be closed.
     """
-    from commands.shared.not_run import refused_report
-    from commands.shared.passes import begin, both_clocks, pass_data, pass_exit_code, recorded
-    from commands.shared.recording import left
-    from jobs.claims import Refused
-    from tradebot.desk.look import for_exits
+    from commands.shared.pass_recording import left
+    from commands.shared.pass_reports import begin, both_clocks, pass_data, pass_exit_code, recorded
+    from commands.shared.skipped_passes import refused_report
+    from jobs.slot_claims import Refused
+    from tradebot.desk.prepare_desk import for_exits
     from tradebot.model.record import CandidateRecord, Job
 
     ended = dict[str, CandidateRecord]()
@@ -65,22 +65,22 @@ def run(
 def _noted(app: "App", data: "PassData", done: "CycleRecord", now: "datetime") -> "tuple[PassData, bool]":
     """Return what a pass did with notes about it, and whether something of it needs a person."""
     from commands.shared.notes import left_by_earlier_orders, not_in_books, notes
-    from commands.shared.passes import LEFT_ALONE_RIGHTLY, UNSENT, left_open
-    from tradebot.adapters.state import switch
+    from commands.shared.pass_reports import LEFT_ALONE_RIGHTLY, UNSENT, left_open
+    from tradebot.adapters.state import halt_switch
     from tradebot.model.trading import TradingState
     from tradebot.model.values import replace
 
     held = {position.symbol for position in app.ledger_view.totals().own_positions()}
     unbooked = {gap.symbol for gap in done.gaps or ()} - held
     lacking = bool(unbooked or done.differing) or any(not_in_books(app, now))
-    if switch.read(app.folder.path).state is TradingState.FLATTEN:
+    if halt_switch.read(app.folder.path).state is TradingState.FLATTEN:
         lacking |= any(row.reason not in (*LEFT_ALONE_RIGHTLY, *UNSENT) for row in left_open(data.rows))
     return replace(data, notes=notes(app, left_by_earlier_orders(app, now), now, (done,))), lacking
 
 
 def _cancel_entries(app: "App", by: str) -> "Mapping[str, CandidateRecord]":
     """Cancel our working entries at once. This claims no slot, because no exit has been evaluated yet."""
-    from commands.shared.passes import venue_clock
+    from commands.shared.pass_reports import venue_clock
     from tradebot.model.record import Job
     from tradebot.orders.working_orders import entries_ended
     from tradebot.ports.world import Call
@@ -93,8 +93,8 @@ def _cancel_entries(app: "App", by: str) -> "Mapping[str, CandidateRecord]":
 
 
 def _render(console: "Console", data: "PassData") -> None:
-    from commands.shared.not_run import render_not_run
-    from commands.shared.passes import render_rows
+    from commands.shared.pass_reports import render_rows
+    from commands.shared.skipped_passes import render_not_run
 
     if data.not_run:
         render_not_run(console, data.not_run)

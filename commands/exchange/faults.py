@@ -11,10 +11,10 @@ import typer
 from msgspec import Struct, convert
 
 from commands.exchange.place import exchange_of, note_if_started
-from commands.shared.completing import fault_actions, fault_names
-from commands.shared.plain import Identity, clean
-from commands.shared.surface import Json, Report, StateDir, finish
+from commands.shared.completion import fault_actions, fault_names
+from commands.shared.light_helpers import Identity, clean
 from commands.shared.times import DAY_MINUTE, stamp, zone
+from commands.shared.verb_options import Json, Report, StateDir, finish
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:

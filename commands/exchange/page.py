@@ -7,8 +7,8 @@ import typer
 from msgspec import Struct
 
 from commands.exchange.place import exchange_of, note_if_started
-from commands.shared.plain import Identity
-from commands.shared.surface import Json, Report, StateDir, finish
+from commands.shared.light_helpers import Identity
+from commands.shared.verb_options import Json, Report, StateDir, finish
 from tradebot.errors import ExitCode
 
 if TYPE_CHECKING:

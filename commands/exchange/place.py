@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from commands.shared.plain import note
+from commands.shared.light_helpers import note
 from commands.shared.times import show_venue
 from tradebot.errors import OperatorError
 

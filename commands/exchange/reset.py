@@ -10,10 +10,10 @@ import typer
 from msgspec import Struct, convert
 
 from commands.exchange.place import exchange_of
-from commands.shared.completing import accounts as account_names
-from commands.shared.completing import reset_account
-from commands.shared.plain import Identity, clean, confirm, note
-from commands.shared.surface import Json, Report, StateDir, acts, finish
+from commands.shared.completion import accounts as account_names
+from commands.shared.completion import reset_account
+from commands.shared.light_helpers import Identity, clean, confirm, note
+from commands.shared.verb_options import Json, Report, StateDir, acts, finish
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.text import counted
 

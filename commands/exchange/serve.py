@@ -27,10 +27,10 @@ from commands.init.verb import (
     Start,
     Symbols,
 )
-from commands.shared.completing import paces, ready_names
-from commands.shared.plain import Identity, clean, note
-from commands.shared.surface import Config, Json, Report, StateDir, finish
+from commands.shared.completion import paces, ready_names
+from commands.shared.light_helpers import Identity, clean, note
 from commands.shared.times import DAY_MINUTE, when
+from commands.shared.verb_options import Config, Json, Report, StateDir, finish
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ import typer
 from msgspec import Struct, convert
 
 from commands.exchange.place import ANOTHER, Api, apis_of, exchange_of
-from commands.shared.plain import Identity
-from commands.shared.surface import Json, Report, StateDir, finish
+from commands.shared.light_helpers import Identity
 from commands.shared.times import MINUTE, when
+from commands.shared.verb_options import Json, Report, StateDir, finish
 from tradebot.model.text import counted
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ import typer
 from msgspec import Struct
 
 from commands.exchange.place import ANOTHER, exchange_of, note_if_started
-from commands.shared.completing import steps
-from commands.shared.days import seconds_in
-from commands.shared.plain import Identity, clean
-from commands.shared.surface import Config, Json, Report, StateDir, finish, identity, opened
+from commands.shared.completion import steps
+from commands.shared.light_helpers import Identity, clean
+from commands.shared.span_options import seconds_in
 from commands.shared.times import CLOCK, stamp, when, zone
+from commands.shared.verb_options import Config, Json, Report, StateDir, finish, identity, opened
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:

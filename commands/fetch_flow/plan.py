@@ -6,10 +6,10 @@ from msgspec import Struct
 from rich.console import Console
 from rich.markup import escape
 
-from commands.shared.drawing import duration
-from commands.shared.surface import Report, identity
+from commands.shared.number_format import duration
 from commands.shared.tables import Table, number, sentence
-from tradebot.adapters.flow.kept_quota import KeptQuota, next_quota_day
+from commands.shared.verb_options import Report, identity
+from tradebot.adapters.flow.rate_quota import KeptQuota, next_quota_day
 from tradebot.adapters.state import state_folder
 from tradebot.app.flow_plan import allowance_of, configured_allowance, flow_problems, plan_of
 from tradebot.app.wiring import App
@@ -17,7 +17,7 @@ from tradebot.errors import ExitCode
 from tradebot.model.record import Job
 from tradebot.model.text import counted
 from tradebot.model.trading import Mode
-from tradebot.timetable.fetching import FetchPlan, Line, Outcome
+from tradebot.timetable.fetch_plan import FetchPlan, Line, Outcome
 
 ONCE_S = 86_400
 """From this interval on, in seconds, a kind of facts is fetched once a session."""

@@ -8,10 +8,10 @@ import typer
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from commands.shared.days import seconds_in
-from commands.shared.plain import clean
-from commands.shared.surface import Report, identity
+from commands.shared.light_helpers import clean
+from commands.shared.span_options import seconds_in
 from commands.shared.times import CLOCK, stamp, zone
+from commands.shared.verb_options import Report, identity
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.text import counted
 
@@ -60,9 +60,9 @@ class FlowStreamed(Struct, frozen=True):
 
 def run(app: "App", *, lasting: str | None) -> Report:
     """Stream alerts for a while, by default until the session has ended; exit 5 if the stream was never joined."""
-    from commands.shared.asking import in_turn
-    from commands.shared.not_run import refused_report
-    from jobs.claims import Refused
+    from commands.shared.ask_strategies import in_turn
+    from commands.shared.skipped_passes import refused_report
+    from jobs.slot_claims import Refused
     from tradebot.app.streaming import following, may_stream, trading_time
     from tradebot.model.decision import Decision, Gate, Verdict
     from tradebot.model.reasons import Reason
@@ -95,7 +95,7 @@ def _seconds(lasting: str | None) -> float:
 def _prepare(app: "App") -> None:
     """Check that the clocks agree, because stored alerts keep their date, and know the session's hours."""
     from commands.shared.calendar import require
-    from commands.shared.passes import both_clocks
+    from commands.shared.pass_reports import both_clocks
     from tradebot.model.record import Job
 
     clocks = both_clocks(app, Job.FETCH_FLOW, dry_run=True)

@@ -7,8 +7,9 @@ import typer
 from msgspec import Struct
 
 from commands.fetch_flow import streaming
-from commands.shared.plain import clean
-from commands.shared.surface import (
+from commands.shared.light_helpers import clean
+from commands.shared.times import when
+from commands.shared.verb_options import (
     VERBS,
     Config,
     ForceSlot,
@@ -22,7 +23,6 @@ from commands.shared.surface import (
     opened_to_plan,
     progress_bar,
 )
-from commands.shared.times import when
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.text import counted
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from jobs.claims import Refused
+    from jobs.slot_claims import Refused
     from tradebot.app.wiring import App
     from tradebot.desk.fetching import Failure, Fetched, Wanted
     from tradebot.model.bar import ClockReading
@@ -94,10 +94,10 @@ def run(
 
     Symbols or endpoints named explicitly are fetched now, due or not, and don't use up the timetable's slot.
     """
-    from commands.shared.asking import in_turn
-    from commands.shared.not_run import refused_report
-    from jobs.claims import Refused
-    from tradebot.adapters.state.lock import FETCH_LOCK, hold
+    from commands.shared.ask_strategies import in_turn
+    from commands.shared.skipped_passes import refused_report
+    from jobs.slot_claims import Refused
+    from tradebot.adapters.state.state_locks import FETCH_LOCK, hold
     from tradebot.desk.fetching import fetch_flow
 
     requests = _wanted_requests(app, endpoints, symbols)
@@ -118,8 +118,8 @@ def run(
 
 def _call(app: "App", by: str, named: bool, force_slot: bool) -> "tuple[Call | Refused, ClockReading]":
     from commands.shared.calendar import require
-    from commands.shared.passes import begin, both_clocks
-    from jobs.claims import claim_by_hand
+    from commands.shared.pass_reports import begin, both_clocks
+    from jobs.slot_claims import claim_by_hand
     from tradebot.model.record import Job
 
     if not named:

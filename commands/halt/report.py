@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple, TypedDict
 
 from commands.shared.hints import aimed
-from commands.shared.plain import clean
+from commands.shared.light_helpers import clean
 
 REDUCE_ONLY = "REDUCE_ONLY"
 FLATTEN = "FLATTEN"

@@ -30,7 +30,7 @@ from commands.halt.report import (
     Request,
     orders_left_alone,
 )
-from commands.shared.plain import (
+from commands.shared.light_helpers import (
     NOBODY,
     Identity,
     OutputError,
@@ -44,14 +44,14 @@ from commands.shared.plain import (
     say,
 )
 from commands.shared.times import show_utc, when
-from tradebot.adapters.state import send_lock, state_folder, switch
+from tradebot.adapters.state import halt_switch, send_lock, state_folder
 from tradebot.adapters.state.marker_text import FIRST_VENUE
-from tradebot.adapters.state.stamps import stamp_time
+from tradebot.adapters.state.record_clock import stamp_time
 from tradebot.adapters.text.redaction import without_keys
 from tradebot.errors import ExitCode, OperatorError, TradebotError, one_line
 
 if TYPE_CHECKING:
-    from commands.shared.passes import PassData
+    from commands.shared.pass_reports import PassData
 
 COMMAND = "tradebot halt --flatten"
 NOT_REMEMBERED = "NOT REMEMBERED: this halt could not be written."
@@ -62,7 +62,7 @@ VALUES: Mapping[str, str] = {
     "--state-dir": "state_dir",
     "--config": "config",
 }
-BOT_FILES = (switch.ARMED, state_folder.LEDGER, state_folder.JOURNAL)
+BOT_FILES = (halt_switch.ARMED, state_folder.LEDGER, state_folder.JOURNAL)
 """If any of these exists, `halt` works without the folder's marker: a running bot won't look for the marker again."""
 
 
@@ -131,7 +131,7 @@ def _report_ignored(request: Request) -> None:
 def _orders(path: Path, request: Request, latch: Latch) -> Orders | None:
     """Cancel working orders; None if there are none. It doesn't wait again for anything stuck or damaged."""
     if latch.unwritten is not None:
-        from commands.halt.unwritten import end_entries
+        from commands.halt.halt_fallback import end_entries
 
         return end_entries(request.state_dir, request.config)
     if latch.in_flight is not None:
@@ -139,7 +139,7 @@ def _orders(path: Path, request: Request, latch: Latch) -> Orders | None:
     if latch.busy:
         return orders_left_alone("another process holds the ledger, so no pass can run now")
     if latch.unrecorded is not None:
-        from commands.halt.unwritten import by_id
+        from commands.halt.halt_fallback import by_id
 
         return by_id(path, request, "the ledger can't be written now, so no pass can run")
     return _end_orders(path, request, latch) if latch.requested == FLATTEN or latch.may_fill else None
@@ -202,7 +202,7 @@ def _set_latch(path: Path, request: Request, state: str) -> Latch:
     if recorded.state == FLATTEN != in_force:
         # The ledger's history says FLATTEN and the files don't, so update the files if possible.
         with suppress(OperatorError):
-            switch.halt(path, who, why, at, FLATTEN)
+            halt_switch.halt(path, who, why, at, FLATTEN)
         in_force = FLATTEN
     busy, may_fill = recorded.busy, recorded.may_fill
     return Latch(
@@ -216,10 +216,10 @@ def _write_halt(path: Path, who: str, why: str, at: datetime, state: str) -> tup
     Return the state now in force and, if the halt couldn't be written anywhere, why.
     """
     try:
-        return switch.halt(path, who, why, at, state), None
+        return halt_switch.halt(path, who, why, at, state), None
     except OperatorError as error:
         recorded = _append(path, state, who, why, at)
-        return (str(switch.read(path).state), error.message) if recorded.state is None else (recorded.state, None)
+        return (str(halt_switch.read(path).state), error.message) if recorded.state is None else (recorded.state, None)
 
 
 def _print(text: str) -> bool:
@@ -243,7 +243,7 @@ def _record(path: Path, state: str, who: str, why: str, at: datetime) -> Recorde
 def _append(path: Path, state: str, who: str, why: str, at: datetime) -> Recorded:
     import sqlite3
 
-    from tradebot.adapters.ledger.history import opened_history
+    from tradebot.adapters.ledger.state_history import opened_history
 
     try:
         with opened_history(path, patience_s=PATIENCE_S) as history:
@@ -260,10 +260,10 @@ def orders_may_fill(path: Path, in_books: Callable[[], bool]) -> bool:
     The lock is looked at first, because a pass that has let go of it has recorded its orders. If either can't be read,
     the answer is True.
     """
-    from tradebot.adapters.state import lock
+    from tradebot.adapters.state import state_locks
 
     try:
-        return lock.holder(path) is not None or in_books()
+        return state_locks.holder(path) is not None or in_books()
     except (OSError, TradebotError):
         return True
 
@@ -274,14 +274,14 @@ def _end_orders(path: Path, request: Request, latch: Latch) -> Orders:
     If the configuration can't be read and none was accepted, no pass can run, so entries are canceled by id.
     """
     from commands.evaluate_exits import verb as evaluate_exits
-    from commands.shared.passes import PassData
-    from commands.shared.surface import opened_to_leave
+    from commands.shared.pass_reports import PassData
+    from commands.shared.verb_options import opened_to_leave
 
     try:
         with opened_to_leave(request.state_dir, request.config) as app:
             data = evaluate_exits.run(app, by=caller(), force_slot=True, entries_first=True).data
     except OperatorError as error:
-        from commands.halt.unwritten import by_id
+        from commands.halt.halt_fallback import by_id
 
         return by_id(path, request, one_line(error))
     except TradebotError as error:
@@ -291,7 +291,7 @@ def _end_orders(path: Path, request: Request, latch: Latch) -> Orders:
 
 
 def _outcome(data: "PassData") -> Orders:
-    from commands.shared.passes import LEFT_ALONE_RIGHTLY, left_open
+    from commands.shared.pass_reports import LEFT_ALONE_RIGHTLY, left_open
 
     if data.not_run is not None:
         return orders_left_alone(data.not_run.meaning)

@@ -6,9 +6,9 @@ from msgspec import Struct
 from rich.console import Console
 from rich.markup import escape
 
-from commands.shared.drawing import colored
-from commands.shared.judged import table
-from commands.shared.plain import Identity
+from commands.shared.judgment_table import table
+from commands.shared.light_helpers import Identity
+from commands.shared.number_format import colored
 from tradebot.judging.judgment import Judgment, State
 
 

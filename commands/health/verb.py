@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.surface import VERBS, Report, identity, on_bot, opened_to_look
+from commands.shared.verb_options import VERBS, Report, identity, on_bot, opened_to_look
 from tradebot.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ def run(app: "App", *, probe: bool = False) -> Report:
     from commands.health.report import Health, show, summary
     from commands.shared.evidence.gather import evidence_of
     from tradebot.judging.judgment import State, overall
-    from tradebot.judging.passes import judged
+    from tradebot.judging.pass_health import judged
 
     judgments = judged(evidence_of(app))
     state, whose = overall(judgments), identity(app)

@@ -13,7 +13,7 @@ from tradebot.adapters.text.extras import DISTRIBUTION
 from tradebot.errors import OperatorError, TradebotError, word
 
 if TYPE_CHECKING:
-    from tradebot.adapters.facts.kept_passes import KeptPass
+    from tradebot.adapters.facts.recorded_passes import KeptPass
     from tradebot.app.wiring import App
     from tradebot.model.intent import IntentRecord
     from tradebot.model.record import CycleRecord
@@ -103,7 +103,7 @@ def _libraries() -> dict[str, str]:
 
 def told_of(app: "App", found: Found) -> Iterator[tuple[str, Any]]:
     """Yield the parts of the file besides the pass's own record, by name."""
-    from commands.shared.surface import jsonable
+    from commands.shared.verb_options import jsonable
     from tradebot.adapters.text.codec import encode
 
     if found.cycle:
@@ -133,7 +133,7 @@ def told_of(app: "App", found: Found) -> Iterator[tuple[str, Any]]:
 def _journal(app: "App", names: set[str]) -> list[Any]:
     """Return the journal's records that name the pass or one of its orders."""
     from tradebot.adapters.ledger.journal import Record
-    from tradebot.adapters.ledger.journal_reading import read
+    from tradebot.adapters.ledger.journal_reader import read
     from tradebot.adapters.state.state_folder import JOURNAL
 
     lines, wanted = list[Any](), [name.encode() for name in sorted(names)]
@@ -156,7 +156,7 @@ def _events(app: "App", at: datetime) -> Sequence[Any]:
 
 def _log(app: "App", at: datetime) -> Sequence[Any]:
     """Return what `serve` wrote around a time of trading, if it keeps its log in the bot's folder."""
-    from tradebot.adapters.state.plain_files import NotPlainError, read_plain
+    from tradebot.adapters.state.safe_open import NotPlainError, read_plain
 
     try:
         lines = read_plain(app.folder.path / SERVE_LOG).splitlines()

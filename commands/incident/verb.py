@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from msgspec import Struct
 
-from commands.shared.plain import clean, note, say
-from commands.shared.surface import VERBS, Report, on_bot, opened_as_found
+from commands.shared.light_helpers import clean, note, say
 from commands.shared.times import when
+from commands.shared.verb_options import VERBS, Report, on_bot, opened_as_found
 from tradebot.errors import OperatorError
 from tradebot.model.text import counted
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from commands.incident.gather import Found
-    from tradebot.adapters.text.handing_out import Redactor
+    from tradebot.adapters.text.identity_redaction import Redactor
     from tradebot.app.wiring import App
 
 UNREAD = "the records of passes can't be read; tradebot health says what to do"
@@ -66,7 +66,7 @@ def run(app: "App", what: str, out: str, *, force: bool = False) -> Report:
     OperatorError if nothing is known under that id, or if the file can't be written.
     """
     from commands.incident.gather import found_of
-    from commands.incident.hiding import redactor_of
+    from commands.incident.redactor import redactor_of
     from commands.shared.files import STDOUT, replacing
     from tradebot.adapters.state.incident_file import content_of
 
@@ -94,10 +94,10 @@ def run(app: "App", what: str, out: str, *, force: bool = False) -> Report:
 
 def _parts(app: "App", found: "Found", redactor: "Redactor") -> tuple[str, str, dict[str, Any]]:
     from commands.incident.gather import told_of, versions
-    from commands.incident.packing import NONE, packed
+    from commands.incident.pass_packing import NONE, packed
     from tradebot.adapters.state.evidence import BACKTEST
-    from tradebot.app.replays import rules_of_record
-    from tradebot.replaying.writing import RecordError
+    from tradebot.app.recorded_rules import rules_of_record
+    from tradebot.replaying.record_writer import RecordError
 
     replay, record = NONE, None
     why = OF_BACKTEST if app.folder.kind == BACKTEST else UNREAD if found.unread else OLD

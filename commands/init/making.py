@@ -12,9 +12,9 @@ from msgspec import Struct
 
 from commands.init.market_notes import made_up, market_notes
 from commands.init.profiles import SHIPPED_PROFILE, profile_file, require_strategies
-from commands.shared.plain import Identity, note
-from commands.shared.surface import Report, caller
+from commands.shared.light_helpers import Identity, note
 from commands.shared.times import show_venue, when
+from commands.shared.verb_options import Report, caller
 from tradebot.errors import OperatorError
 from tradebot.model.text import counted
 
@@ -49,13 +49,13 @@ def run(
     state_dir: str | None, config: str | None, kind: str, flags: dict[str, Any], profile: str = SHIPPED_PROFILE
 ) -> Report:
     """Check everything, including a real broker, before writing anything."""
-    from commands.init.own_file import to_copy
+    from commands.init.config_file import to_copy
     from commands.shared.calendar import require
     from tradebot.adapters.state import state_folder
     from tradebot.app import sandbox
-    from tradebot.app.connecting import first_look
     from tradebot.app.loading import Options, user_file
     from tradebot.app.settings import load
+    from tradebot.app.venue_connection import first_look
 
     path = state_folder.resolve(state_dir, os.environ)
     refuse_marked(path)
@@ -89,10 +89,10 @@ def refuse_other_mode(path: Path, mode: str, file: Path | None) -> None:
 @contextmanager
 def setting_up(path: Path, verb: str) -> Iterator[None]:
     """Create the folder and lock it, so that two processes can't set it up at once; the second one gives up."""
-    from tradebot.adapters.state import lock, state_folder
+    from tradebot.adapters.state import state_folder, state_locks
 
     state_folder.prepare(path)
-    with lock.hold(path, verb, wait_s=0.0, name=lock.SETUP_LOCK):
+    with state_locks.hold(path, verb, wait_s=0.0, name=state_locks.SETUP_LOCK):
         yield
 
 
@@ -120,9 +120,9 @@ def make(
     `look` is a real broker's clock and account; the embedded exchange is asked once its market exists. `start` is the
     file that the bot's own configuration begins as a copy of, if any.
     """
-    from commands.init.own_file import copy_for_demo, keep, keep_options_of_demo, refuse_foreign_settings
+    from commands.init.config_file import copy_for_demo, keep, keep_options_of_demo, refuse_foreign_settings
     from tradebot.adapters.state import state_folder
-    from tradebot.app.connecting import first_look
+    from tradebot.app.venue_connection import first_look
 
     refuse_marked(path)
     show_venue(settings.day)
@@ -150,13 +150,13 @@ def make(
 
 def _set_leftovers_aside(path: Path) -> None:
     """Move aside the leftovers of an earlier run that was interrupted before its books were used."""
-    from tradebot.adapters.recovery import leftovers
+    from tradebot.adapters.recovery import interrupted_init
     from tradebot.adapters.state import state_folder
     from tradebot.app import sandbox
 
-    if leftovers.has_unused_books(path):
+    if interrupted_init.has_unused_books(path):
         sandbox.stop(path / state_folder.EXCHANGE)
-        aside = state_folder.set_aside(path, leftovers.MOVED_NAMES)
+        aside = state_folder.set_aside(path, interrupted_init.MOVED_NAMES)
         state_folder.prepare(path)
         note(f"note: unused files that an interrupted run left in {path} were moved to {aside}")
 
@@ -206,7 +206,7 @@ def _make(path: Path, settings: "Settings", kind: str, clock: "VenueClock", acco
     stays closed until `live arm`.
     """
     from tradebot.adapters.ledger.ledger import SqliteLedger
-    from tradebot.adapters.state import switch
+    from tradebot.adapters.state import halt_switch
     from tradebot.app.baseline import effective
     from tradebot.model.trading import Baseline, Mode
 
@@ -216,7 +216,7 @@ def _make(path: Path, settings: "Settings", kind: str, clock: "VenueClock", acco
     ledger.close()
     armed = settings.mode is not Mode.LIVE or settings.shadow
     if armed:
-        switch.arm(path, f"{kind} {caller()}", clock.now)
+        halt_switch.arm(path, f"{kind} {caller()}", clock.now)
     return _Books(account.number, account.cash, clock.now, armed)
 
 

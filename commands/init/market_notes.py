@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from commands.shared.plain import clean
+from commands.shared.light_helpers import clean
 
 if TYPE_CHECKING:
     from tradebot.app.settings import Settings

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from commands.shared.completing import profiles
-from commands.shared.plain import clean
+from commands.shared.completion import profiles
+from commands.shared.light_helpers import clean
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:

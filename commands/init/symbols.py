@@ -4,7 +4,7 @@ from typing import Any
 
 from commands.init.market_notes import MOST_SYMBOLS
 from commands.init.profiles import SHIPPED_PROFILE, begins_with
-from commands.shared.plain import clean
+from commands.shared.light_helpers import clean
 from tradebot.errors import OperatorError
 
 WELL_KNOWN = 21

@@ -8,8 +8,8 @@ import typer
 from commands.init.making import run
 from commands.init.profiles import SHIPPED_PROFILE
 from commands.init.symbols import symbol_flags
-from commands.shared.completing import data_plans, fills, played, profiles, venues
-from commands.shared.surface import VERBS, Config, Json, StateDir, finish
+from commands.shared.completion import data_plans, fills, played, profiles, venues
+from commands.shared.verb_options import VERBS, Config, Json, StateDir, finish
 from tradebot.adapters.state.marker_text import FIRST_VENUE
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from commands.init.answers import LEAST, LEAST_TRADE, MOST, Answers, plain, text_of
 from commands.init.market_notes import MOST_NAMED
-from commands.shared.plain import clean, fitted, note
-from commands.shared.surface import Report
+from commands.shared.light_helpers import clean, fitted, note
+from commands.shared.verb_options import Report
 from tradebot.errors import ExitCode, OperatorError, TradebotError, one_line, word
 from tradebot.model.values import replace
 
@@ -175,8 +175,8 @@ def _mode(typed: str, path: Path) -> str:
 
     refuse_other_mode(path, mode, None)
     if mode == "paper":
-        from tradebot.app.connecting import secrets_for
         from tradebot.app.keys import FLOW_KEY
+        from tradebot.app.venue_connection import secrets_for
         from tradebot.app.venues import door_to
 
         try:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from commands.shared.plain import clean
+from commands.shared.light_helpers import clean
 from commands.shared.times import MINUTE, when
 from tradebot.gates.permission import described
 from tradebot.lab.learn.values import Counts, Item, Proposal

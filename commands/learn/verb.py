@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.completing import strategies
-from commands.shared.days import From, To, days_of
-from commands.shared.surface import VERBS, Config, Json, Report, StateDir, finish, identity, opened, progress_bar
+from commands.shared.completion import strategies
+from commands.shared.span_options import From, To, days_of
+from commands.shared.verb_options import VERBS, Config, Json, Report, StateDir, finish, identity, opened, progress_bar
 from tradebot.errors import OperatorError, word
 
 if TYPE_CHECKING:
@@ -24,11 +24,11 @@ Write = Annotated[
 
 def run(app: "App", choice: "Choice", config: str | None, write: Path | None) -> Report:
     """Return what is proposed; the bot's own configuration with that is written to the file to `write`, if any."""
-    from commands.learn.fitting import fitted, own_file
-    from commands.learn.reading import read
+    from commands.learn.apply_proposals import fitted, own_file
+    from commands.learn.learn_inputs import read
     from commands.learn.report import WORTH, Learned, render
     from commands.shared.files import save
-    from commands.shared.plain import note
+    from commands.shared.light_helpers import note
 
     if write is not None:
         _refuse_own(write, own_file(app, config))

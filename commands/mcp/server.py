@@ -22,9 +22,9 @@ from mcp.types import (
 )
 from mcp.types import Tool as Listed
 
-from commands.mcp.asking import Answer, Asking
-from commands.mcp.outside import CLOSE, OPEN
+from commands.mcp.tool_runner import Answer, Asking
 from commands.mcp.tools import TOOLS, Tool
+from commands.mcp.untrusted_text import CLOSE, OPEN
 from tradebot import __version__
 from tradebot.errors import word
 

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from commands.shared.completing import profiles
-from commands.shared.plain import clean
+from commands.shared.completion import profiles
+from commands.shared.light_helpers import clean
 from commands.shared.schema import answer_schema
 from tradebot.errors import OperatorError
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
-from commands.shared.surface import VERBS, Config, Json, Report, StateDir, finish
+from commands.shared.verb_options import VERBS, Config, Json, Report, StateDir, finish
 from tradebot.adapters.text.extras import install
 from tradebot.errors import OperatorError
 
@@ -54,9 +54,9 @@ def mcp(
         raise OperatorError("tradebot mcp needs the extra mcp", install("mcp"))
     if http is None and (new_token or as_json):
         raise OperatorError("--new-token and --json belong to --http", "tradebot mcp --http 5010 --new-token")
-    from commands.mcp.asking import Asking
-    from commands.mcp.over_stdio import serve_stdio
     from commands.mcp.server import server_of
+    from commands.mcp.stdio_server import serve_stdio
+    from commands.mcp.tool_runner import Asking
     from tradebot.adapters.state import state_folder
 
     folder = state_folder.resolve(state_dir, os.environ)
@@ -64,7 +64,7 @@ def mcp(
     if http is None:
         serve_stdio(server)
         return
-    from commands.mcp.over_http import HOST, PATH, application
+    from commands.mcp.http_server import HOST, PATH, application
     from commands.shared.service import listening, serve_on
     from tradebot.adapters.state.service_token import made_or_kept
 

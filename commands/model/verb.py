@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
-from commands.shared.plain import clean
-from commands.shared.surface import Json, Report, finish, identity, on_bot
+from commands.shared.light_helpers import clean
+from commands.shared.verb_options import Json, Report, finish, identity, on_bot
 from tradebot.errors import ExitCode
 from tradebot.model.text import counted
 from tradebot.model.values import replace
@@ -166,8 +166,8 @@ def _with_card(row: ModelRow, model: "Model") -> ModelRow:
 
 def _surroundings() -> "Surroundings":
     """Return what a model is tried in where there may be no bot: its process sees no variable of the environment."""
-    from tradebot.adapters.plugins.messages import Bounds
     from tradebot.adapters.plugins.plugin import Surroundings
+    from tradebot.adapters.plugins.protocol import Bounds
 
     return Surroundings(Bounds(TIMEOUT_S, MEMORY_BYTES), {}, ())
 

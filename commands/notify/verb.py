@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
-from commands.shared.plain import clean, complain
-from commands.shared.surface import Config, Json, Report, StateDir, finish, identity, on_bot, opened
+from commands.shared.light_helpers import clean, complain
 from commands.shared.times import when
+from commands.shared.verb_options import Config, Json, Report, StateDir, finish, identity, on_bot, opened
 from tradebot.errors import ExitCode, OperatorError, word
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Sent(Struct, frozen=True):
 
 def _addresses(bot: "App") -> Mapping[str, str]:
     """Return the addresses of the bot's channels; OperatorError if it has no channel."""
-    from tradebot.app.connecting import addresses_of
+    from tradebot.app.venue_connection import addresses_of
 
     if not bot.settings.notify.in_use():
         raise OperatorError(NONE_YET, ADD_ONE)
@@ -227,7 +227,7 @@ def _confirmed(bot: "App", channel: str | None, code: str, addresses: Mapping[st
 
 
 def _try(bot: "App", name: str, address: str | None) -> str:
-    from tradebot.adapters.notices.sending import Attempt
+    from tradebot.adapters.notices.sender import Attempt
     from tradebot.app.keys import address_variable, confirmation_code
     from tradebot.model.event import Severity
     from tradebot.model.notice import Notice
@@ -263,10 +263,10 @@ def send(
 
     `serve` runs this by itself. Under cron, a line for it every five minutes does the same.
     """
-    from commands.notify.round import rounds
-    from tradebot.adapters.state import lock
+    from commands.notify.delivery import rounds
+    from tradebot.adapters.state import state_locks
 
-    alone = partial(lock.hold, verb="notify send", wait_s=0.0, name=lock.NOTIFY_LOCK, hint=ONE_IS_ENOUGH)
+    alone = partial(state_locks.hold, verb="notify send", wait_s=0.0, name=state_locks.NOTIFY_LOCK, hint=ONE_IS_ENOUGH)
     with opened(state_dir, config) as bot, alone(bot.folder.path):
         addresses = _addresses(bot)
         missing = [one.name for one in bot.settings.notify.in_use() if one.name not in addresses]

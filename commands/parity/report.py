@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from commands.shared.drawing import to_cent
-from commands.shared.plain import clean
+from commands.shared.light_helpers import clean
+from commands.shared.number_format import to_cent
 from commands.shared.tables import Table, number, sentence, staying
 from commands.shared.times import when
 from tradebot.model.parity import Cause, DayParity, What

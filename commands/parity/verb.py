@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.surface import VERBS, Report, identity, on_bot, progress_bar
+from commands.shared.verb_options import VERBS, Report, identity, on_bot, progress_bar
 from tradebot.errors import ExitCode, OperatorError
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def run(app: "App", typed: str | None) -> Report:
     """Compare a session, by default the last recorded one; exit 10 if a difference is ours."""
     from commands.parity.report import Parity, render
-    from commands.score.past import day_of
+    from commands.score.past_session import day_of
     from tradebot.lab.parity import parity_of
     from tradebot.model.values import replace
     from tradebot.views.parity import LATELY, over_time

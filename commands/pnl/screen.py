@@ -8,10 +8,10 @@ from msgspec import Struct
 from rich.console import Console
 from rich.markup import escape
 
-from commands.shared.drawing import bar, gain, in_units, tinted, to_cent
 from commands.shared.files import cell, csv_text
 from commands.shared.history import read_history
-from commands.shared.plain import clean
+from commands.shared.light_helpers import clean
+from commands.shared.number_format import bar, gain, in_units, tinted, to_cent
 from commands.shared.tables import Table, number, staying
 from commands.shared.times import when
 from tradebot.app.wiring import App

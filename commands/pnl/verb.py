@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.completing import cuts, strategies, symbols
-from commands.shared.days import From, To, days_of
-from commands.shared.surface import VERBS, Config, Json, Report, StateDir, finish, identity, opened
+from commands.shared.completion import cuts, strategies, symbols
+from commands.shared.span_options import From, To, days_of
+from commands.shared.verb_options import VERBS, Config, Json, Report, StateDir, finish, identity, opened
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:

@@ -8,16 +8,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from commands.report.reading import sessions_of
+from commands.report.report_inputs import sessions_of
 from commands.shared.history import read_history
-from commands.shared.plain import clean, did_you_mean
-from commands.shared.surface import opened
+from commands.shared.light_helpers import clean, did_you_mean
+from commands.shared.verb_options import opened
 from tradebot.adapters.state.evidence import BACKTEST, SHADOW, read_trials
 from tradebot.adapters.state.policy_results import read_policy_results
 from tradebot.adapters.state.state_folder import BACKTESTS, SHADOWS, marked
 from tradebot.app.baseline import effective
-from tradebot.app.promoting import HIGHEST, code_of, digest_of, in_force, share_on, standing
-from tradebot.app.shadowing import values_of
+from tradebot.app.promotion_status import HIGHEST, code_of, digest_of, in_force, share_on, standing
+from tradebot.app.shadow_strategies import values_of
 from tradebot.errors import OperatorError, TradebotError, word
 from tradebot.lab.performance.of_strategy import OwnResults, own_results
 from tradebot.lab.performance.returns import sessions_per_year

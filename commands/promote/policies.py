@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from commands.promote.report import ConditionRow, short, show_conditions
-from commands.shared.drawing import signed
-from commands.shared.plain import clean
-from commands.shared.surface import Report
+from commands.shared.light_helpers import clean
+from commands.shared.number_format import signed
+from commands.shared.verb_options import Report
 from tradebot.adapters.state.evidence import read_trials
 from tradebot.adapters.state.policy_results import read_sealed
 from tradebot.adapters.state.state_folder import BACKTESTS

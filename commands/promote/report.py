@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from commands.shared.drawing import signed
-from commands.shared.plain import clean
+from commands.shared.light_helpers import clean
+from commands.shared.number_format import signed
 from commands.shared.times import when
 from tradebot.lab.selection.conditions import Must
 from tradebot.model.promotion import Rung

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.completing import strategies
-from commands.shared.plain import clean, confirm
-from commands.shared.surface import VERBS, AccountTail, Report, acts, caller, confirm_for, on_bot
+from commands.shared.completion import strategies
+from commands.shared.light_helpers import clean, confirm
+from commands.shared.verb_options import VERBS, AccountTail, Report, acts, caller, confirm_for, on_bot
 from tradebot.errors import ExitCode, OperatorError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ DAYS_A_YEAR = 365
 def run(app: "App", name: str | None, folder: str | None) -> Report:
     """Show where strategies stand; of a single one, also what it lacks. Exit 10 if a condition isn't met."""
     from commands.promote.report import Promotions, render
-    from tradebot.app.promoting import unproven
+    from tradebot.app.promotion_status import unproven
 
     if name is None:
         rows = tuple(row_of(app, one) for one in app.settings.strategies.sections())
@@ -67,7 +67,7 @@ def climb(app: "App", name: str, to: "Rung", folder: str | None, confirmed: str 
 def override(app: "App", name: str, to: "Rung") -> Report:
     """Put a strategy on a rung of real money without evidence, once a person has typed the sentence that says so."""
     from commands.promote.gather import require_digest
-    from tradebot.app.promoting import HIGHEST, SUBMITTED
+    from tradebot.app.promotion_status import HIGHEST, SUBMITTED
     from tradebot.model.promotion import REAL_MONEY, Rung
 
     digest = require_digest(app, name, submitted=True)
@@ -103,7 +103,7 @@ def review(app: "App") -> Report:
     """
     from commands.promote.gather import gathered
     from commands.promote.report import Promotions, render
-    from tradebot.app.promoting import unproven
+    from tradebot.app.promotion_status import unproven
     from tradebot.lab.performance.of_strategy import since_in
     from tradebot.lab.selection.promotion import least_since
     from tradebot.model.promotion import REAL_MONEY, Rung
@@ -132,7 +132,7 @@ def review(app: "App") -> Report:
 
 def _written(app: "App", name: str, to: "Rung", digest: str, **fields: object) -> Report:
     from commands.promote.report import Promotions, render
-    from tradebot.app.promoting import unproven
+    from tradebot.app.promotion_status import unproven
     from tradebot.model.event import EventKind
     from tradebot.model.promotion import Promotion
 
@@ -160,7 +160,7 @@ def _require_next(app: "App", shown: "Shown", to: "Rung") -> None:
 
 def _judged(app: "App", shown: "Shown", folder: str | None) -> "Promotions":
     from commands.promote.report import Promotions, SourceRow
-    from tradebot.app.promoting import unproven
+    from tradebot.app.promotion_status import unproven
     from tradebot.lab.selection.promotion import conditions
 
     following, rows = shown.rung.following, tuple["ConditionRow", ...]()
@@ -200,8 +200,8 @@ def _row(of: "Condition", now: datetime, per_year: int) -> "ConditionRow":
 def row_of(app: "App", name: str, known: "Promotion | None" = None) -> "StrategyRow":
     """Return where a strategy stands by the bot's own books, or by a promotion that is known from elsewhere."""
     from commands.promote.report import StrategyRow
-    from tradebot.app.promoting import digest_of, standing
-    from tradebot.app.shadowing import in_shadow, still_held
+    from tradebot.app.promotion_status import digest_of, standing
+    from tradebot.app.shadow_strategies import in_shadow, still_held
     from tradebot.model.promotion import Rung
 
     promotions, digest = app.books.promotions.every(), digest_of(app.settings, name)

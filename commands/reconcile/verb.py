@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
-from commands.shared.completing import plans
-from commands.shared.plain import clean
-from commands.shared.surface import VERBS, Report, caller, on_bot
+from commands.shared.completion import plans
+from commands.shared.light_helpers import clean
 from commands.shared.times import when
+from commands.shared.verb_options import VERBS, Report, caller, on_bot
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.text import counted
 
@@ -88,7 +88,7 @@ def run(
     has changed since the plan was made.
     """
     from commands.reconcile.worth import note_worth
-    from commands.shared.asking import in_turn
+    from commands.shared.ask_strategies import in_turn
     from tradebot.adapters.state import plans
     from tradebot.reconciliation.statements import FromStatement, book_statement
 
@@ -136,8 +136,8 @@ def _executed(app: "App", path: "Path") -> "Sequence[Executed]":
 
 def compare(app: "App", by: str, plan: "Plan | None" = None) -> "Reconciled":
     """Claim the slot, apply the plan if there is one, then compare. The caller holds the pass lock."""
-    from commands.shared.passes import begin
-    from tradebot.desk.notable import tell_caught_up
+    from commands.shared.pass_reports import begin
+    from tradebot.desk.pass_events import tell_caught_up
     from tradebot.model.record import Job
     from tradebot.reconciliation.protection import Watch
     from tradebot.reconciliation.reconcile import apply_plan, reconcile
@@ -227,7 +227,7 @@ def _next(findings: tuple[FindingRow, ...]) -> "Iterator[str]":
 
 
 def _render_evidence(console: "Console", findings: tuple[FindingRow, ...]) -> None:
-    from commands.shared.drawing import in_units
+    from commands.shared.number_format import in_units
 
     for row in findings:
         for evidence in row.evidence:
@@ -237,7 +237,7 @@ def _render_evidence(console: "Console", findings: tuple[FindingRow, ...]) -> No
 def _render_findings(console: "Console", findings: tuple[FindingRow, ...]) -> None:
     from rich.markup import escape
 
-    from commands.shared.drawing import in_units
+    from commands.shared.number_format import in_units
     from commands.shared.tables import Table, number, sentence, staying
 
     blocking = sum(row.blocking for row in findings)

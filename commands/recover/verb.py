@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from msgspec import Struct
 
-from commands.shared.plain import clean
-from commands.shared.surface import (
+from commands.shared.light_helpers import clean
+from commands.shared.verb_options import (
     VERBS,
     AccountTail,
     Report,
@@ -84,9 +84,9 @@ def run(app: "App", *, by: str, accept: str | None = None, confirmed: str | None
 @contextmanager
 def at_rest(app: "App", verb: str) -> Iterator[None]:
     """Hold the bot's locks while its books are replaced, so that no other process works on it, not even `serve`."""
-    from tradebot.adapters.state import lock
+    from tradebot.adapters.state import state_locks
 
-    with lock.hold_all(app.folder.path, verb, serve_wait_s=0.0):
+    with state_locks.hold_all(app.folder.path, verb, serve_wait_s=0.0):
         yield
 
 
@@ -97,8 +97,8 @@ def _problem(app: "App") -> str | None:
     they may be intact, so a person has to make them readable first.
     """
     from tradebot.adapters.ledger import journal
-    from tradebot.adapters.ledger.custody import Custody
-    from tradebot.adapters.recovery.soundness import problem
+    from tradebot.adapters.ledger.integrity_cache import Custody
+    from tradebot.adapters.recovery.integrity_check import problem
     from tradebot.adapters.state.state_folder import JOURNAL
 
     try:
@@ -119,13 +119,13 @@ def _problem(app: "App") -> str | None:
 def remade(app: "App", why: str, by: str, only: Path | None = None) -> Recovered:
     """Halt, rebuild the books, and compare them with the broker; the caller holds the bot's locks."""
     from tradebot.adapters.recovery import rebuild
-    from tradebot.adapters.state import switch
+    from tradebot.adapters.state import halt_switch
     from tradebot.model.event import EventKind
     from tradebot.model.finding import FindingKind
     from tradebot.model.reasons import Reason
 
     now, halted = app.stamp_time(), f"the books were rebuilt: {clean(why)}"
-    switch.halt(app.folder.path, by, halted, now, "REDUCE_ONLY")
+    halt_switch.halt(app.folder.path, by, halted, now, "REDUCE_ONLY")
     what = "damaged" if only is None else "restored-over"
     made = rebuild.rebuild(app.folder, what, now, only=only, keep=lambda made: _keep(app, _uncompared(why, made)))
     doubts = [DoubtRow(*doubt) for doubt in made.doubts]
@@ -134,7 +134,7 @@ def remade(app: "App", why: str, by: str, only: Path | None = None) -> Recovered
     if old:
         # The next pass would halt the bot for this reason anyway, so this halt ends in the same way.
         halted += f"; {Reason.BOOKS_OLD}: they don't have our orders in {', '.join(old)}"
-        switch.halt(app.folder.path, by, halted, now, "REDUCE_ONLY")
+        halt_switch.halt(app.folder.path, by, halted, now, "REDUCE_ONLY")
     data = _data(why, made, compared, tuple(doubts))
     _keep(app, data)
     _note(

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from commands.replay.not_kept import NotKept, not_kept
+from commands.replay.missing_passes import NotKept, not_kept
 from tradebot import __version__
-from tradebot.app.replays import rules_of_record
-from tradebot.replaying.comparing import Difference, Replayed, replay
+from tradebot.app.recorded_rules import rules_of_record
+from tradebot.replaying.cycle_comparison import Difference, Replayed, replay
 from tradebot.replaying.passes import Recorded, Surroundings, read_record
-from tradebot.replaying.reading import Shared
-from tradebot.replaying.writing import RecordError
+from tradebot.replaying.record_reader import Shared
+from tradebot.replaying.record_writer import RecordError
 
 if TYPE_CHECKING:
-    from tradebot.adapters.facts.kept_passes import KeptPass, KeptPasses
+    from tradebot.adapters.facts.recorded_passes import KeptPass, KeptPasses
     from tradebot.ports.stores import Facts
     from tradebot.ports.world import Rules
 

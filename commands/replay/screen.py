@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from commands.shared.plain import clean
+from commands.shared.light_helpers import clean
 from commands.shared.times import when
 from tradebot.model.text import counted
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.days import day_in
-from commands.shared.surface import (
+from commands.shared.span_options import day_in
+from commands.shared.verb_options import (
     VERBS,
     Config,
     Json,
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from commands.replay.report import Again
-    from tradebot.adapters.facts.kept_passes import KeptPass
+    from tradebot.adapters.facts.recorded_passes import KeptPass
     from tradebot.app.wiring import App
 
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -55,9 +55,9 @@ def run(app: "App", what: str | None, from_version: str | None = None) -> Report
 
 def _of_backtest(app: "App", what: str | None, from_version: str | None) -> "Again":
     """Play a finished backtest again; without a word for a pass or a session, all of it."""
-    from commands.replay.past_run import decided_again_in, passes_of
-    from tradebot.adapters.facts.kept_passes import KeptPass
-    from tradebot.lab.backtest.again import PastRun
+    from commands.replay.backtest_replay import decided_again_in, passes_of
+    from tradebot.adapters.facts.recorded_passes import KeptPass
+    from tradebot.lab.backtest.rerun import PastRun
 
     run, kept = PastRun(app.folder.path), passes_of(app.recorded)
     every = [KeptPass(one.id, one.session, one.at, run.decided_by) for one in kept.values()]
@@ -99,7 +99,7 @@ def of_file(file: str, from_version: str | None) -> Report:
     """Decide the pass of an incident's file again; exit 10 if it isn't equal."""
     from pathlib import Path
 
-    from commands.replay.of_file import decided_again_from
+    from commands.replay.incident_replay import decided_again_from
     from commands.replay.screen import render
     from tradebot.adapters.state.incident_file import AGAIN
 
@@ -135,7 +135,7 @@ def replay(
     backtest's folder, the run is played again from what it was made from, and each pass is compared. The file of an
     incident needs no bot's folder, and may come from anyone.
     """
-    from commands.replay.of_file import is_file
+    from commands.replay.incident_replay import is_file
 
     if what and is_file(what):
         finish(of_file(what, from_version), as_json)

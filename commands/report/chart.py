@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from commands.report.contents import curve_words, leveled_line, longest
-from commands.shared.drawing import signed
+from commands.report.report_text import curve_words, leveled_line, longest
+from commands.shared.light_helpers import clean
+from commands.shared.number_format import signed
 from commands.shared.pictures import INK, QUIET, TITLE, inline, picture
-from commands.shared.plain import clean
 from commands.shared.times import venue_day
 from tradebot.errors import OperatorError
 from tradebot.lab.performance.report import AccountReport, CurvePoint
-from tradebot.views.thinning import thinned
+from tradebot.views.downsampling import thinned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

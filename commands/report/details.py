@@ -6,9 +6,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from commands.report.chart import ACCOUNTS, LEVELED, NARROW, VARIABLES, WIDE, change, date, days, finish
+from commands.shared.light_helpers import clean
 from commands.shared.pictures import INK, inline
-from commands.shared.plain import clean
-from tradebot.views.thinning import thinned
+from tradebot.views.downsampling import thinned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
-from commands.shared.surface import Report
+from commands.shared.verb_options import Report
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.values import replace
 

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from commands.report.reading import read
+from commands.report.report_inputs import read
 from commands.shared.files import replacing
 from commands.shared.history import read_history
-from commands.shared.surface import opened
+from commands.shared.verb_options import opened
 from tradebot.adapters.text.extras import install
 from tradebot.errors import OperatorError
 from tradebot.lab.performance.frames import Frames

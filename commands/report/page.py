@@ -6,13 +6,13 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from commands.report import contents
+from commands.report import report_text
 from commands.report.chart import curve
-from commands.report.contents import belief, headline, lede
 from commands.report.details import details
-from commands.report.further_screen import drag_of
-from commands.shared.drawing import signed, units, usd
-from commands.shared.plain import clean
+from commands.report.extended_screen import drag_of
+from commands.report.report_text import belief, headline, lede
+from commands.shared.light_helpers import clean
+from commands.shared.number_format import signed, units, usd
 from commands.shared.times import MINUTE, for_reader, stamp, when, zone
 from tradebot.adapters.text.redaction import hide
 from tradebot.lab.performance.report import AccountReport, Block, Figure, Report, TradeRow
@@ -62,7 +62,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=_readable,
     )
-    found.globals["MONTHS"] = contents.MONTHS
+    found.globals["MONTHS"] = report_text.MONTHS
     found.globals["units"] = units
     found.filters |= _filters()
     return found
@@ -76,17 +76,17 @@ def _readable(value: object) -> object:
 def _filters() -> Mapping[str, Any]:
     return {
         "usd": _usd,
-        "percent": lambda value: typeset(contents.percent(value)),
+        "percent": lambda value: typeset(report_text.percent(value)),
         "bare_percent": lambda value: typeset(signed(100 * value, 1)),
-        "value_of": lambda figure: typeset(contents.value_of(figure)),
-        "interval_of": lambda figure: typeset(contents.interval_of(figure)),
-        "basis_of": contents.basis_of,
+        "value_of": lambda figure: typeset(report_text.value_of(figure)),
+        "interval_of": lambda figure: typeset(report_text.interval_of(figure)),
+        "basis_of": report_text.basis_of,
         "typeset": typeset,
         "typeset_words": lambda text: re.sub(r"(?<![\w-])-(?=\d)", "−", text),
         "share": lambda down: f"{100 * float(down):.2f}%",
         "shares": lambda quantity: f"{quantity:,f}",
         "price": usd,
-        "assumed": contents.assumed,
+        "assumed": report_text.assumed,
         "by_name": _by_name,
         "compared": lambda account: {each.of: each for each in account.comparisons},
         "largest": lambda rows: max(abs(row.total_usd) for row in rows),
@@ -94,22 +94,22 @@ def _filters() -> Mapping[str, Any]:
         "minute": lambda at: stamp(at, MINUTE),
         "when": lambda at: when(at, MINUTE),
         "headline": headline,
-        "is_recorded": contents.is_recorded,
+        "is_recorded": report_text.is_recorded,
         "lede": lede,
-        "interruption": contents.interruption,
+        "interruption": report_text.interruption,
         "belief": belief,
-        "leveled": contents.leveled,
+        "leveled": report_text.leveled,
         "labeled": lambda figures: [(each.label, (each,)) for each in figures],
-        "chance_figures": contents.chance_figures,
-        "chance_words": contents.chance_words,
-        "costs_words": contents.costs_words,
-        "variants": contents.variants_of,
-        "windowed": contents.windowed,
-        "band_words": contents.band_words,
+        "chance_figures": report_text.chance_figures,
+        "chance_words": report_text.chance_words,
+        "costs_words": report_text.costs_words,
+        "variants": report_text.variants_of,
+        "windowed": report_text.windowed,
+        "band_words": report_text.band_words,
         "drag": lambda cost: typeset(drag_of(cost)),
-        "parts": lambda account: contents.parts(account, ("realized", "open", "fees")),
-        "closed": contents.ranked,
-        "outer_rows": lambda rows: contents.outer(rows, OUTER_ROWS),
+        "parts": lambda account: report_text.parts(account, ("realized", "open", "fees")),
+        "closed": report_text.ranked,
+        "outer_rows": lambda rows: report_text.outer(rows, OUTER_ROWS),
         "shades": _shades,
         "columns": _columns,
     }
@@ -120,9 +120,9 @@ def _whole(data: Report) -> Mapping[str, Any]:
     return {
         "curve": curve(data.accounts),
         "details": [details(account) for account in data.accounts],
-        "part": contents.part(data),
-        "yet": contents.yet(data),
-        "groups": [(block, title, contents.beside(data.accounts, block)) for block, title in groups],
+        "part": report_text.part(data),
+        "yet": report_text.yet(data),
+        "groups": [(block, title, report_text.beside(data.accounts, block)) for block, title in groups],
         "Block": Block,
         "lists": [_trades(account) for account in data.accounts],
     }
@@ -143,7 +143,7 @@ def _trades(account: AccountReport) -> Mapping[str, Sequence[TradeRow]]:
     latest = sorted(account.trades, key=lambda trade: trade.closed_at or trade.opened_at, reverse=True)
     held = [trade for trade in latest if not trade.closed_at]
     ended = [trade for trade in latest if trade.closed_at]
-    return {"outer": contents.outer(contents.ranked(account), OUTER_TRADES), "last": (held + ended)[:LAST_TRADES]}
+    return {"outer": report_text.outer(report_text.ranked(account), OUTER_TRADES), "last": (held + ended)[:LAST_TRADES]}
 
 
 def _shades(account: AccountReport) -> Mapping[tuple[int, int], str]:

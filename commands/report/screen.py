@@ -8,7 +8,17 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.markup import escape
 
-from commands.report.contents import (
+from commands.report.extended_screen import (
+    render_assumptions,
+    render_chance,
+    render_costs,
+    render_rolling,
+    render_sensitivity,
+    render_sessions,
+    render_years,
+    short,
+)
+from commands.report.report_text import (
     MONTHS,
     basis_of,
     belief,
@@ -27,19 +37,9 @@ from commands.report.contents import (
     value_of,
     yet,
 )
-from commands.report.further_screen import (
-    render_assumptions,
-    render_chance,
-    render_costs,
-    render_rolling,
-    render_sensitivity,
-    render_sessions,
-    render_years,
-    short,
-)
 from commands.shared.console import has_letters
-from commands.shared.drawing import signed, units
-from commands.shared.plain import clean
+from commands.shared.light_helpers import clean
+from commands.shared.number_format import signed, units
 from commands.shared.tables import Table, number, sentence
 from commands.shared.times import DAY_MINUTE, stamp
 from tradebot.lab.performance.report import AccountReport, Block, CurvePoint, Cut, Figure, Report, TradeRow

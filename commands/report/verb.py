@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.report.files import Files, Frame, Html, Plot, files_of, written
-from commands.shared.completing import strategies, symbols
-from commands.shared.days import From, To, days_of
-from commands.shared.plain import NOBODY, Identity
-from commands.shared.surface import VERBS, Config, Json, Report, StateDir, finish, identity, opened, progress_bar
+from commands.shared.completion import strategies, symbols
+from commands.shared.light_helpers import NOBODY, Identity
+from commands.shared.span_options import From, To, days_of
+from commands.shared.verb_options import VERBS, Config, Json, Report, StateDir, finish, identity, opened, progress_bar
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _read(
 def _read_here(
     app: "App", place: str, choice: "Choice", progress: "Progress"
 ) -> "tuple[AccountReport, datetime | None, Identity]":
-    from commands.report.reading import read
+    from commands.report.report_inputs import read
 
     return *read(app, place, choice, progress), identity(app)
 

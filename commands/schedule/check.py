@@ -11,16 +11,16 @@ from rich.console import Console
 from commands.app import program
 from commands.shared.evidence.gather import evidence_of
 from commands.shared.help import leaves
-from commands.shared.surface import Report, identity
+from commands.shared.verb_options import Report, identity
 from tradebot.app.calendar import listed
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode
 from tradebot.judging.judgment import Judgment
-from tradebot.judging.passes import judge
+from tradebot.judging.pass_health import judge
 from tradebot.model.bar import Session
 from tradebot.model.text import counted
 from tradebot.model.values import replace
-from tradebot.timetable.lines import PROVIDERS, SKIP, Line, Need, Timetable
+from tradebot.timetable.entries import PROVIDERS, SKIP, Line, Need, Timetable
 from tradebot.timetable.sessions import Slot
 
 if TYPE_CHECKING:

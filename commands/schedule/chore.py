@@ -5,15 +5,15 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 from rich.console import Console
 
-from commands.shared.missed import run_chore
-from commands.shared.plain import clean, did_you_mean
-from commands.shared.surface import Report, identity
+from commands.shared.light_helpers import clean, did_you_mean
+from commands.shared.missed_slots import run_chore
+from commands.shared.verb_options import Report, identity
 from jobs.chores import unfinished
-from jobs.duty import Duty
-from tradebot.adapters.state.one_shots import OneShots
+from jobs.due_slots import Duty
+from tradebot.adapters.state.subprocess_runner import OneShots
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode, OperatorError, word
-from tradebot.timetable.lines import Line
+from tradebot.timetable.entries import Line
 from tradebot.timetable.sessions import Slot, session_date
 
 DAYS = 8

@@ -21,9 +21,9 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.trading import SlotClaim
 from tradebot.ports.strategy import Strategy
-from tradebot.timetable.lines import Line
-from tradebot.timetable.own_clock import standing, usable
+from tradebot.timetable.entries import Line
 from tradebot.timetable.sessions import BEGINS_AHEAD, CHAIN, Slot, differences
+from tradebot.timetable.strategy_times import standing, usable
 from tradebot.views.schedule_notes import Note, is_half, notes
 
 REACH = timedelta(days=30)

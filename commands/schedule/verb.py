@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.completing import schedule_words
-from commands.shared.surface import VERBS, Config, Json, Report, StateDir, caller, finish, identity, opened
+from commands.shared.completion import schedule_words
+from commands.shared.verb_options import VERBS, Config, Json, Report, StateDir, caller, finish, identity, opened
 from tradebot.errors import OperatorError, word
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from datetime import timedelta
 
 from rich.console import Console
 
-from commands.shared.drawing import signed
-from commands.shared.surface import Report, identity
+from commands.shared.number_format import signed
 from commands.shared.tables import Table, number, sentence
 from commands.shared.times import MINUTE, moment, stamp, when, zone
+from commands.shared.verb_options import Report, identity
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, word

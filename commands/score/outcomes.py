@@ -8,13 +8,13 @@ from msgspec import Struct
 from rich.console import Console
 from rich.markup import escape
 
-from commands.shared.drawing import signed
+from commands.shared.number_format import signed
 from commands.shared.tables import Table, number, sentence
 from commands.shared.times import MINUTE, when
 from tradebot.app import calendar
 from tradebot.app.wiring import App
+from tradebot.auditing.confidence_intervals import LEVEL
 from tradebot.auditing.forward_returns import SessionReturns, closes_of
-from tradebot.auditing.intervals import LEVEL
 from tradebot.auditing.outcomes import (
     WORTH_SEEING,
     Measured,

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from commands.shared.drawing import signed
+from commands.shared.number_format import signed
 from commands.shared.times import when
 from tradebot.model.candidate import Purpose
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from commands.shared.passes import CandidateRow, PassData
+    from commands.shared.pass_reports import CandidateRow, PassData
 
 SHORT = {"dark_pool": "dark", "market_tide": "tide", "greek_exposure": "gamma", "iv_rank": "iv", "oi_change": "oi"}
 """Component names cut to what a narrow column holds."""
@@ -20,7 +20,7 @@ DOT = "·"
 
 def show(console: "Console", data: "PassData") -> None:
     """Print the scores as a table, strongest first."""
-    from commands.shared.passes import legend
+    from commands.shared.pass_reports import legend
     from commands.shared.tables import Table, number
 
     # A plug-in may name no components, or only some.

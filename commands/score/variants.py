@@ -8,11 +8,11 @@ from msgspec import Struct
 from rich.console import Console
 from rich.markup import escape
 
-from commands.shared.surface import Report
 from commands.shared.tables import Table, number
 from commands.shared.times import when
+from commands.shared.verb_options import Report
 from tradebot.app.wiring import App
-from tradebot.desk.views import Sights
+from tradebot.desk.strategy_views import Sights
 from tradebot.model.text import counted
 from tradebot.ports.strategy import VariedStrategy
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.completing import symbols
-from commands.shared.surface import VERBS, Report, caller, on_bot, progress_bar
+from commands.shared.completion import symbols
+from commands.shared.verb_options import VERBS, Report, caller, on_bot, progress_bar
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -53,9 +53,9 @@ Variants = Annotated[
 def run(app: "App", *, by: str) -> Report:
     """Score every symbol, record the scores, report them strongest first."""
     from commands.score.screen import show
-    from commands.shared.asking import asking_world, in_turn
-    from commands.shared.passes import begin, both_clocks, pass_data
-    from jobs.claims import Refused
+    from commands.shared.ask_strategies import asking_world, in_turn
+    from commands.shared.pass_reports import begin, both_clocks, pass_data
+    from jobs.slot_claims import Refused
     from tradebot.desk.proposals import score
     from tradebot.model.record import Job
 
@@ -69,13 +69,13 @@ def run(app: "App", *, by: str) -> Report:
 
 
 def _explain(app: "App", symbol: str, plot: Path | None) -> Report:
-    from commands.score.explained import explained, render
+    from commands.score.explanation import explained, render
     from commands.shared.pictures import checked
 
     picture = checked(plot, "score.svg")
     data = explained(app, symbol)
     if picture:
-        from commands.score.explained import draw
+        from commands.score.explanation import draw
 
         draw(data, picture)
     return Report("score-explain", data, render)
@@ -136,7 +136,7 @@ def score(
 
         return run_diff(bot, *diff)
     if session:
-        from commands.score.past import run as run_past
+        from commands.score.past_session import run as run_past
 
         with progress_bar("reading the kept replies") as progress:
             return run_past(bot, session, at, progress)

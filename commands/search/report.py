@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from commands.shared.drawing import duration
+from commands.shared.light_helpers import clean
+from commands.shared.number_format import duration
 from commands.shared.pictures import GAIN, INK, LOSS, QUIET, TITLE, picture
-from commands.shared.plain import clean
-from tradebot.lab.search.counts import Counts
+from tradebot.lab.search.progress import Counts
 from tradebot.lab.search.space import Checked
 from tradebot.lab.selection.verdict import BY_PARTS, SIGNIFICANT, Found, Kept, Verdict
 from tradebot.model.text import counted

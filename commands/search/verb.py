@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.backtest.options import Wish
-from commands.backtest.parameters import Bars, Cash, Cost, DayPrices, Flow, Prices, Profile
+from commands.backtest.run_options import Bars, Cash, Cost, DayPrices, Flow, Prices, Profile
 from commands.init.verb import Actions, BarStamp, Edge, Fill, FlowFolder, Seed, Sessions, Symbols
 from commands.report.files import Plot
-from commands.search.how import How, On
-from commands.shared.days import From, To, days_of
-from commands.shared.plain import Identity
-from commands.shared.surface import VERBS, Config, Json, Report, StateDir, finish
+from commands.search.study_options import How, On
+from commands.shared.light_helpers import Identity
+from commands.shared.span_options import From, To, days_of
+from commands.shared.verb_options import VERBS, Config, Json, Report, StateDir, finish
 from tradebot.adapters.text.extras import install
 from tradebot.errors import OperatorError
 
@@ -45,7 +45,7 @@ def run(file: Path, wish: Wish, how: How, plot: Path | None) -> Report:
     picture = checked(plot, "search.svg")
     require_extras(how.on)
     from commands.search.report import draw, render
-    from commands.search.searching import search
+    from commands.search.run_study import search
 
     data = search(file, wish, how)
     if picture and data.verdict:

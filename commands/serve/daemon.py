@@ -12,22 +12,22 @@ from msgspec import Struct
 from commands.serve.lanes import Shift, exits_first, lanes
 from commands.serve.notifying import beside
 from commands.serve.streaming import StreamLane
-from commands.serve.watch import LOCK_STEP, Stop, Watch, WatchedLane
+from commands.serve.watchdog_thread import LOCK_STEP, Stop, Watch, WatchedLane
 from commands.serve.web import serving
 from commands.tail import Tails
 from jobs.backoff import BROKER, Backoff
-from jobs.duty import Duty
+from jobs.due_slots import Duty
 from jobs.runner import TICK_S, Kind, Line, Pace, Runner
 from jobs.ticker import Lane, tick_lanes, tick_until
 from tradebot import __version__
 from tradebot.adapters.plugins.plugin import require_installed
-from tradebot.adapters.state import starts
-from tradebot.adapters.time.pace import EngineTime, RealTime
-from tradebot.adapters.wire.supervisor import Supervisor
+from tradebot.adapters.state import crash_loop
+from tradebot.adapters.time.serve_clock import EngineTime, RealTime
+from tradebot.adapters.wire.systemd_notify import Supervisor
 from tradebot.app.baseline import counts_at_start, values_of
 from tradebot.app.settings import Loaded, Settings
 from tradebot.app.wiring import App
-from tradebot.desk.halting import halt_for
+from tradebot.desk.auto_halt import halt_for
 from tradebot.errors import ExitCode, TemporaryError, TradebotError, one_line
 from tradebot.model.event import EventKind
 from tradebot.model.reasons import Reason
@@ -309,17 +309,17 @@ class Daemon:
     def _note_start(self) -> None:
         """Count this start durably. Where that fails, the disk is full, and then no entry is sent anyway."""
         try:
-            self._starts = starts.note_start(self._app.folder.path, self._began)
+            self._starts = crash_loop.note_start(self._app.folder.path, self._began)
         except OSError as error:
             self._watch.trouble("starts", f"this start can't be counted: {error.strerror}")
 
     def _halt_if_it_loops(self, app: "App", now: datetime) -> None:
-        if self._starts > starts.MOST:
-            halt_for(app.ledger, app.events, Reason.CRASH_LOOP, f"{self._starts} against {starts.MOST}", now)
+        if self._starts > crash_loop.MOST:
+            halt_for(app.ledger, app.events, Reason.CRASH_LOOP, f"{self._starts} against {crash_loop.MOST}", now)
 
     def _end_well(self) -> None:
         with suppress(OSError):
-            starts.forget_start(self._app.folder.path, self._began)
+            crash_loop.forget_start(self._app.folder.path, self._began)
 
     def _end_at_once(self, code: int) -> None:
         """End the process although a pass is at work: it goes on from what is in the ledger, as after a kill."""

@@ -23,28 +23,28 @@ from commands.evaluate_exits import verb as evaluate_exits
 from commands.fetch_flow import verb as fetch_flow
 from commands.reconcile import verb as reconcile
 from commands.score import verb as score
-from commands.serve.hearing import Hearing
+from commands.serve.account_feed import Hearing
 from commands.serve.screen import done
 from commands.shared.calendar import CalendarKeeper
-from commands.shared.missed import run_chore, unmet
-from commands.shared.passes import unfinished
-from commands.shared.surface import Report
+from commands.shared.missed_slots import run_chore, unmet
+from commands.shared.pass_reports import unfinished
+from commands.shared.verb_options import Report
 from commands.tail import Tails
 from commands.trade_once import verb as trade_once
 from jobs.backoff import Backoff
 from jobs.chores import unfinished as cut_short
-from jobs.duty import Duty
+from jobs.due_slots import Duty
 from jobs.runner import Done, Kind, Line, Pace, Runner, Station
 from tradebot.adapters.state import resources
-from tradebot.adapters.state.one_shots import OneShots
-from tradebot.adapters.time.pace import RealTime
+from tradebot.adapters.state.subprocess_runner import OneShots
+from tradebot.adapters.time.serve_clock import RealTime
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode, TemporaryError, one_line
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.values import replace
 from tradebot.ports.world import Call, Progress
-from tradebot.timetable.lines import Lane
+from tradebot.timetable.entries import Lane
 from tradebot.timetable.sessions import Slot
 
 

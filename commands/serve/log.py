@@ -12,12 +12,12 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from commands.shared.plain import Identity
+from commands.shared.light_helpers import Identity
 from jobs.runner import Kind, Line
 from tradebot.adapters.state.json_lines import RotatedLines
 from tradebot.adapters.text.canonical import time_text
 from tradebot.adapters.text.redaction import hide
-from tradebot.app.sections import ServeSettings
+from tradebot.app.settings_schema import ServeSettings
 from tradebot.errors import OperatorError
 from tradebot.model.event import EventKind, Severity, SystemEvent
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from jobs.runner import Kind, Line
-from tradebot.adapters.state.one_shots import OneShots
+from tradebot.adapters.state.subprocess_runner import OneShots
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode
 from tradebot.model.serving import STOPPED

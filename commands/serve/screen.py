@@ -4,10 +4,10 @@ from rich.text import Text
 
 from commands.fetch_flow.verb import FlowFetched
 from commands.reconcile.verb import Compared
-from commands.shared.not_run import NotRun
-from commands.shared.passes import PassData
-from commands.shared.surface import Report
+from commands.shared.pass_reports import PassData
+from commands.shared.skipped_passes import NotRun
 from commands.shared.times import DAY_SECOND, for_reader, when
+from commands.shared.verb_options import Report
 from jobs.runner import Done, Kind, Line
 from tradebot.model.text import counted, noun
 

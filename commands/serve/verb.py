@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.plain import OutputError, document, say
-from commands.shared.surface import (
+from commands.shared.light_helpers import OutputError, document, say
+from commands.shared.verb_options import (
     VERBS,
     Config,
     Json,
@@ -54,14 +54,14 @@ def run(
     folder.
     """
     from commands.serve.daemon import Daemon
-    from tradebot.adapters.state import lock
+    from tradebot.adapters.state import state_locks
     from tradebot.model.trading import Mode
 
     if speed is not None and app.mode is not Mode.SANDBOX:
         raise OperatorError(f"mode {app.mode} trades in real time, so --speed can't be used", "tradebot serve")
     _refuse_training(app)
     running = "If it is serve, it runs all that is due, as tradebot status shows. Otherwise, wait for it to finish."
-    with lock.hold(app.folder.path, "serve", wait_s=LOCK_WAIT_S, name=lock.SERVE_LOCK, hint=running):
+    with state_locks.hold(app.folder.path, "serve", wait_s=LOCK_WAIT_S, name=state_locks.SERVE_LOCK, hint=running):
         return Daemon(app, f"serve {by}", speed, tell, config, load or (lambda: app.loaded), lost).run()
 
 

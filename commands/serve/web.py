@@ -16,17 +16,17 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
 from commands.serve.web_pages import Looked, Pages
+from commands.shared.bot_records import held, last_passes
 from commands.shared.evidence.gather import attempt, budgets_of, evidence_of, figures_of
 from commands.shared.evidence.machine import serve_of
-from commands.shared.records import held, last_passes
 from tradebot.adapters.state.state_folder import EVENTS
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
 from tradebot.judging.evidence import Evidence, Past, Unread
 from tradebot.judging.judgment import Judgment, permission
-from tradebot.judging.passes import judge, judged
-from tradebot.views.figures import Figures
+from tradebot.judging.pass_health import judge, judged
 from tradebot.views.holdings import Holding
+from tradebot.views.metrics import Figures
 
 MOST_WAITING = 20
 """How many connections of a port may have asked nothing yet."""

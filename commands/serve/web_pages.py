@@ -17,20 +17,20 @@ from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from commands.shared.surface import jsonable
+from commands.shared.verb_options import jsonable
 from tradebot import __version__
 from tradebot.adapters.state.events import last_events
 from tradebot.adapters.text.redaction import hide
+from tradebot.judging.component_health import NEVER
 from tradebot.judging.evidence import Disk, Evidence, Orders, Past, Serve, Unread
 from tradebot.judging.judgment import Judgment, State, overall, ranked
-from tradebot.judging.parts import NEVER
-from tradebot.judging.passes import finished, missed, newest
+from tradebot.judging.pass_health import finished, missed, newest
 from tradebot.model.event import EventKind, Severity
 from tradebot.model.instrument import notional
 from tradebot.model.record import Job
 from tradebot.model.text import counted
-from tradebot.views.figures import Figures
 from tradebot.views.holdings import Holding
+from tradebot.views.metrics import Figures
 
 JSON = "application/json"
 TRADING = ("serve", "exits", "broker", "books", "ledger", "journal", "calendar", "clock", "disk", "halts")

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from commands.shared.surface import VERBS, Report, caller, identity, on_bot
+from commands.shared.verb_options import VERBS, Report, caller, identity, on_bot
 from tradebot.errors import DamagedBooksError, ExitCode, TradebotError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tradebot.app.shadowing import ShadowApp
+    from tradebot.app.shadow_strategies import ShadowApp
     from tradebot.app.wiring import App
 
 
@@ -45,7 +45,7 @@ class InShadow(Struct, frozen=True):
 
 def run(app: "App", *, by: str) -> Report:
     """Follow each strategy in shadow; exit 10 if one couldn't be followed."""
-    from tradebot.app.shadowing import in_shadow
+    from tradebot.app.shadow_strategies import in_shadow
 
     rows = tuple(_row(app, name, why, by) for name, why in in_shadow(app).items())
     code = ExitCode.FINDINGS if any(row.problem for row in rows) else ExitCode.DONE
@@ -53,8 +53,8 @@ def run(app: "App", *, by: str) -> Report:
 
 
 def _row(app: "App", name: str, why: str, by: str) -> ShadowRow:
-    from commands.shared.plain import clean
-    from tradebot.app.shadowing import opened_in_shadow, place_of, still_held
+    from commands.shared.light_helpers import clean
+    from tradebot.app.shadow_strategies import opened_in_shadow, place_of, still_held
     from tradebot.venues.simulated.account import anew
 
     row = ShadowRow(name, clean(why), clean(str(place_of(app, name))), held=still_held(app, name))
@@ -75,7 +75,7 @@ def _followed(bot: "ShadowApp", row: ShadowRow, by: str) -> ShadowRow:
     """Follow what rests, compare the books with the simulated account, and run a pass of exits and one of entries."""
     from commands.evaluate_exits.verb import run as exits
     from commands.reconcile.verb import run as reconcile
-    from commands.shared.plain import clean
+    from commands.shared.light_helpers import clean
     from commands.trade_once.verb import run as entries
     from tradebot.model.trading import TradingState
     from tradebot.model.values import replace
@@ -111,7 +111,7 @@ def _sent(bot: "ShadowApp", before: set[str]) -> int:
 
 
 def _render(out: "Console", data: InShadow) -> None:
-    from commands.shared.drawing import signed, usd
+    from commands.shared.number_format import signed, usd
     from commands.shared.tables import Table, number, sentence
     from commands.shared.times import when
     from tradebot.model.text import counted

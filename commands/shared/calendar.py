@@ -3,7 +3,7 @@
 from contextlib import nullcontext, suppress
 from datetime import datetime
 
-from jobs.station import Done
+from jobs.runner_context import Done
 from tradebot.app.calendar import ask
 from tradebot.app.settings import Settings
 from tradebot.app.wiring import App

@@ -14,17 +14,17 @@ from commands.drill.drills import DRILLS
 from commands.drill.evidence import read as read_drills
 from commands.drill.verb import FOLDER
 from commands.shared.evidence.gather import evidence_of
-from commands.shared.plain import caller, clean
-from commands.shared.rehearsal import GAP, shown
+from commands.shared.light_helpers import caller, clean
+from commands.shared.paper_evidence import GAP, shown
 from commands.shared.times import when
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state.state_folder import StateFolder, option, read_marker
-from tradebot.app.connecting import addresses_of
 from tradebot.app.keys import confirmation_code
+from tradebot.app.venue_connection import addresses_of
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, TradebotError
 from tradebot.judging.judgment import State
-from tradebot.judging.passes import judged
+from tradebot.judging.pass_health import judged
 from tradebot.model.position import Position, add, round_trip
 from tradebot.model.record import Job
 from tradebot.model.text import counted, span

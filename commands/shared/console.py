@@ -13,7 +13,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 from commands.shared.hints import aimed
-from commands.shared.plain import clean_lines
+from commands.shared.light_helpers import clean_lines
 from commands.shared.tables import Table, hanging
 from commands.shared.times import for_reader
 from tradebot.adapters.text.redaction import hide

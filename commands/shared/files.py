@@ -11,8 +11,8 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-from commands.shared.plain import note, say
-from commands.shared.surface import Report, jsonable
+from commands.shared.light_helpers import note, say
+from commands.shared.verb_options import Report, jsonable
 from tradebot.adapters.state.state_folder import MARKER
 from tradebot.errors import OperatorError
 from tradebot.model.values import replace

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal
 
-from commands.shared.records import last_passes
+from commands.shared.bot_records import last_passes
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.app.calendar import knowing
 from tradebot.app.wiring import App

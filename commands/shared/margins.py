@@ -3,8 +3,8 @@
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from commands.shared.drawing import usd
-from commands.shared.plain import clean
+from commands.shared.light_helpers import clean
+from commands.shared.number_format import usd
 from commands.shared.times import when
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from commands.shared.plain import clean
+from commands.shared.light_helpers import clean
 from tradebot.app.baseline import differences
 from tradebot.app.wiring import App
 from tradebot.gates.permission import described, is_about_exits

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperOption
 
 from commands.shared.help import HelpfulCommand
-from commands.shared.plain import NOBODY, document, error_document, say
+from commands.shared.light_helpers import NOBODY, document, error_document, say
 from commands.shared.times import show_utc
 from tradebot.errors import ExitCode, TradebotError
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from commands.shared.schema_types import Definitions, Schema
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
-NOT_RUN = "commands.shared.not_run:NotRun"
-PASS = "commands.shared.passes:PassData"
+NOT_RUN = "commands.shared.skipped_passes:NotRun"
+PASS = "commands.shared.pass_reports:PassData"
 
 DATA: Mapping[str, tuple[str, ...]] = {
     "init": ("commands.init.making:Made",),
@@ -32,19 +32,19 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "fetch-flow": ("commands.fetch_flow.verb:FlowFetched", "commands.fetch_flow.streaming:FlowStreamed", NOT_RUN),
     "fetch-flow-plan": ("commands.fetch_flow.plan:Planned",),
     "score": (PASS,),
-    "score-from": ("commands.score.past:ScoredAgain",),
-    "score-explain": ("commands.score.explained:Explained",),
+    "score-from": ("commands.score.past_session:ScoredAgain",),
+    "score-explain": ("commands.score.explanation:Explained",),
     "score-variants": ("commands.score.variants:Variants",),
     "score-outcomes": ("commands.score.outcomes:Outcomes",),
     "score-diff": ("tradebot.views.score_diff:Moved",),
-    "trade-once": ("commands.trade_once.own_candidates:EntriesData", NOT_RUN),
+    "trade-once": ("commands.trade_once.submitted_candidates:EntriesData", NOT_RUN),
     "evaluate-exits": (PASS, NOT_RUN),
     "reconcile": ("commands.reconcile.verb:Compared",),
     "why-no-orders": (
         "tradebot.views.why_no_orders:Why",
         "tradebot.views.why_no_orders:SymbolWhy",
         "commands.why_no_orders.reason:Ended",
-        "tradebot.views.funnels:BySymbol",
+        "tradebot.views.funnel:BySymbol",
         "tradebot.views.symbol_span:SymbolSpan",
         "tradebot.views.what_if:WhatIf",
         "tradebot.views.what_if_span:WhatIfSpan",
@@ -57,12 +57,12 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "incident": ("commands.incident.verb:Incident",),
     "status": ("tradebot.views.status:Status", "commands.status.stores:Stores"),
     "health": ("commands.health.report:Health",),
-    "top": ("commands.top.reading:Screens",),
+    "top": ("commands.top.screen_data:Screens",),
     "model-key": ("commands.model.verb:ModelKey",),
     "model-sign": ("commands.model.verb:ModelSigned",),
     "model-check": ("commands.model.verb:ModelsChecked",),
     "doctor": ("commands.doctor.report:Health",),
-    "signals": ("tradebot.judging.signals:Signals",),
+    "signals": ("tradebot.judging.signal_health:Signals",),
     "registry": ("commands.registry:RegistryData",),
     "audit": ("commands.audit.report:Audited",),
     "summary": ("tradebot.views.summary.values:Summary",),
@@ -105,7 +105,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "config-accept": ("commands.config.accept:Accepted",),
     "config-check": ("commands.config.accept:Checked",),
     "config-diff": ("commands.config.diff:Diff",),
-    "config-set": ("commands.config.setting:Set",),
+    "config-set": ("commands.config.set_value:Set",),
     "live-status": ("commands.live:LiveStatus",),
     "live-arm": ("commands.live:Armed",),
     "live-take-over": ("commands.live:TakenOver",),

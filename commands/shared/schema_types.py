@@ -1,4 +1,4 @@
-"""Make the JSON Schema (draft 2020-12) of a type, as `commands.shared.surface.jsonable` writes it.
+"""Make the JSON Schema (draft 2020-12) of a type, as `commands.shared.verb_options.jsonable` writes it.
 
 The schema is derived from the type, so that a document and its schema can't differ. It is strict: no other field is
 allowed, and every field is required, because a missing field could be mistaken for a default. Only a type that says so

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions
 from rich.text import Text
 
-from commands.shared.plain import WORD
+from commands.shared.light_helpers import WORD
 
 GAP, INDENT = "  ", "    "
 READABLE, LINES = 30, 4

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from contextlib import suppress
 
-from commands.shared.plain import did_you_mean
+from commands.shared.light_helpers import did_you_mean
 from tradebot.app.venues import EARLIER, door_to
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, word

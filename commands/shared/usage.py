@@ -15,7 +15,7 @@ from typer._click.exceptions import (
 )
 
 from commands.shared.help import leaves
-from commands.shared.plain import clean
+from commands.shared.light_helpers import clean
 from tradebot.errors import OperatorError
 
 NUMBERS = {"int": "a whole number", "int range": "a whole number", "float": "a number", "float range": "a number"}

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from commands.shared.surface import VERBS, Report, on_bot
+from commands.shared.verb_options import VERBS, Report, on_bot
 from tradebot.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def run(app: "App") -> Report:
     """Judge every signal in use; exit 10 if one of them isn't as it should be."""
-    from commands.signals.reading import read, show
+    from commands.signals.signal_inputs import read, show
 
     data = read(app)
     code = ExitCode.FINDINGS if data.findings else ExitCode.DONE

@@ -7,24 +7,24 @@ from decimal import Decimal
 from rich.console import Console
 from rich.markup import escape
 
+from commands.shared.bot_records import held, last_passes, opening_of, trading_now
 from commands.shared.console import has_letters
-from commands.shared.drawing import acts_at, colored, duration, gain, sparkline, time_left, usd, way_there
 from commands.shared.evidence.gather import evidence_of
+from commands.shared.light_helpers import Identity, clean
 from commands.shared.margins import show_margin
 from commands.shared.notes import unlike_the_broker
-from commands.shared.plain import Identity, clean
-from commands.shared.records import held, last_passes, opening_of, trading_now
+from commands.shared.number_format import acts_at, colored, duration, gain, sparkline, time_left, usd, way_there
 from commands.shared.tables import Table, number, sentence
 from commands.shared.times import DAY_MINUTE, slot_for_reader, stamp, when, zone
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.app import sandbox
 from tradebot.app.calendar import knowing
-from tradebot.app.promoting import unproven
+from tradebot.app.promotion_status import unproven
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
 from tradebot.judging.evidence import Evidence, Halts, Past, Unread
 from tradebot.judging.judgment import Judgment, State, overall, permission, ranked
-from tradebot.judging.passes import judged, unended
+from tradebot.judging.pass_health import judged, unended
 from tradebot.model.position import FOREIGN
 from tradebot.model.record import Job
 from tradebot.model.text import counted

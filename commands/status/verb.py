@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.surface import VERBS, Config, Json, Report, StateDir, finish, identity, opened_to_look
+from commands.shared.verb_options import VERBS, Config, Json, Report, StateDir, finish, identity, opened_to_look
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from rich.live import Live
 from rich.text import Text
 
 from commands.shared.console import Screen
-from commands.shared.surface import console, identity
 from commands.shared.times import when
+from commands.shared.verb_options import console, identity
 from commands.status.report import sections, status_of
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, TradebotError, one_line

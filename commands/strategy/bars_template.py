@@ -87,7 +87,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from tradebot.desk.answers import checked
+from tradebot.desk.want_validation import checked
 from tradebot.ports import Close, Decision, Lot, Open, Position, Reason, Series, Side, StrategyView, Want
 
 from tradebot_$name.strategy import TIMEFRAME, $title

@@ -66,7 +66,7 @@ TEST = '''\
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
-from tradebot.desk.answers import checked
+from tradebot.desk.want_validation import checked
 from tradebot.ports import Decision, FlowAlert, Open, Reason, Right, Side, StrategyView, SymbolFacts
 
 from tradebot_$name.strategy import $title

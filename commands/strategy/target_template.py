@@ -64,7 +64,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from tradebot.desk.answers import checked
+from tradebot.desk.want_validation import checked
 from tradebot.ports import Decision, Lot, Position, Series, StrategyView, Target
 
 from tradebot_$name.strategy import $title

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from commands.shared.drawing import measured, signed
-from commands.shared.not_run import remedy_for
-from commands.shared.plain import NOBODY, clean
-from commands.shared.surface import Report, identity
+from commands.shared.light_helpers import NOBODY, clean
+from commands.shared.number_format import measured, signed
+from commands.shared.skipped_passes import remedy_for
 from commands.shared.times import moment, show_venue, when
+from commands.shared.verb_options import Report, identity
 from commands.strategy.needs import EVERY_PASS, NeedsRow, in_words, needs_row
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.candidate import Component, ScaleOutLevel, WantKind
@@ -296,8 +296,8 @@ def _generated_market(settings: "Settings") -> "Settings":
 
 def _tried(app: "App", seed: int | None, at: datetime | None) -> Tried:
     from tradebot.adapters.plugins.plugin import close, code_in_force, installed, is_built_in, package_of
-    from tradebot.desk.answers import beyond
-    from tradebot.desk.views import Sights
+    from tradebot.desk.strategy_views import Sights
+    from tradebot.desk.want_validation import beyond
 
     world = app.world(dry_run=True, asking=True)
     (strategy,) = world.strategies
@@ -350,7 +350,7 @@ def _asked(
 
 
 def _timed(strategy: "Strategy", view: "StrategyView") -> "tuple[tuple[Want, ...] | Decision, float]":
-    from tradebot.desk.answers import checked
+    from tradebot.desk.want_validation import checked
 
     started = perf_counter()
     answer = strategy.propose(view)

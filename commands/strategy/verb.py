@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct, field
 
-from commands.shared.completing import installed_strategies, played
-from commands.shared.plain import NOBODY, Identity, clean
-from commands.shared.surface import Config, Json, Report, StateDir, finish, identity, opened
+from commands.shared.completion import installed_strategies, played
+from commands.shared.light_helpers import NOBODY, Identity, clean
+from commands.shared.verb_options import Config, Json, Report, StateDir, finish, identity, opened
 from commands.strategy.needs import EVERY_PASS, NeedsRow, in_words, needs_row
 from commands.strategy.package import Kind
 from tradebot.errors import ExitCode, OperatorError
@@ -235,7 +235,7 @@ def _refusal(strategy: "Strategy", universe: "Sequence[str]") -> "Decision | Non
 
     A strategy may say that it can't tell without them.
     """
-    from tradebot.desk.answers import checked
+    from tradebot.desk.want_validation import checked
     from tradebot.model.decision import Decision, Verdict
     from tradebot.model.view import StrategyView
 
@@ -273,7 +273,7 @@ def _render_list(console: "Console", data: Strategies) -> None:
 
 def about_code(row: StrategyRow) -> str:
     """Say which code a strategy runs, and whether a backtest in this folder has played it."""
-    from tradebot.judging.passes import untested_code
+    from tradebot.judging.pass_health import untested_code
 
     told = untested_code(row.name, row.code, row.tested)
     if told:
@@ -301,7 +301,7 @@ def guarded(protections: "Protections") -> str:
 
 
 def remedy(row: StrategyRow) -> str:
-    from commands.shared.not_run import remedy_for
+    from commands.shared.skipped_passes import remedy_for
     from tradebot.model.reasons import Reason
 
     if row.state == MISSING:

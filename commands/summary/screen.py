@@ -3,8 +3,8 @@
 from rich.console import Console
 from rich.markup import escape
 
-from commands.shared.drawing import gain, units, usd
-from commands.shared.plain import Identity, clean
+from commands.shared.light_helpers import Identity, clean
+from commands.shared.number_format import gain, units, usd
 from commands.shared.tables import Table, number, sentence
 from commands.shared.times import MINUTE, when
 from tradebot.views.summary.values import Held, Summary

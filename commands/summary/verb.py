@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.report.files import Html, files_of, written
-from commands.shared.surface import VERBS, Report, identity, on_bot, opened_to_look
+from commands.shared.verb_options import VERBS, Report, identity, on_bot, opened_to_look
 
 if TYPE_CHECKING:
     from tradebot.app.wiring import App
@@ -31,8 +31,8 @@ def summary(
     missed, how it is, what needs you and what changed since the session before. Reads the bot's own records; the
     broker isn't asked.
     """
-    from commands.summary.reading import read
     from commands.summary.screen import about, message, page, show
+    from commands.summary.summary_inputs import read
 
     files = files_of(None, html)
     data = read(bot, session)

@@ -4,7 +4,7 @@ import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from commands.shared.surface import VERBS, Config, Json, Report, StateDir, finish, identity, opened_to_look
+from commands.shared.verb_options import VERBS, Config, Json, Report, StateDir, finish, identity, opened_to_look
 from tradebot.adapters.text.extras import install
 from tradebot.errors import OperatorError
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def run(app: "App") -> Report:
     """Report what all screens show; always exit 0."""
-    from commands.top.reading import screens
+    from commands.top.screen_data import screens
 
     # For people there is the screen itself.
     return Report("top", screens(app), lambda console, data: None, whose=identity(app))
@@ -40,6 +40,6 @@ def top(state_dir: StateDir = None, config: Config = None, as_json: Json = False
             finish(run(bot), as_json)
             return
         require_screen()
-        from commands.top.board import Top
+        from commands.top.top_app import Top
 
         Top(bot, config).show()

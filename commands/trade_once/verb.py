@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.surface import VERBS, DryRun, Report, acts, caller, on_bot
 from commands.shared.times import slot_for_reader, when
+from commands.shared.verb_options import VERBS, DryRun, Report, acts, caller, on_bot
 
 Candidates = Annotated[
     str | None,
@@ -23,7 +23,7 @@ ForceSlot = Annotated[
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from commands.trade_once.own_candidates import EntriesData
+    from commands.trade_once.submitted_candidates import EntriesData
     from tradebot.app.wiring import App
     from tradebot.model.candidate import Submission
 
@@ -37,14 +37,14 @@ def run(
     With `candidates`, a file or "-", its lines are used instead of the strategies' candidates, once per slot. With
     `only`, no strategy but that one is asked. `given` are candidates that were read before.
     """
-    from commands.shared.asking import ask_if_due, asking_world, in_turn
-    from commands.shared.missed import entry_grace_s
-    from commands.shared.not_run import refused_report
-    from commands.shared.passes import begin, both_clocks, pass_data, pass_exit_code, recorded
-    from commands.shared.recording import traded
-    from commands.trade_once.own_candidates import entries, note_bad_lines, read, world_of
-    from jobs.claims import Refused
-    from tradebot.desk.look import for_entries
+    from commands.shared.ask_strategies import ask_if_due, asking_world, in_turn
+    from commands.shared.missed_slots import entry_grace_s
+    from commands.shared.pass_recording import traded
+    from commands.shared.pass_reports import begin, both_clocks, pass_data, pass_exit_code, recorded
+    from commands.shared.skipped_passes import refused_report
+    from commands.trade_once.submitted_candidates import entries, note_bad_lines, read, world_of
+    from jobs.slot_claims import Refused
+    from tradebot.desk.prepare_desk import for_entries
     from tradebot.model.record import CandidateRecord, Job
 
     submission = given if candidates is None else read(app, candidates)
@@ -80,9 +80,9 @@ def run(
 
 
 def render(console: "Console", data: "EntriesData") -> None:
-    from commands.shared.not_run import render_not_run
-    from commands.shared.passes import render_rows
-    from commands.trade_once.own_candidates import render_read
+    from commands.shared.pass_reports import render_rows
+    from commands.shared.skipped_passes import render_not_run
+    from commands.trade_once.submitted_candidates import render_read
 
     if data.submitted:
         render_read(console, data.submitted)

@@ -11,8 +11,8 @@ from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
 from commands.shared.history import read_history
+from commands.shared.light_helpers import clean
 from commands.shared.pictures import GAIN, INK, LOSS, QUIET, picture, title
-from commands.shared.plain import clean
 from commands.shared.times import DAY_MINUTE, stamp
 from commands.trades.levels import Planned, draw_levels, planned
 from tradebot.adapters.state.evidence import BACKTEST

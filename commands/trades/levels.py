@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
-from commands.shared.drawing import usd
+from commands.shared.number_format import usd
 from commands.shared.pictures import GAIN, INK, LOSS, QUIET
 from tradebot.exits.kind import Held
 from tradebot.exits.lists import levels

@@ -9,9 +9,9 @@ from msgspec import Struct
 from rich.console import Console
 from rich.text import Text
 
-from commands.shared.plain import clean
-from commands.shared.surface import Report, caller, identity
+from commands.shared.light_helpers import clean
 from commands.shared.times import MINUTE, when
+from commands.shared.verb_options import Report, caller, identity
 from commands.trades.report import all_rows
 from tradebot.adapters.text.redaction import without_keys
 from tradebot.app.wiring import App

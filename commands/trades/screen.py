@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
-from commands.shared.drawing import duration, gain, in_units, signed, slippage_sentences, units, usd
-from commands.shared.plain import clean
+from commands.shared.light_helpers import clean
+from commands.shared.number_format import duration, gain, in_units, signed, slippage_sentences, units, usd
 from commands.shared.tables import Column, Table, number, sentence, staying
 from commands.shared.times import DAY_MINUTE, MINUTE, stamp, when, zone
 from commands.trades.report import Trades

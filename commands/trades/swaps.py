@@ -8,8 +8,8 @@ from msgspec import Struct
 from rich.console import Console
 from rich.markup import escape
 
-from commands.shared.drawing import gain
-from commands.shared.plain import clean
+from commands.shared.light_helpers import clean
+from commands.shared.number_format import gain
 from commands.shared.tables import Table, number, staying
 from commands.shared.times import DAY_MINUTE, MINUTE, stamp, zone
 from commands.trades.report import all_rows

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from commands.shared.files import csv_text
-from commands.shared.plain import clean
+from commands.shared.light_helpers import clean
 from commands.shared.tables import Table, number, sentence, staying
 from tradebot.errors import OperatorError
 from tradebot.model.position import FOREIGN

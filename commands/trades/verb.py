@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.completing import strategies, symbols
-from commands.shared.days import From, To, days_of
-from commands.shared.surface import VERBS, Config, Json, Report, StateDir, finish, identity, opened
+from commands.shared.completion import strategies, symbols
+from commands.shared.span_options import From, To, days_of
+from commands.shared.verb_options import VERBS, Config, Json, Report, StateDir, finish, identity, opened
 from tradebot.errors import OperatorError
 from tradebot.model.values import replace
 

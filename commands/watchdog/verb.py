@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
-from commands.shared.plain import clean, say
-from commands.shared.surface import VERBS, Json, Report, finish
+from commands.shared.light_helpers import clean, say
 from commands.shared.times import when
+from commands.shared.verb_options import VERBS, Json, Report, finish
 from tradebot.errors import ExitCode
 
 if TYPE_CHECKING:

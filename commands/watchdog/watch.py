@@ -12,17 +12,17 @@ import requests
 from msgspec import Struct, field
 
 from commands.shared.times import venue_day
-from commands.watchdog.looking import look
+from commands.watchdog.probe import look
 from commands.watchdog.settings import WatchSettings
-from tradebot.adapters.notices.sending import Attempt
-from tradebot.adapters.state.plain_files import create_draft, read_plain
+from tradebot.adapters.notices.sender import Attempt
+from tradebot.adapters.state.safe_open import create_draft, read_plain
 from tradebot.adapters.text.canonical import CodecError, json_text
 from tradebot.adapters.text.codec import decode, encode
 from tradebot.model.event import Severity
 from tradebot.model.notice import Happening, Topic
 from tradebot.model.text import span
 from tradebot.model.values import replace
-from tradebot.views.happenings import composed
+from tradebot.views.notification_events import composed
 
 MEMORY = "memory.json"
 LONGEST = 1 << 20

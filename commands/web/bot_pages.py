@@ -18,12 +18,12 @@ from commands.health import verb as health
 from commands.schedule import check
 from commands.schedule import verb as schedule
 from commands.schedule.rows import show_moments
-from commands.shared.plain import clean
-from commands.shared.surface import Report, identity
+from commands.shared.light_helpers import clean
+from commands.shared.verb_options import Report, identity
 from commands.status.report import sections, status_of
 from commands.web.chart_parts import equity_part
 from commands.web.pages import CSRF, Field, Page, Part, Query, first_row, number_in, symbol_links
-from commands.why_no_orders.others import run_session
+from commands.why_no_orders.past_passes import run_session
 from tradebot.app.wiring import App
 from tradebot.model.event import Severity
 from tradebot.model.trading import TradingState

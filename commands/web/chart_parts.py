@@ -6,8 +6,8 @@ from typing import Any
 from markupsafe import Markup
 from rich.console import Console
 
-from commands.shared.drawing import signed, usd
-from commands.shared.plain import clean
+from commands.shared.light_helpers import clean
+from commands.shared.number_format import signed, usd
 from commands.shared.tables import Table, number
 from commands.shared.times import DAY_MINUTE, DAY_SECOND, MINUTE, stamp, zone
 from commands.trades.candles import Drawn, label
@@ -26,7 +26,7 @@ from commands.web.charting import (
     prices,
     seen,
 )
-from commands.web.drawing import drawn
+from commands.web.html_rendering import drawn
 from commands.web.pages import Part
 from tradebot.app.wiring import App
 from tradebot.lab.performance.report import CurvePoint

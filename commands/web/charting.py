@@ -10,12 +10,12 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from commands.report.contents import leveled
-from commands.report.reading import read as read_account
-from commands.shared.days import Span
-from commands.shared.drawing import signed, units, usd
+from commands.report.report_inputs import read as read_account
+from commands.report.report_text import leveled
+from commands.shared.light_helpers import clean
+from commands.shared.number_format import signed, units, usd
 from commands.shared.pictures import GAIN, INK, LOSS, QUIET
-from commands.shared.plain import clean
+from commands.shared.span_options import Span
 from commands.shared.times import local, zone
 from commands.trades.candles import FEW, Drawn, drawn_on, label, series_around
 from commands.trades.levels import Planned, lines_of

@@ -17,7 +17,7 @@ from starlette.requests import cookie_parser
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from commands.web.answers import API, Json, failed
+from commands.web.json_answers import API, Json, failed
 from tradebot.errors import OperatorError, one_line
 
 MOST_SESSIONS, SESSION_S = 20, 12 * 3600

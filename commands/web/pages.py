@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from commands.shared.surface import Report
+from commands.shared.verb_options import Report
 from tradebot.app.wiring import App
 
 Query = Mapping[str, str]

@@ -25,16 +25,16 @@ from starlette.types import ASGIApp
 from commands import positions
 from commands.serve.web import look
 from commands.serve.web_pages import health
-from commands.top.reading import version
-from commands.web.acting import Acting
-from commands.web.answers import API, Json, failed
+from commands.top.screen_data import version
+from commands.web.actions import Acting
 from commands.web.charting import candles, equity
-from commands.web.contents import PAGES
-from commands.web.earned_pages import is_run
 from commands.web.guard import LONGEST_BODY, Guard, Logins, TooManyError, came, came_from_form, held_by, local_path
+from commands.web.json_answers import API, Json, failed
 from commands.web.live import FullError, Live
+from commands.web.page_data import Reader
+from commands.web.page_list import PAGES
 from commands.web.pages import CSRF, Page, Query
-from commands.web.reading import Reader
+from commands.web.performance_pages import is_run
 from commands.web.what_if import is_change
 from tradebot import __version__
 from tradebot.adapters.text.redaction import hide

@@ -7,8 +7,8 @@ from markupsafe import Markup
 from commands import orders, positions
 from commands.orders import Orders
 from commands.positions import Positions
-from commands.shared.days import Span
-from commands.shared.surface import Report
+from commands.shared.span_options import Span
+from commands.shared.verb_options import Report
 from commands.trades import verb as trades
 from commands.web import what_if
 from commands.web.chart_parts import candles_part

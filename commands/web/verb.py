@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
-from commands.shared.surface import VERBS, Config, Json, Report, StateDir, finish
+from commands.shared.verb_options import VERBS, Config, Json, Report, StateDir, finish
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -54,10 +54,10 @@ def web(
     """
     _require_tls(host, tls_cert, tls_key)
     from commands.shared.service import listening, require_usable, serve_on
-    from commands.shared.surface import identity, opened_to_look
-    from commands.web.acting import Acting
+    from commands.shared.verb_options import identity, opened_to_look
+    from commands.web.actions import Acting
     from commands.web.guard import Logins
-    from commands.web.reading import Reader
+    from commands.web.page_data import Reader
     from commands.web.site import Site
     from tradebot.adapters.state import service_token, state_folder
 

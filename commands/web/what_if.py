@@ -8,17 +8,17 @@ from urllib.parse import quote, urlencode
 from markupsafe import Markup
 from rich.console import Console
 
-from commands.shared.days import Span, span_of
-from commands.shared.plain import clean
-from commands.shared.surface import Report
+from commands.shared.light_helpers import clean
+from commands.shared.span_options import Span, span_of
 from commands.shared.times import CLOCK, stamp, when, zone
-from commands.web.drawing import drawn
+from commands.shared.verb_options import Report
+from commands.web.html_rendering import drawn
+from commands.web.page_data import told
 from commands.web.pages import Field, Page, Part, Query
-from commands.web.reading import told
-from commands.web.sliders import Slider, Sliders, sliders_of
+from commands.web.threshold_sliders import Slider, Sliders, sliders_of
 from commands.why_no_orders import verb
-from commands.why_no_orders.asked import session_asked
-from commands.why_no_orders.others import run_all, run_session
+from commands.why_no_orders.pass_selection import session_asked
+from commands.why_no_orders.past_passes import run_all, run_session
 from tradebot import __version__
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, TradebotError

@@ -3,8 +3,8 @@
 from rich.console import Console
 from rich.markup import escape
 
-from commands.shared.drawing import in_units, measured, off_by
-from commands.shared.plain import clean
+from commands.shared.light_helpers import clean
+from commands.shared.number_format import in_units, measured, off_by
 from commands.shared.tables import Table, number, sentence
 from commands.shared.times import CLOCK, DAY_MINUTE, MINUTE, stamp, when, zone
 from tradebot.model.decision import units_of

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.markup import escape
 
-from commands.shared.drawing import bar
-from commands.shared.plain import clean
+from commands.shared.light_helpers import clean
+from commands.shared.number_format import bar
 from commands.shared.tables import Column, Table, number
 from commands.shared.times import MINUTE, when
 from tradebot.model.text import counted
-from tradebot.views.funnels import BySymbol
+from tradebot.views.funnel import BySymbol
 
 BAR = 16
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
-from commands.shared.days import Span
-from commands.shared.plain import did_you_mean
+from commands.shared.light_helpers import did_you_mean
+from commands.shared.span_options import Span
 from commands.shared.universe import contract_named
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.app.wiring import App

@@ -7,11 +7,11 @@ from msgspec import Struct
 from rich.console import Console
 from rich.markup import escape
 
-from commands.shared.drawing import in_units, measured, off_by
-from commands.shared.plain import clean, did_you_mean
-from commands.shared.surface import Report, identity
+from commands.shared.light_helpers import clean, did_you_mean
+from commands.shared.number_format import in_units, measured, off_by
 from commands.shared.tables import LONGEST_NUMBER, Table, number
 from commands.shared.times import MINUTE, stamp, zone
+from commands.shared.verb_options import Report, identity
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.decision import Decision, Gate, Number, units_of

@@ -6,16 +6,16 @@ from datetime import UTC, date, datetime
 from rich.console import Console
 from rich.markup import escape
 
-from commands.shared.days import Span
-from commands.shared.drawing import bar, in_units, measured, off_by, signed, usd
-from commands.shared.not_run import not_due, remedy_of
+from commands.shared.light_helpers import clean
 from commands.shared.notes import cause_of_halt
-from commands.shared.plain import clean
+from commands.shared.number_format import bar, in_units, measured, off_by, signed, usd
+from commands.shared.skipped_passes import not_due, remedy_of
+from commands.shared.span_options import Span
 from commands.shared.tables import Table, number, sentence, staying
 from commands.shared.times import MINUTE, slot_for_reader, when
-from commands.why_no_orders.asked import nothing_of
+from commands.why_no_orders.pass_selection import nothing_of
 from commands.why_no_orders.reading import cycles_of, ended, was_found
-from tradebot.adapters.state import switch
+from tradebot.adapters.state import halt_switch
 from tradebot.adapters.state.evidence import BACKTEST, read_evidence
 from tradebot.app.thresholds import Question, threshold_of
 from tradebot.app.wiring import App
@@ -39,7 +39,7 @@ from tradebot.views.explain import (
     way_of,
     why_no_orders,
 )
-from tradebot.views.funnels import BySymbol, by_symbol
+from tradebot.views.funnel import BySymbol, by_symbol
 from tradebot.views.why_no_orders import (
     PLAY_AGAIN,
     MissedSlots,
@@ -296,7 +296,7 @@ def _changed_since(app: "App", last: "CycleRecord | None") -> str | None:
     for reason, found in app.permission.closed_to_entries(datetime.now(UTC))[:1]:
         if reason not in then:
             return f"Permission is closed now: {reason} ({clean(found)})."
-    state = switch.read(app.folder.path)
+    state = halt_switch.read(app.folder.path)
     was_halted = bool(then & {Reason.HALTED, Reason.STATE_UNREADABLE})
     if state.state is not TradingState.ACTIVE and not was_halted:
         who = f" by {clean(state.who)}" if state.who else ""

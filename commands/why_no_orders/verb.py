@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.completing import reasons, strategies, symbols
-from commands.shared.days import Since, Span, span_of
-from commands.shared.surface import VERBS, Report, on_bot
+from commands.shared.completion import reasons, strategies, symbols
+from commands.shared.span_options import Since, Span, span_of
+from commands.shared.verb_options import VERBS, Report, on_bot
 from tradebot.errors import ExitCode, OperatorError
 
 if TYPE_CHECKING:
@@ -72,9 +72,9 @@ def require_one_question(given: Mapping[str, object]) -> None:
 
 def run_by_symbol(app: "App", span: Span, session: str | None, strategy: str | None = None) -> Report:
     """Count the recorded candidates by gate and symbol; exit 0 if an order was sent, otherwise 10."""
-    from commands.why_no_orders.asked import session_asked
     from commands.why_no_orders.by_symbol import show
-    from commands.why_no_orders.others import without_passes
+    from commands.why_no_orders.pass_selection import session_asked
+    from commands.why_no_orders.past_passes import without_passes
     from commands.why_no_orders.report import counted_by_symbol
 
     day = session_asked(app, session) if session else None
@@ -89,7 +89,7 @@ def run_reason(
 ) -> Report:
     """List the candidates that were refused for a reason; exit 10 if there are any."""
     from commands.why_no_orders import reason as why_reason
-    from commands.why_no_orders.asked import session_asked
+    from commands.why_no_orders.pass_selection import session_asked
     from commands.why_no_orders.reading import cycles_of
     from commands.why_no_orders.report import left_out_of
     from tradebot.views.why_no_orders import PLAY_AGAIN
@@ -105,8 +105,8 @@ def run_reason(
 
 def run(app: "App", symbol: str | None, span: Span, strategy: str | None = None) -> Report:
     """Sum up the recorded passes; exit 0 if an order was sent, otherwise 10. OperatorError for an unknown symbol."""
-    from commands.why_no_orders.asked import nothing_of
-    from commands.why_no_orders.others import dry_pass, run_all, run_dry, run_span
+    from commands.why_no_orders.pass_selection import nothing_of
+    from commands.why_no_orders.past_passes import dry_pass, run_all, run_dry, run_span
     from commands.why_no_orders.reading import cycles_of, has_passes, known_symbol
     from commands.why_no_orders.report import explained, show, show_symbol, way_of_symbol
     from tradebot.views.explain import Verdict
@@ -142,10 +142,10 @@ def run_what_if(
     OperatorError for a change that can't be read or wouldn't load, and for passes that aren't kept.
     """
     from commands.why_no_orders import what_if_span
-    from commands.why_no_orders.asked import session_asked
-    from commands.why_no_orders.changes import changes_of
+    from commands.why_no_orders.pass_selection import session_asked
     from commands.why_no_orders.reading import known_symbol
     from commands.why_no_orders.what_if import Asking, of_pass, require_records
+    from commands.why_no_orders.what_if_changes import changes_of
     from commands.why_no_orders.what_if_screen import show
 
     require_records(app)
@@ -200,7 +200,7 @@ def why_no_orders(
     if changed:
         return run_what_if(bot, symbol, changed, session=session, at=at, span=span)
     if dry:
-        from commands.why_no_orders.others import run_dry
+        from commands.why_no_orders.past_passes import run_dry
 
         return run_dry(bot, symbol, strategy)
     if by_symbol:
@@ -208,7 +208,7 @@ def why_no_orders(
     if reason is not None:
         return run_reason(bot, reason, symbol, span, session, strategy)
     if session is not None or at is not None:
-        from commands.why_no_orders.others import run_session
+        from commands.why_no_orders.past_passes import run_session
 
         return run_session(bot, symbol, session, at, strategy)
     return run(bot, symbol, span, strategy)

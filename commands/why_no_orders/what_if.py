@@ -8,26 +8,26 @@ from copy import copy
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
-from commands.shared.setting_words import next_after
+from commands.shared.setting_args import next_after
 from commands.shared.times import MINUTE, when
-from commands.why_no_orders.asked import nothing_of, session_asked, time_asked, too_early
-from commands.why_no_orders.changes import OPTION, Changes
+from commands.why_no_orders.pass_selection import nothing_of, session_asked, time_asked, too_early
 from commands.why_no_orders.reading import JOB
+from commands.why_no_orders.what_if_changes import OPTION, Changes
 from tradebot.adapters.state.evidence import BACKTEST
 from tradebot.app.baseline import values_of
-from tradebot.app.supposing import Supposing
+from tradebot.app.what_if_rules import Supposing
 from tradebot.app.wiring import App
 from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.model.record import CycleRecord
 from tradebot.model.text import in_yaml, plain
 from tradebot.model.values import replace
-from tradebot.replaying.answering import Answers, Supposition, Unanswered
 from tradebot.replaying.desk_changes import at_time, with_price, with_words, without_position
-from tradebot.replaying.over_span import Body
+from tradebot.replaying.hypothetical_ports import decided, given_other
 from tradebot.replaying.passes import Recorded, Surroundings, bytes_of, read_record
-from tradebot.replaying.reading import Shared
-from tradebot.replaying.supposed import decided, given_other
-from tradebot.replaying.writing import RecordError
+from tradebot.replaying.record_reader import Shared
+from tradebot.replaying.record_writer import RecordError
+from tradebot.replaying.span_replay import Body
+from tradebot.replaying.strategy_replay import Answers, Supposition, Unanswered
 from tradebot.views.what_if import Change, WhatIf, what_if
 
 TOGETHER = "--what-if KEY=VALUE --what-if KEY=VALUE"

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
-from commands.shared.drawing import in_units, measured, units, usd
-from commands.shared.plain import clean
+from commands.shared.light_helpers import clean
+from commands.shared.number_format import in_units, measured, units, usd
 from commands.shared.tables import Table, sentence
 from commands.shared.times import when
 from tradebot.model.decision import Gate, units_of
@@ -16,7 +16,7 @@ from tradebot.model.text import counted
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tradebot.replaying.answering import Unanswered
+    from tradebot.replaying.strategy_replay import Unanswered
     from tradebot.views.what_if import Change, End, Fate, Order, Outcome, WhatIf
 
 SHOWN = 20

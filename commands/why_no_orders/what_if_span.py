@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
-from commands.shared.days import Span
-from commands.shared.drawing import in_units
-from commands.shared.plain import clean
-from commands.shared.surface import Report, progress_bar
+from commands.shared.light_helpers import clean
+from commands.shared.number_format import in_units
+from commands.shared.span_options import Span
 from commands.shared.tables import Table, number, sentence
 from commands.shared.times import DAY_MINUTE, MINUTE, stamp, when, zone
-from commands.why_no_orders.changes import OPTION
+from commands.shared.verb_options import Report, progress_bar
 from commands.why_no_orders.reading import JOB, bounds_of
 from commands.why_no_orders.what_if import (
     Asking,
@@ -26,6 +25,7 @@ from commands.why_no_orders.what_if import (
     nothing_recorded,
     require_held,
 )
+from commands.why_no_orders.what_if_changes import OPTION
 from commands.why_no_orders.what_if_screen import order_text, told
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.errors import ExitCode, OperatorError
@@ -33,9 +33,9 @@ from tradebot.model.bar import Quote
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.text import counted, noun
 from tradebot.replaying.desk_changes import Filled
-from tradebot.replaying.over_span import Body, Changed, Ends, Look, OverSpan, Passed, by_filters_alone, compares
 from tradebot.replaying.passes import Recorded, Surroundings
-from tradebot.replaying.writing import RecordError
+from tradebot.replaying.record_writer import RecordError
+from tradebot.replaying.span_replay import Body, Changed, Ends, Look, OverSpan, Passed, by_filters_alone, compares
 from tradebot.views.what_if_span import HORIZONS, Lacking, Later, WhatIfSpan, what_if_span
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from typing import Any
 
 from papervenue.commands.command import Answer, Asked, Entry
 from papervenue.engine.account import Account, Activity
-from papervenue.engine.floor import order_fields
+from papervenue.engine.engine_state import order_fields
 from papervenue.engine.orders import Order, OrderRequest
 from papervenue.faces.face import Face, Parts, Serving
 from papervenue.faces.keys import account_of, command_of

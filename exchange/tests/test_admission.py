@@ -15,7 +15,7 @@ from papervenue.engine.orders import Order
 from papervenue.market.bars import UNITS, Bar, Market
 from papervenue.refusal import FORBIDDEN, INVALID, UNPROCESSABLE, Refusal
 from papervenue.shares.dialect import ALPACA
-from papervenue.shares.reading import read_order, read_replacement
+from papervenue.shares.order_parsing import read_order, read_replacement
 from papervenue.times import HOUR, MINUTE
 
 BUY = {"symbol": "AAA", "side": "buy", "type": "market", "time_in_force": "day", "qty": "10"}

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from papervenue.engine.floor import Agenda
+from papervenue.engine.engine_state import Agenda
 
 
 @given(st.lists(st.integers(0, 20)))

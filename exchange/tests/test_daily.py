@@ -11,7 +11,7 @@ from papervenue.creation import recorded_source, recorded_span, remarks
 from papervenue.market.bars import Bar, Market
 from papervenue.market.daily_file import is_daily
 from papervenue.market.spec import DayPrices, MarketError, MarketSpec, Prices
-from papervenue.opening import open_market
+from papervenue.market_loader import open_market
 from papervenue.process import create
 from papervenue.state import DAYS_FILE, read_market
 from papervenue.times import MINUTE

@@ -9,7 +9,7 @@ import pytest
 
 from exchange.tests.kit.app import SYMBOLS, Answer, World, open_world
 from exchange.tests.kit.openapi import Session, data_api
-from papervenue.faces.data.left_out import LEFT_OUT
+from papervenue.faces.data.unsupported_paths import LEFT_OUT
 from tests.suite.tiers import sized
 
 STEPS = sized(500, 5_000)

@@ -187,9 +187,9 @@ def test_nothing_listens_beyond_this_machine() -> None:
     assert "bind_socket=False" in (ROOT / "commands" / "serve" / "web.py").read_text()
     for file in (
         "exchange/src/papervenue/server.py",
-        "exchange/src/papervenue/lines.py",
+        "exchange/src/papervenue/socket_listeners.py",
         "commands/serve/web.py",
         "commands/drill/stage.py",
-        "commands/mcp/over_http.py",
+        "commands/mcp/http_server.py",
     ):
         assert 'HOST = "127.0.0.1"' in (ROOT / file).read_text()

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exchange.tests.kit.app import World
-from papervenue.faults import table
-from papervenue.faults.book import FIRED, FaultBook
+from papervenue.faults import fault_table
+from papervenue.faults.armed_rules import FIRED, FaultBook
+from papervenue.faults.fault_table import FAULTS, NEEDED
 from papervenue.faults.kinds import KINDS, Facts, kind_of
 from papervenue.faults.rules import MOST_RULES, RuleError, read_rules
-from papervenue.faults.table import FAULTS, NEEDED
 from papervenue.jsontext import encode
 from papervenue.times import at_new_york
 
@@ -81,20 +81,20 @@ def test_no_text_is_more_than_refused(text: str) -> None:
         read_rules(text)
 
 
-@pytest.mark.parametrize("name", table.names())
+@pytest.mark.parametrize("name", fault_table.names())
 def test_a_ready_made_script_is_read_says_what_it_is_and_names_its_rules_after_itself(name: str) -> None:
-    text = table.text_of(name) or ""
+    text = fault_table.text_of(name) or ""
     rules = read_rules(text)
     assert all(rule.name.startswith(name) for rule in rules)
-    assert table.summary_of(name).endswith(".")
+    assert fault_table.summary_of(name).endswith(".")
     for words in ("# What happens:", "# In the world:", "# A good bot:"):
         assert words in text
     assert read_rules(encode([dict(rule.written) for rule in rules]).decode()) == rules
 
 
 def test_there_are_ten_ready_made_scripts_and_more_and_each_fault_is_in_one_or_on_the_page() -> None:
-    used = {rule.fault for name in table.names() for rule in read_rules(table.text_of(name) or "")}
-    assert len(table.names()) >= 10
+    used = {rule.fault for name in fault_table.names() for rule in read_rules(fault_table.text_of(name) or "")}
+    assert len(fault_table.names()) >= 10
     assert used <= set(FAULTS)
     assert len(used) >= 18
 
@@ -230,8 +230,8 @@ def test_control_refuses_a_bad_script_and_one_armed_already_and_changes_nothing(
     assert world.ask("DELETE", path + "/other").status == 404
     assert world.ask("DELETE", path + "/lost-reply").json == {"cleared": ["lost-reply"]}
     assert world.ask("DELETE", path).json == {"cleared": []}
-    assert [one["name"] for one in world.get(path + "/ready")["scripts"]] == table.names()
-    assert world.get(path + "/ready/lost-reply")["script"] == table.text_of("lost-reply")
+    assert [one["name"] for one in world.get(path + "/ready")["scripts"]] == fault_table.names()
+    assert world.get(path + "/ready/lost-reply")["script"] == fault_table.text_of("lost-reply")
     assert world.ask("GET", path + "/ready/none").status == 404
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from exchange.tests.kit.tws import spec
 from papervenue.market.futures import ROOTS, futures, months_of
-from papervenue.opening import open_market
+from papervenue.market_loader import open_market
 from papervenue.process import create
 from papervenue.state import read_market
 from papervenue.times import rfc3339

@@ -5,7 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from exchange.tests.kit.app import World, open_world
-from papervenue.engine.life import reject
+from papervenue.engine.order_lifecycle import reject
 from papervenue.engine.orders import TERMINAL
 from papervenue.market.spec import MarketSpec
 from papervenue.process import create

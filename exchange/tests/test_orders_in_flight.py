@@ -8,8 +8,8 @@ import pytest
 from exchange.tests.kit.app import World, open_world
 from exchange.tests.kit.pit import HUNDRED, LATE, WHOLE, Pit, Story, bracket, buy, do, pair, sell
 from papervenue.engine import unsolicited
-from papervenue.engine.life import withdraw_misfits
-from papervenue.faults.turn import account_at
+from papervenue.engine.order_lifecycle import withdraw_misfits
+from papervenue.faults.apply_faults import account_at
 from papervenue.market.spec import NEXT_BAR, PAPER
 from papervenue.refusal import Refusal
 

@@ -9,10 +9,10 @@ from msgspec.structs import replace
 
 from exchange.tests.kit.app import SYMBOLS
 from exchange.tests.kit.kraken import XBT, spec
+from papervenue.market.alternate_future import Dearer, OtherFuture, OtherPrices
 from papervenue.market.coins import kraken_venue
 from papervenue.market.generator import GeneratedBars
 from papervenue.market.instruments import Grid
-from papervenue.market.other_future import Dearer, OtherFuture, OtherPrices
 from papervenue.market.sessions import build_calendar
 from papervenue.market.spec import MarketError, MarketSpec
 from papervenue.times import DAY, MINUTE

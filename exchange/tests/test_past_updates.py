@@ -15,7 +15,7 @@ from exchange.tests.kit.app import World, open_world
 from exchange.tests.kit.random_commands import Commands
 from exchange.tests.kit.ring import keep, without_snapshot
 from papervenue.commands.command import Command
-from papervenue.engine import tables
+from papervenue.engine import account_lists
 from papervenue.events import Event, Place
 from papervenue.exchange import Exchange, open_exchange
 from papervenue.faults.streaming import StreamFaults
@@ -80,7 +80,7 @@ def test_past_updates_equal_those_streamed_live_and_those_of_a_replay(
 ) -> None:
     folder = tmp_path_factory.mktemp("past")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(tables, "_BLOCK", 8)
+        patched.setattr(account_lists, "_BLOCK", 8)
         live, ear = new_folder(), Ear()
         world = open_world(live)
         world.exchange.listeners.append(ear)

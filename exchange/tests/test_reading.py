@@ -12,7 +12,7 @@ from papervenue.engine.orders import Replacement, StopLoss
 from papervenue.jsontext import decode_object
 from papervenue.market.bars import UNITS
 from papervenue.refusal import FORBIDDEN, INVALID, UNPROCESSABLE, Refusal
-from papervenue.shares.reading import TIMES_IN_FORCE, TYPES, read_order, read_replacement
+from papervenue.shares.order_parsing import TIMES_IN_FORCE, TYPES, read_order, read_replacement
 
 MARKET = {"symbol": "AAPL", "side": "buy", "type": "market", "time_in_force": "day", "qty": "1"}
 LIMIT = MARKET | {"type": "limit", "limit_price": "100"}

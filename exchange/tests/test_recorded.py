@@ -16,7 +16,7 @@ from papervenue.creation import recorded_span, remarks
 from papervenue.market import minute_rows
 from papervenue.market.minute_rows import BadRowError
 from papervenue.market.spec import MarketError, MarketSpec
-from papervenue.opening import open_market
+from papervenue.market_loader import open_market
 from papervenue.process import create
 from papervenue.state import read_market
 from papervenue.times import MINUTE, rfc3339

@@ -9,8 +9,8 @@ import pytest
 
 from exchange.tests.kit.app import World
 from papervenue.engine.account import Account, Balances
+from papervenue.engine.account_lists import History, OrderTable
 from papervenue.engine.orders import Order, OrderRequest
-from papervenue.engine.tables import History, OrderTable
 from papervenue.snapshot.state import KEPT, RECORDS, WORKED_OUT, Packer, Past, field_names, holder
 
 FROM_THE_BEGINNING = {

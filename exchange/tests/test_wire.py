@@ -15,7 +15,7 @@ import pytest
 
 from exchange.tests.kit.app import KEYS
 from exchange.tests.kit.served import Served, served
-from papervenue.faults import wire
+from papervenue.faults import connection_faults
 from papervenue.process import running
 
 HEAD = "".join(f"{name}: {value}\r\n" for name, value in KEYS.items())
@@ -68,7 +68,7 @@ def said(place: Served, data: bytes) -> tuple[int, bytes]:
 def test_connection_is_closed_when_a_request_does_not_arrive_in_time(
     place: Served, monkeypatch: pytest.MonkeyPatch, begun: bytes, answer: bytes
 ) -> None:
-    monkeypatch.setattr(wire, "REQUEST_S", 0.05)
+    monkeypatch.setattr(connection_faults, "REQUEST_S", 0.05)
     with closing(connected(place.port)) as client:
         client.sendall(begun)
         got = all_of(client)
@@ -80,7 +80,7 @@ def test_connection_is_closed_when_a_request_does_not_arrive_in_time(
 def test_request_deadline_spares_kept_connections_websockets_and_hanging_answers(
     place: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wire, "REQUEST_S", 0.1)
+    monkeypatch.setattr(connection_faults, "REQUEST_S", 0.1)
     hang = {"name": "h", "when": {"request": "account"}, "what": {"hang": "300ms", "then": "answer"}}
     assert place.ask("POST", "/exchange/v1/faults", [hang]).status_code == 200
     with place.connect("/stream") as stream, closing(connected(place.port)) as kept:

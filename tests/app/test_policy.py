@@ -9,8 +9,8 @@ import pytest
 from tests.kit.fakes.networks import Signed, constant
 from tests.learning.test_acting import view
 from tradebot.adapters.models import signing
-from tradebot.adapters.plugins.messages import Bounds
 from tradebot.adapters.plugins.plugin import PluginStrategy, Surroundings, close, code_in_force, strategies
+from tradebot.adapters.plugins.protocol import Bounds
 from tradebot.adapters.text.extras import install
 from tradebot.app.policy import PolicyStrategy, place_of
 from tradebot.errors import ConfigurationError, ExitCode, OperatorError

@@ -12,9 +12,9 @@ from pydantic import ValidationError
 
 from tests.kit.values import HALTS, OPTIONS, exit_rules, limits
 from tradebot.app.keys import Secrets, load_gates, load_secrets
-from tradebot.app.relations import overridden
 from tradebot.app.rules import rules_of
 from tradebot.app.settings import Loaded, Settings, load, shipped
+from tradebot.app.settings_checks import overridden
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.gates.coherence import Trader, contradictions, exit_contradictions, halts_by_itself
 from tradebot.model.costs import CostModel

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
-from tradebot.app.relations import overridden
 from tradebot.app.settings import Settings, load, shipped
+from tradebot.app.settings_checks import overridden
 from tradebot.strategies.smart_money.settings import SmartMoneySettings
 
 

@@ -17,9 +17,9 @@ from tradebot.adapters.text.redaction import hide
 from tradebot.app import venues
 from tradebot.app.baseline import differences, effective
 from tradebot.app.keys import is_secret, load_secrets
-from tradebot.app.relations import problems
 from tradebot.app.sandbox import market_spec
 from tradebot.app.settings import Loaded, accepted, load, venue_flags
+from tradebot.app.settings_checks import problems
 from tradebot.app.venues import door_to
 from tradebot.errors import ConfigurationError
 from tradebot.model.limits import Protection
@@ -234,9 +234,9 @@ def test_what_a_venue_cannot_carry_is_refused_when_it_is_loaded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     loaded = load(None, {}, settings).settings
-    monkeypatch.setattr("tradebot.app.relations.door_to", able(lambda can: can))
+    monkeypatch.setattr("tradebot.app.settings_checks.door_to", able(lambda can: can))
     assert sentence not in list(problems(loaded))
-    monkeypatch.setattr("tradebot.app.relations.door_to", able(lacks))
+    monkeypatch.setattr("tradebot.app.settings_checks.door_to", able(lacks))
     assert sentence in list(problems(loaded))
 
 
@@ -244,7 +244,7 @@ def test_a_strategys_own_style_is_refused_too(monkeypatch: pytest.MonkeyPatch) -
     loaded = load(
         None, {}, {"strategies": {"flow": {"execution": {"style": Style.PASSIVE, "patience_s": 10}}}}
     ).settings
-    monkeypatch.setattr("tradebot.app.relations.door_to", able(lambda can: replace(can, edit=MADE_UP.edit)))
+    monkeypatch.setattr("tradebot.app.settings_checks.door_to", able(lambda can: replace(can, edit=MADE_UP.edit)))
     assert any(sentence.startswith("strategies.flow.execution.style passive:") for sentence in problems(loaded))
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.kit.trades import Told, judged, panel, panel_days, panel_outcomes, panel_returns
 from tests.suite.tiers import sized
-from tradebot.auditing.intervals import LEVEL
+from tradebot.auditing.confidence_intervals import LEVEL
 from tradebot.auditing.outcomes import (
     Measured,
     OutcomeRow,

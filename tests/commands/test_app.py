@@ -11,7 +11,7 @@ from papervenue import process
 from tests.kit.bot.folder import Bot
 from tests.kit.fakes.machine import Timer
 from tradebot.__main__ import main
-from tradebot.adapters.state import lock
+from tradebot.adapters.state import state_locks
 
 VERBS = (
     "init",
@@ -101,7 +101,7 @@ def test_every_verb_prints_one_versioned_document_and_nothing_else(verb: str, bo
 
 
 def test_a_run_that_finds_another_at_work_leaves_after_five_seconds(bot: Bot, waiting: Timer) -> None:
-    with lock.hold(bot.folder, "a test"):
+    with state_locks.hold(bot.folder, "a test"):
         said = bot.says("reconcile")
     assert said.code == 6
     assert "a test, process" in said.err
@@ -110,10 +110,10 @@ def test_a_run_that_finds_another_at_work_leaves_after_five_seconds(bot: Bot, wa
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_in_the_middle_of_a_pass_leaves_a_state_that_works(bot: Bot, number: signal.Signals) -> None:
-    (bot.folder / lock.LOCK).write_text("")
+    (bot.folder / state_locks.LOCK).write_text("")
     running = bot.process("fetch-flow", "--force-slot")
     deadline = time.monotonic() + 60
-    while "fetch-flow" not in (bot.folder / lock.LOCK).read_text() and time.monotonic() < deadline:
+    while "fetch-flow" not in (bot.folder / state_locks.LOCK).read_text() and time.monotonic() < deadline:
         time.sleep(0.005)
     running.send_signal(number)
     _, err = running.communicate(timeout=120)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.chat.test_listening import listening, pair
+from tests.commands.chat.test_listener import listening, pair
 from tests.kit.bot.ending import refuses, shows
 from tests.kit.bot.folder import Bot, log, made, second_session
 from tests.kit.fakes.receivers import chatting

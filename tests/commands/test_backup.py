@@ -16,17 +16,17 @@ from tests.kit.core.evidence import at
 from tests.kit.ledgers import edit
 from tests.kit.rows import DAY, minutes
 from tests.kit.values import SHIPPED
-from tradebot.adapters.ledger.custody import Custody
+from tradebot.adapters.ledger.integrity_cache import Custody
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.recovery import backups, quarantine
-from tradebot.adapters.state import switch
+from tradebot.adapters.state import halt_switch
 from tradebot.adapters.state.state_folder import StateFolder
 from tradebot.app.wiring import App
 from tradebot.errors import DamagedBooksError
 from tradebot.judging.evidence import Backups
 from tradebot.judging.judgment import State
-from tradebot.judging.passes import judge
+from tradebot.judging.pass_health import judge
 from tradebot.model.event import EventKind
 from tradebot.model.trading import Mode
 from tradebot.timetable.sessions import failed_backup
@@ -110,5 +110,5 @@ def test_backup_that_finds_damage_halts_despite_a_note_of_soundness(app: App, fo
         books.file.check()
     with pytest.raises(DamagedBooksError, match="moved to"):
         of_ended_session(app, CLOSE)
-    assert not switch.armed(folder.path)
+    assert not halt_switch.armed(folder.path)
     assert len(quarantine.places(folder.path)) == 1

@@ -12,8 +12,8 @@ import pytest
 from commands import deploy
 from tests.kit.bot.folder import Bot, second_session
 from tradebot import __version__
-from tradebot.adapters.state import lock
-from tradebot.adapters.state.serving import write_serving
+from tradebot.adapters.state import state_locks
+from tradebot.adapters.state.serve_status import write_serving
 from tradebot.model.serving import Serving
 
 
@@ -27,7 +27,7 @@ def verified(bot: Bot) -> tuple[int, dict[str, dict[str, Any]]]:
 def serving(bot: Bot, version: str = __version__, *, ready: bool = True, pid: int | None = None) -> Iterator[None]:
     """Stand in for a serve that works on the folder."""
     now = datetime.now(UTC)
-    with lock.hold(bot.folder, "serve", name=lock.SERVE_LOCK):
+    with state_locks.hold(bot.folder, "serve", name=state_locks.SERVE_LOCK):
         write_serving(
             bot.folder, Serving(pid or os.getpid(), now, {"exits": now}, now, version, ready_at=now if ready else None)
         )

@@ -14,13 +14,13 @@ import pytest
 import requests
 
 from commands.fetch_flow import verb as fetch_flow
-from commands.shared.surface import Report
+from commands.shared.verb_options import Report
 from tests.kit.bot import forked
 from tests.kit.bot.ending import refuses, shows
 from tests.kit.bot.folder import Bot, made
 from tests.kit.fakes.machine import Timer
 from tests.kit.values import SHIPPED
-from tradebot.adapters.state import lock
+from tradebot.adapters.state import state_locks
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
 from tradebot.desk import fetching
@@ -147,8 +147,8 @@ def test_exits_run_at_once_while_a_fetch_waits_for_an_answer(bot: Bot) -> None:
     said = []
 
     def meanwhile(app: App) -> None:
-        assert lock.holder(app.folder.path) is None
-        assert str(lock.holder(app.folder.path, lock.FETCH_LOCK)).startswith("fetch-flow, process ")
+        assert state_locks.holder(app.folder.path) is None
+        assert str(state_locks.holder(app.folder.path, state_locks.FETCH_LOCK)).startswith("fetch-flow, process ")
         said.append(typed(bot, "evaluate-exits", "--json"))
 
     report = fetched(bot, meanwhile)
@@ -159,8 +159,8 @@ def test_exits_run_at_once_while_a_fetch_waits_for_an_answer(bot: Bot) -> None:
 @pytest.mark.usefixtures("waiting")
 def test_a_fetch_needs_the_pass_lock_for_its_claim_only(bot: Bot) -> None:
     with ExitStack() as held:
-        report = fetched(bot, lambda app: held.enter_context(lock.hold(app.folder.path, "a long pass")))
-        assert str(lock.holder(bot.folder)).startswith("a long pass, process ")
+        report = fetched(bot, lambda app: held.enter_context(state_locks.hold(app.folder.path, "a long pass")))
+        assert str(state_locks.holder(bot.folder)).startswith("a long pass, process ")
         assert (report.exit_code, report.data.calls) == (ExitCode.DONE, CALLS)
         with opened(Options(str(bot.folder)), os.environ) as app:
             (last,) = app.facts.cycles(job=Job.FETCH_FLOW, last=1)
@@ -199,7 +199,7 @@ def test_fetch_keeps_answers_before_a_kill_and_the_next_slot_fetches_the_rest(bo
         ["fetch-flow", "--state-dir", str(bot.folder)], first=lambda: setattr(fetching, "_ask", killed_at_the_fifth)
     )
     assert killed.returncode == -signal.SIGKILL
-    assert lock.holder(bot.folder, lock.FETCH_LOCK) is None
+    assert state_locks.holder(bot.folder, state_locks.FETCH_LOCK) is None
     assert bot.json("fetch-flow")["reason"] == "SLOT_TAKEN"
     bot.says("exchange", "tick", "5m")
     # Two alerts are due again; the two dark pools that were answered are not, and everything else never was.

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from commands.init.config_file import written_here
 from commands.init.making import _make as made_books
 from commands.init.making import make, setting_up
-from commands.init.own_file import written_here
-from commands.shared.completing import profiles
+from commands.shared.completion import profiles
 from papervenue import process
 from tests.kit.bot.ending import refuses, shows
 from tests.kit.bot.folder import Bot

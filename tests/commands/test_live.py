@@ -29,10 +29,10 @@ from tests.kit.bot.real_money import (
 from tests.kit.fakes.machine import mounted
 from tests.kit.values import us_sessions
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.state import home, lock, switch
+from tradebot.adapters.state import halt_switch, home, state_locks
 from tradebot.adapters.state.state_folder import read_marker
 from tradebot.app.loading import Options
-from tradebot.app.promoting import unproven
+from tradebot.app.promotion_status import unproven
 from tradebot.app.wiring import opened
 from tradebot.model.promotion import Rung
 
@@ -332,7 +332,7 @@ def test_a_halt_is_another_thing_and_holds_while_armed(real: Real) -> None:
     with at_a_terminal(real.bot.tail()):
         said = real.bot.says("live", "arm")
     assert "The trading state is REDUCE_ONLY, so no entries are sent." in said.out
-    assert switch.read(real.bot.folder).state == "REDUCE_ONLY"
+    assert halt_switch.read(real.bot.folder).state == "REDUCE_ONLY"
     assert real.trades("AMZN").data["refused"] == {"HALTED": 1}
     assert real.sent() == before
     with at_a_terminal(real.bot.tail()):
@@ -409,7 +409,7 @@ def test_copied_folder_sends_nothing_until_a_person_lets_it_trade_instead_of_the
     assert real.bot.says("live", "take-over").code == 2
     with at_a_terminal("another"):
         assert copy.bot.says("live", "take-over").code == 3
-    with at_a_terminal(real.bot.tail()), lock.hold(real.bot.folder, "serve", name=lock.SERVE_LOCK):
+    with at_a_terminal(real.bot.tail()), state_locks.hold(real.bot.folder, "serve", name=state_locks.SERVE_LOCK):
         assert copy.bot.says("live", "take-over").code == 6
     for now, other in ((copy, real), (real, copy)):
         with at_a_terminal(now.bot.tail()):

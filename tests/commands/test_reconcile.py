@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from commands.reconcile import verb as reconcile
-from commands.shared.drawing import show_traded
+from commands.shared.number_format import show_traded
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot, made, made_beside, order_by_hand
 from tests.kit.rows import make_cycle

@@ -20,7 +20,7 @@ from tests.kit.values import there
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.recovery import backups
-from tradebot.adapters.state import lock
+from tradebot.adapters.state import state_locks
 
 BEFORE = ("ledger.db", "journal.jsonl", "ARMED")
 
@@ -256,11 +256,11 @@ def test_recover_rebuilds_a_ledger_of_another_version(bot: Bot) -> None:
     assert bot.json("fills") == fills
 
 
-@pytest.mark.parametrize("name", [lock.SERVE_LOCK, lock.STREAM_LOCK, lock.FETCH_LOCK])
+@pytest.mark.parametrize("name", [state_locks.SERVE_LOCK, state_locks.STREAM_LOCK, state_locks.FETCH_LOCK])
 @pytest.mark.usefixtures("waiting")
 def test_recover_is_refused_while_serve_or_a_fetch_runs(bot: Bot, name: str) -> None:
     (bot.folder / "ledger.db").unlink(missing_ok=True)
-    with lock.hold(bot.folder, "another one", name=name):
+    with state_locks.hold(bot.folder, "another one", name=name):
         said = bot.says("recover")
     assert (said.code, "another one, process" in said.err) == (6, True)
     assert not (bot.folder / "quarantine").exists()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from commands.shared.surface import opened
+from commands.shared.verb_options import opened
 from commands.tail import Tails
 from tests.kit.bot.folder import Bot, second_session
 from tradebot.adapters.state.events import JsonlEvents

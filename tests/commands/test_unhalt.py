@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.state import switch
+from tradebot.adapters.state import halt_switch
 from tradebot.model.candidate import Side
 from tradebot.model.order import Fill
 from tradebot.model.position import OwnedFill
@@ -19,7 +19,7 @@ from tradebot.model.trading import TradingState, TradingStateRecord
 
 
 def state_of(bot: Bot) -> str:
-    return switch.read(bot.folder).state.value
+    return halt_switch.read(bot.folder).state.value
 
 
 def test_unhalt_without_a_halt_does_nothing(bot: Bot) -> None:
@@ -74,7 +74,7 @@ def test_unhalt_keeps_a_newer_halt(bot: Bot) -> None:
     os.close(ours)
     os.close(theirs)
     assert (running.returncode, "a newer halt arrived" in err) == (3, True)
-    assert switch.read(bot.folder).why == "second"
+    assert halt_switch.read(bot.folder).why == "second"
     assert bot.says("unhalt", "--confirm", bot.tail()).code == 0
 
 

@@ -18,7 +18,7 @@ from tests.kit.ledgers import KEPT, LATER
 from tradebot.adapters.facts import schema as facts
 from tradebot.adapters.ledger.migration import Form
 from tradebot.adapters.ledger.schema import FORM, open_database
-from tradebot.adapters.state import lock
+from tradebot.adapters.state import state_locks
 from tradebot.app.loading import Options
 from tradebot.errors import ExitCode, TradebotError
 from tradebot.judging.judgment import Judgment, State
@@ -106,7 +106,7 @@ def test_going_back_after_a_pass_of_the_later_version_is_by_recover(
 
 def test_a_bot_at_work_is_not_upgraded(folder: Path) -> None:
     before = (folder / "ledger.db").read_bytes()
-    with another_process("lock.hold(folder, 'serve', name=sys.argv[2])", folder, lock.SERVE_LOCK):
+    with another_process("lock.hold(folder, 'serve', name=sys.argv[2])", folder, state_locks.SERVE_LOCK):
         with pytest.raises(TradebotError, match="serve") as refused:
             upgraded(folder)
         assert refused.value.code is ExitCode.ANOTHER_INSTANCE

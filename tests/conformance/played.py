@@ -20,7 +20,7 @@ from exchange.tests.kit.wire import URL, Whole, Wire, lead
 from papervenue.commands.command import Command
 from papervenue.commands.control import ACCOUNTS, MAIN, RESET, TICK
 from papervenue.exchange import Exchange, open_exchange
-from papervenue.faults.room import PATH as FAULTS
+from papervenue.faults.fault_state import PATH as FAULTS
 from papervenue.market.coins import kraken_venue
 from papervenue.market.futures import futures_venue
 from papervenue.market.spec import NEXT_BAR, Costs, MarketSpec
@@ -30,7 +30,7 @@ from tests.kit.elsewhere.door import door as elsewhere
 from tests.kit.elsewhere.door import with_brackets
 from tests.kit.values import SHIPPED
 from tradebot.adapters.wire.http import RetryPolicy
-from tradebot.adapters.wire.rows import DriftTally
+from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.app.venues import door_to
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Purpose, Side

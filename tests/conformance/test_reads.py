@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tests.conformance.played import PARTS, UNKNOWN_ID, UNLISTED, UNTRADED, VenueAccount, truth
-from tradebot.adapters.bars.making import merged
-from tradebot.adapters.wire.rows import DriftTally
+from tradebot.adapters.bars.resampling import merged
+from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.desk.snapshot import worth_of
 from tradebot.errors import ExitCode, OperatorError, TemporaryError, TradebotError

@@ -13,7 +13,7 @@ from tests.kit.core.venue import Wanting
 from tests.kit.signals.series import HOUR_S, first, hourly_series, hours, walked
 from tests.kit.values import NOW
 from tradebot.desk.features import BarFeatures, bars_for, with_moment
-from tradebot.desk.views import Seen, Sights, sees_its_slot
+from tradebot.desk.strategy_views import Seen, Sights, sees_its_slot
 from tradebot.errors import TemporaryError
 from tradebot.model.bar import Session
 from tradebot.model.decision import Decision

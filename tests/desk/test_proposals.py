@@ -14,7 +14,7 @@ from msgspec import Struct
 from tests.kit.core.scene import NAMES, Scene, call, trade_once, wanted
 from tests.kit.core.venue import FixedStrategy, Wanting, opening
 from tests.kit.values import NOW, SECTORS, desk, fill, instrument, limits, quote
-from tests.orders.test_sending import end_of
+from tests.orders.test_order_sender import end_of
 from tradebot.desk.proposals import change_to, held_by, propose, score
 from tradebot.errors import TemporaryError
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind

@@ -21,9 +21,9 @@ from exchange.tests.kit.openapi import (
     data_api,
     trading_api,
 )
-from papervenue.faces.data import left_out as data_left_out
-from papervenue.faces.trading import left_out as trading_left_out
-from papervenue.faces.trading.left_out import LeftOut
+from papervenue.faces.data import unsupported_paths as data_left_out
+from papervenue.faces.trading import unsupported_paths as trading_left_out
+from papervenue.faces.trading.unsupported_paths import LeftOut
 
 # Describe each request and stream for docs/internals/CONFORMANCE.md: its behavior and the checks that cover it.
 

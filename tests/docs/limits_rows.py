@@ -20,13 +20,13 @@ DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "internals" / "LIMITS.
 BOOK, HALTS, ENTRY, COMMON = (f"tradebot.gates.{name}" for name in ("book", "halts", "entry", "common"))
 GATES, ON_BOOK, ON_HALTS = (f"tests/gates/test_{name}.py" for name in ("entry", "book", "halts"))
 HALTING, UNHALTED, RUNAWAY = (
-    f"tests/{name}.py" for name in ("desk/test_halting", "gates/test_coherence", "scenarios/test_runaway_strategy")
+    f"tests/{name}.py" for name in ("desk/test_auto_halt", "gates/test_coherence", "scenarios/test_runaway_strategy")
 )
 REGISTRY, ON_REGISTRY = "tradebot.gates.registry", "tests/gates/test_registry.py"
-LOOKS = "tests/desk/test_second_look.py"
-LISTED = "tests/desk/test_listing.py"
+LOOKS = "tests/desk/test_quote_recheck.py"
+LISTED = "tests/desk/test_listing_lookup.py"
 HOURS = "tests/scenarios/test_instruments_own_hours.py"
-PEAK = "tests/desk/test_halting.py"
+PEAK = "tests/desk/test_auto_halt.py"
 SNAPSHOT = "tests/desk/test_snapshot.py"
 REFUSES = f"{GATES}::test_a_gate_refuses_with_its_reason_and_its_numbers"
 SHARED = f"{ON_BOOK}::test_a_gate_says_of_an_entry_what_the_monitor_says_of_the_book_after_it"
@@ -112,7 +112,7 @@ ROWS = (
         (f"{ENTRY}._price_collar", "tradebot.gates.sizing.marketable_limit"),
         (REFUSES, f"{GATES}::test_a_limit_price_is_on_its_tick_and_never_inside_the_touch")),
     Row("a price that jumped, or at which a rule closes a position, is read again, which never blocks an exit",
-        "limits.price_jump_fraction", (Gate.QUOTE_FRESH,), ("tradebot.desk.second_look.second_look",),
+        "limits.price_jump_fraction", (Gate.QUOTE_FRESH,), ("tradebot.desk.quote_recheck.second_look",),
         (f"{LOOKS}::test_one_wrong_quote_never_closes_a_position_neither_at_once_nor_as_its_best_price",
          f"{LOOKS}::test_a_true_move_closes_in_its_pass_after_one_more_request_whatever_the_second_look_says")),
     Row("position after the fill, assuming the worst of open and unknown orders", "limits.max_symbol_fraction",
@@ -128,9 +128,9 @@ ROWS = (
         ("tests/gates/test_sizing_execution.py::test_an_entry_takes_at_most_its_share_of_what_the_other_side_shows",)),
     Row("what rests on the other side near its best price, for the whole order; asked when nothing else refuses it",
         "limits.max_slippage_fraction, registry.tiers", (Gate.DEPTH,),
-        ("tradebot.gates.prices.depth", "tradebot.gates.prices.slippage_of", "tradebot.orders.depth.with_depth"),
+        ("tradebot.gates.prices.depth", "tradebot.gates.prices.slippage_of", "tradebot.orders.depth_check.with_depth"),
         ("tests/gates/test_prices.py::test_an_entry_needs_as_much_as_itself_within_the_slippage_of_the_quote",
-         "tests/orders/test_depth.py::*")),
+         "tests/orders/test_depth_check.py::*")),
     Row("concentration in a sector, and open positions", "limits.max_sector_fraction, max_open_positions",
         (Gate.SECTOR_NOTIONAL, Gate.OPEN_POSITIONS), (f"{BOOK}.sector_notional", f"{BOOK}.open_positions"), (SHARED,)),
     Row("concentration in a theme, which may cut across sectors; a symbol that isn't listed is refused",
@@ -150,8 +150,9 @@ ROWS = (
          f"{ON_OPTIONS}::test_a_size_never_risks_more_than_its_limit_and_is_otherwise_as_large_as_without_one")),
     Row("what one entry loses at its stop in USD, which makes it smaller; and what is lost if every stop is hit",
         "limits.max_stop_loss_usd, max_open_risk_fraction", (Gate.STOP_LOSS, Gate.OPEN_RISK),
-        (f"{OPTIONS}._stop_loss", f"{BOOK}.stop_loss", f"{BOOK}.open_risk", "tradebot.desk.stakes.risk_of_position"),
-        (OPTION, EDGE, "tests/gates/test_sizing_caps.py::*", "tests/desk/test_stakes_risk.py::*")),
+        (f"{OPTIONS}._stop_loss", f"{BOOK}.stop_loss", f"{BOOK}.open_risk",
+         "tradebot.desk.strategy_exposure.risk_of_position"),
+        (OPTION, EDGE, "tests/gates/test_sizing_caps.py::*", "tests/desk/test_strategy_exposure_risk.py::*")),
     Row("contracts held and ordered in all symbols together, and in one entry, which is made smaller",
         "limits.max_contracts, max_order_contracts", (Gate.CONTRACTS, Gate.SIZE),
         (f"{BOOK}.contracts", f"{OPTIONS}._contracts", "tradebot.gates.sizing.entry_size"),
@@ -197,11 +198,11 @@ ROWS = (
     Row("initial margin of what is held halts the bot", "halts.margin_fraction",
         (Gate.HELD_MARGIN,), (f"{MARGIN}.held_margin", f"{MARGIN}.margin_halt"),
         (STANDS,
-         "tests/desk/test_stakes_margins.py::test_margin_near_the_equity_halts_once_and_leaves_stops_in_place")),
+         "tests/desk/test_strategy_exposure_margins.py::test_margin_near_the_equity_halts_once_and_leaves_stops_in_place")),
     Row("maintenance margin of what is held halts the bot before the broker liquidates", "halts.maintenance_fraction",
         (Gate.MAINTENANCE_MARGIN,), (f"{MARGIN}.maintenance_margin", f"{MARGIN}.maintenance_halt"),
         (STANDS,
-         "tests/desk/test_stakes_margins.py::test_margin_near_the_equity_halts_once_and_leaves_stops_in_place")),
+         "tests/desk/test_strategy_exposure_margins.py::test_margin_near_the_equity_halts_once_and_leaves_stops_in_place")),
     Row("losing round trips in a row", "limits.max_loss_streak, loss_streak_wait_s", (Gate.LOSS_STREAK,),
         (f"{OUTCOMES}.loss_streak",), (OPTION, EDGE)),
     Row("the wait after a loss in the symbol, and the window of a wash sale (26 U.S.C. 1091)",
@@ -219,32 +220,32 @@ ROWS = (
     Row("an answer that is too old when prices and positions are read", "limits.max_candidate_age_s, max_clock_skew_s",
         (Gate.CANDIDATE_FRESH,), (f"{COMMON}.candidate_fresh",), (REFUSES,)),
     Row("a decision that took too long after prices and positions were read", "limits.max_decision_s",
-        (Gate.SEND,), ("tradebot.orders.sending._too_late",),
-        ("tests/orders/test_sending.py::test_an_entry_on_a_desk_that_is_too_old_is_kept_back_with_its_age",)),
+        (Gate.SEND,), ("tradebot.orders.order_sender._too_late",),
+        ("tests/orders/test_order_sender.py::test_an_entry_on_a_desk_that_is_too_old_is_kept_back_with_its_age",)),
     Row("a decision, or an order that leaves, later than these limits after what came before it; off unless set",
-        "limits.max_decision_ms, max_sending_ms", (Gate.SEND,), ("tradebot.orders.sending._longer",),
-        ("tests/orders/test_sending.py::test_an_entry_that_takes_too_long_is_refused_with_both_numbers",)),
+        "limits.max_decision_ms, max_sending_ms", (Gate.SEND,), ("tradebot.orders.order_sender._longer",),
+        ("tests/orders/test_order_sender.py::test_an_entry_that_takes_too_long_is_refused_with_both_numbers",)),
     Row("a target this close to what is held counts as reached", "limits.target_tolerance_fraction", (Gate.TARGET,),
         ("tradebot.desk.proposals.change_to",), ("tests/desk/test_proposals.py::*",)),
     Row("with the book full, a strategy's weakest position gives way to a clearly better candidate", "displacement",
-        (Gate.DISPLACEMENT,), ("tradebot.gates.displacement.judge", "tradebot.orders.entering.make_room"),
-        ("tests/gates/test_displacement.py::*", "tests/orders/test_entering.py::*")),
+        (Gate.DISPLACEMENT,), ("tradebot.gates.displacement.judge", "tradebot.orders.entry_orders.make_room"),
+        ("tests/gates/test_displacement.py::*", "tests/orders/test_entry_orders.py::*")),
     Row("positions and candidates of strategies that chose the auction compete for the account's room", "auction",
-        (Gate.DISPLACEMENT,), ("tradebot.gates.auction.hold_auction", "tradebot.orders.auctioning.settle"),
-        ("tests/gates/test_auction.py::*", "tests/orders/test_auctioning.py::*")),
+        (Gate.DISPLACEMENT,), ("tradebot.gates.auction.hold_auction", "tradebot.orders.auction_trading.settle"),
+        ("tests/gates/test_auction.py::*", "tests/orders/test_auction_trading.py::*")),
     Row("an entry that nothing else refuses waits for a person's yes", "approval", (Gate.APPROVAL,),
-        ("tradebot.gates.approval.judge", "tradebot.orders.entering.consent"),
-        ("tests/gates/test_approval.py::*", "tests/orders/test_entering_approvals.py::*")),
+        ("tradebot.gates.approval.judge", "tradebot.orders.entry_orders.consent"),
+        ("tests/gates/test_approval.py::*", "tests/orders/test_entry_orders_approvals.py::*")),
     Row("daily loss: entries close first, then the bot halts",
         "limits.max_daily_loss_fraction, halts.daily_loss_fraction", (Gate.DAILY_LOSS,),
         (f"{BOOK}.daily_loss", f"{BOOK}.daily_loss_halt"),
         (SHARED, f"{HALTING}::test_a_day_that_lost_too_much_halts_once_with_its_evidence_and_an_event")),
     Row("a strategy's own daily loss, with the positions that it closed and those that it holds",
         "strategies.NAME.limits.max_daily_loss_fraction", (Gate.OWN_DAILY_LOSS,),
-        (f"{OPTIONS}._own_daily_loss", "tradebot.desk.stakes.day_results"),
-        (OPTION, "tests/desk/test_stakes.py::*")),
+        (f"{OPTIONS}._own_daily_loss", "tradebot.desk.strategy_exposure.day_results"),
+        (OPTION, "tests/desk/test_strategy_exposure.py::*")),
     Row("drawdown from the highest equity; a tenfold jump counts only after two passes in a row see it",
-        "halts.drawdown_fraction", (Gate.DRAWDOWN,), (f"{BOOK}.drawdown", "tradebot.desk.halting.remember"),
+        "halts.drawdown_fraction", (Gate.DRAWDOWN,), (f"{BOOK}.drawdown", "tradebot.desk.auto_halt.remember"),
         (SHARED, f"{HALTING}::test_a_slow_fall_halts_by_its_distance_from_the_highest_equity_ever_seen",
          f"{PEAK}::test_no_single_reading_moves_the_peak_more_than_tenfold")),
     Row("equity within a quarter of cash plus positions; otherwise it is not used, and never halts the bot",
@@ -321,7 +322,7 @@ CLAUSES = (
            ("tradebot.reconciliation.read_books.require_account",), ("tests/desk/test_snapshot.py::*",)),
     Clause("(c)(2)(iv)", "executions are reported at once to those who supervise",
            "fills in the ledger, halts as CRITICAL events",
-           ("tradebot.reconciliation.catch_up.catch_up", "tradebot.desk.halting.halt_if_needed"),
+           ("tradebot.reconciliation.catch_up.catch_up", "tradebot.desk.auto_halt.halt_if_needed"),
            (f"{HALTING}::test_a_day_that_lost_too_much_halts_once_with_its_evidence_and_an_event",)),
     Clause("(d)", "direct and exclusive control", "no flag skips a gate; limits that contradict each other do not load",
            ("tradebot.gates.coherence.contradictions", "tradebot.gates.coherence.halts_by_itself"),

@@ -36,13 +36,13 @@ COPIED = (
 ROOMS = (
     *("tests/gates", "tests/exits", "tests/model", "tests/signals", "tests/strategies"),
     *("tests/app/test_baseline.py", "tests/app/test_settings.py"),
-    *("tests/commands/shared/test_drawing.py", "tests/commands/shared/test_hints.py"),
+    *("tests/commands/shared/test_number_format.py", "tests/commands/shared/test_hints.py"),
     *("tests/commands/test_sectors.py", "tests/commands/test_groups.py"),
     *("tests/docs/test_limits_document.py", "tests/docs/test_tables.py", "tests/docs/test_signals_document.py"),
 )
 """All tests of the rooms that the recipes touch, of which each finds a place that was left out."""
 DOCUMENTS = (
-    "from tests.commands.shared.test_drawing import KEPT, form\n"
+    "from tests.commands.shared.test_number_format import KEPT, form\n"
     "KEPT.write_text(KEPT.read_text() + ''.join(form(name) + chr(10) for name in ('sectors', 'groups')))"
 )
 """Adds what a test prints about the documents of new verbs, as their recipe says."""

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from papervenue.faults.fault_table import FAULTS, NEEDED
 from papervenue.faults.kinds import KINDS
 from papervenue.faults.rules import CONDITIONS, PARTS, RuleError, read_rules
-from papervenue.faults.table import FAULTS, NEEDED
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "FAULTS.md").read_text(encoding="utf-8")
 

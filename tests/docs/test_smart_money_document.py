@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.kit.strategies import view
-from tradebot.desk.answers import checked
+from tradebot.desk.want_validation import checked
 from tradebot.model.decision import Verdict
 from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import Reason

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.kit.values import NOW
-from tradebot.adapters.plugins.messages import Declared
 from tradebot.adapters.plugins.process import require_valid
+from tradebot.adapters.plugins.protocol import Declared
 from tradebot.app.settings import load
-from tradebot.desk.answers import checked
+from tradebot.desk.want_validation import checked
 from tradebot.legacy.strategy import ROWS, THRESHOLD, LegacyInputs, score
 from tradebot.model.view import FeatureRow, StrategyView, Target
 

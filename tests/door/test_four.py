@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 import pytest
 
-from commands.demo.day import Day
+from commands.demo.demo_session import Day
 from papervenue import process
 from tests.kit.bot.folder import Bot, log
 from tests.kit.bot.state import configure

@@ -19,8 +19,8 @@ from tests.kit.judge.pairs import OPEN, PROTECT
 from tests.kit.venues import AT
 from tradebot.adapters.bars.store import SqliteBars
 from tradebot.adapters.text.yaml_loader import load_yaml
+from tradebot.app.null_ports import NoEvents
 from tradebot.app.settings import shipped
-from tradebot.app.stand_ins import NoEvents
 from tradebot.app.wiring import App
 from tradebot.model.candidate import Side
 from tradebot.model.view import Open

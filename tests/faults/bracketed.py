@@ -23,8 +23,8 @@ from tradebot.model.activity import ActivityKind
 from tradebot.model.intent import LEG, Intent
 from tradebot.model.order import Outcome, Reply
 from tradebot.model.position import Origin
-from tradebot.orders import closing as closing_of
-from tradebot.orders import entering, leaving
+from tradebot.orders import close_orders as closing_of
+from tradebot.orders import entry_orders, exit_orders
 from tradebot.venues.ibkr import orders as adapter
 from tradebot.venues.ibkr.reader import IbkrReader
 
@@ -381,7 +381,7 @@ def without_stops() -> None:
             return Reply(Outcome.REJECTED, code="not_sent", message="it is not to rest")
         return honest(self, intent)
 
-    vars(entering)["_with_stop"] = lambda world, listing, entry, price: entry
+    vars(entry_orders)["_with_stop"] = lambda world, listing, entry, price: entry
     adapter.IbkrOrders.submit = bare_one  # type: ignore[method-assign]
 
 
@@ -410,7 +410,7 @@ def cancels_the_stop_first() -> None:
 
 def never_leaves() -> None:
     """Hold contracts until they end."""
-    vars(leaving)["due"] = lambda desk, position: None
+    vars(exit_orders)["due"] = lambda desk, position: None
 
 
 CONTROLS: Mapping[Callable[[], None], tuple[str, Sequence[Mapping[str, Any]], str]] = {

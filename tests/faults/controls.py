@@ -15,15 +15,15 @@ from tests.kit.elsewhere.adapter import ElsewhereOrders, ElsewhereReader
 from tradebot import cycle
 from tradebot.adapters.ledger import journal
 from tradebot.adapters.ledger import schema as ledger_schema
+from tradebot.adapters.ledger.fills_and_cash import Money
 from tradebot.adapters.ledger.journal import Journal
-from tradebot.adapters.ledger.money import Money
 from tradebot.adapters.ledger.states import TradingStates
 from tradebot.adapters.recovery import backups, quarantine, rebuild
-from tradebot.adapters.state import state_folder, switch
+from tradebot.adapters.state import halt_switch, state_folder
 from tradebot.adapters.state.send_lock import FolderSendLock
 from tradebot.app.wiring import App
-from tradebot.desk import agreement, concluding, snapshot
-from tradebot.desk.stakes import stakes
+from tradebot.desk import broker_consistency, pass_result, snapshot
+from tradebot.desk.strategy_exposure import stakes
 from tradebot.exits import rules
 from tradebot.exits.kind import Held, Measure
 from tradebot.exits.kinds.stops import StopLoss
@@ -42,16 +42,23 @@ from tradebot.model.record import EXITING, CandidateRecord
 from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.model.values import replace
 from tradebot.model.venue import Capabilities, End, Proof
-from tradebot.orders import auctioning, entering, protecting, sending, two_orders, working_orders
-from tradebot.orders.changes import cancel_order, edit_intent
-from tradebot.orders.entering import trade
-from tradebot.orders.fitting import Cover, Step, is_busy, price_of, stop_steps
-from tradebot.orders.protecting import on_tick
-from tradebot.orders.sending import closing_side
+from tradebot.orders import (
+    auction_trading,
+    entry_orders,
+    order_sender,
+    separate_protection,
+    stop_protection,
+    working_orders,
+)
+from tradebot.orders.amendments import cancel_order, edit_intent
+from tradebot.orders.entry_orders import trade
+from tradebot.orders.order_sender import closing_side
+from tradebot.orders.protection_plan import Cover, Step, is_busy, price_of, stop_steps
+from tradebot.orders.stop_protection import on_tick
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Ledger
 from tradebot.ports.world import Call, World
-from tradebot.reconciliation import catch_up, protection, unresolved
+from tradebot.reconciliation import catch_up, protection, unresolved_requests
 from tradebot.reconciliation import reconcile as reconcile_story
 from tradebot.reconciliation.protection import gaps
 from tradebot.venues.alpaca.orders import AlpacaOrders
@@ -80,11 +87,11 @@ def stops_move_away() -> None:
     ) -> Intent:
         assert order.stop_price is not None, "what isn't known isn't moved"
         away = order.stop_price * (1 - Decimal("0.01") * -order.side.sign)
-        away = protecting.on_tick(desk.listings[order.symbol], away, order.side)
+        away = stop_protection.on_tick(desk.listings[order.symbol], away, order.side)
         return usual(call, desk, promised, order, shares, away, why)
 
-    vars(protecting)["_is_looser"] = lambda pair, *_: bool(pair.stop and pair.stop.stop_price) and not pair.exiting
-    vars(protecting)["edit_intent"] = looser
+    vars(stop_protection)["_is_looser"] = lambda pair, *_: bool(pair.stop and pair.stop.stop_price) and not pair.exiting
+    vars(stop_protection)["edit_intent"] = looser
 
 
 def nothing_rests() -> None:
@@ -98,8 +105,8 @@ def nothing_rests() -> None:
 
 def exits_for_more() -> None:
     """Exits are for twice the shares, and the venue is asked to open what is beyond them."""
-    usual = vars(protecting)["protectable"]
-    vars(protecting)["protectable"] = lambda *given: 2 * usual(*given)
+    usual = vars(stop_protection)["protectable"]
+    vars(stop_protection)["protectable"] = lambda *given: 2 * usual(*given)
 
 
 def first_rule_counts() -> None:
@@ -109,7 +116,7 @@ def first_rule_counts() -> None:
 
 def entries_without_a_yes() -> None:
     """Entries go out whether or not a person has said yes."""
-    vars(entering)["consent"] = lambda *_: entering.Consent()
+    vars(entry_orders)["consent"] = lambda *_: entry_orders.Consent()
 
 
 LIFE_CONTROLS: Mapping[str, Callable[[], None]] = {
@@ -130,14 +137,14 @@ LIFE_CONTROLS: Mapping[str, Callable[[], None]] = {
 
 def open_before_the_close() -> None:
     """Open what a position gives way for in the very pass that asks for its close."""
-    honest = auctioning._swap
+    honest = auction_trading._swap
 
     def hasty(world: Any, call: Any, account: Any, refused: Any, *given: Any) -> Any:
         account, closed = honest(world, call, account, refused, *given)
         account, opened = trade(world, call, account, refused.candidate)
         return account, (*closed[:-1], *opened)
 
-    vars(auctioning)["_swap"] = hasty
+    vars(auction_trading)["_swap"] = hasty
 
 
 def stops_replaced_by_looser_ones() -> None:
@@ -151,7 +158,7 @@ def stops_replaced_by_looser_ones() -> None:
             away = on_tick(cover.listing, price_of(stop) * (1 + cover.side.sign * Decimal("0.001")), cover.side)
             yield Step(Reason.STOP_TIGHTENED, stop.quantity, away, stop)
 
-    vars(two_orders)["stop_steps"] = looser
+    vars(separate_protection)["stop_steps"] = looser
 
 
 def old_stops_go_first() -> None:
@@ -160,9 +167,9 @@ def old_stops_go_first() -> None:
     def canceled_first(world: Any, call: Any, desk: Any, cover: Cover, step: Step) -> Iterator[CandidateRecord]:
         for old in (*filter(None, (step.old,)), *step.others):
             yield cancel_order(world, call, desk, old.first, old.record, step.why)
-        yield two_orders._placed(world, call, desk, cover, step)
+        yield separate_protection._placed(world, call, desk, cover, step)
 
-    vars(two_orders)["_beside"] = canceled_first
+    vars(separate_protection)["_beside"] = canceled_first
 
 
 AUCTION_CONTROLS: Mapping[str, Callable[[], None]] = {
@@ -250,8 +257,8 @@ def gate_after_the_post() -> None:
         world.ledger.settle(intent.client_order_id, reply, desk.now)
         return Decision(Gate.SEND, Verdict.PASS, Reason.SENT)
 
-    honest = sending.send
-    vars(entering)["send"] = send
+    honest = order_sender.send
+    vars(entry_orders)["send"] = send
 
 
 def unknown_is_rejected() -> None:
@@ -264,7 +271,7 @@ def unknown_is_rejected() -> None:
             ledger.settle(record.intent.client_order_id, Reply(Outcome.REJECTED, code="assumed"), now)
         return bool(unknown)
 
-    unresolved._resolve = resolve
+    unresolved_requests._resolve = resolve
     # An order that fills all the same is recognised by its fill, unless nobody asks whose that is.
     catch_up.find_orders_behind_fills = lambda *given: ((), 0)  # type: ignore[attr-defined]
 
@@ -296,13 +303,13 @@ def journal_not_synced() -> None:
 
 def folder_not_synced() -> None:
     """Take a name that was changed for one that is on the disk."""
-    for module in (backups, journal, ledger_schema, quarantine, rebuild, state_folder, switch):
+    for module in (backups, journal, ledger_schema, quarantine, rebuild, state_folder, halt_switch):
         vars(module)["sync_folder"] = lambda path: None
 
 
 def no_second_look() -> None:
     """Believe that it is as late as when the desk was taken, however long the process slept since."""
-    vars(sending)["_too_late"] = lambda world, desk, intent: None
+    vars(order_sender)["_too_late"] = lambda world, desk, intent: None
 
 
 def one_fill_an_order() -> None:
@@ -334,12 +341,12 @@ def no_pairs() -> None:
 
 def gaps_untold() -> None:
     """Tell nothing of shares without a stop."""
-    vars(concluding)["with_gaps"] = lambda world, desk, record: record
+    vars(pass_result)["with_gaps"] = lambda world, desk, record: record
 
 
 def gaps_cut_short() -> None:
     """Take an exit that was sent for the end of a gap."""
-    vars(concluding)["gaps"] = lambda *given: (gap for gap in gaps(*given) if gap.why != EXITING)
+    vars(pass_result)["gaps"] = lambda *given: (gap for gap in gaps(*given) if gap.why != EXITING)
 
 
 def halts_cancel_what_rests() -> None:
@@ -366,26 +373,26 @@ def loosen() -> None:
         looser = order.stop_price * (1 + order.side.sign * Decimal("0.001"))
         return honest(call, desk, promised, order, shares, looser.quantize(Decimal("0.01")), why)
 
-    vars(protecting)["edit_intent"] = away
-    vars(protecting)["_is_looser"] = lambda pair, *others: pair.stop is not None
+    vars(stop_protection)["edit_intent"] = away
+    vars(stop_protection)["_is_looser"] = lambda pair, *others: pair.stop is not None
 
 
 def fate_not_asked() -> None:
     """Never look up an order whose answer was lost."""
-    vars(unresolved)["_resolve"] = lambda *asked: None
+    vars(unresolved_requests)["_resolve"] = lambda *asked: None
 
 
 def believe_the_orders() -> None:
     """Take an order that the venue's list leaves out for one that is over."""
-    for module in (agreement, reconcile_story, protection):
+    for module in (broker_consistency, reconcile_story, protection):
         vars(module)["may_fill"] = lambda books: ()
 
 
 def believe_the_positions() -> None:
     """Take the venue's lists of positions and fills for all that is held, whatever orders and fills have told."""
-    vars(agreement)["missing_fills"] = lambda *given: ()
-    vars(agreement)["differences"] = lambda *given: ()
-    vars(agreement)["_ask_about_each_position"] = lambda world, reading: reading
+    vars(broker_consistency)["missing_fills"] = lambda *given: ()
+    vars(broker_consistency)["differences"] = lambda *given: ()
+    vars(broker_consistency)["_ask_about_each_position"] = lambda world, reading: reading
 
     def listed(view: BrokerView, *given: Any) -> tuple[Stake, ...]:
         held = {position.symbol for position in view.positions}

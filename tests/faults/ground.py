@@ -31,9 +31,9 @@ from papervenue import process
 from papervenue.commands.command import Command
 from papervenue.commands.venue import ORDERS as UNASKED
 from papervenue.exchange import Exchange
-from papervenue.faults.room import PATH as FAULTS
+from papervenue.faults.fault_state import PATH as FAULTS
 from papervenue.market.spec import NEXT_BAR
-from papervenue.opening import open_market
+from papervenue.market_loader import open_market
 from papervenue.state import read_market
 from tests.faults import auctioned
 from tests.kit import venues
@@ -42,8 +42,8 @@ from tests.kit.bot.state import accept, load_state, make_state, open_app
 from tests.kit.values import Killed
 from tests.kit.venues import AT
 from tradebot.adapters.faults import failpoint
-from tradebot.adapters.recovery import soundness
-from tradebot.adapters.state import lock, send_lock, state_folder, switch
+from tradebot.adapters.recovery import integrity_check
+from tradebot.adapters.state import halt_switch, send_lock, state_folder, state_locks
 from tradebot.adapters.wire.http import RetryPolicy
 from tradebot.app import wiring
 from tradebot.app.calendar import BEHIND
@@ -55,7 +55,7 @@ from tradebot.venues.alpaca.venue import AlpacaVenue
 
 # The machine that a schedule's bot runs on: its clocks, which a schedule moves, and its limits.
 
-TOLD_THE_TIME = (wiring, soundness, lock, send_lock, unhalt, backup)
+TOLD_THE_TIME = (wiring, integrity_check, state_locks, send_lock, unhalt, backup)
 """Modules that ask the machine for its date."""
 
 
@@ -194,7 +194,7 @@ class Ground:
         self._verb(evaluate_exits.run)
         tick(exchange, {"seconds": 61})
         self._keep(exchange, "paired")
-        switch.halt(self.root / "bot", "schedule", "a person", now_of(exchange), TradingState.FLATTEN)
+        halt_switch.halt(self.root / "bot", "schedule", "a person", now_of(exchange), TradingState.FLATTEN)
         self._keep(exchange, "leaving")
 
     def _compete(self) -> None:
@@ -329,7 +329,7 @@ class ScheduleDay(NearDay):
     @property
     def halted(self) -> bool:
         """Say whether risk may not be added, by the two files alone."""
-        return switch.read(self.folder).state is not TradingState.ACTIVE
+        return halt_switch.read(self.folder).state is not TradingState.ACTIVE
 
     def tick(self, **step: object) -> None:
         """Let time pass; the machine is up for as long."""
@@ -357,7 +357,7 @@ class ScheduleDay(NearDay):
         """Halt as a person does; once that has returned, no entry may be asked for before somebody ends it."""
         hook, failpoint.hook = failpoint.hook, None
         with self.machine.lifted():
-            switch.halt(self.folder, "schedule", "a person", datetime.now(UTC), state)
+            halt_switch.halt(self.folder, "schedule", "a person", datetime.now(UTC), state)
             busy = send_lock.in_flight(self.folder, 0) is not None
             self.shut.append(Span(self.line + 1, self.line + 10_000, int(busy)))
         failpoint.hook = hook

@@ -27,7 +27,7 @@ from tenacity import Retrying
 from urllib3 import BaseHTTPResponse, HTTPConnectionPool
 from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
-from commands.shared.boundary import bounded
+from commands.shared.error_boundary import bounded
 from tests.faults.kills import REFERENCE, Campaign, Line, Tally, entries, exits, reconciled
 from tests.faults.play import warm_up
 from tests.faults.power import damaged

@@ -32,7 +32,7 @@ from tests.faults.typed import Typist, broken_promises, sat_down
 from tests.kit.bot.stage import alone
 from tests.kit.fakes.calls import Call, Failing, watch
 from tradebot.__main__ import main as tradebot
-from tradebot.adapters.recovery import soundness
+from tradebot.adapters.recovery import integrity_check
 from tradebot.adapters.state import state_folder
 from tradebot.errors import TradebotError
 
@@ -203,7 +203,7 @@ class Turns:
         if again.code not in (0, usual.code):
             yield f"the run after it ended with {again.code}, not {usual.code}: {again.said!r}"
         try:
-            soundness.problem(state_folder.open_state(self._typist.folder, {}))
+            integrity_check.problem(state_folder.open_state(self._typist.folder, {}))
         except TradebotError as error:
             yield error.message
 

@@ -37,7 +37,7 @@ from tradebot.model.decision import Decision
 from tradebot.model.desk import Desk
 from tradebot.model.intent import LEG, Intent
 from tradebot.model.totals import Totals
-from tradebot.orders import sending
+from tradebot.orders import order_sender
 from tradebot.ports.world import World
 
 KILLS, POWER = WAYS = ("kills", "power")
@@ -253,10 +253,10 @@ def promised_late() -> None:
 
     def late(world: World, desk: Desk, intent: Intent, promise: Callable[[], Decision | None]) -> Decision:
         assert world.orders is not None
-        reply = sending._request(world.orders, intent)
-        return promise() or sending._settle(world, desk, intent, reply)
+        reply = order_sender._request(world.orders, intent)
+        return promise() or order_sender._settle(world, desk, intent, reply)
 
-    vars(sending)["_sent"] = late
+    vars(order_sender)["_sent"] = late
 
 
 CONTROLS: Mapping[str, tuple[str, str, Callable[[], None]]] = {

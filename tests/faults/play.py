@@ -53,7 +53,7 @@ from tests.kit.judge import account as judge
 from tests.kit.judge import protection
 from tests.kit.venues import AT, REPLAY
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.state import send_lock, state_folder, switch
+from tradebot.adapters.state import halt_switch, send_lock, state_folder
 from tradebot.adapters.text.codec import decode
 from tradebot.app.wiring import App
 from tradebot.model.registry import Coin
@@ -340,7 +340,7 @@ def _is_halted(stage: Stage, bot: StageBot, where: tuple[str, int], tally: Tally
 
     def halt() -> None:
         nonlocal line, clean
-        switch.halt(bot.folder, "campaign", "stopped", datetime.now(UTC), TradingState.REDUCE_ONLY)
+        halt_switch.halt(bot.folder, "campaign", "stopped", datetime.now(UTC), TradingState.REDUCE_ONLY)
         clean = send_lock.in_flight(bot.folder, wait_s=0) is None
         line = sum(1 for _ in stage.log())
 

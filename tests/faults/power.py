@@ -33,10 +33,10 @@ from tests.kit.fakes.calls import REAL, Call, Watcher, watch
 from tests.kit.judge import account as judge
 from tests.kit.rows import ACCOUNT, DAY, NOW
 from tradebot.adapters.faults import failpoint
-from tradebot.adapters.ledger import journal_reading
+from tradebot.adapters.ledger import journal_reader
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.recovery import backups, rebuild, soundness
-from tradebot.adapters.state import state_folder, switch
+from tradebot.adapters.recovery import backups, integrity_check, rebuild
+from tradebot.adapters.state import halt_switch, state_folder
 from tradebot.app.wiring import App
 from tradebot.errors import TradebotError
 from tradebot.model.trading import TradingState, TradingStateRecord
@@ -142,7 +142,7 @@ class Left(judge.Promises):
 
     def now(self) -> "Left":
         """Read every record whose own hash is right."""
-        for found in journal_reading.read(self._path).records():
+        for found in journal_reader.read(self._path).records():
             self._add({"kind": found.kind, "payload": json.loads(found.payload)})
         return self
 
@@ -157,8 +157,8 @@ def damaged(folder: Path) -> Iterator[str]:
     """Yield what a loss of power must never lead to: books put into quarantine, or a halt because of their state."""
     if (folder / state_folder.QUARANTINE).exists():
         yield "the books were found damaged"
-    latch = switch.read(folder)
-    if latch.who == soundness.WHO:
+    latch = halt_switch.read(folder)
+    if latch.who == integrity_check.WHO:
         yield f"it was halted: {latch.why}"
 
 
@@ -174,7 +174,7 @@ def days(seed: int, names: Sequence[str]) -> tuple[Tally, int]:
 
 def latched(folder: Path) -> None:
     """Halt by the files alone, as `halt` does before anything else."""
-    switch.halt(folder, "campaign", "a loss", NOW, "REDUCE_ONLY")
+    halt_switch.halt(folder, "campaign", "a loss", NOW, "REDUCE_ONLY")
 
 
 def backed_up(folder: Path) -> None:
@@ -278,7 +278,7 @@ class Folder:
         shutil.copytree(self.state, copy)
         try:
             if "created" in done:
-                soundness.problem(state_folder.open_state(copy, {}))
+                integrity_check.problem(state_folder.open_state(copy, {}))
             return list(stores.broken(copy, done, doing))
         except TradebotError as error:
             # Books that are being made again may be on their way; what they lack would be missed afterwards.

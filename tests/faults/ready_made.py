@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from papervenue.faults import table
+from papervenue.faults import fault_table
 from papervenue.faults.yamltext import read_yaml
 from tests.faults.controls import CONTROLS
 from tests.faults.schedules import Act, Schedule, Script, Tally, standing
@@ -51,8 +51,8 @@ def main() -> int:
     with standing() as ground:
         if asked.control:
             CONTROLS[asked.control]()
-        for name in (name for name in table.names() if name.startswith(begin)):
-            rules, _ = read_yaml(table.text_of(name) or "")
+        for name in (name for name in fault_table.names() if name.startswith(begin)):
+            rules, _ = read_yaml(fault_table.text_of(name) or "")
             for begins in DAYS:
                 # A seed that asks nobody and doesn't flatten what is held.
                 day = Schedule(ground, 1, Tally(), asked.tell, plan_of(begins, rules))

@@ -56,15 +56,15 @@ from tests.kit.bot.near import KILLED, Verb
 from tests.kit.judge import account as judge
 from tests.kit.judge import kept, pairs, protection
 from tests.kit.venues import AT, REPLAY, RESTLESS, STRANGER
-from tradebot.adapters.facts.kept_passes import KeptPasses
+from tradebot.adapters.facts.recorded_passes import KeptPasses
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.memory.events import MemoryEvents
-from tradebot.app.replays import rules_of_record
+from tradebot.app.recorded_rules import rules_of_record
 from tradebot.model.trading import Answer, TradingState
-from tradebot.replaying.comparing import replay
+from tradebot.replaying.cycle_comparison import replay
 from tradebot.replaying.passes import read_record
-from tradebot.replaying.reading import Shared
-from tradebot.replaying.writing import RecordError, digest_of
+from tradebot.replaying.record_reader import Shared
+from tradebot.replaying.record_writer import RecordError, digest_of
 
 # The law that each pass that ended is decided again as it was, from what the bot itself kept of it.
 

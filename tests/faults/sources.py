@@ -28,7 +28,7 @@ from tests.kit.judge.gaps import Lots
 from tests.kit.venues import AT, KRAKEN
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.app.wiring import App
-from tradebot.desk import agreement, concluding
+from tradebot.desk import broker_consistency, pass_result
 from tradebot.model.order import Order
 from tradebot.ports.broker import BrokerReader
 from tradebot.reconciliation import catch_up
@@ -218,17 +218,17 @@ def play(cases: Sequence[Case]) -> list[Found]:
 
 
 BELIEVED: Mapping[ModuleType, Sequence[str]] = {
-    agreement: ("proven_fills", "with_doubts"),
-    concluding: ("reported_fills",),
+    broker_consistency: ("proven_fills", "with_doubts"),
+    pass_result: ("reported_fills",),
     catch_up: ("_asked_about",),
 }
 
 
 def believe_lists() -> None:
     """Let a bot take what no list of fills tells for unfilled, and a list or an old answer for the truth of a stop."""
-    vars(agreement)["proven_fills"] = lambda *given: ()
-    vars(agreement)["with_doubts"] = lambda reader, books, *given: books
-    vars(concluding)["reported_fills"] = lambda *given: ()
+    vars(broker_consistency)["proven_fills"] = lambda *given: ()
+    vars(broker_consistency)["with_doubts"] = lambda reader, books, *given: books
+    vars(pass_result)["reported_fills"] = lambda *given: ()
     vars(catch_up)["_asked_about"] = _each_alone
 
 

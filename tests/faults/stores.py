@@ -30,8 +30,8 @@ from tests.kit.rows import ACCOUNT, DAY, NOW, PASSED, make_fill, make_intent, ma
 from tests.kit.values import best_price
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.recovery import leftovers
-from tradebot.adapters.state import state_folder, switch
+from tradebot.adapters.recovery import interrupted_init
+from tradebot.adapters.state import halt_switch, state_folder
 from tradebot.adapters.state.events import JsonlEvents
 from tradebot.model.event import Severity, SystemEvent
 from tradebot.model.order import OrderStatus, Outcome, Reply
@@ -69,14 +69,14 @@ def create(folder: Path) -> None:
     """Make a bot's folder as `init` does, over what an `init` that was cut short has left."""
     if state_folder.marked(folder):
         return
-    if leftovers.has_unused_books(folder):
-        state_folder.set_aside(folder, leftovers.MOVED_NAMES)
+    if interrupted_init.has_unused_books(folder):
+        state_folder.set_aside(folder, interrupted_init.MOVED_NAMES)
     state_folder.prepare(folder)
     ledger = SqliteLedger.create(folder, ACCOUNT, NOW)
     ledger.open_books(Decimal(100_000), NOW)
     ledger.baselines.approve(Baseline({"shadow": False}, "campaign", NOW))
     ledger.close()
-    switch.arm(folder, "campaign", NOW)
+    halt_switch.arm(folder, "campaign", NOW)
     state_folder.create(folder, "sandbox", ACCOUNT, "user", NOW)
 
 

@@ -9,7 +9,7 @@ from commands.reconcile import verb as reconcile
 from exchange.tests.kit.cable import lay_cable
 from papervenue.faces.tws import faults
 from papervenue.faces.tws.wire import Message
-from papervenue.faults.book import Firing
+from papervenue.faults.armed_rules import Firing
 from tests.faults import bracketed
 from tests.faults.bracketed import CONTROLS, PASSES, PIT_LIES, Kill, caught, killed_at_each, troubled, verb_of
 from tests.faults.failpoints import AT_IBKR

@@ -16,8 +16,8 @@ from tests.faults.kills import FIRST, HALT, REFERENCE, SECOND, Campaign, Line, e
 from tests.kit.bot.near import Verb
 from tests.kit.bot.stage import End, Stage, StageBot, set_up
 from tests.suite.tiers import sized
-from tradebot.adapters.state import lock
-from tradebot.adapters.state.turns import MOST_WAYS
+from tradebot.adapters.state import state_locks
+from tradebot.adapters.state.yield_to_exits import MOST_WAYS
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode, TradebotError
 from tradebot.judging.judgment import State as Verdict
@@ -60,7 +60,7 @@ class Waiting:
         return self.is_due
 
     def run(self) -> None:
-        assert lock.holder(self.app.folder.path) is None, "the pass gives way and keeps the lock"
+        assert state_locks.holder(self.app.folder.path) is None, "the pass gives way and keeps the lock"
         self.is_due = False
         self.ran += 1
         evaluate_exits.run(self.app, by="the exits", force_slot=True)
@@ -184,7 +184,7 @@ def test_exits_of_another_process_wait_for_one_request_and_entries_go_on_after_t
     entering = os.fork()
     if not entering:
         _leave(bot, lambda app: int(trade_once.run(app, by="entries", candidates=bot.candidates(FIRST)).exit_code))
-    _until(lambda: (lock.holder(bot.folder) or "").startswith("trade-once") and _asked(stage, bot))
+    _until(lambda: (state_locks.holder(bot.folder) or "").startswith("trade-once") and _asked(stage, bot))
     began = time.monotonic()
     exiting = os.fork()
     if not exiting:
@@ -192,7 +192,7 @@ def test_exits_of_another_process_wait_for_one_request_and_entries_go_on_after_t
     ends = {pid: os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in (exiting, entering)}
     stage.trouble("")
     assert ends == {exiting: 0, entering: 0}
-    assert time.monotonic() - began < lock.EXIT_WAIT_S
+    assert time.monotonic() - began < state_locks.EXIT_WAIT_S
     with closing(bot.app()) as app:
         (trading,) = app.facts.cycles(job=Job.TRADE_ONCE, last=9)
         exits_at = [cycle.at for cycle in app.facts.cycles(job=Job.EVALUATE_EXITS, last=9)]

@@ -19,8 +19,8 @@ from hypothesis import settings
 from tests.faults.entry_sender import LOCKED, UNLOCKED, chance
 from tests.kit.bot.folder import PROGRAM, made
 from tradebot.__main__ import main
-from tradebot.adapters.ledger.history import opened_history
-from tradebot.adapters.state import send_lock, switch
+from tradebot.adapters.ledger.state_history import opened_history
+from tradebot.adapters.state import halt_switch, send_lock
 
 ROOT = Path(__file__).parents[2]
 ROUNDS = settings().max_examples
@@ -86,14 +86,14 @@ def set_going(folder: Path, judge: Judge, process: "subprocess.Popen[bytes]") ->
     now, mark = datetime.now(UTC), judge.mark()
     with opened_history(folder) as history:
         history.record("ACTIVE", "test", "again", now)
-    assert switch.lift(folder, switch.seen(folder))
-    switch.arm(folder, "test", now)
+    assert halt_switch.lift(folder, halt_switch.seen(folder))
+    halt_switch.arm(folder, "test", now)
     until(lambda: judge.entries_since(mark) > 0, process)
 
 
 def halt(folder: Path, wait_s: float = send_lock.WAIT_S) -> str | None:
     """Do what the verb does first; return which order it says is in flight."""
-    switch.halt(folder, "test", "random", datetime.now(UTC), "REDUCE_ONLY")
+    halt_switch.halt(folder, "test", "random", datetime.now(UTC), "REDUCE_ONLY")
     return send_lock.in_flight(folder, wait_s)
 
 
@@ -185,7 +185,7 @@ def test_halt_returns_and_names_the_order_when_a_sender_is_stuck(folder: Path) -
         assert data["in_flight"].startswith("buy AAPL, tb1.")
         assert f"by process {process.pid} since" in data["in_flight"]
         assert "an order is in flight" in data["orders"]["problem"]
-        assert (switch.read(folder).state, switch.armed(folder)) == ("REDUCE_ONLY", False)
+        assert (halt_switch.read(folder).state, halt_switch.armed(folder)) == ("REDUCE_ONLY", False)
         process.send_signal(signal.SIGCONT)
         assert send_lock.in_flight(folder, PATIENCE_S) is None
         mark = judge.mark()

@@ -21,7 +21,7 @@ import pytest
 from tests.kit.bot.folder import InterpreterBot, discard
 from tests.scenarios.test_ibkr_day import never_naked
 from tests.suite import tiers
-from tradebot.adapters.state import lock
+from tradebot.adapters.state import state_locks
 from tradebot.errors import ExitCode
 from tradebot.venues.ibkr.capabilities import ARRIVES_WITHIN
 
@@ -141,7 +141,7 @@ def test_verbs_beside_a_running_serve_get_their_turns_and_it_goes_on(bot: Interp
     with serving(bot) as serve:
         serve.ran("trade-once")
         for words in (*LOOKS, *LOOKS):
-            assert lock.holder(bot.folder, HELD) is not None
+            assert state_locks.holder(bot.folder, HELD) is not None
             code, out, err = ended(bot.process(*words))
             assert code == 0, (words, out, err)
             if words[0] == "doctor":
@@ -177,5 +177,5 @@ def test_a_kill_of_either_side_during_the_hand_over_leaves_the_other_its_turn(bo
         time.sleep(chance.uniform(0, 1.0))
         killed.ends(signal.SIGKILL)
         agree(bot, *ended(verb))
-        assert lock.holder(bot.folder, HELD) is None
+        assert state_locks.holder(bot.folder, HELD) is None
         judge(bot, killed.lines)

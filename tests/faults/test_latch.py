@@ -17,7 +17,7 @@ from tests.kit.bot.stage import DIED, Child, Turn, together
 from tests.kit.rows import minutes
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.state import switch
+from tradebot.adapters.state import halt_switch
 from tradebot.errors import OperatorError
 from tradebot.model.trading import TradingState, TradingStateRecord
 
@@ -53,7 +53,7 @@ def a_filled_folder(folder: Path) -> None:
 
 def flatten_by_file(folder: Path) -> None:
     """Halt where the history cannot be written: only HALT says that everything is to be closed."""
-    switch.halt(folder, "ann", "a test", minutes(20), "FLATTEN")
+    halt_switch.halt(folder, "ann", "a test", minutes(20), "FLATTEN")
 
 
 def flatten_by_history(folder: Path) -> None:
@@ -64,9 +64,9 @@ def flatten_by_history(folder: Path) -> None:
 
 def unhalt_another(folder: Path) -> None:
     """End a halt that was shown, although another came since."""
-    shown = switch.seen(folder)
+    shown = halt_switch.seen(folder)
     os.utime(folder / "HALT", ns=(0, 0))
-    assert not switch.lift(folder, shown)
+    assert not halt_switch.lift(folder, shown)
 
 
 class Case(NamedTuple):
@@ -169,7 +169,7 @@ def test_whoever_is_killed_while_ending_a_halt_leaves_it_in_force_or_has_armed_a
     states = []
     for folder in kills(place, ENDED[name]):
         states.append(in_force(folder))
-        assert states[-1] is not ACTIVE or switch.read(folder).who == "ada"
+        assert states[-1] is not ACTIVE or halt_switch.read(folder).who == "ada"
     assert ACTIVE in states
     unhalt(folder)
     assert in_force(folder) is ACTIVE
@@ -195,7 +195,7 @@ def test_a_sender_that_looks_while_a_halt_is_ended_finds_it_until_all_is_armed_a
     folder, case = ledgers.make(place / "state").path, (ENDED | KEPT)[name]
     case.before(folder)
     found: list[tuple[str, str]] = []
-    with told(lambda point: found.append((switch.read(folder).state, switch.read(folder).who))):
+    with told(lambda point: found.append((halt_switch.read(folder).state, halt_switch.read(folder).who))):
         case.act(folder)
     # Around the last step that arms, and around the note about the books that follows it.
     assert [who for state, who in found if state == ACTIVE] in (["ada"] * 5, [])

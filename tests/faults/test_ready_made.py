@@ -2,11 +2,11 @@
 
 import pytest
 
-from papervenue.faults import table
+from papervenue.faults import fault_table
 from tests.faults.programs import played
 from tests.kit.venues import KRAKEN
 
-SCRIPTS = [name for name in table.names() if name.startswith("kraken-")]
+SCRIPTS = [name for name in fault_table.names() if name.startswith("kraken-")]
 
 
 @pytest.mark.campaign

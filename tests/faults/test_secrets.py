@@ -20,7 +20,7 @@ import requests
 from urllib3 import BaseHTTPResponse, HTTPConnectionPool, connection_from_url
 
 from commands.serve import web
-from commands.serve.watch import Stop
+from commands.serve.watchdog_thread import Stop
 from commands.shared.hints import ON_A_STATE
 from exchange.tests.kit.nursery import without_nursery
 from papervenue import process

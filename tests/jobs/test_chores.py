@@ -12,10 +12,10 @@ from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.errors import ExitCode, TemporaryError, TradebotError
 from tradebot.model.serving import STOPPED, Ended
-from tradebot.timetable import lines
+from tradebot.timetable import entries
 from tradebot.timetable.sessions import Slot
 
-LINE = lines.parse("parity", {"verb": "parity {session}", "when": "close+5m", "limit": "2m"}, VENUE_DAY)
+LINE = entries.parse("parity", {"verb": "parity {session}", "when": "close+5m", "limit": "2m"}, VENUE_DAY)
 assert LINE is not None
 (SLOT,) = LINE.slots(SESSION.date, [SESSION], 90)
 NOW = SLOT.start

@@ -8,9 +8,9 @@ from itertools import pairwise
 import pytest
 
 from jobs.backoff import Backoff
-from jobs.duty import Duty
+from jobs.due_slots import Duty
 from jobs.runner import Done, Kind, Line, Runner, Station
-from tests.jobs.test_duty import GRACE_S, TIMETABLE
+from tests.jobs.test_due_slots import GRACE_S, TIMETABLE
 from tests.kit.values import ACCOUNT, CASH, SESSION, VENUE_DAY, lines_of, there
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts
@@ -19,8 +19,8 @@ from tradebot.errors import CannotWriteError, ExitCode, OperatorError, Temporary
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import Job
 from tradebot.model.serving import Pause
-from tradebot.timetable import lines as timetable
-from tradebot.timetable.lines import Need
+from tradebot.timetable import entries as timetable
+from tradebot.timetable.entries import Need
 from tradebot.timetable.sessions import Slot
 
 POSITIONS = there(

@@ -28,8 +28,8 @@ from tests.kit.values import (
 from tradebot.judging.audit import FINISHED, audit
 from tradebot.judging.evidence import Broker, Leap, Moment, Passes, Rows, Trading, Unread, Watched
 from tradebot.judging.judgment import Judgment, Look, State, looked, ranked
-from tradebot.judging.passes import TABLE
-from tradebot.judging.signals import Health, KindHealth
+from tradebot.judging.pass_health import TABLE
+from tradebot.judging.signal_health import Health, KindHealth
 from tradebot.model.account import BrokerView
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 
 from tests.kit.rows import ACCOUNT, DAY, FAILED, NOW, PASSED, make_fill, make_intent, make_order, minutes
 from tests.kit.values import best_price, listing
-from tradebot.adapters.ledger import sums as ledger_sums
+from tradebot.adapters.ledger import row_checksums as ledger_sums
 from tradebot.adapters.ledger.journal import Head, records
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.ledger.migration import Form, Step
 from tradebot.adapters.ledger.schema import FORM
 from tradebot.adapters.ledger.totals import LAST, Checkpoint, FillTotals
-from tradebot.adapters.state import state_folder, switch
+from tradebot.adapters.state import halt_switch, state_folder
 from tradebot.adapters.state.state_folder import StateFolder
 from tradebot.model.account import EquityPeak
 from tradebot.model.activity import Booking, Entry, Restated
@@ -296,7 +296,7 @@ def _made() -> Path:
     books = SqliteLedger.create(path, ACCOUNT, NOW)
     books.open_books(Decimal("100000.01"), NOW)
     state_folder.create(path, "sandbox", ACCOUNT, "user", NOW)
-    switch.arm(path, "init", NOW)
+    halt_switch.arm(path, "init", NOW)
     use(books)
     books.baselines.approve(
         Baseline({"limits": {"max_order_notional_usd": "500"}, "shadow": True}, "init me", minutes(12))

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from hypothesis import strategies as st
 
-from tradebot.adapters.text.activity_words import meaning_if_any
+from tradebot.adapters.text.activity_types import meaning_if_any
 from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.app.settings import load
 from tradebot.exits.kind import Held
@@ -36,11 +36,11 @@ from tradebot.model.values import replace
 from tradebot.ports.stores import Ledger
 from tradebot.signals.scoring import Known
 from tradebot.signals.subjects.dark_pool import DarkPoolPrint
+from tradebot.timetable.entries import Line
+from tradebot.timetable.entries import parse as parse_line
 from tradebot.timetable.job_times import JobTimes, whole_day
-from tradebot.timetable.lines import Line
-from tradebot.timetable.lines import parse as parse_line
 from tradebot.venues.alpaca.capabilities import ALPACA
-from tradebot.venues.alpaca.listings import listings
+from tradebot.venues.alpaca.tick_rules import listings
 
 # Hypothesis strategies for the words: finite money, aware UTC times, finite scores.
 

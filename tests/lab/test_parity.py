@@ -12,7 +12,7 @@ from tests.suite.tiers import drawn
 from tradebot.model.intent import Intent
 from tradebot.model.parity import Cause, DayParity, What
 from tradebot.model.values import replace
-from tradebot.orders.sending import submit_intent
+from tradebot.orders.order_sender import submit_intent
 
 FLOW = """
 universe: [AAPL, MSFT, NVDA]
@@ -68,7 +68,7 @@ def test_bot_that_sends_half_of_what_it_should_is_seen(
         return replace(intent, quantity=intent.quantity // 2)
 
     with monkeypatch.context() as broken:
-        broken.setattr("tradebot.orders.entering.submit_intent", half)
+        broken.setattr("tradebot.orders.entry_orders.submit_intent", half)
         day().by_demo(tmp_path, capsys)
     found = day().beside(tmp_path)
     assert {one.cause for one in found.differences} == {Cause.OURS}

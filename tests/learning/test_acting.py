@@ -8,7 +8,7 @@ import pytest
 
 from tests.kit.fakes.networks import card, results, scaling
 from tests.kit.values import NOW, SESSION, following
-from tradebot.desk.answers import checked
+from tradebot.desk.want_validation import checked
 from tradebot.learning.acting import Acting, Member, Numbers, Policy
 from tradebot.learning.card import Action, Card, SessionResult
 from tradebot.learning.ensemble import Combine, Mode

@@ -8,7 +8,7 @@ from hypothesis import given
 from tests.kit.core.scene import Scene
 from tests.kit.values import NOW, ago, fill
 from tests.model.test_position import histories
-from tests.reconciliation.test_activities import activity, buy, happens, holding
+from tests.reconciliation.test_activity_booking import activity, buy, happens, holding
 from tradebot.model.candidate import Component, Side
 from tradebot.model.instrument import notional
 from tradebot.model.order import Fill

@@ -19,7 +19,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
 from tradebot.model.trading import Permission, TradingState, TradingStateRecord
 from tradebot.model.values import replace
-from tradebot.orders.changes import AGAIN
+from tradebot.orders.amendments import AGAIN
 from tradebot.orders.working_orders import entries_ended
 
 

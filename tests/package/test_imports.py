@@ -122,7 +122,9 @@ def test_halt_acts_before_the_command_line_library_is_loaded(state: Path) -> Non
 def test_process_of_a_plug_in_starts_with_neither_pydantic_nor_the_library_of_packages(tmp_path: Path) -> None:
     program = "import sys, tradebot.adapters.plugins.plugin_worker; print(*sys.modules)"
     loaded = set(python(tmp_path, program).stdout.split())
-    assert loaded & {"tradebot.desk.answers", "pydantic", "importlib.metadata"} == {"tradebot.desk.answers"}
+    assert loaded & {"tradebot.desk.want_validation", "pydantic", "importlib.metadata"} == {
+        "tradebot.desk.want_validation"
+    }
 
 
 def test_ending_process_skips_garbage_collection(tmp_path: Path) -> None:

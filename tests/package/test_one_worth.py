@@ -17,7 +17,7 @@ APART = ("tradebot/adapters/", "tradebot/venues/", "exchange/src/papervenue/")
 """Adapters translate what a venue says, and the exchange imports nothing of ours."""
 ALLOWED = {
     "tradebot/model/instrument.py:notional": "the one place",
-    "tradebot/lab/driver/touching.py:first_touch": "whole numbers, in a loop over every price that a backtest plays",
+    "tradebot/lab/driver/price_triggers.py:first_touch": "whole numbers, in a loop over every price of a backtest",
     "tradebot/lab/learning/arrays/account.py:fill": "whole ticks and cents, compared with the road to the cent",
     "tradebot/lab/learning/arrays/account.py:state": "whole ticks and cents, compared with the road to the cent",
 }

@@ -16,17 +16,17 @@ ALLOWED: Mapping[str, str] = {
     "config/live.yaml": "the venue's own section",
     "config/paper.yaml": "the venue's own section",
     "config/sandbox.yaml": "the venue's own section",
-    "tradebot/lab/backtest/assembly.py": "a backtest plays Alpaca on the engine: its feed",
-    "tradebot/lab/backtest/day_start.py": "a backtest plays Alpaca on the engine: its feed",
+    "tradebot/lab/backtest/setup.py": "a backtest plays Alpaca on the engine: its feed",
+    "tradebot/lab/backtest/session_restore.py": "a backtest plays Alpaca on the engine: its feed",
     "tradebot/lab/backtest/bars.py": "a backtest plays Alpaca on the engine: its day",
-    "tradebot/lab/backtest/requests.py": "a backtest plays Alpaca on the engine: what it answers",
-    "tradebot/lab/backtest/translating.py": "a backtest plays Alpaca on the engine: its words for states",
+    "tradebot/lab/backtest/order_requests.py": "a backtest plays Alpaca on the engine: what it answers",
+    "tradebot/lab/backtest/engine_conversion.py": "a backtest plays Alpaca on the engine: its words for states",
     "tradebot/lab/backtest/venue.py": "a backtest plays Alpaca on the engine: its ends and what it can do",
-    "tradebot/app/sections.py": "the venue's own section of the configuration",
+    "tradebot/app/settings_schema.py": "the venue's own section of the configuration",
 }
 """The places outside of the venues, the adapters and the exchange that name Alpaca, each with its reason."""
 KRAKEN: Mapping[str, str] = {
-    "tradebot/lab/backtest/served.py": "a backtest reads the charts of Kraken's face without asking for pages",
+    "tradebot/lab/backtest/http_exchange.py": "a backtest reads the charts of Kraken's face without asking for pages",
     "config/venues/kraken_futures.yaml": "what a bot there begins with",
     "config/profiles/smart_money.yaml": "a profile says which venue it is for",
     "config/profiles/smart_money_february.yaml": "a profile says which venue it is for",

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
 from tests.kit.core.venue import FakeReader
 from tests.kit.values import NOW, VENUE_DAY, fill, listing
-from tests.reconciliation.test_activities import activity
+from tests.reconciliation.test_activity_booking import activity
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.candidate import Side
 from tradebot.model.finding import FindingKind

@@ -5,10 +5,10 @@ from decimal import Decimal
 
 import pytest
 
-from tests.desk.test_agreement import lying, no_positions
+from tests.desk.test_broker_consistency import lying, no_positions
 from tests.kit.core.apart import BotApart, capabilities
 from tests.kit.core.scene import Scene
-from tests.orders.test_protecting import exits, protected, protecting
+from tests.orders.test_stop_protection import exits, protected, protecting
 from tradebot.model.account import BrokerView
 from tradebot.model.candidate import Purpose
 from tradebot.model.order import Order, OrderStatus

@@ -8,7 +8,7 @@ import pytest
 from tests.kit.core.scene import Scene, call, trade_once, wanted
 from tests.kit.core.venue import FakeReader
 from tests.kit.values import CASH, DAY, NOW, VENUE_DAY, ago
-from tests.orders.test_sending import end_of
+from tests.orders.test_order_sender import end_of
 from tests.reconciliation.test_catch_up import caught, sent, sent_by_hand
 from tradebot.adapters.ledger.rows import Opening
 from tradebot.desk.snapshot import take

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
 from tests.kit.core.venue import FakeReader
 from tests.kit.values import EXITS, NOW, fill
-from tests.orders.test_protecting import entered
+from tests.orders.test_stop_protection import entered
 from tests.reconciliation.comparing import accepted, compared, kinds
 from tradebot.desk.snapshot import take
 from tradebot.errors import TemporaryError

@@ -8,7 +8,7 @@ import pytest
 from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
 from tests.kit.core.venue import LOST, FakeReader
 from tests.kit.values import DAY, EXITS, LISTED, SESSION, ago, best_price, fill
-from tests.reconciliation.test_activities import activity, holding
+from tests.reconciliation.test_activity_booking import activity, holding
 from tradebot.desk.snapshot import take
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.exits.kinds.targets import ProfitTarget

@@ -9,8 +9,8 @@ import pytest
 from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
 from tests.kit.core.venue import FakeReader
 from tests.kit.values import CASH, DAY, NOW, SESSION, ago, fill
-from tests.orders.test_protecting import entered
-from tests.orders.test_protecting import scene as protected_scene
+from tests.orders.test_stop_protection import entered
+from tests.orders.test_stop_protection import scene as protected_scene
 from tests.reconciliation.comparing import accepted, compared
 from tests.reconciliation.test_catch_up import sent_by_hand
 from tradebot.adapters.ledger.rows import Opening

@@ -10,15 +10,15 @@ from msgspec import msgpack
 
 from tests.kit.core.recorded import Taken
 from tests.kit.core.scene import Scene
-from tests.replaying.test_comparing import entries, exits, lost_reply
+from tests.replaying.test_cycle_comparison import entries, exits, lost_reply
 from tradebot.replaying import former_names
-from tradebot.replaying.comparing import replay
+from tradebot.replaying.cycle_comparison import replay
 from tradebot.replaying.former_names import FORMER, field_now, name_now
-from tradebot.replaying.handed import record_of, tree_of
-from tradebot.replaying.hints import reply_hint, shapes
 from tradebot.replaying.passes import Given, questions, read_record
-from tradebot.replaying.reading import shapes_of
-from tradebot.replaying.writing import RecordError
+from tradebot.replaying.record_json import record_of, tree_of
+from tradebot.replaying.record_reader import shapes_of
+from tradebot.replaying.record_types import reply_hint, shapes
+from tradebot.replaying.record_writer import RecordError
 
 BEFORE = Path(__file__).with_name("before_renames.record")
 """What `entries`, `exits` and `lost_reply` left before anything was renamed, and all methods of the ports by then."""

@@ -18,8 +18,8 @@ from tradebot.model.parity import NONE, Cause, ParityDifference, What
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.values import replace
+from tradebot.replaying.cycle_pair import PassSeen
 from tradebot.replaying.parity import Ran, Sent, compare, costs, unknown, worth
-from tradebot.replaying.played import PassSeen
 
 CLOSE = {"AAPL": Decimal(101), "MSFT": Decimal(99)}
 Change = Callable[[Scene], None]

@@ -24,7 +24,7 @@ from tradebot.model.order import Fee, Fill, fee_id
 from tradebot.model.position import FOREIGN, OwnedFill
 from tradebot.model.record import SessionEnd
 from tradebot.model.venue import Settlement
-from tradebot.reconciliation.findings import booked_behind, compare
+from tradebot.reconciliation.differences import booked_behind, compare
 from tradebot.reconciliation.read_books import read_books
 from tradebot.views.profit import profit
 from tradebot.views.trades.history import History

@@ -8,7 +8,7 @@ import pytest
 
 from tests.kit.bot.folder import Bot, discard, log, typed
 from tests.kit.bot.state import configure
-from tradebot.orders import leaving
+from tradebot.orders import exit_orders
 
 pytestmark = pytest.mark.campaign
 UNTIL_HELD = (
@@ -57,7 +57,7 @@ def test_what_a_canceled_close_left_is_closed(bot: Bot) -> None:
 
 
 def test_control_without_it_the_rest_stays_open(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leaving, "unfinished_close", lambda *_: None)
+    monkeypatch.setattr(exit_orders, "unfinished_close", lambda *_: None)
     for _ in range(3):
         bot.says("evaluate-exits")
         bot.says("exchange", "tick", "1m")

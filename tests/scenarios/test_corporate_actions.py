@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from commands.shared.history import read_history
-from commands.shared.surface import opened
+from commands.shared.verb_options import opened
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import KEYS, Bot, log, made, second_session
 from tests.kit.bot.state import accept

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from commands.shared.records import exit_reasons
+from commands.shared.bot_records import exit_reasons
 from tests.kit.bot.folder import Bot, log, made, second_session
 from tests.kit.fakes.receivers import Receiver, receiving
 from tradebot.app.loading import Options

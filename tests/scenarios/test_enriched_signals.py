@@ -26,7 +26,7 @@ from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.state.state_folder import FACTS
 from tradebot.desk.fetching import fetch_flow, needed_facts
 from tradebot.desk.proposals import score
-from tradebot.desk.views import Sights
+from tradebot.desk.strategy_views import Sights
 from tradebot.errors import ConfigurationError
 from tradebot.model.bar import ClockReading
 from tradebot.model.candidate import Input

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from commands.shared.drawing import show_traded
+from commands.shared.number_format import show_traded
 from papervenue import process
 from tests.kit.bot.folder import Said, typed
 from tradebot.adapters.bars import window

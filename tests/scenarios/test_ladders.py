@@ -18,7 +18,7 @@ from tradebot.exits.lists import parse
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.limits import Protection
 from tradebot.model.order import Order
-from tradebot.orders import two_orders
+from tradebot.orders import separate_protection
 from tradebot.venues.kraken.capabilities import KRAKEN
 
 D = Decimal
@@ -188,5 +188,5 @@ UP = [D(103), D("106.5"), D(109)]
 
 def test_a_bot_that_cancels_the_old_stop_too_soon_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     assert lived(UP, Side.BUY, [SLOW]) == []
-    monkeypatch.setattr(two_orders, "_rests", lambda world, placed: placed.terminal is None)
+    monkeypatch.setattr(separate_protection, "_rests", lambda world, placed: placed.terminal is None)
     assert lived(UP, Side.BUY, [SLOW])

@@ -24,9 +24,9 @@ from tradebot.model.limits import OwnRules
 from tradebot.model.record import CandidateRecord, Job
 from tradebot.model.values import replace
 from tradebot.model.view import Open
-from tradebot.orders import two_orders
-from tradebot.orders.changes import cancel_order
-from tradebot.orders.fitting import Cover, Step
+from tradebot.orders import separate_protection
+from tradebot.orders.amendments import cancel_order
+from tradebot.orders.protection_plan import Cover, Step
 from tradebot.ports.world import Call, World
 from tradebot.timetable.sessions import session_of
 
@@ -92,7 +92,7 @@ def canceled_first(world: World, call: Call, desk: Desk, cover: Cover, step: Ste
     """Replace an order by canceling the old one first."""
     for old in (*filter(None, (step.old,)), *step.others):
         yield cancel_order(world, call, desk, old.first, old.record, step.why)
-    yield two_orders._placed(world, call, desk, cover, step)
+    yield separate_protection._placed(world, call, desk, cover, step)
 
 
 def test_a_stop_rests_from_the_first_protection_to_the_close(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,5 +100,5 @@ def test_a_stop_rests_from_the_first_protection_to_the_close(tmp_path: Path, mon
     assert problems == []
     assert min(seen["fill stop"], seen["fill target"]) > 0
     assert seen["order_accepted stop"] > seen["fill stop"] + len(SYMBOLS), "stops moved"
-    monkeypatch.setattr(two_orders, "_beside", canceled_first)
+    monkeypatch.setattr(separate_protection, "_beside", canceled_first)
     assert judged(tmp_path / "control")[0]

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from tests.kit import ledgers
 from tests.kit.rows import NOW, PASSED, make_fill, make_intent, minutes
 from tradebot.adapters.ledger.file import LedgerFile
-from tradebot.adapters.ledger.history import History
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.recovery import soundness
+from tradebot.adapters.ledger.state_history import History
+from tradebot.adapters.recovery import integrity_check
 from tradebot.adapters.state.state_folder import JOURNAL, LEDGER, StateFolder
 from tradebot.errors import DamagedBooksError
 from tradebot.model.order import Outcome, Reply
@@ -63,7 +63,7 @@ def state() -> Iterator[StateFolder]:
 
 def holds(folder: StateFolder) -> bool:
     try:
-        soundness.problem(folder)
+        integrity_check.problem(folder)
     except DamagedBooksError:
         return False
     return True

@@ -11,8 +11,8 @@ from msgspec import Struct
 
 from tests.kit.core.scene import Scene, call, trade_once
 from tests.kit.values import DAY, NOW, SESSION, VENUE_DAY, quote
-from tradebot.adapters.plugins.messages import Bounds
 from tradebot.adapters.plugins.plugin import Surroundings, strategies
+from tradebot.adapters.plugins.protocol import Bounds
 from tradebot.app.rules import rules_of
 from tradebot.app.settings import Settings, load
 from tradebot.desk.proposals import propose

@@ -17,7 +17,7 @@ from commands.serve import verb as serve
 from jobs.runner import Kind, Line
 from tests.kit.bot.folder import made
 from tests.kit.values import NOW
-from tradebot.adapters.ledger.bodies import stored
+from tradebot.adapters.ledger.json_codec import stored
 from tradebot.adapters.text.canonical import json_text
 from tradebot.adapters.text.codec import encode
 from tradebot.app.loading import Options
@@ -25,7 +25,7 @@ from tradebot.app.wiring import App, opened
 from tradebot.model.candidate import Side
 from tradebot.model.order import Fill
 from tradebot.model.position import OwnedFill
-from tradebot.replaying.writing import Remembered
+from tradebot.replaying.record_writer import Remembered
 
 MORNINGS = 4
 TIMETABLE = """

@@ -13,7 +13,7 @@ import pytest
 from tests.kit.bot.folder import Bot, log, made
 from tests.kit.bot.state import configure
 from tests.suite.tiers import sized
-from tradebot.adapters.facts.kept_passes import KeptPasses
+from tradebot.adapters.facts.recorded_passes import KeptPasses
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.app.loading import Options
 from tradebot.app.wiring import opened

@@ -20,8 +20,8 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.values import replace
 from tradebot.model.venue import Capabilities, ClientIds, Edit, Pairs
-from tradebot.orders.changes import WAITS
-from tradebot.orders.entering import lost_close
+from tradebot.orders.amendments import WAITS
+from tradebot.orders.entry_orders import lost_close
 
 EVERY = pytest.mark.parametrize("ids", list(ClientIds))
 REUSABLE = pytest.mark.parametrize("ids", [ClientIds.WHILE_OPEN, ClientIds.FREE])

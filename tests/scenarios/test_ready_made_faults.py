@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import requests
 
-from papervenue.faults import table
+from papervenue.faults import fault_table
 from tests.kit.adapters.alpaca import AT_ONCE
 from tests.kit.bot.folder import Bot, log
 from tests.kit.judge.pairs import PROTECT, Groups
@@ -17,7 +17,7 @@ DOCUMENTED = {0, 3, 4, 5, 10}
 """Exit codes that a pass may end with when the venue fails it: 1 would be our own error, 2 a wrong command."""
 ON_STREAMS = {"mute-stream", "shuffled-stream"}
 """Scripts for clients that listen to streams. The bot asks instead, so nothing of theirs can befall it."""
-ASKED = [name for name in table.names() if name not in ON_STREAMS and not name.startswith("kraken-")]
+ASKED = [name for name in fault_table.names() if name not in ON_STREAMS and not name.startswith("kraken-")]
 SHUT = {"clock-skew", "crossed-quotes", "frozen-quotes", "expired-keys"}
 """Scripts under which nothing may be bought or sold anew."""
 HASTENED = {"slow-venue": (("20s", "500ms"), ("slow_drip: 2000", "slow_drip: 20000"))}
@@ -48,7 +48,7 @@ def does(bot: Bot, line: str) -> int:
 
 
 def script_of(name: str) -> str:
-    text = table.text_of(name) or ""
+    text = fault_table.text_of(name) or ""
     for slow, fast in HASTENED.get(name, ()):
         assert slow in text
         text = text.replace(slow, fast)

@@ -17,7 +17,7 @@ from tradebot.app.loading import Options
 from tradebot.app.wiring import opened
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
-from tradebot.orders import sending
+from tradebot.orders import order_sender
 
 DECEMBER, JANUARY = "2026-12-01T14:35Z", "2027-01-04T14:35Z"
 pytestmark = pytest.mark.campaign
@@ -94,10 +94,10 @@ def test_a_month_that_is_cut_short_goes_on_after_a_restart_and_buys_each_fund_on
         if sent:
             raise Killed
         sent.append(intent.instrument.symbol)
-        return sending.send(world, desk, intent, verdicts, **named)
+        return order_sender.send(world, desk, intent, verdicts, **named)
 
     with monkeypatch.context() as patch:
-        patch.setattr("tradebot.orders.entering.send", killed)
+        patch.setattr("tradebot.orders.entry_orders.send", killed)
         with pytest.raises(Killed):
             entries(bot)
     assert [symbol for symbol, _ in orders(bot, DECEMBER)] == sent

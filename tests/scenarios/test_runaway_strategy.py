@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.shared.passes import recorded
+from commands.shared.pass_reports import recorded
 from papervenue import process
 from tests.kit.bot.folder import Bot, log, order_by_hand, second_session
 from tests.kit.bot.state import configure

@@ -10,11 +10,11 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from commands.app import program
-from commands.shared import surface
+from commands.shared import verb_options
 from commands.shared.console import Screen
-from commands.shared.plain import WORD
-from commands.shared.surface import Report
+from commands.shared.light_helpers import WORD
 from commands.shared.tables import DEEPEST
+from commands.shared.verb_options import Report
 from tests.kit.bot.folder import Bot, made, order_by_hand, second_session
 
 WIDTHS = [60, 80, 120, None]
@@ -86,7 +86,7 @@ def report_of(verb: str, bot: Bot, monkeypatch: pytest.MonkeyPatch) -> Report:
     kept: list[Report] = []
     with monkeypatch.context() as patch:
         # Verbs look it up when they finish. One that imported it would keep the replacement for good.
-        patch.setattr(surface, "show", kept.append)
+        patch.setattr(verb_options, "show", kept.append)
         bot.says(*verb.format(symbol=symbol).split())
     (report,) = kept
     return report
@@ -95,7 +95,7 @@ def report_of(verb: str, bot: Bot, monkeypatch: pytest.MonkeyPatch) -> Report:
 def shown(report: Report, monkeypatch: pytest.MonkeyPatch, width: int | None) -> str:
     """Return what a person sees at a width; None is a pipe, where nobody says one."""
     monkeypatch.delenv("COLUMNS") if width is None else monkeypatch.setenv("COLUMNS", str(width))
-    screen = surface.console()
+    screen = verb_options.console()
     with screen.capture() as text:
         report.render(screen, report.data)
     return text.get()

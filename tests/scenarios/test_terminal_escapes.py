@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from rich.markup import escape
 from rich.table import Table
 
-from commands.shared.boundary import bounded
-from commands.shared.plain import clean_lines, note, print_error
-from commands.shared.surface import console
+from commands.shared.error_boundary import bounded
+from commands.shared.light_helpers import clean_lines, note, print_error
+from commands.shared.verb_options import console
 from tests.commands.test_completion import offered
 from tests.kit.bot.folder import Bot, Said, made
 from tests.kit.rows import FAILED, PASSED, make_cycle, make_fill, make_intent, make_order

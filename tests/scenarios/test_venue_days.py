@@ -8,7 +8,7 @@ import pytest
 from tests.kit.core.sessions import globex
 from tests.kit.trades import tax_history
 from tests.kit.values import VENUE_DAY, books, fill, quote
-from tradebot.desk.stakes import day_results
+from tradebot.desk.strategy_exposure import day_results
 from tradebot.model.candidate import Side
 from tradebot.model.values import replace
 from tradebot.model.venue_day import VenueDay

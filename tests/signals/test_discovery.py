@@ -13,7 +13,7 @@ from tradebot.model.discovery import Discovery, Found
 from tradebot.model.registry import Figures, Tier
 from tradebot.model.values import replace
 from tradebot.signals.discovery import GONE, NOTHING_LISTED, Kept, Naming, disbelieved, discovered, is_due
-from tradebot.venues.kraken.names import coin_of, symbol_of
+from tradebot.venues.kraken.symbol_names import coin_of, symbol_of
 
 DAY = timedelta(days=1)
 NAMING = Naming(coin_of, symbol_of)

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from tests.kit.values import NOW
 from tradebot.app.settings import load
-from tradebot.desk.answers import checked
+from tradebot.desk.want_validation import checked
 from tradebot.errors import ConfigurationError
 from tradebot.model.series import Series
 from tradebot.model.view import StrategyView, Target

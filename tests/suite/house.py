@@ -24,7 +24,7 @@ import xdist
 from hypothesis.internal.conjecture import providers
 from xdist.scheduler import LoadScopeScheduling
 
-from commands.shared import drawing, hints, times
+from commands.shared import hints, number_format, times
 from tests.suite import calendars, tiers
 from tradebot.adapters.text import redaction
 
@@ -111,7 +111,7 @@ def nobody_opened() -> None:
     """Forget whose bot the tests of another module opened, and its keys: by it, times and quantities are shown."""
     redaction._forms.clear()
     times._Reader.in_utc, times._Reader.day = False, None
-    drawing.show_traded("share", {})
+    number_format.show_traded("share", {})
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -6,15 +6,15 @@ import pytest
 
 from tests.kit.values import VENUE_DAY, there, us_sessions
 from tradebot.app.settings import load
-from tradebot.timetable import lines
-from tradebot.timetable.lines import Line
+from tradebot.timetable import entries
+from tradebot.timetable.entries import Line
 from tradebot.views.schedule_notes import notes
 
 SHIPPED = load(None, {}).settings.timetable.lines
 
 
 def line(when: str) -> Line:
-    return there(lines.parse("pnl", {"when": when, "late": "always"}, VENUE_DAY))
+    return there(entries.parse("pnl", {"when": when, "late": "always"}, VENUE_DAY))
 
 
 def said(first: date, last: date, *own: Line) -> list[str]:

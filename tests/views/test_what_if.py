@@ -11,7 +11,7 @@ from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
 from tradebot.model.values import replace
-from tradebot.replaying.answering import Unanswered
+from tradebot.replaying.strategy_replay import Unanswered
 from tradebot.views.what_if import Change, WhatIf, order_of, what_if
 
 CHANGE = Change("limits.min_score", "0.2", "0.1")

@@ -11,9 +11,9 @@ from tests.kit.values import NOW
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Intent
 from tradebot.model.values import replace
-from tradebot.replaying.answering import Unanswered
 from tradebot.replaying.desk_changes import Filled
-from tradebot.replaying.over_span import SENT, Ended, Passed
+from tradebot.replaying.span_replay import SENT, Ended, Passed
+from tradebot.replaying.strategy_replay import Unanswered
 from tradebot.views.what_if_span import Later, earned_by, what_if_span
 
 WEAK, FULL = Ended("score", "", "SCORE_BELOW_MIN"), Ended("open_positions", "", "MAX_OPEN_POSITIONS")

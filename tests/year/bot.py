@@ -11,12 +11,12 @@ from msgspec import Struct, field
 from jobs.backoff import Backoff
 from jobs.chores import Chores
 from jobs.chores import unfinished as cut_short
-from jobs.claims import Refused, claim
-from jobs.duty import Duty
+from jobs.due_slots import Duty
 from jobs.runner import Done, Line, Runner, Station
+from jobs.slot_claims import Refused, claim
 from tests.kit.values import VENUE_DAY, Killed, us_sessions
 from tradebot.adapters.memory.events import MemoryEvents
-from tradebot.adapters.time.pace import Clocks, RealTime
+from tradebot.adapters.time.serve_clock import Clocks, RealTime
 from tradebot.errors import ExitCode, TemporaryError
 from tradebot.model.bar import Session
 from tradebot.model.record import CycleRecord, Job
@@ -24,9 +24,9 @@ from tradebot.model.serving import Ended, Pause
 from tradebot.model.trading import SlotClaim
 from tradebot.ports.stores import Ledger
 from tradebot.ports.world import Call
-from tradebot.timetable import lines
-from tradebot.timetable.lines import Lane, Timetable
-from tradebot.timetable.lines import Line as TimetableLine
+from tradebot.timetable import entries as lines
+from tradebot.timetable.entries import Lane, Timetable
+from tradebot.timetable.entries import Line as TimetableLine
 from tradebot.timetable.sessions import Slot
 
 # The timetable of the simulated year, and its slots computed again without the bot's own code.

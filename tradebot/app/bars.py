@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
-from tradebot.adapters.bars.stored import StoredBars
+from tradebot.adapters.bars.read_through import StoredBars
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ def bars_at_rest(
     folder: Path, events: JsonlEvents, sessions: Callable[[date, date], Sequence[Session]], day: VenueDay
 ) -> StoredBars | None:
     """Return the bars that a bot has stored, of which nothing is fetched; None if it never stored any."""
-    from tradebot.adapters.bars.resting import RestingBars
+    from tradebot.adapters.bars.cached_bars import RestingBars
     from tradebot.adapters.state.state_folder import BARS, BARS_FOLDER
 
     is_stored = (folder / BARS).exists() or (folder / BARS_FOLDER).exists()
@@ -42,7 +42,7 @@ def stored_bars(
 
 def _opening(folder: Path, events: JsonlEvents) -> Callable[[], SqliteBars]:
     def store() -> SqliteBars:
-        from tradebot.adapters.bars.choosing import open_bars
+        from tradebot.adapters.bars.store_factory import open_bars
 
         return open_bars(folder, events, datetime.now(UTC))
 

@@ -12,7 +12,7 @@ from tradebot.app.venues import door_to
 from tradebot.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from tradebot.app.sections import Sections
+    from tradebot.app.settings_schema import Sections
 
 EARLIER = "liquidity_tiers"
 SECTION, KEY = "registry", "candidate_symbols"

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from tradebot.adapters.wire.hosts import is_loopback
+from tradebot.adapters.wire.allowed_hosts import is_loopback
 from tradebot.model.flow import FLOW_ALERTS, Allowance
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode
 from tradebot.signals.kinds import in_order, kind_of
-from tradebot.timetable.fetching import FetchPlan, fetching_problems, needs_of
+from tradebot.timetable.fetch_plan import FetchPlan, fetching_problems, needs_of
 from tradebot.timetable.job_times import whole_day
 
 if TYPE_CHECKING:
-    from tradebot.app.sections import Sections
+    from tradebot.app.settings_schema import Sections
     from tradebot.model.kind import AnyKind
     from tradebot.ports.world import Rules
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 def plugin_surroundings(settings: Settings, folder: Path, environ: Mapping[str, str]) -> Surroundings:
     """Return the environment of a plug-in: its limits, and no access to our keys, the state folder or the .env file."""
-    from tradebot.adapters.plugins.messages import Bounds
     from tradebot.adapters.plugins.plugin import Surroundings
+    from tradebot.adapters.plugins.protocol import Bounds
 
     bounds = Bounds(settings.plugins.timeout_s, settings.plugins.memory_mb * 2**20)
     return Surroundings(bounds, without_keys(environ, settings.venue), (folder.absolute(), *full_paths(Path(".env"))))

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from tradebot import __version__
 from tradebot.app.baseline import accepted_exits, accepted_own_exits
 from tradebot.app.flow_plan import allowance_of
-from tradebot.app.sections import Sections
 from tradebot.app.settings import Settings
+from tradebot.app.settings_schema import Sections
 from tradebot.app.venues import door_to
 from tradebot.model.discovery import UNSORTED
 from tradebot.model.limits import ApprovalRules, DisplacementRules, ExitRules, OwnRules

@@ -196,30 +196,30 @@ def control_headers(folder: Path) -> Mapping[str, str]:
 
 def ready_faults() -> list[tuple[str, str]]:
     """Return the name and one-sentence summary of each built-in fault script."""
-    from papervenue.faults import table
+    from papervenue.faults import fault_table
 
-    return [(name, table.summary_of(name)) for name in table.names()]
+    return [(name, fault_table.summary_of(name)) for name in fault_table.names()]
 
 
 def fault_script(name: str) -> str | None:
     """Return the text of a built-in fault script, or None if there is none by that name."""
-    from papervenue.faults import table
+    from papervenue.faults import fault_table
 
-    return table.text_of(name)
+    return fault_table.text_of(name)
 
 
 def fault_words() -> tuple[str, ...]:
     """Return the names of all faults that a script can use."""
-    from papervenue.faults.table import FAULTS
+    from papervenue.faults.fault_table import FAULTS
 
     return tuple(FAULTS)
 
 
 def fault_explained(word: str) -> str | None:
     """Return what a fault in a script does, or None if there is none by that name."""
-    from papervenue.faults import table
+    from papervenue.faults import fault_table
 
-    return table.explained(word)
+    return fault_table.explained(word)
 
 
 def holds_market(folder: Path) -> bool:

@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from tradebot.adapters.text.yaml_loader import load_yaml
-from tradebot.app import relations
+from tradebot.app import settings_checks
 from tradebot.app.baseline import VENUES, effective, section_of, with_earlier
 from tradebot.app.candidates import SECTION as REGISTRY
 from tradebot.app.candidates import (
@@ -29,7 +29,7 @@ from tradebot.app.candidates import (
     trade_candidates,
     with_candidates_of_earlier_versions,
 )
-from tradebot.app.sections import Sections
+from tradebot.app.settings_schema import Sections
 from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.exits.lists import ExitRulesError
 from tradebot.model.limits import Frozen
@@ -59,7 +59,7 @@ class Settings(Sections):
 
     @model_validator(mode="after")
     def _relations(self, info: ValidationInfo) -> "Settings":
-        if problems := list(relations.problems(self, flow_must_fit=info.context is not PLANNING)):
+        if problems := list(settings_checks.problems(self, flow_must_fit=info.context is not PLANNING)):
             raise ValueError("\n".join(problems))
         return self
 

@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from tradebot.adapters.state import lock
+from tradebot.adapters.state import state_locks
 from tradebot.desk.streaming import Follower, Following
 from tradebot.errors import OperatorError
 from tradebot.model.flow import FLOW_ALERTS
@@ -39,10 +39,10 @@ def following(app: App) -> Iterator[Follower]:
     url = app.exchange_url if app.mode is Mode.SANDBOX else app.settings.unusual_whales.url
     check_s = int(FLOW_ALERTS_KIND.interval_s(app.settings.unusual_whales.poll_s) * _CHECK_SHARE)
     with (
-        lock.hold(path, "stream", 0.0, lock.STREAM_LOCK),
+        state_locks.hold(path, "stream", 0.0, state_locks.STREAM_LOCK),
         closing(FlowStream(url or "", app.secrets.uw_key or "")) as stream,
     ):
-        alone = lambda: lock.hold(path, "stream", 0.0, lock.FETCH_LOCK)  # noqa: E731
+        alone = lambda: state_locks.hold(path, "stream", 0.0, state_locks.FETCH_LOCK)  # noqa: E731
         facts, events, keep = app.facts, app.events, app.replies.keep
         yield Follower(Following(stream, flow, facts, events, symbols, check_s, alone, keep))
 
@@ -58,7 +58,7 @@ def _symbols(app: App) -> Sequence[str]:
 
 def trading_time(app: App) -> Callable[[], datetime]:
     """Return what tells trading time: the engine's in the sandbox, else the venue's, which is asked now and then."""
-    from tradebot.adapters.time.pace import RealTime
+    from tradebot.adapters.time.serve_clock import RealTime
 
     if app.mode is Mode.SANDBOX:
         return app.now

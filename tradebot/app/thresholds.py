@@ -9,12 +9,12 @@ from msgspec import Struct
 from pydantic.fields import FieldInfo
 
 from tradebot.adapters.plugins.plugin import installed
-from tradebot.app.sections import Sections
+from tradebot.app.settings_schema import Sections
 from tradebot.gates.reads import NOTHING, READS, SIZED, SWITCH, Reads
 from tradebot.model.decision import Gate
 from tradebot.model.limits import NESTED, OF_EQUITY, OPTIONAL_OF_EQUITY, Frozen, Tighter
 from tradebot.ports.strategy import RefilteringStrategy
-from tradebot.replaying.scale import Scale
+from tradebot.replaying.setting_grid import Scale
 from tradebot.strategies.settings import BUILT_IN
 
 LOOSER = 1

@@ -9,19 +9,19 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from tradebot.adapters.recovery import soundness
-from tradebot.adapters.state import evidence, stamps, state_folder
-from tradebot.adapters.state.lock import WAIT_S
+from tradebot.adapters.recovery import integrity_check
+from tradebot.adapters.state import evidence, record_clock, state_folder
 from tradebot.adapters.state.send_lock import FolderSendLock
 from tradebot.adapters.state.state_folder import StateFolder
-from tradebot.adapters.state.turns import Turns
+from tradebot.adapters.state.state_locks import WAIT_S
+from tradebot.adapters.state.yield_to_exits import Turns
 from tradebot.adapters.time.stopwatch import stopwatch
 from tradebot.app import calendar, sandbox
-from tradebot.app.connecting import FlowTalk, drift_tally, flow_source_of, require_sending, secrets_for
 from tradebot.app.keys import Secrets
 from tradebot.app.loading import Options, load_for, permission_inputs_of
 from tradebot.app.plugin_surroundings import plugin_surroundings
 from tradebot.app.settings import Loaded, Settings
+from tradebot.app.venue_connection import FlowTalk, drift_tally, flow_source_of, require_sending, secrets_for
 from tradebot.app.venues import door_to
 from tradebot.errors import OperatorError, TradebotError
 from tradebot.gates.permission import PermissionInputs, permission_of
@@ -30,10 +30,10 @@ from tradebot.model.values import replace
 from tradebot.venues.door import Access, Door
 
 if TYPE_CHECKING:
-    from tradebot.adapters.bars.stored import StoredBars
+    from tradebot.adapters.bars.read_through import StoredBars
     from tradebot.adapters.facts.facts import SqliteFacts
-    from tradebot.adapters.facts.kept_passes import KeptPasses
-    from tradebot.adapters.flow.kept_replies import KeptReplies
+    from tradebot.adapters.facts.recorded_passes import KeptPasses
+    from tradebot.adapters.flow.reply_archive import KeptReplies
     from tradebot.adapters.flow.unusual_whales import UnusualWhales
     from tradebot.adapters.ledger.file import LedgerFile
     from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from tradebot.adapters.state.events import JsonlEvents
     from tradebot.adapters.time.clock import LockStepClock
     from tradebot.adapters.wire.http import Answer
-    from tradebot.adapters.wire.rows import DriftTally
-    from tradebot.app.readers import Readers
+    from tradebot.adapters.wire.json_fields import DriftTally
+    from tradebot.app.required_facts import Readers
     from tradebot.app.rules import InForce
     from tradebot.model.event import SystemEvent
     from tradebot.model.kind import AnyKind
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from tradebot.ports.stores import Bars
     from tradebot.ports.strategy import Strategy
     from tradebot.ports.world import Progress, Rules, World
-    from tradebot.replaying.answering import Stored
+    from tradebot.replaying.strategy_replay import Stored
     from tradebot.venues.door import Connection, Reader
 
 
@@ -76,7 +76,7 @@ class Stores:
     @cached_property
     def replies(self) -> KeptReplies:
         """Return the kept replies of the flow source; their file is opened when it is needed."""
-        from tradebot.adapters.flow.kept_replies import KeptReplies
+        from tradebot.adapters.flow.reply_archive import KeptReplies
 
         return self._kept(KeptReplies(self.folder.path, self.events, self.settings.unusual_whales.keep_raw_sessions))
 
@@ -104,7 +104,7 @@ class Stores:
     @cached_property
     def passes(self) -> KeptPasses:
         """Return the records of passes; their file is opened when it is needed."""
-        from tradebot.adapters.facts.kept_passes import KeptPasses
+        from tradebot.adapters.facts.recorded_passes import KeptPasses
 
         return self._kept(KeptPasses(self.folder.path, self.events, self.settings.storage.replay_sessions))
 
@@ -136,7 +136,7 @@ class Stores:
     @cached_property
     def stored(self) -> Stored | None:
         """Return what strategies may be asked on again about a past pass; None without facts, or without books."""
-        from tradebot.replaying.answering import Stored
+        from tradebot.replaying.strategy_replay import Stored
 
         facts = self.recorded
         return Stored(facts, self.bars_at_rest, self.ledger_view) if facts else None
@@ -177,7 +177,7 @@ class App(Stores):
         self.hear: Callable[[SystemEvent], None] = lambda event: None
         self.let_pass: Callable[[float], object] = lambda seconds: self.engine.sleep(seconds)  # noqa: PLW0108
         self._engine_time: datetime | None = None
-        self.stamp_time = partial(stamps.stamp_time, folder.path, folder.mode)
+        self.stamp_time = partial(record_clock.stamp_time, folder.path, folder.mode)
 
     @property
     def mode(self) -> Mode:
@@ -211,7 +211,7 @@ class App(Stores):
         """Return whether each strategy was promoted to real money; no books promote none, and in shadow none has to."""
         if self.mode is not Mode.LIVE or self.settings.shadow:
             return None
-        from tradebot.app.promoting import climbed
+        from tradebot.app.promotion_status import climbed
 
         return climbed(self.loaded, self._books_say(lambda ledger: ledger.promotions.every()) or ())
 
@@ -295,7 +295,7 @@ class App(Stores):
     @cached_property
     def _seen_bars(self) -> Bars:
         """Return the bars that strategies see: those of contracts that end are joined over rolls."""
-        from tradebot.adapters.bars.joined import joined
+        from tradebot.adapters.bars.roll_adjusted import joined
 
         return joined(self.bars, self.door.months, self.door.coin, self.day)
 
@@ -346,7 +346,7 @@ class App(Stores):
 
     @cached_property
     def _readers(self) -> Readers:
-        from tradebot.app.readers import Readers
+        from tradebot.app.required_facts import Readers
 
         surroundings = plugin_surroundings(self.settings, self.folder.path, self.environ)
         return Readers(self.settings.strategies.in_use(), surroundings, self.settings.strategies.installed_as())
@@ -394,7 +394,7 @@ class App(Stores):
         A pass that proposes nothing gets no strategies, so that a missing plug-in can't hold back exits. A world for
         `asking` the strategies only reads the books; plug-ins that erred in an earlier pass may be asked again.
         """
-        from tradebot.app.stand_ins import NoBars, NoFlow, ShutOrders
+        from tradebot.app.null_ports import NoBars, NoFlow, ShutOrders
         from tradebot.ports.world import World
 
         silent, permission = dry_run or self.settings.shadow, self.permission
@@ -445,11 +445,11 @@ class App(Stores):
         A second pass waits `wait_s`, then exits with 6. An exit pass waits longer for one that `gives_way`.
         """
         books = self._open_books
-        return soundness.hold(self.folder, verb, self.events, books, gives_way=gives_way, wait_s=wait_s)
+        return integrity_check.hold(self.folder, verb, self.events, books, gives_way=gives_way, wait_s=wait_s)
 
     def exit_lock(self, verb: str, first: Callable[[], None] = lambda: None) -> AbstractContextManager[None]:
         """Return it for an exit pass, which goes ahead of all others; `first` runs before the books are checked."""
-        return soundness.hold(self.folder, verb, self.events, self._open_books, first, ahead=True)
+        return integrity_check.hold(self.folder, verb, self.events, self._open_books, first, ahead=True)
 
     def _open_books(self) -> LedgerFile | None:
         return self.ledger.file if "ledger" in self.__dict__ else None

@@ -14,8 +14,8 @@ from math import isnan, nan
 from msgspec import Struct
 from msgspec.structs import asdict
 
+from tradebot.auditing.confidence_intervals import LEVEL, Estimate, corrected, estimate, fewest_sessions
 from tradebot.auditing.forward_returns import CLOSE, HORIZONS, Horizon, Returns, SessionReturns
-from tradebot.auditing.intervals import LEVEL, Estimate, corrected, estimate, fewest_sessions
 from tradebot.model.candidate import Side
 from tradebot.model.record import Judged, Refused
 from tradebot.model.text import counted

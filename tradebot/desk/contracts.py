@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
-from tradebot.desk.listing import listed_for
+from tradebot.desk.listing_lookup import listed_for
 from tradebot.errors import TradebotError
 from tradebot.model.discovery import Discovery, Found
 from tradebot.model.event import EventKind

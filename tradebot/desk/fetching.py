@@ -8,7 +8,7 @@ from math import inf
 
 from msgspec import Struct
 
-from tradebot.desk.watching import kinds_read
+from tradebot.desk.exit_inputs import kinds_read
 from tradebot.errors import AllowanceSpentError, NotInPlanError, NotServedError, TemporaryError
 from tradebot.model.bar import ClockReading, Session
 from tradebot.model.event import EventKind
@@ -20,8 +20,8 @@ from tradebot.ports.world import Call, Rules, World
 from tradebot.signals.kinds import in_order, kind_names
 from tradebot.signals.normalize import normalize
 from tradebot.signals.sectors import SOURCE_SECTORS
-from tradebot.timetable.fetch_course import ONCE_S, in_turn
-from tradebot.timetable.fetching import FetchPlan, needs_of
+from tradebot.timetable.fetch_plan import FetchPlan, needs_of
+from tradebot.timetable.fetch_simulation import ONCE_S, in_turn
 from tradebot.timetable.job_times import parse, whole_day
 from tradebot.timetable.sessions import last_session
 

@@ -27,7 +27,7 @@ from tradebot.ports.stores import Ledger
 from tradebot.ports.strategy import Strategy, is_outside
 from tradebot.ports.world import Call, Rules, World
 from tradebot.timetable.job_times import JobTimes
-from tradebot.timetable.own_clock import standing, usable
+from tradebot.timetable.strategy_times import standing, usable
 
 MOST_MISSED = 20
 """How many missed slots of a strategy one pass records. After a longer outage, the older ones are left out."""

@@ -9,13 +9,13 @@ from typing import NamedTuple
 from msgspec import Struct, field
 from msgspec.structs import asdict
 
-from tradebot.desk.answers import OWN_SOURCE, beyond, checked
 from tradebot.desk.discovery import look_for_coins
-from tradebot.desk.listing import NOT_LISTED
+from tradebot.desk.listing_lookup import NOT_LISTED
 from tradebot.desk.own_slots import SlotPlan, begin, plan
 from tradebot.desk.registry import look_at_coins
 from tradebot.desk.shocks import Moves, moves_before
-from tradebot.desk.views import Seen, Sights
+from tradebot.desk.strategy_views import Seen, Sights
+from tradebot.desk.want_validation import OWN_SOURCE, beyond, checked
 from tradebot.gates.common import permission_to_enter, trading_state, unquoted
 from tradebot.model.bar import StrategySlot, VenueClock
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind

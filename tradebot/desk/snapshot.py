@@ -6,13 +6,21 @@ from datetime import date
 from decimal import Decimal
 from types import MappingProxyType
 
-from tradebot.desk import rolling
-from tradebot.desk.agreement import Reading, confirmed, read_venue
+from tradebot.desk import contract_rolls
+from tradebot.desk.broker_consistency import Reading, confirmed, read_venue
 from tradebot.desk.contracts import with_earlier_rolls
-from tradebot.desk.listing import listed_now, other_contracts
+from tradebot.desk.listing_lookup import listed_now, other_contracts
+from tradebot.desk.quote_recheck import Quotes, second_look
 from tradebot.desk.registry import registry_of
-from tradebot.desk.second_look import Quotes, second_look
-from tradebot.desk.stakes import Possible, day_results, intent_usd, margin_of, missing_usd, stakes, working_usd
+from tradebot.desk.strategy_exposure import (
+    Possible,
+    day_results,
+    intent_usd,
+    margin_of,
+    missing_usd,
+    stakes,
+    working_usd,
+)
 from tradebot.model.account import Account, BrokerView, Worth
 from tradebot.model.bar import ClockReading, Session
 from tradebot.model.books import Books
@@ -28,7 +36,7 @@ from tradebot.model.trading import Permission
 from tradebot.model.values import replace
 from tradebot.model.venue import Pairs, Settlement
 from tradebot.ports.world import Rules, World
-from tradebot.reconciliation.listings import Listed
+from tradebot.reconciliation.listing_updates import Listed
 from tradebot.reconciliation.new_fills import MissingFill
 from tradebot.reconciliation.unknown_orders import UnknownOrders, still_ours, unknown_orders
 from tradebot.timetable.sessions import difference, session_of
@@ -56,7 +64,7 @@ def take(
     reading = read_venue(world, clocks, closing=not with_flow)
     entered = tuple(world.rules.universe if symbols is None else symbols) if with_flow else ()
     if with_flow:
-        entered = tuple(dict.fromkeys((*entered, *rolling.entered(reading.books, today))))
+        entered = tuple(dict.fromkeys((*entered, *contract_rolls.entered(reading.books, today))))
     tied_up = tuple(tying_up(reading.view, reading.books, reading.missing))
     listed = listed_now(world, reading.books, (*entered, *tied_up))
     world = replace(world, rules=world.rules.with_contracts(listed.listings))

@@ -13,8 +13,8 @@ from tradebot.gates import margin as margin_of
 from tradebot.gates import prices as prices_of
 from tradebot.judging.evidence import Broker, Evidence, Trading, Unread
 from tradebot.judging.judgment import Judgment, Look, State, looked, permission, skipped
-from tradebot.judging.passes import RECONCILE, RECOVER, TABLE, judged
-from tradebot.judging.signals import Health, KindHealth
+from tradebot.judging.pass_health import RECONCILE, RECOVER, TABLE, judged
+from tradebot.judging.signal_health import Health, KindHealth
 from tradebot.model.candidate import Purpose
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Book

@@ -30,7 +30,7 @@ from tradebot.ports.world import Rules
 from tradebot.timetable.sessions import Slot
 
 if TYPE_CHECKING:
-    from tradebot.judging.signals import KindHealth
+    from tradebot.judging.signal_health import KindHealth
 
 
 class Unread(Struct, frozen=True):

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from tradebot import __version__
 from tradebot.app.bars import bars_at_rest
-from tradebot.app.replays import rules_of_record, settings_of
+from tradebot.app.recorded_rules import rules_of_record, settings_of
 from tradebot.errors import OperatorError, TemporaryError
-from tradebot.lab.backtest.assembly import loaded_strategies
-from tradebot.lab.backtest.day_start import is_played, last_moment
 from tradebot.lab.backtest.recorded_day import Day, PlayedDay, played
+from tradebot.lab.backtest.session_restore import is_played, last_moment
+from tradebot.lab.backtest.setup import loaded_strategies
 from tradebot.model.candidate import Purpose
 from tradebot.model.intent import Operation
 from tradebot.model.parity import NONE, Cause, DayParity, by_cause
@@ -24,13 +24,13 @@ from tradebot.model.position import FOREIGN, Origin
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode
 from tradebot.model.values import replace
-from tradebot.replaying.assumed import at_quotes
-from tradebot.replaying.comparing import replay
+from tradebot.replaying.assumed_fills import at_quotes
+from tradebot.replaying.cycle_comparison import replay
+from tradebot.replaying.cycle_pair import PassSeen
 from tradebot.replaying.parity import Ran, Sent, compare, costs, unknown
 from tradebot.replaying.passes import bytes_of, decide_again, read_record
-from tradebot.replaying.played import PassSeen
-from tradebot.replaying.tape import OffTapeError
-from tradebot.replaying.writing import RecordError
+from tradebot.replaying.port_recording import OffTapeError
+from tradebot.replaying.record_writer import RecordError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from tradebot.adapters.plugins.code import Code
+from tradebot.adapters.plugins.code_digest import Code
 from tradebot.adapters.state.evidence import BACKTEST
 from tradebot.app.baseline import effective
-from tradebot.app.promoting import code_of, values_of
+from tradebot.app.promotion_status import code_of, values_of
 from tradebot.lab.backtest.results import read_result
 
 if TYPE_CHECKING:

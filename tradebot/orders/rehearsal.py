@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from msgspec import Struct
 
-from tradebot.desk.listing import listed_for
+from tradebot.desk.listing_lookup import listed_for
 from tradebot.desk.snapshot import take
 from tradebot.gates.common import permission_to_enter, session_open, trading_state
 from tradebot.model.bar import Quote
@@ -16,7 +16,7 @@ from tradebot.model.desk import Book, Desk
 from tradebot.model.instrument import Listing
 from tradebot.model.intent import Intent
 from tradebot.model.order import Order
-from tradebot.orders.sending import cancel_intent, send, submit_intent
+from tradebot.orders.order_sender import cancel_intent, send, submit_intent
 from tradebot.ports.world import Call, World
 
 T = TypeVar("T")

@@ -30,9 +30,17 @@ from tradebot.model.resting import Whose
 from tradebot.model.trading import TradingState
 from tradebot.model.values import replace
 from tradebot.model.venue import Edit, Pairs
-from tradebot.orders.changes import about, cancel_order, change_of, exit_candidate, pair_of, price_through, send_change
-from tradebot.orders.closing import exit_anew
-from tradebot.orders.sending import ON_ITS_WAY, cancel_at_once, cancel_intent, closing_side, replace_intent
+from tradebot.orders.amendments import (
+    about,
+    cancel_order,
+    change_of,
+    exit_candidate,
+    pair_of,
+    price_through,
+    send_change,
+)
+from tradebot.orders.close_orders import exit_anew
+from tradebot.orders.order_sender import ON_ITS_WAY, cancel_at_once, cancel_intent, closing_side, replace_intent
 from tradebot.ports.world import Call, World
 from tradebot.reconciliation.catch_up import omitted_orders
 

@@ -14,7 +14,7 @@ from tradebot.model.position import ADOPTED, FOREIGN, Origin, OwnedFill, unrepor
 from tradebot.model.venue import Settlement
 from tradebot.ports.broker import BrokerReader, Undisturbed
 from tradebot.ports.stores import Ledger, Money
-from tradebot.reconciliation.listings import require_listing
+from tradebot.reconciliation.listing_updates import require_listing
 from tradebot.reconciliation.read_books import require_account
 from tradebot.reconciliation.reconcile import Reconciled, reconcile
 

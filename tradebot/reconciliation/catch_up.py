@@ -29,7 +29,7 @@ from tradebot.reconciliation.new_fills import (
     new_fills,
     orders_and_intents,
 )
-from tradebot.reconciliation.unresolved import legs_of, look_up
+from tradebot.reconciliation.unresolved_requests import legs_of, look_up
 
 LEFT_OUT = "left out"
 """Claims of the orders that the first look of a day lacked: no line of the timetable has a space in its name."""

@@ -20,8 +20,8 @@ from tradebot.model.venue import Settlement
 from tradebot.model.venue_day import VenueDay
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Ledger, Money
-from tradebot.reconciliation.activities import Booked, book_all
-from tradebot.reconciliation.before import BooksBefore
+from tradebot.reconciliation.activity_booking import Booked, book_all
+from tradebot.reconciliation.books_before import BooksBefore
 from tradebot.reconciliation.catch_up import omitted_orders
 from tradebot.reconciliation.new_fills import WATCHED, MissingFill, missing_fills
 from tradebot.timetable.sessions import CALENDAR_REACH, session_of

@@ -26,10 +26,9 @@ from tradebot.model.values import replace
 from tradebot.model.venue_day import VenueDay
 from tradebot.ports.broker import BrokerReader, Undisturbed
 from tradebot.ports.stores import Ledger, Money, Slots
-from tradebot.reconciliation.activities import named, restated, restated_best_prices, shares
+from tradebot.reconciliation.activity_booking import named, restated, restated_best_prices, shares
 from tradebot.reconciliation.catch_up import CaughtUp, catch_up, may_fill, omitted_orders, read_view, with_ends
-from tradebot.reconciliation.doubts import with_doubts
-from tradebot.reconciliation.findings import (
+from tradebot.reconciliation.differences import (
     CHANGES_A_POSITION,
     booked_behind,
     cash_as_booked,
@@ -38,8 +37,9 @@ from tradebot.reconciliation.findings import (
     plan_of,
     unseen_exits,
 )
-from tradebot.reconciliation.listings import findings as instrument_findings
-from tradebot.reconciliation.listings import held_and_ordered, in_force, refusals, require_listing
+from tradebot.reconciliation.doubts import with_doubts
+from tradebot.reconciliation.listing_updates import findings as instrument_findings
+from tradebot.reconciliation.listing_updates import held_and_ordered, in_force, refusals, require_listing
 from tradebot.reconciliation.new_fills import held_at_broker
 from tradebot.reconciliation.protection import Watch, lapsed, last_exit_pass, overfilled, unprotected, without_stop
 from tradebot.reconciliation.read_books import apply_activities, read_books, without_twins

@@ -15,7 +15,7 @@ from tradebot.model.position import Origin, OwnedFill, unreported_fill
 from tradebot.model.values import replace
 from tradebot.model.venue_day import VenueDay
 from tradebot.ports.stores import Ledger
-from tradebot.reconciliation.findings import cash_as_booked
+from tradebot.reconciliation.differences import cash_as_booked
 from tradebot.reconciliation.new_fills import orders_and_intents
 from tradebot.reconciliation.read_books import read_books
 

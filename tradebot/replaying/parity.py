@@ -21,7 +21,7 @@ from tradebot.model.parity import IN_FULL, NONE, Cause, ParityDifference, What
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
 from tradebot.model.text import counted
-from tradebot.replaying.played import PassSeen, Slot
+from tradebot.replaying.cycle_pair import PassSeen, Slot
 
 NOTHING = "nothing"
 

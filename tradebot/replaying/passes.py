@@ -14,10 +14,10 @@ from tradebot.model.record import CandidateRecord, CycleRecord
 from tradebot.model.trading import Permission
 from tradebot.model.values import replace
 from tradebot.ports.world import Call, Rules, World
-from tradebot.replaying.hints import PORTS, reply_hint, shapes
-from tradebot.replaying.reading import Shared, Source, shapes_of, untyped
-from tradebot.replaying.tape import OffTapeError, Recording, Tape, tape_of, told_in
-from tradebot.replaying.writing import Parts, RecordError, Remembered, Written, step_for, written
+from tradebot.replaying.port_recording import OffTapeError, Recording, Tape, tape_of, told_in
+from tradebot.replaying.record_reader import Shared, Source, shapes_of, untyped
+from tradebot.replaying.record_types import PORTS, reply_hint, shapes
+from tradebot.replaying.record_writer import Parts, RecordError, Remembered, Written, step_for, written
 
 SCHEMA, LENGTH = 2, 9
 """The form of records. A later one means that this program can't read them."""

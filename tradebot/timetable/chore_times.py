@@ -18,7 +18,7 @@ from tradebot.model.bar import Session
 from tradebot.model.venue_day import VenueDay
 from tradebot.timetable import job_times
 from tradebot.timetable.job_times import MINUTE_S, Edge, Part, Times
-from tradebot.timetable.own_clock import Days, in_days
+from tradebot.timetable.strategy_times import Days, in_days
 
 MOST_BESIDE_S = 8 * 3600
 """How far before the open or after the close a time can be, so that it belongs to that session alone."""

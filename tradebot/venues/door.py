@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from papervenue.market.venue import Venue
     from tradebot.adapters.bars.source import BarSource
     from tradebot.adapters.wire.http import Answer, Session
-    from tradebot.adapters.wire.rows import DriftTally
+    from tradebot.adapters.wire.json_fields import DriftTally
     from tradebot.judging.judgment import State
     from tradebot.model.instrument import Month
     from tradebot.model.order import Executed
@@ -103,7 +103,7 @@ class Connection(Protocol):
 
 
 class Look(Struct, frozen=True):
-    """What a venue's own check for `doctor` has found; see `commands.doctor.checks.row.Seen`."""
+    """What a venue's own check for `doctor` has found; see `commands.doctor.checks.check_row.Seen`."""
 
     state: State
     found: str

@@ -15,7 +15,7 @@ from tradebot.model.reasons import REASONS, Cause, Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Outcome, Standing, StrategyRefusal
 from tradebot.model.text import counted, noun, span
 from tradebot.model.values import replace
-from tradebot.views.closed import closed, row_of, sentence_of
+from tradebot.views.account_blocks import closed, row_of, sentence_of
 
 
 class NearMiss(Struct, frozen=True):

@@ -9,8 +9,8 @@ from msgspec import Struct
 from tradebot.model.bar import Session
 from tradebot.model.venue_day import VenueDay
 from tradebot.timetable.chore_times import ChoreTimes, Cron
+from tradebot.timetable.entries import Line
 from tradebot.timetable.job_times import whole_day
-from tradebot.timetable.lines import Line
 
 DAY = timedelta(days=1)
 SATURDAY = 5

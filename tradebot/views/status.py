@@ -16,9 +16,9 @@ from tradebot.model.order import Order
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.text import counted
 from tradebot.model.trading import ReconcileMark, SlotClaim
+from tradebot.views.downsampling import thinned
 from tradebot.views.holdings import AccountMargin, Holding
 from tradebot.views.profit import DayProfit
-from tradebot.views.thinning import thinned
 
 PLOTTED = 60
 

@@ -13,7 +13,7 @@ from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import CandidateRecord, CycleRecord
 from tradebot.model.text import counted
 from tradebot.model.values import replace
-from tradebot.replaying.answering import Unanswered
+from tradebot.replaying.strategy_replay import Unanswered
 from tradebot.views.explain import remedy_of
 
 Key = tuple[str, str, Purpose]

@@ -10,15 +10,15 @@ from statistics import fmean
 
 from msgspec import Struct
 
-from tradebot.auditing.intervals import estimate, fewest_sessions
+from tradebot.auditing.confidence_intervals import estimate, fewest_sessions
 from tradebot.auditing.outcomes import WORTH_SEEING
 from tradebot.model.candidate import Purpose
 from tradebot.model.decision import Gate
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.text import counted
-from tradebot.replaying.answering import Unanswered
 from tradebot.replaying.desk_changes import Filled
-from tradebot.replaying.over_span import SENT, Ended, Passed
+from tradebot.replaying.span_replay import SENT, Ended, Passed
+from tradebot.replaying.strategy_replay import Unanswered
 from tradebot.views.what_if import Change, Order, order_of, unchanged
 
 SHOWN = 50

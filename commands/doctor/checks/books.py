@@ -5,16 +5,16 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from commands.doctor.checks.row import Seen, attempt, bad, ok, skip, warn
+from commands.doctor.checks.check_row import Seen, attempt, bad, ok, skip, warn
 from commands.shared.evidence.gather import evidence_of
-from commands.shared.plain import clean
+from commands.shared.light_helpers import clean
 from commands.strategy.verb import MISSING, OFF, WELL, StrategyRow, guarded, look, remedy
 from tradebot.adapters.state.events import read_through, require_file
 from tradebot.adapters.state.state_folder import EVENTS
 from tradebot.app.settings import Settings
 from tradebot.app.wiring import App
 from tradebot.judging.judgment import Judgment, permission
-from tradebot.judging.passes import judged
+from tradebot.judging.pass_health import judged
 from tradebot.model.text import counted
 
 UNPROTECTED = "Run only plug-ins whose code you trust, or run the bot on Linux 5.13 or later"

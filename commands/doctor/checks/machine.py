@@ -12,13 +12,13 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from commands.doctor.checks.row import Seen, attempt, bad, ok, skip, warn
+from commands.doctor.checks.check_row import Seen, attempt, bad, ok, skip, warn
 from tradebot import __version__
-from tradebot.adapters.state import lock, state_folder
+from tradebot.adapters.state import state_folder, state_locks
 from tradebot.adapters.state.env_file import read_env_file
 from tradebot.adapters.state.state_folder import StateFolder
 from tradebot.adapters.text.extras import DISTRIBUTION
-from tradebot.adapters.wire.hosts import check_secret
+from tradebot.adapters.wire.allowed_hosts import check_secret
 from tradebot.app.flow_plan import plan_of
 from tradebot.app.keys import FLOW_KEY
 from tradebot.app.wiring import App
@@ -73,7 +73,7 @@ LEAST_SQLITE = Version("3.33")
 ENTER, CHANGE = stat.S_IXGRP | stat.S_IXOTH, stat.S_IWGRP | stat.S_IWOTH
 """Permission bits of other users: to enter a folder, and to write."""
 FILES = "files of the state folder"
-LOCKS = (lock.LOCK, lock.SERVE_LOCK, lock.STREAM_LOCK, lock.FETCH_LOCK)
+LOCKS = (state_locks.LOCK, state_locks.SERVE_LOCK, state_locks.STREAM_LOCK, state_locks.FETCH_LOCK)
 
 
 def machine_checks(path: Path, environ: Mapping[str, str]) -> Iterator[Judgment]:
@@ -156,7 +156,7 @@ def env_file(path: Path) -> Seen:
 
 def instances(folder: StateFolder, environ: Mapping[str, str]) -> Seen:
     """Look for processes that hold the folder's locks, and for another folder with books of the same account."""
-    held = [who for name in LOCKS if (who := lock.holder(folder.path, name))]
+    held = [who for name in LOCKS if (who := state_locks.holder(folder.path, name))]
     others = [state.path for state in _other_states(folder, environ) if state.account_number == folder.account_number]
     checked = len(LOCKS) + 1 + len(others)
     if others and folder.mode != "sandbox":

@@ -3,10 +3,10 @@
 import time
 from typing import TYPE_CHECKING, TypeVar
 
-from commands.doctor.checks.row import Seen, bad, failed, ok, skip, warn
-from commands.shared.asking import in_turn
+from commands.doctor.checks.check_row import Seen, bad, failed, ok, skip, warn
+from commands.shared.ask_strategies import in_turn
 from commands.shared.calendar import require
-from jobs.claims import claim_by_hand
+from jobs.slot_claims import claim_by_hand
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.judging.judgment import Judgment

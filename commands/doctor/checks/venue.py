@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 
+from commands.doctor.checks.check_row import Seen, attempt, bad, ok, skip, warn
 from commands.doctor.checks.machine import calls_a_session
-from commands.doctor.checks.row import Seen, attempt, bad, ok, skip, warn
 from tradebot.adapters.flow.unusual_whales import UnusualWhales
-from tradebot.adapters.wire.rows import DriftTally
+from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.app.flow_plan import configured_allowance
 from tradebot.app.wiring import App
 from tradebot.errors import TradebotError

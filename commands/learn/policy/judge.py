@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from commands.learn.policy.plan import planned_for
-from commands.shared.plain import Identity, clean
-from commands.shared.surface import Report, progress_bar
+from commands.shared.light_helpers import Identity, clean
+from commands.shared.verb_options import Report, progress_bar
 from tradebot.errors import OperatorError
 from tradebot.model.text import counted
 
@@ -47,9 +47,9 @@ def run(strategy: str, symbol: str | None, write: Path | None, wish: "Wish") -> 
     from tradebot.adapters.models.signing import require_extra
     from tradebot.adapters.state.state_folder import write_durably
     from tradebot.app.policy import place_of
-    from tradebot.lab.backtest.translating import session_of
-    from tradebot.lab.learning.training.rows import EVERY
-    from tradebot.lab.learning.walking.judging import Signed, judged_model
+    from tradebot.lab.backtest.engine_conversion import session_of
+    from tradebot.lab.learning.training.training_rows import EVERY
+    from tradebot.lab.learning.walking.evaluation import Signed, judged_model
     from tradebot.lab.performance.statistics import total_return
     from tradebot.strategies.policy_settings import PolicySettings
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from commands.backtest.options import Planned, Wish, planned, settings_of
-from commands.shared.plain import clean, note
+from commands.shared.light_helpers import clean, note
 from tradebot.errors import OperatorError, word
 from tradebot.model.values import replace
 

@@ -10,10 +10,10 @@ from msgspec import Struct
 
 from commands.learn.policy.train import Asked, jobs_of
 from commands.learn.policy.walk import How, ground_of
-from commands.search.how import On
-from commands.shared.boundary import TerminatedError
-from commands.shared.plain import Identity, clean
-from commands.shared.surface import Report, progress_bar
+from commands.search.study_options import On
+from commands.shared.error_boundary import TerminatedError
+from commands.shared.light_helpers import Identity, clean
+from commands.shared.verb_options import Report, progress_bar
 from tradebot.errors import ConfigurationError, ExitCode, OperatorError, TradebotError, word
 from tradebot.model.text import counted
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tradebot.lab.backtest.results import Results
     from tradebot.lab.learning.walking.study import Sought, Varied
     from tradebot.lab.learning.walking.walk import Player
-    from tradebot.lab.search.in_turn import InTurn
+    from tradebot.lab.search.sequential_study import InTurn
 
 SHOWN = 10
 """So many trials are shown; the document has all of them."""
@@ -99,8 +99,8 @@ class PolicyStudied(Struct, frozen=True):
 def run(asked: Asked, wanted: Wanted, how: How, wish: "Wish") -> Report:
     """Search, or go on with a study that was stopped; OperatorError naming what is wrong before anything is trained."""
     from commands.search.verb import require_extras
-    from tradebot.adapters.state.lock import hold
     from tradebot.adapters.state.state_folder import make_folder
+    from tradebot.adapters.state.state_locks import hold
     from tradebot.lab.backtest.results import Results
     from tradebot.lab.learning.walking.study import Sought
 
@@ -173,7 +173,7 @@ def _study(of: "Sought", journal: Path, name: str) -> "InTurn":
     from tradebot.adapters.text.canonical import json_text
     from tradebot.adapters.text.codec import encode
     from tradebot.lab.backtest.identity import identity_of, market_of
-    from tradebot.lab.search.in_turn import InTurn
+    from tradebot.lab.search.sequential_study import InTurn
     from tradebot.signals.features import features
 
     def digest(*parts: object) -> str:
@@ -198,7 +198,7 @@ def _player(how: How, on: On) -> "tuple[Player, int]":
 
     if on is not On.RAY:
         return play_here, how.workers or len(os.sched_getaffinity(0))
-    from tradebot.lab.learning.walking.nodes import play_there
+    from tradebot.lab.learning.walking.ray_nodes import play_there
 
     return play_there, how.workers or 0
 

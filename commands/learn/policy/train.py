@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from commands.learn.policy.plan import planned_for
-from commands.shared.boundary import TerminatedError
-from commands.shared.plain import Identity, clean, note
-from commands.shared.surface import Report, progress_bar
+from commands.shared.error_boundary import TerminatedError
+from commands.shared.light_helpers import Identity, clean, note
+from commands.shared.verb_options import Report, progress_bar
 from tradebot.errors import ExitCode, OperatorError, TradebotError, word
 from tradebot.model.text import counted
 
@@ -74,7 +74,7 @@ def run(asked: Asked, wish: "Wish") -> Report:
     """Train with each seed; OperatorError naming what is wrong before anything is trained."""
     from tradebot.adapters.state.trials import Trial
     from tradebot.lab.backtest.results import Results
-    from tradebot.lab.learning.training.torched import require_torch
+    from tradebot.lab.learning.training.sb3_trainer import require_torch
     from tradebot.lab.learning.training.training import Told, span_of, train
 
     jobs = jobs_of(asked)

@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 import typer
 
 from commands.backtest.options import Wish
-from commands.backtest.parameters import Bars, Cash, Cost, Profile
+from commands.backtest.run_options import Bars, Cash, Cost, Profile
 from commands.init.verb import BarStamp, Fill, Seed, Sessions, Venue
-from commands.search.how import On
+from commands.search.study_options import On
 from commands.search.verb import Where
-from commands.shared.days import From, To, days_of
-from commands.shared.surface import Config, Json, StateDir, finish
+from commands.shared.span_options import From, To, days_of
+from commands.shared.verb_options import Config, Json, StateDir, finish
 
 app = typer.Typer(help="Train policies for futures, and judge them.", no_args_is_help=True, rich_markup_mode=None)
 

@@ -11,8 +11,8 @@ from msgspec import Struct
 from commands.learn.policy.plan import planned_for
 from commands.learn.policy.train import TRAINING, Asked, jobs_of
 from commands.promote.policies import PoliciesJudged, judged_by, render
-from commands.shared.plain import Identity
-from commands.shared.surface import Report, progress_bar
+from commands.shared.light_helpers import Identity
+from commands.shared.verb_options import Report, progress_bar
 from tradebot.errors import ExitCode
 from tradebot.model.text import counted
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from commands.backtest.options import Planned, Wish
     from tradebot.lab.learning.training.job import Job
-    from tradebot.lab.learning.walking.splitting import Split
+    from tradebot.lab.learning.walking.splits import Split
     from tradebot.lab.learning.walking.walk import Walk
     from tradebot.model.policy_results import Span
 
@@ -85,9 +85,9 @@ class Ground(Struct, frozen=True):
 def ground_of(asked: Asked, how: How, wish: "Wish") -> Ground:
     """Return what to walk on; OperatorError naming what is wrong before anything is trained."""
     from tradebot.adapters.models.signing import read_key, require_extra
-    from tradebot.lab.backtest.translating import session_of
-    from tradebot.lab.learning.training.torched import require_torch
-    from tradebot.lab.learning.walking.splitting import splits_of
+    from tradebot.lab.backtest.engine_conversion import session_of
+    from tradebot.lab.learning.training.sb3_trainer import require_torch
+    from tradebot.lab.learning.walking.splits import splits_of
     from tradebot.lab.selection.splits import By
 
     require_extra("judging models")
@@ -104,7 +104,7 @@ def run(asked: Asked, how: How, wish: "Wish") -> Report:
     """Walk, or go on with a walk that was stopped; exit 10 unless the policy passes."""
     from tradebot.adapters.state.trials import Trial
     from tradebot.lab.backtest.results import Results
-    from tradebot.lab.learning.walking.splitting import paths_of
+    from tradebot.lab.learning.walking.splits import paths_of
     from tradebot.lab.learning.walking.walk import RESULTS, folder_of, walk
 
     ground = ground_of(asked, how, wish)

@@ -7,14 +7,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from commands.shared.bot_records import trading_now, unfinished_closes
 from commands.shared.evidence.machine import backups_of, chat_of, disk_of, notices_of, serve_of, storage_of, stream_of
 from commands.shared.evidence.models import has_policies, models_of
 from commands.shared.notes import why_in_state
-from commands.shared.records import trading_now, unfinished_closes
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.facts.schema import check
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.state import switch
+from tradebot.adapters.state import halt_switch
 from tradebot.adapters.state.events import worth_seeing
 from tradebot.adapters.state.evidence import SHADOW, backtested_code
 from tradebot.adapters.state.state_folder import EVENTS, FACTS
@@ -23,9 +23,9 @@ from tradebot.app.settings import Settings
 from tradebot.app.wiring import App
 from tradebot.errors import DamagedJournalError, TradebotError
 from tradebot.judging import evidence as records
-from tradebot.judging import passes
+from tradebot.judging import pass_health
 from tradebot.judging.evidence import Evidence, Past, Unread
-from tradebot.judging.passes import last_run
+from tradebot.judging.pass_health import last_run
 from tradebot.model.bar import Session
 from tradebot.model.event import HEALINGS, Severity
 from tradebot.model.record import Job
@@ -33,9 +33,9 @@ from tradebot.model.trading import Mode, hidden_halts
 from tradebot.model.venue import Capabilities
 from tradebot.model.venue_day import VenueDay
 from tradebot.reconciliation.read_books import READ_WITHIN, fills_awaited
-from tradebot.reconciliation.unfinished import words
+from tradebot.reconciliation.unfinished_closes import words
 from tradebot.signals.contracts import broken, drifts
-from tradebot.timetable.lines import ENDED, ENDS, Line
+from tradebot.timetable.entries import ENDED, ENDS, Line
 from tradebot.timetable.sessions import (
     NEAR_END_DAYS,
     begun_by,
@@ -45,7 +45,7 @@ from tradebot.timetable.sessions import (
     session_date,
     slots,
 )
-from tradebot.views.figures import BAD, Figures, fetch_latency_ms, healings, last_error, success_rate
+from tradebot.views.metrics import BAD, Figures, fetch_latency_ms, healings, last_error, success_rate
 from tradebot.views.parity import LATELY as LATELY_COMPARED
 from tradebot.views.parity import in_words, over_time
 
@@ -149,7 +149,7 @@ def _halts(ledger: "SqliteLedger") -> records.Halts:
 
 def halts_by_files(folder: Path) -> records.Halts:
     """Return the trading state without the ledger, by the two files that say which state is in force."""
-    state = switch.read(folder)
+    state = halt_switch.read(folder)
     return records.Halts(state, why_in_state(state))
 
 
@@ -251,7 +251,7 @@ def _past(app: "App", facts: "SqliteFacts | Unread | None", now: datetime) -> Pa
     since = ledger.books_opened_at() or now
     claims = tuple(claim for each in sessions for claim in ledger.slot_claims(each.date))
     due = {
-        job: passes.came(
+        job: pass_health.came(
             [slot for each in sessions for slot in slots(job, times, each) if since <= slot.start <= now],
             [claim for claim in claims if claim.job == job],
         )
@@ -281,12 +281,12 @@ def _past(app: "App", facts: "SqliteFacts | Unread | None", now: datetime) -> Pa
 
 def _prices(app: "App", past: Past) -> records.Prices | None:
     facts, positions = app.recorded, app.ledger_view.totals().own_positions()
-    return passes.prices_of(past.cycles, positions, lambda at: facts.marks(at, at)) if facts else None
+    return pass_health.prices_of(past.cycles, positions, lambda at: facts.marks(at, at)) if facts else None
 
 
 def _replays(app: "App", past: Past) -> records.Replays | None:
     days = {cycle.session for cycle in past.cycles}
-    return passes.replays_of(past.cycles, {one.id for day in days for one in app.passes.passes(day)})
+    return pass_health.replays_of(past.cycles, {one.id for day in days for one in app.passes.passes(day)})
 
 
 def _parities(facts: "SqliteFacts | Unread | None") -> records.Parities | None:
@@ -333,7 +333,7 @@ def _calendar(ledger: "SqliteLedger", past: Past, venue: "Capabilities") -> Any:
     day = venue.day
     today = session_date(ledger, past.now, day)
     ahead = ledger.sessions(today, today + timedelta(days=400))
-    disagrees, differs = passes.calendar_differs(past.cycles), difference(ledger, today)
+    disagrees, differs = pass_health.calendar_differs(past.cycles), difference(ledger, today)
     told = (disagrees, differs) if venue.hours_win else (disagrees or differs, "")
     return records.Calendar(len(ahead), calendar_end(ledger, past.now, day) or today, *told) if ahead else None
 

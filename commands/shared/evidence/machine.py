@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from commands.shared.plain import clean
+from commands.shared.light_helpers import clean
 from commands.status.stores import unbounded
 from tradebot.adapters.recovery.backups import damaged, places
-from tradebot.adapters.recovery.untouched import as_left
-from tradebot.adapters.state import events, file_systems, lock, serving
+from tradebot.adapters.recovery.unchanged_parts import as_left
+from tradebot.adapters.state import events, file_systems, serve_status, state_locks
 from tradebot.adapters.state.state_folder import BACKUPS, EVENTS, NOTICES, option
-from tradebot.app.connecting import addresses_of
+from tradebot.app.venue_connection import addresses_of
 from tradebot.app.wiring import App
 from tradebot.judging.evidence import Backups, Chat, Disk, Notices, Serve, Storage, Stream, Unread
 from tradebot.model.bar import Session
@@ -37,12 +37,12 @@ STAMP = "%Y%m%dT%H%M%SZ"
 
 def serve_of(folder: Path, claims: "Sequence[SlotClaim]") -> Serve:
     """Return whether `serve` holds its lock, its last note, and who has claimed slots of late."""
-    running, note = serving.is_running(folder), serving.read_serving(folder)
+    running, note = serve_status.is_running(folder), serve_status.read_serving(folder)
     jobs = set(Job)
     run = [claim for claim in claims if claim.missed is None and claim.job in jobs]
     last = max(run, key=lambda claim: claim.at, default=None)
     by = last.by if last else ""
-    return Serve(running, note, len(run), by, was_last=by.startswith(f"{serving.SERVE} "))
+    return Serve(running, note, len(run), by, was_last=by.startswith(f"{serve_status.SERVE} "))
 
 
 def disk_of(folder: Path, needed_mb: int, *, sandbox: bool) -> Disk | Unread:
@@ -76,7 +76,7 @@ def storage_of(folder: Path, tell_mb: int) -> Storage | Unread:
 
 def stream_of(folder: Path) -> Stream | None:
     """Return when the stream's lane looked last, and whether the last event about the stream is its loss."""
-    note = serving.read_serving(folder)
+    note = serve_status.read_serving(folder)
     looked_at = note.lanes.get(STREAM) if note else None
     if looked_at is None:
         return None
@@ -110,7 +110,9 @@ def chat_of(app: "App") -> Chat:
     from tradebot.adapters.chat.store import glance
 
     known = glance(app.folder.path)
-    return Chat(known.paired, lock.holder(app.folder.path, lock.CHAT_LOCK) is not None, clean(known.trouble))
+    return Chat(
+        known.paired, state_locks.holder(app.folder.path, state_locks.CHAT_LOCK) is not None, clean(known.trouble)
+    )
 
 
 def backups_of(app: "App", sessions: "Sequence[Session]", now: datetime, *, thorough: bool) -> Backups | Unread:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from tradebot.judging.models import ModelSeen, ModelsSeen
+from tradebot.judging.model_health import ModelSeen, ModelsSeen
 from tradebot.learning.ensemble import Mode
 from tradebot.learning.standing_in import in_a_word, stood_in
 from tradebot.model.record import Job

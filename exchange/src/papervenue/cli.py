@@ -14,7 +14,7 @@ from typing import Any
 from papervenue import process
 from papervenue.commands.control import MAIN_KEY
 from papervenue.faces.face import Login
-from papervenue.faults import table
+from papervenue.faults import fault_table
 from papervenue.faults.kinds import read_duration
 from papervenue.market.spec import MODELS, OPTIMISM, MarketError, MarketSpec, default_symbols, fill_spec
 from papervenue.market.venue import ALPACA, Venue
@@ -185,10 +185,10 @@ def _faults(chosen: argparse.Namespace) -> None:
     """List, add, clear or show what goes wrong."""
     action, name = chosen.action, chosen.name
     if action == "ready":
-        ready = {each: table.summary_of(each) for each in table.names()}
+        ready = {each: fault_table.summary_of(each) for each in fault_table.names()}
         _print(chosen, ready, lambda: [f"{each:<24} {summary}" for each, summary in ready.items()])
     elif action == "show":
-        text = table.text_of(name or "") or table.explained(name or "")
+        text = fault_table.text_of(name or "") or fault_table.explained(name or "")
         if text is None:
             raise MarketError(f"no script or fault is called {(name or '')[:40]!r}", "papervenue faults ready")
         _print(chosen, {"script": text}, lambda: [text.rstrip()])
@@ -228,7 +228,7 @@ def _script(name: str) -> str:
     """Return a script by the name of a ready-made one, its file, or `-` for standard input."""
     if name == "-":
         return sys.stdin.read(_LONGEST_SCRIPT)
-    ready = table.text_of(name)
+    ready = fault_table.text_of(name)
     return Path(name).read_text(encoding="utf-8-sig")[:_LONGEST_SCRIPT] if ready is None else ready
 
 

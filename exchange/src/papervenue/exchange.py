@@ -14,13 +14,13 @@ from papervenue.commands.control import ACCOUNTS, MAIN, MAIN_KEY, TICK, ControlC
 from papervenue.engine.engine import Engine
 from papervenue.events import Event, Place
 from papervenue.faces.face import faces_of
-from papervenue.faults.room import Faults
+from papervenue.faults.fault_state import Faults
 from papervenue.jsontext import encode, plain
 from papervenue.log import CREATED, FORMAT, NOTE, REQUEST, RESTORE_BOTH, Log, Step, replay
 from papervenue.market.bars import Market
 from papervenue.market.sessions import Calendar
 from papervenue.market.spec import MarketError
-from papervenue.opening import dialect_of, open_market
+from papervenue.market_loader import dialect_of, open_market
 from papervenue.private_files import write_atomically, write_own
 from papervenue.shares.actions import schedule
 from papervenue.snapshot.state import Past, Snapshot, read_snapshot, restore_state

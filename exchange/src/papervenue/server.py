@@ -24,29 +24,29 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from papervenue.clock import LOCK_STEP, REAL, Pace, latency_name
 from papervenue.commands.command import Command
 from papervenue.commands.control import ACCOUNTS, LATENCY, find
-from papervenue.descriptors import raise_limit
+from papervenue.durable_replies import Recording
 from papervenue.exchange import Exchange, open_exchange, tick_to
 from papervenue.faces.control import ControlFace
 from papervenue.faces.face import Login, Serving
 from papervenue.faces.flow import FlowLimits, FlowSource
 from papervenue.faces.guard import Credentials, Framing, Guard
 from papervenue.faces.web import Endpoint, Handler, Paths, Reply, Route
-from papervenue.faults.door import FaultDoor
+from papervenue.faults.connection_faults import Protocol
 from papervenue.faults.face import FaultFace, arm_at_start
+from papervenue.faults.middleware import FaultDoor
 from papervenue.faults.streaming import StreamFaults
-from papervenue.faults.wire import Protocol
+from papervenue.fd_limits import raise_limit
 from papervenue.flow.captured import CapturedFlow
 from papervenue.flow.derived import DerivedFlow
 from papervenue.jsontext import decode_object, encode
-from papervenue.lines import Conversation, Lines
 from papervenue.log import LogError
 from papervenue.market.spec import MarketError
 from papervenue.page.face import PageFace
 from papervenue.private_files import TOKEN_FILE, issue, open_own, write_atomically
 from papervenue.process import HeldError
 from papervenue.rate_limit import RateLimit
-from papervenue.recording import Recording
 from papervenue.snapshot.keeper import Keeper
+from papervenue.socket_listeners import Conversation, Lines
 from papervenue.state import CAPTURES_FOLDER, LOCK_FILE, PORT_FILE
 from papervenue.streams.socket import LONGEST_MESSAGE, StreamProtocol
 from papervenue.streams.streams import Streams

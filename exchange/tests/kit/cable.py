@@ -16,7 +16,7 @@ from papervenue.exchange import Exchange
 from papervenue.faces.tws.contracts import CONTRACT_FIELDS
 from papervenue.faces.tws.face import REQUESTS
 from papervenue.faces.tws.gateway import Gateway, Line
-from papervenue.faces.tws.placing import HEAD
+from papervenue.faces.tws.place_order import HEAD
 from papervenue.faces.tws.session import CANCEL_ORDER, PLACE_ORDER, Session
 from papervenue.faces.tws.wire import Frames, framed
 from papervenue.faults.streaming import StreamFaults

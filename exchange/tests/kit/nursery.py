@@ -35,7 +35,7 @@ shared: socket.socket | None = None
 """How a worker reaches the nursery of all workers, where there is one."""
 _IN_A_NEW_INTERPRETER = process._start
 _PRELOADED = (
-    *("papervenue.server", "uvicorn.lifespan.off", "papervenue.market.past"),
+    *("papervenue.server", "uvicorn.lifespan.off", "papervenue.market.earlier_history"),
     *("papervenue.faces.alpaca", "papervenue.faces.kraken.face"),
 )
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from papervenue.engine import life, unsolicited
+from papervenue.engine import order_lifecycle, unsolicited
 from papervenue.engine.account import Account, Activity
 from papervenue.engine.engine import Engine
 from papervenue.engine.orders import USUAL, Execution, Order, OrderRequest, Policy, Replacement, StopLoss
@@ -217,7 +217,7 @@ class PitSteps:
         self.orders[name].fate = fate
 
     def reject(self, name: str) -> None:
-        life.reject(self.pit.engine, self.orders[name])
+        order_lifecycle.reject(self.pit.engine, self.orders[name])
 
     def to(self, minute: float) -> None:
         """Let time pass up to a minute since the first open; the second session opens at 1440."""

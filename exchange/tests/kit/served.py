@@ -21,7 +21,7 @@ from papervenue import server
 from papervenue.exchange import Exchange, open_exchange
 from papervenue.faces.flow import FlowLimits
 from papervenue.flow.derived import DerivedFlow
-from papervenue.lines import Lines
+from papervenue.socket_listeners import Lines
 
 
 def needed(program: str | None, name: str) -> str:

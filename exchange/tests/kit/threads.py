@@ -22,10 +22,10 @@ from exchange.tests.kit.wire import Call, Whole, scope_of
 from papervenue import process, server
 from papervenue.exchange import Exchange, open_exchange
 from papervenue.jsontext import encode
-from papervenue.lines import Lines
 from papervenue.market.spec import MarketError
 from papervenue.private_files import issue, write_atomically
 from papervenue.snapshot.keeper import Keeper
+from papervenue.socket_listeners import Lines
 from papervenue.state import LOCK_FILE, PORT_FILE
 
 Start = Callable[[Path, float, float], int]

@@ -24,7 +24,7 @@ from papervenue.faces.market_data import DataFace
 from papervenue.faces.trading.face import TradingFace
 from papervenue.faces.web import Endpoint, Paths, Route
 from papervenue.faults import yamltext
-from papervenue.faults.door import FaultDoor
+from papervenue.faults.middleware import FaultDoor
 from papervenue.faults.streaming import StreamFaults
 from papervenue.market.spec import MarketSpec
 from papervenue.market.ticks import Totals

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from exchange.tests.kit.app import KEYS, World, open_world
-from papervenue.engine.life import reject
+from papervenue.engine.order_lifecycle import reject
 from papervenue.page.orders import MOST_ORDERS
 from papervenue.page.recent import MOST_LINES
 

@@ -6,7 +6,7 @@ import pytest
 
 from exchange.tests.kit.app import KEYS, World
 from exchange.tests.kit.random_commands import Commands
-from papervenue.engine import tables
+from papervenue.engine import account_lists
 from papervenue.page import orders
 
 DATA = "/exchange/v1/page"
@@ -59,7 +59,7 @@ def test_the_life_of_an_order_ends_with_its_expiry_or_its_cancel(trading: World)
 
 @pytest.mark.parametrize("seed", [3, 5])
 def test_every_life_has_the_lines_that_the_log_has(trading: World, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
-    monkeypatch.setattr(tables, "_BLOCK", 8)
+    monkeypatch.setattr(account_lists, "_BLOCK", 8)
     commands = Commands(trading, seed)
     for _ in range(60):
         commands.step()

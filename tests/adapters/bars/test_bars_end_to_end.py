@@ -14,11 +14,11 @@ from papervenue.process import create, ensure, stop
 from tests.kit.bot.folder import KEYS
 from tests.kit.rows import NOW
 from tests.kit.values import VENUE_DAY
-from tradebot.adapters.bars.choosing import open_bars
-from tradebot.adapters.bars.stored import StoredBars
+from tradebot.adapters.bars.read_through import StoredBars
+from tradebot.adapters.bars.store_factory import open_bars
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.time.clock import LockStepClock
-from tradebot.adapters.wire.rows import DriftTally
+from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.model.series import Series
 from tradebot.model.trading import Mode
 from tradebot.model.values import replace

@@ -20,7 +20,7 @@ from exchange.tests.kit.served import Served, served
 from exchange.tests.test_flow_stream import arm, ids, rows_of
 from papervenue.process import create
 from tradebot.adapters.flow.stream import FlowStream
-from tradebot.adapters.wire.kept_open import Patience
+from tradebot.adapters.wire.reconnecting_websocket import Patience
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.flow import Heard
 

@@ -14,7 +14,7 @@ from papervenue.market.spec import MarketSpec
 from papervenue.process import create
 from papervenue.times import SECOND
 from tests.kit.values import SHIPPED
-from tradebot.adapters.flow.kept_quota import KeptQuota
+from tradebot.adapters.flow.rate_quota import KeptQuota
 from tradebot.adapters.flow.unusual_whales import UnusualWhales
 from tradebot.adapters.wire.http import Answer
 from tradebot.errors import AllowanceSpentError, TemporaryError

@@ -20,10 +20,10 @@ from tests.kit.bot import forked
 from tests.kit.ledgers import edit, verify
 from tests.kit.rows import ACCOUNT, DAY, FAILED, NOW, PASSED, make_fill, make_intent, make_order, minutes
 from tests.kit.values import INTENTS, OWNED_FILLS, listing, there
-from tradebot.adapters.ledger import journal, sums
+from tradebot.adapters.ledger import journal, row_checksums
 from tradebot.adapters.ledger.file_table import TableFile
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.state import switch
+from tradebot.adapters.state import halt_switch
 from tradebot.adapters.state.state_folder import JOURNAL, LEDGER_VERSION
 from tradebot.errors import DamagedBooksError, OperatorError, TemporaryError
 from tradebot.model.instrument import ListingRecord
@@ -47,7 +47,7 @@ PREFACE = (
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     SqliteLedger.create(tmp_path, ACCOUNT, NOW).close()
-    switch.arm(tmp_path, "init", NOW)
+    halt_switch.arm(tmp_path, "init", NOW)
     return tmp_path
 
 
@@ -341,18 +341,18 @@ def test_promise_is_refused_when_the_journal_is_missing(folder: Path, harm: Call
 
 def test_trading_state_is_the_more_restrictive_of_files_and_rows(folder: Path, books: SqliteLedger) -> None:
     books.set_trading_state(TradingStateRecord(TradingState.FLATTEN, "me", "storm", minutes(1)))
-    assert switch.lift(folder, switch.seen(folder))
-    switch.arm(folder, "someone", minutes(2))
+    assert halt_switch.lift(folder, halt_switch.seen(folder))
+    halt_switch.arm(folder, "someone", minutes(2))
     assert books.trading_state().state is TradingState.FLATTEN
     books.set_trading_state(TradingStateRecord(TradingState.ACTIVE, "me", "calm", minutes(3)))
     assert books.trading_state().why == "calm"
-    switch.halt(folder, "quick", "typed halt", minutes(4), "REDUCE_ONLY")
+    halt_switch.halt(folder, "quick", "typed halt", minutes(4), "REDUCE_ONLY")
     assert (books.trading_state().state, books.trading_state().why) == (
         TradingState.REDUCE_ONLY,
         "typed halt",
     )
-    assert switch.lift(folder, switch.seen(folder))
-    switch.arm(folder, "someone", minutes(5))
+    assert halt_switch.lift(folder, halt_switch.seen(folder))
+    halt_switch.arm(folder, "someone", minutes(5))
     (folder / "ARMED").unlink()
     assert (books.trading_state().state, books.armed()) == (TradingState.REDUCE_ONLY, False)
 
@@ -446,7 +446,7 @@ def test_in_one_write_commits_all_writes_or_none(tmp_path: Path) -> None:
     ledger.close()
 
 
-@pytest.mark.parametrize(("place", "name"), [(sums, "_look_at"), (journal, "records")])
+@pytest.mark.parametrize(("place", "name"), [(row_checksums, "_look_at"), (journal, "records")])
 def test_check_ignores_what_another_process_writes_meanwhile(
     folder: Path, books: SqliteLedger, monkeypatch: pytest.MonkeyPatch, place: ModuleType, name: str
 ) -> None:

@@ -11,7 +11,7 @@ from tests.kit.rows import ACCOUNT, DAY, FAILED, NOW, PASSED, make_fill, make_in
 from tests.kit.values import best_price, cash_movement, instrument, listing, there
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.memory.ledger import MemoryLedger
-from tradebot.adapters.state import switch
+from tradebot.adapters.state import halt_switch
 from tradebot.errors import OperatorError
 from tradebot.model.activity import ActivityKind, Booking, Entry, Restated
 from tradebot.model.bar import Session
@@ -34,7 +34,7 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
         yield MemoryLedger(ACCOUNT)
         return
     books = SqliteLedger.create(tmp_path, ACCOUNT, NOW)
-    switch.arm(tmp_path, "init", NOW)
+    halt_switch.arm(tmp_path, "init", NOW)
     yield books
     books.close()
 

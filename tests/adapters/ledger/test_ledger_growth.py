@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tests.kit.rows import ACCOUNT, DAY, NOW, PASSED, make_fill, make_intent
-from tradebot.adapters.ledger import bodies as ledger_bodies
-from tradebot.adapters.ledger import journal_reading
+from tradebot.adapters.ledger import journal_reader
+from tradebot.adapters.ledger import json_codec as ledger_bodies
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.file_table import FileTable
 from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -66,8 +66,8 @@ def checked(folder: Path) -> None:
 
 
 READERS: dict[str, Callable[[Path], object]] = {
-    "verified": lambda folder: journal_reading.read(folder / "journal.jsonl"),
-    "played": lambda folder: sum(1 for _ in journal_reading.read(folder / "journal.jsonl").records()),
+    "verified": lambda folder: journal_reader.read(folder / "journal.jsonl"),
+    "played": lambda folder: sum(1 for _ in journal_reader.read(folder / "journal.jsonl").records()),
     "compared": compared,
     "checked": checked,
 }

@@ -20,10 +20,10 @@ from tests.kit import ledgers
 from tests.kit.fakes.machine import another_process
 from tests.kit.ledgers import KEPT, LATER
 from tradebot.adapters.faults import failpoint
-from tradebot.adapters.ledger import sums as ledger_sums
+from tradebot.adapters.ledger import row_checksums as ledger_sums
 from tradebot.adapters.ledger.migration import Form, bring_up
 from tradebot.adapters.ledger.schema import FORM, UNRELEASED_IDS, open_database
-from tradebot.adapters.state import lock
+from tradebot.adapters.state import state_locks
 from tradebot.errors import DamagedBooksError, ExitCode, OperatorError, TradebotError
 
 
@@ -150,7 +150,9 @@ def held_by_another(folder: Path, name: str, ledger: int) -> Iterator["subproces
         yield other
 
 
-LOCKS = pytest.mark.parametrize("name", [lock.SERVE_LOCK, lock.STREAM_LOCK, lock.FETCH_LOCK, lock.LOCK])
+LOCKS = pytest.mark.parametrize(
+    "name", [state_locks.SERVE_LOCK, state_locks.STREAM_LOCK, state_locks.FETCH_LOCK, state_locks.LOCK]
+)
 
 
 @LOCKS
@@ -161,13 +163,13 @@ def test_upgrade_is_refused_while_a_process_works_that_reads_the_earlier_form(le
             opened(ledger, patience_s=0.1)
         assert refused.value.code is ExitCode.ANOTHER_INSTANCE
         assert ledger.read_bytes() == before
-    with lock.hold(ledger.parent, "reconcile"):
+    with state_locks.hold(ledger.parent, "reconcile"):
         upgrade(ledger)
     assert version(ledger) == LATER.version
 
 
 def test_upgrade_goes_on_once_a_process_that_reads_the_earlier_form_is_done(ledger: Path) -> None:
-    with held_by_another(ledger.parent, lock.LOCK, FORM.version - 1) as other:
+    with held_by_another(ledger.parent, state_locks.LOCK, FORM.version - 1) as other:
         end = threading.Timer(0.3, lambda: other.stdin and other.stdin.close())
         end.start()
         upgrade(ledger)

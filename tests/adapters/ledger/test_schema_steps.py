@@ -15,8 +15,8 @@ from tests.kit import ledgers
 from tests.kit.ledgers import edit
 from tests.kit.rows import DAY, NOW, minutes
 from tests.kit.values import listing
-from tradebot.adapters.ledger import sums as ledger_sums
-from tradebot.adapters.ledger.going_back import put_back
+from tradebot.adapters.ledger import row_checksums as ledger_sums
+from tradebot.adapters.ledger.downgrade import put_back
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.ledger.migration import Form
 from tradebot.adapters.ledger.schema import APPLICATION_ID, FORM, SAYS_2, SAYS_3, TABLES, open_database

@@ -15,7 +15,7 @@ from tests.kit.rows import ACCOUNT, NOW, make_fill, minutes
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.memory import ledger as memory_ledger
 from tradebot.adapters.memory.ledger import MemoryLedger
-from tradebot.adapters.state import switch
+from tradebot.adapters.state import halt_switch
 from tradebot.model.candidate import Side
 from tradebot.model.position import OwnedFill
 from tradebot.model.totals import Totals
@@ -37,7 +37,7 @@ def test_ledger_in_memory_answers_like_the_one_in_a_file(acts: list[Act]) -> Non
     memory.open_books(Decimal(100_000), NOW)
     with TemporaryDirectory() as folder:
         file = SqliteLedger.create(Path(folder), ACCOUNT, NOW)
-        switch.arm(Path(folder), "init", NOW)
+        halt_switch.arm(Path(folder), "init", NOW)
         with file.file.in_one_write():
             file.open_books(Decimal(100_000), NOW)
             for act in acts:

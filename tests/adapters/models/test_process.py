@@ -19,9 +19,9 @@ from tradebot.adapters.models.folder import Parts
 from tradebot.adapters.models.loaded import settings_of
 from tradebot.adapters.models.process import ModelProcess, Place, good_models, read_results
 from tradebot.adapters.models.reading import read_model
-from tradebot.adapters.plugins.messages import Bounds
 from tradebot.adapters.plugins.plugin import Surroundings
 from tradebot.adapters.plugins.process import ErredError
+from tradebot.adapters.plugins.protocol import Bounds
 from tradebot.learning.acting import Acting
 from tradebot.learning.card import SessionResult
 from tradebot.learning.ensemble import Combine, Mode

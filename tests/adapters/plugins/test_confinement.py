@@ -19,11 +19,11 @@ import pytest
 from commands.strategy.verb import guarded
 from tests.adapters.plugins import hostile
 from tests.adapters.plugins.test_plugin import VIEW
-from tradebot.adapters.plugins import confinement, kernel, namespaces
+from tradebot.adapters.plugins import confinement, linux_syscalls, namespaces
 from tradebot.adapters.plugins.confinement import Confinement, Means, Protections, working
-from tradebot.adapters.plugins.messages import GROUP, Bounds
+from tradebot.adapters.plugins.file_access import Reach, reach_of
 from tradebot.adapters.plugins.plugin import PluginStrategy, Surroundings, begin_pass
-from tradebot.adapters.plugins.reach import Reach, reach_of
+from tradebot.adapters.plugins.protocol import GROUP, Bounds
 from tradebot.model.decision import Decision
 from tradebot.model.reasons import Reason
 from tradebot.model.values import replace
@@ -323,9 +323,9 @@ class Hostile:
 
 def test_each_system_call_that_fails_says_which_one() -> None:
     with pytest.raises(OSError, match="prctl: Invalid argument"):
-        kernel.call("prctl", -1, 0, 0, 0, 0)
+        linux_syscalls.call("prctl", -1, 0, 0, 0, 0)
     with pytest.raises(OSError, match="no_such_call: Function not implemented"):
-        kernel.call("no_such_call")
+        linux_syscalls.call("no_such_call")
 
 
 def test_open_access_is_described_in_plain_words() -> None:

@@ -13,8 +13,8 @@ from tests.kit.signals.source_rows import ALL_ALERTS, GOOD, known_of_all, value_
 from tests.kit.strategies import view
 from tests.kit.values import NOW, ago, alert
 from tests.strategies import test_flow, test_futures, test_rotation
-from tradebot.adapters.plugins import code
-from tradebot.adapters.plugins.code import Code, built_in_code
+from tradebot.adapters.plugins import code_digest
+from tradebot.adapters.plugins.code_digest import Code, built_in_code
 from tradebot.adapters.plugins.on_record import ON_RECORD
 from tradebot.learning.answers import Answer
 from tradebot.learning.ensemble import Combine, combined
@@ -22,7 +22,7 @@ from tradebot.model.flow import FlowAlert
 from tradebot.model.instrument import Right
 from tradebot.model.record import SymbolFacts
 from tradebot.model.view import StrategyView
-from tradebot.replaying.writing import plain
+from tradebot.replaying.record_writer import plain
 from tradebot.signals.components import component_names, component_of
 from tradebot.signals.features import columns, features
 from tradebot.signals.scoring import Known, ScoreComponent
@@ -137,7 +137,7 @@ def test_rows_lead_to_code_on_record_and_code_without_a_row_counts_as_itself() -
 def test_code_that_decides_the_same_counts_as_the_one_on_record(monkeypatch: pytest.MonkeyPatch) -> None:
     moved, record = Code({"built-in strategies": "1"}), Code({"strategies/lean.py": "0"})
     assert moved.digest != record.digest
-    monkeypatch.setattr(code, "ON_RECORD", {moved.own_digest: record.own_digest})
+    monkeypatch.setattr(code_digest, "ON_RECORD", {moved.own_digest: record.own_digest})
     assert moved.digest == record.digest
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.kit.values import NOW, there
-from tradebot.adapters.plugins.messages import GRACE_S, GROUP, Bounds
 from tradebot.adapters.plugins.plugin import PluginStrategy, Surroundings, strategies
+from tradebot.adapters.plugins.protocol import GRACE_S, GROUP, Bounds
 from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -93,7 +93,7 @@ def test_a_plug_in_that_hangs_is_ended_in_time(ask: Ask) -> None:
 
 def test_a_plug_in_alone_is_ended_by_the_kernel_when_nobody_is_left_to_end_it(tmp_path: Path) -> None:
     program = (
-        "from tradebot.adapters.plugins.messages import Bounds\n"
+        "from tradebot.adapters.plugins.protocol import Bounds\n"
         "from tradebot.adapters.plugins.plugin_worker import limit_time\n"
         f"limit_time(Bounds({0.1 - GRACE_S}, 2**31))\nwhile True: pass"
     )

@@ -14,9 +14,9 @@ from types import MappingProxyType
 import pytest
 
 from tests.kit.values import NOW
-from tradebot.adapters.plugins.messages import GROUP, Bounds, Declared, Pipes
 from tradebot.adapters.plugins.plugin import PluginStrategy, Surroundings, begin_pass, close
 from tradebot.adapters.plugins.process import require_valid
+from tradebot.adapters.plugins.protocol import GROUP, Bounds, Declared, Pipes
 from tradebot.model.decision import Decision
 from tradebot.model.position import Kept
 from tradebot.model.reasons import Reason

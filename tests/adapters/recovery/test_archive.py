@@ -15,7 +15,7 @@ import pytest
 
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.recovery import archive
-from tradebot.adapters.recovery.away import LEFT_AFTER_S, Folder
+from tradebot.adapters.recovery.offsite_copy import LEFT_AFTER_S, Folder
 from tradebot.errors import CannotWriteError, OperatorError
 
 NAME = "models/sac/one"

@@ -19,7 +19,7 @@ from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger import journal
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.ledger.totals import FillTotals
-from tradebot.adapters.recovery import backups, quarantine, rebuild, replaying, soundness
+from tradebot.adapters.recovery import backups, integrity_check, journal_replay, quarantine, rebuild
 from tradebot.adapters.state.state_folder import StateFolder, create, open_state, prepare, read_marker
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.activity import ActivityKind, Booking, Entry, Restated
@@ -216,7 +216,7 @@ def test_rebuild_loses_no_other_record_to_a_damaged_one(folder: StateFolder, num
     made = rebuild.rebuild(folder, "damaged", NOW)
     assert part(content(folder.path), *MONEY, *BESIDE) == part(before, *MONEY, *BESIDE)
     assert any(doubt.where.endswith(f"journal.jsonl:{number}") for doubt in made.doubts)
-    soundness.problem(folder)
+    integrity_check.problem(folder)
 
 
 def test_new_books_wait_for_a_person_before_risk_is_added(folder: StateFolder) -> None:
@@ -248,7 +248,7 @@ def test_rebuilt_books_are_sound_and_the_old_ones_untouched(folder: StateFolder)
     flip(folder.path / "ledger.db")
     before = {name: (folder.path / name).read_bytes() for name in ("ledger.db", "journal.jsonl")}
     made = rebuild.rebuild(folder, "damaged", NOW)
-    soundness.problem(folder)
+    integrity_check.problem(folder)
     assert made.quarantine is not None
     assert {name: (made.quarantine / name).read_bytes() for name in before} == before
     assert open_state(folder.path) == folder
@@ -305,7 +305,7 @@ def test_next_rebuild_finishes_a_killed_one(
     state = read_marker(folder.path)
     rebuild.rebuild(state, "damaged", NOW)
     assert part(content(folder.path), *MONEY) == part(before, *MONEY)
-    soundness.problem(state)
+    integrity_check.problem(state)
 
 
 def test_rebuild_on_a_full_disk_leaves_the_damaged_books_in_place(
@@ -373,7 +373,7 @@ def test_every_journaled_kind_is_replayed_or_left_out_by_name() -> None:
                 kind = node.args[0]
                 assert isinstance(kind, ast.Constant), f"{path.name}:{node.lineno} names no kind"
                 written.add(str(kind.value))
-    assert written == {*replaying.PLAYED} | replaying.BY_TEXT | replaying.NOT_PLAYED
+    assert written == {*journal_replay.PLAYED} | journal_replay.BY_TEXT | journal_replay.NOT_PLAYED
 
 
 def test_rebuild_doubts_a_record_of_an_unknown_kind(folder: StateFolder) -> None:

@@ -7,7 +7,7 @@ from unittest.mock import patch
 
 import pytest
 
-from commands.backtest import playing
+from commands.backtest import run_backtest
 from commands.backtest.options import Planned
 from tests.kit.backtest.playing import configured, rotation, traded_by
 from tests.kit.bot.ending import refuses
@@ -20,7 +20,7 @@ from tradebot.ports.strategy import Strategy
 @contextmanager
 def interrupted_before(play: int) -> Iterator[None]:
     """Interrupt as soon as strategies are loaded for this play; those of the run itself are loaded for two."""
-    usual, loads = playing.loaded, 0
+    usual, loads = run_backtest.loaded, 0
 
     @contextmanager
     def loaded(planned: Planned) -> Iterator[Sequence[Strategy]]:
@@ -31,7 +31,7 @@ def interrupted_before(play: int) -> Iterator[None]:
         with usual(planned) as strategies:
             yield strategies
 
-    with patch.object(playing, "loaded", loaded):
+    with patch.object(run_backtest, "loaded", loaded):
         yield
 
 

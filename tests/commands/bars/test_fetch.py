@@ -4,7 +4,7 @@ import pytest
 import requests
 
 from commands.bars.fetch import run
-from commands.shared.surface import opened
+from commands.shared.verb_options import opened
 from tests.kit.bot.ending import shows
 from tests.kit.bot.folder import Bot
 from tests.kit.core.venue import FixedStrategy

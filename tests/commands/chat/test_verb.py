@@ -8,7 +8,7 @@ from tests.kit.bot.ending import refuses, shows
 from tests.kit.bot.folder import Bot
 from tests.kit.bot.state import configure
 from tests.kit.fakes.receivers import TOKEN, FakeTelegram, chatting
-from tradebot.adapters.state import lock
+from tradebot.adapters.state import state_locks
 from tradebot.app.wiring import App
 from tradebot.model.trading import Mode
 
@@ -81,7 +81,7 @@ def test_paired_person_asks_and_revoking_ends_it(copy: Bot, fake: FakeTelegram) 
 
 
 def test_second_listener_is_refused(copy: Bot, fake: FakeTelegram) -> None:
-    with lock.hold(copy.folder, "chat listen", name=lock.CHAT_LOCK):
+    with state_locks.hold(copy.folder, "chat listen", name=state_locks.CHAT_LOCK):
         said = copy.says("chat", "listen", "--once")
     assert (said.code, "a running serve listens by itself" in said.err) == (6, True)
 
@@ -103,9 +103,9 @@ def test_health_says_that_nobody_listens_to_the_person_who_is_paired(copy: Bot, 
     state, found, following = health()
     assert (state, found) == ("DEGRADED", "nobody listens to it, so it can't halt the bot")
     assert following.startswith("tradebot serve")
-    with lock.hold(copy.folder, "chat listen", name=lock.CHAT_LOCK):
+    with state_locks.hold(copy.folder, "chat listen", name=state_locks.CHAT_LOCK):
         assert health() == ("OK", "paired, and listened to", "")
     fake.raw = [(500, b"")]
     copy.says("chat", "listen", "--once")
-    with lock.hold(copy.folder, "chat listen", name=lock.CHAT_LOCK):
+    with state_locks.hold(copy.folder, "chat listen", name=state_locks.CHAT_LOCK):
         assert (health()[0], "status 500" in health()[1]) == ("DEGRADED", True)

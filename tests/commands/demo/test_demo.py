@@ -12,13 +12,13 @@ from types import SimpleNamespace
 import pytest
 
 from commands.demo import verb as demo
-from commands.init.own_file import copy_for_demo
+from commands.init.config_file import copy_for_demo
 from commands.init.verb import flags_of
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import typed
 from tests.kit.bot.forked import run
 from tests.kit.values import SESSION
-from tradebot.adapters.state import lock, state_folder
+from tradebot.adapters.state import state_folder, state_locks
 from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.app import sandbox
 from tradebot.app.loading import Options
@@ -115,7 +115,7 @@ def test_a_second_demo_at_the_same_time_leaves_with_the_code_of_another_instance
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "state").mkdir()
-    with lock.hold(tmp_path / "state", "demo", name=lock.SETUP_LOCK):
+    with state_locks.hold(tmp_path / "state", "demo", name=state_locks.SETUP_LOCK):
         for verb in (("demo", "--minutes", "3"), ("init",)):
             refuses(typed(capsys, *verb), 6, "demo, process")
     assert not (tmp_path / "state" / "state.id").exists()
@@ -286,7 +286,7 @@ def test_books_are_compared_once_the_venue_has_told_what_became_of_the_last_orde
         day=None,
     )
     played = SimpleNamespace(run=lambda minute: done.append("minute"), meanwhile=None)
-    monkeypatch.setattr("commands.demo.day.Day", lambda *_: played)
+    monkeypatch.setattr("commands.demo.demo_session.Day", lambda *_: played)
     monkeypatch.setattr("commands.reconcile.verb.run", lambda *_, **__: done.append("compare"))
     monkeypatch.setattr("tradebot.timetable.sessions.session_of", lambda *_: SESSION)
     assert len(demo.play(app, 2, 1, lambda *_: None)) == 2  # type: ignore[arg-type]

@@ -10,13 +10,13 @@ import pytest
 from packaging.requirements import Requirement
 
 from commands.doctor.checks import machine, venue
-from commands.doctor.checks.row import Seen, attempt
+from commands.doctor.checks.check_row import Seen, attempt
 from tests.kit.adapters.alpaca import account_row, order_row, reader
 from tests.kit.adapters.alpaca import venue as scripted_venue
 from tests.kit.fakes.scripted import Asked, Scripted, Wire, serving
 from tradebot.adapters.flow.unusual_whales import UnusualWhales
 from tradebot.adapters.memory.ledger import MemoryLedger
-from tradebot.adapters.wire.rows import DriftTally
+from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.app.keys import Secrets
 from tradebot.app.rules import rules_of
 from tradebot.app.settings import Settings, load
@@ -31,7 +31,7 @@ from tradebot.model.values import replace
 from tradebot.model.venue_day import VenueDay
 from tradebot.ports.world import Rules
 from tradebot.strategies.flow import FlowStrategy
-from tradebot.venues.alpaca.models import read_order
+from tradebot.venues.alpaca.parsers import read_order
 from tradebot.venues.alpaca.reader import AlpacaReader
 from tradebot.venues.alpaca.venue import AlpacaVenue
 from tradebot.venues.door import Door

@@ -19,7 +19,7 @@ from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot, blank, log, second_session
 from tests.kit.bot.state import accept
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.state import lock, state_folder, switch
+from tradebot.adapters.state import halt_switch, state_folder, state_locks
 from tradebot.app.settings import load
 
 AT = datetime(2026, 11, 16, 14, tzinfo=UTC)
@@ -64,7 +64,7 @@ def real(folder: Path, mode: str = "paper", number: str = "PA3TESTTEST") -> Path
     ledger = SqliteLedger.create(folder, number, AT)
     ledger.open_books(Decimal(100_000), AT)
     ledger.close()
-    switch.arm(folder, "test", AT)
+    halt_switch.arm(folder, "test", AT)
     state_folder.create(folder, mode, number, "user", AT)
     accept(folder)
     return folder
@@ -158,7 +158,7 @@ def test_doctor_order_twice_at_one_moment_makes_two_orders(bot: Bot) -> None:
 
 
 def test_doctor_names_other_processes_on_the_folder(bot: Bot) -> None:
-    with lock.hold_all(bot.folder, "a test"):
+    with state_locks.hold_all(bot.folder, "a test"):
         found = rows(bot, "--offline")["second instance"]
     assert found["state"] == "OK"
     assert re.match(r"running now: (a test, process \d+, since [^;]*(; |$)){4}$", found["found"])

@@ -13,8 +13,8 @@ import requests
 from commands.exchange.place import exchange_of
 from commands.exchange.serve import Wish, _render, _serving
 from commands.exchange.tick import seconds_of
-from commands.shared.surface import console
 from commands.shared.times import when
+from commands.shared.verb_options import console
 from exchange.tests.kit import kraken, tws
 from exchange.tests.kit.app import open_world
 from papervenue import process
@@ -285,7 +285,7 @@ def test_a_reset_leaves_an_account_alone_that_a_bot_keeps_books_of(bot: Bot) -> 
 def test_accounts_and_symbols_are_completed_from_files(bot: Bot) -> None:
     from types import SimpleNamespace
 
-    from commands.shared.completing import accounts, played
+    from commands.shared.completion import accounts, played
 
     context = SimpleNamespace(params={"state_dir": str(bot.folder)})
     assert accounts(context, "") == ["alice", "main"]  # type: ignore[arg-type]

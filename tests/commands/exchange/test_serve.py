@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from commands.exchange.serve import SERVED_SESSIONS
-from commands.shared import completing
+from commands.shared import completion
 from papervenue import process
 from papervenue.market.spec import MarketSpec
 from papervenue.state import read_market
@@ -213,16 +213,16 @@ def test_a_script_that_cannot_be_armed_names_the_command_that_helps(bot: Bot, tm
 
 
 def test_values_of_the_exchange_s_flags_are_completed() -> None:
-    assert completing.paces("r") == ["real"]
-    assert completing.fills("") == ["close", "next-bar", "next-open", "paper"]
-    assert completing.data_plans("f") == ["free"]
-    assert completing.steps("n") == ["next_open"]
+    assert completion.paces("r") == ["real"]
+    assert completion.fills("") == ["close", "next-bar", "next-open", "paper"]
+    assert completion.data_plans("f") == ["free"]
+    assert completion.steps("n") == ["next_open"]
     show: Any = SimpleNamespace(params={"action": "show"})
-    assert {"halt_symbol", "lost-reply"} <= set(completing.fault_names(show, ""))
+    assert {"halt_symbol", "lost-reply"} <= set(completion.fault_names(show, ""))
     add: Any = SimpleNamespace(params={"action": "add"})
-    assert "halt_symbol" not in completing.fault_names(add, "")
+    assert "halt_symbol" not in completion.fault_names(add, "")
     reset: Any = SimpleNamespace(params={"account": "alice"})
-    assert completing.reset_account(reset, "") == ["alice"]
+    assert completion.reset_account(reset, "") == ["alice"]
 
 
 def test_a_market_in_real_time_has_the_machine_s_date_and_begins_a_week_ago(place: Path) -> None:

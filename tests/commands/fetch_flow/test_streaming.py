@@ -16,7 +16,7 @@ import requests
 
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import KEYS, Bot, Said, made
-from tradebot.adapters.state import lock
+from tradebot.adapters.state import state_locks
 from tradebot.app import sandbox
 
 NAMES = "AAPL,MSFT"
@@ -148,7 +148,7 @@ def test_stream_continues_where_it_was_after_a_kill(bot: Bot, session: str) -> N
     before = joins(bot)
     with bot.process("fetch-flow", "--stream") as program:
         until(lambda: joins(bot) > before)
-        assert "stream, process" in str(lock.holder(bot.folder, lock.STREAM_LOCK))
+        assert "stream, process" in str(state_locks.holder(bot.folder, state_locks.STREAM_LOCK))
         refuses(bot.says("fetch-flow", "--stream", "--for", "1s"), 6, "stream, process")
         more(bot, session, 5)
         until(lambda: bool(stored(bot, session)))

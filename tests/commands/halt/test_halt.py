@@ -22,7 +22,7 @@ from tests.kit.bot.folder import Bot, blank, log, order_by_hand, start
 from tests.kit.bot.forked import run
 from tests.kit.fakes.machine import drop
 from tests.kit.ledgers import edit, forget_accepted
-from tradebot.adapters.state import lock, switch
+from tradebot.adapters.state import halt_switch, state_locks
 from tradebot.adapters.state.send_lock import FolderSendLock
 
 HEAVY = ("typer", "click", "rich", "pydantic", "yaml", "requests", "alpaca", "pandas", "argparse", "msgspec")
@@ -40,7 +40,7 @@ def no_room() -> None:
 
 
 def state_of(folder: Path) -> str:
-    return switch.read(folder).state.value
+    return halt_switch.read(folder).state.value
 
 
 def history(folder: Path) -> list[str]:
@@ -192,20 +192,20 @@ def test_halt_cancels_entries_by_id_if_no_pass_can_run(trader: Bot, harm: str) -
     said = trader.says("halt", "--json")
     assert (said.code, said.data["orders"]["cancelled"]) == (5, 1)
     assert [event["event"] for event in log(trader.url)].count("order_canceled") == 1
-    assert not switch.armed(trader.folder)
+    assert not halt_switch.armed(trader.folder)
 
 
 @pytest.mark.parametrize("before", [(), ("--debug",), ("--json",), ("--reason", "odd fills"), ("--flutten",)])
 def test_halt_obeys_options_before_the_verb(copy: Bot, before: tuple[str, ...]) -> None:
     said = copy.says(*before, "--state-dir", str(copy.folder), "halt")
-    assert (said.code in (0, 5), switch.armed(copy.folder)) == ("--flutten" not in before, False)
-    assert switch.read(copy.folder).why == ("odd fills" if "--reason" in before else "no reason given")
+    assert (said.code in (0, 5), halt_switch.armed(copy.folder)) == ("--flutten" not in before, False)
+    assert halt_switch.read(copy.folder).why == ("odd fills" if "--reason" in before else "no reason given")
 
 
 def test_folder_or_argument_named_halt_halts_nothing(copy: Bot) -> None:
     for typed in (("--state-dir", "halt", "status"), ("status", "halt"), ("halt", "--help")):
         copy.says(*typed, "--state-dir", str(copy.folder))
-        assert switch.armed(copy.folder), typed
+        assert halt_switch.armed(copy.folder), typed
 
 
 def test_halt_reports_a_file_open_to_others_and_halts(copy: Bot) -> None:
@@ -236,7 +236,7 @@ def test_halt_that_cannot_be_written_says_so_first_and_cancels_entries_by_id(tra
     program = run([*halting, "--json", "--flatten", "--confirm", "FLATTEN"], first=drop)
     for path in (trader.folder, *trader.folder.iterdir()):
         path.chmod(0o700)
-    assert switch.armed(trader.folder), "a file could be changed, so this shows nothing"
+    assert halt_switch.armed(trader.folder), "a file could be changed, so this shows nothing"
     first, *rest = said.stdout.splitlines()
     assert first.startswith("NOT REMEMBERED: this halt could not be written."), said.stderr
     assert any(line.startswith("  in force: the bot sends no entry while it can't write") for line in rest)
@@ -316,7 +316,7 @@ def test_flatten_on_a_full_disk_says_that_only_entries_are_stopped(copy: Bot) ->
     assert "REDUCE_ONLY is in force; FLATTEN couldn't be written: run the command again" in done.stdout, done.stderr
     assert (done.returncode, "Halted: FLATTEN" in done.stdout) == (5, False)
     assert copy.json("status")["trading_state"] == "REDUCE_ONLY"
-    switch.arm(copy.folder, "test", datetime.now(UTC))
+    halt_switch.arm(copy.folder, "test", datetime.now(UTC))
     assert json.loads(run([*words, "--json"], first=no_room).stdout)["data"]["state"] == "REDUCE_ONLY"
 
 
@@ -392,7 +392,7 @@ def test_halt_names_an_order_in_flight_and_what_to_do(copy: Bot) -> None:
 
 def test_orders_may_fill_as_long_as_a_pass_holds_the_lock(tmp_path: Path) -> None:
     assert not orders_may_fill(tmp_path, lambda: False)
-    with lock.hold(tmp_path, "trade-once"):
+    with state_locks.hold(tmp_path, "trade-once"):
         assert orders_may_fill(tmp_path, lambda: False)
 
 

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 import requests
 
-from commands.serve import watch
+from commands.serve import watchdog_thread
 from papervenue import process
 from tests.kit.bot import forked
 from tests.kit.bot.ending import shows
 from tests.kit.bot.folder import Bot, second_session
-from tradebot.adapters.state.serving import is_running
+from tradebot.adapters.state.serve_status import is_running
 
 EXCHANGES_ARE_PROCESSES = True
 """They are stopped, as a process can be."""
@@ -207,7 +207,7 @@ def serve_says(bot: Bot) -> tuple[str, str]:
 
 def often() -> None:
     """Let `serve` write its note more often than every five seconds."""
-    watch.NOTE_S = 0.2
+    watchdog_thread.NOTE_S = 0.2
 
 
 def free_port() -> int:

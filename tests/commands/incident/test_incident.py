@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from commands.replay.of_file import decided_again_from
+from commands.replay.incident_replay import decided_again_from
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot, Said, typed
 from tests.kit.bot.state import configure
@@ -24,7 +24,7 @@ from tradebot.errors import OperatorError
 from tradebot.gates import entry
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
-from tradebot.replaying.handed import TOLD
+from tradebot.replaying.record_json import TOLD
 
 HOST, KEY = "canary-machine-7", "PK" + "CANARY7Q4WZ8X2M5T1"
 PRIVATE = {

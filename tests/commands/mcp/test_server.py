@@ -11,8 +11,8 @@ from mcp.client import Client
 from mcp.shared.exceptions import MCPError
 from mcp.types import INVALID_PARAMS, METHOD_NOT_FOUND
 
-from commands.mcp.asking import Asking
 from commands.mcp.server import server_of
+from commands.mcp.tool_runner import Asking
 from commands.mcp.tools import TOOLS
 from tradebot.model.serving import STOPPED, Ended
 

@@ -9,7 +9,7 @@ from tests.kit.bot.ending import refuses, shows
 from tests.kit.bot.folder import Bot
 from tests.kit.fakes.receivers import Receiver, receiving, says
 from tradebot.adapters.notices.outbox import Outbox
-from tradebot.adapters.state import lock
+from tradebot.adapters.state import state_locks
 from tradebot.adapters.state.state_folder import EVENTS, NOTICES, read_marker
 
 SETTINGS = "notify: {channels: {phone: {}, desk: {topics: [slots], least: ERROR}}}"
@@ -168,7 +168,7 @@ def test_receiver_that_fails_is_tried_again_later_and_health_says_so(
 
 def test_second_process_tells_nothing_while_the_first_does(told: Bot, receiver: Receiver) -> None:
     told.says("halt")
-    with lock.hold(told.folder, "notify send", name=lock.NOTIFY_LOCK):
+    with state_locks.hold(told.folder, "notify send", name=state_locks.NOTIFY_LOCK):
         said = told.says("notify", "send")
     assert said.code == 6
     assert "a running serve tells people by itself" in said.err

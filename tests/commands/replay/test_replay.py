@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from commands.shared import recording
+from commands.shared import pass_recording
 from tests.kit.bot.ending import refuses, shows
 from tests.kit.bot.folder import Bot
-from tradebot.adapters.facts.kept_passes import KeptPasses
+from tradebot.adapters.facts.recorded_passes import KeptPasses
 from tradebot.errors import CannotWriteError, OperatorError
 from tradebot.gates import entry
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -144,7 +144,7 @@ def test_pass_that_did_not_end_or_was_not_kept_is_named_with_the_reason(
 
     traded.says("exchange", "tick", "1m")
     with monkeypatch.context() as broken:
-        broken.setattr(recording, "evaluate_exits", failing)
+        broken.setattr(pass_recording, "evaluate_exits", failing)
         assert traded.says("evaluate-exits").code == 2
     with closing(sqlite3.connect(traded.folder / "passes.db")) as database, database:
         database.execute("DELETE FROM passes WHERE id = (SELECT id FROM passes WHERE id LIKE 'trade-once%' LIMIT 1)")

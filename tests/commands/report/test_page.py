@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from commands.report.chart import VARIABLES
-from commands.report.contents import (
+from commands.report.page import LAST_TRADES, page
+from commands.report.report_text import (
     band_words,
     chance_figures,
     chance_words,
@@ -20,8 +21,7 @@ from commands.report.contents import (
     is_recorded,
     value_of,
 )
-from commands.report.page import LAST_TRADES, page
-from commands.shared.surface import jsonable
+from commands.shared.verb_options import jsonable
 from tests.kit.trades import account, long_backtest, new_account, report, with_trades
 from tests.suite.tiers import sized
 from tradebot.lab.performance.report import Block, Report

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 import pytest
 
 from commands.report.screen import Line, Place, drawn, render
-from commands.shared.surface import console
+from commands.shared.verb_options import console
 from tests.kit.trades import account, report, without_exposure
 
 MONDAY = date(2026, 11, 16)

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from commands.search.report import Searched, draw, render
 from tests.kit.trades import ASKED, returns_of, tried
-from tradebot.lab.search.counts import Counts
+from tradebot.lab.search.progress import Counts
 from tradebot.lab.search.space import Checked
 from tradebot.lab.selection.verdict import Found, verdict
 from tradebot.model.evidence import Variant, VariantKind

@@ -16,13 +16,13 @@ import pytest
 import requests
 
 from commands.serve.daemon import Reloading, changes, described
-from commands.serve.watch import Stop
-from tests.commands.serve.test_watch import WatchScene
+from commands.serve.watchdog_thread import Stop
+from tests.commands.serve.test_watchdog_thread import WatchScene
 from tests.kit.bot.folder import Bot, log
 from tests.kit.values import there
 from tradebot import __version__
-from tradebot.adapters.state.serving import is_running, read_serving
-from tradebot.adapters.state.starts import MOST, note_start
+from tradebot.adapters.state.crash_loop import MOST, note_start
+from tradebot.adapters.state.serve_status import is_running, read_serving
 from tradebot.adapters.state.state_folder import STALL_TRACE, STARTS
 from tradebot.app.settings import Loaded, load
 from tradebot.errors import ConfigurationError

@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from commands.serve.lanes import Shift, lanes
-from commands.shared import asking
+from commands.shared import ask_strategies
 from jobs.runner import Line
 from jobs.ticker import tick_lanes
 from tests.kit.bot.folder import Bot, log, made
@@ -140,7 +140,7 @@ def test_exits_are_on_time_while_a_strategy_is_slow(slow: Bot, monkeypatch: pyte
             answered.set()
         return Job.TRADE_ONCE in {line.job for line in lines}
 
-    monkeypatch.setattr(asking, "propose", slowly)
+    monkeypatch.setattr(ask_strategies, "propose", slowly)
     with in_real_time(slow) as app:
         in_lanes(app, done)
     assert in_time[0], "no exits ran while the strategy was asked"

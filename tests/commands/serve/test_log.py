@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from commands.serve.log import Log, log_to
-from commands.shared.plain import Identity
+from commands.shared.light_helpers import Identity
 from jobs.runner import Kind, Line
-from tests.commands.serve.test_watch import SETTINGS
+from tests.commands.serve.test_watchdog_thread import SETTINGS
 from tradebot.adapters.state import json_lines
 from tradebot.adapters.text import redaction
 from tradebot.errors import ExitCode, OperatorError

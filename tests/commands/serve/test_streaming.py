@@ -12,7 +12,7 @@ from jobs.runner import Line
 from tests.adapters.flow.test_stream import none_left_open
 from tests.commands.fetch_flow.test_streaming import end, joins, more, on_the_exchange, stored, tick
 from tests.kit.bot.folder import Bot, made
-from tradebot.adapters.state import lock
+from tradebot.adapters.state import state_locks
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
 from tradebot.errors import ExitCode
@@ -57,7 +57,7 @@ def ticked(lane: StreamLane, reached: Callable[[], bool]) -> None:
 
 
 def streaming(bot: Bot) -> bool:
-    return lock.holder(bot.folder, lock.STREAM_LOCK) is not None
+    return state_locks.holder(bot.folder, state_locks.STREAM_LOCK) is not None
 
 
 def test_stream_is_followed_only_while_a_session_is_open(bot: Bot, app: App, lines: list[Line]) -> None:
@@ -93,7 +93,7 @@ def test_refused_stream_key_is_reported_once_and_not_retried(bot: Bot, app: App,
 
 def test_stream_waits_for_another_process_and_says_so_once(bot: Bot, app: App, lines: list[Line]) -> None:
     lane = StreamLane(app, lines.append)
-    with lock.hold(bot.folder, "another stream", name=lock.STREAM_LOCK):
+    with state_locks.hold(bot.folder, "another stream", name=state_locks.STREAM_LOCK):
         lane.tick()
         lane.tick()
     (line,) = lines

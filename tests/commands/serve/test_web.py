@@ -16,7 +16,7 @@ from commands.serve.web import serving
 from commands.serve.web_pages import Looked
 from tests.commands.serve.test_web_pages import looked
 from tests.kit.values import SHIPPED
-from tradebot.adapters.state import serving as notes
+from tradebot.adapters.state import serve_status as notes
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
 

@@ -13,7 +13,7 @@ from tests.kit.core.evidence import cycle, past
 from tests.kit.values import NOW, ago
 from tradebot import __version__
 from tradebot.judging.evidence import Unread
-from tradebot.judging.passes import TABLE
+from tradebot.judging.pass_health import TABLE
 from tradebot.model.values import replace
 
 OPEN = "application/openmetrics-text; version=1.0.0"

@@ -16,15 +16,15 @@ from tradebot.adapters.state.events import JsonlEvents
 from tradebot.adapters.text import redaction
 from tradebot.judging.evidence import Serve, Unread
 from tradebot.judging.judgment import permission
-from tradebot.judging.passes import TABLE, judge, judged
+from tradebot.judging.pass_health import TABLE, judge, judged
 from tradebot.model.event import EventKind
 from tradebot.model.lifecycle import RestingPrice
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.trading import Permission
 from tradebot.model.values import replace
-from tradebot.views.figures import Figures
 from tradebot.views.holdings import Protection
+from tradebot.views.metrics import Figures
 
 SHUT = Permission(((Reason.LIVE_NOT_ARMED, "mode live"),))
 FIGURES = Figures(40, 30.0, 0.98, 812.5, 2, 1, 3, 4, "venue position_differs AAPL", "mixed")

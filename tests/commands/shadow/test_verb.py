@@ -14,7 +14,7 @@ from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import KEYS, Bot, made
 from tests.kit.bot.state import accept
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.app.shadowing import ShadowApp
+from tradebot.app.shadow_strategies import ShadowApp
 from tradebot.errors import ExitCode
 from tradebot.model.reasons import Reason
 
@@ -144,7 +144,7 @@ def test_lost_marker_loses_no_books(bot: Bot) -> None:
 
 
 def test_strategy_with_positions_at_the_broker_waits_until_they_are_closed(bot: Bot) -> None:
-    with patch("tradebot.app.shadowing.still_held", lambda app, name: 2):
+    with patch("tradebot.app.shadow_strategies.still_held", lambda app, name: 2):
         said = bot.says("shadow")
     assert "its 2 positions at the broker first" in " ".join(said.out.split())
 

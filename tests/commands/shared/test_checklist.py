@@ -17,7 +17,7 @@ from tests.kit.fakes.receivers import receiving
 from tests.kit.values import ACCOUNT, CASH, NOW, SESSION, fill
 from tradebot.__main__ import main
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.state import state_folder, switch
+from tradebot.adapters.state import halt_switch, state_folder
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Side
 from tradebot.model.position import FOREIGN
@@ -83,7 +83,7 @@ def paper(tmp_path: Path) -> Path:
     with closing(SqliteLedger.create(folder, ACCOUNT, NOW)) as books:
         books.open_books(CASH, SESSION.open)
     state_folder.create(folder, "paper", ACCOUNT, "user", NOW)
-    switch.arm(folder, "test", NOW)
+    halt_switch.arm(folder, "test", NOW)
     return folder
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 import typer
 
-from commands.shared.days import days_of
 from commands.shared.files import cell, csv_text, replacing, save, to_csv
 from commands.shared.pictures import checked, picture, title
-from commands.shared.surface import Report, show
+from commands.shared.span_options import days_of
+from commands.shared.verb_options import Report, show
 from tradebot.adapters.state.state_folder import MARKER
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.views.trades.days import EVER, Days

@@ -17,7 +17,7 @@ from commands.shared.help import leaves
 from commands.shared.hints import PURPOSES
 from tests.kit.bot.folder import Bot, typed
 from tradebot.__main__ import main
-from tradebot.timetable.lines import CHORES
+from tradebot.timetable.entries import CHORES
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from commands.shared.history import read_history
-from commands.shared.surface import opened
+from commands.shared.verb_options import opened
 from tests.kit.bot.folder import Bot
 from tests.kit.ledgers import edit
 from tests.kit.values import NOW

@@ -21,7 +21,7 @@ from commands.app import program
 from commands.drill import stage as stages
 from commands.drill.drills import DRILLS, Drill
 from commands.drill.stage import Stage
-from commands.shared.plain import VERSIONS
+from commands.shared.light_helpers import VERSIONS
 from commands.shared.schema import DATA, FURTHER
 from papervenue import process
 from tests.commands.model.test_verb import drafted

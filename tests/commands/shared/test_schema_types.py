@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 from msgspec import Struct
 
 from commands.shared.schema_types import Definitions
-from commands.shared.surface import jsonable
+from commands.shared.verb_options import jsonable
 from tradebot.errors import ExitCode
 from tradebot.model import decision
 from tradebot.views.explain import Verdict

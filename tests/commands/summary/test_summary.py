@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from commands.summary.reading import _change, accepted
+from commands.summary.summary_inputs import _change, accepted
 from tests.kit.bot.folder import Bot
 from tests.kit.values import NOW
 from tradebot.adapters.ledger.ledger import SqliteLedger

@@ -7,8 +7,8 @@ from pathlib import Path
 from textual.pilot import Pilot
 from textual.widgets import Static
 
-from commands.shared.surface import opened_to_look
-from commands.top.board import Top
+from commands.shared.verb_options import opened_to_look
+from commands.top.top_app import Top
 
 LARGE, SMALL = (120, 40), (60, 20)
 

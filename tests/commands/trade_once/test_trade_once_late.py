@@ -2,7 +2,7 @@
 
 import pytest
 
-from commands.shared import asking, missed
+from commands.shared import ask_strategies, missed_slots
 from tests.kit.bot.folder import Bot
 
 
@@ -10,7 +10,7 @@ def test_late_entry_is_refused_and_its_slot_recorded_as_missed(trader: Bot, monk
     assert trader.says("exchange", "tick", "5m").code == 0
     assert trader.says("fetch-flow").code == 0
     assert trader.says("exchange", "tick", "4m").code == 0
-    for module in (asking, missed):  # In the sandbox, whose time stands still, nobody is late.
+    for module in (ask_strategies, missed_slots):  # In the sandbox, whose time stands still, nobody is late.
         monkeypatch.setattr(module, "entry_grace_s", lambda app: 90)
     late = trader.says("trade-once")
     assert (late.code, late.err) == (0, "")

@@ -11,7 +11,7 @@ import pytest
 
 from commands.schedule import verb as schedule
 from commands.shared.console import Screen
-from commands.shared.surface import Report
+from commands.shared.verb_options import Report
 from commands.trade_once import verb as trade_once
 from tests.kit.bot.folder import Bot, log
 from tests.kit.core.scene import wanted
@@ -81,16 +81,16 @@ def test_strategy_with_own_times_is_asked_once_per_slot(trader: Bot) -> None:
 
 
 def test_killed_pass_leaves_its_slot_to_the_next_pass(trader: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tradebot.orders import sending
+    from tradebot.orders import order_sender
 
     def killed(world: Any, desk: Any, intent: Any, verdicts: Any, **named: Any) -> Any:
         if intent.instrument.symbol == "MSFT":
             raise Killed
-        return sending.send(world, desk, intent, verdicts, **named)
+        return order_sender.send(world, desk, intent, verdicts, **named)
 
     strategy = Clocked()
     with monkeypatch.context() as patch:
-        patch.setattr("tradebot.orders.entering.send", killed)
+        patch.setattr("tradebot.orders.entry_orders.send", killed)
         with pytest.raises(Killed):
             entries(trader, strategy)
     trader.says("exchange", "tick", "5m")

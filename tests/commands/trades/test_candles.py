@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.shared.surface import opened
+from commands.shared.verb_options import opened
 from commands.trades.candles import AROUND, Drawn, drawn
 from commands.trades.report import read
 from tests.kit.bot.folder import typed

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from commands.shared.schema_types import Definitions
-from commands.shared.surface import console, jsonable
+from commands.shared.verb_options import console, jsonable
 from commands.trades.tax import COLUMNS, NO_ADVICE, Tax, render, taxed, written
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot

@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
-from commands.watchdog import looking
+from commands.watchdog import probe
 from commands.watchdog.watch import MEMORY
 from tests.kit.bot import forked
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot, typed
 from tests.kit.fakes.receivers import Answer, Receiver, hang, receiving, says
-from tradebot.adapters.state import lock
-from tradebot.adapters.state.serving import write_serving
+from tradebot.adapters.state import state_locks
+from tradebot.adapters.state.serve_status import write_serving
 from tradebot.model.serving import Serving
 
 
@@ -36,7 +36,7 @@ def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
 def told_by_a_copy(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a copy of this process tell a bot's health, unless a test wants the program."""
     if "new_interpreters" not in request.fixturenames:
-        monkeypatch.setattr(looking, "subprocess", Copies)
+        monkeypatch.setattr(probe, "subprocess", Copies)
 
 
 class Copies:
@@ -210,7 +210,7 @@ def test_health_port_whose_answer_is_no_whole_one_is_a_cause_and_ends_no_watch(
     answer: Answer,
     found: str,
 ) -> None:
-    monkeypatch.setattr("commands.watchdog.looking.LIMIT_S", 1.0)
+    monkeypatch.setattr("commands.watchdog.probe.LIMIT_S", 1.0)
     with receiving(answer) as port:
         code, data = Watch(tmp_path / "watch", f"http://{port.address}", capsys).says()
     assert (code, [each["found"] for each in data["wrong"]]) == (10, [found])
@@ -243,7 +243,7 @@ def test_ping_goes_out_once_an_hour_and_only_while_all_is_well(
 def test_receiver_that_hangs_ends_the_round_in_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("tradebot.adapters.notices.sending.LIMIT_S", 1.0)
+    monkeypatch.setattr("tradebot.adapters.notices.sender.LIMIT_S", 1.0)
     watch = Watch(tmp_path / "watch", str(tmp_path / "nowhere"), capsys)
     watch.says()
     watch.ages(5)
@@ -307,5 +307,5 @@ def test_serve_that_was_stopped_is_a_cause_where_no_slot_is_ever_late(
     said = json.dumps({"data": {"judgments": [judged]}}).encode()
     ended = subprocess.CompletedProcess([], 0, said, b"")
     monkeypatch.setattr(Copies, "run", staticmethod(lambda command, **_: ended))
-    with lock.hold(tmp_path, "serve", name=lock.SERVE_LOCK) if runs else nullcontext():
-        assert len(looking.look(str(tmp_path)).causes) == causes
+    with state_locks.hold(tmp_path, "serve", name=state_locks.SERVE_LOCK) if runs else nullcontext():
+        assert len(probe.look(str(tmp_path)).causes) == causes

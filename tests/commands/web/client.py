@@ -4,10 +4,10 @@ from pathlib import Path
 
 from starlette.testclient import TestClient
 
-from commands.web.acting import Acting
+from commands.web.actions import Acting
+from commands.web.background_fetch import Patience
 from commands.web.guard import Logins
-from commands.web.patience import Patience
-from commands.web.reading import Reader
+from commands.web.page_data import Reader
 from commands.web.site import Site
 
 HOST = "127.0.0.1:5000"

@@ -12,9 +12,9 @@ import pytest
 from markupsafe import escape
 from starlette.testclient import TestClient
 
-from commands.shared.days import Span
-from commands.shared.surface import opened
+from commands.shared.span_options import Span
 from commands.shared.times import local, show_utc, show_venue
+from commands.shared.verb_options import opened
 from commands.trades.candles import Drawn
 from commands.web.charting import Scored, Seen, drawing, growth, path_of
 from commands.why_no_orders.reading import cycles_of

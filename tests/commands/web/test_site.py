@@ -14,11 +14,11 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
 import commands.web
-from commands.web.contents import PAGES
 from commands.web.guard import HEADERS, LONGEST_BODY, MOST_WRONG
 from commands.web.live import FullError
+from commands.web.page_data import Reader, Reading
+from commands.web.page_list import PAGES
 from commands.web.pages import CSRF, Page, Query
-from commands.web.reading import Reader, Reading
 from commands.web.site import MOST_FIELDS, STATIC
 from tests.commands.web.client import COOKIE, ORIGIN, TOKEN, browser, site
 from tests.kit.bot.folder import Bot

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from commands.web.contents import PAGES
-from tests.commands.mcp.test_asking import steady
+from commands.web.page_list import PAGES
+from tests.commands.mcp.test_tool_runner import steady
 from tests.commands.web.client import browser, site
 from tests.kit.bot.folder import Bot
 

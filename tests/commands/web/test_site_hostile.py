@@ -12,14 +12,14 @@ from playwright.sync_api import Route
 from rich.console import Console
 from starlette.testclient import TestClient
 
-from commands.shared.surface import Report
+from commands.shared.verb_options import Report
 from commands.web import site as pages_of
-from commands.web.contents import PAGES
-from commands.web.drawing import drawn
+from commands.web.html_rendering import drawn
+from commands.web.page_list import PAGES
 from commands.web.pages import Page, Part
 from tests.commands.web.chromium import chromium, needs_chromium, page_in
 from tests.commands.web.client import HOST, ORIGIN, browser, site
-from tests.commands.web.test_drawing import Seen
+from tests.commands.web.test_html_rendering import Seen
 from tests.kit.bot.folder import Bot
 from tradebot.adapters.state.state_folder import EVENTS
 from tradebot.errors import TradebotError

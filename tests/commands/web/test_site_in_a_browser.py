@@ -15,7 +15,7 @@ from playwright.sync_api import Browser
 from tests.commands.web.chromium import Seen, Served, chromium, logged_in, needs_chromium, paths_for, serving
 from tests.kit.bot.folder import Bot
 from tests.suite.tiers import in_turn
-from tradebot.adapters.state import switch
+from tradebot.adapters.state import halt_switch
 from tradebot.adapters.state.state_folder import LEDGER
 
 pytestmark = [needs_chromium, pytest.mark.timeout(600)]
@@ -156,7 +156,7 @@ def test_a_change_shows_within_two_seconds_and_leaves_focus_selection_and_places
     assert seen.page.evaluate("String(getSelection())") == marked
     seen.page.evaluate("getSelection().removeAllRanges()")
     until(seen, "document.querySelector('#head').innerText.includes('REDUCE_ONLY')", 3)
-    switch.arm(traded.folder, "test", now)
+    halt_switch.arm(traded.folder, "test", now)
     assert seen.told == []
 
 

@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from commands.web import sliders, what_if
-from commands.web.reading import Reader
-from commands.web.sliders import Sliders, sliders_of
+from commands.web import threshold_sliders, what_if
+from commands.web.page_data import Reader
+from commands.web.threshold_sliders import Sliders, sliders_of
 from tests.commands.web.client import browser, site
 from tests.kit.bot.folder import Bot
 from tradebot import __version__
-from tradebot.adapters.facts import kept_passes
+from tradebot.adapters.facts import recorded_passes
 from tradebot.errors import OperatorError
 
 FUNNEL, ALONE = what_if.PAGES
@@ -36,7 +36,7 @@ def bot(shared_trader: Bot) -> Bot:
 @pytest.fixture(autouse=True)
 def nothing_kept() -> None:
     """Forget the sliders of other tests."""
-    sliders._KEPT.clear()
+    threshold_sliders._KEPT.clear()
 
 
 class Read(NamedTuple):
@@ -144,18 +144,18 @@ def test_pages_write_nothing(bot: Bot) -> None:
 
 def test_answer_of_what_is_read_again_comes_from_what_was_kept(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     first = found(bot)
-    monkeypatch.setattr(sliders, "decided", None)
+    monkeypatch.setattr(threshold_sliders, "decided", None)
     assert found(bot) is first
 
 
 def test_little_is_decided_again_for_a_large_pass(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sliders, "WORK", 0)
+    monkeypatch.setattr(threshold_sliders, "WORK", 0)
     (families,) = (one for one in found(bot).sliders if one.key == "strategies.flow.min_families")
     assert [(stop.value, stop.orders) for stop in families.stops if stop.value in "12"] == [("1", None), ("2", 0)]
 
 
 def test_pass_that_is_not_kept_is_told_in_the_words_of_the_verb(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kept_passes.KeptPasses, "record", lambda *_: None)
+    monkeypatch.setattr(recorded_passes.KeptPasses, "record", lambda *_: None)
     error, step = bot.says("why-no-orders", *PASS, "--what-if", "limits.min_score=0.5").err.strip().splitlines()
     assert text(read(bot, {"if.limits.min_score": "0.5"}, FUNNEL).parts[2]) == " ".join(f"{error} {step}".split())
 

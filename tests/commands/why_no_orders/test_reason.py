@@ -6,8 +6,8 @@ from decimal import Decimal
 import pytest
 
 from commands.shared.console import Screen
-from commands.shared.surface import jsonable
 from commands.shared.times import show_utc
+from commands.shared.verb_options import jsonable
 from commands.why_no_orders import reason as of_reason
 from tests.kit.values import DAY, NOW, candidate
 from tradebot.errors import OperatorError

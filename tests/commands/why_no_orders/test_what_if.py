@@ -8,9 +8,9 @@ import pytest
 from commands.why_no_orders import what_if
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot
-from tradebot.adapters.facts import kept_passes
+from tradebot.adapters.facts import recorded_passes
 from tradebot.adapters.facts.facts import SqliteFacts
-from tradebot.adapters.facts.kept_passes import unpacked
+from tradebot.adapters.facts.recorded_passes import unpacked
 from tradebot.model.record import SymbolFacts
 
 FEWER = "strategies.flow.min_cluster=30"
@@ -217,7 +217,7 @@ def test_pass_that_is_not_kept_is_named(traded: Bot, monkeypatch: pytest.MonkeyP
     def nothing(*asked: Any) -> None:
         return None
 
-    monkeypatch.setattr("tradebot.adapters.facts.kept_passes.KeptPasses.record", nothing)
+    monkeypatch.setattr("tradebot.adapters.facts.recorded_passes.KeptPasses.record", nothing)
     said = traded.says("why-no-orders", "--what-if", MORE)
     assert said.code == 2
     assert "the pass at 2026-11-17 10:05:00 ET can't be decided again: what it read isn't kept" in said.err
@@ -228,7 +228,7 @@ def test_damaged_record_is_told_as_such_with_what_lists_others(traded: Bot, monk
     def damaged(packed: bytes) -> bytes:
         return unpacked(packed[:9] + bytes(9) + packed[18:])
 
-    monkeypatch.setattr(kept_passes, "unpacked", damaged)
+    monkeypatch.setattr(recorded_passes, "unpacked", damaged)
     said = traded.says("why-no-orders", "--what-if", MORE)
     assert said.err == (
         "error: the pass at 2026-11-17 10:05:00 ET can't be decided again: its record was changed after it was "

@@ -13,7 +13,7 @@ from commands.why_no_orders.what_if_span import later_prices
 from tests.kit.core.scene import Scene, call, trade_once, wanted
 from tests.kit.values import DAY, quote
 from tradebot.replaying.desk_changes import Filled
-from tradebot.replaying.writing import RecordError
+from tradebot.replaying.record_writer import RecordError
 
 DAYS = [DAY + timedelta(days=number) for number in range(10)]
 KEY = "AAPL"

@@ -18,7 +18,7 @@ from commands.recover import verb as recover
 from tests.faults import verdicts
 from tests.kit.bot.stage import Stage
 from tests.kit.bot.trader import UNTIL_FILLED_S, Said, Trader, in_a_session
-from tradebot.adapters.state import state_folder, switch
+from tradebot.adapters.state import halt_switch, state_folder
 from tradebot.app.wiring import App
 from tradebot.model.finding import Finding
 from tradebot.model.trading import TradingState
@@ -129,7 +129,7 @@ def test_one_confirmation_that_names_it_lets_the_exits_manage_it(
     bought = Decimal(trader.told().fills[-1]["position"])
     assert confirmed(trader).code in (0, 10)
     assert trader.held() == {"AAPL": bought}
-    switch.halt(trader.folder, "test", "leave", datetime.now(UTC), TradingState.FLATTEN)
+    halt_switch.halt(trader.folder, "test", "leave", datetime.now(UTC), TradingState.FLATTEN)
     for _ in range(2):
         trader.exits()
         trader.stage.tick(seconds=UNTIL_FILLED_S)
@@ -155,7 +155,7 @@ def test_what_was_closed_since_the_books_were_kept_is_not_sold_again(trader: Tra
     buys_and_fills(trader, "AAPL")
     for name in BOOKS:
         shutil.copy(trader.folder / name, tmp_path)
-    switch.halt(trader.folder, "test", "leave", datetime.now(UTC), TradingState.FLATTEN)
+    halt_switch.halt(trader.folder, "test", "leave", datetime.now(UTC), TradingState.FLATTEN)
     assert trader.exits().code == 0
     trader.stage.tick(seconds=UNTIL_FILLED_S)
     assert trader.exits().code == 0
@@ -182,7 +182,7 @@ def test_a_second_writer_halts_the_bot_and_nothing_of_his_is_taken_over(
     posts = trader.posts()
     other.buys("MSFT")
     other.exits()
-    switch.halt(other.folder, "test", "leave", datetime.now(UTC), TradingState.FLATTEN)
+    halt_switch.halt(other.folder, "test", "leave", datetime.now(UTC), TradingState.FLATTEN)
     other.exits()
     assert (other.posts(), other.held()) == (posts, {})
-    assert switch.read(other.folder).state is not TradingState.ACTIVE
+    assert halt_switch.read(other.folder).state is not TradingState.ACTIVE

@@ -13,7 +13,7 @@ from papervenue import process
 from tests.kit.bot.folder import PROGRAM, Bot, at_once
 from tests.kit.bot.real_money import writes
 from tests.kit.values import LIMITS, ask
-from tradebot.adapters.state import switch
+from tradebot.adapters.state import halt_switch
 from tradebot.gates.decide import decide
 from tradebot.model.decision import Gate
 from tradebot.model.trading import TradingState
@@ -156,7 +156,7 @@ def test_fault_047_confirmation_without_a_terminal(bot: Bot) -> None:
     for verb in ("halt --flatten", "unhalt"):
         said = bot.says(*verb.split())
         assert (said.code, f"next: tradebot {verb} --confirm" in said.err) == (2, True)
-        assert switch.read(bot.folder).state is TradingState.REDUCE_ONLY
+        assert halt_switch.read(bot.folder).state is TradingState.REDUCE_ONLY
     assert writes(bot.folder) == []
 
 
@@ -165,7 +165,7 @@ def test_fault_048_two_unhalts_at_once(bot: Bot) -> None:
     assert bot.says("halt").code == 0
     said = at_once("unhalt", "--confirm", bot.tail(), "--state-dir", str(bot.folder))
     assert {0} <= {run.code for run in said} <= {0, 3, 6}, said
-    assert switch.read(bot.folder).state is TradingState.ACTIVE
+    assert halt_switch.read(bot.folder).state is TradingState.ACTIVE
     states = [record["payload"]["state"] for record in records(bot, "trading_state")]
     assert states[-2:] == ["REDUCE_ONLY", "ACTIVE"]
 

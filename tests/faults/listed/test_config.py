@@ -10,7 +10,7 @@ import pytest
 from commands.evaluate_exits import verb as evaluate_exits
 from tests.kit.bot.folder import Bot
 from tests.kit.bot.real_money import writes
-from tradebot.adapters.state import switch
+from tradebot.adapters.state import halt_switch
 from tradebot.app.loading import Options
 from tradebot.app.settings import Loaded, load
 from tradebot.app.wiring import opened
@@ -54,7 +54,7 @@ def test_fault_001_empty_file(bot: Bot, mine: Path) -> None:
     kept = own.read_text()
     own.write_text("")
     assert bot.says("halt").code == 0
-    assert switch.read(bot.folder).state is TradingState.REDUCE_ONLY
+    assert halt_switch.read(bot.folder).state is TradingState.REDUCE_ONLY
     own.write_text(kept)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from commands.shared.boundary import bounded
+from commands.shared.error_boundary import bounded
 from commands.shared.evidence.machine import disk_of
 from tests.faults.kills import exits
 from tests.faults.listed.conftest import AtAPoint, as_another_user
@@ -23,11 +23,11 @@ from tests.kit.bot.trader import Said, Trader
 from tests.kit.core.evidence import at
 from tests.kit.fakes.machine import mounted
 from tests.kit.values import NOW
-from tradebot.adapters.state import state_folder, switch
+from tradebot.adapters.state import halt_switch, state_folder
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
 from tradebot.judging.judgment import State
-from tradebot.judging.passes import judge
+from tradebot.judging.pass_health import judge
 from tradebot.model.intent import IntentState
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Mode
@@ -190,7 +190,7 @@ def test_fault_150_no_inode_for_a_new_file(trader: Trader) -> None:
         (trader.folder / name).unlink(missing_ok=True)
 
     def halt(app: App) -> int:
-        switch.halt(app.folder.path, "test", "a storm", datetime.now(UTC), "REDUCE_ONLY")
+        halt_switch.halt(app.folder.path, "test", "a storm", datetime.now(UTC), "REDUCE_ONLY")
         return 0
 
     with as_another_user(trader):

@@ -21,7 +21,7 @@ from tests.kit.bot.trader import UNTIL_FILLED_S, Said, Trader
 from tests.kit.judge import account as judge
 from tests.kit.judge import pairs
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.state import state_folder, switch
+from tradebot.adapters.state import halt_switch, state_folder
 from tradebot.app.loading import Options, load_for
 from tradebot.model.trading import TradingState
 
@@ -78,7 +78,7 @@ def holding(trader: Trader, *symbols: str) -> None:
 
 def leave(trader: Trader) -> None:
     """Ask for everything to be closed, as `halt --flatten` does."""
-    switch.halt(trader.folder, "test", "leave", datetime.now(UTC), TradingState.FLATTEN)
+    halt_switch.halt(trader.folder, "test", "leave", datetime.now(UTC), TradingState.FLATTEN)
 
 
 def opened(trader: Trader) -> list[str]:
@@ -400,7 +400,7 @@ def test_a_strangers_order_that_never_reads_the_same_starves_no_cancel_of_a_halt
     assert slow.buys("AAPL").code == 0
     by_hand(slow)
     slow.trouble({"restless_orders": "updated_at", "client_order_id": "by-hand*"}, request="orders")
-    switch.halt(slow.folder, "test", "a person", datetime.now(UTC), TradingState.REDUCE_ONLY)
+    halt_switch.halt(slow.folder, "test", "a person", datetime.now(UTC), TradingState.REDUCE_ONLY)
     said = slow.exits()
     assert said.code == 0, said.err
     assert [order["client_order_id"] for order in slow.told().accepted if not is_over(slow, order)] == ["by-hand-1"]

@@ -18,7 +18,7 @@ from tests.faults.ground import alpaca_of
 from tests.kit.bot.trader import UNTIL_FILLED_S, Trader
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.wire.http import Bounds, RetryPolicy
-from tradebot.adapters.wire.rows import DriftTally
+from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode, TemporaryError
 from tradebot.model.intent import IntentState

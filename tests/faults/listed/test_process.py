@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import pytest
 
 from commands.serve import verb as serve
-from commands.shared.boundary import bounded
+from commands.shared.error_boundary import bounded
 from tests.adapters.plugins.test_plugin import Ask, ask
 from tests.faults import test_campaigns, test_stores
 from tests.faults.failpoints import OFF_THE_ROAD, every_point, names
@@ -24,13 +24,13 @@ from tests.kit.bot.stage import DIED, Fatal, run
 from tests.kit.bot.trader import Trader
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.plugins.messages import Bounds
-from tradebot.adapters.state import lock, switch
+from tradebot.adapters.plugins.protocol import Bounds
+from tradebot.adapters.state import halt_switch, state_locks
 from tradebot.app.wiring import App
 from tradebot.model.decision import Decision
 from tradebot.model.intent import IntentState
 from tradebot.model.reasons import Reason
-from tradebot.orders import entering
+from tradebot.orders import entry_orders
 
 __all__ = ["ask"]
 
@@ -119,23 +119,23 @@ def test_fault_136_killed_by_the_kernel_for_its_memory(trader: Trader, ask: Ask)
 
 def test_fault_137_child_keeps_the_lock(trader: Trader) -> None:
     """A program started meanwhile inherits no lock; if a fork holds it, a pass names the holder and exits with 6."""
-    with lock.hold(trader.folder, "score"):
+    with state_locks.hold(trader.folder, "score"):
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], close_fds=False)
     try:
         # Its start is told a moment before the kernel has closed what it does not inherit.
-        with lock.hold(trader.folder, "score", wait_s=5.0):
+        with state_locks.hold(trader.folder, "score", wait_s=5.0):
             assert child.poll() is None
     finally:
         child.kill()
         child.wait()
-    (trader.folder / lock.LOCK).write_text(json.dumps({"pid": 4711, "verb": "trade-once", "since": "yesterday"}))
-    with (trader.folder / lock.LOCK).open() as held:
+    (trader.folder / state_locks.LOCK).write_text(json.dumps({"pid": 4711, "verb": "trade-once", "since": "yesterday"}))
+    with (trader.folder / state_locks.LOCK).open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.MonkeyPatch.context() as patch:
             # The exchange is in this process too, and would find itself idle for ever by a clock of all.
             clock = SimpleNamespace(monotonic=time.monotonic)
             clock.sleep = lambda _: setattr(clock, "monotonic", lambda: float("inf"))
-            patch.setattr(lock, "time", clock)
+            patch.setattr(state_locks, "time", clock)
             said = trader.buys("AAPL")
     assert (said.code, trader.posts()) == (ANOTHER_INSTANCE, 0)
     assert "trade-once, process 4711, since yesterday" in said.err
@@ -144,9 +144,9 @@ def test_fault_137_child_keeps_the_lock(trader: Trader) -> None:
 def test_fault_138_process_number_used_again(trader: Trader) -> None:
     """The kernel says who holds the lock: a process that now has the number in the file counts as nobody."""
     lines = json.dumps({"pid": os.getpid(), "verb": "serve", "since": "2026-01-01T00:00:00+00:00"})
-    for name in (lock.LOCK, lock.SERVE_LOCK):
+    for name in (state_locks.LOCK, state_locks.SERVE_LOCK):
         (trader.folder / name).write_text(lines)
-    assert lock.holder(trader.folder) is None
+    assert state_locks.holder(trader.folder) is None
     assert trader.buys("AAPL").code == 0
     assert trader.posts() == 1
 
@@ -176,7 +176,7 @@ def test_fault_139_cron_and_serve_in_the_same_second(trader: Trader) -> None:
 def test_fault_140_two_serves_on_one_state(trader: Trader) -> None:
     """The second one ends at once with exit 6, names the first, and touches nothing."""
     told: list[object] = []
-    with lock.hold(trader.folder, "serve", name=lock.SERVE_LOCK):
+    with state_locks.hold(trader.folder, "serve", name=state_locks.SERVE_LOCK):
         said = trader.does(lambda app: int(serve.run(app, by="test", speed=None, tell=told.append)))
     assert (said.code, f"serve, process {os.getpid()}" in said.err, told) == (ANOTHER_INSTANCE, True, [])
 
@@ -188,10 +188,10 @@ def test_fault_141_exception_in_a_gate(trader: Trader, monkeypatch: pytest.Monke
         raise ZeroDivisionError("in a gate")
 
     with monkeypatch.context() as patch:
-        patch.setitem(vars(entering), "decide", broken)
+        patch.setitem(vars(entry_orders), "decide", broken)
         said = trader.buys("AAPL")
     assert (said.code, "bug in tradebot: ZeroDivisionError: in a gate" in said.err) == (1, True), said.err
-    assert switch.read(trader.folder).why == "PASS_FAULT: ZeroDivisionError: in a gate"
+    assert halt_switch.read(trader.folder).why == "PASS_FAULT: ZeroDivisionError: in a gate"
     assert trader.buys("MSFT", again=True).code == 3
     assert trader.exits().code == 0
     assert (trader.posts(), trader.intents()) == (0, [])

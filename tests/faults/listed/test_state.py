@@ -20,7 +20,7 @@ from tests.kit.ledgers import edit, opened
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.ledger.schema import FORM
 from tradebot.adapters.recovery import quarantine
-from tradebot.adapters.state import state_folder, switch
+from tradebot.adapters.state import halt_switch, state_folder
 from tradebot.adapters.state.state_folder import LEDGER_VERSION
 from tradebot.model.intent import IntentState
 from tradebot.model.trading import TradingState, TradingStateRecord
@@ -77,7 +77,7 @@ def is_quarantined(trader: Trader) -> None:
     is_refused(trader, "was moved to", "tradebot recover")
     (place,) = quarantine.places(trader.folder)
     assert (place / LEDGER).read_bytes() == damaged
-    assert not switch.armed(trader.folder)
+    assert not halt_switch.armed(trader.folder)
     is_refused(trader, "missing: the books are lost, not new")
 
 
@@ -94,7 +94,7 @@ def test_a_ledger_that_is_no_file_is_damaged_halts_and_is_moved_whole(keeper: Tr
     is_refused(keeper, f"it is {kind}, not a regular file", "was moved to", "tradebot recover")
     (place,) = quarantine.places(keeper.folder)
     assert (place / LEDGER).exists()
-    assert not switch.armed(keeper.folder)
+    assert not halt_switch.armed(keeper.folder)
     assert keeper.does(lambda app: int(recover.run(app, by="test").exit_code), state_folder.read_marker).code in (0, 10)
     assert keeper.held()
 
@@ -103,8 +103,8 @@ def test_a_journal_that_is_a_pipe_halts_and_keeps_no_pass_waiting(keeper: Trader
     (keeper.folder / JOURNAL).unlink()
     os.mkfifo(keeper.folder / JOURNAL)
     is_refused(keeper, code=3)
-    assert not switch.armed(keeper.folder)
-    assert "it is a pipe, not a regular file" in switch.read(keeper.folder).why
+    assert not halt_switch.armed(keeper.folder)
+    assert "it is a pipe, not a regular file" in halt_switch.read(keeper.folder).why
 
 
 def test_a_state_that_others_can_write_is_refused_by_every_pass_until_it_is_closed(trader: Trader) -> None:
@@ -217,7 +217,7 @@ def test_fault_127_table_of_halts_emptied(keeper: Trader) -> None:
         ledger.set_trading_state(TradingStateRecord(TradingState.REDUCE_ONLY, "test", "a storm", now))
     assert edit(keeper.folder / LEDGER, "DELETE FROM trading_states")
     (keeper.folder / "HALT").unlink()
-    switch.arm(keeper.folder, "somebody", now)
+    halt_switch.arm(keeper.folder, "somebody", now)
     is_quarantined(keeper)
 
 
@@ -260,8 +260,8 @@ def test_fault_131_journal_and_ledger_disagree(keeper: Trader) -> None:
     """A journal that knows less than an intact ledger halts the bot; the ledger stays in place for the exits."""
     shutil.copy(before(keeper, JOURNAL), keeper.folder / JOURNAL)
     is_refused(keeper, code=3)
-    assert not switch.armed(keeper.folder)
-    assert "journal" in switch.read(keeper.folder).why
+    assert not halt_switch.armed(keeper.folder)
+    assert "journal" in halt_switch.read(keeper.folder).why
     assert quarantine.places(keeper.folder) == []
     assert keeper.held()
 
@@ -283,6 +283,6 @@ def test_fault_132_two_sets_of_books_for_one_account(
     assert trader.held() == other.held() != {}
     assert other.buys("MSFT", again=True).code == 0
     assert trader.buys("JPM", again=True).code == 3
-    assert "SECOND_WRITER" in switch.read(trader.folder).why
+    assert "SECOND_WRITER" in halt_switch.read(trader.folder).why
     assert [order["symbol"] for order in trader.told().accepted] == ["AAPL", "MSFT"]
     assert trader.told().doubles == []

@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from commands.doctor.checks.venue import clock_skew
-from jobs.claims import Refused, claim
-from jobs.duty import Duty
+from jobs.due_slots import Duty
+from jobs.slot_claims import Refused, claim
 from tests.faults.listed.conftest import Lies
 from tests.kit.bot.trader import UNTIL_FILLED_S, Trader
 from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
@@ -25,8 +25,8 @@ from tests.kit.values import ACCOUNT, CASH, SESSION, VENUE_DAY, lines_of, us_ses
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.time.clock import LockStepClock
-from tradebot.adapters.time.pace import BEHIND, RealTime
-from tradebot.adapters.wire.rows import RowError, utc
+from tradebot.adapters.time.serve_clock import BEHIND, RealTime
+from tradebot.adapters.wire.json_fields import RowError, utc
 from tradebot.judging.judgment import State as Verdict
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Purpose

@@ -13,7 +13,7 @@ from tests.faults import verdicts
 from tests.faults.listed.conftest import Lies
 from tests.kit.bot.trader import UNTIL_FILLED_S, Trader
 from tests.kit.judge import pairs
-from tradebot.adapters.state import switch
+from tradebot.adapters.state import halt_switch
 from tradebot.errors import ExitCode
 from tradebot.model.finding import FindingKind
 from tradebot.model.intent import IntentState
@@ -47,7 +47,7 @@ def rests(trader: Trader) -> Any:
 
 def leaves(trader: Trader) -> None:
     """Begin to close all that is held."""
-    switch.halt(trader.folder, "test", "a person", datetime.now(UTC), TradingState.FLATTEN)
+    halt_switch.halt(trader.folder, "test", "a person", datetime.now(UTC), TradingState.FLATTEN)
     assert trader.exits().code == 0
 
 
@@ -384,7 +384,7 @@ def test_a_busted_exit_is_no_silent_position(trader: Trader) -> None:
 def test_shares_whose_purchase_was_busted_are_not_sold(trader: Trader) -> None:
     trader.holds("AAPL")
     venue(trader, "executions", execution=trader.told().fills[0]["activity_id"], do="bust")
-    switch.halt(trader.folder, "test", "a person", datetime.now(UTC), TradingState.FLATTEN)
+    halt_switch.halt(trader.folder, "test", "a person", datetime.now(UTC), TradingState.FLATTEN)
     assert trader.exits().code == 0
     trader.stage.tick(seconds=UNTIL_FILLED_S)
     assert trader.exits().code == 0

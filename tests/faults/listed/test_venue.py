@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 import requests
 
-from papervenue.faults import table
+from papervenue.faults import fault_table
 from tests.kit.adapters.alpaca import (
     account_row,
     fill_row,
@@ -24,8 +24,8 @@ from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
 from tests.kit.core.venue import FakeReader
 from tests.kit.fakes.scripted import Asked, Script, Scripted, Wire
 from tests.kit.values import NOW, ask, book, desk, quote
-from tradebot.adapters.text.activity_words import meaning_of
-from tradebot.adapters.wire.rows import DriftTally
+from tradebot.adapters.text.activity_types import meaning_of
+from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.errors import ExitCode, OperatorError, TemporaryError
 from tradebot.gates.decide import decide
 from tradebot.model.activity import Activity
@@ -38,8 +38,8 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.values import replace
 from tradebot.reconciliation.reconcile import Reconciled, apply_plan, reconcile
-from tradebot.venues.alpaca.bodies import order_body
-from tradebot.venues.alpaca.models import read_account, read_order, read_position
+from tradebot.venues.alpaca.order_payloads import order_body
+from tradebot.venues.alpaca.parsers import read_account, read_order, read_position
 
 
 def compared(scene: Scene) -> Reconciled:
@@ -377,7 +377,7 @@ def test_fault_086_keys_expire_in_mid_session(bot: Bot, wire: Wire) -> None:
     reply = orders(wire).submit(intent())
     assert (reply.outcome, reply.code, wire.count("POST")) == (Outcome.REJECTED, "unauthorized", 1)
     faults = f"{bot.url}/exchange/v1/faults"
-    requests.post(faults, data=table.text_of("expired-keys"), timeout=10).raise_for_status()
+    requests.post(faults, data=fault_table.text_of("expired-keys"), timeout=10).raise_for_status()
     codes = [bot.says(verb).code for verb in ("trade-once", "evaluate-exits", "reconcile", "fetch-flow")]
     requests.delete(faults, timeout=10).raise_for_status()
     assert codes == [4, 4, 4, 4]

@@ -7,7 +7,7 @@ from typing import Any
 from tests.kit.fakes.scripted import Script, Scripted, Wire
 from tests.kit.values import share
 from tradebot.adapters.wire.http import Bounds, RetryPolicy
-from tradebot.adapters.wire.rows import DriftTally
+from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Intent, IntentKey, Operation
 from tradebot.model.order import OrderType, TimeInForce

@@ -17,7 +17,7 @@ from papervenue.market.futures import futures_venue
 from papervenue.market.spec import NEXT_BAR, MarketSpec
 from papervenue.process import create
 from tradebot.adapters.wire.http import RetryPolicy
-from tradebot.adapters.wire.rows import DriftTally
+from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.instrument import AssetClass, Instrument
 from tradebot.model.intent import Intent, IntentKey, Operation

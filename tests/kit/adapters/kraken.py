@@ -6,15 +6,15 @@ from typing import Any
 
 from tests.kit.fakes.scripted import Wire
 from tradebot.adapters.wire.http import RetryPolicy
-from tradebot.adapters.wire.rows import DriftTally
+from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.instrument import AssetClass, Instrument
 from tradebot.model.intent import Intent, IntentKey, Operation
 from tradebot.model.order import OrderType, TimeInForce
-from tradebot.venues.kraken.account_number import AccountNumber
+from tradebot.venues.kraken.account_id import AccountNumber
 from tradebot.venues.kraken.client import KrakenVenue
 from tradebot.venues.kraken.nonce import Nonces
-from tradebot.venues.kraken.opening import Opening
+from tradebot.venues.kraken.opening_equity import Opening
 from tradebot.venues.kraken.orders import KrakenOrders
 from tradebot.venues.kraken.reader import KrakenReader
 from tradebot.venues.kraken.venue import sandbox_secret

@@ -23,8 +23,8 @@ from tradebot.exits.kinds.targets import Ladder, ProfitTarget, Rung, ScaleOut
 from tradebot.exits.kinds.targets import Level as OutAt
 from tradebot.exits.kinds.times import EndOfDay, LowMovement, TimeExit
 from tradebot.exits.lists import Exits
-from tradebot.lab.backtest.assembly import Assembled, assemble
 from tradebot.lab.backtest.market import OpenedMarket, open_market_in_memory
+from tradebot.lab.backtest.setup import Assembled, assemble
 from tradebot.lab.backtest.venue import EquityAt
 from tradebot.lab.driver.driver import Driver, Terms
 from tradebot.model.account import CashMovement

@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-from commands.backtest import playing
+from commands.backtest import run_backtest
 from papervenue.market.bars import Market
 from papervenue.market.futures import futures_venue
 from papervenue.market.spec import MarketSpec
@@ -203,5 +203,5 @@ def traded_by(strategies: Callable[[], Sequence[Strategy]] = lambda: [TRADER]) -
     def loaded(planned: object) -> Iterator[Sequence[Strategy]]:
         yield strategies()
 
-    with patch.object(playing, "loaded", loaded):
+    with patch.object(run_backtest, "loaded", loaded):
         yield

@@ -26,8 +26,8 @@ from tradebot.adapters.state.state_folder import open_state
 from tradebot.app.loading import Options, load_for
 from tradebot.app.settings import Settings
 from tradebot.app.wiring import App, opened
-from tradebot.lab.backtest.assembly import assemble, loaded_strategies
-from tradebot.lab.backtest.past_flow import PastFlow
+from tradebot.lab.backtest.historical_flow import PastFlow
+from tradebot.lab.backtest.setup import assemble, loaded_strategies
 from tradebot.lab.driver.driver import Driver, Terms
 from tradebot.lab.parity import parity_of
 from tradebot.model.parity import DayParity

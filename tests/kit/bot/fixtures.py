@@ -23,7 +23,7 @@ from tests.kit.fakes.scripted import Wire, serving
 from tests.suite import tiers
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.plugins import plugin
-from tradebot.adapters.state import flocks, lock, resources, switch
+from tradebot.adapters.state import file_locks, halt_switch, resources, state_locks
 from tradebot.app.settings import Settings
 
 MOST_OF_A_BOT, MOST_OF_TESTS = 300_000_000, 10_000_000_000
@@ -40,7 +40,7 @@ def wide() -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def light() -> Iterator[None]:
     """Let a process of the tests, which plays many bots, seem to take no more memory than one bot does."""
-    from commands.serve import watch
+    from commands.serve import watchdog_thread
 
     class Resources:
         def __getattr__(self, name: str) -> Any:
@@ -51,7 +51,7 @@ def light() -> Iterator[None]:
             return MOST_OF_A_BOT if found is not None and MOST_OF_A_BOT < found < MOST_OF_TESTS else found
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(watch, "resources", Resources())
+        patched.setattr(watchdog_thread, "resources", Resources())
         yield
 
 
@@ -140,7 +140,7 @@ def new_interpreters() -> Iterator[None]:
 def waiting(monkeypatch: pytest.MonkeyPatch) -> Timer:
     """Let who waits in this process for a lock wait in a time of its own, which passes at once."""
     timer = Timer()
-    for module in (flocks, lock):
+    for module in (file_locks, state_locks):
         monkeypatch.setattr(module, "time", timer)
     return timer
 
@@ -199,7 +199,7 @@ def copied_books(folder: Path, place: Path) -> Path:
     with closing(SqliteLedger.open(place)) as ledger:
         if ledger.halts():
             ledger.history.record("ACTIVE", "test", "a copy", now)
-    switch.arm(place, "test", now)
+    halt_switch.arm(place, "test", now)
     return place
 
 

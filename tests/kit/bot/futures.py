@@ -19,7 +19,7 @@ from papervenue import process
 from papervenue.exchange import Exchange
 from papervenue.market.futures import futures_venue
 from papervenue.market.spec import NEXT_BAR, MarketSpec
-from papervenue.opening import open_market
+from papervenue.market_loader import open_market
 from papervenue.state import read_market
 from tests.kit.bot.near import Hook, NearDay, Verb, compares, entries, exits, now_of, tick, write_candidates
 from tests.kit.bot.state import load_state, make_state, open_app

@@ -18,7 +18,7 @@ from commands.trade_once import verb as trade_once
 from papervenue.commands.command import Command
 from papervenue.commands.control import TICK
 from papervenue.exchange import Exchange
-from papervenue.faults.room import PATH as FAULTS
+from papervenue.faults.fault_state import PATH as FAULTS
 from tests.kit.values import Killed
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode, TradebotError

@@ -24,7 +24,7 @@ from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import state_folder
 from tradebot.adapters.time.clock import LockStepClock
 from tradebot.app.loading import Options, load_for
-from tradebot.app.promoting import digest_of
+from tradebot.app.promotion_status import digest_of
 from tradebot.app.wiring import App, opened
 from tradebot.model.promotion import Promotion, Rung
 from tradebot.venues.alpaca.venue import DATA_URL, LIVE_URL, PAPER_URL

@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.state import state_folder, switch
+from tradebot.adapters.state import halt_switch, state_folder
 from tradebot.app.baseline import effective
 from tradebot.app.keys import Secrets
 from tradebot.app.loading import Options, load_for
@@ -36,7 +36,7 @@ def make_state(
     (folder / "tradebot.yaml").write_text(configuration)
     with closing(SqliteLedger.create(folder, number, at)) as ledger:
         ledger.open_books(cash, at, settlement)
-    switch.arm(folder, "test", at)
+    halt_switch.arm(folder, "test", at)
     accept(folder, at)
     return folder
 

@@ -18,7 +18,7 @@ import requests
 
 from commands import flatten
 from commands.evaluate_exits import verb as evaluate_exits
-from commands.shared.boundary import bounded
+from commands.shared.error_boundary import bounded
 from tests.kit.bot.near import Verb, compares, entries
 from tests.kit.bot.stage import CONFIGURATION, Fatal, NearStage, Run, Stage, StageBot, run_all, set_up
 from tests.kit.judge import account as judge

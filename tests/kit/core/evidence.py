@@ -7,7 +7,7 @@ from typing import Any
 from tests.kit.values import DAY, NOW, SESSION, SHIPPED, ago
 from tradebot.judging import evidence as seen
 from tradebot.judging.evidence import Evidence, Past
-from tradebot.judging.models import ModelSeen, ModelsSeen
+from tradebot.judging.model_health import ModelSeen, ModelsSeen
 from tradebot.model.decision import Decision, Gate
 from tradebot.model.decision import Verdict as Answer
 from tradebot.model.reasons import Reason

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from tradebot import cycle
-from tradebot.desk.look import for_entries, for_exits
+from tradebot.desk.prepare_desk import for_entries, for_exits
 from tradebot.desk.proposals import propose
 from tradebot.model.record import CandidateRecord, CycleRecord
 from tradebot.ports.world import Call, Rules, World
 from tradebot.replaying.passes import Recorded, Surroundings, Taking, read_record
-from tradebot.replaying.writing import Remembered, Written
+from tradebot.replaying.record_writer import Remembered, Written
 
 AROUND = Surroundings(b"{}", b"", (), "1.0")
 

@@ -13,7 +13,7 @@ from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.memory.send_lock import MemorySendLock
-from tradebot.desk.look import for_entries, for_exits
+from tradebot.desk.prepare_desk import for_entries, for_exits
 from tradebot.desk.proposals import Proposals, propose
 from tradebot.model.candidate import Candidate, Side
 from tradebot.model.flow import Intake

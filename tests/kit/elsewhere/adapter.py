@@ -21,7 +21,7 @@ from tradebot.adapters.wire.http import (
     WireError,
     exchange,
 )
-from tradebot.adapters.wire.rows import DriftTally, Row, RowError, keep_readable
+from tradebot.adapters.wire.json_fields import DriftTally, Row, RowError, keep_readable
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.errors import ExitCode, OperatorError, TemporaryError, TradebotError
 from tradebot.model.account import Account, BrokerPosition, BrokerView

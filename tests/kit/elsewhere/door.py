@@ -6,7 +6,7 @@ from functools import partial
 
 from tests.kit.elsewhere import place
 from tests.kit.elsewhere.adapter import BRACKETS, ELSEWHERE, Connection, ElsewhereBars, ElsewhereOrders, ElsewhereReader
-from tradebot.adapters.wire.rows import DriftTally
+from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.errors import OperatorError
 from tradebot.judging.judgment import State
 from tradebot.model.venue import Capabilities

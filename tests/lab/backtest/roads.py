@@ -13,12 +13,12 @@ from exchange.tests.kit.app import World
 from exchange.tests.kit.wire import URL, lead
 from papervenue.times import to_datetime
 from tests.kit.values import VENUE_DAY, there
+from tradebot.adapters.bars.read_through import StoredBars
 from tradebot.adapters.bars.store import SqliteBars
-from tradebot.adapters.bars.stored import StoredBars
 from tradebot.adapters.flow.unusual_whales import UnusualWhales
 from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.text.canonical import parse_time
-from tradebot.adapters.wire.rows import DriftTally
+from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.app import sandbox
 from tradebot.model.order import Order
 from tradebot.model.trading import Mode

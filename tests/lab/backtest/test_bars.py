@@ -12,9 +12,9 @@ from exchange.tests.kit.app import World
 from papervenue.market.spec import MarketSpec
 from papervenue.times import rfc3339
 from tests.lab.backtest.roads import road_to, seen
-from tradebot.lab.backtest.assembly import engine_of
 from tradebot.lab.backtest.bars import EngineBars
 from tradebot.lab.backtest.market import OpenedMarket, open_market_in_memory
+from tradebot.lab.backtest.setup import engine_of
 from tradebot.lab.backtest.venue import EngineVenue
 from tradebot.model.series import Series, width_of
 from tradebot.model.view import BarNeed

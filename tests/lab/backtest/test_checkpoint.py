@@ -11,8 +11,8 @@ from tests.kit.backtest.drawn import Drawn, Whims, assembled, driver
 from tests.lab.driver.test_driver import FILLED_BEFORE_A_PASS_OF_ENTRIES
 from tradebot.errors import OperatorError
 from tradebot.exits.kinds.stops import StopLoss
-from tradebot.lab.backtest.assembly import Assembled
 from tradebot.lab.backtest.checkpoint import packed, unpack
+from tradebot.lab.backtest.setup import Assembled
 from tradebot.lab.driver.driver import Driver
 from tradebot.model.limits import Protection
 from tradebot.model.record import Job, SessionEnd

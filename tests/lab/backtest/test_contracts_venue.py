@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
-from commands.backtest.playing import result_of
+from commands.backtest.run_backtest import result_of
 from exchange.tests.kit.cable import PORT, lay_cable
 from papervenue.engine.engine import Engine
 from papervenue.exchange import Exchange, open_exchange, tick_to
@@ -23,11 +23,11 @@ from tests.kit.backtest.playing import generated, lines_of, opened_from, written
 from tests.kit.bot.futures import INDEXES
 from tests.lab.backtest.roads import Stub
 from tradebot.adapters.memory.recorder import Level
-from tradebot.adapters.wire.rows import DriftTally
+from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.app.settings import load
 from tradebot.lab.backtest.contracts_venue import EngineLink, EngineOrders, EngineReader, Played
 from tradebot.lab.backtest.market import open_market_in_memory
-from tradebot.lab.backtest.needed_months import lacking
+from tradebot.lab.backtest.required_contracts import lacking
 from tradebot.lab.backtest.run import Plan, Run, begin
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Intent, IntentKey, Operation

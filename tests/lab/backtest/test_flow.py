@@ -14,8 +14,8 @@ from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.app.settings import load
 from tradebot.desk.fetching import fetch_flow
 from tradebot.errors import OperatorError
-from tradebot.lab.backtest.assembly import assemble, loaded_strategies
 from tradebot.lab.backtest.flow import EngineFlow
+from tradebot.lab.backtest.setup import assemble, loaded_strategies
 from tradebot.model.bar import ClockReading
 from tradebot.model.record import Job
 from tradebot.model.values import replace

@@ -20,7 +20,7 @@ from papervenue.times import MINUTE, from_datetime
 from tests.kit.backtest.playing import TRADER
 from tests.kit.values import there
 from tradebot.app.settings import Settings, load
-from tradebot.lab.backtest import assembly
+from tradebot.lab.backtest import setup
 from tradebot.lab.backtest.lookahead import MARKET, Checked, check, cut, moments, spread
 from tradebot.lab.backtest.market import OpenedMarket, open_market_in_memory
 from tradebot.lab.backtest.run import Plan, Run, begin
@@ -149,7 +149,7 @@ def test_strategy_that_reads_the_market_is_caught_at_the_first_different_decisio
         place = day.complete(now_us)
         return place < len(day.bars) and day.bars[place].close > day.bars[place - 1].close
 
-    monkeypatch.setattr(assembly, "Engine", Reachable)
+    monkeypatch.setattr(setup, "Engine", Reachable)
     peek = checked(lambda: Trader(next_close)).peeks[0]
     assert peek.strategy == "seer"
     assert peek.what.startswith("decision AAPL")

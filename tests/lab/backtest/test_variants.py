@@ -12,7 +12,7 @@ from tradebot.lab.backtest.run import Plan
 from tradebot.lab.backtest.variants import changes_of
 from tradebot.model.evidence import VariantKind
 from tradebot.model.values import replace
-from tradebot.timetable.own_clock import SESSIONS_OF_MONTH
+from tradebot.timetable.strategy_times import SESSIONS_OF_MONTH
 
 SPEC = MarketSpec(symbols=("XLK",), start=date(2025, 3, 3))
 FREE = replace(SPEC, fill=CLOSE._replace(quotes="last"))

@@ -18,8 +18,8 @@ from papervenue.times import from_datetime, rfc3339, to_datetime
 from tests.kit.adapters.alpaca import intent
 from tests.kit.values import instrument
 from tests.lab.backtest.roads import Road, lines_of, road_to, seen
-from tradebot.lab.backtest.assembly import engine_of
 from tradebot.lab.backtest.market import OpenedMarket, open_market_in_memory
+from tradebot.lab.backtest.setup import engine_of
 from tradebot.lab.backtest.venue import EngineVenue
 from tradebot.model.candidate import Side
 from tradebot.model.intent import Intent, Operation

@@ -4,7 +4,7 @@ from random import Random
 
 from tests.kit.trades import outcomes, trade
 from tests.kit.values import there
-from tradebot.auditing.intervals import fewest_sessions
+from tradebot.auditing.confidence_intervals import fewest_sessions
 from tradebot.lab.learn.altered import Knob, Other, by_session, proposals
 from tradebot.lab.learn.values import LEAST, Item, Outcome
 

@@ -5,7 +5,7 @@ from datetime import datetime
 import pytest
 
 from tests.kit.trades import Told, judged
-from tradebot.auditing.intervals import fewest_sessions
+from tradebot.auditing.confidence_intervals import fewest_sessions
 from tradebot.auditing.outcomes import STAKE_USD
 from tradebot.lab.learn.blocked import HELD_S, Blocked
 from tradebot.lab.learn.values import Item, Proposal

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.kit.signals.series import BARS_A_SESSION, ENOUGH, HOUR_S, first, hourly_series, hours, walked
-from tradebot.adapters.bars.joined import joined
+from tradebot.adapters.bars.roll_adjusted import joined
 from tradebot.model.series import DAY, Series
 from tradebot.model.values import replace
 from tradebot.model.view import BarNeed

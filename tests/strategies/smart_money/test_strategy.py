@@ -8,7 +8,7 @@ from functools import cache
 import pytest
 
 from tests.kit.strategies import NOW, lot, trade, view
-from tradebot.desk.answers import checked
+from tradebot.desk.want_validation import checked
 from tradebot.exits.why import Mark, parse
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision

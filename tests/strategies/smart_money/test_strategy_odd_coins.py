@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.kit.strategies import WIDTHS, lot, view
-from tradebot.desk.answers import checked
+from tradebot.desk.want_validation import checked
 from tradebot.model.reasons import Reason
 from tradebot.model.series import PriceKind, Series
 from tradebot.model.values import replace

@@ -19,7 +19,7 @@ from tests.kit.adapters.alpaca import (
 )
 from tests.kit.fakes.scripted import Asked, Script, Scripted, Wire
 from tests.kit.values import there
-from tradebot.adapters.wire.rows import Drift, DriftTally
+from tradebot.adapters.wire.json_fields import Drift, DriftTally
 from tradebot.errors import ExitCode, OperatorError, TemporaryError, TradebotError
 from tradebot.model.order import OrderStatus
 from tradebot.venues.alpaca.reader import AlpacaReader

@@ -7,7 +7,7 @@ from msgspec.structs import force_setattr
 
 from tests.kit.adapters.alpaca import snapshot_row, venue
 from tests.kit.fakes.scripted import Scripted, Wire
-from tradebot.adapters.wire.rows import DriftTally
+from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.errors import TradebotError
 from tradebot.model.trading import Mode
 from tradebot.venues.alpaca.reader import HASTY, MOST_SYMBOLS, WAIT_S, ask_again

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from tests.kit.adapters.ibkr import ES, Connection, Exchange, intent
-from tradebot.adapters.wire.rows import DriftTally
+from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.errors import TemporaryError
 from tradebot.model.order import Outcome
 from tradebot.model.values import replace
 from tradebot.venues.ibkr.bars import IbkrBars
 from tradebot.venues.ibkr.capabilities import HISTORY_ERROR, IBKR
-from tradebot.venues.ibkr.ears import VenueError
+from tradebot.venues.ibkr.wrapper import VenueError
 
 
 def test_bars_are_those_that_are_over_in_a_span_oldest_first(one: Connection, there: Exchange) -> None:

@@ -16,7 +16,7 @@ from tests.kit.values import SHIPPED
 from tests.venues.ibkr.test_orders import cancel, said
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import state_folder
-from tradebot.adapters.wire.rows import DriftTally
+from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.app.keys import load_secrets
 from tradebot.app.loading import Options, load_for
 from tradebot.app.venues import door_to

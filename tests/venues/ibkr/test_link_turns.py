@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 import pytest
 
 from tests.kit.adapters.ibkr import Connection, Exchange, desk, intent, made
-from tradebot.adapters.state import lock
+from tradebot.adapters.state import state_locks
 from tradebot.errors import TemporaryError
 from tradebot.venues.ibkr import link as module
 
@@ -89,7 +89,7 @@ def test_an_order_that_is_being_sent_is_answered_first(bot: TwoProcesses) -> Non
 @pytest.mark.parametrize("gives_way", [False, True])
 def test_a_pass_of_exits_is_finished_first_and_one_that_gives_way_is_not(bot: TwoProcesses, gives_way: bool) -> None:
     bot.serve.reader.account()
-    with lock.hold(bot.folder, "a pass", gives_way=gives_way):
+    with state_locks.hold(bot.folder, "a pass", gives_way=gives_way):
         answer = beside(bot.verb.reader.account)
         if not gives_way:
             time.sleep(0.2)
@@ -114,7 +114,7 @@ def test_another_program_with_the_client_id_is_told_after_a_while(bot: TwoProces
         other.reader.clock()
         with pytest.raises(TemporaryError, match="client id 9102 is in use: another program"):
             bot.serve.reader.account()
-        assert lock.holder(bot.folder, "venue.lock") is None, "who couldn't connect has no turn"
+        assert state_locks.holder(bot.folder, "venue.lock") is None, "who couldn't connect has no turn"
 
 
 def test_a_gateway_that_notices_late_that_the_last_process_has_gone_is_asked_again(

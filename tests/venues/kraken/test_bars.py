@@ -6,7 +6,7 @@ import pytest
 
 from tests.kit.adapters.kraken import AT, SYMBOL, ms, venue_at
 from tests.kit.fakes.scripted import Scripted, Wire
-from tradebot.adapters.wire.rows import DriftTally
+from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.model.series import PriceKind
 from tradebot.venues.kraken.bars import RESOLUTIONS, KrakenBars
 from tradebot.venues.kraken.capabilities import KRAKEN

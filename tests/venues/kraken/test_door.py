@@ -8,7 +8,7 @@ import pytest
 
 from tests.kit.adapters.kraken import error, venue_at
 from tests.kit.fakes.scripted import Scripted, Wire, serving
-from tradebot.adapters.wire.rows import DriftTally
+from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.judging.judgment import State
 from tradebot.model.values import replace
 from tradebot.venues.kraken.door import door

@@ -8,12 +8,12 @@ import pytest
 
 from tests.kit.adapters.kraken import ACCOUNT, AT, LATER, ORDER_ID, event, execution, intent, iso, page, reader
 from tests.kit.fakes.scripted import Asked, Scripted, Wire
-from tradebot.adapters.wire.rows import DriftTally
+from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.model.order import OrderStatus
 from tradebot.model.venue import End
-from tradebot.venues.kraken.account_number import AccountNumber
+from tradebot.venues.kraken.account_id import AccountNumber
 from tradebot.venues.kraken.history import past
-from tradebot.venues.kraken.pages import SHARED
+from tradebot.venues.kraken.history_pages import SHARED
 
 SOON = AT + timedelta(seconds=4)
 GONE = event("OrderCancelled", AT + timedelta(seconds=1))

@@ -6,7 +6,7 @@ import pytest
 
 from tests.kit.adapters.kraken import AT, SYMBOL, error, iso, reader
 from tests.kit.fakes.scripted import Scripted, Wire
-from tradebot.adapters.wire.rows import DriftTally
+from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.errors import TradebotError
 from tradebot.model.bar import Depth, Level
 

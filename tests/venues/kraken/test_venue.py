@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from tests.kit.adapters.kraken import AT, iso, reader, venue_at
 from tests.kit.fakes.scripted import Asked, Scripted, Wire
-from tradebot.adapters.text.activity_words import meaning_of
-from tradebot.adapters.wire.rows import DriftTally, RowError
+from tradebot.adapters.text.activity_types import meaning_of
+from tradebot.adapters.wire.json_fields import DriftTally, RowError
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.activity import ActivityKind
 from tradebot.model.bar import SUSPENDED
@@ -23,7 +23,7 @@ from tradebot.model.trading import Mode
 from tradebot.model.values import replace
 from tradebot.venues.kraken.client import Client
 from tradebot.venues.kraken.nonce import FILE, Nonces
-from tradebot.venues.kraken.opening import Opening, Since, worth_at_midnight
+from tradebot.venues.kraken.opening_equity import Opening, Since, worth_at_midnight
 from tradebot.venues.kraken.rows import activities, fill, listing, quote
 from tradebot.venues.kraken.venue import sandbox_secret, venue_of
 

@@ -15,7 +15,7 @@ from tests.kit.trades import of, rows, tax_history, traded
 from tests.kit.values import NOW, ago, cash_movement, fill, there
 from tests.model.test_position import histories
 from tests.model.test_trade import sold
-from tests.reconciliation.test_activities import activity, buy, happens, holding
+from tests.reconciliation.test_activity_booking import activity, buy, happens, holding
 from tests.reconciliation.test_adoption import scene_of, take_over
 from tradebot.model.candidate import Side
 from tradebot.model.position import FOREIGN, Origin, OwnedFill

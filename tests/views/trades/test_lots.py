@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.kit.values import NOW, ago, fill
 from tests.model.test_position import histories
 from tests.model.test_trade import sold
-from tests.reconciliation.test_activities import activity, buy, happens, holding
+from tests.reconciliation.test_activity_booking import activity, buy, happens, holding
 from tradebot.model.candidate import Side
 from tradebot.model.position import FOREIGN, Origin, OwnedFill
 from tradebot.model.totals import Totals

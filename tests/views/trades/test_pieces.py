@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from tests.kit.core.scene import Scene
 from tests.kit.values import NOW, ago, fill
-from tests.reconciliation.test_activities import activity, happens, holding
+from tests.reconciliation.test_activity_booking import activity, happens, holding
 from tests.views.trades.test_pnl import history, paid
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import ONE

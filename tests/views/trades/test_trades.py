@@ -13,7 +13,7 @@ from tests.kit.rows import make_intent, make_order
 from tests.kit.values import CASH, NOW, SESSION, VENUE_DAY, ago, cash_movement, fill
 from tests.model.test_position import histories
 from tests.model.test_trade import mirrored, sold
-from tests.reconciliation.test_activities import activity, happens, holding
+from tests.reconciliation.test_activity_booking import activity, happens, holding
 from tests.views.trades.test_fees import fee
 from tradebot.lab.performance.reporting import report_trades
 from tradebot.model.candidate import Component, Purpose, Side

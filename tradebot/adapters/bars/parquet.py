@@ -20,7 +20,7 @@ from urllib.parse import quote
 from tradebot.adapters.bars.store import COLUMNS, SPAN, TRADE, Span, SqliteBars, span_of
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.state.cache_database import DamagedError
-from tradebot.adapters.state.plain_files import create_draft, opened_plain, require_plain
+from tradebot.adapters.state.safe_open import create_draft, opened_plain, require_plain
 from tradebot.adapters.state.state_folder import BARS_FOLDER, cannot_write, make_folder
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.model.series import PriceKind

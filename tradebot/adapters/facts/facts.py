@@ -17,12 +17,11 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from msgspec import Struct
 from msgspec.json import Decoder
 
-from tradebot.adapters.facts import checked, coins, history, parities
-from tradebot.adapters.facts.bulk import insert_pass
-from tradebot.adapters.facts.ends import Alike, span_ends, sums_of
+from tradebot.adapters.facts import contract_checks, history, registry_rows
+from tradebot.adapters.facts import parity_rows as parities
+from tradebot.adapters.facts.facts_as_of import MARKET_WIDE, NO_SYMBOL, KnownFacts, answered, market_of
 from tradebot.adapters.facts.history import SAME_PASS, KnownScores
-from tradebot.adapters.facts.known_facts import MARKET_WIDE, NO_SYMBOL, KnownFacts, answered, market_of
-from tradebot.adapters.facts.of_span import (
+from tradebot.adapters.facts.pass_queries import (
     candidates_in,
     heads,
     heads_of,
@@ -32,8 +31,10 @@ from tradebot.adapters.facts.of_span import (
     sessions_beside,
     was_judged,
 )
+from tradebot.adapters.facts.pass_summaries import Alike, span_ends, sums_of
+from tradebot.adapters.facts.pass_writer import insert_pass
 from tradebot.adapters.facts.schema import FILE
-from tradebot.adapters.facts.too_old import without_old
+from tradebot.adapters.facts.staleness import without_old
 from tradebot.adapters.state.cache_database import CacheConnection, CacheStore
 from tradebot.adapters.state.state_folder import FACTS
 from tradebot.adapters.text.canonical import UNFIT, json_text, parse_time, time_text
@@ -225,7 +226,7 @@ class SqliteFacts(CacheStore):
                     json_text([pack(row) for row in intake.rejected]),
                 ),
             ).lastrowid
-            checked.store(self._database, reply, intake)
+            contract_checks.store(self._database, reply, intake)
             rows = list(self._changed_rows(intake))
             self._database.executemany(
                 "INSERT OR REPLACE INTO main.facts (endpoint, symbol, id, session, known_at, body)"
@@ -331,11 +332,11 @@ class SqliteFacts(CacheStore):
     other_code = _asked(history.other_code)
     session_ends = _asked(history.session_ends)
     stored = _asked(history.stored)
-    suspicious_replies = _asked(checked.suspicious)
-    checked_replies = _asked(checked.newest)
-    nulls = _asked(checked.nulls)
-    registry = _asked(coins.read)
-    discovery = _asked(coins.discovery)
+    suspicious_replies = _asked(contract_checks.suspicious)
+    checked_replies = _asked(contract_checks.newest)
+    nulls = _asked(contract_checks.nulls)
+    registry = _asked(registry_rows.read)
+    discovery = _asked(registry_rows.discovery)
     parities = _asked(parities.read)
 
     def put_parity(self, found: DayParity) -> None:
@@ -344,11 +345,11 @@ class SqliteFacts(CacheStore):
 
     def put_registry(self, found: Iterable[Coin]) -> None:
         with self._write():
-            coins.write(self._database, found)
+            registry_rows.write(self._database, found)
 
     def put_discovery(self, found: Discovery) -> None:
         with self._write():
-            coins.put_discovery(self._database, found)
+            registry_rows.put_discovery(self._database, found)
 
     def scores(
         self, held: Collection[tuple[str, str]], since: datetime, now: datetime

@@ -3,9 +3,9 @@
 from contextlib import closing
 from pathlib import Path
 
-from tradebot.adapters.facts import coins, parities
+from tradebot.adapters.facts import parity_rows, registry_rows
 from tradebot.adapters.state.cache_database import CacheDatabase, DamagedError, check_pages
-from tradebot.adapters.state.row_sums import with_sums
+from tradebot.adapters.state.row_checksums import with_sums
 from tradebot.errors import OperatorError
 from tradebot.model.text import counted
 
@@ -49,7 +49,7 @@ TABLES = (
 ENDS = """CREATE TABLE ends (
     cycle INTEGER PRIMARY KEY REFERENCES cycles ON DELETE CASCADE, body TEXT NOT NULL
 )"""
-ADDED = (coins.TABLE, coins.DISCOVERY, ENDS, parities.TABLE)
+ADDED = (registry_rows.TABLE, registry_rows.DISCOVERY, ENDS, parity_rows.TABLE)
 FILE = CacheDatabase("facts", APPLICATION_ID, 1, with_sums(TABLES), with_sums(ADDED))
 
 

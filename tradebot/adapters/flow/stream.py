@@ -13,9 +13,9 @@ from websockets.sync.client import ClientConnection
 
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.flow.unusual_whales import UNUSUAL_WHALES_URL
-from tradebot.adapters.wire.hosts import check_secret, check_url
+from tradebot.adapters.wire.allowed_hosts import check_secret, check_url
 from tradebot.adapters.wire.http import BodyError, decode, printable
-from tradebot.adapters.wire.kept_open import KeptOpen, Patience
+from tradebot.adapters.wire.reconnecting_websocket import KeptOpen, Patience
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.flow import Heard
 

@@ -11,8 +11,8 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from tradebot.adapters.flow.kept_quota import LONGEST_WAIT_S, SPARE, KeptQuota, is_spent, next_quota_day, spent
-from tradebot.adapters.wire.hosts import check_secret, check_url
+from tradebot.adapters.flow.rate_quota import LONGEST_WAIT_S, SPARE, KeptQuota, is_spent, next_quota_day, spent
+from tradebot.adapters.wire.allowed_hosts import check_secret, check_url
 from tradebot.adapters.wire.http import (
     LATER,
     NETWORK,

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tradebot.adapters.ledger import sums as ledger_sums
+from tradebot.adapters.ledger import row_checksums as ledger_sums
 from tradebot.adapters.ledger.schema import translated
 
 ROWS_AT_ONCE = 100

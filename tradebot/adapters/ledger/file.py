@@ -13,9 +13,9 @@ from typing import Self
 
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.ledger import journal
-from tradebot.adapters.ledger import sums as ledger_sums
+from tradebot.adapters.ledger import row_checksums as ledger_sums
 from tradebot.adapters.ledger.account_rows import AccountRows
-from tradebot.adapters.ledger.custody import LARGE, Custody
+from tradebot.adapters.ledger.integrity_cache import LARGE, Custody
 from tradebot.adapters.ledger.schema import BUSY_TIMEOUT_S, TABLES, create_tables, open_database, read_from, translated
 from tradebot.adapters.state.state_folder import DAMAGED, JOURNAL, LEDGER, REBUILD, in_place
 from tradebot.errors import DamagedBooksError, ExitCode, OperatorError, TemporaryError

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tradebot.adapters.faults.failpoint import around
-from tradebot.adapters.state.plain_files import NotPlainError, open_plain, opened_plain
+from tradebot.adapters.state.safe_open import NotPlainError, open_plain, opened_plain
 from tradebot.adapters.state.state_folder import LEDGER, REBUILD, in_place, sync_folder
 from tradebot.adapters.text.canonical import json_text, time_text
 from tradebot.errors import DamagedBooksError, DamagedJournalError, OperatorError, TemporaryError

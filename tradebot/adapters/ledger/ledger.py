@@ -15,20 +15,20 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tradebot.adapters.ledger import bodies, journal, tables
+from tradebot.adapters.ledger import journal, json_codec, tables
+from tradebot.adapters.ledger.account_history import Past
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.file_table import TableFile
-from tradebot.adapters.ledger.history import History
-from tradebot.adapters.ledger.money import Money
+from tradebot.adapters.ledger.fills_and_cash import Money
 from tradebot.adapters.ledger.orders import Orders
-from tradebot.adapters.ledger.past import Past
+from tradebot.adapters.ledger.rebuild_records import Upkeep
 from tradebot.adapters.ledger.rows import SessionRow, note_words
 from tradebot.adapters.ledger.schema import translated
+from tradebot.adapters.ledger.state_history import History
 from tradebot.adapters.ledger.states import TradingStates
 from tradebot.adapters.ledger.table import Books
 from tradebot.adapters.ledger.tables import Tables
 from tradebot.adapters.ledger.totals import FillTotals
-from tradebot.adapters.ledger.upkeep import Upkeep
 from tradebot.adapters.state.state_folder import JOURNAL, LEDGER, REBUILD
 from tradebot.adapters.text.canonical import json_text, parse_time, time_text
 from tradebot.adapters.text.codec import decode, encode
@@ -297,7 +297,7 @@ class SqliteLedger(Stores, TradingStates, FillTotals):
 
         A process that runs for months would otherwise keep thousands that no pass asks for any more.
         """
-        bodies.forget()
+        json_codec.forget()
         tables.forget()
         self.file.shrink()
 

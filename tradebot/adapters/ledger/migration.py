@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tradebot.adapters.faults.failpoint import around
-from tradebot.adapters.ledger import sums as ledger_sums
-from tradebot.adapters.state.plain_files import create_draft
+from tradebot.adapters.ledger import row_checksums as ledger_sums
+from tradebot.adapters.state.safe_open import create_draft
 from tradebot.adapters.state.state_folder import REBUILD, sync_folder
 from tradebot.errors import DamagedBooksError
 

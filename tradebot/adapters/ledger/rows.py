@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple, Self
 
-from tradebot.adapters.text.activity_words import meaning_of
+from tradebot.adapters.text.activity_types import meaning_of
 from tradebot.adapters.text.canonical import decimal_text, json_text, time_text
 from tradebot.adapters.text.codec import encode
 from tradebot.model.activity import Entry

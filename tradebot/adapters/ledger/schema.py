@@ -17,12 +17,12 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from tradebot.adapters.ledger import sums as ledger_sums
-from tradebot.adapters.ledger.interruption import held
+from tradebot.adapters.ledger import row_checksums as ledger_sums
+from tradebot.adapters.ledger.deferred_signals import held
 from tradebot.adapters.ledger.migration import Form, Step, bring_up, keep_beside, version_of
-from tradebot.adapters.state import lock
-from tradebot.adapters.state.plain_files import NotPlainError, require_plain, written_plain
-from tradebot.adapters.state.row_sums import named
+from tradebot.adapters.state import state_locks
+from tradebot.adapters.state.row_checksums import named
+from tradebot.adapters.state.safe_open import NotPlainError, require_plain, written_plain
 from tradebot.adapters.state.state_folder import (
     LEDGER_VERSION,
     REBUILD,
@@ -289,7 +289,7 @@ def open_database(
 
 def _require_alone(folder: Path, patience_s: float) -> None:
     """Raise if a process of an earlier version still works on the folder: it would take the new tables for damage."""
-    other = lock.earlier_holder(folder, patience_s)
+    other = state_locks.earlier_holder(folder, patience_s)
     if other is not None:
         raise TradebotError(
             f"The ledger in {folder} is of an earlier version, and another tradebot is working on it: {other}.",

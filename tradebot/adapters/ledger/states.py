@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from itertools import starmap
 
 from tradebot.adapters.ledger.file import LedgerFile
-from tradebot.adapters.ledger.history import History
-from tradebot.adapters.state import switch
+from tradebot.adapters.ledger.state_history import History
+from tradebot.adapters.state import halt_switch
 from tradebot.adapters.text.canonical import parse_time, time_text
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.reasons import Reason
@@ -28,7 +28,7 @@ class TradingStates:
 
     def trading_state(self) -> TradingStateRecord:
         """Return the more restrictive of the switch files and the last row; REDUCE_ONLY if they can't be read."""
-        files = switch.read(self._file.folder)
+        files = halt_switch.read(self._file.folder)
         try:
             row = self._last_state() or files
         except (OperatorError, TemporaryError) as error:
@@ -44,9 +44,9 @@ class TradingStates:
             self._halt(new)
             return
         self._file.check_whole()
-        shown, before, under = switch.seen(self._file.folder), self.trading_state(), self.halts()
+        shown, before, under = halt_switch.seen(self._file.folder), self.trading_state(), self.halts()
         if over is not None and before != over:
-            raise switch.newer_halt()
+            raise halt_switch.newer_halt()
         try:
             opened = self._open_entries(new, shown)
         except (OperatorError, TemporaryError):
@@ -55,29 +55,29 @@ class TradingStates:
                     self._halt(replace(halt, at=halt.at or new.at))
             raise
         if not opened:
-            raise switch.newer_halt()
+            raise halt_switch.newer_halt()
 
-    def _open_entries(self, new: TradingStateRecord, shown: switch.Seen) -> bool:
+    def _open_entries(self, new: TradingStateRecord, shown: halt_switch.Seen) -> bool:
         """End the halt that the person was shown; return False if there is a newer one."""
-        if not switch.lift(self._file.folder, shown):
+        if not halt_switch.lift(self._file.folder, shown):
             return False
         at, accepted = _time(new), new.override
         causes, accepted_at = (accepted.causes, time_text(accepted.at)) if accepted else ((), None)
         self._history.record("ACTIVE", new.who, new.why, at, causes=causes, accepted_at=accepted_at)
-        switch.arm(self._file.folder, new.who, at)
+        halt_switch.arm(self._file.folder, new.who, at)
         return True
 
     def _halt(self, new: TradingStateRecord) -> None:
         """Write the halt file, then the history; if the file can't be changed, the history alone halts trading."""
         who, why, at, causes = new.who, new.why, _time(new), new.causes
         try:
-            held = switch.halt(self._file.folder, who, why, at, new.state, causes)
+            held = halt_switch.halt(self._file.folder, who, why, at, new.state, causes)
         except OperatorError:
             self._history.record(new.state, who, why, at, causes=causes)
             return
         kept = self._history.record("FLATTEN" if held == "FLATTEN" else new.state, who, why, at, causes=causes)
         if kept != held:
-            switch.halt(self._file.folder, who, why, at, kept, causes)
+            halt_switch.halt(self._file.folder, who, why, at, kept, causes)
 
     def halts(self) -> Sequence[TradingStateRecord]:
         """Return the states recorded since trading was last ACTIVE, oldest first; none if it is ACTIVE now."""
@@ -96,7 +96,7 @@ class TradingStates:
 
     def armed(self) -> bool:
         """Return True if `init` armed this state folder and the arming file is still there."""
-        return switch.armed(self._file.folder)
+        return halt_switch.armed(self._file.folder)
 
     def _last_state(self) -> TradingStateRecord | None:
         found = self._file.newest("trading_states", COLUMNS)

@@ -7,7 +7,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from tradebot.adapters.ledger.bodies import CACHED_VALUES, decoded, owned_fill, stored
+from tradebot.adapters.ledger.json_codec import CACHED_VALUES, decoded, owned_fill, stored
 from tradebot.adapters.ledger.rows import (
     AcknowledgedRow,
     CashRow,

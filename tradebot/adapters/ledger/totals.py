@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from tradebot.adapters.ledger.bodies import owned_fill
 from tradebot.adapters.ledger.file import LedgerFile
+from tradebot.adapters.ledger.json_codec import owned_fill
+from tradebot.adapters.ledger.row_checksums import as_written, combined
 from tradebot.adapters.ledger.schema import TABLES
-from tradebot.adapters.ledger.sums import as_written, combined
 from tradebot.adapters.state.state_folder import REBUILD
 from tradebot.adapters.text.canonical import decimal_text, json_text, parse_time, time_text
 from tradebot.adapters.text.codec import pack, unpack

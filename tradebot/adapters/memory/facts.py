@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from functools import partial
 from typing import NamedTuple
 
-from tradebot.adapters.facts.known_facts import MARKET_WIDE, NO_SYMBOL, market_of
+from tradebot.adapters.facts.facts_as_of import MARKET_WIDE, NO_SYMBOL, market_of
 from tradebot.adapters.memory.recorder import Level, Recorder
 from tradebot.model.discovery import Discovery
 from tradebot.model.flow import FLOW_ALERTS, Intake

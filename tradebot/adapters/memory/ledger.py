@@ -7,13 +7,13 @@ from datetime import date, datetime
 from decimal import Decimal
 from functools import partial
 
+from tradebot.adapters.ledger.fills_and_cash import OLDEST_FIRST
 from tradebot.adapters.ledger.ledger import Stores
-from tradebot.adapters.ledger.money import OLDEST_FIRST
 from tradebot.adapters.ledger.rows import OrderRow
 from tradebot.adapters.ledger.table import Kind, Row, Worded
 from tradebot.adapters.memory.table import MemoryTable, Remembered
-from tradebot.adapters.state.switch import newer_halt
-from tradebot.adapters.text.activity_words import meaning_if_any
+from tradebot.adapters.state.halt_switch import newer_halt
+from tradebot.adapters.text.activity_types import meaning_if_any
 from tradebot.model.account import CashMovement
 from tradebot.model.intent import IntentRecord
 from tradebot.model.order import Order

@@ -17,11 +17,11 @@ from msgspec import Struct
 from tradebot.adapters.models.loaded import settings_of
 from tradebot.adapters.models.reading import read_model
 from tradebot.adapters.models.refusing import RefusedModelError
-from tradebot.adapters.plugins.code import built_in_code
-from tradebot.adapters.plugins.messages import GROUP
+from tradebot.adapters.plugins.code_digest import built_in_code
 from tradebot.adapters.plugins.plugin import PluginStrategy, Surroundings
 from tradebot.adapters.plugins.process import ErredError, PluginProcess
-from tradebot.adapters.state.plain_files import read_plain
+from tradebot.adapters.plugins.protocol import GROUP
+from tradebot.adapters.state.safe_open import read_plain
 from tradebot.adapters.state.state_folder import write_durably
 from tradebot.learning.acting import Acting
 from tradebot.learning.card import Model, SessionResult

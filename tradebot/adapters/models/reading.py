@@ -20,7 +20,7 @@ from tradebot.adapters.models.folder import (
 from tradebot.adapters.models.graph import GraphError, require_closed
 from tradebot.adapters.models.refusing import RefusedDraftError, RefusedModelError
 from tradebot.adapters.models.signing import require_signed
-from tradebot.adapters.state.plain_files import NotPlainError, opened_plain
+from tradebot.adapters.state.safe_open import NotPlainError, opened_plain
 from tradebot.learning.card import Model, other_features, problems
 from tradebot.model.reasons import Reason
 from tradebot.signals.features import features

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.models.refusing import RefusedModelError
-from tradebot.adapters.state.plain_files import NotPlainError, open_plain, read_plain
+from tradebot.adapters.state.safe_open import NotPlainError, open_plain, read_plain
 from tradebot.adapters.state.state_folder import MARKER, make_folder, sync_folder
 from tradebot.adapters.text.extras import install
 from tradebot.errors import OperatorError

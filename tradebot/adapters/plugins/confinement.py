@@ -27,9 +27,9 @@ from typing import NoReturn
 
 from msgspec import Struct
 
-from tradebot.adapters.plugins import kernel, namespaces, system_call_filter
-from tradebot.adapters.plugins.kernel import forbid_new_privileges, system_call
-from tradebot.adapters.plugins.reach import Reach
+from tradebot.adapters.plugins import linux_syscalls, namespaces, system_call_filter
+from tradebot.adapters.plugins.file_access import Reach
+from tradebot.adapters.plugins.linux_syscalls import forbid_new_privileges, system_call
 from tradebot.model.values import replace
 
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
@@ -172,7 +172,7 @@ class Confinement(Struct, frozen=True):
                         pass
             return
         with suppress(OSError):
-            kernel.adopt_orphans()
+            linux_syscalls.adopt_orphans()
         try:
             yield
         finally:
@@ -185,8 +185,8 @@ class Confinement(Struct, frozen=True):
         if Means.OWN_ROOT in self.means:
             namespaces.change_root(self.reach, self.place)
         if sys.platform == "linux":
-            kernel.end_with_parent(signal.SIGKILL)
-            kernel.drop_capabilities()
+            linux_syscalls.end_with_parent(signal.SIGKILL)
+            linux_syscalls.drop_capabilities()
         if Means.LANDLOCK in self.means:
             restrict(self.reach)
         if Means.CALL_FILTER in self.means:
@@ -219,7 +219,7 @@ def confinement(reach: Reach, place: Path, private: Sequence[Path]) -> Confineme
     if not means & {*FILES}:
         means |= working({Means.OTHER_USER: lambda: _try_as_nobody(reach.own, private)})
     if Means.NAMESPACES not in means:
-        means |= working({Means.ORPHANS: kernel.adopt_orphans})
+        means |= working({Means.ORPHANS: linux_syscalls.adopt_orphans})
     return Confinement(frozenset(means), reach, place)
 
 

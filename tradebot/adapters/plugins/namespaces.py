@@ -8,8 +8,8 @@ import signal
 from pathlib import Path
 from typing import NoReturn
 
-from tradebot.adapters.plugins.kernel import call, end_with_parent
-from tradebot.adapters.plugins.reach import Reach
+from tradebot.adapters.plugins.file_access import Reach
+from tradebot.adapters.plugins.linux_syscalls import call, end_with_parent
 
 NEW_MOUNTS, NEW_IPC, NEW_USERS, NEW_PIDS, NEW_NETWORK = 0x20000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
 READ_ONLY, NO_SET_UID, NO_DEVICES, REMOUNT, BIND, RECURSIVE, PRIVATE = 1, 2, 4, 32, 4096, 16384, 1 << 18

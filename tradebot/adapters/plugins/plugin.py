@@ -18,13 +18,13 @@ from typing import TypeVar, cast
 from msgspec import Struct
 from pydantic import ValidationError
 
-from tradebot.adapters.plugins.code import Code, built_in_code, code_of
+from tradebot.adapters.plugins.code_digest import Code, built_in_code, code_of
 from tradebot.adapters.plugins.confinement import Protections
-from tradebot.adapters.plugins.messages import GROUP, Bounds, Declared, Start
+from tradebot.adapters.plugins.file_access import why_unreadable
 from tradebot.adapters.plugins.process import ErredError, PluginProcess
-from tradebot.adapters.plugins.reach import why_unreadable
+from tradebot.adapters.plugins.protocol import GROUP, Bounds, Declared, Start
 from tradebot.adapters.text.extras import DISTRIBUTION
-from tradebot.desk.answers import MAX_TEXT
+from tradebot.desk.want_validation import MAX_TEXT
 from tradebot.errors import ConfigurationError, OperatorError, word
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason

@@ -26,11 +26,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from tradebot.adapters.faults.failpoint import around
-from tradebot.adapters.plugins.answering import Answering, refusal, text_of
 from tradebot.adapters.plugins.confinement import Confinement, confinement, descendants
-from tradebot.adapters.plugins.kernel import end_with_parent
-from tradebot.adapters.plugins.messages import CLEAN, GRACE_S, LEFT, MAX_BYTES, PROTECTIONS, Bounds, Pipes, Reply, Start
-from tradebot.adapters.plugins.reach import reach_of
+from tradebot.adapters.plugins.file_access import reach_of
+from tradebot.adapters.plugins.linux_syscalls import end_with_parent
+from tradebot.adapters.plugins.protocol import CLEAN, GRACE_S, LEFT, MAX_BYTES, PROTECTIONS, Bounds, Pipes, Reply, Start
+from tradebot.adapters.plugins.request_loop import Answering, refusal, text_of
 
 MAX_TASKS = 256
 """How many processes and threads a plug-in may add to those already running."""

@@ -19,7 +19,7 @@ from functools import cached_property
 from typing import NoReturn, TypeVar
 
 from tradebot.adapters.plugins.confinement import Protections
-from tradebot.adapters.plugins.messages import (
+from tradebot.adapters.plugins.protocol import (
     DECLARATION,
     GRACE_S,
     LEFT,
@@ -33,7 +33,7 @@ from tradebot.adapters.plugins.messages import (
 )
 from tradebot.adapters.text.codec import decode
 from tradebot.adapters.text.redaction import hide_in
-from tradebot.desk.answers import MAX_TEXT, is_own_refusal
+from tradebot.desk.want_validation import MAX_TEXT, is_own_refusal
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.series import MOST_BARS, width_of

@@ -9,7 +9,7 @@ import os
 import struct
 from collections.abc import Iterable
 
-from tradebot.adapters.plugins.kernel import call, forbid_new_privileges
+from tradebot.adapters.plugins.linux_syscalls import call, forbid_new_privileges
 
 PR_SET_SECCOMP, MODE_FILTER = 22, 2
 LOAD, EQUAL, AT_LEAST, AND, RETURN = 0x20, 0x15, 0x35, 0x54, 0x06

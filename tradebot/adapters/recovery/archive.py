@@ -20,8 +20,8 @@ import msgspec
 from msgspec import Struct
 
 from tradebot.adapters.faults.failpoint import around
-from tradebot.adapters.recovery.away import DRAFT, Content, Place, content_of
-from tradebot.adapters.state.plain_files import NotPlainError, opened_plain, require_plain
+from tradebot.adapters.recovery.offsite_copy import DRAFT, Content, Place, content_of
+from tradebot.adapters.state.safe_open import NotPlainError, opened_plain, require_plain
 from tradebot.adapters.state.state_folder import sync_folder, write_durably
 from tradebot.errors import CannotWriteError, OperatorError, word
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from tradebot.adapters.faults.failpoint import around
-from tradebot.adapters.state.plain_files import opened_plain, written_plain
+from tradebot.adapters.state.safe_open import opened_plain, written_plain
 from tradebot.errors import OperatorError
 
 PARTS = "parts"

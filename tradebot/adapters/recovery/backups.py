@@ -17,13 +17,13 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from tradebot.adapters.faults.failpoint import around
-from tradebot.adapters.ledger import journal_reading
+from tradebot.adapters.ledger import journal_reader
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.ledger.schema import copy_database, open_database, translated
 from tradebot.adapters.recovery import backup_parts
 from tradebot.adapters.recovery.backup_parts import NEXT_STEP, PARTS, Hashed, Recipe
 from tradebot.adapters.recovery.quarantine import MANIFEST, describe, stamp, write_manifest
-from tradebot.adapters.state.plain_files import NotPlainError, opened_plain, read_plain, written_plain
+from tradebot.adapters.state.safe_open import NotPlainError, opened_plain, read_plain, written_plain
 from tradebot.adapters.state.state_folder import (
     BACKUPS,
     JOURNAL,
@@ -303,7 +303,7 @@ def end(place: Path) -> End:
 
 
 def _end(place: Path) -> End:
-    last = journal_reading.last_hash(place / JOURNAL)
+    last = journal_reader.last_hash(place / JOURNAL)
     if not (place / LEDGER).is_file():
         return End(last, None, "")
     with closing(SqliteLedger.open(place, read_only=True)) as ledger:

@@ -9,7 +9,7 @@ from itertools import count
 from pathlib import Path
 
 from tradebot.adapters.faults.failpoint import around
-from tradebot.adapters.state.plain_files import NotPlainError, opened_plain
+from tradebot.adapters.state.safe_open import NotPlainError, opened_plain
 from tradebot.adapters.state.state_folder import (
     JOURNAL,
     LEDGER,

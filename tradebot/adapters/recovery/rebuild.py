@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.recovery import joining, quarantine
+from tradebot.adapters.recovery import journal_merge, quarantine
+from tradebot.adapters.recovery.journal_replay import replay
 from tradebot.adapters.recovery.rebuild_sources import Doubt, Sources, find
-from tradebot.adapters.recovery.replaying import replay
 from tradebot.adapters.state.state_folder import JOURNAL, LEDGER, REBUILDING, StateFolder, cannot_write, sync_folder
 from tradebot.adapters.text.canonical import parse_time
 
@@ -105,7 +105,7 @@ def _name(folder: StateFolder, sources: Sources, on: datetime) -> str:
 
 def _make(folder: StateFolder, scratch: Path, sources: Sources, name: str, now: datetime) -> tuple[int, int]:
     """Write the new books into the scratch folder; return how many intents and fills they hold."""
-    joined = joining.join(folder, scratch, sources, now) if sources.ledger else None
+    joined = journal_merge.join(folder, scratch, sources, now) if sources.ledger else None
     if joined is None:
         SqliteLedger.create(scratch, folder.account_number, folder.created_at).close()
     with closing(SqliteLedger.open(scratch, folder.account_number)) as books:

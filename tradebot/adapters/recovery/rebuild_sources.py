@@ -18,15 +18,15 @@ from typing import NamedTuple
 
 from msgspec import Struct, field
 
-from tradebot.adapters.ledger import journal_reading
+from tradebot.adapters.ledger import journal_reader
 from tradebot.adapters.ledger.journal import Record
-from tradebot.adapters.ledger.journal_reading import JournalContent
+from tradebot.adapters.ledger.journal_reader import JournalContent
 from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.ledger.rebuild_records import AS_JOURNALED, JournalRow
 from tradebot.adapters.ledger.schema import copy_database
-from tradebot.adapters.ledger.upkeep import AS_JOURNALED, JournalRow
 from tradebot.adapters.recovery import backups, quarantine
 from tradebot.adapters.recovery.backups import End
-from tradebot.adapters.state.plain_files import is_plain
+from tradebot.adapters.state.safe_open import is_plain
 from tradebot.adapters.state.state_folder import BACKUPS, JOURNAL, LEDGER, StateFolder
 from tradebot.errors import TradebotError
 
@@ -196,7 +196,7 @@ def _end(found: Sources, place: Path, only: Path | None) -> End | None:
     except TradebotError as damaged:
         if only in (None, place):
             found.doubts.append(Doubt("ledger", str(place / LEDGER), damaged.message))
-        return End(journal_reading.last_hash(place / JOURNAL), None, "")
+        return End(journal_reader.last_hash(place / JOURNAL), None, "")
 
 
 def _copy(found: Sources, opened: ExitStack, place: Path, file: str) -> Path:
@@ -220,7 +220,7 @@ def _find_journal(
         lineage = Lineage(folder.account_number, digesting=place != folder.path)
         if only not in (None, place):
             # Nothing is taken from it, but it may mention rebuilds that the chosen source doesn't know about.
-            for record in journal_reading.rebuilds(place / JOURNAL):
+            for record in journal_reader.rebuilds(place / JOURNAL):
                 lineage.add(record)
             found.generation = max(found.generation, lineage.generation)
             continue
@@ -250,7 +250,7 @@ def _reading(
     """Read the journal of a place through; None if there is none or it can't be put together."""
     try:
         path = _copy(found, opened, place, JOURNAL) / JOURNAL
-        return journal_reading.read(path, wanted=wanted, each=lineage.add) if is_plain(path) else None
+        return journal_reader.read(path, wanted=wanted, each=lineage.add) if is_plain(path) else None
     except TradebotError as damaged:
         found.doubts.append(Doubt("journal", str(place / JOURNAL), damaged.message))
         return None

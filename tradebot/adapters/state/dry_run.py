@@ -6,7 +6,7 @@ Nothing that trades ever reads it. Only the last one is kept.
 import json
 from pathlib import Path
 
-from tradebot.adapters.state.plain_files import read_plain
+from tradebot.adapters.state.safe_open import read_plain
 from tradebot.adapters.state.state_folder import DRY_RUN, cannot_write, write_durably
 from tradebot.adapters.text.canonical import UNFIT, CodecError, json_text
 from tradebot.adapters.text.codec import pack, unpack

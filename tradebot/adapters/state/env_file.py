@@ -9,7 +9,7 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tradebot.adapters.state.doors import another_owner
+from tradebot.adapters.state.folder_permissions import another_owner
 from tradebot.errors import OperatorError
 from tradebot.gates.permission import NAMES
 

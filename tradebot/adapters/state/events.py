@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tradebot.adapters.state.json_lines import RotatedLines
-from tradebot.adapters.state.plain_files import NotPlainError, require_plain
+from tradebot.adapters.state.safe_open import NotPlainError, require_plain
 from tradebot.adapters.text.canonical import CodecError, json_text, time_text
 from tradebot.adapters.text.codec import decode, encode
 from tradebot.adapters.text.redaction import hide

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tradebot.adapters.state import trials
-from tradebot.adapters.state.plain_files import read_plain
+from tradebot.adapters.state.safe_open import read_plain
 from tradebot.adapters.state.state_folder import BACKTESTS, EVIDENCE, StateFolder, option, write_durably
 from tradebot.adapters.text.canonical import CodecError
 from tradebot.adapters.text.codec import decode, encode

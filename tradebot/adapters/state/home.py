@@ -12,7 +12,7 @@ import json
 from contextlib import suppress
 from pathlib import Path
 
-from tradebot.adapters.state.plain_files import read_plain
+from tradebot.adapters.state.safe_open import read_plain
 from tradebot.adapters.state.state_folder import (
     HOME,
     MARKER,

@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from tradebot.adapters.state.plain_files import NotPlainError, opened_plain
+from tradebot.adapters.state.safe_open import NotPlainError, opened_plain
 from tradebot.errors import OperatorError
 
 NAME = b"tradebot-incident/"

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from tradebot.adapters.faults.failpoint import around
-from tradebot.adapters.state.plain_files import open_plain
+from tradebot.adapters.state.safe_open import open_plain
 
 
 class RotatedLines:

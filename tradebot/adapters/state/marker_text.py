@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from tradebot.adapters.state.plain_files import read_plain
+from tradebot.adapters.state.safe_open import read_plain
 
 SCHEMA = 1
 VENUE, FIRST_VENUE = "venue", "alpaca"

@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from tradebot.adapters.state.plain_files import read_plain
+from tradebot.adapters.state.safe_open import read_plain
 from tradebot.adapters.state.state_folder import write_durably
 from tradebot.adapters.text.canonical import CodecError, json_text
 from tradebot.adapters.text.codec import decode, encode

@@ -8,7 +8,7 @@ from pathlib import Path
 from secrets import token_urlsafe
 from typing import NamedTuple
 
-from tradebot.adapters.state.plain_files import read_plain
+from tradebot.adapters.state.safe_open import read_plain
 from tradebot.adapters.state.state_folder import MCP_TOKEN, WEB_TOKEN, cannot_write, write_durably
 from tradebot.errors import OperatorError
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tradebot.adapters.faults.failpoint import around
-from tradebot.adapters.state import doors
+from tradebot.adapters.state import folder_permissions
 from tradebot.adapters.state.marker_text import FIRST_VENUE, NAMES, SCHEMA, marker_content, marker_text, put_back
-from tradebot.adapters.state.plain_files import NotPlainError, create_draft, read_plain
+from tradebot.adapters.state.safe_open import NotPlainError, create_draft, read_plain
 from tradebot.errors import CannotWriteError, DamagedBooksError, DamagedMarkerError, OperatorError
 from tradebot.model import variables
 
@@ -160,12 +160,12 @@ def prepare(path: Path) -> None:
         raise cannot_write(path, error) from error
 
 
-def open_door(path: Path) -> doors.Door | None:
+def open_door(path: Path) -> folder_permissions.Door | None:
     """Return the first way into a state folder, or into something in it, that is open to others."""
-    return doors.open_door(path) or doors.open_door_within(path, FOLDERS)
+    return folder_permissions.open_door(path) or folder_permissions.open_door_within(path, FOLDERS)
 
 
-def require_closed(path: Path, look: Callable[[Path], doors.Door | None] = open_door) -> None:
+def require_closed(path: Path, look: Callable[[Path], folder_permissions.Door | None] = open_door) -> None:
     """Raise OperatorError if anyone else can write to a folder or what is in it; a folder yet to be made is fine."""
     door = look(path)
     if door is not None:
@@ -226,7 +226,9 @@ def lost_ledger(path: Path) -> str | None:
 
 
 def read_marker(
-    path: Path, environ: Mapping[str, str] = os.environ, look: Callable[[Path], doors.Door | None] = open_door
+    path: Path,
+    environ: Mapping[str, str] = os.environ,
+    look: Callable[[Path], folder_permissions.Door | None] = open_door,
 ) -> StateFolder:
     """Return the folder's marker, whatever became of its books.
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from msgspec import Struct, ValidationError, convert
 
 from tradebot.adapters.faults.failpoint import around
-from tradebot.adapters.state import lock
-from tradebot.adapters.state.plain_files import open_plain, read_plain
+from tradebot.adapters.state import state_locks
+from tradebot.adapters.state.safe_open import open_plain, read_plain
 from tradebot.adapters.state.state_folder import write_durably
 from tradebot.adapters.text.canonical import json_text
 from tradebot.errors import OperatorError
@@ -52,7 +52,7 @@ def read(folder: Path) -> Sequence[Trial] | None:
 
 def add(folder: Path, trials: Iterable[Trial]) -> None:
     """Add what isn't in the list yet; raise OperatorError if it was edited."""
-    with lock.hold(folder, "trials", WAIT_S, LOCK):
+    with state_locks.hold(folder, "trials", WAIT_S, LOCK):
         known, last, size = _read(folder) or ((), _sum("", b""), 0)
         lines = []
         for one in dict.fromkeys(trials):

@@ -6,8 +6,8 @@ from datetime import date, datetime
 from msgspec import Struct
 
 from tradebot.adapters.wire import http
-from tradebot.adapters.wire.hosts import is_loopback
-from tradebot.adapters.wire.rows import DriftTally, Row, RowError
+from tradebot.adapters.wire.allowed_hosts import is_loopback
+from tradebot.adapters.wire.json_fields import DriftTally, Row, RowError
 from tradebot.errors import OperatorError, TemporaryError, TradebotError
 
 SEE = "tradebot exchange status, then try again; tradebot exchange faults shows what keeps it from answering"

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from papervenue.faces.data.rows import listing
 from papervenue.market import actions as words
 from papervenue.times import DAY, HOUR, SECOND, at_new_york, from_datetime
-from tradebot.adapters.bars.making import steps_of
+from tradebot.adapters.bars.resampling import steps_of
 from tradebot.adapters.bars.source import DIVIDEND, SPLIT, CorporateAction
 from tradebot.adapters.bars.store import PriceStep
 from tradebot.adapters.bars.window import REACHES, window_of
 from tradebot.auditing.bar_findings import RawBar
-from tradebot.lab.backtest.lines import Columns, Daily, Intraday, Line, WholeDays
-from tradebot.lab.backtest.translating import session_of
+from tradebot.lab.backtest.bar_columns import Columns, Daily, Intraday, Line, WholeDays
+from tradebot.lab.backtest.engine_conversion import session_of
 from tradebot.model.series import DAY as DAYS
 from tradebot.model.series import Series, width_of
 from tradebot.venues.alpaca.capabilities import ALPACA
@@ -32,7 +32,7 @@ from tradebot.venues.alpaca.capabilities import ALPACA
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
-    from papervenue.engine.floor import Floor
+    from papervenue.engine.engine_state import Floor
     from papervenue.market.actions import Action
     from papervenue.market.bars import Market
     from papervenue.market.daily import DailyBars

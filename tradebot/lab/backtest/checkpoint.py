@@ -19,7 +19,7 @@ from tradebot.errors import OperatorError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tradebot.lab.backtest.assembly import Assembled
+    from tradebot.lab.backtest.setup import Assembled
     from tradebot.lab.driver.driver import Driver
     from tradebot.model.record import SessionEnd
 
@@ -45,7 +45,7 @@ _PLAIN = {
 _MAKERS = {
     "builtins": {"dict", "int", "list", "tuple"},
     "msgspec._utils": {"rebuild"},
-    "papervenue.engine.tables": {"_nothing_kept"},
+    "papervenue.engine.account_lists": {"_nothing_kept"},
 }
 """What some of them are made with, or ask for what isn't there."""
 

@@ -11,24 +11,24 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from papervenue.commands.control import MAIN
 from papervenue.engine.engine import Engine
-from papervenue.opening import dialect_of
+from papervenue.market_loader import dialect_of
 from papervenue.times import SECOND, from_datetime, to_datetime
-from tradebot.adapters.bars.joined import joined
-from tradebot.adapters.bars.stored import StoredBars
+from tradebot.adapters.bars.read_through import StoredBars
+from tradebot.adapters.bars.roll_adjusted import joined
 from tradebot.adapters.memory.bars import MemoryBars
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.memory.send_lock import MemorySendLock
-from tradebot.adapters.wire.rows import DriftTally, RowError
+from tradebot.adapters.wire.json_fields import DriftTally, RowError
+from tradebot.app.null_ports import NoFlow
 from tradebot.app.rules import rules_of
-from tradebot.app.stand_ins import NoFlow
 from tradebot.app.venues import door_to
-from tradebot.lab.backtest.engine_line import EngineLine
-from tradebot.lab.backtest.foreseen import ForeseenBars, features_ahead
-from tradebot.lab.backtest.translating import session_of
+from tradebot.lab.backtest.engine_conversion import session_of
+from tradebot.lab.backtest.full_session_bars import ForeseenBars, features_ahead
+from tradebot.lab.backtest.in_process_gateway import EngineLine
 from tradebot.model.trading import Mode, Permission
 from tradebot.model.values import replace
 from tradebot.ports.world import World
-from tradebot.venues.ibkr import margins, prices
+from tradebot.venues.ibkr import prices, what_if_margin
 from tradebot.venues.ibkr.bars import IbkrBars
 from tradebot.venues.ibkr.capabilities import TRADING_ID
 from tradebot.venues.ibkr.link import Line, Patience
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from tradebot.model.instrument import Listing, MarginLevel
     from tradebot.ports.stores import Bars
     from tradebot.ports.strategy import Strategy
-    from tradebot.venues.ibkr.told import Told
+    from tradebot.venues.ibkr.order_reports import Told
 
     Sessions = Callable[[date, date], Sequence[Session]]
 
@@ -154,9 +154,9 @@ class EngineReader(IbkrReader):
         return found
 
     def _levels(self, symbol: str, details: Any) -> tuple[MarginLevel, ...]:
-        told = [self._line.needed(symbol, action) for action in margins.SIDES]
+        told = [self._line.needed(symbol, action) for action in what_if_margin.SIDES]
         try:
-            return margins.levels_of(details, prices.last_price(self._line.ticks(symbol)), told)
+            return what_if_margin.levels_of(details, prices.last_price(self._line.ticks(symbol)), told)
         except RowError as error:
             self._tally.note("margin", error.field_name, error.problem)
             return ()

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from papervenue.market.action_sources import beside
 from tradebot import __version__
-from tradebot.adapters.plugins.code import Code, source_digest
+from tradebot.adapters.plugins.code_digest import Code, source_digest
 from tradebot.adapters.plugins.plugin import code_in_use, installed, package_of
 from tradebot.adapters.state.state_folder import FACTS
 from tradebot.adapters.text.canonical import json_text
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from papervenue.market.spec import MarketSpec
     from tradebot.app.settings import Settings
-    from tradebot.lab.backtest.past_flow import PastFlow
+    from tradebot.lab.backtest.historical_flow import PastFlow
     from tradebot.lab.backtest.run import Plan
 
 FINGERPRINT_CHARACTERS = 8

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from papervenue.market.action_sources import beside, generated_actions, read_actions
+from papervenue.market.alternate_future import Dearer, OtherFuture
 from papervenue.market.bars import Market
 from papervenue.market.daily import DailyBars, read_days
 from papervenue.market.daily_file import is_parquet
 from papervenue.market.generator import GeneratedBars
 from papervenue.market.instruments import Grid
-from papervenue.market.other_future import Dearer, OtherFuture
 from papervenue.market.rates import NO_RATES, Rates, rates_of
 from papervenue.market.recorded import NO_CALENDARS, damaged, held_bars, read_bars
 from papervenue.market.sessions import build_calendar, own_calendars
-from papervenue.opening import generated_source
+from papervenue.market_loader import generated_source
 from tradebot.app.sandbox import explained
 from tradebot.model.values import replace
 

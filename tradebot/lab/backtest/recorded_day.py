@@ -16,22 +16,22 @@ from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.send_lock import MemorySendLock
 from tradebot.adapters.plugins.plugin import begin_pass, code_in_force
-from tradebot.app.replays import rules_of_record, settings_of
-from tradebot.app.stand_ins import NoFlow
-from tradebot.desk.look import for_entries, for_exits
+from tradebot.app.null_ports import NoFlow
+from tradebot.app.recorded_rules import rules_of_record, settings_of
+from tradebot.desk.prepare_desk import for_entries, for_exits
 from tradebot.desk.proposals import Proposals, propose, score
 from tradebot.desk.snapshot import take
 from tradebot.errors import OperatorError
-from tradebot.lab.backtest.assembly import COUNTED_BY_THE_RECORDER
-from tradebot.lab.backtest.day_start import books_at, exchange_at, ground_at
-from tradebot.lab.backtest.past_flow import PastFlow
+from tradebot.lab.backtest.historical_flow import PastFlow
+from tradebot.lab.backtest.session_restore import books_at, exchange_at, ground_at
+from tradebot.lab.backtest.setup import COUNTED_BY_THE_RECORDER
 from tradebot.lab.driver.passes import Passes
 from tradebot.model.record import Job
 from tradebot.model.trading import Permission
 from tradebot.model.values import replace
 from tradebot.ports.world import Call, World
-from tradebot.replaying.played import PassSeen
-from tradebot.replaying.tape import OffTapeError
+from tradebot.replaying.cycle_pair import PassSeen
+from tradebot.replaying.port_recording import OffTapeError
 from tradebot.timetable.sessions import CHAIN, slots
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from tradebot.adapters.ledger.ledger import SqliteLedger
     from tradebot.adapters.memory.ledger import MemoryLedger
     from tradebot.app.settings import Settings
-    from tradebot.lab.backtest.day_start import Ground
+    from tradebot.lab.backtest.session_restore import Ground
     from tradebot.model.bar import Session
     from tradebot.model.desk import Desk
     from tradebot.model.record import CycleRecord
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from tradebot.ports.stores import Bars
     from tradebot.ports.strategy import Strategy
     from tradebot.replaying.passes import Recorded, Surroundings
-    from tradebot.replaying.tape import Tape
+    from tradebot.replaying.port_recording import Tape
 
 BY = "parity"
 """In whose name slots are claimed that the bot didn't run."""

@@ -17,20 +17,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from papervenue.market.source import QuickCloses
 from papervenue.market.spec import FUNDS, NO_COSTS
 from papervenue.times import SECOND
-from tradebot.adapters.bars.making import merged, series
+from tradebot.adapters.bars.resampling import merged, series
 from tradebot.adapters.memory.recorder import Level
-from tradebot.adapters.state import lock, state_folder, trials
+from tradebot.adapters.state import state_folder, state_locks, trials
 from tradebot.adapters.state.evidence import BACKTEST, read_evidence, write_evidence
-from tradebot.adapters.state.plain_files import create_draft, read_plain
+from tradebot.adapters.state.safe_open import create_draft, read_plain
 from tradebot.adapters.state.state_folder import BACKTESTS, cannot_write, option, write_durably
 from tradebot.adapters.state.trials import LAST, TRIALS, Trial
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.errors import OperatorError, word
-from tradebot.lab.backtest import saving
-from tradebot.lab.backtest.assembly import USUAL, engine_of
+from tradebot.lab.backtest import save_run
 from tradebot.lab.backtest.bars import EngineBars
+from tradebot.lab.backtest.engine_conversion import session_of
 from tradebot.lab.backtest.market import open_market_in_memory
-from tradebot.lab.backtest.translating import session_of
+from tradebot.lab.backtest.setup import USUAL, engine_of
 from tradebot.lab.performance.basket import entry_cost, held_in_equal_parts
 from tradebot.lab.performance.curve import Benchmark
 from tradebot.model.evidence import DatedRate, DayPrice, Evidence, Refused, Trials, Unrecorded
@@ -151,7 +151,7 @@ class Results:
         # A list that was edited is told before hours are played, not after.
         trials.read(self.folder)
         own = f"{name}{LOCK}"
-        with lock.hold(self.folder, "backtest", 0.0, own):
+        with state_locks.hold(self.folder, "backtest", 0.0, own):
             try:
                 yield
             finally:
@@ -201,10 +201,10 @@ class Results:
         place, draft = self.place(name), self.folder / f"{name}{DRAFT}"
         self.prepare()
         made, settings = run.made, run.plan.settings
-        finished = saving.Run(made.ledger, made.facts, made.events.emitted, made.now())
+        finished = save_run.Run(made.ledger, made.facts, made.events.emitted, made.now())
         try:
             rmtree(draft, ignore_errors=True)
-            saving.save(draft, finished, settings, _configuration(run), _BY)
+            save_run.save(draft, finished, settings, _configuration(run), _BY)
             write_evidence(draft, replace(self._evidence(run), variants=tuple(variants)))
             write_durably(draft / RESULT, json.dumps(document, indent=1, sort_keys=True) + "\n")
             if _is_run(place):

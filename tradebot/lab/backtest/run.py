@@ -11,10 +11,10 @@ from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.recorder import Level
 from tradebot.app.rules import rules_of
 from tradebot.app.venues import door_to
+from tradebot.desk.auto_halt import accept_causes
 from tradebot.desk.contracts import choose
-from tradebot.desk.halting import accept_causes
-from tradebot.lab.backtest.assembly import assemble
 from tradebot.lab.backtest.market import open_market_in_memory
+from tradebot.lab.backtest.setup import assemble
 from tradebot.lab.driver.driver import Driver, Terms
 from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.model.values import replace
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from papervenue.market.spec import MarketSpec
     from tradebot.app.settings import Settings
-    from tradebot.lab.backtest.assembly import Assembled, Margin
+    from tradebot.lab.backtest.historical_flow import PastFlow
     from tradebot.lab.backtest.market import OpenedMarket
-    from tradebot.lab.backtest.past_flow import PastFlow
+    from tradebot.lab.backtest.setup import Assembled, Margin
     from tradebot.lab.backtest.venue import EquityAt
     from tradebot.model.record import SessionEnd
     from tradebot.ports.strategy import Strategy

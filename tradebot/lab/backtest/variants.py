@@ -13,7 +13,7 @@ from tradebot.lab.backtest.run import begin
 from tradebot.lab.performance.sensitivity import AS_PLAYED, variant_of
 from tradebot.model.evidence import VariantKind
 from tradebot.model.values import replace
-from tradebot.timetable import own_clock
+from tradebot.timetable import strategy_times
 from tradebot.views.trades.lots import trades
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tradebot.model.evidence import Variant
     from tradebot.model.venue_day import VenueDay
     from tradebot.ports.strategy import Strategy
-    from tradebot.timetable.own_clock import OwnTimes
+    from tradebot.timetable.strategy_times import OwnTimes
 
 
 class Change(Struct, frozen=True):
@@ -128,7 +128,7 @@ def _dear_spread(spread: Decimal, costly: int) -> Decimal:
 
 def _delay(plan: Plan, times: Mapping[str, OwnTimes | None]) -> tuple[Change, ...] | str:
     """Return the variant in which every strategy trades a session later, or why there is none."""
-    later = {name: own and own_clock.a_session_later(own) for name, own in times.items()}
+    later = {name: own and strategy_times.a_session_later(own) for name, own in times.items()}
     stuck = sorted(name for name, text in later.items() if not text)
     moved = {name: text for name, text in later.items() if text}
     if stuck:
@@ -142,18 +142,18 @@ def _delay(plan: Plan, times: Mapping[str, OwnTimes | None]) -> tuple[Change, ..
 def _sessions(plan: Plan, times: Mapping[str, OwnTimes | None]) -> tuple[Change, ...] | str:
     """Return the variants in which the strategies trade in each session of the month, or why there are none."""
     known = {name: own for name, own in times.items() if own is not None}
-    named = {own_clock.session_of_month(own) for own in known.values()}
+    named = {strategy_times.session_of_month(own) for own in known.values()}
     if len(known) < len(times) or len(named) != 1 or None in named:
         return (
             "Other sessions of the month aren't played: that takes strategies whose times all name the same one, such "
             "as 'first session of month at open+5m'."
         )
-    return tuple(_in_session(plan, known, which) for which in own_clock.SESSIONS_OF_MONTH)
+    return tuple(_in_session(plan, known, which) for which in strategy_times.SESSIONS_OF_MONTH)
 
 
 def _in_session(plan: Plan, times: Mapping[str, OwnTimes], which: str) -> Change:
     """Return the variant in which the strategies trade in one session of the month, which may be theirs already."""
-    texts = {name: own_clock.in_session_of_month(own, which) for name, own in times.items()}
+    texts = {name: strategy_times.in_session_of_month(own, which) for name, own in times.items()}
     new = {name: text for name, text in texts.items() if text != times[name].text}
     return Change(VariantKind.REBALANCE_DAY, f"{which} session of month", _moved(plan, new))
 
@@ -168,7 +168,7 @@ def _times(settings: Settings, strategies: Sequence[Strategy]) -> Mapping[str, O
 def _parsed(text: str, day: VenueDay) -> OwnTimes | None:
     """Return times; None if there are none, or if they are a plug-in's own and can't be read."""
     try:
-        return own_clock.parse(text, day) if text else None
+        return strategy_times.parse(text, day) if text else None
     except ValueError:
         return None
 

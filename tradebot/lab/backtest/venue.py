@@ -23,8 +23,7 @@ from papervenue.market.sessions import full_calendar
 from papervenue.market.ticks import last_quote, last_trade
 from papervenue.shares.options import shares_of
 from papervenue.times import from_datetime
-from tradebot.lab.backtest.requests import EngineOrders
-from tradebot.lab.backtest.translating import (
+from tradebot.lab.backtest.engine_conversion import (
     activity_of,
     exact,
     fill_of,
@@ -35,13 +34,14 @@ from tradebot.lab.backtest.translating import (
     shown_price,
     shown_size,
 )
+from tradebot.lab.backtest.order_requests import EngineOrders
 from tradebot.model.account import Account, BrokerPosition, BrokerView
 from tradebot.model.bar import Depth, Quote, Session, VenueClock
 from tradebot.model.instrument import notional
 from tradebot.model.order import Fill, Order, OrdersTold
 from tradebot.venues.alpaca.capabilities import ALPACA
-from tradebot.venues.alpaca.ends import end_of, has_outlived
-from tradebot.venues.alpaca.listings import listings
+from tradebot.venues.alpaca.order_finality import end_of, has_outlived
+from tradebot.venues.alpaca.tick_rules import listings
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from papervenue.engine import account as engine_account
     from papervenue.engine import orders as engine_orders
     from papervenue.engine.engine import Engine
-    from papervenue.engine.floor import Floor
+    from papervenue.engine.engine_state import Floor
     from papervenue.events import Event
     from tradebot.model.activity import Activity
     from tradebot.model.instrument import Listing

@@ -13,10 +13,10 @@ from functools import cached_property
 from msgspec import Struct
 
 from tradebot.desk.proposals import Proposals
-from tradebot.desk.views import sees_its_slot
+from tradebot.desk.strategy_views import sees_its_slot
+from tradebot.lab.driver.idle_periods import Calm, Quiet
 from tradebot.lab.driver.passes import Passes
-from tradebot.lab.driver.quiet import Calm, Quiet
-from tradebot.lab.driver.touching import MICROSECOND, Ahead, in_us
+from tradebot.lab.driver.price_triggers import MICROSECOND, Ahead, in_us
 from tradebot.model.bar import Session, StrategySlot
 from tradebot.model.decision import Gate, Verdict
 from tradebot.model.record import AT_CLOSE, CandidateRecord, CycleRecord, Job, Mark, SessionEnd, session_end

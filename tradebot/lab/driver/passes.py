@@ -8,16 +8,16 @@ from datetime import datetime
 
 from tradebot.cycle import evaluate_exits, trade_once
 from tradebot.desk.fetching import fetch_flow
-from tradebot.desk.look import for_entries, for_exits
-from tradebot.desk.notable import tell_caught_up
 from tradebot.desk.own_slots import finish_judged
+from tradebot.desk.pass_events import tell_caught_up
+from tradebot.desk.prepare_desk import for_entries, for_exits
 from tradebot.desk.proposals import Proposals, begun, propose, score
 from tradebot.model.bar import ClockReading
 from tradebot.model.record import CycleRecord
 from tradebot.model.values import replace
 from tradebot.ports.world import Call, World
-from tradebot.reconciliation.activities import book_all
-from tradebot.reconciliation.before import BooksBefore
+from tradebot.reconciliation.activity_booking import book_all
+from tradebot.reconciliation.books_before import BooksBefore
 from tradebot.reconciliation.protection import Watch
 from tradebot.reconciliation.reconcile import Reconciled, reconcile
 from tradebot.timetable.job_times import JobTimes

@@ -9,7 +9,7 @@ from datetime import date
 
 from msgspec import Struct
 
-from tradebot.auditing.intervals import LEVEL, Estimate, corrected, estimate, fewest_sessions
+from tradebot.auditing.confidence_intervals import LEVEL, Estimate, corrected, estimate, fewest_sessions
 from tradebot.lab.learn.values import LEAST, Item, Outcome, Proposal, more_needed
 from tradebot.model.text import counted
 

@@ -7,8 +7,8 @@ it first, and from the open of the bar after that refusal: nobody could have tra
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
+from tradebot.auditing.confidence_intervals import LEVEL, corrected, estimate, fewest_sessions
 from tradebot.auditing.forward_returns import HOUR_S, SessionReturns
-from tradebot.auditing.intervals import LEVEL, corrected, estimate, fewest_sessions
 from tradebot.auditing.outcomes import STAKE_USD
 from tradebot.lab.learn.altered import PER_SESSION, WORTH
 from tradebot.lab.learn.values import LEAST, Item, Proposal

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from tradebot.auditing.intervals import LEVEL, estimate, fewest_sessions
+from tradebot.auditing.confidence_intervals import LEVEL, estimate, fewest_sessions
 from tradebot.lab.learn import altered, knobs, weights
 from tradebot.lab.learn.altered import Knob, missing_of
 from tradebot.lab.learn.knobs import ExitAt, HeldFor, LeftAfter, without

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from tradebot.auditing.intervals import LEVEL, fewest_sessions, t_quantile
+from tradebot.auditing.confidence_intervals import LEVEL, fewest_sessions, t_quantile
 from tradebot.lab.performance import statistics
 from tradebot.lab.performance.curve import Rates
 from tradebot.lab.performance.report import Comparison, Figure, Unit

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from tradebot.auditing.intervals import t_quantile
+from tradebot.auditing.confidence_intervals import t_quantile
 
 CONFIDENCE = 0.95
 _NORMAL = NormalDist()

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from msgspec import Struct, field
 
 from tradebot import __version__
-from tradebot.adapters.plugins.code import source_digest
+from tradebot.adapters.plugins.code_digest import source_digest
 from tradebot.adapters.plugins.plugin import code_in_use
 from tradebot.errors import OperatorError, TradebotError, word
 from tradebot.lab.search.study import Study, worker_of

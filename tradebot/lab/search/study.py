@@ -28,7 +28,7 @@ from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from tradebot.errors import OperatorError, word
-from tradebot.lab.search.counts import Counts
+from tradebot.lab.search.progress import Counts
 from tradebot.lab.search.space import Between, plain_value, rounded
 from tradebot.lab.selection.verdict import Tried
 

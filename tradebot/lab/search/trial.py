@@ -12,9 +12,9 @@ from msgspec import Struct
 
 from tradebot.adapters.memory.recorder import Level
 from tradebot.errors import ConfigurationError, ExitCode, TradebotError
-from tradebot.lab.backtest.assembly import loaded_strategies
 from tradebot.lab.backtest.identity import trial_of
 from tradebot.lab.backtest.run import begin
+from tradebot.lab.backtest.setup import loaded_strategies
 from tradebot.lab.performance import statistics
 from tradebot.lab.performance.returns import sessions_per_year
 from tradebot.lab.search.study import Result

@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeVar
 
 from tradebot.adapters.bars.source import DIVIDEND, SPLIT, CorporateAction, DelayedError
 from tradebot.adapters.bars.store import STORED_ALWAYS
-from tradebot.adapters.wire.rows import LONGEST_SYMBOL, DriftTally, Row, RowError, keep_readable
+from tradebot.adapters.wire.json_fields import LONGEST_SYMBOL, DriftTally, Row, RowError, keep_readable
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.errors import TemporaryError
 from tradebot.model.series import PriceKind

@@ -9,7 +9,7 @@ from tradebot.venues.alpaca.capabilities import ALPACA, KEYS
 from tradebot.venues.door import SANDBOX_KEY, Access, Checks, Door, Look
 
 if TYPE_CHECKING:
-    from tradebot.adapters.wire.rows import DriftTally
+    from tradebot.adapters.wire.json_fields import DriftTally
     from tradebot.venues.alpaca.bars import AlpacaBars
     from tradebot.venues.alpaca.orders import AlpacaOrders
     from tradebot.venues.alpaca.reader import AlpacaReader

@@ -6,14 +6,14 @@ from urllib.parse import quote
 
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.wire.http import Answer, WireError
-from tradebot.adapters.wire.rows import DriftTally, RowError
+from tradebot.adapters.wire.json_fields import DriftTally, RowError
 from tradebot.errors import TemporaryError, TradebotError
 from tradebot.model.intent import Intent
 from tradebot.model.order import Order, OrderStatus, Outcome, Reply
 from tradebot.ports.broker import Ending
-from tradebot.venues.alpaca.bodies import order_body, price_body
-from tradebot.venues.alpaca.models import read_order
-from tradebot.venues.alpaca.replies import (
+from tradebot.venues.alpaca.order_payloads import order_body, price_body
+from tradebot.venues.alpaca.parsers import read_order
+from tradebot.venues.alpaca.submit_outcomes import (
     may_be_duplicate,
     refusal,
     resolve_duplicate,

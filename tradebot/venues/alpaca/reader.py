@@ -9,7 +9,7 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from tradebot.adapters.wire.http import Bounds, RetryPolicy
-from tradebot.adapters.wire.rows import LONGEST_TEXT, DriftTally, Row, RowError, keep_readable, utc
+from tradebot.adapters.wire.json_fields import LONGEST_TEXT, DriftTally, Row, RowError, keep_readable, utc
 from tradebot.errors import TemporaryError
 from tradebot.model.account import Account, BrokerPosition, BrokerView
 from tradebot.model.activity import Activity
@@ -21,9 +21,9 @@ from tradebot.model.trading import Mode
 from tradebot.model.values import replace
 from tradebot.model.venue import Proof
 from tradebot.venues.alpaca.capabilities import ALPACA
-from tradebot.venues.alpaca.ends import end_of, has_outlived
-from tradebot.venues.alpaca.listings import listings
-from tradebot.venues.alpaca.models import (
+from tradebot.venues.alpaca.order_finality import end_of, has_outlived
+from tradebot.venues.alpaca.orders import NESTED, one_order, order_path, unless_unknown
+from tradebot.venues.alpaca.parsers import (
     read_account,
     read_activity,
     read_clock,
@@ -36,7 +36,7 @@ from tradebot.venues.alpaca.models import (
     takes_back,
     with_open_legs,
 )
-from tradebot.venues.alpaca.orders import NESTED, one_order, order_path, unless_unknown
+from tradebot.venues.alpaca.tick_rules import listings
 from tradebot.venues.alpaca.venue import AlpacaVenue
 from tradebot.venues.alpaca.wire import AlpacaClient, AlpacaReads, RefusedReadError, reads_of
 

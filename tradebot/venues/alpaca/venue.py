@@ -6,7 +6,7 @@ from functools import cached_property
 
 from msgspec import Struct
 
-from tradebot.adapters.wire.hosts import check_secret, check_url, is_loopback
+from tradebot.adapters.wire.allowed_hosts import check_secret, check_url, is_loopback
 from tradebot.adapters.wire.http import Answer, Bounds, RetryPolicy
 from tradebot.errors import OperatorError
 from tradebot.model.trading import Mode

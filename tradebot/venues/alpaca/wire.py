@@ -18,7 +18,7 @@ from tradebot.adapters.wire.http import (
     exchange,
 )
 from tradebot.errors import ExitCode, OperatorError, TemporaryError
-from tradebot.venues.alpaca.replies import error_code
+from tradebot.venues.alpaca.submit_outcomes import error_code
 from tradebot.venues.alpaca.venue import AlpacaVenue
 
 

@@ -6,15 +6,15 @@ from typing import Any
 
 from tradebot.adapters.bars.source import CorporateAction
 from tradebot.adapters.wire.http import printable
-from tradebot.adapters.wire.rows import DriftTally, RowError
+from tradebot.adapters.wire.json_fields import DriftTally, RowError
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.errors import TemporaryError
 from tradebot.model.series import PriceKind, width_of
 from tradebot.venues.ibkr.capabilities import HISTORY_ERROR, IBKR, NO_BARS, WITHOUT_BARS
-from tradebot.venues.ibkr.ears import VenueError
 from tradebot.venues.ibkr.link import Line
 from tradebot.venues.ibkr.prices import contract_with_bars
 from tradebot.venues.ibkr.venue import IbkrVenue
+from tradebot.venues.ibkr.wrapper import VenueError
 
 SIZES: Mapping[str, tuple[str, timedelta]] = {
     "1Min": ("1 min", timedelta(days=1)),

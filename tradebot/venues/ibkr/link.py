@@ -14,14 +14,14 @@ from typing import Any, TypeVar
 
 from msgspec import Struct
 
-from tradebot.adapters.state.venue_turn import VenueTurn
+from tradebot.adapters.state.venue_lease import VenueTurn
 from tradebot.adapters.text.extras import install
 from tradebot.adapters.wire.http import RetryableError, RetryPolicy, printable
 from tradebot.errors import ExitCode, OperatorError, TemporaryError
 from tradebot.model.hours import Hours
 from tradebot.venues.ibkr.capabilities import CLIENT_ID, HOST, IBKR, PORT
-from tradebot.venues.ibkr.ears import COUNTED, Ears, GoneError, InUseError, VenueError
-from tradebot.venues.ibkr.tap import LibraryErrors, Tap
+from tradebot.venues.ibkr.message_counter import LibraryErrors, Tap
+from tradebot.venues.ibkr.wrapper import COUNTED, Ears, GoneError, InUseError, VenueError
 
 T = TypeVar("T")
 GATEWAY = "look at the Gateway's window"

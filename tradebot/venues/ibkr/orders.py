@@ -7,7 +7,7 @@ from typing import Any
 
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.wire.http import printable
-from tradebot.adapters.wire.rows import DriftTally, RowError
+from tradebot.adapters.wire.json_fields import DriftTally, RowError
 from tradebot.errors import TemporaryError, TradebotError
 from tradebot.model.intent import TARGET_DONE, Intent, stop_of
 from tradebot.model.order import Order, OrderClass, OrderStatus, OrderType, Outcome, Reply
@@ -27,12 +27,12 @@ from tradebot.venues.ibkr.capabilities import (
     SENT_LIVES,
     STATUSES,
 )
-from tradebot.venues.ibkr.ears import GoneError, VenueError
 from tradebot.venues.ibkr.link import Line
+from tradebot.venues.ibkr.order_reports import order_of
 from tradebot.venues.ibkr.prices import contract_of
 from tradebot.venues.ibkr.reader import IbkrReader
-from tradebot.venues.ibkr.told import order_of
 from tradebot.venues.ibkr.venue import IbkrVenue
+from tradebot.venues.ibkr.wrapper import GoneError, VenueError
 
 _DOUBTED = NO_SUCH_ORDER, CANNOT_CANCEL, NOT_CANCELABLE
 """What a cancel may be answered that is too late, refused, or sent already: the lists of orders say which."""

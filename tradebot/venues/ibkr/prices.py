@@ -10,16 +10,16 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from tradebot.adapters.wire.rows import RowError
+from tradebot.adapters.wire.json_fields import RowError
 from tradebot.errors import TemporaryError
 from tradebot.model.bar import SUSPENDED, Quote, Session
 from tradebot.model.hours import Hours
 from tradebot.model.instrument import AssetClass, Instrument, Listing, MarginLevel, TickStep
 from tradebot.venues.ibkr.capabilities import IBKR, NO_CONTRACT
 from tradebot.venues.ibkr.contracts import ROOTS, doubt_of, months_of, rolling_of, root_of
-from tradebot.venues.ibkr.ears import Ticks, VenueError
 from tradebot.venues.ibkr.link import Line
-from tradebot.venues.ibkr.told import positive
+from tradebot.venues.ibkr.order_reports import positive
+from tradebot.venues.ibkr.wrapper import Ticks, VenueError
 
 FUTURE, EXCHANGES = "FUT", frozenset(root.exchange for root in ROOTS.values())
 _BID, _ASK, _LAST, _CLOSE = 1, 2, 4, 9

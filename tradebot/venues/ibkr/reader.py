@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from tradebot.adapters.time.calendar import exchange_sessions
-from tradebot.adapters.wire.rows import DriftTally, RowError
+from tradebot.adapters.wire.json_fields import DriftTally, RowError
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.account import Account, BrokerPosition, BrokerView
 from tradebot.model.activity import Activity
@@ -20,10 +20,10 @@ from tradebot.model.order import Fill, Order, OrdersTold, TimeInForce
 from tradebot.model.text import counted
 from tradebot.model.values import replace
 from tradebot.model.venue import End, Proof, Settlement
-from tradebot.venues.ibkr import margins, prices
+from tradebot.venues.ibkr import prices, what_if_margin
 from tradebot.venues.ibkr.capabilities import ARRIVES_WITHIN, IBKR
 from tradebot.venues.ibkr.link import Line
-from tradebot.venues.ibkr.told import ASSETS, Told, executions, fees, number, positive, put_together
+from tradebot.venues.ibkr.order_reports import ASSETS, Told, executions, fees, number, positive, put_together
 from tradebot.venues.ibkr.venue import IbkrVenue
 
 T = TypeVar("T")
@@ -270,7 +270,9 @@ class IbkrReader:
         today = IBKR.day.date_of(now)
         found = [(symbol, await prices.details_of(line, symbol, today)) for symbol in told]
         rows = [(symbol, one) for symbol, one in found if one is not None]
-        levels = await asyncio.gather(*(margins.levels(line, one, told[symbol], self._tally) for symbol, one in rows))
+        levels = await asyncio.gather(
+            *(what_if_margin.levels(line, one, told[symbol], self._tally) for symbol, one in rows)
+        )
         return now, [(symbol, one, level) for (symbol, one), level in zip(rows, levels, strict=True)]
 
     def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:

@@ -7,10 +7,10 @@ from decimal import Decimal
 from xml.parsers import expat
 from zoneinfo import ZoneInfo
 
-from tradebot.adapters.wire.rows import RowError
+from tradebot.adapters.wire.json_fields import RowError
 from tradebot.errors import OperatorError
 from tradebot.model.order import Executed, Fee, Fill
-from tradebot.venues.ibkr.told import SIDES, number, parts_of, positive
+from tradebot.venues.ibkr.order_reports import SIDES, number, parts_of, positive
 
 ZONE = ZoneInfo("America/New_York")
 """Statements name no zone. This is that of accounts that haven't chosen another one."""

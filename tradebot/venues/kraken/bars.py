@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 from functools import partial
 
 from tradebot.adapters.bars.source import CorporateAction
-from tradebot.adapters.wire.rows import DriftTally, Row, RowError, keep_readable
+from tradebot.adapters.wire.json_fields import DriftTally, Row, RowError, keep_readable
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.errors import ExitCode, OperatorError, TemporaryError
 from tradebot.model.series import PriceKind, width_of

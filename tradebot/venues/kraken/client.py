@@ -22,11 +22,11 @@ from tradebot.adapters.wire.http import (
     printable,
 )
 from tradebot.errors import ExitCode, OperatorError, TemporaryError
-from tradebot.venues.kraken.account_number import AccountNumber
+from tradebot.venues.kraken.account_id import AccountNumber
 from tradebot.venues.kraken.capabilities import NONCE, PERSON
 from tradebot.venues.kraken.nonce import Nonces
-from tradebot.venues.kraken.opening import Opening
-from tradebot.venues.kraken.pace import Pace
+from tradebot.venues.kraken.opening_equity import Opening
+from tradebot.venues.kraken.request_budget import Pace
 from tradebot.venues.kraken.signing import headers
 
 V3, HISTORY = "/derivatives/api/v3", "/api/history/v2"

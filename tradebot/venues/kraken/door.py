@@ -8,16 +8,16 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from tradebot.adapters.wire.http import BodyError, WireError
-from tradebot.adapters.wire.rows import DriftTally
+from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.judging.judgment import State
 from tradebot.venues.door import SANDBOX_KEY, Access, Checks, Door, Look, VenueSettings
 from tradebot.venues.kraken.bars import KrakenBars
 from tradebot.venues.kraken.capabilities import KEY, KEYS, KRAKEN, SECRET
 from tradebot.venues.kraken.client import V3, Client, KrakenVenue, error_of
-from tradebot.venues.kraken.names import coin_of, symbol_of
 from tradebot.venues.kraken.orders import KrakenOrders
 from tradebot.venues.kraken.reader import KrakenReader
+from tradebot.venues.kraken.symbol_names import coin_of, symbol_of
 from tradebot.venues.kraken.venue import sandbox_secret, venue_of
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def _connect(access: Access) -> KrakenVenue:
 
 
 def _bell(venue: KrakenVenue) -> Bell:
-    from tradebot.venues.kraken.bell import KrakenBell
+    from tradebot.venues.kraken.account_feed import KrakenBell
 
     return KrakenBell(venue)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from tradebot.adapters.wire.rows import DriftTally, Row, RowError
+from tradebot.adapters.wire.json_fields import DriftTally, Row, RowError
 from tradebot.model.instrument import ONE, AssetClass
 from tradebot.model.order import Fee, Fill, Order, OrderStatus, OrderType, TimeInForce
 from tradebot.model.values import replace

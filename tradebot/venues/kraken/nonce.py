@@ -6,7 +6,7 @@ import time
 import zlib
 from pathlib import Path
 
-from tradebot.adapters.state.plain_files import open_plain, read_plain
+from tradebot.adapters.state.safe_open import open_plain, read_plain
 from tradebot.adapters.state.state_folder import VENUE_NONCE
 
 FILE = VENUE_NONCE

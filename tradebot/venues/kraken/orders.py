@@ -7,7 +7,7 @@ from typing import Any
 
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.wire.http import Answer, BodyError, WireError
-from tradebot.adapters.wire.rows import DriftTally, Row, RowError
+from tradebot.adapters.wire.json_fields import DriftTally, Row, RowError
 from tradebot.errors import TradebotError
 from tradebot.model.candidate import Purpose
 from tradebot.model.instrument import AssetClass

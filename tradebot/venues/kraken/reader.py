@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote as quoted
 
-from tradebot.adapters.wire.rows import DriftTally, Row, RowError, keep_readable, utc
+from tradebot.adapters.wire.json_fields import DriftTally, Row, RowError, keep_readable, utc
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.account import Account, BrokerPosition, BrokerView
 from tradebot.model.activity import Activity
@@ -22,8 +22,8 @@ from tradebot.venues.kraken import rows
 from tradebot.venues.kraken.capabilities import ARRIVES_WITHIN, KRAKEN, SETTLED_AFTER
 from tradebot.venues.kraken.client import V3, Client, KrakenVenue
 from tradebot.venues.kraken.history import Past, fills_of, left_open
-from tradebot.venues.kraken.opening import Since, midnight, worth_at_midnight
-from tradebot.venues.kraken.pages import MOST_PAGES, ROWS, Pages, told_at
+from tradebot.venues.kraken.history_pages import MOST_PAGES, ROWS, Pages, told_at
+from tradebot.venues.kraken.opening_equity import Since, midnight, worth_at_midnight
 
 T = TypeVar("T")
 DAY = timedelta(days=1)

@@ -7,7 +7,7 @@ from itertools import pairwise
 from operator import attrgetter
 from typing import Any
 
-from tradebot.adapters.wire.rows import DriftTally, Row, RowError
+from tradebot.adapters.wire.json_fields import DriftTally, Row, RowError
 from tradebot.model.account import BrokerPosition
 from tradebot.model.activity import Activity, ActivityKind
 from tradebot.model.bar import SUSPENDED, Depth, Level, Quote

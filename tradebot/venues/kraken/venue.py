@@ -4,16 +4,16 @@ import base64
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tradebot.adapters.wire.hosts import check_secret, check_url, is_loopback
+from tradebot.adapters.wire.allowed_hosts import check_secret, check_url, is_loopback
 from tradebot.adapters.wire.http import Answer, Session
 from tradebot.errors import OperatorError
 from tradebot.model.trading import Mode
-from tradebot.venues.kraken.account_number import AccountNumber
+from tradebot.venues.kraken.account_id import AccountNumber
 from tradebot.venues.kraken.capabilities import KEY, SECRET, URL
 from tradebot.venues.kraken.client import Known, KrakenVenue
 from tradebot.venues.kraken.nonce import Nonces
-from tradebot.venues.kraken.opening import Opening
-from tradebot.venues.kraken.pace import Pace
+from tradebot.venues.kraken.opening_equity import Opening
+from tradebot.venues.kraken.request_budget import Pace
 from tradebot.venues.kraken.signing import decoded
 
 ADDRESSES: Mapping[Mode, str] = {

@@ -9,7 +9,7 @@ from papervenue.commands.command import Answer, Asked, Entry
 from papervenue.commands.control import NINE_PLACES, account_of, check_fields, positive, signed
 from papervenue.engine.account import Account, Activity
 from papervenue.engine.engine import Engine
-from papervenue.engine.floor import enter
+from papervenue.engine.engine_state import enter
 from papervenue.jsontext import encode, plain
 from papervenue.market.actions import CASH_MERGER, FORWARD_SPLIT, KINDS, NAME_CHANGE, SPLITS, Action
 from papervenue.market.actions import before_trading as effect_of

@@ -5,9 +5,9 @@ from __future__ import annotations
 from papervenue.commands.command import Answer, Asked, Entry
 from papervenue.commands.control import account_of, check_fields
 from papervenue.commands.venue import ACTS, EXECUTIONS, ORDERS, order_of
-from papervenue.engine.floor import order_fields
+from papervenue.engine.engine_state import order_fields
 from papervenue.jsontext import encode, plain, to_decimal
-from papervenue.margined import amending, funding
+from papervenue.margined import funding, trade_corrections
 from papervenue.refusal import invalid, not_found
 
 FUNDING = "/exchange/v1/funding"
@@ -39,11 +39,11 @@ def _correct(asked: Asked) -> Answer:
     body, engine = asked.body, asked.engine
     check_fields(body, {"account", "execution", "price"})
     account, name, price = account_of(engine, body), str(body.get("execution")), to_decimal(body.get("price"))
-    symbol = amending.symbol_of(account, name)
+    symbol = trade_corrections.symbol_of(account, name)
     units = None if price is None else engine.market.grids[symbol].of(price)
     if units is None:
         raise invalid("price is on a tick")
-    made = amending.correct(engine, account, name, units)
+    made = trade_corrections.correct(engine, account, name, units)
     return 200, encode({"execution": made.id, "symbol": symbol})
 
 

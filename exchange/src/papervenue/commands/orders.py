@@ -12,7 +12,7 @@ from papervenue.engine.orders import OrderRequest
 from papervenue.faces.trading_json import asset_id, legs_json, order_json
 from papervenue.jsontext import encode, to_decimal
 from papervenue.refusal import UNPROCESSABLE, Refusal, invalid, not_found, unprocessable
-from papervenue.shares.reading import read_order, read_replacement
+from papervenue.shares.order_parsing import read_order, read_replacement
 
 _NINE_PLACES = Decimal("1e-9")
 _TRUE = ("true", "1", "t")

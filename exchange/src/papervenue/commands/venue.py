@@ -15,7 +15,7 @@ from papervenue.faces.trading_json import execution_json, order_json
 from papervenue.jsontext import encode
 from papervenue.refusal import invalid, not_found
 from papervenue.shares import amending
-from papervenue.shares.reading import price_units, read_replacement
+from papervenue.shares.order_parsing import price_units, read_replacement
 
 ORDERS, EXECUTIONS = "/exchange/v1/orders", "/exchange/v1/executions"
 RESTATE = "restate"

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
 
+from papervenue.engine.account_lists import History, OrderTable, PastUpdates
 from papervenue.engine.orders import Execution, Holding, Order
-from papervenue.engine.tables import History, OrderTable, PastUpdates
 from papervenue.market.bars import usd
 from papervenue.refusal import not_found
 

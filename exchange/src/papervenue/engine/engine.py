@@ -16,12 +16,12 @@ from itertools import chain
 from typing import NamedTuple
 
 from papervenue.chance import number_of
-from papervenue.engine import life
+from papervenue.engine import order_lifecycle
 from papervenue.engine.account import Account
-from papervenue.engine.dialect import Dialect, Mark, Marks
-from papervenue.engine.floor import Floor
+from papervenue.engine.engine_state import Floor
 from papervenue.engine.matching import Priority, priority
 from papervenue.engine.orders import USUAL, Order, OrderRequest, Policy, Replacement
+from papervenue.engine.venue_rules import Dialect, Mark, Marks
 from papervenue.events import Emit, Event
 from papervenue.market.bars import Bar, Market
 from papervenue.market.rates import NO_RATES, Rates
@@ -56,11 +56,11 @@ class Engine(Floor):
         self._arrives_us = 0
         self.agenda.learn(
             acknowledge=Engine._acknowledge,
-            cancel=life.cancel,
+            cancel=order_lifecycle.cancel,
             cancel_arrives=Engine._cancel_arrives,
-            fill_stopped=life.fill_stopped,
-            free_shares=life.free_shares,
-            hear=life.hear,
+            fill_stopped=order_lifecycle.fill_stopped,
+            free_shares=order_lifecycle.free_shares,
+            hear=order_lifecycle.hear,
             replacement_arrives=Engine._replacement_arrives,
             **dialect.deeds,
         )
@@ -90,7 +90,7 @@ class Engine(Floor):
     def submit(self, account: Account, request: OrderRequest, fate: str | None = None, policy: Policy = USUAL) -> Order:
         """Accept an order or raise the Refusal that explains why not; call `settle` to let it take effect."""
         admission = self.dialect.admit(self, account, request, None, policy)
-        order = life.book(self, account, request, admission.intent, admission.reserve)
+        order = order_lifecycle.book(self, account, request, admission.intent, admission.reserve)
         order.fate, order.tells_after_us = fate, policy.tells_after_us
         self.tell("order_accepted", order, order.status)
         for leg in order.legs:
@@ -109,9 +109,9 @@ class Engine(Floor):
             self.agenda.note(self._arrival_us(), "replacement_arrives", order)
             self.agenda.do_until(self.now_us, self)
         elif order.fate == "reject":
-            life.reject(self, order)
+            order_lifecycle.reject(self, order)
         elif order.status == "pending_new":
-            life.bring(self, order)
+            order_lifecycle.bring(self, order)
             self._fill_now(order)
 
     def settle_late(self, order: Order, late_us: int, status: str) -> None:
@@ -127,7 +127,7 @@ class Engine(Floor):
     def _acknowledge(self, order: Order) -> None:
         """Bring an order to the market late, unless it was canceled or already got there at a session's open."""
         if order.status in _UNACKNOWLEDGED:
-            order.status = "pending_new" if life.tradable(self, order.request) else "accepted"
+            order.status = "pending_new" if order_lifecycle.tradable(self, order.request) else "accepted"
             self.settle(order)
 
     def _fill_now(self, order: Order) -> None:
@@ -138,9 +138,9 @@ class Engine(Floor):
         last, cap = self.last_price(order.symbol), self._depth(order.symbol)
         price = None if last is None or order.symbol in self.halted else self.model.quoted(order, last)
         if price is not None and cap > 0 and (request.time_in_force != "fok" or order.remaining <= cap):
-            life.fill(self, order, price, cap)
+            order_lifecycle.fill(self, order, price, cap)
         if request.time_in_force in _IMMEDIATE:
-            life.cancel(self, order)
+            order_lifecycle.cancel(self, order)
 
     def _depth(self, symbol: str) -> Decimal:
         bounded = self.model.spec.depth_share is not None
@@ -155,13 +155,13 @@ class Engine(Floor):
         _check_cancelable(order)
         live, overtaken, refused = order.status in _LIVE, order.fate == "fill_on_cancel", order.fate == "reject"
         if not (account.to_be_replaced(order) or refused or (live and (self.latency_us or overtaken))):
-            life.cancel(self, order)
+            order_lifecycle.cancel(self, order)
             return
         before = order.status
         if before != "held":
             self._pend(order, "pending_cancel")
         if live and overtaken:
-            life.fill_whole(self, order)
+            order_lifecycle.fill_whole(self, order)
         self.agenda.note(self._arrival_us(), "cancel_arrives", order, before)
         self.agenda.do_until(self.now_us, self)
 
@@ -179,10 +179,10 @@ class Engine(Floor):
             order.fate, order.updated_us = None, self.now_us
             # The replacement in transit may have taken the order's place since.
             arrived = before == "pending_new" and order.live_us > 0
-            order.status = life.at_the_market(order) if order.filled_qty or arrived else before
+            order.status = order_lifecycle.at_the_market(order) if order.filled_qty or arrived else before
             self.tell("order_cancel_rejected", order, "order_cancel_rejected")
         elif order.is_open:
-            life.cancel(self, order)
+            order_lifecycle.cancel(self, order)
         elif order.status != "canceled":
             self.tell("order_cancel_rejected", order, "order_cancel_rejected")
 
@@ -191,7 +191,7 @@ class Engine(Floor):
         old = account.order(order_id)
         request = self.dialect.replaced_request(old, replacement, account.to_be_replaced(old) is not None)
         intent, reserve = self.dialect.admit(self, account, request, old, policy)
-        new = life.book_replacement(self, account, request, intent, reserve, old)
+        new = order_lifecycle.book_replacement(self, account, request, intent, reserve, old)
         new.starts_over = policy.starts_over
         if old.status in _LIVE:
             self._pend(old, "pending_replace")
@@ -205,11 +205,11 @@ class Engine(Floor):
             return
         old = account.order(new.replaces)
         if new.fate != "reject" and old.is_open and old.left_for(new.request):
-            life.replace(self, old, new)
-            if new.status != "held" and life.tradable(self, new.request):
+            order_lifecycle.replace(self, old, new)
+            if new.status != "held" and order_lifecycle.tradable(self, new.request):
                 self._fill_now(new)
         else:
-            life.reject(self, new)
+            order_lifecycle.reject(self, new)
 
     def advance(self, to_us: int) -> None:
         advance(self, to_us)
@@ -350,7 +350,7 @@ def _match(floor: Floor, symbol: str, bar: Bar) -> None:
         # An order that filled earlier in this bar may have canceled this one.
         whole = order.request.time_in_force == "fok"
         if room > 0 and order.is_open and (not whole or order.remaining <= room):
-            left -= life.fill(floor, order, candidate.price, room)
+            left -= order_lifecycle.fill(floor, order, candidate.price, room)
 
 
 def _candidates(floor: Floor, symbol: str, bar: Bar) -> list[Candidate]:

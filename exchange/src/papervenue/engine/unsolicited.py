@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from papervenue.engine import life
+from papervenue.engine import order_lifecycle
 from papervenue.engine.engine import Engine
 from papervenue.engine.orders import USUAL, Order, Replacement
 from papervenue.refusal import unprocessable
@@ -39,7 +39,7 @@ def cancel(engine: Engine, order: Order) -> None:
     """Cancel an order at once, like a broker who may not keep it."""
     if not order.is_open:
         raise unprocessable(f'order is already in "{order.status}" state')
-    life.cancel(engine, order)
+    order_lifecycle.cancel(engine, order)
 
 
 def restate(engine: Engine, order: Order, wanted: Replacement) -> None:

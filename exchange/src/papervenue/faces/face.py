@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from papervenue.faces.flow import FlowLimits, FlowSource
     from papervenue.faces.web import Route
     from papervenue.faults.streaming import StreamFaults
-    from papervenue.lines import Conversation
     from papervenue.market.venue import Venue
+    from papervenue.socket_listeners import Conversation
 
 GROUPS = ("papervenue.faces", "tradebot.exchange_faces")
 """The second one is what the group was called before this was a distribution of its own."""

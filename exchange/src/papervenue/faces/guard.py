@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from papervenue.faces import callers
+from papervenue.faces import local_auth
 from papervenue.faces.web import Reply, send_reply
 from papervenue.jsontext import encode
 from papervenue.refusal import FORBIDDEN, MALFORMED
@@ -117,7 +117,7 @@ def objection(scope: Scope, may: Credentials) -> str | None:
         return "a web page from another origin can't do this"
     if not scope["path"].startswith(_CONTROL) or scope.get("method", "GET") in _SAFE:
         return None
-    return _keyless(scope, may.page_key) or callers.objection(scope, may.token)
+    return _keyless(scope, may.page_key) or local_auth.objection(scope, may.token)
 
 
 def _keyless(scope: Scope, key: str) -> str | None:

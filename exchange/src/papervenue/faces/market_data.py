@@ -7,13 +7,13 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from papervenue.exchange import Exchange
-from papervenue.faces.data.asking import params_of, read_token, refused, token_of
 from papervenue.faces.data.history import History
-from papervenue.faces.data.left_out import LEFT_OUT
+from papervenue.faces.data.params import params_of, read_token, refused, token_of
 from papervenue.faces.data.rows import Row
 from papervenue.faces.data.stocks import Stocks
+from papervenue.faces.data.unsupported_paths import LEFT_OUT
 from papervenue.faces.keys import account_of
-from papervenue.faces.trading.left_out import left_out_routes
+from papervenue.faces.trading.unsupported_paths import left_out_routes
 from papervenue.faces.web import Call, Handler, Reply, Route, ok, route
 from papervenue.market.actions import (
     CASH_MERGER,

@@ -6,9 +6,9 @@ import gzip
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from papervenue.faults import bodies
-from papervenue.faults.bodies import Answered
-from papervenue.faults.turn import Turn
+from papervenue.faults import fault_bodies
+from papervenue.faults.apply_faults import Turn
+from papervenue.faults.fault_bodies import Answered
 from papervenue.jsontext import encode
 from papervenue.times import SECOND
 
@@ -42,8 +42,10 @@ async def give(turn: Turn, answered: Answered) -> None:
     await turn.connection.write(answered.body)
 
 
-async def _give(turn: Turn, status: int, body: bytes, kind: bytes = bodies.JSON, headers: bodies.Headers = ()) -> None:
-    await give(turn, Answered(status, bodies.headed(headers, body, kind), body))
+async def _give(
+    turn: Turn, status: int, body: bytes, kind: bytes = fault_bodies.JSON, headers: fault_bodies.Headers = ()
+) -> None:
+    await give(turn, Answered(status, fault_bodies.headed(headers, body, kind), body))
 
 
 async def _instead(turn: Turn, settings: Settings, status: int, body: bytes, kind: bytes, *extra: Header) -> None:
@@ -69,27 +71,27 @@ async def _reply_lost(turn: Turn, settings: Settings) -> None:
 
 
 async def _status(turn: Turn, settings: Settings) -> None:
-    answer = bodies.error(settings["value"], turn.target)
+    answer = fault_bodies.error(settings["value"], turn.target)
     await _instead(turn, settings, settings["value"], *answer, *_retry_after(settings))
 
 
 async def _redirect(turn: Turn, settings: Settings) -> None:
     location = (b"location", settings["location"].encode("ascii", "replace"))
-    await _instead(turn, settings, settings["value"], b"", bodies.HTML, location)
+    await _instead(turn, settings, settings["value"], b"", fault_bodies.HTML, location)
 
 
 async def _html_body(turn: Turn, settings: Settings) -> None:
-    await _instead(turn, settings, 200, bodies.page("Scheduled maintenance"), bodies.HTML)
+    await _instead(turn, settings, 200, fault_bodies.page("Scheduled maintenance"), fault_bodies.HTML)
 
 
 async def _empty_body(turn: Turn, settings: Settings) -> None:
-    await _instead(turn, settings, 200, b"", bodies.JSON)
+    await _instead(turn, settings, 200, b"", fault_bodies.JSON)
 
 
 async def _error_inside(turn: Turn, settings: Settings) -> None:
     word, status = settings["value"], settings["status"]
     told = {"error": word} if status == 200 else {"errors": [{"code": _OF_MARGIN, "message": word}]}
-    await _instead(turn, settings, status, encode({"result": "error", **told}), bodies.JSON)
+    await _instead(turn, settings, status, encode({"result": "error", **told}), fault_bodies.JSON)
 
 
 async def _flow_limit(turn: Turn, settings: Settings) -> None:
@@ -99,7 +101,7 @@ async def _flow_limit(turn: Turn, settings: Settings) -> None:
         counted[_LEFT_THIS_MINUTE] = b"0"
     else:
         counted[_USED_TODAY] = counted.get(_DAILY_LIMIT, b"0")
-    await _give(turn, 429, *bodies.error(429, turn.target), [*(counted | dict(_retry_after(settings))).items()])
+    await _give(turn, 429, *fault_bodies.error(429, turn.target), [*(counted | dict(_retry_after(settings))).items()])
 
 
 async def _not_in_plan(turn: Turn, settings: Settings) -> None:
@@ -112,7 +114,7 @@ async def _truncated_gzip(turn: Turn, settings: Settings) -> None:
     # Without a time in its head, the same body is compressed to the same bytes.
     packed = gzip.compress(full_body, mtime=0)
     part = packed[: len(packed) // 2 if settings["value"] is None else settings["value"]]
-    await give(turn, Answered(status, bodies.headed([*headers, (b"content-encoding", b"gzip")], part), part))
+    await give(turn, Answered(status, fault_bodies.headed([*headers, (b"content-encoding", b"gzip")], part), part))
 
 
 async def _truncated_json(turn: Turn, settings: Settings) -> None:
@@ -120,9 +122,9 @@ async def _truncated_json(turn: Turn, settings: Settings) -> None:
     kept_bytes = len(full_body) // 2 if settings["value"] is None else settings["value"]
     part = full_body[:kept_bytes]
     if settings["connection"] == "kept":
-        await give(turn, Answered(status, bodies.headed(headers, part), part))
+        await give(turn, Answered(status, fault_bodies.headed(headers, part), part))
         return
-    await turn.connection.begin(status, bodies.headed(headers, full_body))
+    await turn.connection.begin(status, fault_bodies.headed(headers, full_body))
     await turn.connection.write(part, more=True)
     await turn.connection.close()
 
@@ -168,7 +170,7 @@ async def _late_arrival(turn: Turn, settings: Settings) -> None:
     elif settings["answer"] == "reset":
         await turn.connection.reset()
     else:
-        await _give(turn, settings["answer"], *bodies.error(settings["answer"], turn.target))
+        await _give(turn, settings["answer"], *fault_bodies.error(settings["answer"], turn.target))
 
 
 ANSWERS: Mapping[str, Answering] = {

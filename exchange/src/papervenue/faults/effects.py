@@ -9,7 +9,7 @@ from typing import Any
 
 from papervenue.commands.command import Answer, Command
 from papervenue.engine.engine import Engine
-from papervenue.faults.book import Armed, FaultBook, Firing
+from papervenue.faults.armed_rules import Armed, FaultBook, Firing
 from papervenue.faults.kinds import Facts
 from papervenue.jsontext import encode
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from papervenue.commands.command import Command
 from papervenue.exchange import Exchange
 from papervenue.faces.web import Call, Reply, Route, ok, route
-from papervenue.faults import table
-from papervenue.faults.room import PATH
+from papervenue.faults import fault_table
+from papervenue.faults.fault_state import PATH
 from papervenue.faults.rules import RuleError, read_rules
 from papervenue.jsontext import decode_object
 from papervenue.market.spec import MarketError
@@ -35,18 +35,20 @@ class FaultFace:
     def _arm(self, call: Call) -> Reply:
         """Arm the script in the body, or the ready-made script it names. The log holds the text, not the name."""
         given = _script(call.body)
-        return Reply(*self._exchange.run(Command("POST", PATH, body=table.text_of(given.strip()) or given)))
+        return Reply(*self._exchange.run(Command("POST", PATH, body=fault_table.text_of(given.strip()) or given)))
 
     def _run(self, call: Call) -> Reply:
         return Reply(*self._exchange.run(Command(call.method, call.raw_path)))
 
     def _ready(self, call: Call) -> Reply:
-        return ok({"scripts": [{"name": name, "summary": table.summary_of(name)} for name in table.names()]})
+        return ok(
+            {"scripts": [{"name": name, "summary": fault_table.summary_of(name)} for name in fault_table.names()]}
+        )
 
     def _show(self, call: Call) -> Reply:
-        text = table.text_of(call.names["name"])
+        text = fault_table.text_of(call.names["name"])
         if text is None:
-            raise not_found(f"no ready-made script has that name; choose from {', '.join(table.names())}")
+            raise not_found(f"no ready-made script has that name; choose from {', '.join(fault_table.names())}")
         return ok({"name": call.names["name"], "script": text})
 
 

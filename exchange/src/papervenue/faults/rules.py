@@ -8,8 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from papervenue.faults.kinds import KINDS, STREAMS, Moment, can_meet, is_in_reach, is_pattern, read_moment
-from papervenue.faults.table import (
+from papervenue.faults.fault_table import (
     FAULTS,
     NEEDED,
     ON_EVENTS,
@@ -20,6 +19,7 @@ from papervenue.faults.table import (
     reader,
     whole_number,
 )
+from papervenue.faults.kinds import KINDS, STREAMS, Moment, can_meet, is_in_reach, is_pattern, read_moment
 
 if TYPE_CHECKING:
     from papervenue.faults.yamltext import Lines, Path

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from papervenue.engine.engine import Engine
-from papervenue.faults import bodies
-from papervenue.faults.book import FaultBook, Firing
+from papervenue.faults import fault_bodies
+from papervenue.faults.armed_rules import FaultBook, Firing
 from papervenue.faults.kinds import Facts
 
 _CHANNELS = {"b": "bars", "u": "updatedBars", "d": "dailyBars", "q": "quotes", "t": "trades"}
@@ -49,7 +49,7 @@ class StreamFaults:
         firings = self._firings(self._facts(stream, account, message), message, recipient.feed)
         for rule in (firing.rule for firing in firings):
             if rule.fault in ("unknown_enum", "missing_field"):
-                message = bodies.in_fields(rule.fault, message, rule.settings)
+                message = fault_bodies.in_fields(rule.fault, message, rule.settings)
         faults = {firing.rule.fault for firing in firings}
         if "mute_stream" in faults:
             return []

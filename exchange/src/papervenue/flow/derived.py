@@ -18,7 +18,7 @@ from papervenue.flow.daily import Daily
 from papervenue.flow.events import Events, Reports
 from papervenue.flow.filings import Congress, Funds, Insiders, Institutions, Shorts
 from papervenue.flow.options import Contract, expiries
-from papervenue.flow.screens import Screens
+from papervenue.flow.screener import Screens
 from papervenue.flow.series import (
     NOTHING,
     RECENT,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from papervenue.engine.account import Account, Position
-from papervenue.engine.floor import Floor
+from papervenue.engine.engine_state import Floor
 from papervenue.engine.orders import Order
 from papervenue.market.instruments import CASH_UNIT, Grid
 

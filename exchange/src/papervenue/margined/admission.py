@@ -6,9 +6,9 @@ from decimal import Decimal
 from typing import Any
 
 from papervenue.engine.account import Account
-from papervenue.engine.dialect import Admission
-from papervenue.engine.floor import Floor
+from papervenue.engine.engine_state import Floor
 from papervenue.engine.orders import ATTACHED, Order, OrderRequest
+from papervenue.engine.venue_rules import Admission
 from papervenue.jsontext import plain
 from papervenue.margined.accounts import adding, initial_margin, standing
 from papervenue.margined.liquidation import reduces

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from decimal import ROUND_HALF_EVEN, Decimal
 from types import MappingProxyType
 
-from papervenue.engine import life
+from papervenue.engine import order_lifecycle
 from papervenue.engine.account import Account, Activity, Balances
-from papervenue.engine.dialect import Admission, Mark, Marks, Worth
-from papervenue.engine.floor import Deed, Floor, enter
+from papervenue.engine.engine_state import Deed, Floor, enter
 from papervenue.engine.matching import FillModel, LotModel, stop_price
 from papervenue.engine.orders import (
     LAST,
@@ -24,7 +23,8 @@ from papervenue.engine.orders import (
     Replacement,
     Settled,
 )
-from papervenue.margined import admission, amending, funding, liquidation
+from papervenue.engine.venue_rules import Admission, Mark, Marks, Worth
+from papervenue.margined import admission, funding, liquidation, trade_corrections
 from papervenue.margined.accounts import margins, net_position, standing, trade
 from papervenue.market.bars import Bar, Market
 from papervenue.market.instruments import CASH_UNIT
@@ -63,7 +63,7 @@ class Plain:
         self.deeds: Mapping[str, Deed] = MappingProxyType(
             {
                 "book_fee": _book_fee,
-                CORRECTED: amending.correct_by_a_tick,
+                CORRECTED: trade_corrections.correct_by_a_tick,
                 "book_funding": funding.book_all,
                 "end_trading": liquidation.end_trading,
                 "fit_later": _fit_later,
@@ -89,9 +89,9 @@ class Plain:
     def reach(self, floor: Floor, mark: Mark) -> None:
         """Wake orders at an open, and end those of the day at a close."""
         if mark.kind == "open":
-            life.wake(floor)
+            order_lifecycle.wake(floor)
             return
-        life.end_due(floor, floor.now_us)
+        order_lifecycle.end_due(floor, floor.now_us)
         if mark.kind == "close":
             for account in floor.accounts.values():
                 now = margins(floor, account)
@@ -216,10 +216,10 @@ def _end_others(floor: Floor, account: Account, order: Order, qty: Decimal) -> N
     group = order.request.oca_group
     for other in [one for one in account.open.values() if one is not order and one.request.oca_group == group]:
         if order.request.oca_type != CANCEL_OTHERS and other.remaining > qty:
-            life.reduce(floor, other, other.filled_qty + other.remaining - qty)
+            order_lifecycle.reduce(floor, other, other.filled_qty + other.remaining - qty)
         else:
             other.why = ONE_FILLED
-            life.cancel(floor, other)
+            order_lifecycle.cancel(floor, other)
 
 
 def fit(floor: Floor, account: Account, symbol: str) -> None:
@@ -228,9 +228,9 @@ def fit(floor: Floor, account: Account, symbol: str) -> None:
         allowed = admission.fitting(account, order)
         if not allowed:
             order.why = NOTHING_TO_REDUCE
-            life.cancel(floor, order)
+            order_lifecycle.cancel(floor, order)
         elif order.remaining > allowed:
-            life.reduce(floor, order, order.filled_qty + allowed)
+            order_lifecycle.reduce(floor, order, order.filled_qty + allowed)
 
 
 def _fit_later(floor: Floor, order: Order, qty: Decimal) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from decimal import ROUND_DOWN, Decimal
 
 from papervenue.engine.account import Account, Activity
-from papervenue.engine.floor import Floor, enter
+from papervenue.engine.engine_state import Floor, enter
 from papervenue.events import Event
 from papervenue.jsontext import plain
 from papervenue.margined.accounts import NetPosition, net_position, net_positions

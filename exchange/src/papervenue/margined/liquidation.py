@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from decimal import ROUND_CEILING, Decimal
 
-from papervenue.engine import life, matching
+from papervenue.engine import matching, order_lifecycle
 from papervenue.engine.account import Account
-from papervenue.engine.floor import Floor
+from papervenue.engine.engine_state import Floor
 from papervenue.engine.orders import LIQUIDATION, SETTLEMENT, Order, OrderRequest
 from papervenue.events import Event
 from papervenue.jsontext import plain
@@ -46,7 +46,7 @@ def _withdraw(floor: Floor, account: Account, now: Margins) -> None:
     floor.emit(Event(floor.now_us, "margin_call", {name: plain(getattr(now, name)) for name in names}, account.number))
     for order in risky:
         order.why = NO_MARGIN
-        life.cancel(floor, order)
+        order_lifecycle.cancel(floor, order)
 
 
 def _only_reduces(account: Account, order: Order) -> bool:
@@ -70,8 +70,8 @@ def close_out(floor: Floor, account: Account, held: NetPosition, qty: Decimal, k
     """Close a quantity of a position at the mark by an order of the venue."""
     side = -1 if held.qty > 0 else 1
     request = OrderRequest(held.symbol, side, kind, "fok", qty, None, None, reduce_only=True)
-    order = life.book(floor, account, request, "sell_to_close" if side < 0 else "buy_to_close", 0)
-    life.fill(floor, order, floor.price(held.symbol), matching.UNBOUNDED)
+    order = order_lifecycle.book(floor, account, request, "sell_to_close" if side < 0 else "buy_to_close", 0)
+    order_lifecycle.fill(floor, order, floor.price(held.symbol), matching.UNBOUNDED)
 
 
 def end_trading(floor: Floor, symbol: str) -> None:
@@ -79,6 +79,6 @@ def end_trading(floor: Floor, symbol: str) -> None:
     for account in floor.accounts.values():
         for order in [one for one in account.open.values() if one.symbol == symbol]:
             order.why = ENDED
-            life.cancel(floor, order)
+            order_lifecycle.cancel(floor, order)
         for held in [one for one in net_positions(account) if one.symbol == symbol]:
             close_out(floor, account, held, abs(held.qty), SETTLEMENT)

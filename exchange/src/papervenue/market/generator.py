@@ -26,16 +26,16 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from papervenue.chance import bell, stream
+from papervenue.market.bar_profiles import GAP_SHARE, MARKET_VOLATILITY, Maker, bustle, of_instrument, of_share, passed
 from papervenue.market.bars import Bar
 from papervenue.market.instruments import Grid
-from papervenue.market.makers import GAP_SHARE, MARKET_VOLATILITY, Maker, bustle, of_instrument, of_share, passed
 from papervenue.market.profiles import Profile
 from papervenue.market.sessions import Calendar, Session
 from papervenue.market.trends import jumps, shocks_of
 from papervenue.times import MINUTE
 
 if TYPE_CHECKING:
-    from papervenue.market.past import Minutes
+    from papervenue.market.earlier_history import Minutes
 
 _LARGEST_DAILY_MOVE = 0.2
 _HISTORIES_IN_MEMORY = 1_000
@@ -180,7 +180,7 @@ class GeneratedBars:
     def _past(self, symbol: str, index: int) -> Minutes:
         """Return the minutes of a session before the market's first; with those around it, they add up to its day."""
         # Numpy takes long to load, and many exchanges are never asked for their past.
-        from papervenue.market.past import past_minutes
+        from papervenue.market.earlier_history import past_minutes
 
         day = self.history_day(symbol, -index)
         assert day is not None, "it is asked for days of which there are bars"

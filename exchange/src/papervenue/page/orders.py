@@ -10,9 +10,9 @@ from operator import attrgetter, itemgetter
 from typing import Any
 
 from papervenue.engine.account import Account
+from papervenue.engine.account_lists import PastUpdate
 from papervenue.engine.engine import Engine
 from papervenue.engine.orders import Order
-from papervenue.engine.tables import PastUpdate
 from papervenue.jsontext import plain
 from papervenue.market.instruments import Grid
 from papervenue.page.formats import exact_moment, moment, price, text

@@ -17,9 +17,9 @@ from decimal import ROUND_DOWN, Decimal
 from fractions import Fraction
 from functools import partial
 
-from papervenue.engine import life
+from papervenue.engine import order_lifecycle
 from papervenue.engine.account import Account, Activity, Position
-from papervenue.engine.floor import Floor, enter
+from papervenue.engine.engine_state import Floor, enter
 from papervenue.engine.orders import Order
 from papervenue.events import Event
 from papervenue.jsontext import plain
@@ -79,7 +79,7 @@ def _cancel_all(floor: Floor, symbol: str) -> None:
     for order in _open_orders(floor, symbol):
         # An order in a group may already be gone, because another member's end ended it.
         if order.is_open:
-            life.cancel(floor, order)
+            order_lifecycle.cancel(floor, order)
 
 
 def _go_ex(floor: Floor, action: Action) -> None:
@@ -123,7 +123,7 @@ def _split(floor: Floor, action: Action) -> None:
         if action.kind == FORWARD_SPLIT and lasts and order.qty is not None:
             _restate(floor, order, _shares(order.qty, ratio), partial(_divided, ratio, order.side))
         else:
-            life.cancel(floor, order)
+            order_lifecycle.cancel(floor, order)
     for account, held in _holders(floor, action.symbol):
         _split_position(floor, account, held, action, ratio)
 

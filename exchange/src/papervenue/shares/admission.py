@@ -12,14 +12,14 @@ from typing import NamedTuple
 
 from papervenue.engine import brackets
 from papervenue.engine.account import Account
-from papervenue.engine.dialect import Admission
-from papervenue.engine.floor import Floor
+from papervenue.engine.engine_state import Floor
 from papervenue.engine.matching import collar, trailing_stop
 from papervenue.engine.orders import USUAL, Order, OrderRequest, Policy, duplicate_client_id, shares_for
+from papervenue.engine.venue_rules import Admission
 from papervenue.jsontext import plain
 from papervenue.market.bars import UNITS, usd
 from papervenue.refusal import forbidden, unprocessable
-from papervenue.shares.reading import check_legs_apart
+from papervenue.shares.order_parsing import check_legs_apart
 from papervenue.times import MINUTE, at_new_york, new_york_date
 
 _SHORT_MARKUP = (103, 100)

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
-from papervenue.engine import life
+from papervenue.engine import order_lifecycle
 from papervenue.engine.account import Account, Activity, Position
-from papervenue.engine.floor import Floor, activity_id
+from papervenue.engine.engine_state import Floor, activity_id
 from papervenue.engine.orders import BUST, CORRECT, Amendment, Execution, Fill, Order
 from papervenue.market.bars import usd
 from papervenue.refusal import not_found, unprocessable
@@ -89,7 +89,7 @@ def _amend(floor: Floor, account: Account, execution: Execution, word: str, qty:
     account.activities.append(made)
     floor.tell_execution(made, account)
     charge_commission(floor, carrying[-1], filled)
-    life.withdraw_misfits(floor, account, order.symbol)
+    order_lifecycle.withdraw_misfits(floor, account, order.symbol)
     return made
 
 

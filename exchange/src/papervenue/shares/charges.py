@@ -17,7 +17,7 @@ from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 from typing import NamedTuple
 
 from papervenue.engine.account import Account, Activity, Balances
-from papervenue.engine.floor import Floor, enter
+from papervenue.engine.engine_state import Floor, enter
 from papervenue.engine.orders import Fill, Order
 from papervenue.market.sessions import Session
 from papervenue.market.spec import FUNDS, Costs, Rate

@@ -8,12 +8,12 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
-from papervenue.engine import life
+from papervenue.engine import order_lifecycle
 from papervenue.engine.account import Account
-from papervenue.engine.dialect import Mark, Marks, Worth
-from papervenue.engine.floor import Deed, Floor
+from papervenue.engine.engine_state import Deed, Floor
 from papervenue.engine.matching import FillModel, stop_price
 from papervenue.engine.orders import TERMINAL, Order, OrderRequest, Replacement
+from papervenue.engine.venue_rules import Mark, Marks, Worth
 from papervenue.market.bars import Bar, Market
 from papervenue.market.sessions import Session
 from papervenue.market.spec import FillSpec
@@ -21,7 +21,7 @@ from papervenue.refusal import Refusal, invalid, unprocessable
 from papervenue.shares import actions, charges, expiry
 from papervenue.shares.admission import admit
 from papervenue.shares.options import shares_of, value
-from papervenue.shares.reading import check_terms, price_units
+from papervenue.shares.order_parsing import check_terms, price_units
 from papervenue.times import MINUTE, at_new_york, new_york
 
 _CHANGEABLE = {
@@ -153,11 +153,11 @@ class Alpaca:
     def reach(self, floor: Floor, mark: Mark) -> None:
         """Wake and end orders; post and accrue interest before and after a day's trading."""
         if mark.kind in ("pre", "open"):
-            life.wake(floor)
+            order_lifecycle.wake(floor)
         elif mark.kind == "aged":
-            life.end_due(floor, floor.market.calendar.next_open(floor.now_us), "gtc")
+            order_lifecycle.end_due(floor, floor.market.calendar.next_open(floor.now_us), "gtc")
         else:
-            life.end_due(floor, floor.now_us)
+            order_lifecycle.end_due(floor, floor.now_us)
         if mark.kind == "pre":
             charges.post(floor)
         elif mark.kind == "post":

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from papervenue.engine import life
+from papervenue.engine import order_lifecycle
 from papervenue.engine.account import Account, Activity, Position
-from papervenue.engine.floor import Floor, enter
+from papervenue.engine.engine_state import Floor, enter
 from papervenue.market.bars import UNITS, usd
 from papervenue.shares.options import SHARES, Contract, contract_of, last_session, underlying, value
 
@@ -27,7 +27,7 @@ def move(floor: Floor, account: Account, entry: Activity) -> None:
     assert entry.qty is not None
     account.shift(entry.symbol, entry.qty, entry.price or _ZERO)
     enter(floor, account, entry)
-    life.withdraw_misfits(floor, account, entry.symbol)
+    order_lifecycle.withdraw_misfits(floor, account, entry.symbol)
 
 
 def rename(floor: Floor, account: Account, held: Position, new: str, words: tuple[str, str]) -> None:

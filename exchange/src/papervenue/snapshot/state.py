@@ -26,10 +26,10 @@ import msgpack
 
 from papervenue.commands.command import Command
 from papervenue.engine.account import Account, Activity, Balances, Configuration, Position, Watchlist
+from papervenue.engine.account_lists import Find, History, OrderTable, PastUpdates
 from papervenue.engine.orders import Amendment, Fill, Order, OrderRequest, Settled, StopLoss
-from papervenue.engine.tables import Find, History, OrderTable, PastUpdates
 from papervenue.faces.face import faces_of
-from papervenue.faults.book import Armed
+from papervenue.faults.armed_rules import Armed
 from papervenue.faults.kinds import Moment
 from papervenue.faults.rules import Rule, When
 from papervenue.log import Prefix

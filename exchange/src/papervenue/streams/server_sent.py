@@ -14,8 +14,8 @@ from itertools import islice
 from typing import Protocol
 
 from papervenue.engine.account import Account
+from papervenue.engine.account_lists import PastUpdate
 from papervenue.engine.engine import Engine
-from papervenue.engine.tables import PastUpdate
 from papervenue.events import Event, Place
 from papervenue.exchange import Exchange
 from papervenue.faces.activity_event import activity_event_json

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple, Protocol
 
 from starlette.types import Receive, Scope, Send
 
+from papervenue.engine.account_lists import PastUpdate
 from papervenue.engine.engine import Engine
-from papervenue.engine.tables import PastUpdate
 from papervenue.events import Event, Place, Update
 from papervenue.faces.keys import Credentials, account_with
 from papervenue.faces.trading_json import order_json

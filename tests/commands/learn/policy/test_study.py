@@ -24,13 +24,13 @@ from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Said
 from tests.suite import tiers
 from tradebot.adapters.models.signing import make_key
-from tradebot.adapters.state.lock import hold
 from tradebot.adapters.state.policy_results import read_policy_results
+from tradebot.adapters.state.state_locks import hold
 from tradebot.errors import ExitCode
 from tradebot.lab.backtest.results import Results
 from tradebot.lab.learning.walking import walk as walking
-from tradebot.lab.learning.walking.judging import Judged
-from tradebot.lab.learning.walking.keeping import keep
+from tradebot.lab.learning.walking.evaluation import Judged
+from tradebot.lab.learning.walking.result_cache import keep
 from tradebot.lab.learning.walking.walk import UNITS, Benchmark, Diverged, Unit, Walk, Wanted
 from tradebot.model.policy_results import BENCHMARKS
 
@@ -168,7 +168,7 @@ def test_study_of_something_else_is_refused_by_what_differs(
     (folder / "other-bot.yaml").write_text(CONFIGURATION + "limits: {cooldown_s: 7}\n")
     (folder / "sac.yaml").write_text("settings: {gamma: [0.9, 0.99]}")
     files = [str(folder / word) if word.endswith(".yaml") else word for word in changes]
-    with patch("tradebot.lab.learning.training.torched.find_spec", lambda name: name):
+    with patch("tradebot.lab.learning.training.sb3_trainer.find_spec", lambda name: name):
         if "sac" in files:
             files += ["--space", str(folder / "sac.yaml")]
         said = study(*place, *files)

@@ -10,7 +10,7 @@ import pytest
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Said, typed
 from tradebot.errors import ExitCode
-from tradebot.lab.learning.training import torched, training
+from tradebot.lab.learning.training import sb3_trainer, training
 
 MARKET = "--profile policy --sessions 2 --from 2026-11-16"
 ROW = SimpleNamespace(at=SimpleNamespace(date=lambda: "2026-11-16"))
@@ -30,7 +30,7 @@ def trained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(training, "train", train)
     monkeypatch.setattr(training, "span_of", lambda *_, **__: SimpleNamespace(rows=(ROW,)))
-    monkeypatch.setattr(torched, "require_torch", lambda _: None)
+    monkeypatch.setattr(sb3_trainer, "require_torch", lambda _: None)
     return jobs
 
 

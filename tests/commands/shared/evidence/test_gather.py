@@ -17,14 +17,14 @@ from tests.kit.bot.folder import Bot, made, second_session
 from tests.kit.core.evidence import note
 from tests.kit.values import DAY, NOW, SESSION, SHIPPED, ago, there
 from tradebot.adapters.state.events import JsonlEvents
-from tradebot.adapters.state.serving import write_serving
+from tradebot.adapters.state.serve_status import write_serving
 from tradebot.adapters.state.state_folder import EVENTS
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
-from tradebot.judging import passes
+from tradebot.judging import pass_health
 from tradebot.judging.evidence import Backups, Disk, Past, Serve, Stream, Unread
 from tradebot.judging.judgment import State
-from tradebot.judging.passes import TABLE
+from tradebot.judging.pass_health import TABLE
 from tradebot.model.bar import Session
 from tradebot.model.event import EventKind
 from tradebot.model.reasons import Reason
@@ -77,7 +77,7 @@ def past(app: App) -> Past:
 
 
 def judged(app: App, now: datetime) -> dict[str, State]:
-    return {each.subject: each.state for each in passes.judged(evidence_of(app, now))}
+    return {each.subject: each.state for each in pass_health.judged(evidence_of(app, now))}
 
 
 def failed(app: App, now: datetime) -> set[str]:

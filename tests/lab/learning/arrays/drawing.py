@@ -11,8 +11,8 @@ from papervenue.market.futures import futures_venue
 from papervenue.market.spec import NEXT_OPEN, MarketSpec
 from tradebot.app.settings import load
 from tradebot.lab.backtest.run import Plan
-from tradebot.lab.learning.arrays.choosing import drawn
-from tradebot.lab.learning.arrays.tape import Tape, tapes_of
+from tradebot.lab.learning.arrays.engine_choice import drawn
+from tradebot.lab.learning.arrays.episode_data import Tape, tapes_of
 from tradebot.lab.learning.environment import TIMETABLE, Terms
 from tradebot.lab.learning.training.training import span_of
 

@@ -15,10 +15,10 @@ from tradebot.adapters.models.reading import draft_of
 from tradebot.adapters.text.extras import install
 from tradebot.errors import OperatorError
 from tradebot.lab.learning.environment import Terms
-from tradebot.lab.learning.training import rows as reading
+from tradebot.lab.learning.training import training_rows as reading
 from tradebot.lab.learning.training.job import Job
-from tradebot.lab.learning.training.rows import Watched, Within
 from tradebot.lab.learning.training.training import Span, Told, span_of, train
+from tradebot.lab.learning.training.training_rows import Watched, Within
 from tradebot.learning.card import CONFIGURATION
 from tradebot.model.values import replace
 
@@ -51,7 +51,7 @@ def test_draft_is_never_written_over_another(tmp_path: Path) -> None:
 
 
 def test_agent_that_needs_torch_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tradebot.lab.learning.training.torched.find_spec", lambda name: None)
+    monkeypatch.setattr("tradebot.lab.learning.training.sb3_trainer.find_spec", lambda name: None)
     with pytest.raises(OperatorError, match="training ppo needs torch") as told:
         train(Job("ppo", 1, 1_000, {}, NAMES), span(), tmp_path / "never", Told((1,), 1))
     assert told.value.hint.startswith(install("rl"))

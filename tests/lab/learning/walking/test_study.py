@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.lab.learning.training.job import Job
-from tradebot.lab.learning.walking.splitting import Split
+from tradebot.lab.learning.walking.splits import Split
 from tradebot.lab.learning.walking.study import Varied, choosing, figures_of, judged_in
 from tradebot.lab.search.space import Space
 from tradebot.model.policy_results import FORMAT, PolicyResults, Returns, Run, Span

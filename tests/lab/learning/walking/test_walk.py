@@ -21,15 +21,15 @@ from tradebot.adapters.models.refusing import RefusedModelError
 from tradebot.adapters.models.signing import make_key, public_of, read_key
 from tradebot.adapters.state.policy_results import read_policy_results
 from tradebot.errors import OperatorError
+from tradebot.lab.backtest.engine_conversion import session_of
 from tradebot.lab.backtest.market import open_market_in_memory
 from tradebot.lab.backtest.run import Plan
-from tradebot.lab.backtest.translating import session_of
 from tradebot.lab.learning.training.job import DivergedError, Job
-from tradebot.lab.learning.training.rows import Within
+from tradebot.lab.learning.training.training_rows import Within
 from tradebot.lab.learning.walking import walk as walking
-from tradebot.lab.learning.walking.judging import Hold, Judged, judged
-from tradebot.lab.learning.walking.keeping import keep
-from tradebot.lab.learning.walking.splitting import Split, paths_of, splits_of
+from tradebot.lab.learning.walking.evaluation import Hold, Judged, judged
+from tradebot.lab.learning.walking.result_cache import keep
+from tradebot.lab.learning.walking.splits import Split, paths_of, splits_of
 from tradebot.lab.learning.walking.walk import RESULTS, UNITS, Benchmark, Unit, Walk, walk
 from tradebot.lab.selection.policies import Judging, Measured
 from tradebot.lab.selection.splits import By

@@ -10,12 +10,12 @@ from decimal import Decimal
 from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
-from tradebot.lab.learning.arrays.known import CENTS
+from tradebot.lab.learning.arrays.supported_rules import CENTS
 from tradebot.model.reasons import Reason
 from tradebot.signals.features.state import State
 
 if TYPE_CHECKING:
-    from tradebot.lab.learning.arrays.tape import Ask, Tape
+    from tradebot.lab.learning.arrays.episode_data import Ask, Tape
 
 MINUTE_S, BAR_MINUTES = 60, 5
 

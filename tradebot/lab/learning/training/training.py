@@ -14,13 +14,13 @@ from tradebot.adapters.models.writing import write_draft
 from tradebot.adapters.text.canonical import json_text
 from tradebot.errors import OperatorError
 from tradebot.lab.backtest.identity import market_of
-from tradebot.lab.learning.arrays.choosing import Chosen, chosen
+from tradebot.lab.learning.arrays.engine_choice import Chosen, chosen
 from tradebot.lab.learning.environment import TIMEFRAME, Terms, on_the_road
 from tradebot.lab.learning.scaling import Scaling, fitted
 from tradebot.lab.learning.training.graphs import Layer, sided
 from tradebot.lab.learning.training.job import checked
-from tradebot.lab.learning.training.rows import EVERY, RETURN, Row, Within, rows_of
-from tradebot.lab.learning.training.torched import Trained, require_torch, trained
+from tradebot.lab.learning.training.sb3_trainer import Trained, require_torch, trained
+from tradebot.lab.learning.training.training_rows import EVERY, RETURN, Row, Within, rows_of
 from tradebot.learning import card as cards
 from tradebot.model.series import width_of
 from tradebot.signals.features import STATE, State, features, observed

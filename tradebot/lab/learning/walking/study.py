@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tradebot.lab.backtest.results import Results
-    from tradebot.lab.learning.walking.splitting import Split
-    from tradebot.lab.search.in_turn import InTurn
+    from tradebot.lab.learning.walking.splits import Split
+    from tradebot.lab.search.sequential_study import InTurn
     from tradebot.lab.search.space import Space, Values
     from tradebot.model.policy_results import PolicyResults
     from tradebot.ports.world import Progress

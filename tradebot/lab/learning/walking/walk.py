@@ -32,20 +32,20 @@ from tradebot.adapters.models.folder import SUMS, Parts
 from tradebot.adapters.models.reading import draft_of, read_model
 from tradebot.adapters.models.signing import public_of, read_key
 from tradebot.adapters.models.writing import write_model
-from tradebot.adapters.plugins.kernel import end_with_parent
-from tradebot.adapters.state.plain_files import read_plain
+from tradebot.adapters.plugins.linux_syscalls import end_with_parent
 from tradebot.adapters.state.policy_results import read_policy_results, write_policy_results
+from tradebot.adapters.state.safe_open import read_plain
 from tradebot.adapters.state.state_folder import make_folder, write_durably
 from tradebot.adapters.text.canonical import CodecError, json_text
 from tradebot.adapters.text.codec import decode, encode
 from tradebot.errors import OperatorError, TradebotError
 from tradebot.lab.backtest.identity import market_of
 from tradebot.lab.learning.training.job import DivergedError, Job
-from tradebot.lab.learning.training.rows import Within
 from tradebot.lab.learning.training.training import Told, span_of, train
-from tradebot.lab.learning.walking import keeping
-from tradebot.lab.learning.walking.judging import Hold, Judged, Signed, judged, judged_model
-from tradebot.lab.learning.walking.splitting import Split, Way, paths_of
+from tradebot.lab.learning.training.training_rows import Within
+from tradebot.lab.learning.walking import result_cache
+from tradebot.lab.learning.walking.evaluation import Hold, Judged, Signed, judged, judged_model
+from tradebot.lab.learning.walking.splits import Split, Way, paths_of
 from tradebot.lab.performance.returns import sessions_per_year
 from tradebot.model import policy_results as kept
 from tradebot.model.values import replace
@@ -259,7 +259,7 @@ def play(of: Walk, wanted: Wanted, trials: int) -> None:
         found = Benchmark(_judged_as_it_is(of, wanted, model))
     else:
         found = _unit(of, wanted, trials)
-    keeping.keep(of.folder / UNITS / wanted.file, _result_of(of, wanted), found)
+    result_cache.keep(of.folder / UNITS / wanted.file, _result_of(of, wanted), found)
 
 
 def _each(of: Walk, wanted: Wanted, each: Callable[[Within], Judged]) -> tuple[Judged, ...]:
@@ -371,13 +371,13 @@ def _tried_before(of: Walk, sessions: Sequence[date]) -> Iterator[kept.TriedRetu
 
 def _read(of: Walk, wanted: Wanted, kind: Any) -> Any:
     file = of.folder / UNITS / wanted.file
-    found = keeping.kept(file, _result_of(of, wanted))
+    found = result_cache.kept(file, _result_of(of, wanted))
     if "diverged" in found:
         raise DivergedError(decode(Diverged, found).diverged)
     try:
         unit = decode(kind, found)
     except CodecError as error:
-        raise keeping.unusable(file, "can't be read") from error
+        raise result_cache.unusable(file, "can't be read") from error
     if isinstance(unit, Unit):
         _require_model(of, unit, file)
     return unit

@@ -14,7 +14,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import NamedTuple, TypeVar
 
-from papervenue.faces.data.asking import Timeframe
+from papervenue.faces.data.params import Timeframe
 from papervenue.faces.data.rows import Aggregate, merged, of_minute, of_past_day
 from papervenue.market.bars import Bar, Day, Market
 from papervenue.market.sessions import Session

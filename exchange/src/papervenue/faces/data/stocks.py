@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from papervenue.faces.data.asking import (
+from papervenue.faces.data.history import Auctions, History, Window
+from papervenue.faces.data.params import (
     AUCTION_FEEDS,
     HISTORICAL_FEEDS,
     Feed,
@@ -22,7 +23,6 @@ from papervenue.faces.data.asking import (
     timeframe_of,
     token_of,
 )
-from papervenue.faces.data.history import Auctions, History, Window
 from papervenue.faces.data.rows import (
     ALONE,
     Aggregate,

@@ -13,9 +13,9 @@ from typing import Any
 from papervenue.chance import uuid_of
 from papervenue.engine.account import Account, Activity
 from papervenue.engine.orders import LIQUIDATION, Fill
-from papervenue.faces.kraken import words
+from papervenue.faces.kraken import wire_format
 from papervenue.faces.kraken.history import USUAL_COUNT, HistoryReads
-from papervenue.faces.kraken.words import average, error, iso, number
+from papervenue.faces.kraken.wire_format import average, error, iso, number
 from papervenue.faces.web import Call, Reply
 from papervenue.margined.funding import FUNDING
 from papervenue.times import HOUR
@@ -65,8 +65,8 @@ class Booked:
         common = {
             "info": LIQUIDATED if liquidated else TRADE,
             "contract": symbol.lower(),
-            "trade_price": words.price(grid, made.price),
-            "mark_price": words.price(grid, self._reads.mark(symbol, made.at_us) or made.price),
+            "trade_price": wire_format.price(grid, made.price),
+            "mark_price": wire_format.price(grid, self._reads.mark(symbol, made.at_us) or made.price),
             "execution": made.execution_id,
             "collateral": CASH,
         }
@@ -94,7 +94,7 @@ class Booked:
                 "info": HOURLY,
                 "realized_funding": number(entry.net_amount),
                 "funding_rate": number(self._reads.rate(symbol, entry.at_us)),
-                "mark_price": words.price(self._reads.grid(symbol), self._reads.mark(symbol, entry.at_us)),
+                "mark_price": wire_format.price(self._reads.grid(symbol), self._reads.mark(symbol, entry.at_us)),
             }
         elif entry.about:
             about |= {"info": TRADE, "fee": number(-entry.net_amount), "execution": entry.about.rpartition("::")[2]}
@@ -110,7 +110,7 @@ class Booked:
             "date": iso(at_us),
             "asset": asset,
             "booking_uid": uuid_of(self.owner.number, "booking", place),
-            "margin_account": words.MARGINED,
+            "margin_account": wire_format.MARGINED,
             "old_balance": number(old),
             "new_balance": number(new),
             **dict.fromkeys(_UNSET),

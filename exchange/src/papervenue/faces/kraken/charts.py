@@ -14,8 +14,8 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from papervenue.engine.engine import Engine
-from papervenue.faces.kraken.reads import index_of
-from papervenue.faces.kraken.words import encoded, error, milliseconds
+from papervenue.faces.kraken.read_routes import index_of
+from papervenue.faces.kraken.wire_format import encoded, error, milliseconds
 from papervenue.faces.web import Call, Reply
 from papervenue.jsontext import plain
 from papervenue.margined import funding

@@ -23,7 +23,7 @@ from papervenue.engine.engine import Engine
 from papervenue.engine.orders import Order, Replacement
 from papervenue.faces.face import Face, Parts, Serving
 from papervenue.faces.keys import command_of
-from papervenue.faces.kraken import orders, words
+from papervenue.faces.kraken import orders, wire_format
 from papervenue.faces.kraken.account_log import AccountLog
 from papervenue.faces.kraken.charts import Charts
 from papervenue.faces.kraken.feeds import PATH, Feeds
@@ -39,8 +39,8 @@ from papervenue.faces.kraken.orders import (
     sent,
     units_of,
 )
-from papervenue.faces.kraken.reads import Reads
-from papervenue.faces.kraken.words import error, iso, success
+from papervenue.faces.kraken.read_routes import Reads
+from papervenue.faces.kraken.wire_format import error, iso, success
 from papervenue.faces.web import Call, Handler, Reply, Route, ok, route
 from papervenue.jsontext import to_decimal
 from papervenue.refusal import Refusal
@@ -68,7 +68,7 @@ def _edited(asked: Asked, params: Params) -> dict[str, Any]:
     try:
         unsolicited.restate(engine, order, _wanted(asked, order, params))
     except Refusal as refusal:
-        word = words.STATUSES.get(str(refusal.body.get("code")))
+        word = wire_format.STATUSES.get(str(refusal.body.get("code")))
         if word is None and "sendStatus" not in refusal.body:
             raise
         raise _unchanged(asked, word or refusal.body["sendStatus"]["status"]) from refusal
@@ -87,7 +87,7 @@ def _wanted(asked: Asked, order: Order, params: Params) -> Replacement:
 
 def _shown(asked: Asked, order: Order) -> dict[str, Any]:
     grid = asked.engine.market.grids[order.symbol]
-    return words.trigger_event(grid, order) if words.waits(order) else words.order_event(grid, order)
+    return wire_format.trigger_event(grid, order) if wire_format.waits(order) else wire_format.order_event(grid, order)
 
 
 def _unchanged(asked: Asked, word: str) -> Refusal:
@@ -315,9 +315,9 @@ class Api:
         for hour in range(first, last + 1):
             rate, mark = self._history.rate(symbol, hour * HOUR), self._history.mark(symbol, hour * HOUR)
             relative = Decimal(0) if mark is None else (rate / grid.usd(mark)).quantize(Decimal("1e-15"))
-            shown: dict[str, Any] = {"timestamp": iso(hour * HOUR), "fundingRate": words.number(rate)}
-            rows.append({**shown, "relativeFundingRate": words.number(relative)})
-        return words.told(engine.now_us, rates=rows)
+            shown: dict[str, Any] = {"timestamp": iso(hour * HOUR), "fundingRate": wire_format.number(rate)}
+            rows.append({**shown, "relativeFundingRate": wire_format.number(relative)})
+        return wire_format.told(engine.now_us, rates=rows)
 
 
 def _rate_limited(wait_us: int) -> dict[str, str]:

@@ -20,9 +20,9 @@ from papervenue.engine.account import Account
 from papervenue.engine.engine import Engine
 from papervenue.engine.orders import TERMINAL, Fill, Order
 from papervenue.events import Event, Place
-from papervenue.faces.kraken import words
-from papervenue.faces.kraken.reads import Reads
-from papervenue.faces.kraken.words import encoded, milliseconds, number, price
+from papervenue.faces.kraken import wire_format
+from papervenue.faces.kraken.read_routes import Reads
+from papervenue.faces.kraken.wire_format import encoded, milliseconds, number, price
 from papervenue.faults.streaming import TRADE_UPDATES, Recipient, StreamFaults
 from papervenue.streams.socket import Message, Socket
 
@@ -60,7 +60,7 @@ class Feeds:
             return None
         account = self._engine.accounts[event.account]
         order, execution = event.update.order, event.update.execution
-        whom = {"symbol": order.symbol, "side": words.side(order.side), "client_order_id": order.client_order_id}
+        whom = {"symbol": order.symbol, "side": wire_format.side(order.side), "client_order_id": order.client_order_id}
         data: Told = {"order": whom, "event": event.update.event, ORDERS: self._changed(order)}
         if isinstance(execution, Fill):
             data[FILLS] = {"feed": FILLS, "username": account.name, "fills": [self._fill(execution)]}
@@ -125,12 +125,12 @@ class Feeds:
             "filled": number(order.filled_qty),
             "limit_price": price(grid, request.limit) or 0,
             "stop_price": price(grid, order.stop) or 0,
-            "type": "stop" if words.waits(order) else "limit",
+            "type": "stop" if wire_format.waits(order) else "limit",
             "order_id": order.id,
             "cli_ord_id": request.client_order_id,
             "direction": 0 if order.side > 0 else 1,
             "reduce_only": request.reduce_only,
-            **({"triggerSignal": request.trigger} if words.waits(order) else {}),
+            **({"triggerSignal": request.trigger} if wire_format.waits(order) else {}),
         }
 
     def _fill(self, made: Fill) -> Told:
@@ -145,7 +145,7 @@ class Feeds:
             "order_id": made.order.id,
             "cli_ord_id": made.order.request.client_order_id,
             "fill_id": made.execution_id,
-            "fill_type": words.fill_type(made),
+            "fill_type": wire_format.fill_type(made),
             "fee_paid": None if fee is None else number(fee),
             "fee_currency": "USD",
         }

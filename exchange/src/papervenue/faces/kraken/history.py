@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 
 from papervenue.chance import uuid_of
 from papervenue.engine.account import Account
+from papervenue.engine.account_lists import PastUpdate
 from papervenue.engine.engine import Engine
 from papervenue.engine.orders import MAKER, Fill, Order
-from papervenue.engine.tables import PastUpdate
-from papervenue.faces.kraken import words
-from papervenue.faces.kraken.words import SIGNALS, encoded, error, iso, milliseconds
+from papervenue.faces.kraken import wire_format
+from papervenue.faces.kraken.wire_format import SIGNALS, encoded, error, iso, milliseconds
 from papervenue.faces.web import MADE_AT, Call, Reply
 from papervenue.jsontext import plain
 from papervenue.margined import funding
@@ -208,7 +208,7 @@ class HistoryReads:
             "filled": plain(filled),
             "timestamp": milliseconds(order.submitted_us),
             "limitPrice": _text(grid, request.limit),
-            "orderType": _TYPES.get(words.order_type(request), request.type.capitalize()),
+            "orderType": _TYPES.get(wire_format.order_type(request), request.type.capitalize()),
             "clientId": request.client_order_id or "",
             "reduceOnly": request.reduce_only,
             "lastUpdateTimestamp": milliseconds(order.updated_us),
@@ -256,7 +256,7 @@ class HistoryReads:
             "orderData": {
                 "fee": plain(fee),
                 "positionSize": plain(made.position_qty),
-                "fillType": words.fill_type(made),
+                "fillType": wire_format.fill_type(made),
                 "feeCalculationInfo": [],
             },
         }

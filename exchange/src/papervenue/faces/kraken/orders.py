@@ -15,8 +15,8 @@ from papervenue.commands.command import Answer, Asked, Entry
 from papervenue.engine.account import Account
 from papervenue.engine.engine import Engine
 from papervenue.engine.orders import LAST, Fill, Order, OrderRequest
-from papervenue.faces.kraken import words
-from papervenue.faces.kraken.words import SIDES, SIGNALS, error, iso, success
+from papervenue.faces.kraken import wire_format
+from papervenue.faces.kraken.wire_format import SIDES, SIGNALS, error, iso, success
 from papervenue.jsontext import to_decimal
 from papervenue.margined.admission import takes
 from papervenue.market.instruments import Grid
@@ -65,9 +65,9 @@ def sent(asked: Asked, params: Params) -> dict[str, Any]:
         order = engine.submit(account, request, asked.fate, asked.policy)
     except Refusal as refusal:
         code = str(refusal.body.get("code"))
-        if code not in words.STATUSES:
+        if code not in wire_format.STATUSES:
             raise
-        raise refused(engine, words.STATUSES[code], params) from refusal
+        raise refused(engine, wire_format.STATUSES[code], params) from refusal
     grid = engine.market.grids[order.symbol]
     placed = _placed(grid, order)
     if asked.acknowledgement is None:
@@ -85,27 +85,27 @@ def sent(asked: Asked, params: Params) -> dict[str, Any]:
 def _is_too_much(engine: Engine, account: Account, request: OrderRequest) -> bool:
     """Return True if an order's fill would leave a larger position than the venue allows."""
     then = account.qty(request.symbol) + (request.qty or Decimal(0)) * request.side
-    most = words.most_held(engine.market.grids[request.symbol].instrument)
+    most = wire_format.most_held(engine.market.grids[request.symbol].instrument)
     return abs(then) > most
 
 
 def _placed(grid: Grid, order: Order) -> dict[str, Any]:
     asked_for = order.request.qty or Decimal(0)
     reduced = asked_for - (order.qty or Decimal(0))
-    less = words.number(reduced) if reduced else None
-    if words.waits(order):
-        return {"type": "PLACE", "orderTrigger": words.trigger_event(grid, order), "reducedQuantity": less}
-    return {"type": "PLACE", "order": words.order_event(grid, order, Decimal(0)), "reducedQuantity": less}
+    less = wire_format.number(reduced) if reduced else None
+    if wire_format.waits(order):
+        return {"type": "PLACE", "orderTrigger": wire_format.trigger_event(grid, order), "reducedQuantity": less}
+    return {"type": "PLACE", "order": wire_format.order_event(grid, order, Decimal(0)), "reducedQuantity": less}
 
 
 def _executions(grid: Grid, order: Order, fills: list[Fill]) -> Iterator[dict[str, Any]]:
     for fill in fills:
-        before = words.order_event(grid, order, fill.cum_qty - fill.qty)
+        before = wire_format.order_event(grid, order, fill.cum_qty - fill.qty)
         yield {
             "type": "EXECUTION",
             "executionId": fill.execution_id,
-            "price": words.price(grid, fill.price),
-            "amount": words.number(fill.qty),
+            "price": wire_format.price(grid, fill.price),
+            "amount": wire_format.number(fill.qty),
             "orderPriorEdit": None,
             "orderPriorExecution": before,
             "takerReducedQuantity": None,
@@ -222,7 +222,7 @@ def _after_cancel(order: Order) -> str:
 
 
 def _cancel_event(grid: Grid, order: Order) -> dict[str, Any]:
-    return {"type": "CANCEL", "uid": order.id, "order": words.order_event(grid, order)}
+    return {"type": "CANCEL", "uid": order.id, "order": wire_format.order_event(grid, order)}
 
 
 def named(account: Account, params: Params) -> Order | None:

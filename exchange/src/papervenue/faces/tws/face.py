@@ -10,11 +10,11 @@ from papervenue.faces.tws import contracts, orders
 from papervenue.faces.tws.contracts import CONTRACT_FIELDS, asked_for
 from papervenue.faces.tws.gateway import Gateway, Line
 from papervenue.faces.tws.history import SIZES, UPDATE, HistoryError
+from papervenue.faces.tws.order_messages import error
 from papervenue.faces.tws.orders import CANCEL, CANCEL_ALL, CHANGE, PLACE, ROOT
 from papervenue.faces.tws.prices import SNAPSHOT_END
 from papervenue.faces.tws.session import CANCEL_ORDER, PLACE_ORDER, START, Request, Session
 from papervenue.faces.tws.wire import Message
-from papervenue.faces.tws.words import error
 from papervenue.times import MINUTE, SECOND
 
 _NOW, _NO_DATA, _NO_CONTRACT = 49, 162, 200

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+from papervenue.faces.tws.order_messages import error
 from papervenue.faces.tws.wire import Message, framed
-from papervenue.faces.tws.words import error
-from papervenue.faults import bodies
-from papervenue.faults.book import Firing
+from papervenue.faults import fault_bodies
+from papervenue.faults.apply_faults import earlier
+from papervenue.faults.armed_rules import Firing
 from papervenue.faults.effects import LATE, effects_of
 from papervenue.faults.kinds import Facts
-from papervenue.faults.turn import earlier
 from papervenue.times import SECOND
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def _changed(message: Message, firing: Firing) -> Iterator[Message]:
     if fault == "missing_field" and fields.get("key") == settings["value"]:
         return
     if fault in _IN_FIELDS:
-        yield Message(message.number, bodies.in_fields(fault, fields, settings))
+        yield Message(message.number, fault_bodies.in_fields(fault, fields, settings))
     elif fault == "clock_skew" and message.number == _CLOCK:
         yield Message(message.number, fields | {"time": fields["time"] + settings["value"] // SECOND})
     elif not _is_row(fields) or not _matches(fields, settings):

@@ -10,14 +10,14 @@ from papervenue.engine.engine import Engine
 from papervenue.engine.orders import Execution, Order
 from papervenue.events import Event, Place
 from papervenue.exchange import Exchange
-from papervenue.faces.tws import words
+from papervenue.faces.tws import order_messages
+from papervenue.faces.tws.account_requests import Reads
 from papervenue.faces.tws.contracts import Contracts
 from papervenue.faces.tws.history import History
+from papervenue.faces.tws.order_messages import error
 from papervenue.faces.tws.orders import ids_of
 from papervenue.faces.tws.prices import Prices
-from papervenue.faces.tws.reads import Reads
 from papervenue.faces.tws.wire import Message
-from papervenue.faces.tws.words import error
 from papervenue.faults.streaming import TRADE_UPDATES, Recipient, StreamFaults
 
 CONNECTION_LOST, BACK_WITHOUT_DATA, BACK_WITH_DATA = 1100, 1101, 1102
@@ -121,19 +121,19 @@ class Gateway:
 
     def _changed(self, name: str, order: Order) -> list[Told]:
         book, grid, (client, number) = self.reads.book, self.engine.market.grids[order.symbol], ids_of(order)
-        messages = [book.open_order(order), words.status(grid, order)]
+        messages = [book.open_order(order), order_messages.status(grid, order)]
         if name in ("canceled", "expired"):
-            messages = [words.error(number, 202, words.reason(order)), messages[1]]
+            messages = [order_messages.error(number, 202, order_messages.reason(order)), messages[1]]
         if name == "rejected":
-            messages = [words.error(number, 201, words.reason(order)), *messages]
+            messages = [order_messages.error(number, 201, order_messages.reason(order)), *messages]
         return [Told(client, name, order, one) for one in messages]
 
     def _executed(self, name: str, made: Execution) -> list[Told]:
-        order, number = made.order, words.number_of(made)
+        order, number = made.order, order_messages.number_of(made)
         grid, (client, _) = self.engine.market.grids[order.symbol], ids_of(order)
         told = [Told(client, name, order, self.reads.book.execution(-1, made, number))]
         told.append(Told(client, "status", order, self.reads.book.open_order(order)))
-        told.append(Told(client, "status", order, words.status(grid, order, grid.usd(made.price))))
+        told.append(Told(client, "status", order, order_messages.status(grid, order, grid.usd(made.price))))
         held = self.reads.position(self.account, order.symbol)
         return told + [Told(one, "position", order, held) for one, there in self.clients.items() if there.holds]
 
@@ -143,7 +143,7 @@ class Gateway:
         made = next((one for one in newest if isinstance(one, Execution) and one.fill.id == fill), None)
         if made is None:
             return []
-        message = self.reads.book.commission(fee, made.fill, words.number_of(made))
+        message = self.reads.book.commission(fee, made.fill, order_messages.number_of(made))
         return [Told(ids_of(made.order)[0], "commission", made.order, message)]
 
     def publish(self, captured: list[Told]) -> None:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from papervenue.engine.engine import Engine
+from papervenue.faces.tws.account_requests import CENT
 from papervenue.faces.tws.contracts import Fields
+from papervenue.faces.tws.order_messages import UNSET
 from papervenue.faces.tws.orders import SIDES
-from papervenue.faces.tws.placing import Placed
-from papervenue.faces.tws.reads import CENT
-from papervenue.faces.tws.words import UNSET
+from papervenue.faces.tws.place_order import Placed
 from papervenue.margined.accounts import initial_margin, maintenance_margin, standing
 
 _WHENS = ("Before", "Change", "After")

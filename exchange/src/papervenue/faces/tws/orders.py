@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from papervenue.commands.command import Answer, Asked, Entry
-from papervenue.engine import life, unsolicited
+from papervenue.engine import order_lifecycle, unsolicited
 from papervenue.engine.account import Account
 from papervenue.engine.engine import Engine
 from papervenue.engine.orders import ATTACHED, USUAL, Order, OrderRequest, Replacement
@@ -101,7 +101,7 @@ def _attach(engine: Engine, account: Account, parent: Order, request: OrderReque
         order_class=ATTACHED, oca_group=group, oca_type=request.oca_type if request.oca_group else _REDUCED
     )
     side = "buy" if request.side > 0 else "sell"
-    leg = life.book(engine, account, asked, f"{side}_to_open", 0, parent)
+    leg = order_lifecycle.book(engine, account, asked, f"{side}_to_open", 0, parent)
     parent.legs = (*parent.legs, leg)
     engine.tell("order_held", leg, "held")
     return leg

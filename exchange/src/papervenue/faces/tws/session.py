@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from papervenue.commands.command import Command
-from papervenue.faces.tws import margins, placing
+from papervenue.faces.tws import margins, place_order
 from papervenue.faces.tws.contracts import CONTRACT_FIELDS, asked_for
 from papervenue.faces.tws.faults import Answering
 from papervenue.faces.tws.gateway import Gateway, Line
+from papervenue.faces.tws.order_messages import error, time_of
 from papervenue.faces.tws.orders import (
     CANCEL,
     CANCEL_ALL,
@@ -21,9 +22,8 @@ from papervenue.faces.tws.orders import (
     label_of,
     labelled,
 )
-from papervenue.faces.tws.placing import Kept, OrderError, Placed
+from papervenue.faces.tws.place_order import Kept, OrderError, Placed
 from papervenue.faces.tws.wire import VERSION, Frames, Message, WireError, framed
-from papervenue.faces.tws.words import error, time_of
 from papervenue.faults.effects import late_us
 from papervenue.faults.kinds import Facts
 from papervenue.jsontext import decode_object, encode
@@ -122,7 +122,7 @@ class Session:
         elif self.client is None and number != START:
             self.tell(error(-1, _NOT_THERE, "Not connected"))
         else:
-            target = f"GET {MARGINS}" if number == PLACE_ORDER and placing.only_asks(fields) else request.target
+            target = f"GET {MARGINS}" if number == PLACE_ORDER and place_order.only_asks(fields) else request.target
             self.answering.answer(target, number, fields, self._of(request, fields))
 
     def _of(self, request: Request, fields: Fields) -> Callable[[], Answer]:
@@ -196,10 +196,10 @@ class Session:
         """Place an order, change it, or keep it until the rest of its bracket comes."""
         number = int(fields[1])
         try:
-            order = placing.read_order(fields, self.gateway.contracts)
+            order = place_order.read_order(fields, self.gateway.contracts)
         except OrderError as wrong:
             return [error(number, wrong.code, str(wrong))]
-        if placing.only_asks(fields):
+        if place_order.only_asks(fields):
             return self._previews(order)
         if self._changes(number):
             return self._run("PATCH", CHANGE, [order])

@@ -1,0 +1,197 @@
+"""Read the evidence for `tradebot audit`: each record and reply once, writing nothing."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+from commands.shared.evidence.gather import attempt, evidence_of, may_read_flow, moment_of
+from commands.signals.signal_inputs import read as read_signals
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.state.events import torn_lines, worth_seeing
+from tradebot.adapters.state.state_folder import EVENTS
+from tradebot.app.wiring import App
+from tradebot.desk.snapshot import book, tying_up
+from tradebot.judging.evidence import Broker, Evidence, Moment, Passes, Past, Rows, Trading, Unread, Watched, leaps
+from tradebot.model.activity import Booking
+from tradebot.model.books import Books
+from tradebot.model.event import NEED_NOBODY, Severity
+from tradebot.model.finding import FindingKind
+from tradebot.model.intent import IntentRecord
+from tradebot.model.order import Order
+from tradebot.model.position import FOREIGN, Kept, OwnedFill, Position
+from tradebot.model.record import CycleRecord, Job
+from tradebot.model.totals import Totals
+from tradebot.model.values import replace
+from tradebot.model.venue import Settlement
+from tradebot.reconciliation.catch_up import read_view
+from tradebot.reconciliation.differences import booked_behind, compare
+from tradebot.reconciliation.new_fills import new_fills
+from tradebot.reconciliation.read_books import position_ratios, read_books, require_account, unbooked, without_twins
+from tradebot.timetable.sessions import session_date
+
+DAY = timedelta(days=1)
+LOOKED_BACK = 5
+"""How many passes of exits are searched for one that was not refused as a whole."""
+
+
+def read(app: "App", since_s: int | None, *, offline: bool) -> tuple[Evidence, Trading | Unread]:
+    """Return the evidence of the bot's own records, and what else there is to see if the books can be read.
+
+    A broker that doesn't answer is part of it. If `since_s` is None, the span starts at the session's open.
+    """
+    evidence = evidence_of(app)
+    past, sound = evidence.past, evidence.parts["facts"]
+    known = past if isinstance(past, Past) else None
+    if isinstance(sound, Unread) and sound is not past:
+        return evidence, sound
+    return evidence, attempt(lambda: _trading(app, known, since_s, offline=offline))
+
+
+def _trading(app: "App", past: Past | None, since_s: int | None, *, offline: bool) -> Trading:
+    ledger, rules, facts = app.ledger_view, app.rules, app.recorded
+    broker = None if offline else attempt(lambda: _ask(app, ledger))
+    asked = broker if isinstance(broker, Broker) else None
+    totals, proven = (asked.totals, asked.proven) if asked else (ledger.totals(), ())
+    now = asked.clock.now if asked else past.now if past else datetime.now(UTC)
+    moment = moment_of(ledger, now, None if since_s is None else now - timedelta(seconds=since_s))
+    positions = totals.own_positions()
+    return Trading(
+        moment=moment,
+        rules=rules,
+        due=[job for job in (due_in(past, moment) if past else []) if job is not Job.SCORE or may_read_flow(app)],
+        kinds=read_signals(app).kinds,
+        score=next(iter(facts.cycles(job=Job.SCORE, last=1)), None) if facts else None,
+        passes=_passes(app, moment),
+        exits=_last_exits(app),
+        events=_events(app, moment),
+        permission=app.permission,
+        state=ledger.trading_state(),
+        fills=totals.count,
+        newest_fill=totals.last_at,
+        positions=positions,
+        kept=_kept(ledger, positions, proven),
+        intents=ledger.tallies.intent_states(),
+        rejected=ledger.tallies.rejected_since(moment.since),
+        working=_working(ledger),
+        rows=attempt(lambda: Rows(*ledger.tallies.compare_journal())),
+        broker=broker,
+    )
+
+
+def _ask(app: "App", ledger: "SqliteLedger") -> Broker:
+    reader, clock = app.reader, app.reader.clock()
+    view = read_view(reader, ledger)
+    require_account(ledger, view.account)
+    pending, unreadable = new_fills(reader, ledger, clock.now)
+    view = replace(view, unreadable=view.unreadable + unreadable)
+    before = read_books(ledger, clock.now, app.day, view.orders)
+    view = without_twins(view, before)
+    booked = unbooked(reader, ledger, before, view, pending)
+    books = _books_after(ledger, before, pending, booked.proven)
+    own = (position.symbol for position in books.totals.own_positions())
+    symbols = tuple(dict.fromkeys((*app.rules.universe, *own, *tying_up(view, books))))
+    quotes, listed = reader.quotes(symbols), {order.venue_id for order in view.orders}
+    done = sum(order.venue_id not in listed for order in ledger.orders(working=True))
+    entries = {entry.activity_id: entry for booking in booked.proven for entry in booking.entries}
+    found = compare(books, {**booked_behind(ledger, books), **entries}, view, booked.doubtful)
+    session = session_date(ledger, clock.now, app.day)
+    return Broker(
+        clock=clock,
+        view=view,
+        totals=books.totals,
+        proven=booked.proven,
+        book=book(
+            view,
+            books,
+            app.rules,
+            quotes=quotes,
+            session=session,
+            listings={} if view.account.settlement is Settlement.PAID else reader.listings(symbols),
+        ),
+        findings=tuple(one for one in found if one.kind is not FindingKind.ORDER_LEFT_OUT),
+        unapplied=len(pending) + len(booked.proven) + done,
+        quotes=quotes,
+        asked_quotes=len(symbols),
+        rejected_quotes=reader.rejected_quotes,
+        position_ratios=position_ratios(books, view),
+        leaps=tuple(leaps(before, pending)),
+    )
+
+
+def _books_after(
+    ledger: "SqliteLedger", books: "Books", pending: tuple[OwnedFill, ...], bookings: "Sequence[Booking]"
+) -> "Books":
+    made = tuple(owned for booking in bookings for owned in booking.fills)
+    after, standing = books.with_pending(pending), books.standing
+    fills = sorted((*ledger.fills(), *pending, *made), key=lambda owned: owned.fill.at) if made else ()
+    moved = sum((entry.amount for booking in bookings for entry in booking.entries), Decimal(0))
+    return replace(
+        after,
+        # An activity may come before the last fill, and then it changes which lots that fill closed.
+        totals=Totals.of(fills) if made else after.totals,
+        with_others=(*after.with_others, *(owned for owned in made if owned.strategy == FOREIGN)),
+        acknowledged={**books.acknowledged, **_acknowledged(bookings)},
+        standing=standing._replace(cash_adjustments=standing.cash_adjustments + moved),
+    )
+
+
+def due_in(past: Past, moment: Moment) -> list[Job]:
+    """Return the jobs that had a slot; where sessions touch, one of this session, because the span begins with it."""
+    session = moment.session
+    touches = session is not None and any(before.close == session.open for before in past.sessions)
+    since = session.date if session and touches else date.min
+    return [job for job, slots in past.due.items() if any(slot.session >= since for slot in slots)]
+
+
+def _acknowledged(bookings: "Sequence[Booking]") -> dict[str, Decimal]:
+    return {symbol: quantity for booking in bookings for symbol, quantity in booking.acknowledged}
+
+
+def _passes(app: "App", moment: Moment) -> Passes:
+    """Count the candidates by the reason they ended with; a strategy refused as a whole counts as one."""
+    if app.recorded is None:
+        return Passes((), 0, {})
+    cycles = [cycle for cycle in app.recorded.passes(moment.since) if cycle.job is Job.TRADE_ONCE]
+    candidates, ends = app.recorded.ends(Job.TRADE_ONCE, moment.since)
+    lost = Counter(
+        refusal.decision.reason for cycle in cycles for refusal in cycle.refused_strategies if refusal.decision.reason
+    )
+    return Passes(cycles, candidates + lost.total(), Counter(ends) + lost)
+
+
+def _last_exits(app: "App") -> CycleRecord | None:
+    """Return the last pass of exits that looked at positions; a pass after the close doesn't."""
+    if app.recorded is None:
+        return None
+    found = app.recorded.cycles(job=Job.EVALUATE_EXITS, last=LOOKED_BACK)
+    return next((cycle for cycle in reversed(found) if cycle.job_decision is None), None)
+
+
+def _events(app: "App", moment: Moment) -> Watched:
+    """Read the events of the span in trading time, and of the last day by this machine's clock, which some carry."""
+    today = datetime.now(UTC)
+    spans = ((moment.since, moment.now), (today - DAY, today))
+    lines, seen = worth_seeing(app.folder.path / EVENTS, spans)
+    nothing_to_do = {(kind.subsystem, kind.event_type) for kind in NEED_NOBODY}
+    found = [event for event in seen if (event.subsystem, event.event_type) not in nothing_to_do]
+    counts = Counter(f"{event.subsystem} {event.event_type}" for event in found)
+    errors = sum(event.severity in (Severity.ERROR, Severity.CRITICAL) for event in found)
+    return Watched(lines, torn_lines(app.folder.path / EVENTS), dict(counts.most_common()), errors)
+
+
+def _kept(
+    ledger: "SqliteLedger", positions: Sequence[Position], bookings: "Sequence[Booking]"
+) -> dict[tuple[str, str], Kept]:
+    before = {(one.strategy, one.symbol, one.opened_at): one for booking in bookings for one in booking.restated}
+    held = {(position.strategy, position.symbol, position.opened_at) for position in positions}
+    found = ledger.kept(held | before.keys())
+    kept = {(strategy, symbol): found[strategy, symbol, at] for strategy, symbol, at in held & found.keys()}
+    for key, one in before.items():
+        if key in found:
+            kept[one.strategy, one.to_symbol] = one.of(found[key])
+    return kept
+
+
+def _working(ledger: "SqliteLedger") -> "tuple[tuple[Order, IntentRecord | None], ...]":
+    return tuple((order, ledger.intent(order.client_order_id)) for order in ledger.orders(working=True))

@@ -1,0 +1,328 @@
+"""Play a backtest to its end, or keep what is done when someone stops it."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import date
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, to_builtins
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from commands.backtest.options import Planned, Wish, planned
+from commands.backtest.run_options import How
+from commands.shared.error_boundary import TerminatedError
+from commands.shared.light_helpers import note
+from commands.shared.verb_options import console, jsonable
+from tradebot.adapters.ledger.deferred_signals import Holding
+from tradebot.adapters.memory.recorder import Level
+from tradebot.adapters.state.trials import Trial
+from tradebot.app.baseline import plain
+from tradebot.desk.want_validation import OWN_REASONS
+from tradebot.errors import ExitCode, OperatorError, TradebotError
+from tradebot.lab.backtest.assumptions import Assumption, assumptions
+from tradebot.lab.backtest.checkpoint import packed, unpack
+from tradebot.lab.backtest.identity import FINGERPRINT_CHARACTERS, Identity, identity_of
+from tradebot.lab.backtest.results import Results
+from tradebot.lab.backtest.run import Run, bars_in, begin
+from tradebot.lab.backtest.setup import USUAL, loaded_strategies
+from tradebot.lab.backtest.warmup import Waits, waits
+from tradebot.lab.performance.backtest_result import AnswersRefused, BacktestResult, Targets, backtest_result, targets
+from tradebot.lab.performance.returns import sessions_per_year
+from tradebot.model.event import EventKind
+from tradebot.model.position import Key
+from tradebot.model.record import Job
+from tradebot.model.text import counted
+from tradebot.model.values import replace
+from tradebot.ports.strategy import Strategy
+from tradebot.views.trades.lots import trades
+from tradebot.views.trades.stories import went_on
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+SCHEMA = 1
+"""The version of result.json."""
+
+
+class Finished(Struct, frozen=True):
+    """A run that has ended or was stopped, what it was made from, and how many sessions an earlier process played."""
+
+    name: str
+    planned: "Planned"
+    run: "Run"
+    identity: "Identity"
+    assumptions: "tuple[Assumption, ...]"
+    waits: "tuple[Waits, ...]"
+    done_before: int
+    elapsed_s: float
+
+
+def result_of(run: "Run") -> "BacktestResult":
+    ledger = run.made.ledger
+    return backtest_result(
+        ledger.opening_cash(),
+        run.ends,
+        ledger.fills(),
+        ledger.cash_movements(),
+        ledger.trading_states(),
+        _targets(run),
+        _refused(run),
+        year=sessions_per_year(run.plan.settings.day),
+        moved=_moved(run),
+    )
+
+
+def _moved(run: "Run") -> "Collection[Key]":
+    """Return the positions that went on in the next contract."""
+    ledger = run.made.ledger
+    why = {one.intent.client_order_id: one.intent.why for one in ledger.intents()}
+    reasons = {order.venue_id: why.get(order.client_order_id) or "" for order in ledger.orders()}
+    closed = ((one, [reasons.get(name, "") for name in one.exit_orders]) for one in trades(ledger.fills()))
+    return went_on(closed, run.plan.settings.day)
+
+
+def _targets(run: "Run") -> "Targets | None":
+    if run.plan.level is not Level.FULL:
+        return None
+    filled = {order.client_order_id: order.filled_quantity for order in run.made.ledger.orders()}
+    return targets(run.made.facts.cycles(job=Job.TRADE_ONCE), filled, run.made.world.rules)
+
+
+def _refused(run: "Run") -> "Iterable[AnswersRefused]":
+    """Return what was refused of strategies' answers, without what they declined themselves, each the first time."""
+    kind, found = EventKind.PROPOSAL_REFUSED, dict[tuple[str, str], AnswersRefused]()
+    for event in run.made.events.emitted:
+        if (event.subsystem, event.event_type) == (kind.subsystem, kind.event_type):
+            strategy, reason, why = (event.details[name] for name in ("strategy", "reason", "observed"))
+            if reason not in OWN_REASONS:
+                found.setdefault((strategy, reason), AnswersRefused(strategy, event.timestamp, reason, why))
+    return found.values()
+
+
+def document_of(finished: Finished) -> dict[str, Any]:
+    """Return what is kept beside a run's books: the same for the same inputs, byte for byte."""
+    return {
+        "schema": SCHEMA,
+        "identity": plain(to_builtins(finished.identity, builtin_types=(Decimal,))),
+        "complete": finished.run.is_complete,
+        "assumptions": jsonable(finished.assumptions),
+        # It changes no result, only which passes there are, so it isn't part of the identity.
+        **({"every_pass": True} if finished.run.plan.every_pass else {}),
+        "result": jsonable(result_of(finished.run)),
+    }
+
+
+def trials_of(finished: Finished) -> "Sequence[Trial]":
+    """Return what a complete run has tried; a trial has to have been seen to its end."""
+    if not finished.run.is_complete:
+        return ()
+    result, played = result_of(finished.run), finished.identity
+    code = {name: one.digest for name, one in played.code.items()}
+    return [
+        Trial(one.name, played.trial, finished.name, result.sessions, result.sharpe, code.get(one.name, ""))
+        for one in finished.run.made.world.strategies
+    ]
+
+
+Told = Callable[[int, int, int], None]
+"""Is told how many sessions are done, how many there are, and how many bars those done had."""
+
+
+@contextmanager
+def progress(what: str, done_before: int, bars_before: int) -> Iterator[Told]:
+    """Yield what draws a bar on stderr if it is a terminal, and otherwise does nothing.
+
+    What an earlier process has done isn't part of the rate.
+    """
+    if not sys.stderr.isatty():
+        yield lambda done, total, bars: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
+    started = time.monotonic()
+    with Progress(*columns, TimeRemainingColumn(), console=console(err=True), transient=True) as drawn:
+        task = drawn.add_task(what, total=None, rate="")
+
+        def tell(done: int, total: int, bars: int) -> None:
+            rate = rate_of(done - done_before, bars - bars_before, time.monotonic() - started)
+            drawn.update(task, completed=done, total=total, rate=rate)
+
+        yield tell
+
+
+def rate_of(sessions: int, bars: int, elapsed_s: float) -> str:
+    if elapsed_s <= 0:
+        return ""
+    return f"{sessions / elapsed_s:,.1f} sessions/s, {bars / elapsed_s:,.0f} bars/s"
+
+
+CHECKPOINT_S = 15.0
+"""How often an unfinished run is kept, in case the process is killed."""
+MOST_SHARE = 0.03
+"""The part of the time that may go into keeping unfinished runs."""
+
+
+@contextmanager
+def loaded(planned: Planned) -> "Iterator[Sequence[Strategy]]":
+    with loaded_strategies(planned.plan.settings, planned.folder, os.environ) as strategies:
+        yield strategies
+
+
+@contextmanager
+def play(wish: Wish, how: How) -> "Iterator[tuple[Finished, Results]]":
+    """Play what the options ask for, keep it, and yield it with where it belongs; nobody else plays it meanwhile.
+
+    Raises TradebotError with the code of the signal if it was stopped; what was done until then is kept. A run whose
+    variants are still to be played can be taken up at its end.
+    """
+    plan, waiting = ready(wish)
+    if plan.plan.spec.venue.dialect != USUAL:
+        _require_served(wish, how)
+    identity, results = identity_of(plan.plan), Results(plan.folder)
+    name = (
+        how.name
+        or f"{'-'.join(plan.plan.settings.strategies.in_use())[:40]}-{identity.fingerprint[:FINGERPRINT_CHARACTERS]}"
+    )
+    # A name that is taken is refused without waiting, and again once nobody else plays a run of this name.
+    results.refuse_taken(name, force=how.force, resume=how.resume)
+    with results.alone(name):
+        results.refuse_taken(name, force=how.force, resume=how.resume)
+        yield _played(name, plan, identity, waiting, results, how), results
+
+
+def _require_served(wish: Wish, how: How) -> None:
+    """Raise OperatorError for what only an engine in this process can do: another venue's exchange is served."""
+    asked = {
+        "--sensitivity": how.sensitivity,
+        "--resume": how.resume,
+        "--equity-at": wish.equity_at != "market",
+        "--margin": wish.margin != "reg_t",
+        "--cost": bool(wish.costs),
+    }
+    wanted = next((option for option, given in asked.items() if given), None)
+    if wanted is not None:
+        raise OperatorError(
+            f"{wanted} needs the usual venue's engine, and this bot's venue is served by an exchange of its own",
+            f"leave out {wanted}",
+        )
+
+
+def _played(
+    name: str, plan: Planned, identity: "Identity", waiting: "tuple[Waits, ...]", results: "Results", how: How
+) -> Finished:
+    with loaded(plan) as strategies, ExitStack() as closing:
+        run = begin(plan.plan, strategies, plan.market)
+        closing.callback(run.made.close)
+        with_flow = any(strategy.needs.facts for strategy in strategies)
+        opened = plan.market
+        said = assumptions(plan.plan, with_flow=with_flow, unused=opened.unused, lacking=opened.lacking)
+        before = _taken_up(run, results.checkpoint(name), identity, how)
+        started = time.monotonic()
+        finished = Finished(name, plan, run, identity, said, waiting, before, 0.0)
+        try:
+            _to_the_end(finished, results)
+        except (KeyboardInterrupt, TerminatedError) as signalled:
+            raise _stopped(finished, results, signalled) from signalled
+        finished = replace(finished, elapsed_s=time.monotonic() - started)
+        with Holding():
+            _save(finished, results, how)
+    return finished
+
+
+def ready(wish: Wish) -> "tuple[Planned, tuple[Waits, ...]]":
+    """Return what to play; without --from, it begins where some symbol of each strategy has the bars that it needs."""
+    plan = planned(wish)
+    if plan.plan.spec.venue.dialect != USUAL:
+        return plan, ()
+    with loaded(plan) as strategies:
+        waiting = waits(plan.plan.settings, strategies, plan.market)
+    late = [one for one in waiting if one.symbol is None]
+    if not late:
+        return plan, waiting
+    since = [one.since for one in late]
+    days = [day for day in since if day is not None]
+    last, worst = max(days, default=None), late[since.index(None)] if None in since else late[0]
+    if last is None or None in since or wish.first is not None:
+        raise _too_short(worst, last if None not in since else None)
+    return ready(replace(wish, first=last))
+
+
+def _too_short(one: "Waits", since: date | None) -> OperatorError:
+    needs = f"{one.strategy} needs {one.depth:,} closed bars of {one.timeframe} before its first decision"
+    if since is None:
+        return OperatorError(
+            f"{needs}, and the data never has as many", "give a file that begins earlier or ends later"
+        )
+    return OperatorError(f"{needs}, and there are as many from {since} on", f"--from {since}, or leave out --from")
+
+
+def _taken_up(run: "Run", checkpoint: "Path", identity: "Identity", how: How) -> int:
+    if not how.resume:
+        return 0
+    try:
+        kept = checkpoint.read_bytes()
+    except FileNotFoundError:
+        note(f"note: nothing is kept of {checkpoint.stem}, so it is played from the beginning")
+        return 0
+    run.take_up(unpack(kept, run.made, run.driver, identity.fingerprint))
+    return len(run.ends)
+
+
+def _to_the_end(finished: Finished, results: "Results") -> None:
+    """Play session by session. A signal is held back until the session is over, so that what is kept is whole."""
+    run, market = finished.run, finished.planned.market
+    bars = sum(bars_in(market, place) for place in range(len(run.ends)))
+    kept_at, took_s = time.monotonic(), 0.0
+    with progress("playing", finished.done_before, bars) as tell:
+        while not run.is_played:
+            with Holding():
+                run.step()
+            bars += bars_in(market, len(run.ends) - 1)
+            tell(len(run.ends), run.total, bars)
+            if time.monotonic() - kept_at > max(CHECKPOINT_S, took_s / MOST_SHARE):
+                begun = time.monotonic()
+                with Holding():
+                    _keep(finished, results)
+                kept_at = time.monotonic()
+                took_s = kept_at - begun
+
+
+def _save(finished: Finished, results: "Results", how: How) -> None:
+    """Compare books and exchange for the last time, and save a run, with the variants that an earlier process played.
+
+    Until its own variants are played, it is also kept as it was before that comparison.
+    """
+    name, run = finished.name, finished.run
+    if how.sensitivity:
+        _keep(finished, results)
+    run.step()
+    variants = results.variants(name, finished.identity.fingerprint) if how.resume else ()
+    results.add_trials(trials_of(finished))
+    results.save(name, run, document_of(finished), variants)
+    if not how.sensitivity:
+        results.forget_checkpoint(name)
+
+
+def _keep(finished: Finished, results: "Results") -> None:
+    run = finished.run
+    if run.made.served:
+        # What a process of its own knows can't be kept.
+        return
+    results.keep(finished.name, packed(run.made, run.driver, run.ends, finished.identity.fingerprint))
+
+
+def _stopped(finished: Finished, results: "Results", signalled: BaseException) -> TradebotError:
+    run, code = finished.run, ExitCode.TERMINATED if isinstance(signalled, TerminatedError) else ExitCode.INTERRUPTED
+    if not run.ends:
+        return TradebotError("Stopped before the first session was over", "run the same command again", code=code)
+    _keep(finished, results)
+    results.save(finished.name, run, document_of(finished))
+    done = f"{len(run.ends):,} of {counted(run.total, 'session')}, until {run.ends[-1].session}"
+    resumes = results.checkpoint(finished.name).exists()
+    again = "to go on: the same command with --resume" if resumes else "to play it again: the same command with --force"
+    look = f"To look at it: tradebot report --state-dir {results.place(finished.name)}"
+    return TradebotError(f"Stopped after {done}. What is done is kept.", f"{again}. {look}", code=code)

@@ -1,0 +1,60 @@
+"""The options of `tradebot backtest` that no other verb has."""
+
+from typing import Annotated
+
+import typer
+from msgspec import Struct
+
+from commands.shared.completion import profiles
+
+MOST_CUTS = 100_000
+
+
+class How(Struct, frozen=True):
+    """What happens to a run besides being played: its name, and what to do about an earlier one.
+
+    `cuts` is at how many moments to look for look-ahead, 0 for all; None not to look.
+    With `sensitivity`, the run is played again with other costs and times.
+    """
+
+    name: str | None = None
+    resume: bool = False
+    force: bool = False
+    cuts: int | None = None
+    sensitivity: bool = False
+
+
+Bars = Annotated[
+    str | None, typer.Option("--bars", help="File of minute or daily bars, CSV or Parquet [a generated market].")
+]
+Cash = Annotated[float | None, typer.Option("--cash", min=1, help="USD to begin with [sandbox.cash_usd].")]
+Cost = Annotated[
+    list[str] | None,
+    typer.Option("--cost", metavar="NAME=VALUE", help="A cost, such as slippage_bps=5; measured: as parity found it."),
+]
+Prices = Annotated[str | None, typer.Option("--prices", help="Daily bars: raw (rebuilt, dividends paid) or adjusted.")]
+DayPrices = Annotated[
+    str | None, typer.Option("--day-prices", help="Daily bars: open-and-close, or close (a day of look-ahead).")
+]
+Flow = Annotated[
+    str | None, typer.Option("--flow", metavar="FOLDER", help="Play the flow that the bot of this folder has fetched.")
+]
+Profile = Annotated[
+    str | None, typer.Option("--profile", help="Play this shipped profile instead.", autocompletion=profiles)
+]
+EquityAt = Annotated[
+    str, typer.Option("--equity-at", help="market, or last_fill to reproduce a study with stale prices.")
+]
+Margin = Annotated[str, typer.Option("--margin", help="reg_t, or free to reproduce a study without a broker.")]
+Recorder = Annotated[str, typer.Option("--recorder", help="What to keep of passes: none, counts or full.")]
+EveryPass = Annotated[bool, typer.Option("--every-pass", help="Also run passes that would change nothing.")]
+CheckLookahead = Annotated[bool, typer.Option("--check-lookahead", help="Play again without the future, and compare.")]
+Cuts = Annotated[
+    int, typer.Option("--cuts", min=0, max=MOST_CUTS, help="At how many moments to cut the future off; 0: all.")
+]
+Again = Annotated[
+    bool, typer.Option("--sensitivity", help="Play again with costs x2, a day later, in other sessions of the month.")
+]
+Name = Annotated[str | None, typer.Option("--name", help="What to call the run [from its fingerprint].")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace a finished run of the same name.")]

@@ -1,0 +1,455 @@
+"""Listen to the chat: take each message once, refuse what isn't the paired person's, and answer with the bot's verbs.
+
+It only starts verbs of the bot in processes of their own, from a fixed table, so nothing here delays or fails a pass.
+
+What isn't known to be harmless is refused, so a field that Telegram adds has to be listed here before it passes.
+"""
+
+import json
+import re
+import secrets
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from msgspec import Struct
+
+from commands.chat import answers
+from commands.shared.light_helpers import document_in
+from tradebot.adapters.chat.store import CODE_LENGTH, Became, ChatStore, Refusal
+from tradebot.adapters.chat.telegram import Telegram, TooLargeError, TroubleError
+from tradebot.adapters.state.state_folder import APPROVALS
+from tradebot.adapters.state.subprocess_runner import OneShots
+from tradebot.app.wiring import App
+from tradebot.errors import word
+from tradebot.model.event import EventKind
+from tradebot.model.text import SYMBOL_PATTERN
+
+MESSAGE = frozenset({"message_id", "from", "chat", "date", "text", "entities", "link_preview_options"})
+"""All that a message has which a person typed: one that is forwarded, edited or a reply has more."""
+QUERY = frozenset({"id", "from", "message", "chat_instance", "data"})
+OLDEST_S, AHEAD_S = 120, 30
+LARGEST = 2**53
+LOOKS = ("status", "summary", "positions", "pnl", "health", "approvals")
+WORDS = (*LOOKS, "why SYMBOL", "halt", "approve ID", "reject ID", "help")
+ELSEWHERE = frozenset(
+    {"unhalt", "arm", "live", "config", "flatten", "trade", "sell", "buy", "unpair", "revoke", "pair"}
+)
+_TYPED = re.compile(r"/?([A-Za-z]{1,12})(?: ([A-Za-z0-9.-]{1,40}))?")
+_ID = re.compile(r"[a-z0-9][a-z0-9-]{3,39}")
+"""A name that begins with a hyphen would be an option."""
+_DATA = re.compile(r"([0-9a-f]{32}):([0-9])")
+_QUERY_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class UnfitError(Exception):
+    """Raised for what is refused."""
+
+    def __init__(self, kind: str, detail: str = "") -> None:
+        self.refusal = Refusal(kind, detail)
+        super().__init__(self.refusal.text)
+
+
+class Said(Struct, frozen=True):
+    """What somebody typed, or the button that they pressed, by the numbers of person, chat and message.
+
+    `query` is what the app waits for an answer to, if a button was pressed.
+    """
+
+    user: int
+    chat: int
+    message: int
+    text: str = ""
+    button: tuple[str, int] | None = None
+    query: str = ""
+
+
+def number_of(update: object) -> int | None:
+    """Return an update's number, or None if it has none."""
+    found = update.get("update_id") if isinstance(update, dict) else None
+    return found if type(found) is int and 0 < found < LARGEST else None
+
+
+def sender_of(update: object) -> tuple[str, str]:
+    """Return who seems to have sent an update and what it seems to say, for the records, whatever it is."""
+    parts = [part for part in update.values() if isinstance(part, dict)] if isinstance(update, dict) else []
+    part = parts[0] if parts else {}
+    person = part.get("from")
+    user = person.get("id") if isinstance(person, dict) else None
+    text = part.get("text", part.get("data", ""))
+    return (str(user)[:20] if type(user) is int else "nobody"), word(text[:100]) if isinstance(text, str) else ""
+
+
+def read(update: object, now: float) -> Said:
+    """Return what an update says; `now` is in seconds since 1970. Raises UnfitError."""
+    whole = _mapping(update, "the update")
+    kinds = whole.keys() - {"update_id"}
+    if kinds == {"message"}:
+        return _typed(_mapping(whole["message"], "the message"), now)
+    if kinds == {"callback_query"}:
+        return _pressed(_mapping(whole["callback_query"], "the button"))
+    raise UnfitError("not a kind of message that is answered", _names(kinds))
+
+
+def _typed(message: dict[str, Any], now: float) -> Said:
+    _nothing_else(message, MESSAGE, "it isn't plainly typed")
+    user, chat = _person(message), _private(message)
+    number, age = _whole(message, "message_id"), now - _whole(message, "date")
+    if age > OLDEST_S:
+        raise UnfitError("too old", f"{age:.0f} s")
+    if age < -AHEAD_S:
+        raise UnfitError("from the future", f"{-age:.0f} s")
+    text = message.get("text")
+    if not isinstance(text, str):
+        raise UnfitError("without a text")
+    return Said(user, chat, number, text)
+
+
+def _pressed(query: dict[str, Any]) -> Said:
+    _nothing_else(query, QUERY, "not a button of an ordinary message")
+    message = _mapping(query.get("message"), "the button's message")
+    data, name = query.get("data"), query.get("id")
+    found = _DATA.fullmatch(data) if isinstance(data, str) else None
+    if found is None or not isinstance(name, str) or not _QUERY_ID.fullmatch(name):
+        raise UnfitError("not a button of this bot")
+    user, chat = _person(query), _private(message)
+    return Said(user, chat, _whole(message, "message_id"), button=(found[1], int(found[2])), query=name)
+
+
+def words_of(text: str) -> tuple[str, str]:
+    """Return the word and what it is about, such as ("why", "AAPL"). Raises UnfitError."""
+    found = _TYPED.fullmatch(text)
+    if found is None:
+        raise UnfitError("not a word that it knows")
+    verb, about = found[1].lower(), found[2] or ""
+    if verb in ELSEWHERE:
+        raise UnfitError("only where the bot runs", verb)
+    if verb == "why" and re.fullmatch(SYMBOL_PATTERN, about.upper()):
+        return verb, about.upper()
+    if verb in ("approve", "reject") and _ID.fullmatch(about.lower()):
+        return verb, about.lower()
+    if verb in (*LOOKS, "halt", "help", "start", "yes", "no") and not about:
+        return verb, ""
+    raise UnfitError("not a word that it knows")
+
+
+def _mapping(found: object, what: str) -> dict[str, Any]:
+    if not isinstance(found, dict):
+        raise UnfitError("not in Telegram's form", what)
+    return found
+
+
+def _nothing_else(found: dict[str, Any], known: frozenset[str], why: str) -> None:
+    if found.keys() - known:
+        raise UnfitError(why, _names(found.keys() - known))
+
+
+def _names(found: Iterable[str]) -> str:
+    return ", ".join(word(name[:100]) for name in sorted(found)[:3]) or "nothing"
+
+
+def _whole(found: dict[str, Any], name: str) -> int:
+    number = found.get(name)
+    if type(number) is not int or not 0 < number < LARGEST:
+        raise UnfitError("not in Telegram's form", name)
+    return number
+
+
+def _person(found: dict[str, Any]) -> int:
+    person = _mapping(found.get("from"), "from")
+    if person.get("is_bot") is not False:
+        raise UnfitError("not a person")
+    return _whole(person, "id")
+
+
+def _private(found: dict[str, Any]) -> int:
+    chat = _mapping(found.get("chat"), "chat")
+    if chat.get("type") != "private":
+        raise UnfitError("not a private chat")
+    return _whole(chat, "id")
+
+
+POLL_S, POLL_ASKING_S = 25, 3
+"""How long Telegram may wait for a message, and how long while entries may wait for a yes."""
+LIMIT_S = 120.0
+MOST_OUTPUT = 1_000_000
+QUESTION, MENU = timedelta(minutes=2), timedelta(days=1)
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
+REFUSALS_EVERY_S = 600.0
+MOST_HINTS_A_MINUTE = 5
+TRIES = 3
+TAKEN = Refusal("taken before")
+HALT, KEEP = "halt-now", "not-halt"
+"""What the answers to the question mean; with their hyphens, nobody can type them."""
+ACTS = frozenset({"halt", "approve", "reject"})
+SHOWN = (("Status", "status"), ("Positions", "positions"), ("P&L", "pnl"), ("Health", "health"), ("Halt …", "halt"))
+VERBS: Mapping[str, Sequence[str]] = {
+    "status": ("status", "--json"),
+    "summary": ("summary", "--short"),
+    "positions": ("positions", "--json"),
+    "pnl": ("pnl", "--json"),
+    "health": ("health", "--json"),
+    "approvals": ("approvals", "--json"),
+    "why": ("why-no-orders", "{about}", "--json"),
+    "approve": ("approve", "{about}", "--json"),
+    "reject": ("reject", "{about}", "--json"),
+    "halt": ("halt", "--reason", "{about}", "--json"),
+}
+"""The command line of each word: no other one is ever started, and none through a shell."""
+
+
+class Listener:
+    """The chat of a bot, one poll after another."""
+
+    def __init__(self, app: "App", telegram: Telegram, store: ChatStore, config: str | None) -> None:
+        self._app, self._telegram, self._store = app, telegram, store
+        self._run = OneShots(app.folder.path, config, MOST_OUTPUT, "chat")
+        self._asks = any(app.settings.approval_of(name).wait_s for name in app.settings.strategies.sections())
+        self._approvals: object = None
+        self._refused, self._told_at = Counter[str](), float("-inf")
+        self._hints: list[float] = []
+        self._most, self._failures = 0, 0
+
+    def begin(self) -> None:
+        """Say what an earlier process began and didn't end; nothing is done again by itself."""
+        paired = self._store.paired()
+        for record in self._store.cut_short():
+            if paired is not None:
+                cut = f"I was interrupted in the middle of: {record.asked}. Look at status, then ask again."
+                self._say(paired.chat, [cut])
+
+    def turn(self, wait_s: int | None = None) -> float:
+        """Ask once for messages and answer them; return how many seconds to wait before the next turn."""
+        try:
+            self._push_requests()
+            wait_s = (POLL_ASKING_S if self._asks else POLL_S) if wait_s is None else wait_s
+            taken = [self._take(update) for update in self._updates(wait_s)]
+        except TroubleError as trouble:
+            return self._trouble(trouble)
+        if self._failures:
+            self._store.remember("trouble", "")
+        self._failures = 0
+        self._tell_refusals()
+        # A batch that moved nothing on would come again at once.
+        return 0.0 if any(taken) or not taken else FIRST_PAUSE_S
+
+    def _updates(self, wait_s: int) -> Sequence[object]:
+        now, most, self._most = datetime.now(UTC), self._most, 0
+        try:
+            return self._telegram.updates(self._store.offset(now), wait_s, *([most] if most else []))
+        except TooLargeError as large:
+            if most == 1 and large.number is not None:
+                self._refuse("nobody", "", Refusal("too large"), large.number)
+                return ()
+            # One by one, until the one that is too large shows its number.
+            self._most = 1
+            raise
+
+    def _trouble(self, trouble: TroubleError) -> float:
+        self._failures += 1
+        self._store.remember("trouble", str(trouble))
+        return max(trouble.wait_s, min(FIRST_PAUSE_S * 2.0 ** min(self._failures - 1, 10), LONGEST_PAUSE_S))
+
+    def _take(self, update: object) -> bool:
+        """Judge one update, and do what it says; return True if its number was news."""
+        number, (who, text) = number_of(update), sender_of(update)
+        paired = self._store.paired()
+        try:
+            said = read(update, time.time())
+            if paired is None:
+                return self._unpaired(number, said)
+            if (said.user, said.chat) != (paired.user, paired.chat):
+                raise UnfitError("from somebody else")
+            if number is None:
+                raise UnfitError("not in Telegram's form", "update_id")
+            asked = words_of(said.text) if said.button is None else ("a button", "")
+        except UnfitError as unfit:
+            own = paired is not None and who == str(paired.user)
+            news = self._refuse(who, text if own else "", unfit.refusal, number)
+            if own and news and paired is not None:
+                self._hint(paired.chat, str(unfit))
+            return news
+        return self._asked(number, said, *asked)
+
+    def _unpaired(self, number: int | None, said: Said) -> bool:
+        """Pair whoever sends the code; anything else that looks like a code is a wrong one."""
+        now, code = datetime.now(UTC), said.text.strip().upper()
+        fits = said.button is None and len(code) == CODE_LENGTH and code.isascii() and code.isalnum()
+        if number is None or not fits or self._store.code_until(now) is None:
+            raise UnfitError("nobody is paired")
+        id_ = self._store.take(number, now, str(said.user), "a code")
+        if id_ is None:
+            raise UnfitError("taken before")
+        if not self._store.pair(code, said.user, said.chat, now):
+            self._refused_late(id_, Refusal("not the code"))
+            return True
+        self._store.ended(id_, Became.DONE, "")
+        self._app.events.emit(EventKind.CHAT_PAIRED.at(self._app.stamp_time(), {"person": str(said.user)}))
+        self._say(said.chat, ["Paired. Only you, and only from this chat, can ask me now.", *_help()], SHOWN)
+        return True
+
+    def _asked(self, number: int, said: Said, verb: str, about: str) -> bool:
+        now, who = datetime.now(UTC), str(said.user)
+        id_ = self._store.take(number, now, who, f"{verb} {about}".strip())
+        if id_ is None:
+            self._refuse(who, "", TAKEN)
+            return False
+        if said.query:
+            self._quietly(said.query)
+        try:
+            verb, about = self._meant(said, verb, about, now)
+        except UnfitError as unfit:
+            self._refused_late(id_, unfit.refusal)
+            self._hint(said.chat, str(unfit))
+            return True
+        self._store.means(id_, f"{verb} {about}".strip())
+        self._store.ended(id_, *self._do(said, verb, about, now))
+        return True
+
+    def _meant(self, said: Said, verb: str, about: str, now: datetime) -> tuple[str, str]:
+        """Return the word that a button stands for, or that a typed yes or no answers."""
+        pressed, message = said.button, said.message
+        if verb in ("yes", "no"):
+            found = self._store.open_question(HALT, now)
+            if found is None:
+                raise UnfitError("nothing was asked in the last two minutes")
+            (nonce, message), index = found, int(verb == "no")
+            pressed = (nonce, index)
+        if pressed is None:
+            return verb, about
+        action = self._store.press(*pressed, message, now)
+        if action is None:
+            raise UnfitError("not a button that is open")
+        verb, _, about = action.partition(" ")
+        return verb, about
+
+    def _do(self, said: Said, verb: str, about: str, now: datetime) -> tuple[Became, str]:
+        """Do what was asked, and answer; return what became of it."""
+        if verb in ("help", "start"):
+            return self._say(said.chat, _help(), SHOWN)
+        if verb == KEEP:
+            return self._say(said.chat, ["Not halted."])
+        if verb == "halt":
+            return self._ask_to_halt(said.chat, now)
+        verb, about = ("halt", f"asked for in the paired chat by person {said.user}") if verb == HALT else (verb, about)
+        done, lines, document = self._answer(verb, about)
+        if verb in ACTS:
+            details = {"asked": f"{verb} {about}"[:100], "done": str(done).lower(), "person": str(said.user)}
+            self._app.events.emit(EventKind.CHAT_ACTED.at(self._app.stamp_time(), details))
+        waiting = document.get("approvals", ()) if verb == "approvals" else ()
+        became = self._say(said.chat, lines, SHOWN if verb == "status" else ())
+        for row in waiting[: answers.WITH_BUTTONS]:
+            self._push(said.chat, row)
+        return became if done else (Became.FAILED, lines[0] if lines else "")
+
+    def _ask_to_halt(self, chat: int, now: datetime) -> tuple[Became, str]:
+        text = [
+            "Halt? It opens nothing more until you let it go on where it runs; exits go on. Answer within 2 minutes."
+        ]
+        return self._say(chat, text, (("Yes, halt", HALT), ("No", KEEP)), once=True, until=now + QUESTION)
+
+    def _answer(self, verb: str, about: str) -> tuple[bool, list[str], Mapping[str, Any]]:
+        """Run a verb of the table; return whether it did its work, the answer's lines, and its data."""
+        ended = self._run([part.replace("{about}", about) for part in VERBS[verb]], LIMIT_S, lambda: False)
+        if "--json" not in VERBS[verb]:
+            return ended.code == 0, ended.output.splitlines(), {}
+        document = document_in(ended.output)
+        if document is None:
+            return False, [f"No answer: {ended.why or f'exit {ended.code}'}. Look where the bot runs."], {}
+        if "error" in document:
+            return False, list(answers.of_error(document)), {}
+        return True, list(answers.VIEWS[verb](document["data"])), document["data"]
+
+    def _push_requests(self) -> None:
+        """Show the paired person each entry that waits for a yes, once; a look costs nothing until one was written."""
+        paired, path = self._store.paired(), self._app.folder.path
+        if not self._asks or paired is None:
+            return
+        files = [path / f"{APPROVALS}{ending}" for ending in ("", "-wal")]
+        seen = [(found.stat().st_mtime_ns, found.stat().st_size) for found in files if found.exists()]
+        if not seen or seen == self._approvals:
+            return
+        _, _, data = self._answer("approvals", "")
+        shown = json.loads(self._store.recall("requests") or "[]")
+        for row in data.get("approvals", ()):
+            if row["state"] == "waiting" and row["id"] not in shown:
+                self._push(paired.chat, row)
+        self._approvals = seen
+
+    def _push(self, chat: int, row: Mapping[str, Any]) -> None:
+        name, symbol = row["id"], row["symbol"]
+        buttons = ((f"Approve {symbol}", f"approve {name}"), (f"Reject {symbol}", f"reject {name}"))
+        lines = ["An entry waits for your yes:", *answers.of_request(row)]
+        self._say(chat, lines, buttons, once=True)
+        shown = json.loads(self._store.recall("requests") or "[]")
+        self._store.remember("requests", json.dumps([*shown, name][-200:]))
+
+    def _say(
+        self,
+        chat: int,
+        lines: Sequence[str],
+        buttons: Sequence[tuple[str, str]] = (),
+        *,
+        once: bool = False,
+        until: datetime | None = None,
+    ) -> tuple[Became, str]:
+        """Send a message; return what became of it. Its buttons hold a nonce, what they mean stays here."""
+        nonce = secrets.token_hex(16)
+        row = [(label, f"{nonce}:{index}") for index, (label, _) in enumerate(buttons)]
+        text = answers.message(lines, str(self._app.folder.path)).strip() or "Nothing to tell."
+        text = text.replace(self._app.folder.account_number, f"...{self._app.account_tail}")
+        for left in reversed(range(TRIES)):
+            try:
+                message = self._telegram.send(chat, text, [row[at : at + 3] for at in range(0, len(row), 3)])
+            except TroubleError as trouble:
+                if not left:
+                    return Became.FAILED, f"the answer wasn't delivered: {trouble}"
+                time.sleep(trouble.wait_s or FIRST_PAUSE_S)
+                continue
+            if row and message is not None:
+                actions = [action for _, action in buttons]
+                self._store.show(nonce, message, actions, until or datetime.now(UTC) + MENU, once=once)
+            return Became.DONE, ""
+        raise AssertionError("the last try returns")
+
+    def _quietly(self, query: str) -> None:
+        try:
+            self._telegram.pressed(query, "")
+        except TroubleError as trouble:
+            self._store.remember("trouble", str(trouble))
+
+    def _refused_late(self, id_: int, refusal: Refusal) -> None:
+        self._store.refused(id_, refusal)
+        self._refused[refusal.kind] += 1
+
+    def _refuse(self, who: str, asked: str, refusal: Refusal, number: int | None = None) -> bool:
+        """Record a refusal; return True if the update's number was news."""
+        now, news = datetime.now(UTC), False
+        if number is not None:
+            news = self._store.take(number, now, who, asked, refusal) is not None
+        if not news:
+            refusal = refusal if number is None else TAKEN
+            self._store.refuse(now, who, asked, refusal)
+        self._refused[refusal.kind] += 1
+        return news
+
+    def _hint(self, chat: int, why: str) -> None:
+        """Tell the paired person why nothing was done, unless that was said often enough within the minute."""
+        now = time.monotonic()
+        self._hints = [at for at in self._hints if now - at < 60]
+        if len(self._hints) < MOST_HINTS_A_MINUTE:
+            self._hints.append(now)
+            self._say(chat, [f"Nothing done: {why}.", "Send help for what I can do."])
+
+    def _tell_refusals(self) -> None:
+        """Write what was refused as one event, at most every ten minutes."""
+        if self._refused and time.monotonic() - self._told_at > REFUSALS_EVERY_S:
+            details = {why: str(count) for why, count in self._refused.most_common(20)}
+            self._app.events.emit(EventKind.CHAT_REFUSED.at(self._app.stamp_time(), details))
+            self._refused, self._told_at = Counter(), time.monotonic()
+
+
+def _help() -> list[str]:
+    return [f"I know: {', '.join(WORDS)}.", "Everything else is only done where the bot runs."]

@@ -1,0 +1,286 @@
+"""`tradebot config set`: change settings in the bot's own file, after trying what would come of it."""
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from difflib import unified_diff
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from msgspec import Struct
+
+from commands.config.accept import app
+from commands.config.current_config import differences_of, report_of, values
+from commands.shared.completion import settings as setting_names
+from commands.shared.verb_options import Config, Json, Report, StateDir, finish
+from tradebot.errors import ConfigurationError, OperatorError
+from tradebot.model.text import counted, in_yaml
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tradebot.adapters.state.state_folder import StateFolder
+    from tradebot.app.settings import Loaded
+    from tradebot.model.trading import Difference
+
+Values = Sequence[tuple[tuple[str, ...], object]]
+UNWRITTEN = "nothing was written"
+
+
+class Became(Struct, frozen=True):
+    """A setting in force by its dotted name, before and now; None if it had or has no value."""
+
+    key: str
+    value_before: Any
+    value: Any
+
+
+class Outranked(Struct, frozen=True):
+    """A setting that something else says too, which counts instead: the value in force, and who says it."""
+
+    key: str
+    value: Any
+    origin: str
+
+
+class Set(Struct, frozen=True):
+    """What `config set` did to a file, or would do.
+
+    `lines` are the difference of the file's lines, as diff shows it. `changes` are the settings in force that become
+    different. `looser` is what then is looser than accepted, so that entries are closed until it is accepted.
+    """
+
+    file: str
+    written: bool
+    dry_run: bool
+    lines: tuple[str, ...]
+    changes: tuple[Became, ...]
+    outranked: tuple[Outranked, ...]
+    looser: "tuple[Difference, ...]"
+    only_new_bots: bool
+
+
+def run(state_dir: str | None, config: str | None, typed: Sequence[str], *, dry_run: bool) -> Report:
+    """Change settings; raise OperatorError, with nothing written, if what comes of it wouldn't load."""
+    from commands.shared.setting_args import values_of
+    from tradebot.adapters.state.user_file import held
+    from tradebot.adapters.text.yaml_loader import load_yaml_value, read_text
+
+    pairs = _pairs(typed)
+    wanted = values_of(pairs)
+    folder, file = _place(state_dir, config)
+    with held(file) as own:
+        # What isn't YAML is refused by its line.
+        if own.exists:
+            load_yaml_value(file)
+        text = read_text(own.path) if own.exists else ""
+        mark = "\ufeff" if own.exists and own.content.startswith(b"\xef\xbb\xbf") else ""
+        edited = _edited(file, text, wanted, [value for _, value in pairs])
+        before, after = _before(folder, file), _after(folder, file, edited, wanted)
+        if edited != text and not dry_run:
+            own.replace(mark + edited)
+    data = _data(file, text, edited, before, after, wanted, folder, dry_run=dry_run)
+    return report_of("config-set", data, folder, after, _render)
+
+
+def _pairs(typed: Sequence[str]) -> list[tuple[str, str]]:
+    if len(typed) % 2:
+        key, equals, value = typed[-1].partition("=")
+        told = f"tradebot config set {key} {value}" if equals and value else "tradebot config set KEY VALUE"
+        raise OperatorError(f"{typed[-1][:60]!r} has no value: settings are written as KEY VALUE", told)
+    return list(zip(typed[::2], typed[1::2], strict=True))
+
+
+def _place(state_dir: str | None, config: str | None) -> "tuple[StateFolder | None, Path]":
+    """Return the bot's folder, if there is one, and the file that its settings are written into."""
+    from tradebot.adapters.state import state_folder
+    from tradebot.app.loading import USER_FILE, Options, user_file
+
+    path = state_folder.resolve(state_dir, os.environ)
+    folder = state_folder.open_state(path, os.environ) if state_dir or state_folder.marked(path) else None
+    file = user_file(Options(state_dir, config), path, os.environ)
+    if file is None and folder is None:
+        raise OperatorError(
+            "there is no bot here whose settings could be changed",
+            "tradebot init, or name a file of yours: tradebot config set KEY VALUE --config mine.yaml",
+        )
+    return folder, file or path / USER_FILE
+
+
+def _edited(file: Path, text: str, wanted: Values, typed: Sequence[str]) -> str:
+    """Return the file's text with the wanted settings."""
+    from tradebot.adapters.text.yaml_edit import CannotEditError, with_value
+
+    try:
+        for (path, value), written in zip(wanted, typed, strict=True):
+            text = with_value(text, path, value, written)
+    except CannotEditError as cannot:
+        raise OperatorError(
+            f"{file}, line {cannot.line}: {cannot.problem}, so {UNWRITTEN}",
+            "change that line yourself, then: tradebot config check",
+        ) from None
+    return text
+
+
+def _before(folder: "StateFolder | None", file: Path) -> "Loaded | None":
+    """Return the settings as they are; None if they aren't valid, which the change may cure."""
+    from tradebot.adapters.text.yaml_loader import load_yaml
+
+    with suppress(OperatorError):
+        return _loaded(folder, file, load_yaml(file) if os.path.lexists(file) and file.stat().st_size else {})
+    return None
+
+
+def _after(folder: "StateFolder | None", file: Path, text: str, wanted: Values) -> "Loaded":
+    """Return the settings as they would be; raise OperatorError if they aren't valid."""
+    from commands.shared.setting_args import next_after
+    from tradebot.adapters.plugins.plugin import require_installed
+    from tradebot.adapters.text.yaml_loader import parsed
+
+    tried = parsed(text)
+    if not isinstance(tried, dict):
+        raise OperatorError(f"{file} isn't NAME: VALUE lines, so {UNWRITTEN}", "tradebot config check")
+    if folder:
+        _refuse_another(folder, tried)
+    try:
+        loaded = _loaded(folder, file, tried)
+        require_installed(loaded.settings.strategies.installed_as())
+    except ConfigurationError as bad:
+        hint = next_after(bad, wanted, "KEY VALUE KEY VALUE")
+        raise ConfigurationError(f"{bad.message}\n{UNWRITTEN}", hint) from None
+    return loaded
+
+
+def _refuse_another(folder: "StateFolder", tried: dict[str, object]) -> None:
+    """Refuse what would make another bot of it: a folder's mode and venue are fixed."""
+    for name, own in (("mode", folder.mode), ("venue", folder.venue)):
+        wanted = str(tried.get(name) or own)
+        if wanted.lower() != own:
+            raise OperatorError(
+                f"{folder.path} was made for {own}, and a bot's {name} can't change: {UNWRITTEN}",
+                f"make another bot: tradebot init --{name} {wanted} --state-dir NEW",
+            )
+
+
+def _loaded(folder: "StateFolder | None", file: Path, tried: dict[str, object]) -> "Loaded":
+    from tradebot.app.loading import Options, load_for
+    from tradebot.app.settings import load
+
+    if folder is None:
+        return load(file, os.environ, values=tried)
+    return load_for(folder, Options(str(folder.path), str(file)), os.environ, values=tried)
+
+
+def _data(
+    file: Path,
+    text: str,
+    edited: str,
+    before: "Loaded | None",
+    after: "Loaded",
+    wanted: Values,
+    folder: "StateFolder | None",
+    *,
+    dry_run: bool,
+) -> Set:
+    was = {row.key: row.value for row in values(before)} if before else {}
+    rows = {row.key: row for row in values(after)}
+    is_now = {key: row.value for key, row in rows.items()}
+    names = dict.fromkeys((*was, *is_now))
+    lines = unified_diff(text.splitlines(), edited.splitlines(), str(file), str(file), lineterm="", n=1)
+    return Set(
+        file=str(file),
+        written=edited != text and not dry_run,
+        dry_run=dry_run,
+        lines=tuple(lines),
+        changes=tuple(Became(key, was.get(key), is_now.get(key)) for key in names if was.get(key) != is_now.get(key))
+        if before
+        else (),
+        outranked=tuple(
+            Outranked(key, row.value, row.origin)
+            for key, row in rows.items()
+            if _under(key, wanted) and row.origin not in (str(file), "flag") and not _shipped(row.origin)
+        ),
+        looser=tuple(row for row in differences_of(folder, after) or () if row.looser),
+        only_new_bots=folder is not None and all(path[0] == "sandbox" for path, _ in wanted),
+    )
+
+
+def _under(key: str, wanted: Values) -> bool:
+    return any(f"{key}.".startswith(f"{'.'.join(path)}.") for path, _ in wanted)
+
+
+def _shipped(origin: str) -> bool:
+    from tradebot.app.baseline import is_shipped
+
+    return is_shipped(origin) or origin == "built in"
+
+
+def _render(console: "Console", data: Set) -> None:
+    from tradebot.gates.permission import described
+
+    for line in data.lines[2:]:
+        color = {"+": "green", "-": "red"}.get(line[:1], "dim")
+        console.print(line, style=color, markup=False)
+    if not data.lines:
+        console.print(f"{data.file} says that already: nothing to write", markup=False)
+    else:
+        done = "Nothing was written (--dry-run); this would be written to" if data.dry_run else "Written to"
+        console.print(f"{done} {data.file}", markup=False)
+    for change in data.changes:
+        console.print(
+            f"  {change.key}: {in_yaml(change.value_before)} before, {in_yaml(change.value)} now", markup=False
+        )
+    for row in data.outranked:
+        console.print(
+            f"  {row.key} stays {in_yaml(row.value)}: {row.origin} says so, and that counts before the file",
+            markup=False,
+        )
+    if data.only_new_bots and data.changes:
+        console.print("  It is read when a market is made: this bot's market stays, and the next demo's is made so.")
+    if data.looser:
+        console.print(f"{counted(len(data.looser), 'setting')} looser than accepted, so entries are closed:")
+        for difference in data.looser:
+            console.print(f"  {described(difference)}", markup=False)
+        console.print("Next: tradebot config accept, or set it back", markup=False)
+    elif data.changes and not data.dry_run:
+        console.print(f"  {_counting(data)}", style="dim", markup=False)
+
+
+def _counting(data: Set) -> str:
+    """Return from when on a running `serve` goes by the changes."""
+    from tradebot.app.baseline import counts_at_start
+    from tradebot.app.settings import Settings
+
+    late = [change.key for change in data.changes if counts_at_start(Settings, change.key)]
+    restarted = f"A running serve takes over {', '.join(late)} when it is restarted"
+    if len(late) == len(data.changes):
+        return f"{restarted}; a reload isn't enough."
+    reloaded = "when it is reloaded (kill -HUP)."
+    return f"{restarted}, and the rest {reloaded}" if late else f"A running serve takes it over {reloaded}"
+
+
+@app.command(
+    "set",
+    epilog="tradebot config set limits.max_open_positions 5\n"
+    "tradebot config set limits.max_new_entries 4 limits.max_open_positions 4 --dry-run\n"
+    "tradebot config set universe '[AAPL, MSFT, NVDA]'",
+)
+def _set(
+    settings: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="KEY VALUE...", help="A setting's name and its new value.", autocompletion=setting_names
+        ),
+    ],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the difference, but write nothing.")] = False,
+    state_dir: StateDir = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Change settings in your configuration file.
+
+    They are checked as a whole before anything is written. Comments and layout stay. A value is written as in
+    the file: 5, true, null, [AAPL, MSFT] or text.
+    """
+    finish(run(state_dir, config, settings, dry_run=dry_run), as_json)

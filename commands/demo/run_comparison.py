@@ -1,0 +1,174 @@
+"""The result of a demo beside that of the run before it: which settings were changed, and what came of it."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import Struct
+
+from commands.shared.setting_diff import Setting, differing, leaves, shown
+from tradebot.model.text import counted
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tradebot.app.settings import Settings
+
+FILE = "demo.json"
+FEWEST = 30
+"""With fewer closed trades than this, a difference may well be chance."""
+LONG = 8
+"""A section with more changed settings than this is shown as one."""
+MARKET = "sandbox."
+PLAYED = "played."
+
+
+class Outcome(Struct, frozen=True):
+    """What came of a run: counts, its result in USD, and how many candidates ended for which reason.
+
+    `closed`, `won` and `result_usd` are None if the books and the exchange disagreed.
+    """
+
+    candidates: int
+    orders: int
+    fills: int
+    closed: int | None
+    won: int | None
+    open_positions: int
+    result_usd: Decimal | None
+    refused: dict[str, int]
+
+
+class Run(Struct, frozen=True):
+    """What is kept of a run: its settings as text, by their dotted names, and what came of it."""
+
+    settings: dict[str, str]
+    outcome: Outcome
+
+
+class Beside(Struct, frozen=True):
+    """A run beside the one before it. Each setting has its value in the last run, then in this one."""
+
+    settings: tuple[Setting, ...]
+    last: Outcome
+    now: Outcome
+    cautions: tuple[str, ...]
+
+    @property
+    def same(self) -> bool:
+        """Return True if nothing was changed, and the same came of it."""
+        return not self.settings and self.last == self.now
+
+
+def run_of(settings: "Settings", played: Mapping[str, object], outcome: Outcome) -> Run:
+    """Return what is kept of a run; `played` says how much was played, and with which version."""
+    from tradebot.app.baseline import effective
+
+    named = dict(leaves("", effective(settings))) | {f"{PLAYED}{name}": str(one) for name, one in played.items()}
+    # How many of its sessions were played is what counts.
+    named.pop(f"{MARKET}sessions", None)
+    return Run(named, outcome)
+
+
+def last_run(folder: Path) -> Run | None:
+    """Return the last run in a demo's folder; None if there was none, or if what is kept of it can't be read."""
+    from tradebot.adapters.state.safe_open import read_plain
+
+    try:
+        return msgspec.json.decode(read_plain(folder / FILE), type=Run)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
+def keep(folder: Path, run: Run) -> None:
+    """Keep a run for the next one; raise OperatorError if the folder can't be written."""
+    from tradebot.adapters.state.state_folder import cannot_write, write_durably
+
+    try:
+        write_durably(folder / FILE, msgspec.json.encode(run).decode())
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+
+
+def beside(last: Run, now: Run) -> Beside:
+    settings = tuple(differing([last.settings, now.settings]))
+    return Beside(settings, last.outcome, now.outcome, tuple(_cautions(settings, last.outcome, now.outcome)))
+
+
+def _cautions(settings: tuple[Setting, ...], last: Outcome, now: Outcome) -> Iterator[str]:
+    others = [one.name for one in settings if one.name.startswith((MARKET, PLAYED))]
+    if others and len(others) < len(settings):
+        yield f"They differ in {', '.join(others)} too, so the settings alone don't explain what came of it."
+    closed = [one.closed for one in (last, now) if one.closed is not None]
+    if settings and closed and min(closed) < FEWEST:
+        few = f"only {counted(min(closed), 'trade')}" if min(closed) else "no trade"
+        yield f"One of them closed {few}: a difference may well be chance."
+
+
+def render(console: "Console", data: Beside) -> None:
+    """Print both runs; nothing if they are the same in all respects."""
+    if data.same:
+        return
+    from commands.shared.tables import Table, number, staying
+
+    console.print("Beside the last run")
+    if data.settings:
+        table = Table(staying("  changed"), "last", "now")
+        for row in _condensed(data.settings):
+            table.row(*row)
+        console.print(table)
+    else:
+        console.print("  The settings are the same.")
+    table = Table(staying("  came of it"), number("last"), number("now"), number("change"))
+    for name, last, now in _rows(data):
+        table.row(f"  {name}", _text(last), _text(now), _change(last, now))
+    console.print(table)
+    for line in data.cautions:
+        console.print(f"  {line}", markup=False)
+
+
+def _condensed(settings: tuple[Setting, ...]) -> Iterator[tuple[str, ...]]:
+    """Yield a row for each setting, but only one for a section of which much has changed, such as another strategy."""
+    sections = Counter(map(_section, settings))
+    for section, count in sections.items():
+        of_it = [one for one in settings if _section(one) == section]
+        if count > LONG:
+            given = [
+                sum(value is not None for value in each) for each in zip(*(one.values for one in of_it), strict=True)
+            ]
+            yield (f"  {section}", *(counted(number, "setting") if number else "-" for number in given))
+            continue
+        yield from ((f"  {one.name}", *map(shown, one.values)) for one in of_it)
+
+
+def _section(setting: Setting) -> str:
+    return ".".join(setting.name.split(".")[:2])
+
+
+def _rows(data: Beside) -> Iterator[tuple[str, Decimal | int | None, Decimal | int | None]]:
+    last, now = data.last, data.now
+    yield "candidates", last.candidates, now.candidates
+    yield "orders", last.orders, now.orders
+    yield "fills", last.fills, now.fills
+    yield "trades closed", last.closed, now.closed
+    yield "trades won", last.won, now.won
+    yield "positions open", last.open_positions, now.open_positions
+    yield "result USD", last.result_usd, now.result_usd
+    for reason in dict.fromkeys((*last.refused, *now.refused)):
+        yield reason, last.refused.get(reason, 0), now.refused.get(reason, 0)
+
+
+def _text(value: Decimal | int | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:+,.2f}" if isinstance(value, Decimal) else f"{value:,}"
+
+
+def _change(last: Decimal | int | None, now: Decimal | int | None) -> str:
+    if last is None or now is None or last == now:
+        return ""
+    change = now - last
+    return f"{change:+,.2f}" if isinstance(change, Decimal) else f"{change:+,}"

@@ -1,0 +1,220 @@
+"""Look what happened, gather what each channel is to be told, and send it.
+
+It only reads what the bot wrote, in a process of its own, so that nothing here delays or fails a pass.
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+from commands.shared.bot_records import exit_reasons
+from commands.shared.evidence.gather import evidence_of
+from tradebot import __version__
+from tradebot.adapters.notices.outbox import Kept, Outbox
+from tradebot.adapters.notices.sender import Attempt
+from tradebot.adapters.state import events
+from tradebot.adapters.state.state_folder import EVENTS
+from tradebot.adapters.text.redaction import hide
+from tradebot.app.wiring import App
+from tradebot.exits.why import UNKNOWN
+from tradebot.judging.judgment import State, overall, ranked
+from tradebot.judging.pass_health import judged
+from tradebot.model.event import EventKind, Severity, SystemEvent
+from tradebot.model.notice import Happening, HeldThen, Seen, Topic
+from tradebot.model.position import Key, RoundTrip
+from tradebot.model.text import counted
+from tradebot.model.values import replace
+from tradebot.views.notification_events import Now, composed, due_at, of_event, seen_of, since, wants
+from tradebot.views.trades.lots import trades
+
+BEGINNING = events.Place(0, 0)
+LOOK_S = 5.0
+"""Real seconds between two looks at the bot while no event is written."""
+HEALTH_S = 30.0
+"""Real seconds between two looks at its health, which reads everything that the bot left behind."""
+FIRST_RETRY, LAST_RETRY = timedelta(seconds=15), timedelta(hours=1)
+GIVEN_UP = timedelta(days=1)
+HOUR = timedelta(hours=1)
+TOLD_OTHERWISE = frozenset({"notices", "halts"})
+"""Parts of health that are no news: a halt is told by itself, and a notice that can't be sent tells nobody."""
+
+
+class Round:
+    """The notices of a bot. `addresses` are those of its channels by name; one without an address is told nothing."""
+
+    def __init__(self, app: "App", addresses: Mapping[str, str]) -> None:
+        self._app = app
+        # From now on, no text of this process shows a key.
+        _ = app.secrets
+        self._channels = [channel for channel in app.settings.notify.in_use() if channel.name in addresses]
+        self._addresses = addresses
+        self._outbox = Outbox(app.folder.path, app.events, datetime.now(UTC))
+        self._attempts = dict[str, tuple[Kept, Attempt]]()
+        self._health: tuple[float, str, Severity] | None = None
+        self._looked = -LOOK_S
+        self._why = dict[Key, str]()
+
+    def close(self) -> None:
+        """End the attempts that are under way; they are made again."""
+        for _, attempt in self._attempts.values():
+            attempt.close()
+        self._outbox.close()
+
+    def look(self) -> None:
+        """Note what happened since the last look, for each channel whose rules choose it.
+
+        Before the first look, only entries that still wait for a yes are news.
+        """
+        path, remembered = self._app.folder.path / EVENTS, self._outbox.remembered()
+        if remembered is None:
+            written, after = events.news(path, BEGINNING)
+            now = self._now()
+            waiting = (of_event(event, self._app.settings.capabilities) for event in _waiting(written, now.at))
+            self._note(after, seen_of(now), [*filter(None, waiting)], now.at)
+            return
+        place, seen = remembered
+        written, after = events.news(path, place)
+        if not written and time.monotonic() < self._looked + LOOK_S:
+            return
+        self._looked = time.monotonic()
+        now = self._now()
+        seen, happened = since(seen, now)
+        asked = frozenset(name for channel in self._channels for name in channel.events)
+        told = filter(None, (of_event(event, self._app.settings.capabilities, asked) for event in written))
+        self._note(after, seen, (*told, *happened, *self._summaries(written)), now.at)
+
+    def _note(self, place: events.Place, seen: Seen, happened: Sequence[Happening], now: datetime) -> None:
+        discreet = [replace(one, text=self._discreet(one.text)) for one in happened]
+        chosen = ((channel, one) for channel in self._channels for one in discreet if wants(channel, one))
+        due = [(channel.name, due_at(channel, one, now, self._app.day), one) for channel, one in chosen]
+        self._outbox.note(place, seen, due)
+
+    def _summaries(self, written: Sequence[SystemEvent]) -> Iterator[Happening]:
+        """Yield the session in a few sentences after its chore has run, however often that was."""
+        ran = [event for event in written if _is_summary(event)][-1:]
+        if ran and any(Topic.SUMMARY in channel.topics for channel in self._channels):
+            from commands.summary.summary_inputs import read
+
+            yield Happening(ran[0].timestamp, Topic.SUMMARY, Severity.INFO, "summaries", read(self._app, None).short)
+
+    def _discreet(self, text: str) -> str:
+        """Return a text without keys, and with no more of the account's number than its end."""
+        return hide(text).replace(self._app.folder.account_number, f"...{self._app.account_tail}")
+
+    def compose(self) -> None:
+        """Make one notice of what each channel is to be told by now, unless it was told enough within the hour."""
+        now = self.time()
+        for channel in self._channels:
+            due = self._outbox.due(channel.name, now)
+            critical = any(one.severity is Severity.CRITICAL for _, _, one in due)
+            if due and (critical or self._outbox.made_since(channel.name, now - HOUR) < channel.most_an_hour):
+                earliest = min(at for _, at, _ in due)
+                held = self._outbox.made_since(channel.name, earliest - HOUR) >= channel.most_an_hour
+                happened = [one for _, _, one in due]
+                notice = composed(self._who(), happened, self._app.day, earliest if held else None)
+                self._outbox.make(channel.name, notice, [id_ for id_, _, _ in due], now)
+
+    def send(self) -> bool:
+        """Begin and end attempts; return True while one is under way."""
+        now = self.time()
+        for channel in self._channels:
+            kept, attempt = self._attempts.get(channel.name, (None, None))
+            if kept is None and (kept := self._outbox.next_of(channel.name, now)):
+                self._attempts[channel.name] = kept, Attempt(self._addresses[channel.name], kept.notice)
+            elif kept is not None and attempt is not None and attempt.ended():
+                del self._attempts[channel.name]
+                self._ended(kept, attempt.problem(), now)
+        return bool(self._attempts)
+
+    def _ended(self, kept: Kept, problem: str, now: datetime) -> None:
+        if not problem:
+            self._outbox.sent(kept.id)
+            return
+        again: timedelta | None = min(FIRST_RETRY * 2 ** min(kept.attempts, 20), LAST_RETRY)
+        if now - kept.made_at >= GIVEN_UP:
+            again = None
+            details = {"channel": kept.channel, "message": problem}
+            self._app.events.emit(EventKind.NOTICE_FAILED.at(now, details))
+        self._outbox.failed(kept.id, problem, again, now)
+
+    def time(self) -> datetime:
+        """Return trading time: the last recorded one in the sandbox, whose clock stands still."""
+        return evidence_time(self._app)
+
+    def _who(self) -> str:
+        return f"tradebot {self._app.mode_name} ...{self._app.account_tail}"
+
+    def _now(self) -> Now:
+        books, at = self._app.ledger_view, self.time()
+        totals = books.totals()
+        held = tuple(
+            HeldThen(one.strategy, one.symbol, one.opened_at, one.quantity, one.average_price)
+            for one in totals.own_positions()
+        )
+        unwell, severity = self._unwell()
+        state = books.trading_state()
+        unresolved = books.intents(unresolved=True)
+        closing = self._closing(totals.round_trips)
+        listed, prices = books.listings({one.symbol for one in held}), {one.symbol: one.price for one in held}
+        ticks = {name: record.listing.tick_at(prices[name]) for name, record in listed.items()}
+        return Now(at, state, __version__, held, unresolved, totals.round_trips, closing, unwell, severity, ticks)
+
+    def _closing(self, trips: Sequence[RoundTrip]) -> Mapping[Key, str]:
+        """Return why each of these positions was closed, by the order that closed the last of it."""
+        new = {key: trip for trip in trips if (key := (trip.strategy, trip.symbol, trip.opened_at)) not in self._why}
+        if new:
+            found = trades(self._app.ledger_view.fills_since(min(trip.opened_at for trip in new.values())))
+            last = {(one.strategy, one.symbol, one.opened_at): one.exit_orders[-1:] for one in found}
+            whys = exit_reasons(self._app, {order for key in new for order in last.get(key, ())})
+            for key in new:
+                self._why[key] = next((why for order in last.get(key, ()) if (why := whys.get(order))), UNKNOWN)
+        return self._why
+
+    def _unwell(self) -> tuple[str, Severity]:
+        """Return which parts aren't OK, empty if all are, and how bad that is."""
+        if self._health is None or time.monotonic() >= self._health[0] + HEALTH_S:
+            judgments = [one for one in judged(evidence_of(self._app)) if one.subject not in TOLD_OTHERWISE]
+            findings = ranked(judgments)
+            worst = Severity.ERROR if overall(judgments) is State.FAILED else Severity.WARN
+            said = "; ".join(f"{one.subject} {one.state}, {one.found}" for one in findings[:3])
+            more = f"; {counted(len(findings) - 3, 'more part')}" if len(findings) > 3 else ""
+            self._health = time.monotonic(), said + more, worst
+        return self._health[1:]
+
+
+def _is_summary(event: SystemEvent) -> bool:
+    kind = EventKind.CHORE_RAN
+    same = (event.subsystem, event.event_type) == (kind.subsystem, kind.event_type)
+    return same and event.details.get("job") == Topic.SUMMARY.value
+
+
+def evidence_time(app: "App") -> datetime:
+    """Return the time that the bot's records go by."""
+    from commands.shared.bot_records import trading_now
+
+    mark = app.ledger_view.last_reconcile()
+    recorded = app.recorded
+    times = (mark.at if mark else None, recorded.last_pass() if recorded is not None else None)
+    return trading_now(app, times) or datetime.now(UTC)
+
+
+def rounds(app: "App", addresses: Mapping[str, str], pause_s: float) -> Iterator[Round]:
+    """Yield the round before each look, for as long as it is asked for."""
+    one = Round(app, addresses)
+    try:
+        while True:
+            yield one
+            time.sleep(pause_s)
+    finally:
+        one.close()
+
+
+def _waiting(written: Sequence[SystemEvent], now: datetime) -> Iterator[SystemEvent]:
+    """Yield the requests for a yes that nobody has answered and that haven't expired."""
+    asked, answered = (
+        {event.details.get("id"): event for event in written if event.event_type == kind.event_type}
+        for kind in (EventKind.APPROVAL_ASKED, EventKind.APPROVAL_ANSWERED)
+    )
+    for name, event in asked.items():
+        if name not in answered and datetime.fromisoformat(event.details["until"]) > now:
+            yield event

@@ -1,0 +1,177 @@
+"""Read what a report is made from: the account's past, the calendar, and the benchmark's prices."""
+
+import os
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from commands.score.outcomes import refused_trades
+from commands.shared.benchmark import BENCHMARK, untraded
+from commands.shared.history import read_history
+from tradebot.adapters.state.evidence import BACKTEST, read_evidence, read_trials
+from tradebot.app import calendar
+from tradebot.app.promotion_status import unproven
+from tradebot.app.wiring import App
+from tradebot.errors import TradebotError
+from tradebot.lab.backtest.results import read_result
+from tradebot.lab.performance.basket import entry_cost, held_in_equal_parts
+from tradebot.lab.performance.curve import Benchmark
+from tradebot.lab.performance.report import AccountReport, RefusalsWorth
+from tradebot.lab.performance.reporting import Material, account_report
+from tradebot.model.bar import Session
+from tradebot.model.evidence import NO_EVIDENCE, Evidence
+from tradebot.model.series import DAY, Series
+from tradebot.model.values import replace
+from tradebot.ports.world import Progress
+from tradebot.views.trades.history import History
+from tradebot.views.trades.trade_row import Choice
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+BEFORE = timedelta(days=10)
+"""So far before the books the calendar and the prices are read, for the session before the first one."""
+HELD = "Holding the universe"
+NOON = timedelta(hours=12)
+
+
+class Priced(NamedTuple):
+    """The benchmark's prices, and why there are none."""
+
+    benchmark: "Benchmark"
+    problem: str = ""
+
+
+def read(
+    app: "App", label: str, choice: "Choice", progress: "Progress", *, with_refusals: bool = True
+) -> "tuple[AccountReport, datetime | None]":
+    """Read one account's past and report it; the moment is the last one that was recorded.
+
+    What refusals were worth takes the most time, and bars. Raises DamagedBooksError, naming the row, if the books are
+    damaged.
+    """
+    history = read_history(app)
+    evidence, unreadable = _evidence(app, history)
+    sessions, (benchmark, problem) = sessions_of(app, history), _kept(evidence) or _priced(app, history)
+    refusals, why_not = _refusals(app, history, choice, progress) if with_refusals else ((), "")
+    material = Material(
+        label=label,
+        history=history,
+        sessions=sessions,
+        benchmark=benchmark,
+        cash_yearly=float(app.settings.report.cash_rate or 0),
+        refusals=refusals,
+        days=choice.days,
+        strategy=choice.strategy,
+        symbol=choice.symbol,
+        unknown=tuple(filter(None, (problem, why_not, unreadable))),
+        evidence=evidence,
+    )
+    found = account_report(material)
+    cautions = *found.further.cautions, *unproven(app)
+    interrupted = (read_result(app.folder.path) or {}).get("complete") is False
+    return replace(found, further=replace(found.further, cautions=cautions), interrupted=interrupted), history.at
+
+
+def _evidence(app: "App", history: "History") -> "tuple[Evidence, str]":
+    try:
+        evidence, why_not = read_evidence(app.folder.path), ""
+    except TradebotError as error:
+        evidence, why_not = NO_EVIDENCE, f"Variants and rates by date aren't shown: {problem_of(app, error)}"
+    try:
+        trials = read_trials(app.folder.path, {owned.strategy for owned in history.fills})
+    except TradebotError as error:
+        return replace(evidence, trials=None), f"No ratio is deflated: {problem_of(app, error)}"
+    return replace(evidence, trials=trials or evidence.trials), why_not
+
+
+def sessions_of(app: "App", history: "History") -> "Sequence[Session]":
+    """Return the exchange's sessions since shortly before the books, without asking the broker."""
+    if history.opened_at is None or history.at is None:
+        return ()
+    first, last = history.day.date_of(history.opened_at - BEFORE), history.day.date_of(history.at)
+    listed = partial(calendar.listed, app.settings.capabilities)
+    return calendar.sessions(app.ledger_view, lambda *days: listed(*days) or (), first, last)
+
+
+def _kept(evidence: "Evidence") -> Priced | None:
+    """Return the benchmark's prices that a backtest kept, or why it kept none; None of any other account."""
+    closes = {price.day: price.close for price in evidence.benchmark}
+    opens = {price.day: price.open for price in evidence.benchmark}
+    kept = bool(closes or evidence.no_benchmark)
+    name, how = evidence.benchmark_name or BENCHMARK, evidence.benchmark_how
+    return Priced(Benchmark(name, closes, opens, how), evidence.no_benchmark) if kept else None
+
+
+def _priced(app: "App", history: "History") -> Priced:
+    none = Benchmark(BENCHMARK)
+    if history.opened_at is None or history.at is None:
+        return Priced(none)
+    if untraded(app):
+        return _held(app, history.opened_at, history.at)
+    first, last = history.day.date_of(history.opened_at - BEFORE), history.day.date_of(history.at)
+    try:
+        found = app.bars.between(DAY, [BENCHMARK], first, last, history.at)
+    except TradebotError as error:
+        return Priced(none, f"{BENCHMARK} isn't shown: {problem_of(app, error)}")
+    if BENCHMARK not in found:
+        return Priced(none, f"{BENCHMARK} isn't shown: it has no daily bars here. Next: tradebot bars fetch")
+    return Priced(_daily(found[BENCHMARK]))
+
+
+def _daily(series: "Series") -> Benchmark:
+    return Benchmark(series.symbol, _by_date(series, series.close), _by_date(series, series.open))
+
+
+def _held(app: "App", opened_at: datetime, at: datetime) -> Priced:
+    """Return the universe, held in equal parts from the day on which the books began."""
+    none, first, universe = Benchmark(HELD), app.day.date_of(opened_at), app.rules.universe
+    try:
+        found = app.bars.between(DAY, list(universe), first, app.day.date_of(at), at)
+    except TradebotError as error:
+        return Priced(none, f"{HELD} isn't compared: {problem_of(app, error)}")
+    cost = entry_cost(map(app.settings.costs_of, app.settings.strategies.in_use()))
+    basket = held_in_equal_parts({name: _daily(found[name]) for name in universe if name in found}, first, cost)
+    why_not = f"{HELD} isn't compared: there are no daily bars since {first} here yet. Next: tradebot bars fetch"
+    return Priced(basket or none, "" if basket else why_not)
+
+
+def problem_of(app: "App", error: TradebotError) -> str:
+    """Return what went wrong, without the place of the bot's folder: a report may be passed on."""
+    message = error.message
+    for place in (app.folder.exchange, app.folder.path):
+        message = message.replace(os.path.abspath(place), "this folder")
+    return message
+
+
+def _by_date(series: "Series", prices: "Sequence[float]") -> dict[date, float]:
+    """Return prices by date: half a day after its start, which is the venue's midnight, a daily bar has its date."""
+    starts = (datetime.fromtimestamp(start, UTC) + NOON for start in series.starts)
+    return {at.date(): price for at, price in zip(starts, prices, strict=True)}
+
+
+def _refusals(
+    app: "App", history: "History", choice: "Choice", progress: "Progress"
+) -> "tuple[tuple[RefusalsWorth, ...], str]":
+    if history.at is None:
+        return (), ""
+    if app.folder.kind == BACKTEST:
+        return (), "What the refusals were worth isn't measured: a backtest keeps no bars after it has ended."
+    try:
+        found = refused_trades(app, choice.days.first, progress, choice.days.last, history.at)
+    except TradebotError as error:
+        return (), f"What the refusals were worth isn't known: {problem_of(app, error)}"
+    return tuple(
+        RefusalsWorth(
+            strategy=each.strategy,
+            trades=each.worth.trades,
+            sessions=each.worth.sessions,
+            usd=each.worth.usd,
+            low_usd=each.worth.low_usd,
+            high_usd=each.worth.high_usd,
+            stake_usd=each.worth.stake_usd,
+            sentence=each.sentence,
+        )
+        for each in found
+        if choice.strategy in (None, each.strategy)
+    ), ""

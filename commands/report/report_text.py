@@ -1,0 +1,329 @@
+"""What the screen and the page of a report say alike: figures that stand together, numbers, and whole sentences."""
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, TypeVar
+
+from commands.shared.light_helpers import clean
+from commands.shared.number_format import duration, signed
+from tradebot.lab.performance.assumptions import listed
+from tradebot.lab.performance.report import AccountReport, Block, Costs, Figure, Report, TradeRow, Unit, Windows
+from tradebot.lab.performance.sensitivity import Sensitivity, VariantRow
+from tradebot.lab.performance.statistics import CONFIDENCE
+from tradebot.model.text import counted, counted_kind
+from tradebot.views.trades.pnl import PARTS
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+T = TypeVar("T")
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def part(data: "Report") -> str:
+    """Return the part of the account that was asked for, "flow in AAPL"; empty for the whole."""
+    return " in ".join(clean(each) for each in (data.strategy, data.symbol) if each)
+
+
+def parts(account: "AccountReport", always: Sequence[str]) -> "list[tuple[str, Decimal]]":
+    """Return what the profit consists of, by name; of parts that are zero, only these."""
+    amounts = [(name, getattr(account.earned, f"{name}_usd")) for name in (*PARTS, "difference")]
+    return [(name, amount) for name, amount in amounts if amount or name in always]
+
+
+def is_recorded(account: "AccountReport") -> bool:
+    """Return True if anything is known of the account in the days that were asked for."""
+    earned = account.earned
+    return bool(account.from_session or earned.end_usd is not None or earned.profit_usd)
+
+
+def yet(data: "Report") -> str:
+    """Return since when or until when nothing is known, if nothing is."""
+    return "in these days" if data.from_date or data.to_date else "yet"
+
+
+def leveled(account: "AccountReport") -> str:
+    """Return the name of the benchmark at the account's average exposure, "SPY at 12%"; empty if it isn't known."""
+    exposure = next((figure.value for figure in account.activity if figure.name == "exposure"), None)
+    if not account.benchmark or exposure is None:
+        return ""
+    return f"{account.benchmark} at {exposure:.0%}"
+
+
+def leveled_line(accounts: "Sequence[AccountReport]") -> str:
+    """Return the name of the benchmark at the account's exposure; empty if several accounts each have their own."""
+    return leveled(accounts[0]) if len(accounts) == 1 else ""
+
+
+def longest(accounts: "Sequence[AccountReport]") -> "AccountReport":
+    """Return the account with the longest curve, beside which the benchmark and cash are drawn."""
+    return max(accounts, key=lambda account: len(account.curve))
+
+
+OTHER_MIDPOINTS = ("slippage_send", "slippage_arrival")
+"""Figures that only the document has; people see one slippage, and the others with `fills --midpoints`."""
+
+
+def figures_of(account: "AccountReport", block: "Block") -> "tuple[Figure, ...]":
+    """Return the figures of a block: returns, activity or trades."""
+    return {
+        Block.RETURNS: account.returns,
+        Block.ACTIVITY: tuple(figure for figure in account.activity if figure.name not in OTHER_MIDPOINTS),
+        Block.TRADES: account.trade_figures,
+    }[block]
+
+
+def beside(accounts: "Sequence[AccountReport]", block: "Block") -> "list[tuple[str, list[Figure | None]]]":
+    """Return the figures of a block by label, each as all accounts have it; None for one without it."""
+    columns = [{figure.label: figure for figure in figures_of(account, block)} for account in accounts]
+    return [(label, [column.get(label) for column in columns]) for label in dict.fromkeys(chain(*columns))]
+
+
+def assumed(accounts: "Sequence[AccountReport]", block: "Block") -> list[str]:
+    """Return what a block assumes, each sentence once; one that isn't said of all accounts names its own."""
+    every = [account.assumptions.get(block, ()) for account in accounts]
+    owners = {
+        text: [clean(account.label) for account, texts in zip(accounts, every, strict=True) if text in texts]
+        for text in chain(*every)
+    }
+    return [text if len(names) == len(accounts) else f"{names[0]}: {text}" for text, names in owners.items()]
+
+
+def band_words(of: "Sensitivity") -> str:
+    """Return in a sentence how far CAGR spreads over the days of rebalancing; empty if no other day was played."""
+    days, band = len(of.rebalance_days), of.band
+    if not days:
+        return ""
+    if band is None:
+        known = sum(each.cagr is not None for each in of.rebalance_days)
+        some = counted(known, "rebalance day") if known else "no rebalance days"
+        return (
+            f"There are {some} with a year of sessions or more; it takes {of.needed_days} to say how far CAGR spreads "
+            "over them."
+        )
+    quartiles = f"{percent(band.first_quartile, 1)} and {percent(band.third_quartile, 1)}"
+    ends = f"{percent(band.lowest, 1)} to {percent(band.highest, 1)}"
+    sentence = (
+        f"Over {band.days} possible rebalance days, each the n-th session of its month, CAGR is from {ends}, with the "
+        f"median at {percent(band.median, 1)}, and half of them are between {quartiles}."
+    )
+    if band.below_played is None:
+        return sentence
+    return f"{sentence} The day that was played did better than {band.below_played or 'none'} of them."
+
+
+def costs_words(of: "Costs") -> str:
+    """Return in a sentence what all costs took per year; empty for less than a year."""
+    before, after, drag = of.before.value, of.after.value, of.total.drag
+    if before is None or after is None or drag is None:
+        return ""
+    return f"CAGR was {percent(before)} before these costs and {percent(after)} after them."
+
+
+def chance_figures(account: "AccountReport") -> "list[Figure]":
+    """Return the figures about how much may be chance: resampled ones, then those of selection."""
+    chance, selected = account.further.chance, account.further.selected
+    return [
+        *(chance.figures if chance else ()),
+        *((selected.best_by_chance, selected.deflated) if selected else ()),
+    ]
+
+
+def chance_words(account: "AccountReport") -> str:
+    """Return in a sentence how the intervals of chance were made; empty if there are none."""
+    of = account.further.chance
+    if of is None:
+        return ""
+    return (
+        f"{of.level:.0%} intervals from {of.resamples:,} resamples in blocks of {of.mean_block} sessions on average, "
+        f"seed {of.seed}."
+    )
+
+
+def variants_of(of: "Sensitivity") -> "list[VariantRow]":
+    """Return the backtest as it was played, and then its variants without the rebalance days."""
+    return [of.played, *of.rows]
+
+
+def ranked(account: "AccountReport") -> "list[TradeRow]":
+    """Return the closed trades, the best first."""
+    closed = (trade for trade in account.trades if trade.closed_at)
+    return sorted(closed, key=lambda trade: trade.net_usd, reverse=True)
+
+
+def outer(rows: Sequence[T], each: int) -> Sequence[T]:
+    """Return so many of the first and of the last rows; all of them if there are no more."""
+    return rows if len(rows) <= 2 * each else [*rows[:each], *rows[-each:]]
+
+
+DOT = "·"
+
+
+def value_of(figure: "Figure") -> str:
+    """Return a figure's value with its unit, or a dot."""
+    if figure.value is None:
+        return DOT
+    text = number(figure.value, figure.unit, figure.name)
+    return f"{text} USD" if figure.unit is Unit.USD else text
+
+
+def number(value: float, unit: "Unit", name: str = "") -> str:
+    """Return a number of a figure in its unit."""
+    if unit is Unit.SESSIONS:
+        return f"{value:,.0f}"
+    if unit is Unit.SECONDS:
+        return duration(value)
+    if unit is Unit.USD:
+        return f"{value:,.2f}"
+    if unit is Unit.RATIO:
+        return f"{round(value, 2) + 0.0:.2f}"
+    if name in UNSIGNED:
+        return f"{round(value, 3) + 0.0:.1%}"
+    return f"{signed(100 * value, 3 if name in MEANS else 2)}%"
+
+
+MEANS = frozenset({"mean_return", "mean_difference", "mean_leveled"})
+"""Figures of single sessions on average: small ones."""
+
+
+UNSIGNED = frozenset(
+    {
+        *("volatility", "psr", "win_rate", "exposure", "max_drawdown", "deflated_sharpe"),
+        *("rolling_losing", "rolling_behind", "up_capture", "down_capture"),
+    }
+)
+"""Figures that only have one sign, so that a plus would say nothing."""
+
+
+def interval_of(figure: "Figure") -> str:
+    """Return a figure's 95% interval, or nothing."""
+    if figure.low is None or figure.high is None:
+        return ""
+    return " to ".join(number(end, figure.unit, figure.name) for end in (figure.low, figure.high))
+
+
+def windowed(of: "Windows") -> list[str]:
+    """Return the lowest, the median, the highest and the last value of half years."""
+    unit = Unit.YEARLY if of.name == "volatility" else Unit.RATIO
+    return [number(value, unit, of.name) for value in (of.lowest, of.median, of.highest, of.last)]
+
+
+def basis_of(figure: "Figure") -> str:
+    """Return what a figure comes from, or what it lacks, or why it has no value."""
+    if figure.lacks:
+        return f"{figure.observations:,} of {counted_kind(figure.needed, figure.of)}"
+    if figure.value is None:
+        return figure.note
+    return f"{counted_kind(figure.observations, figure.of)}{f'; {figure.note}' if figure.note else ''}"
+
+
+def percent(value: float | None, places: int = 2) -> str:
+    """Return a fraction in percent with its sign, or a dot."""
+    return DOT if value is None else f"{signed(100 * value, places)}%"
+
+
+def span(account: "AccountReport") -> str:
+    """Return the first and the last session of an account that has some."""
+    if account.from_session == account.to_session:
+        return str(account.from_session)
+    return f"{account.from_session} to {account.to_session}"
+
+
+def interruption(account: "AccountReport") -> str:
+    """Return in a sentence that a backtest was stopped early, and how to go on; empty if it wasn't."""
+    if not account.interrupted:
+        return ""
+    until = f"ends with {account.to_session}" if account.to_session else "played no session to its end"
+    return f"This backtest was interrupted and {until}. To play the rest: the same tradebot backtest with --resume."
+
+
+def headline(account: "AccountReport", name: str, yet: str) -> str:
+    """Return what the account, or the named part of it, earned; `yet` ends the sentence if nothing is recorded."""
+    if not is_recorded(account):
+        return f"{name} has no records {yet}"
+    profit = account.earned.profit_usd
+    if not round(profit, 2):
+        return f"{name} earned nothing"
+    return f"{name} {'earned' if profit > 0 else 'lost'} {abs(profit):,.2f} USD"
+
+
+def lede(account: "AccountReport") -> str:
+    """Return the return of the whole account beside those of the benchmark and of cash."""
+    total = next((each for each in account.comparisons if each.of == "total_return"), None)
+    if total is None or not total.account.value is not None:
+        return ""
+    others = list(_others(account))
+    beside = f" Meanwhile, {listed(others)}." if others else ""
+    moved = ", without what was moved in or out" if account.earned.transfers_usd else ""
+    return f"The account's return was {value_of(total.account)}{moved}.{beside}"
+
+
+def _others(account: "AccountReport") -> Iterator[str]:
+    total = next(each for each in account.comparisons if each.of == "total_return")
+    if total.benchmark.value is not None:
+        yield f"{account.benchmark} returned {value_of(total.benchmark)}"
+    if total.benchmark_leveled.value is not None and (name := leveled(account)):
+        exposure = next(each.value for each in account.activity if each.name == "exposure")
+        rest = "borrowed" if exposure is not None and exposure > 1 else "in cash"
+        yield f"{name} with the rest {rest} {value_of(total.benchmark_leveled)}"
+    if total.cash.value:
+        yield f"cash {value_of(total.cash)}"
+
+
+def belief(account: "AccountReport") -> list[str]:
+    """Return in sentences how far the returns could be chance, or what it takes to tell."""
+    figures = {figure.name: figure for figure in account.returns}
+    sharpe, psr, track = (figures[name] for name in ("sharpe", "psr", "min_track_record"))
+    if sharpe.lacks:
+        return [
+            f"It is too early to tell skill from luck. There are {counted_kind(sharpe.observations, sharpe.of)}; "
+            f"a Sharpe ratio takes {sharpe.needed:,}.",
+            *account.luck,
+        ]
+    if sharpe.value is None or psr.value is None:
+        notes = (sharpe.note and f"There is no Sharpe ratio: {sharpe.note}.", _sentence(track.note))
+        return [*filter(None, notes), *account.luck]
+    return [*_side(sharpe, psr.value, track), *account.luck]
+
+
+def _side(sharpe: "Figure", above_zero: float, track: "Figure") -> Iterator[str]:
+    """Yield on which side of the usual 95% the ratio is, and how many sessions it takes to be on the other."""
+    interval = interval_of(sharpe)
+    within = f", with a 95% interval of {interval}" if interval else ""
+    sure = above_zero >= CONFIDENCE
+    verdict = "luck alone would hardly do that" if sure else "less than 95%, so all of this could be luck"
+    yield (
+        f"The Sharpe ratio is {value_of(sharpe)}{within}. If the future is like the past, the chance that the true one "
+        f"is above 0 is {above_zero:.1%}: {verdict}."
+    )
+    if sure:
+        return
+    if track.value is None:
+        yield from filter(None, [_sentence(track.note)])
+        return
+    needed, there = counted(round(track.value), "session"), counted_kind(track.observations, track.of)
+    yield f"To be 95% sure takes {needed} like these, and there are {there}."
+
+
+def _sentence(note: str) -> str:
+    return f"{note[0].upper()}{note[1:]}." if note else ""
+
+
+def drawdown_words(account: "AccountReport") -> str:
+    """Return the deepest drawdown with its dates; empty if there is none."""
+    if not account.drawdowns:
+        return ""
+    fall = account.drawdowns[0]
+    return f"The deepest drawdown was {percent(fall.depth)}, from {fall.from_session} to {fall.trough}."
+
+
+def curve_words(accounts: "Sequence[AccountReport]") -> str:
+    """Return what the picture of the curves shows, for those who can't see it."""
+    return " ".join(_grown(each, alone=len(accounts) == 1) for each in accounts if len(each.curve) > 1)
+
+
+def _grown(account: "AccountReport", *, alone: bool) -> str:
+    growth = account.curve[-1].index - 1
+    name, verb = "the account" if alone else account.label, "grew" if growth >= 0 else "shrank"
+    shaded = " The deepest drawdowns are shaded." if alone and account.drawdowns else ""
+    return f"{span(account)}: {name} {verb} by {abs(growth):.2%}. {drawdown_words(account)}{shaded}"

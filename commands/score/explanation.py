@@ -1,0 +1,399 @@
+"""`score --explain SYMBOL`: take one symbol's score apart, without recording anything.
+
+Everything needed to compute the score by hand is in the document: a component's value is its formula over its inputs,
+its contribution is value x weight / the sum of all weights, and the score is the sum of the contributions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from rich.console import Console
+from rich.markup import escape
+
+from commands.shared.number_format import duration, measured, signed, usd
+from commands.shared.pictures import GAIN, INK, LOSS, QUIET, picture, title
+from commands.shared.tables import Table, number, sentence
+from commands.shared.times import CLOCK, when
+from commands.shared.universe import in_universe
+from tradebot.app.wiring import App
+from tradebot.desk.strategy_views import Seen, Sights
+from tradebot.errors import OperatorError
+from tradebot.model.candidate import Component, ComponentInputs, Input, OptionContract
+from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.reasons import REASONS, Reason
+from tradebot.model.view import Open, StrategyView
+from tradebot.ports.strategy import ExplainedStrategy, Strategy
+from tradebot.signals.formula import evaluate, names
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+
+
+STEPS: Mapping[str, float] = {
+    "USD": 100_000,
+    "fraction": 0.01,
+    "volatility": 0.01,
+    "a year": 0.01,
+    "of the float": 0.01,
+    "0 to 1": 0.01,
+    "-1 to 1": 0.01,
+    "contracts": 1_000,
+    "shares": 100_000,
+}
+"""How much more "one unit more" is in units of which a single one means nothing; it is 1 in all others."""
+
+
+class ExplainedInput(Struct, frozen=True):
+    """One input of a component, in `unit`; `row` is the id of the stored row that it was read from, if it was one.
+
+    `age_s` is its age at the time of the explanation. `step` more of it would change the score by `score_change`; both
+    are None if the formula doesn't read it by its name.
+    """
+
+    name: str
+    value: Decimal | float
+    unit: str
+    at: datetime | date | None
+    age_s: float | None
+    row: str
+    step: float | None
+    score_change: float | None
+
+
+class ExplainedComponent(Struct, frozen=True):
+    """One part of a score: contribution = value x weight / sum of all weights; None if its data is missing.
+
+    `inferred` says what of it the source doesn't define.
+    """
+
+    name: str
+    value: float | None
+    weight: float
+    contribution: float | None
+    formula: str | None
+    absent: str | None
+    inferred: str
+    inputs: tuple[ExplainedInput, ...]
+
+
+class ExplainedContract(Struct, frozen=True):
+    """An option contract behind the score, with what it costs to trade: the spread as a fraction, and one in USD.
+
+    `alerts` are the ids of the stored alerts about it, newest first.
+    """
+
+    contract: str
+    net_premium_usd: Decimal
+    at: datetime
+    bid: Decimal | None
+    ask: Decimal | None
+    spread_fraction: Decimal | None
+    cost_usd: Decimal | None
+    volume: int
+    open_interest: int
+    opening_inferred: bool | None
+    sweep_inferred: bool
+    alerts: tuple[str, ...]
+
+
+class ExplainedScore(Struct, frozen=True):
+    """One strategy's score of the symbol: the sum of its contributions; `decisions` are the strategy's own filters.
+
+    `coverage` is the share of the weight for which there is data. Side and score are None if the strategy's answer was
+    refused, or if the symbol was `left_out` of what it looks at; the decision says why. `contracts` are the options
+    that speak for the score's direction.
+    """
+
+    strategy: str
+    side: str | None
+    score: float | None
+    coverage: float | None
+    total_weight: float
+    components: tuple[ExplainedComponent, ...]
+    contracts: tuple[ExplainedContract, ...]
+    decisions: tuple[Decision, ...]
+    left_out: bool = False
+
+
+class Explained(Struct, frozen=True):
+    """How a symbol is scored now; `flow_age_s` is the age of its flow at `at`, None if it was never fetched.
+
+    `reads_flow` is False if no strategy reads flow, so that its age says nothing.
+    """
+
+    symbol: str
+    at: datetime
+    flow_fetched_at: datetime | None
+    flow_age_s: float | None
+    scores: tuple[ExplainedScore, ...]
+    reads_flow: bool = True
+
+
+def explained(app: App, symbol: str) -> Explained:
+    """Score the universe as `score` does, record nothing, and break one symbol's score down."""
+    symbol = in_universe(app, symbol)
+    world, now = app.world(dry_run=True), app.now()
+    facts = world.facts.last_answers((symbol,), now).get(symbol)
+    fetched = facts.alerts_fetched_at if facts else None
+    sights = Sights(world, now, app.strategies)
+    return Explained(
+        symbol=symbol,
+        at=now,
+        flow_fetched_at=fetched,
+        flow_age_s=(now - fetched).total_seconds() if fetched else None,
+        scores=tuple(
+            score for strategy in app.strategies for score in scores_of(strategy, sights.of(strategy), symbol)
+        ),
+        reads_flow=any(strategy.needs.facts for strategy in app.strategies),
+    )
+
+
+def scores_of(strategy: Strategy, seen: Seen, symbol: str) -> Iterator[ExplainedScore]:
+    """Yield what a strategy makes of one symbol among all that it sees."""
+    left_out = [refused.decision for refused in seen.left_out if refused.symbol == symbol]
+    if left_out:
+        yield ExplainedScore(strategy.name, None, None, None, 0, (), (), tuple(left_out), left_out=True)
+        return
+    proposed = seen.unmet or strategy.propose(seen.view)
+    given = () if isinstance(proposed, Decision) else proposed
+    wants = [want for want in given if isinstance(want, Open) and want.symbol == symbol]
+    if isinstance(proposed, Decision):
+        yield ExplainedScore(strategy.name, None, None, None, 0, (), (), (proposed,))
+    elif not wants and symbol in seen.view.lots:
+        held = Decision(Gate.POSITIONED, Verdict.FAIL, Reason.ALREADY_POSITIONED)
+        yield ExplainedScore(strategy.name, None, None, None, 0, (), (), (held,), left_out=True)
+    yield from (_explained(strategy, want, seen.view) for want in wants)
+
+
+def _explained(strategy: Strategy, want: Open, view: StrategyView) -> ExplainedScore:
+    inputs: Sequence[ComponentInputs] = ()
+    contracts: Sequence[OptionContract] = want.contracts
+    if isinstance(strategy, ExplainedStrategy):
+        inputs = strategy.inputs(view, want.symbol)
+        contracts = strategy.contracts(view, want.symbol, 1 if want.score > 0 else -1) if want.score else ()
+    total = sum(component.weight for component in want.components)
+    by_name = {found.component: found for found in inputs}
+    parts = (_component(part, by_name.get(part.name), total, view.now) for part in want.components)
+    return ExplainedScore(
+        strategy=strategy.name,
+        side=want.side.value,
+        score=want.score,
+        coverage=want.coverage,
+        total_weight=total,
+        components=tuple(parts),
+        contracts=tuple(map(_contract, contracts)),
+        decisions=want.decisions,
+    )
+
+
+def _component(part: Component, found: ComponentInputs | None, total: float, now: datetime) -> ExplainedComponent:
+    share = part.weight / total if total else 0.0
+    return ExplainedComponent(
+        name=part.name,
+        value=part.value,
+        weight=part.weight,
+        contribution=None if part.value is None else part.value * share,
+        formula=found.formula if found else None,
+        absent=found.absent if found else None,
+        inferred=found.inferred if found else "",
+        inputs=tuple(_inputs(found, part.value, share, now)) if found else (),
+    )
+
+
+def _inputs(found: ComponentInputs, value: float | None, share: float, now: datetime) -> Iterator[ExplainedInput]:
+    read = names(found.formula) if value is not None else frozenset()
+    given = {each.name: float(each.value) for each in found.values}
+    for each in found.values:
+        age_s = (now - each.at).total_seconds() if isinstance(each.at, datetime) else None
+        step, change = _one_more(each, found.formula, given, share) if each.name in read else (None, None)
+        yield ExplainedInput(each.name, each.value, each.unit, each.at, age_s, each.row, step, change)
+
+
+def _one_more(each: Input, formula: str, given: Mapping[str, float], share: float) -> tuple[float | None, float | None]:
+    """Return how much "one more" of an input is, and what it would do to the score; None where it has no result."""
+    step = STEPS.get(each.unit, 1.0)
+    try:
+        change = evaluate(formula, {**given, each.name: given[each.name] + step}) - evaluate(formula, given)
+    except ArithmeticError:
+        return None, None
+    return step, change * share
+
+
+def _contract(one: OptionContract) -> ExplainedContract:
+    return ExplainedContract(
+        contract=one.symbol,
+        net_premium_usd=one.net_premium,
+        at=one.at,
+        bid=one.bid,
+        ask=one.ask,
+        spread_fraction=one.spread_fraction,
+        cost_usd=one.cost_usd,
+        volume=one.volume,
+        open_interest=one.open_interest,
+        opening_inferred=one.opening,
+        sweep_inferred=one.sweep,
+        alerts=one.alerts,
+    )
+
+
+def draw(data: Explained, file: Path) -> None:
+    """Draw a panel of bars for each strategy that scores the symbol; raise OperatorError if it can't be written."""
+    scored = [score for score in data.scores if score.components]
+    if not scored:
+        raise OperatorError(f"No strategy scores {data.symbol}, so there is nothing to draw", "tradebot strategy list")
+    height = sum(0.34 * len(score.components) + 1.3 for score in scored)
+    with picture(file, 9, height) as figure:
+        ratios = [len(score.components) + 1 for score in scored]
+        panels = figure.subplots(len(scored), 1, squeeze=False, gridspec_kw={"height_ratios": ratios})
+        for axes, score in zip(panels.flat, scored, strict=True):
+            _panel(axes, data, score)
+
+
+def _panel(axes: Axes, data: Explained, score: ExplainedScore) -> None:
+    parts = list(reversed(score.components))
+    names = [part.name.replace("_", " ") for part in parts]
+    values = [part.contribution or 0.0 for part in parts]
+    axes.barh(names, values, color=[GAIN if value > 0 else LOSS for value in values])
+    _finish(axes, values, [part.contribution is None for part in parts])
+    said = "no score" if score.score is None else f"{score.score:+.3f}"
+    coverage = "" if score.coverage is None else f", coverage {score.coverage:.0%}"
+    title(axes, f"{data.symbol} at {when(data.at)}: {score.strategy} {said}{coverage}")
+
+
+def _finish(axes: Axes, values: list[float], absent: list[bool]) -> None:
+    reach = max(map(abs, values), default=0) or 0.1
+    for place, (value, missing) in enumerate(zip(values, absent, strict=True)):
+        words = "no data" if missing else f"{value:+.3f}"
+        side = "left" if value >= 0 else "right"
+        away = 0.02 * reach * (1 if value >= 0 else -1)
+        axes.text(value + away, place, words, va="center", ha=side, color=QUIET if missing else INK, fontsize=9)
+    axes.set_xlim(-1.25 * reach, 1.25 * reach)
+    axes.axvline(0, color=INK, linewidth=0.8)
+    axes.set_xlabel("contribution to the score (bearish left, bullish right)", color=QUIET)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+
+
+SHOWN = 9
+"""Inputs of one component that a screen shows; the document has all of them."""
+HALF = 10  # the width of a bar on each side of zero
+
+
+def render(out: Console, data: Explained) -> None:
+    fetched = data.flow_fetched_at
+    age = f"fetched at {when(fetched)}, {data.flow_age_s:,.0f} s earlier" if fetched else "never fetched"
+    out.print(f"{data.symbol} at {when(data.at)}" + (f"; its flow was {age}" if data.reads_flow else ""))
+    for score in data.scores:
+        _score(out, score, data.symbol)
+    if not data.scores:
+        out.print("No strategy proposes anything for it. Next: tradebot strategy list")
+
+
+def _unseen(out: Console, score: ExplainedScore) -> None:
+    """Print why a strategy didn't look at the symbol, in the words of why-no-orders."""
+    for reason in filter(None, (decision.reason for decision in score.decisions)):
+        out.print(f"{score.strategy} didn't look at it: {reason}. {REASONS[reason].meaning}", markup=False)
+        out.print(f"Next: {REASONS[reason].remedy}", markup=False)
+
+
+def _score(out: Console, score: ExplainedScore, symbol: str) -> None:
+    if score.left_out:
+        _unseen(out, score)
+        return
+    largest = max((abs(part.contribution or 0) for part in score.components), default=0)
+    table = Table("component", *(number(name) for name in ("value", "weight", "contribution")), "bearish | bullish")
+    for part in score.components:
+        bar = _bar(part.contribution, largest)
+        table.row(part.name, _signed(part.value), f"{part.weight:g}", _signed(part.contribution), bar)
+    coverage = "·" if score.coverage is None else f"{score.coverage:.0%}"
+    table.row("[bold]score[/bold]", "", f"coverage {coverage}", f"[bold]{_signed(score.score)}[/bold]", "")
+    made = "contribution = value x weight / sum of weights"
+    side = "no direction" if score.score == 0 else score.side or "no answer"
+    out.print(f"Strategy {score.strategy}: {side}; {made}", markup=False)
+    if score.components:
+        out.print(table)
+    for decision in score.decisions:
+        verdict = f"{decision.verdict} {decision.reason}" if decision.reason else f"{decision.verdict}"
+        name = decision.about or "the strategy's filter"
+        out.print(f"  {name}: {verdict}{_observed(decision)}", markup=False)
+    for part in score.components:
+        _input_rows(out, part, symbol)
+    _contracts(out, score)
+
+
+def _observed(decision: Decision) -> str:
+    """Return the numbers of a decision in parentheses, after a space; empty if it has none."""
+    numbers = zip(("observed", "limit"), (decision.observed, decision.limit), decision.units, strict=True)
+    known = [f"{name} {text}" for name, value, unit in numbers if (text := measured(value, unit))]
+    return f" ({', '.join(known)})" if known else ""
+
+
+def _bar(contribution: float | None, largest: float) -> str:
+    """Return a bar to the left of the middle for a bearish contribution, and to the right for a bullish one."""
+    if not contribution or not largest:
+        return f"{' ' * HALF}|"
+    length = max(1, round(abs(contribution) / largest * HALF))
+    if contribution < 0:
+        return f"[red]{'█' * length:>{HALF}}[/red]|"
+    return f"{' ' * HALF}|[green]{'█' * length}[/green]"
+
+
+def _input_rows(out: Console, part: ExplainedComponent, symbol: str) -> None:
+    if part.formula is None:
+        return
+    out.print(f"{part.name} = {part.formula}" + (f": absent, {part.absent}" if part.absent else ""), markup=False)
+    if part.inferred:
+        out.print(f"  inferred: {part.inferred}", markup=False)
+    table = Table("input", number("value"), "unit", sentence("time"), sentence("one more"), "row", header=False)
+    for found in part.inputs[:SHOWN]:
+        name, value = escape(f"  {found.name.replace('_', ' ')}"), _number(found.value, found.unit, symbol)
+        table.row(name, value, found.unit, _when(found), _one_more_cell(found), escape(found.row[:8]))
+    if part.inputs:
+        out.print(table)
+    if len(part.inputs) > SHOWN:
+        out.print(f"  {len(part.inputs) - SHOWN} more; --json lists them all")
+
+
+def _one_more_cell(found: ExplainedInput) -> str:
+    if found.step is None or found.score_change is None:
+        return ""
+    return f"{found.step:,g} more: score {signed(found.score_change, 4)}"
+
+
+def _contracts(out: Console, score: ExplainedScore) -> None:
+    if not score.contracts:
+        return
+    out.print("Contracts behind it (whether trades were opening or sweeps is the source's inference):")
+    numbers = (number(name) for name in ("net premium", "bid", "ask", "spread", "one costs", "volume", "open"))
+    table = Table("contract", *numbers, "kind", "alert")
+    for one in score.contracts:
+        spread = "·" if one.spread_fraction is None else f"{one.spread_fraction:.1%}"
+        kinds = [word for word, there in (("opening", one.opening_inferred), ("sweep", one.sweep_inferred)) if there]
+        prices = (usd(one.bid), usd(one.ask), spread, usd(one.cost_usd))
+        counts = (f"{one.volume:,}", f"{one.open_interest:,}")
+        alert = escape(one.alerts[0][:8]) + (f" +{len(one.alerts) - 1}" if len(one.alerts) > 1 else "")
+        table.row(one.contract, f"{one.net_premium_usd:,.0f}", *prices, *counts, " ".join(kinds), alert)
+    out.print(table)
+
+
+def _signed(value: float | None) -> str:
+    return "·" if value is None else signed(value, 4)
+
+
+def _number(value: Decimal | float, unit: str, symbol: str) -> str:
+    if unit == "USD" and not isinstance(value, int):
+        return usd(Decimal(str(value)), symbol)
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.4f}".rstrip("0").rstrip(".")
+
+
+def _when(found: ExplainedInput) -> str:
+    if isinstance(found.at, datetime):
+        return f"at {when(found.at, CLOCK)}" + (f", {duration(found.age_s)} old" if found.age_s else "")
+    return f"of {found.at.isoformat()}" if found.at else ""

@@ -1,0 +1,286 @@
+"""Make or take up a study, play its trials, and judge them."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from commands.backtest.options import Wish
+from commands.backtest.run_backtest import ready
+from commands.search.report import Searched
+from commands.search.study_options import How, On
+from commands.shared.error_boundary import TerminatedError
+from commands.shared.light_helpers import clean
+from commands.shared.verb_options import console, progress_bar
+from tradebot.adapters.memory.recorder import Level
+from tradebot.adapters.state.state_folder import BACKTESTS, cannot_write, make_folder
+from tradebot.adapters.state.trials import Trial
+from tradebot.adapters.text.canonical import json_text
+from tradebot.errors import ExitCode, OperatorError, TradebotError, word
+from tradebot.lab.backtest.engine_conversion import session_of
+from tradebot.lab.backtest.identity import FINGERPRINT_CHARACTERS, Identity, identity_of
+from tradebot.lab.backtest.results import NAME, Results
+from tradebot.lab.backtest.setup import USUAL, loaded_strategies
+from tradebot.lab.backtest.variants import harder
+from tradebot.lab.backtest.variants import play as play_variant
+from tradebot.lab.performance.returns import sessions_per_year
+from tradebot.lab.search.buy_and_hold import held
+from tradebot.lab.search.progress import Counts
+from tradebot.lab.search.space import Checked, Spaced, Values, check, read_space
+from tradebot.lab.search.study import Study
+from tradebot.lab.search.trial import Bench
+from tradebot.lab.search.workers import Place, Pool, fitting
+from tradebot.lab.selection.verdict import Found, Question, Verdict, best_of, judgeable, verdict
+from tradebot.model.evidence import Variant
+from tradebot.model.text import counted
+from tradebot.model.values import replace
+
+SEARCHES = "searches"
+JOURNAL = ".journal"
+
+
+class Made(Struct, frozen=True):
+    """What a search is made from: everything but its trials."""
+
+    bench: Bench
+    identity: Identity
+    checked: Checked
+    name: str
+    place: Place
+    results: Results
+
+    on: On
+
+    def pool(self, workers: int, watch: Callable[[], None], keep: Callable[[], None]) -> Pool:
+        if self.on is not On.RAY:
+            return Pool(self.bench, self.place, workers, watch, keep)
+        from tradebot.lab.search.cluster import hand_out
+
+        return Pool(self.bench, self.place, workers, watch, keep, hand_out)
+
+
+def search(file: Path, wish: Wish, how: How) -> Searched:
+    """Play the trials of a space that are left, and judge all of them; with `only_check`, play none.
+
+    Raises TradebotError with the code of the signal if it was stopped; what is done is kept.
+    """
+    made = made_of(file, wish, how)
+    space = made.bench.spaced.space
+    # How many fit on a cluster is known once it is there.
+    workers = fitting(how.workers, space.total) if how.on is not On.RAY else how.workers or 0
+    if how.only_check:
+        return _searched(made, file, workers, 0.0, Counts(0, space.total, 0, 0, 0), 0, {}, None)
+    study = study_of(made, workers, resume=how.resume)
+    started = time.monotonic()
+    try:
+        workers = _play(made, study, workers)
+    except (KeyboardInterrupt, TerminatedError) as signalled:
+        code = ExitCode.TERMINATED if isinstance(signalled, TerminatedError) else ExitCode.INTERRUPTED
+        done = f"{counted(study.counts().played, 'trial')} of {space.total:,}"
+        raise TradebotError(
+            f"Stopped after {done}. They are kept.", "to go on: the same command with --resume", code=code
+        ) from signalled
+    elapsed_s = time.monotonic() - started
+    longest = max((one.longest for one in study.tried()), default=0)
+    return _searched(made, file, workers, elapsed_s, study.counts(), longest, study.reasons(), _judged(made, study))
+
+
+def made_of(file: Path, wish: Wish, how: How) -> Made:
+    """Return what a search is made from, with its space checked and its market opened."""
+    space = read_space(file)
+    plan, _ = ready(wish)
+    if plan.plan.spec.venue.dialect != USUAL:
+        raise OperatorError(
+            "a search plays the usual venue's engine, and this bot's venue is served by an exchange of its own",
+            "tradebot backtest plays one set of values there at a time",
+        )
+    quiet = replace(plan.plan, level=Level.NONE)
+    spaced = Spaced(space, quiet.settings, clean(str(file)))
+    checked = check(spaced)
+    identity, results = identity_of(quiet), Results(plan.folder)
+    name = how.study or f"{file.stem[:40]}-{_digest([identity.fingerprint, _of(file)])[:FINGERPRINT_CHARACTERS]}"
+    if not NAME.fullmatch(name):
+        raise OperatorError(
+            f"a study can't be called {word(name)}", "use letters, digits, dots, dashes and underscores"
+        )
+    storage = how.storage or str(results.folder / SEARCHES / f"{name}{JOURNAL}")
+    bench = Bench(quiet, plan.market, plan.folder, os.environ, spaced)
+    return Made(bench, identity, checked, name, Place(storage, name), results, how.on)
+
+
+def _digest(value: object) -> str:
+    return sha256(json_text(value).encode()).hexdigest()
+
+
+def _of(file: Path) -> str:
+    """Return the fingerprint of what a space says, whatever its comments and its place."""
+    return _digest(read_space(file).model_dump(mode="json"))
+
+
+def study_of(made: Made, workers: int, *, resume: bool) -> Study:
+    """Return the study to play: a new one, or with `resume` the one that is there, if it is of the same things."""
+    place, space = made.place, made.bench.spaced.space
+    wanted = _facts(made)
+    if not resume:
+        if "://" not in place.storage and not Path(place.storage).exists():
+            _make_room(Path(place.storage).parent)
+        study = Study(place.storage, place.name, space, workers=workers, new=True)
+        study.begin(wanted)
+        return study
+    study = Study(place.storage, place.name, space, workers=workers)
+    study.require_same(wanted, _CHANGED)
+    return study
+
+
+def _make_room(folder: Path) -> None:
+    try:
+        if not folder.parent.is_dir() and folder.parent.name == BACKTESTS:
+            make_folder(folder.parent)
+        if not folder.is_dir():
+            make_folder(folder)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+
+
+def _facts(made: Made) -> Mapping[str, Any]:
+    """Return what a study is made from, in the parts that a person may have changed."""
+    identity = made.identity
+    return {
+        "versions": dict(identity.versions),
+        "code": {name: one.digest for name, one in identity.code.items()},
+        "files": {one.name: one.sha256 for one in identity.data},
+        "space": _digest(made.bench.spaced.space.model_dump(mode="json")),
+        "everything": identity.fingerprint,
+    }
+
+
+_CHANGED = {
+    "versions": "it was made by another version of tradebot or of a strategy's package",
+    "files": "it was played on another market file (its SHA-256 differs)",
+    "code": "a strategy's code has changed since",
+    "space": "its space was another one",
+    "everything": "the settings, or the market that is played, were others",
+}
+
+
+def _play(made: Made, study: Study, workers: int) -> int:
+    """Play what is left, and return how many workers there were."""
+    done, total = study.counts(), made.bench.spaced.space.total
+
+    def keep() -> None:
+        made.results.add_trials(_trials(made, study))
+
+    keep()
+    if not done.left:
+        return workers
+    with _progress(total - done.left, total) as tell:
+        pool = made.pool(workers, tell, keep)
+        pool.run()
+    return pool.count
+
+
+def _trials(made: Made, study: Study) -> Sequence[Trial]:
+    """Return every trial that was played as the store counts it, so that nothing is counted twice."""
+    code = {name: one.digest for name, one in made.identity.code.items()}
+    return [
+        Trial(strategy, one.digest, f"{made.name} {number}", len(one.returns), one.sharpe, code[strategy])
+        for number, one in study.results()
+        for strategy in code
+    ]
+
+
+@contextmanager
+def _progress(before: int, total: int) -> Iterator[Callable[[], None]]:
+    """Yield what draws another finished trial, with the rate and the time that is left, if stderr is a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda: None
+        return
+    columns = (TextColumn("searching"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
+    started, done = time.monotonic(), before
+    with Progress(*columns, TimeRemainingColumn(), console=console(err=True), transient=True) as drawn:
+        task = drawn.add_task("searching", total=total, completed=before, rate="")
+
+        def tell() -> None:
+            nonlocal done
+            done += 1
+            rate = 60 * (done - before) / (time.monotonic() - started)
+            drawn.update(task, completed=done, rate=f"{rate:,.1f} trials/min")
+
+        yield tell
+
+
+def _judged(made: Made, study: Study) -> Verdict | None:
+    tried, space = study.tried(), made.bench.spaced.space
+    code = made.identity.code
+    known = {one.digest for name in code for one in made.results.trials(name, {code[name].digest})}
+    per_year = sessions_per_year(made.bench.plan.settings.day)
+    plan, market = made.bench.plan, made.bench.market
+    holding = held(market, plan.settings.universe)
+    asked = Question(space.objectives[0], per_year, space.ranges, space.cut, space.learns, len(known), holding)
+    if len(tried) < 2 or (best := best_of(tried, asked)) is None:
+        return None
+    if not judgeable(tried, asked):
+        return None
+    return verdict(tried, asked, *_varied(made, tried[best].values))
+
+
+def _varied(made: Made, values: Values) -> tuple[Sequence[Variant], Sequence[str]]:
+    """Play the best trial with its costs doubled and a session later; return also why either isn't played."""
+    bench = made.bench
+    plan = replace(bench.plan, settings=bench.spaced.with_values(values))
+    with loaded_strategies(plan.settings, bench.folder, bench.environ) as strategies:
+        asked = harder(plan, strategies)
+    found, sessions = list[Variant](), len(bench.market.calendar.market)
+    with progress_bar("playing the best otherwise") as tell:
+        for place, change in enumerate(asked.changes):
+
+            def watch(done: int, before: int = place * sessions) -> None:
+                tell(before + done, len(asked.changes) * sessions)
+
+            with loaded_strategies(change.plan.settings, bench.folder, bench.environ) as strategies:
+                found.append(play_variant(change, strategies, bench.market, watch))
+    return found, asked.left_out
+
+
+def _set(values: Values) -> Iterator[str]:
+    for name, value in values.items():
+        yield f"tradebot config set {name} {json_text(value)}"
+
+
+def _searched(
+    made: Made,
+    file: Path,
+    workers: int,
+    elapsed_s: float,
+    counts: Counts,
+    longest: int,
+    reasons: Mapping[str, int],
+    judged: Verdict | None,
+) -> Searched:
+    space, sessions = made.bench.spaced.space, [*map(session_of, made.bench.market.calendar.market)]
+    return Searched(
+        name=made.name,
+        venue=made.bench.plan.settings.venue,
+        storage=made.place.storage if "://" not in made.place.storage else made.place.storage.partition("://")[0],
+        space=clean(str(file)),
+        sampler=space.sampler,
+        objectives=space.objectives,
+        sessions=len(sessions),
+        first_session=sessions[0].date,
+        last_session=sessions[-1].date,
+        workers=workers,
+        elapsed_s=elapsed_s,
+        checked=made.checked,
+        trials=counts,
+        longest=longest,
+        left_out=reasons,
+        verdict=judged,
+        commands=tuple(_set(judged.best.values)) if judged and judged.found is Found.EDGE else (),
+    )

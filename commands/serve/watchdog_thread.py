@@ -1,0 +1,374 @@
+"""Watch a running `serve` from a thread that does nothing else: its lanes, its resources, its note, its supervisor.
+
+A second counts against a lane only if the watcher could look itself, so a machine that slept stalls nothing. A lane
+that stands still, passes that don't end after a signal and a process that has grown too large all end the same way: the
+process ends, and the next one goes on from the ledger, as after a kill. A reload ends the lanes and begins new ones, so
+no setting is changed in place. A start is counted in `serve.starts` before anything else is done, and forgotten if the
+process ends well, so a loop of crashes shows, whatever crashes.
+
+Hear the signals: SIGTERM and SIGINT end `serve`, SIGHUP lets it read its configuration again.
+
+A terminal that is closed sends SIGHUP too. Whoever started `serve` there doesn't expect it to go on without it.
+"""
+
+import faulthandler
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import FrameType
+
+from msgspec import Struct
+
+from jobs.ticker import Lane
+from tradebot import __version__
+from tradebot.adapters.state import resources
+from tradebot.adapters.state.safe_open import written_plain
+from tradebot.adapters.state.serve_status import write_serving
+from tradebot.adapters.state.state_folder import STALL_TRACE
+from tradebot.adapters.wire.systemd_notify import Supervisor
+from tradebot.app.settings_schema import ServeSettings
+from tradebot.errors import ExitCode, TradebotError
+from tradebot.model.event import EventKind
+from tradebot.model.serving import Serving
+from tradebot.model.text import counted
+from tradebot.ports.stores import Events
+
+STDOUT = 1
+
+
+class Stop:
+    """What was asked of a running `serve`. The first signal stops after the current passes, the second at once.
+
+    `code` is how the process ends then.
+    """
+
+    def __init__(self) -> None:
+        self.ask: Callable[[], None] = lambda: None
+        """Lets whatever runs end after the current passes; set by whoever runs it."""
+        self.asked = False
+        self.code = ExitCode.DONE
+        self.reload_asked = False
+        self.reloading = False
+        """Whether the passes end only to go on with another configuration."""
+        self._at_a_terminal = False
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Handle the signals inside the block."""
+        self._at_a_terminal = os.isatty(STDOUT)
+        handlers = {signal.SIGTERM: self._heard, signal.SIGINT: self._heard, signal.SIGHUP: self._heard_reload}
+        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    @property
+    def ending(self) -> bool:
+        """Return True if the passes that run should be the last ones, for now or for good."""
+        return self.asked or self.reloading
+
+    def end(self, code: ExitCode = ExitCode.DONE) -> None:
+        """Ask for the end after the current passes; the first one to ask decides how the process ends."""
+        if not self.asked:
+            self.asked, self.code = True, code
+            self.ask()
+
+    def reload(self) -> None:
+        """Ask for the end of the current passes, to go on with another configuration."""
+        self.reloading = True
+        self.ask()
+
+    def _heard(self, number: int, frame: FrameType | None) -> None:
+        if self.asked:
+            # No cleanup is needed: each order is in the ledger before it is sent, and is looked up later.
+            os._exit(128 + number)
+        self.end()
+
+    def _heard_reload(self, number: int, frame: FrameType | None) -> None:
+        if self._at_a_terminal and not os.isatty(STDOUT):
+            self.end()
+        self.reload_asked = True
+
+    def between_calls(self, done: int, total: int) -> None:
+        """End a long fetch between two calls; the replies so far are already stored."""
+        if self.ending:
+            why = "stopped by a signal" if self.asked else "cut short by a reload of the configuration"
+            raise TradebotError(f"{why} after {done} of {total} calls")
+
+
+LOOK_S = 0.5
+"""Real seconds between two looks."""
+HELD_S = 1.5
+"""In lock-step, a pass holds trading time itself; after this many real seconds the bot isn't ready, at any speed."""
+NOTE_S = 5.0
+"""Seconds between two notes if there is no news; resources are looked at as often."""
+LONG_AGO_S = float("-inf")
+SETTLED = timedelta(days=7)
+"""After how much trading time there were about five sessions, so that more memory than they took is growth."""
+LOCK_STEP = "lock-step"
+"""The one lane of a sandbox."""
+MB = 1_000_000
+SHORT_FROM, SHORT_UNTIL = 0.8, 0.7
+"""From which share of `max_memory_mb` on memory is short, and until it is below which."""
+
+
+class Progress(Struct):
+    """For how long a lane has made no progress, and whether that was told. No clock that can be set counts.
+
+    `held_s` is how long one pass has kept the others waiting, whether or not it makes progress.
+    """
+
+    still_s: float = 0.0
+    held_s: float = 0.0
+    stalled: bool = False
+
+
+class WatchedLane:
+    """A lane whose ticks count as progress."""
+
+    def __init__(self, watch: "Watch", name: str, lane: "Lane") -> None:
+        self._watch = watch
+        self._name = name
+        self._lane = lane
+
+    def tick(self) -> None:
+        """Run what is due."""
+        with self._watch.progress_of(self._name):
+            self._lane.tick()
+
+    def close(self) -> None:
+        """Close what was opened."""
+        with self._watch.progress_of(self._name):
+            self._lane.close()
+
+
+class Watch:
+    """Looks at the lanes every second, and ends the process if one of them stands still for too long.
+
+    Time counts against a lane only while this thread runs too, so a machine that sleeps stalls nothing. `on_look` is
+    called at each look, and `end` ends the process at once, which is safe: everything is in the ledger.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: "ServeSettings",
+        stop: "Stop",
+        supervisor: "Supervisor",
+        events: "Events",
+        end: Callable[[int], object] = os._exit,
+        clock_s: Callable[[], float] = time.monotonic,
+        stamp_time: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.settings = settings
+        self.on_look: Callable[[], None] = lambda: None
+        self.is_ready: Callable[[], bool] = lambda: False
+        self._folder = folder
+        self._stop = stop
+        self._supervisor = supervisor
+        self._events = events
+        self._end = end
+        self._lanes: dict[str, Progress] = {}
+        self._here = threading.local()
+        self._over = threading.Event()
+        self._since = datetime.now(UTC)
+        self._ready_at: datetime | None = None
+        self._troubles: dict[str, str] = {}
+        self.is_short = False
+        """Whether memory is short, so that what trading doesn't need shouldn't begin."""
+        self._clock_s = clock_s
+        self._stamp_time = stamp_time
+        self._looked_s = self._noted_s = clock_s()
+        self._began: datetime | None = None
+        self._most_bytes = 0
+        self._settled_bytes: int | None = None
+        self._asked_s: float | None = None
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Watch inside the block."""
+        thread = threading.Thread(target=self._watch, name="watch", daemon=True)
+        self._note()
+        thread.start()
+        try:
+            yield
+        finally:
+            self._supervisor.tell(STOPPING="1", STATUS="ending")
+            self._over.set()
+            thread.join()
+            self._note()
+
+    @contextmanager
+    def lanes(self, *names: str) -> Iterator[None]:
+        """Look at lanes of these names inside the block."""
+        self._lanes = {name: Progress() for name in names}
+        try:
+            yield
+        finally:
+            self._lanes = {}
+
+    @contextmanager
+    def progress_of(self, name: str) -> Iterator[None]:
+        """Count what this thread does inside the block as the progress of a lane, and both ends of the block."""
+        self._here.lane = name
+        self.progressed()
+        try:
+            yield
+        finally:
+            self.progressed()
+
+    def progressed(self, *, within_pass: bool = False) -> None:
+        """Note that the lane of this thread goes on: it finished a look, a pass, or one call of a long fetch."""
+        lane = self._lanes.get(getattr(self._here, "lane", ""))
+        if lane is not None:
+            lane.still_s = 0.0
+            lane.held_s = lane.held_s if within_pass else 0.0
+
+    def trouble(self, subsystem: str, problem: str | None) -> None:
+        """Say in the note that something is wrong, or with None that it isn't any more."""
+        if self._troubles.get(subsystem) == problem:
+            return
+        self._noted_s = LONG_AGO_S
+        if problem is None:
+            self._troubles.pop(subsystem, None)
+        else:
+            self._troubles[subsystem] = problem
+
+    def look(self) -> None:
+        """Look once at everything."""
+        now_s = self._clock_s()
+        # More than that has passed only if the process was stopped or the machine slept.
+        passed_s, self._looked_s = min(now_s - self._looked_s, 2 * LOOK_S), now_s
+        if self._stop.asked:
+            self._asked_s = now_s if self._asked_s is None else self._asked_s
+            if now_s - self._asked_s >= self.settings.stop_s:
+                self._note()
+                self._end(int(self._stop.code))
+        for name, lane in self._lanes.items():
+            lane.still_s += passed_s
+            lane.held_s += passed_s
+            self._judge(name, lane)
+        if self._ready_at is None and self.is_ready():
+            self.ready()
+        self.on_look()
+        if self._ready_at is not None and not any(lane.stalled for lane in self._lanes.values()):
+            self._supervisor.tell(WATCHDOG="1")
+        if now_s - self._noted_s >= NOTE_S:
+            self._noted_s = now_s
+            self._note()
+
+    def ready(self) -> None:
+        """Say that books and broker have been compared, so that jobs may run."""
+        self._ready_at, self._noted_s = self._ready_at or datetime.now(UTC), LONG_AGO_S
+        self._supervisor.tell(READY="1", STATUS=self._status())
+
+    def reloading(self) -> None:
+        """Tell the service manager that the configuration is read again; it waits until that is over."""
+        if self._ready_at is not None:
+            # CLOCK_MONOTONIC, by which the manager knows which of its requests this is about.
+            self._supervisor.tell(RELOADING="1", MONOTONIC_USEC=str(time.monotonic_ns() // 1000))
+
+    def reloaded(self) -> None:
+        """Tell the service manager that the configuration has been read, whatever came of it."""
+        if self._ready_at is not None:
+            self._supervisor.tell(READY="1", STATUS=self._status())
+
+    def _watch(self) -> None:
+        while not self._over.wait(LOOK_S):
+            self.look()
+
+    def _judge(self, name: str, lane: Progress) -> None:
+        if name == LOCK_STEP:
+            held = lane.held_s >= HELD_S
+            self.trouble("trading time", "it stands still while a pass waits for an answer" if held else None)
+        stalled = lane.still_s > self.settings.stall_s
+        if stalled and not lane.stalled:
+            self._trace()
+            self._tell_of(EventKind.LANE_STALLED, name, f"no progress since {_ago(lane.still_s):%H:%M:%S} UTC")
+            self.trouble(f"lane {name}", f"no progress for {lane.still_s:.0f} s")
+        elif lane.stalled and not stalled:
+            self._tell_of(EventKind.LANE_RECOVERED, name, "it goes on")
+            self.trouble(f"lane {name}", None)
+        lane.stalled = stalled
+        if lane.still_s > self.settings.stall_end_s:
+            self._note()
+            self._end(int(ExitCode.ERROR))
+
+    def _tell_of(self, kind: EventKind, lane: str, message: str) -> None:
+        self._events.emit(kind.at(self._stamp_time(), {"lane": lane, "message": message}))
+
+    def _trace(self) -> None:
+        """Write what each thread is doing, as file, line and function, without any values."""
+        with suppress(OSError), written_plain(self._folder / STALL_TRACE) as file:
+            faulthandler.dump_traceback(file)
+
+    def _note(self) -> None:
+        memory, descriptors = resources.memory_bytes(), resources.open_descriptors()
+        self._weigh(memory, descriptors)
+        if self._settled_bytes is None and memory is not None:
+            self._settle(memory)
+        noted = Serving(
+            pid=os.getpid(),
+            since=self._since,
+            lanes={name: _ago(lane.still_s) for name, lane in self._lanes.items()},
+            at=datetime.now(UTC),
+            version=__version__,
+            started_ticks=resources.started_ticks(),
+            boot_id=resources.boot_id(),
+            ready_at=self._ready_at,
+            troubles=dict(self._troubles),
+            memory_bytes=memory,
+            descriptors=descriptors,
+            settled_bytes=self._settled_bytes,
+        )
+        write_serving(self._folder, noted)
+        if self._ready_at is not None:
+            self._supervisor.tell(STATUS=self._status())
+
+    def _settle(self, memory: int) -> None:
+        now = self._stamp_time()
+        self._began, self._most_bytes = min(self._began or now, now), max(memory, self._most_bytes)
+        if now - self._began >= SETTLED:
+            self._settled_bytes = self._most_bytes
+
+    def _weigh(self, memory: int | None, descriptors: int | None) -> None:
+        limits = self.settings
+        if memory is not None:
+            self._spare(memory, limits.max_memory_mb)
+        over = []
+        if memory is not None and memory > limits.max_memory_mb * MB:
+            over.append(f"{memory / MB:,.0f} MB of memory, at most {limits.max_memory_mb:,}")
+        if descriptors is not None and descriptors > limits.max_descriptors:
+            over.append(f"{counted(descriptors, 'open file')}, at most {limits.max_descriptors:,}")
+        if over and not self._stop.asked:
+            details = {"message": "; ".join(over)}
+            self._events.emit(EventKind.CEILING_REACHED.at(self._stamp_time(), details))
+            self.trouble("ceilings", details["message"])
+            self._stop.end(ExitCode.ERROR)
+
+    def _spare(self, memory: int, most_mb: int) -> None:
+        """Say whether memory is short; a little less than where that began doesn't end it."""
+        share = memory / (most_mb * MB)
+        is_short = share >= (SHORT_UNTIL if self.is_short else SHORT_FROM)
+        problem = f"{memory / MB:,.0f} MB of {most_mb:,}: no chore begins until there is less" if is_short else None
+        if is_short and not self.is_short:
+            self._events.emit(EventKind.MEMORY_SHORT.at(self._stamp_time(), {"message": str(problem)}))
+        self.is_short = is_short
+        self.trouble("memory", problem)
+
+    def _status(self) -> str:
+        troubles = [f"{subsystem}: {problem}" for subsystem, problem in sorted(self._troubles.items())]
+        slowest_s = max((lane.still_s for lane in self._lanes.values()), default=0.0)
+        lanes = f"{counted(len(self._lanes), 'lane')}, the slowest made progress {slowest_s:.0f} s ago"
+        return "; ".join([lanes, *troubles])
+
+
+def _ago(seconds: float) -> datetime:
+    return datetime.now(UTC) - timedelta(seconds=seconds)

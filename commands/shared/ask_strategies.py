@@ -1,0 +1,158 @@
+"""Ask the strategies before the pass lock is taken, so that a slow one delays no exit.
+
+The strategies are asked from the facts known then, unless the slot is taken or the session is closed. Their candidates
+are judged on the snapshot taken under the lock, and expire after `limits.max_candidate_age_s`. A bug in a strategy ends
+the pass under the lock, so that its slot is used up and its record says why.
+"""
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import TypeVar
+
+from msgspec import Struct
+
+from commands.shared.missed_slots import entry_grace_s
+from commands.shared.pass_reports import unfinished
+from jobs.slot_claims import Refused, claim
+from tradebot.adapters.state.state_locks import EXIT_WAIT_S, WAIT_S
+from tradebot.adapters.state.yield_to_exits import MOST_WAYS
+from tradebot.app.wiring import App
+from tradebot.desk.proposals import Proposals, propose
+from tradebot.errors import DamagedBooksError, ExitCode, GaveWay, TradebotError
+from tradebot.model.bar import VenueClock
+from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.event import EventKind
+from tradebot.model.reasons import Reason
+from tradebot.model.record import Job
+from tradebot.model.values import replace
+from tradebot.ports.world import Call, World
+from tradebot.timetable.sessions import session_of
+
+T = TypeVar("T")
+
+
+def in_turn(app: "App", verb: str, work: "Callable[[], T]") -> T:
+    """Do the work under the pass lock and return its result; whenever it gives way to exits, begin it again after them.
+
+    The work goes on with the call of its first beginning. Raises TradebotError, exit 6, after giving way too often.
+    """
+    call: Call | None = None
+    for times in range(MOST_WAYS):
+        try:
+            wait_s = EXIT_WAIT_S if times else WAIT_S
+            with app.pass_lock(verb, gives_way=True, wait_s=wait_s), app.turns.attempt(call):
+                return work()
+        except GaveWay:
+            if app.turns.ends():
+                # Nothing is lost: what was promised is in the ledger, and is looked up after the next start.
+                raise TradebotError(f"{verb} was stopped by a signal before it was done", "tradebot serve") from None
+            call = app.turns.call
+            _note_given_way(app, verb)
+            if app.turns.due():
+                app.turns.run_due()
+    _record_given_up(app, call)
+    raise TradebotError(
+        f"{verb} gave way to exit passes {MOST_WAYS} times and ended before it was done",
+        "Run it again: nothing is sent twice. If this happens often, the broker answers slowly: tradebot doctor",
+        code=ExitCode.ANOTHER_INSTANCE,
+    )
+
+
+def _note_given_way(app: "App", verb: str) -> None:
+    """Write an event: a pass that takes longer than usual should be explained somewhere."""
+    details = {"verb": verb, "message": "it released the lock for an exit pass and goes on after it"}
+    app.events.emit(EventKind.GAVE_WAY.at(app.stamp_time(), details))
+
+
+def _record_given_up(app: "App", call: "Call | None") -> None:
+    """Replace the record of a pass that was cut short by the reason: it gave way too often."""
+    for cycle in app.facts.cycles(job=call.job, last=1) if call else ():
+        if call and cycle.id == call.cycle_id:
+            app.facts.record(replace(cycle, job_decision=Decision(Gate.JOB, Verdict.UNKNOWN, Reason.GAVE_WAY)))
+
+
+class Asked(Struct):
+    """What the strategies answered, if they were asked; used as a context around the asking.
+
+    An error there is kept, and raised when the answer is needed: inside the pass, which records why it ended and
+    halts the bot if it was a bug.
+    """
+
+    proposed: "Proposals | None" = None
+    failed: Exception | None = None
+
+    def __enter__(self) -> "Asked":
+        """Nothing was answered yet."""
+        return self
+
+    def __exit__(self, _kind: object, failed: BaseException | None, _trace: TracebackType | None) -> bool:
+        """Keep an error for later, but not a signal."""
+        if isinstance(failed, Exception):
+            self.failed = failed
+        return failed is self.failed is not None
+
+    def __bool__(self) -> bool:
+        """Return True if the strategies were asked, or if that failed."""
+        return bool(self.proposed or self.failed)
+
+    def answer(self) -> "Proposals":
+        """Return the candidates, none if nobody was asked; raise the error that ended the asking."""
+        if self.failed:
+            raise self.failed
+        return self.proposed or Proposals((), ())
+
+
+def asking_world(app: "App", verb: str, *, dry_run: bool = False, proposing: bool = True) -> "World":
+    """Return a world in which the strategies can be asked without the pass lock.
+
+    Damaged books are left to the check under the lock, which halts the bot and says where the books are now.
+    """
+    try:
+        return app.world(dry_run=dry_run, proposing=proposing, asking=True)
+    except DamagedBooksError:
+        with app.pass_lock(verb):
+            raise
+
+
+def ask_if_due(
+    app: "App", world: "World", clock: "VenueClock", *, force: bool = False, dry_run: bool = False, part: str = ""
+) -> Asked:
+    """Ask the strategies unless the session is closed or the slot is taken; the caller holds no lock.
+
+    The world's ledger is only read. If it can't be read, the pass itself will say more.
+    """
+    with Asked() as asked:
+        if _due(app, world, clock, force=force, dry_run=dry_run, part=part):
+            # A dry run asks everyone, whatever their own clocks say.
+            entries = None if dry_run else app.settings.timetable[Job.TRADE_ONCE]
+            asked.proposed = propose(world, clock.now, entries)
+    return asked
+
+
+def _due(app: "App", world: "World", clock: "VenueClock", *, force: bool, dry_run: bool, part: str) -> bool:
+    """Return True if a pass would get its slot now, in an open session; whether clocks agree is for the pass to say."""
+    if not clock.is_open:
+        return False
+    session = session_of(world.ledger, clock.now, app.day)
+    if session is None and not dry_run:
+        # The broker is open, so the calendar may not reach this day yet.
+        with app.pass_lock("trade-once"):
+            app.ensure_calendar(clock.now)
+        session = session_of(world.ledger, clock.now, app.day)
+    if session is None or not session.contains(clock.now):
+        return False
+    call = claim(
+        world.ledger,
+        app.settings.timetable,
+        Job.TRADE_ONCE,
+        clock.now,
+        app.day,
+        "",
+        force=force,
+        dry_run=dry_run,
+        look=True,
+        part=part,
+        grace_s=entry_grace_s(app),
+        unfinished=lambda taken: unfinished(app, taken, clock.now),
+    )
+    return not isinstance(call, Refused)

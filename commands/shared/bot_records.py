@@ -1,0 +1,146 @@
+"""Read the data for views from the bot's own records, never from the broker."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+from tradebot.adapters.facts.facts import SqliteFacts
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.app.wiring import App
+from tradebot.model.intent import Intent, IntentRecord
+from tradebot.model.lifecycle import Records, Work
+from tradebot.model.limits import Protection
+from tradebot.model.position import Kept, Position
+from tradebot.model.record import CycleRecord, Job
+from tradebot.model.totals import Totals
+from tradebot.model.trade import Trade
+from tradebot.model.trading import Mode
+from tradebot.model.values import replace
+from tradebot.reconciliation.unfinished_closes import unfinished_close
+from tradebot.views.holdings import Holding, Priced, UnfinishedClose, gone, holdings, prices, suspended_in
+from tradebot.views.trades.lots import trades
+from tradebot.views.trades.trade_row import exit_reason
+from tradebot.views.trades.worth import REACH
+
+YESTERDAY = timedelta(days=1)
+"""How far back a session's intents are read, because a session's date isn't always today's in UTC."""
+
+
+def last_passes(facts: "SqliteFacts | None") -> "Sequence[CycleRecord]":
+    """Return the last recorded pass of exits and of entries, and the last look at a close, oldest first.
+
+    If the last one was refused, as while the venue doesn't answer, the last that read the account is among them too.
+    """
+    if facts is None:
+        return ()
+    return sorted(_last_passes(facts), key=lambda cycle: cycle.at)
+
+
+def _last_passes(facts: "SqliteFacts") -> "Iterator[CycleRecord]":
+    for job in (Job.EVALUATE_EXITS, Job.TRADE_ONCE, Job.RECONCILE):
+        for cycle in facts.cycles(job=job, last=1):
+            before = facts.last_read(job) if cycle.equity is None else None
+            if before is not None:
+                yield before
+            yield cycle
+
+
+def opening_of(app: "App", day: date) -> "tuple[datetime, Decimal] | None":
+    """Return when the books were opened, and with how much, if it was shortly before a day and with nothing held."""
+    ledger = app.ledger_view
+    at = ledger.books_opened_at()
+    is_near = at is not None and app.day.date_of(at) >= day - REACH
+    return (at, ledger.opening_cash()) if at and is_near and not ledger.acknowledged() else None
+
+
+def trading_now(app: "App", times: Iterable[datetime | None]) -> datetime | None:
+    """Return the time to measure ages at; in the sandbox, whose clock stands still, the last recorded one."""
+    if app.mode is not Mode.SANDBOX:
+        return datetime.now(UTC)
+    known = [at for at in (*times, app.ledger_view.books_opened_at()) if at is not None]
+    return max(known, default=None)
+
+
+def held(app: "App", totals: "Totals", passes: "Sequence[CycleRecord]", now: datetime | None) -> "tuple[Holding, ...]":
+    """Return every open position, foreign ones last, with the prices and gaps that the last passes saw."""
+    ledger = app.ledger_view
+    own, foreign = totals.own_positions(), totals.foreign_quantities(ledger.acknowledged())
+    kept = {(strategy, symbol): found for (strategy, symbol, _), found in ledger.kept([p.key for p in own]).items()}
+    at_venue = app.rules.exits.protection is not Protection.BOT
+    exits_of, work = app.rules.exits_of, _work(app, now)
+    gaps = [gap for cycle in passes for gap in cycle.gaps or ()]
+    closes = unfinished_closes(ledger, own, now)
+    going_on = {whose: UnfinishedClose.of(close) for whose, close in closes.items()}
+    seen, stopped = (kept, exits_of, _prices(app, own, passes), now, work, gaps), suspended_in(passes)
+    return holdings(own, foreign, *seen, at_venue=at_venue, unfinished=going_on, closed=gone(totals), suspended=stopped)
+
+
+def _prices(app: "App", own: "Sequence[Position]", passes: "Sequence[CycleRecord]") -> "Mapping[str, Priced]":
+    """Return the last price of each position that a pass saw: the last passes, or else whichever saw one before."""
+    # Without passes, the facts may be damaged, and whoever only looks leaves them as they are.
+    found, facts = prices(passes), app.recorded if passes else None
+    for position in own:
+        if facts and position.symbol not in found:
+            earlier = facts.last_marked(position.symbol, position.opened_at)
+            found |= {} if earlier is None else {position.symbol: prices([earlier])[position.symbol]}
+    return found
+
+
+def unfinished_closes(
+    ledger: "SqliteLedger", own: "Sequence[Position]", now: datetime | None
+) -> "dict[tuple[str, str], Intent]":
+    """Return the closes of our positions that ended too early, which the next pass of exits goes on with."""
+    if not own:
+        return {}
+    recent = ledger.recent_intents((now or datetime.now(UTC)).date() - YESTERDAY)
+    of = defaultdict[tuple[str, str], list[IntentRecord]](list)
+    for record in recent:
+        of[record.intent.whose].append(record)
+    found = ((each.whose, unfinished_close(ledger, of[each.whose], each)) for each in own if each.whose in of)
+    return {whose: close for whose, close in found if close is not None}
+
+
+def _work(app: "App", now: datetime | None) -> "Mapping[tuple[str, str], Work]":
+    ledger = app.ledger_view
+    working = ledger.orders(working=True)
+    chains = ledger.order_chains([order.venue_id for order in working])
+    orders = {order.venue_id: order for known in (working, *chains.values()) for order in known}
+    promised = ledger.promised({order.client_order_id for order in orders.values()})
+    recent = ledger.recent_intents((now or datetime.now(UTC)).date() - YESTERDAY)
+    # Other intents that were answered have orders: one that still works is read already, and one that ended is over.
+    open_or_protecting = (record for record in recent if record.state.unresolved or record.intent.protects)
+    records = Records().after((*orders.values(), *promised.values(), *open_or_protecting))
+    return records.work(ledger.filled_quantities(orders))
+
+
+def open_trades(app: "App", totals: "Totals") -> "tuple[Trade, ...]":
+    """Return the trade of each of our open positions, in the order in which they were opened."""
+    ledger = app.ledger_view
+    held = {p.key: p.quantity for p in totals.own_positions()}
+    if not held:
+        return ()
+    since, kept = min(opened_at for _, _, opened_at in held), ledger.kept(held)
+    # The trades of positions that were opened before that are cut off, so only those that fit what is held count.
+    keyed = {(one.strategy, one.symbol, one.opened_at): one for one in trades(ledger.fills_since(since))}
+    found = {key: one for key, one in keyed.items() if one.closed_at is None and one.open_quantity == held.get(key)}
+    reasons = exit_reasons(app, {order for trade in found.values() for order in trade.exit_orders})
+    return tuple(
+        replace(trade.with_kept(kept.get(key, Kept())), reasons=_distinct(map(reasons.get, trade.exit_orders)))
+        for key, trade in found.items()
+    )
+
+
+def exit_reasons(app: "App", venue_ids: "Collection[str]") -> "Mapping[str, str | None]":
+    """Return why each of these orders closed shares, as recorded when it was sent; None if nothing was recorded."""
+    chains = app.ledger_view.order_chains(venue_ids)
+    promised = app.ledger_view.promised({order.client_order_id for chain in chains.values() for order in chain})
+    behind = {
+        venue_id: [promised[name].intent for order in chain if (name := order.client_order_id) in promised]
+        for venue_id, chain in chains.items()
+    }
+    return {venue_id: exit_reason(chains[venue_id][0], sent) for venue_id, sent in behind.items()}
+
+
+def _distinct(reasons: "Iterable[str | None]") -> tuple[str, ...]:
+    return tuple(dict.fromkeys(reason for reason in reasons if reason is not None))

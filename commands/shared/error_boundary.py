@@ -1,0 +1,136 @@
+"""The boundary around every command: every error becomes an exit code, a sentence, and the next step.
+
+`halt` goes through this file too, so it uses the cheap part of the standard library only.
+"""
+
+import errno
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from types import FrameType
+
+from commands.shared import hints
+from commands.shared.light_helpers import (
+    NOBODY,
+    Identity,
+    OutputError,
+    complain,
+    mute,
+    print_error,
+    print_error_document,
+    repair_streams,
+)
+from tradebot.adapters.ledger import deferred_signals
+from tradebot.adapters.state import state_folder
+from tradebot.errors import ExitCode, TradebotError
+from tradebot.model import variables
+
+WHAT_IS_KEPT = "everything done so far is recorded; see tradebot status"
+GOES_ON = "what is finished is kept, and the same command goes on"
+KEPT_OTHERWISE: Mapping[str, str] = {
+    "learn policy train": "nothing was kept; run the same command again",
+    "learn policy walk": GOES_ON,
+    "learn policy study": GOES_ON,
+    "learn policy judge": "nothing was written; run the same command again",
+}
+"""What is left of verbs that have no state."""
+
+
+class TerminatedError(BaseException):
+    """SIGTERM arrived. Like KeyboardInterrupt, it isn't caught by handlers of ordinary errors."""
+
+
+def bounded(work: Callable[[], int], arguments: Sequence[str]) -> int:
+    """Run a command and return its exit code; every error becomes a sentence with its next step."""
+    repair_streams()
+    hints.aim(arguments)
+    deferred_signals.begin()
+    signal.signal(signal.SIGTERM, _terminated)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # A shell that starts a command in the background lets it ignore SIGINT; that stays as it is.
+        signal.signal(signal.SIGINT, _interrupted)
+    try:
+        code = work()
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # The reader is gone (| head). That isn't an error, and nobody reads further output.
+        mute(sys.stdout)
+        return ExitCode.DONE
+    except TradebotError as expected:
+        error = expected
+    except (KeyboardInterrupt, TerminatedError) as signalled:
+        error = _cut_short(signalled, arguments)
+    except OSError as refused:
+        error = _unusable(refused)
+    except Exception as fault:  # noqa: BLE001 - the boundary of a command: anything else is a bug of ours
+        error = _fault(fault, arguments)
+    if "--json" in arguments:
+        print_error_document(error, whose_of(arguments))
+    else:
+        print_error(error)
+    return error.code
+
+
+def whose_of(arguments: Sequence[str]) -> Identity:
+    """Return which bot a command line is about; nobody's if that can't be read."""
+    try:
+        folder = state_folder.open_state(hints.meant(arguments), os.environ)
+    except (TradebotError, OSError, ValueError, RecursionError):
+        # Another error is already being reported, and an unreadable marker may be the same one.
+        return NOBODY
+    return Identity(folder.mode, folder.venue, folder.tail)
+
+
+def _cut_short(signalled: BaseException, arguments: Sequence[str]) -> TradebotError:
+    code = ExitCode.TERMINATED if isinstance(signalled, TerminatedError) else ExitCode.INTERRUPTED
+    words = [word for word in arguments if not word.startswith("-")]
+    return TradebotError("interrupted", KEPT_OTHERWISE.get(" ".join(words[:3]), WHAT_IS_KEPT), code=code)
+
+
+def _unusable(refused: OSError) -> TradebotError:
+    """Name the file that the system refused; our own files have names, so without a name it was the output."""
+    problem = refused.strerror or str(refused)
+    if refused.filename is None:
+        mute(sys.stdout)
+        return OutputError(f"the output can't be written: {problem}", WHAT_IS_KEPT)
+    if refused.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return TradebotError(
+            f"{refused.filename}: {problem}", f"check its owner and permissions: ls -ld {refused.filename}"
+        )
+    return TradebotError(f"{refused.filename}: {problem}", "check that the path is right and the disk isn't full")
+
+
+def _damage(arguments: Sequence[str]) -> TradebotError | None:
+    """Return which store of the bot is damaged: there, what was written isn't what is read, and anything may fail."""
+    from tradebot.adapters.recovery.integrity_check import blame
+
+    try:
+        return blame(state_folder.read_marker(hints.meant(arguments), os.environ))
+    except (TradebotError, OSError, ValueError, RecursionError):
+        return None
+
+
+def _fault(fault: Exception, arguments: Sequence[str]) -> TradebotError:
+    """Return what is behind an error that isn't ours: a signal, a damaged store, or else a bug."""
+    if signalled := deferred_signals.met():
+        return _cut_short(signalled, arguments)
+    if damaged := _damage(arguments):
+        return damaged
+    if "--debug" in arguments or os.environ.get(variables.DEBUG):
+        import traceback
+
+        complain("".join(traceback.format_exception(fault)).rstrip())
+    message = f"this is a bug in tradebot: {type(fault).__name__}: {fault}"
+    return TradebotError(message, "run it again as tradebot --debug VERB, and report what it prints")
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    # A second signal ends the process at once.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    deferred_signals.interrupt(TerminatedError())
+
+
+def _interrupted(number: int, frame: FrameType | None) -> None:
+    deferred_signals.interrupt(KeyboardInterrupt())

@@ -1,0 +1,211 @@
+"""Format numbers for people: with units, as bars, as a sparkline, as spans of time."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal, InvalidOperation
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from tradebot.model.text import counted, noun, price_text
+from tradebot.views.downsampling import thinned
+
+if TYPE_CHECKING:
+    from tradebot.judging.judgment import State
+    from tradebot.model.instrument import Listing
+    from tradebot.model.reason_codes import Unit
+    from tradebot.views.slippage import TotalSlippage
+
+ONE_SHARE = re.compile(r"(\d) share\b")
+HEIGHTS = "▁▂▃▄▅▆▇█"
+ALONE_S = 120
+"""From so many seconds on, they are written with minutes and hours."""
+
+
+STATE_STYLE = {
+    "OK": "green",
+    "SKIPPED": "dim",
+    "NOT_DUE": "dim",
+    "DEGRADED": "yellow",
+    "UNKNOWN": "magenta",
+    "FAILED": "red",
+}
+
+
+def colored(state: "State") -> str:
+    """Return the state of a part of the bot as markup, in its color."""
+    return f"[{STATE_STYLE[state]}]{state}[/{STATE_STYLE[state]}]"
+
+
+def bar(count: int, most: int, width: int) -> str:
+    """Return a bar for `count` out of `most`; anything above zero gets at least one mark."""
+    return "█" * max(1, width * count // most) if count else ""
+
+
+def sparkline(values: Sequence[Decimal], width: int) -> str:
+    """Draw values as a line of heights from lowest to highest; each bucket shows its last value."""
+    shown = thinned(values, width)
+    if not shown:
+        return ""
+    low, high = min(shown), max(shown)
+    steps = len(HEIGHTS) - 1
+    # If all values are equal, they are drawn at half height.
+    return "".join(HEIGHTS[int((value - low) / (high - low) * steps) if high > low else steps // 2] for value in shown)
+
+
+def time_left(seconds: float) -> str:
+    """Return when something is due: `in 3h20m`, or `due 14h27m ago` if it is overdue."""
+    return f"in {duration(seconds)}" if seconds > 0 else f"due {duration(-seconds)} ago"
+
+
+def way_there(distance: Decimal) -> str:
+    """Return how far away a price is, given as a fraction: `0.4%`, or `passed by 0.4%` if negative."""
+    return f"{distance:.1%}" if distance > 0 else f"passed by {-distance:.1%}"
+
+
+def duration(seconds: float) -> str:
+    """Return a span of time in its two largest units: 45s, 12m, 3h20m, 2d4h."""
+    whole = int(abs(seconds))
+    sign = "-" if seconds < 0 else ""
+    if whole < 60:
+        return f"{sign}{whole}s"
+    minutes, hours, days = whole // 60 % 60, whole // 3600 % 24, whole // 86_400
+    if days:
+        return f"{sign}{days}d{hours}h"
+    return f"{sign}{hours}h{minutes:02d}m" if hours else f"{sign}{minutes}m"
+
+
+class _Traded:
+    """What the opened bot trades: the unit of its quantities, and its venue's listings by symbol if it needs them."""
+
+    unit = "share"
+    listings: "Mapping[str, Listing]" = MappingProxyType({})
+
+
+def show_traded(unit: str, listings: "Mapping[str, Listing]") -> None:
+    """Show quantities in a unit from now on, and prices to the ticks of these listings."""
+    _Traded.unit, _Traded.listings = unit, listings
+
+
+def units(count: int | Decimal = 2) -> str:
+    """Return what quantities of the opened bot count, in the number that fits: shares."""
+    return noun(1 if count == 1 else 2, _Traded.unit)
+
+
+def in_units(sentence: str) -> str:
+    """Return a sentence about shares as one about what quantities of the opened bot count."""
+    return ONE_SHARE.sub(rf"\1 {units(1)}", sentence.replace("shares", units()))
+
+
+def usd(price: Decimal | None, symbol: str = "") -> str:
+    """Return an amount in USD with two decimals, or four below one dollar; empty for None.
+
+    The price of a symbol has as many decimals as its tick, if that is finer.
+    """
+    if price is None:
+        return ""
+    listing = _Traded.listings.get(symbol)
+    return price_text(price, listing.tick_at(price) if listing else None)
+
+
+def acts_at(limit: Decimal | None, stop: Decimal | None, symbol: str) -> str:
+    """Return the price in USD at which an order acts; for a stop-limit, that is its stop."""
+    return f"stop {usd(stop, symbol)}" if stop is not None else usd(limit, symbol) or "market"
+
+
+def signed(value: float, places: int) -> str:
+    """Return a number with its sign; one that rounds to zero is +0.00, never -0.00."""
+    return f"{round(value, places) + 0.0:+.{places}f}"
+
+
+def to_cent(amount: Decimal) -> Decimal:
+    """Return an amount rounded to the cent; one that rounds to zero has no sign."""
+    return round(amount, 2) + 0
+
+
+def gain(amount: Decimal, unit: str = "") -> str:
+    """Return an amount with its sign as markup: green above zero, red below."""
+    return tinted(amount, f"{to_cent(amount):+,.2f}{unit}")
+
+
+def tinted(amount: Decimal, text: str) -> str:
+    """Return a text about an amount as markup, in the amount's color."""
+    cents = to_cent(amount)
+    return f"[{'green' if cents > 0 else 'red'}]{text}[/]" if cents and text else text
+
+
+def measured(value: object, unit: "Unit") -> str:
+    """Return a number with its unit; other texts unchanged, empty for None."""
+    from tradebot.model.reason_codes import Unit
+    from tradebot.model.text import plain
+
+    number = _number(value)
+    if number is None or unit is Unit.NONE:
+        return plain(value)
+    if unit is Unit.SHARE_OF_WHOLE:
+        return f"{number + 0:.2%}"
+    if unit is Unit.USD:
+        return f"{usd(number)} USD"
+    if unit is Unit.SECONDS:
+        return _clocked(number)
+    if unit is Unit.SHARES:
+        return f"{plain(number)} {units(number)}"
+    return f"{plain(number)} {noun(1 if number == 1 else 2, *unit.value)}"
+
+
+def _clocked(seconds: Decimal) -> str:
+    """Return seconds in units that are easy to read: 0.2 s, 119 s, 28 min, 29 min 59 s, 26 h 5 min."""
+    tenths = round(seconds, 1)
+    if abs(tenths) < ALONE_S:
+        return f"{tenths + 0:f}".removesuffix(".0") + " s"
+    whole = round(abs(seconds))
+    parts = ((whole // 3600, "h"), (whole // 60 % 60, "min"), (whole % 60, "s"))
+    return ("-" if seconds < 0 else "") + " ".join(f"{count:,} {unit}" for count, unit in parts if count)
+
+
+def off_by(observed: object, limit: object, of: "tuple[Unit, Unit]") -> str:
+    """Return how far a number was from its limit; empty if one of them is no number, or both are zero.
+
+    Rates differ by percentage points, and from a limit of zero the gap is in its own unit. Anything else is off by a
+    percentage of its limit.
+    """
+    from tradebot.model.reason_codes import Unit
+
+    number, most = _number(observed), _number(limit)
+    if number is None or most is None:
+        return ""
+    gap = abs(number - most)
+    if of == (Unit.SHARE_OF_WHOLE, Unit.SHARE_OF_WHOLE):
+        return "under 0.01 points" if 0 < gap < Decimal("0.0001") else f"{gap * 100:,.2f} points"
+    if not most:
+        return measured(gap, of[0]) if gap else ""
+    distance = gap / abs(most)
+    return "under 1%" if 0 < distance < Decimal("0.01") else f"{distance:.0%}"
+
+
+def _number(value: object) -> Decimal | None:
+    try:
+        number = Decimal(str(value).replace(",", ""))
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
+
+
+def slippage_sentences(found: "Sequence[TotalSlippage]", *, every: bool = False) -> "Iterator[str]":
+    """Yield what fills cost against the midpoint at decision; with `every`, then against each other one beside it."""
+    from tradebot.views.slippage import THE_ONE
+
+    the_one = next((one.total for one in found if one.against == THE_ONE), None)
+    for one in found:
+        if one.of and (every or one.against == THE_ONE):
+            yield _slippage(one)
+        if one.of and every and one.against != THE_ONE and one.total and the_one:
+            yield f"  difference from that at {THE_ONE}: {one.total.usd - the_one.usd:+,.2f} USD"
+
+
+def _slippage(one: "TotalSlippage") -> str:
+    what = f"Slippage against the midpoint at {one.against}"
+    if one.total is None:
+        return f"{what}: not known for any fill"
+    known = f"{one.known:,} of {counted(one.of, 'fill')}"
+    age = "" if one.oldest_quote_s is None else f"; the oldest quote was {one.oldest_quote_s:.0f} s old"
+    return f"{what}: {one.total.usd:+,.2f} USD, {one.total.bps:+.1f} bps, of {known} (a cost is positive){age}"

@@ -1,0 +1,67 @@
+"""Run a pass so that it can be decided again: what it reads is taped, and kept once its orders are out."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tradebot.adapters.facts.recorded_passes import KeptPass
+from tradebot.adapters.state.dry_run import keep_dry_run
+from tradebot.cycle import evaluate_exits, flatten, trade_once
+from tradebot.desk.snapshot import take
+from tradebot.replaying.passes import Taking
+from tradebot.replaying.record_writer import RecordError
+
+if TYPE_CHECKING:
+    from tradebot.app.wiring import App
+    from tradebot.desk.proposals import Proposals
+    from tradebot.model.desk import Desk
+    from tradebot.model.record import CandidateRecord, CycleRecord
+    from tradebot.ports.world import Call, World
+
+UNWRITABLE = (RecordError, TypeError, ValueError, AttributeError, LookupError)
+"""What a value that no record was made for raises. It costs its record, and never the pass."""
+
+
+def traded(
+    app: "App", world: "World", call: "Call", desk: "Desk", proposed: "Proposals", sent: "dict[str, CandidateRecord]"
+) -> "CycleRecord":
+    """Run a pass of entries, and keep what it saw; a dry run keeps only what it decided, apart from the rest."""
+    if world.dry_run:
+        cycle = trade_once(world, call, desk, proposed, sent)
+        keep_dry_run(app.folder.path, cycle)
+        return cycle
+    if not app.passes.keeps:
+        return trade_once(world, call, desk, proposed, sent)
+    universe = None if world.rules is app.in_force.last else tuple(world.rules.universe)
+    taking = Taking(world, call, desk, proposed, sent, universe)
+    return _kept(app, taking, trade_once(taking.world, call, desk, proposed, sent))
+
+
+def left(
+    app: "App", world: "World", call: "Call", desk: "Desk", ended: "Mapping[str, CandidateRecord]"
+) -> "CycleRecord":
+    """Run a pass of exits, and keep what it saw; a dry run keeps nothing."""
+    if world.dry_run or not app.passes.keeps:
+        return evaluate_exits(world, call, desk, ended)
+    taking = Taking(world, call, desk, None, ended)
+    return _kept(app, taking, evaluate_exits(taking.world, call, desk, ended))
+
+
+def closed(app: "App", world: "World", call: "Call", symbols: frozenset[str] | None) -> "CycleRecord":
+    """Close positions by hand, and keep what that pass saw; a dry run keeps nothing."""
+    if world.dry_run or not app.passes.keeps:
+        return flatten(world, call, symbols)
+    look = partial(take, world, with_flow=False)
+    taking = Taking(world, call, look(), None, {})
+    return _kept(app, taking, taking.closed(look, symbols))
+
+
+def _kept(app: "App", taking: Taking, cycle: "CycleRecord") -> "CycleRecord":
+    try:
+        around = app.in_force.surroundings
+        written = taking.written(cycle, around, app.passes.remembered)
+    except UNWRITABLE as error:
+        app.passes.not_kept(cycle.id, cycle.at, str(error))
+    else:
+        app.passes.keep(KeptPass(cycle.id, cycle.session, cycle.at, around.version), written)
+    return cycle

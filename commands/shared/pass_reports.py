@@ -1,0 +1,394 @@
+"""Shared by the verbs of the timetable: claim a slot, and report a pass with all its decisions."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from decimal import Decimal
+from types import MappingProxyType
+
+from msgspec import Struct
+from rich.console import Console
+from rich.markup import escape
+
+from commands.backup import of_ended_session
+from commands.shared.calendar import disagreement, keep_calendar
+from commands.shared.light_helpers import clean
+from commands.shared.missed_slots import account_for_missed, lacks_flow
+from commands.shared.number_format import in_units, measured, signed, usd
+from commands.shared.skipped_passes import NotRun, not_due, not_run, render_refusals, with_evidence
+from commands.shared.tables import LONGEST_NUMBER, Table, number
+from jobs.slot_claims import Refused, claim
+from tradebot.adapters.time.stopwatch import stopwatch
+from tradebot.app.wiring import App
+from tradebot.desk.auto_halt import halt_for
+from tradebot.errors import ExitCode, OperatorError, TradebotError
+from tradebot.gates.common import clocks_agree
+from tradebot.model.bar import ClockReading, VenueClock, Waiting
+from tradebot.model.candidate import Component, Purpose
+from tradebot.model.decision import Decision, Gate, Verdict, first_failure
+from tradebot.model.intent import Operation
+from tradebot.model.reason_codes import Unit
+from tradebot.model.reasons import REASONS, Reason
+from tradebot.model.record import CandidateRecord, CycleRecord, Job, StrategyRefusal
+from tradebot.model.text import counted
+from tradebot.model.values import replace
+from tradebot.ports.world import Call
+from tradebot.timetable.sessions import CALENDAR_KNOWN, last_session, session_date
+
+
+class HaltOnFault(Struct, frozen=True):
+    """Halt the bot if a bug (in a gate, for example) ends the block; the exception continues.
+
+    Errors raised on purpose, errors of the system and signals don't count as bugs.
+    """
+
+    app: "App"
+    at: datetime
+
+    def __enter__(self) -> None:
+        """Halt nothing yet."""
+
+    def __exit__(self, _kind: object, fault: BaseException | None, _trace: object) -> None:
+        """Set the latch for a bug; if the history can't be written, that must not hide the bug."""
+        if isinstance(fault, Exception) and not isinstance(fault, TradebotError | OSError):
+            with suppress(TradebotError):
+                why = f"{type(fault).__name__}: {fault}"
+                halt_for(self.app.ledger, self.app.events, Reason.PASS_FAULT, why, self.at)
+
+
+IN_NO_HURRY = frozenset(Job) - {Job.EVALUATE_EXITS}
+"""The jobs that look for slots that nobody ran. Exits don't wait for a look at days long past."""
+BEGIN_ON_RECORD = frozenset({Job.EVALUATE_EXITS, Job.TRADE_ONCE})
+"""Jobs that record their pass before it begins; without such a record, a claimed slot has done nothing yet."""
+SHUT = frozenset({Gate.PERMISSION, Gate.TRADING_STATE, Gate.PROMOTION})
+VERDICT_STYLE: Mapping[Verdict, str] = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.UNKNOWN: "yellow"}
+
+
+def begin(
+    app: "App",
+    job: Job,
+    by: str,
+    *,
+    clocks: "ClockReading | None" = None,
+    force: bool = False,
+    dry_run: bool = False,
+    part: str = "",
+    grace_s: int | None = None,
+) -> "tuple[Call | Refused, ClockReading]":
+    """Claim the current slot; return the call, or why there is none, and the clocks.
+
+    They are read unless they are given, and read again after work that takes long. `grace_s` is as for `claim`.
+    """
+    clocks = clocks or both_clocks(app, job, dry_run=dry_run)
+    if not (dry_run or (apart := clocks_agree(clocks.ahead_s, app.settings.limits)).passed):
+        return _without_slot(app, job, clocks.clock, by, apart), clocks
+    _calendar(app, job, clocks.clock, by, dry_run=dry_run)
+    if app.turns.resumed is not None:
+        return app.turns.resumed, clocks
+    # A forced pass is in a hurry, most of all a halt that has entries to cancel.
+    if not dry_run and not force and of_ended_session(app, clocks.now):
+        clocks = both_clocks(app, job, dry_run=dry_run)
+    if job is Job.TRADE_ONCE and not (dry_run or force) and lacks_flow(app, job, clocks.now):
+        return _refused(app, job, Decision(Gate.JOB, Verdict.FAIL, Reason.STAGE_FAILED), by, clocks.now), clocks
+    call = claim(
+        app.ledger,
+        app.settings.timetable,
+        job,
+        clocks.now,
+        app.day,
+        by,
+        force=force,
+        dry_run=dry_run,
+        part=part,
+        grace_s=grace_s,
+        unfinished=lambda taken: unfinished(app, taken, clocks.now),
+    )
+    if isinstance(call, Refused) and (call.missed or call.decision.reason is Reason.OUTSIDE_TIMETABLE):
+        call = _refused(app, job, call.decision, by, clocks.now, call.missed)
+    if not isinstance(call, Refused):
+        app.turns.keep(call)
+    if not (dry_run or force) and job in IN_NO_HURRY:
+        account_for_missed(app, by, clocks.now)
+    return call, clocks
+
+
+def _calendar(app: "App", job: Job, clock: "VenueClock", by: str, *, dry_run: bool) -> None:
+    """Keep the calendar as the broker has it. A dry run stores nothing; raise OperatorError if entries lack one."""
+    if not dry_run:
+        keep_calendar(app, job, clock, by)
+        return
+    today, needed = app.day.date_of(clock.now), job is Job.TRADE_ONCE and clock.is_open
+    if needed and not app.ledger.sessions(today - CALENDAR_KNOWN, today + CALENDAR_KNOWN):
+        message = "the calendar isn't stored yet, and a dry run stores nothing"
+        raise OperatorError(message, "tradebot reconcile, which stores it; then try the dry run again")
+
+
+def _refused(app: "App", job: Job, decision: Decision, by: str, now: datetime, missed: Call | None = None) -> "Refused":
+    refused = missed or Call(job, session_date(app.ledger, now, app.day), f"at {now:%H:%M:%SZ}", by)
+    app.facts.record(replace(_begun(app, refused, now), job_decision=decision))
+    return Refused(decision)
+
+
+def _without_slot(app: "App", job: Job, clock: "VenueClock", by: str, apart: Decision) -> Call:
+    """Return the call for a pass of exits without a slot, because the date is unknown; refuse every other job.
+
+    Its orders carry the later of the two dates, so that they aren't given up as belonging to an earlier day.
+    """
+    second = app.second_time() or clock.now
+    if job is Job.EVALUATE_EXITS:
+        session = max(last_session(app.ledger, now, app.day) for now in (clock.now, second))
+        return Call(job, session, f"at {clock.now:%H:%M:%SZ}", by)
+    # Dated by the earlier clock, but not before the last recorded pass, so that it counts as the newest.
+    at = max((min(clock.now, second), *(cycle.at for cycle in app.facts.cycles(job=job, last=1))))
+    refused = Call(job, session_date(app.ledger, at, app.day), f"clocks apart at {at:%H:%M:%SZ}", by)
+    app.facts.record(replace(_begun(app, refused, at), job_decision=replace(apart, gate=Gate.JOB)))
+    raise disagreement(apart)
+
+
+def unfinished(app: "App", call: Call, now: datetime) -> bool:
+    """Return True if a claimed slot's pass was cut short or is still running; only the pass lock tells which."""
+    return call.job in BEGIN_ON_RECORD and app.facts.unfinished(_begun(app, call, now))
+
+
+def both_clocks(app: "App", job: Job, *, dry_run: bool) -> "ClockReading":
+    """Read the broker's clock and the second one, once more if they disagree.
+
+    In the sandbox, another process may have moved the time between the two.
+    """
+    clocks = _clocks(app, job, dry_run)
+    return clocks if clocks_agree(clocks.ahead_s, app.settings.limits).passed else _clocks(app, job, dry_run)
+
+
+def _clocks(app: "App", job: Job, dry_run: bool) -> "ClockReading":
+    stopwatch_s = stopwatch()
+    return ClockReading(venue_clock(app, job, dry_run=dry_run), app.second_time(), stopwatch_s)
+
+
+def venue_clock(app: "App", job: Job, *, dry_run: bool) -> "VenueClock":
+    """Ask the broker for its time; if it doesn't answer, record that as the reason why nothing was traded."""
+    try:
+        return app.reader.clock()
+    except TradebotError as failed:
+        if not dry_run:
+            last = app.facts.cycles(job=job, last=1)
+            at = max(last[-1].at, app.folder.created_at) if last else app.folder.created_at
+            lost = Call(job, app.day.date_of(at), f"unreachable after {at:%H:%M:%SZ}", "")
+            app.facts.record(replace(_begun(app, lost, at), job_decision=_failure(failed)))
+        raise
+
+
+@contextmanager
+def recorded(app: "App", call: "Call", at: datetime, *, dry_run: bool) -> "Iterator[None]":
+    """Record a pass as cut short before it begins, so that a kill leaves a trace; its own record replaces this one.
+
+    An error that ends it is recorded as its reason and raised. If nothing can be recorded, nothing is sent.
+    A pass that gives way stays recorded as cut short until it goes on.
+    """
+    if dry_run:
+        yield
+        return
+    begun = _begun(app, call, at)
+    app.facts.record(begun)
+    try:
+        with HaltOnFault(app, at):
+            yield
+    except TradebotError as failed:
+        # Report the error that ended the pass even if it can't be recorded.
+        with suppress(TradebotError):
+            app.facts.record(replace(begun, job_decision=_failure(failed)))
+        raise
+
+
+def _begun(app: "App", call: "Call", at: datetime) -> "CycleRecord":
+    cut_short = Decision(Gate.JOB, Verdict.UNKNOWN, Reason.CUT_SHORT)
+    return CycleRecord(call.cycle_id, call.job, call.session, call.slot, at, app.mode_name, job_decision=cut_short)
+
+
+def _failure(failed: TradebotError) -> Decision:
+    known = {ExitCode.UNAVAILABLE: Reason.VENUE_UNREACHABLE, ExitCode.AUTHENTICATION: Reason.KEYS_REFUSED}
+    return Decision(Gate.JOB, Verdict.UNKNOWN, known.get(failed.code, Reason.PASS_FAILED), clean(failed.message))
+
+
+class CandidateRow(Struct, frozen=True):
+    """The result for one candidate; quantity in shares, price in USD."""
+
+    symbol: str
+    strategy: str
+    side: str
+    purpose: str
+    source: str
+    score: float | None
+    coverage: float | None
+    quantity: Decimal | None
+    price: Decimal | None
+    client_order_id: str | None
+    ended_at: Gate | None
+    reason: Reason | None
+    decisions: tuple[Decision, ...]
+    components: "tuple[Component, ...]"
+
+
+class PassData(Struct, frozen=True):
+    """One pass: candidates = orders + sum of `refused` by reason; `not_run` if the pass itself was refused.
+
+    Those with the reason APPROVAL_WAITING aren't refused yet: they wait for a person's yes.
+
+    `notes` are warnings about exits, or say why entries are closed. `waiting` are the strategies that weren't asked,
+    because they weren't due.
+    """
+
+    id: str
+    at: datetime
+    slot: str
+    dry_run: bool
+    candidates: int
+    orders: int
+    refused: dict[Reason, int]
+    rows: tuple[CandidateRow, ...]
+    not_run: NotRun | None
+    refused_strategies: "tuple[StrategyRefusal, ...]"
+    notes: tuple[str, ...]
+    waiting: "tuple[Waiting, ...]"
+
+
+def pass_data(app: "App", cycle: "CycleRecord") -> PassData:
+    """Return the report of a pass."""
+    from collections import Counter
+
+    from tradebot.views.account_blocks import closed
+
+    rows = tuple(_row(record) for record in cycle.candidates)
+    ended = Counter(row.reason for row in rows if row.reason is not None)
+    return PassData(
+        id=cycle.id,
+        at=cycle.at,
+        slot=cycle.slot,
+        dry_run=cycle.dry_run,
+        candidates=len(rows),
+        orders=sum(row.reason is None for row in rows),
+        refused=dict(ended.most_common()),
+        rows=rows,
+        not_run=not_run(app, cycle.job_decision, cycle.at) if cycle.job_decision else None,
+        refused_strategies=cycle.refused_strategies,
+        notes=tuple(map(_shut, closed([cycle]))),
+        waiting=cycle.waiting,
+    )
+
+
+def _shut(decision: "Decision") -> str:
+    """Return a sentence with a limit that refuses every entry, and what would change that."""
+    from tradebot.views.account_blocks import row_of, sentence_of
+
+    row = row_of(decision)
+    return f"{row.cause.capitalize()}: {sentence_of(decision)} Next: {row.remedy}"
+
+
+def _row(record: "CandidateRecord") -> CandidateRow:
+    candidate, terminal = record.candidate, record.terminal
+    return CandidateRow(
+        symbol=candidate.symbol,
+        strategy=candidate.strategy,
+        side=candidate.side.value,
+        purpose=candidate.purpose.value,
+        source=candidate.source,
+        score=candidate.score,
+        coverage=candidate.coverage,
+        quantity=candidate.quantity,
+        price=record.reference_price,
+        client_order_id=record.client_order_id,
+        ended_at=terminal.gate if terminal else None,
+        reason=terminal.reason if terminal else None,
+        decisions=record.decisions,
+        components=candidate.components,
+    )
+
+
+def pass_exit_code(data: PassData) -> ExitCode:
+    """Return 3 if closed permission or the trading state stopped a candidate, otherwise 0."""
+    stopped = any(decision.gate in SHUT and not decision.passed for row in data.rows for decision in row.decisions)
+    return ExitCode.REFUSED if stopped else ExitCode.DONE
+
+
+LEFT_ALONE_RIGHTLY = frozenset({Reason.HOLD, Reason.ORDER_WORKING})
+"""Reasons for which a pass of exits leaves a position alone, although nothing went wrong."""
+
+UNSENT = frozenset({Reason.DRY_RUN, Reason.SHADOW})
+"""Why nothing is sent at all."""
+
+
+def left_open(rows: Iterable[CandidateRow]) -> list[CandidateRow]:
+    """Return the row that says why for each position that was to be closed and for which no exit is at work now.
+
+    What the broker refuses in one way may go out in another one, so the last order counts. A cancel closes nothing.
+    """
+    rows = [row for row in rows if row.purpose in (Purpose.REDUCE, Purpose.CLOSE)]
+    # The sort is stable, so each position's last order that closes comes after its cancels.
+    last = {(row.strategy, row.symbol): row for row in sorted(rows, key=lambda row: row.source != Operation.CANCEL)}
+    return [row for row in last.values() if row.reason]
+
+
+def render_rows(console: "Console", data: PassData) -> None:
+    """Print the candidates that passed, then the refused ones with the numbers of the deciding gate."""
+    unsent = {reason: data.refused.get(reason, 0) for reason in UNSENT}
+    passed = data.orders + sum(unsent.values())
+    what = "would be sent" if data.dry_run else "in shadow mode, not sent" if unsent[Reason.SHADOW] else "sent"
+    looked_at = counted(data.candidates, "candidate")
+    waits = data.refused.get(Reason.APPROVAL_WAITING, 0)
+    waiting = f" + {waits:,} waiting for a yes" if waits else ""
+    console.print(f"  {looked_at} = {passed:,} {what}{waiting} + {data.candidates - passed - waits:,} refused")
+    several = len({row.strategy for row in data.rows}) > 1
+    common = _common_evidence(data.rows)
+    who = ("symbol", "strategy") if several else ("symbol",)
+    table = Table(*who, "side", number("score"), "ended at", number("observed"), number("limit"), "reason")
+    for row in data.rows:
+        ended = first_failure(row.decisions)
+        gate = f"[{VERDICT_STYLE[ended.verdict]}]{ended.gate}[/]" if ended else "[green]sent[/green]"
+        numbers = (
+            _compared(ended) if ended else (_quantity(row), f"{usd(row.price, row.symbol)} USD" if row.price else "")
+        )
+        if row.reason in common:
+            numbers = "", ""
+        score = "" if row.score is None else signed(row.score, 3)
+        who = (row.symbol, row.strategy) if several else (row.symbol,)
+        table.row(*map(escape, who), row.side, score, gate, *numbers, str(row.reason or _why_sent(row)))
+    if data.rows:
+        console.print(table)
+    legend(console, data, common)
+
+
+def _common_evidence(rows: Sequence["CandidateRow"]) -> Mapping[Reason, str]:
+    """Return a sentence that all rows of a reason observed, by reason: it is shown once instead of in each row."""
+    seen: dict[Reason, list[str]] = {}
+    for row in rows:
+        ended = first_failure(row.decisions)
+        if row.reason is not None and ended is not None:
+            seen.setdefault(row.reason, []).append(clean(measured(ended.observed, ended.units[0])))
+    return {
+        reason: texts[0]
+        for reason, texts in seen.items()
+        if len(texts) > 1 and len(set(texts)) == 1 and len(texts[0]) > LONGEST_NUMBER
+    }
+
+
+def legend(console: "Console", data: PassData, common: Mapping[Reason, str] = MappingProxyType({})) -> None:
+    """Print what each reason in the table means, with the evidence that is common to all of its rows."""
+    for reason in data.refused:
+        meaning = with_evidence(in_units(REASONS[reason].meaning), common.get(reason))
+        console.print(f"  {reason}: {meaning}", style="dim", markup=False)
+    render_refusals(console, data.refused_strategies)
+    for waiting in data.waiting:
+        console.print(not_due(waiting), style="dim", markup=False)
+
+
+def _why_sent(row: CandidateRow) -> str:
+    return next((str(d.reason) for d in row.decisions if d.gate is Gate.EXIT and d.reason), "")
+
+
+def _quantity(row: CandidateRow) -> str:
+    return "" if row.quantity is None else measured(row.quantity, Unit.SHARES)
+
+
+def _compared(ended: "Decision") -> tuple[str, str]:
+    texts = (measured(value, unit) for value, unit in zip((ended.observed, ended.limit), ended.units, strict=True))
+    observed, limit = (escape(clean(text)) for text in texts)
+    return observed, limit

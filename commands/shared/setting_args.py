@@ -1,0 +1,112 @@
+"""Settings as they are typed on a command line: dotted names, and values as they would be written in the file."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+from commands.shared.light_helpers import clean
+from tradebot.errors import ConfigurationError, OperatorError
+from tradebot.model.record import Job
+
+OF_SYMBOLS = frozenset({"sectors", "themes", "betas"})
+"""Sections whose names are symbols, in which a dot is part of the name."""
+TIMETABLE = "timetable"
+
+
+def path_of(key: str) -> tuple[str, ...]:
+    """Return the parts of a setting's dotted name; raise OperatorError for what can't be one."""
+    section, dot, symbol = key.partition(".")
+    parts = (section, symbol) if dot and section in OF_SYMBOLS else tuple(key.split("."))
+    if not all(parts) or not key.isprintable() or " " in key:
+        raise OperatorError(f"{clean(key)[:60]!r} is no name of a setting", "all settings: tradebot config show")
+    job = parts[1].replace("_", "-") if parts[0] == TIMETABLE and len(parts) > 1 else ""
+    return (TIMETABLE, job, *parts[2:]) if job in set(Job) else parts
+
+
+def assignments(typed: Sequence[str], option: str = "--set") -> Iterator[tuple[str, str]]:
+    """Yield name and value of each KEY=VALUE of an option; raise OperatorError for a text without both."""
+    for text in typed:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            message = f"{option} {clean(text)[:60]} isn't KEY=VALUE"
+            raise OperatorError(message, f"{option} limits.max_open_positions=5")
+        if not value.strip():
+            raise OperatorError(
+                f"{option} {clean(text)[:60]} has no value", f"write {clean(key)[:60]}=null to turn it off"
+            )
+        yield key.strip(), value.strip()
+
+
+def values_of(pairs: Sequence[tuple[str, str]]) -> list[tuple[tuple[str, ...], object]]:
+    """Return each setting's path with its value.
+
+    Raises OperatorError if one is set twice, isn't YAML, or is one of the person's keys.
+    """
+    from tradebot.adapters.text.yaml_edit import value_of
+
+    _refuse_keys([typed for _, typed in pairs])
+    paths = [path_of(key) for key, _ in pairs]
+    for one, other in combinations(paths, 2):
+        if one == other:
+            raise OperatorError(f"{'.'.join(one)} is set twice", "name it once")
+        if other[: len(one)] == one or one[: len(other)] == other:
+            both = " and ".join(".".join(path) for path in (one, other))
+            raise OperatorError(f"{both} are set, and one is a part of the other", "name the part alone")
+    values = []
+    for path, (key, typed) in zip(paths, pairs, strict=True):
+        try:
+            values.append((path, value_of(typed)))
+        except OperatorError as bad:
+            raise OperatorError(f"{clean(key)[:60]}: {bad.message}", bad.hint) from None
+    return values
+
+
+def next_after(wrong: ConfigurationError, values: Sequence[tuple[tuple[str, ...], object]], together: str) -> str:
+    """Return what to do after settings were refused.
+
+    If none is wrong in itself, settings that need each other don't fit, and `together` says how to set them at once.
+    """
+    from tradebot.app.settings import Settings
+
+    sections = dict.fromkeys(path[0] for path, _ in values if path[0] in Settings.model_fields)
+    shown = f"tradebot config show {next(iter(sections), '')}".rstrip()
+    if wrong.names:
+        return f"{shown} lists the settings that there are, with their values"
+    return f"change what it names as well, all at once: {together}; {shown} lists the values"
+
+
+def _refuse_keys(typed: Sequence[str]) -> None:
+    """Refuse a key of the person's as a value: settings are kept in files that anybody may be shown."""
+    from tradebot.adapters.text.redaction import hide
+    from tradebot.app.keys import load_secrets
+    from tradebot.app.venues import EARLIER
+
+    load_secrets(os.environ, None, EARLIER)
+    if any(hide(value) != value for value in typed):
+        raise OperatorError(
+            "that is one of your keys: nothing was written", "keys belong in the environment or in .env"
+        )
+
+
+def over(flags: Mapping[str, Any], values: Sequence[tuple[tuple[str, ...], object]]) -> dict[str, Any]:
+    """Return the options of a command with these settings; raise OperatorError if an option says one of them too."""
+    from tradebot.adapters.text.yaml_edit import changed
+
+    merged: dict[str, Any] = dict(flags)
+    for path, value in values:
+        if _said(flags, path):
+            raise OperatorError(
+                f"--set {'.'.join(path)} and another option say the same setting", "leave one of them out"
+            )
+        merged = changed(merged, path, value)
+    return merged
+
+
+def _said(flags: Mapping[str, Any], path: tuple[str, ...]) -> bool:
+    node: Any = flags
+    for part in path:
+        if not isinstance(node, Mapping) or part not in node:
+            return False
+        node = node[part]
+    return True

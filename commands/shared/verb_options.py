@@ -1,0 +1,306 @@
+"""Shared by every verb: options, reports, and how errors become sentences and exit codes.
+
+It has only cheap imports, because every verb's help loads it.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from enum import Enum
+from functools import wraps
+from inspect import Signature, signature
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+from msgspec import Struct
+
+from commands.shared.hints import QUOTED, aimed_all
+from commands.shared.light_helpers import (
+    NARROWEST,
+    NOBODY,
+    Identity,
+    caller,
+    confirm,
+    document,
+    note,
+    print_error,
+    say,
+    say_parts,
+)
+from commands.shared.times import show_venue
+from tradebot.errors import DamagedMarkerError, ExitCode, TradebotError
+from tradebot.model.values import replace, written_fields
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from tradebot.adapters.state.state_folder import StateFolder
+    from tradebot.app.wiring import App
+    from tradebot.model.event import SystemEvent
+    from tradebot.model.instrument import Listing
+    from tradebot.ports.world import Progress
+
+__all__ = ["caller"]
+"""It is defined in `commands.shared.light_helpers`, because `halt` may not load this file."""
+
+StateDir = Annotated[str | None, typer.Option("--state-dir", help="The bot's folder [TRADEBOT_STATE, ./state].")]
+Config = Annotated[str | None, typer.Option("--config", help="Your configuration file [TRADEBOT_CONFIG].")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+AccountTail = Annotated[
+    str | None, typer.Option("--confirm", help="Type the account's last four characters here if there is no terminal.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Decide everything, but send and record nothing.")]
+ForceSlot = Annotated[
+    bool, typer.Option("--force-slot", help="Run now, even if the slot is used or the timetable has none.")
+]
+
+VERBS = typer.Typer()
+"""The verbs of one word, as their modules are imported."""
+
+Act = TypeVar("Act", bound=Callable[..., Any])
+
+LONG = 1_000
+"""How many rows become text at a time; otherwise a list of all fills would be in memory three times."""
+WIDTH = 100
+"""The number of columns if neither a terminal nor COLUMNS gives one."""
+
+
+class Report(Struct, frozen=True):
+    """The result of a verb: the same data as text for people and as JSON for programs, with the bot that it is of."""
+
+    verb: str
+    data: Any
+    render: "Callable[[Console, Any], None]"
+    exit_code: ExitCode = ExitCode.DONE
+    whose: Identity = NOBODY
+
+    def document(self) -> dict[str, Any]:
+        """Return the versioned JSON document."""
+        return document(self.verb, self.whose, self.exit_code, jsonable(self.data))
+
+
+def jsonable(value: object) -> Any:
+    """Return a value as JSON has it: decimals as text, times as UTC ending in Z, dataclasses and mappings by name."""
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Struct):
+        return {name: jsonable(getattr(value, name)) for name in written_fields(value)}
+    if isinstance(value, Mapping):
+        return {str(jsonable(key)): jsonable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [jsonable(item) for item in (sorted(value) if isinstance(value, set | frozenset) else value)]
+    return value
+
+
+def console(*, err: bool = False) -> "Console":
+    """Return a rich console with the terminal's color and width; without a terminal, plain and 100 columns wide."""
+    from commands.shared.console import Screen
+
+    terminal, asked = (sys.stderr if err else sys.stdout).isatty(), os.environ.get("COLUMNS", "")
+    width = int(asked) if asked.isascii() and asked.isdigit() else None if terminal else WIDTH
+    screen = Screen(stderr=err, width=width, highlight=False, emoji=False, soft_wrap=False)
+    screen.width = max(screen.width, NARROWEST)
+    return screen
+
+
+def finish(report: Report, as_json: bool) -> None:
+    """Print a report and exit with its exit code."""
+    if as_json:
+        say_parts(_json_parts(report))
+    else:
+        show(report)
+    if report.exit_code:
+        raise typer.Exit(int(report.exit_code))
+
+
+def show(report: Report) -> None:
+    """Print a report as text for people."""
+    screen = console()
+    with screen.capture() as shown:
+        report.render(screen, report.data)
+    say(shown.get().removesuffix("\n"))
+
+
+def _json_parts(report: Report) -> "Iterator[str]":
+    """Yield the document's text in parts, so that a long list is converted a few rows at a time."""
+    fields = {name: getattr(report.data, name) for name in getattr(report.data, "__struct_fields__", ())}
+    long = {name: rows for name, rows in fields.items() if isinstance(rows, tuple) and len(rows) > LONG}
+    marks = {name: f"{name}\0" for name in long}
+    rest = replace(report, data=replace(report.data, **marks)) if long else report
+    text = json.dumps(rest.document(), allow_nan=False)
+    for name, rows in long.items():
+        before, _, text = text.partition(json.dumps(marks[name]))
+        yield f"{before}["
+        for first in range(0, len(rows), LONG):
+            some = jsonable(rows[first : first + LONG])
+            part = json.dumps(some if name in QUOTED else aimed_all(some), allow_nan=False)
+            yield (", " if first else "") + part[1:-1]
+        yield "]"
+    yield text
+
+
+@contextmanager
+def progress_bar(what: str) -> "Iterator[Progress]":
+    """Yield a callable (done, total) that draws a bar on stderr if it is a terminal, and otherwise does nothing."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console(err=True), transient=True) as bars:
+        task = bars.add_task(what, total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total)
+
+
+def confirm_for(app: "App", given: str | None, *, what: str, command: str, word: str | None = None) -> None:
+    """Ask the person to type `word`, or the account's tail by default; with real money, only at a terminal."""
+    from tradebot.model.trading import Mode
+
+    confirm(word or app.account_tail, given, what=what, command=command, by_hand=app.mode is Mode.LIVE)
+
+
+def identity(app: "App") -> Identity:
+    """Return whose a document about this bot is."""
+    return Identity(app.mode_name, app.settings.venue, app.account_tail)
+
+
+def acts(verb: Act) -> Act:
+    """Declare that a verb trades, lets the bot trade, or gives up what it has: no other word may suggest it."""
+    verb.acts = True  # type: ignore[attr-defined]
+    return verb
+
+
+@contextmanager
+def _open(state_dir: str | None, config: str | None, *ways: Any, **named: Any) -> "Iterator[App]":
+    """Open a bot, and say so if one of its stores turns out to be damaged: the answer lacks what was in it."""
+    from tradebot.app.loading import Options
+    from tradebot.app.wiring import opened as open_app
+
+    with open_app(Options(state_dir, config), os.environ, *ways, **named) as app:
+        app.hear = _tell_of_damage
+        for warning in app.loaded.warnings:
+            note(f"warning: {warning}")
+        show_venue(app.day)
+        show_traded_by(app)
+        yield app
+        show_traded_by(app)
+
+
+def show_traded_by(app: "App") -> None:
+    """Show quantities and prices as the bot's venue has them; those of shares are shown to their ticks anyway."""
+    from commands.shared.number_format import show_traded
+
+    unit = app.settings.capabilities.unit
+    listings: dict[str, Listing] = {}
+    with suppress(TradebotError):
+        if unit != "share":
+            listings = {name: record.listing for name, record in app.ledger_view.listings().items()}
+    show_traded(unit, listings)
+
+
+def _tell_of_damage(event: "SystemEvent") -> None:
+    from tradebot.model.event import OF_DAMAGED_STORES, Severity
+
+    kind = OF_DAMAGED_STORES.get((event.subsystem, event.event_type))
+    if kind is not None and event.severity is not Severity.INFO:
+        note(f"damaged: {kind.meaning} tradebot events says more.")
+
+
+def opened(state_dir: str | None, config: str | None) -> "AbstractContextManager[App]":
+    """Open the bot that the options and the environment name."""
+    return _open(state_dir, config)
+
+
+def opened_to_plan(state_dir: str | None, config: str | None) -> "AbstractContextManager[App]":
+    """Open the bot to see whether flow can be fetched in time, also if it can't."""
+    from tradebot.app.loading import load_to_plan
+
+    return _open(state_dir, config, loads=load_to_plan)
+
+
+@contextmanager
+def opened_to_leave(state_dir: str | None, config: str | None) -> "Iterator[App]":
+    """Open the bot to close positions; if the configuration can't be read, say so and use the accepted one."""
+    from tradebot.app.loading import load_to_leave
+
+    with _open(state_dir, config, _found_to_leave, loads=load_to_leave) as app:
+        if app.loaded.unread is not None:
+            print_error(app.loaded.unread)
+            note("  until then the accepted configuration is used instead, and no entries are sent")
+        yield app
+
+
+def _found_to_leave(path: "Path", environ: "Mapping[str, str]") -> "StateFolder":
+    """Return a bot's folder; if its marker is damaged, say so and go by a copy of it."""
+    from tradebot.adapters.state import marker_backup, state_folder
+
+    try:
+        return state_folder.open_state(path, environ)
+    except DamagedMarkerError as error:
+        folder = marker_backup.by_its_copy(path, error)
+        print_error(error)
+        note("  until then a copy of it is used instead, and new entries are refused when you start them yourself")
+        return folder
+
+
+def opened_to_look(state_dir: str | None, config: str | None) -> "AbstractContextManager[App]":
+    """Open the bot to say how it is, by the accepted configuration if its own can't be read.
+
+    A file that the options name must be right: whoever typed it wants to know what it would say.
+    """
+    return opened(state_dir, config) if config else opened_to_leave(state_dir, config)
+
+
+def opened_as_found(state_dir: str | None, config: str | None) -> "AbstractContextManager[App]":
+    """Open the bot that the options and the environment name, even if its books are damaged or lost."""
+    from tradebot.adapters.state.state_folder import read_marker
+
+    return _open(state_dir, config, read_marker)
+
+
+def _asked(state_dir: StateDir = None, config: Config = None, as_json: Json = False) -> None:
+    """Have the options of every verb on a bot."""
+
+
+def on_bot(
+    app: typer.Typer,
+    name: str,
+    *,
+    epilog: str,
+    opens: "Callable[[str | None, str | None], AbstractContextManager[App]]" = opened,
+) -> Callable[[Callable[..., Report]], Callable[..., None]]:
+    """Register a verb that gets an open bot and its own options, and whose report is shown.
+
+    --state-dir, --config and --json are added to its options.
+    """
+
+    def register(verb: Callable[..., Report]) -> Callable[..., None]:
+        @wraps(verb)
+        def command(state_dir: str | None, config: str | None, as_json: bool, **own: Any) -> None:
+            with opens(state_dir, config) as bot:
+                report = verb(bot, **own)
+                if report.whose == NOBODY:
+                    report = replace(report, whose=identity(bot))
+            finish(report, as_json)
+
+        options = [*list(signature(verb).parameters.values())[1:], *signature(_asked).parameters.values()]
+        # Typer reads the options of what is called, not of what that wraps.
+        del command.__wrapped__
+        command.__signature__ = Signature(options)  # type: ignore[attr-defined]
+        command.__annotations__ = {option.name: option.annotation for option in options}
+        return app.command(name, epilog=epilog)(command)
+
+    return register

@@ -1,0 +1,188 @@
+"""Read the evidence for `tradebot signals` from the bot's own records; nothing is asked and nothing is written."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+from rich.console import Console
+from rich.markup import escape
+
+from commands.shared.bot_records import last_passes, trading_now
+from commands.shared.evidence.gather import lately, moment_of
+from commands.shared.light_helpers import clean
+from commands.shared.tables import Table, number, sentence, staying
+from commands.shared.times import DAY_SECOND, stamp, when, zone
+from tradebot.adapters.facts.history import AnswerCounts
+from tradebot.adapters.state.events import worth_seeing
+from tradebot.adapters.state.state_folder import EVENTS
+from tradebot.app.wiring import App
+from tradebot.judging.evidence import Moment
+from tradebot.judging.signal_health import Health, KindEvidence, KindHealth, Signals, signals
+from tradebot.model.event import EventKind, SystemEvent
+from tradebot.model.flow import FLOW_ALERTS
+from tradebot.model.kind import AnyKind, CheckedReply, NullCounts
+from tradebot.model.record import CycleRecord, Job
+from tradebot.model.text import counted
+from tradebot.signals.components import component_names, component_of
+from tradebot.signals.contracts import more_nulls
+
+STYLE = {Health.HEALTHY: "green", Health.DEGRADED: "yellow", Health.CRITICAL: "red", Health.UNKNOWN: "dim"}
+NOTHING = "·"
+
+
+def show(console: "Console", data: "Signals") -> None:
+    """Print both tables, then each difference with an example."""
+    asleep = "" if data.market_open else "; the market is asleep"
+    console.print(f"Signals at {when(data.as_of)}{asleep}")
+    if not data.kinds:
+        console.print("No strategy in use reads options flow.")
+        return
+    console.print(_show_kinds(data))
+    if data.components and data.scored_at:
+        console.print(f"Components of the scores at {when(data.scored_at)}")
+        console.print(_components(data))
+    else:
+        console.print("Nothing was scored yet. Next: tradebot score")
+    for kind in data.kinds:
+        for drift in kind.drifts:
+            mark = "[red]broken[/red]" if drift.broken else "[yellow]differs[/yellow]"
+            console.print(f"  {mark} {escape(drift.what)}, such as {escape(clean(drift.example))}")
+    found = counted(data.findings, "signal")
+    console.print(f"{found} to look at" if data.findings else "Nothing to look at.")
+
+
+def _show_kinds(data: "Signals") -> Table:
+    numbers = (number(name) for name in ("calls", "rows", "match", "nulls", "bad rows", "age s", "limit s"))
+    table = Table("state", staying("source"), *numbers, f"last reply {zone()}", sentence("why"))
+    for kind in data.kinds:
+        name = f"{kind.name} (core)" if kind.core else kind.name
+        calls = f"{kind.answered:,}/{kind.wanted:,}"
+        shares = (_share(kind.match_rate), _share(kind.null_rate))
+        table.row(
+            _state(kind.state), name, calls, f"{kind.rows:,}", *shares, f"{kind.bad:,}", _age(kind),
+            f"{kind.limit_s:,.0f}", stamp(kind.last_success, DAY_SECOND) if kind.last_success else NOTHING,
+            escape(clean(kind.why)),
+        )  # fmt: skip
+    return table
+
+
+def _components(data: "Signals") -> Table:
+    table = Table("state", staying("component"), number("weight"), number("used"), "strategy", sentence("why"))
+    for part in data.components:
+        used = f"{part.used:,}/{part.symbols:,}"
+        table.row(
+            _state(part.state), escape(part.name), f"{part.weight:g}", used, escape(part.strategy),
+            escape(clean(part.why)),
+        )  # fmt: skip
+    return table
+
+
+def _state(state: Health) -> str:
+    return f"[{STYLE[state]}]{state}[/]"
+
+
+def _share(share: float | None) -> str:
+    return NOTHING if share is None else f"{share:.1%}"
+
+
+def _age(kind: "KindHealth") -> str:
+    return NOTHING if kind.age_s is None else f"{kind.age_s:,.0f}"
+
+
+USUAL = timedelta(days=7)
+"""How far back before that the usual share of nulls is measured."""
+NONE = NullCounts(0, {})
+
+
+def read(app: "App") -> Signals:
+    """Judge what was seen of each kind of facts that strategies in use need, and the last scores."""
+    scores = _last_scores(app)
+    now = _now(app, scores)
+    moment = moment_of(app.ledger_view, now, lately(app.ledger_view, now))
+    kinds = _kinds(app, moment)
+    return signals(moment, app.settings.tightest_limits.max_foreign_share, kinds, scores, _reads(scores))
+
+
+def _answers(app: "App", since: datetime) -> "Sequence[AnswerCounts]":
+    return app.recorded.answers(since) if app.recorded else ()
+
+
+def _last_scores(app: "App") -> "CycleRecord | None":
+    if app.recorded is None:
+        return None
+    found = (cycle for job in (Job.SCORE, Job.TRADE_ONCE) for cycle in app.recorded.cycles(job=job, last=1))
+    return max((cycle for cycle in found if cycle.candidates), key=lambda cycle: cycle.at, default=None)
+
+
+def _now(app: "App", scores: "CycleRecord | None") -> datetime:
+    mark, passes, answers = (
+        app.ledger_view.last_reconcile(),
+        last_passes(app.recorded),
+        _answers(app, datetime.now(UTC)),
+    )
+    recorded = (
+        scores.at if scores else None,
+        mark.at if mark else None,
+        *(cycle.at for cycle in passes),
+        *(row.at for row in answers),
+    )
+    return trading_now(app, recorded) or datetime.now(UTC)
+
+
+def _kinds(app: "App", moment: Moment) -> Iterator[KindEvidence]:
+    facts, now, since = app.recorded, moment.now, moment.since
+    counts: dict[str, list[AnswerCounts]] = defaultdict(list)
+    replies: dict[str, list[CheckedReply]] = defaultdict(list)
+    for row in _answers(app, since):
+        counts[row.endpoint].append(row)
+    for reply in facts.checked_replies(since, now) if facts else ():
+        replies[reply.endpoint].append(reply)
+    nulls = facts.nulls(since, now + timedelta(seconds=1)) if facts else {}
+    usual = facts.nulls(since - USUAL, since) if facts else {}
+    failures = _failures(app, since, now)
+    for kind, symbols in app.needed_facts.items():
+        asked: set[str | None] = {None} if kind.market_wide else set(symbols)
+        seen = [row for row in counts[kind.name] if row.symbol in asked]
+        failed = _since_last_reply(failures.get(kind.name, ()), seen)
+        yield KindEvidence(
+            kind=kind,
+            wanted=len(asked),
+            at=tuple(row.at for row in seen),
+            limit_s=_limit_s(app, kind),
+            interval_s=kind.interval_s(app.rules.poll_s),
+            replies=tuple(reply for reply in replies[kind.name] if reply.symbol in asked),
+            received=sum(row.received for row in seen),
+            foreign=sum(row.foreign for row in seen),
+            rejected=sum(row.rejected for row in seen),
+            failed=len(failed),
+            failure=failed[-1].details.get("message", "") if failed else "",
+            nulls=nulls.get(kind.name, NONE),
+            more_nulls=more_nulls(kind.name, nulls.get(kind.name, NONE), usual.get(kind.name, NONE)),
+        )
+
+
+def _limit_s(app: "App", kind: "AnyKind") -> float:
+    """Return how old a reply may get: alerts have their own limit; the others may miss one renewal."""
+    if kind.name == FLOW_ALERTS:
+        return app.settings.tightest_limits.max_flow_age_s
+    return kind.max_age_s or 2.0 * kind.interval_s(app.rules.poll_s)
+
+
+def _failures(app: "App", since: datetime, now: datetime) -> "Mapping[str, list[SystemEvent]]":
+    found: dict[str, list[SystemEvent]] = defaultdict(list)
+    for event in worth_seeing(app.folder.path / EVENTS, ((since, now),))[1]:
+        if event.event_type == EventKind.FETCH_FAILED.event_type:
+            found[event.details.get("endpoint", "")].append(event)
+    return found
+
+
+def _since_last_reply(failures: "Sequence[SystemEvent]", replies: "Sequence[AnswerCounts]") -> "list[SystemEvent]":
+    last = {row.symbol: row.at for row in replies}
+    return [event for event in failures if event.symbol not in last or event.timestamp >= last[event.symbol]]
+
+
+def _reads(scores: "CycleRecord | None") -> dict[str, tuple[str, ...]]:
+    """Return the kinds that each component of the last scores reads; those of plug-ins aren't known."""
+    names = {part.name for record in scores.candidates for part in record.candidate.components} if scores else set()
+    known = names & set(component_names())
+    return {name: tuple(kind.name for kind in component_of(name).reads) for name in known}

@@ -1,0 +1,355 @@
+"""Read a session from the bot's own records for `tradebot summary`; no broker is asked."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from itertools import pairwise
+
+from msgspec import Struct
+
+from commands.shared.benchmark import BENCHMARK, untraded
+from commands.shared.bot_records import exit_reasons, held, last_passes, opening_of
+from commands.shared.evidence.gather import attempt, evidence_of
+from commands.shared.notes import left_by_earlier_orders, notes
+from tradebot.adapters.facts.facts import SqliteFacts
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.state.events import worth_seeing
+from tradebot.adapters.state.state_folder import BARS, EVENTS
+from tradebot.app import calendar, sandbox
+from tradebot.app.baseline import leaves
+from tradebot.app.promotion_status import unproven
+from tradebot.app.wiring import App
+from tradebot.auditing.bar_findings import RawBar
+from tradebot.errors import OperatorError, TradebotError, one_line, word
+from tradebot.judging.evidence import Evidence, Past, Unread
+from tradebot.judging.judgment import Judgment, permission
+from tradebot.judging.pass_health import judged, missed
+from tradebot.model.account import CashKind
+from tradebot.model.bar import Session
+from tradebot.model.event import EventKind
+from tradebot.model.position import FOREIGN
+from tradebot.model.record import CycleRecord, Job, SessionEnd
+from tradebot.model.series import DAY
+from tradebot.model.totals import Totals
+from tradebot.model.trade import Trade
+from tradebot.model.trading import Mode
+from tradebot.model.values import replace
+from tradebot.model.venue_day import VenueDay
+from tradebot.views.holdings import Holding, Priced, gone, holdings
+from tradebot.views.parity import LATELY, day_in_words, in_words, over_time
+from tradebot.views.profit import begun, belongs
+from tradebot.views.summary.values import Money, Seen, Summary
+from tradebot.views.summary.view import summary
+from tradebot.views.trades.days import Days
+from tradebot.views.trades.fees import cash_kind
+from tradebot.views.trades.lots import trades
+from tradebot.views.trades.worth import REACH, worth
+
+LATE = timedelta(hours=3)
+"""The last passes of a session, which say what its code was."""
+YEARS = range(1900, 2200)
+"""No calendar reaches further."""
+MOST_COMPARED = 500
+"""How many sessions beside their backtests are read, so that an earlier one is found."""
+CHORES = timedelta(hours=12)
+"""For so long after the close, a session's own chores and passes come."""
+
+
+class Place(Struct, frozen=True):
+    """Which session is told, and what came before it; `first` is when the books were opened, if they can be read."""
+
+    session: Session
+    previous: Session | None
+    now: datetime
+    first: datetime | None
+    is_last: bool
+
+    @property
+    def so_far(self) -> bool:
+        """Return True if the session is under way."""
+        return self.now < self.session.close
+
+    @property
+    def since(self) -> datetime:
+        """Return the close before, or when the books were opened."""
+        return self.previous.close if self.previous else self.first or self.session.open
+
+    @property
+    def until(self) -> datetime:
+        """Return until when what happened belongs to this session."""
+        return self.now if self.is_last else self.session.close + CHORES
+
+
+def read(app: "App", typed: str | None) -> Summary:
+    """Return the session that is named, or else the last one that began; OperatorError if it is none."""
+    evidence, ledger = evidence_of(app), attempt(lambda: app.ledger_view)
+    # Without books, health can't look at sound facts either.
+    facts = None if evidence.parts["facts"] is evidence.past else evidence.parts["facts"]
+    books = None if isinstance(ledger, Unread) else ledger
+    found = None if isinstance(facts, Unread) else app.recorded
+    # Without books, time stands where the last pass of the sandbox saw it.
+    still = found.last_pass() if found and app.mode is Mode.SANDBOX else None
+    place = _place(app, books, evidence.now or still or evidence.at, _day(typed))
+    lost = {"Positions, trades and profit aren't known": ledger, "What it decided isn't known": facts}
+    unknown = [f"{what}: {one.why} Next: {one.next}" for what, one in lost.items() if isinstance(one, Unread)]
+    seen = _seen(app, evidence, place, books, found)
+    return summary(replace(seen, recorded=not isinstance(facts, Unread), unknown=unknown))
+
+
+def _seen(
+    app: "App",
+    evidence: Evidence,
+    place: Place,
+    ledger: SqliteLedger | None,
+    facts: SqliteFacts | None,
+) -> Seen:
+    session, since, until = place.session, place.since, place.until
+    passes = _passes(evidence, facts, place)
+    before = facts.unpriced_passes(since - LATE, since) if facts and place.previous else ()
+    book = _books(app, ledger, facts, place) if ledger else Book()
+    slots, lost = _slots(evidence, ledger, place)
+    judgments, said = _asked(app, evidence, ledger, facts, place) if place.is_last else ((), ())
+    return Seen(
+        session=session,
+        is_first=place.previous is None,
+        since=since,
+        so_far=place.so_far,
+        as_of=max((one.at for one in passes), default=evidence.now) if place.is_last else session.close,
+        passes=passes,
+        before=before,
+        ends=facts.ends(Job.TRADE_ONCE, since, until) if facts else (0, {}),
+        opened=book.opened,
+        closed=book.closed,
+        holdings=book.holdings,
+        money=book.money,
+        slots=slots,
+        missed=lost,
+        judgments=judgments,
+        notes=(*said, *(unproven(app) if ledger else ())),
+        beside=_compared(facts, session.date),
+        states=ledger.states_since(since, until) if ledger else (),
+        accepted=tuple(accepted(ledger, since, until)) if ledger else (),
+        restarts=tuple(_restarts(app, since, until)),
+    )
+
+
+def _day(typed: str | None) -> date | None:
+    if not typed:
+        return None
+    with suppress(ValueError):
+        if (day := date.fromisoformat(typed)).year in YEARS:
+            return day
+    raise OperatorError(f"{word(typed)} is not the date of a session", "tradebot summary 2026-11-16")
+
+
+def _compared(facts: SqliteFacts | None, day: date) -> Sequence[str]:
+    """Return how a session compared with its backtest, and the sessions up to it; empty until it was compared."""
+    days = [one for one in facts.parities(MOST_COMPARED) if one.session <= day] if facts else []
+    found = over_time(days[-LATELY:])
+    if found is None or days[-1].session != day:
+        return ()
+    return (f"{day_in_words(days[-1])}.", f"Over time, {in_words(found)}.")
+
+
+def _place(app: "App", ledger: SqliteLedger | None, now: datetime, day: date | None) -> Place:
+    first = ledger.books_opened_at() if ledger else None
+    if ledger and first is None:
+        raise OperatorError("there is nothing to tell before books and broker are compared", "tradebot reconcile")
+    near = _sessions(app, ledger, day or app.day.date_of(now))
+    ours = [one for one in near if one.open <= now and (first is None or one.close > first)]
+    # A bot whose first session hasn't begun tells of that one.
+    ahead = [one for one in near if one.open > now][:1] if day is None else []
+    chosen = next((one for one in (*reversed(ours), *ahead) if day in (None, one.date)), None)
+    if chosen is None:
+        raise _no_session(app.day, day, now, first, near)
+    is_last = not any(chosen.open < one.open <= now for one in _sessions(app, ledger, app.day.date_of(now)))
+    earlier = [one for one in ours if one.close < chosen.close]
+    return Place(chosen, earlier[-1] if earlier else None, now, first, is_last)
+
+
+def _sessions(app: "App", ledger: SqliteLedger | None, day: date) -> Sequence[Session]:
+    first, last = day - REACH, day + REACH
+    return (
+        (ledger.sessions(first, last) if ledger else ())
+        or calendar.listed(app.settings.capabilities, first, last)
+        or ()
+    )
+
+
+def _no_session(
+    venue: VenueDay, day: date | None, now: datetime, first: datetime | None, near: Sequence[Session]
+) -> OperatorError:
+    last = "tradebot summary   (tells the last session)"
+    if day is None:
+        return OperatorError("no session has begun since the bot's books were opened", "tradebot schedule")
+    if day > venue.date_of(now) or any(one.date == day and one.open > now for one in near):
+        return OperatorError(f"the session of {day} is still to come", last)
+    if first is not None and day < venue.date_of(first):
+        return OperatorError(f"the bot's books were opened on {venue.date_of(first)}, after {day}", last)
+    before = [one.date for one in near if one.date < day and (first is None or one.close > first)]
+    return OperatorError(f"{day} is a {day:%A} without a session", f"tradebot summary {before[-1]}" if before else last)
+
+
+def _passes(evidence: Evidence, facts: SqliteFacts | None, place: Place) -> Sequence[CycleRecord]:
+    """Return the passes since the close before; health has read those of the last session already."""
+    if facts is None:
+        return ()
+    past = evidence.past
+    if place.is_last and isinstance(past, Past):
+        return [one for one in past.cycles if one.at > place.since]
+    return facts.unpriced_passes(place.session.open, place.until)
+
+
+def _slots(evidence: Evidence, ledger: SqliteLedger | None, place: Place) -> tuple[int, list[tuple[str, str, str]]]:
+    """Return how many slots of the session are known, and those that nobody ran, each with its job and why."""
+    past, day = evidence.past, place.session.date
+    if ledger is None or not isinstance(past, Past):
+        return 0, []
+    claims = ledger.slot_claims(day)
+    due = {job: [one for one in slots if one.session == day] for job, slots in past.due.items()}
+    ours = replace(past, claims=claims, due=due)
+    known = sum(map(len, due.values())) or sum(claim.job in set(Job) for claim in claims)
+    return known, missed(ours)
+
+
+def _asked(
+    app: "App", evidence: Evidence, ledger: SqliteLedger | None, facts: SqliteFacts | None, place: Place
+) -> tuple[tuple[Judgment, ...], tuple[str, ...]]:
+    """Return the judgments about the bot as it is now, and the warnings that its positions come with."""
+    said = notes(app, left_by_earlier_orders(app, place.now), place.now, last_passes(facts)) if ledger else ()
+    return (*judged(evidence), permission(app.permission, evidence.at)), said
+
+
+class Book(Struct, frozen=True):
+    """What the books say of a session; `holdings` are None if they can't be read."""
+
+    opened: Sequence[str] = ()
+    closed: Sequence[Trade] = ()
+    holdings: Sequence[Holding] | None = None
+    money: Money | None = None
+
+
+def _books(app: "App", ledger: SqliteLedger, facts: SqliteFacts | None, place: Place) -> Book:
+    """Return what was opened and closed since the close before, what is held, and what the account made.
+
+    Of the last session, only the fills since its positions were opened are read; of an earlier one, all before its end.
+    """
+    day = place.session.date
+    ends = facts.session_ends(day - REACH, day) if facts else ()
+    if place.is_last:
+        totals = ledger.totals()
+        starts = begun(totals, day, calendar.knowing(ledger, app.day))
+        fills = ledger.fills_since(min(starts.values())) if starts else ()
+        rows: Sequence[Holding] = held(app, totals, last_passes(facts), place.now)
+    else:
+        fills = [one for one in ledger.fills() if one.fill.at <= place.session.close]
+        totals = Totals.of(fills)
+        starts = begun(totals, day, calendar.knowing(ledger, app.day))
+        rows = _held_then(totals, next((end for end in ends if end.session == day), None))
+    since, ours = place.since, trades(one for one in fills if one.strategy != FOREIGN and belongs(one, starts))
+    closed = [one for one in ours if one.closed_at and one.closed_at > since]
+    reasons = exit_reasons(app, {order for one in closed for order in one.exit_orders})
+    told = [replace(one, reasons=tuple(filter(None, map(reasons.get, one.exit_orders)))) for one in closed]
+    opened = [one.symbol for one in ours if one.opened_at > since and not one.closed_at]
+    return Book(opened, told, rows, _money(app, ledger, facts, place, ends))
+
+
+def _held_then(totals: Totals, end: SessionEnd | None) -> Sequence[Holding]:
+    """Return what was held at an earlier close, at the last prices seen then; which stops there were isn't kept."""
+    marks = end.marks if end else {}
+    at = end.marked_at if end else None
+    priced = {symbol: Priced(price, at) for symbol, price in marks.items()} if at else {}
+    own = totals.own_positions()
+    return holdings(own, {}, {}, lambda _: (), priced, at, {}, (), at_venue=False, closed=gone(totals))
+
+
+def _money(
+    app: "App", ledger: SqliteLedger, facts: SqliteFacts | None, place: Place, ends: Sequence[SessionEnd]
+) -> Money | None:
+    """Return what the account made since the close before, and SPY; None if no pass saw what it is worth."""
+    day, first = place.session.date, place.first
+    if facts is None or first is None:
+        return None
+    opening = opening_of(app, day)
+    seen = worth(ends, opening[1] if opening else None, Days(day, day))
+    if seen is None:
+        return None
+    moved = [one for one in ledger.cash_movements() if cash_kind(one) is CashKind.TRANSFER and one.at <= place.until]
+    transfers = sum((one.amount_usd for one in moved if one.at > place.since), Decimal(0))
+    money = Money(seen.before_usd, seen.after_usd, transfers, None)
+    if not_traded := untraded(app):
+        return replace(money, without=not_traded)
+    if place.so_far:
+        return replace(money, without="SPY is compared after the close.")
+    opened_on = calendar.knowing(ledger, app.day).date_of(first)
+    start = next(iter(facts.session_ends(opened_on, opened_on + REACH)), None)
+    base = start.last_close if start and start.session < day and not moved else None
+    return _beside(money, base, start, place, *_spy(app, place))
+
+
+def _beside(
+    money: Money,
+    base: Decimal | None,
+    start: SessionEnd | None,
+    place: Place,
+    days: Mapping[date, RawBar],
+    why: str,
+) -> Money:
+    day, opened = place.session.date, start.session if start else None
+    change = _change(days, day, day, opened)
+    if change is None:
+        return replace(money, without=why or f"{BENCHMARK} has no price of this session and the one before.")
+    if base is None or start is None:
+        return replace(money, benchmark=change)
+    since = _change(days, start.session, day, opened)
+    return replace(money, benchmark=change, since=start.session, first_usd=base, benchmark_since=since)
+
+
+def _change(days: Mapping[date, RawBar], first: date, last: date, opened: date | None) -> float | None:
+    """Return the change from the close before `first` to that of `last`; None if either isn't known.
+
+    In the first session of the books, it begins at the open, as in a report.
+    """
+    if last not in days:
+        return None
+    if first == opened:
+        return days[last].close / days[first].open - 1 if first in days else None
+    before = max((day for day in days if day < first), default=None)
+    if before is None or first - before > REACH:
+        return None
+    return days[last].close / days[before].close - 1
+
+
+def _spy(app: "App", place: Place) -> tuple[Mapping[date, RawBar], str]:
+    """Return SPY's stored days, and why there are none. Only a sandbox whose exchange runs is asked for more."""
+    day, first = place.session.date, app.day.date_of(place.first or place.session.open) - REACH
+    asks = app.mode is Mode.SANDBOX and sandbox.running(app.folder.exchange) is not None
+    try:
+        found = app.bars.daily(BENCHMARK, first, day) if asks or (app.folder.path / BARS).exists() else {}
+        if day not in found and asks:
+            app.bars.fetch(DAY, [BENCHMARK], first, place.session.close)
+            found = app.bars.daily(BENCHMARK, first, day)
+    except TradebotError as error:
+        return {}, f"{BENCHMARK} can't be compared: {one_line(error)}"
+    nothing = f"There is no {BENCHMARK} to compare with: its price of this session isn't stored. "
+    return found, "" if day in found else f"{nothing}Next: tradebot bars fetch {BENCHMARK}"
+
+
+def accepted(ledger: SqliteLedger, since: datetime, until: datetime) -> Iterator[tuple[str, datetime, Sequence[str]]]:
+    """Yield who accepted a configuration between two times, when, and which settings it changed."""
+    known = ledger.baselines.since(since)
+    for before, after in pairwise(known):
+        was, now = leaves(before.values), leaves(after.values)
+        changed = [".".join(path) for path in dict.fromkeys((*was, *now)) if was.get(path, ...) != now.get(path, ...)]
+        if since < after.at <= until:
+            yield after.who, after.at, changed
+
+
+def _restarts(app: "App", since: datetime, until: datetime) -> Iterator[tuple[datetime, str]]:
+    kind = EventKind.SERVE_NOTE
+    _, events = worth_seeing(app.folder.path / EVENTS, [(since, until)], also=(kind,))
+    for one in events:
+        version = one.details.get("version")
+        if version and (one.subsystem, one.event_type) == (kind.subsystem, kind.event_type):
+            yield one.timestamp, version

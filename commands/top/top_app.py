@@ -1,0 +1,286 @@
+"""The screen of `tradebot top`: tabs, what the chosen one shows, and a foot with the keys."""
+
+import asyncio
+import io
+import time
+from contextlib import redirect_stderr, redirect_stdout
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+from rich.markup import escape
+from rich.text import Text
+from textual import events, work
+from textual.app import App as Textual
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.screen import ModalScreen, Screen
+from textual.widgets import Input, Static
+
+from commands.halt import verb
+from commands.halt.report import NO_REASON, Request
+from commands.shared.light_helpers import clean, clean_lines, print_error
+from commands.shared.number_format import duration
+from commands.shared.times import show_utc, shows_utc, when
+from commands.top.screen_data import NAMES, Reading, drawn, line, read, version
+from tradebot.adapters.text.redaction import hide
+from tradebot.app.wiring import App
+from tradebot.errors import TradebotError, one_line
+
+EVERY_S = 2.0
+"""How often the state folder is looked at for something new."""
+ANYWAY_S = 10.0
+"""After how long everything is read again without anything new: what is missing leaves no trace in a file."""
+SHARE, LONGEST_S = 0.04, 60.0
+"""How much of a core all of it may take: after a reading that took long, the next one waits, but not for longer."""
+NARROWEST, LOWEST = 60, 12
+"""The columns and lines without which a screen isn't drawn."""
+LOG = "log"
+OLD = "bright_black"
+"""How figures are drawn that get no newer."""
+
+
+class Board(Screen[None]):
+    """The four screens, one at a time; each is read when it is chosen, and again when something was recorded."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(Binding(str(number), f"choose('{name}')", name) for number, name in enumerate(NAMES, 1)),
+        Binding("tab", "turn(1)", "next"),
+        Binding("shift+tab", "turn(-1)", "previous"),
+        Binding("h", "halt", "halt"),
+        Binding("q", "app.quit", "quit"),
+    ]
+    CSS = """
+    Board Static { height: auto; }
+    Board #tabs, Board #foot { height: 1; }
+    Board #head { max-height: 2; }
+    Board #trouble { max-height: 50%; }
+    Board #body { height: 1fr; scrollbar-size-vertical: 1; overflow-x: hidden; }
+    """
+
+    def __init__(self, bot: App, config: str | None) -> None:
+        super().__init__()
+        self._bot, self._config = bot, config
+        self._folder = bot.folder.path
+        self._chosen = NAMES[0]
+        self._readings: dict[str, Reading] = {}
+        self._unread = ""
+        self._seen: object = None
+        self._began_s = self._cpu_s = 0.0
+        self._reading = False
+
+    def compose(self) -> ComposeResult:
+        """Yield the parts from top to bottom."""
+        for name in ("tabs", "head", "trouble"):
+            yield Static(id=name, markup=False)
+        with VerticalScroll(id="body"):
+            yield Static("Reading…", id="shown", markup=False)
+        yield Static(id="foot", markup=False)
+
+    def on_mount(self) -> None:
+        """Read the first screen, and look for news from now on."""
+        self.query_one("#body").focus()
+        self._read()
+        self.set_interval(EVERY_S, self._look)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Draw what is known for the new width."""
+        self._draw()
+
+    def action_choose(self, name: str) -> None:
+        """Show a screen: at once what was read before, and then what is new."""
+        self._chosen = name
+        self._draw()
+        if name == LOG or name not in self._readings:
+            self._follow()
+        self._read()
+
+    def action_turn(self, by: int) -> None:
+        """Show the next screen, or the one before."""
+        self.action_choose(NAMES[(NAMES.index(self._chosen) + by) % len(NAMES)])
+
+    def action_halt(self) -> None:
+        """Ask for the word, halt, and read again."""
+        self.app.push_screen(Halting(self._folder, self._config), self._halted)
+
+    def _halted(self, _: bool | None) -> None:
+        self._read()
+
+    def _look(self) -> None:
+        since_s, cpu_s = time.monotonic() - self._began_s, time.process_time() - self._cpu_s
+        if self._reading or (cpu_s > SHARE * since_s and since_s < LONGEST_S):
+            return
+        if version(self._folder) != self._seen or since_s >= ANYWAY_S:
+            self._read()
+
+    @work(exclusive=True)
+    async def _read(self) -> None:
+        name, self._reading = self._chosen, True
+        self._began_s, self._cpu_s = time.monotonic(), time.process_time()
+        self._seen = version(self._folder)
+        try:
+            self._readings[name] = await asyncio.to_thread(read, self._bot, name)
+            self._unread = ""
+        except TradebotError as error:
+            self._unread = one_line(error)
+        finally:
+            self._reading = False
+        self._draw()
+
+    def _draw(self) -> None:
+        width, height = self.app.size
+        if not self.is_mounted or not width:
+            return
+        reading = self._readings.get(self._chosen)
+        trouble = self._trouble(reading)
+        body = self.query_one("#body", VerticalScroll)
+        follows = self._chosen == LOG and body.is_vertical_scroll_end
+        self._put("tabs", self._tabs())
+        self._put("head", _aged(line(reading.head if reading else "", width), trouble))
+        self._put("shown", _aged(self._shown(reading, width, height), trouble))
+        self._put("trouble", line(f"[red]{escape(clean(trouble))}[/]", width) if trouble else Text())
+        self._put("foot", _foot(reading))
+        self.query_one("#trouble").display = bool(trouble)
+        if follows:
+            self._follow()
+
+    def _trouble(self, reading: Reading | None) -> str:
+        """Return what is wrong with the figures, and how old they are."""
+        if not self._unread:
+            return reading.old if reading else ""
+        age_s = (datetime.now(UTC) - reading.at).total_seconds() if reading else 0.0
+        return f"What follows was read {duration(age_s)} ago. {self._unread}" if reading else self._unread
+
+    def _shown(self, reading: Reading | None, width: int, height: int) -> Text:
+        if width < NARROWEST or height < LOWEST:
+            return Text(f"This terminal has {width} columns and {height} lines; it takes {NARROWEST} and {LOWEST}.")
+        if reading is None:
+            return Text("" if self._unread else "Reading…")
+        return drawn(reading.draws, width - 1)
+
+    def _follow(self) -> None:
+        self.query_one("#body", VerticalScroll).scroll_end(animate=False)
+
+    def _tabs(self) -> Text:
+        tabs = Text(no_wrap=True, overflow="crop")
+        for number, name in enumerate(NAMES, 1):
+            tabs.append(f" {number} {name} ", "reverse" if name == self._chosen else "")
+        return tabs
+
+    def _put(self, name: str, text: Text) -> None:
+        self.query_one(f"#{name}", Static).update(text)
+
+
+def _aged(text: Text, trouble: str) -> Text:
+    """Return a text in gray if there is trouble; Textual forgets the style of a text, but not that of its parts."""
+    return Text.assemble((text.plain, OLD)) if trouble else text
+
+
+def _foot(reading: Reading | None) -> Text:
+    at = f"  read {when(reading.at)}" if reading else ""
+    return Text(f"1-4 tab  h halts  q quits{at}", "reverse", no_wrap=True, overflow="crop")
+
+
+class Top(Textual[None]):
+    """The program: it draws in the terminal's own colors, and has no other commands than the board's keys."""
+
+    ENABLE_COMMAND_PALETTE = False
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+c", "quit", show=False, priority=True)]
+
+    def __init__(self, bot: App, config: str | None) -> None:
+        super().__init__()
+        self._board = Board(bot, config)
+
+    def show(self) -> None:
+        """Draw until somebody quits; raise whatever went wrong meanwhile, once the terminal is as it was."""
+        self.run()
+        if self._exception is not None:
+            raise self._exception
+
+    def _fatal_error(self) -> None:
+        """End without the library's own report, which prints values of variables: keys may be among them."""
+        self._close_messages_no_wait()
+
+    def on_mount(self) -> None:
+        """Begin with the board, in the terminal's own colors."""
+        self.theme = "ansi-dark"
+        self.push_screen(self._board)
+
+
+WORD = "halt"
+
+
+def halt(folder: Path, config: str | None, reason: str) -> str:
+    """Halt as `tradebot halt --reason` does, and return what it printed."""
+    in_utc, printed = shows_utc(), io.StringIO()
+    request = Request(reason.strip() or NO_REASON, state_dir=str(folder), config=config, in_utc=in_utc)
+    with redirect_stdout(printed), redirect_stderr(printed):
+        try:
+            verb.run(request)
+        except TradebotError as error:
+            print_error(error)
+        finally:
+            show_utc(in_utc)
+    return clean_lines(hide(printed.getvalue())).strip()
+
+
+class Halting(ModalScreen[bool]):
+    """Asks for the word and a reason, halts, and shows what the halt printed; the result is whether it was asked to."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "leave")]
+    CSS = """
+    Halting { align: center middle; }
+    Halting Vertical { width: 90%; max-width: 100; height: auto; max-height: 90%; border: heavy red; padding: 0 1; }
+    Halting Static { height: auto; }
+    """
+
+    def __init__(self, folder: Path, config: str | None) -> None:
+        super().__init__()
+        self._folder, self._config = folder, config
+        self._begun = self._done = False
+
+    def compose(self) -> ComposeResult:
+        """Yield the two questions and a line for what is to be done."""
+        with Vertical():
+            yield Static("Halt: stop opening positions now. Exits continue.", markup=False)
+            yield Input(placeholder=f"type {WORD} to confirm", id="word")
+            yield Input(placeholder="reason", id="reason")
+            yield Static("Enter goes on, Escape leaves without halting.", id="said", markup=False)
+
+    def on_mount(self) -> None:
+        """Ask for the word first."""
+        self.query_one("#word").focus()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Go on to the reason after the right word, and halt after the reason."""
+        if self._begun:
+            return
+        typed = self.query_one("#word", Input).value.strip()
+        if typed != WORD:
+            self._say(f"Nothing is halted: you typed {clean(typed)[:40]!r} instead of {WORD}.")
+            self.query_one("#word").focus()
+        elif event.input.id == "word":
+            self._say("Enter halts, Escape leaves without halting.")
+            self.query_one("#reason").focus()
+        else:
+            self._begun = True
+            self._halt(event.input.value)
+
+    @work
+    async def _halt(self, reason: str) -> None:
+        for question in self.query(Input):
+            question.display = False
+        self._say("Halting…")
+        printed = await asyncio.to_thread(partial(halt, self._folder, self._config, reason))
+        self._done = True
+        self._say(f"{printed}\n\nEscape closes this.")
+
+    def action_leave(self) -> None:
+        """Close the questions; a halt that has begun is waited for."""
+        if self._done or not self._begun:
+            self.dismiss(self._done)
+
+    def _say(self, text: str) -> None:
+        self.query_one("#said", Static).update(text)

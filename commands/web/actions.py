@@ -1,0 +1,91 @@
+"""What a person may do on a page: halt, answer a request for approval, note a trade. Nothing else can be done there."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from commands.shared.light_helpers import clean, clean_lines
+from tradebot.adapters.state.subprocess_runner import OneShots
+from tradebot.adapters.text.redaction import hide
+from tradebot.errors import OperatorError
+from tradebot.model.serving import Ended
+
+WORD = "halt"
+LIMIT_S = 120.0
+LONGEST, LONGEST_TEXT = 20_000, 1_000
+CALLER = "web"
+"""Who did it, in the records."""
+NAMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./:^=-]{0,99}")
+
+Given = Mapping[str, str]
+Run = Callable[[Sequence[str], float, Callable[[], bool]], Ended]
+
+
+class Done(NamedTuple):
+    """The command that was run, what it printed, and how it ended."""
+
+    command: str
+    printed: str
+    is_done: bool
+
+
+class Acting:
+    """Runs the verbs of one bot, each in a process of its own; `runs` makes what runs them on a folder."""
+
+    def __init__(
+        self, folder: Path, config: str | None, runs: Callable[[Path, str | None, int, str], Run] = OneShots
+    ) -> None:
+        self._folder, self._config, self._runs = folder, config, runs
+
+    def act(self, given: Given) -> Done:
+        """Do what a form asks for, and return what the verb printed; OperatorError if the form is wrong."""
+        made = FORMS.get(given.get("do", ""))
+        if made is None:
+            raise OperatorError("this form asks for nothing that can be done here", "load the page again")
+        words = made(given)
+        ended = self._runs(self._folder, self._config, LONGEST, CALLER)(words, LIMIT_S, lambda: False)
+        why = f"\n{words[0]} was {ended.why}" if ended.why else ""
+        return Done(f"tradebot {words[0]}", clean_lines(hide(ended.output + why)).strip(), ended.code == 0)
+
+
+def _halt(given: Given) -> list[str]:
+    typed = given.get("word", "").strip()
+    if typed != WORD:
+        raise OperatorError(f"nothing is halted: you typed {clean(typed)[:40]!r}", f"type {WORD} to confirm")
+    return ["halt", f"--reason={_text(given, 'reason') or 'halted on the page'}"]
+
+
+def _approve(given: Given) -> list[str]:
+    return ["approve", _name(given, "request")]
+
+
+def _reject(given: Given) -> list[str]:
+    return ["reject", _name(given, "request")]
+
+
+def _note(given: Given) -> list[str]:
+    text, tag = _text(given, "text"), _text(given, "tag")
+    if text.startswith("-"):
+        raise OperatorError("a note can't begin with a dash here", "begin it with a word")
+    return ["trades", "note", _name(given, "trade"), *([text] if text else []), *([f"--tag={tag}"] if tag else [])]
+
+
+def _name(given: Given, field: str) -> str:
+    name = given.get(field, "").strip()
+    if not NAMED.fullmatch(name):
+        raise OperatorError(f"{clean(name)[:40]!r} names nothing", "load the page again, and take a name from it")
+    return name
+
+
+def _text(given: Given, field: str) -> str:
+    return clean(given.get(field, "")).strip()[:LONGEST_TEXT]
+
+
+FORMS: Mapping[str, Callable[[Given], list[str]]] = {
+    "halt": _halt,
+    "approve": _approve,
+    "reject": _reject,
+    "note": _note,
+}
+"""Each thing that can be done, by the name of its button."""

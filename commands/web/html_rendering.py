@@ -1,0 +1,138 @@
+"""Draw what a verb prints as HTML: the same words and figures, as paragraphs and tables instead of lines."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from io import StringIO
+from typing import Any
+
+from markupsafe import Markup, escape
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+from commands.shared.console import Screen
+from commands.shared.hints import PROGRAM, PURPOSES
+from commands.shared.light_helpers import COMMAND, clean, clean_lines
+from commands.shared.tables import Column, Table
+from tradebot.adapters.text.redaction import hide
+
+WIDTH = 200
+"""Nothing is wrapped to it: it only lets a verb show all that it shows on a wide terminal."""
+INDENT = re.compile(r" *")
+VERBS = "|".join(sorted((verb for verbs in PURPOSES.values() for verb in verbs), reverse=True))
+CHANGED = r"(?:(?:(?<=--what-if)| --what-if) \S+)*"
+COMMANDS = re.compile(rf"(?<![\w./-])(?:[\w./-]+/)?(?=(?:python -m )?{PROGRAM} (?:{VERBS})\b){COMMAND}{CHANGED}")
+
+
+class Sheet(Screen):
+    """The console of every verb, which keeps what is printed as HTML."""
+
+    has_letters = False
+
+    def __init__(self) -> None:
+        super().__init__(
+            file=StringIO(), width=WIDTH, color_system="truecolor", force_terminal=True, highlight=False, emoji=False,
+            soft_wrap=False, legacy_windows=False,
+        )  # fmt: skip
+        self._parts: list[Markup] = []
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Keep tables as tables, and each line of text as a paragraph."""
+        plain = {"markup": False} if options.get("markup") is False else {}
+        for each in objects:
+            if isinstance(each, Table):
+                self._parts.append(self._table(each))
+            else:
+                text = each if isinstance(each, Text) else self._text(each, plain)
+                text.style = options.get("style") or text.style
+                self._parts.extend(self._paragraphs(text))
+
+    def html(self) -> Markup:
+        """Return everything that was printed so far."""
+        return Markup("\n").join(self._parts)
+
+    def _text(self, printed: RenderableType, plain: dict[str, Any]) -> Text:
+        if isinstance(printed, str):
+            return self.render_str(printed, **plain)
+        with self.capture() as shown:
+            Console.print(self, printed)
+        return Text.from_ansi(shown.get().rstrip("\n"))
+
+    def _paragraphs(self, text: Text) -> Iterator[Markup]:
+        for line in text.split("\n", allow_blank=True):
+            if not line.plain.strip():
+                continue
+            found = INDENT.match(line.plain)
+            indent = len(found.group()) if found else 0
+            kind = Markup(' class="under"') if indent else Markup("")
+            yield Markup("<p{}>{}</p>").format(kind, self.inline(line[indent:]))
+
+    def inline(self, text: Text) -> Markup:
+        """Return a text in its colors, its commands marked as such, without anything secret."""
+        ends = [place for found in COMMANDS.finditer(text.plain) for place in found.span()]
+        parts = [Markup("").join(self._spans(part)) for part in text.divide(ends)]
+        return Markup("").join(
+            Markup("<code>{}</code>").format(part) if at % 2 else part for at, part in enumerate(parts)
+        )
+
+    def _spans(self, text: Text) -> Iterator[Markup]:
+        if not text.spans and not text.style:
+            yield escape(hide(clean_lines(text.plain)))
+            return
+        text.end = ""
+        for piece, style, _ in text.render(self):
+            shown = escape(hide(clean_lines(piece)))
+            names = [*_color(style), *(["dim"] if style and style.dim else [])]
+            shown = Markup("<b>{}</b>").format(shown) if style and style.bold else shown
+            yield Markup('<span class="{}">{}</span>').format(" ".join(names), shown) if names else shown
+
+    def _table(self, table: Table) -> Markup:
+        rows = [[self._cell(cell) for cell in cells] for cells, _ in table.rows]
+        kept = [place for place, _ in enumerate(table.columns) if any(row[place].plain for row in rows)]
+        if not kept:
+            return Markup("")
+        columns = [table.columns[place] for place in kept]
+        body = Markup("\n").join(
+            Markup("<tr{}>{}</tr>").format(_styled(style), Markup("").join(self._cells([row[place] for place in kept])))
+            for row, (_, style) in zip(rows, table.rows, strict=True)
+        )
+        head = Markup("").join(Markup('<th scope="col">{}</th>').format(hide(clean(column.name))) for column in columns)
+        top = Markup("<thead><tr>{}</tr></thead>").format(head) if table.header else ""
+        return Markup(
+            '<div class="scroll" tabindex="0" role="group" aria-label="Table">'
+            '<table class="{}">{}<tbody>{}</tbody></table></div>'
+        ).format(_kinds(columns), top, body)
+
+    def _cell(self, cell: str | Text) -> Text:
+        return self.render_str(cell) if isinstance(cell, str) else cell
+
+    def _cells(self, row: Sequence[Text]) -> Iterator[Markup]:
+        for number, cell in enumerate(row):
+            shown = Markup("<br>").join(self.inline(line) for line in cell.split("\n", allow_blank=True))
+            yield (Markup("<td>{}</td>") if number else Markup('<th scope="row">{}</th>')).format(shown)
+
+
+def drawn(draw: Callable[[Console], None]) -> Markup:
+    """Return what this prints, as HTML."""
+    sheet = Sheet()
+    draw(sheet)
+    return sheet.html()
+
+
+def line(markup: str) -> Markup:
+    """Return one line of our own words, colors and all."""
+    sheet = Sheet()
+    return sheet.inline(sheet.render_str(markup))
+
+
+def _kinds(columns: Sequence[Column]) -> str:
+    """Return which columns hold numbers, and which sentences: said once, as each cell would say it a thousand times."""
+    kinds = ("n" if column.is_number else "s" if column.is_sentence else "" for column in columns)
+    return " ".join(f"{kind}{place}" for place, kind in enumerate(kinds, 1) if kind)
+
+
+def _styled(style: str) -> Markup | str:
+    return Markup(' class="{}"').format(style) if style else ""
+
+
+def _color(style: Any) -> list[str]:
+    return [style.color.name] if style is not None and style.color is not None else []

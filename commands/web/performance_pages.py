@@ -1,0 +1,193 @@
+"""The pages of what was earned: trades, where profit came from, the report, backtests and signals."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from markupsafe import Markup
+
+from commands.compare import verb as compare
+from commands.pnl import verb as pnl
+from commands.report import verb as report
+from commands.report.files import files_of
+from commands.shared.span_options import days_of
+from commands.shared.verb_options import Report
+from commands.signals import verb as signals
+from commands.trades import verb as trades
+from commands.trades.report import Trades
+from commands.web.chart_parts import equity_part
+from commands.web.pages import CSRF, Field, Page, Part, Query, first_row, symbol_links
+from tradebot.app.wiring import App
+from tradebot.errors import OperatorError, word
+from tradebot.lab.backtest.results import RESULT, Results
+from tradebot.model.values import replace
+from tradebot.views.trades.pnl import Cut
+from tradebot.views.trades.trade_row import Choice, TradeRow
+
+ROWS = 100
+"""How many trades a page shows at once, the last ones first."""
+ANY = "any"
+COMPARED = 6
+"""How many backtests may be compared at once."""
+RUN = "run."
+"""Before the name of a backtest in the address of a page: that it is to be compared."""
+SPAN = (Field("from", "From", "date"), Field("to", "To", "date"))
+WHOSE = (Field("strategy", "Strategy"), Field("symbol", "Symbol"))
+
+
+def _choice(query: Query) -> Choice:
+    is_open = {"open": True, "closed": False}.get(query.get("state", ANY))
+    days = days_of(query.get("from") or None, query.get("to") or None)
+    given = {name: query.get(name) or None for name in ("strategy", "symbol", "reason")}
+    return Choice(days, is_open=is_open, **given)
+
+
+def _trades(query: Query) -> list[Part]:
+    chosen: list[Sequence[TradeRow]] = []
+
+    def some(app: App) -> Report:
+        found = trades.run(app, _choice(query))
+        data: Trades = found.data
+        chosen.append(data.trades)
+        return replace(found, data=replace(data, trades=_page_of(data.trades, query)))
+
+    def others(_: App) -> Markup:
+        rows = chosen[-1] if chosen else ()
+        names = sorted({row.symbol for row in _page_of(rows, query)})
+        return _places(len(rows), query) + symbol_links(names)
+
+    return [
+        Part("Trades", some, wide=True),
+        Part("Rows and symbols", others),
+        Part(
+            "Where profit came from",
+            lambda app: pnl.run(app, pnl.cut_of(query.get("by", Cut.STRATEGY)), _choice(query)),
+        ),
+        Part("Note a trade", _note_form),
+    ]
+
+
+def _page_of(rows: Sequence[TradeRow], query: Query) -> tuple[TradeRow, ...]:
+    """Return the rows of a page, of which the first has the newest ones."""
+    last = len(rows) - first_row(query, len(rows), ROWS)
+    return tuple(rows[max(last - ROWS, 0) : last])
+
+
+def _places(count: int, query: Query) -> Markup:
+    if count <= ROWS:
+        return Markup("<p>All of them are on this page.</p>")
+    kept = "".join(f"&{name}={quote(value)}" for name, value in query.items() if name != "from_row")
+    places = Markup(" ").join(
+        Markup('<a href="?from_row={}{}">{}–{}</a>').format(at, kept, at + 1, min(at + ROWS, count))
+        for at in range(0, count, ROWS)
+    )
+    return Markup('<p class="links">The newest first: {}</p>').format(places)
+
+
+def _note_form(_: App) -> Markup:
+    return Markup(
+        '<form class="act" method="post" action="/act"><input type="hidden" name="csrf" value="{}">'
+        '<label>Trade: its symbol or id <input name="trade" required></label>'
+        '<label>Note <input name="text" maxlength="1000"></label>'
+        '<label>Tag <input name="tag" maxlength="30"></label>'
+        '<button name="do" value="note">Write it down</button></form>'
+    ).format(CSRF)
+
+
+def _report(query: Query) -> list[Part]:
+    return [
+        (equity_part("Growth of the whole account, whatever is chosen") if query else equity_part())._replace(
+            wide=True
+        ),
+        Part("Report", lambda app: report.run_here(app, _choice(query)), wide=True),
+    ]
+
+
+def is_run(name: str) -> bool:
+    """Return True for what says in the address of a page that a backtest is chosen."""
+    return name.startswith(RUN)
+
+
+def _backtests(query: Query) -> list[Part]:
+    chosen = [name.removeprefix(RUN) for name in query if is_run(name)]
+    return [
+        Part("Backtests of this bot", _kept, wide=True),
+        Part("Side by side", lambda app: _side_by_side(app, chosen), wide=True),
+    ]
+
+
+def _side_by_side(app: App, chosen: Sequence[str]) -> Report | Markup:
+    """Compare what was chosen, or else the newest ones."""
+    if len(chosen) > COMPARED:
+        raise OperatorError(f"{len(chosen)} backtests are too many for one table", f"choose {COMPARED} at most")
+    names = chosen or _names(app)[:COMPARED]
+    if not chosen and len(names) < 2:
+        return Markup("<p>There is nothing to compare yet.</p>")
+    return _compared(app, names)
+
+
+def _compared(app: App, names: Sequence[str]) -> Report:
+    return compare.run([_checked(app, name) for name in names], _home(app), files_of(None, None))
+
+
+def _home(app: App) -> Path:
+    return Results(app.folder.path).folder
+
+
+def _names(app: App) -> Sequence[str]:
+    """Return the names of the backtests that were kept, the newest first."""
+    found = [path for path in _home(app).glob(f"*/{RESULT}") if not path.parent.is_symlink()]
+    names = [path.parent.name for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)]
+    # A name that can't be printed can't be a link either.
+    return [name for name in names if name.isprintable()]
+
+
+def _checked(app: App, name: str) -> str:
+    """Return the folder of a backtest of this bot; OperatorError for any other name, or path."""
+    names = _names(app)
+    if name not in names:
+        raise OperatorError(
+            f"this bot has no backtest {word(name)}", "choose one of the list, or: tradebot backtest --name NAME"
+        )
+    return str(_home(app) / name)
+
+
+def _kept(app: App) -> Markup:
+    names = _names(app)
+    if not names:
+        return Markup("<p>None yet. Next: <code>tradebot backtest --sessions 20 --name first</code></p>")
+    rows = Markup("\n").join(
+        Markup(
+            '<tr><th scope="row"><a href="/backtest/{}">{}</a></th>'
+            '<td><label><input type="checkbox" name="{}" value="yes"> compare</label></td></tr>'
+        ).format(quote(name, safe=""), name, f"{RUN}{name}")
+        for name in names
+    )
+    return Markup(
+        '<form method="get" action="/backtests"><table><tbody>{}</tbody></table><button>Compare</button></form>'
+    ).format(rows)
+
+
+def _backtest(query: Query) -> list[Part]:
+    name = query.get("name", "")
+    return [
+        Part("Report", lambda app: report.run([_checked(app, name)], None, None, Choice()), wide=True),
+    ]
+
+
+BY = tuple(sorted((cut.value for cut in Cut), key=lambda name: name != Cut.STRATEGY))
+"""By what profit may be divided, the usual one first."""
+TRADES = (
+    *SPAN,
+    *WHOSE,
+    Field("reason", "Closed by rule"),
+    Field("state", "State", (ANY, "open", "closed")),
+    Field("by", "Profit by", BY),
+)
+PAGES = (
+    Page("trades", "/trades", "Trades", _trades, TRADES, hidden=("from_row",)),
+    Page("report", "/report", "Report", _report, (*SPAN, *WHOSE), is_live=False),
+    Page("backtests", "/backtests", "Backtests", _backtests, is_live=False),
+    Page("backtest", "/backtest/{name}", "Backtest", _backtest, is_listed=False, is_live=False),
+    Page("signals", "/signals", "Signals", lambda query: [Part("Signals", signals.run, wide=True)]),
+)

@@ -1,0 +1,251 @@
+"""The thresholds that decided something in a recorded pass, each with the values at which something else comes of it.
+
+The pass is decided again with each value, through the same code as `why-no-orders --what-if`.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from functools import cache, partial
+from threading import Lock
+from typing import Any, NamedTuple
+
+from commands.shared.number_format import measured
+from commands.shared.setting_args import values_of
+from commands.why_no_orders.reading import known_symbol
+from commands.why_no_orders.what_if import Asked, Asking, asked_pass, not_kept, require_records
+from commands.why_no_orders.what_if_changes import Changes
+from tradebot.app.recorded_rules import settings_of
+from tradebot.app.thresholds import Path, Question, Setting, threshold_of
+from tradebot.app.wiring import App
+from tradebot.errors import OperatorError
+from tradebot.model.decision import Decision
+from tradebot.model.reason_codes import Unit
+from tradebot.model.record import CandidateRecord, CycleRecord
+from tradebot.replaying.hypothetical_ports import Decided, decided
+from tradebot.replaying.passes import Recorded
+from tradebot.replaying.record_writer import RecordError
+from tradebot.replaying.setting_grid import typed
+from tradebot.views.what_if import Fate, outcomes_of
+
+MOST_STOPS = 24
+"""How many values one slider is tried at, and may stop at."""
+WORK = 1_000
+"""How many candidates are decided on for the sliders of one pass; the rest stop where something was observed."""
+KEPT = 20
+"""Of how many passes the sliders are kept."""
+
+
+class Stop(NamedTuple):
+    """A value that a slider stops at, as it is typed and as people read it, and how many orders there are then.
+
+    `orders` is None if the pass wasn't decided again with it.
+    """
+
+    value: str
+    shown: str
+    orders: int | None
+
+
+class Slider(NamedTuple):
+    """A threshold: its name, the question that compares with it, how many candidates that refused, and its stops.
+
+    `force` is the value that was in force in the pass; it is that of one of the stops.
+    """
+
+    key: str
+    question: str
+    refused: int
+    force: str
+    shown: str
+    stops: tuple[Stop, ...]
+
+    def nearest(self, value: Decimal) -> int:
+        """Return the place of the stop that is nearest to a value."""
+        return min(range(len(self.stops)), key=lambda place: abs(Decimal(self.stops[place].value) - value))
+
+
+class Sliders(NamedTuple):
+    """The sliders of one pass: those that refused somebody first."""
+
+    asked: Asked
+    orders: int
+    sliders: tuple[Slider, ...]
+
+
+_KEPT: OrderedDict[tuple[str, str, str | None], Sliders] = OrderedDict()
+_LOCK = Lock()
+
+
+def sliders_of(app: App, symbol: str | None, session: str | None, at: str | None) -> Sliders:
+    """Return the thresholds that decided in a pass, or only about a symbol; what a pass decided stays as it is.
+
+    OperatorError if there is no such pass, or if it can't be decided again.
+    """
+    require_records(app)
+    with Asking(app, Changes()) as asking, _LOCK:
+        symbol = known_symbol(app, symbol) if symbol else None
+        asked = asked_pass(asking, symbol, session, at)
+        key = str(app.folder.path), asked.head.id, symbol
+        if key not in _KEPT:
+            try:
+                _KEPT[key] = _Trying(asking, asked, symbol).found()
+            except RecordError as error:
+                raise not_kept(asked.head, str(error)) from error
+            while len(_KEPT) > KEPT:
+                _KEPT.popitem(last=False)
+        return _KEPT[key]
+
+
+class _Trying:
+    """Tries values of thresholds on one pass."""
+
+    def __init__(self, asking: Asking, asked: Asked, symbol: str | None) -> None:
+        self._asking, self._asked, self._symbol = asking, asked, symbol
+        self._recorded: Recorded = asking.recorded(asked.head)
+        self._settings = settings_of(self._recorded.surroundings)
+        self._then = decided(self._recorded, asking.supposition(self._recorded.surroundings).before)
+        self._work = 0
+
+    def found(self) -> Sliders:
+        """Return the sliders: those that refused somebody first, in the order of asking."""
+        known = self._thresholds()
+        refusing = sorted(known, key=lambda path: -known[path].refused)
+        sliders = [self._slider(known[path]) for path in refusing]
+        return Sliders(self._asked, _orders(self._then, self._then), tuple(one for one in sliders if one.stops[1:]))
+
+    def _thresholds(self) -> Mapping[Path, "_Threshold"]:
+        """Return the settings that are the very limit of a question which was asked."""
+        found: dict[Path, _Threshold] = {}
+        limit_of = cache(partial(threshold_of, self._settings))
+        for record, decision in self._decisions(self._then.cycle):
+            question = Question(decision.gate, decision.about)
+            setting = limit_of(record.candidate.strategy, question, _number(decision.limit))
+            if setting is not None:
+                one = found.setdefault(setting.path, _Threshold(setting, question, decision.units[1]))
+                refused = one.question == question and any(
+                    question == (each.gate, each.about) for each in record.decisions if not each.passed
+                )
+                found[setting.path] = one._replace(refused=one.refused + refused)
+        return found
+
+    def _decisions(
+        self, cycle: CycleRecord, question: Question | None = None
+    ) -> Iterator[tuple[CandidateRecord, Decision]]:
+        """Yield what a question compared with a number, or all did, of the symbol that is asked about or of all."""
+        for record in cycle.candidates:
+            if self._symbol in (None, record.candidate.symbol):
+                for one in record.decisions:
+                    asked = question is None or question == (one.gate, one.about)
+                    if asked and _number(one.observed) is not None and _number(one.limit) is not None:
+                        yield record, one
+
+    def _slider(self, one: "_Threshold") -> Slider:
+        force = one.setting.value
+        tried: dict[Decimal, Decided | None] = {force: self._then}
+        left = [*self._values(one, self._then.cycle)]
+        while left and len(tried) < MOST_STOPS:
+            value = left.pop(0)
+            if value in tried:
+                continue
+            try:
+                tried[value] = self._decided(one, value)
+            except (OperatorError, RecordError):
+                continue
+            if (again := tried[value]) is not None:
+                # What it lets through moves what the next one is compared with.
+                left += [each for each in self._values(one, again.cycle) if each not in tried]
+        stops = [
+            Stop(typed(value), one.text(value), None if (now := tried[value]) is None else _orders(self._then, now))
+            for value in self._telling(tried, force)
+        ]
+        return Slider(one.setting.key, one.name, one.refused, typed(force), one.text(force), tuple(stops))
+
+    def _values(self, one: "_Threshold", cycle: CycleRecord) -> Iterator[Decimal]:
+        """Yield the values nearest to what was compared which let it through, and one at which nothing gets through."""
+        same = {Decimal(str(each.observed)) for _, each in self._decisions(cycle, one.question)}
+        seen = sorted(same, key=lambda each: abs(each - one.setting.value))
+        ways = (one.setting.toward,) if one.setting.toward else (1, -1)
+        for number in seen[:MOST_STOPS]:
+            for way in ways:
+                place = one.setting.scale.place(number, ROUND_CEILING if way > 0 else ROUND_FLOOR)
+                yield one.setting.scale.at(place)
+                if one.refused and one.setting.scale.at(place) == number:
+                    # Some questions let equal numbers through, and some don't.
+                    yield one.setting.scale.at(place + way)
+        for way in ways if seen else ():
+            yield one.setting.scale.at(one.setting.scale.next_to(min(seen) if way > 0 else max(seen), -way))
+
+    def _decided(self, one: "_Threshold", value: Decimal) -> Decided | None:
+        """Return the pass with another value of a threshold that refused somebody, as long as there is time for it.
+
+        OperatorError if the value doesn't load.
+        """
+        if not one.refused or self._work >= WORK:
+            return None
+        self._work += len(self._then.cycle.candidates)
+        asking = self._asking.instead(Changes(tuple(values_of([(one.setting.key, typed(value))]))))
+        supposed = asking.supposition(self._recorded.surroundings)
+        return decided(asking.changed(self._recorded)[0], supposed.after)
+
+    def _telling(self, tried: Mapping[Decimal, Decided | None], force: Decimal) -> Sequence[Decimal]:
+        """Return the values with which something else comes of it than with their neighbor on the way from `force`.
+
+        If nothing ever does, another question refuses too: then those are returned with which this one refuses others.
+        """
+        for closely in (False, True):
+            found = [
+                value for value, nearer in _nearer(sorted(tried), force) if self._differs(tried, value, nearer, closely)
+            ]
+            if found:
+                break
+        return sorted({force, *found})
+
+    def _differs(self, tried: Mapping[Decimal, Decided | None], value: Decimal, nearer: Decimal, closely: bool) -> bool:
+        """Return True if something else comes of a candidate, or `closely` if others refuse it, or nobody knows."""
+        one, other = tried[value], tried[nearer]
+        if one is None or other is None:
+            return True
+        outcomes = outcomes_of(one.cycle, other.cycle, (one.sent, other.sent))
+        return any(
+            not each.same or (closely and _asked(each.then) != _asked(each.now))
+            for each in outcomes
+            if self._symbol in (None, each.symbol)
+        )
+
+
+def _nearer(ordered: Sequence[Decimal], force: Decimal) -> Iterator[tuple[Decimal, Decimal]]:
+    """Yield each value but the one in force, with its neighbor on the way there."""
+    for number, value in enumerate(ordered):
+        if value != force:
+            yield value, ordered[number + (1 if value < force else -1)]
+
+
+def _asked(fate: Fate) -> frozenset[tuple[str, str]]:
+    """Return the questions that refuse a candidate."""
+    return frozenset((end.gate, end.about) for end in (*fate.others, *((fate.end,) if fate.end else ())))
+
+
+class _Threshold(NamedTuple):
+    """A setting that a question compares with, in its unit, and how many candidates the question refused."""
+
+    setting: Setting
+    question: Question
+    unit: Unit
+    refused: int = 0
+
+    @property
+    def name(self) -> str:
+        return self.question.about or self.question.gate.value
+
+    def text(self, value: Decimal) -> str:
+        """Return a value with its unit, as a screen shows it."""
+        return measured(value, self.unit)
+
+
+def _orders(then: Decided, now: Decided) -> int:
+    return sum(one.now.sent for one in outcomes_of(then.cycle, now.cycle, (then.sent, now.sent)))
+
+
+def _number(value: Any) -> Decimal | None:
+    return Decimal(str(value)) if isinstance(value, int | float | Decimal) and not isinstance(value, bool) else None

@@ -1,0 +1,128 @@
+"""Answer about a past session, one of its passes, all passes of a span for one symbol, or the last dry run."""
+
+from datetime import date
+
+from commands.shared.span_options import Span
+from commands.shared.times import when
+from commands.shared.verb_options import Report
+from commands.why_no_orders.by_pass import show as show_span
+from commands.why_no_orders.pass_selection import asked_for, nothing_of, session_asked, time_asked, too_early
+from commands.why_no_orders.reading import JOB, ends_of, known_symbol, only, outcomes_of
+from commands.why_no_orders.report import explained, explained_ends, left_out_of, show, show_symbol, way_in
+from tradebot.adapters.facts.facts import SqliteFacts
+from tradebot.adapters.state.dry_run import read_dry_run
+from tradebot.app.wiring import App
+from tradebot.errors import ExitCode, OperatorError
+from tradebot.model.reasons import REASONS, Cause
+from tradebot.model.record import CycleRecord, Job, SymbolOutcomes
+from tradebot.model.values import replace
+from tradebot.views.explain import Verdict, way_of
+from tradebot.views.symbol_span import symbol_span
+from tradebot.views.why_no_orders import PLAY_AGAIN, Why, unsent
+
+
+def run_session(app: App, symbol: str | None, session: str | None, at: str | None, strategy: str | None) -> Report:
+    """Explain a session, or the pass of it that was in force at a time; exit 0 if an order was sent, otherwise 10."""
+    day, facts = session_asked(app, session), app.recorded
+    if day is None or facts is None:
+        return without_passes(app, day, symbol)
+    if at is not None:
+        return _run_pass(app, facts, day, at, symbol, strategy)
+    if symbol is None:
+        ends = ends_of(app, Span(), strategy, day)
+        return _answered(_of_whole_session(explained_ends(app, ends))) if ends.passes else without_passes(app, day)
+    name = known_symbol(app, symbol)
+    seen = outcomes_of(app, Span(), name, strategy, session=day)
+    return _spanned(app, name, seen, day) if seen.passes else without_passes(app, day, name)
+
+
+def _run_pass(app: App, facts: SqliteFacts, day: date, text: str, symbol: str | None, strategy: str | None) -> Report:
+    at = time_asked(app, day, text)
+    found, after = facts.pass_at(JOB, day, at)
+    if found is None and after is None:
+        return without_passes(app, day, symbol)
+    if found is None:
+        raise too_early(day, at, after, symbol)
+    (cycle,) = only(app, (found,), strategy)
+    return _one(app, symbol, cycle, asked=asked_for(day, at, found.at, after), changed=after is None)
+
+
+def run_span(app: App, symbol: str, span: Span, strategy: str | None) -> Report:
+    """Sum up what became of a symbol in all passes of a span."""
+    name = known_symbol(app, symbol)
+    return _spanned(app, name, outcomes_of(app, span, name, strategy), None)
+
+
+def run_all(app: App, span: Span, strategy: str | None) -> Report:
+    """Sum up all passes of a span."""
+    return _answered(explained_ends(app, ends_of(app, span, strategy)))
+
+
+def dry_pass(app: App) -> tuple[CycleRecord, str] | None:
+    """Return the last dry run, or else the last pass that only scored, and a sentence that says so; None without."""
+    kept = read_dry_run(app.folder.path)
+    if kept is not None:
+        told = f"This was a dry run at {when(kept.at)}: nothing was sent, and nothing of it is in the books."
+        return unsent(kept), told
+    scored = app.recorded.cycles(job=Job.SCORE, last=1) if app.recorded else ()
+    if not scored:
+        return None
+    told = f"This was only scored at {when(scored[0].at)}: no gate was asked, and nothing was sent."
+    return unsent(scored[0]), told
+
+
+def run_dry(app: App, symbol: str | None, strategy: str | None) -> Report:
+    """Explain the last dry run; OperatorError if there was none."""
+    found = dry_pass(app)
+    if found is None:
+        raise OperatorError("no dry run is on record", "tradebot trade-once --dry-run")
+    (cycle,) = only(app, (found[0],), strategy)
+    return _one(app, symbol, cycle, dry=found[1])
+
+
+def _one(
+    app: App, symbol: str | None, cycle: CycleRecord, *, dry: str | None = None, asked: str | None = None,
+    changed: bool = True,
+) -> Report:  # fmt: skip
+    """Explain one pass, or a symbol's way through it; what has `changed` since is told of the last pass only."""
+    if symbol is None:
+        why = replace(explained(app, (cycle,)), dry=dry, asked=asked)
+        return _answered(why if changed else replace(why, now=None))
+    name = known_symbol(app, symbol, (cycle,))
+    way = replace(way_in(app, name, (cycle,), way_of(name, (cycle,))), dry=dry, asked=asked)
+    way = way if changed else replace(way, now=None)
+    code = ExitCode.DONE if way.at is not None and way.reason is None else ExitCode.FINDINGS
+    return Report("why-no-orders", way, lambda console, _: show_symbol(console, way), code)
+
+
+def _spanned(app: App, name: str, seen: SymbolOutcomes, session: date | None) -> Report:
+    data, lacking = symbol_span(name, seen, session), left_out_of(app)
+    if lacking:
+        data = replace(data, left_out=lacking)
+        data = data if data.orders else replace(data, sentence=lacking, remedy=PLAY_AGAIN)
+    return Report("why-no-orders", data, show_span, ExitCode.DONE if data.orders else ExitCode.FINDINGS)
+
+
+def without_passes(app: App, session: date | None, symbol: str | None = None) -> Report:
+    """Explain that no pass of a session is on record, with the nearest sessions of which some are."""
+    name = known_symbol(app, symbol) if symbol else None
+    why = replace(explained(app, (), session), explanation=nothing_of(app, session, name))
+    return _answered(_of_whole_session(why))
+
+
+def _of_whole_session(why: Why) -> Why:
+    """Return the answer about a whole session: slots that nobody ran, because something is broken, outrank the rest."""
+    lost = next((row for row in why.missed if row.job == JOB and REASONS[row.reason].cause is Cause.BROKEN), None)
+    answer = why.explanation
+    if lost is None or answer.verdict is Verdict.BROKEN:
+        return why
+    slots = f"{lost.count} slots" if lost.count > 1 else "1 slot"
+    said = f"{answer.sentence} Nobody ran {slots} of {lost.job}: {lost.reason}."
+    return replace(
+        why, explanation=replace(answer, verdict=Verdict.BROKEN, sentence=said, remedy=REASONS[lost.reason].remedy)
+    )
+
+
+def _answered(why: Why) -> Report:
+    code = ExitCode.DONE if why.explanation.verdict is Verdict.TRADED else ExitCode.FINDINGS
+    return Report("why-no-orders", why, show, code)

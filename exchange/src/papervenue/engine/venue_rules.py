@@ -1,0 +1,114 @@
+"""Define what differs from venue to venue: which orders it takes, when they end, how accounts settle, and so on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from papervenue.engine.account import Account
+    from papervenue.engine.engine_state import Deed, Floor
+    from papervenue.engine.matching import FillModel
+    from papervenue.engine.orders import Fill, Order, OrderRequest, Policy, Replacement, Settled
+    from papervenue.market.bars import Bar, Market
+    from papervenue.market.sessions import Session
+    from papervenue.market.spec import FillSpec
+
+
+class Admission(NamedTuple):
+    """The effect of an accepted order on its position, and the price in units at which it reserves buying power."""
+
+    intent: str
+    reserve: int
+
+
+class Mark(NamedTuple):
+    """A moment of a session at which something other than trading happens."""
+
+    at_us: int
+    kind: str
+
+
+Marks = Callable[["Session"], list[Mark]]
+
+
+class Worth(NamedTuple):
+    """What any account has, in its currency: cash, equity, and what it can still open positions with."""
+
+    cash: Decimal
+    equity: Decimal
+    power: Decimal
+
+
+class Dialect(Protocol):
+    """What the engine asks about its venue; it keeps no state of its own."""
+
+    @property
+    def deeds(self) -> Mapping[str, Deed]:
+        """Return what the agenda can do here besides what it does everywhere, by name."""
+
+    @property
+    def marks(self) -> Marks:
+        """Return the function that lists the marks of a session."""
+
+    def begin(self, floor: Floor) -> None:
+        """Schedule what happens by itself."""
+
+    def fill_model(self, spec: FillSpec, market: Market) -> FillModel:
+        """Return how orders fill."""
+
+    def kinds(self, floor: Floor, *, waiting: bool) -> frozenset[str]:
+        """Return the kinds of marks at which something may happen now; `waiting` tells whether any order is open."""
+
+    def reach(self, floor: Floor, mark: Mark) -> None:
+        """Do what happens at a mark besides waking and ending orders."""
+
+    def price(self, market: Market, symbol: str, now_us: int) -> int | None:
+        """Return the last price of a symbol in units, or None before it has one."""
+
+    def multiplier(self, symbol: str) -> int:
+        """Return by how much a paid position is worth more than its quantity times its price."""
+
+    def worth(self, floor: Floor, account: Account) -> Worth: ...
+
+    def admit(
+        self, floor: Floor, account: Account, request: OrderRequest, replaced: Order | None, policy: Policy
+    ) -> Admission:
+        """Return the admission of a request, or raise the Refusal of the first rule that isn't met."""
+
+    def replaced_request(self, order: Order, wanted: Replacement, on_its_way: bool) -> OrderRequest:
+        """Return the request of the replacing order; raise a Refusal if the order can't be replaced like this."""
+
+    def expires_us(self, floor: Floor, request: OrderRequest) -> int:
+        """Return when an order ends that is accepted now."""
+
+    def bar_price(self, floor: Floor, order: Order, bar: Bar, session: Session) -> int | None:
+        """Return the price at which a bar fills an order, or None if it doesn't."""
+
+    def settle(self, floor: Floor, account: Account, order: Order, qty: Decimal, price: int) -> Settled | None:
+        """Move the cash and the position of an account by a fill; on margin, return what it did."""
+
+    def filled(self, floor: Floor, made: Fill, before: tuple[Decimal, Decimal]) -> None:
+        """Follow up a recorded fill; `before` is how much its order had filled, in shares and in USD."""
+
+    def accepted(self, floor: Floor, order: Order) -> None:
+        """Follow up the acceptance of a reduce-only order."""
+
+    @property
+    def auctions(self) -> frozenset[str]:
+        """Return the times in force that wait for an auction, where the fill model holds one."""
+
+    @property
+    def legs_reduce(self) -> bool:
+        """Return True if the legs of an order only reduce a position."""
+
+    @property
+    def watches(self) -> bool:
+        """Return True if margins are looked at in every minute."""
+
+    def watched(self, floor: Floor) -> frozenset[str]:
+        """Return the symbols that any account holds, at whose prices `review` looks."""
+
+    def review(self, floor: Floor) -> None:
+        """Look at margins at the end of a minute in which a watched symbol traded."""

@@ -1,0 +1,330 @@
+"""Tell what is: instruments, tickers and books of the market, and an account's figures, positions, orders and fills."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from itertools import islice
+from operator import attrgetter
+from typing import Any
+
+from papervenue.engine.account import Account
+from papervenue.engine.engine import Engine
+from papervenue.engine.orders import Fill, Order
+from papervenue.exchange import Exchange
+from papervenue.faces.kraken import wire_format
+from papervenue.faces.kraken.wire_format import average, error, iso, number, price, told
+from papervenue.faces.web import Call, Reply
+from papervenue.margined import funding
+from papervenue.margined.accounts import NetPosition, net_positions, standing
+from papervenue.market.bars import Bar
+from papervenue.times import DAY, SECOND, parse_time
+
+FUNDING_COEFFICIENT = 24
+"""The premium of the mark over the index that a rate of funding by the hour stands for, in rates."""
+_HIGHEST_FUNDING = Decimal("0.0025")
+_FILLS_A_PAGE = 100
+_REMEMBERED_US = 5 * SECOND
+"""How long the statuses of orders know of one that has ended."""
+_NAMES = {"XBT": "BTC"}
+"""What a coin is called elsewhere than in the symbols of contracts."""
+_LEVELS = 5
+_SHOWN = Decimal("0.0003")
+"""What rests at the best price, as a share of a day's volume. The levels beyond it hold two, three… times as much."""
+_PRICE = Decimal("1e-10")
+
+
+def _resting(lot: Decimal, volume: int) -> Decimal:
+    """Return how many contracts rest at the best price, in whole lots, given how many were traded in a day."""
+    return max(volume * _SHOWN // lot, Decimal(100)) * lot
+
+
+def index_of(mark: Decimal, rate: Decimal) -> Decimal:
+    """Return the price of a coin itself, in USD, given its mark and the rate of funding."""
+    return (mark - rate * FUNDING_COEFFICIENT).quantize(_PRICE)
+
+
+def base_of(symbol: str) -> str:
+    """Return the coin of a perpetual such as PF_XBTUSD."""
+    coin = symbol.removeprefix("PF_").removesuffix("USD")
+    return _NAMES.get(coin, coin)
+
+
+class Reads:
+    """Answers reads of an exchange."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._engine: Engine = exchange.engine
+
+    def instruments(self, call: Call) -> Reply:
+        """Return how every symbol is listed."""
+        listed = [self._listed(symbol) for symbol in self._engine.market.symbols]
+        return told(self._engine.now_us, instruments=listed)
+
+    def _listed(self, symbol: str) -> dict[str, Any]:
+        grid, now_us = self._engine.market.grids[symbol], self._engine.now_us
+        instrument, base = grid.instrument, base_of(symbol)
+        ended = grid.last_us is not None and now_us >= grid.last_us
+        last = {} if grid.last_us is None else {"lastTradingTime": iso(grid.last_us)}
+        return {
+            "symbol": symbol,
+            "type": "flexible_futures",
+            "tradeable": not ended,
+            "tickSize": number(grid.usd(grid.tick(int(instrument.level * grid.units)))),
+            "contractSize": number(instrument.multiplier),
+            "contractValueTradePrecision": _precision(instrument.lot),
+            "maxPositionSize": number(wire_format.most_held(instrument)),
+            "impactMidSize": number(instrument.lot * 100),
+            "openingDate": iso(self._engine.market.calendar.all[0].open_us),
+            "base": base,
+            "quote": instrument.currency,
+            "pair": f"{base}:{instrument.currency}",
+            "marginLevels": [
+                {
+                    "numNonContractUnits": number(level.usd),
+                    "initialMargin": number(level.initial),
+                    "maintenanceMargin": number(level.maintenance),
+                }
+                for level in instrument.margin_levels
+            ],
+            "fundingRateCoefficient": FUNDING_COEFFICIENT,
+            "maxRelativeFundingRate": _HIGHEST_FUNDING,
+            "postOnly": False,
+            "feeScheduleUid": "",
+            "tradfi": False,
+            **last,
+        }
+
+    def tickers(self, call: Call) -> Reply:
+        """Return the prices of every symbol that has one."""
+        rows = [row for symbol in self._engine.market.symbols if (row := self.prices(symbol))]
+        return told(self._engine.now_us, tickers=rows)
+
+    def ticker(self, call: Call) -> Reply:
+        """Return the prices of one symbol."""
+        symbol = call.names["symbol"].upper()
+        row = self.prices(symbol) if symbol in self._engine.market.known else None
+        if row is None:
+            raise error(self._engine.now_us, "invalidArgument: symbol")
+        return told(self._engine.now_us, ticker=row)
+
+    def prices(self, symbol: str) -> dict[str, Any] | None:
+        """Return the ticker of a symbol, or None before it has a price."""
+        market, now_us = self._engine.market, self._engine.now_us
+        grid, bar = market.grids[symbol], market.last_bar(symbol, now_us)
+        last, base = self._engine.last_price(symbol), base_of(symbol)
+        if last is None:
+            return None
+        bid, ask = self._engine.model.around(last, symbol)
+        rate = funding.rate_of(self._engine, symbol)
+        opened, volume, turnover = self._day(symbol)
+        size = _resting(grid.lot, volume)
+        return {
+            "tag": "perpetual" if grid.last_us is None else "month",
+            "pair": f"{base}:{grid.instrument.currency}",
+            "symbol": symbol,
+            "markPrice": price(grid, last),
+            "indexPrice": self.index(symbol, last),
+            "bid": price(grid, bid),
+            "bidSize": number(size),
+            "ask": price(grid, ask),
+            "askSize": number(size),
+            "last": price(grid, last),
+            "lastTime": iso(min(now_us, bar.end_us) if bar else market.calendar.start_us),
+            "lastSize": number(grid.lot),
+            "open24h": price(grid, opened or last),
+            "vol24h": volume,
+            "volumeQuote": number(grid.usd(turnover)),
+            "openInterest": volume,
+            "suspended": symbol in self._engine.halted or (grid.last_us is not None and now_us >= grid.last_us),
+            "postOnly": False,
+            "fundingRate": number(rate),
+            "fundingRatePrediction": number(rate),
+        }
+
+    def index(self, symbol: str, mark: int) -> Decimal:
+        """Return the price of the coin itself: the mark less the premium that the funding stands for."""
+        return number(index_of(self._engine.market.grids[symbol].usd(mark), funding.rate_of(self._engine, symbol)))
+
+    def _day(self, symbol: str) -> tuple[int | None, int, int]:
+        """Return the price a day ago, and the volume and the turnover since then.
+
+        They are taken from the session now and the one before it.
+        """
+        market, now_us = self._engine.market, self._engine.now_us
+        calendar = market.calendars[symbol]
+        index = calendar.reached(now_us)
+        if index < 0:
+            return market.close_of(symbol, -1), 0, 0
+        today, since_us = market.day(symbol, index), now_us - DAY
+        before = market.day(symbol, index - 1) if index > -market.past_minutes else None
+        if before is None:
+            return today.bars[0].open, today.volume(now_us), today.turnover(now_us)
+        start = before.complete(since_us)
+        opened: Bar | None = next(islice(before.bars, start, start + 1), None)
+        volume = today.volume(now_us) + before.volume(now_us) - before.volume(since_us)
+        turnover = today.turnover(now_us) + before.turnover(now_us) - before.turnover(since_us)
+        return opened.open if opened else None, volume, turnover
+
+    def book(self, call: Call) -> Reply:
+        """Return a few levels around the price of a symbol: the modeled bid and offer, and ticks beyond them."""
+        symbol = call.query.get("symbol", "").upper()
+        last = self._engine.last_price(symbol) if symbol in self._engine.market.known else None
+        if last is None:
+            raise error(self._engine.now_us, "invalidArgument: symbol")
+        size = _resting(self._engine.market.grids[symbol].lot, self._day(symbol)[1])
+        sides = zip(self._engine.model.around(last, symbol), (-1, 1), strict=True)
+        bids, asks = ([self._level(symbol, at, way, step, size) for step in range(_LEVELS)] for at, way in sides)
+        usable = [[row for row in rows if row[0] > 0] for rows in (bids, asks)]
+        return told(self._engine.now_us, orderBook=dict(zip(("bids", "asks"), usable, strict=True)))
+
+    def _level(self, symbol: str, at: int, way: int, step: int, size: Decimal) -> list[Decimal]:
+        grid = self._engine.market.grids[symbol]
+        return [number(grid.usd(at + way * step * grid.tick(at))), number(size * (step + 1))]
+
+    def accounts(self, owner: Account) -> Reply:
+        """Return the figures of the account that all positions share, and of one that holds nothing.
+
+        Funding that isn't booked yet is told apart: margins don't count it before that.
+        """
+        now, accrued = standing(self._engine, owner), sum(map(self._accrued, net_positions(owner)), Decimal(0))
+        margins = {
+            "initialMargin": number(now.initial),
+            "initialMarginWithOrders": number(now.ordered),
+            "maintenanceMargin": number(now.maintenance),
+        }
+        cash = {
+            "quantity": number(now.cash),
+            "value": number(now.cash),
+            "collateral": number(now.cash),
+            "available": number(now.available),
+        }
+        flex = {
+            "type": "multiCollateralMarginAccount",
+            "currencies": {"USD": cash},
+            **margins,
+            "balanceValue": number(now.cash),
+            "portfolioValue": number(now.equity),
+            "collateralValue": number(now.cash),
+            "pnl": number(now.unrealized),
+            "unrealizedFunding": number(accrued),
+            "totalUnrealized": number(now.unrealized + accrued),
+            "totalUnrealizedAsMargin": number(now.unrealized),
+            "availableMargin": number(now.available),
+            "marginEquity": number(now.equity),
+        }
+        holding = {"type": "cashAccount", "balances": {}}
+        return told(self._engine.now_us, accounts={wire_format.MARGINED: flex, "cash": holding})
+
+    def _accrued(self, held: NetPosition) -> Decimal:
+        """Return the funding that a position has earned since the last booking; negative if it has to pay."""
+        return -funding.owed(self._engine, held)
+
+    def positions(self, owner: Account) -> Reply:
+        """Return what is held, a row for each symbol."""
+        return told(self._engine.now_us, openPositions=[self._position(owner, one) for one in net_positions(owner)])
+
+    def _position(self, owner: Account, held: NetPosition) -> dict[str, Any]:
+        return {
+            "side": "long" if held.qty > 0 else "short",
+            "symbol": held.symbol,
+            "price": average(held.average),
+            "fillTime": iso(self._last_fill_us(owner, held.symbol)),
+            "size": number(abs(held.qty)),
+            "unrealizedFunding": number(self._accrued(held)),
+            "pnlCurrency": "USD",
+        }
+
+    def _last_fill_us(self, owner: Account, symbol: str) -> int:
+        made = (one.at_us for one in reversed(owner.activities) if isinstance(one, Fill) and one.order.symbol == symbol)
+        return next(made, owner.created_us)
+
+    def open_orders(self, owner: Account) -> Reply:
+        """Return the open orders; what has ended is gone from here at once."""
+        return told(self._engine.now_us, openOrders=[self._open_order(order) for order in owner.open.values()])
+
+    def _open_order(self, order: Order) -> dict[str, Any]:
+        grid, request = self._engine.market.grids[order.symbol], order.request
+        kind = "stop" if wire_format.waits(order) else "mkt" if request.type == "market" else "lmt"
+        prices = {"limitPrice": price(grid, request.limit), "stopPrice": price(grid, order.stop)}
+        trigger = {"triggerSignal": request.trigger} if wire_format.waits(order) else {}
+        # The venue doesn't say how large a stop is that nothing has triggered yet.
+        size = {} if wire_format.waits(order) else {"unfilledSize": number(order.remaining)}
+        name = {} if request.client_order_id is None else {"cliOrdId": request.client_order_id}
+        return {
+            "order_id": order.id,
+            **name,
+            "symbol": order.symbol,
+            "side": wire_format.side(order.side),
+            "orderType": kind,
+            **{what: value for what, value in prices.items() if value is not None},
+            **trigger,
+            **size,
+            "filledSize": number(order.filled_qty),
+            "receivedTime": iso(order.submitted_us),
+            "lastUpdateTime": iso(order.updated_us),
+            "status": "partiallyFilled" if order.filled_qty else "untouched",
+            "reduceOnly": request.reduce_only,
+        }
+
+    def statuses(self, owner: Account, asked: set[str], clients: set[str]) -> Reply:
+        """Return the states of orders by either id; one that ended longer ago than a few seconds is forgotten."""
+        since_us = self._engine.now_us - _REMEMBERED_US
+        found = {owner.orders.get(name.lower()) for name in asked} | {owner.by_client_id.get(name) for name in clients}
+        known = (order for order in found if order is not None and (order.is_open or order.updated_us >= since_us))
+        rows = [self._status(order) for order in sorted(known, key=attrgetter("sequence"))]
+        return told(self._engine.now_us, orders=rows)
+
+    def _status(self, order: Order) -> dict[str, Any]:
+        grid = self._engine.market.grids[order.symbol]
+        shown = wire_format.order_event(grid, order) | {
+            "type": "TRIGGER_ORDER" if wire_format.waits(order) else "ORDER"
+        }
+        trigger = {"triggerPrice": price(grid, order.stop), "triggerSide": wire_format.trigger_side(order).upper()}
+        options = trigger | {"triggerSignal": f"{order.request.trigger.upper()}_PRICE"} if order.stop else None
+        if order.is_open:
+            state, reason = ("TRIGGER_PLACED" if wire_format.waits(order) else "ENTERED_BOOK"), None
+        elif order.status == "filled":
+            state, reason = "FULLY_EXECUTED", None
+        else:
+            state = "REJECTED" if order.status == "rejected" else "CANCELLED"
+            reason = "CANCELLED_BY_USER" if state == "CANCELLED" else None
+        return {
+            "order": shown | {"priceTriggerOptions": options, "triggerTime": None},
+            "status": state,
+            "updateReason": reason,
+            "error": None,
+        }
+
+    def fills(self, owner: Account, call: Call) -> Reply:
+        """Return the newest executions before a time, newest first."""
+        until_us = None
+        if call.query.get("lastFillTime"):
+            try:
+                until_us = parse_time(call.query["lastFillTime"])
+            except ValueError:
+                raise error(self._engine.now_us, "invalidArgument: lastFillTime") from None
+        made = (one for one in reversed(owner.activities) if isinstance(one, Fill))
+        wanted = (one for one in made if until_us is None or one.at_us < until_us)
+        return told(self._engine.now_us, fills=[self._fill(one) for one in islice(wanted, _FILLS_A_PAGE)])
+
+    def _fill(self, made: Fill) -> dict[str, Any]:
+        name = made.order.request.client_order_id
+        return {
+            "fill_id": made.execution_id,
+            "order_id": made.order.id,
+            **({} if name is None else {"cliOrdId": name}),
+            "symbol": made.order.symbol,
+            "side": wire_format.side(made.order.side),
+            "size": number(made.qty),
+            "price": price(self._engine.market.grids[made.order.symbol], made.price),
+            "fillTime": iso(made.at_us),
+            "fillType": wire_format.fill_type(made),
+        }
+
+
+def _precision(lot: Decimal) -> int:
+    """Return how many decimal places sizes have; negative for lots of thousands."""
+    exponent = lot.normalize().as_tuple().exponent
+    assert isinstance(exponent, int)
+    return -exponent

@@ -1,0 +1,128 @@
+"""Read the message that places an order, and keep those orders back that aren't to be transmitted yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from papervenue.faces.tws.contracts import CONTRACT_FIELDS, Contracts, asked_for
+from papervenue.faces.tws.order_messages import UNSET
+from papervenue.faces.tws.orders import LIVES, SIDES, TYPES
+from papervenue.jsontext import to_decimal
+
+HEAD = (
+    *("secIdType", "secId", "action", "totalQuantity", "orderType", "lmtPrice", "auxPrice", "tif", "ocaGroup"),
+    *("account", "openClose", "origin", "orderRef", "transmit", "parentId", "blockOrder", "sweepToFill"),
+    *("displaySize", "triggerMethod", "outsideRth", "hidden", "sharesAllocation", "discretionaryAmt"),
+    *("goodAfterTime", "goodTillDate", "faGroup", "faMethod", "faPercentage", "modelCode", "shortSaleSlot"),
+    *("designatedLocation", "exemptCode", "ocaType", "rule80A", "settlingFirm", "allOrNone", "minQty"),
+    *("percentOffset", "eTradeOnly", "firmQuoteOnly", "nbboPriceCap", "auctionStrategy", "startingPrice"),
+    *("stockRefPrice", "delta", "stockRangeLower", "stockRangeUpper", "overridePercentageConstraints", "volatility"),
+    *("volatilityType", "deltaNeutralOrderType", "deltaNeutralAuxPrice", "continuousUpdate", "referencePriceType"),
+    *("trailStopPrice", "trailingPercent", "scaleInitLevelSize", "scaleSubsLevelSize", "scalePriceIncrement"),
+    *("scaleTable", "activeStartTime", "activeStopTime", "hedgeType", "optOutSmartRouting", "clearingAccount"),
+    *("clearingIntent", "notHeld", "deltaNeutral", "algoStrategy", "algoId", "whatIf"),
+)
+"""The fields after the contract. Some would bring others with them; an order that has one of these is refused."""
+_LEAST = 2 + CONTRACT_FIELDS + len(HEAD)
+_BRING_OTHERS = ("deltaNeutralOrderType", "hedgeType", "algoStrategy", "goodAfterTime", "goodTillDate", "faGroup")
+_LONGEST_REF = 128
+
+Placed = dict[str, Any]
+
+
+class OrderError(ValueError):
+    """Raised for an order that TWS doesn't take, with its code."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def read_order(fields: list[str], contracts: Contracts) -> Placed:
+    """Return what a client wants to place; raise OrderError for what it can't have."""
+    if len(fields) < _LEAST:
+        raise OrderError(320, "Error reading request: the message is too short")
+    named = asked_for(fields[2 : 2 + CONTRACT_FIELDS])
+    found = contracts.found(named, expired=False)
+    if len(found) != 1:
+        raise OrderError(200, "No security definition has been found for the request" if not found else _AMBIGUOUS)
+    given = dict(zip(HEAD, fields[2 + CONTRACT_FIELDS :], strict=False))
+    _refuse_others(given)
+    kind, prices = given["orderType"], {name: _price(given, name) for name in ("lmtPrice", "auxPrice")}
+    return {
+        "id": int(fields[1]),
+        "symbol": found[0],
+        "action": given["action"],
+        "qty": given["totalQuantity"],
+        "type": kind,
+        "limit": prices["lmtPrice"] if kind in ("LMT", "STP LMT") else "",
+        "stop": prices["auxPrice"] if kind in ("STP", "STP LMT") else "",
+        "tif": given["tif"],
+        "ref": given["orderRef"],
+        "oca": given["ocaGroup"],
+        "oca_type": int(given["ocaType"] or 0),
+        "parent": int(given["parentId"] or 0),
+        "transmit": given["transmit"] == "1",
+        "account": given["account"],
+    }
+
+
+def only_asks(fields: list[str]) -> bool:
+    """Return True for an order that isn't to be placed: its client asks what margin it would need."""
+    return fields[_LEAST - 1 : _LEAST] == ["1"]
+
+
+_AMBIGUOUS = "The contract description specified is ambiguous; you must specify the local symbol or the contract id"
+
+
+def _refuse_others(given: Mapping[str, str]) -> None:
+    others = [name for name in _BRING_OTHERS if given[name]]
+    if others or given["deltaNeutral"] == "1":
+        raise OrderError(387, f"Unsupported order type for this exchange and security type: {', '.join(others)}")
+    if given["orderType"] not in TYPES or given["tif"] not in LIVES or given["action"] not in SIDES:
+        raise OrderError(387, "Unsupported order type for this exchange and security type")
+    quantity = to_decimal(given["totalQuantity"])
+    if quantity is None or quantity <= 0 or quantity % 1:
+        raise OrderError(434, "The order size cannot be zero, and contracts are whole")
+    if len(given["orderRef"]) > _LONGEST_REF:
+        raise OrderError(321, "Error validating request: the order reference is too long")
+
+
+def _price(given: Mapping[str, str], name: str) -> str:
+    text = given[name]
+    price = None if text in ("", UNSET) else to_decimal(text)
+    return "" if price is None else str(price)
+
+
+class Kept:
+    """The orders of a client that it hasn't transmitted, by id. They are nowhere but in the memory of its gateway."""
+
+    def __init__(self) -> None:
+        self._orders: dict[int, Placed] = {}
+
+    def __contains__(self, number: int) -> bool:
+        return number in self._orders
+
+    def keep(self, order: Placed) -> None:
+        self._orders[order["id"]] = order
+
+    def forget(self, number: int) -> bool:
+        """Drop an order and what hangs on it; return False if it isn't here."""
+        found = self._orders.pop(number, None) is not None
+        for one in [one for one in self._orders.values() if found and one["parent"] == number]:
+            del self._orders[one["id"]]
+        return found
+
+    def taken_with(self, order: Placed) -> list[Placed]:
+        """Return an order that is transmitted after those of its bracket that were kept, and keep them no longer."""
+        first = order["parent"] or order["id"]
+        others = [
+            one for one in self._orders.values() if one["id"] != order["id"] and first in (one["id"], one["parent"])
+        ]
+        for one in (*others, order):
+            self._orders.pop(one["id"], None)
+        return sorted([*others, order], key=lambda one: one["parent"] != 0)
+
+    def all(self) -> list[Placed]:
+        return [*self._orders.values()]

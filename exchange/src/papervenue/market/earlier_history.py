@@ -1,0 +1,163 @@
+"""Make the minutes of a session before the market's first, so that they add up to its day, and candles of them.
+
+Charts go back over hundreds of such sessions, so they are made with arrays: a session takes a fraction of a
+millisecond, and its candles are made without its minutes. The draws are those of `random.Random`, in the order that
+the names of the columns say, and every step is one that is exact on every machine.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import sqrt
+from random import Random
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from papervenue.chance import SQRT_3, stream
+from papervenue.market.bar_profiles import MARKET_VOLATILITY, Maker, bustle
+from papervenue.market.bars import Bar
+from papervenue.market.sessions import Session
+from papervenue.market.trends import jumps
+from papervenue.times import MINUTE
+
+_PATHS_IN_MEMORY = 128
+_MOST = 2**63
+"""No number in an array reaches it."""
+_OF_BELL = 4
+"""How many draws a bell takes."""
+_OPENING, _HIGH, _LOW, _VOLUME, _MISSING = range(5)
+_OF_MINUTE = 5
+Floats = NDArray[np.float64]
+Whole = NDArray[np.int64]
+
+
+class Minutes(NamedTuple):
+    """The minutes of a session, oldest first: their starts, their prices in units, and their volumes."""
+
+    starts_us: Whole
+    open: Whole
+    high: Whole
+    low: Whole
+    close: Whole
+    volume: Whole
+
+    def bars(self) -> tuple[Bar, ...]:
+        """Return them one by one."""
+        return tuple(map(Bar._make, zip(*(column.tolist() for column in self), strict=True)))
+
+    def candles(self, span_us: int, *, wicks: bool) -> list[Bar]:
+        """Return candles of some minutes each, stamped at multiples of their span; without `wicks`, of closes alone."""
+        if not len(self.starts_us):
+            return []
+        places = self.starts_us // span_us
+        firsts = np.flatnonzero(np.concatenate([[True], places[1:] != places[:-1]]))
+        lasts = np.append(firsts[1:], len(places)) - 1
+        highs, lows = (self.high, self.low) if wicks else self._without_wicks()
+        columns = (
+            places[firsts] * span_us,
+            self.open[firsts],
+            np.maximum.reduceat(highs, firsts),
+            np.minimum.reduceat(lows, firsts),
+            self.close[lasts],
+            np.add.reduceat(self.volume, firsts),
+        )
+        return [Bar(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
+
+    def _without_wicks(self) -> tuple[Whole, Whole]:
+        return np.maximum(self.open, self.close), np.minimum(self.open, self.close)
+
+
+def past_minutes(seed: int, symbol: str, session: Session, day: Bar, maker: Maker) -> Minutes:
+    """Return minutes of a symbol whose first open, highest high, lowest low, last close and volume are a day's."""
+    character, common = maker.character, _market_path(seed, session)
+    count = len(common)
+    draws = _draws(stream(seed, symbol, session.date), (_OF_BELL + _OF_MINUTE) * count)
+    opening, high, low, close = (units / maker.scale for units in day[1:5])
+    own = _bridge(draws[: _OF_BELL * count], character.daily_volatility)
+    line = opening + (close - opening) * np.arange(1, count + 1) / count
+    if maker.sudden(session.date):
+        ahead = np.array(jumps(seed, session, maker.sudden(session.date), count))
+        line = np.minimum(np.maximum(line + opening * ahead, low), high)
+    away = opening * (character.beta * common + own)
+    # The farthest point on each side of the line just reaches the day's high and low.
+    above, below = away > 0, away < 0
+    up = ((high - line[above]) / away[above]).min(initial=np.inf) if above.any() else 0.0
+    down = ((line[below] - low) / -away[below]).min(initial=np.inf) if below.any() else 0.0
+    path = line + away * np.where(above, up, down)
+    return _fitted(_minutes(path, session.open_us, maker, draws[_OF_BELL * count :]), day)
+
+
+def _minutes(path: Floats, open_us: int, maker: Maker, drawn: Floats) -> Minutes:
+    """Return the minutes of a path of closes, each with an opening near the close before it, wicks and a volume."""
+    count, character = len(path), maker.character
+    draws = drawn.reshape(count, _OF_MINUTE)
+    wick = character.daily_volatility / sqrt(count)
+    before = np.concatenate([path[:1], path[:-1]])
+    opens = before + before * wick * 0.3 * (draws[:, _OPENING] - 0.5)
+    highs = np.maximum(opens, path) * (1 + wick * draws[:, _HIGH] * 0.7)
+    lows = np.minimum(opens, path) * (1 - wick * draws[:, _LOW] * 0.7)
+    volumes = (character.shares_a_day / count * _busy(count) * (0.35 + 1.3 * draws[:, _VOLUME])).astype(np.int64)
+    traded = draws[:, _MISSING] >= character.missing_rate
+    starts = open_us + MINUTE * np.arange(count, dtype=np.int64)
+    units = maker.all_units
+    return Minutes(
+        starts[traded],
+        units(opens[traded]),
+        units(highs[traded]),
+        units(lows[traded]),
+        units(path[traded]),
+        np.maximum(volumes, 1)[traded],
+    )
+
+
+def _fitted(made: Minutes, day: Bar) -> Minutes:
+    """Return minutes changed by wicks, cents and volume at most, so that nothing differs from those of a day."""
+    if not len(made.starts_us):
+        return made
+    highest, lowest, busiest = int(made.high.argmax()), int(made.low.argmin()), int(made.volume.argmax())
+    opens, highs, lows, closes = (
+        column.clip(day.low, day.high) for column in (made.open, made.high, made.low, made.close)
+    )
+    opens[0], closes[-1] = day.open, day.close
+    for place in (0, -1):
+        highs[place] = max(highs[place], opens[place], closes[place])
+        lows[place] = min(lows[place], opens[place], closes[place])
+    highs[highest], lows[lowest] = day.high, day.low
+    total = int(made.volume.sum())
+    if int(made.volume[busiest]) * day.volume < _MOST:
+        volumes = np.maximum(made.volume * day.volume // total, 1)
+    else:
+        volumes = np.array([one * day.volume // total or 1 for one in made.volume.tolist()], dtype=np.int64)
+    volumes[busiest] += day.volume - int(volumes.sum())
+    return Minutes(made.starts_us, opens, highs, lows, closes, volumes)
+
+
+@lru_cache(maxsize=_PATHS_IN_MEMORY)
+def _market_path(seed: int, session: Session) -> Floats:
+    count = (session.close_us - session.open_us) // MINUTE
+    return _bridge(_draws(stream(seed, "market factor", session.date), _OF_BELL * count), MARKET_VOLATILITY)
+
+
+@lru_cache(maxsize=8)
+def _busy(count: int) -> Floats:
+    return np.array(bustle(count))
+
+
+def _bridge(draws: Floats, volatility: float) -> Floats:
+    """Return a random walk with that daily volatility which ends where it began."""
+    first, second, third, fourth = draws.reshape(-1, _OF_BELL).T
+    count = len(first)
+    bells = (first + second + third + fourth - 2.0) * SQRT_3
+    walk: Floats = np.add.accumulate(volatility / sqrt(count) * _busy(count) * bells)
+    straight: Floats = walk[-1] * np.arange(1, count + 1) / count
+    return walk - straight
+
+
+def _draws(rng: Random, count: int) -> Floats:
+    """Return what a generator that nobody else draws from draws next."""
+    _, state, _ = rng.getstate()
+    numbers = np.random.RandomState(0)
+    numbers.set_state(("MT19937", np.array(state[:-1], dtype=np.uint32), state[-1], 0, 0.0))
+    return numbers.random_sample(count)

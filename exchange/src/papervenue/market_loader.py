@@ -1,0 +1,164 @@
+"""Open what an exchange is made of from its folder: the market with its sessions and instruments, and the dialect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date
+from functools import partial
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from papervenue.commands import actions, margin, venue
+from papervenue.commands.command import Entry
+from papervenue.engine.venue_rules import Dialect
+from papervenue.margined.dialect import Plain
+from papervenue.market.action_sources import generated_actions, read_actions
+from papervenue.market.actions import Action
+from papervenue.market.alternate_future import OtherPrices
+from papervenue.market.bars import Bar, Market
+from papervenue.market.daily import DailyBars, kept_days
+from papervenue.market.generator import GeneratedBars
+from papervenue.market.instruments import Grid
+from papervenue.market.months import Months
+from papervenue.market.sessions import Calendar, calendar_from_rows
+from papervenue.market.source import BarSource
+from papervenue.market.spec import MarketSpec
+from papervenue.market.venue import Venue
+from papervenue.shares.dialect import ALPACA
+from papervenue.state import ACTIONS_FILE, BARS_FILE, DAYS_FILE, StoredMarket
+
+
+def dialect_of(venue_spec: Venue) -> tuple[Dialect, tuple[Entry, ...]]:
+    """Return a venue's dialect, and the commands of its staff."""
+    if venue_spec.dialect == "alpaca":
+        return ALPACA, (*actions.ENTRIES, *venue.ENTRIES)
+    staff = (*margin.ENTRIES, *(margin.CORRECTIONS if venue_spec.rules.corrections else ()))
+    return Plain(venue_spec.rules), staff
+
+
+def open_market(state_dir: Path, stored: StoredMarket) -> Market:
+    spec = stored.spec
+    calendar = calendar_from_rows(stored.sessions, stored.first, spec.sessions, spec.venue.calendar)
+    grids = {one.symbol: Grid(one) for one in spec.venue.instruments}
+    names = {one.symbol: one.calendar or spec.venue.calendar for one in spec.venue.instruments}
+    calendars = _calendars(stored, names)
+    source = _source(state_dir, stored, calendar, grids, calendars)
+    stands = spec.source == "daily"
+    market = Market(source, calendar, stored.symbols, stands=stands, grids=grids, calendars=calendars)
+    market.announce(*_actions(state_dir, stored, source, calendar))
+    return market
+
+
+def _calendars(stored: StoredMarket, names: Mapping[str, str]) -> dict[str, Calendar]:
+    """Return the calendars of the symbols that have their own; symbols with the same sessions share one."""
+    shared: list[tuple[object, Calendar]] = []
+    made = {}
+    for symbol, kept in stored.calendars.items():
+        kind = names[symbol], kept
+        there = next((calendar for known, calendar in shared if known == kind), None)
+        if there is None:
+            there = calendar_from_rows(**kept, name=names[symbol])
+            shared.append((kind, there))
+        made[symbol] = there
+    return made
+
+
+def _source(
+    state_dir: Path,
+    stored: StoredMarket,
+    calendar: Calendar,
+    grids: Mapping[str, Grid],
+    calendars: Mapping[str, Calendar],
+) -> BarSource:
+    spec = stored.spec
+    if spec.source == "generated":
+        return generated_source(spec, calendar, grids, calendars)
+    if spec.source == "daily":
+        return DailyBars(kept_days(state_dir / DAYS_FILE), calendar, spec.day_prices)
+    from papervenue.market.recorded import held_bars, kept_bars
+
+    return held_bars(spec, kept_bars(state_dir / BARS_FILE))
+
+
+def generated_source(
+    spec: MarketSpec, calendar: Calendar, grids: Mapping[str, Grid], calendars: Mapping[str, Calendar]
+) -> GeneratedBars | BySymbol | OtherPrices:
+    """Return the bars of a generated market, with those of another seed from `other_us` on."""
+    if spec.other_us is None:
+        return _generated(spec, spec.seed, calendar, grids, calendars)
+    own, other = (_generated(spec, seed, calendar, grids, calendars) for seed in (spec.seed, spec.seed + 1))
+    return OtherPrices(own, other, spec.other_us)
+
+
+def _generated(
+    spec: MarketSpec, seed: int, calendar: Calendar, grids: Mapping[str, Grid], calendars: Mapping[str, Calendar]
+) -> GeneratedBars | BySymbol:
+    make = partial(GeneratedBars, seed, trends=spec.trends)
+    usual = make(calendar, [grid for grid in grids.values() if not grid.instrument.root])
+    own: dict[str, GeneratedBars | Months] = {
+        symbol: make(calendars[symbol], [grids[symbol]]) for symbol in calendars if not grids[symbol].instrument.root
+    }
+    own |= _months(make, calendar, grids, calendars)
+    return BySymbol(usual, own) if own else usual
+
+
+def _months(
+    make: Callable[[Calendar, list[Grid]], GeneratedBars],
+    calendar: Calendar,
+    grids: Mapping[str, Grid],
+    calendars: Mapping[str, Calendar],
+) -> dict[str, Months]:
+    """Return a source for each month of a future; the months of a root are made from the same bars."""
+    of_root: dict[str, list[Grid]] = {}
+    for grid in grids.values():
+        if grid.instrument.root:
+            of_root.setdefault(grid.instrument.root, []).append(grid)
+    made: dict[str, Months] = {}
+    for root, months in of_root.items():
+        sessions = calendars.get(months[0].instrument.symbol, calendar)
+        bars = make(sessions, [Grid(replace(months[0].instrument, symbol=root))])
+        rolls = [date.fromisoformat(one.instrument.rolls or "") for one in months]
+        made |= {one.instrument.symbol: Months(bars, one, sessions, rolls) for one in months}
+    return made
+
+
+class BySymbol:
+    """A source of bars in which some symbols have their own, for sessions of their own."""
+
+    def __init__(self, usual: GeneratedBars, own: Mapping[str, GeneratedBars | Months]) -> None:
+        self._usual = usual
+        self._own = own
+        self.past_minutes = min(source.past_minutes for source in (usual, *own.values()))
+        self.past_days = usual.past_days
+        self.candle_days = min(source.candle_days for source in (usual, *own.values()))
+
+    def bars(self, symbol: str, index: int) -> tuple[Bar, ...]:
+        return self._own.get(symbol, self._usual).bars(symbol, index)
+
+    def extended(self, symbol: str, index: int) -> tuple[Bar, ...]:
+        return self._own.get(symbol, self._usual).extended(symbol, index)
+
+    def close(self, symbol: str, index: int) -> int:
+        return self._own.get(symbol, self._usual).close(symbol, index)
+
+    def history_close(self, symbol: str, sessions_before: int) -> int | None:
+        return self._own.get(symbol, self._usual).history_close(symbol, sessions_before)
+
+    def history_day(self, symbol: str, sessions_before: int) -> Bar | None:
+        return self._own.get(symbol, self._usual).history_day(symbol, sessions_before)
+
+    def past_candles(self, symbol: str, index: int, span_us: int, *, wicks: bool) -> list[Bar]:
+        return self._own.get(symbol, self._usual).past_candles(symbol, index, span_us, wicks=wicks)
+
+    def liquid(self, symbol: str) -> bool:
+        return self._usual.liquid(symbol)
+
+
+def _actions(state_dir: Path, stored: StoredMarket, source: BarSource, calendar: Calendar) -> Iterable[Action]:
+    if isinstance(source, GeneratedBars):
+        with_actions = stored.spec.corporate_actions
+        return generated_actions(source, calendar, stored.symbols, stored.spec.seed) if with_actions else ()
+    kept = state_dir / ACTIONS_FILE
+    history = stored.spec.source == "daily"
+    return read_actions(kept, calendar, stored.symbols, history=history) if kept.is_file() else ()

@@ -1,0 +1,122 @@
+"""Listen for clients of faces that speak over sockets of their own, beside HTTP, on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Protocol
+
+from papervenue.faces.local_auth import owner_of
+
+HOST = "127.0.0.1"
+_ROOT = 0
+_LAST_WORDS_S = 1.0
+_LOOK_S = 0.01
+
+
+class Conversation(Protocol):
+    """What a face has to do with one client."""
+
+    def received(self, data: bytes) -> None: ...
+    def closed(self) -> None: ...
+
+
+class Host(Protocol):
+    """What serves an exchange."""
+
+    def begin(self) -> None:
+        """Remember that somebody is there."""
+
+    def end(self) -> None:
+        """Remember that somebody has gone."""
+
+    def catch_up(self) -> None: ...
+    def record(self) -> None: ...
+
+
+class Line(asyncio.Protocol):
+    """One client's connection, for programs of this user and of root, unless the kernel doesn't tell whose it is."""
+
+    def __init__(self, host: Host, open_line: Callable[[Any], Conversation], connected: set[Line]) -> None:
+        self._host = host
+        self._open_line = open_line
+        self._connected = connected
+        self._conversation: Conversation | None = None
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        peer, here = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+        if owner_of(peer, here) not in (None, _ROOT, os.geteuid()):
+            transport.close()
+            return
+        self._transport = transport
+        self._connected.add(self)
+        self._host.begin()
+        self._conversation = self._open_line(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._conversation is not None:
+            self._host.catch_up()
+            self._conversation.received(data)
+            self._host.record()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._conversation is not None:
+            self._conversation.closed()
+            self._host.end()
+            self._conversation = None
+            self._connected.discard(self)
+
+    def send(self, data: bytes) -> None:
+        assert self._transport is not None
+        self._transport.write(data)
+
+    def close(self) -> None:
+        assert self._transport is not None
+        self._transport.close()
+
+    def abort(self) -> None:
+        assert self._transport is not None
+        self._transport.abort()
+
+    def record(self) -> None:
+        self._host.record()
+
+    def later(self, seconds: float, do: Callable[[], None]) -> None:
+        asyncio.get_running_loop().call_later(seconds, do)
+
+
+class Lines:
+    """The sockets of an exchange's faces, by name, and who is connected to them."""
+
+    def __init__(self) -> None:
+        self._servers: dict[str, asyncio.Server] = {}
+        self._connected: set[Line] = set()
+
+    async def listen(self, host: Host, faces: Mapping[str, Callable[[Any], Conversation]]) -> None:
+        """Listen on a free port for each face."""
+        loop = asyncio.get_running_loop()
+        for name, open_line in faces.items():
+            made = partial(Line, host, open_line, self._connected)
+            self._servers[name] = await loop.create_server(made, HOST, 0)
+
+    def ports(self) -> dict[str, int]:
+        """Return the port of each face."""
+        return {name: server.sockets[0].getsockname()[1] for name, server in self._servers.items()}
+
+    async def close(self) -> None:
+        """Stop listening, and hang up on everybody once what was written to them is sent, or is not taken in time."""
+        for server in self._servers.values():
+            server.close()
+        for line in tuple(self._connected):
+            line.close()
+        ends_s = time.monotonic() + _LAST_WORDS_S
+        while self._connected and time.monotonic() < ends_s:
+            await asyncio.sleep(_LOOK_S)
+        for line in tuple(self._connected):
+            line.abort()
+        await asyncio.sleep(0)

@@ -1,0 +1,204 @@
+"""Find out what is due now: slots that have begun and that nobody has claimed yet, and slots that nobody will run."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+
+from msgspec import Struct
+
+from jobs.planned_slots import Planned
+from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.reasons import Reason
+from tradebot.model.record import CycleRecord, Job
+from tradebot.model.trading import SlotClaim, as_missed
+from tradebot.model.venue_day import VenueDay
+from tradebot.ports.stores import Ledger
+from tradebot.timetable.entries import Line
+from tradebot.timetable.sessions import CHAIN, Slot
+
+ENTRIES = Job.TRADE_ONCE
+"""The job that opens positions. If it is late, its slot is missed; the other jobs may run late."""
+ASLEEP_S = 60
+"""A tick comes each second. After a longer pause without work, the machine slept or the process was stopped."""
+COMPARE_EVERY = timedelta(minutes=1)
+"""How often the stored calendar is looked at while nothing is due."""
+DAY = timedelta(days=1)
+
+Claims = Mapping[tuple[str, date, str], SlotClaim]
+
+
+class Missed(Struct, frozen=True):
+    """A slot that nobody ran, and why."""
+
+    slot: Slot
+    reason: Reason
+
+    @property
+    def key(self) -> tuple[str, date, str]:
+        """Return what identifies the slot in the ledger."""
+        return self.slot.key
+
+
+class Due(Struct, frozen=True):
+    """What is due: the slots to run, in the order of the chain, and the slots that nobody will run any more."""
+
+    run: tuple[Slot, ...]
+    missed: tuple[Missed, ...]
+
+
+class Duty:
+    """Tracks the slots that this process still has to run; the ledger says which of them are taken.
+
+    A claimed slot whose pass is `unfinished` is due again, except for entries. The verb, which holds the pass lock,
+    finds out whether the pass was cut short or is still running.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        lines: Sequence[Line],
+        grace_s: int,
+        venue: VenueDay,
+        new_day: Callable[[datetime], None],
+        unfinished: Callable[[Slot, datetime], bool],
+    ) -> None:
+        self._ledger = ledger
+        self._planned = Planned(ledger, lines, grace_s, venue)
+        self._grace = timedelta(seconds=grace_s)
+        self._new_day = new_day
+        self._unfinished = unfinished
+        jobs = [line.job for line in lines]
+        self._order = {job: place for place, job in enumerate(sorted(jobs, key=_place))}
+        self._day: date | None = None
+        self._ahead: list[Slot] = []
+        self._failed: dict[tuple[str, date, str], Reason] = {}
+        self._idle_since: datetime | None = None
+        self._believed = True
+        self._compared_at = datetime.min.replace(tzinfo=UTC)
+
+    def look(self, now: datetime) -> Due:
+        """Return what is due at `now`. A slot to run is returned until it is taken or over.
+
+        If several slots of a job have passed, it runs once, for the latest slot, unless that is an entry that is late.
+        A missed slot is returned until it is written.
+        """
+        if now.date() != self._day:
+            self._begin_day(now)
+        if self._failed:
+            # If a clock was set back, what was tried while it was ahead is tried again.
+            ahead = {slot.key for slot in self._ahead if slot.start > now}
+            self._failed = {key: reason for key, reason in self._failed.items() if key not in ahead}
+        begun = [slot for slot in self._ahead if slot.start <= now]
+        if (begun or self._is_to_compare(now)) and self._planned.changed:
+            self._begin_day(now)
+            begun = [slot for slot in self._ahead if slot.start <= now]
+        known = {slot.key for slot in begun}
+        past = [Missed(*each) for each in self._planned.of_a_past_day(now) if each[0].key not in known]
+        if not begun:
+            return Due((), tuple(past))
+        claims = self._claims(begun)
+        latest = {slot.job: slot for slot in begun if self._planned.has(slot) and self._may_begin(slot, now)}
+        to_run = [slot for slot in latest.values() if not self._is_taken(slot, claims, now)]
+        left = [slot for slot in begun if slot.key not in claims and latest.get(slot.job) is not slot]
+        self._ahead = [*left, *to_run, *(slot for slot in self._ahead if slot.start > now)]
+        missed = (Missed(slot, self._why(slot, latest, now)) for slot in left)
+        return Due(tuple(sorted(to_run, key=lambda slot: self._order[slot.job])), (*past, *missed))
+
+    def rest(self, now: datetime, *, believed: bool = True) -> None:
+        """Note that everything due has been looked at and run by `now`, which isn't the time if it isn't `believed`."""
+        self._idle_since, self._believed = now, believed
+
+    def failed(self, slot: Slot, reason: Reason) -> None:
+        """Note why a slot couldn't be run this time; if it is missed in the end, that is why."""
+        self._failed[slot.key] = reason
+
+    def is_late(self, slot: Slot, now: datetime) -> bool:
+        """Return True if an entry in this slot would come after the grace period or the slot's end."""
+        return now - slot.start > self._grace or now >= slot.end
+
+    def may_wait(self, slot: Slot, now: datetime) -> bool:
+        """Return True while an entry may wait for the facts of its own minute: for half of the grace period."""
+        return now - slot.start < self._grace / 2
+
+    def latest(self, job: Job, now: datetime) -> Slot | None:
+        """Return the job's slot that has begun and isn't known to be taken, without asking the ledger."""
+        begun = [slot for slot in self._ahead if slot.job == job and slot.start <= now < slot.end]
+        return begun[-1] if begun else None
+
+    def next_start(self, now: datetime) -> datetime | None:
+        """Return when the next slot of the day or the day after starts, or None if there are no more."""
+        if now.date() != self._day:
+            self._begin_day(now)
+        return min((slot.start for slot in self._ahead if slot.start > now), default=None)
+
+    def write(self, missed: Iterable[Missed], now: datetime, by: str) -> Sequence[Missed]:
+        """Claim missed slots, all at once; return those that nobody else has claimed after all."""
+        won: list[Missed] = []
+        for reason in dict.fromkeys(each.reason for each in missed):
+            of_it = {each.key: each for each in missed if each.reason is reason}
+            claims = self._ledger.miss_slots(of_it, as_missed(by, reason), now)
+            won += [each for each, claim in zip(of_it.values(), claims, strict=True) if claim.won]
+        written = {each.slot for each in missed}
+        self._ahead = [slot for slot in self._ahead if slot not in written]
+        self._planned.wrote()
+        return won
+
+    def record(self, missed: Missed, now: datetime, mode: str) -> CycleRecord | None:
+        """Return the record of a missed slot for entries, as `why-no-orders` shows it; None for any other slot.
+
+        One of an earlier session needs no record: its claim counts it.
+        """
+        slot = missed.slot
+        if slot.job != ENTRIES or now - slot.start > DAY:
+            return None
+        late_s, grace_s = int((now - slot.start).total_seconds()), int(self._grace.total_seconds())
+        decision = Decision(Gate.JOB, Verdict.FAIL, missed.reason, late_s, grace_s)
+        identity = f"{slot.job}.{slot.session.isoformat()}.{slot.name}"
+        return CycleRecord(identity, ENTRIES, slot.session, slot.name, now, mode, (), decision)
+
+    def _is_to_compare(self, now: datetime) -> bool:
+        """Return True once a minute: a changed calendar may have slots where there were none."""
+        if timedelta(0) <= now - self._compared_at < COMPARE_EVERY:
+            return False
+        self._compared_at = now
+        return True
+
+    def _claims(self, slots: Iterable[Slot]) -> Claims:
+        days = dict.fromkeys(slot.session for slot in slots)
+        claims = (claim for day in days for claim in self._ledger.slot_claims(day))
+        return {(claim.job, claim.session, claim.slot): claim for claim in claims}
+
+    def _may_begin(self, slot: Slot, now: datetime) -> bool:
+        return not self.is_late(slot, now) if slot.job == ENTRIES else now < slot.end
+
+    def _is_taken(self, slot: Slot, claims: Claims, now: datetime) -> bool:
+        claim = claims.get(slot.key)
+        if claim is None:
+            return False
+        return slot.job == ENTRIES or claim.missed is not None or not self._unfinished(slot, now)
+
+    def _why(self, slot: Slot, latest: Mapping[str, Slot], now: datetime) -> Reason:
+        if not self._planned.has(slot):
+            return Reason.CLOSED_EARLY
+        if slot.key in self._failed:
+            return self._failed[slot.key]
+        if self._idle_since is None:
+            # This process wasn't there when it began. It is there now, but an entry is too late.
+            return Reason.SLOT_MISSED if now < slot.end and slot.job not in latest else Reason.NOT_RUNNING
+        # If the clock was wrong at the last look, how much later it is now says nothing.
+        if self._believed and slot.start > self._idle_since and (now - self._idle_since).total_seconds() > ASLEEP_S:
+            return Reason.ASLEEP
+        later = latest.get(slot.job)
+        return Reason.SLOT_SUPERSEDED if later and later.start > slot.start else Reason.SLOT_MISSED
+
+    def _begin_day(self, now: datetime) -> None:
+        """Read the slots around a new day, keeping those that are still to be run or written."""
+        self._new_day(now)
+        slots = {slot.key: slot for slot in (*self._ahead, *self._planned.around(now, self._idle_since))}
+        self._ahead = sorted(slots.values(), key=lambda slot: slot.start)
+        day = now.date() - 2 * DAY
+        self._failed = {key: reason for key, reason in self._failed.items() if key[1] >= day}
+        self._day = now.date()
+
+
+def _place(job: str) -> int:
+    return CHAIN.index(Job(job)) if job in set(Job) else len(CHAIN)

@@ -1,0 +1,78 @@
+"""What a runner works with, and the lines in which it tells what happened."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from msgspec import Struct
+
+from tradebot.errors import ExitCode
+from tradebot.model.reasons import Reason
+from tradebot.model.record import CycleRecord, Job
+from tradebot.ports.stores import Events
+from tradebot.timetable.entries import Need
+from tradebot.timetable.sessions import Slot
+
+
+class Kind(StrEnum):
+    """The kind of a line that `serve` prints."""
+
+    NOTE = "note"
+    RAN = "ran"
+    MISSED = "missed"
+    FAILED = "failed"
+    FAULT = "fault"
+
+
+class Done(Struct, frozen=True):
+    """How a verb ended, in one sentence."""
+
+    said: str
+    exit_code: ExitCode
+
+
+class Line(Struct, frozen=True):
+    """One thing that happened, at trading time; `took_s` is in real seconds."""
+
+    at: datetime
+    kind: Kind
+    job: str | None
+    slot: str | None
+    said: str
+    exit_code: ExitCode
+    took_s: float | None = None
+
+
+class CalendarKeeper(Protocol):
+    """Keeps the stored calendar as the broker has it."""
+
+    def woke(self) -> None:
+        """Note that nothing looked for a while."""
+
+    def is_due(self) -> bool:
+        """Return True if the broker's calendar should be asked now."""
+
+    def ask(self) -> Done:
+        """Ask it, and return what it said."""
+
+
+class Station(Struct, frozen=True):
+    """What a runner works with: the verb of each job, its own name, and where records, events and lines go.
+
+    `stopwatch` returns real seconds since an arbitrary start. `chore` runs the slot of a chore. `unmet` names what a
+    slot needs besides the first comparison and doesn't have at the moment; None if it has everything. `calendar` asks
+    the broker's calendar in the one lane that does. While `spares` names a reason, no chore begins.
+    """
+
+    verbs: Mapping[Job, Callable[[], Done]]
+    by: str
+    mode: str
+    record: Callable[[CycleRecord], None]
+    events: Events
+    tell: Callable[[Line], None]
+    stopwatch: Callable[[], float]
+    chore: Callable[[Slot], Done] = lambda slot: Done("there are no chores here", ExitCode.DONE)
+    unmet: Callable[[Slot], Need | None] = lambda slot: None
+    calendar: CalendarKeeper | None = None
+    spares: Callable[[], Reason | None] = lambda: None

@@ -1,0 +1,97 @@
+"""What a changed setting changes of a pass, and what it can't, for every section of the configuration."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.kit.values import NOW
+from tradebot.app.baseline import effective
+from tradebot.app.rules import surroundings_of
+from tradebot.app.settings import Settings, load
+from tradebot.app.what_if_rules import BEFORE, FIXED, READ, Supposing
+from tradebot.errors import ConfigurationError, OperatorError
+from tradebot.model.trading import Baseline
+from tradebot.replaying.passes import Surroundings
+
+VENUE = load(None, {}).settings.venue
+UNREAD = {"serve", "health", "notify", "chat", "storage", "report", "backtest", "tax", "funds"}
+"""Sections that no decision of a pass reads, besides that of the venue's addresses."""
+
+
+@pytest.fixture(scope="module")
+def around() -> Surroundings:
+    settings = load(None, {}, {"mode": "sandbox"}).settings
+    return surroundings_of(settings, Baseline(effective(settings), "test", NOW), ())
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Iterator[Supposing]:
+    with Supposing(tmp_path, {}) as found:
+        yield found
+
+
+def test_every_section_is_answered_or_said() -> None:
+    assert sorted([*FIXED, *BEFORE, *READ, *UNREAD, VENUE]) == sorted(Settings.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "why"),
+    [
+        ("limits.max_open_positions", 12, ""),
+        ("strategies.flow.limits.min_score", 0.3, ""),
+        ("strategies.flow.min_cluster", 1, ""),
+        ("sectors.AAPL", "toys", ""),
+        ("storage.backups", 3, "no decision of a pass reads it"),
+        ("unusual_whales.reserve_fraction", 0.2, "what was fetched of flow, and when, was decided before the pass"),
+        ("exits.stop_loss_fraction", 0.02, "which positions it would close is decided in passes of evaluate-exits"),
+        ("halts.daily_loss_fraction", 0.06, "a halt that was in force stays in force"),
+        ("universe", ["AAPL", "MSFT"], ""),
+        ("strategies.flow.universe", ["AAPL"], ""),
+        ("universe", ["AAPL", "GLD"], "have no quote and no flow"),
+        ("strategies.flow.times", "at open+30m", "which strategies were due was decided before the pass"),
+        ("limits.price_jump_fraction", 0.04, "which prices were asked for a second time"),
+        ("limits.max_open_risk_fraction", 0.1, "wasn't worked out then, because no limit asked for it"),
+    ],
+)
+def test_what_is_read_before_the_record_is_said(
+    made: Supposing, around: Surroundings, path: str, value: Any, why: str
+) -> None:
+    found = made.of(around, [(tuple(path.split(".")), value)])
+    assert [one.setting for one in found.unanswered] == ([path] if why else [])
+    assert not why or why in found.unanswered[0].why
+
+
+def test_without_a_change_the_rules_are_those_of_the_record(made: Supposing, around: Surroundings) -> None:
+    found = made.of(around, ())
+    assert found.before is found.after
+    assert (found.strategies, found.unanswered) == ((), ())
+
+
+def test_strategies_that_would_answer_otherwise_are_told_by_what_differs(made: Supposing, around: Surroundings) -> None:
+    (cluster,) = made.of(around, [(("strategies", "flow", "min_cluster"), 1)]).strategies
+    assert (cluster.name, cluster.settings, cluster.sees) == ("flow", frozenset({"min_cluster"}), False)
+    assert cluster.refilters is not None
+    (window,) = made.of(around, [(("strategies", "flow", "lookback_s"), 3600)]).strategies
+    assert window.refilters is None
+    (seen,) = made.of(around, [(("sectors", "AAPL"), "toys")]).strategies
+    assert seen.sees
+    assert made.of(around, [(("limits", "max_open_positions"), 12)]).strategies == ()
+
+
+@pytest.mark.parametrize("section", sorted(FIXED))
+def test_what_would_make_another_bot_is_refused(made: Supposing, around: Surroundings, section: str) -> None:
+    with pytest.raises(OperatorError, match=f"a what-if can't change {section}"):
+        made.of(around, [((section,), "live")])
+
+
+def test_settings_that_would_not_load_are_refused(made: Supposing, around: Surroundings) -> None:
+    with pytest.raises(ConfigurationError, match="there is no such setting"):
+        made.of(around, [(("limits", "nothing"), 1)])
+
+
+def test_strategies_are_made_once_for_equal_settings(made: Supposing, around: Surroundings) -> None:
+    first, second = (made.of(around, [(("strategies", "flow", "min_cluster"), 1)]).strategies[0] for _ in range(2))
+    assert first.before is second.before
+    assert first.after is second.after

@@ -1,0 +1,268 @@
+"""A bot that is paired with Ann, and a server that speaks as Telegram does."""
+
+import json
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import pytest
+
+from commands.chat.listener import Listener
+from tests.commands.chat.test_listener_judging import hostile
+from tests.kit.bot.folder import Bot
+from tests.kit.fakes.receivers import ANN, TOKEN, FakeTelegram, chatting
+from tradebot.adapters.chat.store import Became, ChatStore, kept
+from tradebot.adapters.chat.telegram import Telegram
+from tradebot.adapters.state.state_folder import APPROVALS
+from tradebot.app.loading import Options
+from tradebot.app.wiring import opened
+from tradebot.model.serving import Ended
+
+ROW = {
+    "id": "nvda-k3f7q",
+    "state": "waiting",
+    "symbol": "NVDA",
+    "side": "buy",
+    "quantity": "10",
+    "price": "100.5",
+    "worth_usd": "1005",
+    "strategy": "flow",
+    "score": 0.3,
+    "expires_at": "2026-11-16T15:00:00Z",
+    "order": "tb1",
+}
+DATA: dict[str, Any] = {
+    "halt": {"state": "REDUCE_ONLY"},
+    "approvals": {"approvals": [ROW]},
+    "approve": {"approval": {**ROW, "state": "sent"}},
+}
+
+
+class Verbs:
+    """Stands for the verbs' own processes, and keeps which were started."""
+
+    def __init__(self) -> None:
+        self.ran: list[Sequence[str]] = []
+
+    def __call__(self, words: Sequence[str], limit_s: float, stopping: object) -> Ended:
+        self.ran.append(tuple(words))
+        return Ended(0, None, 0.1, json.dumps({"data": DATA[words[0]]}) if words[0] in DATA else "")
+
+
+class Chat(NamedTuple):
+    """A listener, its server, its records and the verbs that it starts."""
+
+    listener: Listener
+    fake: FakeTelegram
+    store: ChatStore
+    verbs: Verbs
+
+    def hears(self, *updates: Any) -> list[str]:
+        """Have it take these, and return what it sent meanwhile."""
+        before = len(self.fake.sent)
+        self.fake.updates += updates
+        self.listener.turn(0)
+        return self.fake.texts()[before:]
+
+    def types(self, text: str) -> list[str]:
+        return self.hears(self.fake.typed(text))
+
+    def presses(self, label: str) -> list[str]:
+        return self.hears(self.fake.button(label))
+
+    def last(self) -> tuple[str, str, str]:
+        record = self.store.last(1)[0]
+        return record.asked, record.became.value, record.why
+
+
+@contextmanager
+def listening(bot: Bot, fake: FakeTelegram) -> Iterator[Chat]:
+    with opened(Options(str(bot.folder)), os.environ) as app, kept(app.folder.path, app.events) as store:
+        listener, verbs = Listener(app, Telegram(fake.address, TOKEN), store, None), Verbs()
+        listener._run = verbs  # type: ignore[assignment]
+        yield Chat(listener, fake, store, verbs)
+
+
+def pair(chat: Chat) -> None:
+    from datetime import UTC, datetime
+
+    assert chat.types(chat.store.new_code(datetime.now(UTC)).lower())[0].startswith("Paired.")
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeTelegram]:
+    with chatting() as fake:
+        yield fake
+
+
+@pytest.fixture
+def chat(copy: Bot, fake: FakeTelegram) -> Iterator[Chat]:
+    with (copy.folder / "tradebot.yaml").open("a") as file:
+        file.write("\napproval: {wait_s: 300}\n")
+    with listening(copy, fake) as chat:
+        pair(chat)
+        yield chat
+
+
+def test_two_hundred_hostile_messages_do_nothing_and_each_is_recorded_with_its_reason(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tradebot.adapters.chat.store.MOST_A_MINUTE", 10_000)
+    messages = list(hostile())
+    assert len(messages) >= 200
+    chat.fake.sent.clear()
+    chat.types("halt")
+    for made, reason in messages:
+        before = chat.store.last(1)[0].id
+        sent = made(chat.fake)
+        chat.fake.raw = [(200, json.dumps({"ok": True, "result": [sent]}).encode())]
+        chat.hears()
+        (record,) = [one for one in chat.store.last(2) if one.id > before]
+        assert (record.became, record.why[: len(reason)]) == (Became.REFUSED, reason), sent
+        assert record.why
+        if record.who != str(ANN):
+            assert record.asked == "", "nothing is kept of what strangers write"
+    assert (chat.verbs.ran, {body["chat_id"] for body in chat.fake.sent}) == ([], {ANN})
+    assert set(chat.fake.asked) == {"getUpdates", "sendMessage", "answerCallbackQuery"}
+    heard, own = chat.fake.asked.count("answerCallbackQuery"), chat.store.refusals()["not a button that is open"]
+    assert heard == own, "strangers' buttons get no answer either"
+    assert len(chat.fake.sent) == 1 + 5, "the question, and five hints a minute"
+    assert chat.presses("Yes, halt")[0].startswith("Halted: REDUCE_ONLY.")
+    assert chat.verbs.ran[-1][0] == "halt"
+
+
+def test_replayed_updates_are_refused_and_done_once(chat: Chat) -> None:
+    again = chat.fake.typed("approve nvda-k3f7q")
+    chat.hears(again, again)
+    chat.fake.raw = [(200, json.dumps({"ok": True, "result": [again]}).encode())]
+    assert chat.hears() == []
+    assert chat.last() == ("", "refused", "taken before")
+    assert chat.store.refusals() == {"taken before": 2}
+    assert chat.verbs.ran == [("approve", "nvda-k3f7q", "--json")]
+
+
+def test_halt_is_asked_for_once_more_and_each_answer_counts_once(chat: Chat) -> None:
+    chat.types("halt")
+    yes = chat.fake.button("Yes, halt")["callback_query"]["data"]
+    assert chat.presses("No") == ["Not halted."]
+    assert chat.hears(chat.fake.pressed(yes, 1000 + len(chat.fake.sent) - 1)) == [
+        "Nothing done: not a button that is open.\nSend help for what I can do."
+    ]
+    assert chat.verbs.ran == []
+    chat.types("halt")
+    assert chat.types("yes")[0].startswith("Halted")
+    assert chat.verbs.ran == [("halt", "--reason", f"asked for in the paired chat by person {ANN}", "--json")]
+    assert "nothing was asked in the last two minutes" in chat.types("yes")[0]
+
+
+def test_entry_that_waits_is_shown_once_and_its_button_approves_it(chat: Chat) -> None:
+    (chat.listener._app.folder.path / APPROVALS).touch()
+    (shown,) = chat.hears()
+    assert "buy 10 NVDA at 100.50 or better, 1,005.00 USD" in shown
+    os.utime(chat.listener._app.folder.path / APPROVALS, (1, 1))
+    assert chat.hears() == []
+    assert chat.types("approvals")[0] == "1 entry waiting for a yes"
+    assert chat.presses("Approve NVDA")[0].startswith("Yes to nvda-k3f7q: sent")
+    assert chat.last() == ("approve nvda-k3f7q", "done", "")
+    assert "not a button that is open" in chat.presses("Reject NVDA")[0]
+    assert chat.verbs.ran == [("approvals", "--json")] * 3 + [("approve", "nvda-k3f7q", "--json")]
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("place", ["take", "press", "means", "ended"])
+def test_halt_is_never_done_twice_although_its_process_ends_at_any_step(
+    copy: Bot, chat: Chat, monkeypatch: pytest.MonkeyPatch, place: str, after: bool
+) -> None:
+    chat.types("halt")
+    honest = getattr(ChatStore, place)
+
+    def ending(*arguments: object, **named: object) -> None:
+        if after:
+            honest(*arguments, **named)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as cut:
+        cut.setattr(ChatStore, place, ending)
+        with pytest.raises(KeyboardInterrupt):
+            chat.presses("Yes, halt")
+    with listening(copy, chat.fake) as again:
+        again.listener.begin()
+        again.hears()
+        halts = [*chat.verbs.ran, *again.verbs.ran]
+    # What was noted but perhaps not done isn't done again: the person is told, and asks again.
+    told = "I was interrupted in the middle of: " in "".join(chat.fake.texts())
+    assert len(halts) == (1 if place == "ended" or (place, after) == ("take", False) else 0)
+    assert told == ((place, after) not in (("take", False), ("ended", True)))
+    assert chat.last()[1] == ("cut short" if told else "done")
+
+
+def test_flood_is_counted_and_fills_neither_the_records_nor_the_disk(chat: Chat) -> None:
+    raw = chat.fake.typed("halt", 6666)
+    size = 0
+    for number in range(2_000, 3_000):
+        chat.listener._take({**raw, "update_id": number})
+        size = max(size, sum(path.stat().st_size for path in chat.listener._app.folder.path.glob("chat.db*")))
+    assert chat.store.refusals() == {"from somebody else": 1_000}
+    assert len(chat.store.last(1_000)) <= 11
+    assert size < 5_000_000
+    assert chat.hears(chat.fake.typed("help") | {"update_id": 3_000})
+
+
+def test_revoked_person_and_wrong_codes_get_no_answer(chat: Chat) -> None:
+    from datetime import UTC, datetime
+
+    chat.store.revoke()
+    chat.fake.sent.clear()
+    assert chat.types("status") == []
+    code = chat.store.new_code(datetime.now(UTC))
+    for _ in range(5):
+        assert chat.types("ABCDEFGHJK") == []
+    assert chat.types(code) == []
+    assert chat.last()[2] == "nobody is paired"
+    assert chat.store.paired() is None
+
+
+ODD = [
+    (429, b'{"ok": false, "parameters": {"retry_after": 17}}', 17.0, "less often"),
+    (429, b'{"ok": false, "parameters": {"retry_after": 1e99}}', 1.0, "less often"),
+    (500, b"", 1.0, "status 500"),
+    (302, b"{}", 1.0, "status 302"),
+    (200, b"<html>", 1.0, "status 200"),
+    (200, b'{"ok": true, "result": 5}', 1.0, "isn't a list"),
+    (200, b"[" * 200_000, 1.0, "status 200"),
+    (401, b"{}", 1.0, "doesn't know the token"),
+    (409, b"{}", 1.0, "another program"),
+]
+
+
+@pytest.mark.parametrize(("status", "data", "pause", "said"), ODD)
+def test_odd_answer_of_telegram_costs_a_pause_and_no_token(
+    chat: Chat, status: int, data: bytes, pause: float, said: str
+) -> None:
+    chat.fake.raw = [(status, data)]
+    assert chat.listener.turn(0) == pause
+    trouble = chat.store.recall("trouble") or ""
+    assert said in trouble
+    assert TOKEN not in trouble
+    assert chat.types("help")
+    assert chat.store.recall("trouble") == ""
+
+
+def test_message_of_ten_megabytes_is_passed_over(chat: Chat) -> None:
+    large = json.dumps({"ok": True, "result": [chat.fake.typed("x" * 10_000_000)]}).encode()
+    chat.fake.raw = [(200, large), (200, large)]
+    assert chat.listener.turn(0) > 0
+    assert chat.hears() == []
+    assert chat.last() == ("", "refused", "too large")
+    began = time.monotonic()
+    assert chat.types("help")
+    assert time.monotonic() - began < 5
+
+
+def test_press_of_a_button_that_a_question_does_not_have_leaves_the_question_open(chat: Chat) -> None:
+    now, nonce = datetime.now(UTC), 32 * "a"
+    chat.store.show(nonce, 5, ["halt-now", "not-halt"], now + timedelta(minutes=2), once=True)
+    assert [chat.store.press(nonce, index, 5, now) for index in (7, 0, 0)] == [None, "halt-now", None]

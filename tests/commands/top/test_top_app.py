@@ -1,0 +1,205 @@
+"""`tradebot top`: each screen shows the figures of its verb's document, fits, and outlives what may go wrong."""
+
+import shutil
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from commands.top import top_app
+from commands.top.screen_data import Reading, read
+from tests.commands.top.board import LARGE, SMALL, Seen, on_board
+from tests.kit.bot.folder import Bot
+from tradebot.app.wiring import App
+from tradebot.model.text import counted
+
+GRAY = {"color(8)"}
+HOSTILE = "\x1b]0;owned\x07\x1b[2Jlunch"
+
+
+@pytest.fixture
+def traded(shared_trader: Bot) -> Bot:
+    """Return a bot with positions, and an event that quotes what could repaint a terminal."""
+    if not shared_trader.json("positions")["positions"]:
+        assert shared_trader.says("trade-once").code == 0
+        shared_trader.says("exchange", "tick", "1m")
+        shared_trader.says("evaluate-exits")
+        shared_trader.says("reconcile")
+        shared_trader.says("halt", "--reason", HOSTILE)
+    return shared_trader
+
+
+def money(text: str) -> str:
+    return f"{Decimal(text):,.2f}"
+
+
+@pytest.mark.parametrize("size", [LARGE, SMALL])
+def test_every_screen_shows_the_figures_of_its_verb(traded: Bot, size: tuple[int, int]) -> None:
+    shown = traded.json("top")
+    status, positions, why, events = (traded.json(*verb.split()) for verb in VERBS)
+    assert shown["overview"]["status"]["equity"] == status["equity"]
+    assert (shown["positions"], shown["why"], shown["log"]["events"][-1]) == (positions, why, events["events"][-1])
+
+    async def act(seen: Seen) -> None:
+        for key, name, figures in (
+            ("1", "overview", overview_figures(status, shown["overview"]["session"])),
+            ("2", "positions", position_figures(positions)),
+            ("3", "why", why_figures(why)),
+            ("4", "log", [event["event_type"] for event in events["events"]]),
+        ):
+            await seen.press(key)
+            words = seen.words()
+            assert [figure for figure in figures if figure not in words] == [], name
+            assert {len(line) for line in seen.drawn()} == {size[0]}, name
+            assert seen.pilot.app.screen.query_one("#body").max_scroll_x == 0, name
+            assert "REDUCE_ONLY" in seen.words("head")
+            assert f"account …{traded.tail()}" in seen.words("head")
+            assert "\x1b" not in seen.text()
+            assert "\x07" not in seen.text()
+
+    on_board(traded.folder, size, act)
+
+
+VERBS = ("status", "positions", "why-no-orders", "events --last 200")
+
+
+def overview_figures(status: dict[str, Any], session: dict[str, Any]) -> list[str]:
+    funnel = session["explanation"]["funnel"]
+    due = {row["job"] for row in status["next_slots"]}
+    assert due
+    assert funnel["candidates"]
+    return [
+        f"Equity {money(status['equity']['last_usd'])} USD",
+        f"{Decimal(status['today']['realized_usd']):+,.2f} realized",
+        f"{Decimal(status['today']['open_usd']):+,.2f} open",
+        f"Trading state {status['trading_state']}",
+        "lunch",
+        *due,
+        *(row["did"] for row in status["passes"] if row["job"] == "reconcile"),
+        f"Funnel: {funnel['candidates']:,} candidates = {counted(funnel['orders'], 'order')}",
+        *(row["reason"] for row in funnel["reasons"]),
+    ]
+
+
+def position_figures(data: dict[str, Any]) -> list[str]:
+    assert data["positions"]
+    figures = [f"Unrealized {Decimal(data['unrealized_usd']):+,.2f} USD"]
+    for held in data["positions"]:
+        resting = held["protection"]["resting"]
+        assert resting
+        distances = [Decimal(stop["distance"]) for stop in held["stops"] if stop["distance"]]
+        figures += [held["symbol"], money(held["average_price"]), money(held["price"])]
+        figures += [f"{'stop' if one['is_stop'] else 'target'} {money(one['price'])}" for one in resting]
+        figures += [f"{distance:.1%}" for distance in distances]
+    return figures
+
+
+def why_figures(data: dict[str, Any]) -> list[str]:
+    funnel = data["explanation"]["funnel"]
+    return [
+        data["explanation"]["verdict"].upper(),
+        f"Funnel: {funnel['candidates']:,} candidates",
+        *(f"{row['reason']} {row['count']:,}" for row in funnel["reasons"]),
+    ]
+
+
+def test_tab_goes_through_the_screens_and_the_log_ends_with_the_newest(traded: Bot) -> None:
+    newest = traded.json("events")["events"][-1]["event_type"]
+
+    async def act(seen: Seen) -> None:
+        heads = []
+        for _ in range(5):
+            heads.append(seen.text().split("\n")[0])
+            await seen.press("tab")
+        assert (heads[0], len(set(heads))) == (heads[4], 4)
+        await seen.press("shift+tab", "4")
+        assert newest in " ".join(line for line in seen.drawn() if line.strip()).split("  read ")[0][-200:]
+
+    on_board(traded.folder, SMALL, act)
+
+
+def test_a_terminal_that_is_too_small_is_told_so_until_it_grows(traded: Bot) -> None:
+    async def act(seen: Seen) -> None:
+        assert seen.words() == "This terminal has 59 columns and 20 lines; it takes 60 and 12."
+        await seen.pilot.resize_terminal(60, 12)
+        await seen.settle()
+        assert "Trading state REDUCE_ONLY" in seen.words()
+        assert max(map(len, seen.drawn())) == 60
+
+    on_board(traded.folder, (59, 20), act)
+
+
+def test_figures_are_gray_with_their_age_while_the_ledger_cannot_be_read(
+    traded: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(top_app, "EVERY_S", 0.1)
+    monkeypatch.setattr(top_app, "SHARE", 1e6)
+    folder = shutil.copytree(traded.folder, tmp_path / "state", ignore=shutil.ignore_patterns("exchange"))
+    ledger = folder / "ledger.db"
+    sound = ledger.read_bytes()
+
+    async def act(seen: Seen) -> None:
+        async def until(found: str, name: str) -> None:
+            for _ in range(100):
+                if found in seen.words(name):
+                    return
+                await seen.pilot.pause(0.05)
+            raise AssertionError(seen.words(name))
+
+        assert "embedded exchange not running" in seen.words()
+        before = seen.words()
+        ledger.write_bytes(b"nothing" * 1000)
+        await until("is damaged", "trouble")
+        assert seen.words("trouble").startswith("What follows was read ")
+        assert "recover" in seen.words("trouble")
+        assert seen.words() == before
+        assert seen.colors() == GRAY
+        await seen.press("2")
+        assert "is damaged" in seen.words("trouble")
+        ledger.write_bytes(sound)
+        await seen.press("1")
+        assert "damaged" not in seen.words("trouble")
+        assert not seen.colors() & GRAY
+
+    on_board(folder, LARGE, act)
+
+
+def test_what_is_recorded_shows_by_itself_and_nothing_is_read_without(
+    bot: Bot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = list[str]()
+
+    def counted_read(app: App, name: str) -> Reading:
+        reads.append(name)
+        return read(app, name)
+
+    monkeypatch.setattr(top_app, "EVERY_S", 0.05)
+    monkeypatch.setattr(top_app, "SHARE", 1e6)
+    monkeypatch.setattr(top_app, "read", counted_read)
+
+    async def act(seen: Seen) -> None:
+        await seen.pilot.pause(0.3)
+        assert reads == ["overview"]
+        assert bot.says("halt", "--reason", "odd fills").code == 0
+        for _ in range(100):
+            if "odd fills" in seen.words():
+                break
+            await seen.pilot.pause(0.05)
+        assert "odd fills" in seen.words()
+
+    on_board(bot.folder, LARGE, act)
+
+
+def test_a_lost_exchange_is_told_and_its_figures_are_gray(traded: Bot, tmp_path: Path) -> None:
+    script = tmp_path / "down.yaml"
+    script.write_text("- {name: down, when: {request: any trading}, what: {status: 503}}\n")
+    assert traded.says("exchange", "faults", "add", str(script)).code == 0
+    assert traded.says("evaluate-exits", "--force-slot").code
+
+    async def act(seen: Seen) -> None:
+        assert seen.words("trouble").startswith("broker FAILED: ")
+        assert "; the last figures are of 20" in seen.words("trouble")
+        assert seen.colors() == GRAY
+
+    on_board(traded.folder, LARGE, act)

@@ -1,0 +1,112 @@
+"""What a verb prints, as HTML: the same words and figures, and no text that could be more than a text."""
+
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+from rich.text import Text
+
+from commands.shared.tables import Table, number, sentence
+from commands.web.html_rendering import drawn, line
+from tradebot.adapters.text import redaction
+
+HOSTILE = "\"><script>window.hacked=1</script><img src=x onerror='window.hacked=1'>&amp;\x1b]0;a\x07\u202e"
+TAGS = frozenset(["p", "b", "span", "div", "table", "thead", "tbody", "tr", "th", "td", "br", "code"])
+ATTRIBUTES = frozenset({"class", "scope", "tabindex", "role", "aria-label", "data-label"})
+
+
+class Seen(HTMLParser):
+    """What a browser would make of it: tags, attributes, and the text alone."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.text = ""
+        self.feed(str(html))
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note a tag."""
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_data(self, data: str) -> None:
+        """Note a text."""
+        self.text += data
+
+
+def table(*cells: str | Text) -> Table:
+    made = Table("symbol", number("qty"), sentence("why", "why"), "empty")
+    made.row(*cells, "", style="yellow")
+    return made
+
+
+def test_lines_become_paragraphs_in_their_colors_and_numbers_keep_their_place() -> None:
+    html = drawn(lambda console: console.print("Equity [bold]1,000.00[/bold] USD\n  [red]failed[/]: [dim]old[/]\n\n"))
+    assert html.splitlines() == [
+        "<p>Equity <b>1,000.00</b> USD</p>",
+        '<p class="under"><span class="red">failed</span>: <span class="dim">old</span></p>',
+    ]
+
+
+def test_a_table_keeps_its_headings_and_rows_and_leaves_empty_columns_out() -> None:
+    html = drawn(lambda console: console.print(table("AAPL", "1.50", "[green]cheap[/] enough")))
+    seen = Seen(html)
+    assert [tag for tag in seen.tags if tag not in ("div", "span")] == [
+        *("table", "thead", "tr", "th", "th", "th", "tbody", "tr", "th", "td", "td"),
+    ]
+    assert (seen.attributes.count(("scope", "col")), seen.attributes.count(("scope", "row"))) == (3, 1)
+    assert "".join(seen.text.split()) == "symbolqtywhyAAPL1.50cheapenough"
+    assert '<tr class="yellow">' in html
+    assert "empty" not in html
+
+
+def test_commands_are_marked_as_such_whole() -> None:
+    html = drawn(lambda console: console.print("Next: tradebot halt --reason TEXT, then look."))
+    assert "<code>tradebot halt --reason TEXT</code>, then look." in html
+
+
+@pytest.mark.parametrize("markup", [True, False])
+def test_a_hostile_text_stays_a_text_in_lines_cells_and_headings(markup: bool) -> None:
+    def draw(console: Console) -> None:
+        console.print(HOSTILE, markup=markup)
+        console.print(Text(HOSTILE, "red"))
+        console.print(table(HOSTILE, Text(HOSTILE), f"tradebot halt --reason '{HOSTILE}'"))
+        named = Table(HOSTILE, number("n"))
+        named.row("", "1")
+        named.row("a", "1")
+        console.print(named)
+
+    seen = Seen(drawn(draw))
+    assert set(seen.tags) <= TAGS
+    assert {name for name, _ in seen.attributes} <= ATTRIBUTES
+    assert seen.text.count("<script>window.hacked=1</script>") == 6
+    assert not [letter for letter in seen.text.replace("\n", "") if not letter.isprintable()]
+
+
+@settings(max_examples=25)
+@given(st.text(), st.text(), st.text())
+def test_no_text_makes_a_tag_or_loses_its_words(first: str, second: str, third: str) -> None:
+    seen = Seen(drawn(lambda console: console.print(table(Text(first), Text(second), Text(third)))))
+    assert set(seen.tags) <= TAGS
+    assert {name for name, _ in seen.attributes} <= ATTRIBUTES
+    for text in (first, second, third):
+        shown = "".join(letter for letter in text if letter.isprintable() and not letter.isspace())
+        assert shown in "".join(seen.text.split())
+
+
+def test_keys_are_hidden_in_lines_cells_and_headings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redaction, "_forms", {})
+    redaction.learn("very-secret-key")
+
+    def draw(console: Console) -> None:
+        console.print("it is very-secret-key")
+        made = Table("very-secret-key")
+        made.row("very-secret-key")
+        console.print(made)
+
+    assert "very-secret-key" not in drawn(draw)
+    assert line("[red]very-secret-key[/]") == '<span class="red">[hidden]</span>'

@@ -1,0 +1,306 @@
+"""A position moves from a contract that ends into the next one: one plan of two intents, whatever is killed when."""
+
+import itertools
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.kit.core.apart import BotApart as Apart
+from tests.kit.core.apart import capabilities
+from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
+from tests.kit.values import DAY, SESSION, Killed, exit_rules, limits, listing
+from tests.orders.test_entry_orders import ends
+from tradebot.desk.contract_rolls import moves, second_halves
+from tradebot.desk.prepare_desk import for_entries
+from tradebot.desk.proposals import Proposals
+from tradebot.model.candidate import Purpose, Side
+from tradebot.model.decision import Gate
+from tradebot.model.hours import Hours
+from tradebot.model.instrument import ListingRecord, Rolling
+from tradebot.model.intent import Intent, Operation
+from tradebot.model.limits import Protection
+from tradebot.model.order import Reply
+from tradebot.model.reasons import Reason
+from tradebot.model.record import CycleRecord, Job
+from tradebot.model.trading import TradingState, TradingStateRecord
+from tradebot.model.values import replace
+from tradebot.model.venue import Edit, End, Pairs, Proof
+from tradebot.ports.world import World
+
+OLD, NEW = "AAPL", "MSFT"
+"""They stand for two months of one contract."""
+MORNING, NIGHT = (570, 930), (240, 300)
+STILL = exit_rules(protection=Protection.BOT, time_exit_s=864_000)
+LIMITS = limits(cooldown_s=1, max_symbol_entries=20)
+
+
+def contract(symbol: str) -> str:
+    return "ES" if symbol in (OLD, NEW) else symbol
+
+
+class RollingBot:
+    """A bot that holds contracts of a month that ends."""
+
+    def __init__(self, side: Side = Side.BUY, on: int = 0, until: int = 5, hour: tuple[int, int] = MORNING) -> None:
+        self.hurry, self.unnamed = dict[str, int](), ""
+        self.stopwatch: Callable[[], float] = lambda: 0.0
+        self.scene = Scene(
+            exits=STILL, limits=limits(cooldown_s=1, max_symbol_entries=9, max_new_entries=5, max_orders_per_second=5)
+        )
+        self.venue, self.passes = self.scene.venue, 0
+        self.trades(replace(wanted(OLD, 0.5, side), stop_loss_fraction=Decimal("0.04")))
+        self.fill_all()
+        self.exits()
+        a_day = timedelta(days=1)
+        leaves = Rolling(DAY + on * a_day, DAY + until * a_day, NEW, *hour)
+        old, new = replace(listing(OLD, underlying="ES"), rolling=leaves), listing(NEW, underlying="ES")
+        self.scene.ledger.put_listings([ListingRecord(replace(one, read_at=self.venue.now)) for one in (old, new)])
+        self.before = len(self.venue.submitted)
+        self.venue.end_of = self._end_of  # type: ignore[method-assign]
+
+    def _end_of(self, intent: Intent, sessions: object, now: object) -> Proof:
+        order = self.venue.order(intent.client_order_id)
+        return Proof.of(order) if order else Proof(End.OVER, "neither orders nor executions have it")
+
+    def world(self, *candidates: object) -> World:
+        usual = self.scene.world(*candidates)  # type: ignore[arg-type]
+        named = {symbol: sector for symbol, sector in usual.rules.sectors.items() if symbol != self.unnamed}
+        hurried = usual.rules.limits.model_copy(update=self.hurry)
+        rules = replace(usual.rules, coin=contract, limits=hurried, sectors=named)
+        return replace(usual, rules=rules, stopwatch=self.stopwatch)
+
+    def trades(self, *candidates: object) -> CycleRecord:
+        self.passes += 1
+        self.scene.later(61)
+        now = [replace(one, at=self.venue.now) for one in candidates]  # type: ignore[type-var]
+        return trade_once(self.world(*now), call(slot=f"entry {self.passes}"))
+
+    def exits(self) -> CycleRecord:
+        self.passes += 1
+        self.scene.later(61)
+        return evaluate_exits(self.world(), call(Job.EVALUATE_EXITS, f"exits {self.passes}"))
+
+    def fill_all(self, quantity: Decimal | None = None) -> None:
+        for order in [one for one in self.venue.book.values() if not one.status.terminal]:
+            least = None if quantity is None else min(quantity, order.open_quantity)
+            self.venue.fill(order.client_order_id, "100", least)
+
+    @property
+    def held(self) -> dict[str, Decimal]:
+        return {symbol: shares for symbol, shares in self.venue.held.items() if shares}
+
+    @property
+    def at_work(self) -> list[str]:
+        return [one.symbol for one in self.venue.book.values() if not one.status.terminal]
+
+    def sent(self) -> list[tuple[str, Purpose, Decimal, str]]:
+        """Return what was sent since the beginning."""
+        later = self.venue.submitted[self.before :]
+        return [(i.instrument.symbol, i.purpose, i.quantity, i.why) for i in later if i.operation is Operation.SUBMIT]
+
+
+@pytest.mark.parametrize("unnamed", [OLD, NEW])
+def test_a_contract_that_ends_has_the_sector_of_another_one_on_the_same(unnamed: str) -> None:
+    bot = RollingBot()
+    shares, bot.unnamed = bot.held[OLD], unnamed
+    later = Rolling(DAY + timedelta(days=90), DAY + timedelta(days=95), "LATER", *MORNING)
+    new = replace(listing(NEW, underlying="ES"), rolling=later, read_at=bot.venue.now)
+    bot.scene.ledger.put_listings([ListingRecord(new)])
+    desk = for_entries(bot.world(), Proposals((), ()))
+    assert desk.book.sector_exposure == {desk.sectors[OLD]: sum(desk.book.exposure.values())}
+    for run in (bot.exits, bot.trades):
+        run()
+        bot.fill_all()
+    assert bot.held == {NEW: shares}
+
+
+@pytest.mark.parametrize("side", Side)
+def test_a_position_is_closed_and_then_opened_again_in_the_next_contract_with_its_stop(side: Side) -> None:
+    bot = RollingBot(side)
+    shares = bot.held[OLD]
+    moved = bot.exits()
+    (record,) = moved.candidates
+    assert record.candidate.why == f"rolled_into_{NEW}"
+    assert Reason.ROLLED in {one.reason for one in record.decisions if one.gate is Gate.EXIT}
+    assert ends(bot.trades(wanted(NEW, 0.9, side)))[NEW, Purpose.OPEN] is Reason.OTHER_CONTRACT, "the first leg works"
+    bot.fill_all()
+    bot.trades()
+    bot.fill_all()
+    for _ in range(3):
+        bot.exits()
+        bot.trades()
+        bot.fill_all()
+    assert bot.sent() == [(OLD, Purpose.CLOSE, abs(shares), f"rolled_into_{NEW}"), (NEW, Purpose.OPEN, abs(shares), "")]
+    assert bot.held == {NEW: shares}
+    assert bot.venue.submitted[-1].stop_loss_fraction == Decimal("0.04")
+
+
+@pytest.mark.parametrize(
+    ("until", "liquid_in", "moves_now"), [(5, 0, True), (5, 3600, False), (0, 3600, False), (0, -3600, True)]
+)
+def test_a_position_moves_in_the_hours_that_the_venue_calls_liquid_while_any_are_left(
+    until: int, liquid_in: int, moves_now: bool
+) -> None:
+    bot = RollingBot(until=until)
+    begins = bot.venue.now + timedelta(seconds=liquid_in)
+    liquid = replace(SESSION, open=begins, close=begins + timedelta(seconds=600))
+    record = bot.scene.ledger.listings((OLD,))[OLD]
+    hours = Hours(bot.venue.now, SESSION.close, (SESSION,), (liquid,))
+    bot.scene.ledger.put_listings([ListingRecord(replace(record.listing, hours=hours))])
+    bot.exits()
+    assert bool(bot.sent()) is moves_now
+
+
+def test_a_move_goes_on_however_slow_the_bot_is() -> None:
+    bot = RollingBot()
+    bot.hurry, readings = {"max_decision_ms": 100, "max_sending_ms": 500}, itertools.count()
+    # Each reading finds a second more gone.
+    bot.stopwatch = lambda: float(next(readings))
+    shares = bot.held[OLD]
+    bot.exits()
+    bot.fill_all()
+    bot.trades()
+    bot.fill_all()
+    assert bot.held == {NEW: shares}
+
+
+@pytest.mark.parametrize(
+    ("on", "until", "hour", "moves"),
+    [
+        (1, 5, MORNING, False),
+        (0, 5, NIGHT, False),
+        (-2, 0, NIGHT, True),
+        (-9, -3, NIGHT, True),
+    ],
+)
+def test_it_moves_from_its_day_on_in_its_hour_and_at_the_last_at_any_time(
+    on: int, until: int, hour: tuple[int, int], moves: bool
+) -> None:
+    bot = RollingBot(on=on, until=until, hour=hour)
+    bot.exits()
+    assert bool(bot.sent()) is moves
+
+
+def test_a_halted_bot_keeps_its_position_until_the_last_day_and_opens_nothing() -> None:
+    for until, closes in ((5, []), (0, [OLD])):
+        bot = RollingBot(until=until)
+        bot.scene.ledger.set_trading_state(TradingStateRecord(TradingState.REDUCE_ONLY, "me", "lunch", bot.venue.now))
+        bot.exits()
+        bot.fill_all()
+        bot.trades()
+        assert [sent[0] for sent in bot.sent()] == closes
+
+
+def test_what_the_first_leg_fills_in_parts_is_opened_once_all_of_it_has_left() -> None:
+    bot = RollingBot()
+    shares = bot.held[OLD]
+    bot.exits()
+    bot.fill_all(Decimal(1))
+    bot.trades()
+    assert [symbol for symbol, *_ in bot.sent()] == [OLD]
+    for _ in range(9):
+        bot.exits()
+        bot.trades()
+        bot.fill_all()
+    assert bot.held == {NEW: shares}
+    assert sum(quantity for symbol, _, quantity, _ in bot.sent() if symbol == NEW) == shares
+
+
+def test_a_stop_that_closes_what_was_moved_is_not_undone() -> None:
+    bot = RollingBot()
+    bot.exits()
+    bot.fill_all()
+    bot.trades()
+    bot.fill_all()
+    bot.scene.price(NEW, "90")
+    bot.exits()
+    bot.fill_all()
+    assert bot.held == {}
+    for _ in range(3):
+        bot.trades()
+        bot.exits()
+    assert bot.held == {}
+    assert bot.at_work == []
+
+
+def test_a_stop_that_is_hit_in_the_hour_closes_for_good() -> None:
+    bot = RollingBot()
+    bot.scene.price(OLD, "90")
+    bot.exits()
+    bot.fill_all()
+    bot.trades()
+    assert [why for *_, why in bot.sent()] != [f"rolled_into_{NEW}"]
+    assert (bot.held, bot.at_work) == ({}, [])
+
+
+def test_nothing_is_owed_to_the_next_contract_while_some_of_the_old_one_is_held() -> None:
+    bot = RollingBot()
+    bot.exits()
+    bot.fill_all(Decimal(1))
+    bot.exits()
+    desk = for_entries(bot.world(), Proposals((), ()))
+    assert [move.owed for move in moves(desk.books, DAY)] == [1]
+    assert second_halves(desk, DAY) == []
+
+
+@pytest.mark.parametrize("pairs", [Pairs.TWO_ORDERS, Pairs.BRACKET])
+@pytest.mark.parametrize("side", Side)
+def test_what_rests_for_a_position_is_gone_before_it_moves_so_that_nothing_closes_it_twice(
+    pairs: Pairs, side: Side
+) -> None:
+    bot = Apart(capabilities(Edit.IN_PLACE, reduce_only=False, pairs=pairs)).held(10, side)
+    bot.exits()
+    assert bot.venue.stops()
+    leaves = replace(listing(OLD, underlying="ES"), rolling=Rolling(DAY, DAY, NEW, 0, 1440))
+    bot.scene.ledger.put_listings([ListingRecord(replace(leaves, read_at=bot.venue.now))])
+    for _ in range(3):
+        bot.exits()
+        at_work = [*bot.venue.working(Purpose.CLOSE), *bot.venue.stops(), *bot.venue.targets()]
+        assert sum((order.open_quantity for order in at_work), Decimal(0)) <= 10
+    (close,) = bot.venue.working(Purpose.CLOSE)
+    assert (close.open_quantity, close.side) == (Decimal(10), Side.SELL if side is Side.BUY else Side.BUY)
+    assert bot.venue.asked[-1].why == f"rolled_into_{NEW}"
+    bot.venue.fill(close.client_order_id, "100")
+    bot.exits()
+    assert bot.position == 0
+    assert not [*bot.venue.stops(), *bot.venue.targets()]
+
+
+MOMENTS = ("none", "before", "after")
+
+
+@settings(max_examples=25)
+@given(st.lists(st.sampled_from(MOMENTS), max_size=6), st.lists(st.integers(0, 3), max_size=6))
+def test_a_kill_at_any_point_leaves_a_plan_that_ends_in_the_same_books(kills: list[str], parts: list[int]) -> None:
+    bot = RollingBot()
+    shares, real = bot.held[OLD], bot.venue.submit
+    for number in range(24):
+        kill = kills[number] if number < len(kills) else "none"
+        bot.venue.submit = dying(real, kill)  # type: ignore[assignment, method-assign]
+        try:
+            (bot.exits if number % 2 == 0 else bot.trades)()
+        except Killed:
+            assert kill != "none"
+        assert len(bot.at_work) <= 1, "never more than one order of a root"
+        bot.fill_all(Decimal(parts[number]) if number < len(parts) and parts[number] else None)
+    assert bot.held == {NEW: shares}
+    totals = bot.scene.ledger.totals()
+    assert {p.symbol: p.quantity for p in totals.own_positions()} == {NEW: shares}
+    opened = [one for one in bot.venue.executions if one.symbol == NEW]
+    assert sum((one.quantity for one in opened), Decimal(0)) == abs(shares), "nothing was opened twice"
+
+
+def dying(submit: Callable[[Intent], Reply], kill: str) -> Callable[[Intent], Reply]:
+    def sends(intent: Intent) -> Reply:
+        if kill == "before":
+            raise Killed
+        reply = submit(intent)
+        if kill == "after":
+            raise Killed
+        return reply
+
+    return sends

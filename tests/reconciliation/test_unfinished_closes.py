@@ -1,0 +1,45 @@
+"""A close that nobody's rule asks for again is found until it is done, and says whose it is."""
+
+from tests.kit.core.apart import BotApart
+from tests.orders.test_exit_orders import NO_EDITS, make_room, stuck
+from tradebot.adapters.ledger.rows import OrderRow
+from tradebot.desk.snapshot import take
+from tradebot.model.candidate import Purpose
+from tradebot.model.order import OrderStatus
+from tradebot.model.values import replace
+from tradebot.reconciliation.unfinished_closes import unfinished_close, words
+
+
+def found(bot: BotApart) -> str:
+    """Return the words of what isn't finished; empty if everything is."""
+    desk = take(bot.world(), with_flow=False)
+    closes = (unfinished_close(bot.scene.ledger, desk.books.intents, position) for position in desk.positions)
+    return ", ".join(words(close) for close in closes if close is not None)
+
+
+def test_a_close_that_was_canceled_unfilled_is_found_until_the_next_one_works() -> None:
+    bot = stuck(NO_EDITS)
+    assert found(bot) == "a close by hand isn't finished"
+    bot.exits()
+    assert found(bot) == "", "another order closes the rest"
+    (close,) = bot.venue.working(Purpose.CLOSE)
+    bot.venue.fill(close.client_order_id, "100")
+    bot.exits()
+    assert found(bot) == ""
+
+
+def test_a_close_whose_cancel_the_venue_accepted_is_found_although_nobody_knows_how_it_ended() -> None:
+    bot = stuck(NO_EDITS)
+    ledger, _ = bot.scene.ledger, found(bot)
+    for order in ledger.orders():
+        if order.status is OrderStatus.CANCELED:
+            ledger.tables.orders.put(OrderRow(replace(order, status=OrderStatus.ENDED), bot.venue.now, True))
+    assert found(bot) == "a close by hand isn't finished"
+
+
+def test_a_close_that_makes_room_names_the_other_symbol() -> None:
+    assert found(stuck(NO_EDITS, ask=make_room)) == "a close to make room for MSFT isn't finished"
+
+
+def test_a_position_that_nobody_closes_has_nothing_unfinished() -> None:
+    assert found(BotApart(NO_EDITS).held()) == ""

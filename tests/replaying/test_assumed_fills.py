@@ -1,0 +1,33 @@
+"""Where no market can be played again, an order is assumed to fill at the quote that its pass saw."""
+
+from decimal import Decimal
+
+from tests.replaying.test_parity import CLOSE, day, fill, filled
+from tradebot.model.candidate import Side
+from tradebot.model.parity import IN_FULL, Cause, What
+from tradebot.replaying.assumed_fills import at_quotes
+from tradebot.replaying.parity import compare, unknown
+
+BPS = Decimal(5)
+
+
+def test_fill_is_beside_the_quote_that_its_pass_saw() -> None:
+    live = day()
+    (name, sent), *_ = live.sent.items()
+    quote = live.passes[sent.slot].desk.quotes[sent.intent.key.symbol]
+    assert sent.intent.side is Side.BUY
+    assumed = at_quotes(live, live, BPS).sent[name].fills
+    assert [(one.price, one.quantity) for one in assumed] == [(quote.ask * (1 + BPS / IN_FULL), sent.intent.quantity)]
+    shares = int(sent.intent.quantity)
+    dearer = filled(live, {name: (fill(sent.intent, int(quote.ask) + 1, shares, 1),)})
+    found = compare(dearer, at_quotes(dearer, live, BPS), CLOSE, unknown)
+    (cost,) = [one for one in found.differences if one.order == name]
+    assert (cost.what, cost.cause) == (What.FILL, Cause.FILL_MODEL)
+    assert cost.cost_usd == found.worse_usd == shares * (int(quote.ask) + 1 - assumed[0].price) > 0
+
+
+def test_order_whose_limit_is_not_reached_with_the_slippage_fills_nothing() -> None:
+    live = day()
+    (name, sent), *_ = live.sent.items()
+    assert sent.intent.limit_price is not None
+    assert at_quotes(live, live, Decimal(5000)).sent[name].fills == ()

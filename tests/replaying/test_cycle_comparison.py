@@ -1,0 +1,172 @@
+"""A recorded pass is decided again as it was, and what changes a decision is told as the first difference."""
+
+import gc
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from msgspec import Raw, msgpack
+
+from tests.kit.core.recorded import Taken, evaluate_exits, trade_once
+from tests.kit.core.scene import Scene, call, wanted
+from tradebot.errors import TemporaryError
+from tradebot.model.intent import Intent
+from tradebot.model.order import Outcome, Reply
+from tradebot.model.record import Job
+from tradebot.model.values import replace
+from tradebot.replaying.cycle_comparison import Difference, replay
+from tradebot.replaying.passes import glance, read_record
+from tradebot.replaying.port_recording import OffTapeError, Tape
+from tradebot.replaying.record_writer import RecordError
+
+FIRST_FORM = Path(__file__).with_name("first_form.record")
+"""What `entries` left in a program that wrote the first form, with its parts."""
+
+
+def entries(scene: Scene) -> list[Taken]:
+    return [trade_once(scene.world(wanted("AAPL"), wanted("MSFT", 0.6), wanted("JPM", 0.001)), call())]
+
+
+def lost_reply(scene: Scene) -> list[Taken]:
+    """The venue's answer is lost, and the pass after it finds out what became of the order."""
+
+    def submit(intent: Intent) -> Reply:
+        return Reply(Outcome.UNKNOWN, message="timed out")
+
+    scene.venue.submit = submit  # type: ignore[method-assign]
+    return [*entries(scene), trade_once(scene.world(wanted("AAPL")), call(slot="next"))]
+
+
+def exits(scene: Scene) -> list[Taken]:
+    """Two positions: one is closed by its stop, while the venue doesn't say what became of that order."""
+    first = entries(scene)
+    evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, "book"))
+    scene.later(60)
+    scene.price("AAPL", "50")
+
+    def order(name: str) -> None:
+        raise TemporaryError("the venue doesn't answer")
+
+    scene.venue.order = order  # type: ignore[method-assign,assignment]
+    return [*first, evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, "stop"))]
+
+
+@pytest.mark.parametrize("passes", [entries, lost_reply, exits], ids=lambda one: one.__name__)
+def test_passes_are_decided_again_as_they_were(passes: Callable[[Scene], list[Taken]]) -> None:
+    taken = passes(Scene())
+    assert sum(len(one.outcome.candidates) for one in taken) >= 3
+    for one in taken:
+        found = replay(one.record, one.rules)
+        assert found.difference is None
+        assert found.decisions == sum(len(candidate.decisions) for candidate in one.outcome.candidates)
+
+
+def test_record_of_the_first_form_is_still_read_and_decided_as_it_was() -> None:
+    body, parts = msgpack.decode(zlib.decompress(FIRST_FORM.read_bytes()))
+    (taken,) = entries(Scene())
+    assert (msgpack.decode(body)[0], msgpack.decode(taken.written.body)[0]) == (1, 2)
+    then, now = (msgpack.decode(outcome) for outcome in (glance(body, parts).outcome, taken.record.outcome))
+    assert then == {name: value for name, value in now.items() if name not in ("quoted_at", "doubted", "differing")}
+    recorded = read_record(body, parts, {})
+    assert recorded.given == taken.record.given
+    assert replay(recorded, taken.rules).difference is None
+
+
+def test_what_a_pass_read_leaves_memory_by_itself() -> None:
+    entries(Scene())
+    gc.collect()
+    entries(Scene())
+    assert gc.collect() == 0, "a pass that refers to itself stays until it is looked for: 160 objects a pass"
+
+
+def test_equal_passes_have_equal_bytes() -> None:
+    first, second = (entries(Scene())[0].written for _ in range(2))
+    assert (first.body, first.parts) == (second.body, second.parts)
+
+
+def test_limit_that_refuses_now_is_told_with_gate_symbol_and_numbers() -> None:
+    (taken,) = entries(Scene())
+    tighter = replace(taken.rules, limits=taken.rules.limits.model_copy(update={"max_new_entries": 1}))
+    said = replay(taken.record, tighter).difference
+    assert said is not None
+    assert (said.symbol, said.strategy, said.gate, said.what) == ("MSFT", "flow", "new_entries", "limit")
+    assert (said.recorded, said.replayed) == (str(taken.rules.limits.max_new_entries), "1")
+
+
+def test_question_that_was_not_asked_then_is_the_first_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    (taken,) = entries(Scene())
+    body = msgpack.decode(taken.written.body)
+    told, _ = body[7]
+    (first, *_) = [number for number, one in enumerate(told) if one[0] == "events.emit"]
+    del told[first]
+    parts = [taken.written.contents[one] for one in taken.written.parts]
+    said = replay(read_record(msgpack.encode(body), parts, {}), taken.rules).difference
+    assert said is not None
+    assert said.what == "what the pass asks"
+    assert said.replayed == "events.emit"
+    record = read_record(msgpack.encode(body), parts, {})
+    assert replay(record, taken.rules, only_decisions=True).difference is None
+
+
+def test_a_tape_answers_nothing_that_it_does_not_know() -> None:
+    (taken,) = entries(Scene())
+    tape = taken.record.tape()
+    world = tape.world(taken.rules, taken.record.given.permission, sends=True, shadow=False)
+    assert world.orders is not None
+    with pytest.raises(OffTapeError, match=r"reader\.position"):
+        world.reader.position("AAPL")
+    assert [one.name for one in tape.asked] == ["reader.position"]
+
+
+def test_nothing_can_be_sent_from_a_tape() -> None:
+    """The order port of a tape has replies, and no venue: an order that wasn't sent then has none."""
+    scene = Scene()
+    (taken,) = entries(scene)
+    sent = len(scene.venue.submitted)
+    replay(taken.record, taken.rules)
+    assert len(scene.venue.submitted) == sent
+    world = Tape((), {}, taken.record.tape().source).world(
+        taken.rules, taken.record.given.permission, sends=True, shadow=False
+    )
+    assert world.orders is not None
+    with pytest.raises(OffTapeError, match=r"orders\.submit"):
+        world.orders.submit(scene.ledger.intents()[0].intent)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda body: b"\xc1", "can't be read"),
+        (lambda body: msgpack.encode({}), "isn't the record of a pass"),
+        (lambda body: msgpack.encode([3, *body[1:]]), "its form is 3, and this program reads forms 1 to 2"),
+        (lambda body: msgpack.encode([*body[:6], [], *body[7:]]), "passes.Given: length"),
+        (lambda body: msgpack.encode([*body[:7], [[["os.system", b""]], {}], body[8]]), "its tape can't be read"),
+        (lambda body: msgpack.encode([body[0], 10**6, *body[2:]]), "which fields its values have"),
+    ],
+)
+def test_a_file_that_is_no_record_is_refused_with_the_reason(change: Callable[[list[object]], bytes], why: str) -> None:
+    (taken,) = entries(Scene())
+    parts = [taken.written.contents[one] for one in taken.written.parts]
+    with pytest.raises(RecordError, match=why):
+        read_record(change(msgpack.decode(taken.written.body)), parts, {}).tape()
+
+
+def test_reply_that_can_not_be_read_matters_only_to_whoever_asks_for_it() -> None:
+    (taken,) = entries(Scene())
+    body = msgpack.decode(taken.written.body)
+    first = body[7][0][0]
+    first[3] = Raw(b"\xa1\xff")  # a text that is none
+    parts = [taken.written.contents[one] for one in taken.written.parts]
+    record = read_record(msgpack.encode(body), parts, {})
+    assert record.tape().recorded[0].name == first[0]
+    with pytest.raises(RecordError, match="can't be read"):
+        replay(record, taken.rules)
+
+
+def test_the_same_difference_is_told_each_time() -> None:
+    (taken,) = entries(Scene())
+    halted = replace(taken.rules, limits=taken.rules.limits.model_copy(update={"min_score": 0.9}))
+    first, second = (replay(taken.record, halted).difference for _ in range(2))
+    assert first == second
+    assert isinstance(first, Difference)

@@ -1,0 +1,238 @@
+"""The plan of a session's fetches: its figures, what it says of alerts, and what is left of it later in the day."""
+
+from math import inf
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.kit.values import USUAL, VENUE_DAY
+from tradebot.model.flow import Allowance
+from tradebot.model.kind import Phase, Scope
+from tradebot.model.values import replace
+from tradebot.signals.kinds import kind_of
+from tradebot.timetable.fetch_plan import FetchPlan, Fitting, Intervals, Outcome, fetching_problems, needs_of
+from tradebot.timetable.fetch_simulation import ONCE_S, Need, renewals, slots_of
+from tradebot.timetable.job_times import parse
+
+SLOTS = slots_of(parse("every 5m from open+2m until close", VENUE_DAY), USUAL)
+ALERTS = Need("flow_alerts", Scope.SYMBOL, 100, 240, core=True, max_age_s=900)
+PRINTS = Need("dark_pool", Scope.SYMBOL, 100, 540, core=True, max_age_s=1800)
+TIDE = Need("market_tide", Scope.MARKET, 1, 240, max_age_s=900)
+TICKS = Need("net_prem_ticks", Scope.SYMBOL, 100, 300, max_age_s=1200)
+DAILY = Need("iv_rank", Scope.SYMBOL, 100, ONCE_S)
+NEEDS = (ALERTS, PRINTS, TIDE, TICKS, DAILY)
+
+
+def fitted(day: int, *needs: Need, per_minute: float | None = 100.0) -> Intervals:
+    return Fitting(needs or NEEDS, SLOTS, per_minute, day, {}).intervals()
+
+
+def calls(planned: Intervals, needs: tuple[Need, ...] = NEEDS) -> int:
+    return sum(
+        each.calls * renewals(SLOTS, each.every_s(every_s), -inf)
+        for each in needs
+        if (every_s := planned[each.name]) is not None
+    )
+
+
+AS_WANTED = {need.name: need.interval_s for need in NEEDS}
+
+
+def test_a_plan_that_fits_keeps_the_configured_intervals() -> None:
+    assert fitted(calls(dict(AS_WANTED))) == AS_WANTED
+
+
+def test_the_last_kind_that_is_not_core_is_fetched_less_often_first() -> None:
+    one_less = fitted(calls(dict(AS_WANTED)) - 1)
+    assert one_less == AS_WANTED | {"net_prem_ticks": 600}
+
+
+def test_core_kinds_are_fetched_less_often_after_all_others_and_alerts_last() -> None:
+    seldom = AS_WANTED | {"net_prem_ticks": 900}
+    assert fitted(calls(dict(seldom)) - 200) == seldom | {"dark_pool": 900}
+    assert fitted(calls({**seldom, "dark_pool": 1200}))["flow_alerts"] == 240
+    assert fitted(calls({**seldom, "dark_pool": 1200, "market_tide": 600}) - 1)["flow_alerts"] == 600
+
+
+def test_kinds_are_left_out_only_when_everything_is_fetched_as_seldom_as_it_may_be() -> None:
+    least = {**AS_WANTED, "flow_alerts": 600, "dark_pool": 1200, "market_tide": 600, "net_prem_ticks": 900}
+    assert fitted(calls(dict(least))) == least
+    assert fitted(calls(dict(least)) - 1) == least | {"iv_rank": None, "market_tide": 240}
+    alone = fitted(4_000)
+    assert (alone["flow_alerts"], alone["dark_pool"], alone["market_tide"]) == (600, None, 240)
+
+
+def test_when_not_even_alerts_fit_they_are_spread_over_the_day() -> None:
+    spread = fitted(2_000)
+    every_s = spread["flow_alerts"]
+    assert every_s is not None
+    assert every_s > 900
+    assert calls(spread) <= 2_000
+
+
+def test_a_rate_that_is_too_slow_counts_as_much_as_a_day_that_is_too_short() -> None:
+    slow = fitted(10**6, per_minute=30.0)
+    assert (slow["flow_alerts"], slow["iv_rank"]) == (600, ONCE_S)
+
+
+def test_a_kind_without_a_freshness_limit_may_be_fetched_once() -> None:
+    often = replace(DAILY, interval_s=300)
+    assert fitted(7_900, ALERTS, often)["iv_rank"] == ONCE_S
+
+
+def test_a_kind_whose_replies_change_once_a_day_costs_one_call_a_symbol() -> None:
+    morning = replace(DAILY, phase=Phase.MORNING)
+    assert fitted(7_900, ALERTS, morning) == {"flow_alerts": 240, "iv_rank": ONCE_S}
+
+
+kinds = st.builds(
+    Need,
+    name=st.sampled_from(["flow_alerts", "a", "b", "c", "d"]),
+    scope=st.just(Scope.SYMBOL),
+    calls=st.integers(0, 600),
+    interval_s=st.sampled_from([60, 240, 540, 3600, ONCE_S]),
+    core=st.booleans(),
+    max_age_s=st.sampled_from([None, 900, 1800, 7200]),
+    phase=st.sampled_from(Phase),
+)
+several = st.lists(
+    kinds.map(lambda need: replace(need, core=need.core or need.name == "flow_alerts")),
+    min_size=1,
+    unique_by=lambda need: need.name,
+).map(tuple)
+
+
+@settings(max_examples=60)
+@given(several, st.integers(0, 20_000), st.sampled_from([20.0, 100.0]))
+def test_a_plan_never_takes_more_calls_than_the_day_has_and_is_the_same_each_time(
+    needs: tuple[Need, ...], day: int, per_minute: float
+) -> None:
+    fitting = Fitting(needs, SLOTS, per_minute, day, {})
+    planned = fitting.intervals()
+    assert calls(planned, needs) <= day
+    assert planned == Fitting(needs, SLOTS, per_minute, day, {}).intervals()
+    for need in needs:
+        every_s = planned[need.name]
+        assert every_s is None or every_s >= need.interval_s
+
+
+@settings(max_examples=40)
+@given(several, st.integers(0, 20_000))
+def test_whatever_fits_keeps_every_reply_within_its_freshness_limit(needs: tuple[Need, ...], day: int) -> None:
+    fitting = Fitting(needs, SLOTS, 100.0, day, {})
+    planned = fitting.intervals()
+    if not fitting.fits(planned):
+        return
+    found = fitting.course(planned)
+    for need in needs:
+        alone = Fitting((need,), SLOTS, None, None, {}).course({need.name: need.interval_s})
+        held = need.max_age_s is not None and alone.age_s.get(need.name, 0.0) < need.max_age_s
+        assert not held or found.age_s.get(need.name, 0.0) < (need.max_age_s or 0)
+
+
+TIMES = parse("every 5m from open+2m until close", VENUE_DAY)
+ALLOWANCE = Allowance(120, 15_000, 0.1)
+
+
+def needs(symbols: int) -> list[Need]:
+    return [
+        Need("market_tide", Scope.MARKET, 1, 240, max_age_s=900),
+        Need("flow_alerts", Scope.SYMBOL, symbols, 240, core=True, max_age_s=900),
+        Need("dark_pool", Scope.SYMBOL, symbols, 540, core=True, max_age_s=1800),
+        Need("iv_rank", Scope.SYMBOL, symbols, ONCE_S),
+    ]
+
+
+def plan(symbols: int, allowance: Allowance | None = ALLOWANCE) -> FetchPlan:
+    return FetchPlan.of(needs(symbols), TIMES, USUAL, allowance)
+
+
+def outcomes(made: FetchPlan) -> dict[str, str]:
+    return {line.need.name: line.outcome.value for line in made.lines}
+
+
+def test_a_plan_knows_its_calls_its_first_fetch_and_how_old_replies_get() -> None:
+    made = plan(53)
+    assert [line.need.name for line in made.lines] == ["flow_alerts", "dark_pool", "market_tide", "iv_rank"]
+    assert made.first_calls == 160
+    assert made.first_s == pytest.approx(96.0)
+    assert made.calls == made.wanted_calls == 53 * (78 + 39 + 1) + 78
+    assert made.alerts is not None
+    assert made.alerts.oldest_s == pytest.approx(331.8)
+    assert (made.fits, made.given_up) == (True, ())
+    assert set(outcomes(made).values()) == {"as configured"}
+
+
+def test_a_plan_that_does_not_fit_says_what_it_gave_up_and_for_what() -> None:
+    made = plan(200)
+    assert made.allowance is not None
+    assert made.allowance.planned_a_day == 13_500
+    assert made.calls <= 13_500 < made.wanted_calls
+    assert outcomes(made) == {
+        "flow_alerts": "less often",
+        "dark_pool": "less often",
+        "market_tide": "as configured",
+        "iv_rank": "as configured",
+    }
+    too_many = plan(500)
+    assert (too_many.fits, outcomes(too_many)["flow_alerts"]) == (False, Outcome.TOO_OLD)
+    assert too_many.calls <= 13_500
+
+
+def test_a_source_without_a_limit_is_asked_as_configured() -> None:
+    made = plan(5_000, None)
+    assert (made.calls, made.given_up, made.first_s) == (made.wanted_calls, (), 0.0)
+    assert made.room(130) is None
+
+
+def test_the_calls_until_the_next_slot_are_those_that_the_rate_allows() -> None:
+    made = plan(53)
+    assert [made.room(s) for s in (120, 240, 419.9, 23_220, 23_300)] == [500, 300, 1, None, None]
+
+
+def test_the_rest_of_a_session_is_planned_with_the_calls_that_are_left() -> None:
+    made = plan(53)
+    asked_s = {"flow_alerts": 12_120.0, "dark_pool": 12_120.0, "iv_rank": 120.0, "market_tide": 12_120.0}
+    rest = made.calls_after(12_420, asked_s)
+    assert rest == 53 * (37 + 18) + 37
+    same = FetchPlan.of(needs(53), TIMES, USUAL, ALLOWANCE, from_s=12_420, asked_s=asked_s, left=rest)
+    assert (same.calls, same.given_up) == (rest, ())
+    less = FetchPlan.of(needs(53), TIMES, USUAL, ALLOWANCE, from_s=12_420, asked_s=asked_s, left=rest - 500)
+    assert "left out" not in outcomes(less).values()
+    assert less.given_up
+    assert less.calls <= rest - 500
+    assert FetchPlan.of(needs(53), TIMES, USUAL, ALLOWANCE, from_s=12_420, asked_s=asked_s, left=-7).calls == 0
+
+
+def test_needs_count_a_call_a_symbol_or_one_for_the_market_at_the_configured_interval_or_the_kinds_own() -> None:
+    needed = {kind_of("market_tide"): ("AAPL", "MSFT"), kind_of("flow_alerts"): ("AAPL", "MSFT")}
+    tide, alerts = needs_of(needed, {"flow_alerts": 600}, 900)
+    assert (tide.calls, tide.interval_s, tide.scope) == (1, 240, Scope.MARKET)
+    assert (alerts.calls, alerts.interval_s, alerts.core, alerts.max_age_s) == (2, 600, True, 900)
+
+
+def test_no_interval_is_longer_than_a_kinds_own_freshness_limit() -> None:
+    kind = replace(kind_of("dark_pool"), max_age_s=1200)
+    assert [need.interval_s for need in needs_of({kind: ("AAPL",)}, {"dark_pool": 3600}, 900)] == [1200]
+
+
+def test_alerts_that_get_too_old_are_a_problem_with_its_numbers() -> None:
+    assert list(fetching_problems(needs(53), TIMES, USUAL, ALLOWANCE)) == []
+    assert list(fetching_problems(needs(346), TIMES, USUAL, ALLOWANCE)) == []
+    (many,) = fetching_problems(needs(500), TIMES, USUAL, ALLOWANCE)
+    assert "the 500 symbols of universe are too many" in many
+    assert "120 calls a minute and 15,000 a day" in many
+    assert many.endswith("346 symbols would fit")
+    late = [replace(need, interval_s=900) for need in needs(20)]
+    (seldom,) = fetching_problems(late, TIMES, USUAL, None)
+    assert "gets 900 s old, not less than limits.max_flow_age_s 900" in seldom
+    assert "unusual_whales.poll_s.flow_alerts is 900" in seldom
+
+
+def test_alerts_that_are_polled_less_often_than_slots_come_wait_for_the_next_slot() -> None:
+    def oldest_s(interval_s: int) -> float | None:
+        alerts = FetchPlan.of([replace(needs(20)[1], interval_s=interval_s)], TIMES, USUAL).alerts
+        return alerts.oldest_s if alerts else None
+
+    assert (oldest_s(240), oldest_s(301)) == (300, 600)

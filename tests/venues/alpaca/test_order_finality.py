@@ -1,0 +1,99 @@
+"""What Alpaca's adapter proves about the end of an order: by a lookup, and by sessions, never by a date."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.kit.core.scene import Scene, call, trade_once, wanted
+from tests.kit.values import DAY, NOW, SESSION, following
+from tradebot.model.bar import Session
+from tradebot.model.intent import Intent, Operation
+from tradebot.model.order import Order, OrderStatus, TimeInForce
+from tradebot.model.values import replace
+from tradebot.model.venue import End
+from tradebot.venues.alpaca.order_finality import ARRIVES_WITHIN, end_of, has_outlived
+
+TOMORROW = following(SESSION)
+BOTH = (SESSION, TOMORROW)
+HOURS = st.integers(-100, 100).map(lambda hours: SESSION.close + timedelta(hours=hours))
+
+
+def order_and_intent() -> tuple[Order, Intent]:
+    scene = Scene()
+    trade_once(scene.world(wanted("AAPL")), call())
+    (order,) = scene.ledger.orders()
+    return order, scene.venue.submitted[-1]
+
+
+ORDER, INTENT = order_and_intent()
+
+
+@pytest.mark.parametrize(
+    ("status", "end"),
+    [
+        (OrderStatus.NEW, End.WORKING),
+        (OrderStatus.UNKNOWN, End.UNKNOWN),
+        (OrderStatus.FILLED, End.OVER),
+        (OrderStatus.EXPIRED, End.OVER),
+    ],
+)
+def test_an_order_that_is_found_says_itself_whether_it_is_over(status: OrderStatus, end: End) -> None:
+    found = replace(ORDER, status=status)
+    proof = end_of(lambda name: found, INTENT, (), NOW)
+    assert (proof.end, proof.order, proof.evidence) == (end, found, f"the venue says {status}")
+
+
+@pytest.mark.parametrize(
+    ("sent", "now", "end"),
+    [
+        (NOW, SESSION.close + ARRIVES_WITHIN - timedelta(microseconds=1), End.UNKNOWN),
+        (NOW, SESSION.close + ARRIVES_WITHIN, End.OVER),
+        (SESSION.close, SESSION.close + ARRIVES_WITHIN, End.UNKNOWN),
+        (SESSION.close, TOMORROW.close + ARRIVES_WITHIN, End.OVER),
+        (TOMORROW.close, TOMORROW.close + timedelta(days=9), End.UNKNOWN),
+    ],
+    ids=["just before", "four hours after the close", "sent after the close", "the session after", "nothing stored"],
+)
+def test_an_order_that_alpaca_does_not_know_is_over_hours_after_its_session(
+    sent: datetime, now: datetime, end: End
+) -> None:
+    proof = end_of(lambda name: None, replace(INTENT, at=sent), BOTH, now)
+    assert (proof.end, proof.order) == (end, None)
+
+
+def test_a_cancel_is_looked_up_by_nobody() -> None:
+    def never(name: str) -> Order | None:
+        raise AssertionError(name)
+
+    cancel = replace(INTENT, operation=Operation.CANCEL)
+    assert end_of(never, cancel, BOTH, NOW).end is End.UNKNOWN
+    assert end_of(never, cancel, BOTH, SESSION.close + ARRIVES_WITHIN).end is End.OVER
+
+
+@pytest.mark.parametrize(
+    ("life", "sent", "over"),
+    [
+        (TimeInForce.DAY, NOW, True),
+        (TimeInForce.DAY, SESSION.close, False),
+        (TimeInForce.DAY, None, False),
+        (TimeInForce.GTC, NOW, False),
+        (TimeInForce.UNKNOWN, NOW, False),
+    ],
+)
+def test_only_a_day_order_outlives_itself(life: TimeInForce, sent: datetime | None, over: bool) -> None:
+    order = replace(ORDER, time_in_force=life, submitted_at=sent)
+    assert has_outlived(order, BOTH, SESSION.close + ARRIVES_WITHIN - timedelta(seconds=1)) == ""
+    said = f"it is for one day, and the session of {DAY} closed at 2026-11-16 21:00 UTC"
+    assert has_outlived(order, BOTH, SESSION.close + ARRIVES_WITHIN) == (said if over else "")
+
+
+@given(HOURS, HOURS, st.sampled_from([(), BOTH[:1], BOTH]))
+def test_nothing_is_over_before_a_session_that_it_could_work_in_has_closed(
+    sent: datetime, now: datetime, sessions: tuple[Session, ...]
+) -> None:
+    over = end_of(lambda name: None, replace(INTENT, at=sent), sessions, now).end is End.OVER
+    worked = [session for session in sessions if session.close > sent]
+    assert over == (bool(worked) and now >= worked[0].close + ARRIVES_WITHIN)
+    assert bool(has_outlived(replace(ORDER, submitted_at=sent), sessions, now)) == over

@@ -1,0 +1,347 @@
+"""Serve closed bars from the local store, and fetch what it lacks.
+
+A bar is closed when its end isn't later than the moment asked for; a daily bar, when its session has closed. If the
+data plan has bars only after 15 minutes, they must be 16 minutes old. Timeframes that the source doesn't have are
+merged from the minutes of the regular session, and the last bar ends at its close. Nothing is asked before a strategy
+needs bars.
+
+The store remembers which spans a source was asked for, so a minute without a trade is no gap forever. A gap is asked
+again until it is 15 minutes old, the newest minute once more, and a day's bar again in the evening, when its volume is
+complete. Bars of hours, and days around the clock, are asked for when they have ended and, as trades may be reported
+late, once more when that is 15 minutes ago. Another feed is another source: its bars replace those of the first.
+
+What was served last stays in memory and is read again only once it may be different.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from functools import cached_property, lru_cache
+from typing import NamedTuple, TypeVar
+
+from tradebot.adapters.bars.resampling import adjusted, merged, series, steps_of, with_steps
+from tradebot.adapters.bars.source import DIVIDEND, BarSource, CorporateAction, DelayedError
+from tradebot.adapters.bars.store import DAYS, MINUTES, BarStore, LostBarsError
+from tradebot.adapters.bars.window import (
+    MINUTE_S,
+    REACHES,
+    Window,
+    days_from,
+    frame_window,
+    moment,
+    uncovered,
+    window_of,
+)
+from tradebot.auditing.bar_findings import RawBar
+from tradebot.model.bar import Session
+from tradebot.model.series import PriceKind, Series, width_of
+from tradebot.model.venue_day import VenueDay
+from tradebot.model.view import BarNeed
+
+T = TypeVar("T")
+ACTIONS = "actions"
+PROCESSED_WITHIN = timedelta(days=180)
+"""A dividend is processed when it is paid, which may be this long after its ex-date."""
+CLOSE_WITHIN = timedelta(days=15)
+"""How far before an ex-date a close is looked for."""
+_MOST_TRIES = 3
+_MOST_KEPT = 250_000
+"""How many bars are kept in memory from one request to the next, at some 50 bytes each."""
+
+
+class Kept(NamedTuple):
+    """The series that was served last of a symbol and a need, and what it was made of."""
+
+    window: tuple[int, int]
+    version: object
+    series: Series
+
+
+Place = tuple[str, str, PriceKind]
+"""A symbol, a timeframe that is stored, and a price."""
+
+
+class StoredBars:
+    """Closed bars. The store is opened, and the source found, when the first ones are asked for.
+
+    `sessions` returns the venue's sessions between two dates, inclusive, oldest first, and `venue` says when its days
+    begin. Bars of a source that is `final` never change once they have ended, so none is asked for again.
+    """
+
+    def __init__(
+        self,
+        opens: Callable[[], BarStore],
+        finds: Callable[[], BarSource],
+        sessions: Callable[[date, date], Sequence[Session]],
+        venue: VenueDay,
+        *,
+        final: bool = False,
+    ) -> None:
+        self._final = final
+        self._opens = opens
+        self._venue = venue
+        self._finds = finds
+        self._sessions = lru_cache(maxsize=16)(sessions)
+        self._asked_at: dict[Place, tuple[datetime, int]] = {}
+        self._kept: dict[tuple[str, BarNeed], Kept] = {}
+        self._kept_bars = 0
+        self._complete_at: dict[Place, tuple[tuple[int, int], object]] = {}
+
+    @cached_property
+    def store(self) -> BarStore:
+        return self._opens()
+
+    @cached_property
+    def _source(self) -> BarSource:
+        return self._finds()
+
+    def close(self) -> None:
+        if "store" in self.__dict__:
+            self.store.close()
+
+    def closed(self, need: BarNeed, symbols: Sequence[str], until: datetime) -> Mapping[str, Series]:
+        """Return the last `need.depth` bars of each symbol that were complete at `until`, oldest first.
+
+        A symbol has fewer bars, or is absent, if there are no more. Raises TemporaryError if the source doesn't answer
+        and the store doesn't have what is needed.
+        """
+        return self._tried(lambda: self._closed(need, list(dict.fromkeys(symbols)), until))
+
+    def between(
+        self, timeframe: str, symbols: Sequence[str], first: date, last: date, until: datetime
+    ) -> Mapping[str, Series]:
+        """Return the adjusted bars of a stored timeframe from one date to another that were complete at `until`.
+
+        A symbol without any is absent. What isn't stored yet is fetched; TemporaryError if the source doesn't answer.
+        """
+        return self._tried(lambda: self._between(timeframe, list(dict.fromkeys(symbols)), first, last, until))
+
+    def closes(self, symbol: str, first: date, last: date) -> Mapping[date, float]:
+        """Return the adjusted closes from one date to another that are stored; nothing is fetched."""
+        return {day: bar.close for day, bar in self.daily(symbol, first, last).items()}
+
+    def daily(self, symbol: str, first: date, last: date) -> Mapping[date, RawBar]:
+        """Return the adjusted daily bars from one date to another that are stored; nothing is fetched."""
+        end_s = self._venue.begins_s(last + timedelta(days=1)) - 1
+        raw = self._tried(lambda: self.store.get(symbol, DAYS, self._venue.begins_s(first), end_s))
+        steps = self._tried(lambda: self.store.actions(symbol))
+        return {self._date_of(bar): bar for bar in adjusted(raw, steps, end_s)}
+
+    def _date_of(self, bar: RawBar) -> date:
+        return self._venue.date_of(moment(bar.start_s))
+
+    def known_until(self, now: datetime) -> datetime:
+        """Return the time up to which the source has bars at `now`."""
+        return now - self._source.delay
+
+    def fetch(
+        self,
+        timeframe: str,
+        symbols: Sequence[str],
+        first: date,
+        until: datetime,
+        heard: Callable[[int], None] = lambda changed: None,
+    ) -> int:
+        """Fetch the raw bars of a stored timeframe from a date on that had ended by `until` and aren't stored yet.
+
+        Returns how many bars were new or changed; `heard` gets that for each page, which is stored by then.
+        """
+        return self._tried(lambda: self._fetched(timeframe, list(dict.fromkeys(symbols)), first, until, heard))
+
+    def fetch_actions(self, symbols: Sequence[str], first: date, until: datetime) -> None:
+        """Fetch the splits and dividends since a date, unless that was done today."""
+        names = list(dict.fromkeys(symbols))
+        self._tried(lambda: self._ensure_actions(names, first, until - self._source.delay))
+
+    def _tried(self, work: Callable[[], T]) -> T:
+        """Do something again if the store had to start over, or if the source has only learned how late it is."""
+        for _ in range(_MOST_TRIES - 1):
+            try:
+                return work()
+            except (LostBarsError, DelayedError):
+                self._asked_at.clear()
+                self._forget()
+        return work()
+
+    def _fetched(
+        self, timeframe: str, symbols: Sequence[str], first: date, until: datetime, heard: Callable[[int], None]
+    ) -> int:
+        known = until - self._source.delay
+        if timeframe == DAYS:
+            return self._ensure(self._day_window(first, known), symbols, heard)
+        window = frame_window(self._sessions(first, self._venue.date_of(known)), known, MINUTES)
+        return self._ensure(window, symbols, heard) if window else 0
+
+    def _between(
+        self, timeframe: str, symbols: Sequence[str], first: date, last: date, until: datetime
+    ) -> dict[str, Series]:
+        known = until - self._source.delay
+        last = min(last, self._venue.date_of(known))
+        window = self._day_window(first, known) if timeframe == DAYS else self._past_minutes(first, last, known)
+        if window is None:
+            return {}
+        self._ensure(window, symbols)
+        end_s = min(window.end_s, self._venue.begins_s(last + timedelta(days=1))) - 1
+        found = {symbol: self.store.get(symbol, timeframe, window.first_s, end_s) for symbol in symbols}
+        there = {symbol: bars for symbol, bars in found.items() if bars}
+        whole = self._adjusted(there, known) if there else {}
+        return {symbol: series(symbol, timeframe, bars, adjusted=True) for symbol, bars in whole.items()}
+
+    def _past_minutes(self, first: date, last: date, known: datetime) -> Window | None:
+        window = frame_window(self._sessions(first, last), known, MINUTES)
+        # It ends in the past, so what was asked about it says nothing about what came after.
+        return window and window._replace(until=min(known, window.hours[-1].close))
+
+    def _closed(self, need: BarNeed, symbols: Sequence[str], until: datetime) -> dict[str, Series]:
+        known, native = until - self._source.delay, self._source.timeframes
+        found: dict[str, Series] = {}
+        lacking = symbols
+        for reach in REACHES:
+            window = window_of(need, known, reach, self._sessions, self._venue, native)
+            if window is None or not lacking:
+                break
+            self._ensure(window, lacking)
+            found |= {symbol: self._series(need, symbol, window) for symbol in lacking}
+            lacking = [symbol for symbol in lacking if len(found[symbol]) < need.depth]
+        there = {symbol: bars for symbol, bars in found.items() if bars}
+        if not need.adjusted or not there:
+            return there
+        first = min(self._venue.date_of(bars.start_of(0)) for bars in there.values())
+        self._ensure_actions(list(there), first, known)
+        until_s = int(known.timestamp())
+        return {symbol: with_steps(bars, self.store.actions(symbol), until_s) for symbol, bars in there.items()}
+
+    def _series(self, need: BarNeed, symbol: str, window: Window) -> Series:
+        """Return the bars of a window as they were traded, from memory if none of them can have changed."""
+        span, version = (window.first_s, window.end_s), self.store.version(symbol, window.timeframe, window.price)
+        kept = self._kept.get((symbol, need))
+        if kept is not None and (kept.window, kept.version) == (span, version):
+            return kept.series
+        bars = self._bars(need, symbol, window)
+        found = series(symbol, need.timeframe, bars, adjusted=need.adjusted, price=need.price)
+        self._keep((symbol, need), Kept(span, version, found))
+        return found
+
+    def _keep(self, place: tuple[str, BarNeed], kept: Kept) -> None:
+        before = self._kept.pop(place, None)
+        self._kept_bars += len(kept.series) - (len(before.series) if before else 0)
+        if self._kept_bars > _MOST_KEPT:
+            self._forget()
+        else:
+            self._kept[place] = kept
+
+    def _forget(self) -> None:
+        self._kept.clear()
+        self._complete_at.clear()
+        self._kept_bars = 0
+
+    def _day_window(self, first: date, known: datetime) -> Window:
+        return days_from(first, known, self._sessions, self._venue)
+
+    def _bars(self, need: BarNeed, symbol: str, window: Window) -> Sequence[RawBar]:
+        width = width_of(need.timeframe)
+        if width is None or window.timeframe != MINUTES:
+            return self._stored(symbol, window)[-need.depth :]
+        width_s = int(width.total_seconds())
+        if need.timeframe == MINUTES:
+            # Most often, the newest minutes are all there, and no more have to be read.
+            newest = window._replace(first_s=max(window.first_s, window.end_s - need.depth * MINUTE_S))
+            minutes = list(merged(self._stored(symbol, newest), window.hours, width_s, window.end_s))
+            if len(minutes) >= need.depth:
+                return minutes
+        return list(merged(self._stored(symbol, window), window.hours, width_s, window.end_s))[-need.depth :]
+
+    def _stored(self, symbol: str, window: Window) -> Sequence[RawBar]:
+        return self.store.get(symbol, window.timeframe, window.first_s, window.end_s - 1, window.price)
+
+    def _ensure(
+        self, window: Window, symbols: Sequence[str], heard: Callable[[int], None] = lambda changed: None
+    ) -> int:
+        """Fetch what hasn't been asked yet, in one request for all symbols that lack the same; count the changes."""
+        window = window._replace(final_s=window.end_s) if self._final else window
+        lacking: dict[tuple[int, int], list[str]] = defaultdict(list)
+        for symbol in symbols:
+            if span := self._lacking(window, symbol):
+                lacking[span].append(symbol)
+        return sum(self._ask(window, span, group, heard) for span, group in lacking.items())
+
+    def _lacking(self, window: Window, symbol: str) -> tuple[int, int] | None:
+        asked = self.store.asked(symbol, window.timeframe, self._source.name, window.price)
+        # What could still change isn't recorded as asked; but at one moment, it's asked only once.
+        at, first_s = self._asked_at.get((symbol, window.timeframe, window.price), (None, 0))
+        end_s = min(window.end_s, max(first_s, window.first_s)) if at == window.until else window.end_s
+        span = uncovered(asked, window.first_s, end_s)
+        settled = (
+            span is not None and window.waits and span[0] >= window.final_s and self._complete(window, symbol, span)
+        )
+        return None if settled else span
+
+    def _complete(self, window: Window, symbol: str, span: tuple[int, int]) -> bool:
+        """Return True if no bar of a span is missing; it is read again only once that may be different."""
+        (first_s, end_s), place = span, (symbol, window.timeframe, window.price)
+        seen = (span, self.store.version(*place))
+        if self._complete_at.get(place) == seen:
+            return True
+        found = self.store.get(symbol, window.timeframe, first_s, end_s - 1, window.price)
+        if len(found) < window.bars_in(span):
+            return False
+        self._complete_at[place] = seen
+        return True
+
+    def _ask(self, window: Window, span: tuple[int, int], symbols: Sequence[str], heard: Callable[[int], None]) -> int:
+        (first_s, end_s), name, changed = span, self._source.name, 0
+        last = window.last if end_s == window.end_s else moment(end_s)
+        for page in self._source.pages(symbols, window.timeframe, moment(first_s), last, window.price):
+            new = 0
+            for symbol, bars in page.items():
+                ended = [bar for bar in bars if first_s <= bar.start_s < end_s]
+                new += self.store.put(symbol, window.timeframe, ended, name, window.price)
+            heard(new)
+            changed += new
+        for symbol in symbols:
+            final_s = min(end_s, self._final_s(window, symbol))
+            if first_s < final_s and symbol not in self._source.refused:
+                self.store.put_asked(symbol, window.timeframe, name, first_s, final_s - 1, window.price)
+            if end_s == window.end_s:
+                self._asked_at[symbol, window.timeframe, window.price] = (window.until, first_s)
+        return changed
+
+    def _final_s(self, window: Window, symbol: str) -> int:
+        """Return from when on the bars of a symbol may change: without a gap, only the newest minute may."""
+        if window.timeframe != MINUTES or window.final_s == window.end_s:
+            return window.final_s
+        complete = self._complete(window, symbol, (window.final_s, window.end_s))
+        return max(window.final_s, window.end_s - MINUTE_S) if complete else window.final_s
+
+    def _adjusted(self, raw: Mapping[str, Sequence[RawBar]], known: datetime) -> dict[str, Sequence[RawBar]]:
+        first = min(self._date_of(bars[0]) for bars in raw.values())
+        self._ensure_actions(list(raw), first, known)
+        until_s = int(known.timestamp())
+        return {symbol: adjusted(bars, self.store.actions(symbol), until_s) for symbol, bars in raw.items()}
+
+    def _ensure_actions(self, symbols: Sequence[str], first: date, known: datetime) -> None:
+        """Ask once a day for all actions since the earliest bar: some are announced late."""
+        date_of, begins_s = self._venue.date_of, self._venue.begins_s
+        name, end_s = self._source.name, begins_s(date_of(known) + timedelta(days=1))
+        asked = {symbol: self.store.asked(symbol, ACTIONS, name) for symbol in symbols}
+        stale = [symbol for symbol in symbols if uncovered(asked[symbol], begins_s(first), end_s)]
+        if not stale:
+            return
+        spans = [span for symbol in stale for span in asked[symbol]]
+        first_s = min([begins_s(first), *(start for start, _ in spans)])
+        last_s = max([end_s - 1, *(last for _, last in spans)])
+        actions = self._source.actions(stale, date_of(moment(first_s)), date_of(moment(last_s)) + PROCESSED_WITHIN)
+        in_force = {s: [each for each in actions[s] if begins_s(each.ex_date) <= last_s] for s in stale}
+        self._ensure_closes(in_force, known)
+        for symbol, of_symbol in in_force.items():
+            days = self.store.get(symbol, DAYS, first_s - int(CLOSE_WITHIN.total_seconds()), last_s)
+            self.store.put_actions(symbol, steps_of(of_symbol, days, self._venue))
+            self.store.put_asked(symbol, ACTIONS, name, first_s, last_s)
+
+    def _ensure_closes(self, actions: Mapping[str, Sequence[CorporateAction]], known: datetime) -> None:
+        """Fetch the daily bars before dividends, whose factors depend on the close before."""
+        paying = {s: [each.ex_date for each in of if each.kind == DIVIDEND] for s, of in actions.items()}
+        firsts = [min(dates) for dates in paying.values() if dates]
+        if firsts:
+            window = self._day_window(min(firsts) - CLOSE_WITHIN, known)
+            self._ensure(window, [symbol for symbol, dates in paying.items() if dates])

@@ -1,0 +1,118 @@
+"""Keep the facts of one session as they were known at any time: decoded once, compact, for the process's lifetime."""
+
+import json
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from tradebot.adapters.facts.staleness import Heard
+from tradebot.adapters.text.canonical import parse_time
+from tradebot.adapters.text.codec import unpack
+from tradebot.model.kind import AnyKind
+from tradebot.model.record import SymbolFacts
+from tradebot.model.values import replace
+from tradebot.signals.kinds import kinds
+from tradebot.signals.known import SessionFacts
+from tradebot.signals.sectors import SOURCE_SECTORS
+
+NO_SYMBOL = ""
+MARKET_WIDE = (NO_SYMBOL, *SOURCE_SECTORS.values())
+"""What facts belong to that are about no symbol: the whole market, or a sector."""
+# All facts of one answer became known at the same time and are read one after the other, so each is parsed only once.
+_known_at = lru_cache(maxsize=16)(parse_time)
+
+
+Answers = Mapping[str, Sequence[Any]]
+Asked = Callable[[Sequence[str], str], Any]
+
+
+class Lately(NamedTuple):
+    """The last replies about some symbols, from the time of the newest one until the next one came, if any did."""
+
+    seen: tuple[object, ...]
+    symbols: Sequence[str]
+    since: str
+    until: str | None
+    answers: Answers
+
+    def includes(self, now: str) -> bool:
+        return self.since <= now and (self.until is None or now < self.until)
+
+
+class KnownFacts:
+    """What is known about some symbols for one session: its events, and the facts of earlier dates that still count."""
+
+    def __init__(self, session: date, symbols: Sequence[str]) -> None:
+        self.session = session
+        self.symbols = frozenset(symbols)
+        self.heard: Heard = {}
+        self._cursors: dict[str, int] = {}
+        self._facts = SessionFacts(session)
+        self._seen: tuple[object, ...] = ()
+        self._lately: Lately | None = None
+
+    def read(self, database: sqlite3.Connection) -> None:
+        """Read the rows stored since the last call; if nobody has written since then, there are none."""
+        ((version,),) = database.execute("PRAGMA data_version")
+        seen = database, version, database.total_changes
+        if seen == self._seen:
+            return
+        symbols = json.dumps(sorted(self.symbols))
+        for kind in kinds().values():
+            self._read(kind, database, symbols)
+        self._seen = seen
+
+    def answers(self, symbols: Sequence[str], now: str, last: Asked, after: Asked) -> Answers:
+        """Return the last replies about symbols; they are looked up again once there are others, or may be."""
+        known = self._lately
+        if known is not None and (known.seen, known.symbols) == (self._seen, symbols) and known.includes(now):
+            return known.answers
+        found: Answers = last(symbols, now)
+        since = max((one[0] for one in found.values()), default="")
+        self._lately = Lately(self._seen, symbols, since, after(symbols, now), found)
+        return found
+
+    def symbol_facts(self, symbol: str, now: datetime) -> SymbolFacts:
+        """Return what was known about one symbol at `now`."""
+        return self._facts.symbol_facts(symbol, now)
+
+    def _read(self, kind: AnyKind, database: sqlite3.Connection, symbols: str) -> None:
+        rows = database.execute(
+            "SELECT sequence, symbol, id, known_at, body FROM facts WHERE endpoint = ? AND session BETWEEN ? AND ?"
+            " AND sequence > ? AND symbol IN (SELECT value FROM json_each(?)) ORDER BY sequence",
+            (
+                kind.name,
+                (self.session - timedelta(days=kind.past_days)).isoformat(),
+                self.session.isoformat(),
+                self._cursors.get(kind.name, 0),
+                symbols,
+            ),
+        ).fetchall()
+        bodies = json.loads(f"[{','.join(row[-1] for row in rows)}]")
+        for (sequence, symbol, identity, known_at, _), body in zip(rows, bodies, strict=True):
+            self._facts.add(kind, symbol, identity, _known_at(known_at), unpack(kind.fact, body))
+            self._cursors[kind.name] = sequence
+
+
+def answered(facts: SymbolFacts, answer: Sequence[Any] | None) -> SymbolFacts:
+    """Return facts with the time and the counts of the last reply with alerts."""
+    fetched_at, received, foreign, rejected = answer or (None, 0, 0, 0)
+    return replace(
+        facts,
+        alerts_fetched_at=parse_time(fetched_at) if fetched_at else None,
+        received=received,
+        foreign=foreign,
+        rejected=rejected,
+    )
+
+
+def market_of(known: Mapping[str, SymbolFacts]) -> Mapping[str, object]:
+    """Return what is known about the whole market, by kind; of a kind about sectors, by sector."""
+    found = dict(known[NO_SYMBOL].known)
+    for sector in SOURCE_SECTORS.values():
+        for kind, value in known[sector].known.items():
+            by_sector: dict[str, object] = found.setdefault(kind, {})  # type: ignore[assignment]
+            by_sector[sector] = value
+    return found

@@ -1,0 +1,248 @@
+"""Keep what each pass read and decided, so that it can be decided again. Nothing depends on it; no pass waits for it.
+
+What doesn't change from pass to pass, such as orders and listings, is kept once for each session, by the digest of its
+content. The sum of a record names its pass and covers everything in it: a byte that has changed is told by the pass.
+"""
+
+import json
+import sqlite3
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from msgspec import MsgspecError, Struct, msgpack
+
+from tradebot.adapters.state.cache_database import (
+    CacheConnection,
+    CacheDatabase,
+    DamagedError,
+    UnfinishedError,
+    started_over,
+)
+from tradebot.adapters.state.state_folder import PASSES
+from tradebot.adapters.text.canonical import parse_time, time_text
+from tradebot.errors import OperatorError, TradebotError
+from tradebot.model.event import EventKind
+from tradebot.ports.stores import Events
+from tradebot.replaying.record_reader import LONGEST
+from tradebot.replaying.record_writer import MOST_REMEMBERED, RecordError, Remembered, Written, digest_of
+
+QUICK = 1
+"""The level of compression: half of what the best one saves, in a tenth of its time."""
+BUSY_MS = 200
+"""How long a pass waits for another one that is writing, at the most."""
+CHANGED = "its record was changed after it was written"
+TABLES = (
+    """CREATE TABLE passes (id TEXT PRIMARY KEY, session TEXT NOT NULL, at TEXT NOT NULL, version TEXT NOT NULL,
+        body BLOB NOT NULL, sum BLOB NOT NULL)""",
+    "CREATE INDEX passes_by_session ON passes (session, at)",
+    """CREATE TABLE parts (number INTEGER PRIMARY KEY, session TEXT NOT NULL, digest BLOB NOT NULL,
+        body BLOB NOT NULL, UNIQUE (session, digest))""",
+)
+FILE = CacheDatabase("records of passes", 0x54425053, 1, TABLES)
+
+
+class KeptPass(Struct, frozen=True):
+    """One pass that is kept: when it was, and the version of the program that decided."""
+
+    id: str
+    session: date
+    at: datetime
+    version: str
+
+
+class KeptPasses:
+    """The records of passes of a state folder, for the last `sessions` sessions; 0 keeps none.
+
+    The file is created with the first record. `remembered` are the parts that this process has written.
+    """
+
+    def __init__(self, folder: Path, events: Events, sessions: int) -> None:
+        self._path = folder / PASSES
+        self._events = events
+        self._sessions = sessions
+        self._database: CacheConnection | None = None
+        self._session: date | None = None
+        self._numbers: dict[bytes, int] = {}
+        self._read_parts: dict[int, tuple[bytes, bytes]] = {}
+        self._failing = False
+        self.remembered = Remembered()
+
+    @property
+    def keeps(self) -> bool:
+        """Return True if passes are kept."""
+        return self._sessions > 0
+
+    def close(self) -> None:
+        """Close the database file."""
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+        self._session = None
+        self._read_parts.clear()
+
+    def keep(self, kept: KeptPass, written: Written) -> None:
+        """Keep the record of a pass, in the place of an earlier one of it; if that fails, write an event."""
+        try:
+            self._keep_or_start_over(kept, written)
+            self._failing = False
+        except (DamagedError, TradebotError, sqlite3.Error) as failed:
+            self.close()
+            self.not_kept(kept.id, kept.at, str(failed))
+
+    def not_kept(self, name: str, at: datetime, why: str) -> None:
+        """Write that a pass wasn't kept, once until one is again."""
+        if not self._failing:
+            self._failing = True
+            self._events.emit(EventKind.PASS_NOT_KEPT.at(at, {"pass": name, "message": why}))
+
+    def passes(self, session: date | None = None) -> Sequence[KeptPass]:
+        """Return the kept passes of a session, or all of them, oldest first; OperatorError if the file is damaged."""
+        query = "SELECT id, session, at, version FROM passes WHERE ?1 IS NULL OR session = ?1 ORDER BY session, at, id"
+        found = self._read(query, (session and session.isoformat(),))
+        return [KeptPass(name, date.fromisoformat(day), parse_time(at), version) for name, day, at, version in found]
+
+    def record(self, name: str) -> tuple[bytes, Sequence[bytes]] | None:
+        """Return the record of a pass and its parts, or None if none is kept; RecordError if it was changed."""
+        found = list(self._read("SELECT session, at, version, body, sum FROM passes WHERE id = ?", (name,)))
+        if not found:
+            return None
+        session, at, version, packed, told = found[0]
+        try:
+            body, numbers = msgpack.decode(unpacked(packed), type=tuple[bytes, list[int]])
+        except MsgspecError as error:
+            raise RecordError(CHANGED) from error
+        parts = self._parts(numbers)
+        head = name, session, at, version
+        if _sum(head, body, [digest for digest, _ in parts]) != told:
+            raise RecordError(CHANGED)
+        return body, [content for _, content in parts]
+
+    def _parts(self, numbers: Sequence[int]) -> Sequence[tuple[bytes, bytes]]:
+        """Return the digest and the content of parts; each is read once, because many passes have it."""
+        if len(self._read_parts) > MOST_REMEMBERED:
+            self._read_parts.clear()
+        new = [number for number in numbers if number not in self._read_parts]
+        query = "SELECT number, body FROM parts WHERE number IN (SELECT value FROM json_each(?))"
+        for number, packed in self._read(query, (json.dumps(new),)) if new else ():
+            content = unpacked(packed)
+            self._read_parts[number] = digest_of(content), content
+        if lacking := set(new) - self._read_parts.keys():
+            raise RecordError(f"{len(lacking)} of its parts are missing")
+        return [self._read_parts[number] for number in numbers]
+
+    def _keep_or_start_over(self, kept: KeptPass, written: Written) -> None:
+        try:
+            self._keep(kept, written)
+        except DamagedError as error:
+            self._start_over(str(error), kept.at)
+            self._keep(kept, written)
+
+    def _keep(self, kept: KeptPass, written: Written) -> None:
+        database = self._opened(kept.at)
+        session, at, is_first = kept.session.isoformat(), time_text(kept.at), self._session != kept.session
+        with FILE.translated(self._path), database.transaction():
+            if is_first:
+                self._prune(database, session)
+                self._numbers.clear()
+                self._read_parts.clear()
+            numbers = self._numbers_of(database, session, written)
+            packed = zlib.compress(msgpack.encode((written.body, numbers)), QUICK)
+            told = _sum((kept.id, session, at, kept.version), written.body, written.parts)
+            database.execute(
+                "INSERT OR REPLACE INTO passes (id, session, at, version, body, sum) VALUES (?, ?, ?, ?, ?, ?)",
+                (kept.id, session, at, kept.version, packed, told),
+            )
+        if is_first:
+            # Parts are kept by session. What the sessions before had in common with this one isn't worth its memory.
+            self.remembered.forget()
+            database.execute("PRAGMA shrink_memory")
+        self._session = kept.session
+
+    def _numbers_of(self, database: CacheConnection, session: str, written: Written) -> list[int]:
+        """Return where the parts of a record are kept in a session; those that aren't yet are added."""
+        for digest in [one for one in written.parts if one not in self._numbers]:
+            self._numbers[digest] = self._known(database, session, digest) or self._add(
+                database, session, digest, written.contents
+            )
+        return [*map(self._numbers.__getitem__, written.parts)]
+
+    def _known(self, database: CacheConnection, session: str, digest: bytes) -> int | None:
+        query = "SELECT number FROM parts WHERE session = ? AND digest = ?"
+        found = database.execute(query, (session, digest)).fetchone()
+        return found[0] if found else None
+
+    def _add(self, database: CacheConnection, session: str, digest: bytes, contents: Mapping[bytes, bytes]) -> int:
+        number = database.execute(
+            "INSERT INTO parts (session, digest, body) VALUES (?, ?, ?)",
+            (session, digest, zlib.compress(contents[digest], QUICK)),
+        ).lastrowid
+        assert number is not None, "a row was added"
+        return number
+
+    def _prune(self, database: CacheConnection, session: str) -> None:
+        """Delete what is older than the kept sessions, of which the one about to be written is the last."""
+        query = "SELECT DISTINCT session FROM passes WHERE session < ? ORDER BY session DESC"
+        earlier = database.execute(query, (session,)).fetchall()
+        for (old,) in earlier[self._sessions - 1 :]:
+            for table in ("passes", "parts"):
+                database.execute(f"DELETE FROM {table} WHERE session = ?", (old,))  # noqa: S608 - our own names
+
+    def _opened(self, at: datetime) -> CacheConnection:
+        if self._database is None:
+            try:
+                self._database = FILE.open(self._path)
+            except DamagedError as error:
+                self._start_over(str(error), at, look_again=True)
+            assert self._database is not None, "opened or created"
+            self._quick(self._database)
+        return self._database
+
+    def _quick(self, database: CacheConnection) -> CacheConnection:
+        database.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+        return database
+
+    def _start_over(self, why: str, at: datetime, *, look_again: bool = False) -> None:
+        self.close()
+        self._database, moved_to = FILE.start_over(self._path, look_again=look_again)
+        self._numbers.clear()
+        self._read_parts.clear()
+        if why != "missing":
+            self._events.emit(started_over(EventKind.PASSES_BEGUN_ANEW, at, why, moved_to))
+
+    def _read(self, query: str, values: Sequence[Any]) -> Iterator[Any]:
+        """Yield rows; none if no pass was ever kept."""
+        if not self._path.exists():
+            return
+        try:
+            if self._database is None:
+                self._database = self._quick(FILE.open(self._path))
+            with FILE.translated(self._path):
+                yield from self._database.execute(query, values)
+        except UnfinishedError:
+            return
+        except DamagedError as error:
+            raise OperatorError(
+                f"The records of passes in {self._path} are damaged: {error}.",
+                f"move them away, and the next pass starts a new file: mv {self._path} {self._path}.aside",
+            ) from error
+
+
+def unpacked(packed: bytes) -> bytes:
+    """Return what was compressed; RecordError if it is damaged, or longer than a record may be."""
+    unpacking = zlib.decompressobj()
+    try:
+        content = unpacking.decompress(packed, LONGEST)
+    except zlib.error as error:
+        raise RecordError(CHANGED) from error
+    if not unpacking.eof:
+        raise RecordError(f"its record is cut off, or longer than {LONGEST:,} bytes")
+    return content
+
+
+def _sum(head: Sequence[str], body: bytes, parts: Sequence[bytes]) -> bytes:
+    """Return the sum of a record: of its pass, its body, and the digests of its parts."""
+    return blake2b(msgpack.encode([list(head), body, list(parts)]), digest_size=16).digest()

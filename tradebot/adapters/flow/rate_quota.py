@@ -1,0 +1,241 @@
+"""Keep to the flow source's quota on our side, so that it never has to refuse: for all processes of a bot together.
+
+So a cron of one-shots asks no more often than one `serve`. The source's answers correct the day's count, because others
+may use the same key. If the file is lost or damaged, the minute starts empty and fills up at its usual rate.
+"""
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from datetime import time as time_of_day
+from pathlib import Path
+from typing import Annotated
+
+from msgspec import DecodeError, Meta, Struct, json
+
+from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.state.file_locks import flocked
+from tradebot.adapters.state.safe_open import open_plain, read_plain
+from tradebot.errors import AllowanceSpentError
+from tradebot.model.flow import Allowance, Quota
+from tradebot.model.kind import NEW_YORK
+from tradebot.model.values import replace
+
+LONGEST_FILE = 4096
+LENGTH = 256
+"""The file always has this length, so that its content is replaced by one write, which nothing can cut short."""
+LONGEST_WAIT_S = 60
+"""How long a call waits for the source's next minute. A longer wait ends the fetch."""
+SPARE = 2
+"""How many calls of a minute we leave to others who use the same key, once the source says that so few are left."""
+_MOST_WAITING = 10
+"""How many processes may wait for their requests at a time. A file that says more is damaged."""
+_LOCK_TRIES, _LOCK_WAIT_S = 100, 0.01
+_DAY_SPENT = "the day's allowance is used up"
+_DAY_ENDS = time_of_day(20, 0)
+
+
+Moment = Annotated[datetime, Meta(tz=True)]
+
+
+class Level(Struct, frozen=True):
+    """How much of the quota is left.
+
+    `tokens` are the requests left at a time of the machine's own clock. `used` counts the requests of the day that ends
+    at `renews_at`, and `limit` is how many the source says it allows. Nothing may be sent before `held_until`.
+    """
+
+    tokens: float
+    at_s: float
+    used: Annotated[int, Meta(ge=0)] = 0
+    renews_at: Moment | None = None
+    limit: int | None = None
+    held_until: Moment | None = None
+
+    def today(self, now: datetime) -> "Level":
+        renews_at = next_quota_day(now)
+        return self if self.renews_at == renews_at else replace(self, used=0, renews_at=renews_at)
+
+
+def next_quota_day(now: datetime) -> datetime:
+    """Return when the next allowance day begins, in UTC: the next 20:00 in New York."""
+    local = now.astimezone(NEW_YORK)
+    day = local.date() if local.time() < _DAY_ENDS else local.date() + timedelta(days=1)
+    return datetime.combine(day, _DAY_ENDS, NEW_YORK).astimezone(UTC)
+
+
+class KeptQuota:
+    """Counts requests and waits, so that the source never has to refuse one for being too many.
+
+    It sends as many at once and in the long run as the allowance says; None for a source without one. Either way it
+    keeps to what the source's answers say. `now` returns trading time. What is left is kept in a file, if one is given,
+    so that other processes and the next one go on from there. If nothing is known, the minute starts empty. If the file
+    can't be written, each process keeps to the quota by itself.
+    """
+
+    def __init__(
+        self,
+        file: Path | None,
+        allowance: Allowance | None,
+        now: Callable[[], datetime],
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
+        self._file = file
+        self._allowance = allowance
+        self._now = now
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self._last: Level | None = None
+
+    def take(self) -> None:
+        """Take one request, waiting until there is one; raise AllowanceSpentError if that takes longer than a minute.
+
+        An error takes no request.
+        """
+        self._await_release()
+        if self._allowance is None:
+            return
+        rate_s, burst, now = self._allowance.rate / 60, self._allowance.burst, self._now()
+        at_s = self._monotonic()
+
+        def taken(level: Level) -> Level:
+            level = level.today(now)
+            if level.used >= self._limit(level):
+                raise spent(_DAY_SPENT, next_quota_day(now))
+            tokens = min(burst, level.tokens + (at_s - level.at_s) * rate_s) - 1
+            return replace(level, tokens=tokens, at_s=at_s, used=level.used + 1)
+
+        # Written first: a process killed while it waits has spent its request.
+        tokens = self._change(taken).tokens
+        if tokens < 0:
+            self._sleep(-tokens / rate_s)
+
+    def told(self, quota: Quota, at: datetime, wait_s: float | None) -> None:
+        """Correct the count by what an answer said at trading time `at`; with `wait_s`, send nothing before it passed.
+
+        The source also counts what others send with the same key.
+        """
+
+        def corrected(level: Level) -> Level:
+            level = level.today(at)
+            used = level.used if quota.used_today is None else quota.used_today
+            limit = level.limit if quota.daily_limit is None else quota.daily_limit
+            level = replace(level, used=used, limit=limit)
+            held = None if wait_s is None else at + timedelta(seconds=wait_s)
+            if limit is not None and used >= limit:
+                held = next_quota_day(at)
+            return replace(level, held_until=held) if held else level
+
+        if self.would_change(quota, wait_s):
+            self._change(corrected)
+
+    def would_change(self, quota: Quota, wait_s: float | None) -> bool:
+        return self._allowance is not None or wait_s is not None or is_spent(quota)
+
+    def used(self, now: datetime) -> int | None:
+        """Return how many requests were made on the allowance day of `now`; None if nobody counted them."""
+        level = self._level(self._monotonic())
+        return level.used if level.renews_at == next_quota_day(now) else None
+
+    def planned_left(self) -> int | None:
+        """Return how many requests of today the timetable may still make; None for a source without a limit."""
+        if self._allowance is None:
+            return None
+        now = self._now()
+        level = self._level(self._monotonic()).today(now)
+        planned = self._limit(level) - self._allowance.per_day + self._allowance.planned_a_day
+        return max(planned - level.used, 0)
+
+    def _limit(self, level: Level) -> int:
+        assert self._allowance is not None
+        return self._allowance.per_day if level.limit is None else min(self._allowance.per_day, level.limit)
+
+    def _await_release(self) -> None:
+        until = self._level(self._monotonic()).held_until
+        if until is None:
+            return
+        now = self._now()
+        wait_s = (until - now).total_seconds()
+        # A time further away than the next renewal was written before trading time went back.
+        if now < until <= next_quota_day(now):
+            if wait_s > LONGEST_WAIT_S:
+                day_spent = until == next_quota_day(until - timedelta(seconds=1))
+                raise spent(_DAY_SPENT if day_spent else "the flow source asked us to wait", until)
+            self._sleep(wait_s)
+        self._change(lambda level: replace(level, held_until=None) if level.held_until == until else level)
+
+    def _change(self, change: Callable[[Level], Level]) -> Level:
+        """Change what is left, and keep it for all processes; return the new level."""
+        with self._locked() as descriptor:
+            self._last = change(self._level(self._monotonic()))
+            if descriptor is not None:
+                _write(descriptor, self._last)
+        return self._last
+
+    def _level(self, now_s: float) -> Level:
+        """Return the newest level known. One from before the machine last started says nothing about this minute."""
+        levels = [level for level in (self._read(), self._last) if level]
+        newest = max(levels, key=lambda level: level.at_s, default=Level(0.0, now_s))
+        return newest if newest.at_s <= now_s else replace(newest, tokens=0.0, at_s=now_s)
+
+    def _read(self) -> Level | None:
+        if self._file is None:
+            return None
+        try:
+            level = json.decode(read_plain(self._file)[:LONGEST_FILE], type=Level)
+            for at in filter(None, (level.renews_at, level.held_until)):
+                at.astimezone(UTC)
+        except (OSError, DecodeError, OverflowError, RecursionError):
+            return None
+        burst = self._allowance.burst if self._allowance else 0.0
+        return replace(level, tokens=min(max(level.tokens, -burst - _MOST_WAITING), burst))
+
+    @contextmanager
+    def _locked(self) -> Iterator[int | None]:
+        """Yield the file, locked against other processes; None if it can't be used."""
+        descriptor = None
+        try:
+            if self._file is not None:
+                descriptor = open_plain(self._file, os.O_RDWR | os.O_CREAT)
+                self._lock(descriptor)
+        except OSError:
+            pass
+        try:
+            yield descriptor
+        finally:
+            if descriptor is not None:
+                os.close(descriptor)
+
+    def _lock(self, descriptor: int) -> None:
+        """Wait a second at most: whoever holds the lock has only a few bytes to write."""
+        for _ in range(_LOCK_TRIES):
+            if flocked(descriptor, fcntl.LOCK_EX):
+                return
+            time.sleep(_LOCK_WAIT_S)
+
+
+def is_spent(quota: Quota) -> bool:
+    """Return True if the source says that the day's requests are used up."""
+    return quota.used_today is not None and quota.daily_limit is not None and quota.used_today >= quota.daily_limit
+
+
+def spent(what: str, until: datetime) -> AllowanceSpentError:
+    return AllowanceSpentError(
+        f"{what} until {until.astimezone(NEW_YORK):%Y-%m-%d %H:%M} New York time",
+        "Wait until then, or fetch fewer symbols: tradebot fetch-flow --plan shows what each kind of facts costs.",
+    )
+
+
+def _write(descriptor: int, level: Level) -> None:
+    try:
+        # Whatever longer content was there is covered too.
+        content = json.encode(level).ljust(max(LENGTH, os.fstat(descriptor).st_size) - 1) + b"\n"
+        with around("kept_quota.keep"):
+            os.pwrite(descriptor, content, 0)
+    except OSError:
+        return

@@ -1,0 +1,124 @@
+"""Send one notice, in a process of its own: a receiver that hangs, lies or floods costs nothing but that process.
+
+Run as a program, it reads one notice from its standard input, sends it, and prints why that failed, if it did.
+"""
+
+import json
+import logging
+import os
+import resource
+import subprocess
+import sys
+import time
+from io import StringIO
+
+from tradebot.adapters.state.subprocess_runner import TO_START
+from tradebot.adapters.text.extras import install
+from tradebot.adapters.text.redaction import hide
+from tradebot.model.event import Severity
+from tradebot.model.notice import Notice
+
+LIMIT_S = 30.0
+"""How long an attempt may take."""
+MOST_MEMORY = 1 << 30
+"""Bytes of address space of an attempt, in case an answer never ends."""
+WAIT_S = (5.0, 10.0)
+"""How long to wait for a connection, and for each piece of an answer."""
+LONGEST = 200
+OURS = ("http://", "https://")
+"""Addresses that get plain JSON from us; Apprise knows all others."""
+KINDS = {Severity.INFO: "info", Severity.WARN: "warning", Severity.ERROR: "failure", Severity.CRITICAL: "failure"}
+
+
+class Attempt:
+    """One notice on its way to an address."""
+
+    def __init__(self, address: str, notice: Notice, limit_s: float | None = None) -> None:
+        given = {"address": address, "title": notice.title, "text": notice.text, "severity": notice.severity}
+        needed = {name: text for name, text in os.environ.items() if name in TO_START or name.startswith("PYTHON")}
+        self._limit_s = LIMIT_S if limit_s is None else limit_s
+        self._deadline = time.monotonic() + self._limit_s
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tradebot.adapters.notices.sender"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=needed,
+        )
+        assert self._process.stdin is not None
+        with self._process.stdin as pipe:
+            pipe.write(json.dumps(given).encode())
+
+    def ended(self) -> bool:
+        """Return True once the attempt has ended; one that takes too long is ended."""
+        if self._process.poll() is None and time.monotonic() >= self._deadline:
+            self._process.kill()
+            self._process.wait()
+        return self._process.poll() is not None
+
+    def problem(self) -> str:
+        """Return why an attempt that has ended failed, in one line without a secret; empty if it didn't."""
+        assert self._process.stdout is not None
+        with self._process.stdout as pipe:
+            said = pipe.read().decode(errors="replace")
+        if self._process.returncode == 0:
+            return ""
+        if time.monotonic() >= self._deadline:
+            return f"no answer in {self._limit_s:.0f} s"
+        return " ".join(hide(said).split())[:LONGEST] or f"ended with exit code {self._process.returncode}"
+
+    def close(self) -> None:
+        """End the attempt if it hasn't ended."""
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+
+def deliver(address: str, notice: Notice) -> str:
+    """Deliver a notice now; return why that failed, empty if it didn't."""
+    return _by_us(address, notice) if address.lower().startswith(OURS) else _by_apprise(address, notice)
+
+
+def _by_us(address: str, notice: Notice) -> str:
+    import requests
+
+    body = {"title": notice.title, "text": notice.text, "severity": notice.severity.value}
+    try:
+        # What is secret must not follow a redirect, and what a receiver says is of no interest.
+        with requests.post(address, json=body, timeout=WAIT_S, allow_redirects=False, stream=True) as answer:
+            return "" if 200 <= answer.status_code < 300 else f"the receiver answered {answer.status_code}"
+    except requests.RequestException as failed:
+        return f"the receiver can't be reached: {type(failed).__name__}"
+
+
+def _by_apprise(address: str, notice: Notice) -> str:
+    try:
+        import apprise
+    except ImportError:
+        return f"Apprise isn't installed: {install('notify')}"
+    said, channel = StringIO(), apprise.Apprise()
+    heard = logging.StreamHandler(said)
+    apprise.logger.addHandler(heard)
+    try:
+        if not channel.add(address) or len(channel) != 1:
+            return f"Apprise doesn't understand the address: {said.getvalue()}"
+        kind = KINDS[notice.severity]
+        done = channel.notify(body=notice.text, title=notice.title, notify_type=kind, body_format="text")
+        return "" if done else said.getvalue() or "the service refused it"
+    finally:
+        apprise.logger.removeHandler(heard)
+
+
+def main() -> int:
+    """Send the notice on the standard input, and return the exit code."""
+    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
+    given = json.load(sys.stdin)
+    problem = deliver(given["address"], Notice(given["title"], given["text"], Severity(given["severity"])))
+    sys.stdout.write(problem)
+    return 1 if problem else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

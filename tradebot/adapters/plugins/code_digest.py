@@ -1,0 +1,205 @@
+"""Tell a strategy's code apart from any other: by the content of its files, and the versions of what they import.
+
+A plug-in's own package counts by content, and so do the files that its section declares and whatever it imports from
+outside of Python's folders of installed packages. Installed packages count by version, with those that they require.
+Built-in strategies count by what decides, as `code_tree` says, so that moving or rewording code ends no promotion.
+"""
+
+import ast
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import cache
+from hashlib import file_digest, sha256
+from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, distribution, packages_distributions
+from importlib.util import cache_from_source, find_spec
+from pathlib import Path
+
+from msgspec import Struct, field
+
+import tradebot
+from tradebot.adapters.plugins import code_tree
+from tradebot.adapters.plugins.file_access import PACKAGE_FOLDERS
+from tradebot.adapters.plugins.on_record import ON_RECORD
+from tradebot.adapters.state.state_folder import MARKER, write_durably
+from tradebot.adapters.text.canonical import json_text
+from tradebot.adapters.text.extras import DISTRIBUTION
+
+OURS = frozenset({"tradebot", "commands", "jobs", "papervenue"})
+"""Packages that count by this program's version."""
+OF_BUILT_INS = ("strategies", "signals", "learning", "adapters/models", "legacy")
+"""The folders of this package that hold what a built-in strategy computes."""
+BUILT_IN = "built-in strategies"
+"""Stands for all modules of the built-in strategies, which count as one."""
+CHARACTERS = 12
+"""The length of a digest as it is recorded and shown."""
+REQUIRED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+class Code(Struct, frozen=True):
+    """What a strategy's answers depend on besides its settings and what it sees.
+
+    `files` has the SHA-256 of each file by its place in its package, or by the path that declares it. `versions` are
+    those of installed packages.
+    """
+
+    files: Mapping[str, str]
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """Return what tells this code from any other, wherever it is installed."""
+        found = self.own_digest
+        return ON_RECORD.get(found, found)
+
+    @property
+    def own_digest(self) -> str:
+        """Return it without regard to code on record that decides the same."""
+        found = [sorted(self.files.items()), sorted(self.versions.items())]
+        return sha256(json_text(found).encode()).hexdigest()[:CHARACTERS]
+
+
+def code_of(point: EntryPoint, declared: Sequence[Path] = ()) -> Code:
+    """Return the code of a plug-in with these declared files, without running it.
+
+    Raises OSError if a file can't be read.
+    """
+    files, versions = dict[str, str](), dict[str, str]()
+    own = point.module.partition(".")[0]
+    waiting, known = [own], {own} | OURS | sys.stdlib_module_names
+    while waiting:
+        name = waiting.pop()
+        places = [*_places(name)]
+        if name != own and any(folder in place.parts for place in places for folder in PACKAGE_FOLDERS):
+            _add_versions(versions, _providers(name))
+            continue
+        for path, shown in _sources(places):
+            files[shown] = _hash(path)
+            new = _imported(path) - known
+            known |= new
+            waiting += sorted(new)
+    if point.dist is not None:
+        _add_versions(versions, _required(point.dist))
+    # The order of the declared files is part of the settings that the strategy sees; where they are isn't.
+    files |= {f"{place} {path.name}": _hash(path) for place, path in enumerate(declared, 1)}
+    return Code(files, versions)
+
+
+@cache
+def built_in_code() -> Code:
+    """Return the code of the built-in strategies, as it was when this process first asked."""
+    root = Path(tradebot.__file__).parent
+    sources = list(_sources([root / name for name in OF_BUILT_INS]))
+    others = {shown: _hash(path) for path, shown in sources if path.suffix != ".py"}
+    return Code({BUILT_IN: _remembered_tree(root, [path for path, _ in sources if path.suffix == ".py"]), **others})
+
+
+def _remembered_tree(root: Path, files: Sequence[Path]) -> str:
+    """Return the digest of these modules by their trees.
+
+    Reading them takes as long as a pass, so it is remembered beside what Python itself remembers of them, for as long
+    as no byte of theirs changes.
+    """
+    contents = [(str(path.relative_to(root)), _hash(path)) for path in (*files, Path(code_tree.__file__))]
+    key = sha256(json_text(contents).encode()).hexdigest()
+    place = Path(cache_from_source(code_tree.__file__)).with_suffix(".digest")
+    with suppress(OSError, ValueError):
+        known, tree = place.read_text(encoding="utf-8").split()
+        if known == key:
+            return tree
+    tree = code_tree.tree_digest(root, files)
+    with suppress(OSError):
+        write_durably(place, f"{key} {tree}\n")
+        # Whoever the bot runs as reads it, as what Python keeps there.
+        place.chmod(0o644)
+    return tree
+
+
+@cache
+def source_digest() -> str:
+    """Return what tells this program's own source files from those of any other state of it."""
+    folder, found = Path(tradebot.__file__).parent, sha256()
+    for name in sorted(map(str, folder.rglob("*.py"))):
+        found.update(name.removeprefix(str(folder)).encode())
+        found.update(Path(name).read_bytes())
+    return found.hexdigest()[:CHARACTERS]
+
+
+def _places(name: str) -> Iterator[Path]:
+    """Yield the folders of a top-level package, or the file of a module; nothing if it isn't installed."""
+    with suppress(ImportError, ValueError):
+        spec = find_spec(name)
+        if spec is not None:
+            # A package of the standard library or a built-in module may have no file.
+            origins = (spec.origin,) if spec.has_location and spec.origin else ()
+            yield from map(Path, spec.submodule_search_locations or origins)
+
+
+def _sources(places: Sequence[Path]) -> Iterator[tuple[Path, str]]:
+    """Yield each file of packages or modules with its place in them, in the order of these places."""
+    for place in places:
+        if place.is_file():
+            yield place, place.name
+        for folder, folders, names in os.walk(place):
+            folders[:] = sorted(name for name in folders if _is_package(Path(folder, name)))
+            for path in (Path(folder, name) for name in sorted(names) if not name.startswith(".")):
+                if path.suffix != ".pyc" and path.is_file():
+                    yield path, str(Path(place.name, path.relative_to(place)))
+
+
+def _is_package(folder: Path) -> bool:
+    """Return False for a hidden folder, for what Python writes itself, and for a bot's state, which changes."""
+    return not (folder.name.startswith(".") or folder.name == "__pycache__" or (folder / MARKER).exists())
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
+
+
+def _imported(path: Path) -> set[str]:
+    """Return the top-level packages that a source file imports, wherever in it; none if it isn't valid Python."""
+    if path.suffix != ".py":
+        return set()
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError):
+        return set()
+    statements = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    names = [one.name for node in statements if isinstance(node, ast.Import) for one in node.names]
+    names += [node.module for node in statements if isinstance(node, ast.ImportFrom) and node.module and not node.level]
+    return {name.partition(".")[0] for name in names}
+
+
+def _providers(package: str) -> Iterator[Distribution]:
+    """Yield the distributions that provide a top-level package; most have its name, and looking for others is slow."""
+    try:
+        yield distribution(package)
+    except PackageNotFoundError:
+        for name in dict.fromkeys(packages_distributions().get(package, ())):
+            with suppress(PackageNotFoundError):
+                yield distribution(name)
+
+
+def _required(of: Distribution) -> Iterator[Distribution]:
+    """Yield the installed distributions that one requires, except for those of its extras."""
+    for line in of.requires or ():
+        name = REQUIRED.match(line)
+        if name and "extra ==" not in line:
+            with suppress(PackageNotFoundError):
+                yield distribution(name[0])
+
+
+def _add_versions(versions: dict[str, str], found: Iterator[Distribution]) -> None:
+    """Add the versions of distributions, and of all that they require in turn."""
+    for one in found:
+        if one.name not in versions and one.name != DISTRIBUTION:
+            versions[one.name] = one.version
+            _add_versions(versions, _required(one))
+
+
+if __name__ == "__main__":
+    # An installation runs this once, so that nobody else has to read all modules.
+    built_in_code()

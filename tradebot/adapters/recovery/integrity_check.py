@@ -1,0 +1,166 @@
+"""Check the books before every pass, so that nothing is decided or sent based on damaged books.
+
+SQLite's own check covers the pages, a sum on every row their content (`ledger/sums.py`), the journal its own chain, and
+a seal ties both together, so an older ledger, or one that belongs elsewhere, shows. Every write checks the seal again,
+and from there to the journal's end if another process has written; so nothing is ever added to a ledger and a journal
+that don't belong together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from tradebot.adapters.ledger.file import LedgerFile
+from tradebot.adapters.ledger.integrity_cache import Custody
+from tradebot.adapters.recovery import quarantine
+from tradebot.adapters.state import halt_switch, home, marker_backup, state_folder, state_locks
+from tradebot.adapters.state.evidence import trading
+from tradebot.adapters.state.state_folder import FACTS, REBUILD, StateFolder
+from tradebot.errors import DamagedBooksError, DamagedJournalError, ExitCode, OperatorError, TradebotError
+from tradebot.model.event import EventKind
+
+if TYPE_CHECKING:
+    from tradebot.ports.stores import Events
+
+WHO = "integrity"
+
+
+@contextmanager
+def hold(
+    folder: StateFolder,
+    verb: str,
+    events: Events,
+    books: Callable[[], LedgerFile | None] = lambda: None,
+    first: Callable[[], None] = lambda: None,
+    *,
+    ahead: bool = False,
+    gives_way: bool = False,
+    wait_s: float = state_locks.WAIT_S,
+) -> Iterator[None]:
+    """Hold the folder's lock over sound books; DamagedBooksError if they are damaged, as in `require_sound`.
+
+    `books` returns the folder's books if they are open, and is asked again at the end: a first pass opens them.
+    `first` runs under the lock before the books are checked. If it finds them damaged, the check will say more.
+    `ahead`, `gives_way` and `wait_s` are those of `lock.hold`. OperatorError if the folder holds a finished backtest.
+    """
+    with state_locks.hold(trading(folder).path, verb, wait_s, ahead=ahead, gives_way=gives_way):
+        require_own(folder)
+        home.note_place(folder)
+        with suppress(DamagedBooksError):
+            first()
+        require_sound(folder, events, books())
+        try:
+            with _Suspicion(folder, events, books):
+                yield
+        finally:
+            # Before the lock is released: whoever waits for it would read the books through.
+            if (used := books()) is not None:
+                used.keep_custody()
+
+
+class _Suspicion(Struct, frozen=True):
+    """Look again at the books if the block ends with damaged ones, or with what looks like a bug of ours.
+
+    What was written isn't what is read on damaged books, so anything may fail there. If they are sound, the error
+    continues as it is.
+    """
+
+    folder: StateFolder
+    events: Events
+    books: Callable[[], LedgerFile | None]
+
+    def __enter__(self) -> None:
+        """Suspect nothing yet."""
+
+    def __exit__(self, _kind: object, fault: BaseException | None, _trace: object) -> None:
+        """Halt and raise DamagedBooksError if the books are to blame."""
+        of_books = isinstance(fault, DamagedBooksError) and not isinstance(fault, DamagedJournalError)
+        if of_books or is_fault(fault):
+            look_again(self.folder, self.events, self.books())
+
+
+def is_fault(error: BaseException | None) -> bool:
+    """Return True for an error that nobody raised on purpose; errors of the system and signals aren't any."""
+    return isinstance(error, Exception) and not isinstance(error, TradebotError | OSError)
+
+
+def require_own(folder: StateFolder) -> None:
+    """Raise if the folder's marker has been lost or replaced since it was opened; nothing is moved then."""
+    marked = marker_backup.whose(folder.path)
+    if (marked.id, marked.account_number) != (folder.id, folder.account_number):
+        raise OperatorError(
+            f"{folder.path} now holds the state of another bot, for account …{marked.tail}.",
+            f"stop this one; tradebot status {state_folder.option(folder.path)} shows whose it is",
+            code=ExitCode.REFUSED,
+        )
+
+
+def require_sound(folder: StateFolder, events: Events, books: LedgerFile | None = None) -> None:
+    """Check ledger and journal as `LedgerFile.check` does; if anything is wrong, halt the bot first.
+
+    A ledger that can't be trusted is moved to the quarantine with everything that belongs to it, and DamagedBooksError
+    says where. A damaged journal with a sound ledger only halts: exits go on from the ledger as long as they can be
+    journaled. TemporaryError if another process keeps the ledger locked.
+    """
+    try:
+        problem(folder, books)
+    except DamagedJournalError as error:
+        _halt(folder, error.message, events)
+    except DamagedBooksError as error:
+        _halt(folder, error.message, events)
+        place = quarantine.move(folder.path, "damaged", datetime.now(UTC))
+        moved = f" All of it was moved to {place}." if place else ""
+        raise DamagedBooksError(f"{error.message}{moved}", REBUILD) from error
+
+
+def look_again(folder: StateFolder, events: Events, books: LedgerFile | None) -> None:
+    """Read the books through, because a damaged part of them was found at work; raises as `require_sound` does.
+
+    Books that were removed or replaced while open are left to the next pass: a person may be at work on them.
+    """
+    if books is None:
+        Custody(folder.path).revoke()
+    elif books.in_place:
+        books.distrust()
+    else:
+        return
+    require_sound(folder, events, books)
+
+
+def blame(folder: StateFolder) -> TradebotError | None:
+    """Return which of the stores is damaged, after reading them through; None if an error must be a bug of ours."""
+    from tradebot.adapters.facts import schema as facts_schema
+
+    try:
+        with closing(LedgerFile.open(folder.path, folder.account_number, read_only=True)) as books:
+            books.check_pages()
+            books.check_journal()
+        if (folder.path / FACTS).exists():
+            facts_schema.check(folder.path / FACTS, pages=True)
+    except OperatorError as damaged:
+        return damaged
+    except TradebotError:
+        return None
+    return None
+
+
+def problem(folder: StateFolder, books: LedgerFile | None = None) -> None:
+    """Raise whatever is wrong with the books: DamagedBooksError, or another OperatorError if they aren't ours."""
+    if books is not None and books.in_place:
+        books.check()
+        return
+    with closing(LedgerFile.open(folder.path, folder.account_number, read_only=True)) as books_now:
+        books_now.check()
+
+
+def _halt(folder: StateFolder, why: str, events: Events) -> None:
+    """Block entries; if a halt is already in force, keep its reason."""
+    now = datetime.now(UTC)
+    if halt_switch.read(folder.path).state == "ACTIVE":
+        halt_switch.halt(folder.path, WHO, why, now, "REDUCE_ONLY")
+        events.emit(EventKind.LEDGER_DAMAGED.at(now, {"found": why}))

@@ -1,0 +1,307 @@
+"""Copy a backup off this machine, and back onto an empty one.
+
+A copy has the layout of the folder of backups: parts, which never change and are sent once, and for each backup its
+manifest, which is sent last. So a copy that was cut short is no backup yet, and the next try sends only what is
+missing. Nothing is ever replaced or deleted there.
+"""
+
+import errno
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from shlex import quote
+from typing import Any, NamedTuple, Protocol
+
+from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.recovery import backups
+from tradebot.adapters.recovery.backup_parts import PARTS
+from tradebot.adapters.recovery.quarantine import MANIFEST
+from tradebot.adapters.state.safe_open import opened_plain, written_plain
+from tradebot.adapters.state.state_folder import StateFolder, cannot_write, make_folder, sync_folder
+from tradebot.errors import ExitCode, OperatorError, TradebotError
+
+DRAFT = ".new-"
+LEFT_AFTER_S = 86_400
+"""A draft that wasn't written to for so long was left by a copy that was cut short."""
+FULL, KEPT_OUT = (errno.ENOSPC, errno.EDQUOT), (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+class Content(NamedTuple):
+    """The size of a file in bytes, and its SHA-256."""
+
+    bytes: int
+    sha256: str
+
+
+class Place(Protocol):
+    """Where copies are kept, each file by its name, such as `parts/NAME`; methods raise TradebotError."""
+
+    where: str
+
+    def backups(self) -> list[str]:
+        """Return the names of the backups that are whole there, newest first."""
+        ...
+
+    def content(self, name: str) -> Content | None:
+        """Return what is there by a name; None if nothing is."""
+        ...
+
+    def names(self, under: str) -> Mapping[str, datetime]:
+        """Return what is there below a folder, such as `parts/`, and when each file was written."""
+        ...
+
+    def read_back(self, name: str) -> Content | None:
+        """Return what is there by a name, read byte by byte; None if nothing is."""
+        ...
+
+    def put(self, name: str, file: Path, content: Content) -> None:
+        """Write a file that isn't there yet, and read it back before it gets its name."""
+        ...
+
+    def get(self, name: str, file: Path) -> None:
+        """Write what is there by a name to a file that doesn't exist yet."""
+        ...
+
+    def removal(self, name: str) -> str:
+        """Return the command by which the operator deletes what is there by a name."""
+        ...
+
+
+def send(backup: Path, place: Place) -> None:
+    """Copy a verified backup to a place, and check there what was written.
+
+    OperatorError if the place has something else by the same name, which is left as it is.
+    """
+    for name, file in _files(backup, backups.read_manifest(backup)).items():
+        own, there = content_of(file), place.content(name)
+        if there == own:
+            continue
+        if there is not None:
+            raise OperatorError(
+                f"{place.where} has another {name}: it is of another bot, or it was changed there",
+                "name a folder or a prefix of this bot's own; what is there was left as it is",
+            )
+        place.put(name, file, own)
+
+
+def chosen(place: Place, name: str | None) -> str:
+    """Return the name of a backup that a place has, the newest one without a name; OperatorError if it has none."""
+    known = place.backups()
+    if not known or (name is not None and name not in known):
+        found = f"{place.where} has no backup" + (f" {name}" if name else "")
+        hint = f"it has {', '.join(known[:3])}" if known else "name the folder or the prefix that backup --to was given"
+        raise OperatorError(found, hint)
+    return name or known[0]
+
+
+def fetch(root: Path, place: Place, name: str, owner: StateFolder | None) -> None:
+    """Copy a backup from a place to the folder of backups `root`; without an owner, it may be any bot's.
+
+    What is here already isn't copied, unless it is damaged here. OperatorError if the backup is damaged there, or if it
+    isn't the owner's.
+    """
+    with backups.alone(root):
+        try:
+            _fetch(root, place, name, owner)
+        except OSError as error:
+            raise cannot_write(root, error) from error
+
+
+def _fetch(root: Path, place: Place, name: str, owner: StateFolder | None) -> None:
+    with backups.scratch(root) as made:
+        draft = made / name
+        draft.mkdir()
+        place.get(f"{name}/{MANIFEST}", draft / MANIFEST)
+        content = _content(draft, place, owner)
+        is_here = (root / name).exists()
+        if is_here:
+            _require_same(root / name, draft / MANIFEST)
+        if not (root / PARTS).is_dir():
+            make_folder(root / PARTS)
+        digests = {
+            part: digest for recipe in backups.recipes(content).values() for part, digest in recipe.parts.items()
+        }
+        for of, file in _files(draft, content, root / PARTS).items():
+            digest, is_part = digests.get(file.name), file.parent == root / PARTS
+            if _is_whole(file, digest) if is_part else is_here or file.exists():
+                continue
+            place.get(of, made / "file")
+            if file.exists() and not _is_whole(made / "file", digest):
+                # Damaged here and there: what is here stays.
+                with around("away.drop"):
+                    (made / "file").unlink()
+                continue
+            with around("away.fetch"):
+                (made / "file").rename(file)
+        if not is_here:
+            with around("away.name"):
+                draft.rename(root / name)
+        sync_folder(root)
+
+
+def _content(draft: Path, place: Place, owner: StateFolder | None) -> Mapping[str, Any]:
+    """Return a manifest that was fetched; OperatorError if it is damaged, or another bot's."""
+    another = "name another of its backups, or the place of another copy"
+    try:
+        content = backups.read_manifest(draft)
+    except OperatorError as error:
+        raise OperatorError(f"{draft.name} in {place.where} is damaged, or isn't of this version", another) from error
+    if owner is not None and (content.get("state"), content.get("account")) != (owner.id, owner.account_number):
+        raise OperatorError(
+            f"{draft.name} in {place.where} is a backup of another bot's books",
+            "name the place of this bot's backups, or a new folder for the other bot: --state-dir FOLDER",
+        )
+    return content
+
+
+def _is_whole(part: Path, digest: str | None) -> bool:
+    """Return True if a part is here as it was stored."""
+    try:
+        return content_of(part).sha256 == digest
+    except OSError:
+        return False
+
+
+def _require_same(here: Path, manifest: Path) -> None:
+    if (here / MANIFEST).read_bytes() != manifest.read_bytes():
+        raise OperatorError(f"{here} is another backup of the same name", f"move it away: mv {here} {here}.aside")
+
+
+def _files(backup: Path, content: Mapping[str, Any], parts: Path | None = None) -> dict[str, Path]:
+    """Return the files that a backup needs by their names in a copy, the manifest last.
+
+    OperatorError if a name leads elsewhere: a manifest that was fetched may say anything.
+    """
+    stored = [part for recipe in backups.recipes(content).values() for part in recipe.parts]
+    own = [*content["files"]]
+    for name in (*stored, *own):
+        if name != os.path.basename(name) or name.startswith("."):
+            raise OperatorError(f"the manifest of {backup.name} names a file elsewhere", "use another backup")
+    root = parts or backup.parent / PARTS
+    return {f"{PARTS}/{part}": root / part for part in stored} | {
+        f"{backup.name}/{name}": backup / name for name in (*own, MANIFEST)
+    }
+
+
+def content_of(file: Path) -> Content:
+    """Return a file's size and digest."""
+    with opened_plain(file) as read:
+        return Content(os.fstat(read.fileno()).st_size, hashlib.file_digest(read, "sha256").hexdigest())
+
+
+class Folder:
+    """Copies in a folder, such as one of another disk or of another machine. It must exist: a disk may be unplugged."""
+
+    def __init__(self, root: Path) -> None:
+        self.where, self._root = str(root), root
+        self._swept: set[Path] = set()
+        other = next((path for path in (root, *root.parents) if os.path.lexists(path) and not path.is_dir()), None)
+        if other is not None:
+            raise OperatorError(f"{other} is {'a file, not a' if other.is_file() else 'no'} folder", "name a folder")
+        if not root.is_dir():
+            raise OperatorError(f"there is no folder {root}", f"plug in or mount its disk, or make it: mkdir {root}")
+
+    def backups(self) -> list[str]:
+        """Return the names of the backups that are whole there, newest first."""
+        return sorted((found.parent.name for found in self._root.glob(f"*/{MANIFEST}")), reverse=True)
+
+    def content(self, name: str) -> Content | None:
+        """Return what is there by a name; None if nothing is."""
+        try:
+            return content_of(self._root / name)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self._refused("read", error) from error
+
+    def names(self, under: str) -> Mapping[str, datetime]:
+        """Return what is there below a folder, and when each file was written."""
+        try:
+            found = [path for path in (self._root / under).rglob("*") if path.is_file() and path.name[0] != "."]
+            times = {str(path.relative_to(self._root)): path.stat().st_mtime for path in found}
+        except OSError as error:
+            raise self._refused("read", error) from error
+        return {name: datetime.fromtimestamp(at, UTC) for name, at in times.items()}
+
+    def read_back(self, name: str) -> Content | None:
+        """Return what is there by a name; its content is always read."""
+        return self.content(name)
+
+    def put(self, name: str, file: Path, content: Content) -> None:
+        """Write a file under a temporary name, read it back, and rename it.
+
+        The temporary name is this call's own: others may write the same file at the same time.
+        """
+        target = self._root / name
+        draft = target.with_name(f"{DRAFT}{target.name}.{os.urandom(8).hex()}")
+        try:
+            for folder in reversed([*target.parents][: len(Path(name).parents) - 1]):
+                folder.mkdir(mode=0o700, exist_ok=True)
+            self._sweep(target.parent)
+            self._write(file, draft)
+            require_whole(content_of(draft), content, self.where, name)
+            with around("away.put"):
+                draft.rename(target)
+            sync_folder(target.parent)
+        except OSError as error:
+            raise self._refused("written", error) from error
+        finally:
+            # The error that left it says more than one about the draft.
+            with suppress(OSError), around("away.drop_draft"):
+                draft.unlink(missing_ok=True)
+
+    def get(self, name: str, file: Path) -> None:
+        """Write what is there by a name to a file that doesn't exist yet."""
+        try:
+            content = (self._root / name).open("rb")
+        except OSError as error:
+            raise self._refused("read", error) from error
+        with content, file.open("xb") as written:
+            shutil.copyfileobj(content, written)
+
+    def removal(self, name: str) -> str:
+        """Return the command that deletes what is there by a name."""
+        return f"rm {quote(str(self._root / name))}"
+
+    def _sweep(self, folder: Path) -> None:
+        """Delete the drafts in a folder that copies left which were cut short; a look at each folder is enough."""
+        if folder in self._swept:
+            return
+        self._swept.add(folder)
+        for draft in folder.glob(f"{DRAFT}*"):
+            # Another copy may have named or deleted it since; one that can't be deleted is in nobody's way.
+            with suppress(OSError):
+                if time.time() - draft.lstat().st_mtime > LEFT_AFTER_S:
+                    with around("away.sweep"):
+                        draft.unlink()
+
+    def _write(self, file: Path, draft: Path) -> None:
+        with opened_plain(file) as read, written_plain(draft) as written:
+            shutil.copyfileobj(read, written)
+            written.flush()
+            with around("away.sync"):
+                os.fsync(written.fileno())
+
+    def _refused(self, what: str, error: OSError) -> OperatorError:
+        said = f"{self.where} can't be {what}: {error.strerror or error}"
+        if error.errno in FULL:
+            return OperatorError(said, f"free up space there: df -h {self.where}")
+        if error.errno in KEPT_OUT:
+            return OperatorError(said, f"make it writable for this user: ls -ld {self.where}")
+        return OperatorError(said, f"look whether its disk is still there: ls -ld {self.where}")
+
+
+def require_whole(found: Content | None, content: Content, where: str, name: str) -> None:
+    """Raise TradebotError if what was read back isn't what was sent."""
+    found = found or Content(0, "")
+    if found != content:
+        raise TradebotError(
+            f"{name} isn't in {where} as it was sent: {found.bytes:,} of {content.bytes:,} bytes, or other ones",
+            "run it again; if it happens again, check that disk",
+            code=ExitCode.UNAVAILABLE,
+        )

@@ -1,0 +1,241 @@
+"""Read and write the two files that decide whether risk may be added: ARMED must be present and valid, HALT absent.
+
+Halting removes ARMED first, because removing a file works on a full disk and needs no database; if the folder is
+read-only, ARMED is emptied instead. `tradebot halt` runs this before importing anything else, so it uses only the cheap
+part of the standard library.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from errno import EEXIST, ENOTEMPTY
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.state.safe_open import read_plain
+from tradebot.adapters.state.state_folder import cannot_write, sync_folder, write_durably
+from tradebot.errors import ExitCode, OperatorError
+
+if TYPE_CHECKING:
+    from tradebot.model.trading import TradingStateRecord
+
+ARMED = "ARMED"
+HALT = "HALT"
+TAKEN = ".taken"
+"""The suffix of a HALT file's name while it is being ended."""
+Written = tuple[str, str, str, datetime, tuple[str, ...]]
+"""The content of one of the two files: the state, who, why, when, and the causes if the bot halted itself."""
+Seen = tuple[int, int] | None
+"""Identifies a HALT file by inode and modification time in ns, because each halt writes a new file."""
+
+
+def armed(folder: Path) -> bool:
+    """Return True if ARMED is a regular file whose record is readable and says so."""
+    return _armed(folder) is not None
+
+
+def arm(folder: Path, who: str, at: datetime) -> None:
+    """Write ARMED durably; OperatorError if it can't be written."""
+    try:
+        write_durably(folder / ARMED, _text("ACTIVE", who, "armed", at))
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+
+
+def halt(folder: Path, who: str, why: str, at: datetime, state: str, causes: Iterable[str] = ()) -> str:
+    """Remove or empty ARMED, then write HALT; either one halts trading, so raise OperatorError only if both fail.
+
+    Return the state that the two files hold now. The newest reason is kept, but FLATTEN is never weakened to
+    REDUCE_ONLY. If only ARMED could be changed, that is REDUCE_ONLY, whatever was asked. `causes` are given if the bot
+    halts itself.
+    """
+    kept_armed = _error_of(partial(_remove, folder / ARMED)) and _error_of(partial(_empty, folder / ARMED))
+    before = _parse(_content(folder / HALT) or "")
+    flattening = before is not None and before[0] == "FLATTEN"
+    state = "FLATTEN" if flattening else str(state)
+    not_halted = _error_of(partial(write_durably, folder / HALT, _text(state, who, why, at, causes)))
+    if kept_armed and not_halted:
+        raise cannot_write(folder, not_halted) from kept_armed
+    return "REDUCE_ONLY" if not_halted and not flattening else state
+
+
+def seen(folder: Path) -> Seen:
+    """Return which HALT is there, so that `lift` can tell whether it has changed; None if there is none."""
+    try:
+        status = os.lstat(folder / HALT)
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns
+
+
+def lift(folder: Path, shown: Seen) -> bool:
+    """Remove ARMED and then the HALT that was shown, so that any failure on the way leaves the bot halted.
+
+    Returns False if a different HALT has arrived; that one stays in force. If HALT is a folder with something in it, it
+    is left under the name that `left_aside` returns. OperatorError if something can't be removed.
+    """
+    taken = folder / f"{HALT}.{os.urandom(8).hex()}{TAKEN}"
+    try:
+        # A HALT made by hand leaves ARMED in place, so removing only HALT would let entries out too early.
+        if _exists(folder / ARMED):
+            with around("switch.disarm_first"):
+                (folder / ARMED).unlink()
+        sync_folder(folder)
+        # Move it before checking it: any HALT that appears from now on is a different one and is not touched.
+        if _exists(folder / HALT):
+            with around("switch.take"):
+                (folder / HALT).rename(taken)
+        was_same = _same(taken, shown)
+        if not was_same and _exists(taken) and not _exists(folder / HALT):
+            with around("switch.put_back"):
+                taken.rename(folder / HALT)
+        for path in folder.glob(f"{HALT}.*{TAKEN}"):
+            _discard(path)
+        sync_folder(folder)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    return was_same
+
+
+def left_aside(folder: Path) -> tuple[Path, ...]:
+    """Return the folders that took the place of HALT and contain something, which we must not delete."""
+    return tuple(sorted(folder.glob(f"{HALT}.*{TAKEN}")))
+
+
+def newer_halt() -> OperatorError:
+    """Return the error for a person trying to end a different halt than the one that was shown."""
+    return OperatorError(
+        "a newer halt arrived while this one was being ended, and it stays in force",
+        "tradebot status shows who set it; then run tradebot unhalt",
+        code=ExitCode.REFUSED,
+    )
+
+
+def _same(taken: Path, shown: Seen) -> bool:
+    if not _exists(taken):
+        return shown is None
+    status = os.lstat(taken)
+    return (status.st_ino, status.st_mtime_ns) == shown
+
+
+def _discard(taken: Path) -> None:
+    if taken.is_dir() and not taken.is_symlink():
+        try:
+            with around("switch.discard_folder"):
+                taken.rmdir()
+        except OSError as error:
+            if error.errno not in (EEXIST, ENOTEMPTY):
+                raise
+    else:
+        with around("switch.discard"):
+            taken.unlink(missing_ok=True)
+
+
+def read(folder: Path) -> "TradingStateRecord":
+    """Return what the two files say; anything missing, damaged or odd counts as REDUCE_ONLY."""
+    from tradebot.model.trading import TradingState, TradingStateRecord
+
+    if _exists(folder / HALT):
+        return _read_halt(folder / HALT)
+    record = _armed(folder)
+    if record is None:
+        return TradingStateRecord(TradingState.REDUCE_ONLY, "", "the ARMED file is absent or unreadable", None)
+    _, who, why, at, _ = record
+    return TradingStateRecord(TradingState.ACTIVE, who, why, at)
+
+
+def _exists(path: Path) -> bool:
+    """Return True if the path exists, or if we aren't allowed to check."""
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _armed(folder: Path) -> Written | None:
+    """Return the record of ARMED; None if it is absent, emptied, damaged or says anything else."""
+    record = _parse(_content(folder / ARMED) or "")
+    return record if record and record[0] == "ACTIVE" else None
+
+
+def _read_halt(path: Path) -> "TradingStateRecord":
+    from tradebot.model.reasons import Reason
+    from tradebot.model.trading import TradingState, TradingStateRecord
+
+    content = _content(path)
+    is_empty = path.is_dir() if content is None else not content.strip()
+    if is_empty:
+        return TradingStateRecord(TradingState.REDUCE_ONLY, "file", "HALT file", _written(path))
+    parsed = _parse(content or "")
+    if parsed is None:
+        return TradingStateRecord(TradingState.REDUCE_ONLY, "file", "HALT file that cannot be read", None)
+    state, who, why, at, named = parsed
+    known = TradingState.FLATTEN if state == "FLATTEN" else TradingState.REDUCE_ONLY
+    return TradingStateRecord(known, who, why, at, frozenset(reason for reason in Reason if reason in named))
+
+
+def _written(path: Path) -> datetime | None:
+    """Return when someone created a HALT by hand, since it doesn't say so itself; None if the system doesn't know."""
+    try:
+        return datetime.fromtimestamp(os.lstat(path).st_mtime, UTC)
+    except (OSError, OverflowError, ValueError):
+        return None
+
+
+def _content(path: Path) -> str | None:
+    """Return a regular file's text; None if it is missing, something else, or unreadable."""
+    try:
+        return read_plain(path).decode()
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _parse(content: str) -> Written | None:
+    try:
+        record = json.loads(content)
+        at = datetime.fromisoformat(record["at"])
+        return str(record["state"]), str(record["who"]), str(record["why"]), at, _causes(record)
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _causes(record: Mapping[str, Any]) -> tuple[str, ...]:
+    causes = record.get("causes")
+    return tuple(map(str, causes)) if isinstance(causes, list) else ()
+
+
+def _text(state: str, who: str, why: str, at: datetime, causes: Iterable[str] = ()) -> str:
+    named = sorted(causes)
+    record = {"state": str(state), "who": who, "why": why, "at": at.astimezone(UTC).isoformat()}
+    return json.dumps(record | ({"causes": named} if named else {})) + "\n"
+
+
+def _error_of(step: Callable[[], None]) -> OSError | None:
+    try:
+        step()
+    except OSError as error:
+        return error
+    return None
+
+
+def _empty(path: Path) -> None:
+    """Empty a file in place, durably; this needs neither disk space nor permission to change the folder."""
+    # Anything that isn't our own file must neither delay a halt nor be emptied.
+    descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        with around("switch.empty"):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove(path: Path) -> None:
+    with around("switch.disarm"):
+        path.unlink(missing_ok=True)
+    sync_folder(path.parent)

@@ -1,0 +1,224 @@
+"""Allow one writer per state folder, and one fetcher: advisory locks, each held for one pass.
+
+Whoever needs several takes them in the order of `SERVE_LOCK`, `CHORE_LOCK`, `STREAM_LOCK`, `FETCH_LOCK`, `LOCK`. Exit
+passes go ahead of all others: an exit pass that waits for the folder's lock holds a second one meanwhile, on the
+folder's marker. While that one is held, nobody else takes the folder's lock, and whoever holds it gives way at the next
+request to the broker (`turns.py`). The marker is always there, so this needs no further file and works on a full disk.
+"""
+
+import fcntl
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.state.file_locks import flocked, flocked_within
+from tradebot.adapters.state.safe_open import open_plain, read_plain
+from tradebot.adapters.state.state_folder import LEDGER_VERSION, MARKER, cannot_write
+from tradebot.errors import ExitCode, TradebotError
+
+LOCK = "lock"
+SERVE_LOCK = "serve.lock"
+FETCH_LOCK = "fetch.lock"
+"""Held while the flow source is asked, which may take minutes and must not delay an exit."""
+STREAM_LOCK = "stream.lock"
+"""Held while alerts come over the flow source's websocket."""
+CHORE_LOCK = "chores.lock"
+"""Held while a chore of the timetable runs; it is taken before the locks that the chore itself takes."""
+NOTIFY_LOCK = "notify.lock"
+"""Held while notices are gathered and sent, so that nothing is told twice."""
+CHAT_LOCK = "chat.lock"
+"""Held while the chat is listened to, so that no message is taken by two processes."""
+SETUP_LOCK = "setup.lock"
+"""Held while a state is being created or a demo played, because each pass in it takes the folder's own lock."""
+POLL_S = 0.02
+WAIT = "Wait for it to finish, then run the command again."
+WAIT_S = 5.0
+"""How long a pass waits for another one."""
+EXIT_WAIT_S = 60.0
+"""How long an exit pass waits for one that gives way: it may be in the middle of a request, and of the look at what
+became of it. Each of them ends after 25 s (`Bounds`: total_s and read_s), besides the lookup of the broker's name."""
+LONGEST_HOLDER = 4096
+_steady = Counter[Path]()
+NO_NAME = "it left no name"
+"""What is known of a holder that couldn't write who it is, because the disk was full."""
+
+
+@contextmanager
+def hold(
+    folder: Path,
+    verb: str,
+    wait_s: float = WAIT_S,
+    name: str = LOCK,
+    *,
+    ahead: bool = False,
+    gives_way: bool = False,
+    hint: str = WAIT,
+) -> Iterator[None]:
+    """Hold the folder's lock; after `wait_s`, raise TradebotError(ANOTHER_INSTANCE) naming who holds it, with a hint.
+
+    An exit pass goes `ahead` of all others, and waits up to EXIT_WAIT_S for a holder that `gives_way`. The lock file
+    stays; only who holds it may remove it, and whoever waits for it then makes another. The kernel releases a dead
+    process's lock.
+    """
+    with _ahead_of_others(folder, wait_s) if ahead else nullcontext():
+        descriptor = _acquire(folder / name, wait_s, hint, ahead=ahead)
+    try:
+        _sign(descriptor, verb, gives_way=gives_way)
+        with steadily(folder) if name == LOCK and not gives_way else nullcontext():
+            yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def steadily(folder: Path) -> Iterator[None]:
+    """Keep the connection to the venue inside the block, where only one process at a time can have it."""
+    _steady[folder] += 1
+    try:
+        yield
+    finally:
+        _steady[folder] -= 1
+
+
+def is_steady(folder: Path) -> bool:
+    """Return True while this process works on the folder as one that gives way to nobody."""
+    return _steady[folder] > 0
+
+
+@contextmanager
+def _ahead_of_others(folder: Path, wait_s: float) -> Iterator[None]:
+    """Hold the lock that tells others to give way; a second exit pass waits for the first."""
+    try:
+        descriptor = _lock_marker(folder, fcntl.LOCK_EX, wait_s)
+    except OSError:
+        # Nobody gives way then, but the lock itself works as ever.
+        descriptor = None
+    try:
+        yield
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def exit_waits(folder: Path) -> bool:
+    """Return True if an exit pass of any process waits for the folder's lock; False if that can't be checked."""
+    try:
+        descriptor = _lock_marker(folder, fcntl.LOCK_SH, 0.0)
+    except OSError:
+        return False
+    if descriptor is not None:
+        os.close(descriptor)
+    return descriptor is None
+
+
+def _lock_marker(folder: Path, kind: int, wait_s: float) -> int | None:
+    """Return a descriptor of the locked marker, or None if someone else holds it for `wait_s`."""
+    return flocked_within(open_plain(folder / MARKER, os.O_RDONLY), kind, wait_s, POLL_S)
+
+
+@contextmanager
+def hold_all(folder: Path, verb: str, *, serve_wait_s: float = WAIT_S) -> Iterator[None]:
+    """Hold every lock that others work under, so that the folder's files can be replaced."""
+    with (
+        hold(folder, verb, serve_wait_s, SERVE_LOCK),
+        hold(folder, verb, name=STREAM_LOCK),
+        hold(folder, verb, name=FETCH_LOCK),
+        hold(folder, verb),
+    ):
+        yield
+
+
+def holder(folder: Path, name: str = LOCK) -> str | None:
+    """Return who holds one of the folder's locks now, or None; this creates no file and doesn't wait."""
+    try:
+        descriptor = open_plain(folder / name, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        return None if flocked(descriptor, fcntl.LOCK_SH) else _holder(folder / name)
+    finally:
+        os.close(descriptor)
+
+
+def earlier_holder(folder: Path, wait_s: float) -> str | None:
+    """Return which process of an earlier version works on the folder: `serve`, a fetcher or a pass; None if none does.
+
+    Such a process can't read the ledger once this version has upgraded it. It gets `wait_s` to finish.
+    """
+    deadline = time.monotonic() + wait_s
+    while (found := _earlier_holder(folder)) is not None and time.monotonic() < deadline:
+        time.sleep(POLL_S)
+    return found
+
+
+def _earlier_holder(folder: Path) -> str | None:
+    for name in (SERVE_LOCK, STREAM_LOCK, FETCH_LOCK, LOCK):
+        found, note = holder(folder, name), _note(folder / name)
+        if found is not None and note.get("pid") != os.getpid() and note.get("ledger") != LEDGER_VERSION:
+            return found
+    return None
+
+
+def _acquire(path: Path, wait_s: float, hint: str, *, ahead: bool) -> int:
+    began = time.monotonic()
+    while True:
+        descriptor = None if path.name == LOCK and not ahead and exit_waits(path.parent) else _try(path)
+        if descriptor is not None:
+            return descriptor
+        waited_s = time.monotonic() - began
+        if waited_s >= wait_s and not (ahead and waited_s < EXIT_WAIT_S and _note(path).get("gives_way")):
+            raise TradebotError(
+                f"Another tradebot is working on {path.parent}: {_holder(path)}.",
+                hint,
+                code=ExitCode.ANOTHER_INSTANCE,
+            )
+        time.sleep(POLL_S)
+
+
+def _try(path: Path) -> int | None:
+    """Return a locked descriptor of the file that is at `path` now, or None."""
+    try:
+        descriptor = open_plain(path, os.O_RDWR | os.O_CREAT)
+    except OSError as error:
+        raise cannot_write(path.parent, error) from error
+    with suppress(FileNotFoundError):
+        # If someone replaced the file between opening and locking, this lock protects nothing.
+        if flocked(descriptor, fcntl.LOCK_EX) and os.fstat(descriptor).st_ino == path.stat().st_ino:
+            return descriptor
+    os.close(descriptor)
+    return None
+
+
+def _sign(descriptor: int, verb: str, *, gives_way: bool) -> None:
+    """Write who holds the lock, and for which ledger; on a full disk the lock still holds, just without a name."""
+    since = datetime.now(UTC).isoformat(timespec="seconds")
+    holder = {"pid": os.getpid(), "verb": verb, "since": since, "gives_way": gives_way, "ledger": LEDGER_VERSION}
+    try:
+        with around("lock.sign"):
+            os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps(holder).encode(), 0)
+    except OSError:
+        return
+
+
+def _note(path: Path) -> dict[str, Any]:
+    """Return what the last holder wrote about itself; empty if that can't be read."""
+    try:
+        note = json.loads(read_plain(path)[:LONGEST_HOLDER])
+    except (OSError, ValueError):
+        return {}
+    return note if isinstance(note, dict) else {}
+
+
+def _holder(path: Path) -> str:
+    try:
+        return "{verb}, process {pid}, since {since}".format_map(_note(path))
+    except KeyError:
+        return NO_NAME

@@ -1,0 +1,127 @@
+"""Rebuild what was known at a time of an earlier session from the flow source's replies, as they were kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from tradebot.adapters.facts.facts import SqliteFacts
+from tradebot.app.null_ports import NoEvents
+from tradebot.desk.strategy_views import reads_quotes
+from tradebot.errors import OperatorError, TemporaryError
+from tradebot.model.flow import FLOW_ALERTS
+from tradebot.model.kind import NEW_YORK
+from tradebot.model.values import replace
+from tradebot.model.view import Needs
+from tradebot.ports.world import Progress, World
+from tradebot.signals.kinds import kind_names, kind_of
+from tradebot.signals.normalize import normalize
+
+if TYPE_CHECKING:
+    from tradebot.adapters.flow.reply_archive import KeptReplies, KeptSession
+    from tradebot.app.wiring import App
+    from tradebot.ports.strategy import Strategy
+
+DAY = timedelta(days=1)
+
+
+class Replayed(Struct, frozen=True):
+    """What was known at `at` of a session, from so many kept replies; `unreadable` ones had no rows that could be read.
+
+    `complete` is False if facts of earlier days count that no reply is kept of any more. `left_out` are the strategies
+    that can't be asked about the past, because they read the account or quotes.
+    """
+
+    session: date
+    at: datetime
+    replies: int
+    unreadable: int
+    complete: bool
+    left_out: tuple[str, ...]
+
+
+@contextmanager
+def past_of(
+    app: App, session: date, at: datetime | None, progress: Progress = lambda done, total: None
+) -> Iterator[tuple[World, Replayed]]:
+    """Yield the world with the facts known at a time of a session, by default that of its last kept reply.
+
+    The world records nothing.
+
+    Raises OperatorError if nothing is kept of the session, or nothing that old.
+    """
+    kept = app.replies.sessions()
+    found = _session(kept, session, at)
+    at = at or found.last_at
+    asked = tuple(one for one in app.strategies if not _reads_the_present(one.needs))
+    kinds = {kind for strategy in asked for kind in _kinds(strategy)}
+    first = session - timedelta(days=max((kind_of(name).past_days for name in kinds), default=0))
+    with TemporaryDirectory() as folder, closing(SqliteFacts(Path(folder), NoEvents(), at)) as facts:
+        expected = sum(one.replies for one in kept if first <= one.session <= session)
+        total, unreadable = _replay(
+            app.replies, facts, kinds, (first, session), at, lambda done: progress(done, expected)
+        )
+        world = replace(app.world(dry_run=True, asking=True), facts=facts, events=NoEvents(), strategies=asked)
+        left_out = tuple(strategy.name for strategy in app.strategies if strategy not in asked)
+        yield world, Replayed(session, at, total, unreadable, _complete(app, kept[0], first), left_out)
+
+
+def _reads_the_present(needs: Needs) -> bool:
+    return reads_quotes(needs) or needs.lots or needs.equity or needs.trades or needs.situation
+
+
+def _session(kept: Sequence[KeptSession], session: date, at: datetime | None) -> KeptSession:
+    found = next((one for one in kept if one.session == session), None)
+    if found is None:
+        known = ", ".join(str(one.session) for one in kept) or "none; unusual_whales.keep_raw_sessions says how many"
+        raise OperatorError(f"No reply of the flow source is kept of session {session}.", f"kept: {known}")
+    if at is not None and at < found.first_at:
+        raise OperatorError(
+            f"The first kept reply of session {session} came at {found.first_at:%Y-%m-%d %H:%M:%S} UTC.",
+            "name a later time with --at",
+        )
+    return found
+
+
+def _complete(app: App, oldest: KeptSession, first: date) -> bool:
+    """Return True if nothing was fetched since a day that isn't kept any more."""
+    if oldest.session <= first or app.recorded is None:
+        return True
+    fetched = app.recorded.intakes(datetime.combine(first, time(), NEW_YORK))
+    return not fetched or fetched[0].at >= oldest.first_at
+
+
+def _kinds(strategy: Strategy) -> frozenset[str]:
+    needs = strategy.needs.facts
+    return (needs and needs | {FLOW_ALERTS}) & frozenset(kind_names())
+
+
+def _replay(
+    replies: KeptReplies,
+    facts: SqliteFacts,
+    kinds: set[str],
+    sessions: tuple[date, date],
+    until: datetime,
+    progress: Callable[[int], None],
+) -> tuple[int, int]:
+    """Store what the replies said, in the order in which they came; return how many there were, and were unreadable."""
+    first, session = sessions
+    lasting = {name for name in kinds if kind_of(name).past_days}
+    total = unreadable = 0
+    for names, span in ((lasting, (first, session - DAY)), (kinds, (session, session))):
+        for reply in replies.replies(names, span, until):
+            total += 1
+            progress(total)
+            try:
+                page = reply.page()
+            except TemporaryError:
+                unreadable += 1
+                continue
+            facts.store(normalize(kind_of(reply.kind), page, reply.at))
+    return total, unreadable

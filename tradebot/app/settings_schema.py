@@ -1,0 +1,348 @@
+"""The sections of the configuration, and what each value may be by itself."""
+
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, StringConstraints, ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from tradebot.adapters.wire.allowed_hosts import is_https, is_loopback
+from tradebot.app.venues import door_to
+from tradebot.model.auction_rules import AuctionRules
+from tradebot.model.costs import CostModel
+from tradebot.model.event import EventKind, Severity
+from tradebot.model.limits import (
+    ApprovalRules,
+    Counts,
+    DisplacementRules,
+    ExitRules,
+    Frozen,
+    HaltRules,
+    Limits,
+    Seconds,
+    Tighter,
+    Url,
+    in_force,
+    tightest,
+)
+from tradebot.model.notice import Channel, Topic, quiet_hours
+from tradebot.model.order import Execution
+from tradebot.model.promotion import PromotionRules
+from tradebot.model.record import Job
+from tradebot.model.registry import RegistryRules
+from tradebot.model.text import LABEL_PATTERN, known_name
+from tradebot.model.trading import Mode
+from tradebot.model.venue import Capabilities
+from tradebot.model.venue_day import VenueDay
+from tradebot.signals.kinds import checked_kind
+from tradebot.strategies.settings import (
+    AssumedCosts,
+    ExecutionSettings,
+    OwnExecution,
+    PluginSettings,
+    StrategySettings,
+    Symbol,
+    execution_in_force,
+)
+from tradebot.timetable.entries import Line, Timetable, parse
+from tradebot.venues.alpaca.capabilities import ALPACA
+from tradebot.venues.alpaca.settings import AlpacaSettings
+
+KindName = Annotated[str, AfterValidator(checked_kind)]
+Beta = Annotated[Decimal, Field(ge=-10, le=10)]
+TELEGRAM = "https://api.telegram.org"
+HostName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
+
+
+def _timetable(value: object) -> Timetable:
+    """Parse the lines of the timetable; the errors name each line that can't be read."""
+    if isinstance(value, Timetable):
+        return value
+    if not isinstance(value, Mapping):
+        raise ValueError("use a line for each job, such as trade-once: every 5m from open+2m until close-15m")
+    lines: dict[str, Line | None] = {}
+    wrong: list[InitErrorDetails] = []
+    for job, line in value.items():
+        try:
+            lines[job] = parse(job, line, ALPACA.day)
+        except ValueError as error:
+            problem = PydanticCustomError("value_error", "{said}", {"said": str(error)})
+            wrong.append(InitErrorDetails(type=problem, loc=(job,), input=line))
+    if wrong:
+        raise ValidationError.from_exception_data("timetable", wrong)
+    return Timetable(filter(None, lines.values()), (job for job, line in lines.items() if line is None))
+
+
+def _event_kind(name: str) -> str:
+    return known_name(name, [kind.value for kind in EventKind], "kind of event")
+
+
+def _venue(name: str) -> str:
+    return door_to(name).capabilities.name
+
+
+def _quiet(text: str) -> str:
+    quiet_hours(text)
+    return text
+
+
+Lines = Annotated[Timetable, PlainValidator(_timetable), PlainSerializer(Timetable.written, return_type=dict)]
+
+
+class UnusualWhalesSettings(Frozen):
+    """Where flow comes from, how much it may be asked, and how old each reply may get before it is fetched again."""
+
+    url: Annotated[Url | None, Tighter.SAME]
+    calls_per_minute: Annotated[int, Field(ge=1, le=1_000_000), Tighter.LOWER]
+    daily_calls: Annotated[int, Field(ge=1, le=10_000_000), Tighter.LOWER]
+    reserve_fraction: Annotated[Decimal, Field(ge=0, lt=1), Tighter.HIGHER]
+    poll_s: Annotated[dict[KindName, Seconds], Tighter.LOWER]
+    stream: Annotated[bool, Tighter.SAME]
+    keep_raw_sessions: Annotated[int, Field(ge=0, le=250), Tighter.ALWAYS]
+
+
+class ServeSettings(Frozen):
+    """How `serve` treats a slot it is late for, and its own bounds."""
+
+    grace_s: Annotated[int, Field(ge=1, le=3600), Tighter.LOWER]
+    stop_s: Annotated[int, Field(ge=1, le=600), Tighter.ALWAYS]
+    stall_s: Annotated[int, Field(ge=1, le=3600), Tighter.ALWAYS]
+    stall_end_s: Annotated[int, Field(ge=1, le=7200), Tighter.ALWAYS]
+    max_memory_mb: Annotated[int, Field(ge=100, le=1_000_000), Tighter.ALWAYS]
+    max_descriptors: Annotated[int, Field(ge=50, le=1_000_000), Tighter.ALWAYS]
+    retry_s: Annotated[int, Field(ge=1, le=3600), Tighter.ALWAYS]
+    retry_most_s: Annotated[int, Field(ge=1, le=3600), Tighter.ALWAYS]
+    log_mb: Annotated[int, Field(ge=1, le=10_000), Tighter.ALWAYS, Counts.AT_START]
+    log_files: Annotated[int, Field(ge=1, le=100), Tighter.ALWAYS, Counts.AT_START]
+
+
+class StorageSettings(Frozen):
+    """How much room the state folder has to have, and how long what it holds is kept."""
+
+    min_free_mb: Annotated[int, Field(ge=0, le=1_000_000), Tighter.HIGHER]
+    tell_mb: Annotated[int, Field(ge=1, le=10_000_000), Tighter.ALWAYS]
+    facts_days: Annotated[int, Field(ge=20, le=3650), Tighter.ALWAYS]
+    decisions_days: Annotated[int, Field(ge=31, le=3650), Tighter.ALWAYS]
+    replay_sessions: Annotated[int, Field(ge=0, le=400), Tighter.ALWAYS]
+    backups: Annotated[int, Field(ge=2, le=1000), Tighter.ALWAYS]
+    backup_to: Annotated[str | None, Tighter.ALWAYS]
+    plans: Annotated[int, Field(ge=10, le=10_000), Tighter.ALWAYS]
+    events_mb: Annotated[int, Field(ge=1, le=1000), Tighter.ALWAYS]
+    events_files: Annotated[int, Field(ge=1, le=99), Tighter.ALWAYS]
+
+
+class HealthSettings(Frozen):
+    """How late each part of the bot may be before its health is FAILED, and where health is served."""
+
+    slot_s: dict[Job, Seconds]
+    note_s: Seconds
+    backup_s: Seconds
+    ports: Annotated[list[Annotated[int, Field(ge=1024, le=65_535)]], Field(max_length=4)]
+    hosts: Annotated[list[HostName], Field(max_length=20)]
+
+
+class ChannelSettings(Frozen):
+    """What one channel is told, and when; its address is secret and stands in .env."""
+
+    topics: Annotated[list[Topic], Field(default_factory=lambda: [*Topic])]
+    events: Annotated[list[Annotated[str, AfterValidator(_event_kind)]], Field(default_factory=list)]
+    least: Severity = Severity.INFO
+    quiet: Annotated[str, AfterValidator(_quiet)] | None = None
+    most_an_hour: Annotated[int, Field(ge=1, le=1000)] = 12
+
+    def rules(self, name: str) -> Channel:
+        """Return the channel of this name."""
+        topics = frozenset(self.topics) | ({Topic.EVENTS} if self.events else frozenset())
+        quiet = quiet_hours(self.quiet) if self.quiet else None
+        return Channel(name, topics, frozenset(self.events), self.least, quiet, self.most_an_hour)
+
+
+class NotifySettings(Frozen):
+    """Whom the bot tells what happens, by the name of the channel."""
+
+    channels: dict[Annotated[str, StringConstraints(pattern=LABEL_PATTERN)], ChannelSettings | None]
+
+    def in_use(self) -> tuple[Channel, ...]:
+        """Return the channels that aren't switched off."""
+        return tuple(section.rules(name) for name, section in self.channels.items() if section is not None)
+
+
+def _telegram_url(url: str) -> str:
+    if not is_loopback(url) and not is_https(url):
+        raise ValueError(f"must be an https address without a path, such as {TELEGRAM}")
+    return url
+
+
+class TelegramSettings(Frozen):
+    """The Telegram bot that listens; its token is secret and stands in .env."""
+
+    url: Annotated[str, AfterValidator(_telegram_url), Tighter.SAME] = TELEGRAM
+
+
+class ChatSettings(Frozen):
+    """The chat from which one person may ask; None if there is none."""
+
+    telegram: Annotated[TelegramSettings | None, Tighter.SAME]
+
+
+Share = Annotated[Decimal, Field(gt=0, le=1)]
+
+
+class FillSettings(Frozen):
+    """How orders fill on the embedded exchange; None keeps the model's own value."""
+
+    model: Literal["next-bar", "next-open", "close", "paper"]
+    spread_bps: Annotated[int, Field(ge=0, le=1000)] | None
+    volume_share: Share | None
+    depth_share: Share | None
+    partial_rate: Annotated[Decimal, Field(ge=0, le=1)] | None
+    latency_s: Annotated[int, Field(ge=0, le=3600)] | None
+    slippage_bps: Annotated[Decimal, Field(ge=0, le=1000)] | None
+    quotes: Literal["spread", "last"] | None
+
+
+Commission = Annotated[Decimal, Field(ge=0, le=1000)]
+AnnualRate = Annotated[Decimal, Field(ge=0, le=1)]
+RateSpread = Annotated[Decimal, Field(ge=-1, le=1)]
+
+
+class CostSettings(Frozen):
+    """What orders, cash and short positions cost and earn on the embedded exchange."""
+
+    commission_bps: Commission
+    commission_per_share_usd: Commission
+    commission_min_usd: Commission
+    margin_rate: AnnualRate | Literal["funds"]
+    margin_spread: RateSpread
+    cash_rate: AnnualRate | Literal["funds"]
+    cash_spread: RateSpread
+    borrow_fee_rate: AnnualRate
+    short_rebate_rate: AnnualRate | Literal["funds"]
+    short_rebate_spread: RateSpread
+    rates_path: str | None
+    posted: Literal["session", "month"]
+
+
+class TaxSettings(Frozen):
+    """How `trades --tax` matches sales with purchases."""
+
+    method: Annotated[Literal["fifo", "lifo", "hifo"], Tighter.ALWAYS]
+
+
+class SandboxSettings(Frozen):
+    """The embedded exchange's market."""
+
+    source: Literal["generated", "csv", "parquet", "daily"]
+    path: str | None
+    bar_stamp: Literal["start", "end"] | None
+    prices: Literal["raw", "adjusted"]
+    day_prices: Literal["open-and-close", "close"]
+    sessions: Annotated[int, Field(ge=1, le=10_000)]
+    start: date
+    seed: Annotated[int, Field(ge=0, le=2**31)]
+    edge: Annotated[float, Field(ge=0, le=1)]
+    cash_usd: Annotated[Decimal, Field(gt=0, le=1_000_000_000)]
+    flow_folder: str | None
+    corporate_actions: bool
+    data_plan: Literal["free", "paid"]
+    fill: FillSettings
+    costs: CostSettings
+
+
+class ReportSettings(Frozen):
+    """What `report` compares the account with; None for cash that earns nothing."""
+
+    cash_rate: Annotated[Decimal, Field(gt=-1, le=1)] | None
+
+
+class BacktestSettings(Frozen):
+    """What `backtest` assumes of the bot's owner; None for one who never ends a halt."""
+
+    unhalt_after_sessions: Annotated[int, Field(ge=1, le=1000)] | None
+
+
+class Sections(Frozen):
+    """The complete configuration, with each value checked by itself only."""
+
+    mode: Annotated[Mode, Tighter.SAME, Counts.AT_START]
+    venue: Annotated[str, AfterValidator(_venue), Tighter.SAME]
+    shadow: Annotated[bool, Tighter.HIGHER]
+    alpaca: AlpacaSettings
+    unusual_whales: UnusualWhalesSettings
+    universe: Annotated[list[Symbol], Field(min_length=1, max_length=5000), Tighter.FEWER]
+    sectors: Annotated[dict[Symbol, str], Tighter.SAME]
+    themes: Annotated[dict[Symbol, str | None], Tighter.SAME]
+    funds: Annotated[list[Symbol], Tighter.SAME]
+    betas: Annotated[dict[Symbol, Beta], Tighter.SAME]
+    strategies: StrategySettings
+    plugins: PluginSettings
+    limits: Limits
+    displacement: DisplacementRules
+    registry: RegistryRules | None
+    auction: AuctionRules | None
+    approval: ApprovalRules
+    promotion: PromotionRules
+    halts: HaltRules
+    execution: ExecutionSettings
+    costs: AssumedCosts | None
+    # A closer stop or an earlier time exit isn't safer: either may close the whole book at once.
+    exits: Annotated[ExitRules, Tighter.SAME]
+    timetable: Annotated[Lines, Tighter.SAME]
+    serve: ServeSettings
+    # It changes what is said about the bot, and nothing that it does.
+    health: Annotated[HealthSettings, Tighter.ALWAYS, Counts.AT_START]
+    notify: Annotated[NotifySettings, Tighter.ALWAYS]
+    chat: ChatSettings
+    storage: StorageSettings
+    # It changes what is said about the past, and nothing that is sent.
+    report: Annotated[ReportSettings, Tighter.ALWAYS]
+    # A real halt lasts until a person ends it.
+    backtest: Annotated[BacktestSettings, Tighter.ALWAYS]
+    tax: TaxSettings
+    # `init` makes the market from it once; later changes have no effect on orders.
+    sandbox: Annotated[SandboxSettings, Tighter.ALWAYS]
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Return what the venue that the bot trades at says of itself."""
+        return door_to(self.venue).capabilities
+
+    @property
+    def day(self) -> VenueDay:
+        """Return the day of that venue."""
+        return self.capabilities.day
+
+    def limits_of(self, strategy: str) -> Limits:
+        """Return the limits in force for a strategy in use: the tighter of the account's and its own."""
+        section, allotment = self.strategies.sections()[strategy], self.strategies.allotments()[strategy]
+        return in_force(self.limits, section.limits, allotment)
+
+    def execution_of(self, strategy: str | None = None) -> Execution:
+        """Return how the entries of a strategy in use are sent, or those of no strategy in use."""
+        own = self.strategies.sections()[strategy].execution if strategy else OwnExecution()
+        return execution_in_force(self.execution, own)
+
+    def costs_of(self, strategy: str | None = None) -> CostModel | None:
+        """Return what the trades of a strategy in use are assumed to cost, or those of no strategy; None if nothing."""
+        own = self.strategies.sections()[strategy].costs if strategy else None
+        assumed = own or self.costs
+        return assumed.model if assumed else None
+
+    def displacement_of(self, strategy: str) -> DisplacementRules:
+        """Return the rules by which a strategy in use displaces its positions: its own, or else the account's."""
+        return self.strategies.sections()[strategy].displacement or self.displacement
+
+    def approval_of(self, strategy: str) -> ApprovalRules:
+        """Return whether the entries of a strategy in use wait for a yes: by its own rules, or else the account's.
+
+        A strategy can't do without the yes that the account asks for.
+        """
+        own = self.strategies.sections()[strategy].approval
+        return self.approval if own is None or own.wait_s is None else own
+
+    @property
+    def tightest_limits(self) -> Limits:
+        """Return the tightest limits of any strategy in use."""
+        return tightest(self.limits, *(section.limits for section in self.strategies.sections().values()))

@@ -1,0 +1,193 @@
+"""Strategies in shadow: each decides on the bot's own facts, with simulated fills and books of its own.
+
+Such a strategy is a bot by itself: its folder is in the bot's, its configuration follows the bot's, its account is as
+large as the bot's was when it began, and the same passes run on it. Only what it is connected to differs, so nothing it
+sends can reach a broker.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing, contextmanager
+from datetime import timedelta
+from functools import cached_property
+from shutil import rmtree
+from typing import TYPE_CHECKING, Any
+
+from tradebot.adapters.state import halt_switch, state_folder
+from tradebot.adapters.state.evidence import SHADOW
+from tradebot.adapters.state.marker_backup import mark_again
+from tradebot.adapters.state.state_folder import MARKER_COPY, SHADOWS, cannot_write, write_durably
+from tradebot.app.baseline import effective
+from tradebot.app.loading import USER_FILE
+from tradebot.app.settings import PLANNING, load
+from tradebot.app.wiring import App
+from tradebot.errors import OperatorError
+from tradebot.model.record import Job
+from tradebot.model.trading import Baseline, Permission
+from tradebot.model.venue import Settlement
+from tradebot.venues.simulated.account import NONE, SimulatedAccount, write_account
+from tradebot.venues.simulated.venue import Assumed, SimulatedVenue
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import date
+    from pathlib import Path
+
+    from tradebot.adapters.bars.read_through import StoredBars
+    from tradebot.adapters.bars.source import CorporateAction
+    from tradebot.adapters.facts.facts import SqliteFacts
+    from tradebot.adapters.state.state_folder import StateFolder
+    from tradebot.adapters.time.clock import LockStepClock
+    from tradebot.app.settings import Loaded
+    from tradebot.model.trading import Climbed
+    from tradebot.ports.broker import OrderPort
+    from tradebot.venues.door import Reader
+
+JOBS = frozenset(Job)
+BY = "shadow"
+"""Who made its folder, and accepts its configuration: it follows the bot's, which a person accepts."""
+
+
+def in_shadow(app: App) -> Mapping[str, str]:
+    """Return why each strategy in shadow is there: as its section says, or because real money isn't for it yet."""
+    chosen = app.settings.strategies.in_shadow()
+    found = dict.fromkeys(sorted(chosen), "shadow: true")
+    if app.settings.capabilities.settlement is Settlement.PAID:
+        sections = app.settings.strategies.sections()
+        climbed = {name: one for name, one in (app.climbed or {}).items() if name in sections and not one.share}
+        found |= {name: one.found for name, one in climbed.items() if name not in chosen}
+    return found
+
+
+def still_held(app: App, name: str) -> int:
+    """Return how many positions a strategy still has at the broker; it is in shadow once there are none."""
+    return sum(one.strategy == name and one.quantity != 0 for one in app.books.totals().positions.values())
+
+
+def place_of(app: App, name: str) -> Path:
+    return app.folder.path / SHADOWS / name
+
+
+def values_of(app: App, name: str) -> dict[str, Any]:
+    """Return the configuration of a strategy in shadow: the bot's, with this strategy alone, which asks nobody."""
+    values = {key: value for key, value in effective(app.settings).items() if key not in ("mode", "shadow")}
+    own = {key: value for key, value in values["strategies"][name].items() if key not in ("shadow", "approval")}
+    section = {**own, "allotment_fraction": str(app.settings.strategies.allotments()[name])}
+    strategies = {**dict.fromkeys(app.settings.strategies.sections()), name: section}
+    # What only a bot with a broker needs isn't due here; `tradebot shadow` runs the rest.
+    timetable = {line: when if line in JOBS else None for line, when in values["timetable"].items()}
+    asks_nobody = {**values["approval"], "wait_s": None}
+    return {**values, "strategies": strategies, "approval": asks_nobody, "timetable": timetable}
+
+
+@contextmanager
+def opened_in_shadow(app: App, name: str) -> Iterator[ShadowApp]:
+    """Open a strategy's own bot, which is made if there is none yet, and whose configuration follows the bot's."""
+    if app.settings.capabilities.settlement is not Settlement.PAID:
+        raise OperatorError(
+            f"{app.settings.capabilities.title} settles by margin and funding, and shadow simulates neither",
+            f"set strategies.{name}.shadow: false, or run the strategy in a bot of its own with shadow: true",
+        )
+    place, values = place_of(app, name), values_of(app, name)
+    loaded = load(None, {}, {"mode": app.folder.mode}, PLANNING, values=values)
+    if not state_folder.marked(place) and (place / MARKER_COPY).exists():
+        # It is written last of all, so nothing but the marker is missing.
+        mark_again(place, place / MARKER_COPY)
+    folder = state_folder.open_state(place) if state_folder.marked(place) else _made(app, place, name, loaded)
+    bot = ShadowApp(folder, loaded, app)
+    try:
+        _follow(bot, values)
+        yield bot
+    finally:
+        bot.close()
+
+
+def _made(app: App, place: Path, name: str, loaded: Loaded) -> StateFolder:
+    from tradebot.adapters.ledger.ledger import SqliteLedger
+
+    # What a kill left half made has nothing in it yet.
+    rmtree(place, ignore_errors=True)
+    number, now = f"SHADOW-{name}", app.reader.clock().now
+    # What fills in its first pass is later than its books.
+    cash, opened = app.reader.account().equity, now - timedelta(microseconds=1)
+    state_folder.prepare(place)
+    write_account(place, SimulatedAccount(number, cash, cash, cash, now, app.day.date_of(now)))
+    with closing(SqliteLedger.create(place, number, now)) as books:
+        books.baselines.approve(Baseline(effective(loaded.settings), BY, now))
+        books.open_books(cash, opened, app.settings.capabilities.settlement)
+    halt_switch.arm(place, BY, now)
+    return state_folder.create(place, loaded.settings.mode, number, SHADOW, now, loaded.settings.venue)
+
+
+def _follow(bot: ShadowApp, values: Mapping[str, Any]) -> None:
+    """Write the configuration into the folder, and accept it in its books, if it isn't the one that is there."""
+    import yaml
+
+    file = bot.folder.path / USER_FILE
+    text = "# Written by tradebot shadow, which follows the configuration of the bot.\n"
+    text += yaml.safe_dump(values, sort_keys=False, default_flow_style=None, width=120)
+    try:
+        if not file.exists() or file.read_text(encoding="utf-8") != text:
+            write_durably(file, text)
+    except OSError as error:
+        raise cannot_write(bot.folder.path, error) from error
+    accepted = bot.ledger.baselines.last()
+    if accepted is None or accepted.values != effective(bot.settings):
+        bot.ledger.baselines.approve(Baseline(effective(bot.settings), BY, bot.now()))
+
+
+class ShadowApp(App):
+    """A strategy's own bot. Prices, sessions, bars and facts are those of the bot that it belongs to."""
+
+    timed = False
+
+    def __init__(self, folder: StateFolder, loaded: Loaded, of: App) -> None:
+        # To its own passes, it is a folder like any other.
+        super().__init__(folder._replace(kind="user"), loaded, of.environ)
+        self._of = of
+        self.let_pass, self.stamp_time = of.let_pass, of.stamp_time
+
+    @property
+    def permission(self) -> Permission:
+        """Return open doors: nothing that it sends can reach a broker."""
+        return Permission()
+
+    @property
+    def climbed(self) -> Mapping[str, Climbed] | None:
+        """Return None: no real money is at stake."""
+        return None
+
+    @cached_property
+    def venue(self) -> SimulatedVenue:
+        """Return the simulated venue at the prices of the real one."""
+        (name,) = self.settings.strategies.sections()
+        costs, slippage = self.settings.costs_of(name), self.settings.sandbox.fill.slippage_bps or NONE
+        assumed = Assumed(costs.slippage_bps, costs.taker_bps) if costs else Assumed(slippage, NONE)
+        return SimulatedVenue(self.folder.path, self._of.reader, self._of.bars, self._actions, assumed)
+
+    def _actions(self, symbols: Sequence[str], first: date, last: date) -> Mapping[str, Sequence[CorporateAction]]:
+        return self._of.door.bars(self._of.connection, self._of.drift).actions(symbols, first, last)
+
+    @property
+    def reader(self) -> Reader:
+        """Return the simulated venue: nobody connects to the real one for this bot."""
+        return self.venue
+
+    @property
+    def orders(self) -> OrderPort:
+        return self.venue
+
+    @property
+    def bars(self) -> StoredBars:
+        return self._of.bars
+
+    @property
+    def engine(self) -> LockStepClock:
+        return self._of.engine
+
+    @cached_property
+    def facts(self) -> SqliteFacts:
+        """Return the facts of the bot, with the passes of this strategy in its own folder."""
+        from tradebot.adapters.facts.shadow_facts import SharedFacts
+
+        return self._kept(SharedFacts(self.folder.path, self.events, self.stamp_time(), self._of.facts))

@@ -1,0 +1,111 @@
+"""Connect to the venue that mode, address and keys select, including a first look before there are books."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from tradebot.adapters.state import state_folder
+from tradebot.app import sandbox
+from tradebot.app.flow_plan import allowance_of
+from tradebot.app.keys import Secrets, load_addresses, load_chat_token, load_secrets
+from tradebot.app.settings import Settings
+from tradebot.app.venues import door_to
+from tradebot.errors import ExitCode, OperatorError
+from tradebot.model.event import EventKind
+from tradebot.model.trading import Mode
+from tradebot.venues.door import SANDBOX_KEY, Access
+
+if TYPE_CHECKING:
+    from tradebot.adapters.flow.unusual_whales import UnusualWhales
+    from tradebot.adapters.state.events import JsonlEvents
+    from tradebot.adapters.wire.http import Answer
+    from tradebot.adapters.wire.json_fields import Drift, DriftTally
+    from tradebot.model.account import Account
+    from tradebot.model.bar import VenueClock
+
+
+def first_look(path: Path, settings: Settings, environ: Mapping[str, str]) -> tuple[VenueClock, Account]:
+    """Return the venue's clock and account, before the bot has any books."""
+    from tradebot.adapters.wire.json_fields import DriftTally
+
+    exchange = path / state_folder.EXCHANGE
+    url = sandbox.start(exchange) if settings.mode is Mode.SANDBOX else None
+    door, ports = door_to(settings.venue), partial(sandbox.ports, exchange)
+    access = Access(settings, secrets_for(settings, environ).venue, url, ports=ports)
+    reader = door.reader(door.connect(access), DriftTally())
+    return reader.clock(), reader.account()
+
+
+def secrets_for(settings: Settings, environ: Mapping[str, str]) -> Secrets:
+    """Return the keys that the settings need; the sandbox uses built-in ones."""
+    if settings.mode is Mode.SANDBOX:
+        return Secrets(SANDBOX_KEY, {})
+    return load_secrets(environ, Path(".env"), settings.venue)
+
+
+def addresses_of(settings: Settings, environ: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the addresses of the channels in use by name, without those that aren't set."""
+    return load_addresses(environ, Path(".env"), [channel.name for channel in settings.notify.in_use()])
+
+
+def chat_token(environ: Mapping[str, str]) -> str | None:
+    """Return the token of the chat's bot, or None if it isn't set."""
+    return load_chat_token(environ, Path(".env"))
+
+
+class FlowTalk(NamedTuple):
+    """What a conversation with the flow source needs: the sandbox's time and how to let it pass, and two listeners."""
+
+    now: Callable[[], datetime]
+    let_pass: Callable[[float], object]
+    heard: Callable[[Answer], None]
+    told_at: Callable[[Answer], datetime | None]
+
+
+def flow_source_of(settings: Settings, url: str | None, key: str | None, folder: Path, talk: FlowTalk) -> UnusualWhales:
+    """Return the flow source at an address; raise OperatorError if its key isn't set."""
+    from tradebot.adapters.flow.unusual_whales import UnusualWhales
+
+    if not url or not key:
+        raise OperatorError(
+            "options flow is NOT CONFIGURED: UW_API_KEY is not set",
+            "set UW_API_KEY in the environment or in .env; made-up flow never takes its place",
+        )
+    own_time = settings.mode is Mode.SANDBOX
+    return UnusualWhales(
+        url,
+        key,
+        # Real sources count by real time, which this machine knows without asking anybody.
+        now=talk.now if own_time else lambda: datetime.now(UTC),
+        sleep=talk.let_pass if own_time else time.sleep,
+        allowance=allowance_of(settings),
+        quota_file=folder / state_folder.FLOW_QUOTA,
+        heard=talk.heard,
+        told_at=talk.told_at,
+    )
+
+
+def drift_tally(events: JsonlEvents, stamp_time: Callable[[], datetime]) -> DriftTally:
+    """Return the tally of how the venue's replies differ from the known format; each new difference is an event."""
+    from tradebot.adapters.wire.json_fields import DriftTally
+
+    def note(drift: Drift) -> None:
+        details = {"kind": drift.kind, "field": drift.field, "problem": drift.problem}
+        events.emit(EventKind.ANSWER_DIFFERS.at(stamp_time(), details))
+
+    return DriftTally(note)
+
+
+def require_sending(settings: Settings) -> None:
+    """Raise OperatorError if the bot is in shadow."""
+    if settings.shadow:
+        raise OperatorError(
+            "this bot is in shadow: it sends nothing",
+            "set shadow: false in its configuration, or use a bot that trades",
+            code=ExitCode.REFUSED,
+        )

@@ -1,0 +1,174 @@
+"""Suppose that a recorded pass had other settings: its rules, its strategies, and what it had read already by then."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from functools import cached_property
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from tradebot.adapters.plugins.plugin import close, installed, strategies
+from tradebot.app.baseline import leaves
+from tradebot.app.plugin_surroundings import plugin_surroundings
+from tradebot.app.recorded_rules import Changes, rules_of_record, settings_of, with_settings
+from tradebot.app.settings import Settings, shipped
+from tradebot.app.universe import read_universe
+from tradebot.errors import ConfigurationError, OperatorError
+from tradebot.model.limits import OwnRules
+from tradebot.ports.strategy import Strategy
+from tradebot.ports.world import Rules
+from tradebot.replaying.passes import Surroundings
+from tradebot.replaying.strategy_replay import Answering, Supposition, Unanswered
+
+WHAT_IF = "--what-if"
+HELP = "tradebot why-no-orders --help"
+FIXED = frozenset({"mode", "venue", "shadow"})
+"""What makes another bot of it."""
+BEFORE: Mapping[str, str] = {
+    "unusual_whales": "what was fetched of flow, and when, was decided before the pass",
+    "timetable": "when passes run was decided before the pass",
+    "registry": "which tier and health each coin has was worked out before the pass",
+    "plugins": "plug-ins had answered before the pass decided",
+    "sandbox": "the market was made before the pass",
+    "promotion": "how far each strategy has climbed was decided before the pass",
+}
+"""Sections that a pass, or what ran before it, had read by then."""
+READ = frozenset({
+    "universe", "sectors", "themes", "betas", "strategies", "limits", "displacement", "auction", "approval", "halts",
+    "execution", "costs", "exits",
+})  # fmt: skip
+"""Sections that the decisions of a pass read, or that strategies are asked again for; no other section is."""
+SHOCKS = frozenset({
+    "max_minute_move_fraction", "max_minute_range_fraction", "max_basis_shock_fraction", "max_shocked_symbols",
+    "shock_wait_s",
+})  # fmt: skip
+"""Limits that say what a shock is."""
+AT_STOPS = frozenset({"max_open_risk_fraction", "max_stop_loss_usd"})
+"""Limits that need to know what positions lose at their stops."""
+
+
+class Then(NamedTuple):
+    """What a record decided by."""
+
+    settings: Settings
+    rules: Rules
+
+
+class Supposing:
+    """Makes suppositions about records; plug-ins that it starts end with it."""
+
+    def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
+        self._folder, self._environ = folder, environ
+        self._then: dict[Surroundings, Then] = {}
+        self._made: dict[tuple[str, str], Strategy] = {}
+        self._closing = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._closing.close()
+
+    def then(self, around: Surroundings) -> Then:
+        """Return what a record decided by."""
+        if around not in self._then:
+            self._then[around] = Then(settings_of(around), rules_of_record(around))
+        return self._then[around]
+
+    def of(self, around: Surroundings, values: Changes, origin: str = WHAT_IF) -> Supposition:
+        """Return what a record's rules and strategies become with other settings; without any, all is as it was.
+
+        Raises ConfigurationError if they wouldn't load, and OperatorError for what would make another bot of it.
+        """
+        for path, _ in values:
+            if path[0] in FIXED:
+                raise OperatorError(f"a what-if can't change {path[0]}: it would be another bot", HELP)
+        values = [(part, _read(part, item)) for path, value in values for part, item in leaves(value, path).items()]
+        then = self.then(around)
+        if not values:
+            return Supposition(then.rules, then.rules, (), ())
+        put = with_settings(around, values, origin)
+        answering = self._answering(then, Then(put.settings, put.rules))
+        return Supposition(then.rules, put.rules, answering, tuple(_unanswered(values, then.rules)))
+
+    def _answering(self, then: Then, now: Then) -> tuple[Answering, ...]:
+        was, becomes = then.settings.strategies.in_use(), now.settings.strategies.in_use()
+        found = list[Answering]()
+        for name in dict.fromkeys((*was, *becomes)):
+            changed = frozenset(_different(was.get(name, {}), becomes.get(name, {})))
+            sees = _seen(then.rules.of(name)) != _seen(now.rules.of(name)) or then.rules.sectors != now.rules.sectors
+            if changed or sees or (name in was) != (name in becomes):
+                old, new = (self._strategy(one.settings, name) for one in (then, now))
+                found.append(Answering(name, old, new, changed, sees))
+        return tuple(found)
+
+    def _strategy(self, settings: Settings, name: str) -> Strategy | None:
+        own = settings.strategies.in_use().get(name)
+        if own is None:
+            return None
+        key = name, repr(own)
+        if key not in self._made:
+            surroundings = plugin_surroundings(settings, self._folder, self._environ)
+            made = strategies({name: own}, surroundings, settings.strategies.installed_as(), self._installed)
+            self._closing.callback(close, made)
+            self._made[key] = made[0]
+        return self._made[key]
+
+    @cached_property
+    def _installed(self) -> Mapping[str, EntryPoint]:
+        return installed()
+
+
+def _read(path: tuple[str, ...], value: object) -> object:
+    """Return a setting's value, for a universe by its name or in a file its symbols; OperatorError if there is none."""
+    if path != ("universe",) or not isinstance(value, str):
+        return value
+    try:
+        return read_universe(value, shipped("universes"), Path()).symbols
+    except ConfigurationError as unknown:
+        raise OperatorError(unknown.message, unknown.hint) from None
+
+
+def _different(was: Mapping[str, Any], becomes: Mapping[str, Any]) -> Iterator[str]:
+    return (key for key in {**was, **becomes} if was.get(key) != becomes.get(key))
+
+
+def _seen(own: OwnRules) -> tuple[Any, ...]:
+    """Return what of its rules a strategy sees, or its answer is held against."""
+    return tuple(own.universe), own.wants, own.costs, own.allotment_fraction
+
+
+def _unanswered(values: Changes, before: Rules) -> Iterator[Unanswered]:
+    for path, value in values:
+        fewer = isinstance(value, list) and set(value) <= set(before.every_symbol)
+        if why := _why_unanswered(path, before, fewer=fewer):
+            yield Unanswered(".".join(path), why)
+
+
+def _why_unanswered(path: tuple[str, ...], before: Rules, *, fewer: bool) -> str:
+    """Return why a setting isn't in the what-if, or only in part; empty if all of it is."""
+    section, last = path[0], path[-1]
+    if section in BEFORE:
+        return BEFORE[section]
+    if section not in READ:
+        return "no decision of a pass reads it"
+    if section == "exits" or path[2:3] == ("exits",):
+        return "entries are sized by it here; which positions it would close is decided in passes of evaluate-exits"
+    if section == "halts":
+        return "a halt that was in force stays in force: it was set before the pass"
+    if section == "universe" or path[2:3] == ("universe",):
+        return "" if fewer else "symbols that nobody looked at then have no quote and no flow"
+    if path[2:3] == ("times",):
+        return "which strategies were due was decided before the pass"
+    if last in SHOCKS and "limits" in path:
+        return "which moves of prices count as shocks was worked out before the pass"
+    if last == "price_jump_fraction":
+        return "which prices were asked for a second time was decided before the pass"
+    if last in AT_STOPS and not _asks_for_stops(before):
+        return "what positions lose at their stops wasn't worked out then, because no limit asked for it"
+    return ""
+
+
+def _asks_for_stops(rules: Rules) -> bool:
+    every = (rules.limits, *(own.limits for own in rules.own.values()))
+    return any(getattr(one, name) is not None for one in every for name in AT_STOPS)

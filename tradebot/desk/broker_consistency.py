@@ -1,0 +1,214 @@
+"""Read the venue for one pass and compare it with the books; if the two contradict each other, trust neither.
+
+A missing row proves nothing. An order is over only if the venue says so of that very order, or by its own life as far
+as the venue's adapter can prove it; until then the worse of both counts is used. If positions differ and no pending
+fill explains it, the pass opens nothing. Exits don't wait: an exit asks the venue about that one position and trades
+what the reply confirms. Only our own orders must stay unchanged while the account is read, so a busy stranger on the
+account can't block our exits. A position counts at the venue's value, or at its quantity times the price we know,
+whichever is more.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from msgspec import Struct
+
+from tradebot.desk.pass_events import tell_caught_up
+from tradebot.errors import TradebotError
+from tradebot.model.account import BrokerPosition, BrokerView
+from tradebot.model.bar import ClockReading
+from tradebot.model.books import Books
+from tradebot.model.event import EventKind, SystemEvent
+from tradebot.model.intent import Operation
+from tradebot.model.order import Order
+from tradebot.model.position import OwnedFill
+from tradebot.model.record import PositionDifference
+from tradebot.model.values import replace
+from tradebot.ports.broker import BrokerReader
+from tradebot.ports.world import World
+from tradebot.reconciliation.catch_up import catch_up, latest_orders, may_fill, omitted_orders, read_view, with_ends
+from tradebot.reconciliation.differences import position_findings
+from tradebot.reconciliation.doubts import with_doubts
+from tradebot.reconciliation.hidden import with_hidden_positions
+from tradebot.reconciliation.new_fills import MissingFill, missing_fills, new_fills, proven_fills
+from tradebot.reconciliation.read_books import (
+    explain_ratios,
+    position_ratios,
+    read_books,
+    require_account,
+    without_twins,
+)
+
+
+class Reading(Struct, frozen=True):
+    """What the venue and the books say together; `books` were read once the venue's facts were in them.
+
+    `view.orders` holds every order that either of them says may still fill. `orders` is the same without those that the
+    venue still lists but has declared over. `omitted_orders` are our orders missing from the venue's list.
+    `differences` are positions that no fill on its way explains. `ratios` are the broker's shares as multiples of ours,
+    where they differ. `unproven` are symbols we hold that the venue did not confirm when asked directly. `missing` are
+    our orders that have filled more than the fill lists show so far, unless the positions prove it: then `books` has it
+    as `pending`. `untraced_fills` counts fills that aren't ours
+    and whose order the venue did not return.
+    """
+
+    view: BrokerView
+    books: Books
+    orders: tuple[Order, ...]
+    omitted_orders: tuple[Order, ...]
+    differences: tuple[PositionDifference, ...]
+    ratios: Mapping[str, Decimal]
+    missing: tuple[MissingFill, ...]
+    unproven: frozenset[str] = frozenset()
+    untraced_fills: int = 0
+
+    @property
+    def agrees(self) -> bool:
+        return self.view.steady and not (self.omitted_orders or self.differences or self.ratios or self.missing)
+
+
+def read_venue(world: World, clocks: ClockReading, *, closing: bool) -> Reading:
+    """Read the venue and bring the books up to date; a dry run writes nothing but allows for what it would write.
+
+    If the two differ, the venue is read once more, because a fill may have arrived between two of its replies.
+    `closing` passes also ask directly about each of our positions on which the list and the books differ, because an
+    exit only trades what the venue confirms.
+    """
+    reading = _read_once(world, clocks, first=True)
+    if reading.agrees:
+        return reading
+    reading = _read_once(world, clocks, first=False)
+    if closing and (reading.ratios or reading.missing):
+        reading = _ask_about_each_position(world, reading)
+    if not world.dry_run:
+        for event in _events(reading, clocks.now, world.venue.tells_ends_after):
+            world.events.emit(event)
+    return reading
+
+
+def _read_once(world: World, clocks: ClockReading, *, first: bool) -> Reading:
+    """Read the venue once; only the first read asks for the activities that may explain a difference."""
+    reader, ledger, now = world.reader, world.ledger, clocks.now
+    view = read_view(reader, ledger)
+    require_account(ledger, view.account)
+    pending, ended, untraced_fills = tuple[OwnedFill, ...](), frozenset[str](), 0
+    if world.dry_run:
+        pending, unreadable = new_fills(reader, ledger, now)
+        view = replace(view, unreadable=view.unreadable + unreadable)
+        latest = latest_orders(reader, ledger.orders(working=True), view.orders)
+        ended = frozenset(order.venue_id for order in latest if order.status.terminal)
+    else:
+        caught = catch_up(reader, ledger, view.orders, now, clocks.passed, view.whole_at)
+        untraced_fills = caught.untraced_fills
+        view = replace(view, unreadable=view.unreadable + caught.unreadable) if caught.unreadable else view
+        tell_caught_up(world.events, ledger, caught, now)
+    books = read_books(ledger, now, reader.capabilities.day, view.orders).with_pending(pending)
+    view = with_hidden_positions(ledger, books, without_twins(view, books))
+    ratios = position_ratios(books, view)
+    if first and not world.dry_run and ratios and explain_ratios(reader, ledger, books, view, now):
+        books = read_books(ledger, now, reader.capabilities.day)
+        ratios = position_ratios(books, view)
+    if proven := proven_fills(books, view.positions):
+        books = books.with_pending(proven)
+        ratios = position_ratios(books, view)
+    books = with_ends(reader, books, clocks.passed)
+    known = {order.venue_id for order in (view.orders if world.dry_run else books.working)}
+    omitted = tuple(o for o in omitted_orders(may_fill(books), view.orders) if o.venue_id not in ended)
+    books = with_doubts(reader, books, view, omitted, world.venue.tells_ends_after)
+    missing = missing_fills(books)
+    return Reading(
+        view=replace(view, orders=(*view.orders, *omitted)) if omitted else view,
+        books=books,
+        orders=(*(order for order in view.orders if order.venue_id in known), *omitted),
+        omitted_orders=omitted,
+        differences=differences(books, missing, view.positions, view.orders),
+        ratios=ratios,
+        missing=missing,
+        untraced_fills=untraced_fills,
+    )
+
+
+def differences(
+    books: Books, missing: Sequence[MissingFill], positions: Iterable[BrokerPosition], orders: Iterable[Order]
+) -> tuple[PositionDifference, ...]:
+    """Return the positions on which the broker and the books differ, unless fills on their way may explain it."""
+    # A position in which an order of ours may have ended unseen isn't somebody else's.
+    listed = {order.venue_id for order in orders}
+    unseen = {order.symbol for order in may_fill(books) if order.venue_id not in listed and not books.protects(order)}
+    found = (one for one in position_findings(books, (), positions) if one.blocking or one.subject in unseen)
+    differing = (PositionDifference(f.subject, f.ours or Decimal(0), f.broker or Decimal(0)) for f in found)
+    return tuple(one for one in differing if not _on_its_way(one, books, missing))
+
+
+def _on_its_way(one: PositionDifference, books: Books, missing: Iterable[MissingFill]) -> bool:
+    """Return True if fills that are missing, or may be, could add up to the difference."""
+    changes = [filled.signed for filled in missing if filled.order.symbol == one.symbol]
+    unresolved = (record.intent for record in books.unresolved if record.intent.makes_order)
+    changes += [i.quantity * i.side.sign for i in unresolved if i.instrument.symbol == one.symbol]
+    least, most = (sum((c for c in changes if c * sign > 0), Decimal(0)) for sign in (-1, 1))
+    return least <= one.broker - one.books <= most
+
+
+def _ask_about_each_position(world: World, reading: Reading) -> Reading:
+    """Return the reading with the venue's direct answer for each position on which its list and the books differ.
+
+    So it is for what an order has filled that neither the list of fills nor that of positions shows.
+    """
+    asked = dict.fromkeys((*reading.ratios, *(one.order.symbol for one in reading.missing)))
+    confirmed_positions = {symbol: _position(world.reader, symbol) for symbol in asked}
+    others = (position for position in reading.view.positions if position.symbol not in confirmed_positions)
+    view = replace(reading.view, positions=(*others, *filter(None, confirmed_positions.values())))
+    books = reading.books.with_pending(proven_fills(reading.books, view.positions))
+    denied = {symbol for symbol, position in confirmed_positions.items() if position is None}
+    return replace(
+        reading,
+        view=view,
+        books=books,
+        ratios=position_ratios(books, view),
+        missing=missing_fills(books),
+        unproven=frozenset(denied.intersection(reading.ratios)),
+    )
+
+
+def confirmed(reading: Reading) -> Mapping[str, Decimal]:
+    """Return the broker's signed shares by symbol, using the smaller number when the two sides differ.
+
+    When an exit has filled, neither the broker's list nor the booked fills may show it yet, but its order does: those
+    shares are gone and must not be sold twice.
+    """
+    held = reading.books.quantities()
+    net = {position.symbol: position.quantity for position in reading.view.positions}
+    on_their_way: dict[str, Decimal] = defaultdict(Decimal)
+    for filled in reading.missing:
+        on_their_way[filled.order.symbol] += filled.signed
+    for symbol, change in on_their_way.items():
+        listed, expected = net.get(symbol, Decimal(0)), held.get(symbol, Decimal(0)) + change
+        net[symbol] = min(listed, expected, key=abs) if listed * expected > 0 else Decimal(0)
+    return net
+
+
+def _position(reader: BrokerReader, symbol: str) -> BrokerPosition | None:
+    """Return the venue's position in a symbol; None if it says there is none, or does not answer."""
+    try:
+        return reader.position(symbol)
+    except TradebotError:
+        return None
+
+
+def _events(reading: Reading, now: datetime, told_after: timedelta) -> Iterator[SystemEvent]:
+    """Yield what a person should hear; not that the list lacks an order that all filled or may have ended just now."""
+    asked = {(r.intent.operation, r.intent.target_venue_id): r.updated_at for r in reading.books.intents}
+    filled = reading.books.filled
+    for order in (o for o in reading.omitted_orders if not o.quantity or filled.get(o.venue_id, 0) < o.quantity):
+        heard = (order.updated_at, asked.get((Operation.CANCEL, order.venue_id)))
+        if not any(at and timedelta(0) <= now - at < told_after for at in heard):
+            details = {"order": order.client_order_id, "status": order.status.value}
+            yield EventKind.ORDER_LEFT_OUT.at(now, details, order.symbol)
+    for one in reading.differences:
+        details = {"books": f"{one.books:f}", "broker": f"{one.broker:f}"}
+        yield EventKind.POSITION_DIFFERS.at(now, details, one.symbol)
+    for symbol in sorted(reading.unproven):
+        details = {"what": "the broker did not confirm this position when asked directly"}
+        yield EventKind.POSITION_UNPROVEN.at(now, details, symbol)

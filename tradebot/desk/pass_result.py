@@ -1,0 +1,263 @@
+"""Conclude a pass: tell what a person should hear about it, gaps in protection included, and record it.
+
+A gap is told when it begins, and how long it has lasted when it ends.
+The record of each pass of exits has the gaps that it left, so that the next one knows which of them are new.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from tradebot.desk.pass_events import gap_began, tell
+from tradebot.desk.proposals import Proposals
+from tradebot.exits.kind import exit_price
+from tradebot.gates.book import closed_by
+from tradebot.model.bar import UNCONFIRMED
+from tradebot.model.books import Books
+from tradebot.model.candidate import Purpose
+from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.desk import Desk
+from tradebot.model.event import EventKind, SystemEvent
+from tradebot.model.intent import Operation
+from tradebot.model.order import OrderStatus
+from tradebot.model.position import Position
+from tradebot.model.reasons import Reason
+from tradebot.model.record import (
+    DOUBTED,
+    EXITING,
+    NOT_PLACED,
+    CandidateRecord,
+    CycleRecord,
+    Gap,
+    Job,
+    Mark,
+    StrategyRefusal,
+)
+from tradebot.model.resting import Resting, Whose, resting_among
+from tradebot.model.values import replace
+from tradebot.ports.world import Call, World
+from tradebot.reconciliation.new_fills import reported_fills, seen_fills
+from tradebot.reconciliation.protection import closed_by_others, gaps
+from tradebot.reconciliation.read_books import read_books
+
+LOOKED_BACK = (3, 3_000)
+"""How many records are searched for the last pass that looked, first and then if the broker was away in all of them."""
+DAY = timedelta(days=1)
+NOTHING = Decimal(0)
+WHY_FREED: Mapping[Reason | None, str] = {
+    Reason.EXIT_NEEDS_SHARES: EXITING,
+    Reason.STOP_TIGHTENED: OrderStatus.CANCELED.value,
+    Reason.STOP_RESIZED: OrderStatus.CANCELED.value,
+}
+"""Why a pass cancels a stop that could trigger, and the reason that it tells for the gap."""
+Found = Mapping[Whose, Gap]
+
+
+def conclude(
+    world: World, call: Call, desk: Desk, records: tuple[CandidateRecord, ...], proposed: Proposals
+) -> CycleRecord:
+    cycle = replace(
+        _cycle(world, call, desk),
+        candidates=records,
+        refused_strategies=proposed.refused,
+        waiting=proposed.own.waiting,
+        code=proposed.code,
+        closed=tuple(closed_by(desk.book, world.rules.limits, desk.now)),
+    )
+    tell(world, desk, cycle)
+    opened = () if world.dry_run else tuple(_opened(world, desk, cycle).values())
+    return world.record(replace(cycle, gaps=opened) if opened else cycle)
+
+
+def conclude_exits(world: World, call: Call, desk: Desk, records: tuple[CandidateRecord, ...]) -> CycleRecord:
+    cycle = replace(_cycle(world, call, desk), candidates=records, refused_strategies=tuple(_unknown(desk)))
+    tell(world, desk, cycle)
+    return world.record(cycle if world.dry_run else with_gaps(world, desk, cycle))
+
+
+def _unknown(desk: Desk) -> Iterator[StrategyRefusal]:
+    """Yield the positions that no exit can be sent for, because nobody knows their instrument."""
+    for position in desk.positions:
+        if desk.listing_of(position) is None:
+            unknown = Decision(Gate.EXIT, Verdict.UNKNOWN, Reason.INSTRUMENT_UNKNOWN, None, position.quantity)
+            yield StrategyRefusal(position.strategy, unknown, position.symbol)
+
+
+def refuse(world: World, call: Call, desk: Desk, decision: Decision) -> CycleRecord:
+    """Record that the whole pass is refused, because the session is closed."""
+    return world.record(replace(_cycle(world, call, desk), job_decision=replace(decision, gate=Gate.JOB)))
+
+
+def _cycle(world: World, call: Call, desk: Desk) -> CycleRecord:
+    priced = ((position, desk.quotes.get(position.symbol)) for position in desk.positions)
+    quoted = [(position, quote) for position, quote in priced if quote]
+    return CycleRecord(
+        call.cycle_id,
+        call.job,
+        call.session,
+        call.slot,
+        desk.now,
+        world.mode_name,
+        dry_run=world.dry_run,
+        equity=desk.account.equity,
+        marks=tuple(Mark(p.symbol, exit_price(p, quote)) for p, quote in quoted),
+        # After the close, some venues already tell what the account was worth at it.
+        last_close=desk.account.last_equity if desk.session and desk.session.contains(desk.now) else None,
+        margin=desk.book.margin.seen(desk.book.equity) if desk.book.margin else None,
+        quoted_at=min((quote.at for _, quote in quoted), default=None),
+        doubted=tuple(sorted({p.symbol for p, _ in quoted if desk.rejected_quotes.get(p.symbol) == UNCONFIRMED})),
+        differing=desk.differences,
+    )
+
+
+def with_gaps(world: World, desk: Desk, cycle: CycleRecord) -> CycleRecord:
+    """Return the record of a pass of exits with the gaps that it leaves; tell those that began or ended."""
+    last = _last(world, cycle)
+    opened, known = _opened(world, desk, cycle), _before(world, desk, last)
+    books, resting = _as_filled(desk, desk.books), desk.resting
+    met = {whose: _since(gap, last, books) for whose, gap in _found(world, desk, books, resting).items()}
+    left: Found = met
+    if any(record.decisions[-1].gate is Gate.SEND for record in cycle.candidates):
+        books = read_books(world.ledger, desk.now, world.venue.day).with_pending(desk.books.pending)
+        books = _as_filled(desk, replace(books, doubted=desk.books.doubted))
+        resting = resting_among(books, books.working)
+        left = _found(world, desk, books, resting)
+        # What this pass did to close a gap is no other gap.
+        left = {whose: replace(gap, since=met.get(whose, gap).since) for whose, gap in left.items()}
+    told = {**opened, **known}
+    at = desk.now + timedelta(seconds=world.stopwatch() - desk.taken_s)
+    passing = {whose: gap for whose, gap in met.items() if whose not in {**left, **told} and _is_told(world, gap, at)}
+    # A stop that was sent ends a gap that is told once a report shows that it rests.
+    lasting = {whose: gap for whose, gap in {**passing, **told}.items() if not _is_closed(gap, books, desk)}
+    # A gap that was over when this pass began stays over, although a stop that moves is on its way again.
+    arriving = {whose for whose, pairs in resting.items() if any(pair.arrives for pair in pairs)}
+    awaited = arriving & {*met, *opened}
+    left = {**{whose: replace(gap, sent=True) for whose, gap in lasting.items() if whose in awaited}, **left}
+    on = {whose for whose in told if whose in left and whose in lasting}
+    now = tuple(replace(gap, since=told[whose].since) if whose in on else gap for whose, gap in left.items())
+    passed = [gap for whose, gap in passing.items() if whose not in left]
+    # Whoever ended it may have been killed before it told.
+    passed += [gap for gap in _missed(world, desk, last) if (gap.strategy, gap.symbol) not in {**told, **left, **met}]
+    for gap in (*passed, *(gap for whose, gap in left.items() if whose not in on)):
+        world.events.emit(gap_began(gap, desk.now))
+    for gap in (*passed, *(gap for whose, gap in told.items() if whose not in on)):
+        world.events.emit(_ended(gap, books, desk, at, resting))
+    return replace(cycle, gaps=now)
+
+
+def _opened(world: World, desk: Desk, cycle: CycleRecord) -> Found:
+    """Return the gaps that this pass itself has opened and told, because an exit or another stop needed the shares.
+
+    Other shares of the position may have been without a stop when it began.
+    """
+    sent = (record for record in cycle.candidates if record.terminal is None)
+    ended = (record for record in sent if record.candidate.source == Operation.CANCEL)
+    freed = ((one.candidate, WHY_FREED[d.reason]) for one in ended for d in one.decisions if d.reason in WHY_FREED)
+    opened = (Gap(one.strategy, one.symbol, one.quantity or Decimal(0), desk.now, why) for one, why in freed)
+    worked = {whose for whose, pairs in desk.resting.items() if any(pair.can_trigger for pair in pairs)}
+    found = {whose: gap for gap in opened if (whose := (gap.strategy, gap.symbol)) in worked}
+    met = _found(world, desk, _as_filled(desk, desk.books), desk.resting) if found else {}
+    return {whose: replace(gap, since=met[whose].since) if whose in met else gap for whose, gap in found.items()}
+
+
+def _last(world: World, cycle: CycleRecord) -> CycleRecord | None:
+    """Return the last pass of exits before this one that looked for gaps."""
+    searched = (world.facts.last_passes(cycle.job, most) for most in LOOKED_BACK)
+    looked = ([one for one in found if one.gaps is not None and one.id != cycle.id] for found in searched)
+    return next((found[-1] for found in looked if found), None)
+
+
+def _before(world: World, desk: Desk, last: CycleRecord | None) -> Found:
+    """Return the gaps that the pass of exits before this one left, and those that passes of entries opened since."""
+    since = last.at if last else desk.now - DAY
+    entries = (one for one in world.facts.passes(since) if one.job is Job.TRADE_ONCE)
+    return {(gap.strategy, gap.symbol): gap for one in (*((last,) if last else ()), *entries) for gap in one.gaps or ()}
+
+
+def _since(gap: Gap, last: CycleRecord | None, books: Books) -> Gap:
+    """Return a gap, since the last look at the latest if nobody can say when the stop went.
+
+    The time of an order that the venue lists no fills of is that of its last fill; its first came after it was sent.
+    """
+    position = books.totals.positions[gap.strategy, gap.symbol]
+    reported = {one.fill.venue_order_id for one in books.pending if one.fill.at == gap.since == position.opened_at}
+    sent = [order.submitted_at for order in books.orders if order.venue_id in reported and order.submitted_at]
+    gap = replace(gap, since=min([gap.since, *sent]))
+    if gap.why != DOUBTED or last is None:
+        return gap
+    return replace(gap, since=max(min(last.at, gap.since), position.opened_at))
+
+
+def _missed(world: World, desk: Desk, last: CycleRecord | None) -> Iterator[Gap]:
+    """Yield the gaps of positions that no recorded pass has seen yet, though their first stops came late."""
+    for position in desk.positions:
+        rests = [rest for rest in desk.resting.get(position.whose, ()) if rest.can_trigger]
+        placed = min((at for rest in rests if (at := _placed_at(rest))), default=None)
+        was_seen = position.opened_at <= last.at if last else not _is_recorded(world, position)
+        if placed is None or was_seen:
+            continue
+        shares = sum((rest.quantity for rest in rests), NOTHING)
+        gap = Gap(position.strategy, position.symbol, shares, position.opened_at, NOT_PLACED)
+        if _is_told(world, gap, placed):
+            yield gap
+
+
+def _is_recorded(world: World, position: Position) -> bool:
+    """Return True if passes were recorded when a position was opened: otherwise its own may have been lost."""
+    return any(one.at <= position.opened_at for one in world.facts.passes(position.opened_at - DAY))
+
+
+def _placed_at(rest: Resting) -> datetime | None:
+    """Return since when a stop works at the latest, as it may have been on its way; one of an entry came with that."""
+    hangs = rest.record.intent.purpose is Purpose.OPEN
+    return None if hangs or rest.stop is None else rest.stop.updated_at
+
+
+def _found(world: World, desk: Desk, books: Books, resting: Mapping[Whose, Sequence[Resting]]) -> Found:
+    rules = world.rules
+    # Shares that a person sold by hand are in our books until that is accepted, and need no stop.
+    closed = closed_by_others(books, desk.net)
+    found = gaps(books, desk.listings, resting, rules.exits, rules.exits_of, closed)
+    return {(gap.strategy, gap.symbol): gap for gap in found}
+
+
+def _as_filled(desk: Desk, books: Books) -> Books:
+    """Return the books as if all that our orders are said, or seen, to have filled were in them: that needs a stop."""
+    books = books.with_pending(reported_fills(books))
+    return books.with_pending(seen_fills(books, desk.omitted_orders, desk.net))
+
+
+def _is_told(world: World, gap: Gap, ended: datetime) -> bool:
+    """Return True if a gap is told that a single pass met and ended: not if its stop rested in time after a fill."""
+    return gap.why != NOT_PLACED or ended - gap.since > timedelta(seconds=world.rules.limits.exit_life_s)
+
+
+def _is_closed(gap: Gap, books: Books, desk: Desk) -> bool:
+    """Return True if the shares of a gap are gone; those that are held may have been bought since.
+
+    A position that was opened after `now` wasn't bought since: the clock is behind.
+    """
+    position = books.totals.positions.get((gap.strategy, gap.symbol))
+    if position is None or not position.quantity or gap.since < position.opened_at <= desk.now:
+        return True
+    own = abs(books.totals.own_quantities().get(gap.symbol, NOTHING))
+    return bool(own) and closed_by_others(books, desk.net)[gap.symbol] >= own
+
+
+def _ended(
+    gap: Gap, books: Books, desk: Desk, now: datetime, resting: Mapping[Whose, Sequence[Resting]]
+) -> SystemEvent:
+    """Return that a gap is over: when the last share left, sold or under a new name, or else with a stop that rests.
+
+    That is when the last of its stops came to the venue, if the venue says so, and else at this look. An exit that
+    worked took its share of the shares with its last fill.
+    """
+    position, closed = books.totals.positions.get((gap.strategy, gap.symbol)), _is_closed(gap, books, desk)
+    rests = resting.get((gap.strategy, gap.symbol), ())
+    came = [at for rest in rests if rest.can_trigger and (at := _placed_at(rest)) and gap.since < at <= now]
+    left = position.traded_at if position and gap.why == EXITING else None
+    came += [left] if came and left and gap.since < left <= now else []
+    at = position.closed_at if position and position.closed_at else now if closed else max(came, default=now)
+    lasted_s = max((at - gap.since).total_seconds(), 0.0)
+    details = {"strategy": gap.strategy, "why": gap.why, "since": gap.since.isoformat(), "lasted_s": f"{lasted_s:.3f}"}
+    return EventKind.PROTECTION_GAP_ENDED.at(now, {**details, "ended": "closed" if closed else "stop"}, gap.symbol)

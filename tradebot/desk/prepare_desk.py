@@ -1,0 +1,118 @@
+"""Look before a pass acts: take the desk, halt if it shows a cause, and note what arrived at the venue."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+from tradebot.desk.auto_halt import halt_if_needed
+from tradebot.desk.proposals import Proposals
+from tradebot.desk.shocks import shocks_on
+from tradebot.desk.snapshot import take
+from tradebot.errors import DamagedBooksError
+from tradebot.model.bar import ClockReading
+from tradebot.model.candidate import Purpose
+from tradebot.model.desk import Desk
+from tradebot.model.flow import FLOW_ALERTS
+from tradebot.model.intent import IntentState
+from tradebot.model.kind import Drift
+from tradebot.model.order import Order, Outcome, Reply
+from tradebot.model.values import replace
+from tradebot.ports.world import World
+from tradebot.signals.contracts import drifts
+from tradebot.signals.kinds import kind_of
+
+CURRENT = timedelta(days=1)
+"""How old a reply may be to say what the source sends now."""
+
+
+def for_entries(world: World, proposed: Proposals, clocks: ClockReading | None = None) -> Desk:
+    """Return the desk on which proposals are judged, with what is wrong with the core signals behind them.
+
+    The clocks are read unless the caller has just done so.
+    """
+    desk = take(world, with_flow=True, clocks=clocks, symbols=_symbols(world, proposed))
+    shocks = shocks_on(world, desk, proposed.moves)
+    desk = desk if shocks is None else replace(desk, shocks=shocks)
+    core_drifts = worst_core_drifts(world, proposed.reads, desk.now)
+    return _acted_on(world, replace(desk, core_drifts=core_drifts) if core_drifts else desk)
+
+
+def for_exits(world: World, clocks: ClockReading | None = None) -> Desk:
+    """Return the desk on which exit rules are asked. The clocks are read unless the caller has just done so."""
+    return _acted_on(world, take(world, with_flow=False, clocks=clocks, watching=True))
+
+
+def _acted_on(world: World, desk: Desk) -> Desk:
+    desk = halt_if_needed(world, desk)
+    note_arrivals(world, desk)
+    return note_first_fills(world, desk)
+
+
+def _symbols(world: World, proposed: Proposals) -> tuple[str, ...]:
+    """Return the symbols that candidates name, in the order of the universe, those of other universes last."""
+    named = {candidate.symbol for candidate in proposed.candidates}
+    return (*(s for s in world.rules.universe if s in named), *sorted(named - set(world.rules.universe)))
+
+
+def note_arrivals(world: World, desk: Desk) -> None:
+    """Store the midpoint with each order that this desk is the first to see, if it has a quote; a dry run stores none.
+
+    An order that arrived longer ago than `limits.max_quote_age_s` keeps none: the price has moved on since.
+    """
+    if not world.dry_run and (arrived := tuple(_arrived(desk, world.rules.limits.max_quote_age_s))):
+        world.ledger.apply_orders(arrived, desk.now)
+
+
+def _arrived(desk: Desk, most_s: int) -> Iterator[Order]:
+    for order in desk.books.orders:
+        quote = desk.quotes.get(order.symbol)
+        if order.arrival_mid is not None or quote is None or order.submitted_at is None:
+            continue
+        is_new = 0 <= (desk.now - order.submitted_at).total_seconds() <= most_s
+        if is_new and order.client_order_id in desk.books.promised:
+            yield replace(order, arrival_mid=quote.middle)
+
+
+def note_first_fills(world: World, desk: Desk) -> Desk:
+    """Store the midpoint with each entry whose fill this desk is the first to see with a quote; a dry run stores none.
+
+    It is stored as another answer to the entry's request, because these are journaled: a rebuilt ledger has it too.
+    Returns the desk with what the ledger now keeps of its positions.
+    """
+    filled = () if world.dry_run else tuple(_first_filled(desk))
+    # A damaged journal halts the bot when it promises an order, and keeps no pass from looking.
+    with suppress(DamagedBooksError):
+        for order in filled:
+            world.ledger.settle(order.client_order_id, Reply(Outcome.ACCEPTED, order), desk.now)
+    if not filled:
+        return desk
+    kept = world.ledger.kept([position.key for position in desk.positions])
+    return replace(desk, books=replace(desk.books, kept={**desk.books.kept, **kept}))
+
+
+def _first_filled(desk: Desk) -> Iterator[Order]:
+    held = {position.whose for position in desk.positions}
+    for order in desk.books.orders:
+        record, quote = desk.books.promised.get(order.client_order_id), desk.quotes.get(order.symbol)
+        if order.fill_mid is not None or not order.filled_quantity or quote is None or record is None:
+            continue
+        entered = record.intent.purpose is Purpose.OPEN and record.intent.whose in held
+        if entered and record.state is IntentState.ACKED:
+            yield replace(order, fill_mid=quote.middle)
+
+
+def worst_core_drifts(world: World, reads: Mapping[str, frozenset[str]], now: datetime) -> Mapping[str, Drift]:
+    """Return, by strategy, the largest harmful difference in the current replies of the core signals that it reads.
+
+    `reads` are the kinds of facts that each strategy reads. The gates of an entry read the alerts for all of them.
+    """
+    if not reads:
+        return {}
+    replies = world.facts.suspicious_replies(now - CURRENT, now)
+    harmful = [drift for drift in drifts(replies) if drift.breach.harms and kind_of(drift.kind).core]
+    found: dict[str, Drift] = {}
+    for strategy, kinds in reads.items():
+        concerned = [drift for drift in harmful if drift.kind in kinds | {FLOW_ALERTS}]
+        if concerned:
+            found[strategy] = max(concerned, key=lambda drift: drift.share)
+    return found

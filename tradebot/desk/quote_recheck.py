@@ -1,0 +1,132 @@
+"""Look twice at any price that jumped, or at which a rule would close a position: one wrong quote must sell nothing.
+
+Both are asked for together, once, so an exit is delayed by one request at most. Two answers that carry the same time
+are one witness. While a stop rests at the venue, a position is left to it if the last trade contradicts the quote.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from tradebot.desk.exit_inputs import closed_by_price, look, nearest_stops, stop_rests
+from tradebot.errors import TradebotError
+from tradebot.exits.kind import exit_price
+from tradebot.gates.coherence import doubted_move
+from tradebot.model.bar import UNCONFIRMED, Quote
+from tradebot.model.desk import Desk
+from tradebot.model.event import EventKind
+from tradebot.model.record import Job
+from tradebot.model.values import replace
+from tradebot.ports.broker import Market
+from tradebot.ports.stores import Facts
+from tradebot.ports.world import World
+
+LOOKED_BACK = timedelta(minutes=30)
+"""How old an earlier pass may be for its prices to be compared with this pass's: twice the longest wait for exits."""
+
+Quotes = Mapping[str, Quote]
+
+
+def second_look(world: World, desk: Desk, *, entering: bool, watching: bool) -> Desk:
+    """Return the desk after asking again about prices that jumped and, if exit rules watch, that they would close at.
+
+    If nothing confirms a price, exits use the last trade, and nothing is bought.
+    """
+    desk = look(world, desk) if watching else desk
+    doubtful = _doubtful(world, desk, closed_by_price(world, desk) if watching else {})
+    if not doubtful:
+        return desk
+    second = _ask_again(world.market, doubtful)
+    latest = {**desk.quotes, **second}
+    doubted = {symbol: UNCONFIRMED for symbol in doubtful if _is_doubted(world, desk, symbol, second.get(symbol))}
+    standing = latest if entering else _standing(world, desk, doubtful, latest, doubted)
+    _tell(world, desk, doubtful, second, standing)
+    quotes = {symbol: quote for symbol, quote in standing.items() if not (entering and symbol in doubted)}
+    again = replace(desk, quotes=quotes, rejected_quotes={**desk.rejected_quotes, **doubted})
+    return look(world, again) if watching else again
+
+
+def _is_doubted(world: World, desk: Desk, symbol: str, again: Quote | None) -> bool:
+    """Return True if nothing confirms a quote: no second answer, or a trade says otherwise.
+
+    A trade that is known to be old doesn't, and one whose age isn't known only doubts a repeated answer about
+    what is held. Two different answers outweigh any trade, unless a stop rests at the venue, which acts by trades.
+    """
+    if again is None:
+        return True
+    held, limits = [one for one in desk.positions if one.symbol == symbol], world.rules.limits
+    price = exit_price(held[0], again) if held else again.middle
+    if abs(price / again.last - 1) <= limits.max_spread_fraction:
+        return False
+    rests = bool(held) and all(stop_rests(desk, position) for position in held)
+    recent = again.traded_lately(desk.now, limits.max_quote_age_s, limits.max_clock_skew_s)
+    if again.at != desk.quotes[symbol].at:
+        return rests and recent is True
+    return rests or recent is True or (bool(held) and recent is None)
+
+
+def _standing(world: World, desk: Desk, doubtful: Sequence[str], latest: Quotes, doubted: Collection[str]) -> Quotes:
+    """Return the quotes for exits: the latest answer, or the last trade if that is doubted or stands alone.
+
+    It stands alone if both the first quote and the trade shown with the second one say otherwise about what to close.
+    """
+    trades = {symbol: replace(latest[symbol], bid=latest[symbol].last, ask=latest[symbol].last) for symbol in doubtful}
+    first, again, traded = (
+        closed_by_price(world, look(world, replace(desk, quotes={**latest, **quotes})))
+        for quotes in (desk.quotes, {}, trades)
+    )
+    alone = [s for s in doubtful if again.get(s) not in (first.get(s), traded.get(s))]
+    return {**latest, **{symbol: trades[symbol] for symbol in doubtful if symbol in doubted or symbol in alone}}
+
+
+def _tell(world: World, desk: Desk, doubtful: Sequence[str], second: Quotes, standing: Quotes) -> None:
+    """Emit an event about the first quotes that a second look did not confirm."""
+    stops, details = nearest_stops(world, desk), {}
+    for symbol in doubtful:
+        first, again = desk.quotes[symbol], second.get(symbol)
+        limit = doubted_move(world.rules.limits, stops.get(symbol))
+        same = again is not None and max(abs(again.bid / first.bid - 1), abs(again.ask / first.ask - 1)) < limit
+        if not same or standing[symbol] is not again:
+            details[symbol] = f"{_describe(first)}, then {_describe(again)}"
+    if details and not world.dry_run:
+        world.events.emit(EventKind.PRICE_JUMPED.at(desk.now, details))
+
+
+def _describe(quote: Quote | None) -> str:
+    return f"{quote.bid} bid, {quote.ask} ask, {quote.last} last" if quote else "no answer"
+
+
+def _doubtful(world: World, desk: Desk, closed: Collection[str]) -> tuple[str, ...]:
+    """Return the symbols at whose quotes a rule closes a position, and those that jumped: too far from the last pass's
+    price or, if that has none, from the last trade.
+    """
+    held = {position.symbol: position for position in desk.positions}
+    marks, stops = _marks(world.facts, desk.now, held) if held else {}, nearest_stops(world, desk)
+    doubtful = list[str]()
+    for symbol, quote in desk.quotes.items():
+        position = held.get(symbol)
+        price = exit_price(position, quote) if position else quote.middle
+        # On the first pass after an entry, the price we paid is all there is to compare with.
+        reference = marks.get(symbol, position.average_price) if position else quote.last
+        limit = doubted_move(world.rules.limits, stops.get(symbol))
+        if symbol in closed or abs(price / reference - 1) >= limit:
+            doubtful.append(symbol)
+    # What may be closed comes first, then what is held, in case one request can't take them all.
+    return tuple(sorted(doubtful, key=lambda symbol: (symbol not in closed, symbol not in held)))
+
+
+def _marks(facts: Facts, now: datetime, held: Collection[str]) -> Mapping[str, Decimal]:
+    """Return the last prices of the symbols. The last pass usually has them all; if not, earlier ones count too."""
+    last = facts.marks(now - LOOKED_BACK, now)
+    if last.keys() >= set(held):
+        return last
+    exits = (cycle for cycle in facts.passes(now - LOOKED_BACK) if cycle.job is Job.EVALUATE_EXITS)
+    return {mark.symbol: mark.price for cycle in exits if cycle.at <= now for mark in cycle.marks}
+
+
+def _ask_again(market: Market, symbols: Sequence[str]) -> Quotes:
+    try:
+        return market.quotes_again(symbols)
+    except TradebotError:
+        # A venue that can't answer must not keep an exit from going out.
+        return {}

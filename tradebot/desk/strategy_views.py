@@ -1,0 +1,331 @@
+"""Put together what each strategy sees: what it declared that it needs, read once for all of them, and nothing else."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from functools import cached_property
+from itertools import chain, product
+from types import MappingProxyType
+from typing import NamedTuple
+
+from tradebot.desk.listing_lookup import NOT_LISTED, listed_for
+from tradebot.errors import TradebotError
+from tradebot.gates.common import unquoted
+from tradebot.model.account import BrokerView
+from tradebot.model.bar import Quote
+from tradebot.model.candidate import Purpose
+from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.instrument import Listing, of_order
+from tradebot.model.position import Kept, Position, RoundTrip, complete
+from tradebot.model.reasons import Reason
+from tradebot.model.record import StrategyRefusal, SymbolFacts
+from tradebot.model.series import Series, SeriesKey, width_of
+from tradebot.model.totals import Totals
+from tradebot.model.values import replace
+from tradebot.model.view import BarNeed, FeatureNeed, FeatureRow, Needs, Situation, StrategyView
+from tradebot.ports.stores import Ledger
+from tradebot.ports.strategy import Strategy
+from tradebot.ports.world import World
+from tradebot.timetable.sessions import BEGINS_AHEAD, ENDS_LATE, last_session, session_of
+
+MOST_BARS_TOGETHER = 5_000_000
+"""The most bars that one strategy may see at once: some 240 MB."""
+
+
+Rows = Mapping[tuple[str, str], FeatureRow]
+"""Features by symbol and timeframe."""
+
+
+class Seen(NamedTuple):
+    """What a strategy sees, and which symbols are left out of its universe, and why.
+
+    If a need can't be met for any symbol, the view has no universe, and `unmet` says why.
+    """
+
+    view: StrategyView
+    left_out: tuple[StrategyRefusal, ...] = ()
+    unmet: Decision | None = None
+
+
+def sees_its_slot(needs: Needs) -> bool:
+    """Return True if a strategy with its own clock sees the moment at which its slot began.
+
+    Quotes and flow are of now, and so are features that are made of them, and how the account stands. Without them, it
+    answers the same until its lots or its equity change.
+    """
+    return not (needs.facts or needs.quotes or needs.situation or any(map(_differs_by_moment, needs.features)))
+
+
+def _differs_by_moment(need: FeatureNeed) -> bool:
+    # What features are made of takes long to import, and few strategies need them.
+    from tradebot.desk.features import of_the_moment
+
+    return of_the_moment(need)
+
+
+def reads_quotes(needs: Needs) -> bool:
+    """Return True if a strategy reads quotes, or features that are made of them."""
+    if needs.quotes or not needs.features:
+        return needs.quotes
+    from tradebot.desk import features
+
+    return any(map(features.reads_quotes, needs.features))
+
+
+class Sights:
+    """What was known at `now`; everything is read when the first strategy needs it, and only once."""
+
+    def __init__(self, world: World, now: datetime, strategies: Sequence[Strategy]) -> None:
+        self.world = world
+        self._now = now
+        self._strategies = strategies
+
+    def of(self, strategy: Strategy, *, slot: str = "", as_of: datetime | None = None) -> Seen:
+        """Return what a strategy sees; bars are those that were closed at `as_of`, which is now unless it is given."""
+        needs, universe = strategy.needs, self._universe(strategy)
+        until, sectors = as_of or self._now, self.world.rules.sectors
+        now = until if sees_its_slot(needs) else self._now
+        series = self._series(needs.bars, universe, until)
+        if isinstance(series, Decision):
+            return Seen(StrategyView(now, (), slot=slot), unmet=series)
+        rows = self._rows(needs.features, universe, until)
+        if isinstance(rows, Decision):
+            return Seen(StrategyView(now, (), slot=slot), unmet=rows)
+        absent = {symbol: why for symbol in universe if (why := self._absent(needs, symbol, series, rows, until))}
+        left = tuple([symbol for symbol in universe if symbol not in absent])
+        own = (each for each in self._positions if each.strategy == strategy.name) if needs.lots else ()
+        lots = {position.symbol: position for position in own}
+        view = StrategyView(
+            now,
+            left,
+            facts=MappingProxyType(self._facts_of(left, needs.facts)) if needs.facts else {},
+            market={name: self._market[name] for name in needs.facts if name in self._market},
+            series=MappingProxyType(series),
+            quotes=MappingProxyType({s: self._quotes[s] for s in left}) if needs.quotes else {},
+            lots=MappingProxyType(lots),
+            equity_usd=self._account_equity * self.world.rules.of(strategy.name).allotment_fraction
+            if needs.equity
+            else None,
+            slot=slot,
+            trades=MappingProxyType(self._trades.get(strategy.name, {})) if needs.trades else {},
+            costs=self.world.rules.of(strategy.name).costs,
+            sectors={symbol: sectors[symbol] for symbol in left if symbol in sectors},
+            kept=MappingProxyType(self._kept_of(lots)),
+            features=MappingProxyType(rows),
+            situation=self._situation(strategy.name) if needs.situation else None,
+        )
+        return Seen(view, tuple([StrategyRefusal(strategy.name, why, symbol) for symbol, why in absent.items()]))
+
+    def _universe(self, strategy: Strategy) -> Sequence[str]:
+        return self.world.rules.of(strategy.name).universe
+
+    def _absent(
+        self, needs: Needs, symbol: str, series: Mapping[SeriesKey, Series], rows: Rows, until: datetime
+    ) -> Decision | None:
+        if symbol not in self.listings:
+            return NOT_LISTED
+        for need in needs.bars:
+            if need.symbols and symbol not in need.symbols:
+                continue
+            found = series.get(need.key_of(symbol))
+            if not found or len(found) < need.enough:
+                have = len(found) if found else 0
+                return Decision(Gate.NEEDS, Verdict.UNKNOWN, Reason.BARS_MISSING, have, need.enough)
+            ended = found.start_of(-1) + (width_of(found.timeframe) or timedelta(days=1))
+            if stale := self._stale(ended, need.max_age_s, until):
+                return stale
+        for wanted in needs.features:
+            if why := self._featureless(wanted, rows.get((symbol, wanted.timeframe)), until):
+                return why
+        if needs.quotes and symbol not in self._quotes:
+            return unquoted(Gate.NEEDS, self.world.market.rejected_quotes.get(symbol))
+        return None
+
+    def _featureless(self, need: FeatureNeed, row: FeatureRow | None, until: datetime) -> Decision | None:
+        """Return why a symbol hasn't the features that it must have; None if it has them."""
+        if row is None:
+            return Decision(Gate.NEEDS, Verdict.UNKNOWN, Reason.BARS_MISSING, 0, 1)
+        for name in need.names:
+            if name not in row.values:
+                return Decision(Gate.NEEDS, Verdict.UNKNOWN, Reason.FEATURE_ABSENT, f"{name}: {row.absent[name]}")
+        return self._stale(row.at, need.max_age_s, until)
+
+    def _stale(self, ended: datetime, max_age_s: int | None, until: datetime) -> Decision | None:
+        """Return that the newest bar ended too long ago, counting for how many seconds a session was open since."""
+        if max_age_s is None:
+            return None
+        sessions = self.world.ledger.sessions(ended.date() - ENDS_LATE, until.date() + BEGINS_AHEAD)
+        open_for = (min(until, session.close) - max(ended, session.open) for session in sessions)
+        age_s = sum(max(span.total_seconds(), 0.0) for span in open_for)
+        if age_s <= max_age_s:
+            return None
+        return Decision(Gate.NEEDS, Verdict.UNKNOWN, Reason.BARS_STALE, age_s, max_age_s, age_s)
+
+    def _rows(self, needs: Sequence[FeatureNeed], universe: Sequence[str], until: datetime) -> Rows | Decision:
+        """Return the features of all needs, by symbol and timeframe; a symbol without a bar has none."""
+        if not needs:
+            return {}
+        from tradebot.desk.features import BarFeatures, bars_for
+
+        venue, rows = self.world.venue, dict[tuple[str, str], FeatureRow]()
+        together = sum([bars_for(need, venue.day).depth * len(universe) for need in needs])
+        if together > MOST_BARS_TOGETHER:
+            return Decision(Gate.NEEDS, Verdict.FAIL, Reason.BARS_TOO_MANY, together, MOST_BARS_TOGETHER)
+        computed = self.world.features or BarFeatures(self.world.bars, self.world.ledger.sessions, venue.day)
+        listed = [self.listings[symbol] for symbol in universe if symbol in self.listings]
+        try:
+            for need, listing in product(needs, listed):
+                calendar = "" if listing.instrument.calendar == venue.calendar else listing.instrument.calendar
+                rolls = (listing.rolling.on,) if listing.rolling else None
+                row = computed.row(need, listing.symbol, until, calendar, rolls)
+                if row is not None:
+                    rows[listing.symbol, need.timeframe] = self._with_moment(need, row, listing)
+        except TradebotError as away:
+            return Decision(Gate.NEEDS, Verdict.UNKNOWN, Reason.BARS_UNAVAILABLE, away.message)
+        return rows
+
+    def _with_moment(self, need: FeatureNeed, row: FeatureRow, listing: Listing) -> FeatureRow:
+        from tradebot.desk.features import reads_quotes, with_moment
+
+        if not _differs_by_moment(need):
+            return row
+        spread = self._spread(listing) if reads_quotes(need) else None
+        return with_moment(need, row, self._now, spread, self._market)
+
+    def _spread(self, listing: Listing) -> float | None:
+        """Return the spread of a symbol's quote in ticks."""
+        quote = self._quotes.get(listing.symbol)
+        return None if quote is None else float((quote.ask - quote.bid) / listing.tick_at(quote.middle))
+
+    def _series(
+        self, needs: Sequence[BarNeed], universe: Sequence[str], until: datetime
+    ) -> dict[SeriesKey, Series] | Decision:
+        """Return the bars of all needs; if two of them overlap, the deeper one counts."""
+        together = sum([need.depth * len(need.symbols or universe) for need in needs])
+        if together > MOST_BARS_TOGETHER:
+            return Decision(Gate.NEEDS, Verdict.FAIL, Reason.BARS_TOO_MANY, together, MOST_BARS_TOGETHER)
+        offered = self.world.venue.bar_prices
+        if lacking := sorted({need.price for need in needs} - offered):
+            return Decision(
+                Gate.NEEDS, Verdict.FAIL, Reason.BARS_NOT_OFFERED, ", ".join(lacking), ", ".join(sorted(offered))
+            )
+        found: dict[SeriesKey, Series] = {}
+        try:
+            for need in sorted(needs, key=lambda need: need.depth):
+                for symbol, series in self.world.bars.closed(need, need.symbols or universe, until).items():
+                    found[need.key_of(symbol)] = series.last(need.depth)
+        except TradebotError as away:
+            return Decision(Gate.NEEDS, Verdict.UNKNOWN, Reason.BARS_UNAVAILABLE, away.message)
+        return found
+
+    def _facts_of(self, universe: Sequence[str], kinds: frozenset[str]) -> dict[str, SymbolFacts]:
+        return {symbol: self._facts[symbol].only(kinds) for symbol in universe if symbol in self._facts}
+
+    def _kept_of(self, lots: Mapping[str, Position]) -> dict[str, Kept]:
+        """Return what the books keep of positions, without best and worst prices, which change with every quote."""
+        found = self.world.ledger.kept([position.key for position in lots.values()]) if lots else {}
+        kept = {symbol: complete(found.get(position.key), position) for symbol, position in lots.items()}
+        return {symbol: replace(one, best=None, worst=None) for symbol, one in kept.items()}
+
+    def _situation(self, strategy: str) -> Situation:
+        return situation_of(self.world, self._now, self._venue_view, self._positions, strategy)
+
+    @cached_property
+    def _venue_view(self) -> BrokerView:
+        return self.world.reader.view()
+
+    @cached_property
+    def listings(self) -> Mapping[str, Listing]:
+        """Return what is listed of all that these strategies may want, by symbol."""
+        universes = (self._universe(strategy) for strategy in self._strategies)
+        held = (position.symbol for position in self._positions) if any(s.needs.lots for s in self._strategies) else ()
+        return listed_for(self.world, (*chain.from_iterable(universes), *held))
+
+    def listing_of(self, symbol: str, held: Position | None) -> Listing | None:
+        """Return how a symbol is listed, or else what a position in it was opened as; None if nobody knows."""
+        listing = self.listings.get(symbol)
+        if listing or held is None:
+            return listing
+        opened = self.world.ledger.kept([held.key]).get(held.key)
+        return of_order(opened.instrument, self._now) if opened and opened.instrument else None
+
+    @cached_property
+    def _flow_universe(self) -> tuple[str, ...]:
+        reading = (self._universe(strategy) for strategy in self._strategies if strategy.needs.facts)
+        return tuple(dict.fromkeys(symbol for universe in reading for symbol in universe))
+
+    @cached_property
+    def _facts(self) -> Mapping[str, SymbolFacts]:
+        session = last_session(self.world.ledger, self._now, self.world.venue.day)
+        return self.world.facts.load(self._flow_universe, session, self._now)
+
+    @cached_property
+    def _market(self) -> Mapping[str, object]:
+        session = last_session(self.world.ledger, self._now, self.world.venue.day)
+        return self.world.facts.market(session, self._now)
+
+    @cached_property
+    def _quotes(self) -> Mapping[str, Quote]:
+        quoting = (self._universe(strategy) for strategy in self._strategies if reads_quotes(strategy.needs))
+        return self.world.market.quotes(tuple(dict.fromkeys(s for universe in quoting for s in universe)))
+
+    @cached_property
+    def _positions(self) -> Sequence[Position]:
+        return self._totals.own_positions()
+
+    @cached_property
+    def _trades(self) -> Mapping[str, Mapping[str, Sequence[RoundTrip]]]:
+        """Return the closed trades of each strategy by symbol, oldest first."""
+        trades: dict[str, dict[str, list[RoundTrip]]] = {}
+        for trip in self._totals.round_trips:
+            trades.setdefault(trip.strategy, {}).setdefault(trip.symbol, []).append(trip)
+        return trades
+
+    @cached_property
+    def _totals(self) -> Totals:
+        return self.world.ledger.totals()
+
+    @cached_property
+    def _account_equity(self) -> Decimal:
+        return self.world.reader.account().equity
+
+
+def situation_of(
+    world: World, now: datetime, view: BrokerView, positions: Sequence[Position], strategy: str
+) -> Situation:
+    """Return how things stand for a strategy, by what the venue tells and what the books say."""
+    session, peak = session_of(world.ledger, now, world.venue.day), world.ledger.equity_peak()
+    equity = view.account.equity
+    if session is not None and not session.contains(now):
+        session = None
+    return Situation(
+        session,
+        equity,
+        max(equity, peak.highest if peak else equity),
+        dict(_unrealized(view, (one for one in positions if one.strategy == strategy))),
+        trades_of(world.ledger, session.date, session.open, strategy) if session else 0,
+    )
+
+
+def _unrealized(view: BrokerView, positions: Iterator[Position]) -> Iterator[tuple[str, Decimal]]:
+    prices = {one.symbol: one.current_price for one in view.positions}
+    for position in positions:
+        price = prices.get(position.symbol)
+        if price is not None:
+            yield position.symbol, position.value_at(price) - position.cost
+
+
+def trades_of(ledger: Ledger, session: date, opened_at: datetime, strategy: str) -> int:
+    """Return how many orders of a strategy opened or added something in a session, each with a fill.
+
+    An order that was replaced by another one counts once.
+    """
+    entries = {
+        intent.client_order_id: (intent.key.slot, *intent.whose, intent.side)
+        for record in ledger.intents(session=session)
+        if (intent := record.intent).key.strategy == strategy and intent.purpose is Purpose.OPEN and intent.makes_order
+    }
+    if not entries:
+        return 0
+    filled = (one.client_order_id for one in ledger.orders(since=opened_at) if one.filled_quantity)
+    return len({entries[name] for name in filled if name in entries})

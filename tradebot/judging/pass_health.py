@@ -1,0 +1,348 @@
+"""What recorded passes and claimed slots are evidence of, and the table of everything that is judged.
+
+A subject of which nothing was looked at is UNKNOWN, never OK; while nothing was due of it yet, it is NOT_DUE. Every
+verb shows a selection of the same judgments, so none of them can contradict another.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import NamedTuple
+
+from tradebot.judging import component_health, model_health
+from tradebot.judging.component_health import DEGRADED, FAILED, NOT_DUE, OK, UNKNOWN, Judge, Verdict, by_slots
+from tradebot.judging.evidence import ChoreRun, Evidence, Past, Prices, Replays, Unread
+from tradebot.judging.judgment import Judgment, State
+from tradebot.model.decision import Gate, compared
+from tradebot.model.position import Position
+from tradebot.model.reasons import REASONS, Reason
+from tradebot.model.record import RESUMABLE, CycleRecord, Gap, Job
+from tradebot.model.text import counted
+from tradebot.model.trading import SlotClaim
+from tradebot.timetable.entries import ENDS, Line
+from tradebot.timetable.sessions import Slot
+
+TO_END = timedelta(minutes=1)
+"""How much longer than its limit a chore may take until its end is claimed."""
+UNANSWERED = frozenset({Reason.VENUE_UNREACHABLE, Reason.KEYS_REFUSED})
+
+
+def is_finished(cycle: CycleRecord) -> bool:
+    """Return True if a pass did its work to the end, which may be to find that the market is closed.
+
+    A pass that was cut short, refused or only recorded as missed has looked at nothing.
+    """
+    # For someone's own candidates, the strategies and their slot have another pass.
+    counts = "/" not in cycle.slot and not cycle.dry_run
+    return counts and (cycle.job_decision is None or cycle.job_decision.reason is Reason.MARKET_CLOSED)
+
+
+def finished(past: Past, job: Job) -> list[CycleRecord]:
+    return [cycle for cycle in past.cycles if cycle.job is job and is_finished(cycle)]
+
+
+def newest(cycles: Iterable[CycleRecord]) -> CycleRecord | None:
+    """Return the pass that was made last; of several at the same time, the one that was recorded last."""
+    return max(reversed([*cycles]), key=lambda cycle: cycle.at, default=None)
+
+
+def unended(past: Past) -> Sequence[SlotClaim]:
+    """Return the newest claim of each job and chore of which no end is recorded: it is at work, or was cut short."""
+    ended = {(cycle.job.value, cycle.session, cycle.slot) for cycle in past.cycles if not _goes_on(cycle)}
+    chores = {f"{job}{end}": job for job in past.chores for end in ENDS}
+    ended |= {(chores[claim.job], claim.session, claim.slot) for claim in past.claims if claim.job in chores}
+    compared_at = past.compared.at if past.compared else component_health.NEVER
+    last = {claim.job: claim for claim in past.claims if claim.missed is None and claim.job in {*Job, *past.chores}}
+    return [
+        claim
+        for claim in last.values()
+        if _key(claim) not in ended and not (claim.job == Job.RECONCILE and claim.at <= compared_at)
+    ]
+
+
+def _goes_on(cycle: CycleRecord) -> bool:
+    return cycle.job_decision is not None and cycle.job_decision.reason in RESUMABLE
+
+
+def of_job(job: Job) -> Judge:
+    """Return what judges a job by its last finished pass, which has to be as new as the slots are."""
+
+    def judge(evidence: Evidence, past: Past) -> Verdict:
+        done, due = finished(past, job), past.due[job]
+        run = {_key(claim) for claim in past.claims if claim.job == job and claim.missed is None}
+        claimed = f"{sum(slot.key in run for slot in due):,} of {counted(len(due), 'slot')} claimed"
+        found, last = f"{claimed}; {counted(len(done), 'pass', 'passes')} finished", newest(done)
+        fresh = by_slots(evidence, last.at if last else None, job)
+        looked = newest(cycle for cycle in done if cycle.job_decision is None)
+        stuck = [each for each in looked.refused_strategies if each.decision.gate is Gate.EXIT] if looked else []
+        if stuck:
+            held = ", ".join(f"{each.symbol} of {each.strategy}" for each in stuck[: component_health.SHOWN])
+            return Verdict(FAILED, f"{found}; can't be closed: {held}", len(done), fresh, "tradebot reconcile")
+        gaps, unlike = _gaps(job, done, past), _differing(job, looked, past)
+        if gaps and last:
+            told = (_bare(gap, last.at, evidence.now or last.at) for gap in gaps[: component_health.SHOWN])
+            bare = "; ".join([*told, *unlike])
+            return Verdict(DEGRADED, f"{found}; {bare}", len(done), fresh, "tradebot positions")
+        if unlike:
+            return Verdict(DEGRADED, f"{found}; {'; '.join(unlike)}", len(done), fresh, "tradebot reconcile")
+        if looked and looked.closed:
+            why = "; ".join(f"entries are closed ({one.reason}, {compared(one)})" for one in looked.closed)
+            remedy = REASONS[looked.closed[0].reason or Reason.EQUITY_UNKNOWN].remedy
+            return Verdict(DEGRADED, f"{found}; {why}", len(done), fresh, remedy)
+        return Verdict(OK if last else UNKNOWN, found, len(done), fresh)
+
+    return judge
+
+
+def _gaps(job: Job, done: Sequence[CycleRecord], past: Past) -> Sequence[Gap]:
+    """Return the gaps that a job's passes left last; those of entries until a pass of exits has looked again."""
+    told = newest(cycle for cycle in done if cycle.gaps is not None)
+    looked = newest(cycle for cycle in past.cycles if cycle.job is Job.EVALUATE_EXITS and cycle.gaps is not None)
+    if told is None or (job is not Job.EVALUATE_EXITS and looked is not None and looked.at >= told.at):
+        return ()
+    return told.gaps or ()
+
+
+def _differing(job: Job, looked: CycleRecord | None, past: Past) -> Sequence[str]:
+    """Return on which positions a pass of exits saw books and broker contradict each other, unless compared since."""
+    if job is not Job.EVALUATE_EXITS or looked is None or (past.compared and past.compared.at >= looked.at):
+        return ()
+    return [one.words for one in looked.differing[: component_health.SHOWN]]
+
+
+def _bare(gap: Gap, looked: datetime, now: datetime) -> str:
+    what, lasted_s = f"{gap.shares:f} {gap.symbol}", ((looked if gap.sent else now) - gap.since).total_seconds()
+    if gap.sent:
+        past = f"after {lasted_s:,.0f} s without one ({gap.why})"
+        return f"a stop was sent for {what} {past}; the next pass sees if it rests"
+    return f"{what} without a stop at the broker for {lasted_s:,.0f} s ({gap.why})"
+
+
+def broker(evidence: Evidence, past: Past) -> Verdict | None:
+    """Judge the broker by its last answer about the account; a comparison of the books is such an answer."""
+    answers = [cycle.at for cycle in past.cycles if cycle.equity is not None]
+    answers += [past.compared.at] if past.compared else []
+    if not answers:
+        return None
+    fresh = by_slots(evidence, max(answers), Job.EVALUATE_EXITS)
+    failed = newest(each for each in past.cycles if each.job_decision and each.job_decision.reason in UNANSWERED)
+    if failed and failed.job_decision and failed.at >= max(answers):
+        why = str(failed.job_decision.observed or failed.job_decision.reason)
+        return Verdict(FAILED, why, len(answers), fresh)
+    return Verdict(OK, f"{counted(len(answers), 'answer')} about the account", len(answers), fresh)
+
+
+def prices_of(
+    cycles: Sequence[CycleRecord], positions: Collection[Position], priced_at: Callable[[datetime], Collection[str]]
+) -> Prices | None:
+    """Return the prices of the last pass of exits that read the account, and the positions that it had none for.
+
+    `priced_at` names the symbols whose prices the pass of a time saw. A quote that nothing confirmed is no price.
+    """
+    read = [each for each in cycles if each.job is Job.EVALUATE_EXITS and is_finished(each) and each.equity is not None]
+    last = newest(read)
+    if last is None:
+        return None
+    held = {p.symbol for p in positions if p.quantity and p.opened_at and p.opened_at <= last.at}
+    age_s = (last.at - last.quoted_at).total_seconds() if last.quoted_at else None
+    priced = set(priced_at(last.at)).difference(last.doubted)
+    return Prices(len(read), last.at, len(held), tuple(sorted(held - priced)), age_s)
+
+
+def replays_of(cycles: Sequence[CycleRecord], kept: Collection[str]) -> Replays | None:
+    """Return how many passes that decided about orders can be decided again, given the ids of those that are kept."""
+    decided = [cycle for cycle in cycles if cycle.job in (EXITS, ENTRIES) and not (cycle.dry_run or cycle.job_decision)]
+    if not decided:
+        return None
+    in_order = sorted(decided, key=lambda cycle: cycle.at)
+    has = [cycle.id in kept for cycle in in_order]
+    lacking = next((number for number, found in enumerate(reversed(has)) if found), len(has))
+    return Replays(len(has), in_order[-1].at, sum(has), lacking)
+
+
+def clock(evidence: Evidence, past: Past) -> Verdict | None:
+    """Judge the clocks by the last pass that compared two, as every pass does first: if they differ, it is refused."""
+    apart = [c for c in past.cycles if c.job_decision and c.job_decision.reason is Reason.CLOCKS_DISAGREE]
+    agreed = [cycle for cycle in past.cycles if is_finished(cycle)]
+    last, last_apart = newest([*agreed, *apart]), newest(apart)
+    if last is None:
+        return None
+    fresh = by_slots(evidence, last.at, Job.EVALUATE_EXITS)
+    if last_apart is None or last_apart.job_decision is None or last_apart.at < last.at:
+        found = f"two clocks agreed in {counted(len(agreed), 'pass', 'passes')}"
+        return Verdict(OK, found, len(agreed), fresh)
+    found = f"two clocks are {last_apart.job_decision.observed} s apart"
+    return Verdict(FAILED, found, len(agreed) + len(apart), fresh)
+
+
+def facts(evidence: Evidence, past: Past) -> Verdict | None:
+    """Judge the store of facts by the last pass of any kind that is recorded in it."""
+    last = newest(past.cycles)
+    if last is None:
+        return None
+    fresh, count = by_slots(evidence, last.at, Job.EVALUATE_EXITS), len(past.cycles)
+    return Verdict(OK, f"{counted(count, 'pass', 'passes')} recorded", count, fresh)
+
+
+def strategies(evidence: Evidence, past: Past) -> Verdict:
+    """Judge the strategies by the last pass of entries that asked them: by refused answers, and by untested code."""
+    last, names = newest(finished(past, Job.TRADE_ONCE)), past.strategies
+    fresh = by_slots(evidence, last.at if last else None, Job.TRADE_ONCE)
+    if not names:
+        return Verdict(UNKNOWN, "none is in use", 0, component_health.UNKNOWABLE)
+    if last is None:
+        return Verdict(UNKNOWN, "not asked yet", 0, fresh)
+    refused = [each for each in last.refused_strategies if each.decision.gate is Gate.STRATEGY]
+    if refused:
+        broken = (f"{each.strategy} is BROKEN ({each.decision.reason})" for each in refused[: component_health.SHOWN])
+        return Verdict(DEGRADED, "; ".join(broken), len(names), fresh)
+    code = last.code or {}
+    untested = [*filter(None, (untested_code(name, code.get(name), past.tested.get(name)) for name in names))]
+    if untested:
+        return Verdict(DEGRADED, "; ".join(untested[: component_health.SHOWN]), len(names), fresh, "tradebot backtest")
+    return Verdict(OK, f"{', '.join(names[: component_health.SHOWN])} answered", len(names), fresh)
+
+
+def untested_code(name: str, code: str | None, tested: Mapping[str, str] | None) -> str:
+    """Return in a sentence that backtests played other code of a strategy than this; empty unless they did."""
+    if not code or not tested or code in tested:
+        return ""
+    last = [*tested][-1]
+    return f"{name} runs code {code}, which no backtest here has played; the last one, {tested[last]}, played {last}"
+
+
+def missed(past: Past) -> list[tuple[str, str, str]]:
+    """Return the slots that nobody ran, each with its job and why: accounted for, or over and claimed by nobody.
+
+    One that never came, because the session closed early, wasn't missed; a strategy's own are told of by its passes.
+    """
+    ours = [claim for claim in past.claims if claim.job in past.due or claim.job in past.chores]
+    claimed = {_key(claim) for claim in ours}
+    noted = [claim for claim in ours if claim.missed not in (None, Reason.CLOSED_EARLY)]
+    found = [(claim.at, (claim.job, claim.slot, str(claim.missed))) for claim in noted]
+    over = (slot for due in past.due.values() for slot in due if slot.end <= past.now)
+    found += [(slot.end, (slot.job, slot.name, "nobody ran it")) for slot in over if slot.key not in claimed]
+    return [slot for _, slot in sorted(found, key=lambda pair: pair[0])]
+
+
+def schedule(evidence: Evidence, past: Past) -> Verdict:
+    """Judge the timetable by the slots of the last session that nobody ran."""
+    count = sum(map(len, past.due.values())) + sum(claim.job in past.chores for claim in past.claims)
+    if not count:
+        coming = min((slot.start for slot in past.coming.values()), default=None)
+        return Verdict(NOT_DUE if coming else UNKNOWN, "no slot was due yet", 0, until=coming)
+    slots, due = missed(past), counted(count, "slot")
+    if not slots:
+        return Verdict(OK, f"{due} due, none missed", count)
+    job, slot, why = slots[-1]
+    found = f"{len(slots):,} of {due} missed; the last was {job} {slot}: {why}"
+    return Verdict(DEGRADED, found, count, next="tradebot why-no-orders")
+
+
+def last_run(
+    line: Line, begun: SlotClaim | None, ended: SlotClaim | None, *, well: bool, now: datetime
+) -> ChoreRun | None:
+    """Return the last run of a chore by the claims of its beginning and its end; None if there is none that ended.
+
+    One that has no end well after its time limit was cut short; until then, the run before it counts.
+    """
+    assert line.limit_s is not None, "chores have a limit"
+    is_open = begun is not None and begun.missed is None and (ended is None or ended.at < begun.at)
+    if begun is not None and is_open and now > begun.at + timedelta(seconds=line.limit_s) + TO_END:
+        return ChoreRun(line.job, begun.at, well=False, outcome="cut short")
+    return ChoreRun(line.job, ended.at, well, ended.by) if ended else None
+
+
+def came(slots: Sequence[Slot], claims: Sequence[SlotClaim]) -> tuple[Slot, ...]:
+    """Return those of these slots that came: all but those of a session that closed early."""
+    never = {_key(claim) for claim in claims if claim.missed is Reason.CLOSED_EARLY}
+    return tuple(slot for slot in slots if slot.key not in never)
+
+
+def _key(claim: SlotClaim) -> tuple[str, date, str]:
+    return claim.job, claim.session, claim.slot
+
+
+def calendar_differs(cycles: Sequence[CycleRecord]) -> str:
+    last = newest(each for each in cycles if each.job in (Job.EVALUATE_EXITS, Job.TRADE_ONCE))
+    ended = last.job_decision if last else None
+    return str(ended.observed) if ended and ended.reason is Reason.CALENDAR_DISAGREES else ""
+
+
+class Subject(NamedTuple):
+    """What judges a subject, what is counted as its evidence, and what to do unless the verdict says otherwise.
+
+    Passes of `renewed_by` make its evidence, if it isn't read again each time. A `store` that can't be read has FAILED;
+    anything else that can't be looked at is UNKNOWN.
+    """
+
+    judge: Judge
+    looked_at: str
+    next: str
+    renewed_by: Job | None = None
+    store: bool = False
+
+
+RECONCILE, RECOVER, DOCTOR = "tradebot reconcile", "tradebot recover", "tradebot doctor"
+EXITS, ENTRIES, FETCH = Job.EVALUATE_EXITS, Job.TRADE_ONCE, Job.FETCH_FLOW
+TABLE: Mapping[str, Subject] = {
+    "ledger": Subject(component_health.ledger, "pages of ledger.db", RECOVER, store=True),
+    "journal": Subject(component_health.journal, "records", RECOVER, store=True),
+    "books": Subject(component_health.books, "comparison", RECONCILE, Job.RECONCILE),
+    "backup": Subject(component_health.backup, "backups", "tradebot backup"),
+    "orders": Subject(component_health.orders, "records", RECONCILE),
+    "halts": Subject(component_health.halts, "trading state", "tradebot unhalt"),
+    "serve": Subject(component_health.serve, "notes and claims", "tradebot serve"),
+    "exits": Subject(of_job(EXITS), "passes", f"tradebot {EXITS}", EXITS),
+    "entries": Subject(of_job(ENTRIES), "passes", f"tradebot {ENTRIES}", ENTRIES),
+    "flow": Subject(of_job(FETCH), "passes", f"tradebot {FETCH}", FETCH),
+    "scores": Subject(of_job(Job.SCORE), "passes", f"tradebot {Job.SCORE}", Job.SCORE),
+    "schedule": Subject(schedule, "slots", "tradebot schedule"),
+    "chores": Subject(component_health.chores, "chores", "tradebot schedule"),
+    "strategies": Subject(strategies, "strategies", "tradebot strategy list", ENTRIES),
+    "models": Subject(model_health.judge, "models", "tradebot model check"),
+    "broker": Subject(broker, "answers", DOCTOR, EXITS),
+    "prices": Subject(component_health.prices, "passes", "tradebot positions", EXITS),
+    "stream": Subject(component_health.stream, "look", "tradebot events"),
+    "notices": Subject(component_health.notices, "channels", "tradebot notify last"),
+    "chat": Subject(component_health.chat, "listener", "tradebot chat status"),
+    "clock": Subject(clock, "passes", DOCTOR, EXITS),
+    "calendar": Subject(component_health.calendar, "sessions", RECONCILE),
+    "signals": Subject(component_health.signals, "replies", "tradebot signals", FETCH),
+    "replay": Subject(component_health.replay, "passes", "tradebot events, then tradebot status --stores", EXITS),
+    "parity": Subject(component_health.parity, "sessions", "tradebot parity"),
+    "facts": Subject(facts, "passes", DOCTOR, EXITS, store=True),
+    "config": Subject(component_health.config, "settings", "tradebot config check"),
+    "disk": Subject(
+        component_health.disk, "disk", "Move the state folder to a local disk, then use --state-dir NEW", store=True
+    ),
+    "storage": Subject(component_health.storage, "stores", "tradebot status --stores"),
+}
+"""Every subject that the bot's own records are evidence of, the most urgent first."""
+
+
+def judged(evidence: Evidence, subjects: Iterable[str] = TABLE) -> tuple[Judgment, ...]:
+    return tuple(judge(name, evidence) for name in subjects if name in evidence.parts)
+
+
+def judge(name: str, evidence: Evidence) -> Judgment:
+    """Return the judgment about one subject, by its own part of the evidence and nothing else."""
+    subject, part = TABLE[name], evidence.parts[name]
+    if isinstance(part, Unread):
+        state = State.FAILED if subject.store else State.UNKNOWN
+        return Judgment(name, state, subject.looked_at, 0, part.why, part.next or subject.next)
+    seen, job = None if part is None else subject.judge(evidence, part), subject.renewed_by
+    renewed = by_slots(evidence, None, job) if job else component_health.UNKNOWABLE
+    verdict = seen or Verdict(State.UNKNOWN, "there is nothing to look at", 0, renewed)
+    fresh = verdict.fresh or component_health.by_clock(evidence, evidence.at)
+    state, found = verdict.state, verdict.found
+    if fresh.overdue and seen is not None:
+        state, found = State.FAILED, f"{found}; newer evidence has been due for {fresh.late_s:,.0f} s"
+    until = verdict.until
+    if state is State.UNKNOWN and job and not verdict.count and fresh.late_s is not None and not fresh.overdue:
+        until = component_health.due_by(evidence, job)
+        state = State.NOT_DUE if until else state
+    if state is State.NOT_DUE and until:
+        found = f"{found}; not due until {until:%Y-%m-%d %H:%M} UTC"
+    shown = fresh if seen else component_health.UNKNOWABLE
+    following = (verdict.next or subject.next) if state.is_finding else ""
+    return Judgment(name, state, subject.looked_at, verdict.count, found, following, *shown, until)

@@ -1,0 +1,142 @@
+"""Translate the engine's values into the bot's, exactly as they would arrive over the exchange's API.
+
+Numbers have the digits of the API's text, so that whatever is stored or shown of them is the same too.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import ROUND_HALF_EVEN, Decimal
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from papervenue.jsontext import plain
+from papervenue.market.bars import UNITS, usd
+from papervenue.shares.options import contract_of, shares_of
+from papervenue.times import to_datetime
+from tradebot.adapters.text.activity_types import meaning_of
+from tradebot.model.account import BrokerPosition
+from tradebot.model.activity import Activity
+from tradebot.model.bar import Session
+from tradebot.model.candidate import Side
+from tradebot.model.instrument import AssetClass, notional
+from tradebot.model.order import Fill, Order, OrderClass, OrderType, TimeInForce
+from tradebot.venues.alpaca.parsers import STATUSES
+
+if TYPE_CHECKING:
+    from papervenue.engine import account as engine_account
+    from papervenue.engine import orders as engine_orders
+    from papervenue.market import sessions
+
+AVERAGE = Decimal("1e-6")
+"""The digits of an average price."""
+_AMOUNT = Decimal("1e-9")
+
+moment = lru_cache(maxsize=4_096)(to_datetime)
+"""Return engine time as an aware time in UTC."""
+
+
+def exact(value: Decimal) -> Decimal:
+    """Return a decimal with the digits that the API shows: none that are zero after the point, and no exponent."""
+    return Decimal(plain(value))
+
+
+@lru_cache(maxsize=65_536)
+def price_of(units: int) -> Decimal:
+    """Return price units in USD, as the trading API shows them."""
+    return exact(usd(units))
+
+
+@lru_cache(maxsize=65_536)
+def shown_price(units: int) -> Decimal:
+    """Return price units in USD, as the data API shows them: as a floating-point number."""
+    return Decimal(repr(units / UNITS))
+
+
+@lru_cache(maxsize=1_024)
+def shown_size(shares: int) -> Decimal:
+    return Decimal(shares)
+
+
+def order_of(order: engine_orders.Order, parent: str | None = None) -> Order:
+    """Return an order, as the leg of `parent` if the API would show it inside that one."""
+    request = order.request
+    filled = order.filled_qty
+    order_class = (order.parent or order).request.order_class
+    return Order(
+        venue_id=order.id,
+        client_order_id=order.client_order_id,
+        symbol=order.symbol,
+        asset_class=asset_class(order.symbol),
+        side=Side.BUY if request.side > 0 else Side.SELL,
+        quantity=None if order.qty is None else exact(order.qty),
+        filled_quantity=exact(filled),
+        filled_average_price=exact(_rounded(order.filled_usd / filled, AVERAGE)) if filled else None,
+        order_type=OrderType(request.type),
+        limit_price=None if request.limit is None else price_of(request.limit),
+        time_in_force=TimeInForce(request.time_in_force),
+        status=STATUSES["held" if order.shown_held and order.status == "new" else order.status],
+        submitted_at=moment(order.submitted_us),
+        updated_at=moment(order.updated_us),
+        replaced_by=order.replaced_by,
+        stop_price=None if order.stop is None else price_of(order.stop),
+        parent=parent,
+        order_class=OrderClass("" if order_class == "simple" else order_class),
+    )
+
+
+def asset_class(symbol: str) -> AssetClass:
+    """Return a symbol's asset class; options can only be held here, not traded."""
+    return AssetClass.US_EQUITY if contract_of(symbol) is None else AssetClass.US_OPTION
+
+
+def position_of(held: engine_account.Position, units: int, claimed: Decimal) -> BrokerPosition:
+    """Return a position at a price, of which working orders claim some units."""
+    price, multiplier = usd(units), Decimal(shares_of(held.symbol))
+    return BrokerPosition(
+        symbol=held.symbol,
+        asset_class=asset_class(held.symbol),
+        quantity=exact(held.qty),
+        average_price=exact(_rounded(held.average, AVERAGE)),
+        market_value=exact(notional(held.qty, price, multiplier)),
+        current_price=price_of(units),
+        multiplier=multiplier,
+        free=exact(max(abs(held.qty) - claimed, Decimal(0))),
+    )
+
+
+def fill_of(fill: engine_orders.Fill) -> Fill:
+    return Fill(
+        activity_id=fill.id,
+        venue_order_id=fill.order.id,
+        symbol=fill.order.symbol,
+        side=Side.BUY if fill.order.side > 0 else Side.SELL,
+        quantity=exact(fill.qty),
+        price=price_of(fill.price),
+        at=moment(fill.at_us),
+        multiplier=Decimal(shares_of(fill.order.symbol)),
+    )
+
+
+def activity_of(activity: engine_account.Activity) -> Activity:
+    """Return what changed an account without being an execution."""
+    return Activity(
+        id=activity.id,
+        kind=activity.kind,
+        sub_kind=activity.sub_type or "",
+        symbol=activity.symbol or None,
+        quantity=None if activity.qty is None else exact(activity.qty),
+        price=None if activity.price is None else exact(activity.price),
+        net_amount=exact(_rounded(activity.net_amount, _AMOUNT)),
+        at=moment(activity.at_us),
+        meaning=meaning_of(activity.kind, activity.sub_type or ""),
+    )
+
+
+@lru_cache(maxsize=16_384)
+def session_of(session: sessions.Session) -> Session:
+    return Session(date.fromisoformat(session.date), to_datetime(session.open_us), to_datetime(session.close_us))
+
+
+def _rounded(value: Decimal, step: Decimal) -> Decimal:
+    return value.quantize(step, ROUND_HALF_EVEN)

@@ -1,0 +1,95 @@
+"""The flow that a bot has fetched in the past, known in a backtest from the moment at which it was fetched then."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from datetime import UTC, date, datetime
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+from tradebot.adapters.facts.fetch_history import fetched
+from tradebot.adapters.flow.reply_archive import KeptReplies
+from tradebot.app.null_ports import NoEvents
+from tradebot.errors import OperatorError, TemporaryError
+from tradebot.model.kind import NEW_YORK
+from tradebot.signals.kinds import kind_names, kind_of
+from tradebot.signals.normalize import normalize
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from tradebot.adapters.memory.facts import MemoryFacts
+    from tradebot.model.bar import Session
+    from tradebot.model.flow import Intake
+
+_AT = attrgetter("at")
+_ALWAYS = datetime.max.replace(tzinfo=UTC)
+Asked = tuple[str, str | None, datetime]
+
+
+class PastFlow:
+    """The replies of one bot's folder, oldest first: its facts, and before these what replies it has kept as they came.
+
+    Raises OperatorError if the folder has none, or can't be read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        known: dict[Asked, Intake] = {(one.endpoint, one.symbol, one.at): one for one in fetched(folder)}
+        for reply in _kept(folder):
+            known.setdefault((reply.endpoint, reply.symbol, reply.at), reply)
+        if not known:
+            raise OperatorError(
+                f"{folder} holds no flow that was fetched", "give the folder of a bot that fetches flow"
+            )
+        self.folder = folder
+        self.replies: Sequence[Intake] = sorted(known.values(), key=_AT)
+
+    @property
+    def days(self) -> tuple[date, date]:
+        """Return the New York dates of the first reply and of the last one."""
+        first, last = (self.replies[place].at.astimezone(NEW_YORK).date() for place in (0, -1))
+        return first, last
+
+    def require(self, sessions: Sequence[Session]) -> None:
+        """Raise OperatorError if nothing was fetched during these sessions."""
+        begin, end = (bisect_right(self.replies, at, key=_AT) for at in (sessions[0].open, sessions[-1].close))
+        if begin == end:
+            first, last = self.days
+            raise OperatorError(
+                f"{self.folder} has flow of {first} to {last}, and none of what is played",
+                f"--from {first} --to {last}",
+            )
+
+    def arriving(self, facts: MemoryFacts) -> Arriving:
+        return Arriving(self.replies, facts)
+
+
+class Arriving:
+    """Lets replies come in as time passes, so that nothing is known before it was fetched."""
+
+    def __init__(self, replies: Sequence[Intake], facts: MemoryFacts) -> None:
+        self._replies, self._facts = replies, facts
+        self._next: int | None = None
+
+    def __call__(self, now: datetime) -> None:
+        begin = self._stored() if self._next is None else self._next
+        self._next = bisect_right(self._replies, now, lo=begin, key=_AT)
+        for reply in self._replies[begin : self._next]:
+            self._facts.store(reply)
+
+    def _stored(self) -> int:
+        """Return how many are stored already, as in a run that goes on where it was stopped."""
+        stored = self._facts.intakes(datetime.min.replace(tzinfo=UTC))
+        return bisect_right(self._replies, stored[-1].at, key=_AT) if stored else 0
+
+
+def _kept(folder: Path) -> Iterator[Intake]:
+    """Yield the replies that were kept as they came; one that can't be read said nothing then either."""
+    kept = KeptReplies(folder, NoEvents(), 0)
+    for reply in kept.replies(kind_names(), (date.min, date.max), _ALWAYS):
+        try:
+            page = reply.page()
+        except TemporaryError:
+            continue
+        yield normalize(kind_of(reply.kind), page, reply.at)

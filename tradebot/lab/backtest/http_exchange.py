@@ -1,0 +1,368 @@
+"""Play another venue than the usual one: the embedded exchange serves it, and the bot asks it by its own adapter.
+
+Every request about the account is one that a bot in a sandbox makes, so orders, fills and equity are those of that bot.
+That takes longer than asking an engine: a pass asks again, and is only left out while nothing is at stake. Where the
+adapter can do without a server, the exchange answers in this process, and bars are read from its charts.
+
+No one else asks this exchange and no script of faults is armed in it, so what a server adds - who may talk to it,
+limits, a log that survives a power loss - changes no answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from urllib3 import HTTPResponse
+
+from papervenue import process
+from papervenue.engine.engine import Engine
+from papervenue.exchange import open_exchange, tick_to
+from papervenue.faces.face import Serving
+from papervenue.faces.kraken import charts
+from papervenue.faces.kraken.charts import Candle, Charts
+from papervenue.faces.web import Call, Endpoint, Route
+from papervenue.faults.streaming import StreamFaults
+from papervenue.market_loader import open_market
+from papervenue.state import read_market
+from papervenue.times import SECOND, from_datetime, to_datetime
+from tradebot.adapters.bars.read_through import StoredBars
+from tradebot.adapters.bars.roll_adjusted import joined
+from tradebot.adapters.bars.source import CorporateAction
+from tradebot.adapters.memory.bars import MemoryBars
+from tradebot.adapters.memory.ledger import MemoryLedger
+from tradebot.adapters.memory.send_lock import MemorySendLock
+from tradebot.adapters.state.state_folder import EXCHANGE
+from tradebot.adapters.time.clock import LockStepClock
+from tradebot.adapters.wire.json_fields import DriftTally
+from tradebot.app import sandbox
+from tradebot.app.null_ports import NoFlow
+from tradebot.app.rules import rules_of
+from tradebot.app.venues import door_to
+from tradebot.auditing.bar_findings import RawBar
+from tradebot.lab.backtest.engine_conversion import session_of
+from tradebot.lab.backtest.full_session_bars import ForeseenBars, features_ahead
+from tradebot.lab.driver.price_triggers import FAR, INTEREST
+from tradebot.model.series import PriceKind
+from tradebot.model.trading import Permission
+from tradebot.model.values import replace
+from tradebot.ports.world import World
+from tradebot.venues.door import Access
+from tradebot.venues.kraken.bars import RESOLUTIONS
+
+if TYPE_CHECKING:
+    from papervenue.engine.account import Account
+    from papervenue.market.bars import Market
+    from tradebot.adapters.bars.source import BarSource
+    from tradebot.adapters.memory.events import MemoryEvents
+    from tradebot.adapters.memory.facts import MemoryFacts
+    from tradebot.app.settings import Settings
+    from tradebot.lab.backtest.market import OpenedMarket
+    from tradebot.lab.driver.price_triggers import Shown
+    from tradebot.model.bar import Session
+    from tradebot.ports.broker import BrokerReader, OrderPort
+    from tradebot.ports.strategy import Strategy
+    from tradebot.venues.door import Reader
+
+KNOWN_BEFORE, KNOWN_AFTER = timedelta(days=60), timedelta(days=120)
+"""How many days around the market the calendar of the books has."""
+
+
+class ServedTime:
+    """The time of a served exchange, which only moves when it is told to.
+
+    Between two moves, the exchange would answer the same again, so what it answered is kept in `known` for so long.
+    """
+
+    def __init__(self, exchange: InProcess | OverHttp) -> None:
+        self._exchange = exchange
+        self.known: dict[tuple[object, ...], Any] = {}
+        self.now_us = exchange.now_us
+
+    def advance(self, until_us: int) -> None:
+        """Let time pass up to a moment in microseconds since 1970."""
+        if until_us > self.now_us:
+            self.known.clear()
+            self._exchange.tick_to(until_us)
+            self.now_us = self._exchange.now_us
+
+
+class ServedAhead:
+    """What a driver needs of a market whose future it can't see.
+
+    So passes are only left out while the `account` holds nothing and no order works: then no price changes anything.
+    Without an account, none is.
+    """
+
+    equity_moves, still, next_deed = True, False, None
+
+    def __init__(self, reader: BrokerReader, account: Account | None) -> None:
+        self._reader = reader
+        self._account = account
+
+    @property
+    def stamp(self) -> object:
+        """Return what differs as soon as anything may have changed, which it always may while something is at stake."""
+        account = self._account
+        if account is None or account.open or account.positions:
+            return object()
+        return len(account.orders), account.version, len(account.activities)
+
+    @property
+    def traded(self) -> object:
+        """Return what differs as soon as an order or anything booked may have changed; prices don't count."""
+        account = self._account
+        if account is None or account.open:
+            return object()
+        return len(account.orders), account.version, len(account.activities)
+
+    def closing(self) -> tuple[Decimal, Mapping[str, Decimal]]:
+        view = self._reader.view()
+        prices = {one.symbol: one.current_price for one in view.positions if one.current_price is not None}
+        return view.account.equity, prices
+
+    def only_interest_since(self, stamp: object) -> bool:
+        return False
+
+    def shown(self, symbol: str, after: datetime, until: datetime) -> Iterator[Shown]:
+        """Yield nothing for interest: an account that holds nothing pays none."""
+        if symbol != INTEREST:
+            raise _unseen(symbol)
+        return iter(())
+
+    def shows(self, symbol: str) -> Shown | None:
+        raise _unseen(symbol)
+
+    def next_price(self, after: datetime) -> datetime:
+        return after
+
+    def close(self, after_us: int) -> int:
+        return FAR
+
+
+def _unseen(what: str) -> AssertionError:
+    return AssertionError(f"nobody looks ahead at {what} while something is held")
+
+
+class OverHttp:
+    """An exchange in a process of its own, for adapters that know no other way to it."""
+
+    def __init__(self, place: Path) -> None:
+        self.url = process.ensure(place).url
+        self._clock = LockStepClock(self.url, lambda: sandbox.control_headers(place))
+        self.now_us = from_datetime(self._clock.now())
+
+    def tick_to(self, until_us: int) -> None:
+        """Let time pass up to a moment in microseconds since 1970."""
+        self.now_us = from_datetime(self._clock.tick_to(to_datetime(until_us)).now)
+
+
+class Served:
+    """An exchange that serves a market in a folder of its own, until it is closed."""
+
+    def __init__(self, opened: OpenedMarket, *, in_process: bool) -> None:
+        self._closing = ExitStack()
+        self.folder = Path(self._closing.enter_context(TemporaryDirectory(prefix="backtest-")))
+        place = self.folder / EXCHANGE
+        with sandbox.explained():
+            process.create(place, opened.spec)
+            self.exchange = InProcess(place) if in_process else OverHttp(place)
+        self._closing.callback(process.stop, place)
+
+    @property
+    def account(self) -> Account | None:
+        """Return the bot's account; None if the exchange is in a process of its own."""
+        return self.exchange.engine.main if isinstance(self.exchange, InProcess) else None
+
+    def market(self) -> Market:
+        """Return the market that the exchange plays, all of which can be seen."""
+        if isinstance(self.exchange, InProcess):
+            return self.exchange.engine.market
+        place = self.folder / EXCHANGE
+        return open_market(place, read_market(place))
+
+    def close(self) -> None:
+        """End the exchange and remove its folder."""
+        self._closing.close()
+
+
+def world_of(
+    settings: Settings,
+    opened: OpenedMarket,
+    served: Served,
+    in_use: Sequence[Strategy],
+    stores: tuple[MemoryFacts, MemoryEvents],
+) -> tuple[World, MemoryLedger, ServedTime]:
+    """Return the bot of these settings at a served exchange, its books, and the time."""
+    door, tally, time = door_to(settings.venue), DriftTally(), ServedTime(served.exchange)
+    connection = door.connect(_access(settings, served, time.known))
+    reader, (facts, events) = door.reader(connection, tally), stores
+    account = reader.account()
+    ledger = MemoryLedger(account.number)
+    ledger.open_books(account.cash, to_datetime(time.now_us), account.settlement)
+    known = opened.calendar.market
+    first, last = session_of(known[0]).date - KNOWN_BEFORE, session_of(known[-1]).date + KNOWN_AFTER
+    ledger.put_sessions(reader.calendar(first, last))
+    bars = _bars(settings, served, lambda: door.bars(connection, tally), ledger.sessions)
+    world = World(
+        rules=replace(rules_of(settings, settings.exits, asks=False), own_exits=settings.strategies.own_exits()),
+        permission=Permission(),
+        reader=reader,
+        market=reader,
+        bars=joined(bars, door.months, door.coin, settings.day),
+        orders=door.orders(connection, tally),
+        send_lock=MemorySendLock(),
+        flow=NoFlow(),
+        ledger=ledger,
+        facts=facts,
+        events=events,
+        strategies=in_use,
+        second_clock=lambda: to_datetime(time.now_us),
+    )
+    if any(strategy.needs.features for strategy in in_use):
+        ahead = ForeseenBars(served.market(), bars, ledger.sessions, settings.day)
+        world = replace(world, features=features_ahead(joined(ahead, door.months, door.coin, settings.day), world))
+    return world, ledger, time
+
+
+def ports_at(
+    place: Path, settings: Settings, sessions: Callable[..., Sequence[Session]]
+) -> tuple[Reader, OrderPort, StoredBars, ServedTime]:
+    """Return the ports to the exchange of a folder, which answers in this process, its closed bars, and its time."""
+    exchange, door, tally = InProcess(place), door_to(settings.venue), DriftTally()
+    time = ServedTime(exchange)
+    connection = door.connect(Access(settings, {}, exchange.url, known=time.known, connection=exchange))
+    charts: Callable[[], BarSource] = lambda: ChartedBars(Charts(exchange.engine))  # noqa: E731
+    bars = StoredBars(MemoryBars, charts, sessions, settings.day, final=True)
+    return door.reader(connection, tally), door.orders(connection, tally), bars, time
+
+
+def _bars(
+    settings: Settings,
+    served: Served,
+    adapter: Callable[[], BarSource],
+    sessions: Callable[[date, date], Sequence[Session]],
+) -> StoredBars:
+    """Return closed bars that are kept in memory; what has ended at this exchange never changes."""
+    exchange = served.exchange
+    source = (lambda: ChartedBars(Charts(exchange.engine))) if isinstance(exchange, InProcess) else adapter
+    return StoredBars(MemoryBars, source, sessions, settings.day, final=True)
+
+
+def _access(settings: Settings, served: Served, known: dict[tuple[object, ...], Any] | None) -> Access:
+    exchange = served.exchange
+    if isinstance(exchange, InProcess):
+        # Nobody else uses these keys, so what the venue remembers of them needs no file.
+        return Access(settings, {}, exchange.url, known=known, connection=exchange)
+    return Access(settings, {}, exchange.url, folder=served.folder, known=known)
+
+
+@contextmanager
+def other_future(settings: Settings, opened: OpenedMarket, world: World, now: datetime) -> Iterator[World]:
+    """Yield the bot's world at this moment with bars and quotes of an exchange whose prices differ from then on.
+
+    The books and the account stay those of the bot.
+    """
+    now_us = from_datetime(now)
+    opened = opened._replace(spec=replace(opened.spec, other_us=now_us))
+    served = Served(opened, in_process=door_to(settings.venue).in_process)
+    try:
+        ServedTime(served.exchange).advance(now_us)
+        door, tally = door_to(settings.venue), DriftTally()
+        connection = door.connect(_access(settings, served, None))
+        bars = _bars(settings, served, lambda: door.bars(connection, tally), world.ledger.sessions)
+        seen = joined(bars, door.months, door.coin, settings.day)
+        yield replace(world, market=door.reader(connection, tally), bars=seen, features=None)
+    finally:
+        served.close()
+
+
+class ChartedBars:
+    """A source of bars whose charts go back as far as the market does; one is there as soon as it has ended."""
+
+    name, delay = "kraken_futures", timedelta(0)
+    timeframes, refused = frozenset(RESOLUTIONS), frozenset[str]()
+
+    def __init__(self, of: Charts) -> None:
+        self._charts = of
+
+    def pages(
+        self,
+        symbols: Sequence[str],
+        timeframe: str,
+        first: datetime,
+        last: datetime,
+        price: PriceKind = PriceKind.TRADE,
+    ) -> Iterator[Mapping[str, Sequence[RawBar]]]:
+        """Yield the bars of each symbol that begin in a span, one symbol after the other."""
+        span_us = charts.RESOLUTIONS[RESOLUTIONS[timeframe]]
+        for symbol in symbols:
+            found = self._charts.between(symbol, price.value, span_us, from_datetime(first), from_datetime(last))
+            yield {symbol: list(map(_bar, found))}
+
+    def actions(self, symbols: Sequence[str], first: date, last: date) -> Mapping[str, Sequence[CorporateAction]]:
+        """Return nothing: perpetuals have no splits and no dividends."""
+        return dict.fromkeys(symbols, ())
+
+
+def _bar(of: Candle) -> RawBar:
+    opening, high, low, close = map(float, (of.open, of.high, of.low, of.close))
+    return RawBar(of.start_us // SECOND, opening, high, low, close, float(of.volume))
+
+
+class InProcess:
+    """The exchange of a folder, and the connection to it: what `wire.http.exchange` sends its requests over."""
+
+    url = "http://127.0.0.1"
+    """An address on this machine, where nothing listens."""
+
+    def __init__(self, place: Path) -> None:
+        self._exchange = exchange = open_exchange(place)
+        serving = Serving(exchange, None, StreamFaults(exchange.engine, exchange.faults.book), None)
+        self._routes = [one for face in exchange.faces for one in face.serve(serving).routes]
+        self._found: dict[str, tuple[Endpoint, Mapping[str, str]]] = {}
+
+    @property
+    def engine(self) -> Engine:
+        return self._exchange.engine
+
+    @property
+    def now_us(self) -> int:
+        return self.engine.now_us
+
+    def tick_to(self, until_us: int) -> None:
+        """Let time pass up to a moment in microseconds since 1970."""
+        status, answer = self._exchange.run(tick_to(until_us))
+        assert status == 200, answer
+        self._exchange.record()
+
+    def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> HTTPResponse:
+        """Return the answer to a request; its lines are in the log by then, as a server would have it."""
+        parts = urlsplit(url)
+        endpoint, names = self._endpoint(parts.path)
+        named = {name.lower(): value for name, value in headers.items()}
+        call = Call(method, parts.path, parts.query, names, named, (body or b"").decode())
+        reply = endpoint.answer(call)
+        self._exchange.record()
+        return HTTPResponse(BytesIO(reply.body), reply.headers, reply.status, preload_content=False)
+
+    def _endpoint(self, path: str) -> tuple[Endpoint, Mapping[str, str]]:
+        if path not in self._found:
+            self._found[path] = _route_of(self._routes, unquote(path))
+        return self._found[path]
+
+
+def _route_of(routes: list[Route], path: str) -> tuple[Endpoint, Mapping[str, str]]:
+    for one in routes:
+        names = one.names(path)
+        if names is not None:
+            assert isinstance(one.app, Endpoint), path
+            return one.app, names
+    raise AssertionError(f"no bot asks for {path}")

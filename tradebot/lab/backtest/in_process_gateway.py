@@ -1,0 +1,325 @@
+"""What a Gateway would tell of an engine in this process, without bytes in between.
+
+The adapter's own reader and orders run on it, so what they make of the venue's words is the bot's: only the socket and
+the library's parser are left out. Lists are made anew only once something in them has changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+from itertools import takewhile
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from papervenue.commands.command import Command, Commands
+from papervenue.engine.account import Activity
+from papervenue.faces.tws import margins, orders, place_order
+from papervenue.faces.tws.account_requests import Reads
+from papervenue.faces.tws.contracts import Contracts
+from papervenue.faces.tws.history import History, HistoryError
+from papervenue.faces.tws.order_messages import executions_of
+from papervenue.faces.tws.orders import label_of, labelled
+from papervenue.faces.tws.prices import ASK, BID, CLOSE, LAST
+from papervenue.jsontext import encode, plain
+from papervenue.margined.accounts import net_positions
+from papervenue.times import HOUR, SECOND
+from tradebot.lab.backtest.ib_rows import Commission, Contract, completed, executed, opened, status
+from tradebot.venues.ibkr.capabilities import HISTORY_ERROR, IBKR, TRADING_ID
+from tradebot.venues.ibkr.wrapper import Ears, Ticks, VenueError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import date
+
+    from papervenue.engine.engine import Engine
+    from papervenue.engine.orders import Execution, Order
+    from papervenue.events import Event
+    from papervenue.refusal import Refusal
+    from tradebot.lab.backtest.ib_rows import Executed, Told
+    from tradebot.venues.ibkr.link import Patience
+    from tradebot.venues.ibkr.wrapper import Status
+
+_REFUSED, _TICK, _NOT_FOUND, _NOT_PLACED, _NO_ORDER, _TOO_LATE = 201, 110, 135, 202, 10147, 161
+_SHORTEST_DAY_US = 23 * HOUR
+
+
+class EngineLine:
+    """A connection to the account of an engine. It is always whole, and answers at once.
+
+    `changes` rises with each change of the account or of its orders.
+    """
+
+    def __init__(self, engine: Engine, patience: Patience, loop: asyncio.AbstractEventLoop) -> None:
+        self.engine, self.patience, self.changes = engine, patience, 0
+        self._book = Contracts(engine)
+        self.reads = Reads(engine, self._book)
+        self.contracts = _Details(self)
+        self.asked_on: dict[str, date] = {}
+        self.hours: dict[str, Any] = {}
+        self.ended = _Details(self, ended=True)
+        self.ears = loop.run_until_complete(_ears())
+        self.client = _Client(self)
+        self._log, engine.emit = engine.emit, self._hear
+        self._named: dict[str, Contract] = {}
+        self._executed: dict[str, tuple[Execution, tuple[Contract, Executed]]] = {}
+        self._touched: dict[str, Order] = {}
+        self._day_us = (0, 0)
+
+    def _hear(self, event: Event) -> None:
+        """Note that something has changed: no change of an account or of its orders goes without an event."""
+        self.changes += 1
+        if event.update is not None:
+            self._touched[event.update.order.id] = event.update.order
+        self._log(event)
+
+    @property
+    def account(self) -> str:
+        return self.engine.main.number
+
+    @property
+    def today_us(self) -> int:
+        """Return since when the venue's lists tell of what has ended."""
+        begun_us, until_us = self._day_us
+        if not begun_us <= self.engine.now_us < until_us:
+            begun_us = self.reads.today_us
+            self._day_us = begun_us, begun_us + _SHORTEST_DAY_US
+            self._touched = {name: one for name, one in self._touched.items() if one.updated_us >= begun_us}
+        return begun_us
+
+    async def time(self) -> int:
+        return self.engine.now_us // SECOND
+
+    async def numbered(self, question: Callable[[int], object]) -> list[Any]:
+        """Return the rows that the client was told for a question."""
+        question(0)
+        return self.client.told
+
+    async def positions(self) -> list[Any]:
+        """Return what is held, with its average cost as the library tells it, which is a float."""
+        number = self.account
+        return [
+            (number, self.contract(one.symbol), one.qty, float(one.cost / one.qty))
+            for one in net_positions(self.engine.main)
+        ]
+
+    async def values(self) -> list[Any]:
+        """Return the account's values, and the prices of what is held."""
+        account, engine = self.engine.main, self.engine
+        told = self.reads.values(account).items()
+        rows: list[Any] = [(name, value, IBKR.currency, account.number) for name, value in told]
+        for held in net_positions(account):
+            price = engine.market.grids[held.symbol].usd(engine.price(held.symbol))
+            rows.append((self.contract(held.symbol).conId, price))
+        return rows
+
+    async def open_orders(self) -> list[Told | Status]:
+        return [row for one in self.engine.main.open.values() for row in (self.opened(one), status(one))]
+
+    async def completed_orders(self) -> list[Told]:
+        """Return the orders that have ended today."""
+        today_us = self.today_us
+        ended = [one for one in self._touched.values() if not one.is_open and one.updated_us >= today_us]
+        grids = self.engine.market.grids
+        return [
+            completed(self.contract(one.symbol), grids[one.symbol], one)
+            for one in sorted(ended, key=lambda one: one.sequence)
+        ]
+
+    async def executions(self) -> list[tuple[Contract, Executed]]:
+        """Return today's executions; what is known of their commissions is heard as well."""
+        account, today_us = self.engine.main, self.today_us
+        recent = list(takewhile(lambda one: one.at_us >= today_us, reversed(account.activities)))[::-1]
+        made = {
+            name: one
+            for name, one in executions_of(SimpleNamespace(activities=recent)).items()  # type: ignore[arg-type]
+            if one.fill.at_us >= today_us
+        }
+        rows = {name: self._executed_row(name, one) for name, one in made.items()}
+        fees = (one for one in recent if isinstance(one, Activity) and one.about in rows)
+        self.ears.commissions = {rows[one.about][1].execId: Commission(-one.net_amount) for one in fees}
+        return list(rows.values())
+
+    def _executed_row(self, name: str, one: Execution) -> tuple[Contract, Executed]:
+        """Return what is told of an execution, which is made once for each of its states."""
+        kept = self._executed.get(name)
+        if kept is None or kept[0] is not one:
+            symbol = one.order.symbol
+            kept = one, executed(self.contract(symbol), self.engine.market.grids[symbol], one)
+            self._executed[name] = kept
+        return kept[1]
+
+    def contract(self, symbol: str) -> Contract:
+        """Return what names a contract in rows."""
+        if symbol not in self._named:
+            named = self._book.named(symbol)
+            self._named[symbol] = Contract(symbol, named["multiplier"], int(named["conId"]))
+        return self._named[symbol]
+
+    def opened(self, order: Order) -> Told:
+        return opened(self.contract(order.symbol), self.engine.market.grids[order.symbol], order)
+
+    def has_ended(self, symbol: str) -> bool:
+        """Return True if a contract isn't traded any more."""
+        return self._book.is_expired(symbol)
+
+    def details(self, symbol: str) -> Any:
+        """Return what the venue says of a contract."""
+        told = self._book.details("", symbol).fields
+        names = ("minTick", "sizeIncrement", "minSize", "realExpirationDate", "tradingHours", "liquidHours")
+        contract = SimpleNamespace(
+            localSymbol=symbol,
+            multiplier=told["multiplier"],
+            exchange=told["exchange"],
+            currency=told["currency"],
+            lastTradeDateOrContractMonth=told["lastTrade"],
+        )
+        return SimpleNamespace(contract=contract, timeZoneId=told["timeZoneId"], **{name: told[name] for name in names})
+
+    def ticks(self, symbol: str) -> Ticks | None:
+        """Return what streams for a contract now; None if the venue doesn't list it."""
+        engine, told = self.engine, Ticks()
+        if symbol not in engine.market.known:
+            return None
+        last, grid = engine.last_price(symbol), engine.market.grids[symbol]
+        if last is None or self._book.is_expired(symbol):
+            return told
+        is_open = engine.market.calendars[symbol].is_open(engine.now_us)
+        bid, ask = engine.model.around(last, symbol) if is_open else (0, 0)
+        close = engine.market.previous_close(symbol, engine.now_us)
+        for kind, units in ((BID, bid), (ASK, ask), (LAST, last), (CLOSE, close or 0)):
+            if units > 0:
+                told.prices[kind] = float(grid.usd(units))
+        return told
+
+    def needed(self, symbol: str, action: str) -> Any:
+        """Return what one contract more on a side would change of the margins."""
+        *_, told = margins.impacts(self.engine, {"symbol": symbol, "action": action, "qty": "1"})
+        return SimpleNamespace(**told)
+
+
+async def _ears() -> Ears:
+    return Ears()
+
+
+class _Details(dict[str, Any]):
+    """What the venue says of each contract that it lists, as it was asked; or of those that have `ended`."""
+
+    def __init__(self, line: EngineLine, *, ended: bool = False) -> None:
+        self._line, self._ended = line, ended
+
+    def __contains__(self, symbol: object) -> bool:
+        known = symbol in self._line.engine.market.known
+        return known and self._line.has_ended(str(symbol)) is self._ended
+
+    def get(self, symbol: str, default: Any = None) -> Any:
+        """Return what is said of a contract, or what names one that has ended; the default if there is none."""
+        if symbol not in self:
+            return default
+        if symbol not in self.keys():
+            found = self._line.details(symbol)
+            self[symbol] = found.contract if self._ended else found
+        return self[symbol]
+
+
+class _Client:
+    """Takes what the adapter writes to the socket: orders, and cancels of them."""
+
+    # ruff: noqa: N802 -- the library's names
+
+    def __init__(self, line: EngineLine) -> None:
+        self._line, self._kept, self._next = line, place_order.Kept(), 0
+        self._commands = Commands(line.engine, orders.ENTRIES)
+        self._history = History(line.engine, Contracts(line.engine))
+        self.told: list[Any] = []
+
+    def getReqId(self) -> int:
+        """Return the next number of an order."""
+        self._next += 1
+        return self._next
+
+    def placeOrder(self, number: int, contract: Any, order: Any) -> None:
+        """Place an order with what was kept of its bracket, change it, or keep it."""
+        wanted = _wanted(number, contract, order)
+        known = labelled(self._line.engine.main, label_of(TRADING_ID, number))
+        if number not in self._kept and known is not None and known.is_open:
+            self._run("PATCH", orders.CHANGE, [wanted])
+        elif not wanted["transmit"]:
+            self._kept.keep(wanted)
+        else:
+            self._run("POST", orders.PLACE, self._kept.taken_with(wanted))
+
+    def cancelOrder(self, number: int) -> None:
+        """Cancel an order."""
+        if self._kept.forget(number):
+            self._error(number, _NOT_PLACED, "Order Canceled - reason:")
+            return
+        refusal = self._asked("DELETE", orders.CANCEL, {"client": TRADING_ID, "id": number})
+        if refusal is None:
+            self._tell([number])
+            return
+        code = _NO_ORDER if refusal.body.get("code") == "no_order" else _TOO_LATE
+        self._error(number, code, str(refusal.body.get("message", "")))
+
+    def reqContractDetails(self, number: int, wanted: Any) -> None:
+        """Answer that there is no such contract: those that there are needn't be asked for."""
+        self.told = []
+
+    def reqHistoricalData(
+        self, number: int, contract: Any, end: str, lasts: str, size: str, what: str, hours: int, dates: int, *rest: Any
+    ) -> None:
+        """Answer with bars."""
+        asked = {"end": end, "duration": lasts, "size": size, "format": str(dates)}
+        try:
+            rows = self._history.answer("", str(contract.localSymbol), asked).fields["bars"]
+        except HistoryError as error:
+            raise VenueError(HISTORY_ERROR, str(error)) from error
+        self.told = [SimpleNamespace(**row) for row in rows]
+
+    def _run(self, method: str, path: str, wanted: Sequence[dict[str, Any]]) -> None:
+        refusal = self._asked(method, path, {"client": TRADING_ID, "orders": wanted})
+        if refusal is None:
+            self._tell([one["id"] for one in wanted])
+            return
+        body = refusal.body
+        code = _TICK if body.get("code") == "tick_size" else _REFUSED if "id" in body else _NOT_FOUND
+        text = str(body.get("message", ""))
+        told = f"Order rejected - reason:{text}" if code == _REFUSED else text
+        self._error(body.get("id", wanted[-1]["id"]), code, told)
+
+    def _asked(self, method: str, path: str, body: dict[str, Any]) -> Refusal | None:
+        command = Command(method, path, body=encode(body).decode(), account=self._line.account)
+        return self._commands.run(command)[1]
+
+    def _tell(self, numbers: Sequence[int]) -> None:
+        """Tell how orders are now."""
+        ears, account = self._line.ears, self._line.engine.main
+        for number in numbers:
+            order = labelled(account, label_of(TRADING_ID, number))
+            assert order is not None, "it was placed just now"
+            ears._event(number, "open", self._line.opened(order))
+            ears._event(number, "status", status(order))
+
+    def _error(self, number: int, code: int, text: str) -> None:
+        self._line.ears._event(number, "error", VenueError(code, text))
+
+
+def _wanted(number: int, contract: Any, order: Any) -> place_order.Placed:
+    """Return an order as the exchange reads it from the socket."""
+    kind = str(order.orderType)
+    prices = {"limit": order.lmtPrice if "LMT" in kind else "", "stop": order.auxPrice if "STP" in kind else ""}
+    return {
+        "id": number,
+        "symbol": str(contract.localSymbol),
+        "action": str(order.action),
+        "qty": plain(Decimal(order.totalQuantity)),
+        "type": kind,
+        **{name: "" if price == "" else str(price) for name, price in prices.items()},
+        "tif": str(order.tif),
+        "ref": str(order.orderRef),
+        "oca": str(order.ocaGroup),
+        "oca_type": int(order.ocaType or 0),
+        "parent": int(order.parentId or 0),
+        "transmit": bool(order.transmit),
+        "account": str(order.account),
+    }

@@ -1,0 +1,104 @@
+"""Send the bot's orders to the engine: the same checks, in the same order, as the exchange's API makes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from papervenue.commands.orders import read_request
+from papervenue.events import Event
+from papervenue.jsontext import encode
+from papervenue.refusal import Refusal
+from papervenue.shares.order_parsing import read_replacement
+from tradebot.lab.backtest.engine_conversion import order_of
+from tradebot.model.intent import Intent
+from tradebot.model.order import Order, OrderStatus, Outcome, Reply
+from tradebot.venues.alpaca.order_payloads import order_body, price_body
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from papervenue.engine import orders as engine_orders
+    from papervenue.engine.account import Account
+    from papervenue.engine.engine import Engine
+    from tradebot.adapters.wire.http import Answer
+    from tradebot.ports.broker import Ending
+
+ACCEPTED = Reply(Outcome.ACCEPTED)
+UNPROCESSABLE_STATUS = 422
+
+
+class EngineOrders:
+    """Writes to one account of an engine; `find` returns the bot's view of an order by the bot's own id."""
+
+    def __init__(self, engine: Engine, account: Account, find: Callable[[str], Order | None]) -> None:
+        self._engine = engine
+        self._account = account
+        self._find = find
+
+    def submit(self, intent: Intent) -> Reply:
+        """Send one order; it takes effect after the reply."""
+        try:
+            order = self._engine.submit(self._account, read_request(self._engine, order_body(intent)))
+        except Refusal as refusal:
+            return self._refused_order(intent, refusal, "order_rejected")
+        reply = _accepted(intent, order, order.legs)
+        self._engine.settle(order)
+        return reply
+
+    def replace(self, intent: Intent) -> Reply:
+        """Change the price of `intent.target_venue_id`; the reply shows its legs as those of the new order."""
+        assert intent.target_venue_id is not None, "a replace names the broker's order"
+        try:
+            old = self._account.order(intent.target_venue_id.lower())
+            new = self._engine.replace(self._account, old.id, read_replacement(price_body(intent)))
+        except Refusal as refusal:
+            return self._refused_order(intent, refusal, "request_refused")
+        reply = _accepted(intent, new, old.legs)
+        self._engine.settle(new)
+        return reply
+
+    def cancel(self, intent: Ending) -> Reply:
+        """Cancel `intent.target_venue_id`; an order that already ended counts as accepted."""
+        assert intent.target_venue_id is not None, "a cancel names the broker's order"
+        try:
+            order = self._account.order(intent.target_venue_id.lower())
+            order.frees_after_us = 0
+            self._engine.cancel(self._account, order.id)
+        except Refusal as refusal:
+            return self._refused_cancel(intent.target_venue_id, refusal)
+        return ACCEPTED
+
+    def _refused_order(self, intent: Intent, refusal: Refusal, name: str) -> Reply:
+        """Return what a refusal proves; one that may mean a taken id is looked up, as on a real venue."""
+        from tradebot.venues.alpaca.submit_outcomes import may_be_duplicate, resolve_duplicate
+
+        answer, reply = self._refused(refusal, name)
+        if not may_be_duplicate(answer):
+            return reply
+        return resolve_duplicate(self._find(intent.client_order_id), intent, reply)
+
+    def _refused_cancel(self, venue_id: str, refusal: Refusal) -> Reply:
+        answer, reply = self._refused(refusal, "request_refused")
+        if answer.status != UNPROCESSABLE_STATUS:
+            return reply
+        order = order_of(self._account.order(venue_id.lower()))
+        ended = order.status.terminal or order.status is OrderStatus.PENDING_CANCEL
+        return Reply(Outcome.ACCEPTED if ended else Outcome.REJECTED, order, reply.code, reply.message)
+
+    def _refused(self, refusal: Refusal, name: str) -> tuple[Answer, Reply]:
+        """Emit what the exchange's log says of a refused request; return its answer, and what that proves."""
+        from tradebot.adapters.wire.http import Answer
+        from tradebot.venues.alpaca.submit_outcomes import refusal as read_refusal
+        from tradebot.venues.alpaca.submit_outcomes import unknown_outcome
+
+        fields = {"status": refusal.status, **refusal.body}
+        self._engine.emit(Event(self._engine.now_us, name, fields, self._account.number))
+        answer = Answer(refusal.status, {}, encode(refusal.body))
+        return answer, read_refusal(answer) or unknown_outcome(f"http_{answer.status}", answer.excerpt)
+
+
+def _accepted(intent: Intent, order: engine_orders.Order, legs: Iterable[engine_orders.Order]) -> Reply:
+    made = order_of(order)
+    assert intent.asked_for(made), f"the engine made another order of {intent.client_order_id}"
+    return Reply(Outcome.ACCEPTED, made, legs=tuple(order_of(leg, order.id) for leg in legs))

@@ -1,0 +1,114 @@
+"""Say which contracts a bot needs from a file of recorded bars, by the rule for rolling, and which of them it lacks."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from itertools import takewhile
+from typing import TYPE_CHECKING, NamedTuple
+
+from papervenue.times import HOUR
+from tradebot.app.sandbox import is_root
+from tradebot.app.venues import door_to
+from tradebot.errors import OperatorError
+from tradebot.lab.backtest.engine_conversion import session_of
+from tradebot.model.text import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
+    from tradebot.app.settings import Settings
+    from tradebot.lab.backtest.market import OpenedMarket
+
+_LONGEST_PAUSE_US = HOUR
+"""How long a session may go on without a bar at its beginning or its end."""
+_LISTED = 3
+
+
+class _Needed(NamedTuple):
+    """A contract, and from which of the market's sessions up to which other one its bars are needed."""
+
+    symbol: str
+    first: int
+    last: int
+
+
+def roots_in(settings: Settings, contracts: Collection[str]) -> list[str]:
+    """Return what of the universe has contracts in a file; at a venue without any, all of it.
+
+    Raises OperatorError if nothing has.
+    """
+    door = door_to(settings.venue)
+    if door.months is None:
+        return list(settings.universe)
+    held = {door.coin(symbol) for symbol in contracts}
+    found = [name for name in settings.universe if door.coin(name) in held]
+    if not found:
+        there = f"contracts of {', '.join(sorted(held))}" if held else "no contract, such as MESZ6"
+        raise OperatorError(
+            f"the file has {there}, and the universe is {', '.join(settings.universe)}",
+            "name the contracts as Interactive Brokers does, or give a configuration with the file's roots",
+        )
+    return found
+
+
+def lacking(settings: Settings, market: OpenedMarket) -> str:
+    """Return which sessions of the needed contracts have no bars, or none for an hour at an end; empty if all have.
+
+    Raises OperatorError if a contract isn't there when a roll needs it: when it is entered, or until it is left.
+    """
+    found = []
+    for one in _needed(settings, market):
+        sessions, places = market.calendar_of(one.symbol).market, range(one.first, one.last + 1)
+        without = [place for place in places if not market.source.bars(one.symbol, place)]
+        gone = {*takewhile(without.__contains__, places), *takewhile(without.__contains__, reversed(places))}
+        if gone:
+            days = [sessions[place].date for place in sorted(gone)]
+            raise OperatorError(
+                f"{market.spec.path} has no bar of {one.symbol} in {counted(len(days), 'session')} of those in which "
+                f"rolls need it: {days[0]}" + (f" to {days[-1]}" if len(days) > 1 else ""),
+                "add its bars, or play other sessions: --from and --to",
+            )
+        if without:
+            found.append(f"{one.symbol} has none on {_dates(sessions[place].date for place in without)}")
+        if short := [place for place in places if place not in without and _is_cut(market, one.symbol, place)]:
+            cut = _dates(sessions[place].date for place in short)
+            found.append(f"{one.symbol} has none for over an hour at an end of {cut}")
+    return "; ".join(found)
+
+
+def _dates(days: Iterable[str]) -> str:
+    every = [*days]
+    more = f" and {len(every) - _LISTED} more" if len(every) > _LISTED else ""
+    return f"{', '.join(every[:_LISTED])}{more}"
+
+
+def _is_cut(market: OpenedMarket, symbol: str, place: int) -> bool:
+    """Return True if a session has no bar for long at its beginning or at its end."""
+    session, bars = market.calendar_of(symbol).market[place], market.source.bars(symbol, place)
+    last_us = market.grids[symbol].last_us
+    ends_us = session.close_us if last_us is None else min(session.close_us, last_us)
+    pauses = bars[0].start_us - session.open_us, ends_us - bars[-1].end_us
+    return max(pauses) > _LONGEST_PAUSE_US
+
+
+def _needed(settings: Settings, market: OpenedMarket) -> Iterator[_Needed]:
+    """Yield the contracts of each name of the universe with the sessions in which their bars are needed.
+
+    That is from the session whose close a roll is joined at, the one before its date, up to that of the next roll, on
+    which the contract is left.
+    """
+    door = door_to(settings.venue)
+    if door.months is None or not market.spec.venue.of_months:
+        return
+    for name in settings.universe:
+        root = door.coin(name)
+        listed = next(one.symbol for one in market.spec.venue.instruments if one.root == root)
+        days = [session_of(session).date for session in market.calendar_of(listed).market]
+        enters = 0
+        for month in door.months(root, days[0], days[-1]):
+            left = bisect_left(days, month.rolling.on)
+            if month.rolling.on > days[0] and (is_root(settings.venue, name) or door.symbol(name) == month.symbol):
+                yield _Needed(month.symbol, enters, min(left, len(days) - 1))
+            enters = max(left - 1, 0)
+            if left >= len(days):
+                break

@@ -1,0 +1,118 @@
+"""Play a finished backtest once more from what it says that it was made from, to see what is decided now."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from papervenue.market.spec import MarketSpec
+from tradebot.adapters.memory.recorder import Level
+from tradebot.adapters.plugins.code_digest import Code
+from tradebot.adapters.state.safe_open import read_plain
+from tradebot.adapters.state.state_folder import FACTS
+from tradebot.app.baseline import effective, with_earlier
+from tradebot.app.loading import USER_FILE
+from tradebot.app.settings import Settings
+from tradebot.errors import OperatorError
+from tradebot.lab.backtest.identity import FINGERPRINT_CHARACTERS, identity_of
+from tradebot.lab.backtest.results import RESULT, read_result
+from tradebot.lab.backtest.run import Plan, begin
+from tradebot.lab.backtest.setup import loaded_strategies
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import date
+    from pathlib import Path
+
+    from tradebot.lab.backtest.identity import Identity
+    from tradebot.model.record import CycleRecord
+
+AGAIN = "play it again: tradebot backtest, with the options of then"
+
+
+class PastRun:
+    """A finished backtest in its folder, whose market and code are those of its identity.
+
+    `decided_by` is the version of the program that played it, and `other_code` says which code has changed since.
+    Raises OperatorError if a file that it was played with has changed, or if this program can't play it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        document = read_result(folder)
+        if document is None:
+            raise OperatorError(f"{folder / RESULT} is missing, so nobody knows what was played", AGAIN)
+        self._folder = folder
+        self._plan = _plan(folder, document)
+        if self._plan.level is not Level.FULL:
+            raise OperatorError(f"{folder} holds no decisions: it was played with --recorder {self._plan.level}", AGAIN)
+        kept, now = document["identity"], identity_of(self._plan)
+        if others := sorted(_other_files(kept["data"], now)):
+            raise OperatorError(f"{folder.name} can't be played again: {'; '.join(others)}", AGAIN)
+        self.decided_by = str(kept["versions"]["tradebot"])
+        self.other_code = tuple(_other_code(kept, now))
+
+    def played(self, until: date, progress: Callable[[int, int], None]) -> Sequence[CycleRecord]:
+        """Return all passes up to the end of a session, decided again from the beginning of the run."""
+        with loaded_strategies(self._plan.settings, self._folder, os.environ) as strategies:
+            run = begin(self._plan, strategies)
+            try:
+                due = [session for session in run.made.sessions if session.date <= until]
+                while len(run.ends) < len(due):
+                    progress(len(run.ends), len(due))
+                    run.step()
+                return tuple(run.made.facts.to_save())
+            finally:
+                run.made.close()
+
+
+def _plan(folder: Path, document: Mapping[str, Any]) -> Plan:
+    try:
+        identity = document["identity"]
+        options, settings = identity["options"], _settings(folder, identity["settings"])
+        spec = MarketSpec.from_json(json.dumps(identity["market"]))
+        level, every_pass = Level(options["recorder"]), bool(document.get("every_pass"))
+        return Plan(settings, spec, level, every_pass, options["equity_at"], options["margin"])
+    except (KeyError, TypeError, ValueError) as error:
+        why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        raise OperatorError(f"{folder / RESULT} doesn't say what was played: {why}", AGAIN) from error
+
+
+def _settings(folder: Path, kept: Mapping[str, Any]) -> Settings:
+    """Return the settings from the run's own file, because the identity doesn't have them in their order."""
+    import yaml
+
+    try:
+        values = yaml.safe_load(read_plain(folder / USER_FILE))
+    except (OSError, yaml.YAMLError) as error:
+        raise ValueError(f"{USER_FILE} can't be read: {error}") from error
+    settings = Settings.model_validate(with_earlier({**(values or {}), "mode": kept["mode"]}))
+    if effective(settings) != kept:
+        raise ValueError(f"{USER_FILE} has changed since")
+    return settings
+
+
+def _other_files(kept: Sequence[Mapping[str, Any]], now: Identity) -> Iterator[str]:
+    """Yield each file that isn't as it was, by its name."""
+    then, found = Counter((one["name"], one["sha256"]) for one in kept), Counter((d.name, d.sha256) for d in now.data)
+    there = {name for name, _ in found}
+    for name in {name for name, _ in (then - found) + (found - then)}:
+        if name == FACTS:
+            yield f"the flow that a bot had fetched isn't part of the run ({FACTS})"
+        else:
+            yield f"{name} has changed since" if name in there else f"{name} is missing"
+
+
+def _other_code(kept: Mapping[str, Any], now: Identity) -> Iterator[str]:
+    """Yield each version and each strategy's code that isn't as it was."""
+    for name, version in now.versions.items():
+        then = str(kept["versions"].get(name))
+        if then != version:
+            yield f"{name}: {then[:FINGERPRINT_CHARACTERS]} then, {version[:FINGERPRINT_CHARACTERS]} now"
+    for name, code in now.code.items():
+        then = kept["code"].get(name)
+        if then is None or Code(then["files"], then["versions"]).digest != code.digest:
+            yield f"the code of {name} has changed"

@@ -1,0 +1,191 @@
+"""Look for decisions that know the future at a venue that is served: ask again where the future is another.
+
+To play such a market again for every moment would take hours. So it is played again once, and has to come to the same
+decisions. At some moments the strategies are asked twice more, each time newly made: with what the bot sees, and with
+bars and quotes of an exchange whose prices are the same up to then, and others later. The bot's books are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+
+from tradebot.adapters.memory.recorder import Level
+from tradebot.desk.own_slots import plan
+from tradebot.desk.proposals import answer_of
+from tradebot.desk.strategy_views import Sights
+from tradebot.lab.backtest.lookahead import (
+    MARKET,
+    Checked,
+    OpenedFiles,
+    Peek,
+    files_opened,
+    first_difference,
+    known_until,
+    moments,
+    spread,
+)
+from tradebot.lab.backtest.run import begin
+from tradebot.model.decision import Decision
+from tradebot.model.record import Job
+from tradebot.model.series import width_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from tradebot.desk.strategy_views import Seen
+    from tradebot.lab.backtest.lookahead import Strategies
+    from tradebot.lab.backtest.market import OpenedMarket
+    from tradebot.lab.backtest.run import Run
+    from tradebot.model.bar import StrategySlot
+    from tradebot.model.series import Series
+    from tradebot.model.venue_day import VenueDay
+    from tradebot.model.view import StrategyView
+    from tradebot.ports.strategy import Strategy
+    from tradebot.ports.world import World
+    from tradebot.timetable.job_times import JobTimes
+
+Elsewhere = Callable[["World", "datetime"], AbstractContextManager["World"]]
+"""Yields a bot's world with bars and quotes from where the future after a moment is another."""
+NOTHING = "nothing"
+OTHERS = "with other bars and quotes from there on"
+
+
+class Asking(Struct):
+    """Asks strategies twice at each of the moments, oldest first, and compares their answers.
+
+    `left` are the moments to come, and `watch` is told of each that is done. After the first difference, nothing more
+    is asked.
+    """
+
+    strategies: Strategies
+    elsewhere: Elsewhere
+    entries: JobTimes
+    left: list[datetime]
+    watch: Callable[[int, int], None] = lambda done, total: None
+    done: int = 0
+    compared: int = 0
+    peeks: list[Peek] = field(default_factory=list)
+
+    def __call__(self, world: World, now: datetime) -> None:
+        """Look at a bot whose strategies are about to be asked."""
+        if self.peeks or not self.left or self.left[0] > now:
+            return
+        self.left = [at for at in self.left if at > now]
+        self.done += 1
+        self.peeks += self._differences(world, now)
+        self.watch(self.done, self.done + len(self.left))
+
+    def _differences(self, world: World, now: datetime) -> Iterator[Peek]:
+        """Yield the first thing that a view has too early, or else the first want of each strategy that differs."""
+        due = plan(world, self.entries, now).strategies
+        slots = {strategy.name: slot for strategy, slot in due}
+        here = self._views(world, now, slots)
+        with self.elsewhere(world, now) as other:
+            there = self._views(other, now, slots)
+        for name, seen in here.items():
+            early = (*unended(seen.view, world.venue.day), *_shown_differently(seen.view, there[name].view))
+            if early:
+                yield early[0]
+                return
+        with self.strategies() as first, self.strategies() as second:
+            for one, again in zip(first, second, strict=True):
+                if one.name in slots:
+                    known, unknown = (_answers(asked, seen[one.name]) for asked, seen in ((one, here), (again, there)))
+                    self.compared += len(known)
+                    yield from _first_of(one.name, now, known, unknown)
+
+    def _views(self, world: World, now: datetime, slots: Mapping[str, StrategySlot | None]) -> Mapping[str, Seen]:
+        """Return what each strategy that is due sees."""
+        asked = [strategy for strategy in world.strategies if strategy.name in slots]
+        sights = Sights(world, now, asked)
+        return {strategy.name: _seen(sights, strategy, slots[strategy.name]) for strategy in asked}
+
+
+def _seen(sights: Sights, strategy: Strategy, slot: StrategySlot | None) -> Seen:
+    return sights.of(strategy, slot=slot.name, as_of=slot.start) if slot else sights.of(strategy)
+
+
+def _answers(strategy: Strategy, seen: Seen) -> Mapping[str, str]:
+    """Return what a strategy wants of each symbol, or which of them it can't be asked about and why, as text."""
+    left_out = {f"{refusal.symbol}, left out": repr(refusal.decision) for refusal in seen.left_out}
+    answer = seen.unmet or answer_of(strategy, seen.view, None)
+    if isinstance(answer, Decision):
+        return {"the whole answer": repr(answer), **left_out}
+    return {want.symbol: f"{place}: {want!r}" for place, want in enumerate(answer)} | left_out
+
+
+def _shown_differently(view: StrategyView, elsewhere: StrategyView) -> Iterator[Peek]:
+    """Yield the bars and quotes in a view that aren't the same where only the future is another."""
+    for key, series in view.series.items():
+        if series != elsewhere.series.get(key):
+            what = f"bars {series.timeframe} of {series.symbol}"
+            yield Peek(MARKET, what, view.now, _newest(series), _newest(elsewhere.series.get(key)), view.now)
+    for symbol, quote in view.quotes.items():
+        if quote != elsewhere.quotes.get(symbol):
+            known, unknown = (repr(seen.quotes.get(symbol, NOTHING)) for seen in (view, elsewhere))
+            yield Peek(MARKET, f"quote of {symbol}", view.now, known, unknown, view.now)
+
+
+def _newest(series: Series | None) -> str:
+    if not series:
+        return NOTHING
+    return f"{len(series)} bars, the newest from {series.start_of(-1):%Y-%m-%d %H:%M} at {series.close[-1]}"
+
+
+def _first_of(strategy: str, at: datetime, known: Mapping[str, str], unknown: Mapping[str, str]) -> Iterator[Peek]:
+    for symbol in {**known, **unknown}:
+        here, there = (side.get(symbol, NOTHING) for side in (known, unknown))
+        if here != there:
+            yield Peek(strategy, f"decision {symbol}", at, here, there, at)
+            return
+
+
+def unended(view: StrategyView, day: VenueDay) -> Iterator[Peek]:
+    """Yield the bars in a view of a market around the clock that hadn't ended at its moment."""
+    for series in view.series.values():
+        if len(series) and (end := _end_of(series, day)) > view.now:
+            what = f"bar {series.timeframe} of {series.symbol} from {series.start_of(-1):%Y-%m-%d %H:%M}"
+            yield Peek(MARKET, what, view.now, f"closes at {series.close[-1]}", f"ends at {end:%Y-%m-%d %H:%M}", None)
+
+
+def _end_of(series: Series, day: VenueDay) -> datetime:
+    start, width = series.start_of(-1), width_of(series.timeframe)
+    return start + width if width else day.begins(day.date_of(start) + timedelta(days=1))
+
+
+def check_served(
+    run: Run,
+    market: OpenedMarket,
+    strategies: Strategies,
+    cuts: int,
+    watch: Callable[[int, int], None],
+    elsewhere: Elsewhere,
+) -> Checked:
+    """Return what is decided differently where the future is another, or in a second run of the same market.
+
+    The run has to be complete, and to have recorded every decision.
+    """
+    assert run.plan.level is Level.FULL, "decisions are compared, so they must have been recorded"
+    possible = moments(run)
+    chosen: Sequence[datetime] = spread(possible, cuts)
+    until = chosen[-1]
+    asking = Asking(strategies, elsewhere, run.plan.settings.timetable[Job.TRADE_ONCE], [*chosen], watch)
+    with OpenedFiles() as files, files.made(strategies) as fresh:
+        again = begin(run.plan, files.watched(fresh, until), market, looks=asking)
+        try:
+            while again.made.now() < until and not asking.peeks and not again.is_complete:
+                again.step()
+            reached = min(until, again.made.now())
+        finally:
+            again.made.close()
+    whole, part = known_until(run, reached), known_until(again, reached)
+    differs = [] if whole == part else [first_difference(whole, part, None)]
+    compared = asking.compared + len(whole)
+    peeks = (*asking.peeks, *differs, *files_opened(files, run))
+    return Checked(asking.done, len(possible), compared, OTHERS, peeks)

@@ -1,0 +1,389 @@
+"""Put a backtest's world together: the bot's rules and strategies on an engine in this process."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from functools import lru_cache
+from itertools import chain
+from operator import itemgetter
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, cast
+
+from msgspec import Struct
+
+from papervenue.engine.account import Account, Activity, Configuration
+from papervenue.engine.engine import Engine
+from papervenue.market.action_sources import beside
+from papervenue.market.actions import DIVIDEND
+from papervenue.market.bars import usd
+from papervenue.shares import charges
+from papervenue.shares.actions import schedule
+from papervenue.shares.dialect import ALPACA
+from papervenue.times import MINUTE, from_datetime, to_datetime
+from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.adapters.memory.facts import MemoryFacts
+from tradebot.adapters.memory.ledger import MemoryLedger
+from tradebot.adapters.memory.send_lock import MemorySendLock
+from tradebot.adapters.plugins.plugin import begin_pass, close, strategies
+from tradebot.app.null_ports import NoFlow
+from tradebot.app.plugin_surroundings import plugin_surroundings
+from tradebot.app.rules import rules_of
+from tradebot.app.venues import door_to
+from tradebot.desk.fetching import needed_facts
+from tradebot.lab.backtest.bars import EngineBars
+from tradebot.lab.backtest.engine_conversion import exact, session_of
+from tradebot.lab.backtest.full_session_bars import features_ahead
+from tradebot.lab.backtest.market import OpenedMarket, open_market_in_memory
+from tradebot.lab.backtest.venue import EngineVenue, EquityAt
+from tradebot.lab.driver.price_triggers import INTEREST, Shown
+from tradebot.model.event import EventKind
+from tradebot.model.trading import Permission
+from tradebot.model.values import replace
+from tradebot.ports.world import World
+from tradebot.signals.normalize import Rereading
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from papervenue.events import Emit, Event
+    from papervenue.market.actions import Action
+    from papervenue.market.bars import Bar
+    from papervenue.market.spec import MarketSpec
+    from tradebot.app.settings import Settings
+    from tradebot.lab.backtest.historical_flow import PastFlow
+    from tradebot.lab.driver.price_triggers import Ahead
+    from tradebot.model.bar import Session
+    from tradebot.ports.stores import Bars
+    from tradebot.ports.strategy import Strategy
+
+Margin = Literal["reg_t", "free"]
+"""How much may be bought: twice the equity beyond initial margin, as brokers lend, or anything without a limit."""
+FREE_MULTIPLIER = 1_000
+"""A multiplier of the buying power that no order ever reaches."""
+USUAL = "alpaca"
+"""The dialect of the engine that is played in this process."""
+MAIN = "main"
+"""The name of an exchange's first account, from which its number is derived."""
+
+
+def _untold(event: Event) -> None:
+    """Keep no log."""
+
+
+COUNTED_BY_THE_RECORDER = (EventKind.GATE_BLOCKED,)
+"""The events that a study of years would hold a million of; its recorder counts them as it is told to."""
+
+
+class Assembled(Struct, frozen=True):
+    """A bot on an engine at the beginning of its market, with its books open and armed.
+
+    `sessions` are those that can be played, oldest first. Time only moves with `advance`, and `ahead` is for what plays
+    them alone. `arriving` stores what comes from elsewhere by a moment. A bot that is `served` has an exchange in a
+    folder of its own in place of the engine, which `close` removes; it can't be kept unfinished.
+    """
+
+    world: World
+    engine: Engine
+    ledger: MemoryLedger
+    facts: MemoryFacts
+    events: MemoryEvents
+    sessions: tuple[Session, ...]
+    ahead: Ahead
+    arriving: Callable[[datetime], None] = lambda now: None
+    served: bool = False
+    close: Callable[[], None] = lambda: None
+
+    def before_asking(self) -> None:
+        """Let plug-ins that erred in an earlier pass be asked again."""
+        begin_pass(self.world.strategies)
+
+    def now(self) -> datetime:
+        return to_datetime(self.engine.now_us)
+
+    def advance(self, to: datetime) -> None:
+        """Let time pass up to and including a moment, with everything that happens until then."""
+        self.engine.advance(from_datetime(to))
+        self.arriving(to)
+
+
+@contextmanager
+def loaded_strategies(settings: Settings, folder: Path, environ: Mapping[str, str]) -> Iterator[Sequence[Strategy]]:
+    """Yield the configured strategies; each plug-in runs in a separate process until the end of the block.
+
+    `folder` is kept from plug-ins, as a bot's folder is, and so are the files that the market is made from, which hold
+    the future. Raises OperatorError if a strategy isn't installed.
+    """
+    chosen, surroundings = settings.strategies, plugin_surroundings(settings, folder, environ)
+    surroundings = replace(surroundings, private=(*surroundings.private, *_files_of(settings)))
+    in_use = strategies(chosen.in_use(), surroundings, chosen.installed_as())
+    try:
+        yield in_use
+    finally:
+        close(in_use)
+
+
+def _files_of(settings: Settings) -> Iterator[Path]:
+    sandbox = settings.sandbox
+    for path in (sandbox.path, sandbox.flow_folder, sandbox.costs.rates_path):
+        if path is not None:
+            yield Path(path).absolute()
+    if sandbox.path is not None:
+        yield beside(Path(sandbox.path)).absolute()
+
+
+def assemble(
+    settings: Settings,
+    spec: MarketSpec,
+    in_use: Sequence[Strategy],
+    recorder: MemoryFacts,
+    *,
+    market: OpenedMarket | None = None,
+    with_flow: bool = False,
+    flow_from: OpenedMarket | PastFlow | None = None,
+    log: Emit = _untold,
+    equity_at: EquityAt = "market",
+    margin: Margin = "reg_t",
+) -> Assembled:
+    """Return the bot of these settings, which count as accepted, with these strategies, on a specification's market.
+
+    The market is opened unless `market` is given. Only a bot `with_flow` can fetch flow; what is generated predicts the
+    prices of `flow_from` instead of the market's own, if it is given. If that is flow of the past, nothing is fetched,
+    and each reply is known from when it came. `recorder` keeps what the passes decide, and `log` receives every event
+    of the engine. Orders, fills and account have the numbers that an exchange made with the same specification would
+    give them. `equity_at` and `margin` differ from the sandbox's only in studies. OperatorError for unusable files.
+    """
+    opened = market or open_market_in_memory(spec)
+    if spec.venue.dialect != USUAL:
+        made_of = _of_contracts if door_to(settings.venue).months else _served
+        return made_of(settings, opened, in_use, recorder)
+    engine = engine_of(opened, spec, log)
+    account = _account_of(engine, margin)
+    venue = EngineVenue(engine, account, feed=settings.alpaca.feed or "", equity_at=equity_at)
+    ledger, events = MemoryLedger(account.number), MemoryEvents(besides=COUNTED_BY_THE_RECORDER)
+    ledger.open_books(account.cash, to_datetime(engine.now_us), venue.account().settlement)
+    ledger.put_sessions(map(session_of, opened.calendar.all))
+    world = World(
+        rules=replace(rules_of(settings, settings.exits, asks=False), own_exits=settings.strategies.own_exits()),
+        permission=Permission(),
+        reader=venue,
+        market=venue,
+        bars=EngineBars(engine, opened.days),
+        orders=venue,
+        send_lock=MemorySendLock(),
+        flow=NoFlow(),
+        ledger=ledger,
+        facts=recorder,
+        events=events,
+        strategies=in_use,
+        second_clock=lambda: to_datetime(engine.now_us),
+    )
+    world = _with_features(world, EngineBars(engine, opened.days))
+    ahead = EngineAhead(engine, account, daily=opened.days is not None, equity_moves=equity_at == "market")
+    made = Assembled(world, engine, ledger, recorder, events, tuple(map(session_of, opened.calendar.market)), ahead)
+    return _with_flow(made, spec, flow_from) if with_flow else made
+
+
+def _with_features(world: World, bars: Bars) -> World:
+    """Return the world with the features of whole sessions, from bars that know the rest of one, if any are needed."""
+    needed = any(strategy.needs.features for strategy in world.strategies)
+    return replace(world, features=features_ahead(bars, world)) if needed else world
+
+
+def _account_of(engine: Engine, margin: Margin) -> Account:
+    account = engine.main
+    if margin == "free":
+        account.configuration = Configuration(max_margin_multiplier=FREE_MULTIPLIER, granted=FREE_MULTIPLIER)
+    return account
+
+
+def _served(settings: Settings, opened: OpenedMarket, in_use: Sequence[Strategy], recorder: MemoryFacts) -> Assembled:
+    """Return a bot at another venue than the usual one, which an exchange of its own serves."""
+    from tradebot.lab.backtest.http_exchange import Served, ServedAhead, world_of
+
+    served = Served(opened, in_process=door_to(settings.venue).in_process)
+    events = MemoryEvents(besides=COUNTED_BY_THE_RECORDER)
+    with ExitStack() as undone:
+        undone.callback(served.close)
+        world, ledger, time = world_of(settings, opened, served, in_use, (recorder, events))
+        undone.pop_all()
+    sessions = tuple(map(session_of, opened.calendar.market))
+    # Only the time of the engine is asked for, and what keeps an unfinished run asks `served` first.
+    engine, ahead = cast("Engine", time), ServedAhead(world.reader, served.account)
+    return Assembled(world, engine, ledger, recorder, events, sessions, ahead, served=True, close=served.close)
+
+
+def _of_contracts(
+    settings: Settings, opened: OpenedMarket, in_use: Sequence[Strategy], recorder: MemoryFacts
+) -> Assembled:
+    """Return a bot of futures on an engine in this process."""
+    from tradebot.lab.backtest.contracts_venue import Played, world_of
+    from tradebot.lab.backtest.http_exchange import ServedAhead
+
+    played, events = Played(opened), MemoryEvents(besides=COUNTED_BY_THE_RECORDER)
+    world, ledger = world_of(settings, played, in_use, (recorder, events))
+    sessions, ahead = tuple(map(session_of, opened.calendar.market)), ServedAhead(world.reader, played.engine.main)
+    close = played.link.close
+    return Assembled(world, played.engine, ledger, recorder, events, sessions, ahead, served=True, close=close)
+
+
+def engine_of(opened: OpenedMarket, spec: MarketSpec, log: Emit = _untold) -> Engine:
+    """Return an engine at the beginning of its market, with the account and the actions of a new exchange."""
+    market, start_us = opened.market(), opened.calendar.start_us
+    engine = Engine(market, start_us, log, spec.fill, spec.to_json(), spec.costs, opened.rates, dialect=ALPACA)
+    for action in engine.market.actions:
+        schedule(engine, action)
+    engine.open_account(MAIN, MAIN, MAIN, spec.cash)
+    return engine
+
+
+def _with_flow(made: Assembled, spec: MarketSpec, source: OpenedMarket | PastFlow | None) -> Assembled:
+    """Return a bot that knows flow; a run without it doesn't import what makes it."""
+    from tradebot.lab.backtest.flow import EngineFlow
+    from tradebot.lab.backtest.historical_flow import PastFlow
+
+    if isinstance(source, PastFlow):
+        return replace(made, arriving=source.arriving(made.facts))
+    flow, world = EngineFlow(made.engine, spec, source.market() if source else None), made.world
+    needed = needed_facts(world.strategies, world.rules)
+    return replace(made, world=replace(world, flow=flow, needed_facts=needed, reading=Rereading()))
+
+
+KEPT_PRICES = 65_536
+CHUNK = 32
+"""How many sessions of daily prices are made ready at once."""
+KEPT_CHUNKS = 256
+CASH_ONLY = frozenset({"INT", "FEE"})
+"""The kinds of activities that only move cash: interest, and what it costs to borrow shares or to trade."""
+
+
+_Foreseen = tuple[object, list[tuple[int, "Decimal"]], "Iterator[tuple[int, Decimal]]"]
+"""The stamp up to which it came true, the interest known so far, and what computes the rest."""
+
+
+class EngineAhead:
+    """What an engine is going to show to one of its accounts.
+
+    `daily` says that all bars are those of days, so that nothing is shown between two sessions. `equity_moves` is False
+    if the account's equity is computed from the prices of its last fills.
+    """
+
+    def __init__(self, engine: Engine, account: Account, *, daily: bool = False, equity_moves: bool = True) -> None:
+        self._engine = engine
+        self._account = account
+        self._daily = daily
+        self._renames = bool(engine.market.actions.renaming)
+        self._closes_us = [session.close_us for session in engine.market.calendar.market]
+        self._bid = lru_cache(KEPT_PRICES)(engine.model.bid)
+        self._ask = lru_cache(KEPT_PRICES)(engine.model.ask)
+        self._span = lru_cache(KEPT_CHUNKS)(self._new_span)
+        self._chunk = lru_cache(KEPT_CHUNKS)(self._new_chunk)
+        self._foreseen: _Foreseen = None, [], iter(())
+        self.equity_moves = equity_moves
+
+    def shown(self, symbol: str, after: datetime, until: datetime) -> Iterator[Shown]:
+        """Yield what a symbol shows after a moment and up to another, oldest first."""
+        after_us, until_us, chunks = self._span(after, until)
+        if symbol == INTEREST:
+            return self._interest(after_us, until_us)
+        if not self._daily:
+            market = self._engine.market
+            day = market.day(symbol, market.calendar.reached(until_us))
+            return map(self._shown, day.bars[day.complete(after_us) : day.complete(until_us)])
+        parts = [self._chunk(symbol, number) for number in chunks]
+        return chain.from_iterable(
+            shown[bisect_right(times, after_us) : bisect_right(times, until_us)] for times, shown in parts
+        )
+
+    def next_price(self, after: datetime) -> datetime:
+        at_us, calendar = from_datetime(after), self._engine.market.calendar
+        if not self._daily:
+            return to_datetime((at_us // MINUTE + 1) * MINUTE)
+        session = calendar.market[calendar.reached(at_us)]
+        first_us = session.open_us + MINUTE
+        return to_datetime(first_us if at_us < first_us else session.close_us)
+
+    def shows(self, symbol: str) -> Shown | None:
+        bar = self._engine.market.last_bar(symbol, self._engine.now_us)
+        return None if bar is None else self._shown(bar)
+
+    def closing(self) -> tuple[Decimal, Mapping[str, Decimal]]:
+        engine, account = self._engine, self._account
+        return exact(account.closing.equity), {
+            symbol: usd(engine.price(symbol)) for symbol in sorted(account.positions)
+        }
+
+    def close(self, after_us: int) -> int:
+        return self._closes_us[min(bisect_left(self._closes_us, after_us), len(self._closes_us) - 1)]
+
+    @property
+    def still(self) -> bool:
+        return self._daily and charges.is_foreseeable(self._engine, self._account)
+
+    @property
+    def next_deed(self) -> datetime | None:
+        for at_us, name, about in self._engine.agenda.upcoming():
+            if not (name == "take_effect" and self._is_foreign(about[0])):
+                return to_datetime(at_us)
+        return None
+
+    def _is_foreign(self, action: Action) -> bool:
+        """Return True if an action is a dividend that is neither paid to the account nor changes one of its orders."""
+        if action.kind != DIVIDEND or self._renames:
+            return False
+        account = self._account
+        return action.symbol not in account.positions and not account.open
+
+    @property
+    def stamp(self) -> tuple[int, tuple[object, ...], int, int]:
+        account = self._account
+        working = tuple((order.id, order.status, order.updated_us) for order in account.open.values())
+        return len(account.orders), working, account.version, len(account.activities)
+
+    @property
+    def traded(self) -> object:
+        return self.stamp
+
+    def only_interest_since(self, stamp: object) -> bool:
+        if not isinstance(stamp, tuple):
+            return False
+        orders, working, version, read = stamp
+        new = self._account.activities[read:]
+        # Each activity makes another version of the account.
+        explained = orders, working, version + len(new), read + len(new)
+        return self.stamp == explained and all(isinstance(one, Activity) and one.kind in CASH_ONLY for one in new)
+
+    def _interest(self, after_us: int, until_us: int) -> Iterator[Shown]:
+        since, known, coming = self._foreseen
+        if not self.only_interest_since(since):
+            known, coming = [], charges.foreseen(self._engine, self._account)
+        # As long as nothing else moves the cash, what was foreseen comes true and isn't computed again.
+        while (not known or known[-1][0] <= until_us) and (one := next(coming, None)):
+            known.append(one)
+        self._foreseen, cents = (self.stamp, known, coming), 0
+        for at_us, paid in known[_after(known, after_us) : _after(known, until_us)]:
+            cents += int(paid * 100)
+            yield Shown(at_us, cents, 0, 0, 0, 0)
+
+    def _new_span(self, after: datetime, until: datetime) -> tuple[int, int, range]:
+        """Return two moments in engine time, and which chunks of sessions lie between them."""
+        after_us, until_us, calendar = from_datetime(after), from_datetime(until), self._engine.market.calendar
+        first, last = max(calendar.reached(after_us), 0), calendar.reached(until_us)
+        return after_us, until_us, range(first // CHUNK, last // CHUNK + 1)
+
+    def _new_chunk(self, symbol: str, number: int) -> tuple[Sequence[int], Sequence[Shown]]:
+        market = self._engine.market
+        sessions = range(number * CHUNK, min((number + 1) * CHUNK, len(market.calendar.market)))
+        chunk = [self._shown(bar) for index in sessions for bar in market.day(symbol, index).bars]
+        return [shown.at_us for shown in chunk], chunk
+
+    def _shown(self, bar: Bar) -> Shown:
+        return Shown(
+            bar.end_us, bar.close, self._bid(bar.close), self._ask(bar.close), self._bid(bar.low), self._ask(bar.high)
+        )
+
+
+def _after(foreseen: Sequence[tuple[int, Decimal]], at_us: int) -> int:
+    return bisect_right(foreseen, at_us, key=itemgetter(0))

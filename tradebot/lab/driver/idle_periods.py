@@ -1,0 +1,381 @@
+"""Until when no pass would change anything, given what the market is going to show.
+
+A pass changes something if an order works or fills, if it marks a new best or worst price of a position or a new
+highest equity, if an exit rule fires, or if a monitor halts the bot. Between such moments a pass of exits finds the
+same books, the same orders and prices that lead to nothing. Whatever isn't understood here counts as a change.
+
+A pass of exits writes down the price that it sees. Where nothing but that depends on these two prices, the passes need
+not run one by one: what the last of them would leave is written down once, before anything reads it.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from math import ceil, floor
+from typing import NamedTuple
+
+from tradebot.desk.auto_halt import remember
+from tradebot.desk.exit_inputs import marked
+from tradebot.desk.snapshot import worth_of
+from tradebot.exits.kind import ExitRule, Held, PriceRule, Stop, TimeRule, exit_price
+from tradebot.exits.kinds.stops import StopLoss
+from tradebot.exits.kinds.targets import ProfitTarget
+from tradebot.exits.kinds.times import EndOfDay, LowMovement, TimeExit
+from tradebot.exits.lists import Exits, in_force, levels
+from tradebot.lab.driver.price_triggers import (
+    CENTS,
+    FAR,
+    INTEREST,
+    SHARES,
+    UNITS,
+    WORTH,
+    Ahead,
+    Band,
+    Rest,
+    Worth,
+    first_touch,
+    in_us,
+    in_usd,
+    moment,
+    units,
+)
+from tradebot.model.account import BrokerView
+from tradebot.model.bar import Quote, Session
+from tradebot.model.instrument import ONE
+from tradebot.model.limits import Protection
+from tradebot.model.order import Order, OrderStatus
+from tradebot.model.position import Kept, Marks, Position
+from tradebot.model.trading import TradingState
+from tradebot.model.venue import Settlement
+from tradebot.ports.stores import Ledger
+from tradebot.ports.world import World
+
+HAIR = Decimal("1e-9")
+"""How much nearer a level counts than it is, as a fraction of it: a rule compares quotients, which are rounded."""
+FOREVER = datetime.max.replace(tzinfo=UTC)
+RESTING = frozenset({OrderStatus.NEW, OrderStatus.HELD})
+
+
+class Calm(NamedTuple):
+    """Until when passes would change nothing.
+
+    If it is `settled`, nothing is on its way, so that only time or a price ends the calm.
+    """
+
+    until: datetime
+    settled: bool = True
+
+
+class Quiet:
+    """Looks at the account and at what is ahead of it; `marking` has the prices that are yet to be written down."""
+
+    def __init__(self, world: World, ahead: Ahead) -> None:
+        self._world = world
+        self._ahead = ahead
+        self.marking = Marking(world.ledger, ahead)
+
+    def forget(self) -> None:
+        """Follow no position: a pass is going to look at each."""
+        self.marking.follow(moment(0), (), {})
+
+    def calm(self, now: datetime, session: Session, until: datetime) -> Calm:
+        """Return the first moment at which a pass may change something: `now`, or `until` if there is none before.
+
+        `until` may lie in a later session. New prices of positions whose rules don't look at the best and the worst
+        count as nothing: see `Marking`.
+        """
+        self.forget()
+        view, positions = self._world.reader.view(), self._world.ledger.totals().own_positions()
+        if not self._is_settled(view, positions) or self._arriving(now, positions):
+            return Calm(now, settled=False)
+        return self._calm(view, positions, self._quotes(positions), now, session, until)
+
+    def noted(self, now: datetime, session: Session, until: datetime, *, marking: bool) -> Calm:
+        """Write down the prices and the equity that are new, as a pass would, and return how calm it is then.
+
+        Nothing but time and prices may have moved since it was calm and settled. Only a pass of exits marks prices. One
+        that moves what rests at the venue after them has to run.
+        """
+        view, ledger = self._world.reader.view(), self._world.ledger
+        positions = ledger.totals().own_positions()
+        quotes = self._quotes(positions)
+        if marking and not self._mark(positions, quotes):
+            return Calm(now)
+        remember(ledger, ledger.standing(), view.account.equity, worth_of(view, quotes))
+        peak = ledger.standing().peak
+        if peak is None or peak.seen_once:
+            return Calm(now, settled=False)
+        return self._calm(view, positions, quotes, now, session, until)
+
+    def _calm(
+        self,
+        view: BrokerView,
+        positions: Sequence[Position],
+        quotes: Mapping[str, Quote],
+        now: datetime,
+        session: Session,
+        until: datetime,
+    ) -> Calm:
+        rests, held = self._rests(view), self._held(positions, quotes)
+        if rests is None or held is None:
+            return Calm(now, settled=False)
+        if rests or not self._ahead.still:
+            until = session.close
+        bands, times = list[Band](), [until]
+        for one in held:
+            found = self._band(one, quotes[one.position.symbol], now, session)
+            if found is None:
+                return Calm(now)
+            bands.append(found[0])
+            times += found[1]
+        self.marking.follow(now, (one for one in held if is_blind(self._rules(one.position, one.kept))), quotes)
+        deed = self._ahead.next_deed
+        end = min(*times, deed) if deed else min(times)
+        if end <= now:
+            return Calm(now)
+        return Calm(first_touch(self._ahead, bands, rests, self._worth(view, quotes), now, end))
+
+    def _mark(self, positions: Sequence[Position], quotes: Mapping[str, Quote]) -> bool:
+        """Store the marks that moved; return False instead if what rests at the venue has to follow one of them."""
+        kept = self._world.ledger.kept([position.key for position in positions])
+        resting = self._world.rules.exits.protection is not Protection.BOT
+        moved = {}
+        for position in positions:
+            before = kept.get(position.key, Kept())
+            now = marked(position, quotes.get(position.symbol), before)
+            if before.best is None:
+                return False
+            rules, was = self._rules(position, before), Held(position, before.best, before)
+            follows = resting and not is_blind(rules)
+            if follows and levels(was, rules) != levels(Held(position, now.best, before), rules):
+                return False
+            if (before.best, before.worst) != (now.best, now.worst):
+                moved[position.key] = now
+        if moved:
+            self._world.ledger.put_marks(moved)
+        return True
+
+    def _rules(self, position: Position, kept: Kept) -> Exits:
+        return in_force(self._world.rules.exits_of(position.strategy), kept)
+
+    def _quotes(self, positions: Sequence[Position]) -> Mapping[str, Quote]:
+        symbols = tuple(dict.fromkeys(position.symbol for position in positions))
+        return self._world.market.quotes(symbols) if symbols else {}
+
+    def _arriving(self, now: datetime, positions: Sequence[Position]) -> bool:
+        """Return True while passes still note the price at which an order in a held symbol arrived."""
+        ledger, fresh = self._world.ledger, timedelta(seconds=self._world.rules.limits.max_quote_age_s)
+        symbols = {position.symbol for position in positions}
+        recent = ledger.recent_orders(now - fresh) if symbols else ()
+        unnoted = (order for order in recent if order.symbol in symbols and order.arrival_mid is None)
+        arriving = [one.client_order_id for one in unnoted if one.submitted_at and now - one.submitted_at <= fresh]
+        # Passes note it of orders that were promised, and not of the legs of these.
+        return bool(ledger.promised(arriving)) if arriving else False
+
+    def _is_settled(self, view: BrokerView, positions: Sequence[Position]) -> bool:
+        """Return True if books and venue say the same, and nothing that was asked of the venue lacks its answer."""
+        ledger = self._world.ledger
+        standing, state = ledger.standing(), ledger.trading_state()
+        if standing.opening_cash is None or standing.peak is None or standing.peak.seen_once:
+            return False
+        if view.unreadable or not view.steady or (state.state is TradingState.FLATTEN and positions):
+            return False
+        if ledger.intents(unresolved=True) or ledger.fills_with_others():
+            return False
+        if view.account.settlement is Settlement.MARGINED and (view.positions or not self._is_booked(view)):
+            # Margin changes with each price, and a pass records it. What the last position cost may be told later.
+            return False
+        listed = {position.symbol: position.quantity for position in view.positions}
+        return listed == ledger.totals().quantities(ledger.acknowledged())
+
+    def _is_booked(self, view: BrokerView) -> bool:
+        ledger = self._world.ledger
+        moved = ledger.totals().cash(ledger.opening_cash(), ledger.standing().settlement)
+        return moved + ledger.cash_adjustments() == view.account.cash
+
+    def _held(self, positions: Sequence[Position], quotes: Mapping[str, Quote]) -> Sequence[Held] | None:
+        """Return our positions with their marks; None if one has no mark or quote yet, or the market shows another."""
+        kept = self._world.ledger.kept([position.key for position in positions]) if positions else {}
+        held = list[Held]()
+        for position in positions:
+            marks, quote = kept.get(position.key, Kept()), quotes.get(position.symbol)
+            shown = self._ahead.shows(position.symbol)
+            if marks.best is None or marks.worst is None or quote is None or shown is None:
+                return None
+            if (units(quote.bid), units(quote.ask), units(quote.last)) != (shown.bid, shown.ask, shown.last):
+                return None
+            held.append(Held(position, marks.best, marks))
+        return held
+
+    def _rests(self, view: BrokerView) -> Sequence[Rest] | None:
+        """Return the prices of the orders that rest to protect positions; None if anything else works."""
+        working = {order.venue_id: order for order in self._world.ledger.orders(working=True)}
+        if not working and not view.orders:
+            return ()
+        if {order.venue_id for order in view.orders} != working.keys():
+            return None
+        chains, rests = self._world.ledger.order_chains(working), list[Rest]()
+        for order in view.orders:
+            known, shown = working[order.venue_id], self._ahead.shows(order.symbol)
+            if order.with_known(known) != known or order.status not in RESTING or shown is None:
+                return None
+            if not self._protects(chains.get(order.venue_id, (order,))):
+                return None
+            prices = (units(price) for price in (order.limit_price, order.stop_price) if price is not None)
+            rests += [Rest(order.symbol, price, price > shown.last) for price in prices]
+        return rests
+
+    def _protects(self, chain: Sequence[Order]) -> bool:
+        """Return True if the nearest order of a chain that we promised protects a position."""
+        promised = self._world.ledger.promised([order.client_order_id for order in chain])
+        made = (promised.get(order.client_order_id) for order in chain)
+        return next((record.intent.protects for record in made if record and record.intent.makes_order), False)
+
+    def _band(
+        self, held: Held, quote: Quote, now: datetime, session: Session
+    ) -> tuple[Band, Sequence[datetime]] | None:
+        """Return where a position's price may go, and when rules of time fire; None if a pass has to look now."""
+        worst = held.kept.worst
+        assert worst is not None, "a position without marks is looked at"
+        rules, times = self._rules(held.position, held.kept), list[datetime]()
+        lows, highs = [-FAR], [FAR]
+        if not is_blind(rules):
+            lows, highs = [ceil(min(worst, held.best) * UNITS)], [floor(max(worst, held.best) * UNITS)]
+        for rule in rules:
+            if isinstance(rule, PriceRule):
+                for low, high in _around(rule.level(held), held.direction):
+                    lows.append(low)
+                    highs.append(high)
+            elif (at := _time(rule, held, now, session)) is not None and at > now:
+                times.append(at)
+            else:
+                return None
+        band = Band(held.position.symbol, held.direction > 0, max(lows), min(highs))
+        return (band, times) if band.low <= units(exit_price(held.position, quote)) <= band.high else None
+
+    def _worth(self, view: BrokerView, quotes: Mapping[str, Quote]) -> Worth:
+        """Return how far the positions' value may go until the equity is the highest, or so low that a monitor halts.
+
+        Monitors only halt a bot that is active.
+        """
+        peak, state = self._world.ledger.standing().peak, self._world.ledger.trading_state()
+        assert peak is not None, "no pass has seen the equity"
+        priced = view.positions if self._ahead.equity_moves else ()
+        shares = {position.symbol: int(position.value_at(ONE) * SHARES) for position in priced}
+        last = {symbol: units(quotes[symbol].last) for symbol in shares}
+        shares[INTEREST], last[INTEREST] = CENTS, 0
+        worth, equity = Worth(shares, last).now, view.account.equity
+
+        def low(closing: Decimal) -> int:
+            """Return the value down to which no monitor halts after a close at which the equity was this."""
+            return worth + ceil((self._floor(closing, peak.highest) - equity) * WORTH)
+
+        def later_low(value: int) -> int:
+            return low(equity + Decimal(value - worth) / WORTH)
+
+        high = worth + floor((peak.highest - equity) * WORTH)
+        if state.state is not TradingState.ACTIVE or not self._ahead.equity_moves:
+            return Worth(shares, last, high=high)
+        return Worth(shares, last, low(view.account.last_equity), high, later_low)
+
+    def _floor(self, closing: Decimal, peak: Decimal) -> Decimal:
+        """Return the equity in USD down to which no monitor halts the bot in the session after a close."""
+        halts = self._world.rules.halts
+        floors = [peak * (1 - halts.drawdown_fraction), closing * (1 - halts.daily_loss_fraction)]
+        floors += [halts.min_equity_usd] if halts.min_equity_usd is not None else []
+        return max(floors) * (1 + HAIR)
+
+
+def _around(stop: Stop, direction: int) -> Iterator[tuple[int, int]]:
+    """Yield the lowest and the highest price that don't reach a rule's level; a rule that isn't armed has none."""
+    if stop.price is None or not stop.armed:
+        return
+    if stop.ahead is (direction > 0):
+        yield -FAR, ceil(stop.price * (1 - HAIR) * UNITS) - 1
+    else:
+        yield floor(stop.price * (1 + HAIR) * UNITS) + 1, FAR
+
+
+def _time(rule: ExitRule, held: Held, now: datetime, session: Session) -> datetime | None:
+    """Return when a rule that looks at no price closes a position; None if that can't be told beforehand."""
+    if isinstance(rule, TimeRule):
+        return rule.level(held).at
+    if isinstance(rule, EndOfDay):
+        return session.close - timedelta(seconds=rule.before_close_s)
+    if isinstance(rule, LowMovement):
+        old = held.position.opened_at + timedelta(seconds=rule.after_s)
+        moved = abs(held.best - (held.kept.worst or held.best)) / held.position.average_price
+        # The highest and the lowest price only ever move apart.
+        return FOREVER if old <= now and moved > rule.movement_fraction else old
+    return None
+
+
+BLIND = (StopLoss, ProfitTarget, TimeExit, EndOfDay)
+"""The kinds of rules that look at neither the best nor the worst price."""
+
+
+def is_blind(rules: Exits) -> bool:
+    """Return True if no rule looks at the best or the worst price."""
+    return all(type(rule) in BLIND for rule in rules)
+
+
+class Followed(NamedTuple):
+    """A position whose marks follow the market: its exit price now, in units, and its marks so far."""
+
+    position: Position
+    long: bool
+    price: int
+    marks: Marks
+
+
+class Marking:
+    """The positions whose marks are yet to be written, and since when, in microseconds."""
+
+    def __init__(self, ledger: Ledger, ahead: Ahead) -> None:
+        self._ledger = ledger
+        self._ahead = ahead
+        self._since_us = 0
+        self._followed: list[Followed] = []
+
+    def follow(self, now: datetime, held: Iterable[Held], quotes: Mapping[str, Quote]) -> None:
+        self._since_us = in_us(now)
+        self._followed = []
+        for one in held:
+            price, marks = exit_price(one.position, quotes[one.position.symbol]), Marks(one.best, one.kept.worst)
+            self._followed.append(Followed(one.position, one.direction > 0, units(price), marks))
+
+    def write(self, slots_us: Sequence[int]) -> None:
+        """Store the marks that passes of exits at these times leave; earlier ones than the beginning are left alone."""
+        if not self._followed:
+            return
+        slots_us = slots_us[bisect_right(slots_us, self._since_us) :]
+        if not slots_us:
+            return
+        now = [self._at_the_last(one, slots_us) for one in self._followed]
+        pairs = zip(self._followed, now, strict=True)
+        moved = {later.position.key: later.marks for before, later in pairs if later.marks != before.marks}
+        self._since_us, self._followed = slots_us[-1], now
+        if moved:
+            self._ledger.put_marks(moved)
+
+    def _at_the_last(self, one: Followed, slots_us: Sequence[int]) -> Followed:
+        """Return a position after passes at these times: each sees what is shown last until then."""
+        price, seen, place = one.price, list[int](), 0
+        for shown in self._ahead.shown(one.position.symbol, moment(self._since_us), moment(slots_us[-1])):
+            if slots_us[place] < shown.at_us:
+                seen.append(price)
+                place = bisect_left(slots_us, shown.at_us, place)
+            price = shown.bid if one.long else shown.ask
+        return one._replace(price=price, marks=_widened(one, min(*seen, price, price), max(*seen, price, price)))
+
+
+def _widened(one: Followed, low: int, high: int) -> Marks:
+    best, worst = (high, low) if one.long else (low, high)
+    known = one.marks
+    assert known.worst is not None, "a position without marks is not followed"
+    better = best > known.best * UNITS if one.long else best < known.best * UNITS
+    worse = worst < known.worst * UNITS if one.long else worst > known.worst * UNITS
+    if not (better or worse):
+        return known
+    return Marks(in_usd(best) if better else known.best, in_usd(worst) if worse else known.worst)

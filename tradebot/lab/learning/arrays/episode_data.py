@@ -1,0 +1,224 @@
+"""What a policy's sessions show, read once into arrays: when it is asked, what it is shown, and each minute's prices.
+
+Prices are whole ticks and money whole cents, so that nothing is rounded. A market that isn't as the arrays take it is
+refused by name, and so is one with limits that they don't know: it is played on the road then.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from tradebot.lab.backtest.run import begin
+from tradebot.lab.learning.arrays.supported_rules import CENTS, MINUTE_S, Rules, margin_may_bind, rules_of, unknown
+from tradebot.learning.observing import HIGHEST
+from tradebot.model.values import replace
+from tradebot.venues.ibkr.contracts import root_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from tradebot.lab.backtest.run import Run
+    from tradebot.lab.learning.environment import Terms
+    from tradebot.lab.learning.scaling import Scaling
+    from tradebot.lab.learning.training.training_rows import Row
+    from tradebot.model.bar import Session
+
+LOOKS_EVERY, MINUTE_US = 5, 60_000_000
+"""Exits are looked at a minute after each of so many minutes of a session."""
+
+
+class BeyondError(Exception):
+    """Raised with the reason why arrays can't play what the road can."""
+
+
+class Ask(NamedTuple):
+    """A moment at which the policy is asked: the place of its minute, and how much of the session is over."""
+
+    at: datetime
+    place: int
+    gone: float
+
+
+class Tape(NamedTuple):
+    """Sessions in which a root stands for one contract.
+
+    A place is a minute of a session, and the last place of each is its close. `opens` and `marks` are the price at
+    which the minute begins and the last one before it, in ticks; `minutes` are those since 1970. `looks` are the
+    places at which exits are looked at. `closes` are the places of closes, and whether the trade
+    date ends there too. `tick` and `fee` are what a tick and a side cost a contract, and `cash` what an account
+    begins with, in cents.
+    """
+
+    terms: Terms
+    symbol: str
+    rules: Rules
+    asks: tuple[Ask, ...]
+    shown: NDArray[np.float32]
+    opens: tuple[int, ...]
+    marks: tuple[int, ...]
+    minutes: tuple[int, ...]
+    looks: frozenset[int]
+    closes: Mapping[int, bool]
+    tick: int
+    fee: int
+    cash: int
+
+    @property
+    def ends(self) -> datetime:
+        """Return when the last session closes."""
+        return datetime.fromtimestamp(self.minutes[-1] * MINUTE_S, UTC)
+
+
+class _Minutes(NamedTuple):
+    """The minutes of some sessions, one after another, as in a tape."""
+
+    opens: list[int]
+    marks: list[int]
+    minutes: list[int]
+    begins: list[int]
+    closes: list[int]
+
+
+def tapes_of(terms: Terms, scaling: Scaling, rows: Sequence[Row]) -> tuple[Tape, ...]:
+    """Return what the policy is shown in these rows, a tape for each stretch of sessions with the same contract.
+
+    BeyondError if arrays can't play it as the road does.
+    """
+    if terms.flat_overnight:
+        raise BeyondError("an episode ends with its session")
+    run = begin(terms.plan, [])
+    try:
+        if why := unknown(run, terms.name):
+            raise BeyondError(why)
+        return tuple(_tape(terms, scaling, run, part) for part in _stretches(run, rows))
+    finally:
+        run.made.close()
+
+
+def _stretches(run: Run, rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    """Yield rows that follow one another without a change of contract, and without a session that has none."""
+    opens = [one.open for one in run.made.sessions]
+    part: list[Row] = []
+    for row in rows:
+        if part and part[-1].symbol != row.symbol:
+            yield part
+            part = []
+        elif part and bisect_right(opens, row.at) - bisect_right(opens, part[-1].at) > 1:
+            raise BeyondError("a session has no bar with every feature")
+        part.append(row)
+    yield part
+
+
+def _tape(terms: Terms, scaling: Scaling, run: Run, rows: Sequence[Row]) -> Tape:
+    sessions = [one for one in run.made.sessions if one.close > rows[0].at and one.open <= rows[-1].at]
+    symbol = rows[0].symbol
+    found, root = _minutes(run, symbol, sessions), root_of(symbol)
+    fee = run.made.engine.market.grids[symbol].instrument.contract_fee
+    assert fee is not None, "a contract has a commission"
+    rules = rules_of(run)
+    _require_fillable(found, rules)
+    if margin_may_bind(run, symbol, rules):
+        raise BeyondError("limits.max_symbol_fraction lets margin run short first")
+    tick, of = root.tick * root.multiplier, replace(terms, first=sessions[0].date, last=sessions[-1].date)
+    looks = frozenset(_places(found))
+    return Tape(
+        of,
+        symbol,
+        rules,
+        tuple(_asks(rows, sessions, found.begins)),
+        _shown(scaling, rows),
+        tuple(found.opens),
+        tuple(found.marks),
+        tuple(found.minutes),
+        looks,
+        dict(zip(found.closes, _ends_of_days(run, sessions), strict=True)),
+        _cents(tick),
+        _cents(fee),
+        _cents(run.made.ledger.opening_cash()),
+    )
+
+
+def _places(found: _Minutes) -> Iterator[int]:
+    """Yield the places at which exits are looked at."""
+    for begins, close in zip(found.begins, found.closes, strict=True):
+        yield from range(begins + 1, close, LOOKS_EVERY)
+
+
+def _ends_of_days(run: Run, sessions: Sequence[Session]) -> list[bool]:
+    day = run.plan.settings.day.knowing(run.made.sessions)
+    days = [day.trade_date(one.date) for one in sessions]
+    return [day != after for day, after in zip(days, [*days[1:], None], strict=True)]
+
+
+def _cents(usd: Decimal) -> int:
+    if usd * CENTS % 1:
+        raise BeyondError(f"{usd:f} USD are no whole cents")
+    return int(usd * CENTS)
+
+
+def _minutes(run: Run, symbol: str, sessions: Sequence[Session]) -> _Minutes:
+    """Return the prices of each minute; BeyondError if a minute has no bar, or a price is on no tick."""
+    market, tick = run.made.engine.market, root_of(symbol).tick
+    grid, places = market.grids[symbol], {one.open: place for place, one in enumerate(run.made.sessions)}
+    found = _Minutes([], [], [], [], [])
+
+    def ticks(units: int) -> int:
+        count = grid.usd(units) / tick
+        if count % 1:
+            raise BeyondError(f"{grid.usd(units)} is on no tick of {tick}")
+        return int(count)
+
+    for session in sessions:
+        bars = market.day(symbol, places[session.open]).bars
+        first, last = (int(at.timestamp()) // MINUTE_S for at in (session.open, session.close))
+        if [bar.start_us for bar in bars] != [minute * MINUTE_US for minute in range(first, last)]:
+            raise BeyondError(f"{symbol} has minutes without a bar on {session.date}")
+        found.begins.append(len(found.opens))
+        opens, ends = [ticks(bar.open) for bar in bars], [ticks(bar.close) for bar in bars]
+        # Nobody acts before the first bar has closed, so what the session before ended at doesn't matter.
+        found.opens.extend([*opens, ends[-1]])
+        found.marks.extend([opens[0], *ends])
+        found.minutes.extend(range(first, last + 1))
+        found.closes.append(len(found.opens) - 1)
+    return found
+
+
+def _require_fillable(found: _Minutes, rules: Rules) -> None:
+    """Raise BeyondError if a minute begins beyond the limit of an order that was sent just before it."""
+    edges, lowest = {*found.closes, *found.begins}, min(found.marks)
+    for place, (opened, mark) in enumerate(zip(found.opens, found.marks, strict=True)):
+        if place not in edges and abs(opened - mark) > int(rules.offset * lowest) - 1:
+            raise BeyondError("a minute begins farther from the one before than an order's limit reaches")
+    for before, begins, close in zip([None, *found.closes], found.begins, found.closes, strict=False):
+        marks = found.marks[begins + 1 : close + 1]
+        base = found.marks[begins if before is None else before]
+        if max(abs(Decimal(mark) / base - 1) for mark in marks) + rules.offset >= rules.collar:
+            raise BeyondError("a price moves as far as limits.price_collar_fraction allows")
+
+
+def _asks(rows: Sequence[Row], sessions: Sequence[Session], begins: Sequence[int]) -> Iterator[Ask]:
+    opens = [one.open for one in sessions]
+    for row in rows:
+        place = bisect_right(opens, row.at) - 1
+        session = sessions[place]
+        since = row.at - session.open
+        if since % timedelta(minutes=LOOKS_EVERY):
+            raise BeyondError(f"the policy is asked at {row.at:%H:%M}, which is no end of a bar")
+        minutes, length = since // timedelta(minutes=1), session.close - session.open
+        yield Ask(row.at, begins[place] + minutes, max(since / length, 0.0))
+
+
+def _shown(scaling: Scaling, rows: Sequence[Row]) -> NDArray[np.float32]:
+    """Return the features of each row, scaled as an observation has them."""
+    raw = np.array([[row.values[name] for name in scaling.names] for row in rows], dtype=np.float64)
+    found: NDArray[np.float32] = np.clip((raw - scaling.means) / scaling.deviations, -HIGHEST, HIGHEST).astype(
+        np.float32
+    )
+    return found

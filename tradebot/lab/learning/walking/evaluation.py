@@ -1,0 +1,176 @@
+"""Judge a policy on the road: play sessions with the real passes, and say what each earned after costs."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from msgspec import Struct
+
+from tradebot.errors import OperatorError
+from tradebot.lab.backtest.run import begin
+from tradebot.lab.backtest.setup import loaded_strategies
+from tradebot.lab.learning.environment import TIMES
+from tradebot.model.policy_reasons import POLICY_REASONS
+from tradebot.model.record import Job
+from tradebot.model.values import replace
+from tradebot.model.view import Needs, Target
+from tradebot.venues.ibkr.contracts import root_of
+from tradebot.views.trades.lots import trades
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tradebot.lab.backtest.run import Plan, Run
+    from tradebot.lab.learning.training.training_rows import Within
+    from tradebot.model.decision import Decision
+    from tradebot.model.view import StrategyView, Want
+    from tradebot.ports.strategy import Strategy
+
+
+class Judged(Struct, frozen=True):
+    """What was earned in each judged session, as a fraction of the equity at its start, and the trades that closed.
+
+    `doubled` is the same with commissions and slippage paid twice.
+    """
+
+    sessions: tuple[date, ...]
+    returns: tuple[float, ...]
+    doubled: tuple[float, ...]
+    trades: int
+
+
+class Signed(NamedTuple):
+    """The folder of models, with full path, and the public key of whoever signed them."""
+
+    folder: Path
+    public: str
+
+
+class Hold:
+    """The benchmark that holds one contract."""
+
+    times = TIMES
+    needs = Needs()
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def propose(self, view: StrategyView) -> Sequence[Target]:
+        return [Target(symbol, quantity=Decimal(1)) for symbol in view.universe]
+
+
+class Named:
+    """A strategy that goes by `name` and is asked as a policy is; with `later`, it acts a slot after each decision.
+
+    Everything else about it stays as it is.
+    """
+
+    times = TIMES
+
+    def __init__(self, strategy: Strategy, name: str, *, later: bool = False) -> None:
+        self.name, self._strategy, self._later = name, strategy, later
+        self._slot: tuple[str, date | None] | None = None
+        self._before: Sequence[Want] | Decision = ()
+        self._now: Sequence[Want] | Decision = ()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._strategy, name)
+
+    def propose(self, view: StrategyView) -> Sequence[Want] | Decision:
+        """Return what the strategy wants, or wanted a slot ago."""
+        if not self._later:
+            return self._strategy.propose(view)
+        session = view.situation.session if view.situation else None
+        slot = view.slot, session.date if session else None
+        if slot != self._slot:
+            self._slot, self._before, self._now = slot, self._now, self._strategy.propose(view)
+        return self._before
+
+
+def judged(plan: Plan, strategy: Strategy, within: Within, *, later: bool = False) -> Judged:
+    """Play a market up to the last of some sessions, in which a strategy acts, and return what it earned in each.
+
+    OperatorError if none of the market's sessions is within.
+    """
+    name = next(iter(plan.settings.strategies.in_use()))
+    run = begin(replace(plan, only_due=True, begins=within.first), [Named(strategy, name, later=later)])
+    try:
+        sessions, last = run.made.sessions, within.last
+        while not run.is_complete and not (
+            last is not None and len(run.ends) < len(sessions) and sessions[len(run.ends)].date > last
+        ):
+            run.step()
+        return _judged(run, within)
+    finally:
+        run.made.close()
+
+
+def judged_model(plan: Plan, name: str, signed: Signed, model: str, within: Within, *, later: bool = False) -> Judged:
+    """Judge a signed model as `judged` does, by the strategy `name` that it acts for, with nobody in its place."""
+    chosen = plan.settings.strategies
+    changes: dict[str, object] = {
+        "mode": "inference",
+        "folder": str(signed.folder),
+        "public_key": signed.public,
+        "models": [model],
+    }
+    changes |= {"rule": None, "results": None}
+    section = chosen.sections()[name].model_copy(update=changes)
+    settings = plan.settings.model_copy(update={"strategies": chosen.model_copy(update={name: section})})
+    with loaded_strategies(settings, signed.folder, {}) as strategies:
+        return judged(replace(plan, settings=settings), strategies[0], within, later=later)
+
+
+def _judged(run: Run, within: Within) -> Judged:
+    days = [end.session for end in run.ends]
+    places = [place for place, day in enumerate(days) if within.first is None or day >= within.first]
+    if not places:
+        raise OperatorError(f"no session of the market is from {within.first} to {within.last}", "judge other sessions")
+    _require_answers(run)
+    equities = [run.made.ledger.opening_cash(), *(_known(end.equity) for end in run.ends)]
+    costs = _costs(run)
+    returns, doubled = list[float](), list[float]()
+    for place in places:
+        before, after = equities[place], equities[place + 1]
+        returns.append(float((after - before) / before))
+        doubled.append(float((after - before - costs[place]) / before))
+    closed = trades(run.made.ledger.fills())
+    count = sum(trade.closed_at is not None for trade in closed)
+    return Judged(tuple(days[place] for place in places), tuple(returns), tuple(doubled), count)
+
+
+def _require_answers(run: Run) -> None:
+    """Raise OperatorError if a model failed in a pass: what it would have earned isn't known then."""
+    for cycle in run.made.facts.cycles(job=Job.TRADE_ONCE):
+        for one in cycle.refused_strategies:
+            reason = one.decision.reason
+            if reason in POLICY_REASONS:
+                raise OperatorError(
+                    f"the model didn't answer at {cycle.at:%Y-%m-%d %H:%M}: {reason} {one.decision.observed}",
+                    "nothing is known of it then; see docs/POLICIES.md for the reason, and run the command again",
+                )
+
+
+def _known(equity: Decimal | None) -> Decimal:
+    assert equity is not None, "a backtest knows the equity at each close"
+    return equity
+
+
+def _costs(run: Run) -> list[Decimal]:
+    """Return what each session cost: the commissions, and a tick of slippage for each contract that was traded."""
+    closes = [session.close for session in run.made.sessions]
+    found = [Decimal(0)] * len(closes)
+
+    def place_of(at: Any) -> int:
+        return min(bisect_right(closes, at), len(closes) - 1)
+
+    for one in run.made.ledger.fills():
+        root = root_of(one.fill.symbol)
+        found[place_of(one.fill.at)] += root.tick * root.multiplier * one.fill.quantity
+    for movement in run.made.ledger.cash_movements():
+        found[place_of(movement.at)] -= movement.amount_usd
+    return found

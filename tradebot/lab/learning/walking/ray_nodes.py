@@ -1,0 +1,157 @@
+"""Train and judge the models of a walk on the nodes of a Ray cluster, with what a process of this machine does it with.
+
+What is played goes to the nodes with the work. They write what came of it into the walk's folder and read the key that
+models are signed with, so both have to be at the same place on each node, such as on a network drive.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import sys
+from contextlib import suppress
+from hashlib import sha256
+from multiprocessing import get_context
+from platform import node
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from tradebot.adapters.state.safe_open import read_plain
+from tradebot.errors import OperatorError, TradebotError
+from tradebot.lab.learning.walking.walk import STUDY, Walk, Wanted, play
+from tradebot.lab.search.cluster import (
+    Seat,
+    Table,
+    code_of,
+    connected,
+    fitting_there,
+    packed,
+    require_here,
+)
+from tradebot.lab.search.workers import CLUSTER_GONE, raised, stopping, told_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from multiprocessing.connection import Connection
+
+
+class Work(Struct, frozen=True):
+    """What a worker of a cluster is given: the packed walk, how many trials there are, and what has to be the same.
+
+    `identity` is the SHA-256 of the file that says what the walk in its folder is of, and `folder` where relative
+    paths start.
+    """
+
+    walk: bytes
+    trials: int
+    code: Mapping[str, str]
+    identity: str
+    folder: str
+
+
+class UnitSeat(Seat):
+    """A worker that trains and judges the models that it is given."""
+
+    def __init__(self) -> None:
+        self._of: tuple[Walk, int] | None = None
+
+    def take(self, work: Work) -> None:
+        with suppress(OSError):
+            os.chdir(work.folder)
+        walk: Walk = pickle.loads(work.walk)  # noqa: S301 - from the driver, whose code a Ray worker runs anyway
+        require_here(work.code, code_of(walk.plan.settings), "other code of a strategy")
+        if _identity_in(walk) != work.identity:
+            raise OperatorError(
+                f"the node {node()} of the cluster doesn't have the folder {walk.folder} of the walk",
+                "keep --results on a drive that each node has at the same place, or leave out --on ray",
+            )
+        self._of = walk, work.trials
+
+    def play(self, place: int, who: int | str) -> dict[str, Any]:
+        """Play one of what is wanted; return its file, or what went wrong."""
+        assert self._of is not None, "it was opened first"
+        wanted = Wanted(place, who)
+        try:
+            play(self._of[0], wanted, self._of[1])
+        except TradebotError as error:
+            return told_of(error)
+        return {"played": wanted.file}
+
+
+def _identity_in(walk: Walk) -> str:
+    """Return the SHA-256 of what the walk in its folder is of; empty if that isn't there."""
+    try:
+        return sha256(read_plain(walk.folder / STUDY)).hexdigest()
+    except OSError:
+        return ""
+
+
+class _Units(Struct):
+    """What is still wanted of a walk."""
+
+    waiting: list[Wanted]
+
+    def left(self) -> int:
+        return len(self.waiting)
+
+    def next(self) -> Sequence[Any] | None:
+        return self.waiting.pop(0) if self.waiting else None
+
+    def lost(self, worker: Sequence[str | int], task: Sequence[Any]) -> None:
+        if task:
+            self.waiting.insert(0, Wanted(*task))
+
+
+def play_there(of: Walk, left: Sequence[Wanted], trials: int, workers: int, said: Callable[[int], None]) -> None:
+    """Play on the cluster, with so many workers or as many as fit; `said` is told how many are played so far.
+
+    OperatorError if there is no cluster, a node can't play, or something can't be trained.
+    """
+    work = Work(packed(of), trials, code_of(of.plan.settings), _identity_in(of), os.getcwd())
+    context = get_context("fork")
+    reads, writes = context.Pipe(duplex=False)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Nothing that Ray waits in can be interrupted, so it has a process of its own.
+    child = context.Process(target=_hand_out, args=(work, left, workers, writes))
+    child.start()
+    writes.close()
+    try:
+        _listen(reads, len(left), said)
+    finally:
+        child.terminate()
+        child.join()
+
+
+def _listen(reads: Connection, wanted: int, said: Callable[[int], None]) -> None:
+    done = 0
+    while done < wanted:
+        try:
+            fields = reads.recv()
+        except EOFError:
+            raise OperatorError("the connection to the cluster broke", CLUSTER_GONE) from None
+        if "error" in fields:
+            raise raised(fields)
+        if "played" in fields:
+            done += 1
+            said(done)
+
+
+def _hand_out(work: Work, left: Sequence[Wanted], workers: int, writes: Connection) -> None:
+    """Have the cluster play in this process; what it tells goes into the pipe."""
+    # A signal before Ray is there ends it at once.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ray prints what it has to say of its nodes, and the parent's output may be a document.
+    os.dup2(2, 1)
+    try:
+        ray = connected()
+        try:
+            count = workers or fitting_there(ray, len(left))
+            Table(ray, UnitSeat, count, ray.put(packed(work)), _Units([*left]), writes.send).run(stopping())
+        finally:
+            ray.shutdown()
+    except TradebotError as error:
+        writes.send(told_of(error))

@@ -1,0 +1,34 @@
+"""What it earned to hold the universe in equal parts, from the first open on and without costs."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import pairwise
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from tradebot.lab.backtest.bars import EngineBars
+from tradebot.lab.backtest.engine_conversion import session_of
+from tradebot.lab.backtest.setup import engine_of
+from tradebot.model.series import DAY
+from tradebot.model.view import BarNeed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tradebot.lab.backtest.market import OpenedMarket
+
+LATER = timedelta(hours=1)
+"""So long after the last close, its day is over."""
+
+
+def held(market: OpenedMarket, universe: Sequence[str]) -> tuple[float, ...]:
+    """Return the returns of the market's sessions; empty if no symbol has bars in all of them."""
+    sessions = [*map(session_of, market.calendar.market)]
+    bars = EngineBars(engine_of(market, market.spec), market.days)
+    found = bars.closed(BarNeed(DAY, len(sessions)), universe, sessions[-1].close + LATER)
+    whole = [one for one in found.values() if len(one.close) == len(sessions)]
+    if not whole:
+        return ()
+    worth = (fmean(one.close[place] / one.open[0] for one in whole) for place in range(len(sessions)))
+    return tuple(after / before - 1 for before, after in pairwise([1.0, *worth]))

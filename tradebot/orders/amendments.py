@@ -1,0 +1,290 @@
+"""Change or cancel one of our working orders: promised, sent once, and repeated while its outcome isn't known."""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import NamedTuple
+
+from tradebot.desk.pass_events import gap_began
+from tradebot.errors import TemporaryError
+from tradebot.gates.common import permission
+from tradebot.gates.sizing import marketable_limit
+from tradebot.model.books import Books
+from tradebot.model.candidate import Candidate, Purpose
+from tradebot.model.decision import Decision, Decisions, Gate, Verdict, first_failure
+from tradebot.model.desk import Desk
+from tradebot.model.intent import TARGET_DONE, Intent, IntentRecord, IntentState, Operation, mark_of
+from tradebot.model.order import Order, OrderClass, OrderStatus, OrderType
+from tradebot.model.position import ADOPTED
+from tradebot.model.reasons import Reason
+from tradebot.model.record import CandidateRecord, Gap
+from tradebot.model.resting import Resting, Whose
+from tradebot.model.values import replace
+from tradebot.orders.order_sender import LOOKS, cancel_intent, refuse_late, send, send_again, sent_at
+from tradebot.ports.world import Call, World
+from tradebot.reconciliation.protection import closed_by_others, gaps
+
+WAITS = Decision(Gate.UNRESOLVED, Verdict.FAIL, Reason.INTENT_UNRESOLVED, "the venue could take it for another one")
+"""Why a request without an outcome isn't resent: it is only looked up, until its end is proven."""
+AGAIN = Decision(Gate.UNRESOLVED, Verdict.PASS, None, "sent again under its own id")
+"""Why a request is resent although we don't know what became of it."""
+
+
+def cancel_order(
+    world: World, call: Call, desk: Desk, order: Order, record: IntentRecord, why: Reason
+) -> CandidateRecord:
+    """Cancel a working order, or repeat an unresolved cancel of it: a cancel may safely arrive twice."""
+    promised, now = record.intent, desk.now
+    of, strategy, purpose = promised.instrument, promised.key.strategy, promised.purpose
+    new_intent = cancel_intent(call, desk.account.number, now, order, of, strategy, purpose)
+    return send_change(world, desk, order, new_intent, why)
+
+
+def taken_back(
+    world: World, desk: Desk, record: CandidateRecord, before: Iterable[Order], now: Iterable[Order]
+) -> CandidateRecord:
+    """Return the record of a cancel, as refused if the orders that it was to end are all as they were before it.
+
+    A venue may accept a cancel and reject it a moment later.
+    """
+    asked = {order.venue_id: order.status for order in before}
+    left = {order.venue_id: order.status for order in now if order.venue_id in asked}
+    if record.terminal is not None or left != asked or OrderStatus.PENDING_CANCEL in left.values():
+        return record
+    assert record.client_order_id, "a cancel that was sent has an id"
+    refused = refuse_late(world, desk, record.client_order_id, "the broker accepted the cancel, then rejected it")
+    return replace(record, decisions=(*record.decisions[:-1], refused))
+
+
+def cancel_forgotten(world: World, call: Call, desk: Desk, order: Order, why: Reason) -> CandidateRecord:
+    """Cancel a working order that carries our mark, although the books don't know it."""
+    mark, instrument = mark_of(order.client_order_id), desk.listings[order.symbol].instrument
+    purpose = mark.purpose if mark and mark.purpose else Purpose.PROTECT
+    new_intent = cancel_intent(call, desk.account.number, desk.now, order, instrument, ADOPTED, purpose)
+    return send_change(world, desk, order, new_intent, why)
+
+
+def send_change(world: World, desk: Desk, order: Order, new_intent: Intent, why: Reason) -> CandidateRecord:
+    """Send a change of a working order if permission allows; an unresolved earlier change is sent instead."""
+    earlier = change_of(order, desk.books.unresolved, new_intent.operation)
+    intent = earlier or new_intent
+    candidate = about(intent, Purpose.REDUCE, desk.now, order.open_quantity)
+    allowed = permission(desk)
+    again = AGAIN if world.venue.may_repeat(intent.operation) else WAITS
+    decisions = (allowed, Decision(Gate.EXIT, allowed.verdict, why), *((again,) if earlier else ()))
+    if first_failure(decisions):
+        return CandidateRecord(candidate, decisions)
+    sent = send_again(world, desk, intent) if earlier else send(world, desk, intent, decisions)
+    price = intent.limit_price if intent.makes_order else None
+    return CandidateRecord(candidate, (*decisions, sent), intent.client_order_id, price)
+
+
+def about(intent: Intent, purpose: Purpose, at: datetime, quantity: Decimal) -> Candidate:
+    """Return the candidate under which a request of this kind is recorded: a change, or protection."""
+    strategy, source = intent.key.strategy, intent.operation
+    return Candidate(strategy, intent.instrument, intent.side, purpose, at, quantity=quantity, source=source)
+
+
+def change_of(order: Order, unresolved: Iterable[IntentRecord], operation: Operation) -> Intent | None:
+    """Return the promised but unresolved change of an order, or None."""
+    unknown = (record.intent for record in unresolved)
+    return next((i for i in unknown if i.operation is operation and i.target_venue_id == order.venue_id), None)
+
+
+EXITS, TIGHTENS = 1, 2
+"""Legs of the requests that change what rests, so that they differ from a cancel of the same order, which is leg 0."""
+
+RETRY = timedelta(minutes=15)
+"""How long a venue that refused every kind of protection for a position isn't asked again."""
+
+
+def exit_is_refused(books: Books) -> bool:
+    """Return True if the venue refused, the last time, that the limit of a pair goes through the market."""
+    for record in reversed(books.intents):
+        intent = record.intent
+        if intent.rests and not intent.protects and intent.operation is Operation.REPLACE:
+            if record.state is IntentState.ACKED:
+                return False
+            if record.state is IntentState.REJECTED and record.code != TARGET_DONE:
+                return True
+    return False
+
+
+def class_to_try(books: Books, whose: Whose) -> OrderClass | None:
+    """Return what to protect a position with: a pair, or a plain stop if the venue refused that last.
+
+    None if it refused a plain stop too, a short while ago, other than in the pass in which it refused a pair: whatever
+    was in the way of both then may be over.
+    """
+    of_it = (record for record in reversed(books.intents) if _protects(record, whose))
+    last, before = next(of_it, None), next(of_it, None)
+    if last is None:
+        return OrderClass.OCO
+    if last.state is not IntentState.REJECTED:
+        return last.intent.order_class
+    if last.intent.order_class is OrderClass.OCO:
+        return OrderClass.SIMPLE
+    if before is not None and before.intent.cycle_id == last.intent.cycle_id:
+        return OrderClass.SIMPLE
+    return OrderClass.OCO if books.at - last.updated_at >= RETRY else None
+
+
+def _protects(record: IntentRecord, whose: Whose) -> bool:
+    intent, sent = record.intent, record.state is not IntentState.ABANDONED
+    return sent and intent.protects and intent.operation is Operation.SUBMIT and intent.whose == whose
+
+
+def exit_price(world: World, desk: Desk, candidate: Candidate) -> Decimal | None:
+    """Return a limit price in USD at which an exit fills now; None without a quote.
+
+    It is no farther from a recent trade than an entry's may be from the previous close.
+    """
+    quote, limits, side = desk.quotes.get(candidate.symbol), world.rules.limits, candidate.side
+    if quote is None:
+        return None
+    listing = desk.listing_for(candidate.instrument)
+    price = marketable_limit(listing, side, quote, world.rules.exits.limit_offset_fraction)
+    if not quote.traded_lately(desk.now, limits.max_quote_age_s, limits.max_clock_skew_s):
+        return price
+    # From where the trade was, the collar is an offset like any other.
+    traded = replace(quote, bid=quote.last, ask=quote.last)
+    farthest = marketable_limit(listing, side, traded, limits.price_collar_fraction)
+    return max(price, farthest, key=lambda one: one * -side.sign)
+
+
+def price_through(world: World, desk: Desk, candidate: Candidate, pair: Resting) -> Decimal | None:
+    """Return a price in USD for the limit of a pair that fills now and hasn't reached the pair's stop, or None.
+
+    A venue lets the limit of a pair go to the market, but not to its stop or past it.
+    """
+    price = exit_price(world, desk, candidate)
+    if price is None:
+        return None
+    stop, away = pair.stop.stop_price if pair.stop else None, -candidate.side.sign
+    if stop is None:
+        return price
+    least = max(desk.listing_for(candidate.instrument).tick_at(stop), world.venue.pair_distance)
+    if (price - stop) * away >= least:
+        return price
+    quote, nearest = desk.quotes[candidate.symbol], stop + least * away
+    best = quote.bid if away > 0 else quote.ask
+    return nearest if (best - nearest) * away >= 0 else None
+
+
+def exit_through(
+    world: World, call: Call, desk: Desk, candidate: Candidate, pair: Resting, price: Decimal, decisions: Decisions
+) -> CandidateRecord:
+    """Move the limit of a pair to a price at which it fills now; its stop keeps working until then."""
+    limit, promised = pair.limit, pair.record.intent
+    assert limit is not None, "a plain stop has no limit to move"
+    edit = edit_intent(call, desk, promised, limit, limit.quantity or promised.quantity, price, candidate.why, EXITS)
+    # It is a half of its pair as before.
+    kind, purpose, displaced_by = promised.order_class, candidate.purpose, candidate.displaced_by
+    edit = replace(edit, order_class=kind, purpose=purpose, displaced_by=displaced_by)
+    intent = sent_at(edit, desk, decided=True)
+    sent = send(world, desk, intent, decisions)
+    closing = replace(candidate, quantity=pair.quantity)
+    return CandidateRecord(closing, (*decisions, sent), intent.client_order_id, price)
+
+
+def edit_intent(
+    call: Call, desk: Desk, promised: Intent, old: Order, shares: Decimal, price: Decimal, why: str, leg: int = TIGHTENS
+) -> Intent:
+    """Return the request that brings what rests, a stop or a limit, to so many shares and a price in USD.
+
+    `promised` is the intent behind the `old` one, and `why` names the rule that has it there.
+    """
+    key = replace(promised.key, session=call.session, slot=call.slot, leg=leg, target=old.venue_id)
+    return replace(
+        promised,
+        key=key,
+        client_order_id=key.client_order_id(),
+        operation=Operation.REPLACE,
+        quantity=shares,
+        order_type=OrderType.STOP if old.stop_price else OrderType.LIMIT,
+        limit_price=None if old.stop_price else price,
+        stop_price=price if old.stop_price else None,
+        order_class=OrderClass.SIMPLE,
+        cycle_id=call.cycle_id,
+        at=desk.now,
+        target_venue_id=old.venue_id,
+        sent_in=None,
+        why=why,
+    )
+
+
+class Released(NamedTuple):
+    """What became of a pair that was canceled: the record, and how many of its shares are left, None if unproven."""
+
+    record: CandidateRecord
+    left: Decimal | None
+
+
+def release(world: World, call: Call, desk: Desk, pair: Resting, why: Reason) -> Released:
+    """Cancel a pair and prove its end, so that its shares are free; what it fills meanwhile is gone.
+
+    If the venue takes the cancel back, the pair works as before, and the record says so.
+    """
+    record = cancel_order(world, call, desk, pair.first, pair.record, why)
+    if record.terminal is not None:
+        return Released(record, None)
+    latest = _latest(world, desk, pair)
+    if latest and all(order.status.terminal for order in latest):
+        filled = sum((order.filled_quantity for order in latest), Decimal(0))
+        before = sum((order.filled_quantity for order in _halves(pair)), Decimal(0))
+        return Released(record, max(pair.quantity - (filled - before), Decimal(0)))
+    return Released(taken_back(world, desk, record, _halves(pair), latest), None)
+
+
+def tell_gap(world: World, desk: Desk, rest: Resting, why: str, cause: str) -> None:
+    """Tell that what protected some shares was canceled for another order; others may have had no stop before."""
+    whose, rules = rest.record.intent.whose, world.rules
+    closed = closed_by_others(desk.books, desk.net)
+    known = gaps(desk.books, desk.listings, desk.resting, rules.exits, rules.exits_of, closed)
+    began = next((gap.since for gap in known if (gap.strategy, gap.symbol) == whose), desk.books.at)
+    world.events.emit(gap_began(Gap(*whose, rest.quantity, began, why), desk.now, cause))
+
+
+def _latest(world: World, desk: Desk, pair: Resting) -> tuple[Order, ...]:
+    """Return the halves of a canceled pair, as they are at their end or after a few looks; none that can't be read."""
+    orders = tuple[Order, ...]()
+    with suppress(TemporaryError):
+        for _ in range(LOOKS):
+            told = [world.reader.follower(order.venue_id) for order in _halves(pair)]
+            orders = tuple(order for order in told if order is not None)
+            if orders and all(order.status.terminal for order in orders):
+                world.ledger.apply_orders(orders, desk.now)
+                break
+    return orders
+
+
+def _halves(pair: Resting) -> tuple[Order, ...]:
+    return tuple(order for order in (pair.limit, pair.stop) if order)
+
+
+def joinable(world: World, pair: Resting) -> str:
+    """Return the venue's id of a stop that an exit for the same shares can join; empty if it can't, or not now."""
+    plain = pair.stop is not None and pair.limit is None and pair.can_trigger
+    return pair.stop.venue_id if world.venue.exits_join and plain and not pair.ending and pair.stop else ""
+
+
+def exit_candidate(desk: Desk, order: Order, record: IntentRecord) -> Candidate:
+    """Return the candidate under which a working exit is followed by another one for the shares that it leaves."""
+    intent = record.intent
+    found = about(intent, intent.purpose, desk.now, order.open_quantity)
+    return replace(found, side=order.side, source="exit", why=intent.why, displaced_by=intent.displaced_by)
+
+
+def pair_of(desk: Desk, order: Order, record: IntentRecord) -> Resting:
+    """Return the pair that an exit is the limit of, or the exit alone if it goes without a stop."""
+    pairs = desk.resting.get(record.intent.whose, ())
+    through = (pair for pair in pairs if pair.limit is not None and pair.limit.venue_id == order.venue_id)
+    return next(through, Resting(record, order, None, can_trigger=False))
+
+
+def quoted(world: World, desk: Desk, candidate: Candidate) -> Decisions:
+    """Refuse an exit without a quote if the venue takes no market order, before anything is canceled for it."""
+    if OrderType.MARKET in world.venue.order_types or candidate.symbol in desk.quotes:
+        return ()
+    return (Decision(Gate.QUOTE_FRESH, Verdict.UNKNOWN, Reason.QUOTE_MISSING),)

@@ -1,0 +1,163 @@
+"""Trade what an auction decides: closes go out first, and what they make room for opens in a later pass.
+
+The whole account is decided on in one call, before any entry of the pass. A candidate that opens is then traded like
+any other, so each gate is asked once more. One that a position gives way for is refused in this pass. While the close
+isn't proven, its place is kept, and nothing else is closed for it; afterwards it competes like any other, and the room
+is there. So a killed pass leaves nothing to repair.
+
+One that would win, but that too little rests for at the venue, leaves the auction, which is then decided again: it
+takes no place from one that could be filled.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+
+from msgspec import Struct
+
+from tradebot.gates.auction import Auction, Bid, Ruling, Standing, hold_auction
+from tradebot.gates.bidding import Taking, bids_held, bids_wanted, caps_of, competes, taking_part
+from tradebot.gates.common import position_of
+from tradebot.gates.entry import AccountAsk, Ask
+from tradebot.model.candidate import Candidate, Purpose
+from tradebot.model.decision import Decision, Decisions, Gate
+from tradebot.model.event import EventKind
+from tradebot.model.reasons import Reason
+from tradebot.model.record import CandidateRecord
+from tradebot.model.resting import Whose
+from tradebot.model.values import replace
+from tradebot.model.worth import WORTH
+from tradebot.orders.close_orders import Records
+from tradebot.orders.depth_check import too_thin
+from tradebot.orders.entry_orders import (
+    ONCE_MORE,
+    Judged,
+    close_for,
+    consent,
+    judged,
+    lost_close,
+    started,
+    trade,
+    with_decisions,
+)
+from tradebot.ports.world import Call, World
+
+MOST_ASKED = 20
+"""How many winners of one pass may be asked about, so that a venue that answers slowly, or not at all, ends it."""
+
+
+class Auctioned(Struct, frozen=True):
+    """What the auction decided about each candidate that took part, and what its gates said before it.
+
+    `thin` is why those left that couldn't be filled. `heard` is what the gates said of every candidate to the `account`
+    of that moment.
+    """
+
+    standings: Mapping[Whose, Standing] = {}
+    thin: Mapping[Whose, Decision] = {}
+    asked: Mapping[Whose, Decisions] = {}
+    taking: Taking | None = None
+    account: AccountAsk | None = None
+    heard: Sequence[tuple[Candidate, Judged]] = ()
+
+    def known(self, account: AccountAsk, candidate: Candidate) -> Judged | None:
+        """Return what the gates would say again; None if the account is another by now, or they weren't asked."""
+        if account is not self.account:
+            return None
+        return next((said for one, said in self.heard if one is candidate), None)
+
+
+def auction(world: World, call: Call, account: AccountAsk, changes: Iterable[Candidate]) -> Auctioned:
+    """Decide which candidates of the strategies that chose the auction open, and which positions give way for them.
+
+    What has to be closed for other reasons was closed before. A candidate that anything else refuses takes no part.
+    """
+    taking = taking_part(world.rules)
+    if taking is None:
+        return Auctioned()
+    entries = [one for one in changes if one.purpose is Purpose.OPEN and one.strategy in taking.own]
+    heard = [judged(world, call, account, one) for one in entries]
+    competing = [(ask, said) for ask, said in heard if ask.size and competes(ask.candidate, said)]
+    asks = {(ask.candidate.strategy, ask.candidate.symbol): ask for ask, _ in competing}
+    decided, thin = _among_fillable(world, account, taking, asks)
+    standings = {(each.bid.strategy, each.bid.symbol): each for each in decided.standings if not each.bid.is_open}
+    asked = {(ask.candidate.strategy, ask.candidate.symbol): said for ask, said in competing}
+    return Auctioned(standings, thin, asked, taking, account, list(zip(entries, heard, strict=True)))
+
+
+def _among_fillable(
+    world: World, account: AccountAsk, taking: Taking, asks: Mapping[Whose, Ask]
+) -> tuple[Auction, Mapping[Whose, Decision]]:
+    """Decide until every candidate that would be acted on can be filled; return who left for want of depth, and why."""
+    held = tuple(bids_held(account, world.rules, taking))
+    caps, wanted = caps_of(account, taking, held), tuple(bids_wanted(account.desk, asks.values(), taking))
+    asked = dict[Whose, Decision | None]()
+    while True:
+        thin = {whose: why for whose, why in asked.items() if why}
+        left = (bid for bid in wanted if (bid.strategy, bid.symbol) not in thin)
+        decided = hold_auction((*held, *left), caps)
+        winners = [(each.bid.strategy, each.bid.symbol) for each in decided.of(Ruling.OPEN, Ruling.AFTER)]
+        fresh = [whose for whose in winners if whose not in asked][: MOST_ASKED - len(asked)]
+        asked |= {whose: too_thin(world, asks[whose]) for whose in fresh}
+        if not any(asked[whose] for whose in fresh):
+            return decided, thin
+
+
+def settle(
+    world: World, call: Call, account: AccountAsk, candidate: Candidate, auctioned: Auctioned | None
+) -> tuple[AccountAsk, Records]:
+    """Do what was decided about a candidate; one that took no part is traded as always."""
+    whose = (candidate.strategy, candidate.symbol)
+    if auctioned and candidate.purpose is Purpose.OPEN and (why := auctioned.thin.get(whose)):
+        return account, (with_decisions(CandidateRecord(candidate, auctioned.asked[whose]), (why,)),)
+    standing = auctioned.standings.get(whose) if auctioned and candidate.purpose is Purpose.OPEN else None
+    if standing is None or auctioned is None or auctioned.taking is None:
+        return trade(world, call, account, candidate, auctioned.known(account, candidate) if auctioned else None)
+    if standing.ruling is Ruling.OPEN:
+        account, traded = trade(world, call, account, candidate)
+        return account, (*traded[:-1], with_decisions(traded[-1], standing.decisions))
+    refused = CandidateRecord(candidate, auctioned.asked[whose])
+    if standing.other is not None:
+        return _swap(world, call, account, refused, standing, standing.other)
+    lost = (lost_close(world, account.desk, name, candidate.symbol) for name in auctioned.taking.own)
+    again = next((position for position in lost if position), None) if standing.bid.awaited else None
+    records: Records = ()
+    if again is not None:
+        account, records = close_for(world, call, account, again, candidate, ONCE_MORE)
+    return account, (*records, with_decisions(refused, standing.decisions))
+
+
+def _swap(
+    world: World, call: Call, account: AccountAsk, refused: CandidateRecord, standing: Standing, loser: Bid
+) -> tuple[AccountAsk, Records]:
+    """Close the position that gives way, if the candidate has every yes that it needs; it opens in a later pass."""
+    candidate = refused.candidate
+    (decided,) = standing.decisions
+    ask, _ = judged(world, call, account, candidate)
+    position = position_of(account.desk, (loser.strategy, loser.symbol))
+    assert position is not None, "what gives way is held"
+    if thin := too_thin(world, ask):
+        return account, (with_decisions(refused, (thin,)),)
+    asked = consent(world, call, ask)
+    if asked.decision and asked.withheld:
+        return account, (with_decisions(refused, (asked.decision,)),)
+    # The books then have both values: the newcomer's is what was observed.
+    why = replace(decided, gate=Gate.EXIT, about=f"{WORTH}{loser.value}")
+    account, closed = close_for(world, call, account, position, candidate, why)
+    assert isinstance(decided.observed, Decimal)
+    assert isinstance(decided.limit, Decimal)
+    began = started(closed, decided.observed, decided.limit)
+    if began.reason is Reason.DISPLACEMENT_STARTED and not world.dry_run:
+        world.events.emit(EventKind.SWAPPED.at(account.desk.now, _told(standing.bid, loser, decided), loser.symbol))
+    return account, (*closed, with_decisions(refused, (began,)))
+
+
+def _told(newcomer: Bid, loser: Bid, decided: Decision) -> Mapping[str, str]:
+    """Return both values with their parts, for people."""
+    return {
+        "strategy": loser.strategy,
+        "for": newcomer.symbol,
+        "for_strategy": newcomer.strategy,
+        "value": str(loser.value),
+        "value_of_newcomer": str(newcomer.value),
+        "needed": str(decided.limit),
+    }

@@ -1,0 +1,440 @@
+"""Close positions, or parts of them: for an exit rule, for a strategy that wants it, or for a person.
+
+Two owners may hold the same symbol; together they never close more than the broker holds. An exit waits for an order of
+another strategy only if the two would trade with each other.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal
+
+from tradebot.desk.contract_rolls import begins_move, with_what_is_kept
+from tradebot.exits.rules import ExitCall
+from tradebot.exits.why import compose
+from tradebot.gates.common import (
+    candidate_fresh,
+    closable,
+    denied,
+    instrument_open,
+    permission,
+    position_of,
+    session_open,
+    still_held,
+    unresolved_for_exit,
+    working_for_exit,
+)
+from tradebot.gates.entry import AccountAsk
+from tradebot.model.candidate import Candidate, Purpose
+from tradebot.model.decision import Decision, Decisions, Gate, Verdict, first_failure
+from tradebot.model.desk import Desk
+from tradebot.model.instrument import whole_lots
+from tradebot.model.intent import JOINS, Intent, IntentKey, IntentRecord, IntentState, Operation
+from tradebot.model.order import Order
+from tradebot.model.position import Position
+from tradebot.model.reasons import Reason
+from tradebot.model.record import EXITING, CandidateRecord
+from tradebot.model.resting import Resting
+from tradebot.model.values import replace
+from tradebot.model.venue import Edit, Pairs
+from tradebot.orders.amendments import (
+    AGAIN,
+    EXITS,
+    Released,
+    exit_candidate,
+    exit_is_refused,
+    exit_price,
+    exit_through,
+    joinable,
+    pair_of,
+    price_through,
+    quoted,
+    release,
+    tell_gap,
+)
+from tradebot.orders.order_sender import (
+    MOST_LEGS,
+    closing_side,
+    may_send_again,
+    send,
+    send_again,
+    sent_at,
+    submit_intent,
+    submit_key,
+    wanted_key,
+)
+from tradebot.orders.stop_protection import protect_again
+from tradebot.ports.world import Call, World
+
+Records = tuple[CandidateRecord, ...]
+
+REFUSED = "the broker doesn't let the limit of a pair go through the market"
+NO_PRICE = "there was no quote, or none on the near side of the stop"
+ASKED_FOR = frozenset({Reason.FLATTEN, Reason.CLOSED_BY_HAND})
+"""Why a position is closed that a person wants closed, whatever the venue shows of it."""
+
+TOO_LATE = frozenset({Reason.DESK_STALE, Reason.DECISION_LATE, Reason.SENDING_LATE, Reason.MARKET_CLOSED})
+NEVER_FILLS = TOO_LATE | {Reason.VENUE_REJECTED, Reason.HALTED}
+"""Reasons at SEND that rule out a fill, so the next candidate sees the same book. A lost reply may still be a fill."""
+
+
+def close_one_by_one(desk: Desk, positions: Iterable[Position], close: Callable[[Desk, Position], Records]) -> Records:
+    """Close positions one after another, each based on what the previous orders leave at the broker."""
+    records = list[CandidateRecord]()
+    for position in positions:
+        closed = close(desk, position)
+        records += closed
+        desk = after_closing(desk, closed)
+    return tuple(records)
+
+
+def after_closing(desk: Desk, records: Iterable[CandidateRecord]) -> Desk:
+    """Return the desk as if the exits among these records were filled, if an order may have gone out."""
+    for record in records:
+        candidate, last = record.candidate, record.decisions[-1]
+        exits = last.gate is Gate.SEND and last.reason not in NEVER_FILLS and candidate.source != Operation.CANCEL
+        if exits and candidate.purpose is not Purpose.PROTECT:
+            desk = desk.with_filled(candidate.symbol, quantity_of(candidate) * candidate.side.sign)
+    return desk
+
+
+def afterwards(account: AccountAsk, symbol: str, closed: Records) -> AccountAsk:
+    """Return the account as these records leave it, with an order at work on the symbol if one may have gone out."""
+    desk = after_closing(account.desk, closed)
+    book = account.book if desk is account.desk else account.book.with_closing(symbol)
+    return replace(account, desk=desk, book=book)
+
+
+def close(
+    world: World, call: Call, desk: Desk, position: Position, why: ExitCall, source: str, displaced_by: str = ""
+) -> Records:
+    """Send the orders that close a position, or a part of it, if `why` and the exit gates pass and it has a listing.
+
+    `displaced_by` is the symbol that it makes room for, if any.
+    """
+    if why.decision.reason in ASKED_FOR and denied(desk, position.symbol):
+        desk = _as_claimed(world, desk, position)
+    listing, shares = desk.listing_of(position), closable(desk, position.symbol, position.quantity)
+    if listing is None:
+        return ()
+    as_booked = why.decision.reason in ASKED_FOR and world.venue.reduce_only and denied(desk, position.symbol)
+    shares = abs(position.quantity) if as_booked else shares
+    candidate = Candidate(
+        strategy=position.strategy,
+        instrument=listing.instrument,
+        side=closing_side(position.quantity),
+        purpose=Purpose.CLOSE if why.shares is None else Purpose.REDUCE,
+        at=desk.now,
+        quantity=shares if why.shares is None else min(why.shares, shares),
+        source=source,
+        why=compose(why.why) if why.why else "",
+        displaced_by=displaced_by,
+    )
+    if begins_move(desk, candidate):
+        candidate = with_what_is_kept(candidate, desk.books.kept_of(position))
+    # What a rule doesn't know explains why the position is held, and must not keep another rule from closing it.
+    unknown = () if why.decision.passed else (each for each in why.unknown if each != why.decision)
+    return _send_closing(world, call, desk, position, candidate, (why.decision, *unknown), as_booked=as_booked)
+
+
+def _as_claimed(world: World, desk: Desk, position: Position) -> Desk:
+    """Return the desk with as much of a position as its listed stops claim, where its shares are held for them.
+
+    A venue takes such a stop for shares that it holds, and nobody can sell them before it ends. So it proves them,
+    whatever the list of positions says, and an exit through it, or once it has ended, can't open a position.
+    """
+    side = closing_side(position.quantity)
+    rests = desk.resting.get(position.whose, ()) if world.venue.pairs is Pairs.NATIVE else ()
+    stops = [rest for rest in rests if rest.can_trigger and not rest.exiting and rest.first.side is side]
+    claimed = min(sum((stop.quantity for stop in stops), Decimal(0)), abs(position.quantity))
+    if not claimed or position.symbol in desk.omitted_orders:
+        return desk
+    net = {**desk.net, position.symbol: claimed.copy_sign(position.quantity)}
+    ratios = {symbol: ratio for symbol, ratio in desk.position_ratios.items() if symbol != position.symbol}
+    return replace(desk, net=net, unproven=desk.unproven - {position.symbol}, position_ratios=ratios)
+
+
+def close_as_wanted(world: World, call: Call, desk: Desk, candidate: Candidate) -> Records:
+    """Send the orders that close or reduce a position because its strategy wants that, if the exit gates pass."""
+    position = position_of(desk, (candidate.strategy, candidate.symbol))
+    if position is None or closing_side(position.quantity) is not candidate.side:
+        held = position.quantity if position else Decimal(0)
+        closed = Decision(Gate.POSITIONED, Verdict.FAIL, Reason.ALREADY_CLOSED, held, candidate.quantity)
+        return (CandidateRecord(candidate, (*candidate.decisions, closed)),)
+    assert candidate.quantity is not None, "a strategy that closes knows its quantity"
+    if not candidate.quantity:
+        minimum = desk.listing_for(candidate.instrument).minimum
+        none = Decision(Gate.SIZE, Verdict.FAIL, Reason.SIZE_BELOW_ONE, candidate.quantity, minimum)
+        return (CandidateRecord(candidate, (*candidate.decisions, none)),)
+    quantity = min(candidate.quantity, closable(desk, position.symbol, position.quantity))
+    asked = Decision(Gate.STRATEGY, Verdict.PASS, Reason.STRATEGY_CLOSES, candidate.why or None)
+    fresh = candidate_fresh(candidate, desk.now, world.rules.of(candidate.strategy).limits)
+    wanted = replace(candidate, quantity=quantity)
+    return _send_closing(world, call, desk, position, wanted, (fresh, *candidate.decisions, asked))
+
+
+def _send_closing(
+    world: World,
+    call: Call,
+    desk: Desk,
+    position: Position,
+    candidate: Candidate,
+    asked: Decisions,
+    *,
+    as_booked: bool = False,
+) -> Records:
+    """Send closing orders if everything asked so far and the exit gates pass; a fraction that was refused stays."""
+    lost = _lost_exit(world, desk, position)
+    # It was decided to close, so a lost exit is sent again whatever the rules say by now: nothing else may go out.
+    asked = asked if not (lost and first_failure(asked)) else ()
+    candidate, fraction = without_refused_fraction(call, desk, candidate)
+    # Another instrument may be why this pass goes on after the close.
+    hours = instrument_open(desk, candidate.instrument) or (None if desk.clock.is_open else session_open(desk))
+    decisions = (
+        permission(desk),
+        *asked,
+        *([hours] if hours else []),
+        still_held(desk, position.symbol, position.quantity, as_booked=as_booked),
+        *fraction,
+        *quoted(world, desk, candidate),
+        working_for_exit(desk.book, position.strategy, position.symbol, candidate.side),
+        AGAIN if lost else unresolved_for_exit(desk.books, position.strategy, position.symbol),
+    )
+    if lost and not first_failure(decisions):
+        again = replace(candidate, quantity=lost.quantity)
+        repriced = _at_this_price(world, desk, again, lost)
+        sent = send_again(world, desk, repriced)
+        return (CandidateRecord(again, (*decisions, sent), lost.client_order_id, repriced.limit_price),)
+    if first_failure(decisions):
+        return (CandidateRecord(candidate, decisions),)
+    return tuple(_exits(world, call, desk, candidate, decisions))
+
+
+def _exits(
+    world: World, call: Call, desk: Desk, candidate: Candidate, decisions: Decisions
+) -> Iterator[CandidateRecord]:
+    """Close shares that nothing protects first, then those of the newest pair, and so on."""
+    # Orders that only reduce hold no shares: an exit goes out beside them, and they end once the shares are gone.
+    resting = () if world.venue.reduce_only else desk.resting.get((candidate.strategy, candidate.symbol), ())
+    rests = [rest for rest in resting if not rest.exiting and rest.first.side is candidate.side]
+    targets, pairs = ([rest for rest in rests if rest.is_target is apart] for apart in (True, False))
+    ended = tuple(_end_targets(world, call, desk, candidate, targets))
+    yield from (released.record for _, released in ended)
+    if any(released.left != target.quantity for target, released in ended):
+        # What one of them fills meanwhile is no longer there to be closed.
+        yield _waits(candidate, decisions)
+        return
+    left, covered = quantity_of(candidate), sum((pair.quantity for pair in pairs), Decimal(0))
+    free = min(left, max(_held(desk, candidate) - covered, Decimal(0)) if pairs else left)
+    if free:
+        key = wanted_key(world, call, desk, candidate)
+        yield submit_whole(world, call, desk, replace(candidate, quantity=free), decisions, key)
+    left -= free
+    for number, pair in reversed(tuple(enumerate(pairs))):
+        if left == pair.quantity and (stop := joinable(world, pair)):
+            yield _joining(world, call, desk, replace(candidate, quantity=left), decisions, stop)
+            left = Decimal(0)
+        if left > 0:
+            part = replace(candidate, quantity=min(left, pair.quantity))
+            left -= quantity_of(part)
+            # What the rest of this exit and the other stops leave of the position.
+            own = _held(desk, candidate) - (quantity_of(candidate) - quantity_of(part))
+            own -= sum((other.quantity for other in pairs[:number]), Decimal(0))
+            if pair.ending:
+                yield _waits(part, decisions)
+            else:
+                yield from _close_protected(world, call, desk, part, decisions, pair, own)
+
+
+def _joining(
+    world: World, call: Call, desk: Desk, candidate: Candidate, decisions: Decisions, stop: str
+) -> CandidateRecord:
+    """Send an exit into the group of the stop for its shares, which ends with it: they are never without either."""
+    key = replace(submit_key(call, desk, candidate), leg=JOINS, target=stop)
+    return submit_whole(world, call, desk, candidate, decisions, key)
+
+
+def _waits(candidate: Candidate, decisions: Decisions) -> CandidateRecord:
+    """Return the record of an exit that isn't sent, as the broker hasn't confirmed the end of what holds its shares."""
+    return CandidateRecord(candidate, (*decisions, Decision(Gate.WORKING, Verdict.FAIL, Reason.SHARES_HELD)))
+
+
+def _held(desk: Desk, candidate: Candidate) -> Decimal:
+    position = position_of(desk, (candidate.strategy, candidate.symbol))
+    return closable(desk, candidate.symbol, position.quantity) if position else Decimal(0)
+
+
+def _end_targets(
+    world: World, call: Call, desk: Desk, candidate: Candidate, targets: Iterable[Resting]
+) -> Iterator[tuple[Resting, Released]]:
+    """Cancel the nearest targets that could close the shares of an exit once more; yield what became of each."""
+    nearest = sorted(targets, key=lambda target: -(target.first.limit_price or 0) * candidate.side.sign)
+    excess = sum((target.quantity for target in nearest), quantity_of(candidate)) - _held(desk, candidate)
+    for target in nearest:
+        if excess <= 0:
+            return
+        excess -= target.quantity
+        released = release(world, call, desk, target, Reason.STOP_SPARE)
+        yield target, released
+        if released.left != target.quantity:
+            return
+
+
+def _close_protected(
+    world: World, call: Call, desk: Desk, candidate: Candidate, decisions: Decisions, pair: Resting, own: Decimal
+) -> Iterator[CandidateRecord]:
+    """Close shares that a pair protects, through it or in its place; `own` are those left for the exit and the pair."""
+    price = price_through(world, desk, candidate, pair)
+    obstacle = _obstacle(world, desk, candidate, pair)
+    if obstacle is None and price is not None:
+        record = exit_through(world, call, desk, candidate, pair, price, decisions)
+        yield record
+        if not is_refused(record):
+            return
+        obstacle, price = REFUSED, None
+    # An entry pass doesn't give way while the shares have neither a stop nor an exit.
+    with world.undisturbed():
+        cause = obstacle or NO_PRICE
+        records = tuple(_close_in_its_place(world, call, desk, candidate, decisions, pair, cause, own=own))
+        yield from records
+    # Which way the broker lets an exit go may have changed, and a pair that it doesn't cancel has only one left.
+    if obstacle is REFUSED and price is not None and is_refused(records[0]):
+        yield exit_through(world, call, desk, candidate, pair, price, decisions)
+
+
+def exit_anew(
+    world: World, call: Call, desk: Desk, order: Order, record: IntentRecord, why: Reason
+) -> Iterator[CandidateRecord]:
+    """Cancel an exit that can't be repriced, together with its pair if it is a half of one, and send another."""
+    allowed, candidate = permission(desk), exit_candidate(desk, order, record)
+    decisions = (allowed, Decision(Gate.EXIT, allowed.verdict, why), *quoted(world, desk, candidate))
+    if first_failure(decisions):
+        yield CandidateRecord(candidate, decisions)
+    else:
+        pair, cause = pair_of(desk, order, record), "the broker refused another price for the exit"
+        with world.undisturbed():
+            yield from _close_in_its_place(world, call, desk, candidate, decisions, pair, cause, why)
+
+
+def _close_in_its_place(
+    world: World,
+    call: Call,
+    desk: Desk,
+    candidate: Candidate,
+    decisions: Decisions,
+    pair: Resting,
+    cause: str,
+    why: Reason = Reason.EXIT_NEEDS_SHARES,
+    own: Decimal | None = None,
+) -> Iterator[CandidateRecord]:
+    """Cancel what holds shares, send an exit for them, and place the stop again for those that it leaves."""
+    released = release(world, call, desk, pair, why)
+    yield released.record
+    if released.record.terminal is None and pair.can_trigger:
+        tell_gap(world, desk, pair, EXITING, cause)
+    if released.left is None:
+        yield _waits(candidate, decisions)
+    if not released.left:
+        return
+    closing = replace(candidate, quantity=min(quantity_of(candidate), released.left))
+    if pair.record.intent.key.joins:
+        # The exit that this one follows was in the group of a stop, which rests as before.
+        stops = [one for one in desk.resting.get(pair.record.intent.whose, ()) if not one.is_target]
+        stop = next((joinable(world, one) for one in stops if one.quantity == closing.quantity), "")
+        if stops:
+            yield _joining(world, call, desk, closing, decisions, stop) if stop else _waits(closing, decisions)
+            return
+    # Several pairs of a position may be canceled in one pass, and each gets an exit with its own id.
+    key = replace(submit_key(call, desk, closing), leg=EXITS, target=pair.first.venue_id)
+    closed = submit_whole(world, call, desk, closing, decisions, key)
+    yield closed
+    left = released.left if own is None else min(released.left, own)
+    unprotected = left - (Decimal(0) if is_refused(closed) else quantity_of(closing))
+    if unprotected > 0 and (pair.stop or pair.record.intent.protects):
+        yield protect_again(world, call, desk, pair, unprotected)
+
+
+def _obstacle(world: World, desk: Desk, candidate: Candidate, pair: Resting) -> str | None:
+    """Return why shares can't be closed by moving the limit of their pair, or None if they can."""
+    if world.venue.edit is Edit.NONE:
+        return "the venue doesn't let an order change its price"
+    if pair.limit is None:
+        return "it is a plain stop, which holds the shares"
+    if pair.limit.filled_quantity:
+        return "its limit was partly filled, and a broker may start such an order over"
+    if pair.quantity != quantity_of(candidate):
+        return "only a part of its shares is to be closed"
+    return REFUSED if exit_is_refused(desk.books) else None
+
+
+def _lost_exit(world: World, desk: Desk, position: Position) -> Intent | None:
+    """Return an exit that the venue has not known for a while, if resending it would close no more than is there."""
+    for record in desk.books.unresolved:
+        intent = record.intent
+        # A change of an exit that works already is resent where working orders are looked after.
+        closes = intent.operation is Operation.SUBMIT or (intent.operation is Operation.REPLACE and intent.rests)
+        closes = closes and intent.purpose is not Purpose.OPEN and not intent.protects
+        if closes and intent.whose == position.whose and may_send_again(world, desk, intent):
+            return intent if world.venue.reduce_only or _is_still_there(desk, position, intent) else None
+    return None
+
+
+def _at_this_price(world: World, desk: Desk, candidate: Candidate, lost: Intent) -> Intent:
+    """Return a lost exit with the limit of this moment; one that was to change an order stays as it is."""
+    price = exit_price(world, desk, candidate)
+    if price in (None, lost.limit_price) or lost.limit_price is None or lost.operation is not Operation.SUBMIT:
+        return lost
+    return sent_at(replace(lost, limit_price=price), desk)
+
+
+def _is_still_there(desk: Desk, position: Position, lost: Intent) -> bool:
+    """Return True if the shares of a lost exit can still be closed, or the pair that it was to go through rests."""
+    if lost.operation is Operation.SUBMIT:
+        held = closable(desk, position.symbol, position.quantity)
+        return held >= lost.quantity and lost.side is closing_side(position.quantity)
+    pairs = desk.resting.get(position.whose, ())
+    return any(pair.limit is not None and pair.limit.venue_id == lost.target_venue_id for pair in pairs)
+
+
+def is_refused(record: CandidateRecord) -> bool:
+    return record.decisions[-1].reason is Reason.VENUE_REJECTED
+
+
+def submit_whole(
+    world: World, call: Call, desk: Desk, candidate: Candidate, decisions: Decisions, key: IntentKey
+) -> CandidateRecord:
+    """Send a closing order; if the venue refuses a fraction of a share, send one for the whole shares."""
+    whole = whole_lots(candidate.instrument, quantity_of(candidate))
+    record = _submit(world, call, desk, candidate, decisions, key)
+    if is_refused(record) and 0 < whole < quantity_of(candidate):
+        key = replace(key, leg=key.leg + MOST_LEGS)
+        return _submit(world, call, desk, replace(candidate, quantity=whole), decisions, key)
+    return record
+
+
+def _submit(
+    world: World, call: Call, desk: Desk, candidate: Candidate, decisions: Decisions, key: IntentKey
+) -> CandidateRecord:
+    """Send a closing order past the best bid or ask, or a market order if there is no quote."""
+    price = exit_price(world, desk, candidate)
+    intent = submit_intent(world, call, desk, candidate, quantity_of(candidate), price, key)
+    return CandidateRecord(candidate, (*decisions, send(world, desk, intent, decisions)), intent.client_order_id, price)
+
+
+def without_refused_fraction(call: Call, desk: Desk, candidate: Candidate) -> tuple[Candidate, Decisions]:
+    """Return the candidate in whole shares if the venue refused a fraction today, and a refusal if that leaves none."""
+    quantity, listing = quantity_of(candidate), desk.listings.get(candidate.symbol)
+    whole, least = whole_lots(candidate.instrument, quantity), listing.minimum if listing else candidate.instrument.lot
+    # Less than the smallest order counts as a fraction.
+    whole = whole if whole >= least else Decimal(0)
+    if whole == quantity:
+        return candidate, ()
+    rejected = (r.intent for r in desk.books.promised_in(call.session) if r.state is IntentState.REJECTED)
+    closing = (i for i in rejected if i.purpose is not Purpose.OPEN and i.instrument == candidate.instrument)
+    if not any(intent.quantity % intent.instrument.lot or intent.quantity < least for intent in closing):
+        return candidate, ()
+    none = Decision(Gate.SIZE, Verdict.FAIL, Reason.FRACTION_REFUSED, quantity, least)
+    return replace(candidate, quantity=whole or quantity), () if whole else (none,)
+
+
+def quantity_of(candidate: Candidate) -> Decimal:
+    assert candidate.quantity is not None, "an exit knows its quantity"
+    return candidate.quantity

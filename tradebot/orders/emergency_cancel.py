@@ -1,0 +1,71 @@
+"""Cancel our working entries when no pass can do it; this is the only request sent without a promise.
+
+A cancel can do without: it only reduces risk, it may safely arrive twice, and if nobody remembers it, the next pass
+reads the order's state from the venue anyway. Exits, protection and other people's orders are left alone.
+"""
+
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from tradebot.errors import TradebotError
+from tradebot.model.candidate import Purpose
+from tradebot.model.intent import mark_of
+from tradebot.model.order import Order, Outcome
+from tradebot.orders.order_sender import cancel_unpromised
+from tradebot.ports.broker import BrokerReader, OrderPort
+from tradebot.ports.stores import Ledger
+
+
+class Ended(Struct, frozen=True):
+    """How many of our entries the venue has canceled or is canceling, and what went wrong with the others."""
+
+    cancelled: int
+    problems: tuple[str, ...]
+
+
+def end_entries(reader: BrokerReader, orders: OrderPort, ledger: Ledger | None, account: str) -> Ended:
+    """Cancel each of our working entries by its id, whether our books know it, the venue lists it, or both.
+
+    If the ledger can't be read, `ledger` is None and our mark in the venue's list is all we have.
+    """
+    entries, problems = dict[str, Order](), list[str]()
+    for source in (_listed(reader, ledger, account), _known(reader, ledger)):
+        try:
+            entries |= {order.venue_id: order for order in source}
+        except TradebotError as error:
+            problems.append(error.message)
+    cancelled = 0
+    for order in entries.values():
+        reply = cancel_unpromised(orders, order)
+        if reply.outcome is Outcome.ACCEPTED:
+            cancelled += 1
+        else:
+            problems.append(f"{order.symbol} {order.client_order_id}: {reply.message or reply.code}")
+    return Ended(cancelled, tuple(problems))
+
+
+def _listed(reader: BrokerReader, ledger: Ledger | None, account: str) -> Iterator[Order]:
+    """Yield our entries among the venue's open orders, including those that someone has replaced."""
+    view = reader.view()
+    if view.account.number != account:
+        raise TradebotError(f"these keys belong to another account, …{view.account.tail}; nothing was canceled there")
+    chains = ledger.order_chains([order.venue_id for order in view.orders]) if ledger else {}
+    yield from (o for o in view.orders if any(map(_is_entry, (o, *chains.get(o.venue_id, ())))))
+
+
+def _known(reader: BrokerReader, ledger: Ledger | None) -> Iterator[Order]:
+    """Yield the entries our books list as working, and any unresolved entries that the venue knows."""
+    if ledger is None:
+        return
+    yield from filter(_is_entry, ledger.orders(working=True))
+    for record in ledger.intents(unresolved=True):
+        if record.intent.purpose is Purpose.OPEN and record.intent.makes_order:
+            order = reader.order(record.intent.client_order_id)
+            if order is not None and not order.status.terminal:
+                yield order
+
+
+def _is_entry(order: Order) -> bool:
+    mark = mark_of(order.client_order_id)
+    return mark is not None and mark.purpose is Purpose.OPEN

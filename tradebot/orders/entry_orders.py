@@ -1,0 +1,392 @@
+"""Trade what strategies want, one candidate after another: each sees the account as the earlier ones leave it.
+
+If the configuration says so, a person is asked about an entry that nothing else refuses. The request is written before
+anything is told of it, and an order carries the id of its request, so a yes makes one order, whatever is killed when.
+
+To make room for a better candidate, the strategy's weakest position is closed and nothing else, never without a yes
+that is needed. The candidate itself is refused in this pass and judged by a later one like any other, so a killed pass
+leaves nothing to repair.
+"""
+
+import hashlib
+from base64 import b32encode
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from decimal import Decimal
+from typing import NamedTuple
+
+from tradebot.desk.auto_halt import after_send
+from tradebot.desk.contract_rolls import SOURCE as MOVED
+from tradebot.desk.proposals import kept
+from tradebot.exits.kind import Held
+from tradebot.exits.lists import levels
+from tradebot.exits.rules import ExitCall
+from tradebot.exits.why import Part
+from tradebot.gates import approval
+from tradebot.gates.book import OWN_GATES
+from tradebot.gates.common import position_of
+from tradebot.gates.costs import plan_of
+from tradebot.gates.decide import decide
+from tradebot.gates.displacement import CAPACITY, judge, lacks_only_room
+from tradebot.gates.entry import AccountAsk, Ask
+from tradebot.gates.sizing import Size, entry_price, entry_size, liquidity, stop_distance
+from tradebot.model.candidate import Candidate, Purpose, WantKind
+from tradebot.model.decision import Decision, Decisions, Gate, Number, Verdict, first_failure
+from tradebot.model.desk import Desk, Entered
+from tradebot.model.event import EventKind
+from tradebot.model.instrument import Listing
+from tradebot.model.intent import Intent, Operation
+from tradebot.model.limits import ApprovalRules, Protection
+from tradebot.model.order import Approach, OrderClass, Style
+from tradebot.model.position import Kept, Lot, Position
+from tradebot.model.reasons import Reason
+from tradebot.model.record import CandidateRecord
+from tradebot.model.trading import Request
+from tradebot.model.values import replace
+from tradebot.model.venue import Pairs
+from tradebot.orders.close_orders import NEVER_FILLS, Records, afterwards, close, close_as_wanted
+from tradebot.orders.depth_check import too_thin, with_depth
+from tradebot.orders.order_sender import closing_side, may_send_again, send, submit_intent, wanted_key
+from tradebot.orders.stop_protection import on_tick
+from tradebot.ports.world import Call, World
+
+_ROOM = (
+    Gate.OPEN_POSITIONS, Gate.SYMBOL_NOTIONAL, Gate.SECTOR_NOTIONAL, Gate.GROSS_NOTIONAL, Gate.THEME_NOTIONAL,
+    Gate.NET_NOTIONAL, Gate.BETA_NOTIONAL, Gate.CONCENTRATION, Gate.OPEN_RISK,
+)  # fmt: skip
+_MARGIN = (
+    *(Gate.BUYING_POWER, Gate.INITIAL_MARGIN, Gate.FREE_MARGIN),
+    *(Gate.HELD_MARGIN, Gate.MAINTENANCE_MARGIN, Gate.LIQUIDATION),
+)
+ROOM = frozenset({*_MARGIN, *_ROOM, *(OWN_GATES[gate] for gate in _ROOM)})
+"""The gates that a sale may open for an entry."""
+
+
+class Consent(NamedTuple):
+    """Whether a person lets an entry go: the decision, the most shares, and the request; nobody was asked if empty."""
+
+    decision: Decision | None = None
+    quantity: Decimal | None = None
+    request: str = ""
+
+    @property
+    def withheld(self) -> bool:
+        return self.decision is not None and not self.decision.passed
+
+
+Judged = tuple[Ask, Decisions]
+"""What the gates were asked about an entry, and what they said."""
+
+
+def judged(world: World, call: Call, account: AccountAsk, candidate: Candidate) -> Judged:
+    """Ask every gate but that of approval about an entry; return what they were asked, and what they say.
+
+    The size that was asked about is None without a usable quote.
+    """
+    own, quote = world.rules.of(candidate.strategy), account.desk.quotes.get(candidate.symbol)
+    strategy = account.of(candidate.strategy, own)
+    exits = world.rules.exits_of(candidate.strategy)
+    stop = stop_distance(candidate, exits, quote.middle if quote else None)
+    book, limits, reserve = strategy.book, strategy.limits, world.venue.short_reserve
+    listing = account.desk.listing_for(candidate.instrument)
+    fit, room_usd = own.execution.fit_to_room, _tier_room(account, candidate.symbol)
+    size = None
+    if quote:
+        size = entry_size(candidate, listing, quote, book, limits, reserve, stop, fit_to_room=fit, room_usd=room_usd)
+    depth = liquidity(candidate.side, quote, size.quantity, own.execution) if quote and size else ()
+    shown = replace(candidate, decisions=(*candidate.decisions, *depth)) if depth else candidate
+    plan = plan_of(candidate, exits, quote, own) if quote else None
+    ask = Ask(strategy, shown, quote, size, _is_promised(world, call, account, candidate), plan)
+    return ask, decide(ask)
+
+
+def _tier_room(account: AccountAsk, symbol: str) -> Decimal | None:
+    """Return how many USD more of a symbol its tier allows than is held and ordered; None without a tier."""
+    tier = account.desk.tier_of(symbol)
+    return None if tier is None else tier.max_notional_usd - account.book.exposure.get(symbol, Decimal(0))
+
+
+def _is_promised(world: World, call: Call, account: AccountAsk, candidate: Candidate) -> bool:
+    """Return True if the order for this want was promised before. Without any on its symbol, no id has to be made."""
+    ids = account.promised.get(candidate.symbol)
+    return ids is not None and wanted_key(world, call, account.desk, candidate).client_order_id() in ids
+
+
+def consent(world: World, call: Call, ask: Ask) -> Consent:
+    """Return whether a person lets an entry go, asking one if nobody was asked yet; in shadow nothing has to be asked.
+
+    A dry run only says that a person would be asked.
+    """
+    candidate, size, desk = ask.candidate, ask.size, ask.desk
+    rules = world.rules.of(candidate.strategy).approval
+    if rules is None or world.shadow:
+        return Consent()
+    assert rules.wait_s is not None, "rules of approval say how long a request waits"
+    assert size is not None, "an entry without a price is refused before anybody is asked"
+    wish, approvals = _wish(call, ask, size, rules), world.approvals()
+    last = approvals.last(candidate.strategy, candidate.symbol)
+    used = last is not None and any(record.intent.approval == last.id for record in desk.books.intents)
+    answer = approval.judge(wish, last, rules, used=used)
+    if answer is None:
+        if not world.dry_run:
+            approvals.ask(wish)
+            world.events.emit(EventKind.APPROVAL_ASKED.at(desk.now, _told(wish), wish.symbol))
+        return Consent(approval.waiting(0.0, float(rules.wait_s)))
+    if not answer.passed or last is None:
+        return Consent(answer)
+    return Consent(answer, last.quantity, last.id)
+
+
+def _wish(call: Call, ask: Ask, size: Size, rules: ApprovalRules) -> Request:
+    candidate, now = ask.candidate, ask.desk.now
+    slot = "" if candidate.slot_session is None else f"{candidate.slot_session.isoformat()} {candidate.slot}"
+    content = "\x1f".join((candidate.strategy, candidate.symbol, candidate.side, now.isoformat(), call.cycle_id))
+    digest = b32encode(hashlib.sha256(content.encode()).digest()).decode().lower()[:5]
+    name = "".join(filter(str.isalnum, candidate.symbol)).lower()[:12]
+    return Request(
+        id=f"{name}-{digest}",
+        strategy=candidate.strategy,
+        symbol=candidate.symbol,
+        side=candidate.side,
+        quantity=size.quantity,
+        price=size.limit_price,
+        notional_usd=size.notional_usd,
+        session=call.session,
+        slot=slot,
+        asked_at=now,
+        expires_at=now + timedelta(seconds=rules.wait_s or 0),
+        score=candidate.score,
+    )
+
+
+def _told(wish: Request) -> Mapping[str, str]:
+    return {
+        "id": wish.id,
+        "strategy": wish.strategy,
+        "side": wish.side.value,
+        "quantity": f"{wish.quantity:f}",
+        "price": f"{wish.price:f}",
+        "worth": f"{wish.notional_usd:f}",
+        "until": wish.expires_at.isoformat(),
+    }
+
+
+def swaps_if_approved(
+    world: World, call: Call, account: AccountAsk, changes: Sequence[Candidate]
+) -> Iterable[Candidate]:
+    """Keep what a strategy's targets would sell for others, until a person has said yes to each of the others.
+
+    A strategy that wants more of nothing sells to cash, for which nobody is asked.
+    """
+    selling = {one.strategy for one in changes if one.purpose is not Purpose.OPEN and _is_change(one)}
+    asking = {name for name in selling if world.rules.of(name).approval and not world.shadow}
+    if not asking:
+        return changes
+    withheld = dict[str, Reason]()
+    for one in changes:
+        if one.strategy in asking and one.purpose is Purpose.OPEN and _is_change(one):
+            reason = _withheld(world, call, account, one)
+            if reason and withheld.get(one.strategy) is not Reason.APPROVAL_WAITING:
+                withheld[one.strategy] = reason
+    return [
+        kept(one, withheld[one.strategy])
+        if one.strategy in withheld and one.purpose is not Purpose.OPEN and _is_change(one)
+        else one
+        for one in changes
+    ]
+
+
+def _withheld(world: World, call: Call, account: AccountAsk, candidate: Candidate) -> Reason | None:
+    """Return why what makes room for an entry stays; None if it has a yes."""
+    ask, decisions = judged(world, call, account, candidate)
+    refused = [decision for decision in decisions if not decision.passed]
+    if ask.size is None or any(decision.gate not in ROOM for decision in refused) or too_thin(world, ask):
+        # Nobody is asked about what can't be sent; a later pass may find it otherwise.
+        return Reason.APPROVAL_WAITING
+    decision = consent(world, call, ask).decision
+    return decision.reason if decision else None
+
+
+def _is_change(candidate: Candidate) -> bool:
+    """Return True for a target that isn't reached yet and may be traded."""
+    return candidate.want is WantKind.TARGET and first_failure(candidate.decisions) is None
+
+
+ONCE_MORE = Decision(Gate.EXIT, Verdict.PASS, Reason.DISPLACED, "its close was lost on the way")
+UNDER_WAY = Decision(Gate.DISPLACEMENT, Verdict.FAIL, Reason.DISPLACEMENT_PENDING)
+
+
+def make_room(
+    world: World,
+    call: Call,
+    account: AccountAsk,
+    traded: Records,
+    proposed: Iterable[Candidate],
+    earlier: Sequence[CandidateRecord],
+) -> tuple[AccountAsk, Records]:
+    """Close a position if only room was missing for a refused entry; return the account and the records after that.
+
+    The close comes before the candidate's own record. `proposed` are all candidates of the pass, and `earlier` are the
+    records that it has so far.
+    """
+    refused = traded[-1]
+    candidate, own = refused.candidate, world.rules.of(refused.candidate.strategy)
+    if own.displacement is None or not lacks_only_room(candidate, refused.decisions):
+        return account, traded
+    limit, begun = own.displacement.score_advantage, _closing(candidate.strategy, earlier)
+    lost = lost_close(world, account.desk, candidate.strategy)
+    if lost and lost.symbol not in begun:
+        account, again = close_for(world, call, account, lost, candidate, ONCE_MORE)
+        return account, (*again, with_decisions(refused, (UNDER_WAY,)))
+    full = [decision for decision in refused.decisions if decision.gate in CAPACITY and not decision.passed]
+    ask, _ = judged(world, call, account, candidate)
+    displacement = judge(ask, full, own.displacement, proposed, begun)
+    if displacement.weakest is None:
+        return account, (with_decisions(refused, displacement.refusals),)
+    if thin := too_thin(world, ask):
+        return account, (with_decisions(refused, (thin,)),)
+    asked = consent(world, call, ask)
+    if asked.decision and asked.withheld:
+        return account, (with_decisions(refused, (asked.decision,)),)
+    weakest = displacement.weakest
+    why = Decision(Gate.EXIT, Verdict.PASS, Reason.DISPLACED, weakest.advantage, limit)
+    account, closed = close_for(world, call, account, weakest.position, candidate, why)
+    return account, (*closed, with_decisions(refused, (started(closed, weakest.advantage, limit),)))
+
+
+def lost_close(world: World, desk: Desk, strategy: str, symbol: str = "") -> Position | None:
+    """Return a position whose close, made for another, the venue hasn't known for a while: it is sent once more.
+
+    With a symbol, only a close that was made for that counts.
+    """
+    for record in desk.books.unresolved:
+        intent = record.intent
+        closes = intent.displaced_by and intent.operation is Operation.SUBMIT and intent.key.strategy == strategy
+        if closes and symbol in ("", intent.displaced_by) and may_send_again(world, desk, intent):
+            return position_of(desk, intent.whose)
+    return None
+
+
+def _closing(strategy: str, earlier: Iterable[CandidateRecord]) -> frozenset[str]:
+    """Return the symbols of a strategy's positions that the pass has begun to close for others."""
+    begun = (record.candidate for record in earlier if record.candidate.displaced_by)
+    return frozenset(candidate.symbol for candidate in begun if candidate.strategy == strategy)
+
+
+def close_for(
+    world: World, call: Call, account: AccountAsk, position: Position, candidate: Candidate, why: Decision
+) -> tuple[AccountAsk, Records]:
+    """Close a position to make room for a candidate; return the account and the records after that."""
+    part = Part("displaced_by", symbol=candidate.symbol)
+    exits = ExitCall(why, why=(part,))
+    records = close(world, call, account.desk, position, exits, str(part), displaced_by=candidate.symbol)
+    return afterwards(account, position.symbol, records), records
+
+
+def started(closed: Records, observed: Number | None, limit: Number) -> Decision:
+    """Say whether a close was sent, with what decided it or with what refused it. A lost reply may still be a close."""
+    ends = [record.terminal for record in closed if record.candidate.displaced_by]
+    if any(end is None or end.reason is Reason.VENUE_UNKNOWN for end in ends):
+        return Decision(Gate.DISPLACEMENT, Verdict.FAIL, Reason.DISPLACEMENT_STARTED, observed, limit)
+    why = next((end.reason for end in reversed(ends) if end), None)
+    return Decision(Gate.DISPLACEMENT, Verdict.FAIL, Reason.DISPLACEMENT_FAILED, why)
+
+
+def with_decisions(refused: CandidateRecord, decisions: Sequence[Decision]) -> CandidateRecord:
+    """Return the record with what displacement decided before what it was asked about."""
+    before = [each for each in refused.decisions if each.gate.place < Gate.DISPLACEMENT.place]
+    return replace(refused, decisions=(*before, *decisions, *refused.decisions[len(before) :]))
+
+
+NEVER_PROMISED = frozenset(
+    {Reason.HALTED, Reason.DESK_STALE, Reason.DECISION_LATE, Reason.MARKET_CLOSED, Reason.DUPLICATE_INTENT}
+)
+"""Reasons at SEND that mean no order was promised, so nothing counts toward the session's entries."""
+
+
+def account_of(world: World, call: Call, desk: Desk) -> AccountAsk:
+    """Return the account as the pass begins; entries of its earlier, interrupted runs count toward its limit."""
+    book, promised = desk.book, defaultdict[str, set[str]](set)
+    for intent in (record.intent for record in desk.books.intents):
+        promised[intent.instrument.symbol].add(intent.client_order_id)
+        if (intent.cycle_id, intent.operation, intent.purpose) == (call.cycle_id, Operation.SUBMIT, Purpose.OPEN):
+            book = replace(book, new_entries=(*book.new_entries, intent.key.strategy))
+    return AccountAsk(desk, book, world.rules.limits, world.rules.halts, promised)
+
+
+def trade(
+    world: World, call: Call, account: AccountAsk, candidate: Candidate, known: Judged | None = None
+) -> tuple[AccountAsk, Records]:
+    """Judge one candidate and send its orders if it passes; return the account as that leaves it, and the records.
+
+    `known` is what the gates have said of it to this very account, if they were asked before.
+    """
+    if any(decision.gate is Gate.TARGET and not decision.passed for decision in candidate.decisions):
+        # There is nothing to trade, so no gate has to be asked.
+        return account, (CandidateRecord(candidate, candidate.decisions),)
+    if candidate.purpose is Purpose.OPEN:
+        account, record = _enter(world, call, account, candidate, known)
+        return account, (record,)
+    closed = close_as_wanted(world, call, account.desk, candidate)
+    return afterwards(account, candidate.symbol, closed), closed
+
+
+def _enter(
+    world: World, call: Call, account: AccountAsk, candidate: Candidate, known: Judged | None
+) -> tuple[AccountAsk, CandidateRecord]:
+    """Run every gate on an entry and send it if all of them pass; an order that may fill counts as filled."""
+    desk, book, own = account.desk, account.book, world.rules.of(candidate.strategy)
+    ask, decisions = known or judged(world, call, account, candidate)
+    quote, size = ask.quote, ask.size
+    if first_failure(decisions) is None:
+        decisions = with_depth(world, ask, decisions)
+    if quote is None or size is None or first_failure(decisions):
+        return account, CandidateRecord(candidate, decisions, reference_price=size.limit_price if size else None)
+    asked = consent(world, call, ask)
+    decisions = (*decisions, asked.decision) if asked.decision else decisions
+    if asked.withheld:
+        return account, CandidateRecord(candidate, decisions, reference_price=size.limit_price)
+    listing = desk.listing_for(candidate.instrument)
+    price = entry_price(listing, candidate.side, quote, size.limit_price, own.execution)
+    if asked.request and price is None:
+        # A person said yes to a price, which a market order wouldn't keep.
+        price = size.limit_price
+    approach = Approach(size.limit_price, desk.now) if own.execution.style is Style.PASSIVE else None
+    key = wanted_key(world, call, desk, candidate)
+    quantity = size.quantity if asked.quantity is None else min(size.quantity, asked.quantity)
+    intent = submit_intent(world, call, desk, candidate, quantity, price, key, approach, asked.request)
+    intent = replace(intent, worst_price=size.worst_price)
+    # Most entries fill at what the other side offers, long before their limit.
+    likely = min(quote.ask, size.limit_price) if candidate.side.sign > 0 else max(quote.bid, size.limit_price)
+    intent = _with_stop(world, listing, intent, likely)
+    # A position that moves into the next contract isn't left half way.
+    sent = send(world, desk, intent, decisions, timed=candidate.source != MOVED)
+    record = CandidateRecord(candidate, (*decisions, sent), intent.client_order_id, price)
+    entered = Entered(candidate.strategy, candidate.symbol, candidate.side, desk.now)
+    if sent.reason not in NEVER_PROMISED:
+        book = book.with_order(entered)
+    if sent.reason not in NEVER_FILLS:
+        sector = desk.sectors[candidate.symbol]
+        worst = (size.notional_usd, sector, size.quantity, size.limit_price, size.risk_usd)
+        book = book.with_entry(entered, *worst)
+    return replace(account, desk=after_send(world, desk, sent), book=book), record
+
+
+def _with_stop(world: World, listing: Listing, entry: Intent, price: Decimal) -> Intent:
+    """Return an entry with the stop that hangs on it, where the venue has brackets: that of its rules at a price."""
+    if world.venue.pairs is not Pairs.BRACKET or world.rules.exits.protection is Protection.BOT:
+        return entry
+    lot = Lot(entry.quantity * entry.side.sign, price, entry.at)
+    position = Position(entry.key.strategy, entry.instrument.symbol, (lot,), Decimal(0), entry.at)
+    kept = Kept(
+        stop_loss_fraction=entry.stop_loss_fraction,
+        original_quantity=entry.quantity,
+        atr_fraction=entry.atr_fraction,
+        instrument=listing.instrument,
+    )
+    asked = levels(Held(position, price, kept), world.rules.exits_watching(position, kept))
+    if asked.stop is None:
+        return entry
+    stop = on_tick(listing, asked.stop, closing_side(position.quantity))
+    return replace(entry, order_class=OrderClass.BRACKET, stop_price=stop, why=asked.word)

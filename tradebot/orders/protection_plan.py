@@ -1,0 +1,143 @@
+"""What to do so that the stops and targets that rest apart fit a position: steps, decided from what rests now.
+
+Only stops protect. Of more stops than are needed, the loosest go first, and none goes before others that can trigger
+cover every share. Of more targets than are needed, the farthest go first. Nothing is decided about an order that the
+venue is still busy with.
+"""
+
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+from typing import NamedTuple
+
+from tradebot.exits.lists import Levels
+from tradebot.model.candidate import Side
+from tradebot.model.instrument import Listing
+from tradebot.model.order import OrderStatus
+from tradebot.model.position import Position
+from tradebot.model.reasons import Reason
+from tradebot.model.resting import Resting, Whose
+from tradebot.orders.stop_protection import on_tick
+
+NONE = Decimal(0)
+NEAR = Decimal("0.2")
+"""Orders are merged if they are no farther from where the rules want them than this part of the way from the entry."""
+
+
+class Cover(NamedTuple):
+    """What rests for a position on the side that closes it, and how many shares that should be for, unsigned.
+
+    `position` is None if nothing is held that this side closes. `asked` are the levels of its rules, or None if nothing
+    is to be added or moved: it is on its way out, it has no stop rule, or a person gave it to the bot. Orders that the
+    venue is about to cancel are left out of `stops` and `targets`; `ending` are the shares of such stops that may still
+    turn the position around. Without a `listing` nothing is added or moved.
+    """
+
+    whose: Whose
+    side: Side
+    shares: Decimal
+    stops: tuple[Resting, ...]
+    targets: tuple[Resting, ...]
+    position: Position | None = None
+    asked: Levels | None = None
+    ending: Decimal = NONE
+    listing: Listing | None = None
+
+    @property
+    def stop(self) -> Decimal | None:
+        """Return the price in USD, on the tick, at which the stops should be; None if they stay where they are."""
+        if self.listing is None or self.asked is None or self.asked.stop is None:
+            return None
+        return on_tick(self.listing, self.asked.stop, self.side)
+
+
+class Step(NamedTuple):
+    """One thing to do: bring an order to so many shares and a price, or cancel it if that is none, or place a new one.
+
+    `old` is that order, None for a new one; the price is in USD. It replaces `others` too; `word` is its rule.
+    """
+
+    why: Reason
+    shares: Decimal = NONE
+    price: Decimal = NONE
+    old: Resting | None = None
+    others: tuple[Resting, ...] = ()
+    word: str | None = None
+
+
+def stop_steps(cover: Cover, looser_by: Decimal) -> Iterator[Step]:
+    """Yield what brings the stops to the shares and the price; one is moved only by more than a fraction of its own."""
+    left = sorted(cover.stops, key=lambda one: (price_of(one) * -cover.side.sign, -one.quantity))
+    for one in tuple(left):
+        others = total(other for other in left if other is not one and other.can_trigger)
+        if others >= cover.shares and not is_busy(one):
+            left.remove(one)
+            yield Step(Reason.STOP_SPARE, old=one)
+    yield from _changes(cover, left, looser_by)
+    missing = cover.shares - cover.ending - total(left)
+    if missing > 0 and cover.stop is not None:
+        yield Step(Reason.STOP_MISSING, missing, cover.stop)
+
+
+def _changes(cover: Cover, left: list[Resting], looser_by: Decimal) -> Iterator[Step]:
+    """Yield which of the stops that stay are made smaller or moved, the loosest first."""
+    toward, stop = -cover.side.sign, cover.stop
+    loose = [one for one in left if stop and (stop - price_of(one)) * toward > price_of(one) * looser_by]
+    # Another one may rest, or be on its way, at the price where a loose one is to be.
+    wanting = cover.shares - total(one for one in left if one not in loose)
+    excess = NONE if any(map(is_busy, left)) else max(total(left) - cover.shares, NONE)
+    for one in (one for one in left if not is_busy(one)):
+        shares = min(one.quantity - excess, wanting) if one in loose else one.quantity - excess
+        if shares <= 0 or (shares == one.quantity and one not in loose):
+            continue
+        if one in loose and stop:
+            wanting -= shares
+            yield Step(Reason.STOP_TIGHTENED, shares, stop, one)
+        else:
+            yield Step(Reason.STOP_RESIZED, shares, price_of(one), one)
+        excess -= one.quantity - shares
+
+
+def merged(cover: Cover, steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    """Return one stop in place of several, or of one and a new one, if there are none too many; else the steps.
+
+    It is as tight as the tightest of them. For a moment, it works beside them, so orders have to only reduce.
+    """
+    stop, new = cover.stop, sum((step.shares for step in steps if step.old is None), NONE)
+    if stop is None or cover.position is None or total(cover.stops) > cover.shares:
+        return steps
+    way, toward = abs(cover.position.average_price - stop) * NEAR, -cover.side.sign
+    near = [one for one in cover.stops if one.can_trigger and one.record.intent.protects and not is_busy(one)]
+    near = [one for one in near if (price_of(one) - stop) * toward <= way]
+    if len(near) + bool(new) < 2 or not near or any(step.old not in near for step in steps if step.old):
+        return steps
+    price = max((stop, *map(price_of, near)), key=lambda each: each * toward)
+    return (Step(Reason.STOP_RESIZED, total(near) + new, price, near[0], tuple(near[1:])),)
+
+
+def target_steps(cover: Cover) -> Iterator[Step]:
+    """Yield what leaves targets for no more than the shares."""
+    excess = total(cover.targets) - cover.shares
+    for one in sorted(cover.targets, key=lambda one: price_of(one) * cover.side.sign):
+        if excess > 0 and not is_busy(one):
+            shares = max(one.quantity - excess, NONE)
+            excess -= one.quantity - shares
+            yield Step(Reason.STOP_RESIZED if shares else Reason.STOP_SPARE, shares, price_of(one), one)
+
+
+def is_busy(one: Resting) -> bool:
+    """Return True if the venue is still busy with an order: it is arriving, or being replaced."""
+    orders = (order for order in (one.limit, one.stop) if order)
+    return any(order.status.is_arriving or order.status is OrderStatus.PENDING_REPLACE for order in orders)
+
+
+def total(rests: Iterable[Resting]) -> Decimal:
+    """Return for how many shares these are together, unsigned."""
+    return sum((one.quantity for one in rests), NONE)
+
+
+def price_of(one: Resting) -> Decimal:
+    """Return the price of a stop or of a target in USD."""
+    now, asked = one.stop or one.first, one.record.intent
+    price = (now.limit_price or asked.limit_price) if one.is_target else (now.stop_price or asked.stop_price)
+    assert price is not None, "what rests has a price"
+    return price

@@ -1,0 +1,70 @@
+"""Decide when a target that is gone may be placed again: canceled by hand or by the venue, refused, or lost.
+
+A target's first placement never waits, and neither does one that this bot itself canceled or changed. Otherwise whoever
+cancels it by hand, or the venue that refuses it, would be answered with another order in every pass.
+"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+
+from tradebot.model.desk import Desk
+from tradebot.model.intent import IntentRecord, IntentState, Operation
+from tradebot.model.limits import ExitRules
+from tradebot.model.position import Position
+from tradebot.orders.protection_plan import NEAR, Cover, total
+
+
+def may_place(rules: ExitRules, desk: Desk, cover: Cover, price: Decimal) -> bool:
+    """Return True if a target may be placed at a price in USD now: for the first time, or again.
+
+    Again only for a position that was held for `target_again_after_s`, all of whose shares have a stop, and if nothing
+    of it was placed again for `target_again_every_s`.
+    """
+    position = cover.position
+    assert position is not None, "only what is held has targets"
+    placed = [record for record in desk.books.intents if _is_target_of(record, cover, position)]
+    gone = [record for record in placed if _is_gone(desk, record)]
+    if not any(_is_near(one, price, position) for one in gone):
+        return True
+    again = [record.intent.at for record in placed if any(_is_before(one, record, position) for one in gone)]
+    protected = total(stop for stop in cover.stops if stop.can_trigger) >= cover.shares
+    old_enough = desk.now - position.opened_at >= timedelta(seconds=rules.target_again_after_s)
+    every = timedelta(seconds=rules.target_again_every_s)
+    return protected and old_enough and all(desk.now - at >= every for at in again)
+
+
+def _is_target_of(record: IntentRecord, cover: Cover, position: Position) -> bool:
+    intent = record.intent
+    same = (intent.whose, intent.side) == (cover.whose, cover.side) and intent.at >= position.opened_at
+    return same and intent.is_target and intent.operation is Operation.SUBMIT
+
+
+def _is_gone(desk: Desk, record: IntentRecord) -> bool:
+    """Return True if a target never rested, or ended before it was filled, and not because we asked for its end."""
+    if record.state in (IntentState.REJECTED, IntentState.ABANDONED):
+        return True
+    name = record.intent.client_order_id
+    order = next((order for order in desk.books.orders if order.client_order_id == name), None)
+    if order is None or not order.status.terminal or order.filled_quantity == order.quantity:
+        return False
+    return order.venue_id not in set(_ended_by_us(desk))
+
+
+def _ended_by_us(desk: Desk) -> Iterator[str | None]:
+    for record in desk.books.intents:
+        asked = record.intent.operation is not Operation.SUBMIT
+        if asked and record.state not in (IntentState.REJECTED, IntentState.ABANDONED):
+            yield record.intent.target_venue_id
+
+
+def _is_near(one: IntentRecord, price: Decimal, position: Position) -> bool:
+    """Return True if a target was for about this price, which moves a little while an entry fills."""
+    at = one.intent.limit_price
+    return at is not None and abs(price - at) <= abs(price - position.average_price) * NEAR
+
+
+def _is_before(one: IntentRecord, later: IntentRecord, position: Position) -> bool:
+    """Return True if a later target took the place of one that was gone."""
+    price = later.intent.limit_price
+    return price is not None and one.intent.at < later.intent.at and _is_near(one, price, position)

@@ -1,0 +1,416 @@
+"""Protect positions by orders that rest apart: stops for all whole shares, and the targets of their rules beside them.
+
+After a fill of one of them, a pass makes the others smaller or cancels them, until what rests fits what is held again.
+Each pass begins from what rests then, so a pass may end anywhere. The stops of a position have at most one request
+without an outcome, and so have its targets.
+
+A venue that edits orders needs one request to change a stop. Without edits, but with reduce-only orders, a new stop is
+placed, and once it rests, the old one is canceled. Where the venue has neither, two stops could turn the position
+around, so the old one is canceled first, and that gap is told.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from decimal import Decimal
+from functools import partial
+
+from tradebot.errors import TemporaryError
+from tradebot.exits.kind import Held, exit_price
+from tradebot.exits.lists import Levels, levels
+from tradebot.model.candidate import Candidate, Purpose
+from tradebot.model.decision import Verdict
+from tradebot.model.desk import Desk
+from tradebot.model.intent import TARGET_DONE, Intent, IntentRecord, IntentState, Operation
+from tradebot.model.limits import Protection
+from tradebot.model.order import OrderClass, OrderStatus, OrderType
+from tradebot.model.position import ADOPTED, Position
+from tradebot.model.reasons import Reason
+from tradebot.model.record import CandidateRecord
+from tradebot.model.resting import Resting, Whose
+from tradebot.model.values import replace
+from tradebot.model.venue import Edit
+from tradebot.orders.amendments import RETRY, cancel_order, edit_intent, release, tell_gap
+from tradebot.orders.order_sender import LOOKS, closing_side, may_send_again
+from tradebot.orders.protection_plan import (
+    NONE,
+    Cover,
+    Step,
+    is_busy,
+    merged,
+    price_of,
+    stop_steps,
+    target_steps,
+    total,
+)
+from tradebot.orders.replaced_targets import may_place
+from tradebot.orders.stop_protection import (
+    being_closed,
+    missing_targets,
+    protectable,
+    resting_intent,
+    send_once_more,
+    send_to_rest,
+)
+from tradebot.orders.target_moves import as_meant, due_prices, moves
+from tradebot.ports.world import Call, World
+
+SOON = timedelta(minutes=2)
+"""How long a venue that refused a position's stops twice isn't asked again for one."""
+REFUSALS = 2
+"""How often in a row the venue may refuse a stop, or a target, before it isn't asked again for a while."""
+TOGETHER = 2
+"""How many stops may be sent for the same shares while the venue's sources disagree about the earlier ones."""
+NO_EDITS = "the broker can't change a stop, and two of them could turn the position around"
+
+
+def protect_apart(
+    world: World, call: Call, desk: Desk, watched: Iterable[Held], kept: Iterable[Held]
+) -> Iterator[CandidateRecord]:
+    """Yield what was done so that stops rest for all whole shares, with the targets of their rules beside them.
+
+    What rests is fitted to the shares of every position, also of one that is on its way out and isn't `kept`. Such a
+    one gets no targets, and new stops only if they don't get in the way of its exit.
+    """
+    if world.rules.exits.protection is Protection.BOT:
+        for rest in (rest for rests in desk.resting.values() for rest in rests if not rest.ending):
+            yield cancel_order(world, call, desk, rest.first, rest.record, Reason.STOP_NEEDLESS)
+        return
+    # What this pass has sent so far may have no outcome either.
+    records = world.ledger.intents(unresolved=True)
+    unresolved = tuple(record.intent for record in records)
+    in_vain = tuple(_in_vain(desk, records))
+    for cover in _covers(world, desk, dict(_wanted(world, desk, watched, kept, in_vain))):
+        lost = {intent.is_target: intent for intent in unresolved if intent.protects and _is_about(intent, cover)}
+        if not cover.shares:
+            # Whatever has no outcome yet: these orders could only open a position.
+            for rest in (*cover.stops, *cover.targets):
+                yield cancel_order(world, call, desk, rest.first, rest.record, Reason.STOP_SPARE)
+            continue
+        for fit, one in ((_stops, lost.get(False)), (_targets, lost.get(True))):
+            done = tuple(fit(world, call, desk, cover) if one is None else _while_lost(world, call, desk, cover, one))
+            yield from done
+            if one is not None or not all(map(_has_outcome, done)):
+                break
+
+
+def _wanted(
+    world: World, desk: Desk, watched: Iterable[Held], kept: Iterable[Held], in_vain: Sequence[Intent]
+) -> Iterator[tuple[Whose, Levels]]:
+    """Yield where the stops and targets of positions should be; a person's own positions have none."""
+    staying = {one.position.whose for one in kept}
+    for one in (one for one in watched if one.position.strategy != ADOPTED):
+        asked = levels(one, world.rules.exits_watching(one.position, one.kept))
+        gave_up = any(_exits(in_vain, one.position))
+        if asked.stop is not None and one.position.whose in staying:
+            yield one.position.whose, asked
+        elif asked.stop and (gave_up or world.venue.reduce_only) and not _is_passed(desk, one, asked.stop):
+            yield one.position.whose, replace(asked, targets=())
+
+
+def _in_vain(desk: Desk, unresolved: Iterable[IntentRecord]) -> Iterator[Intent]:
+    """Yield the requests that have had no outcome for so long that shares don't wait for them any longer.
+
+    One that this pass has sent again after a long pause, and may work, is left to the next pass, which looks it up.
+    """
+    paused = {r.intent.client_order_id for r in desk.books.unresolved if abs(desk.now - r.updated_at) >= RETRY}
+    for record in unresolved:
+        sent_now = record.updated_at >= desk.now and record.intent.client_order_id in paused
+        if abs(desk.now - record.intent.at) >= RETRY and not sent_now:
+            yield record.intent
+
+
+def _exits(unresolved: Iterable[Intent], position: Position) -> Iterator[Intent]:
+    """Yield the exits of a position among requests without an outcome; they may work."""
+    for intent in unresolved:
+        exits = intent.purpose is not Purpose.OPEN and not intent.protects and intent.operation is Operation.SUBMIT
+        if exits and intent.whose == position.whose and intent.side is closing_side(position.quantity):
+            yield intent
+
+
+def _is_passed(desk: Desk, held: Held, stop: Decimal) -> bool:
+    """Return True if the price is past a stop already: it would act at once, at any price."""
+    quote = desk.quotes.get(held.position.symbol)
+    return quote is not None and (stop - exit_price(held.position, quote)) * held.direction >= 0
+
+
+def _covers(world: World, desk: Desk, wanted: Mapping[Whose, Levels]) -> Iterator[Cover]:
+    """Yield what rests for each position, and for one that is gone; nothing of symbols that nobody is sure of."""
+    held = {position.whose: position for position in desk.positions}
+    for whose in dict.fromkeys((*desk.resting, *wanted)):
+        position, rests = held.get(whose), desk.resting.get(whose, ())
+        # Where a list of positions is behind, what can only reduce them does no harm.
+        agreed = whose[1] not in desk.unproven and desk.position_ratios.get(whose[1], Decimal(1)) == 1
+        if not (agreed or (position and world.venue.reduce_only)) or (position is None and whose[1] in desk.awaited):
+            continue
+        listing = desk.listing_of(position) if position else None
+        closing = closing_side(position.quantity) if position else None
+        for side in dict.fromkeys((*(rest.first.side for rest in rests), *((closing,) if closing else ()))):
+            own = [rest for rest in rests if rest.first.side is side]
+            stops, targets = ([rest for rest in own if rest.is_target is apart] for apart in (False, True))
+            closes, doubted = position if side is closing else None, [stop for stop in stops if stop.doubted]
+            if closes and world.venue.reduce_only and len(doubted) < TOGETHER:
+                stops = [stop for stop in stops if not stop.doubted]
+            yield Cover(
+                whose,
+                side,
+                _shares(world, desk, closes) if closes else NONE,
+                tuple(stop for stop in stops if not _is_ending(desk, stop)),
+                tuple(target for target in targets if not _is_ending(desk, target)),
+                closes,
+                wanted.get(whose) if closes and listing else None,
+                NONE if world.venue.reduce_only else total(stop for stop in stops if _is_ending(desk, stop)),
+                listing,
+            )
+
+
+def _is_ending(desk: Desk, rest: Resting) -> bool:
+    """Return True if a cancel was accepted and the order isn't listed any more, though its end isn't proven yet.
+
+    Counted as resting, it would make too many, and an order that works would be canceled in its stead.
+    """
+    return rest.ending or rest.first.venue_id in desk.canceled
+
+
+def _shares(world: World, desk: Desk, position: Position) -> Decimal:
+    """Return how many whole shares what rests should be for."""
+    side, listing = closing_side(position.quantity), desk.listing_of(position)
+    left = protectable(desk, position, side)
+    unsure = position.symbol in desk.unproven or any(one.symbol == position.symbol for one in desk.differences)
+    if unsure and world.venue.reduce_only:
+        # Too few shares may be a lie, and what only reduces a position can't do more than the venue holds.
+        left = abs(position.quantity)
+    if not world.venue.reduce_only:
+        # Those of exits that work are left out, and for a while those of exits that may.
+        exits = _exits((record.intent for record in desk.books.unresolved), position)
+        may = (intent.quantity for intent in exits if abs(desk.now - intent.at) < RETRY and not intent.key.joins)
+        left -= being_closed(desk, position) - _joined(desk, position) + sum(may, NONE)
+    return max(listing.whole_lots(left) if listing else left, NONE)
+
+
+def _joined(desk: Desk, position: Position) -> Decimal:
+    """Return the shares of exits at work that are in the group of a stop: it may rest beside them."""
+    side, found = closing_side(position.quantity), NONE
+    for order in (one for one in desk.orders if (one.symbol, one.side) == (position.symbol, side)):
+        behind = desk.books.intent_behind(order)
+        if behind and behind.intent.key.joins and behind.intent.whose == position.whose:
+            found += order.open_quantity
+    return found
+
+
+def _is_about(intent: Intent, cover: Cover) -> bool:
+    return (intent.whose, intent.side) == (cover.whose, cover.side)
+
+
+def _has_outcome(record: CandidateRecord) -> bool:
+    return record.decisions[-1].verdict is not Verdict.UNKNOWN
+
+
+def _stops(world: World, call: Call, desk: Desk, cover: Cover) -> Iterator[CandidateRecord]:
+    """Do what fits the stops to the position, until a request has no outcome."""
+    for stop in (stop for stop in cover.stops if stop.is_lapsed):
+        released = release(world, call, desk, stop, Reason.STOP_LAPSED)
+        yield released.record
+        # Where both might close shares, the next pass sees what became of it.
+        if not _has_outcome(released.record) or (released.left != stop.quantity and not world.venue.reduce_only):
+            return
+    cover = cover._replace(stops=tuple(stop for stop in cover.stops if not stop.is_lapsed))
+    refused = _was_refused(desk, cover, is_target=False)
+    steps = tuple(stop_steps(cover, world.rules.exits.stop_step_fraction))
+    if refused:
+        steps = tuple(step for step in steps if not step.shares or (step.old and _can_edit(world, desk, step.old)))
+    elif world.venue.reduce_only:
+        steps = merged(cover, steps)
+    yield from _in_turn(_stop(world, call, desk, cover, step) for step in steps)
+
+
+def _in_turn(steps: Iterable[Iterable[CandidateRecord]]) -> Iterator[CandidateRecord]:
+    """Yield what becomes of steps, one after another, until a request has no outcome."""
+    for done in map(tuple, steps):
+        yield from done
+        if not all(map(_has_outcome, done)):
+            return
+
+
+def _while_lost(world: World, call: Call, desk: Desk, cover: Cover, lost: Intent) -> Iterator[CandidateRecord]:
+    """Send a lost request about stops, or about targets, again if that is safe by now; cancel what is spare."""
+    rests = cover.targets if lost.is_target else cover.stops
+    left = cover.shares - total(rests) + _given_up(rests, lost)
+    if left > 0 and world.venue.reduce_only and lost.operation is not Operation.SUBMIT and not lost.is_target:
+        # The shares that it would leave without a stop get one first.
+        if cover.stop is not None and not _was_refused(desk, cover, is_target=False):
+            yield _placed(world, call, desk, cover, Step(Reason.STOP_MISSING, left, cover.stop))
+    elif _fits(world, desk, cover, rests, lost):
+        yield send_once_more(world, desk, lost)
+    elif lost.operation is Operation.SUBMIT:
+        of_stops = (step for step in stop_steps(cover, world.rules.exits.stop_step_fraction) if not step.shares)
+        for rest in (step.old for step in (target_steps(cover) if lost.is_target else of_stops) if step.old):
+            yield cancel_order(world, call, desk, rest.first, rest.record, Reason.STOP_SPARE)
+
+
+def _given_up(rests: Iterable[Resting], lost: Intent) -> Decimal:
+    """Return for how many shares less an order would be if a change of it that was lost arrived after all."""
+    old = next((rest for rest in rests if rest.first.venue_id == lost.target_venue_id), None)
+    if old is None:
+        return NONE
+    stays = lost.quantity - old.first.filled_quantity if lost.operation is Operation.REPLACE else NONE
+    return max(old.quantity - stays, NONE)
+
+
+def _fits(world: World, desk: Desk, cover: Cover, rests: Sequence[Resting], lost: Intent) -> bool:
+    """Return True if a lost request may be sent again: its order rests, or the shares that it is for are bare."""
+    if not may_send_again(world, desk, lost):
+        return False
+    if lost.operation is not Operation.SUBMIT:
+        return lost.target_venue_id in {rest.first.venue_id for rest in rests}
+    if cover.asked is None:
+        return False
+    bare = cover.shares - total(rests)
+    too_large = not lost.is_target and (
+        cover.shares > 0 if world.venue.reduce_only else bare > 0 and abs(desk.now - lost.at) >= RETRY
+    )
+    return lost.quantity <= bare or too_large
+
+
+def _was_refused(desk: Desk, cover: Cover, *, is_target: bool) -> bool:
+    """Return True if the venue refused the last two stops, or the last two targets, a short while ago.
+
+    A position without a stop doesn't wait as long as one without a target.
+    """
+    placed = (r for r in reversed(desk.books.intents) if r.intent.protects and r.intent.operation is Operation.SUBMIT)
+    last = [r for r in placed if r.intent.is_target is is_target and _is_about(r.intent, cover)][:REFUSALS]
+    if len(last) < REFUSALS or any(r.state is not IntentState.REJECTED for r in last):
+        return False
+    return desk.books.at - last[0].updated_at < (RETRY if is_target else SOON)
+
+
+def _stop(world: World, call: Call, desk: Desk, cover: Cover, step: Step) -> Iterator[CandidateRecord]:
+    """Cancel, place or change one stop, or change or cancel a target, in the way that the venue has."""
+    if step.old is None:
+        yield _placed(world, call, desk, cover, step)
+    elif not step.shares:
+        yield cancel_order(world, call, desk, step.old.first, step.old.record, step.why)
+    elif step.shares <= step.old.quantity and _can_edit(world, desk, step.old):
+        yield _edited(world, call, desk, cover, step, step.old)
+    elif world.venue.reduce_only:
+        yield from _beside(world, call, desk, cover, step)
+    else:
+        # An entry pass doesn't give way while the shares have no stop.
+        with world.undisturbed():
+            records = tuple(_in_its_place(world, call, desk, cover, step, step.old))
+        yield from records
+
+
+def _beside(world: World, call: Call, desk: Desk, cover: Cover, step: Step) -> Iterator[CandidateRecord]:
+    """Place an order, and once it rests, cancel what it replaces; if it is refused, place one for what is missing."""
+    olds = (*filter(None, (step.old,)), *step.others)
+    placed, missing = _placed(world, call, desk, cover, step), step.shares - total(olds)
+    yield placed
+    if placed.decisions[-1].reason is Reason.VENUE_REJECTED and olds and missing > 0:
+        yield _placed(world, call, desk, cover, step._replace(shares=missing))
+    elif olds and _rests(world, placed):
+        yield from _in_turn((cancel_order(world, call, desk, o.first, o.record, Reason.STOP_SPARE),) for o in olds)
+
+
+def _can_edit(world: World, desk: Desk, old: Resting) -> bool:
+    """Return True if the venue changes orders, and hasn't refused to change this one."""
+    if world.venue.edit is Edit.NONE:
+        return False
+    edits = (r for r in desk.books.intents if r.intent.operation is Operation.REPLACE)
+    refused = (r for r in edits if r.state is IntentState.REJECTED and r.code != TARGET_DONE)
+    return all(record.intent.target_venue_id != old.first.venue_id for record in refused)
+
+
+def _in_its_place(
+    world: World, call: Call, desk: Desk, cover: Cover, step: Step, old: Resting
+) -> Iterator[CandidateRecord]:
+    """Cancel a stop and place another one, or the same one again if that is refused."""
+    released = release(world, call, desk, old, step.why)
+    yield released.record
+    if released.record.terminal is None and old.can_trigger:
+        tell_gap(world, desk, old, OrderStatus.CANCELED, NO_EDITS)
+    # What it filled meanwhile is seen by the next pass.
+    if released.left != old.quantity:
+        return
+    placed = _placed(world, call, desk, cover, step)
+    yield placed
+    before = old.stop.stop_price if old.stop else None
+    if placed.decisions[-1].reason is Reason.VENUE_REJECTED and before not in (None, step.price):
+        yield _placed(world, call, desk, cover, step._replace(price=before))
+
+
+def _placed(world: World, call: Call, desk: Desk, cover: Cover, step: Step) -> CandidateRecord:
+    """Place a stop, or the target of a rule, and return what became of that."""
+    old = step.old.record.intent if step.old else None
+    of = cover.listing.instrument if cover.listing else old.instrument if old else None
+    assert of is not None, "what is placed has an instrument"
+    why = step.word if step.word is not None else (cover.asked.word if cover.asked else old.why if old else "")
+    asked = Candidate(cover.whose[0], of, cover.side, Purpose.PROTECT, desk.now, quantity=step.shares, why=why)
+    intent = resting_intent(world, call, desk, asked, OrderClass.SIMPLE, step.price, step.price)
+    if step.why is Reason.TARGET_MISSING:
+        intent = replace(intent, order_type=OrderType.LIMIT, limit_price=step.price, stop_price=None)
+    return send_to_rest(world, desk, intent, step.why, _about(step))
+
+
+def _about(step: Step) -> Decimal:
+    """Return what the record of a step tells: the price of a stop or target that is moved, else the shares."""
+    return step.price if step.why in (Reason.STOP_TIGHTENED, Reason.TARGET_MOVED) else step.shares
+
+
+def _edited(world: World, call: Call, desk: Desk, cover: Cover, step: Step, old: Resting) -> CandidateRecord:
+    """Ask the venue to change an order to the shares that are left and the price; return what became of that."""
+    order, promised = old.first, old.record.intent
+    why = cover.asked.word if step.why is Reason.STOP_TIGHTENED and cover.asked else promised.why
+    # Its quantity counts what it has filled before.
+    intent = edit_intent(call, desk, promised, order, order.filled_quantity + step.shares, step.price, why)
+    return send_to_rest(world, desk, intent, step.why, _about(step))
+
+
+def _rests(world: World, placed: CandidateRecord) -> bool:
+    """Return True if a stop that was just placed is acknowledged: it can trigger from now on."""
+    if placed.terminal is not None or placed.client_order_id is None:
+        return False
+    with suppress(TemporaryError):
+        for _ in range(LOOKS):
+            order = world.reader.order(placed.client_order_id)
+            if order is not None and order.status.can_trigger:
+                return True
+    return False
+
+
+def _targets(world: World, call: Call, desk: Desk, cover: Cover) -> Iterator[CandidateRecord]:
+    """Do what fits the targets to the position, until a request has no outcome."""
+    steps = tuple(target_steps(cover))
+    # What is left of a target that can't be changed is placed again by the next pass.
+    fitted = (
+        one if one.old and _can_edit(world, desk, one.old) else Step(Reason.STOP_SPARE, old=one.old) for one in steps
+    )
+    yield from _in_turn(_stop(world, call, desk, cover, step) for step in fitted)
+    if steps or _was_refused(desk, cover, is_target=True):
+        return
+    only_reduce = world.venue.reduce_only
+    moved = tuple(moves(desk, cover, partial(_can_edit, world, desk), reduce_only=only_reduce))
+    yield from _in_turn(_moved(world, call, desk, cover, step) for step in moved)
+    if not moved:
+        yield from _in_turn(_beside(world, call, desk, cover, step) for step in _new_targets(world, desk, cover))
+
+
+def _moved(world: World, call: Call, desk: Desk, cover: Cover, step: Step) -> Iterator[CandidateRecord]:
+    """Change or cancel a target, or place one beside those that it replaces."""
+    return (_stop if step.old else _beside)(world, call, desk, cover, step)
+
+
+def _new_targets(world: World, desk: Desk, cover: Cover) -> Iterator[Step]:
+    prices = due_prices(cover)
+    if not prices or cover.position is None or cover.asked is None or cover.listing is None:
+        return
+    only_reduce = world.venue.reduce_only
+    closing = being_closed(desk, cover.position) if only_reduce else NONE
+    rests = [rest for rest in desk.resting.get(cover.whose, ()) if rest.is_target and rest.first.side is cover.side]
+    room = max(cover.shares - closing - total(rests), NONE)
+    meant = [as_meant(cover, rest, prices, settled=False) for rest in rests]
+    for at, part, word in missing_targets(desk, cover.position, cover.listing, cover.asked, meant, room):
+        there = (rest for rest, one in zip(rests, meant, strict=True) if price_of(one) == at)
+        old = [rest for rest in there if only_reduce and not (rest.ending or is_busy(rest))]
+        if old or may_place(world.rules.exits, desk, cover, at):
+            yield Step(Reason.TARGET_MISSING, part + total(old), at, None, tuple(old), word)

@@ -1,0 +1,313 @@
+"""Protect positions at the venue: rest a pair for shares that have none, tighten stops, cancel what protects nothing.
+
+The stop of a pair only ever moves toward profit. While a request of this kind has no outcome, no other one is sent for
+the position. Only a stop that can trigger protects. Of a pair without one, the rest is canceled, and once that is
+proven, a new pair is placed. Each filled increment has a pair, and with several targets each has its share. What the
+books prove and the venue's positions deny gets a pair alone: the venue takes one only for shares that it holds.
+
+`protection: venue` leaves stops and targets to the venue while it covers all whole shares. If the price runs past a
+stop by `exits.limit_offset_fraction`, the venue should have acted, and the bot closes the position. `both` doesn't
+wait; `bot` rests nothing. `halt` leaves protection alone.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+
+from tradebot.exits.kind import Held
+from tradebot.exits.lists import Levels, levels
+from tradebot.gates.common import closable, denied, permission
+from tradebot.model.candidate import Candidate, Purpose, Side
+from tradebot.model.decision import Decision, Gate, first_failure
+from tradebot.model.desk import Desk
+from tradebot.model.instrument import Listing
+from tradebot.model.intent import Intent, Operation
+from tradebot.model.limits import Protection
+from tradebot.model.order import OrderClass, OrderType
+from tradebot.model.position import ADOPTED, Position
+from tradebot.model.reasons import Reason
+from tradebot.model.record import CandidateRecord
+from tradebot.model.resting import Resting
+from tradebot.model.values import replace
+from tradebot.model.venue import Pairs
+from tradebot.orders.amendments import AGAIN, about, cancel_order, class_to_try, edit_intent, release
+from tradebot.orders.order_sender import (
+    closing_side,
+    free_leg,
+    may_send_again,
+    send,
+    send_again,
+    submit_intent,
+    submit_key,
+)
+from tradebot.ports.world import Call, World
+
+FAR = Decimal(2)
+"""A pair needs a target; without a target rule, it is this many times the price, or the price divided by it."""
+
+Part = tuple[Decimal, Decimal, str]
+"""A target's price in USD, the shares that rest there, unsigned, and the name of its rule in composed reasons."""
+
+NO_RULE = "profit_target"
+"""The name of the target that is far away because there is no rule for it."""
+
+
+def protect(world: World, call: Call, desk: Desk, kept: Iterable[Held]) -> Iterator[CandidateRecord]:
+    """Yield what was done so that the venue can close positions by itself, at the levels that their rules ask for.
+
+    Positions that aren't `kept` are on their way out, or aren't protected at the venue.
+    """
+    wanted = {one.position.whose: levels(one, world.rules.exits_watching(one.position, one.kept)) for one in kept}
+    rests = desk.resting
+    bot_alone = world.rules.exits.protection not in (Protection.VENUE, Protection.BOTH)
+    held = {position.whose: position for position in desk.positions}
+    for whose, pairs in rests.items():
+        # An exit that has taken over a pair goes on.
+        for pair in pairs if bot_alone else _needless(desk, held.get(whose), pairs):
+            if not (pair.exiting or pair.ending):
+                yield cancel_order(world, call, desk, pair.first, pair.record, Reason.STOP_NEEDLESS)
+    for whose, asked in wanted.items():
+        listing = desk.listing_of(held[whose])
+        if asked.stop is not None and listing and not bot_alone and whose[0] != ADOPTED:
+            yield from _protect_one(world, call, desk, held[whose], listing, asked, rests.get(whose, ()))
+
+
+def _needless(desk: Desk, position: Position | None, pairs: tuple[Resting, ...]) -> Iterator[Resting]:
+    """Yield what protects shares that aren't there anymore, the newest first; nothing while that isn't proven."""
+    symbol = pairs[0].first.symbol
+    if (
+        symbol in desk.unproven
+        or symbol in desk.awaited
+        or (position and desk.position_ratios.get(symbol, Decimal(1)) != 1)
+    ):
+        return
+    if position:
+        pairs = tuple(pair for pair in pairs if not pair.doubted)
+    left = sum((pair.quantity for pair in pairs), Decimal(0))
+    left -= protectable(desk, position, pairs[0].first.side) if pairs else 0
+    for pair in reversed(pairs):
+        if left > 0 and not (pair.exiting or pair.ending):
+            left -= pair.quantity
+            yield pair
+
+
+def protectable(desk: Desk, position: Position | None, side: Side) -> Decimal:
+    """Return how many shares an order on this side may close, unsigned, in whole lots if the lot is known."""
+    if position is None or closing_side(position.quantity) is not side:
+        return Decimal(0)
+    listing, shares = desk.listing_of(position), closable(desk, position.symbol, position.quantity)
+    return listing.whole_lots(shares) if listing else shares
+
+
+def _protect_one(
+    world: World, call: Call, desk: Desk, position: Position, listing: Listing, levels: Levels, pairs: Sequence[Resting]
+) -> Iterator[CandidateRecord]:
+    lost = _lost(desk, position)
+    if lost:
+        if may_send_again(world, desk, lost) and _fits(desk, position, lost, pairs):
+            yield send_once_more(world, desk, lost)
+        return
+    unproven = denied(desk, position.symbol)
+    if desk.position_ratios.get(position.symbol, Decimal(1)) != 1 and not unproven:
+        return
+    side, kind = closing_side(position.quantity), class_to_try(desk.books, position.whose)
+    stop, taken = on_tick(listing, levels.stop or Decimal(0), side), being_closed(desk, position)
+    rests = list[Resting]()
+    for pair in pairs:
+        record, free = (None, None) if unproven else _refitted(world, call, desk, position, pair, levels.word, stop)
+        if record:
+            yield record
+        rests += [pair] if free is None else []
+        # A second one does no harm: if this one works after all, the venue has no shares left for it.
+        taken += 0 if pair.doubted else pair.quantity - (free or 0)
+    shares = listing.whole_lots((abs(position.quantity) if unproven else protectable(desk, position, side)) - taken)
+    if kind is OrderClass.OCO and _too_near_for_pair(world, desk, position, stop):
+        kind = OrderClass.SIMPLE
+    if shares <= 0 or kind is None or (unproven and kind is not OrderClass.OCO):
+        return
+    alone = ((stop, shares, ""),)
+    parts = _parts(desk, position, listing, levels, rests, shares) if kind is OrderClass.OCO else alone
+
+    def rest(kind: OrderClass, price: Decimal, part: Decimal, word: str) -> CandidateRecord:
+        names, of = "+".join(filter(None, (word, levels.word))), listing.instrument
+        asked = Candidate(position.strategy, of, side, Purpose.PROTECT, desk.now, quantity=part, why=names)
+        intent = resting_intent(world, call, desk, asked, kind, price, stop)
+        return send_to_rest(world, desk, intent, Reason.STOP_MISSING, part)
+
+    for price, part, word in parts:
+        record = rest(kind, price, part, word)
+        yield record
+        if kind is OrderClass.OCO and record.decisions[-1].reason is Reason.VENUE_REJECTED:
+            if unproven:
+                return
+            # Whatever the venue has against this pair, one stop protects all that is left.
+            yield rest(OrderClass.SIMPLE, stop, shares, "")
+            return
+        shares -= part
+
+
+def _refitted(
+    world: World, call: Call, desk: Desk, position: Position, pair: Resting, word: str, stop: Decimal
+) -> tuple[CandidateRecord | None, Decimal | None]:
+    """Cancel a pair that has lapsed, or tighten its stop; return what was done, if anything, and what that set free."""
+    if pair.is_lapsed and class_to_try(desk.books, position.whose) is not None:
+        return release(world, call, desk, pair, Reason.STOP_LAPSED)
+    is_looser = _is_looser(pair, stop, closing_side(position.quantity), world.rules.exits.stop_step_fraction)
+    if is_looser and pair.stop and not (pair.limit and _too_near_for_pair(world, desk, position, stop)):
+        promised = pair.record.intent
+        shares = pair.stop.quantity or promised.quantity
+        moved = edit_intent(call, desk, promised, pair.stop, shares, stop, word)
+        return send_to_rest(world, desk, moved, Reason.STOP_TIGHTENED, stop), None
+    return None, None
+
+
+def _too_near_for_pair(world: World, desk: Desk, position: Position, stop: Decimal) -> bool:
+    """Return True if the venue would refuse a pair with this stop, because the market is too near to it."""
+    quote, away = desk.quotes.get(position.symbol), 1 if position.quantity > 0 else -1
+    prices = (quote.bid, quote.ask, quote.last) if quote else ()
+    return any((price - stop) * away < world.venue.pair_distance for price in prices)
+
+
+def _lost(desk: Desk, position: Position) -> Intent | None:
+    """Return a request to protect this position whose outcome isn't known."""
+    unknown = (record.intent for record in desk.books.unresolved if record.intent.protects)
+    return next((intent for intent in unknown if intent.whose == position.whose), None)
+
+
+def being_closed(desk: Desk, position: Position) -> Decimal:
+    """Return the shares of the position that working exits may still close, unsigned: those are the exits' own."""
+    exits = (position.strategy, position.symbol, closing_side(position.quantity))
+    own = (order for order in desk.book.own_orders if (order.strategy, order.symbol, order.side) == exits)
+    return sum((order.shares for order in own), Decimal(0))
+
+
+def _fits(desk: Desk, position: Position, lost: Intent, pairs: Sequence[Resting]) -> bool:
+    """Return True if a lost request may be sent again: its order is there, or the shares that it is for are."""
+    if lost.operation is not Operation.SUBMIT:
+        there = {order.venue_id for pair in pairs for order in (pair.limit, pair.stop) if order}
+        return lost.target_venue_id in there
+    covered = sum((pair.quantity for pair in pairs), Decimal(0))
+    return lost.quantity <= protectable(desk, position, lost.side) - covered
+
+
+def _is_looser(pair: Resting, stop: Decimal, side: Side, step: Decimal) -> bool:
+    """Return True if a pair's stop is farther from profit than it should be, by more than a step."""
+    now = pair.stop.stop_price if pair.stop else None
+    if pair.exiting or pair.ending or now is None or not pair.can_trigger:
+        return False
+    return (stop - now) * -side.sign > now * step
+
+
+def on_tick(listing: Listing, price: Decimal, side: Side) -> Decimal:
+    """Return the price of a stop on the tick, away from profit: of one that sells rounded down, of one that buys up."""
+    return listing.on_tick(price, ROUND_FLOOR if side is Side.SELL else ROUND_CEILING)
+
+
+def target_on_tick(listing: Listing, price: Decimal, side: Side, entered: Decimal) -> Decimal:
+    """Return the price of a target on the tick, toward the entry: it rests where its rule closes, and no farther away.
+
+    Where that would leave no profit, as with a tick that is large for the price, it is rounded the other way.
+    """
+    at = on_tick(listing, price, side)
+    if (entered - at) * side.sign > 0:
+        return at
+    return listing.on_tick(price, ROUND_CEILING if side is Side.SELL else ROUND_FLOOR)
+
+
+def _parts(
+    desk: Desk, position: Position, listing: Listing, levels: Levels, pairs: Sequence[Resting], shares: Decimal
+) -> Iterator[Part]:
+    """Yield the targets of shares that nothing protects yet, the nearest first; the last is for whatever is left."""
+    for part in missing_targets(desk, position, listing, levels, pairs, shares):
+        shares -= part[1]
+        yield part
+    if shares:
+        side, entered = closing_side(position.quantity), position.average_price
+        yield target_on_tick(listing, _far(desk, position), side, entered), shares, NO_RULE
+
+
+def missing_targets(
+    desk: Desk, position: Position, listing: Listing, levels: Levels, pairs: Sequence[Resting], shares: Decimal
+) -> Iterator[Part]:
+    """Yield the targets that don't rest yet, on the tick, the nearest first, for no more than so many shares.
+
+    What a working exit closes is taken from the nearest targets: it is there because they were reached. A part below
+    the venue's smallest order has no target.
+    """
+    # What a working exit closes is taken from the nearest targets: it is there because they were reached.
+    side, closing = closing_side(position.quantity), being_closed(desk, position)
+    there = [(pair.limit.limit_price, pair.quantity) for pair in pairs if pair.limit]
+    for price, planned, word in levels.targets:
+        at = target_on_tick(listing, price, side, position.average_price)
+        resting_there = sum((quantity for limit, quantity in there if limit == at), Decimal(0))
+        reached = min(closing, planned)
+        closing -= reached
+        planned_yet = listing.whole_lots(planned - reached)
+        part = min(shares, max(planned_yet - resting_there, Decimal(0)))
+        if part >= listing.minimum:
+            shares -= part
+            yield at, part, word
+
+
+def _far(desk: Desk, position: Position) -> Decimal:
+    """Return a price that the market will hardly reach."""
+    quote = desk.quotes.get(position.symbol)
+    known: Sequence[Decimal] = (position.average_price, *((quote.middle,) if quote else ()))
+    return max(known) * FAR if position.quantity > 0 else min(known) / FAR
+
+
+def protect_again(world: World, call: Call, desk: Desk, pair: Resting, shares: Decimal) -> CandidateRecord:
+    """Place again what was canceled for an exit, for the shares that are left; its prices stay as they were."""
+    promised = pair.record.intent
+    stop = (pair.stop.stop_price if pair.stop else None) or promised.stop_price
+    # The limit of a pair that was an exit by now is at the market: only the stop is placed again.
+    target = None if pair.exiting else (pair.limit.limit_price if pair.limit else None) or promised.limit_price
+    assert stop is not None, "what protects has a stop"
+    in_pairs = target is not None and world.venue.pairs is Pairs.NATIVE
+    side, kind = pair.first.side, OrderClass.OCO if in_pairs else OrderClass.SIMPLE
+    strategy, instrument = promised.key.strategy, promised.instrument
+    asked = Candidate(strategy, instrument, side, Purpose.PROTECT, desk.now, quantity=shares, why=promised.why)
+    return send_to_rest(
+        world, desk, resting_intent(world, call, desk, asked, kind, target or stop, stop), Reason.STOP_MISSING, shares
+    )
+
+
+def resting_intent(
+    world: World, call: Call, desk: Desk, asked: Candidate, kind: OrderClass, target: Decimal, stop: Decimal
+) -> Intent:
+    """Return the request for a pair, or for a plain stop; each one of a pass is its own leg.
+
+    Its `why` names the rule of its target, if it has one, and then the rule of its stop.
+    """
+    assert asked.quantity is not None, "what protects knows its shares"
+    key, pair = free_leg(world, submit_key(call, desk, asked)), kind is OrderClass.OCO
+    intent = submit_intent(world, call, desk, asked, asked.quantity, target if pair else None, key)
+    return replace(
+        intent,
+        order_type=OrderType.LIMIT if pair else OrderType.STOP,
+        time_in_force=world.venue.resting_life,
+        stop_price=stop,
+        order_class=kind,
+        # It isn't meant to fill at the price of this moment.
+        decision_mid=None,
+        send_mid=None,
+        send_mid_at=None,
+    )
+
+
+def send_to_rest(world: World, desk: Desk, intent: Intent, why: Reason, amount: Decimal) -> CandidateRecord:
+    allowed = permission(desk)
+    decisions = (allowed, Decision(Gate.EXIT, allowed.verdict, why, amount))
+    candidate = about(intent, Purpose.PROTECT, intent.at, intent.quantity)
+    if first_failure(decisions):
+        return CandidateRecord(candidate, decisions)
+    sent = send(world, desk, intent, decisions)
+    return CandidateRecord(candidate, (*decisions, sent), intent.client_order_id, intent.stop_price)
+
+
+def send_once_more(world: World, desk: Desk, lost: Intent) -> CandidateRecord:
+    decisions = (permission(desk), AGAIN)
+    candidate = about(lost, Purpose.PROTECT, lost.at, lost.quantity)
+    if first_failure(decisions):
+        return CandidateRecord(candidate, decisions)
+    sent = send_again(world, desk, lost)
+    return CandidateRecord(candidate, (*decisions, sent), lost.client_order_id, lost.stop_price)

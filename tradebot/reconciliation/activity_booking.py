@@ -1,0 +1,375 @@
+"""Turn the broker's activities into bookings: write what each one proves and leave the rest open. Pure functions.
+
+Cash movements are proven by the activity itself. Shares are proven if the books, restated as the activity says, hold
+exactly what the broker holds; otherwise a person decides. A split is a pair of fills for each lot, old shares out and
+new shares in at the same cost, so positions are still computed from fills alone.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from decimal import ROUND_DOWN, Decimal
+from fractions import Fraction
+from itertools import groupby
+
+from msgspec import Struct
+
+from tradebot.model.account import BrokerPosition
+from tradebot.model.activity import Activity, ActivityKind, Booking, Corrects, Entry, Restated
+from tradebot.model.instrument import ONE, notional
+from tradebot.model.position import FOREIGN, Origin, OwnedFill, Position, to_nine_places, unreported_fill
+from tradebot.model.values import replace
+from tradebot.model.venue_day import VenueDay
+from tradebot.reconciliation.books_before import BooksBefore
+
+LARGEST_RATIO = 1000
+NEAR = Fraction(1, 200)
+"""How far the broker's average price may differ from ours, as a fraction: the two count closed lots differently."""
+NINE_PLACES = Decimal("1e-9")
+_ZERO = Decimal(0)
+
+
+class Booked(Struct, frozen=True):
+    """The result of booking activities: the bookings they prove, in order, and the activities that prove nothing."""
+
+    proven: tuple[Booking, ...]
+    doubtful: tuple[Activity, ...]
+
+
+Broker = Mapping[str, BrokerPosition]
+
+
+def book_all(held: BooksBefore, broker: Broker, activities: Iterable[Activity], venue: VenueDay) -> Booked:
+    """Return what the activities write into the books, by time; the rest is tried again until no more is proven."""
+    proven, waiting, before = list[Booking](), list(_groups(activities, venue)), -1
+    while len(proven) > before:
+        before, doubtful = len(proven), list[list[Activity]]()
+        for place, group in enumerate(waiting, 1):
+            booking = _booking(held, _before(broker, waiting[place:]), group)
+            if booking is None:
+                doubtful.append(group)
+            else:
+                proven.append(booking)
+                held = held.after(booking) if booking.fills or booking.acknowledged else held
+        waiting = doubtful
+    return Booked(tuple(proven), tuple(row for group in waiting for row in group))
+
+
+def _before(broker: Broker, later: Sequence[list[Activity]]) -> Broker:
+    """Return what the broker must have held before later splits and renames of its positions, at the same cost."""
+    held = dict(broker)
+    for rows in reversed(later):
+        if rows[0].meaning is ActivityKind.SPLIT and (after := held.get(str(rows[0].symbol))):
+            quantity = after.quantity - sum((row.quantity or _ZERO for row in rows), _ZERO)
+            before = replace(after, quantity=quantity)
+            price = after.value_at(after.average_price) / before.value_at(ONE) if quantity else _ZERO
+            held[after.symbol] = replace(before, average_price=price)
+        elif rows[0].meaning is ActivityKind.RENAME and len({row.symbol for row in rows}) == 2:
+            old, new = sorted(rows, key=lambda row: str(row.symbol) in held)
+            if (after := held.get(str(new.symbol))) and new.quantity:
+                held[str(old.symbol)] = replace(after, symbol=str(old.symbol), quantity=new.quantity)
+                held[after.symbol] = replace(after, quantity=after.quantity - new.quantity)
+    return held
+
+
+def _groups(activities: Iterable[Activity], venue: VenueDay) -> Iterator[list[Activity]]:
+    """Group activities that belong together: one split, one merger, or one day's renames; the rest stay alone."""
+
+    def key(one: Activity) -> tuple[object, ...]:
+        day = venue.date_of(one.at)
+        if one.meaning in (ActivityKind.SPLIT, ActivityKind.MERGER):
+            return day, one.meaning, one.symbol or ""
+        return (day, one.meaning) if one.meaning is ActivityKind.RENAME else (day, "", one.id)
+
+    executed = sorted((one for one in activities if one.executed), key=lambda one: (one.at, one.id))
+    groups = [list(rows) for _, rows in groupby(sorted(executed, key=lambda one: str(key(one))), key=key)]
+    return iter(
+        sorted((part for group in groups for part in _pair_renames(group)), key=lambda rows: (rows[0].at, rows[0].id))
+    )
+
+
+def _pair_renames(group: list[Activity]) -> Iterator[list[Activity]]:
+    """Yield renames as pairs of old and new symbol; if a row has no partner or several, yield it alone."""
+    if group[0].meaning is not ActivityKind.RENAME:
+        yield group
+        return
+    for row in group:
+        others = [other for other in group if (other.quantity or 0) == -(row.quantity or 0) and other is not row]
+        rivals = [other for other in group if other.quantity == row.quantity and other is not row]
+        if len(others) != 1 or rivals:
+            yield [row]
+        elif group.index(row) < group.index(others[0]):
+            yield [row, others[0]]
+
+
+def _booking(held: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking | None:
+    """Return what one group writes, or None if the broker's data doesn't settle it."""
+    first = rows[0]
+    if first.corrects is not None:
+        return corrected(held, first, first.corrects)
+    if first.symbol is None or all(row.quantity is None for row in rows) or not first.meaning.moves_shares:
+        return Booking(_entries(rows))
+    if first.meaning is ActivityKind.OPTION_TRADE:
+        return _foreign_trade(first)
+    if len(rows) == 2 and first.meaning is ActivityKind.RENAME:
+        # If the symbol is the same, only the security's identifier is new.
+        return Booking(_entries(rows)) if rows[0].symbol == rows[1].symbol else _rename(held, broker, rows)
+    ours = any(position.strategy != FOREIGN for position in held.positions(first.symbol, first.at))
+    if not ours:
+        return _others_shares(held, broker, rows)
+    if first.meaning is ActivityKind.SPLIT:
+        return _split(held, broker, rows)
+    return _merger(held, broker, rows) if first.meaning is ActivityKind.MERGER else None
+
+
+def _entries(rows: Sequence[Activity], fills: Sequence[OwnedFill] = ()) -> tuple[Entry, ...]:
+    """Return one entry for each row; the first row's entry takes the cash that the fills don't account for."""
+    # A share price with endless decimals leaves a remainder of a few billionths of a cent.
+    rest = sum((owned.fill.notional for owned in fills), _ZERO)
+    first, *others = rows
+    amounts = first.net_amount + (rest if abs(rest) >= NINE_PLACES else _ZERO), *(row.net_amount for row in others)
+    return tuple(
+        Entry(row.id, row.kind, amount, row.words, row.at, row.symbol or "", row.sub_kind, row.meaning)
+        for row, amount in zip(rows, amounts, strict=True)
+    )
+
+
+def _foreign_trade(one: Activity) -> Booking:
+    """Book the shares that someone else's option delivered or took at its strike as someone else's trade."""
+    assert one.symbol is not None
+    assert one.quantity is not None
+    price = one.price or abs(one.net_amount / one.quantity)
+    fills = [unreported_fill(FOREIGN, "", one.symbol, one.quantity, price, ONE, one.at)] if price else []
+    return _moved([one], one, fills)
+
+
+def _others_shares(held: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking | None:
+    """Book other people's shares that came or went, by adjusting what we know of them."""
+    first, change = rows[0], sum((row.quantity or _ZERO for row in rows), _ZERO)
+    symbol = str(first.symbol)
+    known = held.acknowledged.get(symbol, _ZERO)
+    if known:
+        return _if_agreed(held, broker, Booking(_entries(rows), acknowledged=((symbol, known + change),)), symbol)
+    traded = held.positions(symbol, first.at)
+    if not traded:
+        # Their cash is a fact. Shares that we know nothing about can only show up as a finding.
+        return Booking(_entries(rows)) if any(row.net_amount for row in rows) else None
+    price = first.price or traded[0].average_price
+    fills = [unreported_fill(FOREIGN, "", symbol, change, price, traded[0].multiplier, first.at)]
+    return _if_agreed(held, broker, _moved(rows, first, fills), symbol)
+
+
+def _moved(rows: Sequence[Activity], of: Activity, fills: Sequence[OwnedFill]) -> Booking:
+    """Return what a group writes that moves shares by these fills, which are named after one of its rows."""
+    booked = named(f"activity:{of.id}", fills, Origin.ACTIVITY, of.id)
+    return Booking(_entries(rows, booked), booked)
+
+
+def _if_agreed(held: BooksBefore, broker: Broker, booking: Booking, *symbols: str) -> Booking | None:
+    after = held.after(booking)
+    agrees = (after.total(symbol) == (broker[symbol].quantity if symbol in broker else 0) for symbol in symbols)
+    return booking if all(agrees) else None
+
+
+def _split(held: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking | None:
+    """Book a split of our shares: adjust quantity, lots and best price by a ratio that the broker's data proves."""
+    first, positions = rows[0], held.positions(str(rows[0].symbol), rows[0].at)
+    symbol, theirs = str(first.symbol), broker.get(str(first.symbol))
+    if len({position.quantity > 0 for position in positions}) != 1:
+        return None
+    before = sum((position.quantity for position in positions), _ZERO)
+    after = before + sum((row.quantity or _ZERO for row in rows), _ZERO)
+    if not after:
+        return _if_agreed(held, broker, _moved(rows, first, [*_paid_out(positions, rows)]), symbol)
+    if theirs is None:
+        return None
+    average = sum((position.cost for position in positions), _ZERO) / notional(before, ONE, positions[0].multiplier)
+    ratio = ratio_of(before, after, average, theirs.average_price)
+    if ratio is None:
+        return None
+    # Several owners can't divide a fraction.
+    if len(positions) > 1 and any((Fraction(one.quantity) * ratio).denominator != 1 for one in positions):
+        return None
+    fills = [fill for position in positions for fill in restated(position, ratio, first.at)]
+    fills += _fraction(positions[0], ratio, after - before, rows) if len(positions) == 1 else []
+    booking = replace(_moved(rows, first, fills), restated=tuple(restated_best_prices(positions, symbol, ratio)))
+    return _if_agreed(held, broker, booking, symbol)
+
+
+def ratio_of(before: Decimal, after: Decimal, average: Decimal, theirs: Decimal) -> Fraction | None:
+    """Return the new shares per old share: the simplest ratio that fits both the quantities and the average prices.
+
+    The broker leaves whole shares and pays for the fraction in cash, so several ratios may fit the quantities alone.
+    """
+    if before * after <= 0 or theirs <= 0:
+        return None
+    all_whole = before == before.to_integral_value() and after == after.to_integral_value()
+    old, new = Fraction(abs(before)), Fraction(abs(after))
+    price_ratio = Fraction(average) / Fraction(theirs)
+    low, top = max(new / old, price_ratio * (1 - NEAR)), price_ratio * (1 + NEAR)
+    high = min((new + 1 if all_whole else new) / old, top)
+    if low > top:
+        return None
+    for parts in range(1, LARGEST_RATIO + 1):
+        ratio = Fraction(-(-low * parts // 1), parts)
+        if ratio < high or ratio == new / old == low:
+            return ratio if ratio <= LARGEST_RATIO and ratio != 1 else None
+    return None
+
+
+def restated(position: Position, ratio: Fraction, at: datetime) -> Iterator[OwnedFill]:
+    """Yield the fills that give a position `ratio` times its shares at the same cost; new lots open before old close.
+
+    Each old lot closes at its cost, so there is no profit or loss. The position never drops to zero in between, so it
+    keeps its age.
+    """
+    # New lots open before the old ones close, each at its cost, so that it keeps its age and makes no profit.
+    owner, symbol, multiplier = position.strategy, position.symbol, position.multiplier
+    done, before = _ZERO, Fraction(0)
+    for lot in position.lots:
+        before += Fraction(lot.quantity)
+        total = shares(before * ratio)
+        if total != done:
+            price = notional(lot.quantity, lot.price, multiplier) / notional(total - done, ONE, multiplier)
+            yield unreported_fill(owner, "", symbol, total - done, price, multiplier, at)
+        done = total
+    for lot in position.lots:
+        yield unreported_fill(owner, "", symbol, -lot.quantity, lot.price, multiplier, at)
+
+
+def shares(exact: Fraction) -> Decimal:
+    """Return a number of shares rounded toward zero to nine decimals, which is how the broker keeps them."""
+    return (Decimal(exact.numerator) / Decimal(exact.denominator)).quantize(NINE_PLACES, ROUND_DOWN).normalize() + _ZERO
+
+
+def _fraction(position: Position, ratio: Fraction, change: Decimal, rows: Sequence[Activity]) -> list[OwnedFill]:
+    """Return the fill that closes a fraction the broker doesn't keep, at the price it paid, or else at cost."""
+    rest = shares(Fraction(position.quantity) * ratio) - position.quantity - change
+    if not rest:
+        return []
+    paid = sum((row.net_amount for row in rows), _ZERO)
+    whole, multiplier = shares(Fraction(position.quantity) * ratio), position.multiplier
+    price = abs((paid / rest if paid else position.cost / whole) / multiplier)
+    return [unreported_fill(position.strategy, "", position.symbol, -rest, price, multiplier, rows[0].at)]
+
+
+def _paid_out(positions: Sequence[Position], rows: Sequence[Activity]) -> Iterator[OwnedFill]:
+    """Yield the fills that close all shares, of which a split left no whole one, at what was paid, or else at cost."""
+    paid = sum((row.net_amount for row in rows), _ZERO)
+    price = abs(paid / sum((position.value_at(ONE) for position in positions), _ZERO))
+    for one in positions:
+        closed = one.strategy, "", one.symbol, -one.quantity, price or one.average_price, one.multiplier
+        yield unreported_fill(*closed, rows[0].at)
+
+
+def restated_best_prices(positions: Iterable[Position], to: str, ratio: Fraction = Fraction(1)) -> Iterator[Restated]:
+    """Yield the restated best prices of our positions, which apply to the symbol `to` from now on."""
+    new, old = Decimal(ratio.numerator), Decimal(ratio.denominator)
+    for position in positions:
+        if position.strategy != FOREIGN:
+            yield Restated(position.strategy, position.symbol, position.opened_at, to, new, old)
+
+
+def _rename(held: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking | None:
+    """Book a rename: move every owner's lots to the new symbol, keeping their prices and their age."""
+    totals = [held.total(str(row.symbol)) for row in rows]
+    if not any(totals):
+        return None
+    gone, come = rows if totals[0] else rows[::-1]
+    old, new = str(gone.symbol), str(come.symbol)
+    positions, known = held.positions(old, gone.at), held.acknowledged.get(old, _ZERO)
+    fills = [fill for position in positions for fill in _carried(position, new, gone.at)]
+    carried = ((old, _ZERO), (new, held.acknowledged.get(new, _ZERO) + known)) if known else ()
+    best = tuple(restated_best_prices(positions, new))
+    return _if_agreed(held, broker, replace(_moved(rows, gone, fills), acknowledged=carried, restated=best), old, new)
+
+
+def _carried(position: Position, to: str, at: datetime) -> Iterator[OwnedFill]:
+    """Yield the fills that close each lot and open it under the new symbol at its own time."""
+    # Shares that were already closed come along as a lot that closes at once, which keeps the original quantity.
+    owner, since, price, multiplier = position.strategy, position.opened_at, position.lots[0].price, position.multiplier
+    gone = (position.original_quantity - abs(position.quantity)).copy_sign(position.quantity)
+    for place, lot in enumerate(position.lots):
+        yield unreported_fill(owner, "", position.symbol, -lot.quantity, lot.price, multiplier, at)
+        if gone and not place:
+            yield unreported_fill(owner, "", to, gone, price, multiplier, since)
+        yield unreported_fill(owner, "", to, lot.quantity, lot.price, multiplier, lot.at if place else since)
+    if gone:
+        yield unreported_fill(owner, "", to, -gone, price, multiplier, since)
+
+
+def _merger(held: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking | None:
+    """Book a cash merger: close every owner's shares at the price that was paid."""
+    first, symbol = rows[0], str(rows[0].symbol)
+    if len(rows) != 1 or not first.price:
+        return None
+    positions = held.positions(symbol, first.at)
+    fills = [
+        unreported_fill(p.strategy, "", symbol, -p.quantity, first.price, p.multiplier, first.at) for p in positions
+    ]
+    noted = ((symbol, _ZERO),) if held.acknowledged.get(symbol) else ()
+    return _if_agreed(held, broker, replace(_moved(rows, first, fills), acknowledged=noted), symbol)
+
+
+def named(name: str, fills: Sequence[OwnedFill], origin: Origin, about: str) -> tuple[OwnedFill, ...]:
+    """Return the fills with their origin, each under a unique name."""
+    return tuple(
+        replace(owned, fill=replace(owned.fill, activity_id=f"{name}:{part}"), origin=origin, about=about)
+        for part, owned in enumerate(fills)
+    )
+
+
+def corrected(held: BooksBefore, one: Activity, of: Corrects) -> Booking | None:
+    """Return what a correction writes; None if the books don't have its fill.
+
+    It is not what has changed, but what the execution is now. So the order in which corrections were heard of doesn't
+    matter, nor how many of them were missed. What is still held at the execution's side costs what it does now; if it
+    is closed, the difference is cash. That is what a margined account does, and in one that pays in full both are the
+    same cash.
+    """
+    first = next((owned for owned in held.fills if owned.fill.activity_id == of.fill_id), None)
+    if first is None or one.quantity is None or one.price is None:
+        return None
+    fill, earlier = first.fill, frozenset(of.earlier)
+    since = [owned.fill for owned in held.fills if owned.origin is Origin.ACTIVITY and owned.about in earlier]
+    quantity = fill.signed_quantity + sum((each.signed_quantity for each in since), _ZERO)
+    cost = fill.notional + sum((each.notional for each in since), _ZERO)
+    cost -= sum((held.paid.get(name, _ZERO) for name in earlier), _ZERO)
+    now = one.quantity * fill.side.sign
+    added, at = now - quantity, max(one.at, *(owned.fill.at for owned in held.fills))
+    change = notional(now, one.price, fill.multiplier) - cost - notional(added, one.price, fill.multiplier)
+    position = next((each for each in held.positions(fill.symbol, at) if each.strategy == first.strategy), None)
+    holds = position is not None and position.quantity * fill.side.sign > 0
+    made = [*_costing(position, change, abs(quantity), at)] if position and holds and change else []
+    if added:
+        made.append(unreported_fill(first.strategy, "", fill.symbol, added, one.price, fill.multiplier, at))
+    amount = _ZERO if holds else -change
+    entry = Entry(one.id, one.kind, amount, one.words, one.at, one.symbol or "", one.sub_kind, one.meaning)
+    return Booking((entry,), tuple(_named(one.id, made)))
+
+
+def _costing(position: Position, change: Decimal, quantity: Decimal, at: datetime) -> Iterator[OwnedFill]:
+    """Yield the fills that let a position cost more by a change, and nothing else: so many of its oldest units do.
+
+    New lots open before the old ones close, each of them at its own price, so it keeps its age and makes no profit.
+    """
+    owner, symbol, multiplier = position.strategy, position.symbol, position.multiplier
+    left = min(quantity, abs(position.quantity))
+    more = change / notional(left.copy_sign(position.quantity), ONE, multiplier)
+    if more != to_nine_places(more):
+        # Thirds have no end, so one unit takes all of it.
+        left = min(left, ONE)
+        more = change / notional(left.copy_sign(position.quantity), ONE, multiplier)
+    for lot in position.lots:
+        dearer = min(left, abs(lot.quantity)).copy_sign(lot.quantity)
+        left -= abs(dearer)
+        for part, price in ((dearer, lot.price + more), (lot.quantity - dearer, lot.price)):
+            if part:
+                yield unreported_fill(owner, "", symbol, part, price, multiplier, at)
+    for lot in position.lots:
+        yield unreported_fill(owner, "", symbol, -lot.quantity, lot.price, multiplier, at)
+
+
+def _named(name: str, fills: Sequence[OwnedFill]) -> Iterator[OwnedFill]:
+    for part, owned in enumerate(fills):
+        fill = replace(owned.fill, activity_id=f"activity:{name}:{part}")
+        yield replace(owned, fill=fill, origin=Origin.ACTIVITY, about=name)

@@ -1,0 +1,133 @@
+"""Run recorded passes again and compare: every decision and every question, and the first difference by name."""
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from msgspec import Struct, msgpack
+
+from tradebot.model.record import CycleRecord
+from tradebot.ports.world import Rules
+from tradebot.replaying.passes import Recorded, bytes_of, decide_again
+from tradebot.replaying.port_recording import Asked, OffTapeError
+from tradebot.replaying.record_writer import RecordError
+
+MISSING = "nothing"
+"""What stands on the side of a difference that has no such part."""
+
+
+class Difference(Struct, frozen=True):
+    """The first place where a pass decides otherwise than recorded.
+
+    `what` names the field. `symbol`, `strategy` and `gate` say whose decision it is; they are empty for what belongs to
+    the whole pass.
+    """
+
+    what: str
+    recorded: str
+    replayed: str
+    symbol: str = ""
+    strategy: str = ""
+    gate: str = ""
+
+
+class Replayed(Struct, frozen=True):
+    """A pass that was decided again; None if every decision and every question to the ports was the same."""
+
+    difference: Difference | None
+    decisions: int
+
+
+def replay(recorded: Recorded, rules: Rules, *, only_decisions: bool = False) -> Replayed:
+    """Decide a recorded pass again by these rules, and compare it with what was decided then.
+
+    With `only_decisions`, another version may ask other questions on the way to the same decisions.
+    """
+    tape, then = recorded.tape(), _plain(recorded.outcome)
+    decisions = sum(len(one["decisions"]) for one in then["candidates"])
+    try:
+        outcome = bytes_of(decide_again(recorded, rules, tape))
+    except OffTapeError as error:
+        asks = Difference("what the pass asks", MISSING, str(error))
+        return Replayed(_first_asked(tape.recorded, tape.asked) or asks, decisions)
+    if outcome != recorded.outcome:
+        # What records have told since a later version isn't compared with one from before it.
+        now = {name: value for name, value in _plain(outcome).items() if name in then}
+        if (found := next(_differences(then, now, ()), None)) is not None:
+            return Replayed(found, decisions)
+    return Replayed(None if only_decisions else _first_asked(tape.recorded, tape.asked), decisions)
+
+
+def difference(then: CycleRecord | None, now: CycleRecord | None) -> Difference | None:
+    """Return the first difference of two records of a pass; None if they are equal, as numbers are whatever their form.
+
+    One of them may be missing.
+    """
+    if then == now:
+        return None
+    if then is None or now is None:
+        return Difference("the pass", *(MISSING if one is None else one.id for one in (then, now)))
+    found = _differences(_plain(bytes_of(then)), _plain(bytes_of(now)), ())
+    return next((one for one in found if not _equal(one.recorded, one.replayed)), None)
+
+
+def _equal(*texts: str) -> bool:
+    try:
+        then, now = map(Decimal, texts)
+    except InvalidOperation:
+        return False
+    return then == now
+
+
+def _plain(outcome: bytes) -> dict[str, Any]:
+    found = msgpack.decode(outcome)
+    if not isinstance(found, dict) or not isinstance(found.get("candidates"), list):
+        raise RecordError("it doesn't say what was decided")
+    return found
+
+
+def _first_asked(then: Sequence[Asked], now: Sequence[Asked]) -> Difference | None:
+    """Return the first question that isn't as recorded; None if all are."""
+    for number in range(max(len(then), len(now))):
+        before, after = (one[number] if number < len(one) else None for one in (then, now))
+        if before != after:
+            names = [one.name if one else MISSING for one in (before, after)]
+            same = before is not None and after is not None and before.name == after.name
+            what = f"what {names[0]} is asked" if same else "what the pass asks"
+            told = [
+                one.digest.hex() if same and one else name for one, name in zip((before, after), names, strict=True)
+            ]
+            return Difference(what, *told)
+    return None
+
+
+def _differences(then: Any, now: Any, path: tuple[str, ...]) -> Iterator[Difference]:
+    """Yield where two outcomes differ, in their order."""
+    if isinstance(then, dict) and isinstance(now, dict):
+        for name in dict.fromkeys((*then, *now)):
+            if then.get(name) != now.get(name) or (name in then) is not (name in now):
+                yield from _differences(then.get(name), now.get(name), (*path, str(name)))
+    elif isinstance(then, list) and isinstance(now, list) and path[-1:] in (("candidates",), ("decisions",)):
+        yield from _in_lists(then, now, path)
+    elif then != now:
+        yield Difference(".".join(path), _text(then), _text(now))
+
+
+def _in_lists(then: list[Any], now: list[Any], path: tuple[str, ...]) -> Iterator[Difference]:
+    of_candidates = path[-1] == "candidates"
+    for number in range(max(len(then), len(now))):
+        before, after = (one[number] if number < len(one) else None for one in (then, now))
+        if before == after:
+            continue
+        known: dict[str, Any] = before or after or {}
+        for found in _differences(before or {}, after or {}, ()):
+            if of_candidates:
+                about = known["candidate"]
+                whose = about["instrument"]["symbol"], about["strategy"], found.gate
+                yield Difference(found.what, found.recorded, found.replayed, *whose)
+            else:
+                yield Difference(found.what, found.recorded, found.replayed, gate=known["gate"])
+
+
+def _text(value: Any) -> str:
+    return MISSING if value is None else str(value)

@@ -1,0 +1,288 @@
+"""Tape what the ports reply to a pass, and play it to the same pass: what is asked is compared, nothing is sent.
+
+One proxy stands around each port, whatever the port's methods are. A recording only keeps what came, because replies
+are frozen; they are written once the pass is over.
+"""
+
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, NamedTuple
+
+from msgspec import Raw, Struct
+
+from tradebot.errors import OperatorError, TemporaryError, TradebotError
+from tradebot.model.intent import Intent
+from tradebot.model.trading import Permission
+from tradebot.model.values import replace
+from tradebot.ports.world import Rules, World
+from tradebot.replaying.former_names import name_now
+from tradebot.replaying.record_reader import Source, untyped
+from tradebot.replaying.record_types import CLOCKS, PORTS, reply_hint
+from tradebot.replaying.record_writer import Parts, RecordError, asked_digest, plain, step_for
+
+PASSED_ON = frozenset({"orders.submit", "orders.replace", "orders.cancel"})
+"""What is kept of a question in full, and not by its digest alone: what was sent."""
+REPLY = 3
+"""The place of the reply to a question that was written."""
+BEFORE = "facts.before"
+"""How a pass asks for the one before it. Earlier versions had another question, and told nothing else by the answer."""
+RECORD = "facts.record"
+"""How a pass ends: its record is what is compared."""
+RAISED: Mapping[str, type[TradebotError]] = {
+    "TemporaryError": TemporaryError, "OperatorError": OperatorError, "TradebotError": TradebotError,
+}  # fmt: skip
+
+
+class Reply(Struct, frozen=True):
+    """One question and its reply, in the order in which they were asked; `error` instead if it raised one."""
+
+    name: str
+    asked: tuple[Any, ...]
+    reply: Any = None
+    error: TradebotError | None = None
+
+
+class Heard:
+    """What was asked and replied so far, and what didn't change.
+
+    It knows nothing of the world that it is heard in, which would keep a pass in memory until it is searched for.
+    """
+
+    def __init__(self) -> None:
+        self.replies: list[Reply] = []
+        self.constants: dict[str, Any] = {}
+
+    def port(self, name: str, port: object) -> Any:
+        """Return a port whose replies are taped."""
+        return None if port is None else _Port(name, port, self)
+
+    def asking(self, name: str, ask: Callable[..., Any]) -> Callable[..., Any]:
+        """Return what asks and tapes the reply."""
+        replies = self.replies
+
+        def asking(*asked: Any, **named: Any) -> Any:
+            asked = tuple([_kept(one) for one in asked])
+            given = (*asked, *named.items())
+            try:
+                reply = _kept(ask(*asked, **named))
+            except TradebotError as error:
+                replies.append(Reply(name, given, error=error))
+                raise
+            replies.append(Reply(name, given, reply))
+            return reply
+
+        return asking
+
+    def attribute(self, name: str, port: object, part: str) -> Any:
+        """Return what a port has under a name: a method that is taped, or a value that doesn't change."""
+        found = getattr(port, part)
+        if callable(found):
+            return self.asking(f"{name}.{part}", found)
+        self.constants[f"{name}.{part}"] = found
+        return found
+
+
+class Recording:
+    """What one pass asks from now on; `world` is the one to run it with."""
+
+    def __init__(self, world: World) -> None:
+        self._before, self._heard = world, Heard()
+        heard = self._heard
+        ports: dict[str, Any] = {name: heard.port(name, getattr(world, name)) for name in PORTS if name != "approvals"}
+        clocks: dict[str, Any] = {name: heard.asking(name, getattr(world, name)) for name in CLOCKS}
+        approvals = lambda: heard.port("approvals", world.approvals())  # noqa: E731
+        self.world: World = replace(world, **ports, **clocks, approvals=approvals)
+
+    def written(self, parts: Parts) -> list[Any]:
+        """Return the tape and the constants, ready to be written."""
+        told = [_written(one, parts) for one in self._heard.replies]
+        constants = {
+            "reader.capabilities": self._before.venue,
+            "ledger.account_number": self._before.ledger.account_number,
+        }
+        values = {**constants, **self._heard.constants}
+        return [told, {name: step_for(reply_hint(name))(value, parts) for name, value in values.items()}]
+
+
+class _Port:
+    """A port whose replies are taped."""
+
+    def __init__(self, name: str, port: object, heard: Heard) -> None:
+        self.__name, self.__port, self.__heard = name, port, heard
+
+    def __getattr__(self, part: str) -> Any:
+        found = self.__heard.attribute(self.__name, self.__port, part)
+        if callable(found):
+            # The next question needn't look it up.
+            self.__dict__[part] = found
+        return found
+
+
+def _kept(value: Any) -> Any:
+    """Return a value that can be read more than once."""
+    return tuple(value) if isinstance(value, Iterator) else value
+
+
+def _written(one: Reply, parts: Parts) -> list[Any]:
+    shown = one.asked if one.name in PASSED_ON else ()
+    head = [one.name, b"" if one.name == RECORD else asked_digest(one.asked), plain(shown)]
+    if one.error is not None:
+        kind = next((name for name, kind in RAISED.items() if isinstance(one.error, kind)), "TradebotError")
+        return [*head, None, kind, one.error.message, one.error.hint]
+    return [*head, step_for(reply_hint(one.name))(one.reply, parts)]
+
+
+class OffTapeError(Exception):
+    """Raised when a pass asks what the recorded one didn't, so that no reply is known; the text says what."""
+
+
+class Asked(Struct, frozen=True):
+    """One question by name, with the digest of what it was about."""
+
+    name: str
+    digest: bytes
+
+
+class Tape:
+    """The replies that a pass got, ready to be played once to one pass.
+
+    A question is answered as the same one was then. If it wasn't asked then, a write is taken as done, a clock stands
+    still, and anything else is off the tape. What is asked is kept in `asked`, and the pass's record in `outcome`.
+    """
+
+    def __init__(self, told: Sequence[Any], constants: Mapping[str, Any], source: Source) -> None:
+        self.source = source
+        self._constants = constants
+        self._known: dict[tuple[str, bytes], deque[list[Any]]] = defaultdict(deque)
+        self.recorded = tuple([Asked(one[0], one[1]) for one in told])
+        self.asked: list[Asked] = []
+        self.outcome: Any = None
+        self._clocks: dict[str, Any] = {}
+        for one in told:
+            self._known[one[0], b"" if one[0] in CLOCKS else one[1]].append(one)
+
+    def world(self, rules: Rules, permission: Permission, *, sends: bool, shadow: bool) -> World:
+        """Return a world of this tape alone, in which nothing can be sent."""
+        ports: dict[str, Any] = {name: _Played(name, self) for name in PORTS}
+        clocks: dict[str, Any] = {name: self._asking(name) for name in CLOCKS}
+        orders, approvals = (ports.pop("orders") if sends else None), ports.pop("approvals")
+        ports.pop("orders", None)
+        nothing: Any = None
+        return World(
+            rules=rules.with_shares(permission.climbed), permission=permission, **ports, **clocks, orders=orders,
+            approvals=lambda: approvals, bars=nothing, flow=nothing, strategies=(), send_lock=_NoLock(), shadow=shadow,
+        )  # fmt: skip
+
+    def attribute(self, name: str) -> Any:
+        """Return what stands under a name of a port."""
+        if name in self._constants:
+            return self.source.read(reply_hint(name), self._constants[name])
+        return self._asking(name)
+
+    def _asking(self, name: str) -> Callable[..., Any]:
+        return lambda *asked, **named: self.answer(name, (*[_kept(one) for one in asked], *named.items()))
+
+    def answer(self, name: str, asked: tuple[Any, ...]) -> Any:
+        """Return the reply to a question, and note what is asked."""
+        if name == RECORD:
+            (self.outcome,) = asked
+        digest = b"" if name == RECORD else asked_digest(asked)
+        self.asked.append(Asked(name, digest))
+        one = self.reply(name, digest)
+        return self.unknown(name, asked) if one is None else self._told(one)
+
+    def reply(self, name: str, digest: bytes) -> list[Any] | None:
+        """Return the next reply to a question; None if it wasn't asked then."""
+        known = self._known.get((name, b"" if name in CLOCKS else digest))
+        return known.popleft() if known else None
+
+    def _told(self, one: list[Any]) -> Any:
+        if len(one) > 4:
+            raise RAISED.get(one[4], TradebotError)(str(one[5]), str(one[6]))
+        reply = self.source.read(reply_hint(one[0]), one[3])
+        if one[0] in CLOCKS:
+            self._clocks[one[0]] = reply
+        return reply
+
+    def unknown(self, name: str, asked: tuple[Any, ...]) -> Any:
+        """Return the reply to a question that wasn't asked then; raise OffTapeError if nobody knows it."""
+        if name in self._clocks:
+            return self._clocks[name]
+        if name == "ledger.promise":
+            return True
+        if name == BEFORE or reply_hint(name) is type(None):
+            return None
+        raise OffTapeError(name)
+
+
+class _Played:
+    """A port that replies from a tape."""
+
+    def __init__(self, name: str, tape: Tape) -> None:
+        self.__name, self.__tape = name, tape
+
+    def __getattr__(self, part: str) -> Any:
+        found = self.__tape.attribute(f"{self.__name}.{part}")
+        self.__dict__[part] = found
+        return found
+
+
+class _NoLock:
+    """The send lock of a world in which nothing is sent."""
+
+    def hold(self, intent: Intent) -> AbstractContextManager[None]:
+        """Hold nothing."""
+        return nullcontext()
+
+
+class InOrder(Tape):
+    """A tape whose replies are played in their order, for a record in which texts were replaced."""
+
+    def __init__(self, told: Sequence[Any], constants: Mapping[str, Any], source: Source) -> None:
+        super().__init__(told, constants, source)
+        self._left = deque(told)
+
+    def reply(self, name: str, digest: bytes) -> list[Any] | None:
+        """Return the next reply if it is to a question of this name."""
+        return self._left.popleft() if self._left and self._left[0][0] == name else None
+
+
+class Told(NamedTuple):
+    """What a record has of its tape: questions with their replies, which stay as they are written, and constants."""
+
+    replies: Sequence[list[Any]]
+    constants: Mapping[str, Any]
+
+
+def told_in(written: Raw) -> Told:
+    """Return what a record tells; raise RecordError if it has no tape."""
+    found = untyped(written, list[Raw])
+    if len(found) != 2 or not isinstance(constants := untyped(found[1]), dict):
+        raise RecordError("it has no tape")
+    replies = [
+        [one if place == REPLY else untyped(one) for place, one in enumerate(reply)]
+        for reply in untyped(found[0], list[list[Raw]])
+    ]
+    for reply in replies:
+        reply[:1] = [name_now(one) if isinstance(one, str) else one for one in reply[:1]]
+    if not all(map(_is_reply, replies)):
+        raise RecordError("its tape can't be read")
+    return Told(replies, {name_now(name): value for name, value in constants.items()})
+
+
+def tape_of(told: Told, source: Source, kind: type[Tape] = Tape) -> Tape:
+    """Return the tape of what a record tells."""
+    return kind(told.replies, told.constants, source)
+
+
+def _is_reply(one: object) -> bool:
+    if not (isinstance(one, list) and len(one) in (4, 7)):
+        return False
+    name, digest = one[0], one[1]
+    return isinstance(name, str) and isinstance(digest, bytes) and (name in CLOCKS or _is_port(name))
+
+
+def _is_port(name: str) -> bool:
+    port, _, method = name.partition(".")
+    return port in PORTS and not method.startswith("_") and hasattr(PORTS[port], method)

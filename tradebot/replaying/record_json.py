@@ -1,0 +1,112 @@
+"""A record in a form to read and to hand over: plain JSON, in which texts can be replaced, and back to bytes."""
+
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from tradebot.ports.world import Rules
+from tradebot.replaying.former_names import name_now
+from tradebot.replaying.passes import Recorded, bytes_of, decide_again, read_record
+from tradebot.replaying.port_recording import InOrder, OffTapeError
+from tradebot.replaying.record_reader import untyped
+from tradebot.replaying.record_writer import RecordError, written
+
+SETTINGS, ACCEPTED, TOLD, OUTCOME, LENGTH = 2, 3, 7, 8, 9
+"""Where a record's body has these."""
+MARK = "$"
+DEEPEST = 100
+"""How deep lists may stand in each other."""
+Read = Sequence[bytes]
+
+
+def tree_of(body: bytes, parts: Read) -> dict[str, Any]:
+    """Return a record as JSON has it; raise RecordError if it isn't one."""
+    found = untyped(body)
+    if not isinstance(found, list) or len(found) != LENGTH or not isinstance(found[OUTCOME], bytes):
+        raise RecordError("it isn't the record of a pass")
+    texts = {found[SETTINGS], found[ACCEPTED]}
+    outcome = _plain(untyped(found.pop(OUTCOME)))
+    contents = [
+        {"text": part.decode()} if number in texts else {"value": _plain(untyped(part))}
+        for number, part in enumerate(parts)
+    ]
+    return {"body": _plain(found), "outcome": outcome, "parts": contents}
+
+
+def record_of(tree: object) -> tuple[bytes, Read]:
+    """Return the body and the parts of a record in this form, which may come from anyone; RecordError if it is none."""
+    try:
+        body, outcome, contents = (tree[name] for name in ("body", "outcome", "parts"))  # type: ignore[index]
+        parts = [one["text"].encode() if "text" in one else written(_value(one["value"])) for one in contents]
+        return written([*_value(body), written(_value(outcome))]), parts
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise RecordError("it isn't the record of a pass") from error
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return {f"{MARK}bytes": b64encode(value).decode()}
+    if isinstance(value, datetime):
+        return {f"{MARK}at": value.isoformat()}
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    if isinstance(value, dict):
+        if all(isinstance(name, str) and not name.startswith(MARK) for name in value):
+            return {name: _plain(item) for name, item in value.items()}
+        return {f"{MARK}map": [[_plain(name), _plain(item)] for name, item in value.items()]}
+    return value
+
+
+def _value(value: Any, depth: int = 0) -> Any:
+    if depth > DEEPEST:
+        raise ValueError("too deep")
+    if isinstance(value, list):
+        return [_value(one, depth + 1) for one in value]
+    if not isinstance(value, dict):
+        return value
+    if f"{MARK}bytes" in value:
+        return b64decode(value[f"{MARK}bytes"], validate=True)
+    if f"{MARK}at" in value:
+        return datetime.fromisoformat(value[f"{MARK}at"])
+    if f"{MARK}map" in value:
+        return {_value(name, depth + 1): _value(item, depth + 1) for name, item in value[f"{MARK}map"]}
+    return {name: _value(item, depth + 1) for name, item in value.items()}
+
+
+def told_anew(body: bytes, parts: Read, rules: Callable[[Recorded], Rules]) -> bytes | None:
+    """Return the body of a record in which texts were replaced, with the digests and order ids that it has now.
+
+    Order ids and questions have these texts in them, so they are asked again, in order. None if the pass then asks
+    something else, or decides otherwise than the record says.
+    """
+    recorded = read_record(body, parts, {}, InOrder)
+    tape = recorded.tape()
+    try:
+        outcome = bytes_of(decide_again(recorded, rules(recorded), tape))
+    except OffTapeError:
+        return None
+    found = untyped(body)
+    told = found[TOLD][0]
+    if [one.name for one in tape.asked] != [name_now(one[0]) for one in told] or not _equal(outcome, recorded.outcome):
+        return None
+    found[OUTCOME] = outcome
+    for one, asked in zip(told, tape.asked, strict=True):
+        one[1] = asked.digest
+    return written(found)
+
+
+def without_digests(body: bytes) -> bytes:
+    """Return the body of a record without the digests of its questions, for a tape that is played in order."""
+    found = untyped(body)
+    for one in found[TOLD][0]:
+        one[1] = b""
+    return written(found)
+
+
+def _equal(*outcomes: bytes) -> bool:
+    """Return True if outcomes are equal but for the orders' ids, which follow from texts that were replaced."""
+    then, now = map(untyped, outcomes)
+    for one in (*then["candidates"], *now["candidates"]):
+        one["client_order_id"] = None
+    return bool(then == now)

@@ -1,0 +1,352 @@
+"""Read what was written of a pass. A record may come from anyone: only declared types are made, of bounded size.
+
+A record says which fields each class had when it was written. So a program that has more of them reads it too, with
+their defaults, and one that has fewer leaves out what it doesn't know. A class that lacks one and has an unknown one is
+refused unless `former_names` says what became of it: a field that was renamed must not be read as its default.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal, InvalidOperation
+from functools import lru_cache
+from types import NoneType
+from typing import Any
+
+import msgspec
+from msgspec import NODEFAULT, Raw, msgpack
+from msgspec.structs import fields
+
+from tradebot.replaying.former_names import field_now, name_now
+from tradebot.replaying.record_types import (
+    APART,
+    GIVEN,
+    NEVER,
+    SCALARS,
+    by_text,
+    hints_of,
+    is_mapping,
+    is_named_tuple,
+    is_struct,
+    is_union,
+    is_word,
+    items_of,
+    name_of,
+    names_of,
+    present,
+)
+from tradebot.replaying.record_writer import PARTS, RecordError
+
+LONGEST = 16_000_000
+"""The most bytes that a record or a part of it may have."""
+LONGEST_NUMBER, LARGEST_EXPONENT = 64, 64
+"""The longest number, so that nothing that is computed of it takes long."""
+EXACT: Mapping[Any, frozenset[type]] = {
+    **{kind: frozenset({kind}) for kind in (str, int, bool, bytes)},
+    float: frozenset({float, int}),
+}
+"""What a field is declared as, and what may stand there as it is."""
+MOST_KINDS = 1_000
+"""How many sorts of items are remembered of a class; a record may come from anyone."""
+NO_KIND: frozenset[type] = frozenset()
+Read = Callable[[Any, "Source"], Any]
+
+
+class Shapes:
+    """The fields that each class had when a record was written, by the class's name; all names are those of today."""
+
+    def __init__(self, names: Mapping[str, tuple[str, ...]]) -> None:
+        self.names = names
+        self._readers: dict[tuple[Any, bool], Read] = {}
+
+    def reader(self, hint: Any, *, inline: bool) -> Read:
+        """Return what reads values of a type; if `inline`, no part of them stands elsewhere."""
+        key = hint, inline
+        if key not in self._readers:
+            self._readers[key] = _reader(hint, self, inline)
+        return self._readers[key]
+
+
+@lru_cache(maxsize=8)
+def shapes_of(content: bytes) -> Shapes:
+    """Return the shapes that a part tells; raise RecordError if it doesn't."""
+    found = untyped(content)
+    if not isinstance(found, dict) or not all(_are_names(one) for one in found.values()):
+        raise RecordError("it doesn't say which fields its values have")
+    kinds = {name_now(name): names for name, names in found.items()}
+    return Shapes({kind: tuple([field_now(kind, name) for name in names]) for kind, names in kinds.items()})
+
+
+def _are_names(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def untyped(content: bytes | Raw, kind: Any = Any) -> Any:
+    """Return the lists, texts and numbers of a content; raise RecordError if it is too long, none, or no `kind`.
+
+    What is Raw in that kind stays as it is written, so that it costs nothing until it is read.
+    """
+    if len(content) > LONGEST:
+        raise RecordError(f"a part has {len(content):,} bytes; at most {LONGEST:,} are read")
+    try:
+        return msgpack.decode(content, type=kind)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise RecordError("its record can't be read: it is damaged") from error
+
+
+Shared = dict[tuple[Any, ...], Any]
+"""The values that were already made of parts, by content and type."""
+
+
+class Source:
+    """What a record is read from: its parts by number, and the values already made of parts, shared by records.
+
+    In the first form of records, no field stands `apart`.
+    """
+
+    def __init__(self, parts: Sequence[bytes], shapes: Shapes, shared: Shared, *, apart: bool = True) -> None:
+        self._parts = parts
+        self.shapes = shapes
+        self._shared = shared
+        self.apart = apart
+
+    def content(self, number: object) -> bytes:
+        """Return a part by its number."""
+        if type(number) is not int or not 0 <= number < len(self._parts):
+            raise RecordError(f"it has no part {number!r:.40}")
+        return self._parts[number]
+
+    def part(self, number: object, kind: Any) -> Any:
+        """Return the value that a part holds."""
+        content = self.content(number)
+        key = content, kind
+        if key not in self._shared:
+            self._shared[key] = self.shapes.reader(kind, inline=True)(untyped(content), self)
+        return self._shared[key]
+
+    def held(self, numbers: object, kind: Any) -> Any:
+        """Return what a field holds that stands apart: its part comes first, and then those in that."""
+        number, *inner = _list(numbers)
+        content, parts = self.content(number), tuple([self.content(one) for one in inner])
+        key = content, kind, parts
+        if key not in self._shared:
+            source = Source(parts, self.shapes, self._shared)
+            self._shared[key] = source.read(kind, untyped(content))
+        return self._shared[key]
+
+    def read(self, hint: Any, value: object) -> Any:
+        """Return the value of a type that was written as `value`; raise RecordError naming what doesn't fit."""
+        value = untyped(value) if type(value) is Raw else value
+        return None if value is None else self.shapes.reader(hint, inline=False)(value, self)
+
+
+def _reader(hint: Any, shapes: Shapes, inline: bool) -> Read:
+    hint = present(hint)
+    if hint in _SCALARS:
+        return _SCALARS[hint]
+    if is_word(hint):
+        return _word(hint)
+    if is_struct(hint):
+        whole = _struct(hint, shapes, inline)
+        return whole if inline or hint not in PARTS else lambda value, source: source.part(value, hint)
+    if is_named_tuple(hint):
+        return _struct(hint, shapes, inline)
+    if is_mapping(hint):
+        return _mapping(hint, shapes, inline)
+    if hint in GIVEN or hint in NEVER:
+        return _nothing
+    if is_union(hint):
+        return _scalar
+    items = items_of(hint)
+    if items is None:
+        return _fixed(hint, shapes, inline)
+    container, item = items[0], shapes.reader(items[1], inline=inline)
+    return lambda value, source: container([None if one is None else item(one, source) for one in _list(value)])
+
+
+def _optional(read: Read) -> Read:
+    return lambda value, source: None if value is None else read(value, source)
+
+
+def _struct(kind: Any, shapes: Shapes, inline: bool) -> Read:
+    now, then = names_of(kind), shapes.names.get(name_of(kind))
+    if then is None:
+        return _refused(f"it doesn't say which fields {name_of(kind)} has")
+    hints = hints_of(kind)
+    readers = {name: shapes.reader(hint, inline=inline) for name, hint in hints.items()}
+    if not inline:
+        readers |= {name: _apart(hints[name], readers[name]) for name in APART.get(kind, ())}
+    steps = [(readers.get(name, _left_out), EXACT.get(present(hints.get(name)), NO_KIND)) for name in then]
+    lacking, unknown = sorted(_required(kind) - set(then)), sorted({*then} - {*now, ""})
+    if unknown and (absent := sorted({*now} - {*then})):
+        return _refused(
+            f"{name_of(kind)} has {', '.join(unknown)}, which this program doesn't know, and lacks {', '.join(absent)}"
+        )
+    in_order = now == then and getattr(kind, "__match_args__", now) == now
+    # Most fields are read as they stand, so they take no call: which ones depends on what the items are.
+    known = dict[tuple[type, ...], list[tuple[int, Read]]]()
+
+    def read(value: Any, source: Source) -> Any:
+        items = _list(value)
+        kinds = tuple(map(type, items))
+        todo = known.get(kinds)
+        if todo is None:
+            if len(items) != len(then) or lacking:
+                raise RecordError(
+                    f"{name_of(kind)} lacks {', '.join(lacking)}" if lacking else f"{name_of(kind)}: length"
+                )
+            todo = [
+                (place, step)
+                for place, (step, exact) in enumerate(steps)
+                if kinds[place] is not NoneType and kinds[place] not in exact
+            ]
+            if len(known) < MOST_KINDS:
+                known[kinds] = todo
+        found, place = (list(items) if todo else items), 0
+        try:
+            for place, step in todo:
+                found[place] = step(items[place], source)
+        except RecordError as error:
+            raise RecordError(f"{name_of(kind)}.{then[place]}: {error}") from None
+        if in_order:
+            return kind(*found)
+        return kind(**{name: item for name, item in zip(then, found, strict=True) if name in readers})
+
+    return read
+
+
+def _apart(hint: Any, read: Read) -> Read:
+    return lambda value, source: source.held(value, hint) if source.apart else read(value, source)
+
+
+def _left_out(value: Any, source: Source) -> None:
+    """Read nothing of a field that this program doesn't have."""
+
+
+def _refused(why: str) -> Read:
+    def read(value: Any, source: Source) -> Any:
+        raise RecordError(why)
+
+    return read
+
+
+def _required(kind: Any) -> set[str]:
+    if is_named_tuple(kind):
+        return set(kind._fields) - set(kind._field_defaults)
+    return {one.name for one in fields(kind) if one.default is NODEFAULT and one.default_factory is NODEFAULT}
+
+
+def _fixed(hint: Any, shapes: Shapes, inline: bool) -> Read:
+    readers = [_optional(shapes.reader(one, inline=inline)) for one in hint.__args__]
+
+    def read(value: Any, source: Source) -> Any:
+        items = _list(value)
+        if len(items) != len(readers):
+            raise RecordError(f"{len(items)} values stand where {len(readers)} belong")
+        return tuple([step(one, source) for step, one in zip(readers, items, strict=True)])
+
+    return read
+
+
+def _mapping(hint: Any, shapes: Shapes, inline: bool) -> Read:
+    key, of_item = (shapes.reader(one, inline=inline) for one in hint.__args__)
+    named = by_text(hint)
+
+    def read(value: Any, source: Source) -> Any:
+        if named and not isinstance(value, dict):
+            raise RecordError(_found(value))
+        pairs = value.items() if named else map(_pair, _list(value))
+        return {key(name, source): None if one is None else of_item(one, source) for name, one in pairs}
+
+    return read
+
+
+def _pair(value: Any) -> Any:
+    if len(_list(value)) != 2:
+        raise RecordError("a key without its value")
+    return value
+
+
+def _list(value: Any) -> Any:
+    if type(value) is not list:
+        raise RecordError(_found(value))
+    return value
+
+
+def _found(value: object) -> str:
+    return f"found {type(value).__name__} {value!r:.40}"
+
+
+def _exactly(kinds: frozenset[type]) -> Read:
+    def read(value: Any, source: Source) -> Any:
+        if type(value) not in kinds:
+            raise RecordError(_found(value))
+        return value
+
+    return read
+
+
+def _word(kind: Any) -> Read:
+    members = {member.value: member for member in kind}
+
+    def read(value: Any, source: Source) -> Any:
+        if type(value) is not str or value not in members:
+            raise RecordError(f"{value!r:.40} is no {kind.__name__} that this program knows")
+        return members[value]
+
+    return read
+
+
+@lru_cache(maxsize=4_000)
+def _number(text: str) -> Decimal:
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        raise RecordError(f"{text!r:.40} is no number") from None
+    if not number.is_finite() or abs(number.adjusted()) > LARGEST_EXPONENT:
+        raise RecordError(f"{text!r:.40} is no number that can be computed with")
+    return number
+
+
+def _decimal(value: Any, source: Source) -> Decimal:
+    if type(value) is not str or len(value) > LONGEST_NUMBER:
+        raise RecordError(_found(value))
+    return _number(value)
+
+
+def _scalar(value: Any, source: Source) -> Any:
+    if type(value) is list and len(value) == 1:
+        return _decimal(value[0], source)
+    if type(value) not in SCALARS:
+        raise RecordError(_found(value))
+    return value
+
+
+def _converted(kind: Any) -> Read:
+    def read(value: Any, source: Source) -> Any:
+        try:
+            return msgspec.convert(value, kind)
+        except msgspec.ValidationError as error:
+            raise RecordError(str(error)) from None
+
+    return read
+
+
+def _moment(value: Any, source: Source) -> datetime:
+    if type(value) is not datetime or value.tzinfo is None:
+        raise RecordError(_found(value))
+    return value
+
+
+def _nothing(value: Any, source: Source) -> Any:
+    raise RecordError(_found(value))
+
+
+_SCALARS: Mapping[Any, Read] = {
+    **{kind: _exactly(kinds) for kind, kinds in EXACT.items()},
+    Decimal: _decimal,
+    datetime: _moment,
+    date: _converted(date),
+    time: _converted(time),
+    timedelta: _converted(timedelta),
+    NoneType: _nothing,
+}

@@ -1,0 +1,358 @@
+"""Write the frozen values of a pass as bytes, exactly: what a field is declared as says how to read it again.
+
+The steps are built once per type. Most fields need none, so a value becomes a list in one call, and msgspec does the
+rest. Orders, intents and listings are the same in many passes: each becomes a part, which is stored once and named by
+its digest. So does what a few fields hold, which seldom changes. Equal values have equal bytes.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from functools import cache
+from hashlib import blake2b
+from itertools import chain
+from types import NoneType
+from typing import Any, NamedTuple
+
+from msgspec import Struct, msgpack
+from msgspec.structs import astuple
+
+from tradebot.model.instrument import Listing, ListingRecord
+from tradebot.model.intent import IntentRecord
+from tradebot.model.order import Order
+from tradebot.model.position import OwnedFill
+from tradebot.model.venue import Capabilities
+from tradebot.replaying.record_types import (
+    APART,
+    GIVEN,
+    NEVER,
+    SCALARS,
+    TEXTS,
+    by_text,
+    hints_of,
+    is_mapping,
+    is_named_tuple,
+    is_struct,
+    is_union,
+    is_word,
+    items_of,
+    name_of,
+    present,
+)
+
+DIGEST = 16
+PARTS = frozenset({IntentRecord, Order, Listing, ListingRecord, OwnedFill, Capabilities})
+MOST_REMEMBERED = 20_000
+Step = Callable[[Any, "Parts"], Any]
+See = Callable[[Any], Any]
+_write = msgpack.Encoder().encode
+
+
+class RecordError(Exception):
+    """Raised when a value can't be recorded, or a record can't be read; the text says which part of it, and why."""
+
+
+def digest_of(content: bytes) -> bytes:
+    """Return the name of a part, which is the digest of its content."""
+    return blake2b(content, digest_size=DIGEST).digest()
+
+
+class Apart(NamedTuple):
+    """What a field held when it was written last, and by what one sees that it holds the same again.
+
+    `parts` are the digests of the parts in it, which its content names by their place.
+    """
+
+    value: Any
+    seen: Any
+    content: bytes
+    digest: bytes
+    parts: tuple[bytes, ...]
+
+
+class Remembered:
+    """The parts that this process has written, by the value itself, so that an unchanged one isn't written again."""
+
+    def __init__(self) -> None:
+        self.known: dict[int, tuple[object, bytes]] = {}
+        self._apart: dict[Step, Apart] = {}
+        self._texts: dict[bytes, bytes] = {}
+        self.content: dict[bytes, bytes] = {}
+
+    def forget_if_many(self) -> None:
+        """Forget everything if it has become much. One record needs its parts until it is kept."""
+        if len(self.content) >= MOST_REMEMBERED:
+            self.forget()
+
+    def forget(self) -> None:
+        """Forget everything."""
+        self.known.clear()
+        self._apart.clear()
+        self._texts.clear()
+        self.content.clear()
+
+    def text(self, content: bytes) -> bytes:
+        """Return the digest of a content, which is computed once: the settings are the same for many passes."""
+        digest = self._texts.get(content)
+        if digest is None:
+            digest = self._texts[content] = digest_of(content)
+            self.content[digest] = content
+        return digest
+
+    def apart(self, step: Step, value: Any, see: See | None) -> Apart:
+        """Return what a field holds as a part; it is written again only if it holds something else than before."""
+        last = self._apart.get(step)
+        if last is not None and value is last.value:
+            return last
+        seen = see(value) if see else None
+        if last is not None and seen is not None and seen == last.seen:
+            return last
+        parts = Parts(self)
+        content = _write(step(value, parts))
+        same = last is not None and (content, tuple(parts.numbers)) == (last.content, last.parts)
+        digest = last.digest if last is not None and same else digest_of(content)
+        self.content[digest] = content
+        self._apart[step] = found = Apart(value, seen, content, digest, tuple(parts.numbers))
+        return found
+
+    def new(self, value: Struct) -> bytes:
+        """Write a part, and return the digest of its content."""
+        content = _write(_struct(type(value), True)(value, Parts(self, inline=True)))
+        digest = digest_of(content)
+        # The value is kept with its address, which no other value can have meanwhile.
+        self.known[id(value)] = value, digest
+        self.content[digest] = content
+        return digest
+
+
+class Written(Struct, frozen=True):
+    """A record as it is stored: its body, and the digests of its parts in the order in which it names them.
+
+    `contents` has the parts that this process wrote.
+    """
+
+    body: bytes
+    parts: tuple[bytes, ...]
+    contents: Mapping[bytes, bytes]
+
+
+class Parts:
+    """The parts of one record, in the order in which it names them by number."""
+
+    def __init__(self, remembered: Remembered, *, inline: bool = False) -> None:
+        self.remembered = remembered
+        self._known = remembered.known
+        self.inline = inline
+        self.numbers: dict[bytes, int] = {}
+
+    def number(self, value: Struct) -> int:
+        """Return the number of a value among the parts."""
+        # Many records have hundreds of parts, so this takes no further call for one that is known.
+        known = self._known.get(id(value))
+        digest = known[1] if known is not None and known[0] is value else self.remembered.new(value)
+        return self.numbers.setdefault(digest, len(self.numbers))
+
+    def text(self, content: bytes) -> int:
+        """Return the number of a part with this content."""
+        return self._add(self.remembered.text(content))
+
+    def apart(self, step: Step, value: Any, see: See | None) -> list[int]:
+        """Return the number of what a field holds, and those of the parts in that."""
+        found = self.remembered.apart(step, value, see)
+        return [self._add(found.digest), *map(self._add, found.parts)]
+
+    def _add(self, digest: bytes) -> int:
+        return self.numbers.setdefault(digest, len(self.numbers))
+
+
+def written(value: object) -> bytes:
+    """Return the bytes of a value that was written by steps."""
+    try:
+        return _write(value)
+    except (TypeError, OverflowError, ValueError, RecursionError) as error:
+        raise RecordError(f"it can't be written: {error}") from error
+
+
+def asked_digest(arguments: tuple[object, ...]) -> bytes:
+    """Return a short digest of what a port was asked, which is the same in every process."""
+    return _asked_digest(arguments) if arguments else _NOTHING_ASKED
+
+
+def _asked_digest(arguments: object) -> bytes:
+    return blake2b(written(plain(arguments)), digest_size=8).digest()
+
+
+_ALONE = Remembered()
+_ALONE_WRITTEN = frozenset({str, int, float, bool, NoneType, Decimal, datetime, date})
+"""Types of values that msgspec writes by itself; others are looked at more closely."""
+
+
+def plain(value: Any) -> Any:
+    """Return any value of ours in the form in which it is written, without parts."""
+    if type(value) in _ALONE_WRITTEN:
+        return value
+    if isinstance(value, Struct):
+        return _struct(type(value), True)(value, Parts(_ALONE, inline=True))
+    if isinstance(value, Mapping):
+        return [[plain(key), plain(item)] for key, item in value.items()]
+    if isinstance(value, set | frozenset):
+        return sorted((plain(one) for one in value), key=_write)
+    return [plain(one) for one in value] if isinstance(value, tuple | list) else value
+
+
+_PLAIN = frozenset({str, int, float, bool})
+_NOTHING_ASKED = _asked_digest(())
+
+
+@cache
+def step_for(hint: Any) -> Step:
+    """Return what brings a value of this type into the form in which it is written."""
+    step = _step(hint)
+    return (lambda value, parts: value) if step is None else _optional(step)
+
+
+def _optional(step: Step) -> Step:
+    return lambda value, parts: None if value is None else step(value, parts)
+
+
+@cache
+def _step(hint: Any) -> Step | None:
+    """Return the step for a type; None if msgspec writes such a value by itself."""
+    hint = present(hint)
+    if hint in (*SCALARS, *TEXTS, datetime, NoneType) or is_word(hint):
+        return None
+    if is_struct(hint):
+        alone = hint.__struct_config__.array_like and not _changing(hint)
+        return None if alone else _struct(hint, hint not in PARTS)
+    if is_named_tuple(hint):
+        return _fields(hint)
+    if is_mapping(hint):
+        return _mapping(hint)
+    if hint in GIVEN:
+        return _given
+    if hint in NEVER:
+        return _never
+    if is_union(hint):
+        return _scalar
+    items = items_of(hint)
+    if items is None:
+        return _fixed(hint)
+    container, item = items
+    return _unordered if container is frozenset else _many(_step(item))
+
+
+@cache
+def _struct(kind: Any, inline: bool) -> Step:
+    steps = _changing(kind)
+
+    def write(value: Any, parts: Parts) -> Any:
+        if type(value) is not kind:
+            raise RecordError(f"a {type(value).__name__} stands where a {name_of(kind)} belongs")
+        if not steps:
+            return astuple(value)
+        items = list(astuple(value))
+        for place, step in steps:
+            item = items[place]
+            # Most fields of a decision are plain numbers, which take no call.
+            if item is not None and not (step is _scalar and type(item) in _PLAIN):
+                items[place] = step(item, parts)
+        return items
+
+    if inline:
+        return write
+    return lambda value, parts: write(value, parts) if parts.inline else parts.number(value)
+
+
+def _changing(kind: Any) -> list[tuple[int, Step]]:
+    apart = APART.get(kind, ())
+    found = (
+        (place, _apart(hint) if name in apart else _step(hint))
+        for place, (name, hint) in enumerate(hints_of(kind).items())
+    )
+    return [(place, step) for place, step in found if step is not None]
+
+
+def _apart(hint: Any) -> Step:
+    step, see = step_for(hint), _see(hint)
+    return lambda value, parts: step(value, parts) if parts.inline else parts.apart(step, value, see)
+
+
+def _see(hint: Any) -> See | None:
+    """Return what tells parts, or mappings to them or to lists of them, from others; None for what its bytes tell."""
+    if not is_mapping(hint):
+        return (lambda value: [*map(id, value)]) if _are_parts(hint) else None
+    item = hint.__args__[1]
+    if item in PARTS:
+        return lambda value: ([*value], [*map(id, value.values())])
+    if not _are_parts(item):
+        return None
+    return lambda value: ([*value], [*map(len, value.values())], [*map(id, chain.from_iterable(value.values()))])
+
+
+def _are_parts(hint: Any) -> bool:
+    items = items_of(hint)
+    return items is not None and items[1] in PARTS
+
+
+def _fields(kind: Any) -> Step | None:
+    steps = _changing(kind)
+    if not steps:
+        return None
+
+    def write(value: Any, parts: Parts) -> Any:
+        items = list(value)
+        for place, step in steps:
+            items[place] = None if items[place] is None else step(items[place], parts)
+        return items
+
+    return write
+
+
+def _fixed(hint: Any) -> Step | None:
+    """Return the step for a tuple whose items have a type each; raise TypeError for a type that no record has."""
+    if getattr(hint, "__origin__", None) is not tuple:
+        raise TypeError(f"no record has a {hint}")
+    steps = [_step(one) for one in hint.__args__]
+    if not any(steps):
+        return None
+    return lambda value, parts: [
+        one if step is None or one is None else step(one, parts) for one, step in zip(value, steps, strict=True)
+    ]
+
+
+def _many(step: Step | None) -> Step | None:
+    if step is None:
+        return lambda value, parts: value if type(value) in (tuple, list) else list(value)
+    return lambda value, parts: [None if one is None else step(one, parts) for one in value]
+
+
+def _unordered(value: Any, parts: Parts) -> Any:
+    return sorted(value)
+
+
+def _mapping(hint: Any) -> Step:
+    key, item = map(_step, hint.__args__)
+    if by_text(hint) and item is None:
+        return lambda value, parts: value if type(value) is dict else dict(value)
+    if by_text(hint) and item is not None:
+        return lambda value, parts: {n: None if one is None else item(one, parts) for n, one in value.items()}
+    of_item = (lambda value, parts: value) if item is None else _optional(item)
+    of_key = (lambda value, parts: value) if key is None else key
+    return lambda value, parts: [[of_key(name, parts), of_item(one, parts)] for name, one in value.items()]
+
+
+def _scalar(value: Any, parts: Parts) -> Any:
+    """A Decimal among other scalars is marked, because its text alone could be a string."""
+    if type(value) is Decimal:
+        return [str(value)]
+    if type(value) in (date, datetime, time, timedelta):
+        raise RecordError(f"{value} stands among plain numbers and texts")
+    return value
+
+
+def _given(value: Any, parts: Parts) -> None:
+    return None
+
+
+def _never(value: Any, parts: Parts) -> Any:
+    raise RecordError(f"a {type(value).__name__} can't be recorded")

@@ -1,0 +1,313 @@
+"""Decide the passes of a span with something changed, each on the desk that the ones before it would have left.
+
+An order that only the change sends counts as filled at once, and stays held until a rule would close it: one of time in
+the first pass of exits that it is due in, one of price in the first pass of entries, which sees the prices of all
+symbols. One that the change keeps back was never sent. Candidates that the change can't touch aren't asked again: they
+end where they ended.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from msgspec import MsgspecError, Struct, msgpack
+
+from tradebot.exits.kind import Held, best_price, exit_price
+from tradebot.exits.rules import judge
+from tradebot.model.bar import Quote, Session
+from tradebot.model.candidate import Candidate, Purpose, Side
+from tradebot.model.decision import Decision, Gate, first_failure
+from tradebot.model.desk import Desk
+from tradebot.model.intent import Intent
+from tradebot.model.reason_codes import Reason
+from tradebot.model.trading import TradingState
+from tradebot.model.values import replace
+from tradebot.ports.world import Rules
+from tradebot.replaying.desk_changes import Filled, Unsent, with_filled, with_round_trip, without_order
+from tradebot.replaying.hypothetical_ports import decided, supposed_tape
+from tradebot.replaying.passes import Recorded, Surroundings, glance
+from tradebot.replaying.record_writer import RecordError
+
+Key = tuple[str, str, Purpose]
+"""Strategy, symbol and purpose of a candidate."""
+
+
+class Ended(NamedTuple):
+    """Where a candidate ended: the gate, which of a strategy's questions, and the reason; all empty if it was sent."""
+
+    gate: str = ""
+    about: str = ""
+    reason: str = ""
+
+
+SENT, SHADOW = Ended(), Reason.SHADOW.value
+"""Where an order ends that goes out; in shadow it gets as far, and nothing is ever sent."""
+Ends = Mapping[Key, Ended]
+
+
+class Passed(NamedTuple):
+    """One pass of a span: where its candidates ended and would end, and the orders that only one of both sends."""
+
+    then: Ends
+    now: Ends
+    more: tuple[Filled, ...] = ()
+    fewer: tuple[Filled, ...] = ()
+
+
+class Look(NamedTuple):
+    """A pass of exits: when the bot asked its rules, and the session then."""
+
+    at: datetime
+    session: Session | None
+
+
+class Carrying:
+    """What the passes so far would have left otherwise: orders that fill, and those that were never sent.
+
+    `looks` are the passes of exits in the span, oldest first.
+    """
+
+    def __init__(self, looks: Sequence[Look] = ()) -> None:
+        self._looks = looks
+        self._open: list[Filled] = []
+        self._closed: list[tuple[Filled, Filled]] = []
+        self._unsent: list[Unsent] = []
+        self._best: dict[str, Decimal] = {}
+        self._seen: Desk | None = None
+        self._base: Desk | None = None
+
+    @property
+    def holds(self) -> bool:
+        """Return True if something is held that wasn't then."""
+        return bool(self._open)
+
+    def onto(self, desk: Desk, rules: Rules) -> Desk:
+        """Return the desk of a later pass as they would have left it; what a rule closes by now is closed."""
+        for unsent in self._unsent:
+            desk = without_order(desk, unsent)
+        for entry, close in self._closed:
+            desk = with_round_trip(desk, entry, close)
+        self._base = bought = desk
+        for one in self._open:
+            bought = with_filled(bought, one)
+        found = [(one, self._close(bought, one, rules)) for one in self._open]
+        self._seen = desk
+        closed = [(entry, close) for entry, close in found if close]
+        if not closed:
+            return bought
+        gone = [entry for entry, _ in closed]
+        self._open = [one for one in self._open if one not in gone]
+        self._closed += closed
+        for entry, close in closed:
+            desk = with_round_trip(desk, entry, close)
+        for one in self._open:
+            desk = with_filled(desk, one)
+        return desk
+
+    def after(self, more: Sequence[Filled], fewer: Sequence[Filled], sent: Iterable[Intent] = ()) -> None:
+        """Take over the orders of a pass that only one of both sends; `sent` are all those of the record."""
+        opened = [one for one in sent if one.purpose is Purpose.OPEN]
+        self._unsent = [self._until(one, opened) for one in self._unsent]
+        self._open += more
+        self._unsent += [self._not_sent(one) for one in fewer]
+
+    def _until(self, unsent: Unsent, opened: Sequence[Intent]) -> Unsent:
+        whose = unsent.order.intent.whose
+        later = min((one.at for one in opened if one.whose == whose), default=None)
+        return unsent if unsent.next_at or later is None else replace(unsent, next_at=later)
+
+    def _not_sent(self, one: Filled) -> Unsent:
+        if self._base is None:
+            return Unsent(one)
+        book, whose = self._base.book, one.intent.whose
+        times = book.last_fill_at.get(one.symbol), book.own_fill_at.get(whose), book.lost_at.get(whose)
+        return Unsent(one, None, *times)
+
+    def _close(self, desk: Desk, one: Filled, rules: Rules) -> Filled | None:
+        """Return the order that closes a position by now, if a rule would; None if none would."""
+        intent = one.intent
+        position = next((each for each in desk.positions if each.whose == intent.whose), None)
+        if position is None or intent.purpose is not Purpose.OPEN:
+            return None
+        quote, kept = desk.quotes.get(one.symbol), desk.books.kept_of(position)
+        best = best_price(position, quote, self._best.get(intent.client_order_id, kept.best))
+        self._best[intent.client_order_id] = best
+        held, exits = Held(position, best, replace(kept, best=best)), rules.exits_watching(position, kept)
+        asked = [*((look, None) for look in self._since(one, desk)), (Look(desk.now, desk.session), quote)]
+        for (at, session), seen in asked:
+            call = judge(held, seen, at, exits, TradingState.ACTIVE, session=session)
+            if call.decision.passed:
+                closing = replace(intent, purpose=Purpose.CLOSE, side=Side.of(-position.quantity), at=at)
+                near = self._nearest(desk, one.symbol, at)
+                return Filled(closing, exit_price(position, near) if near else one.price)
+        return None
+
+    def _since(self, one: Filled, desk: Desk) -> Iterator[Look]:
+        """Yield the passes of exits that ran with a position since the last pass of entries, without its price."""
+        last = self._seen.now if self._seen else one.intent.at
+        for look in self._looks[bisect_right(self._looks, max(last, one.intent.at), key=lambda each: each.at) :]:
+            if look.at >= desk.now:
+                return
+            yield look
+
+    def _nearest(self, desk: Desk, symbol: str, at: datetime) -> Quote | None:
+        """Return a symbol's quote in the pass of entries that is nearest in time: this one, or the one before."""
+        quotes = [each.quotes[symbol] for each in (desk, self._seen) if each and symbol in each.quotes]
+        return min(quotes, key=lambda quote: abs(quote.at - at), default=None)
+
+
+def _touch(desk: Desk, intent: Intent) -> Any:
+    """Return the price at which an order fills at once: that of the other side of the quote, within its limit."""
+    quote, limit = desk.quotes.get(intent.instrument.symbol), intent.limit_price
+    if quote is None:
+        assert limit is not None, "an order without a quote has a limit"
+        return limit
+    touch = quote.ask if intent.side is Side.BUY else quote.bid
+    if limit is None:
+        return touch
+    return min(touch, limit) if intent.side is Side.BUY else max(touch, limit)
+
+
+class Changed(NamedTuple):
+    """A record with what is changed, and the rules to decide it by.
+
+    It is `whole` if it has all candidates, those too that their strategies' own filters refused.
+    """
+
+    recorded: Recorded
+    rules: Rules
+    whole: bool = True
+
+
+Body = tuple[bytes, Sequence[bytes]]
+
+
+class OverSpan:
+    """Decides the passes of a span, oldest first, each on what the ones before it would have left.
+
+    `change` reads a pass and changes it. It is only asked for passes that the change `touches`, by what they decided by
+    and where their candidates ended; while it holds something, each pass is looked at for an exit. `looks` are the
+    passes of exits in the span, oldest first.
+    """
+
+    def __init__(
+        self,
+        change: Callable[[Body, Surroundings], Changed],
+        touches: Callable[[Surroundings, Ends], bool],
+        looks: Sequence[Look] = (),
+    ) -> None:
+        self._change, self._touches = change, touches
+        self._carrying = Carrying(looks)
+
+    def passed(self, body: Body) -> Passed:
+        """Return what becomes of the next pass; RecordError if its record can't be used, which changes nothing."""
+        around, outcome = glance(*body)
+        then = ended_in(outcome)
+        if self._touches(around, then):
+            return self._passed(self._change(body, around), then)
+        if self._carrying.holds:
+            changed = self._change(body, around)
+            self._carrying.onto(changed.recorded.given.desk, changed.rules)
+        return Passed(then, then)
+
+    def _passed(self, changed: Changed, then: Ends) -> Passed:
+        recorded, rules, carrying = changed.recorded, changed.rules, self._carrying
+        desk = carrying.onto(recorded.given.desk, rules)
+        given, rest = replace(recorded.given, desk=desk), dict[Key, Ended]() if changed.whole else dict(then)
+        if given.proposed is not None and not compares(rules):
+            refused = [one for one in given.proposed.candidates if first_failure(one.decisions)]
+            left = tuple(one for one in given.proposed.candidates if not first_failure(one.decisions))
+            rest |= {key: _as_before(_end(one.decisions), then.get(key)) for one in refused for key in (_key(one),)}
+            given = replace(given, proposed=replace(given.proposed, candidates=left))
+        found = decided(replace(recorded, given=given), rules)
+        now = rest | {_key(one.candidate): _end(one.decisions) for one in found.cycle.candidates}
+        before = {one.client_order_id: one for one in supposed_tape(recorded).sent_then}
+        after = {one.client_order_id: one for one in found.sent}
+        more = [Filled(one, _touch(desk, one)) for name, one in after.items() if not _same(one, before.get(name))]
+        fewer = [Filled(one, _touch(desk, one)) for name, one in before.items() if not _same(one, after.get(name))]
+        carrying.after(more, fewer, before.values())
+        return Passed(then, now, tuple(more), tuple(fewer))
+
+
+def _as_before(end: Ended, then: Ended | None) -> Ended:
+    """Return where a candidate ends that its strategy's filters refuse: what refused it before them still does."""
+    before_filters = then is not None and then != SENT and Gate(then.gate).place < Gate.STRATEGY.place
+    return then if before_filters and then is not None else end
+
+
+def _same(one: Intent, other: Intent | None) -> bool:
+    return other is not None and (one.quantity, one.limit_price) == (other.quantity, other.limit_price)
+
+
+def compares(rules: Rules) -> bool:
+    """Return True if what becomes of a candidate depends on those that a strategy's own filters refuse."""
+    every = (rules.displacement, *(own.displacement or own.auction for own in rules.own.values()))
+    return any(one is not None for one in every)
+
+
+def _key(candidate: Candidate) -> Key:
+    return candidate.strategy, candidate.symbol, candidate.purpose
+
+
+def _end(decisions: Sequence[Decision]) -> Ended:
+    failed = first_failure(tuple(decisions))
+    if failed is None or failed.reason is Reason.SHADOW:
+        return SENT
+    return Ended(failed.gate.value, failed.about, failed.reason.value if failed.reason else "")
+
+
+class _Decision(Struct, gc=False):
+    """What is read of a decision to know where its candidate ended. No object of these classes can be in a cycle."""
+
+    gate: str
+    verdict: str
+    reason: str | None
+    about: str = ""
+
+
+class _Instrument(Struct, gc=False):
+    symbol: str
+
+
+class _Candidate(Struct, gc=False):
+    strategy: str
+    instrument: _Instrument
+    purpose: Purpose
+
+
+class _Record(Struct, gc=False):
+    candidate: _Candidate
+    decisions: list[_Decision]
+
+
+class _Outcome(Struct, gc=False):
+    candidates: list[_Record]
+
+
+_read = msgpack.Decoder(_Outcome).decode
+
+
+def ended_in(outcome: bytes) -> Ends:
+    """Return where the candidates of a recorded pass ended, without reading the rest; RecordError if it can't say."""
+    try:
+        found = _read(outcome)
+    except MsgspecError as error:
+        raise RecordError("its record doesn't say what was decided: it is damaged") from error
+    return {
+        (one.candidate.strategy, one.candidate.instrument.symbol, one.candidate.purpose): _raw_end(one.decisions)
+        for one in found.candidates
+    }
+
+
+def _raw_end(decisions: Sequence[_Decision]) -> Ended:
+    for one in decisions:
+        if one.verdict != "PASS":
+            return SENT if one.reason == SHADOW else Ended(one.gate, one.about, one.reason or "")
+    return SENT
+
+
+def by_filters_alone(ends: Ends) -> bool:
+    """Return True if a strategy's own filters refused every candidate of a pass, or there was none."""
+    return all(end.gate == "strategy" for end in ends.values())

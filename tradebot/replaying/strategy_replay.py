@@ -1,0 +1,273 @@
+"""What strategies would have answered to a recorded pass with other settings.
+
+Filters that compare what is recorded are asked again with other numbers. Whatever else has changed, a strategy is asked
+again for what it wants, on the facts and bars that are stored from then. Its answer counts only if, asked with the
+settings of the record, it answers as recorded: then what it read is still there.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cache, cached_property
+from typing import Any, NamedTuple
+
+from msgspec import Struct, field
+
+from tradebot.desk.proposals import Answer, Proposals, answered, sees, strongest_first
+from tradebot.desk.strategy_views import Seen, Sights
+from tradebot.model.bar import Session, StrategySlot
+from tradebot.model.desk import Desk
+from tradebot.model.instrument import ListingRecord
+from tradebot.model.position import Kept, Key
+from tradebot.model.record import StrategyRefusal
+from tradebot.model.series import Series
+from tradebot.model.totals import Totals
+from tradebot.model.values import replace
+from tradebot.model.view import BarNeed
+from tradebot.ports.stores import Bars, Facts, Ledger
+from tradebot.ports.strategy import RefilteringStrategy, Strategy
+from tradebot.ports.world import Rules
+from tradebot.replaying.hypothetical_ports import given_other, supposed_tape
+from tradebot.replaying.passes import Recorded
+
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
+"""The time of what is compared whenever it was."""
+
+
+class Answering(Struct, frozen=True):
+    """A strategy as it was and as it would be; None where it isn't in use. `settings` are those of its own that differ.
+
+    `sees` is True if something else differs that it sees: its universe, say.
+    """
+
+    name: str
+    before: Strategy | None
+    after: Strategy | None
+    settings: frozenset[str] = frozenset()
+    sees: bool = False
+
+    @property
+    def refilters(self) -> RefilteringStrategy | None:
+        """Return the strategy with its other settings if only its filters read what differs."""
+        after = self.after
+        if self.before is None or after is None or self.sees or not isinstance(after, RefilteringStrategy):
+            return None
+        known = {name for names in after.filter_settings.values() for name in names}
+        return after if self.settings <= known else None
+
+
+class Unanswered(Struct, frozen=True):
+    """A setting that a what-if can't change, or only in part, and why."""
+
+    setting: str
+    why: str
+
+
+class Supposition(Struct, frozen=True):
+    """The rules of a record and those of the what-if, with the strategies that would answer otherwise."""
+
+    before: Rules
+    after: Rules
+    strategies: tuple[Answering, ...] = ()
+    unanswered: tuple[Unanswered, ...] = ()
+
+    @property
+    def replaced(self) -> frozenset[str]:
+        """Return the strategies whose candidates other answers replace."""
+        return frozenset(one.name for one in self.strategies if not one.refilters)
+
+
+class Stored(Struct, frozen=True, dict=True):
+    """The stores in which something of the time of a pass still is. Nothing is written or fetched.
+
+    The calendar and what is listed are read once for all passes. `verified` has by strategy what it saw, and what was
+    recorded of its answer, when it last answered with the settings of then what is recorded.
+    """
+
+    facts: Facts
+    bars: Bars | None
+    ledger: Ledger
+    verified: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def sessions(self) -> Callable[..., Sequence[Session]]:
+        return cache(self.ledger.sessions)
+
+    @cached_property
+    def listings(self) -> Callable[[tuple[str, ...]], Mapping[str, ListingRecord]]:
+        return cache(self.ledger.listings)
+
+
+class Answers:
+    """The answers of strategies to one recorded pass, as often as wanted; what they see is read once."""
+
+    def __init__(self, recorded: Recorded, rules: Rules, stored: Stored | None) -> None:
+        self._recorded = recorded
+        self._rules = rules
+        self._stored = stored
+        self._facts: Any = _ReadOnce(stored.facts) if stored else None
+        self._as_then: dict[str, bool] = {}
+        self._looks: list[tuple[object, _Look]] = []
+
+    def to(self, changes: Sequence[Answering], rules: Rules) -> tuple[Recorded, frozenset[str]]:
+        """Return the record with these strategies' answers in the place of theirs, and whose answers nobody knows.
+
+        Those stay as they were. `rules` are the changed ones.
+        """
+        proposed = self._recorded.given.proposed
+        if proposed is None or not changes:
+            return self._recorded, frozenset()
+        unknown = frozenset(one.name for one in changes if not self._is_known(one))
+        if any(one.name in unknown or self._waits(one) for one in changes):
+            proposed = self._all_proposed
+        for one in changes:
+            if one.name not in unknown and not self._waits(one):
+                proposed = self._again(proposed, one, rules)
+        return given_other(self._recorded, proposed=proposed), unknown
+
+    def _waits(self, one: Answering) -> bool:
+        """Return True if a strategy wasn't due, so that nobody asked it, and it stays as it was."""
+        return one.after is not None and one.name in {each.strategy for each in self._proposed.own.waiting}
+
+    def _is_known(self, one: Answering) -> bool:
+        """Return True if it is known what a strategy would answer."""
+        if one.after is None or self._waits(one) or one.refilters:
+            return True
+        return self._stored is not None and self.is_as_then(one)
+
+    def _again(self, proposed: Proposals, one: Answering, rules: Rules) -> Proposals:
+        if one.after is None:
+            return _with(proposed, one.name, Answer())
+        if filters := one.refilters:
+            kept = [filters.filtered(each) if each.strategy == one.name else each for each in proposed.candidates]
+            return replace(proposed, candidates=strongest_first(kept))
+        return _with(proposed, one.name, self._asked(one.after, one.name, rules))
+
+    def is_as_then(self, one: Answering) -> bool:
+        """Return True if a strategy, with the settings of then, answers what is recorded."""
+        if one.before is None:
+            return True
+        if one.name not in self._as_then:
+            self._as_then[one.name] = self._answers_as_then(one.before, one.name)
+        return self._as_then[one.name]
+
+    def _answers_as_then(self, strategy: Strategy, name: str) -> bool:
+        """Return True if a strategy, with the settings of then, answers what is recorded.
+
+        It isn't asked if it sees the same, but for the time, as in the last pass in which it did, and if the pass says
+        itself that no other reply about facts had come meanwhile. A strategy that sees bars is always asked: a bar that
+        is missing would show in nothing else.
+        """
+        proposed, stored = self._proposed, self._stored
+        assert stored is not None, "there is something to ask on"
+        refused = [one for one in proposed.refused if one.strategy == name]
+        seen = self._look(strategy, name, self._rules).seen
+        alike = strategy, seen._replace(view=replace(seen.view, now=LONG_AGO)), self._recorded.given.desk.facts, refused
+        if not (strategy.needs.bars or strategy.needs.features) and stored.verified.get(name) == alike:
+            return True
+        answer = self._asked(strategy, name, self._rules)
+        then = [one for one in self._all_proposed.candidates if one.strategy == name]
+        same = [*strongest_first(answer.candidates)] == then and [*_refusals(name, answer)] == refused
+        if same:
+            stored.verified[name] = alike
+        return same
+
+    def _asked(self, strategy: Strategy, name: str, rules: Rules) -> Answer:
+        look = self._look(strategy, name, rules)
+        return answered(rules, look.now, look.sights, look.seen, strategy, look.slot)
+
+    def _look(self, strategy: Strategy, name: str, rules: Rules) -> "_Look":
+        """Return what a strategy saw then; what doesn't differ is read once."""
+        own = rules.of(name)
+        key = name, strategy.needs, own.universe, own.costs, own.allotment_fraction, rules.sectors
+        found = next((look for known, look in self._looks if known == key), None)
+        if found is None:
+            found = self._looked(strategy, name, rules)
+            self._looks.append((key, found))
+        return found
+
+    @property
+    def _proposed(self) -> Proposals:
+        """Return what was proposed; of strategies that answer again, all candidates may not have been read."""
+        proposed = self._recorded.given.proposed
+        assert proposed is not None, "a pass of entries has proposals"
+        return proposed
+
+    @property
+    def _all_proposed(self) -> Proposals:
+        proposed = self._recorded.proposed
+        assert proposed is not None, "a pass of entries has proposals"
+        return proposed
+
+    def _looked(self, strategy: Strategy, name: str, rules: Rules) -> "_Look":
+        given, proposed, stored = self._recorded.given, self._proposed, self._stored
+        assert stored is not None, "there is something to ask on"
+        now = min((one.at for one in proposed.candidates), default=given.desk.now)
+        books: Any = _Then(stored, given.desk)
+        world = replace(
+            supposed_tape(self._recorded).world(rules, given.permission, sends=False, shadow=given.shadow),
+            ledger=books,
+            facts=self._facts,
+            bars=stored.bars or _NoBars(),
+            strategies=(strategy,),
+        )
+        slot = next((each for each in proposed.own.asked if each.strategy == name), None)
+        sights = Sights(world, now, [strategy])
+        return _Look(now, sights, sees(sights, strategy, slot), slot)
+
+
+class _Look(NamedTuple):
+    """What a strategy saw at a time, in its own slot if it has one."""
+
+    now: datetime
+    sights: Sights
+    seen: Seen
+    slot: StrategySlot | None
+
+
+class _ReadOnce:
+    """The facts that strategies read in one pass: the same question is asked of the store only once."""
+
+    def __init__(self, facts: Facts) -> None:
+        self.load, self.market = cache(facts.load), cache(facts.market)
+
+
+class _NoBars:
+    """Where no bars are stored."""
+
+    def closed(self, need: BarNeed, symbols: Sequence[str], until: datetime) -> Mapping[str, Series]:
+        """Return none."""
+        return {}
+
+
+class _Then:
+    """The ledger as a pass found it, as far as strategies see it."""
+
+    def __init__(self, stored: Stored, desk: Desk) -> None:
+        self._desk = desk
+        self.sessions = stored.sessions
+        self._listings = stored.listings
+
+    def listings(self, symbols: Iterable[str]) -> Mapping[str, ListingRecord]:
+        """Return what is listed of these symbols."""
+        return self._listings(tuple(symbols))
+
+    def totals(self) -> Totals:
+        """Return what the fills added up to."""
+        return self._desk.books.totals
+
+    def kept(self, held: Collection[Key]) -> Mapping[Key, Kept]:
+        """Return what was kept of these positions."""
+        return {key: kept for key, kept in self._desk.books.kept.items() if key in held}
+
+
+def _with(proposed: Proposals, name: str, answer: Answer) -> Proposals:
+    """Return proposals with another answer of one strategy."""
+    candidates = [*(each for each in proposed.candidates if each.strategy != name), *answer.candidates]
+    refused = (*(each for each in proposed.refused if each.strategy != name), *_refusals(name, answer))
+    return replace(proposed, candidates=strongest_first(candidates), refused=refused)
+
+
+def _refusals(name: str, answer: Answer) -> Iterator[StrategyRefusal]:
+    if answer.failed:
+        yield StrategyRefusal(name, answer.failed)
+    yield from answer.refused

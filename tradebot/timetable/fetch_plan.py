@@ -1,0 +1,300 @@
+"""Plan a session of fetching flow before the first call: what fits the source's limits, and what is given up.
+
+Kinds that aren't core give way first, and of these the last one in the order of fetching. Core kinds follow, and alerts
+come last. In this order kinds are fetched less often, as long as their replies stay within their freshness limits. If
+that isn't enough, they are left out in the same order. Whatever then fits again is taken back, most important first. If
+somebody else uses up calls during the day, the rest of the session is planned again. A configuration with which not
+even alerts stay fresh doesn't load.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from enum import StrEnum
+from functools import cached_property
+from math import inf
+
+from msgspec import Struct
+
+from tradebot.model.bar import Session
+from tradebot.model.flow import FLOW_ALERTS, Allowance
+from tradebot.model.kind import AnyKind
+from tradebot.model.values import replace
+from tradebot.timetable.fetch_simulation import ONCE_S, Course, Need, Slot, calls_in, slots_of
+from tradebot.timetable.job_times import JobTimes
+
+_MULTIPLES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 39)
+"""How many slots long a longer interval may be."""
+
+Intervals = dict[str, int | None]
+"""The planned interval of each kind in seconds; None for a kind that is left out."""
+
+
+class Fitting(Struct, frozen=True, dict=True):
+    """The kinds to fit into a session's slots, in the order of fetching.
+
+    `per_minute` and `day` are None for a source without limits. `asked_s` says when the stalest reply of each kind came
+    of which every symbol has one, in seconds after the open.
+    """
+
+    needs: tuple[Need, ...]
+    slots: Sequence[Slot]
+    per_minute: float | None
+    day: int | None
+    asked_s: Mapping[str, float]
+
+    def intervals(self) -> Intervals:
+        """Return the intervals that fit; if nothing does, those that make no more calls than the day has."""
+        planned: Intervals = {need.name: need.interval_s for need in self.needs}
+        if self.fits(planned):
+            return planned
+        last_first = self.needs[::-1]
+        first_to_give_way = sorted(last_first, key=lambda need: (need.core, need.name == FLOW_ALERTS))
+        others = [need for need in first_to_give_way if need.name != FLOW_ALERTS]
+        stretched = ((need, interval_s) for need in first_to_give_way for interval_s in self._longer(need))
+        for need, interval_s in (*stretched, *((need, None) for need in others)):
+            planned[need.name] = interval_s
+            if self.fits(planned):
+                break
+        else:
+            self._spread_over_the_day(planned)
+        self._take_back(planned)
+        return planned
+
+    def course(self, planned: Intervals) -> Course:
+        needs = [need for need in self.needs if planned[need.name] is not None]
+        every_s = {need.name: need.every_s(planned[need.name] or 0) for need in needs}
+        return Course(needs, every_s, self.slots, self.per_minute, self.asked_s)
+
+    def fits(self, planned: Intervals) -> bool:
+        """Return True if the day has enough calls, every symbol gets its replies, and these stay fresh enough."""
+        if self.per_minute is None:
+            return True
+        if not self._has_calls(planned):
+            return False
+        found = self.course(planned)
+        return all(
+            found.complete_s[need.name] is not None and found.age_s.get(need.name, 0.0) < self._limits_s[need.name]
+            for need in self.needs
+            if planned[need.name] is not None
+        )
+
+    @cached_property
+    def _limits_s(self) -> Mapping[str, float]:
+        """Return what age each kind's replies must stay below; inf if they get older however few calls there are."""
+        limits = {}
+        for need in self.needs:
+            alone = Course([need], {need.name: need.every_s(need.interval_s)}, self.slots, None, {})
+            limit_s = inf if need.max_age_s is None else float(need.max_age_s)
+            older = need.name != FLOW_ALERTS and alone.age_s.get(need.name, 0.0) >= limit_s
+            limits[need.name] = inf if older else limit_s
+        return limits
+
+    def _spread_over_the_day(self, planned: Intervals) -> None:
+        """Fetch alerts as often as the day's calls allow, however old they get meanwhile."""
+        for need in self.needs:
+            if need.name == FLOW_ALERTS:
+                longer = (each for each in self._longer(need, inf) if self._has_calls({**planned, need.name: each}))
+                planned[need.name] = next(longer, None)
+
+    def _take_back(self, planned: Intervals) -> None:
+        """Take back what was left out, if only seldom, then fetch as often as fits again; most important first."""
+        for need in self.needs:
+            if planned[need.name] is None:
+                self._try(planned, need, [max((need.interval_s, *self._longer(need)))])
+        for need in self.needs:
+            if (every_s := planned[need.name]) is not None:
+                shorter = [each for each in (need.interval_s, *self._longer(need)) if each < every_s]
+                self._try(planned, need, shorter)
+
+    def _try(self, planned: Intervals, need: Need, intervals_s: Iterable[int]) -> None:
+        # If nothing can fit, it is enough that the day has so many calls.
+        suits = self.fits if self.fits(planned) else self._has_calls
+        for every_s in intervals_s:
+            if suits({**planned, need.name: every_s}):
+                planned[need.name] = every_s
+                return
+
+    def _has_calls(self, planned: Intervals) -> bool:
+        every_s = ((need, planned[need.name]) for need in self.needs)
+        return self.day is None or calls_in(self.slots, every_s, self.asked_s) <= self.day
+
+    def _longer(self, need: Need, limit_s: float | None = None) -> Iterator[int]:
+        """Yield longer intervals, in slots, up to the freshness limit."""
+        if need.once or not self.slots:
+            return
+        slot_s = sorted(slot.length_s for slot in self.slots)[len(self.slots) // 2]
+        longest_s = self._limits_s[need.name] if limit_s is None else limit_s
+        yield from (int(many * slot_s) for many in _MULTIPLES if need.interval_s < many * slot_s < longest_s)
+        if longest_s > ONCE_S > need.interval_s:
+            yield ONCE_S
+
+
+class Outcome(StrEnum):
+    """What the plan does with a kind of facts."""
+
+    AS_CONFIGURED = "as configured"
+    LESS_OFTEN = "less often"
+    LEFT_OUT = "left out"
+    TOO_OLD = "gets too old"
+
+
+class Line(Struct, frozen=True):
+    """What is planned for one kind of facts.
+
+    `interval_s` is None if it is left out, `oldest_s` how old its oldest reply gets before it is renewed (None if it
+    never is), and `complete_s` when every symbol has its first reply, in seconds after the first fetch began.
+    """
+
+    need: Need
+    interval_s: int | None
+    calls: int
+    oldest_s: float | None
+    complete_s: float | None
+
+    @property
+    def outcome(self) -> Outcome:
+        limit_s = self.need.max_age_s
+        if self.interval_s is None:
+            return Outcome.LEFT_OUT
+        if limit_s is not None and self.oldest_s is not None and self.oldest_s >= limit_s:
+            return Outcome.TOO_OLD
+        return Outcome.LESS_OFTEN if self.interval_s > self.need.interval_s else Outcome.AS_CONFIGURED
+
+
+class FetchPlan(Struct, frozen=True):
+    """The plan for one full `session`, or for the rest of one; its lines are in the order of fetching.
+
+    `allowance` is None for a source without a limit.
+    """
+
+    lines: tuple[Line, ...]
+    times: JobTimes
+    session: Session
+    allowance: Allowance | None
+
+    @classmethod
+    def of(
+        cls,
+        needs: Iterable[Need],
+        times: JobTimes,
+        session: Session,
+        allowance: Allowance | None = None,
+        *,
+        from_s: float = 0.0,
+        asked_s: Mapping[str, float] | None = None,
+        left: int | None = None,
+    ) -> "FetchPlan":
+        """Return the plan for fetching these kinds, core ones first.
+
+        With `from_s`, it is for the rest of a session, in seconds after its open. `asked_s` says when the stalest reply
+        came of each kind of which every symbol has one, and `left` how many calls the timetable still may make.
+        """
+        ordered = tuple(sorted(needs, key=lambda need: not need.core))
+        day = (allowance.planned_a_day if left is None else max(left, 0)) if allowance else None
+        rate = allowance.rate if allowance else None
+        fitting = Fitting(ordered, slots_of(times, session, from_s), rate, day, asked_s or {})
+        intervals = fitting.intervals()
+        course = fitting.course(intervals)
+        lines = (
+            Line(need, intervals[need.name], course.calls.get(need.name, 0), course.age_s.get(need.name),
+                 course.complete_s.get(need.name))
+            for need in ordered
+        )  # fmt: skip
+        return cls(tuple(lines), times, session, allowance)
+
+    @property
+    def calls(self) -> int:
+        return sum(line.calls for line in self.lines)
+
+    @property
+    def wanted_calls(self) -> int:
+        """Return how many calls a session would make if everything were fetched as configured."""
+        every_s = ((line.need, line.need.interval_s) for line in self.lines)
+        return calls_in(slots_of(self.times, self.session), every_s, {})
+
+    @property
+    def first_calls(self) -> int:
+        """Return how many calls it takes to ask about everything once."""
+        return sum(line.need.calls for line in self.lines if line.interval_s is not None)
+
+    @property
+    def first_s(self) -> float:
+        """Return how many seconds pass from the start of the first fetch until everything has been asked about once.
+
+        That may take more than one fetch: each ends before the next slot begins.
+        """
+        return max((line.complete_s for line in self.lines if line.complete_s is not None), default=0.0)
+
+    def room(self, after_open_s: float) -> int | None:
+        """Return how many calls fit before the next slot begins; None if there is no limit, or no slot is left."""
+        if self.allowance is None:
+            return None
+        starts = [slot.start_s for slot in slots_of(self.times, self.session) if slot.start_s > after_open_s]
+        return max(int((starts[0] - after_open_s) * self.allowance.rate / 60), 1) if starts else None
+
+    def calls_after(self, after_open_s: float, asked_s: Mapping[str, float]) -> int:
+        """Return how many calls the plan still makes from a time on, given when each kind's stalest reply came."""
+        every_s = ((line.need, line.interval_s) for line in self.lines)
+        return calls_in(slots_of(self.times, self.session, after_open_s), every_s, asked_s)
+
+    @property
+    def intervals_s(self) -> Mapping[str, int]:
+        """Return the planned interval of each kind that is fetched, in the order of fetching."""
+        return {line.need.name: line.interval_s for line in self.lines if line.interval_s is not None}
+
+    @property
+    def alerts(self) -> Line | None:
+        """Return what is planned for alerts; None if nothing needs them."""
+        return next((line for line in self.lines if line.need.name == FLOW_ALERTS), None)
+
+    @property
+    def fits(self) -> bool:
+        """Return True if alerts stay fresh enough for entries all session long."""
+        return self.alerts is None or self.alerts.outcome in (Outcome.AS_CONFIGURED, Outcome.LESS_OFTEN)
+
+    @property
+    def given_up(self) -> tuple[Line, ...]:
+        """Return the lines that aren't as configured."""
+        return tuple(line for line in self.lines if line.outcome is not Outcome.AS_CONFIGURED)
+
+
+def needs_of(needed: Mapping[AnyKind, Sequence[str]], poll_s: Mapping[str, int], max_flow_age_s: int) -> Iterator[Need]:
+    """Yield what has to be fetched, in order; but for alerts, no interval is longer than the kind's freshness limit."""
+    for kind, keys in needed.items():
+        is_alerts = kind.name == FLOW_ALERTS
+        limit_s = max_flow_age_s if is_alerts else kind.max_age_s
+        wanted_s = kind.interval_s(poll_s)
+        interval_s = wanted_s if limit_s is None or is_alerts else min(wanted_s, limit_s)
+        calls = 1 if kind.market_wide else len(keys)
+        yield Need(kind.name, kind.scope, calls, interval_s, kind.core or is_alerts, limit_s, kind.phase)
+
+
+def fetching_problems(
+    needs: Sequence[Need], times: JobTimes, session: Session, allowance: Allowance | None
+) -> Iterator[str]:
+    """Yield why alerts can't stay fresh, even if nothing else is fetched; nothing if they can."""
+    alerts = [need for need in needs if need.name == FLOW_ALERTS]
+    for need in alerts:
+        limit_s = need.max_age_s
+        by_itself = FetchPlan.of(alerts, times, session)
+        if not by_itself.fits:
+            assert by_itself.lines[0].oldest_s is not None
+            yield (
+                f"flow gets {by_itself.lines[0].oldest_s:,.0f} s old, not less than limits.max_flow_age_s {limit_s}: "
+                f"it would count as stale before it is fetched again. unusual_whales.poll_s.flow_alerts is "
+                f"{need.interval_s}, timetable.fetch-flow {times}; change one of them"
+            )
+        elif allowance and not FetchPlan.of(alerts, times, session, allowance).fits:
+            yield (
+                f"the {need.calls:,} symbols of universe are too many for a flow source that allows "
+                f"{allowance.per_minute:,} calls a minute and {allowance.per_day:,} a day (unusual_whales): even if "
+                f"nothing but alerts were fetched, they would get older than limits.max_flow_age_s {limit_s}; "
+                f"{_most(need, times, session, allowance):,} symbols would fit"
+            )
+
+
+def _most(alerts: Need, times: JobTimes, session: Session, allowance: Allowance) -> int:
+    def too_many(calls: int) -> bool:
+        return not FetchPlan.of([replace(alerts, calls=calls)], times, session, allowance).fits
+
+    return bisect_left(range(1, alerts.calls), True, key=too_many)

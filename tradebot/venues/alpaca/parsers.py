@@ -1,0 +1,311 @@
+"""Translate Alpaca's JSON into our own types: tolerant of additions, strict about whatever money depends on.
+
+Each reader takes decoded JSON and raises RowError with the name of a field that can't be used. Unknown fields and enum
+values are counted in the tally and do no harm.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime, time
+from decimal import Decimal
+from functools import partial
+
+from tradebot.adapters.text.activity_types import meaning_of
+from tradebot.adapters.wire.json_fields import LONGEST_SYMBOL, DriftTally, Row, RowError, keep_readable
+from tradebot.errors import OperatorError
+from tradebot.model.account import Account, BrokerPosition
+from tradebot.model.activity import Activity
+from tradebot.model.bar import Quote, Session, VenueClock
+from tradebot.model.candidate import Side
+from tradebot.model.instrument import ONE, AssetClass
+from tradebot.model.order import Fill, Order, OrderClass, OrderStatus, OrderType, TimeInForce
+from tradebot.venues.alpaca.capabilities import ALPACA
+
+STATUSES: Mapping[str, OrderStatus] = {
+    "pending_new": OrderStatus.PENDING_NEW,
+    "new": OrderStatus.NEW,
+    "accepted": OrderStatus.ACCEPTED,
+    "held": OrderStatus.HELD,
+    "partially_filled": OrderStatus.PARTIALLY_FILLED,
+    "pending_cancel": OrderStatus.PENDING_CANCEL,
+    "pending_replace": OrderStatus.PENDING_REPLACE,
+    "stopped": OrderStatus.STOPPED,
+    "suspended": OrderStatus.SUSPENDED,
+    "calculated": OrderStatus.CALCULATED,
+    "done_for_day": OrderStatus.DONE_FOR_DAY,
+    "filled": OrderStatus.FILLED,
+    "canceled": OrderStatus.CANCELED,
+    "expired": OrderStatus.EXPIRED,
+    "rejected": OrderStatus.REJECTED,
+    "replaced": OrderStatus.REPLACED,
+}
+"""Alpaca's words for the states of an order."""
+
+OPTION_MULTIPLIER = Decimal(100)
+"""Shares per standard US option contract."""
+_OPTION = re.compile(r"[A-Z0-9.]+\d{6}[CP]\d{8}")
+_BLOCKS = ("trading_blocked", "account_blocked", "trade_suspended_by_user")
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_ACCOUNT_FIELDS = _names(
+    """account_blocked account_number accrued_fees admin_configurations balance_asof buying_power cash
+    created_at crypto_status crypto_tier currency effective_buying_power equity id initial_margin
+    intraday_adjustments last_equity last_maintenance_margin long_market_value maintenance_margin multiplier
+    non_marginable_buying_power options_approved_level options_buying_power options_trading_level
+    pending_reg_taf_fees pending_transfer_in pending_transfer_out portfolio_value position_market_value
+    regt_buying_power short_market_value shorting_enabled sma status trade_suspended_by_user trading_blocked
+    transfers_blocked user_configurations"""
+)
+_ORDER_FIELDS = _names(
+    """asset_class asset_id canceled_at client_order_id created_at expired_at expires_at extended_hours
+    failed_at filled_at filled_avg_price filled_qty hwm id legs limit_price notional order_class order_type
+    position_intent qty ratio_qty replaced_at replaced_by replaces side source status stop_price submitted_at
+    subtag symbol time_in_force trail_percent trail_price type updated_at"""
+)
+_POSITION_FIELDS = _names(
+    """asset_class asset_id asset_marginable avg_entry_price avg_entry_swap_rate change_today cost_basis
+    current_price exchange lastday_price market_value prev_swap_rate qty qty_available side swap_rate symbol
+    unrealized_intraday_pl unrealized_intraday_plpc unrealized_pl unrealized_plpc usd"""
+)
+_FILL_FIELDS = _names(
+    """activity_type cum_qty execution_type id leaves_qty order_id order_status price qty side symbol swap_rate
+    transaction_time type"""
+)
+
+_ACTIVITY_FIELDS = _names(
+    """activity_sub_type activity_type created_at currency cusip date description group_id id net_amount
+    per_share_amount price qty status symbol"""
+)
+
+
+def read_account(raw: object, tally: DriftTally) -> Account:
+    """Return the account in USD; raise OperatorError naming a required field that can't be used."""
+    try:
+        row = Row("account", raw, tally)
+        row.note_unknown(_ACCOUNT_FIELDS)
+        return Account(
+            number=row.text("account_number"),
+            status=row.text("status"),
+            cash=row.number("cash"),
+            equity=row.number("equity"),
+            last_equity=row.number("last_equity"),
+            buying_power=row.number("buying_power"),
+            # Anything but a plain "not blocked" counts as blocked, unless the venue dropped the flag altogether.
+            blocked=tuple(name for name in _BLOCKS if row.value(name) not in (False, None)),
+        )
+    except RowError as error:
+        raise OperatorError(
+            f"the broker's account data can't be used: {error}",
+            "Look at the account on the broker's website. Nothing is traded until the field is back.",
+        ) from error
+
+
+def with_open_legs(raw: object) -> Iterator[tuple[object, str | None]]:
+    """Yield an order and its open legs, each leg with the id of its order; venues may nest legs, list them, or both."""
+    yield raw, None
+    legs = raw.get("legs") if isinstance(raw, dict) else None
+    for leg in legs if isinstance(legs, list) else ():
+        status = STATUSES.get(str(leg.get("status"))) if isinstance(leg, dict) else None
+        if status is None or not status.terminal:
+            yield leg, str(raw.get("id")) if isinstance(raw, dict) else None
+
+
+def read_legs(raw: object, tally: DriftTally) -> tuple[Order, ...]:
+    """Return the legs of an order, ended ones too; rows that can't be read are counted and left out."""
+    legs = raw.get("legs") if isinstance(raw, dict) else None
+    rows = list(legs) if isinstance(legs, list) else []
+    parent = Row("order", raw, tally).text("id") if rows else None
+    return tuple(keep_readable("order", rows, partial(read_order, tally=tally, parent=parent), tally))
+
+
+def read_order(raw: object, tally: DriftTally, parent: str | None = None) -> Order:
+    """Return one order, the leg of `parent` if that is given; its quantity is None if it was placed by notional."""
+    row = Row("order", raw, tally)
+    row.note_unknown(_ORDER_FIELDS)
+    order = Order(
+        venue_id=row.text("id"),
+        client_order_id=row.text("client_order_id"),
+        symbol=row.symbol(),
+        asset_class=row.enum("asset_class", AssetClass),
+        side=_side(row),
+        quantity=row.number_or_none("qty"),
+        filled_quantity=row.number("filled_qty"),
+        filled_average_price=row.number_or_none("filled_avg_price"),
+        order_type=row.enum("type" if row.value("type") else "order_type", OrderType),
+        limit_price=row.number_or_none("limit_price"),
+        time_in_force=row.enum("time_in_force", TimeInForce),
+        status=row.translated("status", STATUSES, OrderStatus.UNKNOWN),
+        submitted_at=row.time_or_none("submitted_at"),
+        updated_at=row.time_or_none("updated_at"),
+        replaced_by=row.text_or_none("replaced_by"),
+        stop_price=row.number_or_none("stop_price"),
+        parent=parent,
+        order_class=OrderClass(row.text_or_none("order_class") or ""),
+    )
+    _check_quantities(order)
+    return order
+
+
+def _check_quantities(order: Order) -> None:
+    if order.quantity is not None and order.quantity <= 0:
+        raise RowError("qty", f"is not above zero: {order.quantity}")
+    if order.filled_quantity < 0:
+        raise RowError("filled_qty", f"is negative: {order.filled_quantity}")
+    if order.quantity is not None and order.filled_quantity > order.quantity:
+        raise RowError("filled_qty", f"is more than the order's {order.quantity}: {order.filled_quantity}")
+
+
+def _side(row: Row) -> Side:
+    side = row.text("side")
+    if side not in tuple(Side):
+        raise RowError("side", f"is neither buy nor sell: {side}")
+    return Side(side)
+
+
+def read_position(raw: object, tally: DriftTally) -> BrokerPosition:
+    """Return one position; its quantity is negative if the venue calls it short."""
+    row = Row("position", raw, tally)
+    row.note_unknown(_POSITION_FIELDS)
+    quantity = row.number("qty")
+    if quantity < 0 and row.value("side") == "long":
+        raise RowError("qty", f"is negative, but the side is long: {quantity}")
+    asset_class, free = row.enum("asset_class", AssetClass), row.number_or_none("qty_available")
+    return BrokerPosition(
+        symbol=row.symbol(),
+        asset_class=asset_class,
+        quantity=-abs(quantity) if row.value("side") == "short" else quantity,
+        average_price=row.number("avg_entry_price"),
+        market_value=row.number_or_none("market_value"),
+        current_price=row.number_or_none("current_price"),
+        multiplier=OPTION_MULTIPLIER if asset_class is AssetClass.US_OPTION else ONE,
+        free=None if free is None else abs(free),
+    )
+
+
+def takes_back(raw: object) -> bool:
+    """Return True if a row among the fills reports a trade that was reversed or corrected, which is no execution."""
+    kinds = (raw.get("type"), raw.get("execution_type")) if isinstance(raw, dict) else ()
+    return any(word in ("trade_bust", "trade_correct") for word in kinds)
+
+
+def read_fill(raw: object, tally: DriftTally) -> Fill:
+    """Return one execution; a short sale counts as a sale."""
+    row = Row("fill", raw, tally)
+    row.note_unknown(_FILL_FIELDS)
+    if row.value("type") not in ("fill", "partial_fill"):
+        raise RowError("type", f"is neither fill nor partial_fill: {row.value('type')}")
+    # The venue also uses this shape to reverse or correct a trade, which is not an execution.
+    if row.value("execution_type") not in (None, "", "fill"):
+        raise RowError("execution_type", f"is not a fill: {row.value('execution_type')}")
+    symbol = row.symbol()
+    return Fill(
+        activity_id=row.text("id"),
+        venue_order_id=row.text("order_id"),
+        symbol=symbol,
+        side=Side.SELL if row.value("side") == "sell_short" else _side(row),
+        quantity=row.positive("qty"),
+        price=row.positive("price"),
+        at=row.time("transaction_time"),
+        # A fill doesn't say what kind of instrument it is in, but an option contract is known by its symbol.
+        multiplier=OPTION_MULTIPLIER if _OPTION.fullmatch(symbol) else ONE,
+    )
+
+
+def read_activity(raw: object, tally: DriftTally) -> Activity:
+    """Return an activity that is not an execution; without a time, it counts from midnight in New York that day."""
+    row = Row("activity", raw, tally)
+    row.note_unknown(_ACTIVITY_FIELDS)
+    kind, sub_kind = row.text("activity_type"), row.text_or_none("activity_sub_type") or ""
+    return Activity(
+        id=row.text("id"),
+        kind=kind,
+        sub_kind=sub_kind,
+        symbol=row.text_or_none("symbol", LONGEST_SYMBOL),
+        quantity=row.number_or_none("qty"),
+        price=row.number_or_none("price"),
+        net_amount=row.number_or_none("net_amount") or Decimal(0),
+        at=row.time_or_none("created_at") or _midnight(row),
+        meaning=meaning_of(kind, sub_kind),
+        executed=row.value("status") in (None, "", "executed"),
+    )
+
+
+def _midnight(row: Row) -> datetime:
+    try:
+        return ALPACA.day.begins(date.fromisoformat(row.text("date")[:10]))
+    except (ValueError, OverflowError) as error:
+        raise error if isinstance(error, RowError) else RowError("date", "is unreadable") from error
+
+
+def read_clock(raw: object, tally: DriftTally) -> VenueClock:
+    """Return the venue's time and its current session."""
+    row = Row("clock", raw, tally)
+    is_open = row.value("is_open")
+    if not isinstance(is_open, bool):
+        raise RowError("is_open", "is neither true nor false")
+    return VenueClock(row.time("timestamp"), is_open, row.time("next_open"), row.time("next_close"))
+
+
+def read_session(raw: object, tally: DriftTally) -> Session:
+    """Return one calendar day; the venue states its hours in New York time."""
+    row = Row("calendar", raw, tally)
+    try:
+        day = date.fromisoformat(row.text("date"))
+        hours = [time.fromisoformat(row.text(name)) for name in ("open", "close")]
+        opens, closes = (ALPACA.day.at(day, hour) for hour in hours)
+    except (ValueError, OverflowError) as error:
+        raise error if isinstance(error, RowError) else RowError("date", "or hours are unreadable") from error
+    if opens >= closes:
+        raise RowError("close", "is not after the open")
+    return Session(day, opens, closes)
+
+
+def read_quote(symbol: str, raw: object, feed: str, tally: DriftTally) -> Quote:
+    """Return the quote from a snapshot, with prices in USD.
+
+    Raises RowError if the bid, ask or last trade is missing, not above zero, or crossed. Without a previous close,
+    `previous_close` is None and the quote is still usable; so it is without sizes.
+    """
+    snapshot = Row("snapshot", raw, tally)
+    quote = Row("latestQuote", snapshot.value("latestQuote"), tally)
+    trade = Row("latestTrade", snapshot.value("latestTrade"), tally)
+    bid, ask = quote.positive("bp"), quote.positive("ap")
+    if bid > ask:
+        raise RowError("bp", f"is above the ask: {bid} > {ask}")
+    previous = _previous_close(symbol, snapshot.value("prevDailyBar"), tally)
+    at, last_at = quote.time("t"), _trade_time(trade, tally)
+    bid_size, ask_size = _size(quote, "bs", tally), _size(quote, "as", tally)
+    last = trade.positive("p")
+    return Quote(symbol, at, bid, ask, last, previous, feed, bid_size, ask_size, last_at=last_at)
+
+
+def _trade_time(trade: Row, tally: DriftTally) -> datetime | None:
+    try:
+        return trade.time_or_none("t")
+    except RowError as error:
+        tally.note("latestTrade", "t", f"is ignored: {error.problem}")
+        return None
+
+
+def _size(quote: Row, name: str, tally: DriftTally) -> Decimal | None:
+    """Return a size in shares; None if there is none, or no number above zero."""
+    try:
+        size = quote.number_or_none(name)
+    except RowError as error:
+        tally.note("latestQuote", name, f"is ignored: {error.problem}")
+        return None
+    return size if size is not None and size > 0 else None
+
+
+def _previous_close(symbol: str, raw: object, tally: DriftTally) -> Decimal | None:
+    if raw is None:
+        return None
+    try:
+        return Row("prevDailyBar", raw, tally).positive("c")
+    except RowError as error:
+        tally.note("snapshot", "prevDailyBar", f"of {symbol} is ignored: {error}")
+        return None

@@ -1,0 +1,340 @@
+"""Put together what open orders, completed orders and executions say: none of the three is enough alone."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from msgspec import Struct, field
+
+from tradebot.adapters.wire.json_fields import DriftTally, RowError
+from tradebot.model.activity import Activity, ActivityKind, Corrects
+from tradebot.model.candidate import Side
+from tradebot.model.instrument import AssetClass
+from tradebot.model.intent import stop_of
+from tradebot.model.order import Fee, Fill, Order, OrderClass, OrderStatus, OrderType, TimeInForce, fee_id
+from tradebot.model.values import replace
+from tradebot.venues.ibkr.capabilities import IBKR, INACTIVE, LIVES, STATUSES, TYPES
+from tradebot.venues.ibkr.wrapper import Status
+
+SIDES: Mapping[str, Side] = {"BUY": Side.BUY, "SELL": Side.SELL, "BOT": Side.BUY, "SLD": Side.SELL}
+ASSETS: Mapping[str, AssetClass] = {"FUT": AssetClass.FUTURE, "STK": AssetClass.US_EQUITY, "OPT": AssetClass.US_OPTION}
+_HIGHEST = Decimal(10) ** 15
+_REJECTED, _FILLED = "rejected", "Filled"
+_FIRST, _MOST = "0001", 100
+"""The last part of an execution's id before any correction, and a number that it never reaches."""
+
+
+def number(name: str, value: object) -> Decimal:
+    """Return a number of the library's as it was written; raise RowError for what is none."""
+    try:
+        found = Decimal(str(value))
+    except ArithmeticError as error:
+        raise RowError(name, "is not a number") from error
+    if not found.is_finite() or abs(found) > _HIGHEST:
+        raise RowError(name, "is missing or out of range")
+    return found
+
+
+def positive(name: str, value: object) -> Decimal:
+    """Return a number above zero; raise RowError for any other."""
+    found = number(name, value)
+    if found <= 0:
+        raise RowError(name, f"is not above zero: {found}")
+    return found
+
+
+class Execution(Struct, frozen=True):
+    """One execution as the first row tells it, and what its corrections say since: they replace it."""
+
+    first: Fill
+    order_ref: str
+    revisions: tuple[tuple[str, Decimal, Decimal, datetime], ...]
+    """The last part of the id, quantity, price and time of each row, the newest last."""
+
+    @property
+    def quantity(self) -> Decimal:
+        return self.revisions[-1][1]
+
+    @property
+    def worth(self) -> Decimal:
+        return self.quantity * self.revisions[-1][2]
+
+    @property
+    def correction(self) -> Activity | None:
+        """Return what the execution is now if it was corrected, whether or not anybody has told what it was before."""
+        part, quantity, price, at = self.revisions[-1]
+        name, number = self.first.activity_id, int(part)
+        if part <= _FIRST:
+            return None
+        spans = range(2, number), range(number + 1, _MOST)
+        earlier, later = (tuple(_correction(name, one) for one in span) for span in spans)
+        kind = ActivityKind.CORRECTION
+        return Activity(
+            _correction(name, number),
+            kind.value,
+            "",
+            self.first.symbol,
+            quantity,
+            price,
+            Decimal(0),
+            at,
+            kind,
+            corrects=Corrects(name, earlier, later),
+        )
+
+
+def _correction(name: str, number: int) -> str:
+    """Return the id of a correction of an execution, by the last part of that id."""
+    return f"correction:{name}.{number:0{len(_FIRST)}}"
+
+
+def executions(rows: Iterable[tuple[Any, Any]], account: str, tally: DriftTally) -> tuple[list[Execution], int]:
+    """Return the executions of an account, oldest first, and how many rows can't be read."""
+    by_name, unread = defaultdict[str, dict[str, tuple[Fill, str]]](dict), 0
+    for contract, told in rows:
+        if told.acctNumber != account:
+            continue
+        try:
+            name, part = parts_of(str(told.execId))
+            by_name[name][part] = fill_of(name, contract, told), str(told.orderRef or "")
+        except RowError as error:
+            tally.note("execution", error.field_name, f"row refused: {error.problem}")
+            unread += 1
+    found = []
+    for parts in by_name.values():
+        rows_of = sorted(parts.items())
+        _, (first, ref) = rows_of[0]
+        revisions = tuple((part, fill.quantity, fill.price, fill.at) for part, (fill, _) in rows_of)
+        found.append(Execution(first, ref, revisions))
+    return sorted(found, key=lambda one: (one.first.at, one.first.activity_id)), unread
+
+
+def parts_of(exec_id: str) -> tuple[str, str]:
+    """Return an execution's id without its last part, and that: a correction has a higher one."""
+    name, dot, part = exec_id.rpartition(".")
+    if not dot or not part.isdecimal() or not name:
+        raise RowError("execId", "has no revision at its end")
+    return name, part.rjust(len(_FIRST), "0")
+
+
+def fill_of(name: str, contract: Any, told: Any) -> Fill:
+    """Return one execution under its name; its commission comes apart, and isn't known until then."""
+    side = SIDES.get(str(told.side))
+    if side is None:
+        raise RowError("side", "is neither BOT nor SLD")
+    if not told.permId:
+        raise RowError("permId", "is missing")
+    return Fill(
+        activity_id=name,
+        venue_order_id=str(told.permId),
+        symbol=str(contract.localSymbol),
+        side=side,
+        quantity=positive("shares", told.shares),
+        price=positive("price", told.price),
+        at=told.time.astimezone(UTC),
+        multiplier=positive("multiplier", contract.multiplier or 1),
+        fee=Fee(None),
+        liquidation=bool(told.liquidation),
+    )
+
+
+def fees(found: Iterable[Execution], commissions: Mapping[str, Any], tally: DriftTally) -> list[Activity]:
+    """Return what commissions took. One in another currency is counted, and none of ours to add."""
+    paid, newest = [], dict[str, Any]()
+    for exec_id in sorted(commissions):
+        newest[exec_id.rpartition(".")[0]] = commissions[exec_id]
+    for one in found:
+        report = newest.get(one.first.activity_id)
+        if report is None:
+            continue
+        if report.currency != IBKR.currency:
+            tally.note("commission", "currency", f"is not {IBKR.currency}: {report.currency}")
+            continue
+        try:
+            amount = number("commission", report.commission)
+        except RowError as error:
+            tally.note("commission", error.field_name, error.problem)
+            continue
+        kind, fill = ActivityKind.COMMISSION, one.first
+        paid.append(
+            Activity(
+                fee_id(fill.activity_id),
+                kind.value,
+                kind.value,
+                fill.symbol,
+                None,
+                None,
+                -amount,
+                fill.at,
+                kind,
+                fill_id=fill.activity_id,
+            )
+        )
+    return paid
+
+
+class Told(Struct, frozen=True):
+    """All orders by the venue's ids, the last to be told last; `unreadable` counts what can't be read.
+
+    `open` are the ids of those among them that the venue lists as open, and `own` the order ids of ours among these.
+    """
+
+    orders: Mapping[str, Order]
+    open: frozenset[str]
+    own: Mapping[str, tuple[int, Any, Any]]
+    executions: Sequence[Execution] = ()
+    unreadable: int = 0
+    refs: Mapping[str, str] = field(default_factory=dict)
+
+    def by_client_id(self, name: str, tally: DriftTally) -> Order | None:
+        """Return the order with our mark; if there are several, which is a finding, one of ours, and the newest."""
+        found = [order for order in self.orders.values() if order.client_order_id == name]
+        if len(found) > 1:
+            ids = ", ".join(sorted(order.venue_id for order in found))
+            tally.note("order", "orderRef", f"is that of {len(found)} orders: {ids}")
+        known: tuple[Collection[str], ...] = (self.own, self.open)
+        return max(found, key=lambda one: (*(one.venue_id in ids for ids in known), int(one.venue_id)), default=None)
+
+
+def put_together(
+    opened: Sequence[Any],
+    completed: Sequence[Any],
+    found: tuple[Sequence[Execution], int],
+    mine: tuple[str, int],
+    tally: DriftTally,
+) -> Told:
+    """Return the orders of an account and client id that open and completed orders and executions tell of."""
+    account, client_id = mine
+    words = {row.perm_id: row for row in opened if isinstance(row, Status)}
+    counted = defaultdict[str, list[Execution]](list)
+    for one in found[0]:
+        counted[one.first.venue_order_id].append(one)
+    orders, own, refs, listed, unread = (
+        dict[str, Order](),
+        dict[str, tuple[int, Any, Any]](),
+        dict[str, str](),
+        set(),
+        0,
+    )
+    rows = [row for row in completed if row[1].account in (account, "")]
+    live = [row for row in opened if not isinstance(row, Status) and row[1].account in (account, "")]
+    for contract, order, state in (*rows, *live):
+        try:
+            venue_id = str(int(positive("permId", order.permId)))
+            read = order_of(contract, order, state, words.get(order.permId), counted.get(venue_id, ()), tally)
+        except RowError as error:
+            tally.note("order", error.field_name, f"row refused: {error.problem}")
+            unread += 1
+            continue
+        orders[venue_id], refs[venue_id] = read, str(order.orderRef or "")
+    for contract, order, _ in live:
+        if str(order.permId) in orders:
+            listed.add(str(order.permId))
+            if order.clientId == client_id and order.orderId > 0:
+                own[str(order.permId)] = order.orderId, contract, order
+    return Told(_with_parents(orders, refs), frozenset(listed), own, tuple(found[0]), unread + found[1], refs)
+
+
+def _with_parents(orders: Mapping[str, Order], refs: Mapping[str, str]) -> Mapping[str, Order]:
+    """Return orders with what each is a leg of: the mark of an entry's stop names the entry's.
+
+    Where a message arrived twice, two entries have one mark: each stop is younger than its own.
+    """
+    by_mark = defaultdict[str, list[int]](list)
+    for venue_id, ref in refs.items():
+        by_mark[stop_of(ref)].append(int(venue_id))
+    older = {stop: [one for one in by_mark[ref] if one < int(stop)] for stop, ref in refs.items() if ref in by_mark}
+    parents = {stop: str(max(entries)) for stop, entries in older.items() if entries}
+    leading = set(parents.values())
+    made = dict(orders)
+    for venue_id in leading:
+        made[venue_id] = replace(orders[venue_id], order_class=OrderClass.BRACKET)
+    for venue_id, parent in parents.items():
+        one, entry = orders[venue_id], orders[parent]
+        waits = one.status is OrderStatus.NEW and not entry.status.terminal and not entry.filled_quantity
+        status = OrderStatus.HELD if waits else one.status
+        made[venue_id] = replace(one, parent=parent, order_class=OrderClass.BRACKET, status=status)
+    return made
+
+
+def order_of(
+    contract: Any, order: Any, state: Any, said: Status | None, counted: Sequence[Execution], tally: DriftTally
+) -> Order:
+    """Return an order. What it has filled, its executions say, or the order itself where that is more."""
+    side = SIDES.get(str(order.action))
+    if side is None:
+        raise RowError("action", "is neither BUY nor SELL")
+    executed = sum((one.quantity for one in counted), Decimal(0))
+    worth = sum((one.worth for one in counted), Decimal(0))
+    claimed = max(_claimed(said.filled if said else 0), _claimed(getattr(order, "filledQuantity", 0)))
+    word = said.word if said else str(state.status)
+    # Of an order that has ended, the venue says what has filled, and not how large it was.
+    size = _claimed(order.totalQuantity) or (claimed if word == _FILLED else None) or None
+    # The list of executions may lack rows, unless one was corrected. More than its size isn't believed.
+    believed = (size is None or claimed <= size) and not any(one.correction for one in counted)
+    filled = max(executed, claimed) if believed else executed
+    kind = TYPES.get(str(order.orderType), OrderType.UNKNOWN)
+    times = [one.revisions[-1][3] for one in counted]
+    times += [ended for ended in [_ended_at(str(getattr(state, "completedTime", "")))] if ended]
+    stops = kind in (OrderType.STOP, OrderType.STOP_LIMIT)
+    status = _status(word, size, filled, claimed, str(getattr(state, "completedStatus", "")), tally)
+    if size is None and not status.terminal and word != INACTIVE:
+        raise RowError("totalQuantity", "is not above zero")
+    return Order(
+        venue_id=str(order.permId),
+        client_order_id=str(order.orderRef or ""),
+        symbol=str(contract.localSymbol),
+        asset_class=ASSETS.get(str(contract.secType), AssetClass.UNKNOWN),
+        side=side,
+        quantity=size,
+        filled_quantity=filled,
+        filled_average_price=worth / executed if executed else None,
+        order_type=kind,
+        limit_price=number("lmtPrice", order.lmtPrice) if kind in (OrderType.LIMIT, OrderType.STOP_LIMIT) else None,
+        time_in_force=LIVES.get(str(order.tif), TimeInForce.UNKNOWN),
+        status=status,
+        submitted_at=None,
+        updated_at=max(times, default=None),
+        stop_price=number("auxPrice", order.auxPrice) if stops else None,
+    )
+
+
+def _ended_at(text: str) -> datetime | None:
+    """Return when an order ended; None if nothing is told, or nothing that can be read."""
+    moment, _, zone = text.rpartition(" ")
+    try:
+        return datetime.strptime(moment, "%Y%m%d %H:%M:%S").replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
+    except (ValueError, ZoneInfoNotFoundError):
+        return None
+
+
+def _claimed(value: object) -> Decimal:
+    """Return a quantity that is only said; zero for none, and for what the library writes in place of none."""
+    try:
+        found = number("filled", value or 0)
+    except RowError:
+        return Decimal(0)
+    return max(found, Decimal(0))
+
+
+def _status(
+    word: str, size: Decimal | None, filled: Decimal, claimed: Decimal, completed: str, tally: DriftTally
+) -> OrderStatus:
+    status = STATUSES.get(word)
+    if status is None or word == INACTIVE:
+        if completed.lower().startswith(_REJECTED) and not filled:
+            return OrderStatus.REJECTED
+        if word != INACTIVE:
+            tally.note("order", "status", f"has an unknown value: {word}")
+        return OrderStatus.UNKNOWN
+    if size is not None and filled >= size:
+        return OrderStatus.FILLED
+    if status is OrderStatus.FILLED or (status.terminal and filled < claimed):
+        # Its executions are still to come.
+        return OrderStatus.UNKNOWN
+    if status is OrderStatus.CANCELED and completed.lower().startswith(_REJECTED) and not filled:
+        return OrderStatus.REJECTED
+    return OrderStatus.PARTIALLY_FILLED if filled and status is OrderStatus.NEW else status

@@ -1,0 +1,95 @@
+"""Hear from Kraken Futures' websocket that something has happened in the account: a reason to look sooner.
+
+What it says is neither read nor believed: fills, positions and ends of orders come from the REST API alone. A websocket
+that lies, repeats itself or says nothing costs a look too many, or one that comes with the timetable.
+"""
+
+import json
+import threading
+
+from websockets.sync.client import ClientConnection
+
+from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.wire.http import BodyError, decode, printable
+from tradebot.adapters.wire.reconnecting_websocket import KeptOpen, Patience
+from tradebot.venues.kraken.client import KrakenVenue
+from tradebot.venues.kraken.signing import signed_challenge
+
+PATH = "/ws/v1"
+FILLS, ORDERS = "fills", "open_orders"
+
+
+class KrakenBell:
+    """Rings for each fill, for each order that ends, whoever ended it, and when listening begins anew."""
+
+    who = "Kraken Futures"
+
+    def __init__(self, venue: KrakenVenue, patience: Patience | None = None) -> None:
+        self._key, self._secret = venue.key, venue.secret
+        self._patience = patience or Patience()
+        self._rang = threading.Event()
+        self._problem = ""
+        address = f"ws{venue.base_url.removeprefix('http')}{PATH}"
+        self._kept = KeptOpen(address, self, self._patience)
+
+    def rang(self) -> bool:
+        """Return True if it has rung since the last call."""
+        rang = self._rang.is_set()
+        self._rang.clear()
+        return rang
+
+    def problem(self) -> str:
+        """Return why it can't ring at the moment; empty if it can."""
+        return self._problem
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._kept.close()
+
+    def ended(self, problem: str, status: int | None) -> bool:
+        """Note why nothing is heard at the moment; it is always tried again."""
+        self._problem = problem
+        return True
+
+    def talk(self, connection: ClientConnection) -> str:
+        """Sign for the account's feeds and listen to them; return what is wrong, if the venue doesn't give them."""
+        _say(connection, event="challenge", api_key=self._key)
+        missing = {FILLS, ORDERS}
+        while True:
+            try:
+                # Once the feeds have begun, silence is the library's to notice, which sends pings.
+                told = _read(connection.recv(self._patience.open_s if missing else None))
+            except TimeoutError:
+                return "Kraken Futures didn't answer in time"
+            event, feed = told.get("event"), told.get("feed")
+            if missing and event in ("alert", "error"):
+                return f"Kraken Futures refused the feed: {printable(str(told.get('message')))}"
+            if event == "challenge":
+                for name in sorted(missing):
+                    _say(connection, event="subscribe", feed=name, **self._signed(str(told.get("message"))))
+            elif missing and event == "subscribed":
+                missing.discard(str(feed))
+                if not missing:
+                    # Nobody tells what happened before, so this is a reason to look too.
+                    self._problem = ""
+                    self._rang.set()
+            elif feed == FILLS or (feed == ORDERS and told.get("is_cancel")):
+                self._rang.set()
+
+    def _signed(self, challenge: str) -> dict[str, str]:
+        signed = signed_challenge(self._secret, challenge)
+        return {"api_key": self._key, "original_challenge": challenge, "signed_challenge": signed}
+
+
+def _say(connection: ClientConnection, **told: str) -> None:
+    with around("bell.say"):
+        connection.send(json.dumps(told))
+
+
+def _read(frame: str | bytes) -> dict[str, object]:
+    """Return a message; an empty one for what can't be read."""
+    try:
+        told = decode(frame.encode() if isinstance(frame, str) else frame)
+    except BodyError:
+        return {}
+    return told if isinstance(told, dict) else {}
