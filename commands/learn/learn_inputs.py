@@ -11,7 +11,7 @@ from tradebot.adapters.state.evidence import BACKTEST
 from tradebot.app.thresholds import Question, threshold_of
 from tradebot.app.wiring import App
 from tradebot.errors import TradebotError
-from tradebot.gates.reads import READS
+from tradebot.gates.decide import READS
 from tradebot.lab.learn.blocked import Blocked
 from tradebot.lab.learn.knobs import ExitAt, HeldFor, LeftAfter, shorter
 from tradebot.lab.learn.learn import Found, Material, Strategy, Watched, learned

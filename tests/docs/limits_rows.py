@@ -6,13 +6,13 @@ the limits that the predicate reads. `python -m tests.docs` writes the document.
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.docs import limits_table
-from tradebot.gates.book import OWN_GATES
-from tradebot.gates.entry import _OF_ACCOUNT, _OF_CANDIDATE, _OF_STRATEGY
+from tradebot.gates.ask import ACCOUNT, CANDIDATE, STRATEGY
+from tradebot.gates.declared import OWN_GATES, Question
 from tradebot.model.decision import Gate
 from tradebot.model.limits import HaltRules, Limits
 
@@ -32,7 +32,7 @@ REFUSES = f"{GATES}::test_a_gate_refuses_with_its_reason_and_its_numbers"
 SHARED = f"{ON_BOOK}::test_a_gate_says_of_an_entry_what_the_monitor_says_of_the_book_after_it"
 ALIKE = f"{ON_BOOK}::test_a_gate_says_of_an_entry_what_the_monitor_says_of_the_entries_after_it"
 OWN = "tests/gates/test_book_own.py"
-OPTIONS, OUTCOMES, ON_OPTIONS = "tradebot.gates.decide", "tradebot.gates.book", "tests/gates/test_decide_options.py"
+OUTCOMES, ON_OPTIONS = "tradebot.gates.book", "tests/gates/test_decide_options.py"
 OPTION = f"{ON_OPTIONS}::test_an_optional_gate_refuses_with_its_reason_and_its_numbers"
 EDGE = f"{ON_OPTIONS}::test_an_optional_gate_passes_at_its_limit"
 ALIKE_TOO = f"{ON_OPTIONS}::test_an_optional_gate_passes_exactly_where_the_monitor_of_the_book_after_it_passes"
@@ -145,17 +145,17 @@ ROWS = (
         (Gate.CONCENTRATION,), (f"{BOOK}.concentration",),
         (ALIKE_TOO, f"{ON_OPTIONS}::test_an_order_never_lowers_a_projected_exposure")),
     Row("risk per trade: what an entry loses at its stop; it makes the order smaller, and without a stop refuses it",
-        "limits.max_risk_fraction", (Gate.RISK,), (f"{OPTIONS}._risk", "tradebot.gates.sizing.entry_size"),
+        "limits.max_risk_fraction", (Gate.RISK,), (f"{ENTRY}._risk", "tradebot.gates.sizing.entry_size"),
         (OPTION,
          f"{ON_OPTIONS}::test_a_size_never_risks_more_than_its_limit_and_is_otherwise_as_large_as_without_one")),
     Row("what one entry loses at its stop in USD, which makes it smaller; and what is lost if every stop is hit",
         "limits.max_stop_loss_usd, max_open_risk_fraction", (Gate.STOP_LOSS, Gate.OPEN_RISK),
-        (f"{OPTIONS}._stop_loss", f"{BOOK}.stop_loss", f"{BOOK}.open_risk",
+        (f"{ENTRY}._stop_loss", f"{BOOK}.stop_loss", f"{BOOK}.open_risk",
          "tradebot.desk.strategy_exposure.risk_of_position"),
         (OPTION, EDGE, "tests/gates/test_sizing_caps.py::*", "tests/desk/test_strategy_exposure_risk.py::*")),
     Row("contracts held and ordered in all symbols together, and in one entry, which is made smaller",
         "limits.max_contracts, max_order_contracts", (Gate.CONTRACTS, Gate.SIZE),
-        (f"{BOOK}.contracts", f"{OPTIONS}._contracts", "tradebot.gates.sizing.entry_size"),
+        (f"{BOOK}.contracts", f"{ENTRY}._contracts", "tradebot.gates.sizing.entry_size"),
         (OPTION, EDGE, "tests/gates/test_book_contracts.py::*")),
     Row("an entry is made smaller to fit the symbol's room and the buying power", "execution.fit_to_room",
         (Gate.SIZE,), ("tradebot.gates.sizing.entry_size",),
@@ -170,7 +170,7 @@ ROWS = (
     Row("what an entry is expected to cost, with its funding, beside its notional, its stop and its targets",
         "costs, limits.max_cost_fraction, max_cost_of_stop_fraction, max_funding_fraction, min_reward_ratio, "
         "min_edge_ratio", (Gate.COST, Gate.COST_OF_STOP, Gate.FUNDING, Gate.REWARD, Gate.EDGE),
-        ("tradebot.gates.costs.plan_of", "tradebot.gates.costs.decisions", "tradebot.model.costs.round_trip"),
+        ("tradebot.gates.costs.plan_of", "tradebot.gates.costs._cost", "tradebot.model.costs.round_trip"),
         (OPTION, EDGE, "tests/gates/test_costs.py::*", "tests/model/test_costs.py::*")),
     Row("equity far below its highest value, or below a floor, closes entries before it halts the bot",
         "limits.max_drawdown_fraction, min_equity_usd, halts.min_equity_usd", (Gate.MAX_DRAWDOWN, Gate.EQUITY_FLOOR),
@@ -242,7 +242,7 @@ ROWS = (
         (SHARED, f"{HALTING}::test_a_day_that_lost_too_much_halts_once_with_its_evidence_and_an_event")),
     Row("a strategy's own daily loss, with the positions that it closed and those that it holds",
         "strategies.NAME.limits.max_daily_loss_fraction", (Gate.OWN_DAILY_LOSS,),
-        (f"{OPTIONS}._own_daily_loss", "tradebot.desk.strategy_exposure.day_results"),
+        (f"{ENTRY}._own_daily_loss", "tradebot.desk.strategy_exposure.day_results"),
         (OPTION, "tests/desk/test_strategy_exposure.py::*")),
     Row("drawdown from the highest equity; a tenfold jump counts only after two passes in a row see it",
         "halts.drawdown_fraction", (Gate.DRAWDOWN,), (f"{BOOK}.drawdown", "tradebot.desk.auto_halt.remember"),
@@ -285,13 +285,13 @@ WITHOUT_ROW = (Gate.JOB, Gate.NEEDS, Gate.TARGET, Gate.EXIT, Gate.SEND)
 
 def rows() -> tuple[Row, ...]:
     """Return the rows above, then one for each gate that they leave out, in the order in which gates are asked."""
-    return (*ROWS, *own_rows({**_OF_ACCOUNT, **_OF_STRATEGY, **_OF_CANDIDATE}))
+    return (*ROWS, *own_rows([*ACCOUNT.questions, *STRATEGY.questions, *CANDIDATE.questions]))
 
 
-def own_rows(gates: Mapping[Gate, Callable[..., Any]]) -> Iterator[Row]:
+def own_rows(gates: Iterable[tuple[Gate, Question[Any]]]) -> Iterator[Row]:
     """Yield a row for each gate that ROWS leaves out, if its predicate has a docstring."""
     named = {gate for row in ROWS for gate in row.gates}
-    for gate, predicate in gates.items():
+    for gate, predicate in gates:
         if gate not in named and predicate.__doc__:
             rule = predicate.__doc__.partition("\n")[0].removesuffix(".")
             yield Row(rule, _limits_in(predicate), (gate,), (f"{ENTRY}.{predicate.__name__}",), (REFUSES,))

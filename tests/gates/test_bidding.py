@@ -30,9 +30,9 @@ from tests.kit.values import (
     quote,
 )
 from tests.model.test_lifecycle import order
+from tradebot.gates.ask import AccountAsk
 from tradebot.gates.auction import Bid
 from tradebot.gates.bidding import Taking, bids_held, bids_wanted, caps_of, competes, taking_part
-from tradebot.gates.entry import AccountAsk
 from tradebot.model.candidate import Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk, OwnOrder, Stake

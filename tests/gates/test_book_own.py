@@ -11,6 +11,7 @@ from tests.kit.core.venue import FixedStrategy
 from tests.kit.values import BETAS, CASH, LIMITS, NOW, OPTIONS, SECTORS, THEMES, ask, book, candidate, quote
 from tradebot.gates import book as limits_of
 from tradebot.gates.decide import decide
+from tradebot.gates.declared import OWN_GATES
 from tradebot.model.candidate import Candidate, Side, WantKind
 from tradebot.model.decision import Gate, Verdict, first_failure
 from tradebot.model.desk import Book, Entered, Span, Stake
@@ -162,7 +163,7 @@ def test_a_gate_says_of_an_entry_what_the_monitor_says_of_the_strategys_book_aft
         Gate.OWN_SECTOR_NOTIONAL: "technology",
         Gate.OWN_THEME_NOTIONAL: "cloud",
     }
-    for gate in set(limits_of.OWN_GATES.values()) - {Gate.OWN_NEW_ENTRIES, Gate.OWN_DAILY_LOSS}:
+    for gate in set(OWN_GATES.values()) - {Gate.OWN_NEW_ENTRIES, Gate.OWN_DAILY_LOSS}:
         assert gates[gate] == monitors[gate, subjects.get(gate, "")]
 
 
@@ -181,9 +182,9 @@ def test_the_strategies_own_books_add_up_to_the_accounts(parts: tuple[Stake, ...
 def test_a_strategy_that_is_alone_meets_the_same_numbers_at_both_walls(parts: tuple[Stake, ...], score: float) -> None:
     asked = ask(book=account_of(parts), candidate=candidate("AAPL", score=score), limits=ALL)
     said = {d.gate: d for d in decide(asked)}
-    assert len(limits_of.OWN_GATES) == 14
-    for gate in set(limits_of.OWN_GATES) - {Gate.DAILY_LOSS}:
-        own_gate = limits_of.OWN_GATES[gate]
+    assert len(OWN_GATES) == 14
+    for gate in set(OWN_GATES) - {Gate.DAILY_LOSS}:
+        own_gate = OWN_GATES[gate]
         assert limits_of.own(said[gate]) == said[own_gate]
 
 

@@ -24,6 +24,7 @@ from tests.kit.values import (
 )
 from tradebot.gates import book as limits_of
 from tradebot.gates import halts as halts_of
+from tradebot.gates.ask import Ask
 from tradebot.gates.coherence import (
     Trader,
     contradictions,
@@ -33,7 +34,6 @@ from tradebot.gates.coherence import (
     margin_contradictions,
 )
 from tradebot.gates.decide import decide
-from tradebot.gates.entry import Ask
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, first_failure
 from tradebot.model.desk import Book, Entered

@@ -7,7 +7,8 @@ import pytest
 from tests.gates.test_entry import D
 from tests.kit.values import LIMITS, ask, candidate, exit_rules, quote
 from tradebot.exits.lists import Exits, of_account, parse
-from tradebot.gates.costs import Plan, plan_of
+from tradebot.gates.ask import Plan
+from tradebot.gates.costs import plan_of
 from tradebot.gates.decide import decide
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Candidate, ScaleOutLevel, Side

@@ -29,9 +29,8 @@ from tests.kit.values import (
 )
 from tradebot.exits.lists import parse
 from tradebot.gates import book as limits_of
-from tradebot.gates.costs import Plan
+from tradebot.gates.ask import Ask, Plan
 from tradebot.gates.decide import decide
-from tradebot.gates.entry import Ask
 from tradebot.gates.sizing import stop_distance
 from tradebot.model.candidate import Side
 from tradebot.model.costs import Costs

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kit.values import NOW, SHIPPED, ago, ask, book, books, candidate, desk, instrument, quote
+from tradebot.gates.ask import Ask
 from tradebot.gates.displacement import Displacement, gave_way, judge, lacks_only_room, strength
-from tradebot.gates.entry import Ask
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk, OwnOrder, Stake

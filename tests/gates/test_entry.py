@@ -28,8 +28,8 @@ from tests.kit.values import (
     size_of,
     venue_clock,
 )
+from tradebot.gates.ask import Ask
 from tradebot.gates.decide import decide
-from tradebot.gates.entry import Ask
 from tradebot.gates.sizing import Size, entry_size, marketable_limit
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Side

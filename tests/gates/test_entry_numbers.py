@@ -6,9 +6,9 @@ import pytest
 
 from tests.gates.test_entry import REFUSALS
 from tests.kit.values import CASH, LIMITS, NOW, ago, ask, book, desk, fetched_facts, quote
+from tradebot.gates.ask import Ask
 from tradebot.gates.common import closable, still_held
 from tradebot.gates.decide import decide
-from tradebot.gates.entry import Ask
 from tradebot.model.bar import SUSPENDED
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Verdict

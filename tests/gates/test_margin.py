@@ -26,8 +26,8 @@ from tests.kit.values import (
     size_of,
 )
 from tradebot.gates import margin as margin_of
+from tradebot.gates.ask import Ask
 from tradebot.gates.decide import decide
-from tradebot.gates.entry import Ask
 from tradebot.gates.halts import failing_rules
 from tradebot.model.account import Worth
 from tradebot.model.candidate import Side

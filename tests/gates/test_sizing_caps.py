@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from tests.gates.test_entry import D
 from tests.kit.values import LEVELS, ask, book, candidate, desk, listing, margin, quote
 from tradebot.app.settings import load, shipped
+from tradebot.gates.ask import Ask
 from tradebot.gates.decide import decide
-from tradebot.gates.entry import Ask
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Gate, Verdict
 from tradebot.model.desk import Stake

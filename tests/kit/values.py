@@ -13,7 +13,7 @@ from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.app.settings import load
 from tradebot.exits.kind import Held
 from tradebot.exits.lists import of_account
-from tradebot.gates.entry import AccountAsk, Ask
+from tradebot.gates.ask import AccountAsk, Ask
 from tradebot.gates.sizing import Size, entry_size
 from tradebot.model.account import Account, CashMovement
 from tradebot.model.bar import Quote, Session, VenueClock

@@ -10,7 +10,8 @@ from pydantic.fields import FieldInfo
 
 from tradebot.adapters.plugins.plugin import installed
 from tradebot.app.settings_schema import Sections
-from tradebot.gates.reads import NOTHING, READS, SIZED, SWITCH, Reads
+from tradebot.gates.decide import READS
+from tradebot.gates.declared import NOTHING, SIZED, SWITCH, Reads
 from tradebot.model.decision import Gate
 from tradebot.model.limits import NESTED, OF_EQUITY, OPTIONAL_OF_EQUITY, Frozen, Tighter
 from tradebot.ports.strategy import RefilteringStrategy

@@ -13,10 +13,10 @@ from msgspec import Struct
 
 from tradebot.exits.kind import Held, best_price, exit_price
 from tradebot.exits.lists import Exits, levels, worst_stop
+from tradebot.gates.ask import AccountAsk, Ask
 from tradebot.gates.auction import Bid, Caps, value_of_candidate, value_of_position
 from tradebot.gates.common import answer, rested
 from tradebot.gates.displacement import CAPACITY, closable_now, closing_for_others, gave_way, lately
-from tradebot.gates.entry import AccountAsk, Ask
 from tradebot.model.auction_rules import AuctionRules
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict

@@ -14,6 +14,7 @@ from decimal import Decimal
 from itertools import takewhile
 
 from tradebot.gates.common import answer, rested
+from tradebot.gates.declared import OWN_GATES
 from tradebot.model.account import UNEXPLAINED
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -362,8 +363,6 @@ def _last_loss(book: Book, symbol: str) -> datetime | None:
     return max((at for (_, lost), at in book.lost_at.items() if lost == symbol), default=None)
 
 
-OWN_GATES: Mapping[Gate, Gate] = {g: Gate[f"OWN_{g.name}"] for g in Gate if f"OWN_{g.name}" in Gate.__members__}
-"""The account's gates that a strategy also has for itself."""
 OWN_REASONS: Mapping[Reason, Reason] = {
     reason: Reason[f"OWN_{reason.name}"] for reason in Reason if f"OWN_{reason.name}" in Reason.__members__
 }

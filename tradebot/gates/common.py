@@ -60,17 +60,17 @@ def _first_closed(closed: tuple[tuple[Reason, str], ...]) -> Decision:
     return Decision(Gate.PERMISSION, Verdict.FAIL, reason, found)
 
 
-def promotion(desk: Desk, strategy: str) -> tuple[Decision, ...]:
+def promotion(desk: Desk, strategy: str) -> Decision | None:
     """Refuse a strategy in shadow, and with real money one that wasn't promoted to it."""
     if strategy in desk.permission.in_shadow:
-        return (Decision(Gate.PROMOTION, Verdict.FAIL, Reason.IN_SHADOW, "shadow: true", "shadow: false"),)
+        return Decision(Gate.PROMOTION, Verdict.FAIL, Reason.IN_SHADOW, "shadow: true", "shadow: false")
     if desk.permission.climbed is None:
-        return ()
+        return None
     known = desk.permission.climbed.get(strategy)
     if known is None:
-        return (Decision(Gate.PROMOTION, Verdict.UNKNOWN, Reason.NOT_PROMOTED, "never promoted"),)
+        return Decision(Gate.PROMOTION, Verdict.UNKNOWN, Reason.NOT_PROMOTED, "never promoted")
     verdict = Verdict.PASS if known.share > 0 else Verdict.FAIL
-    return (Decision(Gate.PROMOTION, verdict, known.reason, known.found, known.needed),)
+    return Decision(Gate.PROMOTION, verdict, known.reason, known.found, known.needed)
 
 
 def trading_state(desk: Desk) -> Decision:

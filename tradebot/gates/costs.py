@@ -4,40 +4,56 @@ They look at one entry, so there is nothing of the book to watch afterwards. A s
 of its own signals.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from decimal import Decimal
-
-from msgspec import Struct
 
 from tradebot.exits.kind import Held
 from tradebot.exits.lists import Exits, in_force, levels
+from tradebot.gates.ask import CANDIDATE, Ask, Plan, unpriced
 from tradebot.gates.common import answer
+from tradebot.gates.declared import STOPS, STYLE, Reads
 from tradebot.gates.sizing import stop_distance
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Candidate
-from tradebot.model.costs import Costs, round_trip
+from tradebot.model.costs import round_trip
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.instrument import ONE
-from tradebot.model.limits import Limits, OwnRules
+from tradebot.model.limits import OwnRules
 from tradebot.model.position import NINE_PLACES, Kept, Lot, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.values import replace
 
+TARGET = "profit_target_fraction"
+ROUND_TRIP, HOLDING = ("taker_bps", "maker_bps", "slippage_bps"), ("funding_day_bps", "hold_s")
+PLANNED = (*ROUND_TRIP, *HOLDING)
+PlanQuestion = Callable[[Plan, Decimal], Decision]
+_LIMITS: list[str] = []
+"""The limits on costs."""
 
-class Plan(Struct, frozen=True):
-    """What an entry is expected to lose at its stop, to earn at its targets, and to cost, as fractions of its price.
 
-    `stop` is None if it has none, `targets` are the nearest first, and `costs` are None if nothing is assumed of them.
-    """
+def _on_plan(
+    gate: Gate, limit: str, cleared_by: str, costs: tuple[str, ...], *, style: bool = True, exits: tuple[str, ...] = ()
+) -> Callable[[PlanQuestion], PlanQuestion]:
+    """Declare a gate of a limit on the plan of an entry; without a plan there is no quote."""
+    _LIMITS.append(limit)
+    reads = Reads(own={limit: cleared_by}, execution=(STYLE,) if style else (), exits=exits, costs=costs)
 
-    stop: Decimal | None
-    targets: tuple[Decimal, ...]
-    costs: Costs | None
+    def declared(question: PlanQuestion) -> PlanQuestion:
+        @CANDIDATE.gate(gate, reads)
+        def asked(ask: Ask) -> Decision | None:
+            given = getattr(ask.limits, limit)
+            if given is None:
+                return None
+            return unpriced(gate, given) if ask.plan is None else question(ask.plan, given)
+
+        return question
+
+    return declared
 
 
 def plan_of(candidate: Candidate, exits: Exits, quote: Quote, own: OwnRules) -> Plan | None:
     """Return the plan of an entry by its own stop and targets and the exits of its strategy; None if no limit asks."""
-    if not any(True for _ in _limits(own.limits)):
+    if all(getattr(own.limits, limit) is None for limit in _LIMITS):
         return None
     costs = None
     if own.costs:
@@ -45,28 +61,7 @@ def plan_of(candidate: Candidate, exits: Exits, quote: Quote, own: OwnRules) -> 
     return Plan(stop_distance(candidate, exits, quote.middle), _targets(candidate, exits, quote.middle), costs)
 
 
-def decisions(limits: Limits, plan: Plan | None) -> Iterator[Decision]:
-    """Yield the decision of each limit on costs that is set; without a plan there is no quote."""
-    for gate, limit in _limits(limits):
-        if plan is None:
-            yield Decision(gate, Verdict.UNKNOWN, Reason.QUOTE_MISSING, None, limit)
-        else:
-            yield _ASKS[gate](plan, limit)
-
-
-def _limits(limits: Limits) -> Iterator[tuple[Gate, Decimal]]:
-    """Yield each gate of a limit that is set, with its limit."""
-    for gate, limit in (
-        (Gate.COST, limits.max_cost_fraction),
-        (Gate.COST_OF_STOP, limits.max_cost_of_stop_fraction),
-        (Gate.FUNDING, limits.max_funding_fraction),
-        (Gate.REWARD, limits.min_reward_ratio),
-        (Gate.EDGE, limits.min_edge_ratio),
-    ):
-        if limit is not None:
-            yield gate, limit
-
-
+@_on_plan(Gate.COST, "max_cost_fraction", "a shorter hold, or less funding", ROUND_TRIP)
 def _cost(plan: Plan, limit: Decimal) -> Decision:
     """Compare all that a round trip is expected to cost with its limit, as a share of its notional."""
     total = plan.costs and plan.costs.total
@@ -75,6 +70,7 @@ def _cost(plan: Plan, limit: Decimal) -> Decision:
     return answer(Gate.COST, total <= limit, Reason.COST_ABOVE_MAX, total, limit)
 
 
+@_on_plan(Gate.COST_OF_STOP, "max_cost_of_stop_fraction", "lower costs, or a farther stop", ROUND_TRIP, exits=STOPS)
 def _cost_of_stop(plan: Plan, limit: Decimal) -> Decision:
     """Compare the costs with what is lost at the stop, as a share of that."""
     total = plan.costs and plan.costs.total
@@ -84,6 +80,7 @@ def _cost_of_stop(plan: Plan, limit: Decimal) -> Decision:
     return answer(Gate.COST_OF_STOP, share <= limit, Reason.COST_ABOVE_SHARE_OF_STOP, share, limit)
 
 
+@_on_plan(Gate.FUNDING, "max_funding_fraction", "a shorter hold, or less funding", HOLDING, style=False)
 def _funding(plan: Plan, limit: Decimal) -> Decision:
     """Compare the funding of the expected hold with its limit, as a share of the notional."""
     funding = plan.costs and plan.costs.funding
@@ -92,6 +89,7 @@ def _funding(plan: Plan, limit: Decimal) -> Decision:
     return answer(Gate.FUNDING, funding <= limit, Reason.FUNDING_ABOVE_MAX, funding, limit)
 
 
+@_on_plan(Gate.REWARD, "min_reward_ratio", "a farther target, or a nearer stop", PLANNED, exits=(*STOPS, TARGET))
 def _reward(plan: Plan, limit: Decimal) -> Decision:
     """Compare what is earned at the farthest target with what is lost at the stop."""
     if plan.stop is None or not plan.targets:
@@ -100,6 +98,7 @@ def _reward(plan: Plan, limit: Decimal) -> Decision:
     return answer(Gate.REWARD, ratio >= limit, Reason.REWARD_BELOW_MIN, ratio, limit)
 
 
+@_on_plan(Gate.EDGE, "min_edge_ratio", "lower costs, or a farther target", PLANNED, exits=(TARGET,))
 def _edge(plan: Plan, limit: Decimal) -> Decision:
     """Compare what is earned at the nearest target with a multiple of the costs."""
     total = plan.costs and plan.costs.total
@@ -107,15 +106,6 @@ def _edge(plan: Plan, limit: Decimal) -> Decision:
         return _unknown(Gate.EDGE, plan, limit, target=total is not None)
     least = limit * total
     return answer(Gate.EDGE, plan.targets[0] >= least, Reason.EDGE_BELOW_MIN, plan.targets[0], least)
-
-
-_ASKS = {
-    Gate.COST: _cost,
-    Gate.COST_OF_STOP: _cost_of_stop,
-    Gate.FUNDING: _funding,
-    Gate.REWARD: _reward,
-    Gate.EDGE: _edge,
-}
 
 
 def _unknown(gate: Gate, plan: Plan, limit: Decimal, *, target: bool = False) -> Decision:

@@ -17,8 +17,8 @@ from math import inf
 from msgspec import Struct
 
 from tradebot.exits.kind import Held, exit_price
+from tradebot.gates.ask import Ask
 from tradebot.gates.common import answer, rested, still_held, unresolved_for_exit, working_for_exit
-from tradebot.gates.entry import Ask
 from tradebot.model.books import Books
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict

@@ -1,19 +1,20 @@
 """The gates of an entry that are always asked: each is one predicate over the candidate and the projected book."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
+from datetime import datetime
 from decimal import Decimal
-from functools import cached_property
-
-from msgspec import Struct, field
 
 from tradebot.gates import book as limits_of
-from tradebot.gates import halts as halts_of
+from tradebot.gates.ask import ACCOUNT, CANDIDATE, STRATEGY, Ask, StrategyAsk, unpriced
 from tradebot.gates.book import own
 from tradebot.gates.common import (
     answer,
     candidate_fresh,
     clocks_agree,
     flow_contract,
+    instrument_known,
+    instrument_open,
+    liquid_now,
     permission_to_enter,
     promotion,
     rested,
@@ -23,120 +24,86 @@ from tradebot.gates.common import (
     unresolved,
     working_for_entry,
 )
-from tradebot.gates.costs import Plan
-from tradebot.gates.registry import enough_healthy
-from tradebot.gates.sizing import Size
-from tradebot.model.bar import Quote
-from tradebot.model.candidate import Candidate, WantKind
+from tradebot.gates.declared import (
+    CLOSING,
+    FITTED,
+    LARGER,
+    NEW_DATA,
+    NEXT_PASS,
+    NEXT_SESSION,
+    OWN_GATES,
+    QUIET,
+    ROOM,
+    SMALLER,
+    STOPS,
+    STYLE,
+    Reads,
+    own_reads,
+)
+from tradebot.model.candidate import WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.desk import Book, Desk
-from tradebot.model.limits import HaltRules, Limits, OwnRules
+from tradebot.model.desk import Book
+from tradebot.model.limits import Limits
 from tradebot.model.reasons import Reason
-from tradebot.model.record import SymbolFacts
+from tradebot.model.values import replace
+
+BooksQuestion = Callable[[Book, Limits, datetime], Decision | None]
+EntryQuestion = Callable[[Ask, Book, Limits], Decision | None]
+BookPredicate = Callable[[Book, Limits], Decision | None]
+DAILY_LOSS = Reads(
+    {"max_daily_loss_fraction": "a smaller loss, or the next session"},
+    halts={"daily_loss_fraction": "the next session, then unhalt"},
+)
+
+
+def _of_books(gate: Gate, reads: Reads) -> Callable[[BooksQuestion], BooksQuestion]:
+    """Declare a gate that asks the same of the account's book and limits, and of the strategy's own."""
+
+    def declared(question: BooksQuestion) -> BooksQuestion:
+        def of_own(asked: StrategyAsk) -> Decision | None:
+            found = question(asked.book, asked.limits, asked.account.desk.now)
+            return found and own(found)
+
+        ACCOUNT.gate(gate, reads)(lambda account: question(account.book, account.limits, account.desk.now))
+        STRATEGY.gate(OWN_GATES[gate], own_reads(reads))(of_own)
+        return question
+
+    return declared
+
+
+def _on_books(gate: Gate, reads: Reads) -> Callable[[EntryQuestion], EntryQuestion]:
+    """Declare the same two gates where the answer depends on the candidate too."""
+
+    def declared(question: EntryQuestion) -> EntryQuestion:
+        def of_own(ask: Ask) -> Decision | None:
+            found = question(ask, ask.strategy.book, ask.limits)
+            return found and own(found)
+
+        CANDIDATE.gate(gate, reads)(lambda ask: question(ask, ask.book, ask.account.limits))
+        CANDIDATE.gate(OWN_GATES[gate], own_reads(reads))(of_own)
+        return question
+
+    return declared
+
 
 NOT_USED = "not used"
 """What a gate observes about a candidate that has no use for it: flow that wasn't read, or a target's score."""
 
 
-class AccountAsk(Struct, frozen=True, dict=True):
-    """What a gate may look at if it judges the account, whatever the candidate."""
-
-    desk: Desk
-    book: Book
-    limits: Limits
-    halts: HaltRules
-    promised: Mapping[str, Collection[str]] = field(default_factory=dict)
-    """Our ids of the orders that were promised before, by symbol."""
-
-    @cached_property
-    def decisions(self) -> tuple[Decision, ...]:
-        registry = self.desk.registry
-        of_data = (enough_healthy(registry, self.desk.now),) if registry else ()
-        return (*(gate(self) for gate in _OF_ACCOUNT.values()), *of_data)
-
-    @cached_property
-    def _strategies(self) -> dict[str, tuple[Book, tuple[Decision, ...]]]:
-        # Not what is asked itself: that refers to this, and a circle would stay in memory until it is looked for.
-        return {}
-
-    def of(self, strategy: str, rules: OwnRules) -> "StrategyAsk":
-        """Return what a gate may look at if it judges one strategy, whatever the candidate."""
-        known = self._strategies.get(strategy)
-        if known is not None:
-            return StrategyAsk(strategy, self, known[0], rules.limits, known[1])
-        equity = rules.allotment_fraction * self.book.equity
-        asked = StrategyAsk(strategy, self, self.book.own(strategy, equity, self.desk.sectors), rules.limits)
-        self._strategies[strategy] = asked.book, asked.decisions
-        return asked
-
-
-class StrategyAsk(Struct, frozen=True, dict=True):
-    """What a gate may look at if it judges one strategy: its own book and limits, and what was decided already."""
-
-    name: str
-    account: AccountAsk
-    book: Book
-    limits: Limits
-    decided: tuple[Decision, ...] = ()
-
-    @cached_property
-    def decisions(self) -> tuple[Decision, ...]:
-        if self.decided:
-            return self.decided
-        return *promotion(self.account.desk, self.name), *(gate(self) for gate in _OF_STRATEGY.values())
-
-
-class Ask(Struct, frozen=True):
-    """Everything a gate may look at; `quote` and `size` are None if the venue gave no usable quote.
-
-    `plan` is also None if no limit on costs is set.
-    """
-
-    strategy: StrategyAsk
-    candidate: Candidate
-    quote: Quote | None
-    size: Size | None
-    promised: bool
-    plan: Plan | None = None
-
-    @property
-    def account(self) -> AccountAsk:
-        return self.strategy.account
-
-    @property
-    def desk(self) -> Desk:
-        return self.strategy.account.desk
-
-    @property
-    def book(self) -> Book:
-        """Return the account's book with the pass's earlier orders."""
-        return self.strategy.account.book
-
-    @property
-    def limits(self) -> Limits:
-        return self.strategy.limits
-
-    @property
-    def facts(self) -> SymbolFacts:
-        """Return the symbol's facts; they are empty if nothing was fetched."""
-        return self.desk.facts.get(self.candidate.symbol) or SymbolFacts(self.candidate.symbol)
-
-    @property
-    def sector(self) -> str | None:
-        return self.desk.sectors.get(self.candidate.symbol)
-
-
-def decisions(ask: Ask) -> list[Decision]:
-    """Return the decisions of the gates that are always asked."""
-    return [*ask.account.decisions, *ask.strategy.decisions, *[gate(ask) for gate in _OF_CANDIDATE.values()]]
-
-
+@STRATEGY.gate(
+    Gate.SESSION,
+    Reads(
+        {"liquid_hours_only": "the hours that the broker calls liquid"},
+        own={"max_clock_disagreement_s": "clocks that agree"},
+    ),
+)
 def _session(strategy: StrategyAsk) -> Decision:
     desk = strategy.account.desk
     decision = session_open(desk)
     return clocks_agree(desk.clock_ahead_s, strategy.limits) if decision.passed else decision
 
 
+@STRATEGY.gate(Gate.RECONCILED, Reads(own={"max_reconcile_age_s": "reconcile", "max_clock_skew_s": ""}))
 def _reconciled(strategy: StrategyAsk) -> Decision:
     """Refuse while books and broker differ, or were compared too long ago."""
     account, limits = strategy.account, strategy.limits
@@ -167,6 +134,7 @@ def _check_age(limits: Limits, gate: Gate, age: float, limit: int, reasons: tupl
     return answer(gate, age <= limit, stale, age, limit, age)
 
 
+@CANDIDATE.gate(Gate.FLOW_CONTRACT, Reads(own={"max_foreign_share": NEW_DATA}))
 def _flow_contract(ask: Ask) -> Decision:
     """Fail if too many rows are foreign or can't be read, or if a core signal isn't what its source documents."""
     if not ask.candidate.reads_flow:
@@ -175,6 +143,7 @@ def _flow_contract(ask: Ask) -> Decision:
     return flow_contract(ask.facts, core, ask.limits.max_foreign_share)
 
 
+@CANDIDATE.gate(Gate.FLOW_FRESH, Reads(own={"max_flow_age_s": NEW_DATA, "max_clock_skew_s": ""}))
 def _flow_fresh(ask: Ask) -> Decision:
     if not ask.candidate.reads_flow:
         return Decision(Gate.FLOW_FRESH, Verdict.PASS, None, NOT_USED)
@@ -185,6 +154,13 @@ def _flow_fresh(ask: Ask) -> Decision:
     return _check_age(ask.limits, Gate.FLOW_FRESH, age, limit, (Reason.FLOW_STALE, Reason.FLOW_FROM_FUTURE))
 
 
+@CANDIDATE.gate(
+    Gate.QUOTE_FRESH,
+    Reads(
+        own={"max_quote_age_s": NEW_DATA, "max_clock_skew_s": NEW_DATA},
+        fixed={"price_jump_fraction": "a second reading of the price"},
+    ),
+)
 def _quote_fresh(ask: Ask) -> Decision:
     if ask.quote is None:
         return unquoted(Gate.QUOTE_FRESH, ask.desk.rejected_quotes.get(ask.candidate.symbol))
@@ -192,6 +168,7 @@ def _quote_fresh(ask: Ask) -> Decision:
     return _check_age(ask.limits, Gate.QUOTE_FRESH, age, limit, (Reason.QUOTE_STALE, Reason.QUOTE_FROM_FUTURE))
 
 
+@CANDIDATE.gate(Gate.POSITIONED)
 def _positioned(ask: Ask) -> Decision:
     """Refuse a symbol that someone else holds, or another strategy of ours on the opposite side.
 
@@ -213,6 +190,7 @@ def _is_target(ask: Ask) -> bool:
     return ask.candidate.want is WantKind.TARGET
 
 
+@CANDIDATE.gate(Gate.SCORE, Reads(own={"min_score": "a stronger score"}))
 def _score(ask: Ask) -> Decision:
     """Refuse a score that is too weak to be worth its cost."""
     if _is_target(ask):
@@ -223,6 +201,7 @@ def _score(ask: Ask) -> Decision:
     return answer(Gate.SCORE, observed >= limit, Reason.SCORE_BELOW_MIN, observed, limit)
 
 
+@CANDIDATE.gate(Gate.COVERAGE, Reads(own={"min_coverage": NEW_DATA}))
 def _coverage(ask: Ask) -> Decision:
     observed, limit = ask.candidate.coverage, ask.limits.min_coverage
     if _is_target(ask) or (observed is None and not ask.candidate.reads_flow):
@@ -232,6 +211,7 @@ def _coverage(ask: Ask) -> Decision:
     return answer(Gate.COVERAGE, observed >= limit, Reason.COVERAGE_BELOW_MIN, observed, limit)
 
 
+@CANDIDATE.gate(Gate.SIZE, Reads(fixed={"max_order_contracts": FITTED}, sized=LARGER))
 def _size(ask: Ask) -> Decision:
     if ask.size is None:
         return unpriced(Gate.SIZE)
@@ -239,6 +219,13 @@ def _size(ask: Ask) -> Decision:
     return answer(Gate.SIZE, ask.size.quantity >= minimum, Reason.SIZE_BELOW_ONE, ask.size.quantity, minimum)
 
 
+@CANDIDATE.gate(
+    Gate.PRICE_COLLAR,
+    Reads(
+        own={"price_collar_fraction": "a price nearer to the previous close", "limit_offset_fraction": ""},
+        execution=(STYLE,),
+    ),
+)
 def _price_collar(ask: Ask) -> Decision:
     limit = ask.limits.price_collar_fraction
     if ask.quote is None or ask.size is None:
@@ -249,6 +236,7 @@ def _price_collar(ask: Ask) -> Decision:
     return answer(Gate.PRICE_COLLAR, moved <= limit, Reason.PRICE_MOVED, moved, limit)
 
 
+@CANDIDATE.gate(Gate.SPREAD, Reads(own={"max_spread_fraction": "a narrower spread"}))
 def _spread(ask: Ask) -> Decision:
     """Refuse a quote whose spread would cost too much."""
     limit = ask.limits.max_spread_fraction
@@ -258,11 +246,20 @@ def _spread(ask: Ask) -> Decision:
     return answer(Gate.SPREAD, spread <= limit, Reason.SPREAD_TOO_WIDE, spread, limit)
 
 
-def _new_entries(book: Book, limits: Limits) -> Decision:
+@_of_books(Gate.NEW_ENTRIES, Reads({"max_new_entries": NEXT_PASS}))
+def _new_entries(book: Book, limits: Limits, now: datetime) -> Decision:
     after, limit = len(book.new_entries) + 1, limits.max_new_entries
     return answer(Gate.NEW_ENTRIES, after <= limit, Reason.MAX_NEW_ENTRIES, after, limit)
 
 
+@CANDIDATE.gate(
+    Gate.ORDER_NOTIONAL,
+    Reads(
+        own={"min_order_notional_usd": "a larger order"},
+        fixed={"max_order_fraction": FITTED, "max_order_notional_usd": FITTED},
+        sized=LARGER,
+    ),
+)
 def _order_notional(ask: Ask) -> Decision:
     if ask.size is None:
         return unpriced(Gate.ORDER_NOTIONAL)
@@ -274,12 +271,14 @@ def _order_notional(ask: Ask) -> Decision:
     return answer(Gate.ORDER_NOTIONAL, value <= largest, Reason.ORDER_NOTIONAL_ABOVE_MAX, value, largest)
 
 
+@_on_books(Gate.SYMBOL_NOTIONAL, Reads({"max_symbol_fraction": CLOSING}, sized=SMALLER))
 def _symbol_notional(ask: Ask, book: Book, limits: Limits) -> Decision:
     if ask.size is None:
         return unpriced(Gate.SYMBOL_NOTIONAL, limits.max_symbol_fraction)
     return limits_of.symbol_notional(book, limits, ask.candidate.symbol, ask.size.notional_usd)
 
 
+@_on_books(Gate.SECTOR_NOTIONAL, Reads({"max_sector_fraction": CLOSING}, sized=SMALLER))
 def _sector_notional(ask: Ask, book: Book, limits: Limits) -> Decision:
     limit = limits.max_sector_fraction
     if ask.sector is None:
@@ -289,20 +288,19 @@ def _sector_notional(ask: Ask, book: Book, limits: Limits) -> Decision:
     return limits_of.sector_notional(book, limits, ask.sector, ask.size.notional_usd)
 
 
+@_on_books(Gate.GROSS_NOTIONAL, Reads({"max_gross_fraction": CLOSING}, sized=SMALLER))
 def _gross_notional(ask: Ask, book: Book, limits: Limits) -> Decision:
     if ask.size is None:
         return unpriced(Gate.GROSS_NOTIONAL, limits.max_gross_fraction)
     return limits_of.gross_notional(book, limits, ask.size.notional_usd)
 
 
+@_on_books(Gate.OPEN_POSITIONS, Reads({"max_open_positions": CLOSING}, displacement=ROOM))
 def _open_positions(ask: Ask, book: Book, limits: Limits) -> Decision:
     return limits_of.open_positions(book, limits, ask.candidate.symbol)
 
 
-def unpriced(gate: Gate, limit: Decimal | None = None) -> Decision:
-    return Decision(gate, Verdict.UNKNOWN, Reason.QUOTE_MISSING, None, limit)
-
-
+@CANDIDATE.gate(Gate.BUYING_POWER, Reads(sized=SMALLER))
 def _buying_power(ask: Ask) -> Decision:
     if ask.size is None:
         return unpriced(Gate.BUYING_POWER)
@@ -313,6 +311,7 @@ def _buying_power(ask: Ask) -> Decision:
     return answer(Gate.BUYING_POWER, need <= have, Reason.BUYING_POWER_SHORT, need, have)
 
 
+@CANDIDATE.gate(Gate.COOLDOWN, Reads(own={"cooldown_s": QUIET}))
 def _cooldown(ask: Ask) -> Decision:
     """Refuse a symbol for a while after any fill in it, and its own strategy's fill for as long as that wants."""
     symbol, now = ask.candidate.symbol, ask.desk.now
@@ -323,77 +322,158 @@ def _cooldown(ask: Ask) -> Decision:
     return rested(Gate.COOLDOWN, Reason.COOLDOWN, own_last, now, ask.limits.cooldown_s)
 
 
+@CANDIDATE.gate(Gate.SYMBOL_ENTRIES, Reads(own={"max_symbol_entries": NEXT_SESSION}))
 def _symbol_entries(ask: Ask) -> Decision:
     candidate = ask.candidate
     return limits_of.symbol_entries(ask.book, ask.limits, candidate.strategy, candidate.symbol, candidate.side, more=1)
 
 
+@CANDIDATE.gate(Gate.DUPLICATE, Reads(own={"duplicate_window_s": QUIET}))
 def _duplicate(ask: Ask) -> Decision:
     if ask.promised:
         return Decision(Gate.DUPLICATE, Verdict.FAIL, Reason.DUPLICATE_INTENT)
     return limits_of.duplicate_order(ask.book, ask.limits, ask.candidate.symbol, ask.candidate.side, ask.desk.now)
 
 
-BookPredicate = Callable[[Ask, Book, Limits], Decision]
+ACCOUNT.gate(Gate.PERMISSION)(lambda account: permission_to_enter(account.desk))
+ACCOUNT.gate(Gate.TRADING_STATE)(lambda account: trading_state(account.desk))
+STRATEGY.gate(Gate.PROMOTION)(lambda asked: promotion(asked.account.desk, asked.name))
+CANDIDATE.gate(Gate.INSTRUMENT)(lambda ask: instrument_known(ask.desk, ask.candidate.symbol))
+CANDIDATE.also(Gate.SESSION)(lambda ask: instrument_open(ask.desk, ask.candidate.instrument))
+CANDIDATE.also(Gate.SESSION)(lambda ask: liquid_now(ask.desk, ask.candidate.symbol, ask.account.limits))
+CANDIDATE.gate(Gate.CANDIDATE_FRESH, Reads(own={"max_candidate_age_s": NEXT_PASS, "max_clock_skew_s": ""}))(
+    lambda ask: candidate_fresh(ask.candidate, ask.desk.now, ask.limits)
+)
+CANDIDATE.gate(Gate.WORKING)(lambda ask: working_for_entry(ask.desk, ask.book, ask.candidate.symbol))
+CANDIDATE.gate(Gate.UNRESOLVED)(lambda ask: unresolved(ask.book, ask.candidate.symbol))
 
 
-def _of_account(predicate: BookPredicate) -> Callable[[Ask], Decision]:
-    """Return the gate that asks a predicate of the account's book and limits."""
-    return lambda ask: predicate(ask, ask.book, ask.account.limits)
+@CANDIDATE.gate(
+    Gate.RISK,
+    Reads(own={"max_risk_fraction": "orders are made to fit; without a stop, only a stop"}, exits=STOPS, sized=SMALLER),
+)
+def _risk(ask: Ask) -> Decision | None:
+    """Compare what the entry would lose at its stop with its limit, as a share of the strategy's equity."""
+    limit = ask.limits.max_risk_fraction
+    if limit is None:
+        return None
+    if ask.size is None:
+        return unpriced(Gate.RISK, limit)
+    if ask.size.risk_usd is None:
+        return Decision(Gate.RISK, Verdict.UNKNOWN, Reason.STOP_UNKNOWN, None, limit)
+    return limits_of.share(ask.strategy.book, Gate.RISK, Reason.RISK_ABOVE_MAX, ask.size.risk_usd, limit)
 
 
-def _of_strategy(predicate: BookPredicate) -> Callable[[Ask], Decision]:
-    """Return the gate that asks the same predicate of the strategy's own book and limits."""
-    return lambda ask: own(predicate(ask, ask.strategy.book, ask.limits))
+@CANDIDATE.gate(Gate.CONTRACTS, Reads({"max_contracts": CLOSING}, sized=SMALLER))
+def _contracts(ask: Ask) -> Decision | None:
+    """Compare the units in the account with their limit, the entry's included."""
+    limits = ask.account.limits
+    if limits.max_contracts is not None and ask.size is None:
+        return replace(unpriced(Gate.CONTRACTS), limit=limits.max_contracts)
+    return limits_of.contracts(ask.book, limits, ask.size.quantity if ask.size else Decimal(0))
 
 
-_OF_ACCOUNT: dict[Gate, Callable[[AccountAsk], Decision]] = {
-    Gate.PERMISSION: lambda account: permission_to_enter(account.desk),
-    Gate.TRADING_STATE: lambda account: trading_state(account.desk),
-    Gate.SECOND_WRITER: lambda account: halts_of.second_writer(account.desk),
-    Gate.BOOKS_OLD: lambda account: halts_of.books_old(account.desk),
-    Gate.VENUE_DRIFT: lambda account: halts_of.venue_drift(account.desk, account.halts),
-    Gate.REFUSALS: lambda account: halts_of.refusals(account.desk, account.halts),
-    Gate.UNANSWERED: lambda account: halts_of.unanswered(account.desk, account.halts),
-    Gate.NEW_ENTRIES: lambda account: _new_entries(account.book, account.limits),
-    Gate.SESSION_ENTRIES: lambda account: limits_of.session_entries(account.book, account.limits, more=1),
-    Gate.ORDER_RATE: lambda account: limits_of.order_rate(account.book, account.limits, account.desk.now, more=1),
-    Gate.DAILY_LOSS: lambda account: limits_of.daily_loss(account.book, account.limits),
-    Gate.DRAWDOWN: lambda account: limits_of.drawdown(account.book, account.halts),
-}
-_OF_STRATEGY: dict[Gate, Callable[[StrategyAsk], Decision]] = {
-    Gate.SESSION: _session,
-    Gate.RECONCILED: _reconciled,
-    Gate.OWN_NEW_ENTRIES: lambda asked: own(_new_entries(asked.book, asked.limits)),
-    Gate.OWN_SESSION_ENTRIES: lambda asked: own(limits_of.session_entries(asked.book, asked.limits, more=1)),
-    Gate.OWN_ORDER_RATE: lambda asked: own(
-        limits_of.order_rate(asked.book, asked.limits, asked.account.desk.now, more=1)
+@CANDIDATE.gate(
+    Gate.STOP_LOSS,
+    Reads(own={"max_stop_loss_usd": "orders are made to fit; without a stop, only a stop"}, exits=STOPS, sized=SMALLER),
+)
+def _stop_loss(ask: Ask) -> Decision | None:
+    """Compare what the entry would lose at its stop with its limit, in USD."""
+    if ask.limits.max_stop_loss_usd is not None and ask.size is None:
+        return unpriced(Gate.STOP_LOSS, ask.limits.max_stop_loss_usd)
+    return limits_of.stop_loss(ask.limits, ask.size.risk_usd if ask.size else None)
+
+
+@CANDIDATE.gate(Gate.OWN_DAILY_LOSS, own_reads(DAILY_LOSS))
+def _own_daily_loss(ask: Ask) -> Decision | None:
+    """Compare what the strategy itself lost in this session with its own limit, if that is below the account's."""
+    limit = ask.limits.max_daily_loss_fraction
+    if limit >= ask.account.limits.max_daily_loss_fraction:
+        return None
+    result = ask.book.day_results.get(ask.candidate.strategy, Decimal(0))
+    if result is None:
+        return unpriced(Gate.OWN_DAILY_LOSS, limit)
+    # The highest equity is the account's, so it says nothing about what the strategy's day began with.
+    lost = replace(ask.strategy.book, day_loss=max(-result, Decimal(0)), peak_equity=None)
+    return own(limits_of.daily_loss(lost, ask.limits))
+
+
+@CANDIDATE.gate(Gate.LOSS_COOLDOWN, Reads(own={"loss_cooldown_s": QUIET}))
+def _loss_cooldown(ask: Ask) -> Decision | None:
+    """Refuse a symbol for a while after any strategy's loss in it, and after its own for as long as that wants."""
+    symbol, now = ask.candidate.symbol, ask.desk.now
+    any_loss = limits_of.loss_cooldown(ask.book, ask.account.limits, symbol, now)
+    if any_loss and not any_loss.passed:
+        return any_loss
+    return limits_of.loss_cooldown(ask.strategy.book, ask.limits, symbol, now)
+
+
+@_on_books(Gate.THEME_NOTIONAL, Reads({"max_theme_fraction": CLOSING}, sized=SMALLER))
+def _theme(ask: Ask, book: Book, limits: Limits) -> Decision | None:
+    limit, symbol = limits.max_theme_fraction, ask.candidate.symbol
+    if limit is None:
+        return None
+    if symbol not in ask.book.themes:
+        return Decision(Gate.THEME_NOTIONAL, Verdict.UNKNOWN, Reason.THEME_UNKNOWN, None, limit)
+    after = ask.after(book)
+    if after is None:
+        return unpriced(Gate.THEME_NOTIONAL, limit)
+    return limits_of.theme_notional(after, limits, limits_of.theme_of(after, symbol))
+
+
+def _on_whole_books(gate: Gate, predicate: BookPredicate, limit: str, clears: str, exits: tuple[str, ...] = ()) -> None:
+    """Declare a gate and its twin of a limit that may be off, on the whole book as the entry would leave it."""
+
+    @_on_books(gate, Reads({limit: clears}, exits=exits, sized=SMALLER))
+    def asked(ask: Ask, book: Book, limits: Limits) -> Decision | None:
+        most = getattr(limits, limit)
+        if most is None:
+            return None
+        after = ask.after(book)
+        return predicate(after, limits) if after else unpriced(gate, most)
+
+
+_on_whole_books(
+    Gate.NET_NOTIONAL, limits_of.net_notional, "max_net_fraction", "closing positions, or entries on the other side"
+)
+_on_whole_books(
+    Gate.BETA_NOTIONAL, limits_of.beta_notional, "max_beta_fraction", "closing positions, or entries that offset them"
+)
+_on_whole_books(Gate.CONCENTRATION, limits_of.concentration, "max_concentration", CLOSING)
+_on_whole_books(
+    Gate.OPEN_RISK, limits_of.open_risk, "max_open_risk_fraction",
+    "closing positions, or stops that move toward profit", STOPS,
+)  # fmt: skip
+
+
+_of_books(Gate.SESSION_ENTRIES, Reads({"max_session_entries": NEXT_SESSION}))(
+    lambda book, limits, _: limits_of.session_entries(book, limits, more=1)
+)
+_of_books(Gate.ORDER_RATE, Reads({"max_orders_per_second": QUIET, "max_orders_per_minute": QUIET}))(
+    lambda book, limits, now: limits_of.order_rate(book, limits, now, more=1)
+)
+ACCOUNT.gate(Gate.DAILY_LOSS, DAILY_LOSS)(lambda account: limits_of.daily_loss(account.book, account.limits))
+ACCOUNT.gate(Gate.MAX_DRAWDOWN, Reads({"max_drawdown_fraction": "positions that recover, or a person who raises it"}))(
+    lambda account: limits_of.max_drawdown(account.book, account.limits)
+)
+ACCOUNT.gate(
+    Gate.EQUITY_FLOOR,
+    Reads(
+        {"min_equity_usd": "positions that recover, a deposit, or a person who lowers it"},
+        halts={"min_equity_usd": "equity above it or a lower floor, then unhalt"},
     ),
-}
-_OF_CANDIDATE: dict[Gate, Callable[[Ask], Decision]] = {
-    Gate.FLOW_CONTRACT: _flow_contract,
-    Gate.FLOW_FRESH: _flow_fresh,
-    Gate.QUOTE_FRESH: _quote_fresh,
-    Gate.CANDIDATE_FRESH: lambda ask: candidate_fresh(ask.candidate, ask.desk.now, ask.limits),
-    Gate.COVERAGE: _coverage,
-    Gate.POSITIONED: _positioned,
-    Gate.WORKING: lambda ask: working_for_entry(ask.desk, ask.book, ask.candidate.symbol),
-    Gate.UNRESOLVED: lambda ask: unresolved(ask.book, ask.candidate.symbol),
-    Gate.SCORE: _score,
-    Gate.SIZE: _size,
-    Gate.PRICE_COLLAR: _price_collar,
-    Gate.SPREAD: _spread,
-    Gate.OPEN_POSITIONS: _of_account(_open_positions),
-    Gate.OWN_OPEN_POSITIONS: _of_strategy(_open_positions),
-    Gate.SYMBOL_ENTRIES: _symbol_entries,
-    Gate.ORDER_NOTIONAL: _order_notional,
-    Gate.SYMBOL_NOTIONAL: _of_account(_symbol_notional),
-    Gate.OWN_SYMBOL_NOTIONAL: _of_strategy(_symbol_notional),
-    Gate.SECTOR_NOTIONAL: _of_account(_sector_notional),
-    Gate.OWN_SECTOR_NOTIONAL: _of_strategy(_sector_notional),
-    Gate.GROSS_NOTIONAL: _of_account(_gross_notional),
-    Gate.OWN_GROSS_NOTIONAL: _of_strategy(_gross_notional),
-    Gate.BUYING_POWER: _buying_power,
-    Gate.COOLDOWN: _cooldown,
-    Gate.DUPLICATE: _duplicate,
-}
+)(
+    lambda account: (
+        limits_of.equity_floor(account.book, account.limits) or limits_of.equity_floor_halt(account.book, account.halts)
+    )
+)
+_of_books(
+    Gate.LOSS_STREAK,
+    Reads({
+        "max_loss_streak": "loss_streak_wait_s after the last loss, or a person who raises it",
+        "loss_streak_wait_s": QUIET,
+    }),
+)(limits_of.loss_streak)  # fmt: skip
+CANDIDATE.gate(Gate.WASH_SALE, Reads({"wash_sale_days": QUIET}))(
+    lambda ask: limits_of.wash_sale(ask.book, ask.account.limits, ask.candidate.symbol, ask.desk.now)
+)

@@ -2,6 +2,7 @@
 
 from datetime import date
 
+from tradebot.gates.ask import ACCOUNT, CANDIDATE
 from tradebot.gates.common import answer
 from tradebot.model.decision import Decision, Gate
 from tradebot.model.desk import Desk
@@ -37,3 +38,7 @@ def none_overdue(desk: Desk) -> Decision | None:
         return None
     symbol, until = min(ending, key=lambda one: one[1])
     return answer(Gate.EXPIRY, today <= until, Reason.CONTRACT_OVERDUE, f"{symbol} on {today}", f"until {until}")
+
+
+CANDIDATE.gate(Gate.ROLL)(lambda ask: still_opens(ask.desk, ask.candidate.symbol))
+ACCOUNT.gate(Gate.EXPIRY)(lambda account: none_overdue(account.desk))

@@ -6,12 +6,14 @@ entries closed.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from tradebot.gates.ask import ACCOUNT, AccountAsk
 from tradebot.gates.book import daily_loss_halt, drawdown, equity_floor_halt, share
 from tradebot.gates.common import answer
+from tradebot.gates.declared import CLOSING, QUIET, Question, Reads
 from tradebot.gates.expiry import none_overdue
 from tradebot.gates.margin import maintenance_halt, margin_halt
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -173,3 +175,30 @@ def with_outcome(desk: Desk, sent: Decision) -> Desk:
         # Someone else has placed an order under this id.
         seen = replace(seen, unknown_orders=(*seen.unknown_orders, str(sent.observed)))
     return desk if seen is desk.halt_evidence else replace(desk, halt_evidence=seen)
+
+
+def _halting(gate: Gate, **cleared_by: str) -> Callable[[Question[AccountAsk]], Question[AccountAsk]]:
+    """Declare a gate with the rules that halt the bot, and what has to be before a person ends the halt."""
+    return ACCOUNT.gate(gate, Reads(halts=cleared_by))
+
+
+_halting(Gate.SECOND_WRITER)(lambda account: second_writer(account.desk))
+_halting(Gate.BOOKS_OLD)(lambda account: books_old(account.desk))
+_halting(Gate.VENUE_DRIFT, unreadable_rows="replies that can be read, then unhalt")(
+    lambda account: venue_drift(account.desk, account.halts)
+)
+_halting(Gate.REFUSALS, rejects="the end of the window, then unhalt", storm_window_s=QUIET)(
+    lambda account: refusals(account.desk, account.halts)
+)
+_halting(Gate.UNANSWERED, unknowns="reconcile or the end of the window, then unhalt")(
+    lambda account: unanswered(account.desk, account.halts)
+)
+_halting(Gate.DRAWDOWN, drawdown_fraction="unhalt --override, which measures from the current equity on")(
+    lambda account: drawdown(account.book, account.halts)
+)
+_halting(Gate.POSITIONS_HELD, positions=f"{CLOSING}, then unhalt")(
+    lambda account: positions_halt(account.book, account.halts)
+)
+_halting(Gate.LARGEST_POSITION, symbol_fraction=f"{CLOSING}, then unhalt")(
+    lambda account: symbol_halt(account.book, account.halts)
+)

@@ -7,9 +7,12 @@ What halts the bot is judged by what is held, because an order that may never fi
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from operator import ge, le, lt
+from typing import NamedTuple
 
+from tradebot.gates.ask import CANDIDATE, Ask, unpriced
 from tradebot.gates.book import unknown_loss
 from tradebot.gates.common import answer
+from tradebot.gates.declared import CLOSING, SMALLER, Reads
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Book
 from tradebot.model.limits import HaltRules, Limits
@@ -23,12 +26,52 @@ NOTHING_LEFT = "no equity left"
 """What is seen where nothing can be a share of the equity any more: no margin is enough then."""
 
 
+class _Watched(NamedTuple):
+    gate: Gate
+    limit: Callable[[Limits, HaltRules], Decimal | None]
+    predicate: Predicate
+
+
+_WATCHED: list[_Watched] = []
+
+
+def _on_margin(
+    gate: Gate, reads: Reads, limit: Callable[[Limits, HaltRules], Decimal | None]
+) -> Callable[[Predicate], Predicate]:
+    """Declare a gate of a limit on the account's margin with the entry in it; a paid account has none."""
+
+    def declared(predicate: Predicate) -> Predicate:
+        _WATCHED.append(_Watched(gate, limit, predicate))
+
+        @CANDIDATE.gate(gate, reads)
+        def asked(ask: Ask) -> Decision | None:
+            given = limit(ask.account.limits, ask.account.halts)
+            if ask.book.margin is None or given is None:
+                return None
+            after = ask.after(ask.book)
+            return predicate(after, after.margin, given) if after and after.margin else unpriced(gate, given)
+
+        return predicate
+
+    return declared
+
+
+@_on_margin(
+    Gate.INITIAL_MARGIN,
+    Reads({"max_margin_fraction": CLOSING}, sized=SMALLER),
+    lambda limits, _: limits.max_margin_fraction,
+)
 def initial_margin(book: Book, margin: Margin, limit: Decimal) -> Decision:
     """Compare the initial margin of the whole book with its limit, as a share of equity."""
     gate, reason = Gate.INITIAL_MARGIN, Reason.MARGIN_ABOVE_MAX
     return _judged(book, margin, limit, gate, reason, le, lambda equity: margin.initial_usd / equity)
 
 
+@_on_margin(
+    Gate.FREE_MARGIN,
+    Reads({"min_free_margin_fraction": "closing positions, or a deposit"}, sized=SMALLER),
+    lambda limits, _: limits.min_free_margin_fraction,
+)
 def free_margin(book: Book, margin: Margin, limit: Decimal) -> Decision:
     """Compare the margin that is left for more orders with its limit, as a share of equity.
 
@@ -39,18 +82,33 @@ def free_margin(book: Book, margin: Margin, limit: Decimal) -> Decision:
     return _judged(book, margin, limit, gate, reason, ge, lambda equity: min(have, equity - used) / equity)
 
 
+@_on_margin(
+    Gate.HELD_MARGIN,
+    Reads(halts={"margin_fraction": "closing positions or a deposit, then unhalt"}, sized=SMALLER),
+    lambda _, halts: halts.margin_fraction,
+)
 def held_margin(book: Book, margin: Margin, limit: Decimal) -> Decision:
     """Compare the initial margin with the share of equity at which the bot halts."""
     gate, reason = Gate.HELD_MARGIN, Reason.MARGIN_HALT
     return _judged(book, margin, limit, gate, reason, lt, lambda equity: margin.initial_usd / equity)
 
 
+@_on_margin(
+    Gate.MAINTENANCE_MARGIN,
+    Reads(halts={"maintenance_fraction": "closing positions or a deposit, then unhalt"}, sized=SMALLER),
+    lambda _, halts: halts.maintenance_fraction,
+)
 def maintenance_margin(book: Book, margin: Margin, limit: Decimal) -> Decision:
     """Compare the maintenance margin with the share of equity at which the bot halts; at all of it, the venue acts."""
     gate, reason = Gate.MAINTENANCE_MARGIN, Reason.MAINTENANCE_HALT
     return _judged(book, margin, limit, gate, reason, lt, lambda equity: margin.maintenance_usd / equity)
 
 
+@_on_margin(
+    Gate.LIQUIDATION,
+    Reads({"min_liquidation_fraction": "closing positions, prices that recover, or a deposit"}, sized=SMALLER),
+    lambda limits, _: limits.min_liquidation_fraction,
+)
 def liquidation(book: Book, margin: Margin, limit: Decimal) -> Decision:
     """Compare how far the mark of any position is from its liquidation price with the least distance."""
     gate, reason = Gate.LIQUIDATION, Reason.LIQUIDATION_TOO_NEAR
@@ -58,27 +116,15 @@ def liquidation(book: Book, margin: Margin, limit: Decimal) -> Decision:
     return _judged(book, margin, limit, gate, reason, ge, lambda _: next(nearest, None))
 
 
-def watched(limits: Limits, halts: HaltRules) -> Iterator[tuple[Gate, Decimal, Predicate]]:
-    """Yield the limits on margin that are set, each with the gate that asks it and its predicate."""
-    for gate, limit, predicate in (
-        (Gate.INITIAL_MARGIN, limits.max_margin_fraction, initial_margin),
-        (Gate.FREE_MARGIN, limits.min_free_margin_fraction, free_margin),
-        (Gate.LIQUIDATION, limits.min_liquidation_fraction, liquidation),
-        (Gate.HELD_MARGIN, halts.margin_fraction, held_margin),
-        (Gate.MAINTENANCE_MARGIN, halts.maintenance_fraction, maintenance_margin),
-    ):
-        if limit is not None:
-            yield gate, limit, predicate
-
-
 def monitors(book: Book, limits: Limits, halts: HaltRules) -> Iterator[tuple[str, Decision]]:
     """Yield the decision of each limit on the account's book as it is, with the symbol concerned."""
     if book.margin is None:
         return
     nearest = next((one.symbol for one in book.margin.liquidations(book.equity)), "")
-    for gate, limit, predicate in watched(limits, halts):
-        margin = book.margin.as_held if gate in HALTING else book.margin
-        yield nearest if gate is Gate.LIQUIDATION else "", predicate(book, margin, limit)
+    for gate, limit_of, predicate in _WATCHED:
+        margin, limit = book.margin.as_held if gate in HALTING else book.margin, limit_of(limits, halts)
+        if limit is not None:
+            yield nearest if gate is Gate.LIQUIDATION else "", predicate(book, margin, limit)
 
 
 def margin_halt(book: Book, halts: HaltRules) -> Decision | None:

@@ -5,7 +5,9 @@ much rests near the best price.
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
+from tradebot.gates.ask import CANDIDATE
 from tradebot.gates.common import answer, rested
+from tradebot.gates.declared import QUIET, SMALLER, STYLE, Reads, declare
 from tradebot.model.bar import Depth, Quote
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -77,3 +79,25 @@ def monitors(quotes: Mapping[str, Quote], limits: Limits) -> Iterator[tuple[str,
     for symbol, quote in sorted(quotes.items()):
         if found := basis(quote, limits):
             yield symbol, found
+
+
+CANDIDATE.gate(Gate.BASIS, Reads(own={"max_basis_fraction": "prices that meet again"}))(
+    lambda ask: basis(ask.quote, ask.limits)
+)
+CANDIDATE.gate(
+    Gate.SHOCK,
+    Reads(
+        {"shock_wait_s": QUIET, "max_basis_shock_fraction": "shock_wait_s after the two have met again"},
+        fixed={
+            "max_minute_move_fraction": "shock_wait_s after the last such move",
+            "max_minute_range_fraction": "shock_wait_s after the last such move",
+            "max_shocked_symbols": "shock_wait_s after the last such minute",
+        },
+    ),
+)(lambda ask: shock(ask.desk, ask.quote, ask.account.limits, ask.candidate.symbol))
+declare(
+    Gate.DEPTH,
+    reads=Reads(
+        own={"max_slippage_fraction": "more that rests near the best price"}, execution=(STYLE,), sized=SMALLER
+    ),
+)

@@ -5,6 +5,7 @@ They are asked only where a registry is configured and switched on.
 
 from datetime import datetime
 
+from tradebot.gates.ask import ACCOUNT, CANDIDATE
 from tradebot.gates.common import answer
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
@@ -66,3 +67,11 @@ def _failure(failed: Failed) -> str:
         return f"no {failed.check}"
     observed = "unknown" if failed.observed is None else f"{failed.observed.normalize():f}"
     return f"{failed.check} {observed} (limit {failed.limit.normalize():f})"
+
+
+ACCOUNT.gate(Gate.DATA_HEALTH)(
+    lambda account: enough_healthy(account.desk.registry, account.desk.now) if account.desk.registry else None
+)
+CANDIDATE.gate(Gate.REGISTRY)(
+    lambda ask: eligible(ask.desk.registry, ask.candidate.symbol, ask.desk.now) if ask.desk.registry else None
+)

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from tradebot.exits.lists import Exits, worst_stop
 from tradebot.gates.common import answer
+from tradebot.gates.declared import SMALLER, STYLE, Reads, declare
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Candidate, Side
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -186,3 +187,6 @@ def quote_to_step_by(quote: Quote | None, now: datetime, limits: Limits) -> Quot
 
 def _within(side: Side, price: Decimal, collar: Decimal) -> Decimal:
     return min(price, collar) if side is Side.BUY else max(price, collar)
+
+
+declare(Gate.LIQUIDITY, reads=Reads(execution=("max_quote_share", STYLE), sized=SMALLER))

@@ -14,10 +14,10 @@ from decimal import Decimal
 
 from msgspec import Struct
 
+from tradebot.gates.ask import AccountAsk, Ask
 from tradebot.gates.auction import Auction, Bid, Ruling, Standing, hold_auction
 from tradebot.gates.bidding import Taking, bids_held, bids_wanted, caps_of, competes, taking_part
 from tradebot.gates.common import position_of
-from tradebot.gates.entry import AccountAsk, Ask
 from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Decision, Decisions, Gate
 from tradebot.model.event import EventKind

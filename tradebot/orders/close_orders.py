@@ -10,6 +10,7 @@ from decimal import Decimal
 from tradebot.desk.contract_rolls import begins_move, with_what_is_kept
 from tradebot.exits.rules import ExitCall
 from tradebot.exits.why import compose
+from tradebot.gates.ask import AccountAsk
 from tradebot.gates.common import (
     candidate_fresh,
     closable,
@@ -22,7 +23,6 @@ from tradebot.gates.common import (
     unresolved_for_exit,
     working_for_exit,
 )
-from tradebot.gates.entry import AccountAsk
 from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Decision, Decisions, Gate, Verdict, first_failure
 from tradebot.model.desk import Desk

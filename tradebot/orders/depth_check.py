@@ -7,7 +7,7 @@ exit: nothing of this entry exists yet, and the pass that begins again asks agai
 """
 
 from tradebot.errors import TradebotError
-from tradebot.gates.entry import Ask
+from tradebot.gates.ask import Ask
 from tradebot.gates.prices import depth, slippage_of
 from tradebot.model.decision import Decision, Decisions
 from tradebot.ports.world import World

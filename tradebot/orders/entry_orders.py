@@ -24,12 +24,12 @@ from tradebot.exits.lists import levels
 from tradebot.exits.rules import ExitCall
 from tradebot.exits.why import Part
 from tradebot.gates import approval
-from tradebot.gates.book import OWN_GATES
+from tradebot.gates.ask import AccountAsk, Ask
 from tradebot.gates.common import position_of
 from tradebot.gates.costs import plan_of
 from tradebot.gates.decide import decide
+from tradebot.gates.declared import OWN_GATES
 from tradebot.gates.displacement import CAPACITY, judge, lacks_only_room
-from tradebot.gates.entry import AccountAsk, Ask
 from tradebot.gates.sizing import Size, entry_price, entry_size, liquidity, stop_distance
 from tradebot.model.candidate import Candidate, Purpose, WantKind
 from tradebot.model.decision import Decision, Decisions, Gate, Number, Verdict, first_failure

@@ -1,13 +1,13 @@
-"""The one table of what gates read is whole: a gate that compares with a limit says so."""
+"""What gates declare is whole: each is declared once, and one that compares with a limit says so."""
 
 from typing import Any
 
 import pytest
 
 from tests.kit.values import ask
-from tradebot.gates import entry
-from tradebot.gates.book import OWN_GATES
-from tradebot.gates.reads import READS, SIZED
+from tradebot.gates.ask import ACCOUNT, CANDIDATE, STRATEGY
+from tradebot.gates.decide import READS
+from tradebot.gates.declared import OWN_GATES, SIZED, Scope, declare
 from tradebot.model.decision import Gate
 from tradebot.model.limits import Limits
 from tradebot.model.values import replace
@@ -26,20 +26,19 @@ class Spied:
         return getattr(self._limits, name)
 
 
-ASKED = {**entry._OF_ACCOUNT, **entry._OF_STRATEGY, **entry._OF_CANDIDATE}
+SCOPES: tuple[Scope[Any], ...] = (ACCOUNT, STRATEGY, CANDIDATE)
+ASKED = [(gate, scope, question) for scope in SCOPES for gate, question in scope.questions]
 
 
-@pytest.mark.parametrize("gate", ASKED, ids=str)
-def test_gate_reads_only_limits_that_the_table_names(gate: Gate) -> None:
+@pytest.mark.parametrize(("gate", "scope", "question"), ASKED, ids=lambda part: part if isinstance(part, str) else "")
+def test_gate_reads_only_limits_that_it_declares(gate: Gate, scope: Scope[Any], question: Any) -> None:
     whole = ask()
     of_account: Any = Spied(whole.account.limits)
     own: Any = Spied(whole.limits)
     account: Any = replace(whole.account, limits=of_account)
     strategy: Any = replace(whole.strategy, account=account, limits=own)
     asked: Any = replace(whole, strategy=strategy)
-    given = account if gate in entry._OF_ACCOUNT else strategy if gate in entry._OF_STRATEGY else asked
-    question: Any = ASKED[gate]
-    question(given)
+    question(account if scope is ACCOUNT else strategy if scope is STRATEGY else asked)
     reads = READS[gate]
     assert own.read <= {*reads.own, *(SIZED.own if reads.sized else ())}
     # What is in force for a strategy follows from the account's limit too.
@@ -47,7 +46,7 @@ def test_gate_reads_only_limits_that_the_table_names(gate: Gate) -> None:
     assert own.read | of_account.read or gate not in {Gate.SCORE, Gate.SPREAD, Gate.OPEN_POSITIONS, Gate.COOLDOWN}
 
 
-def test_every_gate_stands_in_the_table_and_names_settings_that_there_are() -> None:
+def test_every_gate_is_declared_and_names_settings_that_there_are() -> None:
     assert set(READS) == set(Gate)
     named = {name for reads in READS.values() for name in (*reads.account, *reads.own)}
     assert named <= set(Limits.model_fields)
@@ -68,3 +67,8 @@ def test_every_gate_stands_in_the_table_and_names_settings_that_there_are() -> N
 def test_a_strategys_gate_reads_what_the_accounts_gate_does() -> None:
     for gate, own in OWN_GATES.items():
         assert READS[own].own == READS[gate].account
+
+
+def test_a_gate_is_declared_once() -> None:
+    with pytest.raises(AssertionError, match="the gate score is declared twice"):
+        declare(Gate.SCORE)

@@ -1,0 +1,151 @@
+"""What gates may look at, and the three scopes in which they are declared: the account, a strategy and a candidate."""
+
+from collections.abc import Collection, Mapping
+from decimal import Decimal
+from functools import cached_property
+
+from msgspec import Struct, field
+
+from tradebot.gates.declared import Scope
+from tradebot.gates.sizing import Size
+from tradebot.model.bar import Quote
+from tradebot.model.candidate import Candidate
+from tradebot.model.costs import Costs
+from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.desk import Book, Desk, Entered
+from tradebot.model.limits import HaltRules, Limits, OwnRules
+from tradebot.model.reasons import Reason
+from tradebot.model.record import SymbolFacts
+
+
+class AccountAsk(Struct, frozen=True, dict=True):
+    """What a gate may look at if it judges the account, whatever the candidate."""
+
+    desk: Desk
+    book: Book
+    limits: Limits
+    halts: HaltRules
+    promised: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """Our ids of the orders that were promised before, by symbol."""
+
+    @cached_property
+    def decisions(self) -> tuple[Decision, ...]:
+        return tuple(ACCOUNT.answers(self))
+
+    @cached_property
+    def _strategies(self) -> dict[str, tuple[Book, tuple[Decision, ...]]]:
+        # Not what is asked itself: that refers to this, and a circle would stay in memory until it is looked for.
+        return {}
+
+    def of(self, strategy: str, rules: OwnRules) -> "StrategyAsk":
+        """Return what a gate may look at if it judges one strategy, whatever the candidate."""
+        known = self._strategies.get(strategy)
+        if known is not None:
+            return StrategyAsk(strategy, self, known[0], rules.limits, known[1])
+        equity = rules.allotment_fraction * self.book.equity
+        asked = StrategyAsk(strategy, self, self.book.own(strategy, equity, self.desk.sectors), rules.limits)
+        self._strategies[strategy] = asked.book, asked.decisions
+        return asked
+
+
+class StrategyAsk(Struct, frozen=True, dict=True):
+    """What a gate may look at if it judges one strategy: its own book and limits, and what was decided already."""
+
+    name: str
+    account: AccountAsk
+    book: Book
+    limits: Limits
+    decided: tuple[Decision, ...] = ()
+
+    @cached_property
+    def decisions(self) -> tuple[Decision, ...]:
+        if self.decided:
+            return self.decided
+        return tuple(STRATEGY.answers(self))
+
+
+class Plan(Struct, frozen=True):
+    """What an entry is expected to lose at its stop, to earn at its targets, and to cost, as fractions of its price.
+
+    `stop` is None if it has none, `targets` are the nearest first, and `costs` are None if nothing is assumed of them.
+    """
+
+    stop: Decimal | None
+    targets: tuple[Decimal, ...]
+    costs: Costs | None
+
+
+class Ask(Struct, frozen=True, dict=True):
+    """Everything a gate may look at; `quote` and `size` are None if the venue gave no usable quote.
+
+    `plan` is also None if no limit on costs is set.
+    """
+
+    strategy: StrategyAsk
+    candidate: Candidate
+    quote: Quote | None
+    size: Size | None
+    promised: bool
+    plan: Plan | None = None
+
+    @property
+    def account(self) -> AccountAsk:
+        return self.strategy.account
+
+    @property
+    def desk(self) -> Desk:
+        return self.strategy.account.desk
+
+    @property
+    def book(self) -> Book:
+        """Return the account's book with the pass's earlier orders."""
+        return self.strategy.account.book
+
+    @property
+    def limits(self) -> Limits:
+        return self.strategy.limits
+
+    @property
+    def facts(self) -> SymbolFacts:
+        """Return the symbol's facts; they are empty if nothing was fetched."""
+        return self.desk.facts.get(self.candidate.symbol) or SymbolFacts(self.candidate.symbol)
+
+    @property
+    def sector(self) -> str | None:
+        return self.desk.sectors.get(self.candidate.symbol)
+
+    @cached_property
+    def _after(self) -> dict[int, Book | None]:
+        return {}
+
+    def after(self, book: Book) -> Book | None:
+        """Return a book of this ask with the entry in it, at its worst; None if it has no price."""
+        if id(book) not in self._after:
+            self._after[id(book)] = self._with_entry(book)
+        return self._after[id(book)]
+
+    def _with_entry(self, book: Book) -> Book | None:
+        size, candidate = self.size, self.candidate
+        if size is None:
+            return None
+        entered = Entered(candidate.strategy, candidate.symbol, candidate.side, self.desk.now)
+        worst = (size.notional_usd, self.sector or "", size.quantity, size.limit_price, size.risk_usd)
+        return book.with_entry(entered, *worst)
+
+
+def decisions(ask: Ask) -> list[Decision]:
+    """Return the decisions of every gate that says anything of a candidate."""
+    return [*ask.account.decisions, *ask.strategy.decisions, *CANDIDATE.answers(ask)]
+
+
+def unpriced(gate: Gate, limit: Decimal | None = None) -> Decision:
+    """Return that a gate can't tell without a price."""
+    return Decision(gate, Verdict.UNKNOWN, Reason.QUOTE_MISSING, None, limit)
+
+
+ACCOUNT = Scope[AccountAsk]()
+"""Gates that judge the account, whatever the candidate."""
+STRATEGY = Scope[StrategyAsk]()
+"""Gates that judge a strategy by its limits, its own book and the account, once for all of its candidates."""
+CANDIDATE = Scope[Ask]()
+"""Gates that judge a candidate, with its quote and size."""

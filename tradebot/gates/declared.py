@@ -1,0 +1,121 @@
+"""How a gate is declared, at its predicate: what it judges, the settings it reads, and what lets entries through again.
+
+Its name, its unit and its place in the order of asking are in `Gate`, because records keep them.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Generic, TypeVar
+
+from msgspec import Struct
+
+from tradebot.model.decision import Decision, Gate
+
+LARGER, SMALLER = 1, -1
+NEXT_SESSION, NEXT_PASS, CLOSING = "the next session", "the next pass", "closing positions"
+NEW_DATA, QUIET, FITTED = "newer data", "time", "orders are made to fit"
+"""What lets entries through again."""
+
+
+class Reads(Struct, frozen=True):
+    """The names of settings that one gate reads: of `limits`, the account's or those in force for the strategy, which
+    follow from both, and of `execution`.
+
+    A limit's name has with it what lets entries through again once it refused them; empty if another gate says so.
+    Another value of one that is `fixed`, or of a rule that `halts` the bot, is never tried to let a candidate through.
+    `exits` are those of the account's exits, and `costs` and `displacement` those in force for the strategy.
+
+    If `sized` isn't 0, it also reads those that the size of an order follows from: 1 if a larger order helps, and -1 if
+    a smaller one does.
+    """
+
+    account: Mapping[str, str] = {}
+    own: Mapping[str, str] = {}
+    fixed: Mapping[str, str] = {}
+    halts: Mapping[str, str] = {}
+    execution: tuple[str, ...] = ()
+    exits: tuple[str, ...] = ()
+    costs: tuple[str, ...] = ()
+    displacement: tuple[str, ...] = ()
+    sized: int = 0
+
+    @property
+    def limits(self) -> Mapping[str, str]:
+        """Return every limit that the gate reads, with what lets entries through again."""
+        return {**self.account, **self.own, **self.fixed}
+
+
+STYLE = "style"
+STOPS = ("stop_loss_fraction",)
+SWITCH = "enabled"
+ROOM = (SWITCH, "min_age_s", "gain_band_fraction", "score_advantage", "cooldown_s", "max_per_pass")
+"""What decides whether a position gives way; without the switch, none of the others matters."""
+
+SIZED = Reads(
+    own=dict.fromkeys(
+        (
+            *("max_order_fraction", "max_order_notional_usd", "limit_offset_fraction", "max_risk_fraction"),
+            *("max_stop_loss_usd", "max_symbol_fraction", "max_order_contracts"),
+        ),
+        "",
+    ),
+    execution=("fit_to_room",),
+    exits=STOPS,
+)
+"""What the size of an order follows from."""
+NOTHING = Reads()
+"""What a gate reads that is left to a person, or that no number opens, such as a position that is held already."""
+
+DECLARED: dict[Gate, Reads] = {}
+"""What each gate reads; a strategy's own filters say it themselves. `decide` knows that it is whole."""
+OWN_GATES: Mapping[Gate, Gate] = {g: Gate[f"OWN_{g.name}"] for g in Gate if f"OWN_{g.name}" in Gate.__members__}
+"""The account's gates that a strategy also has for itself."""
+
+
+def declare(*gates: Gate, reads: Reads = NOTHING) -> None:
+    """Declare gates that something else asks than the decision on an entry."""
+    for gate in gates:
+        assert gate not in DECLARED, f"the gate {gate} is declared twice"
+        DECLARED[gate] = reads
+
+
+def own_reads(reads: Reads) -> Reads:
+    """Return what a strategy's own gate reads where the account's reads this."""
+    return Reads(own=reads.account, exits=reads.exits, displacement=reads.displacement, sized=reads.sized)
+
+
+Asked = TypeVar("Asked")
+Question = Callable[[Asked], Decision | None]
+
+
+class Scope(Generic[Asked]):
+    """The gates that judge the same thing: the account, a strategy or a candidate."""
+
+    def __init__(self) -> None:
+        self.questions: list[tuple[Gate, Question[Asked]]] = []
+
+    def gate(self, gate: Gate, reads: Reads = NOTHING) -> Callable[[Question[Asked]], Question[Asked]]:
+        """Declare a gate by its question; one whose limit is off answers None."""
+        declare(gate, reads=reads)
+        return self.also(gate)
+
+    def also(self, gate: Gate) -> Callable[[Question[Asked]], Question[Asked]]:
+        """Let a gate that is declared elsewhere ask one more question."""
+
+        def declared(question: Question[Asked]) -> Question[Asked]:
+            self.questions.append((gate, question))
+            return question
+
+        return declared
+
+    def answers(self, asked: Asked) -> Iterator[Decision]:
+        """Yield the decision of each gate that says anything."""
+        for _, question in self.questions:
+            decision = question(asked)
+            if decision is not None:
+                yield decision
+
+
+# Jobs, needs, strategies, exits and the sending of orders ask these.
+declare(Gate.JOB, Gate.NEEDS, Gate.STRATEGY, Gate.EXIT, Gate.DISPLACEMENT, Gate.APPROVAL)
+declare(Gate.SEND, reads=Reads(fixed=dict.fromkeys(("max_decision_s", "max_decision_ms", "max_sending_ms"), NEXT_PASS)))
+declare(Gate.TARGET, reads=Reads(own={"target_tolerance_fraction": "a target farther away"}))
