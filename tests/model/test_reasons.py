@@ -11,6 +11,7 @@ import pytest
 from tests.kit.values import NOW
 from tradebot.app.settings import load
 from tradebot.gates.book import OWN_REASONS
+from tradebot.model import reasons
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.event import EventKind, Severity
 from tradebot.model.intent import IntentKey
@@ -83,10 +84,11 @@ def reasons_in(tree: ast.AST) -> list[str]:
     ]
 
 
-def test_every_reason_has_its_row_and_its_name_for_a_value() -> None:
-    rows = "tradebot/model/reasons.py and what it merges: one row for each code of reason_codes.py, in the same order"
-    assert list(REASONS) == list(Reason), rows
-    assert [reason.value for reason in Reason] == [reason.name for reason in Reason]
+def test_a_reason_is_declared_once_and_has_its_name_for_a_value() -> None:
+    families = Path(vars(reasons)["__file__"]).parent.glob("*reasons.py")
+    declared = [name for path in families for name in re.findall(r"^    ([A-Z_]+) = ", path.read_text(), re.MULTILINE)]
+    assert sorted(declared) == sorted(reason.value for reason in Reason)
+    assert [reason.value for reason in Reason] == [reason.name for reason in REASONS]
 
 
 def test_every_setting_that_a_remedy_names_is_one_that_the_loader_takes() -> None:

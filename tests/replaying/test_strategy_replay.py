@@ -14,7 +14,7 @@ from tradebot.model.bar import StrategySlot, Waiting
 from tradebot.model.candidate import Candidate, Side
 from tradebot.model.decision import Decision
 from tradebot.model.flow import Intake
-from tradebot.model.reason_codes import Reason
+from tradebot.model.reasons import Reason
 from tradebot.model.values import replace
 from tradebot.model.view import Needs, Open, StrategyView
 from tradebot.replaying.hypothetical_ports import decided, given_other

@@ -20,8 +20,7 @@ from tradebot.model.bar import StrategySlot, Waiting
 from tradebot.model.candidate import Purpose, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.event import EventKind
-from tradebot.model.limit_reasons import MAKING_ROOM
-from tradebot.model.reasons import Reason
+from tradebot.model.reasons import MAKING_ROOM, Reason
 from tradebot.model.record import CandidateRecord, Job, StrategyRefusal
 from tradebot.ports.stores import Ledger
 from tradebot.ports.strategy import Strategy, is_outside

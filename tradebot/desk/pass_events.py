@@ -17,10 +17,9 @@ from tradebot.model.decision import Gate
 from tradebot.model.desk import Desk
 from tradebot.model.event import EventKind, Severity, SystemEvent
 from tradebot.model.intent import Intent, Operation
-from tradebot.model.limit_reasons import MAKING_ROOM
 from tradebot.model.order import Fill, Order, OrderClass, OrderStatus
 from tradebot.model.position import FOREIGN, Position
-from tradebot.model.reasons import Reason
+from tradebot.model.reasons import MAKING_ROOM, Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Gap, Job, StrategyRefusal
 from tradebot.ports.stores import Events, Ledger
 from tradebot.ports.world import World

@@ -9,9 +9,7 @@ from msgspec import Struct
 
 from tradebot.model.candidate import STRATEGY_SOURCE, Component, OptionContract, ScaleOutLevel, Side
 from tradebot.model.decision import UNITS, Decision, Gate, Verdict
-from tradebot.model.policy_reasons import POLICY_REASONS
-from tradebot.model.reasons import Reason
-from tradebot.model.setup_reasons import SETUP_REASONS
+from tradebot.model.reasons import POLICY_REASONS, SETUP_REASONS, Reason
 from tradebot.model.view import Close, Open, Reduce, StrategyView, Target, Want
 
 if TYPE_CHECKING:

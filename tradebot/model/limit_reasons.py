@@ -1,388 +1,379 @@
-"""Reasons about the limits on an entry, its score and its size. `reasons` merges them into the one table."""
+"""Reasons about the limits on an entry, its score and its size. `reasons` makes the one enum of them."""
 
-from tradebot.model.reason_codes import Reason, ReasonRow, Unit, blocked, broken, idle, unknown
+from tradebot.model.reason_codes import Unit, blocked, broken, idle, unknown
 
 _WAIT = "Nothing to do: the candidate is judged again whenever its strategy proposes it."
 
-MAKING_ROOM = frozenset({Reason.DISPLACEMENT_STARTED, Reason.DISPLACEMENT_PENDING})
-"""Reasons for which a candidate only waits until a position is closed."""
 
-DISPLACEMENT_REASONS: dict[Reason, ReasonRow] = {
-    Reason.DISPLACEMENT_STARTED: idle(
+class DisplacementReasons:
+    DISPLACEMENT_STARTED = idle(
         "The book is full, so a position that is worth less is being closed to make room for this candidate.",
         "Nothing to do: once that close has filled, a later pass judges the candidate like any other.",
-    ),
-    Reason.DISPLACEMENT_PENDING: idle(
+    )
+    DISPLACEMENT_PENDING = idle(
         "As many positions as allowed are giving way already, or one for this very candidate.",
         "Wait until they are closed; displacement.max_per_pass sets how many may give way at a time.",
         Unit.POSITIONS,
-    ),
-    Reason.DISPLACEMENT_FAILED: blocked(
+    )
+    DISPLACEMENT_FAILED = blocked(
         "The position that would give way couldn't be closed; the reason is shown beside it.",
         "tradebot orders --all shows what happened to the close. The next pass chooses again.",
-    ),
-    Reason.DISPLACED_LATELY: idle(
+    )
+    DISPLACED_LATELY = idle(
         "The symbol was to make room for another a short while ago, so it neither gives way nor displaces one.",
         "Wait for displacement.cooldown_s to pass, or auction.cooldown_s.",
         Unit.SECONDS,
-    ),
-    Reason.NOTHING_TO_DISPLACE: idle(
+    )
+    NOTHING_TO_DISPLACE = idle(
         "The book is full of other strategies' positions, and a strategy displaces only its own.", _WAIT, Unit.POSITIONS
-    ),
-    Reason.FREES_NO_ROOM: idle(
+    )
+    FREES_NO_ROOM = idle(
         "Even without the position there would be no room: the book is above its limit, or someone else has the same "
         "symbol.",
         "Wait for positions to close.",
         Unit.POSITIONS,
-    ),
-    Reason.SCORE_UNKNOWN: unknown(
+    )
+    SCORE_UNKNOWN = unknown(
         "Nobody knows the score that the position was opened for, so no candidate counts as better.",
         "Nothing to do; the position's exits manage it.",
-    ),
-    Reason.POSITION_TOO_YOUNG: idle(
+    )
+    POSITION_TOO_YOUNG = idle(
         "The position is too young to give way.",
         "Wait; displacement.min_age_s sets the age, or auction.min_age_s.",
         Unit.SECONDS,
-    ),
-    Reason.GAIN_OUTSIDE_BAND: idle(
+    )
+    GAIN_OUTSIDE_BAND = idle(
         "The position has gained or lost too much to give way; its exits manage it.",
         "Nothing to do; displacement.gain_band_fraction sets how much is too much.",
         Unit.SHARE_OF_WHOLE,
-    ),
-    Reason.SCORE_ADVANTAGE_TOO_SMALL: idle(
+    )
+    SCORE_ADVANTAGE_TOO_SMALL = idle(
         "The candidate isn't clearly better than the position.",
         f"{_WAIT} displacement.score_advantage sets how much better it has to be.",
-    ),
-    Reason.AUCTION_OUTBID: idle("Positions and candidates of a higher value take all the room in the auction.", _WAIT),
-    Reason.AUCTION_ADVANTAGE_TOO_SMALL: idle(
+    )
+    AUCTION_OUTBID = idle("Positions and candidates of a higher value take all the room in the auction.", _WAIT)
+    AUCTION_ADVANTAGE_TOO_SMALL = idle(
         "The candidate's value isn't clearly above that of the position that would have to give way.",
         f"{_WAIT} auction.min_advantage sets how much higher it has to be.",
-    ),
-    Reason.AUCTION_FULL: idle(
+    )
+    AUCTION_FULL = idle(
         "The auction has as many positions as it may.",
         "Wait for positions to close; auction.max_positions sets how many.",
         Unit.POSITIONS,
-    ),
-    Reason.AUCTION_MARGIN_ABOVE_MAX: idle(
+    )
+    AUCTION_MARGIN_ABOVE_MAX = idle(
         "The positions of the auction would tie up too much of the equity.",
         "Wait for positions to close; auction.margin_fraction sets how much.",
         Unit.USD,
-    ),
-    Reason.AUCTION_SYMBOL_TAKEN: idle(
+    )
+    AUCTION_SYMBOL_TAKEN = idle(
         "Another position or a better candidate has the same symbol.", "Wait for it to close.", Unit.POSITIONS
-    ),
-    Reason.AUCTION_CLUSTER_FULL: idle(
+    )
+    AUCTION_CLUSTER_FULL = idle(
         "Too many positions were opened for the same kind of reason.",
         "Wait for one of them to close; auction.max_per_cluster sets how many.",
         Unit.POSITIONS,
-    ),
-    Reason.AUCTION_NET_ABOVE_MAX: idle(
+    )
+    AUCTION_NET_ABOVE_MAX = idle(
         "The auction's longs would outweigh its shorts too far, or the other way around.",
         "Wait for positions to close; auction.max_net_fraction sets how far.",
         Unit.USD,
-    ),
-    Reason.AUCTION_PASS_FULL: idle(
+    )
+    AUCTION_PASS_FULL = idle(
         "The auction changes as many positions in this pass as it may.",
         "Wait for the next pass; auction.max_opens, max_closes and max_trades set how many.",
         Unit.CANDIDATES,
-    ),
-    Reason.STOP_NOT_LIVE: blocked(
+    )
+    STOP_NOT_LIVE = blocked(
         "No stop of the position is live, so it doesn't take part in the auction.",
         "tradebot positions shows its stop. The next pass of exits places one if it is missing.",
-    ),
-}
+    )
 
 
 _SIZE_LIMIT = "Wait for positions to close."
 _OWN_SIZE_LIMIT = "Wait for its positions to close."
 
-LIMIT_REASONS: dict[Reason, ReasonRow] = {
-    Reason.SCORE_BELOW_MIN: idle(
+
+class LimitReasons:
+    SCORE_BELOW_MIN = idle(
         "The score is too weak.",
         _WAIT,
-    ),
-    Reason.COVERAGE_BELOW_MIN: broken(
+    )
+    COVERAGE_BELOW_MIN = broken(
         "Too much of the score's data is absent.",
         "Run tradebot fetch-flow --json to see which endpoints returned nothing.",
-    ),
-    Reason.SIZE_BELOW_ONE: idle(
+    )
+    SIZE_BELOW_ONE = idle(
         "One share costs more than an order may, or the strategy wants less than one share.",
         "Nothing to do; a symbol that is too dear for the account can leave universe:.",
-    ),
-    Reason.PRICE_MOVED: blocked(
+    )
+    PRICE_MOVED = blocked(
         "The price is too far from the previous close.",
         "Look at the news; entries go on once the price is nearer to the previous close.",
-    ),
-    Reason.SPREAD_TOO_WIDE: idle("The spread would cost too much.", "Wait until it is narrower."),
-    Reason.BASIS_TOO_WIDE: idle(
+    )
+    SPREAD_TOO_WIDE = idle("The spread would cost too much.", "Wait until it is narrower.")
+    BASIS_TOO_WIDE = idle(
         "The contract's mark price is too far from the price of the coin itself.",
         "Wait until they meet again.",
-    ),
-    Reason.BASIS_UNKNOWN: unknown(
+    )
+    BASIS_UNKNOWN = unknown(
         "max_basis_fraction is set, and the broker didn't say the contract's mark price or the coin's own.",
         "Wait for both. A market that has neither never gets an entry while that limit is set.",
-    ),
-    Reason.BASIS_SHOCK: idle(
+    )
+    BASIS_SHOCK = idle(
         "The contract's mark price is so far from the price of the coin itself that entries in it wait.",
         "Nothing to do: entries go on limits.shock_wait_s after the two have met again.",
         Unit.SHARE_OF_WHOLE,
-    ),
-    Reason.SHOCKED: idle(
+    )
+    SHOCKED = idle(
         "The price moved too far a short while ago.",
         "Nothing to do: entries go on limits.shock_wait_s after the last such move.",
-    ),
-    Reason.SHOCKED_EVERYWHERE: idle(
+    )
+    SHOCKED_EVERYWHERE = idle(
         "Several symbols moved too far within a minute a short while ago, so all entries wait.",
         "Nothing to do: entries go on limits.shock_wait_s after that.",
-    ),
-    Reason.SHOCKS_UNKNOWN: unknown(
+    )
+    SHOCKS_UNKNOWN = unknown(
         "Nobody knows whether the price moved too far, because the bars of the last minutes can't be read.",
         "Wait for bars. If they stay away, tradebot doctor shows whether the broker answers.",
-    ),
-    Reason.QUOTE_TOO_THIN: idle(
+    )
+    QUOTE_TOO_THIN = idle(
         "The quote shows too few shares on the other side for this entry, or the feed doesn't say how many.",
         "Wait until more is shown.",
-    ),
-    Reason.DEPTH_TOO_THIN: idle(
+    )
+    DEPTH_TOO_THIN = idle(
         "Too little rests on the other side, near its best price, for an order of this size.",
         "Wait until more rests there.",
-    ),
-    Reason.DEPTH_UNKNOWN: unknown(
+    )
+    DEPTH_UNKNOWN = unknown(
         "limits.max_slippage_fraction is set, and the broker didn't say what rests on the other side, or we couldn't "
         "parse it.",
         "Wait for it; tradebot doctor shows whether the broker answers. Where a broker never says it, no entry is ever "
         "sent while that limit is set.",
-    ),
-    Reason.MAX_OPEN_POSITIONS: idle("The account already has as many positions as it may.", _SIZE_LIMIT),
-    Reason.MAX_NEW_ENTRIES: idle(
-        "This pass has opened as many positions as the account may.", "Wait for the next pass."
-    ),
-    Reason.MAX_SESSION_ENTRIES: idle(
+    )
+    MAX_OPEN_POSITIONS = idle("The account already has as many positions as it may.", _SIZE_LIMIT)
+    MAX_NEW_ENTRIES = idle("This pass has opened as many positions as the account may.", "Wait for the next pass.")
+    MAX_SESSION_ENTRIES = idle(
         "This session has opened as many positions as the account may.", "Wait for the next session; exits continue."
-    ),
-    Reason.MAX_SYMBOL_ENTRIES: blocked(
+    )
+    MAX_SYMBOL_ENTRIES = blocked(
         "The strategy has entered this symbol on this side as often as it may in one session.",
         "Wait for the next session; tradebot orders --all shows the repeated orders.",
-    ),
-    Reason.ORDER_RATE: blocked(
+    )
+    ORDER_RATE = blocked(
         "Too many entries were sent within a second or a minute.",
         "Nothing to do: the next slot continues. If it happens often, find out which strategy proposes so much: "
         "tradebot orders --all",
-    ),
-    Reason.ORDER_NOTIONAL_ABOVE_MAX: blocked("The order is larger than a single order may be.", _SIZE_LIMIT),
-    Reason.ORDER_NOTIONAL_BELOW_MIN: idle(
+    )
+    ORDER_NOTIONAL_ABOVE_MAX = blocked("The order is larger than a single order may be.", _SIZE_LIMIT)
+    ORDER_NOTIONAL_BELOW_MIN = idle(
         "The order is too small to be worth sending.",
         "Nothing to do: it isn't worth its cost.",
-    ),
-    Reason.SYMBOL_NOTIONAL_ABOVE_MAX: idle("The symbol would take up too much of the equity.", _SIZE_LIMIT),
-    Reason.SECTOR_NOTIONAL_ABOVE_MAX: idle("The sector would take up too much of the equity.", _SIZE_LIMIT),
-    Reason.SECTOR_UNKNOWN: blocked(
+    )
+    SYMBOL_NOTIONAL_ABOVE_MAX = idle("The symbol would take up too much of the equity.", _SIZE_LIMIT)
+    SECTOR_NOTIONAL_ABOVE_MAX = idle("The sector would take up too much of the equity.", _SIZE_LIMIT)
+    SECTOR_UNKNOWN = blocked(
         "The symbol has no sector in the configuration.",
         "Give it one under sectors: in your configuration, then run tradebot config accept.",
-    ),
-    Reason.GROSS_NOTIONAL_ABOVE_MAX: idle("The account's positions would be too large together.", _SIZE_LIMIT),
-    Reason.CONTRACTS_ABOVE_MAX: blocked(
+    )
+    GROSS_NOTIONAL_ABOVE_MAX = idle("The account's positions would be too large together.", _SIZE_LIMIT)
+    CONTRACTS_ABOVE_MAX = blocked(
         "With the order, more contracts would be held and ordered in all symbols together than limits.max_contracts.",
         "Wait for positions to close.",
         Unit.SHARES,
-    ),
-    Reason.THEME_NOTIONAL_ABOVE_MAX: idle("The theme would take up too much of the equity.", _SIZE_LIMIT),
-    Reason.THEME_UNKNOWN: blocked(
+    )
+    THEME_NOTIONAL_ABOVE_MAX = idle("The theme would take up too much of the equity.", _SIZE_LIMIT)
+    THEME_UNKNOWN = blocked(
         "The symbol's theme isn't in the configuration, and max_theme_fraction is set.",
         "Give it one under themes: in your configuration (null if it belongs to none), then run tradebot config "
         "accept.",
-    ),
-    Reason.NET_NOTIONAL_ABOVE_MAX: idle(
+    )
+    NET_NOTIONAL_ABOVE_MAX = idle(
         "The account's longs would outweigh its shorts too far, or the other way around.", _SIZE_LIMIT
-    ),
-    Reason.BETA_NOTIONAL_ABOVE_MAX: idle(
+    )
+    BETA_NOTIONAL_ABOVE_MAX = idle(
         "The account would follow the market too closely: its exposure times beta is too large.", _SIZE_LIMIT
-    ),
-    Reason.BETA_UNKNOWN: blocked(
+    )
+    BETA_UNKNOWN = blocked(
         "A symbol that is held, or would be, has no beta in the configuration, and max_beta_fraction is set.",
         "Give it one under betas: in your configuration, then run tradebot config accept.",
-    ),
-    Reason.CONCENTRATION_ABOVE_MAX: idle("Too much of the equity would be in too few symbols.", _SIZE_LIMIT),
-    Reason.OWN_MAX_OPEN_POSITIONS: idle("The strategy has as many positions as its own limits allow.", _OWN_SIZE_LIMIT),
-    Reason.OWN_MAX_NEW_ENTRIES: idle(
+    )
+    CONCENTRATION_ABOVE_MAX = idle("Too much of the equity would be in too few symbols.", _SIZE_LIMIT)
+    OWN_MAX_OPEN_POSITIONS = idle("The strategy has as many positions as its own limits allow.", _OWN_SIZE_LIMIT)
+    OWN_MAX_NEW_ENTRIES = idle(
         "The strategy has opened as many positions in this pass as its own limits allow.", "Wait for the next pass."
-    ),
-    Reason.OWN_MAX_SESSION_ENTRIES: idle(
+    )
+    OWN_MAX_SESSION_ENTRIES = idle(
         "The strategy has opened as many positions in this session as its own limits allow.",
         "Wait for the next session; exits continue.",
-    ),
-    Reason.OWN_ORDER_RATE: blocked(
+    )
+    OWN_ORDER_RATE = blocked(
         "The strategy has sent more entries within a second or a minute than its own limits allow.",
         "Nothing to do: the next slot continues. If it happens often, look at what it proposes: tradebot orders --all",
-    ),
-    Reason.OWN_SYMBOL_NOTIONAL_ABOVE_MAX: idle(
+    )
+    OWN_SYMBOL_NOTIONAL_ABOVE_MAX = idle(
         "The symbol would take up too much of the strategy's allotment.", _OWN_SIZE_LIMIT
-    ),
-    Reason.OWN_SECTOR_NOTIONAL_ABOVE_MAX: idle(
+    )
+    OWN_SECTOR_NOTIONAL_ABOVE_MAX = idle(
         "The sector would take up too much of the strategy's allotment.", _OWN_SIZE_LIMIT
-    ),
-    Reason.OWN_GROSS_NOTIONAL_ABOVE_MAX: idle(
+    )
+    OWN_GROSS_NOTIONAL_ABOVE_MAX = idle(
         "The strategy's positions would be too large for its allotment.", _OWN_SIZE_LIMIT
-    ),
-    Reason.OWN_THEME_NOTIONAL_ABOVE_MAX: idle(
+    )
+    OWN_THEME_NOTIONAL_ABOVE_MAX = idle(
         "The theme would take up too much of the strategy's allotment.", _OWN_SIZE_LIMIT
-    ),
-    Reason.OWN_NET_NOTIONAL_ABOVE_MAX: idle(
+    )
+    OWN_NET_NOTIONAL_ABOVE_MAX = idle(
         "The strategy's longs would outweigh its shorts too far, or the other way around.", _OWN_SIZE_LIMIT
-    ),
-    Reason.OWN_BETA_NOTIONAL_ABOVE_MAX: idle(
+    )
+    OWN_BETA_NOTIONAL_ABOVE_MAX = idle(
         "The strategy would follow the market too closely: its exposure times beta is too large for its allotment.",
         _OWN_SIZE_LIMIT,
-    ),
-    Reason.OWN_CONCENTRATION_ABOVE_MAX: idle(
+    )
+    OWN_CONCENTRATION_ABOVE_MAX = idle(
         "Too much of the strategy's allotment would be in too few symbols.", _OWN_SIZE_LIMIT
-    ),
-    Reason.COST_ABOVE_MAX: idle(
+    )
+    COST_ABOVE_MAX = idle(
         "Entering, holding and leaving would cost too much.",
         f"{_WAIT} Lower costs need a shorter hold or less funding.",
-    ),
-    Reason.COST_ABOVE_SHARE_OF_STOP: idle(
+    )
+    COST_ABOVE_SHARE_OF_STOP = idle(
         "The costs would be too large beside what is lost at the stop.",
         f"{_WAIT} A farther stop makes them smaller.",
-    ),
-    Reason.FUNDING_ABOVE_MAX: idle(
+    )
+    FUNDING_ABOVE_MAX = idle(
         "Holding the position for as long as expected would cost too much funding.",
         _WAIT,
-    ),
-    Reason.REWARD_BELOW_MIN: idle(
+    )
+    REWARD_BELOW_MIN = idle(
         "The farthest target earns too little for what is lost at the stop.",
         _WAIT,
-    ),
-    Reason.EDGE_BELOW_MIN: idle("The nearest target is too near for what the trade costs.", _WAIT),
-    Reason.COST_UNKNOWN: unknown(
+    )
+    EDGE_BELOW_MIN = idle("The nearest target is too near for what the trade costs.", _WAIT)
+    COST_UNKNOWN = unknown(
         "A limit on costs is set, but what the trade costs isn't known: there are no costs in the configuration, the "
         "broker told no funding rate, or nobody says how long the position is held.",
         "Set costs, with a hold_s for strategies that don't say how long they hold. Wait if the broker told no rate.",
-    ),
-    Reason.TARGET_UNKNOWN: blocked(
+    )
+    TARGET_UNKNOWN = blocked(
         "A limit on what the trade earns is set, and neither the strategy's exits nor the entry itself has a target.",
         "Add a profit_target to the strategy's exits.",
-    ),
-    Reason.RISK_ABOVE_MAX: blocked(
+    )
+    RISK_ABOVE_MAX = blocked(
         "The entry would lose more at its stop than one entry may.",
         "Give the strategy a closer stop.",
-    ),
-    Reason.STOP_LOSS_ABOVE_MAX: blocked(
+    )
+    STOP_LOSS_ABOVE_MAX = blocked(
         "The position would lose more dollars at its stop than one position may.",
         "Give the strategy a closer stop.",
-    ),
-    Reason.OPEN_RISK_ABOVE_MAX: idle(
+    )
+    OPEN_RISK_ABOVE_MAX = idle(
         "If every stop were hit, the account would lose more than its positions may risk together.", _SIZE_LIMIT
-    ),
-    Reason.OWN_OPEN_RISK_ABOVE_MAX: idle(
+    )
+    OWN_OPEN_RISK_ABOVE_MAX = idle(
         "If every stop of the strategy were hit, it would lose more of its allotment than its positions may risk "
         "together.",
         _OWN_SIZE_LIMIT,
-    ),
-    Reason.STOP_UNKNOWN: blocked(
+    )
+    STOP_UNKNOWN = blocked(
         "A limit on what is lost at a stop is set, and neither the strategy's exits nor the entry itself has a stop; "
         "or a position has none.",
         "Add a stop_loss to the strategy's exits.",
-    ),
-    Reason.BUYING_POWER_SHORT: blocked(
-        "The account's buying power doesn't cover the order.", "Close positions or add cash."
-    ),
-    Reason.MARGIN_UNKNOWN: unknown(
+    )
+    BUYING_POWER_SHORT = blocked("The account's buying power doesn't cover the order.", "Close positions or add cash.")
+    MARGIN_UNKNOWN = unknown(
         "The broker didn't say how much margin the account uses and has left.",
         "Look at the account on the broker's website. tradebot doctor shows whether the broker answers.",
-    ),
-    Reason.MARGIN_LEVELS_UNKNOWN: unknown(
+    )
+    MARGIN_LEVELS_UNKNOWN = unknown(
         "Nobody knows how much margin a position in these symbols ties up, so no order is sent that could tie up more.",
         "tradebot reconcile reads the broker's margin levels again. If they stay unknown, take the symbols out of the "
         "universe, and close positions in them.",
-    ),
-    Reason.MARK_UNKNOWN: unknown(
+    )
+    MARK_UNKNOWN = unknown(
         "These symbols have no price now, so nobody knows how far their positions are from being liquidated.",
         "Wait for quotes. If they stay away, tradebot doctor shows whether the broker answers.",
-    ),
-    Reason.MARGIN_ABOVE_MAX: idle(
-        "The initial margin of everything held or ordered would be above its limit.", _SIZE_LIMIT
-    ),
-    Reason.FREE_MARGIN_BELOW_MIN: idle(
+    )
+    MARGIN_ABOVE_MAX = idle("The initial margin of everything held or ordered would be above its limit.", _SIZE_LIMIT)
+    FREE_MARGIN_BELOW_MIN = idle(
         "Too little of the margin would be left for more orders.",
         "Wait for positions to close, or add money.",
-    ),
-    Reason.LIQUIDATION_TOO_NEAR: blocked(
+    )
+    LIQUIDATION_TOO_NEAR = blocked(
         "The price of a position would be too near to where the broker liquidates it.",
         "Wait for positions to close or to recover, or add money.",
-    ),
-    Reason.MARGIN_HALT: blocked(
+    )
+    MARGIN_HALT = blocked(
         "The initial margin of what is held came too near to the equity.",
         "Close positions (tradebot flatten SYMBOL) or add money, then run tradebot unhalt. Stops and exits go on "
         "meanwhile.",
-    ),
-    Reason.MAINTENANCE_HALT: blocked(
+    )
+    MAINTENANCE_HALT = blocked(
         "The maintenance margin came too near to the equity, at which the broker liquidates.",
         "Close positions (tradebot flatten SYMBOL) or add money, then run tradebot unhalt. Stops and exits go on "
         "meanwhile.",
-    ),
-    Reason.POSITIONS_HALT: blocked(
+    )
+    POSITIONS_HALT = blocked(
         "More positions are open than the limits allow for, which halted the bot.",
         "Look at what is held: tradebot positions. Close what shouldn't be there (tradebot flatten SYMBOL), then run "
         "tradebot unhalt. Stops and exits go on meanwhile.",
-    ),
-    Reason.SYMBOL_HALT: blocked(
+    )
+    SYMBOL_HALT = blocked(
         "A position is worth more of the equity than the limits allow for, which halted the bot.",
         "Close a part of it at the broker, or all of it (tradebot flatten SYMBOL), then run tradebot unhalt. Stops and "
         "exits go on meanwhile.",
-    ),
-    Reason.EQUITY_UNKNOWN: unknown(
+    )
+    EQUITY_UNKNOWN = unknown(
         "The account's equity is absent or not positive.",
         "Look at the account on the broker's website.",
         Unit.USD,
         limit=Unit.SHARE_OF_WHOLE,
-    ),
-    Reason.EQUITY_UNEXPLAINED: unknown(
+    )
+    EQUITY_UNEXPLAINED = unknown(
         "The equity the broker reports, for now or for the last session, is far from what cash and positions add up "
         "to, or from the highest equity seen.",
         "Compare equity, cash and positions at the broker. Entries stay closed until they agree.",
         Unit.USD,
-    ),
-    Reason.DAILY_LOSS_REACHED: blocked(
+    )
+    DAILY_LOSS_REACHED = blocked(
         "The day's loss has reached its limit.",
         "Wait: entries open again when the day's loss shrinks below the limit, or in the next session. Exits continue.",
-    ),
-    Reason.OWN_DAILY_LOSS_REACHED: blocked(
+    )
+    OWN_DAILY_LOSS_REACHED = blocked(
         "The strategy has lost as much in this session as its own limits allow.",
         "Wait: its entries open again when its loss shrinks below the limit, or in the next session. Exits continue.",
-    ),
-    Reason.DAILY_LOSS_HALT: blocked(
+    )
+    DAILY_LOSS_HALT = blocked(
         "The day's loss exceeded what the stops and limits allow for, which halted the bot.",
         "Look at what was lost: tradebot fills. The cause clears when the session ends; then run tradebot unhalt.",
-    ),
-    Reason.DRAWDOWN_REACHED: blocked(
+    )
+    DRAWDOWN_REACHED = blocked(
         "Equity has fallen too far below its highest value.",
         "Decide whether the bot should go on. Money withdrawn from the account counts as a loss too.",
-    ),
-    Reason.DRAWDOWN_CLOSES_ENTRIES: blocked(
+    )
+    DRAWDOWN_CLOSES_ENTRIES = blocked(
         "Equity has fallen so far below its highest value that no position is opened.",
         "Wait for the open positions to recover, or decide whether the bot should go on.",
-    ),
-    Reason.DRAWDOWN_STAYS: blocked(
+    )
+    DRAWDOWN_STAYS = blocked(
         "Equity has fallen so far below its highest value that no position is opened, and nothing is held, so it can't "
         "recover by itself.",
         "Decide whether the bot should go on.",
-    ),
-    Reason.EQUITY_BELOW_FLOOR: blocked(
+    )
+    EQUITY_BELOW_FLOOR = blocked(
         "Equity is below the level at which positions may be opened.",
         "Add money.",
-    ),
-    Reason.EQUITY_FLOOR_HALT: blocked(
+    )
+    EQUITY_FLOOR_HALT = blocked(
         "Equity fell below the level at which the bot halts.",
         "Look at what was lost: tradebot fills. Add money; or lower halts.min_equity_usd and run tradebot config "
         "accept. Then run tradebot unhalt.",
-    ),
-    Reason.LOSS_STREAK: blocked(
+    )
+    LOSS_STREAK = blocked(
         "As many round trips in a row have lost money as the account may lose.",
         "Wait: entries open again limits.loss_streak_wait_s after the last loss.",
-    ),
-    Reason.OWN_LOSS_STREAK: blocked(
+    )
+    OWN_LOSS_STREAK = blocked(
         "As many of the strategy's round trips in a row have lost money as its own limits allow.",
         "Wait: its entries open again loss_streak_wait_s after its last loss.",
-    ),
-}
+    )

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import Listing, MarginLevel
-from tradebot.model.reason_codes import Reason
+from tradebot.model.reasons import Reason
 from tradebot.model.values import replace
 
 ZERO, ALL = Decimal(0), Decimal(1)

@@ -1,201 +1,199 @@
-"""Reasons about orders in flight and about exits. `reasons` merges them into the one table."""
+"""Reasons about orders in flight and about exits. `reasons` makes the one enum of them."""
 
-from tradebot.model.reason_codes import Reason, ReasonRow, Unit, blocked, idle, unknown
+from typing import TYPE_CHECKING
+
+from tradebot.model.reason_codes import Unit, blocked, idle, unknown
+
+if TYPE_CHECKING:
+    from tradebot.model.reasons import Reason
 
 _SHOWN = "Nothing to do; tradebot positions shows what protects each position."
 
 
-def _closes(meaning: str, unit: Unit | None = None) -> ReasonRow:
+def _closes(meaning: str, unit: Unit | None = None) -> "Reason":
     return idle(meaning, "Nothing to do; the position is being closed.", unit)
 
 
-ORDER_REASONS: dict[Reason, ReasonRow] = {
-    Reason.COOLDOWN: idle("The symbol was traded a short while ago.", "Wait for the cooldown to end."),
-    Reason.LOSS_COOLDOWN: idle(
+class OrderReasons:
+    COOLDOWN = idle("The symbol was traded a short while ago.", "Wait for the cooldown to end.")
+    LOSS_COOLDOWN = idle(
         "The symbol lost money a short while ago.", "Wait for loss_cooldown_s to pass since the last loss in it."
-    ),
-    Reason.WASH_SALE: idle(
+    )
+    WASH_SALE = idle(
         "A strategy lost money in the symbol within the last wash_sale_days, so buying it back would be a wash sale.",
         "Wait until it no longer would be.",
-    ),
-    Reason.DUPLICATE_INTENT: idle(
-        "This exact order was already promised.", "Nothing to do: an order is never sent twice."
-    ),
-    Reason.DUPLICATE_ORDER: blocked(
+    )
+    DUPLICATE_INTENT = idle("This exact order was already promised.", "Nothing to do: an order is never sent twice.")
+    DUPLICATE_ORDER = blocked(
         "Another slot or strategy sent the same side of the same symbol moments ago.",
         "Nothing to do: it may be proposed again once limits.duplicate_window_s has passed.",
-    ),
-    Reason.APPROVAL_WAITING: idle(
+    )
+    APPROVAL_WAITING = idle(
         "The entry passed every gate, or lacks only room that its strategy would make, and waits for a person's yes.",
         "tradebot approvals shows what waits; tradebot approve ID says yes, tradebot reject ID says no.",
         Unit.SECONDS,
-    ),
-    Reason.APPROVAL_REFUSED: idle(
+    )
+    APPROVAL_REFUSED = idle(
         "A person said no to this entry.",
         "Nothing to do: nobody is asked again in this session, or in this slot of the strategy's own clock.",
         Unit.NONE,
-    ),
-    Reason.APPROVAL_EXPIRED: blocked(
+    )
+    APPROVAL_EXPIRED = blocked(
         "Nobody said yes to this entry in time.",
         "Nothing to do: it is asked again an hour later if the strategy still wants it. approval.wait_s sets how long "
         "a request waits.",
         Unit.SECONDS,
-    ),
-    Reason.APPROVAL_PRICE_WORSE: blocked(
+    )
+    APPROVAL_PRICE_WORSE = blocked(
         "The price has become worse than the one that a person said yes to, by more than allowed.",
         "Wait: the price may come back, and otherwise a person is asked again. approval.max_worse_fraction sets how "
         "much worse it may be.",
         Unit.USD,
-    ),
-    Reason.DESK_STALE: blocked(
+    )
+    DESK_STALE = blocked(
         "The pass took so long that prices and positions may have changed before the order could be sent.",
         "Nothing to do: the next pass takes a fresh look. If it happens often, run tradebot doctor.",
         Unit.SECONDS,
-    ),
-    Reason.DECISION_LATE: blocked(
+    )
+    DECISION_LATE = blocked(
         "The decision came too long after prices and positions were known.",
         "Nothing to do: the next pass takes a fresh look. If it happens often, the machine is too slow or too busy; "
         "limits.max_decision_ms sets how long a decision may take.",
         Unit.MILLISECONDS,
-    ),
-    Reason.SENDING_LATE: blocked(
+    )
+    SENDING_LATE = blocked(
         "The order was ready to leave too long after it was decided on, so it wasn't sent.",
         "Nothing to do: the next pass decides again. If it happens often, the disk is too slow or too busy; "
         "limits.max_sending_ms sets how long it may take.",
         Unit.MILLISECONDS,
-    ),
-    Reason.SENT: idle("The order was sent and accepted.", "Nothing to do; tradebot status shows it."),
-    Reason.VENUE_REJECTED: blocked(
+    )
+    SENT = idle("The order was sent and accepted.", "Nothing to do; tradebot status shows it.")
+    VENUE_REJECTED = blocked(
         "The broker rejected the order.", "Read the broker's message in the record: tradebot why-no-orders SYMBOL"
-    ),
-    Reason.VENUE_UNKNOWN: unknown(
+    )
+    VENUE_UNKNOWN = unknown(
         "The broker didn't answer, or its answer proves nothing, so the order may or may not exist.",
         "Run tradebot reconcile.",
-    ),
-    Reason.STOP_LOSS: _closes("The loss reached the stop."),
-    Reason.TRAILING_STOP: _closes("The price pulled back from its best by the trailing stop."),
-    Reason.PROFIT_TARGET: _closes("The profit target was reached."),
-    Reason.TIME_EXIT: _closes("The position has been held as long as it may be.", Unit.SECONDS),
-    Reason.SCALE_OUT: idle(
+    )
+    STOP_LOSS = _closes("The loss reached the stop.")
+    TRAILING_STOP = _closes("The price pulled back from its best by the trailing stop.")
+    PROFIT_TARGET = _closes("The profit target was reached.")
+    TIME_EXIT = _closes("The position has been held as long as it may be.", Unit.SECONDS)
+    SCALE_OUT = idle(
         "The gain reached a level at which a part of the position is closed.",
         "Nothing to do; a part of the position is being closed.",
-    ),
-    Reason.LADDER: idle(
+    )
+    LADDER = idle(
         "The gain reached a step of the ladder, measured in the position's initial risk.",
         "Nothing to do; a part of the position is being closed.",
-    ),
-    Reason.ATR_TRAIL: _closes("The price pulled back from its best by a multiple of its average true range."),
-    Reason.BREAK_EVEN: _closes("A part of the position was closed, and the rest is back at its entry price."),
-    Reason.TICK_STOP: _closes("The loss reached the stop, so many ticks from the entry price.", Unit.TICKS),
-    Reason.TICK_TARGET: _closes("The gain reached the target, so many ticks from the entry price.", Unit.TICKS),
-    Reason.END_OF_DAY: _closes("The session is about to close, and the position isn't held overnight.", Unit.SECONDS),
-    Reason.STALE_POSITION: _closes("The position was held for days and went nowhere."),
-    Reason.SIGNAL_DECAY: _closes(
-        "The score behind the entry faded by more than its noise, and didn't recover.", Unit.NONE
-    ),
-    Reason.FLOW_REVERSAL: _closes("Options flow has turned against the position.", Unit.NONE),
-    Reason.OPEN_INTEREST_GONE: _closes("Most contracts behind the entry were closed overnight."),
-    Reason.REGIME: _closes("The market's regime is bad for this side, and the position is losing."),
-    Reason.POSITION_DRAWDOWN: _closes("The position gave back too much of its best gain."),
-    Reason.LOW_MOVEMENT: _closes("The price hardly moved while the position was held."),
-    Reason.MOMENTUM_REVERSAL: _closes("The price runs away from the position."),
-    Reason.EVENT_AHEAD: _closes("An event of the company is close.", Unit.SECONDS),
-    Reason.LIQUIDATION_NEAR: idle(
+    )
+    ATR_TRAIL = _closes("The price pulled back from its best by a multiple of its average true range.")
+    BREAK_EVEN = _closes("A part of the position was closed, and the rest is back at its entry price.")
+    TICK_STOP = _closes("The loss reached the stop, so many ticks from the entry price.", Unit.TICKS)
+    TICK_TARGET = _closes("The gain reached the target, so many ticks from the entry price.", Unit.TICKS)
+    END_OF_DAY = _closes("The session is about to close, and the position isn't held overnight.", Unit.SECONDS)
+    STALE_POSITION = _closes("The position was held for days and went nowhere.")
+    SIGNAL_DECAY = _closes("The score behind the entry faded by more than its noise, and didn't recover.", Unit.NONE)
+    FLOW_REVERSAL = _closes("Options flow has turned against the position.", Unit.NONE)
+    OPEN_INTEREST_GONE = _closes("Most contracts behind the entry were closed overnight.")
+    REGIME = _closes("The market's regime is bad for this side, and the position is losing.")
+    POSITION_DRAWDOWN = _closes("The position gave back too much of its best gain.")
+    LOW_MOVEMENT = _closes("The price hardly moved while the position was held.")
+    MOMENTUM_REVERSAL = _closes("The price runs away from the position.")
+    EVENT_AHEAD = _closes("An event of the company is close.", Unit.SECONDS)
+    LIQUIDATION_NEAR = idle(
         "The price came too near to where the broker liquidates the position, so it is made smaller or closed.",
         "Add money, or let strategies hold less. tradebot positions shows how far each position is.",
         Unit.SHARE_OF_WHOLE,
-    ),
-    Reason.URGENCY: idle(
+    )
+    URGENCY = idle(
         "What speaks against the position adds up to too much.",
         "Nothing to do; the position or a part of it is being closed.",
         Unit.NONE,
-    ),
-    Reason.EXIT_INPUT_MISSING: unknown(
+    )
+    EXIT_INPUT_MISSING = unknown(
         "An exit rule can't tell, because something that it looks at isn't known. The other rules go on.",
         "Run tradebot audit; docs/internals/EXITS.md says where each rule's inputs come from.",
         Unit.NONE,
-    ),
-    Reason.STRATEGY_CLOSES: _closes(
+    )
+    STRATEGY_CLOSES = _closes(
         "The strategy wants to close the position or a part of it, for the reason it gives.", Unit.NONE
-    ),
-    Reason.DISPLACED: idle(
+    )
+    DISPLACED = idle(
         "The book is full, and the position makes room for a clearly better candidate.",
         "Nothing to do; the position is being closed. displacement: or auction: in the configuration turns this off.",
         Unit.NONE,
-    ),
-    Reason.FRACTION_REFUSED: blocked(
+    )
+    FRACTION_REFUSED = blocked(
         "The broker refused to trade a fraction of a share today, and less than one share is left to close.",
         "Nothing to do: the next session tries again. Or close the rest on the broker's website.",
-    ),
-    Reason.FLATTEN: blocked(
-        "Everything is being closed.", "tradebot status shows who asked for it; tradebot unhalt ends it."
-    ),
-    Reason.CLOSED_BY_HAND: idle(
+    )
+    FLATTEN = blocked("Everything is being closed.", "tradebot status shows who asked for it; tradebot unhalt ends it.")
+    CLOSED_BY_HAND = idle(
         "A person asked to close the position.",
         "Nothing to do; tradebot orders --all shows what happened to the order.",
-    ),
-    Reason.HOLD: idle("No exit rule is met.", "Nothing to do."),
-    Reason.STALE_ENTRY: idle(
+    )
+    HOLD = idle("No exit rule is met.", "Nothing to do.")
+    STALE_ENTRY = idle(
         "An entry stayed unfilled too long and is being canceled.", "Nothing to do; a later pass may try again."
-    ),
-    Reason.STALE_EXIT: idle(
+    )
+    STALE_EXIT = idle(
         "An exit stayed unfilled and is being repriced.",
         "Nothing to do: the order keeps working while its price changes, or the next pass sends another.",
-    ),
-    Reason.ENTRY_STEP: idle(
+    )
+    ENTRY_STEP = idle(
         "A passive entry has waited long enough at its price and moves closer to the other side of the spread.",
         "Nothing to do; patience_s and steps are under execution: in the configuration.",
-    ),
-    Reason.STOP_MISSING: idle(
+    )
+    STOP_MISSING = idle(
         "No order rests at the broker for these shares, so a stop is being placed.", _SHOWN, Unit.SHARES
-    ),
-    Reason.STOP_TIGHTENED: idle(
+    )
+    STOP_TIGHTENED = idle(
         "The stop that rests at the broker is being moved closer, to this price.",
         "Nothing to do: a stop never moves away from profit.",
         Unit.USD,
-    ),
-    Reason.STOP_NEEDLESS: idle(
+    )
+    STOP_NEEDLESS = idle(
         "A stop at the broker is being canceled: the shares that it protects are gone, or exits.protection is bot.",
         "Nothing to do.",
-    ),
-    Reason.EXIT_NEEDS_SHARES: idle(
+    )
+    EXIT_NEEDS_SHARES = idle(
         "The stop that rests at the broker holds the shares that an exit needs, so it is being canceled.",
         "Nothing to do: the exit follows at once. The event protection_gap_ended says how long there was no stop.",
-    ),
-    Reason.SHARES_HELD: blocked(
+    )
+    SHARES_HELD = blocked(
         "The broker hasn't confirmed that the stop which holds the shares is canceled, so no exit can be sent yet.",
         "Wait a minute and run tradebot evaluate-exits. If it stays like this, cancel the stop at the broker.",
-    ),
-    Reason.STOP_LAPSED: idle(
+    )
+    STOP_LAPSED = idle(
         "The broker canceled or suspended a stop. What is left of its pair is being canceled, and a new one placed.",
         _SHOWN,
-    ),
-    Reason.LEFT_TO_BROKER: idle(
+    )
+    LEFT_TO_BROKER = idle(
         "The price has reached a stop or a target that rests at the broker, which closes the position.",
         "Nothing to do. If the price runs on and the broker doesn't act, the bot does.",
-    ),
-    Reason.TARGET_MISSING: idle(
+    )
+    TARGET_MISSING = idle(
         "No order rests at the broker at this target, so one is being placed beside the stop.", _SHOWN, Unit.SHARES
-    ),
-    Reason.STOP_RESIZED: idle(
+    )
+    STOP_RESIZED = idle(
         "The shares that a stop or a target at the broker is for have changed, so one for these takes its place.",
         _SHOWN,
         Unit.SHARES,
-    ),
-    Reason.STOP_SPARE: idle(
+    )
+    STOP_SPARE = idle(
         "More stops or targets rest at the broker than the shares need, as after a fill or once a new stop rests, so "
         "one is being canceled.",
         _SHOWN,
-    ),
-    Reason.TARGET_MOVED: idle(
+    )
+    TARGET_MOVED = idle(
         "The entry is over, and the average price at which it filled puts a target more than a tick elsewhere, so the "
         "one that rests is being moved there.",
         _SHOWN,
         Unit.USD,
-    ),
-    Reason.OVERFILLED: idle(
+    )
+    OVERFILLED = idle(
         "An order that was to close shares filled after they were gone, so the position turned to the other side.",
         "Nothing to do; the position is being closed. tradebot orders --all shows which orders filled.",
         Unit.SHARES,
-    ),
-}
+    )

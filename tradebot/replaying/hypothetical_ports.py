@@ -14,7 +14,7 @@ from msgspec import msgpack
 from tradebot.model.desk import Desk
 from tradebot.model.intent import Intent
 from tradebot.model.order import Outcome, Reply
-from tradebot.model.reason_codes import Reason
+from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord
 from tradebot.model.trading import SlotClaim
 from tradebot.model.values import replace

@@ -21,7 +21,7 @@ from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.decision import Decision, Gate, first_failure
 from tradebot.model.desk import Desk
 from tradebot.model.intent import Intent
-from tradebot.model.reason_codes import Reason
+from tradebot.model.reasons import Reason
 from tradebot.model.trading import TradingState
 from tradebot.model.values import replace
 from tradebot.ports.world import Rules

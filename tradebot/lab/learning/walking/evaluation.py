@@ -14,7 +14,7 @@ from tradebot.errors import OperatorError
 from tradebot.lab.backtest.run import begin
 from tradebot.lab.backtest.setup import loaded_strategies
 from tradebot.lab.learning.environment import TIMES
-from tradebot.model.policy_reasons import POLICY_REASONS
+from tradebot.model.reasons import POLICY_REASONS
 from tradebot.model.record import Job
 from tradebot.model.values import replace
 from tradebot.model.view import Needs, Target
