@@ -18,7 +18,7 @@ from tradebot.model.candidate import Candidate
 from tradebot.model.costs import round_trip
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.instrument import ONE
-from tradebot.model.limits import OwnRules
+from tradebot.model.limits import Limits, OwnRules
 from tradebot.model.position import NINE_PLACES, Kept, Lot, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.values import replace
@@ -27,21 +27,19 @@ TARGET = "profit_target_fraction"
 ROUND_TRIP, HOLDING = ("taker_bps", "maker_bps", "slippage_bps"), ("funding_day_bps", "hold_s")
 PLANNED = (*ROUND_TRIP, *HOLDING)
 PlanQuestion = Callable[[Plan, Decimal], Decision]
-_LIMITS: list[str] = []
+LimitOf = Callable[[Limits], Decimal | None]
+_LIMITS: list[LimitOf] = []
 """The limits on costs."""
 
 
-def _on_plan(
-    gate: Gate, limit: str, cleared_by: str, costs: tuple[str, ...], *, style: bool = True, exits: tuple[str, ...] = ()
-) -> Callable[[PlanQuestion], PlanQuestion]:
+def _on_plan(gate: Gate, reads: Reads, limit: LimitOf) -> Callable[[PlanQuestion], PlanQuestion]:
     """Declare a gate of a limit on the plan of an entry; without a plan there is no quote."""
     _LIMITS.append(limit)
-    reads = Reads(own={limit: cleared_by}, execution=(STYLE,) if style else (), exits=exits, costs=costs)
 
     def declared(question: PlanQuestion) -> PlanQuestion:
         @CANDIDATE.gate(gate, reads)
         def asked(ask: Ask) -> Decision | None:
-            given = getattr(ask.limits, limit)
+            given = limit(ask.limits)
             if given is None:
                 return None
             return unpriced(gate, given) if ask.plan is None else question(ask.plan, given)
@@ -53,7 +51,7 @@ def _on_plan(
 
 def plan_of(candidate: Candidate, exits: Exits, quote: Quote, own: OwnRules) -> Plan | None:
     """Return the plan of an entry by its own stop and targets and the exits of its strategy; None if no limit asks."""
-    if all(getattr(own.limits, limit) is None for limit in _LIMITS):
+    if all(limit(own.limits) is None for limit in _LIMITS):
         return None
     costs = None
     if own.costs:
@@ -61,7 +59,11 @@ def plan_of(candidate: Candidate, exits: Exits, quote: Quote, own: OwnRules) -> 
     return Plan(stop_distance(candidate, exits, quote.middle), _targets(candidate, exits, quote.middle), costs)
 
 
-@_on_plan(Gate.COST, "max_cost_fraction", "a shorter hold, or less funding", ROUND_TRIP)
+@_on_plan(
+    Gate.COST,
+    Reads(own={"max_cost_fraction": "a shorter hold, or less funding"}, execution=(STYLE,), costs=ROUND_TRIP),
+    lambda limits: limits.max_cost_fraction,
+)
 def _cost(plan: Plan, limit: Decimal) -> Decision:
     """Compare all that a round trip is expected to cost with its limit, as a share of its notional."""
     total = plan.costs and plan.costs.total
@@ -70,7 +72,16 @@ def _cost(plan: Plan, limit: Decimal) -> Decision:
     return answer(Gate.COST, total <= limit, Reason.COST_ABOVE_MAX, total, limit)
 
 
-@_on_plan(Gate.COST_OF_STOP, "max_cost_of_stop_fraction", "lower costs, or a farther stop", ROUND_TRIP, exits=STOPS)
+@_on_plan(
+    Gate.COST_OF_STOP,
+    Reads(
+        own={"max_cost_of_stop_fraction": "lower costs, or a farther stop"},
+        execution=(STYLE,),
+        exits=STOPS,
+        costs=ROUND_TRIP,
+    ),
+    lambda limits: limits.max_cost_of_stop_fraction,
+)
 def _cost_of_stop(plan: Plan, limit: Decimal) -> Decision:
     """Compare the costs with what is lost at the stop, as a share of that."""
     total = plan.costs and plan.costs.total
@@ -80,7 +91,11 @@ def _cost_of_stop(plan: Plan, limit: Decimal) -> Decision:
     return answer(Gate.COST_OF_STOP, share <= limit, Reason.COST_ABOVE_SHARE_OF_STOP, share, limit)
 
 
-@_on_plan(Gate.FUNDING, "max_funding_fraction", "a shorter hold, or less funding", HOLDING, style=False)
+@_on_plan(
+    Gate.FUNDING,
+    Reads(own={"max_funding_fraction": "a shorter hold, or less funding"}, costs=HOLDING),
+    lambda limits: limits.max_funding_fraction,
+)
 def _funding(plan: Plan, limit: Decimal) -> Decision:
     """Compare the funding of the expected hold with its limit, as a share of the notional."""
     funding = plan.costs and plan.costs.funding
@@ -89,7 +104,16 @@ def _funding(plan: Plan, limit: Decimal) -> Decision:
     return answer(Gate.FUNDING, funding <= limit, Reason.FUNDING_ABOVE_MAX, funding, limit)
 
 
-@_on_plan(Gate.REWARD, "min_reward_ratio", "a farther target, or a nearer stop", PLANNED, exits=(*STOPS, TARGET))
+@_on_plan(
+    Gate.REWARD,
+    Reads(
+        own={"min_reward_ratio": "a farther target, or a nearer stop"},
+        execution=(STYLE,),
+        exits=(*STOPS, TARGET),
+        costs=PLANNED,
+    ),
+    lambda limits: limits.min_reward_ratio,
+)
 def _reward(plan: Plan, limit: Decimal) -> Decision:
     """Compare what is earned at the farthest target with what is lost at the stop."""
     if plan.stop is None or not plan.targets:
@@ -98,7 +122,13 @@ def _reward(plan: Plan, limit: Decimal) -> Decision:
     return answer(Gate.REWARD, ratio >= limit, Reason.REWARD_BELOW_MIN, ratio, limit)
 
 
-@_on_plan(Gate.EDGE, "min_edge_ratio", "lower costs, or a farther target", PLANNED, exits=(TARGET,))
+@_on_plan(
+    Gate.EDGE,
+    Reads(
+        own={"min_edge_ratio": "lower costs, or a farther target"}, execution=(STYLE,), exits=(TARGET,), costs=PLANNED
+    ),
+    lambda limits: limits.min_edge_ratio,
+)
 def _edge(plan: Plan, limit: Decimal) -> Decision:
     """Compare what is earned at the nearest target with a multiple of the costs."""
     total = plan.costs and plan.costs.total
