@@ -9,9 +9,12 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from tradebot.model.gate import Gate
 from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.text import noun, plain
+
+__all__ = ["UNITS", "Decision", "Decisions", "Gate", "Number", "Verdict", "compared", "first_failure", "units_of"]
 
 Number = Decimal | float | int
 
@@ -26,116 +29,6 @@ class Verdict(StrEnum):
     PASS = "PASS"
     FAIL = "FAIL"
     UNKNOWN = "UNKNOWN"
-
-
-class Gate(StrEnum):
-    """Every gate that may be asked about a candidate, in the order of asking, with the unit of what it compares.
-
-    A gate whose name begins with "own" compares a strategy's own book with its own limits; the gate of the same name
-    without it compares the account's book with the account's limits. A gate of a limit that is off isn't asked.
-    """
-
-    unit: Unit
-    place: int
-
-    def __new__(cls, value: str, unit: Unit = Unit.NONE) -> "Gate":
-        """Create a gate from its name and unit; its place in the order of asking is below the gates made before it."""
-        gate = str.__new__(cls, value)
-        gate._value_, gate.unit, gate.place = value, unit, len(cls.__members__)
-        return gate
-
-    JOB = "job"
-    NEEDS = "needs", Unit.BARS
-    PERMISSION = "permission"
-    TRADING_STATE = "trading_state"
-    PROMOTION = "promotion"
-    SESSION = "session", Unit.SECONDS
-    SECOND_WRITER = "second_writer", Unit.ORDERS
-    BOOKS_OLD = "books_old", Unit.ORDERS
-    VENUE_DRIFT = "venue_drift", Unit.ROWS
-    REFUSALS = "refusals", Unit.ORDERS
-    UNANSWERED = "unanswered", Unit.ORDERS
-    RECONCILED = "reconciled", Unit.SECONDS
-    INSTRUMENT = "instrument"
-    ROLL = "roll"
-    DATA_HEALTH = "data_health", Unit.SYMBOLS
-    REGISTRY = "registry"
-    FLOW_CONTRACT = "flow_contract", Unit.SHARE_OF_WHOLE
-    FLOW_FRESH = "flow_fresh", Unit.SECONDS
-    QUOTE_FRESH = "quote_fresh", Unit.SECONDS
-    CANDIDATE_FRESH = "candidate_fresh", Unit.SECONDS
-    COVERAGE = "coverage", Unit.SHARE_OF_WHOLE
-    STRATEGY = "strategy"
-    TARGET = "target", Unit.SHARES
-    POSITIONED = "positioned", Unit.SHARES
-    WORKING = "working"
-    UNRESOLVED = "unresolved"
-    SCORE = "score"
-    SIZE = "size", Unit.SHARES
-    PRICE_COLLAR = "price_collar", Unit.SHARE_OF_WHOLE
-    SPREAD = "spread", Unit.SHARE_OF_WHOLE
-    BASIS = "basis", Unit.SHARE_OF_WHOLE
-    SHOCK = "shock", Unit.SECONDS
-    LIQUIDITY = "liquidity", Unit.SHARES
-    DEPTH = "depth", Unit.SHARES
-    DISPLACEMENT = "displacement"
-    OPEN_POSITIONS = "open_positions", Unit.POSITIONS
-    NEW_ENTRIES = "new_entries", Unit.ENTRIES
-    SESSION_ENTRIES = "session_entries", Unit.ENTRIES
-    SYMBOL_ENTRIES = "symbol_entries", Unit.ENTRIES
-    ORDER_RATE = "order_rate", Unit.ENTRIES
-    OWN_OPEN_POSITIONS = "own_open_positions", Unit.POSITIONS
-    OWN_NEW_ENTRIES = "own_new_entries", Unit.ENTRIES
-    OWN_SESSION_ENTRIES = "own_session_entries", Unit.ENTRIES
-    OWN_ORDER_RATE = "own_order_rate", Unit.ENTRIES
-    ORDER_NOTIONAL = "order_notional", Unit.USD
-    SYMBOL_NOTIONAL = "symbol_notional", Unit.SHARE_OF_WHOLE
-    SECTOR_NOTIONAL = "sector_notional", Unit.SHARE_OF_WHOLE
-    GROSS_NOTIONAL = "gross_notional", Unit.SHARE_OF_WHOLE
-    CONTRACTS = "contracts", Unit.SHARES
-    OWN_SYMBOL_NOTIONAL = "own_symbol_notional", Unit.SHARE_OF_WHOLE
-    OWN_SECTOR_NOTIONAL = "own_sector_notional", Unit.SHARE_OF_WHOLE
-    OWN_GROSS_NOTIONAL = "own_gross_notional", Unit.SHARE_OF_WHOLE
-    THEME_NOTIONAL = "theme_notional", Unit.SHARE_OF_WHOLE
-    NET_NOTIONAL = "net_notional", Unit.SHARE_OF_WHOLE
-    BETA_NOTIONAL = "beta_notional", Unit.SHARE_OF_WHOLE
-    CONCENTRATION = "concentration", Unit.SHARE_OF_WHOLE
-    OWN_THEME_NOTIONAL = "own_theme_notional", Unit.SHARE_OF_WHOLE
-    OWN_NET_NOTIONAL = "own_net_notional", Unit.SHARE_OF_WHOLE
-    OWN_BETA_NOTIONAL = "own_beta_notional", Unit.SHARE_OF_WHOLE
-    OWN_CONCENTRATION = "own_concentration", Unit.SHARE_OF_WHOLE
-    COST = "cost", Unit.SHARE_OF_WHOLE
-    COST_OF_STOP = "cost_of_stop", Unit.SHARE_OF_WHOLE
-    FUNDING = "funding", Unit.SHARE_OF_WHOLE
-    REWARD = "reward", Unit.R
-    EDGE = "edge", Unit.SHARE_OF_WHOLE
-    RISK = "risk", Unit.SHARE_OF_WHOLE
-    STOP_LOSS = "stop_loss", Unit.USD
-    OPEN_RISK = "open_risk", Unit.SHARE_OF_WHOLE
-    OWN_OPEN_RISK = "own_open_risk", Unit.SHARE_OF_WHOLE
-    BUYING_POWER = "buying_power", Unit.USD
-    INITIAL_MARGIN = "initial_margin", Unit.SHARE_OF_WHOLE
-    FREE_MARGIN = "free_margin", Unit.SHARE_OF_WHOLE
-    HELD_MARGIN = "held_margin", Unit.SHARE_OF_WHOLE
-    MAINTENANCE_MARGIN = "maintenance_margin", Unit.SHARE_OF_WHOLE
-    LIQUIDATION = "liquidation", Unit.SHARE_OF_WHOLE
-    DAILY_LOSS = "daily_loss", Unit.SHARE_OF_WHOLE
-    OWN_DAILY_LOSS = "own_daily_loss", Unit.SHARE_OF_WHOLE
-    DRAWDOWN = "drawdown", Unit.SHARE_OF_WHOLE
-    MAX_DRAWDOWN = "max_drawdown", Unit.SHARE_OF_WHOLE
-    EQUITY_FLOOR = "equity_floor", Unit.USD
-    EXPIRY = "expiry"
-    POSITIONS_HELD = "positions_held", Unit.POSITIONS
-    LARGEST_POSITION = "largest_position", Unit.SHARE_OF_WHOLE
-    LOSS_STREAK = "loss_streak", Unit.ROUND_TRIPS
-    OWN_LOSS_STREAK = "own_loss_streak", Unit.ROUND_TRIPS
-    COOLDOWN = "cooldown", Unit.SECONDS
-    LOSS_COOLDOWN = "loss_cooldown", Unit.SECONDS
-    WASH_SALE = "wash_sale", Unit.DAYS
-    DUPLICATE = "duplicate", Unit.SECONDS
-    APPROVAL = "approval", Unit.SECONDS
-    EXIT = "exit", Unit.SHARE_OF_WHOLE
-    SEND = "send"
 
 
 class Decision(Struct, frozen=True):

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from tradebot.model.bar_reasons import BarReasons
 from tradebot.model.contract_reasons import ContractReasons
-from tradebot.model.limit_reasons import DisplacementReasons, LimitReasons
+from tradebot.model.gate import DisplacementReasons, LimitReasons
 from tradebot.model.order_reasons import OrderReasons
 from tradebot.model.policy_reasons import PolicyReasons
 from tradebot.model.real_money_reasons import RealMoneyReasons
