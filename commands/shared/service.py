@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import h11
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -17,11 +16,8 @@ from tradebot.errors import OperatorError
 
 LAST_ANSWERS_S, ENDED_S = 1, 2
 """How long answers may still be sent once a signal came, and when whatever answers then is canceled."""
-REQUEST_S = 10.0
-"""How long a request may take to arrive, from its first byte or the connection to its last byte."""
 GONE_S = 30
 """How long a connection lasts whose other end takes nothing that is sent to it."""
-MOST_CONNECTIONS = 200
 LONGEST_HEAD = 16_384
 
 
@@ -52,32 +48,43 @@ class Service(uvicorn.Server):
 class Patience(H11Protocol):
     """A connection that ends unless its requests arrive in time, and at once if there are too many others."""
 
-    _deadline: asyncio.TimerHandle | None = None
+    request_s = 10.0
+    """How long a request may take to arrive, from its first byte or the connection to its last byte."""
+    most_connections = 200
+    deadline: asyncio.TimerHandle | None = None
+    """When the connection ends if its request has not arrived; None while its answer is being made."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request."""
         super().connection_made(transport)
-        if len(self.connections) > MOST_CONNECTIONS:
+        if sum(not each.transport.is_closing() for each in self.connections) > self.most_connections:
             transport.abort()
-        self._wait_or_not()
+        self.wait_or_not()
 
     def data_received(self, data: bytes) -> None:
         """Take a part of a request, or all of it."""
         super().data_received(data)
-        self._wait_or_not()
+        self.wait_or_not()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no longer."""
         super().connection_lost(exc)
-        self._wait_or_not()
+        self.wait_or_not()
 
-    def _wait_or_not(self) -> None:
-        waits = self.conn.their_state in (h11.IDLE, h11.SEND_BODY) and not self.transport.is_closing()
-        if waits and self._deadline is None:
-            self._deadline = self.loop.call_later(REQUEST_S, self.transport.abort)
-        elif not waits and self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+    def end(self) -> None:
+        """Close the connection at once."""
+        self.transport.abort()
+        self.wait_or_not()
+
+    def wait_or_not(self) -> None:
+        """Begin to wait for a request or its rest, or stop waiting."""
+        waits = self.cycle is None or self.cycle.response_complete or self.cycle.more_body
+        if self.transport.is_closing() or not waits:
+            if self.deadline is not None:
+                self.deadline.cancel()
+            self.deadline = None
+        elif self.deadline is None:
+            self.deadline = self.loop.call_later(self.request_s, self.end)
 
 
 def listening(host: str, port: int, other: str) -> socket.socket:

@@ -6,6 +6,7 @@ from functools import partial
 from http import HTTPStatus
 from importlib.resources import files
 from typing import Any
+from urllib.parse import parse_qsl
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.applications import Starlette
@@ -28,7 +29,7 @@ from commands.serve.web_pages import health
 from commands.top.screen_data import version
 from commands.web.actions import Acting
 from commands.web.charting import candles, equity
-from commands.web.guard import LONGEST_BODY, Guard, Logins, TooManyError, came, came_from_form, held_by, local_path
+from commands.web.guard import Guard, Logins, TooManyError, came, came_from_form, held_by, local_path
 from commands.web.json_answers import API, Json, failed
 from commands.web.live import FullError, Live
 from commands.web.page_data import Reader
@@ -157,8 +158,7 @@ class Site:
         return _answered(answer)
 
     async def _act(self, request: Request) -> Response:
-        async with request.form(max_files=0, max_fields=MOST_FIELDS, max_part_size=LONGEST_BODY) as form:
-            given = {name: str(value) for name, value in form.items()}
+        given = await _form(request)
         if not came_from_form(request.scope.get("session"), given.pop("csrf", "")):
             return PlainTextResponse("this form is too old: load the page again", 403)
         try:
@@ -171,8 +171,8 @@ class Site:
         return self._shown("login.html", to=local_path(request.query_params.get("to", "/")), wrong="")
 
     async def _log_in(self, request: Request) -> Response:
-        async with request.form(max_files=0, max_fields=MOST_FIELDS, max_part_size=LONGEST_BODY) as form:
-            token, to = str(form.get("token", "")), local_path(str(form.get("to", "/")))
+        form = await _form(request)
+        token, to = form.get("token", ""), local_path(form.get("to", "/"))
         try:
             held = self._logins.log_in(token.strip(), came(request.scope))
         except TooManyError as error:
@@ -186,9 +186,8 @@ class Site:
         return answer
 
     async def _log_out(self, request: Request) -> Response:
-        async with request.form(max_files=0, max_fields=MOST_FIELDS, max_part_size=LONGEST_BODY) as form:
-            if not came_from_form(request.scope.get("session"), str(form.get("csrf", ""))):
-                return PlainTextResponse("this form is too old: load the page again", 403)
+        if not came_from_form(request.scope.get("session"), (await _form(request)).get("csrf", "")):
+            return PlainTextResponse("this form is too old: load the page again", 403)
         self._logins.log_out(held_by(request.headers, self._cookie) or "")
         return RedirectResponse("/login", 303)
 
@@ -224,6 +223,18 @@ def _answered(answer: Callable[[], Response]) -> Response:
         return answer()
     except TradebotError as error:
         return Json(failed(error), 503)
+
+
+async def _form(request: Request) -> dict[str, str]:
+    """Return the fields of a form, which the guard has found short; files and many fields are refused."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in ("", "application/x-www-form-urlencoded"):
+        raise HTTPException(HTTPStatus.BAD_REQUEST, "send a form's fields")
+    body = (await request.body()).decode("latin-1") if kind else ""
+    try:
+        return dict(parse_qsl(body, keep_blank_values=True, max_num_fields=MOST_FIELDS))
+    except ValueError as error:
+        raise HTTPException(HTTPStatus.BAD_REQUEST, "too many fields") from error
 
 
 def _csrf(request: Request) -> str:

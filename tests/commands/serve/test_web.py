@@ -11,7 +11,7 @@ from typing import cast
 
 import pytest
 
-from commands.serve import web, web_pages
+from commands.serve import health_server, web_pages
 from commands.serve.web import serving
 from commands.serve.web_pages import Looked
 from tests.commands.serve.test_web_pages import looked
@@ -90,15 +90,14 @@ def test_taken_health_port_is_named(app: App) -> None:
 def test_request_that_is_too_long_or_not_http_is_refused(
     app: App, monkeypatch: pytest.MonkeyPatch, sent: bytes, status: bytes
 ) -> None:
-    monkeypatch.setattr(web, "LONGEST_HEAD", 1_000)
+    monkeypatch.setattr(health_server, "LONGEST_HEAD", 1_000)
     with serving(app, [0], looked) as (port,):
         assert raw(port, sent).split()[1] == status
         assert get(port, "/health")[0] == 200
 
 
 def test_slow_connection_is_closed(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web, "ASKING_S", 0)
-    monkeypatch.setattr(web, "SWEEP_S", 0)
+    monkeypatch.setattr(health_server.Connection, "request_s", 0)
     with serving(app, [0], looked) as (port,), socket.create_connection(("127.0.0.1", port), LONGEST_S) as slow:
         sent = 0
         with suppress(ConnectionError):
