@@ -70,8 +70,7 @@ check: $(VENV)/.dev  ## format, lint, strict types, import contracts, dead code,
 	$(BIN)/deptry --config exchange/pyproject.toml exchange/src
 	$(BIN)/python deploy/lines
 
-bench: $(VENV)/.core  ## measure, and print medians and ratios beside their bounds
-	$(COMPILED) $(CODE)
+bench: $(VENV)/.dev  ## measure, and fail beyond a bound (ARGS=--smallest takes two minutes, ARGS=startup)
 	benchmarks/run $(ARGS)
 
 browser:  ## install Chromium where this machine is Debian's and you are root, for the tests of the pages

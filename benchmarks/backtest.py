@@ -254,7 +254,7 @@ def figure(name: str, folder: Path, runs: int) -> Figure:
     return Figure(case.title, measured, taken_s, "s", case.bound_s)
 
 
-def main() -> None:
+def main() -> int:
     """Measure, or run one case here."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cases", nargs="*", choices=[[], *CASES], default=[])
@@ -267,14 +267,14 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.here:
         measure_here(CASES[asked.here], asked)
-        return
+        return 0
     names = asked.cases or list(CASES)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=STATE) as place:
         folder = asked.folder or Path(place)
         folder.mkdir(parents=True, exist_ok=True)
         write(folder, [f for f in {CASES[name].file for name in names} if not (folder / f).exists()])
-        show("backtests", [figure(name, folder, asked.runs) for name in names])
+        return show("backtests", [figure(name, folder, asked.runs) for name in names])
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

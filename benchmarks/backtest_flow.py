@@ -3,6 +3,7 @@
 import argparse
 import cProfile
 import pstats
+import sys
 import time
 from datetime import date
 from pathlib import Path
@@ -22,7 +23,7 @@ BOUND_S = 20.0
 MODES = {"mode": "sandbox"}
 
 
-def main() -> None:
+def main() -> int:
     """Play the sessions once, and print what each took."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sessions", type=int, default=SESSIONS)
@@ -50,7 +51,7 @@ def main() -> None:
     if asked.profile:
         pstats.Stats(profile).sort_stats("tottime").print_stats(asked.profile)
     rate = f"{len(symbols)} symbols, {len(ends)} sessions, {len(made.ledger.fills())} fills, {_replies(made):,} replies"
-    show(
+    return show(
         "a backtest with flow",
         [
             Figure("opening the market", "", opened_s, "s"),
@@ -66,4 +67,4 @@ def _replies(made: Assembled) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -35,6 +35,8 @@ FIRST, BEFORE = date(2003, 6, 2), 150
 """The first session of the daily files, and how many sessions a strategy has seen before it plays."""
 YEARS_5, YEARS_20, YEARS_2, A_YEAR, A_MONTH = sized((1_258, 5_030, 504, 251, 20), (3, 3, 3, 2, 1))
 A_DAY = 390
+STARTUP_S = 3
+"""What start-up may take besides, where it is not taken off."""
 ROOMY = {
     "max_open_positions": 100,
     "max_new_entries": 100,
@@ -160,7 +162,7 @@ def _typed_by(*command: str) -> Used:
 def figures(case: Case, folder: Path, runs: int) -> Iterator[Figure]:
     """Return what a case takes here, and in each foreign engine that plays its rule."""
     place = (str(PROGRAM), "backtest", "--state-dir", str(folder / "state"), "--force")
-    yield figure(case.title, place, case, folder, runs, case.bound_s)
+    yield figure(case.title, place, case, folder, runs, sized(case.bound_s, case.bound_s + STARTUP_S))
     for played in case.foreign if FOREIGN else ():
         engine, *rule = played.split()
         command = (sys.executable, "-m", "benchmarks.support.foreign", engine, *rule)
@@ -179,7 +181,7 @@ def figure(
     return Figure(title, measured, all_s - one_s, "s", bound_s)
 
 
-def main() -> None:
+def main() -> int:
     """Measure the cases, and print what each took of the processor."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cases", nargs="*", choices=[[], *CASES], default=[])
@@ -191,12 +193,13 @@ def main() -> None:
         # What a plug-in may import is found as usual, where its package is installed.
         os.environ["PYTHONPATH"] = str(folder / "installed")
         cases = [CASES[name] for name in asked.cases or CASES]
-        show("backtests as typed", [each for case in cases for each in figures(case, folder, asked.runs)])
+        status = show("backtests as typed", [each for case in cases for each in figures(case, folder, asked.runs)])
     if not FOREIGN:
         print(
             "backtrader and backtesting.py aren't installed, so they weren't measured. To install them: make .venv/.dev"
         )
+    return status
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -90,16 +90,16 @@ def figures() -> Iterator[Figure]:
     yield Figure("passes that ask for anything", told, len(asking), "passes")
 
 
-def main() -> None:
+def main() -> int:
     """Print the table, or, as a new process, what it read."""
     charts.Client = Counting  # type: ignore[attr-defined]
     if sys.argv[1:2] == [NEW]:
         with opened(Options(sys.argv[2]), {}) as app:
             print(json.dumps(served(app)))
-        return
+        return 0
     STATE.mkdir(exist_ok=True)
-    show("Bars of four timeframes", figures())
+    return show("Bars of four timeframes", figures())
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

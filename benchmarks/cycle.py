@@ -231,15 +231,17 @@ def figures(name: str) -> Iterator[Figure]:
         yield Figure(f"{size:,} symbols, peak memory", "", peak, "MB", BOUND_MB)
 
 
-def main() -> None:
+def main() -> int:
     """Measure every size under each load, and print a table for each."""
+    status = 0
     for name, load in LOADS.items():
         known = f"{load.alerts} alerts, {load.prints} prints, {load.contracts} contracts a symbol"
-        show(f"one decision cycle, medians of {RUNS}; {name}: {known}", figures(name))
+        status |= show(f"one decision cycle, medians of {RUNS}; {name}: {known}", figures(name))
+    return status
 
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
         measure_here(int(sys.argv[1]), LOADS[sys.argv[2]])
     else:
-        main()
+        sys.exit(main())

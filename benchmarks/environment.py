@@ -88,8 +88,7 @@ def on_arrays() -> Iterator[Figure]:
 
 
 def main() -> int:
-    show(f"One root, {SESSIONS} sessions", figures())
-    return 0
+    return show(f"One root, {SESSIONS} sessions", figures())
 
 
 if __name__ == "__main__":

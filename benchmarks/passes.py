@@ -134,7 +134,7 @@ def in_turn(checkouts: Sequence[Path], *words: str) -> list[Measured]:
     ]
 
 
-def main(checkouts: Sequence[Path]) -> None:
+def main(checkouts: Sequence[Path]) -> int:
     """Measure and print the sessions, then the cycles."""
     from benchmarks.support.figures import Figure, show
 
@@ -149,7 +149,7 @@ def main(checkouts: Sequence[Path]) -> None:
 
     sessions = {name: in_turn(checkouts, "session", *symbols) for name, symbols in SESSIONS.items()}
     title = f"medians of {ROUNDS} rounds"
-    show(
+    status = show(
         f"the demo's session, {title}",
         [line for name, found in sessions.items() for line in lines(name, found, SESSION_BOUND)],
     )
@@ -158,7 +158,7 @@ def main(checkouts: Sequence[Path]) -> None:
     each = [cycles[size][-1]["a cycle"] / size * 1e6 for size in SIZES]
     costs = " → ".join(f"{cost:.0f} µs" for cost in each)
     figures.append(Figure("the cost of a symbol", costs, each[-1] / each[0], "of the smallest cycle's", FLAT))
-    show(f"score and trade-once, CPU, {title} of {CYCLES} cycles each", figures)
+    return status | show(f"score and trade-once, CPU, {title} of {CYCLES} cycles each", figures)
 
 
 if __name__ == "__main__":
@@ -168,4 +168,4 @@ if __name__ == "__main__":
         measure_here(*sys.argv[2:])
     else:
         named = [Path(word).resolve() for word in sys.argv[1:3]]
-        main(named if len(named) == 2 else [*named, HERE.parents[1]])
+        sys.exit(main(named if len(named) == 2 else [*named, HERE.parents[1]]))

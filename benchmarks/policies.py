@@ -5,6 +5,7 @@ Each policy is the best of a study of 20 configurations with five seeds, chosen 
 a year after costs. Each broken gate makes one mistake, and is asked about the policies that this mistake lets through.
 """
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -120,11 +121,11 @@ def broken() -> Iterator[Figure]:
         yield Figure(name, measured, 100 * share.value, "%")
 
 
-def main() -> None:
-    show(f"The best of {CONFIGURATIONS} configurations, judged in {SESSIONS} sessions", figures())
-    show("Noise, condition by condition", alone())
-    show("Broken gates, about what their mistake lets through or refuses", broken())
+def main() -> int:
+    status = show(f"The best of {CONFIGURATIONS} configurations, judged in {SESSIONS} sessions", figures())
+    status |= show("Noise, condition by condition", alone())
+    return status | show("Broken gates, about what their mistake lets through or refuses", broken())
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

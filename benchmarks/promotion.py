@@ -6,6 +6,7 @@ hindsight over all sessions. An edge is one of 20 trials with a true Sharpe rati
 Student's t with 4 degrees of freedom, whose tails are about those of daily returns of shares.
 """
 
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
@@ -129,10 +130,11 @@ def figures() -> Iterator[Figure]:
             yield Figure(name, measured, 100 * share.value, "%", bound)
 
 
-def main() -> None:
-    show(f"Promotion of drawn strategies, asked after each of {SESSIONS} sessions", figures())
-    show("Promoted strategies with a Sharpe ratio of 3, looked at after each session since", demotions(shipped_rules()))
+def main() -> int:
+    status = show(f"Promotion of drawn strategies, asked after each of {SESSIONS} sessions", figures())
+    title = "Promoted strategies with a Sharpe ratio of 3, looked at after each session since"
+    return status | show(title, demotions(shipped_rules()))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -7,6 +7,7 @@ depends on the bars that must be read, and `tradebot report` shows its progress.
 import gc
 import json
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -90,7 +91,7 @@ def timed(app: App) -> Iterator[tuple[str, float]]:
     yield "write as JSON (instead of show)", time.perf_counter() - began
 
 
-def main() -> None:
+def main() -> int:
     """Make the books, report them several times, and print the medians."""
     STATE.mkdir(exist_ok=True)
     # As the command itself does.
@@ -105,7 +106,7 @@ def main() -> None:
     medians = {name: statistics.median(run[name] for run in runs[1:]) for name in runs[0]}
     whole = sum(took for name, took in medians.items() if "JSON" not in name)
     how = f"median of {RUNS} reports of {TRADES:,} trades"
-    show(
+    return show(
         f"A report of {TRADES:,} trades in {2 * TRADES // grown.A_SESSION} sessions",
         [
             *(Figure(name, how, took, "s") for name, took in medians.items()),
@@ -115,4 +116,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

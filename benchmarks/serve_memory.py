@@ -108,27 +108,29 @@ def weights(*words: str) -> list[Weight]:
     return [Weight(**found) for found in json.loads(done.stdout)]
 
 
-def main() -> None:
+def main() -> int:
     """Weigh twice, and print."""
     _, before, after = weights("plain")
     _, settled, traced = weights(TRACED)
     passes = traced.passes - settled.passes
     gained_kb = (traced.traced - settled.traced) / 1024 * 1000 / passes
-    show(
+    return show(
         f"serve: memory gained over {passes:,} passes, after {settled.passes:,}",
         [
-            Figure("traced besides, to 1,000 passes", f"{traced.traced / 2**20:.1f} MB", gained_kb, "KB", 256),
+            Figure(
+                "traced besides, to 1,000 passes", f"{traced.traced / 2**20:.1f} MB", gained_kb, "KB", sized(256, None)
+            ),
             Figure("in caches of a fixed size", "", traced.cached / 2**20, "MB", 16),
             Figure("resident", "", (after.resident - before.resident) / 1024, "KB", 4096),
             Figure(f"resident after {after.passes:,}", "", after.resident / 1e6, "MB", 200),
-            Figure("descriptors", str(after.descriptors), after.descriptors - before.descriptors, "", 0),
+            Figure("descriptors", str(after.descriptors), after.descriptors - before.descriptors, "", sized(0, None)),
         ],
     )
 
 
 if __name__ == "__main__":
     if len(sys.argv) == 1:
-        main()
+        sys.exit(main())
     else:
         if TRACED in sys.argv:
             tracemalloc.start()

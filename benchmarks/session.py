@@ -1,6 +1,7 @@
 """Measure the demo's session: how long its 390 minutes take, and how many requests a second that is."""
 
 import logging
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -59,7 +60,7 @@ def counter() -> RequestCount:
     return counted
 
 
-def main() -> None:
+def main() -> int:
     """Play the demo's session in a fresh state, print, and stop its exchange."""
     minutes = Minutes(counter())
     with tempfile.TemporaryDirectory(prefix="bench-", dir=STATE) as folder:
@@ -72,7 +73,7 @@ def main() -> None:
         whole_s = time.perf_counter() - began
     assert not report.data.differences, report.data.differences
     rate = f"{minutes.requests:,} requests, {minutes.requests / minutes.elapsed_s:.0f} a second"
-    show(
+    return show(
         f"the demo: {MINUTES} minutes, {report.data.symbols} symbols",
         [
             Figure("session, set-up aside", rate, minutes.elapsed_s, "s", BOUND_S),
@@ -82,4 +83,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

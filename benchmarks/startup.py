@@ -105,7 +105,7 @@ def _figure(case: Case, medians_s: dict[str, float]) -> Figure:
     return Figure(case.name, took, ratio, f"times {case.against}", case.bound)
 
 
-def main() -> None:
+def main() -> int:
     """Prepare the states, measure, print, and stop the exchanges that the preparation started."""
     with tempfile.TemporaryDirectory(prefix="tradebot-bench-") as folder:
         quick, trading = Path(folder) / "quick", Path(folder) / "trading"
@@ -113,11 +113,11 @@ def main() -> None:
             prepare(quick, trading)
             measured = cases(quick, trading)
             medians_s = measure(measured)
-            show(f"start-up, medians of {RUNS} interleaved runs", figures(measured, medians_s))
+            return show(f"start-up, medians of {RUNS} interleaved runs", figures(measured, medians_s))
         finally:
             for state in (quick, trading):
                 process.stop(state / "exchange")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

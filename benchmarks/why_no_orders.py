@@ -5,6 +5,7 @@ about one pass, about a session, or about all of the million.
 """
 
 import statistics
+import sys
 import tempfile
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -72,7 +73,7 @@ def _answers(refusing: dict[Gate, Reason], number: int) -> tuple[Decision, ...]:
     )
 
 
-def main() -> None:
+def main() -> int:
     """Print the milliseconds of each question above start-up."""
     with tempfile.TemporaryDirectory(prefix="bench-why-") as folder:
         state = Path(folder) / "bot"
@@ -88,7 +89,7 @@ def main() -> None:
         write_passes(state, passes())
         _claim(state)
         took = {asked: statistics.median(_asked(state, asked) for _ in range(RUNS)) for asked in questions}
-    show(f"why-no-orders over a million decisions, medians of {RUNS} runs, start-up {1000 * startup:.0f} ms", (
+    return show(f"why-no-orders over a million decisions, medians of {RUNS} runs, start-up {1000 * startup:.0f} ms", (
         Figure(f"why-no-orders {words}".strip(), f"{1000 * each:.0f} ms", 1000 * (each - startup), "ms past start-up",
                BOUND_MS)
         for words, each in took.items()
@@ -107,4 +108,4 @@ def _asked(state: Path, words: str) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

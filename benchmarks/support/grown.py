@@ -42,8 +42,6 @@ WORKING = 20
 """Entries that are working at the end, for a halt to cancel."""
 ORDERS = "orders.json"
 """The stand-in's orders in its folder: another one that takes over, or answers for a copy, knows them too."""
-CANCELLED = "cancelled"
-"""The stand-in touches this file of the state folder whenever it has taken a cancel."""
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 OPENING = timedelta(hours=14, minutes=30)
 LENGTH = timedelta(hours=6, minutes=30)
@@ -109,12 +107,6 @@ def make(folder: Path, count: int) -> None:
         books.baselines.approve(Baseline(effective(load(None, {}, {"mode": "sandbox"}).settings), "benchmark", began))
     state_folder.create(folder, "sandbox", ACCOUNT, "user", began)
     halt_switch.arm(folder, "benchmark", began)
-
-
-def add(folder: Path, first: int, count: int) -> None:
-    """Add fills to books, as a session does; the venue knows nothing of them."""
-    with closing(SqliteLedger.open(folder, ACCOUNT)) as books, books.file.in_one_write():
-        _write(books, traded(first, first + count, first + count))
 
 
 def _write(books: SqliteLedger, orders: Iterator[Traded]) -> None:
@@ -325,13 +317,6 @@ def _snapshot(at: str) -> dict[str, object]:
     return {"latestQuote": quote, "latestTrade": {"t": at, "p": 100.01}, "prevDailyBar": {"t": at, "c": 100.0}}
 
 
-def serve(folder: Path, count: int) -> None:
-    """Stand in for the exchange of a folder until this process is ended."""
-    with standing_in(folder, count) as server:
-        print("ready", flush=True)
-        server.serve_forever()
-
-
 @contextmanager
 def standing_in(folder: Path, count: int) -> Iterator[ThreadingHTTPServer]:
     """Yield the server that stands in for the exchange of a folder, for the caller to run."""
@@ -354,8 +339,6 @@ def standing_in(folder: Path, count: int) -> Iterator[ThreadingHTTPServer]:
             self.send_header("Content-Length", str(len(text)))
             self.end_headers()
             self.wfile.write(text)
-            if self.command == "DELETE":
-                (folder / CANCELLED).touch()
 
         do_DELETE = do_GET  # noqa: N815 - the standard library's own names
 
