@@ -268,7 +268,7 @@ def main() -> int:
     if asked.here:
         measure_here(CASES[asked.here], asked)
         return 0
-    names = asked.cases or list(CASES)
+    names = asked.cases or sized(list(CASES), ["rotation", "minutes", "plugin"])
     with tempfile.TemporaryDirectory(prefix="bench-", dir=STATE) as place:
         folder = asked.folder or Path(place)
         folder.mkdir(parents=True, exist_ok=True)

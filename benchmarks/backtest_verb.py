@@ -11,7 +11,6 @@ import importlib.util
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,11 +23,12 @@ import yaml
 from benchmarks.backtest import FUNDS, MANY, ROTATION
 from benchmarks.support import past_prices
 from benchmarks.support.figures import Figure, show
+from benchmarks.support.processes import BIN, Used, run
 from benchmarks.support.sizes import sized
 from tradebot.app.settings import shipped
 
 RUNS = sized(3, 1)
-PROGRAM = Path(sys.executable).with_name("tradebot")
+PROGRAM = BIN / "tradebot"
 STATE = Path(__file__).parents[1] / "state"
 SYMBOL, PLUGIN = "SPY", "reversion"
 FIRST, BEFORE = date(2003, 6, 2), 150
@@ -44,12 +44,9 @@ ROOMY = {
     "max_orders_per_second": 100,
     "max_orders_per_minute": 1_000,
 }
-IN_FUNDS, IN_MANY = sized(
-    (("backtrader rotation --refuge TLT",), ("backtrader rotation --top 50 --leverage 1",)), ((), ())
-)
-"""How other engines play the rotation; to show that they run, the rule for minutes is enough."""
+IN_FUNDS, IN_MANY = ("backtrader rotation --refuge TLT",), ("backtrader rotation --top 50 --leverage 1",)
+"""How other engines play the rotation."""
 FOREIGN = all(importlib.util.find_spec(name) for name in ("backtrader", "backtesting"))
-MB = 1024
 
 
 @dataclass(frozen=True)
@@ -66,15 +63,7 @@ class Case:
     foreign: Sequence[str] = ()
 
 
-@dataclass(frozen=True)
-class Used:
-    """What a command and the processes that it started used: seconds of the processor, and MB of memory at once."""
-
-    cpu_s: float
-    peak_mb: float
-
-
-NOTHING = Used(0, 0)
+NOTHING = Used(0, 0, 0)
 
 
 def _daily(folder: Path, symbols: Sequence[str], most: int, count: int) -> Sequence[str]:
@@ -112,8 +101,8 @@ def _template(folder: Path, count: int) -> Sequence[str]:
     prices, ours = folder / "minutes.csv", {"universe": [SYMBOL], "strategies": {"flow": None, PLUGIN: {}}}
     if not prices.exists():
         past_prices.minutes(prices, SYMBOL, FIRST, A_YEAR * A_DAY)
-        _typed("strategy", "new", PLUGIN, "--kind", "bars", "--path", str(folder / PLUGIN))
-        _typed_by(sys.executable, "-m", "pip", "install", "-qq", "--no-build-isolation", "--no-deps",
+        run(str(PROGRAM), "strategy", "new", PLUGIN, "--kind", "bars", "--path", str(folder / PLUGIN))
+        run(sys.executable, "-m", "pip", "install", "-qq", "--no-build-isolation", "--no-deps",
                   "--target", str(folder / "installed"), str(folder / PLUGIN))  # fmt: skip
     days = past_prices.sessions(FIRST, count)
     span = "--from", str(days[0]), "--to", str(days[-1])
@@ -145,25 +134,11 @@ CASES: Mapping[str, Case] = {
 }
 
 
-def _typed(*arguments: str) -> Used:
-    return _typed_by(str(PROGRAM), *arguments)
-
-
-def _typed_by(*command: str) -> Used:
-    """Run a command to its end, and return what it used."""
-    running = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, used = os.wait4(running.pid, 0)
-    running.returncode = os.waitstatus_to_exitcode(status)
-    if running.returncode:
-        raise subprocess.CalledProcessError(running.returncode, command)
-    return Used(used.ru_utime + used.ru_stime, used.ru_maxrss / MB)
-
-
 def figures(case: Case, folder: Path, runs: int) -> Iterator[Figure]:
     """Return what a case takes here, and in each foreign engine that plays its rule."""
     place = (str(PROGRAM), "backtest", "--state-dir", str(folder / "state"), "--force")
     yield figure(case.title, place, case, folder, runs, sized(case.bound_s, case.bound_s + STARTUP_S))
-    for played in case.foreign if FOREIGN else ():
+    for played in case.foreign if FOREIGN and sized(True, False) else ():
         engine, *rule = played.split()
         command = (sys.executable, "-m", "benchmarks.support.foreign", engine, *rule)
         yield figure(f"- its rule in {engine}", command, case, folder, runs)
@@ -173,8 +148,8 @@ def figure(
     title: str, command: Sequence[str], case: Case, folder: Path, runs: int, bound_s: float | None = None
 ) -> Figure:
     """Return the median of some runs; the smallest size shows that they run, and takes nothing off."""
-    whole = [_typed_by(*command, *case.make(folder, case.sessions)) for _ in range(runs)]
-    once = [_typed_by(*command, *case.make(folder, 1)) for _ in range(runs)] if sized(True, False) else [NOTHING]
+    whole = [run(*command, *case.make(folder, case.sessions)) for _ in range(runs)]
+    once = [run(*command, *case.make(folder, 1)) for _ in range(runs)] if sized(True, False) else [NOTHING]
     all_s, one_s = (statistics.median(used.cpu_s for used in each) for each in (whole, once))
     peak_mb = max(used.peak_mb for used in whole)
     measured = f"{all_s:.1f} less {one_s:.1f}, {peak_mb:,.0f} MB"
@@ -192,7 +167,7 @@ def main() -> int:
         folder = Path(place)
         # What a plug-in may import is found as usual, where its package is installed.
         os.environ["PYTHONPATH"] = str(folder / "installed")
-        cases = [CASES[name] for name in asked.cases or CASES]
+        cases = [CASES[name] for name in asked.cases or sized(list(CASES), ["profile", "template", "flow"])]
         status = show("backtests as typed", [each for case in cases for each in figures(case, folder, asked.runs)])
     if not FOREIGN:
         print(

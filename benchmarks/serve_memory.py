@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import tracemalloc
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -108,24 +109,27 @@ def weights(*words: str) -> list[Weight]:
     return [Weight(**found) for found in json.loads(done.stdout)]
 
 
-def main() -> int:
-    """Weigh twice, and print."""
+def resident() -> Iterator[Figure]:
+    """Yield what the process holds, and has gained over a day."""
     _, before, after = weights("plain")
-    _, settled, traced = weights(TRACED)
-    passes = traced.passes - settled.passes
-    gained_kb = (traced.traced - settled.traced) / 1024 * 1000 / passes
-    return show(
-        f"serve: memory gained over {passes:,} passes, after {settled.passes:,}",
-        [
-            Figure(
-                "traced besides, to 1,000 passes", f"{traced.traced / 2**20:.1f} MB", gained_kb, "KB", sized(256, None)
-            ),
-            Figure("in caches of a fixed size", "", traced.cached / 2**20, "MB", 16),
-            Figure("resident", "", (after.resident - before.resident) / 1024, "KB", 4096),
-            Figure(f"resident after {after.passes:,}", "", after.resident / 1e6, "MB", 200),
-            Figure("descriptors", str(after.descriptors), after.descriptors - before.descriptors, "", sized(0, None)),
-        ],
-    )
+    yield Figure("resident", "gained", (after.resident - before.resident) / 1024, "KB", 4096)
+    yield Figure(f"resident after {after.passes:,}", "", after.resident / 1e6, "MB", 200)
+    descriptors = after.descriptors - before.descriptors
+    yield Figure("descriptors", str(after.descriptors), descriptors, "", sized(0, None))
+
+
+def traced() -> Iterator[Figure]:
+    """Yield what Python's objects hold, and have gained."""
+    _, before, after = weights(TRACED)
+    passes = after.passes - before.passes
+    gained_kb = (after.traced - before.traced) / 1024 * 1000 / passes
+    yield Figure(f"traced over {passes:,} passes", f"{after.traced / 2**20:.1f} MB", gained_kb, "KB per 1,000", 256)
+    yield Figure("in caches of a fixed size", "", after.cached / 2**20, "MB", 16)
+
+
+def main() -> int:
+    """Weigh twice, and print; what few passes gain says nothing."""
+    return show("serve: memory", [*resident(), *(traced() if sized(True, False) else ())])
 
 
 if __name__ == "__main__":

@@ -1,22 +1,21 @@
 """Measure how soon each command is done, as multiples of what the machine itself needs to start Python.
 
 Every command is its own process, started with this environment's interpreter. The runs are interleaved,
-so that a busy moment of the machine falls on all of them, and the table shows medians.
+so that a busy moment of the machine falls on all of them, and the table shows medians of the processor's time.
 """
 
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.support.figures import Figure, show
+from benchmarks.support.processes import BIN, run, tradebot
 from benchmarks.support.sizes import sized
 from papervenue import process
 
-BIN = Path(sys.executable).parent
 RUNS, WARMS = sized((7, 1), (1, 0))
 """How often each command is timed, after so many rounds that only warm the disk cache."""
 PASS = "python -c pass"
@@ -34,21 +33,17 @@ class Case:
     """One command to time; `bound` is the largest wanted multiple of the case that `against` names."""
 
     name: str
-    command: tuple[str, ...]
+    command: Sequence[str]
     against: str = PASS
     bound: float | None = None
-
-
-def tradebot(state: Path, *arguments: str) -> tuple[str, ...]:
-    """Return one command line of the bot on one state."""
-    return (str(BIN / "tradebot"), *arguments, "--state-dir", str(state))
+    times: int = 1
 
 
 def cases(quick: Path, trading: Path) -> list[Case]:
     """Return what is measured, yardsticks first. `halt` has its own state, so that no entry meets it."""
     program = str(BIN / "tradebot")
     return [
-        Case(PASS, (sys.executable, "-c", "pass")),
+        Case(PASS, (sys.executable, "-c", "pass"), times=9),
         Case(SDK, (sys.executable, "-c", "import alpaca.trading.client")),
         Case("--help", (program, "--help"), bound=10),
         *(Case(f"{verb} --help", (program, *verb.split(), "--help"), bound=10) for verb in VERBS),
@@ -70,26 +65,19 @@ def cases(quick: Path, trading: Path) -> list[Case]:
 def prepare(quick: Path, trading: Path) -> None:
     """Make both states, and bring one half an hour into a session, with flow, whole books and its exchange running."""
     for state in (quick, trading):
-        wall_s(tradebot(state, "init", "--mode", "sandbox"))
+        run(*tradebot(state, "init", "--mode", "sandbox"))
     for words in (("exchange", "tick", "open"), ("exchange", "tick", "30m"), ("fetch-flow",), ("reconcile",)):
-        wall_s(tradebot(trading, *words))
-
-
-def wall_s(command: tuple[str, ...]) -> float:
-    """Run a command to its end and return the wall time in seconds; a command that fails ends the program."""
-    began = time.perf_counter()
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    elapsed_s = time.perf_counter() - began
-    # 3 is an entry refused by the trading state and 10 are findings: the whole work was done in both.
-    if done.returncode not in {0, 3, 10}:
-        sys.exit(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr}")
-    return elapsed_s
+        run(*tradebot(trading, *words))
 
 
 def measure(measured: list[Case]) -> dict[str, float]:
-    """Return each case's median wall time in seconds."""
-    rounds = [{case.name: wall_s(case.command) for case in measured} for _ in range(WARMS + RUNS)][WARMS:]
-    return {case.name: statistics.median(timed[case.name] for timed in rounds) for case in measured}
+    """Return each case's median seconds of the processor."""
+    taken: dict[str, list[float]] = {case.name: [] for case in measured}
+    for number in range(WARMS + RUNS):
+        for case in measured:
+            used = [run(*case.command).cpu_s for _ in range(case.times)]
+            taken[case.name] += used * (number >= WARMS)
+    return {name: statistics.median(each) for name, each in taken.items()}
 
 
 def figures(measured: list[Case], medians_s: dict[str, float]) -> list[Figure]:

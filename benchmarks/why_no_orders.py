@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from benchmarks.startup import tradebot, wall_s
 from benchmarks.support.figures import Figure, show
+from benchmarks.support.processes import run, tradebot
 from benchmarks.support.sizes import sized
 from papervenue import process
 from tests.kit.values import candidate
@@ -77,7 +77,7 @@ def main() -> int:
     """Print the milliseconds of each question above start-up."""
     with tempfile.TemporaryDirectory(prefix="bench-why-") as folder:
         state = Path(folder) / "bot"
-        wall_s(tradebot(state, "init", "--mode", "sandbox"))
+        run(*tradebot(state, "init", "--mode", "sandbox"))
         process.stop(state / "exchange")
         last = (FIRST + timedelta(days=SESSIONS - 1)).date()
         questions = (
@@ -104,7 +104,7 @@ def _claim(state: Path) -> None:
 
 
 def _asked(state: Path, words: str) -> float:
-    return wall_s(tradebot(state, "why-no-orders", *words.split()))
+    return run(*tradebot(state, "why-no-orders", *words.split())).cpu_s
 
 
 if __name__ == "__main__":

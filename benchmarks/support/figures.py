@@ -34,7 +34,7 @@ class Figure:
         """Return what the value is by its bound, which is later on a slower machine; empty without one."""
         if self.value is None or self.bound is None:
             return ""
-        bound = self.bound * (slowness if self.unit in TIMES else 1)
+        bound = self.bound * (slowness if self.unit.partition(" ")[0] in TIMES else 1)
         return OK if self.value <= bound else OVER if self.value <= bound * MARGIN else FAILED
 
 
