@@ -82,6 +82,7 @@ def test_taken_health_port_is_named(app: App) -> None:
     ("sent", "status"),
     [
         (b"GET /health HTTP/1.1\r\nHost: localhost\r\nX: " + b"y" * 1_000 + b"\r\n\r\n", b"431"),
+        (b"GET /health HTTP/1.1\r\nHost: localhost\r\nX: " + b"y" * 2_000, b"431"),
         (b"GET /health HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000\r\n\r\n", b"413"),
         (b"nonsense\r\n\r\n", b"400"),
         (b"GET /health HTTP/1.0\r\n\r\n", b"421"),
