@@ -55,8 +55,8 @@ def main() -> int:
         "a backtest with flow",
         [
             Figure("opening the market", "", opened_s, "s"),
-            Figure("playing", rate, played_s, "s", BOUND_S * len(ends) / SESSIONS),
-            Figure("playing, of the processor", "", cpu_s, "s"),
+            Figure("playing", rate, played_s, "s"),
+            Figure("playing, of the processor", "", cpu_s, "s", BOUND_S * len(ends) / SESSIONS),
             Figure("a session", "", cpu_s / len(ends), "s"),
         ],
     )
