@@ -45,7 +45,7 @@ def links(rows: Iterable[Told], day: VenueDay) -> Mapping[str, Link]:
     found = dict[str, Link]()
     for row in known:
         into = _moved_into(row)
-        following = next((one for one in known if into and _goes_on(row, one, into, day)), None)
+        following = next((one for one in known if _goes_on(row, one, into, day)), None) if into else None
         if following is not None:
             link = found.get(row.id, Link(row.id))
             found[row.id] = link._replace(moved_into=into)
