@@ -66,7 +66,7 @@ def test_copy_has_the_bytes_of_the_backup_and_the_next_one_sends_only_what_is_ne
 def test_place_that_refuses_is_named_with_the_next_step_and_the_next_try_completes_it(
     number: int, advice: str, copy: Bot, usb: Path
 ) -> None:
-    with at_point("away.sync.before", refused(number)):
+    with at_point("offsite_copy.sync.before", refused(number)):
         said = copy.says("backup", "--to", str(usb))
     assert (said.code, os.strerror(number) in said.err, advice in said.err) == (2, True, True)
     assert "was made, but not copied" in said.err
@@ -80,7 +80,7 @@ def test_copy_that_is_cut_off_is_no_backup_and_the_next_try_completes_it(copy: B
         if len(files(usb)) > 1:
             raise KeyboardInterrupt
 
-    with at_point("away.put.before", cut):
+    with at_point("offsite_copy.put.before", cut):
         assert copy.says("backup", "--to", str(usb)).code == 130
     assert files(usb)
     assert "has no backup" in copy.says("restore", "--from", str(usb)).err
@@ -92,7 +92,7 @@ def test_bytes_that_change_on_the_way_never_get_their_name(copy: Bot, usb: Path)
         for draft in usb.rglob(".new-*"):
             os.truncate(draft, 10)
 
-    with at_point("away.sync.after", cut_short):
+    with at_point("offsite_copy.sync.after", cut_short):
         said = copy.says("backup", "--to", str(usb))
     assert (said.code, "as it was sent: 10 of" in said.err) == (5, True)
     assert files(usb) == {}

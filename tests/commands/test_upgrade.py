@@ -106,7 +106,7 @@ def test_going_back_after_a_pass_of_the_later_version_is_by_recover(
 
 def test_a_bot_at_work_is_not_upgraded(folder: Path) -> None:
     before = (folder / "ledger.db").read_bytes()
-    with another_process("lock.hold(folder, 'serve', name=sys.argv[2])", folder, state_locks.SERVE_LOCK):
+    with another_process("state_locks.hold(folder, 'serve', name=sys.argv[2])", folder, state_locks.SERVE_LOCK):
         with pytest.raises(TradebotError, match="serve") as refused:
             upgraded(folder)
         assert refused.value.code is ExitCode.ANOTHER_INSTANCE

@@ -6,6 +6,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 ADAPTERS = Path(__file__).resolve().parents[2] / "tradebot" / "adapters"
+VENUES = ADAPTERS.with_name("venues")
+
+
+def modules() -> list[Path]:
+    """Return the modules that reach a disk or a venue."""
+    return sorted([*ADAPTERS.rglob("*.py"), *VENUES.rglob("*.py")])
+
+
 EFFECTS = frozenset(
     {"fsync", "fdatasync", "rename", "unlink", "rmdir", "remove", "ftruncate", "truncate", "link", "rmtree"}
 )
@@ -17,12 +25,12 @@ WRITES = ("COMMIT", "VACUUM")
 AT_IBKR = ("ibkr.send", "ibkr.send_stop", "ibkr.change", "ibkr.cancel")
 """Points around what is sent to Interactive Brokers."""
 OFF_THE_ROAD = {
-    "bulk.commit": "a backtest that is saved; a draft that is cut short is made again",
+    "pass_writer.commit": "a backtest that is saved; a draft that is cut short is made again",
     "trials.cut": "a list of trials, which a backtest or a search adds to",
     "trials.sync": "a list of trials, which a backtest or a search adds to",
     "journal.undo": "a write of the journal that fails",
     "state_folder.drop_draft": "a write of a small file that fails",
-    "switch.put_back": "a second halt that comes while one is being ended",
+    "halt_switch.put_back": "a second halt that comes while one is being ended",
     "kraken.send": "a bot at Kraken Futures, which the campaigns there kill",
     **dict.fromkeys(AT_IBKR, "a bot at Interactive Brokers, which the campaigns of brackets kill at each of them"),
     "archive.name": "what is fetched from an archive",
@@ -35,23 +43,23 @@ OFF_THE_ROAD = {
     "models.name_draft": "a model that is trained",
     "models.drop_draft": "a model that is signed again",
     "models.forget_leftover": "what a killed writer of models left behind an hour ago",
-    "person_file.sync": "a change of a person's configuration",
-    "person_file.make": "a change of a person's configuration",
-    "person_file.replace": "a change of a person's configuration",
-    "person_file.drop_draft": "a change of a person's configuration",
-    "switch.empty": "a file that can be emptied and not removed",
+    "user_file.sync": "a change of a person's configuration",
+    "user_file.make": "a change of a person's configuration",
+    "user_file.replace": "a change of a person's configuration",
+    "user_file.drop_draft": "a change of a person's configuration",
+    "halt_switch.empty": "a file that can be emptied and not removed",
     "ledger_migration.bring_up": "a ledger of an earlier version",
     "ledger_migration.sync_copy": "a ledger of an earlier version",
     "ledger_migration.keep": "a ledger of an earlier version",
-    "going_back.put_back": "a ledger of a later version",
+    "downgrade.put_back": "a ledger of a later version",
     "cache_database.set_aside": "facts or bars that are damaged",
     "cache_database.set_companion_aside": "facts or bars that are damaged",
     "parquet.replace": "a strategy that reads bars",
     "parquet.drop_draft": "a file of bars that can't be written",
     "parquet.set_aside": "a file of bars that is damaged",
-    "tail_files.repair": "a line that was cut short",
-    "kept_quota.keep": "a flow source whose calls are limited",
-    "bell.say": "a serve in real time, at a venue that tells of fills",
+    "tail_log.repair": "a line that was cut short",
+    "rate_quota.keep": "a flow source whose calls are limited",
+    "account_feed.say": "a serve in real time, at a venue that tells of fills",
     "stream.join": "a flow source whose alerts are streamed",
     "backups.name": "a backup",
     "backups.sync": "a backup",
@@ -62,21 +70,21 @@ OFF_THE_ROAD = {
     "backups.forget_scratch": "a backup beside what a killed reader left",
     "backups.drop_damaged": "a backup with a damaged part",
     "backup_parts.name": "a backup",
-    "away.put": "a backup that is copied off the machine",
-    "away.sync": "a backup that is copied off the machine",
-    "away.drop_draft": "a backup that is copied off the machine",
-    "away.sweep": "a copy off the machine where one that was cut short left a draft a day ago",
-    "away.drop": "a part of a copy that is damaged there too",
-    "away.fetch": "a backup that is brought back",
-    "away.name": "a backup that is brought back",
+    "offsite_copy.put": "a backup that is copied off the machine",
+    "offsite_copy.sync": "a backup that is copied off the machine",
+    "offsite_copy.drop_draft": "a backup that is copied off the machine",
+    "offsite_copy.sweep": "a copy off the machine where one that was cut short left a draft a day ago",
+    "offsite_copy.drop": "a part of a copy that is damaged there too",
+    "offsite_copy.fetch": "a backup that is brought back",
+    "offsite_copy.name": "a backup that is brought back",
     "plans.forget_old": "more plans of reconcile than are kept",
-    "serving.replace": "a serve that runs",
-    "serving.drop_draft": "a serve on a disk that fails",
+    "serve_status.replace": "a serve that runs",
+    "serve_status.drop_draft": "a serve on a disk that fails",
     "plugin_worker.forget_leftover": "what a killed keeper of a plug-in left behind an hour ago",
     "plugin_worker.forget_shut": "a folder that a plug-in shut before its keeper was killed",
-    "joining.take_ledger": "books that are rebuilt from a backup",
-    "journal_reading.move": "books that are rebuilt from a backup",
-    "custody.revoke": "books that are found damaged at work",
+    "journal_merge.take_ledger": "books that are rebuilt from a backup",
+    "journal_reader.move": "books that are rebuilt from a backup",
+    "integrity_cache.revoke": "books that are found damaged at work",
     "quarantine.move": "books that are damaged",
     "rebuild.install": "books that are rebuilt",
     "rebuild.forget_scratch": "books that are rebuilt",
@@ -95,8 +103,9 @@ class Effect(NamedTuple):
 
 def effects() -> Iterator[Effect]:
     """Yield every effect of the adapters, but those of `UnhurriedSession`, which `wire/http.py` has points for."""
-    for path in sorted(ADAPTERS.rglob("*.py")):
-        if path.parent.name != "memory":
+    for path in modules():
+        # What `doctor` asks through a door changes nothing.
+        if path.parent.name != "memory" and path.name != "door.py":
             found = effects_of(ast.parse(path.read_text()), path.name)
             yield from (effect for effect in found if effect.call != "self._adapter.send")
 
@@ -138,7 +147,7 @@ def _is_effect(call: ast.Call) -> bool:
 def names() -> list[str]:
     """Return the name of every `around` in the adapters, as often as it stands there."""
     found = []
-    for path in sorted(ADAPTERS.rglob("*.py")):
+    for path in modules():
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("around") and node.args:
                 found.append(ast.literal_eval(node.args[0]))

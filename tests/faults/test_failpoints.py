@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.failpoints import ADAPTERS, AT_IBKR, effects, effects_of, every_point, names
+from tests.faults.failpoints import ADAPTERS, AT_IBKR, effects, effects_of, every_point, modules, names
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.faults.failpoint import around
 
@@ -27,9 +27,9 @@ def test_every_commit_sync_rename_removal_and_request_of_the_adapters_stands_bet
 
 def test_each_point_is_named_after_its_module_and_stands_in_one_place() -> None:
     assert [name for name, count in Counter(names()).items() if count > 1] == []
-    rooms = [(path.parent.name, path.stem) for path in ADAPTERS.rglob("*.py")]
-    modules = {name for room, module in rooms for name in (room, module, f"{room}_{module}")}
-    assert [name for name in names() if name.partition(".")[0] not in modules or name.count(".") != 1] == []
+    rooms = [(path.parent.name, path.stem) for path in modules()]
+    known = {name for room, module in rooms for name in (room, module, f"{room}_{module}")}
+    assert [name for name in names() if name.partition(".")[0] not in known or name.count(".") != 1] == []
     assert len(every_point()) >= 60
 
 

@@ -26,8 +26,8 @@ WORDS = IDS | REASONS
 STORES = (
     "ledger/",
     "facts/",
-    "state/switch",
-    *(f"recovery/{name}" for name in ("joining", "rebuild", "replaying", "soundness")),
+    "state/halt_switch",
+    *(f"recovery/{name}" for name in ("integrity_check", "journal_merge", "journal_replay", "rebuild")),
 )
 """How the modules of the adapters begin that keep what we know: like the core they read no text at all."""
 

@@ -78,7 +78,7 @@ def test_books_that_were_written_since_are_not_given_up(folder: Path, change: st
 @pytest.mark.parametrize(("point", "left"), [("before", LATER.version), ("after", FORM.version)])
 def test_kill_on_the_way_back_leaves_one_ledger_or_the_other(folder: Path, point: str, left: int) -> None:
     def kill(reached: str) -> None:
-        if reached == f"going_back.put_back.{point}":
+        if reached == f"downgrade.put_back.{point}":
             os.kill(os.getpid(), signal.SIGKILL)
 
     child = os.fork()

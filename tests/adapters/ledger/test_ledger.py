@@ -38,7 +38,7 @@ ROOT = Path(__file__).parents[3]
 PREFACE = (
     "import os, signal, sys; from pathlib import Path\n"
     "from tests.kit.rows import *; from tradebot.adapters.ledger.ledger import SqliteLedger\n"
-    "from tradebot.adapters.ledger import journal; from tradebot.adapters.state import switch\n"
+    "from tradebot.adapters.ledger import journal; from tradebot.adapters.state import halt_switch\n"
     "from tradebot.model.order import *\n"
     "folder = Path(sys.argv[1]); books = SqliteLedger.open(folder)\n"
 )

@@ -145,7 +145,7 @@ def test_ledger_from_before_the_first_release_is_refused_with_what_to_do(ledger:
 @contextmanager
 def held_by_another(folder: Path, name: str, ledger: int) -> Iterator["subprocess.Popen[str]"]:
     """Let another process hold a lock, which reads ledgers of this version."""
-    with another_process("lock.hold(folder, 'serve', name=sys.argv[2])", folder, name) as other:
+    with another_process("state_locks.hold(folder, 'serve', name=sys.argv[2])", folder, name) as other:
         (folder / name).write_text(json.dumps(json.loads((folder / name).read_text()) | {"ledger": ledger}))
         yield other
 

@@ -172,7 +172,7 @@ def test_pushes_at_the_same_time_do_not_disturb_each_other(place: Folder, model:
     other: list[archive.Pushed] = []
 
     def push_too(point: str) -> None:
-        if point == "away.put.before":
+        if point == "offsite_copy.put.before":
             failpoint.hook = None
             other.append(archive.push(model, NAME, Folder(tmp_path / "place")))
 

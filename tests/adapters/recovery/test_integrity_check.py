@@ -174,7 +174,7 @@ import sys
 from pathlib import Path
 from tests.kit.fakes.calls import Calls, Failing, SqliteCalls
 from tests.kit.fakes.calls import Failing
-from tradebot.adapters.recovery import soundness
+from tradebot.adapters.recovery import integrity_check
 from tradebot.adapters.state import resources
 from tradebot.adapters.state.state_folder import open_state
 from tradebot.errors import TradebotError
@@ -187,7 +187,7 @@ SqliteCalls(calls).install()
 for nth in range(1, 1000):
     calls._watcher = watcher = Failing(nth, lasting=lasting, each=True)
     try:
-        soundness.problem(folder)
+        integrity_check.problem(folder)
     except TradebotError as error:
         print(type(error).__name__)
     if watcher.failed is None:

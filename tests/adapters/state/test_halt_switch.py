@@ -138,7 +138,7 @@ def run_with_full_disk(code: str, folder: Path) -> subprocess.CompletedProcess[s
     """Run code in a process whose files may not grow at all, as on a full disk."""
     limit = (
         "import resource, signal, sys; from datetime import datetime, UTC; from pathlib import Path\n"
-        "from tradebot.adapters.state import switch\n"
+        "from tradebot.adapters.state import halt_switch\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
         "folder, now = Path(sys.argv[1]), datetime(2026, 1, 5, tzinfo=UTC)\n"
     )
@@ -147,7 +147,7 @@ def run_with_full_disk(code: str, folder: Path) -> subprocess.CompletedProcess[s
 
 
 def test_a_halt_works_on_a_full_disk(folder: Path) -> None:
-    done = run_with_full_disk("switch.halt(folder, 'me', 'full', now, 'REDUCE_ONLY')", folder)
+    done = run_with_full_disk("halt_switch.halt(folder, 'me', 'full', now, 'REDUCE_ONLY')", folder)
     assert done.returncode == 0, done.stderr
     # The disk was full indeed: the reason could not be written, and no half of it is left.
     assert list(folder.iterdir()) == []
@@ -158,21 +158,23 @@ def test_a_halt_works_on_a_full_disk(folder: Path) -> None:
 def test_closing_everything_on_a_full_disk_says_what_the_files_hold(folder: Path, before: list[str], held: str) -> None:
     for state in before:
         halt(folder, state)
-    done = run_with_full_disk("print(switch.halt(folder, 'me', 'full', now, 'FLATTEN'))", folder)
+    done = run_with_full_disk("print(halt_switch.halt(folder, 'me', 'full', now, 'FLATTEN'))", folder)
     assert (done.stdout.strip(), halt_switch.read(folder).state.value) == (held, held), done.stderr
 
 
 def test_arming_on_a_full_disk_fails_and_stays_halted(folder: Path) -> None:
     halt(folder)
-    done = run_with_full_disk("switch.lift(folder, switch.seen(folder)); switch.arm(folder, 'me', now)", folder)
+    done = run_with_full_disk(
+        "halt_switch.lift(folder, halt_switch.seen(folder)); halt_switch.arm(folder, 'me', now)", folder
+    )
     assert "CannotWriteError" in done.stderr
     assert halt_switch.read(folder).state is TradingState.REDUCE_ONLY
 
 
 HALT_IT = (
     "import sys; from datetime import datetime, UTC; from pathlib import Path\n"
-    "from tradebot.adapters.state import switch\n"
-    "print(switch.halt(Path(sys.argv[1]), 'me', 'why', datetime(2026, 1, 5, tzinfo=UTC), 'REDUCE_ONLY'))"
+    "from tradebot.adapters.state import halt_switch\n"
+    "print(halt_switch.halt(Path(sys.argv[1]), 'me', 'why', datetime(2026, 1, 5, tzinfo=UTC), 'REDUCE_ONLY'))"
 )
 
 

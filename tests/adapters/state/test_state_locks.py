@@ -15,7 +15,7 @@ from tradebot.errors import ExitCode, OperatorError, TradebotError
 
 
 def another_process_holding(folder: Path) -> AbstractContextManager["subprocess.Popen[str]"]:
-    return another_process("lock.hold(folder, 'serve')", folder)
+    return another_process("state_locks.hold(folder, 'serve')", folder)
 
 
 def test_hold_names_the_holder_after_waiting(tmp_path: Path) -> None:

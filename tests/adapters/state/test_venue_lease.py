@@ -81,7 +81,7 @@ def test_a_pass_that_gives_way_to_nobody_keeps_the_connection(tmp_path: Path) ->
 
 
 def test_a_process_that_hangs_keeps_others_waiting_for_so_long_and_a_killed_one_does_not(tmp_path: Path) -> None:
-    with another_process("lock.hold(folder, 'connection', name='venue.lock')", tmp_path) as other:
+    with another_process("state_locks.hold(folder, 'connection', name='venue.lock')", tmp_path) as other:
         os.kill(other.pid, signal.SIGSTOP)
         with pytest.raises(TemporaryError, match=f"process {other.pid}") as refused:
             taken(tmp_path)

@@ -96,7 +96,7 @@ def test_stalled_lane_is_reported_once_with_a_trace_and_again_on_recovery(scene:
             scene.pass_s(1)
         assert scene.types() == ["lane_stalled"]
         assert scene.events.emitted[0].details["lane"] == "entries"
-        assert "test_watch.py" in (scene.folder / STALL_TRACE).read_text()
+        assert "test_watchdog_thread.py" in (scene.folder / STALL_TRACE).read_text()
         serving = there(read_serving(scene.folder))
         assert serving.troubles.keys() == {"lane entries"}
         assert serving.lanes["exits"] > serving.lanes["entries"]

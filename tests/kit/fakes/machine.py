@@ -41,7 +41,7 @@ def another_process(taking: str, *words: object) -> Iterator["subprocess.Popen[s
     """Start a process that takes something by a context manager, an expression that may use `sys.argv` and `folder`."""
     code = (
         "import sys; from pathlib import Path; from tests.kit.adapters.alpaca import intent\n"
-        "from tradebot.adapters.state import lock, send_lock\n"
+        "from tradebot.adapters.state import send_lock, state_locks\n"
         f"folder = Path(sys.argv[1])\nwith {taking}:\n    print('held', flush=True); sys.stdin.read(1)\n"
     )
     with forked.python(code, *words, stdin=subprocess.PIPE) as process:

@@ -59,7 +59,7 @@ def test_only_orders_and_margins_can_write_the_message_of_an_order() -> None:
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Attribute) and node.attr == "placeOrder"
     }
-    assert writers == {"orders.py", "margins.py"}
+    assert writers == {"orders.py", "what_if_margin.py"}
 
 
 def preview(initial: object = "22000", maintenance: object = "20000", **more: object) -> Message:

@@ -26,7 +26,7 @@ def write_passes(folder: Path, cycles: Iterable[CycleRecord]) -> None:
         database.execute("BEGIN IMMEDIATE")
         for cycle in cycles:
             insert_pass(database, cycle)
-        with around("bulk.commit"):
+        with around("pass_writer.commit"):
             database.execute("COMMIT")
 
 

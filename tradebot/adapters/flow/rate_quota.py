@@ -235,7 +235,7 @@ def _write(descriptor: int, level: Level) -> None:
     try:
         # Whatever longer content was there is covered too.
         content = json.encode(level).ljust(max(LENGTH, os.fstat(descriptor).st_size) - 1) + b"\n"
-        with around("kept_quota.keep"):
+        with around("rate_quota.keep"):
             os.pwrite(descriptor, content, 0)
     except OSError:
         return

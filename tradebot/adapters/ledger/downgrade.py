@@ -39,7 +39,7 @@ def put_back(folder: Path, form: Form = FORM) -> Path | None:
         )
     with translated(path):
         free_beside(path, later).hardlink_to(path)
-        with around("going_back.put_back"):
+        with around("downgrade.put_back"):
             copy.rename(path)
         sync_folder(folder)
     return copy

@@ -104,7 +104,7 @@ class Custody:
     def revoke(self) -> None:
         """Let no process believe the note any more, because the books were found to be other than it says."""
         self.drop()
-        with suppress(OSError), around("custody.revoke"):
+        with suppress(OSError), around("integrity_cache.revoke"):
             (self._folder / CHECKED).unlink(missing_ok=True)
 
     def keep(self, *, patient: bool = False) -> None:
@@ -123,7 +123,7 @@ class Custody:
         at_ns = time.time_ns()
         words = {"boot": boot, "day": self._day.isoformat(), "at_ns": at_ns, "ledger": seen.ledger}
         text = json.dumps(words | {"journal": seen.journal})
-        with suppress(OSError), around("custody.keep"), written_plain(self._folder / CHECKED) as file:
+        with suppress(OSError), around("integrity_cache.keep"), written_plain(self._folder / CHECKED) as file:
             file.write(text.encode())
         if at_ns > seen.changed_ns + COARSE_NS:
             self._kept = seen

@@ -98,7 +98,7 @@ class JournalContent(Struct):
 
     def move(self, target: Path) -> None:
         """Rename the file and read it from its new path from now on."""
-        with around("journal_reading.move"):
+        with around("journal_reader.move"):
             self.path.rename(target)
         self.path = target
 

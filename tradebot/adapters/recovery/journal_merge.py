@@ -51,7 +51,7 @@ def join(folder: StateFolder, scratch: Path, sources: Sources, now: datetime) ->
     if copy == sources.ledger:
         copy_database(copy / LEDGER, scratch / LEDGER)
     else:
-        with around("joining.take_ledger"):
+        with around("journal_merge.take_ledger"):
             (copy / LEDGER).rename(scratch / LEDGER)
     return partial(_replay_into_ledger, sources, head, rest)
 

@@ -133,13 +133,13 @@ def _fetch(root: Path, place: Place, name: str, owner: StateFolder | None) -> No
             place.get(of, made / "file")
             if file.exists() and not _is_whole(made / "file", digest):
                 # Damaged here and there: what is here stays.
-                with around("away.drop"):
+                with around("offsite_copy.drop"):
                     (made / "file").unlink()
                 continue
-            with around("away.fetch"):
+            with around("offsite_copy.fetch"):
                 (made / "file").rename(file)
         if not is_here:
-            with around("away.name"):
+            with around("offsite_copy.name"):
                 draft.rename(root / name)
         sync_folder(root)
 
@@ -245,14 +245,14 @@ class Folder:
             self._sweep(target.parent)
             self._write(file, draft)
             require_whole(content_of(draft), content, self.where, name)
-            with around("away.put"):
+            with around("offsite_copy.put"):
                 draft.rename(target)
             sync_folder(target.parent)
         except OSError as error:
             raise self._refused("written", error) from error
         finally:
             # The error that left it says more than one about the draft.
-            with suppress(OSError), around("away.drop_draft"):
+            with suppress(OSError), around("offsite_copy.drop_draft"):
                 draft.unlink(missing_ok=True)
 
     def get(self, name: str, file: Path) -> None:
@@ -277,14 +277,14 @@ class Folder:
             # Another copy may have named or deleted it since; one that can't be deleted is in nobody's way.
             with suppress(OSError):
                 if time.time() - draft.lstat().st_mtime > LEFT_AFTER_S:
-                    with around("away.sweep"):
+                    with around("offsite_copy.sweep"):
                         draft.unlink()
 
     def _write(self, file: Path, draft: Path) -> None:
         with opened_plain(file) as read, written_plain(draft) as written:
             shutil.copyfileobj(read, written)
             written.flush()
-            with around("away.sync"):
+            with around("offsite_copy.sync"):
                 os.fsync(written.fileno())
 
     def _refused(self, what: str, error: OSError) -> OperatorError:

@@ -81,16 +81,16 @@ def lift(folder: Path, shown: Seen) -> bool:
     try:
         # A HALT made by hand leaves ARMED in place, so removing only HALT would let entries out too early.
         if _exists(folder / ARMED):
-            with around("switch.disarm_first"):
+            with around("halt_switch.disarm_first"):
                 (folder / ARMED).unlink()
         sync_folder(folder)
         # Move it before checking it: any HALT that appears from now on is a different one and is not touched.
         if _exists(folder / HALT):
-            with around("switch.take"):
+            with around("halt_switch.take"):
                 (folder / HALT).rename(taken)
         was_same = _same(taken, shown)
         if not was_same and _exists(taken) and not _exists(folder / HALT):
-            with around("switch.put_back"):
+            with around("halt_switch.put_back"):
                 taken.rename(folder / HALT)
         for path in folder.glob(f"{HALT}.*{TAKEN}"):
             _discard(path)
@@ -124,13 +124,13 @@ def _same(taken: Path, shown: Seen) -> bool:
 def _discard(taken: Path) -> None:
     if taken.is_dir() and not taken.is_symlink():
         try:
-            with around("switch.discard_folder"):
+            with around("halt_switch.discard_folder"):
                 taken.rmdir()
         except OSError as error:
             if error.errno not in (EEXIST, ENOTEMPTY):
                 raise
     else:
-        with around("switch.discard"):
+        with around("halt_switch.discard"):
             taken.unlink(missing_ok=True)
 
 
@@ -229,13 +229,13 @@ def _empty(path: Path) -> None:
     # Anything that isn't our own file must neither delay a halt nor be emptied.
     descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        with around("switch.empty"):
+        with around("halt_switch.empty"):
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
 def _remove(path: Path) -> None:
-    with around("switch.disarm"):
+    with around("halt_switch.disarm"):
         path.unlink(missing_ok=True)
     sync_folder(path.parent)

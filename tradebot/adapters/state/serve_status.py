@@ -31,10 +31,10 @@ def write_serving(folder: Path, serving: Serving) -> None:
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 file.write(json.dumps(encode(serving)))
-            with around("serving.replace"):
+            with around("serve_status.replace"):
                 draft.replace(folder / SERVING)
         except OSError:
-            with around("serving.drop_draft"):
+            with around("serve_status.drop_draft"):
                 draft.unlink(missing_ok=True)
 
 

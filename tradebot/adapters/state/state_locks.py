@@ -201,7 +201,7 @@ def _sign(descriptor: int, verb: str, *, gives_way: bool) -> None:
     since = datetime.now(UTC).isoformat(timespec="seconds")
     holder = {"pid": os.getpid(), "verb": verb, "since": since, "gives_way": gives_way, "ledger": LEDGER_VERSION}
     try:
-        with around("lock.sign"):
+        with around("state_locks.sign"):
             os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(holder).encode(), 0)
     except OSError:

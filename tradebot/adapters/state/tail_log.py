@@ -84,7 +84,7 @@ class TailFile:
         if whole < self._path.stat().st_size:
             descriptor = open_plain(self._path, os.O_RDWR)
             try:
-                with around("tail_files.repair"):
+                with around("tail_log.repair"):
                     os.ftruncate(descriptor, whole)
             finally:
                 os.close(descriptor)

@@ -44,13 +44,13 @@ class PersonFile:
                 file.write(text.encode())
                 file.flush()
                 self._take_over(descriptor)
-                with around("person_file.sync"):
+                with around("user_file.sync"):
                     os.fsync(descriptor)
             self._put(draft)
         except OSError as error:
             raise _cannot_change(self.path, error) from error
         finally:
-            with around("person_file.drop_draft"):
+            with around("user_file.drop_draft"):
                 draft.unlink(missing_ok=True)
         sync_folder(self.path.parent)
 
@@ -65,7 +65,7 @@ class PersonFile:
     def _put(self, draft: Path) -> None:
         if self._descriptor is None:
             try:
-                with around("person_file.make"):
+                with around("user_file.make"):
                     os.link(draft, self.path)
             except FileExistsError:
                 message = f"{self.path} was made by someone else meanwhile: nothing was written"
@@ -74,7 +74,7 @@ class PersonFile:
         same = in_place(self.path, os.fstat(self._descriptor))
         if not same or _read(self._descriptor) != self.content:
             raise TradebotError(f"{self.path} was changed by someone else meanwhile: nothing was written", AGAIN)
-        with around("person_file.replace"):
+        with around("user_file.replace"):
             draft.replace(self.path)
 
 

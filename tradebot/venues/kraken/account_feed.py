@@ -82,7 +82,7 @@ class KrakenBell:
 
 
 def _say(connection: ClientConnection, **told: str) -> None:
-    with around("bell.say"):
+    with around("account_feed.say"):
         connection.send(json.dumps(told))
 
 
