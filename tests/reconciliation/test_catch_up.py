@@ -11,7 +11,9 @@ from tests.kit.core.venue import ACCEPTED, LOST
 from tests.kit.values import ACCOUNT, CASH, NOW, SESSION, VENUE_DAY, fill, following
 from tradebot.adapters.ledger.rows import Opening
 from tradebot.adapters.memory.ledger import MemoryLedger
+from tradebot.model.account import BrokerPosition
 from tradebot.model.candidate import Purpose, Side
+from tradebot.model.instrument import AssetClass
 from tradebot.model.intent import Intent, IntentState, Operation
 from tradebot.model.order import Order, OrderStatus
 from tradebot.model.position import FOREIGN, Origin, OwnedFill
@@ -261,6 +263,19 @@ def test_order_that_a_list_of_now_lacks_is_over_if_the_history_is_too_old_to_kno
     venue.book[intent.client_order_id] = listed
     caught(scene)
     assert [order.status for order in scene.ledger.orders()] == [OrderStatus.NEW], "it works after all"
+
+
+def test_order_that_would_have_opened_what_the_venue_holds_may_have_filled(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene()
+    intent, venue = sent(scene), scene.venue
+    venue.capabilities = replace(venue.capabilities, ends_in_history=True, tells_ends_after=timedelta(seconds=30))
+    scene.later(60)
+    venue.book.pop(intent.client_order_id)
+    monkeypatch.setattr(venue, "follower", lambda name: None)
+    held = BrokerPosition(intent.instrument.symbol, AssetClass.US_EQUITY, intent.quantity, Decimal(100), None)
+    monkeypatch.setattr(venue, "position", lambda symbol: held)
+    catch_up(venue, scene.ledger, (), venue.now, venue.now, venue.now)
+    assert [order.status for order in scene.ledger.orders()] == [OrderStatus.NEW]
 
 
 def test_an_order_that_is_listed_without_its_size_has_the_one_that_we_know() -> None:

@@ -226,7 +226,8 @@ def _untold(
 ) -> Iterator[Order]:
     """Yield as ended the working orders that a list of now lacks while the history, which is behind, can't say how.
 
-    What they have filled until then is in the list of fills. A later word about such an order replaces this one.
+    What they have filled until then is in the list of fills. A later word about such an order replaces this one. That
+    list may lack rows too: what would have opened a position that the venue holds may have filled.
     """
     told_after = reader.capabilities.tells_ends_after
     if not reader.capabilities.ends_in_history or whole_at is None or now - whole_at > told_after:
@@ -235,7 +236,9 @@ def _untold(
         heard = max(filter(None, (order.updated_at, order.submitted_at)), default=None)
         if heard is not None and now - heard >= told_after:
             with suppress(TradebotError):
-                if reader.follower(order.venue_id) is None:
+                held = reader.position(order.symbol)
+                may_have_opened = held is not None and held.quantity * order.side.sign > 0
+                if not may_have_opened and reader.follower(order.venue_id) is None:
                     yield replace(order, status=OrderStatus.ENDED)
 
 
