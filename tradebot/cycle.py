@@ -1,6 +1,7 @@
 """What one pass of each job does. The same functions run by hand, on a schedule, in the demo and in tests.
 
-A pass looks first (`desk.look`), so each of these gets the desk that it acts on; only `flatten` looks while it runs.
+A pass looks first (`desk.prepare_desk`), so each of these gets the desk that it acts on; only `flatten`
+looks while it runs.
 """
 
 from collections.abc import Callable, Mapping

@@ -8,12 +8,10 @@ import pytest
 
 from tests.kit.core.scene import Scene, call, trade_once, wanted
 from tests.kit.core.venue import ACCEPTED, LOST
-from tests.kit.values import ACCOUNT, CASH, NOW, SESSION, VENUE_DAY, fill, following
+from tests.kit.values import ACCOUNT, CASH, NOW, SESSION, VENUE_DAY, fill, following, there
 from tradebot.adapters.ledger.rows import Opening
 from tradebot.adapters.memory.ledger import MemoryLedger
-from tradebot.model.account import BrokerPosition
 from tradebot.model.candidate import Purpose, Side
-from tradebot.model.instrument import AssetClass
 from tradebot.model.intent import Intent, IntentState, Operation
 from tradebot.model.order import Order, OrderStatus
 from tradebot.model.position import FOREIGN, Origin, OwnedFill
@@ -230,14 +228,16 @@ def test_order_that_its_venue_has_forgotten_since_an_earlier_day_is_over(
 
 
 @pytest.mark.parametrize(
-    ("ends_in_history", "told_s_ago", "sent_s_ago", "is_known", "status"),
+    ("ends_in_history", "told_s_ago", "sent_s_ago", "is_known", "purpose", "status"),
     [
-        (True, 0, 60, False, OrderStatus.ENDED),
-        (True, 0, 60, True, OrderStatus.NEW),
-        (True, 0, 20, False, OrderStatus.NEW),
-        (True, 40, 60, False, OrderStatus.NEW),
-        (True, None, 60, False, OrderStatus.NEW),
-        (False, 0, 60, False, OrderStatus.NEW),
+        (True, 0, 60, False, Purpose.PROTECT, OrderStatus.ENDED),
+        (True, 0, 60, False, Purpose.CLOSE, OrderStatus.ENDED),
+        (True, 0, 60, False, Purpose.OPEN, OrderStatus.NEW),
+        (True, 0, 60, True, Purpose.CLOSE, OrderStatus.NEW),
+        (True, 0, 20, False, Purpose.CLOSE, OrderStatus.NEW),
+        (True, 40, 60, False, Purpose.CLOSE, OrderStatus.NEW),
+        (True, None, 60, False, Purpose.CLOSE, OrderStatus.NEW),
+        (False, 0, 60, False, Purpose.CLOSE, OrderStatus.NEW),
     ],
 )
 def test_order_that_a_list_of_now_lacks_is_over_if_the_history_is_too_old_to_know(
@@ -246,10 +246,14 @@ def test_order_that_a_list_of_now_lacks_is_over_if_the_history_is_too_old_to_kno
     told_s_ago: int | None,
     sent_s_ago: int,
     is_known: bool,
+    purpose: Purpose,
     status: OrderStatus,
 ) -> None:
     scene = Scene()
     intent, venue = sent(scene), scene.venue
+    record = there(scene.ledger.intent(intent.client_order_id))
+    made_for = replace(record, intent=replace(record.intent, purpose=purpose))
+    monkeypatch.setattr(scene.ledger, "intent", lambda name: made_for)
     venue.capabilities = replace(
         venue.capabilities, ends_in_history=ends_in_history, tells_ends_after=timedelta(seconds=30)
     )
@@ -263,19 +267,6 @@ def test_order_that_a_list_of_now_lacks_is_over_if_the_history_is_too_old_to_kno
     venue.book[intent.client_order_id] = listed
     caught(scene)
     assert [order.status for order in scene.ledger.orders()] == [OrderStatus.NEW], "it works after all"
-
-
-def test_order_that_would_have_opened_what_the_venue_holds_may_have_filled(monkeypatch: pytest.MonkeyPatch) -> None:
-    scene = Scene()
-    intent, venue = sent(scene), scene.venue
-    venue.capabilities = replace(venue.capabilities, ends_in_history=True, tells_ends_after=timedelta(seconds=30))
-    scene.later(60)
-    venue.book.pop(intent.client_order_id)
-    monkeypatch.setattr(venue, "follower", lambda name: None)
-    held = BrokerPosition(intent.instrument.symbol, AssetClass.US_EQUITY, intent.quantity, Decimal(100), None)
-    monkeypatch.setattr(venue, "position", lambda symbol: held)
-    catch_up(venue, scene.ledger, (), venue.now, venue.now, venue.now)
-    assert [order.status for order in scene.ledger.orders()] == [OrderStatus.NEW]
 
 
 def test_an_order_that_is_listed_without_its_size_has_the_one_that_we_know() -> None:

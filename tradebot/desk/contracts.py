@@ -1,7 +1,7 @@
 """Choose the contracts that roots stand for: once a session, as known at its open, by date or by volume.
 
 What was chosen takes the place of the universe where rules are made (`app.rules`). A position in an earlier contract
-keeps its stops and exits, and moves on in its hour (`desk.rolling`).
+keeps its stops and exits, and moves on in its hour (`desk.contract_rolls`).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

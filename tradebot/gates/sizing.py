@@ -25,10 +25,10 @@ class Size(Struct, frozen=True):
     """An order's quantity (unsigned, whole lots, may be zero), its limit price, and its worst-case notional in USD.
 
     A buy costs at most its limit. A short sale fills at its limit or higher, so it is measured at the ask. That price
-    is its `worst_price`, by which a position's loss at its stop is measured too (`desk.stakes`). `margin_usd`
-    is the buying power the venue reserves; for a short sale that may be more than the ask, and an account with margin
-    reserves the initial margin instead. `risk_usd` is what the worst notional loses at the entry's stop, None if it has
-    none.
+    is its `worst_price`, by which a position's loss at its stop is measured too (`desk.strategy_exposure`).
+    `margin_usd` is the buying power the venue reserves; for a short sale that may be more than the ask, and an account
+    with margin reserves the initial margin instead. `risk_usd` is what the worst notional loses at the entry's stop,
+    None if it has none.
     """
 
     quantity: Decimal

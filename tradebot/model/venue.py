@@ -51,7 +51,7 @@ class Pairs(StrEnum):
     TWO_ORDERS: as two orders that know nothing of each other; each may only reduce the position, and what one of them
     fills is to be taken off the other. BRACKET: the stop hangs on the entry, is sent with it, and works once that has
     filled; targets rest apart, and what the entry's stop doesn't cover is protected as by two orders. How these are
-    fitted to what is held is in `orders.two_orders`.
+    fitted to what is held is in `orders.separate_protection`.
     """
 
     NATIVE = "native"

@@ -10,6 +10,7 @@ from msgspec import Struct
 from tradebot.errors import TemporaryError, TradebotError
 from tradebot.model.account import BrokerView
 from tradebot.model.books import Books
+from tradebot.model.candidate import Purpose
 from tradebot.model.intent import REFUSED_LATE, IntentRecord, is_marked, outcome_of
 from tradebot.model.order import Fill, Order, OrderStatus
 from tradebot.model.position import FOREIGN, Origin, OwnedFill, unreported_fill
@@ -118,7 +119,7 @@ def catch_up(
     latest = (
         *latest_orders(reader, working, open_orders),
         *_forgotten(reader, ledger, working, open_orders, now),
-        *_untold(reader, omitted_orders(working, open_orders), now, whole_at),
+        *_untold(reader, ledger, omitted_orders(working, open_orders), now, whole_at),
     )
     news = _news((_in_time(order, now) for order in latest), working)
     changed = _apply(ledger, news, now)
@@ -222,12 +223,12 @@ def _forgotten(
 
 
 def _untold(
-    reader: BrokerReader, omitted: Sequence[Order], now: datetime, whole_at: datetime | None
+    reader: BrokerReader, ledger: Ledger, omitted: Sequence[Order], now: datetime, whole_at: datetime | None
 ) -> Iterator[Order]:
     """Yield as ended the working orders that a list of now lacks while the history, which is behind, can't say how.
 
-    What they have filled until then is in the list of fills. A later word about such an order replaces this one. That
-    list may lack rows too: what would have opened a position that the venue holds may have filled.
+    A later word about such an order replaces this one. What opens a position isn't among them: the list may lack rows
+    too, and another entry would be sent beside one that works or has filled.
     """
     told_after = reader.capabilities.tells_ends_after
     if not reader.capabilities.ends_in_history or whole_at is None or now - whole_at > told_after:
@@ -236,9 +237,9 @@ def _untold(
         heard = max(filter(None, (order.updated_at, order.submitted_at)), default=None)
         if heard is not None and now - heard >= told_after:
             with suppress(TradebotError):
-                held = reader.position(order.symbol)
-                may_have_opened = held is not None and held.quantity * order.side.sign > 0
-                if not may_have_opened and reader.follower(order.venue_id) is None:
+                behind = ledger.intent(order.client_order_id)
+                may_open = behind is None or behind.intent.purpose is Purpose.OPEN
+                if not may_open and reader.follower(order.venue_id) is None:
                     yield replace(order, status=OrderStatus.ENDED)
 
 

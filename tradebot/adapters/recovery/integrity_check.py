@@ -1,9 +1,9 @@
 """Check the books before every pass, so that nothing is decided or sent based on damaged books.
 
-SQLite's own check covers the pages, a sum on every row their content (`ledger/sums.py`), the journal its own chain, and
-a seal ties both together, so an older ledger, or one that belongs elsewhere, shows. Every write checks the seal again,
-and from there to the journal's end if another process has written; so nothing is ever added to a ledger and a journal
-that don't belong together.
+SQLite's own check covers the pages, a sum on every row their content (`ledger/row_checksums.py`), the journal its own
+chain, and a seal ties both together, so an older ledger, or one that belongs elsewhere, shows. Every write checks the
+seal again, and from there to the journal's end if another process has written; so nothing is ever added to a ledger and
+a journal that don't belong together.
 """
 
 from __future__ import annotations
