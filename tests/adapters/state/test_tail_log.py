@@ -131,3 +131,20 @@ def test_only_one_writes_at_a_time(tmp_path: Path) -> None:
     with writing(folder) as again:
         assert again
     assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_no_more_of_a_file_is_kept_in_memory_than_a_late_row_may_repeat(tmp_path: Path) -> None:
+    path, file, times = (
+        tmp_path / "rows",
+        tail(tmp_path / "rows", max_bytes=2_000),
+        [NOW + n * BACK / 4 for n in range(61)],
+    )
+    for number, at in enumerate(times[:60]):
+        assert add(file, [{"at": time_text(at), "id": number}], at) == 1
+        assert len(file._known) <= 6
+    again = tail(path, max_bytes=2_000)
+    assert (
+        add(again, [{"at": time_text(times[number]), "id": number} for number in (40, 55, 57, 59, 60)], times[60]) == 1
+    )
+    assert len(again._known) <= 6
+    assert [row["id"] for row in read(path)][-1] == 60

@@ -36,6 +36,7 @@ class TailFile:
         self._names = names
         self._lines = RotatedLines(path, max_bytes, kept)
         self._known = dict[str, datetime]()
+        self._first: datetime | None = None
         self._status: tuple[int, int] | None = None
 
     def add(self, read: Callable[[datetime], Iterable[Row]], now: datetime) -> int:
@@ -45,8 +46,10 @@ class TailFile:
         """
         if self._status is None or self._status != self._found():
             self._repair()
-            self._known = dict(self._read())
-        since = max(max(self._known.values()) - BACK, min(self._known.values())) if self._known else now - BACK
+            self._read()
+        since = max(max(self._known.values()) - BACK, self._first) if self._known and self._first else now - BACK
+        # Nothing older is appended any more: a file may last for weeks, and serve for years.
+        self._known = {name: at for name, at in self._known.items() if at >= since}
         texts = (hide(json.dumps(row)) for row in read(since))
         found = {name: (at, text) for text in texts for name, at in self._named(text)}
         new = [(at, name, text) for name, (at, text) in found.items() if at >= since and name not in self._known]
@@ -58,11 +61,15 @@ class TailFile:
             self._lines.append(text)
             if self._lines.lost:
                 return count
-            self._known[name] = at
+            self._know(name, at)
             size += len(text.encode()) + 1
         # If the disk took a line in part only, or a new file was begun, the next look reads the files again.
         self._status = (inode, size) if self._found() == (inode, size) else None
         return len(new)
+
+    def _know(self, name: str, at: datetime) -> None:
+        self._known[name] = at
+        self._first = min(self._first or at, at)
 
     def _named(self, text: str | bytes) -> Iterator[tuple[str, datetime]]:
         """Yield what tells a line's record from every other, and its time; nothing of a line that can't be read."""
@@ -89,18 +96,30 @@ class TailFile:
             finally:
                 os.close(descriptor)
 
-    def _read(self) -> Iterator[tuple[str, datetime]]:
-        """Yield the names and times of the rows that a record may still repeat."""
-        reach: datetime | None = None
+    def _read(self) -> None:
+        """Read which rows a record may still repeat, from the newest line back.
+
+        A line that is two times `BACK` older than the newest one was written before all that still count.
+        """
+        self._known, self._first = {}, None
+        newest: datetime | None = None
         for number in range(self._kept + 1):
             path = self._path.with_name(f"{self._path.name}.{number}") if number else self._path
-            lines = read_plain(path).splitlines() if is_plain(path) else []
-            rows = [named for line in lines for named in self._named(line)]
-            yield from rows
-            if rows:
-                reach = reach or max(at for _, at in rows) - BACK
-                if min(at for _, at in rows) < reach:
-                    return
+            for line in _backwards(read_plain(path) if is_plain(path) else b""):
+                for name, at in self._named(line):
+                    newest = max(newest or at, at)
+                    self._know(name, at)
+                    if at < newest - 2 * BACK:
+                        return
+
+
+def _backwards(content: bytes) -> Iterator[bytes]:
+    """Yield the lines of a file, the last one first."""
+    end = len(content)
+    while end:
+        begin = content.rfind(b"\n", 0, end - 1) + 1
+        yield content[begin:end]
+        end = begin
 
 
 @contextmanager
