@@ -22,7 +22,7 @@ AROUND_SWAPS = {"kraken.send", "journal.sync", "ledger_file.commit", "cache_data
 """What a close, an open and the registry's write pass; the registry is kept among the facts."""
 STOPPED = 80
 """All bots of a program share one stage, which has a hundred accounts."""
-ROAD = ("http.", "alpaca.", "ledger_file.commit", "journal.sync", "cache_database.commit", "lock.", "send_lock.")
+ROAD = ("http.", "alpaca.", "ledger_file.commit", "journal.sync", "cache_database.commit", "state_locks.", "send_lock.")
 """Points that a day of trading passes."""
 CAUGHT = {
     "stops": ("halt-1-no-lock", "halt-2-cached-halt", "twin-3-random-ids"),

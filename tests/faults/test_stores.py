@@ -15,7 +15,15 @@ from tradebot.adapters.ledger.totals import FillTotals
 SEEDS = drawn("stores", [1], range(1, 1_000))
 FOLDERS = 36
 """So many are over five thousand kills."""
-STORES = ("ledger_file.", "custody.", "journal.", "switch.", "state_folder.", "json_lines.", "cache_database.create")
+STORES = (
+    "ledger_file.",
+    "integrity_cache.",
+    "journal.",
+    "halt_switch.",
+    "state_folder.",
+    "json_lines.",
+    "cache_database.create",
+)
 
 
 @pytest.mark.campaign

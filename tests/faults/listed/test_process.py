@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
+from operator import methodcaller
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -42,6 +43,9 @@ def test_fault_133_killed_at_any_failpoint(trader: Trader) -> None:
     """Each point is part of a campaign, or is listed with what it needs; after a kill the slot is finished."""
     campaigns = (*test_campaigns.ROAD, *test_stores.STORES)
     assert {name for name in names() if not name.startswith(campaigns)} <= set(OFF_THE_ROAD)
+    assert [
+        point for point in (*campaigns, *OFF_THE_ROAD) if not any(map(methodcaller("startswith", point), names()))
+    ] == []
     assert len(every_point()) >= 60
     killed = run(trader.bot, trader.entries("AAPL"), Fatal("alpaca.send.after", 1))
     assert (killed.code, killed.points[-1], trader.posts()) == (DIED, "alpaca.send.after", 1)
