@@ -41,10 +41,10 @@ STOPPED_S = 300
 
 def test_fault_133_killed_at_any_failpoint(trader: Trader) -> None:
     """Each point is part of a campaign, or is listed with what it needs; after a kill the slot is finished."""
-    campaigns = (*test_campaigns.ROAD, *test_stores.STORES)
-    assert {name for name in names() if not name.startswith(campaigns)} <= set(OFF_THE_ROAD)
+    campaigns, known = (*test_campaigns.ROAD, *test_stores.STORES), names()
+    assert {name for name in known if not name.startswith(campaigns)} <= set(OFF_THE_ROAD)
     assert [
-        point for point in (*campaigns, *OFF_THE_ROAD) if not any(map(methodcaller("startswith", point), names()))
+        point for point in (*campaigns, *OFF_THE_ROAD) if not any(map(methodcaller("startswith", point), known))
     ] == []
     assert len(every_point()) >= 60
     killed = run(trader.bot, trader.entries("AAPL"), Fatal("alpaca.send.after", 1))
