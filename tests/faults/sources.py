@@ -82,7 +82,7 @@ class Case(NamedTuple):
         return f"{' and '.join(' '.join(one) for one in self.lies)} {self.moment}"
 
 
-BESIDE = [("activities", MISSING, ("order", OLD))]
+BESIDE = [("activities", MISSING, ("order", OLD)), ("orders", LATE, ("order", LATE))]
 """Sources that are wrong together, while two others prove the opposite."""
 CASES = (
     *(

@@ -44,6 +44,11 @@ def test_a_sample_of_sources_that_are_wrong_leaves_nothing_bare_untold_and_a_bot
     assert {one.case for one in play(SAMPLE[:1] + SAMPLE[2:3]) if one.problems} == {SAMPLE[0], SAMPLE[2]}
 
 
+def test_a_close_that_goes_with_the_stop_that_the_bot_cancels_is_sent_again() -> None:
+    (found,) = play([Case("orders", LATE, CLOSING, BESIDE[1][2])])
+    assert found.problems == ()
+
+
 @pytest.mark.campaign(proof=True)
 @pytest.mark.parametrize("venue", [ALPACA, KRAKEN, ELSEWHERE, BRACKETS], ids=lambda venue: venue.name)
 def test_every_source_that_is_wrong_leaves_nothing_bare_untold(

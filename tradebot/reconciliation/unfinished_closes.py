@@ -31,23 +31,30 @@ def unfinished_close(ledger: Orders, records: Sequence[IntentRecord], position: 
     """
     for record in reversed(records):
         intent = record.intent
-        if intent.whose != position.whose or intent.purpose in (Purpose.OPEN, Purpose.PROTECT):
+        if intent.whose != position.whose or intent.purpose is Purpose.OPEN:
             continue
         if record.state in (IntentState.REJECTED, IntentState.ABANDONED):
             continue
         canceled = intent.operation is Operation.CANCEL and record.state is IntentState.ACKED
         close = _canceled_close(ledger, intent.target_venue_id or "") if canceled else None
+        if close is None and intent.purpose is Purpose.PROTECT:
+            continue
         grown = close is not None and any(lot.at > close.at for lot in position.lots)
         return None if grown else close
     return None
 
 
 def _canceled_close(ledger: Orders, venue_id: str) -> Intent | None:
-    """Return the intent behind an order that we canceled unfilled, if no rule and no strategy asks for it again."""
+    """Return the intent behind an order that we canceled unfilled, if no rule and no strategy asks for it again.
+
+    A stop that we cancel takes along the close whose leg it is.
+    """
     chain = ledger.order_chains([venue_id]).get(venue_id, ())
     if not chain or chain[0].venue_id != venue_id or chain[0].status not in (OrderStatus.CANCELED, OrderStatus.ENDED):
         return None
     promised = ledger.promised([order.client_order_id for order in chain])
-    behind = (promised.get(order.client_order_id) for order in chain)
-    intent = next((record.intent for record in behind if record), None)
-    return intent if intent and (intent.displaced_by or intent.why == compose((BY_HAND,))) else None
+    order = next((order for order in chain if order.client_order_id in promised), None)
+    if order is None or not order.status.terminal or order.status is OrderStatus.FILLED:
+        return None
+    intent = promised[order.client_order_id].intent
+    return intent if (intent.displaced_by or intent.why == compose((BY_HAND,))) else None
