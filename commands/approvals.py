@@ -11,7 +11,8 @@ from commands.shared.light_helpers import clean
 from commands.shared.number_format import duration, usd
 from commands.shared.times import when
 from commands.shared.verb_options import VERBS, Report, acts, caller, on_bot
-from tradebot.errors import OperatorError
+from tradebot.adapters.state.state_folder import APPROVALS
+from tradebot.errors import OperatorError, TradebotError
 from tradebot.model.text import counted
 
 if TYPE_CHECKING:
@@ -67,7 +68,6 @@ class AnsweredData(Struct, frozen=True):
 
 
 def _was_asked(app: "App") -> bool:
-    from tradebot.adapters.state.state_folder import APPROVALS
 
     return (app.folder.path / APPROVALS).exists()
 
@@ -168,7 +168,6 @@ def approve(bot: "App", request: Id) -> Report:
     Every gate is asked again with fresh prices, and the entry is sent if all of them pass.
     """
     from commands.trade_once.verb import run as enter
-    from tradebot.errors import TradebotError
     from tradebot.model.candidate import Submission
     from tradebot.model.trading import Answer
 

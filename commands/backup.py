@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from commands.shared.light_helpers import clean
 from commands.shared.verb_options import VERBS, Report, on_bot
+from tradebot.adapters.state.state_folder import BACKUPS
 from tradebot.errors import DamagedBooksError, ExitCode, OperatorError, TradebotError
 from tradebot.model.text import counted
 
@@ -137,7 +138,6 @@ def run_session(app: "App") -> Report:
 
     from tradebot.adapters.recovery import backups
     from tradebot.adapters.recovery.backup_parts import Hashed
-    from tradebot.adapters.state.state_folder import BACKUPS
     from tradebot.timetable.sessions import begun_by
 
     now = datetime.now(UTC)

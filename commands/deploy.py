@@ -12,6 +12,7 @@ import typer
 from msgspec import Struct
 
 from commands.shared.verb_options import Report, on_bot, opened_as_found
+from tradebot import __version__
 from tradebot.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -42,7 +43,6 @@ class Deployed(Struct, frozen=True):
 
 def run(app: "App") -> Report:
     """Judge what runs, and change nothing; exit 10 if anyone has to act."""
-    from tradebot import __version__
     from tradebot.judging.judgment import overall
 
     rows = tuple(_rows(app))
@@ -72,7 +72,6 @@ def _rows(app: "App") -> "Iterator[Judgment]":
 
 def _version(note: "Serving | None") -> "Seen":
     from commands.doctor.checks.check_row import bad, ok, skip
-    from tradebot import __version__
 
     if note is None:
         return skip("serve isn't running; verbs by cron or timers are of the version that is installed")

@@ -21,6 +21,7 @@ from commands.shared.verb_options import (
     jsonable,
     opened,
 )
+from tradebot.adapters.state.state_folder import EVENTS
 from tradebot.model.text import counted
 
 if TYPE_CHECKING:
@@ -46,7 +47,6 @@ def run(app: "App", last: int, *, refusals: bool = False) -> Report:
     What gates refuse in each pass is left out, unless `refusals` are asked for: it would hide everything else.
     """
     from tradebot.adapters.state.events import last_events, require_file
-    from tradebot.adapters.state.state_folder import EVENTS
     from tradebot.model.event import EventKind
 
     path = app.folder.path / EVENTS
@@ -59,7 +59,6 @@ def run(app: "App", last: int, *, refusals: bool = False) -> Report:
 def follow(app: "App", as_json: bool, *, refusals: bool) -> None:
     """Print each event as it comes, one line or one JSON document, until a signal or a closed pipe ends it."""
     from tradebot.adapters.state.events import Tail
-    from tradebot.adapters.state.state_folder import EVENTS
     from tradebot.model.event import EventKind
 
     left_out = () if refusals else (EventKind.GATE_BLOCKED.value,)

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from commands.shared.times import when
 from commands.shared.verb_options import Report, on_bot, opened_as_found
-from tradebot.adapters.state.state_folder import REBUILD
+from tradebot.adapters.state.state_folder import JOURNAL, REBUILD
 from tradebot.errors import ExitCode, TradebotError
 from tradebot.model.text import counted
 from tradebot.model.values import replace
@@ -52,7 +52,6 @@ class Verified(Struct, frozen=True):
 def run(bot: "App", file: str | None) -> Report:
     """Check a journal and compare it with the ledger; exit 10 if the chain or the ledger disagrees."""
     from tradebot.adapters.ledger.journal_reader import read
-    from tradebot.adapters.state.state_folder import JOURNAL
 
     path = Path(file) if file else bot.folder.path / JOURNAL
     found, ledger = read(path), None if file else _ledger_says(bot)

@@ -14,6 +14,7 @@ from commands.shared.times import when
 from commands.shared.verb_options import VERBS, Report, on_bot
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.text import counted
+from tradebot.model.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -138,7 +139,6 @@ def _refreshed(app: "App") -> datetime:
     """Ask for the venue's contracts and look at every coin now; return the broker's time."""
     from tradebot.desk.discovery import look_for_coins
     from tradebot.desk.registry import look_at_coins
-    from tradebot.model.values import replace
 
     now = app.now()
     look_for_coins(app.world(proposing=False, asking=True), now, at_once=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from commands.shared.verb_options import VERBS, Report, jsonable, on_bot
+from tradebot.adapters.state.state_folder import EVENTS, TAIL, cannot_write
 from tradebot.errors import TradebotError
 from tradebot.model.text import counted
 
@@ -42,7 +43,6 @@ class Tails:
     """The files to tail of one bot."""
 
     def __init__(self, app: "App") -> None:
-        from tradebot.adapters.state.state_folder import EVENTS, TAIL
         from tradebot.adapters.state.tail_log import TailFile
 
         self._app = app
@@ -172,7 +172,6 @@ def tail(bot: "App") -> Report:
 
     `serve` does so by itself; cron may, every minute.
     """
-    from tradebot.adapters.state.state_folder import cannot_write
 
     tails = Tails(bot)
     try:

@@ -10,6 +10,9 @@ from msgspec import Struct
 
 from commands.shared.light_helpers import Identity
 from commands.shared.verb_options import VERBS, Config, Json, Report, StateDir, finish
+from tradebot import __version__
+from tradebot.adapters.state import state_folder
+from tradebot.adapters.state.state_folder import JOURNAL, LEDGER, STORES
 from tradebot.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -48,9 +51,7 @@ def run(options: "Options", environ: Mapping[str, str], *, check: bool, form: "F
     Exits with 10 if a file can't be read. Raises OperatorError if there is no bot; exit 6 if another process is at
     work.
     """
-    from tradebot import __version__
     from tradebot.adapters.ledger.schema import FORM
-    from tradebot.adapters.state import state_folder
     from tradebot.app.loading import load_for
     from tradebot.judging.judgment import State, overall
 
@@ -67,7 +68,6 @@ def _bring(folder: "Path", form: "Form") -> str:
     from tradebot.adapters.ledger.downgrade import put_back
     from tradebot.adapters.ledger.schema import open_database, translated
     from tradebot.adapters.state import state_locks
-    from tradebot.adapters.state.state_folder import LEDGER
 
     path = folder / LEDGER
     with state_locks.hold_all(folder, "upgrade", serve_wait_s=0.0), translated(path):
@@ -85,7 +85,6 @@ def files(folder: "StateFolder", form: "Form", load: "Callable[[], Loaded]") -> 
     `load` returns the settings, or raises OperatorError if they can't be read.
     """
     from commands.doctor.checks.check_row import attempt
-    from tradebot.adapters.state.state_folder import JOURNAL, LEDGER
 
     path = folder.path
     yield attempt("ledger", lambda: _ledger(path / LEDGER, form))
@@ -139,7 +138,6 @@ def _stores() -> "Mapping[str, CacheDatabase]":
     from tradebot.adapters.flow import reply_archive
     from tradebot.adapters.notices.outbox import Outbox
     from tradebot.adapters.state.approvals import SqliteApprovals
-    from tradebot.adapters.state.state_folder import STORES
 
     of_people = Outbox.FILE, SqliteApprovals.FILE, ChatStore.FILE
     kinds = (facts.FILE, bars.FILE, reply_archive.FILE, *of_people, recorded_passes.FILE)

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from commands.backup import place_of, place_off
 from commands.shared.light_helpers import clean
+from commands.shared.times import stamp
 from commands.shared.verb_options import Json, Report, finish, on_bot
 from tradebot.errors import ExitCode
 from tradebot.model.text import counted
@@ -107,7 +108,6 @@ def _render_pushed(console: "Console", data: ArchivePushed) -> None:
 
 
 def _render_listed(console: "Console", data: Archived) -> None:
-    from commands.shared.times import stamp
 
     console.print(f"{counted(len(data.versions), 'version')} in {data.place}", markup=False, soft_wrap=True)
     for row in data.versions:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Struct
 
-from commands.init.profiles import SHIPPED_PROFILE
+from commands.init.profiles import SHIPPED_PROFILE, profile_file, require_strategies
 from commands.init.symbols import symbol_flags
 from commands.init.verb import MarketWish, flags_of, market_flags
 from commands.shared.light_helpers import clean
 from commands.shared.times import show_venue
+from tradebot.adapters.state import state_folder
 from tradebot.errors import OperatorError, word
 
 if TYPE_CHECKING:
@@ -119,7 +120,6 @@ def settings_of(wish: Wish) -> "Settings":
 
 
 def _asked(wish: Wish) -> _Asked:
-    from tradebot.adapters.state import state_folder
     from tradebot.app import sandbox
     from tradebot.lab.backtest.required_contracts import roots_in
 
@@ -224,7 +224,6 @@ def _cost(option: str) -> tuple[str, str, object]:
 
 
 def _loaded(wish: Wish, folder: Path, flags: dict[str, Any]) -> "tuple[Path | None, Loaded]":
-    from commands.init.profiles import profile_file, require_strategies
     from tradebot.app.loading import Options, user_file
     from tradebot.app.settings import load
 

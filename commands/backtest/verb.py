@@ -29,7 +29,7 @@ from commands.init.verb import Actions, BarStamp, Edge, Fill, FlowFolder, Seed, 
 from commands.report.files import Files, Frame, Html, Plot, files_of
 from commands.shared.light_helpers import Identity
 from commands.shared.span_options import From, To, days_of
-from commands.shared.verb_options import VERBS, Config, Json, Report, StateDir, finish
+from commands.shared.verb_options import VERBS, Config, Json, Report, StateDir, finish, progress_bar
 from tradebot.errors import ExitCode, OperatorError
 
 if TYPE_CHECKING:
@@ -59,7 +59,6 @@ def run(wish: Wish, how: "How") -> Report:
 
 def _checked(finished: "Finished", cuts: int) -> "Checked":
     from commands.backtest.run_backtest import loaded
-    from commands.shared.verb_options import progress_bar
     from tradebot.lab.backtest.lookahead import check
 
     run, market, most = finished.run, finished.planned.market, cuts or MOST_CUTS

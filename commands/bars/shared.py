@@ -5,7 +5,9 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from commands.shared.times import MINUTE, stamp, venue_day
+from tradebot.adapters.state.state_folder import BARS, BARS_FOLDER
 from tradebot.errors import OperatorError, word
+from tradebot.model.text import SYMBOL_PATTERN
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,8 +48,6 @@ def symbols_of(typed: Sequence[str]) -> tuple[str, ...]:
     """Return symbols as they are stored, each once; raise OperatorError for what can't be one."""
     import re
 
-    from tradebot.model.text import SYMBOL_PATTERN
-
     names = tuple(dict.fromkeys(name.strip().upper() for name in typed))
     for name in names:
         if not re.fullmatch(SYMBOL_PATTERN, name):
@@ -65,7 +65,6 @@ def stored_bytes(app: "App") -> int:
 
 
 def _files(app: "App") -> "list[Path]":
-    from tradebot.adapters.state.state_folder import BARS, BARS_FOLDER
 
     folder = app.folder.path
     files = (folder / BARS, folder / f"{BARS}-wal", *(folder / BARS_FOLDER).rglob("*.parquet"))

@@ -13,6 +13,7 @@ from msgspec import Struct
 from commands.shared.light_helpers import clean
 from commands.shared.times import when
 from commands.shared.verb_options import Config, Json, Report, StateDir, acts, finish, identity, on_bot, opened
+from tradebot.adapters.state.state_folder import CHAT
 from tradebot.errors import ExitCode, OperatorError
 
 if TYPE_CHECKING:
@@ -132,7 +133,6 @@ def show_status(
 ) -> Report:
     """Show who is paired, and what was asked and refused."""
     from tradebot.adapters.chat.store import kept
-    from tradebot.adapters.state.state_folder import CHAT
 
     on = bot.settings.chat.telegram is not None
     if not (bot.folder.path / CHAT).exists():
@@ -175,7 +175,6 @@ def _render_status(console: "Console", data: ChatStatus) -> None:
 def revoke(bot: "App") -> Report:
     """End the pairing, so that nobody may ask."""
     from tradebot.adapters.chat.store import kept
-    from tradebot.adapters.state.state_folder import CHAT
     from tradebot.model.event import EventKind
 
     if not (bot.folder.path / CHAT).exists():

@@ -8,6 +8,7 @@ import typer
 from commands.report.files import MOST_CURVES, Files, Html, Plot, files_of, written
 from commands.shared.completion import runs
 from commands.shared.verb_options import VERBS, Json, Report, StateDir, finish
+from tradebot.adapters.state import state_folder
 from tradebot.errors import OperatorError, word
 
 MOST_NAMED = 5
@@ -47,7 +48,6 @@ def compare(
     """
     import os
 
-    from tradebot.adapters.state import state_folder
     from tradebot.lab.backtest.results import Results
 
     results = Results(state_folder.resolve(state_dir, os.environ))

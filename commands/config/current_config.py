@@ -11,6 +11,7 @@ from msgspec import Struct
 from commands.config.accept import Change, Value
 from commands.shared.light_helpers import Identity
 from commands.shared.verb_options import Report
+from tradebot.adapters.state import state_folder
 from tradebot.adapters.state.marker_text import FIRST_VENUE
 from tradebot.errors import TradebotError
 
@@ -46,7 +47,6 @@ def loaded_for(
     state_dir: str | None, config: str | None, file: Path | None = None
 ) -> "tuple[StateFolder | None, Loaded]":
     """Return the bot's folder, None if there is none, with the configuration in force or that of a file."""
-    from tradebot.adapters.state import state_folder
     from tradebot.app.loading import Options, load_for, options_of_demo, user_file
     from tradebot.app.settings import load
 

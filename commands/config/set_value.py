@@ -14,6 +14,7 @@ from commands.config.accept import app
 from commands.config.current_config import differences_of, report_of, values
 from commands.shared.completion import settings as setting_names
 from commands.shared.verb_options import Config, Json, Report, StateDir, finish
+from tradebot.adapters.state import state_folder
 from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.model.text import counted, in_yaml
 
@@ -94,7 +95,6 @@ def _pairs(typed: Sequence[str]) -> list[tuple[str, str]]:
 
 def _place(state_dir: str | None, config: str | None) -> "tuple[StateFolder | None, Path]":
     """Return the bot's folder, if there is one, and the file that its settings are written into."""
-    from tradebot.adapters.state import state_folder
     from tradebot.app.loading import USER_FILE, Options, user_file
 
     path = state_folder.resolve(state_dir, os.environ)

@@ -10,6 +10,8 @@ import msgspec
 from msgspec import Struct
 
 from commands.shared.setting_diff import Setting, differing, leaves, shown
+from tradebot.adapters.state.safe_open import read_plain
+from tradebot.adapters.state.state_folder import cannot_write, write_durably
 from tradebot.model.text import counted
 
 if TYPE_CHECKING:
@@ -75,7 +77,6 @@ def run_of(settings: "Settings", played: Mapping[str, object], outcome: Outcome)
 
 def last_run(folder: Path) -> Run | None:
     """Return the last run in a demo's folder; None if there was none, or if what is kept of it can't be read."""
-    from tradebot.adapters.state.safe_open import read_plain
 
     try:
         return msgspec.json.decode(read_plain(folder / FILE), type=Run)
@@ -85,7 +86,6 @@ def last_run(folder: Path) -> Run | None:
 
 def keep(folder: Path, run: Run) -> None:
     """Keep a run for the next one; raise OperatorError if the folder can't be written."""
-    from tradebot.adapters.state.state_folder import cannot_write, write_durably
 
     try:
         write_durably(folder / FILE, msgspec.json.encode(run).decode())

@@ -11,7 +11,22 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from commands.init.verb import Bars, BarStamp, Edge, FlowFolder, Seed, Start, Symbols, Venue
+from commands.init import making as init
+from commands.init.profiles import profile_content
+from commands.init.symbols import symbol_flags
+from commands.init.verb import (
+    Bars,
+    BarStamp,
+    Edge,
+    FlowFolder,
+    MarketWish,
+    Seed,
+    Start,
+    Symbols,
+    Venue,
+    flags_of,
+    market_flags,
+)
 from commands.shared.completion import assigned, strategies
 from commands.shared.verb_options import (
     VERBS,
@@ -24,6 +39,7 @@ from commands.shared.verb_options import (
     progress_bar,
     show_traded_by,
 )
+from tradebot.adapters.state import state_folder
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.text import counted
 
@@ -59,9 +75,7 @@ def run(
 ) -> Report:
     """Make a fresh demo state, play its sessions, and check the books against the exchange."""
     from commands.demo import run_comparison
-    from commands.init import making as init
     from tradebot.adapters.plugins.plugin import require_installed
-    from tradebot.adapters.state import state_folder
     from tradebot.app.loading import Options
     from tradebot.app.settings import load
     from tradebot.app.wiring import opened as open_app
@@ -115,7 +129,6 @@ def _with_strategy(file: Path | None, flags: dict[str, Any], name: str | None) -
     """Return the options with one strategy in use, beginning with its profile if it isn't configured."""
     if name is None:
         return flags
-    from commands.init.profiles import profile_content
     from tradebot.adapters.plugins.plugin import require_named
     from tradebot.app.settings import load, merge
 
@@ -130,7 +143,6 @@ def _with_strategy(file: Path | None, flags: dict[str, Any], name: str | None) -
 
 
 def _refuse_users(path: Path) -> None:
-    from tradebot.adapters.state import state_folder
 
     folder = state_folder.open_state(path) if state_folder.marked(path) else None
     if folder and folder.kind != "demo":
@@ -146,7 +158,6 @@ def _configuration(path: Path, config: str | None) -> tuple[Path | None, Path | 
     A file that an earlier demo wrote belongs to that demo, until a person changes it.
     """
     from commands.init.config_file import to_copy, written_here
-    from tradebot.adapters.state import state_folder
     from tradebot.app.loading import USER_FILE, Options, user_file
 
     file = user_file(Options(None, config), path, os.environ)
@@ -279,8 +290,6 @@ def demo(
     It needs no account and no keys, and uses the tradebot.yaml in its folder if there is one. At the end it
     checks the bot's books against the exchange's, and shows what came of it beside the last run.
     """
-    from commands.init.symbols import symbol_flags
-    from commands.init.verb import MarketWish, flags_of, market_flags
 
     sandbox = market_flags(MarketWish(bars, bar_stamp, None, start, seed, edge, flow_folder))
     if sessions is not None:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.light_helpers import NOBODY, Identity
+from commands.shared.times import show_venue
 from commands.shared.verb_options import VERBS, Config, Json, Report, StateDir, caller, finish, identity
+from tradebot.adapters.state import state_folder
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 
 if TYPE_CHECKING:
@@ -28,7 +30,6 @@ def run(options: "Options", environ: Mapping[str, str], *, offline: bool = False
     """
     from commands.doctor.checks.check_row import failed, ok
     from commands.doctor.checks.machine import machine_checks, state
-    from tradebot.adapters.state import state_folder
 
     path = state_folder.resolve(options.state_dir, environ)
     folder = state(path, environ)
@@ -56,7 +57,6 @@ def _check_bot(
     from commands.doctor.checks.books import books_checks, strategies
     from commands.doctor.checks.check_row import attempt
     from commands.doctor.checks.machine import instances, keys_checks
-    from commands.shared.times import show_venue
     from tradebot.app.wiring import App
 
     with closing(App(folder, loaded, environ)) as app:

@@ -11,6 +11,7 @@ from msgspec import Struct
 from commands.shared.light_helpers import clean, complain
 from commands.shared.times import when
 from commands.shared.verb_options import Report, on_bot
+from tradebot import __version__
 from tradebot.errors import ExitCode, OperatorError, word
 
 if TYPE_CHECKING:
@@ -92,7 +93,6 @@ def run_drill(bot: "App", name: Annotated[str, typer.Argument(help="The drill; d
     from commands.drill.drills import DRILLS
     from commands.drill.evidence import Played, keep
     from commands.drill.stage import staged
-    from tradebot import __version__
     from tradebot.model.trading import Mode
 
     drill = DRILLS.get(name)

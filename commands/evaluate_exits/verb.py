@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from commands.shared.times import slot_for_reader, when
 from commands.shared.verb_options import VERBS, DryRun, ForceSlot, Report, acts, caller, on_bot, opened_to_leave
 from tradebot.errors import ExitCode
+from tradebot.model.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,7 +69,6 @@ def _noted(app: "App", data: "PassData", done: "CycleRecord", now: "datetime") -
     from commands.shared.pass_reports import LEFT_ALONE_RIGHTLY, UNSENT, left_open
     from tradebot.adapters.state import halt_switch
     from tradebot.model.trading import TradingState
-    from tradebot.model.values import replace
 
     held = {position.symbol for position in app.ledger_view.totals().own_positions()}
     unbooked = {gap.symbol for gap in done.gaps or ()} - held

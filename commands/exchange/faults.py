@@ -15,6 +15,7 @@ from commands.shared.completion import fault_actions, fault_names
 from commands.shared.light_helpers import Identity, clean
 from commands.shared.times import DAY_MINUTE, stamp, zone
 from commands.shared.verb_options import Json, Report, StateDir, finish
+from tradebot.adapters.state import state_folder
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -211,6 +212,5 @@ def register(app: typer.Typer) -> None:
         as_json: Json = False,
     ) -> None:
         """Inject faults from a script, and show which have fired."""
-        from tradebot.adapters.state import state_folder
 
         finish(run(state_folder.resolve(state_dir, os.environ), action, name), as_json)

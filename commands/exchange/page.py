@@ -9,6 +9,7 @@ from msgspec import Struct
 from commands.exchange.place import exchange_of, note_if_started
 from commands.shared.light_helpers import Identity
 from commands.shared.verb_options import Json, Report, StateDir, finish
+from tradebot.adapters.state import state_folder
 from tradebot.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -69,6 +70,5 @@ def register(app: typer.Typer) -> None:
 
         The page shows accounts, each order's life, the tape and the log. It moves time, and switches faults on and off.
         """
-        from tradebot.adapters.state import state_folder
 
         finish(page(state_folder.resolve(state_dir, os.environ), browser), as_json)

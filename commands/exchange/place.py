@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from commands.shared.light_helpers import note
 from commands.shared.times import show_venue
+from tradebot.adapters.state.state_folder import EXCHANGE
 from tradebot.errors import OperatorError
 
 BEARER = "bearer"
@@ -42,7 +43,6 @@ def apis_of(status: Mapping[str, Any]) -> tuple[Api, ...]:
 
 def exchange_of(path: Path) -> Path:
     """Return the folder of a state folder's exchange, whose times are shown from now on; OperatorError without one."""
-    from tradebot.adapters.state.state_folder import EXCHANGE
     from tradebot.app import sandbox
 
     if not sandbox.holds_market(path / EXCHANGE):

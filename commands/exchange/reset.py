@@ -14,6 +14,7 @@ from commands.shared.completion import accounts as account_names
 from commands.shared.completion import reset_account
 from commands.shared.light_helpers import Identity, clean, confirm, note
 from commands.shared.verb_options import Json, Report, StateDir, acts, finish
+from tradebot.adapters.state import state_folder
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.text import counted
 
@@ -61,7 +62,6 @@ def run(path: Path, name: str, cash: str | None, confirmed: str | None) -> Repor
 
 def _refuse_books(path: Path, name: str) -> None:
     """Refuse to reset the account that a bot uses, because the bot's books belong to that account number."""
-    from tradebot.adapters.state import state_folder
 
     if name == MAIN and state_folder.marked(path):
         raise OperatorError(
@@ -118,6 +118,5 @@ def register(app: typer.Typer) -> None:
 
         It keeps its key and gets a new number. Its orders and positions are deleted, so you are asked first.
         """
-        from tradebot.adapters.state import state_folder
 
         finish(run(state_folder.resolve(state_dir, os.environ), account, cash, confirmed), as_json)

@@ -13,7 +13,7 @@ from msgspec import Struct, convert
 
 from commands.exchange.faults import script_of
 from commands.exchange.place import ANOTHER, BEARER, Api, apis_of
-from commands.init.symbols import WELL_KNOWN
+from commands.init.symbols import WELL_KNOWN, symbol_flags
 from commands.init.verb import (
     Actions,
     Bars,
@@ -22,15 +22,20 @@ from commands.init.verb import (
     Edge,
     Fill,
     FlowFolder,
+    MarketWish,
     Seed,
     Sessions,
     Start,
     Symbols,
+    flags_of,
+    market_flags,
 )
 from commands.shared.completion import paces, ready_names
 from commands.shared.light_helpers import Identity, clean, note
 from commands.shared.times import DAY_MINUTE, when
 from commands.shared.verb_options import Config, Json, Report, StateDir, finish
+from tradebot.adapters.state import state_folder
+from tradebot.adapters.state.state_folder import EXCHANGE, option, prepare
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -114,7 +119,6 @@ class Wish(Struct, frozen=True):
 
 def serve(path: Path, wish: Wish, as_json: bool) -> None:
     """Serve the exchange in a folder until a signal stops it; create the market first if there is none."""
-    from tradebot.adapters.state.state_folder import EXCHANGE, prepare
     from tradebot.app import sandbox
 
     prepare(path)
@@ -153,7 +157,6 @@ def _note_other_cash(requested: Sequence[tuple[str, Decimal | None]], accounts: 
 
 
 def _serving(path: Path, url: str, status: Mapping[str, Any], wish: Wish) -> Serving:
-    from tradebot.adapters.state.state_folder import EXCHANGE, option
     from tradebot.app import sandbox
     from tradebot.venues.door import SANDBOX_KEY
 
@@ -264,7 +267,6 @@ def _settings(path: Path, options: "Options", pace: str, flags: dict[str, Any]) 
 
     The settings are None if a market exists and no flag changes it. If some do, everything else stays as it is.
     """
-    from tradebot.adapters.state.state_folder import EXCHANGE
     from tradebot.app import sandbox
     from tradebot.app.loading import user_file
     from tradebot.app.settings import load
@@ -375,9 +377,6 @@ def register(app: typer.Typer) -> None:
 
         Runs until Ctrl-C and says what is optimistic about --fill. A folder without a market gets one.
         """
-        from commands.init.symbols import symbol_flags
-        from commands.init.verb import MarketWish, flags_of, market_flags
-        from tradebot.adapters.state import state_folder
         from tradebot.app.loading import Options
 
         path = state_folder.resolve(state_dir, os.environ)

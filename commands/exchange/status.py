@@ -13,6 +13,7 @@ from commands.exchange.place import ANOTHER, Api, apis_of, exchange_of
 from commands.shared.light_helpers import Identity
 from commands.shared.times import MINUTE, when
 from commands.shared.verb_options import Json, Report, StateDir, finish
+from tradebot.adapters.state import state_folder
 from tradebot.model.text import counted
 
 if TYPE_CHECKING:
@@ -142,6 +143,5 @@ def register(app: typer.Typer) -> None:
     @app.command("status", epilog="tradebot exchange status\ntradebot exchange status --json")
     def _status(state_dir: StateDir = None, as_json: Json = False) -> None:
         """Show the exchange's address, time, accounts and faults."""
-        from tradebot.adapters.state import state_folder
 
         finish(run(state_folder.resolve(state_dir, os.environ)), as_json)

@@ -15,6 +15,7 @@ from commands.shared.light_helpers import Identity, clean
 from commands.shared.span_options import seconds_in
 from commands.shared.times import CLOCK, stamp, when, zone
 from commands.shared.verb_options import Config, Json, Report, StateDir, finish, identity, opened
+from tradebot.adapters.state import state_folder
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -118,7 +119,6 @@ def register(app: typer.Typer) -> None:
 
         Time stands still unless you move it.
         """
-        from tradebot.adapters.state import state_folder
 
         path = state_folder.resolve(state_dir, os.environ)
         with note_if_started(path / state_folder.EXCHANGE):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from commands.halt.report import PATIENCE_S, Orders, Request, orders_left_alone
 from commands.shared.light_helpers import clean
 from tradebot.adapters.state import folder_permissions
+from tradebot.adapters.state.state_folder import read_marker, require_closed, resolve
 from tradebot.errors import OperatorError, TradebotError, one_line
 
 if TYPE_CHECKING:
@@ -49,7 +50,6 @@ def _opened(state_dir: str | None, config: str | None) -> "Iterator[App]":
 
     Canceling has to work even if other users can write to the file.
     """
-    from tradebot.adapters.state.state_folder import read_marker, require_closed, resolve
     from tradebot.app.loading import Options, load_for
     from tradebot.app.settings import load
     from tradebot.app.wiring import App

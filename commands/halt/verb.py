@@ -28,6 +28,7 @@ from commands.halt.report import (
     Orders,
     Recorded,
     Request,
+    further_lines,
     orders_left_alone,
 )
 from commands.shared.light_helpers import (
@@ -101,7 +102,6 @@ def run(request: Request) -> int:
         by_hand = whose.mode not in ("sandbox", "paper")
         confirm(FLATTEN, request.confirm, what="Halted; closing everything", command=COMMAND, by_hand=by_hand)
         latch = _set_latch(path, request, FLATTEN)
-    from commands.halt.report import further_lines
 
     orders = _orders(path, request, latch)
     code = _exit_code(request, latch, orders)

@@ -15,6 +15,8 @@ from commands.init.profiles import SHIPPED_PROFILE, profile_file, require_strate
 from commands.shared.light_helpers import Identity, note
 from commands.shared.times import show_venue, when
 from commands.shared.verb_options import Report, caller
+from tradebot.adapters.state import state_folder
+from tradebot.adapters.state.state_folder import EXCHANGE, option
 from tradebot.errors import OperatorError
 from tradebot.model.text import counted
 
@@ -51,7 +53,6 @@ def run(
     """Check everything, including a real broker, before writing anything."""
     from commands.init.config_file import to_copy
     from commands.shared.calendar import require
-    from tradebot.adapters.state import state_folder
     from tradebot.app import sandbox
     from tradebot.app.loading import Options, user_file
     from tradebot.app.settings import load
@@ -76,7 +77,6 @@ def run(
 
 def refuse_other_mode(path: Path, mode: str, file: Path | None) -> None:
     """Refuse a mode that contradicts the environment or a file: every later verb would refuse the folder."""
-    from tradebot.adapters.state.state_folder import option
     from tradebot.app.settings import modes_said
     from tradebot.model.trading import Mode
 
@@ -98,7 +98,6 @@ def setting_up(path: Path, verb: str) -> Iterator[None]:
 
 def refuse_marked(path: Path) -> None:
     """Raise OperatorError if there is a bot in a folder already."""
-    from tradebot.adapters.state import state_folder
 
     if state_folder.marked(path):
         raise OperatorError(
@@ -121,7 +120,6 @@ def make(
     file that the bot's own configuration begins as a copy of, if any.
     """
     from commands.init.config_file import copy_for_demo, keep, keep_options_of_demo, refuse_foreign_settings
-    from tradebot.adapters.state import state_folder
     from tradebot.app.venue_connection import first_look
 
     refuse_marked(path)
@@ -151,7 +149,6 @@ def make(
 def _set_leftovers_aside(path: Path) -> None:
     """Move aside the leftovers of an earlier run that was interrupted before its books were used."""
     from tradebot.adapters.recovery import interrupted_init
-    from tradebot.adapters.state import state_folder
     from tradebot.app import sandbox
 
     if interrupted_init.has_unused_books(path):
@@ -182,7 +179,6 @@ def _report(path: Path, settings: "Settings", made: "_Books", start: Path | None
 
 def make_market(path: Path, settings: "Settings", flags: dict[str, Any]) -> list[str]:
     """Create the embedded exchange's market and return the bot's universe in it; recorded bars have their own."""
-    from tradebot.adapters.state.state_folder import EXCHANGE
     from tradebot.app import sandbox
 
     recorded = settings.sandbox.source != "generated"

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from commands.shared.light_helpers import clean
+from tradebot.adapters.state.state_folder import EXCHANGE, option
 
 if TYPE_CHECKING:
     from tradebot.app.settings import Settings
@@ -27,7 +28,6 @@ def made_up(settings: "Settings", universe: Sequence[str]) -> tuple[str, ...]:
 
 def market_notes(path: Path) -> tuple[str, ...]:
     """Return which parts of its files the market leaves out, and how to reach flow captured after a close."""
-    from tradebot.adapters.state.state_folder import EXCHANGE, option
     from tradebot.app import sandbox
 
     sentences, complete_at = sandbox.remarks_on(path / EXCHANGE)

@@ -15,6 +15,7 @@ from commands.init.answers import LEAST, LEAST_TRADE, MOST, Answers, plain, text
 from commands.init.market_notes import MOST_NAMED
 from commands.shared.light_helpers import clean, fitted, note
 from commands.shared.verb_options import Report
+from tradebot.adapters.state import state_folder
 from tradebot.errors import ExitCode, OperatorError, TradebotError, one_line, word
 from tradebot.model.values import replace
 
@@ -63,7 +64,6 @@ def run(state_dir: str | None, flags: dict[str, Any], *, alone: bool) -> Report:
     `flags` go over the answers. `alone` is False if other options answer questions too.
     """
     from commands.init import making as init
-    from tradebot.adapters.state import state_folder
     from tradebot.app.loading import Options, user_file
 
     if not alone:

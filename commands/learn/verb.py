@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.completion import strategies
+from commands.shared.light_helpers import note
 from commands.shared.span_options import From, To, days_of
 from commands.shared.verb_options import VERBS, Config, Json, Report, StateDir, finish, identity, opened, progress_bar
 from tradebot.errors import OperatorError, word
@@ -28,7 +29,6 @@ def run(app: "App", choice: "Choice", config: str | None, write: Path | None) ->
     from commands.learn.learn_inputs import read
     from commands.learn.report import WORTH, Learned, render
     from commands.shared.files import save
-    from commands.shared.light_helpers import note
 
     if write is not None:
         _refuse_own(write, own_file(app, config))

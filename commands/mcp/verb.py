@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
+from commands.shared.times import when
 from commands.shared.verb_options import VERBS, Config, Json, Report, StateDir, finish
+from tradebot.adapters.state import state_folder
 from tradebot.adapters.text.extras import install
 from tradebot.errors import OperatorError
 
@@ -57,7 +59,6 @@ def mcp(
     from commands.mcp.server import server_of
     from commands.mcp.stdio_server import serve_stdio
     from commands.mcp.tool_runner import Asking
-    from tradebot.adapters.state import state_folder
 
     folder = state_folder.resolve(state_dir, os.environ)
     server = server_of(Asking(folder.absolute(), config))
@@ -77,7 +78,6 @@ def mcp(
 
 
 def _show(console: "Console", data: McpServed) -> None:
-    from commands.shared.times import when
 
     console.print(f"An assistant can ask at {data.url}", markup=False)
     if data.token is None:

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from commands.shared.light_helpers import clean
 from commands.shared.verb_options import Json, Report, finish, identity, on_bot
+from tradebot.adapters.state.state_folder import MODELS
 from tradebot.errors import ExitCode
 from tradebot.model.text import counted
 from tradebot.model.values import replace
@@ -121,7 +122,6 @@ def check(bot: "App") -> Report:
 
 def _rows(bot: "App") -> "Iterator[ModelRow]":
     from tradebot.adapters.models.process import good_models
-    from tradebot.adapters.state.state_folder import MODELS
     from tradebot.app.plugin_surroundings import plugin_surroundings
     from tradebot.strategies.policy_settings import PolicySettings
     from tradebot.strategies.settings import POLICY

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
-from commands.shared.bot_records import exit_reasons
+from commands.shared.bot_records import exit_reasons, trading_now
 from commands.shared.evidence.gather import evidence_of
 from tradebot import __version__
 from tradebot.adapters.notices.outbox import Kept, Outbox
@@ -190,7 +190,6 @@ def _is_summary(event: SystemEvent) -> bool:
 
 def evidence_time(app: "App") -> datetime:
     """Return the time that the bot's records go by."""
-    from commands.shared.bot_records import trading_now
 
     mark = app.ledger_view.last_reconcile()
     recorded = app.recorded

@@ -6,6 +6,7 @@ import typer
 
 from commands.shared.verb_options import VERBS, Report, identity, on_bot, progress_bar
 from tradebot.errors import ExitCode, OperatorError
+from tradebot.model.values import replace
 
 if TYPE_CHECKING:
     from datetime import date
@@ -18,7 +19,6 @@ def run(app: "App", typed: str | None) -> Report:
     from commands.parity.report import Parity, render
     from commands.score.past_session import day_of
     from tradebot.lab.parity import parity_of
-    from tradebot.model.values import replace
     from tradebot.views.parity import LATELY, over_time
 
     day = day_of(typed) if typed else _last(app)

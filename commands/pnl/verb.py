@@ -8,7 +8,7 @@ import typer
 from commands.shared.completion import cuts, strategies, symbols
 from commands.shared.span_options import From, To, days_of
 from commands.shared.verb_options import VERBS, Config, Json, Report, StateDir, finish, identity, opened
-from tradebot.errors import OperatorError
+from tradebot.errors import ExitCode, OperatorError, word
 
 if TYPE_CHECKING:
     from commands.pnl.screen import ProfitAndLoss
@@ -52,7 +52,6 @@ def _to_csv(report: Report, file: Path) -> Report:
 
 def cut_of(by: str) -> "Cut":
     """Return by what profit is divided; raise OperatorError for an unknown word."""
-    from tradebot.errors import ExitCode, word
     from tradebot.views.trades.pnl import Cut
 
     names = [cut.value for cut in Cut]

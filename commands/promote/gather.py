@@ -28,6 +28,7 @@ from tradebot.model.parity import DayParity
 from tradebot.model.promotion import Promotion, Rung, Traded
 from tradebot.model.text import LABEL_PATTERN
 from tradebot.model.values import replace
+from tradebot.strategies.settings import POLICY
 from tradebot.views.parity import LATELY, over_time
 
 if TYPE_CHECKING:
@@ -125,7 +126,6 @@ def other_models(app: "App", name: str, results: "PolicyResults") -> str:
     from tradebot.app.policy import place_of
     from tradebot.learning.card import CONFIGURATION
     from tradebot.strategies.policy_settings import PolicySettings
-    from tradebot.strategies.settings import POLICY
 
     if app.settings.strategies.installed_as()[name] != POLICY:
         return ""

@@ -24,6 +24,7 @@ from commands.shared.verb_options import (
     on_bot,
     opened_as_found,
 )
+from tradebot.adapters.state.state_folder import JOURNAL, QUARANTINE, write_durably
 from tradebot.errors import DamagedBooksError, ExitCode, OperatorError, TradebotError
 from tradebot.model.text import counted
 from tradebot.model.values import replace
@@ -99,7 +100,6 @@ def _problem(app: "App") -> str | None:
     from tradebot.adapters.ledger import journal
     from tradebot.adapters.ledger.integrity_cache import Custody
     from tradebot.adapters.recovery.integrity_check import problem
-    from tradebot.adapters.state.state_folder import JOURNAL
 
     try:
         # First, because a lost journal can be noticed without reading the ledger through.
@@ -203,7 +203,6 @@ def _accepting(app: "App", name: str) -> str:
 
 def _keep(app: "App", data: Recovered) -> None:
     """Save the findings, so that they can be shown again before the books are accepted."""
-    from tradebot.adapters.state.state_folder import write_durably
 
     place = _file(app, str(data.name))
     place.parent.mkdir(mode=0o700, exist_ok=True)
@@ -211,7 +210,6 @@ def _keep(app: "App", data: Recovered) -> None:
 
 
 def _file(app: "App", name: str) -> Path:
-    from tradebot.adapters.state.state_folder import QUARANTINE
 
     return app.folder.path / QUARANTINE / f"{name}.json"
 

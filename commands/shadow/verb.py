@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from commands.shared.light_helpers import clean
+from commands.shared.times import when
 from commands.shared.verb_options import VERBS, Report, caller, identity, on_bot
 from tradebot.errors import DamagedBooksError, ExitCode, TradebotError
+from tradebot.model.values import replace
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -53,7 +56,6 @@ def run(app: "App", *, by: str) -> Report:
 
 
 def _row(app: "App", name: str, why: str, by: str) -> ShadowRow:
-    from commands.shared.light_helpers import clean
     from tradebot.app.shadow_strategies import opened_in_shadow, place_of, still_held
     from tradebot.venues.simulated.account import anew
 
@@ -65,7 +67,6 @@ def _row(app: "App", name: str, why: str, by: str) -> ShadowRow:
             return _followed(bot, row, by)
     except TradebotError as error:
         # One that can't be followed keeps none of the others from it.
-        from tradebot.model.values import replace
 
         hint = anew(place_of(app, name)) if isinstance(error, DamagedBooksError) else error.hint
         return replace(row, problem="; ".join(clean(each).rstrip(".") for each in (error.message, hint) if each))
@@ -75,10 +76,8 @@ def _followed(bot: "ShadowApp", row: ShadowRow, by: str) -> ShadowRow:
     """Follow what rests, compare the books with the simulated account, and run a pass of exits and one of entries."""
     from commands.evaluate_exits.verb import run as exits
     from commands.reconcile.verb import run as reconcile
-    from commands.shared.light_helpers import clean
     from commands.trade_once.verb import run as entries
     from tradebot.model.trading import TradingState
-    from tradebot.model.values import replace
 
     bot.venue.look()
     before = {record.client_order_id for record in (one.intent for one in bot.ledger.intents())}
@@ -113,7 +112,6 @@ def _sent(bot: "ShadowApp", before: set[str]) -> int:
 def _render(out: "Console", data: InShadow) -> None:
     from commands.shared.number_format import signed, usd
     from commands.shared.tables import Table, number, sentence
-    from commands.shared.times import when
     from tradebot.model.text import counted
 
     if not data.strategies:

@@ -6,7 +6,7 @@ from decimal import Decimal, InvalidOperation
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from tradebot.model.text import counted, noun, price_text
+from tradebot.model.text import counted, noun, plain, price_text
 from tradebot.views.downsampling import thinned
 
 if TYPE_CHECKING:
@@ -136,7 +136,6 @@ def tinted(amount: Decimal, text: str) -> str:
 def measured(value: object, unit: "Unit") -> str:
     """Return a number with its unit; other texts unchanged, empty for None."""
     from tradebot.model.reason_codes import Unit
-    from tradebot.model.text import plain
 
     number = _number(value)
     if number is None or unit is Unit.NONE:

@@ -6,6 +6,7 @@ from itertools import combinations
 from typing import Any
 
 from commands.shared.light_helpers import clean
+from tradebot.adapters.text.redaction import hide
 from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.model.record import Job
 
@@ -78,7 +79,6 @@ def next_after(wrong: ConfigurationError, values: Sequence[tuple[tuple[str, ...]
 
 def _refuse_keys(typed: Sequence[str]) -> None:
     """Refuse a key of the person's as a value: settings are kept in files that anybody may be shown."""
-    from tradebot.adapters.text.redaction import hide
     from tradebot.app.keys import load_secrets
     from tradebot.app.venues import EARLIER
 

@@ -32,6 +32,7 @@ from commands.shared.light_helpers import (
     say_parts,
 )
 from commands.shared.times import show_venue
+from tradebot.adapters.state.state_folder import read_marker
 from tradebot.errors import DamagedMarkerError, ExitCode, TradebotError
 from tradebot.model.values import replace, written_fields
 
@@ -266,7 +267,6 @@ def opened_to_look(state_dir: str | None, config: str | None) -> "AbstractContex
 
 def opened_as_found(state_dir: str | None, config: str | None) -> "AbstractContextManager[App]":
     """Open the bot that the options and the environment name, even if its books are damaged or lost."""
-    from tradebot.adapters.state.state_folder import read_marker
 
     return _open(state_dir, config, read_marker)
 

@@ -20,11 +20,18 @@ from commands.shared.skipped_passes import remedy_for
 from commands.shared.times import moment, show_venue, when
 from commands.shared.verb_options import Report, identity
 from commands.strategy.needs import EVERY_PASS, NeedsRow, in_words, needs_row
+from tradebot.adapters.state import state_folder
+from tradebot.adapters.state.state_folder import MARKER, resolve
+from tradebot.app import sandbox
+from tradebot.app.loading import Options, load_for, user_file
+from tradebot.app.settings import load
+from tradebot.app.wiring import opened
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.candidate import Component, ScaleOutLevel, WantKind
 from tradebot.model.decision import Decision, first_failure
 from tradebot.model.reasons import REASONS
 from tradebot.model.text import counted
+from tradebot.model.trading import Mode
 from tradebot.model.values import replace
 from tradebot.model.view import Close, Open, Reduce, Target
 
@@ -220,10 +227,6 @@ def _bot(
 
     A bot is used if there is one, unless the strategy reads flow and the bot has fetched none yet.
     """
-    from tradebot.adapters.state.state_folder import MARKER, resolve
-    from tradebot.app.loading import Options, load_for, user_file
-    from tradebot.app.settings import load
-    from tradebot.app.wiring import opened
 
     folder = resolve(state_dir, os.environ)
     if state_dir is not None or (folder / MARKER).exists():
@@ -243,7 +246,6 @@ def _bot(
 def _alone(loaded: "Loaded", name: str, symbols: Sequence[str]) -> "Loaded":
     """Return the settings with one strategy in use, even if it is off, and with other symbols if any are given."""
     from tradebot.adapters.plugins.plugin import require_named
-    from tradebot.app.settings import load
 
     settings = loaded.settings
     own = settings.strategies.model_dump().get(name)
@@ -264,10 +266,6 @@ def _generated(loaded: "Loaded") -> "Iterator[App]":
 
     from commands.fetch_flow import verb as fetch_flow
     from commands.init import making as init
-    from tradebot.adapters.state import state_folder
-    from tradebot.app import sandbox
-    from tradebot.app.loading import Options
-    from tradebot.app.wiring import opened
 
     loaded = replace(loaded, settings=_generated_market(loaded.settings))
     with TemporaryDirectory() as folder:
@@ -287,8 +285,6 @@ def _generated(loaded: "Loaded") -> "Iterator[App]":
 
 
 def _generated_market(settings: "Settings") -> "Settings":
-    from tradebot.app.settings import load
-    from tradebot.model.trading import Mode
 
     market = load(None, {}).settings.sandbox.model_copy(update={"sessions": 1})
     return settings.model_copy(update={"sandbox": market, "mode": Mode.SANDBOX, "shadow": False})

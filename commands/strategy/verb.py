@@ -16,7 +16,8 @@ from commands.shared.completion import installed_strategies, played
 from commands.shared.light_helpers import NOBODY, Identity, clean
 from commands.shared.verb_options import Config, Json, Report, StateDir, finish, identity, opened
 from commands.strategy.needs import EVERY_PASS, NeedsRow, in_words, needs_row
-from commands.strategy.package import Kind
+from commands.strategy.package import Kind, package_files, section_of
+from tradebot.adapters.state.state_folder import MARKER, resolve
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.values import replace
 
@@ -86,7 +87,6 @@ class Strategies(Struct, frozen=True):
 
 def new(name: str, path: Path, kind: Kind) -> Report:
     """Write the package; raise OperatorError if the name or the folder can't be used."""
-    from commands.strategy.package import package_files
     from tradebot.adapters.plugins.plugin import installed
     from tradebot.strategies.settings import STRATEGY_NAME
 
@@ -120,7 +120,6 @@ def _write(folder: Path, files: Mapping[Path, str]) -> None:
 
 
 def _steps(name: str, path: Path, kind: "Kind") -> Iterator[str]:
-    from commands.strategy.package import section_of
 
     python = os.path.relpath(sys.executable)
     yield f"{python} -m pip install --no-build-isolation --no-deps -e {path}"
@@ -310,7 +309,6 @@ def remedy(row: StrategyRow) -> str:
 
 
 def _listing_of(state_dir: str | None, config: str | None) -> Report:
-    from tradebot.adapters.state.state_folder import MARKER, resolve
     from tradebot.app.loading import Options, user_file
     from tradebot.app.settings import load
 

@@ -16,6 +16,7 @@ from commands.shared.pictures import GAIN, INK, LOSS, QUIET, picture, title
 from commands.shared.times import DAY_MINUTE, stamp
 from commands.trades.levels import Planned, draw_levels, planned
 from tradebot.adapters.state.evidence import BACKTEST
+from tradebot.app.sandbox import market_spec
 from tradebot.errors import OperatorError
 from tradebot.model.candidate import Side
 from tradebot.model.position import Origin
@@ -121,7 +122,6 @@ def _bars(app: App) -> Bars:
     """Return the bot's bars; a backtest keeps none, so its market is made again."""
     if app.folder.kind != BACKTEST:
         return app.bars
-    from tradebot.app.sandbox import market_spec
     from tradebot.lab.backtest.results import bars_of
 
     return bars_of(market_spec(app.settings))

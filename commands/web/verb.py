@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
-from commands.shared.verb_options import VERBS, Config, Json, Report, StateDir, finish
+from commands.shared.times import when
+from commands.shared.verb_options import VERBS, Config, Json, Report, StateDir, finish, identity, opened_to_look
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -54,7 +55,6 @@ def web(
     """
     _require_tls(host, tls_cert, tls_key)
     from commands.shared.service import listening, require_usable, serve_on
-    from commands.shared.verb_options import identity, opened_to_look
     from commands.web.actions import Acting
     from commands.web.guard import Logins
     from commands.web.page_data import Reader
@@ -100,7 +100,6 @@ def _require_tls(host: str, cert: Path | None, key: Path | None) -> None:
 
 
 def _show(console: "Console", data: WebServed) -> None:
-    from commands.shared.times import when
 
     console.print(f"The pages are at {data.url}", markup=False)
     if data.token is None:

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from tradebot.adapters.bars.read_through import StoredBars
+from tradebot.adapters.state.state_folder import BARS, BARS_FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,7 +24,6 @@ def bars_at_rest(
 ) -> StoredBars | None:
     """Return the bars that a bot has stored, of which nothing is fetched; None if it never stored any."""
     from tradebot.adapters.bars.cached_bars import RestingBars
-    from tradebot.adapters.state.state_folder import BARS, BARS_FOLDER
 
     is_stored = (folder / BARS).exists() or (folder / BARS_FOLDER).exists()
     return RestingBars(_opening(folder, events), sessions, day) if is_stored else None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tradebot.adapters.wire.allowed_hosts import is_loopback
 from tradebot.model.flow import FLOW_ALERTS, Allowance
 from tradebot.model.record import Job
+from tradebot.model.text import span
 from tradebot.model.trading import Mode
 from tradebot.signals.kinds import in_order, kind_of
 from tradebot.timetable.fetch_plan import FetchPlan, fetching_problems, needs_of
@@ -44,7 +45,6 @@ def flow_problems(settings: Sections, allowance: Allowance | None) -> Iterator[s
 def given_up(settings: Sections, rules: Rules) -> Iterator[str]:
     """Yield a sentence for each kind of facts of the flow strategy that can't be fetched as often as configured."""
     from tradebot.desk.fetching import keys_of
-    from tradebot.model.text import span
 
     flow, allowance = settings.strategies.flow, allowance_of(settings)
     if flow is None or allowance is None or Job.FETCH_FLOW not in settings.timetable:

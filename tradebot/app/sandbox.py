@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tradebot.adapters.text.canonical import parse_time
 from tradebot.app.venues import EARLIER, door_to
 from tradebot.errors import ExitCode, OperatorError, TradebotError
+from tradebot.model.venue_day import VenueDay
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -242,7 +243,6 @@ def market_day(folder: Path) -> VenueDay:
     """Return the day of a folder's market, whose dates and clocks are those of its calendar's zone."""
     from papervenue.market.hours import HOURS
     from papervenue.state import read_market
-    from tradebot.model.venue_day import VenueDay
 
     with explained():
         return VenueDay(HOURS[read_market(folder).spec.venue.calendar].zone.key)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from itertools import chain
 
+from tradebot.model.text import known_name
 from tradebot.venues.alpaca import capabilities as alpaca
 from tradebot.venues.door import Door, Key
 from tradebot.venues.ibkr import capabilities as ibkr
@@ -36,8 +37,6 @@ def door_to(name: str) -> Door:
 @cache
 def _installed(name: str) -> Door:
     from importlib.metadata import entry_points
-
-    from tradebot.model.text import known_name
 
     points = {point.name: point for point in entry_points(group=GROUP)}
     known_name(name, [*_SHIPPED, *sorted(points)], "venue")

@@ -10,6 +10,7 @@ from msgspec import Struct
 from commands.learn.policy.plan import planned_for
 from commands.shared.light_helpers import Identity, clean
 from commands.shared.verb_options import Report, progress_bar
+from tradebot.adapters.state.state_folder import write_durably
 from tradebot.errors import OperatorError
 from tradebot.model.text import counted
 
@@ -45,7 +46,6 @@ def run(strategy: str, symbol: str | None, write: Path | None, wish: "Wish") -> 
     """Play each model that acts, and add what it earned by session to the file of results."""
     from tradebot.adapters.models.reading import read_model
     from tradebot.adapters.models.signing import require_extra
-    from tradebot.adapters.state.state_folder import write_durably
     from tradebot.app.policy import place_of
     from tradebot.lab.backtest.engine_conversion import session_of
     from tradebot.lab.learning.training.training_rows import EVERY

@@ -14,7 +14,12 @@ from commands.search.study_options import On
 from commands.shared.error_boundary import TerminatedError
 from commands.shared.light_helpers import Identity, clean
 from commands.shared.verb_options import Report, progress_bar
+from tradebot.adapters.state.state_folder import make_folder
+from tradebot.adapters.state.state_locks import hold
+from tradebot.adapters.text.canonical import json_text
+from tradebot.adapters.text.codec import encode
 from tradebot.errors import ConfigurationError, ExitCode, OperatorError, TradebotError, word
+from tradebot.lab.selection.splits import learned
 from tradebot.model.text import counted
 
 if TYPE_CHECKING:
@@ -99,8 +104,6 @@ class PolicyStudied(Struct, frozen=True):
 def run(asked: Asked, wanted: Wanted, how: How, wish: "Wish") -> Report:
     """Search, or go on with a study that was stopped; OperatorError naming what is wrong before anything is trained."""
     from commands.search.verb import require_extras
-    from tradebot.adapters.state.state_folder import make_folder
-    from tradebot.adapters.state.state_locks import hold
     from tradebot.lab.backtest.results import Results
     from tradebot.lab.learning.walking.study import Sought
 
@@ -158,7 +161,6 @@ def _varied(asked: Asked, wanted: Wanted) -> "Varied":
 def _spans(of: "Sought") -> tuple[Sessions, Sessions]:
     """Return the judged sessions that choose, and those that are held out."""
     from tradebot.lab.learning.walking.study import choosing, judged_in
-    from tradebot.lab.selection.splits import learned
 
     days = judged_in(of.walk.splits, of.walk.market)
     chosen = days[: choosing(len(days), of.walk.plan.settings.promotion.splits.embargo_sessions)]
@@ -170,8 +172,6 @@ def _study(of: "Sought", journal: Path, name: str) -> "InTurn":
     """Return the study, a new one or the one that is there; OperatorError if that one was of something else."""
     from hashlib import sha256
 
-    from tradebot.adapters.text.canonical import json_text
-    from tradebot.adapters.text.codec import encode
     from tradebot.lab.backtest.identity import identity_of, market_of
     from tradebot.lab.search.sequential_study import InTurn
     from tradebot.signals.features import features

@@ -13,7 +13,9 @@ from commands.learn.policy.train import TRAINING, Asked, jobs_of
 from commands.promote.policies import PoliciesJudged, judged_by, render
 from commands.shared.light_helpers import Identity
 from commands.shared.verb_options import Report, progress_bar
+from tradebot.adapters.state.trials import Trial
 from tradebot.errors import ExitCode
+from tradebot.lab.selection.splits import By
 from tradebot.model.text import counted
 
 if TYPE_CHECKING:
@@ -88,7 +90,6 @@ def ground_of(asked: Asked, how: How, wish: "Wish") -> Ground:
     from tradebot.lab.backtest.engine_conversion import session_of
     from tradebot.lab.learning.training.sb3_trainer import require_torch
     from tradebot.lab.learning.walking.splits import splits_of
-    from tradebot.lab.selection.splits import By
 
     require_extra("judging models")
     read_key(how.key)
@@ -102,7 +103,6 @@ def ground_of(asked: Asked, how: How, wish: "Wish") -> Ground:
 
 def run(asked: Asked, how: How, wish: "Wish") -> Report:
     """Walk, or go on with a walk that was stopped; exit 10 unless the policy passes."""
-    from tradebot.adapters.state.trials import Trial
     from tradebot.lab.backtest.results import Results
     from tradebot.lab.learning.walking.splits import paths_of
     from tradebot.lab.learning.walking.walk import RESULTS, folder_of, walk

@@ -10,6 +10,7 @@ from papervenue.events import Event
 from papervenue.jsontext import encode
 from papervenue.refusal import Refusal
 from papervenue.shares.order_parsing import read_replacement
+from tradebot.adapters.wire.http import Answer
 from tradebot.lab.backtest.engine_conversion import order_of
 from tradebot.model.intent import Intent
 from tradebot.model.order import Order, OrderStatus, Outcome, Reply
@@ -88,7 +89,6 @@ class EngineOrders:
 
     def _refused(self, refusal: Refusal, name: str) -> tuple[Answer, Reply]:
         """Emit what the exchange's log says of a refused request; return its answer, and what that proves."""
-        from tradebot.adapters.wire.http import Answer
         from tradebot.venues.alpaca.submit_outcomes import refusal as read_refusal
         from tradebot.venues.alpaca.submit_outcomes import unknown_outcome
 

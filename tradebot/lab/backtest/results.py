@@ -24,6 +24,7 @@ from tradebot.adapters.state.evidence import BACKTEST, read_evidence, write_evid
 from tradebot.adapters.state.safe_open import create_draft, read_plain
 from tradebot.adapters.state.state_folder import BACKTESTS, cannot_write, option, write_durably
 from tradebot.adapters.state.trials import LAST, TRIALS, Trial
+from tradebot.app.baseline import effective
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.errors import OperatorError, word
 from tradebot.lab.backtest import save_run
@@ -292,8 +293,6 @@ def _is_run(place: Path) -> bool:
 def _configuration(run: Run) -> str:
     """Return the settings of a run as a complete configuration file, without those that are null."""
     import yaml
-
-    from tradebot.app.baseline import effective
 
     settings = {name: value for name, value in effective(run.plan.settings).items() if name != "mode"}
     text = yaml.safe_dump(settings, sort_keys=False, default_flow_style=None, width=120)
