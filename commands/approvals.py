@@ -68,7 +68,6 @@ class AnsweredData(Struct, frozen=True):
 
 
 def _was_asked(app: "App") -> bool:
-
     return (app.folder.path / APPROVALS).exists()
 
 

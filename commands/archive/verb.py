@@ -108,7 +108,6 @@ def _render_pushed(console: "Console", data: ArchivePushed) -> None:
 
 
 def _render_listed(console: "Console", data: Archived) -> None:
-
     console.print(f"{counted(len(data.versions), 'version')} in {data.place}", markup=False, soft_wrap=True)
     for row in data.versions:
         size = row.problem or f"{counted(row.files, 'file')}, {counted(row.bytes, 'byte')}"

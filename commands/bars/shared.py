@@ -65,7 +65,6 @@ def stored_bytes(app: "App") -> int:
 
 
 def _files(app: "App") -> "list[Path]":
-
     folder = app.folder.path
     files = (folder / BARS, folder / f"{BARS}-wal", *(folder / BARS_FOLDER).rglob("*.parquet"))
     return [path for path in files if path.is_file()]

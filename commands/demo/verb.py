@@ -143,7 +143,6 @@ def _with_strategy(file: Path | None, flags: dict[str, Any], name: str | None) -
 
 
 def _refuse_users(path: Path) -> None:
-
     folder = state_folder.open_state(path) if state_folder.marked(path) else None
     if folder and folder.kind != "demo":
         raise OperatorError(

@@ -191,7 +191,6 @@ def _words(written: Any) -> str:
 
 
 def register(app: typer.Typer) -> None:
-
     @app.command(
         "faults",
         epilog="tradebot exchange faults\ntradebot exchange faults add lost-reply\ntradebot exchange faults clear",

@@ -59,7 +59,6 @@ def _render(out: "Console", data: Page) -> None:
 
 
 def register(app: typer.Typer) -> None:
-
     @app.command("page", epilog="tradebot exchange page\ntradebot exchange page --open")
     def _page(
         browser: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,

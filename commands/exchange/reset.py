@@ -95,7 +95,6 @@ def _render(out: "Console", data: Reset) -> None:
 
 
 def register(app: typer.Typer) -> None:
-
     @app.command("reset", epilog="tradebot exchange reset alice --confirm alice")
     @acts
     def _reset(

@@ -345,7 +345,6 @@ Latency = Annotated[
 
 
 def register(app: typer.Typer) -> None:
-
     @app.command(
         "serve", epilog="tradebot exchange serve --port 8787\ntradebot exchange serve --time 60x --account alice=50000"
     )

@@ -139,7 +139,6 @@ def _render_accounts(out: "Console", data: ExchangeStatus) -> None:
 
 
 def register(app: typer.Typer) -> None:
-
     @app.command("status", epilog="tradebot exchange status\ntradebot exchange status --json")
     def _status(state_dir: StateDir = None, as_json: Json = False) -> None:
         """Show the exchange's address, time, accounts and faults."""

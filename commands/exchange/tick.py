@@ -101,7 +101,6 @@ def _render_ticked(out: "Console", data: Ticked, another: str) -> None:
 
 
 def register(app: typer.Typer) -> None:
-
     @app.command("tick", epilog="tradebot exchange tick 5m\ntradebot exchange tick next_open")
     def _tick(
         step: Annotated[

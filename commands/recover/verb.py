@@ -210,7 +210,6 @@ def _keep(app: "App", data: Recovered) -> None:
 
 
 def _file(app: "App", name: str) -> Path:
-
     return app.folder.path / QUARANTINE / f"{name}.json"
 
 

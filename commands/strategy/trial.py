@@ -285,7 +285,6 @@ def _generated(loaded: "Loaded") -> "Iterator[App]":
 
 
 def _generated_market(settings: "Settings") -> "Settings":
-
     market = load(None, {}).settings.sandbox.model_copy(update={"sessions": 1})
     return settings.model_copy(update={"sandbox": market, "mode": Mode.SANDBOX, "shadow": False})
 

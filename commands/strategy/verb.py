@@ -120,7 +120,6 @@ def _write(folder: Path, files: Mapping[Path, str]) -> None:
 
 
 def _steps(name: str, path: Path, kind: "Kind") -> Iterator[str]:
-
     python = os.path.relpath(sys.executable)
     yield f"{python} -m pip install --no-build-isolation --no-deps -e {path}"
     yield f"{python} -m pytest {path / 'tests'}"
