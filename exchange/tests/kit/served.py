@@ -5,7 +5,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -71,8 +71,10 @@ class Served:
         port: int,
         running: server.Server,
         thread: threading.Thread,
+        loop: asyncio.AbstractEventLoop,
         ports: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
+        self._loop = loop
         self.ports = ports
         self.exchange = exchange
         self._running = running
@@ -118,8 +120,9 @@ class Served:
         return sum(connection.transport.get_write_buffer_size() for connection in connections)
 
     def stop(self) -> None:
-        """Tell the server to stop."""
-        self._running.stop()
+        """Tell the server to stop, in its own thread, because asyncio lets no other one close a listening socket."""
+        with suppress(RuntimeError):  # Its loop is closed: it has stopped.
+            self._loop.call_soon_threadsafe(self._running.stop)
 
     def end(self) -> None:
         """Stop, and wait for the end."""
@@ -146,8 +149,10 @@ def served(
     running = server.Server(server.configuration(application))
     ports: dict[str, int] = {}
     ready = threading.Event()
+    loops: list[asyncio.AbstractEventLoop] = []
 
     async def run() -> None:
+        loops.append(asyncio.get_running_loop())
         lines = Lines()
         await lines.listen(application, application.lines)
         ports.update(lines.ports())
@@ -158,7 +163,7 @@ def served(
     thread = threading.Thread(target=lambda: asyncio.run(run()))
     thread.start()
     ready.wait(_TIMEOUT_S)
-    place = Served(exchange, listener.getsockname()[1], running, thread, ports)
+    place = Served(exchange, listener.getsockname()[1], running, thread, loops[0], ports)
     try:
         yield place
     finally:
