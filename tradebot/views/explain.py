@@ -239,7 +239,8 @@ def _by_reasons(cycles: Sequence[CycleRecord], standing: Sequence[Standing]) -> 
     if not cycles:
         return Explanation(Verdict.UNKNOWN, NOTHING, "tradebot trade-once", seen)
     # A failed strategy is mentioned even if others traded.
-    failed = _failed_strategy(cycles)
+    refused = (refusal for cycle in reversed(cycles) for refusal in cycle.refused_strategies)
+    failed = next((refusal for refusal in refused if refusal.decision.gate is Gate.STRATEGY), None)
     blame = _blame(failed) if failed else ""
     stale = _stale(cycles, standing)
     if seen.orders:
@@ -306,11 +307,6 @@ def remedy_of(reason: Reason, decisions: Sequence[Decision]) -> str:
     above = {decision.is_above_zero for decision in decisions} - {None}
     without_signal = above == {False}
     return FROM_NOTHING if reason in _ABOVE_ZERO and without_signal else REASONS[reason].remedy
-
-
-def _failed_strategy(cycles: Sequence[CycleRecord]) -> StrategyRefusal | None:
-    refused = (refusal for cycle in reversed(cycles) for refusal in cycle.refused_strategies)
-    return next((refusal for refusal in refused if refusal.decision.gate is Gate.STRATEGY), None)
 
 
 def _blame(refusal: StrategyRefusal) -> str:

@@ -134,7 +134,8 @@ def ensure(state_dir: Path, *, idle_exit_s: float = 900.0, timeout_s: float = 20
         return endpoint
     read_market(state_dir)
     deadline_s = time.monotonic() + timeout_s
-    before = _log_size(state_dir)
+    log = state_dir / SERVER_LOG_FILE
+    before = log.stat().st_size if log.exists() else 0
     held = True
     while time.monotonic() < deadline_s:
         if held and not _is_held(state_dir):
@@ -279,11 +280,6 @@ def _not_started(state_dir: Path, code: int, output: str) -> MarketError:
     if code == EXIT_REFUSED and "\n" in output:
         output, _, hint = output.rpartition("\n")
     return MarketError(f"the exchange in {state_dir} did not start: {output or f'exit code {code}'}", hint)
-
-
-def _log_size(state_dir: Path) -> int:
-    log = state_dir / SERVER_LOG_FILE
-    return log.stat().st_size if log.exists() else 0
 
 
 def _log_since(state_dir: Path, before: int) -> str:

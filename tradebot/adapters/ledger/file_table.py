@@ -71,7 +71,7 @@ class FileTable(Generic[Row]):
         by = self._kind.indexes[index]
         if by.condition:
             return self._found(index, by.condition, ())
-        return self._found(index, f"{by.column} {IN_LIST}", (_list(values),))
+        return self._found(index, f"{by.column} {IN_LIST}", (json_text([stored(value) for value in values]),))
 
     def span(self, index: str, first: Any, last: Any = None) -> dict[int, Row]:
         until = GREATEST if last is None else stored(last)
@@ -135,7 +135,3 @@ def stored(value: Any) -> Any:
     if isinstance(value, date):
         return value.isoformat()
     return decimal_text(value) if isinstance(value, Decimal) else value
-
-
-def _list(values: Collection[Any]) -> str:
-    return json_text([stored(value) for value in values])

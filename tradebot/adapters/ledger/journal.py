@@ -176,10 +176,6 @@ class Journal:
         with around("journal.undo"):
             os.ftruncate(self._descriptor, size)
 
-    def _tail(self, size: int, reach: int = 2 * LONGEST_LINE) -> bytes:
-        start = max(0, size - reach)
-        return os.pread(self._descriptor, size - start, start)
-
     def _read_from_seal(self, size: int) -> tuple[Head, int]:
         """Return the last complete record and the size up to it; move what follows to a separate file.
 
@@ -198,7 +194,8 @@ class Journal:
         """Return the journal from one record's line on; empty if the record isn't found."""
         reach, mark = 2 * LONGEST_LINE, b'"seq":%d,"at"' % sequence
         while True:
-            tail = self._tail(size, reach)
+            start = max(0, size - reach)
+            tail = os.pread(self._descriptor, size - start, start)
             before, found, _ = tail.rpartition(mark)
             if found and (b"\n" in before or reach >= size):
                 return tail[before.rfind(b"\n") + 1 :]

@@ -8,7 +8,7 @@ Only `init` and `config accept` write one, so running with tighter settings does
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from itertools import starmap
 from operator import attrgetter
@@ -389,7 +389,7 @@ class Tallies:
 
     def _against(self, rows: Mapping[str, set[bytes]], sealed: int) -> Compared:
         total, ahead, sequence = sum(map(len, rows.values())), 0, 0
-        for record in self._journaled(sealed):
+        for record in journal.records(self._file.folder / JOURNAL, sealed):
             sequence = record.head.sequence
             if record.kind in rows:
                 digest = _digest(record.payload)
@@ -398,9 +398,6 @@ class Tallies:
         if sequence < sealed:
             raise DamagedJournalError(f"The journal ends before record {sealed}, which the ledger has.", REBUILD)
         return Compared(sequence, total, sum(map(len, rows.values())), ahead)
-
-    def _journaled(self, sealed: int) -> Iterator[journal.Record]:
-        return journal.records(self._file.folder / JOURNAL, sealed)
 
 
 def _digest(text: bytes) -> bytes:

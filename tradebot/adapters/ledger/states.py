@@ -30,7 +30,8 @@ class TradingStates:
         """Return the more restrictive of the switch files and the last row; REDUCE_ONLY if they can't be read."""
         files = halt_switch.read(self._file.folder)
         try:
-            row = self._last_state() or files
+            found = self._file.newest("trading_states", COLUMNS)
+            row = (_state_record(*found) if found else None) or files
         except (OperatorError, TemporaryError) as error:
             row = TradingStateRecord(TradingState.REDUCE_ONLY, "", str(error), None)
         return max(row, files, key=lambda record: (SEVERITY[record.state], record.at or NEVER))
@@ -97,10 +98,6 @@ class TradingStates:
     def armed(self) -> bool:
         """Return True if `init` armed this state folder and the arming file is still there."""
         return halt_switch.armed(self._file.folder)
-
-    def _last_state(self) -> TradingStateRecord | None:
-        found = self._file.newest("trading_states", COLUMNS)
-        return _state_record(*found) if found else None
 
 
 def _time(record: TradingStateRecord) -> datetime:

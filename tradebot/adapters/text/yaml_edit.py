@@ -103,7 +103,9 @@ def _meaning(text: str) -> str:
 def _edited(text: str, path: Sequence[str], written: str) -> str:
     node: yaml.Node | None = yaml.compose(text, Loader=yaml.SafeLoader)
     if node is None:
-        return _appended(text, path, written)
+        newline = _newline(text)
+        joint = "" if not text or text.endswith("\n") else newline
+        return f"{text}{joint}{_block(path, written, 0, newline)}{newline}"
     before: yaml.Node = node
     for depth, key in enumerate(path):
         if not isinstance(node, yaml.MappingNode):
@@ -132,12 +134,6 @@ def _line(text: str, path: Sequence[str]) -> int:
             break
         line, node = found[0][0].start_mark.line + 1, found[0][1]
     return int(line)
-
-
-def _appended(text: str, path: Sequence[str], written: str) -> str:
-    newline = _newline(text)
-    joint = "" if not text or text.endswith("\n") else newline
-    return f"{text}{joint}{_block(path, written, 0, newline)}{newline}"
 
 
 def _replaced(text: str, name: yaml.Node, node: yaml.Node, written: str) -> str:

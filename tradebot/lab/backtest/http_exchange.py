@@ -346,17 +346,14 @@ class InProcess:
     def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> HTTPResponse:
         """Return the answer to a request; its lines are in the log by then, as a server would have it."""
         parts = urlsplit(url)
-        endpoint, names = self._endpoint(parts.path)
+        if parts.path not in self._found:
+            self._found[parts.path] = _route_of(self._routes, unquote(parts.path))
+        endpoint, names = self._found[parts.path]
         named = {name.lower(): value for name, value in headers.items()}
         call = Call(method, parts.path, parts.query, names, named, (body or b"").decode())
         reply = endpoint.answer(call)
         self._exchange.record()
         return HTTPResponse(BytesIO(reply.body), reply.headers, reply.status, preload_content=False)
-
-    def _endpoint(self, path: str) -> tuple[Endpoint, Mapping[str, str]]:
-        if path not in self._found:
-            self._found[path] = _route_of(self._routes, unquote(path))
-        return self._found[path]
 
 
 def _route_of(routes: list[Route], path: str) -> tuple[Endpoint, Mapping[str, str]]:

@@ -260,7 +260,7 @@ class Table(Struct):
             ready, _ = self.ray.wait([*self.awaited], timeout=POLL_S)
             for answer in ready:
                 self._hear(answer)
-            if ready or self._is_playing():
+            if ready or any(seated.name for seated in self.awaited.values()):
                 heard = time.monotonic()
             elif not self.tasks.left():
                 break
@@ -271,9 +271,6 @@ class Table(Struct):
                 )
         for seated in self.awaited.values():
             self.ray.kill(seated.actor)
-
-    def _is_playing(self) -> bool:
-        return any(seated.name for seated in self.awaited.values())
 
     def _seat(self) -> None:
         actor = self.ray.remote(self.seat).options(num_cpus=1, max_restarts=0, max_task_retries=0).remote()

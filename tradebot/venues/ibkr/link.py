@@ -221,7 +221,7 @@ class Link:
     @property
     def dropped(self) -> int:
         """Return how many messages weren't understood since `understood` was called last."""
-        return self._total() - self._counted
+        return max(self._before + (self._line.lost if self._line else 0), self._errors.undecoded) - self._counted
 
     @property
     def last_problem(self) -> str:
@@ -231,10 +231,6 @@ class Link:
     def understood(self, dropped: int) -> None:
         """Note that a view has told of so many messages."""
         self._counted += dropped
-
-    def _total(self) -> int:
-        lost = self._line.lost if self._line else 0
-        return max(self._before + lost, self._errors.undecoded)
 
     def take_turns(self, folder: Path) -> None:
         """Be connected in turn with the other processes of a bot, which has one client id for all."""
@@ -295,11 +291,6 @@ class Link:
         """Return True if another process has waited for the connection so long, and nothing is being sent."""
         return self._turn is not None and not self._sending and self._turn.waits(least_s)
 
-    def _begin_to_look(self) -> None:
-        if not self._looks:
-            self._looks = True
-            self._running().call_soon_threadsafe(self._look)
-
     def _look(self) -> None:
         """Hand the connection over, if another process wants it and nobody here has asked anything for a moment."""
         if self._lock.acquire(blocking=False):
@@ -327,7 +318,9 @@ class Link:
             unless_open.callback(self.hang_up)
             if self._turn is not None:
                 self._turn.take()
-                self._begin_to_look()
+                if not self._looks:
+                    self._looks = True
+                    self._running().call_soon_threadsafe(self._look)
             until = time.monotonic() + (self.patience.freed if self._turn else 0)
             while True:
                 self._line = line = self.run(self._made)

@@ -248,7 +248,9 @@ def advance(floor: Floor, to_us: int) -> None:
         from_us = floor.now_us
         floor.now_us = at_us = _play_bars(floor, from_us, at_us)
         floor.agenda.do_until(at_us, floor)
-        for mark in _marks_between(floor, from_us, at_us):
+        times, marks = _marks_of(floor)
+        low = bisect_right(times, from_us)
+        for mark in marks[low : bisect_right(times, at_us, low)]:
             floor.dialect.reach(floor, mark)
 
 
@@ -263,12 +265,6 @@ def _next_stop(floor: Floor, to_us: int) -> int | None:
     place = bisect_right(times, floor.now_us)
     stop_us = min(to_us, times[place]) if place < len(times) else to_us
     return stop_us if deed_us is None else min(stop_us, deed_us)
-
-
-def _marks_between(floor: Floor, from_us: int, to_us: int) -> list[Mark]:
-    times, marks = _marks_of(floor)
-    low = bisect_right(times, from_us)
-    return marks[low : bisect_right(times, to_us, low)]
 
 
 def _marks_of(floor: Floor) -> tuple[list[int], list[Mark]]:

@@ -19,7 +19,6 @@ from typing import NamedTuple
 from papervenue.engine.account import Account, Activity, Balances
 from papervenue.engine.engine_state import Floor, enter
 from papervenue.engine.orders import Fill, Order
-from papervenue.market.sessions import Session
 from papervenue.market.spec import FUNDS, Costs, Rate
 from papervenue.times import new_york_date
 
@@ -88,7 +87,9 @@ def accrue(floor: Floor) -> None:
 
 
 def _accrue(floor: Floor, today: str, worth: Balances, accrued: dict[str, Decimal]) -> None:
-    following = _following(floor, today)
+    calendar = floor.market.calendar
+    after = calendar.place(today) + 1
+    following = calendar.all[after] if after < len(calendar.all) else None
     if following is None:
         return
     first, nights = date.fromisoformat(today), (date.fromisoformat(following.date) - date.fromisoformat(today)).days
@@ -121,12 +122,6 @@ def foreseen(floor: Floor, account: Account) -> Iterator[tuple[int, Decimal]]:
             yield session.pre_us, due
         if session.post_us > now_us:
             _accrue(floor, session.date, Balances(cash, _ZERO, _ZERO), accrued)
-
-
-def _following(floor: Floor, today: str) -> Session | None:
-    calendar = floor.market.calendar
-    after = calendar.place(today) + 1
-    return calendar.all[after] if after < len(calendar.all) else None
 
 
 def _bearing(costs: Costs, worth: Balances) -> Iterator[tuple[str, Decimal, Rate, Decimal]]:

@@ -54,7 +54,7 @@ def _trades(alert: Mapping[str, Any]) -> dict[str, Any]:
 
 def _volumes(alert: Mapping[str, Any]) -> dict[str, int]:
     """Split the alert's contracts by side as its premium is split."""
-    size, total = _whole(alert.get("total_size")), _float(alert.get("total_premium"))
+    size, total = max(0, int(_float(alert.get("total_size")))), _float(alert.get("total_premium"))
     sides = (_float(alert.get(f"total_{side}_side_prem")) for side in ("ask", "bid"))
     ask, bid = (int(size * min(1.0, side / total)) if total > 0 else 0 for side in sides)
     multi = size if alert.get("has_multileg") else 0
@@ -82,10 +82,6 @@ def _number(value: Any) -> Any:
 def _float(value: Any) -> float:
     found = _number(value)
     return float(found) if isinstance(found, int | float) else 0.0
-
-
-def _whole(value: Any) -> int:
-    return max(0, int(_float(value)))
 
 
 PATH = "/socket"

@@ -82,7 +82,8 @@ class Charts:
         begin_us, end_us = _begin(since_us + span_us - 1, span_us), _begin(until_us, span_us) + span_us
         bars = self._bars(symbol, kind, span_us, begin_us, end_us)
         for start_us, of_candle in groupby(bars, key=lambda bar: _begin(bar.start_us, span_us)):
-            yield self._candle(symbol, kind, start_us, of_candle)
+            opens, highs, lows, closes, volumes = zip(*self._priced(symbol, kind, of_candle), strict=True)
+            yield Candle(start_us, opens[0], max(highs), min(lows), closes[-1], sum(volumes) if kind == TRADE else 0)
 
     def _bars(self, symbol: str, kind: str, span_us: int, first_us: int, until_us: int) -> Iterator[Bar]:
         """Yield what the candles that begin in a span are made of: complete minutes or, of the past, larger parts.
@@ -104,10 +105,6 @@ class Charts:
             else:
                 parts = market.past_candles(symbol, index, min(span_us, DAY), wicks=wicks)
             yield from (part for part in parts if first_us <= part.start_us < until_us)
-
-    def _candle(self, symbol: str, kind: str, start_us: int, bars: Iterable[Bar]) -> Candle:
-        opens, highs, lows, closes, volumes = zip(*self._priced(symbol, kind, bars), strict=True)
-        return Candle(start_us, opens[0], max(highs), min(lows), closes[-1], sum(volumes) if kind == TRADE else 0)
 
     def _priced(
         self, symbol: str, kind: str, bars: Iterable[Bar]

@@ -79,7 +79,8 @@ class History:
         """Return a bar as a message has it."""
         grid = self._engine.market.grids[symbol]
         if size == 0:
-            when = self._trade_date(symbol, bar).replace("-", "")
+            calendar = self._engine.market.calendars[symbol]
+            when = self._date_of(symbol, calendar.place(calendar.trading(bar.start_us).date)).replace("-", "")
         else:
             when = str(bar.start_us // SECOND) if dates == "2" else _shown(bar.start_us)
         prices = {"open": bar.open, "high": bar.high, "low": bar.low, "close": bar.close}
@@ -134,10 +135,6 @@ class History:
     def _date_of(self, symbol: str, place: int) -> str:
         sessions = self._engine.market.calendars[symbol].all
         return trade_date(sessions[place], sessions[place + 1])
-
-    def _trade_date(self, symbol: str, bar: Bar) -> str:
-        calendar = self._engine.market.calendars[symbol]
-        return self._date_of(symbol, calendar.place(calendar.trading(bar.start_us).date))
 
 
 def _joined(before: Bar | None, bar: Bar) -> Bar:
