@@ -18,9 +18,9 @@ from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
 from tests.kit.core.scene import trade_once
 from tests.kit.core.venue import FakeFlow, FakeReader, FakeVenue, NoBars
-from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.ledger import MemoryLedger
+from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.adapters.memory.send_lock import MemorySendLock
 from tradebot.app.rules import rules_of
 from tradebot.app.settings import load as load_settings

@@ -66,7 +66,7 @@ def measure_cycle(size: int) -> Measured:
     from benchmarks import cycle
     from tests.kit.core.scene import trade_once
     from tradebot.adapters.facts.facts import SqliteFacts
-    from tradebot.adapters.memory.events import MemoryEvents
+    from tradebot.adapters.memory.recorder import MemoryEvents
     from tradebot.desk.proposals import score
     from tradebot.model.record import CycleRecord, Job
     from tradebot.model.values import replace

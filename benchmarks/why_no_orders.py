@@ -17,7 +17,7 @@ from benchmarks.support.processes import run, tradebot
 from benchmarks.support.sizes import sized
 from papervenue import process
 from tests.kit.values import candidate
-from tradebot.adapters.facts.pass_writer import write_passes
+from tradebot.adapters.facts.pass_rows import write_passes
 from tradebot.adapters.text.canonical import parse_time
 from tradebot.app.loading import Options
 from tradebot.app.wiring import opened

@@ -23,9 +23,8 @@ if TYPE_CHECKING:
 
     from tradebot.app.wiring import App
     from tradebot.model.decision import Decision
-    from tradebot.model.discovery import Discovery
     from tradebot.model.reasons import Reason
-    from tradebot.model.registry import Coin, Registry
+    from tradebot.model.registry import Coin, Discovery, Registry
 
 OFF = "This bot has no registry. At a venue that has one, registry: {enabled: true} in the configuration turns it on."
 Named = Annotated[str | None, typer.Argument(metavar="SYMBOL", help="Show one coin in full.", autocompletion=symbols)]
@@ -108,8 +107,7 @@ def run(app: "App", symbol: str | None = None, *, refresh: bool = False) -> Repo
     """Show what is known of the coins; exit 10 if entries pause because of their data."""
     from commands.shared.universe import in_universe
     from tradebot.gates.registry import enough_healthy
-    from tradebot.model.discovery import Discovery
-    from tradebot.model.registry import Registry
+    from tradebot.model.registry import Discovery, Registry
 
     named = None if symbol is None else in_universe(app, symbol)
     if (rules := app.rules.registry) is None:
@@ -137,8 +135,7 @@ def run(app: "App", symbol: str | None = None, *, refresh: bool = False) -> Repo
 
 def _refreshed(app: "App") -> datetime:
     """Ask for the venue's contracts and look at every coin now; return the broker's time."""
-    from tradebot.desk.discovery import look_for_coins
-    from tradebot.desk.registry import look_at_coins
+    from tradebot.desk.registry import look_at_coins, look_for_coins
 
     now = app.now()
     look_for_coins(app.world(proposing=False, asking=True), now, at_once=True)

@@ -16,7 +16,7 @@ from tradebot.model.text import counted
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tradebot.adapters.state.tail_log import Row
+    from tradebot.adapters.state.json_lines import Row
     from tradebot.app.wiring import App
     from tradebot.model.event import SystemEvent
 
@@ -43,7 +43,7 @@ class Tails:
     """The files to tail of one bot."""
 
     def __init__(self, app: "App") -> None:
-        from tradebot.adapters.state.tail_log import TailFile
+        from tradebot.adapters.state.json_lines import TailFile
 
         self._app = app
         self.folder, self._events = app.folder.path / TAIL, app.folder.path / EVENTS
@@ -68,7 +68,7 @@ class Tails:
         Raises OSError if a file can't be used, and TradebotError if the records can't be read.
         """
         from commands.notify.delivery import evidence_time
-        from tradebot.adapters.state.tail_log import writing
+        from tradebot.adapters.state.json_lines import writing
 
         with writing(self.folder) as ours:
             if not ours:

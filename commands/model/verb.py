@@ -141,8 +141,8 @@ def _row(strategy: str, name: str, own: "PolicySettings", surroundings: "Surroun
     from tradebot.adapters.models.trying import tried
     from tradebot.app.policy import place_of
     from tradebot.model.decision import Decision
-    from tradebot.model.policy_reasons import CHECK
     from tradebot.model.reasons import REASONS, Reason
+    from tradebot.model.strategy_reasons import CHECK
 
     row = ModelRow(strategy, name, name in own.models, None, None, None, None, None, "", "", None, None)
     try:

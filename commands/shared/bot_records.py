@@ -20,8 +20,8 @@ from tradebot.model.values import replace
 from tradebot.reconciliation.unfinished_closes import unfinished_close
 from tradebot.views.holdings import Holding, Priced, UnfinishedClose, gone, holdings, prices, suspended_in
 from tradebot.views.trades.lots import trades
+from tradebot.views.trades.pieces import REACH
 from tradebot.views.trades.trade_row import exit_reason
-from tradebot.views.trades.worth import REACH
 
 YESTERDAY = timedelta(days=1)
 """How far back a session's intents are read, because a session's date isn't always today's in UTC."""

@@ -255,7 +255,7 @@ def pass_data(app: "App", cycle: "CycleRecord") -> PassData:
     """Return the report of a pass."""
     from collections import Counter
 
-    from tradebot.views.account_blocks import closed
+    from tradebot.views.explain import closed
 
     rows = tuple(_row(record) for record in cycle.candidates)
     ended = Counter(row.reason for row in rows if row.reason is not None)
@@ -277,7 +277,7 @@ def pass_data(app: "App", cycle: "CycleRecord") -> PassData:
 
 def _shut(decision: "Decision") -> str:
     """Return a sentence with a limit that refuses every entry, and what would change that."""
-    from tradebot.views.account_blocks import row_of, sentence_of
+    from tradebot.views.explain import row_of, sentence_of
 
     row = row_of(decision)
     return f"{row.cause.capitalize()}: {sentence_of(decision)} Next: {row.remedy}"

@@ -44,7 +44,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
         "tradebot.views.why_no_orders:Why",
         "tradebot.views.why_no_orders:SymbolWhy",
         "commands.why_no_orders.reason:Ended",
-        "tradebot.views.funnel:BySymbol",
+        "tradebot.views.why_no_orders:BySymbol",
         "tradebot.views.symbol_span:SymbolSpan",
         "tradebot.views.what_if:WhatIf",
         "tradebot.views.what_if_span:WhatIfSpan",

@@ -48,7 +48,7 @@ from tradebot.views.status import (
     unended_of,
     unresolved_order,
 )
-from tradebot.views.trades.worth import REACH
+from tradebot.views.trades.pieces import REACH
 
 IN_SANDBOX = {mode_name(Mode.SANDBOX, shadow=shadow) for shadow in (False, True)}
 ON_A_PAGE = 24

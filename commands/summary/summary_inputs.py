@@ -44,7 +44,7 @@ from tradebot.views.summary.view import summary
 from tradebot.views.trades.days import Days
 from tradebot.views.trades.fees import cash_kind
 from tradebot.views.trades.lots import trades
-from tradebot.views.trades.worth import REACH, worth
+from tradebot.views.trades.pieces import REACH, worth
 
 LATE = timedelta(hours=3)
 """The last passes of a session, which say what its code was."""

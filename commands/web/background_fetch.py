@@ -11,8 +11,7 @@ from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 
 from commands.shared.times import when
-from tradebot.adapters.bars.cached_bars import RestingBars
-from tradebot.adapters.bars.read_through import StoredBars
+from tradebot.adapters.bars.read_through import RestingBars, StoredBars
 from tradebot.adapters.bars.store import BarStore
 from tradebot.app.wiring import App
 from tradebot.errors import TemporaryError, TradebotError

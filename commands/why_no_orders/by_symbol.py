@@ -10,7 +10,7 @@ from commands.shared.number_format import bar
 from commands.shared.tables import Column, Table, number
 from commands.shared.times import MINUTE, when
 from tradebot.model.text import counted
-from tradebot.views.funnel import BySymbol
+from tradebot.views.why_no_orders import BySymbol
 
 BAR = 16
 

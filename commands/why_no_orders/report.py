@@ -39,12 +39,13 @@ from tradebot.views.explain import (
     way_of,
     why_no_orders,
 )
-from tradebot.views.funnel import BySymbol, by_symbol
 from tradebot.views.why_no_orders import (
     PLAY_AGAIN,
+    BySymbol,
     MissedSlots,
     SymbolWhy,
     Why,
+    by_symbol,
     left_out,
     missed_slots,
     seen,

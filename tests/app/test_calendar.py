@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from tests.kit.core.sessions import globex
 from tests.kit.values import ACCOUNT, VENUE_DAY, there, us_sessions
-from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.ledger import MemoryLedger
+from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.app.calendar import AHEAD, BEHIND, LEAST, ask, ensure, sessions
 from tradebot.errors import TemporaryError
 from tradebot.model.bar import Session, VenueClock

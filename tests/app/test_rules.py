@@ -7,7 +7,7 @@ from tests.kit.values import NOW, SHIPPED
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.app.rules import discovered_last, in_force, rules_of, symbols_on
 from tradebot.app.settings import Settings, load
-from tradebot.model.discovery import UNSORTED, Discovery, Found
+from tradebot.model.registry import UNSORTED, Discovery, Found
 
 NEW = "PF_NEWUSD"
 

@@ -12,8 +12,8 @@ from papervenue.process import create
 from tests.adapters.flow.test_stream import QUICK
 from tradebot.adapters.flow.stream import FlowStream
 from tradebot.adapters.flow.unusual_whales import UnusualWhales
-from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts
+from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.adapters.wire.http import RetryPolicy
 from tradebot.app.streaming import may_stream
 from tradebot.desk.streaming import Follower, Following

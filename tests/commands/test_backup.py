@@ -18,7 +18,7 @@ from tests.kit.rows import DAY, minutes
 from tests.kit.values import SHIPPED
 from tradebot.adapters.ledger.integrity_cache import Custody
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.adapters.recovery import backups, quarantine
 from tradebot.adapters.state import halt_switch
 from tradebot.adapters.state.state_folder import StateFolder

@@ -15,7 +15,7 @@ from tests.kit.rows import make_order
 from tests.kit.values import LISTED, NOW, margin
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.intent import Operation

@@ -8,7 +8,7 @@ import pytest
 from tests.kit.bot.ending import shows
 from tests.kit.bot.folder import Bot, second_session
 from tradebot.adapters.facts.facts import SqliteFacts
-from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.model.flow import Intake
 from tradebot.model.kind import Breach, ContractFinding
 

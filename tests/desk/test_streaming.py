@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from papervenue.streams.flow_alerts import streamed
 from tests.kit.values import DAY, NOW, SESSION
-from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts
+from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.adapters.wire.http import decode
 from tradebot.desk.streaming import AGAIN, FULL_PAGE, MOST_SYMBOLS, Follower, Following, Refilled, refill
 from tradebot.errors import ExitCode, OperatorError, TemporaryError, TradebotError

@@ -58,7 +58,7 @@ from tests.kit.judge import kept, pairs, protection
 from tests.kit.venues import AT, REPLAY, RESTLESS, STRANGER
 from tradebot.adapters.facts.recorded_passes import KeptPasses
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.app.recorded_rules import rules_of_record
 from tradebot.model.trading import Answer, TradingState
 from tradebot.replaying.cycle_comparison import replay

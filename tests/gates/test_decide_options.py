@@ -35,12 +35,11 @@ from tradebot.gates.sizing import stop_distance
 from tradebot.model.candidate import Side
 from tradebot.model.costs import Costs
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.desk import Book, Entered, Span
+from tradebot.model.desk import Book, Entered, Shocks, Span
 from tradebot.model.limits import OF_MARGIN, OF_SHOCKS, Limits, OwnRules
 from tradebot.model.position import RoundTrip
 from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import Reason
-from tradebot.model.shock import Shocks
 from tradebot.model.values import replace
 
 ALL = LIMITS.model_copy(update=OPTIONS)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.backoff import DEPENDS_ON, Backoff
-from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.model.record import Job
 
 NOON = datetime(2026, 11, 16, 17, 0, tzinfo=UTC)

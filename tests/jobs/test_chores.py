@@ -8,8 +8,8 @@ import pytest
 
 from jobs.chores import Chores, unfinished
 from tests.kit.values import ACCOUNT, SESSION, VENUE_DAY
-from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.ledger import MemoryLedger
+from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.errors import ExitCode, TemporaryError, TradebotError
 from tradebot.model.serving import STOPPED, Ended
 from tradebot.timetable import entries

@@ -12,9 +12,9 @@ from jobs.due_slots import Duty
 from jobs.runner import Done, Kind, Line, Runner, Station
 from tests.jobs.test_due_slots import GRACE_S, TIMETABLE
 from tests.kit.values import ACCOUNT, CASH, SESSION, VENUE_DAY, lines_of, there
-from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.ledger import MemoryLedger
+from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.errors import CannotWriteError, ExitCode, OperatorError, TemporaryError
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import Job

@@ -18,7 +18,7 @@ from tradebot.model.parity import NONE, Cause, ParityDifference, What
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.values import replace
-from tradebot.replaying.cycle_pair import PassSeen
+from tradebot.replaying.cycle_comparison import PassSeen
 from tradebot.replaying.parity import Ran, Sent, compare, costs, unknown, worth
 
 CLOSE = {"AAPL": Decimal(101), "MSFT": Decimal(99)}

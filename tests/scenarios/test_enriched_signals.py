@@ -22,7 +22,7 @@ from tests.kit.values import DAY, NOW, SHIPPED
 from tests.signals.test_components_enriched import COMPONENTS, FOLLOWERS
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.flow.unusual_whales import UnusualWhales
-from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.adapters.state.state_folder import FACTS
 from tradebot.desk.fetching import fetch_flow, needed_facts
 from tradebot.desk.proposals import score

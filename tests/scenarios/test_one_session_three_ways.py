@@ -14,7 +14,7 @@ from tests.kit.bot.folder import Bot, log, made
 from tests.kit.bot.state import configure
 from tests.suite.tiers import sized
 from tradebot.adapters.facts.recorded_passes import KeptPasses
-from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.app.loading import Options
 from tradebot.app.wiring import opened
 from tradebot.model.record import CycleRecord, Job

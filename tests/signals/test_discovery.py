@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from tests.kit.core.position import figures, rules
 from tests.kit.values import NOW
-from tradebot.model.discovery import Discovery, Found
-from tradebot.model.registry import Figures, Tier
+from tradebot.model.registry import Discovery, Figures, Found, Tier
 from tradebot.model.values import replace
 from tradebot.signals.discovery import GONE, NOTHING_LISTED, Kept, Naming, disbelieved, discovered, is_due
 from tradebot.venues.kraken.symbol_names import coin_of, symbol_of

@@ -11,8 +11,18 @@ from tradebot.model.flow import Allowance
 from tradebot.model.kind import Phase, Scope
 from tradebot.model.values import replace
 from tradebot.signals.kinds import kind_of
-from tradebot.timetable.fetch_plan import FetchPlan, Fitting, Intervals, Outcome, fetching_problems, needs_of
-from tradebot.timetable.fetch_simulation import ONCE_S, Need, renewals, slots_of
+from tradebot.timetable.fetch_plan import (
+    ONCE_S,
+    FetchPlan,
+    Fitting,
+    Intervals,
+    Need,
+    Outcome,
+    fetching_problems,
+    needs_of,
+    renewals,
+    slots_of,
+)
 from tradebot.timetable.job_times import parse
 
 SLOTS = slots_of(parse("every 5m from open+2m until close", VENUE_DAY), USUAL)

@@ -4,9 +4,11 @@ from datetime import date
 
 from tests.kit.values import ACCOUNT, NOW
 from tradebot.adapters.memory.ledger import MemoryLedger
+from tradebot.model.decision import Gate
 from tradebot.model.reasons import REASONS, Reason
+from tradebot.model.record import Ended, EndedPasses
 from tradebot.model.trading import SlotClaim, as_missed
-from tradebot.views.why_no_orders import missed_slots
+from tradebot.views.why_no_orders import GateCount, by_symbol, missed_slots
 
 DAY = date(2026, 11, 16)
 
@@ -29,3 +31,35 @@ def test_old_row_without_reason_reads_as_a_late_entry() -> None:
     claim = SlotClaim("trade-once", DAY, "open+2m", "serve me/1, as missed", NOW, won=False)
     assert claim.missed is Reason.SLOT_MISSED
     assert SlotClaim("trade-once", DAY, "open+2m", "serve me/1", NOW, won=False).missed is None
+
+
+ENDS = (
+    Ended("MSFT", Gate.COOLDOWN, "", 4, None, 1),
+    Ended("AAPL", Gate.STRATEGY, "place", 2, None, 2),
+    Ended("AAPL", Gate.STRATEGY, "setup", 1, None, 1),
+    Ended("AAPL", None, "", 0, None, 1),
+    Ended("AAPL", Gate.SEND, "", 9, "one", 1),
+)
+
+
+def test_each_candidate_counts_at_the_first_question_that_refused_it() -> None:
+    found = by_symbol(EndedPasses(2, NOW, NOW, ENDS), lambda name: False)
+    assert found.gates == (
+        GateCount("setup", 6, 1), GateCount("place", 5, 2), GateCount("cooldown", 3, 1), GateCount("send", 2, 1),
+    )  # fmt: skip
+    assert [(each.symbol, each.candidates, each.orders, each.refused) for each in found.symbols] == [
+        ("AAPL", 5, 1, {"place": 2, "send": 1, "setup": 1}),
+        ("MSFT", 1, 0, {"cooldown": 1}),
+    ]
+    assert (found.passes, found.candidates, found.orders) == (2, 6, 1)
+
+
+def test_order_that_the_venue_was_found_to_have_counts_as_sent() -> None:
+    found = by_symbol(EndedPasses(2, NOW, NOW, ENDS), lambda name: name == "one")
+    assert (found.orders, [each.gate for each in found.gates]) == (2, ["setup", "place", "cooldown"])
+
+
+def test_passes_without_candidates_have_no_gates_and_no_symbols() -> None:
+    found = by_symbol(EndedPasses(1, NOW, NOW, ()), lambda name: False, "nothing kept")
+    assert (found.passes, found.candidates, found.gates, found.symbols) == (1, 0, (), ())
+    assert found.left_out == "nothing kept"

@@ -15,7 +15,7 @@ from jobs.due_slots import Duty
 from jobs.runner import Done, Line, Runner, Station
 from jobs.slot_claims import Refused, claim
 from tests.kit.values import VENUE_DAY, Killed, us_sessions
-from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.adapters.time.serve_clock import Clocks, RealTime
 from tradebot.errors import ExitCode, TemporaryError
 from tradebot.model.bar import Session

@@ -23,7 +23,7 @@ def bars_at_rest(
     folder: Path, events: JsonlEvents, sessions: Callable[[date, date], Sequence[Session]], day: VenueDay
 ) -> StoredBars | None:
     """Return the bars that a bot has stored, of which nothing is fetched; None if it never stored any."""
-    from tradebot.adapters.bars.cached_bars import RestingBars
+    from tradebot.adapters.bars.read_through import RestingBars
 
     is_stored = (folder / BARS).exists() or (folder / BARS_FOLDER).exists()
     return RestingBars(_opening(folder, events), sessions, day) if is_stored else None

@@ -13,9 +13,9 @@ from tradebot.app.flow_plan import allowance_of
 from tradebot.app.settings import Settings
 from tradebot.app.settings_schema import Sections
 from tradebot.app.venues import door_to
-from tradebot.model.discovery import UNSORTED
 from tradebot.model.limits import ApprovalRules, DisplacementRules, ExitRules, OwnRules
 from tradebot.model.record import Job
+from tradebot.model.registry import UNSORTED
 from tradebot.model.trading import Baseline
 from tradebot.model.values import replace
 from tradebot.ports.stores import Facts

@@ -433,7 +433,7 @@ class App(Stores):
 
     def _with_contracts(self, world: World) -> World:
         """Return a world with the contracts that roots stand for in this session."""
-        from tradebot.desk.contracts import choose
+        from tradebot.desk.contract_rolls import choose
 
         assert self.door.months is not None
         chosen = choose(world, self.door.months, self.settings.universe, self.now()).symbols

@@ -20,8 +20,7 @@ from tradebot.ports.world import Call, Rules, World
 from tradebot.signals.kinds import in_order, kind_names
 from tradebot.signals.normalize import normalize
 from tradebot.signals.sectors import SOURCE_SECTORS
-from tradebot.timetable.fetch_plan import FetchPlan, needs_of
-from tradebot.timetable.fetch_simulation import ONCE_S, in_turn
+from tradebot.timetable.fetch_plan import ONCE_S, FetchPlan, in_turn, needs_of
 from tradebot.timetable.job_times import parse, whole_day
 from tradebot.timetable.sessions import last_session
 

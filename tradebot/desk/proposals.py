@@ -9,10 +9,9 @@ from typing import NamedTuple
 from msgspec import Struct, field
 from msgspec.structs import asdict
 
-from tradebot.desk.discovery import look_for_coins
 from tradebot.desk.listing_lookup import NOT_LISTED
 from tradebot.desk.own_slots import SlotPlan, begin, plan
-from tradebot.desk.registry import look_at_coins
+from tradebot.desk.registry import look_at_coins, look_for_coins
 from tradebot.desk.shocks import Moves, moves_before
 from tradebot.desk.strategy_views import Seen, Sights
 from tradebot.desk.want_validation import OWN_SOURCE, beyond, checked

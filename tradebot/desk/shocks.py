@@ -10,12 +10,11 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from tradebot.errors import TradebotError
-from tradebot.model.desk import Desk
+from tradebot.model.desk import Desk, Shock, Shocks
 from tradebot.model.limits import Limits
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.series import Series
-from tradebot.model.shock import Shock, Shocks
 from tradebot.model.view import BarNeed
 from tradebot.ports.world import World
 

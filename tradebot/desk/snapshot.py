@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from tradebot.desk import contract_rolls
 from tradebot.desk.broker_consistency import Reading, confirmed, read_venue
-from tradebot.desk.contracts import with_earlier_rolls
+from tradebot.desk.contract_rolls import with_earlier_rolls
 from tradebot.desk.listing_lookup import listed_now, other_contracts
 from tradebot.desk.quote_recheck import Quotes, second_look
 from tradebot.desk.registry import registry_of

@@ -24,10 +24,8 @@ from tradebot.model.position import FOREIGN, Origin
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode
 from tradebot.model.values import replace
-from tradebot.replaying.assumed_fills import at_quotes
-from tradebot.replaying.cycle_comparison import replay
-from tradebot.replaying.cycle_pair import PassSeen
-from tradebot.replaying.parity import Ran, Sent, compare, costs, unknown
+from tradebot.replaying.cycle_comparison import PassSeen, replay
+from tradebot.replaying.parity import Ran, Sent, at_quotes, compare, costs, unknown
 from tradebot.replaying.passes import bytes_of, decide_again, read_record
 from tradebot.replaying.port_recording import OffTapeError
 from tradebot.replaying.record_writer import RecordError

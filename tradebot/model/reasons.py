@@ -3,15 +3,11 @@
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from tradebot.model.bar_reasons import BarReasons
-from tradebot.model.contract_reasons import ContractReasons
+from tradebot.model.eligibility_reasons import RealMoneyReasons, RegistryReasons
 from tradebot.model.gate import DisplacementReasons, LimitReasons
-from tradebot.model.order_reasons import OrderReasons
-from tradebot.model.policy_reasons import PolicyReasons
-from tradebot.model.real_money_reasons import RealMoneyReasons
+from tradebot.model.order_reasons import ContractReasons, OrderReasons
 from tradebot.model.reason_codes import Cause, ReasonRow, Unit, blocked, broken, idle, unknown
-from tradebot.model.registry_reasons import RegistryReasons
-from tradebot.model.setup_reasons import SetupReasons
+from tradebot.model.strategy_reasons import BarReasons, PolicyReasons, SetupReasons
 
 __all__ = ["MAKING_ROOM", "POLICY_REASONS", "REASONS", "SETUP_REASONS", "Cause", "Reason", "ReasonRow"]
 

@@ -1,6 +1,8 @@
 """The registry: which coins may be traded, at which tier, and whether their data can be trusted. Values and settings.
 
 `signals.registry` and `signals.data_health` decide, `desk.registry` looks, and `gates.registry` answers for entries.
+
+`signals.discovery` decides, `desk.discovery` asks and keeps, and `app.rules` trades what was discovered last.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -246,3 +248,43 @@ class Registry(Struct, frozen=True):
         return sum(
             coin is not None and self.is_current(coin, now) and coin.data.health is Health.HEALTHY for coin in known
         )
+
+
+UNSORTED = "unsorted"
+"""The sector of a coin that the configuration gives none: all of them share the limit on a sector."""
+
+
+class Found(Struct, frozen=True):
+    """One contract: since when it is known, the tier that its figures reach, and why it is left out.
+
+    It is traded if `why` is empty. Unless it is `listed`, the venue doesn't list it any more.
+    """
+
+    symbol: str
+    since: datetime
+    listed: bool = True
+    tier: Tier | None = None
+    figures: Figures = Figures()
+    why: str = ""
+
+
+class Discovery(Struct, frozen=True):
+    """All contracts by their symbols, as of the list that was believed last, `at` None if none ever was.
+
+    `problem` says why the last list wasn't believed, empty if it was. Lists have been too short since `short_since`.
+    """
+
+    found: tuple[Found, ...] = ()
+    at: datetime | None = None
+    problem: str = ""
+    short_since: datetime | None = None
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Return what is traded."""
+        return tuple(one.symbol for one in self.found if not one.why)
+
+    @property
+    def listed(self) -> int:
+        """Return how many contracts the venue listed."""
+        return sum(one.listed for one in self.found)

@@ -10,7 +10,6 @@ from tradebot.model.activity import Booking, Entry
 from tradebot.model.bar import Session
 from tradebot.model.books import Standing
 from tradebot.model.decision import Decision
-from tradebot.model.discovery import Discovery
 from tradebot.model.event import SystemEvent
 from tradebot.model.flow import Intake
 from tradebot.model.instrument import ListingRecord
@@ -19,7 +18,7 @@ from tradebot.model.kind import CheckedReply, Fact
 from tradebot.model.order import Order, Reply
 from tradebot.model.position import Kept, Key, Marks, Origin, OwnedFill
 from tradebot.model.record import CycleRecord, Scored, SymbolFacts
-from tradebot.model.registry import Coin
+from tradebot.model.registry import Coin, Discovery
 from tradebot.model.series import Series
 from tradebot.model.totals import Totals
 from tradebot.model.trade import TradeNote

@@ -1,12 +1,15 @@
 """Run recorded passes again and compare: every decision and every question, and the first difference by name."""
 
 from collections.abc import Iterator, Sequence
+from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from msgspec import Struct, msgpack
 
-from tradebot.model.record import CycleRecord
+from tradebot.desk.proposals import Proposals
+from tradebot.model.desk import Desk
+from tradebot.model.record import CycleRecord, Job
 from tradebot.ports.world import Rules
 from tradebot.replaying.passes import Recorded, bytes_of, decide_again
 from tradebot.replaying.port_recording import Asked, OffTapeError
@@ -131,3 +134,29 @@ def _in_lists(then: list[Any], now: list[Any], path: tuple[str, ...]) -> Iterato
 
 def _text(value: Any) -> str:
     return MISSING if value is None else str(value)
+
+
+Slot = tuple[Job, date, str]
+"""What names a pass on both sides."""
+
+
+class PassSeen(Struct, frozen=True):
+    """One pass: what it decided, on which desk, from which proposals; None for a pass of exits.
+
+    `otherwise` says what this program decides otherwise from what the pass was given; it is empty if nothing.
+    """
+
+    cycle: CycleRecord
+    desk: Desk
+    proposed: Proposals | None = None
+    otherwise: str = ""
+
+    @property
+    def slot(self) -> Slot:
+        return self.cycle.job, self.cycle.session, self.cycle.slot
+
+    @property
+    def asked_at(self) -> datetime:
+        """Return when its strategies were asked, as far as their candidates say."""
+        candidates: Sequence[datetime] = [one.at for one in self.proposed.candidates] if self.proposed else []
+        return min(candidates, default=self.desk.now)

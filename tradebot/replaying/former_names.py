@@ -8,6 +8,10 @@ is part of its name.
 from collections.abc import Mapping
 
 FORMER: Mapping[str, str] = {
+    "discovery.Discovery": "registry.Discovery",
+    "discovery.Found": "registry.Found",
+    "shock.Shock": "desk.Shock",
+    "shock.Shocks": "desk.Shocks",
     "desk.PositionDifference": "record.PositionDifference",
     "own_slots.Plan": "own_slots.SlotPlan",
 }

@@ -9,8 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from tradebot.model.discovery import Discovery, Found
-from tradebot.model.registry import Figures, RegistryRules, Tier
+from tradebot.model.registry import Discovery, Figures, Found, RegistryRules, Tier
 from tradebot.model.values import replace
 from tradebot.signals.registry import missing, tier_for
 

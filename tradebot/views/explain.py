@@ -1,7 +1,7 @@
 """Explain recorded decisions: the funnel, why no orders were sent, one symbol's path. No gate is run again."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
@@ -9,13 +9,12 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from tradebot.learning.standing_in import sentences
-from tradebot.model.decision import Decision, Gate, Number
+from tradebot.model.decision import Decision, Gate, Number, compared
 from tradebot.model.decision import Verdict as DecisionVerdict
-from tradebot.model.reasons import REASONS, Cause, Reason
+from tradebot.model.reasons import REASONS, Cause, Reason, ReasonRow
 from tradebot.model.record import CandidateRecord, CycleRecord, Outcome, Standing, StrategyRefusal
 from tradebot.model.text import counted, noun, span
 from tradebot.model.values import replace
-from tradebot.views.account_blocks import closed, row_of, sentence_of
 
 
 class NearMiss(Struct, frozen=True):
@@ -387,3 +386,20 @@ def way_of(symbol: str, cycles: Sequence[CycleRecord]) -> tuple[Way, ...]:
     return tuple(
         Way(cycle.at, cycle.slot, record, cycle.id) for cycle, record in looked if record.candidate.symbol == symbol
     )
+
+
+def closed(cycles: Iterable[CycleRecord]) -> tuple[Decision, ...]:
+    """Return the limits that refused every entry in any of these passes, each as the last such pass saw it."""
+    return tuple({decision.reason: decision for cycle in cycles for decision in cycle.closed}.values())
+
+
+def row_of(decision: Decision) -> ReasonRow:
+    """Return the row of a limit that refuses every entry in the table of reasons."""
+    assert decision.reason is not None, "what refuses has a reason"
+    return REASONS[decision.reason]
+
+
+def sentence_of(decision: Decision, known: str = "") -> str:
+    """Return a sentence about a limit that refuses every entry; what `known` says of it already isn't repeated."""
+    first, meaning = f"Entries are closed ({decision.reason}, {compared(decision)})", row_of(decision).meaning
+    return f"{first}." if meaning in known else f"{first}: {meaning}"

@@ -16,7 +16,7 @@ from tests.kit.rows import NOW
 from tests.kit.values import VENUE_DAY
 from tradebot.adapters.bars.read_through import StoredBars
 from tradebot.adapters.bars.store_factory import open_bars
-from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.adapters.time.clock import LockStepClock
 from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.model.series import Series

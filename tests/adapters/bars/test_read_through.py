@@ -13,10 +13,10 @@ from tests.adapters.bars.market import DIVIDEND, FIRST, HALF, LAST, SPLIT, MadeU
 from tests.adapters.bars.test_store import spoil
 from tests.kit.rows import NOW
 from tests.kit.values import VENUE_DAY
-from tradebot.adapters.bars.read_through import StoredBars
+from tradebot.adapters.bars.read_through import RestingBars, StoredBars
 from tradebot.adapters.bars.source import DelayedError
 from tradebot.adapters.bars.store import SqliteBars
-from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.errors import TemporaryError
 from tradebot.model.series import Series, width_of
 from tradebot.model.view import BarNeed
@@ -325,3 +325,25 @@ def test_bars_that_the_source_does_not_have_yet_are_unknown(bars: StoredBars, so
     assert bars.known_until(after_open(60)) == after_open(45)
     found = bars.between("1Min", ["AAPL"], WEDNESDAY.date, WEDNESDAY.date, after_open(60))["AAPL"]
     assert end_of(found, -1) == after_open(45)
+
+
+UNTIL = sessions(FIRST, LAST)[8].close + timedelta(hours=2)
+
+
+@pytest.mark.parametrize("timeframe", ["1Day", "1Min", "5Min"])
+@pytest.mark.parametrize("adjusted", [True, False])
+def test_bars_that_were_fetched_are_served_again_without_a_source(
+    tmp_path: Path, timeframe: str, adjusted: bool
+) -> None:
+    source, need = MadeUpBars(), BarNeed(timeframe, 6, adjusted=adjusted)
+    source.announced = {"AAPL": (DIVIDEND, SPLIT)}
+    kept = StoredBars(lambda: SqliteBars(tmp_path, MemoryEvents(), NOW), lambda: source, sessions, VENUE_DAY)
+    then = kept.closed(need, ["AAPL", "MSFT"], UNTIL)
+    asked = kept.store.asked("AAPL", "1Day", source.name)
+    kept.close()
+    resting = RestingBars(lambda: SqliteBars(tmp_path, MemoryEvents(), NOW), sessions, VENUE_DAY)
+    assert resting.closed(need, ["AAPL", "MSFT"], UNTIL) == then
+    assert len(then["AAPL"]) == 6
+    assert "NEW" not in resting.closed(need, ["AAPL", "NEW"], UNTIL + timedelta(days=2))
+    assert resting.store.asked("AAPL", "1Day", source.name) == asked, "looking wrote something"
+    resting.close()

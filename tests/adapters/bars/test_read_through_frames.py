@@ -15,7 +15,7 @@ from tradebot.adapters.bars.parquet import ParquetBars
 from tradebot.adapters.bars.read_through import StoredBars
 from tradebot.adapters.bars.source import CorporateAction
 from tradebot.adapters.bars.store import SqliteBars
-from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.model.event import Severity
 from tradebot.model.series import PriceKind, width_of

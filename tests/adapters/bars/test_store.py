@@ -22,7 +22,7 @@ from tradebot.adapters.bars import store_factory
 from tradebot.adapters.bars.parquet import ParquetBars
 from tradebot.adapters.bars.store import LostBarsError, PriceStep, Span, SqliteBars
 from tradebot.adapters.bars.store_factory import open_bars
-from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.errors import OperatorError
 from tradebot.model.event import Severity

@@ -30,7 +30,7 @@ from tests.kit.rows import (
 from tests.kit.values import DECISIONS_KEPT, FACTS_KEPT, instrument, margin
 from tradebot.adapters.facts import schema as facts_schema
 from tradebot.adapters.facts.facts import SqliteFacts
-from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.adapters.state.state_folder import FACTS
 from tradebot.errors import OperatorError
 from tradebot.model.candidate import Component, Purpose, Side

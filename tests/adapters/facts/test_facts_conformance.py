@@ -24,9 +24,8 @@ from tests.kit.rows import (
     minutes,
 )
 from tradebot.adapters.facts.facts import SqliteFacts
-from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts
-from tradebot.adapters.memory.recorder import Level
+from tradebot.adapters.memory.recorder import Level, MemoryEvents
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.kind import Breach, CheckedReply, ContractFinding
 from tradebot.model.reasons import Reason

@@ -12,8 +12,8 @@ from tests.kit.rows import DAY, NOW
 from tests.kit.values import candidate
 from tests.views.test_symbol_span import seen_in
 from tradebot.adapters.facts.facts import SqliteFacts
-from tradebot.adapters.facts.pass_writer import write_passes
-from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.adapters.facts.pass_rows import write_passes
+from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job

@@ -15,7 +15,7 @@ from tests.kit.rows import DAY, NOW, make_cycle
 from tests.kit.values import DECISIONS_KEPT, FACTS_KEPT, there
 from tradebot.adapters.facts import history
 from tradebot.adapters.facts.facts import SqliteFacts
-from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.adapters.state.state_folder import FACTS
 from tradebot.model.event import Severity
 from tradebot.model.record import CycleRecord, Job, Mark, SessionEnd

@@ -10,7 +10,7 @@ from tests.kit.values import NOW
 from tests.views.test_parity import FIRST, LATE, OURS, day
 from tradebot.adapters.facts import parity_rows
 from tradebot.adapters.facts.facts import SqliteFacts
-from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.adapters.state.cache_database import CacheConnection
 from tradebot.model.values import replace
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.kit.rows import DAY, NOW
 from tradebot.adapters.facts.recorded_passes import KeptPass, KeptPasses, unpacked
-from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.errors import OperatorError
 from tradebot.replaying.record_reader import LONGEST
 from tradebot.replaying.record_writer import RecordError, Written, digest_of

@@ -8,11 +8,10 @@ from pathlib import Path
 from tests.kit.core.position import coin
 from tests.kit.rows import NOW, make_cycle
 from tradebot.adapters.facts.facts import SqliteFacts
-from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts
+from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.adapters.state.state_folder import FACTS
-from tradebot.model.discovery import Discovery, Found
-from tradebot.model.registry import Check, Failed, Health, Tier
+from tradebot.model.registry import Check, Discovery, Failed, Found, Health, Tier
 from tradebot.model.values import replace
 
 FULL = replace(

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tests.kit.rows import DAY, NOW, minutes
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.flow.reply_archive import KeptReplies
-from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.flow import FlowPage, Quota
 from tradebot.model.values import replace

@@ -17,8 +17,7 @@ from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.file_table import FileTable
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.ledger.rows import FillRow
-from tradebot.adapters.ledger.table import Kind
-from tradebot.adapters.ledger.tables import FILLS, INTENTS, ORDERS
+from tradebot.adapters.ledger.tables import FILLS, INTENTS, ORDERS, Kind
 from tradebot.errors import DamagedBooksError
 from tradebot.model.values import replace
 

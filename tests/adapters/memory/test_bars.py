@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tradebot.adapters.bars.store import BarStore, PriceStep, SqliteBars
 from tradebot.adapters.memory import bars
 from tradebot.adapters.memory.bars import MemoryBars
-from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.model.series import PriceKind
 

@@ -31,8 +31,8 @@ from tradebot.adapters.models.refusing import RefusedDraftError, RefusedModelErr
 from tradebot.adapters.models.signing import make_key, read_key, sign
 from tradebot.adapters.models.writing import write_draft
 from tradebot.learning.card import FeatureUsed
-from tradebot.model.policy_reasons import CHECK
 from tradebot.model.reasons import POLICY_REASONS, REASONS, Reason
+from tradebot.model.strategy_reasons import CHECK
 from tradebot.model.values import replace
 
 PARTS = constant([0.75], ("rsi_14", "body"))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit.values import there
-from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.adapters.notices.outbox import KEPT, Outbox, Sending, unsent
 from tradebot.adapters.state.events import Place
 from tradebot.adapters.state.state_folder import NOTICES

@@ -21,7 +21,7 @@ from tradebot.adapters.ledger import integrity_cache
 from tradebot.adapters.ledger import schema as ledger_schema
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.adapters.recovery import integrity_check, quarantine
 from tradebot.adapters.state import halt_switch, state_folder
 from tradebot.adapters.state.marker_text import marker_text

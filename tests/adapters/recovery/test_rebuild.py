@@ -19,7 +19,7 @@ from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger import journal
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.ledger.totals import FillTotals
-from tradebot.adapters.recovery import backups, integrity_check, journal_replay, quarantine, rebuild
+from tradebot.adapters.recovery import backups, integrity_check, quarantine, rebuild
 from tradebot.adapters.state.state_folder import StateFolder, create, open_state, prepare, read_marker
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.activity import ActivityKind, Booking, Entry, Restated
@@ -373,7 +373,7 @@ def test_every_journaled_kind_is_replayed_or_left_out_by_name() -> None:
                 kind = node.args[0]
                 assert isinstance(kind, ast.Constant), f"{path.name}:{node.lineno} names no kind"
                 written.add(str(kind.value))
-    assert written == {*journal_replay.PLAYED} | journal_replay.BY_TEXT | journal_replay.NOT_PLAYED
+    assert written == {*rebuild.PLAYED} | rebuild.BY_TEXT | rebuild.NOT_PLAYED
 
 
 def test_rebuild_doubts_a_record_of_an_unknown_kind(folder: StateFolder) -> None:

@@ -98,7 +98,7 @@ def test_rebuild_uses_the_copy_that_was_checked(
     for name in lost:
         (folder.path / name).unlink(missing_ok=True)
     monkeypatch.setattr(LedgerFile, "check_pages", never)
-    monkeypatch.setattr("tradebot.adapters.recovery.journal_merge.copy_database", never)
+    monkeypatch.setattr("tradebot.adapters.recovery.rebuild.copy_database", never)
     rebuild.rebuild(folder, "damaged", NOW)
     told = [name for name in (*MONEY, *BESIDE) if name not in PERSONS]
     assert part(content(folder.path), *told) == part(before, *told)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.gates.test_approval import ASKED
 from tests.kit.values import NOW
-from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.adapters.state.approvals import KEPT, SqliteApprovals
 from tradebot.adapters.state.state_folder import APPROVALS
 from tradebot.errors import OperatorError, TemporaryError

@@ -17,7 +17,7 @@ from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Said, typed
 from tests.kit.core.venue import Wanting
 from tradebot.adapters.facts.facts import SqliteFacts
-from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.errors import ExitCode
 from tradebot.lab.backtest.warmup import Waits
 from tradebot.model.decision import Decision, Gate, Verdict

@@ -13,7 +13,7 @@ from tests.kit.bot.folder import Bot
 from tests.kit.values import VENUE_DAY
 from tradebot.adapters.bars.store import PriceStep
 from tradebot.adapters.bars.store_factory import open_bars
-from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.lab.backtest.market import open_market_in_memory
 

@@ -12,7 +12,7 @@ from tests.kit.bot.folder import Bot
 from tests.kit.values import NOW
 from tests.views.test_parity import day as compared
 from tradebot.adapters.facts.facts import SqliteFacts
-from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.lab import parity
 from tradebot.model.parity import Cause
 

@@ -10,7 +10,7 @@ import pytest
 
 from commands.serve.watchdog_thread import LOCK_STEP, MB, Stop, Watch, WatchedLane
 from tests.kit.values import NOW, there
-from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.adapters.state import resources
 from tradebot.adapters.state.serve_status import read_serving
 from tradebot.adapters.state.state_folder import STALL_TRACE

@@ -8,8 +8,8 @@ import pytest
 
 from commands.shared.calendar import CalendarKeeper, keep_calendar
 from tests.kit.values import ACCOUNT, SHIPPED, us_sessions
-from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.ledger import MemoryLedger
+from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.app import calendar
 from tradebot.errors import TemporaryError
 from tradebot.model.bar import Session, VenueClock

@@ -9,9 +9,9 @@ import pytest
 
 from commands.shared.missed_slots import account_for_missed, entry_grace_s, lacks_flow, run_chore, unmet
 from tests.kit.values import ACCOUNT, CASH, SESSION, VENUE_DAY, venue_clock
-from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.ledger import MemoryLedger
+from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.adapters.state import state_locks
 from tradebot.app.settings import load
 from tradebot.errors import ExitCode, TradebotError

@@ -4,7 +4,7 @@ from commands.shared.console import Screen
 from commands.shared.times import show_utc
 from commands.why_no_orders.by_symbol import show
 from tests.kit.values import NOW
-from tradebot.views.funnel import BySymbol, GateCount, SymbolCount
+from tradebot.views.why_no_orders import BySymbol, GateCount, SymbolCount
 
 SEEN = BySymbol(
     passes=2,

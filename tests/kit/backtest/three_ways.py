@@ -20,8 +20,8 @@ from papervenue.times import rfc3339
 from tests.kit.bot.folder import KEYS, log, typed
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts
+from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.adapters.state.state_folder import open_state
 from tradebot.app.loading import Options, load_for
 from tradebot.app.settings import Settings

@@ -9,9 +9,9 @@ from decimal import Decimal
 from tests.kit.core.venue import FakeFlow, FakeVenue, FixedStrategy, NoBars
 from tests.kit.values import ACCOUNT, CASH, DAY, EXITS, HALTS, LIMITS, NOW, SECTORS, SESSION, ago, fetched_facts, quote
 from tradebot import cycle
-from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.ledger import MemoryLedger
+from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.adapters.memory.send_lock import MemorySendLock
 from tradebot.desk.prepare_desk import for_entries, for_exits
 from tradebot.desk.proposals import Proposals, propose

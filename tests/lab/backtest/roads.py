@@ -16,7 +16,7 @@ from tests.kit.values import VENUE_DAY, there
 from tradebot.adapters.bars.read_through import StoredBars
 from tradebot.adapters.bars.store import SqliteBars
 from tradebot.adapters.flow.unusual_whales import UnusualWhales
-from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.adapters.text.canonical import parse_time
 from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.app import sandbox

@@ -14,8 +14,8 @@ from tests.kit.values import DAY as READ_ON
 from tests.kit.values import NOW as READ_AT
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.flow.reply_archive import KeptReplies
-from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts
+from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.errors import OperatorError
 from tradebot.lab.backtest.historical_flow import PastFlow
 from tradebot.model.bar import Session

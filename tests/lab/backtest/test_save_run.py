@@ -15,10 +15,9 @@ from tests.kit.rows import ACCOUNT, DAY, NOW, make_cycle, make_fill, make_intent
 from tests.kit.values import CASH
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.ledger import MemoryLedger
-from tradebot.adapters.memory.recorder import Level
+from tradebot.adapters.memory.recorder import Level, MemoryEvents
 from tradebot.adapters.state.evidence import BACKTEST
 from tradebot.app.settings import load
 from tradebot.errors import ExitCode, OperatorError

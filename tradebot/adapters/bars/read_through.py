@@ -11,17 +11,19 @@ complete. Bars of hours, and days around the clock, are asked for when they have
 late, once more when that is 15 minutes ago. Another feed is another source: its bars replace those of the first.
 
 What was served last stays in memory and is read again only once it may be different.
+
+`RestingBars` fetch nothing: whoever asks gets what is there, which may not be what there was at the time.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import cached_property, lru_cache
 from typing import NamedTuple, TypeVar
 
 from tradebot.adapters.bars.resampling import adjusted, merged, series, steps_of, with_steps
 from tradebot.adapters.bars.source import DIVIDEND, BarSource, CorporateAction, DelayedError
-from tradebot.adapters.bars.store import DAYS, MINUTES, BarStore, LostBarsError
+from tradebot.adapters.bars.store import DAYS, MINUTES, STORED_ALWAYS, BarStore, LostBarsError
 from tradebot.adapters.bars.window import (
     MINUTE_S,
     REACHES,
@@ -33,6 +35,7 @@ from tradebot.adapters.bars.window import (
     window_of,
 )
 from tradebot.auditing.bar_findings import RawBar
+from tradebot.errors import TemporaryError
 from tradebot.model.bar import Session
 from tradebot.model.series import PriceKind, Series, width_of
 from tradebot.model.venue_day import VenueDay
@@ -345,3 +348,56 @@ class StoredBars:
         if firsts:
             window = self._day_window(min(firsts) - CLOSE_WITHIN, known)
             self._ensure(window, [symbol for symbol, dates in paying.items() if dates])
+
+
+class RestingBars(StoredBars):
+    """Closed bars from the store alone; one that it lacks is absent."""
+
+    def __init__(
+        self, opens: Callable[[], BarStore], sessions: Callable[[date, date], Sequence[Session]], venue: VenueDay
+    ) -> None:
+        super().__init__(opens, self._nowhere, sessions, venue)
+
+    @cached_property
+    def _source(self) -> BarSource:
+        # Until Python 3.12, all objects wait while one computes such a property, as other bars do that ask a venue.
+        return self._finds()
+
+    def _nowhere(self) -> BarSource:
+        return _Nowhere(STORED_ALWAYS | {span.timeframe for span in self.store.spans()})
+
+    def _ensure(
+        self, window: Window, symbols: Sequence[str], heard: Callable[[int], None] = lambda changed: None
+    ) -> int:
+        return 0
+
+    def _ensure_actions(self, symbols: Sequence[str], first: date, known: datetime) -> None:
+        pass
+
+
+class _Nowhere:
+    """A source without any bars, with the timeframes that the store has from another one."""
+
+    name, delay, refused = "", timedelta(0), frozenset[str]()
+
+    def __init__(self, timeframes: frozenset[str]) -> None:
+        self.timeframes = timeframes
+
+    def pages(
+        self,
+        symbols: Sequence[str],
+        timeframe: str,
+        first: datetime,
+        last: datetime,
+        price: PriceKind = PriceKind.TRADE,
+    ) -> Iterator[Mapping[str, Sequence[RawBar]]]:
+        """Raise TemporaryError: nothing is fetched."""
+        raise _lacking()
+
+    def actions(self, symbols: Sequence[str], first: date, last: date) -> Mapping[str, Sequence[CorporateAction]]:
+        """Raise TemporaryError: nothing is fetched."""
+        raise _lacking()
+
+
+def _lacking() -> TemporaryError:
+    return TemporaryError("these bars aren't stored", "tradebot bars fetch")

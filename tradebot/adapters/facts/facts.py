@@ -19,29 +19,29 @@ from msgspec.json import Decoder
 
 from tradebot.adapters.facts import contract_checks, history, registry_rows
 from tradebot.adapters.facts import parity_rows as parities
-from tradebot.adapters.facts.facts_as_of import MARKET_WIDE, NO_SYMBOL, KnownFacts, answered, market_of
+from tradebot.adapters.facts.facts_as_of import MARKET_WIDE, NO_SYMBOL, KnownFacts, answered, market_of, without_old
 from tradebot.adapters.facts.history import SAME_PASS, KnownScores
-from tradebot.adapters.facts.pass_queries import (
+from tradebot.adapters.facts.pass_rows import (
+    Alike,
     candidates_in,
     heads,
     heads_of,
+    insert_pass,
     of_span,
     pass_at,
     rows_of_symbol,
     sessions_beside,
+    span_ends,
+    sums_of,
     was_judged,
 )
-from tradebot.adapters.facts.pass_summaries import Alike, span_ends, sums_of
-from tradebot.adapters.facts.pass_writer import insert_pass
 from tradebot.adapters.facts.schema import FILE
-from tradebot.adapters.facts.staleness import without_old
 from tradebot.adapters.state.cache_database import CacheConnection, CacheStore
 from tradebot.adapters.state.state_folder import FACTS
 from tradebot.adapters.text.canonical import UNFIT, json_text, parse_time, time_text
 from tradebot.adapters.text.codec import pack, unpack, unpack_all
 from tradebot.errors import TemporaryError
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.discovery import Discovery
 from tradebot.model.event import EventKind
 from tradebot.model.flow import FLOW_ALERTS, Intake
 from tradebot.model.kind import AnyKind, Fact
@@ -57,7 +57,7 @@ from tradebot.model.record import (
     SymbolFacts,
     SymbolOutcomes,
 )
-from tradebot.model.registry import Coin
+from tradebot.model.registry import Coin, Discovery
 from tradebot.model.values import replace
 from tradebot.signals.kinds import kind_of
 

@@ -2,18 +2,18 @@
 
 import json
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from tradebot.adapters.facts.staleness import Heard
-from tradebot.adapters.text.canonical import parse_time
+from tradebot.adapters.text.canonical import parse_time, time_text
 from tradebot.adapters.text.codec import unpack
+from tradebot.model.flow import FLOW_ALERTS
 from tradebot.model.kind import AnyKind
 from tradebot.model.record import SymbolFacts
 from tradebot.model.values import replace
-from tradebot.signals.kinds import kinds
+from tradebot.signals.kinds import kind_of, kinds
 from tradebot.signals.known import SessionFacts
 from tradebot.signals.sectors import SOURCE_SECTORS
 
@@ -116,3 +116,43 @@ def market_of(known: Mapping[str, SymbolFacts]) -> Mapping[str, object]:
             by_sector: dict[str, object] = found.setdefault(kind, {})  # type: ignore[assignment]
             by_sector[sector] = value
     return found
+
+
+LAST_HEARD = """SELECT asked.value ->> 0, asked.value ->> 1, (
+    SELECT max(at) FROM intakes WHERE endpoint = asked.value ->> 0 AND symbol = asked.value ->> 1
+    AND at BETWEEN asked.value ->> 2 AND ?2) FROM json_each(?1) AS asked"""
+Heard = dict[tuple[str, str], str]
+"""When a reply about a kind and symbol came, as far as it was looked up."""
+
+
+def without_old(
+    database: sqlite3.Connection, found: Mapping[str, SymbolFacts], now: datetime, heard: Heard
+) -> Mapping[str, SymbolFacts]:
+    """Return what is known by symbol without the kinds whose last reply is older than their freshness limit.
+
+    Alerts stay: when they were fetched is known with them, and whoever reads them judges by that. A reply that is in
+    `heard`, and still counts, isn't looked for again.
+    """
+    until, old = time_text(now), dict[str, set[str]]()
+    asked = [one for one in _asked(found.values(), now) if not one[2] <= heard.get(one[:2], "") <= until]
+    for kind, symbol, at in database.execute(LAST_HEARD, (json.dumps(asked), until)) if asked else ():
+        if at is None:
+            old.setdefault(symbol, set()).add(kind)
+        else:
+            heard[kind, symbol] = at
+    return {**found, **{symbol: _without(found[symbol], kinds) for symbol, kinds in old.items()}}
+
+
+def _asked(found: Iterable[SymbolFacts], now: datetime) -> Iterable[tuple[str, str, str]]:
+    since: dict[str, str | None] = {}
+    for facts in found:
+        for name in facts.known:
+            if name not in since:
+                limit_s = None if name == FLOW_ALERTS else kind_of(name).max_age_s
+                since[name] = None if limit_s is None else time_text(now - timedelta(seconds=limit_s))
+            if (start := since[name]) is not None:
+                yield name, facts.symbol, start
+
+
+def _without(facts: SymbolFacts, kinds: set[str]) -> SymbolFacts:
+    return replace(facts, known={name: value for name, value in facts.known.items() if name not in kinds})

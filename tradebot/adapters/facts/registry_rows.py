@@ -7,8 +7,7 @@ from functools import lru_cache
 from tradebot.adapters.state.cache_database import CacheConnection
 from tradebot.adapters.text.canonical import json_text
 from tradebot.adapters.text.codec import decode, encode
-from tradebot.model.discovery import Discovery
-from tradebot.model.registry import Coin
+from tradebot.model.registry import Coin, Discovery
 
 TABLE = "CREATE TABLE coins (symbol TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (symbol)) WITHOUT ROWID"
 DISCOVERY = "CREATE TABLE discovery (id INTEGER PRIMARY KEY CHECK (id = 1), body TEXT NOT NULL)"

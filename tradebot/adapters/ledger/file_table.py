@@ -8,7 +8,7 @@ from typing import Any, Generic
 
 from tradebot.adapters.ledger.account_rows import AccountRows
 from tradebot.adapters.ledger.file import LedgerFile
-from tradebot.adapters.ledger.table import Kind, Row, Worded
+from tradebot.adapters.ledger.tables import Kind, Row, Worded
 from tradebot.adapters.text.canonical import decimal_text, json_text, time_text
 
 IN_LIST = "IN (SELECT value FROM json_each(?))"

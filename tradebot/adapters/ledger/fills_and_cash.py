@@ -15,8 +15,7 @@ from tradebot.adapters.ledger.rows import (
     acknowledged_words,
     cash_words,
 )
-from tradebot.adapters.ledger.table import in_order
-from tradebot.adapters.ledger.tables import Tables
+from tradebot.adapters.ledger.tables import Tables, in_order
 from tradebot.errors import OperatorError
 from tradebot.model.account import EquityPeak
 from tradebot.model.activity import Booking, Entry, Restated

@@ -26,8 +26,7 @@ from tradebot.adapters.ledger.rows import SessionRow, note_words
 from tradebot.adapters.ledger.schema import translated
 from tradebot.adapters.ledger.state_history import History
 from tradebot.adapters.ledger.states import TradingStates
-from tradebot.adapters.ledger.table import Books
-from tradebot.adapters.ledger.tables import Tables
+from tradebot.adapters.ledger.tables import Books, Tables
 from tradebot.adapters.ledger.totals import FillTotals
 from tradebot.adapters.state.state_folder import JOURNAL, LEDGER, REBUILD
 from tradebot.adapters.text.canonical import json_text, parse_time, time_text

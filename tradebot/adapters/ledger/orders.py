@@ -11,8 +11,7 @@ from functools import partial
 from typing import Any
 
 from tradebot.adapters.ledger.rows import IntentRow, OrderRow, Promise
-from tradebot.adapters.ledger.table import in_order
-from tradebot.adapters.ledger.tables import Tables
+from tradebot.adapters.ledger.tables import Tables, in_order
 from tradebot.adapters.text.canonical import decimal_text
 from tradebot.adapters.text.codec import encode
 from tradebot.model.decision import Decision

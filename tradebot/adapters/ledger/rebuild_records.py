@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.rows import acknowledged_words, cash_words, note_words, promised_text
-from tradebot.adapters.ledger.table import Kind, Row
-from tradebot.adapters.ledger.tables import ACKNOWLEDGED, BOOK, CASH, NOTES
+from tradebot.adapters.ledger.tables import ACKNOWLEDGED, BOOK, CASH, NOTES, Kind, Row
 from tradebot.adapters.text.canonical import json_text
 
 

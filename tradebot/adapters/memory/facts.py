@@ -9,11 +9,10 @@ from typing import NamedTuple
 
 from tradebot.adapters.facts.facts_as_of import MARKET_WIDE, NO_SYMBOL, market_of
 from tradebot.adapters.memory.recorder import Level, Recorder
-from tradebot.model.discovery import Discovery
 from tradebot.model.flow import FLOW_ALERTS, Intake
 from tradebot.model.kind import AnyKind, CheckedReply, Fact
 from tradebot.model.record import SymbolFacts
-from tradebot.model.registry import Coin
+from tradebot.model.registry import Coin, Discovery
 from tradebot.model.values import replace
 from tradebot.signals.kinds import kind_of, kinds
 from tradebot.signals.known import SessionFacts

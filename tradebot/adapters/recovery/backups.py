@@ -21,7 +21,7 @@ from tradebot.adapters.ledger import journal_reader
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.ledger.schema import copy_database, open_database, translated
 from tradebot.adapters.recovery import backup_parts
-from tradebot.adapters.recovery.backup_parts import NEXT_STEP, PARTS, Hashed, Recipe
+from tradebot.adapters.recovery.backup_parts import NEXT_STEP, PARTS, Hashed, Recipe, is_as_of
 from tradebot.adapters.recovery.quarantine import MANIFEST, describe, stamp, write_manifest
 from tradebot.adapters.state.safe_open import NotPlainError, opened_plain, read_plain, written_plain
 from tradebot.adapters.state.state_folder import (
@@ -375,3 +375,26 @@ def _read_through(copy: Path, name: Path, account: str) -> Backup:
         head = ledger.file.check_journal()
         size = sum((copy / file).stat().st_size for file in (LEDGER, JOURNAL, MARKER))
         return Backup(name, head.sequence, *ledger.tallies.counts(), size)
+
+
+WRITTEN_WITHIN_NS = 1_000_000_000
+"""How much later than its entry in the folder a manifest may be written."""
+
+
+def as_left(folder: Path) -> Hashed:
+    """Return the parts that nothing has touched since the backups that need them were made, so that nobody reads them.
+
+    The system sets the time of a file's last status change itself, so whatever was written to since then shows.
+    """
+    trusted, touched = Hashed(), set[Path]()
+    for place in places(folder):
+        with suppress(OperatorError, OSError):
+            made_ns = (place / MANIFEST).lstat().st_ctime_ns
+            manifest_touched = made_ns > place.stat().st_mtime_ns + WRITTEN_WITHIN_NS
+            for recipe in recipes(read_manifest(place)).values():
+                for part, digest in recipe.parts.items():
+                    path = place.parent / PARTS / part
+                    trusted[path] = digest
+                    if manifest_touched or not is_as_of(path, made_ns):
+                        touched.add(path)
+    return {path: digest for path, digest in trusted.items() if path not in touched}

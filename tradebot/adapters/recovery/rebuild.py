@@ -2,23 +2,53 @@
 
 Everything is made in a separate folder first. Then the damaged books move to the quarantine and the new ones take their
 place, the ledger last. If the process dies in between, the books are missing and can be rebuilt from the same sources.
+
+If the ledger is sealed with a record of the journal, everything the journal says up to that record is in the ledger or
+was never committed, so only later records must be written. Otherwise both are compared row by row.
 """
 
 import hashlib
+import json
 import shutil
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from datetime import datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.ledger.journal import Head, Journal, Record
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.recovery import journal_merge, quarantine
-from tradebot.adapters.recovery.journal_replay import replay
-from tradebot.adapters.recovery.rebuild_sources import Doubt, Sources, find
+from tradebot.adapters.ledger.rebuild_records import JournalRow
+from tradebot.adapters.ledger.rows import FillRow, Promise
+from tradebot.adapters.ledger.schema import copy_database
+from tradebot.adapters.recovery import quarantine
+from tradebot.adapters.recovery.rebuild_sources import (
+    KINDS,
+    NAMED,
+    Compared,
+    Doubt,
+    RowPlace,
+    Sources,
+    compare,
+    find,
+    identity,
+    words_of,
+)
 from tradebot.adapters.state.state_folder import JOURNAL, LEDGER, REBUILDING, StateFolder, cannot_write, sync_folder
 from tradebot.adapters.text.canonical import parse_time
+from tradebot.adapters.text.codec import decode
+from tradebot.model.activity import Booking, Entry
+from tradebot.model.intent import Intent
+from tradebot.model.order import Reply
+from tradebot.model.position import Origin, OwnedFill
+from tradebot.model.promotion import Promotion
+from tradebot.model.trade import TradeNote
+from tradebot.model.trading import Baseline
+from tradebot.model.venue import Settlement
 
 NOT_ACCEPTED = (
     "what a backup or a damaged journal knows as accepted may be looser than what was accepted last: entries stay"
@@ -105,7 +135,7 @@ def _name(folder: StateFolder, sources: Sources, on: datetime) -> str:
 
 def _make(folder: StateFolder, scratch: Path, sources: Sources, name: str, now: datetime) -> tuple[int, int]:
     """Write the new books into the scratch folder; return how many intents and fills they hold."""
-    joined = journal_merge.join(folder, scratch, sources, now) if sources.ledger else None
+    joined = join(folder, scratch, sources, now) if sources.ledger else None
     if joined is None:
         SqliteLedger.create(scratch, folder.account_number, folder.created_at).close()
     with closing(SqliteLedger.open(scratch, folder.account_number)) as books:
@@ -130,3 +160,252 @@ def _rebuild_record(sources: Sources) -> dict[str, str | int | bool | None]:
     record: dict[str, str | int | bool | None] = {"generation": sources.generation + 1}
     record |= {name: place.name if place else None for name, place in made_of.items()}
     return record | ({"approved": False} if sources.approval_unsure else {})
+
+
+TIMED = frozenset({"promised", "settled", "abandoned", "retried", "fill", "cash_adjusted", "acknowledged"})
+OUTCOMES = frozenset({"settled", "abandoned", "retried"})
+"""Kinds that tell the outcome of a promise; they refer to it by its id."""
+IN_FORCE = {"trading_state": "trading_states", "acknowledged": "acknowledged", "approved": "baselines"}
+"""Kinds of which only the last record is in force, and their tables."""
+
+
+def join(folder: StateFolder, scratch: Path, sources: Sources, now: datetime) -> Callable[[SqliteLedger], None]:
+    """Copy both to the scratch folder; return a function that writes what only the journal holds into the ledger."""
+    assert sources.ledger, "there is a ledger to be joined"
+    copy = sources.copies[sources.ledger, LEDGER]
+    with closing(SqliteLedger.open(copy, folder.account_number, read_only=True)) as old:
+        lacking = _lacking(sources, old)
+        if sources.last:
+            sources.doubts += [_doubt_of(old, place) for place in lacking]
+        head = _write_journal(folder, scratch / JOURNAL, sources, old, lacking, now)
+        rest = _only_in_journal(sources, old)
+    if copy == sources.ledger:
+        copy_database(copy / LEDGER, scratch / LEDGER)
+    else:
+        with around("journal_merge.take_ledger"):
+            (copy / LEDGER).rename(scratch / LEDGER)
+    return partial(_replay_into_ledger, sources, head, rest)
+
+
+def _sealed_in(sources: Sources, old: SqliteLedger) -> bool:
+    """Return True if the ledger is sealed with a record of this very journal."""
+    return sources.reading is not None and old.file.sealed().hash in sources.reading.found_hashes
+
+
+def _lacking(sources: Sources, old: SqliteLedger) -> list[RowPlace]:
+    """Return what the journal lacks compared with the ledger; nothing if the ledger is sealed with it."""
+    if _sealed_in(sources, old) and sources.reading and not sources.reading.breaks:
+        return []
+    return _compared(sources, old).lacking
+
+
+def _compared(sources: Sources, old: SqliteLedger) -> Compared:
+    if old.file.folder not in sources.compared:
+        sources.compared[old.file.folder] = compare(sources, old)
+    return sources.compared[old.file.folder]
+
+
+def _only_in_journal(sources: Sources, old: SqliteLedger) -> Iterator[Record]:
+    """Return the records that the ledger doesn't hold and that nothing in it has superseded."""
+    sealed = old.file.sealed()
+    if _sealed_in(sources, old):
+        return sources.records(after=sealed.sequence)
+    missing = _compared(sources, old).missing
+    if not missing and (sources.last is None or sources.last.head.sequence < sealed.sequence):
+        return iter(())
+    return _unknown(sources, missing, {kind: old.upkeep.latest(table) for kind, table in IN_FORCE.items()})
+
+
+def _write_journal(
+    folder: StateFolder, path: Path, sources: Sources, old: SqliteLedger, lacking: Iterable[RowPlace], now: datetime
+) -> Head:
+    """Write the new journal: the old one up to where its chain breaks, then the rest with what it lacks."""
+    with closing(_start_journal(folder, path, sources)) as journal:
+        rest = sources.reading.records(sources.reading.sound_bytes) if sources.reading else iter(())
+        for record in _merged(rest, lacking, old):
+            if record.kind != "created":
+                journal.append(record.kind, record.payload, parse_time(record.at))
+        if sources.last is None or old.file.sealed().sequence > sources.last.head.sequence:
+            for words, at in _in_force(old, now):
+                journal.append("trading_state", words, at)
+        return journal.sync()
+
+
+def _start_journal(folder: StateFolder, path: Path, sources: Sources) -> Journal:
+    if sources.reading is None or not sources.reading.sound.sequence:
+        return Journal.create(path, {"account": folder.account_number}, folder.created_at)
+    if sources.reading.path.parent != sources.journal and sources.reading.sound_alone:
+        sources.reading.move(path)
+    else:
+        sources.reading.copy_sound(path)
+    return Journal.open(path, sources.reading.sound)
+
+
+def _in_force(old: SqliteLedger, now: datetime) -> Iterator[tuple[dict[str, object], datetime]]:
+    """Yield the states in force by a ledger that knows more than the journal, which was lost or cut short."""
+    halts = old.halts()
+    for halt in halts:
+        words = {"state": str(halt.state), "who": halt.who, "why": halt.why}
+        yield {**words, "causes": sorted(halt.causes), "accepted_at": None}, halt.at or now
+    if not halts:
+        words = {"state": "ACTIVE", "who": "recover", "why": "no halt was in force by the ledger"}
+        yield {**words, "causes": [], "accepted_at": None}, now
+
+
+def _replay_into_ledger(sources: Sources, head: Head, rest: Iterable[Record], books: SqliteLedger) -> None:
+    """Write into the ledger what only the journal holds, and remove what new books don't inherit."""
+    books.file.execute(
+        "UPDATE book SET journal_sequence = ?, journal_hash = ?, rebuilt = NULL WHERE account = ?",
+        (*head, books.account_number),
+    )
+    for table in (*NOT_INHERITED, *(OF_PERSONS.values() if sources.approval_unsure else ())):
+        books.file.delete(table)
+    _, known = books.tallies.counts()
+    books.file.keeps_journal = False
+    for record in rest:
+        replay(books, record, sources)
+    books.file.keeps_journal = True
+    # If shares changed owners without a trade since the old ledger, their best price is no longer known.
+    for owned in (row.owned for row in books.tables.fills.after(known).values()):
+        if not owned.fill.venue_order_id:
+            which = owned.strategy, owned.fill.symbol
+            books.file.delete("high_water", "AND strategy = ? AND symbol = ?", which)
+
+
+def _unknown(sources: Sources, missing: frozenset[bytes], latest: Mapping[str, str]) -> Iterator[Record]:
+    """Yield the journal's records the ledger lacks; `latest` maps kinds to the time of the ledger's row in force."""
+    for record in sources.records():
+        if record.kind in IN_FORCE and record.at <= latest[record.kind]:
+            continue
+        if record.kind == "trading_state" or _identity_of_intent(record) in missing:
+            yield record
+
+
+def _identity_of_intent(record: Record) -> bytes:
+    """Return the digest of the promise that a record refers to, or of the record itself."""
+    return identity(record, "promised" if record.kind in OUTCOMES else record.kind)
+
+
+def _at(old: SqliteLedger, place: RowPlace) -> JournalRow:
+    return next(old.upkeep.as_journaled(KINDS[place.rank], place.sequence, place.sequence))
+
+
+def _doubt_of(old: SqliteLedger, place: RowPlace) -> Doubt:
+    record = _at(old, place)
+    words = words_of(record) if record.kind in NAMED else record.payload
+    return Doubt(record.kind, words.decode(), "the ledger holds it and the journal does not")
+
+
+def _merged(records: Iterable[Record], lacking: Iterable[RowPlace], old: SqliteLedger) -> Iterator[Record | JournalRow]:
+    """Insert lacking records in the order of time; halts carry a person's own time, which isn't trading time."""
+    waiting = deque(lacking)
+    for record in records:
+        while waiting and record.kind in TIMED and waiting[0].at <= record.at:
+            yield _at(old, waiting.popleft())
+        yield record
+    while waiting:
+        yield _at(old, waiting.popleft())
+
+
+def replay(books: SqliteLedger, record: Record, sources: Sources) -> None:
+    """Replay one record; a record that makes no sense without another, lost one becomes a doubt."""
+    kind, where = record.kind, f"record {record.head.sequence}"
+    if kind in NOT_PLAYED or (kind in OF_PERSONS and sources.approval_unsure):
+        return
+    if kind not in BY_TEXT and kind not in PLAYED:
+        sources.doubts.append(Doubt("record", where, f"this version does not know records of kind {kind}"))
+        return
+    try:
+        if kind == "promised":
+            _promise_again(books, record.payload.decode())
+        elif kind == "fill":
+            _fill_again(books, record.payload.decode(), parse_time(record.at))
+        else:
+            PLAYED[kind](books, json.loads(record.payload), parse_time(record.at))
+    except (KeyError, TypeError, ValueError, InvalidOperation, AssertionError) as error:
+        problem = f"{kind} could not be written again ({type(error).__name__}: {error})"
+        sources.doubts.append(Doubt("record", where, problem))
+
+
+def _promise_again(books: SqliteLedger, text: str) -> None:
+    """Replay a promise from its text: its verdicts are most of the journal, and nothing needs to parse them."""
+    intent, end = JSON.raw_decode(text, len(INTENT))
+    if not text.startswith(INTENT) or not text.startswith(VERDICTS, end):
+        raise ValueError("it isn't a promise")
+    texts = text[len(INTENT) : end], text[end + len(VERDICTS) : -1]
+    books.promise_again(decode(Intent, intent), Promise(texts=texts))
+
+
+def _fill_again(books: SqliteLedger, text: str, at: datetime) -> None:
+    """Replay a fill from its text, which the ledger stores exactly as the journal does."""
+    books.apply_fill(FillRow(decode(OwnedFill, json.loads(text)), at, text))
+
+
+def _settled(books: SqliteLedger, payload: Any, at: datetime) -> None:
+    books.settle(payload["client_order_id"], decode(Reply, payload["reply"]), at)
+
+
+def _moved_cash(books: SqliteLedger, payload: Any, at: datetime) -> None:
+    # A process killed between journal and ledger books an activity again, so the journal may hold it twice.
+    origin, about = Origin(payload["origin"]), payload["about"]
+    if origin is not Origin.ACTIVITY:
+        books.adjust_cash(Decimal(payload["amount"]), payload["why"], at, origin=origin, about=about)
+    else:
+        happened_at = parse_time(payload["happened_at"]) if "happened_at" in payload else None
+        known = payload.get("symbol", ""), payload.get("sub_kind", "")
+        entry = Entry(about, payload["kind"], Decimal(payload["amount"]), payload["why"], happened_at, *known)
+        books.book(Booking((entry,)), at)
+
+
+def _replayed(books: SqliteLedger, payload: Any, at: datetime) -> None:
+    if payload.get("approved") is False:
+        for table in OF_PERSONS.values():
+            books.file.delete(table)
+
+
+def _noted(books: SqliteLedger, payload: Any, at: datetime) -> None:
+    trade = payload["strategy"], payload["symbol"], parse_time(payload["opened_at"])
+    books.note_trade(TradeNote(trade, tuple(payload["tags"]), payload["note"], payload["who"], at))
+
+
+PLAYED: Mapping[str, Callable[[SqliteLedger, Any, datetime], object]] = {
+    "opening": lambda books, payload, at: books.open_books(
+        Decimal(payload["cash"]), at, Settlement(payload.get("settlement", Settlement.PAID))
+    ),
+    "settled": _settled,
+    "abandoned": lambda books, payload, at: books.abandon(payload["client_order_id"], payload["why"], at),
+    "retried": lambda books, payload, at: books.retry(
+        payload["client_order_id"], at, Decimal(payload["limit_price"]) if "limit_price" in payload else None
+    ),
+    "cash_adjusted": _moved_cash,
+    "acknowledged": lambda books, payload, at: books.acknowledge(
+        payload["symbol"],
+        Decimal(payload["quantity"]),
+        payload["why"],
+        at,
+        origin=Origin(payload["origin"]),
+        about=payload["about"],
+    ),
+    "approved": lambda books, payload, at: books.baselines.approve(Baseline(payload["values"], payload["who"], at)),
+    "promoted": lambda books, payload, at: books.promotions.append(decode(Promotion, payload)),
+    "rebuilt": _replayed,
+    "trade_noted": _noted,
+    "trading_state": lambda books, payload, at: books.history.record(
+        payload["state"],
+        payload["who"],
+        payload["why"],
+        at,
+        causes=payload["causes"],
+        accepted_at=payload["accepted_at"],
+    ),
+}
+"""How to replay each kind of record."""
+BY_TEXT = frozenset({"promised", "fill"})
+"""Records whose text the ledger stores exactly as the journal does."""
+OF_PERSONS = {"approved": "baselines", "promoted": "promotions"}
+"""What lets the bot trade until it is taken back, and its tables: if the last record may be lost, none counts."""
+NOT_PLAYED = frozenset({"created", "live_armed", "accepted"})
+NOT_INHERITED = ("armings", "last_reconcile")
+"""Tables that new books don't inherit: they have their own, and a person must arm live trading again."""
+JSON = json.JSONDecoder()
+INTENT, VERDICTS = '{"intent":', ',"verdicts":'

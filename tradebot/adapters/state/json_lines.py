@@ -1,10 +1,23 @@
-"""Append lines to a file that is rotated by size, so that it never grows without bound."""
+"""Append lines to a file that is rotated by size, so that it never grows without bound.
 
+A file is its own cursor: its lines say which records it has. So a kill, a full disk or a second writer neither loses
+nor doubles a line, and a file that was deleted begins again with the records of the last day.
+"""
+
+import fcntl
+import json
 import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from tradebot.adapters.faults.failpoint import around
-from tradebot.adapters.state.safe_open import open_plain
+from tradebot.adapters.state.file_locks import flocked
+from tradebot.adapters.state.safe_open import is_plain, open_plain, read_plain
+from tradebot.adapters.text.canonical import parse_time
+from tradebot.adapters.text.redaction import hide
 
 
 class RotatedLines:
@@ -62,3 +75,116 @@ class RotatedLines:
 
     def _numbered(self, number: int) -> Path:
         return self._path.with_name(f"{self._path.name}.{number}")
+
+
+BACK = timedelta(days=1)
+"""How much later than newer ones a record may come, and what a new file begins with."""
+
+Row = Mapping[str, Any]
+
+
+class TailFile:
+    """One file. `at` is the field with a row's time, and `names` are those that tell one record from every other."""
+
+    def __init__(self, path: Path, max_bytes: int, kept: int, at: str, names: tuple[str, ...]) -> None:
+        self._path = path
+        self._kept = kept
+        self._at = at
+        self._names = names
+        self._lines = RotatedLines(path, max_bytes, kept)
+        self._known = dict[str, datetime]()
+        self._first: datetime | None = None
+        self._status: tuple[int, int] | None = None
+
+    def add(self, read: Callable[[datetime], Iterable[Row]], now: datetime) -> int:
+        """Append the rows, read since a time, that the file doesn't have yet; return how many.
+
+        What the disk doesn't take is appended the next time. Raises OSError if the file can't be read.
+        """
+        if self._status is None or self._status != self._found():
+            self._repair()
+            self._read()
+        since = max(max(self._known.values()) - BACK, self._first) if self._known and self._first else now - BACK
+        # Nothing older is appended any more: a file may last for weeks, and serve for years.
+        self._known = {name: at for name, at in self._known.items() if at >= since}
+        texts = (hide(json.dumps(row)) for row in read(since))
+        found = {name: (at, text) for text in texts for name, at in self._named(text)}
+        new = [(at, name, text) for name, (at, text) in found.items() if at >= since and name not in self._known]
+        return self._append(sorted(new))
+
+    def _append(self, new: Sequence[tuple[datetime, str, str]]) -> int:
+        (inode, size), self._status = self._found(), None
+        for count, (at, name, text) in enumerate(new):
+            self._lines.append(text)
+            if self._lines.lost:
+                return count
+            self._know(name, at)
+            size += len(text.encode()) + 1
+        # If the disk took a line in part only, or a new file was begun, the next look reads the files again.
+        self._status = (inode, size) if self._found() == (inode, size) else None
+        return len(new)
+
+    def _know(self, name: str, at: datetime) -> None:
+        self._known[name] = at
+        self._first = min(self._first or at, at)
+
+    def _named(self, text: str | bytes) -> Iterator[tuple[str, datetime]]:
+        """Yield what tells a line's record from every other, and its time; nothing of a line that can't be read."""
+        with suppress(ValueError, LookupError, TypeError):
+            row = json.loads(text)
+            yield json.dumps([row[name] for name in self._names] if self._names else row), parse_time(row[self._at])
+
+    def _found(self) -> tuple[int, int]:
+        if not self._path.exists():
+            return 0, 0
+        status = self._path.stat()
+        return status.st_ino, status.st_size
+
+    def _repair(self) -> None:
+        """Cut off a last line without its end: its record is appended again."""
+        if not is_plain(self._path):
+            return
+        whole = read_plain(self._path).rfind(b"\n") + 1
+        if whole < self._path.stat().st_size:
+            descriptor = open_plain(self._path, os.O_RDWR)
+            try:
+                with around("tail_log.repair"):
+                    os.ftruncate(descriptor, whole)
+            finally:
+                os.close(descriptor)
+
+    def _read(self) -> None:
+        """Read which rows a record may still repeat, from the newest line back.
+
+        A line that is two times `BACK` older than the newest one was written before all that still count.
+        """
+        self._known, self._first = {}, None
+        newest: datetime | None = None
+        for number in range(self._kept + 1):
+            path = self._path.with_name(f"{self._path.name}.{number}") if number else self._path
+            for line in _backwards(read_plain(path) if is_plain(path) else b""):
+                for name, at in self._named(line):
+                    newest = max(newest or at, at)
+                    self._know(name, at)
+                    if at < newest - 2 * BACK:
+                        return
+
+
+def _backwards(content: bytes) -> Iterator[bytes]:
+    """Yield the lines of a file, the last one first."""
+    end = len(content)
+    while end:
+        begin = content.rfind(b"\n", 0, end - 1) + 1
+        yield content[begin:end]
+        end = begin
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[bool]:
+    """Make the folder, and hold it inside the block; yield False if somebody else writes there now."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        yield flocked(descriptor, fcntl.LOCK_EX)
+    finally:
+        os.close(descriptor)

@@ -11,8 +11,7 @@ from typing import Any
 
 import yaml
 
-from tradebot.adapters.text.yaml_errors import problem_and_cure
-from tradebot.adapters.text.yaml_loader import parsed
+from tradebot.adapters.text.yaml_loader import parsed, problem_and_cure
 from tradebot.errors import ConfigurationError
 
 STEP = 2

@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from datetime import date
 
     from papervenue.events import Event
-    from tradebot.adapters.memory.events import MemoryEvents
     from tradebot.adapters.memory.facts import MemoryFacts
+    from tradebot.adapters.memory.recorder import MemoryEvents
     from tradebot.app.settings import Settings
     from tradebot.lab.backtest.market import OpenedMarket
     from tradebot.model.account import BrokerView

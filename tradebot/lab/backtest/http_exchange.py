@@ -61,8 +61,8 @@ if TYPE_CHECKING:
     from papervenue.engine.account import Account
     from papervenue.market.bars import Market
     from tradebot.adapters.bars.source import BarSource
-    from tradebot.adapters.memory.events import MemoryEvents
     from tradebot.adapters.memory.facts import MemoryFacts
+    from tradebot.adapters.memory.recorder import MemoryEvents
     from tradebot.app.settings import Settings
     from tradebot.lab.backtest.market import OpenedMarket
     from tradebot.lab.driver.price_triggers import Shown

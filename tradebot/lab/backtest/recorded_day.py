@@ -12,8 +12,8 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from tradebot import cycle
-from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts
+from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.adapters.memory.send_lock import MemorySendLock
 from tradebot.adapters.plugins.plugin import begin_pass, code_in_force
 from tradebot.app.null_ports import NoFlow
@@ -30,7 +30,7 @@ from tradebot.model.record import Job
 from tradebot.model.trading import Permission
 from tradebot.model.values import replace
 from tradebot.ports.world import Call, World
-from tradebot.replaying.cycle_pair import PassSeen
+from tradebot.replaying.cycle_comparison import PassSeen
 from tradebot.replaying.port_recording import OffTapeError
 from tradebot.timetable.sessions import CHAIN, slots
 

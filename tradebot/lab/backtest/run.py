@@ -12,7 +12,7 @@ from tradebot.adapters.memory.recorder import Level
 from tradebot.app.rules import rules_of
 from tradebot.app.venues import door_to
 from tradebot.desk.auto_halt import accept_causes
-from tradebot.desk.contracts import choose
+from tradebot.desk.contract_rolls import choose
 from tradebot.lab.backtest.market import open_market_in_memory
 from tradebot.lab.backtest.setup import assemble
 from tradebot.lab.driver.driver import Driver, Terms

@@ -13,7 +13,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
-from tradebot.adapters.facts.pass_writer import write_passes
+from tradebot.adapters.facts.pass_rows import write_passes
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.ledger import MemoryLedger

@@ -23,9 +23,9 @@ from papervenue.shares import charges
 from papervenue.shares.actions import schedule
 from papervenue.shares.dialect import ALPACA
 from papervenue.times import MINUTE, from_datetime, to_datetime
-from tradebot.adapters.memory.events import MemoryEvents
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.ledger import MemoryLedger
+from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.adapters.memory.send_lock import MemorySendLock
 from tradebot.adapters.plugins.plugin import begin_pass, close, strategies
 from tradebot.app.null_ports import NoFlow

@@ -20,8 +20,7 @@ from tradebot.model.text import counted, noun, span
 from tradebot.model.trade import Trade
 from tradebot.model.trading import TradingState
 from tradebot.model.values import replace
-from tradebot.views.account_blocks import closed, row_of, sentence_of
-from tradebot.views.explain import BLAME, decisive
+from tradebot.views.explain import BLAME, closed, decisive, row_of, sentence_of
 from tradebot.views.holdings import FOREIGN_OWNER, Holding
 from tradebot.views.status import quota
 from tradebot.views.summary.values import Closed, Held, Missed, Need, Refusal, Section, Seen, Summary

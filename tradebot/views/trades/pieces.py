@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
@@ -13,7 +13,9 @@ from msgspec import Struct
 from tradebot.model.account import CashKind, CashMovement
 from tradebot.model.candidate import Side
 from tradebot.model.position import Key
+from tradebot.model.record import SessionEnd
 from tradebot.model.venue_day import VenueDay
+from tradebot.views.trades.days import EVER, Days
 from tradebot.views.trades.fees import Allotted, cash_kind
 from tradebot.views.trades.history import NOT_OURS, History
 from tradebot.views.trades.lots import ClosedLot, Owner, Step
@@ -227,3 +229,33 @@ def _paid(movements: Sequence[tuple[CashMovement, Kind]], ends: Sequence[DayEnd]
         owners = [owner for owner in held[day] if one.symbol in (owner[1], *names.get(owner, ()))]
         owner = owners[0] if len(owners) == 1 else (ACCOUNT, one.symbol or ACCOUNT)
         yield Piece(day, kind, one.amount_usd, *owner)
+
+
+REACH = timedelta(days=12)
+"""So far back the end of the session before one is looked for."""
+
+
+class Worth(NamedTuple):
+    """The broker's equity before some days and at their end, in USD, and when that end was seen."""
+
+    before_usd: Decimal
+    after_usd: Decimal
+    at: datetime
+
+
+def worth(ends: Sequence[SessionEnd], opening_usd: Decimal | None, days: Days = EVER) -> Worth | None:
+    """Return what the account was worth; None if no pass saw it, or nobody knows what it was before.
+
+    The end is a session's close where that was seen, and else the last look. `ends` are oldest first and begin with the
+    session before the days, or with the first one of the books: `opening_usd` is what the account was worth then.
+    """
+    known = [end for end in ends if end.equity is not None]
+    chosen = [end for end in known if days.includes(end.session)]
+    if not chosen:
+        return None
+    earlier = [end.equity for end in known if end.session < chosen[0].session]
+    start = chosen[0].last_close or earlier[-1] if earlier else opening_usd or chosen[0].last_close
+    last = chosen[-1]
+    if start is None or last.equity is None or last.equity_at is None:
+        return None
+    return Worth(start, last.equity, last.equity_at)

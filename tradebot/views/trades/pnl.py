@@ -18,9 +18,8 @@ from tradebot.model.order import Fill
 from tradebot.model.position import Kept, OwnedFill
 from tradebot.model.text import counted
 from tradebot.views.trades.history import NOT_OURS
-from tradebot.views.trades.pieces import ACCOUNT, Breakdown, DayEnd, Kind, Piece, value_at
+from tradebot.views.trades.pieces import ACCOUNT, Breakdown, DayEnd, Kind, Piece, Worth, value_at, worth
 from tradebot.views.trades.trade_row import Choice, rule_of, why_closed
-from tradebot.views.trades.worth import Worth, worth
 
 HELD, NOT_KNOWN, NONE_AGREED = "still held", "not known", "none agreed"
 """Names of rows: gains of open positions, which have no exit yet; what wasn't recorded; and entries whose components

@@ -7,7 +7,7 @@ from tests.desk.test_registry import Coins
 from tests.kit.core.position import rules
 from tests.kit.core.scene import NAMES
 from tests.kit.values import fill, quote
-from tradebot.desk.discovery import GOES, STAYS, look_for_coins
+from tradebot.desk.registry import GOES, STAYS, look_for_coins
 from tradebot.errors import TemporaryError
 from tradebot.model.candidate import Candidate
 from tradebot.model.values import replace

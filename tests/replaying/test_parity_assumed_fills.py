@@ -5,8 +5,7 @@ from decimal import Decimal
 from tests.replaying.test_parity import CLOSE, day, fill, filled
 from tradebot.model.candidate import Side
 from tradebot.model.parity import IN_FULL, Cause, What
-from tradebot.replaying.assumed_fills import at_quotes
-from tradebot.replaying.parity import compare, unknown
+from tradebot.replaying.parity import at_quotes, compare, unknown
 
 BPS = Decimal(5)
 

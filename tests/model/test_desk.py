@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kit.values import NOW
-from tradebot.model.shock import Shock, Shocks
+from tradebot.model.desk import Shock, Shocks
 
 
 def at(seconds: int, symbol: str) -> Shock:

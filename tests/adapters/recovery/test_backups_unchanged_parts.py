@@ -10,8 +10,7 @@ import pytest
 from tests.kit import ledgers
 from tests.kit.values import NOW
 from tradebot.adapters.recovery import backups
-from tradebot.adapters.recovery.backups import damaged
-from tradebot.adapters.recovery.unchanged_parts import as_left
+from tradebot.adapters.recovery.backups import as_left, damaged
 
 
 @pytest.fixture

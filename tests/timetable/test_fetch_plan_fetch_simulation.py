@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.kit.values import USUAL, VENUE_DAY
 from tradebot.model.kind import Phase, Scope
-from tradebot.timetable.fetch_simulation import Course, Need, Slot, renewals, slots_of
+from tradebot.timetable.fetch_plan import Course, Need, Slot, renewals, slots_of
 from tradebot.timetable.job_times import parse
 
 TIMES = parse("every 5m from open+2m until close", VENUE_DAY)

@@ -13,8 +13,8 @@ import pytest
 from tests.kit.rows import DAY, NOW
 from tests.kit.values import candidate
 from tradebot.adapters.facts.facts import SqliteFacts
-from tradebot.adapters.facts.pass_writer import write_passes
-from tradebot.adapters.memory.events import MemoryEvents
+from tradebot.adapters.facts.pass_rows import write_passes
+from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.event import EventKind
 from tradebot.model.reasons import Reason

@@ -1,0 +1,365 @@
+"""Write a pass with the sums of how its candidates ended, and read passes, and long spans of them from these sums.
+
+Reading a million decisions one by one takes seconds. A row has the candidates of one pass in groups that ended alike;
+a few of them are then read in full, and stand for the others.
+"""
+
+import json
+import sqlite3
+import sys
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import closing
+from datetime import UTC, date, datetime, timedelta
+from math import inf
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tradebot.adapters.facts.schema import FILE
+from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.state.cache_database import CacheConnection, DamagedError
+from tradebot.adapters.state.state_folder import FACTS
+from tradebot.adapters.text.canonical import json_text, time_text
+from tradebot.adapters.text.codec import pack, unpack_all
+from tradebot.model.decision import Decision
+from tradebot.model.reasons import Reason
+from tradebot.model.record import CandidateRecord, CycleRecord, SpanEnds, Standing
+from tradebot.model.text import counted
+from tradebot.model.values import replace
+
+SUMS = "SELECT cycle, body FROM json_each(?1) AS pass CROSS JOIN ends ON cycle = pass.value"
+PICKED = """SELECT cycle, position, body FROM json_each(?1) AS pick CROSS JOIN candidates
+    ON cycle = pick.value ->> 0 AND position = pick.value ->> 1"""
+
+
+Near = tuple[float | None, str, int]
+Old = tuple[float | None, int]
+
+
+class Alike(NamedTuple):
+    """Candidates of one pass that ended alike.
+
+    `strategy` wanted them; `gate`, its `about` and its `place` among what was asked, and `reason` are of the first
+    answer that refused them; `then` is the reason of the next one. `above` and `then_above` say whether these had any
+    number above zero. `unknown` is the id of an order whose outcome isn't known. `nearest` is the position in its pass
+    of the one that came closest, with its distance and its symbol; `oldest` the one with the oldest data, and its age.
+    """
+
+    strategy: str
+    reason: str | None
+    then: str | None
+    above: bool | None
+    then_above: bool | None
+    unknown: str | None
+    gate: str | None
+    about: str
+    place: int
+    symbols: list[str]
+    nearest: Near
+    oldest: Old
+
+
+KEY = 6
+"""How many fields, from the first on, tell apart what needs its own sentence."""
+SAME = 9
+"""How many fields, from the first on, the candidates of a group have in common."""
+FARTHEST = sys.float_info.max
+
+
+def ends_of(records: Sequence[CandidateRecord]) -> list[Alike]:
+    """Return how the candidates of one pass ended."""
+    groups: dict[tuple[Any, ...], Alike] = {}
+    for position, record in enumerate(records):
+        common, symbol = _common(record), record.candidate.symbol
+        near, old = _measures(record.terminal, symbol, position)
+        group = groups.get(common)
+        if group is None:
+            groups[common] = Alike._make((*common, [symbol], near, old))
+        else:
+            group.symbols.append(symbol)
+            nearest, oldest = min(group.nearest, near, key=_nearness), max(group.oldest, old, key=_oldness)
+            groups[common] = group._replace(nearest=nearest, oldest=oldest)
+    return list(groups.values())
+
+
+def _measures(end: Decision | None, symbol: str, position: int) -> tuple[Near, Old]:
+    if end is None:
+        return (None, symbol, position), (None, position)
+    distance = end.distance
+    # JSON knows no infinity.
+    return (None if distance is None else min(distance, FARTHEST), symbol, position), (end.oldness_s, position)
+
+
+def _common(record: CandidateRecord) -> tuple[Any, ...]:
+    failures = [(place, one) for place, one in enumerate(record.decisions) if not one.passed]
+    (place, end), (_, then) = (*failures, (0, None), (0, None))[:2]
+    unknown = record.client_order_id if end and end.reason is Reason.VENUE_UNKNOWN else None
+    above, then_above = (one and one.is_above_zero for one in (end, then))
+    reasons = end and end.reason, then and then.reason, above, then_above
+    asked = (end.gate, end.about, place) if end else (None, "", 0)
+    return record.candidate.strategy, *reasons, unknown, *asked
+
+
+def _nearness(near: Near) -> tuple[float, str, int]:
+    distance, symbol, position = near
+    return inf if distance is None else distance, symbol, position
+
+
+def _oldness(old: Old) -> float:
+    return -inf if old[0] is None else old[0]
+
+
+def span_ends(
+    database: CacheConnection,
+    job: str,
+    *,
+    session: date | None = None,
+    since: datetime | None = None,
+    last: int = -1,
+    strategy: str | None = None,
+) -> SpanEnds:
+    """Return the passes of a job in a session or since a time, with a few candidates that stand for all of them.
+
+    Each of those that ended alike is counted, the one that came closest is there, and the one with the oldest data.
+    """
+    heads = heads_of(database, job, session=session, since=since, last=last)
+    if not heads:
+        return SpanEnds((), (), None)
+    newest = next(reversed(heads))
+    whole = with_candidates(heads[newest], candidates_of(database, [newest])[newest])
+    counts, near, old = _merged(sums_of(database, heads), {number: one.at for number, one in heads.items()}, strategy)
+    picked = {*near.values(), *old.values()}
+    rows = database.execute(PICKED, (json.dumps(list(picked)),)).fetchall()
+    read = unpack_all(CandidateRecord, [body for *_, body in rows])
+    found = dict(zip([(number, position) for number, position, _ in rows], read, strict=True))
+    standing = [(near[key], count) for key, count in counts.items()]
+    standing += [(old[key], 0) for key in counts if old[key] != near[key]]
+    # In the order of recording, which decides between equals.
+    order = {number: place for place, number in enumerate(heads)}
+    standing.sort(key=lambda one: (order[one[0][0]], one[0][1]))
+    # A row that isn't as it was written counts as absent, and can't stand for anything.
+    seen = [Standing(heads[at[0]].at, found[at], count) for at, count in standing if at in found]
+    return SpanEnds(tuple(heads.values()), tuple(seen), whole)
+
+
+Place = tuple[int, int]
+"""The number of a pass, and a candidate's position in it."""
+Keyed = dict[tuple[Any, ...], Any]
+
+
+def _merged(
+    sums: Iterable[tuple[int, list[Any]]], times: Mapping[int, datetime], strategy: str | None
+) -> tuple[dict[Any, int], dict[Any, Place], dict[Any, Place]]:
+    """Return by what ended alike: how many did, which one was nearest, and which one had the oldest data."""
+    counts: Keyed = {}
+    near: Keyed = {}
+    old: Keyed = {}
+    for number, groups in sums:
+        at = times[number]
+        for group in groups:
+            if strategy is not None and group[0] != strategy:
+                continue
+            key, (distance, symbol, position), (age_s, older) = tuple(group[:KEY]), group[-2], group[-1]
+            nearest = inf if distance is None else distance, symbol, at, (number, position)
+            oldest = -inf if age_s is None else age_s, (number, older)
+            if key not in counts:
+                counts[key], near[key], old[key] = len(group[SAME]), nearest, oldest
+                continue
+            counts[key] += len(group[SAME])
+            near[key] = min(near[key], nearest)
+            old[key] = max(old[key], oldest)
+    return counts, {key: one[-1] for key, one in near.items()}, {key: one[-1] for key, one in old.items()}
+
+
+def sums_of(database: CacheConnection, passes: Collection[int]) -> Iterable[tuple[int, list[Any]]]:
+    """Yield the groups of each pass; those of one that an earlier version of this program wrote are made from it."""
+    rows = database.execute(SUMS, (json.dumps(list(passes)),)).fetchall()
+    yield from zip([number for number, _ in rows], json.loads(f"[{','.join(body for _, body in rows)}]"), strict=True)
+    if lacking := sorted(set(passes) - {number for number, _ in rows}):
+        for number, records in candidates_of(database, lacking).items():
+            # As they would have been read: a gate is no text to a dictionary.
+            yield number, json.loads(json_text(ends_of(records)))
+
+
+ALWAYS = CycleRecord.__struct_fields__.index("margin")
+"""How many fields of a pass are always written; most passes have none of the others."""
+
+
+def write_passes(folder: Path, cycles: Iterable[CycleRecord]) -> None:
+    """Start a folder's file of facts with these passes, each of which has its own id."""
+    path = folder / FACTS
+    database, _ = FILE.start_over(path)
+    with closing(database), FILE.translated(path):
+        database.execute("BEGIN IMMEDIATE")
+        for cycle in cycles:
+            insert_pass(database, cycle)
+        with around("pass_writer.commit"):
+            database.execute("COMMIT")
+
+
+def insert_pass(database: sqlite3.Connection, cycle: CycleRecord) -> None:
+    """Insert a pass with its candidates, in the caller's transaction."""
+    whole = replace(cycle, candidates=()) if cycle.candidates else cycle
+    fields: list[object] = pack(whole)
+    while len(fields) > ALWAYS and fields[-1] in (None, []):
+        fields.pop()
+    head, at = json_text(fields), time_text(cycle.at)
+    row = database.execute("INSERT INTO main.cycles (job, at, body) VALUES (?, ?, ?)", (cycle.job, at, head)).lastrowid
+    rows = [
+        (row, position, record.candidate.symbol, at, json_text(pack(record)))
+        for position, record in enumerate(cycle.candidates)
+    ]
+    if rows:
+        query = "INSERT INTO main.candidates (cycle, position, symbol, at, body) VALUES (?, ?, ?, ?, ?)"
+        database.executemany(query, rows)
+        database.execute(
+            "INSERT INTO main.ends (cycle, body) VALUES (?, ?)", (row, json_text(ends_of(cycle.candidates)))
+        )
+
+
+APART = timedelta(days=4)
+"""How far the time of a pass is from midnight UTC of its session's date at most; a pass may be dated by a weekend."""
+FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+_SPAN = """FROM cycles WHERE job = ?1 AND at BETWEEN ?2 AND ?3 AND (?4 IS NULL OR body ->> '$[2]' = ?4)
+    ORDER BY at DESC, sequence DESC LIMIT ?5"""
+PASSES = f"SELECT sequence, json_set(body, '$[10]', json('[]')) {_SPAN}"
+"""Select the newest passes of a span, without prices, which are the longest part of them."""
+SEEN = "SELECT 1 FROM cycles WHERE +job = ? LIMIT 1"
+OF_SYMBOL = """SELECT cycle, position, body FROM candidates WHERE symbol = ?2 AND at BETWEEN ?3 AND ?4
+    AND cycle IN (SELECT value FROM json_each(?1))"""
+OF_ALL = """SELECT cycle, candidates.body FROM json_each(?1) AS pass CROSS JOIN candidates ON cycle = pass.value
+    ORDER BY cycle, position"""
+SUMMED = """SELECT cycle, (SELECT sum(json_array_length(value, '$[9]')) FROM json_each(ends.body))
+    FROM json_each(?1) AS pass CROSS JOIN ends ON cycle = pass.value"""
+"""Select how many candidates each pass was written with: those of each group that ended alike."""
+IN_SYMBOLS = """SELECT body FROM candidates WHERE cycle = ?1
+    AND symbol IN (SELECT value FROM json_each(?2)) ORDER BY position"""
+BEFORE = """SELECT body ->> '$[2]' FROM cycles WHERE job = ?1 AND at < ?3 AND body ->> '$[2]' < ?2
+    ORDER BY at DESC LIMIT 1"""
+AFTER = """SELECT body ->> '$[2]' FROM cycles WHERE job = ?1 AND at > ?3 AND body ->> '$[2]' > ?2
+    ORDER BY at LIMIT 1"""
+
+
+def of_span(
+    database: CacheConnection,
+    job: str,
+    *,
+    session: date | None = None,
+    since: datetime | None = None,
+    last: int = -1,
+    symbol: str | None = None,
+) -> Sequence[CycleRecord]:
+    """Return the passes of a job in a session or since a time, oldest first; of a symbol, only its candidates."""
+    passes = heads_of(database, job, session=session, since=since, last=last)
+    if not passes:
+        return ()
+    found = _unpacked(rows_of_symbol(database, passes, symbol)) if symbol else candidates_of(database, passes)
+    return tuple(with_candidates(one, found[number]) for number, one in passes.items())
+
+
+def heads_of(
+    database: sqlite3.Connection,
+    job: str,
+    *,
+    session: date | None = None,
+    since: datetime | None = None,
+    last: int = -1,
+) -> dict[int, CycleRecord]:
+    """Return the passes of a job by their numbers, oldest first, without candidates and prices.
+
+    Raises DamagedError if an index knows of none at all and the passes do.
+    """
+    first, until = since or FIRST, LAST
+    if session is not None:
+        midnight = datetime(session.year, session.month, session.day, tzinfo=UTC)
+        first, until = midnight - APART, midnight + APART
+    day = session.isoformat() if session else None
+    heads = database.execute(PASSES, (job, time_text(first), time_text(until), day, last)).fetchall()[::-1]
+    if not heads and session is None and since is None and database.execute(SEEN, (job,)).fetchone():
+        raise DamagedError("an index of its passes lacks them")
+    return dict(zip([row for row, _ in heads], unpack_all(CycleRecord, [body for _, body in heads]), strict=True))
+
+
+def heads(
+    database: sqlite3.Connection,
+    job: str,
+    *,
+    session: date | None = None,
+    since: datetime | None = None,
+    last: int = -1,
+) -> Sequence[CycleRecord]:
+    """Return the passes of a job in a session or since a time, oldest first, without candidates and prices."""
+    return tuple(heads_of(database, job, session=session, since=since, last=last).values())
+
+
+def rows_of_symbol(
+    database: sqlite3.Connection, passes: Mapping[int, CycleRecord], symbol: str
+) -> Sequence[tuple[int, str]]:
+    """Return a symbol's candidates as they were packed, each with the number of its pass."""
+    if not passes:
+        return ()
+    times = [one.at for one in passes.values()]
+    span = symbol, time_text(min(times)), time_text(max(times))
+    found = database.execute(OF_SYMBOL, (json.dumps(list(passes)), *span)).fetchall()
+    # SQLite would copy every text to sort them.
+    return [(number, body) for number, _, body in sorted(found, key=itemgetter(0, 1))]
+
+
+def candidates_of(database: CacheConnection, passes: Iterable[int]) -> Mapping[int, list[CandidateRecord]]:
+    """Return the candidates of passes by the numbers of these; a pass that has none has an empty list.
+
+    Raises DamagedError if a pass was written with more of them: two pages changed places. One that isn't as it was
+    written only counts as absent.
+    """
+    asked = (json.dumps(list(passes)),)
+    found = _unpacked(database.execute(OF_ALL, asked).fetchall())
+    # These are read last: whoever forgets old passes meanwhile takes both away.
+    lacking = sum(max(count - len(found[cycle]), 0) for cycle, count in database.execute(SUMMED, asked).fetchall())
+    if lacking > database.bad_rows.count:
+        raise DamagedError(f"{counted(lacking, 'candidate')} of its passes can't be found")
+    return found
+
+
+def candidates_in(database: sqlite3.Connection, number: int, symbols: Collection[str]) -> Sequence[CandidateRecord]:
+    """Return the candidates in some symbols of the pass with this number."""
+    found = database.execute(IN_SYMBOLS, (number, json.dumps(list(symbols)))).fetchall() if symbols else ()
+    return unpack_all(CandidateRecord, [body for (body,) in found])
+
+
+def _unpacked(rows: Sequence[tuple[int, str]]) -> Mapping[int, list[CandidateRecord]]:
+    found = defaultdict[int, list[CandidateRecord]](list)
+    for row, record in zip(rows, unpack_all(CandidateRecord, [body for _, body in rows]), strict=True):
+        found[row[0]].append(record)
+    return found
+
+
+def with_candidates(one: CycleRecord, candidates: Sequence[CandidateRecord]) -> CycleRecord:
+    """Return a pass with its candidates."""
+    return replace(one, candidates=tuple(candidates))
+
+
+def pass_at(
+    database: CacheConnection, job: str, session: date, at: datetime
+) -> tuple[CycleRecord | None, datetime | None]:
+    """Return the last pass of a session at or before a time, and when the one after that ran; None for none."""
+    heads = heads_of(database, job, session=session)
+    number = max((number for number, one in heads.items() if one.at <= at), default=None, key=list(heads).index)
+    after = next((one.at for one in heads.values() if one.at > at), None)
+    if number is None:
+        return None, after
+    return with_candidates(heads[number], candidates_of(database, [number])[number]), after
+
+
+def was_judged(database: sqlite3.Connection, symbol: str) -> bool:
+    """Return True if anything wanted for a symbol is recorded, however long ago."""
+    return database.execute("SELECT 1 FROM candidates WHERE symbol = ? LIMIT 1", (symbol,)).fetchone() is not None
+
+
+def sessions_beside(database: sqlite3.Connection, job: str, session: date) -> tuple[date | None, date | None]:
+    """Return the nearest sessions before and after one in which passes of a job are recorded."""
+    midnight = datetime(session.year, session.month, session.day, tzinfo=UTC)
+    asked = (BEFORE, midnight + APART), (AFTER, midnight - APART)
+    found = [database.execute(query, (job, session.isoformat(), time_text(at))).fetchone() for query, at in asked]
+    before, after = (date.fromisoformat(row[0]) if row else None for row in found)
+    return before, after

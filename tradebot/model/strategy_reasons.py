@@ -1,0 +1,196 @@
+"""Reasons of strategies: their models, the setups and the bars that they read. `reasons` makes the one enum of them."""
+
+from tradebot.model.reason_codes import Unit, blocked, broken, idle, unknown
+
+CHECK = "tradebot model check shows what is wrong with it. "
+"""How remedies begin that `model check` itself has no need to show."""
+_AGAIN = f"{CHECK}Copy the model again from where it was signed."
+
+
+class PolicyReasons:
+    MODEL_TRAINING = idle(
+        "The policy is set to training. That never happens inside the bot, so the policy trades nothing.",
+        "Set strategies.NAME.mode to inference, ensemble or meta, then run tradebot config accept.",
+    )
+    MODEL_ABSENT = broken(
+        "The model isn't in the folder of models.",
+        f"{CHECK}Copy it there, or compare strategies.NAME.folder and strategies.NAME.models with where it is.",
+    )
+    MODEL_UNSIGNED = broken(
+        "Nobody has signed the model.",
+        "If you know where it comes from, sign it where the private key is: tradebot model sign DRAFT --key FILE",
+    )
+    MODEL_WRONG_KEY = blocked(
+        "The model was signed with another key than the one that the configuration names.",
+        f"{CHECK}Find out who signed it. If that was you, set strategies.NAME.public_key to the key that did.",
+    )
+    MODEL_CHANGED = broken("A file of the model isn't what was signed.", _AGAIN)
+    MODEL_TRUNCATED = broken("A file of the model is shorter than what was signed.", _AGAIN)
+    MODEL_FILES_DIFFER = broken("The model lacks a file, or has one that doesn't belong to it.", _AGAIN)
+    MODEL_PATH_UNSAFE = blocked(
+        "The model, or one of its files, is a link, or its name leads out of the folder of models.",
+        f"{CHECK}Put the folder itself there.",
+    )
+    MODEL_TOO_LARGE = blocked(
+        "A file of the model is larger than any that is loaded.",
+        f"{CHECK}Train a smaller network; 16 MB are many times what 60 inputs take.",
+    )
+    MODEL_UNREADABLE = broken(
+        "The card, the scaling or the stored answers of the model can't be read, or contradict each other.",
+        f"{CHECK}Export and sign the model again with this version of tradebot.",
+    )
+    MODEL_GRAPH_REFUSED = blocked(
+        "The network refers to data in other files, or uses operators that only some programs have.",
+        f"{CHECK}Export it as one file, with ONNX's own operators alone.",
+    )
+    MODEL_FEATURES_DIFFER = broken(
+        "The model was trained on features that this version of tradebot doesn't have, or computes otherwise.",
+        f"{CHECK}Use the version that it was trained with, or train it again.",
+    )
+    MODEL_SHAPE_WRONG = broken(
+        "The network's inputs or outputs don't have the shape that its card promises.",
+        f"{CHECK}Export and sign the model again.",
+    )
+    MODEL_ANSWERS_DIFFER = broken(
+        "On this machine, the model answers its stored observations otherwise than where it was made.",
+        f"{CHECK}Install the versions of deploy/core.lock again, or export the model here.",
+    )
+    MODEL_NOT_FINITE = broken(
+        "The model answered with something that isn't a finite number within its range.",
+        f"{CHECK}Train it again.",
+    )
+    MODEL_FAILED = broken(
+        "The process of the model ended, or the network can't be run.",
+        f"{CHECK}See tradebot events too.",
+    )
+    MODEL_SLOW = broken(
+        "The model didn't answer in time, and its process was ended. The next pass starts a new one.",
+        f"{CHECK}Compare the times there with strategies.NAME.answer_ms, which says how long an answer may take.",
+        Unit.MILLISECONDS,
+    )
+    MODEL_INPUT_UNKNOWN = unknown(
+        "The model needs to know the position, the equity or the session, and one of them isn't known.",
+        "Nothing to do: the next pass looks again. tradebot reconcile compares the books with the broker.",
+    )
+    MODEL_STATE_LOST = unknown(
+        "The model remembers the session since its open, and a bar is missing from what it remembers: it was started "
+        "in the middle of the session, or a pass was missed.",
+        "Nothing to do: it begins anew with the next session. Keep tradebot serve running.",
+    )
+    MODEL_UNRANKED = unknown(
+        "There are no results from before this session by which to weigh the models, or to choose one.",
+        "Use models whose cards have results, or name a file of results in strategies.NAME.results.",
+        Unit.DAYS,
+    )
+    MODEL_REPLACED = broken(
+        "The model failed its own test on this machine, so the last one that passed it acts in its place.",
+        f"{CHECK}Repair or replace the model.",
+    )
+
+
+_OR = "then run tradebot config accept."
+
+
+class SetupReasons:
+    BARS_HAVE_HOLES = unknown(
+        "Bars are missing among the last ones that the strategy reads, so it can't tell what is there.",
+        "Run tradebot bars check to see which, and tradebot bars fetch to ask for them again. It ends by itself once "
+        "the missing bars are old enough.",
+        Unit.BARS,
+    )
+    BARS_OUT_OF_ORDER = unknown(
+        "Bars of a timeframe are there twice or out of order, so the strategy can't read anything from them.",
+        "The store of bars keeps one bar for each start, in order, so this is an error of the program: report it. "
+        "The other coins are judged.",
+        Unit.SECONDS,
+    )
+    AGAINST_BIAS = idle(
+        "The daily bars lean the other way: their close is on the other side of its moving average.",
+        "Nothing to do: a side is traded only while the daily bars don't speak against it.",
+        Unit.SHARE_OF_WHOLE,
+    )
+    NO_SETUP = idle(
+        "The bars show no order block, gap, break or change of structure to enter by.",
+        "Nothing to do; most coins have none most of the time. strategies.NAME.structure.timeframe: 1Hour finds more, "
+        f"{_OR}",
+        Unit.BARS,
+    )
+    CONSOLIDATION = idle(
+        "The market goes sideways: the trend is weak, and there is no order block to trade from.",
+        f"Nothing to do; or lower strategies.NAME.consolidation_strength, {_OR}",
+        Unit.ADX,
+    )
+    OUTSIDE_WEEKLY_ZONE = idle(
+        "The entry is outside the zone of the last weeks' range that the strategy asks for.",
+        f"Nothing to do; or set strategies.NAME.weekly.rule to points or off, {_OR}",
+        Unit.OF_RANGE,
+    )
+    CHANGE_UNCONFIRMED = idle(
+        "No change of structure is confirmed on this side, or the price is too far from where it happened.",
+        f"Nothing to do; or set strategies.NAME.change.required: false, {_OR}",
+        Unit.SHARE_OF_WHOLE,
+    )
+    TREND_TOO_WEAK = idle(
+        "The trend of the hourly bars is too weak.",
+        f"Nothing to do; or lower strategies.NAME.min_strength, {_OR}",
+        Unit.ADX,
+    )
+    ENTRY_OUT_OF_PLACE = idle(
+        "The entry is neither in the zone of the range in which it is wanted nor near one of its levels.",
+        f"Nothing to do; or raise strategies.NAME.fib.near_fraction or widen strategies.NAME.fib.zone, {_OR}",
+        Unit.SHARE_OF_WHOLE,
+    )
+    POINTS_TOO_FEW = idle(
+        "The setup has too few points.",
+        "Nothing to do; tradebot score --explain SYMBOL shows each part. strategies.NAME.tight.min_points and "
+        "wide.min_points set how many it takes.",
+        Unit.POINTS,
+    )
+    TRADE_TOO_DEAR = idle(
+        "A round trip costs too much for what the setup may earn, or its cost isn't known.",
+        "Nothing to do; strategies.NAME.tight and wide say how much it may cost, and costs what is assumed.",
+        Unit.SHARE_OF_WHOLE,
+    )
+    SETUP_REPEATED = idle(
+        "This same setup was traded a short while ago.",
+        "Nothing to do; strategies.NAME.rest.same_setup_s sets how long it counts as the same trade.",
+        Unit.SECONDS,
+    )
+    SYMBOL_RESTING = idle(
+        "The strategy leaves the symbol alone for a while after an entry, a gain, a loss or several losses.",
+        "Nothing to do; strategies.NAME.rest says how long.",
+        Unit.SECONDS,
+    )
+
+
+class BarReasons:
+    BARS_MISSING = unknown(
+        "The symbol has fewer closed bars than the strategy needs, so the strategy wasn't asked about it.",
+        "Run tradebot bars check to see what is stored, or tradebot bars fetch to get more. A newly listed symbol has "
+        "to wait.",
+    )
+    BARS_STALE = unknown(
+        "The symbol's newest bar is older than the strategy allows, so the strategy wasn't asked about it.",
+        "Nothing to do if the symbol is halted or rarely traded. Otherwise run tradebot bars fetch, and check whether "
+        "the feed of your venue's prices fits your data plan.",
+        Unit.SECONDS,
+    )
+    BARS_UNAVAILABLE = broken(
+        "The bars that the strategy needs couldn't be fetched, so it wasn't asked. The other strategies continue.",
+        "Nothing to do: the next pass asks again while its slot is due. tradebot bars fetch shows the error.",
+        Unit.BARS,
+    )
+    BARS_TOO_MANY = broken(
+        "The strategy needs more bars at once than it may have, so it wasn't asked.",
+        "Let it need fewer bars, a longer timeframe, or fewer symbols: strategies.NAME.universe.",
+        Unit.BARS,
+    )
+    BARS_NOT_OFFERED = broken(
+        "The strategy needs bars of a price that the venue doesn't have, such as spot, so it wasn't asked.",
+        "Use the strategy with a venue that has such bars, or let it need bars of trades: BarNeed.price.",
+    )
+    FEATURE_ABSENT = unknown(
+        "A feature that the strategy needs has no value for the symbol's last bar, so it wasn't asked about it.",
+        "docs/internals/FEATURES.md says what each feature needs. One that is warming up waits for more bars; one that "
+        "isn't given has no source.",
+    )
