@@ -11,10 +11,11 @@ import typer
 from msgspec import Struct
 
 from commands.shared.completion import strangers
+from commands.shared.declaration import Purpose, acts
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import usd
 from commands.shared.times import when
-from commands.shared.verb_options import VERBS, Report, acts, caller, confirm_for, console, on_bot
+from commands.shared.verb_options import Report, caller, confirm_for, console, on_bot
 from tradebot.model.text import counted
 
 if TYPE_CHECKING:
@@ -123,7 +124,9 @@ def _render(console: "Console", data: Adopted) -> None:
     console.print(f"Books and broker at {when(data.at)}: {differ if data.findings else 'they agree'}")
 
 
-@on_bot(VERBS, "adopt", epilog="tradebot adopt MSFT\ntradebot adopt MSFT --manage")
+@on_bot(
+    "adopt", Purpose.OPERATE, 70, {"adopt/1": (Adopted,)}, epilog="tradebot adopt MSFT\ntradebot adopt MSFT --manage"
+)
 @acts
 def adopt(
     bot: "App",

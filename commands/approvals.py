@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
+from commands.shared.declaration import Purpose, acts
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import duration, usd
 from commands.shared.times import when
-from commands.shared.verb_options import VERBS, Report, acts, caller, on_bot
+from commands.shared.verb_options import Report, caller, on_bot
 from tradebot.adapters.state.state_folder import APPROVALS
 from tradebot.errors import OperatorError, TradebotError
 from tradebot.model.text import counted
@@ -102,7 +103,13 @@ def _row(request: "Request", order: str | None, now: datetime) -> ApprovalRow:
     )
 
 
-@on_bot(VERBS, "approvals", epilog="tradebot approvals\ntradebot approvals --last 20")
+@on_bot(
+    "approvals",
+    Purpose.OPERATE,
+    30,
+    {"approvals/1": (ApprovalsData,)},
+    epilog="tradebot approvals\ntradebot approvals --last 20",
+)
 def approvals(
     bot: "App",
     last: Annotated[int, typer.Option("--last", "-n", min=0, max=1_000, help="Show the last N that ended too.")] = 0,
@@ -159,7 +166,7 @@ def how_it_stands(row: ApprovalRow, now: datetime) -> str:
     return f"{said}; sent as {row.order}" if row.order else said
 
 
-@on_bot(VERBS, "approve", epilog="tradebot approve nvda-k3f7q")
+@on_bot("approve", Purpose.OPERATE, 40, {"approve/1": (AnsweredData,)}, epilog="tradebot approve nvda-k3f7q")
 @acts
 def approve(bot: "App", request: Id) -> Report:
     """Say yes to an entry that waits.
@@ -182,7 +189,7 @@ def approve(bot: "App", request: Id) -> Report:
     return Report("approve", data, _render_answered, report.exit_code)
 
 
-@on_bot(VERBS, "reject", epilog="tradebot reject nvda-k3f7q")
+@on_bot("reject", Purpose.OPERATE, 50, {"reject/1": (AnsweredData,)}, epilog="tradebot reject nvda-k3f7q")
 def reject(bot: "App", request: Id) -> Report:
     """Say no to an entry that waits.
 

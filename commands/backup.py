@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
+from commands.shared.declaration import Purpose
 from commands.shared.light_helpers import clean
-from commands.shared.verb_options import VERBS, Report, on_bot
+from commands.shared.verb_options import Report, on_bot
 from tradebot.adapters.state.state_folder import BACKUPS
 from tradebot.errors import DamagedBooksError, ExitCode, OperatorError, TradebotError
 from tradebot.model.text import counted
@@ -239,7 +240,13 @@ def _render(console: "Console", data: Backups) -> None:
         console.print(f"To restore it: tradebot restore {data.kept[0]}", markup=False)
 
 
-@on_bot(VERBS, "backup", epilog="tradebot backup\ntradebot backup --to /mnt/usb/tradebot\ntradebot backup --list")
+@on_bot(
+    "backup",
+    Purpose.OPERATE,
+    190,
+    {"backup/1": (Backups,)},
+    epilog="tradebot backup\ntradebot backup --to /mnt/usb/tradebot\ntradebot backup --list",
+)
 def backup(
     bot: "App",
     only_list: Annotated[bool, typer.Option("--list", help="List backups without making one.")] = False,

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
+from commands.shared.declaration import Purpose, verb
 from commands.shared.hints import invoked_as
 from commands.shared.light_helpers import clean
-from commands.shared.verb_options import VERBS, Json, Report, finish
+from commands.shared.verb_options import Json, Report, finish
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -63,7 +64,14 @@ def _render(console: "Console", data: Completion, *, script_only: bool) -> None:
     console.print("Then try: tradebot why-no-orders A<TAB>, or tradebot reconcile --apply <TAB>", markup=False)
 
 
-@VERBS.command("completion", epilog="tradebot completion\ntradebot completion bash")
+@verb(
+    "completion",
+    Purpose.DEVELOP,
+    110,
+    {"completion/1": (Completion,)},
+    elsewhere=True,
+    epilog="tradebot completion\ntradebot completion bash",
+)
 def completion(
     shell: Annotated[str | None, typer.Argument(help="Print the script for bash, zsh or fish.")] = None,
     as_json: Json = False,

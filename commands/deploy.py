@@ -8,9 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
 from msgspec import Struct
 
+from commands.shared.declaration import Purpose, group
 from commands.shared.verb_options import Report, on_bot, opened_as_found
 from tradebot import __version__
 from tradebot.errors import ExitCode
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tradebot.judging.judgment import Judgment, State
     from tradebot.model.serving import Serving
 
-app = typer.Typer(help="Check what was deployed.", no_args_is_help=True, rich_markup_mode=None)
+group("deploy", "Check what was deployed.")
 SYSTEMCTL = ("systemctl", "list-units", "--all", "--plain", "--no-legend", "tradebot*")
 WAIT_S = 10.0
 AGAIN = "tradebot deploy verify, in a minute"
@@ -173,7 +173,14 @@ def _render(console: "Console", data: Deployed) -> None:
     console.print(table(data.judgments))
 
 
-@on_bot(app, "verify", epilog="tradebot deploy verify\ntradebot deploy verify --json", opens=opened_as_found)
+@on_bot(
+    "deploy verify",
+    Purpose.OPERATE,
+    270,
+    {"deploy-verify/1": (Deployed,)},
+    epilog="tradebot deploy verify\ntradebot deploy verify --json",
+    opens=opened_as_found,
+)
 def _verify(bot: "App") -> Report:
     """Check what runs after an upgrade, or after going back.
 

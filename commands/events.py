@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
+from commands.shared.declaration import Purpose, verb
 from commands.shared.light_helpers import clean, document, say
 from commands.shared.times import when
 from commands.shared.verb_options import (
-    VERBS,
     Config,
     Json,
     Report,
@@ -106,7 +106,18 @@ def _line(screen: "Console", event: "SystemEvent") -> None:
         screen.print(f"    {clean(line)}", markup=False, highlight=False)
 
 
-@VERBS.command("events", epilog="tradebot events\ntradebot events --last 50\ntradebot events --follow")
+@verb(
+    "events",
+    Purpose.LOOK,
+    170,
+    {
+        "events/1": (
+            Events,
+            "tradebot.model.event:SystemEvent",
+        )
+    },
+    epilog="tradebot events\ntradebot events --last 50\ntradebot events --follow",
+)
 def events(
     last: Annotated[int, typer.Option("--last", "-n", min=1, max=100_000, help="Show the last N.")] = 20,
     refusals: Annotated[bool, typer.Option("--refusals", help="Show how many entries gates refused, too.")] = False,

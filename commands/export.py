@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
-from commands.shared.verb_options import VERBS, Report, on_bot
+from commands.shared.declaration import Purpose
+from commands.shared.verb_options import Report, on_bot
 from tradebot.errors import OperatorError, word
 from tradebot.model.text import counted
 
@@ -65,8 +66,10 @@ def _render(console: "Console", data: Tables) -> None:
 
 
 @on_bot(
-    VERBS,
     "export",
+    Purpose.LOOK,
+    190,
+    {"export/1": (Tables,)},
     epilog="tradebot export --to books.db\ntradebot export --to postgresql://bots@localhost/books --as main",
 )
 def export(bot: "App", to: To, name: As = None) -> Report:

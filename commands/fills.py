@@ -10,11 +10,12 @@ import typer
 from msgspec import Struct
 
 from commands.shared.completion import symbols
+from commands.shared.declaration import Purpose
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import slippage_sentences, units, usd
 from commands.shared.span_options import Since, span_of
 from commands.shared.times import stamp, zone
-from commands.shared.verb_options import VERBS, Report, on_bot
+from commands.shared.verb_options import Report, on_bot
 from tradebot.model.text import counted
 
 if TYPE_CHECKING:
@@ -189,7 +190,7 @@ def _bps(row: FillRow) -> str:
     return "" if decision is None else f"{decision.bps:+.1f} bps"
 
 
-@on_bot(VERBS, "fills", epilog="tradebot fills\ntradebot fills AAPL --since session")
+@on_bot("fills", Purpose.LOOK, 110, {"fills/1": (Fills,)}, epilog="tradebot fills\ntradebot fills AAPL --since session")
 def fills(
     bot: "App",
     symbol: Annotated[str | None, typer.Argument(help="Show only this symbol.", autocompletion=symbols)] = None,

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.completion import own
+from commands.shared.declaration import PASS, Purpose, acts
 from commands.shared.times import slot_for_reader, when
-from commands.shared.verb_options import VERBS, DryRun, Report, acts, caller, confirm_for, on_bot, opened_to_leave
+from commands.shared.verb_options import DryRun, Report, caller, confirm_for, on_bot, opened_to_leave
 from tradebot.errors import ExitCode, OperatorError, word
 from tradebot.model.text import counted
 
@@ -161,7 +162,14 @@ def _render(console: "Console", data: "PassData", again: str, left: "Sequence[Mi
         console.print("A later entry may open the position again; tradebot halt prevents that. Next: tradebot orders")
 
 
-@on_bot(VERBS, "flatten", epilog="tradebot flatten MSFT\ntradebot flatten --all", opens=opened_to_leave)
+@on_bot(
+    "flatten",
+    Purpose.OPERATE,
+    60,
+    {"flatten/1": (PASS,)},
+    epilog="tradebot flatten MSFT\ntradebot flatten --all",
+    opens=opened_to_leave,
+)
 @acts
 def flatten(
     bot: "App",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
+from commands.shared.declaration import Purpose, group
 from commands.shared.times import when
 from commands.shared.verb_options import Report, on_bot, opened_as_found
 from tradebot.adapters.state.state_folder import JOURNAL, REBUILD
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from tradebot.adapters.ledger.journal_reader import JournalContent
     from tradebot.app.wiring import App
 
-app = typer.Typer(help="Verify the journal of money records.", no_args_is_help=True, rich_markup_mode=None)
+group("journal", "Verify the journal of money records.")
 SHOWN = 20
 
 
@@ -109,7 +110,14 @@ def _render(console: "Console", data: Verified) -> None:
     console.print(f"[green]The hash chain is intact[/green] up to record {data.last_record:,} ({at})")
 
 
-@on_bot(app, "verify", epilog="tradebot journal verify\ntradebot journal verify FILE  # a copy", opens=opened_as_found)
+@on_bot(
+    "journal verify",
+    Purpose.OPERATE,
+    250,
+    {"journal-verify/1": (Verified,)},
+    epilog="tradebot journal verify\ntradebot journal verify FILE  # a copy",
+    opens=opened_as_found,
+)
 def _verify(
     bot: "App",
     file: Annotated[str | None, typer.Argument(help="Another journal file, from a backup or the quarantine.")] = None,

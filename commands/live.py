@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
+from commands.shared.declaration import Purpose, acts, group
 from commands.shared.light_helpers import clean, confirm
 from commands.shared.times import MINUTE, when
-from commands.shared.verb_options import AccountTail, Report, acts, caller, confirm_for, on_bot
+from commands.shared.verb_options import AccountTail, Report, caller, confirm_for, on_bot
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.model.values import replace
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from tradebot.model.reasons import Reason
     from tradebot.model.trading import Arming, Mode, Permission
 
-app = typer.Typer(help="Show or give permission to send orders.", no_args_is_help=True, rich_markup_mode=None)
+group("live", "Show or give permission to send orders.")
 OPEN, ENTRIES, CLOSED = "open", "entries closed", "closed"
 STYLES = {OPEN: "green", ENTRIES: "yellow", CLOSED: "red"}
 MEANINGS = {
@@ -336,7 +337,13 @@ def _render_taken_over(console: "Console", data: TakenOver) -> None:
     console.print("Its books may have missed what the other has done since it was copied. Next: tradebot reconcile")
 
 
-@on_bot(app, "status", epilog="tradebot live status\ntradebot live status --paper ../paper")
+@on_bot(
+    "live status",
+    Purpose.OPERATE,
+    110,
+    {"live-status/1": (LiveStatus,)},
+    epilog="tradebot live status\ntradebot live status --paper ../paper",
+)
 def _status(
     bot: "App",
     paper: Annotated[
@@ -351,7 +358,13 @@ def _status(
     return status(bot, paper)
 
 
-@on_bot(app, "arm", epilog="tradebot live arm --sessions 1\ntradebot live arm --paper ../paper")
+@on_bot(
+    "live arm",
+    Purpose.OPERATE,
+    120,
+    {"live-arm/1": (Armed,)},
+    epilog="tradebot live arm --sessions 1\ntradebot live arm --paper ../paper",
+)
 @acts
 def _arm(
     bot: "App",
@@ -370,7 +383,13 @@ def _arm(
     return arm(bot, sessions, by=caller(), paper=paper)
 
 
-@on_bot(app, "take-over", epilog="tradebot live take-over --state-dir state-moved")
+@on_bot(
+    "live take-over",
+    Purpose.OPERATE,
+    130,
+    {"live-take-over/1": (TakenOver,)},
+    epilog="tradebot live take-over --state-dir state-moved",
+)
 @acts
 def _take_over(bot: "App", confirmed: AccountTail = None) -> Report:
     """Let a copied state folder trade instead of its original.

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
+from commands.shared.declaration import Purpose
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import acts_at, units, usd
 from commands.shared.times import DAY_SECOND, stamp, zone
-from commands.shared.verb_options import VERBS, Report, on_bot
+from commands.shared.verb_options import Report, on_bot
 from tradebot.model.text import counted
 
 if TYPE_CHECKING:
@@ -179,7 +180,7 @@ def _table(console: "Console", rows: Sequence[OrderRow]) -> None:
     console.print(table)
 
 
-@on_bot(VERBS, "orders", epilog="tradebot orders\ntradebot orders --all --last 20")
+@on_bot("orders", Purpose.LOOK, 100, {"orders/1": (Orders,)}, epilog="tradebot orders\ntradebot orders --all --last 20")
 def orders(
     bot: "App",
     every: Annotated[bool, typer.Option("--all", help="Include orders that are done.")] = False,

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from commands.shared.declaration import Purpose
 from commands.shared.light_helpers import clean
 from commands.shared.margins import show_funding, show_margin
 from commands.shared.number_format import duration, time_left, usd, way_there
 from commands.shared.times import when
-from commands.shared.verb_options import VERBS, Report, on_bot
+from commands.shared.verb_options import Report, on_bot
 from tradebot.model.text import counted
 
 if TYPE_CHECKING:
@@ -267,7 +268,9 @@ def _gain(gain: Decimal | None) -> str:
     return f"[{colour}]{gain:+.2%}[/{colour}]"
 
 
-@on_bot(VERBS, "positions", epilog="tradebot positions\ntradebot positions --json")
+@on_bot(
+    "positions", Purpose.LOOK, 90, {"positions/1": (Positions,)}, epilog="tradebot positions\ntradebot positions --json"
+)
 def positions(bot: "App") -> Report:
     """Show open positions and how far each is from its exits.
 

@@ -8,10 +8,11 @@ import typer
 from msgspec import Struct
 
 from commands.shared.completion import symbols
+from commands.shared.declaration import Purpose
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import usd
 from commands.shared.times import when
-from commands.shared.verb_options import VERBS, Report, on_bot
+from commands.shared.verb_options import Report, on_bot
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.text import counted
 from tradebot.model.values import replace
@@ -332,7 +333,13 @@ def _why(row: CoinRow) -> str:
     return clean(f"{row.reason}: {row.observed}{limit}")
 
 
-@on_bot(VERBS, "registry", epilog="tradebot registry\ntradebot registry BTC\ntradebot registry --refresh")
+@on_bot(
+    "registry",
+    Purpose.LOOK,
+    220,
+    {"registry/1": (RegistryData,)},
+    epilog="tradebot registry\ntradebot registry BTC\ntradebot registry --refresh",
+)
 def registry(bot: "App", symbol: Named = None, refresh: Refresh = False) -> Report:
     """Show which coins may be traded, and how much of each.
 

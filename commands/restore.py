@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.completion import backups as backup_names
+from commands.shared.declaration import Purpose, verb
 from commands.shared.verb_options import (
-    VERBS,
     AccountTail,
     Config,
     Json,
@@ -69,8 +69,11 @@ def fetched(path: Path, source: str, name: str | None) -> str:
     return found
 
 
-@VERBS.command(
+@verb(
     "restore",
+    Purpose.OPERATE,
+    230,
+    {"restore/1": ("commands.recover.verb:Recovered",)},
     epilog="tradebot restore 20261116T210000Z-session-2026-11-16\ntradebot restore --from /mnt/usb/tradebot",
 )
 def restore(

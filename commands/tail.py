@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from commands.shared.verb_options import VERBS, Report, jsonable, on_bot
+from commands.shared.declaration import Purpose
+from commands.shared.verb_options import Report, jsonable, on_bot
 from tradebot.adapters.state.state_folder import EVENTS, TAIL, cannot_write
 from tradebot.errors import TradebotError
 from tradebot.model.text import counted
@@ -166,7 +167,7 @@ def _render(console: "Console", data: Written) -> None:
         console.print(f"{data.folder}/{name}.jsonl: {counted(count, 'new line')}", markup=False, soft_wrap=True)
 
 
-@on_bot(VERBS, "tail", epilog="tradebot tail")
+@on_bot("tail", Purpose.LOOK, 180, {"tail/1": (Written,)}, epilog="tradebot tail")
 def tail(bot: "App") -> Report:
     """Write what is new into the files to tail.
 

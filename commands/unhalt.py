@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
+from commands.shared.declaration import Purpose, acts
 from commands.shared.light_helpers import clean
 from commands.shared.times import when
-from commands.shared.verb_options import VERBS, AccountTail, Report, acts, caller, confirm_for, console, on_bot
+from commands.shared.verb_options import AccountTail, Report, caller, confirm_for, console, on_bot
 from tradebot.adapters.state.crash_loop import forget_starts
 from tradebot.adapters.text.redaction import without_keys
 from tradebot.errors import ExitCode, OperatorError
@@ -162,7 +163,7 @@ def _render(console: "Console", data: Unhalted) -> None:
     console.print("Next: tradebot status")
 
 
-@on_bot(VERBS, "unhalt", epilog='tradebot unhalt --reason "feed is back"')
+@on_bot("unhalt", Purpose.OPERATE, 20, {"unhalt/1": (Unhalted,)}, epilog='tradebot unhalt --reason "feed is back"')
 @acts
 def unhalt(
     bot: "App",

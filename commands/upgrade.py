@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
+from commands.shared.declaration import Purpose, verb
 from commands.shared.light_helpers import Identity
-from commands.shared.verb_options import VERBS, Config, Json, Report, StateDir, finish
+from commands.shared.verb_options import Config, Json, Report, StateDir, finish
 from tradebot import __version__
 from tradebot.adapters.state import state_folder
 from tradebot.adapters.state.state_folder import JOURNAL, LEDGER, STORES
@@ -189,7 +190,13 @@ def _render(console: "Console", data: Upgraded) -> None:
     console.print(table(data.judgments))
 
 
-@VERBS.command("upgrade", epilog="tradebot upgrade --check  # changes nothing\ntradebot upgrade")
+@verb(
+    "upgrade",
+    Purpose.OPERATE,
+    260,
+    {"upgrade/1": (Upgraded,)},
+    epilog="tradebot upgrade --check  # changes nothing\ntradebot upgrade",
+)
 def upgrade(
     check: Annotated[bool, typer.Option("--check", help="Only say what would be changed.")] = False,
     state_dir: StateDir = None,

@@ -8,6 +8,7 @@ import typer
 from msgspec import Struct
 
 from commands.backup import place_of, place_off
+from commands.shared.declaration import Purpose, group, verb
 from commands.shared.light_helpers import clean
 from commands.shared.times import stamp
 from commands.shared.verb_options import Json, Report, finish, on_bot
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from tradebot.app.wiring import App
 
-app = typer.Typer(help="Archive data and models by their content.", no_args_is_help=True, rich_markup_mode=None)
+group("archive", "Archive data and models by their content.")
 SHORT = 12
 Name = Annotated[str, typer.Argument(metavar="NAME", help="KIND/NAME, such as market_data/ES or models/sac/one.")]
 To = Annotated[str, typer.Option("--to", metavar="PLACE", help="s3://BUCKET/PREFIX, or a folder.")]
@@ -122,8 +123,10 @@ def _render_fetched(console: "Console", data: ArchiveFetched) -> None:
 
 
 @on_bot(
-    app,
-    "push",
+    "archive push",
+    Purpose.OPERATE,
+    200,
+    {"archive-push/1": (ArchivePushed,)},
     epilog="tradebot archive push market_data/ES bars --to s3://lake/bots",
 )
 def _push(
@@ -140,7 +143,14 @@ def _push(
     return push(bot, name, source, to)
 
 
-@app.command("list", epilog="tradebot archive list --from s3://lake/bots\ntradebot archive list models --from /mnt/usb")
+@verb(
+    "archive list",
+    Purpose.OPERATE,
+    210,
+    {"archive-list/1": (Archived,)},
+    elsewhere=True,
+    epilog="tradebot archive list --from s3://lake/bots\ntradebot archive list models --from /mnt/usb",
+)
 def _list(
     place: From,
     under: Annotated[str, typer.Argument(metavar="[KIND]", help="A kind or a name [all].")] = "",
@@ -153,7 +163,14 @@ def _list(
     finish(listed(place, under), as_json)
 
 
-@app.command("fetch", epilog="tradebot archive fetch market_data/ES bars --from s3://lake/bots")
+@verb(
+    "archive fetch",
+    Purpose.OPERATE,
+    220,
+    {"archive-fetch/1": (ArchiveFetched,)},
+    elsewhere=True,
+    epilog="tradebot archive fetch market_data/ES bars --from s3://lake/bots",
+)
 def _fetch(
     name: Name,
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to write it; it must not be there yet.")],

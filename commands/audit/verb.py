@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.verb_options import VERBS, Report, identity, on_bot
+from commands.shared.declaration import Purpose
+from commands.shared.verb_options import Report, identity, on_bot
 from tradebot.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -21,7 +22,13 @@ def run(app: "App", *, since_s: int | None = None, offline: bool = False) -> Rep
     return Report("audit", data, lambda console, _: show(console, data, whose), code, whose)
 
 
-@on_bot(VERBS, "audit", epilog="tradebot audit\ntradebot audit --since 2h --offline")
+@on_bot(
+    "audit",
+    Purpose.LOOK,
+    230,
+    {"audit/2": ("commands.audit.report:Audited",)},
+    epilog="tradebot audit\ntradebot audit --since 2h --offline",
+)
 def audit(
     bot: "App",
     since: Annotated[str, typer.Option("--since", help="Time to cover: session, 30m, 2h, 1d.")] = "session",

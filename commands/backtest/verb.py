@@ -27,9 +27,10 @@ from commands.backtest.run_options import (
 )
 from commands.init.verb import Actions, BarStamp, Edge, Fill, FlowFolder, Seed, Sessions, Symbols, Venue
 from commands.report.files import Files, Frame, Html, Plot, files_of
+from commands.shared.declaration import Purpose, verb
 from commands.shared.light_helpers import Identity
 from commands.shared.span_options import From, To, days_of
-from commands.shared.verb_options import VERBS, Config, Json, Report, StateDir, finish, progress_bar
+from commands.shared.verb_options import Config, Json, Report, StateDir, finish, progress_bar
 from tradebot.errors import ExitCode, OperatorError
 
 if TYPE_CHECKING:
@@ -76,7 +77,14 @@ def _checked(finished: "Finished", cuts: int) -> "Checked":
         return check_served(run, market, lambda: loaded(finished.planned), most, tell, elsewhere)
 
 
-@VERBS.command("backtest", epilog=EXAMPLES)
+@verb(
+    "backtest",
+    Purpose.TRY,
+    20,
+    {"backtest/1": ("commands.backtest.report:BacktestData",)},
+    elsewhere=True,
+    epilog=EXAMPLES,
+)
 def backtest(
     venue: Venue = None,
     bars: Bars = None,

@@ -1,9 +1,5 @@
 """`tradebot bars`: fetch, import, list and check price bars; one module per verb."""
 
-import typer
+from commands.shared.declaration import group
 
-from commands.bars import check, fetch, import_files, listing
-
-app = typer.Typer(help="Fetch, import, list and check price bars.", no_args_is_help=True)
-for module in (fetch, import_files, listing, check):
-    module.register(app)
+group("bars", "Fetch, import, list and check price bars.")

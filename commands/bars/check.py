@@ -19,6 +19,8 @@ from commands.bars.shared import (
     timeframe_of,
     timeframes,
 )
+from commands.shared.completion import symbols as watched
+from commands.shared.declaration import Purpose
 from commands.shared.times import zone
 from commands.shared.verb_options import Report, on_bot, progress_bar
 from tradebot.errors import ExitCode
@@ -166,24 +168,27 @@ def _findings(console: "Console", data: BarsChecked) -> None:
         console.print(f"{flaw.value.replace('_', ' ')}: {REMEDIES[flaw]}", markup=False)
 
 
-def register(app: typer.Typer) -> None:
-    from commands.shared.completion import symbols as watched
+@on_bot(
+    "bars check",
+    Purpose.BARS,
+    40,
+    {"bars-check/1": (BarsChecked,)},
+    epilog="tradebot bars check\ntradebot bars check AAPL --timeframe 1Min",
+)
+def check(
+    bot: "App",
+    symbols: Annotated[
+        list[str] | None, typer.Argument(help="Check only these symbols.", autocompletion=watched)
+    ] = None,
+    timeframe: Annotated[
+        str | None, typer.Option("--timeframe", help="Check only 1Min or 1Day.", autocompletion=timeframes)
+    ] = None,
+) -> Report:
+    """Find stored bars that can't be right, and missing ones.
 
-    @on_bot(app, "check", epilog="tradebot bars check\ntradebot bars check AAPL --timeframe 1Min")
-    def check(
-        bot: "App",
-        symbols: Annotated[
-            list[str] | None, typer.Argument(help="Check only these symbols.", autocompletion=watched)
-        ] = None,
-        timeframe: Annotated[
-            str | None, typer.Option("--timeframe", help="Check only 1Min or 1Day.", autocompletion=timeframes)
-        ] = None,
-    ) -> Report:
-        """Find stored bars that can't be right, and missing ones.
-
-        Looks for gaps, duplicates, impossible prices, wrong zones and unadjusted splits. Exits with code 10 if it
-        finds any, or if there was nothing to look at.
-        """
-        chosen, only = symbols_of(symbols or ()), timeframe_of(timeframe) if timeframe else None
-        with progress_bar("checking series") as progress:
-            return run(bot, chosen, only, progress)
+    Looks for gaps, duplicates, impossible prices, wrong zones and unadjusted splits. Exits with code 10 if it
+    finds any, or if there was nothing to look at.
+    """
+    chosen, only = symbols_of(symbols or ()), timeframe_of(timeframe) if timeframe else None
+    with progress_bar("checking series") as progress:
+        return run(bot, chosen, only, progress)

@@ -10,6 +10,8 @@ import typer
 from msgspec import Struct
 
 from commands.bars.shared import series_name, spans_of, symbols_of, timeframe_of, timeframes
+from commands.shared.completion import symbols as watched
+from commands.shared.declaration import Purpose
 from commands.shared.times import when
 from commands.shared.verb_options import Report, console, on_bot
 from tradebot.errors import OperatorError, TemporaryError, word
@@ -185,30 +187,27 @@ def _progress() -> "Iterator[Callable[[int], None]]":
         yield lambda new: bars.advance(task, new)
 
 
-def register(app: typer.Typer) -> None:
-    from commands.shared.completion import symbols as watched
+@on_bot(
+    "bars fetch",
+    Purpose.BARS,
+    10,
+    {"bars-fetch/1": (BarsFetched,)},
+    epilog="tradebot bars fetch  # what the strategies in use need\n"
+    "tradebot bars fetch AAPL MSFT --timeframe 1Min --from 2026-11-02 --to 2026-11-13",
+)
+def fetch(
+    bot: "App",
+    symbols: Annotated[list[str] | None, typer.Argument(help="Symbols [the universe].", autocompletion=watched)] = None,
+    timeframe: Annotated[
+        str | None, typer.Option("--timeframe", help="1Min or 1Day.", autocompletion=timeframes)
+    ] = None,
+    start: Annotated[str | None, typer.Option("--from", help="First date, such as 2026-11-02.")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="Last date [now].")] = None,
+) -> Report:
+    """Fetch bars into the bot's store.
 
-    @on_bot(
-        app,
-        "fetch",
-        epilog="tradebot bars fetch  # what the strategies in use need\n"
-        "tradebot bars fetch AAPL MSFT --timeframe 1Min --from 2026-11-02 --to 2026-11-13",
-    )
-    def fetch(
-        bot: "App",
-        symbols: Annotated[
-            list[str] | None, typer.Argument(help="Symbols [the universe].", autocompletion=watched)
-        ] = None,
-        timeframe: Annotated[
-            str | None, typer.Option("--timeframe", help="1Min or 1Day.", autocompletion=timeframes)
-        ] = None,
-        start: Annotated[str | None, typer.Option("--from", help="First date, such as 2026-11-02.")] = None,
-        end: Annotated[str | None, typer.Option("--to", help="Last date [now].")] = None,
-    ) -> Report:
-        """Fetch bars into the bot's store.
-
-        Without options, it fetches what the strategies in use need. What is stored already isn't fetched again. If it
-        is interrupted, or the source stops answering, the bars that came before are kept.
-        """
-        with _progress() as heard:
-            return run(bot, _wanted(bot, symbols or (), timeframe, _day(start), _day(end)), heard)
+    Without options, it fetches what the strategies in use need. What is stored already isn't fetched again. If it
+    is interrupted, or the source stops answering, the bars that came before are kept.
+    """
+    with _progress() as heard:
+        return run(bot, _wanted(bot, symbols or (), timeframe, _day(start), _day(end)), heard)

@@ -19,6 +19,7 @@ from commands.bars.shared import (
     timeframes,
     zones,
 )
+from commands.shared.declaration import Purpose
 from commands.shared.light_helpers import clean
 from commands.shared.verb_options import Report, on_bot, progress_bar
 from tradebot.errors import ExitCode, OperatorError, word
@@ -209,33 +210,34 @@ def stamps(incomplete: str) -> list[str]:
     return [name for name in ("start", "end") if name.startswith(incomplete)]
 
 
-def register(app: typer.Typer) -> None:
-    @on_bot(
-        app,
-        "import",
-        epilog="tradebot bars import daily.csv --timeframe 1Day\n"
-        "tradebot bars import 2019-02.parquet --timeframe 1Min --stamp end --zone UTC --dry-run",
-    )
-    def _import(
-        bot: "App",
-        files: Annotated[list[Path], typer.Argument(help="CSV or Parquet files.", metavar="FILE...")],
-        timeframe: Annotated[
-            str, typer.Option("--timeframe", help="What a row covers: 1Min or 1Day.", autocompletion=timeframes)
-        ],
-        stamp: Annotated[
-            str | None,
-            typer.Option("--stamp", help="What minute bars are stamped with: start or end.", autocompletion=stamps),
-        ] = None,
-        zone: Annotated[
-            str | None, typer.Option("--zone", help="Zone of times that don't name theirs.", autocompletion=zones)
-        ] = None,
-        dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and check, but store nothing.")] = False,
-    ) -> Report:
-        """Import bars from CSV or Parquet files.
+@on_bot(
+    "bars import",
+    Purpose.BARS,
+    20,
+    {"bars-import/1": (BarsImported,)},
+    epilog="tradebot bars import daily.csv --timeframe 1Day\n"
+    "tradebot bars import 2019-02.parquet --timeframe 1Min --stamp end --zone UTC --dry-run",
+)
+def _import(
+    bot: "App",
+    files: Annotated[list[Path], typer.Argument(help="CSV or Parquet files.", metavar="FILE...")],
+    timeframe: Annotated[
+        str, typer.Option("--timeframe", help="What a row covers: 1Min or 1Day.", autocompletion=timeframes)
+    ],
+    stamp: Annotated[
+        str | None,
+        typer.Option("--stamp", help="What minute bars are stamped with: start or end.", autocompletion=stamps),
+    ] = None,
+    zone: Annotated[
+        str | None, typer.Option("--zone", help="Zone of times that don't name theirs.", autocompletion=zones)
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and check, but store nothing.")] = False,
+) -> Report:
+    """Import bars from CSV or Parquet files.
 
-        The columns are ts or date, symbol, open, high, low, close and volume; prices are as traded, not adjusted. Bad
-        rows are skipped and shown. If the times can't be right, nothing is stored. Exits with code 10 in both cases.
-        """
-        how = _how(timeframe, stamp, zone, bot.day)
-        with progress_bar("storing bars") as progress:
-            return run(bot, files, how(now_of(bot)), dry_run=dry_run, progress=progress)
+    The columns are ts or date, symbol, open, high, low, close and volume; prices are as traded, not adjusted. Bad
+    rows are skipped and shown. If the times can't be right, nothing is stored. Exits with code 10 in both cases.
+    """
+    how = _how(timeframe, stamp, zone, bot.day)
+    with progress_bar("storing bars") as progress:
+        return run(bot, files, how(now_of(bot)), dry_run=dry_run, progress=progress)

@@ -3,10 +3,10 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import typer
 from msgspec import Struct
 
 from commands.bars.shared import bar_time, series_name, spans_of, stored_bytes
+from commands.shared.declaration import Purpose
 from commands.shared.times import zone
 from commands.shared.verb_options import Report, on_bot
 from tradebot.model.text import counted
@@ -73,11 +73,10 @@ def _render(console: "Console", data: BarsStored) -> None:
     console.print(table)
 
 
-def register(app: typer.Typer) -> None:
-    @on_bot(app, "list", epilog="tradebot bars list")
-    def _list(bot: "App") -> Report:
-        """List the bars that are stored.
+@on_bot("bars list", Purpose.BARS, 30, {"bars-list/1": (BarsStored,)}, epilog="tradebot bars list")
+def _list(bot: "App") -> Report:
+    """List the bars that are stored.
 
-        Reads the bot's own store; nothing is fetched.
-        """
-        return run(bot)
+    Reads the bot's own store; nothing is fetched.
+    """
+    return run(bot)

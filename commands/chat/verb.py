@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
+from commands.shared.declaration import Purpose, acts, group, verb
 from commands.shared.light_helpers import clean
 from commands.shared.times import when
-from commands.shared.verb_options import Config, Json, Report, StateDir, acts, finish, identity, on_bot, opened
+from commands.shared.verb_options import Config, Json, Report, StateDir, finish, identity, on_bot, opened
 from tradebot.adapters.state.state_folder import CHAT
 from tradebot.errors import ExitCode, OperatorError
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from tradebot.adapters.chat.telegram import Telegram
     from tradebot.app.wiring import App
 
-app = typer.Typer(help="Let one person ask the bot from a chat, halt it, and approve entries.", no_args_is_help=True)
+group("chat", "Let one person ask the bot from a chat, halt it, and approve entries.")
 
 ONE_IS_ENOUGH = "a running serve listens by itself"
 GUIDE = "docs/CHAT.md"
@@ -100,7 +101,7 @@ def _is_listening(bot: "App") -> bool:
     return state_locks.holder(bot.folder.path, state_locks.CHAT_LOCK) is not None
 
 
-@on_bot(app, "pair", epilog="tradebot chat pair")
+@on_bot("chat pair", Purpose.TELL, 50, {"chat-pair/1": (Code,)}, epilog="tradebot chat pair")
 @acts
 def pair(bot: "App") -> Report:
     """Show the code that pairs a person and chat.
@@ -127,7 +128,13 @@ def _render_code(console: "Console", data: Code) -> None:
         console.print("It answers when you are paired. Next: tradebot chat status")
 
 
-@on_bot(app, "status", epilog="tradebot chat status\ntradebot chat status --last 50")
+@on_bot(
+    "chat status",
+    Purpose.TELL,
+    60,
+    {"chat-status/1": (ChatStatus,)},
+    epilog="tradebot chat status\ntradebot chat status --last 50",
+)
 def show_status(
     bot: "App", last: Annotated[int, typer.Option("--last", "-n", min=0, max=1_000, help="Show the last N.")] = 10
 ) -> Report:
@@ -171,7 +178,7 @@ def _render_status(console: "Console", data: ChatStatus) -> None:
         console.print(f"Refused so far: {counts}", markup=False)
 
 
-@on_bot(app, "revoke", epilog="tradebot chat revoke")
+@on_bot("chat revoke", Purpose.TELL, 80, {"chat-revoke/1": (Revoked,)}, epilog="tradebot chat revoke")
 def revoke(bot: "App") -> Report:
     """End the pairing, so that nobody may ask."""
     from tradebot.adapters.chat.store import kept
@@ -191,7 +198,14 @@ def _render_revoked(console: "Console", data: Revoked) -> None:
     console.print("Nobody was paired." if data.person is None else f"Person {data.person} may no longer ask.")
 
 
-@app.command("listen", epilog="tradebot chat listen\ntradebot chat listen --once")
+@verb(
+    "chat listen",
+    Purpose.TELL,
+    70,
+    {"chat-listen/1": (Listened,)},
+    in_group=1,
+    epilog="tradebot chat listen\ntradebot chat listen --once",
+)
 @acts
 def listen(
     once: Annotated[bool, typer.Option("--once", help="Answer what was written until now, and end.")] = False,

@@ -7,7 +7,8 @@ import typer
 
 from commands.report.files import MOST_CURVES, Files, Html, Plot, files_of, written
 from commands.shared.completion import runs
-from commands.shared.verb_options import VERBS, Json, Report, StateDir, finish
+from commands.shared.declaration import Purpose, verb
+from commands.shared.verb_options import Json, Report, StateDir, finish
 from tradebot.adapters.state import state_folder
 from tradebot.errors import OperatorError, word
 
@@ -26,8 +27,12 @@ def run(named: list[str], home: Path, files: Files) -> Report:
     return written(report, files, accounts, lambda: page(data, accounts))
 
 
-@VERBS.command(
+@verb(
     "compare",
+    Purpose.LOOK,
+    160,
+    {"compare/1": ("commands.compare.report:Comparison",)},
+    elsewhere=True,
     epilog="tradebot compare state/backtests/slow state/backtests/fast\ntradebot compare slow fast\n"
     "tradebot compare slow fast --plot curves.svg --html compared.html",
 )

@@ -3,12 +3,12 @@
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import typer
 from msgspec import Struct
 
+from commands.shared.declaration import Purpose, acts, group
 from commands.shared.light_helpers import clean
 from commands.shared.times import when
-from commands.shared.verb_options import AccountTail, Report, acts, caller, confirm_for, console, on_bot
+from commands.shared.verb_options import AccountTail, Report, caller, confirm_for, console, on_bot
 from tradebot.model.text import in_yaml
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tradebot.model.trading import Baseline, Difference
 
 
-app = typer.Typer(help="Show, check or approve settings.", no_args_is_help=True, rich_markup_mode=None)
+group("config", "Show, check or approve settings.")
 
 
 class Value(Struct, frozen=True):
@@ -162,8 +162,11 @@ def _render(screen: "Console", data: Accepted) -> None:
 
 
 @on_bot(
-    app,
-    "accept",
+    "config accept",
+    Purpose.OPERATE,
+    180,
+    {"config-accept/1": (Accepted,)},
+    in_group=-1,
     epilog="tradebot config accept\ntradebot config accept --confirm 4321  # the account's last four characters",
 )
 @acts

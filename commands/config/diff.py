@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from commands.config.accept import Change, app, table_of
+from commands.config.accept import Change, table_of
 from commands.config.current_config import accepted_of, changes_of, loaded_for, report_of
+from commands.shared.declaration import Purpose, verb
 from commands.shared.light_helpers import clean
 from commands.shared.times import when
 from commands.shared.verb_options import Config, Json, Report, StateDir, finish
@@ -84,7 +85,13 @@ def _render_accepted(console: "Console", accepted: Accepted) -> None:
         console.print("What is looser closes entries. Next: tradebot config accept, or set it back", markup=False)
 
 
-@app.command("diff", epilog="tradebot config diff\ntradebot config diff --json")
+@verb(
+    "config diff",
+    Purpose.OPERATE,
+    160,
+    {"config-diff/1": (Diff,)},
+    epilog="tradebot config diff\ntradebot config diff --json",
+)
 def _diff(state_dir: StateDir = None, config: Config = None, as_json: Json = False) -> None:
     """Compare settings with the accepted ones and the defaults.
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from msgspec import Struct
 
-from commands.config.accept import app
 from commands.config.current_config import differences_of, report_of, values
 from commands.shared.completion import settings as setting_names
+from commands.shared.declaration import Purpose, verb
 from commands.shared.verb_options import Config, Json, Report, StateDir, finish
 from tradebot.adapters.state import state_folder
 from tradebot.errors import ConfigurationError, OperatorError
@@ -260,8 +260,11 @@ def _counting(data: Set) -> str:
     return f"{restarted}, and the rest {reloaded}" if late else f"A running serve takes it over {reloaded}"
 
 
-@app.command(
-    "set",
+@verb(
+    "config set",
+    Purpose.OPERATE,
+    170,
+    {"config-set/1": (Set,)},
     epilog="tradebot config set limits.max_open_positions 5\n"
     "tradebot config set limits.max_new_entries 4 limits.max_open_positions 4 --dry-run\n"
     "tradebot config set universe '[AAPL, MSFT, NVDA]'",

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.config import diff, set_value
-from commands.config.accept import Checked, Shown, Value, app
+from commands.config.accept import Checked, Shown, Value
 from commands.config.current_config import changes_of, differences_of, loaded_for, report_of, values
 from commands.shared.completion import settings as setting_names
+from commands.shared.declaration import Purpose, verb
 from commands.shared.light_helpers import clean
 from commands.shared.verb_options import Config, Json, Report, StateDir, finish
 from tradebot.errors import ExitCode, OperatorError
@@ -19,9 +19,6 @@ from tradebot.model.values import replace
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-__all__ = ["app", "diff", "set_value"]
-"""The other verbs of the group are made when their modules are imported."""
 
 STANDARD_INPUT = Path("/dev/stdin")
 LONG = 12
@@ -155,7 +152,14 @@ def _render_never_bought(console: "Console", data: Checked) -> None:
     )
 
 
-@app.command("show", epilog="tradebot config show\ntradebot config show limits --origin")
+@verb(
+    "config show",
+    Purpose.OPERATE,
+    140,
+    {"config-show/1": (Shown,)},
+    in_group=1,
+    epilog="tradebot config show\ntradebot config show limits --origin",
+)
 def _show(
     key: Annotated[
         str | None, typer.Argument(help="Show only this setting or section.", autocompletion=setting_names)
@@ -172,7 +176,14 @@ def _show(
     finish(show(state_dir, config, key, origin=origin), as_json)
 
 
-@app.command("check", epilog="tradebot config check\ntradebot config check mine.yaml\ntradebot config check -")
+@verb(
+    "config check",
+    Purpose.OPERATE,
+    150,
+    {"config-check/1": (Checked,)},
+    in_group=1,
+    epilog="tradebot config check\ntradebot config check mine.yaml\ntradebot config check -",
+)
 def _check(
     file: Annotated[str | None, typer.Argument(help="A file to try in place of yours; - for stdin.")] = None,
     state_dir: StateDir = None,

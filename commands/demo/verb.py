@@ -28,8 +28,8 @@ from commands.init.verb import (
     market_flags,
 )
 from commands.shared.completion import assigned, strategies
+from commands.shared.declaration import Purpose, verb
 from commands.shared.verb_options import (
-    VERBS,
     Config,
     Json,
     Report,
@@ -255,8 +255,12 @@ Changed = Annotated[
 ]  # fmt: skip
 
 
-@VERBS.command(
+@verb(
     "demo",
+    Purpose.TRY,
+    10,
+    {"demo/1": ("commands.demo.report:DemoData",)},
+    elsewhere=True,
     epilog="tradebot demo\ntradebot demo --minutes 30\ntradebot demo --edge 0  # flow that predicts nothing\n"
     "tradebot demo --set limits.max_open_positions=5 --sessions 5",
 )

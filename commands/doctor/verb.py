@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from commands.shared.declaration import Purpose, verb
 from commands.shared.light_helpers import NOBODY, Identity
 from commands.shared.times import show_venue
-from commands.shared.verb_options import VERBS, Config, Json, Report, StateDir, caller, finish, identity
+from commands.shared.verb_options import Config, Json, Report, StateDir, caller, finish, identity
 from tradebot.adapters.state import state_folder
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 
@@ -109,8 +110,12 @@ def _report(path: "Path", rows: "list[Judgment]", *, asked: bool, whose: Identit
     return Report("doctor", data, lambda console, _: show(console, data, whose), code, whose)
 
 
-@VERBS.command(
-    "doctor", epilog="tradebot doctor\ntradebot doctor --order  # place one order that can't fill, and cancel it"
+@verb(
+    "doctor",
+    Purpose.OPERATE,
+    80,
+    {"doctor/2": ("commands.doctor.report:Health",)},
+    epilog="tradebot doctor\ntradebot doctor --order  # place one order that can't fill, and cancel it",
 )
 def doctor(
     offline: Annotated[bool, typer.Option("--offline", help="Don't contact the broker or start the exchange.")] = False,

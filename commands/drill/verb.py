@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
+from commands.shared.declaration import Purpose, group
 from commands.shared.light_helpers import clean, complain
 from commands.shared.times import when
 from commands.shared.verb_options import Report, on_bot
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from commands.drill.evidence import Played
     from tradebot.app.wiring import App
 
-app = typer.Typer(help="Rehearse what can go wrong, on a bot and an exchange of its own.", no_args_is_help=True)
+group("drill", "Rehearse what can go wrong, on a bot and an exchange of its own.")
 
 FOLDER = "drills"
 LONGEST = 200
@@ -51,7 +52,7 @@ class DrillPlayed(Struct, frozen=True):
     page: str
 
 
-@on_bot(app, "list", epilog="tradebot drill list")
+@on_bot("drill list", Purpose.TELL, 120, {"drill-list/1": (Drills,)}, epilog="tradebot drill list")
 def list_drills(bot: "App") -> Report:
     """Show what can be rehearsed, and how it went last."""
     from commands.drill.drills import DRILLS
@@ -80,7 +81,13 @@ def _render_list(console: "Console", data: Drills) -> None:
         console.print(f"{row.name:<18} {row.what} ({how})", markup=False)
 
 
-@on_bot(app, "run", epilog="tradebot drill run halt\ntradebot drill run broker_down")
+@on_bot(
+    "drill run",
+    Purpose.TELL,
+    130,
+    {"drill-run/1": (DrillPlayed,)},
+    epilog="tradebot drill run halt\ntradebot drill run broker_down",
+)
 def run_drill(bot: "App", name: Annotated[str, typer.Argument(help="The drill; drill list shows all.")]) -> Report:
     """Play a drill on a bot of its own, and check what follows.
 

@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING
 
+from commands.shared.declaration import NOT_RUN, PASS, Purpose, acts
 from commands.shared.times import slot_for_reader, when
-from commands.shared.verb_options import VERBS, DryRun, ForceSlot, Report, acts, caller, on_bot, opened_to_leave
+from commands.shared.verb_options import DryRun, ForceSlot, Report, caller, on_bot, opened_to_leave
 from tradebot.errors import ExitCode
 from tradebot.model.values import replace
 
@@ -106,8 +107,15 @@ def _render(console: "Console", data: "PassData") -> None:
 
 
 @on_bot(
-    VERBS,
     "evaluate-exits",
+    Purpose.TRADE,
+    50,
+    {
+        "evaluate-exits/1": (
+            PASS,
+            NOT_RUN,
+        )
+    },
     epilog="tradebot evaluate-exits --dry-run\ntradebot evaluate-exits",
     opens=opened_to_leave,
 )

@@ -12,6 +12,7 @@ from msgspec import Struct, convert
 
 from commands.exchange.place import exchange_of, note_if_started
 from commands.shared.completion import fault_actions, fault_names
+from commands.shared.declaration import Purpose, verb
 from commands.shared.light_helpers import Identity, clean
 from commands.shared.times import DAY_MINUTE, stamp, zone
 from commands.shared.verb_options import Json, Report, StateDir, finish
@@ -190,26 +191,28 @@ def _words(written: Any) -> str:
     return "" if written is None else str(written)
 
 
-def register(app: typer.Typer) -> None:
-    @app.command(
-        "faults",
-        epilog="tradebot exchange faults\ntradebot exchange faults add lost-reply\ntradebot exchange faults clear",
-    )
-    def _faults(
-        action: Annotated[
-            str, typer.Argument(help="list, add, clear, show or ready.", autocompletion=fault_actions)
-        ] = "list",
-        name: Annotated[
-            str | None,
-            typer.Argument(
-                help="add: a file, a ready-made script, or - for stdin. show: a ready-made script or a fault. "
-                "clear: a rule, or all rules if left out.",
-                autocompletion=fault_names,
-            ),
-        ] = None,
-        state_dir: StateDir = None,
-        as_json: Json = False,
-    ) -> None:
-        """Inject faults from a script, and show which have fired."""
+@verb(
+    "exchange faults",
+    Purpose.EXCHANGE,
+    50,
+    {"exchange-faults/1": (Faults,)},
+    epilog="tradebot exchange faults\ntradebot exchange faults add lost-reply\ntradebot exchange faults clear",
+)
+def _faults(
+    action: Annotated[
+        str, typer.Argument(help="list, add, clear, show or ready.", autocompletion=fault_actions)
+    ] = "list",
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            help="add: a file, a ready-made script, or - for stdin. show: a ready-made script or a fault. "
+            "clear: a rule, or all rules if left out.",
+            autocompletion=fault_names,
+        ),
+    ] = None,
+    state_dir: StateDir = None,
+    as_json: Json = False,
+) -> None:
+    """Inject faults from a script, and show which have fired."""
 
-        finish(run(state_folder.resolve(state_dir, os.environ), action, name), as_json)
+    finish(run(state_folder.resolve(state_dir, os.environ), action, name), as_json)

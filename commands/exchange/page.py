@@ -7,6 +7,7 @@ import typer
 from msgspec import Struct
 
 from commands.exchange.place import exchange_of, note_if_started
+from commands.shared.declaration import Purpose, verb
 from commands.shared.light_helpers import Identity
 from commands.shared.verb_options import Json, Report, StateDir, finish
 from tradebot.adapters.state import state_folder
@@ -58,16 +59,21 @@ def _render(out: "Console", data: Page) -> None:
         out.print("Couldn't open a browser here. Open the address yourself.", markup=False)
 
 
-def register(app: typer.Typer) -> None:
-    @app.command("page", epilog="tradebot exchange page\ntradebot exchange page --open")
-    def _page(
-        browser: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
-        state_dir: StateDir = None,
-        as_json: Json = False,
-    ) -> None:
-        """Print the address of the exchange's web page.
+@verb(
+    "exchange page",
+    Purpose.EXCHANGE,
+    60,
+    {"exchange-page/1": (Page,)},
+    epilog="tradebot exchange page\ntradebot exchange page --open",
+)
+def _page(
+    browser: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+    state_dir: StateDir = None,
+    as_json: Json = False,
+) -> None:
+    """Print the address of the exchange's web page.
 
-        The page shows accounts, each order's life, the tape and the log. It moves time, and switches faults on and off.
-        """
+    The page shows accounts, each order's life, the tape and the log. It moves time, and switches faults on and off.
+    """
 
-        finish(page(state_folder.resolve(state_dir, os.environ), browser), as_json)
+    finish(page(state_folder.resolve(state_dir, os.environ), browser), as_json)

@@ -12,8 +12,9 @@ from msgspec import Struct, convert
 from commands.exchange.place import exchange_of
 from commands.shared.completion import accounts as account_names
 from commands.shared.completion import reset_account
+from commands.shared.declaration import Purpose, acts, verb
 from commands.shared.light_helpers import Identity, clean, confirm, note
-from commands.shared.verb_options import Json, Report, StateDir, acts, finish
+from commands.shared.verb_options import Json, Report, StateDir, finish
 from tradebot.adapters.state import state_folder
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.text import counted
@@ -94,28 +95,33 @@ def _render(out: "Console", data: Reset) -> None:
     out.print(f"  removed: {_described(data.gone)}")
 
 
-def register(app: typer.Typer) -> None:
-    @app.command("reset", epilog="tradebot exchange reset alice --confirm alice")
-    @acts
-    def _reset(
-        account: Annotated[
-            str, typer.Argument(help="Account to reset.", autocompletion=account_names, show_default=True)
-        ] = MAIN,
-        cash: Annotated[
-            str | None, typer.Option("--cash", help="Starting cash in USD; by default the same as before.")
-        ] = None,
-        confirmed: Annotated[
-            str | None,
-            typer.Option(
-                "--confirm", help="Type the account's name here if there is no terminal.", autocompletion=reset_account
-            ),
-        ] = None,
-        state_dir: StateDir = None,
-        as_json: Json = False,
-    ) -> None:
-        """Reset an account to its starting cash.
+@verb(
+    "exchange reset",
+    Purpose.EXCHANGE,
+    40,
+    {"exchange-reset/1": (Reset,)},
+    epilog="tradebot exchange reset alice --confirm alice",
+)
+@acts
+def _reset(
+    account: Annotated[
+        str, typer.Argument(help="Account to reset.", autocompletion=account_names, show_default=True)
+    ] = MAIN,
+    cash: Annotated[
+        str | None, typer.Option("--cash", help="Starting cash in USD; by default the same as before.")
+    ] = None,
+    confirmed: Annotated[
+        str | None,
+        typer.Option(
+            "--confirm", help="Type the account's name here if there is no terminal.", autocompletion=reset_account
+        ),
+    ] = None,
+    state_dir: StateDir = None,
+    as_json: Json = False,
+) -> None:
+    """Reset an account to its starting cash.
 
-        It keeps its key and gets a new number. Its orders and positions are deleted, so you are asked first.
-        """
+    It keeps its key and gets a new number. Its orders and positions are deleted, so you are asked first.
+    """
 
-        finish(run(state_folder.resolve(state_dir, os.environ), account, cash, confirmed), as_json)
+    finish(run(state_folder.resolve(state_dir, os.environ), account, cash, confirmed), as_json)

@@ -31,6 +31,7 @@ from commands.init.verb import (
     market_flags,
 )
 from commands.shared.completion import paces, ready_names
+from commands.shared.declaration import Purpose, verb
 from commands.shared.light_helpers import Identity, clean, note
 from commands.shared.times import DAY_MINUTE, when
 from commands.shared.verb_options import Config, Json, Report, StateDir, finish
@@ -344,48 +345,49 @@ Latency = Annotated[
 ]
 
 
-def register(app: typer.Typer) -> None:
-    @app.command(
-        "serve", epilog="tradebot exchange serve --port 8787\ntradebot exchange serve --time 60x --account alice=50000"
-    )
-    def _serve(
-        port: Port = 0,
-        pace: Pace = "step",
-        rate_limit: RateLimit = None,
-        account: Accounts = None,
-        faults: FaultScripts = None,
-        latency: Latency = None,
-        flow_rate_limit: FlowRateLimit = None,
-        flow_daily_limit: FlowDailyLimit = None,
-        fill: Fill = None,
-        bars: Bars = None,
-        bar_stamp: BarStamp = None,
-        sessions: Sessions = None,
-        start: Start = None,
-        seed: Seed = None,
-        edge: Edge = None,
-        flow_folder: FlowFolder = None,
-        corporate_actions: Actions = None,
-        data_plan: DataPlan = None,
-        symbols: Symbols = None,
-        state_dir: StateDir = None,
-        config: Config = None,
-        as_json: Json = False,
-    ) -> None:
-        """Serve the embedded exchange to any client of its venue.
+@verb(
+    "exchange serve",
+    Purpose.EXCHANGE,
+    10,
+    {"exchange-serve/1": (Serving,)},
+    epilog="tradebot exchange serve --port 8787\ntradebot exchange serve --time 60x --account alice=50000",
+)
+def _serve(
+    port: Port = 0,
+    pace: Pace = "step",
+    rate_limit: RateLimit = None,
+    account: Accounts = None,
+    faults: FaultScripts = None,
+    latency: Latency = None,
+    flow_rate_limit: FlowRateLimit = None,
+    flow_daily_limit: FlowDailyLimit = None,
+    fill: Fill = None,
+    bars: Bars = None,
+    bar_stamp: BarStamp = None,
+    sessions: Sessions = None,
+    start: Start = None,
+    seed: Seed = None,
+    edge: Edge = None,
+    flow_folder: FlowFolder = None,
+    corporate_actions: Actions = None,
+    data_plan: DataPlan = None,
+    symbols: Symbols = None,
+    state_dir: StateDir = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Serve the embedded exchange to any client of its venue.
 
-        Runs until Ctrl-C and says what is optimistic about --fill. A folder without a market gets one.
-        """
-        from tradebot.app.loading import Options
+    Runs until Ctrl-C and says what is optimistic about --fill. A folder without a market gets one.
+    """
+    from tradebot.app.loading import Options
 
-        path = state_folder.resolve(state_dir, os.environ)
-        accounts = accounts_of(account or ())
-        market = MarketWish(
-            bars, bar_stamp, sessions, start, seed, edge, flow_folder, fill, corporate_actions, data_plan
-        )
-        flags = flags_of("sandbox", market_flags(market), symbol_flags(symbols))
-        scripts = tuple(script_of(name) for name in faults or ())
-        settings, every_symbol = _settings(path, Options(state_dir, config), pace, flags)
-        flow_limits = (flow_rate_limit, flow_daily_limit)
-        wish = Wish(settings, every_symbol, port, pace, rate_limit, accounts, scripts, latency, *flow_limits)
-        serve(path, wish, as_json)
+    path = state_folder.resolve(state_dir, os.environ)
+    accounts = accounts_of(account or ())
+    market = MarketWish(bars, bar_stamp, sessions, start, seed, edge, flow_folder, fill, corporate_actions, data_plan)
+    flags = flags_of("sandbox", market_flags(market), symbol_flags(symbols))
+    scripts = tuple(script_of(name) for name in faults or ())
+    settings, every_symbol = _settings(path, Options(state_dir, config), pace, flags)
+    flow_limits = (flow_rate_limit, flow_daily_limit)
+    wish = Wish(settings, every_symbol, port, pace, rate_limit, accounts, scripts, latency, *flow_limits)
+    serve(path, wish, as_json)

@@ -6,10 +6,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
 from msgspec import Struct, convert
 
 from commands.exchange.place import ANOTHER, Api, apis_of, exchange_of
+from commands.shared.declaration import Purpose, verb
 from commands.shared.light_helpers import Identity
 from commands.shared.times import MINUTE, when
 from commands.shared.verb_options import Json, Report, StateDir, finish
@@ -138,9 +138,14 @@ def _render_accounts(out: "Console", data: ExchangeStatus) -> None:
     out.print(table)
 
 
-def register(app: typer.Typer) -> None:
-    @app.command("status", epilog="tradebot exchange status\ntradebot exchange status --json")
-    def _status(state_dir: StateDir = None, as_json: Json = False) -> None:
-        """Show the exchange's address, time, accounts and faults."""
+@verb(
+    "exchange status",
+    Purpose.EXCHANGE,
+    20,
+    {"exchange-status/1": (ExchangeStatus,)},
+    epilog="tradebot exchange status\ntradebot exchange status --json",
+)
+def _status(state_dir: StateDir = None, as_json: Json = False) -> None:
+    """Show the exchange's address, time, accounts and faults."""
 
-        finish(run(state_folder.resolve(state_dir, os.environ)), as_json)
+    finish(run(state_folder.resolve(state_dir, os.environ)), as_json)

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from commands.exchange.place import ANOTHER, exchange_of, note_if_started
 from commands.shared.completion import steps
+from commands.shared.declaration import Purpose, verb
 from commands.shared.light_helpers import Identity, clean
 from commands.shared.span_options import seconds_in
 from commands.shared.times import CLOCK, stamp, when, zone
@@ -100,30 +101,35 @@ def _render_ticked(out: "Console", data: Ticked, another: str) -> None:
         out.print(f"  the session is closed; the next one opens {data.next_open and when(data.next_open)}")
 
 
-def register(app: typer.Typer) -> None:
-    @app.command("tick", epilog="tradebot exchange tick 5m\ntradebot exchange tick next_open")
-    def _tick(
-        step: Annotated[
-            str,
-            typer.Argument(
-                help="How far: 90s, 5m, 2h, 2d, open, close, next_open, or a time such as 2026-11-16T21:00Z.",
-                autocompletion=steps,
-            ),
-        ] = "5m",
-        state_dir: StateDir = None,
-        config: Config = None,
-        as_json: Json = False,
-    ) -> None:
-        """Move the exchange's time forward.
+@verb(
+    "exchange tick",
+    Purpose.EXCHANGE,
+    30,
+    {"exchange-tick/1": (Ticked,)},
+    epilog="tradebot exchange tick 5m\ntradebot exchange tick next_open",
+)
+def _tick(
+    step: Annotated[
+        str,
+        typer.Argument(
+            help="How far: 90s, 5m, 2h, 2d, open, close, next_open, or a time such as 2026-11-16T21:00Z.",
+            autocompletion=steps,
+        ),
+    ] = "5m",
+    state_dir: StateDir = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Move the exchange's time forward.
 
-        Time stands still unless you move it.
-        """
+    Time stands still unless you move it.
+    """
 
-        path = state_folder.resolve(state_dir, os.environ)
-        with note_if_started(path / state_folder.EXCHANGE):
-            if state_folder.marked(path):
-                with opened(state_dir, config) as bot:
-                    report = tick(bot, step)
-            else:
-                report = tick_served(path, step)
-        finish(report, as_json)
+    path = state_folder.resolve(state_dir, os.environ)
+    with note_if_started(path / state_folder.EXCHANGE):
+        if state_folder.marked(path):
+            with opened(state_dir, config) as bot:
+                report = tick(bot, step)
+        else:
+            report = tick_served(path, step)
+    finish(report, as_json)

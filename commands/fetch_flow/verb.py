@@ -7,10 +7,10 @@ import typer
 from msgspec import Struct
 
 from commands.fetch_flow import streaming
+from commands.shared.declaration import NOT_RUN, Purpose, verb
 from commands.shared.light_helpers import clean
 from commands.shared.times import when
 from commands.shared.verb_options import (
-    VERBS,
     Config,
     ForceSlot,
     Json,
@@ -264,8 +264,18 @@ def _check_alone(stream: bool, lasting: str | None, plan: bool, *others: object)
         raise typer.BadParameter("--plan is about a whole session, so it takes no other option")
 
 
-@VERBS.command(
+@verb(
     "fetch-flow",
+    Purpose.TRADE,
+    20,
+    {
+        "fetch-flow/1": (
+            FlowFetched,
+            "commands.fetch_flow.streaming:FlowStreamed",
+            NOT_RUN,
+        ),
+        "fetch-flow-plan/1": ("commands.fetch_flow.plan:Planned",),
+    },
     epilog="tradebot fetch-flow\ntradebot fetch-flow --plan\n"
     "tradebot fetch-flow --endpoint flow_alerts --symbol AAPL\n"
     "tradebot fetch-flow --stream --for 5m",

@@ -6,10 +6,17 @@ import typer
 
 from commands.halt.report import NO_REASON, Request
 from commands.halt.verb import run
-from commands.shared.verb_options import VERBS, Config, Json, StateDir
+from commands.shared.declaration import Purpose, verb
+from commands.shared.verb_options import Config, Json, StateDir
 
 
-@VERBS.command("halt", epilog='tradebot halt --reason "odd fills"\ntradebot halt --flatten')
+@verb(
+    "halt",
+    Purpose.OPERATE,
+    10,
+    {"halt/1": ("commands.halt.report:Halted",)},
+    epilog='tradebot halt --reason "odd fills"\ntradebot halt --flatten',
+)
 def halt(
     reason: Annotated[str, typer.Option("--reason", help="Reason to record.")] = NO_REASON,
     flatten: Annotated[bool, typer.Option("--flatten", help="Also close every position.")] = False,

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.verb_options import VERBS, Report, identity, on_bot, opened_to_look
+from commands.shared.declaration import Purpose
+from commands.shared.verb_options import Report, identity, on_bot, opened_to_look
 from tradebot.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -35,8 +36,10 @@ def run(app: "App", *, probe: bool = False) -> Report:
 
 
 @on_bot(
-    VERBS,
     "health",
+    Purpose.LOOK,
+    80,
+    {"health/2": ("commands.health.report:Health",)},
     epilog="tradebot health\ntradebot health --probe  # for scripts: exits with 10 unless all is well",
     opens=opened_to_look,
 )

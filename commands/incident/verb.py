@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from msgspec import Struct
 
+from commands.shared.declaration import Purpose
 from commands.shared.light_helpers import clean, note, say
 from commands.shared.times import when
-from commands.shared.verb_options import VERBS, Report, on_bot, opened_as_found
+from commands.shared.verb_options import Report, on_bot, opened_as_found
 from tradebot.errors import OperatorError
 from tradebot.model.text import counted
 
@@ -138,8 +139,10 @@ def _render(console: "Console", data: Incident) -> None:
 
 
 @on_bot(
-    VERBS,
     "incident",
+    Purpose.LOOK,
+    60,
+    {"incident/1": (Incident,)},
     epilog="tradebot incident PASS --out incident.txt\ntradebot incident ORDER --out incident.txt",
     opens=opened_as_found,
 )

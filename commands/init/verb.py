@@ -9,7 +9,8 @@ from commands.init.making import run
 from commands.init.profiles import SHIPPED_PROFILE
 from commands.init.symbols import symbol_flags
 from commands.shared.completion import data_plans, fills, played, profiles, venues
-from commands.shared.verb_options import VERBS, Config, Json, StateDir, finish
+from commands.shared.declaration import Purpose, verb
+from commands.shared.verb_options import Config, Json, StateDir, finish
 from tradebot.adapters.state.marker_text import FIRST_VENUE
 
 if TYPE_CHECKING:
@@ -114,8 +115,13 @@ def flags_of(mode: str, sandbox: dict[str, Any], symbols: dict[str, Any], venue:
     return {"mode": mode, **named, **({"sandbox": sandbox} if sandbox else {}), **symbols}
 
 
-@VERBS.command(
-    "init", epilog="tradebot init\ntradebot init --wizard\ntradebot init --mode paper --shadow --state-dir paper"
+@verb(
+    "init",
+    Purpose.TRY,
+    40,
+    {"init/1": ("commands.init.making:Made",)},
+    elsewhere=True,
+    epilog="tradebot init\ntradebot init --wizard\ntradebot init --mode paper --shadow --state-dir paper",
 )
 def init(
     mode: Annotated[str, typer.Option("--mode", help="sandbox, paper or live.")] = "sandbox",

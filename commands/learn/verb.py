@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.completion import strategies
+from commands.shared.declaration import Purpose, verb
 from commands.shared.light_helpers import note
 from commands.shared.span_options import From, To, days_of
-from commands.shared.verb_options import VERBS, Config, Json, Report, StateDir, finish, identity, opened, progress_bar
+from commands.shared.verb_options import Config, Json, Report, StateDir, finish, identity, opened, progress_bar
 from tradebot.errors import OperatorError, word
 
 if TYPE_CHECKING:
@@ -66,8 +67,11 @@ def _refuse_own(file: Path, own: Path | None) -> None:
         )
 
 
-@VERBS.command(
+@verb(
     "learn",
+    Purpose.LOOK,
+    150,
+    {"learn/1": ("commands.learn.report:Learned",)},
     epilog="tradebot learn\ntradebot learn --strategy flow --from 2026-11-16 --json\n"
     "tradebot learn --write learned.yaml  # then: tradebot config check learned.yaml",
 )

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
+from commands.shared.declaration import Purpose, verb
 from commands.shared.times import when
-from commands.shared.verb_options import VERBS, Config, Json, Report, StateDir, finish
+from commands.shared.verb_options import Config, Json, Report, StateDir, finish
 from tradebot.adapters.state import state_folder
 from tradebot.adapters.text.extras import install
 from tradebot.errors import OperatorError
@@ -31,8 +32,11 @@ class McpServed(Struct, frozen=True):
     token_made_at: datetime
 
 
-@VERBS.command(
+@verb(
     "mcp",
+    Purpose.TELL,
+    100,
+    {"mcp/1": (McpServed,)},
     epilog="tradebot mcp --state-dir /srv/bot/state  # as an assistant's configuration has it\n"
     "tradebot mcp --http 5010\ntradebot mcp --http 5010 --new-token",
 )

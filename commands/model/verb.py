@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
+from commands.shared.declaration import Purpose, group, verb
 from commands.shared.light_helpers import clean
 from commands.shared.verb_options import Json, Report, finish, identity, on_bot
 from tradebot.adapters.state.state_folder import MODELS
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from tradebot.learning.card import Model
     from tradebot.strategies.policy_settings import PolicySettings
 
-app = typer.Typer(help="Sign learned models, and check them.", no_args_is_help=True, rich_markup_mode=None)
+group("model", "Sign learned models, and check them.")
 TIMEOUT_S, MEMORY_BYTES = 30.0, 2**31
 KeyFile = Annotated[Path, typer.Option("--key", metavar="FILE", help="The private key to sign with.")]
 To = Annotated[Path, typer.Option("--to", metavar="FOLDER", help="The folder of models to write it to.")]
@@ -205,7 +206,14 @@ def _render_checked(console: "Console", data: ModelsChecked) -> None:
         console.print(f"  {row.found}; {row.usual_ms:g} ms an answer, the longest {row.longest_ms:g} ms", markup=False)
 
 
-@app.command("key", epilog="tradebot model key ~/keys/models.pem")
+@verb(
+    "model key",
+    Purpose.DEVELOP,
+    80,
+    {"model-key/1": (ModelKey,)},
+    elsewhere=True,
+    epilog="tradebot model key ~/keys/models.pem",
+)
 def _key(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write the private key.")], as_json: Json = False
 ) -> None:
@@ -216,7 +224,14 @@ def _key(
     finish(key(file), as_json)
 
 
-@app.command("sign", epilog="tradebot model sign draft --key ~/keys/models.pem --to models")
+@verb(
+    "model sign",
+    Purpose.DEVELOP,
+    90,
+    {"model-sign/1": (ModelSigned,)},
+    elsewhere=True,
+    epilog="tradebot model sign draft --key ~/keys/models.pem --to models",
+)
 def _sign(
     draft: Annotated[
         Path, typer.Argument(metavar="DRAFT", help="A folder with model.onnx, card.json, scaling.json and probe.json.")
@@ -232,7 +247,13 @@ def _sign(
     finish(sign(draft, key_file, to), as_json)
 
 
-@on_bot(app, "check", epilog="tradebot model check\ntradebot model check --json")
+@on_bot(
+    "model check",
+    Purpose.DEVELOP,
+    100,
+    {"model-check/1": (ModelsChecked,)},
+    epilog="tradebot model check\ntradebot model check --json",
+)
 def _check(bot: "App") -> Report:
     """Check the models of the policies in use.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
+from commands.shared.declaration import Purpose, group, verb
 from commands.shared.light_helpers import clean, complain
 from commands.shared.times import when
 from commands.shared.verb_options import Config, Json, Report, StateDir, finish, identity, on_bot, opened
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from tradebot.app.wiring import App
 
-app = typer.Typer(help="Tell people what happens: try a channel, see what was told, or send it.", no_args_is_help=True)
+group("notify", "Tell people what happens: try a channel, see what was told, or send it.")
 
 ONE_IS_ENOUGH = "a running serve tells people by itself, so leave out the line of cron"
 PAUSE_S = 0.25
@@ -98,7 +99,7 @@ def _addresses(bot: "App") -> Mapping[str, str]:
     return addresses_of(bot.settings, os.environ)
 
 
-@on_bot(app, "list", epilog="tradebot notify list")
+@on_bot("notify list", Purpose.TELL, 10, {"notify-list/1": (Channels,)}, epilog="tradebot notify list")
 def list_channels(bot: "App") -> Report:
     """Show the channels, what each is told and how it went."""
     from tradebot.adapters.notices.outbox import Outbox
@@ -146,7 +147,13 @@ def _render_channels(console: "Console", data: Channels) -> None:
             console.print(f"  the last one was made {when(row.last_at)}, {row.last}{problem}", markup=False)
 
 
-@on_bot(app, "last", epilog="tradebot notify last\ntradebot notify last --last 50")
+@on_bot(
+    "notify last",
+    Purpose.TELL,
+    40,
+    {"notify-last/1": (Notices,)},
+    epilog="tradebot notify last\ntradebot notify last --last 50",
+)
 def last_notices(
     bot: "App", last: Annotated[int, typer.Option("--last", "-n", min=1, max=1_000, help="Show the last N.")] = 10
 ) -> Report:
@@ -182,7 +189,14 @@ def _render_notices(console: "Console", data: Notices) -> None:
             console.print(f"  {clean(line)}", markup=False)
 
 
-@on_bot(app, "test", epilog="tradebot notify test phone\ntradebot notify test phone --confirm 1a2b3c")
+@on_bot(
+    "notify test",
+    Purpose.TELL,
+    20,
+    {"notify-test/1": (Tried,)},
+    in_group=1,
+    epilog="tradebot notify test phone\ntradebot notify test phone --confirm 1a2b3c",
+)
 def try_channels(
     bot: "App",
     channel: Annotated[str | None, typer.Argument(help="The channel [all of them].", show_default=False)] = None,
@@ -252,7 +266,14 @@ def _render_tried(console: "Console", data: Tried) -> None:
             console.print(f"  it shows a code; type it: tradebot notify test {name} --confirm CODE", markup=False)
 
 
-@app.command("send", epilog="tradebot notify send\ntradebot notify send --follow")
+@verb(
+    "notify send",
+    Purpose.TELL,
+    30,
+    {"notify-send/1": (Sent,)},
+    in_group=1,
+    epilog="tradebot notify send\ntradebot notify send --follow",
+)
 def send(
     on: Annotated[bool, typer.Option("--follow", help="Go on until a signal, as `serve` has it run.")] = False,
     state_dir: StateDir = None,

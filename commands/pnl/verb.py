@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.completion import cuts, strategies, symbols
+from commands.shared.declaration import Purpose, verb
 from commands.shared.span_options import From, To, days_of
-from commands.shared.verb_options import VERBS, Config, Json, Report, StateDir, finish, identity, opened
+from commands.shared.verb_options import Config, Json, Report, StateDir, finish, identity, opened
 from tradebot.errors import ExitCode, OperatorError, word
 
 if TYPE_CHECKING:
@@ -62,8 +63,11 @@ def cut_of(by: str) -> "Cut":
     return Cut(by)
 
 
-@VERBS.command(
+@verb(
     "pnl",
+    Purpose.LOOK,
+    130,
+    {"pnl/1": ("commands.pnl.screen:ProfitAndLoss",)},
     epilog="tradebot pnl\ntradebot pnl --by month --plot pnl.svg\n"
     "tradebot pnl --by reason --from 2026-11-16 --to 2026-11-20\n"
     "tradebot pnl --by component --strategy flow --csv -",

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.completion import strategies
+from commands.shared.declaration import Purpose, acts
 from commands.shared.light_helpers import clean, confirm
-from commands.shared.verb_options import VERBS, AccountTail, Report, acts, caller, confirm_for, on_bot
+from commands.shared.verb_options import AccountTail, Report, caller, confirm_for, on_bot
 from tradebot.errors import ExitCode, OperatorError
 
 if TYPE_CHECKING:
@@ -247,8 +248,15 @@ Results = Annotated[
 
 
 @on_bot(
-    VERBS,
     "promote",
+    Purpose.OPERATE,
+    90,
+    {
+        "promote/1": (
+            "commands.promote.report:Promotions",
+            "commands.promote.policies:PoliciesJudged",
+        )
+    },
     epilog="tradebot promote\ntradebot promote flow --from ../paper\ntradebot promote flow --to paper\n"
     "tradebot promote --results ppo.json --results sac.json",
 )
@@ -291,7 +299,7 @@ def promote(
     return climb(bot, name, rung, folder, confirmed)
 
 
-@on_bot(VERBS, "demote", epilog="tradebot demote")
+@on_bot("demote", Purpose.OPERATE, 100, {"demote/1": ("commands.promote.report:Promotions",)}, epilog="tradebot demote")
 def demote(bot: "App") -> Report:
     """Put down strategies that earn less than they had shown.
 

@@ -13,9 +13,10 @@ import typer
 from msgspec import Struct
 
 from commands.shared.completion import plans
+from commands.shared.declaration import Purpose
 from commands.shared.light_helpers import clean
 from commands.shared.times import when
-from commands.shared.verb_options import VERBS, Report, caller, on_bot
+from commands.shared.verb_options import Report, caller, on_bot
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.text import counted
 
@@ -255,7 +256,13 @@ def _number(value: Decimal | None) -> str:
     return "" if value is None else f"{value:,f}"
 
 
-@on_bot(VERBS, "reconcile", epilog="tradebot reconcile\ntradebot reconcile --apply plan-1a2b3c4d")
+@on_bot(
+    "reconcile",
+    Purpose.TRADE,
+    60,
+    {"reconcile/1": (Compared,)},
+    epilog="tradebot reconcile\ntradebot reconcile --apply plan-1a2b3c4d",
+)
 def reconcile(
     bot: "App",
     apply: Annotated[

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from msgspec import Struct
 
+from commands.shared.declaration import Purpose
 from commands.shared.light_helpers import clean
 from commands.shared.verb_options import (
-    VERBS,
     AccountTail,
     Report,
     caller,
@@ -307,7 +307,14 @@ def _render_doubts(console: "Console", doubts: tuple[DoubtRow, ...]) -> None:
         console.print(f"    … and {len(doubts) - SHOWN:,} more; the rebuild's file in the quarantine lists them all")
 
 
-@on_bot(VERBS, "recover", epilog="tradebot recover\ntradebot recover --accept rebuilt-1a2b3c4d", opens=opened_as_found)
+@on_bot(
+    "recover",
+    Purpose.OPERATE,
+    240,
+    {"recover/1": (Recovered,)},
+    epilog="tradebot recover\ntradebot recover --accept rebuilt-1a2b3c4d",
+    opens=opened_as_found,
+)
 def recover(
     bot: "App",
     accept: Annotated[str | None, typer.Option("--accept", metavar="NAME", help="Accept these rebuilt books.")] = None,

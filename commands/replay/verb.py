@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from commands.shared.declaration import Purpose, verb
 from commands.shared.span_options import day_in
 from commands.shared.verb_options import (
-    VERBS,
     Config,
     Json,
     Report,
@@ -108,8 +108,11 @@ def of_file(file: str, from_version: str | None) -> Report:
     return Report("replay", data, shown, ExitCode.DONE if data.equal else ExitCode.FINDINGS)
 
 
-@VERBS.command(
+@verb(
     "replay",
+    Purpose.LOOK,
+    40,
+    {"replay/1": ("commands.replay.report:Again",)},
     epilog="tradebot replay  # the last session\ntradebot replay 2026-11-16\ntradebot replay --from-version 0.1.0\n"
     "tradebot replay incident.txt  # from tradebot incident, without a bot\n"
     "tradebot replay --state-dir state/backtests/RUN  # a backtest",

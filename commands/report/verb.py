@@ -9,9 +9,10 @@ import typer
 
 from commands.report.files import Files, Frame, Html, Plot, files_of, written
 from commands.shared.completion import strategies, symbols
+from commands.shared.declaration import Purpose, verb
 from commands.shared.light_helpers import NOBODY, Identity
 from commands.shared.span_options import From, To, days_of
-from commands.shared.verb_options import VERBS, Config, Json, Report, StateDir, finish, identity, opened, progress_bar
+from commands.shared.verb_options import Config, Json, Report, StateDir, finish, identity, opened, progress_bar
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -75,8 +76,11 @@ def _read_here(
     return *read(app, place, choice, progress), identity(app)
 
 
-@VERBS.command(
+@verb(
     "report",
+    Purpose.LOOK,
+    140,
+    {"report/1": ("tradebot.lab.performance.report:Report",)},
     epilog="tradebot report\ntradebot report --from 2026-11-16 --to 2026-11-20\n"
     "tradebot report --plot curve.svg --html report.html --frame run.csv\n"
     "tradebot report state other-state  # two bots side by side",

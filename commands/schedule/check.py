@@ -96,7 +96,7 @@ def _wrong_words(line: Line, slot: "Slot") -> Iterator[Problem]:
 
     words, given = line.command(slot.session), len(line.verb.split())
     try:
-        dict(leaves(program(words[0])))[line.verb].make_context(line.verb, list(words[given:]))
+        dict(leaves(program(line.verb)))[line.verb].make_context(line.verb, list(words[given:]))
     except typer.TyperException as wrong:
         yield Problem(line.job, f"tradebot {' '.join(words)}: {wrong.format_message()}", f"tradebot {line.verb} --help")
 

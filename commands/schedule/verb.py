@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.completion import schedule_words
-from commands.shared.verb_options import VERBS, Config, Json, Report, StateDir, caller, finish, identity, opened
+from commands.shared.declaration import Purpose, verb
+from commands.shared.verb_options import Config, Json, Report, StateDir, caller, finish, identity, opened
 from tradebot.errors import OperatorError, word
 
 if TYPE_CHECKING:
@@ -55,8 +56,15 @@ def _refuse_combinations(
         raise OperatorError("--next and --at belong to the list of what is due", "tradebot schedule --next 20")
 
 
-@VERBS.command(
+@verb(
     "schedule",
+    Purpose.LOOK,
+    200,
+    {
+        "schedule/1": ("commands.schedule.rows:Schedule",),
+        "schedule-check/2": ("commands.schedule.check:ScheduleChecked",),
+        "schedule-run/1": ("commands.schedule.chore:ChoreRun",),
+    },
     epilog="tradebot schedule\ntradebot schedule --next 20 --at 2026-11-27\n"
     "tradebot schedule check\ntradebot schedule run audit\ntradebot schedule run backup --again",
 )

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.completion import symbols
-from commands.shared.verb_options import VERBS, Report, caller, on_bot, progress_bar
+from commands.shared.declaration import PASS, Purpose
+from commands.shared.verb_options import Report, caller, on_bot, progress_bar
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -102,8 +103,17 @@ def _refuse_combinations(chosen: Sequence[object], plot: Path | None, since: str
 
 
 @on_bot(
-    VERBS,
     "score",
+    Purpose.TRADE,
+    30,
+    {
+        "score/1": (PASS,),
+        "score-explain/1": ("commands.score.explanation:Explained",),
+        "score-variants/1": ("commands.score.variants:Variants",),
+        "score-outcomes/1": ("commands.score.outcomes:Outcomes",),
+        "score-diff/1": ("tradebot.views.score_diff:Moved",),
+        "score-from/1": ("commands.score.past_session:ScoredAgain",),
+    },
     epilog="tradebot score\ntradebot score --explain AAPL --plot aapl.svg\n"
     "tradebot score --outcomes --since 2026-11-16\ntradebot score --diff previous last\n"
     "tradebot score --variants\ntradebot score --from 2026-11-16 --at 10:30",

@@ -11,9 +11,10 @@ from commands.backtest.run_options import Bars, Cash, Cost, DayPrices, Flow, Pri
 from commands.init.verb import Actions, BarStamp, Edge, Fill, FlowFolder, Seed, Sessions, Symbols
 from commands.report.files import Plot
 from commands.search.study_options import How, On
+from commands.shared.declaration import Purpose, verb
 from commands.shared.light_helpers import Identity
 from commands.shared.span_options import From, To, days_of
-from commands.shared.verb_options import VERBS, Config, Json, Report, StateDir, finish
+from commands.shared.verb_options import Config, Json, Report, StateDir, finish
 from tradebot.adapters.text.extras import install
 from tradebot.errors import OperatorError
 
@@ -67,7 +68,7 @@ def require_extras(on: On) -> None:
         raise OperatorError("--on ray needs the extra ray", install("search,ray"))
 
 
-@VERBS.command("search", epilog=EXAMPLES)
+@verb("search", Purpose.TRY, 30, {"search/1": ("commands.search.report:Searched",)}, elsewhere=True, epilog=EXAMPLES)
 def search(
     space: Annotated[Path, typer.Argument(metavar="SPACE", help="What to try; docs/SEARCH.md explains it.")],
     storage: Storage = None,

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from commands.shared.declaration import Purpose, acts, verb
 from commands.shared.light_helpers import OutputError, document, say
 from commands.shared.verb_options import (
-    VERBS,
     Config,
     Json,
     StateDir,
-    acts,
     caller,
     console,
     identity,
@@ -129,7 +128,13 @@ def _to_be_started_again() -> Iterator[None]:
         raise TradebotError(full.message, full.hint, code=ExitCode.UNAVAILABLE) from full
 
 
-@VERBS.command("serve", epilog="tradebot serve\ntradebot serve --speed 600  # on the sandbox, ten minutes a second")
+@verb(
+    "serve",
+    Purpose.TRADE,
+    10,
+    {"serve/1": ("jobs.runner:Line",)},
+    epilog="tradebot serve\ntradebot serve --speed 600  # on the sandbox, ten minutes a second",
+)
 @acts
 def serve(
     speed: Annotated[

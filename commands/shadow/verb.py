@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from commands.shared.declaration import Purpose
 from commands.shared.light_helpers import clean
 from commands.shared.times import when
-from commands.shared.verb_options import VERBS, Report, caller, identity, on_bot
+from commands.shared.verb_options import Report, caller, identity, on_bot
 from tradebot.errors import DamagedBooksError, ExitCode, TradebotError
 from tradebot.model.values import replace
 
@@ -150,7 +151,7 @@ def _render(out: "Console", data: InShadow) -> None:
     out.print(f"Next: tradebot report --state-dir {data.strategies[0].folder}", markup=False)
 
 
-@on_bot(VERBS, "shadow", epilog="tradebot shadow\ntradebot shadow --json")
+@on_bot("shadow", Purpose.TRADE, 70, {"shadow/1": (InShadow,)}, epilog="tradebot shadow\ntradebot shadow --json")
 def shadow(bot: "App") -> Report:
     """Let strategies in shadow trade on simulated fills.
 

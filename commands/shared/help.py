@@ -5,13 +5,14 @@ Help has to appear at once, so nothing heavier than Typer is imported.
 
 from collections.abc import Iterator, Mapping
 from inspect import cleandoc
+from itertools import groupby
 from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
-from commands.shared.hints import PURPOSES
+from commands.shared.listed_verbs import VERBS
 
-COLUMN = max(len(verb) for verbs in PURPOSES.values() for verb in verbs)
+COLUMN = max(map(len, VERBS))
 """The width of the column of verbs, the same under every heading."""
 
 
@@ -53,7 +54,7 @@ class Program(VerbGroup):
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write every verb, those of the groups among them, under its purpose."""
         known = dict(leaves(self))
-        for purpose, verbs in PURPOSES.items():
+        for purpose, verbs in groupby(VERBS, lambda verb: VERBS[verb].purpose):
             _write_verbs(formatter, purpose, {verb: known[verb] for verb in verbs})
 
 

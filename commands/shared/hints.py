@@ -13,51 +13,14 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
+from commands.shared.listed_verbs import GROUPS, VERBS
 from tradebot.adapters.state import state_folder
 
 PROGRAM = "tradebot"
-PURPOSES: Mapping[str, tuple[str, ...]] = {
-    "Try": ("demo", "backtest", "search", "init"),
-    "Trade": ("serve", "fetch-flow", "score", "trade-once", "evaluate-exits", "reconcile", "shadow"),
-    "Look": (
-        "summary", "top", "why-no-orders", "replay", "parity", "incident", "status", "health", "positions", "orders",
-        "fills", "trades", "pnl", "report", "learn", "compare", "events", "tail", "export", "schedule", "signals",
-        "registry", "audit",
-    ),
-    "Bars": ("bars fetch", "bars import", "bars list", "bars check"),
-    "Operate": (
-        "halt", "unhalt", "approvals", "approve", "reject", "flatten", "adopt", "doctor", "promote", "demote",
-        "live status", "live arm", "live take-over", "config show", "config check", "config diff", "config set",
-        "config accept", "backup", "archive push", "archive list", "archive fetch", "restore", "recover",
-        "journal verify", "upgrade", "deploy verify",
-    ),
-    "Tell and rehearse": (
-        "notify list", "notify test", "notify send", "notify last", "chat pair", "chat status", "chat listen",
-        "chat revoke", "web", "mcp", "watchdog", "drill list", "drill run",
-    ),
-    "Exchange": (
-        "exchange serve", "exchange status", "exchange tick", "exchange reset", "exchange faults", "exchange page",
-    ),
-    "Develop": (
-        "strategy new", "strategy test", "strategy list", "learn policy train", "learn policy walk",
-        "learn policy study", "learn policy judge", "model key", "model sign", "model check", "completion",
-    ),
-}  # fmt: skip
-"""Every verb, as it is typed, by purpose."""
-ELSEWHERE = frozenset(
-    {
-        *("backtest", "compare", "completion", "demo", "init", "model key", "model sign", "search", "strategy new"),
-        *("learn policy train", "learn policy walk", "learn policy study", "learn policy judge"),
-        *("archive list", "archive fetch", "watchdog"),
-    }
-)
-"""The verbs that create something new; the text itself says where."""
-ON_A_STATE = frozenset(verb for verbs in PURPOSES.values() for verb in verbs) - ELSEWHERE
+ON_A_STATE = frozenset(verb for verb, listed in VERBS.items() if not listed.elsewhere)
 """The verbs that act on an existing bot; they all take --state-dir."""
 COMMAND = re.compile(
-    r"(?<![\w./-])tradebot "
-    r"((?:(?:archive|bars|chat|config|deploy|drill|exchange|journal|learn policy|live|model|notify|strategy) )?"
-    r"[a-z]+(?:-[a-z]+)*)"
+    rf"(?<![\w./-])tradebot ((?:(?:{'|'.join(GROUPS)}) )?[a-z]+(?:-[a-z]+)*)"
     r"(\.(?=\s|$))?"
 )
 QUOTED = frozenset({"by", "details", "note", "reason", "who", "why"})
@@ -117,10 +80,10 @@ def _named(arguments: Sequence[str]) -> str | None:
 
 def _typed(written: Callable[[str], str], found: re.Match[str]) -> str:
     verb, rest = found[1], found.string[found.end() :]
-    if verb not in ON_A_STATE | ELSEWHERE:
+    if verb not in VERBS:
         return found[0]
     own_words = rest.partition(f"{PROGRAM} ")[0]
-    placed = verb in ELSEWHERE or "--state-dir" in own_words or own_words.startswith(" --help")
+    placed = VERBS[verb].elsewhere or "--state-dir" in own_words or own_words.startswith(" --help")
     command = f"{invoked_as()} {verb}"
     if placed or not _flag.get():
         return written(command) + (found[2] or "")

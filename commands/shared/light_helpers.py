@@ -9,10 +9,11 @@ import os
 import pwd
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TextIO
 
 from commands.shared.hints import PROGRAM, aimed, aimed_all
+from commands.shared.listed_verbs import VERBS
 from commands.shared.times import for_reader
 from tradebot.adapters.state.marker_text import FIRST_VENUE
 from tradebot.adapters.text.redaction import hide
@@ -54,11 +55,8 @@ def _parts(line: str, width: int) -> Iterator[str]:
     yield current.rstrip()
 
 
-VERSIONS: Mapping[str, int] = dict.fromkeys(
-    ("audit", "doctor", "health", "learn-policy-walk", "schedule-check", "signals", "status", "top", "why-no-orders"), 2
-)
-"""By verb; those without a row have version 1. Renaming or removing a field raises it."""
-
+VERSIONS = dict(document.split("/") for listed in VERBS.values() for document in listed.prints)
+"""By document; an error has none of its own."""
 
 NARROWEST = 40
 """The fewest columns that text is wrapped to."""

@@ -1,7 +1,7 @@
 """Give every verb --schema (the JSON Schema of its --json document) and --utc."""
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ from typer.core import TyperOption
 
 from commands.shared.help import HelpfulCommand
 from commands.shared.light_helpers import NOBODY, document, error_document, say
+from commands.shared.listed_verbs import VERBS
 from commands.shared.times import show_utc
 from tradebot.errors import ExitCode, TradebotError
 
@@ -17,143 +18,18 @@ if TYPE_CHECKING:
     from commands.shared.schema_types import Definitions, Schema
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
-NOT_RUN = "commands.shared.skipped_passes:NotRun"
-PASS = "commands.shared.pass_reports:PassData"
-
 DATA: Mapping[str, tuple[str, ...]] = {
-    "init": ("commands.init.making:Made",),
-    "demo": ("commands.demo.report:DemoData",),
-    "backtest": ("commands.backtest.report:BacktestData",),
-    "search": ("commands.search.report:Searched",),
-    "serve": ("jobs.runner:Line",),
-    "schedule": ("commands.schedule.rows:Schedule",),
-    "schedule-check": ("commands.schedule.check:ScheduleChecked",),
-    "schedule-run": ("commands.schedule.chore:ChoreRun",),
-    "fetch-flow": ("commands.fetch_flow.verb:FlowFetched", "commands.fetch_flow.streaming:FlowStreamed", NOT_RUN),
-    "fetch-flow-plan": ("commands.fetch_flow.plan:Planned",),
-    "score": (PASS,),
-    "score-from": ("commands.score.past_session:ScoredAgain",),
-    "score-explain": ("commands.score.explanation:Explained",),
-    "score-variants": ("commands.score.variants:Variants",),
-    "score-outcomes": ("commands.score.outcomes:Outcomes",),
-    "score-diff": ("tradebot.views.score_diff:Moved",),
-    "trade-once": ("commands.trade_once.submitted_candidates:EntriesData", NOT_RUN),
-    "evaluate-exits": (PASS, NOT_RUN),
-    "reconcile": ("commands.reconcile.verb:Compared",),
-    "why-no-orders": (
-        "tradebot.views.why_no_orders:Why",
-        "tradebot.views.why_no_orders:SymbolWhy",
-        "commands.why_no_orders.reason:Ended",
-        "tradebot.views.why_no_orders:BySymbol",
-        "tradebot.views.symbol_span:SymbolSpan",
-        "tradebot.views.what_if:WhatIf",
-        "tradebot.views.what_if_span:WhatIfSpan",
-    ),
-    "replay": ("commands.replay.report:Again",),
-    "parity": ("commands.parity.report:Parity",),
-    "promote": ("commands.promote.report:Promotions", "commands.promote.policies:PoliciesJudged"),
-    "shadow": ("commands.shadow.verb:InShadow",),
-    "demote": ("commands.promote.report:Promotions",),
-    "incident": ("commands.incident.verb:Incident",),
-    "status": ("tradebot.views.status:Status", "commands.status.stores:Stores"),
-    "health": ("commands.health.report:Health",),
-    "top": ("commands.top.screen_data:Screens",),
-    "model-key": ("commands.model.verb:ModelKey",),
-    "model-sign": ("commands.model.verb:ModelSigned",),
-    "model-check": ("commands.model.verb:ModelsChecked",),
-    "doctor": ("commands.doctor.report:Health",),
-    "signals": ("tradebot.judging.signal_health:Signals",),
-    "registry": ("commands.registry:RegistryData",),
-    "audit": ("commands.audit.report:Audited",),
-    "summary": ("tradebot.views.summary.values:Summary",),
-    "halt": ("commands.halt.report:Halted",),
-    "unhalt": ("commands.unhalt:Unhalted",),
-    "approvals": ("commands.approvals:ApprovalsData",),
-    "approve": ("commands.approvals:AnsweredData",),
-    "reject": ("commands.approvals:AnsweredData",),
-    "positions": ("commands.positions:Positions",),
-    "orders": ("commands.orders:Orders",),
-    "fills": ("commands.fills:Fills",),
-    "compare": ("commands.compare.report:Comparison",),
-    "report": ("tradebot.lab.performance.report:Report",),
-    "learn": ("commands.learn.report:Learned",),
-    "learn-policy-train": ("commands.learn.policy.train:PolicyTrained",),
-    "learn-policy-judge": ("commands.learn.policy.judge:PolicyJudged",),
-    "learn-policy-walk": ("commands.learn.policy.walk:PolicyWalked",),
-    "learn-policy-study": ("commands.learn.policy.study:PolicyStudied",),
-    "trades": ("commands.trades.report:Trades",),
-    "pnl": ("commands.pnl.screen:ProfitAndLoss",),
-    "trades-note": ("commands.trades.note:Noted",),
-    "trades-tax": ("commands.trades.tax:Tax",),
-    "trades-swaps": ("commands.trades.swaps:Swaps",),
-    "tail": ("commands.tail:Written",),
-    "export": ("commands.export:Tables",),
-    "events": ("commands.events:Events", "tradebot.model.event:SystemEvent"),
-    "backup": ("commands.backup:Backups",),
-    "archive-push": ("commands.archive.verb:ArchivePushed",),
-    "archive-list": ("commands.archive.verb:Archived",),
-    "archive-fetch": ("commands.archive.verb:ArchiveFetched",),
-    "restore": ("commands.recover.verb:Recovered",),
-    "recover": ("commands.recover.verb:Recovered",),
-    "upgrade": ("commands.upgrade:Upgraded",),
-    "deploy-verify": ("commands.deploy:Deployed",),
-    "journal-verify": ("commands.journal:Verified",),
-    "adopt": ("commands.adopt:Adopted",),
-    "flatten": (PASS,),
-    "completion": ("commands.completion:Completion",),
-    "config-show": ("commands.config.accept:Shown",),
-    "config-accept": ("commands.config.accept:Accepted",),
-    "config-check": ("commands.config.accept:Checked",),
-    "config-diff": ("commands.config.diff:Diff",),
-    "config-set": ("commands.config.set_value:Set",),
-    "live-status": ("commands.live:LiveStatus",),
-    "live-arm": ("commands.live:Armed",),
-    "live-take-over": ("commands.live:TakenOver",),
-    "notify-list": ("commands.notify.verb:Channels",),
-    "notify-test": ("commands.notify.verb:Tried",),
-    "notify-send": ("commands.notify.verb:Sent",),
-    "notify-last": ("commands.notify.verb:Notices",),
-    "chat-pair": ("commands.chat.verb:Code",),
-    "chat-status": ("commands.chat.verb:ChatStatus",),
-    "chat-revoke": ("commands.chat.verb:Revoked",),
-    "chat-listen": ("commands.chat.verb:Listened",),
-    "watchdog": ("commands.watchdog.verb:Watched",),
-    "mcp": ("commands.mcp.verb:McpServed",),
-    "web": ("commands.web.verb:WebServed",),
-    "drill-list": ("commands.drill.verb:Drills",),
-    "drill-run": ("commands.drill.verb:DrillPlayed",),
-    "exchange-serve": ("commands.exchange.serve:Serving",),
-    "exchange-tick": ("commands.exchange.tick:Ticked",),
-    "exchange-status": ("commands.exchange.status:ExchangeStatus",),
-    "exchange-faults": ("commands.exchange.faults:Faults",),
-    "exchange-page": ("commands.exchange.page:Page",),
-    "exchange-reset": ("commands.exchange.reset:Reset",),
-    "bars-fetch": ("commands.bars.fetch:BarsFetched",),
-    "bars-import": ("commands.bars.import_files:BarsImported",),
-    "bars-list": ("commands.bars.listing:BarsStored",),
-    "bars-check": ("commands.bars.check:BarsChecked",),
-    "strategy-new": ("commands.strategy.verb:Written",),
-    "strategy-test": ("commands.strategy.trial:Tried",),
-    "strategy-list": ("commands.strategy.verb:Strategies",),
+    name.partition("/")[0]: kinds for listed in VERBS.values() for name, kinds in listed.prints.items()
 }
-"""The data type of each document, by its place in the code: it is imported only when a schema is requested."""
-
-FURTHER: Mapping[str, tuple[str, ...]] = {
-    "fetch-flow": ("fetch-flow-plan",),
-    "schedule": ("schedule-check", "schedule-run"),
-    "score": ("score-explain", "score-variants", "score-outcomes", "score-diff", "score-from"),
-    "trades": ("trades-note", "trades-tax", "trades-swaps"),
-}
-"""Verbs that print another document with some option."""
+"""The data types of each document, by their places in the code: imported only when a schema is requested."""
 
 
 def schema_of(verb: str) -> "Schema":
     """Return the schema of every document that a verb may print, errors included; `verb` as it is typed."""
     from commands.shared.schema_types import Definitions
 
-    name = verb.replace(" ", "-")
     known = Definitions()
-    documents = [_document(each, known) for each in (name, *FURTHER.get(name, ()))]
+    documents = [_document(name.partition("/")[0], known) for name in VERBS[verb].prints]
     return {
         "$schema": DRAFT,
         "title": f"What tradebot {verb} --json prints",
@@ -235,16 +111,3 @@ def _show(context: typer.Context, _option: object, requested: bool) -> None:
         program = context.find_root().command_path
         say(json.dumps(schema_of(context.command_path.removeprefix(f"{program} ")), indent=2))
         raise typer.Exit
-
-
-def offer(app: typer.Typer) -> None:
-    """Add --schema and --utc to every verb, including those in groups."""
-    for command in _commands(app):
-        command.cls = Verb
-
-
-def _commands(app: typer.Typer) -> Iterable[Any]:
-    yield from app.registered_commands
-    for group in app.registered_groups:
-        if group.typer_instance is not None:
-            yield from _commands(group.typer_instance)

@@ -13,11 +13,12 @@ from decimal import Decimal
 from enum import Enum
 from functools import wraps
 from inspect import Signature, signature
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from msgspec import Struct
 
+from commands.shared.declaration import Prints, Purpose, verb
 from commands.shared.hints import QUOTED, aimed_all
 from commands.shared.light_helpers import (
     NARROWEST,
@@ -60,11 +61,6 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Decide everything, but 
 ForceSlot = Annotated[
     bool, typer.Option("--force-slot", help="Run now, even if the slot is used or the timetable has none.")
 ]
-
-VERBS = typer.Typer()
-"""The verbs of one word, as their modules are imported."""
-
-Act = TypeVar("Act", bound=Callable[..., Any])
 
 LONG = 1_000
 """How many rows become text at a time; otherwise a list of all fills would be in memory three times."""
@@ -178,12 +174,6 @@ def identity(app: "App") -> Identity:
     return Identity(app.mode_name, app.settings.venue, app.account_tail)
 
 
-def acts(verb: Act) -> Act:
-    """Declare that a verb trades, lets the bot trade, or gives up what it has: no other word may suggest it."""
-    verb.acts = True  # type: ignore[attr-defined]
-    return verb
-
-
 @contextmanager
 def _open(state_dir: str | None, config: str | None, *ways: Any, **named: Any) -> "Iterator[App]":
     """Open a bot, and say so if one of its stores turns out to be damaged: the answer lacks what was in it."""
@@ -276,31 +266,34 @@ def _asked(state_dir: StateDir = None, config: Config = None, as_json: Json = Fa
 
 
 def on_bot(
-    app: typer.Typer,
     name: str,
+    purpose: Purpose,
+    place: int,
+    prints: Prints,
     *,
     epilog: str,
     opens: "Callable[[str | None, str | None], AbstractContextManager[App]]" = opened,
+    in_group: int = 0,
 ) -> Callable[[Callable[..., Report]], Callable[..., None]]:
-    """Register a verb that gets an open bot and its own options, and whose report is shown.
+    """Declare a verb that gets an open bot and its own options, and whose report is shown.
 
     --state-dir, --config and --json are added to its options.
     """
 
-    def register(verb: Callable[..., Report]) -> Callable[..., None]:
-        @wraps(verb)
+    def declare(act: Callable[..., Report]) -> Callable[..., None]:
+        @wraps(act)
         def command(state_dir: str | None, config: str | None, as_json: bool, **own: Any) -> None:
             with opens(state_dir, config) as bot:
-                report = verb(bot, **own)
+                report = act(bot, **own)
                 if report.whose == NOBODY:
                     report = replace(report, whose=identity(bot))
             finish(report, as_json)
 
-        options = [*list(signature(verb).parameters.values())[1:], *signature(_asked).parameters.values()]
+        options = [*list(signature(act).parameters.values())[1:], *signature(_asked).parameters.values()]
         # Typer reads the options of what is called, not of what that wraps.
         del command.__wrapped__
         command.__signature__ = Signature(options)  # type: ignore[attr-defined]
         command.__annotations__ = {option.name: option.annotation for option in options}
-        return app.command(name, epilog=epilog)(command)
+        return verb(name, purpose, place, prints, epilog=epilog, in_group=in_group)(command)
 
-    return register
+    return declare

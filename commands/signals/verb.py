@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from commands.shared.verb_options import VERBS, Report, on_bot
+from commands.shared.declaration import Purpose
+from commands.shared.verb_options import Report, on_bot
 from tradebot.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -18,7 +19,13 @@ def run(app: "App") -> Report:
     return Report("signals", data, show, code)
 
 
-@on_bot(VERBS, "signals", epilog="tradebot signals\ntradebot signals --json")
+@on_bot(
+    "signals",
+    Purpose.LOOK,
+    210,
+    {"signals/2": ("tradebot.judging.signal_health:Signals",)},
+    epilog="tradebot signals\ntradebot signals --json",
+)
 def signals(bot: "App") -> Report:
     """Show how healthy each signal is.
 

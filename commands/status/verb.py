@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.verb_options import VERBS, Config, Json, Report, StateDir, finish, identity, opened_to_look
+from commands.shared.declaration import Purpose, verb
+from commands.shared.verb_options import Config, Json, Report, StateDir, finish, identity, opened_to_look
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -26,7 +27,18 @@ def run_stores(app: "App") -> Report:
     return Report("status", stores_of(app.folder.path, pace_of(app)), show, whose=identity(app))
 
 
-@VERBS.command("status", epilog="tradebot status\ntradebot status --watch\ntradebot status --stores")
+@verb(
+    "status",
+    Purpose.LOOK,
+    70,
+    {
+        "status/2": (
+            "tradebot.views.status:Status",
+            "commands.status.stores:Stores",
+        )
+    },
+    epilog="tradebot status\ntradebot status --watch\ntradebot status --stores",
+)
 def status(
     stores: Annotated[
         bool, typer.Option("--stores", help="Show what is stored, for how long, and how large it is.")

@@ -13,6 +13,7 @@ import typer
 from msgspec import Struct, field
 
 from commands.shared.completion import installed_strategies, played
+from commands.shared.declaration import Purpose, group, verb
 from commands.shared.light_helpers import NOBODY, Identity, clean
 from commands.shared.verb_options import Config, Json, Report, StateDir, finish, identity, opened
 from commands.strategy.needs import EVERY_PASS, NeedsRow, in_words, needs_row
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from tradebot.model.record import StrategyRefusal
     from tradebot.ports.strategy import Strategy
 
-app = typer.Typer(help="Create a strategy, try it, or list the installed ones.", no_args_is_help=True)
+group("strategy", "Create a strategy, try it, or list the installed ones.")
 
 YAML_WORDS = frozenset({"null", "none", "true", "false"})
 """Words that YAML reads as no value or as true or false, or that look as if it did."""
@@ -321,8 +322,13 @@ def _listing_of(state_dir: str | None, config: str | None) -> Report:
         return listing(bot.settings, bot.folder.path, identity(bot), refused)
 
 
-@app.command(
-    "new", epilog="tradebot strategy new leaning\ntradebot strategy new momentum --kind target --path ../momentum"
+@verb(
+    "strategy new",
+    Purpose.DEVELOP,
+    10,
+    {"strategy-new/1": (Written,)},
+    elsewhere=True,
+    epilog="tradebot strategy new leaning\ntradebot strategy new momentum --kind target --path ../momentum",
 )
 def _new(
     name: Annotated[str, typer.Argument(help="Name: lowercase letters, digits and _.")],
@@ -340,7 +346,7 @@ def _new(
     finish(new(name, path or Path(name), kind), as_json)
 
 
-@app.command("list", epilog="tradebot strategy list")
+@verb("strategy list", Purpose.DEVELOP, 30, {"strategy-list/1": (Strategies,)}, epilog="tradebot strategy list")
 def _list(state_dir: StateDir = None, config: Config = None, as_json: Json = False) -> None:
     """List strategies, and check that each one works.
 
@@ -349,8 +355,12 @@ def _list(state_dir: StateDir = None, config: Config = None, as_json: Json = Fal
     finish(_listing_of(state_dir, config), as_json)
 
 
-@app.command(
-    "test",
+@verb(
+    "strategy test",
+    Purpose.DEVELOP,
+    20,
+    {"strategy-test/1": ("commands.strategy.trial:Tried",)},
+    in_group=1,
     epilog="tradebot strategy test momentum\ntradebot strategy test flow --symbols AAPL,MSFT\n"
     "tradebot strategy test flow --at '2026-11-16 11:30'",
 )

@@ -5,15 +5,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.report.files import Html, files_of, written
-from commands.shared.verb_options import VERBS, Report, identity, on_bot, opened_to_look
+from commands.shared.declaration import Purpose
+from commands.shared.verb_options import Report, identity, on_bot, opened_to_look
 
 if TYPE_CHECKING:
     from tradebot.app.wiring import App
 
 
 @on_bot(
-    VERBS,
     "summary",
+    Purpose.LOOK,
+    10,
+    {"summary/1": ("tradebot.views.summary.values:Summary",)},
     epilog="tradebot summary\ntradebot summary 2026-11-16\ntradebot summary --short\ntradebot summary --html day.html",
     opens=opened_to_look,
 )

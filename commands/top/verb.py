@@ -4,7 +4,8 @@ import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from commands.shared.verb_options import VERBS, Config, Json, Report, StateDir, finish, identity, opened_to_look
+from commands.shared.declaration import Purpose, verb
+from commands.shared.verb_options import Config, Json, Report, StateDir, finish, identity, opened_to_look
 from tradebot.adapters.text.extras import install
 from tradebot.errors import OperatorError
 
@@ -28,7 +29,13 @@ def require_screen() -> None:
         raise OperatorError("top needs a terminal to draw on", "tradebot status, or tradebot top --json")
 
 
-@VERBS.command("top", epilog="tradebot top\ntradebot top --json  # what its screens show, for programs")
+@verb(
+    "top",
+    Purpose.LOOK,
+    20,
+    {"top/2": ("commands.top.screen_data:Screens",)},
+    epilog="tradebot top\ntradebot top --json  # what its screens show, for programs",
+)
 def top(state_dir: StateDir = None, config: Config = None, as_json: Json = False) -> None:
     """Show the bot's state on a screen to leave open.
 

@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from commands.shared.declaration import NOT_RUN, Purpose, acts
 from commands.shared.times import slot_for_reader, when
-from commands.shared.verb_options import VERBS, DryRun, Report, acts, caller, on_bot
+from commands.shared.verb_options import DryRun, Report, caller, on_bot
 
 Candidates = Annotated[
     str | None,
@@ -100,7 +101,18 @@ def render(console: "Console", data: "EntriesData") -> None:
     console.print("Next: tradebot why-no-orders SYMBOL shows every gate's answer for one symbol")
 
 
-@on_bot(VERBS, "trade-once", epilog="tradebot trade-once --dry-run\ntradebot trade-once")
+@on_bot(
+    "trade-once",
+    Purpose.TRADE,
+    40,
+    {
+        "trade-once/1": (
+            "commands.trade_once.submitted_candidates:EntriesData",
+            NOT_RUN,
+        )
+    },
+    epilog="tradebot trade-once --dry-run\ntradebot trade-once",
+)
 @acts
 def trade_once(
     bot: "App",

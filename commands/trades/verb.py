@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.completion import strategies, symbols
+from commands.shared.declaration import Purpose, verb
 from commands.shared.span_options import From, To, days_of
-from commands.shared.verb_options import VERBS, Config, Json, Report, StateDir, finish, identity, opened
+from commands.shared.verb_options import Config, Json, Report, StateDir, finish, identity, opened
 from tradebot.errors import OperatorError
 from tradebot.model.values import replace
 
@@ -140,8 +141,16 @@ def _to_csv(report: Report, file: Path, *, by_lot: bool) -> Report:
     return to_csv(report, written(data.trades, data.lots if by_lot else None), file, what)
 
 
-@VERBS.command(
+@verb(
     "trades",
+    Purpose.LOOK,
+    120,
+    {
+        "trades/1": ("commands.trades.report:Trades",),
+        "trades-note/1": ("commands.trades.note:Noted",),
+        "trades-tax/1": ("commands.trades.tax:Tax",),
+        "trades-swaps/1": ("commands.trades.swaps:Swaps",),
+    },
     epilog="tradebot trades\ntradebot trades --from 2026-11-16 --closed --reason trail_stop\n"
     "tradebot trades --lots --csv lots.csv\ntradebot trades --symbol SPY --plot spy.svg\n"
     "tradebot trades --tax 2026 --csv form-8949.csv\ntradebot trades --swaps --json\n"

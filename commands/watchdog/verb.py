@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
+from commands.shared.declaration import Purpose, verb
 from commands.shared.light_helpers import clean, say
 from commands.shared.times import when
-from commands.shared.verb_options import VERBS, Json, Report, finish
+from commands.shared.verb_options import Json, Report, finish
 from tradebot.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -82,7 +83,14 @@ def _render(console: "Console", data: Watched) -> None:
         console.print("The dead-man service was told that all is well.")
 
 
-@VERBS.command("watchdog", epilog="tradebot watchdog --once  # from cron or a timer of its own\ntradebot watchdog")
+@verb(
+    "watchdog",
+    Purpose.TELL,
+    110,
+    {"watchdog/1": (Watched,)},
+    elsewhere=True,
+    epilog="tradebot watchdog --once  # from cron or a timer of its own\ntradebot watchdog",
+)
 def watchdog(
     once: Annotated[bool, typer.Option("--once", help="Look once [every minute until a signal].")] = False,
     folder: Annotated[

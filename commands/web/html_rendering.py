@@ -10,17 +10,18 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from commands.shared.console import Screen
-from commands.shared.hints import PROGRAM, PURPOSES
+from commands.shared.hints import PROGRAM
 from commands.shared.light_helpers import COMMAND, clean, clean_lines
+from commands.shared.listed_verbs import VERBS
 from commands.shared.tables import Column, Table
 from tradebot.adapters.text.redaction import hide
 
 WIDTH = 200
 """Nothing is wrapped to it: it only lets a verb show all that it shows on a wide terminal."""
 INDENT = re.compile(r" *")
-VERBS = "|".join(sorted((verb for verbs in PURPOSES.values() for verb in verbs), reverse=True))
+TYPED = "|".join(sorted(VERBS, reverse=True))
 CHANGED = r"(?:(?:(?<=--what-if)| --what-if) \S+)*"
-COMMANDS = re.compile(rf"(?<![\w./-])(?:[\w./-]+/)?(?=(?:python -m )?{PROGRAM} (?:{VERBS})\b){COMMAND}{CHANGED}")
+COMMANDS = re.compile(rf"(?<![\w./-])(?:[\w./-]+/)?(?=(?:python -m )?{PROGRAM} (?:{TYPED})\b){COMMAND}{CHANGED}")
 
 
 class Sheet(Screen):

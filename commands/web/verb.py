@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
+from commands.shared.declaration import Purpose, verb
 from commands.shared.times import when
-from commands.shared.verb_options import VERBS, Config, Json, Report, StateDir, finish, identity, opened_to_look
+from commands.shared.verb_options import Config, Json, Report, StateDir, finish, identity, opened_to_look
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -30,8 +31,11 @@ class WebServed(Struct, frozen=True):
     token_made_at: datetime
 
 
-@VERBS.command(
+@verb(
     "web",
+    Purpose.TELL,
+    90,
+    {"web/1": (WebServed,)},
     epilog="tradebot web\ntradebot web --port 5010 --new-token\n"
     "tradebot web --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem",
 )

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.completion import reasons, strategies, symbols
+from commands.shared.declaration import Purpose
 from commands.shared.span_options import Since, Span, span_of
-from commands.shared.verb_options import VERBS, Report, on_bot
+from commands.shared.verb_options import Report, on_bot
 from tradebot.errors import ExitCode, OperatorError
 
 if TYPE_CHECKING:
@@ -159,8 +160,20 @@ def run_what_if(
 
 
 @on_bot(
-    VERBS,
     "why-no-orders",
+    Purpose.LOOK,
+    30,
+    {
+        "why-no-orders/2": (
+            "tradebot.views.why_no_orders:Why",
+            "tradebot.views.why_no_orders:SymbolWhy",
+            "commands.why_no_orders.reason:Ended",
+            "tradebot.views.why_no_orders:BySymbol",
+            "tradebot.views.symbol_span:SymbolSpan",
+            "tradebot.views.what_if:WhatIf",
+            "tradebot.views.what_if_span:WhatIfSpan",
+        )
+    },
     epilog="tradebot why-no-orders\ntradebot why-no-orders AAPL\ntradebot why-no-orders --since 2h\n"
     "tradebot why-no-orders --by-symbol --since 30d\n"
     "tradebot why-no-orders AAPL --session 2026-11-16 --at 10:32\n"

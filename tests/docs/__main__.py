@@ -3,6 +3,7 @@
 With `demo`, play the demo too and write its screen into README.md.
 """
 
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs import conformance, demo, exits, features, limits_rows, listed_faults, signals, tables, verbs
+from tests.docs import conformance, demo, exits, features, limits_rows, listed_faults, signals, tables, verb_list, verbs
 from tradebot.app import sandbox
 
 
@@ -22,6 +23,12 @@ def played() -> str:
     return demo.page(screen)
 
 
+listed = verb_list.page()
+if verb_list.PAGE.read_text(encoding="utf-8") != listed:
+    verb_list.PAGE.write_text(listed, encoding="utf-8")
+    print(f"wrote {verb_list.PAGE.name}")
+    # What is imported has read the list as it was.
+    sys.exit(subprocess.run([sys.executable, "-m", "tests.docs", *sys.argv[1:]], check=False).returncode)
 pages: list[tuple[Path, Callable[[], str]]] = [
     (limits_rows.DOCUMENT, limits_rows.render),
     *((table.page, table.render) for table in tables.TABLES),

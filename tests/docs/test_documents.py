@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.shared.hints import PURPOSES
+from commands.shared.listed_verbs import VERBS
 from tests.docs import demo as played
 from tests.kit.bot.folder import typed
 from tests.kit.bot.forked import start
@@ -24,7 +24,6 @@ AGENTS = (ROOT / "docs" / "AGENTS.md").read_text(encoding="utf-8")
 MIGRATING = (ROOT / "docs" / "MIGRATING.md").read_text(encoding="utf-8")
 OFFLINE = (ROOT / "docs" / "OFFLINE.md").read_text(encoding="utf-8")
 MODES = (ROOT / "docs" / "MODES.md").read_text(encoding="utf-8")
-VERBS = {verb for verbs in PURPOSES.values() for verb in verbs}
 BARS = """ts,symbol,open,high,low,close,volume
 2026-11-16T14:30:00Z,AAPL,100,101,99,100.5,1000
 2026-11-16T14:31:00Z,AAPL,100.5,101,100,100.8,1200
@@ -111,7 +110,7 @@ def test_the_loop_for_programs_runs_and_prints_documents(there: Path, capsys: py
 
 
 def test_every_verb_that_a_guide_names_exists() -> None:
-    known = VERBS | {verb.split()[0] for verb in VERBS}
+    known = VERBS.keys() | {verb.split()[0] for verb in VERBS}
     for guide in (README, TOUR, MODES, MIGRATING, AGENTS):
         named = re.findall(r"[`$|*] ?tradebot ((?:[a-z][a-z-]+)(?: (?:show|check|serve|tick|new|list))?)", guide)
         assert named

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.shared.hints import PURPOSES
+from commands.shared.listed_verbs import VERBS
 from tests.kit.bot.folder import typed
 from tradebot.errors import ExitCode
 
@@ -17,7 +17,6 @@ READ = [page for page in sorted((ROOT / "docs").rglob("*.md")) if page.parent.na
 """The pages that people read; those in internals are for looking things up."""
 GUIDES = sorted((ROOT / "docs" / "guides").glob("*.md"))
 MOST_WORDS = 2_500
-VERBS = {verb for verbs in PURPOSES.values() for verb in verbs}
 
 
 def anchors(page: Path) -> set[str]:

@@ -4,12 +4,13 @@ Run it from the repository's root: python -m tests.docs
 """
 
 import inspect
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from commands.app import program
 from commands.shared.help import leaves
-from commands.shared.hints import PURPOSES
+from commands.shared.listed_verbs import VERBS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "internals" / "VERBS.md"
 HEAD = """# Verbs
@@ -25,7 +26,7 @@ Every verb takes `--json`, which prints one versioned document on stdout and sen
 def page() -> str:
     known = dict(leaves(program()))
     parts = [HEAD]
-    for purpose, verbs in PURPOSES.items():
+    for purpose, verbs in groupby(VERBS, lambda verb: VERBS[verb].purpose):
         parts += [f"## {purpose}", "", "| verb | what it does | for example |", "|---|---|---|"]
         parts += [_row(verb, known[verb]) for verb in verbs]
         parts.append("")

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from commands.shared.hints import PURPOSES
+from commands.shared import listed_verbs
 from tests.kit.bot.folder import made
 
 HEAVY = {"alpaca", "exchange_calendars", "numpy", "pandas", "requests", "starlette", "tenacity", "uvicorn"}
 CLI = {"click", "pydantic", "rich", "typer"}
-VERBS = [*(verb.split() for verbs in PURPOSES.values() for verb in verbs), ["exchange"]]
+VERBS = [*map(str.split, listed_verbs.VERBS), ["exchange"]]
 READING = ("status", "why-no-orders", "positions", "orders", "fills", "events", "config show")
 PROGRAM = """
 import json, pathlib, sys

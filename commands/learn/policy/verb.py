@@ -10,10 +10,11 @@ from commands.backtest.run_options import Bars, Cash, Cost, Profile
 from commands.init.verb import BarStamp, Fill, Seed, Sessions, Venue
 from commands.search.study_options import On
 from commands.search.verb import Where
+from commands.shared.declaration import Purpose, group, verb
 from commands.shared.span_options import From, To, days_of
 from commands.shared.verb_options import Config, Json, StateDir, finish
 
-app = typer.Typer(help="Train policies for futures, and judge them.", no_args_is_help=True, rich_markup_mode=None)
+group("learn policy", "Train policies for futures, and judge them.")
 
 AgentName = Annotated[str, typer.Option("--agent", help="ppo, recurrent_ppo, sac, td3 or logistic.")]
 Seeds = Annotated[
@@ -33,8 +34,12 @@ By = Annotated[
 Drafts = Annotated[Path, typer.Option("--drafts", metavar="FOLDER", help="Where to write the drafts.")]
 
 
-@app.command(
-    "train",
+@verb(
+    "learn policy train",
+    Purpose.DEVELOP,
+    40,
+    {"learn-policy-train/1": ("commands.learn.policy.train:PolicyTrained",)},
+    elsewhere=True,
     epilog="tradebot learn policy train --agent logistic --profile policy --sessions 20\n"
     "tradebot learn policy train --agent ppo --seeds 5 --profile policy --bars mes.csv --bar-stamp start",
 )
@@ -79,8 +84,12 @@ def _train(
     finish(run(asked, wish), as_json)
 
 
-@app.command(
-    "walk",
+@verb(
+    "learn policy walk",
+    Purpose.DEVELOP,
+    50,
+    {"learn-policy-walk/2": ("commands.learn.policy.walk:PolicyWalked",)},
+    elsewhere=True,
     epilog="tradebot learn policy walk --agent logistic --key ~/keys/models.pem --profile policy --sessions 300\n"
     "tradebot learn policy walk --agent ppo --key ~/keys/models.pem --profile policy --bars mes.csv --bar-stamp end\n"
     "tradebot learn policy walk --agent ppo --seeds 5 --key ~/keys/models.pem --sessions 400 --by cpcv --results paths",
@@ -132,8 +141,12 @@ def _walk(
     finish(run(asked, How(to, key, workers, by), wish), as_json)
 
 
-@app.command(
-    "study",
+@verb(
+    "learn policy study",
+    Purpose.DEVELOP,
+    60,
+    {"learn-policy-study/1": ("commands.learn.policy.study:PolicyStudied",)},
+    elsewhere=True,
     epilog="tradebot learn policy study --agent ppo --space ppo.yaml --trials 30 --key ~/keys/models.pem\n"
     "tradebot learn policy study --agent logistic --space c.yaml --key ~/keys/models.pem --on ray",
 )
@@ -189,8 +202,12 @@ def _study(
     finish(run(asked, Wanted(space, trials, name, on), How(to, key, workers, "walk-forward"), wish), as_json)
 
 
-@app.command(
-    "judge",
+@verb(
+    "learn policy judge",
+    Purpose.DEVELOP,
+    70,
+    {"learn-policy-judge/1": ("commands.learn.policy.judge:PolicyJudged",)},
+    elsewhere=True,
     epilog="tradebot learn policy judge --bars mes.csv --bar-stamp start --from 2026-11-02 --to 2026-11-27\n"
     "tradebot learn policy judge --from 2026-11-02 --write results.json --json",
 )

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from commands.shared import hints
 from commands.shared.error_boundary import KEPT_OTHERWISE, bounded
+from commands.shared.listed_verbs import VERBS
 from tests.kit.bot.folder import Bot
 from tests.kit.bot.forked import run
 from tests.kit.fakes.machine import drop
@@ -95,7 +95,7 @@ def test_signal_to_a_verb_without_a_state_says_what_is_left_of_it(
     said = capsys.readouterr().err
     assert said == f"error: interrupted\n  next: {KEPT_OTHERWISE[verb]}\n"
     assert ("nothing was kept" in said) == (verb == "learn policy train")
-    assert set(KEPT_OTHERWISE) <= set(hints.ELSEWHERE)
+    assert VERBS[verb].elsewhere
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -13,8 +13,9 @@ import pytest
 
 from commands.app import program
 from commands.shared import hints
+from commands.shared.declaration import Purpose
 from commands.shared.help import leaves
-from commands.shared.hints import PURPOSES
+from commands.shared.listed_verbs import VERBS
 from tests.kit.bot.folder import Bot, typed
 from tradebot.__main__ import main
 from tradebot.timetable.entries import CHORES
@@ -76,8 +77,8 @@ def test_hints_know_every_verb_of_the_command_line() -> None:
             takes[name] = any("--state-dir" in parameter.opts for parameter in command.params)  # type: ignore[attr-defined]
 
     look(program(), "")
-    assert takes.keys() == hints.ON_A_STATE | hints.ELSEWHERE
-    assert {verb for verb, taken in takes.items() if not taken} <= hints.ELSEWHERE
+    assert takes.keys() == VERBS.keys()
+    assert not {verb for verb, taken in takes.items() if not taken} & hints.ON_A_STATE
 
 
 @pytest.mark.parametrize("verb", ["why-no-orders", "status", "trade-once", "halt", "doctor --offline"])
@@ -136,7 +137,7 @@ WRONG = {
     "sevre": ("tradebot has no verb 'sevre'", "tradebot --help lists all verbs"),
     "qqqqq": ("tradebot has no verb 'qqqqq'", "tradebot --help lists all verbs"),
     "journal": ("tradebot journal needs one of its verbs: verify", "tradebot journal --help"),
-    "--debug": ("tradebot needs one of its verbs: init, demo, ", "tradebot --help"),
+    "--debug": ("tradebot needs one of its verbs: demo, backtest, ", "tradebot --help"),
     "score --explain": ("--explain needs a value", "tradebot score --explain AAPL --plot aapl.svg"),
     "trades --plot": ("--plot needs a value", "tradebot trades --symbol SPY --plot spy.svg"),
     "trades --strategy": ("--strategy needs a value", "tradebot trades --help"),
@@ -186,7 +187,8 @@ KNOWN: dict[str, Any] = dict(leaves(program()))
 
 
 def test_help_lists_every_verb_under_one_purpose() -> None:
-    assert sorted([verb for verbs in PURPOSES.values() for verb in verbs]) == sorted(KNOWN)
+    assert VERBS.keys() == KNOWN.keys()
+    assert [*dict.fromkeys(listed.purpose for listed in VERBS.values())] == [purpose.value for purpose in Purpose]
 
 
 def test_program_help_gives_each_verb_one_line_of_80_columns(
@@ -195,7 +197,8 @@ def test_program_help_gives_each_verb_one_line_of_80_columns(
     monkeypatch.setenv("COLUMNS", "80")
     lines = typed(capsys, "--help").out.splitlines()
     listed = lines[lines.index("Try:") :]
-    assert [line.rstrip(":") for line in listed if line and not line.startswith(" ")] == list(PURPOSES)
+    headings = [line.rstrip(":") for line in listed if line and not line.startswith(" ")]
+    assert headings == [purpose.value for purpose in Purpose]
     assert len([line for line in listed if line.startswith("  ")]) == len(KNOWN)
     assert [line for line in listed if line.endswith("...")] == []
 

@@ -33,7 +33,7 @@ from commands.shared.number_format import (
     tinted,
     usd,
 )
-from commands.shared.schema import DATA, schema_of
+from commands.shared.schema import DATA, answer_schema
 from commands.shared.tables import Table, sentence
 from commands.shared.times import show_utc, slot_for_reader
 from commands.shared.verb_options import console
@@ -302,9 +302,8 @@ def fields(schema: Any, known: dict[str, Any], path: str = "", within: frozenset
 
 def form(name: str) -> str:
     """Return a document's name, version, and the fingerprint of its fields."""
-    schema = schema_of(name)
-    document = next(each for each in schema["anyOf"] if "verb" in each["required"])
-    found = "\n".join(sorted(set(fields(document, schema["$defs"]))))
+    document = answer_schema(name)
+    found = "\n".join(sorted(set(fields(document, document["$defs"]))))
     version = document["properties"]["schema"]["const"].rpartition("/")[2]
     return f"{name} {version} {hashlib.sha256(found.encode()).hexdigest()[:12]}"
 
@@ -319,7 +318,7 @@ def test_document_fields_change_only_with_the_version() -> None:
 def test_every_version_of_a_document_has_fields_of_its_own() -> None:
     lines = [tuple(line.split()) for line in KEPT.read_text().splitlines()]
     versions = {name: [int(version) for other, version, _ in lines if other == name] for name, _, _ in lines}
-    assert versions == {name: list(range(1, VERSIONS.get(name, 1) + 1)) for name in DATA}
+    assert versions == {name: list(range(1, int(VERSIONS[name]) + 1)) for name in DATA}
     assert len({(name, fields) for name, _, fields in lines}) == len(lines), "a version was raised for nothing"
 
 

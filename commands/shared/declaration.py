@@ -1,0 +1,81 @@
+"""Declare a verb at its function: name, purpose, place in the help, and the documents that it prints.
+
+`commands/verbs.json` lists what the verbs declare, so that help, hints and schemas import no verb for it. To write it
+again: python -m tests.docs
+"""
+
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import Any, NamedTuple, TypeVar
+
+Act = TypeVar("Act", bound=Callable[..., Any])
+Prints = Mapping[str, tuple[type | str, ...]]
+"""The data types of each document, by its name and version. A type that isn't loaded yet is named "module:Type"."""
+
+NOT_RUN = "commands.shared.skipped_passes:NotRun"
+PASS = "commands.shared.pass_reports:PassData"
+
+
+class Purpose(Enum):
+    """What verbs are for, in the order of the program's help."""
+
+    TRY = "Try"
+    TRADE = "Trade"
+    LOOK = "Look"
+    BARS = "Bars"
+    OPERATE = "Operate"
+    TELL = "Tell and rehearse"
+    EXCHANGE = "Exchange"
+    DEVELOP = "Develop"
+
+
+class Declared(NamedTuple):
+    """A verb as its function declares it.
+
+    `place` orders the verbs of a purpose, and `in_group` those of a group that would otherwise follow that order.
+    A verb that acts `elsewhere` creates something new, and its texts say where; every other acts on a bot.
+    """
+
+    act: Callable[..., Any]
+    purpose: Purpose
+    place: int
+    prints: Prints
+    epilog: str
+    elsewhere: bool
+    in_group: int
+
+
+DECLARED: dict[str, Declared] = {}
+"""The verbs whose modules are imported, by name as typed."""
+GROUPS: dict[str, str] = {}
+"""The help of each group, by its words."""
+
+
+def verb(
+    name: str,
+    purpose: Purpose,
+    place: int,
+    prints: Prints,
+    *,
+    epilog: str,
+    elsewhere: bool = False,
+    in_group: int = 0,
+) -> Callable[[Act], Act]:
+    """Declare a verb; `epilog` holds its examples, one per line. Renaming or removing a field raises a version."""
+
+    def declare(act: Act) -> Act:
+        DECLARED[name] = Declared(act, purpose, place, prints, epilog, elsewhere, in_group)
+        return act
+
+    return declare
+
+
+def group(name: str, what: str) -> None:
+    """Declare the words that several verbs share, with the help of their group."""
+    GROUPS[name] = what
+
+
+def acts(act: Act) -> Act:
+    """Declare that a verb trades, lets the bot trade, or gives up what it has: no other word may suggest it."""
+    act.acts = True  # type: ignore[attr-defined]
+    return act

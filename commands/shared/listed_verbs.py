@@ -1,0 +1,28 @@
+"""Every verb and group as declared, read from `commands/verbs.json`: no verb is imported for it.
+
+`halt` goes through this file: cheap imports only.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+PLACE = Path(__file__).resolve().parents[1] / "verbs.json"
+
+
+class Listed(NamedTuple):
+    """A verb: its module, purpose, the types of each document by name and version, and whether it needs no bot."""
+
+    module: str
+    purpose: str
+    prints: Mapping[str, tuple[str, ...]]
+    elsewhere: bool = False
+    in_group: int = 0
+
+
+_READ = json.loads(PLACE.read_text(encoding="utf-8"))
+VERBS: Mapping[str, Listed] = {name: Listed(**fields) for name, fields in _READ["verbs"].items()}
+"""By name as typed, in the order of the program's help."""
+GROUPS: Mapping[str, str] = _READ["groups"]
+"""The help of each group, by the first word that its verbs share; the first two where the first is a verb itself."""
