@@ -1,11 +1,15 @@
-"""The options of `tradebot backtest` that no other verb has."""
+"""The options of verbs that play other days, as `tradebot backtest` does."""
 
 from typing import Annotated
 
 import typer
 from msgspec import Struct
 
+from commands.backtest.options import Wish
+from commands.init.verb import Actions, BarStamp, Edge, Fill, FlowFolder, Seed, Sessions, Symbols, Venue
 from commands.shared.completion import profiles
+from commands.shared.span_options import From, To, days_of
+from commands.shared.verb_options import Config, StateDir
 
 MOST_CUTS = 100_000
 
@@ -58,3 +62,37 @@ Again = Annotated[
 Name = Annotated[str | None, typer.Option("--name", help="What to call the run [from its fingerprint].")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace a finished run of the same name.")]
+
+
+def wish_of(
+    venue: Venue = None,
+    bars: Bars = None,
+    bar_stamp: BarStamp = None,
+    first: From = None,
+    last: To = None,
+    sessions: Sessions = None,
+    cash: Cash = None,
+    fill: Fill = None,
+    cost: Cost = None,
+    prices: Prices = None,
+    day_prices: DayPrices = None,
+    seed: Seed = None,
+    edge: Edge = None,
+    corporate_actions: Actions = None,
+    flow: Flow = None,
+    flow_folder: FlowFolder = None,
+    symbols: Symbols = None,
+    profile: Profile = None,
+    equity_at: EquityAt = "market",
+    margin: Margin = "reg_t",
+    recorder: Recorder = "full",
+    every_pass: EveryPass = False,
+    state_dir: StateDir = None,
+    config: Config = None,
+) -> Wish:
+    """Return what is to be played, and how."""
+    days = days_of(first, last)
+    return Wish(
+        state_dir, config, profile, bars, bar_stamp, days.first, days.last, sessions, seed, edge, flow_folder,
+        corporate_actions, symbols, cash, fill, tuple(cost or ()), prices, day_prices, recorder, every_pass,
+        equity_at, margin, flow, venue)  # fmt: skip

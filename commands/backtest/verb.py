@@ -7,30 +7,18 @@ from commands.backtest.options import Wish
 from commands.backtest.run_options import (
     MOST_CUTS,
     Again,
-    Bars,
-    Cash,
     CheckLookahead,
-    Cost,
     Cuts,
-    DayPrices,
-    EquityAt,
-    EveryPass,
-    Flow,
     Force,
     How,
-    Margin,
     Name,
-    Prices,
-    Profile,
-    Recorder,
     Resume,
+    wish_of,
 )
-from commands.init.verb import Actions, BarStamp, Edge, Fill, FlowFolder, Seed, Sessions, Symbols, Venue
 from commands.report.files import Files, Frame, Html, Plot, files_of
 from commands.shared.declaration import Purpose, verb
 from commands.shared.light_helpers import Identity
-from commands.shared.span_options import From, To, days_of
-from commands.shared.verb_options import Config, Json, Report, StateDir, finish, progress_bar
+from commands.shared.verb_options import Json, Report, bundled, finish, progress_bar
 from tradebot.errors import ExitCode, OperatorError
 
 if TYPE_CHECKING:
@@ -85,29 +73,9 @@ def _checked(finished: "Finished", cuts: int) -> "Checked":
     elsewhere=True,
     epilog=EXAMPLES,
 )
+@bundled(wish=wish_of)
 def backtest(
-    venue: Venue = None,
-    bars: Bars = None,
-    bar_stamp: BarStamp = None,
-    first: From = None,
-    last: To = None,
-    sessions: Sessions = None,
-    cash: Cash = None,
-    fill: Fill = None,
-    cost: Cost = None,
-    prices: Prices = None,
-    day_prices: DayPrices = None,
-    seed: Seed = None,
-    edge: Edge = None,
-    corporate_actions: Actions = None,
-    flow: Flow = None,
-    flow_folder: FlowFolder = None,
-    symbols: Symbols = None,
-    profile: Profile = None,
-    equity_at: EquityAt = "market",
-    margin: Margin = "reg_t",
-    recorder: Recorder = "full",
-    every_pass: EveryPass = False,
+    wish: Wish,
     check_lookahead: CheckLookahead = False,
     cuts: Cuts = 20,
     sensitivity: Again = False,
@@ -117,8 +85,6 @@ def backtest(
     plot: Plot = None,
     html: Html = None,
     frame: Frame = None,
-    state_dir: StateDir = None,
-    config: Config = None,
     as_json: Json = False,
 ) -> None:
     """Play other days, and say what your bot would have done.
@@ -128,12 +94,7 @@ def backtest(
     about it. Each run is kept in STATE/backtests, for report, trades and compare; the same command always gives
     the same result. Ctrl-C keeps what is done. Exits with code 10 if --check-lookahead finds anything.
     """
-    days = days_of(first, last)
-    wish = Wish(
-        state_dir, config, profile, bars, bar_stamp, days.first, days.last, sessions, seed, edge, flow_folder,
-        corporate_actions, symbols, cash, fill, tuple(cost or ()), prices, day_prices, recorder, every_pass,
-        equity_at, margin, flow, venue)  # fmt: skip
-    asked = How(name, resume, force, _cuts(cuts, recorder) if check_lookahead else None, sensitivity)
+    asked = How(name, resume, force, _cuts(cuts, wish.recorder) if check_lookahead else None, sensitivity)
     finish(_drawn(files_of(plot, html, frame), run(wish, asked)), as_json)
 
 

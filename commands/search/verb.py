@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.backtest.options import Wish
-from commands.backtest.run_options import Bars, Cash, Cost, DayPrices, Flow, Prices, Profile
-from commands.init.verb import Actions, BarStamp, Edge, Fill, FlowFolder, Seed, Sessions, Symbols
+from commands.backtest.run_options import wish_of
 from commands.report.files import Plot
 from commands.search.study_options import How, On
 from commands.shared.declaration import Purpose, verb
 from commands.shared.light_helpers import Identity
-from commands.shared.span_options import From, To, days_of
-from commands.shared.verb_options import Config, Json, Report, StateDir, finish
+from commands.shared.verb_options import Json, Report, bundled, but, finish
 from tradebot.adapters.text.extras import install
 from tradebot.errors import OperatorError
 
@@ -69,6 +67,7 @@ def require_extras(on: On) -> None:
 
 
 @verb("search", Purpose.TRY, 30, {"search/1": ("commands.search.report:Searched",)}, elsewhere=True, epilog=EXAMPLES)
+@bundled(wish=but(wish_of, "venue", "equity_at", "margin", "recorder", "every_pass"))
 def search(
     space: Annotated[Path, typer.Argument(metavar="SPACE", help="What to try; docs/SEARCH.md explains it.")],
     storage: Storage = None,
@@ -77,26 +76,9 @@ def search(
     on: Where = On.PROCESSES,
     resume: Resume = False,
     check: OnlyCheck = False,
-    bars: Bars = None,
-    bar_stamp: BarStamp = None,
-    first: From = None,
-    last: To = None,
-    sessions: Sessions = None,
-    cash: Cash = None,
-    fill: Fill = None,
-    cost: Cost = None,
-    prices: Prices = None,
-    day_prices: DayPrices = None,
-    seed: Seed = None,
-    edge: Edge = None,
-    corporate_actions: Actions = None,
-    flow: Flow = None,
-    flow_folder: FlowFolder = None,
-    symbols: Symbols = None,
-    profile: Profile = None,
+    *,
+    wish: Wish,
     plot: Plot = None,
-    state_dir: StateDir = None,
-    config: Config = None,
     as_json: Json = False,
 ) -> None:
     """Search for better settings, and judge what is found.
@@ -107,10 +89,4 @@ def search(
     With --on ray, the workers are on the Ray cluster at RAY_ADDRESS, or on the one started on this machine; a search
     starts none.
     """
-    days = days_of(first, last)
-    wish = Wish(
-        state_dir=state_dir, config=config, profile=profile, bars=bars, bar_stamp=bar_stamp, first=days.first,
-        last=days.last, sessions=sessions, seed=seed, edge=edge, flow_folder=flow_folder,
-        corporate_actions=corporate_actions, symbols=symbols, cash=cash, fill=fill, costs=tuple(cost or ()),
-        prices=prices, day_prices=day_prices, past_flow=flow)  # fmt: skip
     finish(run(space, wish, How(storage, study, workers, resume, check, on), plot), as_json)

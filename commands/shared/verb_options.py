@@ -6,13 +6,13 @@ It has only cheap imports, because every verb's help loads it.
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
 from functools import wraps
-from inspect import Signature, signature
+from inspect import Parameter, Signature, signature
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -290,10 +290,42 @@ def on_bot(
             finish(report, as_json)
 
         options = [*list(signature(act).parameters.values())[1:], *signature(_asked).parameters.values()]
-        # Typer reads the options of what is called, not of what that wraps.
-        del command.__wrapped__
-        command.__signature__ = Signature(options)  # type: ignore[attr-defined]
-        command.__annotations__ = {option.name: option.annotation for option in options}
-        return verb(name, purpose, place, prints, epilog=epilog, in_group=in_group)(command)
+        return verb(name, purpose, place, prints, epilog=epilog, in_group=in_group)(_taking(command, options))
 
     return declare
+
+
+def bundled(**bundles: Callable[..., Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a verb all options of a function in place of the parameter that gets what this function returns."""
+
+    def declare(act: Callable[..., None]) -> Callable[..., None]:
+        taken = {name: signature(bundle).parameters for name, bundle in bundles.items()}
+
+        @wraps(act)
+        def command(**given: Any) -> None:
+            made = {name: bundle(**{each: given.pop(each) for each in taken[name]}) for name, bundle in bundles.items()}
+            act(**given, **made)
+
+        own = signature(act).parameters.items()
+        options = [each for name, one in own for each in (taken[name].values() if name in taken else (one,))]
+        return _taking(command, sorted(options, key=lambda option: option.name in signature(_asked).parameters))
+
+    return declare
+
+
+def but(bundle: Callable[..., Any], *names: str) -> Callable[..., Any]:
+    """Return a function that some options are left out of, for a verb that hasn't them."""
+
+    @wraps(bundle)
+    def others(**given: Any) -> Any:
+        return bundle(**given)
+
+    return _taking(others, [option for option in signature(bundle).parameters.values() if option.name not in names])
+
+
+def _taking(command: Callable[..., Any], options: Sequence[Parameter]) -> Callable[..., Any]:
+    # Typer reads the options of what is called, not of what that wraps.
+    del command.__wrapped__  # type: ignore[attr-defined]
+    command.__signature__ = Signature([option.replace(kind=Parameter.KEYWORD_ONLY) for option in options])  # type: ignore[attr-defined]
+    command.__annotations__ = {option.name: option.annotation for option in options}
+    return command

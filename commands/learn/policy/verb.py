@@ -6,13 +6,11 @@ from typing import Annotated, Literal
 import typer
 
 from commands.backtest.options import Wish
-from commands.backtest.run_options import Bars, Cash, Cost, Profile
-from commands.init.verb import BarStamp, Fill, Seed, Sessions, Venue
+from commands.backtest.run_options import wish_of
 from commands.search.study_options import On
 from commands.search.verb import Where
 from commands.shared.declaration import Purpose, group, verb
-from commands.shared.span_options import From, To, days_of
-from commands.shared.verb_options import Config, Json, StateDir, finish
+from commands.shared.verb_options import Json, bundled, but, finish
 
 group("learn policy", "Train policies for futures, and judge them.")
 
@@ -32,6 +30,11 @@ By = Annotated[
     Literal["walk-forward", "cpcv"], typer.Option("--by", help="How sessions are split; cpcv judges along many paths.")
 ]
 Drafts = Annotated[Path, typer.Option("--drafts", metavar="FOLDER", help="Where to write the drafts.")]
+PLAYED = but(
+    wish_of, "prices", "day_prices", "edge", "corporate_actions", "flow", "flow_folder", "symbols", "equity_at",
+    "margin", "recorder", "every_pass",
+)  # fmt: skip
+JUDGED = but(PLAYED, "profile")
 
 
 @verb(
@@ -43,6 +46,7 @@ Drafts = Annotated[Path, typer.Option("--drafts", metavar="FOLDER", help="Where 
     epilog="tradebot learn policy train --agent logistic --profile policy --sessions 20\n"
     "tradebot learn policy train --agent ppo --seeds 5 --profile policy --bars mes.csv --bar-stamp start",
 )
+@bundled(wish=PLAYED)
 def _train(
     agent: AgentName = "ppo",
     seeds: Seeds = None,
@@ -52,19 +56,8 @@ def _train(
     symbol: Symbol = None,
     strategy: Strategy = "policy",
     to: Drafts = Path("drafts"),
-    venue: Venue = None,
-    bars: Bars = None,
-    bar_stamp: BarStamp = None,
-    first: From = None,
-    last: To = None,
-    sessions: Sessions = None,
-    cash: Cash = None,
-    fill: Fill = None,
-    cost: Cost = None,
-    seed: Seed = None,
-    profile: Profile = None,
-    state_dir: StateDir = None,
-    config: Config = None,
+    *,
+    wish: Wish,
     as_json: Json = False,
 ) -> None:
     """Train an agent on a span of bars, once with each seed.
@@ -75,11 +68,6 @@ def _train(
     """
     from commands.learn.policy.train import Asked, run
 
-    days = days_of(first, last)
-    wish = Wish(
-        state_dir=state_dir, config=config, profile=profile, bars=bars, bar_stamp=bar_stamp, first=days.first,
-        last=days.last, sessions=sessions, seed=seed, cash=cash, fill=fill, costs=tuple(cost or ()), venue=venue,
-    )  # fmt: skip
     asked = Asked(agent, seeds, steps, tuple(changes or ()), tuple(without or ()), symbol, strategy, to)
     finish(run(asked, wish), as_json)
 
@@ -94,6 +82,7 @@ def _train(
     "tradebot learn policy walk --agent ppo --key ~/keys/models.pem --profile policy --bars mes.csv --bar-stamp end\n"
     "tradebot learn policy walk --agent ppo --seeds 5 --key ~/keys/models.pem --sessions 400 --by cpcv --results paths",
 )
+@bundled(wish=PLAYED)
 def _walk(
     key: Key,
     agent: AgentName = "ppo",
@@ -106,19 +95,8 @@ def _walk(
     to: Kept = Path("policies"),
     by: By = "walk-forward",
     workers: Workers = None,
-    venue: Venue = None,
-    bars: Bars = None,
-    bar_stamp: BarStamp = None,
-    first: From = None,
-    last: To = None,
-    sessions: Sessions = None,
-    cash: Cash = None,
-    fill: Fill = None,
-    cost: Cost = None,
-    seed: Seed = None,
-    profile: Profile = None,
-    state_dir: StateDir = None,
-    config: Config = None,
+    *,
+    wish: Wish,
     as_json: Json = False,
 ) -> None:
     """Train in one span and judge in the next, again and again.
@@ -132,11 +110,6 @@ def _walk(
     from commands.learn.policy.train import Asked
     from commands.learn.policy.walk import How, run
 
-    days = days_of(first, last)
-    wish = Wish(
-        state_dir=state_dir, config=config, profile=profile, bars=bars, bar_stamp=bar_stamp, first=days.first,
-        last=days.last, sessions=sessions, seed=seed, cash=cash, fill=fill, costs=tuple(cost or ()), venue=venue,
-    )  # fmt: skip
     asked = Asked(agent, seeds, steps, tuple(changes or ()), tuple(without or ()), symbol, strategy, Path())
     finish(run(asked, How(to, key, workers, by), wish), as_json)
 
@@ -150,6 +123,7 @@ def _walk(
     epilog="tradebot learn policy study --agent ppo --space ppo.yaml --trials 30 --key ~/keys/models.pem\n"
     "tradebot learn policy study --agent logistic --space c.yaml --key ~/keys/models.pem --on ray",
 )
+@bundled(wish=PLAYED)
 def _study(
     key: Key,
     space: Annotated[Path, typer.Option("--space", metavar="FILE", help="What to try; docs/LEARN_POLICIES.md.")],
@@ -167,19 +141,8 @@ def _study(
     to: Kept = Path("policies"),
     workers: Workers = None,
     on: Where = On.PROCESSES,
-    venue: Venue = None,
-    bars: Bars = None,
-    bar_stamp: BarStamp = None,
-    first: From = None,
-    last: To = None,
-    sessions: Sessions = None,
-    cash: Cash = None,
-    fill: Fill = None,
-    cost: Cost = None,
-    seed: Seed = None,
-    profile: Profile = None,
-    state_dir: StateDir = None,
-    config: Config = None,
+    *,
+    wish: Wish,
     as_json: Json = False,
 ) -> None:
     """Search for settings of an agent, walking forward.
@@ -193,11 +156,6 @@ def _study(
     from commands.learn.policy.train import Asked
     from commands.learn.policy.walk import How
 
-    days = days_of(first, last)
-    wish = Wish(
-        state_dir=state_dir, config=config, profile=profile, bars=bars, bar_stamp=bar_stamp, first=days.first,
-        last=days.last, sessions=sessions, seed=seed, cash=cash, fill=fill, costs=tuple(cost or ()), venue=venue,
-    )  # fmt: skip
     asked = Asked(agent, seeds, steps, tuple(changes or ()), tuple(without or ()), symbol, strategy, Path())
     finish(run(asked, Wanted(space, trials, name, on), How(to, key, workers, "walk-forward"), wish), as_json)
 
@@ -211,24 +169,15 @@ def _study(
     epilog="tradebot learn policy judge --bars mes.csv --bar-stamp start --from 2026-11-02 --to 2026-11-27\n"
     "tradebot learn policy judge --from 2026-11-02 --write results.json --json",
 )
+@bundled(wish=JUDGED)
 def _judge(
     symbol: Symbol = None,
     strategy: Strategy = "policy",
     write: Annotated[
         Path | None, typer.Option("--write", metavar="FILE", help="Where to [strategies.NAME.results].")
     ] = None,
-    venue: Venue = None,
-    bars: Bars = None,
-    bar_stamp: BarStamp = None,
-    first: From = None,
-    last: To = None,
-    sessions: Sessions = None,
-    cash: Cash = None,
-    fill: Fill = None,
-    cost: Cost = None,
-    seed: Seed = None,
-    state_dir: StateDir = None,
-    config: Config = None,
+    *,
+    wish: Wish,
     as_json: Json = False,
 ) -> None:
     """Play the models of a policy in later sessions.
@@ -238,9 +187,4 @@ def _judge(
     """
     from commands.learn.policy.judge import run
 
-    days = days_of(first, last)
-    wish = Wish(
-        state_dir=state_dir, config=config, bars=bars, bar_stamp=bar_stamp, first=days.first, last=days.last,
-        sessions=sessions, seed=seed, cash=cash, fill=fill, costs=tuple(cost or ()), venue=venue,
-    )  # fmt: skip
     finish(run(strategy, symbol, write, wish), as_json)
