@@ -33,7 +33,7 @@ Measured = dict[str, float]
 
 def measure_session(symbols: Sequence[str]) -> Measured:
     """Play the demo's session with these symbols; return seconds."""
-    from commands.demo import verb as demo
+    from commands.demo import run as demo
     from commands.init.symbols import symbol_flags
     from papervenue import process
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
-from commands.demo import verb as demo
+from commands.demo import run as demo
 from papervenue import process
 
 BOUND_S = 60

@@ -173,7 +173,7 @@ def approve(bot: "App", request: Id) -> Report:
 
     Every gate is asked again with fresh prices, and the entry is sent if all of them pass.
     """
-    from commands.trade_once.verb import run as enter
+    from commands.trade_once.run import run as enter
     from tradebot.model.candidate import Submission
     from tradebot.model.trading import Answer
 

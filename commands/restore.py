@@ -36,7 +36,7 @@ def run(app: "App", name: str, *, by: str, confirmed: str | None) -> Report:
 
     Raises OperatorError: exit 2 for an unknown or damaged backup, and without a confirmation.
     """
-    from commands.recover.verb import at_rest, remade, report_of
+    from commands.recover.run import at_rest, remade, report_of
     from commands.shared.checklist import RESTORED
     from tradebot.adapters.recovery import backups
 
@@ -73,7 +73,7 @@ def fetched(path: Path, source: str, name: str | None) -> str:
     "restore",
     Purpose.OPERATE,
     230,
-    {"restore/1": ("commands.recover.verb:Recovered",)},
+    {"restore/1": ("commands.recover.run:Recovered",)},
     epilog="tradebot restore 20261116T210000Z-session-2026-11-16\ntradebot restore --from /mnt/usb/tradebot",
 )
 def restore(

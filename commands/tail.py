@@ -173,7 +173,6 @@ def tail(bot: "App") -> Report:
 
     `serve` does so by itself; cron may, every minute.
     """
-
     tails = Tails(bot)
     try:
         lines = tails.write()

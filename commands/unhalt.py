@@ -120,7 +120,7 @@ def _confirm(app: "App", before: "TradingStateRecord", confirmed: str | None) ->
 
 def _require_agreement(app: "App", by: str) -> None:
     """Reconcile as `tradebot reconcile` does; raise OperatorError if a finding would keep entries closed anyway."""
-    from commands.reconcile.verb import compare
+    from commands.reconcile.run import compare
 
     result = compare(app, by)
     blocking = _blocking(result)

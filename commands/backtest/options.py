@@ -8,13 +8,27 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Struct
 
+from commands.backtest.run_options import Wish
 from commands.init.profiles import SHIPPED_PROFILE, profile_file, require_strategies
 from commands.init.symbols import symbol_flags
 from commands.init.verb import MarketWish, flags_of, market_flags
 from commands.shared.light_helpers import clean
 from commands.shared.times import show_venue
+from tradebot.adapters.memory.recorder import Level
 from tradebot.adapters.state import state_folder
+from tradebot.adapters.time.calendar import exchange_sessions
+from tradebot.app import sandbox
+from tradebot.app.loading import Options, user_file
+from tradebot.app.settings import load
+from tradebot.app.settings_schema import CostSettings
+from tradebot.app.wiring import opened
 from tradebot.errors import OperatorError, word
+from tradebot.lab.backtest.engine_conversion import session_of
+from tradebot.lab.backtest.historical_flow import PastFlow
+from tradebot.lab.backtest.market import open_market_in_memory
+from tradebot.lab.backtest.required_contracts import lacking, roots_in
+from tradebot.lab.backtest.run import Plan
+from tradebot.views.parity import LATELY, over_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,7 +36,6 @@ if TYPE_CHECKING:
     from tradebot.app.sandbox import RecordedFile
     from tradebot.app.settings import Loaded, Settings
     from tradebot.lab.backtest.market import OpenedMarket
-    from tradebot.lab.backtest.run import Plan
 
 DEFAULTS = "backtest.yaml"
 """The shipped file of what a backtest assumes where nobody has set anything else."""
@@ -31,37 +44,6 @@ MEASURED = "measured"
 """What `--cost` says to let orders pay what the bot's own fills were measured to pay."""
 OF_FILLS = (SLIPPAGE, "spread_bps", "volume_share", "depth_share", "partial_rate", "latency_s", "quotes")
 """What `--cost` may name besides the settings under sandbox.costs."""
-
-
-class Wish(Struct, frozen=True):
-    """The options as they were typed; None and empty come from the configuration."""
-
-    state_dir: str | None = None
-    config: str | None = None
-    profile: str | None = None
-    bars: str | None = None
-    bar_stamp: str | None = None
-    first: date | None = None
-    last: date | None = None
-    sessions: int | None = None
-    seed: int | None = None
-    edge: float | None = None
-    flow_folder: str | None = None
-    corporate_actions: bool | None = None
-    symbols: str | None = None
-    cash: float | None = None
-    fill: str | None = None
-    costs: "Sequence[str]" = ()
-    prices: str | None = None
-    day_prices: str | None = None
-    recorder: str = "full"
-    every_pass: bool = False
-    equity_at: str = "market"
-    margin: str = "reg_t"
-    past_flow: str | None = None
-    venue: str | None = None
-    over: "Mapping[str, Any]" = {}
-    """Settings that a verb puts over all others."""
 
 
 class Planned(Struct, frozen=True):
@@ -75,14 +57,6 @@ class Planned(Struct, frozen=True):
 
 def planned(wish: Wish) -> Planned:
     """Return what the options ask for, with its market opened; raise OperatorError naming what is wrong with them."""
-    from tradebot.adapters.memory.recorder import Level
-    from tradebot.app import sandbox
-    from tradebot.lab.backtest.engine_conversion import session_of
-    from tradebot.lab.backtest.historical_flow import PastFlow
-    from tradebot.lab.backtest.market import open_market_in_memory
-    from tradebot.lab.backtest.required_contracts import lacking
-    from tradebot.lab.backtest.run import Plan
-
     asked = _asked(wish)
     folder, settings = asked.folder, asked.settings
     show_venue(settings.day)
@@ -120,9 +94,6 @@ def settings_of(wish: Wish) -> "Settings":
 
 
 def _asked(wish: Wish) -> _Asked:
-    from tradebot.app import sandbox
-    from tradebot.lab.backtest.required_contracts import roots_in
-
     folder = state_folder.resolve(wish.state_dir, os.environ)
     held = sandbox.recorded(wish.bars, wish.bar_stamp) if wish.bars else None
     file, loaded = _loaded(wish, folder, _flags(wish, held))
@@ -181,8 +152,6 @@ def _of_file(wish: Wish, held: "RecordedFile") -> dict[str, Any]:
 
 def _dates(first: date, last: date, calendar: str) -> list[date]:
     """Return the dates of a calendar's sessions."""
-    from tradebot.adapters.time.calendar import exchange_sessions
-
     return [session.date for session in exchange_sessions(first, last, calendar)]
 
 
@@ -196,10 +165,6 @@ def _outside(begins: date, ends: date, first: date | None, last: date | None) ->
 
 def _measured(wish: Wish) -> tuple[str, str, object]:
     """Return the slippage that the bot's sessions had beside their backtests; OperatorError if none was compared."""
-    from tradebot.app.loading import Options
-    from tradebot.app.wiring import opened
-    from tradebot.views.parity import LATELY, over_time
-
     with opened(Options(wish.state_dir, wish.config), os.environ) as bot:
         found = over_time(bot.recorded.parities(LATELY)) if bot.recorded else None
     if found is None or found.slippage_bps is None:
@@ -209,8 +174,6 @@ def _measured(wish: Wish) -> tuple[str, str, object]:
 
 
 def _cost(option: str) -> tuple[str, str, object]:
-    from tradebot.app.settings_schema import CostSettings
-
     name, equals, text = option.partition("=")
     known = (*CostSettings.model_fields, *OF_FILLS)
     if not equals or name not in known:
@@ -224,9 +187,6 @@ def _cost(option: str) -> tuple[str, str, object]:
 
 
 def _loaded(wish: Wish, folder: Path, flags: dict[str, Any]) -> "tuple[Path | None, Loaded]":
-    from tradebot.app.loading import Options, user_file
-    from tradebot.app.settings import load
-
     file = user_file(Options(wish.state_dir, wish.config), folder, os.environ)
     if wish.profile is not None:
         own = Path(wish.config) if wish.config else None
@@ -251,8 +211,6 @@ def _section(flags: dict[str, Any], dotted: str) -> dict[str, Any]:
 
 def _spanned(wish: Wish, file: Path | None, flags: dict[str, Any]) -> dict[str, Any]:
     """Return the flags with the number of sessions until --to; those of a file are known already."""
-    from tradebot.app.settings import load
-
     if wish.last is None or wish.bars:
         return flags
     settings = load(file, os.environ, flags).settings

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct, to_builtins
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from commands.backtest.options import Planned, Wish, planned
-from commands.backtest.run_options import How
+from commands.backtest.options import Planned, planned
+from commands.backtest.run_options import How, Wish
 from commands.shared.error_boundary import TerminatedError
 from commands.shared.light_helpers import note
 from commands.shared.verb_options import console, jsonable

@@ -1,17 +1,49 @@
 """The options of verbs that play other days, as `tradebot backtest` does."""
 
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Annotated, Any
 
 import typer
 from msgspec import Struct
 
-from commands.backtest.options import Wish
 from commands.init.verb import Actions, BarStamp, Edge, Fill, FlowFolder, Seed, Sessions, Symbols, Venue
 from commands.shared.completion import profiles
 from commands.shared.span_options import From, To, days_of
 from commands.shared.verb_options import Config, StateDir
 
 MOST_CUTS = 100_000
+
+
+class Wish(Struct, frozen=True):
+    """The options as they were typed; None and empty come from the configuration."""
+
+    state_dir: str | None = None
+    config: str | None = None
+    profile: str | None = None
+    bars: str | None = None
+    bar_stamp: str | None = None
+    first: date | None = None
+    last: date | None = None
+    sessions: int | None = None
+    seed: int | None = None
+    edge: float | None = None
+    flow_folder: str | None = None
+    corporate_actions: bool | None = None
+    symbols: str | None = None
+    cash: float | None = None
+    fill: str | None = None
+    costs: Sequence[str] = ()
+    prices: str | None = None
+    day_prices: str | None = None
+    recorder: str = "full"
+    every_pass: bool = False
+    equity_at: str = "market"
+    margin: str = "reg_t"
+    past_flow: str | None = None
+    venue: str | None = None
+    over: Mapping[str, Any] = {}
+    """Settings that a verb puts over all others."""
 
 
 class How(Struct, frozen=True):

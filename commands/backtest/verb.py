@@ -3,7 +3,6 @@
 from functools import partial
 from typing import TYPE_CHECKING
 
-from commands.backtest.options import Wish
 from commands.backtest.run_options import (
     MOST_CUTS,
     Again,
@@ -13,6 +12,7 @@ from commands.backtest.run_options import (
     How,
     Name,
     Resume,
+    Wish,
     wish_of,
 )
 from commands.report.files import Files, Frame, Html, Plot, files_of

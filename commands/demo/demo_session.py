@@ -3,11 +3,11 @@
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from commands.evaluate_exits import verb as evaluate_exits
-from commands.fetch_flow import verb as fetch_flow
-from commands.reconcile import verb as reconcile
-from commands.score import verb as score
-from commands.trade_once import verb as trade_once
+from commands.evaluate_exits import run as evaluate_exits
+from commands.fetch_flow import run as fetch_flow
+from commands.reconcile import run as reconcile
+from commands.score import run as score
+from commands.trade_once import run as trade_once
 from tradebot.app.wiring import App
 from tradebot.model.bar import Session
 from tradebot.model.record import Job

@@ -41,7 +41,7 @@ from tradebot.views.trades.trades import rows_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from commands.demo.verb import Played
+    from commands.demo.run import Played
 
 CENT = Decimal("0.01")
 

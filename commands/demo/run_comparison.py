@@ -10,8 +10,10 @@ import msgspec
 from msgspec import Struct
 
 from commands.shared.setting_diff import Setting, differing, leaves, shown
+from commands.shared.tables import Table, number, staying
 from tradebot.adapters.state.safe_open import read_plain
 from tradebot.adapters.state.state_folder import cannot_write, write_durably
+from tradebot.app.baseline import effective
 from tradebot.model.text import counted
 
 if TYPE_CHECKING:
@@ -67,8 +69,6 @@ class Beside(Struct, frozen=True):
 
 def run_of(settings: "Settings", played: Mapping[str, object], outcome: Outcome) -> Run:
     """Return what is kept of a run; `played` says how much was played, and with which version."""
-    from tradebot.app.baseline import effective
-
     named = dict(leaves("", effective(settings))) | {f"{PLAYED}{name}": str(one) for name, one in played.items()}
     # How many of its sessions were played is what counts.
     named.pop(f"{MARKET}sessions", None)
@@ -77,7 +77,6 @@ def run_of(settings: "Settings", played: Mapping[str, object], outcome: Outcome)
 
 def last_run(folder: Path) -> Run | None:
     """Return the last run in a demo's folder; None if there was none, or if what is kept of it can't be read."""
-
     try:
         return msgspec.json.decode(read_plain(folder / FILE), type=Run)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
@@ -86,7 +85,6 @@ def last_run(folder: Path) -> Run | None:
 
 def keep(folder: Path, run: Run) -> None:
     """Keep a run for the next one; raise OperatorError if the folder can't be written."""
-
     try:
         write_durably(folder / FILE, msgspec.json.encode(run).decode())
     except OSError as error:
@@ -112,7 +110,6 @@ def render(console: "Console", data: Beside) -> None:
     """Print both runs; nothing if they are the same in all respects."""
     if data.same:
         return
-    from commands.shared.tables import Table, number, staying
 
     console.print("Beside the last run")
     if data.settings:

@@ -3,107 +3,10 @@
 from typing import TYPE_CHECKING
 
 from commands.shared.declaration import NOT_RUN, PASS, Purpose, acts
-from commands.shared.times import slot_for_reader, when
 from commands.shared.verb_options import DryRun, ForceSlot, Report, caller, on_bot, opened_to_leave
-from tradebot.errors import ExitCode
-from tradebot.model.values import replace
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-
-    from rich.console import Console
-
-    from commands.shared.pass_reports import PassData
     from tradebot.app.wiring import App
-    from tradebot.model.record import CandidateRecord, CycleRecord
-
-
-def run(
-    app: "App",
-    *,
-    by: str,
-    force_slot: bool = False,
-    dry_run: bool = False,
-    entries_first: bool = False,
-    noted: bool = False,
-) -> Report:
-    """Run one pass of exits; exit 3 if permission was closed.
-
-    With `entries_first`, which a halt uses, cancel our entries before the books are checked. With `noted`, the report
-    also says what exits ignore or handle differently than configured, which takes another look at the books; exit 10
-    if the books lack what an order has filled, or if something stays open that is to be closed.
-    """
-    from commands.shared.pass_recording import left
-    from commands.shared.pass_reports import begin, both_clocks, pass_data, pass_exit_code, recorded
-    from commands.shared.skipped_passes import refused_report
-    from jobs.slot_claims import Refused
-    from tradebot.desk.prepare_desk import for_exits
-    from tradebot.model.record import CandidateRecord, Job
-
-    ended = dict[str, CandidateRecord]()
-
-    def end_entries() -> None:
-        if entries_first:
-            ended.update(_cancel_entries(app, by))
-
-    with app.exit_lock("evaluate-exits", end_entries):
-        clocks = both_clocks(app, Job.EVALUATE_EXITS, dry_run=dry_run)
-        # Built before the slot is claimed, so that a failure here doesn't use up the slot.
-        world = app.world(dry_run=dry_run, proposing=False)
-        call, clocks = begin(app, Job.EVALUATE_EXITS, by, clocks=clocks, force=force_slot, dry_run=dry_run)
-        if isinstance(call, Refused):
-            return refused_report(app, "evaluate-exits", call)
-        with recorded(app, call, clocks.now, dry_run=dry_run):
-            done = left(app, world, call, for_exits(world, clocks), ended)
-            data = pass_data(app, done)
-        lacking = False
-        if noted:
-            data, lacking = _noted(app, data, done, clocks.now)
-    code = pass_exit_code(data) or (ExitCode.FINDINGS if lacking else ExitCode.DONE)
-    return Report("evaluate-exits", data, _render, code)
-
-
-def _noted(app: "App", data: "PassData", done: "CycleRecord", now: "datetime") -> "tuple[PassData, bool]":
-    """Return what a pass did with notes about it, and whether something of it needs a person."""
-    from commands.shared.notes import left_by_earlier_orders, not_in_books, notes
-    from commands.shared.pass_reports import LEFT_ALONE_RIGHTLY, UNSENT, left_open
-    from tradebot.adapters.state import halt_switch
-    from tradebot.model.trading import TradingState
-
-    held = {position.symbol for position in app.ledger_view.totals().own_positions()}
-    unbooked = {gap.symbol for gap in done.gaps or ()} - held
-    lacking = bool(unbooked or done.differing) or any(not_in_books(app, now))
-    if halt_switch.read(app.folder.path).state is TradingState.FLATTEN:
-        lacking |= any(row.reason not in (*LEFT_ALONE_RIGHTLY, *UNSENT) for row in left_open(data.rows))
-    return replace(data, notes=notes(app, left_by_earlier_orders(app, now), now, (done,))), lacking
-
-
-def _cancel_entries(app: "App", by: str) -> "Mapping[str, CandidateRecord]":
-    """Cancel our working entries at once. This claims no slot, because no exit has been evaluated yet."""
-    from commands.shared.pass_reports import venue_clock
-    from tradebot.model.record import Job
-    from tradebot.orders.working_orders import entries_ended
-    from tradebot.ports.world import Call
-    from tradebot.timetable.sessions import last_session
-
-    clock = venue_clock(app, Job.EVALUATE_EXITS, dry_run=False)
-    world = app.world(proposing=False)
-    call = Call(Job.EVALUATE_EXITS, last_session(world.ledger, clock.now, app.day), f"halt {clock.now:%H:%M:%SZ}", by)
-    return entries_ended(world, call, clock)
-
-
-def _render(console: "Console", data: "PassData") -> None:
-    from commands.shared.pass_reports import render_rows
-    from commands.shared.skipped_passes import render_not_run
-
-    if data.not_run:
-        render_not_run(console, data.not_run)
-    else:
-        console.print(f"Exits at {when(data.at)}, slot {slot_for_reader(data.slot, data.at)}")
-        render_rows(console, data)
-    for line in data.notes:
-        console.print(line, markup=False)
 
 
 @on_bot(
@@ -125,4 +28,6 @@ def evaluate_exits(bot: "App", dry_run: DryRun = False, force_slot: ForceSlot = 
 
     Also cancels orders that have been working too long. Runs while halted too.
     """
+    from commands.evaluate_exits.run import run
+
     return run(bot, by=caller(), force_slot=force_slot, dry_run=dry_run, noted=True)

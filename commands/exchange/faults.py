@@ -214,5 +214,4 @@ def _faults(
     as_json: Json = False,
 ) -> None:
     """Inject faults from a script, and show which have fired."""
-
     finish(run(state_folder.resolve(state_dir, os.environ), action, name), as_json)

@@ -75,5 +75,4 @@ def _page(
 
     The page shows accounts, each order's life, the tape and the log. It moves time, and switches faults on and off.
     """
-
     finish(page(state_folder.resolve(state_dir, os.environ), browser), as_json)

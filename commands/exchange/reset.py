@@ -63,7 +63,6 @@ def run(path: Path, name: str, cash: str | None, confirmed: str | None) -> Repor
 
 def _refuse_books(path: Path, name: str) -> None:
     """Refuse to reset the account that a bot uses, because the bot's books belong to that account number."""
-
     if name == MAIN and state_folder.marked(path):
         raise OperatorError(
             f"{path} belongs to a bot, and its books are tied to account {MAIN}; a reset would give it a new number",
@@ -123,5 +122,4 @@ def _reset(
 
     It keeps its key and gets a new number. Its orders and positions are deleted, so you are asked first.
     """
-
     finish(run(state_folder.resolve(state_dir, os.environ), account, cash, confirmed), as_json)

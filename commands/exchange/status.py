@@ -147,5 +147,4 @@ def _render_accounts(out: "Console", data: ExchangeStatus) -> None:
 )
 def _status(state_dir: StateDir = None, as_json: Json = False) -> None:
     """Show the exchange's address, time, accounts and faults."""
-
     finish(run(state_folder.resolve(state_dir, os.environ)), as_json)

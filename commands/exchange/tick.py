@@ -124,7 +124,6 @@ def _tick(
 
     Time stands still unless you move it.
     """
-
     path = state_folder.resolve(state_dir, os.environ)
     with note_if_started(path / state_folder.EXCHANGE):
         if state_folder.marked(path):

@@ -273,7 +273,7 @@ def _end_orders(path: Path, request: Request, latch: Latch) -> Orders:
 
     If the configuration can't be read and none was accepted, no pass can run, so entries are canceled by id.
     """
-    from commands.evaluate_exits import verb as evaluate_exits
+    from commands.evaluate_exits import run as evaluate_exits
     from commands.shared.pass_reports import PassData
     from commands.shared.verb_options import opened_to_leave
 

@@ -2,15 +2,26 @@
 
 import json
 import platform
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from importlib.metadata import PackageNotFoundError, requires, version
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct
 
+from commands.shared.verb_options import jsonable
 from tradebot import __version__
+from tradebot.adapters.ledger.journal import Record
+from tradebot.adapters.ledger.journal_reader import read
+from tradebot.adapters.state.events import last_events
+from tradebot.adapters.state.safe_open import NotPlainError, read_plain
+from tradebot.adapters.state.state_folder import EVENTS, LEDGER_VERSION
+from tradebot.adapters.text.canonical import parse_time
+from tradebot.adapters.text.codec import encode
 from tradebot.adapters.text.extras import DISTRIBUTION
 from tradebot.errors import OperatorError, TradebotError, word
+from tradebot.replaying.passes import SCHEMA as RECORD
 
 if TYPE_CHECKING:
     from tradebot.adapters.facts.recorded_passes import KeptPass
@@ -72,8 +83,6 @@ def _tried(lacking: list[str], what: str, read: Callable[[], T]) -> T | None:
 def versions() -> dict[str, Any]:
     """Return the versions of the program, of what it runs on, and of the forms in which it writes."""
     from tradebot.adapters.ledger.journal import SCHEMA as JOURNAL
-    from tradebot.adapters.state.state_folder import LEDGER_VERSION
-    from tradebot.replaying.passes import SCHEMA as RECORD
 
     forms = {"journal": JOURNAL, "ledger": LEDGER_VERSION, "record of a pass": RECORD}
     system = f"{platform.system()} {platform.machine()}"
@@ -84,9 +93,6 @@ def versions() -> dict[str, Any]:
 
 
 def _libraries() -> dict[str, str]:
-    import re
-    from importlib.metadata import PackageNotFoundError, requires, version
-
     found = dict[str, str]()
     try:
         needed = requires(DISTRIBUTION) or []
@@ -103,9 +109,6 @@ def _libraries() -> dict[str, str]:
 
 def told_of(app: "App", found: Found) -> Iterator[tuple[str, Any]]:
     """Yield the parts of the file besides the pass's own record, by name."""
-    from commands.shared.verb_options import jsonable
-    from tradebot.adapters.text.codec import encode
-
     if found.cycle:
         yield "decisions", encode(found.cycle)
     names = {one.intent.client_order_id for one in found.intents}
@@ -132,8 +135,6 @@ def told_of(app: "App", found: Found) -> Iterator[tuple[str, Any]]:
 
 def _journal(app: "App", names: set[str]) -> list[Any]:
     """Return the journal's records that name the pass or one of its orders."""
-    from tradebot.adapters.ledger.journal import Record
-    from tradebot.adapters.ledger.journal_reader import read
     from tradebot.adapters.state.state_folder import JOURNAL
 
     lines, wanted = list[Any](), [name.encode() for name in sorted(names)]
@@ -147,17 +148,12 @@ def _journal(app: "App", names: set[str]) -> list[Any]:
 
 
 def _events(app: "App", at: datetime) -> Sequence[Any]:
-    from tradebot.adapters.state.events import last_events
-    from tradebot.adapters.state.state_folder import EVENTS
-
     found, _ = last_events(app.folder.path / EVENTS, 100_000)
     return [one for one in found if abs(one.timestamp - at) <= AROUND][-MOST_LINES:]
 
 
 def _log(app: "App", at: datetime) -> Sequence[Any]:
     """Return what `serve` wrote around a time of trading, if it keeps its log in the bot's folder."""
-    from tradebot.adapters.state.safe_open import NotPlainError, read_plain
-
     try:
         lines = read_plain(app.folder.path / SERVE_LOG).splitlines()
     except (OSError, NotPlainError):
@@ -174,8 +170,6 @@ def _row(line: bytes) -> Mapping[str, Any] | None:
 
 
 def _is_near(row: Mapping[str, Any], at: datetime) -> bool:
-    from tradebot.adapters.text.canonical import parse_time
-
     try:
         return abs(parse_time(row.get("trading_time") or row["timestamp"]) - at) <= AROUND
     except (LookupError, ValueError, TypeError, AttributeError):

@@ -10,7 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tradebot.adapters.state.env_file import read_env_file
 from tradebot.adapters.text.identity_redaction import NAMED, PUBLIC, URL, Redactor, host_of
+from tradebot.app.keys import load_secrets
 from tradebot.errors import TradebotError
 from tradebot.model.values import replace
 
@@ -58,16 +60,12 @@ def hidden_id(key: "IntentKey", text: Callable[[str], str]) -> str:
 
 def _learn(app: "App", environ: Mapping[str, str]) -> None:
     """Read every key and address once, so that no text shows one."""
-    from tradebot.app.keys import load_secrets
-
     with suppress(TradebotError):
         load_secrets(environ, Path(".env"), app.settings.venue)
     load_secrets(environ, None, app.settings.venue)
 
 
 def _env_file() -> Mapping[str, str]:
-    from tradebot.adapters.state.env_file import read_env_file
-
     try:
         return read_env_file(Path(".env"))
     except TradebotError:

@@ -1,5 +1,6 @@
 """The configuration file in a bot's folder, as `init` writes it."""
 
+import hashlib
 import os
 import re
 from contextlib import suppress
@@ -91,7 +92,5 @@ def written_here(path: Path) -> bool:
 
 def _first_line(text: str) -> str:
     """Return the first line of a configuration written by `init`; its digest shows whether a person edited it."""
-    import hashlib
-
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     return f"{WRITTEN}{digest}); goes over the shipped configuration, see config/base.yaml for every value.\n"

@@ -11,11 +11,20 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from commands.init import making as init
 from commands.init.answers import LEAST, LEAST_TRADE, MOST, Answers, plain, text_of
+from commands.init.making import refuse_other_mode, render
 from commands.init.market_notes import MOST_NAMED
 from commands.shared.light_helpers import clean, fitted, note
+from commands.shared.universe import symbols_at
 from commands.shared.verb_options import Report
 from tradebot.adapters.state import state_folder
+from tradebot.adapters.text.yaml_loader import parsed
+from tradebot.app.keys import FLOW_KEY
+from tradebot.app.loading import Options, user_file
+from tradebot.app.settings import load
+from tradebot.app.venue_connection import secrets_for
+from tradebot.app.venues import door_to
 from tradebot.errors import ExitCode, OperatorError, TradebotError, one_line, word
 from tradebot.model.values import replace
 
@@ -63,9 +72,6 @@ def run(state_dir: str | None, flags: dict[str, Any], *, alone: bool) -> Report:
 
     `flags` go over the answers. `alone` is False if other options answer questions too.
     """
-    from commands.init import making as init
-    from tradebot.app.loading import Options, user_file
-
     if not alone:
         raise OperatorError("the wizard asks what other options of init say", "tradebot init --wizard, without them")
     require_terminal()
@@ -85,8 +91,6 @@ def run(state_dir: str | None, flags: dict[str, Any], *, alone: bool) -> Report:
 
 
 def _render(console: "Console", made: "Made") -> None:
-    from commands.init.making import render
-
     file = Path(made.state_dir) / "tradebot.yaml"
     console.print(f"Your answers are in {file}, with what each setting means.", markup=False)
     render(console, made)
@@ -152,9 +156,6 @@ def _asked(terminal: Terminal, question: str, read: Callable[[str], Answer]) -> 
 
 def _loading(answers: Answers) -> Answers:
     """Return answers whose configuration loads; raise OperatorError with what contradicts it."""
-    from tradebot.adapters.text.yaml_loader import parsed
-    from tradebot.app.settings import load
-
     values = parsed(text_of(answers, _shipped(answers.mode)))
     assert isinstance(values, dict), "the wizard writes NAME: VALUE lines"
     load(None, os.environ, {"mode": answers.mode}, values=values)
@@ -162,8 +163,6 @@ def _loading(answers: Answers) -> Answers:
 
 
 def _shipped(mode: str) -> "Settings":
-    from tradebot.app.settings import load
-
     return load(None, {}, {"mode": mode}).settings
 
 
@@ -171,14 +170,9 @@ def _mode(typed: str, path: Path) -> str:
     mode = PLACES.get(typed.lower() or "1")
     if mode is None:
         raise Wrong(f"{word(typed)!r} is neither 1 (sandbox) nor 2 (paper).")
-    from commands.init.making import refuse_other_mode
 
     refuse_other_mode(path, mode, None)
     if mode == "paper":
-        from tradebot.app.keys import FLOW_KEY
-        from tradebot.app.venue_connection import secrets_for
-        from tradebot.app.venues import door_to
-
         try:
             found = secrets_for(_shipped(mode), os.environ)
         except OperatorError as unread:
@@ -201,7 +195,6 @@ def _symbols(typed: str, shipped: "Settings") -> tuple[str, ...]:
         if len(typed) > len(str(len(known))) or not 1 <= int(typed) <= len(known):
             raise Wrong(f"There are {len(known)} shipped symbols: type 1 to {len(known)}, or names such as AAPL,MSFT.")
         return tuple(known[: int(typed)])
-    from commands.shared.universe import symbols_at
 
     names = symbols_at(None, ",".join(typed.replace(",", " ").split()))
     if not names:

@@ -1,216 +1,26 @@
 """`tradebot model key|sign|check`: who signs learned models, and whether a bot can use them."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from msgspec import Struct
 
 from commands.shared.declaration import Purpose, group, verb
-from commands.shared.light_helpers import clean
-from commands.shared.verb_options import Json, Report, finish, identity, on_bot
-from tradebot.adapters.state.state_folder import MODELS
-from tradebot.errors import ExitCode
-from tradebot.model.text import counted
-from tradebot.model.values import replace
+from commands.shared.verb_options import Json, Report, finish, on_bot
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from rich.console import Console
-
-    from tradebot.adapters.plugins.plugin import Surroundings
     from tradebot.app.wiring import App
-    from tradebot.learning.card import Model
-    from tradebot.strategies.policy_settings import PolicySettings
 
 group("model", "Sign learned models, and check them.")
-TIMEOUT_S, MEMORY_BYTES = 30.0, 2**31
 KeyFile = Annotated[Path, typer.Option("--key", metavar="FILE", help="The private key to sign with.")]
 To = Annotated[Path, typer.Option("--to", metavar="FOLDER", help="The folder of models to write it to.")]
-
-
-class ModelKey(Struct, frozen=True):
-    """A new private key's file, and the public key that bots are told."""
-
-    file: str
-    public: str
-
-
-class ModelSigned(Struct, frozen=True):
-    """A signed model: its id, its folder, whose key signed it, and how long its answers take in milliseconds.
-
-    It was `sealed` if the run that made the draft has listed its files; otherwise the card is as told by a file.
-    """
-
-    id: str
-    folder: str
-    name: str
-    public: str
-    usual_ms: float
-    longest_ms: float
-    sealed: bool
-
-
-class ModelRow(Struct, frozen=True):
-    """A model of a strategy, and whether it can be used: the reason and what was found if it can't.
-
-    `acts` is False for one that is only noted as the last good one. Times of answers are in milliseconds.
-    """
-
-    strategy: str
-    id: str
-    acts: bool
-    name: str | None
-    agent: str | None
-    made_at: datetime | None
-    age_days: int | None
-    reason: str | None
-    found: str
-    next: str
-    usual_ms: float | None
-    longest_ms: float | None
-
-
-class ModelsChecked(Struct, frozen=True):
-    """The models of all policies in use."""
-
-    models: tuple[ModelRow, ...]
-
-
-def key(file: Path) -> Report:
-    """Make a pair of keys; OperatorError if the file is there already."""
-    from tradebot.adapters.models.signing import make_key, require_extra
-
-    require_extra("signing models")
-    return Report("model-key", ModelKey(str(file), make_key(file)), _render_key)
-
-
-def sign(draft: Path, key_file: Path, to: Path) -> Report:
-    """Try a draft, sign it, and write it to a folder of models; OperatorError if it can't be used."""
-    from tradebot.adapters.models.folder import Parts
-    from tradebot.adapters.models.reading import draft_of, is_sealed
-    from tradebot.adapters.models.refusing import RefusedDraftError
-    from tradebot.adapters.models.signing import public_of, read_key, require_extra
-    from tradebot.adapters.models.trying import tried
-    from tradebot.adapters.models.writing import write_model
-    from tradebot.model.decision import Decision
-    from tradebot.model.reasons import Reason
-
-    require_extra("signing models")
-    private, model = read_key(key_file), draft_of(draft)
-    took = tried(model, _surroundings())
-    if isinstance(took, Decision):
-        raise RefusedDraftError(draft, took.reason or Reason.MODEL_FAILED, str(took.observed))
-    name = write_model(to, Parts(model.card, model.scaling, model.probe, model.graph), private)
-    usual_ms, longest_ms = map(_ms, took)
-    data = ModelSigned(
-        name, str(to / name), model.card.name, public_of(private), usual_ms, longest_ms, is_sealed(draft)
-    )
-    return Report("model-sign", data, _render_signed)
-
-
-def check(bot: "App") -> Report:
-    """Try every model of the policies in use; exit 10 if one can't be used."""
-    from tradebot.adapters.models.signing import require_extra
-
-    require_extra("checking models")
-    data = ModelsChecked(tuple(_rows(bot)))
-    code = ExitCode.FINDINGS if any(row.reason for row in data.models) else ExitCode.DONE
-    return Report("model-check", data, _render_checked, code, identity(bot))
-
-
-def _rows(bot: "App") -> "Iterator[ModelRow]":
-    from tradebot.adapters.models.process import good_models
-    from tradebot.app.plugin_surroundings import plugin_surroundings
-    from tradebot.strategies.policy_settings import PolicySettings
-    from tradebot.strategies.settings import POLICY
-
-    surroundings = plugin_surroundings(bot.settings, bot.folder.path, bot.environ)
-    sections, noted = bot.settings.strategies.in_use(), good_models(bot.folder.path / MODELS)
-    for strategy, installed in bot.settings.strategies.installed_as().items():
-        if installed == POLICY:
-            own = PolicySettings.model_validate(sections[strategy])
-            for name in dict.fromkeys((*own.models, *noted.get(strategy, ()))):
-                yield _row(strategy, name, own, surroundings)
-
-
-def _row(strategy: str, name: str, own: "PolicySettings", surroundings: "Surroundings") -> ModelRow:
-    from tradebot.adapters.models.reading import read_model
-    from tradebot.adapters.models.refusing import RefusedModelError
-    from tradebot.adapters.models.trying import tried
-    from tradebot.app.policy import place_of
-    from tradebot.model.decision import Decision
-    from tradebot.model.reasons import REASONS, Reason
-    from tradebot.model.strategy_reasons import CHECK
-
-    row = ModelRow(strategy, name, name in own.models, None, None, None, None, None, "", "", None, None)
-    try:
-        model = read_model(place_of(own).folder, name, place_of(own).public)
-        found = tried(model, surroundings)
-    except RefusedModelError as refused:
-        model, found = None, refused.decision
-    row = _with_card(row, model) if model else row
-    if not isinstance(found, Decision):
-        usual_ms, longest_ms = map(_ms, found)
-        return replace(row, found="as signed, and answers as stored", usual_ms=usual_ms, longest_ms=longest_ms)
-    reason = found.reason or Reason.MODEL_FAILED
-    return replace(row, reason=str(reason), found=str(found.observed), next=REASONS[reason].remedy.removeprefix(CHECK))
-
-
-def _with_card(row: ModelRow, model: "Model") -> ModelRow:
-    card = model.card
-    age = max((datetime.now(UTC) - card.created_at).days, 0)
-    return replace(row, name=card.name, agent=card.agent, made_at=card.created_at, age_days=age)
-
-
-def _surroundings() -> "Surroundings":
-    """Return what a model is tried in where there may be no bot: its process sees no variable of the environment."""
-    from tradebot.adapters.plugins.plugin import Surroundings
-    from tradebot.adapters.plugins.protocol import Bounds
-
-    return Surroundings(Bounds(TIMEOUT_S, MEMORY_BYTES), {}, ())
-
-
-def _ms(value: float) -> float:
-    return round(value, 2)
-
-
-def _render_key(console: "Console", data: ModelKey) -> None:
-    console.print(f"Wrote the private key to {data.file}. Only you can read it.", markup=False)
-    console.print("Keep it off the bot's machine. The public key, for the section of each policy:")
-    console.print(f"  public_key: {data.public}", markup=False)
-
-
-def _render_signed(console: "Console", data: ModelSigned) -> None:
-    console.print(f"Signed {clean(data.name)} as {data.id}, in {data.folder}", markup=False)
-    if not data.sealed:
-        console.print("How it was made is as told by its files: no run has sealed them")
-    console.print(f"Answers took {data.usual_ms:g} ms, the longest {data.longest_ms:g} ms")
-    console.print(f"Next: add {data.id} to strategies.NAME.models, then tradebot model check", markup=False)
-
-
-def _render_checked(console: "Console", data: ModelsChecked) -> None:
-    if not data.models:
-        console.print("No learned policy is in use: docs/POLICIES.md says how to use one.")
-    for row in data.models:
-        told = [f"{row.strategy}: {row.id}", "" if row.acts else "the last good one"]
-        told += [f"{clean(row.name)} ({clean(row.agent)})"] if row.name and row.agent else []
-        told += [f"made {counted(row.age_days, 'day')} ago"] if row.age_days is not None else []
-        console.print(", ".join(filter(None, told)), markup=False)
-        if row.reason:
-            console.print(f"  {row.reason}: {clean(row.found)}", style="red", markup=False)
-            console.print(f"  Next: {row.next}", markup=False)
-            continue
-        console.print(f"  {row.found}; {row.usual_ms:g} ms an answer, the longest {row.longest_ms:g} ms", markup=False)
 
 
 @verb(
     "model key",
     Purpose.DEVELOP,
     80,
-    {"model-key/1": (ModelKey,)},
+    {"model-key/1": ("commands.model.run:ModelKey",)},
     elsewhere=True,
     epilog="tradebot model key ~/keys/models.pem",
 )
@@ -221,6 +31,8 @@ def _key(
 
     The private key goes to FILE, which only you can read, and which is never replaced. Bots need the public key alone.
     """
+    from commands.model.run import key
+
     finish(key(file), as_json)
 
 
@@ -228,7 +40,7 @@ def _key(
     "model sign",
     Purpose.DEVELOP,
     90,
-    {"model-sign/1": (ModelSigned,)},
+    {"model-sign/1": ("commands.model.run:ModelSigned",)},
     elsewhere=True,
     epilog="tradebot model sign draft --key ~/keys/models.pem --to models",
 )
@@ -244,6 +56,8 @@ def _sign(
 
     It has to answer its stored observations as stored. Its folder appears as a whole, named by its content.
     """
+    from commands.model.run import sign
+
     finish(sign(draft, key_file, to), as_json)
 
 
@@ -251,7 +65,7 @@ def _sign(
     "model check",
     Purpose.DEVELOP,
     100,
-    {"model-check/1": (ModelsChecked,)},
+    {"model-check/1": ("commands.model.run:ModelsChecked",)},
     epilog="tradebot model check\ntradebot model check --json",
 )
 def _check(bot: "App") -> Report:
@@ -260,4 +74,6 @@ def _check(bot: "App") -> Report:
     Each is read as a pass would read it, run once in its own process, and timed. Exits with code 10 if one can't be
     used.
     """
+    from commands.model.run import check
+
     return check(bot)

@@ -12,10 +12,13 @@ from commands.report.report_inputs import sessions_of
 from commands.shared.history import read_history
 from commands.shared.light_helpers import clean, did_you_mean
 from commands.shared.verb_options import opened
+from tradebot.adapters.models.reading import read_model
+from tradebot.adapters.models.signing import require_extra
 from tradebot.adapters.state.evidence import BACKTEST, SHADOW, read_trials
 from tradebot.adapters.state.policy_results import read_policy_results
 from tradebot.adapters.state.state_folder import BACKTESTS, SHADOWS, marked
 from tradebot.app.baseline import effective
+from tradebot.app.policy import place_of
 from tradebot.app.promotion_status import HIGHEST, code_of, digest_of, in_force, share_on, standing
 from tradebot.app.shadow_strategies import values_of
 from tradebot.errors import OperatorError, TradebotError, word
@@ -24,10 +27,12 @@ from tradebot.lab.performance.returns import sessions_per_year
 from tradebot.lab.promotion import fixed_since
 from tradebot.lab.selection.policies import NO_RESULTS, Measured, off_replay
 from tradebot.lab.selection.promotion import Evidence
+from tradebot.learning.card import CONFIGURATION
 from tradebot.model.parity import DayParity
 from tradebot.model.promotion import Promotion, Rung, Traded
 from tradebot.model.text import LABEL_PATTERN
 from tradebot.model.values import replace
+from tradebot.strategies.policy_settings import PolicySettings
 from tradebot.strategies.settings import POLICY
 from tradebot.views.parity import LATELY, over_time
 
@@ -121,12 +126,6 @@ def _of_policy(app: "App", name: str, evidence: Evidence, sources: Sequence[Sour
 
 def other_models(app: "App", name: str, results: "PolicyResults") -> str:
     """Return why the models that act aren't those of an evaluation; empty if they are, or if it trains only."""
-    from tradebot.adapters.models.reading import read_model
-    from tradebot.adapters.models.signing import require_extra
-    from tradebot.app.policy import place_of
-    from tradebot.learning.card import CONFIGURATION
-    from tradebot.strategies.policy_settings import PolicySettings
-
     if app.settings.strategies.installed_as()[name] != POLICY:
         return ""
     require_extra("promoting a policy")

@@ -10,6 +10,7 @@ from msgspec import Struct
 from commands.promote.report import ConditionRow, short, show_conditions
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import signed
+from commands.shared.tables import Table, number
 from commands.shared.verb_options import Report
 from tradebot.adapters.state.evidence import read_trials
 from tradebot.adapters.state.policy_results import read_sealed
@@ -138,8 +139,6 @@ def render(out: "Console", data: PoliciesJudged) -> None:
 
 
 def _earned(out: "Console", row: PolicyRow) -> None:
-    from commands.shared.tables import Table, number
-
     columns = ("return", "Sharpe", "95% from", "to", "drawdown", "costs x2", "a bar later", "trades", "p")
     table = Table("seed or benchmark", *map(number, columns))
     paths = len({one.path for one in row.runs}) > 1

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import signed
+from commands.shared.tables import Table, number, sentence, staying
 from commands.shared.times import when
 from tradebot.lab.selection.conditions import Must
 from tradebot.model.promotion import Rung
@@ -129,8 +130,8 @@ def render(out: "Console", data: Promotions) -> None:
         climbing = f"To reach {data.next.words}: {met} of {counted(len(data.conditions), 'condition')} met"
         out.print(f"{climbing}{f'; champion: {data.champion}' if data.champion else ''}", markup=False)
         show_conditions(out, data.conditions)
-    for sentence in (*data.demoted, *data.without_evidence):
-        out.print(sentence, markup=False, style="yellow")
+    for line in (*data.demoted, *data.without_evidence):
+        out.print(line, markup=False, style="yellow")
     if data.hint:
         out.print(f"Next: {data.hint}", markup=False)
 
@@ -158,8 +159,6 @@ def short(name: str) -> str:
 
 
 def show_conditions(out: "Console", conditions: Sequence[ConditionRow]) -> None:
-    from commands.shared.tables import Table, number, sentence, staying
-
     table = Table("condition", staying("state"), number("number"), number("bound"), sentence("by when"))
     for row in conditions:
         state = "[green]met[/]" if row.met else "[yellow]missing[/]"

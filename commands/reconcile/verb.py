@@ -3,264 +3,24 @@
 Nothing here can send an order, because no OrderPort is ever created.
 """
 
-from datetime import datetime
-from decimal import Decimal
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from msgspec import Struct
 
 from commands.shared.completion import plans
 from commands.shared.declaration import Purpose
-from commands.shared.light_helpers import clean
-from commands.shared.times import when
 from commands.shared.verb_options import Report, caller, on_bot
-from tradebot.errors import ExitCode, OperatorError
-from tradebot.model.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from rich.console import Console
-
     from tradebot.app.wiring import App
-    from tradebot.model.finding import Finding, Plan
-    from tradebot.model.order import Executed
-    from tradebot.model.venue import Settlement
-    from tradebot.reconciliation.reconcile import Reconciled
-    from tradebot.reconciliation.statements import FromStatement
-
-
-class FindingRow(Struct, frozen=True):
-    """One reported difference. If a plan can settle it (`applicable`), `writes` is what the plan would write.
-
-    `evidence` is what the broker's activities or the exit rules say about it.
-    """
-
-    kind: str
-    subject: str
-    meaning: str
-    ours: Decimal | None
-    broker: Decimal | None
-    blocking: bool
-    applicable: bool
-    evidence: tuple[str, ...]
-    writes: str
-
-
-class Unstopped(Struct, frozen=True):
-    """One of our positions that no exit rule closes at a fixed loss, as the configuration has it."""
-
-    symbol: str
-    strategy: str
-
-
-class Compared(Struct, frozen=True):
-    """One comparison: what was compared, what the broker's facts changed, what differs, and which plan settles it.
-
-    `applied` names the plan that was applied to the books first. `from_statement` are the executions that a statement
-    proved, and `doubtful_in_statement` those of our orders with which the books wouldn't be what the broker holds.
-    """
-
-    at: datetime
-    positions: int
-    open_orders: int
-    orders_changed: int
-    fills_added: int
-    activities_booked: int
-    findings: tuple[FindingRow, ...]
-    plan: str | None
-    plan_file: str | None
-    applied: str | None
-    from_statement: int
-    doubtful_in_statement: int
-    without_stop: tuple[Unstopped, ...]
-
-
-def run(
-    app: "App", *, by: str, apply: str | None = None, statement: Path | None = None, is_last: bool = False
-) -> Report:
-    """Compare, or book a statement or an accepted plan and compare again; exit 10 while anything differs.
-
-    What the account is worth is recorded after a session's close, and in an open one if this look `is_last`.
-    Raises OperatorError: exit 2 for a plan that can't be read or belongs to another account, 3 if the broker's state
-    has changed since the plan was made.
-    """
-    from commands.reconcile.worth import note_worth
-    from commands.shared.ask_strategies import in_turn
-    from tradebot.adapters.state import plans
-    from tradebot.reconciliation.statements import FromStatement, book_statement
-
-    plan = plans.read(app.folder, apply) if apply else None
-    executed = _executed(app, statement) if statement else ()
-
-    def work() -> "tuple[Reconciled, FromStatement, Path | None]":
-        result, booked = compare(app, by, plan), FromStatement()
-        if executed:
-            booked = book_statement(app.ledger, executed, result.view, result.at, app.day)
-            result = compare(app, by)
-        note_worth(app, result, by, in_session=is_last)
-        kept = plans.write(app.folder, result.plan, app.settings.storage.plans) if result.plan else None
-        return result, booked, kept
-
-    result, booked, kept = in_turn(app, "reconcile", work)
-    data = Compared(
-        at=result.at,
-        positions=len(result.view.positions),
-        open_orders=len(result.view.orders),
-        orders_changed=result.applied.orders,
-        fills_added=result.applied.fills,
-        activities_booked=result.bookings,
-        findings=tuple(_row(finding) for finding in result.findings),
-        plan=result.plan.id if result.plan else None,
-        plan_file=str(kept) if kept else None,
-        applied=plan.id if plan else None,
-        from_statement=booked.booked,
-        doubtful_in_statement=booked.doubtful,
-        without_stop=tuple(Unstopped(position.symbol, position.strategy) for position in result.without_stop),
-    )
-    code = ExitCode.FINDINGS if data.findings else ExitCode.DONE
-    return Report("reconcile", data, partial(_render, kinds_booked(app.settings.capabilities.settlement)), code)
-
-
-def _executed(app: "App", path: "Path") -> "Sequence[Executed]":
-    """Return the executions of a statement's file; raise OperatorError if it can't be read, or the venue has none."""
-    if app.door.statement is None:
-        raise OperatorError(f"{app.settings.capabilities.title} tells everything by itself: no statement is needed")
-    try:
-        return app.door.statement(path.read_bytes(), app.ledger.account_number)
-    except OSError as error:
-        raise OperatorError(f"{path} can't be read: {error.strerror}", "tradebot reconcile --statement FILE") from error
-
-
-def compare(app: "App", by: str, plan: "Plan | None" = None) -> "Reconciled":
-    """Claim the slot, apply the plan if there is one, then compare. The caller holds the pass lock."""
-    from commands.shared.pass_reports import begin
-    from tradebot.desk.pass_events import tell_caught_up
-    from tradebot.model.record import Job
-    from tradebot.reconciliation.protection import Watch
-    from tradebot.reconciliation.reconcile import apply_plan, reconcile
-
-    begin(app, Job.RECONCILE, by)
-    watch = Watch(app.reader, app.rules.exits_of, app.settings.limits.exit_life_s, app.rules.exits)
-    if plan is None:
-        compared = reconcile(app.reader, app.ledger, watch, app.second_time)
-    else:
-        compared = apply_plan(app.reader, app.ledger, plan, by, watch, app.turns.undisturbed, app.second_time)
-    tell_caught_up(app.events, app.ledger, compared.applied, compared.at)
-    return compared
-
-
-def kinds_booked(settlement: "Settlement") -> str:
-    """Return what the activities of an account are mostly about, in words."""
-    from tradebot.model.venue import Settlement
-
-    return "dividends, splits, renames, cash" if settlement is Settlement.PAID else "fees, funding, cash"
-
-
-def _row(finding: "Finding") -> FindingRow:
-    return FindingRow(
-        kind=finding.kind.value,
-        subject=clean(finding.subject),
-        meaning=finding.meaning,
-        ours=finding.ours,
-        broker=finding.broker,
-        blocking=finding.blocking,
-        applicable=finding.applicable,
-        evidence=tuple(map(clean, finding.evidence)),
-        writes=finding.kind.writes,
-    )
-
-
-def _render(kinds: str, console: "Console", data: Compared) -> None:
-    console.print(f"Books and broker at {when(data.at)}")
-    if data.applied:
-        console.print(f"  {data.applied} was applied to the books")
-    positions, orders = counted(data.positions, "position"), counted(data.open_orders, "open order")
-    changed, fills = counted(data.orders_changed, "changed order"), counted(data.fills_added, "new fill")
-    console.print(f"  the broker has {positions} and {orders}")
-    console.print(f"  recorded {changed} and {fills}")
-    if data.from_statement:
-        console.print(f"  recorded {counted(data.from_statement, 'execution')} of the statement")
-    if data.doubtful_in_statement:
-        rows = counted(data.doubtful_in_statement, "execution")
-        console.print(f"  left out {rows} of the statement: with them, the books wouldn't hold what the broker does")
-    if data.activities_booked:
-        booked = counted(data.activities_booked, "activity", "activities")
-        console.print(f"  recorded {booked} of the account: {kinds}")
-    if data.without_stop:
-        named = ", ".join(f"{clean(row.symbol)} ({row.strategy})" for row in data.without_stop)
-        console.print(f"  no stop watches {named}, as configured", markup=False)
-    if not data.findings:
-        console.print("[green]They agree[/green]: nothing differs.")
-        return
-    _render_findings(console, data.findings)
-    _render_evidence(console, data.findings)
-    if data.plan:
-        console.print(
-            f"Next: tradebot reconcile --apply {data.plan} accepts this plan ({data.plan_file})", markup=False
-        )
-        for row in data.findings:
-            if row.applicable:
-                console.print(f"  {row.subject}: {row.writes}", markup=False)
-    next_steps = list(_next(data.findings))
-    for step in next_steps:
-        console.print(f"Next: {step}", markup=False)
-    if not data.plan and not next_steps:
-        console.print("No plan can settle this; each finding says what happens next.")
-
-
-def _next(findings: tuple[FindingRow, ...]) -> "Iterator[str]":
-    """Yield the steps other than a plan: positions of others can be adopted, and another account needs other books."""
-    others = ("by_hand", "another_copy", "expiry_or_assignment")
-    for symbol in sorted({row.subject for row in findings if row.kind in others}):
-        yield f"tradebot adopt {symbol} --manage lets the exit rules close it"
-    if any(row.kind == "account_reset" for row in findings):
-        yield "use the keys of the account in these books, or create new books: tradebot init --state-dir NEW"
-    if any(row.kind == "order_twice" for row in findings):
-        yield "cancel those orders at the broker: the bot's own keep working"
-    if any(row.kind in ("unreadable", "view_unsteady", "missing_fill") for row in findings):
-        yield "tradebot reconcile again, once the broker returns everything"
-    if any(row.kind == "missing_stop" for row in findings):
-        yield "tradebot evaluate-exits"
-
-
-def _render_evidence(console: "Console", findings: tuple[FindingRow, ...]) -> None:
-    from commands.shared.number_format import in_units
-
-    for row in findings:
-        for evidence in row.evidence:
-            console.print(f"  {row.subject}: {in_units(evidence)}", markup=False)
-
-
-def _render_findings(console: "Console", findings: tuple[FindingRow, ...]) -> None:
-    from rich.markup import escape
-
-    from commands.shared.number_format import in_units
-    from commands.shared.tables import Table, number, sentence, staying
-
-    blocking = sum(row.blocking for row in findings)
-    keep = "keeps" if blocking == 1 else "keep"
-    console.print(f"[red]{counted(len(findings), 'difference')}[/red]; {blocking:,} {keep} entries closed:")
-    numbers = number("books"), number("broker")
-    table = Table("what", staying("subject"), *numbers, "entries", sentence("meaning"))
-    for row in findings:
-        entries = "[red]closed[/red]" if row.blocking else "open"
-        table.row(row.kind, escape(row.subject), _number(row.ours), _number(row.broker), entries, in_units(row.meaning))
-    console.print(table)
-
-
-def _number(value: Decimal | None) -> str:
-    return "" if value is None else f"{value:,f}"
 
 
 @on_bot(
     "reconcile",
     Purpose.TRADE,
     60,
-    {"reconcile/1": (Compared,)},
+    {"reconcile/1": ("commands.reconcile.run:Compared",)},
     epilog="tradebot reconcile\ntradebot reconcile --apply plan-1a2b3c4d",
 )
 def reconcile(
@@ -285,4 +45,6 @@ def reconcile(
 
     Fills and other facts are recorded at once. Any other difference becomes a plan, which --apply accepts.
     """
+    from commands.reconcile.run import run
+
     return run(bot, by=caller(), apply=apply, statement=statement)

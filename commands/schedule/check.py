@@ -5,6 +5,7 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import typer
 from msgspec import Struct
 from rich.console import Console
 
@@ -92,8 +93,6 @@ def _problems(line: Line, timetable: Timetable, slots: "dict[str, list[Slot]]") 
 
 def _wrong_words(line: Line, slot: "Slot") -> Iterator[Problem]:
     """Yield a problem if the program can't read a chore's command line; nothing is run."""
-    import typer
-
     words, given = line.command(slot.session), len(line.verb.split())
     try:
         dict(leaves(program(line.verb)))[line.verb].make_context(line.verb, list(words[given:]))

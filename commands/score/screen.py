@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from commands.shared.number_format import signed
+from commands.shared.tables import Table, number
 from commands.shared.times import when
 from tradebot.model.candidate import Purpose
 
@@ -21,7 +22,6 @@ DOT = "·"
 def show(console: "Console", data: "PassData") -> None:
     """Print the scores as a table, strongest first."""
     from commands.shared.pass_reports import legend
-    from commands.shared.tables import Table, number
 
     # A plug-in may name no components, or only some.
     names = list(dict.fromkeys(component.name for row in data.rows for component in row.components))

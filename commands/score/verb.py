@@ -1,6 +1,5 @@
 """`tradebot score`: score the universe from the facts known now, without trading."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +8,6 @@ import typer
 from commands.shared.completion import symbols
 from commands.shared.declaration import PASS, Purpose
 from commands.shared.verb_options import Report, caller, on_bot, progress_bar
-from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
     from tradebot.app.wiring import App
@@ -51,57 +49,6 @@ Variants = Annotated[
 ]
 
 
-def run(app: "App", *, by: str) -> Report:
-    """Score every symbol, record the scores, report them strongest first."""
-    from commands.score.screen import show
-    from commands.shared.ask_strategies import asking_world, in_turn
-    from commands.shared.pass_reports import begin, both_clocks, pass_data
-    from jobs.slot_claims import Refused
-    from tradebot.desk.proposals import score
-    from tradebot.model.record import Job
-
-    clocks = both_clocks(app, Job.SCORE, dry_run=False)
-    # Built before the slot is claimed, so that a missing strategy doesn't use up the slot.
-    world = asking_world(app, "score")
-    call, clocks = in_turn(app, "score", lambda: begin(app, Job.SCORE, by, clocks=clocks))
-    assert not isinstance(call, Refused), "a score is never refused"
-    data = pass_data(app, score(world, call, clocks.clock))
-    return Report("score", data, show)
-
-
-def _explain(app: "App", symbol: str, plot: Path | None) -> Report:
-    from commands.score.explanation import explained, render
-    from commands.shared.pictures import checked
-
-    picture = checked(plot, "score.svg")
-    data = explained(app, symbol)
-    if picture:
-        from commands.score.explanation import draw
-
-        draw(data, picture)
-    return Report("score-explain", data, render)
-
-
-def _outcomes(app: "App", since: str | None) -> Report:
-    from commands.score.outcomes import day_of, measured, render
-
-    with progress_bar("measuring sessions") as progress:
-        data = measured(app, day_of(since) if since else None, progress)
-    return Report("score-outcomes", data, render)
-
-
-def _refuse_combinations(chosen: Sequence[object], plot: Path | None, since: str | None, at: str | None) -> None:
-    explain, outcomes, _, session, _ = chosen
-    if plot and not explain:
-        raise OperatorError("--plot draws what --explain shows", "tradebot score --explain AAPL --plot aapl.svg")
-    if since and not outcomes:
-        raise OperatorError("--since belongs to --outcomes", f"tradebot score --outcomes --since {since}")
-    if at and not session:
-        raise OperatorError("--at needs the session that it belongs to", "tradebot score --from SESSION --at 10:30")
-    if sum(map(bool, chosen)) > 1:
-        raise OperatorError("--explain, --outcomes, --diff, --from and --variants can't be combined", "use one of them")
-
-
 @on_bot(
     "score",
     Purpose.TRADE,
@@ -134,9 +81,11 @@ def score(
     With --outcomes, it measures what followed the candidates recorded so far, refused ones too: whether the score
     and its components predicted it, and what the refusals cost or saved.
     """
-    _refuse_combinations((explain, outcomes, diff, session, variants), plot, since, at)
+    from commands.score.run import explain_one, outcomes_of, refuse_combinations, run
+
+    refuse_combinations((explain, outcomes, diff, session, variants), plot, since, at)
     if outcomes:
-        return _outcomes(bot, since)
+        return outcomes_of(bot, since)
     if variants:
         from commands.score.variants import run as run_variants
 
@@ -150,4 +99,4 @@ def score(
 
         with progress_bar("reading the kept replies") as progress:
             return run_past(bot, session, at, progress)
-    return _explain(bot, explain, plot) if explain else run(bot, by=caller())
+    return explain_one(bot, explain, plot) if explain else run(bot, by=caller())

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from rich.markup import escape
 
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import duration
 from commands.shared.pictures import GAIN, INK, LOSS, QUIET, TITLE, picture
+from commands.shared.tables import Table, number, sentence
 from tradebot.lab.search.progress import Counts
 from tradebot.lab.search.space import Checked
 from tradebot.lab.selection.verdict import BY_PARTS, SIGNIFICANT, Found, Kept, Verdict
@@ -140,8 +142,6 @@ def _evidence(of: Verdict, objective: str) -> Iterator[str]:
 
 
 def _trials(out: "Console", of: Verdict, objective: str) -> None:
-    from commands.shared.tables import Table, number, sentence
-
     table = Table(number("trial"), number("trades"), number("inside"), number("outside"), sentence("values"))
     for one in of.kept[:SHOWN]:
         table.row(str(one.number), f"{one.trades:,}", _figure(one.inside), _figure(one.outside), _values(one))
@@ -155,8 +155,6 @@ def _figure(value: float | None) -> str:
 
 
 def _values(of: Kept) -> str:
-    from rich.markup import escape
-
     return escape(clean(", ".join(f"{name}={value}" for name, value in of.values.items())))
 
 

@@ -12,8 +12,8 @@ from typing import Any
 from msgspec import Struct
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from commands.backtest.options import Wish
 from commands.backtest.run_backtest import ready
+from commands.backtest.run_options import Wish
 from commands.search.report import Searched
 from commands.search.study_options import How, On
 from commands.shared.error_boundary import TerminatedError

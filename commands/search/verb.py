@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.backtest.options import Wish
-from commands.backtest.run_options import wish_of
+from commands.backtest.run_options import Wish, wish_of
 from commands.report.files import Plot
 from commands.search.study_options import How, On
 from commands.shared.declaration import Purpose, verb

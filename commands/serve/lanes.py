@@ -19,10 +19,10 @@ from functools import partial
 
 from msgspec import Struct
 
-from commands.evaluate_exits import verb as evaluate_exits
-from commands.fetch_flow import verb as fetch_flow
-from commands.reconcile import verb as reconcile
-from commands.score import verb as score
+from commands.evaluate_exits import run as evaluate_exits
+from commands.fetch_flow import run as fetch_flow
+from commands.reconcile import run as reconcile
+from commands.score import run as score
 from commands.serve.account_feed import Hearing
 from commands.serve.screen import done
 from commands.shared.calendar import CalendarKeeper
@@ -30,7 +30,7 @@ from commands.shared.missed_slots import run_chore, unmet
 from commands.shared.pass_reports import unfinished
 from commands.shared.verb_options import Report
 from commands.tail import Tails
-from commands.trade_once import verb as trade_once
+from commands.trade_once import run as trade_once
 from jobs.backoff import Backoff
 from jobs.chores import unfinished as cut_short
 from jobs.due_slots import Duty

@@ -2,8 +2,8 @@
 
 from rich.text import Text
 
-from commands.fetch_flow.verb import FlowFetched
-from commands.reconcile.verb import Compared
+from commands.fetch_flow.run import FlowFetched
+from commands.reconcile.run import Compared
 from commands.shared.pass_reports import PassData
 from commands.shared.skipped_passes import NotRun
 from commands.shared.times import DAY_SECOND, for_reader, when

@@ -75,9 +75,9 @@ def _row(app: "App", name: str, why: str, by: str) -> ShadowRow:
 
 def _followed(bot: "ShadowApp", row: ShadowRow, by: str) -> ShadowRow:
     """Follow what rests, compare the books with the simulated account, and run a pass of exits and one of entries."""
-    from commands.evaluate_exits.verb import run as exits
-    from commands.reconcile.verb import run as reconcile
-    from commands.trade_once.verb import run as entries
+    from commands.evaluate_exits.run import run as exits
+    from commands.reconcile.run import run as reconcile
+    from commands.trade_once.run import run as entries
     from tradebot.model.trading import TradingState
 
     bot.venue.look()

@@ -10,6 +10,8 @@ from tradebot.gates.permission import described, is_about_exits
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import TradingState, TradingStateRecord, hidden_halts
+from tradebot.reconciliation.read_books import READ_WITHIN, fills_awaited, read_books
+from tradebot.reconciliation.unknown_orders import forgotten_symbols
 
 
 def notes(
@@ -42,8 +44,6 @@ def left_by_earlier_orders(app: "App", now: "datetime | None") -> tuple[str, ...
     if now is None:
         return ()
     # Imported here: `status` and `health` explain a trading state without comparing books.
-    from tradebot.reconciliation.read_books import read_books
-    from tradebot.reconciliation.unknown_orders import forgotten_symbols
 
     return tuple(forgotten_symbols(read_books(app.ledger_view, now, app.day)))
 
@@ -52,7 +52,6 @@ def not_in_books(app: "App", now: "datetime | None") -> "Iterator[str]":
     """Yield a line about each order that has filled more than the books show."""
     if now is None:
         return
-    from tradebot.reconciliation.read_books import READ_WITHIN, fills_awaited
 
     for one in fills_awaited(app.ledger_view, now, app.day, READ_WITHIN):
         yield f"Not in the books yet: {one.words}. The broker's list of fills lacks it. Next: tradebot reconcile"

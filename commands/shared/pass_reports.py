@@ -1,5 +1,6 @@
 """Shared by the verbs of the timetable: claim a slot, and report a pass with all its decisions."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -34,6 +35,7 @@ from tradebot.model.text import counted
 from tradebot.model.values import replace
 from tradebot.ports.world import Call
 from tradebot.timetable.sessions import CALENDAR_KNOWN, last_session, session_date
+from tradebot.views.account_blocks import closed, row_of, sentence_of
 
 
 class HaltOnFault(Struct, frozen=True):
@@ -253,10 +255,6 @@ class PassData(Struct, frozen=True):
 
 def pass_data(app: "App", cycle: "CycleRecord") -> PassData:
     """Return the report of a pass."""
-    from collections import Counter
-
-    from tradebot.views.explain import closed
-
     rows = tuple(_row(record) for record in cycle.candidates)
     ended = Counter(row.reason for row in rows if row.reason is not None)
     return PassData(
@@ -277,8 +275,6 @@ def pass_data(app: "App", cycle: "CycleRecord") -> PassData:
 
 def _shut(decision: "Decision") -> str:
     """Return a sentence with a limit that refuses every entry, and what would change that."""
-    from tradebot.views.explain import row_of, sentence_of
-
     row = row_of(decision)
     return f"{row.cause.capitalize()}: {sentence_of(decision)} Next: {row.remedy}"
 

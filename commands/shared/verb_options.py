@@ -257,7 +257,6 @@ def opened_to_look(state_dir: str | None, config: str | None) -> "AbstractContex
 
 def opened_as_found(state_dir: str | None, config: str | None) -> "AbstractContextManager[App]":
     """Open the bot that the options and the environment name, even if its books are damaged or lost."""
-
     return _open(state_dir, config, read_marker)
 
 

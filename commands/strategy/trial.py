@@ -9,23 +9,33 @@ from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from rich.markup import escape
 
+from commands.fetch_flow import run as fetch_flow
+from commands.init import making as init
+from commands.score.screen import SHORT
 from commands.shared.light_helpers import NOBODY, clean
 from commands.shared.number_format import measured, signed
 from commands.shared.skipped_passes import remedy_for
+from commands.shared.tables import Table, number, sentence, staying
 from commands.shared.times import moment, show_venue, when
 from commands.shared.verb_options import Report, identity
 from commands.strategy.needs import EVERY_PASS, NeedsRow, in_words, needs_row
+from tradebot.adapters.plugins.plugin import require_named
 from tradebot.adapters.state import state_folder
 from tradebot.adapters.state.state_folder import MARKER, resolve
 from tradebot.app import sandbox
 from tradebot.app.loading import Options, load_for, user_file
 from tradebot.app.settings import load
 from tradebot.app.wiring import opened
+from tradebot.desk.strategy_views import Sights
+from tradebot.desk.want_validation import beyond, checked
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.candidate import Component, ScaleOutLevel, WantKind
 from tradebot.model.decision import Decision, first_failure
@@ -89,11 +99,6 @@ def _render_answer(console: "Console", data: "Tried") -> None:
 
 
 def _render_wants(console: "Console", wants: "tuple[WantRow, ...]") -> None:
-    from rich.markup import escape
-
-    from commands.score.screen import SHORT
-    from commands.shared.tables import Table, number, sentence, staying
-
     names = list(dict.fromkeys(part.name for want in wants for part in want.components))
     numbers = ("score", "coverage", "weight", "quantity", "stop", "target", *(SHORT.get(name, name) for name in names))
     table = Table("symbol", staying("want"), staying("side"), *map(number, numbers), sentence("result", "result:"))
@@ -227,7 +232,6 @@ def _bot(
 
     A bot is used if there is one, unless the strategy reads flow and the bot has fetched none yet.
     """
-
     folder = resolve(state_dir, os.environ)
     if state_dir is not None or (folder / MARKER).exists():
         with opened(
@@ -245,8 +249,6 @@ def _bot(
 
 def _alone(loaded: "Loaded", name: str, symbols: Sequence[str]) -> "Loaded":
     """Return the settings with one strategy in use, even if it is off, and with other symbols if any are given."""
-    from tradebot.adapters.plugins.plugin import require_named
-
     settings = loaded.settings
     own = settings.strategies.model_dump().get(name)
     if own is None:
@@ -262,11 +264,6 @@ def _alone(loaded: "Loaded", name: str, symbols: Sequence[str]) -> "Loaded":
 
 @contextmanager
 def _generated(loaded: "Loaded") -> "Iterator[App]":
-    from tempfile import TemporaryDirectory
-
-    from commands.fetch_flow import verb as fetch_flow
-    from commands.init import making as init
-
     loaded = replace(loaded, settings=_generated_market(loaded.settings))
     with TemporaryDirectory() as folder:
         path = Path(folder) / "state"
@@ -291,8 +288,6 @@ def _generated_market(settings: "Settings") -> "Settings":
 
 def _tried(app: "App", seed: int | None, at: datetime | None) -> Tried:
     from tradebot.adapters.plugins.plugin import close, code_in_force, installed, is_built_in, package_of
-    from tradebot.desk.strategy_views import Sights
-    from tradebot.desk.want_validation import beyond
 
     world = app.world(dry_run=True, asking=True)
     (strategy,) = world.strategies
@@ -331,8 +326,6 @@ def _asked(
     strategy: "Strategy", view: "StrategyView", start_s: float
 ) -> "tuple[tuple[Want, ...] | Decision, Cost, bool | None]":
     """Return the checked answer, what it cost, and whether the same view gets the same answer again."""
-    from statistics import median
-
     answer, first_s = _timed(strategy, view)
     later = list[float]()
     repeats = True
@@ -345,8 +338,6 @@ def _asked(
 
 
 def _timed(strategy: "Strategy", view: "StrategyView") -> "tuple[tuple[Want, ...] | Decision, float]":
-    from tradebot.desk.want_validation import checked
-
     started = perf_counter()
     answer = strategy.propose(view)
     took_s = perf_counter() - started

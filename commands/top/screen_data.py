@@ -24,7 +24,7 @@ from commands.shared.span_options import Span
 from commands.shared.times import for_reader, when
 from commands.shared.verb_options import Report, identity, show_traded_by
 from commands.status.report import STATE_STYLE, sections, status_of
-from commands.why_no_orders import verb as why_no_orders
+from commands.why_no_orders import run as why_no_orders
 from commands.why_no_orders.past_passes import run_session
 from commands.why_no_orders.report import show_funnel
 from tradebot.adapters.state import halt_switch, state_folder

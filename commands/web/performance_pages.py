@@ -13,7 +13,7 @@ from commands.report.files import files_of
 from commands.shared.span_options import days_of
 from commands.shared.verb_options import Report
 from commands.signals import verb as signals
-from commands.trades import verb as trades
+from commands.trades import run as trades
 from commands.trades.report import Trades
 from commands.web.chart_parts import equity_part
 from commands.web.pages import CSRF, Field, Page, Part, Query, first_row, symbol_links

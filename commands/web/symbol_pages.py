@@ -9,12 +9,12 @@ from commands.orders import Orders
 from commands.positions import Positions
 from commands.shared.span_options import Span
 from commands.shared.verb_options import Report
-from commands.trades import verb as trades
+from commands.trades import run as trades
 from commands.web import what_if
 from commands.web.chart_parts import candles_part
 from commands.web.charting import ALL, RECENT, spelled
 from commands.web.pages import Field, Page, Part, Query, symbol_links
-from commands.why_no_orders import verb as why_no_orders
+from commands.why_no_orders import run as why_no_orders
 from commands.why_no_orders.reading import known_symbol
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError

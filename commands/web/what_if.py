@@ -16,7 +16,7 @@ from commands.web.html_rendering import drawn
 from commands.web.page_data import told
 from commands.web.pages import Field, Page, Part, Query
 from commands.web.threshold_sliders import Slider, Sliders, sliders_of
-from commands.why_no_orders import verb
+from commands.why_no_orders import run as why_no_orders
 from commands.why_no_orders.pass_selection import session_asked
 from commands.why_no_orders.past_passes import run_all, run_session
 from tradebot import __version__
@@ -69,7 +69,7 @@ def _answer(app: App, query: Query, symbol: str | None) -> Report | Markup:
         return NOTHING
     # The pass is named, so that the command says the same once there are later ones.
     session, at = _pass(app, query, symbol)
-    report = verb.run_what_if(app, symbol, typed, session=session, at=at, span=Span())
+    report = why_no_orders.run_what_if(app, symbol, typed, session=session, at=at, span=Span())
     words = ["tradebot", "why-no-orders", *([symbol] if symbol else [])]
     words += ["--session", session, "--at", at]
     words += [part for change in typed for part in ("--what-if", change)]
@@ -228,16 +228,16 @@ def _summed_up(app: App, query: Query) -> Report:
 def _of_the_pass(app: App, query: Query) -> Report:
     session, at = query.get("session"), query.get("at")
     if session is None and at is None:
-        return verb.run(app, None, Span())
+        return why_no_orders.run(app, None, Span())
     return run_session(app, None, *_pass(app, query, None), None)
 
 
 def _by_symbol(app: App, query: Query) -> Report:
     span = _span(query)
     if span is not None:
-        return verb.run_by_symbol(app, span, None)
+        return why_no_orders.run_by_symbol(app, span, None)
     day = session_asked(app, query.get("session"))
-    return verb.run_by_symbol(app, Span(), str(day) if day else None)
+    return why_no_orders.run_by_symbol(app, Span(), str(day) if day else None)
 
 
 def _funnel(query: Query) -> Sequence[Part]:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 
-from commands.fetch_flow import verb as fetch_flow
+from commands.fetch_flow import run as fetch_flow
 from commands.shared.verb_options import Report
 from tests.kit.bot import forked
 from tests.kit.bot.ending import refuses, shows

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from commands.reconcile import verb as reconcile
+from commands.reconcile import run as reconcile
 from commands.shared.number_format import show_traded
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot, made, made_beside, order_by_hand

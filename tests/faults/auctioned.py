@@ -11,7 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from commands.trade_once import verb as trade_once
+from commands.trade_once import run as trade_once
 from tests.kit import venues
 from tests.kit.core.venue import Wanting
 from tests.kit.judge import account as judge

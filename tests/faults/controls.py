@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
-from commands.reconcile import verb as reconcile
+from commands.reconcile import run as reconcile
 from tests.kit.bot import stage
 from tests.kit.elsewhere.adapter import ElsewhereOrders, ElsewhereReader
 from tradebot import cycle

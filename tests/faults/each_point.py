@@ -13,8 +13,8 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 
-from commands.evaluate_exits import verb as evaluate_exits
-from commands.reconcile import verb as reconcile
+from commands.evaluate_exits import run as evaluate_exits
+from commands.reconcile import run as reconcile
 from tests.faults import auctioned, play, verdicts
 from tests.faults.ground import OTHER, SYMBOLS, Ground, ScheduleDay
 from tests.faults.schedules import standing

@@ -10,8 +10,8 @@ from contextlib import closing
 
 from msgspec.structs import asdict
 
-from commands.fetch_flow import verb as fetch_flow
-from commands.trade_once import verb as trade_once
+from commands.fetch_flow import run as fetch_flow
+from commands.trade_once import run as trade_once
 from tests.faults.kills import (
     END_OF_HALT,
     HALT,

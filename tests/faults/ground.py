@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from commands import backup, unhalt
-from commands.evaluate_exits import verb as evaluate_exits
-from commands.reconcile import verb as reconcile
-from commands.trade_once import verb as trade_once
+from commands.evaluate_exits import run as evaluate_exits
+from commands.reconcile import run as reconcile
+from commands.trade_once import run as trade_once
 from exchange.tests.kit.wire import URL, Wire, lay
 from papervenue import process
 from papervenue.commands.command import Command

@@ -15,9 +15,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from commands import unhalt
-from commands.evaluate_exits import verb as evaluate_exits
-from commands.reconcile import verb as reconcile
-from commands.trade_once import verb as trade_once
+from commands.evaluate_exits import run as evaluate_exits
+from commands.reconcile import run as reconcile
+from commands.trade_once import run as trade_once
 from tests.faults.controls import CONTROLS
 from tests.kit.bot.near import Verb
 from tests.kit.bot.stage import DIED, End, Fatal, Run, Stage, StageBot, run_all

@@ -10,9 +10,9 @@ from itertools import islice
 from typing import Any, ClassVar
 
 from commands import flatten, unhalt
-from commands.evaluate_exits import verb as evaluate_exits
-from commands.reconcile import verb as reconcile
-from commands.trade_once import verb as trade_once
+from commands.evaluate_exits import run as evaluate_exits
+from commands.reconcile import run as reconcile
+from commands.trade_once import run as trade_once
 from papervenue.commands.actions import ACTIONS
 from papervenue.commands.command import Command
 from papervenue.engine.orders import Order

@@ -23,7 +23,7 @@ from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
-from commands.evaluate_exits import verb as evaluate_exits
+from commands.evaluate_exits import run as evaluate_exits
 from tests.faults import auctioned
 from tests.faults.controls import CONTROLS
 from tests.faults.four import four, warm

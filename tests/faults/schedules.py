@@ -29,9 +29,9 @@ from pathlib import Path
 from typing import Any
 
 from commands import unhalt
-from commands.evaluate_exits import verb as evaluate_exits
-from commands.reconcile import verb as reconcile
-from commands.trade_once import verb as trade_once
+from commands.evaluate_exits import run as evaluate_exits
+from commands.reconcile import run as reconcile
+from commands.trade_once import run as trade_once
 from tests.faults import auctioned, verdicts
 from tests.faults.controls import CONTROLS
 from tests.faults.ground import NARROW_USD, SYMBOLS, Ground, candidates, laid

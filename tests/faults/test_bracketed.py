@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from commands.reconcile import verb as reconcile
+from commands.reconcile import run as reconcile
 from exchange.tests.kit.cable import lay_cable
 from papervenue.faces.tws import faults
 from papervenue.faces.tws.wire import Message

@@ -9,9 +9,9 @@ from contextlib import closing
 import pytest
 
 from commands.doctor.checks import order as rehearsal
-from commands.evaluate_exits import verb as evaluate_exits
-from commands.reconcile import verb as reconcile
-from commands.trade_once import verb as trade_once
+from commands.evaluate_exits import run as evaluate_exits
+from commands.reconcile import run as reconcile
+from commands.trade_once import run as trade_once
 from tests.faults.kills import FIRST, HALT, REFERENCE, SECOND, Campaign, Line, entries, exits, halted, reconciled
 from tests.kit.bot.near import Verb
 from tests.kit.bot.stage import End, Stage, StageBot, set_up

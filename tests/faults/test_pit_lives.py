@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.trade_once import verb as trade_once
+from commands.trade_once import run as trade_once
 from exchange.tests.kit.cable import lay_cable
 from tests.faults.bracketed import PASSES, broken, held_by
 from tests.faults.pit_process import CHANGE, MESSAGE

@@ -13,7 +13,7 @@ import requests
 from hypothesis import Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from commands.reconcile import verb
+from commands.reconcile import run as reconcile
 from papervenue import process
 from tests.kit.bot.folder import KEYS, made
 from tests.suite import tiers
@@ -112,7 +112,7 @@ def happen(url: str, what: Sequence[Any]) -> None:
 def compared(app: App, log: Path, plan: str | None = None) -> Any:
     """Run the verb, and see that the exchange's log has not grown by a line."""
     before = log.stat().st_size
-    data = verb.run(app, by="test", apply=plan).data
+    data = reconcile.run(app, by="test", apply=plan).data
     assert log.stat().st_size == before, log.read_bytes()[before:]
     assert "orders" not in vars(app)
     return data

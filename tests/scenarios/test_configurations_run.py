@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from commands.demo import verb as demo
+from commands.demo import run as demo
 from tradebot.app import sandbox
 from tradebot.app.settings import load
 from tradebot.errors import OperatorError

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.reconcile import verb as reconcile
+from commands.reconcile import run as reconcile
 from papervenue import process
 from tests.kit.bot.folder import log
 from tests.kit.core.scene import evaluate_exits, trade_once

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from commands.trade_once import verb as trade_once
+from commands.trade_once import run as trade_once
 from papervenue import process
 from tests.kit.bot.folder import Bot, log, typed
 from tests.kit.values import Killed

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from commands.trade_once import verb as trade_once
+from commands.trade_once import run as trade_once
 from tests.kit.bot.folder import Bot, at_once, log
 from tests.kit.fakes.scripted import Scripted, Wire, serving
 from tradebot.app.loading import Options

@@ -8,7 +8,7 @@ from pathlib import Path
 from commands.doctor.checks.check_row import Seen, attempt, bad, ok, skip, warn
 from commands.shared.evidence.gather import evidence_of
 from commands.shared.light_helpers import clean
-from commands.strategy.verb import MISSING, OFF, WELL, StrategyRow, guarded, look, remedy
+from commands.strategy.run import MISSING, OFF, WELL, StrategyRow, guarded, look, remedy
 from tradebot.adapters.state.events import read_through, require_file
 from tradebot.adapters.state.state_folder import EVENTS
 from tradebot.app.settings import Settings

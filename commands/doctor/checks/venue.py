@@ -10,6 +10,7 @@ from commands.doctor.checks.machine import calls_a_session
 from tradebot.adapters.flow.unusual_whales import UnusualWhales
 from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.app.flow_plan import configured_allowance
+from tradebot.app.rules import symbols_on
 from tradebot.app.wiring import App
 from tradebot.errors import TradebotError
 from tradebot.judging.judgment import Judgment, State
@@ -109,8 +110,6 @@ def bars(app: "App") -> Seen:
 
 
 def _symbols(app: "App") -> tuple[str, ...]:
-    from tradebot.app.rules import symbols_on
-
     return symbols_on(app.settings, app.rules, app.rules.universe, app.day.date_of(app.now()))
 
 

@@ -9,17 +9,28 @@ from msgspec import Struct
 
 from commands.learn.policy.plan import planned_for
 from commands.shared.light_helpers import Identity, clean
+from commands.shared.tables import Table, number
 from commands.shared.verb_options import Report, progress_bar
+from tradebot.adapters.models.process import read_results
+from tradebot.adapters.models.reading import read_model
+from tradebot.adapters.models.signing import require_extra
+from tradebot.adapters.plugins.process import ErredError
 from tradebot.adapters.state.state_folder import write_durably
+from tradebot.app.policy import place_of
 from tradebot.errors import OperatorError
+from tradebot.lab.backtest.engine_conversion import session_of
+from tradebot.lab.learning.training.training_rows import EVERY
+from tradebot.lab.learning.walking.evaluation import Signed, judged_model
+from tradebot.lab.performance.statistics import total_return
 from tradebot.model.text import counted
+from tradebot.strategies.policy_settings import PolicySettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from rich.console import Console
 
-    from commands.backtest.options import Wish
+    from commands.backtest.run_options import Wish
 
 
 class ModelEarned(Struct, frozen=True):
@@ -44,15 +55,6 @@ class PolicyJudged(Struct, frozen=True):
 
 def run(strategy: str, symbol: str | None, write: Path | None, wish: "Wish") -> Report:
     """Play each model that acts, and add what it earned by session to the file of results."""
-    from tradebot.adapters.models.reading import read_model
-    from tradebot.adapters.models.signing import require_extra
-    from tradebot.app.policy import place_of
-    from tradebot.lab.backtest.engine_conversion import session_of
-    from tradebot.lab.learning.training.training_rows import EVERY
-    from tradebot.lab.learning.walking.evaluation import Signed, judged_model
-    from tradebot.lab.performance.statistics import total_return
-    from tradebot.strategies.policy_settings import PolicySettings
-
     require_extra("judging models")
     planned = planned_for(wish, symbol, strategy, {})
     own = PolicySettings.model_validate(planned.plan.settings.strategies.in_use()[strategy])
@@ -113,9 +115,6 @@ def _require_same(model: str, known: "Mapping[str, float]", earned: "Mapping[str
 
 def _known(file: Path) -> dict[str, dict[str, float]]:
     """Return what is in the file of results; OperatorError if it can't be read, because nothing in it may be lost."""
-    from tradebot.adapters.models.process import read_results
-    from tradebot.adapters.plugins.process import ErredError
-
     if not file.exists():
         return {}
     try:
@@ -128,8 +127,6 @@ def _known(file: Path) -> dict[str, dict[str, float]]:
 
 
 def _render(out: "Console", data: PolicyJudged) -> None:
-    from commands.shared.tables import Table, number
-
     out.print(f"The models of {clean(data.strategy)} from {data.first} to {data.last}", markup=False)
     table = Table("model", "name", number("sessions"), number("return"), number("trades"))
     for one in data.models:

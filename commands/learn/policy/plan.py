@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from commands.backtest.options import Planned, Wish, planned, settings_of
+from commands.backtest.options import Planned, planned, settings_of
+from commands.backtest.run_options import Wish
 from commands.shared.light_helpers import clean, note
+from tradebot.app.venues import door_to
 from tradebot.errors import OperatorError, word
+from tradebot.lab.learning.environment import TIMETABLE
 from tradebot.model.values import replace
 
 FILL, SPREAD = "next-open", "spread_bps"
@@ -19,9 +22,6 @@ def planned_for(wish: Wish, symbol: str | None, strategy: str, section: Mapping[
     is noted for the person, as a backtest does.
     OperatorError if the venue has no contracts that expire, or it isn't clear which root is meant.
     """
-    from tradebot.app.venues import door_to
-    from tradebot.lab.learning.environment import TIMETABLE
-
     costs = wish.costs if any(one.startswith(SPREAD) for one in wish.costs) else (*wish.costs, f"{SPREAD}=0")
     wish = replace(wish, fill=wish.fill or FILL, costs=costs)
     known = settings_of(wish)

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from datetime import date
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from msgspec import Struct
 from commands.learn.policy.train import Asked, jobs_of
 from commands.learn.policy.walk import How, ground_of
 from commands.search.study_options import On
+from commands.search.verb import require_extras
 from commands.shared.error_boundary import TerminatedError
 from commands.shared.light_helpers import Identity, clean
 from commands.shared.verb_options import Report, progress_bar
@@ -19,17 +21,22 @@ from tradebot.adapters.state.state_locks import hold
 from tradebot.adapters.text.canonical import json_text
 from tradebot.adapters.text.codec import encode
 from tradebot.errors import ConfigurationError, ExitCode, OperatorError, TradebotError, word
+from tradebot.lab.backtest.identity import identity_of, market_of
+from tradebot.lab.backtest.results import NAME, Results
+from tradebot.lab.learning.training.job import AGENTS
+from tradebot.lab.learning.walking.study import Sought, Varied, choosing, judged_in, ranked, search, walked
+from tradebot.lab.learning.walking.walk import RESULTS, play_here
+from tradebot.lab.search.sequential_study import InTurn
+from tradebot.lab.search.space import check, read_space
 from tradebot.lab.selection.splits import learned
 from tradebot.model.text import counted
+from tradebot.signals.features import features
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from commands.backtest.options import Wish
-    from tradebot.lab.backtest.results import Results
-    from tradebot.lab.learning.walking.study import Sought, Varied
+    from commands.backtest.run_options import Wish
     from tradebot.lab.learning.walking.walk import Player
-    from tradebot.lab.search.sequential_study import InTurn
 
 SHOWN = 10
 """So many trials are shown; the document has all of them."""
@@ -103,10 +110,6 @@ class PolicyStudied(Struct, frozen=True):
 
 def run(asked: Asked, wanted: Wanted, how: How, wish: "Wish") -> Report:
     """Search, or go on with a study that was stopped; OperatorError naming what is wrong before anything is trained."""
-    from commands.search.verb import require_extras
-    from tradebot.lab.backtest.results import Results
-    from tradebot.lab.learning.walking.study import Sought
-
     require_extras(wanted.on)
     varied = _varied(asked, wanted)
     name, folder = _name(wanted, asked), how.to.absolute()
@@ -127,8 +130,6 @@ def run(asked: Asked, wanted: Wanted, how: How, wish: "Wish") -> Report:
 
 
 def _name(wanted: Wanted, asked: Asked) -> str:
-    from tradebot.lab.backtest.results import NAME
-
     name = wanted.name or asked.agent
     if not NAME.fullmatch(name):
         raise OperatorError(
@@ -139,10 +140,6 @@ def _name(wanted: Wanted, asked: Asked) -> str:
 
 def _varied(asked: Asked, wanted: Wanted) -> "Varied":
     """Return what is varied; ConfigurationError naming what in the space can't be."""
-    from tradebot.lab.learning.training.job import AGENTS
-    from tradebot.lab.learning.walking.study import Varied
-    from tradebot.lab.search.space import check, read_space
-
     space, source = read_space(wanted.space), clean(str(wanted.space))
     if other := sorted(space.model_fields_set - LINES):
         raise ConfigurationError(
@@ -160,8 +157,6 @@ def _varied(asked: Asked, wanted: Wanted) -> "Varied":
 
 def _spans(of: "Sought") -> tuple[Sessions, Sessions]:
     """Return the judged sessions that choose, and those that are held out."""
-    from tradebot.lab.learning.walking.study import choosing, judged_in
-
     days = judged_in(of.walk.splits, of.walk.market)
     chosen = days[: choosing(len(days), of.walk.plan.settings.promotion.splits.embargo_sessions)]
     held_out = days[learned(len(days)) :]
@@ -170,11 +165,6 @@ def _spans(of: "Sought") -> tuple[Sessions, Sessions]:
 
 def _study(of: "Sought", journal: Path, name: str) -> "InTurn":
     """Return the study, a new one or the one that is there; OperatorError if that one was of something else."""
-    from hashlib import sha256
-
-    from tradebot.lab.backtest.identity import identity_of, market_of
-    from tradebot.lab.search.sequential_study import InTurn
-    from tradebot.signals.features import features
 
     def digest(*parts: object) -> str:
         return sha256(json_text([*parts]).encode()).hexdigest()
@@ -194,8 +184,6 @@ def _study(of: "Sought", journal: Path, name: str) -> "InTurn":
 
 def _player(how: How, on: On) -> "tuple[Player, int]":
     """Return who plays, and with how many workers; how many fit on a cluster is known once it is there."""
-    from tradebot.lab.learning.walking.walk import play_here
-
     if on is not On.RAY:
         return play_here, how.workers or len(os.sched_getaffinity(0))
     from tradebot.lab.learning.walking.ray_nodes import play_there
@@ -205,9 +193,6 @@ def _player(how: How, on: On) -> "tuple[Player, int]":
 
 def _played(of: "Sought", study: "InTurn", results: "Results", how: "tuple[Player, int]") -> tuple[PolicyTried, ...]:
     """Play what is left, and return the configurations, best first."""
-    from tradebot.lab.learning.walking.study import ranked, search, walked
-    from tradebot.lab.learning.walking.walk import RESULTS
-
     total = study.space.total
     try:
         search(of, study, results, how, lambda place: progress_bar(f"trial {place} of {total}"))

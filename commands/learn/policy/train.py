@@ -12,7 +12,12 @@ from commands.learn.policy.plan import planned_for
 from commands.shared.error_boundary import TerminatedError
 from commands.shared.light_helpers import Identity, clean, note
 from commands.shared.verb_options import Report, progress_bar
+from tradebot.adapters.state.trials import Trial
 from tradebot.errors import ExitCode, OperatorError, TradebotError, word
+from tradebot.lab.backtest.results import Results
+from tradebot.lab.learning.training.job import AGENTS, Job, checked, usual_features
+from tradebot.lab.learning.training.sb3_trainer import require_torch
+from tradebot.lab.learning.training.training import Told, span_of, train
 from tradebot.model.text import counted
 
 if TYPE_CHECKING:
@@ -20,8 +25,9 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from commands.backtest.options import Planned, Wish
-    from tradebot.lab.learning.training.job import Job, Value
+    from commands.backtest.options import Planned
+    from commands.backtest.run_options import Wish
+    from tradebot.lab.learning.training.job import Value
     from tradebot.ports.world import Progress
 
 TRAINING = {"mode": "training"}
@@ -72,11 +78,6 @@ class Asked(Struct, frozen=True):
 
 def run(asked: Asked, wish: "Wish") -> Report:
     """Train with each seed; OperatorError naming what is wrong before anything is trained."""
-    from tradebot.adapters.state.trials import Trial
-    from tradebot.lab.backtest.results import Results
-    from tradebot.lab.learning.training.sb3_trainer import require_torch
-    from tradebot.lab.learning.training.training import Told, span_of, train
-
     jobs = jobs_of(asked)
     job = jobs[0]
     if job.of.steps is not None:
@@ -139,8 +140,6 @@ def _counted(said: "Progress", of: int, done: int) -> None:
 
 def jobs_of(asked: Asked) -> "Sequence[Job]":
     """Return a job for each seed; OperatorError naming what is wrong with them."""
-    from tradebot.lab.learning.training.job import AGENTS, Job, checked, usual_features
-
     if asked.agent not in AGENTS:
         raise OperatorError(f"there is no agent {word(asked.agent)}", f"name one of these: {', '.join(AGENTS)}")
     usual = usual_features()

@@ -5,15 +5,13 @@ from typing import Annotated, Literal
 
 import typer
 
-from commands.backtest.options import Wish
-from commands.backtest.run_options import wish_of
+from commands.backtest.run_options import Wish, wish_of
 from commands.search.study_options import On
 from commands.search.verb import Where
 from commands.shared.declaration import Purpose, group, verb
 from commands.shared.verb_options import Json, bundled, but, finish
 
 group("learn policy", "Train policies for futures, and judge them.")
-
 AgentName = Annotated[str, typer.Option("--agent", help="ppo, recurrent_ppo, sac, td3 or logistic.")]
 Seeds = Annotated[
     int | None, typer.Option("--seeds", min=1, max=100, help="How many seeds to train, numbered from 1 [5].")

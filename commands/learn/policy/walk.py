@@ -13,18 +13,24 @@ from commands.learn.policy.train import TRAINING, Asked, jobs_of
 from commands.promote.policies import PoliciesJudged, judged_by, render
 from commands.shared.light_helpers import Identity
 from commands.shared.verb_options import Report, progress_bar
+from tradebot.adapters.models.signing import read_key, require_extra
 from tradebot.adapters.state.trials import Trial
 from tradebot.errors import ExitCode
+from tradebot.lab.backtest.engine_conversion import session_of
+from tradebot.lab.backtest.results import Results
+from tradebot.lab.learning.training.sb3_trainer import require_torch
+from tradebot.lab.learning.walking.splits import paths_of, splits_of
+from tradebot.lab.learning.walking.walk import RESULTS, Walk, folder_of, walk
 from tradebot.lab.selection.splits import By
 from tradebot.model.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from commands.backtest.options import Planned, Wish
+    from commands.backtest.options import Planned
+    from commands.backtest.run_options import Wish
     from tradebot.lab.learning.training.job import Job
     from tradebot.lab.learning.walking.splits import Split
-    from tradebot.lab.learning.walking.walk import Walk
     from tradebot.model.policy_results import Span
 
 TITLES = {"walk-forward": "walking forward", "cpcv": "cross-validating"}
@@ -78,19 +84,12 @@ class Ground(Struct, frozen=True):
 
     def walk(self, asked: Asked, how: How, job: "Job", folder: Path) -> "Walk":
         """Return the walk of a job in a folder."""
-        from tradebot.lab.learning.walking.walk import Walk
-
         seeds = tuple(each.seed for each in self.jobs)
         return Walk(self.planned.plan, asked.strategy, job, seeds, self.splits, self.days, folder, how.key.absolute())
 
 
 def ground_of(asked: Asked, how: How, wish: "Wish") -> Ground:
     """Return what to walk on; OperatorError naming what is wrong before anything is trained."""
-    from tradebot.adapters.models.signing import read_key, require_extra
-    from tradebot.lab.backtest.engine_conversion import session_of
-    from tradebot.lab.learning.training.sb3_trainer import require_torch
-    from tradebot.lab.learning.walking.splits import splits_of
-
     require_extra("judging models")
     read_key(how.key)
     jobs = jobs_of(asked)
@@ -103,10 +102,6 @@ def ground_of(asked: Asked, how: How, wish: "Wish") -> Ground:
 
 def run(asked: Asked, how: How, wish: "Wish") -> Report:
     """Walk, or go on with a walk that was stopped; exit 10 unless the policy passes."""
-    from tradebot.lab.backtest.results import Results
-    from tradebot.lab.learning.walking.splits import paths_of
-    from tradebot.lab.learning.walking.walk import RESULTS, folder_of, walk
-
     ground = ground_of(asked, how, wish)
     job, plan = ground.jobs[0], ground.planned.plan
     of = ground.walk(asked, how, job, folder_of(how.to.absolute(), job))

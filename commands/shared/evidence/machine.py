@@ -8,7 +8,10 @@ from pathlib import Path
 
 from commands.shared.light_helpers import clean
 from commands.status.stores import unbounded
-from tradebot.adapters.recovery.backups import as_left, damaged, places
+from tradebot.adapters.chat.store import glance
+from tradebot.adapters.notices.outbox import Sending, unsent
+from tradebot.adapters.recovery.backups import damaged, places
+from tradebot.adapters.recovery.unchanged_parts import as_left
 from tradebot.adapters.state import events, file_systems, serve_status, state_locks
 from tradebot.adapters.state.state_folder import BACKUPS, EVENTS, NOTICES, option
 from tradebot.app.venue_connection import addresses_of
@@ -89,7 +92,6 @@ def stream_of(folder: Path) -> Stream | None:
 def notices_of(app: "App") -> Notices | None:
     """Return what became of the notices; None if the bot has no channel."""
     # Imported here: most bots have no channel, and `status` is to start quickly.
-    from tradebot.adapters.notices.outbox import Sending, unsent
 
     names = [channel.name for channel in app.settings.notify.in_use()]
     if not names:
@@ -106,8 +108,6 @@ def notices_of(app: "App") -> Notices | None:
 
 def chat_of(app: "App") -> Chat:
     """Return whether the paired person can reach the bot."""
-    from tradebot.adapters.chat.store import glance
-
     known = glance(app.folder.path)
     return Chat(
         known.paired, state_locks.holder(app.folder.path, state_locks.CHAT_LOCK) is not None, clean(known.trouble)

@@ -2,10 +2,13 @@
 
 from typing import TYPE_CHECKING
 
+from tradebot.adapters.models.refusing import RefusedModelError
+from tradebot.adapters.models.signing import require_extra
 from tradebot.judging.model_health import ModelSeen, ModelsSeen
 from tradebot.learning.ensemble import Mode
 from tradebot.learning.standing_in import in_a_word, stood_in
 from tradebot.model.record import Job
+from tradebot.strategies.policy_settings import PolicySettings
 from tradebot.strategies.settings import POLICY
 
 if TYPE_CHECKING:
@@ -13,7 +16,6 @@ if TYPE_CHECKING:
 
     from tradebot.app.settings import Settings
     from tradebot.app.wiring import App
-    from tradebot.strategies.policy_settings import PolicySettings
 
 
 def has_policies(settings: "Settings") -> bool:
@@ -22,8 +24,6 @@ def has_policies(settings: "Settings") -> bool:
 
 def models_of(app: "App") -> ModelsSeen:
     """Return each model that is to act, and what acted in its place in the last pass of entries."""
-    from tradebot.adapters.models.signing import require_extra
-
     require_extra("a policy")
     return ModelsSeen(tuple(_models(app.settings)), (*_in_training(app.settings), *_instead(app)))
 
@@ -35,8 +35,6 @@ def _in_training(settings: "Settings") -> "Iterator[str]":
 
 
 def _policies(settings: "Settings") -> "Iterator[tuple[str, PolicySettings]]":
-    from tradebot.strategies.policy_settings import PolicySettings
-
     sections = settings.strategies.in_use()
     for name, installed in settings.strategies.installed_as().items():
         if installed == POLICY:
@@ -45,7 +43,6 @@ def _policies(settings: "Settings") -> "Iterator[tuple[str, PolicySettings]]":
 
 def _models(settings: "Settings") -> "Iterator[ModelSeen]":
     from tradebot.adapters.models.reading import read_model
-    from tradebot.adapters.models.refusing import RefusedModelError
     from tradebot.app.policy import place_of
 
     for name, own in _policies(settings):

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.strategy.verb import guarded
+from commands.strategy.run import guarded
 from tests.adapters.plugins import hostile
 from tests.adapters.plugins.test_plugin import VIEW
 from tradebot.adapters.plugins import confinement, linux_syscalls, namespaces

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from commands.backtest.options import Wish, planned, settings_of
+from commands.backtest.options import planned, settings_of
+from commands.backtest.run_options import Wish
 from tests.kit.backtest.playing import generated, lines_of, written
 from tradebot.errors import OperatorError
 from tradebot.lab.backtest.market import open_market_in_memory

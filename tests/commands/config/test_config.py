@@ -292,7 +292,7 @@ def test_other_mode_is_refused_under_each_name(
 
 def test_serve_compares_each_pass_with_the_last_approval(trader: Bot) -> None:
     """Another process accepts less while this one runs: the pass after that opens nothing."""
-    from commands.trade_once import verb as trade_once
+    from commands.trade_once import run as trade_once
     from tradebot.app.loading import Options
     from tradebot.app.wiring import opened
 

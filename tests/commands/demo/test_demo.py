@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from commands.demo import verb as demo
+from commands.demo import run as demo
 from commands.init.config_file import copy_for_demo
 from commands.init.verb import flags_of
 from tests.kit.bot.ending import refuses
@@ -286,8 +286,8 @@ def test_books_are_compared_once_the_venue_has_told_what_became_of_the_last_orde
         day=None,
     )
     played = SimpleNamespace(run=lambda minute: done.append("minute"), meanwhile=None)
-    monkeypatch.setattr("commands.demo.demo_session.Day", lambda *_: played)
-    monkeypatch.setattr("commands.reconcile.verb.run", lambda *_, **__: done.append("compare"))
-    monkeypatch.setattr("tradebot.timetable.sessions.session_of", lambda *_: SESSION)
+    monkeypatch.setattr("commands.demo.run.Day", lambda *_: played)
+    monkeypatch.setattr("commands.reconcile.run.run", lambda *_, **__: done.append("compare"))
+    monkeypatch.setattr("commands.demo.run.session_of", lambda *_: SESSION)
     assert len(demo.play(app, 2, 1, lambda *_: None)) == 2  # type: ignore[arg-type]
     assert done == ["open", "minute", "compare", "next_open", "minute", *waited, "compare"]

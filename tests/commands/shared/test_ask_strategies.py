@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from commands.score import verb as score
+from commands.score import run as score
 from commands.shared.ask_strategies import Asked
 from commands.shared.verb_options import Report
-from commands.trade_once import verb as trade_once
+from commands.trade_once import run as trade_once
 from tests.kit.bot.folder import Bot, log
 from tests.kit.core.scene import wanted
 from tests.kit.core.venue import opening

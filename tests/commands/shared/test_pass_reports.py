@@ -12,10 +12,10 @@ from typing import Any, cast
 
 import pytest
 
-from commands.evaluate_exits.verb import run as evaluate_exits
+from commands.evaluate_exits.run import run as evaluate_exits
 from commands.shared.ask_strategies import in_turn
 from commands.shared.pass_reports import begin, recorded, unfinished
-from commands.trade_once.verb import run as trade_once
+from commands.trade_once.run import run as trade_once
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot
 from tradebot.adapters.state.yield_to_exits import Turns

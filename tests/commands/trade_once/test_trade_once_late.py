@@ -2,7 +2,8 @@
 
 import pytest
 
-from commands.shared import ask_strategies, missed_slots
+from commands.shared import ask_strategies
+from commands.trade_once import run as trade_once
 from tests.kit.bot.folder import Bot
 
 
@@ -10,7 +11,7 @@ def test_late_entry_is_refused_and_its_slot_recorded_as_missed(trader: Bot, monk
     assert trader.says("exchange", "tick", "5m").code == 0
     assert trader.says("fetch-flow").code == 0
     assert trader.says("exchange", "tick", "4m").code == 0
-    for module in (ask_strategies, missed_slots):  # In the sandbox, whose time stands still, nobody is late.
+    for module in (ask_strategies, trade_once):  # In the sandbox, whose time stands still, nobody is late.
         monkeypatch.setattr(module, "entry_grace_s", lambda app: 90)
     late = trader.says("trade-once")
     assert (late.code, late.err) == (0, "")

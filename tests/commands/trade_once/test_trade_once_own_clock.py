@@ -12,7 +12,7 @@ import pytest
 from commands.schedule import verb as schedule
 from commands.shared.console import Screen
 from commands.shared.verb_options import Report
-from commands.trade_once import verb as trade_once
+from commands.trade_once import run as trade_once
 from tests.kit.bot.folder import Bot, log
 from tests.kit.core.scene import wanted
 from tests.kit.values import Killed

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.evaluate_exits import verb as evaluate_exits
+from commands.evaluate_exits import run as evaluate_exits
 from tests.kit.bot.folder import Bot
 from tests.kit.bot.real_money import writes
 from tradebot.adapters.state import halt_switch

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from commands.fetch_flow import verb as fetch_flow
+from commands.fetch_flow import run as fetch_flow
 from commands.shared.verb_options import finish
 from tests.kit.adapters.alpaca import AT_ONCE, QUICK
 from tests.kit.bot.folder import Bot

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from commands import adopt
-from commands.evaluate_exits import verb as evaluate_exits
-from commands.reconcile import verb as reconcile
+from commands.evaluate_exits import run as evaluate_exits
+from commands.reconcile import run as reconcile
 from tests.faults.listed.test_books_of_an_earlier_day import buys_and_fills, confirmed, kinds, lost, opened, put_back
 from tests.faults.listed.test_lying_reads import closed, leave
 from tests.kit.bot.trader import Said, Trader

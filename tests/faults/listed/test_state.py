@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from commands import unhalt
-from commands.recover import verb as recover
+from commands.recover import run as recover
 from tests.faults.kills import entries, exits, reconciled
 from tests.faults.listed.conftest import AtAPoint, as_another_user
 from tests.kit.bot.stage import Stage, StageBot, run

@@ -12,9 +12,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from commands.evaluate_exits import verb as evaluate_exits
-from commands.reconcile import verb as reconcile
-from commands.trade_once import verb as trade_once
+from commands.evaluate_exits import run as evaluate_exits
+from commands.reconcile import run as reconcile
+from commands.trade_once import run as trade_once
 from papervenue.commands.command import Command
 from papervenue.commands.control import TICK
 from papervenue.exchange import Exchange

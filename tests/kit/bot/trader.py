@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 import requests
 
 from commands import flatten
-from commands.evaluate_exits import verb as evaluate_exits
+from commands.evaluate_exits import run as evaluate_exits
 from commands.shared.error_boundary import bounded
 from tests.kit.bot.near import Verb, compares, entries
 from tests.kit.bot.stage import CONFIGURATION, Fatal, NearStage, Run, Stage, StageBot, run_all, set_up

@@ -19,9 +19,9 @@ from tests.kit.elsewhere import place
 os.environ["VENUE"] = place.NAME
 
 # The venue is chosen by the environment before these are imported.
-from commands.evaluate_exits import verb as evaluate_exits
-from commands.reconcile import verb as reconcile
-from commands.trade_once import verb as trade_once
+from commands.evaluate_exits import run as evaluate_exits
+from commands.reconcile import run as reconcile
+from commands.trade_once import run as trade_once
 from tests.kit.bot.stage import Stage, StageBot, set_up
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.app.wiring import App

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.backtest.options import Wish
+from commands.backtest.run_options import Wish
 from commands.learn.policy.plan import planned_for
 from tests.kit.backtest.playing import generated, lines_of, written
 from tests.kit.bot.folder import typed

@@ -1,0 +1,217 @@
+"""Run `tradebot demo`: play sessions on the embedded exchange, using the same functions as the verbs."""
+
+import os
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from shutil import rmtree
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from commands.demo import run_comparison
+from commands.demo.demo_session import Day
+from commands.demo.report import played_data, render
+from commands.demo.run_comparison import FILE
+from commands.init import making as init
+from commands.init.config_file import to_copy, written_here
+from commands.init.profiles import profile_content
+from commands.reconcile import run as reconcile
+from commands.shared.setting_args import assignments, over, values_of
+from commands.shared.verb_options import (
+    Report,
+    identity,
+    show_traded_by,
+)
+from tradebot.adapters.plugins.plugin import require_installed, require_named
+from tradebot.adapters.state import state_folder, state_locks
+from tradebot.app import sandbox
+from tradebot.app.loading import USER_FILE, Options, user_file
+from tradebot.app.settings import load, merge
+from tradebot.app.wiring import opened as open_app
+from tradebot.errors import ExitCode, OperatorError
+from tradebot.model.text import counted
+from tradebot.timetable.sessions import session_of
+
+if TYPE_CHECKING:
+    from commands.demo.run_comparison import Run
+    from tradebot.app.wiring import App
+    from tradebot.model.bar import Session
+    from tradebot.ports.world import Progress
+
+
+class Wish(NamedTuple):
+    """What else is to be played than one session as configured: how many, by which strategy, with which settings.
+
+    `strategy` trades alone, and `changed` are texts KEY=VALUE. `config` names a
+    file to begin with in place of the folder's own.
+    """
+
+    sessions: int = 1
+    strategy: str | None = None
+    changed: Sequence[str] = ()
+    config: str | None = None
+
+
+AS_CONFIGURED = Wish()
+
+
+def run(
+    state_dir: str | None, flags: dict[str, Any], minutes: int, progress: "Progress", wish: Wish = AS_CONFIGURED
+) -> Report:
+    """Make a fresh demo state, play its sessions, and check the books against the exchange."""
+    started = time.monotonic()
+    path = state_folder.resolve(state_dir, os.environ)
+    _refuse_users(path)
+    file, start = _configuration(path, wish.config)
+    flags = _with_strategy(file, _with_settings(flags, wish.changed), wish.strategy)
+    settings = load(file, os.environ, flags).settings
+    require_installed(settings.strategies.installed_as())
+    last = run_comparison.last_run(path)
+    with init.setting_up(path, "demo"):
+        _clear(path)
+        init.make(path, settings, "demo", flags, start=start)
+        with open_app(Options(str(path)), os.environ) as app:
+            played = play(app, wish.sessions, minutes, progress)
+            show_traded_by(app)
+            return report(app, played, time.monotonic() - started, last=last, configuration=file)
+
+
+def report(
+    app: "App",
+    played: "Sequence[Played]",
+    elapsed_s: float,
+    *,
+    last: "Run | None" = None,
+    configuration: Path | None = None,
+) -> Report:
+    """Report the played sessions, beside the last run if there was one; exit 1 if books and exchange disagree."""
+    data = played_data(app, played, elapsed_s, last, str(configuration) if configuration else None)
+    code = ExitCode.ERROR if data.differences else ExitCode.DONE
+    return Report("demo", data, render, code, identity(app))
+
+
+def _with_settings(flags: dict[str, Any], changed: Sequence[str]) -> dict[str, Any]:
+    """Return the options with each KEY=VALUE; raise OperatorError for those that a demo has options for."""
+    values = values_of(list(assignments(changed)))
+    for path, _ in values:
+        if path[0] in ("mode", "venue", "shadow"):
+            hint = "tradebot demo --venue NAME" if path[0] == "venue" else "tradebot init --mode paper --shadow"
+            raise OperatorError(f"--set {path[0]}: a demo trades on the embedded exchange, and really sends", hint)
+    return over(flags, values)
+
+
+def _with_strategy(file: Path | None, flags: dict[str, Any], name: str | None) -> dict[str, Any]:
+    """Return the options with one strategy in use, beginning with its profile if it isn't configured."""
+    if name is None:
+        return flags
+
+    where: dict[str, Any] = {key: flags[key] for key in ("mode", "venue") if key in flags}
+    in_use = load(file, os.environ, where).settings.strategies.installed_as()
+    require_named(name, in_use.get(name, name))
+    merged: dict[str, Any] = {} if name in in_use else profile_content(name)
+    merge(merged, flags)
+    alone: dict[str, Any] = {other: None for other in (*in_use, *merged.get("strategies", {})) if other != name}
+    merge(merged, {"strategies": alone if name in in_use else {name: {}, **alone}})
+    return merged
+
+
+def _refuse_users(path: Path) -> None:
+    folder = state_folder.open_state(path) if state_folder.marked(path) else None
+    if folder and folder.kind != "demo":
+        raise OperatorError(
+            f"{path} is the folder of a bot of yours (mode {folder.mode}), and a demo doesn't replace it",
+            "tradebot demo --state-dir state/demo",
+        )
+
+
+def _configuration(path: Path, config: str | None) -> tuple[Path | None, Path | None]:
+    """Return the user's configuration file, and the same again if the demo's folder has to have a copy of it.
+
+    A file that an earlier demo wrote belongs to that demo, until a person changes it.
+    """
+    file = user_file(Options(None, config), path, os.environ)
+    if file == path / USER_FILE and state_folder.marked(path) and written_here(file):
+        return None, None
+    return file, to_copy(file, path) if config else None
+
+
+def _clear(path: Path) -> None:
+    """Remove an earlier demo that nobody is working on, except what a person wrote, and what came of it."""
+    _refuse_users(path)
+    if not state_folder.marked(path):
+        return
+    own = path / USER_FILE
+    kept = {FILE} if not own.exists() or written_here(own) else {FILE, USER_FILE}
+    with state_locks.hold_all(path, "demo"):
+        sandbox.stop(path / state_folder.EXCHANGE)
+        for folder in state_folder.FOLDERS:
+            rmtree(path / folder, ignore_errors=True)
+        for name in {*state_folder.OWN_FILES} - kept:
+            (path / name).unlink(missing_ok=True)
+    state_folder.prepare(path)
+
+
+class Played(NamedTuple):
+    """One session, how many minutes of it were played, and the account's equity afterward in USD."""
+
+    session: "Session"
+    minutes: int
+    equity: Decimal
+
+
+def play(app: "App", sessions: int, minutes: int, progress: "Progress") -> "list[Played]":
+    """Play so many sessions of the market, and so many minutes of each; return what was played.
+
+    The last minute of a session is its close, which comes earlier on a half day.
+    """
+    app.engine.tick_to("open")
+    held = app.settings.sandbox.sessions
+    if app.settings.sandbox.source != "generated" and held > sessions:
+        # Recorded bars have no close before their first session, and without one nothing is bought.
+        app.engine.tick_to("next_open")
+        held -= 1
+    played: list[Played] = []
+    whole = min(sessions, held)
+    for number in range(whole):
+        if number:
+            app.engine.tick_to("next_open")
+        shown = partial(_shown, progress, number, whole)
+        played.append(_play(app, minutes, shown, is_last=number == whole - 1))
+    return played
+
+
+def _shown(progress: "Progress", before: int, whole: int, done: int, most: int) -> None:
+    """Show how far all sessions are, when so much is done of one."""
+    progress(before * most + done, whole * most)
+
+
+def _play(app: "App", minutes: int, progress: "Progress", *, is_last: bool) -> Played:
+    """Tick the engine minute by minute through a session that has just opened, and run what is due."""
+    now = app.now()
+    app.ensure_calendar(now)
+    session = session_of(app.ledger, now, app.day)
+    assert session is not None, "the exchange opened on a day that the calendar has no session for"
+    minutes = min(minutes, int((session.close - now).total_seconds()) // 60)
+    day = Day(app, session, now)
+    app.let_pass = day.meanwhile
+    for minute in range(1, minutes + 1):
+        day.run(now + timedelta(minutes=minute))
+        progress(minute, minutes)
+    if is_last and (wait_s := app.settings.capabilities.tells_ends_after.total_seconds()):
+        # The venue tells a moment later what became of the last orders.
+        app.engine.sleep(wait_s)
+    reconcile.run(app, by="demo", is_last=True)
+    return Played(session, minutes, app.reader.view().account.equity)
+
+
+def held_sessions(recorded: int | None, wanted: int) -> int:
+    """Return how many sessions the market has to have; of recorded ones, one more, whose closes the others need."""
+    if recorded is None or wanted == 1:
+        return wanted
+    if wanted > recorded:
+        raise OperatorError(
+            f"the recorded bars have {counted(recorded, 'session')}, not {wanted}", f"--sessions {recorded}"
+        )
+    return min(recorded, wanted + 1)

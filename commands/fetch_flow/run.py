@@ -1,0 +1,239 @@
+"""Run `tradebot fetch-flow`: fetch flow from the endpoints that are due, keep the valid rows, and count the others."""
+
+import difflib
+from collections import Counter, defaultdict
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+
+import typer
+from msgspec import Struct
+from rich.markup import escape
+
+from commands.shared.ask_strategies import in_turn
+from commands.shared.calendar import require
+from commands.shared.light_helpers import clean
+from commands.shared.pass_reports import begin, both_clocks
+from commands.shared.skipped_passes import refused_report
+from commands.shared.tables import Table, number, sentence
+from commands.shared.times import when
+from commands.shared.universe import in_universe
+from commands.shared.verb_options import (
+    Report,
+    identity,
+)
+from jobs.slot_claims import Refused, claim_by_hand
+from tradebot.adapters.state.state_locks import FETCH_LOCK, hold
+from tradebot.desk.fetching import Wanted, fetch_flow
+from tradebot.errors import ExitCode, OperatorError
+from tradebot.model.kind import CheckedReply
+from tradebot.model.record import Job
+from tradebot.model.text import counted
+from tradebot.signals.contracts import drifts
+from tradebot.signals.kinds import kind_names, kind_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from rich.console import Console
+
+    from tradebot.app.wiring import App
+    from tradebot.desk.fetching import Failure, Fetched
+    from tradebot.model.bar import ClockReading
+    from tradebot.model.flow import Intake
+    from tradebot.model.kind import Drift
+    from tradebot.ports.world import Call, Progress
+
+
+class EndpointCount(Struct, frozen=True):
+    """What one endpoint returned for all symbols; `rejected` counts bad rows by reason.
+
+    `newest` is the time of the newest row kept, or its trading date if rows cover a whole day and have no exact time.
+    `differences` say how the rows differ from what the source documents, the worst first.
+    """
+
+    endpoint: str
+    calls: int
+    received: int
+    kept: int
+    foreign: int
+    duplicates: int
+    rejected: dict[str, int]
+    newest: datetime | date | None
+    newest_age_s: float | None
+    differences: "tuple[Drift, ...]" = ()
+
+
+class FlowFetched(Struct, frozen=True):
+    """One pass of fetching; `new` counts facts that were not stored before.
+
+    `later` counts the calls that were due, but only fit the next slot; `left_out` are the kinds of facts that the
+    source's limits leave no calls for.
+    """
+
+    at: datetime
+    session: date
+    calls: int
+    not_due: int
+    later: int
+    left_out: tuple[str, ...]
+    new: int
+    endpoints: tuple[EndpointCount, ...]
+    failures: tuple["Failure", ...]
+    given_up: bool
+    quota_used_today: int | None
+    quota_daily_limit: int | None
+    quota_left_this_minute: int | None
+
+
+def run(
+    app: "App",
+    *,
+    by: str,
+    force_slot: bool = False,
+    progress: "Progress | None" = None,
+    endpoints: "Sequence[str]" = (),
+    symbols: "Sequence[str]" = (),
+) -> Report:
+    """Fetch what is due in this slot; exit 5 if nothing at all could be fetched.
+
+    Symbols or endpoints named explicitly are fetched now, due or not, and don't use up the timetable's slot.
+    """
+    requests = _wanted_requests(app, endpoints, symbols)
+    named = bool(endpoints or symbols)
+    # One fetcher at a time: its lock is taken before the pass lock, and waits and exits as that one.
+    with hold(app.folder.path, "fetch-flow", name=FETCH_LOCK):
+        # The pass lock is only for the claim: exits go on while the source is asked, however slowly it answers.
+        call, clocks = in_turn(app, "fetch-flow", lambda: _call(app, by, named, force_slot))
+        if isinstance(call, Refused):
+            return refused_report(app, "fetch-flow", call)
+        world = app.world(progress=progress, proposing=False, with_flow=True)
+        fetched = fetch_flow(world, call, clocks, only_due=not (named or force_slot), wanted=requests)
+    data = _data(fetched)
+    nothing = bool(fetched.failures) and not fetched.intakes
+    code = ExitCode.UNAVAILABLE if nothing else ExitCode.DONE
+    return Report("fetch-flow", data, _render, code, identity(app))
+
+
+def _call(app: "App", by: str, named: bool, force_slot: bool) -> "tuple[Call | Refused, ClockReading]":
+    if not named:
+        return begin(app, Job.FETCH_FLOW, by, force=force_slot)
+    clocks = both_clocks(app, Job.FETCH_FLOW, dry_run=True)
+    require(clocks.clock, clocks.second, app.settings)
+    app.ensure_calendar(clocks.now)
+    return claim_by_hand(app.ledger, Job.FETCH_FLOW, "named", clocks.now, app.day, by), clocks
+
+
+def _wanted_requests(app: "App", endpoints: "Sequence[str]", symbols: "Sequence[str]") -> "Wanted":
+    names = frozenset(_endpoint(app, name) for name in endpoints)
+    return Wanted(names, frozenset(in_universe(app, symbol) for symbol in symbols))
+
+
+def _endpoint(app: "App", text: str) -> str:
+    name, names = text.strip().lower().replace("-", "_"), [kind.name for kind in app.needed_facts]
+    if name not in names and name in kind_names():
+        raise OperatorError(f"no strategy in use needs {name}", "give a component that reads it a weight")
+    if name not in names:
+        near = difflib.get_close_matches(name, names, 1)
+        meant = f"did you mean {near[0]}?" if near else f"one of {', '.join(names)}"
+        raise OperatorError(f"there is no endpoint {name!r}", meant)
+    return name
+
+
+def _data(fetched: "Fetched") -> FlowFetched:
+    quota = fetched.quota
+    return FlowFetched(
+        at=fetched.at,
+        session=fetched.session,
+        calls=fetched.calls,
+        not_due=fetched.skipped - fetched.later,
+        later=fetched.later,
+        left_out=fetched.left_out,
+        new=fetched.new,
+        endpoints=tuple(_count(fetched.intakes)),
+        failures=fetched.failures,
+        given_up=fetched.given_up,
+        quota_used_today=quota.used_today if quota else None,
+        quota_daily_limit=quota.daily_limit if quota else None,
+        quota_left_this_minute=quota.left_this_minute if quota else None,
+    )
+
+
+def _count(intakes: "Iterable[Intake]") -> "Iterable[EndpointCount]":
+    by_endpoint: dict[str, list[Intake]] = defaultdict(list)
+    for intake in intakes:
+        by_endpoint[intake.endpoint].append(intake)
+    for endpoint, answers in by_endpoint.items():
+        rejected = Counter(row.reason for answer in answers for row in answer.rejected)
+        newest = _newest(endpoint, answers)
+        yield EndpointCount(
+            endpoint,
+            calls=len(answers),
+            received=sum(answer.received for answer in answers),
+            kept=sum(len(answer.facts) for answer in answers),
+            foreign=sum(answer.foreign for answer in answers),
+            duplicates=sum(answer.duplicates for answer in answers),
+            rejected=dict(rejected),
+            newest=newest,
+            newest_age_s=(max(answer.at for answer in answers) - newest).total_seconds()
+            if isinstance(newest, datetime)
+            else None,
+            differences=_differences(answers),
+        )
+
+
+def _differences(answers: "Iterable[Intake]") -> "tuple[Drift, ...]":
+    return drifts(
+        CheckedReply(answer.endpoint, answer.symbol, answer.at, answer.received, answer.findings) for answer in answers
+    )
+
+
+def _newest(endpoint: str, answers: "Iterable[Intake]") -> datetime | date | None:
+    moment = kind_of(endpoint).moment
+    return max((moment(fact) for answer in answers for fact in answer.facts), default=None)
+
+
+def _render(console: "Console", data: FlowFetched) -> None:
+    calls, facts = counted(data.calls, "call"), counted(data.new, "new fact")
+    console.print(f"Flow of session {data.session} at {when(data.at)}: {calls}, {facts}")
+    if not data.calls and not data.not_due:
+        console.print("  No strategy in use reads options flow.")
+    if data.not_due:
+        console.print(f"  {counted(data.not_due, 'call')} not due yet")
+    if data.later:
+        console.print(f"  {counted(data.later, 'call')} left for the next slot: no more fit into the source's rate")
+    if data.left_out:
+        console.print(f"  Not fetched, to stay within the source's limits: {', '.join(data.left_out)}")
+        console.print("  Next: tradebot fetch-flow --plan")
+    numbers = (number(name) for name in ("calls", "rows", "kept", "foreign", "duplicates", "newest"))
+    table = Table("endpoint", *numbers, sentence("bad rows", "bad rows:"))
+    for row in data.endpoints:
+        bad = ", ".join(f"{count:,} {reason}" for reason, count in sorted(row.rejected.items()))
+        counts = (row.calls, row.received, row.kept, row.foreign, row.duplicates)
+        table.row(row.endpoint, *(f"{count:,}" for count in counts), _age(row), bad)
+    if data.endpoints:
+        console.print(table)
+    for difference in (each for row in data.endpoints for each in row.differences):
+        example = escape(clean(difference.example))
+        console.print(f"  [yellow]differs[/yellow] {escape(str(difference))}, such as {example}")
+    for failure in data.failures:
+        console.print(f"  [red]failed[/red] {failure.endpoint} {failure.symbol or ''}: {escape(failure.message)}")
+    if data.given_up:
+        console.print("  The source seems to be down; the next slot asks for the rest.")
+    if data.quota_daily_limit is not None:
+        minute = "" if data.quota_left_this_minute is None else f", {data.quota_left_this_minute:,} left this minute"
+        console.print(f"Quota: {data.quota_used_today or 0:,} of {data.quota_daily_limit:,} calls used today{minute}")
+
+
+def _age(row: EndpointCount) -> str:
+    if row.newest is None:
+        return "no row"
+    return f"of {row.newest:%m-%d}" if row.newest_age_s is None else f"{row.newest_age_s:,.0f} s old"
+
+
+def check_alone(stream: bool, lasting: str | None, plan: bool, *others: object) -> None:
+    if lasting is not None and not stream:
+        raise typer.BadParameter("--for goes with --stream")
+    if stream and (plan or any(others)):
+        raise typer.BadParameter("--stream takes no option but --for")
+    if plan and any(others):
+        raise typer.BadParameter("--plan is about a whole session, so it takes no other option")

@@ -1,0 +1,93 @@
+"""Run `tradebot replay`: decide recorded passes again, without sending anything, and compare with what was decided."""
+
+import re
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from commands.replay.incident_replay import decided_again_from
+from commands.replay.report import decided_again
+from commands.replay.screen import render
+from commands.shared.span_options import day_in
+from commands.shared.verb_options import (
+    Report,
+    progress_bar,
+)
+from tradebot.adapters.facts.recorded_passes import KeptPass
+from tradebot.adapters.state.evidence import BACKTEST
+from tradebot.adapters.state.incident_file import AGAIN
+from tradebot.errors import ExitCode, OperatorError, word
+from tradebot.lab.backtest.rerun import PastRun
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from commands.replay.report import Again
+    from tradebot.app.wiring import App
+
+DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+def run(app: "App", what: str | None, from_version: str | None = None) -> Report:
+    """Decide a pass, or all of a session, again; exit 0 if all are equal, 10 if one isn't or can't be read.
+
+    OperatorError if nothing is kept of it.
+    """
+    if app.folder.kind == BACKTEST:
+        data = _of_backtest(app, what, from_version)
+    else:
+        every = app.passes.passes()
+        last = every[-1].session.isoformat() if every else ""
+        passes = _asked(every, what or last, from_version)
+        facts = app.recorded if _is_session(what or last) and from_version is None else None
+        with progress_bar("replaying") as progress:
+            data = decided_again(app.passes, passes, progress, only_decisions=from_version is not None, facts=facts)
+    code = ExitCode.DONE if data.equal == data.passes else ExitCode.FINDINGS
+    return Report("replay", data, render, code)
+
+
+def _of_backtest(app: "App", what: str | None, from_version: str | None) -> "Again":
+    """Play a finished backtest again; without a word for a pass or a session, all of it."""
+    from commands.replay.backtest_replay import decided_again_in, passes_of
+
+    run, kept = PastRun(app.folder.path), passes_of(app.recorded)
+    every = [KeptPass(one.id, one.session, one.at, run.decided_by) for one in kept.values()]
+    asked = _asked(every, what, from_version)
+    with progress_bar("playing again") as progress:
+        return decided_again_in(run, [kept[one.id] for one in asked], progress, whole=not what or _is_session(what))
+
+
+def _asked(every: "Sequence[KeptPass]", asked: str | None, from_version: str | None) -> "Sequence[KeptPass]":
+    """Return the kept passes that are asked for; without a word for them, all of them."""
+    if not asked:
+        found = every
+    elif _is_session(asked):
+        found = [one for one in every if one.session == day_in(asked)]
+    else:
+        found = [one for one in every if one.id == asked]
+    chosen = [one for one in found if from_version in (None, one.version)]
+    if chosen:
+        return chosen
+    if not every:
+        hint = "passes are kept as they run; storage.replay_sessions says for how many sessions"
+        raise OperatorError("No pass is kept to be decided again.", hint)
+    if found:
+        versions = ", ".join(sorted({one.version for one in found}))
+        raise OperatorError(
+            f"No pass of {word(asked or 'the run')} was recorded by {word(from_version or '')}.", f"by: {versions}"
+        )
+    kept = f"kept are sessions {every[0].session} to {every[-1].session}, such as {every[-1].id}"
+    raise OperatorError(f"No pass is kept of {word(asked or '')}.", kept)
+
+
+def _is_session(asked: str) -> bool:
+    if DATE.fullmatch(asked) and day_in(asked) is None:
+        raise OperatorError(f"{word(asked)} is not a date", "write it as 2026-11-16")
+    return day_in(asked) is not None
+
+
+def of_file(file: str, from_version: str | None) -> Report:
+    """Decide the pass of an incident's file again; exit 10 if it isn't equal."""
+    data = decided_again_from(Path(file), from_version)
+    shown = partial(render, hint=AGAIN)
+    return Report("replay", data, shown, ExitCode.DONE if data.equal else ExitCode.FINDINGS)

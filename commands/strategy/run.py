@@ -1,0 +1,309 @@
+"""Run `tradebot strategy new|list|test`: create a strategy package, list the installed ones, and try one."""
+
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+from rich.markup import escape
+
+from commands.shared.light_helpers import NOBODY, Identity, clean
+from commands.shared.skipped_passes import remedy_for
+from commands.shared.tables import Table, sentence
+from commands.shared.verb_options import Report, identity, opened
+from commands.strategy.needs import EVERY_PASS, NeedsRow, in_words, needs_row
+from commands.strategy.package import Kind, package_files, section_of
+from tradebot.adapters.plugins.plugin import (
+    close,
+    code_in_use,
+    installed,
+    is_built_in,
+    package_of,
+    protections_from,
+    strategies,
+)
+from tradebot.adapters.state.evidence import backtested_code
+from tradebot.adapters.state.state_folder import MARKER, resolve
+from tradebot.app.loading import Options, user_file
+from tradebot.app.plugin_surroundings import plugin_surroundings
+from tradebot.app.rules import rules_of
+from tradebot.app.settings import load
+from tradebot.desk.want_validation import checked
+from tradebot.errors import ExitCode, OperatorError
+from tradebot.judging.pass_health import untested_code
+from tradebot.model.decision import Decision, Verdict
+from tradebot.model.reasons import Reason
+from tradebot.model.values import replace
+from tradebot.model.view import StrategyView
+from tradebot.strategies.settings import STRATEGY_NAME
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+    from rich.console import Console
+
+    from tradebot.adapters.plugins.confinement import Protections
+    from tradebot.adapters.plugins.plugin import Surroundings
+    from tradebot.app.settings import Settings
+    from tradebot.model.record import StrategyRefusal
+    from tradebot.ports.strategy import Strategy
+
+YAML_WORDS = frozenset({"null", "none", "true", "false"})
+"""Words that YAML reads as no value or as true or false, or that look as if it did."""
+
+OFF, MISSING, WELL = "off", "not installed", "ok"
+
+DOORS = {
+    "files": "can read or change this user's files",
+    "names": "can see the names, sizes and times of this user's files",
+    "processes": "can read or disturb this user's processes",
+    "network": "can use the network",
+    "leftovers": "can leave processes running when it ends",
+}
+"""What a plug-in can do if a protection is missing, by the name of that protection."""
+
+
+class Written(Struct, frozen=True):
+    """A new package: its folder, its files, and the next commands."""
+
+    name: str
+    folder: str
+    files: tuple[str, ...]
+    next: tuple[str, ...]
+
+
+class StrategyRow(Struct, frozen=True):
+    """One strategy; `state` is ok, off, not installed, or the reason why its answer was refused.
+
+    `protections` are the ones that work against a plug-in on this machine; a built-in strategy needs none. `needs` and
+    `times` are None unless the strategy is in use; its times are empty if it is asked in every pass of entries. `code`
+    is the digest of the code that a new process would load, None if that can't be read. `tested` are the digests that
+    backtests in the bot's folder have played, each with the name of its last run, the newest last.
+    """
+
+    name: str
+    package: str | None
+    version: str | None
+    own_process: bool
+    state: str
+    observed: str | None
+    protections: "Protections | None"
+    needs: NeedsRow | None
+    times: str | None
+    code: str | None = None
+    tested: "Mapping[str, str]" = field(default_factory=dict)
+
+
+class Strategies(Struct, frozen=True):
+    """What is installed or configured, by name."""
+
+    rows: tuple[StrategyRow, ...]
+
+
+def new(name: str, path: Path, kind: Kind) -> Report:
+    """Write the package; raise OperatorError if the name or the folder can't be used."""
+    if not re.fullmatch(STRATEGY_NAME, name):
+        rule = "a strategy's name has at most 20 lowercase letters, digits and _, and starts with a letter"
+        raise OperatorError(f"{clean(name)[:40]!r}: {rule}", "tradebot strategy new momentum")
+    if name in YAML_WORDS:
+        raise OperatorError(
+            f"{name} can't be a strategy's name, because it means something else in a configuration file",
+            f"tradebot strategy new my_{name}",
+        )
+    if name in installed():
+        raise OperatorError(f"a strategy named {name} is already installed", "tradebot strategy list")
+    files = tuple(package_files(name, kind))
+    _write(path, {path / place: text for place, text in files})
+    data = Written(name, str(path), tuple(str(place) for place, _ in files), tuple(_steps(name, path, kind)))
+    return Report("strategy-new", data, _render_new)
+
+
+def _write(folder: Path, files: Mapping[Path, str]) -> None:
+    try:
+        if folder.exists() and any(folder.iterdir()):
+            raise OperatorError(f"{folder} already exists and is not empty", "name another folder: --path DIR")
+        for place, text in files.items():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OperatorError(
+            f"{folder} can't be written: {error.strerror}", "name another folder: --path DIR"
+        ) from error
+
+
+def _steps(name: str, path: Path, kind: "Kind") -> Iterator[str]:
+    python = os.path.relpath(sys.executable)
+    yield f"{python} -m pip install --no-build-isolation --no-deps -e {path}"
+    yield f"{python} -m pytest {path / 'tests'}"
+    yield f"tradebot strategy test {name}"
+    yield f"add to tradebot.yaml in the state folder: strategies: {{{section_of(name, kind)}}}"
+
+
+def _render_new(console: "Console", data: Written) -> None:
+    console.print(f"{data.folder}: the strategy {data.name}, with its test", markup=False)
+    for place in data.files:
+        console.print(f"  {place}", markup=False)
+    console.print("Next")
+    for step in data.next:
+        console.print(f"  {step}", markup=False)
+
+
+def listing(settings: "Settings", folder: Path, whose: Identity, refused: "Mapping[str, StrategyRefusal]") -> Report:
+    """Run each strategy in use once, on a desk without facts; exit 10 if one is missing or its answer is invalid.
+
+    `refused` are the strategies whose answer the last pass refused: one that fails on real facts may work without any.
+    """
+    rows = look(settings, folder, ask=True)
+    data = Strategies(tuple(_as_in_the_last_pass(row, refused.get(row.name)) for row in rows))
+    well = all(row.state in (OFF, WELL) for row in data.rows)
+    code = ExitCode.DONE if well else ExitCode.FINDINGS
+    return Report("strategy-list", data, _render_list, code, whose)
+
+
+def _as_in_the_last_pass(row: StrategyRow, refusal: "StrategyRefusal | None") -> StrategyRow:
+    if row.state != WELL or refusal is None:
+        return row
+    found = refusal.decision
+    observed = f"in the last pass of trade-once: {found.observed}; run now, without facts, it works"
+    return replace(row, state=str(found.reason), observed=observed)
+
+
+def look(settings: "Settings", folder: Path, *, ask: bool) -> tuple[StrategyRow, ...]:
+    """Return the installed or configured strategies by name, for the bot in `folder`.
+
+    If `ask`, run each one in use, and try out the protections against each plug-in.
+    """
+    found, in_use = installed(), settings.strategies.installed_as()
+    surroundings = plugin_surroundings(settings, folder, os.environ)
+    names = sorted({*found, *in_use})
+    tested = backtested_code(folder)
+    rows = [
+        replace(
+            _row(name, found.get(in_use.get(name, name)), in_use=name in in_use),
+            code=_code(name, settings),
+            tested=tested.get(name, {}),
+        )
+        for name in names
+    ]
+    return tuple(_asked(row, settings, surroundings) if ask else row for row in rows)
+
+
+def _code(name: str, settings: "Settings") -> str | None:
+    """Return the digest of a strategy's code as it is now; None if it isn't installed, or a file can't be read."""
+    with suppress(OperatorError):
+        own = {name: settings.strategies.in_use().get(name, {})}
+        found = code_in_use(own, settings.strategies.installed_as()).get(name)
+        return found.digest if found else None
+    return None
+
+
+def _row(name: str, point: "EntryPoint | None", *, in_use: bool) -> StrategyRow:
+    if point is None:
+        return StrategyRow(name, None, None, True, MISSING, None, None, None, None)
+    version = point.dist.version if point.dist else None
+    state = WELL if in_use else OFF
+    return StrategyRow(name, package_of(point), version, not is_built_in(point), state, None, None, None, None)
+
+
+def _asked(row: StrategyRow, settings: "Settings", surroundings: "Surroundings") -> StrategyRow:
+    if row.state == MISSING:
+        return row
+    if row.own_process:
+        installed_as = settings.strategies.installed_as().get(row.name, row.name)
+        row = replace(row, protections=protections_from(installed_as, surroundings))
+    return row if row.state == OFF else _asked_once(row, settings, surroundings)
+
+
+def _asked_once(row: StrategyRow, settings: "Settings", surroundings: "Surroundings") -> StrategyRow:
+    """Return the row with what the strategy declares, and why its answer about nothing is refused, if it is."""
+    own = rules_of(settings, settings.exits).of(row.name)
+    chosen = settings.strategies
+    (strategy,) = asked = strategies({row.name: chosen.in_use()[row.name]}, surroundings, chosen.installed_as())
+    try:
+        row = replace(row, needs=needs_row(strategy.needs), times=own.times or strategy.times)
+        refusal = _refusal(strategy, own.universe)
+    finally:
+        close(asked)
+    return replace(row, state=str(refusal.reason), observed=str(refusal.observed)) if refusal else row
+
+
+def _refusal(strategy: "Strategy", universe: "Sequence[str]") -> "Decision | None":
+    """Return why an answer without facts is refused, or None if it is valid. Symbols without bars aren't shown.
+
+    A strategy may say that it can't tell without them.
+    """
+    shown = () if strategy.needs.bars or strategy.needs.quotes or strategy.needs.features else tuple(universe)
+    view = StrategyView(datetime.now(UTC), shown)
+    answer = strategy.propose(view)
+    found = answer if isinstance(answer, Decision) else checked(view, answer)
+    return found if isinstance(found, Decision) and found.verdict is not Verdict.UNKNOWN else None
+
+
+def _render_list(console: "Console", data: Strategies) -> None:
+    table = Table("strategy", "package", "runs in", sentence("asked", "asked"), sentence("state", "state"))
+    for row in data.rows:
+        colour = {WELL: "green", OFF: "dim"}.get(row.state, "red")
+        package = escape(f"{row.package} {row.version}") if row.package else "·"
+        runs = "its own process" if row.own_process else "this process"
+        state = row.state if row.state in (OFF, WELL, MISSING) else f"BROKEN: {row.state}"
+        asked = "·" if row.times is None else escape(clean(row.times)) or EVERY_PASS
+        table.row(escape(row.name), package, runs, asked, f"[{colour}]{state}[/]")
+    console.print(table)
+    for row in data.rows:
+        if row.needs:
+            console.print(f"{row.name}: needs {clean(in_words(row.needs))}", markup=False)
+        _render_fault(console, row)
+        if row.code and row.state != OFF:
+            console.print(about_code(row), markup=False)
+        if row.protections:
+            console.print(f"{row.name}: {guarded(row.protections)}", markup=False)
+    console.print("To write your own: tradebot strategy new NAME")
+
+
+def about_code(row: StrategyRow) -> str:
+    """Say which code a strategy runs, and whether a backtest in this folder has played it."""
+    told = untested_code(row.name, row.code, row.tested)
+    if told:
+        return f"{clean(told)}.\n  Next: tradebot backtest"
+    played = row.tested.get(row.code or "")
+    return f"{row.name} runs code {row.code}, {f'as backtest {clean(played)} did' if played else 'never tested here'}."
+
+
+def _render_fault(console: "Console", row: StrategyRow) -> None:
+    if row.state == MISSING:
+        console.print(f"{row.name}: configured, but no installed package provides it.", markup=False)
+        console.print(f"  Next: {remedy(row)}", markup=False)
+    elif row.state not in (OFF, WELL):
+        console.print(f"{row.name}: {clean(row.observed or '')}", markup=False)
+        console.print(f"  Next: {remedy(row)}", markup=False)
+
+
+def guarded(protections: "Protections") -> str:
+    """Say in one sentence what a plug-in can and can't reach."""
+    open_doors = [words for name, words in DOORS.items() if not getattr(protections, name)]
+    if not open_doors:
+        return "can't reach your keys, files, processes or the network, and nothing it starts outlives it."
+    keys = "" if protections.keep_keys else ": your keys are NOT protected from it"
+    return f"{', and '.join(open_doors)}{keys}."
+
+
+def remedy(row: StrategyRow) -> str:
+    if row.state == MISSING:
+        return f"install its package, or set strategies.{row.name}: null"
+    return remedy_for(row.name, Reason(row.state))
+
+
+def listing_of(state_dir: str | None, config: str | None) -> Report:
+    folder = resolve(state_dir, os.environ)
+    if state_dir is None and not (folder / MARKER).exists():
+        settings = load(user_file(Options(None, config), folder, os.environ), os.environ).settings
+        return listing(settings, folder, NOBODY, {})
+    with opened(state_dir, config) as bot:
+        cycles = bot.recorded.cycles(job="trade-once", last=1) if bot.recorded else ()
+        refused = {each.strategy: each for cycle in cycles for each in cycle.refused_strategies if not each.symbol}
+        return listing(bot.settings, bot.folder.path, identity(bot), refused)
