@@ -82,7 +82,11 @@ class Case(NamedTuple):
         return f"{' and '.join(' '.join(one) for one in self.lies)} {self.moment}"
 
 
-BESIDE = [("activities", MISSING, ("order", OLD)), ("orders", LATE, ("order", LATE))]
+BESIDE = [
+    ("activities", MISSING, ("order", OLD)),
+    ("orders", LATE, ("order", LATE)),
+    ("orders", MISSING, ("order", OLD)),
+]
 """Sources that are wrong together, while two others prove the opposite."""
 CASES = (
     *(

@@ -11,7 +11,9 @@ from tests.kit.core.venue import ACCEPTED, LOST
 from tests.kit.values import ACCOUNT, CASH, NOW, SESSION, VENUE_DAY, fill, following, there
 from tradebot.adapters.ledger.rows import Opening
 from tradebot.adapters.memory.ledger import MemoryLedger
+from tradebot.model.account import BrokerPosition
 from tradebot.model.candidate import Purpose, Side
+from tradebot.model.instrument import AssetClass
 from tradebot.model.intent import Intent, IntentState, Operation
 from tradebot.model.order import Order, OrderStatus
 from tradebot.model.position import FOREIGN, Origin, OwnedFill
@@ -267,6 +269,34 @@ def test_order_that_a_list_of_now_lacks_is_over_if_the_history_is_too_old_to_kno
     venue.book[intent.client_order_id] = listed
     caught(scene)
     assert [order.status for order in scene.ledger.orders()] == [OrderStatus.NEW], "it works after all"
+
+
+@pytest.mark.parametrize(("listed", "ends"), [((), 1), (("last",), 2)])
+def test_a_list_that_shows_nothing_later_proves_the_end_of_one_stop_and_not_of_those_sent_in_its_place(
+    monkeypatch: pytest.MonkeyPatch, listed: tuple[str, ...], ends: int
+) -> None:
+    scene = Scene()
+    intent, venue = sent(scene), scene.venue
+    sold = replace(venue.book.pop(intent.client_order_id), side=Side.SELL)
+    record = there(scene.ledger.intent(intent.client_order_id))
+    stop = replace(record, intent=replace(record.intent, purpose=Purpose.PROTECT))
+    monkeypatch.setattr(scene.ledger, "intent", lambda name: stop)
+    venue.capabilities = replace(
+        venue.capabilities, ends_in_history=True, reduce_only=True, tells_ends_after=timedelta(seconds=30)
+    )
+    held = BrokerPosition(sold.symbol, AssetClass.US_EQUITY, sold.open_quantity, Decimal(100), None)
+    monkeypatch.setattr(venue, "position", lambda symbol: held)
+    monkeypatch.setattr(venue, "follower", lambda name: None)
+    stops = [replace(sold, venue_id=name) for name in ("first", "second", "last")]
+    for number, one in enumerate(stops):
+        stops[number] = replace(one, submitted_at=venue.now, updated_at=venue.now)
+        scene.ledger.apply_orders([stops[number]], venue.now)
+        scene.later(60)
+        catch_up(venue, scene.ledger, [*venue.book.values()], venue.now, venue.now, venue.now)
+    shown = [one for one in stops if one.venue_id in listed]
+    catch_up(venue, scene.ledger, shown, venue.now, venue.now, venue.now)
+    told = [order.status for order in scene.ledger.orders() if order.venue_id in ("first", "second", "last")]
+    assert told.count(OrderStatus.ENDED) == ends
 
 
 def test_an_order_that_is_listed_without_its_size_has_the_one_that_we_know() -> None:

@@ -119,7 +119,7 @@ def catch_up(
     latest = (
         *latest_orders(reader, working, open_orders),
         *_forgotten(reader, ledger, working, open_orders, now),
-        *_untold(reader, ledger, omitted_orders(working, open_orders), now, whole_at),
+        *_untold(reader, ledger, working, open_orders, now, whole_at),
     )
     news = _news((_in_time(order, now) for order in latest), working)
     changed = _apply(ledger, news, now)
@@ -223,24 +223,43 @@ def _forgotten(
 
 
 def _untold(
-    reader: BrokerReader, ledger: Ledger, omitted: Sequence[Order], now: datetime, whole_at: datetime | None
+    reader: BrokerReader,
+    ledger: Orders,
+    working: Sequence[Order],
+    listed: Sequence[Order],
+    now: datetime,
+    whole_at: datetime | None,
 ) -> Iterator[Order]:
     """Yield as ended the working orders that a list of now lacks while the history, which is behind, can't say how.
 
     A later word about such an order replaces this one. What opens a position isn't among them: the list may lack rows
-    too, and another entry would be sent beside one that works or has filled.
+    too, and another entry would be sent beside one that works or has filled. What protects a position that is held is
+    among them once in a while, and later only if the list shows an order of ours that was sent after it: one that is
+    empty, or older than that order, would have one stop sent after another.
     """
-    told_after = reader.capabilities.tells_ends_after
-    if not reader.capabilities.ends_in_history or whole_at is None or now - whole_at > told_after:
+    told_after, omitted = reader.capabilities.tells_ends_after, omitted_orders(working, listed)
+    is_old = whole_at is None or now - whole_at > told_after
+    if not (omitted and reader.capabilities.ends_in_history) or is_old:
         return
+    shown = (one.submitted_at for one in listed if one.submitted_at and is_marked(one.client_order_id))
+    newest, lately = max(shown, default=None), _concluded(ledger, now - LACKED_FOR)
     for order in omitted:
         heard = max(filter(None, (order.updated_at, order.submitted_at)), default=None)
-        if heard is not None and now - heard >= told_after:
-            with suppress(TradebotError):
-                behind = ledger.intent(order.client_order_id)
-                may_open = behind is None or behind.intent.purpose is Purpose.OPEN
-                if not may_open and reader.follower(order.venue_id) is None:
-                    yield replace(order, status=OrderStatus.ENDED)
+        if heard is None or now - heard < told_after:
+            continue
+        is_shown = newest is not None and order.submitted_at is not None and order.submitted_at < newest
+        with suppress(TradebotError):
+            behind = ledger.intent(order.client_order_id)
+            if behind is None or behind.intent.purpose is Purpose.OPEN or reader.follower(order.venue_id) is not None:
+                continue
+            may_lie = behind.intent.protects and not is_shown and order.symbol in lately
+            if not (may_lie and _would_close(reader, order)):
+                yield replace(order, status=OrderStatus.ENDED)
+
+
+def _concluded(ledger: Orders, since: datetime) -> frozenset[str]:
+    """Return the symbols of orders whose end was only concluded since a time."""
+    return frozenset(order.symbol for order in ledger.orders(since=since) if order.status is OrderStatus.ENDED)
 
 
 def _is_of(day: VenueDay, order: Order, today: date) -> bool:
@@ -255,7 +274,11 @@ def _left_out(ledger: Slots, day: date, now: datetime) -> Mapping[str, timedelta
 
 def _closes(reader: BrokerReader, order: Order) -> bool:
     """Return True if an order would close a position that the venue holds, and a second one could turn it."""
-    held = None if reader.capabilities.reduce_only else reader.position(order.symbol)
+    return not reader.capabilities.reduce_only and _would_close(reader, order)
+
+
+def _would_close(reader: BrokerReader, order: Order) -> bool:
+    held = reader.position(order.symbol)
     return held is not None and held.quantity * order.side.sign < 0
 
 
