@@ -5,7 +5,7 @@ from tests.orders.test_exit_orders import NO_EDITS, make_room, stuck
 from tradebot.adapters.ledger.rows import OrderRow
 from tradebot.desk.snapshot import take
 from tradebot.model.candidate import Purpose
-from tradebot.model.order import OrderStatus
+from tradebot.model.order import Order, OrderStatus
 from tradebot.model.values import replace
 from tradebot.reconciliation.unfinished_closes import unfinished_close, words
 
@@ -35,6 +35,22 @@ def test_a_close_whose_cancel_the_venue_accepted_is_found_although_nobody_knows_
         if order.status is OrderStatus.CANCELED:
             ledger.tables.orders.put(OrderRow(replace(order, status=OrderStatus.ENDED), bot.venue.now, True))
     assert found(bot) == "a close by hand isn't finished"
+
+
+def test_a_close_that_ended_with_the_stop_that_we_canceled_is_found_behind_that_stop() -> None:
+    bot = stuck(NO_EDITS)
+    desk, ledger = take(bot.world(), with_flow=False), bot.scene.ledger
+    (cancel,) = (one for one in desk.books.intents if one.intent.target_venue_id == canceled(bot).venue_id)
+    stop = replace(canceled(bot), venue_id="stop", client_order_id="", parent=canceled(bot).venue_id)
+    ledger.apply_orders([stop], bot.venue.now)
+    of_stop = replace(cancel, intent=replace(cancel.intent, target_venue_id="stop", purpose=Purpose.PROTECT))
+    records = [of_stop if one == cancel else one for one in desk.books.intents]
+    assert [unfinished_close(ledger, records, one) is not None for one in desk.positions] == [True]
+
+
+def canceled(bot: BotApart) -> Order:
+    """Return the order that was canceled last."""
+    return [one for one in bot.scene.ledger.orders() if one.status is OrderStatus.CANCELED][-1]
 
 
 def test_a_close_that_makes_room_names_the_other_symbol() -> None:

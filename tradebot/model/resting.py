@@ -98,7 +98,7 @@ def resting_among(books: Books, orders: Iterable[Order]) -> Mapping[Whose, tuple
     groups = defaultdict[Whose, list[Resting]](list)
     for group in halves.values():
         limits = [order for order, record in group if order.leads_pair or record.intent.is_target]
-        limit = min(limits, key=lambda order: order.open_quantity, default=None)
+        limit = min(limits, key=lambda order: (order.venue_id in follows, order.open_quantity), default=None)
         # While a stop is being replaced, both may be listed, and one of them works; it may be the smaller one.
         stops = [(can_trigger(order, record.intent), order) for order, record in group if order not in limits]
         works, stop = max(stops, key=lambda one: (one[0], -one[1].open_quantity), default=(False, None))
@@ -112,13 +112,14 @@ def resting_among(books: Books, orders: Iterable[Order]) -> Mapping[Whose, tuple
 def _name(order: Order, record: IntentRecord, latest: Mapping[str, str], follows: Mapping[str, str]) -> str:
     """Return the venue's id of the order that names what an order is a part of; the stop of an entry rests apart."""
     if order.parent and record.intent.order_class is not OrderClass.BRACKET:
-        return latest.get(order.parent, order.parent)
+        order_id = latest.get(order.parent, order.parent)
+        return (order_id, *chain(order_id, follows))[-1] if follows else order_id
     return (order.venue_id, *chain(order.venue_id, follows))[-1] if follows else order.venue_id
 
 
 def _replacements(found: Iterable[tuple[Order, IntentRecord]]) -> Iterator[tuple[str, str]]:
-    """Yield the orders apart that another one here replaces, each with that one: while both are listed, one works."""
+    """Yield the orders that another one here replaces, each with that one: while both are listed, one works."""
     for order, record in found:
         before = record.intent.target_venue_id if record.intent.client_order_id == order.client_order_id else None
-        if before and not order.leads_pair:
+        if before:
             yield before, order.venue_id

@@ -81,12 +81,12 @@ def read_view(reader: BrokerReader, ledger: Orders) -> BrokerView:
     """Return the venue's view without impossible orders; each of those is looked up by its id, like an omitted one.
 
     An order that has ended is not open, and no order changes its symbol, side or id, though one may be told without id.
-    One that is told without its size has the one that we know.
+    One that is told without its size or its parent has the one that we know.
     """
     view = reader.view()
     known = {order.venue_id: order for order in ledger.orders(working=True)}
     kept = tuple(
-        order.with_known(known.get(order.venue_id)) if order.quantity is None else order
+        order.with_known(known.get(order.venue_id))
         for order in view.orders
         if not _is_untrue(order, known.get(order.venue_id))
     )
