@@ -27,7 +27,7 @@ from tradebot.model.lifecycle import State as Stage
 from tradebot.model.order import OrderStatus
 from tradebot.model.position import FOREIGN, OwnedFill
 from tradebot.model.reasons import REASONS, Reason
-from tradebot.model.record import Gap, Job, StrategyRefusal
+from tradebot.model.record import Gap, Job, PositionDifference, StrategyRefusal
 from tradebot.model.trading import Permission, ReconcileMark, TradingState, TradingStateRecord, as_missed
 from tradebot.model.values import replace
 
@@ -298,6 +298,12 @@ FAILURES: list[tuple[str, Any, State, str]] = [
     ("orders", seen.Orders(90, 1, NOW, unfinished=GOING_ON), State.DEGRADED, "outcome; AAPL: a close by hand isn't"),
     ("orders", seen.Orders(90, 0, None, unfinished=GOING_ON), State.DEGRADED, "AAPL: a close by hand isn't finished"),
     (
+        "orders",
+        seen.Orders(90, 0, None, unbooked=("68 GOOGL bought by order a",), unbooked_at=ago(260)),
+        State.DEGRADED,
+        "68 GOOGL bought by order a: the broker's list of fills has lacked it for 4 min, so the books wait",
+    ),
+    (
         "config",
         seen.Config(200, without_sector=("ZZZZ",)),
         State.DEGRADED,
@@ -468,3 +474,27 @@ def test_overall_state_is_the_worst_of_all(found: list[State]) -> None:
     together = overall([one(state) for state in found])
     assert (together is State.OK) == (State.OK in found and not any(state.is_finding for state in found))
     assert State.FAILED not in found or together is State.FAILED
+
+
+@pytest.mark.parametrize(
+    ("symbol", "broker", "compared_s_ago", "state"),
+    [
+        ("AAPL", "4", 60, State.DEGRADED),
+        ("AAPL", "4", 0, State.OK),
+        ("AAPL", "0", 60, State.OK),
+        ("MSFT", "4", 60, State.OK),
+    ],
+)
+def test_an_entry_that_positions_prove_and_no_history_tells_of_is_told_of_orders_with_its_age(
+    symbol: str, broker: str, compared_s_ago: float, state: State
+) -> None:
+    differing = (PositionDifference("AAPL", Decimal(0), Decimal(broker)),)
+    looked = past(cycles=[cycle(differing=differing)], compared=ReconcileMark(ago(compared_s_ago), 0, 0))
+    orders = seen.Orders(90, 0, None, entering={symbol: ago(260)})
+    found = judge("orders", replace(at(NOW, orders=orders), past=looked))
+    told = "broker's positions 4; what became of our order there: its history has lacked it for 4 min"
+    assert (found.state, told in found.found, found.next.startswith("tradebot positions")) == (
+        state,
+        state is State.DEGRADED,
+        state is State.DEGRADED,
+    )

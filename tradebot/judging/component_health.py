@@ -5,16 +5,16 @@ read just now.
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from msgspec import Struct
 
 from tradebot.judging import evidence as records
-from tradebot.judging.evidence import Evidence
+from tradebot.judging.evidence import Evidence, Past
 from tradebot.judging.judgment import State
-from tradebot.model.record import Job
+from tradebot.model.record import Job, PositionDifference
 from tradebot.model.serving import ENDED
 from tradebot.model.text import counted, noun, span
 from tradebot.model.trading import ReconcileMark, TradingState
@@ -200,8 +200,9 @@ def books(evidence: Evidence, seen: ReconcileMark) -> Verdict:
 def orders(evidence: Evidence, seen: records.Orders) -> Verdict:
     """Judge orders by those whose outcome is unknown, and for how long it has been, and by closes that aren't over."""
     going_on = ", ".join(seen.unfinished[:SHOWN])
-    if seen.unbooked and not seen.unresolved:
-        found = f"{', '.join(seen.unbooked[:SHOWN])}: the broker's list of fills lacks it, so the books wait"
+    lacking = [*_unbooked(evidence, seen), *_untold(evidence, seen)]
+    if lacking and not seen.unresolved:
+        found = f"{'; '.join(lacking)}, so the books wait"
         return Verdict(DEGRADED, found, seen.records, next="tradebot positions, then tradebot reconcile")
     if not seen.unresolved and going_on:
         found = f"{going_on}; the next pass of exits goes on with {noun(len(seen.unfinished), 'it', 'them')}"
@@ -215,6 +216,31 @@ def orders(evidence: Evidence, seen: records.Orders) -> Verdict:
     late = (evidence.now - seen.oldest_at).total_seconds() if seen.oldest_at and evidence.now else None
     fresh = Freshness(evidence.at, 0.0, late, evidence.budgets.slot_s[Job.RECONCILE])
     return Verdict(DEGRADED, found, seen.records, fresh)
+
+
+def _unbooked(evidence: Evidence, seen: records.Orders) -> Iterator[str]:
+    """Yield what orders have filled that the broker's list of fills lacks, and for how long."""
+    if seen.unbooked:
+        yield f"{', '.join(seen.unbooked[:SHOWN])}: the broker's list of fills {_lacked(evidence, seen.unbooked_at)}"
+
+
+def _untold(evidence: Evidence, seen: records.Orders) -> Iterator[str]:
+    """Yield the positions that entries of ours explain, though the broker tells nothing of what became of those."""
+    for one in contradicted(evidence.past) if isinstance(evidence.past, Past) else ():
+        if one.symbol in seen.entering and abs(one.broker) > abs(one.books):
+            lacked = _lacked(evidence, seen.entering[one.symbol])
+            yield f"{one.words}; what became of our order there: its history {lacked}"
+
+
+def _lacked(evidence: Evidence, at: datetime | None) -> str:
+    return f"has lacked it for {span((evidence.now - at).total_seconds())}" if at and evidence.now else "lacks it"
+
+
+def contradicted(past: Past) -> Sequence[PositionDifference]:
+    """Return on which positions the last pass of exits saw books and broker differ, unless compared since."""
+    read = (one for one in past.cycles if one.job is Job.EVALUATE_EXITS and one.job_decision is None)
+    last = max(read, key=lambda one: one.at, default=None)
+    return () if last is None or (past.compared and past.compared.at >= last.at) else last.differing
 
 
 def ledger(evidence: Evidence, seen: records.Ledger) -> Verdict:

@@ -143,7 +143,8 @@ class Orders(Struct, frozen=True):
     """How many records of the books were looked through, and the orders whose outcome is unknown.
 
     `unfinished` says for each close that ended too early whose and which it is, in words; `unbooked` what orders have
-    filled that the books don't show.
+    filled that the books don't show, and `unbooked_at` since when. `entering` has when the working entries were sent,
+    by symbol.
     """
 
     records: int
@@ -152,6 +153,8 @@ class Orders(Struct, frozen=True):
     oldest: str = ""
     unfinished: tuple[str, ...] = ()
     unbooked: tuple[str, ...] = ()
+    unbooked_at: datetime | None = None
+    entering: Mapping[str, datetime] = field(default_factory=dict)
 
 
 class Ledger(Struct, frozen=True):

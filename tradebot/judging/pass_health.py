@@ -77,7 +77,7 @@ def of_job(job: Job) -> Judge:
         if stuck:
             held = ", ".join(f"{each.symbol} of {each.strategy}" for each in stuck[: component_health.SHOWN])
             return Verdict(FAILED, f"{found}; can't be closed: {held}", len(done), fresh, "tradebot reconcile")
-        gaps, unlike = _gaps(job, done, past), _differing(job, looked, past)
+        gaps, unlike = _gaps(job, done, past), _differing(job, past)
         if gaps and last:
             told = (_bare(gap, last.at, evidence.now or last.at) for gap in gaps[: component_health.SHOWN])
             bare = "; ".join([*told, *unlike])
@@ -102,11 +102,9 @@ def _gaps(job: Job, done: Sequence[CycleRecord], past: Past) -> Sequence[Gap]:
     return told.gaps or ()
 
 
-def _differing(job: Job, looked: CycleRecord | None, past: Past) -> Sequence[str]:
-    """Return on which positions a pass of exits saw books and broker contradict each other, unless compared since."""
-    if job is not Job.EVALUATE_EXITS or looked is None or (past.compared and past.compared.at >= looked.at):
-        return ()
-    return [one.words for one in looked.differing[: component_health.SHOWN]]
+def _differing(job: Job, past: Past) -> Sequence[str]:
+    found = component_health.contradicted(past) if job is Job.EVALUATE_EXITS else ()
+    return [one.words for one in found[: component_health.SHOWN]]
 
 
 def _bare(gap: Gap, looked: datetime, now: datetime) -> str:

@@ -1,6 +1,6 @@
 """Gather the evidence that health is judged by. Nothing is asked of the broker, and nothing is changed."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -27,6 +27,7 @@ from tradebot.judging import pass_health
 from tradebot.judging.evidence import Evidence, Past, Unread
 from tradebot.judging.pass_health import last_run
 from tradebot.model.bar import Session
+from tradebot.model.candidate import Purpose
 from tradebot.model.event import HEALINGS, Severity
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode, hidden_halts
@@ -135,10 +136,19 @@ def _orders(ledger: "SqliteLedger", now: datetime | None, day: VenueDay) -> reco
     count, oldest = ledger.file.sealed().sequence, min(unresolved, key=lambda each: each.intent.at, default=None)
     closes = unfinished_closes(ledger, ledger.totals().own_positions(), now)
     going_on = tuple(f"{symbol}: {words(close)}" for (_, symbol), close in closes.items())
-    lacking = tuple(one.words for one in fills_awaited(ledger, now, day, READ_WITHIN)) if now else ()
+    lacking = fills_awaited(ledger, now, day, READ_WITHIN) if now else ()
     if oldest is None:
-        return records.Orders(count, 0, None, unfinished=going_on, unbooked=lacking)
+        filled = min((one.order.updated_at for one in lacking if one.order.updated_at), default=None)
+        unbooked = tuple(one.words for one in lacking)
+        return records.Orders(count, 0, None, "", going_on, unbooked, filled, dict(_entering(ledger)))
     return records.Orders(count, len(unresolved), oldest.intent.at, oldest.intent.instrument.symbol, going_on)
+
+
+def _entering(ledger: "SqliteLedger") -> Iterator[tuple[str, datetime]]:
+    """Return the symbol of each working entry, and when it was sent."""
+    promised = ledger.promised([order.client_order_id for order in ledger.orders(working=True)])
+    opening = (one.intent for one in promised.values() if one.intent.purpose is Purpose.OPEN)
+    return ((intent.instrument.symbol, intent.at) for intent in opening)
 
 
 def _halts(ledger: "SqliteLedger") -> records.Halts:
