@@ -9,10 +9,11 @@ from pathlib import Path
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
 from commands.demo import run as demo
+from commands.demo.verb import SESSION_MINUTES
 from papervenue import process
 
 BOUND_S = 60
-MINUTES = sized(demo.SESSION_MINUTES, 5)
+MINUTES = sized(SESSION_MINUTES, 5)
 FLAGS = {"mode": "sandbox"}
 STATE = Path(__file__).parents[1] / "state"
 

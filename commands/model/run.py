@@ -21,8 +21,8 @@ from tradebot.adapters.state.state_folder import MODELS
 from tradebot.app.plugin_surroundings import plugin_surroundings
 from tradebot.errors import ExitCode
 from tradebot.model.decision import Decision
-from tradebot.model.policy_reasons import CHECK
 from tradebot.model.reasons import REASONS, Reason
+from tradebot.model.strategy_reasons import CHECK
 from tradebot.model.text import counted
 from tradebot.model.values import replace
 from tradebot.strategies.policy_settings import PolicySettings

@@ -35,7 +35,7 @@ from tradebot.model.text import counted
 from tradebot.model.values import replace
 from tradebot.ports.world import Call
 from tradebot.timetable.sessions import CALENDAR_KNOWN, last_session, session_date
-from tradebot.views.account_blocks import closed, row_of, sentence_of
+from tradebot.views.explain import closed, row_of, sentence_of
 
 
 class HaltOnFault(Struct, frozen=True):

@@ -10,8 +10,7 @@ from commands.shared.light_helpers import clean
 from commands.status.stores import unbounded
 from tradebot.adapters.chat.store import glance
 from tradebot.adapters.notices.outbox import Sending, unsent
-from tradebot.adapters.recovery.backups import damaged, places
-from tradebot.adapters.recovery.unchanged_parts import as_left
+from tradebot.adapters.recovery.backups import as_left, damaged, places
 from tradebot.adapters.state import events, file_systems, serve_status, state_locks
 from tradebot.adapters.state.state_folder import BACKUPS, EVENTS, NOTICES, option
 from tradebot.app.venue_connection import addresses_of
