@@ -110,12 +110,7 @@ def _line(screen: "Console", event: "SystemEvent") -> None:
     "events",
     Purpose.LOOK,
     170,
-    {
-        "events/1": (
-            Events,
-            "tradebot.model.event:SystemEvent",
-        )
-    },
+    {"events/1": (Events, "tradebot.model.event:SystemEvent")},
     epilog="tradebot events\ntradebot events --last 50\ntradebot events --follow",
 )
 def events(

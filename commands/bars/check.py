@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
 from msgspec import Struct
+from rich.markup import escape
 
 from commands.bars.shared import (
     bar_time,
@@ -15,14 +15,12 @@ from commands.bars.shared import (
     series_name,
     sessions_between,
     spans_of,
-    symbols_of,
-    timeframe_of,
-    timeframes,
 )
-from commands.shared.completion import symbols as watched
-from commands.shared.declaration import Purpose
+from commands.shared.tables import Table, sentence, staying
 from commands.shared.times import zone
-from commands.shared.verb_options import Report, on_bot, progress_bar
+from commands.shared.verb_options import Report
+from tradebot.auditing.bar_findings import KnownSplit, Stored
+from tradebot.auditing.bars import check, ranked
 from tradebot.errors import ExitCode
 from tradebot.model.text import counted
 
@@ -30,13 +28,14 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tradebot.app.wiring import App
-    from tradebot.auditing.bar_findings import BarFinding, Stored
+    from tradebot.auditing.bar_findings import BarFinding
     from tradebot.auditing.bars import LookedAt
     from tradebot.model.series import PriceKind
     from tradebot.ports.world import Progress
 
 SHOWN = 50
 """How many findings a screen shows; the document has them all."""
+
 REMEDIES: "Mapping[str, str]" = {
     "nothing_stored": "tradebot bars fetch",
     "wrong_zone": "import the files again with the --zone that their maker used",
@@ -67,8 +66,6 @@ class BarsChecked(Struct, frozen=True):
 
 def run(app: "App", symbols: Sequence[str], timeframe: str | None, progress: "Progress") -> Report:
     """Check the stored bars; exit 10 if anything is wrong with them, or if there are none."""
-    from tradebot.auditing.bars import check, ranked
-
     now, held = now_of(app), _held(app, symbols, timeframe)
     ends = [second for span in held.values() for second in span] or [int(now.timestamp())]
     first, last = (app.day.date_of(datetime.fromtimestamp(second, UTC)) for second in (min(ends), max(ends)))
@@ -112,8 +109,6 @@ def _stored(
     symbols: Sequence[str],
     timeframe: str | None,
 ) -> "Iterator[Stored]":
-    from tradebot.auditing.bar_findings import KnownSplit, Stored
-
     for (symbol, each, price), (first_s, last_s) in sorted(held.items()):
         steps = app.bars.store.actions(symbol)
         splits = tuple(KnownSplit(step.at_s, step.volume) for step in steps if step.kind == "split")
@@ -150,10 +145,6 @@ def _looked_at(console: "Console", rows: "Sequence[LookedAt]") -> None:
 
 
 def _findings(console: "Console", data: BarsChecked) -> None:
-    from rich.markup import escape
-
-    from commands.shared.tables import Table, sentence, staying
-
     table = Table("what", staying("symbol"), "timeframe", f"from {zone()}", f"to {zone()}", sentence("found"))
     for row in data.findings[:SHOWN]:
         until = bar_time(row.until, row.timeframe) if row.until != row.at else ""
@@ -166,29 +157,3 @@ def _findings(console: "Console", data: BarsChecked) -> None:
         console.print(f"  and {counted(left, 'more finding')}; name a symbol, or use --json")
     for flaw in dict.fromkeys(row.flaw for row in data.findings):
         console.print(f"{flaw.value.replace('_', ' ')}: {REMEDIES[flaw]}", markup=False)
-
-
-@on_bot(
-    "bars check",
-    Purpose.BARS,
-    40,
-    {"bars-check/1": (BarsChecked,)},
-    epilog="tradebot bars check\ntradebot bars check AAPL --timeframe 1Min",
-)
-def check(
-    bot: "App",
-    symbols: Annotated[
-        list[str] | None, typer.Argument(help="Check only these symbols.", autocompletion=watched)
-    ] = None,
-    timeframe: Annotated[
-        str | None, typer.Option("--timeframe", help="Check only 1Min or 1Day.", autocompletion=timeframes)
-    ] = None,
-) -> Report:
-    """Find stored bars that can't be right, and missing ones.
-
-    Looks for gaps, duplicates, impossible prices, wrong zones and unadjusted splits. Exits with code 10 if it
-    finds any, or if there was nothing to look at.
-    """
-    chosen, only = symbols_of(symbols or ()), timeframe_of(timeframe) if timeframe else None
-    with progress_bar("checking series") as progress:
-        return run(bot, chosen, only, progress)

@@ -4,24 +4,23 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
 from msgspec import Struct
+from rich.markup import escape
+from rich.text import Text
 
-from commands.bars.shared import series_name, spans_of, symbols_of, timeframe_of, timeframes
-from commands.shared.completion import symbols as watched
-from commands.shared.declaration import Purpose
+from commands.bars.shared import series_name, spans_of, symbols_of, timeframe_of
 from commands.shared.times import when
-from commands.shared.verb_options import Report, console, on_bot
+from commands.shared.verb_options import Report, console
 from tradebot.errors import OperatorError, TemporaryError, word
+from tradebot.model.series import PriceKind
 from tradebot.model.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from tradebot.app.wiring import App
-    from tradebot.model.series import PriceKind
 
 BATCH = 20
 """How many symbols are fetched together, so that an interrupted fetch has finished some of them."""
@@ -83,8 +82,6 @@ def _count(app: "App") -> int:
 
 def _asked(app: "App", wanted: Wanted, heard: Callable[[int], None]) -> FetchedRow:
     """Fetch some symbols at a time, then the splits and dividends since the first date."""
-    from tradebot.model.series import PriceKind
-
     new = 0
     for place in range(0, len(wanted.symbols), BATCH):
         symbols = wanted.symbols[place : place + BATCH]
@@ -119,8 +116,6 @@ def _require_offered(app: "App", strategy: str, price: "PriceKind") -> None:
 
 
 def _render(console: "Console", data: BarsFetched) -> None:
-    from rich.markup import escape
-
     from commands.shared.tables import Table, number, sentence
 
     console.print(f"{counted(data.new, 'new bar')} at {when(data.now)}; {data.stored:,} stored")
@@ -137,7 +132,7 @@ def _render(console: "Console", data: BarsFetched) -> None:
         )
 
 
-def _wanted(
+def wanted_of(
     app: "App", symbols: Sequence[str], timeframe: str | None, start: date | None, end: date | None
 ) -> "Callable[[datetime], Wanted | None]":
     if not (symbols or timeframe or start or end):
@@ -161,7 +156,7 @@ def _wanted(
     return at
 
 
-def _day(text: str | None) -> date | None:
+def day(text: str | None) -> date | None:
     if text is None:
         return None
     try:
@@ -171,12 +166,11 @@ def _day(text: str | None) -> date | None:
 
 
 @contextmanager
-def _progress() -> "Iterator[Callable[[int], None]]":
+def fetching() -> "Iterator[Callable[[int], None]]":
     if not sys.stderr.isatty():
         yield lambda new: None
         return
     from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
-    from rich.text import Text
 
     class Rate(ProgressColumn):
         def render(self, task: Task) -> Text:
@@ -185,29 +179,3 @@ def _progress() -> "Iterator[Callable[[int], None]]":
     with Progress(SpinnerColumn(), TextColumn("fetching"), Rate(), console=console(err=True), transient=True) as bars:
         task = bars.add_task("fetching", total=None)
         yield lambda new: bars.advance(task, new)
-
-
-@on_bot(
-    "bars fetch",
-    Purpose.BARS,
-    10,
-    {"bars-fetch/1": (BarsFetched,)},
-    epilog="tradebot bars fetch  # what the strategies in use need\n"
-    "tradebot bars fetch AAPL MSFT --timeframe 1Min --from 2026-11-02 --to 2026-11-13",
-)
-def fetch(
-    bot: "App",
-    symbols: Annotated[list[str] | None, typer.Argument(help="Symbols [the universe].", autocompletion=watched)] = None,
-    timeframe: Annotated[
-        str | None, typer.Option("--timeframe", help="1Min or 1Day.", autocompletion=timeframes)
-    ] = None,
-    start: Annotated[str | None, typer.Option("--from", help="First date, such as 2026-11-02.")] = None,
-    end: Annotated[str | None, typer.Option("--to", help="Last date [now].")] = None,
-) -> Report:
-    """Fetch bars into the bot's store.
-
-    Without options, it fetches what the strategies in use need. What is stored already isn't fetched again. If it
-    is interrupted, or the source stops answering, the bars that came before are kept.
-    """
-    with _progress() as heard:
-        return run(bot, _wanted(bot, symbols or (), timeframe, _day(start), _day(end)), heard)

@@ -4,33 +4,32 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
-import typer
 from msgspec import Struct
+from rich.markup import escape
 
 from commands.bars.shared import (
     bar_time,
     by_calendar,
-    now_of,
     odd_at,
     sessions_between,
     timeframe_of,
-    timeframes,
-    zones,
 )
-from commands.shared.declaration import Purpose
 from commands.shared.light_helpers import clean
-from commands.shared.verb_options import Report, on_bot, progress_bar
+from commands.shared.tables import Table, number, sentence
+from commands.shared.verb_options import Report
+from tradebot.adapters.bars.file_reader import How, read_files, span
+from tradebot.auditing.bar_findings import Stored
+from tradebot.auditing.bars import misplaced, ranked
 from tradebot.errors import ExitCode, OperatorError, word
 from tradebot.model.text import counted
 
 if TYPE_CHECKING:
-    from zoneinfo import ZoneInfo
-
     from rich.console import Console
 
-    from tradebot.adapters.bars.file_reader import BadRow, How, Read
+    from tradebot.adapters.bars.file_reader import BadRow, Read
     from tradebot.app.wiring import App
     from tradebot.auditing.bar_findings import BarFinding
     from tradebot.model.venue_day import VenueDay
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
 
 SOURCE = "import"
 """What the store says about where imported bars came from."""
+
 SHOWN, KEPT = 20, 1_000
 """How many bad rows a screen shows, and how many a document has; all are counted."""
 
@@ -73,8 +73,6 @@ class BarsImported(Struct, frozen=True):
 
 def run(app: "App", files: Sequence[Path], how: "How", *, dry_run: bool, progress: "Progress") -> Report:
     """Read the files and store the good bars, unless their times can't be right; exit 10 if any row is bad."""
-    from tradebot.adapters.bars.file_reader import read_files
-
     read = read_files(files, how)
     odd = odd_at(app, how.now)
     for symbol, bars in read.bars.items():
@@ -101,10 +99,6 @@ def run(app: "App", files: Sequence[Path], how: "How", *, dry_run: bool, progres
 
 def _placed(app: "App", read: "Read", how: "How") -> "tuple[BarFinding, ...]":
     """Return why the times of all bars can't be right; if they can, skip the rows outside of every session."""
-    from tradebot.adapters.bars.file_reader import span
-    from tradebot.auditing.bar_findings import Stored
-    from tradebot.auditing.bars import misplaced, ranked
-
     days, refused = span(read, how.venue), list["BarFinding"]()
     strange = list[tuple[str, int]]()
     for calendar, symbols in by_calendar(app, read.bars).items():
@@ -159,10 +153,6 @@ def _outcome(data: BarsImported) -> str:
 
 
 def _bad_rows(console: "Console", data: BarsImported) -> None:
-    from rich.markup import escape
-
-    from commands.shared.tables import Table, number, sentence
-
     if not data.bad:
         return
     for reason, count in sorted(data.bad.items(), key=lambda each: -each[1]):
@@ -178,9 +168,7 @@ def _bad_rows(console: "Console", data: BarsImported) -> None:
         console.print(f"  and {counted(left, 'more bad row')}; --json has the first {KEPT:,}")
 
 
-def _how(timeframe: str, stamp: str | None, zone: str | None, venue: "VenueDay") -> "Callable[[datetime], How]":
-    from tradebot.adapters.bars.file_reader import How
-
+def dating_of(timeframe: str, stamp: str | None, zone: str | None, venue: "VenueDay") -> "Callable[[datetime], How]":
     name = timeframe_of(timeframe)
     if name == "1Min" and stamp not in ("start", "end"):
         raise OperatorError(
@@ -194,8 +182,6 @@ def _how(timeframe: str, stamp: str | None, zone: str | None, venue: "VenueDay")
 
 
 def _zone(name: str | None, venue: "VenueDay") -> "ZoneInfo | None":
-    from zoneinfo import ZoneInfo
-
     if name is None:
         return None
     try:
@@ -204,40 +190,3 @@ def _zone(name: str | None, venue: "VenueDay") -> "ZoneInfo | None":
         raise OperatorError(
             f"there is no time zone {word(name)}", f"for example --zone {venue.zone} or --zone UTC"
         ) from error
-
-
-def stamps(incomplete: str) -> list[str]:
-    return [name for name in ("start", "end") if name.startswith(incomplete)]
-
-
-@on_bot(
-    "bars import",
-    Purpose.BARS,
-    20,
-    {"bars-import/1": (BarsImported,)},
-    epilog="tradebot bars import daily.csv --timeframe 1Day\n"
-    "tradebot bars import 2019-02.parquet --timeframe 1Min --stamp end --zone UTC --dry-run",
-)
-def _import(
-    bot: "App",
-    files: Annotated[list[Path], typer.Argument(help="CSV or Parquet files.", metavar="FILE...")],
-    timeframe: Annotated[
-        str, typer.Option("--timeframe", help="What a row covers: 1Min or 1Day.", autocompletion=timeframes)
-    ],
-    stamp: Annotated[
-        str | None,
-        typer.Option("--stamp", help="What minute bars are stamped with: start or end.", autocompletion=stamps),
-    ] = None,
-    zone: Annotated[
-        str | None, typer.Option("--zone", help="Zone of times that don't name theirs.", autocompletion=zones)
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and check, but store nothing.")] = False,
-) -> Report:
-    """Import bars from CSV or Parquet files.
-
-    The columns are ts or date, symbol, open, high, low, close and volume; prices are as traded, not adjusted. Bad
-    rows are skipped and shown. If the times can't be right, nothing is stored. Exits with code 10 in both cases.
-    """
-    how = _how(timeframe, stamp, zone, bot.day)
-    with progress_bar("storing bars") as progress:
-        return run(bot, files, how(now_of(bot)), dry_run=dry_run, progress=progress)

@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from rich.markup import escape
 
 from commands.bars.shared import bar_time, series_name, spans_of, stored_bytes
-from commands.shared.declaration import Purpose
 from commands.shared.times import zone
-from commands.shared.verb_options import Report, on_bot
+from commands.shared.verb_options import Report
 from tradebot.model.text import counted
 
 if TYPE_CHECKING:
@@ -57,8 +57,6 @@ def run(app: "App") -> Report:
 
 
 def _render(console: "Console", data: BarsStored) -> None:
-    from rich.markup import escape
-
     from commands.shared.tables import Table, number
 
     symbols = len({row.symbol for row in data.spans})
@@ -71,12 +69,3 @@ def _render(console: "Console", data: BarsStored) -> None:
         span = (bar_time(at, row.timeframe) for at in (row.first, row.last))
         table.row(escape(row.symbol), series_name(row.timeframe, row.price), f"{row.bars:,}", *span, escape(row.source))
     console.print(table)
-
-
-@on_bot("bars list", Purpose.BARS, 30, {"bars-list/1": (BarsStored,)}, epilog="tradebot bars list")
-def _list(bot: "App") -> Report:
-    """List the bars that are stored.
-
-    Reads the bot's own store; nothing is fetched.
-    """
-    return run(bot)

@@ -4,21 +4,22 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
+from rich.markup import escape
 
-from commands.shared.declaration import Purpose, acts, group
 from commands.shared.light_helpers import clean
+from commands.shared.tables import Table, sentence, staying
 from commands.shared.times import when
-from commands.shared.verb_options import AccountTail, Report, caller, confirm_for, console, on_bot
+from commands.shared.verb_options import Report, confirm_for, console
+from tradebot.app.baseline import differences, effective
+from tradebot.model.event import EventKind
 from tradebot.model.text import in_yaml
+from tradebot.model.trading import Baseline
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from tradebot.app.wiring import App
-    from tradebot.model.trading import Baseline, Difference
-
-
-group("config", "Show, check or approve settings.")
+    from tradebot.model.trading import Difference
 
 
 class Value(Struct, frozen=True):
@@ -87,9 +88,6 @@ def run(app: "App", *, by: str, confirmed: str | None) -> Report:
 
     Raises OperatorError: exit 2 without a confirmation, 3 with a wrong one.
     """
-    from tradebot.app.baseline import differences, effective
-    from tradebot.model.trading import Baseline
-
     before = app.ledger_view.baselines.last()
     found = differences(app.settings, before, app.loaded.origins) if before else ()
     if before and not found:
@@ -117,8 +115,6 @@ def _report(app: "App", before: "Baseline | None", found: "tuple[Difference, ...
 
 
 def _record_event(app: "App", after: "Baseline", found: "tuple[Difference, ...]") -> None:
-    from tradebot.model.event import EventKind
-
     looser = ", ".join(difference.name for difference in found if difference.looser)
     details = {"by": after.who, "fingerprint": after.fingerprint, "differences": str(len(found)), "looser": looser}
     app.events.emit(EventKind.CONFIG_ACCEPTED.at(after.at, details))
@@ -135,10 +131,6 @@ def _show(screen: "Console", before: "Baseline | None", found: "tuple[Difference
 
 def table_of(found: "tuple[Difference, ...]") -> object:
     """Return the differences as a table, the looser ones first."""
-    from rich.markup import escape
-
-    from commands.shared.tables import Table, sentence, staying
-
     values = sentence("accepted", "accepted"), sentence("now", "now")
     table = Table("setting", staying("change"), *values, sentence("from", "from"))
     for row in sorted(found, key=lambda row: not row.looser):
@@ -159,20 +151,3 @@ def _render(screen: "Console", data: Accepted) -> None:
     changes = f": {looser} looser, {tighter} tighter" if data.before else ""
     screen.print(f"[green]Accepted[/green]: this configuration is in force from now on{changes}")
     screen.print("  a running serve keeps the configuration that it read last: reload it", style="dim")
-
-
-@on_bot(
-    "config accept",
-    Purpose.OPERATE,
-    180,
-    {"config-accept/1": (Accepted,)},
-    in_group=-1,
-    epilog="tradebot config accept\ntradebot config accept --confirm 4321  # the account's last four characters",
-)
-@acts
-def accept(bot: "App", confirmed: AccountTail = None) -> Report:
-    """Approve the settings in force.
-
-    From then on, a setting that is looser than approved closes entries.
-    """
-    return run(bot, by=caller(), confirmed=confirmed)

@@ -7,13 +7,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
+from pydantic import BaseModel
 
 from commands.config.accept import Change, Value
 from commands.shared.light_helpers import Identity
 from commands.shared.verb_options import Report
+from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import state_folder
 from tradebot.adapters.state.marker_text import FIRST_VENUE
+from tradebot.app.baseline import differences, origin_of
+from tradebot.app.loading import Options, load_for, options_of_demo, user_file
+from tradebot.app.settings import load
 from tradebot.errors import TradebotError
+from tradebot.model.trading import mode_name
+from tradebot.timetable.entries import Timetable
 
 if TYPE_CHECKING:
     from tradebot.adapters.state.state_folder import StateFolder
@@ -23,8 +30,6 @@ if TYPE_CHECKING:
 
 def changes_of(loaded: "Loaded") -> tuple[Change, ...]:
     """Return each setting that differs from what is shipped for the mode and the venue."""
-    from tradebot.app.settings import load
-
     begun = {"mode": loaded.settings.mode.value, "venue": loaded.settings.venue}
     shipped = {row.key: row.value for row in values(load(None, {}, begun))} | {"venue": FIRST_VENUE}
     return tuple(
@@ -36,8 +41,6 @@ def changes_of(loaded: "Loaded") -> tuple[Change, ...]:
 
 def report_of(verb: str, data: object, folder: "StateFolder | None", loaded: "Loaded", render: Any) -> Report:
     """Return a report about a configuration, with the identity of its bot."""
-    from tradebot.model.trading import mode_name
-
     mode = mode_name(loaded.settings.mode, shadow=loaded.settings.shadow)
     whose = Identity(mode, loaded.settings.venue, folder.tail if folder else None)
     return Report(verb, data, render, whose=whose)
@@ -47,9 +50,6 @@ def loaded_for(
     state_dir: str | None, config: str | None, file: Path | None = None
 ) -> "tuple[StateFolder | None, Loaded]":
     """Return the bot's folder, None if there is none, with the configuration in force or that of a file."""
-    from tradebot.app.loading import Options, load_for, options_of_demo, user_file
-    from tradebot.app.settings import load
-
     path, options = state_folder.resolve(state_dir, os.environ), Options(state_dir, config)
     if not state_dir and not (path / state_folder.MARKER).exists():
         return None, load(file or user_file(options, path, os.environ), os.environ)
@@ -61,16 +61,12 @@ def loaded_for(
 
 def differences_of(folder: "StateFolder | None", loaded: "Loaded") -> "tuple[Difference, ...] | None":
     """Compare with the accepted configuration; None if there is no bot or its books can't be read."""
-    from tradebot.app.baseline import differences
-
     accepted = accepted_of(folder)
     return differences(loaded.settings, accepted, loaded.origins) if accepted else None
 
 
 def accepted_of(folder: "StateFolder | None") -> "Baseline | None":
     """Return the accepted configuration; None if there is no bot, or its books can't be read or hold none."""
-    from tradebot.adapters.ledger.ledger import SqliteLedger
-
     if folder is None:
         return None
     try:
@@ -82,17 +78,11 @@ def accepted_of(folder: "StateFolder | None") -> "Baseline | None":
 
 def values(loaded: "Loaded") -> Iterator[Value]:
     """Yield every value of the settings by its dotted name, in the order of the configuration."""
-    from tradebot.app.baseline import origin_of
-
     for key, value in _leaves(loaded.settings, ""):
         yield Value(key, value, origin_of(loaded.origins, key))
 
 
 def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:
-    from pydantic import BaseModel
-
-    from tradebot.timetable.entries import Timetable
-
     items: Any = value.items() if isinstance(value, Mapping) else None
     if isinstance(value, Timetable):
         items = value.written().items()

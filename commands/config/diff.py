@@ -4,13 +4,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from rich.markup import escape
 
 from commands.config.accept import Change, table_of
 from commands.config.current_config import accepted_of, changes_of, loaded_for, report_of
-from commands.shared.declaration import Purpose, verb
 from commands.shared.light_helpers import clean
 from commands.shared.times import when
-from commands.shared.verb_options import Config, Json, Report, StateDir, finish
+from commands.shared.verb_options import Report
+from tradebot.app.baseline import differences
 from tradebot.model.text import in_yaml
 
 if TYPE_CHECKING:
@@ -41,8 +42,6 @@ class Diff(Struct, frozen=True):
 
 def run(state_dir: str | None, config: str | None) -> Report:
     """Compare the configuration in force; raise OperatorError if it can't be read."""
-    from tradebot.app.baseline import differences
-
     folder, loaded = loaded_for(state_dir, config)
     baseline = accepted_of(folder)
     accepted = None
@@ -54,8 +53,6 @@ def run(state_dir: str | None, config: str | None) -> Report:
 
 
 def _render(console: "Console", data: Diff) -> None:
-    from rich.markup import escape
-
     from commands.shared.tables import Table, sentence
 
     if data.state_dir is None:
@@ -83,18 +80,3 @@ def _render_accepted(console: "Console", accepted: Accepted) -> None:
     console.print(table_of(accepted.differences))
     if any(row.looser for row in accepted.differences):
         console.print("What is looser closes entries. Next: tradebot config accept, or set it back", markup=False)
-
-
-@verb(
-    "config diff",
-    Purpose.OPERATE,
-    160,
-    {"config-diff/1": (Diff,)},
-    epilog="tradebot config diff\ntradebot config diff --json",
-)
-def _diff(state_dir: StateDir = None, config: Config = None, as_json: Json = False) -> None:
-    """Compare settings with the accepted ones and the defaults.
-
-    Shows where each different value comes from.
-    """
-    finish(run(state_dir, config), as_json)

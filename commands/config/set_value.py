@@ -5,17 +5,22 @@ from collections.abc import Sequence
 from contextlib import suppress
 from difflib import unified_diff
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
 from msgspec import Struct
 
 from commands.config.current_config import differences_of, report_of, values
-from commands.shared.completion import settings as setting_names
-from commands.shared.declaration import Purpose, verb
-from commands.shared.verb_options import Config, Json, Report, StateDir, finish
+from commands.shared.setting_args import next_after, values_of
+from commands.shared.verb_options import Report
 from tradebot.adapters.state import state_folder
+from tradebot.adapters.state.user_file import held
+from tradebot.adapters.text.yaml_edit import CannotEditError, with_value
+from tradebot.adapters.text.yaml_loader import load_yaml, load_yaml_value, parsed, read_text
+from tradebot.app.baseline import is_shipped
+from tradebot.app.loading import USER_FILE, Options, user_file
+from tradebot.app.settings import Settings, load
 from tradebot.errors import ConfigurationError, OperatorError
+from tradebot.gates.permission import described
 from tradebot.model.text import counted, in_yaml
 
 if TYPE_CHECKING:
@@ -26,6 +31,7 @@ if TYPE_CHECKING:
     from tradebot.model.trading import Difference
 
 Values = Sequence[tuple[tuple[str, ...], object]]
+
 UNWRITTEN = "nothing was written"
 
 
@@ -64,10 +70,6 @@ class Set(Struct, frozen=True):
 
 def run(state_dir: str | None, config: str | None, typed: Sequence[str], *, dry_run: bool) -> Report:
     """Change settings; raise OperatorError, with nothing written, if what comes of it wouldn't load."""
-    from commands.shared.setting_args import values_of
-    from tradebot.adapters.state.user_file import held
-    from tradebot.adapters.text.yaml_loader import load_yaml_value, read_text
-
     pairs = _pairs(typed)
     wanted = values_of(pairs)
     folder, file = _place(state_dir, config)
@@ -95,8 +97,6 @@ def _pairs(typed: Sequence[str]) -> list[tuple[str, str]]:
 
 def _place(state_dir: str | None, config: str | None) -> "tuple[StateFolder | None, Path]":
     """Return the bot's folder, if there is one, and the file that its settings are written into."""
-    from tradebot.app.loading import USER_FILE, Options, user_file
-
     path = state_folder.resolve(state_dir, os.environ)
     folder = state_folder.open_state(path, os.environ) if state_dir or state_folder.marked(path) else None
     file = user_file(Options(state_dir, config), path, os.environ)
@@ -110,8 +110,6 @@ def _place(state_dir: str | None, config: str | None) -> "tuple[StateFolder | No
 
 def _edited(file: Path, text: str, wanted: Values, typed: Sequence[str]) -> str:
     """Return the file's text with the wanted settings."""
-    from tradebot.adapters.text.yaml_edit import CannotEditError, with_value
-
     try:
         for (path, value), written in zip(wanted, typed, strict=True):
             text = with_value(text, path, value, written)
@@ -125,8 +123,6 @@ def _edited(file: Path, text: str, wanted: Values, typed: Sequence[str]) -> str:
 
 def _before(folder: "StateFolder | None", file: Path) -> "Loaded | None":
     """Return the settings as they are; None if they aren't valid, which the change may cure."""
-    from tradebot.adapters.text.yaml_loader import load_yaml
-
     with suppress(OperatorError):
         return _loaded(folder, file, load_yaml(file) if os.path.lexists(file) and file.stat().st_size else {})
     return None
@@ -134,9 +130,7 @@ def _before(folder: "StateFolder | None", file: Path) -> "Loaded | None":
 
 def _after(folder: "StateFolder | None", file: Path, text: str, wanted: Values) -> "Loaded":
     """Return the settings as they would be; raise OperatorError if they aren't valid."""
-    from commands.shared.setting_args import next_after
     from tradebot.adapters.plugins.plugin import require_installed
-    from tradebot.adapters.text.yaml_loader import parsed
 
     tried = parsed(text)
     if not isinstance(tried, dict):
@@ -165,7 +159,6 @@ def _refuse_another(folder: "StateFolder", tried: dict[str, object]) -> None:
 
 def _loaded(folder: "StateFolder | None", file: Path, tried: dict[str, object]) -> "Loaded":
     from tradebot.app.loading import Options, load_for
-    from tradebot.app.settings import load
 
     if folder is None:
         return load(file, os.environ, values=tried)
@@ -211,14 +204,10 @@ def _under(key: str, wanted: Values) -> bool:
 
 
 def _shipped(origin: str) -> bool:
-    from tradebot.app.baseline import is_shipped
-
     return is_shipped(origin) or origin == "built in"
 
 
 def _render(console: "Console", data: Set) -> None:
-    from tradebot.gates.permission import described
-
     for line in data.lines[2:]:
         color = {"+": "green", "-": "red"}.get(line[:1], "dim")
         console.print(line, style=color, markup=False)
@@ -250,7 +239,6 @@ def _render(console: "Console", data: Set) -> None:
 def _counting(data: Set) -> str:
     """Return from when on a running `serve` goes by the changes."""
     from tradebot.app.baseline import counts_at_start
-    from tradebot.app.settings import Settings
 
     late = [change.key for change in data.changes if counts_at_start(Settings, change.key)]
     restarted = f"A running serve takes over {', '.join(late)} when it is restarted"
@@ -258,32 +246,3 @@ def _counting(data: Set) -> str:
         return f"{restarted}; a reload isn't enough."
     reloaded = "when it is reloaded (kill -HUP)."
     return f"{restarted}, and the rest {reloaded}" if late else f"A running serve takes it over {reloaded}"
-
-
-@verb(
-    "config set",
-    Purpose.OPERATE,
-    170,
-    {"config-set/1": (Set,)},
-    epilog="tradebot config set limits.max_open_positions 5\n"
-    "tradebot config set limits.max_new_entries 4 limits.max_open_positions 4 --dry-run\n"
-    "tradebot config set universe '[AAPL, MSFT, NVDA]'",
-)
-def _set(
-    settings: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="KEY VALUE...", help="A setting's name and its new value.", autocompletion=setting_names
-        ),
-    ],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the difference, but write nothing.")] = False,
-    state_dir: StateDir = None,
-    config: Config = None,
-    as_json: Json = False,
-) -> None:
-    """Change settings in your configuration file.
-
-    They are checked as a whole before anything is written. Comments and layout stay. A value is written as in
-    the file: 5, true, null, [AAPL, MSFT] or text.
-    """
-    finish(run(state_dir, config, settings, dry_run=dry_run), as_json)

@@ -13,12 +13,7 @@ if TYPE_CHECKING:
     "evaluate-exits",
     Purpose.TRADE,
     50,
-    {
-        "evaluate-exits/1": (
-            PASS,
-            NOT_RUN,
-        )
-    },
+    {"evaluate-exits/1": (PASS, NOT_RUN)},
     epilog="tradebot evaluate-exits --dry-run\ntradebot evaluate-exits",
     opens=opened_to_leave,
 )

@@ -1,30 +1,30 @@
 """`tradebot exchange faults`: inject faults into the embedded exchange, and see which ones fired."""
 
-import os
 import sys
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
 from msgspec import Struct, convert
 
 from commands.exchange.place import exchange_of, note_if_started
-from commands.shared.completion import fault_actions, fault_names
-from commands.shared.declaration import Purpose, verb
 from commands.shared.light_helpers import Identity, clean
+from commands.shared.tables import Table, sentence
 from commands.shared.times import DAY_MINUTE, stamp, zone
-from commands.shared.verb_options import Json, Report, StateDir, finish
-from tradebot.adapters.state import state_folder
+from commands.shared.verb_options import Report
+from tradebot.app import sandbox
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 ACTIONS = ("list", "add", "clear", "show", "ready")
+
 PATH = "/exchange/v1/faults"
+
 STDIN = "-"
+
 _LONGEST = 64 * 1024
 
 
@@ -78,16 +78,12 @@ def run(path: Path, action: str, name: str | None) -> Report:
 
 
 def _looked_up(action: str, name: str | None) -> Faults:
-    from tradebot.app import sandbox
-
     if name is not None:
         return Faults(action, (), None, (), _shown(name))
     return Faults(action, (), None, tuple(ReadyScript(*row) for row in sandbox.ready_faults()), None)
 
 
 def _shown(name: str) -> str:
-    from tradebot.app import sandbox
-
     text = sandbox.fault_script(name) or sandbox.fault_explained(name)
     if text is None:
         unknown = f"no ready-made script or fault is called {clean(name)[:40]!r}"
@@ -96,8 +92,6 @@ def _shown(name: str) -> str:
 
 
 def _asked(path: Path, action: str, name: str | None) -> Faults:
-    from tradebot.app import sandbox
-
     folder = exchange_of(path)
     script = script_of(name or "") if action == "add" else ""
     with note_if_started(folder):
@@ -113,8 +107,6 @@ def _asked(path: Path, action: str, name: str | None) -> Faults:
 
 
 def _cleared(folder: Path, name: str | None) -> tuple[str, ...]:
-    from tradebot.app import sandbox
-
     if name is None:
         return tuple(sandbox.ask(folder, "DELETE", PATH)["cleared"])
     armed = [row["name"] for row in sandbox.ask(folder, "GET", PATH)["faults"]]
@@ -126,8 +118,6 @@ def _cleared(folder: Path, name: str | None) -> tuple[str, ...]:
 
 def script_of(name: str) -> str:
     """Return the text of a script, given the name of a ready-made script, a file, or `-` for standard input."""
-    from tradebot.app import sandbox
-
     if name == STDIN:
         return sys.stdin.read(_LONGEST)
     ready = sandbox.fault_script(name)
@@ -152,8 +142,6 @@ def _render(out: "Console", data: Faults) -> None:
 
 
 def _render_ready(out: "Console", ready: tuple[ReadyScript, ...]) -> None:
-    from commands.shared.tables import Table, sentence
-
     table = Table("script", sentence("summary"), header=False)
     for row in ready:
         table.row(row.name, row.summary)
@@ -189,29 +177,3 @@ def _words(written: Any) -> str:
     if isinstance(written, list | tuple):
         return "/".join(map(str, written))
     return "" if written is None else str(written)
-
-
-@verb(
-    "exchange faults",
-    Purpose.EXCHANGE,
-    50,
-    {"exchange-faults/1": (Faults,)},
-    epilog="tradebot exchange faults\ntradebot exchange faults add lost-reply\ntradebot exchange faults clear",
-)
-def _faults(
-    action: Annotated[
-        str, typer.Argument(help="list, add, clear, show or ready.", autocompletion=fault_actions)
-    ] = "list",
-    name: Annotated[
-        str | None,
-        typer.Argument(
-            help="add: a file, a ready-made script, or - for stdin. show: a ready-made script or a fault. "
-            "clear: a rule, or all rules if left out.",
-            autocompletion=fault_names,
-        ),
-    ] = None,
-    state_dir: StateDir = None,
-    as_json: Json = False,
-) -> None:
-    """Inject faults from a script, and show which have fired."""
-    finish(run(state_folder.resolve(state_dir, os.environ), action, name), as_json)

@@ -1,16 +1,17 @@
 """`tradebot exchange page`: print or open the address of the embedded exchange's web page."""
 
 import os
-from typing import TYPE_CHECKING, Annotated
+import webbrowser
+from typing import TYPE_CHECKING
 
-import typer
 from msgspec import Struct
 
 from commands.exchange.place import exchange_of, note_if_started
-from commands.shared.declaration import Purpose, verb
 from commands.shared.light_helpers import Identity
-from commands.shared.verb_options import Json, Report, StateDir, finish
-from tradebot.adapters.state import state_folder
+from commands.shared.verb_options import Report
+from tradebot.app import sandbox
+from tradebot.app.plugin_surroundings import without_keys
+from tradebot.app.venues import EARLIER
 from tradebot.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -31,8 +32,6 @@ def page(path: "Path", browser: bool) -> Report:
 
     Raise OperatorError if the folder has no exchange.
     """
-    from tradebot.app import sandbox
-
     folder = exchange_of(path)
     with note_if_started(folder):
         url = sandbox.start(folder) + "/"
@@ -43,11 +42,6 @@ def page(path: "Path", browser: bool) -> Report:
 
 def _open(url: str) -> bool:
     """Open the address in a browser; remove API keys from the environment first, because the browser outlives us."""
-    import webbrowser
-
-    from tradebot.app.plugin_surroundings import without_keys
-    from tradebot.app.venues import EARLIER
-
     for name in os.environ.keys() - without_keys(os.environ, EARLIER).keys():
         del os.environ[name]
     return webbrowser.open(url)
@@ -57,22 +51,3 @@ def _render(out: "Console", data: Page) -> None:
     out.print(data.url, markup=False)
     if data.opened is False:
         out.print("Couldn't open a browser here. Open the address yourself.", markup=False)
-
-
-@verb(
-    "exchange page",
-    Purpose.EXCHANGE,
-    60,
-    {"exchange-page/1": (Page,)},
-    epilog="tradebot exchange page\ntradebot exchange page --open",
-)
-def _page(
-    browser: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
-    state_dir: StateDir = None,
-    as_json: Json = False,
-) -> None:
-    """Print the address of the exchange's web page.
-
-    The page shows accounts, each order's life, the tape and the log. It moves time, and switches faults on and off.
-    """
-    finish(page(state_folder.resolve(state_dir, os.environ), browser), as_json)

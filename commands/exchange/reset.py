@@ -1,26 +1,23 @@
 """`tradebot exchange reset`: reset an account of the embedded exchange, like a reset of a paper account."""
 
-import os
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
 from msgspec import Struct, convert
 
 from commands.exchange.place import exchange_of
-from commands.shared.completion import accounts as account_names
-from commands.shared.completion import reset_account
-from commands.shared.declaration import Purpose, acts, verb
 from commands.shared.light_helpers import Identity, clean, confirm, note
-from commands.shared.verb_options import Json, Report, StateDir, finish
+from commands.shared.verb_options import Report
 from tradebot.adapters.state import state_folder
+from tradebot.app import sandbox
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
+
 
 MAIN = "main"
 
@@ -48,8 +45,6 @@ class Reset(Struct, frozen=True):
 
 def run(path: Path, name: str, cash: str | None, confirmed: str | None) -> Report:
     """Say what a reset removes, ask the user to confirm it by the account's name, and reset the account."""
-    from tradebot.app import sandbox
-
     _refuse_books(path, name)
     folder = exchange_of(path)
     before = convert(_account_named(sandbox.ask(folder, "GET", "/exchange/v1/accounts"), name), Gone)
@@ -92,34 +87,3 @@ def _render(out: "Console", data: Reset) -> None:
         f"Account {data.name} was reset: number …{data.account_number[-4:]}, {data.cash:,.2f} USD, key {data.key}"
     )
     out.print(f"  removed: {_described(data.gone)}")
-
-
-@verb(
-    "exchange reset",
-    Purpose.EXCHANGE,
-    40,
-    {"exchange-reset/1": (Reset,)},
-    epilog="tradebot exchange reset alice --confirm alice",
-)
-@acts
-def _reset(
-    account: Annotated[
-        str, typer.Argument(help="Account to reset.", autocompletion=account_names, show_default=True)
-    ] = MAIN,
-    cash: Annotated[
-        str | None, typer.Option("--cash", help="Starting cash in USD; by default the same as before.")
-    ] = None,
-    confirmed: Annotated[
-        str | None,
-        typer.Option(
-            "--confirm", help="Type the account's name here if there is no terminal.", autocompletion=reset_account
-        ),
-    ] = None,
-    state_dir: StateDir = None,
-    as_json: Json = False,
-) -> None:
-    """Reset an account to its starting cash.
-
-    It keeps its key and gets a new number. Its orders and positions are deleted, so you are asked first.
-    """
-    finish(run(state_folder.resolve(state_dir, os.environ), account, cash, confirmed), as_json)

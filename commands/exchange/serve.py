@@ -6,38 +6,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
 from msgspec import Struct, convert
 
-from commands.exchange.faults import script_of
 from commands.exchange.place import ANOTHER, BEARER, Api, apis_of
-from commands.init.symbols import WELL_KNOWN, symbol_flags
-from commands.init.verb import (
-    Actions,
-    Bars,
-    BarStamp,
-    DataPlan,
-    Edge,
-    Fill,
-    FlowFolder,
-    MarketWish,
-    Seed,
-    Sessions,
-    Start,
-    Symbols,
-    flags_of,
-    market_flags,
-)
-from commands.shared.completion import paces, ready_names
-from commands.shared.declaration import Purpose, verb
+from commands.init.symbols import WELL_KNOWN
 from commands.shared.light_helpers import Identity, clean, note
 from commands.shared.times import DAY_MINUTE, when
-from commands.shared.verb_options import Config, Json, Report, StateDir, finish
-from tradebot.adapters.state import state_folder
+from commands.shared.verb_options import Report, finish
 from tradebot.adapters.state.state_folder import EXCHANGE, option, prepare
+from tradebot.app import sandbox
+from tradebot.app.settings import load
 from tradebot.errors import OperatorError
+from tradebot.venues.door import SANDBOX_KEY
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -46,10 +28,14 @@ if TYPE_CHECKING:
     from tradebot.app.settings import Loaded, Settings
 
 A_WEEK = timedelta(days=7)
+
 SERVED_SESSIONS = 60
 """Default number of sessions in a new market: about a quarter, so that no client reaches the end soon."""
+
 SHIPPED = ("base.yaml", "sandbox.yaml", None)
+
 ACCOUNT = re.compile(r"([a-z][a-z0-9_-]{0,31})(?:=(\d{1,12}(?:\.\d{1,2})?))?")
+
 FILLS = {
     "paper": "at once at the quote, as Alpaca's paper accounts do",
     "next-bar": "strictly, only in minutes that begin after the order",
@@ -120,8 +106,6 @@ class Wish(Struct, frozen=True):
 
 def serve(path: Path, wish: Wish, as_json: bool) -> None:
     """Serve the exchange in a folder until a signal stops it; create the market first if there is none."""
-    from tradebot.app import sandbox
-
     prepare(path)
     folder = path / EXCHANGE
 
@@ -158,9 +142,6 @@ def _note_other_cash(requested: Sequence[tuple[str, Decimal | None]], accounts: 
 
 
 def _serving(path: Path, url: str, status: Mapping[str, Any], wish: Wish) -> Serving:
-    from tradebot.app import sandbox
-    from tradebot.venues.door import SANDBOX_KEY
-
     model = status["market"]["fill"]["model"]
     times = {name: datetime.fromisoformat(status[name]) for name in ("now", "next_open", "next_close")}
     step = "5m" if status["is_open"] else "open"
@@ -263,14 +244,12 @@ def accounts_of(flags: Sequence[str]) -> tuple[tuple[str, Decimal | None], ...]:
     return accounts
 
 
-def _settings(path: Path, options: "Options", pace: str, flags: dict[str, Any]) -> "tuple[Settings | None, bool]":
+def settings_for(path: Path, options: "Options", pace: str, flags: dict[str, Any]) -> "tuple[Settings | None, bool]":
     """Return the settings for a new market, and whether to play every symbol of a recorded file.
 
     The settings are None if a market exists and no flag changes it. If some do, everything else stays as it is.
     """
-    from tradebot.app import sandbox
     from tradebot.app.loading import user_file
-    from tradebot.app.settings import load
 
     file, asked = user_file(options, path, os.environ), dict(flags.get("sandbox", {}))
     if not sandbox.holds_market(path / EXCHANGE):
@@ -289,8 +268,6 @@ def _settings(path: Path, options: "Options", pace: str, flags: dict[str, Any]) 
 
 def _every_default(configured: "Loaded") -> dict[str, Any]:
     """Return the full list of well-known symbols as the universe, unless the user chose one. A bot watches fewer."""
-    from tradebot.app import sandbox
-
     if configured.settings.sandbox.source != "generated" or configured.origins.get("universe") not in SHIPPED:
         return {}
     return {"universe": list(sandbox.default_symbols(WELL_KNOWN))}
@@ -310,84 +287,3 @@ def _new_market(configured: "Loaded", pace: str) -> dict[str, Any]:
         if pace == "real" and not chosen:
             market["start"] = (datetime.now(UTC).date() - A_WEEK).isoformat()
     return market
-
-
-Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Port on 127.0.0.1; 0 picks a free one.")]
-Pace = Annotated[
-    str,
-    typer.Option("--time", help="How time passes: step (only when told), real, or 60x.", autocompletion=paces),
-]
-RateLimit = Annotated[
-    int | None,
-    typer.Option("--rate-limit", min=1, max=1_000_000, help="Requests per minute and key (Alpaca allows 200)."),
-]
-FlowRateLimit = Annotated[
-    int | None,
-    typer.Option("--flow-rate-limit", min=1, max=1_000_000, help="Flow requests per minute and key (plans: 120)."),
-]
-FlowDailyLimit = Annotated[
-    int | None,
-    typer.Option("--flow-daily-limit", min=1, max=10_000_000, help="Flow requests per day and key (plans: 15000)."),
-]
-Accounts = Annotated[
-    list[str] | None,
-    typer.Option("--account", help="Add an account, NAME or NAME=CASH; key and secret are NAME."),
-]
-FaultScripts = Annotated[
-    list[str] | None,
-    typer.Option("--faults", help="Arm a fault script: a file or a ready-made name.", autocompletion=ready_names),
-]
-
-
-Latency = Annotated[
-    str | None,
-    typer.Option("--latency", help="Delay of cancels and replacements: instant, paper, slow, 250ms, 2s."),
-]
-
-
-@verb(
-    "exchange serve",
-    Purpose.EXCHANGE,
-    10,
-    {"exchange-serve/1": (Serving,)},
-    epilog="tradebot exchange serve --port 8787\ntradebot exchange serve --time 60x --account alice=50000",
-)
-def _serve(
-    port: Port = 0,
-    pace: Pace = "step",
-    rate_limit: RateLimit = None,
-    account: Accounts = None,
-    faults: FaultScripts = None,
-    latency: Latency = None,
-    flow_rate_limit: FlowRateLimit = None,
-    flow_daily_limit: FlowDailyLimit = None,
-    fill: Fill = None,
-    bars: Bars = None,
-    bar_stamp: BarStamp = None,
-    sessions: Sessions = None,
-    start: Start = None,
-    seed: Seed = None,
-    edge: Edge = None,
-    flow_folder: FlowFolder = None,
-    corporate_actions: Actions = None,
-    data_plan: DataPlan = None,
-    symbols: Symbols = None,
-    state_dir: StateDir = None,
-    config: Config = None,
-    as_json: Json = False,
-) -> None:
-    """Serve the embedded exchange to any client of its venue.
-
-    Runs until Ctrl-C and says what is optimistic about --fill. A folder without a market gets one.
-    """
-    from tradebot.app.loading import Options
-
-    path = state_folder.resolve(state_dir, os.environ)
-    accounts = accounts_of(account or ())
-    market = MarketWish(bars, bar_stamp, sessions, start, seed, edge, flow_folder, fill, corporate_actions, data_plan)
-    flags = flags_of("sandbox", market_flags(market), symbol_flags(symbols))
-    scripts = tuple(script_of(name) for name in faults or ())
-    settings, every_symbol = _settings(path, Options(state_dir, config), pace, flags)
-    flow_limits = (flow_rate_limit, flow_daily_limit)
-    wish = Wish(settings, every_symbol, port, pace, rate_limit, accounts, scripts, latency, *flow_limits)
-    serve(path, wish, as_json)

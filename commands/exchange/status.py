@@ -1,6 +1,5 @@
 """`tradebot exchange status`: show where the embedded exchange answers and what state it is in."""
 
-import os
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -9,11 +8,10 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, convert
 
 from commands.exchange.place import ANOTHER, Api, apis_of, exchange_of
-from commands.shared.declaration import Purpose, verb
 from commands.shared.light_helpers import Identity
 from commands.shared.times import MINUTE, when
-from commands.shared.verb_options import Json, Report, StateDir, finish
-from tradebot.adapters.state import state_folder
+from commands.shared.verb_options import Report
+from tradebot.app import sandbox
 from tradebot.model.text import counted
 
 if TYPE_CHECKING:
@@ -72,8 +70,6 @@ class ExchangeStatus(Struct, frozen=True):
 
 def run(path: Path) -> Report:
     """Report the exchange in a folder, from the process or else its files; raise OperatorError if there is none."""
-    from tradebot.app import sandbox
-
     folder = exchange_of(path)
     settings = sandbox.market_settings(folder)
     market = convert({**settings, "fill": settings["fill"]["model"]}, MarketRow)
@@ -136,15 +132,3 @@ def _render_accounts(out: "Console", data: ExchangeStatus) -> None:
         counts = (str(row.positions), str(row.open_orders), str(row.orders))
         table.row(f"  {row.name}", row.key, row.account_number, *money, *counts)
     out.print(table)
-
-
-@verb(
-    "exchange status",
-    Purpose.EXCHANGE,
-    20,
-    {"exchange-status/1": (ExchangeStatus,)},
-    epilog="tradebot exchange status\ntradebot exchange status --json",
-)
-def _status(state_dir: StateDir = None, as_json: Json = False) -> None:
-    """Show the exchange's address, time, accounts and faults."""
-    finish(run(state_folder.resolve(state_dir, os.environ)), as_json)

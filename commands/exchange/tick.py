@@ -1,22 +1,19 @@
 """`tradebot exchange tick`: advance the embedded exchange's clock."""
 
-import os
 import re
 from collections.abc import Callable
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
 from msgspec import Struct
 
-from commands.exchange.place import ANOTHER, exchange_of, note_if_started
-from commands.shared.completion import steps
-from commands.shared.declaration import Purpose, verb
+from commands.exchange.place import ANOTHER, exchange_of
 from commands.shared.light_helpers import Identity, clean
 from commands.shared.span_options import seconds_in
 from commands.shared.times import CLOCK, stamp, when, zone
-from commands.shared.verb_options import Config, Json, Report, StateDir, finish, identity, opened
-from tradebot.adapters.state import state_folder
+from commands.shared.verb_options import Report, identity
+from tradebot.adapters.time.clock import LockStepClock
+from tradebot.app import sandbox
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -24,10 +21,10 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from tradebot.adapters.time.clock import LockStepClock
     from tradebot.app.wiring import App
 
 MOMENTS = frozenset({"open", "close", "next_open"})
+
 ISO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d[0-9:.]{0,12}(Z|[+-]\d\d:\d\d)")
 
 
@@ -50,8 +47,6 @@ def tick(bot: "App", step: str) -> Report:
 
 def tick_served(path: "Path", step: str) -> Report:
     """Advance the clock of an exchange that no bot uses, starting it if needed."""
-    from tradebot.adapters.time.clock import LockStepClock
-    from tradebot.app import sandbox
 
     def clock() -> LockStepClock:
         folder = exchange_of(path)
@@ -99,36 +94,3 @@ def _render_ticked(out: "Console", data: Ticked, another: str) -> None:
         out.print(f"  session {data.session} is [green]open[/green] until {closes}")
     else:
         out.print(f"  the session is closed; the next one opens {data.next_open and when(data.next_open)}")
-
-
-@verb(
-    "exchange tick",
-    Purpose.EXCHANGE,
-    30,
-    {"exchange-tick/1": (Ticked,)},
-    epilog="tradebot exchange tick 5m\ntradebot exchange tick next_open",
-)
-def _tick(
-    step: Annotated[
-        str,
-        typer.Argument(
-            help="How far: 90s, 5m, 2h, 2d, open, close, next_open, or a time such as 2026-11-16T21:00Z.",
-            autocompletion=steps,
-        ),
-    ] = "5m",
-    state_dir: StateDir = None,
-    config: Config = None,
-    as_json: Json = False,
-) -> None:
-    """Move the exchange's time forward.
-
-    Time stands still unless you move it.
-    """
-    path = state_folder.resolve(state_dir, os.environ)
-    with note_if_started(path / state_folder.EXCHANGE):
-        if state_folder.marked(path):
-            with opened(state_dir, config) as bot:
-                report = tick(bot, step)
-        else:
-            report = tick_served(path, step)
-    finish(report, as_json)

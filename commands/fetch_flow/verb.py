@@ -27,11 +27,7 @@ if TYPE_CHECKING:
     Purpose.TRADE,
     20,
     {
-        "fetch-flow/1": (
-            "commands.fetch_flow.run:FlowFetched",
-            "commands.fetch_flow.streaming:FlowStreamed",
-            NOT_RUN,
-        ),
+        "fetch-flow/1": ("commands.fetch_flow.run:FlowFetched", "commands.fetch_flow.streaming:FlowStreamed", NOT_RUN),
         "fetch-flow-plan/1": ("commands.fetch_flow.plan:Planned",),
     },
     epilog="tradebot fetch-flow\ntradebot fetch-flow --plan\n"

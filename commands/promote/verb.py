@@ -36,12 +36,7 @@ Results = Annotated[
     "promote",
     Purpose.OPERATE,
     90,
-    {
-        "promote/1": (
-            "commands.promote.report:Promotions",
-            "commands.promote.policies:PoliciesJudged",
-        )
-    },
+    {"promote/1": ("commands.promote.report:Promotions", "commands.promote.policies:PoliciesJudged")},
     epilog="tradebot promote\ntradebot promote flow --from ../paper\ntradebot promote flow --to paper\n"
     "tradebot promote --results ppo.json --results sac.json",
 )

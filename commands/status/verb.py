@@ -31,12 +31,7 @@ def run_stores(app: "App") -> Report:
     "status",
     Purpose.LOOK,
     70,
-    {
-        "status/2": (
-            "tradebot.views.status:Status",
-            "commands.status.stores:Stores",
-        )
-    },
+    {"status/2": ("tradebot.views.status:Status", "commands.status.stores:Stores")},
     epilog="tradebot status\ntradebot status --watch\ntradebot status --stores",
 )
 def status(

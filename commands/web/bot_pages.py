@@ -12,7 +12,7 @@ from commands.approvals import ApprovalsData
 from commands.audit import verb as audit
 from commands.audit.report import show_findings
 from commands.config import diff
-from commands.config import verb as config
+from commands.config import show as config
 from commands.events import Events
 from commands.health import verb as health
 from commands.schedule import check

@@ -8,7 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from commands import positions
-from commands.config import verb as config
+from commands.config import show as config
 from commands.web.bot_pages import BARE, ROWS
 from tests.commands.mcp.test_tool_runner import steady
 from tests.commands.web.client import browser, site

@@ -1,0 +1,144 @@
+"""Run `tradebot config`: show each configuration value with its source, and check whether a file would load."""
+
+import difflib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+
+from commands.config.accept import Checked, Shown, Value
+from commands.config.current_config import changes_of, differences_of, loaded_for, report_of, values
+from commands.shared.light_helpers import clean
+from commands.shared.verb_options import Report
+from tradebot.adapters.plugins.plugin import require_installed
+from tradebot.app.flow_plan import given_up
+from tradebot.app.rules import rules_of
+from tradebot.app.settings_checks import overridden
+from tradebot.errors import ExitCode, OperatorError
+from tradebot.gates.permission import described
+from tradebot.model.text import counted, in_yaml
+from tradebot.model.values import replace
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+STANDARD_INPUT = Path("/dev/stdin")
+
+LONG = 12
+"""A section with more values than this is shown by its size, unless it is requested by name."""
+
+
+def show(state_dir: str | None, config: str | None, key: str | None, *, origin: bool) -> Report:
+    """Return each value with its source; raise OperatorError for an unknown name."""
+    folder, loaded = loaded_for(state_dir, config)
+    differ = {row.name: row for row in differences_of(folder, loaded) or ()}
+    every = [replace(row, difference=differ.get(row.key)) for row in values(loaded)]
+    chosen = [row for row in every if key is None or row.key == key or row.key.startswith(f"{key}.")]
+    if not chosen and key is not None:
+        raise _unknown(key, every)
+    data = Shown(str(folder.path) if folder else None, key, tuple(chosen))
+    return report_of("config-show", data, folder, loaded, lambda console, _: _render(console, data, origin=origin))
+
+
+def check(state_dir: str | None, config: str | None, file: str | None) -> Report:
+    """Load the configuration, or a given file, as a verb would; raise OperatorError if it is invalid."""
+
+    folder, loaded = loaded_for(
+        state_dir, config, None if file is None else STANDARD_INPUT if file == "-" else Path(file)
+    )
+    require_installed(loaded.settings.strategies.installed_as())
+    without_effect = tuple(overridden(loaded.settings))
+    without_sector = tuple(symbol for symbol in loaded.settings.universe if symbol not in loaded.settings.sectors)
+    differ = differences_of(folder, loaded)
+    less = tuple(given_up(loaded.settings, rules_of(loaded.settings, loaded.settings.exits)))
+    count, changes = sum(1 for _ in values(loaded)), changes_of(loaded)
+    data = Checked(file, count, changes, differ, without_effect, without_sector, loaded.left_out, less, loaded.warnings)
+    report = report_of("config-check", data, folder, loaded, _render_check)
+    return replace(report, exit_code=ExitCode.FINDINGS) if without_sector else report
+
+
+def _unknown(key: str, every: list[Value]) -> OperatorError:
+    names = {row.key for row in every} | {row.key.rpartition(".")[0] for row in every}
+    near = [name for name in sorted(names) if key and key in name] or difflib.get_close_matches(key, sorted(names), 3)
+    meant = f"did you mean {' or '.join(near[:3])}?" if near else "all settings: tradebot config show"
+    return OperatorError(f"there is no setting {clean(key)[:60]!r}", meant)
+
+
+def _render(console: "Console", data: Shown, *, origin: bool) -> None:
+    from commands.shared.tables import Table, sentence
+
+    if data.state_dir is None:
+        console.print(
+            "There is no bot here, so these are the shipped values. To create one: tradebot init", style="dim"
+        )
+    sources = (sentence("from", "from"),) if origin else ()
+    table = Table("name", sentence("value", "value"), *sources, header=origin)
+    for key, text, source in _condensed(data):
+        table.row(key, text, *((source,) if origin else ()))
+    console.print(table)
+
+
+def _condensed(data: Shown) -> Iterator[tuple[str, str, str]]:
+    sizes: dict[str, int] = {}
+    for row in data.values:
+        section = row.key.rpartition(".")[0]
+        sizes[section] = sizes.get(section, 0) + 1
+    shown: set[str] = set()
+    for row in data.values:
+        section = row.key.rpartition(".")[0]
+        if data.key is None and section == "sectors" and sizes[section] > LONG:
+            if section not in shown:
+                shown.add(section)
+                yield section, f"{counted(sizes[section], 'name')}; see tradebot config show {section}", ""
+            continue
+        yield row.key, escape(in_yaml(row.value)), escape(_source(row))
+
+
+def _source(row: Value) -> str:
+    if row.difference is None:
+        return row.origin
+    change = "looser" if row.difference.looser else "tighter"
+    accepted = f"accepted as {in_yaml(row.difference.approved)}" if row.difference.known else "never accepted"
+    return f"{row.origin}; {change}, {accepted}"
+
+
+def _render_check(console: "Console", data: Checked) -> None:
+    what = "Configuration" if data.file is None else "Standard input" if data.file == "-" else data.file
+    console.print(f"{escape(what)} is [green]valid[/green] ({counted(data.values, 'setting')})")
+    for change in data.changes:
+        line = f"  {change.key}: {in_yaml(change.value)} (shipped {in_yaml(change.shipped)}; {change.origin})"
+        console.print(line, markup=False)
+    if not data.changes:
+        console.print("  every setting has its shipped value")
+    for sentence in data.without_effect:
+        console.print(f"  {sentence}", markup=False)
+    _render_never_bought(console, data)
+    for sentence in (*data.given_up, *data.warnings):
+        console.print(f"  {sentence}", markup=False)
+    if data.given_up:
+        console.print("  Next: tradebot fetch-flow --plan", markup=False)
+    if data.differences is None:
+        return
+    looser = [row for row in data.differences if row.looser]
+    console.print("Looser than accepted, so entries are closed:" if looser else "Nothing is looser than accepted.")
+    for row in looser:
+        console.print(f"  {described(row)}", markup=False)
+    if looser:
+        console.print("Next: tradebot config accept, or set it back", markup=False)
+
+
+def _render_never_bought(console: "Console", data: Checked) -> None:
+    for symbol in data.left_out:
+        console.print(f"  {symbol} is left out of the universe: it can't be bought", markup=False)
+    if not data.never_bought:
+        return
+    listed = ", ".join(data.never_bought[:LONG]) + (", …" if len(data.never_bought) > LONG else "")
+    names, have = counted(len(data.never_bought), "symbol"), "has" if len(data.never_bought) == 1 else "have"
+    console.print(f"[red]{names}[/red] of the universe {have} no sector and can never be bought: {escape(listed)}")
+    example = f"sectors: {{{data.never_bought[0]}: technology}}"
+    console.print(
+        "Next: correct what is misspelled or what the broker doesn't list; give each of the others a sector, such as "
+        f"{example}",
+        markup=False,
+    )
