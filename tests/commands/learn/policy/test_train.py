@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from commands.learn.policy import train as policy_training
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Said, typed
 from tradebot.errors import ExitCode
-from tradebot.lab.learning.training import sb3_trainer, training
 
 MARKET = "--profile policy --sessions 2 --from 2026-11-16"
 ROW = SimpleNamespace(at=SimpleNamespace(date=lambda: "2026-11-16"))
@@ -28,9 +28,9 @@ def trained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
         return SimpleNamespace(on_arrays=False, why="")
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(training, "train", train)
-    monkeypatch.setattr(training, "span_of", lambda *_, **__: SimpleNamespace(rows=(ROW,)))
-    monkeypatch.setattr(sb3_trainer, "require_torch", lambda _: None)
+    monkeypatch.setattr(policy_training, "train", train)
+    monkeypatch.setattr(policy_training, "span_of", lambda *_, **__: SimpleNamespace(rows=(ROW,)))
+    monkeypatch.setattr(policy_training, "require_torch", lambda _: None)
     return jobs
 
 

@@ -92,7 +92,7 @@ def walked(place: Path, monkeypatch: pytest.MonkeyPatch, words: str) -> tuple[An
         asked.append(of)
         return study(1, Study(configurations=2))
 
-    monkeypatch.setattr("tradebot.lab.learning.walking.walk.walk", noted)
+    monkeypatch.setattr("commands.learn.policy.walk.walk", noted)
     if not (key := place / "key").exists():
         make_key(key)
     line = f"learn policy walk --agent logistic --profile futures --symbol MES --key {key} {words}"
