@@ -6,11 +6,13 @@ from decimal import Decimal
 import pytest
 
 from tests.kit.values import NOW, account, books, fill, leveled
+from tests.model.test_lifecycle import PAIR, order, record
 from tests.reconciliation.comparing import compared, kinds, margined, trade
 from tradebot.model.account import BrokerView
 from tradebot.model.candidate import Side
 from tradebot.model.finding import FindingKind
 from tradebot.model.instrument import ListingRecord
+from tradebot.model.order import OrderStatus
 from tradebot.model.values import replace
 from tradebot.model.venue import Settlement
 from tradebot.reconciliation.hidden import with_hidden_positions
@@ -40,6 +42,25 @@ def test_positions_that_enough_margin_is_tied_up_for_are_there_though_none_is_li
     assert seen(f"{needed * Decimal('0.7'):f}") == {}
     assert seen("0") == {}
     assert seen(f"{needed:f}", "MSFT") == {}, "nobody knows what it needs"
+
+
+@pytest.mark.parametrize(
+    ("status", "is_listed", "is_there"),
+    [
+        (OrderStatus.NEW, True, True),
+        (OrderStatus.NEW, False, False),
+        (OrderStatus.ENDED, False, False),
+        (OrderStatus.CANCELED, False, True),
+    ],
+)
+def test_margin_of_before_proves_nothing_that_a_stop_may_have_closed_unseen(
+    status: OrderStatus, is_listed: bool, is_there: bool
+) -> None:
+    stop = order(PAIR, status)
+    held = books(fill(1, quantity="100", price="100"), orders=(stop,), promised={PAIR.client_order_id: record(PAIR)})
+    told = account(settlement=Settlement.MARGINED, maintenance_margin=Decimal(5_000))
+    view = BrokerView(told, (), (stop,) if is_listed else ())
+    assert bool(with_hidden_positions(Kept(), held, view).positions) is is_there
 
 
 @pytest.mark.parametrize(("tied_up", "kind"), [("500", FindingKind.VIEW_UNSTEADY), ("0", FindingKind.PHANTOM)])

@@ -1,4 +1,8 @@
-"""Find what is held though the venue lists no position: books and orders say so, and the margin that is tied up."""
+"""Find what is held though the venue lists no position: books and orders say so, and the margin that is tied up.
+
+The margin may be as of before a close. So it proves no position that an order of ours may have closed unseen: one that
+is listed no more, and of which nobody tells how it ended.
+"""
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
@@ -7,6 +11,7 @@ from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.books import Books
 from tradebot.model.instrument import ONE, ListingRecord, notional
 from tradebot.model.margin import need_of
+from tradebot.model.order import OrderStatus
 from tradebot.model.values import replace
 from tradebot.ports.stores import Listings
 from tradebot.reconciliation.new_fills import reported_fills
@@ -23,11 +28,20 @@ def with_hidden_positions(kept: Listings, books: Books, view: BrokerView) -> Bro
     if not view.hides_positions:
         return view
     books = books.with_pending(reported_fills(books))
-    quantities = books.quantities()
+    quantities, gone = books.quantities(), frozenset(_may_have_closed(books, view))
     found = tuple(_positions(books, quantities, kept.listings(tuple(quantities))))
     needed, tied_up = sum((need for _, need in found), Decimal(0)), view.account.maintenance_margin or Decimal(0)
-    is_proven = len(found) == len(quantities) and tied_up >= needed * ENOUGH
+    is_proven = len(found) == len(quantities) and tied_up >= needed * ENOUGH and gone.isdisjoint(quantities)
     return replace(view, positions=tuple(position for position, _ in found)) if is_proven else view
+
+
+def _may_have_closed(books: Books, view: BrokerView) -> Iterator[str]:
+    """Yield the symbols of our orders that would close a position, and that may have filled without a word."""
+    listed, held = {order.venue_id for order in view.orders}, books.quantities()
+    for order in books.orders:
+        is_gone = order.status is OrderStatus.ENDED or not (order.status.terminal or order.venue_id in listed)
+        if is_gone and books.intent_behind(order) and held.get(order.symbol, Decimal(0)) * order.side.sign < 0:
+            yield order.symbol
 
 
 def _positions(
