@@ -11,11 +11,11 @@ import pytest
 
 from exchange.tests.kit.app import KEYS, World, loop, open_world
 from papervenue.commands.command import Command
-from papervenue.durable_replies import Recording
 from papervenue.events import Event, Place
 from papervenue.exchange import open_exchange
 from papervenue.log import Log, LogError
 from papervenue.market.spec import MarketError
+from papervenue.server import Recording
 
 OPEN = Command("POST", "/exchange/v1/tick", body='{"to": "open"}')
 

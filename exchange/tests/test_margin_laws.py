@@ -21,7 +21,7 @@ from papervenue.engine.account import Activity
 from papervenue.engine.orders import Fill, Order, Policy
 from papervenue.margined import funding
 from papervenue.margined.accounts import NetPosition, net_position
-from papervenue.margined.liquidation import reduces
+from papervenue.margined.admission import reduces
 from papervenue.market.instruments import MarginLevel
 from papervenue.market.spec import NEXT_BAR, PAPER, FillSpec
 from papervenue.market.venue import Rules

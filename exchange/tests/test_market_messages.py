@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exchange.tests.kit.app import SYMBOLS, World, open_world
-from papervenue.streams.market_messages import DataPoint, MarketMessages
+from papervenue.streams.market_data import DataPoint, MarketMessages
 from papervenue.times import HOUR, MINUTE, from_datetime, parse_time, rfc3339
 
 EARLY, LATE = parse_time("2025-03-03T09:00:00Z"), parse_time("2025-03-04T15:00:00Z")

@@ -18,7 +18,7 @@ from tradebot.lab.learn.values import Outcome, outcomes_of
 from tradebot.lab.performance.curve import Benchmark
 from tradebot.lab.performance.report import AccountReport, RefusalsWorth, Report
 from tradebot.lab.performance.reporting import Material, account_report
-from tradebot.lab.selection.plateau import Range
+from tradebot.lab.selection.overfitting import Range
 from tradebot.lab.selection.verdict import Question, Tried
 from tradebot.model.account import CashMovement
 from tradebot.model.bar import Session

@@ -40,7 +40,7 @@ from tradebot.timetable.entries import Line
 from tradebot.timetable.entries import parse as parse_line
 from tradebot.timetable.job_times import JobTimes, whole_day
 from tradebot.venues.alpaca.capabilities import ALPACA
-from tradebot.venues.alpaca.tick_rules import listings
+from tradebot.venues.alpaca.parsers import listings
 
 # Hypothesis strategies for the words: finite money, aware UTC times, finite scores.
 

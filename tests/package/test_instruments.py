@@ -35,7 +35,7 @@ ROUNDS = {
     "tradebot/lab/performance/statistics.py:quantile": COUNT,
     "tradebot/lab/selection/dependence.py:block_length": COUNT,
     "tradebot/lab/selection/dependence.py:_optimal": COUNT,
-    "tradebot/learning/answers.py:rounded": "targets in contracts, which the core rounds to the lot after that",
+    "tradebot/learning/ensemble.py:rounded": "targets in contracts, which the core rounds to the lot after that",
     "tradebot/replaying/setting_grid.py:place": "settings as people type them",
 }
 """What rounds a quantity or a price to whole units, and to which."""

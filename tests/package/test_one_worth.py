@@ -18,8 +18,8 @@ APART = ("tradebot/adapters/", "tradebot/venues/", "exchange/src/papervenue/")
 ALLOWED = {
     "tradebot/model/instrument.py:notional": "the one place",
     "tradebot/lab/driver/price_triggers.py:first_touch": "whole numbers, in a loop over every price of a backtest",
-    "tradebot/lab/learning/arrays/account.py:fill": "whole ticks and cents, compared with the road to the cent",
-    "tradebot/lab/learning/arrays/account.py:state": "whole ticks and cents, compared with the road to the cent",
+    "tradebot/lab/learning/arrays/engine_choice.py:fill": "whole ticks and cents, compared with the road to the cent",
+    "tradebot/lab/learning/arrays/engine_choice.py:state": "whole ticks and cents, compared with the road to the cent",
 }
 
 

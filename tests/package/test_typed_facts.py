@@ -72,7 +72,7 @@ EXCEPTIONS = {
     "tradebot/lab/backtest/results.py": "names of folders as people write them, and the lines of the list of trials",
     "tradebot/signals/subjects/open_interest.py": "the venue's symbols of options",
     "tradebot/signals/subjects/insiders.py": "the source's words for a trade, and its ranges of amounts",
-    "tradebot/signals/streamed.py": "the venue's symbols of options",
+    "tradebot/signals/rows.py": "the venue's symbols of options",
     "tradebot/views/trades/account_trades.py": "the venue's symbols of options and of crypto currencies",
     "tradebot/adapters/facts/facts.py:going_on": "the names of a class's methods",
     "tradebot/replaying/record_types.py": "the names of classes, of ports and of their methods",

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from tradebot.app.settings_schema import Sections, ServeSettings
     from tradebot.exits.lists import Exits
     from tradebot.model.venue import Capabilities
-    from tradebot.strategies.wanting import Wanting
+    from tradebot.strategies.checking import Wanting
 
 FOLLOWED = "add `shadow: {verb: shadow, when: every 5m from open+3m until close, late: skip, limit: 4m}` to it"
 MOST_UNWATCHED_S = 900
@@ -144,7 +144,7 @@ def _wanted(settings: Sections) -> Iterator[str]:
     declared = {name: section.wants for name, section in sections.items() if section.wants}
     if not (rotations or declared):
         return
-    from tradebot.strategies.wanting import Wanting, problems
+    from tradebot.strategies.checking import Wanting, problems
 
     wanting = [
         Wanting(name, most, allotments[name], sections[name].limits, f"strategies.{name}.wants")

@@ -22,8 +22,7 @@ from tradebot.model.values import replace
 from tradebot.ports.flow import AlertStream, FlowSource
 from tradebot.ports.stores import Events, Facts
 from tradebot.signals.normalize import normalize, source_ticker
-from tradebot.signals.rows import BadRowError, past_time
-from tradebot.signals.streamed import about_symbol, as_polled
+from tradebot.signals.rows import BadRowError, about_symbol, as_polled, past_time
 from tradebot.signals.subjects.alerts import FLOW_ALERTS_KIND
 
 MOST_SYMBOLS = 50

@@ -8,9 +8,8 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from tradebot.learning import ensemble
-from tradebot.learning.answers import Answer, answer_of, rounded
 from tradebot.learning.card import Card, Scaling, SessionResult
-from tradebot.learning.ensemble import Combine, Mode, combined
+from tradebot.learning.ensemble import Answer, Combine, Mode, answer_of, combined, rounded
 from tradebot.learning.observing import observation, state_of
 from tradebot.learning.saying import ANSWER, MODEL, refusal, said
 from tradebot.learning.selection import Results, before, chosen

@@ -1,7 +1,13 @@
-"""The decisions by which a policy says who acts, and why its models don't. Quick verbs read them in records."""
+"""Decisions by which a policy says who acts, and why its models don't or what stands in for them.
+
+Quick verbs read them in records.
+"""
+
+from collections.abc import Iterable, Mapping
 
 from tradebot.model.decision import Decision, Gate, Number, Verdict
-from tradebot.model.reasons import Reason
+from tradebot.model.reasons import REASONS, Reason
+from tradebot.model.record import CandidateRecord
 
 MODEL, ANSWER = "model", "answer"
 """What decisions of a policy are about: whether its models act, and what each of them answered."""
@@ -18,3 +24,25 @@ def refusal(reason: Reason, observed: Number | str, limit: Number | str | None =
     """Return the decision that no model acts."""
     told = observed[:LONGEST] if isinstance(observed, str) else observed
     return Decision(Gate.STRATEGY, Verdict.FAIL, reason, told, limit, about=MODEL)
+
+
+def stood_in(records: Iterable[CandidateRecord]) -> Mapping[str, Decision]:
+    """Return why something else than its models acted, for each strategy of which that is recorded."""
+    found = dict[str, Decision]()
+    for record in records:
+        for decision in record.decisions:
+            if decision.about == MODEL and decision.passed and decision.reason is not None:
+                found.setdefault(record.candidate.strategy, decision)
+    return found
+
+
+def in_a_word(strategy: str, why: Decision) -> str:
+    """Say what acted for a strategy, and the reason's code."""
+    actor = "its last good model" if why.reason is Reason.MODEL_REPLACED else "its rule"
+    return f"{strategy} acts by {actor} ({why.reason})"
+
+
+def sentences(records: Iterable[CandidateRecord]) -> str:
+    """Say for each such strategy what acted, and why; empty if there is none."""
+    found = ((in_a_word(name, why), why.reason) for name, why in stood_in(records).items())
+    return " ".join(f"Strategy {told}: {REASONS[reason].meaning}" for told, reason in found if reason)

@@ -2,7 +2,7 @@
 
 `signals.registry` and `signals.data_health` decide, `desk.registry` looks, and `gates.registry` answers for entries.
 
-`signals.discovery` decides, `desk.discovery` asks and keeps, and `app.rules` trades what was discovered last.
+`signals.discovery` decides, `desk.registry` asks and keeps, and `app.rules` trades what was discovered last.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

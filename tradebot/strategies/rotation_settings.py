@@ -9,8 +9,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from tradebot.model.limits import Frozen, OwnLimits, Wanted
 from tradebot.model.text import SYMBOL_PATTERN
-from tradebot.strategies.checking import checked
-from tradebot.strategies.wanting import Wanting
+from tradebot.strategies.checking import Wanting, checked
 
 Symbol = Annotated[str, StringConstraints(pattern=SYMBOL_PATTERN)]
 Sessions = Annotated[int, Field(ge=1, le=1000)]

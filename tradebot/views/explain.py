@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from tradebot.learning.standing_in import sentences
+from tradebot.learning.saying import sentences
 from tradebot.model.decision import Decision, Gate, Number, compared
 from tradebot.model.decision import Verdict as DecisionVerdict
 from tradebot.model.reasons import REASONS, Cause, Reason, ReasonRow

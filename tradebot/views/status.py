@@ -7,7 +7,7 @@ from decimal import Decimal
 from msgspec import Struct
 
 from tradebot.judging.judgment import Judgment
-from tradebot.learning.standing_in import in_a_word, stood_in
+from tradebot.learning.saying import in_a_word, stood_in
 from tradebot.model.account import EquityPeak
 from tradebot.model.decision import Gate
 from tradebot.model.flow import Intake

@@ -6,7 +6,7 @@ from tradebot.adapters.models.refusing import RefusedModelError
 from tradebot.adapters.models.signing import require_extra
 from tradebot.judging.model_health import ModelSeen, ModelsSeen
 from tradebot.learning.ensemble import Mode
-from tradebot.learning.standing_in import in_a_word, stood_in
+from tradebot.learning.saying import in_a_word, stood_in
 from tradebot.model.record import Job
 from tradebot.strategies.policy_settings import PolicySettings
 from tradebot.strategies.settings import POLICY

@@ -19,12 +19,11 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, NoReturn
 
 import uvicorn
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from papervenue.clock import LOCK_STEP, REAL, Pace, latency_name
 from papervenue.commands.command import Command
 from papervenue.commands.control import ACCOUNTS, LATENCY, find
-from papervenue.durable_replies import Recording
 from papervenue.exchange import Exchange, open_exchange, tick_to
 from papervenue.faces.control import ControlFace
 from papervenue.faces.face import Login, Serving
@@ -421,3 +420,70 @@ def _held(state_dir: Path) -> Iterator[None]:
             # Whoever was forked meanwhile has the file open too, and would go on holding it; or ends here itself.
             if os.getpid() == holder:
                 fcntl.flock(lock, fcntl.LOCK_UN)
+
+
+_BATCH_S = 0.005
+
+
+class Recording:
+    """Holds each answer back until the log holds everything done before it.
+
+    What a reader learns must not be lost either, so a read also writes waiting lines. An answer waits until the system
+    has its lines, which then survive this process; a thread syncs them to disk within milliseconds. `fail` is called if
+    the log can't be written, and doesn't return.
+    """
+
+    def __init__(self, application: ASGIApp, exchange: Exchange, fail: Callable[[LogError], None]) -> None:
+        self._application = application
+        self._exchange = exchange
+        self._fail = fail
+        self._syncing = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+
+        async def send_recorded(message: Message) -> None:
+            try:
+                self._write()
+            except LogError as error:
+                if message.get("type") == "http.response.start":
+                    await _tell(error, send)
+                self._fail(error)
+            await send(message)
+
+        await self._application(scope, receive, send_recorded)
+
+    def record(self) -> None:
+        """Write everything done so far; call this in the event loop."""
+        try:
+            self._write()
+        except LogError as error:
+            self._fail(error)
+
+    def _write(self) -> None:
+        if not self._exchange.unrecorded:
+            return
+        self._exchange.record()
+        if not self._syncing:
+            self._syncing = True
+            loop = asyncio.get_running_loop()
+            loop.call_later(_BATCH_S, self._sync, loop)
+
+    def _sync(self, loop: asyncio.AbstractEventLoop) -> None:
+        loop.run_in_executor(None, self._exchange.log.sync).add_done_callback(self._synced)
+
+    def _synced(self, done: asyncio.Future[None]) -> None:
+        self._syncing = False
+        error = done.exception()
+        if isinstance(error, LogError):
+            self._fail(error)
+        if self._exchange.log.unsynced:
+            self._syncing = True
+            self._sync(done.get_loop())
+
+
+async def _tell(error: LogError, send: Send) -> None:
+    """Say why the answer that was due doesn't come, before this process ends."""
+    body = encode({"message": str(error)})
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 507, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

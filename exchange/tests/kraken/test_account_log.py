@@ -11,8 +11,7 @@ from exchange.tests.kit.app import folders_of
 from exchange.tests.kit.kraken import HISTORY, PEPE, XBT, KrakenExchange, spec
 from exchange.tests.kit.ring import D, Ring, instrument, keep
 from papervenue.chance import stream
-from papervenue.faces.kraken.account_log import Booked
-from papervenue.faces.kraken.history import HistoryReads
+from papervenue.faces.kraken.history import Booked, HistoryReads
 from papervenue.market.instruments import MarginLevel
 from papervenue.market.spec import CLOSE
 from papervenue.market.venue import Rules

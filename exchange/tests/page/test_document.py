@@ -7,7 +7,7 @@ import pytest
 
 from exchange.tests.kit.app import KEYS, World, open_world
 from papervenue.engine.order_lifecycle import reject
-from papervenue.page.orders import MOST_ORDERS
+from papervenue.page.document import MOST_ORDERS, exact_moment, worded
 from papervenue.page.recent import MOST_LINES
 
 DATA = "/exchange/v1/page"
@@ -179,3 +179,15 @@ def test_page_shows_one_chosen_account_and_everybody_for_an_unknown_name(opened:
     assert [(row["account"], row["qty"]) for row in page["tape"] if row["kind"] == "fill"] == [("alice", "1")]
     unknown = opened.get(f"{DATA}?account=%3Cb%3E")
     assert (unknown["chosen"], len(unknown["accounts"]), len(unknown["open_orders"])) == ("", 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("us", "shown"), [(0, "09:30:00"), (250_000, "09:30:00.25"), (1, "09:30:00.000001"), (1_000_000, "09:30:01")]
+)
+def test_a_moment_is_exact_only_if_it_is_no_whole_second(world: World, us: int, shown: str) -> None:
+    world.tick(to="open")
+    assert exact_moment(world.engine, world.engine.now_us + us) == shown
+
+
+def test_a_rule_is_written_without_braces() -> None:
+    assert worded({"request": ["submit", "cancel"], "at_most": 5}) == "request submit or cancel, at most 5"

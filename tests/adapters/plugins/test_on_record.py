@@ -16,8 +16,7 @@ from tests.strategies import test_flow, test_futures, test_rotation
 from tradebot.adapters.plugins import code_digest
 from tradebot.adapters.plugins.code_digest import Code, built_in_code
 from tradebot.adapters.plugins.on_record import ON_RECORD
-from tradebot.learning.answers import Answer
-from tradebot.learning.ensemble import Combine, combined
+from tradebot.learning.ensemble import Answer, Combine, combined
 from tradebot.model.flow import FlowAlert
 from tradebot.model.instrument import Right
 from tradebot.model.record import SymbolFacts

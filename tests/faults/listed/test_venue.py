@@ -38,7 +38,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.values import replace
 from tradebot.reconciliation.reconcile import Reconciled, apply_plan, reconcile
-from tradebot.venues.alpaca.order_payloads import order_body
+from tradebot.venues.alpaca.orders import order_body
 from tradebot.venues.alpaca.parsers import read_account, read_order, read_position
 
 

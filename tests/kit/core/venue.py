@@ -31,8 +31,7 @@ from tradebot.model.venue import Proof, Settlement
 from tradebot.model.view import BarNeed, Needs, Open, StrategyView, Want
 from tradebot.ports.broker import Ending
 from tradebot.venues.alpaca.capabilities import ALPACA
-from tradebot.venues.alpaca.order_finality import end_of, has_outlived
-from tradebot.venues.alpaca.tick_rules import listings
+from tradebot.venues.alpaca.parsers import end_of, has_outlived, listings
 
 ACCEPTED = Reply(Outcome.ACCEPTED)
 REJECTED = Reply(Outcome.REJECTED, code="40310000", message="insufficient buying power")

@@ -15,8 +15,7 @@ from tests.kit.signals.series import FOUR_HOURS_S, SPEC, first, walk
 from tests.suite import tiers
 from tradebot.model.series import Series
 from tradebot.model.values import replace
-from tradebot.signals.structures.bars import bars_of
-from tradebot.signals.structures.comparing import outranges
+from tradebot.signals.structures.bars import bars_of, outranges
 from tradebot.signals.structures.reading import Ended, Reading, ReadingKind
 from tradebot.signals.structures.structures import Swing, structures, swings
 

@@ -15,12 +15,12 @@ from tests.strategies.smart_money.test_sides import RULES
 from tradebot.model.decision import Decision, Verdict, units_of
 from tradebot.model.reason_codes import Unit
 from tradebot.model.values import replace
-from tradebot.signals.structures.comparing import exact
-from tradebot.signals.structures.fibonacci import fibonacci_range
+from tradebot.signals.structures.bars import exact
 from tradebot.signals.structures.reading import Direction
+from tradebot.signals.structures.structures import fibonacci_range
+from tradebot.strategies.smart_money.coin import Readings, coin_of
 from tradebot.strategies.smart_money.filters import FILTERS, Side, decisions
 from tradebot.strategies.smart_money.levels import stop_multiple
-from tradebot.strategies.smart_money.reading import Readings, coin_of
 from tradebot.strategies.smart_money.settings import Regime, SmartMoneySettings
 from tradebot.strategies.smart_money.sides import side_of
 from tradebot.views.why_no_orders import SymbolWhy

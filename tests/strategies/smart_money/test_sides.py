@@ -6,8 +6,8 @@ from decimal import Decimal
 
 from tests.kit.strategies import MIDDLE, NOW, trade, view
 from tradebot.model.reasons import Reason
+from tradebot.strategies.smart_money.coin import Readings, coin_of
 from tradebot.strategies.smart_money.filters import Side, decisions
-from tradebot.strategies.smart_money.reading import Readings, coin_of
 from tradebot.strategies.smart_money.settings import SmartMoneySettings
 from tradebot.strategies.smart_money.sides import side_of
 

@@ -14,9 +14,10 @@ from tests.venues.ibkr.test_orders import cancel, said
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Operation
-from tradebot.model.order import Fee, OrderStatus, OrderType, fee_id
+from tradebot.model.order import Executed, Fee, Fill, OrderStatus, OrderType, fee_id
 from tradebot.model.venue import End
 from tradebot.venues.ibkr.prices import details_of, listing
+from tradebot.venues.ibkr.reader import read
 
 LONG_AGO = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -287,3 +288,64 @@ def test_a_contract_whose_hours_cannot_be_read_is_doubtful(one: Connection) -> N
 def test_a_tick_that_has_changed_makes_the_contract_doubtful(one: Connection, there: Exchange) -> None:
     details = known(one.reader._read(lambda line: details_of(line, "ESH7")))
     assert listing(replace(details, minTick=0.5), there.now, ()).doubt == "ES: tick 0.5, not 0.25"
+
+
+ROW = {
+    "assetCategory": "FUT",
+    "symbol": "MESZ6",
+    "multiplier": "5",
+    "levelOfDetail": "EXECUTION",
+    "quantity": "-2",
+    "buySell": "SELL",
+    "tradePrice": "5993.25",
+    "dateTime": "20261130;181900",
+    "ibCommission": "-1.24",
+    "ibCommissionCurrency": "USD",
+    "ibExecID": "0000e0d5.1.01.01",
+    "ibOrderID": "17",
+    "orderReference": "tb1.it",
+}
+
+
+def statement(*rows: dict[str, str], account: str = "U1", before: str = "") -> bytes:
+    fields = (" ".join(f'{name}="{value}"' for name, value in (ROW | row).items()) for row in rows)
+    told = "".join(f"<Trade {one}/>" for one in fields)
+    return f'{before}<Flex><FlexStatement accountId="{account}"><Trades>{told}</Trades></FlexStatement></Flex>'.encode()
+
+
+def test_execution_has_its_order_its_fee_and_its_time_in_utc() -> None:
+    fill = Fill(
+        "0000e0d5.1.01",
+        "17",
+        "MESZ6",
+        Side.SELL,
+        Decimal(2),
+        Decimal("5993.25"),
+        datetime(2026, 11, 30, 23, 19, tzinfo=UTC),
+        Decimal(5),
+        Fee(Decimal("1.24")),
+    )
+    others = {"levelOfDetail": "ORDER", "ibExecID": ""}, {"assetCategory": "STK"}
+    assert read(statement({}, *others), "U1") == (Executed(fill, "tb1.it"),)
+
+
+def test_execution_counts_as_it_was_last_corrected() -> None:
+    rows = {"ibExecID": "a.1.02", "tradePrice": "2"}, {"ibExecID": "a.1.01", "tradePrice": "1"}
+    assert [one.fill.price for one in read(statement(*rows), "U1")] == [2]
+
+
+@pytest.mark.parametrize(
+    ("file", "why"),
+    [
+        (b"no xml", "syntax error"),
+        (statement({}, account="U2"), "no statement of the account"),
+        (statement({"dateTime": "11/30/2026;181900"}), "isn't yyyyMMdd"),
+        (statement({"tradePrice": "NaN"}), "tradePrice"),
+        (statement({"buySell": "SELL (Ca.)"}), "neither BUY nor SELL"),
+        (statement({"ibExecID": ""}), "ibExecID is missing"),
+        (statement({}, before='<!DOCTYPE a [<!ENTITY b "b">]>'), "declares entities"),
+    ],
+)
+def test_statement_that_cannot_be_understood_whole_is_refused(file: bytes, why: str) -> None:
+    with pytest.raises(OperatorError, match=why):
+        read(file, "U1")

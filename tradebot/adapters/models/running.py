@@ -12,8 +12,8 @@ import numpy as np
 import onnxruntime
 
 from tradebot.learning.acting import Member, Numbers
-from tradebot.learning.answers import outputs_of
 from tradebot.learning.card import Card, Model
+from tradebot.learning.ensemble import outputs_of
 from tradebot.learning.saying import refusal
 from tradebot.model.decision import Decision
 from tradebot.model.reasons import Reason

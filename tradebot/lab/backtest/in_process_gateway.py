@@ -7,26 +7,29 @@ the library's parser are left out. Lists are made anew only once something in th
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import takewhile
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from msgspec import Struct
 
 from papervenue.commands.command import Command, Commands
 from papervenue.engine.account import Activity
-from papervenue.faces.tws import margins, orders, place_order
+from papervenue.engine.orders import LIQUIDATION, SETTLEMENT
+from papervenue.faces.tws import orders, place_order
 from papervenue.faces.tws.account_requests import Reads
-from papervenue.faces.tws.contracts import Contracts
+from papervenue.faces.tws.contracts import FUTURE, Contracts
 from papervenue.faces.tws.history import History, HistoryError
-from papervenue.faces.tws.order_messages import executions_of
-from papervenue.faces.tws.orders import label_of, labelled
+from papervenue.faces.tws.order_messages import exec_id, executions_of, number_of, reason, time_of, word
+from papervenue.faces.tws.orders import ids_of, label_of, labelled, perm_id
 from papervenue.faces.tws.prices import ASK, BID, CLOSE, LAST
 from papervenue.jsontext import encode, plain
 from papervenue.margined.accounts import net_positions
 from papervenue.times import HOUR, SECOND
-from tradebot.lab.backtest.ib_rows import Commission, Contract, completed, executed, opened, status
 from tradebot.venues.ibkr.capabilities import HISTORY_ERROR, IBKR, TRADING_ID
-from tradebot.venues.ibkr.wrapper import Ears, Ticks, VenueError
+from tradebot.venues.ibkr.wrapper import Ears, Status, Ticks, VenueError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,10 +38,132 @@ if TYPE_CHECKING:
     from papervenue.engine.engine import Engine
     from papervenue.engine.orders import Execution, Order
     from papervenue.events import Event
+    from papervenue.market.instruments import Grid
     from papervenue.refusal import Refusal
-    from tradebot.lab.backtest.ib_rows import Executed, Told
     from tradebot.venues.ibkr.link import Patience
     from tradebot.venues.ibkr.wrapper import Status
+
+# The fields have the library's names.
+# ruff: noqa: N815
+
+
+_TYPES = {"market": "MKT", "limit": "LMT", "stop": "STP", "stop_limit": "STP LMT"}
+_REDUCING = 3
+
+
+class Contract(NamedTuple):
+    """What names a contract."""
+
+    localSymbol: str
+    multiplier: str
+    conId: int
+    secType: str = FUTURE
+
+
+class Row(NamedTuple):
+    """An order."""
+
+    action: str
+    totalQuantity: Decimal | int
+    orderType: str
+    lmtPrice: Decimal | int
+    auxPrice: Decimal | int
+    tif: str
+    ocaGroup: str
+    ocaType: int
+    account: str
+    orderRef: str
+    permId: int
+    orderId: int
+    clientId: int
+    parentId: int
+    filledQuantity: Decimal | int = 0
+
+
+class State(Struct):
+    """The state of an order, which its reader may correct."""
+
+    status: str
+    completedStatus: str = ""
+    completedTime: str = ""
+
+
+class Executed(NamedTuple):
+    """An execution."""
+
+    acctNumber: str
+    execId: str
+    side: str
+    permId: int
+    shares: Decimal
+    price: Decimal
+    time: datetime
+    liquidation: int
+    orderRef: str
+
+
+class Commission(NamedTuple):
+    """What an execution has cost."""
+
+    commission: Decimal
+    currency: str = IBKR.currency
+
+
+Told = tuple[Contract, Row, State]
+
+
+def opened(contract: Contract, grid: Grid, order: Order) -> Told:
+    """Return an order that is open, or was until now."""
+    client, number = ids_of(order)
+    request = order.request
+    row = Row(
+        action="BUY" if order.side > 0 else "SELL",
+        totalQuantity=order.qty or 0,
+        orderType=_TYPES.get(request.type, "MKT"),
+        lmtPrice=0 if request.limit is None else grid.usd(request.limit),
+        auxPrice=0 if order.stop is None else grid.usd(order.stop),
+        tif=request.time_in_force.upper(),
+        ocaGroup=request.oca_group,
+        ocaType=request.oca_type or _REDUCING,
+        account=order.account,
+        orderRef=request.client_order_id or "",
+        permId=perm_id(order),
+        orderId=number,
+        clientId=client,
+        parentId=ids_of(order.parent)[1] if order.parent is not None else 0,
+    )
+    return contract, row, State(word(order))
+
+
+def status(order: Order) -> Status:
+    return Status(ids_of(order)[1], word(order), float(order.filled_qty), perm_id(order))
+
+
+def completed(contract: Contract, grid: Grid, order: Order) -> Told:
+    """Return an order that has ended: the venue doesn't say how large it was."""
+    ended_us = order.filled_us or order.canceled_us or order.expired_us or order.failed_us or order.updated_us
+    why = f"Rejected by System:{reason(order)}" if order.status == "rejected" else reason(order)
+    _, row, _ = opened(contract, grid, order)
+    row = row._replace(totalQuantity=0, filledQuantity=order.filled_qty, orderId=0, clientId=0, parentId=0)
+    size = f"Filled Size: {order.filled_qty}" if order.status == "filled" else why
+    return contract, row, State(word(order), size, time_of(ended_us))
+
+
+def executed(contract: Contract, grid: Grid, made: Execution) -> tuple[Contract, Executed]:
+    """Return an execution as it stands."""
+    order, settled = made.order, made.fill.settled
+    return contract, Executed(
+        acctNumber=order.account,
+        execId=exec_id(made.fill, number_of(made)),
+        side="BOT" if order.side > 0 else "SLD",
+        permId=perm_id(order),
+        shares=made.qty,
+        price=grid.usd(made.price),
+        time=datetime.fromtimestamp(made.fill.at_us // SECOND, UTC),
+        liquidation=int(settled is not None and settled.role in (LIQUIDATION, SETTLEMENT)),
+        orderRef=order.request.client_order_id or "",
+    )
+
 
 _REFUSED, _TICK, _NOT_FOUND, _NOT_PLACED, _NO_ORDER, _TOO_LATE = 201, 110, 135, 202, 10147, 161
 _SHORTEST_DAY_US = 23 * HOUR
@@ -194,7 +319,7 @@ class EngineLine:
 
     def needed(self, symbol: str, action: str) -> Any:
         """Return what one contract more on a side would change of the margins."""
-        *_, told = margins.impacts(self.engine, {"symbol": symbol, "action": action, "qty": "1"})
+        *_, told = place_order.impacts(self.engine, {"symbol": symbol, "action": action, "qty": "1"})
         return SimpleNamespace(**told)
 
 

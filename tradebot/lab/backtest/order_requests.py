@@ -14,7 +14,7 @@ from tradebot.adapters.wire.http import Answer
 from tradebot.lab.backtest.engine_conversion import order_of
 from tradebot.model.intent import Intent
 from tradebot.model.order import Order, OrderStatus, Outcome, Reply
-from tradebot.venues.alpaca.order_payloads import order_body, price_body
+from tradebot.venues.alpaca.orders import order_body, price_body
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

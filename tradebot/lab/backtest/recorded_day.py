@@ -25,7 +25,7 @@ from tradebot.errors import OperatorError
 from tradebot.lab.backtest.historical_flow import PastFlow
 from tradebot.lab.backtest.session_restore import books_at, exchange_at, ground_at
 from tradebot.lab.backtest.setup import COUNTED_BY_THE_RECORDER
-from tradebot.lab.driver.passes import Passes
+from tradebot.lab.driver.driver import Passes
 from tradebot.model.record import Job
 from tradebot.model.trading import Permission
 from tradebot.model.values import replace

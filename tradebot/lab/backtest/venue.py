@@ -40,8 +40,7 @@ from tradebot.model.bar import Depth, Quote, Session, VenueClock
 from tradebot.model.instrument import notional
 from tradebot.model.order import Fill, Order, OrdersTold
 from tradebot.venues.alpaca.capabilities import ALPACA
-from tradebot.venues.alpaca.order_finality import end_of, has_outlived
-from tradebot.venues.alpaca.tick_rules import listings
+from tradebot.venues.alpaca.parsers import end_of, has_outlived, listings
 
 if TYPE_CHECKING:
     from datetime import date, datetime

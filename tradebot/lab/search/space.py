@@ -18,7 +18,7 @@ from tradebot.app.baseline import effective
 from tradebot.app.settings import checked
 from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.lab.selection.objectives import OBJECTIVES
-from tradebot.lab.selection.plateau import Range, Value
+from tradebot.lab.selection.overfitting import Range, Value
 from tradebot.lab.selection.splits import By, Cut
 from tradebot.model.limits import Frozen
 from tradebot.model.text import counted, expected

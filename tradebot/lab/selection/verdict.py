@@ -13,8 +13,7 @@ from tradebot.lab.performance.chance import Resampling, best_by_chance
 from tradebot.lab.performance.statistics import probabilistic_sharpe, shape, total_return
 from tradebot.lab.selection.dependence import block_length, by_parts
 from tradebot.lab.selection.objectives import measured
-from tradebot.lab.selection.overfitting import Overfitting, overfitting
-from tradebot.lab.selection.plateau import Plateau, Range, Value, plateau
+from tradebot.lab.selection.overfitting import Overfitting, Plateau, Range, Value, overfitting, plateau
 from tradebot.lab.selection.splits import By, Cut, Split, learned, splits
 from tradebot.lab.selection.superiority import DEFAULT, Superiority, superiority
 from tradebot.model.evidence import Variant, VariantKind

@@ -12,7 +12,7 @@ from statistics import fmean, pstdev
 from typing import NamedTuple
 
 from tradebot.model.series import Series
-from tradebot.signals.structures.comparing import larger
+from tradebot.signals.structures.bars import larger
 
 Column = list[float | None]
 """A value for each bar, and None where it is not yet known."""

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from tradebot.signals.structures.comparing import exact
+from tradebot.signals.structures.bars import exact
 from tradebot.signals.structures.reading import ReadingKind
 from tradebot.strategies.smart_money.settings import Regime, RegimeRules, StopOutSettings
 

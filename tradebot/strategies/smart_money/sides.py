@@ -7,9 +7,9 @@ from tradebot.model import candidate
 from tradebot.model.candidate import ComponentInputs, Input
 from tradebot.model.costs import BASIS_POINTS, Costs, round_trip
 from tradebot.model.values import replace
-from tradebot.signals.structures.comparing import exact
-from tradebot.signals.structures.fibonacci import FibonacciRange, fibonacci_range
+from tradebot.signals.structures.bars import exact
 from tradebot.signals.structures.reading import Direction, Reading, ReadingKind
+from tradebot.signals.structures.structures import FibonacciRange, fibonacci_range
 from tradebot.strategies.smart_money.coin import Coin, recent
 from tradebot.strategies.smart_money.filters import Side, regime_of
 from tradebot.strategies.smart_money.levels import Setup, levels, stop_multiple

@@ -11,12 +11,10 @@ from tradebot.model.reason_codes import Unit
 from tradebot.model.series import DAY, PriceKind, Series, width_of
 from tradebot.model.view import BarNeed, Close, Needs, Open, StrategyView
 from tradebot.ports.strategy import Passing
-from tradebot.signals.structures.bars import seconds_of
-from tradebot.signals.structures.comparing import exact
-from tradebot.strategies.smart_money.coin import bias
+from tradebot.signals.structures.bars import exact, seconds_of
+from tradebot.strategies.smart_money.coin import Readings, bias, coin_of, disorder_of
 from tradebot.strategies.smart_money.filters import Side, decisions
 from tradebot.strategies.smart_money.levels import Levels
-from tradebot.strategies.smart_money.reading import Readings, coin_of, disorder_of
 from tradebot.strategies.smart_money.scoring import components
 from tradebot.strategies.smart_money.settings import SmartMoneySettings
 from tradebot.strategies.smart_money.sides import inputs_of, side_of

@@ -9,9 +9,8 @@ from tradebot.adapters.wire.http import Answer, WireError
 from tradebot.adapters.wire.json_fields import DriftTally, RowError
 from tradebot.errors import TemporaryError, TradebotError
 from tradebot.model.intent import Intent
-from tradebot.model.order import Order, OrderStatus, Outcome, Reply
+from tradebot.model.order import Order, OrderClass, OrderStatus, Outcome, Reply
 from tradebot.ports.broker import Ending
-from tradebot.venues.alpaca.order_payloads import order_body, price_body
 from tradebot.venues.alpaca.parsers import read_order
 from tradebot.venues.alpaca.submit_outcomes import (
     may_be_duplicate,
@@ -115,3 +114,33 @@ class AlpacaOrders:
         ended = order is not None and (order.status.terminal or order.status is OrderStatus.PENDING_CANCEL)
         outcome = Outcome.ACCEPTED if ended else Outcome.REJECTED
         return Reply(outcome, order, refusal_reply.code, refusal_reply.message)
+
+
+def order_body(intent: Intent) -> dict[str, object]:
+    """Return the JSON of a new order; numbers are plain text, so none passes through a float."""
+    body: dict[str, object] = {
+        "symbol": intent.instrument.symbol,
+        "qty": f"{intent.quantity:f}",
+        "side": intent.side.value,
+        "type": intent.order_type.value,
+        "time_in_force": intent.time_in_force.value,
+        "client_order_id": intent.client_order_id,
+    }
+    if intent.order_class is not OrderClass.OCO:
+        return body | _prices(intent)
+    assert intent.limit_price is not None, "a pair has a target"
+    assert intent.stop_price is not None, "a pair has a stop"
+    pair = {"limit_price": f"{intent.limit_price:f}"}, {"stop_price": f"{intent.stop_price:f}"}
+    return body | {"order_class": "oco", "take_profit": pair[0], "stop_loss": pair[1]}
+
+
+def price_body(intent: Intent) -> dict[str, object]:
+    """Return the JSON that changes an order's price and gives the new order our id; the quantity never changes."""
+    prices = _prices(intent)
+    assert prices, "a replace names its price"
+    return {**prices, "client_order_id": intent.client_order_id}
+
+
+def _prices(intent: Intent) -> dict[str, str]:
+    given = {"limit_price": intent.limit_price, "stop_price": intent.stop_price}
+    return {name: f"{price:f}" for name, price in given.items() if price is not None}

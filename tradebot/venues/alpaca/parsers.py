@@ -2,11 +2,14 @@
 
 Each reader takes decoded JSON and raises RowError with the name of a field that can't be used. Unknown fields and enum
 values are counted in the tally and do no harm.
+
+A price has at most two decimals from one dollar on, and four below it. The bot trades whole shares only. Listings need
+no request: what looks like the symbol of a US share is listed, and option contracts and crypto pairs aren't.
 """
 
 import re
-from collections.abc import Iterator, Mapping
-from datetime import date, datetime, time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import partial
 
@@ -17,8 +20,10 @@ from tradebot.model.account import Account, BrokerPosition
 from tradebot.model.activity import Activity
 from tradebot.model.bar import Quote, Session, VenueClock
 from tradebot.model.candidate import Side
-from tradebot.model.instrument import ONE, AssetClass
+from tradebot.model.instrument import ONE, AssetClass, Instrument, Listing, TickStep
+from tradebot.model.intent import Intent, Operation
 from tradebot.model.order import Fill, Order, OrderClass, OrderStatus, OrderType, TimeInForce
+from tradebot.model.venue import End, Proof
 from tradebot.venues.alpaca.capabilities import ALPACA
 
 STATUSES: Mapping[str, OrderStatus] = {
@@ -309,3 +314,77 @@ def _previous_close(symbol: str, raw: object, tally: DriftTally) -> Decimal | No
     except RowError as error:
         tally.note("snapshot", "prevDailyBar", f"of {symbol} is ignored: {error}")
         return None
+
+
+_SHARE = re.compile(r"[A-Z][A-Z0-9]{0,4}(\.[A-Z]{1,4}){0,2}", re.ASCII)
+"""A root of up to five letters, and what tells a company's classes, preferred shares, warrants and units apart."""
+_CENT, _ONE = Decimal("0.01"), Decimal(1)
+_TICKS = (TickStep(Decimal(0), Decimal("0.0001")), TickStep(_ONE, _CENT))
+
+
+def listings(symbols: Iterable[str], at: datetime) -> Mapping[str, Listing]:
+    """Return the listing of each symbol that looks like a US share's, as of `at`."""
+    return {symbol: _listing(symbol, at) for symbol in symbols if _SHARE.fullmatch(symbol)}
+
+
+def _listing(symbol: str, at: datetime) -> Listing:
+    share = Instrument(
+        symbol=symbol,
+        asset_class=AssetClass.US_EQUITY,
+        multiplier=_ONE,
+        tick=_CENT,
+        lot=_ONE,
+        currency="USD",
+        calendar="XNYS",
+    )
+    return Listing(share, _TICKS, share.lot, at)
+
+
+ARRIVES_WITHIN = timedelta(hours=4)
+"""How long after a close something may still be on its way: a request that hangs, or the report of an order's end.
+
+Requests end within seconds and reports come within minutes. Waiting longer costs nothing: nothing trades by then.
+"""
+
+
+def end_of(order: Callable[[str], Order | None], intent: Intent, sessions: Iterable[Session], now: datetime) -> Proof:
+    """Return what is proven about a request, given what looks up an `order` by its id."""
+    found = None if intent.operation is Operation.CANCEL else order(intent.client_order_id)
+    return _never_arrived(intent.at, sessions, now) if found is None else Proof.of(found)
+
+
+def _never_arrived(sent_at: datetime, sessions: Iterable[Session], now: datetime) -> Proof:
+    """Return what is proven about a request that Alpaca doesn't know by its id, which is unique for ever.
+
+    It would have worked in the session in which it was sent, or, sent outside of one, in the next.
+    """
+    session = _first_after(sent_at, sessions)
+    if session is None:
+        return Proof(End.UNKNOWN, f"Alpaca doesn't know it, and no session after {_said(sent_at)} is stored")
+    until = session.close + ARRIVES_WITHIN
+    if now < until:
+        return Proof(End.UNKNOWN, f"Alpaca doesn't know it, but it may arrive until {_said(until)}")
+    hours = ARRIVES_WITHIN.total_seconds() / 3600
+    why = f"Alpaca doesn't know it, and what was sent at {_said(sent_at)} can't arrive any more at {_said(now)}: "
+    closed = f"the session of {session.date} closed at {_said(session.close)}, more than {hours:.0f} hours before"
+    return Proof(End.OVER, why + closed)
+
+
+def has_outlived(order: Order, sessions: Iterable[Session], now: datetime) -> str:
+    """Return the evidence that a DAY order's only session is over, and reports of it with it; empty if it may fill."""
+    sent_at = order.submitted_at
+    if order.time_in_force is not TimeInForce.DAY or sent_at is None or now - sent_at < ARRIVES_WITHIN:
+        return ""
+    session = _first_after(sent_at, sessions)
+    if session is None or now < session.close + ARRIVES_WITHIN:
+        return ""
+    return f"it is for one day, and the session of {session.date} closed at {_said(session.close)}"
+
+
+def _first_after(moment: datetime, sessions: Iterable[Session]) -> Session | None:
+    """Return the first of these sessions that ends after a moment."""
+    return min((one for one in sessions if one.close > moment), key=lambda one: one.close, default=None)
+
+
+def _said(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"

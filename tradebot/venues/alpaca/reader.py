@@ -21,9 +21,11 @@ from tradebot.model.trading import Mode
 from tradebot.model.values import replace
 from tradebot.model.venue import Proof
 from tradebot.venues.alpaca.capabilities import ALPACA
-from tradebot.venues.alpaca.order_finality import end_of, has_outlived
 from tradebot.venues.alpaca.orders import NESTED, one_order, order_path, unless_unknown
 from tradebot.venues.alpaca.parsers import (
+    end_of,
+    has_outlived,
+    listings,
     read_account,
     read_activity,
     read_clock,
@@ -36,7 +38,6 @@ from tradebot.venues.alpaca.parsers import (
     takes_back,
     with_open_legs,
 )
-from tradebot.venues.alpaca.tick_rules import listings
 from tradebot.venues.alpaca.venue import AlpacaVenue
 from tradebot.venues.alpaca.wire import AlpacaClient, AlpacaReads, RefusedReadError, reads_of
 

@@ -11,7 +11,7 @@ from tradebot.errors import OperatorError
 from tradebot.judging.judgment import State
 from tradebot.model.intent import is_marked
 from tradebot.venues.door import Access, Checks, Door, Look, Rehearsal, VenueSettings
-from tradebot.venues.ibkr import statement
+from tradebot.venues.ibkr import reader as statement
 from tradebot.venues.ibkr.bars import IbkrBars
 from tradebot.venues.ibkr.capabilities import CLIENT_ID, IBKR, KEYS, PORT
 from tradebot.venues.ibkr.contracts import months_of, oddity_of, root_of, symbol_of

@@ -1,10 +1,13 @@
 """Read account, prices, orders and executions through a Gateway; nothing here places an order."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
+from xml.parsers import expat
+from zoneinfo import ZoneInfo
 
 from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.adapters.wire.json_fields import DriftTally, RowError
@@ -16,14 +19,24 @@ from tradebot.model.candidate import Purpose
 from tradebot.model.hours import Hours
 from tradebot.model.instrument import AssetClass, Listing, MarginLevel
 from tradebot.model.intent import Intent, Operation, is_marked
-from tradebot.model.order import Fill, Order, OrdersTold, TimeInForce
+from tradebot.model.order import Executed, Fee, Fill, Order, OrdersTold, TimeInForce
 from tradebot.model.text import counted
 from tradebot.model.values import replace
 from tradebot.model.venue import End, Proof, Settlement
 from tradebot.venues.ibkr import prices, what_if_margin
 from tradebot.venues.ibkr.capabilities import ARRIVES_WITHIN, IBKR
 from tradebot.venues.ibkr.link import Line
-from tradebot.venues.ibkr.order_reports import ASSETS, Told, executions, fees, number, positive, put_together
+from tradebot.venues.ibkr.order_reports import (
+    ASSETS,
+    SIDES,
+    Told,
+    executions,
+    fees,
+    number,
+    parts_of,
+    positive,
+    put_together,
+)
 from tradebot.venues.ibkr.venue import IbkrVenue
 
 T = TypeVar("T")
@@ -345,3 +358,77 @@ async def _everything(line: Line) -> tuple[str, list[Any], list[Any], list[Any],
 def _sessions(start: date, end: date, calendar: str, hours: Hours | None) -> Sequence[Session]:
     usual = exchange_sessions(start, end, calendar)
     return [one for one in hours.over(usual) if start <= one.date <= end] if hours else usual
+
+
+ZONE = ZoneInfo("America/New_York")
+"""Statements name no zone. This is that of accounts that haven't chosen another one."""
+_NEEDS = "the query needs Trades, level Execution, with all fields, dates as yyyyMMdd and times as HHmmss"
+_ROWS, _EXECUTION = frozenset({"Trade", "TradeConfirm"}), frozenset({"EXECUTION", ""})
+
+
+def read(text: bytes, account: str) -> tuple[Executed, ...]:
+    """Return the executions of an account, oldest first, each as it was last corrected; OperatorError if unreadable."""
+    newest = dict[str, tuple[str, Executed]]()
+    try:
+        for row in _rows(text, account):
+            name, part = parts_of(_text(row, "ibExecID", "execID"))
+            if name not in newest or part > newest[name][0]:
+                newest[name] = part, Executed(_fill(name, row), row.get("orderReference", ""))
+    except (expat.ExpatError, RowError) as error:
+        raise OperatorError(f"the statement can't be used: {error}", _NEEDS) from error
+    return tuple(sorted((one for _, one in newest.values()), key=lambda one: (one.fill.at, one.fill.activity_id)))
+
+
+def _rows(text: bytes, account: str) -> list[Mapping[str, str]]:
+    """Return the rows of an account's executions of futures."""
+    accounts, rows = [""], list[Mapping[str, str]]()
+
+    def begins(tag: str, told: Mapping[str, str]) -> None:
+        if tag == "FlexStatement":
+            accounts.append(told.get("accountId", ""))
+        level = told.get("levelOfDetail", "") in _EXECUTION
+        if tag in _ROWS and level and told.get("assetCategory") == "FUT" and accounts[-1] == account:
+            rows.append(told)
+
+    def declares(*_: object) -> None:
+        raise RowError("file", "declares entities")
+
+    parser = expat.ParserCreate()
+    parser.StartElementHandler, parser.EntityDeclHandler = begins, declares
+    parser.Parse(text, True)
+    if account not in accounts:
+        raise RowError("accountId", f"no statement of the account …{account[-4:]}")
+    return rows
+
+
+def _fill(name: str, told: Mapping[str, str]) -> Fill:
+    side = SIDES.get(told.get("buySell", ""))
+    if side is None:
+        raise RowError("buySell", "is neither BUY nor SELL")
+    commission = told.get("ibCommission") or told.get("commission")
+    currency = told.get("ibCommissionCurrency") or told.get("commissionCurrency") or told.get("currency", "")
+    return Fill(
+        activity_id=name,
+        venue_order_id=told.get("ibOrderID") or told.get("orderID", ""),
+        symbol=_text(told, "symbol"),
+        side=side,
+        quantity=abs(number("quantity", told.get("quantity"))),
+        price=positive("tradePrice", told.get("tradePrice") or told.get("price")),
+        at=_time(_text(told, "dateTime")),
+        multiplier=positive("multiplier", told.get("multiplier") or Decimal(1)),
+        fee=Fee(-number("ibCommission", commission), currency) if commission else Fee(None),
+    )
+
+
+def _text(told: Mapping[str, str], *names: str) -> str:
+    found = next((told[name] for name in names if told.get(name)), "")
+    if not found:
+        raise RowError(names[0], "is missing")
+    return found
+
+
+def _time(text: str) -> datetime:
+    try:
+        return datetime.strptime(re.sub(r"\D", "", text), "%Y%m%d%H%M%S").replace(tzinfo=ZONE).astimezone(UTC)
+    except ValueError as error:
+        raise RowError("dateTime", f"isn't yyyyMMdd and HHmmss: {text}") from error

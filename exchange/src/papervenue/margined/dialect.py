@@ -24,7 +24,7 @@ from papervenue.engine.orders import (
     Settled,
 )
 from papervenue.engine.venue_rules import Admission, Mark, Marks, Worth
-from papervenue.margined import admission, funding, liquidation, trade_corrections
+from papervenue.margined import admission, funding, trade_corrections
 from papervenue.margined.accounts import margins, net_position, standing, trade
 from papervenue.market.bars import Bar, Market
 from papervenue.market.instruments import CASH_UNIT
@@ -65,7 +65,7 @@ class Plain:
                 "book_fee": _book_fee,
                 CORRECTED: trade_corrections.correct_by_a_tick,
                 "book_funding": funding.book_all,
-                "end_trading": liquidation.end_trading,
+                "end_trading": admission.end_trading,
                 "fit_later": _fit_later,
             }
         )
@@ -195,7 +195,7 @@ class Plain:
 
     def review(self, floor: Floor) -> None:
         """Compare accounts with their margins."""
-        liquidation.review(floor, self._rules.liquidation_part)
+        admission.review(floor, self._rules.liquidation_part)
 
 
 def _role(floor: Floor, order: Order, price: int) -> str:

@@ -28,9 +28,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from papervenue.market.bar_sessions import NOT_REQUESTED
 from papervenue.market.bars import UNITS
-from papervenue.market.minute_rows import BadRowError
+from papervenue.market.minute_rows import NOT_REQUESTED, BadRowError
 from papervenue.market.recorded import Skipped, opened_parquet, require_columns, require_readable
 from papervenue.market.sessions import every_session
 from papervenue.market.spec import TICKER, MarketError

@@ -16,10 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from papervenue.chance import SQRT_3, stream
-from papervenue.market.bar_profiles import MARKET_VOLATILITY, Maker, bustle
+from papervenue.market.bar_profiles import MARKET_VOLATILITY, Maker, bustle, jumps
 from papervenue.market.bars import Bar
 from papervenue.market.sessions import Session
-from papervenue.market.trends import jumps
 from papervenue.times import MINUTE
 
 _PATHS_IN_MEMORY = 128

@@ -26,12 +26,21 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from papervenue.chance import bell, stream
-from papervenue.market.bar_profiles import GAP_SHARE, MARKET_VOLATILITY, Maker, bustle, of_instrument, of_share, passed
+from papervenue.market.bar_profiles import (
+    GAP_SHARE,
+    MARKET_VOLATILITY,
+    Maker,
+    bustle,
+    jumps,
+    of_instrument,
+    of_share,
+    passed,
+    shocks_of,
+)
 from papervenue.market.bars import Bar
 from papervenue.market.instruments import Grid
 from papervenue.market.profiles import Profile
 from papervenue.market.sessions import Calendar, Session
-from papervenue.market.trends import jumps, shocks_of
 from papervenue.times import MINUTE
 
 if TYPE_CHECKING:

@@ -16,9 +16,17 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
-from papervenue.market.bar_sessions import NOT_REQUESTED, OUTSIDE, ContractSessions, ShareSessions
 from papervenue.market.bars import Bar
-from papervenue.market.minute_rows import COLUMNS, BadRowError, bar_of, share_or_contract
+from papervenue.market.minute_rows import (
+    COLUMNS,
+    NOT_REQUESTED,
+    OUTSIDE,
+    BadRowError,
+    ContractSessions,
+    ShareSessions,
+    bar_of,
+    share_or_contract,
+)
 from papervenue.market.sessions import Calendar
 from papervenue.market.spec import NEW_EXCHANGE, MarketError, MarketSpec, Source
 from papervenue.private_files import open_own

@@ -6,21 +6,23 @@ calendar.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
-from itertools import islice
-from operator import attrgetter
+from heapq import nlargest
+from itertools import islice, pairwise
+from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
 from papervenue.engine.account import Account, Position
+from papervenue.engine.account_lists import PastUpdate
 from papervenue.engine.engine import Engine
+from papervenue.engine.orders import Order
 from papervenue.exchange import Exchange
 from papervenue.jsontext import plain
 from papervenue.market.hours import XNYS
+from papervenue.market.instruments import Grid
 from papervenue.market.sessions import Session
-from papervenue.page.formats import moment, worded
-from papervenue.page.orders import ended_orders, life, names_of, open_orders
-from papervenue.page.recent import Recent, about, duration
-from papervenue.page.tape import tape
+from papervenue.page.recent import Recent, Refused, about, duration, shortened
 from papervenue.times import MINUTE, parse_time
 
 _POINTS = 78
@@ -223,3 +225,236 @@ def _log(exchange: Exchange, recent: Recent) -> list[dict[str, Any]]:
         }
         for line in reversed(recent.lines)
     ]
+
+
+MOST_FILLS = 40
+MOST_MOVES = 30
+_PLACES = 6
+
+Row = tuple[int, dict[str, Any]]
+
+
+def tape(engine: Engine, recent: Recent, names: Mapping[str, str], symbols: Iterable[str]) -> list[dict[str, Any]]:
+    """Return the newest fills of the accounts whose names are given, and the newest moves of the symbols."""
+    lines = (line for line in reversed(recent.trades) if line.get("account", "") in names or "account" not in line)
+    told = [_told(engine, line, names) for line in islice(lines, MOST_FILLS)]
+    # At equal times the fill comes first: it is what the eye looks for.
+    rows = sorted([*told, *_moves(engine, symbols)], key=itemgetter(0), reverse=True)
+    return [row for _, row in rows]
+
+
+def _told(engine: Engine, line: dict[str, Any], names: Mapping[str, str]) -> Row:
+    at_us = parse_time(line["at"])
+    row = {"at": moment(engine, at_us), "event": line["event"], "account": names.get(line.get("account", ""), "")}
+    if "fill_qty" not in line:
+        return at_us, row | {"kind": "news", "about": about(line)}
+    fields = {name: line[name] for name in ("side", "symbol", "price")}
+    return at_us, row | {"kind": "fill", **fields, "qty": line["fill_qty"], "order": line["order_id"]}
+
+
+class _Move(NamedTuple):
+    share: float
+    at_us: int
+    symbol: str
+    before: int
+    after: int
+
+
+def _moves(engine: Engine, symbols: Iterable[str]) -> list[Row]:
+    """Return, for each of the newest minutes, the symbol whose last price changed most."""
+    largest: dict[int, _Move] = {}
+    for move in (move for symbol in symbols for move in _minutes(engine, symbol)):
+        if move.at_us not in largest or abs(move.share) > abs(largest[move.at_us].share):
+            largest[move.at_us] = move
+    return [_moved(engine, largest[at_us]) for at_us in nlargest(MOST_MOVES, largest)]
+
+
+def _minutes(engine: Engine, symbol: str) -> Iterator[_Move]:
+    index = engine.market.calendars[symbol].begun(engine.now_us)
+    if index is None:
+        return
+    day = engine.market.day(symbol, index)
+    complete = day.complete(engine.now_us)
+    for before, bar in pairwise(day.bars[max(0, complete - MOST_MOVES - 1) : complete]):
+        if bar.close != before.close:
+            yield _Move(bar.close / before.close - 1, bar.end_us, symbol, before.close, bar.close)
+
+
+def _moved(engine: Engine, move: _Move) -> Row:
+    usd = engine.market.grids[move.symbol].usd
+    row = {"at": moment(engine, move.at_us), "kind": "move", "symbol": move.symbol, "price": plain(usd(move.after))}
+    return move.at_us, row | {"before": plain(usd(move.before)), "change": f"{move.share:.{_PLACES}f}"}
+
+
+MOST_ORDERS = 100
+MOST_EVENTS = 60
+_LONGEST_CHAIN = 20
+"""How many orders that replaced each other are shown as one life."""
+_WORDS: Mapping[str, str] = {
+    "pending_new": "accepted",
+    "new": "at the market",
+    "partial_fill": "partly filled",
+    "fill": "filled",
+    "restated": "changed",
+    "pending_replace": "change asked for",
+    "replaced": "changed by a new order",
+    "order_replace_rejected": "change refused",
+    "pending_cancel": "cancel asked for",
+    "order_cancel_rejected": "cancel refused",
+    "trade_bust": "fill busted",
+    "trade_correct": "fill corrected",
+}
+"""What the page calls an order's events; others keep the word of the stream of trade updates."""
+
+
+def names_of(accounts: list[Account]) -> dict[str, str]:
+    """Return the accounts' names by number."""
+    return {account.number: account.name for account in accounts}
+
+
+def open_orders(engine: Engine, accounts: list[Account]) -> list[dict[str, Any]]:
+    orders = (order for account in accounts for order in account.open.values())
+    names = names_of(accounts)
+    newest = nlargest(MOST_ORDERS, orders, key=attrgetter("sequence"))
+    return [_order(engine, order, names[order.account]) for order in newest]
+
+
+def ended_orders(engine: Engine, accounts: list[Account], recent: Recent) -> list[dict[str, Any]]:
+    """Return the newest orders that ended or were refused, by when they were sent."""
+    names = names_of(accounts)
+    ended = ((order for order in account.orders.newest() if not order.is_open) for account in accounts)
+    newest = (order for of_one in ended for order in islice(of_one, MOST_ORDERS))
+    orders = nlargest(MOST_ORDERS, newest, key=attrgetter("sequence"))
+    rows = [(order.submitted_us, _order(engine, order, names[order.account])) for order in orders]
+    refused = (one for one in reversed(recent.refused) if one.account in names)
+    rows += [(one.at_us, _refused(engine, one, names[one.account])) for one in refused]
+    return [row for _, row in nlargest(MOST_ORDERS, rows, key=itemgetter(0))]
+
+
+def life(engine: Engine, accounts: Iterable[Account], name: str) -> dict[str, Any] | None:
+    """Return an order's events, oldest first, with those of the orders that it replaced; None if nobody has it.
+
+    `name` is its id or the client's id of it. Only the newest events are kept.
+    """
+    found = ((account, account.orders.get(name) or account.by_client_id.get(name)) for account in accounts)
+    account, order = next(((one, order) for one, order in found if order is not None), (None, None))
+    if account is None or order is None:
+        return None
+    chain = _chain(account, order)
+    begun_us = chain[-1].created_us
+    updates = account.updates.of_orders({one.id for one in chain}, lambda place: place.at_us >= begun_us)
+    events = [_event(engine, update) for update in updates]
+    return {
+        "id": order.id,
+        "client_order_id": order.client_order_id,
+        "account": account.name,
+        "symbol": order.symbol,
+        "side": "buy" if order.side > 0 else "sell",
+        "replaced_by": order.replaced_by,
+        "events": events[-MOST_EVENTS:],
+        "earlier_events": max(0, len(events) - MOST_EVENTS),
+    }
+
+
+def _chain(account: Account, order: Order) -> list[Order]:
+    """Return an order and those that it replaced, the newest first."""
+    chain = [order]
+    while chain[-1].replaces is not None and len(chain) < _LONGEST_CHAIN:
+        chain.append(account.order(chain[-1].replaces))
+    return chain
+
+
+def _event(engine: Engine, update: PastUpdate) -> dict[str, Any]:
+    then, execution = update.order, update.execution
+    grid = engine.market.grids[then.symbol]
+    return {
+        "at": exact_moment(engine, update.place.at_us),
+        "line": update.place.number,
+        "event": _WORDS.get(update.event, update.event.replace("_", " ")),
+        "status": then.status,
+        "qty": text(then.qty),
+        "notional": text(then.request.notional),
+        "limit": price(grid, then.request.limit),
+        "stop": price(grid, then.stop),
+        "filled": plain(then.filled_qty),
+        "fill_qty": None if execution is None else plain(execution.qty),
+        "price": None if execution is None else price(grid, execution.price),
+    }
+
+
+def _refused(engine: Engine, refused: Refused, account: str) -> dict[str, Any]:
+    body = {name: str(value) for name, value in refused.body.items() if isinstance(value, str | Decimal)}
+    return {
+        "at": moment(engine, refused.at_us),
+        "account": account,
+        **{name: body.get(name, "") for name in ("side", "symbol", "type", "time_in_force")},
+        **{name: body.get(name) for name in ("qty", "notional")},
+        "class": body.get("order_class", "simple"),
+        "leg": False,
+        "limit": body.get("limit_price"),
+        "stop": body.get("stop_price"),
+        "trail": body.get("trail_price"),
+        "filled": "0",
+        "average": "0",
+        "status": "refused",
+        "reason": shortened(refused.reason),
+    }
+
+
+def _order(engine: Engine, order: Order, account: str) -> dict[str, Any]:
+    request, grid = order.request, engine.market.grids[order.symbol]
+    return {
+        "id": order.id,
+        "at": moment(engine, order.submitted_us),
+        "account": account,
+        "side": "buy" if request.side > 0 else "sell",
+        "symbol": order.symbol,
+        "qty": text(order.qty),
+        "notional": text(request.notional),
+        "type": request.type,
+        "class": request.order_class,
+        "leg": order.parent is not None,
+        "time_in_force": request.time_in_force,
+        "limit": price(grid, request.limit),
+        "stop": price(grid, order.stop),
+        "trail": _trail(grid, order),
+        "filled": plain(order.filled_qty),
+        "average": plain((order.filled_usd / order.filled_qty).quantize(_RATIO)) if order.filled_qty else "0",
+        "status": order.status,
+        "reason": "after it was accepted" if order.status == "rejected" else None,
+    }
+
+
+def _trail(grid: Grid, order: Order) -> str | None:
+    if order.request.trail_percent is not None:
+        return f"{plain(order.request.trail_percent)}\N{NO-BREAK SPACE}%"
+    return price(grid, order.request.trail_price)
+
+
+def moment(engine: Engine, us: int) -> str:
+    """Format a moment as a time, with the date unless it is today."""
+    at, now = (engine.market.calendar.local(one) for one in (us, engine.now_us))
+    return f"{at:%H:%M:%S}" if at.date() == now.date() else f"{at.day} {at:%b %H:%M:%S}"
+
+
+def exact_moment(engine: Engine, us: int) -> str:
+    """Format a moment to the microsecond if it isn't a whole second."""
+    part = us % 1_000_000
+    return moment(engine, us) + (f".{part:06}".rstrip("0") if part else "")
+
+
+def text(value: Decimal | None) -> str | None:
+    return None if value is None else plain(value)
+
+
+def price(grid: Grid, units: int | None) -> str | None:
+    return None if units is None else plain(grid.usd(units))
+
+
+def worded(written: object) -> str:
+    """Format a part of a rule for people: names and values without braces."""
+    if isinstance(written, dict):
+        return ", ".join(f"{name} {worded(value)}".replace("_", " ") for name, value in written.items())
+    if isinstance(written, list):
+        return " or ".join(map(worded, written))
+    return str(written).replace("_", " ")

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from tests.lab.learning.arrays.drawing import NAMES, plan
-from tradebot.lab.learning.arrays.account import Account
-from tradebot.lab.learning.arrays.engine_choice import Chosen, chosen, drawn
+from tradebot.lab.learning.arrays.engine_choice import Account, Chosen, chosen, drawn
 from tradebot.lab.learning.environment import Environment, Terms, on_the_road
 from tradebot.lab.learning.training.training import span_of
 from tradebot.model.values import replace

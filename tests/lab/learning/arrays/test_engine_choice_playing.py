@@ -7,8 +7,7 @@ from functools import partial
 import pytest
 
 from tests.lab.learning.arrays.drawing import LIMITS, plan, sequence, tapes
-from tradebot.lab.learning.arrays.account import Account
-from tradebot.lab.learning.arrays.engine_choice import TapeTurns, differs, drawn
+from tradebot.lab.learning.arrays.engine_choice import Account, TapeTurns, differs, drawn
 from tradebot.lab.learning.arrays.episode_data import Tape
 from tradebot.lab.learning.environment import Environment, Play, Terms
 from tradebot.model.reasons import Reason

@@ -24,10 +24,9 @@ from papervenue.engine.orders import Order, Replacement
 from papervenue.faces.face import Face, Parts, Serving
 from papervenue.faces.keys import command_of
 from papervenue.faces.kraken import orders, wire_format
-from papervenue.faces.kraken.account_log import AccountLog
 from papervenue.faces.kraken.charts import Charts
 from papervenue.faces.kraken.feeds import PATH, Feeds
-from papervenue.faces.kraken.history import HistoryReads
+from papervenue.faces.kraken.history import AccountLog, HistoryReads
 from papervenue.faces.kraken.orders import (
     V3,
     Params,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from papervenue.commands.command import Command
-from papervenue.faces.tws import margins, place_order
+from papervenue.faces.tws import place_order
 from papervenue.faces.tws.contracts import CONTRACT_FIELDS, asked_for
 from papervenue.faces.tws.faults import Answering
 from papervenue.faces.tws.gateway import Gateway, Line
@@ -213,7 +213,7 @@ class Session:
 
     def _previews(self, order: Placed) -> Iterator[Message]:
         if not self.gateway.lost:
-            for told in margins.impacts(self.gateway.engine, order):
+            for told in place_order.impacts(self.gateway.engine, order):
                 yield self.gateway.reads.book.preview(self.client or 0, self.gateway.account, order, told)
 
     def _changes(self, number: int) -> bool:

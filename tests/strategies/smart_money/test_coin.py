@@ -9,8 +9,7 @@ from tests.kit.strategies import view
 from tradebot.model.series import Series
 from tradebot.model.values import replace
 from tradebot.model.view import StrategyView
-from tradebot.strategies.smart_money.coin import atr_of
-from tradebot.strategies.smart_money.reading import Readings, coin_of
+from tradebot.strategies.smart_money.coin import Readings, atr_of, coin_of
 from tradebot.strategies.smart_money.settings import SmartMoneySettings
 from tradebot.strategies.smart_money.strategy import SmartMoneyStrategy
 

@@ -1,8 +1,7 @@
 """Records say which policies acted by their rule, or by an earlier model."""
 
 from tests.kit.values import candidate
-from tradebot.learning.saying import ANSWER, MODEL, said
-from tradebot.learning.standing_in import in_a_word, sentences, stood_in
+from tradebot.learning.saying import ANSWER, MODEL, in_a_word, said, sentences, stood_in
 from tradebot.model.decision import Decision
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import CandidateRecord

@@ -17,7 +17,7 @@ from tradebot.model.flow import FlowAlert, FlowPage
 from tradebot.model.instrument import Right
 from tradebot.model.values import replace
 from tradebot.signals.normalize import normalize
-from tradebot.signals.streamed import about_symbol, as_polled
+from tradebot.signals.rows import about_symbol, as_polled
 from tradebot.signals.subjects.alerts import FLOW_ALERTS_KIND
 
 LATER = timedelta(days=10_000)

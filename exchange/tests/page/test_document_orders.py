@@ -7,7 +7,7 @@ import pytest
 from exchange.tests.kit.app import KEYS, World
 from exchange.tests.kit.random_commands import Commands
 from papervenue.engine import account_lists
-from papervenue.page import orders
+from papervenue.page import document
 
 DATA = "/exchange/v1/page"
 
@@ -68,7 +68,7 @@ def test_every_life_has_the_lines_that_the_log_has(trading: World, monkeypatch: 
     lines = [line for line in trading.events() if "order_id" in line]
     compared = 0
     for order in (order for account in accounts for order in account.orders.values()):
-        life = orders.life(trading.engine, accounts, order.id)
+        life = document.life(trading.engine, accounts, order.id)
         assert life is not None
         chain, last = {order.id}, order
         while last.replaces is not None:
@@ -86,7 +86,7 @@ def test_every_life_has_the_lines_that_the_log_has(trading: World, monkeypatch: 
 
 
 def test_a_long_life_keeps_its_newest_events(trading: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(orders, "MOST_EVENTS", 2)
+    monkeypatch.setattr(document, "MOST_EVENTS", 2)
     order = trading.order("SPY", "buy", 2, limit_price="1.00").json["id"]
     trading.ask("DELETE", f"/v2/orders/{order}")
     life = lived(trading, order)

@@ -13,7 +13,7 @@ from tradebot.model.intent import Intent, Operation
 from tradebot.model.order import Order, OrderStatus, TimeInForce
 from tradebot.model.values import replace
 from tradebot.model.venue import End
-from tradebot.venues.alpaca.order_finality import ARRIVES_WITHIN, end_of, has_outlived
+from tradebot.venues.alpaca.parsers import ARRIVES_WITHIN, end_of, has_outlived
 
 TOMORROW = following(SESSION)
 BOTH = (SESSION, TOMORROW)

@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from exchange.tests.kit.app import World
-from papervenue.page.tape import MOST_FILLS, MOST_MOVES
+from papervenue.page.document import MOST_FILLS, MOST_MOVES
 
 DATA = "/exchange/v1/page"
 

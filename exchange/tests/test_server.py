@@ -6,9 +6,9 @@ from typing import Any, cast
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from papervenue.durable_replies import Recording
 from papervenue.exchange import Exchange
 from papervenue.log import LogError
+from papervenue.server import Recording
 
 
 class FullExchange:
