@@ -106,6 +106,13 @@ def refuse_filters(given: tuple[object, ...]) -> None:
         raise OperatorError("a note is for one trade, so it takes no filters", 'tradebot trades note AAPL "TEXT"')
 
 
+def refuse_what_goes_elsewhere(of_a_note: bool, both_to_stdout: bool) -> None:
+    if of_a_note:
+        raise OperatorError("--tag, --untag and --remove belong to a note", "tradebot trades note AAPL --tag swing")
+    if both_to_stdout:
+        raise OperatorError("--json and --csv - can't both go to stdout", "tradebot trades --json --csv trades.csv")
+
+
 def refuse_beside_swaps(given: tuple[object, ...]) -> None:
     if any(each is not None for each in given):
         raise OperatorError(

@@ -9,7 +9,6 @@ from commands.shared.completion import strategies, symbols
 from commands.shared.declaration import Purpose, verb
 from commands.shared.span_options import From, To, days_of
 from commands.shared.verb_options import Config, Json, StateDir, finish, opened
-from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
     pass
@@ -93,33 +92,24 @@ def trades(
     Reads the bot's own books; the broker isn't asked.
     """
     from commands.shared.universe import symbol_named
-    from commands.trades.run import (
-        drawn_in,
-        noted,
-        refuse_beside_swaps,
-        refuse_filters,
-        run,
-        run_swaps,
-        taxes,
-        written_as_csv,
-    )
+    from commands.trades import run as shown
     from tradebot.views.trades.trade_row import Choice
 
+    others = (reason, is_open, by_lot or None, csv, plot, tax)
     if words:
-        refuse_filters((first, last, strategy, symbol, reason, is_open, by_lot or None, csv, plot, tax, swaps or None))
-        finish(noted(words, tag or (), untag or (), state_dir, config, remove=remove), as_json)
+        shown.refuse_filters((first, last, strategy, symbol, swaps or None, *others))
+        finish(shown.noted(words, tag or (), untag or (), state_dir, config, remove=remove), as_json)
         return
-    if tag or untag or remove:
-        raise OperatorError("--tag, --untag and --remove belong to a note", "tradebot trades note AAPL --tag swing")
-    if as_json and csv == Path("-"):
-        raise OperatorError("--json and --csv - can't both go to stdout", "tradebot trades --json --csv trades.csv")
+    shown.refuse_what_goes_elsewhere(bool(tag or untag or remove), as_json and csv == Path("-"))
     days = days_of(first, last)
     with opened(state_dir, config) as bot:
         choice = Choice(days, strategy, symbol_named(bot.door, symbol) if symbol else None, reason, is_open)
         if swaps:
-            refuse_beside_swaps((reason, is_open, by_lot or None, csv, plot, tax))
-            finish(run_swaps(bot, choice), as_json)
+            shown.refuse_beside_swaps(others)
+            finish(shown.run_swaps(bot, choice), as_json)
             return
-        report = run(bot, choice, by_lot=by_lot) if tax is None else taxes(bot, tax, choice, csv, by_lot=by_lot)
-        report = drawn_in(bot, report, choice.symbol, plot) if plot else report
-    finish(written_as_csv(report, csv, by_lot=by_lot) if csv and tax is None else report, as_json)
+        report = (
+            shown.run(bot, choice, by_lot=by_lot) if tax is None else shown.taxes(bot, tax, choice, csv, by_lot=by_lot)
+        )
+        report = shown.drawn_in(bot, report, choice.symbol, plot) if plot else report
+    finish(shown.written_as_csv(report, csv, by_lot=by_lot) if csv and tax is None else report, as_json)
