@@ -17,8 +17,6 @@ from commands.shared.listed_verbs import GROUPS, VERBS
 from tradebot.adapters.state import state_folder
 
 PROGRAM = "tradebot"
-ON_A_STATE = frozenset(verb for verb, listed in VERBS.items() if not listed.elsewhere)
-"""The verbs that act on an existing bot; they all take --state-dir."""
 COMMAND = re.compile(
     rf"(?<![\w./-])tradebot ((?:(?:{'|'.join(GROUPS)}) )?[a-z]+(?:-[a-z]+)*)"
     r"(\.(?=\s|$))?"
