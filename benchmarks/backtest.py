@@ -28,12 +28,12 @@ from benchmarks.support.crossing import EXITS, Crossing, PandasCrossing
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
 from tradebot.__main__ import UNCOLLECTED
-from tradebot.app.settings import Settings, load, shipped
+from tradebot.app.settings import Settings, load, shipped_path
 from tradebot.model.values import replace
 
 if TYPE_CHECKING:
     from tradebot.lab.backtest.market import OpenedMarket
-    from tradebot.lab.backtest.setup import Assembled
+    from tradebot.lab.backtest.setup import BacktestSetup
     from tradebot.ports.strategy import Strategy
 
 RUNS = sized(3, 1)
@@ -65,7 +65,7 @@ class Case:
 
 def rotation() -> Settings:
     """Return the settings of the honest study of the rotation."""
-    return load(shipped(ROTATION), {}).settings
+    return load(shipped_path(ROTATION), {}).settings
 
 
 def momentum() -> Settings:
@@ -84,7 +84,7 @@ def momentum() -> Settings:
         "strategies": {"rotation": ours},
         "limits": limits,
     }
-    return load(shipped(ROTATION), {}, changes).settings
+    return load(shipped_path(ROTATION), {}, changes).settings
 
 
 def intraday() -> Settings:
@@ -100,11 +100,11 @@ def _rotation(settings: Settings) -> Sequence["Strategy"]:
 
 
 def _plugin(settings: Settings) -> Sequence["Strategy"]:
-    from tradebot.adapters.plugins.plugin import PluginStrategy, Surroundings
-    from tradebot.adapters.plugins.protocol import GROUP, Bounds
+    from tradebot.adapters.plugins.plugin import PluginEnvironment, PluginStrategy
+    from tradebot.adapters.plugins.protocol import GROUP, AnswerBounds
 
     point = EntryPoint("crossing", "benchmarks.support.crossing:Crossing", GROUP)
-    return [PluginStrategy(point, {}, Surroundings(Bounds(30.0, 2**31), os.environ, ()), "crossing")]
+    return [PluginStrategy(point, {}, PluginEnvironment(AnswerBounds(30.0, 2**31), os.environ, ()), "crossing")]
 
 
 CASES: Mapping[str, Case] = {
@@ -162,23 +162,23 @@ def opened(case: Case, settings: Settings, folder: Path) -> "OpenedMarket":
     return open_market_in_memory(spec)
 
 
-def assembled(case: Case, settings: Settings, market: "OpenedMarket") -> "Assembled":
+def assembled(case: Case, settings: Settings, market: "OpenedMarket") -> "BacktestSetup":
     """Return the bot at the beginning of its market."""
     from tradebot.adapters.memory.facts import MemoryFacts
-    from tradebot.adapters.memory.recorder import Level
+    from tradebot.adapters.memory.recorder import RecordLevel
     from tradebot.lab.backtest.setup import assemble
 
     in_use = case.strategies(settings)
-    made = assemble(settings, market.spec, in_use, MemoryFacts(Level(case.level)), market=market)
+    made = assemble(settings, market.spec, in_use, MemoryFacts(RecordLevel(case.level)), market=market)
     rules = replace(made.world.rules, own_exits={**made.world.rules.own_exits, "crossing": EXITS})
     return replace(made, world=replace(made.world, rules=rules))
 
 
-def play(settings: Settings, made: "Assembled", *, most: int | None, every_pass: bool) -> dict[str, Any]:
+def play(settings: Settings, made: "BacktestSetup", *, most: int | None, every_pass: bool) -> dict[str, Any]:
     """Play all sessions, and return what was done."""
-    from tradebot.lab.driver.driver import Driver, Terms
+    from tradebot.lab.driver.driver import Driver, DriverTerms
 
-    terms = Terms(settings.timetable, every_pass=every_pass, before_asking=made.before_asking)
+    terms = DriverTerms(settings.timetable, every_pass=every_pass, before_asking=made.before_asking)
     driver = Driver(made.world, made.advance, made.ahead, terms)
     driver.reconcile()
     equity = None

@@ -12,11 +12,11 @@ from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
 from papervenue.market.spec import MarketSpec
 from tradebot.adapters.memory.facts import MemoryFacts
-from tradebot.adapters.memory.recorder import Level
+from tradebot.adapters.memory.recorder import RecordLevel
 from tradebot.app.settings import load
 from tradebot.lab.backtest.market import open_market_in_memory
-from tradebot.lab.backtest.setup import Assembled, assemble, loaded_strategies
-from tradebot.lab.driver.driver import Driver, Terms
+from tradebot.lab.backtest.setup import BacktestSetup, assemble, loaded_strategies
+from tradebot.lab.driver.driver import Driver, DriverTerms
 
 SESSIONS, SYMBOLS = sized((20, 20), (1, 2))
 BOUND_S = 20.0
@@ -27,7 +27,7 @@ def main() -> int:
     """Play the sessions once, and print what each took."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sessions", type=int, default=SESSIONS)
-    parser.add_argument("--recorder", type=Level, default=Level.COUNTS, choices=list(Level))
+    parser.add_argument("--recorder", type=RecordLevel, default=RecordLevel.COUNTS, choices=list(RecordLevel))
     parser.add_argument("--profile", type=int, metavar="LINES", help="show where the time goes")
     asked = parser.parse_args()
     settings = load(None, {}, dict(MODES)).settings
@@ -39,7 +39,7 @@ def main() -> int:
     profile = cProfile.Profile()
     with loaded_strategies(settings, Path.cwd(), {}) as strategies:
         made = assemble(settings, spec, strategies, MemoryFacts(asked.recorder), market=market, with_flow=True)
-        driver = Driver(made.world, made.advance, made.ahead, Terms(settings.timetable))
+        driver = Driver(made.world, made.advance, made.ahead, DriverTerms(settings.timetable))
         if asked.profile:
             profile.enable()
         began, cpu = time.perf_counter(), time.process_time()
@@ -62,7 +62,7 @@ def main() -> int:
     )
 
 
-def _replies(made: Assembled) -> int:
+def _replies(made: BacktestSetup) -> int:
     return len(made.facts.intakes(made.sessions[0].open.replace(year=2000)))
 
 

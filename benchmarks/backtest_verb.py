@@ -25,7 +25,7 @@ from benchmarks.support import past_prices
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.processes import BIN, Used, run
 from benchmarks.support.sizes import sized
-from tradebot.app.settings import shipped
+from tradebot.app.settings import shipped_path
 
 RUNS = sized(3, 1)
 PROGRAM = BIN / "tradebot"
@@ -80,13 +80,13 @@ def _profile(folder: Path, count: int) -> Sequence[str]:
 
 
 def _study(folder: Path, count: int) -> Sequence[str]:
-    return "--config", str(shipped(ROTATION)), *_daily(folder, FUNDS, YEARS_20, count)
+    return "--config", str(shipped_path(ROTATION)), *_daily(folder, FUNDS, YEARS_20, count)
 
 
 def _many(folder: Path, count: int) -> Sequence[str]:
     """Hold a tenth of all symbols, chosen once a month."""
     ours: dict[str, object] = {"ranked": MANY, "defensive": None, "top": 50, "leverage": 1, "exits": []}
-    text = yaml.safe_load(shipped(ROTATION).read_text(encoding="utf-8"))
+    text = yaml.safe_load(shipped_path(ROTATION).read_text(encoding="utf-8"))
     text |= {
         "universe": MANY,
         "sectors": dict.fromkeys(MANY, "technology"),

@@ -21,7 +21,7 @@ from commands.init import making as init
 from papervenue import process
 from tradebot.app import sandbox
 from tradebot.app.loading import Options
-from tradebot.app.wiring import App, opened
+from tradebot.app.wiring import App, open_app
 from tradebot.model.series import PriceKind
 from tradebot.model.view import BarNeed
 from tradebot.venues.kraken import bars as charts
@@ -72,7 +72,7 @@ def figures() -> Iterator[Figure]:
         state = Path(place) / "bot"
         try:
             init.run(str(state), None, "demo", dict(VENUE))
-            with opened(Options(str(state)), {}) as app:
+            with open_app(Options(str(state)), {}) as app:
                 first, later = served(app), [served(app)]
                 told = f"{first['requests']} requests, {first['bars']:,.0f} bars"
                 yield Figure(f"first fetch of {COINS} coins", told, first["wall_s"], "s", FIRST_S)
@@ -94,7 +94,7 @@ def main() -> int:
     """Print the table, or, as a new process, what it read."""
     charts.Client = Counting  # type: ignore[attr-defined]
     if sys.argv[1:2] == [NEW]:
-        with opened(Options(sys.argv[2]), {}) as app:
+        with open_app(Options(sys.argv[2]), {}) as app:
             print(json.dumps(served(app)))
         return 0
     STATE.mkdir(exist_ok=True)

@@ -12,10 +12,10 @@ from benchmarks.support.sizes import sized
 from papervenue.market.futures import futures_venue
 from papervenue.market.spec import NEXT_OPEN, MarketSpec
 from tradebot.app.settings import load
-from tradebot.lab.backtest.run import Plan
-from tradebot.lab.learning.arrays.engine_choice import chosen
-from tradebot.lab.learning.environment import ACTIONS, TIMETABLE, Environment, Terms
-from tradebot.lab.learning.scaling import Scaling
+from tradebot.lab.backtest.run import BacktestPlan
+from tradebot.lab.learning.arrays.engine_choice import choose_episodes
+from tradebot.lab.learning.environment import ACTIONS, TIMETABLE, Environment, EpisodeTerms
+from tradebot.lab.learning.scaling import FittedScaling
 from tradebot.lab.learning.training.training import span_of
 from tradebot.signals.features import features
 
@@ -36,7 +36,7 @@ LIMITS = {
 }
 
 
-def plan() -> Plan:
+def plan() -> BacktestPlan:
     venue = futures_venue(START, SESSIONS, ("ES",))
     symbols = tuple(one.symbol for one in venue.instruments)
     fill = NEXT_OPEN._replace(spread_bps=0, volume_share=None)
@@ -51,12 +51,12 @@ def plan() -> Plan:
         "strategies": {**others, "policy": {"mode": "training", "exits": []}},
         "timetable": {str(job): times for job, times in TIMETABLE.items()},
     }
-    return Plan(load(None, {}, changes).settings, spec)
+    return BacktestPlan(load(None, {}, changes).settings, spec)
 
 
 def figures() -> Iterator[Figure]:
     many = len(NAMES)
-    with Environment(Terms(plan(), Scaling(NAMES, (0.0,) * many, (1.0,) * many))) as episode:
+    with Environment(EpisodeTerms(plan(), FittedScaling(NAMES, (0.0,) * many, (1.0,) * many))) as episode:
         _, info = episode.reset()
         steps, held, ended, began = 0, 0, False, time.process_time()
         while not ended:
@@ -72,7 +72,7 @@ def figures() -> Iterator[Figure]:
 
 def on_arrays() -> Iterator[Figure]:
     span = span_of(plan(), "policy", NAMES)
-    episodes = chosen([Terms(span.plan, span.scaling)], span.scaling, span.parts, 1)
+    episodes = choose_episodes([EpisodeTerms(span.plan, span.scaling)], span.scaling, span.parts, 1)
     assert not episodes.why, episodes.why
     with Environment(episodes.spans[0], episodes.begin) as episode:
         steps, began = 0, time.process_time()

@@ -16,8 +16,8 @@ from benchmarks.support.figures import Figure, show
 from benchmarks.support.policies import CONFIGURATIONS, SEEDS, SESSIONS, Source, Study, ratio_of, shipped, study
 from benchmarks.support.sizes import sized
 from tradebot.lab.performance.statistics import Interval, wilson
-from tradebot.lab.selection.conditions import Asked, Must
-from tradebot.lab.selection.policies import Measured, asked_of_policy
+from tradebot.lab.selection.conditions import ConditionCheck, Must
+from tradebot.lab.selection.policies import PolicyFigures, asked_of_policy
 from tradebot.model.policy_results import PolicyResults
 from tradebot.model.values import replace
 
@@ -32,9 +32,9 @@ def passes(of: PolicyResults) -> bool:
     return all(one.met() for one in asked_of(of))
 
 
-def asked_of(of: PolicyResults) -> Iterator[Asked]:
+def asked_of(of: PolicyResults) -> Iterator[ConditionCheck]:
     rules = shipped()
-    return asked_of_policy(Measured(of, of.trials, rules.splits), rules.paper.policy)
+    return asked_of_policy(PolicyFigures(of, of.trials, rules.splits), rules.paper.policy)
 
 
 def best_seed(of: PolicyResults) -> bool:

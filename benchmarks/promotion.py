@@ -21,15 +21,15 @@ from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
 from tradebot.app.settings import load
 from tradebot.lab.performance.statistics import wilson
-from tradebot.lab.selection.promotion import FEWEST, Evidence, asked, interval, least_since
-from tradebot.model.promotion import Interval, PromotionRules, Rung, Traded
-from tradebot.views.parity import OverTime
+from tradebot.lab.selection.promotion import FEWEST, TrackRecord, interval, least_since, rung_conditions
+from tradebot.model.promotion import MeanInterval, PaperRecord, PromotionRules, Rung
+from tradebot.views.parity import ParityTotals
 
 STRATEGIES, OTHERS = sized(1_000, 2), sized(200, 1)
 SESSIONS, TRIALS, IN_TRADE, VOLATILITY, A_YEAR = 500, 20, 4, 0.005, 252
 DEGREES, ERROR = 4, 0.05
 NONE = Decimal(0)
-AS_ASSUMED = OverTime(20, 100, NONE, NONE, 0, 0, 0, NONE)
+AS_ASSUMED = ParityTotals(20, 100, NONE, NONE, 0, 0, 0, NONE)
 """Twenty sessions that compared with their backtests without a difference."""
 
 
@@ -61,9 +61,9 @@ def climb(returns: NDArray[np.float64], rules: PromotionRules) -> Iterator[tuple
         if (following := rung.following) is None:
             return
         closed = trades[: number // IN_TRADE]
-        shown = frozenset({Traded.PAPER})
-        evidence = Evidence(shown, known[:number], closed, number - since, A_YEAR, 0.0, TRIALS, AS_ASSUMED)
-        if all(one.met() for one in asked(evidence, rules, following)):
+        shown = frozenset({PaperRecord.PAPER})
+        evidence = TrackRecord(shown, known[:number], closed, number - since, A_YEAR, 0.0, TRIALS, AS_ASSUMED)
+        if all(one.met() for one in rung_conditions(evidence, rules, following)):
             rung, since = following, number
             yield number, rung
 
@@ -73,15 +73,15 @@ def reached(drawn: Iterator[NDArray[np.float64]], rules: PromotionRules) -> Coun
     return Counter(rung for returns in drawn for _, rung in climb(returns, rules))
 
 
-def promoted(many: int, rules: PromotionRules) -> Iterator[Interval]:
+def promoted(many: int, rules: PromotionRules) -> Iterator[MeanInterval]:
     """Yield what the promotions to live of so many strategies with a Sharpe ratio of 3 were based on."""
     left = many
     for seed in count(SESSIONS):
         returns = with_edge(seed, 3.0)
         live = [sessions for sessions, rung in climb(returns, rules) if rung is Rung.LIVE]
         if live:
-            shown = frozenset({Traded.PAPER})
-            found = interval(Evidence(shown, tuple(returns[: live[0]].tolist()), (), 0, A_YEAR, 0.0, TRIALS), ERROR)
+            shown = frozenset({PaperRecord.PAPER})
+            found = interval(TrackRecord(shown, tuple(returns[: live[0]].tolist()), (), 0, A_YEAR, 0.0, TRIALS), ERROR)
             assert found is not None
             yield found
             left -= 1
@@ -89,7 +89,7 @@ def promoted(many: int, rules: PromotionRules) -> Iterator[Interval]:
             return
 
 
-def put_down_after(based_on: Interval, returns: NDArray[np.float64]) -> int | None:
+def put_down_after(based_on: MeanInterval, returns: NDArray[np.float64]) -> int | None:
     """Return after how many sessions a strategy is put down, if one looks after each; None if it never is."""
     known = tuple(returns.tolist())
     for place in range(FEWEST, len(known) + 1):

@@ -27,10 +27,10 @@ from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.state import state_folder
 from tradebot.adapters.state.events import JsonlEvents
 from tradebot.app.loading import Options
-from tradebot.app.wiring import App, opened
-from tradebot.lab.performance.curve import Benchmark
-from tradebot.lab.performance.report import Report
-from tradebot.lab.performance.reporting import Material, account_report
+from tradebot.app.wiring import App, open_app
+from tradebot.lab.performance.curve import BenchmarkPrices
+from tradebot.lab.performance.report import PerformanceReport
+from tradebot.lab.performance.reporting import ReportMaterial, account_report
 from tradebot.model.bar import Session
 from tradebot.model.record import CycleRecord, Job
 
@@ -60,14 +60,14 @@ def make(folder: Path) -> None:
     facts.close()
 
 
-def prices() -> Benchmark:
+def prices() -> BenchmarkPrices:
     """Return the prices of a benchmark from the seed."""
     drawn, price = Random(SEED + 1), 500.0  # noqa: S311 - replayable on purpose
     opens, closes = dict[date, float](), dict[date, float]()
     for session in past():
         opens[session.date], price = price, price * (1 + drawn.gauss(0.0004, 0.01))
         closes[session.date] = price
-    return Benchmark("SPY", closes, opens)
+    return BenchmarkPrices("SPY", closes, opens)
 
 
 def timed(app: App) -> Iterator[tuple[str, float]]:
@@ -76,11 +76,11 @@ def timed(app: App) -> Iterator[tuple[str, float]]:
     history = read_history(app)
     yield "read the books", time.process_time() - began
     began = time.process_time()
-    account = account_report(Material("state", history, past(), prices(), 0.0))
+    account = account_report(ReportMaterial("state", history, past(), prices(), 0.0))
     yield "compute", time.process_time() - began
     assert sum(1 for trade in account.trades if trade.closed_at) >= TRADES - len(grown.SYMBOLS), len(account.trades)
     assert len(account.curve) >= 2 * TRADES // grown.A_SESSION, len(account.curve)
-    data = Report(history.at, None, None, None, None, (account,))
+    data = PerformanceReport(history.at, None, None, None, None, (account,))
     began = time.process_time()
     screen = console()
     with screen.capture():
@@ -101,7 +101,7 @@ def main() -> int:
         make(folder)
         runs = list[dict[str, float]]()
         for _ in range(RUNS + 1):
-            with opened(Options(str(folder)), {}) as app:
+            with open_app(Options(str(folder)), {}) as app:
                 runs.append(dict(timed(app)))
     medians = {name: statistics.median(run[name] for run in runs[1:]) for name in runs[0]}
     whole = sum(took for name, took in medians.items() if "JSON" not in name)

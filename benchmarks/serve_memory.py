@@ -22,11 +22,11 @@ from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
 from commands.init import making as init
 from commands.serve import verb as serve
-from jobs.runner import Kind, Line
+from jobs.runner import LogKind, LogLine
 from papervenue import process
 from tradebot.adapters.state import resources
 from tradebot.app.loading import Options
-from tradebot.app.wiring import opened
+from tradebot.app.wiring import open_app
 
 SPEED = 1_000_000
 STATE = Path(__file__).parents[1] / "state"
@@ -63,10 +63,10 @@ class Scales:
         self._day: date | None = None
         self.weights: list[Weight] = []
 
-    def __call__(self, line: Line) -> None:
-        self._passes += line.kind is Kind.RAN
+    def __call__(self, line: LogLine) -> None:
+        self._passes += line.kind is LogKind.RAN
         day = sized(line.at.date(), line.at)
-        if line.kind is not Kind.RAN or day == self._day:
+        if line.kind is not LogKind.RAN or day == self._day:
             return
         self._day = day
         gc.collect()
@@ -94,7 +94,7 @@ def weighed() -> list[dict[str, Any]]:
         state = Path(folder) / "serve"
         try:
             init.run(str(state), None, "demo", dict(FLAGS))
-            with opened(Options(str(state)), {}) as app:
+            with open_app(Options(str(state)), {}) as app:
                 serve.run(app, by="bench", speed=SPEED, tell=scales)
         except EnoughError:
             pass

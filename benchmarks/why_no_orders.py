@@ -20,7 +20,7 @@ from tests.kit.values import candidate
 from tradebot.adapters.facts.pass_rows import write_passes
 from tradebot.adapters.text.canonical import parse_time
 from tradebot.app.loading import Options
-from tradebot.app.wiring import opened
+from tradebot.app.wiring import open_app
 from tradebot.model.candidate import Component
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
@@ -98,7 +98,7 @@ def main() -> int:
 
 def _claim(state: Path) -> None:
     """Claim each pass's slot, as a bot that ran them has."""
-    with opened(Options(str(state)), {}) as app:
+    with open_app(Options(str(state)), {}) as app:
         for one in passes():
             app.ledger.claim_slot(one.job, one.session, one.slot, "bench", one.at)
 

@@ -11,12 +11,12 @@ import typer
 from msgspec import Struct
 
 from commands.shared.completion import strangers
-from commands.shared.declaration import Purpose, acts
+from commands.shared.declaration import VerbPurpose, acts
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import usd
 from commands.shared.times import when
 from commands.shared.verb_options import Report, caller, confirm_for, console, on_bot
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -65,7 +65,7 @@ def run(app: "App", symbol: str, *, take_over: bool, by: str, confirmed: str | N
 
     def work() -> "tuple[ForeignPart, Reconciled]":
         begin(app, Job.RECONCILE, by)
-        undisturbed = app.turns.undisturbed
+        undisturbed = app.turns.without_yielding
         if take_over:
             return manage(app.reader, app.ledger, symbol, by, position.quantity, undisturbed)
         return acknowledge(app.reader, app.ledger, symbol, by, undisturbed)
@@ -85,8 +85,8 @@ def run(app: "App", symbol: str, *, take_over: bool, by: str, confirmed: str | N
 
 
 def _met_already(app: "App", held: "BrokerPosition") -> str | None:
-    from tradebot.exits.kind import Held
-    from tradebot.exits.rules import met
+    from tradebot.exits.kind import WatchedPosition
+    from tradebot.exits.rules import triggered_reason
     from tradebot.model.position import ADOPTED, Lot, Position
 
     if held.market_value is None:
@@ -94,7 +94,7 @@ def _met_already(app: "App", held: "BrokerPosition") -> str | None:
     opened = app.folder.created_at
     position = Position("", held.symbol, (Lot(held.quantity, held.average_price, opened),), Decimal(0), opened)
     price = held.market_value / held.value_at(Decimal(1))
-    return met(Held(position, held.average_price), price, app.rules.exits_of(ADOPTED))
+    return triggered_reason(WatchedPosition(position, held.average_price), price, app.rules.exits_of(ADOPTED))
 
 
 def _confirm(app: "App", held: "BrokerPosition", closes: str | None, confirmed: str | None) -> None:
@@ -120,12 +120,16 @@ def _render(console: "Console", data: Adopted) -> None:
             f"{what}: marked as known; it counts against the limits, and the bot leaves it alone", markup=False
         )
         console.print(f"  tradebot adopt {clean(data.symbol)} --manage lets the exit rules close it", markup=False)
-    differ = f"they differ ({counted(data.findings, 'finding')}). Next: tradebot reconcile"
+    differ = f"they differ ({pluralize(data.findings, 'finding')}). Next: tradebot reconcile"
     console.print(f"Books and broker at {when(data.at)}: {differ if data.findings else 'they agree'}")
 
 
 @on_bot(
-    "adopt", Purpose.OPERATE, 70, {"adopt/1": (Adopted,)}, epilog="tradebot adopt MSFT\ntradebot adopt MSFT --manage"
+    "adopt",
+    VerbPurpose.OPERATE,
+    70,
+    {"adopt/1": (Adopted,)},
+    epilog="tradebot adopt MSFT\ntradebot adopt MSFT --manage",
 )
 @acts
 def adopt(

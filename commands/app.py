@@ -66,9 +66,9 @@ def run(arguments: list[str]) -> int:
     try:
         result = int(program(only)(arguments or ["--help"], prog_name="tradebot", standalone_mode=False) or 0)
     except typer.TyperException as wrong:
-        from commands.shared.usage import explained
+        from commands.shared.usage import usage_error
 
-        raise explained(wrong, arguments, program()) from wrong
+        raise usage_error(wrong, arguments, program()) from wrong
     if result == ExitCode.INTERRUPTED:
         # Typer turned the KeyboardInterrupt into this code.
         raise KeyboardInterrupt

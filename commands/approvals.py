@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
-from commands.shared.declaration import Purpose, acts
+from commands.shared.declaration import VerbPurpose, acts
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import duration, usd
 from commands.shared.times import when
 from commands.shared.verb_options import Report, caller, on_bot
 from tradebot.adapters.state.state_folder import APPROVALS
 from tradebot.errors import OperatorError, TradebotError
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from commands.trade_once.submitted_candidates import EntriesData
     from tradebot.app.wiring import App
-    from tradebot.model.trading import Answer, Request
+    from tradebot.model.trading import ApprovalAnswer, Request
 
 PROMISED_WITHIN = timedelta(days=14)
 """How far back orders are looked for that were sent on a yes."""
@@ -80,11 +80,11 @@ def rows(app: "App", found: "Iterable[Request]", now: datetime) -> tuple[Approva
 
 
 def _row(request: "Request", order: str | None, now: datetime) -> ApprovalRow:
-    from tradebot.model.trading import Answer
+    from tradebot.model.trading import ApprovalAnswer
 
     state = "waiting" if request.waits(now) else "expired"
     if request.answer is not None:
-        state = "rejected" if request.answer is Answer.NO else "sent" if order else "approved"
+        state = "rejected" if request.answer is ApprovalAnswer.NO else "sent" if order else "approved"
     return ApprovalRow(
         request.id,
         state,
@@ -105,7 +105,7 @@ def _row(request: "Request", order: str | None, now: datetime) -> ApprovalRow:
 
 @on_bot(
     "approvals",
-    Purpose.OPERATE,
+    VerbPurpose.OPERATE,
     30,
     {"approvals/1": (ApprovalsData,)},
     epilog="tradebot approvals\ntradebot approvals --last 20",
@@ -139,15 +139,15 @@ def _render(console: "Console", data: ApprovalsData) -> None:
         console.print("No entry waits for a person. approval: {wait_s: 300} in the configuration turns that on.")
         return
     verb = "waits" if len(waiting) == 1 else "wait"
-    console.print(f"{counted(len(waiting), 'entry', 'entries')} {verb} for a yes at {when(data.as_of)}")
+    console.print(f"{pluralize(len(waiting), 'entry', 'entries')} {verb} for a yes at {when(data.as_of)}")
     for row in data.approvals:
-        console.print(f"[bold]{row.id}[/bold]  {told(row)}")
+        console.print(f"[bold]{row.id}[/bold]  {describe_request(row)}")
         console.print(f"  {how_it_stands(row, data.as_of)}", markup=False)
     if waiting:
         console.print(f"Next: tradebot approve {waiting[0].id}, or tradebot reject {waiting[0].id}")
 
 
-def told(row: ApprovalRow) -> str:
+def describe_request(row: ApprovalRow) -> str:
     """Return what a request asks for: side, quantity, symbol, price and worth."""
     score = "" if row.score is None else f", score {row.score:+.2f}"
     side = "sell short" if row.side == "sell" else row.side
@@ -166,7 +166,7 @@ def how_it_stands(row: ApprovalRow, now: datetime) -> str:
     return f"{said}; sent as {row.order}" if row.order else said
 
 
-@on_bot("approve", Purpose.OPERATE, 40, {"approve/1": (AnsweredData,)}, epilog="tradebot approve nvda-k3f7q")
+@on_bot("approve", VerbPurpose.OPERATE, 40, {"approve/1": (AnsweredData,)}, epilog="tradebot approve nvda-k3f7q")
 @acts
 def approve(bot: "App", request: Id) -> Report:
     """Say yes to an entry that waits.
@@ -175,9 +175,9 @@ def approve(bot: "App", request: Id) -> Report:
     """
     from commands.trade_once.run import run as enter
     from tradebot.model.candidate import Submission
-    from tradebot.model.trading import Answer
+    from tradebot.model.trading import ApprovalAnswer
 
-    answered = _answer(bot, request, Answer.YES)
+    answered = _answer(bot, request, ApprovalAnswer.YES)
     given = Submission(1, (answered.given,), 0, (), answered.id) if answered.given else None
     try:
         report = enter(bot, by=caller(), force_slot=True, only=answered.strategy, given=given)
@@ -189,27 +189,27 @@ def approve(bot: "App", request: Id) -> Report:
     return Report("approve", data, _render_answered, report.exit_code)
 
 
-@on_bot("reject", Purpose.OPERATE, 50, {"reject/1": (AnsweredData,)}, epilog="tradebot reject nvda-k3f7q")
+@on_bot("reject", VerbPurpose.OPERATE, 50, {"reject/1": (AnsweredData,)}, epilog="tradebot reject nvda-k3f7q")
 def reject(bot: "App", request: Id) -> Report:
     """Say no to an entry that waits.
 
     Nobody is asked about it again in this session.
     """
-    from tradebot.model.trading import Answer
+    from tradebot.model.trading import ApprovalAnswer
 
-    (row,) = rows(bot, [_answer(bot, request, Answer.NO)], bot.stamp_time())
+    (row,) = rows(bot, [_answer(bot, request, ApprovalAnswer.NO)], bot.stamp_time())
     return Report("reject", AnsweredData(row, None), _render_answered)
 
 
-def _answer(bot: "App", request: str, answer: "Answer") -> "Request":
+def _answer(bot: "App", request: str, answer: "ApprovalAnswer") -> "Request":
     """Write the answer, by the broker's time for a yes, and tell of it once."""
     from tradebot.adapters.state.approvals import SHOW
     from tradebot.model.event import EventKind
-    from tradebot.model.trading import Answer
+    from tradebot.model.trading import ApprovalAnswer
 
     if not _was_asked(bot):
         raise OperatorError(f"Nobody asks about {clean(request)[:40]}.", SHOW)
-    now = bot.now() if answer is Answer.YES else bot.stamp_time()
+    now = bot.now() if answer is ApprovalAnswer.YES else bot.stamp_time()
     written, news = bot.approvals.answer(clean(request)[:40], answer, caller(), now)
     if news:
         details = {"id": written.id, "answer": answer.value, "who": written.who, "strategy": written.strategy}
@@ -219,7 +219,7 @@ def _answer(bot: "App", request: str, answer: "Answer") -> "Request":
 
 def _render_answered(console: "Console", data: AnsweredData) -> None:
     row = data.approval
-    console.print(f"{'No' if row.state == 'rejected' else 'Yes'} to {row.id}: {told(row)}")
+    console.print(f"{'No' if row.state == 'rejected' else 'Yes'} to {row.id}: {describe_request(row)}")
     if row.state == "rejected":
         console.print("Nobody is asked about it again in this session.")
     elif row.order:

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
-from commands.shared.declaration import Purpose
+from commands.shared.declaration import VerbPurpose
 from commands.shared.light_helpers import clean
 from commands.shared.verb_options import Report, on_bot
 from tradebot.adapters.state.state_folder import BACKUPS
 from tradebot.errors import DamagedBooksError, ExitCode, OperatorError, TradebotError
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tradebot.adapters.recovery.offsite_copy import Place
+    from tradebot.adapters.recovery.offsite_copy import OffsiteStore
     from tradebot.app.wiring import App
 
 BY_HAND = "by-hand"
@@ -76,14 +76,14 @@ def run(app: "App", *, only_list: bool = False, to: str | None = None) -> Report
         if place:
             _send(app, found.path, place)
         made = Copy(found.path.name, str(found.path), found.record, found.intents, found.fills, found.bytes)
-    broken = tuple(Damaged(*found) for found in backups.damaged(app.folder.path, hashed))
+    broken = tuple(Damaged(*found) for found in backups.find_damaged(app.folder.path, hashed))
     kept = tuple(path.name for path in backups.places(app.folder.path))
     data = Backups(made, kept, broken, to if made else None)
     code = ExitCode.FINDINGS if broken else ExitCode.DONE
     return Report("backup", data, _render, code)
 
 
-def place_of(to: str) -> "Place":
+def place_of(to: str) -> "OffsiteStore":
     """Return the place off this machine, a folder or a bucket; TradebotError if it isn't there or can't be asked."""
     if to.startswith("s3://"):
         from tradebot.adapters.recovery.offsite_s3 import Bucket
@@ -95,7 +95,7 @@ def place_of(to: str) -> "Place":
     return Folder(Path(to).expanduser())
 
 
-def place_off(app: "App", to: str) -> "Place":
+def place_off(app: "App", to: str) -> "OffsiteStore":
     """Return the place off this machine; OperatorError for the bot's own folder, with which its copy would be lost."""
     place, own = place_of(to), app.folder.path.resolve()
     if not to.startswith("s3://") and Path(to).expanduser().resolve().is_relative_to(own):
@@ -103,7 +103,7 @@ def place_off(app: "App", to: str) -> "Place":
     return place
 
 
-def _send(app: "App", backup: Path, place: "Place") -> None:
+def _send(app: "App", backup: Path, place: "OffsiteStore") -> None:
     """Copy a backup off this machine, and remember how that went; the error says that it is here all the same."""
     from tradebot.adapters.recovery.offsite_copy import send
 
@@ -152,7 +152,7 @@ def run_session(app: "App") -> Report:
     began, kept = app.ledger.books_opened_at(), [path.name for path in backups.places(app.folder.path)]
     if ended and began and began < ended[-1].close and not any(name.endswith(f"{ended[-1].date}") for name in kept):
         raise TradebotError(f"the backup of session {ended[-1].date} couldn't be made", "tradebot events")
-    broken = tuple(Damaged(*found) for found in backups.damaged(app.folder.path, Hashed()))
+    broken = tuple(Damaged(*found) for found in backups.find_damaged(app.folder.path, Hashed()))
     to = app.settings.storage.backup_to
     newest = next((name for name in kept if f"-{backups.SESSION}" in name), None)
     if to and newest:
@@ -211,7 +211,7 @@ def of_ended_session(app: "App", now: datetime, *, at_once: bool = False) -> boo
     if made:
         details = {"session": session.isoformat(), "name": made.path.name, "record": str(made.record)}
         app.events.emit(EventKind.BACKUP_MADE.at(now, details))
-        for name, why in backups.damaged(app.folder.path, hashed):
+        for name, why in backups.find_damaged(app.folder.path, hashed):
             app.events.emit(EventKind.BACKUP_DAMAGED.at(now, {"name": name, "found": why}))
         # Damaged facts write their own event, and no money depends on them.
         with suppress(TradebotError):
@@ -224,8 +224,10 @@ def _render(console: "Console", data: Backups) -> None:
 
     if data.made:
         console.print(f"Backed up and verified: {data.made.path}", markup=False)
-        records, intents = counted(data.made.record, "record"), counted(data.made.intents, "intent")
-        console.print(f"  {records}, {intents}, {counted(data.made.fills, 'fill')}, {counted(data.made.bytes, 'byte')}")
+        records, intents = pluralize(data.made.record, "record"), pluralize(data.made.intents, "intent")
+        console.print(
+            f"  {records}, {intents}, {pluralize(data.made.fills, 'fill')}, {pluralize(data.made.bytes, 'byte')}"
+        )
     if data.copied_to:
         console.print(f"Copied off this machine and verified there: {data.copied_to}", markup=False)
     named = ", newest first, named by this machine's clock in UTC:" if data.kept else ""
@@ -242,7 +244,7 @@ def _render(console: "Console", data: Backups) -> None:
 
 @on_bot(
     "backup",
-    Purpose.OPERATE,
+    VerbPurpose.OPERATE,
     190,
     {"backup/1": (Backups,)},
     epilog="tradebot backup\ntradebot backup --to /mnt/usb/tradebot\ntradebot backup --list",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
-from commands.shared.declaration import Purpose, verb
+from commands.shared.declaration import VerbPurpose, verb
 from commands.shared.hints import invoked_as
 from commands.shared.light_helpers import clean
 from commands.shared.verb_options import Json, Report, finish
@@ -66,7 +66,7 @@ def _render(console: "Console", data: Completion, *, script_only: bool) -> None:
 
 @verb(
     "completion",
-    Purpose.DEVELOP,
+    VerbPurpose.DEVELOP,
     110,
     {"completion/1": (Completion,)},
     elsewhere=True,

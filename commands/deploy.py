@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from commands.shared.declaration import Purpose, group
+from commands.shared.declaration import VerbPurpose, group
 from commands.shared.verb_options import Report, on_bot, opened_as_found
 from tradebot import __version__
 from tradebot.errors import ExitCode
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from commands.doctor.checks.check_row import Seen
+    from commands.doctor.checks.check_row import CheckResult
     from tradebot.app.wiring import App
-    from tradebot.judging.evidence import Evidence
-    from tradebot.judging.judgment import Judgment, State
-    from tradebot.model.serving import Serving
+    from tradebot.judging.evidence import HealthEvidence
+    from tradebot.judging.judgment import HealthState, Judgment
+    from tradebot.model.serving import ServeNote
 
 group("deploy", "Check what was deployed.")
 SYSTEMCTL = ("systemctl", "list-units", "--all", "--plain", "--no-legend", "tradebot*")
@@ -37,7 +37,7 @@ class Deployed(Struct, frozen=True):
 
     state_dir: str
     version: str
-    state: "State"
+    state: "HealthState"
     judgments: "tuple[Judgment, ...]"
 
 
@@ -56,7 +56,7 @@ def _rows(app: "App") -> "Iterator[Judgment]":
     from commands.doctor.checks.machine import versions
     from commands.shared.evidence.gather import evidence_of
     from tradebot.adapters.state import serve_status
-    from tradebot.judging.pass_health import judged
+    from tradebot.judging.pass_health import judge_passes
 
     folder = app.folder.path
     note = serve_status.read_serving(folder) if serve_status.is_running(folder) else None
@@ -65,12 +65,12 @@ def _rows(app: "App") -> "Iterator[Judgment]":
     yield attempt("version", lambda: _version(note))
     yield attempt("files", lambda: _files(app))
     yield attempt("unit", _units)
-    yield attempt("health", lambda: _health(judged(evidence)))
+    yield attempt("health", lambda: _health(judge_passes(evidence)))
     yield attempt("first pass", lambda: _first_pass(note, evidence))
     yield attempt("journal", lambda: _journal(app))
 
 
-def _version(note: "Serving | None") -> "Seen":
+def _version(note: "ServeNote | None") -> "CheckResult":
     from commands.doctor.checks.check_row import bad, ok, skip
 
     if note is None:
@@ -90,7 +90,7 @@ def _unit_of(pid: int) -> str | None:
     return None
 
 
-def _units() -> "Seen":
+def _units() -> "CheckResult":
     """Judge what systemd says of the units, those of other bots on the machine among them."""
     from commands.doctor.checks.check_row import bad, ok, skip, warn
 
@@ -117,49 +117,53 @@ def _units() -> "Seen":
     return ok(f"active: {', '.join(active)}", "units", len(units))
 
 
-def _files(app: "App") -> "Seen":
+def _files(app: "App") -> "CheckResult":
     """Judge the files as `upgrade --check` does, by the worst of them."""
-    from commands.doctor.checks.check_row import Seen, ok
+    from commands.doctor.checks.check_row import CheckResult, ok
     from commands.upgrade import files
     from tradebot.adapters.ledger.schema import FORM
-    from tradebot.judging.judgment import ranked
+    from tradebot.judging.judgment import rank_judgments
 
     every = tuple(files(app.folder, FORM, lambda: app.loaded))
-    for worst in ranked(every):
-        return Seen(worst.state, f"{worst.subject}: {worst.found}", worst.looked_at, worst.count, worst.next, None)
+    for worst in rank_judgments(every):
+        return CheckResult(
+            worst.state, f"{worst.subject}: {worst.found}", worst.looked_at, worst.count, worst.next, None
+        )
     return ok("this version has nothing to change in them", "files", sum(each.count for each in every))
 
 
-def _health(judgments: "tuple[Judgment, ...]") -> "Seen":
-    from commands.doctor.checks.check_row import Seen
+def _health(judgments: "tuple[Judgment, ...]") -> "CheckResult":
+    from commands.doctor.checks.check_row import CheckResult
     from commands.health.report import summary
-    from tradebot.judging.judgment import overall, ranked
+    from tradebot.judging.judgment import overall, rank_judgments
 
-    found, worst = summary(judgments), next(iter(ranked(judgments)), None)
+    found, worst = summary(judgments), next(iter(rank_judgments(judgments)), None)
     if worst is None:
-        return Seen(overall(judgments), found, "parts", len(judgments))
-    return Seen(worst.state, f"{found}; {worst.subject}: {worst.found}", "parts", len(judgments), worst.next)
+        return CheckResult(overall(judgments), found, "parts", len(judgments))
+    return CheckResult(worst.state, f"{found}; {worst.subject}: {worst.found}", "parts", len(judgments), worst.next)
 
 
-def _first_pass(note: "Serving | None", evidence: "Evidence") -> "Seen":
+def _first_pass(note: "ServeNote | None", evidence: "HealthEvidence") -> "CheckResult":
     """Judge whether `serve` has worked since it was started: it compares books and broker first, then runs slots."""
-    from commands.doctor.checks.check_row import Seen, ok, skip, warn
-    from tradebot.judging.evidence import Past
-    from tradebot.judging.judgment import State
+    from commands.doctor.checks.check_row import CheckResult, ok, skip, warn
+    from tradebot.judging.evidence import SessionEvidence
+    from tradebot.judging.judgment import HealthState
 
     if note is None:
         return skip("serve isn't running; health judges the passes of others")
     if note.ready_at is None:
         return warn(f"since {note.since:%Y-%m-%d %H:%M:%S} UTC books and broker weren't compared", AGAIN, "notes")
-    claims = evidence.past.claims if isinstance(evidence.past, Past) else ()
-    own = [claim for claim in claims if claim.missed is None and claim.by.endswith(f"/{note.pid}")]
+    claims = evidence.past.claims if isinstance(evidence.past, SessionEvidence) else ()
+    own = [claim for claim in claims if claim.missed_reason is None and claim.by.endswith(f"/{note.pid}")]
     if own:
         last = max(own, key=lambda claim: claim.at)
         return ok(f"{len(own)} since the start, the last {last.job} {last.slot}", "claimed slots", len(own))
-    return Seen(State.NOT_DUE, "books and broker agree; no slot has been due since the start", "", 0, age_s=None)
+    return CheckResult(
+        HealthState.NOT_DUE, "books and broker agree; no slot has been due since the start", "", 0, age_s=None
+    )
 
 
-def _journal(app: "App") -> "Seen":
+def _journal(app: "App") -> "CheckResult":
     from commands.doctor.checks.check_row import ok
 
     head = app.ledger_view.file.check_journal()
@@ -175,7 +179,7 @@ def _render(console: "Console", data: Deployed) -> None:
 
 @on_bot(
     "deploy verify",
-    Purpose.OPERATE,
+    VerbPurpose.OPERATE,
     270,
     {"deploy-verify/1": (Deployed,)},
     epilog="tradebot deploy verify\ntradebot deploy verify --json",

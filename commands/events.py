@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
-from commands.shared.declaration import Purpose, verb
+from commands.shared.declaration import VerbPurpose, verb
 from commands.shared.light_helpers import clean, document, say
 from commands.shared.times import when
 from commands.shared.verb_options import (
@@ -19,10 +19,10 @@ from commands.shared.verb_options import (
     finish,
     identity,
     jsonable,
-    opened,
+    open_bot,
 )
 from tradebot.adapters.state.state_folder import EVENTS
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,7 +34,7 @@ POLL_S = 0.25
 STYLE = {"INFO": "default", "WARN": "yellow", "ERROR": "red", "CRITICAL": "bold red"}
 
 
-class Events(Struct, frozen=True):
+class EventsShown(Struct, frozen=True):
     """The last events, oldest first; `unreadable` counts lines that can't be parsed."""
 
     events: "tuple[SystemEvent, ...]"
@@ -52,7 +52,7 @@ def run(app: "App", last: int, *, refusals: bool = False) -> Report:
     path = app.folder.path / EVENTS
     require_file(path)
     found, unreadable = last_events(path, last, besides=() if refusals else [EventKind.GATE_BLOCKED])
-    data = Events(tuple(found), unreadable)
+    data = EventsShown(tuple(found), unreadable)
     return Report("events", data, show, whose=identity(app))
 
 
@@ -80,14 +80,14 @@ def _event_text(app: "App", screen: "Console", event: "SystemEvent", as_json: bo
     return shown.get().removesuffix("\n")
 
 
-def show(screen: "Console", data: Events) -> None:
+def show(screen: "Console", data: EventsShown) -> None:
     """Print the events, one after the other."""
     if not data.events:
         screen.print("No events are recorded.")
     for event in data.events:
         _line(screen, event)
     if data.unreadable:
-        screen.print(f"{counted(data.unreadable, 'line')} couldn't be read as an event")
+        screen.print(f"{pluralize(data.unreadable, 'line')} couldn't be read as an event")
 
 
 def _line(screen: "Console", event: "SystemEvent") -> None:
@@ -108,9 +108,9 @@ def _line(screen: "Console", event: "SystemEvent") -> None:
 
 @verb(
     "events",
-    Purpose.LOOK,
+    VerbPurpose.LOOK,
     170,
-    {"events/1": (Events, "tradebot.model.event:SystemEvent")},
+    {"events/1": (EventsShown, "tradebot.model.event:SystemEvent")},
     epilog="tradebot events\ntradebot events --last 50\ntradebot events --follow",
 )
 def events(
@@ -125,7 +125,7 @@ def events(
 
     That is failed sources, unexpected responses and faults.
     """
-    with opened(state_dir, config) as bot:
+    with open_bot(state_dir, config) as bot:
         report = run(bot, last, refusals=refusals)
         if not on:
             finish(report, as_json)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
-from commands.shared.declaration import Purpose
+from commands.shared.declaration import VerbPurpose
 from commands.shared.verb_options import Report, on_bot
 from tradebot.errors import OperatorError, word
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,8 +36,8 @@ class Tables(Struct, frozen=True):
 def run(app: "App", to: str, name: str | None) -> Report:
     """Replace this bot's rows in a database by those of its books. Raises OperatorError for a place that can't be."""
     from commands.shared.history import read_history
-    from tradebot.adapters.exports.tables import POSTGRES, Table, Whose, write
-    from tradebot.views.export_tables import AuditLine, ExecutionLine, OrderLine, exported
+    from tradebot.adapters.exports.tables import POSTGRES, ExportTable, Whose, write
+    from tradebot.views.export_tables import AuditLine, ExecutionLine, OrderLine, export_account
 
     bot = name or app.folder.path.resolve().name
     if not NAME.fullmatch(bot):
@@ -47,11 +47,11 @@ def run(app: "App", to: str, name: str | None) -> Report:
             f"nothing can be exported to {word(to.partition('://')[0])}", "--to books.db, or postgresql://…"
         )
     ledger, history = app.ledger_view, read_history(app)
-    found = exported(history, ledger.intents(), ledger.orders())
+    found = export_account(history, ledger.intents(), ledger.orders())
     tables = {
-        "orders": Table(OrderLine, found.orders),
-        "executions": Table(ExecutionLine, found.executions),
-        "audit": Table(AuditLine, found.audit),
+        "orders": ExportTable(OrderLine, found.orders),
+        "executions": ExportTable(ExecutionLine, found.executions),
+        "audit": ExportTable(AuditLine, found.audit),
     }
     write(to, Whose(bot, app.account_tail, app.mode_name), history.at, tables)
     shown = "PostgreSQL" if "://" in to else to
@@ -60,14 +60,18 @@ def run(app: "App", to: str, name: str | None) -> Report:
 
 
 def _render(console: "Console", data: Tables) -> None:
-    parts = counted(data.orders, "order"), counted(data.executions, "execution"), counted(data.audit, "audit line")
+    parts = (
+        pluralize(data.orders, "order"),
+        pluralize(data.executions, "execution"),
+        pluralize(data.audit, "audit line"),
+    )
     console.print(f"{data.to} has {parts[0]}, {parts[1]} and {parts[2]} of {data.bot}", markup=False, soft_wrap=True)
     console.print("Try SELECT symbol, SUM(pnl) FROM executions GROUP BY symbol", markup=False)
 
 
 @on_bot(
     "export",
-    Purpose.LOOK,
+    VerbPurpose.LOOK,
     190,
     {"export/1": (Tables,)},
     epilog="tradebot export --to books.db\ntradebot export --to postgresql://bots@localhost/books --as main",

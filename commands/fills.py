@@ -10,22 +10,22 @@ import typer
 from msgspec import Struct
 
 from commands.shared.completion import symbols
-from commands.shared.declaration import Purpose
+from commands.shared.declaration import VerbPurpose
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import slippage_sentences, units, usd
 from commands.shared.span_options import Since, span_of
 from commands.shared.times import stamp, zone
 from commands.shared.verb_options import Report, on_bot
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from commands.shared.span_options import Span
+    from commands.shared.span_options import PassSpan
     from tradebot.app.wiring import App
     from tradebot.model.order import Fee, Fill
     from tradebot.model.position import OwnedFill
-    from tradebot.views.slippage import FillSlippage, Made, TotalSlippage
+    from tradebot.views.slippage import FillSlippage, FillWithOrder, TotalSlippage
 
 SHOWN = 1_000
 """How many fills a screen shows; the JSON document has them all."""
@@ -68,7 +68,7 @@ class Fills(Struct, frozen=True, omit_defaults=True):
     margined: bool = False
 
 
-def run(app: "App", span: "Span | None", symbol: str | None = None, *, midpoints: bool = False) -> Report:
+def run(app: "App", span: "PassSpan | None", symbol: str | None = None, *, midpoints: bool = False) -> Report:
     """Read the fills of a span, or all fills without one."""
     from tradebot.model.position import Origin
     from tradebot.model.venue import Settlement
@@ -92,7 +92,7 @@ def run(app: "App", span: "Span | None", symbol: str | None = None, *, midpoints
     return Report("fills", data, partial(_render, midpoints=midpoints))
 
 
-def _made(app: "App", fills: "Sequence[OwnedFill]") -> "Mapping[str, Made]":
+def _made(app: "App", fills: "Sequence[OwnedFill]") -> "Mapping[str, FillWithOrder]":
     from tradebot.views.slippage import by_fill
 
     ledger = app.ledger_view
@@ -110,7 +110,7 @@ def _fees(app: "App", fills: "Sequence[Fill]") -> "Mapping[str, Fee]":
     return {**fees, **{unknown[name]: Fee(-entry.amount) for name, entry in booked.items()}}
 
 
-def _within(app: "App", fills: "Sequence[OwnedFill]", span: "Span | None") -> "Iterable[OwnedFill]":
+def _within(app: "App", fills: "Sequence[OwnedFill]", span: "PassSpan | None") -> "Iterable[OwnedFill]":
     """Keep the fills of a span that ends at the last recorded trading time, or of the session of the last fill."""
     from commands.shared.bot_records import last_passes, trading_now
 
@@ -130,7 +130,7 @@ def _session_open(app: "App", at: datetime) -> datetime:
     return session.open if session else app.day.begins(app.day.date_of(at))
 
 
-def _row(owned: "OwnedFill", made: "Made | None", fee: "Fee | None") -> FillRow:
+def _row(owned: "OwnedFill", made: "FillWithOrder | None", fee: "Fee | None") -> FillRow:
     from tradebot.views.holdings import FOREIGN_OWNER
     from tradebot.views.slippage import slippage_of
 
@@ -156,7 +156,7 @@ def _render(console: "Console", data: Fills, *, midpoints: bool) -> None:
 
     from commands.shared.tables import Table, number, staying
 
-    console.print(f"{len(data.fills):,} of {counted(data.known, 'fill')}; the broker was not asked")
+    console.print(f"{len(data.fills):,} of {pluralize(data.known, 'fill')}; the broker was not asked")
     if len(data.fills) > SHOWN:
         console.print(f"Showing the last {SHOWN:,}; --since, a symbol or --json shows others")
     money = "worth USD" if data.margined else "cash USD"
@@ -171,7 +171,7 @@ def _render(console: "Console", data: Fills, *, midpoints: bool) -> None:
         for line in slippage_sentences(data.slippage, every=midpoints):
             console.print(line, highlight=False)
     if data.unknown_fees:
-        console.print(f"Not known yet: the fees of {counted(data.unknown_fees, 'fill')}")
+        console.print(f"Not known yet: the fees of {pluralize(data.unknown_fees, 'fill')}")
 
 
 def _fee(fee: "Fee | None") -> str:
@@ -190,7 +190,9 @@ def _bps(row: FillRow) -> str:
     return "" if decision is None else f"{decision.bps:+.1f} bps"
 
 
-@on_bot("fills", Purpose.LOOK, 110, {"fills/1": (Fills,)}, epilog="tradebot fills\ntradebot fills AAPL --since session")
+@on_bot(
+    "fills", VerbPurpose.LOOK, 110, {"fills/1": (Fills,)}, epilog="tradebot fills\ntradebot fills AAPL --since session"
+)
 def fills(
     bot: "App",
     symbol: Annotated[str | None, typer.Argument(help="Show only this symbol.", autocompletion=symbols)] = None,

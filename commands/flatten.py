@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.completion import own
-from commands.shared.declaration import PASS, Purpose, acts
+from commands.shared.declaration import PASS, VerbPurpose, acts
 from commands.shared.times import slot_for_reader, when
 from commands.shared.verb_options import DryRun, Report, caller, confirm_for, on_bot, opened_to_leave
 from tradebot.errors import ExitCode, OperatorError, word
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -60,7 +60,7 @@ def _lacking(app: "App", symbol: str | None) -> "list[MissingFill]":
     found = fills_awaited(app.ledger_view, app.now(), app.day)
     left = dict(app.ledger_view.totals().own_quantities()) if found else {}
     for one in found:
-        left[one.order.symbol] = left.get(one.order.symbol, 0) + one.signed
+        left[one.order.symbol] = left.get(one.order.symbol, 0) + one.signed_quantity
     return [one for one in found if symbol in (None, one.order.symbol) and left[one.order.symbol]]
 
 
@@ -94,7 +94,7 @@ def orders_named(orders: "Iterable[tuple[Order, IntentRecord]]") -> list[str]:
     for order, record in orders:
         kinds[order.symbol][_kind(order, record.intent)] += 1
     return [
-        f"{' and '.join(counted(count, kind) for kind, count in sorted(of_one.items()))} on {symbol}"
+        f"{' and '.join(pluralize(count, kind) for kind, count in sorted(of_one.items()))} on {symbol}"
         for symbol, of_one in sorted(kinds.items())
     ]
 
@@ -107,7 +107,7 @@ def _kind(order: "Order", intent: "Intent") -> str:
 
 def _close(app: "App", symbol: str | None, by: str, *, dry_run: bool) -> "CycleRecord":
     """Run the pass in a separate recorded slot, so that it doesn't use up the timetable's slot for exits."""
-    from commands.shared.pass_recording import closed
+    from commands.shared.pass_recording import record_flatten
     from jobs.slot_claims import claim_by_hand
     from tradebot.model.record import Job
     from tradebot.ports.world import Call
@@ -120,7 +120,7 @@ def _close(app: "App", symbol: str | None, by: str, *, dry_run: bool) -> "CycleR
         app.ensure_calendar(now)
         call = claim_by_hand(app.ledger, Job.EVALUATE_EXITS, "flatten", now, app.day, by)
     world, named = app.world(dry_run=dry_run, proposing=False), None if symbol is None else frozenset({symbol})
-    return closed(app, world, call, named)
+    return record_flatten(app, world, call, named)
 
 
 def _exit_code(data: "PassData") -> ExitCode:
@@ -164,7 +164,7 @@ def _render(console: "Console", data: "PassData", again: str, left: "Sequence[Mi
 
 @on_bot(
     "flatten",
-    Purpose.OPERATE,
+    VerbPurpose.OPERATE,
     60,
     {"flatten/1": (PASS,)},
     epilog="tradebot flatten MSFT\ntradebot flatten --all",

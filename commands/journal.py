@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
-from commands.shared.declaration import Purpose, group
+from commands.shared.declaration import VerbPurpose, group
 from commands.shared.times import when
 from commands.shared.verb_options import Report, on_bot, opened_as_found
 from tradebot.adapters.state.state_folder import JOURNAL, REBUILD
 from tradebot.errors import ExitCode, TradebotError
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 from tradebot.model.values import replace
 
 if TYPE_CHECKING:
@@ -92,15 +92,17 @@ def _ledger_says(bot: "App") -> str | None:
 def _render(console: "Console", data: Verified) -> None:
     from rich.markup import escape
 
-    console.print(f"{data.path}: {counted(data.lines, 'line')}, {counted(data.whole, 'intact record')}", markup=False)
+    console.print(
+        f"{data.path}: {pluralize(data.lines, 'line')}, {pluralize(data.whole, 'intact record')}", markup=False
+    )
     if data.torn_bytes:
         console.print(
-            f"  it ends in {counted(data.torn_bytes, 'byte')} of an incomplete record, which a crash leaves behind"
+            f"  it ends in {pluralize(data.torn_bytes, 'byte')} of an incomplete record, which a crash leaves behind"
         )
     for broken in data.breaks[:SHOWN]:
         console.print(f"  [red]broken[/red] at line {broken.line}, byte {broken.offset}: {escape(broken.problem)}")
     if len(data.breaks) > SHOWN:
-        console.print(f"  … and at {counted(len(data.breaks) - SHOWN, 'more line')}")
+        console.print(f"  … and at {pluralize(len(data.breaks) - SHOWN, 'more line')}")
     if data.ledger:
         console.print(f"  the ledger says: {data.ledger}", markup=False)
     if data.breaks or data.ledger:
@@ -112,7 +114,7 @@ def _render(console: "Console", data: Verified) -> None:
 
 @on_bot(
     "journal verify",
-    Purpose.OPERATE,
+    VerbPurpose.OPERATE,
     250,
     {"journal-verify/1": (Verified,)},
     epilog="tradebot journal verify\ntradebot journal verify FILE  # a copy",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
-from commands.shared.declaration import Purpose, acts, group
+from commands.shared.declaration import VerbPurpose, acts, group
 from commands.shared.light_helpers import clean, confirm
 from commands.shared.times import MINUTE, when
 from commands.shared.verb_options import AccountTail, Report, caller, confirm_for, on_bot
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from commands.shared.checklist import Step
     from tradebot.app.wiring import App
-    from tradebot.gates.permission import Door
+    from tradebot.gates.permission import PermissionCheck
     from tradebot.model.reasons import Reason
     from tradebot.model.trading import Arming, Mode, Permission
 
@@ -64,7 +64,7 @@ class LiveStatus(Struct, frozen=True):
     checklist: "tuple[Step, ...]"
 
 
-class Armed(Struct, frozen=True):
+class ArmedSessions(Struct, frozen=True):
     """What `live arm` wrote: the sessions, their first and last day, and when entries end; times are the broker's."""
 
     sessions: int
@@ -113,7 +113,7 @@ def arm(app: "App", sessions: int, *, by: str, paper: Path | None = None) -> Rep
         # The prompt may have waited for a while, so check the conditions again.
         _require_other_conditions(app)
         arming = _armed(app, sessions, by)
-    data = Armed(
+    data = ArmedSessions(
         arming.sessions,
         arming.first,
         arming.last,
@@ -156,7 +156,7 @@ def conditions(app: "App") -> tuple[datetime, tuple[Condition, ...]]:
 
 def _promoted(app: "App") -> "Iterator[Condition]":
     """Yield for each strategy whether it was promoted to real money; one that wasn't opens no position."""
-    for name, one in (app.climbed or {}).items():
+    for name, one in (app.reached_rungs or {}).items():
         found = f"{name} is {one.found}"
         open_to = Condition(PROMOTION, OPEN, clean(found), None, "")
         yield _by_reason(PROMOTION, one.reason, found, ENTRIES) if one.reason else open_to
@@ -182,7 +182,7 @@ def _ended(permission: "Permission", now: datetime) -> "tuple[Reason, str] | Non
     return next((door for door in closed if door[0] == "LIVE_ARMING_EXPIRED"), None)
 
 
-def _condition(door: "Door", mode: "Mode") -> Condition:
+def _condition(door: "PermissionCheck", mode: "Mode") -> Condition:
     """Return a door as a condition, with a more exact fix than its reason's remedy if there is one."""
     if door.open:
         return Condition(door.name, OPEN, clean(door.found), None, "")
@@ -322,7 +322,7 @@ def _render_checklist(console: "Console", steps: "tuple[Step, ...]") -> None:
             console.print(f"  {step.name}: {step.next}", markup=False)
 
 
-def _render_armed(console: "Console", data: Armed) -> None:
+def _render_armed(console: "Console", data: ArmedSessions) -> None:
     days = f"{data.first}" if data.first == data.last else f"{data.first} to {data.last}"
     console.print(f"[yellow]Armed[/yellow]: the bot may trade real money in the session of {days}.")
     console.print(f"Entries end {when(data.until, MINUTE)}; exits continue. tradebot halt stops entries at once.")
@@ -339,7 +339,7 @@ def _render_taken_over(console: "Console", data: TakenOver) -> None:
 
 @on_bot(
     "live status",
-    Purpose.OPERATE,
+    VerbPurpose.OPERATE,
     110,
     {"live-status/1": (LiveStatus,)},
     epilog="tradebot live status\ntradebot live status --paper ../paper",
@@ -360,9 +360,9 @@ def _status(
 
 @on_bot(
     "live arm",
-    Purpose.OPERATE,
+    VerbPurpose.OPERATE,
     120,
-    {"live-arm/1": (Armed,)},
+    {"live-arm/1": (ArmedSessions,)},
     epilog="tradebot live arm --sessions 1\ntradebot live arm --paper ../paper",
 )
 @acts
@@ -385,7 +385,7 @@ def _arm(
 
 @on_bot(
     "live take-over",
-    Purpose.OPERATE,
+    VerbPurpose.OPERATE,
     130,
     {"live-take-over/1": (TakenOver,)},
     epilog="tradebot live take-over --state-dir state-moved",

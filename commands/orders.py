@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
-from commands.shared.declaration import Purpose
+from commands.shared.declaration import VerbPurpose
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import acts_at, units, usd
 from commands.shared.times import DAY_SECOND, stamp, zone
 from commands.shared.verb_options import Report, on_bot
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,7 +47,7 @@ class OrderRow(Struct, frozen=True):
     stop_price: Decimal | None
 
 
-class Orders(Struct, frozen=True):
+class OrdersShown(Struct, frozen=True):
     """The orders shown, oldest first; `known` counts all orders in the books, `left_out` those cut by --last."""
 
     orders: tuple[OrderRow, ...]
@@ -57,16 +57,16 @@ class Orders(Struct, frozen=True):
 
 def run(app: "App", *, every: bool, last: int) -> Report:
     """Join each recorded intent with the broker's last report on its order."""
-    rows, may_fill = joined(app.ledger_view.intents(), app.ledger_view.orders())
+    rows, may_fill = join_orders(app.ledger_view.intents(), app.ledger_view.orders())
     open_rows = [row for row, open_ in zip(rows, may_fill, strict=True) if every or open_]
     # Orders of the same time keep the order in which they were recorded.
     chosen = sorted(open_rows, key=lambda row: row.at.timestamp() if row.at else 0.0)
     shown = tuple(chosen[-last:])
-    data = Orders(shown, len(rows), len(chosen) - len(shown))
+    data = OrdersShown(shown, len(rows), len(chosen) - len(shown))
     return Report("orders", data, lambda console, shown: _render(console, shown, every))
 
 
-def joined(intents: "Sequence[IntentRecord]", orders: "Iterable[Order]") -> tuple[list[OrderRow], Iterable[bool]]:
+def join_orders(intents: "Sequence[IntentRecord]", orders: "Iterable[Order]") -> tuple[list[OrderRow], Iterable[bool]]:
     """Return a row for each order, and for each row whether the order may still fill."""
     from tradebot.model.intent import IntentState, Operation
 
@@ -87,7 +87,7 @@ def _may_fill(promised: "dict[str, IntentRecord]", reported: "dict[str, Order]")
     """Yield for each row whether it may still fill, by the broker's report or else by the state of the intent."""
     for name, record in promised.items():
         order = reported.get(name)
-        yield not order.status.terminal if order else record.state.unresolved
+        yield not order.status.terminal if order else record.state.is_unresolved
     for name, order in reported.items():
         if name not in promised:
             yield not order.status.terminal
@@ -143,12 +143,12 @@ def _not_sent(order: "Order", pair: "Intent | None") -> OrderRow:
     )
 
 
-def _render(console: "Console", data: Orders, every: bool) -> None:
-    count = counted(len(data.orders), "order")
+def _render(console: "Console", data: OrdersShown, every: bool) -> None:
+    count = pluralize(len(data.orders), "order")
     what = count if every else f"{count} that may still fill"
     console.print(f"{what}; {data.known:,} in the books; the broker was not asked")
     if data.left_out:
-        console.print(f"  {counted(data.left_out, 'older order')} not shown; --last shows more")
+        console.print(f"  {pluralize(data.left_out, 'older order')} not shown; --last shows more")
     if data.orders:
         _table(console, data.orders)
     elif data.known:
@@ -180,7 +180,13 @@ def _table(console: "Console", rows: Sequence[OrderRow]) -> None:
     console.print(table)
 
 
-@on_bot("orders", Purpose.LOOK, 100, {"orders/1": (Orders,)}, epilog="tradebot orders\ntradebot orders --all --last 20")
+@on_bot(
+    "orders",
+    VerbPurpose.LOOK,
+    100,
+    {"orders/1": (OrdersShown,)},
+    epilog="tradebot orders\ntradebot orders --all --last 20",
+)
 def orders(
     bot: "App",
     every: Annotated[bool, typer.Option("--all", help="Include orders that are done.")] = False,

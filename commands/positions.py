@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from commands.shared.declaration import Purpose
+from commands.shared.declaration import VerbPurpose
 from commands.shared.light_helpers import clean
 from commands.shared.margins import show_funding, show_margin
 from commands.shared.number_format import duration, time_left, usd, way_there
 from commands.shared.times import when
 from commands.shared.verb_options import Report, on_bot
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -21,7 +21,14 @@ if TYPE_CHECKING:
 
     from tradebot.app.wiring import App
     from tradebot.model.trade import Trade
-    from tradebot.views.holdings import AccountMargin, FundingSoFar, Holding, Protection, StopRow, UnfinishedClose
+    from tradebot.views.holdings import (
+        AccountMargin,
+        FundingSoFar,
+        Holding,
+        PositionProtection,
+        StopRow,
+        UnfinishedClose,
+    )
 
 
 class Positions(Struct, frozen=True, omit_defaults=True):
@@ -48,14 +55,14 @@ class Positions(Struct, frozen=True, omit_defaults=True):
 
 def run(app: "App") -> Report:
     """Compute positions from the fills, and compare each with the exit rules at the last recorded prices."""
-    from commands.shared.bot_records import held, last_passes, open_trades, trading_now
+    from commands.shared.bot_records import last_passes, load_holdings, open_trades, trading_now
     from commands.shared.notes import left_by_earlier_orders, notes
     from tradebot.timetable.sessions import next_open
     from tradebot.views.holdings import account_margin, funding_so_far
 
     passes, totals, mark = last_passes(app.recorded), app.ledger_view.totals(), app.ledger_view.last_reconcile()
     now = trading_now(app, (*(cycle.at for cycle in passes), mark.at if mark else None))
-    rows = held(app, totals, passes, now)
+    rows = load_holdings(app, totals, passes, now)
     gains = (row.unrealized_usd for row in rows if row.unrealized_usd is not None)
     acts_from = next_open(app.ledger_view, now) if now else None
     unrealized, trades, left = sum(gains, Decimal(0)), open_trades(app, totals), left_by_earlier_orders(app, now)
@@ -77,7 +84,7 @@ def show(console: "Console", data: Positions, rows: slice) -> None:
 
     ours = [row for row in data.positions if row.strategy != FOREIGN_OWNER]
     at = f"at {when(data.as_of)}" if data.as_of else "before any pass"
-    held, fills = counted(sum(row.is_held for row in ours), "position"), counted(data.fills, "fill")
+    held, fills = pluralize(sum(row.is_held for row in ours), "position"), pluralize(data.fills, "fill")
     console.print(f"{held} {at}, from {fills} in the books; the broker was not asked")
     show_own(console, ours[rows])
     for trade in data.trades:
@@ -211,7 +218,7 @@ NAMED = 3
 """Of more prices, only the lowest and the highest are shown: each part of a position may have a stop of its own."""
 
 
-def protection(held: "Protection", headings: "Mapping[str, str]", symbol: str) -> str:
+def protection(held: "PositionProtection", headings: "Mapping[str, str]", symbol: str) -> str:
     """Return what rests at the broker for a position, and for the rest which rule of the bot serves instead and why."""
     parts = list[str]()
     for name, levels in (
@@ -222,7 +229,7 @@ def protection(held: "Protection", headings: "Mapping[str, str]", symbol: str) -
         shown = " and ".join(prices)
         if len(prices) > NAMED:
             lowest, highest = (usd(one(level.price for level in levels), symbol) for one in (min, max))
-            shown = f"{lowest} to {highest} in {counted(len(levels), 'order')}"
+            shown = f"{lowest} to {highest} in {pluralize(len(levels), 'order')}"
         parts += [f"{name} {shown}"] if prices else []
     if held.why is None:
         return ", ".join(parts)
@@ -269,7 +276,11 @@ def _gain(gain: Decimal | None) -> str:
 
 
 @on_bot(
-    "positions", Purpose.LOOK, 90, {"positions/1": (Positions,)}, epilog="tradebot positions\ntradebot positions --json"
+    "positions",
+    VerbPurpose.LOOK,
+    90,
+    {"positions/1": (Positions,)},
+    epilog="tradebot positions\ntradebot positions --json",
 )
 def positions(bot: "App") -> Report:
     """Show open positions and how far each is from its exits.

@@ -8,13 +8,13 @@ import typer
 from msgspec import Struct
 
 from commands.shared.completion import symbols
-from commands.shared.declaration import Purpose
+from commands.shared.declaration import VerbPurpose
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import usd
 from commands.shared.times import when
 from commands.shared.verb_options import Report, on_bot
 from tradebot.errors import ExitCode, OperatorError
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 from tradebot.model.values import replace
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def run(app: "App", symbol: str | None = None, *, refresh: bool = False) -> Repo
         True,
         not data_health.passed,
         registry.healthy(now),
-        rules.health.needed(len(rows)),
+        rules.health.needed_count(len(rows)),
         sum(row.reason is None for row in rows),
         tuple(sorted((row for row in rows if named in (None, row.symbol)), key=_liquid_first)),
         _discovery(stored.discovery() if stored else Discovery()) if rules.discovery else None,
@@ -145,10 +145,12 @@ def _refreshed(app: "App") -> datetime:
 
 
 def _discovery(found: "Discovery") -> DiscoveryData:
-    from tradebot.gates.registry import shown
+    from tradebot.gates.registry import format_figures
 
-    left_out = (LeftOutRow(one.symbol, one.since, one.why, shown(one.figures)) for one in found.found if one.why)
-    return DiscoveryData(found.at, found.listed, len(found.symbols), found.problem, tuple(left_out))
+    left_out = (
+        LeftOutRow(one.symbol, one.since, one.why, format_figures(one.figures)) for one in found.found if one.why
+    )
+    return DiscoveryData(found.at, found.listed_count, len(found.symbols), found.problem, tuple(left_out))
 
 
 def _liquid_first(row: CoinRow) -> tuple[str, Decimal, str]:
@@ -196,12 +198,12 @@ def _text(said: "Decision", value: object) -> str:
 
 def _next_look(registry: "Registry", coin: "Coin | None") -> tuple[int, datetime | None]:
     """Return in how many passes a coin's data is looked at, and before when it isn't."""
-    from tradebot.model.registry import Health
+    from tradebot.model.registry import CoinHealth
 
     health = registry.rules.health
-    if coin is None or coin.data.health is Health.HEALTHY:
+    if coin is None or coin.data.health is CoinHealth.HEALTHY:
         return 1, None
-    if coin.data.health is Health.DEGRADED:
+    if coin.data.health is CoinHealth.DEGRADED:
         return max(health.degraded_every - coin.data.skipped, 1), None
     return 1, coin.data.looked_at + timedelta(seconds=health.probe_s)
 
@@ -241,7 +243,7 @@ def _print_discovery(console: "Console", found: DiscoveryData) -> None:
     from commands.shared.tables import Table, sentence
 
     if found.at:
-        console.print(f"Of {counted(found.listed, 'contract')} listed at {when(found.at)}, {found.traded} are traded")
+        console.print(f"Of {pluralize(found.listed, 'contract')} listed at {when(found.at)}, {found.traded} are traded")
     else:
         console.print("The venue's list of contracts wasn't read yet: the configured universe is traded")
     if found.problem:
@@ -254,7 +256,7 @@ def _print_discovery(console: "Console", found: DiscoveryData) -> None:
 
 
 def _print_head(console: "Console", data: RegistryData) -> None:
-    total = counted(data.eligible, "coin")
+    total = pluralize(data.eligible, "coin")
     console.print(f"Entries are open in {total} at {when(data.as_of)}" if not data.paused else _paused(data))
 
 
@@ -335,7 +337,7 @@ def _why(row: CoinRow) -> str:
 
 @on_bot(
     "registry",
-    Purpose.LOOK,
+    VerbPurpose.LOOK,
     220,
     {"registry/1": (RegistryData,)},
     epilog="tradebot registry\ntradebot registry BTC\ntradebot registry --refresh",

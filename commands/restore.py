@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.completion import backups as backup_names
-from commands.shared.declaration import Purpose, verb
+from commands.shared.declaration import VerbPurpose, verb
 from commands.shared.verb_options import (
     AccountTail,
     Config,
@@ -40,7 +40,7 @@ def run(app: "App", name: str, *, by: str, confirmed: str | None) -> Report:
     from commands.shared.checklist import RESTORED
     from tradebot.adapters.recovery import backups
 
-    found = backups.verified(app.folder, name)
+    found = backups.verify_backup(app.folder, name)
     what = f"Replacing the books with {found.path.name}"
     confirm_for(app, confirmed, what=what, command=f"tradebot restore {found.path.name}")
     with at_rest(app, "restore"):
@@ -50,7 +50,7 @@ def run(app: "App", name: str, *, by: str, confirmed: str | None) -> Report:
     return report_of(app, "restore", data)
 
 
-def fetched(path: Path, source: str, name: str | None) -> str:
+def fetch_backup(path: Path, source: str, name: str | None) -> str:
     """Bring a backup back from another place, and return its name; a folder that isn't a bot's yet becomes its bot's.
 
     Raises TradebotError if there is no such backup, if it can't be read, or if the folder has something else in it.
@@ -59,8 +59,8 @@ def fetched(path: Path, source: str, name: str | None) -> str:
     from tradebot.adapters.recovery import offsite_copy
     from tradebot.adapters.state import marker_backup, state_folder
 
-    place, is_new = place_of(source), not state_folder.marked(path)
-    found, owner = offsite_copy.chosen(place, name), None if is_new else state_folder.read_marker(path)
+    place, is_new = place_of(source), not state_folder.has_marker(path)
+    found, owner = offsite_copy.select_backup(place, name), None if is_new else state_folder.read_marker(path)
     if is_new:
         state_folder.prepare(path)
     offsite_copy.fetch(path / state_folder.BACKUPS, place, found, owner)
@@ -71,7 +71,7 @@ def fetched(path: Path, source: str, name: str | None) -> str:
 
 @verb(
     "restore",
-    Purpose.OPERATE,
+    VerbPurpose.OPERATE,
     230,
     {"restore/1": ("commands.recover.run:Recovered",)},
     epilog="tradebot restore 20261116T210000Z-session-2026-11-16\ntradebot restore --from /mnt/usb/tradebot",
@@ -94,7 +94,7 @@ def restore(
     has no bot yet: the folder is made. Your configuration and your keys aren't in a backup.
     """
     if source is not None:
-        backup = fetched(resolve(state_dir, os.environ), source, backup)
+        backup = fetch_backup(resolve(state_dir, os.environ), source, backup)
     if backup is None:
         raise OperatorError("restore needs the name of a backup, or --from", "tradebot backup --list")
     with opened_as_found(state_dir, config) as bot:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from commands.shared.declaration import Purpose
+from commands.shared.declaration import VerbPurpose
 from commands.shared.verb_options import Report, jsonable, on_bot
 from tradebot.adapters.state.state_folder import EVENTS, TAIL, cannot_write
 from tradebot.errors import TradebotError
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,7 +32,7 @@ NAMES: Mapping[str, tuple[str, tuple[str, ...]]] = {
 """The files, with the field that has a line's time, and those that name what it is about."""
 
 
-class Written(Struct, frozen=True):
+class LinesAppended(Struct, frozen=True):
     """How many lines were appended to each file in `folder`; `busy` is True if somebody else was writing there."""
 
     folder: str
@@ -87,7 +87,7 @@ class Tails:
         """Return what differs as soon as anything was recorded."""
         books, facts = self._app.books, self._app.recorded
         size = self._events.stat().st_size if self._events.exists() else 0
-        return books.file.sealed().sequence, facts.last_pass() if facts else None, size
+        return books.file.sealed_head().sequence, facts.last_pass() if facts else None, size
 
     def _sizes(self) -> tuple[int, ...]:
         return tuple(path.stat().st_size for path in sorted(self.folder.glob("*.jsonl")))
@@ -111,7 +111,7 @@ class Tails:
             })  # fmt: skip
 
     def _orders(self, since: datetime) -> "Iterator[Row]":
-        from commands.orders import joined
+        from commands.orders import join_orders
 
         books = self._app.books
         orders = books.recent_orders(since)
@@ -121,7 +121,7 @@ class Tails:
             **{one.intent.client_order_id: one for one in books.recent_intents(since.date() - A_DAY)},
         }
         reported = {order.client_order_id: order.updated_at for order in orders}
-        for row in joined(list(records.values()), orders)[0]:
+        for row in join_orders(list(records.values()), orders)[0]:
             record = records.get(row.client_order_id)
             times = (row.at, record.updated_at if record else None, reported.get(row.client_order_id))
             changed = max((at for at in times if at), default=None)
@@ -160,14 +160,14 @@ def _is_error(event: "SystemEvent") -> bool:
     return event.severity in BAD or (event.subsystem, event.event_type) in failed
 
 
-def _render(console: "Console", data: Written) -> None:
+def _render(console: "Console", data: LinesAppended) -> None:
     if data.busy:
         console.print("Somebody else, such as serve, is writing these files now.")
     for name, count in data.lines.items():
-        console.print(f"{data.folder}/{name}.jsonl: {counted(count, 'new line')}", markup=False, soft_wrap=True)
+        console.print(f"{data.folder}/{name}.jsonl: {pluralize(count, 'new line')}", markup=False, soft_wrap=True)
 
 
-@on_bot("tail", Purpose.LOOK, 180, {"tail/1": (Written,)}, epilog="tradebot tail")
+@on_bot("tail", VerbPurpose.LOOK, 180, {"tail/1": (LinesAppended,)}, epilog="tradebot tail")
 def tail(bot: "App") -> Report:
     """Write what is new into the files to tail.
 
@@ -178,4 +178,4 @@ def tail(bot: "App") -> Report:
         lines = tails.write()
     except OSError as error:
         raise cannot_write(tails.folder, error) from error
-    return Report("tail", Written(str(tails.folder), lines or {}, lines is None), _render)
+    return Report("tail", LinesAppended(str(tails.folder), lines or {}, lines is None), _render)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
-from commands.shared.declaration import Purpose, acts
+from commands.shared.declaration import VerbPurpose, acts
 from commands.shared.light_helpers import clean
 from commands.shared.times import when
 from commands.shared.verb_options import AccountTail, Report, caller, confirm_for, console, on_bot
@@ -163,7 +163,7 @@ def _render(console: "Console", data: Unhalted) -> None:
     console.print("Next: tradebot status")
 
 
-@on_bot("unhalt", Purpose.OPERATE, 20, {"unhalt/1": (Unhalted,)}, epilog='tradebot unhalt --reason "feed is back"')
+@on_bot("unhalt", VerbPurpose.OPERATE, 20, {"unhalt/1": (Unhalted,)}, epilog='tradebot unhalt --reason "feed is back"')
 @acts
 def unhalt(
     bot: "App",

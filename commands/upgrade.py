@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
-from commands.shared.declaration import Purpose, verb
+from commands.shared.declaration import VerbPurpose, verb
 from commands.shared.light_helpers import Identity
 from commands.shared.verb_options import Config, Json, Report, StateDir, finish
 from tradebot import __version__
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from commands.doctor.checks.check_row import Seen
+    from commands.doctor.checks.check_row import CheckResult
     from tradebot.adapters.ledger.migration import Form
     from tradebot.adapters.state.cache_database import CacheDatabase
     from tradebot.adapters.state.state_folder import StateFolder
     from tradebot.app.loading import Options
     from tradebot.app.settings import Loaded
-    from tradebot.judging.judgment import Judgment, State
+    from tradebot.judging.judgment import HealthState, Judgment
 
 SHOWN = 5
 
@@ -42,7 +42,7 @@ class Upgraded(Struct, frozen=True):
     state_dir: str
     version: str
     done: str
-    state: "State"
+    state: "HealthState"
     judgments: "tuple[Judgment, ...]"
 
 
@@ -54,24 +54,24 @@ def run(options: "Options", environ: Mapping[str, str], *, check: bool, form: "F
     """
     from tradebot.adapters.ledger.schema import FORM
     from tradebot.app.loading import load_for
-    from tradebot.judging.judgment import State, overall
+    from tradebot.judging.judgment import HealthState, overall
 
     form, folder = form or FORM, state_folder.open_state(state_folder.resolve(options.state_dir, environ), environ)
     done = "" if check else _bring(folder.path, form)
     rows = tuple(files(folder, form, lambda: load_for(folder, options, environ)))
     state = overall(rows)
     data = Upgraded(str(folder.path), __version__, done, state, rows)
-    code = ExitCode.FINDINGS if state is State.FAILED else ExitCode.DONE
+    code = ExitCode.FINDINGS if state is HealthState.FAILED else ExitCode.DONE
     return Report("upgrade", data, _render, code, Identity(folder.mode, folder.venue, folder.tail))
 
 
 def _bring(folder: "Path", form: "Form") -> str:
     from tradebot.adapters.ledger.downgrade import put_back
-    from tradebot.adapters.ledger.schema import open_database, translated
+    from tradebot.adapters.ledger.schema import open_database, translate_errors
     from tradebot.adapters.state import state_locks
 
     path = folder / LEDGER
-    with state_locks.hold_all(folder, "upgrade", serve_wait_s=0.0), translated(path):
+    with state_locks.hold_all(folder, "upgrade", serve_wait_s=0.0), translate_errors(path):
         copy = put_back(folder, form)
         if copy is not None:
             return f"put back {copy.name}; the upgraded ledger is kept beside it"
@@ -104,12 +104,12 @@ def _version(path: "Path") -> int:
         return version_of(database)
 
 
-def _ledger(path: "Path", form: "Form") -> "Seen":
+def _ledger(path: "Path", form: "Form") -> "CheckResult":
     """Judge the ledger; a reader of an earlier one upgrades a copy in memory, so that the upgrade is tried, too."""
     from commands.doctor.checks.check_row import ok, warn
-    from tradebot.adapters.ledger.schema import open_database, translated
+    from tradebot.adapters.ledger.schema import open_database, translate_errors
 
-    with translated(path):
+    with translate_errors(path):
         open_database(path, read_only=True, form=form).close()
         found = _version(path)
     if found == form.version:
@@ -121,7 +121,7 @@ def _ledger(path: "Path", form: "Form") -> "Seen":
     return warn(f"{change}, {kept}", "Stop the bot, then: tradebot upgrade", "file")
 
 
-def _journal(path: "Path") -> "Seen":
+def _journal(path: "Path") -> "CheckResult":
     from commands.doctor.checks.check_row import bad, ok
     from tradebot.adapters.ledger.journal_reader import last_record
 
@@ -145,11 +145,11 @@ def _stores() -> "Mapping[str, CacheDatabase]":
     return dict(zip(STORES, kinds, strict=True))
 
 
-def _looking(path: "Path", kind: "CacheDatabase") -> "Callable[[], Seen]":
+def _looking(path: "Path", kind: "CacheDatabase") -> "Callable[[], CheckResult]":
     return lambda: _store(path, kind)
 
 
-def _store(path: "Path", kind: "CacheDatabase") -> "Seen":
+def _store(path: "Path", kind: "CacheDatabase") -> "CheckResult":
     from commands.doctor.checks.check_row import ok, skip, warn
     from tradebot.adapters.state.cache_database import DamagedError
 
@@ -166,7 +166,7 @@ def _store(path: "Path", kind: "CacheDatabase") -> "Seen":
     return warn(f"{aside} {kind.holds}", f"cp -a {path}* ELSEWHERE if you want to go back", "file")
 
 
-def _settings(folder: "StateFolder", loaded: "Loaded") -> "Seen":
+def _settings(folder: "StateFolder", loaded: "Loaded") -> "CheckResult":
     """Judge the settings: this version must be able to read them, and may have some that nobody has accepted."""
     from commands.config.current_config import differences_of
     from commands.doctor.checks.check_row import ok, skip, warn
@@ -192,7 +192,7 @@ def _render(console: "Console", data: Upgraded) -> None:
 
 @verb(
     "upgrade",
-    Purpose.OPERATE,
+    VerbPurpose.OPERATE,
     260,
     {"upgrade/1": (Upgraded,)},
     epilog="tradebot upgrade --check  # changes nothing\ntradebot upgrade",

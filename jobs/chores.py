@@ -10,10 +10,10 @@ from jobs.runner_context import Done
 from jobs.slot_claims import claim_extra
 from tradebot.errors import ExitCode, TemporaryError, TradebotError
 from tradebot.model.event import EventKind
-from tradebot.model.serving import STOPPED, Ended
+from tradebot.model.serving import STOPPED, ChoreEnd
 from tradebot.model.values import replace
 from tradebot.ports.stores import Events, Ledger, Slots
-from tradebot.timetable.entries import ENDED, ENDS, FAILED, Line
+from tradebot.timetable.entries import ENDED, ENDS, FAILED, TimetableEntry
 from tradebot.timetable.sessions import Slot
 
 MOST_BEGINNINGS = 3
@@ -25,7 +25,7 @@ WELL = frozenset({ExitCode.DONE, ExitCode.FINDINGS})
 class Running(Protocol):
     """Runs one command line until it ends, is stopped, or is over its limit of seconds."""
 
-    def __call__(self, words: Sequence[str], limit_s: float, stopping: Callable[[], bool]) -> Ended:
+    def __call__(self, words: Sequence[str], limit_s: float, stopping: Callable[[], bool]) -> ChoreEnd:
         """Run the program with these words and return how that ended."""
 
 
@@ -33,7 +33,7 @@ class Chores(Struct, frozen=True):
     """Runs the slots of chores, each once, whoever comes first."""
 
     ledger: Ledger
-    lines: Mapping[str, Line]
+    lines: Mapping[str, TimetableEntry]
     events: Events
     by: str
     run: Running
@@ -53,7 +53,7 @@ class Chores(Struct, frozen=True):
         if now < slot.start:
             raise TemporaryError(f"{slot.name} is due at {slot.start:%Y-%m-%d %H:%M} UTC, not yet", "tradebot schedule")
         claim = self.ledger.claim_slot(slot.job, slot.session, slot.name, self.by, now)
-        was_cut_short = not claim.won and unfinished(self.ledger, slot)
+        was_cut_short = not claim.won and is_unfinished(self.ledger, slot)
         if not claim.won and not was_cut_short:
             if not again:
                 return Done(f"{slot.name} was run by {claim.by}", ExitCode.DONE)
@@ -62,7 +62,7 @@ class Chores(Struct, frozen=True):
         assert line.limit_s is not None, f"{slot.job} is a pass of serve, not a chore"
         words = line.command(slot.session)
         if was_cut_short and not again and not self._begins_again(slot, now):
-            ended = Ended(ExitCode.ERROR, f"cut short {MOST_BEGINNINGS} times", 0, "")
+            ended = ChoreEnd(ExitCode.ERROR, f"cut short {MOST_BEGINNINGS} times", 0, "")
         else:
             ended = self.run(words, line.limit_s, self.stopping)
         if ended.why == STOPPED:
@@ -78,7 +78,7 @@ class Chores(Struct, frozen=True):
         names = (f"{slot.job} again {number}" for number in range(1, MOST_BEGINNINGS))
         return any(self.ledger.claim_slot(name, slot.session, slot.name, self.by, now).won for name in names)
 
-    def _told(self, slot: Slot, words: Sequence[str], ended: Ended, now: datetime) -> Done:
+    def _told(self, slot: Slot, words: Sequence[str], ended: ChoreEnd, now: datetime) -> Done:
         code, outcome = ExitCode(ended.code) if ended.code in set(ExitCode) else ExitCode.ERROR, _outcome(ended)
         kind = EventKind.CHORE_RAN if _went_well(ended) else EventKind.CHORE_FAILED
         command = f"tradebot {' '.join(words)}"
@@ -89,18 +89,18 @@ class Chores(Struct, frozen=True):
         return Done(f"{command}: {outcome}", code)
 
 
-def unfinished(ledger: Slots, slot: Slot) -> bool:
+def is_unfinished(ledger: Slots, slot: Slot) -> bool:
     """Return True if a chore's claimed slot has no end: it is still running, or was cut short."""
     claims = {claim.job: claim for claim in ledger.slot_claims(slot.session) if claim.slot == slot.name}
     claim, has_end = claims.get(slot.job), any(f"{slot.job}{end}" in claims for end in ENDS)
-    return claim is not None and claim.missed is None and not has_end
+    return claim is not None and claim.missed_reason is None and not has_end
 
 
-def _went_well(ended: Ended) -> bool:
+def _went_well(ended: ChoreEnd) -> bool:
     return ended.code in WELL and ended.why is None
 
 
-def _outcome(ended: Ended) -> str:
+def _outcome(ended: ChoreEnd) -> str:
     if ended.why is not None:
         return ended.why
     return f"exit {ended.code}" if ended.code >= 0 else f"ended by signal {-ended.code}"

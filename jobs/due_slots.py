@@ -12,7 +12,7 @@ from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import SlotClaim, as_missed
 from tradebot.model.venue_day import VenueDay
 from tradebot.ports.stores import Ledger
-from tradebot.timetable.entries import Line
+from tradebot.timetable.entries import TimetableEntry
 from tradebot.timetable.sessions import BEGINS_AHEAD, CALENDAR_KNOWN, CHAIN, Slot
 
 ENTRIES = Job.TRADE_ONCE
@@ -26,7 +26,7 @@ DAY = timedelta(days=1)
 Claims = Mapping[tuple[str, date, str], SlotClaim]
 
 
-class Missed(Struct, frozen=True):
+class MissedSlot(Struct, frozen=True):
     """A slot that nobody ran, and why."""
 
     slot: Slot
@@ -38,11 +38,11 @@ class Missed(Struct, frozen=True):
         return self.slot.key
 
 
-class Due(Struct, frozen=True):
+class DueSlots(Struct, frozen=True):
     """What is due: the slots to run, in the order of the chain, and the slots that nobody will run any more."""
 
     run: tuple[Slot, ...]
-    missed: tuple[Missed, ...]
+    missed: tuple[MissedSlot, ...]
 
 
 class Duty:
@@ -55,14 +55,14 @@ class Duty:
     def __init__(
         self,
         ledger: Ledger,
-        lines: Sequence[Line],
+        lines: Sequence[TimetableEntry],
         grace_s: int,
         venue: VenueDay,
         new_day: Callable[[datetime], None],
         unfinished: Callable[[Slot, datetime], bool],
     ) -> None:
         self._ledger = ledger
-        self._planned = Planned(ledger, lines, grace_s, venue)
+        self._planned = SlotPlanner(ledger, lines, grace_s, venue)
         self._grace = timedelta(seconds=grace_s)
         self._new_day = new_day
         self._unfinished = unfinished
@@ -75,7 +75,7 @@ class Duty:
         self._believed = True
         self._compared_at = datetime.min.replace(tzinfo=UTC)
 
-    def look(self, now: datetime) -> Due:
+    def look(self, now: datetime) -> DueSlots:
         """Return what is due at `now`. A slot to run is returned until it is taken or over.
 
         If several slots of a job have passed, it runs once, for the latest slot, unless that is an entry that is late.
@@ -92,16 +92,16 @@ class Duty:
             self._begin_day(now)
             begun = [slot for slot in self._ahead if slot.start <= now]
         known = {slot.key for slot in begun}
-        past = [Missed(*each) for each in self._planned.of_a_past_day(now) if each[0].key not in known]
+        past = [MissedSlot(*each) for each in self._planned.of_a_past_day(now) if each[0].key not in known]
         if not begun:
-            return Due((), tuple(past))
+            return DueSlots((), tuple(past))
         claims = self._claims(begun)
         latest = {slot.job: slot for slot in begun if self._planned.has(slot) and self._may_begin(slot, now)}
         to_run = [slot for slot in latest.values() if not self._is_taken(slot, claims, now)]
         left = [slot for slot in begun if slot.key not in claims and latest.get(slot.job) is not slot]
         self._ahead = [*left, *to_run, *(slot for slot in self._ahead if slot.start > now)]
-        missed = (Missed(slot, self._why(slot, latest, now)) for slot in left)
-        return Due(tuple(sorted(to_run, key=lambda slot: self._order[slot.job])), (*past, *missed))
+        missed = (MissedSlot(slot, self._why(slot, latest, now)) for slot in left)
+        return DueSlots(tuple(sorted(to_run, key=lambda slot: self._order[slot.job])), (*past, *missed))
 
     def rest(self, now: datetime, *, believed: bool = True) -> None:
         """Note that everything due has been looked at and run by `now`, which isn't the time if it isn't `believed`."""
@@ -130,9 +130,9 @@ class Duty:
             self._begin_day(now)
         return min((slot.start for slot in self._ahead if slot.start > now), default=None)
 
-    def write(self, missed: Iterable[Missed], now: datetime, by: str) -> Sequence[Missed]:
+    def write(self, missed: Iterable[MissedSlot], now: datetime, by: str) -> Sequence[MissedSlot]:
         """Claim missed slots, all at once; return those that nobody else has claimed after all."""
-        won: list[Missed] = []
+        won: list[MissedSlot] = []
         for reason in dict.fromkeys(each.reason for each in missed):
             of_it = {each.key: each for each in missed if each.reason is reason}
             claims = self._ledger.miss_slots(of_it, as_missed(by, reason), now)
@@ -142,7 +142,7 @@ class Duty:
         self._planned.wrote()
         return won
 
-    def record(self, missed: Missed, now: datetime, mode: str) -> CycleRecord | None:
+    def record(self, missed: MissedSlot, now: datetime, mode: str) -> CycleRecord | None:
         """Return the record of a missed slot for entries, as `why-no-orders` shows it; None for any other slot.
 
         One of an earlier session needs no record: its claim counts it.
@@ -174,7 +174,7 @@ class Duty:
         claim = claims.get(slot.key)
         if claim is None:
             return False
-        return slot.job == ENTRIES or claim.missed is not None or not self._unfinished(slot, now)
+        return slot.job == ENTRIES or claim.missed_reason is not None or not self._unfinished(slot, now)
 
     def _why(self, slot: Slot, latest: Mapping[str, Slot], now: datetime) -> Reason:
         if not self._planned.has(slot):
@@ -210,14 +210,14 @@ MOST_DAYS = 400
 """How many past days are looked through for slots that nobody ran. Older ones stay without a row."""
 
 
-class Planned:
+class SlotPlanner:
     """Reads the slots of some lines from the stored calendar; `venue` says when a day begins.
 
     A slot that was over before the books were opened, or before its line had its times, is nobody's. So is a chore's
     that began before, because some of them may begin for days.
     """
 
-    def __init__(self, ledger: Ledger, lines: Sequence[Line], grace_s: int, venue: VenueDay) -> None:
+    def __init__(self, ledger: Ledger, lines: Sequence[TimetableEntry], grace_s: int, venue: VenueDay) -> None:
         self._ledger = ledger
         self._venue = venue
         self._lines = lines
@@ -273,7 +273,7 @@ class Planned:
         """Return True unless the slot's session was changed so that the slot doesn't come any more."""
         return slot.key in self._known or slot.session < self._days[0]
 
-    def _slots(self, lines: Sequence[Line], days: Sequence[date]) -> Iterator[Slot]:
+    def _slots(self, lines: Sequence[TimetableEntry], days: Sequence[date]) -> Iterator[Slot]:
         around = CALENDAR_KNOWN if any(line.names_sessions for line in lines) else DAY
         sessions = self._ledger.sessions(days[0] - around, days[-1] + around) if days else ()
         for line in lines:
@@ -304,7 +304,7 @@ class Planned:
                 yield day, reason
             day -= DAY
 
-    def _first_seen(self, line: Line, now: datetime) -> datetime:
+    def _first_seen(self, line: TimetableEntry, now: datetime) -> datetime:
         """Return since when a line has its times, and write it down if nobody has yet."""
         job, times = f"times of {line.job}", str(line.times)
         seen = [claim for claim in self._ledger.slot_claims(FIRST_SEEN) if claim.job == job and claim.at <= now]
@@ -325,6 +325,6 @@ def _range(first: date, last: date) -> Sequence[date]:
     return [first + count * DAY for count in range((last - first).days + 1)]
 
 
-def _near(sessions: Sequence[Session], day: date, line: Line) -> Sequence[Session]:
+def _near(sessions: Sequence[Session], day: date, line: TimetableEntry) -> Sequence[Session]:
     """Return the sessions that decide which slots a line has on a day: the day's own, or all of them."""
     return sessions if line.names_sessions else [session for session in sessions if session.date == day]

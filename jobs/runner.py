@@ -12,8 +12,8 @@ from functools import partial
 from typing import Protocol
 
 from jobs.backoff import Backoff
-from jobs.due_slots import DAY, ENTRIES, Duty, Missed
-from jobs.runner_context import Done, Kind, Line, Station
+from jobs.due_slots import DAY, ENTRIES, Duty, MissedSlot
+from jobs.runner_context import Done, LogKind, LogLine, Station
 from tradebot.errors import CannotWriteError, ExitCode, OperatorError, TemporaryError, TradebotError, one_line
 from tradebot.model.event import EventKind
 from tradebot.model.reasons import REASONS, Reason
@@ -25,7 +25,7 @@ ALL_JOBS = "all"
 """What events of earlier days name in place of a job."""
 
 
-def tell_missed(duty: Duty, station: Station, missed: Sequence[Missed], now: datetime) -> None:
+def tell_missed(duty: Duty, station: Station, missed: Sequence[MissedSlot], now: datetime) -> None:
     """Write the slots that nobody ran; tell of those with the same job and reason together."""
     together: dict[tuple[str | None, Reason], list[Slot]] = {}
     for each in duty.write(missed, now, station.by):
@@ -38,7 +38,7 @@ def tell_missed(duty: Duty, station: Station, missed: Sequence[Missed], now: dat
         message = f"{_named(slots, now)}: {reason}. {REASONS[reason].meaning}"
         details = {"job": job or ALL_JOBS, "message": message}
         station.events.emit(EventKind.SLOT_MISSED.at(now, details))
-        station.tell(Line(now, Kind.MISSED, job, slots[0].name if job else None, message, ExitCode.DONE))
+        station.tell(LogLine(now, LogKind.MISSED, job, slots[0].name if job else None, message, ExitCode.DONE))
 
 
 def _named(slots: Sequence[Slot], now: datetime) -> str:
@@ -51,7 +51,7 @@ def _named(slots: Sequence[Slot], now: datetime) -> str:
     return f"missed {len(slots)} slots, {day}{first.name} to {until}"
 
 
-__all__ = ["Done", "Kind", "Line", "Runner", "Station"]
+__all__ = ["Done", "LogKind", "LogLine", "Runner", "Station"]
 
 TICK_S = 1.0
 """Real seconds between two ticks, and the longest that a signal waits to be seen."""
@@ -222,7 +222,7 @@ class Runner:
             self._station.calendar.woke()
         if Job.RECONCILE in self._station.verbs:
             self._station.events.emit(EventKind.SLEPT.at(now, {"message": str(pause)}))
-            self._tell(Line(now, Kind.NOTE, None, None, str(pause), ExitCode.DONE))
+            self._tell(LogLine(now, LogKind.NOTE, None, None, str(pause), ExitCode.DONE))
 
     def _ask_calendar(self, now: datetime) -> None:
         """Ask the broker's calendar if this lane does and it is due; slots are planned again where it has changed."""
@@ -262,7 +262,7 @@ class Runner:
     def _tell_now_and_then(self, now: datetime, failed: TradebotError) -> None:
         if now - self._told_at >= TRY_AGAIN:
             self._told_at = now
-            self._tell(Line(now, Kind.FAILED, None, None, one_line(failed), failed.code))
+            self._tell(LogLine(now, LogKind.FAILED, None, None, one_line(failed), failed.code))
 
     def _reconcile(self, now: datetime, *, at_start: bool = False) -> None:
         """Compare books and broker whatever the timetable says; entries wait until this has succeeded."""
@@ -330,7 +330,7 @@ class Runner:
             if isinstance(failed, TemporaryError):
                 self._backoff.failed(job, now)
             self._emit(now, EventKind.JOB_FAILED, job, failed.message)
-            self._ended(now, Kind.FAILED, job, slot, Done(one_line(failed), failed.code), began)
+            self._ended(now, LogKind.FAILED, job, slot, Done(one_line(failed), failed.code), began)
             return False
         except Exception as fault:  # noqa: BLE001 - the boundary of a job: anything else is our own bug
             self._faults += 1
@@ -338,24 +338,24 @@ class Runner:
             raised = {"exception": type(fault).__name__, "message": str(fault), "where": _where(fault)}
             self._station.events.emit(EventKind.EXCEPTION.at(now, {"job": str(job), **raised}))
             message = f"a bug in tradebot, {self._faults} in a row: {type(fault).__name__}: {fault}"
-            self._ended(now, Kind.FAULT, job, slot, Done(message, ExitCode.ERROR), began)
+            self._ended(now, LogKind.FAULT, job, slot, Done(message, ExitCode.ERROR), began)
             return False
         finally:
             self._running = before
         self._faults = 0
         self._backoff.answered(job, now)
-        self._ended(now, Kind.RAN, job, slot, done, began)
+        self._ended(now, LogKind.RAN, job, slot, done, began)
         return True
 
     def _emit(self, now: datetime, kind: EventKind, job: str, message: str) -> None:
         details = {"job": str(job), "message": message}
         self._station.events.emit(kind.at(now, details))
 
-    def _ended(self, now: datetime, kind: Kind, job: str, slot: str | None, done: Done, began: float) -> None:
+    def _ended(self, now: datetime, kind: LogKind, job: str, slot: str | None, done: Done, began: float) -> None:
         took_s = round(self._station.stopwatch() - began, 3)
-        self._tell(Line(now, kind, job, slot, done.said, done.exit_code, took_s))
+        self._tell(LogLine(now, kind, job, slot, done.said, done.exit_code, took_s))
 
-    def _tell(self, line: Line) -> None:
+    def _tell(self, line: LogLine) -> None:
         self._station.tell(line)
 
 

@@ -11,11 +11,11 @@ from tradebot.errors import ExitCode
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.ports.stores import Events
-from tradebot.timetable.entries import Need
+from tradebot.timetable.entries import EntryNeed
 from tradebot.timetable.sessions import Slot
 
 
-class Kind(StrEnum):
+class LogKind(StrEnum):
     """The kind of a line that `serve` prints."""
 
     NOTE = "note"
@@ -32,11 +32,11 @@ class Done(Struct, frozen=True):
     exit_code: ExitCode
 
 
-class Line(Struct, frozen=True):
+class LogLine(Struct, frozen=True):
     """One thing that happened, at trading time; `took_s` is in real seconds."""
 
     at: datetime
-    kind: Kind
+    kind: LogKind
     job: str | None
     slot: str | None
     said: str
@@ -70,9 +70,9 @@ class Station(Struct, frozen=True):
     mode: str
     record: Callable[[CycleRecord], None]
     events: Events
-    tell: Callable[[Line], None]
+    tell: Callable[[LogLine], None]
     stopwatch: Callable[[], float]
     chore: Callable[[Slot], Done] = lambda slot: Done("there are no chores here", ExitCode.DONE)
-    unmet: Callable[[Slot], Need | None] = lambda slot: None
+    unmet: Callable[[Slot], EntryNeed | None] = lambda slot: None
     calendar: CalendarKeeper | None = None
     spares: Callable[[], Reason | None] = lambda: None

@@ -27,7 +27,7 @@ REPEATABLE = frozenset({Job.SCORE, Job.RECONCILE})
 """Jobs that only look and compare. If their slot is taken, they run again in an extra slot, which is recorded."""
 
 
-class Refused(Struct, frozen=True):
+class SlotRefused(Struct, frozen=True):
     """The refusal of a slot, with the reason; `missed` is the slot that is written down as missed by this."""
 
     decision: Decision
@@ -48,7 +48,7 @@ def claim(
     part: str = "",
     grace_s: int | None = None,
     unfinished: Callable[[Call], bool] = lambda call: False,
-) -> Call | Refused:
+) -> Call | SlotRefused:
     """Claim the slot for a job and return the call to run, or the reason it is refused.
 
     A dry run claims nothing and is never refused. A `part` names something that shares the slot with the timetable's
@@ -64,7 +64,7 @@ def claim(
     slot = slot_at(job, timetable[job], session, now) if session else None
     if slot is None:
         if session and session.contains(now) and not (force or dry_run or job in REPEATABLE or job is Job.FETCH_FLOW):
-            return Refused(
+            return SlotRefused(
                 Decision(Gate.JOB, Verdict.FAIL, Reason.OUTSIDE_TIMETABLE, _next(job, timetable[job], session, now))
             )
         # Jobs that need an open session record that it is closed. The others run at any hour.
@@ -77,13 +77,13 @@ def claim(
     holder = as_missed(by, Reason.SLOT_MISSED) if is_late else by
     first = _claimed(ledger, call) if look else ledger.claim_slot(job, slot.session, call.slot, holder, now)
     if is_late and (first is None or first.won):
-        return Refused(Decision(Gate.JOB, Verdict.FAIL, Reason.SLOT_MISSED, late_s, grace_s), call)
-    if first is None or first.won or (not (is_late or (job is ENTRIES and first.missed)) and unfinished(call)):
+        return SlotRefused(Decision(Gate.JOB, Verdict.FAIL, Reason.SLOT_MISSED, late_s, grace_s), call)
+    if first is None or first.won or (not (is_late or (job is ENTRIES and first.missed_reason)) and unfinished(call)):
         return call
     if force or job in REPEATABLE:
         return call if look else _extra(ledger, call, now)
     taken = f"{call.slot} by {first.by} at {first.at:%Y-%m-%d %H:%M:%S} UTC; {_next(job, timetable[job], session, now)}"
-    return Refused(Decision(Gate.JOB, Verdict.FAIL, Reason.SLOT_TAKEN, taken))
+    return SlotRefused(Decision(Gate.JOB, Verdict.FAIL, Reason.SLOT_TAKEN, taken))
 
 
 def claim_by_hand(ledger: Ledger, job: Job, what: str, now: datetime, day: VenueDay, by: str) -> Call:

@@ -27,7 +27,7 @@ from tradebot.adapters.time.stopwatch import stopwatch, wall
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Lane(Protocol):
+class TickerLane(Protocol):
     """What runs in its own thread. It opens what belongs to a thread at its first tick."""
 
     def tick(self) -> None:
@@ -73,7 +73,7 @@ def tick_until(tick: Callable[[], None], over: Callable[[], bool], every_s: floa
         raise raised[0]
 
 
-def tick_lanes(lanes: Mapping[str, Lane], over: Callable[[], bool], every_s: float = TICK_S) -> None:
+def tick_lanes(lanes: Mapping[str, TickerLane], over: Callable[[], bool], every_s: float = TICK_S) -> None:
     """Call each lane's tick every `every_s` real seconds, each in its own thread, until `over` returns True.
 
     This thread only waits, so that it hears signals. Passes that are running then are finished, and an exception in a
@@ -85,7 +85,7 @@ def tick_lanes(lanes: Mapping[str, Lane], over: Callable[[], bool], every_s: flo
     ended, closed = threading.Event(), threading.Semaphore(0)
     raised: list[BaseException] = []
 
-    def once(lane: Lane) -> None:
+    def once(lane: TickerLane) -> None:
         if not ended.is_set():
             lane.tick()
         if over():
@@ -95,7 +95,7 @@ def tick_lanes(lanes: Mapping[str, Lane], over: Callable[[], bool], every_s: flo
         raised.append(event.exception)
         ended.set()
 
-    def close(lane: Lane) -> None:
+    def close(lane: TickerLane) -> None:
         try:
             lane.close()
         finally:

@@ -35,10 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _bounded(given: list[str]) -> int:
     try:
-        from commands.shared.error_boundary import bounded
+        from commands.shared.error_boundary import run_command
     except ImportError as error:
         return _explain(error)
-    return bounded(lambda: _run(given), given)
+    return run_command(lambda: _run(given), given)
 
 
 def _run(given: list[str]) -> int:

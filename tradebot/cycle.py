@@ -11,7 +11,7 @@ from tradebot.desk.contract_rolls import second_halves
 from tradebot.desk.exit_inputs import watch
 from tradebot.desk.own_slots import finish_judged
 from tradebot.desk.pass_result import conclude, conclude_exits, refuse
-from tradebot.desk.proposals import Proposals, begun, sells_first
+from tradebot.desk.proposals import Proposals, claim_strategy_slots, sells_first
 from tradebot.desk.snapshot import known_now, take
 from tradebot.gates.common import session_open, session_open_to_leave
 from tradebot.model.candidate import Purpose
@@ -41,7 +41,7 @@ def trade_once(
     sent_before = {} if sent_before is None else sent_before
     if not (session := session_open(desk)).passed:
         return refuse(world, call, desk, session)
-    proposed = begun(world, call, proposed, desk.now)
+    proposed = claim_strategy_slots(world, call, proposed, desk.now)
     account, records = account_of(world, call, desk), list(sent_before.values())
     done = {(record.candidate.strategy, record.candidate.symbol) for record in records}
     changes = swaps_if_approved(world, call, account, sells_first(world, desk, proposed, done))

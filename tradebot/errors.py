@@ -57,7 +57,7 @@ def one_line(error: TradebotError) -> str:
     return error.message.rstrip(".") + join + error.hint if error.hint else error.message
 
 
-class GaveWay(BaseException):
+class YieldToExits(BaseException):
     """Unwinds a pass that gives way to an exit pass, as a kill would.
 
     It's no Exception, so nothing on the way takes it for a request that failed or for a bug.

@@ -30,7 +30,7 @@ from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Decision, Verdict
 from tradebot.model.intent import Intent
 from tradebot.model.kind import NEW_YORK
-from tradebot.model.order import Fill, Order, OrderStatus, Outcome, Reply
+from tradebot.model.order import Fill, Order, OrderStatus, Reply, WriteOutcome
 from tradebot.model.trading import Baseline, ReconcileMark
 
 ACCOUNT = "SBX000000042"
@@ -102,7 +102,7 @@ def make(folder: Path, count: int) -> None:
         _write(books, traded(0, count, count))
         for intent, order in working():
             books.promise(intent, _verdicts(Purpose.OPEN))
-            books.settle(intent.client_order_id, Reply(Outcome.ACCEPTED, order), intent.at)
+            books.settle(intent.client_order_id, Reply(WriteOutcome.ACCEPTED, order), intent.at)
         books.mark_reconciled(ReconcileMark(NOW, 0, 0))
         books.baselines.approve(Baseline(effective(load(None, {}, {"mode": "sandbox"}).settings), "benchmark", began))
     state_folder.create(folder, "sandbox", ACCOUNT, "user", began)
@@ -114,7 +114,7 @@ def _write(books: SqliteLedger, orders: Iterator[Traded]) -> None:
     verdicts = {one: json_text([*map(encode, _verdicts(one))]) for one in (Purpose.OPEN, Purpose.CLOSE)}
     for intent, order, fill in orders:
         books.promise_again(intent, Promise(texts=(json_text(encode(intent)), verdicts[intent.purpose])))
-        books.settle(intent.client_order_id, Reply(Outcome.ACCEPTED, order), intent.at)
+        books.settle(intent.client_order_id, Reply(WriteOutcome.ACCEPTED, order), intent.at)
         books.apply_fills((fill,), fill.fill.at)
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from tradebot.app.settings import load
 from tradebot.lab.selection.splits import rolling
-from tradebot.model.policy_results import BENCHMARKS, FORMAT, PolicyResults, Run, Span, TriedReturns
+from tradebot.model.policy_results import BENCHMARKS, FORMAT, PolicyResults, PolicyRun, SessionSpan, TriedReturns
 from tradebot.model.policy_results import Split as Judged
 from tradebot.model.promotion import PromotionRules, SplitRules
 from tradebot.model.values import replace
@@ -55,8 +55,8 @@ def calendar(rules: SplitRules) -> tuple[tuple[date, ...], tuple[date, ...], tup
     known = tuple(every[: first + SESSIONS])
     models = {str(seed): "0" * 64 for seed in range(SEEDS)}
 
-    def span(places: NDArray[np.int64]) -> tuple[Span, ...]:
-        return (Span(known[places[0]], known[places[-1]]),)
+    def span(places: NDArray[np.int64]) -> tuple[SessionSpan, ...]:
+        return (SessionSpan(known[places[0]], known[places[-1]]),)
 
     splits = tuple(Judged(span(one.inside), span(one.outside), models) for one in rolling(rules, known))
     return known, known[first:], splits
@@ -148,7 +148,7 @@ def study(number: int, of: Study) -> PolicyResults:
     others = dict(zip(BENCHMARKS, (holding, rule, logistic), strict=True))
     every, judged, splits = calendar(shipped().splits)
     if of.seen:
-        whole = (Span(every[0], every[-1]),)
+        whole = (SessionSpan(every[0], every[-1]),)
         splits = tuple(replace(one, trained=whole) for one in splits)
     return PolicyResults(
         format=FORMAT,
@@ -168,11 +168,11 @@ def study(number: int, of: Study) -> PolicyResults:
     )
 
 
-def _runs(targets: Targets, market: Numbers, costs: float) -> Iterator[Run]:
+def _runs(targets: Targets, market: Numbers, costs: float) -> Iterator[PolicyRun]:
     for seed, each in enumerate(targets):
         turned = int(np.abs(np.diff(each, prepend=np.int8(0))).sum())
         doubled, later = earned(each, market, 2 * costs), earned(each, market, costs, later=True)
-        yield Run(seed, 0, _series(earned(each, market, costs)), _series(doubled), _series(later), turned // 2)
+        yield PolicyRun(seed, 0, _series(earned(each, market, costs)), _series(doubled), _series(later), turned // 2)
 
 
 def _series(returns: Numbers) -> tuple[float, ...]:

@@ -91,7 +91,7 @@ class Excess:
 
 def bad_year(of: Figures) -> tuple[float, float]:
     """Return the drawdown and the worst session of one year of twenty, both negative, as the bot's report does."""
-    found = chance.intervals(chance.Series(of.returns, PER_YEAR, 0.0))
+    found = chance.intervals(chance.ReturnSeries(of.returns, PER_YEAR, 0.0))
     assert found is not None, "nothing was ever lost whole"
     fall, session = (found[name].low for name in chance.OF_A_YEAR)
     return fall, session
@@ -100,7 +100,7 @@ def bad_year(of: Figures) -> tuple[float, float]:
 def excess(of: Figures, benchmark: Mapping[date, float]) -> Excess:
     """Compare two series by a block bootstrap of their daily differences in log returns, as the bot's report does."""
     others = [benchmark[later] / benchmark[earlier] - 1 for earlier, later in pairwise(of.sessions)]
-    series = chance.Series(of.returns, PER_YEAR, 0.0, others={BENCHMARK: others})
+    series = chance.ReturnSeries(of.returns, PER_YEAR, 0.0, others={BENCHMARK: others})
     found = chance.intervals(series, BY_CHANCE)
     assert found is not None, "nothing was ever lost whole"
     ends, value = found[BENCHMARK], chance.yearly_excess(of.returns, others, PER_YEAR)

@@ -12,10 +12,10 @@ from msgspec import Struct, field
 
 from papervenue.market.rates import rates_of, read_rates
 from papervenue.market.spec import CLOSE, FUNDS, Costs, MarketSpec
-from tradebot.adapters.memory.recorder import Level
-from tradebot.app.settings import Settings, load, shipped
+from tradebot.adapters.memory.recorder import RecordLevel
+from tradebot.app.settings import Settings, load, shipped_path
 from tradebot.lab.backtest.market import OpenedMarket, open_market_in_memory
-from tradebot.lab.backtest.run import Plan, Run, begin
+from tradebot.lab.backtest.run import BacktestPlan, BacktestRun, begin
 from tradebot.lab.backtest.setup import Margin, loaded_strategies
 from tradebot.lab.backtest.venue import EquityAt
 from tradebot.lab.performance.backtest_result import HaltSeen, halts_seen
@@ -123,11 +123,11 @@ def play(data: Data, assumed: Assumptions, heard: Callable[[date], None] = lambd
     settings = _settings(assumed)
     spec, opened = data.market(assumed)
     with loaded_strategies(settings, data.folder, {}) as in_use:
-        plan = Plan(settings, spec, Level.COUNTS, equity_at=assumed.equity_at, margin=assumed.margin)
+        plan = BacktestPlan(settings, spec, RecordLevel.COUNTS, equity_at=assumed.equity_at, margin=assumed.margin)
         return _watched(begin(plan, in_use, opened), heard)
 
 
-def _watched(run: Run, heard: Callable[[date], None]) -> Played:
+def _watched(run: BacktestRun, heard: Callable[[date], None]) -> Played:
     """Play all sessions, and note how the account stood at the close of each."""
     made = run.made
     while not run.is_complete:
@@ -151,7 +151,7 @@ def _watched(run: Run, heard: Callable[[date], None]) -> Played:
 
 def _settings(assumed: Assumptions) -> Settings:
     """Return the settings of a study with its changes, checked as those of a bot are."""
-    return load(shipped(assumed.study), {}, assumed.changes).settings
+    return load(shipped_path(assumed.study), {}, assumed.changes).settings
 
 
 def closes(data: Data, symbol: str, first: date, last: date) -> dict[date, float]:

@@ -8,12 +8,12 @@ import typer
 from msgspec import Struct
 
 from commands.backup import place_of, place_off
-from commands.shared.declaration import Purpose, group, verb
+from commands.shared.declaration import VerbPurpose, group, verb
 from commands.shared.light_helpers import clean
 from commands.shared.times import stamp
 from commands.shared.verb_options import Json, Report, finish, on_bot
 from tradebot.errors import ExitCode
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -83,7 +83,7 @@ def push(bot: "App", name: str, source: Path, to: str) -> Report:
     return Report("archive-push", data, _render_pushed)
 
 
-def listed(place: str, under: str) -> Report:
+def list_archive(place: str, under: str) -> Report:
     """List what a place has, read from the place alone; exit 10 if a version can't be fetched."""
     from tradebot.adapters.recovery.archive import versions
 
@@ -102,29 +102,29 @@ def fetch(name: str, folder: Path, place: str, version: str | None) -> Report:
 
 
 def _render_pushed(console: "Console", data: ArchivePushed) -> None:
-    size = f"{counted(data.files, 'file')}, {counted(data.bytes, 'byte')}"
+    size = f"{pluralize(data.files, 'file')}, {pluralize(data.bytes, 'byte')}"
     console.print(f"Archived {data.name} as {data.version[:SHORT]} in {data.place}", markup=False, soft_wrap=True)
     sent = f"{data.sent} sent and read back there" if data.sent else "all were there already"
     console.print(f"  {size}; {sent}", markup=False)
 
 
 def _render_listed(console: "Console", data: Archived) -> None:
-    console.print(f"{counted(len(data.versions), 'version')} in {data.place}", markup=False, soft_wrap=True)
+    console.print(f"{pluralize(len(data.versions), 'version')} in {data.place}", markup=False, soft_wrap=True)
     for row in data.versions:
-        size = row.problem or f"{counted(row.files, 'file')}, {counted(row.bytes, 'byte')}"
+        size = row.problem or f"{pluralize(row.files, 'file')}, {pluralize(row.bytes, 'byte')}"
         told = f"  {stamp(row.at)}  {row.name} {row.version[:SHORT]}  {size}"
         console.print(clean(told), markup=False, soft_wrap=True, style="red" if row.problem else None)
 
 
 def _render_fetched(console: "Console", data: ArchiveFetched) -> None:
-    size = f"{counted(data.files, 'file')}, {counted(data.bytes, 'byte')}"
+    size = f"{pluralize(data.files, 'file')}, {pluralize(data.bytes, 'byte')}"
     console.print(f"Fetched {data.name} {data.version[:SHORT]} into {data.folder}", markup=False, soft_wrap=True)
     console.print(f"  {size}, each as its hash says")
 
 
 @on_bot(
     "archive push",
-    Purpose.OPERATE,
+    VerbPurpose.OPERATE,
     200,
     {"archive-push/1": (ArchivePushed,)},
     epilog="tradebot archive push market_data/ES bars --to s3://lake/bots",
@@ -145,7 +145,7 @@ def _push(
 
 @verb(
     "archive list",
-    Purpose.OPERATE,
+    VerbPurpose.OPERATE,
     210,
     {"archive-list/1": (Archived,)},
     elsewhere=True,
@@ -160,12 +160,12 @@ def _list(
 
     Everything is read from the place itself. Exits with code 10 if a version was changed there.
     """
-    finish(listed(place, under), as_json)
+    finish(list_archive(place, under), as_json)
 
 
 @verb(
     "archive fetch",
-    Purpose.OPERATE,
+    VerbPurpose.OPERATE,
     220,
     {"archive-fetch/1": (ArchiveFetched,)},
     elsewhere=True,

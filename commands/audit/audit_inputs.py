@@ -12,7 +12,18 @@ from tradebot.adapters.state.events import torn_lines, worth_seeing
 from tradebot.adapters.state.state_folder import EVENTS
 from tradebot.app.wiring import App
 from tradebot.desk.snapshot import book, tying_up
-from tradebot.judging.evidence import Broker, Evidence, Moment, Passes, Past, Rows, Trading, Unread, Watched, leaps
+from tradebot.judging.evidence import (
+    Broker,
+    HealthEvidence,
+    PassEvidence,
+    RowEvidence,
+    SessionEvidence,
+    Trading,
+    TradingMoment,
+    Unread,
+    WatchedEvents,
+    leaps,
+)
 from tradebot.model.activity import Booking
 from tradebot.model.books import Books
 from tradebot.model.event import NEED_NOBODY, Severity
@@ -27,7 +38,13 @@ from tradebot.model.venue import Settlement
 from tradebot.reconciliation.catch_up import read_view
 from tradebot.reconciliation.differences import booked_behind, compare
 from tradebot.reconciliation.new_fills import new_fills
-from tradebot.reconciliation.read_books import position_ratios, read_books, require_account, unbooked, without_twins
+from tradebot.reconciliation.read_books import (
+    position_ratios,
+    preview_bookings,
+    read_books,
+    require_account,
+    without_twins,
+)
 from tradebot.timetable.sessions import session_date
 
 DAY = timedelta(days=1)
@@ -35,20 +52,20 @@ LOOKED_BACK = 5
 """How many passes of exits are searched for one that was not refused as a whole."""
 
 
-def read(app: "App", since_s: int | None, *, offline: bool) -> tuple[Evidence, Trading | Unread]:
+def read(app: "App", since_s: int | None, *, offline: bool) -> tuple[HealthEvidence, Trading | Unread]:
     """Return the evidence of the bot's own records, and what else there is to see if the books can be read.
 
     A broker that doesn't answer is part of it. If `since_s` is None, the span starts at the session's open.
     """
     evidence = evidence_of(app)
     past, sound = evidence.past, evidence.parts["facts"]
-    known = past if isinstance(past, Past) else None
+    known = past if isinstance(past, SessionEvidence) else None
     if isinstance(sound, Unread) and sound is not past:
         return evidence, sound
     return evidence, attempt(lambda: _trading(app, known, since_s, offline=offline))
 
 
-def _trading(app: "App", past: Past | None, since_s: int | None, *, offline: bool) -> Trading:
+def _trading(app: "App", past: SessionEvidence | None, since_s: int | None, *, offline: bool) -> Trading:
     ledger, rules, facts = app.ledger_view, app.rules, app.recorded
     broker = None if offline else attempt(lambda: _ask(app, ledger))
     asked = broker if isinstance(broker, Broker) else None
@@ -74,7 +91,7 @@ def _trading(app: "App", past: Past | None, since_s: int | None, *, offline: boo
         intents=ledger.tallies.intent_states(),
         rejected=ledger.tallies.rejected_since(moment.since),
         working=_working(ledger),
-        rows=attempt(lambda: Rows(*ledger.tallies.compare_journal())),
+        rows=attempt(lambda: RowEvidence(*ledger.tallies.compare_journal())),
         broker=broker,
     )
 
@@ -87,7 +104,7 @@ def _ask(app: "App", ledger: "SqliteLedger") -> Broker:
     view = replace(view, unreadable=view.unreadable + unreadable)
     before = read_books(ledger, clock.now, app.day, view.orders)
     view = without_twins(view, before)
-    booked = unbooked(reader, ledger, before, view, pending)
+    booked = preview_bookings(reader, ledger, before, view, pending)
     books = _books_after(ledger, before, pending, booked.proven)
     own = (position.symbol for position in books.totals.own_positions())
     symbols = tuple(dict.fromkeys((*app.rules.universe, *own, *tying_up(view, books))))
@@ -136,7 +153,7 @@ def _books_after(
     )
 
 
-def due_in(past: Past, moment: Moment) -> list[Job]:
+def due_in(past: SessionEvidence, moment: TradingMoment) -> list[Job]:
     """Return the jobs that had a slot; where sessions touch, one of this session, because the span begins with it."""
     session = moment.session
     touches = session is not None and any(before.close == session.open for before in past.sessions)
@@ -148,16 +165,16 @@ def _acknowledged(bookings: "Sequence[Booking]") -> dict[str, Decimal]:
     return {symbol: quantity for booking in bookings for symbol, quantity in booking.acknowledged}
 
 
-def _passes(app: "App", moment: Moment) -> Passes:
+def _passes(app: "App", moment: TradingMoment) -> PassEvidence:
     """Count the candidates by the reason they ended with; a strategy refused as a whole counts as one."""
     if app.recorded is None:
-        return Passes((), 0, {})
+        return PassEvidence((), 0, {})
     cycles = [cycle for cycle in app.recorded.passes(moment.since) if cycle.job is Job.TRADE_ONCE]
     candidates, ends = app.recorded.ends(Job.TRADE_ONCE, moment.since)
     lost = Counter(
         refusal.decision.reason for cycle in cycles for refusal in cycle.refused_strategies if refusal.decision.reason
     )
-    return Passes(cycles, candidates + lost.total(), Counter(ends) + lost)
+    return PassEvidence(cycles, candidates + lost.total(), Counter(ends) + lost)
 
 
 def _last_exits(app: "App") -> CycleRecord | None:
@@ -168,7 +185,7 @@ def _last_exits(app: "App") -> CycleRecord | None:
     return next((cycle for cycle in reversed(found) if cycle.job_decision is None), None)
 
 
-def _events(app: "App", moment: Moment) -> Watched:
+def _events(app: "App", moment: TradingMoment) -> WatchedEvents:
     """Read the events of the span in trading time, and of the last day by this machine's clock, which some carry."""
     today = datetime.now(UTC)
     spans = ((moment.since, moment.now), (today - DAY, today))
@@ -177,7 +194,7 @@ def _events(app: "App", moment: Moment) -> Watched:
     found = [event for event in seen if (event.subsystem, event.event_type) not in nothing_to_do]
     counts = Counter(f"{event.subsystem} {event.event_type}" for event in found)
     errors = sum(event.severity in (Severity.ERROR, Severity.CRITICAL) for event in found)
-    return Watched(lines, torn_lines(app.folder.path / EVENTS), dict(counts.most_common()), errors)
+    return WatchedEvents(lines, torn_lines(app.folder.path / EVENTS), dict(counts.most_common()), errors)
 
 
 def _kept(

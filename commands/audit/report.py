@@ -9,14 +9,14 @@ from rich.markup import escape
 from commands.audit.audit_inputs import read
 from commands.shared.judgment_table import counted_states, counts, table
 from commands.shared.light_helpers import Identity, clean
-from commands.shared.number_format import colored
+from commands.shared.number_format import color_state
 from commands.shared.times import MINUTE, when
 from tradebot.adapters.state.evidence import BACKTEST, SHADOW
 from tradebot.app.wiring import App
 from tradebot.judging.audit import audit
 from tradebot.judging.evidence import Trading
-from tradebot.judging.judgment import Judgment, ranked
-from tradebot.model.text import counted
+from tradebot.judging.judgment import Judgment, rank_judgments
+from tradebot.model.text import pluralize
 from tradebot.model.values import replace
 
 
@@ -34,7 +34,7 @@ class Audited(Struct, frozen=True):
     judgments: "tuple[Judgment, ...]"
 
 
-def audited(app: "App", since_s: int | None, *, offline: bool) -> Audited:
+def run_audit(app: "App", since_s: int | None, *, offline: bool) -> Audited:
     """Read the evidence and judge it; `since_s` is in seconds, None for the session. A backtest has no broker."""
     finished = app.folder.kind in (BACKTEST, SHADOW)
     offline = offline or finished
@@ -47,7 +47,7 @@ def audited(app: "App", since_s: int | None, *, offline: bool) -> Audited:
         since=moment.since if moment else None,
         broker_asked=not offline,
         states=counted_states(judgments),
-        findings=ranked(judgments),
+        findings=rank_judgments(judgments),
         judgments=judgments,
     )
 
@@ -68,11 +68,11 @@ def show_findings(console: "Console", data: "Audited") -> None:
     if not data.findings:
         console.print(f"[green]Nothing to fix[/green]: {data.states['OK']} of {len(data.judgments)} subjects are OK.")
         return
-    console.print(f"What to fix, most urgent first ({counted(len(data.findings), 'finding')}):")
+    console.print(f"What to fix, most urgent first ({pluralize(len(data.findings), 'finding')}):")
     for rank, (command, items) in enumerate(_tasks(data.findings).items(), 1):
         console.print(f"{rank:>2}. {command}", markup=False)
         for item in items:
-            console.print(f"    {colored(item.state)} {item.subject}: {escape(item.found)}")
+            console.print(f"    {color_state(item.state)} {item.subject}: {escape(item.found)}")
 
 
 def _tasks(findings: tuple[Judgment, ...]) -> dict[str, list[Judgment]]:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.declaration import Purpose
+from commands.shared.declaration import VerbPurpose
 from commands.shared.verb_options import Report, identity, on_bot
 from tradebot.errors import ExitCode
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 def run(app: "App", *, since_s: int | None = None, offline: bool = False) -> Report:
     """Read the evidence and judge it; exit 10 if there is anything to do."""
-    from commands.audit.report import audited, show
+    from commands.audit.report import run_audit, show
 
-    data = audited(app, since_s, offline=offline)
+    data = run_audit(app, since_s, offline=offline)
     code = ExitCode.FINDINGS if data.findings else ExitCode.DONE
     whose = identity(app)
     return Report("audit", data, lambda console, _: show(console, data, whose), code, whose)
@@ -24,7 +24,7 @@ def run(app: "App", *, since_s: int | None = None, offline: bool = False) -> Rep
 
 @on_bot(
     "audit",
-    Purpose.LOOK,
+    VerbPurpose.LOOK,
     230,
     {"audit/2": ("commands.audit.report:Audited",)},
     epilog="tradebot audit\ntradebot audit --since 2h --offline",

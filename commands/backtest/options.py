@@ -8,26 +8,26 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Struct
 
-from commands.backtest.run_options import Wish
+from commands.backtest.run_options import BacktestOptions
 from commands.init.profiles import SHIPPED_PROFILE, profile_file, require_strategies
 from commands.init.symbols import symbol_flags
 from commands.init.verb import MarketWish, flags_of, market_flags
 from commands.shared.light_helpers import clean
 from commands.shared.times import show_venue
-from tradebot.adapters.memory.recorder import Level
+from tradebot.adapters.memory.recorder import RecordLevel
 from tradebot.adapters.state import state_folder
 from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.app import sandbox
 from tradebot.app.loading import Options, user_file
 from tradebot.app.settings import load
 from tradebot.app.settings_schema import CostSettings
-from tradebot.app.wiring import opened
+from tradebot.app.wiring import open_app
 from tradebot.errors import OperatorError, word
 from tradebot.lab.backtest.engine_conversion import session_of
 from tradebot.lab.backtest.historical_flow import PastFlow
 from tradebot.lab.backtest.market import open_market_in_memory
 from tradebot.lab.backtest.required_contracts import lacking, roots_in
-from tradebot.lab.backtest.run import Plan
+from tradebot.lab.backtest.run import BacktestPlan
 from tradebot.views.parity import LATELY, over_time
 
 if TYPE_CHECKING:
@@ -46,16 +46,16 @@ OF_FILLS = (SLIPPAGE, "spread_bps", "volume_share", "depth_share", "partial_rate
 """What `--cost` may name besides the settings under sandbox.costs."""
 
 
-class Planned(Struct, frozen=True):
+class PlannedBacktest(Struct, frozen=True):
     """A plan, its market, and the layers of configuration that it comes from."""
 
-    plan: "Plan"
+    plan: "BacktestPlan"
     market: "OpenedMarket"
     folder: Path
     configuration: str
 
 
-def planned(wish: Wish) -> Planned:
+def plan_backtest(wish: BacktestOptions) -> PlannedBacktest:
     """Return what the options ask for, with its market opened; raise OperatorError naming what is wrong with them."""
     asked = _asked(wish)
     folder, settings = asked.folder, asked.settings
@@ -67,7 +67,7 @@ def planned(wish: Wish) -> Planned:
     market = market._replace(lacking=lacking(settings, market)) if recorded else market
     settings = settings.model_copy(update={"universe": list(market.symbols)}) if every_symbol else settings
     options: dict[str, Any] = {
-        "level": Level(_one_of("--recorder", wish.recorder, list(Level))),
+        "level": RecordLevel(_one_of("--recorder", wish.recorder, list(RecordLevel))),
         "every_pass": wish.every_pass,
         "equity_at": _one_of("--equity-at", wish.equity_at, ["market", "last_fill"]),
         "margin": _one_of("--margin", wish.margin, ["reg_t", "free"]),
@@ -75,8 +75,10 @@ def planned(wish: Wish) -> Planned:
     past = PastFlow(Path(wish.past_flow)) if wish.past_flow else None
     if past:
         past.require([*map(session_of, market.calendar.market)])
-    plan = Plan(settings, market.spec, **options, past_flow=past)
-    return Planned(plan, market, folder, f"profile {wish.profile}" if wish.profile else str(asked.file or "as shipped"))
+    plan = BacktestPlan(settings, market.spec, **options, past_flow=past)
+    return PlannedBacktest(
+        plan, market, folder, f"profile {wish.profile}" if wish.profile else str(asked.file or "as shipped")
+    )
 
 
 class _Asked(NamedTuple):
@@ -88,14 +90,14 @@ class _Asked(NamedTuple):
     origins: "Mapping[str, str]"
 
 
-def settings_of(wish: Wish) -> "Settings":
+def settings_of(wish: BacktestOptions) -> "Settings":
     """Return the settings that the options ask for; raise OperatorError naming what is wrong with them."""
     return _asked(wish).settings
 
 
-def _asked(wish: Wish) -> _Asked:
+def _asked(wish: BacktestOptions) -> _Asked:
     folder = state_folder.resolve(wish.state_dir, os.environ)
-    held = sandbox.recorded(wish.bars, wish.bar_stamp) if wish.bars else None
+    held = sandbox.read_recorded_file(wish.bars, wish.bar_stamp) if wish.bars else None
     file, loaded = _loaded(wish, folder, _flags(wish, held))
     settings = loaded.settings
     if held and wish.profile:
@@ -111,7 +113,7 @@ def _one_of(option: str, value: str, allowed: "Sequence[str]") -> str:
     return value
 
 
-def _flags(wish: Wish, held: "RecordedFile | None") -> dict[str, Any]:
+def _flags(wish: BacktestOptions, held: "RecordedFile | None") -> dict[str, Any]:
     market = MarketWish(
         start=wish.first.isoformat() if wish.first else None,
         seed=wish.seed,
@@ -138,7 +140,7 @@ def _flags(wish: Wish, held: "RecordedFile | None") -> dict[str, Any]:
     return flags_of("sandbox", sandbox, symbols, wish.venue) | {"shadow": False}
 
 
-def _of_file(wish: Wish, held: "RecordedFile") -> dict[str, Any]:
+def _of_file(wish: BacktestOptions, held: "RecordedFile") -> dict[str, Any]:
     days = held.days
     wrong = _outside(days[0], days[-1], wish.first, wish.last)
     if wrong:
@@ -163,9 +165,9 @@ def _outside(begins: date, ends: date, first: date | None, last: date | None) ->
     return " ".join(filter(None, ("write" if any(parts) else "", *parts)))
 
 
-def _measured(wish: Wish) -> tuple[str, str, object]:
+def _measured(wish: BacktestOptions) -> tuple[str, str, object]:
     """Return the slippage that the bot's sessions had beside their backtests; OperatorError if none was compared."""
-    with opened(Options(wish.state_dir, wish.config), os.environ) as bot:
+    with open_app(Options(wish.state_dir, wish.config), os.environ) as bot:
         found = over_time(bot.recorded.parities(LATELY)) if bot.recorded else None
     if found is None or found.slippage_bps is None:
         why = "no session was compared with its backtest" if found is None else "no order filled on both sides"
@@ -186,7 +188,7 @@ def _cost(option: str) -> tuple[str, str, object]:
     return ("fill" if name in OF_FILLS else "costs"), name, value
 
 
-def _loaded(wish: Wish, folder: Path, flags: dict[str, Any]) -> "tuple[Path | None, Loaded]":
+def _loaded(wish: BacktestOptions, folder: Path, flags: dict[str, Any]) -> "tuple[Path | None, Loaded]":
     file = user_file(Options(wish.state_dir, wish.config), folder, os.environ)
     if wish.profile is not None:
         own = Path(wish.config) if wish.config else None
@@ -209,7 +211,7 @@ def _section(flags: dict[str, Any], dotted: str) -> dict[str, Any]:
     return flags
 
 
-def _spanned(wish: Wish, file: Path | None, flags: dict[str, Any]) -> dict[str, Any]:
+def _spanned(wish: BacktestOptions, file: Path | None, flags: dict[str, Any]) -> dict[str, Any]:
     """Return the flags with the number of sessions until --to; those of a file are known already."""
     if wish.last is None or wish.bars:
         return flags

@@ -9,22 +9,22 @@ from msgspec import Struct
 from rich.console import Console
 
 from commands.backtest.run_backtest import Finished, rate_of, result_of
-from commands.backtest.sensitivity import Varied
+from commands.backtest.sensitivity import BacktestVariants
 from commands.report.extended_screen import render_variants
 from commands.shared.light_helpers import clean
-from commands.shared.number_format import signed
+from commands.shared.number_format import format_signed
 from commands.shared.tables import Table, sentence, staying
 from commands.shared.times import when
 from tradebot.adapters.state.state_folder import option
 from tradebot.lab.backtest.assumptions import Assumption
 from tradebot.lab.backtest.identity import DataFile
-from tradebot.lab.backtest.lookahead import Checked, Peek
-from tradebot.lab.backtest.run import Run, bars_in
+from tradebot.lab.backtest.lookahead import LookaheadResult, Peek
+from tradebot.lab.backtest.run import BacktestRun, bars_in
 from tradebot.lab.backtest.warmup import Waits
 from tradebot.lab.performance.backtest_result import BacktestResult, HaltSeen, what_it_cannot_know
 from tradebot.lab.performance.sensitivity import Sensitivity
 from tradebot.model.reasons import REASONS, Reason
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 from tradebot.ports.strategy import Strategy
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ SENT = "SENT"
 """How an entry ended that was sent."""
 
 
-class Played(Struct, frozen=True):
+class PlayedSpan(Struct, frozen=True):
     """What was played: so many bars (minute bars, or daily ones from a daily file) of which symbols, by whom.
 
     `configuration` says where the settings come from, and `data` which files the market was made from.
@@ -81,7 +81,7 @@ class BacktestData(Struct, frozen=True):
     name: str
     folder: str
     fingerprint: str
-    played: Played
+    played: PlayedSpan
     assumptions: "tuple[Assumption, ...]"
     waits: "tuple[Waits, ...]"
     result: "BacktestResult"
@@ -90,7 +90,7 @@ class BacktestData(Struct, frozen=True):
     differences: int
     cannot_know: tuple[str, ...]
     trials: dict[str, int]
-    lookahead: "Checked | None"
+    lookahead: "LookaheadResult | None"
     sensitivity: "Sensitivity | None"
     not_varied: tuple[str, ...]
     speed: Speed
@@ -98,7 +98,11 @@ class BacktestData(Struct, frozen=True):
 
 
 def data_of(
-    finished: "Finished", folder: "Path", trials: dict[str, int], checked: "Checked | None", varied: "Varied | None"
+    finished: "Finished",
+    folder: "Path",
+    trials: dict[str, int],
+    checked: "LookaheadResult | None",
+    varied: "BacktestVariants | None",
 ) -> BacktestData:
     run, result = finished.run, result_of(finished.run)
     place = option(folder)
@@ -125,22 +129,22 @@ def data_of(
     )
 
 
-def _ended(run: "Run") -> dict[str, int]:
+def _ended(run: "BacktestRun") -> dict[str, int]:
     counts: Counter[str] = Counter()
     for of_session in run.made.facts.ended_for().values():
         counts.update({str(reason or SENT): count for reason, count in of_session.items()})
     return dict(counts.most_common())
 
 
-def _passed_over(run: "Run") -> tuple[PassedOver, ...]:
+def _passed_over(run: "BacktestRun") -> tuple[PassedOver, ...]:
     counts = sorted(run.made.facts.passed_over().items(), key=lambda one: (-one[1], one[0]))
     return tuple(PassedOver(strategy, str(reason), passes) for (strategy, reason), passes in counts)
 
 
-def _played(finished: "Finished") -> Played:
+def _played(finished: "Finished") -> PlayedSpan:
     run, market = finished.run, finished.planned.market
     strategies: Sequence[Strategy] = run.made.world.strategies
-    return Played(
+    return PlayedSpan(
         bars=sum(bars_in(market, place) for place in range(len(run.ends))),
         symbols=market.symbols,
         strategies=tuple(one.name for one in strategies),
@@ -193,8 +197,8 @@ def _head(out: "Console", data: "BacktestData") -> None:
     played, result, speed = data.played, data.result, data.speed
     out.print(
         f"Backtest {data.name}: {result.first_session} to {result.last_session}, "
-        f"{counted(result.sessions, 'session')}, {played.bars:,} bars of "
-        f"{counted(len(played.symbols), 'symbol')}",
+        f"{pluralize(result.sessions, 'session')}, {played.bars:,} bars of "
+        f"{pluralize(len(played.symbols), 'symbol')}",
         markup=False,
     )
     out.print(f"Traded by {', '.join(played.strategies)}; settings: {clean(played.configuration)}", markup=False)
@@ -216,14 +220,14 @@ def _waits(waits: "Sequence[Waits]") -> "Iterator[str]":
         yield f"{strategy} needs {depth:,} bars of {timeframe}; has them of {', '.join(named[:SHOWN_WAITS])}{more}"
 
 
-def untraded(data: "BacktestData") -> "Iterator[str]":
+def reasons_without_trades(data: "BacktestData") -> "Iterator[str]":
     """Yield why no order was filled, the most frequent reasons first, and when what is needed is there."""
     if data.result.fills:
         return
     yield "Nothing was traded:"
     found = [
-        *((one.reason, f"{one.strategy}, {counted(one.passes, 'pass', 'passes')}") for one in data.passed_over),
-        *((reason, counted(count, "candidate")) for reason, count in data.ended.items()),
+        *((one.reason, f"{one.strategy}, {pluralize(one.passes, 'pass', 'passes')}") for one in data.passed_over),
+        *((reason, pluralize(count, "candidate")) for reason, count in data.ended.items()),
     ]
     for reason, what in found[:SHOWN_REASONS]:
         yield f"  {reason} ({what}): {REASONS[Reason(reason)].meaning if reason != SENT else 'no order was filled.'}"
@@ -241,9 +245,9 @@ def _result(data: "BacktestData") -> "Iterator[str]":
         why = clean(one.why)[:LONGEST]
         yield f"Refused   answers of {one.strategy}, the first on {when(one.at)}: {one.reason}: {why}"
     yield from _halted(result.halts)
-    yield from untraded(data)
-    yearly = f" ({signed(100 * result.yearly_return, 2)}% a year)" if result.yearly_return is not None else ""
-    change = f"{signed(100 * result.total_return, 2)}%{yearly}"
+    yield from reasons_without_trades(data)
+    yearly = f" ({format_signed(100 * result.yearly_return, 2)}% a year)" if result.yearly_return is not None else ""
+    change = f"{format_signed(100 * result.total_return, 2)}%{yearly}"
     yield f"Return    {change}: from {result.start_usd:,.2f} to {result.end_usd:,.2f} USD"
     fall = result.max_drawdown
     if fall is None:
@@ -252,7 +256,7 @@ def _result(data: "BacktestData") -> "Iterator[str]":
         after = f"made up for on {fall.recovered}" if fall.recovered else "not made up for"
         yield f"Drawdown  {100 * fall.depth:.2f}% from {fall.from_session} to {fall.low_session}, {after}"
     held = f", {result.still_open:,} open" if result.still_open else ""
-    yield f"Trades    {result.trades:,} closed{held}; {counted(result.fills, 'fill')} of {result.traded_usd:,.0f} USD"
+    yield f"Trades    {result.trades:,} closed{held}; {pluralize(result.fills, 'fill')} of {result.traded_usd:,.0f} USD"
     parts = ("fees", "interest", "dividends", "funding")
     amounts = ((name, getattr(result, f"{name}_usd")) for name in parts)
     said = ", ".join(f"{name} {amount:+,.2f}" for name, amount in amounts if amount)
@@ -264,7 +268,7 @@ def _halted(halts: "Sequence[HaltSeen]") -> "Iterator[str]":
         until = f", until a person ended it on {when(halt.ended)}" if halt.ended else ""
         yield f"Halted    {when(halt.at)}: {halt.why}{until}"
     if len(halts) > SHOWN_HALTS:
-        yield f"          and {counted(len(halts) - SHOWN_HALTS, 'more halt', 'more halts')}"
+        yield f"          and {pluralize(len(halts) - SHOWN_HALTS, 'more halt', 'more halts')}"
     if halts and halts[-1].ended is None:
         yield "          Nobody was there to end the halt, so no position was opened after it."
         loosen = "".join(f"loosen {' and '.join(names)}, or " for names in [halts[-1].settings] if names)
@@ -281,7 +285,7 @@ def _entries(ended: "dict[str, int]") -> "Iterator[str]":
 
 def _books(differences: int) -> str:
     if differences:
-        return f"[bold red]the books and the exchange disagree about {counted(differences, 'thing')}[/]"
+        return f"[bold red]the books and the exchange disagree about {pluralize(differences, 'thing')}[/]"
     return "[green]the ledger and the exchange's account agree to the cent[/]"
 
 
@@ -295,7 +299,7 @@ def _trials(trials: "dict[str, int]") -> "Iterator[str]":
             )
 
 
-def _lookahead(out: "Console", checked: "Checked") -> None:
+def _lookahead(out: "Console", checked: "LookaheadResult") -> None:
     out.print("\nLook-ahead")
     out.print(
         f"  Played again {checked.tried}, at {checked.cuts:,} of {checked.of_cuts:,} moments; "

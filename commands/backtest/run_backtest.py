@@ -12,22 +12,22 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct, to_builtins
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from commands.backtest.options import Planned, planned
-from commands.backtest.run_options import How, Wish
+from commands.backtest.options import PlannedBacktest, plan_backtest
+from commands.backtest.run_options import BacktestOptions, RunOptions
 from commands.shared.error_boundary import TerminatedError
 from commands.shared.light_helpers import note
 from commands.shared.verb_options import console, jsonable
-from tradebot.adapters.ledger.deferred_signals import Holding
-from tradebot.adapters.memory.recorder import Level
+from tradebot.adapters.ledger.deferred_signals import DeferredSignals
+from tradebot.adapters.memory.recorder import RecordLevel
 from tradebot.adapters.state.trials import Trial
 from tradebot.app.baseline import plain
 from tradebot.desk.want_validation import OWN_REASONS
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.lab.backtest.assumptions import Assumption, assumptions
-from tradebot.lab.backtest.checkpoint import packed, unpack
-from tradebot.lab.backtest.identity import FINGERPRINT_CHARACTERS, Identity, identity_of
+from tradebot.lab.backtest.checkpoint import dump_checkpoint, unpack
+from tradebot.lab.backtest.identity import FINGERPRINT_CHARACTERS, RunIdentity, identity_of
 from tradebot.lab.backtest.results import Results
-from tradebot.lab.backtest.run import Run, bars_in, begin
+from tradebot.lab.backtest.run import BacktestRun, bars_in, begin
 from tradebot.lab.backtest.setup import USUAL, loaded_strategies
 from tradebot.lab.backtest.warmup import Waits, waits
 from tradebot.lab.performance.backtest_result import AnswersRefused, BacktestResult, Targets, backtest_result, targets
@@ -35,7 +35,7 @@ from tradebot.lab.performance.returns import sessions_per_year
 from tradebot.model.event import EventKind
 from tradebot.model.position import Key
 from tradebot.model.record import Job
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 from tradebot.model.values import replace
 from tradebot.ports.strategy import Strategy
 from tradebot.views.trades.lots import trades
@@ -53,16 +53,16 @@ class Finished(Struct, frozen=True):
     """A run that has ended or was stopped, what it was made from, and how many sessions an earlier process played."""
 
     name: str
-    planned: "Planned"
-    run: "Run"
-    identity: "Identity"
+    planned: "PlannedBacktest"
+    run: "BacktestRun"
+    identity: "RunIdentity"
     assumptions: "tuple[Assumption, ...]"
     waits: "tuple[Waits, ...]"
     done_before: int
     elapsed_s: float
 
 
-def result_of(run: "Run") -> "BacktestResult":
+def result_of(run: "BacktestRun") -> "BacktestResult":
     ledger = run.made.ledger
     return backtest_result(
         ledger.opening_cash(),
@@ -77,7 +77,7 @@ def result_of(run: "Run") -> "BacktestResult":
     )
 
 
-def _moved(run: "Run") -> "Collection[Key]":
+def _moved(run: "BacktestRun") -> "Collection[Key]":
     """Return the positions that went on in the next contract."""
     ledger = run.made.ledger
     why = {one.intent.client_order_id: one.intent.why for one in ledger.intents()}
@@ -86,14 +86,14 @@ def _moved(run: "Run") -> "Collection[Key]":
     return went_on(closed, run.plan.settings.day)
 
 
-def _targets(run: "Run") -> "Targets | None":
-    if run.plan.level is not Level.FULL:
+def _targets(run: "BacktestRun") -> "Targets | None":
+    if run.plan.level is not RecordLevel.FULL:
         return None
     filled = {order.client_order_id: order.filled_quantity for order in run.made.ledger.orders()}
     return targets(run.made.facts.cycles(job=Job.TRADE_ONCE), filled, run.made.world.rules)
 
 
-def _refused(run: "Run") -> "Iterable[AnswersRefused]":
+def _refused(run: "BacktestRun") -> "Iterable[AnswersRefused]":
     """Return what was refused of strategies' answers, without what they declined themselves, each the first time."""
     kind, found = EventKind.PROPOSAL_REFUSED, dict[tuple[str, str], AnswersRefused]()
     for event in run.made.events.emitted:
@@ -167,13 +167,13 @@ MOST_SHARE = 0.03
 
 
 @contextmanager
-def loaded(planned: Planned) -> "Iterator[Sequence[Strategy]]":
+def load_strategies(planned: PlannedBacktest) -> "Iterator[Sequence[Strategy]]":
     with loaded_strategies(planned.plan.settings, planned.folder, os.environ) as strategies:
         yield strategies
 
 
 @contextmanager
-def play(wish: Wish, how: How) -> "Iterator[tuple[Finished, Results]]":
+def play(wish: BacktestOptions, how: RunOptions) -> "Iterator[tuple[Finished, Results]]":
     """Play what the options ask for, keep it, and yield it with where it belongs; nobody else plays it meanwhile.
 
     Raises TradebotError with the code of the signal if it was stopped; what was done until then is kept. A run whose
@@ -194,7 +194,7 @@ def play(wish: Wish, how: How) -> "Iterator[tuple[Finished, Results]]":
         yield _played(name, plan, identity, waiting, results, how), results
 
 
-def _require_served(wish: Wish, how: How) -> None:
+def _require_served(wish: BacktestOptions, how: RunOptions) -> None:
     """Raise OperatorError for what only an engine in this process can do: another venue's exchange is served."""
     asked = {
         "--sensitivity": how.sensitivity,
@@ -212,9 +212,14 @@ def _require_served(wish: Wish, how: How) -> None:
 
 
 def _played(
-    name: str, plan: Planned, identity: "Identity", waiting: "tuple[Waits, ...]", results: "Results", how: How
+    name: str,
+    plan: PlannedBacktest,
+    identity: "RunIdentity",
+    waiting: "tuple[Waits, ...]",
+    results: "Results",
+    how: RunOptions,
 ) -> Finished:
-    with loaded(plan) as strategies, ExitStack() as closing:
+    with load_strategies(plan) as strategies, ExitStack() as closing:
         run = begin(plan.plan, strategies, plan.market)
         closing.callback(run.made.close)
         with_flow = any(strategy.needs.facts for strategy in strategies)
@@ -228,17 +233,17 @@ def _played(
         except (KeyboardInterrupt, TerminatedError) as signalled:
             raise _stopped(finished, results, signalled) from signalled
         finished = replace(finished, elapsed_s=time.monotonic() - started)
-        with Holding():
+        with DeferredSignals():
             _save(finished, results, how)
     return finished
 
 
-def ready(wish: Wish) -> "tuple[Planned, tuple[Waits, ...]]":
+def ready(wish: BacktestOptions) -> "tuple[PlannedBacktest, tuple[Waits, ...]]":
     """Return what to play; without --from, it begins where some symbol of each strategy has the bars that it needs."""
-    plan = planned(wish)
+    plan = plan_backtest(wish)
     if plan.plan.spec.venue.dialect != USUAL:
         return plan, ()
-    with loaded(plan) as strategies:
+    with load_strategies(plan) as strategies:
         waiting = waits(plan.plan.settings, strategies, plan.market)
     late = [one for one in waiting if one.symbol is None]
     if not late:
@@ -260,7 +265,7 @@ def _too_short(one: "Waits", since: date | None) -> OperatorError:
     return OperatorError(f"{needs}, and there are as many from {since} on", f"--from {since}, or leave out --from")
 
 
-def _taken_up(run: "Run", checkpoint: "Path", identity: "Identity", how: How) -> int:
+def _taken_up(run: "BacktestRun", checkpoint: "Path", identity: "RunIdentity", how: RunOptions) -> int:
     if not how.resume:
         return 0
     try:
@@ -279,19 +284,19 @@ def _to_the_end(finished: Finished, results: "Results") -> None:
     kept_at, took_s = time.monotonic(), 0.0
     with progress("playing", finished.done_before, bars) as tell:
         while not run.is_played:
-            with Holding():
+            with DeferredSignals():
                 run.step()
             bars += bars_in(market, len(run.ends) - 1)
             tell(len(run.ends), run.total, bars)
             if time.monotonic() - kept_at > max(CHECKPOINT_S, took_s / MOST_SHARE):
                 begun = time.monotonic()
-                with Holding():
+                with DeferredSignals():
                     _keep(finished, results)
                 kept_at = time.monotonic()
                 took_s = kept_at - begun
 
 
-def _save(finished: Finished, results: "Results", how: How) -> None:
+def _save(finished: Finished, results: "Results", how: RunOptions) -> None:
     """Compare books and exchange for the last time, and save a run, with the variants that an earlier process played.
 
     Until its own variants are played, it is also kept as it was before that comparison.
@@ -312,7 +317,7 @@ def _keep(finished: Finished, results: "Results") -> None:
     if run.made.served:
         # What a process of its own knows can't be kept.
         return
-    results.keep(finished.name, packed(run.made, run.driver, run.ends, finished.identity.fingerprint))
+    results.keep(finished.name, dump_checkpoint(run.made, run.driver, run.ends, finished.identity.fingerprint))
 
 
 def _stopped(finished: Finished, results: "Results", signalled: BaseException) -> TradebotError:
@@ -321,7 +326,7 @@ def _stopped(finished: Finished, results: "Results", signalled: BaseException) -
         return TradebotError("Stopped before the first session was over", "run the same command again", code=code)
     _keep(finished, results)
     results.save(finished.name, run, document_of(finished))
-    done = f"{len(run.ends):,} of {counted(run.total, 'session')}, until {run.ends[-1].session}"
+    done = f"{len(run.ends):,} of {pluralize(run.total, 'session')}, until {run.ends[-1].session}"
     resumes = results.checkpoint(finished.name).exists()
     again = "to go on: the same command with --resume" if resumes else "to play it again: the same command with --force"
     look = f"To look at it: tradebot report --state-dir {results.place(finished.name)}"

@@ -15,7 +15,7 @@ from commands.shared.verb_options import Config, StateDir
 MOST_CUTS = 100_000
 
 
-class Wish(Struct, frozen=True):
+class BacktestOptions(Struct, frozen=True):
     """The options as they were typed; None and empty come from the configuration."""
 
     state_dir: str | None = None
@@ -46,7 +46,7 @@ class Wish(Struct, frozen=True):
     """Settings that a verb puts over all others."""
 
 
-class How(Struct, frozen=True):
+class RunOptions(Struct, frozen=True):
     """What happens to a run besides being played: its name, and what to do about an earlier one.
 
     `cuts` is at how many moments to look for look-ahead, 0 for all; None not to look.
@@ -121,10 +121,10 @@ def wish_of(
     every_pass: EveryPass = False,
     state_dir: StateDir = None,
     config: Config = None,
-) -> Wish:
+) -> BacktestOptions:
     """Return what is to be played, and how."""
     days = days_of(first, last)
-    return Wish(
+    return BacktestOptions(
         state_dir, config, profile, bars, bar_stamp, days.first, days.last, sessions, seed, edge, flow_folder,
         corporate_actions, symbols, cash, fill, tuple(cost or ()), prices, day_prices, recorder, every_pass,
         equity_at, margin, flow, venue)  # fmt: skip

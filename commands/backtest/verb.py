@@ -6,31 +6,31 @@ from typing import TYPE_CHECKING
 from commands.backtest.run_options import (
     MOST_CUTS,
     Again,
+    BacktestOptions,
     CheckLookahead,
     Cuts,
     Force,
-    How,
     Name,
     Resume,
-    Wish,
+    RunOptions,
     wish_of,
 )
 from commands.report.files import Files, Frame, Html, Plot, files_of
-from commands.shared.declaration import Purpose, verb
+from commands.shared.declaration import VerbPurpose, verb
 from commands.shared.light_helpers import Identity
-from commands.shared.verb_options import Json, Report, bundled, finish, progress_bar
+from commands.shared.verb_options import Json, Report, finish, progress_bar, with_options
 from tradebot.errors import ExitCode, OperatorError
 
 if TYPE_CHECKING:
     from commands.backtest.run_backtest import Finished
-    from tradebot.lab.backtest.lookahead import Checked
+    from tradebot.lab.backtest.lookahead import LookaheadResult
 
 EXAMPLES = """tradebot backtest --sessions 20
 tradebot backtest --profile rotation --bars etfs.parquet --from 2019-01-02 --cost slippage_bps=5
 tradebot backtest --bars minutes.csv --bar-stamp start --fill next-open --check-lookahead"""
 
 
-def run(wish: Wish, how: "How") -> Report:
+def run(wish: BacktestOptions, how: "RunOptions") -> Report:
     from commands.backtest.report import data_of, render
     from commands.backtest.run_backtest import play
     from commands.backtest.sensitivity import vary
@@ -46,14 +46,14 @@ def run(wish: Wish, how: "How") -> Report:
     return Report("backtest", data, render, code, whose=Identity("sandbox", finished.run.made.world.venue.name))
 
 
-def _checked(finished: "Finished", cuts: int) -> "Checked":
-    from commands.backtest.run_backtest import loaded
+def _checked(finished: "Finished", cuts: int) -> "LookaheadResult":
+    from commands.backtest.run_backtest import load_strategies
     from tradebot.lab.backtest.lookahead import check
 
     run, market, most = finished.run, finished.planned.market, cuts or MOST_CUTS
     with progress_bar("looking for look-ahead") as tell:
         if not run.made.served:
-            return check(run, market, lambda: loaded(finished.planned), most, tell)
+            return check(run, market, lambda: load_strategies(finished.planned), most, tell)
         from tradebot.app.venues import door_to
         from tradebot.lab.backtest.served_lookahead_check import check_served
 
@@ -62,20 +62,20 @@ def _checked(finished: "Finished", cuts: int) -> "Checked":
         else:
             from tradebot.lab.backtest.http_exchange import other_future
         elsewhere = partial(other_future, run.plan.settings, market)
-        return check_served(run, market, lambda: loaded(finished.planned), most, tell, elsewhere)
+        return check_served(run, market, lambda: load_strategies(finished.planned), most, tell, elsewhere)
 
 
 @verb(
     "backtest",
-    Purpose.TRY,
+    VerbPurpose.TRY,
     20,
     {"backtest/1": ("commands.backtest.report:BacktestData",)},
     elsewhere=True,
     epilog=EXAMPLES,
 )
-@bundled(wish=wish_of)
+@with_options(wish=wish_of)
 def backtest(
-    wish: Wish,
+    wish: BacktestOptions,
     check_lookahead: CheckLookahead = False,
     cuts: Cuts = 20,
     sensitivity: Again = False,
@@ -94,7 +94,7 @@ def backtest(
     about it. Each run is kept in STATE/backtests, for report, trades and compare; the same command always gives
     the same result. Ctrl-C keeps what is done. Exits with code 10 if --check-lookahead finds anything.
     """
-    asked = How(name, resume, force, _cuts(cuts, wish.recorder) if check_lookahead else None, sensitivity)
+    asked = RunOptions(name, resume, force, _cuts(cuts, wish.recorder) if check_lookahead else None, sensitivity)
     finish(_drawn(files_of(plot, html, frame), run(wish, asked)), as_json)
 
 

@@ -19,17 +19,17 @@ from commands.bars.shared import (
 from commands.shared.tables import Table, sentence, staying
 from commands.shared.times import zone
 from commands.shared.verb_options import Report
-from tradebot.auditing.bar_findings import KnownSplit, Stored
-from tradebot.auditing.bars import check, ranked
+from tradebot.auditing.bar_findings import KnownSplit, RawSeries
+from tradebot.auditing.bars import check, rank_findings
 from tradebot.errors import ExitCode
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from tradebot.app.wiring import App
     from tradebot.auditing.bar_findings import BarFinding
-    from tradebot.auditing.bars import LookedAt
+    from tradebot.auditing.bars import SymbolChecked
     from tradebot.model.series import PriceKind
     from tradebot.ports.world import Progress
 
@@ -60,7 +60,7 @@ class BarsChecked(Struct, frozen=True):
 
     now: datetime
     bars: int
-    looked_at: "tuple[LookedAt, ...]"
+    looked_at: "tuple[SymbolChecked, ...]"
     findings: "tuple[BarFinding, ...]"
 
 
@@ -69,7 +69,7 @@ def run(app: "App", symbols: Sequence[str], timeframe: str | None, progress: "Pr
     now, held = now_of(app), _held(app, symbols, timeframe)
     ends = [second for span in held.values() for second in span] or [int(now.timestamp())]
     first, last = (app.day.date_of(datetime.fromtimestamp(second, UTC)) for second in (min(ends), max(ends)))
-    looked_at, findings, done = list["LookedAt"](), list["BarFinding"](), 0
+    looked_at, findings, done = list["SymbolChecked"](), list["BarFinding"](), 0
     for calendar, own in by_calendar(app, dict.fromkeys((*(symbol for symbol, *_ in held), *symbols))).items():
         its = {of: span for of, span in held.items() if of[0] in own}
         stored = _stored(app, its, [symbol for symbol in symbols if symbol in own], timeframe)
@@ -79,12 +79,12 @@ def run(app: "App", symbols: Sequence[str], timeframe: str | None, progress: "Pr
         findings += result.findings
         done += len(its)
     rows = tuple(sorted(looked_at, key=lambda row: (not row.bars, row.symbol)))
-    data = BarsChecked(now, sum(each.bars for each in rows), rows, ranked(findings))
+    data = BarsChecked(now, sum(each.bars for each in rows), rows, rank_findings(findings))
     code = ExitCode.FINDINGS if data.findings or not data.bars else ExitCode.DONE
     return Report("bars-check", data, _render, code)
 
 
-def _counted(every: "Iterable[Stored]", before: int, total: int, progress: "Progress") -> "Iterator[Stored]":
+def _counted(every: "Iterable[RawSeries]", before: int, total: int, progress: "Progress") -> "Iterator[RawSeries]":
     for done, stored in enumerate(every, before):
         progress(done, total)
         yield stored
@@ -108,18 +108,18 @@ def _stored(
     held: "Mapping[tuple[str, str, PriceKind], tuple[int, int]]",
     symbols: Sequence[str],
     timeframe: str | None,
-) -> "Iterator[Stored]":
+) -> "Iterator[RawSeries]":
     for (symbol, each, price), (first_s, last_s) in sorted(held.items()):
         steps = app.bars.store.actions(symbol)
         splits = tuple(KnownSplit(step.at_s, step.volume) for step in steps if step.kind == "split")
-        yield Stored(symbol, each, app.bars.store.get(symbol, each, first_s, last_s, price), splits, price)
+        yield RawSeries(symbol, each, app.bars.store.get(symbol, each, first_s, last_s, price), splits, price)
     for symbol in symbols:
         if symbol not in {name for name, *_ in held}:
-            yield Stored(symbol, timeframe or "1Day", ())
+            yield RawSeries(symbol, timeframe or "1Day", ())
 
 
 def _render(console: "Console", data: BarsChecked) -> None:
-    console.print(f"{counted(data.bars, 'bar')} looked at: {counted(len(data.looked_at), 'series', 'series')}")
+    console.print(f"{pluralize(data.bars, 'bar')} looked at: {pluralize(len(data.looked_at), 'series', 'series')}")
     if not data.bars and not data.findings:
         console.print("Nothing is stored, so nothing was looked at. Next: tradebot bars fetch")
         return
@@ -127,11 +127,11 @@ def _render(console: "Console", data: BarsChecked) -> None:
     if not data.findings:
         console.print("[green]Nothing found[/green]")
         return
-    console.print(f"What was found, most urgent first ({counted(len(data.findings), 'finding')}):")
+    console.print(f"What was found, most urgent first ({pluralize(len(data.findings), 'finding')}):")
     _findings(console, data)
 
 
-def _looked_at(console: "Console", rows: "Sequence[LookedAt]") -> None:
+def _looked_at(console: "Console", rows: "Sequence[SymbolChecked]") -> None:
     from commands.shared.tables import Table, number
 
     numbers = map(number, ("bars", "sessions", "minutes missing", "findings"))
@@ -154,6 +154,6 @@ def _findings(console: "Console", data: BarsChecked) -> None:
     console.print(table)
     left = len(data.findings) - SHOWN
     if left > 0:
-        console.print(f"  and {counted(left, 'more finding')}; name a symbol, or use --json")
+        console.print(f"  and {pluralize(left, 'more finding')}; name a symbol, or use --json")
     for flaw in dict.fromkeys(row.flaw for row in data.findings):
         console.print(f"{flaw.value.replace('_', ' ')}: {REMEDIES[flaw]}", markup=False)

@@ -15,7 +15,7 @@ from commands.shared.times import when
 from commands.shared.verb_options import Report, console
 from tradebot.errors import OperatorError, TemporaryError, word
 from tradebot.model.series import PriceKind
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,7 +29,7 @@ SHOWN = 10
 """How many symbols of a row a screen names."""
 
 
-class Wanted(Struct, frozen=True):
+class WantedBars(Struct, frozen=True):
     """What to fetch: the bars of a timeframe that start from `first` on and have ended by `until`."""
 
     symbols: tuple[str, ...]
@@ -60,7 +60,7 @@ class BarsFetched(Struct, frozen=True):
     stored: int
 
 
-def run(app: "App", wanted: "Callable[[datetime], Wanted | None]", heard: Callable[[int], None]) -> Report:
+def run(app: "App", wanted: "Callable[[datetime], WantedBars | None]", heard: Callable[[int], None]) -> Report:
     """Fetch what was asked for or, if nothing was, what the strategies in use need.
 
     Raise TemporaryError if the source doesn't answer; what came before is kept, and the message says how much.
@@ -70,7 +70,7 @@ def run(app: "App", wanted: "Callable[[datetime], Wanted | None]", heard: Callab
     try:
         rows = (_asked(app, request, heard),) if request else tuple(_needed(app, now))
     except TemporaryError as error:
-        kept = counted(_count(app) - before, "new bar")
+        kept = pluralize(_count(app) - before, "new bar")
         raise TemporaryError(f"{error.message.rstrip('.')}; {kept} kept", error.hint, code=error.code) from error
     data = BarsFetched(now, rows, sum(row.new for row in rows), _count(app))
     return Report("bars-fetch", data, _render)
@@ -80,7 +80,7 @@ def _count(app: "App") -> int:
     return sum(span.count for span in spans_of(app))
 
 
-def _asked(app: "App", wanted: Wanted, heard: Callable[[int], None]) -> FetchedRow:
+def _asked(app: "App", wanted: WantedBars, heard: Callable[[int], None]) -> FetchedRow:
     """Fetch some symbols at a time, then the splits and dividends since the first date."""
     new = 0
     for place in range(0, len(wanted.symbols), BATCH):
@@ -118,7 +118,7 @@ def _require_offered(app: "App", strategy: str, price: "PriceKind") -> None:
 def _render(console: "Console", data: BarsFetched) -> None:
     from commands.shared.tables import Table, number, sentence
 
-    console.print(f"{counted(data.new, 'new bar')} at {when(data.now)}; {data.stored:,} stored")
+    console.print(f"{pluralize(data.new, 'new bar')} at {when(data.now)}; {data.stored:,} stored")
     table = Table("for", "timeframe", number("new"), sentence("symbols"))
     for row in data.rows:
         more = f" and {len(row.symbols) - SHOWN:,} more" if len(row.symbols) > SHOWN else ""
@@ -134,7 +134,7 @@ def _render(console: "Console", data: BarsFetched) -> None:
 
 def wanted_of(
     app: "App", symbols: Sequence[str], timeframe: str | None, start: date | None, end: date | None
-) -> "Callable[[datetime], Wanted | None]":
+) -> "Callable[[datetime], WantedBars | None]":
     if not (symbols or timeframe or start or end):
         return lambda now: None
     if timeframe is None or start is None:
@@ -150,8 +150,8 @@ def wanted_of(
     if last and last < first:
         raise OperatorError(f"--from {first} is after --to {last}", "exchange the two dates")
 
-    def at(now: datetime) -> Wanted:
-        return Wanted(names, stored, first, min(now, app.day.begins(last + timedelta(days=1))) if last else now)
+    def at(now: datetime) -> WantedBars:
+        return WantedBars(names, stored, first, min(now, app.day.begins(last + timedelta(days=1))) if last else now)
 
     return at
 

@@ -20,16 +20,16 @@ from commands.bars.shared import (
 from commands.shared.light_helpers import clean
 from commands.shared.tables import Table, number, sentence
 from commands.shared.verb_options import Report
-from tradebot.adapters.bars.file_reader import How, read_files, span
-from tradebot.auditing.bar_findings import Stored
-from tradebot.auditing.bars import misplaced, ranked
+from tradebot.adapters.bars.file_reader import ImportOptions, read_files, span
+from tradebot.auditing.bar_findings import RawSeries
+from tradebot.auditing.bars import find_misplaced, rank_findings
 from tradebot.errors import ExitCode, OperatorError, word
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tradebot.adapters.bars.file_reader import BadRow, Read
+    from tradebot.adapters.bars.file_reader import BadRow, FilesRead
     from tradebot.app.wiring import App
     from tradebot.auditing.bar_findings import BarFinding
     from tradebot.model.venue_day import VenueDay
@@ -71,7 +71,7 @@ class BarsImported(Struct, frozen=True):
     refused: "tuple[BarFinding, ...]"
 
 
-def run(app: "App", files: Sequence[Path], how: "How", *, dry_run: bool, progress: "Progress") -> Report:
+def run(app: "App", files: Sequence[Path], how: "ImportOptions", *, dry_run: bool, progress: "Progress") -> Report:
     """Read the files and store the good bars, unless their times can't be right; exit 10 if any row is bad."""
     read = read_files(files, how)
     odd = odd_at(app, how.now)
@@ -97,22 +97,24 @@ def run(app: "App", files: Sequence[Path], how: "How", *, dry_run: bool, progres
     return Report("bars-import", data, _render, code)
 
 
-def _placed(app: "App", read: "Read", how: "How") -> "tuple[BarFinding, ...]":
+def _placed(app: "App", read: "FilesRead", how: "ImportOptions") -> "tuple[BarFinding, ...]":
     """Return why the times of all bars can't be right; if they can, skip the rows outside of every session."""
     days, refused = span(read, how.venue), list["BarFinding"]()
     strange = list[tuple[str, int]]()
     for calendar, symbols in by_calendar(app, read.bars).items():
-        every = [Stored(name, how.timeframe, read.of(name)) for name in symbols]
-        wrong, outside = misplaced(every, sessions_between(app, *days, calendar), how.venue)
+        every = [RawSeries(name, how.timeframe, read.of(name)) for name in symbols]
+        wrong, outside = find_misplaced(every, sessions_between(app, *days, calendar), how.venue)
         refused += wrong
         strange += outside
     if not refused:
         for symbol, start_s in strange:
             read.drop(symbol, start_s, "no session at this time")
-    return ranked(refused)
+    return rank_findings(refused)
 
 
-def _stored(app: "App", read: "Read", timeframe: str, *, dry_run: bool, progress: "Progress") -> "Sequence[SymbolRead]":
+def _stored(
+    app: "App", read: "FilesRead", timeframe: str, *, dry_run: bool, progress: "Progress"
+) -> "Sequence[SymbolRead]":
     """Store the bars symbol by symbol; an interrupted import keeps those that are done."""
     rows = []
     names = sorted(name for name, bars in read.bars.items() if bars)
@@ -128,7 +130,7 @@ def _stored(app: "App", read: "Read", timeframe: str, *, dry_run: bool, progress
 def _render(console: "Console", data: BarsImported) -> None:
     from commands.shared.tables import Table, number
 
-    what = f"{counted(data.rows, 'row')} of {counted(len(data.files), 'file')}: {counted(data.good, 'good bar')}"
+    what = f"{pluralize(data.rows, 'row')} of {pluralize(len(data.files), 'file')}: {pluralize(data.good, 'good bar')}"
     console.print(f"{what}, {sum(data.bad.values()):,} bad; {_outcome(data)}")
     table = Table("symbol", *map(number, ("bars", "new")), "from", "to")
     for row in data.symbols:
@@ -165,10 +167,12 @@ def _bad_rows(console: "Console", data: BarsImported) -> None:
     console.print(table)
     left = sum(data.bad.values()) - min(len(data.bad_rows), SHOWN)
     if left:
-        console.print(f"  and {counted(left, 'more bad row')}; --json has the first {KEPT:,}")
+        console.print(f"  and {pluralize(left, 'more bad row')}; --json has the first {KEPT:,}")
 
 
-def dating_of(timeframe: str, stamp: str | None, zone: str | None, venue: "VenueDay") -> "Callable[[datetime], How]":
+def dating_of(
+    timeframe: str, stamp: str | None, zone: str | None, venue: "VenueDay"
+) -> "Callable[[datetime], ImportOptions]":
     name = timeframe_of(timeframe)
     if name == "1Min" and stamp not in ("start", "end"):
         raise OperatorError(
@@ -178,7 +182,7 @@ def dating_of(timeframe: str, stamp: str | None, zone: str | None, venue: "Venue
         raise OperatorError(
             "a daily bar is stamped with its date alone, so --stamp and --zone mean nothing", "leave them out"
         )
-    return partial(How, name, stamp == "end", _zone(zone, venue), venue=venue)
+    return partial(ImportOptions, name, stamp == "end", _zone(zone, venue), venue=venue)
 
 
 def _zone(name: str | None, venue: "VenueDay") -> "ZoneInfo | None":

@@ -9,7 +9,7 @@ from rich.markup import escape
 from commands.bars.shared import bar_time, series_name, spans_of, stored_bytes
 from commands.shared.times import zone
 from commands.shared.verb_options import Report
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tradebot.model.series import PriceKind
 
 
-class SpanRow(Struct, frozen=True):
+class StoredBarsRow(Struct, frozen=True):
     """The bars of one symbol and timeframe from one source; `first` and `last` are starts of bars."""
 
     symbol: str
@@ -33,7 +33,7 @@ class SpanRow(Struct, frozen=True):
 class BarsStored(Struct, frozen=True):
     """What is stored, and how many bytes all of it takes on the disk."""
 
-    spans: tuple[SpanRow, ...]
+    spans: tuple[StoredBarsRow, ...]
     bars: int
     bytes: int
 
@@ -41,7 +41,7 @@ class BarsStored(Struct, frozen=True):
 def run(app: "App") -> Report:
     """Read what the store holds; nothing is created or fetched."""
     rows = tuple(
-        SpanRow(
+        StoredBarsRow(
             span.symbol,
             span.timeframe,
             span.source,
@@ -60,7 +60,7 @@ def _render(console: "Console", data: BarsStored) -> None:
     from commands.shared.tables import Table, number
 
     symbols = len({row.symbol for row in data.spans})
-    console.print(f"{counted(data.bars, 'bar')} of {counted(symbols, 'symbol')}, {data.bytes / 1e6:,.1f} MB")
+    console.print(f"{pluralize(data.bars, 'bar')} of {pluralize(symbols, 'symbol')}, {data.bytes / 1e6:,.1f} MB")
     if not data.spans:
         console.print("Next: tradebot bars fetch, or tradebot bars import FILE")
         return

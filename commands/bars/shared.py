@@ -12,7 +12,7 @@ from tradebot.model.text import SYMBOL_PATTERN
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tradebot.adapters.bars.store import Span
+    from tradebot.adapters.bars.store import StoredSpan
     from tradebot.app.wiring import App
     from tradebot.auditing.bar_findings import RawBar
     from tradebot.auditing.bars import Odd
@@ -55,7 +55,7 @@ def symbols_of(typed: Sequence[str]) -> tuple[str, ...]:
     return names
 
 
-def spans_of(app: "App") -> "Sequence[Span]":
+def spans_of(app: "App") -> "Sequence[StoredSpan]":
     """Return what is stored; a bot without a store has nothing, and doesn't get one by being asked."""
     return app.bars.store.spans() if any(_files(app)) else ()
 
@@ -79,10 +79,10 @@ def now_of(app: "App") -> datetime:
 
 def sessions_between(app: "App", first: date, last: date, calendar: str = "") -> "Sequence[Session]":
     """Return the sessions of a calendar, the venue's own unless it is named, in a span with a margin of some days."""
-    from tradebot.app.calendar import listed
+    from tradebot.app.calendar import list_sessions
 
     days = first - MARGIN, last + MARGIN
-    return listed(app.settings.capabilities, *days, calendar) or app.books.sessions(*days, calendar)
+    return list_sessions(app.settings.capabilities, *days, calendar) or app.books.sessions(*days, calendar)
 
 
 def by_calendar(app: "App", symbols: Iterable[str]) -> "Mapping[str, Collection[str]]":

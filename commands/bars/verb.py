@@ -7,7 +7,7 @@ import typer
 
 from commands.bars.shared import now_of, symbols_of, timeframe_of, timeframes, zones
 from commands.shared.completion import symbols as watched
-from commands.shared.declaration import Purpose, group
+from commands.shared.declaration import VerbPurpose, group
 from commands.shared.verb_options import Report, on_bot, progress_bar
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ group("bars", "Fetch, import, list and check price bars.")
 
 @on_bot(
     "bars fetch",
-    Purpose.BARS,
+    VerbPurpose.BARS,
     10,
     {"bars-fetch/1": ("commands.bars.fetch:BarsFetched",)},
     epilog="tradebot bars fetch  # what the strategies in use need\n"
@@ -50,7 +50,7 @@ def stamps(incomplete: str) -> list[str]:
 
 @on_bot(
     "bars import",
-    Purpose.BARS,
+    VerbPurpose.BARS,
     20,
     {"bars-import/1": ("commands.bars.import_files:BarsImported",)},
     epilog="tradebot bars import daily.csv --timeframe 1Day\n"
@@ -84,7 +84,11 @@ def _import(
 
 
 @on_bot(
-    "bars list", Purpose.BARS, 30, {"bars-list/1": ("commands.bars.listing:BarsStored",)}, epilog="tradebot bars list"
+    "bars list",
+    VerbPurpose.BARS,
+    30,
+    {"bars-list/1": ("commands.bars.listing:BarsStored",)},
+    epilog="tradebot bars list",
 )
 def _list(bot: "App") -> Report:
     """List the bars that are stored.
@@ -98,7 +102,7 @@ def _list(bot: "App") -> Report:
 
 @on_bot(
     "bars check",
-    Purpose.BARS,
+    VerbPurpose.BARS,
     40,
     {"bars-check/1": ("commands.bars.check:BarsChecked",)},
     epilog="tradebot bars check\ntradebot bars check AAPL --timeframe 1Min",

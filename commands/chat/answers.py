@@ -11,7 +11,7 @@ from commands.shared.number_format import usd
 from commands.shared.times import when
 from tradebot.adapters.chat.telegram import LONGEST
 from tradebot.adapters.text.redaction import hide
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 
 WITH_BUTTONS = 3
 """How many entries that wait are shown with buttons when somebody asks for all."""
@@ -55,15 +55,15 @@ def of_status(data: Data) -> Iterator[str]:
         yield f"Equity {_usd(data['equity']['last_usd'])} USD"
     if data["today"]:
         yield f"Profit of {data['today']['day']} {_signed(data['today']['total_usd'])} USD"
-    yield f"{counted(len(data['positions']), 'position')}, {counted(len(data['orders']), 'working order')}"
+    yield f"{pluralize(len(data['positions']), 'position')}, {pluralize(len(data['orders']), 'working order')}"
     if data["unresolved"]:
-        yield f"{counted(len(data['unresolved']), 'order')} with an unknown outcome"
+        yield f"{pluralize(len(data['unresolved']), 'order')} with an unknown outcome"
 
 
 def of_positions(data: Data) -> Iterator[str]:
     """Yield each position with its profit and its nearest exit."""
     found = data["positions"]
-    yield f"{counted(len(found), 'position')}{', as of ' + _when(data['as_of']) if data['as_of'] else ''}"
+    yield f"{pluralize(len(found), 'position')}{', as of ' + _when(data['as_of']) if data['as_of'] else ''}"
     for one in found:
         gain = "no price" if one["gain"] is None else f"{float(one['gain']):+.2%}, {_signed(one['unrealized_usd'])} USD"
         yield f"{one['symbol']} {Decimal(one['quantity']).normalize():+,f} at {_price(one, 'average_price')}: {gain}"
@@ -79,7 +79,7 @@ def of_pnl(data: Data) -> Iterator[str]:
     yield f"Profit and loss until {pnl['last']}, in USD"
     for row in (*pnl["rows"][-10:], pnl["total"]):
         parts = f"{_signed(row['realized_usd'])} realized, {_signed(row['open_usd'])} open"
-        yield f"{row['name']}: {_signed(row['total_usd'])} ({parts}, {counted(row['trades_closed'], 'trade')} closed)"
+        yield f"{row['name']}: {_signed(row['total_usd'])} ({parts}, {pluralize(row['trades_closed'], 'trade')} closed)"
 
 
 def of_health(data: Data) -> Iterator[str]:
@@ -101,7 +101,7 @@ def of_why(data: Data) -> Iterator[str]:
 def of_approvals(data: Data) -> Iterator[str]:
     """Yield what waits for a yes, but for the first entries, which are shown with their buttons."""
     waiting = [row for row in data["approvals"] if row["state"] == "waiting"]
-    yield f"{counted(len(waiting), 'entry', 'entries')} waiting for a yes"
+    yield f"{pluralize(len(waiting), 'entry', 'entries')} waiting for a yes"
     for row in waiting[WITH_BUTTONS:]:
         yield from of_request(row)
 

@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from commands.chat import answers
 from commands.shared.light_helpers import document_in
-from tradebot.adapters.chat.store import CODE_LENGTH, Became, ChatStore, Refusal
+from tradebot.adapters.chat.store import CODE_LENGTH, ChatRefusal, ChatStore, MessageOutcome
 from tradebot.adapters.chat.telegram import Telegram, TooLargeError, TroubleError
 from tradebot.adapters.state.state_folder import APPROVALS
 from tradebot.adapters.state.subprocess_runner import OneShots
@@ -48,11 +48,11 @@ class UnfitError(Exception):
     """Raised for what is refused."""
 
     def __init__(self, kind: str, detail: str = "") -> None:
-        self.refusal = Refusal(kind, detail)
+        self.refusal = ChatRefusal(kind, detail)
         super().__init__(self.refusal.text)
 
 
-class Said(Struct, frozen=True):
+class ChatMessage(Struct, frozen=True):
     """What somebody typed, or the button that they pressed, by the numbers of person, chat and message.
 
     `query` is what the app waits for an answer to, if a button was pressed.
@@ -82,7 +82,7 @@ def sender_of(update: object) -> tuple[str, str]:
     return (str(user)[:20] if type(user) is int else "nobody"), word(text[:100]) if isinstance(text, str) else ""
 
 
-def read(update: object, now: float) -> Said:
+def read(update: object, now: float) -> ChatMessage:
     """Return what an update says; `now` is in seconds since 1970. Raises UnfitError."""
     whole = _mapping(update, "the update")
     kinds = whole.keys() - {"update_id"}
@@ -93,7 +93,7 @@ def read(update: object, now: float) -> Said:
     raise UnfitError("not a kind of message that is answered", _names(kinds))
 
 
-def _typed(message: dict[str, Any], now: float) -> Said:
+def _typed(message: dict[str, Any], now: float) -> ChatMessage:
     _nothing_else(message, MESSAGE, "it isn't plainly typed")
     user, chat = _person(message), _private(message)
     number, age = _whole(message, "message_id"), now - _whole(message, "date")
@@ -104,10 +104,10 @@ def _typed(message: dict[str, Any], now: float) -> Said:
     text = message.get("text")
     if not isinstance(text, str):
         raise UnfitError("without a text")
-    return Said(user, chat, number, text)
+    return ChatMessage(user, chat, number, text)
 
 
-def _pressed(query: dict[str, Any]) -> Said:
+def _pressed(query: dict[str, Any]) -> ChatMessage:
     _nothing_else(query, QUERY, "not a button of an ordinary message")
     message = _mapping(query.get("message"), "the button's message")
     data, name = query.get("data"), query.get("id")
@@ -115,7 +115,7 @@ def _pressed(query: dict[str, Any]) -> Said:
     if found is None or not isinstance(name, str) or not _QUERY_ID.fullmatch(name):
         raise UnfitError("not a button of this bot")
     user, chat = _person(query), _private(message)
-    return Said(user, chat, _whole(message, "message_id"), button=(found[1], int(found[2])), query=name)
+    return ChatMessage(user, chat, _whole(message, "message_id"), button=(found[1], int(found[2])), query=name)
 
 
 def words_of(text: str) -> tuple[str, str]:
@@ -180,7 +180,7 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 REFUSALS_EVERY_S = 600.0
 MOST_HINTS_A_MINUTE = 5
 TRIES = 3
-TAKEN = Refusal("taken before")
+TAKEN = ChatRefusal("taken before")
 HALT, KEEP = "halt-now", "not-halt"
 """What the answers to the question mean; with their hyphens, nobody can type them."""
 ACTS = frozenset({"halt", "approve", "reject"})
@@ -214,7 +214,7 @@ class Listener:
 
     def begin(self) -> None:
         """Say what an earlier process began and didn't end; nothing is done again by itself."""
-        paired = self._store.paired()
+        paired = self._store.paired_person()
         for record in self._store.cut_short():
             if paired is not None:
                 cut = f"I was interrupted in the middle of: {record.asked}. Look at status, then ask again."
@@ -241,7 +241,7 @@ class Listener:
             return self._telegram.updates(self._store.offset(now), wait_s, *([most] if most else []))
         except TooLargeError as large:
             if most == 1 and large.number is not None:
-                self._refuse("nobody", "", Refusal("too large"), large.number)
+                self._refuse("nobody", "", ChatRefusal("too large"), large.number)
                 return ()
             # One by one, until the one that is too large shows its number.
             self._most = 1
@@ -255,7 +255,7 @@ class Listener:
     def _take(self, update: object) -> bool:
         """Judge one update, and do what it says; return True if its number was news."""
         number, (who, text) = number_of(update), sender_of(update)
-        paired = self._store.paired()
+        paired = self._store.paired_person()
         try:
             said = read(update, time.time())
             if paired is None:
@@ -273,7 +273,7 @@ class Listener:
             return news
         return self._asked(number, said, *asked)
 
-    def _unpaired(self, number: int | None, said: Said) -> bool:
+    def _unpaired(self, number: int | None, said: ChatMessage) -> bool:
         """Pair whoever sends the code; anything else that looks like a code is a wrong one."""
         now, code = datetime.now(UTC), said.text.strip().upper()
         fits = said.button is None and len(code) == CODE_LENGTH and code.isascii() and code.isalnum()
@@ -283,14 +283,14 @@ class Listener:
         if id_ is None:
             raise UnfitError("taken before")
         if not self._store.pair(code, said.user, said.chat, now):
-            self._refused_late(id_, Refusal("not the code"))
+            self._refused_late(id_, ChatRefusal("not the code"))
             return True
-        self._store.ended(id_, Became.DONE, "")
+        self._store.record_outcome(id_, MessageOutcome.DONE, "")
         self._app.events.emit(EventKind.CHAT_PAIRED.at(self._app.stamp_time(), {"person": str(said.user)}))
         self._say(said.chat, ["Paired. Only you, and only from this chat, can ask me now.", *_help()], SHOWN)
         return True
 
-    def _asked(self, number: int, said: Said, verb: str, about: str) -> bool:
+    def _asked(self, number: int, said: ChatMessage, verb: str, about: str) -> bool:
         now, who = datetime.now(UTC), str(said.user)
         id_ = self._store.take(number, now, who, f"{verb} {about}".strip())
         if id_ is None:
@@ -305,10 +305,10 @@ class Listener:
             self._hint(said.chat, str(unfit))
             return True
         self._store.means(id_, f"{verb} {about}".strip())
-        self._store.ended(id_, *self._do(said, verb, about, now))
+        self._store.record_outcome(id_, *self._do(said, verb, about, now))
         return True
 
-    def _meant(self, said: Said, verb: str, about: str, now: datetime) -> tuple[str, str]:
+    def _meant(self, said: ChatMessage, verb: str, about: str, now: datetime) -> tuple[str, str]:
         """Return the word that a button stands for, or that a typed yes or no answers."""
         pressed, message = said.button, said.message
         if verb in ("yes", "no"):
@@ -325,7 +325,7 @@ class Listener:
         verb, _, about = action.partition(" ")
         return verb, about
 
-    def _do(self, said: Said, verb: str, about: str, now: datetime) -> tuple[Became, str]:
+    def _do(self, said: ChatMessage, verb: str, about: str, now: datetime) -> tuple[MessageOutcome, str]:
         """Do what was asked, and answer; return what became of it."""
         if verb in ("help", "start"):
             return self._say(said.chat, _help(), SHOWN)
@@ -342,9 +342,9 @@ class Listener:
         became = self._say(said.chat, lines, SHOWN if verb == "status" else ())
         for row in waiting[: answers.WITH_BUTTONS]:
             self._push(said.chat, row)
-        return became if done else (Became.FAILED, lines[0] if lines else "")
+        return became if done else (MessageOutcome.FAILED, lines[0] if lines else "")
 
-    def _ask_to_halt(self, chat: int, now: datetime) -> tuple[Became, str]:
+    def _ask_to_halt(self, chat: int, now: datetime) -> tuple[MessageOutcome, str]:
         text = [
             "Halt? It opens nothing more until you let it go on where it runs; exits go on. Answer within 2 minutes."
         ]
@@ -364,7 +364,7 @@ class Listener:
 
     def _push_requests(self) -> None:
         """Show the paired person each entry that waits for a yes, once; a look costs nothing until one was written."""
-        paired, path = self._store.paired(), self._app.folder.path
+        paired, path = self._store.paired_person(), self._app.folder.path
         if not self._asks or paired is None:
             return
         files = [path / f"{APPROVALS}{ending}" for ending in ("", "-wal")]
@@ -394,7 +394,7 @@ class Listener:
         *,
         once: bool = False,
         until: datetime | None = None,
-    ) -> tuple[Became, str]:
+    ) -> tuple[MessageOutcome, str]:
         """Send a message; return what became of it. Its buttons hold a nonce, what they mean stays here."""
         nonce = secrets.token_hex(16)
         row = [(label, f"{nonce}:{index}") for index, (label, _) in enumerate(buttons)]
@@ -405,26 +405,26 @@ class Listener:
                 message = self._telegram.send(chat, text, [row[at : at + 3] for at in range(0, len(row), 3)])
             except TroubleError as trouble:
                 if not left:
-                    return Became.FAILED, f"the answer wasn't delivered: {trouble}"
+                    return MessageOutcome.FAILED, f"the answer wasn't delivered: {trouble}"
                 time.sleep(trouble.wait_s or FIRST_PAUSE_S)
                 continue
             if row and message is not None:
                 actions = [action for _, action in buttons]
                 self._store.show(nonce, message, actions, until or datetime.now(UTC) + MENU, once=once)
-            return Became.DONE, ""
+            return MessageOutcome.DONE, ""
         raise AssertionError("the last try returns")
 
     def _quietly(self, query: str) -> None:
         try:
-            self._telegram.pressed(query, "")
+            self._telegram.answer_button(query, "")
         except TroubleError as trouble:
             self._store.remember("trouble", str(trouble))
 
-    def _refused_late(self, id_: int, refusal: Refusal) -> None:
-        self._store.refused(id_, refusal)
+    def _refused_late(self, id_: int, refusal: ChatRefusal) -> None:
+        self._store.record_refusal(id_, refusal)
         self._refused[refusal.kind] += 1
 
-    def _refuse(self, who: str, asked: str, refusal: Refusal, number: int | None = None) -> bool:
+    def _refuse(self, who: str, asked: str, refusal: ChatRefusal, number: int | None = None) -> bool:
         """Record a refusal; return True if the update's number was news."""
         now, news = datetime.now(UTC), False
         if number is not None:

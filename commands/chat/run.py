@@ -25,7 +25,7 @@ ONE_IS_ENOUGH = "a running serve listens by itself"
 GUIDE = "docs/CHAT.md"
 
 
-class Code(Struct, frozen=True):
+class PairingCode(Struct, frozen=True):
     """The code that pairs whoever sends it, until when, and whether a process listens now."""
 
     code: str
@@ -80,7 +80,7 @@ def telegram_of(bot: "App") -> "Telegram":
     settings = bot.settings.chat.telegram
     if settings is None:
         raise OperatorError("the chat is off", f"chat: {{telegram: {{}}}} turns it on; {GUIDE} says how")
-    accepted = bot.accepted
+    accepted = bot.accepted_configuration
     if bot.mode is Mode.LIVE and (accepted is None or accepted.values.get("chat") != effective(bot.settings)["chat"]):
         raise OperatorError("nobody accepted the chat for real money", "tradebot config accept", code=ExitCode.REFUSED)
     token = chat_token(os.environ)
@@ -93,7 +93,7 @@ def is_listening(bot: "App") -> bool:
     return state_locks.holder(bot.folder.path, state_locks.CHAT_LOCK) is not None
 
 
-def render_code(console: "Console", data: Code) -> None:
+def render_code(console: "Console", data: PairingCode) -> None:
     console.print(f"Send this to your Telegram bot, in a private chat, until {when(data.until)}:")
     console.print(f"\n  [bold]{data.code}[/bold]\n")
     if not data.listening:

@@ -9,19 +9,19 @@ from msgspec import Struct
 from rich.console import Console
 
 from commands.report.chart import curve
-from commands.report.page import rendered
+from commands.report.page import render_template
 from commands.report.report_inputs import read
 from commands.report.report_text import basis_of, interval_of, value_of
 from commands.shared.light_helpers import clean
-from commands.shared.setting_diff import Setting, differing, leaves, shown
+from commands.shared.setting_diff import DifferingSetting, differing, format_setting, leaves
 from commands.shared.tables import Table, number, staying
-from commands.shared.verb_options import opened
+from commands.shared.verb_options import open_bot
 from tradebot.app.baseline import effective
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
 from tradebot.lab.backtest.results import read_result
 from tradebot.lab.performance.report import AccountReport, Figure
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 from tradebot.model.values import replace
 from tradebot.views.trades.trade_row import Choice
 
@@ -48,7 +48,7 @@ PLACES = frozenset({"market.path", "market.uw_folder", "market.costs.rates_path"
 """Where files are doesn't matter; what is in them is compared as `data.NAME`."""
 
 
-class Run(Struct, frozen=True):
+class ComparedRun(Struct, frozen=True):
     """One of the runs, or a bot: its folder, what kind it is, its span, and how many trades it closed.
 
     A backtest that was stopped before its last session is `interrupted`.
@@ -63,31 +63,31 @@ class Run(Struct, frozen=True):
     interrupted: bool = False
 
 
-class Row(Struct, frozen=True):
+class FigureRow(Struct, frozen=True):
     """One figure of each run."""
 
     name: str
     figures: "tuple[Figure, ...]"
 
 
-class Comparison(Struct, frozen=True):
+class RunComparison(Struct, frozen=True):
     """Runs side by side: what differs about them first, then their figures; `cautions` say what not to conclude."""
 
-    runs: tuple[Run, ...]
-    settings: tuple[Setting, ...]
-    rows: tuple[Row, ...]
+    runs: tuple[ComparedRun, ...]
+    settings: tuple[DifferingSetting, ...]
+    rows: tuple[FigureRow, ...]
     cautions: tuple[str, ...]
 
 
-class Read(Struct, frozen=True):
+class ReadRun(Struct, frozen=True):
     """What was read of one folder; the account is labeled with the run's letter and the folder's name."""
 
-    run: Run
+    run: ComparedRun
     settings: "Mapping[str, str]"
     account: "AccountReport"
 
 
-def read_all(folders: "Sequence[str]") -> "Sequence[Read]":
+def read_all(folders: "Sequence[str]") -> "Sequence[ReadRun]":
     """Read runs or bots; raise OperatorError if there is only one, or if a folder can't be read."""
     if len(folders) < FEWEST:
         raise OperatorError(
@@ -101,8 +101,8 @@ def letters(of: "Sequence[object]") -> list[str]:
     return [chr(ord("A") + place) for place in range(len(of))]
 
 
-def compared(read: "Sequence[Read]") -> Comparison:
-    return Comparison(
+def compare_reports(read: "Sequence[ReadRun]") -> RunComparison:
+    return RunComparison(
         runs=tuple(one.run for one in read),
         settings=tuple(differing([one.settings for one in read])),
         rows=tuple(_rows([one.account for one in read])),
@@ -110,11 +110,11 @@ def compared(read: "Sequence[Read]") -> Comparison:
     )
 
 
-def _read(letter: str, folder: str) -> Read:
-    with opened(folder, None) as bot:
+def _read(letter: str, folder: str) -> ReadRun:
+    with open_bot(folder, None) as bot:
         account, _ = read(bot, folder, Choice(), lambda done, total: None, with_refusals=False)
         closed = sum(trade.closed_at is not None for trade in account.trades)
-        run = Run(
+        run = ComparedRun(
             folder,
             bot.folder.kind,
             account.from_session,
@@ -124,7 +124,7 @@ def _read(letter: str, folder: str) -> Read:
             account.interrupted,
         )
         label = f"{letter} {clean(Path(folder).resolve().name)}"
-        return Read(run, dict(_settings(bot)), replace(account, label=label))
+        return ReadRun(run, dict(_settings(bot)), replace(account, label=label))
 
 
 def _settings(bot: "App") -> "Iterator[tuple[str, str]]":
@@ -141,14 +141,14 @@ def _settings(bot: "App") -> "Iterator[tuple[str, str]]":
     yield from ((f"data.{one['name']}", one["sha256"][:8]) for one in identity["data"])
 
 
-def _rows(reports: "Sequence[AccountReport]") -> "Iterator[Row]":
+def _rows(reports: "Sequence[AccountReport]") -> "Iterator[FigureRow]":
     by_name = [{one.name: one for one in (*of.returns, *of.activity, *of.trade_figures)} for of in reports]
     for name in SHOWN:
         if all(name in figures for figures in by_name):
-            yield Row(name, tuple(figures[name] for figures in by_name))
+            yield FigureRow(name, tuple(figures[name] for figures in by_name))
 
 
-def _cautions(runs: "Sequence[Run]") -> "Iterator[str]":
+def _cautions(runs: "Sequence[ComparedRun]") -> "Iterator[str]":
     if stopped := [letter for letter, run in zip(letters(runs), runs, strict=True) if run.interrupted]:
         verb = "was" if len(stopped) == 1 else "were"
         yield f"{' and '.join(stopped)} {verb} interrupted before the last session."
@@ -157,12 +157,12 @@ def _cautions(runs: "Sequence[Run]") -> "Iterator[str]":
         yield "They cover different days, so they saw different markets."
     fewest = min(run.closed_trades for run in runs)
     if fewest < 30:
-        yield f"One of them closed only {counted(fewest, 'trade')}: a difference may well be chance."
+        yield f"One of them closed only {pluralize(fewest, 'trade')}: a difference may well be chance."
     if len({run.kind for run in runs}) > 1:
         yield "A backtest and a bot don't differ in the market alone: a backtest's fills are assumed."
 
 
-def render(out: "Console", data: "Comparison") -> None:
+def render(out: "Console", data: "RunComparison") -> None:
     names = letters(data.runs)
     for letter, run in zip(names, data.runs, strict=True):
         out.print(f"{letter}  {clean(run.folder)} {run_words(run)}", markup=False)
@@ -171,7 +171,7 @@ def render(out: "Console", data: "Comparison") -> None:
         out.print("What is different about them")
         table = Table(staying("setting"), *names)
         for setting in data.settings:
-            table.row(f"  {clean(setting.name)}", *(shown(value) for value in setting.values))
+            table.row(f"  {clean(setting.name)}", *(format_setting(value) for value in setting.values))
         out.print(table)
     else:
         out.print("Their settings, markets and versions are the same.")
@@ -191,17 +191,17 @@ def render(out: "Console", data: "Comparison") -> None:
         out.print(line, markup=False)
 
 
-def run_words(run: "Run") -> str:
+def run_words(run: "ComparedRun") -> str:
     """Return what kind a run is, its span, and how many trades it closed."""
-    span = f"{run.first} to {run.last}, {counted(run.sessions, 'session')}" if run.first else "no session"
+    span = f"{run.first} to {run.last}, {pluralize(run.sessions, 'session')}" if run.first else "no session"
     kind = f"{run.kind}, interrupted" if run.interrupted else run.kind
-    return f"({kind}): {span}, {counted(run.closed_trades, 'closed trade')}"
+    return f"({kind}): {span}, {pluralize(run.closed_trades, 'closed trade')}"
 
 
-def page(data: "Comparison", accounts: "Sequence[AccountReport]") -> str:
+def page(data: "RunComparison", accounts: "Sequence[AccountReport]") -> str:
     """Return the page of a comparison; the accounts are labeled as the page is to name them."""
     labels = [account.label for account in accounts]
-    return rendered(
+    return render_template(
         "compare.html",
         data=data,
         accounts=accounts,

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from commands.report.files import MOST_CURVES, Files, Html, Plot, files_of, written
+from commands.report.files import MOST_CURVES, Files, Html, Plot, files_of, write_files
 from commands.shared.completion import runs
-from commands.shared.declaration import Purpose, verb
+from commands.shared.declaration import VerbPurpose, verb
 from commands.shared.verb_options import Json, Report, StateDir, finish
 from tradebot.adapters.state import state_folder
 from tradebot.errors import OperatorError, word
@@ -17,21 +17,21 @@ MOST_NAMED = 5
 
 
 def run(named: list[str], home: Path, files: Files) -> Report:
-    from commands.compare.report import compared, page, read_all, render
+    from commands.compare.report import compare_reports, page, read_all, render
 
     if files and len(named) > MOST_CURVES:
         raise OperatorError(f"a picture has at most {MOST_CURVES} curves, not {len(named)}", "name fewer runs")
     read = read_all([_folder(home, one) for one in named])
-    data, accounts = compared(read), [one.account for one in read]
+    data, accounts = compare_reports(read), [one.account for one in read]
     report = Report("compare", data, render)
-    return written(report, files, accounts, lambda: page(data, accounts))
+    return write_files(report, files, accounts, lambda: page(data, accounts))
 
 
 @verb(
     "compare",
-    Purpose.LOOK,
+    VerbPurpose.LOOK,
     160,
-    {"compare/1": ("commands.compare.report:Comparison",)},
+    {"compare/1": ("commands.compare.report:RunComparison",)},
     elsewhere=True,
     epilog="tradebot compare state/backtests/slow state/backtests/fast\ntradebot compare slow fast\n"
     "tradebot compare slow fast --plot curves.svg --html compared.html",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tradebot.model.trading import Difference
 
 
-class Value(Struct, frozen=True):
+class ConfigurationValue(Struct, frozen=True):
     """One value by its dotted name, its source, and how it differs from the accepted value, if it does."""
 
     key: str
@@ -31,15 +31,15 @@ class Value(Struct, frozen=True):
     difference: "Difference | None" = None
 
 
-class Shown(Struct, frozen=True):
+class ShownConfiguration(Struct, frozen=True):
     """The requested values; `state_dir` is None if no bot was found and the shipped layers are shown."""
 
     state_dir: str | None
     key: str | None
-    values: tuple[Value, ...]
+    values: tuple[ConfigurationValue, ...]
 
 
-class Change(Struct, frozen=True):
+class ChangedDefault(Struct, frozen=True):
     """A value that differs from the one shipped for the mode."""
 
     key: str
@@ -48,7 +48,7 @@ class Change(Struct, frozen=True):
     origin: str
 
 
-class Checked(Struct, frozen=True):
+class ConfigurationChecked(Struct, frozen=True):
     """A valid configuration: how many values it has, and what it changes; `file` is None for the one in force.
 
     `differences` compares it with the accepted one; None if nothing has been accepted yet. `without_effect` are
@@ -60,7 +60,7 @@ class Checked(Struct, frozen=True):
 
     file: str | None
     values: int
-    changes: tuple[Change, ...]
+    changes: tuple[ChangedDefault, ...]
     differences: "tuple[Difference, ...] | None"
     without_effect: tuple[str, ...]
     never_bought: tuple[str, ...]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 from pydantic import BaseModel
 
-from commands.config.accept import Change, Value
+from commands.config.accept import ChangedDefault, ConfigurationValue
 from commands.shared.light_helpers import Identity
 from commands.shared.verb_options import Report
 from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from tradebot.model.trading import Baseline, Difference
 
 
-def changes_of(loaded: "Loaded") -> tuple[Change, ...]:
+def changes_of(loaded: "Loaded") -> tuple[ChangedDefault, ...]:
     """Return each setting that differs from what is shipped for the mode and the venue."""
     begun = {"mode": loaded.settings.mode.value, "venue": loaded.settings.venue}
     shipped = {row.key: row.value for row in values(load(None, {}, begun))} | {"venue": FIRST_VENUE}
     return tuple(
-        Change(row.key, shipped.get(row.key), row.value, row.origin)
+        ChangedDefault(row.key, shipped.get(row.key), row.value, row.origin)
         for row in values(loaded)
         if row.key not in shipped or shipped[row.key] != row.value
     )
@@ -76,10 +76,10 @@ def accepted_of(folder: "StateFolder | None") -> "Baseline | None":
         return None
 
 
-def values(loaded: "Loaded") -> Iterator[Value]:
+def values(loaded: "Loaded") -> Iterator[ConfigurationValue]:
     """Yield every value of the settings by its dotted name, in the order of the configuration."""
     for key, value in _leaves(loaded.settings, ""):
-        yield Value(key, value, origin_of(loaded.origins, key))
+        yield ConfigurationValue(key, value, origin_of(loaded.origins, key))
 
 
 def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:

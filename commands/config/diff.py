@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from rich.markup import escape
 
-from commands.config.accept import Change, table_of
+from commands.config.accept import ChangedDefault, table_of
 from commands.config.current_config import accepted_of, changes_of, loaded_for, report_of
 from commands.shared.light_helpers import clean
 from commands.shared.times import when
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tradebot.model.trading import Difference
 
 
-class Accepted(Struct, frozen=True):
+class AcceptedConfiguration(Struct, frozen=True):
     """Which configuration was accepted, when (this machine's time) and by whom, and what is different now."""
 
     fingerprint: str
@@ -36,8 +36,8 @@ class Diff(Struct, frozen=True):
     """
 
     state_dir: str | None
-    accepted: Accepted | None
-    defaults: tuple[Change, ...]
+    accepted: AcceptedConfiguration | None
+    defaults: tuple[ChangedDefault, ...]
 
 
 def run(state_dir: str | None, config: str | None) -> Report:
@@ -47,7 +47,7 @@ def run(state_dir: str | None, config: str | None) -> Report:
     accepted = None
     if baseline is not None:
         differ = differences(loaded.settings, baseline, loaded.origins)
-        accepted = Accepted(baseline.fingerprint, baseline.at, clean(baseline.who), differ)
+        accepted = AcceptedConfiguration(baseline.fingerprint, baseline.at, clean(baseline.who), differ)
     data = Diff(str(folder.path) if folder else None, accepted, changes_of(loaded))
     return report_of("config-diff", data, folder, loaded, _render)
 
@@ -71,7 +71,7 @@ def _render(console: "Console", data: Diff) -> None:
     console.print(table)
 
 
-def _render_accepted(console: "Console", accepted: Accepted) -> None:
+def _render_accepted(console: "Console", accepted: AcceptedConfiguration) -> None:
     where = f"what {accepted.who} accepted {when(accepted.at)}"
     if not accepted.differences:
         console.print(f"Nothing differs from {where}.", markup=False)

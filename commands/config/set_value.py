@@ -13,15 +13,15 @@ from commands.config.current_config import differences_of, report_of, values
 from commands.shared.setting_args import next_after, values_of
 from commands.shared.verb_options import Report
 from tradebot.adapters.state import state_folder
-from tradebot.adapters.state.user_file import held
+from tradebot.adapters.state.user_file import open_for_change
 from tradebot.adapters.text.yaml_edit import CannotEditError, with_value
-from tradebot.adapters.text.yaml_loader import load_yaml, load_yaml_value, parsed, read_text
+from tradebot.adapters.text.yaml_loader import load_yaml, load_yaml_value, parse_yaml, read_text
 from tradebot.app.baseline import is_shipped
 from tradebot.app.loading import USER_FILE, Options, user_file
 from tradebot.app.settings import Settings, load
 from tradebot.errors import ConfigurationError, OperatorError
-from tradebot.gates.permission import described
-from tradebot.model.text import counted, in_yaml
+from tradebot.gates.permission import describe_difference
+from tradebot.model.text import in_yaml, pluralize
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,7 +35,7 @@ Values = Sequence[tuple[tuple[str, ...], object]]
 UNWRITTEN = "nothing was written"
 
 
-class Became(Struct, frozen=True):
+class ChangedValue(Struct, frozen=True):
     """A setting in force by its dotted name, before and now; None if it had or has no value."""
 
     key: str
@@ -62,7 +62,7 @@ class Set(Struct, frozen=True):
     written: bool
     dry_run: bool
     lines: tuple[str, ...]
-    changes: tuple[Became, ...]
+    changes: tuple[ChangedValue, ...]
     outranked: tuple[Outranked, ...]
     looser: "tuple[Difference, ...]"
     only_new_bots: bool
@@ -73,7 +73,7 @@ def run(state_dir: str | None, config: str | None, typed: Sequence[str], *, dry_
     pairs = _pairs(typed)
     wanted = values_of(pairs)
     folder, file = _place(state_dir, config)
-    with held(file) as own:
+    with open_for_change(file) as own:
         # What isn't YAML is refused by its line.
         if own.exists:
             load_yaml_value(file)
@@ -98,7 +98,7 @@ def _pairs(typed: Sequence[str]) -> list[tuple[str, str]]:
 def _place(state_dir: str | None, config: str | None) -> "tuple[StateFolder | None, Path]":
     """Return the bot's folder, if there is one, and the file that its settings are written into."""
     path = state_folder.resolve(state_dir, os.environ)
-    folder = state_folder.open_state(path, os.environ) if state_dir or state_folder.marked(path) else None
+    folder = state_folder.open_state(path, os.environ) if state_dir or state_folder.has_marker(path) else None
     file = user_file(Options(state_dir, config), path, os.environ)
     if file is None and folder is None:
         raise OperatorError(
@@ -132,7 +132,7 @@ def _after(folder: "StateFolder | None", file: Path, text: str, wanted: Values) 
     """Return the settings as they would be; raise OperatorError if they aren't valid."""
     from tradebot.adapters.plugins.plugin import require_installed
 
-    tried = parsed(text)
+    tried = parse_yaml(text)
     if not isinstance(tried, dict):
         raise OperatorError(f"{file} isn't NAME: VALUE lines, so {UNWRITTEN}", "tradebot config check")
     if folder:
@@ -186,7 +186,9 @@ def _data(
         written=edited != text and not dry_run,
         dry_run=dry_run,
         lines=tuple(lines),
-        changes=tuple(Became(key, was.get(key), is_now.get(key)) for key in names if was.get(key) != is_now.get(key))
+        changes=tuple(
+            ChangedValue(key, was.get(key), is_now.get(key)) for key in names if was.get(key) != is_now.get(key)
+        )
         if before
         else (),
         outranked=tuple(
@@ -228,9 +230,9 @@ def _render(console: "Console", data: Set) -> None:
     if data.only_new_bots and data.changes:
         console.print("  It is read when a market is made: this bot's market stays, and the next demo's is made so.")
     if data.looser:
-        console.print(f"{counted(len(data.looser), 'setting')} looser than accepted, so entries are closed:")
+        console.print(f"{pluralize(len(data.looser), 'setting')} looser than accepted, so entries are closed:")
         for difference in data.looser:
-            console.print(f"  {described(difference)}", markup=False)
+            console.print(f"  {describe_difference(difference)}", markup=False)
         console.print("Next: tradebot config accept, or set it back", markup=False)
     elif data.changes and not data.dry_run:
         console.print(f"  {_counting(data)}", style="dim", markup=False)

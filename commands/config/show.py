@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
-from commands.config.accept import Checked, Shown, Value
+from commands.config.accept import ConfigurationChecked, ConfigurationValue, ShownConfiguration
 from commands.config.current_config import changes_of, differences_of, loaded_for, report_of, values
 from commands.shared.light_helpers import clean
 from commands.shared.verb_options import Report
@@ -16,8 +16,8 @@ from tradebot.app.flow_plan import given_up
 from tradebot.app.rules import rules_of
 from tradebot.app.settings_checks import overridden
 from tradebot.errors import ExitCode, OperatorError
-from tradebot.gates.permission import described
-from tradebot.model.text import counted, in_yaml
+from tradebot.gates.permission import describe_difference
+from tradebot.model.text import in_yaml, pluralize
 from tradebot.model.values import replace
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def show(state_dir: str | None, config: str | None, key: str | None, *, origin: 
     chosen = [row for row in every if key is None or row.key == key or row.key.startswith(f"{key}.")]
     if not chosen and key is not None:
         raise _unknown(key, every)
-    data = Shown(str(folder.path) if folder else None, key, tuple(chosen))
+    data = ShownConfiguration(str(folder.path) if folder else None, key, tuple(chosen))
     return report_of("config-show", data, folder, loaded, lambda console, _: _render(console, data, origin=origin))
 
 
@@ -53,19 +53,21 @@ def check(state_dir: str | None, config: str | None, file: str | None) -> Report
     differ = differences_of(folder, loaded)
     less = tuple(given_up(loaded.settings, rules_of(loaded.settings, loaded.settings.exits)))
     count, changes = sum(1 for _ in values(loaded)), changes_of(loaded)
-    data = Checked(file, count, changes, differ, without_effect, without_sector, loaded.left_out, less, loaded.warnings)
+    data = ConfigurationChecked(
+        file, count, changes, differ, without_effect, without_sector, loaded.left_out, less, loaded.warnings
+    )
     report = report_of("config-check", data, folder, loaded, _render_check)
     return replace(report, exit_code=ExitCode.FINDINGS) if without_sector else report
 
 
-def _unknown(key: str, every: list[Value]) -> OperatorError:
+def _unknown(key: str, every: list[ConfigurationValue]) -> OperatorError:
     names = {row.key for row in every} | {row.key.rpartition(".")[0] for row in every}
     near = [name for name in sorted(names) if key and key in name] or difflib.get_close_matches(key, sorted(names), 3)
     meant = f"did you mean {' or '.join(near[:3])}?" if near else "all settings: tradebot config show"
     return OperatorError(f"there is no setting {clean(key)[:60]!r}", meant)
 
 
-def _render(console: "Console", data: Shown, *, origin: bool) -> None:
+def _render(console: "Console", data: ShownConfiguration, *, origin: bool) -> None:
     from commands.shared.tables import Table, sentence
 
     if data.state_dir is None:
@@ -79,7 +81,7 @@ def _render(console: "Console", data: Shown, *, origin: bool) -> None:
     console.print(table)
 
 
-def _condensed(data: Shown) -> Iterator[tuple[str, str, str]]:
+def _condensed(data: ShownConfiguration) -> Iterator[tuple[str, str, str]]:
     sizes: dict[str, int] = {}
     for row in data.values:
         section = row.key.rpartition(".")[0]
@@ -90,12 +92,12 @@ def _condensed(data: Shown) -> Iterator[tuple[str, str, str]]:
         if data.key is None and section == "sectors" and sizes[section] > LONG:
             if section not in shown:
                 shown.add(section)
-                yield section, f"{counted(sizes[section], 'name')}; see tradebot config show {section}", ""
+                yield section, f"{pluralize(sizes[section], 'name')}; see tradebot config show {section}", ""
             continue
         yield row.key, escape(in_yaml(row.value)), escape(_source(row))
 
 
-def _source(row: Value) -> str:
+def _source(row: ConfigurationValue) -> str:
     if row.difference is None:
         return row.origin
     change = "looser" if row.difference.looser else "tighter"
@@ -103,9 +105,9 @@ def _source(row: Value) -> str:
     return f"{row.origin}; {change}, {accepted}"
 
 
-def _render_check(console: "Console", data: Checked) -> None:
+def _render_check(console: "Console", data: ConfigurationChecked) -> None:
     what = "Configuration" if data.file is None else "Standard input" if data.file == "-" else data.file
-    console.print(f"{escape(what)} is [green]valid[/green] ({counted(data.values, 'setting')})")
+    console.print(f"{escape(what)} is [green]valid[/green] ({pluralize(data.values, 'setting')})")
     for change in data.changes:
         line = f"  {change.key}: {in_yaml(change.value)} (shipped {in_yaml(change.shipped)}; {change.origin})"
         console.print(line, markup=False)
@@ -123,18 +125,18 @@ def _render_check(console: "Console", data: Checked) -> None:
     looser = [row for row in data.differences if row.looser]
     console.print("Looser than accepted, so entries are closed:" if looser else "Nothing is looser than accepted.")
     for row in looser:
-        console.print(f"  {described(row)}", markup=False)
+        console.print(f"  {describe_difference(row)}", markup=False)
     if looser:
         console.print("Next: tradebot config accept, or set it back", markup=False)
 
 
-def _render_never_bought(console: "Console", data: Checked) -> None:
+def _render_never_bought(console: "Console", data: ConfigurationChecked) -> None:
     for symbol in data.left_out:
         console.print(f"  {symbol} is left out of the universe: it can't be bought", markup=False)
     if not data.never_bought:
         return
     listed = ", ".join(data.never_bought[:LONG]) + (", …" if len(data.never_bought) > LONG else "")
-    names, have = counted(len(data.never_bought), "symbol"), "has" if len(data.never_bought) == 1 else "have"
+    names, have = pluralize(len(data.never_bought), "symbol"), "has" if len(data.never_bought) == 1 else "have"
     console.print(f"[red]{names}[/red] of the universe {have} no sector and can never be bought: {escape(listed)}")
     example = f"sectors: {{{data.never_bought[0]}: technology}}"
     console.print(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.completion import settings as setting_names
-from commands.shared.declaration import Purpose, acts, group, verb
+from commands.shared.declaration import VerbPurpose, acts, group, verb
 from commands.shared.verb_options import AccountTail, Config, Json, Report, StateDir, caller, finish, on_bot
 
 if TYPE_CHECKING:
@@ -16,9 +16,9 @@ group("config", "Show, check or approve settings.")
 
 @verb(
     "config show",
-    Purpose.OPERATE,
+    VerbPurpose.OPERATE,
     140,
-    {"config-show/1": ("commands.config.accept:Shown",)},
+    {"config-show/1": ("commands.config.accept:ShownConfiguration",)},
     in_group=1,
     epilog="tradebot config show\ntradebot config show limits --origin",
 )
@@ -42,9 +42,9 @@ def _show(
 
 @verb(
     "config check",
-    Purpose.OPERATE,
+    VerbPurpose.OPERATE,
     150,
-    {"config-check/1": ("commands.config.accept:Checked",)},
+    {"config-check/1": ("commands.config.accept:ConfigurationChecked",)},
     in_group=1,
     epilog="tradebot config check\ntradebot config check mine.yaml\ntradebot config check -",
 )
@@ -65,7 +65,7 @@ def _check(
 
 @verb(
     "config set",
-    Purpose.OPERATE,
+    VerbPurpose.OPERATE,
     170,
     {"config-set/1": ("commands.config.set_value:Set",)},
     epilog="tradebot config set limits.max_open_positions 5\n"
@@ -96,7 +96,7 @@ def _set(
 
 @verb(
     "config diff",
-    Purpose.OPERATE,
+    VerbPurpose.OPERATE,
     160,
     {"config-diff/1": ("commands.config.diff:Diff",)},
     epilog="tradebot config diff\ntradebot config diff --json",
@@ -113,7 +113,7 @@ def _diff(state_dir: StateDir = None, config: Config = None, as_json: Json = Fal
 
 @on_bot(
     "config accept",
-    Purpose.OPERATE,
+    VerbPurpose.OPERATE,
     180,
     {"config-accept/1": ("commands.config.accept:Accepted",)},
     in_group=-1,

@@ -28,7 +28,7 @@ BESIDE_FETCHING = (Job.EVALUATE_EXITS, Job.RECONCILE)
 """Jobs that don't wait for a slow flow source; entries wait for the facts of their minute, as long as their slot."""
 
 
-class Day:
+class DemoSession:
     """Plays the slots of one session; `now` is where trading time stands."""
 
     def __init__(self, app: "App", session: "Session", now: datetime) -> None:

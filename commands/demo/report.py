@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 from rich.console import Console
 
-from commands.demo.run_comparison import Beside, Outcome, Run, beside, keep, run_of
+from commands.demo.run_comparison import Beside, DemoRun, RunOutcome, beside, keep, run_of
 from commands.demo.run_comparison import render as render_beside
 from commands.init.market_notes import made_up
 from commands.shared.bot_records import exit_reasons
 from commands.shared.history import read_history
-from commands.shared.number_format import bar, gain, measured, off_by, usd
+from commands.shared.number_format import bar, format_with_unit, gain, off_by, usd
 from commands.shared.tables import Table, number, sentence, staying
 from commands.shared.times import stamp, zone
 from commands.why_no_orders.report import by_strategy
@@ -25,7 +25,7 @@ from tradebot.model.candidate import Side
 from tradebot.model.decision import units_of
 from tradebot.model.position import Kept, Position
 from tradebot.model.record import Job
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 from tradebot.model.values import replace
 from tradebot.reconciliation.differences import booked_behind, compare
 from tradebot.reconciliation.read_books import read_books
@@ -34,14 +34,14 @@ from tradebot.views.profit import Profit, profit
 from tradebot.views.trades.days import MarketTime
 from tradebot.views.trades.lots import trades
 from tradebot.views.trades.pieces import breakdown
-from tradebot.views.trades.pnl import NOT_KNOWN, Cut, Row, entry_component, pnl
-from tradebot.views.trades.trade_row import Status, TradeRow, rule_of, rules_of
+from tradebot.views.trades.pnl import NOT_KNOWN, Cut, ProfitRow, entry_component, pnl
+from tradebot.views.trades.trade_row import TradeRow, TradeStatus, rule_of, rules_of
 from tradebot.views.trades.trades import rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from commands.demo.run import Played
+    from commands.demo.run import PlayedSession
 
 CENT = Decimal("0.01")
 
@@ -101,7 +101,7 @@ class DemoData(Struct, frozen=True):
     positions: tuple[OpenPosition, ...]
     profit: "Profit"
     equity: Decimal
-    earned: "Earned | None"
+    earned: "DemoEarnings | None"
     differences: tuple[str, ...]
     elapsed_s: float
     next_commands: tuple[str, ...]
@@ -110,7 +110,7 @@ class DemoData(Struct, frozen=True):
 
 
 def played_data(
-    app: "App", played: "Sequence[Played]", elapsed_s: float, last: "Run | None", configuration: str | None
+    app: "App", played: "Sequence[PlayedSession]", elapsed_s: float, last: "DemoRun | None", configuration: str | None
 ) -> DemoData:
     """Return the result of the played sessions, beside the last run; keep it for the next one."""
     data = _data(app, played, elapsed_s, configuration)
@@ -121,8 +121,8 @@ def played_data(
     return replace(data, beside=beside(last, run) if last else None)
 
 
-def _outcome(data: DemoData) -> Outcome:
-    return Outcome(
+def _outcome(data: DemoData) -> RunOutcome:
+    return RunOutcome(
         candidates=data.funnel.candidates,
         orders=data.funnel.orders,
         fills=data.fills,
@@ -134,7 +134,7 @@ def _outcome(data: DemoData) -> Outcome:
     )
 
 
-def _data(app: "App", played: "Sequence[Played]", elapsed_s: float, configuration: str | None) -> DemoData:
+def _data(app: "App", played: "Sequence[PlayedSession]", elapsed_s: float, configuration: str | None) -> DemoData:
     session = played[0].session
     totals = app.ledger.totals()
     held = totals.own_positions()
@@ -164,7 +164,7 @@ def _data(app: "App", played: "Sequence[Played]", elapsed_s: float, configuratio
         positions=tuple(_open_position(position, marks) for position in held),
         profit=profit,
         equity=profit.equity,
-        earned=None if differences else earned(app),
+        earned=None if differences else demo_earnings(app),
         differences=differences,
         elapsed_s=elapsed_s,
         next_commands=_next(app, traded),
@@ -173,7 +173,7 @@ def _data(app: "App", played: "Sequence[Played]", elapsed_s: float, configuratio
     )
 
 
-def _each(played: "Sequence[Played]", opening_cash: Decimal) -> "Iterator[OneSession]":
+def _each(played: "Sequence[PlayedSession]", opening_cash: Decimal) -> "Iterator[OneSession]":
     before = opening_cash
     for one in played:
         yield OneSession(one.session.date, one.minutes, one.equity, one.equity - before)
@@ -241,23 +241,23 @@ class DemoTrade(Struct, frozen=True):
     component: str
 
 
-class Earned(Struct, frozen=True):
+class DemoEarnings(Struct, frozen=True):
     """The closed trades with the best and the worst of them, and all profit by exit reason and by entry component."""
 
     closed: int
     won: int
     best: DemoTrade | None
     worst: DemoTrade | None
-    by_reason: "tuple[Row, ...]"
-    by_component: "tuple[Row, ...]"
+    by_reason: "tuple[ProfitRow, ...]"
+    by_component: "tuple[ProfitRow, ...]"
 
 
-def earned(app: "App") -> Earned:
+def demo_earnings(app: "App") -> DemoEarnings:
     """Return what the trades of a demo earned, with what is held at the prices of its end."""
     history = read_history(app)
     known, trades = breakdown(history), rows_of(history, MarketTime(())).trades
-    closed = sorted((row for row in trades if row.status is Status.CLOSED), key=lambda row: row.net_usd)
-    return Earned(
+    closed = sorted((row for row in trades if row.status is TradeStatus.CLOSED), key=lambda row: row.net_usd)
+    return DemoEarnings(
         closed=len(closed),
         won=sum(row.net_usd > 0 for row in closed),
         best=_trade(closed[-1]) if closed else None,
@@ -281,7 +281,7 @@ def render(console: "Console", data: "DemoData") -> None:
     which = f"Session {data.session}" if last == data.session else f"Sessions {data.session} to {last}"
     console.rule(f"{which} on the embedded exchange", align="left", characters="─")
     console.print(
-        f"{counted(data.minutes, 'minute')}, {counted(data.symbols, 'symbol')}, seed {data.seed}, "
+        f"{pluralize(data.minutes, 'minute')}, {pluralize(data.symbols, 'symbol')}, seed {data.seed}, "
         f"played in {data.elapsed_s:.0f} s.{'' if data.edge is None else f' {_edge_words(data.edge)}'}"
     )
     if data.configuration:
@@ -290,12 +290,12 @@ def render(console: "Console", data: "DemoData") -> None:
         console.print(f"Note      {note}", markup=False)
     if flow := data.flow:
         console.print(
-            f"Fetched   {counted(flow.answers, 'answer')} with {counted(flow.rows, 'row')}: {flow.kept:,} kept, "
+            f"Fetched   {pluralize(flow.answers, 'answer')} with {pluralize(flow.rows, 'row')}: {flow.kept:,} kept, "
             f"{flow.foreign:,} of other tickers, {flow.rejected:,} refused"
         )
     _funnel(console, data)
     orders = ", ".join(f"{count:,} {status}" for status, count in data.orders.items()) or "none"
-    console.print(f"Orders    {orders}; {counted(data.fills, 'fill')}")
+    console.print(f"Orders    {orders}; {pluralize(data.fills, 'fill')}")
     exits = ", ".join(f"{count:,} {reason}" for reason, count in data.exits.items()) or "none"
     console.print(f"Exits     {exits}")
     _positions(console, data)
@@ -323,7 +323,7 @@ def _edge_words(edge: float) -> str:
 def _funnel(console: "Console", data: "DemoData") -> None:
     seen = data.funnel
     console.print(
-        f"Funnel    {counted(seen.candidates, 'candidate')} in = {counted(seen.orders, 'order')} out + "
+        f"Funnel    {pluralize(seen.candidates, 'candidate')} in = {pluralize(seen.orders, 'order')} out + "
         f"{seen.candidates - seen.orders:,} refused, by first failure:"
     )
     table = Table(number("count"), "", staying("reason"), sentence(f"nearest miss {zone()}", "nearest miss:"))
@@ -339,7 +339,7 @@ def _nearest(row: "ReasonCount") -> str:
     if miss is None:
         return ""
     units = units_of(miss.gate, row.reason, miss.unit)
-    numbers = " against ".join(measured(*each) for each in zip((miss.observed, miss.limit), units, strict=True))
+    numbers = " against ".join(format_with_unit(*each) for each in zip((miss.observed, miss.limit), units, strict=True))
     return f"{miss.symbol} {stamp(miss.at, '%H:%M')}: {numbers}, off by {off_by(miss.observed, miss.limit, units)}"
 
 
@@ -347,7 +347,7 @@ def _positions(console: "Console", data: "DemoData") -> None:
     if not data.positions:
         console.print("Open      no positions")
         return
-    console.print(f"Open      {counted(len(data.positions), 'position')}")
+    console.print(f"Open      {pluralize(len(data.positions), 'position')}")
     owners = ["strategy"] if len({row.strategy for row in data.positions}) > 1 else []
     table = Table("symbol", *owners, *(number(name) for name in ("quantity", "entry", "now", "unrealized USD")))
     for row in data.positions:
@@ -375,11 +375,11 @@ def _money(console: "Console", data: "DemoData") -> None:
     console.print("  next: tradebot reconcile", markup=False)
 
 
-def _earned(console: "Console", data: "Earned") -> None:
+def _earned(console: "Console", data: "DemoEarnings") -> None:
     if not data.closed:
         console.print("Trades    none was closed")
         return
-    console.print(f"Trades    {counted(data.closed, 'trade')} closed, {data.won:,} won")
+    console.print(f"Trades    {pluralize(data.closed, 'trade')} closed, {data.won:,} won")
     for name, trade in (("best", data.best), ("worst", data.worst)):
         if trade:
             entered = f", entered for {trade.component}" if trade.component != NOT_KNOWN else ""
@@ -388,5 +388,5 @@ def _earned(console: "Console", data: "Earned") -> None:
     console.print(f"By entry  {_rows(data.by_component)}")
 
 
-def _rows(rows: "Sequence[Row]") -> str:
+def _rows(rows: "Sequence[ProfitRow]") -> str:
     return ", ".join(f"{row.name} {gain(row.total_usd)}" for row in rows)

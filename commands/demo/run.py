@@ -11,7 +11,7 @@ from shutil import rmtree
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from commands.demo import run_comparison
-from commands.demo.demo_session import Day
+from commands.demo.demo_session import DemoSession
 from commands.demo.report import played_data, render
 from commands.demo.run_comparison import FILE
 from commands.init import making as init
@@ -29,19 +29,19 @@ from tradebot.adapters.state import state_folder, state_locks
 from tradebot.app import sandbox
 from tradebot.app.loading import USER_FILE, Options, user_file
 from tradebot.app.settings import load, merge
-from tradebot.app.wiring import opened as open_app
+from tradebot.app.wiring import open_app
 from tradebot.errors import ExitCode, OperatorError
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 from tradebot.timetable.sessions import session_of
 
 if TYPE_CHECKING:
-    from commands.demo.run_comparison import Run
+    from commands.demo.run_comparison import DemoRun
     from tradebot.app.wiring import App
     from tradebot.model.bar import Session
     from tradebot.ports.world import Progress
 
 
-class Wish(NamedTuple):
+class DemoOptions(NamedTuple):
     """What else is to be played than one session as configured: how many, by which strategy, with which settings.
 
     `strategy` trades alone, and `changed` are texts KEY=VALUE. `config` names a
@@ -54,11 +54,11 @@ class Wish(NamedTuple):
     config: str | None = None
 
 
-AS_CONFIGURED = Wish()
+AS_CONFIGURED = DemoOptions()
 
 
 def run(
-    state_dir: str | None, flags: dict[str, Any], minutes: int, progress: "Progress", wish: Wish = AS_CONFIGURED
+    state_dir: str | None, flags: dict[str, Any], minutes: int, progress: "Progress", wish: DemoOptions = AS_CONFIGURED
 ) -> Report:
     """Make a fresh demo state, play its sessions, and check the books against the exchange."""
     started = time.monotonic()
@@ -80,10 +80,10 @@ def run(
 
 def report(
     app: "App",
-    played: "Sequence[Played]",
+    played: "Sequence[PlayedSession]",
     elapsed_s: float,
     *,
-    last: "Run | None" = None,
+    last: "DemoRun | None" = None,
     configuration: Path | None = None,
 ) -> Report:
     """Report the played sessions, beside the last run if there was one; exit 1 if books and exchange disagree."""
@@ -118,7 +118,7 @@ def _with_strategy(file: Path | None, flags: dict[str, Any], name: str | None) -
 
 
 def _refuse_users(path: Path) -> None:
-    folder = state_folder.open_state(path) if state_folder.marked(path) else None
+    folder = state_folder.open_state(path) if state_folder.has_marker(path) else None
     if folder and folder.kind != "demo":
         raise OperatorError(
             f"{path} is the folder of a bot of yours (mode {folder.mode}), and a demo doesn't replace it",
@@ -132,7 +132,7 @@ def _configuration(path: Path, config: str | None) -> tuple[Path | None, Path | 
     A file that an earlier demo wrote belongs to that demo, until a person changes it.
     """
     file = user_file(Options(None, config), path, os.environ)
-    if file == path / USER_FILE and state_folder.marked(path) and written_here(file):
+    if file == path / USER_FILE and state_folder.has_marker(path) and written_here(file):
         return None, None
     return file, to_copy(file, path) if config else None
 
@@ -140,7 +140,7 @@ def _configuration(path: Path, config: str | None) -> tuple[Path | None, Path | 
 def _clear(path: Path) -> None:
     """Remove an earlier demo that nobody is working on, except what a person wrote, and what came of it."""
     _refuse_users(path)
-    if not state_folder.marked(path):
+    if not state_folder.has_marker(path):
         return
     own = path / USER_FILE
     kept = {FILE} if not own.exists() or written_here(own) else {FILE, USER_FILE}
@@ -153,7 +153,7 @@ def _clear(path: Path) -> None:
     state_folder.prepare(path)
 
 
-class Played(NamedTuple):
+class PlayedSession(NamedTuple):
     """One session, how many minutes of it were played, and the account's equity afterward in USD."""
 
     session: "Session"
@@ -161,7 +161,7 @@ class Played(NamedTuple):
     equity: Decimal
 
 
-def play(app: "App", sessions: int, minutes: int, progress: "Progress") -> "list[Played]":
+def play(app: "App", sessions: int, minutes: int, progress: "Progress") -> "list[PlayedSession]":
     """Play so many sessions of the market, and so many minutes of each; return what was played.
 
     The last minute of a session is its close, which comes earlier on a half day.
@@ -172,7 +172,7 @@ def play(app: "App", sessions: int, minutes: int, progress: "Progress") -> "list
         # Recorded bars have no close before their first session, and without one nothing is bought.
         app.engine.tick_to("next_open")
         held -= 1
-    played: list[Played] = []
+    played: list[PlayedSession] = []
     whole = min(sessions, held)
     for number in range(whole):
         if number:
@@ -187,14 +187,14 @@ def _shown(progress: "Progress", before: int, whole: int, done: int, most: int) 
     progress(before * most + done, whole * most)
 
 
-def _play(app: "App", minutes: int, progress: "Progress", *, is_last: bool) -> Played:
+def _play(app: "App", minutes: int, progress: "Progress", *, is_last: bool) -> PlayedSession:
     """Tick the engine minute by minute through a session that has just opened, and run what is due."""
     now = app.now()
     app.ensure_calendar(now)
     session = session_of(app.ledger, now, app.day)
     assert session is not None, "the exchange opened on a day that the calendar has no session for"
     minutes = min(minutes, int((session.close - now).total_seconds()) // 60)
-    day = Day(app, session, now)
+    day = DemoSession(app, session, now)
     app.let_pass = day.meanwhile
     for minute in range(1, minutes + 1):
         day.run(now + timedelta(minutes=minute))
@@ -203,7 +203,7 @@ def _play(app: "App", minutes: int, progress: "Progress", *, is_last: bool) -> P
         # The venue tells a moment later what became of the last orders.
         app.engine.sleep(wait_s)
     reconcile.run(app, by="demo", is_last=True)
-    return Played(session, minutes, app.reader.view().account.equity)
+    return PlayedSession(session, minutes, app.reader.view().account.equity)
 
 
 def held_sessions(recorded: int | None, wanted: int) -> int:
@@ -212,6 +212,6 @@ def held_sessions(recorded: int | None, wanted: int) -> int:
         return wanted
     if wanted > recorded:
         raise OperatorError(
-            f"the recorded bars have {counted(recorded, 'session')}, not {wanted}", f"--sessions {recorded}"
+            f"the recorded bars have {pluralize(recorded, 'session')}, not {wanted}", f"--sessions {recorded}"
         )
     return min(recorded, wanted + 1)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
-from commands.shared.setting_diff import Setting, differing, leaves, shown
+from commands.shared.setting_diff import DifferingSetting, differing, format_setting, leaves
 from commands.shared.tables import Table, number, staying
 from tradebot.adapters.state.safe_open import read_plain
 from tradebot.adapters.state.state_folder import cannot_write, write_durably
 from tradebot.app.baseline import effective
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,7 +30,7 @@ MARKET = "sandbox."
 PLAYED = "played."
 
 
-class Outcome(Struct, frozen=True):
+class RunOutcome(Struct, frozen=True):
     """What came of a run: counts, its result in USD, and how many candidates ended for which reason.
 
     `closed`, `won` and `result_usd` are None if the books and the exchange disagreed.
@@ -46,19 +46,19 @@ class Outcome(Struct, frozen=True):
     refused: dict[str, int]
 
 
-class Run(Struct, frozen=True):
+class DemoRun(Struct, frozen=True):
     """What is kept of a run: its settings as text, by their dotted names, and what came of it."""
 
     settings: dict[str, str]
-    outcome: Outcome
+    outcome: RunOutcome
 
 
 class Beside(Struct, frozen=True):
     """A run beside the one before it. Each setting has its value in the last run, then in this one."""
 
-    settings: tuple[Setting, ...]
-    last: Outcome
-    now: Outcome
+    settings: tuple[DifferingSetting, ...]
+    last: RunOutcome
+    now: RunOutcome
     cautions: tuple[str, ...]
 
     @property
@@ -67,23 +67,23 @@ class Beside(Struct, frozen=True):
         return not self.settings and self.last == self.now
 
 
-def run_of(settings: "Settings", played: Mapping[str, object], outcome: Outcome) -> Run:
+def run_of(settings: "Settings", played: Mapping[str, object], outcome: RunOutcome) -> DemoRun:
     """Return what is kept of a run; `played` says how much was played, and with which version."""
     named = dict(leaves("", effective(settings))) | {f"{PLAYED}{name}": str(one) for name, one in played.items()}
     # How many of its sessions were played is what counts.
     named.pop(f"{MARKET}sessions", None)
-    return Run(named, outcome)
+    return DemoRun(named, outcome)
 
 
-def last_run(folder: Path) -> Run | None:
+def last_run(folder: Path) -> DemoRun | None:
     """Return the last run in a demo's folder; None if there was none, or if what is kept of it can't be read."""
     try:
-        return msgspec.json.decode(read_plain(folder / FILE), type=Run)
+        return msgspec.json.decode(read_plain(folder / FILE), type=DemoRun)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return None
 
 
-def keep(folder: Path, run: Run) -> None:
+def keep(folder: Path, run: DemoRun) -> None:
     """Keep a run for the next one; raise OperatorError if the folder can't be written."""
     try:
         write_durably(folder / FILE, msgspec.json.encode(run).decode())
@@ -91,18 +91,18 @@ def keep(folder: Path, run: Run) -> None:
         raise cannot_write(folder, error) from error
 
 
-def beside(last: Run, now: Run) -> Beside:
+def beside(last: DemoRun, now: DemoRun) -> Beside:
     settings = tuple(differing([last.settings, now.settings]))
     return Beside(settings, last.outcome, now.outcome, tuple(_cautions(settings, last.outcome, now.outcome)))
 
 
-def _cautions(settings: tuple[Setting, ...], last: Outcome, now: Outcome) -> Iterator[str]:
+def _cautions(settings: tuple[DifferingSetting, ...], last: RunOutcome, now: RunOutcome) -> Iterator[str]:
     others = [one.name for one in settings if one.name.startswith((MARKET, PLAYED))]
     if others and len(others) < len(settings):
         yield f"They differ in {', '.join(others)} too, so the settings alone don't explain what came of it."
     closed = [one.closed for one in (last, now) if one.closed is not None]
     if settings and closed and min(closed) < FEWEST:
-        few = f"only {counted(min(closed), 'trade')}" if min(closed) else "no trade"
+        few = f"only {pluralize(min(closed), 'trade')}" if min(closed) else "no trade"
         yield f"One of them closed {few}: a difference may well be chance."
 
 
@@ -127,7 +127,7 @@ def render(console: "Console", data: Beside) -> None:
         console.print(f"  {line}", markup=False)
 
 
-def _condensed(settings: tuple[Setting, ...]) -> Iterator[tuple[str, ...]]:
+def _condensed(settings: tuple[DifferingSetting, ...]) -> Iterator[tuple[str, ...]]:
     """Yield a row for each setting, but only one for a section of which much has changed, such as another strategy."""
     sections = Counter(map(_section, settings))
     for section, count in sections.items():
@@ -136,12 +136,12 @@ def _condensed(settings: tuple[Setting, ...]) -> Iterator[tuple[str, ...]]:
             given = [
                 sum(value is not None for value in each) for each in zip(*(one.values for one in of_it), strict=True)
             ]
-            yield (f"  {section}", *(counted(number, "setting") if number else "-" for number in given))
+            yield (f"  {section}", *(pluralize(number, "setting") if number else "-" for number in given))
             continue
-        yield from ((f"  {one.name}", *map(shown, one.values)) for one in of_it)
+        yield from ((f"  {one.name}", *map(format_setting, one.values)) for one in of_it)
 
 
-def _section(setting: Setting) -> str:
+def _section(setting: DifferingSetting) -> str:
     return ".".join(setting.name.split(".")[:2])
 
 

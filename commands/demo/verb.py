@@ -18,8 +18,8 @@ from commands.init.verb import (
     flags_of,
     market_flags,
 )
-from commands.shared.completion import assigned, strategies
-from commands.shared.declaration import Purpose, verb
+from commands.shared.completion import complete_assignments, strategies
+from commands.shared.declaration import VerbPurpose, verb
 from commands.shared.verb_options import (
     Config,
     Json,
@@ -40,14 +40,14 @@ Changed = Annotated[
     list[str] | None,
     typer.Option(
         "--set", metavar="KEY=VALUE", help="A setting for this run only; may be given several times.",
-        autocompletion=assigned,
+        autocompletion=complete_assignments,
     ),
 ]  # fmt: skip
 
 
 @verb(
     "demo",
-    Purpose.TRY,
+    VerbPurpose.TRY,
     10,
     {"demo/1": ("commands.demo.report:DemoData",)},
     elsewhere=True,
@@ -83,12 +83,12 @@ def demo(
     It needs no account and no keys, and uses the tradebot.yaml in its folder if there is one. At the end it
     checks the bot's books against the exchange's, and shows what came of it beside the last run.
     """
-    from commands.demo.run import Wish, held_sessions, run
+    from commands.demo.run import DemoOptions, held_sessions, run
 
     sandbox = market_flags(MarketWish(bars, bar_stamp, None, start, seed, edge, flow_folder))
     if sessions is not None:
         sandbox["sessions"] = held_sessions(sandbox.get("sessions"), sessions)
     flags = flags_of("sandbox", sandbox, symbol_flags(symbols, venue, config=config), venue)
     with progress_bar("playing the session" if sessions in (None, 1) else "playing the sessions") as progress:
-        found = run(state_dir, flags, minutes, progress, Wish(sessions or 1, strategy, changed or (), config))
+        found = run(state_dir, flags, minutes, progress, DemoOptions(sessions or 1, strategy, changed or (), config))
     finish(found, as_json)

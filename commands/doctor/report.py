@@ -9,7 +9,7 @@ from commands.shared.light_helpers import Identity
 from tradebot.judging.judgment import Judgment
 
 
-class Health(Struct, frozen=True):
+class DoctorHealth(Struct, frozen=True):
     """The judgments, and how many have each state; `asked` is True if broker and flow source were contacted."""
 
     state_dir: str
@@ -18,7 +18,7 @@ class Health(Struct, frozen=True):
     judgments: tuple[Judgment, ...]
 
 
-def show(console: "Console", data: Health, whose: Identity) -> None:
+def show(console: "Console", data: DoctorHealth, whose: Identity) -> None:
     """Print whose bot was checked, the judgments, and how many have each state."""
     about = f"{whose.mode}, {whose.place}, state" if whose.mode else "state"
     asked = "broker and flow source contacted" if data.asked else "offline: broker and flow source not contacted"

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from commands.doctor.checks.check_row import attempt, failed, ok
+from commands.doctor.checks.check_row import attempt, failed_check, ok
 from commands.doctor.checks.machine import instances, keys_checks, machine_checks, state
 from commands.doctor.checks.order import require_play_money
-from commands.doctor.report import Health, show
+from commands.doctor.report import DoctorHealth, show
 from commands.shared.judgment_table import counted_states
 from commands.shared.light_helpers import NOBODY, Identity
 from commands.shared.times import show_venue
@@ -16,7 +16,7 @@ from tradebot.adapters.state import state_folder
 from tradebot.app.loading import load_for
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode, OperatorError, TradebotError
-from tradebot.judging.judgment import State
+from tradebot.judging.judgment import HealthState
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,12 +36,12 @@ def run(options: "Options", environ: Mapping[str, str], *, offline: bool = False
     folder = state(path, environ)
     rows = list(machine_checks(path, environ))
     if isinstance(folder, TradebotError):
-        return _report(path, [failed(folder).about("state"), *rows], asked=False)
+        return _report(path, [failed_check(folder).about("state"), *rows], asked=False)
     marked = ok(f"a {folder.kind} bot, mode {folder.mode}, account …{folder.tail}", "marker")
     rows.insert(0, marked.about("state"))
     loaded = _loaded(folder, options, environ)
     if isinstance(loaded, TradebotError):
-        rows.insert(1, failed(loaded).about("config"))
+        rows.insert(1, failed_check(loaded).about("config"))
         return _report(path, rows, asked=False, whose=Identity(folder.mode, folder.venue, folder.tail))
     return _check_bot(folder, loaded, environ, rows, offline=offline, order=order)
 
@@ -76,7 +76,7 @@ def _asked(app: "App", before: "list[Judgment]", order: bool) -> "list[Judgment]
     """Return the rows that need a reply from the broker or the flow source."""
     from commands.doctor.checks.venue import venue_checks
 
-    with_keys = not any(row.subject == "keys" and row.state is State.FAILED for row in before)
+    with_keys = not any(row.subject == "keys" and row.state is HealthState.FAILED for row in before)
     rows = list(venue_checks(app, with_keys=with_keys))
     if order:
         from commands.doctor.checks.order import order_checks
@@ -93,6 +93,6 @@ def _loaded(folder: "StateFolder", options: "Options", environ: Mapping[str, str
 
 
 def _report(path: "Path", rows: "list[Judgment]", *, asked: bool, whose: Identity = NOBODY) -> Report:
-    data = Health(str(path), asked, counted_states(rows), tuple(rows))
-    code = ExitCode.FINDINGS if data.states[State.FAILED] else ExitCode.DONE
+    data = DoctorHealth(str(path), asked, counted_states(rows), tuple(rows))
+    code = ExitCode.FINDINGS if data.states[HealthState.FAILED] else ExitCode.DONE
     return Report("doctor", data, lambda console, _: show(console, data, whose), code, whose)

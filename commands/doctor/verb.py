@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.declaration import Purpose, verb
+from commands.shared.declaration import VerbPurpose, verb
 from commands.shared.verb_options import Config, Json, StateDir, finish
 from tradebot.errors import OperatorError
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 @verb(
     "doctor",
-    Purpose.OPERATE,
+    VerbPurpose.OPERATE,
     80,
-    {"doctor/2": ("commands.doctor.report:Health",)},
+    {"doctor/2": ("commands.doctor.report:DoctorHealth",)},
     epilog="tradebot doctor\ntradebot doctor --order  # place one order that can't fill, and cancel it",
 )
 def doctor(

@@ -11,7 +11,7 @@ from msgspec import Struct
 from commands.drill.stage import Stage
 from tradebot.adapters.state.serve_status import read_serving
 from tradebot.model.finding import FindingKind
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 
 KILLS = 4
 SERVE_S = 20.0
@@ -51,7 +51,7 @@ def _kept(stage: Stage, before: list[str], stops: list[str]) -> None:
 
 
 def _counted(entries: list[str]) -> str:
-    return counted(len(entries), "entry", "entries")
+    return pluralize(len(entries), "entry", "entries")
 
 
 def _recovers(stage: Stage) -> None:
@@ -216,7 +216,7 @@ def _halt(stage: Stage) -> None:
     stage.check("exits go on", code == 0, error or "exit code 0")
     stage.check("nothing was bought meanwhile", stage.entries() == before, f"{_counted(before)} before and after")
     stage.check("every position keeps its stop", _protects(stage, stops), stage.resting())
-    told = stage.told()
+    told = stage.messages()
     stage.check("people were told", "HALTED" in told, told or "nothing")
     said = stage.says("unhalt", "--confirm", _tail_of(stage))
     stage.check("unhalt lets it go on", said.code == 0, said.error or "ACTIVE")

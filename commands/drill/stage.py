@@ -34,7 +34,7 @@ WAIT_S = (5.0, 30.0)
 ROUNDS = 12
 
 
-class Said(Struct, frozen=True):
+class VerbResult(Struct, frozen=True):
     """How a verb ended: its exit code, what it said, and its data, if it printed a document."""
 
     code: int
@@ -42,7 +42,7 @@ class Said(Struct, frozen=True):
     data: Mapping[str, Any]
 
 
-class Check(Struct, frozen=True):
+class DrillCheck(Struct, frozen=True):
     """One thing that must follow, whether it did, and by what that shows."""
 
     what: str
@@ -57,7 +57,7 @@ class Stage(Struct):
     notices: list[str]
     notify_at: str
     steps: list[str] = field(default_factory=list)
-    checks: list[Check] = field(default_factory=list)
+    checks: list[DrillCheck] = field(default_factory=list)
 
     @property
     def state(self) -> Path:
@@ -73,7 +73,7 @@ class Stage(Struct):
         environment = {**kept, "NOTIFY_DRILL": self.notify_at}
         return [sys.executable, "-m", "tradebot", *words, "--state-dir", str(self.state)], environment
 
-    def says(self, *words: str, given: str | None = None) -> Said:
+    def says(self, *words: str, given: str | None = None) -> VerbResult:
         """Run a verb to its end, and note it as a step."""
         command, environment = self.command(*words, "--json")
         self.steps.append(f"tradebot {' '.join(words)}")
@@ -89,15 +89,15 @@ class Stage(Struct):
                 cwd=self.folder,
             )
         except subprocess.TimeoutExpired:
-            return Said(-1, f"it took longer than {LIMIT_S:.0f} s", {})
+            return VerbResult(-1, f"it took longer than {LIMIT_S:.0f} s", {})
         try:
             told = json.loads(done.stdout)
         except ValueError:
-            return Said(done.returncode, (done.stderr or done.stdout).strip(), {})
+            return VerbResult(done.returncode, (done.stderr or done.stdout).strip(), {})
         error = told.get("error") or {}
-        return Said(done.returncode, error.get("message", ""), told.get("data") or {})
+        return VerbResult(done.returncode, error.get("message", ""), told.get("data") or {})
 
-    def must(self, *words: str) -> Said:
+    def must(self, *words: str) -> VerbResult:
         """Run a verb that the drill itself needs. Raises TradebotError if it fails."""
         said = self.says(*words)
         if said.code not in (0, 10):
@@ -106,7 +106,7 @@ class Stage(Struct):
 
     def check(self, what: str, held: bool, found: object) -> None:
         """Note what must follow, whether it did, and by what evidence."""
-        self.checks.append(Check(what, bool(held), _in_words(found) or "nothing"))
+        self.checks.append(DrillCheck(what, bool(held), _in_words(found) or "nothing"))
 
     def log(self) -> list[dict[str, Any]]:
         """Return the exchange's log: the judge of what was sent."""
@@ -134,7 +134,7 @@ class Stage(Struct):
         judged = self.says("health").data.get("judgments", ())
         return next((f"{each['state']}: {each['found']}" for each in judged if each["subject"] == name), "not judged")
 
-    def told(self) -> str:
+    def messages(self) -> str:
         """Return everything that people were told by now."""
         self.says("notify", "send")
         return "\n".join(self.notices)
@@ -151,7 +151,7 @@ KEYS = {"APCA-API-KEY-ID": "sandbox", "APCA-API-SECRET-KEY": "sandbox"}
 
 
 @contextmanager
-def staged(folder: Path) -> Iterator[Stage]:
+def set_stage(folder: Path) -> Iterator[Stage]:
     """Make a bot that holds positions, with their stops, in the middle of a session; its exchange ends with the block.
 
     Raises TradebotError if that doesn't work here.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
-from commands.shared.declaration import Purpose, group
+from commands.shared.declaration import VerbPurpose, group
 from commands.shared.light_helpers import clean, complain
 from commands.shared.times import when
 from commands.shared.verb_options import Report, on_bot
@@ -18,7 +18,7 @@ from tradebot.errors import ExitCode, OperatorError, word
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from commands.drill.evidence import Played
+    from commands.drill.evidence import PlayedDrill
     from tradebot.app.wiring import App
 
 group("drill", "Rehearse what can go wrong, on a bot and an exchange of its own.")
@@ -47,12 +47,12 @@ class Drills(Struct, frozen=True):
 class DrillPlayed(Struct, frozen=True):
     """How one drill went, and where its page is."""
 
-    drill: "Played"
+    drill: "PlayedDrill"
     passed: bool
     page: str
 
 
-@on_bot("drill list", Purpose.TELL, 120, {"drill-list/1": (Drills,)}, epilog="tradebot drill list")
+@on_bot("drill list", VerbPurpose.TELL, 120, {"drill-list/1": (Drills,)}, epilog="tradebot drill list")
 def list_drills(bot: "App") -> Report:
     """Show what can be rehearsed, and how it went last."""
     from commands.drill.drills import DRILLS
@@ -83,7 +83,7 @@ def _render_list(console: "Console", data: Drills) -> None:
 
 @on_bot(
     "drill run",
-    Purpose.TELL,
+    VerbPurpose.TELL,
     130,
     {"drill-run/1": (DrillPlayed,)},
     epilog="tradebot drill run halt\ntradebot drill run broker_down",
@@ -98,8 +98,8 @@ def run_drill(bot: "App", name: Annotated[str, typer.Argument(help="The drill; d
     from tempfile import TemporaryDirectory
 
     from commands.drill.drills import DRILLS
-    from commands.drill.evidence import Played, keep
-    from commands.drill.stage import staged
+    from commands.drill.evidence import PlayedDrill, keep
+    from commands.drill.stage import set_stage
     from tradebot.model.trading import Mode
 
     drill = DRILLS.get(name)
@@ -109,10 +109,10 @@ def run_drill(bot: "App", name: Annotated[str, typer.Argument(help="The drill; d
         raise OperatorError("drills are for the sandbox and for paper, not beside real money", "tradebot drill list")
     complain(f"{drill.what} This happens to a bot of the drill's own, and takes about half a minute.")
     at, began = datetime.now(UTC), time.monotonic()
-    with TemporaryDirectory(prefix="drill-") as folder, staged(Path(folder) / "bot") as stage:
+    with TemporaryDirectory(prefix="drill-") as folder, set_stage(Path(folder) / "bot") as stage:
         drill.play(stage)
     took_s, steps, checks = time.monotonic() - began, tuple(stage.steps), tuple(stage.checks)
-    played = Played(drill.name, drill.what, at, __version__, took_s, steps, checks)
+    played = PlayedDrill(drill.name, drill.what, at, __version__, took_s, steps, checks)
     page = keep(bot.folder.path / FOLDER, played)
     code = ExitCode.DONE if played.passed else ExitCode.FINDINGS
     return Report("drill-run", DrillPlayed(played, played.passed, str(page)), _render_run, code)

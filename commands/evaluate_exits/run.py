@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from commands.shared.notes import left_by_earlier_orders, not_in_books, notes
-from commands.shared.pass_recording import left
+from commands.shared.pass_recording import record_exits
 from commands.shared.pass_reports import (
     LEFT_ALONE_RIGHTLY,
     UNSENT,
@@ -12,14 +12,14 @@ from commands.shared.pass_reports import (
     left_open,
     pass_data,
     pass_exit_code,
-    recorded,
+    record_begun_pass,
     render_rows,
     venue_clock,
 )
 from commands.shared.skipped_passes import refused_report, render_not_run
 from commands.shared.times import slot_for_reader, when
 from commands.shared.verb_options import Report
-from jobs.slot_claims import Refused
+from jobs.slot_claims import SlotRefused
 from tradebot.adapters.state import halt_switch
 from tradebot.desk.prepare_desk import for_exits
 from tradebot.errors import ExitCode
@@ -67,10 +67,10 @@ def run(
         # Built before the slot is claimed, so that a failure here doesn't use up the slot.
         world = app.world(dry_run=dry_run, proposing=False)
         call, clocks = begin(app, Job.EVALUATE_EXITS, by, clocks=clocks, force=force_slot, dry_run=dry_run)
-        if isinstance(call, Refused):
+        if isinstance(call, SlotRefused):
             return refused_report(app, "evaluate-exits", call)
-        with recorded(app, call, clocks.now, dry_run=dry_run):
-            done = left(app, world, call, for_exits(world, clocks), ended)
+        with record_begun_pass(app, call, clocks.now, dry_run=dry_run):
+            done = record_exits(app, world, call, for_exits(world, clocks), ended)
             data = pass_data(app, done)
         lacking = False
         if noted:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from commands.shared.declaration import NOT_RUN, PASS, Purpose, acts
+from commands.shared.declaration import NOT_RUN, PASS, VerbPurpose, acts
 from commands.shared.verb_options import DryRun, ForceSlot, Report, caller, on_bot, opened_to_leave
 
 if TYPE_CHECKING:
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @on_bot(
     "evaluate-exits",
-    Purpose.TRADE,
+    VerbPurpose.TRADE,
     50,
     {"evaluate-exits/1": (PASS, NOT_RUN)},
     epilog="tradebot evaluate-exits --dry-run\ntradebot evaluate-exits",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-class Page(Struct, frozen=True):
+class ExchangePage(Struct, frozen=True):
     """The page's address, and whether a browser opened it (null if none was requested)."""
 
     url: str
@@ -35,7 +35,7 @@ def page(path: "Path", browser: bool) -> Report:
     folder = exchange_of(path)
     with note_if_started(folder):
         url = sandbox.start(folder) + "/"
-    data = Page(url, _open(url) if browser else None)
+    data = ExchangePage(url, _open(url) if browser else None)
     code = ExitCode.ERROR if data.opened is False else ExitCode.DONE
     return Report("exchange-page", data, _render, code, whose=Identity("sandbox"))
 
@@ -47,7 +47,7 @@ def _open(url: str) -> bool:
     return webbrowser.open(url)
 
 
-def _render(out: "Console", data: Page) -> None:
+def _render(out: "Console", data: ExchangePage) -> None:
     out.print(data.url, markup=False)
     if data.opened is False:
         out.print("Couldn't open a browser here. Open the address yourself.", markup=False)

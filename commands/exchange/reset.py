@@ -13,7 +13,7 @@ from commands.shared.verb_options import Report
 from tradebot.adapters.state import state_folder
 from tradebot.app import sandbox
 from tradebot.errors import ExitCode, OperatorError
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MAIN = "main"
 
 
-class Gone(Struct, frozen=True):
+class ResetAccount(Struct, frozen=True):
     """An account as it was before its reset, in USD; the exchange's log keeps its full history."""
 
     account_number: str
@@ -40,14 +40,14 @@ class Reset(Struct, frozen=True):
     account_number: str
     key: str
     cash: Decimal
-    gone: Gone
+    gone: ResetAccount
 
 
 def run(path: Path, name: str, cash: str | None, confirmed: str | None) -> Report:
     """Say what a reset removes, ask the user to confirm it by the account's name, and reset the account."""
     _refuse_books(path, name)
     folder = exchange_of(path)
-    before = convert(_account_named(sandbox.ask(folder, "GET", "/exchange/v1/accounts"), name), Gone)
+    before = convert(_account_named(sandbox.ask(folder, "GET", "/exchange/v1/accounts"), name), ResetAccount)
     note(f"account {name}, …{before.account_number[-4:]}: {_described(before)}")
     confirm(name, confirmed, what=f"Resetting account {name}", command=f"tradebot exchange reset {name}", by_hand=False)
     body = {"account": name} | ({} if cash is None else {"cash": cash})
@@ -58,7 +58,7 @@ def run(path: Path, name: str, cash: str | None, confirmed: str | None) -> Repor
 
 def _refuse_books(path: Path, name: str) -> None:
     """Refuse to reset the account that a bot uses, because the bot's books belong to that account number."""
-    if name == MAIN and state_folder.marked(path):
+    if name == MAIN and state_folder.has_marker(path):
         raise OperatorError(
             f"{path} belongs to a bot, and its books are tied to account {MAIN}; a reset would give it a new number",
             "create another state folder: tradebot init --state-dir NEW",
@@ -74,11 +74,11 @@ def _account_named(rows: list[Mapping[str, Any]], name: str) -> Mapping[str, Any
     raise OperatorError(f"no account is called {clean(name)[:40]!r}; accounts: {names}", "tradebot exchange status")
 
 
-def _described(gone: Gone) -> str:
+def _described(gone: ResetAccount) -> str:
     return (
-        f"{gone.equity:,.2f} USD of equity, {counted(gone.positions, 'position')}, "
-        f"{counted(gone.open_orders, 'open order')} and "
-        f"{counted(gone.orders, 'order')} in total are removed; the exchange's log keeps them"
+        f"{gone.equity:,.2f} USD of equity, {pluralize(gone.positions, 'position')}, "
+        f"{pluralize(gone.open_orders, 'open order')} and "
+        f"{pluralize(gone.orders, 'order')} in total are removed; the exchange's log keeps them"
     )
 
 

@@ -54,7 +54,7 @@ class Opened(Struct, frozen=True):
     cash: Decimal
 
 
-class Serving(Struct, frozen=True):
+class ExchangeAddress(Struct, frozen=True):
     """Where the exchange answers, which keys it accepts, and the command that advances its clock.
 
     `pace` is `step` if the clock stands still until someone moves it, `real`, or a multiple such as `60x`. `latency` is
@@ -86,7 +86,7 @@ class Serving(Struct, frozen=True):
     tick: str | None
 
 
-class Wish(Struct, frozen=True):
+class ServeOptions(Struct, frozen=True):
     """How to serve the exchange; `settings` is None to use the existing market as it is.
 
     `every_symbol` plays all symbols that a recorded file holds.
@@ -104,7 +104,7 @@ class Wish(Struct, frozen=True):
     flow_per_day: int | None = None
 
 
-def serve(path: Path, wish: Wish, as_json: bool) -> None:
+def serve(path: Path, wish: ServeOptions, as_json: bool) -> None:
     """Serve the exchange in a folder until a signal stops it; create the market first if there is none."""
     prepare(path)
     folder = path / EXCHANGE
@@ -141,13 +141,13 @@ def _note_other_cash(requested: Sequence[tuple[str, Decimal | None]], accounts: 
             )
 
 
-def _serving(path: Path, url: str, status: Mapping[str, Any], wish: Wish) -> Serving:
+def _serving(path: Path, url: str, status: Mapping[str, Any], wish: ServeOptions) -> ExchangeAddress:
     model = status["market"]["fill"]["model"]
     times = {name: datetime.fromisoformat(status[name]) for name in ("now", "next_open", "next_close")}
     step = "5m" if status["is_open"] else "open"
     apis = apis_of(status)
     secrets = {name: secret for one in status["apis"] for name, secret in one["secrets"].items()}
-    return Serving(
+    return ExchangeAddress(
         url=url,
         page=f"{url}/",
         folder=str(path / EXCHANGE),
@@ -171,7 +171,7 @@ def _serving(path: Path, url: str, status: Mapping[str, Any], wish: Wish) -> Ser
     )
 
 
-def _render(out: "Console", data: Serving) -> None:
+def _render(out: "Console", data: ExchangeAddress) -> None:
     limit = "no request limit" if data.rate_limit is None else f"{data.rate_limit} requests per minute for each key"
     lines = (
         f"The embedded exchange of {data.folder} answers at {data.url} until Ctrl-C",
@@ -187,7 +187,7 @@ def _render(out: "Console", data: Serving) -> None:
         out.print(line, markup=False)
 
 
-def _api_lines(data: Serving, api: Api) -> Iterator[str]:
+def _api_lines(data: ExchangeAddress, api: Api) -> Iterator[str]:
     if api.login == BEARER:
         yield f"  {api.title}: Authorization: Bearer {data.flow_key}{_flow_limits(data)}"
         return
@@ -197,7 +197,7 @@ def _api_lines(data: Serving, api: Api) -> Iterator[str]:
         yield f"    {login}account {row.name}, {row.cash:,.2f} USD"
 
 
-def _flow_limits(data: Serving) -> str:
+def _flow_limits(data: ExchangeAddress) -> str:
     limits = (
         f"{most:,} requests a {time}"
         for most, time in ((data.flow_per_minute, "minute"), (data.flow_per_day, "day"))
@@ -206,7 +206,7 @@ def _flow_limits(data: Serving) -> str:
     return "".join(f"; {limit}" for limit in limits)
 
 
-def _time_lines(data: Serving) -> Sequence[str]:
+def _time_lines(data: ExchangeAddress) -> Sequence[str]:
     if data.finished:
         ended = f"  exchange time is {when(data.now)}; the market has ended (its last session is over)"
         return (ended, f"  start another one: {ANOTHER}")

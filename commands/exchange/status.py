@@ -12,7 +12,7 @@ from commands.shared.light_helpers import Identity
 from commands.shared.times import MINUTE, when
 from commands.shared.verb_options import Report
 from tradebot.app import sandbox
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -95,8 +95,8 @@ def _render(out: "Console", data: ExchangeStatus) -> None:
             out.print(f"  {api.title}{api.place}", markup=False)
         out.print(_time_line(data.time), markup=False)
     out.print(
-        f"  market: {market.source}, {counted(len(market.symbols), 'symbol')}, "
-        f"{counted(market.sessions, 'session')} from {market.start}, "
+        f"  market: {market.source}, {pluralize(len(market.symbols), 'symbol')}, "
+        f"{pluralize(market.sessions, 'session')} from {market.start}, "
         f"orders fill by the {market.fill} model",
         markup=False,
     )
@@ -105,7 +105,8 @@ def _render(out: "Console", data: ExchangeStatus) -> None:
         return
     _render_accounts(out, data)
     out.print(
-        f"  faults armed: {', '.join(data.faults) or 'none'}; log: {counted(data.log_lines or 0, 'line')}", markup=False
+        f"  faults armed: {', '.join(data.faults) or 'none'}; log: {pluralize(data.log_lines or 0, 'line')}",
+        markup=False,
     )
     if data.time.finished:
         out.print(f"The market has ended. Next: {ANOTHER}", markup=False)

@@ -25,8 +25,8 @@ from commands.init.verb import (
 )
 from commands.shared.completion import accounts as account_names
 from commands.shared.completion import fault_actions, fault_names, paces, ready_names, reset_account, steps
-from commands.shared.declaration import Purpose, acts, group, verb
-from commands.shared.verb_options import Config, Json, StateDir, finish, opened
+from commands.shared.declaration import VerbPurpose, acts, group, verb
+from commands.shared.verb_options import Config, Json, StateDir, finish, open_bot
 from tradebot.adapters.state import state_folder
 
 group("exchange", "Serve, inspect and control the embedded exchange.")
@@ -65,9 +65,9 @@ Latency = Annotated[
 
 @verb(
     "exchange serve",
-    Purpose.EXCHANGE,
+    VerbPurpose.EXCHANGE,
     10,
-    {"exchange-serve/1": ("commands.exchange.serve:Serving",)},
+    {"exchange-serve/1": ("commands.exchange.serve:ExchangeAddress",)},
     epilog="tradebot exchange serve --port 8787\ntradebot exchange serve --time 60x --account alice=50000",
 )
 def _serve(
@@ -99,7 +99,7 @@ def _serve(
     Runs until Ctrl-C and says what is optimistic about --fill. A folder without a market gets one.
     """
     from commands.exchange.faults import script_of
-    from commands.exchange.serve import Wish, accounts_of, serve, settings_for
+    from commands.exchange.serve import ServeOptions, accounts_of, serve, settings_for
     from tradebot.app.loading import Options
 
     path = state_folder.resolve(state_dir, os.environ)
@@ -109,13 +109,13 @@ def _serve(
     scripts = tuple(script_of(name) for name in faults or ())
     settings, every_symbol = settings_for(path, Options(state_dir, config), pace, flags)
     flow_limits = (flow_rate_limit, flow_daily_limit)
-    wish = Wish(settings, every_symbol, port, pace, rate_limit, accounts, scripts, latency, *flow_limits)
+    wish = ServeOptions(settings, every_symbol, port, pace, rate_limit, accounts, scripts, latency, *flow_limits)
     serve(path, wish, as_json)
 
 
 @verb(
     "exchange status",
-    Purpose.EXCHANGE,
+    VerbPurpose.EXCHANGE,
     20,
     {"exchange-status/1": ("commands.exchange.status:ExchangeStatus",)},
     epilog="tradebot exchange status\ntradebot exchange status --json",
@@ -129,7 +129,7 @@ def _status(state_dir: StateDir = None, as_json: Json = False) -> None:
 
 @verb(
     "exchange tick",
-    Purpose.EXCHANGE,
+    VerbPurpose.EXCHANGE,
     30,
     {"exchange-tick/1": ("commands.exchange.tick:Ticked",)},
     epilog="tradebot exchange tick 5m\ntradebot exchange tick next_open",
@@ -154,8 +154,8 @@ def _tick(
 
     path = state_folder.resolve(state_dir, os.environ)
     with note_if_started(path / state_folder.EXCHANGE):
-        if state_folder.marked(path):
-            with opened(state_dir, config) as bot:
+        if state_folder.has_marker(path):
+            with open_bot(state_dir, config) as bot:
                 report = tick(bot, step)
         else:
             report = tick_served(path, step)
@@ -164,7 +164,7 @@ def _tick(
 
 @verb(
     "exchange reset",
-    Purpose.EXCHANGE,
+    VerbPurpose.EXCHANGE,
     40,
     {"exchange-reset/1": ("commands.exchange.reset:Reset",)},
     epilog="tradebot exchange reset alice --confirm alice",
@@ -197,7 +197,7 @@ def _reset(
 
 @verb(
     "exchange faults",
-    Purpose.EXCHANGE,
+    VerbPurpose.EXCHANGE,
     50,
     {"exchange-faults/1": ("commands.exchange.faults:Faults",)},
     epilog="tradebot exchange faults\ntradebot exchange faults add lost-reply\ntradebot exchange faults clear",
@@ -225,9 +225,9 @@ def _faults(
 
 @verb(
     "exchange page",
-    Purpose.EXCHANGE,
+    VerbPurpose.EXCHANGE,
     60,
-    {"exchange-page/1": ("commands.exchange.page:Page",)},
+    {"exchange-page/1": ("commands.exchange.page:ExchangePage",)},
     epilog="tradebot exchange page\ntradebot exchange page --open",
 )
 def _page(

@@ -15,9 +15,9 @@ from tradebot.app.flow_plan import allowance_of, configured_allowance, flow_prob
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode
 from tradebot.model.record import Job
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 from tradebot.model.trading import Mode
-from tradebot.timetable.fetch_plan import FetchPlan, Line, Outcome
+from tradebot.timetable.fetch_plan import FetchDecision, FetchPlan, FetchPlanEntry
 
 ONCE_S = 86_400
 """From this interval on, in seconds, a kind of facts is fetched once a session."""
@@ -44,10 +44,10 @@ class PlannedKind(Struct, frozen=True):
     oldest_s: float | None
     max_age_s: int | None
     phase: str
-    outcome: "Outcome"
+    outcome: "FetchDecision"
 
 
-class Planned(Struct, frozen=True):
+class PlannedFetches(Struct, frozen=True):
     """The plan of a full session; `symbols` is how many alerts are fetched for.
 
     The timetable makes at most `planned_per_minute` calls a minute and `planned_per_day` a day. `wanted_calls` is what
@@ -75,7 +75,7 @@ def run(app: "App") -> Report:
     """Plan a session; exit 10 if alerts can't stay fresh."""
     allowance = configured_allowance(app.settings)
     plan = plan_of(app.settings, app.needed_facts, allowance)
-    data = Planned(
+    data = PlannedFetches(
         symbols=plan.alerts.need.calls if plan.alerts else 0,
         limited=allowance_of(app.settings) is not None,
         calls_per_minute=allowance.per_minute,
@@ -102,7 +102,7 @@ def _used_today(app: "App") -> int | None:
     """
     now = app.now() if app.mode is Mode.SANDBOX else datetime.now(UTC)
     file = app.folder.path / state_folder.FLOW_QUOTA
-    counted = KeptQuota(file, configured_allowance(app.settings), lambda: now).used(now)
+    counted = KeptQuota(file, configured_allowance(app.settings), lambda: now).used_on_day(now)
     if counted is not None or app.recorded is None:
         return counted
     # A fetch that found nothing due asked nothing, and so was told no count.
@@ -112,7 +112,7 @@ def _used_today(app: "App") -> int | None:
     return None
 
 
-def _kind(line: "Line") -> PlannedKind:
+def _kind(line: "FetchPlanEntry") -> PlannedKind:
     need = line.need
     return PlannedKind(
         kind=need.name,
@@ -129,11 +129,11 @@ def _kind(line: "Line") -> PlannedKind:
     )
 
 
-def _render(console: "Console", data: Planned, plan: "FetchPlan") -> None:
+def _render(console: "Console", data: PlannedFetches, plan: "FetchPlan") -> None:
     if not data.kinds:
         console.print("No strategy in use reads options flow.")
         return
-    symbols, kinds = counted(data.symbols, "symbol"), counted(len(data.kinds), "kind")
+    symbols, kinds = pluralize(data.symbols, "symbol"), pluralize(len(data.kinds), "kind")
     console.print(f"Plan of a session for {symbols} and {kinds} of facts; the timetable fetches {plan.times}")
     table = Table(
         "kind", "by", number("calls"), number("every"), number("a session"), number("oldest"), number("limit"), "when",
@@ -172,15 +172,15 @@ def _outcome(row: PlannedKind) -> str:
     return words[row.outcome.value]
 
 
-def _totals(data: Planned) -> tuple[str, ...]:
+def _totals(data: PlannedFetches) -> tuple[str, ...]:
     per_day = f"{data.planned_per_day:,} of {data.daily_calls:,} a day"
     spared = data.wanted_calls - data.calls
     less = f"; as configured they would be {data.wanted_calls:,}" if spared > 0 else ""
-    used = "nothing counted yet" if data.used_today is None else counted(data.used_today, "call")
+    used = "nothing counted yet" if data.used_today is None else pluralize(data.used_today, "call")
     unlimited = ("This source has no limit, so everything is fetched as configured; the plan shows a source with one.",)
     return (
         f"Calls a session: {data.calls:,}{less}. The timetable may make {per_day}.",
-        f"First fetch: {counted(data.first_calls, 'call')} in {data.first_s:,.0f} s, "
+        f"First fetch: {pluralize(data.first_calls, 'call')} in {data.first_s:,.0f} s, "
         f"at {data.planned_per_minute:,.0f} of {data.calls_per_minute:,} calls a minute.",
         f"Used today: {used}. The day's count restarts at 20:00 New York time.",
         *(() if data.limited else unlimited),

@@ -21,13 +21,13 @@ from commands.shared.verb_options import (
     Report,
     identity,
 )
-from jobs.slot_claims import Refused, claim_by_hand
+from jobs.slot_claims import SlotRefused, claim_by_hand
 from tradebot.adapters.state.state_locks import FETCH_LOCK, hold
-from tradebot.desk.fetching import Wanted, fetch_flow
+from tradebot.desk.fetching import WantedCalls, fetch_flow
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.kind import CheckedReply
 from tradebot.model.record import Job
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 from tradebot.signals.contracts import drifts
 from tradebot.signals.kinds import kind_names, kind_of
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tradebot.app.wiring import App
-    from tradebot.desk.fetching import Failure, Fetched
+    from tradebot.desk.fetching import Failure, FetchResult
     from tradebot.model.bar import ClockReading
     from tradebot.model.flow import Intake
     from tradebot.model.kind import Drift
@@ -104,7 +104,7 @@ def run(
     with hold(app.folder.path, "fetch-flow", name=FETCH_LOCK):
         # The pass lock is only for the claim: exits go on while the source is asked, however slowly it answers.
         call, clocks = in_turn(app, "fetch-flow", lambda: _call(app, by, named, force_slot))
-        if isinstance(call, Refused):
+        if isinstance(call, SlotRefused):
             return refused_report(app, "fetch-flow", call)
         world = app.world(progress=progress, proposing=False, with_flow=True)
         fetched = fetch_flow(world, call, clocks, only_due=not (named or force_slot), wanted=requests)
@@ -114,7 +114,7 @@ def run(
     return Report("fetch-flow", data, _render, code, identity(app))
 
 
-def _call(app: "App", by: str, named: bool, force_slot: bool) -> "tuple[Call | Refused, ClockReading]":
+def _call(app: "App", by: str, named: bool, force_slot: bool) -> "tuple[Call | SlotRefused, ClockReading]":
     if not named:
         return begin(app, Job.FETCH_FLOW, by, force=force_slot)
     clocks = both_clocks(app, Job.FETCH_FLOW, dry_run=True)
@@ -123,9 +123,9 @@ def _call(app: "App", by: str, named: bool, force_slot: bool) -> "tuple[Call | R
     return claim_by_hand(app.ledger, Job.FETCH_FLOW, "named", clocks.now, app.day, by), clocks
 
 
-def _wanted_requests(app: "App", endpoints: "Sequence[str]", symbols: "Sequence[str]") -> "Wanted":
+def _wanted_requests(app: "App", endpoints: "Sequence[str]", symbols: "Sequence[str]") -> "WantedCalls":
     names = frozenset(_endpoint(app, name) for name in endpoints)
-    return Wanted(names, frozenset(in_universe(app, symbol) for symbol in symbols))
+    return WantedCalls(names, frozenset(in_universe(app, symbol) for symbol in symbols))
 
 
 def _endpoint(app: "App", text: str) -> str:
@@ -139,7 +139,7 @@ def _endpoint(app: "App", text: str) -> str:
     return name
 
 
-def _data(fetched: "Fetched") -> FlowFetched:
+def _data(fetched: "FetchResult") -> FlowFetched:
     quota = fetched.quota
     return FlowFetched(
         at=fetched.at,
@@ -193,14 +193,14 @@ def _newest(endpoint: str, answers: "Iterable[Intake]") -> datetime | date | Non
 
 
 def _render(console: "Console", data: FlowFetched) -> None:
-    calls, facts = counted(data.calls, "call"), counted(data.new, "new fact")
+    calls, facts = pluralize(data.calls, "call"), pluralize(data.new, "new fact")
     console.print(f"Flow of session {data.session} at {when(data.at)}: {calls}, {facts}")
     if not data.calls and not data.not_due:
         console.print("  No strategy in use reads options flow.")
     if data.not_due:
-        console.print(f"  {counted(data.not_due, 'call')} not due yet")
+        console.print(f"  {pluralize(data.not_due, 'call')} not due yet")
     if data.later:
-        console.print(f"  {counted(data.later, 'call')} left for the next slot: no more fit into the source's rate")
+        console.print(f"  {pluralize(data.later, 'call')} left for the next slot: no more fit into the source's rate")
     if data.left_out:
         console.print(f"  Not fetched, to stay within the source's limits: {', '.join(data.left_out)}")
         console.print("  Next: tradebot fetch-flow --plan")

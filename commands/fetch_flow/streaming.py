@@ -13,7 +13,7 @@ from commands.shared.span_options import seconds_in
 from commands.shared.times import CLOCK, stamp, zone
 from commands.shared.verb_options import Report, identity
 from tradebot.errors import ExitCode, OperatorError
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +62,7 @@ def run(app: "App", *, lasting: str | None) -> Report:
     """Stream alerts for a while, by default until the session has ended; exit 5 if the stream was never joined."""
     from commands.shared.ask_strategies import in_turn
     from commands.shared.skipped_passes import refused_report
-    from jobs.slot_claims import Refused
+    from jobs.slot_claims import SlotRefused
     from tradebot.app.streaming import following, may_stream, trading_time
     from tradebot.model.decision import Decision, Gate, Verdict
     from tradebot.model.reasons import Reason
@@ -75,7 +75,7 @@ def run(app: "App", *, lasting: str | None) -> Report:
     session = session_of(app.ledger, began, app.day)
     if session is None or not may_stream(session, began):
         closed = Decision(Gate.JOB, Verdict.FAIL, Reason.MARKET_CLOSED)
-        return refused_report(app, "fetch-flow", Refused(closed))
+        return refused_report(app, "fetch-flow", SlotRefused(closed))
     with following(app) as follower:
         until = _follow(follower, session, now, most_s)
         complete = follower.finish(session, now)
@@ -118,15 +118,15 @@ def _follow(follower: "Follower", session: "Session", now: "Callable[[], datetim
 
 def _render(console: "Console", data: FlowStreamed) -> None:
     span = f"{stamp(data.at, CLOCK)} to {stamp(data.until, CLOCK)} {zone()}"
-    facts, symbols = counted(data.new, "new fact"), counted(data.symbols, "symbol")
+    facts, symbols = pluralize(data.new, "new fact"), pluralize(data.symbols, "symbol")
     console.print(f"Alerts of session {data.session} from {span}: {facts} about {symbols}")
     if not data.joined:
         console.print("  [red]The stream couldn't be opened.[/red] Next: tradebot events")
         return
     parts = f"{data.others:,} about other symbols, {data.bad:,} unreadable, {data.lost:,} lost"
-    console.print(f"  stream: {counted(data.received, 'row')} ({parts}), joined {counted(data.joined, 'time')}")
-    console.print(f"  REST API: {counted(data.calls, 'call')}, which brought {counted(data.filled, 'fact')}")
+    console.print(f"  stream: {pluralize(data.received, 'row')} ({parts}), joined {pluralize(data.joined, 'time')}")
+    console.print(f"  REST API: {pluralize(data.calls, 'call')}, which brought {pluralize(data.filled, 'fact')}")
     if data.missed:
-        console.print(f"  [yellow]{counted(data.missed, 'alert')} should have come over the stream.[/yellow]")
+        console.print(f"  [yellow]{pluralize(data.missed, 'alert')} should have come over the stream.[/yellow]")
     if not data.complete:
         console.print("  [yellow]Some alerts may be missing.[/yellow] Next: tradebot fetch-flow --endpoint flow_alerts")

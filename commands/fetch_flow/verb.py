@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.fetch_flow import streaming
-from commands.shared.declaration import NOT_RUN, Purpose, verb
+from commands.shared.declaration import NOT_RUN, VerbPurpose, verb
 from commands.shared.verb_options import (
     Config,
     ForceSlot,
@@ -13,7 +13,7 @@ from commands.shared.verb_options import (
     StateDir,
     caller,
     finish,
-    opened,
+    open_bot,
     opened_to_plan,
     progress_bar,
 )
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 @verb(
     "fetch-flow",
-    Purpose.TRADE,
+    VerbPurpose.TRADE,
     20,
     {
         "fetch-flow/1": ("commands.fetch_flow.run:FlowFetched", "commands.fetch_flow.streaming:FlowStreamed", NOT_RUN),
-        "fetch-flow-plan/1": ("commands.fetch_flow.plan:Planned",),
+        "fetch-flow-plan/1": ("commands.fetch_flow.plan:PlannedFetches",),
     },
     epilog="tradebot fetch-flow\ntradebot fetch-flow --plan\n"
     "tradebot fetch-flow --endpoint flow_alerts --symbol AAPL\n"
@@ -58,7 +58,7 @@ def fetch_flow(
 
     check_alone(stream, lasting, plan, endpoint, symbol, force_slot)
     if stream:
-        with opened(state_dir, config) as bot:
+        with open_bot(state_dir, config) as bot:
             report = streaming.run(bot, lasting=lasting)
     elif plan:
         from commands.fetch_flow.plan import run as run_plan
@@ -66,7 +66,7 @@ def fetch_flow(
         with opened_to_plan(state_dir, config) as bot:
             report = run_plan(bot)
     else:
-        with opened(state_dir, config) as bot, progress_bar("fetching flow") as progress:
+        with open_bot(state_dir, config) as bot, progress_bar("fetching flow") as progress:
             named = {"endpoints": endpoint or (), "symbols": symbol or ()}
             report = run(bot, by=caller(), force_slot=force_slot, progress=progress, **named)
     finish(report, as_json)

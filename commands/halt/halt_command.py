@@ -4,15 +4,15 @@ from typing import Annotated
 
 import typer
 
-from commands.halt.report import NO_REASON, Request
+from commands.halt.report import NO_REASON, HaltRequest
 from commands.halt.verb import run
-from commands.shared.declaration import Purpose, verb
+from commands.shared.declaration import VerbPurpose, verb
 from commands.shared.verb_options import Config, Json, StateDir
 
 
 @verb(
     "halt",
-    Purpose.OPERATE,
+    VerbPurpose.OPERATE,
     10,
     {"halt/1": ("commands.halt.report:Halted",)},
     epilog='tradebot halt --reason "odd fills"\ntradebot halt --flatten',
@@ -26,4 +26,4 @@ def halt(
     as_json: Json = False,
 ) -> None:
     """Stop opening positions now. Working entries are canceled and no new ones are sent; exits continue."""
-    raise typer.Exit(run(Request(reason, flatten, confirm, state_dir, config, as_json)))
+    raise typer.Exit(run(HaltRequest(reason, flatten, confirm, state_dir, config, as_json)))

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from commands.halt.report import PATIENCE_S, Orders, Request, orders_left_alone
+from commands.halt.report import PATIENCE_S, HaltOrders, HaltRequest, orders_left_alone
 from commands.shared.light_helpers import clean
 from tradebot.adapters.state import folder_permissions
 from tradebot.adapters.state.state_folder import read_marker, require_closed, resolve
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tradebot.app.wiring import App
 
 
-def end_entries(state_dir: str | None, config: str | None) -> Orders:
+def end_entries(state_dir: str | None, config: str | None) -> HaltOrders:
     """Cancel each of our working entries by its id, without recording it first; report what prevented it."""
     from tradebot.orders.emergency_cancel import end_entries as end
 
@@ -36,7 +36,7 @@ def end_entries(state_dir: str | None, config: str | None) -> Orders:
     return {"cancelled": ended.cancelled, "closing": 0, "failed": len(ended.problems), "problem": problem}
 
 
-def by_id(path: Path, request: Request, problem: str) -> Orders:
+def by_id(path: Path, request: HaltRequest, problem: str) -> HaltOrders:
     """Cancel our entries by id if no pass can run, unless others may have changed the folder's configuration."""
     ended = (
         orders_left_alone("") if folder_permissions.open_door(path) else end_entries(request.state_dir, request.config)

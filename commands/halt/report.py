@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, TypedDict
 
-from commands.shared.hints import aimed
+from commands.shared.hints import with_bot_options
 from commands.shared.light_helpers import clean
 
 REDUCE_ONLY = "REDUCE_ONLY"
@@ -15,7 +15,7 @@ PATIENCE_S = 0.5
 """How long a halt waits for the ledger's lock. A stopped process may be holding it in the middle of a transaction."""
 
 
-class Request(NamedTuple):
+class HaltRequest(NamedTuple):
     """What one command line asks for."""
 
     reason: str = NO_REASON
@@ -52,7 +52,7 @@ class Latch(NamedTuple):
     may_fill: bool = True
 
 
-class Recorded(NamedTuple):
+class RecordedState(NamedTuple):
     """The state now recorded in the ledger's history, or why nothing could be appended."""
 
     state: str | None
@@ -63,7 +63,7 @@ class Recorded(NamedTuple):
     """False if no order is working that a halt could cancel, and no pass runs that could have sent one."""
 
 
-class Orders(TypedDict):
+class HaltOrders(TypedDict):
     """How many cancels of working orders were accepted, closing orders sent, or failed, and why anything is left.
 
     A venue may prove a moment later that an order has ended, and one may have filled first.
@@ -89,10 +89,10 @@ class Halted(TypedDict):
     unwritten: str | None
     not_understood: list[str]
     in_flight: str | None
-    orders: Orders | None
+    orders: HaltOrders | None
 
 
-def orders_left_alone(problem: str) -> Orders:
+def orders_left_alone(problem: str) -> HaltOrders:
     """Return the result if no working order was touched, and why."""
     return {"cancelled": 0, "closing": 0, "failed": 0, "problem": problem}
 
@@ -100,12 +100,12 @@ def orders_left_alone(problem: str) -> Orders:
 RECOVER = "tradebot recover"
 
 
-def further_lines(path: Path, request: Request, latch: Latch, orders: Orders | None) -> str:
+def further_lines(path: Path, request: HaltRequest, latch: Latch, orders: HaltOrders | None) -> str:
     """Return the lines about the state in force, the working orders, and the next command."""
-    from tradebot.model.text import counted
+    from tradebot.model.text import pluralize
 
     if latch.unwritten is not None:
-        return aimed("\n".join(lines_if_unwritten(path, request, latch, orders)))
+        return with_bot_options("\n".join(lines_if_unwritten(path, request, latch, orders)))
     lines = []
     if latch.state != latch.announced:
         lines.append(f"  {latch.state} is in force, because the ledger's history says so")
@@ -117,23 +117,23 @@ def further_lines(path: Path, request: Request, latch: Latch, orders: Orders | N
         lines.append(f"  an order that started earlier is still in flight: {clean(latch.in_flight)}")
         lines.append("  next: tradebot evaluate-exits cancels it; tradebot orders shows it")
     elif orders:
-        closing = counted(orders["closing"], "closing order")
-        lines.append(f"  working orders: {counted(orders['cancelled'], 'cancel')} accepted, {closing} sent")
+        closing = pluralize(orders["closing"], "closing order")
+        lines.append(f"  working orders: {pluralize(orders['cancelled'], 'cancel')} accepted, {closing} sent")
         if orders["problem"]:
             lines.append(f"  not everything was done: {orders['problem']}")
             if not latch.unrecorded and _next_step(latch, orders) != RECOVER:
                 lines.append("  next: tradebot evaluate-exits")
     lines.append(f"Only orders that reduce risk are sent. Next: {_next_step(latch, orders)}, then tradebot unhalt")
-    return aimed("\n".join(lines))
+    return with_bot_options("\n".join(lines))
 
 
-def _next_step(latch: Latch, orders: Orders | None) -> str:
+def _next_step(latch: Latch, orders: HaltOrders | None) -> str:
     """Return `tradebot recover` if the books have to be rebuilt first, because nothing else can open them then."""
     problems = (latch.unrecorded, orders["problem"] if orders else None)
     return RECOVER if any(RECOVER in problem for problem in problems if problem) else "tradebot status"
 
 
-def lines_if_unwritten(path: Path, request: Request, latch: Latch, orders: Orders | None) -> Iterator[str]:
+def lines_if_unwritten(path: Path, request: HaltRequest, latch: Latch, orders: HaltOrders | None) -> Iterator[str]:
     """Yield the lines after the first one, which says that the halt couldn't be saved."""
     yield f"  in force: the bot sends no entry while it can't write {path}, because each one is recorded there first"
     if latch.state == "ACTIVE":

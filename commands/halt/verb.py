@@ -24,10 +24,10 @@ from commands.halt.report import (
     PATIENCE_S,
     REDUCE_ONLY,
     Halted,
+    HaltOrders,
+    HaltRequest,
     Latch,
-    Orders,
-    Recorded,
-    Request,
+    RecordedState,
     further_lines,
     orders_left_alone,
 )
@@ -40,9 +40,9 @@ from commands.shared.light_helpers import (
     clean_lines,
     confirm,
     document,
-    fitted,
     print_error,
     say,
+    wrap_for,
 )
 from commands.shared.times import show_utc, when
 from tradebot.adapters.state import halt_switch, send_lock, state_folder
@@ -87,7 +87,7 @@ def arguments_of_halt(arguments: Sequence[str]) -> list[str] | None:
     return [*(word for word in arguments[:place] if word != "--debug"), *arguments[place + 1 :]]
 
 
-def run(request: Request) -> int:
+def run(request: HaltRequest) -> int:
     """Set the halt, print it, write the history, then cancel working entries; return the exit code.
 
     If the output can't be printed, the halt continues and ends with exit 1. Exit 2 means that arguments were ignored,
@@ -109,11 +109,11 @@ def run(request: Request) -> int:
         report = document("halt", whose, code, _data(request, latch, orders))
         text = json.dumps(report, default=_in_utc)
     else:
-        text = fitted(further_lines(path, request, latch, orders), sys.stdout)
+        text = wrap_for(further_lines(path, request, latch, orders), sys.stdout)
     return code if _print(text) and latch.printed else code or ExitCode.ERROR
 
 
-def _exit_code(request: Request, latch: Latch, orders: Orders | None) -> ExitCode:
+def _exit_code(request: HaltRequest, latch: Latch, orders: HaltOrders | None) -> ExitCode:
     if latch.unwritten is not None:
         return ExitCode.USAGE
     if orders is not None and orders["problem"] is not None:
@@ -121,14 +121,14 @@ def _exit_code(request: Request, latch: Latch, orders: Orders | None) -> ExitCod
     return ExitCode.USAGE if request.not_understood else ExitCode.DONE
 
 
-def _report_ignored(request: Request) -> None:
+def _report_ignored(request: HaltRequest) -> None:
     if request.not_understood:
         words = ", ".join(repr(clean(text)[:40]) for text in request.not_understood)
         so = "; so nothing is closed" if request.flatten else ""
         print_error(OperatorError(f"halt ignored what it doesn't know: {words}{so}", "tradebot halt --help"))
 
 
-def _orders(path: Path, request: Request, latch: Latch) -> Orders | None:
+def _orders(path: Path, request: HaltRequest, latch: Latch) -> HaltOrders | None:
     """Cancel working orders; None if there are none. It doesn't wait again for anything stuck or damaged."""
     if latch.unwritten is not None:
         from commands.halt.halt_fallback import end_entries
@@ -145,7 +145,7 @@ def _orders(path: Path, request: Request, latch: Latch) -> Orders | None:
     return _end_orders(path, request, latch) if latch.requested == FLATTEN or latch.may_fill else None
 
 
-def _request(arguments: Sequence[str]) -> Request:
+def _request(arguments: Sequence[str]) -> HaltRequest:
     """Parse a command line as Typer would; importing argparse alone would take a tenth of the time of a halt.
 
     Unknown arguments are collected instead of refused. An option is never taken as the value of another one.
@@ -164,7 +164,7 @@ def _request(arguments: Sequence[str]) -> Request:
             options[VALUES[name]] = text if text.strip() else NO_REASON
         else:
             unknown.append(word)
-    return Request(**options, not_understood=tuple(unknown))
+    return HaltRequest(**options, not_understood=tuple(unknown))
 
 
 def _is_value(following: Sequence[str]) -> bool:
@@ -173,7 +173,7 @@ def _is_value(following: Sequence[str]) -> bool:
 
 def _require_bot_folder(path: Path) -> Path:
     """Return the folder if it belongs to a bot: it has a marker, even a damaged one, or any of BOT_FILES."""
-    if not state_folder.marked(path) and not any(os.path.lexists(path / name) for name in BOT_FILES):
+    if not state_folder.has_marker(path) and not any(os.path.lexists(path / name) for name in BOT_FILES):
         state_folder.open_state(path, os.environ)
     return path
 
@@ -186,7 +186,7 @@ def _whose(path: Path) -> Identity:
     return Identity(folder.mode, folder.venue, folder.tail)
 
 
-def _set_latch(path: Path, request: Request, state: str) -> Latch:
+def _set_latch(path: Path, request: HaltRequest, state: str) -> Latch:
     whose = _whose(path)
     # The clocks of another venue are known once its bot is opened, which a halt doesn't wait for.
     show_utc(request.in_utc or whose.venue not in (None, FIRST_VENUE))
@@ -194,7 +194,7 @@ def _set_latch(path: Path, request: Request, state: str) -> Latch:
     in_force, unwritten = announced, _ = _write_halt(path, who, why, at, state)
     first_line = f"Halted: {in_force} by {who} at {when(at)}: {clean(why)}"
     first_line = first_line if unwritten is None else f"{NOT_REMEMBERED} {unwritten}"
-    printed = request.as_json or _print(fitted(first_line, sys.stdout))
+    printed = request.as_json or _print(wrap_for(first_line, sys.stdout))
     in_flight = send_lock.in_flight(path)
     if unwritten is not None:
         return Latch(in_force, announced, state, who, why, at, None, printed, in_flight, unwritten)
@@ -231,27 +231,29 @@ def _print(text: str) -> bool:
     return True
 
 
-def _record(path: Path, state: str, who: str, why: str, at: datetime) -> Recorded:
+def _record(path: Path, state: str, who: str, why: str, at: datetime) -> RecordedState:
     """Append the halt to the ledger's history, or return why that failed. The halt is in force without it.
 
     The ledger isn't opened in a folder that other users can write, because SQLite would follow a link of theirs.
     """
     door = state_folder.open_door(path)
-    return Recorded(None, f"{door.problem}: {door.remedy}") if door else _append(path, state, who, why, at)
+    return RecordedState(None, f"{door.problem}: {door.remedy}") if door else _append(path, state, who, why, at)
 
 
-def _append(path: Path, state: str, who: str, why: str, at: datetime) -> Recorded:
+def _append(path: Path, state: str, who: str, why: str, at: datetime) -> RecordedState:
     import sqlite3
 
     from tradebot.adapters.ledger.state_history import opened_history
 
     try:
         with opened_history(path, patience_s=PATIENCE_S) as history:
-            return Recorded(history.record(state, who, why, at), None, may_fill=orders_may_fill(path, history.may_fill))
+            return RecordedState(
+                history.record(state, who, why, at), None, may_fill=orders_may_fill(path, history.may_fill)
+            )
     except TradebotError as error:
-        return Recorded(None, one_line(error), busy=error.retryable)
+        return RecordedState(None, one_line(error), busy=error.retryable)
     except (OSError, ValueError, sqlite3.Error) as error:
-        return Recorded(None, str(error))
+        return RecordedState(None, str(error))
 
 
 def orders_may_fill(path: Path, in_books: Callable[[], bool]) -> bool:
@@ -268,7 +270,7 @@ def orders_may_fill(path: Path, in_books: Callable[[], bool]) -> bool:
         return True
 
 
-def _end_orders(path: Path, request: Request, latch: Latch) -> Orders:
+def _end_orders(path: Path, request: HaltRequest, latch: Latch) -> HaltOrders:
     """Run one pass of exits, which cancels entries while halted and closes everything under FLATTEN.
 
     If the configuration can't be read and none was accepted, no pass can run, so entries are canceled by id.
@@ -290,7 +292,7 @@ def _end_orders(path: Path, request: Request, latch: Latch) -> Orders:
     return _outcome(data)
 
 
-def _outcome(data: "PassData") -> Orders:
+def _outcome(data: "PassData") -> HaltOrders:
     from commands.shared.pass_reports import LEFT_ALONE_RIGHTLY, left_open
 
     if data.not_run is not None:
@@ -303,7 +305,7 @@ def _outcome(data: "PassData") -> Orders:
     return {"cancelled": canceled, "closing": closing, "failed": len(failed), "problem": problem}
 
 
-def _data(request: Request, latch: Latch, orders: Orders | None) -> Halted:
+def _data(request: HaltRequest, latch: Latch, orders: HaltOrders | None) -> Halted:
     return {
         "state": latch.state,
         "who": latch.who,

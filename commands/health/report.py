@@ -8,15 +8,15 @@ from rich.markup import escape
 
 from commands.shared.judgment_table import table
 from commands.shared.light_helpers import Identity
-from commands.shared.number_format import colored
-from tradebot.judging.judgment import Judgment, State
+from commands.shared.number_format import color_state
+from tradebot.judging.judgment import HealthState, Judgment
 
 
 class Health(Struct, frozen=True):
     """The worst state of any part, a sentence about all of them, and a judgment about each."""
 
     state_dir: str
-    state: State
+    state: HealthState
     summary: str
     judgments: tuple[Judgment, ...]
 
@@ -24,10 +24,10 @@ class Health(Struct, frozen=True):
 def summary(judgments: tuple[Judgment, ...]) -> str:
     """Return how many parts are in each state, and the names of those that aren't OK, the worst first."""
     counts = Counter(judgment.state for judgment in judgments)
-    said = [f"{counts[State.OK]} of {len(judgments)} parts are OK"]
-    for state in reversed(State):
+    said = [f"{counts[HealthState.OK]} of {len(judgments)} parts are OK"]
+    for state in reversed(HealthState):
         names = [judgment.subject for judgment in judgments if judgment.state is state]
-        if names and state is not State.OK:
+        if names and state is not HealthState.OK:
             said.append(f"{state} {', '.join(names)}")
     return "; ".join(said)
 
@@ -36,4 +36,4 @@ def show(console: "Console", data: Health, whose: Identity) -> None:
     """Print the judgments, and the sentence about all of them."""
     console.print(f"[bold]{whose.mode}[/bold], {whose.place}, state {escape(data.state_dir)}; the broker was not asked")
     console.print(table(data.judgments))
-    console.print(f"Health {colored(data.state)}: {data.summary}")
+    console.print(f"Health {color_state(data.state)}: {data.summary}")

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.declaration import Purpose
+from commands.shared.declaration import VerbPurpose
 from commands.shared.verb_options import Report, identity, on_bot, opened_to_look
 from tradebot.errors import ExitCode
 
@@ -18,10 +18,10 @@ def run(app: "App", *, probe: bool = False) -> Report:
     """Judge every part by the bot's own records; exit 10 if any has FAILED, as a probe if anyone has to act."""
     from commands.health.report import Health, show, summary
     from commands.shared.evidence.gather import evidence_of
-    from tradebot.judging.judgment import State, overall
-    from tradebot.judging.pass_health import judged
+    from tradebot.judging.judgment import HealthState, overall
+    from tradebot.judging.pass_health import judge_passes
 
-    judgments = judged(evidence_of(app))
+    judgments = judge_passes(evidence_of(app))
     state, whose = overall(judgments), identity(app)
     data = Health(str(app.folder.path), state, summary(judgments), judgments)
 
@@ -31,13 +31,13 @@ def run(app: "App", *, probe: bool = False) -> Report:
             return
         console.print(f"{state}: {data.summary}", markup=False, soft_wrap=True)
 
-    code = ExitCode.FINDINGS if state is State.FAILED or (probe and state.is_finding) else ExitCode.DONE
+    code = ExitCode.FINDINGS if state is HealthState.FAILED or (probe and state.is_finding) else ExitCode.DONE
     return Report("health", data, render, code, whose)
 
 
 @on_bot(
     "health",
-    Purpose.LOOK,
+    VerbPurpose.LOOK,
     80,
     {"health/2": ("commands.health.report:Health",)},
     epilog="tradebot health\ntradebot health --probe  # for scripts: exits with 10 unless all is well",

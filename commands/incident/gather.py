@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from commands.shared.verb_options import jsonable
 from tradebot import __version__
-from tradebot.adapters.ledger.journal import Record
+from tradebot.adapters.ledger.journal import JournalRecord
 from tradebot.adapters.ledger.journal_reader import read
 from tradebot.adapters.state.events import last_events
 from tradebot.adapters.state.safe_open import NotPlainError, read_plain
@@ -36,7 +36,7 @@ MOST_LINES = 2_000
 SERVE_LOG = "serve.log"
 
 
-class Found(Struct, frozen=True):
+class IncidentSubject(Struct, frozen=True):
     """What is known of a pass or of an order; `at` is when the pass began, and None if nobody knows.
 
     `lacking` says what couldn't be read, and why.
@@ -54,7 +54,7 @@ class Found(Struct, frozen=True):
     """True if the file of the records can't be read."""
 
 
-def found_of(app: "App", asked: str) -> Found:
+def found_of(app: "App", asked: str) -> IncidentSubject:
     """Return what is known under the id of a pass or an order; OperatorError if nothing is."""
     lacking = list[str]()
     every = tuple(_tried(lacking, "orders", lambda: app.ledger_view.intents()) or ())  # noqa: PLW0108
@@ -69,7 +69,9 @@ def found_of(app: "App", asked: str) -> Found:
         hint = "tradebot orders --all lists orders by their ids; passes are those of tradebot replay and why-no-orders"
         raise OperatorError(f"No pass and no order is known as {word(asked)}.", hint)
     at = kept.at if kept else cycle.at if cycle else intents[0].intent.at
-    return Found(name, asked if order else None, at, kept, cycle, intents, every, tuple(lacking), passes is None)
+    return IncidentSubject(
+        name, asked if order else None, at, kept, cycle, intents, every, tuple(lacking), passes is None
+    )
 
 
 def _tried(lacking: list[str], what: str, read: Callable[[], T]) -> T | None:
@@ -107,7 +109,7 @@ def _libraries() -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-def told_of(app: "App", found: Found) -> Iterator[tuple[str, Any]]:
+def told_of(app: "App", found: IncidentSubject) -> Iterator[tuple[str, Any]]:
     """Yield the parts of the file besides the pass's own record, by name."""
     if found.cycle:
         yield "decisions", encode(found.cycle)
@@ -139,7 +141,7 @@ def _journal(app: "App", names: set[str]) -> list[Any]:
 
     lines, wanted = list[Any](), [name.encode() for name in sorted(names)]
 
-    def look(record: Record) -> None:
+    def look(record: JournalRecord) -> None:
         if len(lines) < MOST_LINES and any(name in record.payload for name in wanted):
             head = {"seq": record.head.sequence, "at": record.at, "kind": record.kind}
             lines.append({**head, "payload": json.loads(record.payload)})

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tradebot.adapters.text.identity_redaction import Redactor
 from tradebot.replaying.cycle_comparison import replay
-from tradebot.replaying.passes import Recorded, read_record
+from tradebot.replaying.passes import RecordedCycle, read_record
 from tradebot.replaying.port_recording import InOrder
 from tradebot.replaying.record_json import record_of, told_anew, tree_of, without_digests
 from tradebot.replaying.record_writer import RecordError
@@ -19,8 +19,8 @@ EQUAL, DIFFERS, NONE = "equal", "differs", "none"
 """How the pass is decided again where the file is made: as then, otherwise, or not at all."""
 
 
-def packed(
-    kept: "KeptPasses", one: "KeptPass", rules: "Callable[[Recorded], Rules]", redactor: Redactor
+def pack_pass(
+    kept: "KeptPasses", one: "KeptPass", rules: "Callable[[RecordedCycle], Rules]", redactor: Redactor
 ) -> tuple[str, str, dict[str, Any]]:
     """Return how the pass is decided here, what differs, and its record; RecordError if it can't be used."""
     found = kept.record(one.id)
@@ -29,7 +29,7 @@ def packed(
     body, parts = found
     recorded = read_record(body, parts, {})
     difference = replay(recorded, rules(recorded)).difference
-    tree = redacted(tree_of(body, parts), redactor)
+    tree = redact_record(tree_of(body, parts), redactor)
     new_body, new_parts = record_of(tree)
     anew = None if difference else told_anew(new_body, new_parts, rules)
     # The digest of a question would still tell somebody who guesses what stood in it.
@@ -45,7 +45,7 @@ def packed(
     return DIFFERS, redactor.text(f"{where}: {difference.recorded}, now {difference.replayed}"), record
 
 
-def redacted(tree: dict[str, Any], redactor: Redactor) -> dict[str, Any]:
+def redact_record(tree: dict[str, Any], redactor: Redactor) -> dict[str, Any]:
     """Return a record with nothing private in it."""
     parts = [
         {"text": _of_json(part["text"], redactor)} if "text" in part else redactor.tree(part, named=False)

@@ -17,12 +17,12 @@ from tradebot.errors import TradebotError
 from tradebot.model.values import replace
 
 if TYPE_CHECKING:
-    from commands.incident.gather import Found
+    from commands.incident.gather import IncidentSubject
     from tradebot.app.wiring import App
     from tradebot.model.intent import IntentKey
 
 
-def redactor_of(app: "App", found: "Found", environ: Mapping[str, str]) -> Redactor:
+def redactor_of(app: "App", found: "IncidentSubject", environ: Mapping[str, str]) -> Redactor:
     """Return what hides everything private of a bot."""
     _learn(app, environ)
     account = app.folder.account_number

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from msgspec import Struct
 
-from commands.shared.declaration import Purpose
+from commands.shared.declaration import VerbPurpose
 from commands.shared.light_helpers import clean, note, say
 from commands.shared.times import when
 from commands.shared.verb_options import Report, on_bot, opened_as_found
 from tradebot.errors import OperatorError
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from commands.incident.gather import Found
+    from commands.incident.gather import IncidentSubject
     from tradebot.adapters.text.identity_redaction import Redactor
     from tradebot.app.wiring import App
 
@@ -93,9 +93,9 @@ def run(app: "App", what: str, out: str, *, force: bool = False) -> Report:
     return Report("incident", data, _render)
 
 
-def _parts(app: "App", found: "Found", redactor: "Redactor") -> tuple[str, str, dict[str, Any]]:
+def _parts(app: "App", found: "IncidentSubject", redactor: "Redactor") -> tuple[str, str, dict[str, Any]]:
     from commands.incident.gather import told_of, versions
-    from commands.incident.pass_packing import NONE, packed
+    from commands.incident.pass_packing import NONE, pack_pass
     from tradebot.adapters.state.evidence import BACKTEST
     from tradebot.app.recorded_rules import rules_of_record
     from tradebot.replaying.record_writer import RecordError
@@ -105,7 +105,7 @@ def _parts(app: "App", found: "Found", redactor: "Redactor") -> tuple[str, str, 
     if found.kept:
         try:
             rules = lambda recorded: rules_of_record(recorded.surroundings)  # noqa: E731
-            replay, why, record = packed(app.passes, found.kept, rules, redactor)
+            replay, why, record = pack_pass(app.passes, found.kept, rules, redactor)
         except RecordError as error:
             why = redactor.text(str(error))
     about = {"pass": found.pass_id, "order": found.order, "at": found.at and found.at.isoformat(), "replay": replay}
@@ -124,7 +124,7 @@ def _render(console: "Console", data: Incident) -> None:
     at = f" ({when(data.at)})" if data.at else ""
     console.print(f"{data.file}: {of_order}pass {data.pass_id}{at}", markup=False)
     parts = ", ".join(one.name for one in data.parts)
-    console.print(f"  {counted(data.bytes, 'byte')}: {parts}", markup=False)
+    console.print(f"  {pluralize(data.bytes, 'byte')}: {parts}", markup=False)
     console.print(f"  SHA-256 {data.sha256}", markup=False)
     said = {
         "equal": "decided again here, everything is equal; the file can be replayed anywhere",
@@ -140,7 +140,7 @@ def _render(console: "Console", data: Incident) -> None:
 
 @on_bot(
     "incident",
-    Purpose.LOOK,
+    VerbPurpose.LOOK,
     60,
     {"incident/1": (Incident,)},
     epilog="tradebot incident PASS --out incident.txt\ntradebot incident ORDER --out incident.txt",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 
 if TYPE_CHECKING:
     from tradebot.app.settings import Settings
@@ -27,7 +27,7 @@ BEFORE_CLOSE_S = 600
 WIDTH = 100
 
 
-class Answers(Struct, frozen=True):
+class WizardAnswers(Struct, frozen=True):
     """The answers to the five questions; without symbols, they are the shipped ones. Both risks are in percent."""
 
     mode: str = "sandbox"
@@ -47,7 +47,7 @@ class Sizes(Struct, frozen=True):
     order: Decimal
 
 
-def sizes_of(answers: Answers, shipped: "Settings") -> Sizes:
+def sizes_of(answers: WizardAnswers, shipped: "Settings") -> Sizes:
     """Return the largest sizes that keep to the answers: a full book whose stops are all hit fits into the day."""
     limits, exits = shipped.limits_of("flow"), shipped.exits
     stop = exits.stop_loss_fraction
@@ -60,12 +60,12 @@ def sizes_of(answers: Answers, shipped: "Settings") -> Sizes:
     return Sizes(gross, min(max(limits.max_sector_fraction, symbol), gross), symbol, order)
 
 
-def text_of(answers: Answers, shipped: "Settings") -> str:
+def text_of(answers: WizardAnswers, shipped: "Settings") -> str:
     """Return the configuration of these answers; what it doesn't say is as shipped."""
     return "\n".join(_lines(answers, shipped)) + "\n"
 
 
-def _lines(answers: Answers, shipped: "Settings") -> Iterator[str]:
+def _lines(answers: WizardAnswers, shipped: "Settings") -> Iterator[str]:
     yield "# Your answers to tradebot init --wizard. The rest is as shipped; config/base.yaml explains each setting."
     yield "# To change one: tradebot config set KEY VALUE. To see what differs: tradebot config diff."
     yield ""
@@ -83,12 +83,12 @@ def _lines(answers: Answers, shipped: "Settings") -> Iterator[str]:
     yield from _night(answers, shipped)
 
 
-def _symbols(answers: Answers, shipped: "Settings") -> Iterator[str]:
+def _symbols(answers: WizardAnswers, shipped: "Settings") -> Iterator[str]:
     if not answers.symbols:
         yield f"# 2. Which symbols: the {len(shipped.universe)} shipped ones. To name your own: universe: [AAPL, MSFT]"
         yield ""
         return
-    yield f"# 2. Which symbols: {counted(len(answers.symbols), 'symbol')}."
+    yield f"# 2. Which symbols: {pluralize(len(answers.symbols), 'symbol')}."
     yield from _listed("universe: [", answers.symbols)
     unknown = [symbol for symbol in answers.symbols if symbol not in shipped.sectors]
     if unknown:
@@ -110,7 +110,7 @@ def _listed(before: str, names: Sequence[str]) -> Iterator[str]:
     yield line
 
 
-def _risk(answers: Answers, shipped: "Settings") -> Iterator[str]:
+def _risk(answers: WizardAnswers, shipped: "Settings") -> Iterator[str]:
     day, sizes = answers.day_percent / HUNDRED, sizes_of(answers, shipped)
     account, halts = shipped.limits, shipped.halts
     of_day, of_trade = f"{plain(answers.day_percent)}%", f"{plain(answers.trade_percent)}%"
@@ -146,7 +146,7 @@ def _risk(answers: Answers, shipped: "Settings") -> Iterator[str]:
     )
 
 
-def _own_limits(answers: Answers, shipped: "Settings") -> Iterator[str]:
+def _own_limits(answers: WizardAnswers, shipped: "Settings") -> Iterator[str]:
     sizes = sizes_of(answers, shipped)
     stop = shipped.exits.stop_loss_fraction
     at_stop = sizes.order * stop * HUNDRED
@@ -166,7 +166,7 @@ def _own_limits(answers: Answers, shipped: "Settings") -> Iterator[str]:
     )
 
 
-def _night(answers: Answers, shipped: "Settings") -> Iterator[str]:
+def _night(answers: WizardAnswers, shipped: "Settings") -> Iterator[str]:
     exits = shipped.exits
     if answers.overnight:
         yield "    # 5. It may hold overnight: the account's exits (exits: in config/base.yaml) close its positions."

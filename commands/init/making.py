@@ -18,7 +18,7 @@ from commands.shared.verb_options import Report, caller
 from tradebot.adapters.state import state_folder
 from tradebot.adapters.state.state_folder import EXCHANGE, option
 from tradebot.errors import OperatorError
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tradebot.model.bar import VenueClock
 
 
-class Made(Struct, frozen=True):
+class BotCreated(Struct, frozen=True):
     """The new bot; times are trading time, cash in USD.
 
     `copied_from` is the file that its configuration, `tradebot.yaml` in its folder, began as a copy of.
@@ -99,7 +99,7 @@ def setting_up(path: Path, verb: str) -> Iterator[None]:
 def refuse_marked(path: Path) -> None:
     """Raise OperatorError if there is a bot in a folder already."""
 
-    if state_folder.marked(path):
+    if state_folder.has_marker(path):
         raise OperatorError(
             f"{path} is a state folder already",
             f"see tradebot status {state_folder.option(path)}, or name another folder",
@@ -161,7 +161,7 @@ def _set_leftovers_aside(path: Path) -> None:
 def _report(path: Path, settings: "Settings", made: "_Books", start: Path | None, remarks: tuple[str, ...]) -> Report:
     from tradebot.model.trading import mode_name
 
-    data = Made(
+    data = BotCreated(
         state_dir=str(path),
         mode=mode_name(settings.mode, shadow=settings.shadow),
         venue=settings.venue,
@@ -216,13 +216,13 @@ def _make(path: Path, settings: "Settings", kind: str, clock: "VenueClock", acco
     return _Books(account.number, account.cash, clock.now, armed)
 
 
-def render(console: "Console", made: Made) -> None:
+def render(console: "Console", made: BotCreated) -> None:
     """Print what was made."""
     from rich.markup import escape
 
     where, place = escape(str(made.state_dir)), Identity(made.mode, made.venue, made.account_tail).place
     console.print(f"Created [bold]{where}[/bold]: mode {made.mode}, {place}")
-    console.print(f"  cash {made.cash:,.2f} USD, {counted(made.symbols, 'symbol')}, trading time {when(made.now)}")
+    console.print(f"  cash {made.cash:,.2f} USD, {pluralize(made.symbols, 'symbol')}, trading time {when(made.now)}")
     console.print(f"  {_permitted(made)}")
     if made.copied_from:
         console.print(f"  its configuration: tradebot.yaml in that folder, a copy of {escape(made.copied_from)}")
@@ -232,7 +232,7 @@ def render(console: "Console", made: Made) -> None:
     console.print("Next: tradebot reconcile", markup=False)
 
 
-def _permitted(made: Made) -> str:
+def _permitted(made: BotCreated) -> str:
     if made.shadow:
         return "in shadow mode: everything is decided and recorded, but no orders are sent"
     if made.armed:

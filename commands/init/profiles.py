@@ -17,11 +17,11 @@ SHIPPED_PROFILE = "flow"
 def profile_content(name: str) -> dict[str, Any]:
     """Return what a profile sets; nothing for the shipped configuration itself, or a name that is none."""
     from tradebot.adapters.text.yaml_loader import load_yaml
-    from tradebot.app.settings import shipped
+    from tradebot.app.settings import shipped_path
 
     if name == SHIPPED_PROFILE or name not in profiles(""):
         return {}
-    return load_yaml(shipped("profiles") / f"{name}.yaml", shipped=True)
+    return load_yaml(shipped_path("profiles") / f"{name}.yaml", shipped=True)
 
 
 def begins_with(profile: str, config: str | None) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def profile_file(name: str, file: Path | None, flags: dict[str, Any]) -> Path | 
     Raises OperatorError for an unknown name, beside a configuration file, at another venue than its own,
     and if an option and the profile both say which symbols to trade.
     """
-    from tradebot.app.settings import shipped
+    from tradebot.app.settings import shipped_path
     from tradebot.app.venues import EARLIER
 
     if name not in profiles(""):
@@ -65,14 +65,14 @@ def profile_file(name: str, file: Path | None, flags: dict[str, Any]) -> Path | 
     if ("universe" in flags or "path" in flags.get("sandbox", {})) and "universe" in content:
         message = f"profile {name} has its own symbols"
         raise OperatorError(message, "leave out --symbols and --bars, or the profile")
-    return shipped("profiles") / f"{name}.yaml"
+    return shipped_path("profiles") / f"{name}.yaml"
 
 
 def require_strategies(profile: str, settings: "Settings") -> None:
     """Raise OperatorError if the profile's strategy isn't installed; then the bot couldn't trade at all."""
-    from tradebot.adapters.plugins.plugin import installed
+    from tradebot.adapters.plugins.plugin import installed_strategies
 
-    missing = [name for name in settings.strategies.installed_as().values() if name not in installed()]
+    missing = [name for name in settings.strategies.installed_as().values() if name not in installed_strategies()]
     if profile != SHIPPED_PROFILE and missing:
         raise OperatorError(
             f"profile {profile} trades with the strategy {missing[0]}, which isn't installed",

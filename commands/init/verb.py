@@ -8,8 +8,8 @@ import typer
 from commands.init.making import run
 from commands.init.profiles import SHIPPED_PROFILE
 from commands.init.symbols import symbol_flags
-from commands.shared.completion import data_plans, fills, played, profiles, venues
-from commands.shared.declaration import Purpose, verb
+from commands.shared.completion import complete_symbols, data_plans, fills, profiles, venues
+from commands.shared.declaration import VerbPurpose, verb
 from commands.shared.verb_options import Config, Json, StateDir, finish
 from tradebot.adapters.state.marker_text import FIRST_VENUE
 
@@ -48,7 +48,7 @@ def market_flags(wish: MarketWish) -> dict[str, Any]:
     if wish.bars:
         from tradebot.app import sandbox
 
-        file = sandbox.recorded(wish.bars, wish.bar_stamp, wish.start)
+        file = sandbox.read_recorded_file(wish.bars, wish.bar_stamp, wish.start)
         source, start, sessions = file.source, start or file.days[0].isoformat(), sessions or len(file.days)
     elif wish.flow_folder and start is None:
         from tradebot.app import sandbox
@@ -100,7 +100,7 @@ DataPlan = Annotated[
 ]
 Symbols = Annotated[
     str | None,
-    typer.Option("--symbols", help="Number of symbols, or their names with commas.", autocompletion=played),
+    typer.Option("--symbols", help="Number of symbols, or their names with commas.", autocompletion=complete_symbols),
 ]
 
 
@@ -117,9 +117,9 @@ def flags_of(mode: str, sandbox: dict[str, Any], symbols: dict[str, Any], venue:
 
 @verb(
     "init",
-    Purpose.TRY,
+    VerbPurpose.TRY,
     40,
-    {"init/1": ("commands.init.making:Made",)},
+    {"init/1": ("commands.init.making:BotCreated",)},
     elsewhere=True,
     epilog="tradebot init\ntradebot init --wizard\ntradebot init --mode paper --shadow --state-dir paper",
 )

@@ -12,14 +12,14 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from commands.init import making as init
-from commands.init.answers import LEAST, LEAST_TRADE, MOST, Answers, plain, text_of
+from commands.init.answers import LEAST, LEAST_TRADE, MOST, WizardAnswers, plain, text_of
 from commands.init.making import refuse_other_mode, render
 from commands.init.market_notes import MOST_NAMED
-from commands.shared.light_helpers import clean, fitted, note
+from commands.shared.light_helpers import clean, note, wrap_for
 from commands.shared.universe import symbols_at
 from commands.shared.verb_options import Report
 from tradebot.adapters.state import state_folder
-from tradebot.adapters.text.yaml_loader import parsed
+from tradebot.adapters.text.yaml_loader import parse_yaml
 from tradebot.app.keys import FLOW_KEY
 from tradebot.app.loading import Options, user_file
 from tradebot.app.settings import load
@@ -31,7 +31,7 @@ from tradebot.model.values import replace
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from commands.init.making import Made
+    from commands.init.making import BotCreated
     from tradebot.app.settings import Settings
 
 Answer = TypeVar("Answer")
@@ -43,7 +43,7 @@ MOST_TYPED = 200
 """More symbols than this belong in a file of their own."""
 
 
-class Wrong(Exception):  # noqa: N818 - it isn't an error of the program
+class InvalidAnswer(Exception):  # noqa: N818 - it isn't an error of the program
     """An answer that isn't taken, and why."""
 
 
@@ -52,7 +52,7 @@ class Terminal:
 
     def ask(self, question: str) -> str:
         """Return what was typed; raise OperatorError if nothing more will be."""
-        print(fitted(question, sys.stderr), end=" ", file=sys.stderr, flush=True)
+        print(wrap_for(question, sys.stderr), end=" ", file=sys.stderr, flush=True)
         try:
             line = sys.stdin.readline()
         except KeyboardInterrupt:
@@ -82,7 +82,7 @@ def run(state_dir: str | None, flags: dict[str, Any], *, alone: bool) -> Report:
             f"{file} is a configuration already, and the wizard would write another one",
             "tradebot init uses it; or move it away, then run the wizard again",
         )
-    answers = asked(Terminal(), path)
+    answers = ask_questions(Terminal(), path)
     with TemporaryDirectory() as folder:
         written = Path(folder) / "wizard.yaml"
         written.write_text(text_of(answers, _shipped(answers.mode)), encoding="utf-8")
@@ -90,7 +90,7 @@ def run(state_dir: str | None, flags: dict[str, Any], *, alone: bool) -> Report:
     return replace(made, data=replace(made.data, copied_from=None), render=_render)
 
 
-def _render(console: "Console", made: "Made") -> None:
+def _render(console: "Console", made: "BotCreated") -> None:
     file = Path(made.state_dir) / "tradebot.yaml"
     console.print(f"Your answers are in {file}, with what each setting means.", markup=False)
     render(console, made)
@@ -105,14 +105,14 @@ def require_terminal() -> None:
         )
 
 
-def asked(terminal: Terminal, path: Path) -> Answers:
+def ask_questions(terminal: Terminal, path: Path) -> WizardAnswers:
     """Return the answers to all questions. A wrong one is asked again, with the reason."""
     shipped = _shipped("sandbox")
     note("Five questions; Enter takes what stands in brackets, and Ctrl-C leaves everything as it is.")
     note("Each answer becomes settings with comments, which you can change later.\n")
-    answers = Answers()
+    answers = WizardAnswers()
 
-    def tried(question: str, read: Callable[[str], Answers]) -> Answers:
+    def tried(question: str, read: Callable[[str], WizardAnswers]) -> WizardAnswers:
         return _asked(terminal, question, lambda typed: _loading(read(typed)))
 
     account = f"an account at {shipped.capabilities.title}"
@@ -147,16 +147,16 @@ def _asked(terminal: Terminal, question: str, read: Callable[[str], Answer]) -> 
         typed = terminal.ask(question)
         try:
             return read(typed)
-        except Wrong as wrong:
+        except InvalidAnswer as wrong:
             note(f"   {wrong}")
         except OperatorError as refused:
             note(f"   {clean(one_line(refused))}")
     raise OperatorError(f"no answer of {MOST_TRIES} could be taken: nothing was made", "tradebot init --help")
 
 
-def _loading(answers: Answers) -> Answers:
+def _loading(answers: WizardAnswers) -> WizardAnswers:
     """Return answers whose configuration loads; raise OperatorError with what contradicts it."""
-    values = parsed(text_of(answers, _shipped(answers.mode)))
+    values = parse_yaml(text_of(answers, _shipped(answers.mode)))
     assert isinstance(values, dict), "the wizard writes NAME: VALUE lines"
     load(None, os.environ, {"mode": answers.mode}, values=values)
     return answers
@@ -169,18 +169,18 @@ def _shipped(mode: str) -> "Settings":
 def _mode(typed: str, path: Path) -> str:
     mode = PLACES.get(typed.lower() or "1")
     if mode is None:
-        raise Wrong(f"{word(typed)!r} is neither 1 (sandbox) nor 2 (paper).")
+        raise InvalidAnswer(f"{word(typed)!r} is neither 1 (sandbox) nor 2 (paper).")
 
     refuse_other_mode(path, mode, None)
     if mode == "paper":
         try:
             found = secrets_for(_shipped(mode), os.environ)
         except OperatorError as unread:
-            raise Wrong(clean(one_line(unread))) from None
+            raise InvalidAnswer(clean(one_line(unread))) from None
         needed = [key for key in door_to(_shipped(mode).venue).keys if key.secret]
         if not (found.uw_key and all(found.venue.get(key.field) for key in needed)):
             keys = ", ".join((*(key.names[0] for key in needed), FLOW_KEY))
-            raise Wrong(
+            raise InvalidAnswer(
                 f"Paper needs the keys of your account: set {keys} in the environment or in .env (docs/MODES.md says "
                 "how), then start again; or answer 1."
             )
@@ -193,14 +193,16 @@ def _symbols(typed: str, shipped: "Settings") -> tuple[str, ...]:
         return ()
     if typed.isascii() and typed.isdigit():
         if len(typed) > len(str(len(known))) or not 1 <= int(typed) <= len(known):
-            raise Wrong(f"There are {len(known)} shipped symbols: type 1 to {len(known)}, or names such as AAPL,MSFT.")
+            raise InvalidAnswer(
+                f"There are {len(known)} shipped symbols: type 1 to {len(known)}, or names such as AAPL,MSFT."
+            )
         return tuple(known[: int(typed)])
 
     names = symbols_at(None, ",".join(typed.replace(",", " ").split()))
     if not names:
-        raise Wrong("Type names such as AAPL,MSFT, or a number.")
+        raise InvalidAnswer("Type names such as AAPL,MSFT, or a number.")
     if len(names) > MOST_TYPED:
-        raise Wrong(
+        raise InvalidAnswer(
             f"{len(names)} names are too many to type: begin with fewer, and name a file later (universe: mine.csv)."
         )
     if unknown := [name for name in names if name not in shipped.sectors]:
@@ -209,15 +211,17 @@ def _symbols(typed: str, shipped: "Settings") -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _with_day(answers: Answers, typed: str) -> Answers:
+def _with_day(answers: WizardAnswers, typed: str) -> WizardAnswers:
     percent = _percent(typed, answers.day_percent, LEAST, MOST)
     return replace(answers, day_percent=percent, trade_percent=min(answers.trade_percent, percent))
 
 
-def _trade(typed: str, answers: Answers) -> Decimal:
+def _trade(typed: str, answers: WizardAnswers) -> Decimal:
     percent = _percent(typed, answers.trade_percent, LEAST_TRADE, MOST)
     if percent > answers.day_percent:
-        raise Wrong(f"A single trade would risk more than the {plain(answers.day_percent)}% of a whole day: type less.")
+        raise InvalidAnswer(
+            f"A single trade would risk more than the {plain(answers.day_percent)}% of a whole day: type less."
+        )
     return percent
 
 
@@ -230,17 +234,19 @@ def _percent(typed: str, usual: Decimal, least: Decimal, most: Decimal) -> Decim
     except InvalidOperation:
         percent = Decimal("NaN")
     if not percent.is_finite():
-        raise Wrong(f"{word(typed)!r} is no percentage: type a number such as {plain(usual)} or 0.5.")
+        raise InvalidAnswer(f"{word(typed)!r} is no percentage: type a number such as {plain(usual)} or 0.5.")
     if not least <= percent <= most:
         hint = " (0.02 means 0.02%; two percent is 2)" if 0 < percent < least else ""
-        raise Wrong(f"It has to be from {plain(least)}% to {plain(most)}%, not {word(typed)}{hint}.")
+        raise InvalidAnswer(f"It has to be from {plain(least)}% to {plain(most)}%, not {word(typed)}{hint}.")
     if percent != percent.quantize(LEAST_TRADE):
-        raise Wrong(f"{plain(percent)}% has more than two decimals: type {plain(percent.quantize(LEAST_TRADE))}.")
+        raise InvalidAnswer(
+            f"{plain(percent)}% has more than two decimals: type {plain(percent.quantize(LEAST_TRADE))}."
+        )
     return percent
 
 
 def _yes(typed: str) -> bool:
     answer = YES_NO.get(typed.lower() or "y")
     if answer is None:
-        raise Wrong(f"{word(typed)!r} is neither yes nor no: type y or n.")
+        raise InvalidAnswer(f"{word(typed)!r} is neither yes nor no: type y or n.")
     return answer

@@ -9,7 +9,7 @@ from commands.config.current_config import differences_of
 from commands.learn.learn_inputs import NUMBERS
 from commands.shared.setting_args import path_of
 from tradebot.adapters.text.yaml_edit import CannotEditError, value_of, with_value
-from tradebot.adapters.text.yaml_loader import parsed, read_text
+from tradebot.adapters.text.yaml_loader import parse_yaml, read_text
 from tradebot.app.loading import Options, load_for, user_file
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
@@ -29,7 +29,7 @@ class Fitted(NamedTuple):
     looser: "tuple[Difference, ...]"
 
 
-def fitted(app: "App", config: str | None, file: Path, proposals: Sequence[Proposal]) -> Fitted:
+def fit_proposals(app: "App", config: str | None, file: Path, proposals: Sequence[Proposal]) -> Fitted:
     """Return the bot's own configuration with each proposal that it loads with, one after the other.
 
     One that it doesn't load with, or that something else outranks, says so and proposes no value any more. `file` is
@@ -91,6 +91,6 @@ def _changed(rule: str, fields: Mapping[str, Any], one: Proposal) -> dict[str, A
 
 def _loaded(app: "App", file: Path, text: str) -> "Loaded":
     """Return the settings that a text makes; raise ConfigurationError if it makes none."""
-    values = parsed(text)
+    values = parse_yaml(text)
     assert isinstance(values, dict), "an edited configuration is a mapping"
     return load_for(app.folder, Options(str(app.folder.path), str(file)), os.environ, values=values)

@@ -8,26 +8,32 @@ from commands.report.report_inputs import problem_of
 from commands.score.outcomes import judged_days
 from commands.trades.report import all_rows
 from tradebot.adapters.state.evidence import BACKTEST
-from tradebot.app.thresholds import Question, threshold_of
+from tradebot.app.thresholds import ThresholdQuestion, threshold_of
 from tradebot.app.wiring import App
 from tradebot.errors import TradebotError
 from tradebot.gates.decide import READS
 from tradebot.lab.learn.altered import Blocked
 from tradebot.lab.learn.knobs import ExitAt, HeldFor, LeftAfter, shorter
-from tradebot.lab.learn.learn import Found, Material, Strategy, Watched, learned
-from tradebot.lab.learn.values import Outcome, Proposal, plain
+from tradebot.lab.learn.learn import (
+    LearnedStrategy,
+    LearningMaterial,
+    LearnResult,
+    WatchedStrategies,
+    learn_from_trades,
+)
+from tradebot.lab.learn.values import Proposal, TradeOutcome, plain
 from tradebot.model.decision import Gate
 from tradebot.model.instrument import notional
 from tradebot.model.record import Job
 from tradebot.strategies.settings import BUILT_IN
 from tradebot.timetable.sessions import BEGINS_AHEAD
-from tradebot.views.trades.trade_row import LONG, Choice, chosen
+from tradebot.views.trades.trade_row import LONG, Choice, select_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tradebot.app.settings_schema import Sections
-    from tradebot.app.thresholds import Setting
+    from tradebot.app.thresholds import ThresholdSetting
     from tradebot.auditing.forward_returns import SessionReturns
     from tradebot.ports.world import Progress
     from tradebot.timetable.job_times import JobTimes
@@ -41,25 +47,25 @@ NUMBERS: Mapping[str, str] = {STOP: FRACTION, TARGET: FRACTION, TIME: AFTER}
 """The number of each exit rule that is learned."""
 
 
-def read(app: "App", choice: Choice, progress: "Progress") -> tuple[Found, tuple[str, ...], datetime | None]:
+def read(app: "App", choice: Choice, progress: "Progress") -> tuple[LearnResult, tuple[str, ...], datetime | None]:
     """Return what is learned from an account's records, what isn't known and why, and the last recorded moment.
 
     Raises DamagedBooksError, naming the row, if the books are damaged.
     """
     history, rows = all_rows(app)
-    trades = chosen(rows.trades, choice, history.day)
+    trades = select_rows(rows.trades, choice, history.day)
     material = _material(app, trades, choice)
-    blocked, left, problem = followed(app, material, choice, history.at, progress)
-    found = learned(material, left)
+    blocked, left, problem = load_outcomes(app, material, choice, history.at, progress)
+    found = learn_from_trades(material, left)
     proposals = (*found.proposals, *blocked)
-    return Found(found.counts, found.unknown, proposals), (problem,) if problem else (), history.at
+    return LearnResult(found.counts, found.unknown, proposals), (problem,) if problem else (), history.at
 
 
-def _material(app: "App", trades: "Sequence[TradeRow]", choice: Choice) -> Material:
+def _material(app: "App", trades: "Sequence[TradeRow]", choice: Choice) -> LearningMaterial:
     opened = [trade.opened_at for trade in trades]
     span = (min(opened).date() - timedelta(days=1), max(opened).date() + BEGINS_AHEAD) if opened else None
     names = [name for name in app.settings.strategies.sections() if choice.strategy in (None, name)]
-    return Material(
+    return LearningMaterial(
         trades=trades,
         sessions={one.date: one for one in app.ledger_view.sessions(*span)} if span else {},
         day=app.day,
@@ -79,11 +85,11 @@ def _entries(app: "App") -> "tuple[str, JobTimes] | None":
     return setting if isinstance(line.written(), str) else f"{setting}.when", timetable[Job.TRADE_ONCE]
 
 
-def _strategy(app: "App", name: str) -> Strategy:
+def _strategy(app: "App", name: str) -> LearnedStrategy:
     section = app.settings.strategies.sections()[name]
     weights = getattr(section, "weights", None)
     known = weights if isinstance(weights, Mapping) else {}
-    return Strategy(
+    return LearnedStrategy(
         name=name,
         weights={key: float(value) for key, value in known.items() if isinstance(value, int | float)},
         limits=app.rules.of(name).limits,
@@ -91,11 +97,11 @@ def _strategy(app: "App", name: str) -> Strategy:
     )
 
 
-def _watched(app: "App", names: list[str]) -> Iterator[Watched]:
+def _watched(app: "App", names: list[str]) -> Iterator[WatchedStrategies]:
     sections, account = app.settings.strategies.sections(), app.settings.exits
     of_account = frozenset(name for name in names if sections[name].exits is None)
     if of_account:
-        yield Watched(
+        yield WatchedStrategies(
             "",
             of_account,
             ExitAt("exits.stop_loss_fraction", account.stop_loss_fraction),
@@ -107,7 +113,7 @@ def _watched(app: "App", names: list[str]) -> Iterator[Watched]:
         if listed is not None:
             numbers = {rule: fields[NUMBERS[rule]] for one in listed for rule, fields in one.items() if rule in NUMBERS}
             setting = f"strategies.{name}.exits"
-            yield Watched(
+            yield WatchedStrategies(
                 name,
                 frozenset({name}),
                 ExitAt(setting, numbers[STOP], STOP) if STOP in numbers else None,
@@ -120,7 +126,7 @@ MINUTE = timedelta(minutes=1)
 UNKNOWN = "What blocked trades would have earned isn't known"
 
 
-class Followed(NamedTuple):
+class BlockedOutcomes(NamedTuple):
     """What blocked trades would have earned, and what was left at shorter times; None if that isn't known, and why."""
 
     blocked: tuple[Proposal, ...] = ()
@@ -128,31 +134,33 @@ class Followed(NamedTuple):
     problem: str = ""
 
 
-def followed(app: "App", material: Material, choice: Choice, at: datetime | None, progress: "Progress") -> Followed:
+def load_outcomes(
+    app: "App", material: LearningMaterial, choice: Choice, at: datetime | None, progress: "Progress"
+) -> BlockedOutcomes:
     """Return what followed until a moment, by bars that are fetched if they aren't stored."""
     if at is None:
-        return Followed()
+        return BlockedOutcomes()
     if app.folder.kind == BACKTEST:
-        return Followed(problem=f"{UNKNOWN}: a backtest keeps no bars after it has ended.")
-    blocked, left = Blocked(), Left(material)
+        return BlockedOutcomes(problem=f"{UNKNOWN}: a backtest keeps no bars after it has ended.")
+    blocked, left = Blocked(), ShorterOutcomes(material)
     try:
         for day, judged in judged_days(app, choice.days.first, progress, choice.days.last, at):
             blocked.add(day, [one for one in judged if choice.strategy in (None, one.strategy)])
             left.add(day)
     except TradebotError as error:
-        return Followed(problem=f"{UNKNOWN}: {problem_of(app, error)}.")
+        return BlockedOutcomes(problem=f"{UNKNOWN}: {problem_of(app, error)}.")
     if not blocked.keys:
-        return Followed(left=left if left.known else None, problem="No blocked trade that is over is recorded.")
+        return BlockedOutcomes(left=left if left.known else None, problem="No blocked trade that is over is recorded.")
     found = {key: setting for key in blocked.keys if (setting := setting_of(app.settings, *key))}
     values = {key: plain(one.value) for key, one in found.items()}
     proposals = blocked.proposals({key: one.key for key, one in found.items()}, values)
-    return Followed(tuple(proposals), left if left.known else None)
+    return BlockedOutcomes(tuple(proposals), left if left.known else None)
 
 
-class Left:
+class ShorterOutcomes:
     """Knows what trades would have ended with at shorter times, from the bars of the sessions that are added."""
 
-    def __init__(self, material: Material) -> None:
+    def __init__(self, material: LearningMaterial) -> None:
         self._outcomes = material.outcomes
         self._tried = {
             name: shorter(watched.held.after_s)
@@ -172,7 +180,7 @@ class Left:
                 for after_s in self._tried.get(one.trade.strategy, ()):
                     self._add(day, one, after_s)
 
-    def _add(self, day: "SessionReturns", one: Outcome, after_s: int) -> None:
+    def _add(self, day: "SessionReturns", one: TradeOutcome, after_s: int) -> None:
         trade, at = one.trade, one.trade.opened_at + timedelta(seconds=after_s)
         if at >= one.closed_at:
             return
@@ -182,14 +190,14 @@ class Left:
             better = (prices[0] - prices[1]) * (1 if trade.side == LONG else -1)
             self._better[trade.id, after_s] = notional(float(trade.quantity), better, float(trade.multiplier))
 
-    def __call__(self, one: Outcome, after_s: int) -> float | None:
+    def __call__(self, one: TradeOutcome, after_s: int) -> float | None:
         return self._better.get((one.trade.id, after_s))
 
 
-def setting_of(settings: "Sections", strategy: str, gate: Gate) -> "Setting | None":
+def setting_of(settings: "Sections", strategy: str, gate: Gate) -> "ThresholdSetting | None":
     """Return the setting that a gate compares a strategy's candidates with, if its limit in force is one."""
     reads, is_there = READS[gate], strategy in settings.strategies.sections()
     names = (*reads.own, *reads.account)
     limits = settings.limits_of(strategy) if reads.own and is_there else settings.limits
     limit = getattr(limits, names[0]) if len(names) == 1 else None
-    return threshold_of(settings, strategy, Question(gate), limit)
+    return threshold_of(settings, strategy, ThresholdQuestion(gate), limit)

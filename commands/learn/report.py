@@ -9,10 +9,10 @@ from msgspec import Struct
 
 from commands.shared.light_helpers import clean
 from commands.shared.times import MINUTE, when
-from tradebot.gates.permission import described
-from tradebot.lab.learn.values import Counts, Item, Proposal
+from tradebot.gates.permission import describe_difference
+from tradebot.lab.learn.values import Item, Proposal, TradeCounts
 from tradebot.model.decision import Gate
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 from tradebot.model.trading import Difference
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Learned(Struct, frozen=True):
     at: datetime | None
     from_date: date | None
     to_date: date | None
-    trades: Counts
+    trades: TradeCounts
     proposals: tuple[Proposal, ...]
     proposed: int
     unknown: Mapping[str, Sequence[str]]
@@ -64,11 +64,11 @@ def render(out: "Console", data: Learned) -> None:
 def _head(data: Learned) -> Iterator[str]:
     trades = data.trades
     at = f" until {when(data.at, MINUTE)}" if data.at else ""
-    yield f"Learned from {counted(trades.counted, 'closed trade')}{at}."
+    yield f"Learned from {pluralize(trades.counted, 'closed trade')}{at}."
     left_out = [
-        f"{counted(trades.open, 'open trade')}" if trades.open else "",
-        f"{counted(trades.unknown_fees, 'trade')} whose fees aren't known yet" if trades.unknown_fees else "",
-        f"{counted(trades.not_ours, 'trade')} that no strategy in use opened" if trades.not_ours else "",
+        f"{pluralize(trades.open, 'open trade')}" if trades.open else "",
+        f"{pluralize(trades.unknown_fees, 'trade')} whose fees aren't known yet" if trades.unknown_fees else "",
+        f"{pluralize(trades.not_ours, 'trade')} that no strategy in use opened" if trades.not_ours else "",
     ]
     if told := [text for text in left_out if text]:
         yield f"Not counted: {', '.join(told)}."
@@ -128,8 +128,8 @@ def _end(data: Learned) -> Iterator[str]:
         return
     yield f"Written to {data.file}; nothing else is changed."
     if data.looser:
-        yield f"{counted(len(data.looser), 'setting')} there are looser than accepted, and would close entries:"
-        yield from (f"  {described(row)}" for row in data.looser)
+        yield f"{pluralize(len(data.looser), 'setting')} there are looser than accepted, and would close entries:"
+        yield from (f"  {describe_difference(row)}" for row in data.looser)
     else:
         yield "Nothing there is looser than accepted."
     yield f"Next: tradebot config check {data.file}"

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.completion import strategies
-from commands.shared.declaration import Purpose, verb
+from commands.shared.declaration import VerbPurpose, verb
 from commands.shared.light_helpers import note
 from commands.shared.span_options import From, To, days_of
-from commands.shared.verb_options import Config, Json, Report, StateDir, finish, identity, opened, progress_bar
+from commands.shared.verb_options import Config, Json, Report, StateDir, finish, identity, open_bot, progress_bar
 from tradebot.errors import OperatorError, word
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ Write = Annotated[
 
 def run(app: "App", choice: "Choice", config: str | None, write: Path | None) -> Report:
     """Return what is proposed; the bot's own configuration with that is written to the file to `write`, if any."""
-    from commands.learn.apply_proposals import fitted, own_file
+    from commands.learn.apply_proposals import fit_proposals, own_file
     from commands.learn.learn_inputs import read
     from commands.learn.report import WORTH, Learned, render
     from commands.shared.files import save
@@ -35,7 +35,9 @@ def run(app: "App", choice: "Choice", config: str | None, write: Path | None) ->
         _refuse_own(write, own_file(app, config))
     with progress_bar("measuring blocked trades") as progress:
         found, problems, at = read(app, choice, progress)
-    fit = fitted(app, config, write or own_file(app, config) or app.folder.path / "tradebot.yaml", found.proposals)
+    fit = fit_proposals(
+        app, config, write or own_file(app, config) or app.folder.path / "tradebot.yaml", found.proposals
+    )
     proposed = sum(one.proposed is not None for one in fit.proposals)
     written = write if proposed else None
     if written is not None:
@@ -69,7 +71,7 @@ def _refuse_own(file: Path, own: Path | None) -> None:
 
 @verb(
     "learn",
-    Purpose.LOOK,
+    VerbPurpose.LOOK,
     150,
     {"learn/1": ("commands.learn.report:Learned",)},
     epilog="tradebot learn\ntradebot learn --strategy flow --from 2026-11-16 --json\n"
@@ -93,7 +95,7 @@ def learn(
     from tradebot.views.trades.trade_row import Choice
 
     choice = Choice(days_of(first, last), strategy)
-    with opened(state_dir, config) as bot:
+    with open_bot(state_dir, config) as bot:
         in_use = bot.settings.strategies.sections()
         if strategy is not None and strategy not in in_use:
             raise OperatorError(f"strategy {word(strategy)} isn't in use", f"name one of these: {', '.join(in_use)}")

@@ -22,7 +22,7 @@ from mcp.types import (
 )
 from mcp.types import Tool as Listed
 
-from commands.mcp.tool_runner import Answer, Asking
+from commands.mcp.tool_runner import ToolResult, ToolRunner
 from commands.mcp.tools import TOOLS, Tool
 from commands.mcp.untrusted_text import CLOSE, OPEN
 from tradebot import __version__
@@ -38,7 +38,7 @@ INSTRUCTIONS = (
 )
 
 
-def server_of(asking: Asking) -> Server[Any]:
+def server_of(asking: ToolRunner) -> Server[Any]:
     """Return a server whose tools are answered by a bot's verbs."""
     lanes = {False: ThreadPoolExecutor(AT_ONCE), True: ThreadPoolExecutor(1)}
 
@@ -71,7 +71,7 @@ async def _level_taken(_context: object, _level: SetLevelRequestParams) -> Empty
     return EmptyResult()
 
 
-async def _answered(ask: Callable[[Callable[[], bool]], Answer], lane: Executor, tool: Tool) -> Answer:
+async def _answered(ask: Callable[[Callable[[], bool]], ToolResult], lane: Executor, tool: Tool) -> ToolResult:
     """Run a verb in a thread; whoever cancels its request ends its process. A halt is finished all the same."""
     canceled = Event()
     stopping = (lambda: False) if tool.acts else canceled.is_set

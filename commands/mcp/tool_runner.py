@@ -10,29 +10,29 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from commands.mcp.tools import Tool
-from commands.mcp.untrusted_text import fixed_words, marked
+from commands.mcp.untrusted_text import fixed_words, mark_untrusted
 from commands.shared.error_boundary import whose_of
 from commands.shared.light_helpers import document_in, error_document
 from tradebot.adapters.state.subprocess_runner import OneShots
 from tradebot.errors import ExitCode, OperatorError, TradebotError
-from tradebot.model.serving import Ended
+from tradebot.model.serving import ChoreEnd
 
 LONGEST = 250_000
 """How many characters an answer may have: more is no use to an assistant, and would fill what it remembers."""
 CALLER = "assistant"
 """Who halted, in the records."""
 
-Run = Callable[[Sequence[str], float, Callable[[], bool]], Ended]
+Run = Callable[[Sequence[str], float, Callable[[], bool]], ChoreEnd]
 
 
-class Answer(NamedTuple):
+class ToolResult(NamedTuple):
     """The document of a verb, its texts marked as data, and whether it is an error."""
 
     document: dict[str, Any]
     is_error: bool
 
 
-class Asking:
+class ToolRunner:
     """Runs the verbs of one bot; `runs` makes what runs them on a folder."""
 
     def __init__(
@@ -40,13 +40,13 @@ class Asking:
     ) -> None:
         self._folder, self._config, self._runs = folder, config, runs
 
-    def answer(self, tool: Tool, asked: Mapping[str, Any], stopping: Callable[[], bool]) -> Answer:
+    def answer(self, tool: Tool, asked: Mapping[str, Any], stopping: Callable[[], bool]) -> ToolResult:
         """Return what the verb says; every error is an answer too."""
         try:
             found = self._document(tool, [*tool.words(asked), "--json"], stopping)
         except TradebotError as error:
             found = error_document(error, whose_of(["--state-dir", str(self._folder)]))
-        return Answer(marked(found, fixed_words(tool.output_schema)), "error" in found)
+        return ToolResult(mark_untrusted(found, fixed_words(tool.output_schema)), "error" in found)
 
     def _document(self, tool: Tool, words: Sequence[str], stopping: Callable[[], bool]) -> dict[str, Any]:
         with ExitStack() as stack:

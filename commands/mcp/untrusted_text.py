@@ -18,13 +18,13 @@ _PLAIN = re.compile(r"[0-9T:.Z-]+|[A-Za-z0-9_./:-]{1,24}")
 _MARKS = str.maketrans({OPEN: "[", CLOSE: "]"})
 
 
-def marked(value: Any, fixed: frozenset[str]) -> Any:
+def mark_untrusted(value: Any, fixed: frozenset[str]) -> Any:
     """Return JSON data with each text marked as data and cut, names of mappings too; `fixed` are our own words."""
     if isinstance(value, str):
         return value if value in fixed or not value or _PLAIN.fullmatch(value) else _as_data(value)
     if isinstance(value, Mapping):
-        return {marked(name, fixed): marked(item, fixed) for name, item in value.items()}
-    return [marked(item, fixed) for item in value] if isinstance(value, list) else value
+        return {mark_untrusted(name, fixed): mark_untrusted(item, fixed) for name, item in value.items()}
+    return [mark_untrusted(item, fixed) for item in value] if isinstance(value, list) else value
 
 
 def fixed_words(schema: Any) -> frozenset[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
-from commands.shared.declaration import Purpose, verb
+from commands.shared.declaration import VerbPurpose, verb
 from commands.shared.times import when
 from commands.shared.verb_options import Config, Json, Report, StateDir, finish
 from tradebot.adapters.state import state_folder
@@ -34,7 +34,7 @@ class McpServed(Struct, frozen=True):
 
 @verb(
     "mcp",
-    Purpose.TELL,
+    VerbPurpose.TELL,
     100,
     {"mcp/1": (McpServed,)},
     epilog="tradebot mcp --state-dir /srv/bot/state  # as an assistant's configuration has it\n"
@@ -62,10 +62,10 @@ def mcp(
         raise OperatorError("--new-token and --json belong to --http", "tradebot mcp --http 5010 --new-token")
     from commands.mcp.server import server_of
     from commands.mcp.stdio_server import serve_stdio
-    from commands.mcp.tool_runner import Asking
+    from commands.mcp.tool_runner import ToolRunner
 
     folder = state_folder.resolve(state_dir, os.environ)
-    server = server_of(Asking(folder.absolute(), config))
+    server = server_of(ToolRunner(folder.absolute(), config))
     if http is None:
         serve_stdio(server)
         return

@@ -8,22 +8,22 @@ from msgspec import Struct
 
 from commands.shared.light_helpers import clean
 from commands.shared.verb_options import Report, identity
-from tradebot.adapters.models.folder import Parts
+from tradebot.adapters.models.folder import ModelParts
 from tradebot.adapters.models.process import good_models
 from tradebot.adapters.models.reading import draft_of, is_sealed, read_model
 from tradebot.adapters.models.refusing import RefusedDraftError, RefusedModelError
 from tradebot.adapters.models.signing import make_key, public_of, read_key, require_extra
-from tradebot.adapters.models.trying import tried
+from tradebot.adapters.models.trying import self_test
 from tradebot.adapters.models.writing import write_model
-from tradebot.adapters.plugins.plugin import Surroundings
-from tradebot.adapters.plugins.protocol import Bounds
+from tradebot.adapters.plugins.plugin import PluginEnvironment
+from tradebot.adapters.plugins.protocol import AnswerBounds
 from tradebot.adapters.state.state_folder import MODELS
 from tradebot.app.plugin_surroundings import plugin_surroundings
 from tradebot.errors import ExitCode
 from tradebot.model.decision import Decision
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.strategy_reasons import CHECK
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 from tradebot.model.values import replace
 from tradebot.strategies.policy_settings import PolicySettings
 
@@ -96,10 +96,10 @@ def sign(draft: Path, key_file: Path, to: Path) -> Report:
     """Try a draft, sign it, and write it to a folder of models; OperatorError if it can't be used."""
     require_extra("signing models")
     private, model = read_key(key_file), draft_of(draft)
-    took = tried(model, _surroundings())
+    took = self_test(model, _surroundings())
     if isinstance(took, Decision):
         raise RefusedDraftError(draft, took.reason or Reason.MODEL_FAILED, str(took.observed))
-    name = write_model(to, Parts(model.card, model.scaling, model.probe, model.graph), private)
+    name = write_model(to, ModelParts(model.card, model.scaling, model.probe, model.graph), private)
     usual_ms, longest_ms = map(_ms, took)
     data = ModelSigned(
         name, str(to / name), model.card.name, public_of(private), usual_ms, longest_ms, is_sealed(draft)
@@ -127,13 +127,13 @@ def _rows(bot: "App") -> "Iterator[ModelRow]":
                 yield _row(strategy, name, own, surroundings)
 
 
-def _row(strategy: str, name: str, own: "PolicySettings", surroundings: "Surroundings") -> ModelRow:
+def _row(strategy: str, name: str, own: "PolicySettings", surroundings: "PluginEnvironment") -> ModelRow:
     from tradebot.app.policy import place_of
 
     row = ModelRow(strategy, name, name in own.models, None, None, None, None, None, "", "", None, None)
     try:
         model = read_model(place_of(own).folder, name, place_of(own).public)
-        found = tried(model, surroundings)
+        found = self_test(model, surroundings)
     except RefusedModelError as refused:
         model, found = None, refused.decision
     row = _with_card(row, model) if model else row
@@ -150,9 +150,9 @@ def _with_card(row: ModelRow, model: "Model") -> ModelRow:
     return replace(row, name=card.name, agent=card.agent, made_at=card.created_at, age_days=age)
 
 
-def _surroundings() -> "Surroundings":
+def _surroundings() -> "PluginEnvironment":
     """Return what a model is tried in where there may be no bot: its process sees no variable of the environment."""
-    return Surroundings(Bounds(TIMEOUT_S, MEMORY_BYTES), {}, ())
+    return PluginEnvironment(AnswerBounds(TIMEOUT_S, MEMORY_BYTES), {}, ())
 
 
 def _ms(value: float) -> float:
@@ -179,7 +179,7 @@ def _render_checked(console: "Console", data: ModelsChecked) -> None:
     for row in data.models:
         told = [f"{row.strategy}: {row.id}", "" if row.acts else "the last good one"]
         told += [f"{clean(row.name)} ({clean(row.agent)})"] if row.name and row.agent else []
-        told += [f"made {counted(row.age_days, 'day')} ago"] if row.age_days is not None else []
+        told += [f"made {pluralize(row.age_days, 'day')} ago"] if row.age_days is not None else []
         console.print(", ".join(filter(None, told)), markup=False)
         if row.reason:
             console.print(f"  {row.reason}: {clean(row.found)}", style="red", markup=False)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.declaration import Purpose, group, verb
+from commands.shared.declaration import VerbPurpose, group, verb
 from commands.shared.verb_options import Json, Report, finish, on_bot
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ To = Annotated[Path, typer.Option("--to", metavar="FOLDER", help="The folder of 
 
 @verb(
     "model key",
-    Purpose.DEVELOP,
+    VerbPurpose.DEVELOP,
     80,
     {"model-key/1": ("commands.model.run:ModelKey",)},
     elsewhere=True,
@@ -38,7 +38,7 @@ def _key(
 
 @verb(
     "model sign",
-    Purpose.DEVELOP,
+    VerbPurpose.DEVELOP,
     90,
     {"model-sign/1": ("commands.model.run:ModelSigned",)},
     elsewhere=True,
@@ -63,7 +63,7 @@ def _sign(
 
 @on_bot(
     "model check",
-    Purpose.DEVELOP,
+    VerbPurpose.DEVELOP,
     100,
     {"model-check/1": ("commands.model.run:ModelsChecked",)},
     epilog="tradebot model check\ntradebot model check --json",

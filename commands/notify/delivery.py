@@ -10,24 +10,24 @@ from datetime import UTC, datetime, timedelta
 from commands.shared.bot_records import exit_reasons, trading_now
 from commands.shared.evidence.gather import evidence_of
 from tradebot import __version__
-from tradebot.adapters.notices.outbox import Kept, Outbox
+from tradebot.adapters.notices.outbox import Outbox, StoredNotice
 from tradebot.adapters.notices.sender import Attempt
 from tradebot.adapters.state import events
 from tradebot.adapters.state.state_folder import EVENTS
 from tradebot.adapters.text.redaction import hide
 from tradebot.app.wiring import App
 from tradebot.exits.why import UNKNOWN
-from tradebot.judging.judgment import State, overall, ranked
-from tradebot.judging.pass_health import judged
+from tradebot.judging.judgment import HealthState, overall, rank_judgments
+from tradebot.judging.pass_health import judge_passes
 from tradebot.model.event import EventKind, Severity, SystemEvent
-from tradebot.model.notice import Happening, HeldThen, Seen, Topic
+from tradebot.model.notice import BotStatus, Happening, HeldThen, Topic
 from tradebot.model.position import Key, RoundTrip
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 from tradebot.model.values import replace
-from tradebot.views.notification_events import Now, composed, due_at, of_event, seen_of, since, wants
+from tradebot.views.notification_events import Now, compose_notification, due_at, of_event, seen_of, since, wants
 from tradebot.views.trades.lots import trades
 
-BEGINNING = events.Place(0, 0)
+BEGINNING = events.EventCursor(0, 0)
 LOOK_S = 5.0
 """Real seconds between two looks at the bot while no event is written."""
 HEALTH_S = 30.0
@@ -39,7 +39,7 @@ TOLD_OTHERWISE = frozenset({"notices", "halts"})
 """Parts of health that are no news: a halt is told by itself, and a notice that can't be sent tells nobody."""
 
 
-class Round:
+class DeliveryRound:
     """The notices of a bot. `addresses` are those of its channels by name; one without an address is told nothing."""
 
     def __init__(self, app: "App", addresses: Mapping[str, str]) -> None:
@@ -49,7 +49,7 @@ class Round:
         self._channels = [channel for channel in app.settings.notify.in_use() if channel.name in addresses]
         self._addresses = addresses
         self._outbox = Outbox(app.folder.path, app.events, datetime.now(UTC))
-        self._attempts = dict[str, tuple[Kept, Attempt]]()
+        self._attempts = dict[str, tuple[StoredNotice, Attempt]]()
         self._health: tuple[float, str, Severity] | None = None
         self._looked = -LOOK_S
         self._why = dict[Key, str]()
@@ -65,7 +65,7 @@ class Round:
 
         Before the first look, only entries that still wait for a yes are news.
         """
-        path, remembered = self._app.folder.path / EVENTS, self._outbox.remembered()
+        path, remembered = self._app.folder.path / EVENTS, self._outbox.last_look()
         if remembered is None:
             written, after = events.news(path, BEGINNING)
             now = self._now()
@@ -83,7 +83,7 @@ class Round:
         told = filter(None, (of_event(event, self._app.settings.capabilities, asked) for event in written))
         self._note(after, seen, (*told, *happened, *self._summaries(written)), now.at)
 
-    def _note(self, place: events.Place, seen: Seen, happened: Sequence[Happening], now: datetime) -> None:
+    def _note(self, place: events.EventCursor, seen: BotStatus, happened: Sequence[Happening], now: datetime) -> None:
         discreet = [replace(one, text=self._discreet(one.text)) for one in happened]
         chosen = ((channel, one) for channel in self._channels for one in discreet if wants(channel, one))
         due = [(channel.name, due_at(channel, one, now, self._app.day), one) for channel, one in chosen]
@@ -111,7 +111,7 @@ class Round:
                 earliest = min(at for _, at, _ in due)
                 held = self._outbox.made_since(channel.name, earliest - HOUR) >= channel.most_an_hour
                 happened = [one for _, _, one in due]
-                notice = composed(self._who(), happened, self._app.day, earliest if held else None)
+                notice = compose_notification(self._who(), happened, self._app.day, earliest if held else None)
                 self._outbox.make(channel.name, notice, [id_ for id_, _, _ in due], now)
 
     def send(self) -> bool:
@@ -121,21 +121,21 @@ class Round:
             kept, attempt = self._attempts.get(channel.name, (None, None))
             if kept is None and (kept := self._outbox.next_of(channel.name, now)):
                 self._attempts[channel.name] = kept, Attempt(self._addresses[channel.name], kept.notice)
-            elif kept is not None and attempt is not None and attempt.ended():
+            elif kept is not None and attempt is not None and attempt.has_ended():
                 del self._attempts[channel.name]
                 self._ended(kept, attempt.problem(), now)
         return bool(self._attempts)
 
-    def _ended(self, kept: Kept, problem: str, now: datetime) -> None:
+    def _ended(self, kept: StoredNotice, problem: str, now: datetime) -> None:
         if not problem:
-            self._outbox.sent(kept.id)
+            self._outbox.mark_sent(kept.id)
             return
         again: timedelta | None = min(FIRST_RETRY * 2 ** min(kept.attempts, 20), LAST_RETRY)
         if now - kept.made_at >= GIVEN_UP:
             again = None
             details = {"channel": kept.channel, "message": problem}
             self._app.events.emit(EventKind.NOTICE_FAILED.at(now, details))
-        self._outbox.failed(kept.id, problem, again, now)
+        self._outbox.mark_failed(kept.id, problem, again, now)
 
     def time(self) -> datetime:
         """Return trading time: the last recorded one in the sandbox, whose clock stands still."""
@@ -173,11 +173,11 @@ class Round:
     def _unwell(self) -> tuple[str, Severity]:
         """Return which parts aren't OK, empty if all are, and how bad that is."""
         if self._health is None or time.monotonic() >= self._health[0] + HEALTH_S:
-            judgments = [one for one in judged(evidence_of(self._app)) if one.subject not in TOLD_OTHERWISE]
-            findings = ranked(judgments)
-            worst = Severity.ERROR if overall(judgments) is State.FAILED else Severity.WARN
+            judgments = [one for one in judge_passes(evidence_of(self._app)) if one.subject not in TOLD_OTHERWISE]
+            findings = rank_judgments(judgments)
+            worst = Severity.ERROR if overall(judgments) is HealthState.FAILED else Severity.WARN
             said = "; ".join(f"{one.subject} {one.state}, {one.found}" for one in findings[:3])
-            more = f"; {counted(len(findings) - 3, 'more part')}" if len(findings) > 3 else ""
+            more = f"; {pluralize(len(findings) - 3, 'more part')}" if len(findings) > 3 else ""
             self._health = time.monotonic(), said + more, worst
         return self._health[1:]
 
@@ -197,9 +197,9 @@ def evidence_time(app: "App") -> datetime:
     return trading_now(app, times) or datetime.now(UTC)
 
 
-def rounds(app: "App", addresses: Mapping[str, str], pause_s: float) -> Iterator[Round]:
+def rounds(app: "App", addresses: Mapping[str, str], pause_s: float) -> Iterator[DeliveryRound]:
     """Yield the round before each look, for as long as it is asked for."""
-    one = Round(app, addresses)
+    one = DeliveryRound(app, addresses)
     try:
         while True:
             yield one

@@ -77,7 +77,7 @@ class Notices(Struct, frozen=True):
     notices: tuple[NoticeRow, ...]
 
 
-class Tried(Struct, frozen=True):
+class TestDelivery(Struct, frozen=True):
     """What came of a test message by channel: empty if it was sent, or else why it wasn't.
 
     `confirmed` is the channel whose message a person has read, None if that wasn't said.
@@ -87,7 +87,7 @@ class Tried(Struct, frozen=True):
     confirmed: str | None
 
 
-class Sent(Struct, frozen=True):
+class NoticesSent(Struct, frozen=True):
     """How many notices were sent, and how many are still to be sent."""
 
     sent: int
@@ -141,7 +141,7 @@ def confirmed_by(bot: "App", channel: str | None, code: str, addresses: Mapping[
             code=ExitCode.REFUSED,
         )
     remember(bot, f"{READ} {channel}", expected)
-    return Report("notify-test", Tried({}, channel), render_tried)
+    return Report("notify-test", TestDelivery({}, channel), render_tried)
 
 
 def attempt(bot: "App", name: str, address: str | None) -> str:
@@ -151,12 +151,12 @@ def attempt(bot: "App", name: str, address: str | None) -> str:
     code = confirmation_code(bot.folder.id, address)
     text = f"If you can read this, notices arrive. Now type: tradebot notify test {name} --confirm {code}"
     with closing(Attempt(address, Notice(title, text, Severity.INFO))) as attempt:
-        while not attempt.ended():
+        while not attempt.has_ended():
             time.sleep(PAUSE_S)
         return attempt.problem()
 
 
-def render_tried(console: "Console", data: Tried) -> None:
+def render_tried(console: "Console", data: TestDelivery) -> None:
     if data.confirmed is not None:
         console.print(f"{data.confirmed}: a person has read its test message. Next: tradebot live status", markup=False)
     for name, problem in data.problems.items():
@@ -172,6 +172,6 @@ def counts(bot: "App") -> tuple[int, int]:
     return sum(one.sending is Sending.SENT for one in kept), sum(one.sending is Sending.WAITING for one in kept)
 
 
-def render_sent(console: "Console", data: Sent) -> None:
+def render_sent(console: "Console", data: NoticesSent) -> None:
     left = f"; {data.left} still to be sent: tradebot notify last" if data.left else ""
     console.print(f"{data.sent} sent{left}")

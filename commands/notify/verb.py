@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.declaration import Purpose, group, verb
+from commands.shared.declaration import VerbPurpose, group, verb
 from commands.shared.light_helpers import complain
-from commands.shared.verb_options import Config, Json, Report, StateDir, finish, identity, on_bot, opened
+from commands.shared.verb_options import Config, Json, Report, StateDir, finish, identity, on_bot, open_bot
 from tradebot.errors import ExitCode, OperatorError, word
 
 if TYPE_CHECKING:
@@ -19,7 +19,11 @@ group("notify", "Tell people what happens: try a channel, see what was told, or 
 
 
 @on_bot(
-    "notify list", Purpose.TELL, 10, {"notify-list/1": ("commands.notify.run:Channels",)}, epilog="tradebot notify list"
+    "notify list",
+    VerbPurpose.TELL,
+    10,
+    {"notify-list/1": ("commands.notify.run:Channels",)},
+    epilog="tradebot notify list",
 )
 def list_channels(bot: "App") -> Report:
     """Show the channels, what each is told and how it went."""
@@ -54,7 +58,7 @@ def list_channels(bot: "App") -> Report:
 
 @on_bot(
     "notify last",
-    Purpose.TELL,
+    VerbPurpose.TELL,
     40,
     {"notify-last/1": ("commands.notify.run:Notices",)},
     epilog="tradebot notify last\ntradebot notify last --last 50",
@@ -87,9 +91,9 @@ def last_notices(
 
 @on_bot(
     "notify test",
-    Purpose.TELL,
+    VerbPurpose.TELL,
     20,
-    {"notify-test/1": ("commands.notify.run:Tried",)},
+    {"notify-test/1": ("commands.notify.run:TestDelivery",)},
     in_group=1,
     epilog="tradebot notify test phone\ntradebot notify test phone --confirm 1a2b3c",
 )
@@ -105,7 +109,7 @@ def try_channels(
     The message shows a code. With --confirm, nothing is sent: the code proves that a person read it, and `live status`
     counts that. Exits with code 5 if a message wasn't accepted.
     """
-    from commands.notify.run import Tried, attempt, confirmed_by, known_addresses, render_tried
+    from commands.notify.run import TestDelivery, attempt, confirmed_by, known_addresses, render_tried
 
     addresses = known_addresses(bot)
     if code is not None:
@@ -116,14 +120,14 @@ def try_channels(
         raise OperatorError(f"no channel is named {word(str(channel))}", f"choose one of {known}")
     problems = {name: attempt(bot, name, addresses.get(name)) for name in names}
     ended = ExitCode.UNAVAILABLE if any(problems.values()) else ExitCode.DONE
-    return Report("notify-test", Tried(problems, None), render_tried, ended)
+    return Report("notify-test", TestDelivery(problems, None), render_tried, ended)
 
 
 @verb(
     "notify send",
-    Purpose.TELL,
+    VerbPurpose.TELL,
     30,
-    {"notify-send/1": ("commands.notify.run:Sent",)},
+    {"notify-send/1": ("commands.notify.run:NoticesSent",)},
     in_group=1,
     epilog="tradebot notify send\ntradebot notify send --follow",
 )
@@ -138,11 +142,11 @@ def send(
     `serve` runs this by itself. Under cron, a line for it every five minutes does the same.
     """
     from commands.notify.delivery import rounds
-    from commands.notify.run import ONE_IS_ENOUGH, PAUSE_S, Sent, counts, known_addresses, render_sent
+    from commands.notify.run import ONE_IS_ENOUGH, PAUSE_S, NoticesSent, counts, known_addresses, render_sent
     from tradebot.adapters.state import state_locks
 
     alone = partial(state_locks.hold, verb="notify send", wait_s=0.0, name=state_locks.NOTIFY_LOCK, hint=ONE_IS_ENOUGH)
-    with opened(state_dir, config) as bot, alone(bot.folder.path):
+    with open_bot(state_dir, config) as bot, alone(bot.folder.path):
         addresses = known_addresses(bot)
         missing = [one.name for one in bot.settings.notify.in_use() if one.name not in addresses]
         for name in missing:
@@ -154,5 +158,5 @@ def send(
             if not one.send() and not on:
                 break
         sent, left = counts(bot)
-        data = Sent(sent - before[0], left)
+        data = NoticesSent(sent - before[0], left)
         finish(Report("notify-send", data, render_sent, whose=identity(bot)), as_json)

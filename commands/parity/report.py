@@ -9,22 +9,22 @@ from commands.shared.light_helpers import clean
 from commands.shared.number_format import to_cent
 from commands.shared.tables import Table, number, sentence, staying
 from commands.shared.times import when
-from tradebot.model.parity import Cause, DayParity, What
-from tradebot.model.text import counted
-from tradebot.views.parity import OverTime, in_words
+from tradebot.model.parity import DayParity, ParityCause, What
+from tradebot.model.text import pluralize
+from tradebot.views.parity import ParityTotals, in_words
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 SHOWN = 20
 """How many differences the screen has; `--json` has them all."""
-MEANING: Mapping[Cause, str] = {
-    Cause.PRICE: "the bot saw other prices",
-    Cause.LATE_DATA: "data came later than it was due",
-    Cause.REVISED_DATA: "data has changed since",
-    Cause.FILL_MODEL: "the broker answered or filled otherwise than assumed",
-    Cause.MISSED_SLOT: "nothing ran to its end in the slot",
-    Cause.OURS: "nothing outside explains it",
+MEANING: Mapping[ParityCause, str] = {
+    ParityCause.PRICE: "the bot saw other prices",
+    ParityCause.LATE_DATA: "data came later than it was due",
+    ParityCause.REVISED_DATA: "data has changed since",
+    ParityCause.FILL_MODEL: "the broker answered or filled otherwise than assumed",
+    ParityCause.MISSED_SLOT: "nothing ran to its end in the slot",
+    ParityCause.OURS: "nothing outside explains it",
 }
 
 
@@ -32,7 +32,7 @@ class Parity(Struct, frozen=True):
     """A session beside its backtest, and what the sessions compared of late add up to."""
 
     day: DayParity
-    over_time: OverTime | None
+    over_time: ParityTotals | None
 
 
 def render(out: "Console", data: Parity) -> None:
@@ -41,11 +41,11 @@ def render(out: "Console", data: Parity) -> None:
     span = f"Session {day.session}" + ("" if day.complete else " so far")
     how = "played again" if day.played else "decided again, beside the quotes that it saw"
     compared = (
-        counted(day.decisions, "decision"),
-        counted(day.orders, "order request"),
-        counted(day.fills, "filled order"),
+        pluralize(day.decisions, "decision"),
+        pluralize(day.orders, "order request"),
+        pluralize(day.fills, "filled order"),
     )
-    out.print(f"{span}, {how}: {counted(day.passes, 'pass', 'passes')}, {', '.join(compared)}")
+    out.print(f"{span}, {how}: {pluralize(day.passes, 'pass', 'passes')}, {', '.join(compared)}")
     if not day.differences:
         out.print("  the backtest decides, sends and fills the same, to the cent")
     else:
@@ -56,7 +56,7 @@ def render(out: "Console", data: Parity) -> None:
         if data.over_time.slippage_bps is not None:
             out.print("Next: tradebot backtest --cost measured assumes what was measured")
     if day.ours:
-        first = next(one for one in day.differences if one.cause is Cause.OURS)
+        first = next(one for one in day.differences if one.cause is ParityCause.OURS)
         out.print(f"Next: tradebot replay {first.job}.{day.session}.{first.slot} decides that pass again", markup=False)
 
 
@@ -72,7 +72,7 @@ def _causes(out: "Console", day: DayParity) -> None:
 def _differences(out: "Console", day: DayParity) -> None:
     sides = sentence("live", "live"), sentence("backtest", "backtest")
     table = Table("time", "what", staying("symbol"), "cause", number("cost USD"), *sides)
-    costly = sorted(day.differences, key=lambda one: (one.cause is not Cause.OURS, -abs(one.cost_usd), one.at))
+    costly = sorted(day.differences, key=lambda one: (one.cause is not ParityCause.OURS, -abs(one.cost_usd), one.at))
     for one in costly[:SHOWN]:
         cost = "" if one.what is What.DECISION else f"{to_cent(one.cost_usd):+,.2f}"
         symbol = one.symbol or "all"

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.declaration import Purpose
+from commands.shared.declaration import VerbPurpose
 from commands.shared.verb_options import Report, identity, on_bot, progress_bar
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.values import replace
@@ -41,7 +41,7 @@ def _last(app: "App") -> "date":
 
 @on_bot(
     "parity",
-    Purpose.LOOK,
+    VerbPurpose.LOOK,
     50,
     {"parity/1": ("commands.parity.report:Parity",)},
     epilog="tradebot parity  # the last session\ntradebot parity 2026-11-16\ntradebot parity 2026-11-16 --json",

@@ -11,22 +11,22 @@ from rich.markup import escape
 from commands.shared.files import cell, csv_text
 from commands.shared.history import read_history
 from commands.shared.light_helpers import clean
-from commands.shared.number_format import bar, gain, in_units, tinted, to_cent
+from commands.shared.number_format import bar, color_by_sign, gain, in_units, to_cent
 from commands.shared.tables import Table, number, staying
 from commands.shared.times import when
 from tradebot.app.wiring import App
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 from tradebot.model.values import columns
 from tradebot.model.venue import Settlement
 from tradebot.views.trades.fees import fees_assumption
 from tradebot.views.trades.pieces import breakdown
-from tradebot.views.trades.pnl import PARTS, Compared, Cut, Pnl, Row, fees_not_counted, pnl
+from tradebot.views.trades.pnl import PARTS, Cut, EquityComparison, Pnl, ProfitRow, fees_not_counted, pnl
 from tradebot.views.trades.trade_row import Choice
 
 
-def written(found: Pnl) -> str:
+def format_csv(found: Pnl) -> str:
     """Return the text of a CSV file with the rows; their sum is left to the reader's program."""
-    names = columns(Row, found.rows)
+    names = columns(ProfitRow, found.rows)
     return csv_text((found.by, *names[1:]), ([cell(getattr(row, name)) for name in names] for row in found.rows))
 
 
@@ -80,7 +80,7 @@ def read(app: "App", by: Cut, choice: "Choice") -> ProfitAndLoss:
     found = pnl(breakdown(history), by, choice)
     lines = _assumptions(found, by, history.settlement) if found.rows else ()
     said = tuple(line.format(place=history.day.place) for line in lines)
-    fills = len({one.fill.activity_id for one in history.owned})
+    fills = len({one.fill.activity_id for one in history.owned_fills})
     return ProfitAndLoss(history.at, choice.strategy, choice.symbol, fills, found, said)
 
 
@@ -110,7 +110,7 @@ def show(console: "Console", data: "ProfitAndLoss") -> None:
     """Print the rows, their sum, the account's change, and the assumptions."""
     found = data.pnl
     at = f" at {when(data.as_of)}" if data.as_of else ""
-    console.print(f"Profit and loss by {found.by}{_of(data)}, from {counted(data.fills, 'fill')}{at}", markup=False)
+    console.print(f"Profit and loss by {found.by}{_of(data)}, from {pluralize(data.fills, 'fill')}{at}", markup=False)
     if not found.rows:
         console.print(_nothing(data), markup=False)
         return
@@ -139,7 +139,7 @@ def _nothing(data: "ProfitAndLoss") -> str:
     return "Nothing was earned or lost there. Everything there is: tradebot pnl"
 
 
-def show_rows(console: "Console", by: str, rows: "tuple[Row, ...]", total: "Row | None") -> None:
+def show_rows(console: "Console", by: str, rows: "tuple[ProfitRow, ...]", total: "ProfitRow | None") -> None:
     """Print a table of rows and their sum, if there is one."""
     # The name stays, so that a narrow screen moves amounts below it.
     table = Table(staying(by), *map(number, (*PARTS, "total USD")), "", number("closed"))
@@ -152,7 +152,7 @@ def show_rows(console: "Console", by: str, rows: "tuple[Row, ...]", total: "Row 
             escape(clean(row.name)) + ("*" if row.unpriced else ""),
             *(_amount(amount) for amount in amounts),
             gain(row.total_usd),
-            tinted(row.total_usd, drawn),
+            color_by_sign(row.total_usd, drawn),
             f"{row.trades_closed:,}" if row.trades_closed else "",
             style="bold" if row is total else "",
         )
@@ -164,7 +164,7 @@ def loss(length: str) -> str:
     return length.replace("█", "▒")
 
 
-def _cents(row: "Row") -> int:
+def _cents(row: "ProfitRow") -> int:
     return int(abs(to_cent(row.total_usd)) * 100)
 
 
@@ -191,7 +191,7 @@ def _account(found: "Pnl") -> "Iterator[str]":
         yield _broker(found, found.compared)
 
 
-def _broker(found: "Pnl", compared: "Compared") -> str:
+def _broker(found: "Pnl", compared: "EquityComparison") -> str:
     if not found.difference_usd:
         return "Difference none: the broker's equity and the books agree to the cent"
     why = [f"no price of {', '.join(map(clean, compared.unpriced))}"] if compared.unpriced else []

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.completion import cuts, strategies, symbols
-from commands.shared.declaration import Purpose, verb
+from commands.shared.declaration import VerbPurpose, verb
 from commands.shared.span_options import From, To, days_of
-from commands.shared.verb_options import Config, Json, Report, StateDir, finish, identity, opened
+from commands.shared.verb_options import Config, Json, Report, StateDir, finish, identity, open_bot
 from tradebot.errors import ExitCode, OperatorError, word
 
 if TYPE_CHECKING:
@@ -43,12 +43,12 @@ def run(app: "App", by: "Cut", choice: "Choice") -> Report:
 
 
 def _to_csv(report: Report, file: Path) -> Report:
-    from commands.pnl.screen import written
+    from commands.pnl.screen import format_csv
     from commands.shared.files import to_csv
-    from tradebot.model.text import counted
+    from tradebot.model.text import pluralize
 
     data: ProfitAndLoss = report.data
-    return to_csv(report, written(data.pnl), file, counted(len(data.pnl.rows), "row"))
+    return to_csv(report, format_csv(data.pnl), file, pluralize(len(data.pnl.rows), "row"))
 
 
 def cut_of(by: str) -> "Cut":
@@ -65,7 +65,7 @@ def cut_of(by: str) -> "Cut":
 
 @verb(
     "pnl",
-    Purpose.LOOK,
+    VerbPurpose.LOOK,
     130,
     {"pnl/1": ("commands.pnl.screen:ProfitAndLoss",)},
     epilog="tradebot pnl\ntradebot pnl --by month --plot pnl.svg\n"
@@ -90,14 +90,14 @@ def pnl(
     cash. The rows add up to the change of the account to the cent; deposits and withdrawals are no profit. Reads the
     bot's own books; the broker isn't asked.
     """
-    from commands.shared.pictures import checked
+    from commands.shared.pictures import picture_file
     from commands.shared.universe import symbol_named
     from tradebot.views.trades.trade_row import Choice
 
     if as_json and csv == Path("-"):
         raise OperatorError("--json and --csv - can't both go to stdout", "tradebot pnl --json --csv pnl.csv")
-    cut, days, picture = cut_of(by), days_of(first, last), checked(plot, "pnl.svg")
-    with opened(state_dir, config) as bot:
+    cut, days, picture = cut_of(by), days_of(first, last), picture_file(plot, "pnl.svg")
+    with open_bot(state_dir, config) as bot:
         choice = Choice(days, strategy, symbol_named(bot.door, symbol) if symbol else None)
         report = run(bot, cut, choice)
     if picture:

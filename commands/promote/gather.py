@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from commands.report.report_inputs import sessions_of
 from commands.shared.history import read_history
 from commands.shared.light_helpers import clean, did_you_mean
-from commands.shared.verb_options import opened
+from commands.shared.verb_options import open_bot
 from tradebot.adapters.models.reading import read_model
 from tradebot.adapters.models.signing import require_extra
 from tradebot.adapters.state.evidence import BACKTEST, SHADOW, read_trials
 from tradebot.adapters.state.policy_results import read_policy_results
-from tradebot.adapters.state.state_folder import BACKTESTS, SHADOWS, marked
+from tradebot.adapters.state.state_folder import BACKTESTS, SHADOWS, has_marker
 from tradebot.app.baseline import effective
 from tradebot.app.policy import place_of
 from tradebot.app.promotion_status import HIGHEST, code_of, digest_of, in_force, share_on, standing
@@ -25,11 +25,11 @@ from tradebot.errors import OperatorError, TradebotError, word
 from tradebot.lab.performance.of_strategy import OwnResults, own_results
 from tradebot.lab.performance.returns import sessions_per_year
 from tradebot.lab.promotion import fixed_since
-from tradebot.lab.selection.policies import NO_RESULTS, Measured, off_replay
-from tradebot.lab.selection.promotion import Evidence
+from tradebot.lab.selection.policies import NO_RESULTS, PolicyFigures, off_replay
+from tradebot.lab.selection.promotion import TrackRecord
 from tradebot.learning.card import CONFIGURATION
 from tradebot.model.parity import DayParity
-from tradebot.model.promotion import Promotion, Rung, Traded
+from tradebot.model.promotion import PaperRecord, Promotion, Rung
 from tradebot.model.text import LABEL_PATTERN
 from tradebot.model.values import replace
 from tradebot.strategies.policy_settings import PolicySettings
@@ -45,11 +45,11 @@ MOST = 1_000
 """So many compared sessions are looked at; a promotion asks for far fewer."""
 
 
-class Source(NamedTuple):
+class EvidenceSource(NamedTuple):
     """What one folder shows of a strategy and of the one that it would replace; `why_not` says why it shows nothing."""
 
     folder: str
-    traded: Traded
+    traded: PaperRecord
     promotions: Sequence[Promotion]
     own: OwnResults = OwnResults({})
     champion: OwnResults | None = None
@@ -62,7 +62,7 @@ class Source(NamedTuple):
     why_not: str = ""
 
 
-class Shown(NamedTuple):
+class StrategyEvidence(NamedTuple):
     """What a strategy has shown in all folders, and where it stands; `last` put it there, None for a candidate.
 
     `digest` is the hash of its code and values. `own` are its returns in the bot's own folder by session.
@@ -74,15 +74,15 @@ class Shown(NamedTuple):
     last: Promotion | None
     highest: Rung
     champion: str
-    evidence: Evidence
-    sources: tuple[Source, ...]
+    evidence: TrackRecord
+    sources: tuple[EvidenceSource, ...]
 
     @property
     def own(self) -> Mapping[date, float]:
         return self.sources[0].own.returns
 
 
-def gathered(app: "App", name: str, folder: str | None = None) -> Shown:
+def gather_evidence(app: "App", name: str, folder: str | None = None) -> StrategyEvidence:
     """Return what a strategy has shown in the bot's folder, and in another one.
 
     Raises OperatorError if the bot doesn't use it, or if the other folder has it with other code or values.
@@ -90,32 +90,32 @@ def gathered(app: "App", name: str, folder: str | None = None) -> Shown:
     digest = require_digest(app, name)
     champion = champion_of(app, name)
     with ExitStack() as others:
-        bots = [app, *([others.enter_context(opened(folder, None))] if folder else [])]
+        bots = [app, *([others.enter_context(open_bot(folder, None))] if folder else [])]
         for other in bots[1:]:
             _require_same(other, name, digest)
         sources = [_source(bot, name, champion) for bot in bots]
         for bot in bots:
-            if marked(place := bot.folder.path / SHADOWS / name):
+            if has_marker(place := bot.folder.path / SHADOWS / name):
                 sources.append(_in_shadow(bot, place, name))
     own, *elsewhere = (standing(one.promotions, name, digest) for one in sources[: len(bots)])
     last = in_force(own, elsewhere[0] if elsewhere else None)
     rung = last.rung if last else Rung.CANDIDATE
     evidence = _evidence(sources, None if last is None else app.day.date_of(last.at), sessions_per_year(app.day))
     evidence = _of_policy(app, name, evidence, sources)
-    return Shown(name, digest, rung, last, HIGHEST[app.mode], champion, evidence, tuple(sources))
+    return StrategyEvidence(name, digest, rung, last, HIGHEST[app.mode], champion, evidence, tuple(sources))
 
 
-def _of_policy(app: "App", name: str, evidence: Evidence, sources: Sequence[Source]) -> Evidence:
+def _of_policy(app: "App", name: str, evidence: TrackRecord, sources: Sequence[EvidenceSource]) -> TrackRecord:
     """Return the evidence with the results of a learned policy; as it is for any other strategy."""
     section, rules = app.settings.strategies.sections()[name], app.settings.promotion
     if section.evaluation is None and app.settings.strategies.installed_as()[name] not in rules.learned:
         return evidence
-    policy: Measured | str = NO_RESULTS
+    policy: PolicyFigures | str = NO_RESULTS
     if section.evaluation is not None:
         try:
             results = read_policy_results(Path(section.evaluation))
             other = other_models(app, name, results)
-            policy = other or Measured(results, max(results.trials, evidence.trials or 0), rules.splits)
+            policy = other or PolicyFigures(results, max(results.trials, evidence.trials or 0), rules.splits)
         except OperatorError as error:
             # Without results it meets nothing, but it can still be put down.
             policy = error.message
@@ -176,11 +176,11 @@ def champion_of(app: "App", name: str) -> str:
     return best if best and found[best].place >= Rung.PAPER.place else ""
 
 
-def _source(app: "App", name: str, champion: str) -> Source:
+def _source(app: "App", name: str, champion: str) -> EvidenceSource:
     promotions = app.ledger_view.promotions.every()
-    kinds = {BACKTEST: Traded.BACKTEST, SHADOW: Traded.SHADOW}
-    traded = kinds.get(app.folder.kind) or Traded(app.mode.value)
-    found = Source(clean(str(app.folder.path)), traded, promotions)
+    kinds = {BACKTEST: PaperRecord.BACKTEST, SHADOW: PaperRecord.SHADOW}
+    traded = kinds.get(app.folder.kind) or PaperRecord(app.mode.value)
+    found = EvidenceSource(clean(str(app.folder.path)), traded, promotions)
     since, why_not = fixed_since(app, name)
     if since is None:
         return found._replace(why_not=why_not)
@@ -191,7 +191,7 @@ def _source(app: "App", name: str, champion: str) -> Source:
         return own_results(history, sessions, of, since, partial(share_on, app, of, promotions))
 
     beside = results(champion) if champion in app.settings.strategies.sections() else None
-    run = app.folder.path if traded is Traded.BACKTEST else app.folder.path / BACKTESTS / name
+    run = app.folder.path if traded is PaperRecord.BACKTEST else app.folder.path / BACKTESTS / name
     code = code_of(app.settings, name) if name in app.settings.strategies.sections() else None
     tried = read_trials(run, {name}, {code} if code else ())
     first = app.day.date_of(since)
@@ -203,27 +203,27 @@ def _source(app: "App", name: str, champion: str) -> Source:
         trials=tried.count if tried else None,
         listed=run.parent.resolve(),
         parities=fixed[-LATELY:],
-        replays=fixed if traded is Traded.PAPER else (),
+        replays=fixed if traded is PaperRecord.PAPER else (),
     )
 
 
-def _in_shadow(app: "App", place: Path, name: str) -> Source:
+def _in_shadow(app: "App", place: Path, name: str) -> EvidenceSource:
     """Return what a strategy of a bot has shown in shadow, if that follows the bot's configuration as it is now."""
     try:
-        with opened(str(place), None) as own:
+        with open_bot(str(place), None) as own:
             asked, has = (each["strategies"][name] for each in (values_of(app, name), effective(own.settings)))
             found = _source(own, name, "")
     except TradebotError as error:
         # What can't be read shows nothing, and hides nothing of what the bot itself has.
         why_not = f"{clean(error.message).rstrip('.')}: tradebot shadow"
-        return Source(clean(str(place)), Traded.SHADOW, (), why_not=why_not)
+        return EvidenceSource(clean(str(place)), PaperRecord.SHADOW, (), why_not=why_not)
     return found if asked == has else found._replace(own=OwnResults({}), why_not="it has other values: tradebot shadow")
 
 
-def _evidence(sources: Sequence[Source], reached: date | None, per_year: int) -> Evidence:
+def _evidence(sources: Sequence[EvidenceSource], reached: date | None, per_year: int) -> TrackRecord:
     """Return what all sources show together; of a session that several have, shadow's or the first counts."""
     # While a strategy is in shadow, what it earns at the broker is nothing.
-    ordered = sorted(sources, key=lambda one: one.traded is not Traded.SHADOW)
+    ordered = sorted(sources, key=lambda one: one.traded is not PaperRecord.SHADOW)
     shown = [one for one in ordered if one.own.returns]
     owner = {day: one for one in reversed(shown) for day in one.own.returns}
     days = sorted(owner)
@@ -235,7 +235,7 @@ def _evidence(sources: Sequence[Source], reached: date | None, per_year: int) ->
     trials = {one.listed: one.trials for one in sources if one.trials is not None}
     parities = sorted((day for one in sources for day in one.parities), key=lambda day: day.session)[-LATELY:]
     costs = [each for each in known if each is not None]
-    return Evidence(
+    return TrackRecord(
         traded=frozenset(one.traded for one in shown),
         returns=tuple(owner[day].own.returns[day] for day in days),
         trades=tuple(made for one in shown for day, made in one.own.trades if owner.get(day, one) is one),

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from commands.promote.report import ConditionRow, short, show_conditions
 from commands.shared.light_helpers import clean
-from commands.shared.number_format import signed
+from commands.shared.number_format import format_signed
 from commands.shared.tables import Table, number
 from commands.shared.verb_options import Report
 from tradebot.adapters.state.evidence import read_trials
@@ -18,7 +18,7 @@ from tradebot.adapters.state.state_folder import BACKTESTS
 from tradebot.errors import ExitCode
 from tradebot.lab.selection.policies import (
     BenchmarkFigures,
-    Measured,
+    PolicyFigures,
     RunFigures,
     asked_of_policy,
     sentence,
@@ -26,7 +26,7 @@ from tradebot.lab.selection.policies import (
 )
 from tradebot.model.policy_results import PolicyResults
 from tradebot.model.promotion import PromotionRules, Rung
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -90,7 +90,7 @@ def _trials(app: "App", results: PolicyResults) -> int:
 
 
 def _judged(rules: PromotionRules, results: PolicyResults, trials: int, sealed: bool) -> PolicyRow:
-    measured = Measured(results, trials, rules.splits)
+    measured = PolicyFigures(results, trials, rules.splits)
     found = (one.answer() for one in asked_of_policy(measured, rules.of(Rung.PAPER).policy))
     rows = tuple(
         ConditionRow(one.name, one.number, one.must, one.bound, one.met, one.lacks, None, None) for one in found
@@ -117,22 +117,22 @@ def _judged(rules: PromotionRules, results: PolicyResults, trials: int, sealed: 
 
 def render(out: "Console", data: PoliciesJudged) -> None:
     for row in data.policies:
-        span = f"{counted(row.sessions, 'session')} from {row.from_date} to {row.to_date}"
+        span = f"{pluralize(row.sessions, 'session')} from {row.from_date} to {row.to_date}"
         out.print(
             f"{clean(row.name)} ({clean(row.configuration)}): {span} that its models weren't trained on", markup=False
         )
-        tried = f"{counted(row.trials, 'configuration')} trained, {row.compared} compared"
+        tried = f"{pluralize(row.trials, 'configuration')} trained, {row.compared} compared"
         out.print(f"  {tried}; played by tradebot {clean(row.program)}", markup=False)
         if not row.sealed:
             out.print("  as told by a file: no run has sealed it", markup=False)
-        made_from = f"{counted(len(row.features), 'feature')}, and {counted(len(row.data), 'file')} of market data"
+        made_from = f"{pluralize(len(row.features), 'feature')}, and {pluralize(len(row.data), 'file')} of market data"
         out.print(f"  made from {made_from}", markup=False)
         out.print(
             f"  by luck alone, some of so many would pass a 5% test in {row.some_pass:.1%} of all cases", markup=False
         )
         _earned(out, row)
         met = sum(one.met for one in row.conditions)
-        asked = counted(len(row.conditions), "condition")
+        asked = pluralize(len(row.conditions), "condition")
         out.print(f"To reach {data.rung.words}: {met} of {asked} of learned policies met", markup=False)
         show_conditions(out, row.conditions)
     out.print(data.sentence, markup=False)
@@ -157,7 +157,7 @@ def _figures(of: RunFigures | BenchmarkFigures) -> tuple[str, ...]:
 
 
 def _percent(value: float) -> str:
-    return f"{signed(100 * value, 1)}%"
+    return f"{format_signed(100 * value, 1)}%"
 
 
 def _ratio(value: float | None, places: int) -> str:

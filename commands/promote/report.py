@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from commands.shared.light_helpers import clean
-from commands.shared.number_format import signed
+from commands.shared.number_format import format_signed
 from commands.shared.tables import Table, number, sentence, staying
 from commands.shared.times import when
 from tradebot.lab.selection.conditions import Must
 from tradebot.model.promotion import Rung
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -127,7 +127,7 @@ def render(out: "Console", data: Promotions) -> None:
         out.print(line, markup=False)
     if data.next is not None:
         met = sum(row.met for row in data.conditions)
-        climbing = f"To reach {data.next.words}: {met} of {counted(len(data.conditions), 'condition')} met"
+        climbing = f"To reach {data.next.words}: {met} of {pluralize(len(data.conditions), 'condition')} met"
         out.print(f"{climbing}{f'; champion: {data.champion}' if data.champion else ''}", markup=False)
         show_conditions(out, data.conditions)
     for line in (*data.demoted, *data.without_evidence):
@@ -143,13 +143,13 @@ def _head(data: Promotions) -> Iterator[str]:
         since = f" since {when(row.since)}" if row.since else ""
         lapsed = "; its promotion was for other code or values" if row.lapsed else ""
         why = f"; {clean(row.why)}" if row.why else ""
-        until = f", once its {counted(row.held, 'position')} at the broker are closed" if row.held else ""
+        until = f", once its {pluralize(row.held, 'position')} at the broker are closed" if row.held else ""
         yield f"{row.name} ({row.digest}): {row.rung.words}{until}{since}{lapsed}{why}"
     for source in data.sources:
-        found = source.why_not or f"{counted(source.sessions, 'session')}, {counted(source.trades, 'closed trade')}"
+        found = source.why_not or f"{pluralize(source.sessions, 'session')}, {pluralize(source.trades, 'closed trade')}"
         yield f"  {source.traded}, {source.folder}: {found}"
     if data.sources:
-        trials = "no trial is counted" if data.trials is None else f"{counted(data.trials, 'trial')} counted"
+        trials = "no trial is counted" if data.trials is None else f"{pluralize(data.trials, 'trial')} counted"
         yield f"  {trials} in backtests and searches"
 
 
@@ -173,7 +173,7 @@ def _shown(row: ConditionRow, value: float | None) -> str:
         return "yes" if value else "no"
     if row.name in WHOLE:
         return f"{value:,.0f}"
-    return f"{signed(100 * value, 3)}%" if row.name in PERCENT else f"{value:.3f}"
+    return f"{format_signed(100 * value, 3)}%" if row.name in PERCENT else f"{value:.3f}"
 
 
 def _when(row: ConditionRow) -> str:
@@ -186,4 +186,4 @@ def _when(row: ConditionRow) -> str:
     if row.sessions_left is None:
         return "not by waiting: not at today's rate"
     about = f", about {row.by}" if row.by else ""
-    return f"{counted(row.sessions_left, 'session')} more{about}"
+    return f"{pluralize(row.sessions_left, 'session')} more{about}"

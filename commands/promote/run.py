@@ -5,7 +5,7 @@ from math import ceil
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from commands.promote.gather import gathered, require_digest
+from commands.promote.gather import gather_evidence, require_digest
 from commands.promote.report import ConditionRow, Promotions, SourceRow, StrategyRow, render
 from commands.shared.light_helpers import clean, confirm
 from commands.shared.verb_options import Report, caller, confirm_for
@@ -16,12 +16,12 @@ from tradebot.lab.performance.of_strategy import since_in
 from tradebot.lab.selection.promotion import conditions, interval, least_since
 from tradebot.model.event import EventKind
 from tradebot.model.promotion import REAL_MONEY, Promotion, Rung
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 
 if TYPE_CHECKING:
-    from commands.promote.gather import Shown
+    from commands.promote.gather import StrategyEvidence
     from tradebot.app.wiring import App
-    from tradebot.lab.selection.conditions import Condition
+    from tradebot.lab.selection.conditions import RungCondition
 
 DAYS_A_YEAR = 365
 
@@ -33,7 +33,7 @@ def run(app: "App", name: str | None, folder: str | None) -> Report:
         data = Promotions(rows, without_evidence=unproven(app), hint="tradebot promote NAME shows what one lacks")
         return Report("promote", data, render)
 
-    data = _judged(app, gathered(app, name, folder), folder)
+    data = _judged(app, gather_evidence(app, name, folder), folder)
     missing = any(not row.met for row in data.conditions)
     return Report("promote", data, render, ExitCode.FINDINGS if missing else ExitCode.DONE)
 
@@ -44,7 +44,7 @@ def climb(app: "App", name: str, to: "Rung", folder: str | None, confirmed: str 
     Raises OperatorError: exit 2 for a rung that isn't the next one or without a confirmation, 3 if a condition isn't
     met.
     """
-    shown = gathered(app, name, folder)
+    shown = gather_evidence(app, name, folder)
     _require_next(app, shown, to)
     judged = _judged(app, shown, folder)
     if lacking := [row for row in judged.conditions if not row.met]:
@@ -94,13 +94,13 @@ def review(app: "App") -> Report:
         row = row_of(app, name)
         if row.rung not in REAL_MONEY or row.sentence:
             continue
-        shown = gathered(app, name)
+        shown = gather_evidence(app, name)
         assert shown.last is not None, "it stands on a rung"
         since = since_in(shown.own, app.day.date_of(shown.last.at))
         based_on, error = shown.last.based_on, float(app.settings.promotion.error)
         least = least_since(based_on, since, error) if based_on else None
         if least is not None and fmean(since) < least:
-            earned = f"the mean of the {counted(len(since), 'session')} since its promotion is {fmean(since):+.4%}"
+            earned = f"the mean of the {pluralize(len(since), 'session')} since its promotion is {fmean(since):+.4%}"
             why = f"{earned}, and what that was based on allows no less than {least:+.4%}"
             numbers = {"mean": fmean(since), "least": least, "sessions": float(len(since))}
             _written(app, name, Rung.SHADOW, shown.digest, numbers=numbers, why=why)
@@ -121,7 +121,7 @@ def _written(app: "App", name: str, to: "Rung", digest: str, **fields: object) -
     return Report("promote", Promotions((row,), done=to, without_evidence=unproven(app)), render)
 
 
-def _require_next(app: "App", shown: "Shown", to: "Rung") -> None:
+def _require_next(app: "App", shown: "StrategyEvidence", to: "Rung") -> None:
     following = shown.rung.following
     if to.place > shown.highest.place:
         raise OperatorError(
@@ -133,7 +133,7 @@ def _require_next(app: "App", shown: "Shown", to: "Rung") -> None:
         raise OperatorError(f"{shown.name} is {shown.rung.words}, and {after}", f"tradebot promote {shown.name}")
 
 
-def _judged(app: "App", shown: "Shown", folder: str | None) -> "Promotions":
+def _judged(app: "App", shown: "StrategyEvidence", folder: str | None) -> "Promotions":
     following, rows = shown.rung.following, tuple["ConditionRow", ...]()
     if following is not None and following.place <= shown.highest.place:
         now, per_year = app.stamp_time(), shown.evidence.per_year
@@ -159,7 +159,7 @@ def _judged(app: "App", shown: "Shown", folder: str | None) -> "Promotions":
     )
 
 
-def _row(of: "Condition", now: datetime, per_year: int) -> "ConditionRow":
+def _row(of: "RungCondition", now: datetime, per_year: int) -> "ConditionRow":
     by: date | None = None
     if of.left is not None:
         by = (now + timedelta(days=ceil(of.left * DAYS_A_YEAR / per_year))).date()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.completion import strategies
-from commands.shared.declaration import Purpose, acts
+from commands.shared.declaration import VerbPurpose, acts
 from commands.shared.verb_options import AccountTail, Report, on_bot
 from tradebot.errors import OperatorError
 
@@ -34,7 +34,7 @@ Results = Annotated[
 
 @on_bot(
     "promote",
-    Purpose.OPERATE,
+    VerbPurpose.OPERATE,
     90,
     {"promote/1": ("commands.promote.report:Promotions", "commands.promote.policies:PoliciesJudged")},
     epilog="tradebot promote\ntradebot promote flow --from ../paper\ntradebot promote flow --to paper\n"
@@ -81,7 +81,9 @@ def promote(
     return climb(bot, name, rung, folder, confirmed)
 
 
-@on_bot("demote", Purpose.OPERATE, 100, {"demote/1": ("commands.promote.report:Promotions",)}, epilog="tradebot demote")
+@on_bot(
+    "demote", VerbPurpose.OPERATE, 100, {"demote/1": ("commands.promote.report:Promotions",)}, epilog="tradebot demote"
+)
 def demote(bot: "App") -> Report:
     """Put down strategies that earn less than they had shown.
 

@@ -24,9 +24,9 @@ from tradebot.adapters.state import plans
 from tradebot.desk.pass_events import tell_caught_up
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.record import Job
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 from tradebot.model.venue import Settlement
-from tradebot.reconciliation.protection import Watch
+from tradebot.reconciliation.protection import ProtectionWatch
 from tradebot.reconciliation.reconcile import apply_plan, reconcile
 from tradebot.reconciliation.statements import FromStatement, book_statement
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tradebot.app.wiring import App
-    from tradebot.model.finding import Finding, Plan
+    from tradebot.model.finding import AdjustmentPlan, Finding
     from tradebot.model.order import Executed
     from tradebot.reconciliation.reconcile import Reconciled
 
@@ -138,14 +138,14 @@ def _executed(app: "App", path: "Path") -> "Sequence[Executed]":
         raise OperatorError(f"{path} can't be read: {error.strerror}", "tradebot reconcile --statement FILE") from error
 
 
-def compare(app: "App", by: str, plan: "Plan | None" = None) -> "Reconciled":
+def compare(app: "App", by: str, plan: "AdjustmentPlan | None" = None) -> "Reconciled":
     """Claim the slot, apply the plan if there is one, then compare. The caller holds the pass lock."""
     begin(app, Job.RECONCILE, by)
-    watch = Watch(app.reader, app.rules.exits_of, app.settings.limits.exit_life_s, app.rules.exits)
+    watch = ProtectionWatch(app.reader, app.rules.exits_of, app.settings.limits.exit_life_s, app.rules.exits)
     if plan is None:
         compared = reconcile(app.reader, app.ledger, watch, app.second_time)
     else:
-        compared = apply_plan(app.reader, app.ledger, plan, by, watch, app.turns.undisturbed, app.second_time)
+        compared = apply_plan(app.reader, app.ledger, plan, by, watch, app.turns.without_yielding, app.second_time)
     tell_caught_up(app.events, app.ledger, compared.applied, compared.at)
     return compared
 
@@ -173,17 +173,17 @@ def _render(kinds: str, console: "Console", data: Compared) -> None:
     console.print(f"Books and broker at {when(data.at)}")
     if data.applied:
         console.print(f"  {data.applied} was applied to the books")
-    positions, orders = counted(data.positions, "position"), counted(data.open_orders, "open order")
-    changed, fills = counted(data.orders_changed, "changed order"), counted(data.fills_added, "new fill")
+    positions, orders = pluralize(data.positions, "position"), pluralize(data.open_orders, "open order")
+    changed, fills = pluralize(data.orders_changed, "changed order"), pluralize(data.fills_added, "new fill")
     console.print(f"  the broker has {positions} and {orders}")
     console.print(f"  recorded {changed} and {fills}")
     if data.from_statement:
-        console.print(f"  recorded {counted(data.from_statement, 'execution')} of the statement")
+        console.print(f"  recorded {pluralize(data.from_statement, 'execution')} of the statement")
     if data.doubtful_in_statement:
-        rows = counted(data.doubtful_in_statement, "execution")
+        rows = pluralize(data.doubtful_in_statement, "execution")
         console.print(f"  left out {rows} of the statement: with them, the books wouldn't hold what the broker does")
     if data.activities_booked:
-        booked = counted(data.activities_booked, "activity", "activities")
+        booked = pluralize(data.activities_booked, "activity", "activities")
         console.print(f"  recorded {booked} of the account: {kinds}")
     if data.without_stop:
         named = ", ".join(f"{clean(row.symbol)} ({row.strategy})" for row in data.without_stop)
@@ -231,7 +231,7 @@ def _render_evidence(console: "Console", findings: tuple[FindingRow, ...]) -> No
 def _render_findings(console: "Console", findings: tuple[FindingRow, ...]) -> None:
     blocking = sum(row.blocking for row in findings)
     keep = "keeps" if blocking == 1 else "keep"
-    console.print(f"[red]{counted(len(findings), 'difference')}[/red]; {blocking:,} {keep} entries closed:")
+    console.print(f"[red]{pluralize(len(findings), 'difference')}[/red]; {blocking:,} {keep} entries closed:")
     numbers = number("books"), number("broker")
     table = Table("what", staying("subject"), *numbers, "entries", sentence("meaning"))
     for row in findings:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.completion import plans
-from commands.shared.declaration import Purpose
+from commands.shared.declaration import VerbPurpose
 from commands.shared.verb_options import Report, caller, on_bot
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @on_bot(
     "reconcile",
-    Purpose.TRADE,
+    VerbPurpose.TRADE,
     60,
     {"reconcile/1": ("commands.reconcile.run:Compared",)},
     epilog="tradebot reconcile\ntradebot reconcile --apply plan-1a2b3c4d",

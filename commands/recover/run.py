@@ -28,7 +28,7 @@ from tradebot.errors import DamagedBooksError, ExitCode, OperatorError, Tradebot
 from tradebot.model.event import EventKind
 from tradebot.model.finding import FindingKind
 from tradebot.model.reasons import REASONS, Reason
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 from tradebot.model.trading import Mode
 from tradebot.model.values import replace
 from tradebot.reconciliation.read_books import require_account
@@ -266,7 +266,7 @@ def _render(console: "Console", verb: str, data: Recovered, accepting: str) -> N
     ]
     console.print(f"  rebuilt from {', '.join(made_of) or 'the broker alone'}", markup=False)
     console.print(
-        f"  {counted(data.records, 'record')}, {counted(data.intents, 'intent')}, {counted(data.fills, 'fill')}"
+        f"  {pluralize(data.records, 'record')}, {pluralize(data.intents, 'intent')}, {pluralize(data.fills, 'fill')}"
     )
     console.print("  compared with the broker" if data.compared else "  [red]not compared with the broker[/red]")
     _render_doubts(console, data.doubts)
@@ -282,7 +282,7 @@ def _then(data: Recovered) -> str:
 
 
 def _render_doubts(console: "Console", doubts: tuple[DoubtRow, ...]) -> None:
-    console.print(f"  {counted(len(doubts), 'fact')} couldn't be proven")
+    console.print(f"  {pluralize(len(doubts), 'fact')} couldn't be proven")
     for doubt in doubts[:SHOWN]:
         console.print(f"    {doubt.what} {doubt.where}: {doubt.why}", markup=False)
     if len(doubts) > SHOWN:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.declaration import Purpose
+from commands.shared.declaration import VerbPurpose
 from commands.shared.verb_options import (
     AccountTail,
     Report,
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @on_bot(
     "recover",
-    Purpose.OPERATE,
+    VerbPurpose.OPERATE,
     240,
     {"recover/1": ("commands.recover.run:Recovered",)},
     epilog="tradebot recover\ntradebot recover --accept rebuilt-1a2b3c4d",

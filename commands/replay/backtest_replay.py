@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from commands.replay.missing_passes import DECIDING
-from commands.replay.report import Again, Changed, changed_in, told
+from commands.replay.report import Again, ChangedPass, changed_in, replay_report
 from tradebot.lab.backtest.rerun import PastRun
 from tradebot.replaying.cycle_comparison import difference
 
@@ -30,17 +30,19 @@ def decided_again_in(
     """Play a run up to the last of these passes, and compare; `whole` if they are all that their sessions have."""
     sessions = {one.session for one in kept}
     played = {
-        one.id: one for one in run.played(max(sessions), progress) if one.job in DECIDING and one.session in sessions
+        one.id: one
+        for one in run.replay_until(max(sessions), progress)
+        if one.job in DECIDING and one.session in sessions
     }
     changed = [found for one in kept for found in _changed(run, one, played.pop(one.id, None))]
     others = [*played.values()] if whole else []
     changed += [found for one in others for found in _changed(run, None, one)]
     decisions = sum(len(candidate.decisions) for one in kept for candidate in one.candidates)
     passes, equal = len(kept) + len(others), len({one.id for one in kept} - {one.id for one in changed})
-    return told((run.decided_by,), sessions, passes, equal, decisions, changed, other_code=run.other_code)
+    return replay_report((run.decided_by,), sessions, passes, equal, decisions, changed, other_code=run.other_code)
 
 
-def _changed(run: PastRun, then: "CycleRecord | None", now: "CycleRecord | None") -> Sequence[Changed]:
+def _changed(run: PastRun, then: "CycleRecord | None", now: "CycleRecord | None") -> Sequence[ChangedPass]:
     found, known = difference(then, now), then or now
     assert known is not None, "one of them is there"
     return () if found is None else (changed_in(known.id, known.at, run.decided_by, found),)

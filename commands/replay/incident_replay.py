@@ -5,14 +5,14 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from commands.replay.report import Again, Changed, Unreadable, changed_in, told
+from commands.replay.report import Again, ChangedPass, Unreadable, changed_in, replay_report
 from tradebot.adapters.state.incident_file import AGAIN, parts_of
 from tradebot.adapters.text.canonical import parse_time
 from tradebot.app.recorded_rules import rules_of_record
 from tradebot.errors import OperatorError, TradebotError
-from tradebot.replaying.cycle_comparison import Replayed, replay
+from tradebot.replaying.cycle_comparison import ReplayedPass, replay
 from tradebot.replaying.passes import read_record
-from tradebot.replaying.port_recording import InOrder, Tape
+from tradebot.replaying.port_recording import InOrder, RecordedPorts
 from tradebot.replaying.record_json import record_of
 from tradebot.replaying.record_writer import RecordError
 
@@ -38,19 +38,19 @@ def decided_again_from(path: Path, version: str | None) -> Again:
     one, in_order, tree = _named(path, parts["pass"])
     if version not in (None, one.version):
         raise OperatorError(f"The pass in {path} wasn't recorded by {version}.", f"by: {one.version}")
-    changed, unreadable, decisions = list[Changed](), list[Unreadable](), 0
+    changed, unreadable, decisions = list[ChangedPass](), list[Unreadable](), 0
     try:
-        found = _decided(tree, InOrder if in_order else Tape, only_decisions=in_order or version is not None)
+        found = _decided(tree, InOrder if in_order else RecordedPorts, only_decisions=in_order or version is not None)
     except RecordError as error:
         unreadable.append(Unreadable(one.id, one.at, str(error)))
     else:
         decisions = found.decisions
         changed += [changed_in(one.id, one.at, one.version, found.difference)] if found.difference else []
     equal = 1 - len(changed) - len(unreadable)
-    return told((one.version,), (one.session,), 1, equal, decisions, changed, unreadable=unreadable)
+    return replay_report((one.version,), (one.session,), 1, equal, decisions, changed, unreadable=unreadable)
 
 
-def _decided(tree: object, kind: type[Tape], *, only_decisions: bool) -> Replayed:
+def _decided(tree: object, kind: type[RecordedPorts], *, only_decisions: bool) -> ReplayedPass:
     try:
         recorded = read_record(*record_of(tree), {}, kind)
         return replay(recorded, rules_of_record(recorded.surroundings), only_decisions=only_decisions)

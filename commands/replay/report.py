@@ -9,8 +9,8 @@ from msgspec import Struct
 from commands.replay.missing_passes import NotKept, not_kept
 from tradebot import __version__
 from tradebot.app.recorded_rules import rules_of_record
-from tradebot.replaying.cycle_comparison import Difference, Replayed, replay
-from tradebot.replaying.passes import Recorded, Surroundings, read_record
+from tradebot.replaying.cycle_comparison import CycleDifference, ReplayedPass, replay
+from tradebot.replaying.passes import RecordedCycle, RecordEnvironment, read_record
 from tradebot.replaying.record_reader import Shared
 from tradebot.replaying.record_writer import RecordError
 
@@ -23,7 +23,7 @@ MOST_SHOWN = 20
 """How many differing passes a report has; the others are counted."""
 
 
-class Changed(Struct, frozen=True):
+class ChangedPass(Struct, frozen=True):
     """A pass that is decided otherwise: the first difference, and the version of the program that recorded it.
 
     `symbol`, `strategy` and `gate` are empty if the difference isn't one candidate's.
@@ -63,19 +63,19 @@ class Again(Struct, frozen=True):
     equal: int
     changed: int
     decisions: int
-    first: tuple[Changed, ...]
+    first: tuple[ChangedPass, ...]
     unreadable: tuple[Unreadable, ...]
     not_kept: tuple[NotKept, ...]
     other_code: tuple[str, ...]
 
 
-def told(
+def replay_report(
     by: Collection[str],
     sessions: Collection[date],
     passes: int,
     equal: int,
     decisions: int,
-    changed: Sequence[Changed],
+    changed: Sequence[ChangedPass],
     *,
     unreadable: Sequence[Unreadable] = (),
     lacking: Sequence[NotKept] = (),
@@ -88,10 +88,10 @@ def told(
     return Again(__version__, versions, days, *numbers, first, lost, others, other_code)
 
 
-def changed_in(name: str, at: datetime, version: str, said: Difference) -> Changed:
+def changed_in(name: str, at: datetime, version: str, said: CycleDifference) -> ChangedPass:
     """Return a pass that differs, with the version that decided it then."""
     about = said.symbol, said.strategy, said.gate
-    return Changed(name, at, version, said.what, said.recorded, said.replayed, *about)
+    return ChangedPass(name, at, version, said.what, said.recorded, said.replayed, *about)
 
 
 class Deciding:
@@ -100,21 +100,21 @@ class Deciding:
     def __init__(self, kept: "KeptPasses", *, only_decisions: bool = False) -> None:
         self._kept, self._only_decisions = kept, only_decisions
         self._shared: Shared = {}
-        self._rules: dict[Surroundings, Rules] = {}
+        self._rules: dict[RecordEnvironment, Rules] = {}
 
-    def again(self, one: "KeptPass") -> Replayed:
+    def again(self, one: "KeptPass") -> ReplayedPass:
         """Return how a pass is decided now; raise RecordError if its record can't be used."""
-        recorded = self.recorded(one)
+        recorded = self.load_recorded(one)
         return replay(recorded, self.rules(recorded), only_decisions=self._only_decisions)
 
-    def recorded(self, one: "KeptPass") -> Recorded:
+    def load_recorded(self, one: "KeptPass") -> RecordedCycle:
         """Return what was recorded of a pass."""
         found = self._kept.record(one.id)
         if found is None:
             raise RecordError("it isn't kept any more")
         return read_record(*found, self._shared)
 
-    def rules(self, recorded: Recorded) -> "Rules":
+    def rules(self, recorded: RecordedCycle) -> "Rules":
         """Return the rules that a recorded pass decided by."""
         around = recorded.surroundings
         if around not in self._rules:
@@ -135,7 +135,7 @@ def decided_again(
     With `facts`, also name the other passes of their sessions that were recorded there and have no record to replay.
     """
     deciding, equal, decisions = Deciding(kept, only_decisions=only_decisions), 0, 0
-    changed, unreadable = list[Changed](), list[Unreadable]()
+    changed, unreadable = list[ChangedPass](), list[Unreadable]()
     for number, one in enumerate(passes):
         progress(number, len(passes))
         try:
@@ -148,4 +148,4 @@ def decided_again(
         changed += [changed_in(one.id, one.at, one.version, found.difference)] if found.difference else []
     by, sessions = {one.version for one in passes}, {one.session for one in passes}
     lacking = not_kept(facts, sessions, {one.id for one in passes})
-    return told(by, sessions, len(passes), equal, decisions, changed, unreadable=unreadable, lacking=lacking)
+    return replay_report(by, sessions, len(passes), equal, decisions, changed, unreadable=unreadable, lacking=lacking)

@@ -4,20 +4,20 @@ from typing import TYPE_CHECKING
 
 from commands.shared.light_helpers import clean
 from commands.shared.times import when
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from commands.replay.report import Again, Changed
+    from commands.replay.report import Again, ChangedPass
 
 
 def render(console: "Console", data: "Again", *, hint: str = "") -> None:
     """Print how many passes were equal, and the first ones that weren't; `hint` says what to do if one is damaged."""
     days = " to ".join(dict.fromkeys((str(data.sessions[0]), str(data.sessions[-1]))))
-    console.print(f"Decided again: {counted(data.passes, 'pass', 'passes')} of {days}", markup=False)
+    console.print(f"Decided again: {pluralize(data.passes, 'pass', 'passes')} of {days}", markup=False)
     equal = f"{data.equal:,} equal" if data.equal < data.passes else "all equal"
-    console.print(f"  {equal}, {counted(data.decisions, 'decision')} compared; nothing was sent", markup=False)
+    console.print(f"  {equal}, {pluralize(data.decisions, 'decision')} compared; nothing was sent", markup=False)
     if others := [one for one in data.recorded_by if one != data.version]:
         console.print(f"  recorded by {clean(', '.join(others))}, decided now by {data.version}", markup=False)
     for one in data.first:
@@ -38,7 +38,7 @@ def render(console: "Console", data: "Again", *, hint: str = "") -> None:
         console.print(f"  changed since: {'; '.join(data.other_code)}", markup=False)
 
 
-def _difference(one: "Changed") -> str:
+def _difference(one: "ChangedPass") -> str:
     """Return where a pass differs first, in words."""
     whose = " ".join(part for part in (one.symbol, one.strategy and f"of {one.strategy}", one.gate) if part)
     return f"{whose + ', ' if whose else ''}{one.what} was {one.recorded}, is now {one.replayed}"

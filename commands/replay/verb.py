@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.declaration import Purpose, verb
+from commands.shared.declaration import VerbPurpose, verb
 from commands.shared.verb_options import (
     Config,
     Json,
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @verb(
     "replay",
-    Purpose.LOOK,
+    VerbPurpose.LOOK,
     40,
     {"replay/1": ("commands.replay.report:Again",)},
     epilog="tradebot replay  # the last session\ntradebot replay 2026-11-16\ntradebot replay --from-version 0.1.0\n"

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from commands.report.report_text import curve_words, leveled_line, longest
 from commands.shared.light_helpers import clean
-from commands.shared.number_format import signed
+from commands.shared.number_format import format_signed
 from commands.shared.pictures import INK, QUIET, TITLE, inline, picture
 from commands.shared.times import venue_day
 from tradebot.errors import OperatorError
 from tradebot.lab.performance.report import AccountReport, CurvePoint
-from tradebot.views.downsampling import thinned
+from tradebot.views.downsampling import downsample
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -38,7 +38,7 @@ TRIPLED = 3
 """If the highest line is so many times the lowest one, growth is on a log scale: else the early years look flat."""
 
 
-class Line(NamedTuple):
+class GrowthCurve(NamedTuple):
     """Growth by date as matplotlib counts days, 1 at its start; NaN where it isn't known."""
 
     name: str
@@ -94,14 +94,14 @@ def _draw(figure: Figure, accounts: Sequence[AccountReport]) -> None:
     date(below, width)
 
 
-def _account_lines(accounts: Sequence[AccountReport], most: int) -> Iterator[Line]:
+def _account_lines(accounts: Sequence[AccountReport], most: int) -> Iterator[GrowthCurve]:
     for color, account in zip(ACCOUNTS, accounts, strict=False):
         if len(account.curve) > 1:
             name = f"{account.mode} account" if len(accounts) == 1 else clean(account.label)
             yield _line(name, color, "-", 1.8, [(point, point.index) for point in _fewer(account.curve, most)])
 
 
-def _others(account: AccountReport, leveled: str, most: int) -> Iterator[Line]:
+def _others(account: AccountReport, leveled: str, most: int) -> Iterator[GrowthCurve]:
     points = _fewer(account.curve, most)
     for name, color, style, values in (
         (clean(account.benchmark or ""), BENCHMARK, "-", [(point, point.benchmark) for point in points]),
@@ -112,9 +112,11 @@ def _others(account: AccountReport, leveled: str, most: int) -> Iterator[Line]:
             yield _line(name, color, style, 1, values)
 
 
-def _line(name: str, color: str, style: str, width: float, points: Sequence[tuple[CurvePoint, float | None]]) -> Line:
+def _line(
+    name: str, color: str, style: str, width: float, points: Sequence[tuple[CurvePoint, float | None]]
+) -> GrowthCurve:
     values = [float("nan") if value is None else value for _, value in points]
-    return Line(name, color, style, width, days([point.at for point, _ in points]), values)
+    return GrowthCurve(name, color, style, width, days([point.at for point, _ in points]), values)
 
 
 def _fewer(points: Sequence[CurvePoint], most: int) -> Sequence[CurvePoint]:
@@ -122,7 +124,7 @@ def _fewer(points: Sequence[CurvePoint], most: int) -> Sequence[CurvePoint]:
     if len(points) <= most:
         return points
     kept = {0, points.index(min(points, key=lambda point: point.drawdown))}
-    return [points[place] for place in sorted(kept.union(thinned(range(len(points)), most - 2)))]
+    return [points[place] for place in sorted(kept.union(downsample(range(len(points)), most - 2)))]
 
 
 def days(times: Sequence[datetime]) -> list[float]:
@@ -132,7 +134,7 @@ def days(times: Sequence[datetime]) -> list[float]:
     return [float(each) for each in date2num(times)]  # type: ignore[no-untyped-call]
 
 
-def _last(line: Line) -> float:
+def _last(line: GrowthCurve) -> float:
     return 100 * (next(value for value in reversed(line.values) if value == value) - 1)
 
 
@@ -187,7 +189,7 @@ def finish(axes: Axes, label: str, text: Callable[[float], str], base: float = 0
 
 
 def _percent(value: float) -> str:
-    return f"{signed(value, 2)}%".replace("-", "−")
+    return f"{format_signed(value, 2)}%".replace("-", "−")
 
 
 def _span(accounts: Sequence[AccountReport]) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from commands.report.chart import ACCOUNTS, LEVELED, NARROW, VARIABLES, WIDE, change, date, days, finish
 from commands.shared.light_helpers import clean
 from commands.shared.pictures import INK, inline
-from tradebot.views.downsampling import thinned
+from tradebot.views.downsampling import downsample
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from tradebot.lab.performance.report import AccountReport, OverTime
+    from tradebot.lab.performance.report import AccountReport, SessionExposure
 
 COLORED = len(ACCOUNTS) - 1
 """So many symbols have a color of their own; the others share the last one."""
@@ -55,7 +55,7 @@ def _draw(account: AccountReport, figure: Figure) -> None:
 def _parts(account: AccountReport, width: float) -> Iterator[tuple[str, Callable[[Axes], None]]]:
     of = account.further
     at = {point.session: point.at for point in account.curve}
-    rows = thinned(of.over_time, int(POINTS_PER_INCH * width))
+    rows = downsample(of.over_time, int(POINTS_PER_INCH * width))
     places = days([at[row.session] for row in rows])
     if of.holdings:
         yield "held", partial(_held, [each.symbol for each in of.holdings], rows, places, int(0.7 * width))
@@ -65,7 +65,9 @@ def _parts(account: AccountReport, width: float) -> Iterator[tuple[str, Callable
         yield "returns", partial(_spread, account)
 
 
-def _held(symbols: Sequence[str], rows: Sequence[OverTime], places: Sequence[float], columns: int, axes: Axes) -> None:
+def _held(
+    symbols: Sequence[str], rows: Sequence[SessionExposure], places: Sequence[float], columns: int, axes: Axes
+) -> None:
     """Draw the symbols on top of each other, longs above zero and shorts below."""
     own, rest = symbols[:COLORED], symbols[COLORED:]
     layers = [(clean(symbol), [row.held.get(symbol, 0.0) for row in rows]) for symbol in own]
@@ -80,7 +82,7 @@ def _held(symbols: Sequence[str], rows: Sequence[OverTime], places: Sequence[flo
     finish(axes, "held", _percent)
 
 
-def _line(name: str, rows: Sequence[OverTime], places: Sequence[float], axes: Axes) -> None:
+def _line(name: str, rows: Sequence[SessionExposure], places: Sequence[float], axes: Axes) -> None:
     factor, text = (100.0, _percent) if name == "volatility" else (1.0, _plain)
     values = [float("nan") if (value := getattr(row, name)) is None else factor * value for row in rows]
     axes.plot(places, values, color=ACCOUNTS[0], linewidth=1.4)

@@ -8,38 +8,38 @@ from rich.markup import escape
 
 from commands.report.report_text import (
     DOT,
-    assumed,
     band_words,
     basis_of,
+    benchmark_name,
+    block_assumptions,
     chance_figures,
     chance_words,
     costs_words,
     interval_of,
-    leveled,
     percent,
     value_of,
     variants_of,
-    windowed,
+    window_figures,
 )
 from commands.shared.light_helpers import clean
-from commands.shared.number_format import signed, sparkline
+from commands.shared.number_format import format_signed, sparkline
 from commands.shared.tables import Table, number, sentence
 from tradebot.lab.performance.report import AccountReport, Block, Cost, Figure
 from tradebot.lab.performance.sensitivity import Sensitivity
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 
 SHOWN_HOLDINGS = 10
 
 
 def render_assumptions(out: "Console", accounts: "Sequence[AccountReport]", block: "Block") -> None:
     """Print what a block assumes; if accounts differ in a sentence, it says whose it is."""
-    for text in assumed(accounts, block):
+    for text in block_assumptions(accounts, block):
         out.print(f"  {text}", markup=False, style="dim")
 
 
 def short(value: float | None) -> str:
     """Return a fraction as a bare percentage, or a dot."""
-    return DOT if value is None else signed(100 * value, 1)
+    return DOT if value is None else format_signed(100 * value, 1)
 
 
 def _plain(value: float | None, places: int = 1) -> str:
@@ -51,7 +51,7 @@ def render_years(out: "Console", account: "AccountReport") -> None:
     if len(account.further.by_year) < 2:
         return
     out.print()
-    others = [name for name in (account.benchmark, leveled(account)) if name]
+    others = [name for name in (account.benchmark, benchmark_name(account)) if name]
     names = ("return", *others, "cash", "volatility", "drawdown", "exposure", "turnover", "costs USD")
     table = Table("Years, %", *map(number, names))
     for each in account.further.by_year:
@@ -71,7 +71,7 @@ def render_rolling(out: "Console", account: "AccountReport") -> None:
     out.print()
     table = Table("Half years", *map(number, ("lowest", "median", "highest", "last")), sentence("from"))
     for each in account.further.windows:
-        table.row(each.label, *windowed(each), counted(each.windows, "half year"))
+        table.row(each.label, *window_figures(each), pluralize(each.windows, "half year"))
     out.print(table)
     render_assumptions(out, [account], Block.WINDOWS)
 

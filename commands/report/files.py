@@ -43,7 +43,7 @@ class Files(Struct, frozen=True):
 
 def files_of(plot: Path | None, html: Path | None, frame: Path | None = None) -> Files:
     """Return the files that are asked for; raise OperatorError for a format we can't write, or a page to stdout."""
-    from commands.shared.pictures import checked
+    from commands.shared.pictures import picture_file
 
     if html == Path("-"):
         raise OperatorError("a page can't go to stdout", "name its file: --html report.html")
@@ -52,10 +52,10 @@ def files_of(plot: Path | None, html: Path | None, frame: Path | None = None) ->
             raise OperatorError(f"{file} is a folder", "name a file in it")
     if frame and frame.suffix.lower() not in (".csv", ".parquet"):
         raise OperatorError(f"{frame} is neither .csv nor .parquet", "--frame run.csv", code=ExitCode.USAGE)
-    return Files(checked(plot, "curve.svg"), html, frame)
+    return Files(picture_file(plot, "curve.svg"), html, frame)
 
 
-def written(
+def write_files(
     shown: Report,
     files: Files,
     accounts: "Sequence[AccountReport]",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from commands.report.report_inputs import read
 from commands.shared.files import replacing
 from commands.shared.history import read_history
-from commands.shared.verb_options import opened
+from commands.shared.verb_options import open_bot
 from tradebot.adapters.text.extras import install
 from tradebot.errors import OperatorError
 from tradebot.lab.performance.frames import Frames
@@ -27,7 +27,7 @@ def frames(folder: str | Path | None = None, config: str | None = None, choice: 
     Fills and decisions are those of the chosen days, equity and trades those of `tradebot report`. Raises TradebotError
     if the folder can't be read.
     """
-    with opened(str(folder) if folder else None, config) as bot:
+    with open_bot(str(folder) if folder else None, config) as bot:
         account, _ = read(bot, "", choice, lambda done, total: None, with_refusals=False)
         history = read_history(bot)
         fills = [each for each in history.fills if choice.days.has(each.fill.at, history.day)]

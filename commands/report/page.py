@@ -12,11 +12,11 @@ from commands.report.details import details
 from commands.report.extended_screen import drag_of
 from commands.report.report_text import belief, headline, lede
 from commands.shared.light_helpers import clean
-from commands.shared.number_format import signed, units, usd
+from commands.shared.number_format import format_signed, units, usd
 from commands.shared.times import MINUTE, for_reader, stamp, when, zone
 from tradebot.adapters.text.redaction import hide
-from tradebot.lab.performance.report import AccountReport, Block, Figure, Report, TradeRow
-from tradebot.model.text import counted
+from tradebot.lab.performance.report import AccountReport, Block, Figure, PerformanceReport, ReportedTrade
+from tradebot.model.text import pluralize
 from tradebot.views.trades.pnl import PARTS
 
 if TYPE_CHECKING:
@@ -35,17 +35,19 @@ SHADES = 5
 """How many shades of gain, and as many of loss, the table of months has."""
 
 
-def page(data: Report, results: Sequence[Mapping[str, Any] | None] = ()) -> str:
+def page(data: PerformanceReport, results: Sequence[Mapping[str, Any] | None] = ()) -> str:
     """Return the page of a report of one account, or of two side by side.
 
     `results` are what was kept of each one's backtest, with its assumptions and halts; None for any other account.
     """
     backtests = results or [None] * len(data.accounts)
     alone = len(data.accounts) == 1
-    return rendered("page.html", data=data, accounts=data.accounts, alone=alone, backtests=backtests, **_whole(data))
+    return render_template(
+        "page.html", data=data, accounts=data.accounts, alone=alone, backtests=backtests, **_whole(data)
+    )
 
 
-def rendered(template: str, **values: object) -> str:
+def render_template(template: str, **values: object) -> str:
     """Return a page made from one of our templates, without secrets."""
     return hide(_environment().get_template(template).render(zone=zone(), **values))
 
@@ -77,7 +79,7 @@ def _filters() -> Mapping[str, Any]:
     return {
         "usd": _usd,
         "percent": lambda value: typeset(report_text.percent(value)),
-        "bare_percent": lambda value: typeset(signed(100 * value, 1)),
+        "bare_percent": lambda value: typeset(format_signed(100 * value, 1)),
         "value_of": lambda figure: typeset(report_text.value_of(figure)),
         "interval_of": lambda figure: typeset(report_text.interval_of(figure)),
         "basis_of": report_text.basis_of,
@@ -86,11 +88,11 @@ def _filters() -> Mapping[str, Any]:
         "share": lambda down: f"{100 * float(down):.2f}%",
         "shares": lambda quantity: f"{quantity:,f}",
         "price": usd,
-        "assumed": report_text.assumed,
+        "assumed": report_text.block_assumptions,
         "by_name": _by_name,
         "compared": lambda account: {each.of: each for each in account.comparisons},
         "largest": lambda rows: max(abs(row.total_usd) for row in rows),
-        "counted": counted,
+        "counted": pluralize,
         "minute": lambda at: stamp(at, MINUTE),
         "when": lambda at: when(at, MINUTE),
         "headline": headline,
@@ -98,24 +100,24 @@ def _filters() -> Mapping[str, Any]:
         "lede": lede,
         "interruption": report_text.interruption,
         "belief": belief,
-        "leveled": report_text.leveled,
+        "leveled": report_text.benchmark_name,
         "labeled": lambda figures: [(each.label, (each,)) for each in figures],
         "chance_figures": report_text.chance_figures,
         "chance_words": report_text.chance_words,
         "costs_words": report_text.costs_words,
         "variants": report_text.variants_of,
-        "windowed": report_text.windowed,
+        "windowed": report_text.window_figures,
         "band_words": report_text.band_words,
         "drag": lambda cost: typeset(drag_of(cost)),
         "parts": lambda account: report_text.parts(account, ("realized", "open", "fees")),
-        "closed": report_text.ranked,
+        "closed": report_text.rank_trades,
         "outer_rows": lambda rows: report_text.outer(rows, OUTER_ROWS),
         "shades": _shades,
         "columns": _columns,
     }
 
 
-def _whole(data: Report) -> Mapping[str, Any]:
+def _whole(data: PerformanceReport) -> Mapping[str, Any]:
     groups = ((Block.RETURNS, "Returns"), (Block.ACTIVITY, "Trading"), (Block.TRADES, "Trades"))
     return {
         "curve": curve(data.accounts),
@@ -138,12 +140,15 @@ def _usd(amount: Decimal, sign: str = "+") -> str:
     return typeset(f"{amount:{sign if round(amount, 2) else ''},.2f}")
 
 
-def _trades(account: AccountReport) -> Mapping[str, Sequence[TradeRow]]:
+def _trades(account: AccountReport) -> Mapping[str, Sequence[ReportedTrade]]:
     """Return the best and the worst closed trades, the best first, and the last ones, the latest first."""
     latest = sorted(account.trades, key=lambda trade: trade.closed_at or trade.opened_at, reverse=True)
     held = [trade for trade in latest if not trade.closed_at]
     ended = [trade for trade in latest if trade.closed_at]
-    return {"outer": report_text.outer(report_text.ranked(account), OUTER_TRADES), "last": (held + ended)[:LAST_TRADES]}
+    return {
+        "outer": report_text.outer(report_text.rank_trades(account), OUTER_TRADES),
+        "last": (held + ended)[:LAST_TRADES],
+    }
 
 
 def _shades(account: AccountReport) -> Mapping[tuple[int, int], str]:

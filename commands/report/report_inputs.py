@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from commands.score.outcomes import refused_trades
-from commands.shared.benchmark import BENCHMARK, untraded
+from commands.shared.benchmark import BENCHMARK, no_benchmark_reason
 from commands.shared.history import read_history
 from tradebot.adapters.state.evidence import BACKTEST, read_evidence, read_trials
 from tradebot.app import calendar
@@ -15,9 +15,9 @@ from tradebot.app.wiring import App
 from tradebot.errors import TradebotError
 from tradebot.lab.backtest.results import read_result
 from tradebot.lab.performance.basket import entry_cost, held_in_equal_parts
-from tradebot.lab.performance.curve import Benchmark
+from tradebot.lab.performance.curve import BenchmarkPrices
 from tradebot.lab.performance.report import AccountReport, RefusalsWorth
-from tradebot.lab.performance.reporting import Material, account_report
+from tradebot.lab.performance.reporting import ReportMaterial, account_report
 from tradebot.model.bar import Session
 from tradebot.model.evidence import NO_EVIDENCE, Evidence
 from tradebot.model.series import DAY, Series
@@ -35,10 +35,10 @@ HELD = "Holding the universe"
 NOON = timedelta(hours=12)
 
 
-class Priced(NamedTuple):
+class BenchmarkInputs(NamedTuple):
     """The benchmark's prices, and why there are none."""
 
-    benchmark: "Benchmark"
+    benchmark: "BenchmarkPrices"
     problem: str = ""
 
 
@@ -54,7 +54,7 @@ def read(
     evidence, unreadable = _evidence(app, history)
     sessions, (benchmark, problem) = sessions_of(app, history), _kept(evidence) or _priced(app, history)
     refusals, why_not = _refusals(app, history, choice, progress) if with_refusals else ((), "")
-    material = Material(
+    material = ReportMaterial(
         label=label,
         history=history,
         sessions=sessions,
@@ -90,50 +90,50 @@ def sessions_of(app: "App", history: "History") -> "Sequence[Session]":
     if history.opened_at is None or history.at is None:
         return ()
     first, last = history.day.date_of(history.opened_at - BEFORE), history.day.date_of(history.at)
-    listed = partial(calendar.listed, app.settings.capabilities)
+    listed = partial(calendar.list_sessions, app.settings.capabilities)
     return calendar.sessions(app.ledger_view, lambda *days: listed(*days) or (), first, last)
 
 
-def _kept(evidence: "Evidence") -> Priced | None:
+def _kept(evidence: "Evidence") -> BenchmarkInputs | None:
     """Return the benchmark's prices that a backtest kept, or why it kept none; None of any other account."""
     closes = {price.day: price.close for price in evidence.benchmark}
     opens = {price.day: price.open for price in evidence.benchmark}
     kept = bool(closes or evidence.no_benchmark)
     name, how = evidence.benchmark_name or BENCHMARK, evidence.benchmark_how
-    return Priced(Benchmark(name, closes, opens, how), evidence.no_benchmark) if kept else None
+    return BenchmarkInputs(BenchmarkPrices(name, closes, opens, how), evidence.no_benchmark) if kept else None
 
 
-def _priced(app: "App", history: "History") -> Priced:
-    none = Benchmark(BENCHMARK)
+def _priced(app: "App", history: "History") -> BenchmarkInputs:
+    none = BenchmarkPrices(BENCHMARK)
     if history.opened_at is None or history.at is None:
-        return Priced(none)
-    if untraded(app):
+        return BenchmarkInputs(none)
+    if no_benchmark_reason(app):
         return _held(app, history.opened_at, history.at)
     first, last = history.day.date_of(history.opened_at - BEFORE), history.day.date_of(history.at)
     try:
         found = app.bars.between(DAY, [BENCHMARK], first, last, history.at)
     except TradebotError as error:
-        return Priced(none, f"{BENCHMARK} isn't shown: {problem_of(app, error)}")
+        return BenchmarkInputs(none, f"{BENCHMARK} isn't shown: {problem_of(app, error)}")
     if BENCHMARK not in found:
-        return Priced(none, f"{BENCHMARK} isn't shown: it has no daily bars here. Next: tradebot bars fetch")
-    return Priced(_daily(found[BENCHMARK]))
+        return BenchmarkInputs(none, f"{BENCHMARK} isn't shown: it has no daily bars here. Next: tradebot bars fetch")
+    return BenchmarkInputs(_daily(found[BENCHMARK]))
 
 
-def _daily(series: "Series") -> Benchmark:
-    return Benchmark(series.symbol, _by_date(series, series.close), _by_date(series, series.open))
+def _daily(series: "Series") -> BenchmarkPrices:
+    return BenchmarkPrices(series.symbol, _by_date(series, series.close), _by_date(series, series.open))
 
 
-def _held(app: "App", opened_at: datetime, at: datetime) -> Priced:
+def _held(app: "App", opened_at: datetime, at: datetime) -> BenchmarkInputs:
     """Return the universe, held in equal parts from the day on which the books began."""
-    none, first, universe = Benchmark(HELD), app.day.date_of(opened_at), app.rules.universe
+    none, first, universe = BenchmarkPrices(HELD), app.day.date_of(opened_at), app.rules.universe
     try:
         found = app.bars.between(DAY, list(universe), first, app.day.date_of(at), at)
     except TradebotError as error:
-        return Priced(none, f"{HELD} isn't compared: {problem_of(app, error)}")
+        return BenchmarkInputs(none, f"{HELD} isn't compared: {problem_of(app, error)}")
     cost = entry_cost(map(app.settings.costs_of, app.settings.strategies.in_use()))
     basket = held_in_equal_parts({name: _daily(found[name]) for name in universe if name in found}, first, cost)
     why_not = f"{HELD} isn't compared: there are no daily bars since {first} here yet. Next: tradebot bars fetch"
-    return Priced(basket or none, "" if basket else why_not)
+    return BenchmarkInputs(basket or none, "" if basket else why_not)
 
 
 def problem_of(app: "App", error: TradebotError) -> str:

@@ -5,12 +5,21 @@ from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
 from commands.shared.light_helpers import clean
-from commands.shared.number_format import duration, signed
-from tradebot.lab.performance.assumptions import listed
-from tradebot.lab.performance.report import AccountReport, Block, Costs, Figure, Report, TradeRow, Unit, Windows
+from commands.shared.number_format import duration, format_signed
+from tradebot.lab.performance.assumptions import join_names
+from tradebot.lab.performance.report import (
+    AccountReport,
+    Block,
+    Figure,
+    FigureUnit,
+    PerformanceReport,
+    ReportedTrade,
+    TradingCosts,
+    Windows,
+)
 from tradebot.lab.performance.sensitivity import Sensitivity, VariantRow
 from tradebot.lab.performance.statistics import CONFIDENCE
-from tradebot.model.text import counted, counted_kind
+from tradebot.model.text import counted_kind, pluralize
 from tradebot.views.trades.pnl import PARTS
 
 if TYPE_CHECKING:
@@ -20,7 +29,7 @@ T = TypeVar("T")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
-def part(data: "Report") -> str:
+def part(data: "PerformanceReport") -> str:
     """Return the part of the account that was asked for, "flow in AAPL"; empty for the whole."""
     return " in ".join(clean(each) for each in (data.strategy, data.symbol) if each)
 
@@ -37,12 +46,12 @@ def is_recorded(account: "AccountReport") -> bool:
     return bool(account.from_session or earned.end_usd is not None or earned.profit_usd)
 
 
-def yet(data: "Report") -> str:
+def yet(data: "PerformanceReport") -> str:
     """Return since when or until when nothing is known, if nothing is."""
     return "in these days" if data.from_date or data.to_date else "yet"
 
 
-def leveled(account: "AccountReport") -> str:
+def benchmark_name(account: "AccountReport") -> str:
     """Return the name of the benchmark at the account's average exposure, "SPY at 12%"; empty if it isn't known."""
     exposure = next((figure.value for figure in account.activity if figure.name == "exposure"), None)
     if not account.benchmark or exposure is None:
@@ -52,7 +61,7 @@ def leveled(account: "AccountReport") -> str:
 
 def leveled_line(accounts: "Sequence[AccountReport]") -> str:
     """Return the name of the benchmark at the account's exposure; empty if several accounts each have their own."""
-    return leveled(accounts[0]) if len(accounts) == 1 else ""
+    return benchmark_name(accounts[0]) if len(accounts) == 1 else ""
 
 
 def longest(accounts: "Sequence[AccountReport]") -> "AccountReport":
@@ -79,7 +88,7 @@ def beside(accounts: "Sequence[AccountReport]", block: "Block") -> "list[tuple[s
     return [(label, [column.get(label) for column in columns]) for label in dict.fromkeys(chain(*columns))]
 
 
-def assumed(accounts: "Sequence[AccountReport]", block: "Block") -> list[str]:
+def block_assumptions(accounts: "Sequence[AccountReport]", block: "Block") -> list[str]:
     """Return what a block assumes, each sentence once; one that isn't said of all accounts names its own."""
     every = [account.assumptions.get(block, ()) for account in accounts]
     owners = {
@@ -96,7 +105,7 @@ def band_words(of: "Sensitivity") -> str:
         return ""
     if band is None:
         known = sum(each.cagr is not None for each in of.rebalance_days)
-        some = counted(known, "rebalance day") if known else "no rebalance days"
+        some = pluralize(known, "rebalance day") if known else "no rebalance days"
         return (
             f"There are {some} with a year of sessions or more; it takes {of.needed_days} to say how far CAGR spreads "
             "over them."
@@ -112,7 +121,7 @@ def band_words(of: "Sensitivity") -> str:
     return f"{sentence} The day that was played did better than {band.below_played or 'none'} of them."
 
 
-def costs_words(of: "Costs") -> str:
+def costs_words(of: "TradingCosts") -> str:
     """Return in a sentence what all costs took per year; empty for less than a year."""
     before, after, drag = of.before.value, of.after.value, of.total.drag
     if before is None or after is None or drag is None:
@@ -145,7 +154,7 @@ def variants_of(of: "Sensitivity") -> "list[VariantRow]":
     return [of.played, *of.rows]
 
 
-def ranked(account: "AccountReport") -> "list[TradeRow]":
+def rank_trades(account: "AccountReport") -> "list[ReportedTrade]":
     """Return the closed trades, the best first."""
     closed = (trade for trade in account.trades if trade.closed_at)
     return sorted(closed, key=lambda trade: trade.net_usd, reverse=True)
@@ -164,22 +173,22 @@ def value_of(figure: "Figure") -> str:
     if figure.value is None:
         return DOT
     text = number(figure.value, figure.unit, figure.name)
-    return f"{text} USD" if figure.unit is Unit.USD else text
+    return f"{text} USD" if figure.unit is FigureUnit.USD else text
 
 
-def number(value: float, unit: "Unit", name: str = "") -> str:
+def number(value: float, unit: "FigureUnit", name: str = "") -> str:
     """Return a number of a figure in its unit."""
-    if unit is Unit.SESSIONS:
+    if unit is FigureUnit.SESSIONS:
         return f"{value:,.0f}"
-    if unit is Unit.SECONDS:
+    if unit is FigureUnit.SECONDS:
         return duration(value)
-    if unit is Unit.USD:
+    if unit is FigureUnit.USD:
         return f"{value:,.2f}"
-    if unit is Unit.RATIO:
+    if unit is FigureUnit.RATIO:
         return f"{round(value, 2) + 0.0:.2f}"
     if name in UNSIGNED:
         return f"{round(value, 3) + 0.0:.1%}"
-    return f"{signed(100 * value, 3 if name in MEANS else 2)}%"
+    return f"{format_signed(100 * value, 3 if name in MEANS else 2)}%"
 
 
 MEANS = frozenset({"mean_return", "mean_difference", "mean_leveled"})
@@ -202,9 +211,9 @@ def interval_of(figure: "Figure") -> str:
     return " to ".join(number(end, figure.unit, figure.name) for end in (figure.low, figure.high))
 
 
-def windowed(of: "Windows") -> list[str]:
+def window_figures(of: "Windows") -> list[str]:
     """Return the lowest, the median, the highest and the last value of half years."""
-    unit = Unit.YEARLY if of.name == "volatility" else Unit.RATIO
+    unit = FigureUnit.YEARLY if of.name == "volatility" else FigureUnit.RATIO
     return [number(value, unit, of.name) for value in (of.lowest, of.median, of.highest, of.last)]
 
 
@@ -219,7 +228,7 @@ def basis_of(figure: "Figure") -> str:
 
 def percent(value: float | None, places: int = 2) -> str:
     """Return a fraction in percent with its sign, or a dot."""
-    return DOT if value is None else f"{signed(100 * value, places)}%"
+    return DOT if value is None else f"{format_signed(100 * value, places)}%"
 
 
 def span(account: "AccountReport") -> str:
@@ -253,7 +262,7 @@ def lede(account: "AccountReport") -> str:
     if total is None or not total.account.value is not None:
         return ""
     others = list(_others(account))
-    beside = f" Meanwhile, {listed(others)}." if others else ""
+    beside = f" Meanwhile, {join_names(others)}." if others else ""
     moved = ", without what was moved in or out" if account.earned.transfers_usd else ""
     return f"The account's return was {value_of(total.account)}{moved}.{beside}"
 
@@ -262,7 +271,7 @@ def _others(account: "AccountReport") -> Iterator[str]:
     total = next(each for each in account.comparisons if each.of == "total_return")
     if total.benchmark.value is not None:
         yield f"{account.benchmark} returned {value_of(total.benchmark)}"
-    if total.benchmark_leveled.value is not None and (name := leveled(account)):
+    if total.benchmark_leveled.value is not None and (name := benchmark_name(account)):
         exposure = next(each.value for each in account.activity if each.name == "exposure")
         rest = "borrowed" if exposure is not None and exposure > 1 else "in cash"
         yield f"{name} with the rest {rest} {value_of(total.benchmark_leveled)}"
@@ -301,7 +310,7 @@ def _side(sharpe: "Figure", above_zero: float, track: "Figure") -> Iterator[str]
     if track.value is None:
         yield from filter(None, [_sentence(track.note)])
         return
-    needed, there = counted(round(track.value), "session"), counted_kind(track.observations, track.of)
+    needed, there = pluralize(round(track.value), "session"), counted_kind(track.observations, track.of)
     yield f"To be 95% sure takes {needed} like these, and there are {there}."
 
 

@@ -22,28 +22,36 @@ from commands.report.report_text import (
     MONTHS,
     basis_of,
     belief,
+    benchmark_name,
     beside,
     figures_of,
     interruption,
     interval_of,
     is_recorded,
-    leveled,
     leveled_line,
     outer,
     part,
     parts,
     percent,
-    ranked,
+    rank_trades,
     value_of,
     yet,
 )
 from commands.shared.console import has_letters
 from commands.shared.light_helpers import clean
-from commands.shared.number_format import signed, units
+from commands.shared.number_format import format_signed, units
 from commands.shared.tables import Table, number, sentence
 from commands.shared.times import DAY_MINUTE, stamp
-from tradebot.lab.performance.report import AccountReport, Block, CurvePoint, Cut, Figure, Report, TradeRow
-from tradebot.model.text import counted
+from tradebot.lab.performance.report import (
+    AccountReport,
+    Block,
+    CurvePoint,
+    Figure,
+    PerformanceReport,
+    ProfitCut,
+    ReportedTrade,
+)
+from tradebot.model.text import pluralize
 from tradebot.views.trades.pnl import PARTS
 
 HEIGHT = 12
@@ -56,7 +64,7 @@ Place = tuple[date, bool]
 """Where a point lies: at the end of a session or, if False, at the start of the books on that day."""
 
 
-class Line(NamedTuple):
+class GrowthLine(NamedTuple):
     """A line of growth by place, 1 at its start; its mark is one character, and its name says what it is."""
 
     mark: str
@@ -64,7 +72,7 @@ class Line(NamedTuple):
     values: Mapping[Place, float]
 
 
-def drawn(lines: Sequence[Line], width: int, height: int = HEIGHT) -> list[str]:
+def draw_lines(lines: Sequence[GrowthLine], width: int, height: int = HEIGHT) -> list[str]:
     """Return the lines of a plot; what comes first lies on top. There must be two places or more.
 
     Growth is shown in percent since the start.
@@ -92,10 +100,10 @@ def _label(row: int, height: int, low: float, high: float) -> str:
     if row not in (0, height // 2, height - 1):
         return ""
     value = high - (high - low) * row / (height - 1)
-    return f"{signed(100 * (value - 1), 2)}%"
+    return f"{format_signed(100 * (value - 1), 2)}%"
 
 
-def _put(field: list[list[str]], line: Line, days: Sequence[Place], reach: tuple[float, float]) -> None:
+def _put(field: list[list[str]], line: GrowthLine, days: Sequence[Place], reach: tuple[float, float]) -> None:
     """Draw one line; between two dates it is straight, and what jumps over rows is filled."""
     height, columns = len(field), len(field[0])
     places = {day: place for place, day in enumerate(days)}
@@ -133,7 +141,7 @@ SHOWN_ROWS = 12
 """So many rows of an attribution are shown; the JSON document has them all."""
 
 
-def render(out: "Console", data: "Report") -> None:
+def render(out: "Console", data: "PerformanceReport") -> None:
     """Print a report of one account, or of two side by side."""
     for account in data.accounts:
         if account.interrupted:
@@ -150,14 +158,14 @@ def render(out: "Console", data: "Report") -> None:
         _render_rest(out, account, alone=len(data.accounts) == 1)
 
 
-def _name(data: "Report", account: "AccountReport") -> str:
+def _name(data: "PerformanceReport", account: "AccountReport") -> str:
     return "" if len(data.accounts) == 1 else f"{clean(account.label)}, "
 
 
-def _render_head(out: "Console", data: "Report", account: "AccountReport") -> None:
+def _render_head(out: "Console", data: "PerformanceReport", account: "AccountReport") -> None:
     span = f"no session {yet(data)}"
     if account.from_session and account.to_session:
-        span = f"{account.from_session} to {account.to_session}, {counted(account.sessions, 'session')}"
+        span = f"{account.from_session} to {account.to_session}, {pluralize(account.sessions, 'session')}"
     out.print(f"{_name(data, account)}{account.mode} account …{account.account}: {span}", markup=False)
     if is_recorded(account):
         _render_earned(out, data, account)
@@ -173,7 +181,7 @@ def _render_head(out: "Console", data: "Report", account: "AccountReport") -> No
         out.print(f"  {line}", markup=False)
 
 
-def _render_earned(out: "Console", data: "Report", account: "AccountReport") -> None:
+def _render_earned(out: "Console", data: "PerformanceReport", account: "AccountReport") -> None:
     earned = account.earned
     change = ""
     if earned.start_usd is not None and earned.end_usd is not None:
@@ -185,37 +193,37 @@ def _render_earned(out: "Console", data: "Report", account: "AccountReport") -> 
     render_assumptions(out, [account], Block.EARNED)
 
 
-def _render_curve(out: "Console", data: "Report") -> None:
+def _render_curve(out: "Console", data: "PerformanceReport") -> None:
     lines = list(_lines(data.accounts))
     days = {day for line in lines for day in line.values}
     # A page draws the curve itself.
     if len(days) > 1 and has_letters(out):
         out.print("\nGrowth without transfers")
-        for text in drawn(lines, out.width):
+        for text in draw_lines(lines, out.width):
             out.print(text, markup=False, soft_wrap=True)
     render_assumptions(out, data.accounts, Block.CURVE)
 
 
-def _lines(accounts: "Sequence[AccountReport]") -> Iterable[Line]:
+def _lines(accounts: "Sequence[AccountReport]") -> Iterable[GrowthLine]:
     for mark, account in zip(MARKS, accounts, strict=False):
         name = clean(account.label) if len(accounts) > 1 else "account"
-        yield Line(mark, name, {_place(point): point.index for point in account.curve})
+        yield GrowthLine(mark, name, {_place(point): point.index for point in account.curve})
     first = accounts[0]
     if not first.benchmark or not first.curve:
         return
     held = {_place(point): point.benchmark for point in first.curve if point.benchmark is not None}
     at_exposure = {_place(point): each for point in first.curve if (each := point.benchmark_leveled) is not None}
     if len(at_exposure) > 1 and (name := leveled_line(accounts)):
-        yield Line("+", name, at_exposure)
+        yield GrowthLine("+", name, at_exposure)
     if len(held) > 1:
-        yield Line("-", first.benchmark, held)
+        yield GrowthLine("-", first.benchmark, held)
 
 
 def _place(point: "CurvePoint") -> Place:
     return point.session, not point.is_start
 
 
-def _render_figures(out: "Console", data: "Report", title: str, block: "Block") -> None:
+def _render_figures(out: "Console", data: "PerformanceReport", title: str, block: "Block") -> None:
     out.print()
     if len(data.accounts) == 1:
         _render_alone(out, data.accounts[0], title, block)
@@ -224,7 +232,7 @@ def _render_figures(out: "Console", data: "Report", title: str, block: "Block") 
     render_assumptions(out, data.accounts, block)
 
 
-def _render_luck(out: "Console", data: "Report") -> None:
+def _render_luck(out: "Console", data: "PerformanceReport") -> None:
     out.print("\nIs it luck?")
     for account in data.accounts:
         name = "" if len(data.accounts) == 1 else f"{clean(account.label)}: "
@@ -234,7 +242,7 @@ def _render_luck(out: "Console", data: "Report") -> None:
 
 def _render_alone(out: "Console", account: "AccountReport", title: str, block: "Block") -> None:
     others = {each.of: each for each in account.comparisons} if block is Block.RETURNS else {}
-    names = (account.benchmark, leveled(account), "cash") if others else ()
+    names = (account.benchmark, benchmark_name(account), "cash") if others else ()
     table = Table(title, number("value"), number("95% interval"), *map(number, filter(None, names)), sentence("from"))
     for figure in figures_of(account, block):
         other = others.get(figure.name)
@@ -270,7 +278,7 @@ def _render_rest(out: "Console", account: "AccountReport", *, alone: bool) -> No
     render_costs(out, account)
     render_chance(out, account)
     render_sensitivity(out, account)
-    _render_trades(out, ranked(account))
+    _render_trades(out, rank_trades(account))
     for cut in account.cuts:
         _render_cut(out, cut)
     render_assumptions(out, [account], Block.ATTRIBUTION)
@@ -305,7 +313,7 @@ def _render_drawdowns(out: "Console", account: "AccountReport") -> None:
     render_assumptions(out, [account], Block.DRAWDOWNS)
 
 
-def _render_trades(out: "Console", closed: "Sequence[TradeRow]") -> None:
+def _render_trades(out: "Console", closed: "Sequence[ReportedTrade]") -> None:
     if not closed:
         return
     shown = outer(closed, SHOWN_TRADES)
@@ -326,7 +334,7 @@ def _render_trades(out: "Console", closed: "Sequence[TradeRow]") -> None:
     out.print(table)
 
 
-def _render_cut(out: "Console", cut: "Cut") -> None:
+def _render_cut(out: "Console", cut: "ProfitCut") -> None:
     if not cut.rows:
         return
     out.print()

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.report.files import Files, Frame, Html, Plot, files_of, written
+from commands.report.files import Files, Frame, Html, Plot, files_of, write_files
 from commands.shared.completion import strategies, symbols
-from commands.shared.declaration import Purpose, verb
+from commands.shared.declaration import VerbPurpose, verb
 from commands.shared.light_helpers import NOBODY, Identity
 from commands.shared.span_options import From, To, days_of
-from commands.shared.verb_options import Config, Json, Report, StateDir, finish, identity, opened, progress_bar
+from commands.shared.verb_options import Config, Json, Report, StateDir, finish, identity, open_bot, progress_bar
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tradebot.app.wiring import App
     from tradebot.lab.performance.report import AccountReport
-    from tradebot.lab.performance.report import Report as Data
+    from tradebot.lab.performance.report import PerformanceReport as Data
     from tradebot.ports.world import Progress
     from tradebot.views.trades.trade_row import Choice
 
@@ -53,7 +53,7 @@ def run_here(app: "App", choice: "Choice") -> Report:
 
 def _reported(read: "Sequence[tuple[AccountReport, datetime | None, Identity]]", choice: "Choice") -> Report:
     from commands.report.screen import render
-    from tradebot.lab.performance.report import Report as Data
+    from tradebot.lab.performance.report import PerformanceReport as Data
 
     accounts, days = tuple(account for account, _, _ in read), choice.days
     at = max((at for _, at, _ in read if at), default=None)
@@ -64,7 +64,7 @@ def _reported(read: "Sequence[tuple[AccountReport, datetime | None, Identity]]",
 def _read(
     folder: str | None, config: str | None, choice: "Choice", progress: "Progress"
 ) -> "tuple[AccountReport, datetime | None, Identity]":
-    with opened(folder, config) as bot:
+    with open_bot(folder, config) as bot:
         return _read_here(bot, folder or str(bot.folder.path), choice, progress)
 
 
@@ -78,9 +78,9 @@ def _read_here(
 
 @verb(
     "report",
-    Purpose.LOOK,
+    VerbPurpose.LOOK,
     140,
-    {"report/1": ("tradebot.lab.performance.report:Report",)},
+    {"report/1": ("tradebot.lab.performance.report:PerformanceReport",)},
     epilog="tradebot report\ntradebot report --from 2026-11-16 --to 2026-11-20\n"
     "tradebot report --plot curve.svg --html report.html --frame run.csv\n"
     "tradebot report state other-state  # two bots side by side",
@@ -121,13 +121,13 @@ def with_files(shown: Report, data: "Data", files: Files, config: str | None = N
     from commands.report.frames import frames
     from commands.report.page import page
     from tradebot.lab.backtest.results import read_result
-    from tradebot.views.trades.days import Days
+    from tradebot.views.trades.days import DateRange
     from tradebot.views.trades.trade_row import Choice
 
     results = [read_result(Path(account.label)) for account in data.accounts] if files.page else []
-    choice = Choice(Days(data.from_date, data.to_date), data.strategy, data.symbol)
+    choice = Choice(DateRange(data.from_date, data.to_date), data.strategy, data.symbol)
     label = data.accounts[0].label
-    return written(shown, files, data.accounts, lambda: page(data, results), lambda: frames(label, config, choice))
+    return write_files(shown, files, data.accounts, lambda: page(data, results), lambda: frames(label, config, choice))
 
 
 def _refuse_combinations(folders: Sequence[str], state_dir: str | None, config: str | None) -> None:

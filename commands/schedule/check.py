@@ -13,15 +13,15 @@ from commands.app import program
 from commands.shared.evidence.gather import evidence_of
 from commands.shared.help import leaves
 from commands.shared.verb_options import Report, identity
-from tradebot.app.calendar import listed
+from tradebot.app.calendar import list_sessions
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode
 from tradebot.judging.judgment import Judgment
 from tradebot.judging.pass_health import judge
 from tradebot.model.bar import Session
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 from tradebot.model.values import replace
-from tradebot.timetable.entries import PROVIDERS, SKIP, Line, Need, Timetable
+from tradebot.timetable.entries import PROVIDERS, SKIP, EntryNeed, Timetable, TimetableEntry
 from tradebot.timetable.sessions import Slot
 
 if TYPE_CHECKING:
@@ -55,21 +55,21 @@ class ScheduleChecked(Struct, frozen=True):
 def run(app: "App", now: "datetime") -> Report:
     """Check the timetable over the year to come; exit 2 if anything in it can't work."""
     first, last = app.day.date_of(now) - timedelta(days=41), app.day.date_of(now) + timedelta(days=DAYS)
-    sessions = listed(app.settings.capabilities, first, last) or app.ledger_view.sessions(first, last)
-    data = checked(app.settings.timetable, [*sessions], app.settings.serve.grace_s)
+    sessions = list_sessions(app.settings.capabilities, first, last) or app.ledger_view.sessions(first, last)
+    data = check_schedule(app.settings.timetable, [*sessions], app.settings.serve.grace_s)
     data = replace(data, calendar=judge("calendar", evidence_of(app, now)))
     code = ExitCode.USAGE if data.problems else ExitCode.DONE
     return Report("schedule-check", data, _render, code, identity(app))
 
 
-def checked(timetable: Timetable, sessions: "Sequence[Session]", grace_s: int) -> ScheduleChecked:
+def check_schedule(timetable: Timetable, sessions: "Sequence[Session]", grace_s: int) -> ScheduleChecked:
     """Look at all lines over these sessions."""
     slots = {line.job: _slots(line, sessions, grace_s) for line in timetable.lines}
     problems = [problem for line in timetable.lines for problem in _problems(line, timetable, slots)]
     return ScheduleChecked(tuple(problems), len(slots), sum(map(len, slots.values())), len(sessions))
 
 
-def _slots(line: Line, sessions: "Sequence[Session]", grace_s: int) -> "list[Slot]":
+def _slots(line: TimetableEntry, sessions: "Sequence[Session]", grace_s: int) -> "list[Slot]":
     first, last = sessions[0].date, sessions[-1].date
     days = (first + timedelta(days=count) for count in range((last - first).days + 1))
     by_day = {session.date: (session,) for session in sessions}
@@ -78,7 +78,7 @@ def _slots(line: Line, sessions: "Sequence[Session]", grace_s: int) -> "list[Slo
     return [slot for day, around in zip(starts, near, strict=True) for slot in line.slots(day, around, grace_s)]
 
 
-def _problems(line: Line, timetable: Timetable, slots: "dict[str, list[Slot]]") -> Iterator[Problem]:
+def _problems(line: TimetableEntry, timetable: Timetable, slots: "dict[str, list[Slot]]") -> Iterator[Problem]:
     own = slots[line.job]
     if not own:
         yield Problem(line.job, f"it is never due in the year to come ({line.times})", "give it other times")
@@ -91,7 +91,7 @@ def _problems(line: Line, timetable: Timetable, slots: "dict[str, list[Slot]]") 
         yield from _not_provided(line, need, slots)
 
 
-def _wrong_words(line: Line, slot: "Slot") -> Iterator[Problem]:
+def _wrong_words(line: TimetableEntry, slot: "Slot") -> Iterator[Problem]:
     """Yield a problem if the program can't read a chore's command line; nothing is run."""
     words, given = line.command(slot.session), len(line.verb.split())
     try:
@@ -100,7 +100,7 @@ def _wrong_words(line: Line, slot: "Slot") -> Iterator[Problem]:
         yield Problem(line.job, f"tradebot {' '.join(words)}: {wrong.format_message()}", f"tradebot {line.verb} --help")
 
 
-def _too_long(line: Line, slots: "Sequence[Slot]") -> Iterator[Problem]:
+def _too_long(line: TimetableEntry, slots: "Sequence[Slot]") -> Iterator[Problem]:
     gaps = [(int((later.start - earlier.start).total_seconds()), earlier) for earlier, later in pairwise(slots)]
     least_s, slot = min(gaps, default=(0, None), key=lambda gap: gap[0])
     if slot is not None and line.limit_s is not None and line.limit_s >= least_s:
@@ -111,7 +111,7 @@ def _too_long(line: Line, slots: "Sequence[Slot]") -> Iterator[Problem]:
         )
 
 
-def _kept_waiting(line: Line, timetable: Timetable, slots: "dict[str, list[Slot]]") -> Iterator[Problem]:
+def _kept_waiting(line: TimetableEntry, timetable: Timetable, slots: "dict[str, list[Slot]]") -> Iterator[Problem]:
     """Yield a problem if a chore that skips when late can be kept waiting by the one before it: chores run in turn."""
     if line.late is not SKIP:
         return
@@ -127,7 +127,7 @@ def _kept_waiting(line: Line, timetable: Timetable, slots: "dict[str, list[Slot]
             )
 
 
-def _not_provided(line: Line, need: Need, slots: "dict[str, list[Slot]]") -> Iterator[Problem]:
+def _not_provided(line: TimetableEntry, need: EntryNeed, slots: "dict[str, list[Slot]]") -> Iterator[Problem]:
     provider = PROVIDERS[need].value
     first = min((slot.start for slot in slots.get(provider, ())), default=None)
     days = {slot.session: slot.start for slot in reversed(slots.get(provider, ()))}
@@ -149,12 +149,14 @@ def _render_end(out: "Console", data: ScheduleChecked) -> None:
 
 
 def _render(out: "Console", data: ScheduleChecked) -> None:
-    looked = f"{counted(data.lines, 'line')}, {counted(data.slots, 'slot')} in {counted(data.sessions, 'session')}"
+    looked = (
+        f"{pluralize(data.lines, 'line')}, {pluralize(data.slots, 'slot')} in {pluralize(data.sessions, 'session')}"
+    )
     _render_end(out, data)
     if not data.problems:
         out.print(f"The timetable can work: looked at {looked}.")
         return
-    out.print(f"{counted(len(data.problems), 'problem')} in the timetable ({looked}):")
+    out.print(f"{pluralize(len(data.problems), 'problem')} in the timetable ({looked}):")
     for problem in data.problems:
         out.print(f"  timetable.{problem.line}: {problem.problem}", markup=False)
         out.print(f"    next: {problem.fix}", markup=False)

@@ -8,12 +8,12 @@ from rich.console import Console
 from commands.shared.light_helpers import clean, did_you_mean
 from commands.shared.missed_slots import run_chore
 from commands.shared.verb_options import Report, identity
-from jobs.chores import unfinished
+from jobs.chores import is_unfinished
 from jobs.due_slots import Duty
 from tradebot.adapters.state.subprocess_runner import OneShots
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode, OperatorError, word
-from tradebot.timetable.entries import Line
+from tradebot.timetable.entries import TimetableEntry
 from tradebot.timetable.sessions import Slot, session_date
 
 DAYS = 8
@@ -45,7 +45,7 @@ def run(app: "App", name: str, by: str, config: str | None, *, again: bool = Fal
     return Report("schedule-run", data, _render, code, identity(app))
 
 
-def _line(app: "App", name: str) -> "Line":
+def _line(app: "App", name: str) -> "TimetableEntry":
     chores = {line.job: line for line in app.settings.timetable.chores}
     if name not in chores:
         meant = did_you_mean(name, tuple(chores))
@@ -53,25 +53,25 @@ def _line(app: "App", name: str) -> "Line":
     return chores[name]
 
 
-def _due(app: "App", line: "Line", now: datetime) -> "Slot | None":
+def _due(app: "App", line: "TimetableEntry", now: datetime) -> "Slot | None":
     """Return the latest slot of a chore that has begun, if it may still begin and nobody has run it."""
     known = app.ledger, [line], app.settings.serve.grace_s, app.day
-    duty = Duty(*known, app.ensure_calendar, lambda slot, now: unfinished(app.ledger, slot))
+    duty = Duty(*known, app.ensure_calendar, lambda slot, now: is_unfinished(app.ledger, slot))
     return next(iter(duty.look(now).run), None)
 
 
-def _last_slot(app: "App", line: "Line") -> "Slot | None":
+def _last_slot(app: "App", line: "TimetableEntry") -> "Slot | None":
     """Return the last slot of a chore that somebody ran or accounted for."""
     claim = app.ledger.last_claim(line.job)
     return Slot(line.job, claim.session, claim.slot.partition("#")[0], claim.at, claim.at) if claim else None
 
 
-def _last(app: "App", line: "Line", now: datetime) -> str:
+def _last(app: "App", line: "TimetableEntry", now: datetime) -> str:
     """Return who ran its last slot, if that was in the last days."""
     last_day = session_date(app.ledger, now, app.day)
     days = (last_day - timedelta(days=count) for count in range(DAYS))
     claims = [claim for day in days for claim in app.ledger.slot_claims(day) if claim.job == line.job]
-    last = next((claim for claim in claims if not claim.missed), None)
+    last = next((claim for claim in claims if not claim.missed_reason), None)
     return f": {last.slot} of {last.session} was run by {last.by}" if last else ""
 
 

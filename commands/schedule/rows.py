@@ -12,7 +12,7 @@ from rich.console import Console
 
 from commands.shared.tables import Table, sentence, staying
 from commands.shared.times import MINUTE, when
-from tradebot.app.calendar import listed
+from tradebot.app.calendar import list_sessions
 from tradebot.app.wiring import App
 from tradebot.desk.own_slots import Claims, times_of
 from tradebot.errors import OperatorError
@@ -21,7 +21,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.trading import SlotClaim
 from tradebot.ports.strategy import Strategy
-from tradebot.timetable.entries import Line
+from tradebot.timetable.entries import TimetableEntry
 from tradebot.timetable.sessions import BEGINS_AHEAD, CHAIN, Slot, differences
 from tradebot.timetable.strategy_times import standing, usable
 from tradebot.views.schedule_notes import Note, is_half, notes
@@ -31,7 +31,7 @@ BEHIND = timedelta(days=41)
 """How far back sessions are needed to know which one of its month a session is."""
 
 
-class Planned(Struct, frozen=True):
+class ScheduledSlot(Struct, frozen=True):
     """One slot of a job or a chore; `taken_by` is None until it is claimed, and `missed` says why nobody ran it."""
 
     job: str
@@ -40,13 +40,13 @@ class Planned(Struct, frozen=True):
     missed: Reason | None = None
 
 
-class Moment(Struct, frozen=True):
+class StartTime(Struct, frozen=True):
     """Jobs and chores that start at the same time, in the order in which they run; `session` is their day."""
 
     at: datetime
     session: date
     half_day: bool
-    jobs: tuple[Planned, ...]
+    jobs: tuple[ScheduledSlot, ...]
     has_session: bool = True
 
 
@@ -73,7 +73,7 @@ class Schedule(Struct, frozen=True):
     since: datetime
     timetable: dict[str, str]
     grace_s: int
-    moments: tuple[Moment, ...]
+    moments: tuple[StartTime, ...]
     strategies: tuple[OwnSchedule, ...]
     notes: tuple[Note, ...] = ()
 
@@ -92,11 +92,11 @@ def schedule_of(app: "App", count: int, since: datetime) -> Schedule:
     )
 
 
-def _times(line: "Line") -> str:
+def _times(line: "TimetableEntry") -> str:
     return f"{line.times}: {' '.join((line.verb, *line.options))}" if line.is_chore else str(line.times)
 
 
-def _notes(app: "App", since: datetime, moments: Sequence[Moment]) -> Sequence[Note]:
+def _notes(app: "App", since: datetime, moments: Sequence[StartTime]) -> Sequence[Note]:
     if not moments:
         return ()
     first, last = min(app.day.date_of(since), moments[0].session), moments[-1].session
@@ -104,12 +104,12 @@ def _notes(app: "App", since: datetime, moments: Sequence[Moment]) -> Sequence[N
     return notes(first, last, sessions, app.settings.timetable.lines, app.day, differing)
 
 
-def _moments(app: "App", since: datetime, count: int) -> Iterator[Moment]:
+def _moments(app: "App", since: datetime, count: int) -> Iterator[StartTime]:
     """Yield moments from as many days as needed, in order; a timetable may be due only once per session.
 
     A session may begin days before its date, so the moments of a day are held back until they can't be preceded.
     """
-    waiting = list[Moment]()
+    waiting = list[StartTime]()
     for day, moments in _by_day(app, since, count):
         sure = app.day.begins(day - BEGINS_AHEAD)
         waiting = sorted((*waiting, *moments), key=lambda moment: (moment.at, moment.session))
@@ -119,7 +119,7 @@ def _moments(app: "App", since: datetime, count: int) -> Iterator[Moment]:
     yield from waiting
 
 
-def _by_day(app: "App", since: datetime, count: int) -> Iterator[tuple[date, Sequence[Moment]]]:
+def _by_day(app: "App", since: datetime, count: int) -> Iterator[tuple[date, Sequence[StartTime]]]:
     """Yield each day with its moments."""
     first, last = since.date() - timedelta(days=1), since.date() + REACH + timedelta(days=count)
     sessions = _Calendar(app).sessions(first, last)
@@ -133,7 +133,7 @@ def _by_day(app: "App", since: datetime, count: int) -> Iterator[tuple[date, Seq
         together = groupby(coming, key=lambda slot: slot.start)
         yield (
             day,
-            [Moment(at, day, half, tuple([_planned(slot, taken) for slot in of]), session) for at, of in together],
+            [StartTime(at, day, half, tuple([_planned(slot, taken) for slot in of]), session) for at, of in together],
         )
 
 
@@ -165,7 +165,7 @@ class _Calendar(Struct, frozen=True):
         held = self.app.ledger_view.sessions(start, end)
         if held and held[0].date <= start + timedelta(days=4) and held[-1].date >= start + self.least:
             return held
-        return listed(self.app.settings.capabilities, start, end) or held
+        return list_sessions(self.app.settings.capabilities, start, end) or held
 
 
 def _own_schedules(app: "App", since: datetime) -> "Iterator[OwnSchedule]":
@@ -192,9 +192,13 @@ def _own_schedules(app: "App", since: datetime) -> "Iterator[OwnSchedule]":
         yield OwnSchedule(strategy.name, text, due, stands.next)
 
 
-def _planned(slot: "Slot", taken: "Mapping[tuple[str, str], SlotClaim]") -> Planned:
+def _planned(slot: "Slot", taken: "Mapping[tuple[str, str], SlotClaim]") -> ScheduledSlot:
     claim = taken.get((slot.job, slot.name))
-    return Planned(slot.job, slot.name, claim.by, claim.missed) if claim else Planned(slot.job, slot.name, None)
+    return (
+        ScheduledSlot(slot.job, slot.name, claim.by, claim.missed_reason)
+        if claim
+        else ScheduledSlot(slot.job, slot.name, None)
+    )
 
 
 _DAY = attrgetter("session", "half_day", "has_session")
@@ -228,7 +232,7 @@ def show_moments(console: "Console", data: "Schedule") -> None:
         console.print("Nothing is due, because there is no coming session.")
 
 
-def _due_times(console: "Console", moments: "Sequence[Moment]") -> None:
+def _due_times(console: "Console", moments: "Sequence[StartTime]") -> None:
     table = Table("time", staying("slot"), sentence("jobs"), header=False)
     for moment in moments:
         jobs = " > ".join(f"{job.job}{_taken(job)}" for job in moment.jobs)
@@ -236,7 +240,7 @@ def _due_times(console: "Console", moments: "Sequence[Moment]") -> None:
     console.print(table)
 
 
-def _taken(job: "Planned") -> str:
+def _taken(job: "ScheduledSlot") -> str:
     if job.missed is not None:
         return f" (missed: {job.missed})"
     return " (taken)" if job.taken_by else ""

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.completion import schedule_words
-from commands.shared.declaration import Purpose, verb
-from commands.shared.verb_options import Config, Json, Report, StateDir, caller, finish, identity, opened
+from commands.shared.declaration import VerbPurpose, verb
+from commands.shared.verb_options import Config, Json, Report, StateDir, caller, finish, identity, open_bot
 from tradebot.errors import OperatorError, word
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def _refuse_combinations(
 
 @verb(
     "schedule",
-    Purpose.LOOK,
+    VerbPurpose.LOOK,
     200,
     {
         "schedule/1": ("commands.schedule.rows:Schedule",),
@@ -96,7 +96,7 @@ def schedule(
     run it yet, so that cron and systemd can start chores too.
     """
     _refuse_combinations(what, chore, count, day, again=again)
-    with opened(state_dir, config) as bot:
+    with open_bot(state_dir, config) as bot:
         if what == CHECK:
             from commands.schedule.check import run as run_check
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from rich.console import Console
 
-from commands.shared.number_format import signed
+from commands.shared.number_format import format_signed
 from commands.shared.tables import Table, number, sentence
 from commands.shared.times import MINUTE, moment, stamp, when, zone
 from commands.shared.verb_options import Report, identity
@@ -13,8 +13,8 @@ from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, word
 from tradebot.model.record import CycleRecord, Job
-from tradebot.model.text import counted
-from tradebot.views.score_diff import Moved, MovedCandidate, moved
+from tradebot.model.text import pluralize
+from tradebot.views.score_diff import Moved, MovedCandidate, diff_scores
 
 DOT = "·"
 NAMED = {"last": 1, "previous": 2}
@@ -30,7 +30,7 @@ PARTS = 6
 def run(app: "App", before: str, after: str) -> Report:
     """Compare two recorded passes; raise OperatorError for one that isn't recorded, naming the newest ones."""
     facts = app.recorded
-    data = moved(*(_pass(facts, name) for name in (before, after)))
+    data = diff_scores(*(_pass(facts, name) for name in (before, after)))
     return Report("score-diff", data, _render, whose=identity(app))
 
 
@@ -85,7 +85,7 @@ def _scores(head: "CycleRecord") -> bool:
 def _render(out: "Console", data: "Moved") -> None:
     out.print(
         f"From {data.before.id} ({when(data.before.at)}) to {data.after.id} ({when(data.after.at)}): "
-        f"{data.moved:,} of {counted(len(data.rows), 'candidate')} moved",
+        f"{data.moved:,} of {pluralize(len(data.rows), 'candidate')} moved",
         markup=False,
     )
     several = len({row.strategy for row in data.rows}) > 1
@@ -100,7 +100,7 @@ def _render(out: "Console", data: "Moved") -> None:
                 *name,
                 _score(row.score_before),
                 _score(row.score_after),
-                signed(row.change, 3),
+                format_signed(row.change, 3),
                 _arrow(row.side_before, row.side_after),
                 _arrow(row.result_before, row.result_after),
                 ", ".join(_parts(row)),
@@ -112,11 +112,11 @@ def _render(out: "Console", data: "Moved") -> None:
 def _parts(row: "MovedCandidate") -> "Iterator[str]":
     for part in row.components[:PARTS]:
         if part.change:
-            yield f"{part.name} {signed(part.change, 3)}"
+            yield f"{part.name} {format_signed(part.change, 3)}"
 
 
 def _score(score: float | None) -> str:
-    return DOT if score is None else signed(score, 3)
+    return DOT if score is None else format_signed(score, 3)
 
 
 def _arrow(before: str | None, after: str | None) -> str:

@@ -15,13 +15,13 @@ from msgspec import Struct
 from rich.console import Console
 from rich.markup import escape
 
-from commands.shared.number_format import duration, measured, signed, usd
+from commands.shared.number_format import duration, format_signed, format_with_unit, usd
 from commands.shared.pictures import GAIN, INK, LOSS, QUIET, picture, title
 from commands.shared.tables import Table, number, sentence
 from commands.shared.times import CLOCK, when
 from commands.shared.universe import in_universe
 from tradebot.app.wiring import App
-from tradebot.desk.strategy_views import Seen, Sights
+from tradebot.desk.strategy_views import Sights, StrategyInputs
 from tradebot.errors import OperatorError
 from tradebot.model.candidate import Component, ComponentInputs, Input, OptionContract
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -136,7 +136,7 @@ class Explained(Struct, frozen=True):
     reads_flow: bool = True
 
 
-def explained(app: App, symbol: str) -> Explained:
+def explain_score(app: App, symbol: str) -> Explained:
     """Score the universe as `score` does, record nothing, and break one symbol's score down."""
     symbol = in_universe(app, symbol)
     world, now = app.world(dry_run=True), app.now()
@@ -155,7 +155,7 @@ def explained(app: App, symbol: str) -> Explained:
     )
 
 
-def scores_of(strategy: Strategy, seen: Seen, symbol: str) -> Iterator[ExplainedScore]:
+def scores_of(strategy: Strategy, seen: StrategyInputs, symbol: str) -> Iterator[ExplainedScore]:
     """Yield what a strategy makes of one symbol among all that it sees."""
     left_out = [refused.decision for refused in seen.left_out if refused.symbol == symbol]
     if left_out:
@@ -331,7 +331,7 @@ def _score(out: Console, score: ExplainedScore, symbol: str) -> None:
 def _observed(decision: Decision) -> str:
     """Return the numbers of a decision in parentheses, after a space; empty if it has none."""
     numbers = zip(("observed", "limit"), (decision.observed, decision.limit), decision.units, strict=True)
-    known = [f"{name} {text}" for name, value, unit in numbers if (text := measured(value, unit))]
+    known = [f"{name} {text}" for name, value, unit in numbers if (text := format_with_unit(value, unit))]
     return f" ({', '.join(known)})" if known else ""
 
 
@@ -364,7 +364,7 @@ def _input_rows(out: Console, part: ExplainedComponent, symbol: str) -> None:
 def _one_more_cell(found: ExplainedInput) -> str:
     if found.step is None or found.score_change is None:
         return ""
-    return f"{found.step:,g} more: score {signed(found.score_change, 4)}"
+    return f"{found.step:,g} more: score {format_signed(found.score_change, 4)}"
 
 
 def _contracts(out: Console, score: ExplainedScore) -> None:
@@ -384,7 +384,7 @@ def _contracts(out: Console, score: ExplainedScore) -> None:
 
 
 def _signed(value: float | None) -> str:
-    return "·" if value is None else signed(value, 4)
+    return "·" if value is None else format_signed(value, 4)
 
 
 def _number(value: Decimal | float, unit: str, symbol: str) -> str:

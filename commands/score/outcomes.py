@@ -8,7 +8,7 @@ from msgspec import Struct
 from rich.console import Console
 from rich.markup import escape
 
-from commands.shared.number_format import signed
+from commands.shared.number_format import format_signed
 from commands.shared.tables import Table, number, sentence
 from commands.shared.times import MINUTE, when
 from tradebot.app import calendar
@@ -17,7 +17,7 @@ from tradebot.auditing.confidence_intervals import LEVEL
 from tradebot.auditing.forward_returns import SessionReturns, closes_of
 from tradebot.auditing.outcomes import (
     WORTH_SEEING,
-    Measured,
+    MeasuredOutcome,
     OutcomeRow,
     Refusals,
     RefusedTally,
@@ -28,14 +28,14 @@ from tradebot.auditing.outcomes import (
 )
 from tradebot.errors import OperatorError, word
 from tradebot.model.bar import Session
-from tradebot.model.record import Judged, Refused
+from tradebot.model.record import EntryOutcome, RefusedTrade
 from tradebot.model.series import DAY
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 from tradebot.ports.world import Progress
 
 BENCHMARK = "SPY"
 A_WEEK = timedelta(days=7)
-Found = TypeVar("Found", "Judged", "Refused")
+Found = TypeVar("Found", "EntryOutcome", "RefusedTrade")
 
 
 class Outcomes(Struct, frozen=True):
@@ -65,7 +65,7 @@ def day_of(text: str) -> date:
         raise OperatorError(f"{word(text)} is not a date", "tradebot score --outcomes --since 2026-11-16") from error
 
 
-def measured(
+def measure_outcomes(
     app: "App", since: date | None, progress: "Progress", until: date | None = None, at: datetime | None = None
 ) -> Outcomes:
     """Measure what followed; fetch the bars that this takes. Raise TemporaryError if their source doesn't answer.
@@ -118,7 +118,7 @@ def refused_trades(
 
 def judged_days(
     app: "App", since: date | None, progress: "Progress", until: date | None, at: datetime
-) -> "Iterator[tuple[SessionReturns, Sequence[Judged]]]":
+) -> "Iterator[tuple[SessionReturns, Sequence[EntryOutcome]]]":
     """Yield each session up to a date with what followed in it and its recorded candidates, the oldest first."""
     facts, first = app.recorded, _first(app, since)
     if facts is not None and first is not None:
@@ -189,7 +189,7 @@ def render(out: "Console", data: "Outcomes") -> None:
         return
     net = f"net of {data.benchmark}" if data.benchmark else "not net of SPY, which has no bars here"
     out.print(
-        f"What followed the candidates since {data.since} ({counted(data.sessions, 'session')}), at "
+        f"What followed the candidates since {data.since} ({pluralize(data.sessions, 'session')}), at "
         f"{when(data.at, MINUTE)}. Returns run from the open of the next minute, {net}, before costs."
     )
     for strategy in data.strategies:
@@ -203,7 +203,7 @@ def render(out: "Console", data: "Outcomes") -> None:
 
 def _render_strategy(out: "Console", found: "StrategyOutcomes", data: "Outcomes") -> None:
     without = f"; {found.unmeasured:,} more had no bar to enter at yet" if found.unmeasured else ""
-    out.print(f"\nStrategy {found.strategy}, {counted(found.candidates, 'scored candidate')}{without}", markup=False)
+    out.print(f"\nStrategy {found.strategy}, {pluralize(found.candidates, 'scored candidate')}{without}", markup=False)
     out.print("Following the score, each candidate in proportion to it:")
     table = Table("until", number("candidates"), number("sessions"), number("return %"), sentence("meaning"))
     for each in found.score:
@@ -236,7 +236,7 @@ def _render_rows(out: "Console", title: str, kind: str, rows: "Sequence[tuple[st
 def _span(row: "OutcomeRow") -> str:
     assert row.lowest is not None, "a decile has a lowest score"
     assert row.highest is not None, "a decile has a highest score"
-    return f"{signed(row.lowest, 3)} to {signed(row.highest, 3)}"
+    return f"{format_signed(row.lowest, 3)} to {format_signed(row.highest, 3)}"
 
 
 def _short(horizon: str) -> str:
@@ -245,10 +245,10 @@ def _short(horizon: str) -> str:
     return number + unit[:1].replace("s", "d")
 
 
-def _number(found: "Measured") -> str:
+def _number(found: "MeasuredOutcome") -> str:
     if found.mean is None:
         return DOT
-    mean = signed(100 * found.mean, 2)
+    mean = format_signed(100 * found.mean, 2)
     if found.high is None:
         return mean
     return f"{mean} ±{100 * (found.high - found.mean):.2f}{'*' if found.is_found else ''}"

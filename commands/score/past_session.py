@@ -9,16 +9,16 @@ from commands.score.screen import show
 from commands.shared.pass_reports import PassData, pass_data
 from commands.shared.times import moment
 from commands.shared.verb_options import Report, identity
-from tradebot.app.facts_replay import Replayed, past_of
+from tradebot.app.facts_replay import ReplayedFacts, past_of
 from tradebot.app.wiring import App
 from tradebot.desk.proposals import propose
 from tradebot.errors import OperatorError
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 from tradebot.ports.world import Progress
 
 
-class ScoredAgain(Replayed, frozen=True):
+class ScoredAgain(ReplayedFacts, frozen=True):
     """The scores of a past time by today's configuration."""
 
     scores: "PassData"
@@ -52,10 +52,10 @@ def _moment(day: date, text: str | None) -> datetime | None:
 
 def _render(console: "Console", data: ScoredAgain) -> None:
     console.print(
-        f"Session {data.session} from {counted(data.replies, 'kept reply', 'kept replies')}; nothing is recorded"
+        f"Session {data.session} from {pluralize(data.replies, 'kept reply', 'kept replies')}; nothing is recorded"
     )
     if data.unreadable:
-        console.print(f"  {counted(data.unreadable, 'reply', 'replies')} had no readable rows")
+        console.print(f"  {pluralize(data.unreadable, 'reply', 'replies')} had no readable rows")
     if not data.complete:
         console.print("  Replies of earlier days are no longer kept, so facts of these days may be missing.")
     for name in data.left_out:

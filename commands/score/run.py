@@ -8,9 +8,9 @@ from commands.score.explanation import draw
 from commands.score.screen import show
 from commands.shared.ask_strategies import asking_world, in_turn
 from commands.shared.pass_reports import begin, both_clocks, pass_data
-from commands.shared.pictures import checked
+from commands.shared.pictures import picture_file
 from commands.shared.verb_options import Report, progress_bar
-from jobs.slot_claims import Refused
+from jobs.slot_claims import SlotRefused
 from tradebot.desk.proposals import score
 from tradebot.errors import OperatorError
 from tradebot.model.record import Job
@@ -25,26 +25,26 @@ def run(app: "App", *, by: str) -> Report:
     # Built before the slot is claimed, so that a missing strategy doesn't use up the slot.
     world = asking_world(app, "score")
     call, clocks = in_turn(app, "score", lambda: begin(app, Job.SCORE, by, clocks=clocks))
-    assert not isinstance(call, Refused), "a score is never refused"
+    assert not isinstance(call, SlotRefused), "a score is never refused"
     data = pass_data(app, score(world, call, clocks.clock))
     return Report("score", data, show)
 
 
 def explain_one(app: "App", symbol: str, plot: Path | None) -> Report:
-    from commands.score.explanation import explained, render
+    from commands.score.explanation import explain_score, render
 
-    picture = checked(plot, "score.svg")
-    data = explained(app, symbol)
+    picture = picture_file(plot, "score.svg")
+    data = explain_score(app, symbol)
     if picture:
         draw(data, picture)
     return Report("score-explain", data, render)
 
 
 def outcomes_of(app: "App", since: str | None) -> Report:
-    from commands.score.outcomes import day_of, measured, render
+    from commands.score.outcomes import day_of, measure_outcomes, render
 
     with progress_bar("measuring sessions") as progress:
-        data = measured(app, day_of(since) if since else None, progress)
+        data = measure_outcomes(app, day_of(since) if since else None, progress)
     return Report("score-outcomes", data, render)
 
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from commands.shared.number_format import signed
+from commands.shared.number_format import format_signed
 from commands.shared.tables import Table, number
 from commands.shared.times import when
 from tradebot.model.candidate import Purpose
@@ -42,7 +42,7 @@ def show(console: "Console", data: "PassData") -> None:
 def _values(names: "Sequence[str]", found: "Mapping[str, float | None]") -> "Iterator[str]":
     for name in names:
         value = found.get(name)
-        yield DOT if value is None else signed(value, 2)
+        yield DOT if value is None else format_signed(value, 2)
 
 
 def _wanted(row: "CandidateRow") -> str:
@@ -54,4 +54,4 @@ def _score(row: "CandidateRow") -> str:
     if row.score is None:
         return DOT
     colour = "green" if row.score > 0 else "red" if row.score < 0 else "dim"
-    return f"[{colour}]{signed(row.score, 3)}[/{colour}]"
+    return f"[{colour}]{format_signed(row.score, 3)}[/{colour}]"

@@ -13,11 +13,11 @@ from commands.shared.times import when
 from commands.shared.verb_options import Report
 from tradebot.app.wiring import App
 from tradebot.desk.strategy_views import Sights
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 from tradebot.ports.strategy import VariedStrategy
 
 
-class Variant(Struct, frozen=True):
+class FilterVariant(Struct, frozen=True):
     """A setting that was changed, and the symbols that pass the strategy's own filters only with the change.
 
     `fewer` are those that pass only without it.
@@ -35,7 +35,7 @@ class VariedScore(Struct, frozen=True):
     strategy: str
     seen: int
     passing: tuple[str, ...]
-    variants: tuple[Variant, ...]
+    variants: tuple[FilterVariant, ...]
 
 
 class Variants(Struct, frozen=True):
@@ -62,7 +62,7 @@ def run(app: App) -> Report:
         base, *others = strategy.variants(view)
         known = frozenset(base.passing)
         variants = tuple(
-            Variant(
+            FilterVariant(
                 other.setting,
                 len(other.passing),
                 tuple(symbol for symbol in other.passing if symbol not in known),
@@ -81,7 +81,7 @@ SHOWN = 6
 def _render(out: Console, data: Variants) -> None:
     out.print(f"What would be wanted at {when(data.at)} with one setting changed; the account's gates aren't asked")
     for score in data.strategies:
-        of = counted(score.seen, "symbol")
+        of = pluralize(score.seen, "symbol")
         out.print(f"Strategy {score.strategy}: {len(score.passing)} of {of} pass its own filters now", markup=False)
         table = Table("setting", number("pass"), number("more"), number("fewer"), "which more")
         for one in score.variants:

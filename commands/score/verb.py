@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.completion import symbols
-from commands.shared.declaration import PASS, Purpose
+from commands.shared.declaration import PASS, VerbPurpose
 from commands.shared.verb_options import Report, caller, on_bot, progress_bar
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ Variants = Annotated[
 
 @on_bot(
     "score",
-    Purpose.TRADE,
+    VerbPurpose.TRADE,
     30,
     {
         "score/1": (PASS,),

@@ -12,10 +12,10 @@ from commands.shared.light_helpers import clean
 from commands.shared.number_format import duration
 from commands.shared.pictures import GAIN, INK, LOSS, QUIET, TITLE, picture
 from commands.shared.tables import Table, number, sentence
-from tradebot.lab.search.progress import Counts
-from tradebot.lab.search.space import Checked
-from tradebot.lab.selection.verdict import BY_PARTS, SIGNIFICANT, Found, Kept, Verdict
-from tradebot.model.text import counted
+from tradebot.lab.search.progress import TrialCounts
+from tradebot.lab.search.space import SpaceChecked
+from tradebot.lab.selection.verdict import BY_PARTS, SIGNIFICANT, ComparedTrial, SearchConclusion, SearchVerdict
+from tradebot.model.text import pluralize
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,17 +39,17 @@ class Searched(Struct, frozen=True):
     last_session: date
     workers: int
     elapsed_s: float
-    checked: Checked
-    trials: Counts
+    checked: SpaceChecked
+    trials: TrialCounts
     longest: int
     left_out: Mapping[str, int]
-    verdict: Verdict | None
+    verdict: SearchVerdict | None
     commands: tuple[str, ...]
 
 
 SHOWN = 10
 """So many trials are shown side by side; the document has all of them."""
-COLORS = {Found.NOTHING: "yellow", Found.FRAGILE: "yellow", Found.EDGE: "green"}
+COLORS = {SearchConclusion.NOTHING: "yellow", SearchConclusion.FRAGILE: "yellow", SearchConclusion.EDGE: "green"}
 
 
 def render(out: "Console", data: Searched) -> None:
@@ -75,41 +75,42 @@ def render(out: "Console", data: Searched) -> None:
 def _head(data: Searched) -> Iterator[str]:
     trials, checked = data.trials, data.checked
     yield (
-        f"Search {data.name}: {data.sampler}, {counted(trials.played, 'trial')} of {data.sessions:,} sessions, "
+        f"Search {data.name}: {data.sampler}, {pluralize(trials.played, 'trial')} of {data.sessions:,} sessions, "
         f"{data.first_session} to {data.last_session}"
     )
     if data.elapsed_s >= 1 and trials.played:
-        yield f"Took {duration(data.elapsed_s)} with {counted(data.workers, 'worker')}; kept in {clean(data.storage)}"
+        yield f"Took {duration(data.elapsed_s)} with {pluralize(data.workers, 'worker')}; kept in {clean(data.storage)}"
     if checked.refused:
         share = f"{checked.refused} of {checked.drawn} drawn combinations"
         yield f"Note: the loader refuses {share}, such as: {clean(checked.why)}"
     for why, count in data.left_out.items():
-        yield f"Left out: {counted(count, 'trial')}, {clean(why)}"
+        yield f"Left out: {pluralize(count, 'trial')}, {clean(why)}"
     if trials.left and trials.played:
-        yield f"{counted(trials.left, 'trial')} left, or with others: the same command with --resume goes on"
+        yield f"{pluralize(trials.left, 'trial')} left, or with others: the same command with --resume goes on"
 
 
 def _unjudged(data: Searched) -> str:
     if not data.trials.played:
-        by = f" with {counted(data.workers, 'worker')}" if data.workers else ""
-        return f"The space is valid: {counted(data.trials.left, 'trial')}{by}."
+        by = f" with {pluralize(data.workers, 'worker')}" if data.workers else ""
+        return f"The space is valid: {pluralize(data.trials.left, 'trial')}{by}."
     few = data.trials.few
     if few and data.trials.played - few < 2:
         return (
-            f"No verdict: {few} of {counted(data.trials.played, 'trial')} had too few trades or no objective. "
+            f"No verdict: {few} of {pluralize(data.trials.played, 'trial')} had too few trades or no objective. "
             "Play more sessions (--from, --sessions), or lower min_trades in the space."
         )
     return (
-        f"No verdict: a position was held for {counted(data.longest, 'session')}. With as many left out between those "
+        f"No verdict: a position was held for {pluralize(data.longest, 'session')}. With as many left out "
+        f"between those "
         f"to choose in and those to judge in, {data.sessions:,} are too few. Play more (--from, --sessions)."
     )
 
 
-def _evidence(of: Verdict, objective: str) -> Iterator[str]:
+def _evidence(of: SearchVerdict, objective: str) -> Iterator[str]:
     yield (
         f"Outside      {of.outside_return:+.2%} in the sessions that judge, by what was best before or besides them"
         + ("" if of.outside is None else f"; {objective} {of.outside:.2f}")
-        + f"; {counted(of.gap, 'session')} apart"
+        + f"; {pluralize(of.gap, 'session')} apart"
     )
     if of.superiority:
         one = of.superiority
@@ -128,11 +129,11 @@ def _evidence(of: Verdict, objective: str) -> Iterator[str]:
             f"lower half of the other; it loses there in {of.overfitting.loss:.0%}"
         )
     if of.deflated_sharpe is not None:
-        yield f"Deflated     {of.deflated_sharpe:.1%} Sharpe ratio, as the best of {counted(of.counted, 'trial')}"
+        yield f"Deflated     {of.deflated_sharpe:.1%} Sharpe ratio, as the best of {pluralize(of.counted, 'trial')}"
     if of.plateau:
         one_of = of.plateau
         yield (
-            f"Plateau      {counted(one_of.neighbors, 'neighbor')} of trial {of.best.number} have {objective} "
+            f"Plateau      {pluralize(one_of.neighbors, 'neighbor')} of trial {of.best.number} have {objective} "
             f"{one_of.lowest:.2f} to {one_of.highest:.2f}, the middle one {one_of.median:.2f}; it has {one_of.best:.2f}"
         )
     for variant in of.variants:
@@ -141,7 +142,7 @@ def _evidence(of: Verdict, objective: str) -> Iterator[str]:
     yield from of.left_out
 
 
-def _trials(out: "Console", of: Verdict, objective: str) -> None:
+def _trials(out: "Console", of: SearchVerdict, objective: str) -> None:
     table = Table(number("trial"), number("trades"), number("inside"), number("outside"), sentence("values"))
     for one in of.kept[:SHOWN]:
         table.row(str(one.number), f"{one.trades:,}", _figure(one.inside), _figure(one.outside), _values(one))
@@ -154,7 +155,7 @@ def _figure(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
 
 
-def _values(of: Kept) -> str:
+def _values(of: ComparedTrial) -> str:
     return escape(clean(", ".join(f"{name}={value}" for name, value in of.values.items())))
 
 
@@ -167,7 +168,7 @@ def draw(data: Searched, file: Path) -> None:
         axes = figure.add_subplot()
         axes.scatter([x for x, _ in known], [y for _, y in known], s=14, color=QUIET, label="a trial")
         if of and of.best.inside is not None and of.best.outside is not None:
-            color = GAIN if of.found is Found.EDGE else LOSS
+            color = GAIN if of.found is SearchConclusion.EDGE else LOSS
             axes.scatter([of.best.inside], [of.best.outside], s=48, color=color, label=f"trial {of.best.number}")
         axes.axhline(0, color=INK, linewidth=0.6)
         axes.axvline(0, color=INK, linewidth=0.6)

@@ -13,47 +13,47 @@ from msgspec import Struct
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from commands.backtest.run_backtest import ready
-from commands.backtest.run_options import Wish
+from commands.backtest.run_options import BacktestOptions
 from commands.search.report import Searched
-from commands.search.study_options import How, On
+from commands.search.study_options import On, StudyOptions
 from commands.shared.error_boundary import TerminatedError
 from commands.shared.light_helpers import clean
 from commands.shared.verb_options import console, progress_bar
-from tradebot.adapters.memory.recorder import Level
+from tradebot.adapters.memory.recorder import RecordLevel
 from tradebot.adapters.state.state_folder import BACKTESTS, cannot_write, make_folder
 from tradebot.adapters.state.trials import Trial
 from tradebot.adapters.text.canonical import json_text
 from tradebot.errors import ExitCode, OperatorError, TradebotError, word
 from tradebot.lab.backtest.engine_conversion import session_of
-from tradebot.lab.backtest.identity import FINGERPRINT_CHARACTERS, Identity, identity_of
+from tradebot.lab.backtest.identity import FINGERPRINT_CHARACTERS, RunIdentity, identity_of
 from tradebot.lab.backtest.results import NAME, Results
 from tradebot.lab.backtest.setup import USUAL, loaded_strategies
 from tradebot.lab.backtest.variants import harder
 from tradebot.lab.backtest.variants import play as play_variant
 from tradebot.lab.performance.returns import sessions_per_year
-from tradebot.lab.search.buy_and_hold import held
-from tradebot.lab.search.progress import Counts
-from tradebot.lab.search.space import Checked, Spaced, Values, check, read_space
+from tradebot.lab.search.buy_and_hold import buy_and_hold_returns
+from tradebot.lab.search.progress import TrialCounts
+from tradebot.lab.search.space import SpaceChecked, Spaced, Values, check, read_space
 from tradebot.lab.search.study import Study
 from tradebot.lab.search.trial import Bench
-from tradebot.lab.search.workers import Place, Pool, fitting
-from tradebot.lab.selection.verdict import Found, Question, Verdict, best_of, judgeable, verdict
+from tradebot.lab.search.workers import Pool, StudyLocation, fitting
+from tradebot.lab.selection.verdict import SearchConclusion, SearchQuestion, SearchVerdict, best_of, judgeable, verdict
 from tradebot.model.evidence import Variant
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 from tradebot.model.values import replace
 
 SEARCHES = "searches"
 JOURNAL = ".journal"
 
 
-class Made(Struct, frozen=True):
+class SearchInputs(Struct, frozen=True):
     """What a search is made from: everything but its trials."""
 
     bench: Bench
-    identity: Identity
-    checked: Checked
+    identity: RunIdentity
+    checked: SpaceChecked
     name: str
-    place: Place
+    place: StudyLocation
     results: Results
 
     on: On
@@ -66,7 +66,7 @@ class Made(Struct, frozen=True):
         return Pool(self.bench, self.place, workers, watch, keep, hand_out)
 
 
-def search(file: Path, wish: Wish, how: How) -> Searched:
+def search(file: Path, wish: BacktestOptions, how: StudyOptions) -> Searched:
     """Play the trials of a space that are left, and judge all of them; with `only_check`, play none.
 
     Raises TradebotError with the code of the signal if it was stopped; what is done is kept.
@@ -76,23 +76,23 @@ def search(file: Path, wish: Wish, how: How) -> Searched:
     # How many fit on a cluster is known once it is there.
     workers = fitting(how.workers, space.total) if how.on is not On.RAY else how.workers or 0
     if how.only_check:
-        return _searched(made, file, workers, 0.0, Counts(0, space.total, 0, 0, 0), 0, {}, None)
+        return _searched(made, file, workers, 0.0, TrialCounts(0, space.total, 0, 0, 0), 0, {}, None)
     study = study_of(made, workers, resume=how.resume)
     started = time.monotonic()
     try:
         workers = _play(made, study, workers)
     except (KeyboardInterrupt, TerminatedError) as signalled:
         code = ExitCode.TERMINATED if isinstance(signalled, TerminatedError) else ExitCode.INTERRUPTED
-        done = f"{counted(study.counts().played, 'trial')} of {space.total:,}"
+        done = f"{pluralize(study.counts().played, 'trial')} of {space.total:,}"
         raise TradebotError(
             f"Stopped after {done}. They are kept.", "to go on: the same command with --resume", code=code
         ) from signalled
     elapsed_s = time.monotonic() - started
-    longest = max((one.longest for one in study.tried()), default=0)
+    longest = max((one.longest for one in study.played_trials()), default=0)
     return _searched(made, file, workers, elapsed_s, study.counts(), longest, study.reasons(), _judged(made, study))
 
 
-def made_of(file: Path, wish: Wish, how: How) -> Made:
+def made_of(file: Path, wish: BacktestOptions, how: StudyOptions) -> SearchInputs:
     """Return what a search is made from, with its space checked and its market opened."""
     space = read_space(file)
     plan, _ = ready(wish)
@@ -101,7 +101,7 @@ def made_of(file: Path, wish: Wish, how: How) -> Made:
             "a search plays the usual venue's engine, and this bot's venue is served by an exchange of its own",
             "tradebot backtest plays one set of values there at a time",
         )
-    quiet = replace(plan.plan, level=Level.NONE)
+    quiet = replace(plan.plan, level=RecordLevel.NONE)
     spaced = Spaced(space, quiet.settings, clean(str(file)))
     checked = check(spaced)
     identity, results = identity_of(quiet), Results(plan.folder)
@@ -112,7 +112,7 @@ def made_of(file: Path, wish: Wish, how: How) -> Made:
         )
     storage = how.storage or str(results.folder / SEARCHES / f"{name}{JOURNAL}")
     bench = Bench(quiet, plan.market, plan.folder, os.environ, spaced)
-    return Made(bench, identity, checked, name, Place(storage, name), results, how.on)
+    return SearchInputs(bench, identity, checked, name, StudyLocation(storage, name), results, how.on)
 
 
 def _digest(value: object) -> str:
@@ -124,7 +124,7 @@ def _of(file: Path) -> str:
     return _digest(read_space(file).model_dump(mode="json"))
 
 
-def study_of(made: Made, workers: int, *, resume: bool) -> Study:
+def study_of(made: SearchInputs, workers: int, *, resume: bool) -> Study:
     """Return the study to play: a new one, or with `resume` the one that is there, if it is of the same things."""
     place, space = made.place, made.bench.spaced.space
     wanted = _facts(made)
@@ -149,7 +149,7 @@ def _make_room(folder: Path) -> None:
         raise cannot_write(folder, error) from error
 
 
-def _facts(made: Made) -> Mapping[str, Any]:
+def _facts(made: SearchInputs) -> Mapping[str, Any]:
     """Return what a study is made from, in the parts that a person may have changed."""
     identity = made.identity
     return {
@@ -170,7 +170,7 @@ _CHANGED = {
 }
 
 
-def _play(made: Made, study: Study, workers: int) -> int:
+def _play(made: SearchInputs, study: Study, workers: int) -> int:
     """Play what is left, and return how many workers there were."""
     done, total = study.counts(), made.bench.spaced.space.total
 
@@ -186,7 +186,7 @@ def _play(made: Made, study: Study, workers: int) -> int:
     return pool.count
 
 
-def _trials(made: Made, study: Study) -> Sequence[Trial]:
+def _trials(made: SearchInputs, study: Study) -> Sequence[Trial]:
     """Return every trial that was played as the store counts it, so that nothing is counted twice."""
     code = {name: one.digest for name, one in made.identity.code.items()}
     return [
@@ -216,14 +216,14 @@ def _progress(before: int, total: int) -> Iterator[Callable[[], None]]:
         yield tell
 
 
-def _judged(made: Made, study: Study) -> Verdict | None:
-    tried, space = study.tried(), made.bench.spaced.space
+def _judged(made: SearchInputs, study: Study) -> SearchVerdict | None:
+    tried, space = study.played_trials(), made.bench.spaced.space
     code = made.identity.code
     known = {one.digest for name in code for one in made.results.trials(name, {code[name].digest})}
     per_year = sessions_per_year(made.bench.plan.settings.day)
     plan, market = made.bench.plan, made.bench.market
-    holding = held(market, plan.settings.universe)
-    asked = Question(space.objectives[0], per_year, space.ranges, space.cut, space.learns, len(known), holding)
+    holding = buy_and_hold_returns(market, plan.settings.universe)
+    asked = SearchQuestion(space.objectives[0], per_year, space.ranges, space.cut, space.learns, len(known), holding)
     if len(tried) < 2 or (best := best_of(tried, asked)) is None:
         return None
     if not judgeable(tried, asked):
@@ -231,7 +231,7 @@ def _judged(made: Made, study: Study) -> Verdict | None:
     return verdict(tried, asked, *_varied(made, tried[best].values))
 
 
-def _varied(made: Made, values: Values) -> tuple[Sequence[Variant], Sequence[str]]:
+def _varied(made: SearchInputs, values: Values) -> tuple[Sequence[Variant], Sequence[str]]:
     """Play the best trial with its costs doubled and a session later; return also why either isn't played."""
     bench = made.bench
     plan = replace(bench.plan, settings=bench.spaced.with_values(values))
@@ -255,14 +255,14 @@ def _set(values: Values) -> Iterator[str]:
 
 
 def _searched(
-    made: Made,
+    made: SearchInputs,
     file: Path,
     workers: int,
     elapsed_s: float,
-    counts: Counts,
+    counts: TrialCounts,
     longest: int,
     reasons: Mapping[str, int],
-    judged: Verdict | None,
+    judged: SearchVerdict | None,
 ) -> Searched:
     space, sessions = made.bench.spaced.space, [*map(session_of, made.bench.market.calendar.market)]
     return Searched(
@@ -282,5 +282,5 @@ def _searched(
         longest=longest,
         left_out=reasons,
         verdict=judged,
-        commands=tuple(_set(judged.best.values)) if judged and judged.found is Found.EDGE else (),
+        commands=tuple(_set(judged.best.values)) if judged and judged.found is SearchConclusion.EDGE else (),
     )

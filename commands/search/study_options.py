@@ -12,7 +12,7 @@ class On(StrEnum):
     RAY = "ray"
 
 
-class How(Struct, frozen=True):
+class StudyOptions(Struct, frozen=True):
     """Where a study is kept and under which name, how many workers play it where, and whether it is taken up."""
 
     storage: str | None = None

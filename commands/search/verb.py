@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.backtest.run_options import Wish, wish_of
+from commands.backtest.run_options import BacktestOptions, wish_of
 from commands.report.files import Plot
-from commands.search.study_options import How, On
-from commands.shared.declaration import Purpose, verb
+from commands.search.study_options import On, StudyOptions
+from commands.shared.declaration import VerbPurpose, verb
 from commands.shared.light_helpers import Identity
-from commands.shared.verb_options import Json, Report, bundled, but, finish
+from commands.shared.verb_options import Json, Report, but, finish, with_options
 from tradebot.adapters.text.extras import install
 from tradebot.errors import OperatorError
 
@@ -37,10 +37,10 @@ Resume = Annotated[bool, typer.Option("--resume", help="Go on with a study, or j
 OnlyCheck = Annotated[bool, typer.Option("--check", help="Only check the space against the loader.")]
 
 
-def run(file: Path, wish: Wish, how: How, plot: Path | None) -> Report:
-    from commands.shared.pictures import checked
+def run(file: Path, wish: BacktestOptions, how: StudyOptions, plot: Path | None) -> Report:
+    from commands.shared.pictures import picture_file
 
-    picture = checked(plot, "search.svg")
+    picture = picture_file(plot, "search.svg")
     require_extras(how.on)
     from commands.search.report import draw, render
     from commands.search.run_study import search
@@ -65,8 +65,10 @@ def require_extras(on: On) -> None:
         raise OperatorError("--on ray needs the extra ray", install("search,ray"))
 
 
-@verb("search", Purpose.TRY, 30, {"search/1": ("commands.search.report:Searched",)}, elsewhere=True, epilog=EXAMPLES)
-@bundled(wish=but(wish_of, "venue", "equity_at", "margin", "recorder", "every_pass"))
+@verb(
+    "search", VerbPurpose.TRY, 30, {"search/1": ("commands.search.report:Searched",)}, elsewhere=True, epilog=EXAMPLES
+)
+@with_options(wish=but(wish_of, "venue", "equity_at", "margin", "recorder", "every_pass"))
 def search(
     space: Annotated[Path, typer.Argument(metavar="SPACE", help="What to try; docs/SEARCH.md explains it.")],
     storage: Storage = None,
@@ -76,7 +78,7 @@ def search(
     resume: Resume = False,
     check: OnlyCheck = False,
     *,
-    wish: Wish,
+    wish: BacktestOptions,
     plot: Plot = None,
     as_json: Json = False,
 ) -> None:
@@ -88,4 +90,4 @@ def search(
     With --on ray, the workers are on the Ray cluster at RAY_ADDRESS, or on the one started on this machine; a search
     starts none.
     """
-    finish(run(space, wish, How(storage, study, workers, resume, check, on), plot), as_json)
+    finish(run(space, wish, StudyOptions(storage, study, workers, resume, check, on), plot), as_json)

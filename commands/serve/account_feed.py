@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from jobs.runner import Kind, Line
+from jobs.runner import LogKind, LogLine
 from tradebot.errors import ExitCode
 from tradebot.ports.broker import Bell
 
@@ -19,7 +19,7 @@ class Hearing:
         self,
         bell: Bell,
         again: Callable[[], bool],
-        tell: Callable[[Line], None],
+        tell: Callable[[LogLine], None],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._bell = bell
@@ -43,7 +43,7 @@ class Hearing:
         if problem != self._problem:
             self._problem = problem
             said = f"{problem}; exits run by the timetable alone" if problem else "exits run when the venue tells again"
-            self._tell(Line(datetime.now(UTC), Kind.NOTE, None, None, said, ExitCode.DONE))
+            self._tell(LogLine(datetime.now(UTC), LogKind.NOTE, None, None, said, ExitCode.DONE))
 
     def close(self) -> None:
         """Stop listening."""

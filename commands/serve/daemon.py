@@ -12,13 +12,13 @@ from msgspec import Struct
 from commands.serve.lanes import Shift, exits_first, lanes
 from commands.serve.notifying import beside
 from commands.serve.streaming import StreamLane
-from commands.serve.watchdog_thread import LOCK_STEP, Stop, Watch, WatchedLane
+from commands.serve.watchdog_thread import LOCK_STEP, StopRequest, Watch, WatchedLane
 from commands.serve.web import serving
 from commands.tail import Tails
 from jobs.backoff import BROKER, Backoff
 from jobs.due_slots import Duty
-from jobs.runner import TICK_S, Kind, Line, Pace, Runner
-from jobs.ticker import Lane, tick_lanes, tick_until
+from jobs.runner import TICK_S, LogKind, LogLine, Pace, Runner
+from jobs.ticker import TickerLane, tick_lanes, tick_until
 from tradebot import __version__
 from tradebot.adapters.plugins.plugin import require_installed
 from tradebot.adapters.state import crash_loop
@@ -47,7 +47,7 @@ class Reloading(Struct):
 
     load: "Callable[[], Loaded]"
     now: "Loaded"
-    stop: "Stop"
+    stop: "StopRequest"
     watch: "Watch"
     events: "Events"
     stamp_time: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -66,17 +66,17 @@ class Reloading(Struct):
             problem = f"the configuration wasn't reloaded: {one_line(invalid)}"
             self._tell(EventKind.CONFIG_NOT_RELOADED, problem)
             self.watch.trouble(SUBSYSTEM, problem)
-            self.watch.reloaded()
+            self.watch.note_reload()
             return
         self.watch.trouble(SUBSYSTEM, None)
         changed = changes(self.now.settings, loaded.settings)
-        self._tell(EventKind.CONFIG_RELOADED, described(changed))
+        self._tell(EventKind.CONFIG_RELOADED, describe_change(changed))
         # A file that couldn't be read closes entries, even if it says what was accepted once it can be.
         if changed or self.now.unread:
             self.taken = loaded
             self.stop.reload()
         else:
-            self.watch.reloaded()
+            self.watch.note_reload()
 
     def take(self) -> "Loaded | None":
         """Return what the lanes should go on with, once; None if they should end."""
@@ -96,7 +96,7 @@ def changes(before: "Settings", after: "Settings") -> tuple[tuple[str, str, str]
     return tuple((name, _shown(was.get(name)), _shown(now.get(name))) for name in names)
 
 
-def described(changed: tuple[tuple[str, str, str], ...]) -> str:
+def describe_change(changed: tuple[tuple[str, str, str], ...]) -> str:
     """Describe what changed in a sentence, and name the settings that only count after a restart."""
     if not changed:
         return "the configuration was read again, and nothing in it changed"
@@ -128,7 +128,7 @@ class Daemon:
         app: "App",
         by: str,
         speed: float | None,
-        tell: Callable[[Line], None],
+        tell: Callable[[LogLine], None],
         config: str | None,
         load: "Callable[[], Loaded]",
         lost: Callable[[], str | None] = lambda: None,
@@ -141,7 +141,7 @@ class Daemon:
         self._lost = lost
         self._began = datetime.now(UTC)
         self._starts = 0
-        self._stop = Stop()
+        self._stop = StopRequest()
         outside = (self._stop, Supervisor(os.environ), app.events, self._end_at_once)
         self._watch = Watch(app.folder.path, app.settings.serve, *outside, stamp_time=app.stamp_time)
         self._reloading = Reloading(load, app.loaded, self._stop, self._watch, app.events, app.stamp_time)
@@ -197,7 +197,7 @@ class Daemon:
         if runner.reconciled:
             self._watch.ready()
         if not first:
-            self._watch.reloaded()
+            self._watch.note_reload()
         if isinstance(pace, EngineTime):
             code = self._in_lock_step(app, runner, pace)
         else:
@@ -231,7 +231,7 @@ class Daemon:
         self._stop.ask = ask
         self._watch.is_ready = lambda: working["exits"].reconciled
         over = lambda: self._stop.ending or any(lane.over for lane in working.values())  # noqa: E731
-        every: dict[str, Lane] = dict(working)
+        every: dict[str, TickerLane] = dict(working)
         if app.settings.unusual_whales.stream:
             every["stream"] = StreamLane(app.twin(), self._tell)
         with self._watch.lanes(*every):
@@ -259,7 +259,7 @@ class Daemon:
                 return pace
             except TemporaryError as away:
                 message = f"{one_line(away)}; trying again in {wait_s} s"
-                self._tell(Line(datetime.now(UTC), Kind.FAILED, None, None, message, away.code))
+                self._tell(LogLine(datetime.now(UTC), LogKind.FAILED, None, None, message, away.code))
                 self._watch.trouble(BROKER, away.message)
             self._wait(wait_s)
             wait_s = min(2 * wait_s, app.settings.serve.retry_most_s)
@@ -276,18 +276,18 @@ class Daemon:
         while time.monotonic() < until_s and not self._stop.asked:
             time.sleep(0.2)
 
-    def _tell(self, line: Line) -> None:
-        self._watch.progressed()
+    def _tell(self, line: LogLine) -> None:
+        self._watch.note_progress()
         self._tell_line(line)
         self._watch.trouble("log", self._lost())
 
     def _between_calls(self, done: int, total: int) -> None:
-        self._watch.progressed(within_pass=True)
+        self._watch.note_progress(within_pass=True)
         self._stop.between_calls(done, total)
 
     def _stopping(self) -> bool:
         """Tell a chore that runs whether it should end; that it asks is progress."""
-        self._watch.progressed()
+        self._watch.note_progress()
         return self._stop.ending
 
     def _spares(self) -> Reason | None:
@@ -295,7 +295,7 @@ class Daemon:
 
     def _note(self, app: "App", at: datetime, message: str, **more: str) -> None:
         app.events.emit(EventKind.SERVE_NOTE.at(at, {"message": message, **more}))
-        self._tell(Line(at, Kind.NOTE, None, None, message, ExitCode.DONE))
+        self._tell(LogLine(at, LogKind.NOTE, None, None, message, ExitCode.DONE))
 
     def _ending(self, *, finished: bool) -> str:
         if finished:
@@ -329,7 +329,7 @@ class Daemon:
 
 
 @contextmanager
-def _streaming(app: "App", tell: Callable[[Line], None], tick: Callable[[], None]) -> Iterator[Callable[[], None]]:
+def _streaming(app: "App", tell: Callable[[LogLine], None], tick: Callable[[], None]) -> Iterator[Callable[[], None]]:
     """Yield a tick that also follows the flow source's stream, if the configuration says so."""
     if not app.settings.unusual_whales.stream:
         yield tick

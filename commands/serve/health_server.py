@@ -17,7 +17,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from commands.shared.service import Patience
+from commands.shared.service import RequestTimeouts
 
 BACKLOG = 1_024
 MOST_WAITING = 20
@@ -31,7 +31,7 @@ LAST_ANSWERS_S = 1.0
 Pages = Callable[[dict[str, Any], Callable[..., Any]], Any]
 
 
-class Connection(Patience):
+class HealthConnection(RequestTimeouts):
     """A connection that ends for a newer one if too many wait, and it has asked nothing for longest."""
 
     request_s, most_connections = 5.0, 80
@@ -40,7 +40,9 @@ class Connection(Patience):
         """Begin to wait for a request."""
         super().connection_made(transport)
         waiting = {
-            each: each.deadline.when() for each in self.connections if isinstance(each, Patience) and each.deadline
+            each: each.deadline.when()
+            for each in self.connections
+            if isinstance(each, RequestTimeouts) and each.deadline
         }
         if len(waiting) > MOST_WAITING:
             min(waiting, key=waiting.__getitem__).end()
@@ -79,14 +81,15 @@ def answering(pages: Pages, listeners: Sequence[socket.socket]) -> Iterator[None
 async def _serve(pages: Pages, listeners: Sequence[socket.socket], ended: asyncio.Event) -> None:
     threads = ThreadPoolExecutor(THREADS, "health answer")
     config = uvicorn.Config(
-        _application(pages, threads), http=Connection, ws="none", lifespan="off", interface="asgi3", log_config=None,
+        _application(pages, threads), http=HealthConnection, ws="none", lifespan="off", interface="asgi3",
+        log_config=None,
         access_log=False, proxy_headers=False, h11_max_incomplete_event_size=LONGEST_HEAD,
     )  # fmt: skip
     config.load()
     states = [ServerState() for _ in listeners]
     loop = asyncio.get_running_loop()
     servers = [
-        await loop.create_server(partial(Connection, config, state, {}), sock=listener, backlog=BACKLOG)
+        await loop.create_server(partial(HealthConnection, config, state, {}), sock=listener, backlog=BACKLOG)
         for listener, state in zip(listeners, states, strict=True)
     ]
     await ended.wait()

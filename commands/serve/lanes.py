@@ -24,17 +24,17 @@ from commands.fetch_flow import run as fetch_flow
 from commands.reconcile import run as reconcile
 from commands.score import run as score
 from commands.serve.account_feed import Hearing
-from commands.serve.screen import done
-from commands.shared.calendar import CalendarKeeper
+from commands.serve.screen import pass_result
+from commands.shared.calendar import BrokerCalendarKeeper
 from commands.shared.missed_slots import run_chore, unmet
-from commands.shared.pass_reports import unfinished
+from commands.shared.pass_reports import is_pass_unfinished
 from commands.shared.verb_options import Report
 from commands.tail import Tails
 from commands.trade_once import run as trade_once
 from jobs.backoff import Backoff
-from jobs.chores import unfinished as cut_short
+from jobs.chores import is_unfinished as cut_short
 from jobs.due_slots import Duty
-from jobs.runner import Done, Kind, Line, Pace, Runner, Station
+from jobs.runner import Done, LogKind, LogLine, Pace, Runner, Station
 from tradebot.adapters.state import resources
 from tradebot.adapters.state.subprocess_runner import OneShots
 from tradebot.adapters.time.serve_clock import RealTime
@@ -56,7 +56,7 @@ class Shift(Struct, frozen=True):
     """
 
     by: str
-    tell: Callable[[Line], None]
+    tell: Callable[[LogLine], None]
     between_calls: Progress
     config: str | None = None
     """The configuration file that the chores are given too, as a person named it."""
@@ -94,11 +94,11 @@ class Shift(Struct, frozen=True):
     def _cut_short(self, app: "App", slot: Slot, now: datetime) -> bool:
         if slot.job not in set(Job):
             return cut_short(app.ledger, slot)
-        return unfinished(app, Call(Job(slot.job), slot.session, slot.name, self.by), now)
+        return is_pass_unfinished(app, Call(Job(slot.job), slot.session, slot.name, self.by), now)
 
     def exits_again(self, app: "App") -> Callable[[], Done]:
         """Return what runs a pass of exits beside those of the timetable."""
-        return lambda: done(evaluate_exits.run(app, by=self.by, force_slot=True))
+        return lambda: pass_result(evaluate_exits.run(app, by=self.by, force_slot=True))
 
     def _verbs(self, app: "App") -> Mapping[Job, Callable[[], Done]]:
         by = self.by
@@ -109,7 +109,7 @@ class Shift(Struct, frozen=True):
             Job.TRADE_ONCE: lambda: trade_once.run(app, by=by),
             Job.RECONCILE: lambda: reconcile.run(app, by=by),
         }
-        return {job: lambda verb=verb: done(verb()) for job, verb in runs.items()}  # type: ignore[misc]
+        return {job: lambda verb=verb: pass_result(verb()) for job, verb in runs.items()}  # type: ignore[misc]
 
 
 def _begin_day(app: "App", now: datetime) -> None:
@@ -184,7 +184,7 @@ class JobLane:
                 self._runner = self._opened()
             except TemporaryError as away:
                 self._open_at_s = time.monotonic() + self._bot.settings.serve.retry_s
-                self._shift.tell(Line(datetime.now(UTC), Kind.FAILED, None, None, one_line(away), away.code))
+                self._shift.tell(LogLine(datetime.now(UTC), LogKind.FAILED, None, None, one_line(away), away.code))
                 return
         self._runner.tick()
         if self._hearing:
@@ -200,7 +200,7 @@ class JobLane:
 
     def _opened(self) -> Runner:
         bot, shift = self._bot, self._shift
-        keeper = CalendarKeeper(bot, shift.by) if self._lane is Lane.UPKEEP else None
+        keeper = BrokerCalendarKeeper(bot, shift.by) if self._lane is Lane.UPKEEP else None
         pace: Pace = RealTime(keeper.now if keeper else bot.now, bot.settings.limits.max_clock_disagreement_s)
         duty = shift.duty(bot, [self._lane])
         station = replace(shift.station(bot, [self._lane]), calendar=keeper)

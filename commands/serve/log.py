@@ -13,7 +13,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from commands.shared.light_helpers import Identity
-from jobs.runner import Kind, Line
+from jobs.runner import LogKind, LogLine
 from tradebot.adapters.state.json_lines import RotatedLines
 from tradebot.adapters.text.canonical import time_text
 from tradebot.adapters.text.redaction import hide
@@ -24,11 +24,11 @@ from tradebot.model.event import EventKind, Severity, SystemEvent
 STDERR = "-"
 """The name of a log that goes to stderr."""
 SEVERITY = {
-    Kind.NOTE: Severity.INFO,
-    Kind.RAN: Severity.INFO,
-    Kind.MISSED: Severity.WARN,
-    Kind.FAILED: Severity.WARN,
-    Kind.FAULT: Severity.ERROR,
+    LogKind.NOTE: Severity.INFO,
+    LogKind.RAN: Severity.INFO,
+    LogKind.MISSED: Severity.WARN,
+    LogKind.FAILED: Severity.WARN,
+    LogKind.FAULT: Severity.ERROR,
 }
 SAID_BY_LINES = frozenset({
     EventKind.SERVE_NOTE, EventKind.JOB_FAILED, EventKind.JOB_FAULT, EventKind.EXCEPTION, EventKind.SLOT_MISSED,
@@ -48,7 +48,7 @@ class Log(Struct, frozen=True):
     lost: Callable[[], str | None] = lambda: None
     """Says why the last line could not be written; None if it was."""
 
-    def line(self, line: "Line") -> None:
+    def line(self, line: "LogLine") -> None:
         """Write what happened to a job, or to the whole run."""
         self._write(
             SEVERITY[line.kind],

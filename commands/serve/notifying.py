@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from jobs.runner import Kind, Line
+from jobs.runner import LogKind, LogLine
 from tradebot.adapters.state.subprocess_runner import OneShots
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode
@@ -24,7 +24,7 @@ LOOK_S = 1.0
 """How often a part that isn't in use is looked at again."""
 
 
-class Part(Struct, frozen=True):
+class ServePart(Struct, frozen=True):
     """What runs beside the lanes: the words that start it, those that end it, if any, and if a bot has it."""
 
     name: str
@@ -33,14 +33,16 @@ class Part(Struct, frozen=True):
     in_use: "Callable[[Settings], bool]"
 
 
-NOTICES = Part(
+NOTICES = ServePart(
     "notices", ("notify", "send", "--follow"), ("notify", "send"), lambda settings: bool(settings.notify.in_use())
 )
-CHAT = Part("chat", ("chat", "listen"), (), lambda settings: settings.chat.telegram is not None)
+CHAT = ServePart("chat", ("chat", "listen"), (), lambda settings: settings.chat.telegram is not None)
 
 
 @contextmanager
-def beside(app: "App", config: str | None, tell: Callable[[Line], None], now: "Callable[[], Loaded]") -> Iterator[None]:
+def beside(
+    app: "App", config: str | None, tell: Callable[[LogLine], None], now: "Callable[[], Loaded]"
+) -> Iterator[None]:
     """Tell what happens inside the block, and just before its end, and listen to the chat, if there is one.
 
     Each process reads the configuration when it starts, so another one begins, or none, when `now` returns another.
@@ -63,10 +65,10 @@ def beside(app: "App", config: str | None, tell: Callable[[Line], None], now: "C
 def _run(
     app: "App",
     config: str | None,
-    tell: Callable[[Line], None],
+    tell: Callable[[LogLine], None],
     ending: threading.Event,
     now: "Callable[[], Loaded]",
-    part: Part,
+    part: ServePart,
 ) -> None:
     run, wait_s = OneShots(app.folder.path, config), float(app.settings.serve.retry_s)
     while not ending.is_set():
@@ -77,7 +79,7 @@ def _run(
         ended = run(part.words, FOREVER_S, lambda: ending.is_set() or now() is not loaded)  # noqa: B023 -- it runs now
         if ended.why != STOPPED:
             said = f"{part.name} stopped (exit {ended.code}): {ended.output.splitlines()[-1] if ended.output else ''}"
-            tell(Line(datetime.now(UTC), Kind.FAILED, None, None, said, ExitCode.ERROR))
+            tell(LogLine(datetime.now(UTC), LogKind.FAILED, None, None, said, ExitCode.ERROR))
             ending.wait(wait_s)
     if part.last and part.in_use(now().settings):
         run(part.last, LAST_S, lambda: False)

@@ -8,21 +8,27 @@ from commands.shared.pass_reports import PassData
 from commands.shared.skipped_passes import NotRun
 from commands.shared.times import DAY_SECOND, for_reader, when
 from commands.shared.verb_options import Report
-from jobs.runner import Done, Kind, Line
-from tradebot.model.text import counted, noun
+from jobs.runner import Done, LogKind, LogLine
+from tradebot.model.text import noun, pluralize
 
-STYLE = {Kind.NOTE: "dim", Kind.RAN: "", Kind.MISSED: "yellow", Kind.FAILED: "red", Kind.FAULT: "bold red"}
+STYLE = {
+    LogKind.NOTE: "dim",
+    LogKind.RAN: "",
+    LogKind.MISSED: "yellow",
+    LogKind.FAILED: "red",
+    LogKind.FAULT: "bold red",
+}
 MOST_REASONS = 3
 
 
-def done(report: "Report") -> Done:
+def pass_result(report: "Report") -> Done:
     """Return how a verb's pass ended, in one sentence."""
     scored = report.verb == "score" and isinstance(report.data, PassData)
     return Done(_scored(report.data) if scored else _said(report.data), report.exit_code)
 
 
 def _scored(data: PassData) -> str:
-    return f"{len(data.rows)} scored, {counted(data.orders, 'candidate')}"
+    return f"{len(data.rows)} scored, {pluralize(data.orders, 'candidate')}"
 
 
 def _said(data: object) -> str:
@@ -31,11 +37,11 @@ def _said(data: object) -> str:
     if isinstance(data, PassData):
         return _pass(data)
     if isinstance(data, FlowFetched):
-        failed = f", {counted(len(data.failures), 'call')} failed" if data.failures else ""
-        return f"{counted(data.calls, 'call')}, {counted(data.new, 'new fact')}{failed}"
+        failed = f", {pluralize(len(data.failures), 'call')} failed" if data.failures else ""
+        return f"{pluralize(data.calls, 'call')}, {pluralize(data.new, 'new fact')}{failed}"
     assert isinstance(data, Compared), f"a pass reported {type(data).__name__}"
     found = ", ".join(f"{finding.kind} {finding.subject}" for finding in data.findings)
-    findings, positions = counted(len(data.findings), "finding"), counted(data.positions, "position")
+    findings, positions = pluralize(len(data.findings), "finding"), pluralize(data.positions, "position")
     return f"{findings}: {found}" if found else f"no difference; {positions}"
 
 
@@ -49,7 +55,7 @@ def _pass(data: PassData) -> str:
     return f"{data.candidates} looked at = {data.orders} sent" + (f" + {reasons}{more}" if reasons else "")
 
 
-def row(line: "Line") -> "Text":
+def row(line: "LogLine") -> "Text":
     """Return a line for people: trading time, slot, job, what happened, how long it took."""
     at = when(line.at, DAY_SECOND)
     took = f"  [{line.took_s:.2f} s]" if line.took_s is not None else ""

@@ -4,7 +4,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from jobs.runner import Kind, Line
+from jobs.runner import LogKind, LogLine
 from tradebot.app.streaming import following, may_stream, trading_time
 from tradebot.app.wiring import App
 from tradebot.desk.streaming import Follower
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class StreamLane:
     """Follows the stream. A source that refuses the key isn't asked again: alerts are then fetched on schedule."""
 
-    def __init__(self, bot: "App", tell: "Callable[[Line], None]") -> None:
+    def __init__(self, bot: "App", tell: "Callable[[LogLine], None]") -> None:
         self._bot = bot
         self._tell = tell
         self._open = ExitStack()
@@ -71,4 +71,4 @@ class StreamLane:
         message = f"stream: {one_line(problem)}"
         if message != self._told:
             self._told = message
-            self._tell(Line(datetime.now(UTC), Kind.FAILED, None, None, message, problem.code))
+            self._tell(LogLine(datetime.now(UTC), LogKind.FAILED, None, None, message, problem.code))

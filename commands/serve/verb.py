@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.declaration import Purpose, acts, verb
+from commands.shared.declaration import VerbPurpose, acts, verb
 from commands.shared.light_helpers import OutputError, document, say
 from commands.shared.verb_options import (
     Config,
@@ -28,7 +28,7 @@ from tradebot.errors import CannotWriteError, ExitCode, OperatorError, TradebotE
 
 if TYPE_CHECKING:
     from commands.serve.log import Log
-    from jobs.runner import Line
+    from jobs.runner import LogLine
     from tradebot.app.settings import Loaded
     from tradebot.app.wiring import App
 
@@ -41,7 +41,7 @@ def run(
     *,
     by: str,
     speed: float | None,
-    tell: "Callable[[Line], None]",
+    tell: "Callable[[LogLine], None]",
     config: str | None = None,
     load: "Callable[[], Loaded] | None" = None,
     lost: Callable[[], str | None] = lambda: None,
@@ -66,7 +66,7 @@ def run(
 
 def _refuse_training(app: "App") -> None:
     """Raise OperatorError if a policy is set to training, which never happens where a bot trades."""
-    from tradebot.learning.ensemble import Mode as PolicyMode
+    from tradebot.learning.ensemble import PolicyMode
     from tradebot.strategies.settings import POLICY
 
     sections = app.settings.strategies.in_use()
@@ -85,7 +85,7 @@ def _number(speed: float | None) -> float | None:
     return speed
 
 
-def _teller(app: "App", as_json: bool, log: "Log | None") -> "Callable[[Line], None]":
+def _teller(app: "App", as_json: bool, log: "Log | None") -> "Callable[[LogLine], None]":
     """Return what prints one line: a document for programs, a row for people, and a line of the log.
 
     With a log, rows are only printed on a terminal. Output that can't be written is lost, and ends nothing.
@@ -95,7 +95,7 @@ def _teller(app: "App", as_json: bool, log: "Log | None") -> "Callable[[Line], N
     screen, one_at_a_time = console(), threading.Lock()
     for_people = log is None or sys.stdout.isatty()
 
-    def tell(line: "Line") -> None:
+    def tell(line: "LogLine") -> None:
         if log is not None:
             log.line(line)
         with one_at_a_time, suppress(OSError, OutputError):
@@ -130,9 +130,9 @@ def _to_be_started_again() -> Iterator[None]:
 
 @verb(
     "serve",
-    Purpose.TRADE,
+    VerbPurpose.TRADE,
     10,
-    {"serve/1": ("jobs.runner:Line",)},
+    {"serve/1": ("jobs.runner:LogLine",)},
     epilog="tradebot serve\ntradebot serve --speed 600  # on the sandbox, ten minutes a second",
 )
 @acts

@@ -24,7 +24,7 @@ from types import FrameType
 
 from msgspec import Struct
 
-from jobs.ticker import Lane
+from jobs.ticker import TickerLane
 from tradebot import __version__
 from tradebot.adapters.state import resources
 from tradebot.adapters.state.safe_open import written_plain
@@ -34,14 +34,14 @@ from tradebot.adapters.wire.systemd_notify import Supervisor
 from tradebot.app.settings_schema import ServeSettings
 from tradebot.errors import ExitCode, TradebotError
 from tradebot.model.event import EventKind
-from tradebot.model.serving import Serving
-from tradebot.model.text import counted
+from tradebot.model.serving import ServeNote
+from tradebot.model.text import pluralize
 from tradebot.ports.stores import Events
 
 STDOUT = 1
 
 
-class Stop:
+class StopRequest:
     """What was asked of a running `serve`. The first signal stops after the current passes, the second at once.
 
     `code` is how the process ends then.
@@ -133,7 +133,7 @@ class Progress(Struct):
 class WatchedLane:
     """A lane whose ticks count as progress."""
 
-    def __init__(self, watch: "Watch", name: str, lane: "Lane") -> None:
+    def __init__(self, watch: "Watch", name: str, lane: "TickerLane") -> None:
         self._watch = watch
         self._name = name
         self._lane = lane
@@ -160,7 +160,7 @@ class Watch:
         self,
         folder: Path,
         settings: "ServeSettings",
-        stop: "Stop",
+        stop: "StopRequest",
         supervisor: "Supervisor",
         events: "Events",
         end: Callable[[int], object] = os._exit,
@@ -218,13 +218,13 @@ class Watch:
     def progress_of(self, name: str) -> Iterator[None]:
         """Count what this thread does inside the block as the progress of a lane, and both ends of the block."""
         self._here.lane = name
-        self.progressed()
+        self.note_progress()
         try:
             yield
         finally:
-            self.progressed()
+            self.note_progress()
 
-    def progressed(self, *, within_pass: bool = False) -> None:
+    def note_progress(self, *, within_pass: bool = False) -> None:
         """Note that the lane of this thread goes on: it finished a look, a pass, or one call of a long fetch."""
         lane = self._lanes.get(getattr(self._here, "lane", ""))
         if lane is not None:
@@ -275,7 +275,7 @@ class Watch:
             # CLOCK_MONOTONIC, by which the manager knows which of its requests this is about.
             self._supervisor.tell(RELOADING="1", MONOTONIC_USEC=str(time.monotonic_ns() // 1000))
 
-    def reloaded(self) -> None:
+    def note_reload(self) -> None:
         """Tell the service manager that the configuration has been read, whatever came of it."""
         if self._ready_at is not None:
             self._supervisor.tell(READY="1", STATUS=self._status())
@@ -314,7 +314,7 @@ class Watch:
         self._weigh(memory, descriptors)
         if self._settled_bytes is None and memory is not None:
             self._settle(memory)
-        noted = Serving(
+        noted = ServeNote(
             pid=os.getpid(),
             since=self._since,
             lanes={name: _ago(lane.still_s) for name, lane in self._lanes.items()},
@@ -346,7 +346,7 @@ class Watch:
         if memory is not None and memory > limits.max_memory_mb * MB:
             over.append(f"{memory / MB:,.0f} MB of memory, at most {limits.max_memory_mb:,}")
         if descriptors is not None and descriptors > limits.max_descriptors:
-            over.append(f"{counted(descriptors, 'open file')}, at most {limits.max_descriptors:,}")
+            over.append(f"{pluralize(descriptors, 'open file')}, at most {limits.max_descriptors:,}")
         if over and not self._stop.asked:
             details = {"message": "; ".join(over)}
             self._events.emit(EventKind.CEILING_REACHED.at(self._stamp_time(), details))
@@ -366,7 +366,7 @@ class Watch:
     def _status(self) -> str:
         troubles = [f"{subsystem}: {problem}" for subsystem, problem in sorted(self._troubles.items())]
         slowest_s = max((lane.still_s for lane in self._lanes.values()), default=0.0)
-        lanes = f"{counted(len(self._lanes), 'lane')}, the slowest made progress {slowest_s:.0f} s ago"
+        lanes = f"{pluralize(len(self._lanes), 'lane')}, the slowest made progress {slowest_s:.0f} s ago"
         return "; ".join([lanes, *troubles])
 
 

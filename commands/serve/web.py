@@ -6,18 +6,18 @@ from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 
-from commands.serve.web_pages import Looked, Pages
-from commands.shared.bot_records import held, last_passes
+from commands.serve.web_pages import Looked, ServePages
+from commands.shared.bot_records import last_passes, load_holdings
 from commands.shared.evidence.gather import attempt, budgets_of, evidence_of, figures_of
 from commands.shared.evidence.machine import serve_of
 from tradebot.adapters.state.state_folder import EVENTS
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
-from tradebot.judging.evidence import Evidence, Past, Unread
+from tradebot.judging.evidence import HealthEvidence, SessionEvidence, Unread
 from tradebot.judging.judgment import Judgment, permission
-from tradebot.judging.pass_health import judge, judged
+from tradebot.judging.pass_health import judge, judge_passes
 from tradebot.views.holdings import Holding
-from tradebot.views.metrics import Figures
+from tradebot.views.metrics import MetricFigures
 
 HOST = "127.0.0.1"
 
@@ -25,7 +25,7 @@ HOST = "127.0.0.1"
 def process(app: "App") -> "Judgment":
     """Judge `serve` by its lock and its note alone: this waits for nothing, whatever its lanes do."""
     parts = {"serve": serve_of(app.folder.path, ())}
-    return judge("serve", Evidence(datetime.now(UTC), None, budgets_of(app.settings), parts))
+    return judge("serve", HealthEvidence(datetime.now(UTC), None, budgets_of(app.settings), parts))
 
 
 def look(app: "App") -> Looked:
@@ -35,23 +35,23 @@ def look(app: "App") -> Looked:
         past = evidence.past
         return Looked(
             evidence,
-            judged(evidence),
+            judge_passes(evidence),
             _figures(bot, past),
-            is_open=isinstance(past, Past) and any(session.contains(past.now) for session in past.sessions),
+            is_open=isinstance(past, SessionEvidence) and any(session.contains(past.now) for session in past.sessions),
             permission=permission(bot.permission, evidence.at),
             positions=attempt(lambda: _positions(bot, past)),
         )
 
 
-def _figures(app: "App", past: "Past | Unread | None") -> "Figures | Unread":
-    if isinstance(past, Past):
+def _figures(app: "App", past: "SessionEvidence | Unread | None") -> "MetricFigures | Unread":
+    if isinstance(past, SessionEvidence):
         return attempt(lambda: figures_of(app, past))
     return past or Unread("nothing was recorded yet", "tradebot reconcile")
 
 
-def _positions(app: "App", past: "Past | Unread | None") -> "tuple[Holding, ...]":
-    now = past.now if isinstance(past, Past) else None
-    return held(app, app.ledger_view.totals(), last_passes(app.recorded), now)
+def _positions(app: "App", past: "SessionEvidence | Unread | None") -> "tuple[Holding, ...]":
+    now = past.now if isinstance(past, SessionEvidence) else None
+    return load_holdings(app, app.ledger_view.totals(), last_passes(app.recorded), now)
 
 
 @contextmanager
@@ -68,7 +68,7 @@ def serving(
     # Only a bot that is asked pays for it.
     from commands.serve.health_server import answering
 
-    pages = Pages(
+    pages = ServePages(
         app.folder.path / EVENTS, app.settings.health.hosts, partial(process, app), evidence or partial(look, app)
     )
     with ExitStack() as open_sockets:

@@ -22,15 +22,15 @@ from tradebot import __version__
 from tradebot.adapters.state.events import last_events
 from tradebot.adapters.text.redaction import hide
 from tradebot.judging.component_health import NEVER
-from tradebot.judging.evidence import Disk, Evidence, Orders, Past, Serve, Unread
-from tradebot.judging.judgment import Judgment, State, overall, ranked
-from tradebot.judging.pass_health import finished, missed, newest
+from tradebot.judging.evidence import Disk, HealthEvidence, OrderEvidence, Serve, SessionEvidence, Unread
+from tradebot.judging.judgment import HealthState, Judgment, overall, rank_judgments
+from tradebot.judging.pass_health import finished_passes, missed_slots, newest
 from tradebot.model.event import EventKind, Severity
 from tradebot.model.instrument import notional
 from tradebot.model.record import Job
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 from tradebot.views.holdings import Holding
-from tradebot.views.metrics import Figures
+from tradebot.views.metrics import MetricFigures
 
 JSON = "application/json"
 TRADING = ("serve", "exits", "broker", "books", "ledger", "journal", "calendar", "clock", "disk", "halts")
@@ -39,7 +39,7 @@ PASSES = {"exits": Job.EVALUATE_EXITS, "entries": Job.TRADE_ONCE, "flow": Job.FE
 """The parts whose passes trading needs: none may let two of its slots begin without finishing one."""
 
 
-class Condition(Struct, frozen=True):
+class TradingCondition(Struct, frozen=True):
     """One condition of trading now, whether it holds, and by what."""
 
     name: str
@@ -50,15 +50,15 @@ class Condition(Struct, frozen=True):
 class Looked(Struct, frozen=True):
     """Everything that was looked at for one answer."""
 
-    evidence: Evidence
+    evidence: HealthEvidence
     judgments: tuple[Judgment, ...]
-    figures: Figures | Unread
+    figures: MetricFigures | Unread
     is_open: bool
     permission: Judgment
     positions: tuple[Holding, ...] | Unread
 
 
-class Answer(NamedTuple):
+class PageReply(NamedTuple):
     """One answer: its status, its kind and its text."""
 
     status: int
@@ -66,18 +66,18 @@ class Answer(NamedTuple):
     text: str
 
 
-def document(status: int, fields: Mapping[str, Any]) -> Answer:
+def document(status: int, fields: Mapping[str, Any]) -> PageReply:
     """Return a JSON document, without anything secret."""
-    return Answer(status, JSON, hide(json.dumps(jsonable(fields), allow_nan=False)) + "\n")
+    return PageReply(status, JSON, hide(json.dumps(jsonable(fields), allow_nan=False)) + "\n")
 
 
-def healthz(process: Judgment, at: datetime) -> Answer:
+def healthz(process: Judgment, at: datetime) -> PageReply:
     """Tell whether the process works: whether its lanes have looked of late."""
-    status = 200 if process.state in (State.OK, State.DEGRADED) else 503
+    status = 200 if process.state in (HealthState.OK, HealthState.DEGRADED) else 503
     return document(status, {"status": process.state, "timestamp": at, "found": process.found, "age_s": process.age_s})
 
 
-def readyz(looked: Looked) -> Answer:
+def readyz(looked: Looked) -> PageReply:
     """Tell whether the bot may trade now, and each condition of that."""
     conditions = tuple(_conditions(looked))
     ready = all(condition.holds for condition in conditions)
@@ -85,32 +85,35 @@ def readyz(looked: Looked) -> Answer:
     return document(200 if ready else 503, found)
 
 
-def _conditions(looked: Looked) -> Sequence[Condition]:
+def _conditions(looked: Looked) -> Sequence[TradingCondition]:
     found = {judgment.subject: judgment for judgment in (*looked.judgments, looked.permission)}
     return (
-        Condition("session", looked.is_open, "open" if looked.is_open else "no session is open"),
-        *(Condition(name, found[name].state is State.OK, found[name].found) for name in ("permission", *TRADING)),
+        TradingCondition("session", looked.is_open, "open" if looked.is_open else "no session is open"),
+        *(
+            TradingCondition(name, found[name].state is HealthState.OK, found[name].found)
+            for name in ("permission", *TRADING)
+        ),
         _slots(looked.evidence),
     )
 
 
-def _slots(evidence: Evidence) -> Condition:
+def _slots(evidence: HealthEvidence) -> TradingCondition:
     """Hold until a second slot of a job begins that no pass has finished since the one before."""
     behind = []
     for name, job in PASSES.items():
         past = evidence.parts.get(name)
-        last = newest(finished(past, job)) if isinstance(past, Past) else None
+        last = newest(finished_passes(past, job)) if isinstance(past, SessionEvidence) else None
         many = sum(start > (last.at if last else NEVER) for start in evidence.due.get(job, ()))
-        if isinstance(past, Past) and many > 1:
-            behind.append(f"{counted(many, 'slot')} of {name}")
+        if isinstance(past, SessionEvidence) and many > 1:
+            behind.append(f"{pluralize(many, 'slot')} of {name}")
     said = f"{' and '.join(behind)} began, and no pass finished" if behind else "no job has missed two in a row"
-    return Condition("slots", not behind, said)
+    return TradingCondition("slots", not behind, said)
 
 
-def health(looked: Looked) -> Answer:
+def health(looked: Looked) -> PageReply:
     """Tell how each part is; status 503 if anyone has to act. Fields are named as those of the earlier bots."""
     evidence, state = looked.evidence, overall(looked.judgments)
-    wrong = ranked(looked.judgments)
+    wrong = rank_judgments(looked.judgments)
     fields = {
         "status": state,
         "timestamp": evidence.at,
@@ -118,7 +121,7 @@ def health(looked: Looked) -> Answer:
         **_figures(looked),
         "positions": _positions(looked),
         "issues": [f"{judgment.subject} {judgment.state}: {judgment.found}" for judgment in wrong],
-        "alpaca_connected": any(each.subject == "broker" and each.state is State.OK for each in looked.judgments),
+        "alpaca_connected": any(each.subject == "broker" and each.state is HealthState.OK for each in looked.judgments),
         "subsystems": looked.judgments,
     }
     return document(503 if state.is_finding else 200, fields)
@@ -126,9 +129,9 @@ def health(looked: Looked) -> Answer:
 
 def _figures(looked: Looked) -> Mapping[str, Any]:
     figures, past = looked.figures, looked.evidence.parts.get("strategies")
-    models = past.strategies if isinstance(past, Past) else None
+    models = past.strategies if isinstance(past, SessionEvidence) else None
     if isinstance(figures, Unread):
-        return {**dict.fromkeys(Figures.__struct_fields__), "last_error": figures.why, "models": models}
+        return {**dict.fromkeys(MetricFigures.__struct_fields__), "last_error": figures.why, "models": models}
     return {**asdict(figures), "models": models}
 
 
@@ -148,7 +151,7 @@ def _positions(looked: Looked) -> Sequence[Mapping[str, Any]] | None:
     ]
 
 
-def uptime_s(evidence: Evidence) -> float | None:
+def uptime_s(evidence: HealthEvidence) -> float | None:
     """Return for how long `serve` has been running; None if it isn't."""
     serve = evidence.parts.get("serve")
     if not isinstance(serve, Serve) or serve.note is None or not serve.running:
@@ -178,11 +181,11 @@ FORMATS = {"json": JSON, "text": "text/plain"}
 """What `format` may be, and what it stands for in the header `Accept`."""
 
 
-def _metrics(looked: Looked, accept: str) -> Answer:
+def _metrics(looked: Looked, accept: str) -> PageReply:
     return metrics(looked, accept)
 
 
-LOOKED: Mapping[str, Callable[[Looked, str], Answer]] = {
+LOOKED: Mapping[str, Callable[[Looked, str], PageReply]] = {
     "/readyz": lambda looked, accept: readyz(looked),
     "/health": lambda looked, accept: health(looked),
     METRICS: _metrics,
@@ -196,7 +199,7 @@ class AskedWronglyError(ValueError):
     """A question that isn't understood; its text says why."""
 
 
-class Pages:
+class ServePages:
     """The WSGI application. `process` judges the process alone, without the books; `look` looks at everything."""
 
     def __init__(
@@ -218,7 +221,7 @@ class Pages:
         start_response(f"{answer.status} {HTTPStatus(answer.status).phrase}", headers)
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
 
-    def _answer(self, environ: Mapping[str, Any]) -> Answer:
+    def _answer(self, environ: Mapping[str, Any]) -> PageReply:
         if _name(str(environ.get("HTTP_HOST", ""))) not in self._hosts:
             return _refusal(HTTPStatus.MISDIRECTED_REQUEST, "this name isn't among health.hosts")
         if environ["REQUEST_METHOD"] not in METHODS:
@@ -240,7 +243,7 @@ class Pages:
         except AskedWronglyError as wrong:
             return _refusal(HTTPStatus.BAD_REQUEST, str(wrong))
 
-    def _looked(self, answer: Callable[[Looked], Answer]) -> Answer:
+    def _looked(self, answer: Callable[[Looked], PageReply]) -> PageReply:
         if not self._one_at_a_time.acquire(timeout=PATIENCE_S):
             return document(503, {"status": "UNKNOWN", "issues": ["the bot's records can't be read in time"]})
         try:
@@ -248,7 +251,7 @@ class Pages:
         finally:
             self._one_at_a_time.release()
 
-    def _system_events(self, query: str) -> Answer:
+    def _system_events(self, query: str) -> PageReply:
         wanted = _parameters(query, ("subsystem", "severity", "symbol", "last"))
         wanted["severity"] = wanted.get("severity", "").upper()
         _require_known(wanted, "subsystem", SUBSYSTEMS)
@@ -295,7 +298,7 @@ def _require_known(wanted: Mapping[str, str], name: str, known: frozenset[str]) 
         raise AskedWronglyError(f"{name} is one of {', '.join(sorted(known))}")
 
 
-def _refusal(status: HTTPStatus, why: str) -> Answer:
+def _refusal(status: HTTPStatus, why: str) -> PageReply:
     return document(status, {"error": why})
 
 
@@ -310,14 +313,14 @@ OF_PARTS: Mapping[str, tuple[str, str]] = {
 }
 
 
-def metrics(looked: Looked, accept: str) -> Answer:
+def metrics(looked: Looked, accept: str) -> PageReply:
     """Return all figures in the format that the reader accepts; those with a label are JSON objects by its values."""
     if JSON in accept:
         return document(200, {family.name: _values(family) for family in _Figures(looked).collect()})
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Figures(looked))
     encoder, kind = choose_encoder(accept)
-    return Answer(200, kind, hide(encoder(registry).decode("utf-8")))
+    return PageReply(200, kind, hide(encoder(registry).decode("utf-8")))
 
 
 def _values(family: Metric) -> Any:
@@ -343,7 +346,7 @@ class _Figures(Collector):
                     family.add_metric([judgment.subject], float(value))
             yield family
         states = GaugeMetricFamily("tradebot_parts", "How many parts are in each state.", labels=["state"])
-        for state in State:
+        for state in HealthState:
             states.add_metric([state.value], sum(judgment.state is state for judgment in looked.judgments))
         yield states
         for name, meaning, value in (*_of_figures(looked), *_of_evidence(looked.evidence)):
@@ -366,12 +369,12 @@ def _of_figures(looked: Looked) -> Iterator[tuple[str, str, float | None]]:
     yield "tradebot_healings", "Repairs of the last day that the bot made by itself.", found.healings
 
 
-def _of_evidence(evidence: Evidence) -> Iterator[tuple[str, str, float | None]]:
+def _of_evidence(evidence: HealthEvidence) -> Iterator[tuple[str, str, float | None]]:
     yield "tradebot_uptime_seconds", "For how long serve has been running.", uptime_s(evidence)
     disk, past, orders = (evidence.parts.get(name) for name in ("disk", "schedule", "orders"))
     if isinstance(disk, Disk):
         yield "tradebot_disk_free_bytes", "Free space on the disk of the state folder.", disk.free_bytes
-    if isinstance(past, Past):
-        yield "tradebot_slots_missed", "Slots of the last session that nobody ran.", len(missed(past))
-    if isinstance(orders, Orders):
+    if isinstance(past, SessionEvidence):
+        yield "tradebot_slots_missed", "Slots of the last session that nobody ran.", len(missed_slots(past))
+    if isinstance(orders, OrderEvidence):
         yield "tradebot_orders_unresolved", "Orders whose outcome is unknown.", orders.unresolved

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from commands.shared.declaration import Purpose
+from commands.shared.declaration import VerbPurpose
 from commands.shared.light_helpers import clean
 from commands.shared.times import when
 from commands.shared.verb_options import Report, caller, identity, on_bot
@@ -111,9 +111,9 @@ def _sent(bot: "ShadowApp", before: set[str]) -> int:
 
 
 def _render(out: "Console", data: InShadow) -> None:
-    from commands.shared.number_format import signed, usd
+    from commands.shared.number_format import format_signed, usd
     from commands.shared.tables import Table, number, sentence
-    from tradebot.model.text import counted
+    from tradebot.model.text import pluralize
 
     if not data.strategies:
         out.print("No strategy is in shadow. strategies.NAME.shadow: true puts one there.")
@@ -129,7 +129,7 @@ def _render(out: "Console", data: InShadow) -> None:
     )
     for row in data.strategies:
         if row.equity is None or row.result is None:
-            waits = f"its {counted(row.held, 'position')} at the broker first; then it is in shadow"
+            waits = f"its {pluralize(row.held, 'position')} at the broker first; then it is in shadow"
             table.row(row.strategy, "", "", "", "", "", row.problem or waits)
             continue
         since = when(row.since) if row.since else ""
@@ -139,7 +139,7 @@ def _render(out: "Console", data: InShadow) -> None:
             str(row.entries + row.exits),
             str(row.positions),
             usd(row.equity),
-            signed(float(row.result), 2),
+            format_signed(float(row.result), 2),
             row.why,
         )
     out.print(table)
@@ -151,7 +151,7 @@ def _render(out: "Console", data: InShadow) -> None:
     out.print(f"Next: tradebot report --state-dir {data.strategies[0].folder}", markup=False)
 
 
-@on_bot("shadow", Purpose.TRADE, 70, {"shadow/1": (InShadow,)}, epilog="tradebot shadow\ntradebot shadow --json")
+@on_bot("shadow", VerbPurpose.TRADE, 70, {"shadow/1": (InShadow,)}, epilog="tradebot shadow\ntradebot shadow --json")
 def shadow(bot: "App") -> Report:
     """Let strategies in shadow trade on simulated fills.
 

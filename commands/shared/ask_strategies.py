@@ -12,13 +12,13 @@ from typing import TypeVar
 from msgspec import Struct
 
 from commands.shared.missed_slots import entry_grace_s
-from commands.shared.pass_reports import unfinished
-from jobs.slot_claims import Refused, claim
+from commands.shared.pass_reports import is_pass_unfinished
+from jobs.slot_claims import SlotRefused, claim
 from tradebot.adapters.state.state_locks import EXIT_WAIT_S, WAIT_S
 from tradebot.adapters.state.yield_to_exits import MOST_WAYS
 from tradebot.app.wiring import App
 from tradebot.desk.proposals import Proposals, propose
-from tradebot.errors import DamagedBooksError, ExitCode, GaveWay, TradebotError
+from tradebot.errors import DamagedBooksError, ExitCode, TradebotError, YieldToExits
 from tradebot.model.bar import VenueClock
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.event import EventKind
@@ -42,7 +42,7 @@ def in_turn(app: "App", verb: str, work: "Callable[[], T]") -> T:
             wait_s = EXIT_WAIT_S if times else WAIT_S
             with app.pass_lock(verb, gives_way=True, wait_s=wait_s), app.turns.attempt(call):
                 return work()
-        except GaveWay:
+        except YieldToExits:
             if app.turns.ends():
                 # Nothing is lost: what was promised is in the ledger, and is looked up after the next start.
                 raise TradebotError(f"{verb} was stopped by a signal before it was done", "tradebot serve") from None
@@ -71,7 +71,7 @@ def _record_given_up(app: "App", call: "Call | None") -> None:
             app.facts.record(replace(cycle, job_decision=Decision(Gate.JOB, Verdict.UNKNOWN, Reason.GAVE_WAY)))
 
 
-class Asked(Struct):
+class StrategyReplies(Struct):
     """What the strategies answered, if they were asked; used as a context around the asking.
 
     An error there is kept, and raised when the answer is needed: inside the pass, which records why it ended and
@@ -81,7 +81,7 @@ class Asked(Struct):
     proposed: "Proposals | None" = None
     failed: Exception | None = None
 
-    def __enter__(self) -> "Asked":
+    def __enter__(self) -> "StrategyReplies":
         """Nothing was answered yet."""
         return self
 
@@ -116,12 +116,12 @@ def asking_world(app: "App", verb: str, *, dry_run: bool = False, proposing: boo
 
 def ask_if_due(
     app: "App", world: "World", clock: "VenueClock", *, force: bool = False, dry_run: bool = False, part: str = ""
-) -> Asked:
+) -> StrategyReplies:
     """Ask the strategies unless the session is closed or the slot is taken; the caller holds no lock.
 
     The world's ledger is only read. If it can't be read, the pass itself will say more.
     """
-    with Asked() as asked:
+    with StrategyReplies() as asked:
         if _due(app, world, clock, force=force, dry_run=dry_run, part=part):
             # A dry run asks everyone, whatever their own clocks say.
             entries = None if dry_run else app.settings.timetable[Job.TRADE_ONCE]
@@ -153,6 +153,6 @@ def _due(app: "App", world: "World", clock: "VenueClock", *, force: bool, dry_ru
         look=True,
         part=part,
         grace_s=entry_grace_s(app),
-        unfinished=lambda taken: unfinished(app, taken, clock.now),
+        unfinished=lambda taken: is_pass_unfinished(app, taken, clock.now),
     )
-    return not isinstance(call, Refused)
+    return not isinstance(call, SlotRefused)

@@ -9,7 +9,7 @@ BENCHMARK, SHARES = "SPY", "share"
 """The fund, and what the venues that trade it count."""
 
 
-def untraded(app: "App") -> str:
+def no_benchmark_reason(app: "App") -> str:
     """Return why there is nothing to compare an account with, if its venue doesn't trade shares; else nothing."""
     venue = app.settings.capabilities
     return "" if venue.unit == SHARES else f"{BENCHMARK} isn't compared: {venue.title} doesn't trade it."

@@ -18,7 +18,15 @@ from tradebot.model.trade import Trade
 from tradebot.model.trading import Mode
 from tradebot.model.values import replace
 from tradebot.reconciliation.unfinished_closes import unfinished_close
-from tradebot.views.holdings import Holding, Priced, UnfinishedClose, gone, holdings, prices, suspended_in
+from tradebot.views.holdings import (
+    Holding,
+    RecordedPrice,
+    UnfinishedClose,
+    externally_closed,
+    holdings,
+    prices,
+    suspended_in,
+)
 from tradebot.views.trades.lots import trades
 from tradebot.views.trades.pieces import REACH
 from tradebot.views.trades.trade_row import exit_reason
@@ -62,7 +70,9 @@ def trading_now(app: "App", times: Iterable[datetime | None]) -> datetime | None
     return max(known, default=None)
 
 
-def held(app: "App", totals: "Totals", passes: "Sequence[CycleRecord]", now: datetime | None) -> "tuple[Holding, ...]":
+def load_holdings(
+    app: "App", totals: "Totals", passes: "Sequence[CycleRecord]", now: datetime | None
+) -> "tuple[Holding, ...]":
     """Return every open position, foreign ones last, with the prices and gaps that the last passes saw."""
     ledger = app.ledger_view
     own, foreign = totals.own_positions(), totals.foreign_quantities(ledger.acknowledged())
@@ -73,10 +83,12 @@ def held(app: "App", totals: "Totals", passes: "Sequence[CycleRecord]", now: dat
     closes = unfinished_closes(ledger, own, now)
     going_on = {whose: UnfinishedClose.of(close) for whose, close in closes.items()}
     seen, stopped = (kept, exits_of, _prices(app, own, passes), now, work, gaps), suspended_in(passes)
-    return holdings(own, foreign, *seen, at_venue=at_venue, unfinished=going_on, closed=gone(totals), suspended=stopped)
+    return holdings(
+        own, foreign, *seen, at_venue=at_venue, unfinished=going_on, closed=externally_closed(totals), suspended=stopped
+    )
 
 
-def _prices(app: "App", own: "Sequence[Position]", passes: "Sequence[CycleRecord]") -> "Mapping[str, Priced]":
+def _prices(app: "App", own: "Sequence[Position]", passes: "Sequence[CycleRecord]") -> "Mapping[str, RecordedPrice]":
     """Return the last price of each position that a pass saw: the last passes, or else whichever saw one before."""
     # Without passes, the facts may be damaged, and whoever only looks leaves them as they are.
     found, facts = prices(passes), app.recorded if passes else None
@@ -109,7 +121,7 @@ def _work(app: "App", now: datetime | None) -> "Mapping[tuple[str, str], Work]":
     promised = ledger.promised({order.client_order_id for order in orders.values()})
     recent = ledger.recent_intents((now or datetime.now(UTC)).date() - YESTERDAY)
     # Other intents that were answered have orders: one that still works is read already, and one that ended is over.
-    open_or_protecting = (record for record in recent if record.state.unresolved or record.intent.protects)
+    open_or_protecting = (record for record in recent if record.state.is_unresolved or record.intent.protects)
     records = Records().after((*orders.values(), *promised.values(), *open_or_protecting))
     return records.work(ledger.filled_quantities(orders))
 

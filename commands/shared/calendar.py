@@ -34,7 +34,7 @@ def _ask(app: "App", clock: "VenueClock", by: str) -> str:
     return ask(app.ledger, app.settings.capabilities, app.reader.calendar, clock, app.events, by)
 
 
-class CalendarKeeper:
+class BrokerCalendarKeeper:
     """Asks the broker's calendar inside `serve`, in the lane that uses its `now` as the source of trading time."""
 
     def __init__(self, app: "App", by: str) -> None:

@@ -15,7 +15,7 @@ from commands.drill.evidence import read as read_drills
 from commands.drill.verb import FOLDER
 from commands.shared.evidence.gather import evidence_of
 from commands.shared.light_helpers import caller, clean
-from commands.shared.paper_evidence import GAP, shown
+from commands.shared.paper_evidence import GAP, load_paper_evidence
 from commands.shared.times import when
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state.state_folder import StateFolder, option, read_marker
@@ -23,11 +23,11 @@ from tradebot.app.keys import confirmation_code
 from tradebot.app.venue_connection import addresses_of
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, TradebotError
-from tradebot.judging.judgment import State
-from tradebot.judging.pass_health import judged
+from tradebot.judging.judgment import HealthState
+from tradebot.judging.pass_health import judge_passes
 from tradebot.model.position import Position, add, round_trip
 from tradebot.model.record import Job
-from tradebot.model.text import counted, span
+from tradebot.model.text import pluralize, span
 from tradebot.model.trading import Mode, TradingState
 
 SESSIONS, TRADES = 20, 10
@@ -120,13 +120,13 @@ def _on_paper(app: "App", paper: Path | None, wanted: Sequence[Wanted]) -> Itera
 
 
 def _here(app: "App") -> Iterator[Step]:
-    judgments = {one.subject: one for one in judged(evidence_of(app), ("broker", "signals"))}
+    judgments = {one.subject: one for one in judge_passes(evidence_of(app), ("broker", "signals"))}
 
     def answers(subject: str) -> Look:
         if subject == "signals" and not app.needed_facts:
             return "no strategy in use reads options flow", ""
         one = judgments[subject]
-        return clean(one.found), "" if one.state is State.OK else one.next or "tradebot serve"
+        return clean(one.found), "" if one.state is HealthState.OK else one.next or "tradebot serve"
 
     yield _step("notices", "each channel's test message was read by a person", partial(_notices, app))
     yield _step("broker's answers", "the last passes could use all of its answers", partial(answers, "broker"))
@@ -146,19 +146,21 @@ def _sessions(paper: _Paper) -> Look:
     ledger, began = paper.ledger, paper.ledger.books_opened_at()
     days = ledger.sessions(began.date() - timedelta(days=1), ALWAYS.date()) if began else ()
     jobs = set(Job)
-    ran = sum(any(one.missed is None and one.job in jobs for one in ledger.slot_claims(day.date)) for day in days)
-    return counted(ran, "session"), "" if ran >= SESSIONS else f"tradebot serve{paper.at}"
+    ran = sum(
+        any(one.missed_reason is None and one.job in jobs for one in ledger.slot_claims(day.date)) for day in days
+    )
+    return pluralize(ran, "session"), "" if ran >= SESSIONS else f"tradebot serve{paper.at}"
 
 
 def _hours(least: int, paper: _Paper) -> Look:
-    seen = shown(paper.folder.path, paper.ledger)
+    seen = load_paper_evidence(paper.folder.path, paper.ledger)
     hours = seen.connected.total_seconds() / 3600
     crash = f", since the crash at {when(seen.crashed_at)}" if seen.crashed_at else ", no crash"
     return f"{hours:.1f} of {least} hours{crash}", "" if hours >= least else f"tradebot serve{paper.at}"
 
 
 def _unbroken(least_s: int, paper: _Paper) -> Look:
-    longest_s = shown(paper.folder.path, paper.ledger).unbroken.total_seconds()
+    longest_s = load_paper_evidence(paper.folder.path, paper.ledger).unbroken.total_seconds()
     found = f"{longest_s / 60:.0f} of {least_s / 60:.0f} minutes"
     return found, "" if longest_s >= least_s else f"tradebot serve{paper.at}"
 
@@ -174,7 +176,7 @@ def _closed(least: int, paper: _Paper) -> Look:
         before = held.get(key) or Position(*key, (), owned.fill.price * 0)
         held[key] = add(before, owned)
         trades += round_trip(before, held[key], owned) is not None
-    return counted(trades, "trade"), "" if trades >= least else f"tradebot serve{paper.at}"
+    return pluralize(trades, "trade"), "" if trades >= least else f"tradebot serve{paper.at}"
 
 
 def _halt(paper: _Paper) -> Look:
@@ -185,7 +187,7 @@ def _halt(paper: _Paper) -> Look:
         return "nobody has halted it yet", f"tradebot halt{paper.at}"
     if not any(one.state is TradingState.ACTIVE for one in states[by_hand[0] :]):
         return "it was halted, and hasn't been let go on yet", f"tradebot unhalt{paper.at}"
-    return f"a person halted it {counted(len(by_hand), 'time')} and let it go on", ""
+    return f"a person halted it {pluralize(len(by_hand), 'time')} and let it go on", ""
 
 
 def _drills(paper: _Paper) -> Look:

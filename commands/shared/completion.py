@@ -36,7 +36,7 @@ def symbols(context: typer.Context, incomplete: str) -> list[str]:
     return _matching([*names, *_held(context)], incomplete)
 
 
-def played(context: typer.Context, incomplete: str) -> list[str]:
+def complete_symbols(context: typer.Context, incomplete: str) -> list[str]:
     """Complete the last symbol of a list, from the exchange's symbols or, without an exchange, the bot's."""
     held = _strings(_exchange_file(context, "market.json").get("symbols"))
     before, comma, last = incomplete.rpartition(",")
@@ -76,9 +76,9 @@ def reset_account(context: typer.Context, incomplete: str) -> list[str]:
 
 def profiles(incomplete: str) -> list[str]:
     """Return the names of the profiles that a new bot can begin with."""
-    from tradebot.app.settings import shipped
+    from tradebot.app.settings import shipped_path
 
-    return _matching(("flow", *(path.stem for path in shipped("profiles").glob("*.yaml"))), incomplete)
+    return _matching(("flow", *(path.stem for path in shipped_path("profiles").glob("*.yaml"))), incomplete)
 
 
 def venues(incomplete: str) -> list[str]:
@@ -151,7 +151,7 @@ def settings(context: typer.Context, incomplete: str) -> list[str]:
     return _matching((".".join(name.split(".")[:depth]) for name in known), incomplete)
 
 
-def assigned(context: typer.Context, incomplete: str) -> list[str]:
+def complete_assignments(context: typer.Context, incomplete: str) -> list[str]:
     """Return the settings to which KEY=VALUE may give a value; nothing once the value is being typed."""
     return [] if "=" in incomplete else settings(context, incomplete)
 

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.segment import Segment
 from rich.text import Text
 
-from commands.shared.hints import aimed
+from commands.shared.hints import with_bot_options
 from commands.shared.light_helpers import clean_lines
 from commands.shared.tables import Table, hanging
 from commands.shared.times import for_reader
@@ -45,7 +45,7 @@ class Screen(Console):
         """Return the text of a line or a table's cell, with its commands ready to type."""
         written = str if options.get("markup") is False else escape
         try:
-            return super().render_str(aimed(for_reader(text), written), **options)
+            return super().render_str(with_bot_options(for_reader(text), written), **options)
         except MarkupError:
             # Foreign text that wasn't escaped. A pass that is done must not fail while showing its result.
-            return super().render_str(aimed(for_reader(text), str), **options | {"markup": False})
+            return super().render_str(with_bot_options(for_reader(text), str), **options | {"markup": False})

@@ -16,7 +16,7 @@ NOT_RUN = "commands.shared.skipped_passes:NotRun"
 PASS = "commands.shared.pass_reports:PassData"
 
 
-class Purpose(Enum):
+class VerbPurpose(Enum):
     """What verbs are for, in the order of the program's help."""
 
     TRY = "Try"
@@ -29,7 +29,7 @@ class Purpose(Enum):
     DEVELOP = "Develop"
 
 
-class Declared(NamedTuple):
+class DeclaredVerb(NamedTuple):
     """A verb as its function declares it.
 
     `place` orders the verbs of a purpose, and `in_group` those of a group that would otherwise follow that order.
@@ -37,7 +37,7 @@ class Declared(NamedTuple):
     """
 
     act: Callable[..., Any]
-    purpose: Purpose
+    purpose: VerbPurpose
     place: int
     prints: Prints
     epilog: str
@@ -45,7 +45,7 @@ class Declared(NamedTuple):
     in_group: int
 
 
-DECLARED: dict[str, Declared] = {}
+DECLARED: dict[str, DeclaredVerb] = {}
 """The verbs whose modules are imported, by name as typed."""
 GROUPS: dict[str, str] = {}
 """The help of each group, by its words."""
@@ -53,7 +53,7 @@ GROUPS: dict[str, str] = {}
 
 def verb(
     name: str,
-    purpose: Purpose,
+    purpose: VerbPurpose,
     place: int,
     prints: Prints,
     *,
@@ -64,7 +64,7 @@ def verb(
     """Declare a verb; `epilog` holds its examples, one per line. Renaming or removing a field raises a version."""
 
     def declare(act: Act) -> Act:
-        DECLARED[name] = Declared(act, purpose, place, prints, epilog, elsewhere, in_group)
+        DECLARED[name] = DeclaredVerb(act, purpose, place, prints, epilog, elsewhere, in_group)
         return act
 
     return declare

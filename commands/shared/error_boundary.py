@@ -41,7 +41,7 @@ class TerminatedError(BaseException):
     """SIGTERM arrived. Like KeyboardInterrupt, it isn't caught by handlers of ordinary errors."""
 
 
-def bounded(work: Callable[[], int], arguments: Sequence[str]) -> int:
+def run_command(work: Callable[[], int], arguments: Sequence[str]) -> int:
     """Run a command and return its exit code; every error becomes a sentence with its next step."""
     repair_streams()
     hints.aim(arguments)
@@ -76,7 +76,7 @@ def bounded(work: Callable[[], int], arguments: Sequence[str]) -> int:
 def whose_of(arguments: Sequence[str]) -> Identity:
     """Return which bot a command line is about; nobody's if that can't be read."""
     try:
-        folder = state_folder.open_state(hints.meant(arguments), os.environ)
+        folder = state_folder.open_state(hints.target_folder(arguments), os.environ)
     except (TradebotError, OSError, ValueError, RecursionError):
         # Another error is already being reported, and an unreadable marker may be the same one.
         return NOBODY
@@ -107,14 +107,14 @@ def _damage(arguments: Sequence[str]) -> TradebotError | None:
     from tradebot.adapters.recovery.integrity_check import blame
 
     try:
-        return blame(state_folder.read_marker(hints.meant(arguments), os.environ))
+        return blame(state_folder.read_marker(hints.target_folder(arguments), os.environ))
     except (TradebotError, OSError, ValueError, RecursionError):
         return None
 
 
 def _fault(fault: Exception, arguments: Sequence[str]) -> TradebotError:
     """Return what is behind an error that isn't ours: a signal, a damaged store, or else a bug."""
-    if signalled := deferred_signals.met():
+    if signalled := deferred_signals.pending_signal():
         return _cut_short(signalled, arguments)
     if damaged := _damage(arguments):
         return damaged

@@ -29,16 +29,16 @@ _flag: ContextVar[str] = ContextVar("_flag", default="")
 
 def aim(arguments: Sequence[str]) -> None:
     """Remember which folder this command line acts on."""
-    folder = meant(arguments)
+    folder = target_folder(arguments)
     _flag.set("" if folder == state_folder.DEFAULT else f" {state_folder.option(folder)}")
 
 
-def meant(arguments: Sequence[str]) -> Path:
+def target_folder(arguments: Sequence[str]) -> Path:
     """Return the state folder that this command line acts on."""
     return state_folder.resolve(_named(arguments), os.environ)
 
 
-def aimed(text: str, written: Callable[[str], str] = str) -> str:
+def with_bot_options(text: str, written: Callable[[str], str] = str) -> str:
     """Return a text with each command ready to type; `written` escapes what is inserted."""
     return COMMAND.sub(partial(_typed, written), text) if f"{PROGRAM} " in text else text
 
@@ -46,7 +46,7 @@ def aimed(text: str, written: Callable[[str], str] = str) -> str:
 def aimed_all(value: object) -> object:
     """Return JSON data with each command in its texts ready to type."""
     if isinstance(value, str):
-        return aimed(value)
+        return with_bot_options(value)
     if isinstance(value, Mapping):
         return {key: item if key in QUOTED else aimed_all(item) for key, item in value.items()}
     return [aimed_all(item) for item in value] if isinstance(value, list) else value

@@ -11,7 +11,7 @@ from tradebot.app.calendar import knowing
 from tradebot.app.wiring import App
 from tradebot.model.position import FOREIGN, Kept, Key, Marks, Origin, OwnedFill
 from tradebot.model.record import SessionEnd
-from tradebot.model.trade import Asked, Sent, TradeNote, renames
+from tradebot.model.trade import OrderRequested, OrderSent, TradeNote, renames
 from tradebot.model.values import replace
 from tradebot.views.trades.history import History
 
@@ -64,7 +64,7 @@ def _moment(ledger: "SqliteLedger") -> "Iterator[None]":
 
 def _kept(
     fills: "Sequence[OwnedFill]",
-    sent: "Mapping[str, Sent]",
+    sent: "Mapping[str, OrderSent]",
     marks: "Mapping[Key, Marks]",
 ) -> "dict[Key, Kept]":
     """Return what the books keep of each position of ours, as `Ledger.kept` does, from what is read already."""
@@ -77,13 +77,13 @@ def _kept(
     return found
 
 
-def _entries(fills: "Sequence[OwnedFill]", sent: "Mapping[str, Sent]") -> "dict[Key, Kept]":
+def _entries(fills: "Sequence[OwnedFill]", sent: "Mapping[str, OrderSent]") -> "dict[Key, Kept]":
     """Return what each position was opened for; an order that replaced another was decided on with the first one."""
     found = dict["Key", "Kept"]()
     for owned in fills:
         behind = sent.get(owned.fill.venue_order_id)
         for intent in behind.intents if behind else ():
-            if isinstance(intent, Asked) and intent.entry:
+            if isinstance(intent, OrderRequested) and intent.entry:
                 found[owned.strategy, owned.fill.symbol, owned.fill.at] = intent.entry
     for rename in renames(fills):
         found = {rename.of(key): entry for key, entry in found.items()} | found

@@ -6,16 +6,16 @@ from collections.abc import Iterable, Mapping
 from rich.markup import escape
 
 from commands.shared.light_helpers import clean
-from commands.shared.number_format import STATE_STYLE, colored
+from commands.shared.number_format import STATE_STYLE, color_state
 from commands.shared.tables import Table, sentence, staying
-from tradebot.judging.judgment import Judgment, State
+from tradebot.judging.judgment import HealthState, Judgment
 from tradebot.model.text import counted_kind, span
 
 
 def counted_states(judgments: Iterable[Judgment]) -> dict[str, int]:
     """Return how many judgments have each state."""
     counts = Counter(each.state for each in judgments)
-    return {state.value: counts[state] for state in State}
+    return {state.value: counts[state] for state in HealthState}
 
 
 def counts(states: Mapping[str, int]) -> str:
@@ -28,7 +28,7 @@ def table(judgments: Iterable[Judgment], *, with_next: bool = True) -> Table:
     rows = Table("state", staying("subject"), sentence("found"), header=False)
     for each in judgments:
         following = f"\n[bold]next:[/] {escape(clean(each.next))}" if with_next and each.next else ""
-        rows.row(colored(each.state), each.subject, f"{escape(clean(each.found))}{_evidence(each)}{following}")
+        rows.row(color_state(each.state), each.subject, f"{escape(clean(each.found))}{_evidence(each)}{following}")
     return rows
 
 

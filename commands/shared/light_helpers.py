@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TextIO
 
-from commands.shared.hints import PROGRAM, aimed, aimed_all
+from commands.shared.hints import PROGRAM, aimed_all, with_bot_options
 from commands.shared.listed_verbs import VERBS
 from commands.shared.times import for_reader
 from tradebot.adapters.state.marker_text import FIRST_VENUE
@@ -131,7 +131,7 @@ def error_document(error: TradebotError, whose: Identity) -> dict[str, Any]:
     described = {
         "code": int(error.code),
         "message": error.message,
-        "hint": aimed(error.hint),
+        "hint": with_bot_options(error.hint),
         "retryable": error.retryable,
     }
     return {"schema": "tradebot.error/1", **whose._asdict(), "error": described}
@@ -190,16 +190,16 @@ def say_parts(parts: Iterable[str]) -> bool:
 
 def note(text: str) -> None:
     """Print a note to stderr, apart from the data."""
-    complain(fitted(aimed(text), sys.stderr))
+    complain(wrap_for(with_bot_options(text), sys.stderr))
 
 
 def print_error(error: TradebotError) -> None:
     """Print an error for people: sentences on stderr, wrapped to the width of the terminal."""
-    following = f"\n  next: {aimed(error.hint)}" if error.hint else ""
-    complain(fitted(f"error: {for_reader(error.message)}{following}", sys.stderr))
+    following = f"\n  next: {with_bot_options(error.hint)}" if error.hint else ""
+    complain(wrap_for(f"error: {for_reader(error.message)}{following}", sys.stderr))
 
 
-def fitted(text: str, stream: TextIO) -> str:
+def wrap_for(text: str, stream: TextIO) -> str:
     """Return plain text wrapped to the width that a stream is read at; unchanged for a file or a pipe."""
     width = _columns(stream)
     return wrapped_plain(text, width) if width else text

@@ -11,7 +11,7 @@ from tradebot.adapters.state import state_locks
 from tradebot.app.wiring import App
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode
-from tradebot.timetable.entries import Need
+from tradebot.timetable.entries import EntryNeed
 from tradebot.timetable.sessions import Slot, session_of, slot_at
 
 
@@ -45,11 +45,11 @@ def entry_grace_s(app: "App") -> int | None:
 
 def lacks_flow(app: "App", job: Job, now: datetime) -> bool:
     """Return True if a job's line needs the flow of its slot at `now`, and the fetch of that slot hasn't ended well."""
-    if not any(line.job == job and Need.FLOW in line.needs for line in app.settings.timetable.lines):
+    if not any(line.job == job and EntryNeed.FLOW in line.needs for line in app.settings.timetable.lines):
         return False
     session = session_of(app.ledger, now, app.day)
     slot = slot_at(job, app.settings.timetable[job], session, now) if session else None
-    return slot is not None and unmet(app, slot) is Need.FLOW
+    return slot is not None and unmet(app, slot) is EntryNeed.FLOW
 
 
 def run_chore(
@@ -66,13 +66,13 @@ def run_chore(
         return Chores(app.ledger, lines, app.events, by, run, stopping)(slot, clock.now, again=again)
 
 
-def unmet(app: "App", slot: Slot) -> Need | None:
+def unmet(app: "App", slot: Slot) -> EntryNeed | None:
     """Return what a line needs and doesn't have for this slot: facts of its moment, or for a chore a comparison."""
     line = next(line for line in app.settings.timetable.lines if line.job == slot.job)
-    if Need.FLOW in line.needs and not _has_flow(app, slot):
-        return Need.FLOW
-    if line.is_chore and Need.RECONCILED in line.needs and not _is_reconciled(app, slot):
-        return Need.RECONCILED
+    if EntryNeed.FLOW in line.needs and not _has_flow(app, slot):
+        return EntryNeed.FLOW
+    if line.is_chore and EntryNeed.RECONCILED in line.needs and not _is_reconciled(app, slot):
+        return EntryNeed.RECONCILED
     return None
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from commands.shared.light_helpers import clean
 from tradebot.app.baseline import differences
 from tradebot.app.wiring import App
-from tradebot.gates.permission import described, is_about_exits
+from tradebot.gates.permission import describe_difference, is_about_exits
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import TradingState, TradingStateRecord, hidden_halts
@@ -30,11 +30,11 @@ def unlike_the_broker(app: "App", now: "datetime | None", passes: "Sequence[Cycl
 
 
 def _rules(app: "App") -> "Iterator[str]":
-    unread, accepted = app.loaded.unread, app.accepted
+    unread, accepted = app.loaded.unread, app.accepted_configuration
     if unread is not None:
         yield f"The accepted configuration is used instead, and no entries are sent: {unread.message}. {unread.hint}"
     found = differences(app.settings, accepted, app.loaded.origins) if accepted else ()
-    changed = [described(difference) for difference in found if is_about_exits(difference)]
+    changed = [describe_difference(difference) for difference in found if is_about_exits(difference)]
     if changed:
         yield f"Exits follow the accepted rules: {'; '.join(changed)}. Next: tradebot config accept"
 

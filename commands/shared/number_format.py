@@ -6,11 +6,11 @@ from decimal import Decimal, InvalidOperation
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from tradebot.model.text import counted, noun, plain, price_text
-from tradebot.views.downsampling import thinned
+from tradebot.model.text import noun, plain, pluralize, price_text
+from tradebot.views.downsampling import downsample
 
 if TYPE_CHECKING:
-    from tradebot.judging.judgment import State
+    from tradebot.judging.judgment import HealthState
     from tradebot.model.instrument import Listing
     from tradebot.model.reason_codes import Unit
     from tradebot.views.slippage import TotalSlippage
@@ -31,7 +31,7 @@ STATE_STYLE = {
 }
 
 
-def colored(state: "State") -> str:
+def color_state(state: "HealthState") -> str:
     """Return the state of a part of the bot as markup, in its color."""
     return f"[{STATE_STYLE[state]}]{state}[/{STATE_STYLE[state]}]"
 
@@ -43,7 +43,7 @@ def bar(count: int, most: int, width: int) -> str:
 
 def sparkline(values: Sequence[Decimal], width: int) -> str:
     """Draw values as a line of heights from lowest to highest; each bucket shows its last value."""
-    shown = thinned(values, width)
+    shown = downsample(values, width)
     if not shown:
         return ""
     low, high = min(shown), max(shown)
@@ -112,7 +112,7 @@ def acts_at(limit: Decimal | None, stop: Decimal | None, symbol: str) -> str:
     return f"stop {usd(stop, symbol)}" if stop is not None else usd(limit, symbol) or "market"
 
 
-def signed(value: float, places: int) -> str:
+def format_signed(value: float, places: int) -> str:
     """Return a number with its sign; one that rounds to zero is +0.00, never -0.00."""
     return f"{round(value, places) + 0.0:+.{places}f}"
 
@@ -124,16 +124,16 @@ def to_cent(amount: Decimal) -> Decimal:
 
 def gain(amount: Decimal, unit: str = "") -> str:
     """Return an amount with its sign as markup: green above zero, red below."""
-    return tinted(amount, f"{to_cent(amount):+,.2f}{unit}")
+    return color_by_sign(amount, f"{to_cent(amount):+,.2f}{unit}")
 
 
-def tinted(amount: Decimal, text: str) -> str:
+def color_by_sign(amount: Decimal, text: str) -> str:
     """Return a text about an amount as markup, in the amount's color."""
     cents = to_cent(amount)
     return f"[{'green' if cents > 0 else 'red'}]{text}[/]" if cents and text else text
 
 
-def measured(value: object, unit: "Unit") -> str:
+def format_with_unit(value: object, unit: "Unit") -> str:
     """Return a number with its unit; other texts unchanged, empty for None."""
     from tradebot.model.reason_codes import Unit
 
@@ -176,7 +176,7 @@ def off_by(observed: object, limit: object, of: "tuple[Unit, Unit]") -> str:
     if of == (Unit.SHARE_OF_WHOLE, Unit.SHARE_OF_WHOLE):
         return "under 0.01 points" if 0 < gap < Decimal("0.0001") else f"{gap * 100:,.2f} points"
     if not most:
-        return measured(gap, of[0]) if gap else ""
+        return format_with_unit(gap, of[0]) if gap else ""
     distance = gap / abs(most)
     return "under 1%" if 0 < distance < Decimal("0.01") else f"{distance:.0%}"
 
@@ -205,6 +205,6 @@ def _slippage(one: "TotalSlippage") -> str:
     what = f"Slippage against the midpoint at {one.against}"
     if one.total is None:
         return f"{what}: not known for any fill"
-    known = f"{one.known:,} of {counted(one.of, 'fill')}"
+    known = f"{one.known:,} of {pluralize(one.of, 'fill')}"
     age = "" if one.oldest_quote_s is None else f"; the oldest quote was {one.oldest_quote_s:.0f} s old"
     return f"{what}: {one.total.usd:+,.2f} USD, {one.total.bps:+.1f} bps, of {known} (a cost is positive){age}"

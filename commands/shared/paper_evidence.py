@@ -20,7 +20,7 @@ CRASH_HALTS = frozenset({Reason.PASS_FAULT, Reason.CRASH_LOOP})
 ALWAYS = datetime.max.replace(tzinfo=UTC)
 
 
-class Shown(NamedTuple):
+class PaperEvidence(NamedTuple):
     """For how long passes have reached the venue since the last crash, the longest time unbroken, and that crash."""
 
     connected: timedelta
@@ -28,24 +28,24 @@ class Shown(NamedTuple):
     crashed_at: datetime | None
 
 
-def shown(folder: Path, ledger: SqliteLedger) -> Shown:
+def load_paper_evidence(folder: Path, ledger: SqliteLedger) -> PaperEvidence:
     """Return what a bot's books and events show; a pass claims its slot only once the venue has told its time."""
     began = ledger.books_opened_at()
     if began is None:
-        return Shown(timedelta(), timedelta(), None)
+        return PaperEvidence(timedelta(), timedelta(), None)
     crashed_at = max(_crashes(folder, ledger, began), default=None)
     spans = [timedelta()]
     for before, after in pairwise(_reached(ledger, max(began, crashed_at or began))):
         if after - before > GAP:
             spans.append(timedelta())
         spans[-1] += after - before if after - before <= GAP else timedelta()
-    return Shown(sum(spans, timedelta()), max(spans), crashed_at)
+    return PaperEvidence(sum(spans, timedelta()), max(spans), crashed_at)
 
 
 def _reached(ledger: SqliteLedger, since: datetime) -> list[datetime]:
     days, jobs = ledger.sessions(since.date() - timedelta(days=1), ALWAYS.date()), set(Job)
     claims = (one for day in days for one in ledger.slot_claims(day.date))
-    return sorted(one.at for one in claims if one.missed is None and one.job in jobs and one.at >= since)
+    return sorted(one.at for one in claims if one.missed_reason is None and one.job in jobs and one.at >= since)
 
 
 def _crashes(folder: Path, ledger: SqliteLedger, began: datetime) -> Iterator[datetime]:

@@ -8,7 +8,7 @@ from tradebot.adapters.facts.recorded_passes import KeptPass
 from tradebot.adapters.state.dry_run import keep_dry_run
 from tradebot.cycle import evaluate_exits, flatten, trade_once
 from tradebot.desk.snapshot import take
-from tradebot.replaying.passes import Taking
+from tradebot.replaying.passes import PassRecorder
 from tradebot.replaying.record_writer import RecordError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ UNWRITABLE = (RecordError, TypeError, ValueError, AttributeError, LookupError)
 """What a value that no record was made for raises. It costs its record, and never the pass."""
 
 
-def traded(
+def record_entries(
     app: "App", world: "World", call: "Call", desk: "Desk", proposed: "Proposals", sent: "dict[str, CandidateRecord]"
 ) -> "CycleRecord":
     """Run a pass of entries, and keep what it saw; a dry run keeps only what it decided, apart from the rest."""
@@ -33,33 +33,33 @@ def traded(
     if not app.passes.keeps:
         return trade_once(world, call, desk, proposed, sent)
     universe = None if world.rules is app.in_force.last else tuple(world.rules.universe)
-    taking = Taking(world, call, desk, proposed, sent, universe)
+    taking = PassRecorder(world, call, desk, proposed, sent, universe)
     return _kept(app, taking, trade_once(taking.world, call, desk, proposed, sent))
 
 
-def left(
+def record_exits(
     app: "App", world: "World", call: "Call", desk: "Desk", ended: "Mapping[str, CandidateRecord]"
 ) -> "CycleRecord":
     """Run a pass of exits, and keep what it saw; a dry run keeps nothing."""
     if world.dry_run or not app.passes.keeps:
         return evaluate_exits(world, call, desk, ended)
-    taking = Taking(world, call, desk, None, ended)
+    taking = PassRecorder(world, call, desk, None, ended)
     return _kept(app, taking, evaluate_exits(taking.world, call, desk, ended))
 
 
-def closed(app: "App", world: "World", call: "Call", symbols: frozenset[str] | None) -> "CycleRecord":
+def record_flatten(app: "App", world: "World", call: "Call", symbols: frozenset[str] | None) -> "CycleRecord":
     """Close positions by hand, and keep what that pass saw; a dry run keeps nothing."""
     if world.dry_run or not app.passes.keeps:
         return flatten(world, call, symbols)
     look = partial(take, world, with_flow=False)
-    taking = Taking(world, call, look(), None, {})
-    return _kept(app, taking, taking.closed(look, symbols))
+    taking = PassRecorder(world, call, look(), None, {})
+    return _kept(app, taking, taking.record_close(look, symbols))
 
 
-def _kept(app: "App", taking: Taking, cycle: "CycleRecord") -> "CycleRecord":
+def _kept(app: "App", taking: PassRecorder, cycle: "CycleRecord") -> "CycleRecord":
     try:
         around = app.in_force.surroundings
-        written = taking.written(cycle, around, app.passes.remembered)
+        written = taking.to_record(cycle, around, app.passes.remembered)
     except UNWRITABLE as error:
         app.passes.not_kept(cycle.id, cycle.at, str(error))
     else:

@@ -15,10 +15,10 @@ from commands.backup import of_ended_session
 from commands.shared.calendar import disagreement, keep_calendar
 from commands.shared.light_helpers import clean
 from commands.shared.missed_slots import account_for_missed, lacks_flow
-from commands.shared.number_format import in_units, measured, signed, usd
+from commands.shared.number_format import format_signed, format_with_unit, in_units, usd
 from commands.shared.skipped_passes import NotRun, not_due, not_run, render_refusals, with_evidence
 from commands.shared.tables import LONGEST_NUMBER, Table, number
-from jobs.slot_claims import Refused, claim
+from jobs.slot_claims import SlotRefused, claim
 from tradebot.adapters.time.stopwatch import stopwatch
 from tradebot.app.wiring import App
 from tradebot.desk.auto_halt import halt_for
@@ -31,11 +31,11 @@ from tradebot.model.intent import Operation
 from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job, StrategyRefusal
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 from tradebot.model.values import replace
 from tradebot.ports.world import Call
 from tradebot.timetable.sessions import CALENDAR_KNOWN, last_session, session_date
-from tradebot.views.explain import closed, row_of, sentence_of
+from tradebot.views.explain import limits_blocking_entries, row_of, sentence_of
 
 
 class HaltOnFault(Struct, frozen=True):
@@ -76,7 +76,7 @@ def begin(
     dry_run: bool = False,
     part: str = "",
     grace_s: int | None = None,
-) -> "tuple[Call | Refused, ClockReading]":
+) -> "tuple[Call | SlotRefused, ClockReading]":
     """Claim the current slot; return the call, or why there is none, and the clocks.
 
     They are read unless they are given, and read again after work that takes long. `grace_s` is as for `claim`.
@@ -85,8 +85,8 @@ def begin(
     if not (dry_run or (apart := clocks_agree(clocks.ahead_s, app.settings.limits)).passed):
         return _without_slot(app, job, clocks.clock, by, apart), clocks
     _calendar(app, job, clocks.clock, by, dry_run=dry_run)
-    if app.turns.resumed is not None:
-        return app.turns.resumed, clocks
+    if app.turns.resumed_call is not None:
+        return app.turns.resumed_call, clocks
     # A forced pass is in a hurry, most of all a halt that has entries to cancel.
     if not dry_run and not force and of_ended_session(app, clocks.now):
         clocks = both_clocks(app, job, dry_run=dry_run)
@@ -103,11 +103,11 @@ def begin(
         dry_run=dry_run,
         part=part,
         grace_s=grace_s,
-        unfinished=lambda taken: unfinished(app, taken, clocks.now),
+        unfinished=lambda taken: is_pass_unfinished(app, taken, clocks.now),
     )
-    if isinstance(call, Refused) and (call.missed or call.decision.reason is Reason.OUTSIDE_TIMETABLE):
+    if isinstance(call, SlotRefused) and (call.missed or call.decision.reason is Reason.OUTSIDE_TIMETABLE):
         call = _refused(app, job, call.decision, by, clocks.now, call.missed)
-    if not isinstance(call, Refused):
+    if not isinstance(call, SlotRefused):
         app.turns.keep(call)
     if not (dry_run or force) and job in IN_NO_HURRY:
         account_for_missed(app, by, clocks.now)
@@ -125,10 +125,12 @@ def _calendar(app: "App", job: Job, clock: "VenueClock", by: str, *, dry_run: bo
         raise OperatorError(message, "tradebot reconcile, which stores it; then try the dry run again")
 
 
-def _refused(app: "App", job: Job, decision: Decision, by: str, now: datetime, missed: Call | None = None) -> "Refused":
+def _refused(
+    app: "App", job: Job, decision: Decision, by: str, now: datetime, missed: Call | None = None
+) -> "SlotRefused":
     refused = missed or Call(job, session_date(app.ledger, now, app.day), f"at {now:%H:%M:%SZ}", by)
     app.facts.record(replace(_begun(app, refused, now), job_decision=decision))
-    return Refused(decision)
+    return SlotRefused(decision)
 
 
 def _without_slot(app: "App", job: Job, clock: "VenueClock", by: str, apart: Decision) -> Call:
@@ -147,7 +149,7 @@ def _without_slot(app: "App", job: Job, clock: "VenueClock", by: str, apart: Dec
     raise disagreement(apart)
 
 
-def unfinished(app: "App", call: Call, now: datetime) -> bool:
+def is_pass_unfinished(app: "App", call: Call, now: datetime) -> bool:
     """Return True if a claimed slot's pass was cut short or is still running; only the pass lock tells which."""
     return call.job in BEGIN_ON_RECORD and app.facts.unfinished(_begun(app, call, now))
 
@@ -180,7 +182,7 @@ def venue_clock(app: "App", job: Job, *, dry_run: bool) -> "VenueClock":
 
 
 @contextmanager
-def recorded(app: "App", call: "Call", at: datetime, *, dry_run: bool) -> "Iterator[None]":
+def record_begun_pass(app: "App", call: "Call", at: datetime, *, dry_run: bool) -> "Iterator[None]":
     """Record a pass as cut short before it begins, so that a kill leaves a trace; its own record replaces this one.
 
     An error that ends it is recorded as its reason and raised. If nothing can be recorded, nothing is sent.
@@ -268,7 +270,7 @@ def pass_data(app: "App", cycle: "CycleRecord") -> PassData:
         rows=rows,
         not_run=not_run(app, cycle.job_decision, cycle.at) if cycle.job_decision else None,
         refused_strategies=cycle.refused_strategies,
-        notes=tuple(map(_shut, closed([cycle]))),
+        notes=tuple(map(_shut, limits_blocking_entries([cycle]))),
         waiting=cycle.waiting,
     )
 
@@ -328,7 +330,7 @@ def render_rows(console: "Console", data: PassData) -> None:
     unsent = {reason: data.refused.get(reason, 0) for reason in UNSENT}
     passed = data.orders + sum(unsent.values())
     what = "would be sent" if data.dry_run else "in shadow mode, not sent" if unsent[Reason.SHADOW] else "sent"
-    looked_at = counted(data.candidates, "candidate")
+    looked_at = pluralize(data.candidates, "candidate")
     waits = data.refused.get(Reason.APPROVAL_WAITING, 0)
     waiting = f" + {waits:,} waiting for a yes" if waits else ""
     console.print(f"  {looked_at} = {passed:,} {what}{waiting} + {data.candidates - passed - waits:,} refused")
@@ -344,7 +346,7 @@ def render_rows(console: "Console", data: PassData) -> None:
         )
         if row.reason in common:
             numbers = "", ""
-        score = "" if row.score is None else signed(row.score, 3)
+        score = "" if row.score is None else format_signed(row.score, 3)
         who = (row.symbol, row.strategy) if several else (row.symbol,)
         table.row(*map(escape, who), row.side, score, gate, *numbers, str(row.reason or _why_sent(row)))
     if data.rows:
@@ -358,7 +360,7 @@ def _common_evidence(rows: Sequence["CandidateRow"]) -> Mapping[Reason, str]:
     for row in rows:
         ended = first_failure(row.decisions)
         if row.reason is not None and ended is not None:
-            seen.setdefault(row.reason, []).append(clean(measured(ended.observed, ended.units[0])))
+            seen.setdefault(row.reason, []).append(clean(format_with_unit(ended.observed, ended.units[0])))
     return {
         reason: texts[0]
         for reason, texts in seen.items()
@@ -381,10 +383,12 @@ def _why_sent(row: CandidateRow) -> str:
 
 
 def _quantity(row: CandidateRow) -> str:
-    return "" if row.quantity is None else measured(row.quantity, Unit.SHARES)
+    return "" if row.quantity is None else format_with_unit(row.quantity, Unit.SHARES)
 
 
 def _compared(ended: "Decision") -> tuple[str, str]:
-    texts = (measured(value, unit) for value, unit in zip((ended.observed, ended.limit), ended.units, strict=True))
+    texts = (
+        format_with_unit(value, unit) for value, unit in zip((ended.observed, ended.limit), ended.units, strict=True)
+    )
     observed, limit = (escape(clean(text)) for text in texts)
     return observed, limit

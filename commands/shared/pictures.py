@@ -29,7 +29,7 @@ FONTS = re.compile(r"font-family: [^;]*; ")
 SHAPES, PLACES = ("path", "text"), ("d", "x", "y", "transform")
 
 
-def checked(file: Path | None, example: str) -> Path | None:
+def picture_file(file: Path | None, example: str) -> Path | None:
     """Return the file of a picture, if one is named; raise OperatorError if its name ends in no format we can draw."""
     if file and file.suffix.lower() not in FORMATS:
         raise OperatorError(

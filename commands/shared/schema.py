@@ -50,11 +50,11 @@ def answer_schema(verb: str, kinds: Collection[str] = ()) -> "Schema":
 
 
 def _document(name: str, known: "Definitions", kinds: Collection[str] = ()) -> "Schema":
-    from commands.shared.schema_types import closed
+    from commands.shared.schema_types import closed_object
 
     sample = document(name, NOBODY, ExitCode.DONE, None)
     places = [place for place in DATA[name] if not kinds or place.partition(":")[2] in kinds]
-    return closed(
+    return closed_object(
         schema={"const": sample["schema"]},
         verb={"const": sample["verb"]},
         **_bot_fields(),
@@ -75,16 +75,16 @@ def _bot_fields() -> "dict[str, Schema]":
 
 
 def _error(known: "Definitions") -> "Schema":
-    from commands.shared.schema_types import closed
+    from commands.shared.schema_types import closed_object
 
     sample = error_document(TradebotError(""), NOBODY)
-    described = closed(
+    described = closed_object(
         code=known.of(ExitCode),
         message={"type": "string"},
         hint={"type": "string", "description": "The next command; empty if there is none."},
         retryable={"type": "boolean"},
     )
-    return closed(schema={"const": sample["schema"]}, **_bot_fields(), error=described)
+    return closed_object(schema={"const": sample["schema"]}, **_bot_fields(), error=described)
 
 
 def _type(place: str) -> type:

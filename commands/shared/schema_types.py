@@ -95,11 +95,11 @@ class Definitions:
             return {"enum": [member.value for member in kind]}
         if issubclass(kind, Struct) or is_typeddict(kind):
             optional = optional_fields(kind) if issubclass(kind, Struct) else ()
-            return closed(optional, **{field: self.of(hint) for field, hint in _hints(kind).items()})
+            return closed_object(optional, **{field: self.of(hint) for field, hint in _hints(kind).items()})
         raise TypeError(f"{kind!r} has no JSON form")
 
 
-def closed(optional: Collection[str] = (), /, **properties: Schema) -> Schema:
+def closed_object(optional: Collection[str] = (), /, **properties: Schema) -> Schema:
     """Return the schema of an object with exactly these properties, of which only the `optional` may be left out."""
     return {
         "type": "object",

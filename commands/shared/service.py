@@ -45,7 +45,7 @@ class Service(uvicorn.Server):
                 connection.transport.abort()
 
 
-class Patience(H11Protocol):
+class RequestTimeouts(H11Protocol):
     """A connection that ends unless its requests arrive in time, and at once if there are too many others."""
 
     request_s = 10.0
@@ -116,7 +116,7 @@ def require_usable(cert: Path, key: Path) -> None:
 def serve_on(listener: socket.socket, app: ASGIApp, cert: Path | None = None, key: Path | None = None) -> None:
     """Serve until SIGINT or SIGTERM, over TLS with a certificate and its key, which have to be usable."""
     settings = uvicorn.Config(
-        app, http=Patience, ws="none", access_log=False, log_level="warning", server_header=False,
+        app, http=RequestTimeouts, ws="none", access_log=False, log_level="warning", server_header=False,
         timeout_graceful_shutdown=ENDED_S, h11_max_incomplete_event_size=LONGEST_HEAD,
         # A header that anybody can send would name another address as the one that a request came from.
         proxy_headers=False,

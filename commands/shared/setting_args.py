@@ -91,7 +91,7 @@ def _refuse_keys(typed: Sequence[str]) -> None:
 
 def over(flags: Mapping[str, Any], values: Sequence[tuple[tuple[str, ...], object]]) -> dict[str, Any]:
     """Return the options of a command with these settings; raise OperatorError if an option says one of them too."""
-    from tradebot.adapters.text.yaml_edit import changed
+    from tradebot.adapters.text.yaml_edit import with_changed_value
 
     merged: dict[str, Any] = dict(flags)
     for path, value in values:
@@ -99,7 +99,7 @@ def over(flags: Mapping[str, Any], values: Sequence[tuple[tuple[str, ...], objec
             raise OperatorError(
                 f"--set {'.'.join(path)} and another option say the same setting", "leave one of them out"
             )
-        merged = changed(merged, path, value)
+        merged = with_changed_value(merged, path, value)
     return merged
 
 

@@ -12,7 +12,7 @@ LONGEST = 40
 """So many characters of a setting are shown; the JSON document has all."""
 
 
-class Setting(Struct, frozen=True):
+class DifferingSetting(Struct, frozen=True):
     """A setting that isn't the same in all runs: its dotted name, and its value in each, as text; None if it has none.
 
     It is one of the configuration, of the market (`market.`), of the run (`run.`) or a version (`version.`).
@@ -31,13 +31,13 @@ def leaves(name: str, value: Any) -> "Iterator[tuple[str, str]]":
         yield name, ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def differing(found: "Sequence[Mapping[str, str]]") -> "Iterator[Setting]":
+def differing(found: "Sequence[Mapping[str, str]]") -> "Iterator[DifferingSetting]":
     """Yield each setting that isn't the same in all runs."""
     names = dict.fromkeys(name for one in found for name in one)
     for name in names:
         values = tuple(one.get(name) for one in found)
         if len(set(map(_meant, values))) > 1:
-            yield Setting(name, values)
+            yield DifferingSetting(name, values)
 
 
 def _meant(value: str | None) -> Decimal | str | None:
@@ -49,7 +49,7 @@ def _meant(value: str | None) -> Decimal | str | None:
     return number if number.is_finite() else value
 
 
-def shown(value: str | None) -> str:
+def format_setting(value: str | None) -> str:
     """Return a setting's value for a column of a screen."""
     text = clean(value if value is not None else "-")
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

@@ -7,10 +7,10 @@ from msgspec import Struct
 from rich.console import Console
 
 from commands.shared.light_helpers import clean
-from commands.shared.number_format import measured
+from commands.shared.number_format import format_with_unit
 from commands.shared.times import MINUTE, when
 from commands.shared.verb_options import Report, identity
-from jobs.slot_claims import Refused
+from jobs.slot_claims import SlotRefused
 from tradebot.app import sandbox
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode
@@ -34,7 +34,7 @@ class NotRun(Struct, frozen=True):
     remedy: str
 
 
-def refused_report(app: "App", verb: str, refused: "Refused") -> Report:
+def refused_report(app: "App", verb: str, refused: "SlotRefused") -> Report:
     """Report a pass that got no slot. This is a normal result: the slot's work is done or isn't due."""
     data = not_run(app, refused.decision, app.now())
     return Report(verb, data, render_not_run, ExitCode.DONE, identity(app))
@@ -43,15 +43,17 @@ def refused_report(app: "App", verb: str, refused: "Refused") -> Report:
 def not_run(app: "App", decision: Decision, at: datetime) -> NotRun:
     """Return why a pass did not run, with the numbers of the decision."""
     assert decision.reason is not None, "a refusal has a reason"
-    found = None if decision.observed is None else measured(decision.observed, decision.units[0])
+    found = None if decision.observed is None else format_with_unit(decision.observed, decision.units[0])
     if found is not None and decision.limit is not None:
-        found += f", at most {measured(decision.limit, decision.units[1])}"
+        found += f", at most {format_with_unit(decision.limit, decision.units[1])}"
     return NotRun(decision.reason, REASONS[decision.reason].meaning, found, remedy_of(app, decision.reason, at))
 
 
 def remedy_of(app: "App", reason: Reason, at: datetime) -> str:
     """Return what would change a past decision; waiting doesn't help once the sandbox's market has ended."""
-    ended = reason in AWAITS_THE_MARKET and app.mode is Mode.SANDBOX and sandbox.ended(app.folder.exchange, at)
+    ended = (
+        reason in AWAITS_THE_MARKET and app.mode is Mode.SANDBOX and sandbox.market_has_ended(app.folder.exchange, at)
+    )
     return MARKET_ENDED if ended else REASONS[reason].remedy
 
 
@@ -83,7 +85,8 @@ def render_refusals(console: "Console", refusals: "Iterable[StrategyRefusal]") -
 def _headline(strategy: str, reason: Reason, group: "Sequence[StrategyRefusal]") -> str:
     first = group[0].decision
     observed, limit = (
-        clean(measured(value, unit)) for value, unit in zip((first.observed, first.limit), first.units, strict=True)
+        clean(format_with_unit(value, unit))
+        for value, unit in zip((first.observed, first.limit), first.units, strict=True)
     )
     numbers = f" ({observed}{f' against {limit}' if limit else ''})" if observed else ""
     if group[0].slot:

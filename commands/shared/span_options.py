@@ -12,18 +12,18 @@ from commands.shared.light_helpers import clean
 from tradebot.errors import OperatorError, word
 
 if TYPE_CHECKING:
-    from tradebot.views.trades.days import Days
+    from tradebot.views.trades.days import DateRange
 
 From = Annotated[str | None, typer.Option("--from", metavar="DATE", help="The first day [the first recorded].")]
 Since = Annotated[str | None, typer.Option("--since", help="Time to cover: 90s, 30m, 2h, 1d or session.")]
 To = Annotated[str | None, typer.Option("--to", metavar="DATE", help="The last day [the last recorded].")]
 
 
-def days_of(first: str | None, last: str | None) -> "Days":
+def days_of(first: str | None, last: str | None) -> "DateRange":
     """Return the days that the options name; raise OperatorError for an unreadable date or an empty span."""
-    from tradebot.views.trades.days import Days
+    from tradebot.views.trades.days import DateRange
 
-    days = Days(_date("--from", first), _date("--to", last))
+    days = DateRange(_date("--from", first), _date("--to", last))
     if days.first and days.last and days.first > days.last:
         raise OperatorError(
             f"--from {days.first} is after --to {days.last}", f"write --from {days.last} --to {days.first}"
@@ -49,7 +49,7 @@ def day_in(text: str) -> date | None:
 UNITS: Mapping[str, int] = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
-class Span(Struct, frozen=True):
+class PassSpan(Struct, frozen=True):
     """A choice of passes: the last few, or those within `since_s` seconds or the session of the last one."""
 
     last: int = 1
@@ -57,20 +57,20 @@ class Span(Struct, frozen=True):
     session: bool = False
 
 
-def span_of(last: int | None, since: str | None) -> Span:
+def span_of(last: int | None, since: str | None) -> PassSpan:
     """Return the span that the options name; raise OperatorError if they conflict or can't be parsed."""
     if last is not None and since is not None:
         raise OperatorError("--last and --since can't be combined", "tradebot why-no-orders --since session")
     if since is None:
-        return Span(last=1 if last is None else last)
+        return PassSpan(last=1 if last is None else last)
     if since == "session":
-        return Span(session=True)
+        return PassSpan(session=True)
     found = re.fullmatch(r"(\d{1,5})([smhd])", since)
     if found is None:
         raise OperatorError(f"can't read {clean(since)[:20]!r} as a time span", "write 90s, 30m, 2h, 1d or session")
     if not int(found[1]):
         raise OperatorError(f"--since {since} covers no time", "write 90s, 30m, 2h, 1d or session")
-    return Span(since_s=int(found[1]) * UNITS[found[2]])
+    return PassSpan(since_s=int(found[1]) * UNITS[found[2]])
 
 
 _WRITTEN = re.compile(r"(\d{1,7}(?!d)|\d{1,5}(?=d))([smhd])", re.ASCII)

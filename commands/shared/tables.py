@@ -133,7 +133,7 @@ def _total(widths: dict[int, int]) -> int:
 
 def _side_by_side(cells: Sequence[Text], layout: _Layout) -> Iterator[Text]:
     shown = [
-        wrapped(cells[place], width) if layout.has(place, cells[place]) else []
+        wrap_cells(cells[place], width) if layout.has(place, cells[place]) else []
         for place, width in layout.widths.items()
     ]
     for place in range(max(map(len, shown), default=0)):
@@ -161,7 +161,7 @@ def _under(cells: Sequence[Text], layout: _Layout, width: int) -> Iterator[Text]
     room = width - len(INDENT)
     beside = sorted((each for each in moved if _is_short(*each)), key=lambda each: -_rank(each[0]))
     alone = (each for each in moved if not _is_short(*each))
-    sentences = (line for each in alone for line in wrapped(_labelled(*each), room))
+    sentences = (line for each in alone for line in wrap_cells(_labelled(*each), room))
     for line in (*_filled([_labelled(*each) for each in beside], room), *sentences):
         yield Text(INDENT) + line
 
@@ -179,11 +179,11 @@ def _filled(parts: Sequence[Text], room: int) -> Iterator[Text]:
     line = Text()
     for part in parts:
         if line.plain and line.cell_len + len(GAP) + part.cell_len > room:
-            yield from wrapped(line, room)
+            yield from wrap_cells(line, room)
             line = Text()
         line = line + GAP + part if line.plain else part
     if line.plain:
-        yield from wrapped(line, room)
+        yield from wrap_cells(line, room)
 
 
 LABEL = re.compile(r" *(?:\d+\. |\S+ {2,})?")
@@ -192,7 +192,7 @@ DEEPEST = 16
 """The longest label that further lines are indented by; a longer one is wrapped like the rest."""
 
 
-def wrapped(text: Text, width: int) -> list[Text]:
+def wrap_cells(text: Text, width: int) -> list[Text]:
     """Return a text in lines of at most `width` cells; only what stays on one line may be wider."""
     lines: list[Text] = []
     for line in text.split("\n", allow_blank=True):
@@ -218,9 +218,9 @@ def _hung(line: Text, width: int) -> list[Text]:
     labelled = label is not None and indent < label.end() <= DEEPEST
     start, depth = (label.end(), label.end()) if label and labelled else (indent, indent + 2)
     body = line[start:]
-    first, *_ = wrapped(body, width - start)
+    first, *_ = wrap_cells(body, width - start)
     rest = body[len(first) :]
-    further = wrapped(rest[len(rest) - len(rest.plain.lstrip()) :], width - depth) if rest.plain.strip() else []
+    further = wrap_cells(rest[len(rest) - len(rest.plain.lstrip()) :], width - depth) if rest.plain.strip() else []
     return [line[:start] + first, *(Text(" " * depth) + each for each in further)]
 
 

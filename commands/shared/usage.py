@@ -26,7 +26,7 @@ OTHER_WORDS = {"resume": "unhalt", "unpause": "unhalt", "pause": "halt", "stop":
 """What people call a verb elsewhere; unlike a typing error, such a word says what was meant."""
 
 
-def explained(wrong: Exception, arguments: Sequence[str], program: Any) -> OperatorError:
+def usage_error(wrong: Exception, arguments: Sequence[str], program: Any) -> OperatorError:
     """Return the error to show for a command line that Typer couldn't parse."""
     verbs = dict(leaves(program))
     verb = max((verb for verb in verbs if _typed(verb, arguments)), key=len, default="")

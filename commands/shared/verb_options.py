@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from msgspec import Struct
 
-from commands.shared.declaration import Prints, Purpose, verb
+from commands.shared.declaration import Prints, VerbPurpose, verb
 from commands.shared.hints import QUOTED, aimed_all
 from commands.shared.light_helpers import (
     NARROWEST,
@@ -178,7 +178,7 @@ def identity(app: "App") -> Identity:
 def _open(state_dir: str | None, config: str | None, *ways: Any, **named: Any) -> "Iterator[App]":
     """Open a bot, and say so if one of its stores turns out to be damaged: the answer lacks what was in it."""
     from tradebot.app.loading import Options
-    from tradebot.app.wiring import opened as open_app
+    from tradebot.app.wiring import open_app
 
     with open_app(Options(state_dir, config), os.environ, *ways, **named) as app:
         app.hear = _tell_of_damage
@@ -210,7 +210,7 @@ def _tell_of_damage(event: "SystemEvent") -> None:
         note(f"damaged: {kind.meaning} tradebot events says more.")
 
 
-def opened(state_dir: str | None, config: str | None) -> "AbstractContextManager[App]":
+def open_bot(state_dir: str | None, config: str | None) -> "AbstractContextManager[App]":
     """Open the bot that the options and the environment name."""
     return _open(state_dir, config)
 
@@ -252,7 +252,7 @@ def opened_to_look(state_dir: str | None, config: str | None) -> "AbstractContex
 
     A file that the options name must be right: whoever typed it wants to know what it would say.
     """
-    return opened(state_dir, config) if config else opened_to_leave(state_dir, config)
+    return open_bot(state_dir, config) if config else opened_to_leave(state_dir, config)
 
 
 def opened_as_found(state_dir: str | None, config: str | None) -> "AbstractContextManager[App]":
@@ -266,12 +266,12 @@ def _asked(state_dir: StateDir = None, config: Config = None, as_json: Json = Fa
 
 def on_bot(
     name: str,
-    purpose: Purpose,
+    purpose: VerbPurpose,
     place: int,
     prints: Prints,
     *,
     epilog: str,
-    opens: "Callable[[str | None, str | None], AbstractContextManager[App]]" = opened,
+    opens: "Callable[[str | None, str | None], AbstractContextManager[App]]" = open_bot,
     in_group: int = 0,
 ) -> Callable[[Callable[..., Report]], Callable[..., None]]:
     """Declare a verb that gets an open bot and its own options, and whose report is shown.
@@ -294,7 +294,7 @@ def on_bot(
     return declare
 
 
-def bundled(**bundles: Callable[..., Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def with_options(**bundles: Callable[..., Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a verb all options of a function in place of the parameter that gets what this function returns."""
 
     def declare(act: Callable[..., None]) -> Callable[..., None]:

@@ -16,21 +16,26 @@ from tradebot.adapters.facts.history import AnswerCounts
 from tradebot.adapters.state.events import worth_seeing
 from tradebot.adapters.state.state_folder import EVENTS
 from tradebot.app.wiring import App
-from tradebot.judging.evidence import Moment
-from tradebot.judging.signal_health import Health, KindEvidence, KindHealth, Signals, signals
+from tradebot.judging.evidence import TradingMoment
+from tradebot.judging.signal_health import KindEvidence, KindHealth, SignalHealth, SignalsHealth, signals
 from tradebot.model.event import EventKind, SystemEvent
 from tradebot.model.flow import FLOW_ALERTS
 from tradebot.model.kind import AnyKind, CheckedReply, NullCounts
 from tradebot.model.record import CycleRecord, Job
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 from tradebot.signals.components import component_names, component_of
 from tradebot.signals.contracts import more_nulls
 
-STYLE = {Health.HEALTHY: "green", Health.DEGRADED: "yellow", Health.CRITICAL: "red", Health.UNKNOWN: "dim"}
+STYLE = {
+    SignalHealth.HEALTHY: "green",
+    SignalHealth.DEGRADED: "yellow",
+    SignalHealth.CRITICAL: "red",
+    SignalHealth.UNKNOWN: "dim",
+}
 NOTHING = "·"
 
 
-def show(console: "Console", data: "Signals") -> None:
+def show(console: "Console", data: "SignalsHealth") -> None:
     """Print both tables, then each difference with an example."""
     asleep = "" if data.market_open else "; the market is asleep"
     console.print(f"Signals at {when(data.as_of)}{asleep}")
@@ -47,11 +52,11 @@ def show(console: "Console", data: "Signals") -> None:
         for drift in kind.drifts:
             mark = "[red]broken[/red]" if drift.broken else "[yellow]differs[/yellow]"
             console.print(f"  {mark} {escape(drift.what)}, such as {escape(clean(drift.example))}")
-    found = counted(data.findings, "signal")
+    found = pluralize(data.findings, "signal")
     console.print(f"{found} to look at" if data.findings else "Nothing to look at.")
 
 
-def _show_kinds(data: "Signals") -> Table:
+def _show_kinds(data: "SignalsHealth") -> Table:
     numbers = (number(name) for name in ("calls", "rows", "match", "nulls", "bad rows", "age s", "limit s"))
     table = Table("state", staying("source"), *numbers, f"last reply {zone()}", sentence("why"))
     for kind in data.kinds:
@@ -66,7 +71,7 @@ def _show_kinds(data: "Signals") -> Table:
     return table
 
 
-def _components(data: "Signals") -> Table:
+def _components(data: "SignalsHealth") -> Table:
     table = Table("state", staying("component"), number("weight"), number("used"), "strategy", sentence("why"))
     for part in data.components:
         used = f"{part.used:,}/{part.symbols:,}"
@@ -77,7 +82,7 @@ def _components(data: "Signals") -> Table:
     return table
 
 
-def _state(state: Health) -> str:
+def _state(state: SignalHealth) -> str:
     return f"[{STYLE[state]}]{state}[/]"
 
 
@@ -94,7 +99,7 @@ USUAL = timedelta(days=7)
 NONE = NullCounts(0, {})
 
 
-def read(app: "App") -> Signals:
+def read(app: "App") -> SignalsHealth:
     """Judge what was seen of each kind of facts that strategies in use need, and the last scores."""
     scores = _last_scores(app)
     now = _now(app, scores)
@@ -129,7 +134,7 @@ def _now(app: "App", scores: "CycleRecord | None") -> datetime:
     return trading_now(app, recorded) or datetime.now(UTC)
 
 
-def _kinds(app: "App", moment: Moment) -> Iterator[KindEvidence]:
+def _kinds(app: "App", moment: TradingMoment) -> Iterator[KindEvidence]:
     facts, now, since = app.recorded, moment.now, moment.since
     counts: dict[str, list[AnswerCounts]] = defaultdict(list)
     replies: dict[str, list[CheckedReply]] = defaultdict(list)

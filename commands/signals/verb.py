@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from commands.shared.declaration import Purpose
+from commands.shared.declaration import VerbPurpose
 from commands.shared.verb_options import Report, on_bot
 from tradebot.errors import ExitCode
 
@@ -21,9 +21,9 @@ def run(app: "App") -> Report:
 
 @on_bot(
     "signals",
-    Purpose.LOOK,
+    VerbPurpose.LOOK,
     210,
-    {"signals/2": ("tradebot.judging.signal_health:Signals",)},
+    {"signals/2": ("tradebot.judging.signal_health:SignalsHealth",)},
     epilog="tradebot signals\ntradebot signals --json",
 )
 def signals(bot: "App") -> Report:

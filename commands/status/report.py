@@ -7,13 +7,13 @@ from decimal import Decimal
 from rich.console import Console
 from rich.markup import escape
 
-from commands.shared.bot_records import held, last_passes, opening_of, trading_now
+from commands.shared.bot_records import last_passes, load_holdings, opening_of, trading_now
 from commands.shared.console import has_letters
 from commands.shared.evidence.gather import evidence_of
 from commands.shared.light_helpers import Identity, clean
 from commands.shared.margins import show_margin
 from commands.shared.notes import unlike_the_broker
-from commands.shared.number_format import acts_at, colored, duration, gain, sparkline, time_left, usd, way_there
+from commands.shared.number_format import acts_at, color_state, duration, gain, sparkline, time_left, usd, way_there
 from commands.shared.tables import Table, number, sentence
 from commands.shared.times import DAY_MINUTE, slot_for_reader, stamp, when, zone
 from tradebot.adapters.facts.facts import SqliteFacts
@@ -22,17 +22,17 @@ from tradebot.app.calendar import knowing
 from tradebot.app.promotion_status import unproven
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
-from tradebot.judging.evidence import Evidence, Halts, Past, Unread
-from tradebot.judging.judgment import Judgment, State, overall, permission, ranked
-from tradebot.judging.pass_health import judged, unended
+from tradebot.judging.evidence import Halts, HealthEvidence, SessionEvidence, Unread
+from tradebot.judging.judgment import HealthState, Judgment, overall, permission, rank_judgments
+from tradebot.judging.pass_health import judge_passes, unfinished_claims
 from tradebot.model.position import FOREIGN
 from tradebot.model.record import Job
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 from tradebot.model.totals import Totals
 from tradebot.model.trading import Mode, ReconcileMark, mode_name
 from tradebot.timetable.sessions import CHAIN
 from tradebot.views.holdings import Holding, account_margin
-from tradebot.views.profit import DayProfit, begun, day_profit
+from tradebot.views.profit import DayProfit, day_profit, opening_times
 from tradebot.views.status import (
     LastPass,
     LookedAt,
@@ -64,8 +64,8 @@ def show(console: "Console", data: "Status", whose: Identity) -> None:
         draw(console)
     seen = data.looked_at
     console.print(
-        f"Looked at {counted(seen.fills, 'fill')}, {counted(seen.intents, 'intent')}, "
-        f"{counted(seen.orders, 'working order')} and the last pass of {counted(seen.passes, 'job')}",
+        f"Looked at {pluralize(seen.fills, 'fill')}, {pluralize(seen.intents, 'intent')}, "
+        f"{pluralize(seen.orders, 'working order')} and the last pass of {pluralize(seen.passes, 'job')}",
         style="dim",
     )
 
@@ -121,7 +121,7 @@ def _may(console: "Console", data: "Status") -> None:
 def _serve(console: "Console", data: "Status") -> None:
     """Print whether `serve` runs, since when, and which slots have begun and not ended yet, whoever runs them."""
     served = _served(data)
-    console.print(f"serve {colored(served.state)}: {escape(clean(served.found))}")
+    console.print(f"serve {color_state(served.state)}: {escape(clean(served.found))}")
     for each in data.unended:
         what = f"{each.job} {slot_for_reader(each.slot, each.at)}"
         console.print(
@@ -136,19 +136,19 @@ def _served(data: "Status") -> Judgment:
 def _health(console: "Console", data: "Status") -> None:
     """Print how many parts are well, and what to do about the others, the worst first."""
     good = sum(not judgment.state.is_finding for judgment in data.health)
-    console.print(f"Health {colored(overall(data.health))}, {good} of {counted(len(data.health), 'part')} well")
-    findings = [judgment for judgment in ranked(data.health) if judgment is not _served(data)]
+    console.print(f"Health {color_state(overall(data.health))}, {good} of {pluralize(len(data.health), 'part')} well")
+    findings = [judgment for judgment in rank_judgments(data.health) if judgment is not _served(data)]
     for judgment in findings:
-        if judgment.state is not State.UNKNOWN:
+        if judgment.state is not HealthState.UNKNOWN:
             found = f"{judgment.subject} {judgment.state}: {clean(judgment.found).rstrip('.')}. Next: {judgment.next}"
             console.print(f"  {found}", markup=False)
-    unknown = [judgment.subject for judgment in findings if judgment.state is State.UNKNOWN]
+    unknown = [judgment.subject for judgment in findings if judgment.state is HealthState.UNKNOWN]
     if unknown:
         console.print(f"  no evidence about {', '.join(unknown)}. Next: tradebot health")
     if data.quota is not None:
         quota = data.quota
         left = "" if quota.left_today is None else f" of {quota.daily_limit:,}, {quota.left_today:,} left"
-        used = counted(quota.used_today or 0, "call")
+        used = pluralize(quota.used_today or 0, "call")
         console.print(f"Flow quota {used} used today{left} (as of {_when(quota.at)})")
 
 
@@ -172,7 +172,7 @@ def _equity(console: "Console", data: "Status") -> None:
     seen = data.equity
     if seen is None:
         return
-    looks = counted(seen.passes, "pass", "passes")
+    looks = pluralize(seen.passes, "pass", "passes")
     console.print(f"Equity {seen.last_usd:,.2f} USD at the last of {looks} in session {seen.session}")
     if data.drawdown is not None:
         console.print(f"  {data.drawdown:.2%} below the highest; the bot halts itself at {data.drawdown_halt:.2%}")
@@ -185,7 +185,7 @@ def _equity(console: "Console", data: "Status") -> None:
 def _show_today(console: "Console", data: "Status") -> None:
     day = data.today
     if day is not None:
-        other = f" ({counted(day.unknown_fees, 'fee')} not known yet)" if day.unknown_fees else ""
+        other = f" ({pluralize(day.unknown_fees, 'fee')} not known yet)" if day.unknown_fees else ""
         rest = day.other_usd - (day.funding_usd or 0)
         other += f", {day.funding_usd:+,.2f} funding" if day.funding_usd else ""
         other += f", {rest:+,.2f} dividends, interest and other" if rest else ""
@@ -194,7 +194,7 @@ def _show_today(console: "Console", data: "Status") -> None:
         console.print(
             f"Profit of {day.day} {gain(day.total_usd, ' USD')}: {day.realized_usd:+,.2f} realized, "
             f"{day.open_usd:+,.2f} open, {day.fees_usd:+,.2f} fees{other}; "
-            f"{counted(day.trades_closed, 'trade')} closed{unpriced}"
+            f"{pluralize(day.trades_closed, 'trade')} closed{unpriced}"
         )
     elsewhere = data.realized_elsewhere_usd
     others = f", {elsewhere:+,.2f} of it from trades that the bot didn't make" if elsewhere else ""
@@ -202,7 +202,7 @@ def _show_today(console: "Console", data: "Status") -> None:
 
 
 def _positions(console: "Console", data: "Status") -> None:
-    console.print(counted(len(data.positions), "position"))
+    console.print(pluralize(len(data.positions), "position"))
     numbers = (number(name) for name in ("quantity", "average", "now", "gain"))
     table = Table("symbol", *numbers, "nearest exit", number("age"), "strategy")
     for one in data.positions:
@@ -232,7 +232,7 @@ def nearest_rule(held: "Holding") -> str:
 
 
 def _orders(console: "Console", one: str, many: str, orders: "Sequence[OpenOrder]") -> None:
-    console.print(counted(len(orders), one, many))
+    console.print(pluralize(len(orders), one, many))
     table = Table("symbol", "side", number("open"), number("price"), "status", "id")
     for order in orders:
         numbers = (f"{order.quantity:,f}", acts_at(order.limit_price, order.stop_price, order.symbol))
@@ -256,11 +256,11 @@ def status_of(app: "App") -> Status:
     passes = tuple(_passes(facts, mark))
     as_of = max((p.at for p in passes), default=ledger.books_opened_at())
     recorded = last_passes(facts)
-    now, recent = (past.now, past.cycles) if isinstance(past, Past) else (trading_now(app, (as_of,)), ())
+    now, recent = (past.now, past.cycles) if isinstance(past, SessionEvidence) else (trading_now(app, (as_of,)), ())
     return Status(
         state_dir=str(app.folder.path),
         as_of=as_of,
-        exchange_url=sandbox.served(app.folder.exchange),
+        exchange_url=sandbox.server_address(app.folder.exchange),
         trading_state=halts.state.state.value,
         trading_who=halts.state.who,
         trading_why=halts.why,
@@ -268,15 +268,15 @@ def status_of(app: "App") -> Status:
         halted_itself=halts.hidden,
         permission=permission(app.permission, evidence.at),
         reconcile=mark,
-        health=judged(evidence),
+        health=judge_passes(evidence),
         passes=passes,
         now=now,
-        next_slots=_next_slots(past) if isinstance(past, Past) else (),
+        next_slots=_next_slots(past) if isinstance(past, SessionEvidence) else (),
         quota=quota(recent),
         equity=(seen := equity(recent)),
         drawdown=drawdown(seen, ledger.equity_peak()),
         drawdown_halt=app.settings.halts.drawdown_fraction,
-        positions=held(app, totals, recorded, now),
+        positions=load_holdings(app, totals, recorded, now),
         orders=tuple(open_order(order, ending=order.venue_id in ending) for order in orders),
         unresolved=tuple(unresolved_order(record) for record in unresolved),
         realized_usd=sum((one.realized_pnl for one in positions), Decimal(0)),
@@ -285,12 +285,12 @@ def status_of(app: "App") -> Status:
         margin=account_margin(recorded),
         realized_elsewhere_usd=sum((one.realized_pnl for one in positions if one.strategy == FOREIGN), Decimal(0)),
         without_evidence=unproven(app),
-        unended=tuple(map(unended_of, unended(past))) if isinstance(past, Past) else (),
+        unended=tuple(map(unended_of, unfinished_claims(past))) if isinstance(past, SessionEvidence) else (),
         notes=unlike_the_broker(app, now, recorded),
     )
 
 
-def _halts(evidence: Evidence) -> Halts:
+def _halts(evidence: HealthEvidence) -> Halts:
     halts: Halts | Unread = evidence.parts["halts"]
     if isinstance(halts, Unread):
         raise OperatorError(halts.why, halts.next)
@@ -303,13 +303,13 @@ def _today(app: "App", facts: "SqliteFacts | None", totals: "Totals", as_of: dat
         return None
     venue = knowing(ledger, app.day)
     day = venue.date_of(as_of)
-    since = begun(totals, day, venue, ledger.fills_with_others())
+    since = opening_times(totals, day, venue, ledger.fills_with_others())
     fills = ledger.fills_since(min(since.values())) if since else ()
     ends = facts.session_ends(day - REACH, day) if facts is not None else ()
     return day_profit(totals, day, venue, since, fills, ledger.cash_movements(), ends, opening_of(app, day))
 
 
-def _next_slots(past: Past) -> tuple[NextSlot, ...]:
+def _next_slots(past: SessionEvidence) -> tuple[NextSlot, ...]:
     """Return each job's next slot, in the order they run; empty if no calendar is stored yet."""
     coming = [past.coming[job] for job in CHAIN if job in past.coming]
     return tuple(NextSlot(slot.job, slot.session, slot.name, slot.start) for slot in coming)

@@ -12,7 +12,7 @@ from rich.console import Console
 from commands.shared.tables import Table, number, sentence
 from commands.shared.times import stamp, zone
 from tradebot.adapters.ledger.migration import MOST_COPIES
-from tradebot.judging.evidence import Stored
+from tradebot.judging.evidence import StoreEvidence
 
 if TYPE_CHECKING:
     from tradebot.app.settings import Settings
@@ -246,7 +246,7 @@ RETENTIONS = (
 """Every store, with how long what it holds is kept; docs/internals/STORES.md shows the same table."""
 
 
-class Pace(NamedTuple):
+class GrowthPace(NamedTuple):
     """How fast stores grow: in how many sessions they became what they are, and how many sessions a year has."""
 
     settings: "Settings"
@@ -254,7 +254,7 @@ class Pace(NamedTuple):
     year: int
 
 
-def pace_of(app: "App") -> Pace | None:
+def pace_of(app: "App") -> GrowthPace | None:
     """Return how fast the stores of a bot grow; None before it has traded for a session."""
     began, last = app.ledger_view.books_opened_at(), app.recorded.last_pass() if app.recorded else None
     if began is None or last is None:
@@ -264,22 +264,22 @@ def pace_of(app: "App") -> Pace | None:
     known = ledger.sessions(day.date_of(last) - timedelta(days=DAYS), day.date_of(last) + timedelta(days=DAYS))
     # Of a calendar that isn't known for a year, what is known says how dense it is.
     span = (known[-1].date - known[0].date).days + 1 if known else 0
-    return Pace(app.settings, len(sessions), round(len(known) * DAYS / span)) if sessions and span else None
+    return GrowthPace(app.settings, len(sessions), round(len(known) * DAYS / span)) if sessions and span else None
 
 
-def stores_of(folder: Path, pace: Pace | None = None) -> Stores:
+def stores_of(folder: Path, pace: GrowthPace | None = None) -> Stores:
     """Return every store of a folder that has files, and first of all the ledger."""
     stores = tuple(store for store in (_store(folder, one, pace) for one in RETENTIONS) if store.files)
     return Stores(str(folder), stores, sum(size for size, _ in _files(folder, ("**/*",))))
 
 
-def unbounded(folder: Path) -> Sequence[Stored]:
+def unbounded_stores(folder: Path) -> Sequence[StoreEvidence]:
     """Return what only a person makes smaller, and how, the largest first; raise OSError for what can't be read."""
-    stores = (Stored(one.name, _store(folder, one).bytes, one.shrink) for one in RETENTIONS if one.shrink)
+    stores = (StoreEvidence(one.name, _store(folder, one).bytes, one.shrink) for one in RETENTIONS if one.shrink)
     return sorted(stores, key=lambda store: store.bytes, reverse=True)
 
 
-def _store(folder: Path, one: Retention, pace: Pace | None = None) -> Store:
+def _store(folder: Path, one: Retention, pace: GrowthPace | None = None) -> Store:
     found = list(_files(folder, one.patterns))
     oldest, size = min((at for _, at in found), default=None), sum(size for size, _ in found)
     year_bytes = None

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.declaration import Purpose, verb
+from commands.shared.declaration import VerbPurpose, verb
 from commands.shared.verb_options import Config, Json, Report, StateDir, finish, identity, opened_to_look
 from tradebot.errors import OperatorError
 
@@ -29,7 +29,7 @@ def run_stores(app: "App") -> Report:
 
 @verb(
     "status",
-    Purpose.LOOK,
+    VerbPurpose.LOOK,
     70,
     {"status/2": ("tradebot.views.status:Status", "commands.status.stores:Stores")},
     epilog="tradebot status\ntradebot status --watch\ntradebot status --stores",

@@ -18,7 +18,7 @@ from commands.shared.verb_options import console, identity
 from commands.status.report import sections, status_of
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, TradebotError, one_line
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 
 EVERY_S = 5.0
 MOST_KEYS = 100
@@ -35,12 +35,12 @@ def follow(app: "App") -> None:
     alone = Live(console=Screen(), screen=True, auto_refresh=False)
     with suppress(KeyboardInterrupt), _keys() as pressed, alone as live:
         while True:
-            live.update(drawn(app), refresh=True)
+            live.update(render_status(app), refresh=True)
             if _quits(pressed):
                 return
 
 
-def drawn(app: "App") -> Text:
+def render_status(app: "App") -> Text:
     """Return the status now, in as many lines as the terminal has; while it can't be read, the error."""
     screen = console()
     width, height = screen.size
@@ -54,7 +54,7 @@ def drawn(app: "App") -> Text:
         parts = [Text(one_line(failed), "red")]
     lines = [line for part in parts for line in part.wrap(screen, width)]
     left = max(len(lines) - room, 0)
-    more = f"{counted(left, 'more line')}: tradebot status; " if left else ""
+    more = f"{pluralize(left, 'more line')}: tradebot status; " if left else ""
     asked = f"{when(datetime.now(UTC))} by this machine's clock"
     foot = Text(f"{more}q quits; {asked}, every {EVERY_S:.0f} s", "reverse", no_wrap=True, overflow="crop")
     return Text("\n").join([*lines[:room], foot])

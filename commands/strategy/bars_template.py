@@ -87,7 +87,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from tradebot.desk.want_validation import checked
+from tradebot.desk.want_validation import validate_wants
 from tradebot.ports import Close, Decision, Lot, Open, Position, Reason, Series, Side, StrategyView, Want
 
 from tradebot_$name.strategy import TIMEFRAME, $title
@@ -110,7 +110,7 @@ def wanted(closes: Sequence[float], shares: int = 0) -> Sequence[Want]:
     lots = (Lot(Decimal(shares), Decimal(100), NOW),)
     held = {"AAPL": Position("$name", "AAPL", lots, Decimal(0), NOW)} if shares else {}
     view = StrategyView(NOW, ("AAPL",), series={series.key: series}, lots=held)
-    found = checked(view, $title({}).propose(view))
+    found = validate_wants(view, $title({}).propose(view))
     assert not isinstance(found, Decision), found
     return found
 

@@ -66,7 +66,7 @@ TEST = '''\
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
-from tradebot.desk.want_validation import checked
+from tradebot.desk.want_validation import validate_wants
 from tradebot.ports import Decision, FlowAlert, Open, Reason, Right, Side, StrategyView, SymbolFacts
 
 from tradebot_$name.strategy import $title
@@ -98,7 +98,7 @@ def wanted(*alerts: FlowAlert) -> Open:
     """Return the want that some alerts lead to, checked as the bot checks it."""
     facts = {"AAPL": SymbolFacts("AAPL", {"flow_alerts": alerts}, alerts_fetched_at=NOW, received=len(alerts))}
     view = StrategyView(NOW, ("AAPL",), facts)
-    found = checked(view, $title({}).propose(view))
+    found = validate_wants(view, $title({}).propose(view))
     assert not isinstance(found, Decision), found
     (want,) = found
     assert isinstance(want, Open)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 
 if TYPE_CHECKING:
     from tradebot.model.view import BarNeed, FeatureNeed, Needs
@@ -54,7 +54,7 @@ def _words(needs: NeedsRow) -> Iterator[str]:
         yield _of_bars(bars)
     for wanted in needs.features:
         optional = f", {len(wanted.optional)} of them optional" if wanted.optional else ""
-        count = counted(len(wanted.names) + len(wanted.optional), "feature")
+        count = pluralize(len(wanted.names) + len(wanted.optional), "feature")
         yield f"{count} of {wanted.timeframe} bars{optional}"
     if needs.quotes:
         yield "quotes"
@@ -75,4 +75,4 @@ def _of_bars(bars: "BarNeed") -> str:
     of = f" of {', '.join(bars.symbols)}" if bars.symbols else ""
     price = "" if bars.price is PriceKind.TRADE else f" by the {bars.price} price"
     least = "" if bars.least is None else f" (at least {bars.least:,})"
-    return f"the last {counted(bars.depth, f'{raw}{bars.timeframe} bar')}{least}{of}{price}"
+    return f"the last {pluralize(bars.depth, f'{raw}{bars.timeframe} bar')}{least}{of}{price}"

@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import PurePosixPath
 
 
-class Kind(StrEnum):
+class TemplateKind(StrEnum):
     """What a new strategy reads and how it answers. Each kind has a module with its files."""
 
     FLOW = "flow"
@@ -88,12 +88,12 @@ WANTS = "wants: {symbol_fraction: 0.34, gross_fraction: 1, positions: 3}"
 """The most that the template's targets ask for."""
 
 
-def section_of(name: str, kind: Kind) -> str:
+def section_of(name: str, kind: TemplateKind) -> str:
     """Return what turns a new strategy on in the configuration; one that holds targets brings no exits with it."""
-    return f"{name}: {{exits: [], {WANTS}}}" if kind is Kind.TARGET else f"{name}: {{}}"
+    return f"{name}: {{exits: [], {WANTS}}}" if kind is TemplateKind.TARGET else f"{name}: {{}}"
 
 
-def package_files(name: str, kind: Kind) -> Iterator[tuple[PurePosixPath, str]]:
+def package_files(name: str, kind: TemplateKind) -> Iterator[tuple[PurePosixPath, str]]:
     """Yield each file of a new strategy's package, relative to its folder, with its text."""
     from string import Template
 

@@ -15,13 +15,13 @@ from rich.markup import escape
 from commands.shared.light_helpers import NOBODY, Identity, clean
 from commands.shared.skipped_passes import remedy_for
 from commands.shared.tables import Table, sentence
-from commands.shared.verb_options import Report, identity, opened
+from commands.shared.verb_options import Report, identity, open_bot
 from commands.strategy.needs import EVERY_PASS, NeedsRow, in_words, needs_row
-from commands.strategy.package import Kind, package_files, section_of
+from commands.strategy.package import TemplateKind, package_files, section_of
 from tradebot.adapters.plugins.plugin import (
     close,
     code_in_use,
-    installed,
+    installed_strategies,
     is_built_in,
     package_of,
     protections_from,
@@ -33,7 +33,7 @@ from tradebot.app.loading import Options, user_file
 from tradebot.app.plugin_surroundings import plugin_surroundings
 from tradebot.app.rules import rules_of
 from tradebot.app.settings import load
-from tradebot.desk.want_validation import checked
+from tradebot.desk.want_validation import validate_wants
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.judging.pass_health import untested_code
 from tradebot.model.decision import Decision, Verdict
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tradebot.adapters.plugins.confinement import Protections
-    from tradebot.adapters.plugins.plugin import Surroundings
+    from tradebot.adapters.plugins.plugin import PluginEnvironment
     from tradebot.app.settings import Settings
     from tradebot.model.record import StrategyRefusal
     from tradebot.ports.strategy import Strategy
@@ -68,7 +68,7 @@ DOORS = {
 """What a plug-in can do if a protection is missing, by the name of that protection."""
 
 
-class Written(Struct, frozen=True):
+class PackageCreated(Struct, frozen=True):
     """A new package: its folder, its files, and the next commands."""
 
     name: str
@@ -77,7 +77,7 @@ class Written(Struct, frozen=True):
     next: tuple[str, ...]
 
 
-class StrategyRow(Struct, frozen=True):
+class StrategyCheckRow(Struct, frozen=True):
     """One strategy; `state` is ok, off, not installed, or the reason why its answer was refused.
 
     `protections` are the ones that work against a plug-in on this machine; a built-in strategy needs none. `needs` and
@@ -102,10 +102,10 @@ class StrategyRow(Struct, frozen=True):
 class Strategies(Struct, frozen=True):
     """What is installed or configured, by name."""
 
-    rows: tuple[StrategyRow, ...]
+    rows: tuple[StrategyCheckRow, ...]
 
 
-def new(name: str, path: Path, kind: Kind) -> Report:
+def new(name: str, path: Path, kind: TemplateKind) -> Report:
     """Write the package; raise OperatorError if the name or the folder can't be used."""
     if not re.fullmatch(STRATEGY_NAME, name):
         rule = "a strategy's name has at most 20 lowercase letters, digits and _, and starts with a letter"
@@ -115,11 +115,11 @@ def new(name: str, path: Path, kind: Kind) -> Report:
             f"{name} can't be a strategy's name, because it means something else in a configuration file",
             f"tradebot strategy new my_{name}",
         )
-    if name in installed():
+    if name in installed_strategies():
         raise OperatorError(f"a strategy named {name} is already installed", "tradebot strategy list")
     files = tuple(package_files(name, kind))
     _write(path, {path / place: text for place, text in files})
-    data = Written(name, str(path), tuple(str(place) for place, _ in files), tuple(_steps(name, path, kind)))
+    data = PackageCreated(name, str(path), tuple(str(place) for place, _ in files), tuple(_steps(name, path, kind)))
     return Report("strategy-new", data, _render_new)
 
 
@@ -136,7 +136,7 @@ def _write(folder: Path, files: Mapping[Path, str]) -> None:
         ) from error
 
 
-def _steps(name: str, path: Path, kind: "Kind") -> Iterator[str]:
+def _steps(name: str, path: Path, kind: "TemplateKind") -> Iterator[str]:
     python = os.path.relpath(sys.executable)
     yield f"{python} -m pip install --no-build-isolation --no-deps -e {path}"
     yield f"{python} -m pytest {path / 'tests'}"
@@ -144,7 +144,7 @@ def _steps(name: str, path: Path, kind: "Kind") -> Iterator[str]:
     yield f"add to tradebot.yaml in the state folder: strategies: {{{section_of(name, kind)}}}"
 
 
-def _render_new(console: "Console", data: Written) -> None:
+def _render_new(console: "Console", data: PackageCreated) -> None:
     console.print(f"{data.folder}: the strategy {data.name}, with its test", markup=False)
     for place in data.files:
         console.print(f"  {place}", markup=False)
@@ -165,7 +165,7 @@ def listing(settings: "Settings", folder: Path, whose: Identity, refused: "Mappi
     return Report("strategy-list", data, _render_list, code, whose)
 
 
-def _as_in_the_last_pass(row: StrategyRow, refusal: "StrategyRefusal | None") -> StrategyRow:
+def _as_in_the_last_pass(row: StrategyCheckRow, refusal: "StrategyRefusal | None") -> StrategyCheckRow:
     if row.state != WELL or refusal is None:
         return row
     found = refusal.decision
@@ -173,12 +173,12 @@ def _as_in_the_last_pass(row: StrategyRow, refusal: "StrategyRefusal | None") ->
     return replace(row, state=str(found.reason), observed=observed)
 
 
-def look(settings: "Settings", folder: Path, *, ask: bool) -> tuple[StrategyRow, ...]:
+def look(settings: "Settings", folder: Path, *, ask: bool) -> tuple[StrategyCheckRow, ...]:
     """Return the installed or configured strategies by name, for the bot in `folder`.
 
     If `ask`, run each one in use, and try out the protections against each plug-in.
     """
-    found, in_use = installed(), settings.strategies.installed_as()
+    found, in_use = installed_strategies(), settings.strategies.installed_as()
     surroundings = plugin_surroundings(settings, folder, os.environ)
     names = sorted({*found, *in_use})
     tested = backtested_code(folder)
@@ -202,15 +202,15 @@ def _code(name: str, settings: "Settings") -> str | None:
     return None
 
 
-def _row(name: str, point: "EntryPoint | None", *, in_use: bool) -> StrategyRow:
+def _row(name: str, point: "EntryPoint | None", *, in_use: bool) -> StrategyCheckRow:
     if point is None:
-        return StrategyRow(name, None, None, True, MISSING, None, None, None, None)
+        return StrategyCheckRow(name, None, None, True, MISSING, None, None, None, None)
     version = point.dist.version if point.dist else None
     state = WELL if in_use else OFF
-    return StrategyRow(name, package_of(point), version, not is_built_in(point), state, None, None, None, None)
+    return StrategyCheckRow(name, package_of(point), version, not is_built_in(point), state, None, None, None, None)
 
 
-def _asked(row: StrategyRow, settings: "Settings", surroundings: "Surroundings") -> StrategyRow:
+def _asked(row: StrategyCheckRow, settings: "Settings", surroundings: "PluginEnvironment") -> StrategyCheckRow:
     if row.state == MISSING:
         return row
     if row.own_process:
@@ -219,7 +219,7 @@ def _asked(row: StrategyRow, settings: "Settings", surroundings: "Surroundings")
     return row if row.state == OFF else _asked_once(row, settings, surroundings)
 
 
-def _asked_once(row: StrategyRow, settings: "Settings", surroundings: "Surroundings") -> StrategyRow:
+def _asked_once(row: StrategyCheckRow, settings: "Settings", surroundings: "PluginEnvironment") -> StrategyCheckRow:
     """Return the row with what the strategy declares, and why its answer about nothing is refused, if it is."""
     own = rules_of(settings, settings.exits).of(row.name)
     chosen = settings.strategies
@@ -240,7 +240,7 @@ def _refusal(strategy: "Strategy", universe: "Sequence[str]") -> "Decision | Non
     shown = () if strategy.needs.bars or strategy.needs.quotes or strategy.needs.features else tuple(universe)
     view = StrategyView(datetime.now(UTC), shown)
     answer = strategy.propose(view)
-    found = answer if isinstance(answer, Decision) else checked(view, answer)
+    found = answer if isinstance(answer, Decision) else validate_wants(view, answer)
     return found if isinstance(found, Decision) and found.verdict is not Verdict.UNKNOWN else None
 
 
@@ -261,11 +261,11 @@ def _render_list(console: "Console", data: Strategies) -> None:
         if row.code and row.state != OFF:
             console.print(about_code(row), markup=False)
         if row.protections:
-            console.print(f"{row.name}: {guarded(row.protections)}", markup=False)
+            console.print(f"{row.name}: {describe_confinement(row.protections)}", markup=False)
     console.print("To write your own: tradebot strategy new NAME")
 
 
-def about_code(row: StrategyRow) -> str:
+def about_code(row: StrategyCheckRow) -> str:
     """Say which code a strategy runs, and whether a backtest in this folder has played it."""
     told = untested_code(row.name, row.code, row.tested)
     if told:
@@ -274,7 +274,7 @@ def about_code(row: StrategyRow) -> str:
     return f"{row.name} runs code {row.code}, {f'as backtest {clean(played)} did' if played else 'never tested here'}."
 
 
-def _render_fault(console: "Console", row: StrategyRow) -> None:
+def _render_fault(console: "Console", row: StrategyCheckRow) -> None:
     if row.state == MISSING:
         console.print(f"{row.name}: configured, but no installed package provides it.", markup=False)
         console.print(f"  Next: {remedy(row)}", markup=False)
@@ -283,7 +283,7 @@ def _render_fault(console: "Console", row: StrategyRow) -> None:
         console.print(f"  Next: {remedy(row)}", markup=False)
 
 
-def guarded(protections: "Protections") -> str:
+def describe_confinement(protections: "Protections") -> str:
     """Say in one sentence what a plug-in can and can't reach."""
     open_doors = [words for name, words in DOORS.items() if not getattr(protections, name)]
     if not open_doors:
@@ -292,7 +292,7 @@ def guarded(protections: "Protections") -> str:
     return f"{', and '.join(open_doors)}{keys}."
 
 
-def remedy(row: StrategyRow) -> str:
+def remedy(row: StrategyCheckRow) -> str:
     if row.state == MISSING:
         return f"install its package, or set strategies.{row.name}: null"
     return remedy_for(row.name, Reason(row.state))
@@ -303,7 +303,7 @@ def listing_of(state_dir: str | None, config: str | None) -> Report:
     if state_dir is None and not (folder / MARKER).exists():
         settings = load(user_file(Options(None, config), folder, os.environ), os.environ).settings
         return listing(settings, folder, NOBODY, {})
-    with opened(state_dir, config) as bot:
+    with open_bot(state_dir, config) as bot:
         cycles = bot.recorded.cycles(job="trade-once", last=1) if bot.recorded else ()
         refused = {each.strategy: each for cycle in cycles for each in cycle.refused_strategies if not each.symbol}
         return listing(bot.settings, bot.folder.path, identity(bot), refused)

@@ -64,7 +64,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from tradebot.desk.want_validation import checked
+from tradebot.desk.want_validation import validate_wants
 from tradebot.ports import Decision, Lot, Position, Series, StrategyView, Target
 
 from tradebot_$name.strategy import $title
@@ -86,7 +86,7 @@ def wanted(returns: Mapping[str, float], *held: str) -> dict[str, Decimal | None
     series = [bars(symbol, change) for symbol, change in returns.items()]
     lots = {s: Position("$name", s, (Lot(Decimal(10), Decimal(100), NOW),), Decimal(0), NOW) for s in held}
     view = StrategyView(NOW, tuple(returns), series={each.key: each for each in series}, lots=lots)
-    found = checked(view, $title({}).propose(view))
+    found = validate_wants(view, $title({}).propose(view))
     assert not isinstance(found, Decision), found
     return {want.symbol: want.weight for want in found if isinstance(want, Target)}
 

@@ -21,7 +21,7 @@ from commands.fetch_flow import run as fetch_flow
 from commands.init import making as init
 from commands.score.screen import SHORT
 from commands.shared.light_helpers import NOBODY, clean
-from commands.shared.number_format import measured, signed
+from commands.shared.number_format import format_signed, format_with_unit
 from commands.shared.skipped_passes import remedy_for
 from commands.shared.tables import Table, number, sentence, staying
 from commands.shared.times import moment, show_venue, when
@@ -33,14 +33,14 @@ from tradebot.adapters.state.state_folder import MARKER, resolve
 from tradebot.app import sandbox
 from tradebot.app.loading import Options, load_for, user_file
 from tradebot.app.settings import load
-from tradebot.app.wiring import opened
+from tradebot.app.wiring import open_app
 from tradebot.desk.strategy_views import Sights
-from tradebot.desk.want_validation import beyond, checked
+from tradebot.desk.want_validation import beyond, validate_wants
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.candidate import Component, ScaleOutLevel, WantKind
 from tradebot.model.decision import Decision, first_failure
 from tradebot.model.reasons import REASONS
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 from tradebot.model.trading import Mode
 from tradebot.model.values import replace
 from tradebot.model.view import Close, Open, Reduce, Target
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from tradebot.ports.strategy import Strategy
 
 
-def render(console: "Console", data: "Tried") -> None:
+def render(console: "Console", data: "TriedMoment") -> None:
     """Print what the strategy saw, what it wants and why not, and what its answer cost."""
     runs = "its own process" if data.own_process else "this process"
     console.print(f"{data.name} of {data.package}, asked in {runs} about {when(data.at)}", markup=False)
@@ -64,8 +64,8 @@ def render(console: "Console", data: "Tried") -> None:
     console.print(f"Code      {data.code}", markup=False)
     console.print(f"Needs     {in_words(data.needs)}", markup=False)
     console.print(f"Asked     {data.times or EVERY_PASS}", markup=False)
-    left_out = f"; {counted(len(data.left_out), 'symbol')} left out" if data.left_out else ""
-    console.print(f"Sees      {counted(len(data.universe), 'symbol')}{left_out}")
+    left_out = f"; {pluralize(len(data.left_out), 'symbol')} left out" if data.left_out else ""
+    console.print(f"Sees      {pluralize(len(data.universe), 'symbol')}{left_out}")
     for why, symbols in _by_reason(data.left_out).items():
         console.print(f"  {why}: {', '.join(symbols)}", markup=False)
     _render_answer(console, data)
@@ -79,7 +79,7 @@ def _by_reason(left_out: "Sequence[StrategyRefusal]") -> dict[str, list[str]]:
     return symbols
 
 
-def _render_answer(console: "Console", data: "Tried") -> None:
+def _render_answer(console: "Console", data: "TriedMoment") -> None:
     if data.refusal:
         assert data.refusal.reason is not None, "a refusal has a reason"
         row, remedy = REASONS[data.refusal.reason], remedy_for(data.name, data.refusal.reason)
@@ -88,7 +88,7 @@ def _render_answer(console: "Console", data: "Tried") -> None:
         return
     declined = sum(want.declined is not None for want in data.wants)
     console.print(
-        f"Answer    {counted(len(data.wants), 'want')}: {len(data.wants) - declined:,} for the gates, "
+        f"Answer    {pluralize(len(data.wants), 'want')}: {len(data.wants) - declined:,} for the gates, "
         f"{declined:,} declined by the strategy itself"
     )
     if data.wants:
@@ -103,12 +103,12 @@ def _render_wants(console: "Console", wants: "tuple[WantRow, ...]") -> None:
     numbers = ("score", "coverage", "weight", "quantity", "stop", "target", *(SHORT.get(name, name) for name in names))
     table = Table("symbol", staying("want"), staying("side"), *map(number, numbers), sentence("result", "result:"))
     for want in wants:
-        values = {part.name: "·" if part.value is None else signed(part.value, 2) for part in want.components}
+        values = {part.name: "·" if part.value is None else format_signed(part.value, 2) for part in want.components}
         table.row(
             escape(want.symbol),
             want.want.value,
             want.side or "",
-            "" if want.score is None else signed(want.score, 3),
+            "" if want.score is None else format_signed(want.score, 3),
             "" if want.coverage is None else f"{want.coverage:.0%}",
             _percent(want.weight),
             "" if want.quantity is None else f"{want.quantity:,f}",
@@ -132,13 +132,13 @@ def _decided(decision: "Decision") -> str:
 
 def _numbers(decision: "Decision") -> str:
     observed, limit = (
-        clean(measured(round(value, 4) if isinstance(value, float) else value, unit))
+        clean(format_with_unit(round(value, 4) if isinstance(value, float) else value, unit))
         for value, unit in zip((decision.observed, decision.limit), decision.units, strict=True)
     )
     return (observed or "nothing") + (f" against {limit}" if limit else "")
 
 
-def _cost(cost: "Cost", *, own_process: bool) -> str:
+def _cost(cost: "AnswerCost", *, own_process: bool) -> str:
     start = ", with the start of its process" if own_process else ""
     later = "" if cost.later_s is None else f"; asked again, {_took(cost.later_s)} (median of {cost.again})"
     limit = "" if cost.limit_s is None else f"; it may take {cost.limit_s:g} s"
@@ -171,7 +171,7 @@ class WantRow(Struct, frozen=True):
     targets: tuple[ScaleOutLevel, ...] = ()
 
 
-class Cost(Struct, frozen=True):
+class AnswerCost(Struct, frozen=True):
     """What the answers took in seconds: the first one with its start, and the median of `again` later ones."""
 
     first_s: float
@@ -180,7 +180,7 @@ class Cost(Struct, frozen=True):
     limit_s: float | None
 
 
-class Tried(Struct, frozen=True):
+class TriedMoment(Struct, frozen=True):
     """A strategy's answer at one moment. `refusal` is set if the bot would refuse the whole answer.
 
     `data` is "recorded" if it saw what a bot has stored, or "generated" from `seed`. `left_out` are symbols whose needs
@@ -202,7 +202,7 @@ class Tried(Struct, frozen=True):
     wants: tuple[WantRow, ...]
     refusal: Decision | None
     repeats: bool | None
-    cost: Cost
+    cost: AnswerCost
 
 
 AGAIN = 4
@@ -234,7 +234,7 @@ def _bot(
     """
     folder = resolve(state_dir, os.environ)
     if state_dir is not None or (folder / MARKER).exists():
-        with opened(
+        with open_app(
             Options(state_dir, config), os.environ, loads=lambda *place: _alone(load_for(*place), name, symbols)
         ) as app:
             if app.recorded or not app.strategies[0].needs.facts:
@@ -270,7 +270,7 @@ def _generated(loaded: "Loaded") -> "Iterator[App]":
         try:
             with init.setting_up(path, "strategy test"):
                 init.make(path, loaded.settings, "test", {"mode": "sandbox"})
-            with opened(Options(str(path)), os.environ, loads=lambda *_: loaded) as app:
+            with open_app(Options(str(path)), os.environ, loads=lambda *_: loaded) as app:
                 app.engine.tick_to("open")
                 app.engine.sleep(INTO_SESSION_S)
                 app.ensure_calendar(app.now())
@@ -286,12 +286,12 @@ def _generated_market(settings: "Settings") -> "Settings":
     return settings.model_copy(update={"sandbox": market, "mode": Mode.SANDBOX, "shadow": False})
 
 
-def _tried(app: "App", seed: int | None, at: datetime | None) -> Tried:
-    from tradebot.adapters.plugins.plugin import close, code_in_force, installed, is_built_in, package_of
+def _tried(app: "App", seed: int | None, at: datetime | None) -> TriedMoment:
+    from tradebot.adapters.plugins.plugin import close, code_in_force, installed_strategies, is_built_in, package_of
 
     world = app.world(dry_run=True, asking=True)
     (strategy,) = world.strategies
-    point = installed()[app.settings.strategies.installed_as()[strategy.name]]
+    point = installed_strategies()[app.settings.strategies.installed_as()[strategy.name]]
     # It may have been asked what it needs. The cost of a first answer is that of a process which isn't running yet.
     close(world.strategies)
     started = perf_counter()
@@ -303,7 +303,7 @@ def _tried(app: "App", seed: int | None, at: datetime | None) -> Tried:
     if (most := app.rules.of(strategy.name).wants) and not isinstance(answer, Decision):
         answer = beyond(answer, most) or answer
     own_process = not is_built_in(point)
-    return Tried(
+    return TriedMoment(
         name=strategy.name,
         package=package_of(point),
         code=code_in_force([strategy]).get(strategy.name, ""),
@@ -324,7 +324,7 @@ def _tried(app: "App", seed: int | None, at: datetime | None) -> Tried:
 
 def _asked(
     strategy: "Strategy", view: "StrategyView", start_s: float
-) -> "tuple[tuple[Want, ...] | Decision, Cost, bool | None]":
+) -> "tuple[tuple[Want, ...] | Decision, AnswerCost, bool | None]":
     """Return the checked answer, what it cost, and whether the same view gets the same answer again."""
     answer, first_s = _timed(strategy, view)
     later = list[float]()
@@ -333,7 +333,7 @@ def _asked(
         again, took_s = _timed(strategy, view)
         later.append(took_s)
         repeats = repeats and again == answer
-    cost = Cost(start_s + first_s, median(later) if later else None, len(later), None)
+    cost = AnswerCost(start_s + first_s, median(later) if later else None, len(later), None)
     return answer, cost, repeats if later else None
 
 
@@ -341,7 +341,7 @@ def _timed(strategy: "Strategy", view: "StrategyView") -> "tuple[tuple[Want, ...
     started = perf_counter()
     answer = strategy.propose(view)
     took_s = perf_counter() - started
-    return answer if isinstance(answer, Decision) else checked(view, answer), took_s
+    return answer if isinstance(answer, Decision) else validate_wants(view, answer), took_s
 
 
 def _row(want: "Want") -> WantRow:

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.completion import installed_strategies, played
-from commands.shared.declaration import Purpose, group, verb
+from commands.shared.completion import complete_symbols, installed_strategies
+from commands.shared.declaration import VerbPurpose, group, verb
 from commands.shared.verb_options import Config, Json, StateDir, finish
-from commands.strategy.package import Kind
+from commands.strategy.package import TemplateKind
 
 if TYPE_CHECKING:
     pass
@@ -18,17 +18,17 @@ group("strategy", "Create a strategy, try it, or list the installed ones.")
 
 @verb(
     "strategy new",
-    Purpose.DEVELOP,
+    VerbPurpose.DEVELOP,
     10,
-    {"strategy-new/1": ("commands.strategy.run:Written",)},
+    {"strategy-new/1": ("commands.strategy.run:PackageCreated",)},
     elsewhere=True,
     epilog="tradebot strategy new leaning\ntradebot strategy new momentum --kind target --path ../momentum",
 )
 def _new(
     name: Annotated[str, typer.Argument(help="Name: lowercase letters, digits and _.")],
-    kind: Annotated[Kind, typer.Option("--kind", help="What it reads: flow, bars, or daily bars for targets.")] = (
-        Kind.FLOW
-    ),
+    kind: Annotated[
+        TemplateKind, typer.Option("--kind", help="What it reads: flow, bars, or daily bars for targets.")
+    ] = (TemplateKind.FLOW),
     path: Annotated[Path | None, typer.Option("--path", help="Folder to create [./NAME].")] = None,
     as_json: Json = False,
 ) -> None:
@@ -44,7 +44,7 @@ def _new(
 
 @verb(
     "strategy list",
-    Purpose.DEVELOP,
+    VerbPurpose.DEVELOP,
     30,
     {"strategy-list/1": ("commands.strategy.run:Strategies",)},
     epilog="tradebot strategy list",
@@ -61,9 +61,9 @@ def _list(state_dir: StateDir = None, config: Config = None, as_json: Json = Fal
 
 @verb(
     "strategy test",
-    Purpose.DEVELOP,
+    VerbPurpose.DEVELOP,
     20,
-    {"strategy-test/1": ("commands.strategy.trial:Tried",)},
+    {"strategy-test/1": ("commands.strategy.trial:TriedMoment",)},
     in_group=1,
     epilog="tradebot strategy test momentum\ntradebot strategy test flow --symbols AAPL,MSFT\n"
     "tradebot strategy test flow --at '2026-11-16 11:30'",
@@ -71,7 +71,7 @@ def _list(state_dir: StateDir = None, config: Config = None, as_json: Json = Fal
 def _test(
     name: Annotated[str, typer.Argument(help="An installed strategy.", autocompletion=installed_strategies)],
     symbols: Annotated[
-        str | None, typer.Option("--symbols", help="Symbols to look at, with commas.", autocompletion=played)
+        str | None, typer.Option("--symbols", help="Symbols to look at, with commas.", autocompletion=complete_symbols)
     ] = None,
     at: Annotated[
         str | None, typer.Option("--at", help="Ask about this moment of the past, by the venue's clock.")

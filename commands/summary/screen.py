@@ -32,10 +32,10 @@ def message(console: "Console", data: Summary) -> None:
 
 def page(data: Summary, whose: str) -> str:
     """Return the web page."""
-    from commands.report.page import rendered
+    from commands.report.page import render_template
 
     tables = {"cells": cells, "columns": columns(data), "reasons": tells_reasons(data)}
-    return rendered("summary.html", data=data, about=whose, **tables)
+    return render_template("summary.html", data=data, about=whose, **tables)
 
 
 def about(data: Summary, whose: Identity) -> str:

@@ -8,8 +8,8 @@ from itertools import pairwise
 
 from msgspec import Struct
 
-from commands.shared.benchmark import BENCHMARK, untraded
-from commands.shared.bot_records import exit_reasons, held, last_passes, opening_of
+from commands.shared.benchmark import BENCHMARK, no_benchmark_reason
+from commands.shared.bot_records import exit_reasons, last_passes, load_holdings, opening_of
 from commands.shared.evidence.gather import attempt, evidence_of
 from commands.shared.notes import left_by_earlier_orders, notes
 from tradebot.adapters.facts.facts import SqliteFacts
@@ -22,9 +22,9 @@ from tradebot.app.promotion_status import unproven
 from tradebot.app.wiring import App
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.errors import OperatorError, TradebotError, one_line, word
-from tradebot.judging.evidence import Evidence, Past, Unread
+from tradebot.judging.evidence import HealthEvidence, SessionEvidence, Unread
 from tradebot.judging.judgment import Judgment, permission
-from tradebot.judging.pass_health import judged, missed
+from tradebot.judging.pass_health import judge_passes, missed_slots
 from tradebot.model.account import CashKind
 from tradebot.model.bar import Session
 from tradebot.model.event import EventKind
@@ -36,12 +36,12 @@ from tradebot.model.trade import Trade
 from tradebot.model.trading import Mode
 from tradebot.model.values import replace
 from tradebot.model.venue_day import VenueDay
-from tradebot.views.holdings import Holding, Priced, gone, holdings
+from tradebot.views.holdings import Holding, RecordedPrice, externally_closed, holdings
 from tradebot.views.parity import LATELY, day_in_words, in_words, over_time
-from tradebot.views.profit import begun, belongs
-from tradebot.views.summary.values import Money, Seen, Summary
+from tradebot.views.profit import belongs, opening_times
+from tradebot.views.summary.values import SessionRecords, Summary, SummaryMoney
 from tradebot.views.summary.view import summary
-from tradebot.views.trades.days import Days
+from tradebot.views.trades.days import DateRange
 from tradebot.views.trades.fees import cash_kind
 from tradebot.views.trades.lots import trades
 from tradebot.views.trades.pieces import REACH, worth
@@ -56,7 +56,7 @@ CHORES = timedelta(hours=12)
 """For so long after the close, a session's own chores and passes come."""
 
 
-class Place(Struct, frozen=True):
+class SummaryPeriod(Struct, frozen=True):
     """Which session is told, and what came before it; `first` is when the books were opened, if they can be read."""
 
     session: Session
@@ -99,18 +99,18 @@ def read(app: "App", typed: str | None) -> Summary:
 
 def _seen(
     app: "App",
-    evidence: Evidence,
-    place: Place,
+    evidence: HealthEvidence,
+    place: SummaryPeriod,
     ledger: SqliteLedger | None,
     facts: SqliteFacts | None,
-) -> Seen:
+) -> SessionRecords:
     session, since, until = place.session, place.since, place.until
     passes = _passes(evidence, facts, place)
     before = facts.unpriced_passes(since - LATE, since) if facts and place.previous else ()
-    book = _books(app, ledger, facts, place) if ledger else Book()
+    book = _books(app, ledger, facts, place) if ledger else SessionBooks()
     slots, lost = _slots(evidence, ledger, place)
     judgments, said = _asked(app, evidence, ledger, facts, place) if place.is_last else ((), ())
-    return Seen(
+    return SessionRecords(
         session=session,
         is_first=place.previous is None,
         since=since,
@@ -129,7 +129,7 @@ def _seen(
         notes=(*said, *(unproven(app) if ledger else ())),
         beside=_compared(facts, session.date),
         states=ledger.states_since(since, until) if ledger else (),
-        accepted=tuple(accepted(ledger, since, until)) if ledger else (),
+        accepted=tuple(accepted_configurations(ledger, since, until)) if ledger else (),
         restarts=tuple(_restarts(app, since, until)),
     )
 
@@ -152,7 +152,7 @@ def _compared(facts: SqliteFacts | None, day: date) -> Sequence[str]:
     return (f"{day_in_words(days[-1])}.", f"Over time, {in_words(found)}.")
 
 
-def _place(app: "App", ledger: SqliteLedger | None, now: datetime, day: date | None) -> Place:
+def _place(app: "App", ledger: SqliteLedger | None, now: datetime, day: date | None) -> SummaryPeriod:
     first = ledger.books_opened_at() if ledger else None
     if ledger and first is None:
         raise OperatorError("there is nothing to tell before books and broker are compared", "tradebot reconcile")
@@ -165,14 +165,14 @@ def _place(app: "App", ledger: SqliteLedger | None, now: datetime, day: date | N
         raise _no_session(app.day, day, now, first, near)
     is_last = not any(chosen.open < one.open <= now for one in _sessions(app, ledger, app.day.date_of(now)))
     earlier = [one for one in ours if one.close < chosen.close]
-    return Place(chosen, earlier[-1] if earlier else None, now, first, is_last)
+    return SummaryPeriod(chosen, earlier[-1] if earlier else None, now, first, is_last)
 
 
 def _sessions(app: "App", ledger: SqliteLedger | None, day: date) -> Sequence[Session]:
     first, last = day - REACH, day + REACH
     return (
         (ledger.sessions(first, last) if ledger else ())
-        or calendar.listed(app.settings.capabilities, first, last)
+        or calendar.list_sessions(app.settings.capabilities, first, last)
         or ()
     )
 
@@ -191,46 +191,48 @@ def _no_session(
     return OperatorError(f"{day} is a {day:%A} without a session", f"tradebot summary {before[-1]}" if before else last)
 
 
-def _passes(evidence: Evidence, facts: SqliteFacts | None, place: Place) -> Sequence[CycleRecord]:
+def _passes(evidence: HealthEvidence, facts: SqliteFacts | None, place: SummaryPeriod) -> Sequence[CycleRecord]:
     """Return the passes since the close before; health has read those of the last session already."""
     if facts is None:
         return ()
     past = evidence.past
-    if place.is_last and isinstance(past, Past):
+    if place.is_last and isinstance(past, SessionEvidence):
         return [one for one in past.cycles if one.at > place.since]
     return facts.unpriced_passes(place.session.open, place.until)
 
 
-def _slots(evidence: Evidence, ledger: SqliteLedger | None, place: Place) -> tuple[int, list[tuple[str, str, str]]]:
+def _slots(
+    evidence: HealthEvidence, ledger: SqliteLedger | None, place: SummaryPeriod
+) -> tuple[int, list[tuple[str, str, str]]]:
     """Return how many slots of the session are known, and those that nobody ran, each with its job and why."""
     past, day = evidence.past, place.session.date
-    if ledger is None or not isinstance(past, Past):
+    if ledger is None or not isinstance(past, SessionEvidence):
         return 0, []
     claims = ledger.slot_claims(day)
     due = {job: [one for one in slots if one.session == day] for job, slots in past.due.items()}
     ours = replace(past, claims=claims, due=due)
     known = sum(map(len, due.values())) or sum(claim.job in set(Job) for claim in claims)
-    return known, missed(ours)
+    return known, missed_slots(ours)
 
 
 def _asked(
-    app: "App", evidence: Evidence, ledger: SqliteLedger | None, facts: SqliteFacts | None, place: Place
+    app: "App", evidence: HealthEvidence, ledger: SqliteLedger | None, facts: SqliteFacts | None, place: SummaryPeriod
 ) -> tuple[tuple[Judgment, ...], tuple[str, ...]]:
     """Return the judgments about the bot as it is now, and the warnings that its positions come with."""
     said = notes(app, left_by_earlier_orders(app, place.now), place.now, last_passes(facts)) if ledger else ()
-    return (*judged(evidence), permission(app.permission, evidence.at)), said
+    return (*judge_passes(evidence), permission(app.permission, evidence.at)), said
 
 
-class Book(Struct, frozen=True):
+class SessionBooks(Struct, frozen=True):
     """What the books say of a session; `holdings` are None if they can't be read."""
 
     opened: Sequence[str] = ()
     closed: Sequence[Trade] = ()
     holdings: Sequence[Holding] | None = None
-    money: Money | None = None
+    money: SummaryMoney | None = None
 
 
-def _books(app: "App", ledger: SqliteLedger, facts: SqliteFacts | None, place: Place) -> Book:
+def _books(app: "App", ledger: SqliteLedger, facts: SqliteFacts | None, place: SummaryPeriod) -> SessionBooks:
     """Return what was opened and closed since the close before, what is held, and what the account made.
 
     Of the last session, only the fills since its positions were opened are read; of an earlier one, all before its end.
@@ -239,46 +241,46 @@ def _books(app: "App", ledger: SqliteLedger, facts: SqliteFacts | None, place: P
     ends = facts.session_ends(day - REACH, day) if facts else ()
     if place.is_last:
         totals = ledger.totals()
-        starts = begun(totals, day, calendar.knowing(ledger, app.day))
+        starts = opening_times(totals, day, calendar.knowing(ledger, app.day))
         fills = ledger.fills_since(min(starts.values())) if starts else ()
-        rows: Sequence[Holding] = held(app, totals, last_passes(facts), place.now)
+        rows: Sequence[Holding] = load_holdings(app, totals, last_passes(facts), place.now)
     else:
         fills = [one for one in ledger.fills() if one.fill.at <= place.session.close]
         totals = Totals.of(fills)
-        starts = begun(totals, day, calendar.knowing(ledger, app.day))
+        starts = opening_times(totals, day, calendar.knowing(ledger, app.day))
         rows = _held_then(totals, next((end for end in ends if end.session == day), None))
     since, ours = place.since, trades(one for one in fills if one.strategy != FOREIGN and belongs(one, starts))
     closed = [one for one in ours if one.closed_at and one.closed_at > since]
     reasons = exit_reasons(app, {order for one in closed for order in one.exit_orders})
     told = [replace(one, reasons=tuple(filter(None, map(reasons.get, one.exit_orders)))) for one in closed]
     opened = [one.symbol for one in ours if one.opened_at > since and not one.closed_at]
-    return Book(opened, told, rows, _money(app, ledger, facts, place, ends))
+    return SessionBooks(opened, told, rows, _money(app, ledger, facts, place, ends))
 
 
 def _held_then(totals: Totals, end: SessionEnd | None) -> Sequence[Holding]:
     """Return what was held at an earlier close, at the last prices seen then; which stops there were isn't kept."""
     marks = end.marks if end else {}
     at = end.marked_at if end else None
-    priced = {symbol: Priced(price, at) for symbol, price in marks.items()} if at else {}
+    priced = {symbol: RecordedPrice(price, at) for symbol, price in marks.items()} if at else {}
     own = totals.own_positions()
-    return holdings(own, {}, {}, lambda _: (), priced, at, {}, (), at_venue=False, closed=gone(totals))
+    return holdings(own, {}, {}, lambda _: (), priced, at, {}, (), at_venue=False, closed=externally_closed(totals))
 
 
 def _money(
-    app: "App", ledger: SqliteLedger, facts: SqliteFacts | None, place: Place, ends: Sequence[SessionEnd]
-) -> Money | None:
+    app: "App", ledger: SqliteLedger, facts: SqliteFacts | None, place: SummaryPeriod, ends: Sequence[SessionEnd]
+) -> SummaryMoney | None:
     """Return what the account made since the close before, and SPY; None if no pass saw what it is worth."""
     day, first = place.session.date, place.first
     if facts is None or first is None:
         return None
     opening = opening_of(app, day)
-    seen = worth(ends, opening[1] if opening else None, Days(day, day))
+    seen = worth(ends, opening[1] if opening else None, DateRange(day, day))
     if seen is None:
         return None
     moved = [one for one in ledger.cash_movements() if cash_kind(one) is CashKind.TRANSFER and one.at <= place.until]
     transfers = sum((one.amount_usd for one in moved if one.at > place.since), Decimal(0))
-    money = Money(seen.before_usd, seen.after_usd, transfers, None)
-    if not_traded := untraded(app):
+    money = SummaryMoney(seen.before_usd, seen.after_usd, transfers, None)
+    if not_traded := no_benchmark_reason(app):
         return replace(money, without=not_traded)
     if place.so_far:
         return replace(money, without="SPY is compared after the close.")
@@ -289,13 +291,13 @@ def _money(
 
 
 def _beside(
-    money: Money,
+    money: SummaryMoney,
     base: Decimal | None,
     start: SessionEnd | None,
-    place: Place,
+    place: SummaryPeriod,
     days: Mapping[date, RawBar],
     why: str,
-) -> Money:
+) -> SummaryMoney:
     day, opened = place.session.date, start.session if start else None
     change = _change(days, day, day, opened)
     if change is None:
@@ -321,7 +323,7 @@ def _change(days: Mapping[date, RawBar], first: date, last: date, opened: date |
     return days[last].close / days[before].close - 1
 
 
-def _spy(app: "App", place: Place) -> tuple[Mapping[date, RawBar], str]:
+def _spy(app: "App", place: SummaryPeriod) -> tuple[Mapping[date, RawBar], str]:
     """Return SPY's stored days, and why there are none. Only a sandbox whose exchange runs is asked for more."""
     day, first = place.session.date, app.day.date_of(place.first or place.session.open) - REACH
     asks = app.mode is Mode.SANDBOX and sandbox.running(app.folder.exchange) is not None
@@ -336,7 +338,9 @@ def _spy(app: "App", place: Place) -> tuple[Mapping[date, RawBar], str]:
     return found, "" if day in found else f"{nothing}Next: tradebot bars fetch {BENCHMARK}"
 
 
-def accepted(ledger: SqliteLedger, since: datetime, until: datetime) -> Iterator[tuple[str, datetime, Sequence[str]]]:
+def accepted_configurations(
+    ledger: SqliteLedger, since: datetime, until: datetime
+) -> Iterator[tuple[str, datetime, Sequence[str]]]:
     """Yield who accepted a configuration between two times, when, and which settings it changed."""
     known = ledger.baselines.since(since)
     for before, after in pairwise(known):

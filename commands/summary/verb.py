@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.report.files import Html, files_of, written
-from commands.shared.declaration import Purpose
+from commands.report.files import Html, files_of, write_files
+from commands.shared.declaration import VerbPurpose
 from commands.shared.verb_options import Report, identity, on_bot, opened_to_look
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @on_bot(
     "summary",
-    Purpose.LOOK,
+    VerbPurpose.LOOK,
     10,
     {"summary/1": ("tradebot.views.summary.values:Summary",)},
     epilog="tradebot summary\ntradebot summary 2026-11-16\ntradebot summary --short\ntradebot summary --html day.html",
@@ -41,4 +41,4 @@ def summary(
     data = read(bot, session)
     whose = about(data, identity(bot))
     shown = Report("summary", data, message if short else lambda console, _: show(console, data, whose))
-    return written(shown, files, (), lambda: page(data, whose))
+    return write_files(shown, files, (), lambda: page(data, whose))

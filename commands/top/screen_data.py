@@ -14,13 +14,13 @@ from rich.text import Text
 
 from commands import approvals, events, positions
 from commands.approvals import ApprovalsData
-from commands.events import Events
+from commands.events import EventsShown
 from commands.positions import Positions
 from commands.shared.console import Screen
-from commands.shared.hints import aimed
+from commands.shared.hints import with_bot_options
 from commands.shared.light_helpers import Identity, clean
-from commands.shared.number_format import colored, duration
-from commands.shared.span_options import Span
+from commands.shared.number_format import color_state, duration
+from commands.shared.span_options import PassSpan
 from commands.shared.times import for_reader, when
 from commands.shared.verb_options import Report, identity, show_traded_by
 from commands.status.report import STATE_STYLE, sections, status_of
@@ -30,7 +30,7 @@ from commands.why_no_orders.report import show_funnel
 from tradebot.adapters.state import halt_switch, state_folder
 from tradebot.app.wiring import App
 from tradebot.errors import TradebotError
-from tradebot.judging.judgment import State, overall
+from tradebot.judging.judgment import HealthState, overall
 from tradebot.views.status import Status
 from tradebot.views.why_no_orders import Why
 
@@ -61,10 +61,10 @@ class Screens(Struct, frozen=True):
     overview: Overview
     positions: Positions
     why: Why
-    log: Events
+    log: EventsShown
 
 
-class Reading(NamedTuple):
+class ScreenData(NamedTuple):
     """What was read for one screen at a time by this machine's clock: `head` says whose it is, `draws` print it.
 
     `old` says why the figures get no newer and how old they are; it is empty while they do.
@@ -86,7 +86,7 @@ def screens(app: App) -> Screens:
     return Screens(overview, positions.run(app).data, _why(app).data, _log(app).data)
 
 
-def read(app: App, screen: str) -> Reading:
+def read(app: App, screen: str) -> ScreenData:
     """Read one screen anew, with connections of its own; raise TradebotError if it can't be read."""
     try:
         with closing(app.twin()) as bot:
@@ -95,10 +95,10 @@ def read(app: App, screen: str) -> Reading:
             draws = list(_overview(bot, status, whose)) if screen == OVERVIEW else [_drawing(VERBS[screen](bot))]
     except (OSError, sqlite3.Error) as error:
         raise UnreadableError(f"the state can't be read: {error}", "tradebot doctor") from error
-    return Reading(datetime.now(UTC), head(status, whose), draws, old(status))
+    return ScreenData(datetime.now(UTC), head(status, whose), draws, old(status))
 
 
-def drawn(draws: Sequence[Callable[[Console], None]], width: int) -> Text:
+def render_plain(draws: Sequence[Callable[[Console], None]], width: int) -> Text:
     """Return what these print on a console of this width, in colors."""
     screen = console(width)
     with screen.capture() as shown:
@@ -109,7 +109,7 @@ def drawn(draws: Sequence[Callable[[Console], None]], width: int) -> Text:
 
 def line(markup: str, width: int) -> Text:
     """Return one line or more of our own words, as a verb would print it."""
-    return drawn([lambda screen: screen.print(markup)], width)
+    return render_plain([lambda screen: screen.print(markup)], width)
 
 
 def console(width: int) -> Console:
@@ -133,7 +133,7 @@ def _changed(path: Path) -> tuple[int, int] | None:
 
 
 def _why(app: App) -> Report:
-    return why_no_orders.run(app, None, Span())
+    return why_no_orders.run(app, None, PassSpan())
 
 
 def _log(app: App) -> Report:
@@ -170,13 +170,15 @@ def _overview(app: App, status: Status, whose: Identity) -> Iterator[Callable[[C
 def head(status: Status, whose: Identity) -> str:
     """Return whose bot this is, whether it may open positions, and its health, as markup."""
     state, color = status.trading_state, STATE_STYLE[status.trading_state]
-    return f"[bold]{whose.mode}[/bold], {whose.place}, [{color}]{state}[/], health {colored(overall(status.health))}"
+    return (
+        f"[bold]{whose.mode}[/bold], {whose.place}, [{color}]{state}[/], health {color_state(overall(status.health))}"
+    )
 
 
 def old(status: Status) -> str:
     """Return why no newer figures come, by the most telling part that has failed, and how old the last ones are."""
     parts = {judgment.subject: judgment for judgment in status.health}
-    failed = next((parts[name] for name in MAKE_OLD if name in parts and parts[name].state is State.FAILED), None)
+    failed = next((parts[name] for name in MAKE_OLD if name in parts and parts[name].state is HealthState.FAILED), None)
     if failed is None:
         return ""
     # The clock of the sandbox stands still, but that of what has failed doesn't.
@@ -185,4 +187,4 @@ def old(status: Status) -> str:
     age = "" if age_s is None else f", {duration(age_s)} old"
     last = f"the last figures are of {when(status.as_of)}{age}" if status.as_of else "there are no figures yet"
     found = for_reader(clean(failed.found).rstrip("."))
-    return f"{failed.subject} {failed.state}: {found}; {last}. Next: {aimed(failed.next)}"
+    return f"{failed.subject} {failed.state}: {found}; {last}. Next: {with_bot_options(failed.next)}"

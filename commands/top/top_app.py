@@ -20,11 +20,11 @@ from textual.screen import ModalScreen, Screen
 from textual.widgets import Input, Static
 
 from commands.halt import verb
-from commands.halt.report import NO_REASON, Request
+from commands.halt.report import NO_REASON, HaltRequest
 from commands.shared.light_helpers import clean, clean_lines, print_error
 from commands.shared.number_format import duration
 from commands.shared.times import show_utc, shows_utc, when
-from commands.top.screen_data import NAMES, Reading, drawn, line, read, version
+from commands.top.screen_data import NAMES, ScreenData, line, read, render_plain, version
 from tradebot.adapters.text.redaction import hide
 from tradebot.app.wiring import App
 from tradebot.errors import TradebotError, one_line
@@ -65,7 +65,7 @@ class Board(Screen[None]):
         self._bot, self._config = bot, config
         self._folder = bot.folder.path
         self._chosen = NAMES[0]
-        self._readings: dict[str, Reading] = {}
+        self._readings: dict[str, ScreenData] = {}
         self._unread = ""
         self._seen: object = None
         self._began_s = self._cpu_s = 0.0
@@ -146,19 +146,19 @@ class Board(Screen[None]):
         if follows:
             self._follow()
 
-    def _trouble(self, reading: Reading | None) -> str:
+    def _trouble(self, reading: ScreenData | None) -> str:
         """Return what is wrong with the figures, and how old they are."""
         if not self._unread:
             return reading.old if reading else ""
         age_s = (datetime.now(UTC) - reading.at).total_seconds() if reading else 0.0
         return f"What follows was read {duration(age_s)} ago. {self._unread}" if reading else self._unread
 
-    def _shown(self, reading: Reading | None, width: int, height: int) -> Text:
+    def _shown(self, reading: ScreenData | None, width: int, height: int) -> Text:
         if width < NARROWEST or height < LOWEST:
             return Text(f"This terminal has {width} columns and {height} lines; it takes {NARROWEST} and {LOWEST}.")
         if reading is None:
             return Text("" if self._unread else "Reading…")
-        return drawn(reading.draws, width - 1)
+        return render_plain(reading.draws, width - 1)
 
     def _follow(self) -> None:
         self.query_one("#body", VerticalScroll).scroll_end(animate=False)
@@ -178,7 +178,7 @@ def _aged(text: Text, trouble: str) -> Text:
     return Text.assemble((text.plain, OLD)) if trouble else text
 
 
-def _foot(reading: Reading | None) -> Text:
+def _foot(reading: ScreenData | None) -> Text:
     at = f"  read {when(reading.at)}" if reading else ""
     return Text(f"1-4 tab  h halts  q quits{at}", "reverse", no_wrap=True, overflow="crop")
 
@@ -215,7 +215,7 @@ WORD = "halt"
 def halt(folder: Path, config: str | None, reason: str) -> str:
     """Halt as `tradebot halt --reason` does, and return what it printed."""
     in_utc, printed = shows_utc(), io.StringIO()
-    request = Request(reason.strip() or NO_REASON, state_dir=str(folder), config=config, in_utc=in_utc)
+    request = HaltRequest(reason.strip() or NO_REASON, state_dir=str(folder), config=config, in_utc=in_utc)
     with redirect_stdout(printed), redirect_stderr(printed):
         try:
             verb.run(request)

@@ -4,7 +4,7 @@ import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from commands.shared.declaration import Purpose, verb
+from commands.shared.declaration import VerbPurpose, verb
 from commands.shared.verb_options import Config, Json, Report, StateDir, finish, identity, opened_to_look
 from tradebot.adapters.text.extras import install
 from tradebot.errors import OperatorError
@@ -31,7 +31,7 @@ def require_screen() -> None:
 
 @verb(
     "top",
-    Purpose.LOOK,
+    VerbPurpose.LOOK,
     20,
     {"top/2": ("commands.top.screen_data:Screens",)},
     epilog="tradebot top\ntradebot top --json  # what its screens show, for programs",

@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING
 
 from commands.shared.ask_strategies import ask_if_due, asking_world, in_turn
 from commands.shared.missed_slots import entry_grace_s
-from commands.shared.pass_recording import traded
-from commands.shared.pass_reports import begin, both_clocks, pass_data, pass_exit_code, recorded, render_rows
+from commands.shared.pass_recording import record_entries
+from commands.shared.pass_reports import begin, both_clocks, pass_data, pass_exit_code, record_begun_pass, render_rows
 from commands.shared.skipped_passes import refused_report, render_not_run
 from commands.shared.times import slot_for_reader, when
 from commands.shared.verb_options import Report
 from commands.trade_once.submitted_candidates import entries, note_bad_lines, read, render_read, world_of
-from jobs.slot_claims import Refused
+from jobs.slot_claims import SlotRefused
 from tradebot.desk.prepare_desk import for_entries
 from tradebot.model.record import CandidateRecord, Job
 
@@ -39,7 +39,7 @@ def run(
     asking = world_of(asking_world(app, "trade-once", dry_run=dry_run, proposing=submission is None), submission, only)
     asked = ask_if_due(app, asking, asked_at.clock, force=force_slot, dry_run=dry_run, part=part)
 
-    def enter() -> "EntriesData | Refused":
+    def enter() -> "EntriesData | SlotRefused":
         # Without an answer, the time is still that at which nothing was due.
         clocks = None if asked else asked_at
         world = world_of(app.world(dry_run=dry_run, proposing=False), submission)
@@ -47,17 +47,17 @@ def run(
         call, clocks = begin(
             app, Job.TRADE_ONCE, by, clocks=clocks, force=force_slot, dry_run=dry_run, part=part, grace_s=grace_s
         )
-        if isinstance(call, Refused):
+        if isinstance(call, SlotRefused):
             return call
         if candidates is not None and submission is not None:
             note_bad_lines(world, candidates, submission, clocks.now)
-        with recorded(app, call, clocks.now, dry_run=dry_run):
+        with record_begun_pass(app, call, clocks.now, dry_run=dry_run):
             answer = asked.answer()
-            cycle = traded(app, world, call, for_entries(world, answer, clocks), answer, sent)
+            cycle = record_entries(app, world, call, for_entries(world, answer, clocks), answer, sent)
             return entries(pass_data(app, cycle), candidates, submission)
 
     data = in_turn(app, "trade-once", enter)
-    if isinstance(data, Refused):
+    if isinstance(data, SlotRefused):
         return refused_report(app, "trade-once", data)
     code = pass_exit_code(data)
     return Report("trade-once", data, render, code)

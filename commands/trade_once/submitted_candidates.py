@@ -16,7 +16,7 @@ from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
 from tradebot.model.candidate import BadLine, Submission
 from tradebot.model.event import EventKind
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 from tradebot.model.trading import Request
 from tradebot.model.values import replace
 from tradebot.ports.stores import Approvals
@@ -120,9 +120,9 @@ def entries(data: PassData, origin: str | None, submission: "Submission | None")
 
 def render_read(console: "Console", found: LinesRead) -> None:
     """Print how many lines were read, and why some were refused."""
-    candidates, duplicates = counted(found.candidates, "candidate"), counted(found.duplicates, "duplicate")
-    counts = f"{candidates} + {duplicates} + {counted(len(found.bad), 'bad line')}"
-    console.print(f"Read {counted(found.lines, 'line')} of {clean(found.origin)} = {counts}", markup=False)
+    candidates, duplicates = pluralize(found.candidates, "candidate"), pluralize(found.duplicates, "duplicate")
+    counts = f"{candidates} + {duplicates} + {pluralize(len(found.bad), 'bad line')}"
+    console.print(f"Read {pluralize(found.lines, 'line')} of {clean(found.origin)} = {counts}", markup=False)
     for bad in found.bad[:SHOWN]:
         console.print(f"  line {bad.line}: {bad.reason}: {clean(bad.detail)}", markup=False)
     if len(found.bad) > SHOWN:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.declaration import NOT_RUN, Purpose, acts
+from commands.shared.declaration import NOT_RUN, VerbPurpose, acts
 from commands.shared.verb_options import DryRun, Report, caller, on_bot
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ ForceSlot = Annotated[
 
 @on_bot(
     "trade-once",
-    Purpose.TRADE,
+    VerbPurpose.TRADE,
     40,
     {"trade-once/1": ("commands.trade_once.submitted_candidates:EntriesData", NOT_RUN)},
     epilog="tradebot trade-once --dry-run\ntradebot trade-once",

@@ -14,14 +14,14 @@ from commands.shared.history import read_history
 from commands.shared.light_helpers import clean
 from commands.shared.pictures import GAIN, INK, LOSS, QUIET, picture, title
 from commands.shared.times import DAY_MINUTE, stamp
-from commands.trades.levels import Planned, draw_levels, planned
+from commands.trades.levels import PlannedLevels, draw_levels, planned_levels
 from tradebot.adapters.state.evidence import BACKTEST
 from tradebot.app.sandbox import market_spec
 from tradebot.errors import OperatorError
 from tradebot.model.candidate import Side
 from tradebot.model.position import Origin
 from tradebot.model.series import DAY
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 from tradebot.model.values import replace
 from tradebot.model.view import BarNeed
 
@@ -57,7 +57,7 @@ class Drawn(NamedTuple):
     series: Series
     trades: Sequence[TradeRow]
     fills: Sequence[Fill]
-    plans: Sequence[Planned]
+    plans: Sequence[PlannedLevels]
     end: datetime
 
     def place(self, at: datetime) -> int:
@@ -73,10 +73,10 @@ def draw(of: Drawn, file: Path) -> None:
         draw_levels(axes, of.plans, of.place, of.end)
         _trades(axes, of)
         width = "5 minutes" if of.series.timeframe == MINUTES else "a day"
-        title(axes, f"{clean(of.series.symbol)}, {counted(len(of.trades), 'trade')}, candles of {width}")
+        title(axes, f"{clean(of.series.symbol)}, {pluralize(len(of.trades), 'trade')}, candles of {width}")
 
 
-def drawn(app: App, trades: Sequence[TradeRow], symbol: str, as_of: datetime | None) -> Drawn:
+def draw_candles(app: App, trades: Sequence[TradeRow], symbol: str, as_of: datetime | None) -> Drawn:
     """Return what is drawn of trades in one symbol; raise OperatorError if there are no trades, or no bars."""
     if not trades or as_of is None:
         raise OperatorError(f"There is no trade in {symbol} to draw", "tradebot trades")
@@ -88,7 +88,7 @@ def drawn_on(app: App, series: Series, trades: Sequence[TradeRow], as_of: dateti
     """Return what is drawn of trades on the candles of their symbol."""
     fills = _fills(app, trades, series.symbol, as_of) if trades else []
     history = read_history(app) if trades else None
-    plans = [planned(app, history, each, fills) for each in trades] if history else []
+    plans = [planned_levels(app, history, each, fills) for each in trades] if history else []
     return Drawn(series, trades, fills, plans, as_of)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from commands.shared.number_format import usd
 from commands.shared.pictures import GAIN, INK, LOSS, QUIET
-from tradebot.exits.kind import Held
+from tradebot.exits.kind import WatchedPosition
 from tradebot.exits.lists import levels
 from tradebot.model.instrument import notional
 from tradebot.model.position import Kept, Lot, Position
@@ -29,7 +29,7 @@ Place = Callable[[datetime], int]
 """Returns the place of the candle in which a moment lies."""
 
 
-class Planned(NamedTuple):
+class PlannedLevels(NamedTuple):
     """Where a trade was to end: `first_stop`, `targets` and `invalid` as at its entry, prices in USD.
 
     `stops` are the stops that rested at the venue, with when each was sent, oldest first. What the entry and the rules
@@ -43,7 +43,7 @@ class Planned(NamedTuple):
     stops: Sequence[tuple[datetime, Decimal]]
 
 
-def planned(app: App, history: History, trade: TradeRow, fills: Sequence[Fill]) -> Planned:
+def planned_levels(app: App, history: History, trade: TradeRow, fills: Sequence[Fill]) -> PlannedLevels:
     """Return where a trade was to end, given its fills: by what its entry said, and by the rules in force today."""
     sign = 1 if trade.side == LONG else -1
     first = next((fill.venue_order_id for fill in fills if fill.at >= trade.opened_at), None)
@@ -52,10 +52,10 @@ def planned(app: App, history: History, trade: TradeRow, fills: Sequence[Fill]) 
     held = _as_opened(trade, sign, kept)
     at_entry = levels(held, app.rules.exits_watching(held.position, kept))
     invalid = None if kept.invalid_fraction is None else held.price_at(-kept.invalid_fraction)
-    return Planned(trade, at_entry.stop, at_entry.targets, invalid, list(_rested(history, trade, sign)))
+    return PlannedLevels(trade, at_entry.stop, at_entry.targets, invalid, list(_rested(history, trade, sign)))
 
 
-def _as_opened(trade: TradeRow, sign: int, kept: Kept) -> Held:
+def _as_opened(trade: TradeRow, sign: int, kept: Kept) -> WatchedPosition:
     """Return a trade as the position that it was once all its shares were entered, before any left."""
     lot, at = Lot(sign * trade.quantity, trade.entry_price, trade.opened_at), trade.opened_at
     cost = notional(trade.quantity, trade.entry_price, trade.multiplier)
@@ -69,7 +69,7 @@ def _as_opened(trade: TradeRow, sign: int, kept: Kept) -> Held:
         entry_cost=cost,
         multiplier=trade.multiplier,
     )
-    return Held(position, trade.entry_price, kept)
+    return WatchedPosition(position, trade.entry_price, kept)
 
 
 def _rested(history: History, trade: TradeRow, sign: int) -> Iterator[tuple[datetime, Decimal]]:
@@ -79,7 +79,7 @@ def _rested(history: History, trade: TradeRow, sign: int) -> Iterator[tuple[date
             yield stop.at, stop.price
 
 
-def draw_levels(axes: Axes, plans: Sequence[Planned], place: Place, end: datetime) -> None:
+def draw_levels(axes: Axes, plans: Sequence[PlannedLevels], place: Place, end: datetime) -> None:
     """Draw the levels of trades over the candles in which each was open; those of a single trade say what they are."""
     for plan in plans:
         first, last = place(plan.trade.opened_at), place(plan.trade.closed_at or end)
@@ -92,14 +92,14 @@ def draw_levels(axes: Axes, plans: Sequence[Planned], place: Place, end: datetim
                 axes.annotate(text, at, color=color, fontsize=8, va="center", xytext=(6, 0), textcoords="offset points")
 
 
-def _moves(axes: Axes, plan: Planned, place: Place, last: int) -> None:
+def _moves(axes: Axes, plan: PlannedLevels, place: Place, last: int) -> None:
     """Draw the stop that rested at the venue, from when it was sent to when the next one was."""
     if plan.stops:
         places, prices = [place(at) for at, _ in plan.stops], [float(price) for _, price in plan.stops]
         axes.step([*places, last], [*prices, prices[-1]], where="post", color=LOSS, linewidth=1.2, zorder=3)
 
 
-def lines_of(plan: Planned) -> Iterator[tuple[Decimal, str, str, str]]:
+def lines_of(plan: PlannedLevels) -> Iterator[tuple[Decimal, str, str, str]]:
     """Yield the levels of a trade that don't move: the price, the color and the style of the line, and what it is."""
     trade = plan.trade
     yield trade.entry_price, INK, "solid", "entry"

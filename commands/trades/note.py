@@ -65,7 +65,7 @@ def run(
         raise OperatorError("there is nothing to note: write a text in quotes, or a tag", EXAMPLE)
     if len(written) > LONGEST:
         raise OperatorError(f"the note has {len(written):,} characters; the most is {LONGEST:,}", "write less")
-    row = found(all_rows(app)[1].trades, name)
+    row = find_trade(all_rows(app)[1].trades, name)
 
     def changed(before: TradeNote | None) -> TradeNote:
         """Return what stands from now on, from what stands by now; a renamed trade may have its note by an old name."""
@@ -87,7 +87,7 @@ def run(
     return Report("trades-note", data, lambda out, _: _show(out, row, data, done), whose=identity(app))
 
 
-def found(rows: "Sequence[TradeRow]", name: str) -> "TradeRow":
+def find_trade(rows: "Sequence[TradeRow]", name: str) -> "TradeRow":
     """Return the trade with an id, or the one in a symbol: that which is open, or else the last one.
 
     Raises OperatorError if there is none, or several that are open.

@@ -12,7 +12,7 @@ from tradebot.model.candidate import Component
 from tradebot.model.values import columns
 from tradebot.model.venue import Settlement
 from tradebot.timetable.sessions import BEGINS_AHEAD
-from tradebot.views.slippage import TotalSlippage, summed
+from tradebot.views.slippage import TotalSlippage, total_slippage
 from tradebot.views.trades.days import LONGEST_GAP, MarketTime
 from tradebot.views.trades.fees import fees_assumption
 from tradebot.views.trades.history import History
@@ -21,10 +21,10 @@ from tradebot.views.trades.trade_row import (
     Choice,
     Excursion,
     LotRow,
-    Rows,
     TradeRow,
+    TradeRows,
     TradeTotals,
-    chosen,
+    select_rows,
     totals_of,
 )
 from tradebot.views.trades.trades import rows_of
@@ -41,7 +41,7 @@ PLAIN = tuple(name for name in TradeRow.__struct_fields__ if name not in {*SPREA
 """The fields of a trade whose values are written as they are."""
 
 
-def written(trades: "Sequence[TradeRow]", lots: "Sequence[LotRow] | None") -> str:
+def format_csv(trades: "Sequence[TradeRow]", lots: "Sequence[LotRow] | None") -> str:
     """Return the text of a CSV file with these lots, or without lots with these trades."""
     if lots is None:
         names = [column for name in columns(TradeRow, trades) for column in SPREAD.get(name, (name,))]
@@ -109,7 +109,7 @@ class Trades(Struct, frozen=True):
     assumptions: tuple[str, ...]
 
 
-def all_rows(app: "App", *, by_lot: bool = False) -> "tuple[History, Rows]":
+def all_rows(app: "App", *, by_lot: bool = False) -> "tuple[History, TradeRows]":
     """Return the account's past, and every trade of it, with every lot if asked for."""
     history = read_history(app)
     times = [history.at, *(owned.fill.at for owned in (*history.fills[:1], *history.fills[-1:]))]
@@ -119,14 +119,14 @@ def all_rows(app: "App", *, by_lot: bool = False) -> "tuple[History, Rows]":
 def read(app: "App", choice: "Choice", *, by_lot: bool) -> Trades:
     """Return the chosen trades of an account, with their lots if asked for."""
     history, rows = all_rows(app, by_lot=by_lot)
-    trades = chosen(rows.trades, choice, history.day)
+    trades = select_rows(rows.trades, choice, history.day)
     return Trades(
         as_of=history.at,
         from_date=choice.days.first,
         to_date=choice.days.last,
         known=len(rows.trades),
         trades=trades,
-        lots=chosen(rows.lots, choice, history.day),
+        lots=select_rows(rows.lots, choice, history.day),
         totals=totals_of(trades),
         slippage=_together(trades),
         assumptions=tuple(_assumptions(trades, history.settlement)),
@@ -155,4 +155,4 @@ def _market(app: "App", times: list[datetime]) -> "MarketTime":
 
 
 def _together(trades: tuple[TradeRow, ...]) -> tuple[TotalSlippage, ...]:
-    return tuple(summed(list(column)) for column in zip(*(trade.slippage for trade in trades), strict=True))
+    return tuple(total_slippage(list(column)) for column in zip(*(trade.slippage for trade in trades), strict=True))

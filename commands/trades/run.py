@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from commands.shared.verb_options import Report, identity, opened
-from commands.trades.candles import draw, drawn
+from commands.shared.verb_options import Report, identity, open_bot
+from commands.trades.candles import draw, draw_candles
 from commands.trades.note import run as note
 from commands.trades.note import words_of
 from tradebot.errors import OperatorError
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 from tradebot.model.values import replace
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def taxes(app: "App", year: int, choice: "Choice", csv: Path | None, *, by_lot: 
     """
     from commands.shared.files import to_csv
     from commands.shared.history import read_history
-    from commands.trades.tax import NO_ADVICE, render, summary, taxed, written
+    from commands.trades.tax import NO_ADVICE, format_csv, render, sales_of_year, summary
 
     if year < OLDEST_YEAR:
         raise OperatorError(f"--tax {year} is not a year", "write --tax 2026")
@@ -54,15 +54,15 @@ def taxes(app: "App", year: int, choice: "Choice", csv: Path | None, *, by_lot: 
         raise OperatorError(
             "--tax can only be combined with --strategy, --symbol and --csv", f"tradebot trades --tax {year}"
         )
-    data = taxed(read_history(app), year, app.settings.tax.method, choice.strategy, choice.symbol)
+    data = sales_of_year(read_history(app), year, app.settings.tax.method, choice.strategy, choice.symbol)
     report = Report("trades-tax", data, render, whose=identity(app))
     if csv is None:
         return report
-    rows = counted(len(data.rows), "row")
-    return to_csv(report, written(data), csv, rows, below=summary(data), apart=(*data.notes, NO_ADVICE))
+    rows = pluralize(len(data.rows), "row")
+    return to_csv(report, format_csv(data), csv, rows, below=summary(data), apart=(*data.notes, NO_ADVICE))
 
 
-def noted(
+def change_note(
     words: Sequence[str],
     tags: Sequence[str],
     untag: Sequence[str],
@@ -72,18 +72,18 @@ def noted(
     remove: bool,
 ) -> Report:
     name, text = words_of(words)
-    with opened(state_dir, config) as bot:
+    with open_bot(state_dir, config) as bot:
         return note(bot, name, text, tags, untag, remove=remove)
 
 
 def drawn_in(app: "App", report: Report, symbol: str | None, file: Path) -> Report:
     """Draw the trades, and return the report with the picture's name below it."""
-    from commands.shared.pictures import checked
+    from commands.shared.pictures import picture_file
 
-    checked(file, "trades.svg")
+    picture_file(file, "trades.svg")
     if symbol is None or report.verb != "trades":
         raise OperatorError("--plot draws the trades of one symbol", "tradebot trades --symbol SPY --plot trades.svg")
-    draw(drawn(app, report.data.trades, symbol, report.data.as_of), file)
+    draw(draw_candles(app, report.data.trades, symbol, report.data.as_of), file)
 
     def render(out: "Console", data: object) -> None:
         report.render(out, data)
@@ -94,11 +94,11 @@ def drawn_in(app: "App", report: Report, symbol: str | None, file: Path) -> Repo
 
 def written_as_csv(report: Report, file: Path, *, by_lot: bool) -> Report:
     from commands.shared.files import to_csv
-    from commands.trades.report import written
+    from commands.trades.report import format_csv
 
     data: Trades = report.data
-    what = counted(len(data.lots), "lot") if by_lot else counted(len(data.trades), "trade")
-    return to_csv(report, written(data.trades, data.lots if by_lot else None), file, what)
+    what = pluralize(len(data.lots), "lot") if by_lot else pluralize(len(data.trades), "trade")
+    return to_csv(report, format_csv(data.trades, data.lots if by_lot else None), file, what)
 
 
 def refuse_filters(given: tuple[object, ...]) -> None:

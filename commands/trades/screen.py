@@ -7,12 +7,12 @@ from rich.markup import escape
 from rich.text import Text
 
 from commands.shared.light_helpers import clean
-from commands.shared.number_format import duration, gain, in_units, signed, slippage_sentences, units, usd
+from commands.shared.number_format import duration, format_signed, gain, in_units, slippage_sentences, units, usd
 from commands.shared.tables import Column, Table, number, sentence, staying
 from commands.shared.times import DAY_MINUTE, MINUTE, stamp, when, zone
 from commands.trades.report import Trades
-from tradebot.model.text import counted
-from tradebot.views.trades.trade_row import SHORT, RiskFrom, Source, Status
+from tradebot.model.text import pluralize
+from tradebot.views.trades.trade_row import SHORT, EntrySource, RiskFrom, TradeStatus
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +27,7 @@ def show(console: "Console", data: "Trades", *, by_lot: bool) -> None:
     """Print the chosen trades or lots, the sums, and the assumptions."""
     at = f" at {when(data.as_of)}" if data.as_of else ""
     span = "".join(f" {word} {day}" for word, day in (("from", data.from_date), ("to", data.to_date)) if day)
-    console.print(f"{len(data.trades):,} of {counted(data.known, 'trade')}{span}{at}; the broker was not asked")
+    console.print(f"{len(data.trades):,} of {pluralize(data.known, 'trade')}{span}{at}; the broker was not asked")
     if not data.known:
         console.print("Nothing was bought yet. Next: tradebot trade-once, then tradebot why-no-orders", markup=False)
         return
@@ -58,7 +58,7 @@ def _trades(console: "Console", rows: "Sequence[TradeRow]") -> None:
             "" if row.r is None else f"{row.r:+.2f}",
             _went(row.best),
             _went(row.worst),
-            "" if row.entry_score is None else signed(row.entry_score, 2),
+            "" if row.entry_score is None else format_signed(row.entry_score, 2),
             escape(row.strategy) if several else "",
             escape(", ".join(map(clean, row.reasons))),
             escape(_from(row)),
@@ -71,7 +71,7 @@ def _trades(console: "Console", rows: "Sequence[TradeRow]") -> None:
 def _from(row: "TradeRow") -> str:
     if row.moved_from:
         return f"{clean(row.moved_from)}, story {row.story}"
-    return "" if row.source is Source.BOT else row.source.value
+    return "" if row.source is EntrySource.BOT else row.source.value
 
 
 def _lots(console: "Console", rows: "Sequence[LotRow]") -> None:
@@ -109,7 +109,7 @@ def _form(rows: "Sequence[TradeRow | LotRow]") -> str:
 
 def _shares(row: "TradeRow") -> str:
     """Return how many shares were entered, below zero for a short; `4/10` if 4 of them are closed."""
-    part = f"{row.closed_quantity:,f}/" if row.status is Status.PARTLY_CLOSED else ""
+    part = f"{row.closed_quantity:,f}/" if row.status is TradeStatus.PARTLY_CLOSED else ""
     return f"{_sign(row.side)}{part}{row.quantity:,f}"
 
 
@@ -119,7 +119,7 @@ def _sign(side: str) -> str:
 
 def _open(row: "TradeRow") -> str:
     """Return the profit of the shares that are still held; a dash if there is no last price."""
-    if row.status is Status.CLOSED:
+    if row.status is TradeStatus.CLOSED:
         return ""
     return "-" if row.open_usd is None else gain(row.open_usd)
 
@@ -144,13 +144,13 @@ def _sums(totals: "TradeTotals") -> list[str]:
 
 
 def _known_r(data: "Trades") -> list[str]:
-    closed = [row for row in data.trades if row.status is Status.CLOSED]
+    closed = [row for row in data.trades if row.status is TradeStatus.CLOSED]
     known = [row.risk_from for row in closed if row.r is not None and row.risk_from]
     if not closed:
         return []
     sources = [f"{known.count(source):,} by the {source.value}" for source in RiskFrom if source in known]
     parts = f": {', '.join(sources)}" if sources else "; no stop is on record"
-    return [f"R is known for {len(known):,} of {counted(len(closed), 'closed trade')}{parts}"]
+    return [f"R is known for {len(known):,} of {pluralize(len(closed), 'closed trade')}{parts}"]
 
 
 def _slippage(data: "Trades") -> list[str]:

@@ -16,7 +16,7 @@ from commands.trades.report import all_rows
 from tradebot.adapters.state.evidence import BACKTEST, read_evidence
 from tradebot.adapters.state.state_folder import BARS
 from tradebot.app.wiring import App
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 from tradebot.model.trade import GaveWay
 from tradebot.views.trades.history import History
 from tradebot.views.trades.pnl import fees_not_counted
@@ -59,10 +59,10 @@ def read(app: "App", choice: "Choice") -> Swaps:
     working = {order.client_order_id for order in app.ledger_view.orders(working=True)}
     found = swaps_of(asked, rows.trades, prices, within, working)
     swaps = tuple(each for each in found if choice.days.has(each.at, history.day))
-    return Swaps(history.at, choice.days.first, choice.days.last, swaps, tuple(assumed(swaps, rows.trades)))
+    return Swaps(history.at, choice.days.first, choice.days.last, swaps, tuple(swap_assumptions(swaps, rows.trades)))
 
 
-def assumed(swaps: "Sequence[SwapRow]", trades: "Sequence[TradeRow]") -> "Iterator[str]":
+def swap_assumptions(swaps: "Sequence[SwapRow]", trades: "Sequence[TradeRow]") -> "Iterator[str]":
     """Yield what the figures of swaps rest on, and how many fees of their trades aren't in them yet."""
     if swaps:
         shown = {each for swap in swaps for each in (swap.trade_id, swap.newcomer_id)}
@@ -97,7 +97,7 @@ def _stored(app: "App", history: "History", symbols: set[str]) -> Iterator[tuple
 def show(console: "Console", data: Swaps) -> None:
     """Print a row for each swap, and what its figures rest on."""
     span = "".join(f" {word} {day}" for word, day in (("from", data.from_date), ("to", data.to_date)) if day)
-    console.print(f"{counted(len(data.swaps), 'swap')}{span}")
+    console.print(f"{pluralize(len(data.swaps), 'swap')}{span}")
     if not data.swaps:
         console.print("No position was closed for a newcomer.", markup=False)
         return
@@ -114,7 +114,7 @@ def show(console: "Console", data: Swaps) -> None:
 def _unfinished(row: "SwapRow") -> str:
     """Return how far a position was closed whose first close didn't do it."""
     which = f"{clean(row.symbol)} for {clean(row.newcomer)} at {stamp(row.at, DAY_MINUTE)}"
-    tries = counted(row.closes, "close")
+    tries = pluralize(row.closes, "close")
     if not row.held:
         return f"{which}: it took {tries} to close {row.quantity:,f}" if row.held is not None else f"{which}: {tries}"
     left = f"{row.held:,f} of {row.quantity:,f} are still held after {tries}"

@@ -13,7 +13,7 @@ from commands.shared.light_helpers import clean
 from commands.shared.tables import Table, number, sentence, staying
 from tradebot.errors import OperatorError
 from tradebot.model.position import FOREIGN
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 from tradebot.views.holdings import FOREIGN_OWNER
 from tradebot.views.trades.fees import fees_assumption
 from tradebot.views.trades.history import History
@@ -89,12 +89,14 @@ COLUMNS = (
 """The columns of the file, those of Form 8949 first. The ids are those of fills."""
 
 
-def written(data: Tax) -> str:
+def format_csv(data: Tax) -> str:
     """Return the text of the CSV file. Sums are left to its reader."""
     return csv_text(COLUMNS, map(_file_row, data.rows))
 
 
-def taxed(history: "History", year: int, method: str, strategy: str | None = None, symbol: str | None = None) -> Tax:
+def sales_of_year(
+    history: "History", year: int, method: str, strategy: str | None = None, symbol: str | None = None
+) -> Tax:
     """Return the sales of a year; raise OperatorError if it hasn't begun."""
     whole = tax_year(history, year, Method(method))
     if whole.until is not None and year > whole.until.year:
@@ -167,7 +169,7 @@ def _assumptions(method: str, history: History) -> tuple[str, ...]:
 
 def _notes(whole: "TaxYear", found: "TaxYear", moved: Iterable[tuple[str, str, date]]) -> Iterator[str]:
     if len(found.rows) != len(whole.rows):
-        shown = f"Shown are {len(found.rows):,} of {counted(len(whole.rows), 'row')} of {found.year}"
+        shown = f"Shown are {len(found.rows):,} of {pluralize(len(whole.rows), 'row')} of {found.year}"
         yield f"{shown}; what is said of disallowed losses is about all of them."
     if found.begun and found.begun.year >= found.year:
         yield f"The books began on {found.begun}. What was sold before isn't known."
@@ -175,17 +177,17 @@ def _notes(whole: "TaxYear", found: "TaxYear", moved: Iterable[tuple[str, str, d
         yield f"The books end on {found.until}; the year may not be over."
     yield from _unknown(found)
     if found.unknown_fees:
-        yield f"Not known yet: the fees of {counted(found.unknown_fees, 'fill')}. They are in no row."
+        yield f"Not known yet: the fees of {pluralize(found.unknown_fees, 'fill')}. They are in no row."
     elif found.rows and not any(row.fees_usd for row in found.rows):
         yield "The broker has booked no fees for these sales so far; they would lower the proceeds."
     if found.undecided:
-        losses = counted(found.undecided, "loss", "losses")
+        losses = pluralize(found.undecided, "loss", "losses")
         yield f"{losses} may still be disallowed: the 30 days after the sale aren't over on {found.until}."
     if found.carried_usd:
         yield f"{found.carried_usd:,.2f} USD of disallowed losses are in the basis of shares that are still held."
     if found.near_short_losses:
         yield (
-            f"{counted(found.near_short_losses, 'loss', 'losses')} of short sales counted although shares were sold "
+            f"{pluralize(found.near_short_losses, 'loss', 'losses')} of short sales counted although shares were sold "
             "within 30 days, which section 1091(e)(1) may disallow. Ask an adviser."
         )
     if found.other_kinds:
@@ -211,7 +213,8 @@ def _unknown(found: "TaxYear") -> Iterator[str]:
     if without:
         names = ", ".join(dict.fromkeys(clean(row.symbol) for row in without))
         yield (
-            f"The gain of {counted(len(without), 'row')} isn't known ({names}): the shares were in the account before "
+            f"The gain of {pluralize(len(without), 'row')} isn't known ({names}): the shares were in the "
+            f"account before "
             "the books began, or came or left without a trade that the books hold. Totals leave "
             f"{'it' if len(without) == 1 else 'them'} out."
         )
@@ -227,7 +230,7 @@ def render(out: "Console", data: "Tax") -> None:
         out.print(f"There are no sales of {data.year} to show.")
         _sentences(out, (*data.notes, *data.assumptions))
         return
-    out.print(f"{counted(len(data.rows), 'row')} of {data.year}, as on Form 8949, {PICKED[data.method]}, in USD")
+    out.print(f"{pluralize(len(data.rows), 'row')} of {data.year}, as on Form 8949, {PICKED[data.method]}, in USD")
     if len(data.rows) > SHOWN:
         out.print(f"Showing the last {SHOWN:,}; --csv FILE or --json has all")
     before, after = map(number, ("proceeds", "basis")), map(number, ("adjustment", "gain"))
@@ -262,13 +265,13 @@ def _total(total: "TermTotal") -> str:
     known = total.rows - total.not_known
     name = f"Term {total.term}" if total.term == NOT_KNOWN else f"{total.term.value.capitalize()}-term"
     if not known:
-        return f"{name}: {counted(total.rows, 'row')} whose gain isn't known"
+        return f"{name}: {pluralize(total.rows, 'row')} whose gain isn't known"
     sums = (
         f"proceeds {total.proceeds_usd:,.2f} - basis {total.basis_usd:,.2f} + adjustment {total.adjustment_usd:,.2f} "
         f"= gain {total.gain_usd:+,.2f} USD"
     )
     without = f"; {total.not_known:,} more not known" if total.not_known else ""
-    return f"{name}: {sums} in {counted(known, 'row')}{without}"
+    return f"{name}: {sums} in {pluralize(known, 'row')}{without}"
 
 
 def _day(day: "date | None") -> str:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.completion import strategies, symbols
-from commands.shared.declaration import Purpose, verb
+from commands.shared.declaration import VerbPurpose, verb
 from commands.shared.span_options import From, To, days_of
-from commands.shared.verb_options import Config, Json, StateDir, finish, opened
+from commands.shared.verb_options import Config, Json, StateDir, finish, open_bot
 
 if TYPE_CHECKING:
     pass
@@ -49,7 +49,7 @@ Remove = Annotated[bool, typer.Option("--remove", help="With note: remove the te
 
 @verb(
     "trades",
-    Purpose.LOOK,
+    VerbPurpose.LOOK,
     120,
     {
         "trades/1": ("commands.trades.report:Trades",),
@@ -98,11 +98,11 @@ def trades(
     others = (reason, is_open, by_lot or None, csv, plot, tax)
     if words:
         shown.refuse_filters((first, last, strategy, symbol, swaps or None, *others))
-        finish(shown.noted(words, tag or (), untag or (), state_dir, config, remove=remove), as_json)
+        finish(shown.change_note(words, tag or (), untag or (), state_dir, config, remove=remove), as_json)
         return
     shown.refuse_what_goes_elsewhere(bool(tag or untag or remove), as_json and csv == Path("-"))
     days = days_of(first, last)
-    with opened(state_dir, config) as bot:
+    with open_bot(state_dir, config) as bot:
         choice = Choice(days, strategy, symbol_named(bot.door, symbol) if symbol else None, reason, is_open)
         if swaps:
             shown.refuse_beside_swaps(others)

@@ -15,32 +15,32 @@ from msgspec import Struct
 
 from commands.watchdog.settings import watched_folder
 from tradebot.adapters.state import state_locks
-from tradebot.judging.judgment import State
+from tradebot.judging.judgment import HealthState
 from tradebot.model import variables
 
 LIMIT_S = 60.0
 """How long a bot's health may take to tell."""
 WAIT_S = (5.0, 15.0)
 LONGEST = 1 << 20
-ALARMING = frozenset({State.FAILED.value})
+ALARMING = frozenset({HealthState.FAILED.value})
 SERVE = "serve"
 """The part that says whether the daemon works."""
 
 
-class Found(Struct, frozen=True):
+class ProbeFindings(Struct, frozen=True):
     """What is wrong with a bot, by cause; `rested_at` differs after each session's last chore."""
 
     causes: Mapping[str, str]
     rested_at: str = ""
 
 
-def look(bot: str) -> Found:
+def look(bot: str) -> ProbeFindings:
     """Return what is wrong with the bot in a state folder, or behind a health port."""
     folder = watched_folder(bot)
     return _by_folder(folder) if folder is not None else _by_port(bot)
 
 
-def _by_folder(folder: Path) -> Found:
+def _by_folder(folder: Path) -> ProbeFindings:
     # In a process of its own: whatever is wrong with the bot mustn't reach the watch.
     command = [sys.executable, "-m", "tradebot", "health", "--json", "--state-dir", str(folder)]
     try:
@@ -54,11 +54,11 @@ def _by_folder(folder: Path) -> Found:
         )
         told = json.loads(done.stdout)
     except subprocess.TimeoutExpired:
-        return Found({"health": f"its health couldn't be told in {LIMIT_S:.0f} s"})
+        return ProbeFindings({"health": f"its health couldn't be told in {LIMIT_S:.0f} s"})
     except ValueError:
-        return Found({"health": f"its health couldn't be told: exit code {done.returncode}"})
+        return ProbeFindings({"health": f"its health couldn't be told: exit code {done.returncode}"})
     if "error" in told:
-        return Found({"folder": str(told["error"]["message"])})
+        return ProbeFindings({"folder": str(told["error"]["message"])})
     try:
         runs = state_locks.holder(folder, state_locks.SERVE_LOCK) is not None
     except OSError:
@@ -66,22 +66,22 @@ def _by_folder(folder: Path) -> Found:
     return _found(told["data"]["judgments"], runs=runs)
 
 
-def _by_port(address: str) -> Found:
+def _by_port(address: str) -> ProbeFindings:
     try:
         url = f"{address.rstrip('/')}/health"
         with requests.get(url, timeout=WAIT_S, allow_redirects=False, stream=True) as answer:
             text = _read(answer)
         if answer.status_code not in (200, 503):
-            return Found({"port": f"its health port answered {answer.status_code}"})
+            return ProbeFindings({"port": f"its health port answered {answer.status_code}"})
         return _found(json.loads(text)["subsystems"])
     except TimeoutError:
-        return Found({"port": f"its health port's answer wasn't complete in {LIMIT_S:.0f} s"})
+        return ProbeFindings({"port": f"its health port's answer wasn't complete in {LIMIT_S:.0f} s"})
     except requests.RequestException as failed:
-        return Found({"port": f"its health port can't be reached: {type(failed).__name__}"})
+        return ProbeFindings({"port": f"its health port can't be reached: {type(failed).__name__}"})
     except urllib3.exceptions.HTTPError as failed:
-        return Found({"port": f"its health port's answer broke off: {type(failed).__name__}"})
+        return ProbeFindings({"port": f"its health port's answer broke off: {type(failed).__name__}"})
     except (ValueError, LookupError, TypeError):
-        return Found({"port": "its health port answered something else"})
+        return ProbeFindings({"port": "its health port answered something else"})
 
 
 def _read(answer: requests.Response) -> bytes:
@@ -94,11 +94,11 @@ def _read(answer: requests.Response) -> bytes:
     return bytes(text)
 
 
-def _found(judgments: Iterable[Mapping[str, Any]], *, runs: bool = True) -> Found:
+def _found(judgments: Iterable[Mapping[str, Any]], *, runs: bool = True) -> ProbeFindings:
     """Return what is wrong by judgments; that `serve` was stopped is, too, even where time stands still without it."""
     found = {str(each["subject"]): each for each in judgments}
     wrong = {name: each for name, each in found.items() if each["state"] in ALARMING}
-    if not runs and SERVE in found and found[SERVE]["state"] == State.DEGRADED.value:
+    if not runs and SERVE in found and found[SERVE]["state"] == HealthState.DEGRADED.value:
         wrong[SERVE] = found[SERVE]
     causes = {name: f"{name}: {each['found']}" for name, each in wrong.items()}
-    return Found(causes, str(found.get("chores", {}).get("at") or ""))
+    return ProbeFindings(causes, str(found.get("chores", {}).get("at") or ""))

@@ -11,7 +11,7 @@ from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.model import variables
 from tradebot.model.limits import Frozen, Seconds
-from tradebot.model.text import LABEL_PATTERN, expected
+from tradebot.model.text import LABEL_PATTERN, describe_validation_error
 
 DEFAULT = "~/.tradebot-watchdog"
 FILE, KEYS = "watchdog.yaml", ".env"
@@ -48,7 +48,9 @@ def load(folder: Path) -> WatchSettings:
     try:
         return WatchSettings.model_validate(load_yaml(file))
     except ValidationError as bad:
-        wrong = "\n".join(f"{'.'.join(map(str, each['loc']))} ({file}): {expected(each)}" for each in bad.errors())
+        wrong = "\n".join(
+            f"{'.'.join(map(str, each['loc']))} ({file}): {describe_validation_error(each)}" for each in bad.errors()
+        )
         raise ConfigurationError(wrong, f"correct it in {file}") from None
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
-from commands.shared.declaration import Purpose, verb
+from commands.shared.declaration import VerbPurpose, verb
 from commands.shared.light_helpers import clean, say
 from commands.shared.times import when
 from commands.shared.verb_options import Json, Report, finish
@@ -24,7 +24,7 @@ EVERY_S = 60.0
 """Real seconds between two rounds."""
 
 
-class Wrong(Struct, frozen=True):
+class WatchProblem(Struct, frozen=True):
     """Something that is wrong with a bot: since when the watch knows, by what, and whether people were told."""
 
     bot: str
@@ -33,14 +33,14 @@ class Wrong(Struct, frozen=True):
     told: bool
 
 
-class Watched(Struct, frozen=True):
+class WatchReport(Struct, frozen=True):
     """One round: the bots, what is wrong with them, what is over, which channels weren't told and why."""
 
     folder: str
     bots: tuple[str, ...]
     at: datetime
-    wrong: tuple[Wrong, ...]
-    over: tuple[Wrong, ...]
+    wrong: tuple[WatchProblem, ...]
+    over: tuple[WatchProblem, ...]
     problems: dict[str, str]
     pinged: bool
 
@@ -57,15 +57,15 @@ def run(folder: "Path", failed: str | None = None) -> Report:
     ping = os.environ.get(PING) or read_env_file(folder / KEYS).get(PING)
     done = watch(folder, settings, addresses, ping, failed)
     wrong, over = (
-        tuple(Wrong(name.partition(" ")[0], each.since, each.found, each.told) for name, each in found.items())
+        tuple(WatchProblem(name.partition(" ")[0], each.since, each.found, each.told) for name, each in found.items())
         for found in (done.wrong, done.over)
     )
-    data = Watched(str(folder), tuple(settings.bots), done.at, wrong, over, dict(done.problems), done.pinged)
+    data = WatchReport(str(folder), tuple(settings.bots), done.at, wrong, over, dict(done.problems), done.pinged)
     code = ExitCode.FINDINGS if wrong else ExitCode.DONE
     return Report("watchdog", data, _render, ExitCode.UNAVAILABLE if done.problems else code)
 
 
-def _render(console: "Console", data: Watched) -> None:
+def _render(console: "Console", data: WatchReport) -> None:
     from rich.markup import escape
 
     for each in data.wrong:
@@ -85,9 +85,9 @@ def _render(console: "Console", data: Watched) -> None:
 
 @verb(
     "watchdog",
-    Purpose.TELL,
+    VerbPurpose.TELL,
     110,
-    {"watchdog/1": (Watched,)},
+    {"watchdog/1": (WatchReport,)},
     elsewhere=True,
     epilog="tradebot watchdog --once  # from cron or a timer of its own\ntradebot watchdog",
 )
@@ -118,7 +118,7 @@ def watchdog(
 
 
 def _line(report: Report) -> str:
-    data: Watched = report.data
+    data: WatchReport = report.data
     wrong = "; ".join(f"{each.bot}: {clean(each.found)}" for each in data.wrong)
     problems = "".join(f"; NOT TOLD through {name}: {clean(problem)}" for name, problem in data.problems.items())
     return f"{when(data.at)} {wrong or 'all is well'}{problems}"

@@ -22,7 +22,7 @@ from tradebot.model.event import Severity
 from tradebot.model.notice import Happening, Topic
 from tradebot.model.text import span
 from tradebot.model.values import replace
-from tradebot.views.notification_events import composed
+from tradebot.views.notification_events import compose_notification
 
 MEMORY = "memory.json"
 LONGEST = 1 << 20
@@ -31,7 +31,7 @@ PING_EVERY = timedelta(hours=1)
 PING_WAIT_S = (5.0, 10.0)
 
 
-class Cause(Struct, frozen=True):
+class WatchCause(Struct, frozen=True):
     """Something that is wrong with a bot: since when, by what, and whether people were told."""
 
     since: datetime
@@ -39,33 +39,33 @@ class Cause(Struct, frozen=True):
     told: bool = False
 
 
-class Memory(Struct, frozen=True):
+class WatchMemory(Struct, frozen=True):
     """What a watch knows from its last round: causes by bot and name, and when it last pinged, after which session."""
 
-    causes: Mapping[str, Cause] = field(default_factory=dict)
+    causes: Mapping[str, WatchCause] = field(default_factory=dict)
     pinged_at: datetime | None = None
     rested: Mapping[str, str] = field(default_factory=dict)
 
 
-class Round(Struct, frozen=True):
+class WatchRound(Struct, frozen=True):
     """What a round found: what is wrong now, what is over, what couldn't be told, and whether it pinged."""
 
     at: datetime
-    wrong: Mapping[str, Cause]
-    over: Mapping[str, Cause]
+    wrong: Mapping[str, WatchCause]
+    over: Mapping[str, WatchCause]
     problems: Mapping[str, str]
     pinged: bool
 
 
-def read(folder: Path) -> Memory:
+def read(folder: Path) -> WatchMemory:
     """Return what the watch knows; nothing if that is lost, so that what is wrong is told again."""
     try:
-        return decode(Memory, json.loads(read_plain(folder / MEMORY)[:LONGEST]))
+        return decode(WatchMemory, json.loads(read_plain(folder / MEMORY)[:LONGEST]))
     except (OSError, ValueError, CodecError):
-        return Memory()
+        return WatchMemory()
 
 
-def write(folder: Path, memory: Memory) -> str:
+def write(folder: Path, memory: WatchMemory) -> str:
     """Store what the watch knows; return why that failed, empty if it didn't."""
     draft = None
     try:
@@ -83,18 +83,20 @@ def write(folder: Path, memory: Memory) -> str:
 
 def watch(
     folder: Path, settings: WatchSettings, addresses: Mapping[str, str], ping: str | None, failed: str | None = None
-) -> Round:
+) -> WatchRound:
     """Run one round, and return what it found. That a unit of systemd has `failed` is told at once."""
     now, memory = datetime.now(UTC), read(folder)
     looked = {bot: look(place) for bot, place in settings.bots.items()}
     found = {f"{bot} {name}": said for bot, one in looked.items() for name, said in one.causes.items()}
-    wrong = {name: Cause(now, said) for name, said in found.items()}
-    wrong |= {name: Cause(each.since, found[name], each.told) for name, each in memory.causes.items() if name in found}
+    wrong = {name: WatchCause(now, said) for name, said in found.items()}
+    wrong |= {
+        name: WatchCause(each.since, found[name], each.told) for name, each in memory.causes.items() if name in found
+    }
     # A unit's end that nobody could be told of is told in the next round. Its name has no space; a cause has one.
     units = {name: each for name, each in memory.causes.items() if " " not in name}
     if failed:
         name = "-".join(failed.split())
-        units[name] = Cause(now, f"{name} failed, and it isn't started again: systemctl status")
+        units[name] = WatchCause(now, f"{name} failed, and it isn't started again: systemctl status")
     over = {name: each for name, each in memory.causes.items() if name not in found and name not in units}
     # What can't be remembered is never late: without a memory, the alarm is given at once.
     unwritten = write(folder, replace(memory, causes={**over, **wrong, **units}))
@@ -104,25 +106,25 @@ def watch(
     problems = _tell(settings, addresses, {**units, **alarms}, cleared, now) if units or alarms or cleared else {}
     somebody = set(problems) != set(settings.channels)
     if somebody:
-        wrong |= {name: Cause(each.since, each.found, told=True) for name, each in alarms.items()}
+        wrong |= {name: WatchCause(each.since, each.found, told=True) for name, each in alarms.items()}
         cleared = {}
     rested = {bot: one.rested_at for bot, one in looked.items()}
     due = memory.pinged_at is None or now - memory.pinged_at >= PING_EVERY or rested != memory.rested
     pinged = bool(ping) and not wrong and due and _ping(str(ping))
     untold = {} if somebody else units
-    kept = Memory(
+    kept = WatchMemory(
         {**cleared, **wrong, **untold}, now if pinged else memory.pinged_at, rested if pinged else memory.rested
     )
     unwritten = write(folder, kept) or unwritten
-    wrong |= {name: Cause(each.since, each.found, told=somebody) for name, each in units.items()}
-    return Round(now, wrong, over, {**problems, **({"memory": unwritten} if unwritten else {})}, pinged)
+    wrong |= {name: WatchCause(each.since, each.found, told=somebody) for name, each in units.items()}
+    return WatchRound(now, wrong, over, {**problems, **({"memory": unwritten} if unwritten else {})}, pinged)
 
 
 def _tell(
     settings: WatchSettings,
     addresses: Mapping[str, str],
-    alarms: Mapping[str, Cause],
-    cleared: Mapping[str, Cause],
+    alarms: Mapping[str, WatchCause],
+    cleared: Mapping[str, WatchCause],
     now: datetime,
 ) -> Mapping[str, str]:
     """Tell every channel, all at once; return why those weren't told that weren't."""
@@ -130,10 +132,10 @@ def _tell(
     for name, each in cleared.items():
         lasted = span((now - each.since).total_seconds())
         lines.append(_happening(name, each, Severity.INFO, f"over after {lasted}: {each.found}", now))
-    notice = composed("tradebot watchdog", lines, venue_day())
+    notice = compose_notification("tradebot watchdog", lines, venue_day())
     attempts = {name: Attempt(addresses[name], notice) for name in settings.channels if name in addresses}
     try:
-        while not all(attempt.ended() for attempt in attempts.values()):
+        while not all(attempt.has_ended() for attempt in attempts.values()):
             time.sleep(PAUSE_S)
         failed = {name: problem for name, attempt in attempts.items() if (problem := attempt.problem())}
     finally:
@@ -142,7 +144,7 @@ def _tell(
     return {name: "it has no address" for name in settings.channels if name not in addresses} | failed
 
 
-def _happening(name: str, cause: Cause, severity: Severity, text: str, at: datetime | None = None) -> Happening:
+def _happening(name: str, cause: WatchCause, severity: Severity, text: str, at: datetime | None = None) -> Happening:
     bot, _, part = name.partition(" ")
     said = f"{bot}: {text}" if part else text
     return Happening(at or cause.since, Topic.HEALTH, severity, f"causes of {name}", said)

@@ -9,7 +9,7 @@ from commands.shared.light_helpers import clean, clean_lines
 from tradebot.adapters.state.subprocess_runner import OneShots
 from tradebot.adapters.text.redaction import hide
 from tradebot.errors import OperatorError
-from tradebot.model.serving import Ended
+from tradebot.model.serving import ChoreEnd
 
 WORD = "halt"
 LIMIT_S = 120.0
@@ -19,10 +19,10 @@ CALLER = "web"
 NAMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./:^=-]{0,99}")
 
 Given = Mapping[str, str]
-Run = Callable[[Sequence[str], float, Callable[[], bool]], Ended]
+Run = Callable[[Sequence[str], float, Callable[[], bool]], ChoreEnd]
 
 
-class Done(NamedTuple):
+class CommandResult(NamedTuple):
     """The command that was run, what it printed, and how it ended."""
 
     command: str
@@ -30,7 +30,7 @@ class Done(NamedTuple):
     is_done: bool
 
 
-class Acting:
+class VerbActions:
     """Runs the verbs of one bot, each in a process of its own; `runs` makes what runs them on a folder."""
 
     def __init__(
@@ -38,7 +38,7 @@ class Acting:
     ) -> None:
         self._folder, self._config, self._runs = folder, config, runs
 
-    def act(self, given: Given) -> Done:
+    def act(self, given: Given) -> CommandResult:
         """Do what a form asks for, and return what the verb printed; OperatorError if the form is wrong."""
         made = FORMS.get(given.get("do", ""))
         if made is None:
@@ -46,7 +46,7 @@ class Acting:
         words = made(given)
         ended = self._runs(self._folder, self._config, LONGEST, CALLER)(words, LIMIT_S, lambda: False)
         why = f"\n{words[0]} was {ended.why}" if ended.why else ""
-        return Done(f"tradebot {words[0]}", clean_lines(hide(ended.output + why)).strip(), ended.code == 0)
+        return CommandResult(f"tradebot {words[0]}", clean_lines(hide(ended.output + why)).strip(), ended.code == 0)
 
 
 def _halt(given: Given) -> list[str]:

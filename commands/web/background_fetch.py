@@ -24,7 +24,7 @@ WAIT_S, AGAIN_S = 2.0, 60.0
 Ask = Callable[[StoredBars], T]
 
 
-class Late(NamedTuple):
+class LateFetch(NamedTuple):
     """The thread that still waits, or waited too long; when it asked, and by the monotonic clock when it was late."""
 
     thread: threading.Thread
@@ -32,7 +32,7 @@ class Late(NamedTuple):
     late_s: float
 
 
-class Asking:
+class BackgroundFetch:
     """A thread with a twin of the bot, because SQLite's connections belong to one; it ends after its last question."""
 
     def __init__(self, bot: App) -> None:
@@ -64,7 +64,7 @@ class Asking:
                         answer.set_running_or_notify_cancel()
 
 
-class Patience:
+class FetchPatience:
     """Lets one thread at a time ask the venue, and waits `wait_s` for it.
 
     If it is late, the venue isn't asked again before that thread has ended, and `again_s` have passed.
@@ -75,9 +75,9 @@ class Patience:
     ) -> None:
         self._wait_s, self._again_s, self._clock = wait_s, again_s, clock
         self._turn = threading.Lock()
-        self._late: Late | None = None
+        self._late: LateFetch | None = None
 
-    def late(self) -> Late | None:
+    def late(self) -> LateFetch | None:
         """Return what was late if the venue isn't asked now, or None."""
         late = self._late
         is_over = late and not late.thread.is_alive() and self._clock() - late.late_s >= self._again_s
@@ -93,7 +93,7 @@ class Patience:
             "benchmarks are drawn from the bars that are stored. Next: tradebot doctor"
         )
 
-    def answer(self, asking: Callable[[], Asking], ask: Ask[T]) -> T | None:
+    def answer(self, asking: Callable[[], BackgroundFetch], ask: Ask[T]) -> T | None:
         """Return what the venue answers in time; None if it is late, or isn't asked."""
         if not self._turn.acquire(timeout=self._wait_s):
             return None
@@ -103,7 +103,7 @@ class Patience:
             asked_at, thread = datetime.now(UTC), asking()
             answer = thread.ask(ask)
             if not wait([answer], self._wait_s).done:
-                self._late = Late(thread.thread, asked_at, self._clock())
+                self._late = LateFetch(thread.thread, asked_at, self._clock())
                 return None
             return answer.result()
         finally:
@@ -113,10 +113,10 @@ class Patience:
 class PatientBars(RestingBars):
     """The bars of one reading of a bot: fetched if they are lacking and come in time, else those that are stored."""
 
-    def __init__(self, bot: App, patience: Patience) -> None:
+    def __init__(self, bot: App, patience: FetchPatience) -> None:
         super().__init__(self._at_rest, self._stored_sessions, bot.day)
         self._bot, self._patience = bot, patience
-        self._asking: Asking | None = None
+        self._asking: BackgroundFetch | None = None
 
     def closed(self, need: BarNeed, symbols: Sequence[str], until: datetime) -> Mapping[str, Series]:
         """Return the last bars as StoredBars does; TemporaryError if they are late and none are stored."""
@@ -142,8 +142,8 @@ class PatientBars(RestingBars):
     def _answer(self, ask: Ask[T]) -> T | None:
         return self._patience.answer(self._thread, ask)
 
-    def _thread(self) -> Asking:
-        self._asking = self._asking or Asking(self._bot)
+    def _thread(self) -> BackgroundFetch:
+        self._asking = self._asking or BackgroundFetch(self._bot)
         return self._asking
 
     def _stored_sessions(self, first: date, last: date) -> Sequence[Session]:

@@ -13,7 +13,7 @@ from commands.audit import verb as audit
 from commands.audit.report import show_findings
 from commands.config import diff
 from commands.config import show as config
-from commands.events import Events
+from commands.events import EventsShown
 from commands.health import verb as health
 from commands.schedule import check
 from commands.schedule import verb as schedule
@@ -22,7 +22,7 @@ from commands.shared.light_helpers import clean
 from commands.shared.verb_options import Report, identity
 from commands.status.report import sections, status_of
 from commands.web.chart_parts import equity_part
-from commands.web.pages import CSRF, Field, Page, Part, Query, first_row, number_in, symbol_links
+from commands.web.pages import CSRF, Page, PageField, PagePart, Query, first_row, number_in, symbol_links
 from commands.why_no_orders.past_passes import run_session
 from tradebot.app.wiring import App
 from tradebot.model.event import Severity
@@ -82,16 +82,16 @@ def _audit(app: App) -> Report:
     return audit.run(app, offline=True)
 
 
-def _overview(_: Query) -> list[Part]:
+def _overview(_: Query) -> list[PagePart]:
     # The parts of one page look at the same status, which in large books takes long to read.
     status = cache(status_of)
     return [
-        Part("What needs a person", lambda app: _needed(app, status(app))),
-        Part("Entries that wait for a yes", approvals.run, act=_answers),
-        Part("How the bot is", lambda app: _status(app, status(app), OVERVIEW)),
+        PagePart("What needs a person", lambda app: _needed(app, status(app))),
+        PagePart("Entries that wait for a yes", approvals.run, act=_answers),
+        PagePart("How the bot is", lambda app: _status(app, status(app), OVERVIEW)),
         equity_part(),
-        Part("What runs next", _next),
-        Part("What became of today's candidates", lambda app: run_session(app, None, None, None, None), wide=True),
+        PagePart("What runs next", _next),
+        PagePart("What became of today's candidates", lambda app: run_session(app, None, None, None, None), wide=True),
     ]
 
 
@@ -109,10 +109,10 @@ def _answers(report: Report) -> Iterator[Markup]:
                 '<input type="hidden" name="request" value="{}"><span>{}: {}; {}</span>'
                 '<button name="do" value="approve">Approve</button>'
                 '<button name="do" value="reject">Reject</button></form>'
-            ).format(CSRF, row.id, row.id, approvals.told(row), approvals.how_it_stands(row, data.as_of))
+            ).format(CSRF, row.id, row.id, approvals.describe_request(row), approvals.how_it_stands(row, data.as_of))
 
 
-def _positions(query: Query) -> list[Part]:
+def _positions(query: Query) -> list[PagePart]:
     def some(app: App) -> Report:
         report = positions.run(app)
         first = first_row(query, len(report.data.positions), ROWS)
@@ -124,9 +124,9 @@ def _positions(query: Query) -> list[Part]:
         return symbol_links(sorted(set(held[first : first + ROWS]))) + _more(len(held), first, "/positions")
 
     return [
-        Part("Positions", some, wide=True),
-        Part("Working orders", lambda app: orders.run(app, every=False, last=ROWS), wide=True),
-        Part("Symbols held", links, wide=True),
+        PagePart("Positions", some, wide=True),
+        PagePart("Working orders", lambda app: orders.run(app, every=False, last=ROWS), wide=True),
+        PagePart("Symbols held", links, wide=True),
     ]
 
 
@@ -144,26 +144,26 @@ def _more(count: int, first: int, path: str) -> Markup:
     )
 
 
-def _health(_: Query) -> list[Part]:
-    return [Part("Parts", health.run, wide=True), Part("Audit", _audit, wide=True)]
+def _health(_: Query) -> list[PagePart]:
+    return [PagePart("Parts", health.run, wide=True), PagePart("Audit", _audit, wide=True)]
 
 
-def _schedule(_: Query) -> list[Part]:
+def _schedule(_: Query) -> list[PagePart]:
     return [
-        Part("The last slots", lambda app: _status(app, status_of(app), SLOTS), wide=True),
-        Part("What is due", lambda app: schedule.run(app, DUE, app.stamp_time())),
-        Part("Whether the timetable works", lambda app: check.run(app, app.stamp_time())),
+        PagePart("The last slots", lambda app: _status(app, status_of(app), SLOTS), wide=True),
+        PagePart("What is due", lambda app: schedule.run(app, DUE, app.stamp_time())),
+        PagePart("Whether the timetable works", lambda app: check.run(app, app.stamp_time())),
     ]
 
 
-def _events(query: Query) -> list[Part]:
+def _events(query: Query) -> list[PagePart]:
     last = min(number_in(query, "last", LAST_EVENTS), MOST_EVENTS)
     severity, text = query.get("severity", ANY), query.get("text", "").lower()
 
     def chosen(app: App) -> Report:
         searches = severity != ANY or bool(text)
         report = events.run(app, SEARCHED if searches else last, refusals=query.get("refusals") == "yes")
-        data: Events = report.data
+        data: EventsShown = report.data
         kept = [
             each
             for each in data.events
@@ -172,18 +172,18 @@ def _events(query: Query) -> list[Part]:
         ]
         return replace(report, data=replace(data, events=tuple(kept[-last:])), render=_newest_first)
 
-    return [Part("Events", chosen, wide=True)]
+    return [PagePart("Events", chosen, wide=True)]
 
 
-def _newest_first(console: Console, data: Events) -> None:
+def _newest_first(console: Console, data: EventsShown) -> None:
     events.show(console, replace(data, events=data.events[::-1]))
 
 
-def _settings(query: Query) -> list[Part]:
+def _settings(query: Query) -> list[PagePart]:
     name = query.get("name") or None
     return [
-        Part("What differs from what was accepted", lambda app: diff.run(str(app.folder.path), None), wide=True),
-        Part("In force", lambda app: config.show(str(app.folder.path), None, name, origin=True), wide=True),
+        PagePart("What differs from what was accepted", lambda app: diff.run(str(app.folder.path), None), wide=True),
+        PagePart("In force", lambda app: config.show(str(app.folder.path), None, name, origin=True), wide=True),
     ]
 
 
@@ -199,11 +199,11 @@ PAGES = (
         "Events",
         _events,
         (
-            Field("severity", "Severity", SEVERITIES),
-            Field("text", "Containing"),
-            Field("last", "Last", "number"),
-            Field("refusals", "Refusals of gates", ("no", "yes")),
+            PageField("severity", "Severity", SEVERITIES),
+            PageField("text", "Containing"),
+            PageField("last", "Last", "number"),
+            PageField("refusals", "Refusals of gates", ("no", "yes")),
         ),
     ),
-    Page("settings", "/settings", "Settings", _settings, (Field("name", "Name or section"),)),
+    Page("settings", "/settings", "Settings", _settings, (PageField("name", "Name or section"),)),
 )

@@ -7,7 +7,7 @@ from markupsafe import Markup
 from rich.console import Console
 
 from commands.shared.light_helpers import clean
-from commands.shared.number_format import signed, usd
+from commands.shared.number_format import format_signed, usd
 from commands.shared.tables import Table, number
 from commands.shared.times import DAY_MINUTE, DAY_SECOND, MINUTE, stamp, zone
 from commands.trades.candles import Drawn, label
@@ -15,24 +15,24 @@ from commands.trades.levels import lines_of
 from commands.web.charting import (
     ALL,
     RECENT,
-    Scored,
+    ScoredPoint,
     account,
     columns,
     drawing,
     growth,
+    load_symbol,
     on_candles,
     path_of,
     percent,
     prices,
-    seen,
 )
-from commands.web.html_rendering import drawn
-from commands.web.pages import Part
+from commands.web.html_rendering import render_html
+from commands.web.pages import PagePart
 from tradebot.app.wiring import App
 from tradebot.lab.performance.report import CurvePoint
 from tradebot.model.candidate import Side
 from tradebot.model.series import DAY
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 
 ROWS = 300
 """How many candles, passes and sessions are in a table: the last ones."""
@@ -68,12 +68,12 @@ def _folded(title: str, table: Table) -> Markup:
     def show(console: Console) -> None:
         console.print(table)
 
-    return Markup("<details><summary>{}</summary>{}</details>").format(title, drawn(show))
+    return Markup("<details><summary>{}</summary>{}</details>").format(title, render_html(show))
 
 
-def equity_part(title: str = "Growth, beside the benchmark") -> Part:
+def equity_part(title: str = "Growth, beside the benchmark") -> PagePart:
     """Return the part that shows the account's growth beside its benchmark, as `report` has it."""
-    return Part(title, _equity)
+    return PagePart(title, _equity)
 
 
 def _equity(app: App) -> Markup:
@@ -88,7 +88,7 @@ def _equity(app: App) -> Markup:
         cells = [_grown(point, column) for _, column in shown]
         start = " (start)" if point.is_start else ""
         table.row(f"{point.session}{start}", f"{point.equity_usd:,.2f}", *cells)
-    words = f"{counted(of.sessions, 'session')}: {ends}{alone}."
+    words = f"{pluralize(of.sessions, 'session')}: {ends}{alone}."
     return chart("/api/chart/equity", growth(of), words, [("Growth by session", table)])
 
 
@@ -97,21 +97,22 @@ def _grown(point: CurvePoint, column: str) -> str:
     return "" if index is None else percent(index)
 
 
-def candles_part(symbol: str, which: str) -> Part:
+def candles_part(symbol: str, which: str) -> PagePart:
     """Return the part that shows a symbol's candles with its trades: those of the last days, or all."""
     which = ALL if which == ALL else RECENT
-    return Part("Prices, fills, stops and scores", lambda app: _candles(app, symbol, which), wide=True)
+    return PagePart("Prices, fills, stops and scores", lambda app: _candles(app, symbol, which), wide=True)
 
 
 def _candles(app: App, symbol: str, which: str) -> Markup:
-    of, scored = what = seen(app, symbol, which)
+    of, scored = what = load_symbol(app, symbol, which)
     series = of.series
     width = "a day" if series.timeframe == DAY else "5 minutes"
     days = "" if series.timeframe == DAY else f" {zone()}"
     told = (
-        f"{counted(len(series), 'candle')} of {width}, {_when(of, 0)} to {_when(of, len(series) - 1)}{days}",
-        f"{counted(len(on_candles(of)), 'fill')} in {counted(len(of.trades), 'trade')}" if of.trades else "no trade",
-        f"{counted(len(scored), 'score')}, the last {signed(scored[-1].values['score'], 3)} at "
+        f"{pluralize(len(series), 'candle')} of {width}, {_when(of, 0)} to {_when(of, len(series) - 1)}{days}",
+        f"{pluralize(len(on_candles(of)), 'fill')} in {pluralize(len(of.trades), 'trade')}"
+        if of.trades else "no trade",
+        f"{pluralize(len(scored), 'score')}, the last {format_signed(scored[-1].values['score'], 3)} at "
         f"{stamp(scored[-1].at, DAY_MINUTE)}" if scored else "no pass scored it",
     )  # fmt: skip
     tables = (
@@ -150,11 +151,11 @@ def _levels(of: Drawn) -> Table:
     return table
 
 
-def _scores(scored: Sequence[Scored]) -> Table:
+def _scores(scored: Sequence[ScoredPoint]) -> Table:
     names = list(dict.fromkeys(name for one in scored for name in one.values))
     table = Table(f"at {zone()}", "strategy", *(number(clean(name)) for name in names))
     for one in reversed(scored[-ROWS:]):
-        cells = [signed(one.values[name], 3) if name in one.values else "" for name in names]
+        cells = [format_signed(one.values[name], 3) if name in one.values else "" for name in names]
         table.row(stamp(one.at, DAY_SECOND), clean(one.strategy), *cells)
     return table
 

@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from commands.report.report_inputs import read as read_account
-from commands.report.report_text import leveled
+from commands.report.report_text import benchmark_name
 from commands.shared.light_helpers import clean
-from commands.shared.number_format import signed, units, usd
+from commands.shared.number_format import format_signed, units, usd
 from commands.shared.pictures import GAIN, INK, LOSS, QUIET
-from commands.shared.span_options import Span
+from commands.shared.span_options import PassSpan
 from commands.shared.times import local, zone
 from commands.trades.candles import FEW, Drawn, drawn_on, label, series_around
-from commands.trades.levels import Planned, lines_of
+from commands.trades.levels import PlannedLevels, lines_of
 from commands.trades.report import read as read_trades
 from commands.why_no_orders.reading import cycles_of, known_symbol
 from tradebot.app.wiring import App
@@ -43,7 +43,7 @@ FIRST = ("score", "flow")
 """What is drawn in colors below the candles; everything else that was scored is fainter."""
 
 
-class Line(NamedTuple):
+class ChartSeries(NamedTuple):
     """A line of a chart: its name, the name of its color, its style, and its points."""
 
     name: str
@@ -52,7 +52,7 @@ class Line(NamedTuple):
     points: list[dict[str, float]]
 
 
-class Scored(NamedTuple):
+class ScoredPoint(NamedTuple):
     """What a strategy made of a symbol in one pass: the score and its components by name, in -1..1."""
 
     at: datetime
@@ -60,14 +60,14 @@ class Scored(NamedTuple):
     values: Mapping[str, float]
 
 
-class Seen(NamedTuple):
+class SymbolChart(NamedTuple):
     """The candles of a symbol with the trades on them, and how it was scored in the last days, oldest first."""
 
     of: Drawn
-    scored: list[Scored]
+    scored: list[ScoredPoint]
 
 
-def spelled(app: App, symbol: str) -> str:
+def spell_symbol(app: App, symbol: str) -> str:
     """Return a symbol as the venue spells it, however a person typed it; as it is if the bot never looked at it."""
     try:
         return known_symbol(app, symbol)
@@ -75,9 +75,9 @@ def spelled(app: App, symbol: str) -> str:
         return symbol
 
 
-def seen(app: App, typed: str, which: str) -> Seen:
+def load_symbol(app: App, typed: str, which: str) -> SymbolChart:
     """Return what is known of a symbol; raise OperatorError if nothing was recorded yet, or there are no bars."""
-    symbol = spelled(app, typed)
+    symbol = spell_symbol(app, typed)
     found = read_trades(app, Choice(symbol=symbol), by_lot=False)
     as_of = found.as_of
     if as_of is None:
@@ -91,17 +91,17 @@ def seen(app: App, typed: str, which: str) -> Seen:
     of = drawn_on(app, series, shown, as_of)
     # Years of passes take long to read, and would be a blur.
     start = max(of.series.start_of(0), since)
-    cycles = cycles_of(app, Span(since_s=int((as_of - start).total_seconds())), symbol=symbol)
+    cycles = cycles_of(app, PassSpan(since_s=int((as_of - start).total_seconds())), symbol=symbol)
     scored = sorted((one for cycle in cycles for one in _scored(cycle, symbol)), key=lambda one: one.at)
-    return Seen(of, [one for one in scored if one.at >= start])
+    return SymbolChart(of, [one for one in scored if one.at >= start])
 
 
-def _scored(cycle: CycleRecord, symbol: str) -> Iterator[Scored]:
+def _scored(cycle: CycleRecord, symbol: str) -> Iterator[ScoredPoint]:
     for record in cycle.candidates:
         of = record.candidate
         if of.symbol == symbol and of.score is not None:
             values = {each.name: float(each.value) for each in of.components if each.value is not None}
-            yield Scored(cycle.at, of.strategy, {"score": float(of.score), **values})
+            yield ScoredPoint(cycle.at, of.strategy, {"score": float(of.score), **values})
 
 
 def path_of(symbol: str, which: str) -> str:
@@ -111,10 +111,10 @@ def path_of(symbol: str, which: str) -> str:
 
 def candles(app: App, which: str, symbol: str) -> dict[str, Any]:
     """Return a symbol's candles, what the bot did there, and how it scored; OperatorError if there are no bars."""
-    return drawing(seen(app, symbol, ALL if which == ALL else RECENT))
+    return drawing(load_symbol(app, symbol, ALL if which == ALL else RECENT))
 
 
-def drawing(what: Seen) -> dict[str, Any]:
+def drawing(what: SymbolChart) -> dict[str, Any]:
     """Return what a chart draws of a symbol."""
     of, scored = what
     symbol = of.series.symbol
@@ -169,7 +169,7 @@ def fill_text(fill: Fill) -> str:
     return f"{did} {fill.quantity:,f} {units(fill.quantity)} at {usd(fill.price, fill.symbol)}"
 
 
-def _levels(of: Drawn, plan: Planned) -> Iterator[Line]:
+def _levels(of: Drawn, plan: PlannedLevels) -> Iterator[ChartSeries]:
     """Yield where a trade was to end, from when it was opened until it was closed; its stop as it moved."""
     opened, end = of.place(plan.trade.opened_at), of.place(plan.trade.closed_at or of.end)
     # A trade within one candle is drawn to the next one.
@@ -181,15 +181,15 @@ def _levels(of: Drawn, plan: Planned) -> Iterator[Line]:
         yield _line(of, "stop", "red", "solid", [*stops, (max(end, stops[-1][0]), stops[-1][1])])
 
 
-def _line(of: Drawn, name: str, color: str, style: str, found: list[tuple[int, Decimal]]) -> Line:
+def _line(of: Drawn, name: str, color: str, style: str, found: list[tuple[int, Decimal]]) -> ChartSeries:
     # Of several at the time of one candle, the last one was in force.
     last = {place: float(price) for place, price in found}
-    return Line(
+    return ChartSeries(
         name, color, style, _ascending({"time": _at(of.series, place), "value": last[place]} for place in sorted(last))
     )
 
 
-def _scores(of: Drawn, scored: list[Scored]) -> Iterator[Line]:
+def _scores(of: Drawn, scored: list[ScoredPoint]) -> Iterator[ChartSeries]:
     """Yield the score and what it was made of, at the candles in which the passes were."""
     several = len({one.strategy for one in scored}) > 1
     found: dict[str, dict[float, float]] = {}
@@ -201,7 +201,7 @@ def _scores(of: Drawn, scored: list[Scored]) -> Iterator[Line]:
         kind = name.partition(",")[0]
         color = {"score": "blue", "flow": "magenta"}.get(kind, "soft")
         points = _ascending({"time": at, "value": values[at]} for at in sorted(values))
-        yield Line(clean(name), color, "solid" if kind in FIRST else "dotted", points)
+        yield ChartSeries(clean(name), color, "solid" if kind in FIRST else "dotted", points)
 
 
 def account(app: App) -> AccountReport:
@@ -218,7 +218,8 @@ def equity(app: App) -> dict[str, Any]:
 def growth(of: AccountReport) -> dict[str, Any]:
     """Return what a chart draws of an account."""
     lines = [
-        Line(name, "blue" if column == "index" else "soft", "dashed" if column == "benchmark_leveled" else "solid",
+        ChartSeries(name, "blue" if column == "index" else "soft",
+            "dashed" if column == "benchmark_leveled" else "solid",
              _growth((point.at, getattr(point, column)) for point in of.curve))
         for name, column in columns(of)
     ]  # fmt: skip
@@ -232,7 +233,7 @@ def growth(of: AccountReport) -> dict[str, Any]:
 
 def columns(of: AccountReport) -> list[tuple[str, str]]:
     """Return what growth is shown of, by the names of people and of the points of a curve; what isn't known is out."""
-    benchmark, at_exposure = of.benchmark or "", leveled(of)
+    benchmark, at_exposure = of.benchmark or "", benchmark_name(of)
     names = (("account", "index"), (benchmark, "benchmark"), (at_exposure, "benchmark_leveled"))
     return [
         (clean(name), column)
@@ -243,7 +244,7 @@ def columns(of: AccountReport) -> list[tuple[str, str]]:
 
 def percent(index: float) -> str:
     """Return an index as growth: +1.24%."""
-    return f"{signed(100 * (index - 1), 2)}%"
+    return f"{format_signed(100 * (index - 1), 2)}%"
 
 
 def _growth(found: Iterable[tuple[datetime, float | None]]) -> list[dict[str, float]]:

@@ -17,7 +17,7 @@ from starlette.requests import cookie_parser
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from commands.web.json_answers import API, Json, failed
+from commands.web.json_answers import API, Json, error_answer
 from tradebot.errors import OperatorError, one_line
 
 MOST_SESSIONS, SESSION_S = 20, 12 * 3600
@@ -45,7 +45,7 @@ HEADERS: Mapping[str, str] = {
 NOT_KEPT = "no-store"
 
 
-class Session(Struct):
+class BrowserSession(Struct):
     """A browser that logged in: what its forms have to send back, and when it last looked, by the monotonic clock."""
 
     csrf: str
@@ -65,7 +65,7 @@ class Logins:
 
     def __init__(self, fits: Callable[[str], bool], clock: Callable[[], float] = time.monotonic) -> None:
         self._fits, self._clock = fits, clock
-        self._sessions: OrderedDict[str, Session] = OrderedDict()
+        self._sessions: OrderedDict[str, BrowserSession] = OrderedDict()
         self._wrong: OrderedDict[tuple[str, str], deque[float]] = OrderedDict()
 
     def log_in(self, token: str, address: str) -> str | None:
@@ -73,7 +73,7 @@ class Logins:
         if not self._is_right(token, address, "form"):
             return None
         held = secrets.token_urlsafe(32)
-        self._sessions[_digest(held)] = Session(secrets.token_urlsafe(32), self._clock())
+        self._sessions[_digest(held)] = BrowserSession(secrets.token_urlsafe(32), self._clock())
         while len(self._sessions) > MOST_SESSIONS:
             self._sessions.popitem(last=False)
         return held
@@ -93,7 +93,7 @@ class Logins:
             self._wrong.popitem(last=False)
         return False
 
-    def session(self, held: str) -> Session | None:
+    def session(self, held: str) -> BrowserSession | None:
         """Return the session of a cookie, and note that it looked; None if there is none or it is over."""
         name, now = _digest(held), self._clock()
         found = self._sessions.get(name)
@@ -182,7 +182,7 @@ def came(scope: Scope) -> str:
 def _refused(path: str, why: OperatorError, status: int, headers: Mapping[str, str] | None = None) -> Response:
     """Return an error, for programs as the object that all of theirs are."""
     if path.startswith(API):
-        return Json(failed(why), status, headers)
+        return Json(error_answer(why), status, headers)
     return PlainTextResponse(one_line(why), status, headers)
 
 
@@ -202,7 +202,7 @@ def held_by(headers: Headers, cookie: str) -> str | None:
     return cookie_parser(headers.get("cookie", "")).get(cookie)
 
 
-def came_from_form(session: Session | None, csrf: str) -> bool:
+def came_from_form(session: BrowserSession | None, csrf: str) -> bool:
     """Return whether a form was one of this session's own pages."""
     return session is not None and compare_digest(session.csrf.encode(), csrf.encode(errors="surrogatepass"))
 

@@ -112,7 +112,7 @@ class Sheet(Screen):
             yield (Markup("<td>{}</td>") if number else Markup('<th scope="row">{}</th>')).format(shown)
 
 
-def drawn(draw: Callable[[Console], None]) -> Markup:
+def render_html(draw: Callable[[Console], None]) -> Markup:
     """Return what this prints, as HTML."""
     sheet = Sheet()
     draw(sheet)

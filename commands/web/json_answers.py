@@ -5,7 +5,7 @@ from typing import Any
 
 from starlette.responses import JSONResponse
 
-from commands.shared.hints import aimed
+from commands.shared.hints import with_bot_options
 from tradebot.adapters.text.redaction import hide
 from tradebot.errors import TradebotError
 
@@ -21,6 +21,6 @@ class Json(JSONResponse):
         return hide(bytes(super().render(content)).decode()).encode()
 
 
-def failed(error: TradebotError) -> Mapping[str, str]:
+def error_answer(error: TradebotError) -> Mapping[str, str]:
     """Return what stands for an answer that can't be given."""
-    return {"error": error.message, "next": aimed(error.hint)}
+    return {"error": error.message, "next": with_bot_options(error.hint)}

@@ -14,16 +14,16 @@ from markupsafe import Markup
 from msgspec.structs import replace
 from rich.markup import escape
 
-from commands.shared.hints import aimed
+from commands.shared.hints import with_bot_options
 from commands.shared.light_helpers import NOBODY, Identity, clean
 from commands.shared.times import for_reader, show_venue
 from commands.shared.verb_options import Report, identity, opened_to_look, show_traded_by
 from commands.status.report import status_of
 from commands.top.screen_data import UnreadableError, head, old, version
-from commands.web.background_fetch import Patience, PatientBars
-from commands.web.html_rendering import drawn, line
-from commands.web.json_answers import failed
-from commands.web.pages import Page, Part, Query
+from commands.web.background_fetch import FetchPatience, PatientBars
+from commands.web.html_rendering import line, render_html
+from commands.web.json_answers import error_answer
+from commands.web.pages import Page, PagePart, Query
 from tradebot.app.wiring import App
 from tradebot.errors import TradebotError
 
@@ -35,7 +35,7 @@ ANYWAY_S = 30.0
 CONFIGURED_BY = ("tradebot.yaml",)
 
 
-class Shown(NamedTuple):
+class RenderedPart(NamedTuple):
     """A part of a page as it is shown: its id, its title and its HTML."""
 
     name: str
@@ -44,7 +44,7 @@ class Shown(NamedTuple):
     wide: bool
 
 
-class Reading(NamedTuple):
+class PageData(NamedTuple):
     """What was read for a page: whose it is, why its figures get no newer if so, its parts, and what those are made of.
 
     That is the report of a verb, or an error in its place.
@@ -54,13 +54,13 @@ class Reading(NamedTuple):
     head: Markup
     state: str
     old: Markup
-    parts: tuple[Shown, ...]
+    parts: tuple[RenderedPart, ...]
     made: tuple[Report | TradebotError, ...]
 
     @property
     def documents(self) -> tuple[Mapping[str, Any], ...]:
         """The documents that the verbs print with --json, of each part that a verb reported; errors in their place."""
-        return tuple(one.document() if isinstance(one, Report) else failed(one) for one in self.made)
+        return tuple(one.document() if isinstance(one, Report) else error_answer(one) for one in self.made)
 
     @property
     def is_lost(self) -> bool:
@@ -68,18 +68,18 @@ class Reading(NamedTuple):
         return bool(self.made) and not any(isinstance(one, Report) for one in self.made)
 
 
-class Reader:
+class PageReader:
     """Reads the pages of one bot, in any thread; each page once at a time, so that a slow one only holds up itself."""
 
-    def __init__(self, state_dir: Path, config: str | None, patience: Patience | None = None) -> None:
+    def __init__(self, state_dir: Path, config: str | None, patience: FetchPatience | None = None) -> None:
         self.folder, self._config = state_dir, config
-        self._patience = patience or Patience()
+        self._patience = patience or FetchPatience()
         self._lock = threading.Lock()
         self._turns: defaultdict[Hashable, threading.Lock] = defaultdict(threading.Lock)
         self._kept: OrderedDict[Hashable, tuple[Hashable, float, Any]] = OrderedDict()
         self._opened: tuple[tuple[object, ...], App] | None = None
 
-    def read(self, page: Page, query: Query) -> Reading:
+    def read(self, page: Page, query: Query) -> PageData:
         """Return what a page shows now; raise TradebotError if the bot can't be read at all."""
         return self._once((page.name, *sorted(query.items())), page.name, lambda: self._read(page, query))
 
@@ -112,11 +112,11 @@ class Reader:
                     self._kept.popitem(last=False)
             return made
 
-    def _read(self, page: Page, query: Query) -> Reading:
+    def _read(self, page: Page, query: Query) -> PageData:
         with self.bot() as bot:
             status, whose = self._once("status", "status", lambda: (status_of(bot), identity(bot)))
             parts = [_shown(bot, whose, number, part) for number, part in enumerate(page.parts(query))]
-            return Reading(
+            return PageData(
                 datetime.now(UTC),
                 line(head(status, whose)),
                 status.trading_state,
@@ -163,24 +163,26 @@ def _changed(path: Path) -> int | None:
     return None
 
 
-def told(error: TradebotError) -> Markup:
+def render_problem(error: TradebotError) -> Markup:
     """Return what is wrong, and what to do about it."""
     wrong = line("[red]error:[/] ") + Markup("{}").format(clean(for_reader(error.message)))
-    step = Markup("<p>next: {}</p>").format(clean(aimed(error.hint))) if error.hint else Markup("")
+    step = Markup("<p>next: {}</p>").format(clean(with_bot_options(error.hint))) if error.hint else Markup("")
     return Markup('<p role="alert">{}</p>{}').format(wrong, step)
 
 
-def _shown(bot: App, whose: Identity, number: int, part: Part) -> tuple[Shown, Report | TradebotError | None]:
+def _shown(
+    bot: App, whose: Identity, number: int, part: PagePart
+) -> tuple[RenderedPart, Report | TradebotError | None]:
     """Return a part as it is shown, and the report that it was drawn from, if any; an error takes its place."""
     name = f"part-{number}"
     try:
         with readable():
             made = part.make(bot)
     except TradebotError as error:
-        return Shown(name, part.title, told(error), part.wide), error
+        return RenderedPart(name, part.title, render_problem(error), part.wide), error
     if not isinstance(made, Report):
-        return Shown(name, part.title, made, part.wide), None
+        return RenderedPart(name, part.title, made, part.wide), None
     report = replace(made, whose=whose) if made.whose == NOBODY else made
     forms = Markup("").join(part.act(report) if part.act else ())
-    html = drawn(lambda console: report.render(console, report.data)) + forms
-    return Shown(name, part.title, html, part.wide), report
+    html = render_html(lambda console: report.render(console, report.data)) + forms
+    return RenderedPart(name, part.title, html, part.wide), report

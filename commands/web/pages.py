@@ -17,7 +17,7 @@ CSRF = "\x02csrf\x02"
 """Stands for what the forms of a session send back. Text from outside has no control characters."""
 
 
-class Part(NamedTuple):
+class PagePart(NamedTuple):
     """A part of a page; what it is made of may be the report of a verb, or HTML of our own.
 
     `act` makes forms of a report.
@@ -29,7 +29,7 @@ class Part(NamedTuple):
     act: Callable[[Report], Iterable[Markup]] | None = None
 
 
-class Field(NamedTuple):
+class PageField(NamedTuple):
     """Something that a page can be asked for: `kind` is the type of its input, or what may be chosen."""
 
     name: str
@@ -46,8 +46,8 @@ class Page(NamedTuple):
     name: str
     path: str
     title: str
-    parts: Callable[[Query], Sequence[Part]]
-    fields: Sequence[Field] = ()
+    parts: Callable[[Query], Sequence[PagePart]]
+    fields: Sequence[PageField] = ()
     hidden: Sequence[str] = ()
     is_listed: bool = True
     is_live: bool = True

@@ -16,7 +16,7 @@ from commands.signals import verb as signals
 from commands.trades import run as trades
 from commands.trades.report import Trades
 from commands.web.chart_parts import equity_part
-from commands.web.pages import CSRF, Field, Page, Part, Query, first_row, symbol_links
+from commands.web.pages import CSRF, Page, PageField, PagePart, Query, first_row, symbol_links
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, word
 from tradebot.lab.backtest.results import RESULT, Results
@@ -31,8 +31,8 @@ COMPARED = 6
 """How many backtests may be compared at once."""
 RUN = "run."
 """Before the name of a backtest in the address of a page: that it is to be compared."""
-SPAN = (Field("from", "From", "date"), Field("to", "To", "date"))
-WHOSE = (Field("strategy", "Strategy"), Field("symbol", "Symbol"))
+SPAN = (PageField("from", "From", "date"), PageField("to", "To", "date"))
+WHOSE = (PageField("strategy", "Strategy"), PageField("symbol", "Symbol"))
 
 
 def _choice(query: Query) -> Choice:
@@ -42,7 +42,7 @@ def _choice(query: Query) -> Choice:
     return Choice(days, is_open=is_open, **given)
 
 
-def _trades(query: Query) -> list[Part]:
+def _trades(query: Query) -> list[PagePart]:
     chosen: list[Sequence[TradeRow]] = []
 
     def some(app: App) -> Report:
@@ -57,13 +57,13 @@ def _trades(query: Query) -> list[Part]:
         return _places(len(rows), query) + symbol_links(names)
 
     return [
-        Part("Trades", some, wide=True),
-        Part("Rows and symbols", others),
-        Part(
+        PagePart("Trades", some, wide=True),
+        PagePart("Rows and symbols", others),
+        PagePart(
             "Where profit came from",
             lambda app: pnl.run(app, pnl.cut_of(query.get("by", Cut.STRATEGY)), _choice(query)),
         ),
-        Part("Note a trade", _note_form),
+        PagePart("Note a trade", _note_form),
     ]
 
 
@@ -94,12 +94,12 @@ def _note_form(_: App) -> Markup:
     ).format(CSRF)
 
 
-def _report(query: Query) -> list[Part]:
+def _report(query: Query) -> list[PagePart]:
     return [
         (equity_part("Growth of the whole account, whatever is chosen") if query else equity_part())._replace(
             wide=True
         ),
-        Part("Report", lambda app: report.run_here(app, _choice(query)), wide=True),
+        PagePart("Report", lambda app: report.run_here(app, _choice(query)), wide=True),
     ]
 
 
@@ -108,11 +108,11 @@ def is_run(name: str) -> bool:
     return name.startswith(RUN)
 
 
-def _backtests(query: Query) -> list[Part]:
+def _backtests(query: Query) -> list[PagePart]:
     chosen = [name.removeprefix(RUN) for name in query if is_run(name)]
     return [
-        Part("Backtests of this bot", _kept, wide=True),
-        Part("Side by side", lambda app: _side_by_side(app, chosen), wide=True),
+        PagePart("Backtests of this bot", _kept, wide=True),
+        PagePart("Side by side", lambda app: _side_by_side(app, chosen), wide=True),
     ]
 
 
@@ -168,10 +168,10 @@ def _kept(app: App) -> Markup:
     ).format(rows)
 
 
-def _backtest(query: Query) -> list[Part]:
+def _backtest(query: Query) -> list[PagePart]:
     name = query.get("name", "")
     return [
-        Part("Report", lambda app: report.run([_checked(app, name)], None, None, Choice()), wide=True),
+        PagePart("Report", lambda app: report.run([_checked(app, name)], None, None, Choice()), wide=True),
     ]
 
 
@@ -180,14 +180,14 @@ BY = tuple(sorted((cut.value for cut in Cut), key=lambda name: name != Cut.STRAT
 TRADES = (
     *SPAN,
     *WHOSE,
-    Field("reason", "Closed by rule"),
-    Field("state", "State", (ANY, "open", "closed")),
-    Field("by", "Profit by", BY),
+    PageField("reason", "Closed by rule"),
+    PageField("state", "State", (ANY, "open", "closed")),
+    PageField("by", "Profit by", BY),
 )
 PAGES = (
     Page("trades", "/trades", "Trades", _trades, TRADES, hidden=("from_row",)),
     Page("report", "/report", "Report", _report, (*SPAN, *WHOSE), is_live=False),
     Page("backtests", "/backtests", "Backtests", _backtests, is_live=False),
     Page("backtest", "/backtest/{name}", "Backtest", _backtest, is_listed=False, is_live=False),
-    Page("signals", "/signals", "Signals", lambda query: [Part("Signals", signals.run, wide=True)]),
+    Page("signals", "/signals", "Signals", lambda query: [PagePart("Signals", signals.run, wide=True)]),
 )

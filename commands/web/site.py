@@ -27,12 +27,12 @@ from commands import positions
 from commands.serve.web import look
 from commands.serve.web_pages import health
 from commands.top.screen_data import version
-from commands.web.actions import Acting
+from commands.web.actions import VerbActions
 from commands.web.charting import candles, equity
 from commands.web.guard import Guard, Logins, TooManyError, came, came_from_form, held_by, local_path
-from commands.web.json_answers import API, Json, failed
+from commands.web.json_answers import API, Json, error_answer
 from commands.web.live import FullError, Live
-from commands.web.page_data import Reader
+from commands.web.page_data import PageReader
 from commands.web.page_list import PAGES
 from commands.web.pages import CSRF, Page, Query
 from commands.web.performance_pages import is_run
@@ -63,8 +63,8 @@ class Site:
 
     def __init__(
         self,
-        reader: Reader,
-        acting: Acting,
+        reader: PageReader,
+        acting: VerbActions,
         logins: Logins,
         cookie: str,
         *,
@@ -211,7 +211,9 @@ class Site:
         assert isinstance(error, HTTPException)
         status, headers = error.status_code, error.headers
         if request.url.path.startswith(API):
-            return Json(failed(OperatorError(error.detail, "GET one of the paths in docs/WEB.md")), status, headers)
+            return Json(
+                error_answer(OperatorError(error.detail, "GET one of the paths in docs/WEB.md")), status, headers
+            )
         if status == HTTPStatus.NOT_FOUND:
             return self._shown("missing.html", status, csrf=_csrf(request))
         return PlainTextResponse(error.detail, status, headers)
@@ -222,7 +224,7 @@ def _answered(answer: Callable[[], Response]) -> Response:
     try:
         return answer()
     except TradebotError as error:
-        return Json(failed(error), 503)
+        return Json(error_answer(error), 503)
 
 
 async def _form(request: Request) -> dict[str, str]:

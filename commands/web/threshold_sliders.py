@@ -10,22 +10,22 @@ from functools import cache, partial
 from threading import Lock
 from typing import Any, NamedTuple
 
-from commands.shared.number_format import measured
+from commands.shared.number_format import format_with_unit
 from commands.shared.setting_args import values_of
 from commands.why_no_orders.reading import known_symbol
-from commands.why_no_orders.what_if import Asked, Asking, asked_pass, not_kept, require_records
-from commands.why_no_orders.what_if_changes import Changes
+from commands.why_no_orders.what_if import WhatIfRunner, WhatIfSubject, asked_pass, not_kept, require_records
+from commands.why_no_orders.what_if_changes import WhatIfChanges
 from tradebot.app.recorded_rules import settings_of
-from tradebot.app.thresholds import Path, Question, Setting, threshold_of
+from tradebot.app.thresholds import Path, ThresholdQuestion, ThresholdSetting, threshold_of
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
 from tradebot.model.decision import Decision
 from tradebot.model.reason_codes import Unit
 from tradebot.model.record import CandidateRecord, CycleRecord
-from tradebot.replaying.hypothetical_ports import Decided, decided
-from tradebot.replaying.passes import Recorded
+from tradebot.replaying.hypothetical_ports import Decided, decide
+from tradebot.replaying.passes import RecordedCycle
 from tradebot.replaying.record_writer import RecordError
-from tradebot.replaying.setting_grid import typed
+from tradebot.replaying.setting_grid import format_typed
 from tradebot.views.what_if import Fate, outcomes_of
 
 MOST_STOPS = 24
@@ -36,7 +36,7 @@ KEPT = 20
 """Of how many passes the sliders are kept."""
 
 
-class Stop(NamedTuple):
+class SliderStop(NamedTuple):
     """A value that a slider stops at, as it is typed and as people read it, and how many orders there are then.
 
     `orders` is None if the pass wasn't decided again with it.
@@ -58,7 +58,7 @@ class Slider(NamedTuple):
     refused: int
     force: str
     shown: str
-    stops: tuple[Stop, ...]
+    stops: tuple[SliderStop, ...]
 
     def nearest(self, value: Decimal) -> int:
         """Return the place of the stop that is nearest to a value."""
@@ -68,7 +68,7 @@ class Slider(NamedTuple):
 class Sliders(NamedTuple):
     """The sliders of one pass: those that refused somebody first."""
 
-    asked: Asked
+    asked: WhatIfSubject
     orders: int
     sliders: tuple[Slider, ...]
 
@@ -83,7 +83,7 @@ def sliders_of(app: App, symbol: str | None, session: str | None, at: str | None
     OperatorError if there is no such pass, or if it can't be decided again.
     """
     require_records(app)
-    with Asking(app, Changes()) as asking, _LOCK:
+    with WhatIfRunner(app, WhatIfChanges()) as asking, _LOCK:
         symbol = known_symbol(app, symbol) if symbol else None
         asked = asked_pass(asking, symbol, session, at)
         key = str(app.folder.path), asked.head.id, symbol
@@ -100,11 +100,11 @@ def sliders_of(app: App, symbol: str | None, session: str | None, at: str | None
 class _Trying:
     """Tries values of thresholds on one pass."""
 
-    def __init__(self, asking: Asking, asked: Asked, symbol: str | None) -> None:
+    def __init__(self, asking: WhatIfRunner, asked: WhatIfSubject, symbol: str | None) -> None:
         self._asking, self._asked, self._symbol = asking, asked, symbol
-        self._recorded: Recorded = asking.recorded(asked.head)
+        self._recorded: RecordedCycle = asking.recorded(asked.head)
         self._settings = settings_of(self._recorded.surroundings)
-        self._then = decided(self._recorded, asking.supposition(self._recorded.surroundings).before)
+        self._then = decide(self._recorded, asking.supposition(self._recorded.surroundings).before)
         self._work = 0
 
     def found(self) -> Sliders:
@@ -119,7 +119,7 @@ class _Trying:
         found: dict[Path, _Threshold] = {}
         limit_of = cache(partial(threshold_of, self._settings))
         for record, decision in self._decisions(self._then.cycle):
-            question = Question(decision.gate, decision.about)
+            question = ThresholdQuestion(decision.gate, decision.about)
             setting = limit_of(record.candidate.strategy, question, _number(decision.limit))
             if setting is not None:
                 one = found.setdefault(setting.path, _Threshold(setting, question, decision.units[1]))
@@ -130,7 +130,7 @@ class _Trying:
         return found
 
     def _decisions(
-        self, cycle: CycleRecord, question: Question | None = None
+        self, cycle: CycleRecord, question: ThresholdQuestion | None = None
     ) -> Iterator[tuple[CandidateRecord, Decision]]:
         """Yield what a question compared with a number, or all did, of the symbol that is asked about or of all."""
         for record in cycle.candidates:
@@ -156,10 +156,14 @@ class _Trying:
                 # What it lets through moves what the next one is compared with.
                 left += [each for each in self._values(one, again.cycle) if each not in tried]
         stops = [
-            Stop(typed(value), one.text(value), None if (now := tried[value]) is None else _orders(self._then, now))
+            SliderStop(
+                format_typed(value),
+                one.text(value),
+                None if (now := tried[value]) is None else _orders(self._then, now),
+            )
             for value in self._telling(tried, force)
         ]
-        return Slider(one.setting.key, one.name, one.refused, typed(force), one.text(force), tuple(stops))
+        return Slider(one.setting.key, one.name, one.refused, format_typed(force), one.text(force), tuple(stops))
 
     def _values(self, one: "_Threshold", cycle: CycleRecord) -> Iterator[Decimal]:
         """Yield the values nearest to what was compared which let it through, and one at which nothing gets through."""
@@ -184,9 +188,9 @@ class _Trying:
         if not one.refused or self._work >= WORK:
             return None
         self._work += len(self._then.cycle.candidates)
-        asking = self._asking.instead(Changes(tuple(values_of([(one.setting.key, typed(value))]))))
+        asking = self._asking.instead(WhatIfChanges(tuple(values_of([(one.setting.key, format_typed(value))]))))
         supposed = asking.supposition(self._recorded.surroundings)
-        return decided(asking.changed(self._recorded)[0], supposed.after)
+        return decide(asking.changed(self._recorded)[0], supposed.after)
 
     def _telling(self, tried: Mapping[Decimal, Decided | None], force: Decimal) -> Sequence[Decimal]:
         """Return the values with which something else comes of it than with their neighbor on the way from `force`.
@@ -229,8 +233,8 @@ def _asked(fate: Fate) -> frozenset[tuple[str, str]]:
 class _Threshold(NamedTuple):
     """A setting that a question compares with, in its unit, and how many candidates the question refused."""
 
-    setting: Setting
-    question: Question
+    setting: ThresholdSetting
+    question: ThresholdQuestion
     unit: Unit
     refused: int = 0
 
@@ -240,7 +244,7 @@ class _Threshold(NamedTuple):
 
     def text(self, value: Decimal) -> str:
         """Return a value with its unit, as a screen shows it."""
-        return measured(value, self.unit)
+        return format_with_unit(value, self.unit)
 
 
 def _orders(then: Decided, now: Decided) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
-from commands.shared.declaration import Purpose, verb
+from commands.shared.declaration import VerbPurpose, verb
 from commands.shared.times import when
 from commands.shared.verb_options import Config, Json, Report, StateDir, finish, identity, opened_to_look
 from tradebot.errors import OperatorError
@@ -33,7 +33,7 @@ class WebServed(Struct, frozen=True):
 
 @verb(
     "web",
-    Purpose.TELL,
+    VerbPurpose.TELL,
     90,
     {"web/1": (WebServed,)},
     epilog="tradebot web\ntradebot web --port 5010 --new-token\n"
@@ -59,9 +59,9 @@ def web(
     """
     _require_tls(host, tls_cert, tls_key)
     from commands.shared.service import listening, require_usable, serve_on
-    from commands.web.actions import Acting
+    from commands.web.actions import VerbActions
     from commands.web.guard import Logins
-    from commands.web.page_data import Reader
+    from commands.web.page_data import PageReader
     from commands.web.site import Site
     from tradebot.adapters.state import service_token, state_folder
 
@@ -77,7 +77,7 @@ def web(
         url = f"{scheme}://{LOOPBACK if host == 'localhost' else _in_url(host)}:{at}/"
         # Cookies are shared by all ports of a name, unlike everything else of a page.
         cookie = f"{'__Host-' if tls_cert else ''}tradebot-{at}"
-        reader, acting, logins = Reader(folder, config), Acting(folder, config), Logins(kept.fits)
+        reader, acting, logins = PageReader(folder, config), VerbActions(folder, config), Logins(kept.fits)
         site = Site(reader, acting, logins, cookie, is_secure=tls_cert is not None)
         names = {_in_url(name).lower() for name in (LOOPBACK, "localhost", "::1", host, *known)}
         finish(Report("web", WebServed(url, token, kept.at), _show, whose=whose), as_json)

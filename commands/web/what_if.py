@@ -9,12 +9,12 @@ from markupsafe import Markup
 from rich.console import Console
 
 from commands.shared.light_helpers import clean
-from commands.shared.span_options import Span, span_of
+from commands.shared.span_options import PassSpan, span_of
 from commands.shared.times import CLOCK, stamp, when, zone
 from commands.shared.verb_options import Report
-from commands.web.html_rendering import drawn
-from commands.web.page_data import told
-from commands.web.pages import Field, Page, Part, Query
+from commands.web.html_rendering import render_html
+from commands.web.page_data import render_problem
+from commands.web.pages import Page, PageField, PagePart, Query
 from commands.web.threshold_sliders import Slider, Sliders, sliders_of
 from commands.why_no_orders import run as why_no_orders
 from commands.why_no_orders.pass_selection import session_asked
@@ -22,13 +22,13 @@ from commands.why_no_orders.past_passes import run_all, run_session
 from tradebot import __version__
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, TradebotError
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 
 PREFIX = "if."
 """Before the name of a setting in the address of a page: what it is changed to."""
 MOST_CHANGES = 40
 SPANS = ("session", "2h", "1d", "5d", "30d")
-SESSION, AT = Field("session", "Session", "date"), Field("at", "Pass at", "time")
+SESSION, AT = PageField("session", "Session", "date"), PageField("at", "Pass at", "time")
 ANSWER = "/what-if"
 NOTHING = Markup(
     "<p>Nothing is changed yet, so every candidate ends where it ended. Move a slider, or type a value: the pass is "
@@ -44,18 +44,20 @@ def is_change(name: str) -> bool:
     return name.startswith(PREFIX)
 
 
-def parts(query: Query, symbol: str | None = None) -> list[Part]:
+def parts(query: Query, symbol: str | None = None) -> list[PagePart]:
     """Return the sliders for the pass that is asked for, or for a symbol in it, beside what would be decided then."""
-    return [Part("What if a threshold had been another", lambda app: _beside(app, query, symbol), wide=True)]
+    return [PagePart("What if a threshold had been another", lambda app: _beside(app, query, symbol), wide=True)]
 
 
 def _beside(app: App, query: Query, symbol: str | None) -> Markup:
     form = _sliders(app, query, symbol)
     try:
         answer = _answer(app, query, symbol)
-        html = drawn(lambda console: answer.render(console, answer.data)) if isinstance(answer, Report) else answer
+        html = (
+            render_html(lambda console: answer.render(console, answer.data)) if isinstance(answer, Report) else answer
+        )
     except TradebotError as error:
-        html = told(error)
+        html = render_problem(error)
     return Markup(
         '<div class="beside">{}<div class="answer" role="region" tabindex="0" aria-label="Decided again">'
         "<h3>Decided again</h3>{}</div></div>"
@@ -69,7 +71,7 @@ def _answer(app: App, query: Query, symbol: str | None) -> Report | Markup:
         return NOTHING
     # The pass is named, so that the command says the same once there are later ones.
     session, at = _pass(app, query, symbol)
-    report = why_no_orders.run_what_if(app, symbol, typed, session=session, at=at, span=Span())
+    report = why_no_orders.run_what_if(app, symbol, typed, session=session, at=at, span=PassSpan())
     words = ["tradebot", "why-no-orders", *([symbol] if symbol else [])]
     words += ["--session", session, "--at", at]
     words += [part for change in typed for part in ("--what-if", change)]
@@ -134,7 +136,7 @@ def _sliders(app: App, query: Query, symbol: str | None) -> Markup:
 
 def _about(found: Sliders, symbol: str | None) -> str:
     whose = f" about {clean(symbol)}" if symbol else ""
-    sent = "" if symbol else f", with {counted(found.orders, 'order')}"
+    sent = "" if symbol else f", with {pluralize(found.orders, 'order')}"
     return (
         f"The pass at {when(found.asked.head.at)}{sent}. Each stop is a value with which it would have decided "
         f"otherwise{whose}. It is decided again from its record: nothing is sent, and nothing is set."
@@ -154,7 +156,7 @@ def _groups(found: Sliders, query: Query) -> Markup:
     is_open = " open" if any(not _equal(query.get(PREFIX + one.key, one.force), one.force) for one in others) else ""
     rest = Markup("").join(_slider(one, number, query) for number, one in enumerate(others, len(refusing)))
     return Markup("{}<details{}><summary>{} that refused nobody</summary>{}</details>").format(
-        shown, is_open, counted(len(others), "threshold"), rest
+        shown, is_open, pluralize(len(others), "threshold"), rest
     )
 
 
@@ -197,7 +199,7 @@ def _words(one: Slider, place: int) -> Iterator[str]:
     if stop.value == one.force:
         yield "as it was"
     elif stop.orders is not None:
-        yield f"alone: {counted(stop.orders, 'order')}"
+        yield f"alone: {pluralize(stop.orders, 'order')}"
 
 
 def _bars(one: Slider) -> Markup:
@@ -214,7 +216,7 @@ def _bars(one: Slider) -> Markup:
     return Markup('<svg height="{}" aria-hidden="true">{}</svg>').format(height, lines)
 
 
-def _span(query: Query) -> Span | None:
+def _span(query: Query) -> PassSpan | None:
     """Return the span that is asked for; None for one session."""
     since = query.get("since")
     return None if since in (None, SPANS[0]) else span_of(None, since)
@@ -228,7 +230,7 @@ def _summed_up(app: App, query: Query) -> Report:
 def _of_the_pass(app: App, query: Query) -> Report:
     session, at = query.get("session"), query.get("at")
     if session is None and at is None:
-        return why_no_orders.run(app, None, Span())
+        return why_no_orders.run(app, None, PassSpan())
     return run_session(app, None, *_pass(app, query, None), None)
 
 
@@ -237,25 +239,25 @@ def _by_symbol(app: App, query: Query) -> Report:
     if span is not None:
         return why_no_orders.run_by_symbol(app, span, None)
     day = session_asked(app, query.get("session"))
-    return why_no_orders.run_by_symbol(app, Span(), str(day) if day else None)
+    return why_no_orders.run_by_symbol(app, PassSpan(), str(day) if day else None)
 
 
-def _funnel(query: Query) -> Sequence[Part]:
+def _funnel(query: Query) -> Sequence[PagePart]:
     span = query.get("since")
     over = "The session" if span in (None, SPANS[0]) else f"The last {span}"
     return [
-        Part(over, lambda app: _summed_up(app, query)),
-        Part("One pass", lambda app: _of_the_pass(app, query)),
+        PagePart(over, lambda app: _summed_up(app, query)),
+        PagePart("One pass", lambda app: _of_the_pass(app, query)),
         *parts(query),
-        Part(f"{over}, by symbol", lambda app: _by_symbol(app, query), wide=True),
+        PagePart(f"{over}, by symbol", lambda app: _by_symbol(app, query), wide=True),
     ]
 
 
-def _alone(query: Query) -> Sequence[Part]:
-    return [Part("Decided again", lambda app: _answer(app, query, query.get("symbol")), wide=True)]
+def _alone(query: Query) -> Sequence[PagePart]:
+    return [PagePart("Decided again", lambda app: _answer(app, query, query.get("symbol")), wide=True)]
 
 
 PAGES = (
-    Page("funnel", "/funnel", "Funnel", _funnel, (SESSION, AT, Field("since", "Over", SPANS))),
-    Page("what-if", ANSWER, "What if", _alone, (SESSION, AT, Field("symbol", "Symbol")), is_listed=False),
+    Page("funnel", "/funnel", "Funnel", _funnel, (SESSION, AT, PageField("since", "Over", SPANS))),
+    Page("what-if", ANSWER, "What if", _alone, (SESSION, AT, PageField("symbol", "Symbol")), is_listed=False),
 )

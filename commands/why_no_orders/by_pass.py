@@ -4,11 +4,11 @@ from rich.console import Console
 from rich.markup import escape
 
 from commands.shared.light_helpers import clean
-from commands.shared.number_format import in_units, measured, off_by
+from commands.shared.number_format import format_with_unit, in_units, off_by
 from commands.shared.tables import Table, number, sentence
 from commands.shared.times import CLOCK, DAY_MINUTE, MINUTE, stamp, when, zone
 from tradebot.model.decision import units_of
-from tradebot.model.text import counted, noun
+from tradebot.model.text import noun, pluralize
 from tradebot.views.symbol_span import SymbolEnd, SymbolSpan
 
 
@@ -23,9 +23,9 @@ def show(console: Console, data: SymbolSpan) -> None:
     of = f" of session {data.session}" if data.session else ""
     span = f"{when(data.first_at, MINUTE)} to {when(data.last_at, MINUTE)}"
     looked = f"{data.looked_at:,} looked at it" if data.looked_at != data.passes else "each looked at it"
-    console.print(f"\nLooked at: {counted(data.passes, 'pass', 'passes')}{of}, {span}; {looked}", markup=False)
+    console.print(f"\nLooked at: {pluralize(data.passes, 'pass', 'passes')}{of}, {span}; {looked}", markup=False)
     for reason, count in data.elsewhere.items():
-        passes = counted(count, "pass or answer", "passes or answers")
+        passes = pluralize(count, "pass or answer", "passes or answers")
         console.print(f"{passes} {noun(count, 'was', 'were')} refused as a whole: {reason}", markup=False)
     _sent(console, data)
     if data.nearest:
@@ -45,8 +45,8 @@ def _nearest(console: Console, data: SymbolSpan, end: SymbolEnd) -> None:
     miss = end.nearest
     assert miss is not None, "the nearest end has numbers"
     units = units_of(end.gate, end.reason, miss.unit)
-    seen, limit = (clean(measured(*each)) for each in zip((miss.observed, miss.limit), units, strict=True))
-    others = f"; it failed {counted(miss.failed - 1, 'other gate')} too" if miss.failed > 1 else ""
+    seen, limit = (clean(format_with_unit(*each)) for each in zip((miss.observed, miss.limit), units, strict=True))
+    others = f"; it failed {pluralize(miss.failed - 1, 'other gate')} too" if miss.failed > 1 else ""
     told = f"Nearest: {when(miss.at)}, {end.about or end.gate}: {seen} against {limit}{others}"
     console.print(told, markup=False)
     name, day = clean(data.symbol), f" --session {data.session}" if data.session else ""
@@ -64,7 +64,7 @@ def _table(data: SymbolSpan) -> Table:
         cells = ("", "", "")
         if miss := end.nearest:
             units = units_of(end.gate, end.reason, miss.unit)
-            seen, limit = (measured(*each) for each in zip((miss.observed, miss.limit), units, strict=True))
+            seen, limit = (format_with_unit(*each) for each in zip((miss.observed, miss.limit), units, strict=True))
             cells = seen, limit, off_by(miss.observed, miss.limit, units)
         name = (escape(end.strategy),) if several else ()
         times = stamp(end.first_at, DAY_MINUTE), stamp(end.last_at, DAY_MINUTE)

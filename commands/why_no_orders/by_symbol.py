@@ -9,7 +9,7 @@ from commands.shared.light_helpers import clean
 from commands.shared.number_format import bar
 from commands.shared.tables import Column, Table, number
 from commands.shared.times import MINUTE, when
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 from tradebot.views.why_no_orders import BySymbol
 
 BAR = 16
@@ -22,9 +22,9 @@ def show(console: Console, data: BySymbol) -> None:
     if data.first_at is None or data.last_at is None:
         return
     span = f"{when(data.first_at, MINUTE)} to {when(data.last_at, MINUTE)}"
-    console.print(f"Looked at: {counted(data.passes, 'pass', 'passes')}, {span}", markup=False)
+    console.print(f"Looked at: {pluralize(data.passes, 'pass', 'passes')}, {span}", markup=False)
     refused = data.candidates - data.orders
-    sent = f"{counted(data.candidates, 'candidate')} = {counted(data.orders, 'order')} + {refused:,} refused"
+    sent = f"{pluralize(data.candidates, 'candidate')} = {pluralize(data.orders, 'order')} + {refused:,} refused"
     console.print(f"Funnel: {sent}; each counts where it was refused first", markup=False)
     if data.candidates:
         console.print(_by_gate(data))

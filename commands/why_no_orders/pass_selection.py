@@ -10,7 +10,7 @@ from commands.why_no_orders.reading import JOB
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, word
 from tradebot.model.trading import SlotClaim
-from tradebot.views.explain import NOTHING, Explanation, Verdict, funnel
+from tradebot.views.explain import NOTHING, Explanation, NoOrdersAnswer, funnel
 
 DAY, MINUTE_LONG = timedelta(days=1), timedelta(minutes=1)
 NEAR = timedelta(days=10)
@@ -97,7 +97,7 @@ def nothing_of(app: App, session: date | None, symbol: str | None = None) -> Exp
     before, after = facts.sessions_beside(JOB, session) if facts and session else (None, None)
     if ran := _ran(app, session if before or after else None):
         return Explanation(
-            Verdict.BROKEN,
+            NoOrdersAnswer.BROKEN,
             f"The decisions of past passes are lost: facts.db has none, though trade-once ran in slot {ran.slot} of "
             f"session {ran.session}. The books aren't affected.",
             "Put facts.db back if you have a copy of it. Otherwise the next pass starts a new one, and what is kept of "
@@ -105,11 +105,13 @@ def nothing_of(app: App, session: date | None, symbol: str | None = None) -> Exp
             empty,
         )
     if before is None and after is None:
-        return Explanation(Verdict.UNKNOWN, NOTHING, "tradebot trade-once", empty)
+        return Explanation(NoOrdersAnswer.UNKNOWN, NOTHING, "tradebot trade-once", empty)
     only = "" if before and after else f": the {'last' if before else 'first'} one is of session {before or after}"
     subject = f"{clean(symbol)} " if symbol else ""
     named = " or ".join(f"tradebot why-no-orders {subject}--session {day}" for day in (before, after) if day)
-    return Explanation(Verdict.UNKNOWN, f"No pass of trade-once is on record in session {session}{only}.", named, empty)
+    return Explanation(
+        NoOrdersAnswer.UNKNOWN, f"No pass of trade-once is on record in session {session}{only}.", named, empty
+    )
 
 
 def _ran(app: App, session: date | None) -> SlotClaim | None:
@@ -117,7 +119,7 @@ def _ran(app: App, session: date | None) -> SlotClaim | None:
     books = app.ledger_view
     last = None if session else books.last_claim(JOB)
     day = last.session if last else session
-    ran = [one for one in books.slot_claims(day) if one.job == JOB and one.missed is None] if day else []
+    ran = [one for one in books.slot_claims(day) if one.job == JOB and one.missed_reason is None] if day else []
     try:
         return max(ran, key=lambda one: one.at) if ran and app.passes.passes(day) else None
     except OperatorError:

@@ -2,13 +2,13 @@
 
 from datetime import date
 
-from commands.shared.span_options import Span
+from commands.shared.span_options import PassSpan
 from commands.shared.times import when
 from commands.shared.verb_options import Report
 from commands.why_no_orders.by_pass import show as show_span
 from commands.why_no_orders.pass_selection import asked_for, nothing_of, session_asked, time_asked, too_early
 from commands.why_no_orders.reading import JOB, ends_of, known_symbol, only, outcomes_of
-from commands.why_no_orders.report import explained, explained_ends, left_out_of, show, show_symbol, way_in
+from commands.why_no_orders.report import build_answer, explained_ends, left_out_of, show, show_symbol, way_in
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.state.dry_run import read_dry_run
 from tradebot.app.wiring import App
@@ -16,7 +16,7 @@ from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.reasons import REASONS, Cause
 from tradebot.model.record import CycleRecord, Job, SymbolOutcomes
 from tradebot.model.values import replace
-from tradebot.views.explain import Verdict, way_of
+from tradebot.views.explain import NoOrdersAnswer, way_of
 from tradebot.views.symbol_span import symbol_span
 from tradebot.views.why_no_orders import PLAY_AGAIN, Why, unsent
 
@@ -29,10 +29,10 @@ def run_session(app: App, symbol: str | None, session: str | None, at: str | Non
     if at is not None:
         return _run_pass(app, facts, day, at, symbol, strategy)
     if symbol is None:
-        ends = ends_of(app, Span(), strategy, day)
+        ends = ends_of(app, PassSpan(), strategy, day)
         return _answered(_of_whole_session(explained_ends(app, ends))) if ends.passes else without_passes(app, day)
     name = known_symbol(app, symbol)
-    seen = outcomes_of(app, Span(), name, strategy, session=day)
+    seen = outcomes_of(app, PassSpan(), name, strategy, session=day)
     return _spanned(app, name, seen, day) if seen.passes else without_passes(app, day, name)
 
 
@@ -47,13 +47,13 @@ def _run_pass(app: App, facts: SqliteFacts, day: date, text: str, symbol: str | 
     return _one(app, symbol, cycle, asked=asked_for(day, at, found.at, after), changed=after is None)
 
 
-def run_span(app: App, symbol: str, span: Span, strategy: str | None) -> Report:
+def run_span(app: App, symbol: str, span: PassSpan, strategy: str | None) -> Report:
     """Sum up what became of a symbol in all passes of a span."""
     name = known_symbol(app, symbol)
     return _spanned(app, name, outcomes_of(app, span, name, strategy), None)
 
 
-def run_all(app: App, span: Span, strategy: str | None) -> Report:
+def run_all(app: App, span: PassSpan, strategy: str | None) -> Report:
     """Sum up all passes of a span."""
     return _answered(explained_ends(app, ends_of(app, span, strategy)))
 
@@ -86,7 +86,7 @@ def _one(
 ) -> Report:  # fmt: skip
     """Explain one pass, or a symbol's way through it; what has `changed` since is told of the last pass only."""
     if symbol is None:
-        why = replace(explained(app, (cycle,)), dry=dry, asked=asked)
+        why = replace(build_answer(app, (cycle,)), dry=dry, asked=asked)
         return _answered(why if changed else replace(why, now=None))
     name = known_symbol(app, symbol, (cycle,))
     way = replace(way_in(app, name, (cycle,), way_of(name, (cycle,))), dry=dry, asked=asked)
@@ -106,7 +106,7 @@ def _spanned(app: App, name: str, seen: SymbolOutcomes, session: date | None) ->
 def without_passes(app: App, session: date | None, symbol: str | None = None) -> Report:
     """Explain that no pass of a session is on record, with the nearest sessions of which some are."""
     name = known_symbol(app, symbol) if symbol else None
-    why = replace(explained(app, (), session), explanation=nothing_of(app, session, name))
+    why = replace(build_answer(app, (), session), explanation=nothing_of(app, session, name))
     return _answered(_of_whole_session(why))
 
 
@@ -114,15 +114,16 @@ def _of_whole_session(why: Why) -> Why:
     """Return the answer about a whole session: slots that nobody ran, because something is broken, outrank the rest."""
     lost = next((row for row in why.missed if row.job == JOB and REASONS[row.reason].cause is Cause.BROKEN), None)
     answer = why.explanation
-    if lost is None or answer.verdict is Verdict.BROKEN:
+    if lost is None or answer.verdict is NoOrdersAnswer.BROKEN:
         return why
     slots = f"{lost.count} slots" if lost.count > 1 else "1 slot"
     said = f"{answer.sentence} Nobody ran {slots} of {lost.job}: {lost.reason}."
     return replace(
-        why, explanation=replace(answer, verdict=Verdict.BROKEN, sentence=said, remedy=REASONS[lost.reason].remedy)
+        why,
+        explanation=replace(answer, verdict=NoOrdersAnswer.BROKEN, sentence=said, remedy=REASONS[lost.reason].remedy),
     )
 
 
 def _answered(why: Why) -> Report:
-    code = ExitCode.DONE if why.explanation.verdict is Verdict.TRADED else ExitCode.FINDINGS
+    code = ExitCode.DONE if why.explanation.verdict is NoOrdersAnswer.TRADED else ExitCode.FINDINGS
     return Report("why-no-orders", why, show, code)

@@ -5,20 +5,20 @@ from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 from commands.shared.light_helpers import did_you_mean
-from commands.shared.span_options import Span
+from commands.shared.span_options import PassSpan
 from commands.shared.universe import contract_named
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, word
 from tradebot.model.intent import IntentState
 from tradebot.model.record import CycleRecord, EndedPasses, Job, SpanEnds, SymbolOutcomes
-from tradebot.views.explain import funnel, of_strategy, settled, settled_outcome, way_of, with_outcomes
+from tradebot.views.explain import final_record, funnel, of_strategy, settled_outcome, way_of, with_outcomes
 
 JOB = Job.TRADE_ONCE
 NOTHING = SymbolOutcomes((), ())
 
 
-class Bounds(NamedTuple):
+class PassBounds(NamedTuple):
     """Which passes are read: those of a session, those since a time, or the last few; -1 is all of them."""
 
     session: date | None = None
@@ -26,20 +26,20 @@ class Bounds(NamedTuple):
     last: int = -1
 
 
-def bounds_of(facts: SqliteFacts, span: Span, session: date | None = None) -> Bounds:
+def bounds_of(facts: SqliteFacts, span: PassSpan, session: date | None = None) -> PassBounds:
     """Return which passes a span or a session names; a time to cover ends with the newest pass."""
     if session is not None:
-        return Bounds(session)
+        return PassBounds(session)
     newest = facts.cycles(job=JOB, last=1) if span.session or span.since_s is not None else ()
     if not newest:
-        return Bounds(last=span.last)
+        return PassBounds(last=span.last)
     if span.since_s is None:
-        return Bounds(newest[0].session)
-    return Bounds(since=newest[0].at - timedelta(seconds=span.since_s))
+        return PassBounds(newest[0].session)
+    return PassBounds(since=newest[0].at - timedelta(seconds=span.since_s))
 
 
 def cycles_of(
-    app: App, span: Span, strategy: str | None = None, *, session: date | None = None, symbol: str | None = None
+    app: App, span: PassSpan, strategy: str | None = None, *, session: date | None = None, symbol: str | None = None
 ) -> Sequence[CycleRecord]:
     """Return the passes of a span or a session, with everything in them or only a symbol or what one strategy wanted.
 
@@ -51,7 +51,7 @@ def cycles_of(
 
 
 def outcomes_of(
-    app: App, span: Span, symbol: str, strategy: str | None = None, *, session: date | None = None
+    app: App, span: PassSpan, symbol: str, strategy: str | None = None, *, session: date | None = None
 ) -> SymbolOutcomes:
     """Return the passes of a span or a session without candidates, and what became of a symbol's.
 
@@ -79,14 +79,16 @@ def only(app: App, cycles: Sequence[CycleRecord], strategy: str | None) -> Seque
     return found if strategy is None else of_strategy(known_strategy(app, strategy, found), found)
 
 
-def ends_of(app: App, span: Span, strategy: str | None = None, session: date | None = None) -> SpanEnds:
+def ends_of(app: App, span: PassSpan, strategy: str | None = None, session: date | None = None) -> SpanEnds:
     """Return what `cycles_of` does, with a few candidates that stand for all: the sums of the passes are read."""
     facts = app.recorded
     if facts is None:
         return SpanEnds((), (), None)
     seen = facts.span_ends(JOB, strategy=strategy, **bounds_of(facts, span, session)._asdict())
     whole = with_outcomes([seen.whole] if seen.whole else [], lambda name: was_found(app, name))
-    standing = [one._replace(record=settled(one.record, lambda name: was_found(app, name))) for one in seen.standing]
+    standing = [
+        one._replace(record=final_record(one.record, lambda name: was_found(app, name))) for one in seen.standing
+    ]
     passes: Sequence[CycleRecord] = seen.passes
     if strategy is not None:
         known = strategy if standing else known_strategy(app, strategy, passes)
@@ -100,7 +102,7 @@ def was_found(app: App, client_order_id: str) -> bool:
     return record is not None and record.state is IntentState.ACKED
 
 
-def ended(app: App, span: Span, strategy: str | None, session: date | None) -> EndedPasses:
+def load_refusal_counts(app: App, span: PassSpan, strategy: str | None, session: date | None) -> EndedPasses:
     """Return where the candidates of a span or a session ended; OperatorError for an unknown strategy."""
     facts = app.recorded
     if facts is None:

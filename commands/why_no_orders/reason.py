@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from commands.shared.light_helpers import clean, did_you_mean
-from commands.shared.number_format import in_units, measured, off_by
+from commands.shared.number_format import format_with_unit, in_units, off_by
 from commands.shared.tables import LONGEST_NUMBER, Table, number
 from commands.shared.times import MINUTE, stamp, zone
 from commands.shared.verb_options import Report, identity
@@ -17,7 +17,7 @@ from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.decision import Decision, Gate, Number, units_of
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import CycleRecord
-from tradebot.model.text import counted, noun
+from tradebot.model.text import noun, pluralize
 from tradebot.views.explain import remedy_of
 
 SHOWN = 40
@@ -40,7 +40,7 @@ class EndedRow(Struct, frozen=True):
     unit: str
 
 
-class Ended(Struct, frozen=True):
+class ReasonCandidates(Struct, frozen=True):
     """All candidates of some passes that ended with one reason, closest to passing first."""
 
     reason: str
@@ -70,7 +70,7 @@ def _reason_at(gate: "Gate", cycles: "Sequence[CycleRecord]") -> "Reason":
     reasons = sorted({end.reason for end in ends if end is not None and end.gate is gate and end.reason is not None})
     if len(reasons) == 1:
         return reasons[0]
-    looked_at = f"the {counted(len(cycles), 'pass', 'passes')} looked at"
+    looked_at = f"the {pluralize(len(cycles), 'pass', 'passes')} looked at"
     if not reasons:
         raise OperatorError(f"no candidate ended at gate {gate} in {looked_at}", "tradebot why-no-orders")
     every = "; ".join(f"tradebot why-no-orders --reason {reason}" for reason in reasons)
@@ -79,12 +79,12 @@ def _reason_at(gate: "Gate", cycles: "Sequence[CycleRecord]") -> "Reason":
 
 def run(app: "App", reason: "Reason", cycles: "Sequence[CycleRecord]") -> Report:
     """Select the candidates from the records; exit 10 if there are any."""
-    data = ended(reason, cycles)
+    data = candidates_by_reason(reason, cycles)
     code = ExitCode.FINDINGS if data.rows else ExitCode.DONE
     return Report("why-no-orders", data, show, code, identity(app))
 
 
-def ended(reason: "Reason", cycles: "Sequence[CycleRecord]") -> Ended:
+def candidates_by_reason(reason: "Reason", cycles: "Sequence[CycleRecord]") -> ReasonCandidates:
     """Return the candidates of some passes that ended with a reason."""
     ends = list(_ends(reason, cycles))
     rows = (
@@ -93,7 +93,7 @@ def ended(reason: "Reason", cycles: "Sequence[CycleRecord]") -> Ended:
     )
     nearest_first = sorted(rows, key=lambda row: (row.distance is None, row.distance or 0.0, row.at, row.symbol))
     remedy = remedy_of(reason, [end for _, _, end in ends])
-    return Ended(reason.value, REASONS[reason].meaning, remedy, len(cycles), tuple(nearest_first))
+    return ReasonCandidates(reason.value, REASONS[reason].meaning, remedy, len(cycles), tuple(nearest_first))
 
 
 def _ends(reason: "Reason", cycles: "Sequence[CycleRecord]") -> "Iterator[tuple[str, datetime, Decision]]":
@@ -103,13 +103,13 @@ def _ends(reason: "Reason", cycles: "Sequence[CycleRecord]") -> "Iterator[tuple[
                 yield record.candidate.symbol, cycle.at, record.terminal
 
 
-def show(console: "Console", data: Ended) -> None:
+def show(console: "Console", data: ReasonCandidates) -> None:
     """Print what the reason means, what would change it, and its candidates, equal ones in one line."""
     console.print(f"[bold]{data.reason}[/bold]  {in_units(data.meaning)}")
     console.print(f"Next: {data.remedy}", markup=False)
-    refused = f"{counted(len(data.rows), 'candidate')} {noun(len(data.rows), 'was', 'were')} refused for this reason"
+    refused = f"{pluralize(len(data.rows), 'candidate')} {noun(len(data.rows), 'was', 'were')} refused for this reason"
     passes = len({row.at for row in data.rows})
-    console.print(f"{refused}, in {passes:,} of {counted(data.passes, 'pass', 'passes')}")
+    console.print(f"{refused}, in {passes:,} of {pluralize(data.passes, 'pass', 'passes')}")
     numbers = (number(name) for name in ("observed", "limit", "off by"))
     table = Table("symbol", f"time {zone()}", "gate", *numbers)
     lines = _alike(data.rows)
@@ -122,7 +122,9 @@ def show(console: "Console", data: Ended) -> None:
     for rows in lines[:SHOWN]:
         row = rows[0]
         units = units_of(Gate(row.gate), Reason(data.reason), row.unit)
-        seen, limit = (escape(clean(measured(*each))) for each in zip((row.observed, row.limit), units, strict=True))
+        seen, limit = (
+            escape(clean(format_with_unit(*each))) for each in zip((row.observed, row.limit), units, strict=True)
+        )
         off = off_by(row.observed, row.limit, units)
         table.row(escape(_symbols(rows)), stamp(row.at, MINUTE), row.gate, "" if common else seen, limit, off)
     if data.rows:

@@ -8,16 +8,16 @@ from rich.markup import escape
 
 from commands.shared.light_helpers import clean
 from commands.shared.notes import cause_of_halt
-from commands.shared.number_format import bar, in_units, measured, off_by, signed, usd
+from commands.shared.number_format import bar, format_signed, format_with_unit, in_units, off_by, usd
 from commands.shared.skipped_passes import not_due, remedy_of
-from commands.shared.span_options import Span
+from commands.shared.span_options import PassSpan
 from commands.shared.tables import Table, number, sentence, staying
 from commands.shared.times import MINUTE, slot_for_reader, when
 from commands.why_no_orders.pass_selection import nothing_of
-from commands.why_no_orders.reading import cycles_of, ended, was_found
+from commands.why_no_orders.reading import cycles_of, load_refusal_counts, was_found
 from tradebot.adapters.state import halt_switch
 from tradebot.adapters.state.evidence import BACKTEST, read_evidence
-from tradebot.app.thresholds import Question, threshold_of
+from tradebot.app.thresholds import ThresholdQuestion, threshold_of
 from tradebot.app.wiring import App
 from tradebot.model import decision as gates
 from tradebot.model.candidate import Component
@@ -25,7 +25,7 @@ from tradebot.model.decision import Decision, units_of
 from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import CycleRecord, Job, SpanEnds
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 from tradebot.model.trading import Mode, TradingState
 from tradebot.model.values import replace
 from tradebot.timetable.sessions import session_of
@@ -33,8 +33,8 @@ from tradebot.views.explain import (
     Explanation,
     Funnel,
     NearMiss,
+    NoOrdersAnswer,
     ReasonCount,
-    Verdict,
     Way,
     way_of,
     why_no_orders,
@@ -46,21 +46,21 @@ from tradebot.views.why_no_orders import (
     SymbolWhy,
     Why,
     by_symbol,
+    explain_symbol,
     left_out,
     missed_slots,
-    seen,
     unseen,
     was_halted,
     without_records,
 )
 
 BAR = 8
-VERDICT_STYLE: Mapping[Verdict, str] = {
-    Verdict.TRADED: "green",
-    Verdict.IDLE: "cyan",
-    Verdict.BLOCKED: "yellow",
-    Verdict.BROKEN: "red",
-    Verdict.UNKNOWN: "magenta",
+VERDICT_STYLE: Mapping[NoOrdersAnswer, str] = {
+    NoOrdersAnswer.TRADED: "green",
+    NoOrdersAnswer.IDLE: "cyan",
+    NoOrdersAnswer.BLOCKED: "yellow",
+    NoOrdersAnswer.BROKEN: "red",
+    NoOrdersAnswer.UNKNOWN: "magenta",
 }
 GATE_STYLE: Mapping[gates.Verdict, str] = {
     gates.Verdict.PASS: "green",
@@ -108,7 +108,7 @@ def _show_lines(console: "Console", lines: Mapping[str, str | None]) -> None:
 def _show_missed(console: "Console", data: "Why") -> None:
     for row in data.missed:
         until = f" to {row.last}" if row.count > 1 else ""
-        slots = f"{counted(row.count, 'slot')} of {row.job} in session {row.session}, {row.first}{until}"
+        slots = f"{pluralize(row.count, 'slot')} of {row.job} in session {row.session}, {row.first}{until}"
         console.print(f"Nobody ran {slots}: {row.reason}. {row.meaning}", markup=False)
 
 
@@ -117,13 +117,13 @@ def show_funnel(console: "Console", seen: Funnel) -> None:
     refused = (row for row in seen.reasons if row.reason is not Reason.APPROVAL_WAITING)
     lost = " + ".join(f"{row.count:,}" for row in refused) or "0"
     waiting = "".join(f" + {r.count:,} waiting for a yes" for r in seen.reasons if r.reason is Reason.APPROVAL_WAITING)
-    inflow, sent = counted(seen.candidates, "candidate"), counted(seen.orders, "order")
+    inflow, sent = pluralize(seen.candidates, "candidate"), pluralize(seen.orders, "order")
     console.print(f"Funnel: {inflow} = {sent}{waiting} + {lost} refused", markup=False)
     measures = (number(name) for name in ("observed", "limit", "off by"))
     table = Table("reason", number("count"), "", "nearest miss", *measures, sentence("meaning"))
     most = max((row.count for row in seen.reasons), default=1)
     for row in seen.reasons:
-        style = VERDICT_STYLE[Verdict(row.cause.value)]
+        style = VERDICT_STYLE[NoOrdersAnswer(row.cause.value)]
         name, drawn = f"[{style}]{row.reason}[/{style}]", f"[{style}]{bar(row.count, most, BAR)}[/{style}]"
         table.row(name, f"{row.count:,}", drawn, *_miss(row, row.nearest), in_units(row.meaning))
     if seen.reasons:
@@ -186,7 +186,7 @@ def show_symbol(console: "Console", way: "SymbolWhy") -> None:
 
 def _wanted(way: "SymbolWhy") -> Iterator[str]:
     """Yield what the strategy wanted; only some wants have a score, and only some scores say how much data they had."""
-    yield f"{way.side}" if way.score is None else f"score {signed(way.score, 3)} ({way.side})"
+    yield f"{way.side}" if way.score is None else f"score {format_signed(way.score, 3)} ({way.side})"
     if way.coverage is not None:
         yield f"data for {way.coverage:.0%} of its weight"
     if way.price is not None:
@@ -196,7 +196,7 @@ def _wanted(way: "SymbolWhy") -> Iterator[str]:
 def _components(console: "Console", components: "Sequence[Component]") -> None:
     table = Table("component", number("value"), number("weight"), sentence("source", "source"))
     for part in components:
-        value = "absent" if part.value is None else signed(part.value, 3)
+        value = "absent" if part.value is None else format_signed(part.value, 3)
         table.row(part.name, value, f"{part.weight:.2f}", escape(clean(part.source)))
     if components:
         console.print(table)
@@ -226,7 +226,7 @@ def _gate(decision: Decision) -> str:
 
 
 def _text(value: object, unit: Unit) -> str:
-    return escape(clean(measured(value, unit)))
+    return escape(clean(format_with_unit(value, unit)))
 
 
 MANY_MISSED = 3
@@ -234,7 +234,7 @@ SEARCHED = 20
 """How many passes are searched for the last one that looked at a symbol."""
 
 
-def explained(app: "App", cycles: "Sequence[CycleRecord]", session: date | None = None) -> "Why":
+def build_answer(app: "App", cycles: "Sequence[CycleRecord]", session: date | None = None) -> "Why":
     """Return the answer over these passes; without any, with the slots of a session that nobody ran."""
     return explained_ends(app, SpanEnds(tuple(cycles), (), cycles[-1] if cycles else None), session)
 
@@ -255,12 +255,16 @@ def explained_ends(app: "App", seen: SpanEnds, session: date | None = None) -> "
     )
 
 
-def counted_by_symbol(app: "App", span: Span, strategy: str | None = None, session: date | None = None) -> "BySymbol":
+def counted_by_symbol(
+    app: "App", span: PassSpan, strategy: str | None = None, session: date | None = None
+) -> "BySymbol":
     """Return where the candidates of a span or a session ended by question and symbol, without reading each of them.
 
     OperatorError for an unknown strategy.
     """
-    return by_symbol(ended(app, span, strategy, session), lambda name: was_found(app, name), left_out_of(app))
+    return by_symbol(
+        load_refusal_counts(app, span, strategy, session), lambda name: was_found(app, name), left_out_of(app)
+    )
 
 
 def left_out_of(app: "App") -> str | None:
@@ -330,9 +334,9 @@ def _newest(ways: "Sequence[Way]") -> "tuple[Way, ...]":
 
 def way_of_symbol(app: "App", symbol: str, strategy: str | None = None) -> "SymbolWhy":
     """Return what happened to one symbol in the last pass that looked at it, by one strategy or any."""
-    cycles = cycles_of(app, Span(), strategy)
+    cycles = cycles_of(app, PassSpan(), strategy)
     ways = way_of(symbol, cycles) or _newest(
-        way_of(symbol, cycles_of(app, Span(last=SEARCHED), strategy, symbol=symbol))
+        way_of(symbol, cycles_of(app, PassSpan(last=SEARCHED), strategy, symbol=symbol))
     )
     return way_in(app, symbol, cycles, ways)
 
@@ -346,7 +350,7 @@ def way_in(app: "App", symbol: str, cycles: "Sequence[CycleRecord]", ways: "Sequ
         way = unseen(symbol, cycles, _remedied(app, answer, last), now)
         return replace(way, sentence=lacking, remedy=PLAY_AGAIN, left_out=lacking) if lacking else way
     halt = _why_halted(app, ways[-1].at) if was_halted(ways[-1]) else None
-    way = replace(seen(ways, halt, now), left_out=lacking)
+    way = replace(explain_symbol(ways, halt, now), left_out=lacking)
     return way if lacking else replace(way, what_if=_what_if(app, way))
 
 
@@ -355,5 +359,5 @@ def _what_if(app: "App", way: "SymbolWhy") -> str | None:
     failed = next((one for one in way.decisions if not one.passed), None)
     if failed is None or way.strategy is None:
         return None
-    setting = threshold_of(app.settings, way.strategy, Question(failed.gate, failed.about), failed.limit)
+    setting = threshold_of(app.settings, way.strategy, ThresholdQuestion(failed.gate, failed.about), failed.limit)
     return f"tradebot why-no-orders {way.symbol} --what-if {setting.key}=VALUE" if setting else None

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from commands.shared.span_options import Span
+from commands.shared.span_options import PassSpan
 from commands.shared.verb_options import Report
 from commands.why_no_orders import reason as why_reason
 from commands.why_no_orders import what_if_span
@@ -11,10 +11,10 @@ from commands.why_no_orders.pass_selection import nothing_of, session_asked
 from commands.why_no_orders.past_passes import dry_pass, run_all, run_dry, run_span, without_passes
 from commands.why_no_orders.reading import cycles_of, has_passes, known_symbol
 from commands.why_no_orders.report import counted_by_symbol, left_out_of
-from commands.why_no_orders.what_if import Asking, of_pass, require_records
+from commands.why_no_orders.what_if import WhatIfRunner, of_pass, require_records
 from commands.why_no_orders.what_if_changes import changes_of
 from tradebot.errors import ExitCode, OperatorError
-from tradebot.views.explain import Verdict
+from tradebot.views.explain import NoOrdersAnswer
 from tradebot.views.why_no_orders import PLAY_AGAIN
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def require_one_question(given: Mapping[str, object]) -> None:
                 raise OperatorError(f"{option} and {other} can't be combined: {option} stands alone, {why}", instead)
 
 
-def run_by_symbol(app: "App", span: Span, session: str | None, strategy: str | None = None) -> Report:
+def run_by_symbol(app: "App", span: PassSpan, session: str | None, strategy: str | None = None) -> Report:
     """Count the recorded candidates by gate and symbol; exit 0 if an order was sent, otherwise 10."""
     from commands.why_no_orders.by_symbol import show
 
@@ -75,7 +75,7 @@ def run_by_symbol(app: "App", span: Span, session: str | None, strategy: str | N
 
 
 def run_reason(
-    app: "App", reason: str, symbol: str | None, span: Span, session: str | None, strategy: str | None = None
+    app: "App", reason: str, symbol: str | None, span: PassSpan, session: str | None, strategy: str | None = None
 ) -> Report:
     """List the candidates that were refused for a reason; exit 10 if there are any."""
     cycles = cycles_of(app, span, strategy, session=session_asked(app, session) if session else None)
@@ -87,18 +87,18 @@ def run_reason(
     return why_reason.run(app, code, cycles)
 
 
-def run(app: "App", symbol: str | None, span: Span, strategy: str | None = None) -> Report:
+def run(app: "App", symbol: str | None, span: PassSpan, strategy: str | None = None) -> Report:
     """Sum up the recorded passes; exit 0 if an order was sent, otherwise 10. OperatorError for an unknown symbol."""
-    from commands.why_no_orders.report import explained, show, show_symbol, way_of_symbol
+    from commands.why_no_orders.report import build_answer, show, show_symbol, way_of_symbol
 
-    only_dry = span == Span() and not has_passes(app) and dry_pass(app) is not None
-    if only_dry and nothing_of(app, None).verdict is not Verdict.BROKEN:
+    only_dry = span == PassSpan() and not has_passes(app) and dry_pass(app) is not None
+    if only_dry and nothing_of(app, None).verdict is not NoOrdersAnswer.BROKEN:
         return run_dry(app, symbol, strategy)
-    if span != Span():
+    if span != PassSpan():
         return run_all(app, span, strategy) if symbol is None else run_span(app, symbol, span, strategy)
     if symbol is None:
         cycles = cycles_of(app, span, strategy)
-        data = explained(app, cycles)
+        data = build_answer(app, cycles)
         traded = data.explanation.verdict == "traded"
         code = ExitCode.DONE if traded else ExitCode.FINDINGS
         return Report("why-no-orders", data, show, code)
@@ -115,7 +115,7 @@ def run_what_if(
     *,
     session: str | None = None,
     at: str | None = None,
-    span: Span,
+    span: PassSpan,
 ) -> Report:
     """Answer a what-if about one pass or a span; exit 0 if it lets an order through, otherwise 10.
 
@@ -126,8 +126,8 @@ def run_what_if(
     require_records(app)
     changes = changes_of(app, typed)
     name = known_symbol(app, symbol) if symbol else None
-    with Asking(app, changes) as asking:
-        if span != Span() or (session is not None and at is None and changes.at is None):
+    with WhatIfRunner(app, changes) as asking:
+        if span != PassSpan() or (session is not None and at is None and changes.at is None):
             return what_if_span.run(asking, name, span, session_asked(app, session) if session else None)
         data = of_pass(asking, name, session, at)
     return Report("why-no-orders", data, show, ExitCode.DONE if data.lets_through else ExitCode.FINDINGS)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.completion import reasons, strategies, symbols
-from commands.shared.declaration import Purpose
+from commands.shared.declaration import VerbPurpose
 from commands.shared.span_options import Since, span_of
 from commands.shared.verb_options import Report, on_bot
 
@@ -29,13 +29,13 @@ Changed = Annotated[
 
 @on_bot(
     "why-no-orders",
-    Purpose.LOOK,
+    VerbPurpose.LOOK,
     30,
     {
         "why-no-orders/2": (
             "tradebot.views.why_no_orders:Why",
             "tradebot.views.why_no_orders:SymbolWhy",
-            "commands.why_no_orders.reason:Ended",
+            "commands.why_no_orders.reason:ReasonCandidates",
             "tradebot.views.why_no_orders:BySymbol",
             "tradebot.views.symbol_span:SymbolSpan",
             "tradebot.views.what_if:WhatIf",

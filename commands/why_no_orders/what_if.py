@@ -12,7 +12,7 @@ from commands.shared.setting_args import next_after
 from commands.shared.times import MINUTE, when
 from commands.why_no_orders.pass_selection import nothing_of, session_asked, time_asked, too_early
 from commands.why_no_orders.reading import JOB
-from commands.why_no_orders.what_if_changes import OPTION, Changes
+from commands.why_no_orders.what_if_changes import OPTION, WhatIfChanges
 from tradebot.adapters.state.evidence import BACKTEST
 from tradebot.app.baseline import values_of
 from tradebot.app.what_if_rules import Supposing
@@ -22,13 +22,13 @@ from tradebot.model.record import CycleRecord
 from tradebot.model.text import in_yaml, plain
 from tradebot.model.values import replace
 from tradebot.replaying.desk_changes import at_time, with_price, with_words, without_position
-from tradebot.replaying.hypothetical_ports import decided, given_other
-from tradebot.replaying.passes import Recorded, Surroundings, bytes_of, read_record
+from tradebot.replaying.hypothetical_ports import decide, given_other
+from tradebot.replaying.passes import RecordedCycle, RecordEnvironment, bytes_of, read_record
 from tradebot.replaying.record_reader import Shared
 from tradebot.replaying.record_writer import RecordError
 from tradebot.replaying.span_replay import Body
-from tradebot.replaying.strategy_replay import Answers, Supposition, Unanswered
-from tradebot.views.what_if import Change, WhatIf, what_if
+from tradebot.replaying.strategy_replay import StrategyAnswers, Supposition, Unanswered
+from tradebot.views.what_if import WhatIf, WhatIfChange, what_if
 
 TOGETHER = "--what-if KEY=VALUE --what-if KEY=VALUE"
 AGAIN = "play it again with the change in a file, and compare both: tradebot backtest --config mine.yaml"
@@ -38,36 +38,36 @@ UNKEPT = "what it read isn't kept"
 NOT_KEPT = "passes are kept as they run, for storage.replay_sessions; tradebot replay decides those that are"
 
 
-class Asked(NamedTuple):
+class WhatIfSubject(NamedTuple):
     """The pass that is asked about, and the time that it is moved to, if it is."""
 
     head: CycleRecord
     moved: datetime | None = None
 
 
-class Asking:
+class WhatIfRunner:
     """Decides recorded passes with something changed; what several of them share is read once."""
 
-    def __init__(self, app: App, changes: Changes) -> None:
+    def __init__(self, app: App, changes: WhatIfChanges) -> None:
         self.app, self.changes = app, changes
         self._closing = ExitStack()
         self._shared: Shared = {}
-        self._known: dict[Surroundings, Supposition] = {}
+        self._known: dict[RecordEnvironment, Supposition] = {}
         self.supposing = self._closing.enter_context(Supposing(app.folder.path, os.environ))
 
-    def __enter__(self) -> "Asking":
+    def __enter__(self) -> "WhatIfRunner":
         return self
 
     def __exit__(self, *raised: object) -> None:
         self._closing.close()
 
-    def instead(self, changes: Changes) -> "Asking":
+    def instead(self, changes: WhatIfChanges) -> "WhatIfRunner":
         """Return what decides with other changes, and shares what was read until now; it ends when this one does."""
         other = copy(self)
         other.changes, other._known = changes, {}
         return other
 
-    def recorded(self, head: CycleRecord) -> Recorded:
+    def recorded(self, head: CycleRecord) -> RecordedCycle:
         """Return what is kept of a pass; RecordError if nothing is, or if it can't be used."""
         return self.read(self.body(head))
 
@@ -78,11 +78,11 @@ class Asking:
             raise RecordError(UNKEPT)
         return found
 
-    def read(self, body: Body, *, only_passing: bool = False, replaced: Collection[str] = ()) -> Recorded:
+    def read(self, body: Body, *, only_passing: bool = False, replaced: Collection[str] = ()) -> RecordedCycle:
         """Return a record; RecordError if it can't be used."""
         return read_record(*body, self._shared, only_passing=only_passing, replaced=replaced)
 
-    def supposition(self, around: Surroundings) -> Supposition:
+    def supposition(self, around: RecordEnvironment) -> Supposition:
         """Return what the changed settings make of those of a record."""
         if around not in self._known:
             try:
@@ -92,10 +92,12 @@ class Asking:
                 raise ConfigurationError(wrong.message, hint) from None
         return self._known[around]
 
-    def changed(self, recorded: Recorded) -> tuple[Recorded, frozenset[str]]:
+    def changed(self, recorded: RecordedCycle) -> tuple[RecordedCycle, frozenset[str]]:
         """Return a record with all that is changed but the time, and the strategies whose answer nobody knows."""
         supposed = self.supposition(recorded.surroundings)
-        answered, unasked = Answers(recorded, supposed.before, self.app.stored).to(supposed.strategies, supposed.after)
+        answered, unasked = StrategyAnswers(recorded, supposed.before, self.app.stored).to(
+            supposed.strategies, supposed.after
+        )
         desk = with_words(answered.given.desk, supposed.after) if self.changes.settings else answered.given.desk
         for symbol in self.changes.gone:
             desk = without_position(desk, symbol)
@@ -110,15 +112,15 @@ def require_records(app: App) -> None:
         raise OperatorError("a backtest keeps no records of what its passes read", AGAIN)
 
 
-def of_pass(asking: Asking, symbol: str | None, session: str | None, at: str | None) -> WhatIf:
+def of_pass(asking: WhatIfRunner, symbol: str | None, session: str | None, at: str | None) -> WhatIf:
     head, moved = asked_pass(asking, symbol, session, at)
     try:
         recorded = asking.recorded(head)
         require_held(asking.changes, held_in(recorded))
         supposed = asking.supposition(recorded.surroundings)
-        then = decided(recorded, supposed.before)
+        then = decide(recorded, supposed.before)
         changed, unasked = asking.changed(recorded)
-        now = decided(_moved(changed, moved) if moved else changed, supposed.after)
+        now = decide(_moved(changed, moved) if moved else changed, supposed.after)
     except RecordError as error:
         raise not_kept(head, str(error)) from error
     data = what_if(
@@ -134,13 +136,13 @@ def of_pass(asking: Asking, symbol: str | None, session: str | None, at: str | N
     return replace(data, remedy=remedy, otherwise=bytes_of(then.cycle) != recorded.outcome)
 
 
-def left_out(changes: Changes, supposed: Supposition, moved: datetime | None = None) -> list[Unanswered]:
+def left_out(changes: WhatIfChanges, supposed: Supposition, moved: datetime | None = None) -> list[Unanswered]:
     """Return what isn't in a what-if, or only in part."""
     prices = [Unanswered(f"price:{symbol}", PRICE) for symbol, _ in changes.prices]
     return [*supposed.unanswered, *prices, *([Unanswered("at", AT)] if moved else [])]
 
 
-def _to_make_it_so(changes: Changes) -> str:
+def _to_make_it_so(changes: WhatIfChanges) -> str:
     """Return the command that sets the settings of a what-if, if they are all that it changes."""
     if changes.prices or changes.gone or changes.at or not changes.settings:
         return ""
@@ -154,7 +156,7 @@ def not_kept(head: CycleRecord, why: str) -> OperatorError:
     return OperatorError(f"the pass at {when(head.at)} can't be decided again: {why}", hint)
 
 
-def asked_pass(asking: Asking, symbol: str | None, session: str | None, at: str | None) -> Asked:
+def asked_pass(asking: WhatIfRunner, symbol: str | None, session: str | None, at: str | None) -> WhatIfSubject:
     """Return the pass that is asked about; OperatorError if none was recorded by then."""
     app, changes = asking.app, asking.changes
     facts, day = app.recorded, session_asked(app, session)
@@ -163,18 +165,18 @@ def asked_pass(asking: Asking, symbol: str | None, session: str | None, at: str 
         raise nothing_recorded(app, day)
     asked = at or changes.at
     if asked is None:
-        return Asked(heads[-1])
+        return WhatIfSubject(heads[-1])
     until = time_asked(app, day, asked)
     found = [one for one in heads if one.at <= until]
     if not found:
         raise too_early(day, until, heads[0].at, symbol)
     head = found[-1]
     if changes.at is None:
-        return Asked(head)
+        return WhatIfSubject(head)
     until = time_asked(app, day, changes.at)
     began = until.replace(second=0, microsecond=0) if changes.at.count(":") < 2 else until
     _require_open(app, day, until)
-    return Asked(head, None if began <= head.at <= until else began)
+    return WhatIfSubject(head, None if began <= head.at <= until else began)
 
 
 def _require_open(app: App, day: date, at: datetime) -> None:
@@ -193,16 +195,16 @@ def nothing_recorded(app: App, day: date | None) -> OperatorError:
     return OperatorError(answer.sentence, answer.remedy)
 
 
-def _moved(recorded: Recorded, at: datetime) -> Recorded:
+def _moved(recorded: RecordedCycle, at: datetime) -> RecordedCycle:
     return replace(recorded, given=at_time(recorded.given, at))
 
 
-def held_in(recorded: Recorded) -> set[str]:
+def held_in(recorded: RecordedCycle) -> set[str]:
     """Return the symbols that the account held in a pass."""
     return {name for name, shares in recorded.given.desk.net.items() if shares}
 
 
-def require_held(changes: Changes, held: Collection[str]) -> None:
+def require_held(changes: WhatIfChanges, held: Collection[str]) -> None:
     """Raise OperatorError if a position that is to be absent is none of those that were held."""
     for symbol in changes.gone:
         if symbol not in held:
@@ -213,23 +215,23 @@ def require_held(changes: Changes, held: Collection[str]) -> None:
 
 
 def changes_in(
-    asking: Asking, recorded: Recorded, moved: datetime | None = None, *, each: bool = False
-) -> Iterator[Change]:
+    asking: WhatIfRunner, recorded: RecordedCycle, moved: datetime | None = None, *, each: bool = False
+) -> Iterator[WhatIfChange]:
     """Yield what is changed of a pass, or of `each` of several, with what it was if that is one thing."""
     changes, desk = asking.changes, recorded.given.desk
     if changes.settings:
         known = values_of(asking.supposing.then(recorded.surroundings).settings)
         for path, value in changes.settings:
             name = ".".join(path)
-            yield Change(name, _shown(known, name), in_yaml(value))
+            yield WhatIfChange(name, _shown(known, name), in_yaml(value))
     for symbol, price in changes.prices:
         quote = desk.quotes.get(symbol)
         before = "" if each else f"{plain(quote.middle)} USD" if quote else "unknown"
-        yield Change(f"price of {symbol}", before, f"{plain(price)} USD")
+        yield WhatIfChange(f"price of {symbol}", before, f"{plain(price)} USD")
     for symbol in changes.gone:
-        yield Change(f"position in {symbol}", "" if each else plain(desk.net[symbol]), "none")
+        yield WhatIfChange(f"position in {symbol}", "" if each else plain(desk.net[symbol]), "none")
     if moved:
-        yield Change("time", when(desk.now), when(moved))
+        yield WhatIfChange("time", when(desk.now), when(moved))
 
 
 def _shown(known: dict[str, Any], name: str) -> str:

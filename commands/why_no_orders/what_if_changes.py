@@ -20,7 +20,7 @@ HIGHEST = Decimal(10**9)
 Values = Sequence[tuple[tuple[str, ...], object]]
 
 
-class Changes(NamedTuple):
+class WhatIfChanges(NamedTuple):
     """What is to be changed: settings by their paths, prices by symbol, symbols that nobody holds, and the time."""
 
     settings: Values = ()
@@ -29,7 +29,7 @@ class Changes(NamedTuple):
     at: str | None = None
 
 
-def changes_of(app: App, typed: Sequence[str]) -> Changes:
+def changes_of(app: App, typed: Sequence[str]) -> WhatIfChanges:
     """Return what was typed; raise OperatorError for what can't be read, and for a symbol that nobody looked at."""
     prices, gone, at, settings = dict[str, Decimal](), list[str](), list[str](), list[str]()
     for text in (one.strip() for one in typed):
@@ -49,7 +49,7 @@ def changes_of(app: App, typed: Sequence[str]) -> Changes:
     if len(at) > 1:
         raise OperatorError(f"{OPTION} names two times", "name one")
     pairs = [*assignments(settings, OPTION)]
-    return Changes(values_of(pairs), tuple(prices.items()), tuple(dict.fromkeys(gone)), at[0] if at else None)
+    return WhatIfChanges(values_of(pairs), tuple(prices.items()), tuple(dict.fromkeys(gone)), at[0] if at else None)
 
 
 def _priced(app: App, text: str) -> tuple[str, Decimal]:

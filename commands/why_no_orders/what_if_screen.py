@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 
 from commands.shared.light_helpers import clean
-from commands.shared.number_format import in_units, measured, units, usd
+from commands.shared.number_format import format_with_unit, in_units, units, usd
 from commands.shared.tables import Table, sentence
 from commands.shared.times import when
 from tradebot.model.decision import Gate, units_of
 from tradebot.model.reasons import Reason
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from tradebot.replaying.strategy_replay import Unanswered
-    from tradebot.views.what_if import Change, End, Fate, Order, Outcome, WhatIf
+    from tradebot.views.what_if import Fate, WhatIf, WhatIfChange, WhatIfEnd, WhatIfOrder, WhatIfOutcome
 
 SHOWN = 20
 
@@ -28,7 +28,7 @@ def show(console: "Console", data: "WhatIf") -> None:
     console.print(f"{subject}{escape(in_units(data.sentence))}")
     if data.remedy:
         console.print(f"Next: {data.remedy}", markup=False)
-    told(console, data.changes, data.left_out, data.unasked)
+    print_changes(console, data.changes, data.left_out, data.unasked)
     if data.otherwise:
         console.print(
             f"This program decides that pass otherwise even as it was: tradebot replay {clean(data.id)}",
@@ -46,12 +46,12 @@ def show(console: "Console", data: "WhatIf") -> None:
         console.print(f"  … and {len(others) - SHOWN:,} more that differ", markup=False)
     if data.symbol and not others:
         console.print("Besides it, nothing changes.", markup=False)
-    rest = f"{counted(data.same, 'candidate')} as before" if data.same else "no candidate as before"
+    rest = f"{pluralize(data.same, 'candidate')} as before" if data.same else "no candidate as before"
     console.print(f"{rest}; orders: {data.orders_then:,} then, {data.orders_now:,} now", markup=False)
 
 
-def told(
-    console: "Console", changes: "Sequence[Change]", left_out: "Sequence[Unanswered]", unasked: "Sequence[str]"
+def print_changes(
+    console: "Console", changes: "Sequence[WhatIfChange]", left_out: "Sequence[Unanswered]", unasked: "Sequence[str]"
 ) -> None:
     """Print what is changed, and what of it isn't in the answer."""
     for change in changes:
@@ -67,14 +67,14 @@ def told(
         )  # fmt: skip
 
 
-def _about(console: "Console", one: "Outcome") -> None:
+def _about(console: "Console", one: "WhatIfOutcome") -> None:
     console.print(f"  {clean(one.strategy)}, then: {_fate(one.then)}", markup=False)
     console.print(f"  {clean(one.strategy)}, now:  {_fate(one.now)}", markup=False)
     for other in one.now.others:
         console.print(f"    refused by {_end(other)} too", markup=False)
 
 
-def _table(outcomes: "Sequence[Outcome]") -> Table:
+def _table(outcomes: "Sequence[WhatIfOutcome]") -> Table:
     several = len({one.strategy for one in outcomes}) > 1
     table = Table("symbol", *(("strategy",) if several else ()), sentence("then", "then:"), sentence("now", "now:"))
     for one in outcomes:
@@ -92,19 +92,19 @@ def _fate(fate: "Fate") -> str:
     return _end(fate.end) if fate.end else "nothing to do"
 
 
-def order_text(order: "Order") -> str:
+def order_text(order: "WhatIfOrder") -> str:
     """Return a new order in words."""
     price = f"at {usd(order.price, order.symbol)}" if order.price is not None else "at the market"
     worth = f", {usd(order.notional_usd)} USD" if order.notional_usd is not None else ""
     return f"{order.side} {order.quantity:,f} {units(order.quantity)} {price}{worth}"
 
 
-def _end(end: "End") -> str:
+def _end(end: "WhatIfEnd") -> str:
     return ", ".join(_parts(end))
 
 
-def _parts(end: "End") -> Iterator[str]:
+def _parts(end: "WhatIfEnd") -> Iterator[str]:
     yield f"{end.reason or 'refused'}"
     if end.observed is not None and end.limit is not None and end.reason:
         seen, limit = units_of(Gate(end.gate), Reason(end.reason))
-        yield clean(f"{measured(end.observed, seen)} against {measured(end.limit, limit)}")
+        yield clean(f"{format_with_unit(end.observed, seen)} against {format_with_unit(end.limit, limit)}")

@@ -11,13 +11,13 @@ from rich.markup import escape
 
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import in_units
-from commands.shared.span_options import Span
+from commands.shared.span_options import PassSpan
 from commands.shared.tables import Table, number, sentence
 from commands.shared.times import DAY_MINUTE, MINUTE, stamp, when, zone
 from commands.shared.verb_options import Report, progress_bar
 from commands.why_no_orders.reading import JOB, bounds_of
 from commands.why_no_orders.what_if import (
-    Asking,
+    WhatIfRunner,
     changes_in,
     held_in,
     left_out,
@@ -26,25 +26,34 @@ from commands.why_no_orders.what_if import (
     require_held,
 )
 from commands.why_no_orders.what_if_changes import OPTION
-from commands.why_no_orders.what_if_screen import order_text, told
+from commands.why_no_orders.what_if_screen import order_text, print_changes
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.bar import Quote
 from tradebot.model.record import CycleRecord, Job
-from tradebot.model.text import counted, noun
+from tradebot.model.text import noun, pluralize
 from tradebot.replaying.desk_changes import Filled
-from tradebot.replaying.passes import Recorded, Surroundings
+from tradebot.replaying.passes import RecordedCycle, RecordEnvironment
 from tradebot.replaying.record_writer import RecordError
-from tradebot.replaying.span_replay import Body, Changed, Ends, Look, OverSpan, Passed, by_filters_alone, compares
+from tradebot.replaying.span_replay import (
+    Body,
+    ChangedRecord,
+    Ends,
+    ExitPassMoment,
+    OverSpan,
+    Passed,
+    by_filters_alone,
+    compares,
+)
 from tradebot.views.what_if_span import HORIZONS, Lacking, Later, WhatIfSpan, what_if_span
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tradebot.views.what_if_span import Earned, SentAt, Stop, SymbolOrders
+    from tradebot.views.what_if_span import QuestionCounts, SentAt, SymbolOrders, WhatIfEarnings
 
 
-def run(asking: Asking, symbol: str | None, span: Span, session: date | None) -> Report:
+def run(asking: WhatIfRunner, symbol: str | None, span: PassSpan, session: date | None) -> Report:
     """Answer a what-if about a span; exit 0 if it lets an order through, otherwise 10."""
     if asking.changes.at is not None:
         raise OperatorError(
@@ -68,51 +77,51 @@ def run(asking: Asking, symbol: str | None, span: Span, session: date | None) ->
     return Report("why-no-orders", data, show, ExitCode.DONE if data.lets_through else ExitCode.FINDINGS)
 
 
-def _looks(asking: Asking, facts: SqliteFacts, heads: Sequence[CycleRecord]) -> Iterator[Look]:
+def _looks(asking: WhatIfRunner, facts: SqliteFacts, heads: Sequence[CycleRecord]) -> Iterator[ExitPassMoment]:
     """Yield the passes of exits in a span that weren't refused."""
     first, last = heads[0], heads[-1]
     sessions = {one.date: one for one in asking.app.ledger_view.sessions(first.session, last.session)}
     for one in facts.heads(Job.EVALUATE_EXITS, since=first.at):
         if one.job_decision is None and one.at <= last.at:
-            yield Look(one.at, sessions.get(one.session))
+            yield ExitPassMoment(one.at, sessions.get(one.session))
 
 
 class _Deciding:
     """Decides the passes of one span, and sums up what differs."""
 
-    def __init__(self, asking: Asking, looks: Sequence[Look]) -> None:
+    def __init__(self, asking: WhatIfRunner, looks: Sequence[ExitPassMoment]) -> None:
         self._asking = asking
         self._over = OverSpan(self._changed, self._touches, looks)
         self._decided: list[Passed] = []
         self._lacking: list[Lacking] = []
         self._unasked: set[str] = set()
         self._held: set[str] = set()
-        self._first: Recorded | None = None
+        self._first: RecordedCycle | None = None
 
     def decide(self, head: CycleRecord) -> None:
         """Decide the next pass; one whose record can't be used is left out."""
         try:
             body = self._asking.body(head)
             self._first = self._first or self._asking.read(body)
-            self._decided.append(self._over.passed(body))
+            self._decided.append(self._over.replay_next(body))
         except RecordError as error:
             self._lacking.append(Lacking(head.id, head.at, str(error)))
 
-    def _touches(self, around: Surroundings, then: Ends) -> bool:
+    def _touches(self, around: RecordEnvironment, then: Ends) -> bool:
         return bool(self._asking.changes.gone) or self._is_whole(around) or not by_filters_alone(then)
 
-    def _is_whole(self, around: Surroundings) -> bool:
+    def _is_whole(self, around: RecordEnvironment) -> bool:
         """Return True if candidates matter that their strategy's own filters refused."""
         supposed = self._asking.supposition(around)
         return bool(supposed.strategies) or compares(supposed.after)
 
-    def _changed(self, body: Body, around: Surroundings) -> Changed:
+    def _changed(self, body: Body, around: RecordEnvironment) -> ChangedRecord:
         asking, whole, supposed = self._asking, self._is_whole(around), self._asking.supposition(around)
-        recorded = asking.read(body, only_passing=not whole, replaced=supposed.replaced)
+        recorded = asking.read(body, only_passing=not whole, replaced=supposed.replaced_strategies)
         self._held |= held_in(recorded) if asking.changes.gone else set()
         changed, unasked = asking.changed(recorded)
         self._unasked |= unasked
-        return Changed(changed, supposed.after, whole)
+        return ChangedRecord(changed, supposed.after, whole)
 
     def summed_up(self, symbol: str | None, session: date | None, heads: Sequence[CycleRecord]) -> WhatIfSpan:
         """Return what differs; OperatorError if no pass could be decided again."""
@@ -138,12 +147,12 @@ LONG = timedelta(days=60)
 """In so many days there are more sessions than the longest horizon has."""
 
 
-def later_prices(asking: Asking, orders: Sequence[Filled]) -> Later:
+def later_prices(asking: WhatIfRunner, orders: Sequence[Filled]) -> Later:
     """Return the prices of these orders' symbols at each horizon. What isn't known is absent: nothing is fetched."""
     return dict(_found(asking, orders))
 
 
-def _found(asking: Asking, orders: Sequence[Filled]) -> Iterator[tuple[tuple[str, date, int], Decimal]]:
+def _found(asking: WhatIfRunner, orders: Sequence[Filled]) -> Iterator[tuple[tuple[str, date, int], Decimal]]:
     seen = cache(lambda session: _seen_in(asking, session))
     for symbol, session in dict.fromkeys((one.symbol, one.intent.key.session) for one in orders):
         days = [one.date for one in asking.app.ledger_view.sessions(session, session + LONG)]
@@ -157,7 +166,7 @@ def _found(asking: Asking, orders: Sequence[Filled]) -> Iterator[tuple[tuple[str
                 yield (symbol, session, count), quote.middle
 
 
-def _seen_in(asking: Asking, session: date) -> Mapping[str, Quote]:
+def _seen_in(asking: WhatIfRunner, session: date) -> Mapping[str, Quote]:
     """Return the quotes that the last kept pass of a session saw; none if no pass of it is kept."""
     facts = asking.app.recorded
     heads = facts.heads(JOB, session=session) if facts else ()
@@ -177,12 +186,12 @@ def show(console: "Console", data: "WhatIfSpan") -> None:
     console.print(f"{subject}{escape(data.sentence)}")
     if data.next:
         count = data.next.now - data.next.then
-        stops = f"{data.next.gate} refuses {counted(count, 'more candidate')}"
+        stops = f"{data.next.gate} refuses {pluralize(count, 'more candidate')}"
         console.print(f"Binds next: {stops}. {in_units(data.next.meaning)}", markup=False)
-    told(console, data.changes, data.left_out, data.unasked)
+    print_changes(console, data.changes, data.left_out, data.unasked)
     span = f"{when(data.first_at, MINUTE)} to {when(data.last_at, MINUTE)}"
     of = f" of session {data.session}" if data.session else ""
-    passes = counted(data.passes, "pass", "passes")
+    passes = pluralize(data.passes, "pass", "passes")
     console.print(f"\nDecided again: {passes}{of}, {span}; nothing was sent", markup=False)
     _left_out(console, data.lacking)
     console.print(f"Orders: {data.orders_then:,} then, {data.orders_now:,} now", markup=False)
@@ -219,7 +228,7 @@ def _by_symbol(symbols: "Sequence[SymbolOrders]") -> Table:
     return table
 
 
-def _by_stop(stops: "Sequence[Stop]") -> Table:
+def _by_stop(stops: "Sequence[QuestionCounts]") -> Table:
     table = Table("ended at", number("then"), number("now"), sentence("meaning"))
     for one in stops:
         table.row(escape(one.reason or one.gate), f"{one.then:,}", f"{one.now:,}", escape(in_units(one.meaning)))
@@ -237,7 +246,7 @@ def _orders(console: "Console", heading: str, orders: "Sequence[SentAt]", count:
         console.print(f"  … and {count - ORDERS:,} more; --json lists the first {len(orders)}", markup=False)
 
 
-def _earned(earned: "Sequence[Earned]") -> Iterator[str]:
+def _earned(earned: "Sequence[WhatIfEarnings]") -> Iterator[str]:
     """Yield a line for each number of sessions, and one for all of which no price is known yet."""
     later = [one for one in earned if not one.orders]
     for one in earned:
@@ -246,13 +255,13 @@ def _earned(earned: "Sequence[Earned]") -> Iterator[str]:
     if later:
         *first, last = (str(one.sessions) for one in later)
         after = f"{', '.join(first)} and {last}" if first else last
-        orders = counted(later[0].unpriced, "order")
+        orders = pluralize(later[0].unpriced, "order")
         yield f"after {after} {noun(later[-1].sessions, 'session')}: {orders}, none with a price yet: nothing to say"
 
 
-def _told(one: "Earned") -> str:
-    after = f"after {counted(one.sessions, 'session')}: "
-    cases = f"{counted(one.orders, 'order')} in {counted(one.of_sessions, 'session')}"
+def _told(one: "WhatIfEarnings") -> str:
+    after = f"after {pluralize(one.sessions, 'session')}: "
+    cases = f"{pluralize(one.orders, 'order')} in {pluralize(one.of_sessions, 'session')}"
     if one.mean is None or one.low is None or one.high is None:
         unpriced = f"; {one.unpriced:,} {noun(one.unpriced, 'has', 'have')} no price yet" if one.unpriced else ""
         return f"{after}{cases}, too few to say: it takes {one.needed} sessions{unpriced}"

@@ -6,7 +6,7 @@ field may be null, as where something is not known yet. The examples show few nu
 
 from urllib.parse import quote
 
-from papervenue.flow.series import Endpoint
+from papervenue.flow.series import FlowEndpoint
 
 _QUERIES = {
     "risk-reversal": "expiry=2025-04-18&delta=25",
@@ -208,7 +208,7 @@ def fields_of(series: str) -> dict[str, str]:
     return {field: kind for kind, fields in SHAPES[series].items() for field in fields.split()}
 
 
-def path_of(endpoint: Endpoint, ticker: str = "", sector: str = "Technology") -> str:
+def path_of(endpoint: FlowEndpoint, ticker: str = "", sector: str = "Technology") -> str:
     """Return an endpoint's path with the query that it needs, for a ticker that it knows something of."""
     ticker = ticker or ("SPY" if endpoint.series == "etf-flow" else "AAPL")
     path = endpoint.path.replace("{ticker}", ticker).replace("{sector}", quote(sector))

@@ -12,7 +12,7 @@ from papervenue.faces.keys import account_of, command_of
 from papervenue.faces.web import Call, Reply, ok, route
 from papervenue.jsontext import encode, plain, to_decimal
 from papervenue.margined.accounts import standing
-from papervenue.margined.admission import refused
+from papervenue.margined.admission import refuse
 from papervenue.refusal import not_found
 
 ORDERS = "/v1/orders"
@@ -23,7 +23,7 @@ def _submit(asked: Asked) -> Answer:
     body, engine = asked.body, asked.engine
     symbol = str(body.get("symbol"))
     if symbol not in engine.market.known:
-        raise refused("unknown_symbol", "there is no such instrument")
+        raise refuse("unknown_symbol", "there is no such instrument")
     grid, prices = engine.market.grids[symbol], dict[str, int]()
     for name in ("limit", "stop"):
         price = to_decimal(body.get(name))
@@ -31,7 +31,7 @@ def _submit(asked: Asked) -> Answer:
         if units is not None:
             prices[name] = units
         elif price is not None:
-            raise refused("tick_size", "the price isn't on a tick")
+            raise refuse("tick_size", "the price isn't on a tick")
     qty, side = to_decimal(body.get("qty")), _SIDES[str(body.get("side"))]
     kind, tif, client_id = str(body.get("type", "market")), str(body.get("tif", "gtc")), body.get("client_order_id")
     request = OrderRequest(symbol, side, kind, tif, qty, None, prices.get("limit"), client_id, stop=prices.get("stop"))

@@ -11,7 +11,7 @@ import pytest
 
 from exchange.tests.flow_shapes import fields_of, path_of
 from exchange.tests.kit.app import SHARED, World, open_world
-from papervenue.flow.series import ENDPOINTS, Endpoint
+from papervenue.flow.series import ENDPOINTS, FlowEndpoint
 from papervenue.market.profiles import SECTORS
 from papervenue.market.spec import MarketSpec
 from papervenue.process import create
@@ -57,7 +57,7 @@ def fits(value: object, kind: str) -> bool:
     return kind_of_value(value) == kind or (kind == "text" and isinstance(value, str))
 
 
-def served(world: World, endpoint: Endpoint) -> list[dict[str, Any]]:
+def served(world: World, endpoint: FlowEndpoint) -> list[dict[str, Any]]:
     """Return an endpoint's rows; those of a day's reports from a day that has some."""
     if not endpoint.series.startswith("earnings-"):
         return rows_of(world.get(path_of(endpoint)))
@@ -66,7 +66,7 @@ def served(world: World, endpoint: Endpoint) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.series)
-def test_every_row_has_the_fields_of_the_table_in_their_types(traded: World, endpoint: Endpoint) -> None:
+def test_every_row_has_the_fields_of_the_table_in_their_types(traded: World, endpoint: FlowEndpoint) -> None:
     fields = fields_of(endpoint.series)
     rows = served(traded, endpoint)
     assert rows
@@ -77,7 +77,7 @@ def test_every_row_has_the_fields_of_the_table_in_their_types(traded: World, end
 
 @pytest.mark.skipif(not EXAMPLES.is_dir(), reason="needs ../shared/data/uw/examples")
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.series)
-def test_the_table_is_that_of_the_documented_examples(endpoint: Endpoint) -> None:
+def test_the_table_is_that_of_the_documented_examples(endpoint: FlowEndpoint) -> None:
     name = endpoint.path.removeprefix("/api/").replace("{ticker}", "ticker").replace("{sector}", "sector")
     example = EXAMPLES / f"{name.replace('/', '__')}.json"
     if not example.exists():

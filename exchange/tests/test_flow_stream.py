@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from exchange.tests.kit.app import SHARED
 from exchange.tests.kit.served import Client, Served, served
 from papervenue.jsontext import encode
-from papervenue.streams.flow_alerts import streamed
+from papervenue.streams.flow_alerts import stream_row
 
 JOIN = {"channel": "flow-alerts", "msg_type": "join"}
 JOINED = ["flow-alerts", {"response": {}, "status": "ok"}]
@@ -67,12 +67,12 @@ def test_stream_sends_each_alert_after_the_join_once_in_the_order_in_which_it_be
             place.tick(seconds=HOUR_S / 3)
         expected = rows_of(place)[before:]
         assert len(expected) > 3
-        assert heard(client, len(expected)) == [streamed(row) for row in expected]
+        assert heard(client, len(expected)) == [stream_row(row) for row in expected]
 
 
 def test_a_row_has_the_documented_fields_in_the_documented_types(place: Served) -> None:
     place.tick(seconds=HOUR_S)
-    for row in map(streamed, rows_of(place)):
+    for row in map(stream_row, rows_of(place)):
         assert set(row) == DOCUMENTED
         assert all(type(row[name]) in (int, float) for name in ("price", "total_premium", "volume_oi_ratio"))
         assert all(type(row[name]) is int for name in ("executed_at", "volume", "total_size", "ask_vol"))
@@ -86,14 +86,14 @@ def test_captured_alert_has_the_documented_fields_when_streamed() -> None:
     if not captured.is_file():
         pytest.skip("needs shared/data")
     for row in json.loads(captured.read_text())["response"]["data"]:
-        assert set(streamed(row)) == DOCUMENTED
+        assert set(stream_row(row)) == DOCUMENTED
 
 
 @pytest.mark.parametrize(
     "row", [{}, {"total_size": "many", "total_premium": None, "price": "NaN"}, {"trade_count": -1}]
 )
 def test_unreadable_row_is_streamed_for_the_client_to_count(row: dict[str, Any]) -> None:
-    assert json.loads(encode(streamed(row)))["url"] == ""
+    assert json.loads(encode(stream_row(row)))["url"] == ""
 
 
 @pytest.mark.parametrize("token", ["", "nobody"])

@@ -74,7 +74,7 @@ def test_what_is_left_below_the_smallest_amount_is_carried() -> None:
     assert abs(sum(ring.booked("FUNDING")) + exact) < D("1e-12")
     held = net_position(ring.account, "PF_XBTUSD")
     assert held is not None
-    assert not funding.owed(ring.engine, held)
+    assert not funding.funding_due(ring.engine, held)
 
 
 def test_looking_at_what_is_owed_changes_nothing() -> None:
@@ -85,7 +85,7 @@ def test_looking_at_what_is_owed_changes_nothing() -> None:
     assert held is not None
     for minute in (7, 13, 40):
         ring.to(minute)
-        assert funding.owed(ring.engine, held) == D("1.35") * minute / 60
+        assert funding.funding_due(ring.engine, held) == D("1.35") * minute / 60
     ring.to(60)
     assert ring.booked("FUNDING") == [D("-1.35")]
 

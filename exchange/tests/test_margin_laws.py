@@ -158,7 +158,7 @@ class Margined(RuleBasedStateMachine):
             booked = [one.net_amount for one in entries if (one.kind, one.symbol) == ("FUNDING", symbol)]
             paid = -sum(booked, Decimal(0))
             held = net_position(self.ring.account, symbol)
-            owed = Decimal(0) if held is None else funding.owed(self.ring.engine, held)
+            owed = Decimal(0) if held is None else funding.funding_due(self.ring.engine, held)
             # Each position that was closed left less than the smallest amount behind.
             assert abs(exact - Fraction(paid) - Fraction(owed)) < Fraction(1, 10**12) * (len(booked) + 2)
 

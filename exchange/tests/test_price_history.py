@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from exchange.tests.kit.app import SYMBOLS, World, open_world
-from papervenue.faces.data.history import History
+from papervenue.faces.data.history import DataHistory
 from papervenue.market.bars import UNITS
 from papervenue.market.generator import PAST_DAYS, GeneratedBars
 from papervenue.market.sessions import HISTORY_SESSIONS, build_calendar
@@ -80,7 +80,7 @@ def test_split_adjusts_the_days_before_the_first_session(world: World) -> None:
 
 
 def test_daily_bar_is_served_only_after_its_close(world: World) -> None:
-    history, last = History(world.exchange.market), world.exchange.market.calendar.all[HISTORY_SESSIONS - 1]
+    history, last = DataHistory(world.exchange.market), world.exchange.market.calendar.all[HISTORY_SESSIONS - 1]
     assert history.day("AAPL", -1, last.close_us - MINUTE) is None
     assert history.day("AAPL", -1, last.close_us) is not None
     assert history.day("AAPL", -PAST_DAYS, last.close_us) is not None

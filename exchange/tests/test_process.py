@@ -122,10 +122,10 @@ def test_server_resumes_where_its_log_ends_after_a_kill(folder: Path) -> None:
 
 
 def test_a_server_that_stands_still_is_known_without_being_asked(folder: Path) -> None:
-    assert process.served(folder) is None
+    assert process.server_address(folder) is None
     endpoint = ensure(folder, idle_exit_s=30)
     os.kill(endpoint.pid, signal.SIGSTOP)
-    assert process.served(folder) == endpoint.url
+    assert process.server_address(folder) == endpoint.url
     os.kill(endpoint.pid, signal.SIGCONT)
 
 

@@ -22,7 +22,7 @@ from papervenue.engine.orders import Order
 from papervenue.exchange import open_exchange
 from papervenue.market.spec import NEXT_BAR, PAPER, MarketError
 from papervenue.process import create
-from papervenue.snapshot.keeper import taken
+from papervenue.snapshot.keeper import dump_state
 from papervenue.snapshot.state import Snapshot, forget_drafts, read_snapshot, write_snapshot
 from papervenue.state import LOG_FILE, MARKET_FILE, SNAPSHOT_FILE
 
@@ -315,7 +315,7 @@ def test_start_replays_the_log_when_the_snapshot_state_is_wrong(folder: Path, st
     if state is None:
         world = open_world(folder)
         world.tick(seconds=3600)
-        state = taken(world.exchange)
+        state = dump_state(world.exchange)
     write_snapshot(folder, snapshot._replace(state=state))
     assert open_exchange(folder).log.known_lines == 0
 

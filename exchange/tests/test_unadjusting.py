@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exchange.tests.kit.app import SHARED
-from papervenue.market.daily_file import Event, Rebuilt, Rows, exactly, on_ticks, read_daily, rebuild
+from papervenue.market.daily_file import FileEvent, Rebuilt, Rows, exactly, on_ticks, read_daily, rebuild
 
 PARQUET = SHARED / "market" / "etf_daily_adj.parquet"
 RATIOS = (Fraction(2), Fraction(3), Fraction(3, 2), Fraction(1, 2), Fraction(1231, 1000))
@@ -48,9 +48,9 @@ def dated(count: int) -> list[str]:
     return [f"{2001 + place // 336}-{place // 28 % 12 + 1:02}-{place % 28 + 1:02}" for place in range(count)]
 
 
-def vendors(traded: Sequence[Traded]) -> tuple[list[float], list[Event]]:
+def vendors(traded: Sequence[Traded]) -> tuple[list[float], list[FileEvent]]:
     """Return the adjusted closes, to four decimals, and the dividends and splits that a vendor would tell."""
-    closes, events, dates = list[float](), list[Event](), dated(len(traded))
+    closes, events, dates = list[float](), list[FileEvent](), dated(len(traded))
     factor = shares = Fraction(1)
     for place in range(len(traded) - 1, -1, -1):
         day = traded[place]
@@ -58,7 +58,7 @@ def vendors(traded: Sequence[Traded]) -> tuple[list[float], list[Event]]:
         shares *= day.ratio
         dividend = Fraction(day.dividend, 10_000) / shares
         if place and (dividend or day.ratio != 1):
-            events.append(Event(dates[place], float(round(dividend, 6)), float(day.ratio)))
+            events.append(FileEvent(dates[place], float(round(dividend, 6)), float(day.ratio)))
             before = Fraction(traded[place - 1].cents, 100) / shares
             factor *= (before - dividend) / before
     return closes[::-1], events[::-1]
@@ -111,7 +111,7 @@ def test_later_days_change_no_rebuilt_price_dividend_or_split(known: int, one: l
 
 def test_rebuild_skips_an_event_before_the_first_row_and_counts_one_between_rows() -> None:
     dates = ["2025-01-02", "2025-01-06"]
-    rebuilt = rebuild(dates, [99.0, 100.0], [Event("2024-12-30", 5.0), Event("2025-01-03", 1.0)])
+    rebuilt = rebuild(dates, [99.0, 100.0], [FileEvent("2024-12-30", 5.0), FileEvent("2025-01-03", 1.0)])
     assert raw(rebuilt, [99.0, 100.0]) == [100_0000, 100_0000]
     assert [one.date for one in rebuilt.happened] == ["2025-01-03"]
 

@@ -4,12 +4,12 @@ import pytest
 
 from tests.kit.bot.folder import Bot
 from tradebot.app.loading import Options
-from tradebot.app.wiring import opened
+from tradebot.app.wiring import open_app
 from tradebot.model.view import BarNeed
 
 
 def test_bars_are_stored_only_by_a_pass_that_asks_strategies(bot: Bot) -> None:
-    with opened(Options(str(bot.folder)), {}) as app:
+    with open_app(Options(str(bot.folder)), {}) as app:
         now = app.now()
         app.ensure_calendar(now)
         world = app.world(dry_run=True, proposing=False)

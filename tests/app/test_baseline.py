@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kit.values import OPTIONS, desk
-from tradebot.app.baseline import declared, differences, effective, section_of
+from tradebot.app.baseline import differences, effective, section_of, tighter_direction
 from tradebot.app.settings import Loaded, Settings, load
 from tradebot.gates.common import permission, permission_to_enter
 from tradebot.gates.permission import PermissionInputs, permission_of
@@ -42,7 +42,7 @@ def leaves(model: type[Frozen], path: tuple[str, ...] = ()) -> list[tuple[str, .
 
 
 def undeclared(model: type[Frozen]) -> list[str]:
-    return [".".join(path) for path in leaves(model) if declared(model, path) is None]
+    return [".".join(path) for path in leaves(model) if tighter_direction(model, path) is None]
 
 
 def test_every_setting_declares_its_tighter_direction() -> None:
@@ -64,7 +64,7 @@ def test_setting_without_a_declared_direction_is_found_in_any_section() -> None:
 
 
 def test_only_settings_of_the_sandbox_of_backtests_reports_and_notices_cannot_change_orders() -> None:
-    free = [path for path in leaves(Settings) if declared(Settings, path) is Tighter.ALWAYS]
+    free = [path for path in leaves(Settings) if tighter_direction(Settings, path) is Tighter.ALWAYS]
     others = {path for path in free if path[0] not in ("sandbox", "serve", "health", "storage")}
     assert {("serve", "grace_s"), ("storage", "min_free_mb")}.isdisjoint(free)
     assert others == {

@@ -12,7 +12,7 @@ from tradebot.app.baseline import accepted_exits, accepted_own_exits, effective
 from tradebot.app.loading import Options, accepted_instead, load_for, refuse_other_mode
 from tradebot.app.settings import load
 from tradebot.errors import ConfigurationError, OperatorError
-from tradebot.exits.lists import parse, written
+from tradebot.exits.lists import parse, to_rule_list
 from tradebot.model.trading import Baseline
 
 
@@ -111,8 +111,8 @@ def test_exits_of_a_strategy_are_the_accepted_ones_unless_this_version_refuses_t
     now, was = parse([{"time_exit": {"after_s": 60}}]), parse([{"stop_loss": {"fraction": "0.05"}}])
     configured = {"same": now, "new": now, "never": now, "added": now, "unread": now}
     sections = {
-        "same": {"exits": written(now)},
-        "never": {"exits": written(was)},
+        "same": {"exits": to_rule_list(now)},
+        "never": {"exits": to_rule_list(was)},
         "added": {"weights": {}},
         "unread": {"exits": [{"moon": {}}]},
         "removed": {"exits": []},

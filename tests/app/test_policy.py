@@ -9,8 +9,8 @@ import pytest
 from tests.kit.fakes.networks import Signed, constant
 from tests.learning.test_acting import view
 from tradebot.adapters.models import signing
-from tradebot.adapters.plugins.plugin import PluginStrategy, Surroundings, close, code_in_force, strategies
-from tradebot.adapters.plugins.protocol import Bounds
+from tradebot.adapters.plugins.plugin import PluginEnvironment, PluginStrategy, close, code_in_force, strategies
+from tradebot.adapters.plugins.protocol import AnswerBounds
 from tradebot.adapters.text.extras import install
 from tradebot.app.policy import PolicyStrategy, place_of
 from tradebot.errors import ConfigurationError, ExitCode, OperatorError
@@ -19,7 +19,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.values import replace
 from tradebot.strategies.policy_settings import PolicySettings
 
-SURROUNDINGS = Surroundings(Bounds(20.0, 2**31), os.environ, ())
+SURROUNDINGS = PluginEnvironment(AnswerBounds(20.0, 2**31), os.environ, ())
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 import tradebot
 from tests.kit.values import NOW
-from tradebot.adapters.plugins.code_digest import BUILT_IN, Code
+from tradebot.adapters.plugins.code_digest import BUILT_IN, StrategyCode
 from tradebot.adapters.plugins.code_tree import tree_digest
 from tradebot.app.promotion_status import SUBMITTED, digest_of, in_force, standing
 from tradebot.app.settings import load
@@ -45,7 +45,7 @@ def test_promotion_outlives_a_docstring_and_a_renamed_module_and_no_changed_oper
         path = tmp_path / "tradebot" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
-        code = Code({BUILT_IN: tree_digest(tmp_path / "tradebot", [path])})
+        code = StrategyCode({BUILT_IN: tree_digest(tmp_path / "tradebot", [path])})
         monkeypatch.setattr("tradebot.adapters.plugins.plugin.built_in_code", lambda: code)
         found = digest()
         assert found is not None

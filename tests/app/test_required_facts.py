@@ -8,12 +8,12 @@ import pytest
 
 from tests.kit.strategies import WELL, install
 from tests.kit.values import SHIPPED
-from tradebot.adapters.plugins.plugin import Surroundings
-from tradebot.adapters.plugins.protocol import Bounds
+from tradebot.adapters.plugins.plugin import PluginEnvironment
+from tradebot.adapters.plugins.protocol import AnswerBounds
 from tradebot.app.required_facts import Readers
 from tradebot.app.rules import rules_of
 
-SURROUNDINGS = Surroundings(Bounds(20.0, 2**31), os.environ, ())
+SURROUNDINGS = PluginEnvironment(AnswerBounds(20.0, 2**31), os.environ, ())
 FLOW = SHIPPED.strategies.in_use()["flow"]
 
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from tests.kit.values import HALTS, OPTIONS, exit_rules, limits
 from tradebot.app.keys import Secrets, load_gates, load_secrets
 from tradebot.app.rules import rules_of
-from tradebot.app.settings import Loaded, Settings, load, shipped
+from tradebot.app.settings import Loaded, Settings, load, shipped_path
 from tradebot.app.settings_checks import overridden
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.gates.coherence import Trader, contradictions, exit_contradictions, halts_by_itself
@@ -484,7 +484,7 @@ def test_flow_strategy_alone_has_the_limits_of_the_account() -> None:
 
 
 def test_strategy_without_stops_may_hold_more_than_the_equity() -> None:
-    settings = load(shipped("profiles") / "rotation.yaml", {}).settings
+    settings = load(shipped_path("profiles") / "rotation.yaml", {}).settings
     assert set(settings.strategies.sections()) == {"rotation"}
     rotation = settings.limits_of("rotation")
     assert min(rotation.max_order_fraction, rotation.max_symbol_fraction, rotation.max_sector_fraction) > D("1.25")
@@ -513,7 +513,7 @@ def test_strategy_without_stops_may_hold_more_than_the_equity() -> None:
     ],
 )
 def test_flow_profile_changes_only_the_exits(profile: str, listed: list[str]) -> None:
-    settings, base = load(shipped("profiles") / f"{profile}.yaml", {}).settings, load(None, {}).settings
+    settings, base = load(shipped_path("profiles") / f"{profile}.yaml", {}).settings, load(None, {}).settings
     exits = settings.strategies.sections()["flow"].exits or []
     assert [name for rule in exits for name in rule] == listed
     assert settings.model_dump(exclude={"strategies"}) == base.model_dump(exclude={"strategies"})

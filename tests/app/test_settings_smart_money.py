@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
-from tradebot.app.settings import Settings, load, shipped
+from tradebot.app.settings import Settings, load, shipped_path
 from tradebot.app.settings_checks import overridden
 from tradebot.strategies.smart_money.settings import SmartMoneySettings
 
 
 def loaded(profile: str) -> Settings:
-    return load(shipped("profiles") / f"{profile}.yaml", {}).settings
+    return load(shipped_path("profiles") / f"{profile}.yaml", {}).settings
 
 
 def flat(values: Mapping[str, object], path: str = "") -> Iterator[tuple[str, object]]:
@@ -36,7 +36,7 @@ def test_the_profile_says_what_the_strategy_would_do_by_itself() -> None:
 def test_a_variant_that_sets_what_is_set_anyway_is_said_to_have_no_effect() -> None:
     assert list(overridden(loaded("smart_money"))) == []
     nearer = {"strategies": {"smart_money": {"fib": {"near_fraction": "0.005"}}}}
-    settings = load(shipped("profiles") / "smart_money.yaml", {}, nearer).settings
+    settings = load(shipped_path("profiles") / "smart_money.yaml", {}, nearer).settings
     assert list(overridden(settings)) == [
         "strategies.smart_money.variants.nearer level has no effect, because all that it sets is set anyway"
     ]

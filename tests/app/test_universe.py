@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradebot.app.settings import load, shipped
+from tradebot.app.settings import load, shipped_path
 from tradebot.app.universe import read_universe
 from tradebot.errors import ConfigurationError
 
-LISTS = shipped("universes")
+LISTS = shipped_path("universes")
 
 
 def configured(folder: Path, text: str) -> Path:

@@ -18,7 +18,7 @@ from tradebot.app import venues
 from tradebot.app.baseline import differences, effective
 from tradebot.app.keys import is_secret, load_secrets
 from tradebot.app.sandbox import market_spec
-from tradebot.app.settings import Loaded, accepted, load, venue_flags
+from tradebot.app.settings import Loaded, accepted_settings, load, venue_flags
 from tradebot.app.settings_checks import problems
 from tradebot.app.venues import door_to
 from tradebot.errors import ConfigurationError
@@ -42,7 +42,7 @@ from decimal import Decimal
 from tradebot.venues.alpaca.capabilities import ALPACA
 from tradebot.venues.door import Checks, Door, Key, Look
 from tradebot.errors import OperatorError
-from tradebot.judging.judgment import State
+from tradebot.judging.judgment import HealthState
 from tradebot.model.account import Account, BrokerView
 from tradebot.model.bar import Session, VenueClock
 from tradebot.model.order import OrderType
@@ -95,7 +95,7 @@ def door():
     checks = Checks(
         lambda connection, tally, symbols: {},
         lambda connection, tally, symbols, first, last: {},
-        lambda connection, tally, symbol: Look(State.OK, "all prices are real", "answer"),
+        lambda connection, tally, symbol: Look(HealthState.OK, "all prices are real", "answer"),
         "nothing",
     )
     return Door(
@@ -257,7 +257,9 @@ def without_venue() -> Baseline:
 
 def test_a_configuration_that_was_accepted_before_named_the_only_venue() -> None:
     assert differences(load(None, {}).settings, without_venue(), {}) == ()
-    again: Loaded = accepted(without_venue().values, "", ConfigurationError("the file is empty", "write it again"))
+    again: Loaded = accepted_settings(
+        without_venue().values, "", ConfigurationError("the file is empty", "write it again")
+    )
     assert again.settings.venue == "alpaca"
 
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.kit.values import VENUE_DAY
-from tradebot.auditing.bar_findings import BarFinding, Flaw, KnownSplit, RawBar, Stored
-from tradebot.auditing.bars import check, misplaced
+from tradebot.auditing.bar_findings import BarFinding, Flaw, KnownSplit, RawBar, RawSeries
+from tradebot.auditing.bars import check, find_misplaced
 from tradebot.model.bar import Session
 from tradebot.model.values import replace
 
@@ -61,12 +61,12 @@ def _bar(start_s: int, price: float, chance: random.Random, volume: int) -> RawB
     )
 
 
-def of_minutes(bars: Sequence[RawBar], symbol: str = "AAPL") -> Stored:
-    return Stored(symbol, "1Min", bars)
+def of_minutes(bars: Sequence[RawBar], symbol: str = "AAPL") -> RawSeries:
+    return RawSeries(symbol, "1Min", bars)
 
 
-def of_days(bars: Sequence[RawBar], symbol: str = "AAPL") -> Stored:
-    return Stored(symbol, "1Day", bars)
+def of_days(bars: Sequence[RawBar], symbol: str = "AAPL") -> RawSeries:
+    return RawSeries(symbol, "1Day", bars)
 
 
 LATER = datetime(2030, 1, 1, tzinfo=UTC)
@@ -76,11 +76,11 @@ MINUTES = minutes(SESSIONS[:5])
 seeds = st.integers(0, 2**32)
 
 
-def found(*every: Stored, sessions: list[Session] = SESSIONS, now: datetime = LATER) -> list[BarFinding]:
+def found(*every: RawSeries, sessions: list[Session] = SESSIONS, now: datetime = LATER) -> list[BarFinding]:
     return list(check(every, sessions, now, VENUE_DAY).findings)
 
 
-def flaws(*every: Stored, now: datetime = LATER) -> list[Flaw]:
+def flaws(*every: RawSeries, now: datetime = LATER) -> list[Flaw]:
     return [each.flaw for each in found(*every, now=now)]
 
 
@@ -159,7 +159,7 @@ def _opens() -> set[int]:
 @given(st.integers(1, 8), st.integers(1, 8))
 @settings(max_examples=8)
 def test_sessions_without_a_bar_are_one_finding_for_each_run(
-    make: Callable[[list[RawBar]], Stored], first: int, count: int
+    make: Callable[[list[RawBar]], RawSeries], first: int, count: int
 ) -> None:
     last = min(first + count, 9)
     lost = {session.date for session in SESSIONS[first:last]}
@@ -229,7 +229,7 @@ def test_a_split_is_found_in_minutes_too() -> None:
 
 @pytest.mark.parametrize("of", [of_days, of_minutes])
 @pytest.mark.parametrize("factor", [100, 0.01, 11.3])
-def test_change_of_scale_that_no_action_explains_is_found(of: Callable[..., Stored], factor: float) -> None:
+def test_change_of_scale_that_no_action_explains_is_found(of: Callable[..., RawSeries], factor: float) -> None:
     every = DAYS if of is of_days else MINUTES
     place = len(every) // 2 + 1
     bars = [*every[:place], *(_times(bar, factor) for bar in every[place:])]
@@ -345,10 +345,10 @@ def test_findings_are_ranked_and_counted_by_series() -> None:
 
 def test_bars_without_a_session_can_be_left_out_unless_all_are_moved() -> None:
     saturday = DAYS[4]._replace(start_s=DAYS[4].start_s + 86_400)
-    assert misplaced([of_days([*DAYS[:5], saturday, *DAYS[5:]])], SESSIONS, VENUE_DAY) == (
+    assert find_misplaced([of_days([*DAYS[:5], saturday, *DAYS[5:]])], SESSIONS, VENUE_DAY) == (
         (),
         [("AAPL", saturday.start_s)],
     )
     moved = [bar._replace(start_s=bar.start_s + 5 * 3600) for bar in MINUTES]
-    refused, _ = misplaced([of_minutes(moved)], SESSIONS, VENUE_DAY)
+    refused, _ = find_misplaced([of_minutes(moved)], SESSIONS, VENUE_DAY)
     assert [each.flaw for each in refused] == [Flaw.WRONG_ZONE]

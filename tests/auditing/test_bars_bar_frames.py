@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from tests.adapters.bars.test_window import AROUND, around
-from tradebot.auditing.bar_findings import RawBar, Stored
+from tradebot.auditing.bar_findings import RawBar, RawSeries
 from tradebot.auditing.bars import check
 from tradebot.model.series import PriceKind
 
@@ -20,29 +20,29 @@ def bars(hours: int, without: tuple[int, ...] = (), late_s: int = 0) -> list[Raw
     return [RawBar(BEGAN_S + HOUR_S * hours * place + late_s, 10.0, 11.0, 9.0, 10.0, 0.0) for place in places]
 
 
-def found(stored: Stored, now: datetime = LATER) -> list[tuple[str, int]]:
+def found(stored: RawSeries, now: datetime = LATER) -> list[tuple[str, int]]:
     return [(finding.flaw.value, finding.count) for finding in check([stored], SESSIONS, now, AROUND).findings]
 
 
 @pytest.mark.parametrize("price", PriceKind)
 def test_whole_bars_of_any_price_are_right(price: PriceKind) -> None:
-    stored = Stored("BTC", "4Hour", bars(4), (), price)
+    stored = RawSeries("BTC", "4Hour", bars(4), (), price)
     (looked,) = check([stored], SESSIONS, LATER, AROUND).looked_at
     assert (looked.bars, looked.sessions, looked.price, looked.findings) == (24, 4, price, 0)
-    assert found(Stored("BTC", "1Day", bars(24), (), PriceKind.SPOT)) == []
+    assert found(RawSeries("BTC", "1Day", bars(24), (), PriceKind.SPOT)) == []
 
 
 @pytest.mark.parametrize(
     ("stored", "now", "flaws"),
     [
-        (Stored("BTC", "4Hour", bars(4, (5, 6)), (), PriceKind.SPOT), LATER, [("hole", 2)]),
-        (Stored("BTC", "4Hour", bars(4, (5, 6))), LATER, []),
-        (Stored("BTC", "4Hour", bars(4, late_s=60)), LATER, [("no_session", 6)] * 4),
-        (Stored("BTC", "4Hour", bars(4)), datetime(2026, 11, 5, 23, 59, tzinfo=UTC), [("not_closed", 1)]),
-        (Stored("BTC", "1Day", bars(24, (1,)), (), PriceKind.SPOT), LATER, [("gap", 1)]),
-        (Stored("BTC", "4Hour", [bars(4)[0], bars(4)[0]]), LATER, [("duplicate", 2)]),
-        (Stored("BTC", "4Hour", [bars(4)[0]._replace(low=0.0)]), LATER, [("bad_price", 1)]),
+        (RawSeries("BTC", "4Hour", bars(4, (5, 6)), (), PriceKind.SPOT), LATER, [("hole", 2)]),
+        (RawSeries("BTC", "4Hour", bars(4, (5, 6))), LATER, []),
+        (RawSeries("BTC", "4Hour", bars(4, late_s=60)), LATER, [("no_session", 6)] * 4),
+        (RawSeries("BTC", "4Hour", bars(4)), datetime(2026, 11, 5, 23, 59, tzinfo=UTC), [("not_closed", 1)]),
+        (RawSeries("BTC", "1Day", bars(24, (1,)), (), PriceKind.SPOT), LATER, [("gap", 1)]),
+        (RawSeries("BTC", "4Hour", [bars(4)[0], bars(4)[0]]), LATER, [("duplicate", 2)]),
+        (RawSeries("BTC", "4Hour", [bars(4)[0]._replace(low=0.0)]), LATER, [("bad_price", 1)]),
     ],
 )
-def test_what_cannot_be_right_is_found(stored: Stored, now: datetime, flaws: list[tuple[str, int]]) -> None:
+def test_what_cannot_be_right_is_found(stored: RawSeries, now: datetime, flaws: list[tuple[str, int]]) -> None:
     assert found(stored, now) == flaws

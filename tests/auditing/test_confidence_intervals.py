@@ -10,8 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tradebot.auditing.confidence_intervals import LEVEL, corrected, estimate, fewest_sessions, t_quantile, two_sided_p
-from tradebot.auditing.forward_returns import HORIZONS, UNKNOWN, Entry, Returns, SessionReturns, closes_of
+from tradebot.auditing.confidence_intervals import (
+    LEVEL,
+    correct_for_multiple_tests,
+    estimate,
+    fewest_sessions,
+    t_quantile,
+    two_sided_p,
+)
+from tradebot.auditing.forward_returns import HORIZONS, UNKNOWN, HypotheticalEntry, Returns, SessionReturns, closes_of
 from tradebot.model.bar import Session
 from tradebot.model.series import Series
 
@@ -43,14 +50,16 @@ def closes(first: float, step: float) -> dict[date, float]:
     return {each.date: first + step * place for place, each in enumerate(SESSIONS)}
 
 
-def entered(at: datetime, **changes: Any) -> Entry:
+def entered(at: datetime, **changes: Any) -> HypotheticalEntry:
     """Return the entry of a candidate of a moment, which has a bar."""
     entry = asked(at, **changes)
     assert entry is not None
     return entry
 
 
-def asked(at: datetime, *, until: datetime = END, benchmark: str | None = None, symbol: str = "AAPL") -> Entry | None:
+def asked(
+    at: datetime, *, until: datetime = END, benchmark: str | None = None, symbol: str = "AAPL"
+) -> HypotheticalEntry | None:
     series = {"AAPL": rising(), "SPY": rising(0.1)}
     daily = {"AAPL": closes(490, 10), "SPY": closes(139, 1)}
     return SessionReturns(SESSIONS, series, daily, until, benchmark).entry(symbol, at)
@@ -212,7 +221,7 @@ def test_identical_sessions_have_no_interval() -> None:
 
 @given(st.lists(st.none() | st.floats(0, 1), max_size=12))
 def test_a_corrected_chance_is_never_smaller_and_keeps_the_order(chances: list[float | None]) -> None:
-    found = corrected(chances)
+    found = correct_for_multiple_tests(chances)
     both = zip(chances, found, strict=True)
     tested = sorted((raw, after) for raw, after in both if raw is not None and after is not None)
     assert [raw is None for raw in chances] == [after is None for after in found]
@@ -221,23 +230,26 @@ def test_a_corrected_chance_is_never_smaller_and_keeps_the_order(chances: list[f
 
 
 def test_holms_correction_multiplies_the_smallest_chance_by_the_number_of_rows() -> None:
-    assert corrected([0.03, 0.01, None, 0.04]) == pytest.approx([0.06, 0.03, None, 0.06])
+    assert correct_for_multiple_tests([0.03, 0.01, None, 0.04]) == pytest.approx([0.06, 0.03, None, 0.06])
 
 
 def test_purchase_is_held_for_a_while_or_until_the_close() -> None:
     day = SessionReturns(SESSIONS, {"AAPL": rising()}, {}, END, "SPY")
     hour = 3600
     # The bar after the moment opens at 110, and four hours later the last one closed at 350.
-    assert day.held("AAPL", OPEN + timedelta(minutes=9, seconds=30), 4 * hour) == pytest.approx(350 / 110 - 1)
-    assert day.held("AAPL", OPEN + timedelta(minutes=380), 4 * hour) == pytest.approx(490 / 480 - 1)
-    assert day.held("MSFT", OPEN, hour) is None
+    assert day.return_after("AAPL", OPEN + timedelta(minutes=9, seconds=30), 4 * hour) == pytest.approx(350 / 110 - 1)
+    assert day.return_after("AAPL", OPEN + timedelta(minutes=380), 4 * hour) == pytest.approx(490 / 480 - 1)
+    assert day.return_after("MSFT", OPEN, hour) is None
     late = minutes({minute: (100, 100 if minute < MINUTES else 200) for minute in range(MINUTES + 60)})
     assert (
-        SessionReturns(SESSIONS, {"AAPL": late}, {}, END, None).held("AAPL", OPEN + 6 * timedelta(hours=1), hour) == 0
+        SessionReturns(SESSIONS, {"AAPL": late}, {}, END, None).return_after(
+            "AAPL", OPEN + 6 * timedelta(hours=1), hour
+        )
+        == 0
     )
     early = SessionReturns(SESSIONS, {"AAPL": rising()}, {}, OPEN + timedelta(minutes=100), None)
-    assert early.held("AAPL", OPEN + timedelta(minutes=40), hour) == pytest.approx(200 / 140 - 1)
-    assert early.held("AAPL", OPEN + timedelta(minutes=41), hour) is None
+    assert early.return_after("AAPL", OPEN + timedelta(minutes=40), hour) == pytest.approx(200 / 140 - 1)
+    assert early.return_after("AAPL", OPEN + timedelta(minutes=41), hour) is None
 
 
 def test_price_of_a_moment_is_the_last_one_before_it() -> None:

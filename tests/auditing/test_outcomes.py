@@ -11,7 +11,7 @@ from tests.kit.trades import Told, judged, panel, panel_days, panel_outcomes, pa
 from tests.suite.tiers import sized
 from tradebot.auditing.confidence_intervals import LEVEL
 from tradebot.auditing.outcomes import (
-    Measured,
+    MeasuredOutcome,
     OutcomeRow,
     Refusals,
     RefusedTally,
@@ -21,10 +21,10 @@ from tradebot.auditing.outcomes import (
     what_refusals_did,
 )
 from tradebot.model.decision import Gate
-from tradebot.model.record import Refused
+from tradebot.model.record import RefusedTrade
 from tradebot.model.values import replace
 
-KNOWN = Measured("1 hour", 90, 30, 0.002, 0.001, 0.003, 0.001, is_found=True, needed=40)
+KNOWN = MeasuredOutcome("1 hour", 90, 30, 0.002, 0.001, 0.003, 0.001, is_found=True, needed=40)
 REFUSED = Refusals(84, 21, -312.5, -700.0, 75.0)
 
 
@@ -47,7 +47,7 @@ REFUSED = Refusals(84, 21, -312.5, -700.0, 75.0)
         (replace(KNOWN, mean=None), "nothing is over yet"),
     ],
 )
-def test_verdict_is_a_plain_sentence(found: Measured, sentence: str) -> None:
+def test_verdict_is_a_plain_sentence(found: MeasuredOutcome, sentence: str) -> None:
     assert verdict(found) == sentence
 
 
@@ -258,11 +258,11 @@ def test_returns_change_sign_with_the_scores(seed: int) -> None:
 def test_refusals_alone_add_up_to_the_same() -> None:
     tally, alone = Tally(), RefusedTally()
     for told, each in panel_days(Random(5), 12, 0.0):  # noqa: S311 -- replayable on purpose
-        day, first = Told(told), dict[str, Refused]()
+        day, first = Told(told), dict[str, RefusedTrade]()
         tally.add(day, each)
         sent = {one.symbol for one in each if one.gate is None}
         for one in each:
-            first.setdefault(one.symbol, Refused(one.at, one.strategy, one.symbol, one.side))
+            first.setdefault(one.symbol, RefusedTrade(one.at, one.strategy, one.symbol, one.side))
         alone.add(day, [refused for symbol, refused in first.items() if symbol not in sent])
     (found,) = tally.outcomes()
     assert found.refusals is not None

@@ -17,9 +17,9 @@ from benchmarks.support.policies import Study, shipped, study
 from tests.kit.values import there
 from tradebot.lab.performance.chance import best_by_chance
 from tradebot.lab.performance.statistics import probabilistic_sharpe, shape
-from tradebot.lab.selection.objectives import measured
-from tradebot.lab.selection.policies import AGAINST, BLOCK, FLAT, Measured
-from tradebot.lab.selection.splits import By, Cut, paths, rolling, splits
+from tradebot.lab.selection.objectives import measure_objective
+from tradebot.lab.selection.policies import AGAINST, BLOCK, FLAT, PolicyFigures
+from tradebot.lab.selection.splits import By, SessionCut, paths, rolling, splits
 from tradebot.lab.selection.superiority import long_variances
 from tradebot.model.policy_results import PolicyResults
 
@@ -34,7 +34,7 @@ DIVISIBLE = 60 * RULES.groups
 
 def above(of: PolicyResults, name: str) -> Any:
     """Return what all configurations earned above a benchmark at equal volatility, by its definition."""
-    own = Measured(of, of.trials, RULES)
+    own = PolicyFigures(of, of.trials, RULES)
     columns = {one.configuration: one.returns for one in of.tried} | {of.configuration: own.typical.returns}
     scaled = np.array([np.array(each) / np.std(each) for each in columns.values()]).T
     against = 0.0 if name == FLAT else np.array(of.benchmarks[name]) / np.std(of.benchmarks[name])
@@ -64,7 +64,7 @@ def judged(of: PolicyResults, path: Path) -> Any:
 
 
 def ratios(of: PolicyResults) -> list[float]:
-    found = measured("sharpe", np.array([one.returns for one in of.tried]).T, 1)
+    found = measure_objective("sharpe", np.array([one.returns for one in of.tried]).T, 1)
     return [one for one in found if one is not None]
 
 
@@ -72,7 +72,7 @@ def ratios(of: PolicyResults) -> list[float]:
 def test_splits_ratios_and_comparisons_of_the_gate_are_those_of_other_libraries(tmp_path: Path) -> None:
     of = study(4, Study(2.0))
     theirs = judged(of, tmp_path / "given.json")
-    cut = Cut(By.CROSS_VALIDATION, RULES.groups, RULES.judged)
+    cut = SessionCut(By.CROSS_VALIDATION, RULES.groups, RULES.judged)
     ours = splits(cut, DIVISIBLE, RULES.embargo_sessions)
     assert sorted(theirs["crossed"]["splits"]) == sorted([one.inside.tolist(), one.outside.tolist()] for one in ours)
     assert theirs["crossed"]["paths"] == len(paths(cut))
@@ -85,7 +85,7 @@ def test_splits_ratios_and_comparisons_of_the_gate_are_those_of_other_libraries(
     assert probabilistic_sharpe(moments) == pytest.approx(theirs["probabilistic"], abs=1e-9)
     assert best == pytest.approx(theirs["best"], rel=1e-9)
     assert probabilistic_sharpe(moments, best) == pytest.approx(theirs["deflated"], abs=1e-9)
-    own = Measured(of, of.trials, RULES)
+    own = PolicyFigures(of, of.trials, RULES)
     for name, found in zip(AGAINST, theirs["compared"], strict=True):
         p = there(own.p(name))
         assert p == pytest.approx(found["p"], abs=NEAR), name

@@ -10,7 +10,7 @@ from commands import adopt
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot, made_beside, order_by_hand
 from tradebot.app.loading import Options
-from tradebot.app.wiring import opened
+from tradebot.app.wiring import open_app
 from tradebot.model.account import BrokerPosition
 from tradebot.model.instrument import AssetClass
 
@@ -50,7 +50,7 @@ def test_rule_that_would_close_a_contract_is_met_by_its_price_and_not_by_its_wor
 ) -> None:
     worth = Decimal(price) * 3 * 50
     held = BrokerPosition("TIDE", AssetClass.PERPETUAL, Decimal(3), Decimal(100), worth, multiplier=Decimal(50))
-    with opened(Options(str(bot.folder)), {}) as app:
+    with open_app(Options(str(bot.folder)), {}) as app:
         assert adopt._met_already(app, held) == rule
 
 
@@ -77,7 +77,7 @@ def test_exits_close_an_adopted_position_and_books_agree(bot: Bot) -> None:
 def test_adopt_never_makes_an_order_port(bot: Bot) -> None:
     order_by_hand(bot.url, "NVDA", "1", "by-hand-3")
     bot.says("exchange", "tick", "1m")
-    with opened(Options(str(bot.folder)), {}) as app:
+    with open_app(Options(str(bot.folder)), {}) as app:
         adopt.run(app, "NVDA", take_over=True, by="test", confirmed="NVDA")
         assert "reader" in vars(app)
         assert "orders" not in vars(app)

@@ -9,7 +9,7 @@ from tests.commands.chat.test_listener import listening, pair
 from tests.kit.bot.ending import refuses, shows
 from tests.kit.bot.folder import Bot, log, made, second_session
 from tests.kit.fakes.receivers import chatting
-from tradebot.model.serving import Ended
+from tradebot.model.serving import ChoreEnd
 
 
 @pytest.fixture(scope="module")
@@ -104,9 +104,9 @@ def test_a_yes_to_an_entry_from_a_file_sends_it_once_but_never_after_its_time(bo
 
 
 def test_only_the_paired_persons_yes_in_time_sends_an_entry_from_a_file_and_once(bot: Bot) -> None:
-    def run(words: list[str], *_: object) -> Ended:
+    def run(words: list[str], *_: object) -> ChoreEnd:
         said = bot.says(*words)
-        return Ended(said.code, None, 0.1, said.out)
+        return ChoreEnd(said.code, None, 0.1, said.out)
 
     with chatting() as fake, listening(bot, fake) as chat:
         chat.listener._run = run  # type: ignore[assignment]

@@ -24,8 +24,8 @@ from tradebot.adapters.state import halt_switch
 from tradebot.adapters.state.state_folder import StateFolder
 from tradebot.app.wiring import App
 from tradebot.errors import DamagedBooksError
-from tradebot.judging.evidence import Backups
-from tradebot.judging.judgment import State
+from tradebot.judging.evidence import BackupEvidence
+from tradebot.judging.judgment import HealthState
 from tradebot.judging.pass_health import judge
 from tradebot.model.event import EventKind
 from tradebot.model.trading import Mode
@@ -83,9 +83,9 @@ def test_failed_backup_doubles_its_wait_after_each_failure(app: App, folder: Sta
 
 
 def test_health_reports_a_failed_backup_until_one_succeeds(app: App, folder: StateFolder) -> None:
-    def health(now: datetime) -> tuple[State, str]:
+    def health(now: datetime) -> tuple[HealthState, str]:
         seen = backups_of(app, app.ledger.sessions(DAY, DAY), now, thorough=False)
-        assert isinstance(seen, Backups)
+        assert isinstance(seen, BackupEvidence)
         found = judge("backup", at(now, backup=seen))
         return found.state, found.found
 
@@ -93,10 +93,10 @@ def test_health_reports_a_failed_backup_until_one_succeeds(app: App, folder: Sta
     of_ended_session(app, now)
     way.unlink()
     state, text = health(now)
-    assert state is State.DEGRADED
+    assert state is HealthState.DEGRADED
     assert f"the last try failed at {DAY} 21:31 UTC, the next is at {DAY} 21:41 UTC" in text, text
     of_ended_session(app, now, at_once=True)
-    assert health(now)[0] is State.OK
+    assert health(now)[0] is HealthState.OK
 
 
 def test_backup_that_finds_damage_halts_despite_a_note_of_soundness(app: App, folder: StateFolder) -> None:
@@ -110,5 +110,5 @@ def test_backup_that_finds_damage_halts_despite_a_note_of_soundness(app: App, fo
         books.file.check()
     with pytest.raises(DamagedBooksError, match="moved to"):
         of_ended_session(app, CLOSE)
-    assert not halt_switch.armed(folder.path)
+    assert not halt_switch.is_armed(folder.path)
     assert len(quarantine.places(folder.path)) == 1

@@ -14,7 +14,7 @@ from tests.kit.bot.folder import Bot, second_session
 from tradebot import __version__
 from tradebot.adapters.state import state_locks
 from tradebot.adapters.state.serve_status import write_serving
-from tradebot.model.serving import Serving
+from tradebot.model.serving import ServeNote
 
 
 def verified(bot: Bot) -> tuple[int, dict[str, dict[str, Any]]]:
@@ -29,7 +29,8 @@ def serving(bot: Bot, version: str = __version__, *, ready: bool = True, pid: in
     now = datetime.now(UTC)
     with state_locks.hold(bot.folder, "serve", name=state_locks.SERVE_LOCK):
         write_serving(
-            bot.folder, Serving(pid or os.getpid(), now, {"exits": now}, now, version, ready_at=now if ready else None)
+            bot.folder,
+            ServeNote(pid or os.getpid(), now, {"exits": now}, now, version, ready_at=now if ready else None),
         )
         yield
     (bot.folder / "serve.json").unlink()

@@ -22,7 +22,7 @@ from tests.kit.fakes.machine import Timer
 from tests.kit.values import SHIPPED
 from tradebot.adapters.state import state_locks
 from tradebot.app.loading import Options
-from tradebot.app.wiring import App, opened
+from tradebot.app.wiring import App, open_app
 from tradebot.desk import fetching
 from tradebot.errors import ExitCode, TradebotError
 from tradebot.model.flow import FlowPage
@@ -132,7 +132,7 @@ class Waiting:
 def fetched(bot: Bot, meanwhile: Callable[[App], object]) -> Report:
     """Fetch everything, doing something else while the first answer is awaited."""
     bot.says("exchange", "tick", "5m")
-    with opened(Options(str(bot.folder)), os.environ) as app:
+    with open_app(Options(str(bot.folder)), os.environ) as app:
         app.__dict__["flow"] = Waiting(app.flow, lambda: meanwhile(app))
         return fetch_flow.run(app, by="test", force_slot=True)
 
@@ -162,7 +162,7 @@ def test_a_fetch_needs_the_pass_lock_for_its_claim_only(bot: Bot) -> None:
         report = fetched(bot, lambda app: held.enter_context(state_locks.hold(app.folder.path, "a long pass")))
         assert str(state_locks.holder(bot.folder)).startswith("a long pass, process ")
         assert (report.exit_code, report.data.calls) == (ExitCode.DONE, CALLS)
-        with opened(Options(str(bot.folder)), os.environ) as app:
+        with open_app(Options(str(bot.folder)), os.environ) as app:
             (last,) = app.facts.cycles(job=Job.FETCH_FLOW, last=1)
             assert (last.at, last.quota is not None) == (report.data.at, True)
         assert "a long pass" in bot.says("fetch-flow").err
@@ -172,7 +172,7 @@ def test_a_second_fetcher_leaves_after_five_seconds_and_names_the_first(bot: Bot
     said = []
 
     def meanwhile(app: App) -> None:
-        with opened(Options(str(bot.folder)), os.environ) as second, pytest.raises(TradebotError) as failed:
+        with open_app(Options(str(bot.folder)), os.environ) as second, pytest.raises(TradebotError) as failed:
             fetch_flow.run(second, by="test", force_slot=True)
         said.append(failed.value)
 

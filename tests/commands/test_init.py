@@ -23,7 +23,7 @@ from tests.kit.values import account, venue_clock
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state.state_folder import prepare
 from tradebot.app.baseline import effective
-from tradebot.app.settings import load, shipped
+from tradebot.app.settings import load, shipped_path
 from tradebot.model.venue import Settlement
 
 
@@ -191,7 +191,7 @@ def test_a_file_in_the_place_of_the_folder_is_named_by_every_verb(place: Bot, ve
 def test_a_profile_whose_strategy_is_not_installed_makes_nothing_and_names_the_next_command(
     place: Bot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tradebot.adapters.plugins.plugin.installed", dict)
+    monkeypatch.setattr("tradebot.adapters.plugins.plugin.installed_strategies", dict)
     refuses(
         place.says("init", "--profile", "rotation"),
         2,
@@ -221,7 +221,10 @@ def test_a_profile_that_cannot_be_is_refused(place: Bot, arguments: tuple[str, .
 
 
 def test_a_profile_is_the_start_of_the_bots_own_configuration_with_its_comments(place: Bot) -> None:
-    start, flags = shipped("profiles") / "rotation.yaml", {"mode": "sandbox", "sandbox": {"seed": 3, "sessions": 1}}
+    start, flags = (
+        shipped_path("profiles") / "rotation.yaml",
+        {"mode": "sandbox", "sandbox": {"seed": 3, "sessions": 1}},
+    )
     with setting_up(place.folder, "init"):
         make(place.folder, load(start, {}, flags).settings, "user", flags, start=start)
     own = place.folder / "tradebot.yaml"

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from commands.init.answers import Answers, text_of
-from commands.init.wizard import Terminal, asked
+from commands.init.answers import WizardAnswers, text_of
+from commands.init.wizard import Terminal, ask_questions
 from tests.kit.bot.folder import typed
-from tradebot.adapters.text.yaml_loader import parsed
+from tradebot.adapters.text.yaml_loader import parse_yaml
 from tradebot.app.settings import Loaded, load
 from tradebot.errors import OperatorError
 
@@ -20,9 +20,9 @@ SYMBOLS = st.sampled_from(["AAPL", "SPY", "XOM", "ZZZZ", "BRK.B", "NO", "Q1", "O
 
 
 @st.composite
-def answers(draw: st.DrawFn) -> Answers:
+def answers(draw: st.DrawFn) -> WizardAnswers:
     day = draw(st.decimals("0.1", 10, places=2))
-    return Answers(
+    return WizardAnswers(
         mode=draw(st.sampled_from(["sandbox", "paper"])),
         symbols=tuple(draw(st.lists(SYMBOLS, unique=True, max_size=8))),
         day_percent=day,
@@ -32,9 +32,9 @@ def answers(draw: st.DrawFn) -> Answers:
     )
 
 
-def loaded(given: Answers) -> Loaded:
+def loaded(given: WizardAnswers) -> Loaded:
     text = text_of(given, load(None, {}, {"mode": given.mode}).settings)
-    values = parsed(text)
+    values = parse_yaml(text)
     assert isinstance(values, dict)
     assert max(map(len, text.splitlines())) <= 120
     return load(None, {}, {"mode": given.mode}, values=values)
@@ -42,7 +42,7 @@ def loaded(given: Answers) -> Loaded:
 
 @settings(max_examples=settings().max_examples // 4)
 @given(answers())
-def test_whatever_is_answered_loads_and_means_what_was_said(given: Answers) -> None:
+def test_whatever_is_answered_loads_and_means_what_was_said(given: WizardAnswers) -> None:
     made = loaded(given).settings
     flow, limits = made.strategies.flow, made.limits
     assert flow is not None
@@ -60,7 +60,7 @@ def test_whatever_is_answered_loads_and_means_what_was_said(given: Answers) -> N
 
 
 def test_the_usual_answers_are_no_looser_than_what_is_shipped() -> None:
-    usual, shipped = loaded(Answers()).settings.limits_of("flow"), load(None, {}).settings.limits_of("flow")
+    usual, shipped = loaded(WizardAnswers()).settings.limits_of("flow"), load(None, {}).settings.limits_of("flow")
     for name in ("max_daily_loss_fraction", "max_gross_fraction", "max_symbol_fraction", "max_order_fraction"):
         assert getattr(usual, name) == getattr(shipped, name)
 
@@ -86,7 +86,7 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_enter_takes_what_stands_in_brackets(alone: Path) -> None:
-    assert asked(TypedTerminal([""] * 6), alone) == Answers()
+    assert ask_questions(TypedTerminal([""] * 6), alone) == WizardAnswers()
 
 
 def test_wrong_answers_are_asked_again_with_the_reason(alone: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -100,8 +100,10 @@ def test_wrong_answers_are_asked_again_with_the_reason(alone: Path, capsys: pyte
             *("nein", "no"),
         ]
     )
-    given = asked(script, alone)
-    expected = Answers("sandbox", ("AAPL", "MSFT", "ZZZZ"), Decimal(1), Decimal("0.05"), short=False, overnight=False)
+    given = ask_questions(script, alone)
+    expected = WizardAnswers(
+        "sandbox", ("AAPL", "MSFT", "ZZZZ"), Decimal(1), Decimal("0.05"), short=False, overnight=False
+    )
     assert (given, script.lines) == (expected, [])
     said = capsys.readouterr().err
     for reason in (
@@ -125,15 +127,15 @@ def test_paper_is_taken_with_keys_and_a_mode_of_the_environment_counts(
 ) -> None:
     for name in ("ALPACA_KEY", "ALPACA_SECRET", "UW_API_KEY"):
         monkeypatch.setenv(name, "k" * 30)
-    assert asked(TypedTerminal(["2", *[""] * 5]), alone).mode == "paper"
+    assert ask_questions(TypedTerminal(["2", *[""] * 5]), alone).mode == "paper"
     monkeypatch.setenv("TRADING_MODE", "paper")
-    assert asked(TypedTerminal(["1", "2", *[""] * 5]), alone).mode == "paper"
+    assert ask_questions(TypedTerminal(["1", "2", *[""] * 5]), alone).mode == "paper"
     assert "TRADING_MODE says paper" in capsys.readouterr().err
 
 
 def test_endless_wrong_answers_end_the_wizard(alone: Path) -> None:
     with pytest.raises(OperatorError, match="nothing was made"):
-        asked(TypedTerminal(["x"] * 20), alone)
+        ask_questions(TypedTerminal(["x"] * 20), alone)
 
 
 @pytest.mark.parametrize(

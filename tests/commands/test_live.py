@@ -33,7 +33,7 @@ from tradebot.adapters.state import halt_switch, home, state_locks
 from tradebot.adapters.state.state_folder import read_marker
 from tradebot.app.loading import Options
 from tradebot.app.promotion_status import unproven
-from tradebot.app.wiring import opened
+from tradebot.app.wiring import open_app
 from tradebot.model.promotion import Rung
 
 CLOSED: dict[str, tuple[dict[str, str | None], str]] = {
@@ -206,13 +206,13 @@ def test_strategy_that_was_not_promoted_opens_nothing_until_a_person_types_the_s
 
 
 def test_live_small_trades_with_a_part_of_its_allotment(real: Real) -> None:
-    with opened(Options(str(real.bot.folder)), os.environ) as app:
+    with open_app(Options(str(real.bot.folder)), os.environ) as app:
         whole = app.rules.of("flow").allotment_fraction
     written = promote(real.bot.folder, Rung.LIVE_SMALL)
-    with opened(Options(str(real.bot.folder)), os.environ) as app:
+    with open_app(Options(str(real.bot.folder)), os.environ) as app:
         assert app.rules.of("flow").allotment_fraction == whole * app.settings.promotion.small_fraction
         assert unproven(app)[0].startswith("flow: live small without evidence since")
-        climbed = app.climbed
+        climbed = app.reached_rungs
     assert climbed is not None
     assert (climbed["flow"].found, climbed["own"].found) == ("live small", "live")
     promote(real.bot.folder)
@@ -302,7 +302,7 @@ def test_no_flag_and_no_other_verb_goes_round_a_closed_door(real: Real) -> None:
 
 
 def test_behind_the_gates_a_closed_door_leaves_no_way_to_the_venue(real: Real) -> None:
-    with environment({"ALLOW_ORDERS": None}), opened(Options(str(real.bot.folder)), os.environ) as bot:
+    with environment({"ALLOW_ORDERS": None}), open_app(Options(str(real.bot.folder)), os.environ) as bot:
         orders, intent = bot.world(proposing=False).orders, bot.ledger.intents()[0].intent
         assert orders is not None
         for write in (orders.submit, orders.cancel):
@@ -363,7 +363,7 @@ def test_every_number_of_sessions_that_may_be_asked_for_is_armed_whatever_the_ca
     real: Real, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = real_folder(real.sandbox.folder, place / "far")
-    with opened(Options(str(folder)), os.environ) as bot:
+    with open_app(Options(str(folder)), os.environ) as bot:
         now = bot.now()
         bot.ledger.put_sessions(us_sessions(now.date() - timedelta(days=14), now.date() + timedelta(days=20)))
     for count in (MOST_SESSIONS, 1):

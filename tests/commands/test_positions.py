@@ -20,11 +20,11 @@ from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.intent import Operation
 from tradebot.model.lifecycle import RestingPrice
-from tradebot.model.order import OrderStatus, Outcome, Reply
+from tradebot.model.order import OrderStatus, Reply, WriteOutcome
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.values import replace
-from tradebot.views.holdings import Protection
+from tradebot.views.holdings import PositionProtection
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def test_only_an_account_with_margin_is_shown_any(traded: Bot) -> None:
     assert not {"margin"} & {*traded.json("positions"), *traded.json("status")}
     with closing(SqliteFacts(traded.folder, MemoryEvents(), NOW)) as facts:
         last = facts.cycles(job=Job.EVALUATE_EXITS, last=1)[-1]
-        seen = margin({"AAPL": "2000"}, equity=Decimal(50_000)).seen(Decimal(50_000))
+        seen = margin({"AAPL": "2000"}, equity=Decimal(50_000)).as_observed(Decimal(50_000))
         facts.record(
             replace(last, id="margined", at=last.at + timedelta(seconds=1), margin=seen, equity=Decimal(50_000))
         )
@@ -172,7 +172,7 @@ def test_prices_and_margin_stay_while_the_venue_does_not_answer(traded: Bot) -> 
 )
 def test_many_stops_of_one_position_are_shown_by_their_ends(prices: tuple[int, ...], said: str) -> None:
     resting = tuple(RestingPrice(Decimal(price), Decimal(1), is_stop=True) for price in prices)
-    assert protection(Protection(Decimal(4), resting, None, None, None), {}, "AAPL") == said
+    assert protection(PositionProtection(Decimal(4), resting, None, None, None), {}, "AAPL") == said
 
 
 def test_a_close_by_hand_that_is_not_finished_is_named_with_what_it_left(traded: Bot) -> None:
@@ -194,10 +194,10 @@ def test_a_close_by_hand_that_is_not_finished_is_named_with_what_it_left(traded:
             symbol=held["symbol"], side=side, quantity=close.quantity,
         )  # fmt: skip
         ledger.promise(close, ())
-        ledger.settle(close.client_order_id, Reply(Outcome.ACCEPTED, order), at)
+        ledger.settle(close.client_order_id, Reply(WriteOutcome.ACCEPTED, order), at)
         cancel = replace(close, operation=Operation.CANCEL, client_order_id="tb1.cancel", target_venue_id="stale-1")
         ledger.promise(cancel, ())
-        ledger.settle("tb1.cancel", Reply(Outcome.ACCEPTED), at)
+        ledger.settle("tb1.cancel", Reply(WriteOutcome.ACCEPTED), at)
     rows = {row["symbol"]: row for row in traded.json("positions")["positions"] if "unfinished" in row}
     assert (list(rows), rows[held["symbol"]]["unfinished"]["why"]) == ([held["symbol"]], "by_hand")
     shown = " ".join(traded.shown("positions").split())

@@ -16,7 +16,7 @@ from tests.kit.bot.folder import Bot, made, made_beside, order_by_hand
 from tests.kit.rows import make_cycle
 from tests.kit.values import DECISIONS_KEPT
 from tradebot.app.loading import Options
-from tradebot.app.wiring import opened
+from tradebot.app.wiring import open_app
 from tradebot.model.record import Job
 from tradebot.model.venue import Settlement
 from tradebot.views.trades.fees import fees_assumption
@@ -134,7 +134,7 @@ def test_evidence_counts_what_the_venue_trades() -> None:
 
 
 def test_reconcile_never_makes_an_order_port(bot: Bot) -> None:
-    with opened(Options(str(bot.folder)), {}) as app:
+    with open_app(Options(str(bot.folder)), {}) as app:
         reconcile.run(app, by="test")
         assert "reader" in vars(app)
         assert "orders" not in vars(app)
@@ -142,13 +142,13 @@ def test_reconcile_never_makes_an_order_port(bot: Bot) -> None:
 
 def test_first_pass_after_a_session_deletes_old_decisions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def kept() -> list[str]:
-        with opened(Options(str(path)), {}) as app:
+        with open_app(Options(str(path)), {}) as app:
             return [cycle.id for cycle in app.facts.cycles(job=Job.SCORE)]
 
     with made(tmp_path / "state") as path:
         bot = Bot(path, capsys)
         assert bot.says("exchange", "tick", "30m").code == 0
-        with opened(Options(str(path)), {}) as app:
+        with open_app(Options(str(path)), {}) as app:
             for name, days in (("old", DECISIONS_KEPT.days + 1), ("young", DECISIONS_KEPT.days - 1)):
                 app.facts.record(make_cycle(name, app.now() - timedelta(days=days), Job.SCORE))
         assert bot.says("reconcile").code == 0

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from commands.shared.verb_options import opened
+from commands.shared.verb_options import open_bot
 from commands.tail import Tails
 from tests.kit.bot.folder import Bot, second_session
 from tradebot.adapters.state.events import JsonlEvents
@@ -66,7 +66,7 @@ def test_errors_have_bad_events_and_failed_jobs_only(traded: Bot) -> None:
 def test_serve_writes_after_something_was_recorded_and_never_fails_by_it(
     traded: Bot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with opened(str(traded.folder), None) as app:
+    with open_bot(str(traded.folder), None) as app:
         tails = Tails(app)
         shutil.rmtree(traded.folder / "tail", ignore_errors=True)
         (traded.folder / "tail").write_text("in the way")

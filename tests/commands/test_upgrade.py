@@ -21,7 +21,7 @@ from tradebot.adapters.ledger.schema import FORM, open_database
 from tradebot.adapters.state import state_locks
 from tradebot.app.loading import Options
 from tradebot.errors import ExitCode, TradebotError
-from tradebot.judging.judgment import Judgment, State
+from tradebot.judging.judgment import HealthState, Judgment
 
 NOW_THEN = f"version {FORM.version}; this tradebot makes it {LATER.version} (new: colors)"
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "DEPLOY.md"
@@ -36,7 +36,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 def upgraded(folder: Path, form: Form = LATER, *, check: bool = False) -> upgrade.Upgraded:
     """Run the verb of a version with this form."""
     report = upgrade.run(Options(str(folder)), {}, check=check, form=form)
-    assert report.exit_code is (ExitCode.FINDINGS if report.data.state is State.FAILED else ExitCode.DONE)
+    assert report.exit_code is (ExitCode.FINDINGS if report.data.state is HealthState.FAILED else ExitCode.DONE)
     assert isinstance(report.data, upgrade.Upgraded)
     return report.data
 
@@ -56,17 +56,17 @@ def test_check_says_what_would_be_migrated_and_changes_nothing(folder: Path) -> 
     (folder / "tradebot.yaml").write_text((folder / "tradebot.yaml").read_text() + "serve: {grace_s: 99}\n")
     before = content(folder)
     rows = about(upgraded(folder, check=True))
-    assert (content(folder), rows["ledger"].state) == (before, State.DEGRADED)
+    assert (content(folder), rows["ledger"].state) == (before, HealthState.DEGRADED)
     assert rows["ledger"].found.startswith(f"{NOW_THEN}, which worked on a copy, and keeps ")
     assert rows["facts.db"].found.startswith("version 7; this tradebot reads 1, so it moves the file aside")
-    assert (rows["bars.db"].state, rows["journal"].state) == (State.SKIPPED, State.OK)
+    assert (rows["bars.db"].state, rows["journal"].state) == (HealthState.SKIPPED, HealthState.OK)
     assert "serve.grace_s" in rows["settings"].found
 
 
 def test_settings_that_this_version_cannot_read_are_a_failure_with_the_name(folder: Path) -> None:
     (folder / "tradebot.yaml").write_text("limits: {max_of_the_past: 1}\n")
     rows = about(upgraded(folder, FORM, check=True))
-    assert rows["settings"].state is State.FAILED
+    assert rows["settings"].state is HealthState.FAILED
     assert "max_of_the_past" in rows["settings"].found
 
 
@@ -110,7 +110,7 @@ def test_a_bot_at_work_is_not_upgraded(folder: Path) -> None:
         with pytest.raises(TradebotError, match="serve") as refused:
             upgraded(folder)
         assert refused.value.code is ExitCode.ANOTHER_INSTANCE
-        assert about(upgraded(folder, check=True))["ledger"].state is State.DEGRADED
+        assert about(upgraded(folder, check=True))["ledger"].state is HealthState.DEGRADED
     assert (folder / "ledger.db").read_bytes() == before
 
 

@@ -39,7 +39,7 @@ from tradebot.model.intent import Intent, IntentKey, Operation
 from tradebot.model.order import Order, OrderType, Reply
 from tradebot.model.values import replace
 from tradebot.venues.door import Access, Door
-from tradebot.venues.ibkr.link import Patience
+from tradebot.venues.ibkr.link import LinkTimeouts
 
 # The roads to a venue: how requests of this process reach its exchange, and how they and their answers are watched.
 
@@ -178,7 +178,7 @@ class Socket(Road):
     def quick(self, connection: Any) -> Any:
         self._link = connection.link
         self._link.policy = AT_ONCE
-        self._link.patience = Patience(0.5, 0.5, 0.5, 0.5)
+        self._link.patience = LinkTimeouts(0.5, 0.5, 0.5, 0.5)
         return connection
 
     def ports(self) -> Mapping[str, int]:

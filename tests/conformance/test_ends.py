@@ -8,7 +8,7 @@ import pytest
 from tests.conformance.played import VenueAccount, made
 from tradebot.model.candidate import Side
 from tradebot.model.intent import Intent, Operation
-from tradebot.model.order import OrderStatus, Outcome, TimeInForce
+from tradebot.model.order import OrderStatus, TimeInForce, WriteOutcome
 from tradebot.model.venue import Edit, End, Proof
 from tradebot.model.venue_day import VenueDay
 
@@ -36,7 +36,7 @@ def lost(desk: VenueAccount, intent: Intent, what: object) -> Intent:
     """Send a request whose answer is lost."""
     desk.trouble(what, request=str(intent.operation), nth=1)
     asks = {Operation.SUBMIT: desk.orders.submit, Operation.CANCEL: desk.orders.cancel}
-    assert asks.get(intent.operation, desk.orders.replace)(intent).outcome is Outcome.UNKNOWN
+    assert asks.get(intent.operation, desk.orders.replace)(intent).outcome is WriteOutcome.UNKNOWN
     return intent
 
 
@@ -125,16 +125,16 @@ def test_what_becomes_of_an_order_after_it_was_accepted_is_told(
     intent = desk.intent(quantity=desk.size, limit_price=desk.price("1.05" if partly else "0.8"))
     reply = desk.orders.submit(intent)
     # Where both are told within a moment, the refusal is the answer.
-    order = desk.reader.order(intent.client_order_id) if reply.outcome is Outcome.REJECTED else made(reply)
+    order = desk.reader.order(intent.client_order_id) if reply.outcome is WriteOutcome.REJECTED else made(reply)
     assert order is not None
-    assert reply.outcome is Outcome.ACCEPTED or order.status is status is OrderStatus.REJECTED
+    assert reply.outcome is WriteOutcome.ACCEPTED or order.status is status is OrderStatus.REJECTED
     desk.played.passes(3 * MINUTE if partly else MINUTE)
     if "late" in str(what):
         assert proof(desk, intent).end is End.WORKING
         (found,) = desk.reader.view().orders
         assert found.status.is_arriving is desk.played.venue.word_for_new
     if request_ == "cancel" or "late" in str(what):
-        assert desk.orders.cancel(desk.cancel_of(order)).outcome is Outcome.ACCEPTED
+        assert desk.orders.cancel(desk.cancel_of(order)).outcome is WriteOutcome.ACCEPTED
         desk.played.passes()
     ended = proof(desk, intent)
     assert ended.order is not None
@@ -154,7 +154,7 @@ def test_what_ended_as_it_arrived_late_is_never_taken_for_nothing(desk: VenueAcc
     order = desk.reader.order(intent.client_order_id)
     assert order is not None
     cancel = desk.cancel_of(order)
-    assert desk.orders.cancel(cancel).outcome is Outcome.ACCEPTED
+    assert desk.orders.cancel(cancel).outcome is WriteOutcome.ACCEPTED
     for found in proofs(desk, intent, (*[SECOND] * 15, MINUTE)):
         assert found.order or found.end is End.UNKNOWN
     assert (found.end, found.order and found.order.status) == (End.OVER, OrderStatus.CANCELED)

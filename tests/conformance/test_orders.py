@@ -13,7 +13,7 @@ import pytest
 from tests.conformance.played import PARTS, UNKNOWN_ID, UNTRADED, VenueAccount, made, truth
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import ID_CONFLICT, Intent, Operation
-from tradebot.model.order import Order, OrderClass, OrderStatus, OrderType, Outcome, Reply
+from tradebot.model.order import Order, OrderClass, OrderStatus, OrderType, Reply, WriteOutcome
 from tradebot.model.values import replace
 from tradebot.model.venue import ClientIds, Edit, Pairs
 
@@ -88,7 +88,7 @@ def test_a_price_on_a_tick_is_accepted_and_one_beside_it_refused(desk: VenueAcco
         assert desk.listing.tick_at(price) == step.tick
         assert desk.rests(side=side, limit_price=price)[1].limit_price == price
         beside = desk.intent(side, limit_price=price + step.tick / 10)
-        assert desk.orders.submit(beside).outcome is Outcome.REJECTED
+        assert desk.orders.submit(beside).outcome is WriteOutcome.REJECTED
         assert not desk.accepted(beside.client_order_id)
     assert desk.rests(quantity=desk.listing.minimum)[1].quantity == desk.listing.minimum
 
@@ -105,7 +105,7 @@ def test_a_refusal_has_a_code_and_words_and_leaves_nothing_at_the_venue(desk: Ve
     else:
         desk.trouble("expired_keys", request="submit")
     reply = desk.orders.submit(intent)
-    assert (reply.outcome, reply.order) == (Outcome.REJECTED, None)
+    assert (reply.outcome, reply.order) == (WriteOutcome.REJECTED, None)
     assert reply.code
     assert reply.message
     # An adapter that has to know the contract first doesn't send what it doesn't know.
@@ -119,9 +119,9 @@ def test_words_of_a_refusal_under_a_servers_error_prove_nothing(desk: VenueAccou
     refused = desk.intent(quantity=desk.size * 1_000_000)
     for status in desk.played.road.statuses:
         desk.played.road.status = status
-        assert desk.orders.submit(refused).outcome is Outcome.UNKNOWN, status
+        assert desk.orders.submit(refused).outcome is WriteOutcome.UNKNOWN, status
     desk.played.road.status = None
-    assert desk.orders.submit(refused).outcome is Outcome.REJECTED
+    assert desk.orders.submit(refused).outcome is WriteOutcome.REJECTED
 
 
 @pytest.mark.parametrize("what", NOTHING_PROVEN, ids=str)
@@ -129,7 +129,7 @@ def test_an_answer_that_proves_nothing_is_unknown_after_one_request(desk: VenueA
     intent = desk.intent()
     desk.trouble(what, request="submit", nth=1)
     reply = desk.orders.submit(intent)
-    assert reply.outcome is Outcome.UNKNOWN
+    assert reply.outcome is WriteOutcome.UNKNOWN
     assert reply.code
     assert len(desk.played.sent) == 1
     desk.played.passes()
@@ -141,16 +141,16 @@ def test_an_answer_that_proves_nothing_is_unknown_after_one_request(desk: VenueA
 
 
 def test_an_answer_with_a_spoiled_field_is_never_taken_for_another_order_or_a_refusal(desk: VenueAccount) -> None:
-    price, outcomes = desk.price("0.8"), list[Outcome]()
+    price, outcomes = desk.price("0.8"), list[WriteOutcome]()
     for place in _fields(desk):
         intent = desk.intent(limit_price=price)
         desk.played.road.lie = partial(_spoiled, place)
         reply = desk.orders.submit(intent)
         desk.played.road.lie = truth
-        assert reply.outcome is not Outcome.REJECTED, place
-        assert reply.outcome is Outcome.UNKNOWN or (reply.order and intent.asked_for(reply.order)), place
+        assert reply.outcome is not WriteOutcome.REJECTED, place
+        assert reply.outcome is WriteOutcome.UNKNOWN or (reply.order and intent.asked_for(reply.order)), place
         outcomes.append(reply.outcome)
-    assert outcomes.count(Outcome.UNKNOWN) >= 6
+    assert outcomes.count(WriteOutcome.UNKNOWN) >= 6
 
 
 def _fields(desk: VenueAccount) -> list[Place]:
@@ -193,10 +193,10 @@ def test_a_change_whose_answer_proves_nothing_is_unknown_after_one_request(
     assert len(desk.played.sent) == 1
     desk.played.passes()
     # A yes without a body can't be cut.
-    whole = reply.outcome is Outcome.ACCEPTED and "truncated" in str(what) and not is_open(desk, order)
-    assert whole or reply.outcome is Outcome.UNKNOWN
+    whole = reply.outcome is WriteOutcome.ACCEPTED and "truncated" in str(what) and not is_open(desk, order)
+    assert whole or reply.outcome is WriteOutcome.UNKNOWN
     assert desk.can.may_repeat(operation)
-    assert _asks(desk, asked).outcome is Outcome.ACCEPTED
+    assert _asks(desk, asked).outcome is WriteOutcome.ACCEPTED
     desk.played.passes()
     assert is_open(desk, order) is (operation is Operation.REPLACE and desk.can.edit is Edit.IN_PLACE)
 
@@ -226,9 +226,9 @@ def test_an_id_makes_no_second_order_for_as_long_as_the_venue_claims(desk: Venue
     if desk.can.client_ids is not ClientIds.FREE:
         assert made(desk.orders.submit(intent)).venue_id == order.venue_id
         other = desk.orders.submit(replace(intent, quantity=intent.quantity * 2))
-        assert (other.outcome, other.code) == (Outcome.REJECTED, ID_CONFLICT)
+        assert (other.outcome, other.code) == (WriteOutcome.REJECTED, ID_CONFLICT)
         assert desk.accepted(intent.client_order_id) == 1
-    assert desk.orders.cancel(desk.cancel_of(order)).outcome is Outcome.ACCEPTED
+    assert desk.orders.cancel(desk.cancel_of(order)).outcome is WriteOutcome.ACCEPTED
     desk.played.passes()
     again = made(desk.orders.submit(intent))
     once = desk.can.client_ids is ClientIds.UNIQUE
@@ -240,12 +240,12 @@ def test_a_cancel_is_accepted_of_what_is_open_or_has_ended_and_of_nothing_else(d
     _, order = desk.rests()
     desk.played.sent.clear()
     for times in (1, 2):
-        assert desk.orders.cancel(desk.cancel_of(order)).outcome is Outcome.ACCEPTED
+        assert desk.orders.cancel(desk.cancel_of(order)).outcome is WriteOutcome.ACCEPTED
         # One who has looked needn't ask for the end of what has ended.
         assert 1 <= len(desk.played.sent) <= times
     assert not is_open(desk, order)
     unknown = desk.orders.cancel(desk.cancel_of(replace(order, venue_id=UNKNOWN_ID)))
-    assert (unknown.outcome, bool(unknown.code)) == (Outcome.REJECTED, True)
+    assert (unknown.outcome, bool(unknown.code)) == (WriteOutcome.REJECTED, True)
 
 
 class Unpromised:
@@ -257,7 +257,7 @@ class Unpromised:
 
 def test_a_cancel_needs_no_intent(desk: VenueAccount) -> None:
     _, order = desk.rests()
-    assert desk.orders.cancel(Unpromised(order.venue_id)).outcome is Outcome.ACCEPTED
+    assert desk.orders.cancel(Unpromised(order.venue_id)).outcome is WriteOutcome.ACCEPTED
     assert not is_open(desk, order)
 
 
@@ -265,7 +265,7 @@ def test_a_cancel_that_the_venue_refuses_is_rejected_and_the_order_works(desk: V
     _, order = desk.rests()
     desk.trouble("refused", request="cancel", nth=1)
     reply = desk.orders.cancel(desk.cancel_of(order))
-    assert (reply.outcome, bool(reply.code), bool(reply.message)) == (Outcome.REJECTED, True, True)
+    assert (reply.outcome, bool(reply.code), bool(reply.message)) == (WriteOutcome.REJECTED, True, True)
     assert is_open(desk, order)
 
 
@@ -301,7 +301,7 @@ def test_a_replace_of_what_has_ended_is_rejected_and_makes_no_order(desk: VenueA
     desk.orders.cancel(desk.cancel_of(order))
     asked = replace_of(desk, order)
     reply = desk.orders.replace(asked)
-    assert (reply.outcome, bool(reply.code)) == (Outcome.REJECTED, True)
+    assert (reply.outcome, bool(reply.code)) == (WriteOutcome.REJECTED, True)
     assert not desk.accepted(asked.client_order_id)
 
 
@@ -344,7 +344,7 @@ def test_target_and_stop_rest_for_the_same_units_as_the_venue_claims(desk: Venue
     shown = {order.venue_id: order for order in desk.reader.view().orders}
     assert shown.keys() == {target.venue_id, stop.venue_id}
     assert shown[stop.venue_id].status.can_trigger
-    assert desk.orders.cancel(desk.cancel_of(stop)).outcome is Outcome.ACCEPTED
+    assert desk.orders.cancel(desk.cancel_of(stop)).outcome is WriteOutcome.ACCEPTED
     assert is_open(desk, target) is (desk.can.pairs is not Pairs.NATIVE)
 
 
@@ -370,10 +370,10 @@ def test_an_order_that_closes_opens_nothing_where_the_venue_can_hold_it_to_that(
     held = desk.reader.position(desk.symbol)
     if desk.can.reduce_only:
         assert held is None
-        assert reply.outcome is Outcome.REJECTED
+        assert reply.outcome is WriteOutcome.REJECTED
         desk.trades(Side.BUY, desk.size)
         large = desk.orders.submit(desk.at_market(Side.SELL, quantity=desk.size * 2, purpose=Purpose.CLOSE))
-        assert large.outcome is not Outcome.UNKNOWN
+        assert large.outcome is not WriteOutcome.UNKNOWN
         desk.until(lambda: not desk.reader.view().orders)
         left = desk.reader.position(desk.symbol)
         assert left is None or left.quantity >= 0
@@ -388,7 +388,7 @@ def test_a_large_order_fills_in_parts_and_what_is_left_of_it_can_be_canceled(des
     (order,) = desk.reader.view().orders
     assert order.status is OrderStatus.PARTIALLY_FILLED
     assert 0 < order.filled_quantity < intent.quantity
-    assert desk.orders.cancel(desk.cancel_of(order)).outcome is Outcome.ACCEPTED
+    assert desk.orders.cancel(desk.cancel_of(order)).outcome is WriteOutcome.ACCEPTED
     desk.played.passes()
     ended = desk.reader.order(intent.client_order_id)
     assert ended is not None
@@ -403,7 +403,7 @@ def test_the_stop_of_an_entry_waits_for_it_and_then_protects_what_it_bought(desk
     entry = made(waiting)
     ((leg,), reply) = waiting.legs, desk.orders.submit(filling)
     assert (leg.parent, leg.status, entry.has_legs) == (entry.venue_id, OrderStatus.HELD, True)
-    assert desk.orders.cancel(desk.cancel_of(entry)).outcome is Outcome.ACCEPTED
+    assert desk.orders.cancel(desk.cancel_of(entry)).outcome is WriteOutcome.ACCEPTED
     desk.until(lambda: desk.reader.end_of(filling, desk.sessions(), desk.now).end.value == "over")
     desk.played.passes()
     ((gone,), (works,)) = (desk.reader.legs(made(each).venue_id) for each in (waiting, reply))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.conformance.played import PARTS, UNKNOWN_ID, UNLISTED, UNTRADED, VenueAccount, truth
-from tradebot.adapters.bars.resampling import merged
+from tradebot.adapters.bars.resampling import resample
 from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.desk.snapshot import worth_of
@@ -119,7 +119,11 @@ def test_what_rests_begins_at_the_quote_or_is_unknown(desk: VenueAccount) -> Non
     if found is not None:
         assert (found.symbol, found.bids[0].price, found.asks[0].price) == (desk.symbol, quote.bid, quote.ask)
         for side, worst in ((Side.BUY, found.asks[-1].price), (Side.SELL, found.bids[-1].price)):
-            assert found.offered(side, worst) > found.offered(side, quote.ask if side is Side.BUY else quote.bid) > 0
+            assert (
+                found.quantity_within(side, worst)
+                > found.quantity_within(side, quote.ask if side is Side.BUY else quote.bid)
+                > 0
+            )
 
 
 def test_quotes_are_of_the_venues_time_and_what_has_none_is_rejected_with_words(desk: VenueAccount) -> None:
@@ -187,7 +191,7 @@ def test_bars_of_the_timeframes_that_it_has_are_those_that_its_minutes_make(desk
         for timeframe in own:
             width = width_of(timeframe)
             assert width is not None
-            made = merged(minutes, [session], int(width.total_seconds()), int(session.close.timestamp()))
+            made = resample(minutes, [session], int(width.total_seconds()), int(session.close.timestamp()))
             assert found(timeframe) == list(made), (timeframe, price)
 
 

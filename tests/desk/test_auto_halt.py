@@ -25,7 +25,7 @@ from tradebot.gates.coherence import Trader, contradictions, exit_contradictions
 from tradebot.model.account import Account, BrokerView, Worth
 from tradebot.model.event import Severity
 from tradebot.model.intent import ID_CONFLICT
-from tradebot.model.order import OrderStatus, Outcome, Reply
+from tradebot.model.order import OrderStatus, Reply, WriteOutcome
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import Override, TradingState, TradingStateRecord, hidden_halts
@@ -254,7 +254,9 @@ def test_an_order_of_others_without_our_mark_halts_nothing() -> None:
 @pytest.mark.parametrize("found_later", [False, True])
 def test_another_order_under_our_id_halts_whenever_it_is_seen(found_later: bool) -> None:
     scene = Scene()
-    scene.venue.script["AAPL"] = LOST if found_later else Reply(Outcome.REJECTED, None, ID_CONFLICT, "another order")
+    scene.venue.script["AAPL"] = (
+        LOST if found_later else Reply(WriteOutcome.REJECTED, None, ID_CONFLICT, "another order")
+    )
     scene.venue.swallows = True
     trade_once(scene.world(wanted("AAPL")), call())
     if found_later:
@@ -270,7 +272,7 @@ def test_another_order_under_our_id_halts_whenever_it_is_seen(found_later: bool)
 
 def test_another_order_under_our_id_halts_before_the_next_entry_of_the_pass() -> None:
     scene = Scene()
-    scene.venue.script["AAPL"] = Reply(Outcome.REJECTED, None, ID_CONFLICT, "another order")
+    scene.venue.script["AAPL"] = Reply(WriteOutcome.REJECTED, None, ID_CONFLICT, "another order")
     record = trade_once(scene.world(wanted("AAPL", 0.9), wanted("MSFT", 0.8)), call())
     assert ends(record) == [Reason.SECOND_WRITER, Reason.HALTED]
     assert [intent.instrument.symbol for intent in scene.venue.submitted] == ["AAPL"]

@@ -19,7 +19,7 @@ from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.desk import exit_inputs
 from tradebot.desk.exit_inputs import LEAST_CHANGES, kept_open, kinds_read, noise, option_symbol, watch
 from tradebot.desk.snapshot import take
-from tradebot.exits.kind import Held, Measure, PriceRule, Stop
+from tradebot.exits.kind import Measure, PriceRule, StopLevel, WatchedPosition
 from tradebot.exits.lists import parse
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Gate
@@ -49,11 +49,11 @@ class Looking(PriceRule):
     column = "looks"
     reads: ClassVar[frozenset[str]] = EVERYTHING
 
-    def measure(self, held: Held, price: Decimal) -> Measure:
+    def measure(self, held: WatchedPosition, price: Decimal) -> Measure:
         return Measure(False, price, price)
 
-    def level(self, held: Held) -> Stop:
-        return Stop(self.reason, None, None)
+    def level(self, held: WatchedPosition) -> StopLevel:
+        return StopLevel(self.reason, None, None)
 
 
 def holding_since(side: Side = Side.BUY, since: datetime = NOW) -> Scene:

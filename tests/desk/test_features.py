@@ -13,7 +13,7 @@ from tests.kit.core.venue import Wanting
 from tests.kit.signals.series import HOUR_S, first, hourly_series, hours, walked
 from tests.kit.values import NOW
 from tradebot.desk.features import BarFeatures, bars_for, with_moment
-from tradebot.desk.strategy_views import Seen, Sights, sees_its_slot
+from tradebot.desk.strategy_views import Sights, StrategyInputs, sees_its_slot
 from tradebot.errors import TemporaryError
 from tradebot.model.bar import Session
 from tradebot.model.decision import Decision
@@ -22,7 +22,7 @@ from tradebot.model.series import DAY, Series
 from tradebot.model.values import replace
 from tradebot.model.view import BarNeed, FeatureNeed, FeatureRow, Needs
 from tradebot.signals.features import columns, features, frame_of
-from tradebot.signals.subjects.calendars import Calendar
+from tradebot.signals.subjects.calendars import ReleaseCalendar
 from tradebot.signals.subjects.market import Category
 from tradebot.venues.ibkr.capabilities import IBKR
 
@@ -120,7 +120,7 @@ def test_moment_adds_what_is_in_no_bar() -> None:
     bare = FeatureRow(NOW, {"rsi_14": 0.5})
     soon, past = NOW + timedelta(minutes=30), NOW - timedelta(minutes=61)
     market = {
-        "economic_calendar": Calendar(NOW.date(), (NOW,), (soon,)),
+        "economic_calendar": ReleaseCalendar(NOW.date(), (NOW,), (soon,)),
         "news": {Category.MACRO: (past, NOW), Category.OTHER: ()},
     }
     row = with_moment(need, bare, NOW, 2.0, market)
@@ -134,7 +134,7 @@ def test_moment_adds_what_is_in_no_bar() -> None:
     assert young.absent["news_other"] == "undefined"
 
 
-def seen(need: FeatureNeed, bars: Stored, scene: Scene | None = None) -> Seen:
+def seen(need: FeatureNeed, bars: Stored, scene: Scene | None = None) -> StrategyInputs:
     scene, strategy = scene or Scene(), Wanting()
     strategy.needs = Needs(features=(need,))
     scene.ledger.put_sessions(SESSIONS)
@@ -148,7 +148,7 @@ def ending(ago_s: int) -> Series:
     return replace(BARS, starts=type(BARS.starts)("q", [start + by for start in BARS.starts]))
 
 
-def refusals(found: Seen) -> set[tuple[object, object]]:
+def refusals(found: StrategyInputs) -> set[tuple[object, object]]:
     return {(left.decision.reason, left.decision.observed) for left in found.left_out}
 
 

@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 
 from tests.kit.core.scene import NAMES, Scene, call
 from tests.kit.values import DAY, LIMITS, NOW
-from tradebot.desk.fetching import MAX_FAILURES, Fetched, fetch_flow, needed_facts
+from tradebot.desk.fetching import MAX_FAILURES, FetchResult, fetch_flow, needed_facts
 from tradebot.errors import AllowanceSpentError
 from tradebot.exits.lists import parse
 from tradebot.model.bar import ClockReading
@@ -36,7 +36,7 @@ def ticks(scene: Scene, now: datetime) -> Sequence[TideTick]:
     return MARKET_TIDE_KIND.of(scene.facts.market(DAY, now)) or ()
 
 
-def fetched(scene: Scene, world: World, *, only_due: bool = True) -> Fetched:
+def fetched(scene: Scene, world: World, *, only_due: bool = True) -> FetchResult:
     clocks = ClockReading(scene.venue.clock(), None, 0.0)
     return fetch_flow(world, call(Job.FETCH_FLOW), clocks, only_due=only_due)
 

@@ -20,7 +20,7 @@ from tradebot.errors import TemporaryError
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
-from tradebot.model.limits import OwnRules, Wanted
+from tradebot.model.limits import OwnRules, TargetBounds
 from tradebot.model.position import Position, apply_fill
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
@@ -287,7 +287,7 @@ def test_a_strategy_that_errs_loses_its_cycle_and_the_others_trade(answer: objec
 
 def test_a_strategy_that_asks_for_more_than_its_section_says_loses_its_cycle() -> None:
     scene = Scene()
-    most = Wanted(symbol_fraction=Decimal("0.05"), gross_fraction=Decimal(1), positions=3)
+    most = TargetBounds(symbol_fraction=Decimal("0.05"), gross_fraction=Decimal(1), positions=3)
     asking = world(scene, Answering([Target("AAPL", weight=Decimal("0.06"))]))
     own = {"other": replace(asking.rules.of("other"), wants=most)}
     record = trade_once(replace(asking, rules=replace(asking.rules, own=own)), call())

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from tests.kit.core.position import evaluate
 from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
 from tests.kit.values import EXITS, LISTED, NOW, fill, quote
-from tradebot.exits.kind import Held, best_price
+from tradebot.exits.kind import WatchedPosition, best_price
 from tradebot.exits.lists import Exits, parse
-from tradebot.gates.common import unquoted
+from tradebot.gates.common import fail_without_quote
 from tradebot.model.bar import UNCONFIRMED, Quote
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Decision, Gate
@@ -255,14 +255,14 @@ def test_an_exit_waits_for_one_request_at_most_and_one_second_answer_does_not_de
     (position,) = scene.ledger.totals().positions.values()
 
     def decision(stands: Quote) -> Decision:
-        held = Held(position, best_price(position, stands, D("99.98") if side is Side.BUY else D("100")))
+        held = WatchedPosition(position, best_price(position, stands, D("99.98") if side is Side.BUY else D("100")))
         return evaluate(held, stands, scene.venue.now, LISTED, TradingState.ACTIVE)
 
     trade = replace(stands, bid=stands.last, ask=stands.last)
     alone = asked and decision(stands).passed not in (decision(first).passed, decision(trade).passed)
     decided = decision(trade if alone else stands)
     if second is None and asked and not decided.passed:
-        decided = unquoted(Gate.EXIT, UNCONFIRMED)
+        decided = fail_without_quote(Gate.EXIT, UNCONFIRMED)
     assert decided in record.decisions
     assert bool(scene.venue.submitted) is decided.passed
 
@@ -308,7 +308,7 @@ def test_a_true_move_closes_in_its_pass_after_one_more_request_whatever_the_seco
     lied = price * (second or 1)
     scene.venue.second_prices = {"AAPL": replace(true, bid=lied, ask=lied)}
     (position,) = scene.ledger.totals().positions.values()
-    held = Held(position, best_price(position, true, None), Kept(original_quantity=D(10)))
+    held = WatchedPosition(position, best_price(position, true, None), Kept(original_quantity=D(10)))
     exits(scene, 32, rules)
     assert closes(scene) == (1 if evaluate(held, true, scene.venue.now, rules, TradingState.ACTIVE).passed else 0)
     assert len(scene.venue.asked_again) <= 1

@@ -15,7 +15,7 @@ from tradebot.errors import TemporaryError
 from tradebot.model.candidate import Candidate
 from tradebot.model.decision import Gate
 from tradebot.model.reasons import Reason
-from tradebot.model.registry import Coin, Health, Tier
+from tradebot.model.registry import Coin, CoinHealth, Tier
 from tradebot.model.series import Series
 from tradebot.model.values import replace
 from tradebot.model.view import BarNeed
@@ -81,7 +81,7 @@ def test_the_first_look_ranks_each_symbol_and_keeps_it() -> None:
         "AAPL": (Tier.A, True), "MSFT": (Tier.B, True), "JPM": (Tier.A, True), "XOM": (None, False),
     }  # fmt: skip
     assert {name: one.data.health for name, one in found.items()} == {
-        "AAPL": Health.HEALTHY, "MSFT": Health.HEALTHY, "JPM": Health.DEGRADED, "XOM": Health.DEGRADED,
+        "AAPL": CoinHealth.HEALTHY, "MSFT": CoinHealth.HEALTHY, "JPM": CoinHealth.DEGRADED, "XOM": CoinHealth.DEGRADED,
     }  # fmt: skip
     assert scene.candles.asked == [(BarNeed("4Hour", 250), sorted(NAMES))]
     assert scene.told(TIER, HEALTH) == []
@@ -123,7 +123,7 @@ def test_only_what_is_due_is_read() -> None:
     scene = Coins()
     scene.looks()
     asked = len(scene.candles.asked)
-    scene.facts.put_registry([coin(name, health=Health.SUSPENDED, at=scene.venue.now) for name in NAMES])
+    scene.facts.put_registry([coin(name, health=CoinHealth.SUSPENDED, at=scene.venue.now) for name in NAMES])
     scene.looks(FIVE)
     assert len(scene.candles.asked) == asked
     assert scene.facts.registry()["AAPL"].data.skipped == 1
@@ -139,14 +139,14 @@ def test_complete_candles_are_read_again_once_the_next_one_is_due() -> None:
     for _ in range(4):
         scene.looks(timedelta(hours=1))
     assert sum("AAPL" in symbols for _, symbols in scene.candles.asked) == 2
-    assert scene.facts.registry()["AAPL"].data.health is Health.HEALTHY
+    assert scene.facts.registry()["AAPL"].data.health is CoinHealth.HEALTHY
 
 
 def test_a_source_of_candles_that_doesnt_answer_is_a_failed_check_of_every_coin() -> None:
     scene = Coins()
     scene.candles.counts = None
     found = scene.looks()
-    assert {one.data.health for one in found.values()} == {Health.DEGRADED}
+    assert {one.data.health for one in found.values()} == {CoinHealth.DEGRADED}
     assert {one.rank.tier for one in found.values()} == {Tier.A}
 
 

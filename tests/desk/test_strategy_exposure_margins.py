@@ -265,7 +265,7 @@ def test_a_pass_records_the_margin_of_what_is_held() -> None:
 def seen_of(scene: Scene) -> MarginSeen:
     book = take(scene.world(), with_flow=False).book
     assert book.margin is not None
-    return book.margin.seen(book.equity)
+    return book.margin.as_observed(book.equity)
 
 
 def last(scene: Scene) -> CycleRecord:

@@ -12,7 +12,7 @@ from tests.kit.core.scene import NAMES, Scene, call, evaluate_exits, trade_once,
 from tests.kit.core.venue import Wanting
 from tests.kit.rows import make_tick
 from tests.kit.values import CASH, NOW, ago, alert, dark_print
-from tradebot.desk.strategy_views import MOST_BARS_TOGETHER, Seen, Sights
+from tradebot.desk.strategy_views import MOST_BARS_TOGETHER, Sights, StrategyInputs
 from tradebot.errors import TemporaryError
 from tradebot.model.flow import Intake
 from tradebot.model.kind import Fact
@@ -53,7 +53,7 @@ def asking_for(scene: Scene, *strategies: Strategy, bars: FakeBars | None = None
     return replace(scene.world(), strategies=strategies, bars=bars or FakeBars({}))
 
 
-def sees(scene: Scene, strategy: Strategy, bars: FakeBars | None = None) -> Seen:
+def sees(scene: Scene, strategy: Strategy, bars: FakeBars | None = None) -> StrategyInputs:
     return Sights(asking_for(scene, strategy, bars=bars), NOW, [strategy]).of(strategy)
 
 

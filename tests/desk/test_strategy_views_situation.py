@@ -15,7 +15,7 @@ from tradebot.model.account import BrokerPosition, EquityPeak
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.instrument import AssetClass
 from tradebot.model.intent import Operation
-from tradebot.model.order import OrderStatus, Outcome, Reply
+from tradebot.model.order import OrderStatus, Reply, WriteOutcome
 from tradebot.model.position import Lot, Position
 from tradebot.model.values import replace
 from tradebot.model.view import Needs, Situation
@@ -79,7 +79,7 @@ def entered(ledger: MemoryLedger, number: int, *, filled: int, strategy: str = "
     entry = replace(usual, key=replace(usual.key, strategy=strategy), **own)  # type: ignore[arg-type]
     ledger.promise(entry, [])
     status = OrderStatus.FILLED if filled else OrderStatus.NEW
-    ledger.settle(entry.client_order_id, Reply(Outcome.ACCEPTED, order(entry, status, filled)), NOW)
+    ledger.settle(entry.client_order_id, Reply(WriteOutcome.ACCEPTED, order(entry, status, filled)), NOW)
 
 
 def test_trades_are_own_entries_of_the_session_that_have_a_fill() -> None:
@@ -99,5 +99,5 @@ def test_entry_that_was_replaced_counts_once() -> None:
     key = replace(first.key, strategy="policy")
     replaced = replace(first, key=key, client_order_id="open-1.2", operation=Operation.REPLACE, target_venue_id="v")
     ledger.promise(replaced, [])
-    ledger.settle("open-1.2", Reply(Outcome.ACCEPTED, order(replaced, OrderStatus.FILLED, 7, venue_id="w")), NOW)
+    ledger.settle("open-1.2", Reply(WriteOutcome.ACCEPTED, order(replaced, OrderStatus.FILLED, 7, venue_id="w")), NOW)
     assert told(ledger=ledger).trades == 1

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from papervenue.streams.flow_alerts import streamed
+from papervenue.streams.flow_alerts import stream_row
 from tests.kit.values import DAY, NOW, SESSION
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.adapters.wire.http import decode
 from tradebot.desk.streaming import AGAIN, FULL_PAGE, MOST_SYMBOLS, Follower, Following, Refilled, refill
 from tradebot.errors import ExitCode, OperatorError, TemporaryError, TradebotError
-from tradebot.model.flow import FlowAlert, FlowPage, Heard, Intake, Quota
+from tradebot.model.flow import FlowAlert, FlowPage, Intake, Quota, StreamRows
 from tradebot.model.kind import AnyKind
 from tradebot.signals.normalize import normalize
 from tradebot.signals.rows import past_time
@@ -139,11 +139,11 @@ class Wire:
         self.renewed = 0
         self.refusal: OperatorError | None = None
 
-    def take(self) -> Heard:
+    def take(self) -> StreamRows:
         if self.refusal:
             raise self.refusal
         rows, self.rows = tuple(self.rows), []
-        return Heard(rows, self.joined, self.up, self.lost, self.problem)
+        return StreamRows(rows, self.joined, self.up, self.lost, self.problem)
 
     def renew(self) -> None:
         self.renewed += 1
@@ -182,7 +182,7 @@ class StreamScene:
         row = alert(self.made, ticker, age_s, end_time=int(self.now.timestamp() * 1000) - 2000)
         self.rest.rows.append(row)
         if told:
-            self.wire.rows.append(streamed(row))
+            self.wire.rows.append(stream_row(row))
         return row
 
     def look(self, later_s: float = 1) -> None:
@@ -342,7 +342,7 @@ def test_an_alert_that_may_still_come_is_not_missed(scene: StreamScene) -> None:
 def test_an_alert_that_came_later_over_the_stream_than_by_the_rest_api_is_not_missed(scene: StreamScene) -> None:
     row = scene.happens(told=False)
     scene.look(CHECK_S)
-    scene.wire.rows.append(streamed(row))
+    scene.wire.rows.append(stream_row(row))
     scene.look(CHECK_S)
     assert scene.follower.so_far.missed == 0
     assert scene.stored() == expected(scene)

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kit.values import NOW
-from tradebot.desk.want_validation import beyond, checked
+from tradebot.desk.want_validation import beyond, validate_wants
 from tradebot.model.candidate import Component, ScaleOutLevel, Side
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.limits import Wanted
+from tradebot.model.limits import TargetBounds
 from tradebot.model.position import Lot, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.values import replace
@@ -98,8 +98,8 @@ WRONG: Sequence[tuple[Want, Mapping[str, Any], str]] = [
 def test_one_wrong_want_refuses_the_whole_answer_and_says_what_is_wrong(
     want: Want, change: Mapping[str, Any], fault: str
 ) -> None:
-    assert isinstance(checked(VIEW, [replace(OPEN, symbol="MSFT"), want]), tuple)
-    decision = checked(VIEW, [replace(OPEN, symbol="MSFT"), replace(want, **change)])
+    assert isinstance(validate_wants(VIEW, [replace(OPEN, symbol="MSFT"), want]), tuple)
+    decision = validate_wants(VIEW, [replace(OPEN, symbol="MSFT"), replace(want, **change)])
     assert isinstance(decision, Decision)
     assert (decision.gate, decision.verdict, decision.reason) == (
         Gate.STRATEGY,
@@ -111,7 +111,7 @@ def test_one_wrong_want_refuses_the_whole_answer_and_says_what_is_wrong(
 
 @pytest.mark.parametrize("score", [nan, inf, -inf, 1.001, "0.5", True, None, [0.5]])
 def test_a_score_that_is_no_number_within_bounds_is_refused(score: object) -> None:
-    decision = checked(VIEW, [replace(OPEN, score=score)])  # type: ignore[arg-type]
+    decision = validate_wants(VIEW, [replace(OPEN, score=score)])  # type: ignore[arg-type]
     assert isinstance(decision, Decision)
     assert decision.observed == "'AAPL': its score is not between -1 and 1"
 
@@ -137,7 +137,7 @@ def test_a_score_that_is_no_number_within_bounds_is_refused(score: object) -> No
     ids=lambda change: str(change)[:60],
 )
 def test_the_fields_inside_a_want_are_checked_too(change: Mapping[str, Any]) -> None:
-    decision = checked(VIEW, [replace(OPEN, **change)])
+    decision = validate_wants(VIEW, [replace(OPEN, **change)])
     assert isinstance(decision, Decision)
     assert decision.reason is Reason.STRATEGY_INVALID
 
@@ -147,19 +147,19 @@ NO_WANTS = [None, 3, OPEN, "A", [None], [{"symbol": "AAPL"}], {"AAPL": 0.5}]
 
 @pytest.mark.parametrize("answer", NO_WANTS, ids=repr)
 def test_an_answer_that_is_not_a_sequence_of_wants_is_refused(answer: object) -> None:
-    decision = checked(VIEW, answer)
+    decision = validate_wants(VIEW, answer)
     assert isinstance(decision, Decision)
     assert decision.reason is Reason.STRATEGY_INVALID
 
 
 @pytest.mark.parametrize(("answer", "observed"), [([OPEN] * 1_000_000, 1_000_000), (repeat(OPEN), 5)])
 def test_more_wants_than_symbols_are_counted_and_refused(answer: Sequence[Open], observed: int) -> None:
-    assert checked(VIEW, answer) == Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_TOO_MANY, observed, 4)
+    assert validate_wants(VIEW, answer) == Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_TOO_MANY, observed, 4)
 
 
 @pytest.mark.parametrize("twice", [[OPEN, replace(OPEN, score=0.1)], [WEIGHT, OPEN], [REDUCE, CLOSE]], ids=str)
 def test_a_symbol_is_wanted_once_whatever_the_kind(twice: Sequence[Want]) -> None:
-    decision = checked(VIEW, twice)
+    decision = validate_wants(VIEW, twice)
     assert isinstance(decision, Decision)
     assert str(decision.observed).endswith("its symbol appears twice")
 
@@ -178,18 +178,18 @@ def test_a_right_answer_is_taken_as_it_is() -> None:
         invalid_fraction=Decimal("0.02"),
     )
     wants = (full, Open("JPM", Side.SELL, -0.5), Target("MSFT", quantity=Decimal(-3), score=0.1), CLOSE)
-    assert checked(VIEW, iter(wants)) == wants
+    assert validate_wants(VIEW, iter(wants)) == wants
 
 
 @pytest.mark.parametrize("want", [REDUCE, CLOSE, Target("XOM", weight=Decimal(0))], ids=str)
 def test_a_lot_outside_the_universe_may_be_given_up(want: Want) -> None:
-    assert checked(VIEW, [want]) == (want,)
-    assert isinstance(checked(replace(VIEW, lots={}), [want]), Decision)
+    assert validate_wants(VIEW, [want]) == (want,)
+    assert isinstance(validate_wants(replace(VIEW, lots={}), [want]), Decision)
 
 
 @given(st.floats(allow_nan=True, allow_infinity=True), st.sampled_from(Side))
 def test_a_score_is_taken_exactly_if_it_is_within_bounds_and_points_to_its_side(score: float, side: Side) -> None:
-    answer = checked(VIEW, [replace(OPEN, score=score, side=side)])
+    answer = validate_wants(VIEW, [replace(OPEN, score=score, side=side)])
     assert isinstance(answer, tuple) == (-1 <= score <= 1 and score * side.sign >= 0)
 
 
@@ -204,11 +204,11 @@ def test_a_size_is_taken_exactly_if_it_is_finite_and_within_bounds(size: Decimal
     most = 10 if kind == "weight" else Decimal(10) ** 12
     signed = kind in ("weight", "shares")
     fits = size.is_finite() and abs(size) <= most and (signed or size > 0)
-    assert isinstance(checked(VIEW, [want[kind]()]), tuple) == fits
+    assert isinstance(validate_wants(VIEW, [want[kind]()]), tuple) == fits
 
 
 THIRD = Decimal(1) / 3
-THIRDS = Wanted(symbol_fraction=D("0.34"), gross_fraction=D(1), positions=3)
+THIRDS = TargetBounds(symbol_fraction=D("0.34"), gross_fraction=D(1), positions=3)
 
 
 @pytest.mark.parametrize(

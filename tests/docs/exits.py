@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tradebot.exits.kind import ExitRule, Input
+from tradebot.exits.kind import ExitRule, RuleInput
 from tradebot.exits.lists import kinds
 from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import REASONS
@@ -78,24 +78,30 @@ share of the entry's.
 INPUTS = """
 ## What they need
 """
-ABSENT: dict[Input, tuple[str, str]] = {
-    Input.QUOTE: ("the broker's latest bid and ask", "the broker sent no valid quote"),
-    Input.CLOCK: ("the broker's clock", "the broker's clock and this machine's disagree"),
-    Input.SESSION: ("the trading calendar", "no session is known for this day"),
-    Input.TICK: ("the broker's list of instruments", "it isn't known what the position is in"),
-    Input.ORIGINAL_QUANTITY: ("the fills since the position was opened", "the books don't know what was opened"),
-    Input.ENTRY_STOP: ("the stop that the entry itself asked for", "it asked for none, or the position was adopted"),
-    Input.ENTRY_ATR: ("the average true range that the entry said", "it said none, or the position was adopted"),
-    Input.ENTRY_SCORE: ("the score of the candidate that was entered", "it was opened without a score, or adopted"),
-    Input.SCORES: ("each pass of entries since the entry", "its strategy hasn't scored the symbol since"),
-    Input.NOISE: ("how the symbol's score changes from pass to pass", "too few scores, or they never changed"),
-    Input.FLOW: ("the flow score's direction", "no usable flow is stored"),
-    Input.OPEN_INTEREST: ("open interest of the contracts behind the entry", "none was reported since the entry"),
-    Input.REGIME: ("the market's volatility, gamma, breadth and tide", "one of them isn't known"),
-    Input.EVENT: ("the calendars", "no event is known, which may also mean that there is none"),
-    Input.MOMENTUM: ("the return of the last hour", "the bars of that hour are missing"),
-    Input.LIQUIDATION: ("the account's margin, and the broker's margin levels and marks", "one of them isn't known"),
-    Input.MOVEMENT: ("highest and lowest price since the entry", "no price was seen since the entry"),
+ABSENT: dict[RuleInput, tuple[str, str]] = {
+    RuleInput.QUOTE: ("the broker's latest bid and ask", "the broker sent no valid quote"),
+    RuleInput.CLOCK: ("the broker's clock", "the broker's clock and this machine's disagree"),
+    RuleInput.SESSION: ("the trading calendar", "no session is known for this day"),
+    RuleInput.TICK: ("the broker's list of instruments", "it isn't known what the position is in"),
+    RuleInput.ORIGINAL_QUANTITY: ("the fills since the position was opened", "the books don't know what was opened"),
+    RuleInput.ENTRY_STOP: (
+        "the stop that the entry itself asked for",
+        "it asked for none, or the position was adopted",
+    ),
+    RuleInput.ENTRY_ATR: ("the average true range that the entry said", "it said none, or the position was adopted"),
+    RuleInput.ENTRY_SCORE: ("the score of the candidate that was entered", "it was opened without a score, or adopted"),
+    RuleInput.SCORES: ("each pass of entries since the entry", "its strategy hasn't scored the symbol since"),
+    RuleInput.NOISE: ("how the symbol's score changes from pass to pass", "too few scores, or they never changed"),
+    RuleInput.FLOW: ("the flow score's direction", "no usable flow is stored"),
+    RuleInput.OPEN_INTEREST: ("open interest of the contracts behind the entry", "none was reported since the entry"),
+    RuleInput.REGIME: ("the market's volatility, gamma, breadth and tide", "one of them isn't known"),
+    RuleInput.EVENT: ("the calendars", "no event is known, which may also mean that there is none"),
+    RuleInput.MOMENTUM: ("the return of the last hour", "the bars of that hour are missing"),
+    RuleInput.LIQUIDATION: (
+        "the account's margin, and the broker's margin levels and marks",
+        "one of them isn't known",
+    ),
+    RuleInput.MOVEMENT: ("highest and lowest price since the entry", "no price was seen since the entry"),
 }
 """Where each input comes from, and what it means if it is absent."""
 
@@ -120,8 +126,8 @@ def _rules() -> Iterator[Sequence[str]]:
 
 
 def _inputs() -> Iterator[Sequence[str]]:
-    assert set(ABSENT) == set(Input), "tests/docs/exits.py: say of each input where it comes from"
-    for what in Input:
+    assert set(ABSENT) == set(RuleInput), "tests/docs/exits.py: say of each input where it comes from"
+    for what in RuleInput:
         yield what.value, *ABSENT[what]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.kit.values import NOW, OPTIONS, margined
-from tradebot.app.settings import Settings, load, shipped
+from tradebot.app.settings import Settings, load, shipped_path
 from tradebot.gates import book as limits_of
 from tradebot.gates import margin as margin_of
 from tradebot.gates.decide import READS
@@ -70,7 +70,7 @@ def section() -> list[str]:
 
 
 def _profiles() -> Iterator[tuple[str, Settings]]:
-    for path in sorted(shipped("profiles").glob("*.yaml")):
+    for path in sorted(shipped_path("profiles").glob("*.yaml")):
         yield path.stem, load(Path(path), {}).settings
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
 
-from tradebot.model.kind import AnyKind, Phase, Scope
+from tradebot.model.kind import AnyKind, Phase, ReplyScope
 from tradebot.signals.components import component_names, component_of
 from tradebot.signals.kinds import kinds
 
@@ -42,10 +42,10 @@ ORIGINS = """
 "Inferred" is what the source doesn't define, so that nobody outside can check it.
 """
 CALLS = {
-    Scope.SYMBOL: "1 per symbol",
-    Scope.FUND: "1 per fund",
-    Scope.SECTOR: "1 per sector",
-    Scope.MARKET: "1 for all",
+    ReplyScope.SYMBOL: "1 per symbol",
+    ReplyScope.FUND: "1 per fund",
+    ReplyScope.SECTOR: "1 per sector",
+    ReplyScope.MARKET: "1 for all",
 }
 WHEN = {
     Phase.ALWAYS: "at any time",
@@ -63,7 +63,7 @@ def _table(head: Sequence[str], rows: Iterator[Sequence[str]]) -> Iterator[str]:
 
 def endpoint(kind: AnyKind) -> str:
     """Return the path that a kind asks for, with the ticker's or the sector's place in braces."""
-    about = "" if kind.scope is Scope.MARKET else "{sector}" if kind.scope is Scope.SECTOR else "{ticker}"
+    about = "" if kind.scope is ReplyScope.MARKET else "{sector}" if kind.scope is ReplyScope.SECTOR else "{ticker}"
     return kind.request(about, date(2026, 11, 16)).path
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.kit.strategies import view
-from tradebot.desk.want_validation import checked
+from tradebot.desk.want_validation import validate_wants
 from tradebot.model.decision import Verdict
 from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import Reason
@@ -32,7 +32,7 @@ def opens(wants: Iterable[object]) -> dict[str, Open]:
 @pytest.mark.parametrize(("most", "passing"), [(0.0, False), (1.0, True)])
 def test_an_own_filter_answers_beside_the_strategys_own_and_refuses(most: float, passing: bool) -> None:
     seen = view(range(4))
-    answer = checked(seen, calm(most).propose(seen))
+    answer = validate_wants(seen, calm(most).propose(seen))
     assert isinstance(answer, tuple), "the bot takes its answer"
     plain, found = opens(SmartMoneyStrategy({}).propose(seen)), opens(answer)
     assert plain.keys() == found.keys()

@@ -9,7 +9,7 @@ from tests.kit.values import NOW
 from tradebot.adapters.plugins.process import require_valid
 from tradebot.adapters.plugins.protocol import Declared
 from tradebot.app.settings import load
-from tradebot.desk.want_validation import checked
+from tradebot.desk.want_validation import validate_wants
 from tradebot.legacy.strategy import ROWS, THRESHOLD, LegacyInputs, score
 from tradebot.model.view import FeatureRow, StrategyView, Target
 
@@ -56,4 +56,4 @@ def test_the_strategy_with_features_answers_what_it_sees() -> None:
     for values, wanted in ((low, 2), ({**low, "rsi_14": -0.4}, 0), ({**low, "spread": 3.0}, 0), (without, 0)):
         row = FeatureRow(NOW, values)
         view = StrategyView(NOW, ("ESZ6",), features={("ESZ6", "5Min"): row})
-        assert checked(view, strategy.propose(view)) == (Target("ESZ6", quantity=Decimal(wanted)),)
+        assert validate_wants(view, strategy.propose(view)) == (Target("ESZ6", quantity=Decimal(wanted)),)

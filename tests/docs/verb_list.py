@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from commands.shared import listed_verbs
-from commands.shared.declaration import DECLARED, GROUPS, Declared, Purpose
+from commands.shared.declaration import DECLARED, GROUPS, DeclaredVerb, VerbPurpose
 
 DECLARES = re.compile(r"^(?:@verb|@on_bot|group)\(", re.MULTILINE)
 PAGE = listed_verbs.PLACE
-PURPOSES = list(Purpose)
+PURPOSES = list(VerbPurpose)
 
 
 def page() -> str:
@@ -36,7 +36,7 @@ def _lines(rows: Mapping[str, object]) -> str:
     return "{\n" + ",\n".join(f"{json.dumps(name)}: {json.dumps(row)}" for name, row in rows.items()) + "\n}"
 
 
-def _fields(declared: Declared) -> dict[str, Any]:
+def _fields(declared: DeclaredVerb) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "module": declared.act.__module__,
         "purpose": declared.purpose.value,

@@ -10,14 +10,14 @@ from unittest.mock import patch
 
 import pytest
 
-from commands.demo.demo_session import Day
+from commands.demo.demo_session import DemoSession
 from papervenue import process
 from tests.kit.bot.folder import Bot, log
 from tests.kit.bot.state import configure
 from tests.kit.plugins.four import CONFIGURATION, STRATEGIES, install
 from tradebot.__main__ import main
 from tradebot.app.loading import Options
-from tradebot.app.wiring import App, opened
+from tradebot.app.wiring import App, open_app
 from tradebot.model.candidate import Purpose
 from tradebot.model.intent import IntentRecord, mark_of
 from tradebot.model.reasons import Reason
@@ -43,7 +43,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
         assert main(["init", "--state-dir", str(folder), *flags]) == 0
         configure(folder, CONFIGURATION)
         try:
-            with opened(Options(str(folder)), os.environ) as app:
+            with open_app(Options(str(folder)), os.environ) as app:
                 play(app)
                 yield app
         finally:
@@ -57,7 +57,7 @@ def play(app: App) -> None:
     app.ensure_calendar(now)
     session = session_of(app.ledger, now, app.day)
     assert session is not None
-    day = Day(app, session, now)
+    day = DemoSession(app, session, now)
     app.let_pass = day.meanwhile
     for minute in range(1, MINUTES + 1):
         day.run(now + timedelta(minutes=minute))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.kit.core.position import evaluate
 from tests.kit.values import LISTED, NOW, ago, quote
-from tradebot.exits.kind import Held, Stop, distance
+from tradebot.exits.kind import StopLevel, WatchedPosition, distance
 from tradebot.model.decision import Decision
 from tradebot.model.position import Lot, Position
 from tradebot.model.reasons import Reason
@@ -20,18 +20,18 @@ ENTRIES = st.decimals("1", "900", places=2)
 BESTS = st.decimals("0", "0.0299", places=4)
 
 
-def held(quantity: Decimal, entry: Decimal, best_gain: Decimal = Decimal(0)) -> Held:
+def held(quantity: Decimal, entry: Decimal, best_gain: Decimal = Decimal(0)) -> WatchedPosition:
     position = Position("flow", "AAPL", (Lot(quantity, entry, ago(600)),), Decimal(0), ago(600))
     side = 1 if quantity > 0 else -1
-    return Held(position, entry * (1 + side * best_gain))
+    return WatchedPosition(position, entry * (1 + side * best_gain))
 
 
-def at_price(of: Held, price: Decimal, now: datetime = NOW) -> Decision:
+def at_price(of: WatchedPosition, price: Decimal, now: datetime = NOW) -> Decision:
     text = format(price, "f")
     return evaluate(of, quote("AAPL", text, text, at=now), now, LISTED, TradingState.ACTIVE)
 
 
-def rule(of: Held, reason: Reason) -> Stop:
+def rule(of: WatchedPosition, reason: Reason) -> StopLevel:
     return next(rule.level(of) for rule in LISTED if rule.reason is reason)
 
 
@@ -54,7 +54,7 @@ def test_an_armed_trailing_stop_acts_from_its_price_on(quantity: Decimal, entry:
         assert at_price(of, trailing.price - side * HAIR).reason is Reason.TRAILING_STOP
         assert at_price(of, trailing.price + side * HAIR).reason is Reason.HOLD
     else:
-        there = Held(of.position, trailing.price + side * HAIR)
+        there = WatchedPosition(of.position, trailing.price + side * HAIR)
         assert rule(there, Reason.TRAILING_STOP).armed
 
 
@@ -67,8 +67,8 @@ def test_time_is_up_at_its_moment() -> None:
 
 
 def test_the_way_to_a_rule_is_a_fraction_of_the_price() -> None:
-    assert distance(Stop(Reason.STOP_LOSS, Decimal(98), None), Decimal(100), 1) == Decimal("0.02")
-    assert distance(Stop(Reason.TIME_EXIT, None, NOW), Decimal(100), 1) is None
+    assert distance(StopLevel(Reason.STOP_LOSS, Decimal(98), None), Decimal(100), 1) == Decimal("0.02")
+    assert distance(StopLevel(Reason.TIME_EXIT, None, NOW), Decimal(100), 1) is None
 
 
 @given(SIDES, ENTRIES, BESTS, st.decimals("-0.05", "0.05", places=3))
@@ -89,6 +89,6 @@ def test_the_way_to_a_rule_is_negative_where_the_rule_would_act(
 
 def test_a_trailing_stop_that_is_not_armed_is_away_where_the_position_gains() -> None:
     for side in (1, -1):
-        arms = Stop(Reason.TRAILING_STOP, 100 + side * Decimal(2), None, armed=False, ahead=True)
+        arms = StopLevel(Reason.TRAILING_STOP, 100 + side * Decimal(2), None, armed=False, ahead=True)
         assert distance(arms, Decimal(100), side) == Decimal("0.02")
         assert distance(arms, 100 + side * Decimal(4), side) == Decimal(-2) / (100 + side * 4)

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from tests.kit.core.position import evaluate
 from tests.kit.values import EXITS, LISTED, NOW, ago, instrument, quote
 from tradebot.exits import kinds as folder
-from tradebot.exits.kind import Held, best_price
+from tradebot.exits.kind import WatchedPosition, best_price
 from tradebot.exits.kinds import times
 from tradebot.exits.kinds.stops import StopLoss, TrailingStop
 from tradebot.exits.kinds.targets import ProfitTarget
 from tradebot.exits.kinds.times import TimeExit
-from tradebot.exits.lists import Exits, in_force, kinds, levels, parse, worst_stop, written
-from tradebot.exits.rules import met
+from tradebot.exits.lists import Exits, in_force, kinds, levels, parse, to_rule_list, worst_stop
+from tradebot.exits.rules import triggered_reason
 from tradebot.model.decision import Decision, Verdict
 from tradebot.model.position import Kept, Lot, Position
 from tradebot.model.reasons import REASONS, Cause, Reason
@@ -38,12 +38,12 @@ fractions = st.decimals("0.001", "0.5", places=3)
 moves = st.lists(st.decimals("-0.02", "0.02", places=3), min_size=1, max_size=12)
 
 
-def held(quantity: int = 10, best: Decimal = ENTRY) -> Held:
+def held(quantity: int = 10, best: Decimal = ENTRY) -> WatchedPosition:
     position = Position("flow", "AAPL", (Lot(D(quantity), D(100), ago(600)),), D(0), ago(600))
-    return Held(position, best)
+    return WatchedPosition(position, best)
 
 
-def decided(of: Held, price: Decimal | None, rules: Exits, state: TradingState = ACTIVE) -> Decision:
+def decided(of: WatchedPosition, price: Decimal | None, rules: Exits, state: TradingState = ACTIVE) -> Decision:
     at = None if price is None else quote(bid=f"{price:f}", ask=f"{price:f}")
     return evaluate(of, at, NOW, rules, state)
 
@@ -81,7 +81,7 @@ def test_the_accounts_rules_are_asked_in_their_order() -> None:
 def test_a_list_is_read_as_it_is_written() -> None:
     rules = parse([{"stop_loss": {"fraction": "0.05"}}, {"time_exit": {"after_s": 3600}}])
     assert rules == (StopLoss(fraction=D("0.05")), TimeExit(after_s=3600))
-    assert parse(written(rules)) == rules
+    assert parse(to_rule_list(rules)) == rules
     assert parse([]) == ()
     half = {"scale_out": {"levels": [{"fraction": 0.1, "share": 0.5}]}}
     assert len(parse([half, {"break_even": {"after_share": 0.5}}])) == 2
@@ -196,7 +196,7 @@ PRICES = st.lists(st.decimals("80", "125", places=2), min_size=1, max_size=12)
 SIDES = st.sampled_from(["10", "-10"])
 
 
-def at_best(quantity: str, best: Decimal) -> Held:
+def at_best(quantity: str, best: Decimal) -> WatchedPosition:
     return replace(held(int(quantity), best), kept=Kept(original_quantity=D(10), instrument=instrument()))
 
 
@@ -220,8 +220,8 @@ def test_a_rule_closes_at_the_stop_and_none_just_before_it(prices: list[Decimal]
     stop = levels(of, STOPS).stop
     assert stop is not None
     hair = side * D("0.000001")
-    assert met(of, stop - hair, STOPS) is not None
-    assert met(of, stop + hair, STOPS) is None
+    assert triggered_reason(of, stop - hair, STOPS) is not None
+    assert triggered_reason(of, stop + hair, STOPS) is None
 
 
 def test_a_list_without_a_stop_in_force_rests_none() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.kit.core.position import evaluate
 from tests.kit.values import LIMITS, LISTED, NOW, ago, quote
-from tradebot.exits.kind import Held, best_price, exit_price
+from tradebot.exits.kind import WatchedPosition, best_price, exit_price
 from tradebot.gates.common import clocks_agree
 from tradebot.model.bar import Quote
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -38,7 +38,7 @@ def decided(
     age_s: float = 60,
     state: TradingState = ACTIVE,
 ) -> Decision:
-    held = Held(position(quantity, age_s=age_s), Decimal(best))
+    held = WatchedPosition(position(quantity, age_s=age_s), Decimal(best))
     return evaluate(held, at(price) if price else None, NOW, LISTED, state)
 
 
@@ -89,7 +89,9 @@ def test_while_the_clocks_disagree_no_time_closes_a_position_and_prices_and_flat
     apart = clocks_agree(86_400.0, LIMITS)
 
     def said(price: str, state: TradingState = ACTIVE) -> Decision:
-        return evaluate(Held(position(age_s=86_400), Decimal(100)), at(price), NOW, LISTED, state, clocks=apart)
+        return evaluate(
+            WatchedPosition(position(age_s=86_400), Decimal(100)), at(price), NOW, LISTED, state, clocks=apart
+        )
 
     held = said("100")
     assert (held.gate, held.verdict, held.reason) == (Gate.EXIT, Verdict.UNKNOWN, Reason.CLOCKS_DISAGREE)
@@ -106,7 +108,7 @@ def test_without_a_quote_the_price_rules_are_unknown_and_time_still_acts() -> No
 
 def test_a_stale_quote_is_no_veto_and_shows_its_age() -> None:
     old = replace(at("97"), at=ago(3600))
-    said = evaluate(Held(position(), Decimal(100)), old, NOW, LISTED, ACTIVE)
+    said = evaluate(WatchedPosition(position(), Decimal(100)), old, NOW, LISTED, ACTIVE)
     assert (said.reason, said.age_s) == (Reason.STOP_LOSS, 3600)
 
 
@@ -145,7 +147,7 @@ def test_the_best_price_only_ever_moves_the_positions_way(seen: list[Decimal], q
 def test_where_a_split_may_have_happened_a_price_closes_only_what_it_would_close_either_way(
     quantity: int, price: str, ratio: str, said: Reason
 ) -> None:
-    held = Held(position(quantity), Decimal(100))
+    held = WatchedPosition(position(quantity), Decimal(100))
     decision = evaluate(held, at(price), NOW, LISTED, ACTIVE, Decimal(ratio))
     assert decision.reason is said
     verdicts = {Reason.SPLIT_UNPROVEN: Verdict.UNKNOWN, Reason.HOLD: Verdict.FAIL}
@@ -153,9 +155,9 @@ def test_where_a_split_may_have_happened_a_price_closes_only_what_it_would_close
 
 
 def test_time_and_flatten_close_at_an_unproven_ratio_too() -> None:
-    old, two = Held(position(age_s=14_400), Decimal(100)), Decimal(2)
+    old, two = WatchedPosition(position(age_s=14_400), Decimal(100)), Decimal(2)
     assert evaluate(old, at("50"), NOW, LISTED, ACTIVE, two).reason is Reason.TIME_EXIT
     assert (
-        evaluate(Held(position(), Decimal(100)), at("50"), NOW, LISTED, TradingState.FLATTEN, two).reason
+        evaluate(WatchedPosition(position(), Decimal(100)), at("50"), NOW, LISTED, TradingState.FLATTEN, two).reason
         is Reason.FLATTEN
     )

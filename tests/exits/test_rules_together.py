@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kit.values import NOW, SESSION, ago, instrument, quote
-from tradebot.exits.kind import ExitRule, Held, Input, Measure, Moment
+from tradebot.exits.kind import ExitMoment, ExitRule, Measure, RuleInput, WatchedPosition
 from tradebot.exits.lists import Exits, kinds, parse
 from tradebot.exits.rules import ExitCall, judge
 from tradebot.exits.why import compose
@@ -72,7 +72,7 @@ outlooks = st.builds(
 
 
 @st.composite
-def longs(draw: st.DrawFn) -> Held:
+def longs(draw: st.DrawFn) -> WatchedPosition:
     """Return a long position bought at 100, some of it perhaps closed already."""
     opened = ago(draw(st.sampled_from([60, 1_200, 10_000, 300_000, 1_000_000])))
     position = Position("flow", "AAPL", (Lot(D(draw(st.integers(1, 10))), D(100), opened),), D(0), opened)
@@ -84,13 +84,13 @@ def longs(draw: st.DrawFn) -> Held:
         first_gain=draw(st.sampled_from([None, D(0), D("0.03")])),
         instrument=instrument(),
     )
-    return Held(position, 100 * (1 + draw(st.decimals("0", "0.15", places=3))), kept, draw(outlooks))
+    return WatchedPosition(position, 100 * (1 + draw(st.decimals("0", "0.15", places=3))), kept, draw(outlooks))
 
 
-def mirrored(of: Held) -> Held:
+def mirrored(of: WatchedPosition) -> WatchedPosition:
     """Return the short that is the long's mirror image: every price as far below 100 as that was above."""
     (lot,), outlook, entry = of.position.lots, of.outlook, of.kept.entry_score
-    return Held(
+    return WatchedPosition(
         replace(of.position, lots=(replace(lot, quantity=-lot.quantity),)),
         200 - of.best,
         replace(of.kept, entry_score=None if entry is None else -entry),
@@ -103,7 +103,7 @@ def mirrored(of: Held) -> Held:
     )
 
 
-def at(of: Held, price: Decimal | None, rules: Exits, **context: object) -> ExitCall:
+def at(of: WatchedPosition, price: Decimal | None, rules: Exits, **context: object) -> ExitCall:
     shown = None if price is None else quote(bid=f"{price:f}", ask=f"{price:f}")
     return judge(of, shown, NOW, rules, ACTIVE, session=SESSION, **context)  # type: ignore[arg-type]
 
@@ -112,12 +112,14 @@ prices = st.one_of(st.none(), fractions.map(lambda gain: 100 * (1 + gain)))
 
 
 @given(longs(), prices, st.permutations(EVERY))
-def test_no_order_of_the_rules_changes_the_outcome(of: Held, price: Decimal | None, shuffled: list[ExitRule]) -> None:
+def test_no_order_of_the_rules_changes_the_outcome(
+    of: WatchedPosition, price: Decimal | None, shuffled: list[ExitRule]
+) -> None:
     assert at(of, price, tuple(shuffled)) == at(of, price, EVERY)
 
 
 @given(longs(), prices)
-def test_what_one_rule_does_not_know_hides_no_other_rules_exit(of: Held, price: Decimal | None) -> None:
+def test_what_one_rule_does_not_know_hides_no_other_rules_exit(of: WatchedPosition, price: Decimal | None) -> None:
     together, alone = at(of, price, EVERY), [at(of, price, (rule,)) for rule in EVERY]
     fired = [call for call in alone if call.decision.passed]
     assert together.decision.passed is bool(fired)
@@ -131,18 +133,20 @@ def test_what_one_rule_does_not_know_hides_no_other_rules_exit(of: Held, price: 
 
 
 @given(longs(), prices)
-def test_reflected_prices_give_mirrored_decisions(of: Held, price: Decimal | None) -> None:
+def test_reflected_prices_give_mirrored_decisions(of: WatchedPosition, price: Decimal | None) -> None:
     assert at(of, price, PLAIN) == at(mirrored(of), None if price is None else 200 - price, PLAIN)
 
 
 @given(longs(), prices)
-def test_never_is_more_closed_than_is_held(of: Held, price: Decimal | None) -> None:
+def test_never_is_more_closed_than_is_held(of: WatchedPosition, price: Decimal | None) -> None:
     shares = at(of, price, EVERY).shares
     assert shares is None or 0 < shares < of.position.quantity
 
 
 @given(longs(), prices, st.sampled_from(["2", "0.5", "1.5"]))
-def test_at_an_unproven_ratio_no_more_is_closed_than_either_way(of: Held, price: Decimal | None, ratio: str) -> None:
+def test_at_an_unproven_ratio_no_more_is_closed_than_either_way(
+    of: WatchedPosition, price: Decimal | None, ratio: str
+) -> None:
     if price is not None:
         both = [at(of, price, EVERY), at(of, price * D(ratio), EVERY)]
         call = at(of, price, EVERY, ratio=D(ratio))
@@ -152,7 +156,7 @@ def test_at_an_unproven_ratio_no_more_is_closed_than_either_way(of: Held, price:
             assert call.shares == min(known, default=None)
 
 
-FULL = Held(
+FULL = WatchedPosition(
     Position("flow", "AAPL", (Lot(D(10), D(100), ago(100_000)),), D(0), ago(100_000)),
     D(101),
     Kept(
@@ -164,25 +168,25 @@ FULL = Held(
     ),
     Outlook((0.5,), 0.1, 0.2, D("0.9"), "mixed", NOW + timedelta(days=3), D(0), D("0.01"), D("0.3")),
 )
-THEN = Moment(NOW, D(100), SESSION)
+THEN = ExitMoment(NOW, D(100), SESSION)
 WITHOUT = {
-    Input.QUOTE: (FULL, replace(THEN, price=None)),
-    Input.CLOCK: (FULL, replace(THEN, now=None)),
-    Input.SESSION: (FULL, replace(THEN, session=None)),
-    Input.TICK: (replace(FULL, kept=replace(FULL.kept, instrument=None)), THEN),
-    Input.ORIGINAL_QUANTITY: (replace(FULL, kept=replace(FULL.kept, original_quantity=None)), THEN),
-    Input.ENTRY_STOP: (replace(FULL, kept=replace(FULL.kept, stop_loss_fraction=None)), THEN),
-    Input.ENTRY_ATR: (replace(FULL, kept=replace(FULL.kept, atr_fraction=None)), THEN),
-    Input.ENTRY_SCORE: (replace(FULL, kept=replace(FULL.kept, entry_score=None)), THEN),
-    Input.SCORES: (replace(FULL, outlook=replace(FULL.outlook, scores=())), THEN),
-    Input.NOISE: (replace(FULL, outlook=replace(FULL.outlook, noise=None)), THEN),
-    Input.FLOW: (replace(FULL, outlook=replace(FULL.outlook, flow=None)), THEN),
-    Input.OPEN_INTEREST: (replace(FULL, outlook=replace(FULL.outlook, open_interest_kept=None)), THEN),
-    Input.REGIME: (replace(FULL, outlook=replace(FULL.outlook, regime=None)), THEN),
-    Input.EVENT: (replace(FULL, outlook=replace(FULL.outlook, event_at=None)), THEN),
-    Input.MOMENTUM: (replace(FULL, outlook=replace(FULL.outlook, momentum=None)), THEN),
-    Input.MOVEMENT: (replace(FULL, outlook=replace(FULL.outlook, movement=None)), THEN),
-    Input.LIQUIDATION: (replace(FULL, outlook=replace(FULL.outlook, liquidation=None)), THEN),
+    RuleInput.QUOTE: (FULL, replace(THEN, price=None)),
+    RuleInput.CLOCK: (FULL, replace(THEN, now=None)),
+    RuleInput.SESSION: (FULL, replace(THEN, session=None)),
+    RuleInput.TICK: (replace(FULL, kept=replace(FULL.kept, instrument=None)), THEN),
+    RuleInput.ORIGINAL_QUANTITY: (replace(FULL, kept=replace(FULL.kept, original_quantity=None)), THEN),
+    RuleInput.ENTRY_STOP: (replace(FULL, kept=replace(FULL.kept, stop_loss_fraction=None)), THEN),
+    RuleInput.ENTRY_ATR: (replace(FULL, kept=replace(FULL.kept, atr_fraction=None)), THEN),
+    RuleInput.ENTRY_SCORE: (replace(FULL, kept=replace(FULL.kept, entry_score=None)), THEN),
+    RuleInput.SCORES: (replace(FULL, outlook=replace(FULL.outlook, scores=())), THEN),
+    RuleInput.NOISE: (replace(FULL, outlook=replace(FULL.outlook, noise=None)), THEN),
+    RuleInput.FLOW: (replace(FULL, outlook=replace(FULL.outlook, flow=None)), THEN),
+    RuleInput.OPEN_INTEREST: (replace(FULL, outlook=replace(FULL.outlook, open_interest_kept=None)), THEN),
+    RuleInput.REGIME: (replace(FULL, outlook=replace(FULL.outlook, regime=None)), THEN),
+    RuleInput.EVENT: (replace(FULL, outlook=replace(FULL.outlook, event_at=None)), THEN),
+    RuleInput.MOMENTUM: (replace(FULL, outlook=replace(FULL.outlook, momentum=None)), THEN),
+    RuleInput.MOVEMENT: (replace(FULL, outlook=replace(FULL.outlook, movement=None)), THEN),
+    RuleInput.LIQUIDATION: (replace(FULL, outlook=replace(FULL.outlook, liquidation=None)), THEN),
 }
 
 
@@ -196,7 +200,7 @@ def test_a_rule_can_tell_exactly_if_it_has_what_it_says_it_needs(rule: ExitRule)
 
 
 def test_every_input_is_needed_by_a_rule() -> None:
-    assert {what for rule in EVERY for what in rule.needs} == set(Input) == set(WITHOUT)
+    assert {what for rule in EVERY for what in rule.needs} == set(RuleInput) == set(WITHOUT)
 
 
 def listed(*names: str) -> Exits:

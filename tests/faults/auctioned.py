@@ -20,7 +20,7 @@ from tests.kit.venues import AT
 from tradebot.adapters.bars.store import SqliteBars
 from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.app.null_ports import NoEvents
-from tradebot.app.settings import shipped
+from tradebot.app.settings import shipped_path
 from tradebot.app.wiring import App
 from tradebot.model.candidate import Side
 from tradebot.model.view import Open
@@ -50,7 +50,7 @@ OWN_REGISTRY = {"enabled": True, "health": {"min_candles": 1}}
 
 def configuration(symbols: Sequence[str], most: int = MOST) -> str:
     """Return the profile's configuration for a few symbols, with what a day of minutes needs otherwise."""
-    profile: dict[str, Any] = load_yaml(shipped("profiles") / f"{AT.profile}.yaml", shipped=True)
+    profile: dict[str, Any] = load_yaml(shipped_path("profiles") / f"{AT.profile}.yaml", shipped=True)
     own = profile["strategies"][AT.profile]
     free = dict.fromkeys(("max_cost_fraction", "max_cost_of_stop_fraction", "max_funding_fraction"))
     for setup in ("tight", "wide"):

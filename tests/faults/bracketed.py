@@ -21,7 +21,7 @@ from tests.kit.bot.near import KILLED, Verb, compares, exits
 from tests.kit.values import Killed
 from tradebot.model.activity import ActivityKind
 from tradebot.model.intent import LEG, Intent
-from tradebot.model.order import Outcome, Reply
+from tradebot.model.order import Reply, WriteOutcome
 from tradebot.model.position import Origin
 from tradebot.orders import close_orders as closing_of
 from tradebot.orders import entry_orders, exit_orders
@@ -361,7 +361,7 @@ def sent_again() -> None:
 
     def twice(self: adapter.IbkrOrders, intent: Intent) -> Reply:
         reply = honest(self, intent)
-        return honest(self, intent) if reply.outcome is Outcome.UNKNOWN else reply
+        return honest(self, intent) if reply.outcome is WriteOutcome.UNKNOWN else reply
 
     adapter.IbkrOrders.submit = twice  # type: ignore[method-assign]
 
@@ -378,7 +378,7 @@ def without_stops() -> None:
 
     def bare_one(self: adapter.IbkrOrders, intent: Intent) -> Reply:
         if intent.protects:
-            return Reply(Outcome.REJECTED, code="not_sent", message="it is not to rest")
+            return Reply(WriteOutcome.REJECTED, code="not_sent", message="it is not to rest")
         return honest(self, intent)
 
     vars(entry_orders)["_with_stop"] = lambda world, listing, entry, price: entry
@@ -396,7 +396,7 @@ def half_a_stop() -> None:
 
     def only_entries(self: adapter.IbkrOrders, intent: Intent) -> Reply:
         if intent.protects:
-            return Reply(Outcome.REJECTED, code="not_sent", message="it is not to rest")
+            return Reply(WriteOutcome.REJECTED, code="not_sent", message="it is not to rest")
         return submit(self, intent)
 
     vars(adapter)["_stop"] = smaller

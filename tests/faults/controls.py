@@ -15,7 +15,7 @@ from tests.kit.elsewhere.adapter import ElsewhereOrders, ElsewhereReader
 from tradebot import cycle
 from tradebot.adapters.ledger import journal
 from tradebot.adapters.ledger import schema as ledger_schema
-from tradebot.adapters.ledger.fills_and_cash import Money
+from tradebot.adapters.ledger.fills_and_cash import SqliteMoney
 from tradebot.adapters.ledger.journal import Journal
 from tradebot.adapters.ledger.states import TradingStates
 from tradebot.adapters.recovery import backups, quarantine, rebuild
@@ -25,7 +25,7 @@ from tradebot.app.wiring import App
 from tradebot.desk import broker_consistency, pass_result, snapshot
 from tradebot.desk.strategy_exposure import stakes
 from tradebot.exits import rules
-from tradebot.exits.kind import Held, Measure
+from tradebot.exits.kind import Measure, WatchedPosition
 from tradebot.exits.kinds.stops import StopLoss
 from tradebot.gates import entry
 from tradebot.model import totals
@@ -35,7 +35,7 @@ from tradebot.model.candidate import Purpose
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk, Stake
 from tradebot.model.intent import ID_PREFIX, Intent, IntentKey, IntentRecord
-from tradebot.model.order import Order, Outcome, Reply
+from tradebot.model.order import Order, Reply, WriteOutcome
 from tradebot.model.position import OwnedFill, Position, add
 from tradebot.model.reasons import Reason
 from tradebot.model.record import EXITING, CandidateRecord
@@ -53,7 +53,7 @@ from tradebot.orders import (
 from tradebot.orders.amendments import cancel_order, edit_intent
 from tradebot.orders.entry_orders import trade
 from tradebot.orders.order_sender import closing_side
-from tradebot.orders.protection_plan import Cover, Step, is_busy, price_of, stop_steps
+from tradebot.orders.protection_plan import Cover, ProtectionStep, is_busy, price_of, stop_steps
 from tradebot.orders.stop_protection import on_tick
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Ledger
@@ -150,13 +150,13 @@ def open_before_the_close() -> None:
 def stops_replaced_by_looser_ones() -> None:
     """Replace each stop by one that is a thousandth of the price further from profit."""
 
-    def looser(cover: Cover, looser_by: Decimal) -> Iterator[Step]:
+    def looser(cover: Cover, looser_by: Decimal) -> Iterator[ProtectionStep]:
         steps = tuple(stop_steps(cover, looser_by))
         yield from steps
         for stop in (one for one in cover.stops if not steps and cover.listing and not is_busy(one)):
             assert cover.listing is not None
             away = on_tick(cover.listing, price_of(stop) * (1 + cover.side.sign * Decimal("0.001")), cover.side)
-            yield Step(Reason.STOP_TIGHTENED, stop.quantity, away, stop)
+            yield ProtectionStep(Reason.STOP_TIGHTENED, stop.quantity, away, stop)
 
     vars(separate_protection)["stop_steps"] = looser
 
@@ -164,7 +164,9 @@ def stops_replaced_by_looser_ones() -> None:
 def old_stops_go_first() -> None:
     """Cancel a stop, and then place the one that takes its place."""
 
-    def canceled_first(world: Any, call: Any, desk: Any, cover: Cover, step: Step) -> Iterator[CandidateRecord]:
+    def canceled_first(
+        world: Any, call: Any, desk: Any, cover: Cover, step: ProtectionStep
+    ) -> Iterator[CandidateRecord]:
         for old in (*filter(None, (step.old,)), *step.others):
             yield cancel_order(world, call, desk, old.first, old.record, step.why)
         yield separate_protection._placed(world, call, desk, cover, step)
@@ -268,7 +270,7 @@ def unknown_is_rejected() -> None:
         reader: BrokerReader, ledger: Ledger, unknown: Sequence[IntentRecord], now: datetime, passed: datetime
     ) -> bool:
         for record in unknown:
-            ledger.settle(record.intent.client_order_id, Reply(Outcome.REJECTED, code="assumed"), now)
+            ledger.settle(record.intent.client_order_id, Reply(WriteOutcome.REJECTED, code="assumed"), now)
         return bool(unknown)
 
     unresolved_requests._resolve = resolve
@@ -280,7 +282,7 @@ def cancel_and_send_anew() -> None:
     """End an exit that is to have a new price, and leave the position bare until the next pass sends another."""
 
     def refused(self: AlpacaOrders, intent: Intent) -> Reply:
-        return Reply(Outcome.REJECTED, code="assumed")
+        return Reply(WriteOutcome.REJECTED, code="assumed")
 
     AlpacaOrders.replace = refused  # type: ignore[method-assign]
     vars(working_orders)["exit_anew"] = lambda *due: iter((cancel_order(*due),))
@@ -314,20 +316,20 @@ def no_second_look() -> None:
 
 def one_fill_an_order() -> None:
     """Take the first fill of an order for all of it."""
-    honest = Money.apply_fills
+    honest = SqliteMoney.apply_fills
 
-    def first(self: Money, fills: Iterable[OwnedFill], at: datetime) -> int:
+    def first(self: SqliteMoney, fills: Iterable[OwnedFill], at: datetime) -> int:
         known = {owned.fill.venue_order_id for owned in self.fills()}
         return honest(self, [owned for owned in fills if owned.fill.venue_order_id not in known], at)
 
-    Money.apply_fills = first  # type: ignore[method-assign]
+    SqliteMoney.apply_fills = first  # type: ignore[method-assign]
 
 
 def no_stop() -> None:
     """Hold what has passed its stop."""
     honest = StopLoss.measure
 
-    def holding(self: StopLoss, held: Held, price: Decimal) -> Measure:
+    def holding(self: StopLoss, held: WatchedPosition, price: Decimal) -> Measure:
         return honest(self, held, price)._replace(closes=False)
 
     StopLoss.measure = holding  # type: ignore[method-assign]

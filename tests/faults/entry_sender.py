@@ -16,7 +16,7 @@ from itertools import count
 
 from tests.kit.values import instrument
 from tradebot.app.loading import Options
-from tradebot.app.wiring import opened
+from tradebot.app.wiring import open_app
 from tradebot.desk.snapshot import take
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.desk import Desk
@@ -84,7 +84,7 @@ def run(world: World, desk: Desk) -> None:
 
 def main(folder: str, lock: str, dawdle_s: str) -> None:
     """Open the bot of a folder and send."""
-    with opened(Options(folder), os.environ) as app:
+    with open_app(Options(folder), os.environ) as app:
         world = app.world(proposing=False)
         assert world.orders is not None
         world = replace(world, orders=Dawdling(world.orders, float(dawdle_s)))

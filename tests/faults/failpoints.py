@@ -25,7 +25,7 @@ WRITES = ("COMMIT", "VACUUM")
 AT_IBKR = ("ibkr.send", "ibkr.send_stop", "ibkr.change", "ibkr.cancel")
 """Points around what is sent to Interactive Brokers."""
 OFF_THE_ROAD = {
-    "pass_writer.commit": "a backtest that is saved; a draft that is cut short is made again",
+    "pass_rows.commit": "a backtest that is saved; a draft that is cut short is made again",
     "trials.cut": "a list of trials, which a backtest or a search adds to",
     "trials.sync": "a list of trials, which a backtest or a search adds to",
     "journal.undo": "a write of the journal that fails",
@@ -57,7 +57,7 @@ OFF_THE_ROAD = {
     "parquet.replace": "a strategy that reads bars",
     "parquet.drop_draft": "a file of bars that can't be written",
     "parquet.set_aside": "a file of bars that is damaged",
-    "tail_log.repair": "a line that was cut short",
+    "json_lines.repair": "a line that was cut short",
     "rate_quota.keep": "a flow source whose calls are limited",
     "account_feed.say": "a serve in real time, at a venue that tells of fills",
     "stream.join": "a flow source whose alerts are streamed",
@@ -82,7 +82,7 @@ OFF_THE_ROAD = {
     "serve_status.drop_draft": "a serve on a disk that fails",
     "plugin_worker.forget_leftover": "what a killed keeper of a plug-in left behind an hour ago",
     "plugin_worker.forget_shut": "a folder that a plug-in shut before its keeper was killed",
-    "journal_merge.take_ledger": "books that are rebuilt from a backup",
+    "rebuild.take_ledger": "books that are rebuilt from a backup",
     "journal_reader.move": "books that are rebuilt from a backup",
     "integrity_cache.revoke": "books that are found damaged at work",
     "quarantine.move": "books that are damaged",

@@ -31,7 +31,7 @@ from tradebot.model.intent import mark_of
 from tradebot.model.limits import ApprovalRules, Protection
 from tradebot.model.position import FOREIGN
 from tradebot.model.record import SessionEnd
-from tradebot.model.trading import Answer, Baseline, TradingState
+from tradebot.model.trading import ApprovalAnswer, Baseline, TradingState
 from tradebot.model.values import replace
 from tradebot.model.view import Needs, StrategyView, Want
 from tradebot.ports.world import Rules
@@ -258,7 +258,7 @@ class Life:
         run: Verb = lambda app: int(trade_once.run(app, by="life", candidates=str(path)).exit_code)  # noqa: E731
         self._after("entries", self.day.run(run, _killer(kill)))
 
-    def answered(self, answer: Answer, owner: str, want: Want, kill: int | None = None) -> None:
+    def answered(self, answer: ApprovalAnswer, owner: str, want: Want, kill: int | None = None) -> None:
         """Let a person answer everything that waits, and the strategy want what it wanted before."""
         self.day.tick(seconds=1)
 
@@ -266,7 +266,7 @@ class Life:
             for request in app.approvals.newest():
                 if request.waits(app.now()):
                     # Counted first: the answer may be written before the process is killed.
-                    self.judge.approved[request.strategy, request.symbol] += answer is Answer.YES
+                    self.judge.approved[request.strategy, request.symbol] += answer is ApprovalAnswer.YES
                     app.approvals.answer(request.id, answer, "life", app.now())
             return 0
 

@@ -37,7 +37,7 @@ from tests.kit.judge import protection
 from tradebot.exits.lists import parse
 from tradebot.model.candidate import ScaleOutLevel, Side
 from tradebot.model.limits import ApprovalRules, Protection
-from tradebot.model.trading import Answer, TradingState
+from tradebot.model.trading import ApprovalAnswer, TradingState
 from tradebot.model.view import Close, Open, Reduce
 
 RENAMED = {"AAPL": "PEAR", "MSFT": "GRAPE"}
@@ -128,7 +128,9 @@ class Lives(RuleBasedStateMachine):
         for owner, symbol, side in zip(OWNERS, SYMBOLS, sides, strict=True):
             self._enter(owner, Open(symbol, side, 0.9 * side.sign, 1.0))
 
-    def _enter(self, owner: str, want: Open, kill: int | None = None, answer: Answer | None = Answer.YES) -> None:
+    def _enter(
+        self, owner: str, want: Open, kill: int | None = None, answer: ApprovalAnswer | None = ApprovalAnswer.YES
+    ) -> None:
         """Let a strategy want to open a position, and a person answer if one is asked."""
         self._do("wanted", owner, want, self._killed(kill))
         if self._approval and answer:
@@ -151,7 +153,7 @@ class Lives(RuleBasedStateMachine):
         stop=st.sampled_from([None, None, Decimal("0.002"), Decimal("0.02")]),
         levels=st.sampled_from([(), (), TARGETS]),
         kill=st.one_of(st.none(), st.none(), st.none(), st.integers(1, 20)),
-        answer=st.sampled_from([None, Answer.YES, Answer.YES, Answer.NO]),
+        answer=st.sampled_from([None, ApprovalAnswer.YES, ApprovalAnswer.YES, ApprovalAnswer.NO]),
     )
     def enter(
         self,
@@ -162,7 +164,7 @@ class Lives(RuleBasedStateMachine):
         stop: Any,
         levels: Any,
         kill: int | None,
-        answer: Answer | None,
+        answer: ApprovalAnswer | None,
     ) -> None:
         """Let a strategy open a position, as far as gates and limits let it."""
         want = Open(

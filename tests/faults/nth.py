@@ -27,7 +27,7 @@ from tenacity import Retrying
 from urllib3 import BaseHTTPResponse, HTTPConnectionPool
 from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
-from commands.shared.error_boundary import bounded
+from commands.shared.error_boundary import run_command
 from tests.faults.kills import REFERENCE, Campaign, Line, Tally, entries, exits, reconciled
 from tests.faults.play import warm_up
 from tests.faults.power import damaged
@@ -77,7 +77,7 @@ def failing(bot: StageBot, verb: Verb, nth: int, *, lasting: bool, each: bool) -
         watch(bot.folder, watcher)
         meet_requests(watcher)
         with redirect_stdout(said), redirect_stderr(said):
-            code = bounded(partial(verb, app), ())
+            code = run_command(partial(verb, app), ())
         call = watcher.failed and f"{watcher.failed.kind} {watcher.failed.name} {watcher.failed.path}"
         told = {"steps": watcher.steps, "call": call, "said": said.getvalue()}
         bot.folder.with_name(f"{bot.name}.told").write_text(json.dumps(told))

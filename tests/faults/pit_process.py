@@ -23,14 +23,14 @@ from exchange.tests.kit.cable import Cable, is_change
 from papervenue.faces.tws.wire import Frames
 from tests.kit.bot.futures import FuturesDay
 from tests.kit.bot.near import ERRED, Verb
-from tradebot.venues.ibkr.link import Patience
+from tradebot.venues.ibkr.link import LinkTimeouts
 
 DIED = -int(signal.SIGKILL)
 POINT, PROBLEM, CODE = "point", "problem", "code"
 MESSAGE, CHANGE = "message", "change"
 """What a process may be killed at: a failpoint that it reaches, or a message of it that the Gateway has got."""
 LONGEST_S, LOOKS_EACH_S = 60, 0.02
-OVER_A_SOCKET = Patience(5.0, 5.0, 5.0, 5.0, reads_a_second=0)
+OVER_A_SOCKET = LinkTimeouts(5.0, 5.0, 5.0, 5.0, reads_a_second=0)
 _GREETING, _LENGTH = 4, 4
 _CONNECTED, _NEW_LOOP = Connection.connectAsync, asyncio.new_event_loop
 

@@ -265,7 +265,7 @@ class Folder:
     def different(self, expected: Mapping[str, object]) -> list[str]:
         """Return in what the books at the end are other than those of a folder that never lost its power."""
         for copy in backups.places(self.state):
-            backups.verified(state_folder.read_marker(self.state, {}), copy.name)
+            backups.verify_backup(state_folder.read_marker(self.state, {}), copy.name)
         found = stores.left(self.state)
         return [what for what in expected if _unordered(found[what]) != _unordered(expected[what])]
 

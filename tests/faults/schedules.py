@@ -60,7 +60,7 @@ from tradebot.adapters.facts.recorded_passes import KeptPasses
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.app.recorded_rules import rules_of_record
-from tradebot.model.trading import Answer, TradingState
+from tradebot.model.trading import ApprovalAnswer, TradingState
 from tradebot.replaying.cycle_comparison import replay
 from tradebot.replaying.passes import read_record
 from tradebot.replaying.record_reader import Shared
@@ -333,14 +333,16 @@ class Schedule:
         """Let the bot ask for what it wants, and a person say yes, mostly, before the pass that may send it."""
         self._run("entries", wanted)
         self.day.tick(seconds=1)
-        answer = self._answers.choice((Answer.YES, Answer.YES, Answer.YES, Answer.NO, None))
+        answer = self._answers.choice(
+            (ApprovalAnswer.YES, ApprovalAnswer.YES, ApprovalAnswer.YES, ApprovalAnswer.NO, None)
+        )
 
         def answers(app: Any) -> int:
             for request in app.approvals.newest():
                 if answer and request.waits(app.now()):
                     app.approvals.answer(request.id, answer, "schedule", app.now())
-                    self._approved[request.symbol] += answer is Answer.YES
-                    self.tally.approved += answer is Answer.YES
+                    self._approved[request.symbol] += answer is ApprovalAnswer.YES
+                    self.tally.approved += answer is ApprovalAnswer.YES
             return 0
 
         self._say(f"asked, and answered {answer}: {self.day.run(answers)}")

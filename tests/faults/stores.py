@@ -34,7 +34,7 @@ from tradebot.adapters.recovery import interrupted_init
 from tradebot.adapters.state import halt_switch, state_folder
 from tradebot.adapters.state.events import JsonlEvents
 from tradebot.model.event import Severity, SystemEvent
-from tradebot.model.order import OrderStatus, Outcome, Reply
+from tradebot.model.order import OrderStatus, Reply, WriteOutcome
 from tradebot.model.position import Marks
 from tradebot.model.totals import Totals
 from tradebot.model.trading import Baseline, ReconcileMark, TradingState, TradingStateRecord
@@ -67,7 +67,7 @@ class Books:
 
 def create(folder: Path) -> None:
     """Make a bot's folder as `init` does, over what an `init` that was cut short has left."""
-    if state_folder.marked(folder):
+    if state_folder.has_marker(folder):
         return
     if interrupted_init.has_unused_books(folder):
         state_folder.set_aside(folder, interrupted_init.MOVED_NAMES)
@@ -125,13 +125,13 @@ def traded(number: int) -> list[tuple[str, Write]]:
     done = replace(make_order(f"v{number}", OrderStatus.FILLED, at), client_order_id=name)
 
     def settled(ledger: SqliteLedger) -> None:
-        ledger.settle(name, Reply(Outcome.UNKNOWN, code="no_answer"), at)
+        ledger.settle(name, Reply(WriteOutcome.UNKNOWN, code="no_answer"), at)
 
     def sent_again(ledger: SqliteLedger) -> None:
         record = ledger.intent(name)
         if record is not None and record.state in UNRESOLVED:
             ledger.retry(name, at)
-            ledger.settle(name, Reply(Outcome.ACCEPTED, done), at)
+            ledger.settle(name, Reply(WriteOutcome.ACCEPTED, done), at)
 
     def given_up(ledger: SqliteLedger) -> None:
         record = ledger.intent(lost.client_order_id)

@@ -8,7 +8,7 @@ import pytest
 from commands.reconcile import run as reconcile
 from exchange.tests.kit.cable import lay_cable
 from papervenue.faces.tws import faults
-from papervenue.faces.tws.wire import Message
+from papervenue.faces.tws.wire import TwsMessage
 from papervenue.faults.armed_rules import Firing
 from tests.faults import bracketed
 from tests.faults.bracketed import CONTROLS, PASSES, PIT_LIES, Kill, caught, killed_at_each, troubled, verb_of
@@ -105,11 +105,11 @@ def test_a_stop_that_is_listed_without_its_entry_is_told_as_ours(
     assert listed(day) == []
 
 
-def without_ids(message: Message, firing: Firing) -> Iterator[Message]:
+def without_ids(message: TwsMessage, firing: Firing) -> Iterator[TwsMessage]:
     """Leave the permId out of rows of entries, in place of the rows."""
     fields = dict(message.fields)
     ours = str(fields.get("orderRef", "")).startswith(ID_PREFIX)
-    yield Message(message.number, fields | {"permId": ""}) if ours else message
+    yield TwsMessage(message.number, fields | {"permId": ""}) if ours else message
 
 
 def listed(day: FuturesDay) -> list[FindingKind]:

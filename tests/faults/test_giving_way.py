@@ -20,7 +20,7 @@ from tradebot.adapters.state import state_locks
 from tradebot.adapters.state.yield_to_exits import MOST_WAYS
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode, TradebotError
-from tradebot.judging.judgment import State as Verdict
+from tradebot.judging.judgment import HealthState as Verdict
 from tradebot.model.account import BrokerView
 from tradebot.model.decision import Decision
 from tradebot.model.intent import Intent

@@ -86,7 +86,7 @@ def set_going(folder: Path, judge: Judge, process: "subprocess.Popen[bytes]") ->
     now, mark = datetime.now(UTC), judge.mark()
     with opened_history(folder) as history:
         history.record("ACTIVE", "test", "again", now)
-    assert halt_switch.lift(folder, halt_switch.seen(folder))
+    assert halt_switch.lift(folder, halt_switch.halt_stat(folder))
     halt_switch.arm(folder, "test", now)
     until(lambda: judge.entries_since(mark) > 0, process)
 
@@ -185,7 +185,7 @@ def test_halt_returns_and_names_the_order_when_a_sender_is_stuck(folder: Path) -
         assert data["in_flight"].startswith("buy AAPL, tb1.")
         assert f"by process {process.pid} since" in data["in_flight"]
         assert "an order is in flight" in data["orders"]["problem"]
-        assert (halt_switch.read(folder).state, halt_switch.armed(folder)) == ("REDUCE_ONLY", False)
+        assert (halt_switch.read(folder).state, halt_switch.is_armed(folder)) == ("REDUCE_ONLY", False)
         process.send_signal(signal.SIGCONT)
         assert send_lock.in_flight(folder, PATIENCE_S) is None
         mark = judge.mark()

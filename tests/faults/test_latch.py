@@ -64,7 +64,7 @@ def flatten_by_history(folder: Path) -> None:
 
 def unhalt_another(folder: Path) -> None:
     """End a halt that was shown, although another came since."""
-    shown = halt_switch.seen(folder)
+    shown = halt_switch.halt_stat(folder)
     os.utime(folder / "HALT", ns=(0, 0))
     assert not halt_switch.lift(folder, shown)
 

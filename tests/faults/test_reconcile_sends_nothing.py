@@ -20,7 +20,7 @@ from tests.suite import tiers
 from tradebot import reconciliation
 from tradebot.__main__ import main
 from tradebot.app.loading import Options
-from tradebot.app.wiring import App, opened
+from tradebot.app.wiring import App, open_app
 from tradebot.ports import broker, stores
 
 SENDS = {name for name in vars(broker.OrderPort) if not name.startswith("_")}
@@ -131,7 +131,7 @@ def test_whatever_the_broker_has_become_comparing_sends_nothing_and_one_plan_set
     def play(told: list[Sequence[Any]]) -> None:
         for what in told:
             happen(url, what)
-        with opened(Options(str(folder)), {}) as app:
+        with open_app(Options(str(folder)), {}) as app:
             first = compared(app, log)
             settled = compared(app, log, first.plan) if first.plan else first
             again = compared(app, log)

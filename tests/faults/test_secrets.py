@@ -20,7 +20,7 @@ import requests
 from urllib3 import BaseHTTPResponse, HTTPConnectionPool, connection_from_url
 
 from commands.serve import web
-from commands.serve.watchdog_thread import Stop
+from commands.serve.watchdog_thread import StopRequest
 from commands.shared.listed_verbs import VERBS
 from exchange.tests.kit.nursery import without_nursery
 from papervenue import process
@@ -34,7 +34,7 @@ from tradebot.adapters.faults import failpoint
 from tradebot.adapters.text.redaction import HIDDEN
 from tradebot.adapters.time.clock import LockStepClock
 from tradebot.app.loading import Options
-from tradebot.app.wiring import App, opened
+from tradebot.app.wiring import App, open_app
 
 # Keys that are looked for everywhere: a bot of real money that lives a hard life, and a search through what is left.
 #
@@ -259,7 +259,7 @@ def lived(place: Path) -> Iterator[KeyedBot]:
 
 def _be_asked(life: KeyedBot) -> None:
     """Answer every question about health, and keep the answers beside the bot."""
-    with opened(Options(str(life.folder)), os.environ) as app, web.serving(app, [0]) as (port,):
+    with open_app(Options(str(life.folder)), os.environ) as app, web.serving(app, [0]) as (port,):
         for question in ("healthz", "readyz", "health", "metrics", "system-events?last=500"):
             answer = requests.get(f"http://127.0.0.1:{port}/{question}", timeout=LONGEST_S)
             life.ends.setdefault("asked", []).append(answer.status_code)
@@ -374,7 +374,7 @@ def _die(life: KeyedBot) -> None:
     def stopped(name: str) -> None:
         # Once it listens itself it ends after the pass at work; a second signal would end it at once.
         stop = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
-        if isinstance(stop, Stop) and not stop.asked:
+        if isinstance(stop, StopRequest) and not stop.asked:
             os.kill(os.getpid(), signal.SIGTERM)
 
     def failed(name: str) -> None:

@@ -12,9 +12,9 @@ from tests.kit.values import NOW
 from tradebot.gates.auction import (
     Auction,
     Bid,
+    BidRuling,
     Caps,
     Ruling,
-    Standing,
     hold_auction,
     value_of_candidate,
     value_of_position,
@@ -24,7 +24,7 @@ from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.values import replace
-from tradebot.model.worth import Value
+from tradebot.model.worth import PositionValue
 
 D = Decimal
 RULES = AuctionRules(
@@ -63,7 +63,7 @@ def found(auction: Auction) -> dict[str, Ruling]:
     return {each.bid.symbol: each.ruling for each in auction.standings}
 
 
-def standing(auction: Auction, symbol: str) -> Standing:
+def standing(auction: Auction, symbol: str) -> BidRuling:
     (one,) = [each for each in auction.standings if each.bid.symbol == symbol]
     return one
 
@@ -100,8 +100,8 @@ def test_the_golden_example_swaps_the_lowest_and_leaves_the_position_that_is_nea
 
 
 def test_a_value_shows_its_parts() -> None:
-    assert A.value == Value(D("0.70"), D("-0.02"), D("0.02"), D("-0.4"))
-    assert N1.value == Value(D("0.78"), D(0), D("0.02"))
+    assert A.value == PositionValue(D("0.70"), D("-0.02"), D("0.02"), D("-0.4"))
+    assert N1.value == PositionValue(D("0.78"), D(0), D("0.02"))
 
 
 def test_a_value_exactly_at_the_threshold_swaps_and_one_just_below_does_not() -> None:

@@ -32,7 +32,7 @@ from tests.kit.values import (
 from tests.model.test_lifecycle import order
 from tradebot.gates.ask import AccountAsk
 from tradebot.gates.auction import Bid
-from tradebot.gates.bidding import Taking, bids_held, bids_wanted, caps_of, competes, taking_part
+from tradebot.gates.bidding import AuctionSettings, bids_held, bids_wanted, caps_of, competes, taking_part
 from tradebot.model.candidate import Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk, OwnOrder, Stake
@@ -43,12 +43,12 @@ from tradebot.model.reasons import Reason
 from tradebot.model.resting import Resting
 from tradebot.model.trading import Mode
 from tradebot.model.values import replace
-from tradebot.model.worth import Value
+from tradebot.model.worth import PositionValue
 from tradebot.ports.world import Rules
 
 D = Decimal
 OWN = {"flow": OwnRules((), LIMITS, auction=RULES)}
-TAKING = Taking(RULES, OWN)
+TAKING = AuctionSettings(RULES, OWN)
 STOP = EXITS.stop_loss_fraction
 
 
@@ -69,7 +69,7 @@ def seen(held: Position, price: str = "101", kept: Kept | None = None, **changes
     return replace(usual, **changes)  # type: ignore[arg-type]
 
 
-def bid_of(seen: Desk, exits: ExitRules = EXITS, taking: Taking = TAKING) -> Bid:
+def bid_of(seen: Desk, exits: ExitRules = EXITS, taking: AuctionSettings = TAKING) -> Bid:
     (bid,) = bids_held(AccountAsk(seen, seen.book, LIMITS, HALTS), rules(exits), taking)
     return bid
 
@@ -78,7 +78,7 @@ def bid_of(seen: Desk, exits: ExitRules = EXITS, taking: Taking = TAKING) -> Bid
 def test_a_position_is_worth_its_entry_score_and_its_profit_in_multiples_of_its_stop(long: bool, price: str) -> None:
     bid = bid_of(seen(position("AAPL", long=long), price))
     r = D("0.01") / STOP
-    assert bid.value == Value(D("0.5"), D("0.05") * r, D("0.02"), r)
+    assert bid.value == PositionValue(D("0.5"), D("0.05") * r, D("0.02"), r)
     assert (bid.bound, bid.cluster, bid.usd, bid.margin_usd) == (None, "wide_up", D(1010), D(1010))
     own = bid_of(seen(position("AAPL", long=long), price, Kept(entry_score=-0.5, stop_loss_fraction=D("0.01"))))
     assert own.value is not None
@@ -173,7 +173,7 @@ def wanted(on: Desk, symbol: str = "XOM") -> Bid:
 
 def test_a_candidate_bids_with_its_score_its_size_and_its_cluster() -> None:
     bid = wanted(seen(OLD))
-    assert bid.value == Value(D("0.9"), D(0), D("0.02"))
+    assert bid.value == PositionValue(D("0.9"), D(0), D("0.02"))
     assert (bid.is_open, bid.cluster, bid.bound, bid.awaited, bid.due) == (False, "wide_up", None, False, False)
     assert bid.margin_usd == bid.usd > 0
 
@@ -232,7 +232,7 @@ def test_in_an_account_with_margin_initial_margin_counts_and_its_tightest_limit(
     (bid,) = bids_wanted(asked.desk, [asked], TAKING)
     assert bid.margin_usd == bid.usd / 10
     net = RULES.model_copy(update={"max_net_fraction": D("0.5")})
-    assert caps_of(account, Taking(net, OWN), []).net_usd == D("0.5") * CASH
+    assert caps_of(account, AuctionSettings(net, OWN), []).net_usd == D("0.5") * CASH
 
 
 def test_symbols_of_one_underlying_count_as_one() -> None:

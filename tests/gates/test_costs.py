@@ -7,7 +7,7 @@ import pytest
 from tests.gates.test_entry import D
 from tests.kit.values import LIMITS, ask, candidate, exit_rules, quote
 from tradebot.exits.lists import Exits, of_account, parse
-from tradebot.gates.ask import Plan
+from tradebot.gates.ask import EntryPlan
 from tradebot.gates.costs import plan_of
 from tradebot.gates.decide import decide
 from tradebot.model.bar import Quote
@@ -32,7 +32,7 @@ def entry(side: Side = Side.BUY, **changes: object) -> Candidate:
     return replace(candidate(side=side), **changes)  # type: ignore[arg-type]
 
 
-def plan(of: Candidate, exits: Exits = (), own: OwnRules = OWN, seen: Quote = SEEN) -> Plan:
+def plan(of: Candidate, exits: Exits = (), own: OwnRules = OWN, seen: Quote = SEEN) -> EntryPlan:
     found = plan_of(of, exits, seen, own)
     assert found is not None
     return found

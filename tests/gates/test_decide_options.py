@@ -29,7 +29,7 @@ from tests.kit.values import (
 )
 from tradebot.exits.lists import parse
 from tradebot.gates import book as limits_of
-from tradebot.gates.ask import Ask, Plan
+from tradebot.gates.ask import Ask, EntryPlan
 from tradebot.gates.decide import decide
 from tradebot.gates.sizing import stop_distance
 from tradebot.model.candidate import Side
@@ -125,7 +125,7 @@ def shocked(
 def costing(name: str, cost: str | None, *targets: str, stop: str | None = "0.02") -> Ask:
     """Ask about an entry whose costs are all funding, with so far a stop and targets."""
     costs = Costs(D("0"), None if cost is None else D(cost))
-    plan = Plan(None if stop is None else D(stop), tuple(map(D, targets)), costs)
+    plan = EntryPlan(None if stop is None else D(stop), tuple(map(D, targets)), costs)
     return ask(limits=only(name), plan=plan)
 
 

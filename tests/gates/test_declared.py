@@ -7,7 +7,7 @@ import pytest
 from tests.kit.values import ask
 from tradebot.gates.ask import ACCOUNT, CANDIDATE, STRATEGY
 from tradebot.gates.decide import READS
-from tradebot.gates.declared import OWN_GATES, SIZED, Scope, declare
+from tradebot.gates.declared import OWN_GATES, SIZED, GateScope, declare
 from tradebot.model.decision import Gate
 from tradebot.model.limits import Limits
 from tradebot.model.values import replace
@@ -26,12 +26,12 @@ class Spied:
         return getattr(self._limits, name)
 
 
-SCOPES: tuple[Scope[Any], ...] = (ACCOUNT, STRATEGY, CANDIDATE)
+SCOPES: tuple[GateScope[Any], ...] = (ACCOUNT, STRATEGY, CANDIDATE)
 ASKED = [(gate, scope, question) for scope in SCOPES for gate, question in scope.questions]
 
 
 @pytest.mark.parametrize(("gate", "scope", "question"), ASKED, ids=lambda part: part if isinstance(part, str) else "")
-def test_gate_reads_only_limits_that_it_declares(gate: Gate, scope: Scope[Any], question: Any) -> None:
+def test_gate_reads_only_limits_that_it_declares(gate: Gate, scope: GateScope[Any], question: Any) -> None:
     whole = ask()
     of_account: Any = Spied(whole.account.limits)
     own: Any = Spied(whole.limits)

@@ -76,7 +76,7 @@ def test_a_worse_price_never_reaches_less_and_a_mirrored_market_offers_the_same(
     found = Depth("AAPL", (), tuple(levels)) if side is Side.BUY else Depth("AAPL", mirrored, ())
 
     def reached(at: int) -> Decimal:
-        return found.offered(side, Decimal(at if side is Side.BUY else 2000 - at))
+        return found.quantity_within(side, Decimal(at if side is Side.BUY else 2000 - at))
 
     near, far = sorted((price, other))
     assert reached(near) <= reached(far) <= sum(one.quantity for one in levels)

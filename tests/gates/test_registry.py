@@ -8,17 +8,17 @@ import pytest
 from tests.kit.core.position import coin, figures, rules
 from tests.kit.values import LIMITS, NOW, ask, book, candidate, desk, listing, quote
 from tradebot.gates.decide import decide
-from tradebot.gates.registry import eligible, enough_healthy, failures, shown
+from tradebot.gates.registry import eligible, enough_healthy, failures, format_figures
 from tradebot.gates.sizing import entry_size
 from tradebot.model.decision import Decision, Gate, Number, Verdict
 from tradebot.model.reasons import Reason
-from tradebot.model.registry import Check, Coin, Failed, Figures, Health, Registry, Tier
+from tradebot.model.registry import Coin, CoinHealth, DataCheck, Failed, Figures, Registry, Tier
 from tradebot.model.values import replace
 
 FAIL, UNKNOWN = Verdict.FAIL, Verdict.UNKNOWN
 OLD = NOW - timedelta(seconds=rules().max_age_s + 1)
-WIDE = (Failed(Check.SPREAD, Decimal("0.12"), Decimal("0.1")), Failed(Check.VOLUME, None, Decimal(10_000)))
-NO_QUOTE = (Failed(Check.QUOTE, None, None),)
+WIDE = (Failed(DataCheck.SPREAD, Decimal("0.12"), Decimal("0.1")), Failed(DataCheck.VOLUME, None, Decimal(10_000)))
+NO_QUOTE = (Failed(DataCheck.QUOTE, None, None),)
 
 
 def judged(*coins: Coin, symbols: tuple[str, ...] = ("AAPL",)) -> tuple[Decision, Decision]:
@@ -32,7 +32,7 @@ def with_figures(read: Figures, tier: Tier | None = None, *, known: bool = True)
     return replace(one, rank=replace(one.rank, figures=read))
 
 
-def unfit(health: Health, failed: tuple[Failed, ...]) -> Coin:
+def unfit(health: CoinHealth, failed: tuple[Failed, ...]) -> Coin:
     one = coin("AAPL", health=health)
     return replace(one, data=replace(one.data, failed=failed))
 
@@ -52,14 +52,14 @@ def unfit(health: Health, failed: tuple[Failed, ...]) -> Coin:
             "250,000 USD a day, spread 0.50%, price 0.01",
         ),
         (
-            (unfit(Health.DEGRADED, WIDE),),
+            (unfit(CoinHealth.DEGRADED, WIDE),),
             Reason.DATA_DEGRADED,
             FAIL,
             "spread 0.12 (limit 0.1), volume unknown (limit 10000)",
             None,
         ),
-        ((unfit(Health.SUSPENDED, NO_QUOTE),), Reason.DATA_SUSPENDED, FAIL, "no quote", None),
-        ((unfit(Health.DEGRADED, ()),), Reason.DATA_DEGRADED, FAIL, "waits for more looks", None),
+        ((unfit(CoinHealth.SUSPENDED, NO_QUOTE),), Reason.DATA_SUSPENDED, FAIL, "no quote", None),
+        ((unfit(CoinHealth.DEGRADED, ()),), Reason.DATA_DEGRADED, FAIL, "waits for more looks", None),
     ],
 )
 def test_a_coin_is_refused_with_its_reason_and_its_numbers(
@@ -81,7 +81,9 @@ def test_a_coin_with_a_tier_and_healthy_data_passes_with_its_tier() -> None:
 @pytest.mark.parametrize(("healthy", "verdict"), [(30, Verdict.PASS), (29, FAIL)])
 def test_entries_pause_while_too_few_coins_are_healthy(healthy: int, verdict: Verdict) -> None:
     symbols = tuple(f"C{number}" for number in range(56))
-    found = [coin(symbol, health=[Health.DEGRADED, Health.HEALTHY][n < healthy]) for n, symbol in enumerate(symbols)]
+    found = [
+        coin(symbol, health=[CoinHealth.DEGRADED, CoinHealth.HEALTHY][n < healthy]) for n, symbol in enumerate(symbols)
+    ]
     of_data, _ = judged(*found, symbols=symbols)
     assert (of_data.verdict, of_data.observed, of_data.limit) == (verdict, healthy, 30)
     assert of_data.reason is (Reason.TOO_FEW_HEALTHY if verdict is FAIL else None)
@@ -95,8 +97,11 @@ def test_both_are_asked_of_an_entry_beside_the_instrument_and_only_with_a_regist
 
 
 def test_what_isnt_known_is_left_out_of_the_words() -> None:
-    assert (shown(Figures(why="gone")), shown(Figures(Decimal(5), why="gone"))) == ("gone", "5 USD a day, gone")
-    assert (shown(figures(None)), failures(())) == ("spread 0.10%, price 1", "")
+    assert (format_figures(Figures(why="gone")), format_figures(Figures(Decimal(5), why="gone"))) == (
+        "gone",
+        "5 USD a day, gone",
+    )
+    assert (format_figures(figures(None)), failures(())) == ("spread 0.10%, price 1", "")
 
 
 @pytest.mark.parametrize(("room", "quantity"), [("99", 0), ("-1", 0), ("505", 5), ("1000000", None)])

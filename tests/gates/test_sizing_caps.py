@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.gates.test_entry import D
 from tests.kit.values import LEVELS, ask, book, candidate, desk, listing, margin, quote
-from tradebot.app.settings import load, shipped
+from tradebot.app.settings import load, shipped_path
 from tradebot.gates.ask import Ask
 from tradebot.gates.decide import decide
 from tradebot.model.candidate import Side
@@ -24,7 +24,7 @@ COIN = listing("AAPL", tick=D("0.5"), lot=D("0.0001"), minimum=D("0.0001"))
 """How a perpetual future is listed, under a name that the builders know."""
 ASKED_ELSEWHERE = (*OF_MARGIN, *OF_SHOCKS, "max_basis_fraction", "min_edge_ratio", "max_drawdown_fraction")
 CAPS = (
-    load(shipped("profiles") / "smart_money.yaml", {})
+    load(shipped_path("profiles") / "smart_money.yaml", {})
     .settings.limits_of("smart_money")
     .model_copy(update={"limit_offset_fraction": D("0"), **dict.fromkeys(ASKED_ELSEWHERE)})
 )

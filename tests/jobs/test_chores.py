@@ -6,12 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from jobs.chores import Chores, unfinished
+from jobs.chores import Chores, is_unfinished
 from tests.kit.values import ACCOUNT, SESSION, VENUE_DAY
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.errors import ExitCode, TemporaryError, TradebotError
-from tradebot.model.serving import STOPPED, Ended
+from tradebot.model.serving import STOPPED, ChoreEnd
 from tradebot.timetable import entries
 from tradebot.timetable.sessions import Slot
 
@@ -25,10 +25,10 @@ NOW = SLOT.start
 class Program:
     """Ends as a test says, and remembers what it was asked to run."""
 
-    ends: Ended
+    ends: ChoreEnd
     ran: list[tuple[tuple[str, ...], float]] = field(default_factory=list)
 
-    def __call__(self, words: Sequence[str], limit_s: float, stopping: Callable[[], bool]) -> Ended:
+    def __call__(self, words: Sequence[str], limit_s: float, stopping: Callable[[], bool]) -> ChoreEnd:
         self.ran.append((tuple(words), limit_s))
         return self.ends
 
@@ -52,17 +52,17 @@ def claims(ledger: MemoryLedger) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("ended", "said", "code", "event", "end"),
     [
-        (Ended(0, None, 1.25, "fine"), "exit 0", 0, "chore_ran", "exit 0, 1.2 s"),
-        (Ended(10, None, 2, "found"), "exit 10", 10, "chore_ran", "exit 10, 2.0 s"),
-        (Ended(5, None, 2, "away"), "exit 5", 5, "chore_failed", "exit 5, 2.0 s"),
-        (Ended(77, None, 2, "?"), "exit 77", 1, "chore_failed", "exit 77, 2.0 s"),
-        (Ended(-11, None, 2, ""), "ended by signal 11", 1, "chore_failed", "ended by signal 11, 2.0 s"),
-        (Ended(-15, "ended after its limit", 120, ""), "ended after its limit", 1, "chore_failed",
+        (ChoreEnd(0, None, 1.25, "fine"), "exit 0", 0, "chore_ran", "exit 0, 1.2 s"),
+        (ChoreEnd(10, None, 2, "found"), "exit 10", 10, "chore_ran", "exit 10, 2.0 s"),
+        (ChoreEnd(5, None, 2, "away"), "exit 5", 5, "chore_failed", "exit 5, 2.0 s"),
+        (ChoreEnd(77, None, 2, "?"), "exit 77", 1, "chore_failed", "exit 77, 2.0 s"),
+        (ChoreEnd(-11, None, 2, ""), "ended by signal 11", 1, "chore_failed", "ended by signal 11, 2.0 s"),
+        (ChoreEnd(-15, "ended after its limit", 120, ""), "ended after its limit", 1, "chore_failed",
          "ended after its limit, 120.0 s"),
     ],
 )  # fmt: skip
 def test_its_exit_code_decides_how_it_ended_and_it_is_not_run_again(
-    ended: Ended, said: str, code: int, event: str, end: str
+    ended: ChoreEnd, said: str, code: int, event: str, end: str
 ) -> None:
     ledger, program = MemoryLedger(ACCOUNT), Program(ended)
     command = f"parity {SESSION.date}"
@@ -74,11 +74,11 @@ def test_its_exit_code_decides_how_it_ended_and_it_is_not_run_again(
 
 
 def test_one_that_is_cut_short_each_time_has_failed_after_the_third_time_unless_a_person_asks() -> None:
-    ledger, program = MemoryLedger(ACCOUNT), Program(Ended(-15, STOPPED, 1, ""))
+    ledger, program = MemoryLedger(ACCOUNT), Program(ChoreEnd(-15, STOPPED, 1, ""))
     said = [run(ledger, program)[0] for _ in range(4)]
     assert [one.endswith("it is run again") for one in said] == [True, True, True, False]
     assert said[3] == f"tradebot parity {SESSION.date}: cut short 3 times"
-    assert (len(program.ran), unfinished(ledger, SLOT)) == (3, False)
+    assert (len(program.ran), is_unfinished(ledger, SLOT)) == (3, False)
     assert run(ledger, program)[0] == "close+5m was run by serve"
     run(ledger, program, "ada", again=True)
     assert len(program.ran) == 4
@@ -86,34 +86,34 @@ def test_one_that_is_cut_short_each_time_has_failed_after_the_third_time_unless_
 
 def test_one_that_was_stopped_or_killed_has_no_end_and_is_run_again() -> None:
     ledger = MemoryLedger(ACCOUNT)
-    said, _, events = run(ledger, Program(Ended(-15, STOPPED, 1, "")))
+    said, _, events = run(ledger, Program(ChoreEnd(-15, STOPPED, 1, "")))
     assert ("was stopped with serve" in said, events) == (True, [])
-    assert unfinished(ledger, SLOT)
-    assert run(ledger, Program(Ended(0, None, 1, "")), "another")[1:] == (0, ["chore_ran"])
+    assert is_unfinished(ledger, SLOT)
+    assert run(ledger, Program(ChoreEnd(0, None, 1, "")), "another")[1:] == (0, ["chore_ran"])
     assert claims(ledger) == {"parity": "serve", "parity again 1": "another", "parity ended": "exit 0, 1.0 s"}
-    assert not unfinished(ledger, SLOT)
+    assert not is_unfinished(ledger, SLOT)
 
 
 def test_one_that_failed_or_was_missed_can_be_run_again_in_an_extra_slot() -> None:
     ledger = MemoryLedger(ACCOUNT)
-    assert run(ledger, Program(Ended(5, None, 1, "")))[1] == 5
-    assert run(ledger, Program(Ended(0, None, 1, "")), "a person", again=True)[1:] == (0, ["chore_ran"])
+    assert run(ledger, Program(ChoreEnd(5, None, 1, "")))[1] == 5
+    assert run(ledger, Program(ChoreEnd(0, None, 1, "")), "a person", again=True)[1:] == (0, ["chore_ran"])
     assert [(claim.job, claim.slot) for claim in ledger.slot_claims(SESSION.date)] == [
         ("parity", "close+5m"), ("parity failed", "close+5m"), ("parity", "close+5m#2"), ("parity ended", "close+5m#2")
     ]  # fmt: skip
-    assert not unfinished(ledger, SLOT)
+    assert not is_unfinished(ledger, SLOT)
 
 
 def test_a_slot_that_was_missed_or_never_claimed_is_not_unfinished() -> None:
     ledger = MemoryLedger(ACCOUNT)
-    assert not unfinished(ledger, SLOT)
+    assert not is_unfinished(ledger, SLOT)
     ledger.miss_slots([SLOT.key], "serve, as missed: ASLEEP", NOW)
-    assert not unfinished(ledger, SLOT)
+    assert not is_unfinished(ledger, SLOT)
     assert isinstance(SLOT, Slot)
 
 
 def test_a_slot_that_only_a_wrong_clock_found_due_is_left_for_its_time() -> None:
-    ledger, program = MemoryLedger(ACCOUNT), Program(Ended(0, None, 1.0, ""))
+    ledger, program = MemoryLedger(ACCOUNT), Program(ChoreEnd(0, None, 1.0, ""))
     assert LINE is not None
     chores = Chores(ledger, {LINE.job: LINE}, MemoryEvents(), "serve", program)
     with pytest.raises(TemporaryError, match="not yet"):

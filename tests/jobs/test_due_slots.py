@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.due_slots import Due, Duty
+from jobs.due_slots import DueSlots, Duty
 from tests.kit.core.sessions import Drawn, calendars
 from tests.kit.values import ACCOUNT, CASH, SESSION, VENUE_DAY, lines_of, there
 from tradebot.adapters.memory.ledger import MemoryLedger
@@ -17,7 +17,7 @@ from tradebot.model.record import Job
 from tradebot.model.values import replace
 from tradebot.model.venue_day import VenueDay
 from tradebot.timetable import entries
-from tradebot.timetable.entries import Line
+from tradebot.timetable.entries import TimetableEntry
 from tradebot.timetable.job_times import JobTimes, parse
 from tradebot.timetable.sessions import slots
 
@@ -49,7 +49,7 @@ def at(minute: float) -> datetime:
     return SESSION.open + timedelta(minutes=minute)
 
 
-def names(due: Due, job: Job) -> list[tuple[str, Reason]]:
+def names(due: DueSlots, job: Job) -> list[tuple[str, Reason]]:
     return [(missed.slot.name, missed.reason) for missed in due.missed if missed.slot.job == job]
 
 
@@ -142,7 +142,7 @@ def test_a_missed_slot_is_claimed_and_recorded_with_how_late_it_was() -> None:
     )
     assert found.write([missed], at(5), "serve me/1") == [missed]
     (claim,) = ledger.slot_claims(SESSION.date)
-    assert (claim.by, claim.missed) == ("serve me/1, as missed: SLOT_MISSED", Reason.SLOT_MISSED)
+    assert (claim.by, claim.missed_reason) == ("serve me/1, as missed: SLOT_MISSED", Reason.SLOT_MISSED)
     assert found.write([missed], at(5), "serve me/1") == []
 
 
@@ -235,7 +235,7 @@ def test_what_slept_through_days_is_accounted_for_one_day_at_a_look_and_only_onc
                for slot in slots(job, TIMETABLE[job], session)}  # fmt: skip
     claims = [claim for session in sessions[:-1] for claim in ledger.slot_claims(session.date)]
     assert {(claim.job, claim.session, claim.slot) for claim in claims} == planned
-    slept = [claim.missed for claim in claims if claim.session > SESSION.date + timedelta(days=1)]
+    slept = [claim.missed_reason for claim in claims if claim.session > SESSION.date + timedelta(days=1)]
     assert set(slept) == {Reason.ASLEEP}
 
 
@@ -252,7 +252,7 @@ def test_who_comes_after_days_without_anyone_accounts_for_them_back_to_the_day_t
         planned = {(job.value, slot.name) for job in TIMETABLE for slot in slots(job, TIMETABLE[job], session)}
         claims = ledger.slot_claims(session.date)
         assert {(claim.job, claim.slot) for claim in claims} == planned
-        assert {claim.missed for claim in claims} <= {None, Reason.NOT_RUNNING}
+        assert {claim.missed_reason for claim in claims} <= {None, Reason.NOT_RUNNING}
 
 
 def test_a_line_that_is_new_or_was_changed_has_missed_nothing_before() -> None:
@@ -283,7 +283,7 @@ def test_a_chore_outside_the_session_is_due_for_as_long_as_its_line_says(late: s
     ledger.put_sessions([SESSION])
     ledger.open_books(CASH, SESSION.open)
     found = Duty(ledger, [line], GRACE_S, VENUE_DAY, lambda now: None, lambda slot, now: False)
-    assert found.look(SESSION.close) == Due((), ())
+    assert found.look(SESSION.close) == DueSlots((), ())
     found.rest(SESSION.close)
     assert found.next_start(SESSION.close) == SESSION.close + timedelta(minutes=10)
     due = found.look(SESSION.close + timedelta(minutes=10 + minutes))
@@ -312,7 +312,7 @@ def test_lines_first_seen_under_a_clock_that_was_ahead_lose_no_slot_when_it_is_r
         assert Job.EVALUATE_EXITS in {slot.job for slot in each.look(at(2)).run}
 
 
-def lines_at(venue: VenueDay) -> list[Line]:
+def lines_at(venue: VenueDay) -> list[TimetableEntry]:
     """Return lines inside and beside sessions, and one that goes by the venue's clock alone."""
     written: dict[str, object] = {
         Job.EVALUATE_EXITS.value: "every 2h from open until close",
@@ -348,7 +348,7 @@ def test_serve_runs_each_slot_of_a_drawn_calendar_once_and_in_time(drawn: Drawn)
     assert ran == expected
 
 
-def duty_of(ledger: MemoryLedger, planned: Sequence[Line], venue: VenueDay) -> Duty:
+def duty_of(ledger: MemoryLedger, planned: Sequence[TimetableEntry], venue: VenueDay) -> Duty:
     return Duty(ledger, planned, GRACE_S, venue, lambda now: None, lambda slot, now: False)
 
 
@@ -358,5 +358,5 @@ def test_the_first_slot_of_a_session_that_begins_days_before_its_date_is_known_t
     ledger.put_sessions([Session(date(2026, 10, 20), opened, opened + timedelta(days=5))])
     found = duty(ledger, opened - timedelta(days=2))
     before = opened - timedelta(hours=12)
-    assert found.look(before) == Due((), ())
+    assert found.look(before) == DueSlots((), ())
     assert found.next_start(before) == opened + timedelta(minutes=1)

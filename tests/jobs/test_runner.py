@@ -9,7 +9,7 @@ import pytest
 
 from jobs.backoff import Backoff
 from jobs.due_slots import Duty
-from jobs.runner import Done, Kind, Line, Runner, Station
+from jobs.runner import Done, LogKind, LogLine, Runner, Station
 from tests.jobs.test_due_slots import GRACE_S, TIMETABLE
 from tests.kit.values import ACCOUNT, CASH, SESSION, VENUE_DAY, lines_of, there
 from tradebot.adapters.memory.facts import MemoryFacts
@@ -20,7 +20,7 @@ from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import Job
 from tradebot.model.serving import Pause
 from tradebot.timetable import entries as timetable
-from tradebot.timetable.entries import Need
+from tradebot.timetable.entries import EntryNeed
 from tradebot.timetable.sessions import Slot
 
 POSITIONS = there(
@@ -89,13 +89,13 @@ class Bench:
     facts: MemoryFacts = field(default_factory=MemoryFacts)
     events: MemoryEvents = field(default_factory=MemoryEvents)
     pace: Moments = field(default_factory=Moments)
-    lines: list[Line] = field(default_factory=list)
+    lines: list[LogLine] = field(default_factory=list)
     fails: dict[Job, Exception] = field(default_factory=dict)
     during: Callable[[Job], None] = lambda job: None
     exits: ExitsLane | None = None
-    unmet: Callable[[Slot], Need | None] = lambda slot: None
+    unmet: Callable[[Slot], EntryNeed | None] = lambda slot: None
     spares: Callable[[], Reason | None] = lambda: None
-    chores: Sequence[timetable.Line] = ()
+    chores: Sequence[timetable.TimetableEntry] = ()
     retry_s: float = 0
     calendar: "Calendar | None" = None
 
@@ -141,7 +141,7 @@ class Bench:
 
         return run
 
-    def tick(self, minute: float) -> list[tuple[Kind, str | None]]:
+    def tick(self, minute: float) -> list[tuple[LogKind, str | None]]:
         """Tick at a minute of the session and return the new lines."""
         before = len(self.lines)
         self.pace.at = SESSION.open + timedelta(minutes=minute)
@@ -149,7 +149,7 @@ class Bench:
         return [(line.kind, line.job) for line in self.lines[before:]]
 
 
-RAN = Kind.RAN
+RAN = LogKind.RAN
 
 
 def test_books_are_compared_before_anything_else_and_then_the_chain_runs_in_its_order() -> None:
@@ -202,7 +202,7 @@ def test_books_that_cannot_be_written_for_a_while_end_nothing(full: Exception, m
             disk.setattr(bench.duty, broken, lambda *_: (_ for _ in ()).throw(full))
             before = bench.runner.looked_at
             told = [each for wait in (0, 0.1, 0.2, 0.4) for each in bench.tick(minute + wait)]
-        assert 1 <= told.count((Kind.FAILED, None)) <= 2, "it told of it each second"
+        assert 1 <= told.count((LogKind.FAILED, None)) <= 2, "it told of it each second"
         assert ((RAN, Job.EVALUATE_EXITS) in told) == (broken == "write"), "exits waited for a row about missed slots"
         assert (bench.runner.looked_at == before) == (broken == "look")
     bench.fails.clear()
@@ -225,14 +225,14 @@ def test_what_cannot_be_found_out_about_a_slot_costs_that_slot_alone() -> None:
 def test_a_failing_job_is_an_event_costs_its_own_pass_and_is_tried_again_after_a_while() -> None:
     bench = Bench(fails={Job.FETCH_FLOW: TemporaryError("no answer", "try later")})
     bench.runner.begin()
-    assert bench.tick(2)[0] == (Kind.FAILED, Job.FETCH_FLOW)
-    assert [(line.said, line.exit_code) for line in bench.lines if line.kind is Kind.FAILED] == [
+    assert bench.tick(2)[0] == (LogKind.FAILED, Job.FETCH_FLOW)
+    assert [(line.said, line.exit_code) for line in bench.lines if line.kind is LogKind.FAILED] == [
         ("no answer; try later", ExitCode.UNAVAILABLE)
     ]
     assert (RAN, Job.TRADE_ONCE) in [(line.kind, line.job) for line in bench.lines]
     assert [event.event_type for event in bench.events.emitted] == ["job_failed"]
     assert bench.tick(2.1) == []
-    assert bench.tick(2.3) == [(Kind.FAILED, Job.FETCH_FLOW)]
+    assert bench.tick(2.3) == [(LogKind.FAILED, Job.FETCH_FLOW)]
     assert not bench.runner.over
 
 
@@ -240,7 +240,7 @@ def test_three_faults_of_our_own_in_a_row_end_it_with_an_error() -> None:
     bench = Bench()
     bench.runner.begin()
     bench.fails = {job: ZeroDivisionError("ours") for job in Job}
-    assert bench.tick(2) == [(Kind.FAULT, job) for job in (Job.FETCH_FLOW, Job.SCORE, Job.EVALUATE_EXITS)]
+    assert bench.tick(2) == [(LogKind.FAULT, job) for job in (Job.FETCH_FLOW, Job.SCORE, Job.EVALUATE_EXITS)]
     assert (bench.runner.over, bench.runner.exit_code) == (True, ExitCode.ERROR)
     fault, exception = bench.events.emitted[-2:]
     assert (fault.event_type, "ZeroDivisionError: ours" in fault.details["message"]) == ("job_fault", True)
@@ -264,7 +264,7 @@ def test_a_good_pass_between_faults_begins_the_count_anew() -> None:
 def test_no_entry_is_written_off_as_missed_at_a_time_that_nobody_can_be_sure_of() -> None:
     bench = Bench(pace=Moments(believed=False))
     bench.runner.begin()
-    assert Kind.MISSED not in {kind for kind, _ in bench.tick(120)}
+    assert LogKind.MISSED not in {kind for kind, _ in bench.tick(120)}
     assert not [claim for claim in bench.ledger.slot_claims(SESSION.date) if "missed" in claim.by]
 
 
@@ -272,7 +272,7 @@ def test_a_late_entry_is_recorded_as_missed_and_the_rest_runs_once() -> None:
     bench = Bench()
     bench.runner.begin()
     found = bench.tick(25)
-    assert [line.said for line in bench.lines if (line.kind, line.job) == (Kind.MISSED, Job.TRADE_ONCE)] == [
+    assert [line.said for line in bench.lines if (line.kind, line.job) == (LogKind.MISSED, Job.TRADE_ONCE)] == [
         f"missed 2 slots, open+2m to open+12m: NOT_RUNNING. {REASONS[Reason.NOT_RUNNING].meaning}",
         f"missed: it was due 180 s ago: SLOT_MISSED. {REASONS[Reason.SLOT_MISSED].meaning}",
     ]
@@ -292,18 +292,18 @@ def test_an_entry_whose_grace_is_used_up_by_the_jobs_before_it_is_missed() -> No
 
     bench.during = slow
     assert (RAN, Job.TRADE_ONCE) not in bench.tick(2)
-    assert (Kind.MISSED, Job.TRADE_ONCE) in bench.tick(4)
+    assert (LogKind.MISSED, Job.TRADE_ONCE) in bench.tick(4)
 
 
 def test_a_stage_that_lacks_what_it_needs_waits_and_then_is_missed_and_all_others_run() -> None:
-    lacking = [Need.FLOW]
+    lacking = [EntryNeed.FLOW]
     bench = Bench(unmet=lambda slot: next(iter(lacking), None) if slot.job == Job.TRADE_ONCE else None)
     bench.runner.begin()
     assert bench.tick(2) == [
         (RAN, Job.FETCH_FLOW), (RAN, Job.SCORE), (RAN, Job.EVALUATE_EXITS), (RAN, Job.RECONCILE),
     ]  # fmt: skip
     assert bench.tick(2.5) == []
-    assert bench.tick(4) == [(Kind.MISSED, Job.TRADE_ONCE)]
+    assert bench.tick(4) == [(LogKind.MISSED, Job.TRADE_ONCE)]
     assert "STAGE_FAILED" in bench.lines[-1].said
     bench.tick(12)
     lacking.clear()
@@ -320,8 +320,8 @@ def test_no_chore_begins_while_memory_is_short_and_every_pass_does() -> None:
     assert bench.tick(3.5) == [(RAN, "positions")], "it is run late"
     short.append(Reason.MEMORY_SHORT)
     bench.tick(13.5)
-    assert (Kind.MISSED, "positions") in bench.tick(23)
-    (missed,) = [line.said for line in bench.lines if (line.kind, line.job) == (Kind.MISSED, "positions")]
+    assert (LogKind.MISSED, "positions") in bench.tick(23)
+    (missed,) = [line.said for line in bench.lines if (line.kind, line.job) == (LogKind.MISSED, "positions")]
     assert "MEMORY_SHORT" in missed
 
 
@@ -332,7 +332,7 @@ def test_a_slot_whose_pass_never_got_through_is_missed_for_that_reason() -> None
     bench.tick(4)
     assert "PASS_FAILED" in bench.lines[-1].said
     (claim,) = [claim for claim in bench.ledger.slot_claims(SESSION.date) if claim.job == Job.TRADE_ONCE]
-    assert claim.missed is Reason.PASS_FAILED
+    assert claim.missed_reason is Reason.PASS_FAILED
 
 
 def test_asked_to_stop_it_ends_the_pass_at_work_and_begins_no_other() -> None:
@@ -351,7 +351,7 @@ def test_entries_of_a_lane_of_their_own_come_after_its_comparison_and_its_exits_
     exits = ExitsLane()
     bench = Bench(exits=exits)
     bench.fails[Job.RECONCILE] = TemporaryError("away")
-    entered = (Kind.RAN, Job.TRADE_ONCE)
+    entered = (LogKind.RAN, Job.TRADE_ONCE)
     exits.looked_at = SESSION.open + timedelta(minutes=2)
     assert entered not in bench.tick(2), "the books weren't compared"
     exits.reconciled = True
@@ -371,13 +371,15 @@ def test_after_a_sleep_books_are_compared_before_anything_else_and_a_sentence_te
     found = bench.tick(40)
     ran = [job for kind, job in found if kind is RAN]
     assert ran == [Job.RECONCILE, Job.FETCH_FLOW, Job.SCORE, Job.EVALUATE_EXITS]
-    notes = [line.said for line in bench.lines if line.kind is Kind.NOTE]
+    notes = [line.said for line in bench.lines if line.kind is LogKind.NOTE]
     assert notes == [
         "the machine slept for 38 minutes, from 2026-11-16 14:32:00 to 2026-11-16 15:10:00 UTC: comparing books and "
         "broker first"
     ]
     assert [event.event_type for event in bench.events.emitted].count("slept") == 1
-    missed = {claim.slot: claim.missed for claim in bench.ledger.slot_claims(SESSION.date) if claim.job == "trade-once"}
+    missed = {
+        claim.slot: claim.missed_reason for claim in bench.ledger.slot_claims(SESSION.date) if claim.job == "trade-once"
+    }
     assert missed == {"open+2m": None, "open+12m": Reason.ASLEEP, "open+22m": Reason.ASLEEP, "open+32m": Reason.ASLEEP}
 
 
@@ -386,7 +388,7 @@ def test_after_a_sleep_entries_of_a_lane_of_their_own_wait_for_a_comparison_that
     bench = Bench(exits=exits)
     bench.runner.begin()
     bench.fails[Job.RECONCILE] = TemporaryError("away")
-    entered = (Kind.RAN, Job.TRADE_ONCE)
+    entered = (LogKind.RAN, Job.TRADE_ONCE)
     assert entered in bench.tick(2)
     bench.pace.slept = Pause(SESSION.open + timedelta(minutes=2), SESSION.open + timedelta(minutes=12), 0)
     assert entered not in bench.tick(12), "the other lane hasn't woken up yet"
@@ -397,7 +399,7 @@ def test_after_a_sleep_entries_of_a_lane_of_their_own_wait_for_a_comparison_that
 def test_the_brokers_calendar_is_asked_before_anything_else_and_what_it_lacks_costs_no_pass() -> None:
     bench = Bench(calendar=Calendar(fails=TemporaryError("away")))
     assert bench.calendar is not None
-    assert bench.tick(2)[0] == (Kind.FAILED, "calendar")
+    assert bench.tick(2)[0] == (LogKind.FAILED, "calendar")
     assert {(RAN, Job.EVALUATE_EXITS), (RAN, Job.TRADE_ONCE)} <= {(line.kind, line.job) for line in bench.lines}
     bench.calendar.fails = None
     assert bench.tick(2.1) == [], "it was just asked"
@@ -440,6 +442,6 @@ def test_a_clock_that_was_wrong_at_the_last_look_is_no_sleep() -> None:
     bench.pace.believed = True
     bench.tick(64)
     claims = bench.ledger.slot_claims(SESSION.date)
-    reasons = {claim.missed for claim in claims if claim.missed}
+    reasons = {claim.missed_reason for claim in claims if claim.missed_reason}
     assert Reason.ASLEEP not in reasons
     assert Reason.SLOT_SUPERSEDED in reasons

@@ -1,6 +1,6 @@
 """Passes beside the slots: a venue that tells of something makes exits run sooner."""
 
-from jobs.runner import Done, Kind
+from jobs.runner import Done, LogKind
 from tests.jobs.test_runner import Bench
 from tradebot.errors import ExitCode, TemporaryError
 from tradebot.model.record import Job
@@ -28,7 +28,7 @@ def test_a_pass_beside_the_slots_that_fails_is_told_and_a_clock_set_back_delays_
         raise TemporaryError("away")
 
     assert bench.runner.run_again(Job.EVALUATE_EXITS, fails)
-    assert (bench.lines[-1].kind, bench.lines[-1].said) == (Kind.FAILED, "away")
+    assert (bench.lines[-1].kind, bench.lines[-1].said) == (LogKind.FAILED, "away")
     bench.tick(5)
     assert bench.runner.run_again(Job.EVALUATE_EXITS, lambda: Done("again", ExitCode.DONE))
     bench.runner.stopping = True

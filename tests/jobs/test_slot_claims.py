@@ -4,7 +4,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any, cast
 
-from jobs.slot_claims import Refused, claim
+from jobs.slot_claims import SlotRefused, claim
 from tests.kit.values import ACCOUNT, SESSION, VENUE_DAY
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.app.settings import load
@@ -43,7 +43,7 @@ def test_an_entry_that_comes_later_than_its_grace_is_missed_whoever_asks() -> No
     assert ask(91, look=True) == missed
     assert ask(91) == missed
     (claimed,) = [each for each in ledger.slot_claims(SESSION.date) if each.slot == "open+7m"]
-    assert claimed.missed is Reason.SLOT_MISSED
+    assert claimed.missed_reason is Reason.SLOT_MISSED
     assert cast("tuple[Reason, str, None]", ask(91))[0] is Reason.SLOT_TAKEN
     forced = ask(91, force=True)
     assert isinstance(forced, Call)
@@ -57,7 +57,7 @@ def test_an_entry_that_was_cut_short_is_not_taken_up_again_when_it_is_late() -> 
     ledger, began = MemoryLedger(ACCOUNT), SESSION.open + timedelta(minutes=7)
     ledger.put_sessions([SESSION])
     ledger.open_books(Decimal(1), SESSION.open)
-    for late_s, kind in ((0, Call), (90, Call), (91, Refused)):
+    for late_s, kind in ((0, Call), (90, Call), (91, SlotRefused)):
         now = began + timedelta(seconds=late_s)
         got = claim(ledger, TIMETABLE, Job.TRADE_ONCE, now, VENUE_DAY, "cron", grace_s=90, unfinished=lambda call: True)
         assert isinstance(got, kind), late_s

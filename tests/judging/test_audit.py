@@ -26,10 +26,19 @@ from tests.kit.values import (
     venue_clock,
 )
 from tradebot.judging.audit import FINISHED, audit
-from tradebot.judging.evidence import Broker, Leap, Moment, Passes, Rows, Trading, Unread, Watched
-from tradebot.judging.judgment import Judgment, Look, State, looked, ranked
+from tradebot.judging.evidence import (
+    Broker,
+    Leap,
+    PassEvidence,
+    RowEvidence,
+    Trading,
+    TradingMoment,
+    Unread,
+    WatchedEvents,
+)
+from tradebot.judging.judgment import Examination, HealthState, Judgment, judge_evidence, rank_judgments
 from tradebot.judging.pass_health import TABLE
-from tradebot.judging.signal_health import Health, KindHealth
+from tradebot.judging.signal_health import KindHealth, SignalHealth
 from tradebot.model.account import BrokerView
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -55,9 +64,9 @@ BOUGHT = OwnedFill("flow", Fill("a1", "v0", "AAPL", Side.BUY, Decimal(10), Decim
 HELD = Totals.of([BOUGHT]).positions["flow", "AAPL"]
 BLOCKED = BrokerView(account(blocked=("trading_blocked",)), (), ())
 ALERTS = KindHealth(
-    "flow_alerts", True, Health.HEALTHY, "fresh", False, ago(60), 120, 900, 2, 2, 100, 1.0, 0.0, 3, 0, ()
+    "flow_alerts", True, SignalHealth.HEALTHY, "fresh", False, ago(60), 120, 900, 2, 2, 100, 1.0, 0.0, 3, 0, ()
 )
-BROKEN = replace(ALERTS, state=Health.CRITICAL, why="too old")
+BROKEN = replace(ALERTS, state=SignalHealth.CRITICAL, why="too old")
 
 
 ON_MARGIN = limits(max_margin_fraction="0.5", min_liquidation_fraction="0.1")
@@ -95,14 +104,14 @@ def broker(**changes: object) -> Broker:
 def healthy(**changes: object) -> Trading:
     hold = Decision(Gate.EXIT, Verdict.FAIL, Reason.HOLD, 0.01, 0.03)
     usual = Trading(
-        moment=Moment(NOW, SESSION.open, SESSION),
+        moment=TradingMoment(NOW, SESSION.open, SESSION),
         rules=RULES,
         due=list(Job),
         kinds=(ALERTS,),
         score=cycle(Job.SCORE, scored(0.9)),
-        passes=Passes((cycle(Job.TRADE_ONCE),), 10, {Reason.COOLDOWN: 9}),
+        passes=PassEvidence((cycle(Job.TRADE_ONCE),), 10, {Reason.COOLDOWN: 9}),
         exits=cycle(Job.EVALUATE_EXITS, exit_record(hold)),
-        events=Watched(3, 0, {}, 0),
+        events=WatchedEvents(3, 0, {}, 0),
         permission=Permission(),
         state=TradingStateRecord(TradingState.ACTIVE, "init", "armed", ago(3600)),
         fills=1,
@@ -112,7 +121,7 @@ def healthy(**changes: object) -> Trading:
         intents={IntentState.ACKED: 1},
         rejected=0,
         working=(),
-        rows=Rows(3, 2, 0, 0),
+        rows=RowEvidence(3, 2, 0, 0),
         broker=broker(),
     )
     return replace(usual, **changes)  # type: ignore[arg-type]
@@ -144,8 +153,8 @@ def found(seen: Trading) -> Mapping[str, Judgment]:
 
 def test_audit_of_a_healthy_bot_has_evidence_for_each_item_and_no_finding() -> None:
     result = judgments(healthy())
-    assert ranked(result) == ()
-    assert all(item.count and item.state is State.OK for item in result)
+    assert rank_judgments(result) == ()
+    assert all(item.count and item.state is HealthState.OK for item in result)
     assert len({item.subject for item in result}) == len(result)
 
 
@@ -160,93 +169,101 @@ def test_audit_names_a_strategy_beyond_its_own_limit() -> None:
     )
     whole = book(exposure={"AAPL": Decimal(8_600)}, sector_exposure={}, gross=Decimal(8_600), stakes=parts)
     items = found(healthy(rules=replace(RULES, own=own), broker=broker(book=whole)))
-    assert items["symbol_notional"].state is State.OK
-    assert items["own_symbol_notional"].state is State.FAILED
+    assert items["symbol_notional"].state is HealthState.OK
+    assert items["own_symbol_notional"].state is HealthState.FAILED
     assert items["own_symbol_notional"].found.startswith("1 over the limit, flow AAPL 0.1013 against 0.1: ")
-    assert (items["own_gross_notional"].state, items["own_open_positions"].state) == (State.OK, State.OK)
+    assert (items["own_gross_notional"].state, items["own_open_positions"].state) == (HealthState.OK, HealthState.OK)
 
 
 def test_scores_without_flow_are_not_short_of_data() -> None:
     alone = Candidate("bars", instrument("AAPL"), Side.BUY, Purpose.OPEN, ago(120), 0.3, None)
     item = found(healthy(score=cycle(Job.SCORE, CandidateRecord(alone, ()))))["last scores"]
-    assert (item.state, item.found) == (State.OK, "0 symbols with less than 60% of the data")
+    assert (item.state, item.found) == (HealthState.OK, "0 symbols with less than 60% of the data")
 
 
 def test_judgment_without_evidence_cannot_be_ok() -> None:
     with pytest.raises(AssertionError, match="nothing looked at"):
-        looked("anything", Look("rows", 0), NOW, State.OK, "all is well")
+        judge_evidence("anything", Examination("rows", 0), NOW, HealthState.OK, "all is well")
 
 
-CHANGES: dict[str, tuple[dict[str, object], State, str]] = {
-    "market session": ({"broker": broker(clock=venue_clock(is_open=False))}, State.FAILED, "the broker says closed"),
+CHANGES: dict[str, tuple[dict[str, object], HealthState, str]] = {
+    "market session": (
+        {"broker": broker(clock=venue_clock(is_open=False))},
+        HealthState.FAILED,
+        "the broker says closed",
+    ),
     "flow_alerts": (
         {"kinds": (BROKEN,)},
-        State.FAILED,
+        HealthState.FAILED,
         "too old; oldest 2 min of 15 min",
     ),
-    "quotes": ({"broker": broker(quotes={"AAPL": quote(at=ago(121))})}, State.DEGRADED, "1 absent, 1 older"),
-    "last scores": ({"score": cycle(Job.SCORE, scored(0.5))}, State.DEGRADED, "1 symbol with less than 60%"),
+    "quotes": ({"broker": broker(quotes={"AAPL": quote(at=ago(121))})}, HealthState.DEGRADED, "1 absent, 1 older"),
+    "last scores": ({"score": cycle(Job.SCORE, scored(0.5))}, HealthState.DEGRADED, "1 symbol with less than 60%"),
     "passes of trade-once": (
         {
-            "passes": Passes(
+            "passes": PassEvidence(
                 (cycle(Job.TRADE_ONCE, refused=Decision(Gate.JOB, Verdict.FAIL, Reason.CALENDAR_DISAGREES)),), 0, {}
             )
         },
-        State.FAILED,
+        HealthState.FAILED,
         "1 refused entirely, last by CALENDAR_DISAGREES",
     ),
     "reasons of refusal": (
-        {"passes": Passes((cycle(Job.TRADE_ONCE),), 1010, {Reason.COOLDOWN: 7, Reason.FLOW_STALE: 1003})},
-        State.DEGRADED,
+        {"passes": PassEvidence((cycle(Job.TRADE_ONCE),), 1010, {Reason.COOLDOWN: 7, Reason.FLOW_STALE: 1003})},
+        HealthState.DEGRADED,
         "1,003 FLOW_STALE",
     ),
     "recent events": (
-        {"events": Watched(9, 0, {"venue answer_differs": 2}, 0)},
-        State.DEGRADED,
+        {"events": WatchedEvents(9, 0, {"venue answer_differs": 2}, 0)},
+        HealthState.DEGRADED,
         "venue answer_differs (2 times)",
     ),
     "permission": (
         {"permission": Permission(((Reason.LIVE_NOT_ARMED, "mode live"),))},
-        State.DEGRADED,
+        HealthState.DEGRADED,
         "no orders are sent, including exits",
     ),
     "own positions": (
         {"broker": broker(leaps=(Leap("flow", "AAPL", LifeState.CLOSED, LifeState.OPEN),))},
-        State.FAILED,
+        HealthState.FAILED,
         "impossible by the broker's last fills: AAPL of flow was closed and is open",
     ),
-    "exits as recorded": ({"exits": None}, State.FAILED, "nothing watches them"),
+    "exits as recorded": ({"exits": None}, HealthState.FAILED, "nothing watches them"),
     "exits at quotes": (
         {"broker": broker(quotes={"AAPL": quote(bid="97", ask="97.1")})},
-        State.DEGRADED,
+        HealthState.DEGRADED,
         "AAPL STOP_LOSS",
     ),
-    "gross_notional": ({"broker": broker(book=book(gross=Decimal(60_001)))}, State.FAILED, "1 over the limit, 0.6"),
+    "gross_notional": (
+        {"broker": broker(book=book(gross=Decimal(60_001)))},
+        HealthState.FAILED,
+        "1 over the limit, 0.6",
+    ),
     "symbol_notional": (
         {"broker": broker(book=book(exposure={"AAPL": Decimal(9), "MSFT": Decimal(20_000)}))},
-        State.FAILED,
+        HealthState.FAILED,
         "1 over the limit, MSFT 0.2 against 0.1",
     ),
     "initial_margin": (
         {"broker": broker(book=margined({"MSFT": "2600"})), "rules": replace(RULES, limits=ON_MARGIN)},
-        State.FAILED,
+        HealthState.FAILED,
         "1 over the limit, 0.52 against 0.5: The initial margin",
     ),
     "liquidation": (
         {"broker": broker(book=margined({"MSFT": "5500", "AAPL": "1"})), "rules": replace(RULES, limits=ON_MARGIN)},
-        State.FAILED,
+        HealthState.FAILED,
         "1 over the limit, MSFT 0.0909 against 0.1",
     ),
-    "daily_loss": ({"broker": broker(book=book(day_loss=Decimal(5_000)))}, State.FAILED, "1 over the limit"),
+    "daily_loss": ({"broker": broker(book=book(day_loss=Decimal(5_000)))}, HealthState.FAILED, "1 over the limit"),
     "working orders": (
         {"working": ((order(), intent_record(800)),)},
-        State.DEGRADED,
+        HealthState.DEGRADED,
         "1 should have ended: MSFT tb1.id",
     ),
-    "money rows": ({"rows": Rows(3, 2, 1, 0)}, State.FAILED, "1 of 2 ledger rows don't match the journal"),
+    "money rows": ({"rows": RowEvidence(3, 2, 1, 0)}, HealthState.FAILED, "1 of 2 ledger rows don't match the journal"),
     "ledger against broker": (
         {"broker": broker(findings=(Finding(FindingKind.PHANTOM, "AAPL", Decimal(10), None),))},
-        State.FAILED,
+        HealthState.FAILED,
         "1 difference, 1 blocking entries; AAPL",
     ),
 }
@@ -258,36 +275,36 @@ def test_audit_finds_each_fault_with_its_numbers_and_a_command(name: str) -> Non
     item = found(healthy(**changes))[name]
     assert item.state is state
     assert words in item.found
-    assert item in ranked(judgments(healthy(**changes)))
+    assert item in rank_judgments(judgments(healthy(**changes)))
     assert "tradebot " in item.next
 
 
 @pytest.mark.parametrize(
     ("changes", "name", "state"),
     [
-        ({"rows": Rows(3, 2, 0, 1)}, "money rows", State.OK),
-        ({"rows": Unread("The chain is broken.", "tradebot recover")}, "money rows", State.FAILED),
-        ({"working": ((order(), intent_record(300)),)}, "working orders", State.OK),
-        ({"working": ((order(OrderStatus.UNKNOWN), None),)}, "working orders", State.DEGRADED),
-        ({"rejected": 2}, "working orders", State.DEGRADED),
-        ({"broker": broker(view=BrokerView(account(), (), (), 1))}, "ledger against broker", State.FAILED),
-        ({"broker": broker(quotes={})}, "quotes", State.FAILED),
-        ({"kinds": (replace(ALERTS, state=Health.DEGRADED),)}, "flow_alerts", State.DEGRADED),
-        ({"kinds": (replace(BROKEN, name="market_tide", core=False),)}, "market_tide", State.DEGRADED),
-        ({"kinds": (replace(ALERTS, state=Health.UNKNOWN, idle=True),)}, "flow_alerts", State.SKIPPED),
-        ({"kinds": (replace(ALERTS, state=Health.UNKNOWN, answered=0),)}, "flow_alerts", State.UNKNOWN),
-        ({"events": Watched(9, 0, {"serve job_fault": 1}, 1)}, "recent events", State.FAILED),
-        ({"events": Watched(0, 1, {}, 0)}, "recent events", State.DEGRADED),
-        ({"broker": broker(view=BLOCKED)}, "permission", State.DEGRADED),
+        ({"rows": RowEvidence(3, 2, 0, 1)}, "money rows", HealthState.OK),
+        ({"rows": Unread("The chain is broken.", "tradebot recover")}, "money rows", HealthState.FAILED),
+        ({"working": ((order(), intent_record(300)),)}, "working orders", HealthState.OK),
+        ({"working": ((order(OrderStatus.UNKNOWN), None),)}, "working orders", HealthState.DEGRADED),
+        ({"rejected": 2}, "working orders", HealthState.DEGRADED),
+        ({"broker": broker(view=BrokerView(account(), (), (), 1))}, "ledger against broker", HealthState.FAILED),
+        ({"broker": broker(quotes={})}, "quotes", HealthState.FAILED),
+        ({"kinds": (replace(ALERTS, state=SignalHealth.DEGRADED),)}, "flow_alerts", HealthState.DEGRADED),
+        ({"kinds": (replace(BROKEN, name="market_tide", core=False),)}, "market_tide", HealthState.DEGRADED),
+        ({"kinds": (replace(ALERTS, state=SignalHealth.UNKNOWN, idle=True),)}, "flow_alerts", HealthState.SKIPPED),
+        ({"kinds": (replace(ALERTS, state=SignalHealth.UNKNOWN, answered=0),)}, "flow_alerts", HealthState.UNKNOWN),
+        ({"events": WatchedEvents(9, 0, {"serve job_fault": 1}, 1)}, "recent events", HealthState.FAILED),
+        ({"events": WatchedEvents(0, 1, {}, 0)}, "recent events", HealthState.DEGRADED),
+        ({"broker": broker(view=BLOCKED)}, "permission", HealthState.DEGRADED),
     ],
 )  # fmt: skip
-def test_audit_judges_other_evidence(changes: dict[str, object], name: str, state: State) -> None:
+def test_audit_judges_other_evidence(changes: dict[str, object], name: str, state: HealthState) -> None:
     assert found(healthy(**changes))[name].state is state
 
 
 def test_audit_is_content_while_a_target_fills_at_the_broker() -> None:
     left = exit_record(Decision(Gate.EXIT, Verdict.FAIL, Reason.LEFT_TO_BROKER))
-    assert found(healthy(exits=cycle(Job.EVALUATE_EXITS, left)))["exits as recorded"].state is State.OK
+    assert found(healthy(exits=cycle(Job.EVALUATE_EXITS, left)))["exits as recorded"].state is HealthState.OK
 
 
 def test_audit_fails_an_exit_that_could_not_be_sent_with_its_reason() -> None:
@@ -295,38 +312,38 @@ def test_audit_fails_an_exit_that_could_not_be_sent_with_its_reason() -> None:
         Decision(Gate.EXIT, Verdict.PASS, Reason.STOP_LOSS), Decision(Gate.SEND, Verdict.FAIL, Reason.VENUE_REJECTED)
     )
     item = found(healthy(exits=cycle(Job.EVALUATE_EXITS, gone)))["exits as recorded"]
-    assert item.state is State.FAILED
+    assert item.state is HealthState.FAILED
     assert "AAPL ended at VENUE_REJECTED" in item.found
 
 
 def test_position_with_other_shares_than_the_brokers_is_not_judged_by_price() -> None:
     halved = broker(quotes={"AAPL": quote(bid="50", ask="50.1")}, position_ratios={"AAPL": Decimal(2)})
     item = found(healthy(broker=halved, kept={("flow", "AAPL"): Kept(Decimal(100))}))["exits at quotes"]
-    assert (item.state, item.found) == (State.FAILED, "can't be judged: AAPL")
+    assert (item.state, item.found) == (HealthState.FAILED, "can't be judged: AAPL")
 
 
 def test_position_missing_from_the_last_pass_is_unwatched() -> None:
     item = found(healthy(exits=cycle(Job.EVALUATE_EXITS)))["exits as recorded"]
-    assert (item.state, item.found) == (State.FAILED, "not looked at: AAPL")
+    assert (item.state, item.found) == (HealthState.FAILED, "not looked at: AAPL")
 
 
 def test_position_beyond_its_stop_is_no_finding_once_its_exit_is_sent() -> None:
     beyond = {"AAPL": quote(bid="97", ask="97.1"), "MSFT": quote("MSFT")}
     busy = broker(quotes=beyond, book=book(own_orders=(OwnOrder("flow", "AAPL", Side.SELL),)))
-    assert found(healthy(broker=busy))["exits at quotes"].state is State.OK
+    assert found(healthy(broker=busy))["exits at quotes"].state is HealthState.OK
 
 
 def test_offline_audit_skips_what_only_the_broker_knows() -> None:
     result = judgments(healthy(broker=None))
-    assert ranked(result) == ()
-    assert {each.subject for each in result if each.state is State.SKIPPED} == {
+    assert rank_judgments(result) == ()
+    assert {each.subject for each in result if each.state is HealthState.SKIPPED} == {
         "market session", "quotes", "exits at quotes", "limits on the book", "ledger against broker",
     }  # fmt: skip
 
 
 def test_unanswered_broker_fails_what_only_it_knows() -> None:
     silence = Unread("the keys were refused", "tradebot doctor")
-    failed = [item for item in judgments(healthy(broker=silence)) if item.state is State.FAILED]
+    failed = [item for item in judgments(healthy(broker=silence)) if item.state is HealthState.FAILED]
     assert {item.found for item in failed} == {"the keys were refused"}
     assert len(failed) == 5
 
@@ -339,22 +356,26 @@ def test_audit_of_a_backtest_judges_only_the_books() -> None:
 def test_audit_with_unreadable_books_judges_everything_else() -> None:
     *own, last = audit(at(NOW), Unread("The ledger is damaged.", "tradebot recover"))
     assert [each.subject for each in own] == list(TABLE)
-    assert (last.state, last.found, last.next) == (State.FAILED, "The ledger is damaged.", "tradebot recover")
+    assert (last.state, last.found, last.next) == (HealthState.FAILED, "The ledger is damaged.", "tradebot recover")
 
 
 def test_findings_are_ranked_failures_first_then_money_before_signals() -> None:
-    wrong = healthy(score=None, rows=Rows(3, 2, 1, 0), kinds=(replace(ALERTS, state=Health.CRITICAL),), rejected=1)
-    assert [item.subject for item in ranked(judgments(wrong))] == [
+    wrong = healthy(
+        score=None, rows=RowEvidence(3, 2, 1, 0), kinds=(replace(ALERTS, state=SignalHealth.CRITICAL),), rejected=1
+    )
+    assert [item.subject for item in rank_judgments(judgments(wrong))] == [
         "money rows", "flow_alerts", "last scores", "working orders",
     ]  # fmt: skip
 
 
 @settings(max_examples=50)
-@given(st.lists(st.sampled_from(State), max_size=12))
-def test_ranking_loses_no_finding_and_adds_none(states: list[State]) -> None:
-    items = [looked(str(number), Look("rows", 1), NOW, state, "", "do") for number, state in enumerate(states)]
-    order_of = [State.FAILED, State.UNKNOWN, State.DEGRADED]
-    result = ranked(items)
+@given(st.lists(st.sampled_from(HealthState), max_size=12))
+def test_ranking_loses_no_finding_and_adds_none(states: list[HealthState]) -> None:
+    items = [
+        judge_evidence(str(number), Examination("rows", 1), NOW, state, "", "do") for number, state in enumerate(states)
+    ]
+    order_of = [HealthState.FAILED, HealthState.UNKNOWN, HealthState.DEGRADED]
+    result = rank_judgments(items)
     assert sorted(item.subject for item in result) == sorted(i.subject for i in items if i.state in order_of)
     assert [order_of.index(item.state) for item in result] == sorted(order_of.index(item.state) for item in result)
 

@@ -7,18 +7,18 @@ import pytest
 
 from tests.kit.core.evidence import at, claim, cycle, past, slot
 from tests.kit.values import DAY, NOW, VENUE_DAY, ago, held
-from tradebot.judging.evidence import ChoreRun, Prices
-from tradebot.judging.judgment import State
+from tradebot.judging.evidence import ChoreEvidence, PriceEvidence
+from tradebot.judging.judgment import HealthState
 from tradebot.judging.pass_health import (
     calendar_differs,
     came,
     is_finished,
     last_run,
-    missed,
+    missed_slots,
     of_job,
     prices_of,
     schedule,
-    unended,
+    unfinished_claims,
 )
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Gap, Job
@@ -30,18 +30,18 @@ from tradebot.timetable.entries import parse
 def test_what_has_begun_and_not_ended_is_the_newest_claim_of_a_job_without_an_end() -> None:
     claims = [claim(Job.TRADE_ONCE, "open+2m", 300), claim(Job.TRADE_ONCE, "open+7m"), claim("backup", "close+5m")]
     cut = cycle(Job.TRADE_ONCE, slot="open+7m", why=Reason.CUT_SHORT)
-    assert unended(past(claims=claims, cycles=[cut], chores={"backup"})) == claims[1:]
-    assert unended(past(claims=claims, cycles=[cycle(Job.TRADE_ONCE, slot="open+7m")])) == []
+    assert unfinished_claims(past(claims=claims, cycles=[cut], chores={"backup"})) == claims[1:]
+    assert unfinished_claims(past(claims=claims, cycles=[cycle(Job.TRADE_ONCE, slot="open+7m")])) == []
     ended = [*claims, claim("backup ended", "close+5m")]
-    assert unended(past(claims=ended, cycles=[], chores={"backup"})) == claims[1:2]
+    assert unfinished_claims(past(claims=ended, cycles=[], chores={"backup"})) == claims[1:2]
     other_day = replace(cycle(Job.TRADE_ONCE, slot="open+7m"), session=DAY - timedelta(days=1))
-    assert unended(past(claims=claims[:2], cycles=[other_day])) == claims[1:2]
+    assert unfinished_claims(past(claims=claims[:2], cycles=[other_day])) == claims[1:2]
 
 
 def test_comparison_of_the_books_ends_the_reconcile_that_made_it() -> None:
     claims = [claim(Job.RECONCILE, "open+1m", 60)]
-    assert unended(past(claims=claims, cycles=[])) == []
-    assert unended(past(claims=claims, cycles=[], compared=ReconcileMark(ago(90), 0, 0))) == claims
+    assert unfinished_claims(past(claims=claims, cycles=[])) == []
+    assert unfinished_claims(past(claims=claims, cycles=[], compared=ReconcileMark(ago(90), 0, 0))) == claims
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_a_gap_whose_stop_was_sent_is_said_to_have_lasted_until_then() -> None:
     found = of_job(Job.EVALUATE_EXITS)(at(NOW), past(cycles=[cycle(at=ago(60), gaps=(gap,))]))
     assert found is not None
     words = "a stop was sent for 10 AAPL after 240 s without one (not_placed); the next pass sees if it rests"
-    assert (found.state, found.found.partition("; ")[2].partition("; ")[2]) == (State.DEGRADED, words)
+    assert (found.state, found.found.partition("; ")[2].partition("; ")[2]) == (HealthState.DEGRADED, words)
 
 
 def test_gaps_of_entries_count_until_a_pass_of_exits_has_looked_again() -> None:
@@ -100,16 +100,16 @@ def test_gaps_of_entries_count_until_a_pass_of_exits_has_looked_again() -> None:
 
 def test_prices_are_those_of_the_last_pass_of_exits_that_read_the_account() -> None:
     priced, seen = cycle(at=ago(60), equity=Decimal(1)), {ago(60): ["MSFT"]}.__getitem__
-    assert prices_of([replace(priced, quoted_at=ago(3660))], [], seen) == Prices(1, ago(60), 0, age_s=3600)
+    assert prices_of([replace(priced, quoted_at=ago(3660))], [], seen) == PriceEvidence(1, ago(60), 0, age_s=3600)
     assert prices_of([cycle(at=ago(30))], [], seen) is None
-    assert prices_of([priced], [], seen) == Prices(1, ago(60), 0)
+    assert prices_of([priced], [], seen) == PriceEvidence(1, ago(60), 0)
     older = replace(held(age_s=600).position, symbol="AAPL")
-    assert prices_of([priced], [older], seen) == Prices(1, ago(60), 1, ("AAPL",))
-    assert prices_of([priced], [replace(older, symbol="MSFT")], seen) == Prices(1, ago(60), 1)
+    assert prices_of([priced], [older], seen) == PriceEvidence(1, ago(60), 1, ("AAPL",))
+    assert prices_of([priced], [replace(older, symbol="MSFT")], seen) == PriceEvidence(1, ago(60), 1)
     doubted = replace(priced, doubted=("MSFT",))
-    assert prices_of([doubted], [replace(older, symbol="MSFT")], seen) == Prices(1, ago(60), 1, ("MSFT",))
+    assert prices_of([doubted], [replace(older, symbol="MSFT")], seen) == PriceEvidence(1, ago(60), 1, ("MSFT",))
     newer = held(age_s=30).position
-    assert prices_of([priced], [newer], seen) == Prices(1, ago(60), 0), "that pass couldn't know it"
+    assert prices_of([priced], [newer], seen) == PriceEvidence(1, ago(60), 0), "that pass couldn't know it"
 
 
 def test_calendar_differs_if_the_newest_pass_says_so() -> None:
@@ -127,7 +127,7 @@ def test_slot_is_missed_if_it_is_noted_as_missed_or_is_over_and_unclaimed() -> N
     claims.append(replace(asleep, job="own flow"))
     claims.append(SlotClaim("audit ended", DAY, "close+10m", "well, 2.0 s", NOW, won=False))
     found = past(due={Job.TRADE_ONCE: entries, Job.EVALUATE_EXITS: exits}, chores={"audit"}, claims=claims)
-    assert set(missed(found)) == {
+    assert set(missed_slots(found)) == {
         ("trade-once", "open+20m", "ASLEEP"),
         ("audit", "close+10m", "ASLEEP"),
         ("evaluate-exits", "open+29m", "nobody ran it"),
@@ -142,11 +142,11 @@ def test_last_run_of_a_chore_is_the_last_that_ended_or_was_cut_short() -> None:
     line = parse("audit", {"when": "close+10m", "limit": "5m"}, VENUE_DAY)
     assert line is not None
     begun, ended = claim("audit", "close+10m", 361), claim("audit ended", "close+10m", 900)
-    done = ChoreRun("audit", ago(900), True, ended.by)
+    done = ChoreEvidence("audit", ago(900), True, ended.by)
     assert last_run(line, None, None, well=False, now=NOW) is None
     assert last_run(line, None, ended, well=True, now=NOW) == done
     assert last_run(line, replace(begun, at=ago(900)), ended, well=True, now=NOW) == done
-    assert last_run(line, begun, ended, well=True, now=NOW) == ChoreRun("audit", ago(361), False, "cut short")
+    assert last_run(line, begun, ended, well=True, now=NOW) == ChoreEvidence("audit", ago(361), False, "cut short")
     assert last_run(line, replace(begun, at=ago(360)), ended, well=True, now=NOW) == done, "it may still be running"
     missed = replace(begun, by=as_missed("serve 7", Reason.ASLEEP))
     assert last_run(line, missed, replace(ended, at=ago(800)), well=False, now=NOW) == replace(
@@ -159,4 +159,4 @@ def test_slot_that_never_came_is_neither_due_nor_missed() -> None:
     early = replace(claim(Job.TRADE_ONCE, "open+20m"), by=as_missed("serve 7", Reason.CLOSED_EARLY))
     assert came(slots, [early]) == ()
     assert came(slots, []) == tuple(slots)
-    assert missed(past(due={Job.TRADE_ONCE: []}, claims=[early])) == []
+    assert missed_slots(past(due={Job.TRADE_ONCE: []}, claims=[early])) == []

@@ -19,7 +19,7 @@ from tests.kit.values import best_price, listing
 from tradebot.adapters.ledger import row_checksums as ledger_sums
 from tradebot.adapters.ledger.journal import Head, records
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.ledger.migration import Form, Step
+from tradebot.adapters.ledger.migration import Form, MigrationStep
 from tradebot.adapters.ledger.schema import FORM
 from tradebot.adapters.ledger.totals import LAST, Checkpoint, FillTotals
 from tradebot.adapters.state import halt_switch, state_folder
@@ -30,9 +30,9 @@ from tradebot.model.bar import Session
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.instrument import ListingRecord
 from tradebot.model.intent import Intent, Operation
-from tradebot.model.order import Fill, OrderStatus, Outcome, Reply
+from tradebot.model.order import Fill, OrderStatus, Reply, WriteOutcome
 from tradebot.model.position import FOREIGN, Marks, Origin, OwnedFill
-from tradebot.model.promotion import Interval, Promotion, Rung
+from tradebot.model.promotion import MeanInterval, Promotion, Rung
 from tradebot.model.trade import TradeNote
 from tradebot.model.trading import Baseline, ReconcileMark, TradingState, TradingStateRecord
 from tradebot.model.values import replace
@@ -81,18 +81,18 @@ def endings(draw: st.DrawFn) -> Act:
     name, at, outcome = (
         draw(st.sampled_from(names())),
         draw(times),
-        draw(st.sampled_from([*Outcome, "retry", "abandon"])),
+        draw(st.sampled_from([*WriteOutcome, "retry", "abandon"])),
     )
 
     def act(ledger: Ledger) -> None:
         record = ledger.intent(name)
         if record is None:
             return
-        if isinstance(outcome, Outcome):
+        if isinstance(outcome, WriteOutcome):
             ledger.settle(name, Reply(outcome, None, "code", "its words"), at)
-        elif record.state.unresolved and outcome == "retry":
+        elif record.state.is_unresolved and outcome == "retry":
             ledger.retry(name, at)
-        elif record.state.unresolved:
+        elif record.state.is_unresolved:
             ledger.abandon(name, "lost", at)
 
     return act
@@ -274,7 +274,9 @@ def add_colors(database: sqlite3.Connection) -> None:
 
 
 LATER = Form(
-    FORM.version + 1, (*FORM.tables, COLORS), {**FORM.steps, FORM.version: Step(FORM.tables, add_colors, "colors")}
+    FORM.version + 1,
+    (*FORM.tables, COLORS),
+    {**FORM.steps, FORM.version: MigrationStep(FORM.tables, add_colors, "colors")},
 )
 """A form that comes after today's, made up."""
 KEPT, UPGRADED = (f"ledger.db-version-{version}" for version in (FORM.version, LATER.version))
@@ -312,11 +314,11 @@ def use(books: SqliteLedger) -> None:
     names = [make_intent(slot).client_order_id for slot in slots]
     for slot in slots:
         books.promise(make_intent(slot), (PASSED, FAILED))
-    books.settle(names[0], Reply(Outcome.ACCEPTED, make_order("v1", OrderStatus.FILLED)), minutes(1))
-    books.settle(names[1], Reply(Outcome.REJECTED, None, "40310000", "not enough"), minutes(2))
-    books.settle(names[2], Reply(Outcome.UNKNOWN), minutes(3))
+    books.settle(names[0], Reply(WriteOutcome.ACCEPTED, make_order("v1", OrderStatus.FILLED)), minutes(1))
+    books.settle(names[1], Reply(WriteOutcome.REJECTED, None, "40310000", "not enough"), minutes(2))
+    books.settle(names[2], Reply(WriteOutcome.UNKNOWN), minutes(3))
     books.abandon(names[2], "its session is over", minutes(4))
-    books.settle(names[3], Reply(Outcome.UNKNOWN), minutes(5))
+    books.settle(names[3], Reply(WriteOutcome.UNKNOWN), minutes(5))
     books.retry(names[3], minutes(6))
     books.apply_fills([make_fill("a1"), make_fill("a2", minutes(1))], minutes(7))
     books.adjust_cash(Decimal("-1.5"), "a fee", minutes(8), origin=Origin.PLAN, about="plan-1")
@@ -324,7 +326,7 @@ def use(books: SqliteLedger) -> None:
     books.book(Booking((paid,)), minutes(8))
     books.note_trade(TradeNote(("flow", "AAPL", NOW), ("late",), "too late", "me", minutes(8)))
     books.note_trade(TradeNote(("flow", "AAPL", NOW), ("late", "sweep"), "bought late", "me", minutes(9)))
-    shown = Interval(0.0001, 0.0009, 250, 0.005)
+    shown = MeanInterval(0.0001, 0.0009, 250, 0.005)
     books.promotions.append(Promotion("flow", Rung.LIVE_SMALL, "abc", "me", minutes(8), shown, {"trades": 120.0}))
     books.promotions.append(Promotion("flow", Rung.LIVE, "abc", "me", minutes(9), sentence="I let flow trade"))
     books.acknowledge("TSLA", Decimal(7), "by hand", minutes(8), origin=Origin.ADOPTION, about="TSLA")

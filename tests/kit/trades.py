@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.kit.values import ACCOUNT, VENUE_DAY, cash_movement, fill
-from tradebot.auditing.forward_returns import HORIZONS, Entry, Returns, SessionReturns
+from tradebot.auditing.forward_returns import HORIZONS, HypotheticalEntry, Returns, SessionReturns
 from tradebot.auditing.outcomes import StrategyOutcomes, Tally
-from tradebot.lab.learn.values import Outcome, outcomes_of
-from tradebot.lab.performance.curve import Benchmark
-from tradebot.lab.performance.report import AccountReport, RefusalsWorth, Report
-from tradebot.lab.performance.reporting import Material, account_report
+from tradebot.lab.learn.values import TradeOutcome, outcomes_of
+from tradebot.lab.performance.curve import BenchmarkPrices
+from tradebot.lab.performance.report import AccountReport, PerformanceReport, RefusalsWorth
+from tradebot.lab.performance.reporting import ReportMaterial, account_report
 from tradebot.lab.selection.overfitting import Range
-from tradebot.lab.selection.verdict import Question, Tried
+from tradebot.lab.selection.verdict import PlayedTrial, SearchQuestion
 from tradebot.model.account import CashMovement
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Component, Side
@@ -27,13 +27,13 @@ from tradebot.model.decision import Gate
 from tradebot.model.evidence import DatedRate, Evidence, Trials, Variant, VariantKind
 from tradebot.model.order import Fill
 from tradebot.model.position import Origin, OwnedFill
-from tradebot.model.record import Judged, SessionEnd
+from tradebot.model.record import EntryOutcome, SessionEnd
 from tradebot.model.values import replace
 from tradebot.model.venue_day import VenueDay
 from tradebot.views.trades.history import History
 from tradebot.views.trades.tax import TaxRow, tax_year
 from tradebot.views.trades.tax_lots import Method
-from tradebot.views.trades.trade_row import LONG, Excursion, Source, Status, TradeRow
+from tradebot.views.trades.trade_row import LONG, EntrySource, Excursion, TradeRow, TradeStatus
 
 # Made-up candidates and what followed them, with an edge or without one.
 
@@ -50,10 +50,10 @@ class Told(SessionReturns):
     def __init__(self, returns: dict[tuple[str, int], Returns]) -> None:
         self._told = returns
 
-    def entry(self, symbol: str, at: datetime) -> Entry | None:
+    def entry(self, symbol: str, at: datetime) -> HypotheticalEntry | None:
         minute = int((at - AT).total_seconds()) // 60
         found = self._told.get((symbol, minute))
-        return None if found is None else Entry(minute, found)
+        return None if found is None else HypotheticalEntry(minute, found)
 
 
 def judged(
@@ -65,16 +65,18 @@ def judged(
     at: datetime = AT,
     was_gated: bool = True,
     parts: Mapping[str, float | None] = MappingProxyType({}),
-) -> Judged:
+) -> EntryOutcome:
     side = Side.SELL if score is not None and score < 0 else Side.BUY
-    return Judged(at + timedelta(minutes=minute), "flow", symbol, side, score, tuple(parts.items()), gate, was_gated)
+    return EntryOutcome(
+        at + timedelta(minutes=minute), "flow", symbol, side, score, tuple(parts.items()), gate, was_gated
+    )
 
 
 def panel_returns(*values: float | None) -> Returns:
     return (*values, *[None] * (len(HORIZONS) - len(values)))
 
 
-def panel_outcomes(*days: tuple[dict[tuple[str, int], Returns], list[Judged]]) -> StrategyOutcomes:
+def panel_outcomes(*days: tuple[dict[tuple[str, int], Returns], list[EntryOutcome]]) -> StrategyOutcomes:
     tally = Tally()
     for told, each in days:
         tally.add(Told(told), each)
@@ -92,12 +94,12 @@ def panel(seed: int, sessions: int, edge: float) -> StrategyOutcomes:
 
 def panel_days(
     chance: Random, sessions: int, edge: float
-) -> Iterator[tuple[dict[tuple[str, int], Returns], list[Judged]]]:
+) -> Iterator[tuple[dict[tuple[str, int], Returns], list[EntryOutcome]]]:
     market = [chance.gauss(0, 0.01) for _ in range(sessions + LONGEST)]
     moves = {s: [beta + chance.gauss(0, DAILY) for beta in market] for s in PANEL_SYMBOLS}
     views = {symbol: [chance.uniform(-1, 1) for _ in range(4)] for symbol in PANEL_SYMBOLS}
     for session in range(sessions):
-        told, each = dict[tuple[str, int], Returns](), list[Judged]()
+        told, each = dict[tuple[str, int], Returns](), list[EntryOutcome]()
         for symbol in PANEL_SYMBOLS:
             views[symbol] = [0.9 * view + 0.3 * chance.uniform(-1, 1) for view in views[symbol]]
             score, *noise = views[symbol]
@@ -149,8 +151,8 @@ def trade(
         "strategy": FLOW,
         "symbol": f"S{number % 7}",
         "side": LONG,
-        "status": Status.CLOSED,
-        "source": Source.BOT,
+        "status": TradeStatus.CLOSED,
+        "source": EntrySource.BOT,
         "opened_at": opened,
         "closed_at": opened + held,
         "quantity": Decimal(10),
@@ -181,7 +183,7 @@ def numbered_sessions(count: int) -> Mapping[date, Session]:
     return {one.date: one for one in map(session, range(count))}
 
 
-def outcomes(*trades: TradeRow) -> tuple[Outcome, ...]:
+def outcomes(*trades: TradeRow) -> tuple[TradeOutcome, ...]:
     return outcomes_of(trades, numbered_sessions(400), DAY)
 
 
@@ -254,7 +256,7 @@ def of(value: object, *names: str) -> tuple[object, ...]:
 # Drawn returns of trials that resemble their neighbors, with or without an edge.
 
 SESSIONS, TRIALS, NEAR = 500, 50, 10.0
-ASKED = Question("sharpe", 252, {"level": Range(0, TRIALS - 1)})
+ASKED = SearchQuestion("sharpe", 252, {"level": Range(0, TRIALS - 1)})
 
 
 def returns_of(seed: int, sharpe: float, sessions: int = SESSIONS, trials: int = TRIALS) -> NDArray[np.float64]:
@@ -266,9 +268,9 @@ def returns_of(seed: int, sharpe: float, sessions: int = SESSIONS, trials: int =
     return found
 
 
-def tried(returns: NDArray[np.float64]) -> list[Tried]:
+def tried(returns: NDArray[np.float64]) -> list[PlayedTrial]:
     return [
-        Tried(place, {"level": place}, tuple(column.tolist()), 100, 1, float(np.prod(1 + column) - 1), 0.0)
+        PlayedTrial(place, {"level": place}, tuple(column.tolist()), 100, 1, float(np.prod(1 + column) - 1), 0.0)
         for place, column in enumerate(returns.T)
     ]
 
@@ -302,7 +304,7 @@ def past(seed: int, count: int) -> History:
     return History("0001", "sandbox", VENUE_DAY, opened, CASH, tuple(fills), ends=tuple(ends), at=ends[-1].equity_at)
 
 
-def spy(seed: int, count: int) -> Benchmark:
+def spy(seed: int, count: int) -> BenchmarkPrices:
     """Return the prices of a benchmark over these sessions."""
     drawn, price = Random(seed), 500.0
     opens, closes = dict[date, float](), dict[date, float]()
@@ -310,7 +312,7 @@ def spy(seed: int, count: int) -> Benchmark:
         opens[session.date] = price
         price *= 1 + drawn.gauss(0.0004, 0.01)
         closes[session.date] = price
-    return Benchmark("SPY", closes, opens)
+    return BenchmarkPrices("SPY", closes, opens)
 
 
 def rotated(seed: int, count: int) -> History:
@@ -378,24 +380,24 @@ REFUSALS = (RefusalsWorth("flow", 41, 18, -123.4, -289.1, 42.2, 1000, "What was 
 def account(count: int, seed: int = 1, label: str = "state") -> AccountReport:
     """Return the report of an account that made a round trip in each of so many sessions."""
     history = past(seed, count)
-    return account_report(Material(label, history, sessions(count), spy(2, count), 0.04, REFUSALS))
+    return account_report(ReportMaterial(label, history, sessions(count), spy(2, count), 0.04, REFUSALS))
 
 
 @cache
 def long_backtest(count: int = 530) -> AccountReport:
     """Return the report of a backtest that rotated with leverage, with everything that is known beside its books."""
     history = rotated(1, count)
-    return account_report(Material("state", history, sessions(count), spy(2, count), 0.0, evidence=known(count)))
+    return account_report(ReportMaterial("state", history, sessions(count), spy(2, count), 0.0, evidence=known(count)))
 
 
 def new_account() -> AccountReport:
     return account_report(
-        Material("state", History("0001", "sandbox", VENUE_DAY, None, past(1, 1).opening_cash), [], spy(2, 1), 0)
+        ReportMaterial("state", History("0001", "sandbox", VENUE_DAY, None, past(1, 1).opening_cash), [], spy(2, 1), 0)
     )
 
 
-def report(*accounts: AccountReport) -> Report:
-    return Report(past(1, 1).at, None, None, None, None, accounts)
+def report(*accounts: AccountReport) -> PerformanceReport:
+    return PerformanceReport(past(1, 1).at, None, None, None, None, accounts)
 
 
 def with_trades(account: AccountReport, count: int) -> AccountReport:

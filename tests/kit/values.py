@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tradebot.adapters.text.activity_types import meaning_if_any
 from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.app.settings import load
-from tradebot.exits.kind import Held
+from tradebot.exits.kind import WatchedPosition
 from tradebot.exits.lists import of_account
 from tradebot.gates.ask import AccountAsk, Ask
 from tradebot.gates.sizing import Size, entry_size
@@ -34,9 +34,9 @@ from tradebot.model.trade import Trade
 from tradebot.model.trading import Permission, ReconcileMark, TradingState, TradingStateRecord
 from tradebot.model.values import replace
 from tradebot.ports.stores import Ledger
-from tradebot.signals.scoring import Known
+from tradebot.signals.scoring import ScoringInputs
 from tradebot.signals.subjects.dark_pool import DarkPoolPrint
-from tradebot.timetable.entries import Line
+from tradebot.timetable.entries import TimetableEntry
 from tradebot.timetable.entries import parse as parse_line
 from tradebot.timetable.job_times import JobTimes, whole_day
 from tradebot.venues.alpaca.capabilities import ALPACA
@@ -159,11 +159,11 @@ def exit_rules(**changes: object) -> ExitRules:
     return ExitRules.model_validate({**EXITS.model_dump(), **changes})
 
 
-def held(quantity: str = "10", price: str = "100", best: str | None = None, *, age_s: float = 600) -> Held:
+def held(quantity: str = "10", price: str = "100", best: str | None = None, *, age_s: float = 600) -> WatchedPosition:
     """Return a position of flow in AAPL; its best price is the entry price unless given."""
     since = ago(age_s)
     position = Position("flow", "AAPL", (Lot(Decimal(quantity), Decimal(price), since),), Decimal(0), since)
-    return Held(position, Decimal(best or price), Kept(instrument=instrument()))
+    return WatchedPosition(position, Decimal(best or price), Kept(instrument=instrument()))
 
 
 def trade(
@@ -344,13 +344,13 @@ def fetched_facts(symbol: str, **changes: object) -> SymbolFacts:
 
 def known(
     facts: SymbolFacts | None = None, market: Mapping[str, object] | None = None, *, flow: float | None = 1.0
-) -> Known:
+) -> ScoringInputs:
     """Return what a component sees of AAPL, with a lookback of half an hour; by default, its flow is bullish."""
     lookback, facts = timedelta(minutes=30), facts or SymbolFacts("AAPL")
-    return Known(NOW, lookback, market or {}, facts, scale_usd=1_500_000.0, flow=flow)
+    return ScoringInputs(NOW, lookback, market or {}, facts, scale_usd=1_500_000.0, flow=flow)
 
 
-def known_of(kind: AnyKind, value: object, *, flow: float | None = 1.0) -> Known:
+def known_of(kind: AnyKind, value: object, *, flow: float | None = 1.0) -> ScoringInputs:
     """Return what a component sees if this is all that is known, of AAPL or of the market."""
     of_kind = {kind.name: value}
     return known(market=of_kind, flow=flow) if kind.market_wide else known(SymbolFacts("AAPL", of_kind), flow=flow)
@@ -421,5 +421,5 @@ def cash_movement(
     return CashMovement(at, usd, kind, origin, about, words, symbol, sub_kind, meaning_if_any(kind, sub_kind))
 
 
-def lines_of(timetable: Mapping[Job, JobTimes]) -> tuple[Line, ...]:
+def lines_of(timetable: Mapping[Job, JobTimes]) -> tuple[TimetableEntry, ...]:
     return tuple(filter(None, (parse_line(job.value, str(times), VENUE_DAY) for job, times in timetable.items())))

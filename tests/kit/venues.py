@@ -17,7 +17,7 @@ from papervenue.market.coins import kraken_venue
 from papervenue.market.spec import FillSpec, MarketSpec
 from tests.kit.elsewhere import place
 from tradebot.adapters.text.yaml_loader import load_yaml
-from tradebot.app.settings import shipped
+from tradebot.app.settings import shipped_path
 from tradebot.model.venue import Settlement
 from tradebot.venues.kraken.capabilities import SETTLED_AFTER
 
@@ -198,7 +198,7 @@ BRACKETS = ELSEWHERE._replace(
 )
 _COINS = ("PF_XRPUSD", "PF_ADAUSD", "PF_SUIUSD", "PF_XLMUSD", "PF_DOGEUSD", "PF_TRXUSD")
 """They are traded in whole units, as shares are."""
-_USUAL = load_yaml(shipped("base.yaml"), shipped=True)["strategies"]
+_USUAL = load_yaml(shipped_path("base.yaml"), shipped=True)["strategies"]
 """The strategy of every other venue, in place of the one that a bot at Kraken Futures begins with."""
 KRAKEN = CampaignVenue(
     "kraken_futures",

@@ -10,7 +10,7 @@ from tests.kit.backtest.three_ways import FAST, PlayedDay
 from tests.kit.bot.folder import typed
 from tests.suite.tiers import drawn
 from tradebot.model.intent import Intent
-from tradebot.model.parity import Cause, DayParity, What
+from tradebot.model.parity import DayParity, ParityCause, What
 from tradebot.model.values import replace
 from tradebot.orders.order_sender import submit_intent
 
@@ -71,7 +71,7 @@ def test_bot_that_sends_half_of_what_it_should_is_seen(
         broken.setattr("tradebot.orders.entry_orders.submit_intent", half)
         day().by_demo(tmp_path, capsys)
     found = day().beside(tmp_path)
-    assert {one.cause for one in found.differences} == {Cause.OURS}
+    assert {one.cause for one in found.differences} == {ParityCause.OURS}
     assert found.count(What.ORDER)
 
 

@@ -8,10 +8,10 @@ import pytest
 
 from tests.kit.fakes.networks import card, results, scaling
 from tests.kit.values import NOW, SESSION, following
-from tradebot.desk.want_validation import checked
-from tradebot.learning.acting import Acting, Member, Numbers, Policy
+from tradebot.desk.want_validation import validate_wants
+from tradebot.learning.acting import Member, ModelSelection, Numbers, Policy
 from tradebot.learning.card import Action, Card, SessionResult
-from tradebot.learning.ensemble import Combine, Mode
+from tradebot.learning.ensemble import Combine, PolicyMode
 from tradebot.learning.saying import ANSWER, MODEL
 from tradebot.model.bar import Session
 from tradebot.model.decision import Decision
@@ -34,9 +34,9 @@ def member(name: str, answer: float, made: Card | None = None) -> Member:
     return Member(name, made, scaling(), run, (0.0,) if made.recurrent else ())
 
 
-def acting(mode: Mode = Mode.INFERENCE, combine: Combine = Combine.WEIGHTED, sessions: int = 20,
-           later: Mapping[str, tuple[SessionResult, ...]] | None = None) -> Acting:  # fmt: skip
-    return Acting(mode, combine, sessions, later or {})
+def acting(mode: PolicyMode = PolicyMode.INFERENCE, combine: Combine = Combine.WEIGHTED, sessions: int = 20,
+           later: Mapping[str, tuple[SessionResult, ...]] | None = None) -> ModelSelection:  # fmt: skip
+    return ModelSelection(mode, combine, sessions, later or {})
 
 
 def view(
@@ -49,13 +49,13 @@ def view(
 
 
 def quantities(policy: Policy, seen: StrategyView) -> dict[str, Decimal | None]:
-    wants = checked(seen, policy.targets(seen))
+    wants = validate_wants(seen, policy.targets(seen))
     assert isinstance(wants, tuple), wants
     return {want.symbol: want.quantity for want in wants if isinstance(want, Target)}
 
 
 def refused(policy: Policy, seen: StrategyView) -> Reason | None:
-    found = checked(seen, policy.targets(seen))
+    found = validate_wants(seen, policy.targets(seen))
     assert isinstance(found, Decision), found
     return found.reason
 
@@ -72,9 +72,9 @@ def test_answer_of_one_model_is_the_target_and_both_are_recorded() -> None:
 
 def test_answers_are_rounded_once_after_they_were_put_together() -> None:
     # Rounded before that, both would be 1, and so would their mean.
-    policy = Policy(acting(Mode.ENSEMBLE, Combine.ADAPTIVE), [member("a", 0.25), member("b", 0.24)])
+    policy = Policy(acting(PolicyMode.ENSEMBLE, Combine.ADAPTIVE), [member("a", 0.25), member("b", 0.24)])
     assert quantities(policy, view()) == {"MES": Decimal(0)}
-    policy = Policy(acting(Mode.ENSEMBLE, Combine.MAJORITY), [member("a", 0.74), member("b", 0.76)])
+    policy = Policy(acting(PolicyMode.ENSEMBLE, Combine.MAJORITY), [member("a", 0.74), member("b", 0.76)])
     assert quantities(policy, view()) == {"MES": Decimal(2)}
 
 
@@ -82,25 +82,25 @@ def test_weights_are_of_results_before_the_session() -> None:
     won, lost = card(results=results(0.01)), card(results=results(-0.01))
     members = [member("a", 1.0, won), member("b", -0.5, lost)]
     # 2 * .805... - 1 * .195... = 1.4
-    assert quantities(Policy(acting(Mode.ENSEMBLE), members), view()) == {"MES": Decimal(1)}
+    assert quantities(Policy(acting(PolicyMode.ENSEMBLE), members), view()) == {"MES": Decimal(1)}
     today = {"b": (SessionResult(SESSION.date, 0.9),)}
-    assert quantities(Policy(acting(Mode.ENSEMBLE, later=today), members), view()) == {"MES": Decimal(1)}
+    assert quantities(Policy(acting(PolicyMode.ENSEMBLE, later=today), members), view()) == {"MES": Decimal(1)}
     earlier = {"b": (SessionResult(SESSION.date - timedelta(days=1), 0.9),)}
-    policy = Policy(acting(Mode.ENSEMBLE, sessions=1, later=earlier), members)
+    policy = Policy(acting(PolicyMode.ENSEMBLE, sessions=1, later=earlier), members)
     assert quantities(policy, view()) == {"MES": Decimal(0)}
 
 
 def test_model_of_a_session_is_chosen_once_and_acts_alone() -> None:
     won, lost = card(results=results(0.01)), card(results=results(-0.01))
-    policy = Policy(acting(Mode.META), [member("a", 1.0, lost), member("b", -0.5, won)])
+    policy = Policy(acting(PolicyMode.META), [member("a", 1.0, lost), member("b", -0.5, won)])
     assert quantities(policy, view()) == {"MES": Decimal(-1)}
     found = policy.targets(view())
     assert not isinstance(found, Decision)
     assert found[0].decisions[0].observed == "b"
 
 
-@pytest.mark.parametrize("mode", [Mode.META, Mode.ENSEMBLE])
-def test_without_earlier_results_nobody_acts(mode: Mode) -> None:
+@pytest.mark.parametrize("mode", [PolicyMode.META, PolicyMode.ENSEMBLE])
+def test_without_earlier_results_nobody_acts(mode: PolicyMode) -> None:
     later = card(results=(SessionResult(SESSION.date, 0.01),))
     assert refused(Policy(acting(mode), [member("a", 1.0, later), member("b", 1.0)]), view()) is Reason.MODEL_UNRANKED
 
@@ -170,7 +170,7 @@ def test_missing_bar_means_that_nobody_knows_what_it_would_remember(times: Seque
 
 
 def test_memories_of_symbols_and_models_are_apart() -> None:
-    policy = Policy(acting(Mode.ENSEMBLE, Combine.MAJORITY), [member("a", 0.0, MADE), member("b", 0.5, MADE)])
+    policy = Policy(acting(PolicyMode.ENSEMBLE, Combine.MAJORITY), [member("a", 0.0, MADE), member("b", 0.5, MADE)])
     assert quantities(policy, view(OPEN, symbols=("MES",))) == {"MES": 1}
     seen = view(OPEN + BAR, symbols=("MES", "MNQ"))
     # Of MES, both have seen a bar before: 0.5 and 1.5. Of MNQ, none: 0 and 1.

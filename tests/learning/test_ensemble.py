@@ -11,20 +11,20 @@ from tradebot.learning.card import Action
 from tradebot.learning.ensemble import (
     LEAST_WEIGHT,
     MOST,
-    Answer,
     Combine,
+    NetworkAnswer,
     adaptive,
     answer_of,
-    combined,
+    combine_targets,
     majority,
     outputs_of,
-    rounded,
-    weighted,
+    round_contracts,
+    weighted_mean,
     weights_of,
 )
 
 TARGETS = st.lists(st.floats(-2, 2), min_size=1, max_size=6)
-ANSWERS = st.lists(st.builds(Answer, st.floats(-2, 2), st.floats(0, 1)), min_size=1, max_size=6)
+ANSWERS = st.lists(st.builds(NetworkAnswer, st.floats(-2, 2), st.floats(0, 1)), min_size=1, max_size=6)
 DAY = date(2026, 11, 2)
 
 
@@ -33,14 +33,14 @@ def results(*earned: float) -> dict[date, float]:
 
 
 def test_weighted_answers_of_the_golden_example_make_one_contract() -> None:
-    found = weighted([2, 1, -1], [0.5, 0.3, 0.2])
+    found = weighted_mean([2, 1, -1], [0.5, 0.3, 0.2])
     assert found == pytest.approx(1.1)
-    assert rounded(found) == 1
+    assert round_contracts(found) == 1
 
 
 def test_majority_of_the_golden_example_is_the_mean_of_its_side() -> None:
     assert majority([2, 1, -1]) == 1.5
-    assert rounded(majority([2, 1, -1])) == 2
+    assert round_contracts(majority([2, 1, -1])) == 2
 
 
 @pytest.mark.parametrize(
@@ -64,23 +64,27 @@ def test_answers_too_far_apart_cancel_each_other() -> None:
 
 
 def test_confidence_weighs_answers_and_none_at_all_makes_zero() -> None:
-    assert combined(Combine.CONFIDENCE, [Answer(2.0, 0.9), Answer(-1.0, 0.1)]) == pytest.approx(1.7)
-    assert combined(Combine.CONFIDENCE, [Answer(0.0, 0.0), Answer(0.0, 0.0)]) == 0.0
+    assert combine_targets(Combine.CONFIDENCE, [NetworkAnswer(2.0, 0.9), NetworkAnswer(-1.0, 0.1)]) == pytest.approx(
+        1.7
+    )
+    assert combine_targets(Combine.CONFIDENCE, [NetworkAnswer(0.0, 0.0), NetworkAnswer(0.0, 0.0)]) == 0.0
 
 
 @given(ANSWERS, st.sampled_from([*Combine]), st.data())
-def test_one_target_lies_among_the_answers_or_is_zero(answers: list[Answer], how: Combine, data: st.DataObject) -> None:
+def test_one_target_lies_among_the_answers_or_is_zero(
+    answers: list[NetworkAnswer], how: Combine, data: st.DataObject
+) -> None:
     weights = data.draw(st.lists(st.floats(0.1, 1), min_size=len(answers), max_size=len(answers)))
-    found = combined(how, answers, weights)
+    found = combine_targets(how, answers, weights)
     targets = [one.target for one in answers]
     assert found == 0 or min(targets) - 1e-9 <= found <= max(targets) + 1e-9
 
 
 @given(ANSWERS, st.sampled_from([*Combine]))
-def test_opposite_answers_make_the_opposite_target(answers: list[Answer], how: Combine) -> None:
+def test_opposite_answers_make_the_opposite_target(answers: list[NetworkAnswer], how: Combine) -> None:
     weights = [1.0] * len(answers)
-    opposite = [Answer(-one.target, one.confidence) for one in answers]
-    assert combined(how, opposite, weights) == pytest.approx(-combined(how, answers, weights))
+    opposite = [NetworkAnswer(-one.target, one.confidence) for one in answers]
+    assert combine_targets(how, opposite, weights) == pytest.approx(-combine_targets(how, answers, weights))
 
 
 @given(TARGETS, st.permutations(range(6)))
@@ -118,7 +122,7 @@ FINITE = st.floats(-50, 50)
 def test_continuous_answer_is_twice_itself_with_a_half_away_from_zero(output: float, target: int) -> None:
     answer = answer_of([output], Action.CONTINUOUS)
     assert answer is not None
-    assert (rounded(answer.target), answer.confidence) == (target, abs(output))
+    assert (round_contracts(answer.target), answer.confidence) == (target, abs(output))
 
 
 @pytest.mark.parametrize("output", [1.0000001, -1.5, math.nan, math.inf])
@@ -136,7 +140,7 @@ def test_largest_of_five_numbers_is_the_target_and_its_share_the_confidence() ->
     unsure = answer_of([1.0] * 5, Action.DISCRETE)
     assert sure is not None
     assert (sure.target, round(sure.confidence, 9)) == (1.0, 1.0)
-    assert unsure == Answer(-2.0, 0.2), "of equals, the first one counts"
+    assert unsure == NetworkAnswer(-2.0, 0.2), "of equals, the first one counts"
 
 
 @given(st.lists(FINITE, min_size=5, max_size=5))
@@ -149,8 +153,8 @@ def test_discrete_answer_is_a_target_with_a_share_for_a_confidence(outputs: list
 
 @given(st.floats(-1, 1))
 def test_rounding_is_the_same_on_both_sides(output: float) -> None:
-    assert rounded(-2 * output) == -rounded(2 * output)
-    assert abs(rounded(2 * output) - 2 * output) <= 0.5
+    assert round_contracts(-2 * output) == -round_contracts(2 * output)
+    assert abs(round_contracts(2 * output) - 2 * output) <= 0.5
 
 
 def test_number_of_outputs_follows_from_the_action() -> None:

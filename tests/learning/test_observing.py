@@ -16,11 +16,11 @@ from tradebot.learning.card import Scaling
 from tradebot.learning.observing import HIGHEST, observation, state_of
 from tradebot.model.position import Lot, Position
 from tradebot.model.view import Situation, StrategyView
-from tradebot.signals.features import OBSERVED, State
+from tradebot.signals.features import OBSERVED, DecisionState
 
 CARD = card(("body", "rsi_14"))
 SCALING = Scaling((0.5, 1.0), (2.0, 0.1))
-FLAT = State(0.0, 0.0, 100_000.0, 0.0, 0, 0.5, 0)
+FLAT = DecisionState(0.0, 0.0, 100_000.0, 0.0, 0, 0.5, 0)
 LONG = Position("policy", "MES", (Lot(Decimal(2), Decimal(5000), ago(1500)),), Decimal(0), ago(1500))
 
 
@@ -66,7 +66,7 @@ def test_each_feature_is_cut_to_five_and_the_state_is_as_it_is(value: float, pos
     ],
 )
 def test_what_is_not_known_is_named_and_never_shown_as_zero(
-    values: dict[str, float], state: State, missing: str
+    values: dict[str, float], state: DecisionState, missing: str
 ) -> None:
     assert observation(CARD, SCALING, values, state) == missing
 
@@ -74,7 +74,7 @@ def test_what_is_not_known_is_named_and_never_shown_as_zero(
 def test_state_is_that_of_position_account_and_session() -> None:
     found = state_of(view(situation(), LONG), "MES", "5Min", NOW)
     gone = (NOW - SESSION.open) / (SESSION.close - SESSION.open)
-    assert found == State(2.0, -194.0, 97_000.0, 0.03, 5, gone, 4)
+    assert found == DecisionState(2.0, -194.0, 97_000.0, 0.03, 5, gone, 4)
 
 
 def test_state_without_a_position_is_flat_whatever_others_hold() -> None:
@@ -113,8 +113,8 @@ def test_model_is_shown_what_it_was_shown_in_its_training(
     rsi: float, body: float, mean: float, deviation: float, equity: float, held: int
 ) -> None:
     values = {"rsi_14": rsi, "body": body}
-    state = State(held, held * 12.5, equity, 0.3, 7, 0.5, 3)
+    state = DecisionState(held, held * 12.5, equity, 0.3, 7, 0.5, 3)
     here = observation(CARD, Scaling((mean, 0.5), (deviation, 2.0)), values, state)
-    there = scaling.Scaling(CARD.names, (mean, 0.5), (deviation, 2.0)).observation(values, state)
+    there = scaling.FittedScaling(CARD.names, (mean, 0.5), (deviation, 2.0)).observation(values, state)
     assert not isinstance(there, str)
     assert np.array(here, dtype=np.float32).tolist() == there.tolist()

@@ -1,14 +1,14 @@
 """Records say which policies acted by their rule, or by an earlier model."""
 
 from tests.kit.values import candidate
-from tradebot.learning.saying import ANSWER, MODEL, in_a_word, said, sentences, stood_in
+from tradebot.learning.saying import ANSWER, MODEL, in_a_word, passing_decision, sentences, stood_in
 from tradebot.model.decision import Decision
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import CandidateRecord
 from tradebot.model.values import replace
 
-SLOW = said(MODEL, Reason.MODEL_SLOW, "no answer", 80)
-REPLACED = said(MODEL, Reason.MODEL_REPLACED, "by 0.1", "0123456789abcdef")
+SLOW = passing_decision(MODEL, Reason.MODEL_SLOW, "no answer", 80)
+REPLACED = passing_decision(MODEL, Reason.MODEL_REPLACED, "by 0.1", "0123456789abcdef")
 
 
 def record(strategy: str, *decisions: Decision) -> CandidateRecord:
@@ -16,7 +16,11 @@ def record(strategy: str, *decisions: Decision) -> CandidateRecord:
 
 
 def test_models_that_act_leave_nothing_to_tell() -> None:
-    acted = record("policy", said(MODEL, None, "0123456789abcdef"), said(ANSWER, None, 1.5, "0123456789abcdef"))
+    acted = record(
+        "policy",
+        passing_decision(MODEL, None, "0123456789abcdef"),
+        passing_decision(ANSWER, None, 1.5, "0123456789abcdef"),
+    )
     assert stood_in([acted]) == {}
     assert sentences([acted]) == ""
 

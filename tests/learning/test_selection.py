@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradebot.learning.selection import BETTER, REST, before, chosen, score
+from tradebot.learning.selection import BETTER, REST, before, score, select_model
 
 DAY = date(2026, 11, 2)
 WINDOW = 20
@@ -30,20 +30,20 @@ def test_score_is_made_of_its_four_parts() -> None:
 
 def test_model_that_earned_more_before_acts_and_the_session_itself_does_not_count() -> None:
     known = {"a": results([BAD] * 6), "b": results([GOOD] * 6)}
-    assert chosen(known, on(6), WINDOW) == "b"
+    assert select_model(known, on(6), WINDOW) == "b"
     turned = {"a": {**known["a"], on(6): 0.9}, "b": {**known["b"], on(6): -0.9}}
-    assert chosen(turned, on(6), WINDOW) == "b"
+    assert select_model(turned, on(6), WINDOW) == "b"
 
 
 def test_nobody_is_chosen_before_all_have_a_result() -> None:
-    assert chosen({"a": results([GOOD]), "b": {}}, on(5), WINDOW) is None
-    assert chosen({"a": results([GOOD]), "b": results([GOOD])}, on(0), WINDOW) is None
-    assert chosen({}, on(5), WINDOW) is None
+    assert select_model({"a": results([GOOD]), "b": {}}, on(5), WINDOW) is None
+    assert select_model({"a": results([GOOD]), "b": results([GOOD])}, on(0), WINDOW) is None
+    assert select_model({}, on(5), WINDOW) is None
 
 
 def test_change_waits_for_five_sessions_since_the_last() -> None:
     known = {"a": results([GOOD] + [BAD] * 12), "b": results([BAD] + [GOOD] * 12)}
-    acting = [chosen(known, on(number), 3) for number in range(1, 13)]
+    acting = [select_model(known, on(number), 3) for number in range(1, 13)]
     assert acting == ["a"] * REST + ["b"] * (12 - REST)
 
 
@@ -53,12 +53,12 @@ def test_change_needs_a_score_that_is_a_tenth_better() -> None:
     assert low < high <= BETTER * low
     # It acts first, because it was better at first.
     known = {"a": results([0.05, *first]), "b": results([-0.05, *slightly])}
-    assert chosen(known, on(17), 16) == "a"
+    assert select_model(known, on(17), 16) == "a"
 
 
 def test_of_equals_the_first_acts() -> None:
     same = results([GOOD, BAD])
-    assert chosen({"b": same, "a": same}, on(2), WINDOW) == "b"
+    assert select_model({"b": same, "a": same}, on(2), WINDOW) == "b"
 
 
 DRAWN = st.lists(st.floats(-0.05, 0.05), min_size=1, max_size=30)
@@ -69,10 +69,10 @@ def test_later_results_change_no_choice_and_changes_are_far_apart(
     drawn: list[list[float]], number: int, window: int
 ) -> None:
     known = {str(place): results(each) for place, each in enumerate(drawn)}
-    assert chosen(known, on(number), window) == chosen(
+    assert select_model(known, on(number), window) == select_model(
         {name: before(each, on(number)) for name, each in known.items()}, on(number), window
     )
-    acting = [chosen(known, on(each), window) for each in range(1, 31)]
+    acting = [select_model(known, on(each), window) for each in range(1, 31)]
     changes = [place for place, (one, other) in enumerate(itertools.pairwise(acting), 1) if one != other]
     assert all(later - earlier >= REST for earlier, later in itertools.pairwise(changes))
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.kit.values import NOW, alert, there
 from tests.strategies.test_flow import NO_TIDE, SETTINGS, full, proposed, quiet, tide, with_alerts
-from tradebot.app.settings import load, shipped
+from tradebot.app.settings import load, shipped_path
 from tradebot.legacy.strategy import LegacyStrategy
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Verdict, first_failure
@@ -89,7 +89,7 @@ def test_each_component_follows_from_its_inputs_and_stays_in_range(alerts: list[
 
 
 def test_profile_makes_the_flow_section_score_as_the_earlier_bot_did_with_the_facts_that_it_read() -> None:
-    strategies = load(shipped("profiles") / "legacy.yaml", {}).settings.strategies
+    strategies = load(shipped_path("profiles") / "legacy.yaml", {}).settings.strategies
     assert strategies.installed_as() == {"flow": "legacy"}
     needed = {"flow_alerts", "dark_pool", "greek_exposure", "iv_rank", "market_tide", "oi_change", "options_volume"}
     assert LegacyStrategy(strategies.in_use()["flow"]).needs.facts == needed

@@ -270,12 +270,12 @@ def test_a_pair_protects_only_while_its_stop_can_trigger(status: OrderStatus) ->
     (work,) = Records().after([record(PAIR), order(PAIR), leg]).work({}).values()
     target, stop = RestingPrice(TARGET, Decimal(10), False), RestingPrice(STOP, Decimal(10), True)
     assert work.resting == ((stop, target) if works else (target,))
-    assert [work.covered(Decimal(held)) for held in (-7, 12)] == ([7, 10] if works else [0, 0])
+    assert [work.covered_quantity(Decimal(held)) for held in (-7, 12)] == ([7, 10] if works else [0, 0])
 
 
 def test_a_pair_whose_stop_was_never_reported_protects_nothing() -> None:
     (work,) = Records().after([record(PAIR), order(PAIR)]).work({}).values()
-    assert work.covered(Decimal(10)) == 0
+    assert work.covered_quantity(Decimal(10)) == 0
 
 
 def test_a_stop_protects_while_its_replacement_is_on_its_way() -> None:
@@ -283,7 +283,7 @@ def test_a_stop_protects_while_its_replacement_is_on_its_way() -> None:
     moved = replace(PAIR, client_order_id="moved", operation=Operation.REPLACE, target_venue_id="leg")
     new = order(moved, OrderStatus.PENDING_NEW, limit_price=None, stop_price=Decimal(97))
     (work,) = Records().after([record(PAIR), order(PAIR), leg, record(moved), new]).work({}).values()
-    assert work.covered(Decimal(10)) == 10
+    assert work.covered_quantity(Decimal(10)) == 10
 
 
 def test_the_last_order_that_was_to_protect_counts_as_refused_until_one_is_accepted() -> None:

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from tests.kit.core.position import coin, rules
 from tests.kit.values import NOW
-from tradebot.model.registry import Health, Registry, RegistryRules, Tier, height
+from tradebot.model.registry import CoinHealth, Registry, RegistryRules, Tier, height
 from tradebot.model.values import replace
 
 SECOND = timedelta(seconds=1)
@@ -20,7 +20,7 @@ def test_tiers_are_ordered_and_none_is_below_all() -> None:
 
 @pytest.mark.parametrize(("coins", "needed"), [(0, 0), (1, 1), (4, 4), (29, 29), (30, 30), (56, 30), (200, 50)])
 def test_entries_need_thirty_healthy_coins_or_all_of_fewer_or_a_quarter_of_many(coins: int, needed: int) -> None:
-    assert rules().health.needed(coins) == needed
+    assert rules().health.needed_count(coins) == needed
 
 
 def test_the_tier_of_a_symbol_is_told_only_while_it_is_known_and_current() -> None:
@@ -33,7 +33,7 @@ def test_the_tier_of_a_symbol_is_told_only_while_it_is_known_and_current() -> No
 
 
 def test_only_current_coins_count_as_healthy() -> None:
-    coins = (coin("A"), coin("B", health=Health.DEGRADED), coin("C", at=NOW - SECOND))
+    coins = (coin("A"), coin("B", health=CoinHealth.DEGRADED), coin("C", at=NOW - SECOND))
     registry = Registry(rules(), ("A", "B", "C"), {one.symbol: one for one in coins})
     at = NOW + SECOND * rules().max_age_s
     assert (registry.healthy(NOW), registry.healthy(at), registry.healthy(at + SECOND)) == (2, 1, 0)

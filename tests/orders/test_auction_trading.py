@@ -16,9 +16,9 @@ from tradebot.model.decision import Decision, Gate
 from tradebot.model.limits import ApprovalRules, ExitRules, OwnRules, Protection
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
-from tradebot.model.trading import Answer, TradingState
+from tradebot.model.trading import ApprovalAnswer, TradingState
 from tradebot.model.values import replace
-from tradebot.model.worth import WORTH, Value, read_value
+from tradebot.model.worth import WORTH, PositionValue, read_value
 from tradebot.orders import auction_trading
 from tradebot.ports.world import World
 
@@ -76,7 +76,7 @@ def test_the_close_goes_first_and_the_newcomer_opens_only_after_it_has_filled() 
     (decided,) = [one for each in cycle.candidates for one in each.decisions if one.gate is Gate.EXIT]
     assert (decided.observed, decided.limit) == (Decimal("0.88"), Decimal("0.58"))
     assert decided.about == f"worth {told['value']}"
-    assert read_value(WORTH + told["value"]) == Value(Decimal("0.5"), Decimal(0), Decimal("0.02"), Decimal(0))
+    assert read_value(WORTH + told["value"]) == PositionValue(Decimal("0.5"), Decimal(0), Decimal("0.02"), Decimal(0))
     (close,) = scene.venue.submitted[2:]
     assert (close.purpose, close.instrument.symbol, close.displaced_by) == (CLOSES, "AAPL", "XOM")
 
@@ -222,7 +222,7 @@ def test_nothing_is_closed_for_an_entry_without_a_yes() -> None:
     cycle = trade_once(world(scene, BETTER, approval=approval), call(slot="asks"))
     assert ends(cycle) == {("XOM", OPENS): Reason.APPROVAL_WAITING}
     assert len(scene.venue.submitted) == 2
-    scene.approvals.answer("XOM", Answer.YES, scene.venue.now)
+    scene.approvals.answer("XOM", ApprovalAnswer.YES, scene.venue.now)
     cycle = trade_once(world(scene, BETTER, approval=approval), call(slot="has a yes"))
     assert ends(cycle) == {("AAPL", CLOSES): None, ("XOM", OPENS): Reason.DISPLACEMENT_STARTED}
 

@@ -11,10 +11,10 @@ from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.errors import TemporaryError
 from tradebot.model.account import BrokerView
 from tradebot.model.candidate import Purpose, Side
-from tradebot.model.intent import IntentKey, Mark, is_marked, mark_of
+from tradebot.model.intent import ClientIdParts, IntentKey, is_marked, mark_of
 from tradebot.model.order import Order, OrderStatus, Reply
 from tradebot.model.values import replace
-from tradebot.orders.emergency_cancel import Ended, end_entries
+from tradebot.orders.emergency_cancel import CancelCounts, end_entries
 
 NUMBER = "TEST00001"
 
@@ -24,7 +24,7 @@ def entered(scene: Scene, *symbols: str) -> list[Order]:
     return [order for order in scene.venue.book.values() if order.symbol in symbols]
 
 
-def ended(scene: Scene, *, books: bool = True, number: str = NUMBER) -> Ended:
+def ended(scene: Scene, *, books: bool = True, number: str = NUMBER) -> CancelCounts:
     ledger = scene.ledger if books else None
     return end_entries(FakeReader(scene.venue), scene.venue, ledger, number)
 
@@ -51,7 +51,7 @@ def test_an_id_that_is_not_ours_says_nothing_about_its_order(text: str) -> None:
 @pytest.mark.parametrize("text", ["tb1.", "tb1.x"])
 def test_an_id_of_ours_that_was_cut_short_tells_no_more_than_that_it_is_ours(text: str) -> None:
     mark = mark_of(text)
-    assert (mark, is_marked(text)) == (Mark("", None), True)
+    assert (mark, is_marked(text)) == (ClientIdParts("", None), True)
     assert mark is not None
     assert not mark.is_of("flow")
 
@@ -64,7 +64,7 @@ def test_our_entries_end_and_exits_and_orders_of_others_stay(books: bool) -> Non
     for name in ("by-hand", replace(promised.key, role=Purpose.CLOSE).client_order_id()):
         scene.venue.rest(name, "NVDA", promised)
     before = list(scene.ledger.intents())
-    assert ended(scene, books=books) == Ended(2, ())
+    assert ended(scene, books=books) == CancelCounts(2, ())
     assert cancelled(scene) == sorted([first.venue_id, second.venue_id])
     assert list(scene.ledger.intents()) == before
 
@@ -75,7 +75,7 @@ def test_an_entry_that_the_list_leaves_out_ends_by_what_the_books_know() -> None
     scene.ledger.apply_orders([known], scene.venue.now)
     whole = scene.venue.view()
     scene.venue.view = lambda: replace(whole, orders=())  # type: ignore[method-assign]
-    assert (ended(scene), cancelled(scene)) == (Ended(1, ()), [known.venue_id])
+    assert (ended(scene), cancelled(scene)) == (CancelCounts(1, ()), [known.venue_id])
 
 
 def test_an_entry_without_an_answer_is_looked_up_by_its_id_and_ends() -> None:
@@ -84,7 +84,7 @@ def test_an_entry_without_an_answer_is_looked_up_by_its_id_and_ends() -> None:
     (arrived,) = entered(scene, "AAPL")
     whole = scene.venue.view()
     scene.venue.view = lambda: replace(whole, orders=())  # type: ignore[method-assign]
-    assert (ended(scene), cancelled(scene)) == (Ended(1, ()), [arrived.venue_id])
+    assert (ended(scene), cancelled(scene)) == (CancelCounts(1, ()), [arrived.venue_id])
 
 
 def test_an_order_that_replaced_our_entry_by_hand_is_canceled_too() -> None:
@@ -95,7 +95,7 @@ def test_an_order_that_replaced_our_entry_by_hand_is_canceled_too() -> None:
     gone = replace(ours, status=OrderStatus.REPLACED, replaced_by=follower.venue_id)
     scene.ledger.apply_orders([gone], scene.venue.now)
     del scene.venue.book[ours.client_order_id]
-    assert (ended(scene), cancelled(scene)) == (Ended(1, ()), [follower.venue_id])
+    assert (ended(scene), cancelled(scene)) == (CancelCounts(1, ()), [follower.venue_id])
 
 
 def test_what_took_the_place_of_our_entry_twice_ends_in_whatever_order_the_books_learned_of_it() -> None:
@@ -109,7 +109,7 @@ def test_what_took_the_place_of_our_entry_twice_ends_in_whatever_order_the_books
     scene.ledger = MemoryLedger(ACCOUNT)
     scene.ledger.apply_orders([second, first], scene.venue.now)
     del scene.venue.book[ours.client_order_id], scene.venue.book["changed-by-hand"]
-    assert (ended(scene), cancelled(scene)) == (Ended(1, ()), [third.venue_id])
+    assert (ended(scene), cancelled(scene)) == (CancelCounts(1, ()), [third.venue_id])
 
 
 def test_a_list_that_does_not_come_keeps_no_cancel_back_and_is_told() -> None:
@@ -121,7 +121,7 @@ def test_a_list_that_does_not_come_keeps_no_cancel_back_and_is_told() -> None:
         raise TemporaryError("the venue is slow")
 
     scene.venue.view = broken  # type: ignore[method-assign]
-    assert (ended(scene), cancelled(scene)) == (Ended(1, ("the venue is slow",)), [known.venue_id])
+    assert (ended(scene), cancelled(scene)) == (CancelCounts(1, ("the venue is slow",)), [known.venue_id])
 
 
 def test_keys_of_another_account_end_nothing_there() -> None:
@@ -135,5 +135,5 @@ def test_a_cancel_that_is_not_taken_is_told_with_the_order() -> None:
     scene = Scene()
     (known,) = entered(scene, "AAPL")
     scene.venue.cancel = lambda intent: Reply(LOST.outcome, message="no answer")  # type: ignore[method-assign]
-    assert ended(scene) == Ended(0, (f"AAPL {known.client_order_id}: no answer",))
+    assert ended(scene) == CancelCounts(0, (f"AAPL {known.client_order_id}: no answer",))
     assert known.open_quantity > Decimal(0)

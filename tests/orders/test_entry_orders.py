@@ -9,7 +9,7 @@ from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
 from tests.kit.core.venue import LOST, REJECTED
 from tests.kit.values import DAY, EXITS, NOW, SESSION, SHIPPED, exit_rules, limits
 from tradebot.desk.own_slots import finish_judged
-from tradebot.exits.why import Part, parse
+from tradebot.exits.why import ReasonPart, parse
 from tradebot.model.bar import StrategySlot
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -63,7 +63,7 @@ def test_the_weakest_is_closed_first_and_the_better_one_is_opened_once_that_has_
     assert started.observed == pytest.approx(0.4)
     last = scene.venue.submitted[-1]
     assert (last.purpose, last.side, last.displaced_by) == (Purpose.CLOSE, Side.SELL, "XOM")
-    assert parse(last.why) == (Part("displaced_by", symbol="XOM"),)
+    assert parse(last.why) == (ReasonPart("displaced_by", symbol="XOM"),)
 
     scene.later(60)
     assert ends(trade_once(world(scene, BETTER), call(slot="too early"))) == {

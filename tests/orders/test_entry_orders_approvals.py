@@ -12,7 +12,7 @@ from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.limits import ApprovalRules, OwnRules
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
-from tradebot.model.trading import Answer
+from tradebot.model.trading import ApprovalAnswer
 from tradebot.model.values import replace
 from tradebot.model.view import Close, Target, Want
 from tradebot.ports.world import World
@@ -39,7 +39,7 @@ def end(scene: Scene, slot: str, *candidates: Candidate) -> Reason | None:
 
 
 def yes(scene: Scene, symbol: str = "AAPL") -> None:
-    scene.approvals.answer(symbol, Answer.YES, scene.venue.now)
+    scene.approvals.answer(symbol, ApprovalAnswer.YES, scene.venue.now)
 
 
 def test_an_entry_waits_is_asked_about_once_and_goes_out_once_after_a_yes() -> None:
@@ -71,7 +71,7 @@ def test_a_yes_makes_one_order_even_if_its_outcome_is_lost_and_every_pass_wants_
 def test_after_a_no_nothing_goes_out_and_nobody_is_asked_again() -> None:
     scene = Scene()
     end(scene, "a")
-    scene.approvals.answer("AAPL", Answer.NO, scene.venue.now)
+    scene.approvals.answer("AAPL", ApprovalAnswer.NO, scene.venue.now)
     scene.later(5000)
     assert end(scene, "b") is Reason.APPROVAL_REFUSED
     assert len(scene.approvals.asked) == 1
@@ -157,15 +157,15 @@ def rebalanced(scene: Scene, slot: str, *wants: Want) -> dict[tuple[str, Purpose
     return ends(trade_once(targets, call(slot=slot)))
 
 
-@pytest.mark.parametrize("answer", list(Answer))
-def test_a_rebalance_sells_nothing_for_what_nobody_approved(answer: Answer) -> None:
+@pytest.mark.parametrize("answer", list(ApprovalAnswer))
+def test_a_rebalance_sells_nothing_for_what_nobody_approved(answer: ApprovalAnswer) -> None:
     scene = full()
     swap = Target("AAPL", weight=Decimal(0)), Target("XOM", weight=Decimal("0.04"))
     kept = Reason.APPROVAL_WAITING
     assert rebalanced(scene, "c", *swap)["AAPL", Purpose.CLOSE] is kept
     scene.approvals.answer("XOM", answer, scene.venue.now)
     found = rebalanced(scene, "d", *swap)
-    assert found["AAPL", Purpose.CLOSE] is (None if answer is Answer.YES else Reason.APPROVAL_REFUSED)
+    assert found["AAPL", Purpose.CLOSE] is (None if answer is ApprovalAnswer.YES else Reason.APPROVAL_REFUSED)
 
 
 def test_a_strategy_that_only_sells_asks_nobody() -> None:

@@ -10,7 +10,7 @@ from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
 from tests.kit.core.venue import FakeVenue
 from tradebot.desk.snapshot import take
 from tradebot.exits.rules import ExitCall
-from tradebot.exits.why import Part
+from tradebot.exits.why import ReasonPart
 from tradebot.model.bar import SUSPENDED
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -45,7 +45,9 @@ def stuck(can: Capabilities, side: Side = Side.BUY, ask: Callable[[BotApart], ob
 def make_room(bot: BotApart) -> object:
     """Close the position for MSFT."""
     desk = take(bot.world(), with_flow=False)
-    why = ExitCall(Decision(Gate.EXIT, Verdict.PASS, Reason.DISPLACED), why=(Part("displaced_by", symbol="MSFT"),))
+    why = ExitCall(
+        Decision(Gate.EXIT, Verdict.PASS, Reason.DISPLACED), why=(ReasonPart("displaced_by", symbol="MSFT"),)
+    )
     (position,) = desk.positions
     return close(bot.world(), call(Job.TRADE_ONCE, "room"), desk, position, why, "displaced", displaced_by="MSFT")
 

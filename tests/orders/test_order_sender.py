@@ -16,7 +16,7 @@ from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
 from tradebot.model.intent import ID_CONFLICT, NEVER_SENT, Intent, IntentState, Operation
-from tradebot.model.order import Order, OrderType, Outcome, Reply
+from tradebot.model.order import Order, OrderType, Reply, WriteOutcome
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, Job
 from tradebot.model.trading import TradingState, TradingStateRecord
@@ -191,7 +191,7 @@ def test_an_unknown_order_is_not_given_up_while_the_session_of_its_sending_lasts
     scene.ledger.promise(late, ())
     record = trade_once(scene.world(wanted("AAPL")), call(slot="next"))
     (found,) = scene.ledger.intents(session=DAY)
-    assert found.state.unresolved
+    assert found.state.is_unresolved
     assert end_of(record.candidates[0]).reason is Reason.INTENT_UNRESOLVED
 
 
@@ -220,8 +220,8 @@ def said(decision: Decision) -> tuple[object, ...]:
 
 
 REPLIES = [
-    (Reply(Outcome.ACCEPTED, code="200", message="taken"), Verdict.PASS, Reason.SENT, "200 taken", None),
-    (Reply(Outcome.ACCEPTED), Verdict.PASS, Reason.SENT, None, None),
+    (Reply(WriteOutcome.ACCEPTED, code="200", message="taken"), Verdict.PASS, Reason.SENT, "200 taken", None),
+    (Reply(WriteOutcome.ACCEPTED), Verdict.PASS, Reason.SENT, None, None),
     (REJECTED, Verdict.FAIL, Reason.VENUE_REJECTED, "40310000 insufficient buying power", None),
     (LOST, Verdict.UNKNOWN, Reason.VENUE_UNKNOWN, "no_answer", None),
 ]
@@ -241,7 +241,7 @@ def test_every_answer_of_the_venue_is_told_in_its_words(
 
 def test_an_id_that_holds_another_order_names_it_and_the_limit_of_such_is_none() -> None:
     scene = Scene()
-    scene.venue.script["AAPL"] = Reply(Outcome.REJECTED, None, ID_CONFLICT, "another order")
+    scene.venue.script["AAPL"] = Reply(WriteOutcome.REJECTED, None, ID_CONFLICT, "another order")
     world, desk, intent = ready(scene)
     told = send(world, desk, intent, ())
     assert said(told) == (Gate.SEND, Verdict.FAIL, Reason.SECOND_WRITER, intent.client_order_id, 0)
@@ -353,7 +353,7 @@ def test_an_entry_that_takes_too_long_is_refused_with_both_numbers(at: int, limi
     assert scene.venue.submitted == []
     record = scene.ledger.intent(intent.client_order_id)
     assert (record is None) is (reason is Reason.DECISION_LATE)
-    assert record is None or not record.state.unresolved
+    assert record is None or not record.state.is_unresolved
 
 
 @pytest.mark.parametrize("purpose", [Purpose.OPEN, Purpose.CLOSE])
@@ -395,7 +395,7 @@ def test_a_request_that_is_sent_again_gets_a_new_date_and_reports_an_id_conflict
     scene = Scene()
     world, desk, intent = ready(scene, Purpose.CLOSE)
     scene.ledger.promise(intent, ())
-    scene.venue.script["AAPL"] = Reply(Outcome.REJECTED, None, ID_CONFLICT, "another order")
+    scene.venue.script["AAPL"] = Reply(WriteOutcome.REJECTED, None, ID_CONFLICT, "another order")
     later = replace(desk, now=NOW + timedelta(minutes=7))
     told = send_again(world, later, intent)
     assert (told.reason, told.observed) == (Reason.SECOND_WRITER, intent.client_order_id)

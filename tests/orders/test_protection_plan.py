@@ -7,13 +7,13 @@ import pytest
 
 from tests.kit.rows import make_intent, make_order
 from tests.kit.values import NOW, held, listing
-from tradebot.exits.lists import Levels
+from tradebot.exits.lists import ExitLevels
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import IntentRecord, IntentState
 from tradebot.model.order import OrderStatus
 from tradebot.model.resting import Resting
 from tradebot.model.values import replace
-from tradebot.orders.protection_plan import Cover, Step, stop_steps, target_steps
+from tradebot.orders.protection_plan import Cover, ProtectionStep, stop_steps, target_steps
 
 D = Decimal
 GONE, LESS, TIGHTER, NEW = "STOP_SPARE", "STOP_RESIZED", "STOP_TIGHTENED", "STOP_MISSING"
@@ -34,7 +34,7 @@ def target(shares: int, price: int, status: OrderStatus = OrderStatus.NEW) -> Re
     return Resting(replace(apart.record, intent=sent), order, None, can_trigger=False)
 
 
-def described(steps: Iterable[Step]) -> list[tuple[str, int, int, str]]:
+def described(steps: Iterable[ProtectionStep]) -> list[tuple[str, int, int, str]]:
     """Return the reason, shares and price of each step, and the order that it is about."""
     return [(s.why, int(s.shares), int(s.price), s.old.first.venue_id if s.old else "") for s in steps]
 
@@ -71,7 +71,7 @@ def test_stops_are_fitted_to_the_shares(
     shares: int, stops: list[Resting], steps: list[tuple[str, int, int, str]]
 ) -> None:
     cover = Cover(
-        ("flow", "AAPL"), Side.SELL, D(shares), tuple(stops), (), held().position, Levels(D(95)), listing=listing()
+        ("flow", "AAPL"), Side.SELL, D(shares), tuple(stops), (), held().position, ExitLevels(D(95)), listing=listing()
     )
     assert described(stop_steps(cover, D("0.01"))) == steps
 

@@ -17,7 +17,7 @@ from tradebot.model.order import OrderStatus
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Permission, TradingState, TradingStateRecord
 from tradebot.model.values import replace
-from tradebot.orders.rehearsal import LOOKS, Rehearsal, far_below, rehearse
+from tradebot.orders.rehearsal import LOOKS, RehearsalProgress, far_below, rehearse
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ def at_once(step: Callable[[], T]) -> T:
     return step()
 
 
-def rehearsed(scene: Scene, slot: str = "doctor") -> Rehearsal:
+def rehearsed(scene: Scene, slot: str = "doctor") -> RehearsalProgress:
     found = rehearse(scene.world(), call(slot=slot), lambda: None, at_once)
     assert found is not None
     return found

@@ -11,7 +11,7 @@ from tests.kit.core.venue import FakeReader
 from tests.kit.values import held, listing
 from tradebot.desk.snapshot import take
 from tradebot.exits.kind import PriceTarget
-from tradebot.exits.lists import Levels, parse
+from tradebot.exits.lists import ExitLevels, parse
 from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.event import EventKind
@@ -24,7 +24,7 @@ from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.model.values import replace
 from tradebot.model.venue import Capabilities, ClientIds, Edit, Settlement
 from tradebot.orders.stop_protection import missing_targets
-from tradebot.reconciliation.protection import Watch
+from tradebot.reconciliation.protection import ProtectionWatch
 from tradebot.reconciliation.read_books import read_books
 from tradebot.reconciliation.reconcile import reconcile
 
@@ -567,9 +567,9 @@ def test_a_change_in_place_whose_answer_was_lost_is_no_stop_that_the_broker_move
     bot.scene.price("AAPL", "100.9")
     bot.venue.fates = ["lost"]
     bot.exits()
-    assert len(read_books(bot.scene.ledger, bot.venue.now, bot.venue.can.day).unresolved) == 1
+    assert len(read_books(bot.scene.ledger, bot.venue.now, bot.venue.can.day).unresolved_intents) == 1
     bot.exits()
-    assert read_books(bot.scene.ledger, bot.venue.now, bot.venue.can.day).unresolved == ()
+    assert read_books(bot.scene.ledger, bot.venue.now, bot.venue.can.day).unresolved_intents == ()
     assert bot.scene.told("stop_moved_by_broker") == []
 
 
@@ -696,7 +696,7 @@ def test_what_fills_beyond_the_position_is_told_once_found_and_closed_at_once(ca
     (close,) = bot.venue.working(Purpose.CLOSE)
     assert (close.side, close.quantity) == (Side.BUY, Decimal(4))
     assert bot.scene.told("position_overfilled") == [{"strategy": "flow", "shares": "4"}]
-    watch = Watch(bot.venue, lambda strategy: bot.rules, 180, bot.scene.exits)
+    watch = ProtectionWatch(bot.venue, lambda strategy: bot.rules, 180, bot.scene.exits)
     found = [
         one
         for one in reconcile(FakeReader(bot.venue), bot.scene.ledger, watch).findings
@@ -745,7 +745,7 @@ def test_targets_are_in_whole_lots_and_what_is_less_than_the_smallest_order_has_
     desk = take(BotApart(NO_EDITS_ONLY_REDUCE).world(), with_flow=False)
     terms = listing(lot=Decimal("0.01"), minimum=Decimal(minimum))
     share = Decimal(quantity) * Decimal("0.4")
-    asked = Levels(Decimal("97.1"), (PriceTarget(Decimal("102.9"), share), PriceTarget(Decimal("107.25"), share)))
+    asked = ExitLevels(Decimal("97.1"), (PriceTarget(Decimal("102.9"), share), PriceTarget(Decimal("107.25"), share)))
     found = missing_targets(desk, held(quantity).position, terms, asked, (), Decimal(quantity))
     assert [f"{part:f}" for _, part, _ in found] == parts
 
@@ -766,7 +766,7 @@ def test_a_position_whose_price_nobody_sees_is_protected_by_what_rests() -> None
     bot = BotApart(NO_EDITS_ONLY_REDUCE).held()
     bot.exits()
     bot.venue.prices.clear()
-    watch = Watch(bot.venue, lambda strategy: bot.rules, 180, bot.scene.exits)
+    watch = ProtectionWatch(bot.venue, lambda strategy: bot.rules, 180, bot.scene.exits)
 
     def missing() -> list[FindingKind]:
         found = reconcile(FakeReader(bot.venue), bot.scene.ledger, watch).findings

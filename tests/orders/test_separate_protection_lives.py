@@ -25,7 +25,7 @@ from tradebot.exits.lists import parse
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.event import EventKind
 from tradebot.model.intent import Intent, Operation
-from tradebot.model.order import Order, OrderStatus, Outcome
+from tradebot.model.order import Order, OrderStatus, WriteOutcome
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.trading import TradingState, TradingStateRecord
@@ -195,7 +195,7 @@ class Judge:
             if "order_id" in line:
                 self._line(line)
                 dropped |= by_bot and self._bare() > began
-        leaves |= bool(WHAT["exit"](self.bot)) or any(outcome in (None, Outcome.UNKNOWN) for outcome in answers)
+        leaves |= bool(WHAT["exit"](self.bot)) or any(outcome in (None, WriteOutcome.UNKNOWN) for outcome in answers)
         leaves |= not any(intent.operation is Operation.CANCEL for intent in intents)
         # What was to be canceled before is canceled now, whatever is wanted by now.
         before = {intent.client_order_id for intent in self.bot.venue.asked[: self._asked - len(intents)]}
@@ -257,7 +257,7 @@ class Judge:
         exits = sum((_left(line) for line in ours if ".PROTE." not in line["client_order_id"]), NONE)
         return exits + max(stops, sum(map(_left, ours), NONE) - stops - exits)
 
-    def _request(self, intent: Intent, outcome: Outcome | None) -> Iterator[str]:
+    def _request(self, intent: Intent, outcome: WriteOutcome | None) -> Iterator[str]:
         """Yield what is wrong about a request; those of a kind come one after the other, each with its answer.
 
         Where stops only reduce, a new one needn't wait for the outcome of a change of another one.
@@ -270,7 +270,7 @@ class Judge:
         places = intent.operation is not Operation.CANCEL and kind != "other"
         if open_ and places and open_.client_order_id != intent.client_order_id:
             yield f"a second request about a {kind} while the first has no outcome"
-        if outcome in (None, Outcome.UNKNOWN):
+        if outcome in (None, WriteOutcome.UNKNOWN):
             self._unanswered[kind] = intent
         elif open_ and open_.client_order_id == intent.client_order_id:
             del self._unanswered[kind]
@@ -366,7 +366,7 @@ def targets_count_as_stops(patch: pytest.MonkeyPatch) -> None:
     """Leave shares without a stop that a target rests for."""
     usual = protection_plan.stop_steps
 
-    def steps(cover: protection_plan.Cover, looser_by: Decimal) -> Iterator[protection_plan.Step]:
+    def steps(cover: protection_plan.Cover, looser_by: Decimal) -> Iterator[protection_plan.ProtectionStep]:
         return usual(
             cover._replace(shares=max(cover.shares - protection_plan.total(cover.targets), Decimal(0))), looser_by
         )
@@ -444,7 +444,7 @@ def stops_for_all(patch: pytest.MonkeyPatch) -> None:
     """Place each stop for the whole position, whatever rests already."""
     usual = protection_plan.stop_steps
 
-    def steps(cover: protection_plan.Cover, looser_by: Decimal) -> Iterator[protection_plan.Step]:
+    def steps(cover: protection_plan.Cover, looser_by: Decimal) -> Iterator[protection_plan.ProtectionStep]:
         found = usual(cover, looser_by)
         return (step._replace(shares=cover.shares) if step.old is None else step for step in found)
 

@@ -28,7 +28,7 @@ from tradebot.model.trading import TradingState
 from tradebot.model.values import replace
 from tradebot.orders.stop_protection import target_on_tick
 from tradebot.ports.broker import Ending
-from tradebot.reconciliation.protection import Watch, gaps
+from tradebot.reconciliation.protection import ProtectionWatch, gaps
 from tradebot.reconciliation.read_books import read_books
 from tradebot.reconciliation.reconcile import reconcile
 
@@ -675,7 +675,7 @@ def test_what_both_halves_of_a_pair_fill_beyond_the_position_is_found_told_and_c
     assert found.told("position_overfilled") == [{"strategy": "flow", "shares": f"{entry.quantity}"}]
     (gap,) = found.told("protection_gap")
     assert (gap["since"], gap["why"]) == (turned.isoformat(), "exiting")
-    watch = Watch(found.venue, found.world().rules.exits_of, 180, found.exits)
+    watch = ProtectionWatch(found.venue, found.world().rules.exits_of, 180, found.exits)
     findings = reconcile(FakeReader(found.venue), found.ledger, watch).findings
     assert [(one.kind, one.ours) for one in findings] == [(FindingKind.OVERFILLED, -entry.quantity)]
     found.venue.fill(last.client_order_id, "100")

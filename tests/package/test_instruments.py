@@ -35,7 +35,7 @@ ROUNDS = {
     "tradebot/lab/performance/statistics.py:quantile": COUNT,
     "tradebot/lab/selection/dependence.py:block_length": COUNT,
     "tradebot/lab/selection/dependence.py:_optimal": COUNT,
-    "tradebot/learning/ensemble.py:rounded": "targets in contracts, which the core rounds to the lot after that",
+    "tradebot/learning/ensemble.py:round_contracts": "targets in contracts; the core rounds them to the lot after that",
     "tradebot/replaying/setting_grid.py:place": "settings as people type them",
 }
 """What rounds a quantity or a price to whole units, and to which."""
@@ -50,7 +50,7 @@ SMALL = {
     "tradebot/desk/want_validation.py:ROUNDING": DIGITS,
     "tradebot/strategies/smart_money/strategy.py:PLACES": DIGITS,
     "tradebot/exits/why.py:_SHOWN": SHOWN,
-    "tradebot/exits/why.py:measured": SHOWN,
+    "tradebot/exits/why.py:amount_part": SHOWN,
     "tradebot/lab/performance/backtest_result.py:PERCENT": SHOWN,
     "tradebot/views/trades/pnl.py:CENT": SHOWN,
     "tradebot/views/trades/tax.py:_CENT": SHOWN,

@@ -27,7 +27,7 @@ STORES = (
     "ledger/",
     "facts/",
     "state/halt_switch",
-    *(f"recovery/{name}" for name in ("integrity_check", "journal_merge", "journal_replay", "rebuild")),
+    *(f"recovery/{name}" for name in ("integrity_check", "rebuild")),
 )
 """How the modules of the adapters begin that keep what we know: like the core they read no text at all."""
 
@@ -35,7 +35,7 @@ DOCUMENTED = (ast.FunctionDef, ast.ClassDef, ast.Module)
 
 EXCEPTIONS = {
     "tradebot/model/intent.py:mark_of": "the mark in a venue's client order id is all that a venue keeps for us",
-    "tradebot/model/trading.py:missed": "the reason in the holder of a missed slot, written and read in this one place",
+    "tradebot/model/trading.py:missed_reason": "the reason in the holder of a missed slot, written and read here alone",
     "tradebot/timetable/chore_times.py": "times as people write them in the configuration",
     "tradebot/timetable/entries.py": "lines as people write them in the configuration",
     "tradebot/timetable/job_times.py": "times as people write them in the configuration",
@@ -44,7 +44,7 @@ EXCEPTIONS = {
     "tradebot/signals/subjects/market.py:category_of": "no other way to tell what a headline is about; read once",
     "tradebot/model/plain_numbers.py": "numbers as people write them in the configuration",
     "tradebot/model/event.py:__new__": "the subsystem and the type in a kind's own row, written in this program",
-    "tradebot/model/kind.py:documented": "a row's fields in the words of the documentation, written in this program",
+    "tradebot/model/kind.py:parse_field_types": "a row's fields in the words of the documentation, ours",
     "commands/drill/stage.py:entries": "the exchange's log judges a drill, and it has ids only",
     "tradebot/replaying/record_json.py:_plain": "names in a text that this program writes and reads here alone",
     "tradebot/views/notification_events.py:_told": "the lines of a text for people, written in this program",
@@ -64,7 +64,7 @@ EXCEPTIONS = {
     "tradebot/lab/backtest/checkpoint.py": "the head of a file, and dotted names of parts and modules",
     "tradebot/lab/backtest/venue.py:_last_known": "which names may be symbols, as the reader of the API has it",
     "tradebot/lab/backtest/lookahead.py:last_date": "dates in files that a person declares",
-    "tradebot/lab/backtest/lookahead.py:heard": "the paths of files that a strategy opens",
+    "tradebot/lab/backtest/lookahead.py:note_opened": "the paths of files that a strategy opens",
     "tradebot/lab/search/cluster.py": "addresses that a person writes, and the first line of what Ray says, to show it",
     "tradebot/lab/search/space.py": "dotted names of settings, and the places of mistakes in a person's file",
     "tradebot/lab/search/study.py": "the address of a storage, as a person writes it",
@@ -80,7 +80,7 @@ EXCEPTIONS = {
     "tradebot/replaying/port_recording.py:_is_port": "the names of ports and of their methods",
     "tradebot/__main__.py": "the name of a module that is not installed",
     "commands/shared/usage.py": "what the library of the command line says, put into our own words",
-    "tradebot/adapters/ledger/schema.py:translated": "the names that SQLite gives its errors",
+    "tradebot/adapters/ledger/schema.py:translate_errors": "the names that SQLite gives its errors",
     "tradebot/adapters/ledger/journal.py": "the lines of the journal's file, and the fields of its format",
     "tradebot/adapters/ledger/journal_reader.py": "the lines of the journal's file",
     "tradebot/adapters/recovery/rebuild_sources.py:words_of": "a field of a record's JSON, too long to be parsed",

@@ -9,7 +9,7 @@ from tests.kit.values import ACCOUNT, CASH, NOW, SESSION, ago
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.model.candidate import Side
 from tradebot.model.finding import FindingKind
-from tradebot.model.order import Outcome, Reply
+from tradebot.model.order import Reply, WriteOutcome
 from tradebot.model.trading import ReconcileMark
 from tradebot.model.values import replace
 from tradebot.model.venue import Settlement
@@ -48,5 +48,5 @@ def trade(scene: Scene, venue: MarginedVenue, name: str, side: Side, quantity: i
     intent = replace(made, side=side, quantity=Decimal(quantity), key=replace(made.key, side=side))
     scene.ledger.promise(intent, ())
     order = venue.rest(intent.client_order_id, "AAPL", intent)
-    scene.ledger.settle(intent.client_order_id, Reply(Outcome.ACCEPTED, order), NOW)
+    scene.ledger.settle(intent.client_order_id, Reply(WriteOutcome.ACCEPTED, order), NOW)
     venue.fill(intent.client_order_id, price)

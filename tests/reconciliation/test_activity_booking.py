@@ -122,7 +122,7 @@ def test_activity_moves_contracts_with_their_multiplier_and_no_cash_beside(
     assert [entry.amount for entry in booking.entries] == [0] * len(rows)
     totals = Totals.of(sorted((bought, *booking.fills), key=lambda owned: owned.fill.at))
     assert totals.cost == (50_000 if quantity else 0)
-    assert totals.realized == (0 if quantity else 1_500)
+    assert totals.realized_usd == (0 if quantity else 1_500)
 
 
 def test_cash_that_comes_while_the_broker_is_being_read_is_no_difference() -> None:

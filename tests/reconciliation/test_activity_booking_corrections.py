@@ -138,13 +138,13 @@ def test_what_is_closed_is_cash() -> None:
 
 @pytest.mark.parametrize("broken", ["differences", "no later"])
 def test_books_that_take_what_is_told_for_a_difference_are_caught(broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    right = activity_booking.corrected
+    right = activity_booking.book_correction
 
     def wrong(held: object, one: Activity, of: Corrects) -> object:
         return right(held, one, Corrects(of.fill_id, (), of.later))  # type: ignore[arg-type]
 
     if broken == "differences":
-        monkeypatch.setattr(activity_booking, "corrected", wrong)
+        monkeypatch.setattr(activity_booking, "book_correction", wrong)
     else:
         monkeypatch.setattr(Execution, "told", lambda self, number, told=Execution.told: forgetful(told(self, number)))
     one = Execution("e1", Side.BUY, [(D(2), D(5000)), (D(2), D(5001)), (D(2), D(5003))])

@@ -9,7 +9,7 @@ import pytest
 from tests.kit.core.scene import Scene, call, trade_once, wanted
 from tests.kit.core.venue import ACCEPTED, LOST
 from tests.kit.values import ACCOUNT, CASH, NOW, SESSION, VENUE_DAY, fill, following, there
-from tradebot.adapters.ledger.rows import Opening
+from tradebot.adapters.ledger.rows import StoredOpening
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.model.account import BrokerPosition
 from tradebot.model.candidate import Purpose, Side
@@ -34,7 +34,7 @@ def caught(scene: Scene) -> CaughtUp:
 def opened_long_ago() -> Scene:
     """Return a scene whose books began before the time over which fills are asked for again."""
     scene = Scene()
-    scene.ledger.tables.book.put(Opening(CASH, NOW - timedelta(days=10)))
+    scene.ledger.tables.book.put(StoredOpening(CASH, NOW - timedelta(days=10)))
     return scene
 
 

@@ -10,7 +10,7 @@ from tests.kit.values import NOW, VENUE_DAY, ago
 from tests.reconciliation.comparing import accepted, compared, kinds, margined, trade
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.finding import FindingKind
-from tradebot.model.order import Executed, Fee, Fill, OrderStatus, OrderType, Outcome, Reply
+from tradebot.model.order import Executed, Fee, Fill, OrderStatus, OrderType, Reply, WriteOutcome
 from tradebot.model.position import Origin
 from tradebot.model.values import replace
 from tradebot.reconciliation.statements import FromStatement, book_statement
@@ -33,7 +33,7 @@ def closed_unseen(realized: int) -> Scene:
         scene.ledger.promise(replace(intent, order_type=kind, stop_price=stop, limit_price=limit), ())
         order = venue.rest(intent.client_order_id, "AAPL", intent)
         order = replace(order, order_type=kind, stop_price=stop, limit_price=limit, status=OrderStatus.ENDED)
-        scene.ledger.settle(intent.client_order_id, Reply(Outcome.ACCEPTED, order), NOW)
+        scene.ledger.settle(intent.client_order_id, Reply(WriteOutcome.ACCEPTED, order), NOW)
     venue.book.clear()
     venue.held, venue.cash = {}, venue.cash + realized
     return scene

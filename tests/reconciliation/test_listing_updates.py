@@ -23,18 +23,18 @@ from tradebot.model.position import OwnedFill
 from tradebot.model.record import Job
 from tradebot.model.values import replace
 from tradebot.model.venue import Settlement
-from tradebot.reconciliation.listing_updates import Listed, in_force
+from tradebot.reconciliation.listing_updates import ListingsInForce, in_force
 
 CHANGED, UNKNOWN = FindingKind.INSTRUMENT_CHANGED, FindingKind.INSTRUMENT_UNKNOWN
 SYMBOLS = ("AAPL", "MSFT")
 
 
-def look(scene: Scene, *symbols: str, besides: tuple[str, ...] = ()) -> Listed:
+def look(scene: Scene, *symbols: str, besides: tuple[str, ...] = ()) -> ListingsInForce:
     reader, ledger = FakeReader(scene.venue), scene.ledger
     return in_force(reader, ledger, ledger, symbols, scene.venue.now, besides)
 
 
-def keep(scene: Scene, listed: Listed) -> Listed:
+def keep(scene: Scene, listed: ListingsInForce) -> ListingsInForce:
     scene.ledger.put_listings(listed.read)
     return listed
 

@@ -10,7 +10,7 @@ from tests.kit.core.venue import FakeReader
 from tests.kit.values import CASH, DAY, NOW, VENUE_DAY, ago
 from tests.orders.test_order_sender import end_of
 from tests.reconciliation.test_catch_up import caught, sent, sent_by_hand
-from tradebot.adapters.ledger.rows import Opening
+from tradebot.adapters.ledger.rows import StoredOpening
 from tradebot.desk.snapshot import take
 from tradebot.errors import TemporaryError
 from tradebot.gates.halts import override_for
@@ -77,7 +77,7 @@ def test_entries_wait_until_the_venue_tells_whose_fill_it_is_however_old_it_is()
     scene.venue.now -= timedelta(days=3)
     filled(scene)
     scene.venue.now += timedelta(days=3)
-    scene.ledger.tables.book.put(Opening(CASH, ago(10 * 86_400)))
+    scene.ledger.tables.book.put(StoredOpening(CASH, ago(10 * 86_400)))
     follower = scene.venue.follower
 
     def answering(venue_id: str) -> Order | None:

@@ -24,7 +24,7 @@ from tradebot.model.position import FOREIGN
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.values import replace
-from tradebot.reconciliation.protection import Watch
+from tradebot.reconciliation.protection import ProtectionWatch
 from tradebot.reconciliation.reconcile import Reconciled, reconcile
 
 EXIT_CALL = call(Job.EVALUATE_EXITS, "open+31m")
@@ -36,7 +36,9 @@ def found(scene: Scene, protection: Protection = Protection.BOT) -> tuple[Findin
 
 def compared(scene: Scene, rules: Exits, protection: Protection = Protection.BOT) -> Reconciled:
     exits = EXITS.model_copy(update={"protection": protection})
-    return reconcile(FakeReader(scene.venue), scene.ledger, Watch(scene.venue, lambda strategy: rules, 180, exits))
+    return reconcile(
+        FakeReader(scene.venue), scene.ledger, ProtectionWatch(scene.venue, lambda strategy: rules, 180, exits)
+    )
 
 
 def closed_for(scene: Scene, name: str = "open+31m") -> Reason | None:

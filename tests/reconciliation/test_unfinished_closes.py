@@ -2,7 +2,7 @@
 
 from tests.kit.core.apart import BotApart
 from tests.orders.test_exit_orders import NO_EDITS, make_room, stuck
-from tradebot.adapters.ledger.rows import OrderRow
+from tradebot.adapters.ledger.rows import StoredOrder
 from tradebot.desk.snapshot import take
 from tradebot.model.candidate import Purpose
 from tradebot.model.order import Order, OrderStatus
@@ -33,7 +33,7 @@ def test_a_close_whose_cancel_the_venue_accepted_is_found_although_nobody_knows_
     ledger, _ = bot.scene.ledger, found(bot)
     for order in ledger.orders():
         if order.status is OrderStatus.CANCELED:
-            ledger.tables.orders.put(OrderRow(replace(order, status=OrderStatus.ENDED), bot.venue.now, True))
+            ledger.tables.orders.put(StoredOrder(replace(order, status=OrderStatus.ENDED), bot.venue.now, True))
     assert found(bot) == "a close by hand isn't finished"
 
 

@@ -13,7 +13,7 @@ from tests.orders.test_stop_protection import entered
 from tests.orders.test_stop_protection import scene as protected_scene
 from tests.reconciliation.comparing import accepted, compared
 from tests.reconciliation.test_catch_up import sent_by_hand
-from tradebot.adapters.ledger.rows import Opening
+from tradebot.adapters.ledger.rows import StoredOpening
 from tradebot.cycle import flatten
 from tradebot.desk.snapshot import take
 from tradebot.model.bar import Session
@@ -37,7 +37,7 @@ SOLD = "tb1.261113.FLOW.MSFT.CLOSE.ABCDEFGHIJKLMNOP"
 def put_back(began: int = 864_000) -> Scene:
     """Return a bot whose books began long ago and have not looked since: an older copy that was put back."""
     scene = Scene()
-    scene.ledger.tables.book.put(Opening(CASH, ago(began)))
+    scene.ledger.tables.book.put(StoredOpening(CASH, ago(began)))
     scene.ledger.put_sessions([BEFORE, SESSION])
     scene.ledger.mark_reconciled(ReconcileMark(BEFORE.open - timedelta(days=1), 0, 0))
     return scene

@@ -12,12 +12,12 @@ from tests.kit.core.recorded import Taken, evaluate_exits, trade_once
 from tests.kit.core.scene import Scene, call, wanted
 from tradebot.errors import TemporaryError
 from tradebot.model.intent import Intent
-from tradebot.model.order import Outcome, Reply
+from tradebot.model.order import Reply, WriteOutcome
 from tradebot.model.record import Job
 from tradebot.model.values import replace
-from tradebot.replaying.cycle_comparison import Difference, replay
+from tradebot.replaying.cycle_comparison import CycleDifference, replay
 from tradebot.replaying.passes import glance, read_record
-from tradebot.replaying.port_recording import OffTapeError, Tape
+from tradebot.replaying.port_recording import OffTapeError, RecordedPorts
 from tradebot.replaying.record_writer import RecordError
 
 FIRST_FORM = Path(__file__).with_name("first_form.record")
@@ -32,7 +32,7 @@ def lost_reply(scene: Scene) -> list[Taken]:
     """The venue's answer is lost, and the pass after it finds out what became of the order."""
 
     def submit(intent: Intent) -> Reply:
-        return Reply(Outcome.UNKNOWN, message="timed out")
+        return Reply(WriteOutcome.UNKNOWN, message="timed out")
 
     scene.venue.submit = submit  # type: ignore[method-assign]
     return [*entries(scene), trade_once(scene.world(wanted("AAPL")), call(slot="next"))]
@@ -126,7 +126,7 @@ def test_nothing_can_be_sent_from_a_tape() -> None:
     sent = len(scene.venue.submitted)
     replay(taken.record, taken.rules)
     assert len(scene.venue.submitted) == sent
-    world = Tape((), {}, taken.record.tape().source).world(
+    world = RecordedPorts((), {}, taken.record.tape().source).world(
         taken.rules, taken.record.given.permission, sends=True, shadow=False
     )
     assert world.orders is not None
@@ -169,4 +169,4 @@ def test_the_same_difference_is_told_each_time() -> None:
     halted = replace(taken.rules, limits=taken.rules.limits.model_copy(update={"min_score": 0.9}))
     first, second = (replay(taken.record, halted).difference for _ in range(2))
     assert first == second
-    assert isinstance(first, Difference)
+    assert isinstance(first, CycleDifference)

@@ -13,12 +13,12 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.values import replace
 from tradebot.ports.world import Rules
-from tradebot.replaying.hypothetical_ports import decided, given_other, promised_before, supposed_tape
-from tradebot.replaying.passes import Recorded, bytes_of
+from tradebot.replaying.hypothetical_ports import decide, given_other, promised_before, supposed_tape
+from tradebot.replaying.passes import RecordedCycle, bytes_of
 
 
-def suppose(record: Recorded, rules: Rules) -> CycleRecord:
-    return decided(record, rules).cycle
+def suppose(record: RecordedCycle, rules: Rules) -> CycleRecord:
+    return decide(record, rules).cycle
 
 
 def with_limits(rules: Rules, **limits: Any) -> Rules:
@@ -83,7 +83,7 @@ def test_order_that_was_promised_before_the_pass_stays_unsent_whatever_changes()
 
 def test_order_that_another_pass_promised_meanwhile_is_not_promised_with_a_change_either() -> None:
     (taken,) = entries(Scene())
-    sent = decided(taken.record, taken.rules).sent[0]
+    sent = decide(taken.record, taken.rules).sent[0]
     lost = Decision(Gate.SEND, Verdict.FAIL, Reason.DUPLICATE_INTENT, sent.client_order_id)
     first, *others = taken.outcome.candidates
     outcome = replace(taken.outcome, candidates=(replace(first, decisions=(*first.decisions[:-1], lost)), *others))

@@ -13,13 +13,13 @@ from tests.kit.core.scene import Scene, call, wanted
 from tests.kit.values import ago
 from tradebot.model.decision import Verdict
 from tradebot.model.intent import Intent
-from tradebot.model.order import Fee, Fill, Outcome, Reply, fee_id
-from tradebot.model.parity import NONE, Cause, ParityDifference, What
+from tradebot.model.order import Fee, Fill, Reply, WriteOutcome, fee_id
+from tradebot.model.parity import NONE, ParityCause, ParityDifference, What
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.values import replace
 from tradebot.replaying.cycle_comparison import PassSeen
-from tradebot.replaying.parity import Ran, Sent, compare, costs, unknown, worth
+from tradebot.replaying.parity import Ran, RequestWithFills, compare, costs, unknown, worth
 
 CLOSE = {"AAPL": Decimal(101), "MSFT": Decimal(99)}
 Change = Callable[[Scene], None]
@@ -39,14 +39,14 @@ def day(change: Change = lambda scene: None) -> Ran:
     passes = {one.slot: one for one in map(seen, (first, second))}
     slots = {one.cycle.id: one.slot for one in passes.values()}
     intents = (record.intent for record in scene.ledger.intents())
-    return Ran(passes, {one.client_order_id: Sent(one, slots[one.cycle_id]) for one in intents})
+    return Ran(passes, {one.client_order_id: RequestWithFills(one, slots[one.cycle_id]) for one in intents})
 
 
 def differences(live: Ran, played: Ran) -> Sequence[ParityDifference]:
     return compare(live, played, CLOSE, unknown).differences
 
 
-def causes(live: Ran, played: Ran) -> set[Cause]:
+def causes(live: Ran, played: Ran) -> set[ParityCause]:
     return {one.cause for one in differences(live, played)}
 
 
@@ -57,7 +57,7 @@ def dearer(scene: Scene) -> None:
 
 def lost_reply(scene: Scene) -> None:
     def submit(intent: Intent) -> Reply:
-        return Reply(Outcome.UNKNOWN, message="timed out")
+        return Reply(WriteOutcome.UNKNOWN, message="timed out")
 
     scene.venue.submit = submit  # type: ignore[method-assign]
 
@@ -68,8 +68,8 @@ def test_session_that_was_played_the_same_has_no_difference() -> None:
     assert len(day().sent) >= 2
 
 
-@pytest.mark.parametrize(("change", "cause"), [(dearer, Cause.PRICE), (lost_reply, Cause.FILL_MODEL)])
-def test_what_differs_outside_explains_a_decision_and_its_order(change: Change, cause: Cause) -> None:
+@pytest.mark.parametrize(("change", "cause"), [(dearer, ParityCause.PRICE), (lost_reply, ParityCause.FILL_MODEL)])
+def test_what_differs_outside_explains_a_decision_and_its_order(change: Change, cause: ParityCause) -> None:
     assert causes(day(change), day()) == causes(day(), day(change)) == {cause}
 
 
@@ -80,13 +80,15 @@ def test_decision_that_differs_although_the_pass_was_given_the_same_is_ours() ->
     first, *rest = entries.cycle.candidates
     changed = replace(entries.cycle, candidates=(replace(first, decisions=first.decisions[1:]), *rest))
     broken = live._replace(passes={slot: replace(entries, cycle=changed), **dict(others)})
-    assert causes(broken, day()) == {Cause.OURS}
+    assert causes(broken, day()) == {ParityCause.OURS}
     told = live._replace(passes={slot: replace(entries, otherwise="limit"), **dict(others)})
-    assert causes(told, day()) == {Cause.OURS}, "this program decides otherwise from the same record"
+    assert causes(told, day()) == {ParityCause.OURS}, "this program decides otherwise from the same record"
 
 
-@pytest.mark.parametrize(("minutes", "cause"), [(0, Cause.OURS), (1, Cause.MISSED_SLOT)])
-def test_order_that_was_sent_before_is_explained_by_an_attempt_that_was_cut_short(minutes: int, cause: Cause) -> None:
+@pytest.mark.parametrize(("minutes", "cause"), [(0, ParityCause.OURS), (1, ParityCause.MISSED_SLOT)])
+def test_order_that_was_sent_before_is_explained_by_an_attempt_that_was_cut_short(
+    minutes: int, cause: ParityCause
+) -> None:
     live = day()
     (slot, entries), *others = live.passes.items()
     first, *rest = entries.cycle.candidates
@@ -104,16 +106,16 @@ def test_pass_that_only_the_backtest_has_was_missed_with_its_orders() -> None:
     live = day()
     missing = Ran({slot: one for slot, one in live.passes.items() if slot[0] is not Job.TRADE_ONCE}, {})
     found = differences(missing, day())
-    assert {one.cause for one in found} == {Cause.MISSED_SLOT}
+    assert {one.cause for one in found} == {ParityCause.MISSED_SLOT}
     assert {one.what for one in found} == {What.DECISION, What.ORDER}
 
 
 def test_fill_that_the_books_lack_is_ours() -> None:
     (name, sent), *_ = (live := day()).sent.items()
     played = filled(live, {name: (fill(sent.intent, 100, 10, 0),)})
-    assert causes(live, played) == {Cause.FILL_MODEL}
+    assert causes(live, played) == {ParityCause.FILL_MODEL}
     lost = live._replace(sent={**live.sent, name: sent._replace(booked=False)})
-    assert causes(lost, played) == {Cause.OURS}
+    assert causes(lost, played) == {ParityCause.OURS}
 
 
 def fill(intent: Intent, price: int, shares: int, number: int) -> Fill:

@@ -10,14 +10,22 @@ from tests.kit.core.scene import Scene
 from tradebot.desk.prepare_desk import for_exits
 from tradebot.model.desk import Desk
 from tradebot.model.values import replace
-from tradebot.replaying.record_writer import Parts, Remembered, asked_digest, digest_of, plain, step_for, written
+from tradebot.replaying.record_writer import (
+    PartCache,
+    RecordParts,
+    asked_digest,
+    digest_of,
+    encode_steps,
+    plain,
+    step_for,
+)
 
 
 def test_text_is_named_by_its_content_in_each_record_and_after_everything_was_forgotten() -> None:
-    remembered, settings, others = Remembered(), b"settings", b"others"
+    remembered, settings, others = PartCache(), b"settings", b"others"
     for _ in range(2):
         for _ in range(2):
-            parts = Parts(remembered)
+            parts = RecordParts(remembered)
             assert [parts.text(settings), parts.text(others), parts.text(bytes(bytearray(settings)))] == [0, 1, 0]
             assert list(parts.numbers) == [digest_of(settings), digest_of(others)]
             assert all(remembered.content[name] in (settings, others) for name in parts.numbers)
@@ -30,17 +38,17 @@ def test_text_is_named_by_its_content_in_each_record_and_after_everything_was_fo
     [(), ("AAPL", 1, 2.5, None, True), (datetime(2026, 11, 16, tzinfo=UTC), Decimal("1.50")), (("flow", "AAPL"), [1])],
 )
 def test_question_has_the_digest_of_what_it_was_about(asked: tuple[object, ...]) -> None:
-    told = written([list(one) if isinstance(one, tuple) else one for one in asked])
+    told = encode_steps([list(one) if isinstance(one, tuple) else one for one in asked])
     assert asked_digest(asked) == blake2b(told, digest_size=8).digest()
     assert plain(asked) == [list(one) if isinstance(one, tuple) else one for one in asked]
 
 
 def test_what_seldom_changes_stands_once_for_equal_content_and_numbers_keep_their_form() -> None:
-    remembered = Remembered()
+    remembered = PartCache()
     desk = for_exits(Scene().world())
 
     def parts_of(filled: dict[str, Decimal]) -> list[bytes]:
-        parts = Parts(remembered)
+        parts = RecordParts(remembered)
         step_for(Desk)(replace(desk, books=replace(desk.books, filled=filled)), parts)
         return list(parts.numbers)
 

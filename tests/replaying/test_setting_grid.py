@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradebot.replaying.setting_grid import Scale, typed
+from tradebot.replaying.setting_grid import Scale, format_typed
 
 FRACTION = Scale(whole=False, least=Decimal(0), most=Decimal(1), above=True)
 COUNT = Scale(whole=True, least=Decimal(1), most=Decimal(1000))
@@ -33,7 +33,7 @@ SCALES = st.sampled_from([FRACTION, COUNT, SECONDS])
 def test_neighbors_of_a_number_are_typed_by_a_person(scale: Scale, number: str, below: str, above: str) -> None:
     places = (scale.next_to(Decimal(number), step) for step in (-1, 1))
     at = [scale.at(min(max(place, scale.first), scale.last)) for place in places]
-    assert [typed(one) for one in at] == [below, above]
+    assert [format_typed(one) for one in at] == [below, above]
 
 
 @given(SCALES, st.data())
@@ -44,7 +44,7 @@ def test_places_are_in_the_order_of_their_numbers(scale: Scale, data: st.DataObj
     assert scale.place(number, ROUND_FLOOR) == scale.place(number, ROUND_CEILING) == place
     between = (number + following) / 2
     assert (scale.place(between, ROUND_FLOOR), scale.place(between, ROUND_CEILING)) == (place, place + 1)
-    assert len(typed(number).replace(".", "").strip("0")) <= 3 or number == scale.most
+    assert len(format_typed(number).replace(".", "").strip("0")) <= 3 or number == scale.most
     assert scale.whole is False or number == int(number)
 
 

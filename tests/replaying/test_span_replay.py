@@ -18,16 +18,16 @@ from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import Permission
 from tradebot.model.values import replace
 from tradebot.ports.world import Rules
-from tradebot.replaying.passes import Surroundings, glance, read_record
+from tradebot.replaying.passes import RecordEnvironment, glance, read_record
 from tradebot.replaying.record_writer import RecordError
 from tradebot.replaying.span_replay import (
     SENT,
     Body,
+    CandidateEnd,
     Carrying,
-    Changed,
-    Ended,
+    ChangedRecord,
     Ends,
-    Look,
+    ExitPassMoment,
     OverSpan,
     Passed,
     by_filters_alone,
@@ -64,11 +64,11 @@ def with_limits(rules: Rules, **limits: Any) -> Rules:
 def what_if(taken: Sequence[Taken], *, whole: bool = True, **limits: Any) -> list[Passed]:
     rules = with_limits(taken[0].rules, **limits)
 
-    def change(one: Body, around: Surroundings) -> Changed:
-        return Changed(read_record(*one, {}, only_passing=not whole), rules, whole)
+    def change(one: Body, around: RecordEnvironment) -> ChangedRecord:
+        return ChangedRecord(read_record(*one, {}, only_passing=not whole), rules, whole)
 
     deciding = OverSpan(change, lambda around, ends: True)
-    return [deciding.passed(body(one)) for one in taken]
+    return [deciding.replay_next(body(one)) for one in taken]
 
 
 def ends(cycle: CycleRecord) -> dict[str, str]:
@@ -155,7 +155,7 @@ def test_what_strategies_filters_refused_is_left_out_and_ends_as_it_did() -> Non
     taken = played(STRICT)
     assert what_if(taken, whole=False, min_score=LOOSE) == what_if(taken, min_score=LOOSE)
     key = ("flow", "AAPL", Purpose.OPEN)
-    assert by_filters_alone({key: Ended("strategy", "cluster", "CLUSTER_TOO_SMALL")})
+    assert by_filters_alone({key: CandidateEnd("strategy", "cluster", "CLUSTER_TOO_SMALL")})
     assert by_filters_alone({})
     assert not by_filters_alone({key: SENT})
 
@@ -169,11 +169,11 @@ def test_body_that_is_no_record_is_refused(content: bytes) -> None:
 
 
 def test_pass_that_the_change_cannot_touch_is_not_read() -> None:
-    def never(one: Body, around: Surroundings) -> Changed:
+    def never(one: Body, around: RecordEnvironment) -> ChangedRecord:
         raise AssertionError("it was read")
 
     touches: Callable[[Any, Any], bool] = lambda around, ends: False  # noqa: E731
-    (found,) = [OverSpan(never, touches).passed(body(one)) for one in played(STRICT, passes=1)]
+    (found,) = [OverSpan(never, touches).replay_next(body(one)) for one in played(STRICT, passes=1)]
     assert found.then == found.now
 
 
@@ -186,16 +186,16 @@ def test_order_that_shadow_holds_back_counts_as_sent() -> None:
     assert named(refused) == {"AAPL": "score"}
 
 
-def lived(least: float) -> tuple[list[Taken], list[Look]]:
+def lived(least: float) -> tuple[list[Taken], list[ExitPassMoment]]:
     """Return the passes of entries, and those of exits, of a bot that closes after an hour and then cools down."""
-    scene, taken, looks = Scene(exits=ONE_HOUR), list[Taken](), list[Look]()
+    scene, taken, looks = Scene(exits=ONE_HOUR), list[Taken](), list[ExitPassMoment]()
     scene.limits = scene.limits.model_copy(update={"min_score": least, "cooldown_s": 780})
     for number, minutes in enumerate((60, 5, 5, 5)):
         aapl = replace(wanted("AAPL"), decisions=(DECLINED,)) if number == 1 else wanted("AAPL", 0.5)
         taken.append(trade_once(scene.world(aapl), call(slot=f"{len(taken)}")))
         fill_all(scene)
         scene.later(60 * minutes)
-        looks.append(Look(scene.venue.now, SESSION))
+        looks.append(ExitPassMoment(scene.venue.now, SESSION))
         evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, f"{len(taken)}"))
         fill_all(scene)
         scene.later(300)
@@ -215,8 +215,8 @@ def test_position_of_the_change_is_closed_by_time_in_the_pass_of_exits_in_which_
     ]  # fmt: skip
     touches: Callable[[Any, Ends], bool] = lambda around, found: not by_filters_alone(found)  # noqa: E731
     rules = with_limits(strict[0].rules, min_score=LOOSE)
-    deciding = OverSpan(lambda one, around: Changed(read_record(*one, {}), rules), touches, looks)
-    assert [named(deciding.passed(body(one))) for one in strict] == [ends(one.outcome) for one in loose]
+    deciding = OverSpan(lambda one, around: ChangedRecord(read_record(*one, {}), rules), touches, looks)
+    assert [named(deciding.replay_next(body(one))) for one in strict] == [ends(one.outcome) for one in loose]
 
 
 def test_position_of_the_change_is_closed_at_a_price_that_only_an_untouched_pass_saw() -> None:
@@ -232,8 +232,8 @@ def test_position_of_the_change_is_closed_at_a_price_that_only_an_untouched_pass
         asked.append(len(asked))
         return asked[-1] != 1
 
-    deciding = OverSpan(lambda one, around: Changed(read_record(*one, {}), rules), touches)
-    assert [named(deciding.passed(body(one)))["AAPL"] for one in taken] == ["", "score", ""]
+    deciding = OverSpan(lambda one, around: ChangedRecord(read_record(*one, {}), rules), touches)
+    assert [named(deciding.replay_next(body(one)))["AAPL"] for one in taken] == ["", "score", ""]
 
 
 @pytest.mark.parametrize(("look", "closed", "price"), [(60, 60, "100"), (119, 119, "103"), (121, 120, "103")])
@@ -241,7 +241,7 @@ def test_position_closed_between_passes_is_worth_what_the_nearest_pass_saw(look:
     (taken,) = played(STRICT, passes=1)
     bought = what_if([taken], min_score=LOOSE)[0].more[0]
     began, rules = bought.intent.at, replace(taken.rules, exits=ONE_HOUR)
-    carrying = Carrying([Look(began + timedelta(minutes=look), SESSION)])
+    carrying = Carrying([ExitPassMoment(began + timedelta(minutes=look), SESSION)])
     carrying.after([bought], ())
     for minutes, seen in ((50, "100"), (120, "103")):
         at = began + timedelta(minutes=minutes)

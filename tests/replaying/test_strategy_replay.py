@@ -17,12 +17,12 @@ from tradebot.model.flow import Intake
 from tradebot.model.reasons import Reason
 from tradebot.model.values import replace
 from tradebot.model.view import Needs, Open, StrategyView
-from tradebot.replaying.hypothetical_ports import decided, given_other
+from tradebot.replaying.hypothetical_ports import decide, given_other
 from tradebot.replaying.passes import read_record
-from tradebot.replaying.strategy_replay import Answering, Answers, Stored
-from tradebot.strategies.filters import Filter
+from tradebot.replaying.strategy_replay import PastStores, ReplayedStrategy, StrategyAnswers
+from tradebot.strategies.filters import StrategyFilter
 
-STRENGTH = Filter("strength")
+STRENGTH = StrategyFilter("strength")
 FIRST = ["AAPL", "JPM", "MSFT"]
 """What a pass sends of four equally strong candidates: its limit on new entries allows three."""
 
@@ -48,47 +48,47 @@ class Strength:
         return STRENGTH.answer(score >= self.least, Reason.STRATEGY_DECLINED, score, self.least)
 
 
-def played(strategy: Strength) -> tuple[Taken, Stored]:
+def played(strategy: Strength) -> tuple[Taken, PastStores]:
     scene = Scene()
     taken = trade_once(replace(scene.world(), strategies=[strategy]), call())
-    return taken, Stored(scene.facts, NoBars(), scene.ledger)
+    return taken, PastStores(scene.facts, NoBars(), scene.ledger)
 
 
-def sent(taken: Taken, stored: Stored | None, one: Answering) -> tuple[list[str], frozenset[str]]:
+def sent(taken: Taken, stored: PastStores | None, one: ReplayedStrategy) -> tuple[list[str], frozenset[str]]:
     """Return what is sent with a strategy's other answer, and whose answer nobody knows."""
-    answered, unknown = Answers(taken.record, taken.rules, stored).to([one], taken.rules)
-    found = decided(answered, taken.rules)
+    answered, unknown = StrategyAnswers(taken.record, taken.rules, stored).to([one], taken.rules)
+    found = decide(answered, taken.rules)
     return sorted(each.instrument.symbol for each in found.sent), unknown
 
 
 def test_filter_answers_from_the_record_without_any_store() -> None:
     taken, _ = played(Strength(0.6))
-    one = Answering("flow", Strength(0.6), Strength(0.4), frozenset({"least"}))
+    one = ReplayedStrategy("flow", Strength(0.6), Strength(0.4), frozenset({"least"}))
     assert sent(taken, None, one) == (FIRST, frozenset())
-    stricter = Answering("flow", Strength(0.4), Strength(0.6), frozenset({"least"}))
+    stricter = ReplayedStrategy("flow", Strength(0.4), Strength(0.6), frozenset({"least"}))
     assert sent(played(Strength(0.4))[0], None, stricter) == ([], frozenset())
 
 
 def test_other_setting_is_asked_for_on_what_is_stored() -> None:
     taken, stored = played(Strength(0.6))
-    one = Answering("flow", Strength(0.6), Strength(0.6, 0.7), frozenset({"score"}))
+    one = ReplayedStrategy("flow", Strength(0.6), Strength(0.6, 0.7), frozenset({"score"}))
     assert sent(taken, stored, one) == (FIRST, frozenset())
     assert sent(taken, None, one) == ([], frozenset({"flow"}))
-    seen = Answering("flow", Strength(0.6), Strength(0.6), sees=True)
+    seen = ReplayedStrategy("flow", Strength(0.6), Strength(0.6), sees=True)
     assert sent(taken, stored, seen) == ([], frozenset())
 
 
 def test_answer_is_unknown_if_what_the_strategy_read_is_not_as_it_was() -> None:
     taken, stored = played(Strength(0.6))
-    lied = Answering("flow", Strength(0.6, 0.55), Strength(0.6, 0.7), frozenset({"score"}))
+    lied = ReplayedStrategy("flow", Strength(0.6, 0.55), Strength(0.6, 0.7), frozenset({"score"}))
     assert sent(taken, stored, lied) == ([], frozenset({"flow"}))
 
 
 def test_strategy_that_is_off_proposes_nothing_and_a_new_one_is_asked() -> None:
     taken, stored = played(Strength(0.4))
-    off = Answering("flow", Strength(0.4), None)
+    off = ReplayedStrategy("flow", Strength(0.4), None)
     assert sent(taken, stored, off) == ([], frozenset())
-    new = Answering("flow", None, Strength(0.4, 0.9))
+    new = ReplayedStrategy("flow", None, Strength(0.4, 0.9))
     assert sent(taken, stored, new) == (FIRST, frozenset())
 
 
@@ -99,25 +99,25 @@ def test_strategy_that_was_not_due_is_not_asked_again() -> None:
     slot = StrategySlot("flow", SESSION.date, "open+5m", SESSION.open, SESSION.close)
     own = proposed.own._replace(waiting=(Waiting("flow", slot),))
     waited = given_other(taken.record, proposed=replace(proposed, candidates=(), own=own))
-    one = Answering("flow", Strength(0.6), Strength(0.6, 0.7), frozenset({"score"}))
-    assert Answers(waited, taken.rules, stored).to([one], taken.rules) == (waited, frozenset())
+    one = ReplayedStrategy("flow", Strength(0.6), Strength(0.6, 0.7), frozenset({"score"}))
+    assert StrategyAnswers(waited, taken.rules, stored).to([one], taken.rules) == (waited, frozenset())
 
 
 @pytest.mark.parametrize(
     ("one", "unknown"),
     [
-        (Answering("flow", Strength(0.6), Strength(0.6, 0.7), frozenset({"score"})), False),
-        (Answering("flow", Strength(0.6), None), False),
-        (Answering("flow", Strength(0.6, 0.55), Strength(0.6, 0.7), frozenset({"score"})), True),
+        (ReplayedStrategy("flow", Strength(0.6), Strength(0.6, 0.7), frozenset({"score"})), False),
+        (ReplayedStrategy("flow", Strength(0.6), None), False),
+        (ReplayedStrategy("flow", Strength(0.6, 0.55), Strength(0.6, 0.7), frozenset({"score"})), True),
     ],
 )
-def test_candidates_that_an_answer_replaces_are_read_only_if_they_stay(one: Answering, unknown: bool) -> None:
+def test_candidates_that_an_answer_replaces_are_read_only_if_they_stay(one: ReplayedStrategy, unknown: bool) -> None:
     taken, stored = played(Strength(0.6))
     kept = [taken.written.contents[each] for each in taken.written.parts]
     unread = read_record(taken.written.body, kept, {}, replaced={"flow"})
     assert unread.given.proposed is not None
     assert len(unread.given.proposed.candidates) == 1 < len(FIRST)
-    found = [Answers(each, taken.rules, stored).to([one], taken.rules) for each in (unread, taken.record)]
+    found = [StrategyAnswers(each, taken.rules, stored).to([one], taken.rules) for each in (unread, taken.record)]
     assert found[0][0].given == found[1][0].given
     assert [each[1] for each in found] == [{"flow"} if unknown else set()] * 2
 
@@ -127,8 +127,8 @@ def test_what_arrived_later_is_not_seen() -> None:
     taken = trade_once(replace(scene.world(), strategies=[Strength(0.6)]), call())
     scene.later(3600)
     scene.facts.store(Intake("flow_alerts", "AAPL", scene.venue.now, 10, (), 0, 0, ()))
-    one = Answering("flow", Strength(0.6), Strength(0.6, 0.7), frozenset({"score"}))
-    assert sent(taken, Stored(scene.facts, None, scene.ledger), one) == (FIRST, frozenset())
+    one = ReplayedStrategy("flow", Strength(0.6), Strength(0.6, 0.7), frozenset({"score"}))
+    assert sent(taken, PastStores(scene.facts, None, scene.ledger), one) == (FIRST, frozenset())
 
 
 class Counting:
@@ -149,7 +149,7 @@ def test_calendar_and_listings_are_read_once_for_all_passes() -> None:
     taken, stored = played(Strength(0.6))
     ledger: Any = Counting(stored.ledger)
     once = replace(stored, ledger=ledger)
-    one = Answering("flow", Strength(0.6), Strength(0.6, 0.7), frozenset({"score"}))
+    one = ReplayedStrategy("flow", Strength(0.6), Strength(0.6, 0.7), frozenset({"score"}))
     for _ in range(3):
         assert sent(taken, once, one) == (FIRST, frozenset())
     assert ledger.read == {"sessions": 1, "listings": 1}
@@ -158,14 +158,14 @@ def test_calendar_and_listings_are_read_once_for_all_passes() -> None:
 @pytest.mark.parametrize(
     ("one", "refilters"),
     [
-        (Answering("flow", Strength(0.6), Strength(0.4), frozenset({"least"})), True),
-        (Answering("flow", Strength(0.6), Strength(0.4), frozenset({"least", "score"})), False),
-        (Answering("flow", Strength(0.6), Strength(0.4), frozenset({"least"}), sees=True), False),
-        (Answering("flow", None, Strength(0.4)), False),
-        (Answering("flow", Strength(0.4), None), False),
+        (ReplayedStrategy("flow", Strength(0.6), Strength(0.4), frozenset({"least"})), True),
+        (ReplayedStrategy("flow", Strength(0.6), Strength(0.4), frozenset({"least", "score"})), False),
+        (ReplayedStrategy("flow", Strength(0.6), Strength(0.4), frozenset({"least"}), sees=True), False),
+        (ReplayedStrategy("flow", None, Strength(0.4)), False),
+        (ReplayedStrategy("flow", Strength(0.4), None), False),
     ],
 )
-def test_only_what_filters_compare_with_is_answered_from_the_record(one: Answering, refilters: bool) -> None:
+def test_only_what_filters_compare_with_is_answered_from_the_record(one: ReplayedStrategy, refilters: bool) -> None:
     assert (one.refilters is not None) is refilters
 
 
@@ -182,7 +182,7 @@ class Asked(Strength):
 def test_strategy_is_asked_as_then_again_only_if_it_sees_something_else_or_the_pass_knew_of_another_reply() -> None:
     taken, stored = played(Strength(0.6))
     then = Asked(0.6)
-    one = Answering("flow", then, Strength(0.6, 0.7), frozenset({"score"}))
+    one = ReplayedStrategy("flow", then, Strength(0.6, 0.7), frozenset({"score"}))
     for _ in range(3):
         assert sent(taken, stored, one) == (FIRST, frozenset())
     assert then.asked == 1
@@ -191,9 +191,9 @@ def test_strategy_is_asked_as_then_again_only_if_it_sees_something_else_or_the_p
     later = trade_once(replace(scene.world(), strategies=[Strength(0.6)]), call())
     assert sent(later, stored, one) == (FIRST, frozenset())
     assert then.asked == 2, "a reply that the pass knew of is no longer stored"
-    assert sent(later, Stored(scene.facts, NoBars(), scene.ledger, stored.verified), one) == (FIRST, frozenset())
+    assert sent(later, PastStores(scene.facts, NoBars(), scene.ledger, stored.verified), one) == (FIRST, frozenset())
     assert then.asked == 3
-    other = Answering("flow", Asked(0.6, 0.55), Strength(0.6, 0.7), frozenset({"score"}))
+    other = ReplayedStrategy("flow", Asked(0.6, 0.55), Strength(0.6, 0.7), frozenset({"score"}))
     assert sent(later, stored, other) == ([], frozenset({"flow"}))
 
 
@@ -201,6 +201,6 @@ def test_answer_that_is_not_as_recorded_is_not_taken_for_verified() -> None:
     taken, stored = played(Strength(0.6))
     lied = Asked(0.6, 0.55)
     for _ in range(2):
-        changed = Answering("flow", lied, Strength(0.6, 0.7), frozenset({"score"}))
+        changed = ReplayedStrategy("flow", lied, Strength(0.6, 0.7), frozenset({"score"}))
         assert sent(taken, stored, changed) == ([], frozenset({"flow"}))
     assert lied.asked == 2

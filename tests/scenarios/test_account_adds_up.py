@@ -188,7 +188,7 @@ def test_profit_funding_and_fees_are_all_that_changes_an_account(
     assert seen.realized + seen.unrealized + lived.funding - lived.fees == pytest.approx(change, abs=Decimal("1e-15"))
     assert seen.equity == CASH + seen.total + adjustments
     assert seen.total == seen.realized + seen.unrealized - told_with_fills
-    assert totals.realized == seen.realized
+    assert totals.realized_usd == seen.realized
 
 
 @pytest.mark.parametrize("settlement", Settlement)

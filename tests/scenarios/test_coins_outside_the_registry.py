@@ -15,7 +15,7 @@ import yaml
 from tests.kit.bot.folder import Bot, discard, log, typed
 from tests.kit.bot.state import accept
 from tradebot.app.loading import Options
-from tradebot.app.wiring import opened
+from tradebot.app.wiring import open_app
 from tradebot.venues.kraken.client import V3, Client, KrakenVenue
 
 ADA, SOL, XBT = "PF_ADAUSD", "PF_SOLUSD", "PF_XBTUSD"
@@ -71,7 +71,7 @@ def by_hand(bot: Bot, symbol: str, side: str, size: str) -> None:
 
 def asked(bot: Bot, what: str, **form: str) -> None:
     """Send a signed request of the account's owner."""
-    with opened(Options(str(bot.folder)), {}) as app:
+    with open_app(Options(str(bot.folder)), {}) as app:
         assert isinstance(app.connection, KrakenVenue)
         assert Client(app.connection).ask("POST", f"{V3}/{what}", form).status == 200
 

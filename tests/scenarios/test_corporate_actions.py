@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from commands.shared.history import read_history
-from commands.shared.verb_options import opened
+from commands.shared.verb_options import open_bot
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import KEYS, Bot, log, made, second_session
 from tests.kit.bot.state import accept
@@ -163,7 +163,7 @@ def test_what_all_this_earned_is_the_change_of_the_account_by_every_part(bot: Bo
 
 
 def past(bot: Bot) -> History:
-    with opened(str(bot.folder), None) as app:
+    with open_bot(str(bot.folder), None) as app:
         return read_history(app)
 
 

@@ -14,7 +14,7 @@ from commands.shared.bot_records import exit_reasons
 from tests.kit.bot.folder import Bot, log, made, second_session
 from tests.kit.fakes.receivers import Receiver, receiving
 from tradebot.app.loading import Options
-from tradebot.app.wiring import opened
+from tradebot.app.wiring import open_app
 from tradebot.model.trade import Trade
 from tradebot.views.trades.lots import trades
 
@@ -46,7 +46,7 @@ def stop_rests(event: dict[str, Any]) -> bool:
 
 
 def closed(bot: Bot) -> dict[str, tuple[Trade, str | None]]:
-    with opened(Options(str(bot.folder)), os.environ) as app:
+    with open_app(Options(str(bot.folder)), os.environ) as app:
         found = [trade for trade in trades(app.ledger_view.fills()) if trade.closed_at]
         why = exit_reasons(app, {order for trade in found for order in trade.exit_orders})
     return {trade.symbol: (trade, why[trade.exit_orders[0]]) for trade in found}

@@ -14,7 +14,7 @@ from tests.kit.core.venue import LOST, FakeVenue
 from tests.kit.values import CASH, NOW, SESSION, Killed
 from tradebot.model.candidate import Side
 from tradebot.model.intent import ID_CONFLICT, Intent
-from tradebot.model.order import Outcome, Reply
+from tradebot.model.order import Reply, WriteOutcome
 from tradebot.model.record import Job
 from tradebot.ports.broker import Ending
 
@@ -81,13 +81,13 @@ class FatefulVenue(FakeVenue):
     def _accepted(self, intent: Intent) -> Reply:
         held = self.book.get(intent.client_order_id)
         if held is None:
-            return Reply(Outcome.ACCEPTED, self.rest(intent.client_order_id, intent.instrument.symbol, intent))
+            return Reply(WriteOutcome.ACCEPTED, self.rest(intent.client_order_id, intent.instrument.symbol, intent))
         same = intent.asked_for(held)
-        return Reply(Outcome.ACCEPTED if same else Outcome.REJECTED, held, None if same else ID_CONFLICT)
+        return Reply(WriteOutcome.ACCEPTED if same else WriteOutcome.REJECTED, held, None if same else ID_CONFLICT)
 
     def _cancelled(self, intent: Intent) -> Reply:
         if any(o.venue_id == intent.target_venue_id and o.status.terminal for o in self.book.values()):
-            return Reply(Outcome.ACCEPTED)
+            return Reply(WriteOutcome.ACCEPTED)
         return super().cancel(intent)
 
 

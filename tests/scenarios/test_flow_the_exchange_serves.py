@@ -12,7 +12,7 @@ from papervenue.market.profiles import SECTORS
 from papervenue.market.spec import MarketSpec
 from papervenue.process import create
 from tradebot.model.flow import FlowPage, Quota
-from tradebot.model.kind import AnyKind, Scope
+from tradebot.model.kind import AnyKind, ReplyScope
 from tradebot.signals.kinds import kind_names, kind_of
 from tradebot.signals.normalize import normalize
 
@@ -32,14 +32,14 @@ def traded(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 def requests_of(kind: AnyKind) -> list[tuple[str, str | None]]:
     """Return the paths that a kind asks with their queries, each with its symbol if it is about one."""
-    about: dict[Scope, tuple[str, ...]] = {
-        Scope.SYMBOL: SYMBOLS,
-        Scope.FUND: ("SPY",),
-        Scope.SECTOR: tuple(quote(sector) for sector in SECTORS),
-        Scope.MARKET: ("",),
+    about: dict[ReplyScope, tuple[str, ...]] = {
+        ReplyScope.SYMBOL: SYMBOLS,
+        ReplyScope.FUND: ("SPY",),
+        ReplyScope.SECTOR: tuple(quote(sector) for sector in SECTORS),
+        ReplyScope.MARKET: ("",),
     }
     made = [(name, kind.request(name, date.fromisoformat(SESSION))) for name in about[kind.scope]]
-    own = kind.scope in (Scope.SYMBOL, Scope.FUND)
+    own = kind.scope in (ReplyScope.SYMBOL, ReplyScope.FUND)
     return [(f"{one.path}?{urlencode(one.params)}", name if own else None) for name, one in made]
 
 

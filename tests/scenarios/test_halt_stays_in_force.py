@@ -26,7 +26,7 @@ def armed(shared_trader: Bot) -> Bot:
         kept.mkdir()
         for name in BOOKS:
             shutil.copy(shared_trader.folder / name, kept)
-    if not halt_switch.armed(shared_trader.folder):
+    if not halt_switch.is_armed(shared_trader.folder):
         assert shared_trader.says("unhalt", "--confirm", shared_trader.tail()).code == 0
     return shared_trader
 
@@ -130,7 +130,7 @@ def test_a_halt_typed_where_no_file_can_be_changed_but_the_books_is_in_force(arm
         assert "Halted: REDUCE_ONLY" in done.stdout, done.stderr
     finally:
         armed.folder.chmod(0o700)
-    assert halt_switch.armed(armed.folder), "the file could be changed, so this showed nothing"
+    assert halt_switch.is_armed(armed.folder), "the file could be changed, so this showed nothing"
     assert (armed.says(*PASS).code, entries(armed)) == (3, before)
 
 
@@ -151,7 +151,7 @@ def test_a_halt_file_that_a_pass_has_seen_holds_after_it_was_removed(armed: Bot)
     before = entries(armed)
     (armed.folder / "HALT").touch()
     armed.says("trade-once", "--force-slot", "--dry-run")
-    assert halt_switch.armed(armed.folder), "a dry run halted"
+    assert halt_switch.is_armed(armed.folder), "a dry run halted"
     for _ in range(2):
         assert armed.says("evaluate-exits", "--force-slot").code in (0, 3)
     (armed.folder / "HALT").unlink()

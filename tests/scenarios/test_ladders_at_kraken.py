@@ -17,7 +17,7 @@ from tests.scenarios.test_ladders import RULES, broken
 from tests.suite.tiers import seed
 from tradebot.__main__ import main
 from tradebot.app.loading import Options
-from tradebot.app.wiring import App, opened
+from tradebot.app.wiring import App, open_app
 from tradebot.model.candidate import Side
 from tradebot.model.desk import Desk
 from tradebot.model.limits import OwnRules
@@ -26,7 +26,7 @@ from tradebot.model.values import replace
 from tradebot.model.view import Open
 from tradebot.orders import separate_protection
 from tradebot.orders.amendments import cancel_order
-from tradebot.orders.protection_plan import Cover, Step
+from tradebot.orders.protection_plan import Cover, ProtectionStep
 from tradebot.ports.world import Call, World
 from tradebot.timetable.sessions import session_of
 
@@ -77,7 +77,7 @@ def judged(folder: Path) -> tuple[list[str], Counter[str]]:
     symbols = ",".join(SYMBOLS)
     flags = ["--venue", "kraken_futures", "--symbols", symbols, "--sessions", "2", "--seed", str((seed() or 0) % 1000)]
     assert main(["init", "--state-dir", str(folder), *flags]) == 0
-    with opened(Options(str(folder)), os.environ) as app:
+    with open_app(Options(str(folder)), os.environ) as app:
         try:
             play(app)
             events = [line for line in log(app.exchange_url) if "status" in line]
@@ -88,7 +88,9 @@ def judged(folder: Path) -> tuple[list[str], Counter[str]]:
     return problems, Counter(f"{line['event']} {'stop' if line.get('stop_price') else 'target'}" for line in exits)
 
 
-def canceled_first(world: World, call: Call, desk: Desk, cover: Cover, step: Step) -> Iterator[CandidateRecord]:
+def canceled_first(
+    world: World, call: Call, desk: Desk, cover: Cover, step: ProtectionStep
+) -> Iterator[CandidateRecord]:
     """Replace an order by canceling the old one first."""
     for old in (*filter(None, (step.old,)), *step.others):
         yield cancel_order(world, call, desk, old.first, old.record, step.why)

@@ -17,11 +17,11 @@ from tests.kit import ledgers
 from tests.kit.rows import NOW, PASSED, make_fill, make_intent, minutes
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.ledger.state_history import History
+from tradebot.adapters.ledger.state_history import HaltHistory
 from tradebot.adapters.recovery import integrity_check
 from tradebot.adapters.state.state_folder import JOURNAL, LEDGER, StateFolder
 from tradebot.errors import DamagedBooksError
-from tradebot.model.order import Outcome, Reply
+from tradebot.model.order import Reply, WriteOutcome
 from tradebot.model.position import Origin
 
 
@@ -37,7 +37,7 @@ def steps(books: SqliteLedger, of: str) -> tuple[Callable[[], object], ...]:
     return (
         lambda: None,
         lambda: books.promise(make_intent("open+90m"), (PASSED,)),
-        lambda: books.settle(name, Reply(Outcome.UNKNOWN), minutes(20)),
+        lambda: books.settle(name, Reply(WriteOutcome.UNKNOWN), minutes(20)),
         lambda: books.apply_fills([make_fill(f"{of}-1"), make_fill(f"{of}-2")], minutes(21)),
         lambda: books.adjust_cash(Decimal(len(of)), of, minutes(22), origin=Origin.PLAN),
         lambda: books.history.record("REDUCE_ONLY", of, "a storm", minutes(23)),
@@ -72,7 +72,7 @@ def holds(folder: StateFolder) -> bool:
 def halt(path: Path) -> None:
     """Write the row that `tradebot halt` writes, as it does: without a look at the books as a whole."""
     with closing(LedgerFile.open(path)) as books:
-        History(books).record("REDUCE_ONLY", "me", "odd fills", NOW)
+        HaltHistory(books).record("REDUCE_ONLY", "me", "odd fills", NOW)
 
 
 MOMENT = st.tuples(st.sampled_from(["us", "others"]), st.integers(0, 5))
@@ -119,7 +119,7 @@ def test_an_open_ledger_promises_nothing_once_its_journal_lost_what_was_sealed(
         path = folder.path / JOURNAL
         if written:
             books.promise(make_intent("open+90m"), (PASSED,))
-        books.settle(make_intent("open+5m").client_order_id, Reply(Outcome.UNKNOWN), minutes(20))
+        books.settle(make_intent("open+5m").client_order_id, Reply(WriteOutcome.UNKNOWN), minutes(20))
         whole = path.read_bytes()
         kept = b"".join(whole.splitlines(keepends=True)[: whole.count(b"\n") - lines])
         os.truncate(path, max(len(kept) - torn, 0))

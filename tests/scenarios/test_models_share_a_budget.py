@@ -11,8 +11,8 @@ from msgspec import Struct
 
 from tests.kit.core.scene import Scene, call, trade_once
 from tests.kit.values import DAY, NOW, SESSION, VENUE_DAY, quote
-from tradebot.adapters.plugins.plugin import Surroundings, strategies
-from tradebot.adapters.plugins.protocol import Bounds
+from tradebot.adapters.plugins.plugin import PluginEnvironment, strategies
+from tradebot.adapters.plugins.protocol import AnswerBounds
 from tradebot.app.rules import rules_of
 from tradebot.app.settings import Settings, load
 from tradebot.desk.proposals import propose
@@ -100,7 +100,7 @@ def scene(settings: Settings) -> Scene:
 def world_of(scene: Scene, settings: Settings) -> World:
     """Return the world as a new process would make it, with the strategies as the door lets them in."""
     chosen = settings.strategies
-    surroundings = Surroundings(Bounds(10.0, 2**31), {}, ())
+    surroundings = PluginEnvironment(AnswerBounds(10.0, 2**31), {}, ())
     return replace(
         scene.world(),
         rules=rules_of(settings, settings.exits),

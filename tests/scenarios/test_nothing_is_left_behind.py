@@ -14,18 +14,18 @@ from pathlib import Path
 import pytest
 
 from commands.serve import verb as serve
-from jobs.runner import Kind, Line
+from jobs.runner import LogKind, LogLine
 from tests.kit.bot.folder import made
 from tests.kit.values import NOW
-from tradebot.adapters.ledger.json_codec import stored
+from tradebot.adapters.ledger.json_codec import decode_cached
 from tradebot.adapters.text.canonical import json_text
 from tradebot.adapters.text.codec import encode
 from tradebot.app.loading import Options
-from tradebot.app.wiring import App, opened
+from tradebot.app.wiring import App, open_app
 from tradebot.model.candidate import Side
 from tradebot.model.order import Fill
 from tradebot.model.position import OwnedFill
-from tradebot.replaying.record_writer import Remembered
+from tradebot.replaying.record_writer import PartCache
 
 MORNINGS = 4
 TIMETABLE = """
@@ -69,17 +69,17 @@ class Scales:
         self.kept = 0
         """How many mornings began with a row that was parsed on the day before."""
 
-    def __call__(self, line: Line) -> None:
-        self.passes += line.kind is Kind.RAN
-        if line.kind is not Kind.RAN or line.at.date() == self.day:
+    def __call__(self, line: LogLine) -> None:
+        self.passes += line.kind is LogKind.RAN
+        if line.kind is not LogKind.RAN or line.at.date() == self.day:
             return
         self.day = line.at.date()
-        self.kept += stored(OwnedFill, ROW) is self.parsed
+        self.kept += decode_cached(OwnedFill, ROW) is self.parsed
         empty_bounded_caches()
         gc.collect()
         self.opened.append(descriptors() - self.others)
         self.weighed.append((self.passes, sys.getallocatedblocks(), len(self.opened[-1])))
-        self.parsed = stored(OwnedFill, ROW)
+        self.parsed = decode_cached(OwnedFill, ROW)
         if len(self.weighed) == MORNINGS:
             raise EnoughError
 
@@ -99,7 +99,7 @@ def empty_bounded_caches() -> None:
     for found in [found for module in [*sys.modules.values()] for found in vars(module).values()]:
         if isinstance(found, functools._lru_cache_wrapper) and found.cache_info().maxsize is not None:
             found.cache_clear()
-    for remembered in [found for found in gc.get_objects() if isinstance(found, Remembered)]:
+    for remembered in [found for found in gc.get_objects() if isinstance(found, PartCache)]:
         remembered.forget()
 
 
@@ -108,7 +108,7 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
     monkeypatch.setenv("TRADEBOT_LIMITS__MAX_FLOW_AGE_S", "7200")
     monkeypatch.setenv("TRADEBOT_LIMITS__MAX_RECONCILE_AGE_S", "7200")
     flags = ("--symbols", "AAPL", "--sessions", str(MORNINGS))
-    with made(tmp_path / "state", *flags, settings=TIMETABLE) as path, opened(Options(str(path)), os.environ) as app:
+    with made(tmp_path / "state", *flags, settings=TIMETABLE) as path, open_app(Options(str(path)), os.environ) as app:
         yield app
 
 

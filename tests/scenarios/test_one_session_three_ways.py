@@ -16,7 +16,7 @@ from tests.suite.tiers import sized
 from tradebot.adapters.facts.recorded_passes import KeptPasses
 from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.app.loading import Options
-from tradebot.app.wiring import opened
+from tradebot.app.wiring import open_app
 from tradebot.model.record import CycleRecord, Job
 from tradebot.replaying.passes import read_record
 
@@ -68,7 +68,7 @@ def test_a_session_by_serve_and_one_by_one_shots_have_equal_decisions_and_equal_
 def run_one_by_one(bot: Bot, passes: Sequence[tuple[str, str]]) -> None:
     """Run the verbs at the times at which `serve` ran them, every other one in its own process at first."""
     for number, (at, verb) in enumerate(passes):
-        with opened(Options(str(bot.folder), None), os.environ) as app:
+        with open_app(Options(str(bot.folder), None), os.environ) as app:
             if app.engine.now() < datetime.fromisoformat(at):
                 app.engine.tick_to(datetime.fromisoformat(at))
         if number % 2 and number < 2 * PROCESSES:
@@ -81,7 +81,7 @@ def run_one_by_one(bot: Bot, passes: Sequence[tuple[str, str]]) -> None:
 
 def cycles(bot: Bot) -> Sequence[CycleRecord]:
     """Return what was decided in the session, pass by pass."""
-    with opened(Options(str(bot.folder), None), os.environ) as app:
+    with open_app(Options(str(bot.folder), None), os.environ) as app:
         found = [cycle for job in Job for cycle in app.facts.cycles(job=job)]
         return sorted(found, key=lambda cycle: (cycle.at, cycle.job))
 

@@ -14,7 +14,7 @@ from papervenue import process
 from tests.kit.bot.folder import Bot, log, typed
 from tests.kit.values import Killed
 from tradebot.app.loading import Options
-from tradebot.app.wiring import opened
+from tradebot.app.wiring import open_app
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.orders import order_sender
@@ -51,7 +51,7 @@ def go(bot: Bot, when: str) -> None:
 
 
 def entries(bot: Bot, *, force_slot: bool = False) -> dict[str, Any]:
-    with opened(Options(str(bot.folder)), os.environ) as app:
+    with open_app(Options(str(bot.folder)), os.environ) as app:
         data = trade_once.run(app, by="test", force_slot=force_slot).data
         rows: dict[str, Any] = {row.symbol: row for row in data.rows}
         return rows
@@ -77,7 +77,7 @@ def held(bot: Bot) -> set[str]:
 
 
 def own_claims(bot: Bot, session: str) -> list[str]:
-    with opened(Options(str(bot.folder)), os.environ) as app:
+    with open_app(Options(str(bot.folder)), os.environ) as app:
         claims = app.books.slot_claims(date.fromisoformat(session))
     return [claim.job for claim in claims if claim.slot == SLOT]
 
@@ -132,7 +132,7 @@ def test_the_next_month_sells_before_it_buys_and_buys_from_what_there_is(bot: Bo
     assert sides == sorted(sides, reverse=True), "sells first"
     assert len(before) == 3
     assert held(bot) == before - {"XLY"}, "only two funds have risen, and they get all of it"
-    with opened(Options(str(bot.folder)), os.environ) as app:
+    with open_app(Options(str(bot.folder)), os.environ) as app:
         account = app.reader.account()
     assert float(1 - account.cash / account.equity) == pytest.approx(1.25, abs=0.02)
 
@@ -143,7 +143,7 @@ def test_a_month_in_which_nothing_ran_is_missed_with_its_reason_and_not_made_up(
     assert entries(bot) == {}
     assert orders(bot, FEBRUARY_IS_OVER) == []
     assert held(bot) == before
-    with opened(Options(str(bot.folder)), os.environ) as app:
+    with open_app(Options(str(bot.folder)), os.environ) as app:
         *_, cycle = app.facts.cycles(job=Job.TRADE_ONCE)
     told = [(one.strategy, one.slot, one.decision.reason) for one in cycle.refused_strategies]
     assert told == [("rotation", SLOT, Reason.SLOT_MISSED)]

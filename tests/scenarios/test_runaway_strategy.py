@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from commands.shared.pass_reports import recorded
+from commands.shared.pass_reports import record_begun_pass
 from papervenue import process
 from tests.kit.bot.folder import Bot, log, order_by_hand, second_session
 from tests.kit.bot.state import configure
 from tradebot.__main__ import main
 from tradebot.app.loading import Options
-from tradebot.app.wiring import App, opened
+from tradebot.app.wiring import App, open_app
 from tradebot.model.record import Job
 from tradebot.ports.world import Call
 
@@ -79,12 +79,12 @@ def test_a_strategy_that_stays_wild_sends_five_orders_a_cycle_until_its_session_
 
 
 def app_of(bot: Bot) -> AbstractContextManager[App]:
-    return opened(Options(str(bot.folder), None), os.environ)
+    return open_app(Options(str(bot.folder), None), os.environ)
 
 
 def end_in(fault: Exception, app: App) -> None:
     call = Call(Job.TRADE_ONCE, app.now().date(), "its own slot", "test")
-    with recorded(app, call, app.now(), dry_run=False):
+    with record_begun_pass(app, call, app.now(), dry_run=False):
         raise fault
 
 

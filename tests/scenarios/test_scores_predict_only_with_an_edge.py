@@ -20,7 +20,7 @@ from tradebot.auditing.confidence_intervals import LEVEL
 from tradebot.auditing.forward_returns import SessionReturns
 from tradebot.auditing.outcomes import StrategyOutcomes, Tally
 from tradebot.model.bar import Session
-from tradebot.model.record import Judged
+from tradebot.model.record import EntryOutcome
 from tradebot.model.series import Series
 
 SYMBOLS = ("AAPL", "MSFT", "NVDA")
@@ -64,7 +64,7 @@ def _minutes(market: Market, symbol: str, place: int) -> Series:
     return Series(symbol, "1Min", True, starts, opens, close=closes)
 
 
-def _scored(flow: DerivedFlow, session: Session) -> Iterator[Judged]:
+def _scored(flow: DerivedFlow, session: Session) -> Iterator[EntryOutcome]:
     for minute in MINUTES:
         at = session.open + timedelta(minutes=minute)
         now_us = int(at.timestamp()) * 1_000_000

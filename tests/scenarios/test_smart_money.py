@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from tests.kit.bot.folder import Bot, discard, log, typed
-from tradebot.app.settings import merge, shipped
+from tradebot.app.settings import merge, shipped_path
 
 COINS = 6
 EAGER = {
@@ -39,7 +39,7 @@ def bot(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Bot]:
 
 @pytest.fixture
 def eager(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Bot]:
-    values = yaml.safe_load((shipped("profiles") / "smart_money.yaml").read_text())
+    values = yaml.safe_load((shipped_path("profiles") / "smart_money.yaml").read_text())
     merge(values, {"strategies": {"smart_money": EAGER}})
     (tmp_path / "eager.yaml").write_text(yaml.safe_dump(values))
     yield begun(capsys, tmp_path / "state", "--config", str(tmp_path / "eager.yaml"))

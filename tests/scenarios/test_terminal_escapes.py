@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rich.markup import escape
 from rich.table import Table
 
-from commands.shared.error_boundary import bounded
+from commands.shared.error_boundary import run_command
 from commands.shared.light_helpers import clean_lines, note, print_error
 from commands.shared.verb_options import console
 from tests.commands.test_completion import offered
@@ -24,7 +24,7 @@ from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state.events import JsonlEvents
 from tradebot.errors import OperatorError, TradebotError
 from tradebot.model.event import Severity, SystemEvent
-from tradebot.model.order import OrderStatus, Outcome, Reply
+from tradebot.model.order import OrderStatus, Reply, WriteOutcome
 from tradebot.model.position import FOREIGN
 from tradebot.model.record import Job
 from tradebot.model.trading import TradingState, TradingStateRecord
@@ -80,7 +80,7 @@ def planted(folder: Path, now: datetime) -> None:
         ledger.set_trading_state(TradingStateRecord(TradingState.REDUCE_ONLY, HOSTILE, HOSTILE, now))
         intent = make_intent(symbol=HOSTILE)
         ledger.promise(intent, (PASSED, replace(FAILED, observed=HOSTILE)))
-        ledger.settle(intent.client_order_id, Reply(Outcome.REJECTED, None, HOSTILE, HOSTILE), now)
+        ledger.settle(intent.client_order_id, Reply(WriteOutcome.REJECTED, None, HOSTILE, HOSTILE), now)
         rested = replace(make_order("v2", OrderStatus.NEW), symbol=HOSTILE, client_order_id=HOSTILE)
         ledger.apply_orders([rested], now)
         fill = replace(make_fill().fill, activity_id=HOSTILE, symbol=HOSTILE, quantity=Decimal(2))
@@ -146,7 +146,7 @@ def test_a_fault_is_traced_as_text(capsys: pytest.CaptureFixture[str]) -> None:
     def work() -> int:
         raise ZeroDivisionError(HOSTILE)
 
-    bounded(work, ["--debug", "status"])
+    run_command(work, ["--debug", "status"])
     said = Said(1, *capsys.readouterr())
     assert ("Traceback" in said.err, MARK in said.err, controls(said)) == (True, True, set())
 

@@ -9,7 +9,7 @@ from commands.trade_once import run as trade_once
 from tests.kit.bot.folder import Bot, at_once, log
 from tests.kit.fakes.scripted import Scripted, Wire, serving
 from tradebot.app.loading import Options
-from tradebot.app.wiring import opened
+from tradebot.app.wiring import open_app
 from tradebot.errors import ExitCode, TradebotError
 
 
@@ -40,7 +40,7 @@ def test_what_the_venue_causes_has_its_exit_code_and_is_why_nothing_was_traded(
     shared_trader: Bot, wire: Wire, status: int, code: ExitCode, reason: str
 ) -> None:
     wire.answer(Scripted(status, {"message": "no"}))
-    with opened(Options(str(shared_trader.folder)), {}) as app:
+    with open_app(Options(str(shared_trader.folder)), {}) as app:
         app.__dict__["exchange_url"] = wire.url
         with pytest.raises(TradebotError) as failed:
             trade_once.run(app, by="test")

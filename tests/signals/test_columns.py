@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tests.kit.values import NOW, there
-from tradebot.model.kind import Column, Columns, Row
+from tradebot.model.kind import Columns, FactColumn, Row
 from tradebot.signals import columns, rows
-from tradebot.signals.columns import NotPlainError
+from tradebot.signals.columns import NotColumnarError
 
 Read = tuple[Callable[[Columns, str], Any], Callable[[Row, str], object]]
 READERS: Mapping[str, Read] = {
@@ -67,7 +67,7 @@ def test_values_read_at_once_equal_values_read_one_by_one(name: str) -> None:
     for values in (*((value,) for value in every), *product(every, repeat=2)):
         try:
             together = list(at_once(found(values), "field"))
-        except NotPlainError:
+        except NotColumnarError:
             continue
         assert repr(together) == repr(one_by_one(singly, values))
         read += 1
@@ -77,16 +77,16 @@ def test_values_read_at_once_equal_values_read_one_by_one(name: str) -> None:
 @pytest.mark.parametrize("name", READERS)
 @pytest.mark.parametrize("values", [[None], ["AAPL", None], [{}]])
 def test_null_is_not_plain_in_a_required_field(name: str, values: list[object]) -> None:
-    with pytest.raises(NotPlainError):
+    with pytest.raises(NotColumnarError):
         READERS[name][0](found(values), "field")
-    with pytest.raises(NotPlainError):
+    with pytest.raises(NotColumnarError):
         READERS[name][0]({}, "field")
 
 
 def test_flags_are_true_or_false_and_nothing_else() -> None:
     assert [*columns.boolean(found([True, False]), "field")] == [True, False]
     for values in ([1], [True, None], ["true"]):
-        with pytest.raises(NotPlainError):
+        with pytest.raises(NotColumnarError):
             columns.boolean(found(values), "field")
 
 
@@ -121,6 +121,6 @@ def test_rows_without_the_same_fields_have_no_columns(given_rows: list[object]) 
 def test_columns_hold_each_fields_values_and_types_in_the_order_of_the_rows() -> None:
     made = columns.columns([{"a": 1, "b": None}, {"a": "2", "b": None}, {"a": True, "b": None}])
     assert made == {
-        "a": Column((1, "2", True), frozenset({int, str, bool})),
-        "b": Column((None, None, None), frozenset({type(None)})),
+        "a": FactColumn((1, "2", True), frozenset({int, str, bool})),
+        "b": FactColumn((None, None, None), frozenset({type(None)})),
     }

@@ -10,7 +10,7 @@ from tests.kit.values import NOW
 from tradebot.model.flow import FLOW_ALERTS
 from tradebot.signals.components import component_of
 from tradebot.signals.formula import evaluate
-from tradebot.signals.scoring import Known
+from tradebot.signals.scoring import ScoringInputs
 from tradebot.signals.subjects.insiders import CongressFacts
 
 COMPONENTS = (
@@ -43,7 +43,7 @@ def replies(name: str, **changes: dict[str, object]) -> dict[str, Rows]:
     return {kind: [*EARLIER.get(kind, ()), {**GOOD[kind], **changes.get(kind, {})}] for kind in kinds}
 
 
-def value(name: str, known: Known) -> float | None:
+def value(name: str, known: ScoringInputs) -> float | None:
     """Return a component's value, after checking that the formula gives the same, and that it is in range."""
     component = component_of(name)
     found = component.value(known)

@@ -11,12 +11,20 @@ from tests.kit.core.position import figures, rules
 from tests.kit.values import NOW
 from tradebot.model.registry import Discovery, Figures, Found, Tier
 from tradebot.model.values import replace
-from tradebot.signals.discovery import GONE, NOTHING_LISTED, Kept, Naming, disbelieved, discovered, is_due
+from tradebot.signals.discovery import (
+    GONE,
+    NOTHING_LISTED,
+    Naming,
+    RetainedCoins,
+    is_due,
+    reject_listing,
+    update_discovery,
+)
 from tradebot.venues.kraken.symbol_names import coin_of, symbol_of
 
 DAY = timedelta(days=1)
 NAMING = Naming(coin_of, symbol_of)
-NOBODY = Kept((), ())
+NOBODY = RetainedCoins((), ())
 BTC, ETH, ADA, DOGE = "PF_XBTUSD", "PF_ETHUSD", "PF_ADAUSD", "PF_DOGEUSD"
 ODD = ("PI_XBTUSD", "FF_ETHUSD_261225", "PF_XDGUSD", "PF_XBTEUR", "nonsense", "")
 SYMBOLS = (BTC, ETH, ADA, DOGE, *ODD)
@@ -31,10 +39,10 @@ def read(of: Mapping[str, int | None]) -> dict[str, Figures]:
 
 
 def looked(
-    listed: Sequence[str], of: Mapping[str, int | None], before: Discovery | None = None, kept: Kept = NOBODY
+    listed: Sequence[str], of: Mapping[str, int | None], before: Discovery | None = None, kept: RetainedCoins = NOBODY
 ) -> Discovery:
     before = before or Discovery()
-    return discovered(before, listed, read(of), kept._replace(traded=before.symbols), NOW, rules(), NAMING)
+    return update_discovery(before, listed, read(of), kept._replace(traded=before.symbols), NOW, rules(), NAMING)
 
 
 def why(found: Discovery) -> dict[str, str]:
@@ -50,7 +58,7 @@ def test_one_contract_of_a_coin_is_traded_in_any_order_of_the_list_and_the_same_
     pinned: frozenset[str],
     held: frozenset[str],
 ) -> None:
-    kept = Kept(pinned, held)
+    kept = RetainedCoins(pinned, held)
     before = looked(first, of_first, kept=kept)
     found = looked(listed, of, before, kept)
     coins = [coin_of(symbol) for symbol in found.symbols]
@@ -82,7 +90,7 @@ def test_a_contract_that_is_listed_twice_is_left_out() -> None:
 
 
 def test_a_pinned_coin_is_traded_whatever_its_figures_and_a_second_contract_of_it_never() -> None:
-    found = looked([ETH], {ETH: 6_000_000}, kept=Kept({BTC, "PI_XBTUSD"}, {"FF_ETHUSD_261225"}))
+    found = looked([ETH], {ETH: 6_000_000}, kept=RetainedCoins({BTC, "PI_XBTUSD"}, {"FF_ETHUSD_261225"}))
     assert found.symbols == (ETH, BTC)
 
 
@@ -94,8 +102,8 @@ def test_what_isnt_known_leaves_a_coin_in_or_out_as_it_was() -> None:
 
 def test_a_coin_that_is_gone_stays_while_it_is_held_is_told_once_and_keeps_its_first_day() -> None:
     of = read(dict.fromkeys((BTC, ETH, ADA), 6_000_000))
-    before = discovered(Discovery(), [BTC, ETH, ADA], of, NOBODY, NOW - DAY, rules(), NAMING)
-    held = looked([BTC, ETH], {BTC: 6_000_000, ETH: 6_000_000}, before, Kept((), (ADA,)))
+    before = update_discovery(Discovery(), [BTC, ETH, ADA], of, NOBODY, NOW - DAY, rules(), NAMING)
+    held = looked([BTC, ETH], {BTC: 6_000_000, ETH: 6_000_000}, before, RetainedCoins((), (ADA,)))
     assert held.symbols == (ADA, ETH, BTC)
     assert [(one.listed, one.since) for one in held.found if one.symbol == ADA] == [(False, NOW - DAY)]
     closed = looked([BTC, ETH], {BTC: 6_000_000, ETH: 6_000_000}, held)
@@ -109,7 +117,7 @@ KNOWN = Discovery(tuple(Found(f"PF_C{number}USD", NOW) for number in range(10)),
 @pytest.mark.parametrize(("count", "believed"), [(10, True), (6, True), (5, False), (1, False), (0, False)])
 def test_a_list_of_half_as_many_isnt_believed(count: int, believed: bool) -> None:
     listed = [one.symbol for one in KNOWN.found[:count]]
-    told = disbelieved(KNOWN, listed, NOW + DAY, rules())
+    told = reject_listing(KNOWN, listed, NOW + DAY, rules())
     assert (told is None) is believed
     if told is not None:
         assert (told.found, told.at) == (KNOWN.found, KNOWN.at)
@@ -118,16 +126,16 @@ def test_a_list_of_half_as_many_isnt_believed(count: int, believed: bool) -> Non
 
 def test_a_shorter_list_is_believed_once_it_has_lasted_and_an_empty_one_never() -> None:
     listed = [one.symbol for one in KNOWN.found[:4]]
-    doubted = disbelieved(KNOWN, listed, NOW, rules())
+    doubted = reject_listing(KNOWN, listed, NOW, rules())
     assert doubted is not None
     assert doubted.problem == "it names 4 contracts, and the one before named 10"
     lasting = timedelta(seconds=rules().rise_after_s)
-    still = disbelieved(doubted, listed, NOW + lasting - timedelta(seconds=1), rules())
+    still = reject_listing(doubted, listed, NOW + lasting - timedelta(seconds=1), rules())
     assert still == doubted
-    assert disbelieved(doubted, listed, NOW + lasting, rules()) is None
-    empty = disbelieved(doubted, [], NOW + 10 * lasting, rules())
+    assert reject_listing(doubted, listed, NOW + lasting, rules()) is None
+    empty = reject_listing(doubted, [], NOW + 10 * lasting, rules())
     assert empty == replace(doubted, problem=NOTHING_LISTED)
-    assert disbelieved(Discovery(), [], NOW, rules()) == Discovery(problem=NOTHING_LISTED)
+    assert reject_listing(Discovery(), [], NOW, rules()) == Discovery(problem=NOTHING_LISTED)
 
 
 def test_the_venue_is_asked_once_a_day_and_again_if_its_list_wasnt_believed() -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.kit.signals.series import ENOUGH, HOUR_S, BarRow, bare, full, hourly_series, hours, ticks, walked
 from tradebot.model.values import replace
 from tradebot.signals.features import OBSERVED, Feature, absence, bars_before, columns, feature_of, features, frame_of
-from tradebot.signals.features.feature import Absence, Reads
+from tradebot.signals.features.feature import Absence, FeatureInputs
 from tradebot.signals.features.frame import Frame
 from tradebot.signals.features.measures import Measures
 from tradebot.signals.features.rolling import Column
@@ -357,5 +357,5 @@ def test_spread_and_releases_are_absent_without_their_sources() -> None:
         assert (float(near) == found["release_near"][place]) if known else isnan(found["release_near"][place])
         counted = sum(ends[place] - 3_600 < at <= ends[place] for at in told.known_s["macro"])
         assert found["news_macro"][place] == counted
-    assert set(feature_of("spread").reads) == {Reads.SPREAD}
+    assert set(feature_of("spread").reads) == {FeatureInputs.SPREAD}
     assert same(found["spread"], frame.spread if frame.spread is not None else found["body"])

@@ -13,7 +13,7 @@ from tests.kit.values import DAY, alert
 from tradebot.model.flow import Filters, FlowAlert
 from tradebot.model.instrument import Right
 from tradebot.model.values import replace
-from tradebot.signals.filters import chosen, filters_on
+from tradebot.signals.filters import filters_on, select_alerts
 from tradebot.strategies.flow_settings import FilterSettings
 
 EVERYTHING = alert(
@@ -32,7 +32,7 @@ EVERYTHING = alert(
 
 
 def passes(one: FlowAlert, **filters: Any) -> bool:
-    return bool(chosen([one], filters_on(DAY, filters)).alerts)
+    return bool(select_alerts([one], filters_on(DAY, filters)).alerts)
 
 
 @pytest.mark.parametrize(
@@ -105,12 +105,12 @@ def test_open_interest_of_zero_counts_as_one_in_the_ratio() -> None:
 def test_alert_that_lacks_a_filtered_field_is_counted_and_does_not_pass(
     lacks: dict[str, Any], filters: dict[str, Any]
 ) -> None:
-    found = chosen([EVERYTHING, replace(EVERYTHING, **lacks)], filters_on(DAY, filters))
+    found = select_alerts([EVERYTHING, replace(EVERYTHING, **lacks)], filters_on(DAY, filters))
     assert len(found.alerts) <= 1
     assert found.lacking == 1
     # What another filter refuses anyway lacks nothing.
     dearer = filters_on(DAY, {**filters, "min_premium": 1e9})
-    assert chosen([replace(EVERYTHING, **lacks)], dearer).lacking == 0
+    assert select_alerts([replace(EVERYTHING, **lacks)], dearer).lacking == 0
 
 
 words = st.one_of(st.none(), st.sampled_from(["Common Stock", "ETF"]))
@@ -145,10 +145,10 @@ some_filters = st.fixed_dictionaries(
 def test_filters_judge_each_alert_alone_and_more_filters_never_pass_more(
     rows: list[FlowAlert], filters: Filters, others: Filters
 ) -> None:
-    passed = chosen(rows, filters_on(DAY, filters)).alerts
-    assert list(passed) == [row for row in rows if chosen([row], filters_on(DAY, filters)).alerts]
+    passed = select_alerts(rows, filters_on(DAY, filters)).alerts
+    assert list(passed) == [row for row in rows if select_alerts([row], filters_on(DAY, filters)).alerts]
     both = {**others, **filters}
-    assert all(row in passed for row in chosen(rows, filters_on(DAY, both)).alerts)
+    assert all(row in passed for row in select_alerts(rows, filters_on(DAY, both)).alerts)
 
 
 def test_days_to_expiry_are_counted_from_the_day_of_the_decision() -> None:

@@ -12,7 +12,7 @@ import pytest
 from tests.kit.signals.source_rows import GOOD, JUNK, asked, captured, days, summed_up
 from tests.kit.values import DAY, NOW, ago, dark_print
 from tradebot.model.instrument import Right
-from tradebot.model.kind import Kind, Scope
+from tradebot.model.kind import Kind, ReplyScope
 from tradebot.signals import kinds, subjects
 from tradebot.signals.kinds import kind_of
 from tradebot.signals.subjects import insiders
@@ -187,7 +187,7 @@ def test_short_interest_of_another_symbol_is_foreign() -> None:
     assert (intake.foreign, len(intake.facts)) == (1, 1)
 
 
-@pytest.mark.parametrize("name", [name for name in GOOD if kind_of(name).scope is Scope.MARKET])
+@pytest.mark.parametrize("name", [name for name in GOOD if kind_of(name).scope is ReplyScope.MARKET])
 def test_request_for_market_facts_is_the_same_for_every_symbol(name: str) -> None:
     assert kind_of(name).request("", DAY) == kind_of(name).request("AAPL", DAY)
 

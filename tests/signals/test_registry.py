@@ -11,7 +11,7 @@ from tests.kit.core.position import figures, quoted, rules
 from tests.kit.values import NOW
 from tradebot.model.registry import NO_VOLUME, Figures, Rank, Tier, height
 from tradebot.model.values import replace
-from tradebot.signals.registry import figures_of, is_due, missing, ranked, tier_for
+from tradebot.signals.registry import figures_of, is_due, missing, tier_for, update_rank
 
 DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
 volumes = st.integers(0, 10_000_000).map(Decimal)
@@ -25,7 +25,7 @@ def after(readings: list[Figures], step: timedelta = DAY, *, pinned: bool = Fals
     """Return the rank after each reading, a step of time apart."""
     found: list[Rank] = []
     for place, read in enumerate(readings):
-        found.append(ranked(found[-1] if found else None, read, NOW + step * place, rules(), pinned=pinned))
+        found.append(update_rank(found[-1] if found else None, read, NOW + step * place, rules(), pinned=pinned))
     return found
 
 
@@ -123,8 +123,11 @@ def test_a_pinned_coin_is_in_the_highest_tier_without_volume_and_refused_without
 
 def test_a_coin_that_is_pinned_later_is_up_at_once_and_down_at_once_when_it_no_longer_is() -> None:
     low = after([figures(300_000)])[0]
-    pinned = ranked(low, figures(300_000), NOW + SECOND, rules(), pinned=True)
-    assert (pinned.tier, ranked(pinned, figures(300_000), NOW + DAY, rules(), pinned=False).tier) == (Tier.A, Tier.C)
+    pinned = update_rank(low, figures(300_000), NOW + SECOND, rules(), pinned=True)
+    assert (pinned.tier, update_rank(pinned, figures(300_000), NOW + DAY, rules(), pinned=False).tier) == (
+        Tier.A,
+        Tier.C,
+    )
 
 
 @pytest.mark.parametrize(

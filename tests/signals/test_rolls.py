@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tradebot.model.instrument import Rolling
-from tradebot.signals.rolls import EARLIEST, Left, Volumes, earlier, left
+from tradebot.signals.rolls import EARLIEST, RollOut, Volumes, earlier, roll_out_date
 
 ON = date(2026, 12, 8)
 ROLLING = Rolling(ON, date(2026, 12, 17), "ESH7", 780, 840)
@@ -23,29 +23,29 @@ def of(*numbers: int, first: date = date(2026, 11, 30)) -> Volumes:
 @pytest.mark.parametrize(
     ("own", "following", "when"),
     [
-        (of(9, 9, 9), of(1, 1, 1), Left(ON)),
-        (of(9, 9, 9), of(10, 1, 10), Left(ON)),
-        (of(9, 9, 9), of(10, 10, 1), Left(date(2026, 12, 2), volume=True)),
-        (of(9, 0, 9), of(10, 10, 10), Left(ON)),
-        (of(9, 9, 9), of(10, 0, 10), Left(ON)),
-        (of(9, 9, 9), of(9, 9, 9), Left(ON)),
-        ({}, of(10, 10, 10), Left(ON)),
-        (of(9, 9, 9), {}, Left(ON)),
-        (of(9, 9, first=date(2026, 12, 6)), of(10, 10, first=date(2026, 12, 6)), Left(ON)),
-        (of(9, 9, first=date(2026, 10, 1)), of(10, 10, first=date(2026, 10, 1)), Left(ON)),
+        (of(9, 9, 9), of(1, 1, 1), RollOut(ON)),
+        (of(9, 9, 9), of(10, 1, 10), RollOut(ON)),
+        (of(9, 9, 9), of(10, 10, 1), RollOut(date(2026, 12, 2), volume=True)),
+        (of(9, 0, 9), of(10, 10, 10), RollOut(ON)),
+        (of(9, 9, 9), of(10, 0, 10), RollOut(ON)),
+        (of(9, 9, 9), of(9, 9, 9), RollOut(ON)),
+        ({}, of(10, 10, 10), RollOut(ON)),
+        (of(9, 9, 9), {}, RollOut(ON)),
+        (of(9, 9, first=date(2026, 12, 6)), of(10, 10, first=date(2026, 12, 6)), RollOut(ON)),
+        (of(9, 9, first=date(2026, 10, 1)), of(10, 10, first=date(2026, 10, 1)), RollOut(ON)),
     ],
 )
 def test_two_days_in_a_row_of_more_volume_or_the_date_whichever_is_first(
-    own: Volumes, following: Volumes, when: Left
+    own: Volumes, following: Volumes, when: RollOut
 ) -> None:
-    assert left(ROLLING, own, following) == when
+    assert roll_out_date(ROLLING, own, following) == when
 
 
 @given(volumes, volumes, days)
 def test_later_days_never_change_whether_a_contract_was_left(own: Volumes, following: Volumes, session: date) -> None:
     """Asked with the days before a session alone, the answer for that session is the one of hindsight."""
     known = [{day: count for day, count in one.items() if day < session} for one in (own, following)]
-    assert (left(ROLLING, *known).on <= session) == (left(ROLLING, own, following).on <= session)
+    assert (roll_out_date(ROLLING, *known).on <= session) == (roll_out_date(ROLLING, own, following).on <= session)
 
 
 def test_a_contract_left_by_volume_leaves_from_then_on_and_never_later_than_its_date() -> None:

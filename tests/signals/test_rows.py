@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from papervenue.streams.flow_alerts import streamed
+from papervenue.streams.flow_alerts import stream_row
 from tests.kit.signals.source_rows import NO_QUOTA, captured
 from tests.kit.values import NOW
 from tradebot.adapters.wire.http import decode
@@ -63,7 +63,7 @@ def test_captured_alert_is_the_same_fact_streamed_or_polled_except_time_and_vola
     rows = captured("live/option_flow_alerts.json")["response"]["data"]
     for row in rows:
         (polled,) = facts([row], row["ticker"])
-        (heard,) = facts([as_polled(wired(streamed(row)), about_symbol(row))], row["ticker"])
+        (heard,) = facts([as_polled(wired(stream_row(row)), about_symbol(row))], row["ticker"])
         assert timedelta() <= polled.at - heard.at < timedelta(minutes=5)
         assert heard == replace(polled, at=heard.at, iv=None)
 

@@ -8,7 +8,7 @@ import pytest
 from tests.kit.values import DAY, NOW, ago, known
 from tradebot.model.candidate import Input
 from tradebot.model.values import replace
-from tradebot.signals.scoring import Known, ScoreComponent, Shown, still_counts
+from tradebot.signals.scoring import NumberFormat, ScoreComponent, ScoringInputs, still_counts
 from tradebot.signals.subjects.volatility import IV_RANK_KIND
 
 HOUR = replace(IV_RANK_KIND, max_age_s=3600)
@@ -44,7 +44,7 @@ def declared(facts: Facts | None, follows: str = "", formula: str = "part / whol
         reads=(),
         sign="bullish",
         looks_at=lambda known: facts,
-        shows={"part": Shown("USD"), "whole": Shown("USD"), "seen": Shown("facts")},
+        shows={"part": NumberFormat("USD"), "whole": NumberFormat("USD"), "seen": NumberFormat("facts")},
         formula=formula,
         absent="nothing known",
         source=lambda known: "examples",
@@ -79,7 +79,7 @@ def test_inputs_are_the_shown_numbers_that_are_known() -> None:
 
 
 def test_flow_is_an_input_of_a_component_that_follows_it_if_there_is_one() -> None:
-    def inputs(of: Known) -> list[Input]:
+    def inputs(of: ScoringInputs) -> list[Input]:
         return list(declared(None, "flow").inputs(of))
 
     assert [(each.name, each.value) for each in inputs(known(flow=0.0))] == [("flow", 0.0)]
@@ -87,7 +87,7 @@ def test_flow_is_an_input_of_a_component_that_follows_it_if_there_is_one() -> No
 
 
 def test_value_that_was_computed_before_is_not_computed_again() -> None:
-    def fail(known: Known) -> object:
+    def fail(known: ScoringInputs) -> object:
         raise AssertionError("looked at")
 
     ready = replace(declared(None), looks_at=fail, computed=lambda known: known.flow)

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from tests.kit.values import NOW
 from tradebot.app.settings import load
-from tradebot.desk.want_validation import checked
+from tradebot.desk.want_validation import validate_wants
 from tradebot.errors import ConfigurationError
 from tradebot.model.series import Series
 from tradebot.model.view import StrategyView, Target
@@ -33,7 +33,7 @@ def view(closes: Mapping[str, Sequence[float]]) -> StrategyView:
 
 
 def quantities(seen: StrategyView, **settings: object) -> dict[str, Decimal | None]:
-    wants = checked(seen, FuturesStrategy(settings).propose(seen))
+    wants = validate_wants(seen, FuturesStrategy(settings).propose(seen))
     assert isinstance(wants, tuple), wants
     return {want.symbol: want.quantity for want in wants if isinstance(want, Target)}
 

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kit.values import NOW
-from tradebot.desk.want_validation import checked
+from tradebot.desk.want_validation import validate_wants
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.position import Lot, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.series import Series
 from tradebot.model.view import StrategyView, Target
 from tradebot.strategies.rotation import RotationStrategy, momentum, regime, strongest
-from tradebot.strategies.rotation_settings import Regime, RegimeSettings
+from tradebot.strategies.rotation_settings import MarketDirection, RegimeSettings
 
 RANKED = ("AAA", "BBB", "CCC", "DDD")
 SETTINGS: Mapping[str, object] = {"ranked": RANKED, "lookback_sessions": 2, "top": 2}
@@ -36,7 +36,7 @@ def view(closes: Mapping[str, Sequence[float]], *held: str, universe: Sequence[s
 
 
 def weights(seen: StrategyView, **settings: object) -> dict[str, Decimal]:
-    wants = checked(seen, RotationStrategy({**SETTINGS, **settings}).propose(seen))
+    wants = validate_wants(seen, RotationStrategy({**SETTINGS, **settings}).propose(seen))
     assert isinstance(wants, tuple), wants
     targets = [want for want in wants if isinstance(want, Target)]
     assert len(targets) == len(wants)
@@ -90,7 +90,7 @@ def test_rotation_holds_cash_without_a_defensive_fund() -> None:
 
 def test_target_shows_its_momentum_and_the_least_that_qualifies() -> None:
     seen = view(rising(0.1, 0.3, 0.2, 0.0))
-    wants = {each.symbol: each for each in checked(seen, RotationStrategy(SETTINGS).propose(seen))}  # type: ignore[union-attr]
+    wants = {each.symbol: each for each in validate_wants(seen, RotationStrategy(SETTINGS).propose(seen))}  # type: ignore[union-attr]
     (decision,) = wants["BBB"].decisions  # type: ignore[union-attr]
     assert (decision.gate, decision.verdict, decision.limit) == (Gate.STRATEGY, Verdict.PASS, 0.0)
     assert decision.observed == pytest.approx(0.3)
@@ -121,16 +121,18 @@ BEAR = (100.0,) * 199 + (90.0,)
 @pytest.mark.parametrize(
     ("closes", "found"),
     [
-        (BULL, Regime.BULL),
-        (BEAR, Regime.BEAR),
+        (BULL, MarketDirection.BULL),
+        (BEAR, MarketDirection.BEAR),
         # Within two percent of the average, the return over 126 sessions decides; what is older can't.
-        ((100.0,) * 73 + (102.0,) + (100.0,) * 125 + (101.0,), Regime.BEAR),
-        ((100.0,) * 73 + (98.0,) + (100.0,) * 125 + (99.0,), Regime.BULL),
+        ((100.0,) * 73 + (102.0,) + (100.0,) * 125 + (101.0,), MarketDirection.BEAR),
+        ((100.0,) * 73 + (98.0,) + (100.0,) * 125 + (99.0,), MarketDirection.BULL),
     ],
 )
-def test_regime_follows_the_average_or_near_it_the_last_half_year(closes: Sequence[float], found: Regime) -> None:
+def test_regime_follows_the_average_or_near_it_the_last_half_year(
+    closes: Sequence[float], found: MarketDirection
+) -> None:
     assert len(closes) == 200
-    assert regime(closes, RegimeSettings(only=Regime.BULL)) is found
+    assert regime(closes, RegimeSettings(only=MarketDirection.BULL)) is found
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tradebot.app.settings import load, shipped
+from tradebot.app.settings import load, shipped_path
 from tradebot.errors import ConfigurationError
 from tradebot.strategies.rotation_settings import RotationSettings
 
@@ -20,7 +20,7 @@ def merged(into: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 def loads(folder: Path, changes: dict[str, Any]) -> str:
     """Load the profile with changes; return why it is refused, empty if it isn't."""
-    profile = yaml.safe_load((shipped("profiles") / "rotation.yaml").read_text())
+    profile = yaml.safe_load((shipped_path("profiles") / "rotation.yaml").read_text())
     file = folder / "mine.yaml"
     file.write_text(yaml.safe_dump(merged(profile, changes)))
     try:
@@ -102,7 +102,7 @@ def test_limits_that_leave_room_for_the_rule_load(tmp_path: Path, changes: dict[
 
 
 def test_comments_of_the_configuration_show_the_strategys_defaults() -> None:
-    text = (shipped("base.yaml")).read_text(encoding="utf-8")
+    text = (shipped_path("base.yaml")).read_text(encoding="utf-8")
     block = text.partition("  # rotation: once a month")[2].partition("  # It is asked in the first session")[0]
     lines = [line.removeprefix("  #") for line in block.splitlines() if line.startswith("  #   ")]
     shown = yaml.safe_load("\n".join(lines))
@@ -111,6 +111,6 @@ def test_comments_of_the_configuration_show_the_strategys_defaults() -> None:
 
 
 def test_rotation_profile_sets_every_default() -> None:
-    own = load(shipped("profiles") / "rotation.yaml", {}).settings.strategies.in_use()["rotation"]
+    own = load(shipped_path("profiles") / "rotation.yaml", {}).settings.strategies.in_use()["rotation"]
     assert RotationSettings.model_validate(own) == RotationSettings()
     assert set(own) == set(RotationSettings.model_fields)

@@ -8,7 +8,7 @@ import pytest
 from tests.kit.values import VENUE_DAY
 from tradebot.app.settings import load
 from tradebot.model.record import Job
-from tradebot.timetable.entries import Lane, Need, Timetable, parse
+from tradebot.timetable.entries import EntryNeed, Lane, Timetable, parse
 
 SHIPPED = load(None, {}).settings.timetable
 
@@ -19,7 +19,7 @@ def test_the_shipped_lines_are_the_five_jobs_and_the_chores() -> None:
     lanes = {line.lane for line in SHIPPED.lines if not line.is_chore}
     assert lanes == {Lane.FETCHING, Lane.EXITS, Lane.ENTRIES}
     assert [line.job for line in SHIPPED.of([Lane.EXITS])] == ["evaluate-exits", "reconcile"]
-    assert [line.job for line in SHIPPED.lines if Need.RECONCILED in line.needs] == ["trade-once"]
+    assert [line.job for line in SHIPPED.lines if EntryNeed.RECONCILED in line.needs] == ["trade-once"]
 
 
 def test_lines_are_written_as_they_were_read() -> None:
@@ -45,7 +45,7 @@ def test_a_text_is_enough_and_the_session_of_the_slot_can_stand_among_the_option
 def test_entries_may_need_the_flow_of_their_own_minute() -> None:
     line = parse("trade-once", {"when": "every 5m", "needs": "flow"}, VENUE_DAY)
     assert line is not None
-    assert (line.needs, line.written()) == (frozenset(Need), {"when": "every 5m", "needs": [Need.FLOW]})
+    assert (line.needs, line.written()) == (frozenset(EntryNeed), {"when": "every 5m", "needs": [EntryNeed.FLOW]})
     assert line.slots(date(2026, 11, 28), [], 90) == ()
 
 

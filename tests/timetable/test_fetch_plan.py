@@ -8,16 +8,16 @@ from hypothesis import strategies as st
 
 from tests.kit.values import USUAL, VENUE_DAY
 from tradebot.model.flow import Allowance
-from tradebot.model.kind import Phase, Scope
+from tradebot.model.kind import Phase, ReplyScope
 from tradebot.model.values import replace
 from tradebot.signals.kinds import kind_of
 from tradebot.timetable.fetch_plan import (
     ONCE_S,
+    FetchDecision,
+    FetchNeed,
     FetchPlan,
     Fitting,
     Intervals,
-    Need,
-    Outcome,
     fetching_problems,
     needs_of,
     renewals,
@@ -26,19 +26,19 @@ from tradebot.timetable.fetch_plan import (
 from tradebot.timetable.job_times import parse
 
 SLOTS = slots_of(parse("every 5m from open+2m until close", VENUE_DAY), USUAL)
-ALERTS = Need("flow_alerts", Scope.SYMBOL, 100, 240, core=True, max_age_s=900)
-PRINTS = Need("dark_pool", Scope.SYMBOL, 100, 540, core=True, max_age_s=1800)
-TIDE = Need("market_tide", Scope.MARKET, 1, 240, max_age_s=900)
-TICKS = Need("net_prem_ticks", Scope.SYMBOL, 100, 300, max_age_s=1200)
-DAILY = Need("iv_rank", Scope.SYMBOL, 100, ONCE_S)
+ALERTS = FetchNeed("flow_alerts", ReplyScope.SYMBOL, 100, 240, core=True, max_age_s=900)
+PRINTS = FetchNeed("dark_pool", ReplyScope.SYMBOL, 100, 540, core=True, max_age_s=1800)
+TIDE = FetchNeed("market_tide", ReplyScope.MARKET, 1, 240, max_age_s=900)
+TICKS = FetchNeed("net_prem_ticks", ReplyScope.SYMBOL, 100, 300, max_age_s=1200)
+DAILY = FetchNeed("iv_rank", ReplyScope.SYMBOL, 100, ONCE_S)
 NEEDS = (ALERTS, PRINTS, TIDE, TICKS, DAILY)
 
 
-def fitted(day: int, *needs: Need, per_minute: float | None = 100.0) -> Intervals:
+def fitted(day: int, *needs: FetchNeed, per_minute: float | None = 100.0) -> Intervals:
     return Fitting(needs or NEEDS, SLOTS, per_minute, day, {}).intervals()
 
 
-def calls(planned: Intervals, needs: tuple[Need, ...] = NEEDS) -> int:
+def calls(planned: Intervals, needs: tuple[FetchNeed, ...] = NEEDS) -> int:
     return sum(
         each.calls * renewals(SLOTS, each.every_s(every_s), -inf)
         for each in needs
@@ -97,9 +97,9 @@ def test_a_kind_whose_replies_change_once_a_day_costs_one_call_a_symbol() -> Non
 
 
 kinds = st.builds(
-    Need,
+    FetchNeed,
     name=st.sampled_from(["flow_alerts", "a", "b", "c", "d"]),
-    scope=st.just(Scope.SYMBOL),
+    scope=st.just(ReplyScope.SYMBOL),
     calls=st.integers(0, 600),
     interval_s=st.sampled_from([60, 240, 540, 3600, ONCE_S]),
     core=st.booleans(),
@@ -116,7 +116,7 @@ several = st.lists(
 @settings(max_examples=60)
 @given(several, st.integers(0, 20_000), st.sampled_from([20.0, 100.0]))
 def test_a_plan_never_takes_more_calls_than_the_day_has_and_is_the_same_each_time(
-    needs: tuple[Need, ...], day: int, per_minute: float
+    needs: tuple[FetchNeed, ...], day: int, per_minute: float
 ) -> None:
     fitting = Fitting(needs, SLOTS, per_minute, day, {})
     planned = fitting.intervals()
@@ -129,7 +129,7 @@ def test_a_plan_never_takes_more_calls_than_the_day_has_and_is_the_same_each_tim
 
 @settings(max_examples=40)
 @given(several, st.integers(0, 20_000))
-def test_whatever_fits_keeps_every_reply_within_its_freshness_limit(needs: tuple[Need, ...], day: int) -> None:
+def test_whatever_fits_keeps_every_reply_within_its_freshness_limit(needs: tuple[FetchNeed, ...], day: int) -> None:
     fitting = Fitting(needs, SLOTS, 100.0, day, {})
     planned = fitting.intervals()
     if not fitting.fits(planned):
@@ -145,12 +145,12 @@ TIMES = parse("every 5m from open+2m until close", VENUE_DAY)
 ALLOWANCE = Allowance(120, 15_000, 0.1)
 
 
-def needs(symbols: int) -> list[Need]:
+def needs(symbols: int) -> list[FetchNeed]:
     return [
-        Need("market_tide", Scope.MARKET, 1, 240, max_age_s=900),
-        Need("flow_alerts", Scope.SYMBOL, symbols, 240, core=True, max_age_s=900),
-        Need("dark_pool", Scope.SYMBOL, symbols, 540, core=True, max_age_s=1800),
-        Need("iv_rank", Scope.SYMBOL, symbols, ONCE_S),
+        FetchNeed("market_tide", ReplyScope.MARKET, 1, 240, max_age_s=900),
+        FetchNeed("flow_alerts", ReplyScope.SYMBOL, symbols, 240, core=True, max_age_s=900),
+        FetchNeed("dark_pool", ReplyScope.SYMBOL, symbols, 540, core=True, max_age_s=1800),
+        FetchNeed("iv_rank", ReplyScope.SYMBOL, symbols, ONCE_S),
     ]
 
 
@@ -186,7 +186,7 @@ def test_a_plan_that_does_not_fit_says_what_it_gave_up_and_for_what() -> None:
         "iv_rank": "as configured",
     }
     too_many = plan(500)
-    assert (too_many.fits, outcomes(too_many)["flow_alerts"]) == (False, Outcome.TOO_OLD)
+    assert (too_many.fits, outcomes(too_many)["flow_alerts"]) == (False, FetchDecision.TOO_OLD)
     assert too_many.calls <= 13_500
 
 
@@ -218,7 +218,7 @@ def test_the_rest_of_a_session_is_planned_with_the_calls_that_are_left() -> None
 def test_needs_count_a_call_a_symbol_or_one_for_the_market_at_the_configured_interval_or_the_kinds_own() -> None:
     needed = {kind_of("market_tide"): ("AAPL", "MSFT"), kind_of("flow_alerts"): ("AAPL", "MSFT")}
     tide, alerts = needs_of(needed, {"flow_alerts": 600}, 900)
-    assert (tide.calls, tide.interval_s, tide.scope) == (1, 240, Scope.MARKET)
+    assert (tide.calls, tide.interval_s, tide.scope) == (1, 240, ReplyScope.MARKET)
     assert (alerts.calls, alerts.interval_s, alerts.core, alerts.max_age_s) == (2, 600, True, 900)
 
 

@@ -8,30 +8,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kit.values import USUAL, VENUE_DAY
-from tradebot.model.kind import Phase, Scope
-from tradebot.timetable.fetch_plan import Course, Need, Slot, renewals, slots_of
+from tradebot.model.kind import Phase, ReplyScope
+from tradebot.timetable.fetch_plan import Course, FetchNeed, SimulatedSlot, renewals, slots_of
 from tradebot.timetable.job_times import parse
 
 TIMES = parse("every 5m from open+2m until close", VENUE_DAY)
 SLOTS = slots_of(TIMES, USUAL)
 
 
-def need(name: str, calls: int, interval_s: int, *, core: bool = False, phase: Phase = Phase.ALWAYS) -> Need:
-    return Need(name, Scope.SYMBOL, calls, interval_s, core, None, phase)
+def need(name: str, calls: int, interval_s: int, *, core: bool = False, phase: Phase = Phase.ALWAYS) -> FetchNeed:
+    return FetchNeed(name, ReplyScope.SYMBOL, calls, interval_s, core, None, phase)
 
 
-def every(*needs: Need) -> dict[str, int]:
+def every(*needs: FetchNeed) -> dict[str, int]:
     return {each.name: each.every_s(each.interval_s) for each in needs}
 
 
 class Told(Course):
     """A course that remembers which calls each slot made, by kind."""
 
-    def __init__(self, needs: list[Need], slots: Sequence[Slot], per_minute: float | None) -> None:
+    def __init__(self, needs: list[FetchNeed], slots: Sequence[SimulatedSlot], per_minute: float | None) -> None:
         self.fetches: list[dict[str, int]] = []
         super().__init__(needs, every(*needs), slots, per_minute, {})
 
-    def fetch(self, slot: Slot, first_s: float) -> None:
+    def fetch(self, slot: SimulatedSlot, first_s: float) -> None:
         before = dict(self.calls)
         super().fetch(slot, first_s)
         self.fetches.append({name: made for name, count in self.calls.items() if (made := count - before[name])})

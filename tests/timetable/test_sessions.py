@@ -21,11 +21,11 @@ from tradebot.model.venue_day import VenueDay
 from tradebot.timetable.job_times import parse
 from tradebot.timetable.sessions import (
     AGAIN,
-    Asked,
+    CalendarRequest,
     Slot,
     begun_by,
     calendar_end,
-    compared,
+    compare_sessions,
     contradicts,
     difference,
     differences,
@@ -89,18 +89,18 @@ def test_a_day_begins_at_eight_in_new_york(now: datetime, morning: datetime) -> 
 def test_the_calendar_is_due_once_each_morning_whichever_job_asked() -> None:
     books, clock = ledger(), venue_clock()
     assert is_due(books, clock, VENUE_DAY)
-    note_asked(books, Asked(last_morning(NOW, VENUE_DAY) - HOUR), "cron")
+    note_asked(books, CalendarRequest(last_morning(NOW, VENUE_DAY) - HOUR), "cron")
     assert is_due(books, clock, VENUE_DAY), "that was before this morning"
-    note_asked(books, Asked(NOW), "cron")
+    note_asked(books, CalendarRequest(NOW), "cron")
     assert not is_due(books, clock, VENUE_DAY)
-    assert last_asked(books, NOW) == Asked(NOW)
+    assert last_asked(books, NOW) == CalendarRequest(NOW)
     closed = VenueClock(NIGHT + 13 * HOUR, False, TOMORROW.open, TOMORROW.close)
     assert is_due(books, closed, VENUE_DAY), "a new morning"
 
 
 def test_a_request_under_a_clock_that_was_ahead_does_not_count() -> None:
     books = ledger()
-    note_asked(books, Asked(NOW + HOUR), "serve")
+    note_asked(books, CalendarRequest(NOW + HOUR), "serve")
     assert is_due(books, venue_clock(), VENUE_DAY)
 
 
@@ -128,15 +128,15 @@ def test_a_clock_that_says_what_is_stored_contradicts_nothing(clock: VenueClock)
 @pytest.mark.parametrize("clock", WRONG.values(), ids=WRONG.keys())
 def test_a_clock_that_says_otherwise_makes_it_due_again_after_a_while(clock: VenueClock) -> None:
     books = ledger()
-    note_asked(books, Asked(clock.now), "serve")
+    note_asked(books, CalendarRequest(clock.now), "serve")
     assert not is_due(books, clock, VENUE_DAY)
     assert is_due(books, replace(clock, now=clock.now + AGAIN), VENUE_DAY)
 
 
 def test_the_last_word_about_a_day_counts() -> None:
-    books, text = ledger(), compared(TOMORROW, SESSION)
+    books, text = ledger(), compare_sessions(TOMORROW, SESSION)
     assert text == "the broker's calendar has 14:30 to 21:00 UTC, exchange_calendars 14:30 to 21:00 UTC"
-    assert (compared(SESSION, SESSION), compared(None, SESSION)[:40]) == (
+    assert (compare_sessions(SESSION, SESSION), compare_sessions(None, SESSION)[:40]) == (
         "",
         "the broker's calendar has no session, ex",
     )
@@ -151,10 +151,10 @@ def test_the_calendar_ends_where_the_first_of_the_two_does() -> None:
     books = ledger()
     assert calendar_end(books, NOW + 9 * DAY, VENUE_DAY) is None
     assert calendar_end(books, NOW, VENUE_DAY) == TOMORROW.date
-    note_asked(books, Asked(NOW, SESSION.date), "serve")
-    note_asked(books, Asked(NOW + HOUR / 2, SESSION.date), "cron")
+    note_asked(books, CalendarRequest(NOW, SESSION.date), "serve")
+    note_asked(books, CalendarRequest(NOW + HOUR / 2, SESSION.date), "cron")
     assert calendar_end(books, NOW + HOUR, VENUE_DAY) == SESSION.date
-    note_asked(books, Asked(NOW + HOUR, None), "serve")
+    note_asked(books, CalendarRequest(NOW + HOUR, None), "serve")
     assert calendar_end(books, NOW + HOUR, VENUE_DAY) == TOMORROW.date
     assert last_asked(books, NOW + 3 * DAY) is None
 

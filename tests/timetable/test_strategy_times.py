@@ -16,8 +16,8 @@ from tradebot.model.values import replace
 from tradebot.timetable import job_times
 from tradebot.timetable.strategy_times import (
     SESSIONS_OF_MONTH,
+    ClockState,
     OwnTimes,
-    Standing,
     a_session_later,
     in_session_of_month,
     parse,
@@ -147,7 +147,7 @@ def at(text: str) -> datetime:
     return datetime.fromisoformat(f"{text}+00:00")
 
 
-def stands(text: str, now: datetime, known: Stored = YEAR) -> Standing:
+def stands(text: str, now: datetime, known: Stored = YEAR) -> ClockState:
     return standing("mine", parse(text, VENUE_DAY), known, ENTRIES, now)
 
 

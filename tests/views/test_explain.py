@@ -12,10 +12,10 @@ from tradebot.model.bar import Waiting
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import REASONS, Cause, Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job, StrategyRefusal
-from tradebot.model.text import counted, plain
+from tradebot.model.text import plain, pluralize
 from tradebot.model.values import replace
 from tradebot.views.explain import FROM_NOTHING, funnel, of_strategy, way_of, why_no_orders
-from tradebot.views.explain import Verdict as Why
+from tradebot.views.explain import NoOrdersAnswer as Why
 
 PASSED = Decision(Gate.PERMISSION, Verdict.PASS)
 
@@ -155,7 +155,7 @@ def test_verdict_and_remedy_follow_from_the_deciding_reason(
     told = why_no_orders([ended(*reasons)])
     assert told.verdict is verdict
     assert told.remedy == REASONS[decided_by].remedy
-    assert f"of {counted(len(reasons), 'candidate')} ended at {decided_by}" in told.sentence
+    assert f"of {pluralize(len(reasons), 'candidate')} ended at {decided_by}" in told.sentence
 
 
 BROKEN = StrategyRefusal("mine", Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_FAILED, "KeyError: 'x'"))

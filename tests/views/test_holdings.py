@@ -11,7 +11,7 @@ from commands import positions
 from commands.status import report
 from tests.kit.rows import make_cycle, minutes
 from tests.kit.values import EXITS, LISTED, NOW, ago, candidate, fill, margin, there
-from tradebot.exits.kind import Held
+from tradebot.exits.kind import WatchedPosition
 from tradebot.exits.lists import parse
 from tradebot.model.account import CashMovement
 from tradebot.model.activity import ActivityKind
@@ -25,17 +25,17 @@ from tradebot.model.record import CandidateRecord, CycleRecord, Job
 from tradebot.model.totals import Totals
 from tradebot.model.values import replace
 from tradebot.views import holdings
-from tradebot.views.holdings import Holding, Priced, account_margin, funding_so_far, protection_of
+from tradebot.views.holdings import Holding, RecordedPrice, account_margin, funding_so_far, protection_of
 
 
 def holding(price: str, *, held_for_s: float = 600) -> Holding:
     """Return ten shares bought at 100 USD, at a price."""
     opened_at, now = ago(600), ago(600) + timedelta(seconds=held_for_s)
     position = Position("flow", "AAPL", (Lot(Decimal(10), Decimal(100), opened_at),), Decimal(0), opened_at)
-    rows = holdings.stop_rows(Held(position, Decimal(100)), LISTED, Decimal(price), now, LISTED)
+    rows = holdings.stop_rows(WatchedPosition(position, Decimal(100)), LISTED, Decimal(price), now, LISTED)
     numbers = (Decimal(price), NOW, Decimal(0), Decimal(0), None)
     bought = (Decimal(10), Decimal(100), Decimal(1000), opened_at, held_for_s)
-    alone = protection_of(Held(position, Decimal(100)), NOTHING, LISTED, None, NOW, at_venue=True)
+    alone = protection_of(WatchedPosition(position, Decimal(100)), NOTHING, LISTED, None, NOW, at_venue=True)
     return Holding("AAPL", "flow", *bought, *numbers, rows, holdings.nearest_of(rows), "open", alone)
 
 
@@ -90,7 +90,7 @@ def test_price_older_than_the_oldest_lot_is_ignored_for_a_position(age_s: float,
     """A split, here five minutes ago, gives a position new lots of the same age."""
     lots = (Lot(Decimal(20), Decimal(50), ago(300)), Lot(Decimal(1), Decimal(51), ago(10)))
     position = Position("flow", "AAPL", lots, Decimal(0), ago(600))
-    seen = {"AAPL": holdings.Priced(Decimal(52), ago(age_s))}
+    seen = {"AAPL": holdings.RecordedPrice(Decimal(52), ago(age_s))}
     (held,) = holdings.holdings([position], {}, {}, lambda strategy: LISTED, seen, NOW, {}, (), at_venue=True)
     assert (held.price, held.opened_at) == (price, ago(600))
 
@@ -121,7 +121,7 @@ def test_scale_out_shows_its_next_level_and_other_rules_none() -> None:
     for shares, price in ((10, 102), (7, 105)):
         lots = (Lot(Decimal(shares), Decimal(100), ago(600)),)
         position = Position("flow", "AAPL", lots, Decimal(0), ago(600), original_quantity=Decimal(10))
-        (row,) = holdings.stop_rows(Held(position, Decimal(100)), rules, Decimal(100), NOW, rules)
+        (row,) = holdings.stop_rows(WatchedPosition(position, Decimal(100)), rules, Decimal(100), NOW, rules)
         assert (row.rule, row.price, row.own) == ("SCALE_OUT", Decimal(price), False)
         assert row.distance == Decimal(price) / 100 - 1
 
@@ -130,9 +130,9 @@ def test_shares_that_others_closed_are_taken_from_one_position_after_the_other_a
     own = [fill(n, strategy=name, at=ago(600)) for n, name in enumerate(("flow", "momentum"), 1)]
     others = fill(3, strategy=FOREIGN, side=Side.SELL, quantity="15", price="90", at=ago(300))
     totals = Totals.of([*own, others])
-    closed = holdings.gone(totals)
-    assert closed == {"AAPL": holdings.Gone(Decimal(15), Decimal(90), others.fill.at)}
-    seen = {"AAPL": Priced(Decimal(110), NOW)}
+    closed = holdings.externally_closed(totals)
+    assert closed == {"AAPL": holdings.ExternalClose(Decimal(15), Decimal(90), others.fill.at)}
+    seen = {"AAPL": RecordedPrice(Decimal(110), NOW)}
     first, second = holdings.holdings(
         totals.own_positions(), {}, {}, lambda _: LISTED, seen, NOW, {}, (), at_venue=True, closed=closed
     )
@@ -144,7 +144,7 @@ def test_shares_that_others_closed_are_taken_from_one_position_after_the_other_a
     assert second.unrealized_usd == 5 * 10 - 5 * 10
     assert second.protection is not None
     more = fill(4, strategy=FOREIGN, at=ago(300))
-    assert holdings.gone(Totals.of([*own, more])) == {}, "others hold more of it, and closed nothing"
+    assert holdings.externally_closed(Totals.of([*own, more])) == {}, "others hold more of it, and closed nothing"
 
 
 def test_symbol_is_suspended_if_the_last_pass_of_exits_said_so() -> None:
@@ -164,7 +164,7 @@ def test_position_in_contracts_gains_as_much_as_their_multiplier_says() -> None:
     contracts = replace(position, multiplier=Decimal(50))
     shares, (held,) = (
         holdings.holdings(
-            [one], {}, {}, lambda _: LISTED, {"AAPL": Priced(Decimal(99), NOW)}, NOW, {}, (), at_venue=False
+            [one], {}, {}, lambda _: LISTED, {"AAPL": RecordedPrice(Decimal(99), NOW)}, NOW, {}, (), at_venue=False
         )
         for one in (position, contracts)
     )
@@ -175,7 +175,7 @@ def test_position_in_contracts_gains_as_much_as_their_multiplier_says() -> None:
 
 D = Decimal
 EQUITY = D(50_000)
-SEEN = margin({"AAPL": "2000"}, equity=D(50_000)).seen(D(50_000))
+SEEN = margin({"AAPL": "2000"}, equity=D(50_000)).as_observed(D(50_000))
 
 
 def cycle(at: datetime, seen: MarginSeen | None, equity: Decimal | None = EQUITY) -> CycleRecord:

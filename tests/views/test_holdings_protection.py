@@ -9,7 +9,7 @@ from rich.console import Console
 from commands import positions
 from tests.kit.values import LISTED, NOW, ago, instrument, there
 from tests.model.test_lifecycle import PAIR, order, record
-from tradebot.exits.kind import Held
+from tradebot.exits.kind import WatchedPosition
 from tradebot.exits.kinds.times import TimeExit
 from tradebot.exits.lists import Exits
 from tradebot.model.intent import IntentState
@@ -18,7 +18,7 @@ from tradebot.model.order import OrderClass, OrderStatus
 from tradebot.model.position import ADOPTED, Kept, Lot, Position
 from tradebot.model.record import DOUBTED, EXITING, Gap
 from tradebot.model.values import replace
-from tradebot.views.holdings import Holding, Protection, Uncovered, holdings, protection_of
+from tradebot.views.holdings import Holding, PositionProtection, Uncovered, holdings, protection_of
 
 D = Decimal
 HEADINGS = {"STOP_LOSS": "stop"}
@@ -90,20 +90,22 @@ def two_pairs(first: str, second: str) -> Work:
 def test_position_shows_what_rests_and_which_rule_protects_the_rest(
     position: Position, work: Work, rules: Exits, covered: str, why: Uncovered | None, words: str
 ) -> None:
-    found = protection_of(Held(position, D(100)), work, rules, None, NOW, at_venue=True)
+    found = protection_of(WatchedPosition(position, D(100)), work, rules, None, NOW, at_venue=True)
     assert (found.covered, found.why) == (D(covered), why and why.value)
     assert (found.rule is None) is (why in (None, Uncovered.NO_STOP_RULE))
     assert positions.protection(found, HEADINGS, "AAPL") == words
 
 
 def test_half_a_share_is_no_fraction_where_lots_are_smaller() -> None:
-    one = Held(held("0.5"), D(100), Kept(instrument=instrument(lot=D("0.1"))))
+    one = WatchedPosition(held("0.5"), D(100), Kept(instrument=instrument(lot=D("0.1"))))
     assert protection_of(one, NOTHING, LISTED, None, NOW, at_venue=True).why == Uncovered.NOT_PLACED.value
 
 
 def test_refusal_older_than_the_position_is_ignored() -> None:
     early = replace(there(REFUSED.refused), intent=replace(there(REFUSED.refused).intent, at=ago(601)))
-    found = protection_of(Held(held("10"), D(100)), replace(REFUSED, refused=early), LISTED, None, NOW, at_venue=True)
+    found = protection_of(
+        WatchedPosition(held("10"), D(100)), replace(REFUSED, refused=early), LISTED, None, NOW, at_venue=True
+    )
     assert (found.why, found.refusal) == (Uncovered.NOT_PLACED.value, None)
 
 
@@ -126,7 +128,7 @@ def test_every_protection_reason_has_its_own_words() -> None:
 )
 def test_open_gap_shows_its_age_and_reason(why: str, work: Work, words: str) -> None:
     gap = Gap("flow", "AAPL", D(10), ago(180), why)
-    found = protection_of(Held(held("10"), D(100)), work, LISTED, gap, NOW, at_venue=True)
+    found = protection_of(WatchedPosition(held("10"), D(100)), work, LISTED, gap, NOW, at_venue=True)
     assert positions.protection(found, HEADINGS, "AAPL") == words
     assert (found.since, found.gap_s) == ((None, None) if work.resting else (ago(180), 180))
 
@@ -177,12 +179,14 @@ def test_foreign_position_is_quarantined_and_unprotected() -> None:
 
 
 def test_fully_protected_position_names_no_rule() -> None:
-    found = protection_of(Held(held("10"), D(100)), pair("12"), LISTED, None, NOW, at_venue=True)
-    assert found == Protection(D(10), pair("12").resting, None, None, None)
+    found = protection_of(WatchedPosition(held("10"), D(100)), pair("12"), LISTED, None, NOW, at_venue=True)
+    assert found == PositionProtection(D(10), pair("12").resting, None, None, None)
 
 
 @pytest.mark.parametrize("side", [1, -1])
 def test_protecting_rule_is_the_one_with_the_nearest_stop(side: int) -> None:
     for best, rule in ((100, "STOP_LOSS"), (100 + 5 * side, "TRAILING_STOP")):
-        found = protection_of(Held(held(str(10 * side)), D(best)), NOTHING, LISTED, None, NOW, at_venue=False)
+        found = protection_of(
+            WatchedPosition(held(str(10 * side)), D(best)), NOTHING, LISTED, None, NOW, at_venue=False
+        )
         assert (found.rule, found.why) == (rule, Uncovered.BY_SETTING.value)

@@ -20,7 +20,7 @@ from tradebot.views.notification_events import (
     OF_EVENTS,
     UNWELL_FOR,
     Now,
-    composed,
+    compose_notification,
     of_event,
     reason_in_words,
     safe,
@@ -87,7 +87,7 @@ def test_each_event_that_is_told_is_a_sentence_without_a_code_or_an_empty_field(
     happening = there(of_event(kind.at(AT, DETAILS[kind], "AAPL"), ALPACA))
     assert (happening.topic, happening.severity) == (OF_EVENTS[kind].topic, kind.severity)
     assert flaws(happening.text) == []
-    assert flaws(composed("tradebot paper ...1234", [happening], VENUE_DAY).text) == []
+    assert flaws(compose_notification("tradebot paper ...1234", [happening], VENUE_DAY).text) == []
 
 
 @pytest.mark.parametrize("kind", OF_EVENTS, ids=str)

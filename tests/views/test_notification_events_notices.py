@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from tests.kit.values import VENUE_DAY
 from tradebot.model.event import Severity
-from tradebot.model.notice import Channel, Happening, Quiet, Topic, quiet_hours
+from tradebot.model.notice import Channel, Happening, QuietHours, Topic, quiet_hours
 from tradebot.model.venue_day import VenueDay
-from tradebot.views.notification_events import LONGEST, MOST_LINES, composed, due_at, ends, safe, wants
+from tradebot.views.notification_events import LONGEST, MOST_LINES, compose_notification, due_at, ends, safe, wants
 
 AT = datetime(2026, 11, 16, 15, 31, 7, tzinfo=UTC)
 EVERYTHING = Channel("phone", frozenset(Topic), frozenset(), Severity.INFO, None, 12)
-NIGHT = Quiet(time(22), time(7), "Europe/Berlin")
+NIGHT = QuietHours(time(22), time(7), "Europe/Berlin")
 
 
 def told(text: str, topic: Topic = Topic.BOOKS, severity: Severity = Severity.WARN, at: datetime = AT) -> Happening:
@@ -76,12 +76,12 @@ def test_quiet_hours_without_a_zone_and_the_times_in_a_notice_are_the_venues(zon
     assert ends(quiet, late, venue) == datetime(2026, 11, 16 if until == 22 else 17, until, tzinfo=UTC)
     named = quiet_hours("22:00-07:00 Europe/Berlin")
     assert ends(named, datetime(2026, 11, 16, 22, tzinfo=UTC), venue) == datetime(2026, 11, 17, 6, tzinfo=UTC)
-    assert composed("bot", [told("gone")], venue).text == f"{clock} gone"
+    assert compose_notification("bot", [told("gone")], venue).text == f"{clock} gone"
 
 
 @given(st.integers(0, 7 * 24 * 60), st.integers(0, 23), st.integers(1, 23))
 def test_quiet_hours_end_at_their_end_and_hold_back_nothing_outside(minute: int, since: int, hours: int) -> None:
-    at, quiet = AT + timedelta(minutes=minute), Quiet(time(since), time((since + hours) % 24), "UTC")
+    at, quiet = AT + timedelta(minutes=minute), QuietHours(time(since), time((since + hours) % 24), "UTC")
     end = ends(quiet, at, VENUE_DAY)
     assert at <= end <= at + timedelta(hours=hours)
     assert ends(quiet, end, VENUE_DAY) == end
@@ -96,7 +96,7 @@ def test_quiet_hours_that_cannot_be_read_are_refused_with_an_example(text: str) 
 
 def test_many_alike_become_one_line_with_their_number_and_the_first() -> None:
     many = [told(f"AAPL: {number} shares", at=AT + timedelta(minutes=number)) for number in range(17)]
-    notice = composed("tradebot paper ...1234", many, VENUE_DAY)
+    notice = compose_notification("tradebot paper ...1234", many, VENUE_DAY)
     assert notice.text == "17 differences, first 10:31, last 10:47: AAPL: 16 shares"
     assert notice.title == "tradebot paper ...1234: a warning"
 
@@ -105,7 +105,9 @@ def test_most_severe_comes_first_and_gives_the_title_and_the_rest_is_counted() -
     several = [
         Happening(AT + timedelta(seconds=n), Topic.SLOTS, Severity.INFO, f"kind {n}", f"slot {n}") for n in range(30)
     ]
-    notice = composed("tradebot", [*several, told("the books are damaged", severity=Severity.CRITICAL)], VENUE_DAY)
+    notice = compose_notification(
+        "tradebot", [*several, told("the books are damaged", severity=Severity.CRITICAL)], VENUE_DAY
+    )
     lines = notice.text.split("\n")
     assert (notice.title, notice.severity) == ("tradebot: CRITICAL", Severity.CRITICAL)
     assert lines[0] == "10:31 the books are damaged"
@@ -114,10 +116,10 @@ def test_most_severe_comes_first_and_gives_the_title_and_the_rest_is_counted() -
 
 def test_text_of_several_lines_keeps_them_and_each_is_safe() -> None:
     one = Happening(AT, Topic.SUMMARY, Severity.INFO, "summaries", "Monday: +1.2%\nsee https://evil.example")
-    notice = composed("tradebot", [one], VENUE_DAY)
+    notice = compose_notification("tradebot", [one], VENUE_DAY)
     assert (notice.text, notice.title) == ("10:31 Monday: +1.2%\nsee https: evil. example", "tradebot")
 
 
 def test_what_was_held_back_says_since_when_and_why() -> None:
-    notice = composed("tradebot", [told("x")], VENUE_DAY, AT)
+    notice = compose_notification("tradebot", [told("x")], VENUE_DAY, AT)
     assert notice.text.endswith("Held back since 10:31, because enough was sent within the hour")

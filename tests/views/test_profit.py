@@ -18,9 +18,9 @@ from tradebot.model.order import Fee
 from tradebot.model.position import FOREIGN
 from tradebot.model.totals import Totals
 from tradebot.model.values import replace
-from tradebot.views.profit import DayProfit, begun, belongs, day_profit
+from tradebot.views.profit import DayProfit, belongs, day_profit, opening_times
 from tradebot.views.status import Status
-from tradebot.views.trades.days import Days
+from tradebot.views.trades.days import DateRange
 from tradebot.views.trades.history import History
 from tradebot.views.trades.lots import trades
 from tradebot.views.trades.pieces import breakdown
@@ -44,7 +44,7 @@ def test_day_profit_has_funding_among_the_rest_and_counts_fees_that_are_not_know
 
 def of_last_day(past: History) -> DayProfit | None:
     totals, day = Totals.of(past.fills), VENUE_DAY.date_of(past.fills[-1].fill.at)
-    since = begun(totals, day, VENUE_DAY, past.fills)
+    since = opening_times(totals, day, VENUE_DAY, past.fills)
     few = [owned for owned in past.fills if since and owned.fill.at >= min(since.values())]
     before = [one for one in past.ends if one.session <= day][-2:]
     return day_profit(totals, day, VENUE_DAY, since, few, past.cash, before)
@@ -62,7 +62,7 @@ def test_day_profit_from_few_records_equals_that_from_all(past: History) -> None
     ours = replace(ours, ends=(*ends, end((day - on(0).date()).days, marks)))
     found = of_last_day(ours)
     if found is not None:
-        whole = pnl(breakdown(ours), Cut.DAY, Choice(Days(day, day))).total
+        whole = pnl(breakdown(ours), Cut.DAY, Choice(DateRange(day, day))).total
         assert (found.realized_usd, found.fees_usd, found.trades_closed) == (
             whole.realized_usd,
             whole.fees_usd,
@@ -78,7 +78,7 @@ def test_fills_that_belong_make_the_trades_of_the_day_even_if_earlier_fills_are_
         fill(hour, name, Side.BUY if side == "b" else Side.SELL, at=on(hour // 4) + timedelta(minutes=hour))
         for hour, (name, side) in enumerate(sides)
     ]
-    starts = begun(Totals.of(past), VENUE_DAY.date_of(past[-1].fill.at), VENUE_DAY)
+    starts = opening_times(Totals.of(past), VENUE_DAY.date_of(past[-1].fill.at), VENUE_DAY)
     cut = [one for one in past if one.fill.at >= min(starts.values())]
     found = trades(one for one in cut if belongs(one, starts))
     assert len(cut) == len(past) - 1
@@ -102,7 +102,7 @@ def test_day_profit_splits_realized_open_fees_and_other() -> None:
 def test_day_profit_is_by_the_brokers_equity_from_the_opening_on_or_the_close_before() -> None:
     of_day = replace(end(1, {"AAPL": "107"}, "1070.50"), last_close=Decimal(1041))
     totals, fills, of = Totals.of([fill(1, at=on(0))]), [fill(1, at=on(0))], date(2026, 11, 17)
-    since = begun(totals, of, VENUE_DAY)
+    since = opening_times(totals, of, VENUE_DAY)
     ends = (end(0, {"AAPL": "104"}, "1040"), of_day)
     found = there(day_profit(totals, of, VENUE_DAY, since, fills, (), ends, (on(0), Decimal(1000))))
     assert (found.open_usd, found.total_usd, found.difference_usd) == (Decimal(30), Decimal("29.50"), Decimal("-0.50"))
@@ -119,7 +119,7 @@ def test_day_profit_names_positions_without_a_price() -> None:
 def test_day_profit_is_missing_when_records_do_not_match_holdings() -> None:
     past = history(fill(1, at=on(0)), fill(2, at=on(1)))
     totals, day = Totals.of(past.fills), date(2026, 11, 17)
-    since = begun(totals, day, VENUE_DAY)
+    since = opening_times(totals, day, VENUE_DAY)
     assert day_profit(totals, day, VENUE_DAY, since, past.fills[1:], (), ()) is None
 
 

@@ -7,17 +7,17 @@ import pytest
 from tests.kit.values import VENUE_DAY, there, us_sessions
 from tradebot.app.settings import load
 from tradebot.timetable import entries
-from tradebot.timetable.entries import Line
+from tradebot.timetable.entries import TimetableEntry
 from tradebot.views.schedule_notes import notes
 
 SHIPPED = load(None, {}).settings.timetable.lines
 
 
-def line(when: str) -> Line:
+def line(when: str) -> TimetableEntry:
     return there(entries.parse("pnl", {"when": when, "late": "always"}, VENUE_DAY))
 
 
-def said(first: date, last: date, *own: Line) -> list[str]:
+def said(first: date, last: date, *own: TimetableEntry) -> list[str]:
     return [note.said for note in notes(first, last, us_sessions(first, last), own or SHIPPED, VENUE_DAY)]
 
 

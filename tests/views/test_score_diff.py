@@ -10,7 +10,7 @@ from tradebot.model.candidate import Component, Purpose, Side
 from tradebot.model.decision import Decision
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
 from tradebot.model.values import replace
-from tradebot.views.score_diff import Given, moved
+from tradebot.views.score_diff import ScorePart, diff_scores
 
 
 def record(
@@ -32,7 +32,7 @@ def part(name: str, value: float | None, weight: float = 1.0) -> Component:
 def test_moved_scores_are_sorted_by_change_and_unmoved_ones_marked() -> None:
     before = cycle("then", record("AAPL", 0.1), record("MSFT", 0.5), record("JPM", 0.2))
     after = cycle("now", record("AAPL", 0.2), record("MSFT", -0.5, side=Side.SELL), record("JPM", 0.2))
-    found = moved(before, after)
+    found = diff_scores(before, after)
     assert [(row.symbol, row.has_moved, row.change) for row in found.rows] == [
         ("MSFT", True, pytest.approx(-1.0)),
         ("AAPL", True, pytest.approx(0.1)),
@@ -45,16 +45,16 @@ def test_moved_scores_are_sorted_by_change_and_unmoved_ones_marked() -> None:
 def test_moved_component_shows_its_contribution_before_and_after() -> None:
     before = cycle("then", record("AAPL", 0.35, part("flow", 0.5), part("iv_rank", 0.2)))
     after = cycle("now", record("AAPL", 0.1, part("flow", None), part("iv_rank", 0.4), part("skew", 0.1, 2.0)))
-    flow, skew, rank = moved(before, after).rows[0].components
-    assert (flow.name, flow.before, flow.after) == ("flow", Given(0.5, 1.0, 0.25), Given(None, 1.0, None))
+    flow, skew, rank = diff_scores(before, after).rows[0].components
+    assert (flow.name, flow.before, flow.after) == ("flow", ScorePart(0.5, 1.0, 0.25), ScorePart(None, 1.0, None))
     assert flow.change == pytest.approx(-0.25)
-    assert (skew.name, skew.before, skew.after) == ("skew", None, Given(0.1, 2.0, 0.05))
+    assert (skew.name, skew.before, skew.after) == ("skew", None, ScorePart(0.1, 2.0, 0.05))
     assert rank.name == "iv_rank"
     assert rank.change == pytest.approx(0.0)
 
 
 def test_symbol_of_only_one_pass_has_no_score_in_the_other() -> None:
-    found = moved(cycle("then", record("AAPL", 0.3)), cycle("now", record("MSFT", None)))
+    found = diff_scores(cycle("then", record("AAPL", 0.3)), cycle("now", record("MSFT", None)))
     assert [(row.symbol, row.score_before, row.score_after, row.result_before) for row in found.rows] == [
         ("AAPL", 0.3, None, "BUYING_POWER_SHORT"),
         ("MSFT", None, None, None),
@@ -64,14 +64,14 @@ def test_symbol_of_only_one_pass_has_no_score_in_the_other() -> None:
 
 def test_unrefused_symbol_is_a_candidate_when_scored_and_sent_when_traded() -> None:
     before = cycle("then", record("AAPL", 0.3, end=PASSED), job=Job.SCORE)
-    (row,) = moved(before, cycle("now", record("AAPL", 0.3, end=PASSED))).rows
+    (row,) = diff_scores(before, cycle("now", record("AAPL", 0.3, end=PASSED))).rows
     assert (row.result_before, row.result_after, row.has_moved) == ("candidate", "sent", True)
 
 
 def test_only_entries_are_compared() -> None:
     closing = record("AAPL", 0.3)
     closing = replace(closing, candidate=replace(closing.candidate, purpose=Purpose.CLOSE))
-    assert moved(cycle("then", closing), cycle("now", closing)).rows == ()
+    assert diff_scores(cycle("then", closing), cycle("now", closing)).rows == ()
 
 
 values = st.none() | st.floats(-1, 1)
@@ -90,10 +90,10 @@ def test_swapping_the_passes_negates_changes_and_contributions_explain_them(
         cycle(name, *(record(s, score, *map(part, ("flow", "skew"), parts)) for s, (score, parts) in each.items()))
         for name, each in (("then", before), ("now", after))
     )
-    forth, back = moved(then, now), moved(now, then)
+    forth, back = diff_scores(then, now), diff_scores(now, then)
     assert {row.symbol: row.change for row in forth.rows} == {row.symbol: -row.change for row in back.rows}
     assert forth.moved == back.moved
-    assert moved(then, then).moved == 0
+    assert diff_scores(then, then).moved == 0
     for row in forth.rows:
         given_before = sum(each.before.contribution or 0 for each in row.components if each.before)
         given_after = sum(each.after.contribution or 0 for each in row.components if each.after)

@@ -13,9 +13,9 @@ from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import IntentRecord, IntentState
 from tradebot.model.order import Fill
 from tradebot.model.position import FOREIGN, OwnedFill
-from tradebot.model.trade import Asked, FilledOrder
+from tradebot.model.trade import FilledOrder, OrderRequested
 from tradebot.model.values import replace
-from tradebot.views.slippage import Made, by_fill, slippage, slippage_of, summed, totals
+from tradebot.views.slippage import FillWithOrder, by_fill, slippage, slippage_of, total_slippage, totals
 
 PRICES = st.decimals(1, 1000, places=2)
 CENTS = st.decimals(-1, 1, places=2)
@@ -25,10 +25,12 @@ def fill(side: Side, quantity: str, price: Decimal) -> Fill:
     return Fill("act", "venue", "AAPL", side, Decimal(quantity), price, NOW)
 
 
-def made(of: Fill, decision: Decimal | None, age_s: int | None = None) -> Made:
+def made(of: Fill, decision: Decimal | None, age_s: int | None = None) -> FillWithOrder:
     """Return a fill whose order was decided on at a midpoint, and sent at a quote of an age."""
     quoted_at = None if age_s is None else NOW - timedelta(seconds=age_s)
-    return Made(of, FilledOrder("ours", None, None), Asked("ours", NOW, "", False, decision, None, quoted_at))
+    return FillWithOrder(
+        of, FilledOrder("ours", None, None), OrderRequested("ours", NOW, "", False, decision, None, quoted_at)
+    )
 
 
 @pytest.mark.parametrize(
@@ -92,4 +94,4 @@ def test_slippage_counts_fills_without_a_midpoint_as_unknown() -> None:
 def test_slippage_of_parts_sums_to_the_total(rows: list[tuple[Decimal, Decimal]], cut: int) -> None:
     each = [made(fill(Side.BUY, "3", price), middle, 1) for price, middle in rows]
     parts = [totals(part) for part in (each[:cut], each[cut:])]
-    assert tuple(summed(list(column)) for column in zip(*parts, strict=True)) == totals(each)
+    assert tuple(total_slippage(list(column)) for column in zip(*parts, strict=True)) == totals(each)

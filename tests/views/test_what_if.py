@@ -12,9 +12,9 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
 from tradebot.model.values import replace
 from tradebot.replaying.strategy_replay import Unanswered
-from tradebot.views.what_if import Change, WhatIf, order_of, what_if
+from tradebot.views.what_if import WhatIf, WhatIfChange, order_of, what_if
 
-CHANGE = Change("limits.min_score", "0.2", "0.1")
+CHANGE = WhatIfChange("limits.min_score", "0.2", "0.1")
 WEAK = Decision(Gate.SCORE, Verdict.FAIL, Reason.SCORE_BELOW_MIN, 0.1, 0.2)
 FULL = Decision(Gate.OPEN_POSITIONS, Verdict.FAIL, Reason.MAX_OPEN_POSITIONS, 8, 8)
 PASS = Decision(Gate.SCORE, Verdict.PASS, None, 0.3, 0.2)

@@ -12,12 +12,12 @@ from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Intent
 from tradebot.model.values import replace
 from tradebot.replaying.desk_changes import Filled
-from tradebot.replaying.span_replay import SENT, Ended, Passed
+from tradebot.replaying.span_replay import SENT, CandidateEnd, Passed
 from tradebot.replaying.strategy_replay import Unanswered
 from tradebot.views.what_if_span import Later, earned_by, what_if_span
 
-WEAK, FULL = Ended("score", "", "SCORE_BELOW_MIN"), Ended("open_positions", "", "MAX_OPEN_POSITIONS")
-HELD = Ended("positioned", "", "ALREADY_POSITIONED")
+WEAK, FULL = CandidateEnd("score", "", "SCORE_BELOW_MIN"), CandidateEnd("open_positions", "", "MAX_OPEN_POSITIONS")
+HELD = CandidateEnd("positioned", "", "ALREADY_POSITIONED")
 
 
 def sent(symbol: str = "AAPL", side: Side = Side.BUY) -> Intent:
@@ -34,7 +34,9 @@ def filled(session: date, side: Side = Side.BUY) -> Filled:
     return Filled(replace(AAPL, side=side, key=replace(AAPL.key, session=session)), Decimal(100))
 
 
-def passed(then: dict[str, Ended], now: dict[str, Ended], *more: Filled, fewer: Sequence[Filled] = ()) -> Passed:
+def passed(
+    then: dict[str, CandidateEnd], now: dict[str, CandidateEnd], *more: Filled, fewer: Sequence[Filled] = ()
+) -> Passed:
     before, after = ({("flow", symbol, Purpose.OPEN): end for symbol, end in each.items()} for each in (then, now))
     return Passed(before, after, more, tuple(fewer))
 

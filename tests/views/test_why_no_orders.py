@@ -6,7 +6,7 @@ from tests.kit.values import ACCOUNT, NOW
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.model.decision import Gate
 from tradebot.model.reasons import REASONS, Reason
-from tradebot.model.record import Ended, EndedPasses
+from tradebot.model.record import EndedPasses, RefusalGroup
 from tradebot.model.trading import SlotClaim, as_missed
 from tradebot.views.why_no_orders import GateCount, by_symbol, missed_slots
 
@@ -29,16 +29,16 @@ def test_missed_slots_are_counted_by_reason_without_other_claims() -> None:
 
 def test_old_row_without_reason_reads_as_a_late_entry() -> None:
     claim = SlotClaim("trade-once", DAY, "open+2m", "serve me/1, as missed", NOW, won=False)
-    assert claim.missed is Reason.SLOT_MISSED
-    assert SlotClaim("trade-once", DAY, "open+2m", "serve me/1", NOW, won=False).missed is None
+    assert claim.missed_reason is Reason.SLOT_MISSED
+    assert SlotClaim("trade-once", DAY, "open+2m", "serve me/1", NOW, won=False).missed_reason is None
 
 
 ENDS = (
-    Ended("MSFT", Gate.COOLDOWN, "", 4, None, 1),
-    Ended("AAPL", Gate.STRATEGY, "place", 2, None, 2),
-    Ended("AAPL", Gate.STRATEGY, "setup", 1, None, 1),
-    Ended("AAPL", None, "", 0, None, 1),
-    Ended("AAPL", Gate.SEND, "", 9, "one", 1),
+    RefusalGroup("MSFT", Gate.COOLDOWN, "", 4, None, 1),
+    RefusalGroup("AAPL", Gate.STRATEGY, "place", 2, None, 2),
+    RefusalGroup("AAPL", Gate.STRATEGY, "setup", 1, None, 1),
+    RefusalGroup("AAPL", None, "", 0, None, 1),
+    RefusalGroup("AAPL", Gate.SEND, "", 9, "one", 1),
 )
 
 

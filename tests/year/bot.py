@@ -10,23 +10,23 @@ from msgspec import Struct, field
 
 from jobs.backoff import Backoff
 from jobs.chores import Chores
-from jobs.chores import unfinished as cut_short
+from jobs.chores import is_unfinished as cut_short
 from jobs.due_slots import Duty
-from jobs.runner import Done, Line, Runner, Station
-from jobs.slot_claims import Refused, claim
+from jobs.runner import Done, LogLine, Runner, Station
+from jobs.slot_claims import SlotRefused, claim
 from tests.kit.values import VENUE_DAY, Killed, us_sessions
 from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.adapters.time.serve_clock import Clocks, RealTime
 from tradebot.errors import ExitCode, TemporaryError
 from tradebot.model.bar import Session
 from tradebot.model.record import CycleRecord, Job
-from tradebot.model.serving import Ended, Pause
+from tradebot.model.serving import ChoreEnd, Pause
 from tradebot.model.trading import SlotClaim
 from tradebot.ports.stores import Ledger
 from tradebot.ports.world import Call
 from tradebot.timetable import entries as lines
 from tradebot.timetable.entries import Lane, Timetable
-from tradebot.timetable.entries import Line as TimetableLine
+from tradebot.timetable.entries import TimetableEntry as TimetableLine
 from tradebot.timetable.sessions import Slot
 
 # The timetable of the simulated year, and its slots computed again without the bot's own code.
@@ -247,7 +247,7 @@ class YearBot:
     def __init__(self, outside: Outside, name: str, *, lanes: bool) -> None:
         self.outside = outside
         self.name = name
-        self.lines: list[Line] = []
+        self.lines: list[LogLine] = []
         self.fails: dict[str, Exception] = {}
         self.takes: dict[Job, timedelta] = {}
         self._books = Books(outside)
@@ -333,7 +333,7 @@ class YearBot:
         now = outside.by_broker
         known = self._books, self._timetable, job, now, VENUE_DAY, self.name
         call = claim(*known, grace_s=GRACE_S, unfinished=self._unfinished)  # type: ignore[arg-type]
-        if isinstance(call, Refused):
+        if isinstance(call, SlotRefused):
             return Done(str(call.decision.reason), ExitCode.DONE)
         if job in RECORDED:
             outside.write(lambda: outside.begun.setdefault(call.cycle_id, False))
@@ -364,9 +364,9 @@ class YearBot:
             raise CLOCKS_APART
         return chores(slot, self.outside.by_broker)
 
-    def _run_chore(self, words: Sequence[str], limit_s: float, stopping: Callable[[], bool]) -> Ended:
+    def _run_chore(self, words: Sequence[str], limit_s: float, stopping: Callable[[], bool]) -> ChoreEnd:
         self.outside.write(lambda: self._note(self._slot.key))
-        return Ended(0, None, 1.0, "done")
+        return ChoreEnd(0, None, 1.0, "done")
 
     def _note(self, key: Key) -> None:
         self.outside.acts.append(Act(key, self.outside.now, self.name, self.outside.killed))

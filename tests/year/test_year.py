@@ -186,7 +186,7 @@ def _half_day(kills: Iterable[int]) -> Year:
 def _claimed(year: Year) -> set[tuple[Key, Reason | None]]:
     claims = year.outside.ledger.slot_claims(HALF_DAY)
     return {
-        ((claim.job, claim.session, claim.slot), claim.missed)
+        ((claim.job, claim.session, claim.slot), claim.missed_reason)
         for claim in claims
         # A comparison at the start has no slot, or an extra one.
         if "#" not in claim.slot and not claim.slot.startswith("at ")

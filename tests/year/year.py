@@ -307,7 +307,9 @@ def table(year: Year) -> Counter[str]:
     """Return what became of the slots of a year, by what happened."""
     claims = [claim for day in days(year) for claim in year.outside.ledger.slot_claims(day)]
     own = [claim for claim in claims if (claim.job, claim.session, claim.slot) in year.planned]
-    counts = Counter(str(claim.missed) if claim.missed else f"run by {claim.by.split()[0]}" for claim in own)
+    counts = Counter(
+        str(claim.missed_reason) if claim.missed_reason else f"run by {claim.by.split()[0]}" for claim in own
+    )
     counts["sessions"], counts["slots"] = len(year.sessions), len(year.planned)
     counts["kills"], counts["starts of serve"] = year.outside.killed, year.restarts
     return counts
@@ -372,7 +374,7 @@ def _each_at_most_once(acts: Mapping[Key, list[Act]], claims: Mapping[Key, SlotC
         assert not again, f"{key} was acted on {len(done)} times: {done}"
         assert len(done) == 1 or key[0] not in JOBS, f"{key} was acted on {len(done)} times: {done}"
         if key in claims:
-            missed = claims[key].missed
+            missed = claims[key].missed_reason
             assert missed is None, f"{key} was acted on at {done[0].at}, and is written as missed: {missed}"
 
 
@@ -393,12 +395,14 @@ def _each_in_its_time(year: Year, acts: Mapping[Key, list[Act]]) -> None:
 def _reasons(year: Year, claims: Mapping[Key, SlotClaim]) -> None:
     """Compare why a slot was missed with what happened when it began."""
     for key, claim in claims.items():
-        if claim.missed is None or key not in year.planned:
+        if claim.missed_reason is None or key not in year.planned:
             continue
         start = year.planned[key].start
         near = {event.trouble for event in year.events if event.at <= start <= event.until + LATEST}
         possible = {reason for trouble in near for reason in WHY[trouble]} | (KILLED if year.outside.killed else set())
-        assert claim.missed in possible, f"{key} is written as {claim.missed}, but there was {near or 'no trouble'}"
+        assert claim.missed_reason in possible, (
+            f"{key} is written as {claim.missed_reason}, but there was {near or 'no trouble'}"
+        )
 
 
 def _compared_first(year: Year) -> None:

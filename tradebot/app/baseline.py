@@ -95,7 +95,7 @@ def accepted_own_exits(own: Mapping[str, Exits], baseline: Baseline) -> Mapping[
     return lists
 
 
-def declared(model: type[Frozen], path: Keys) -> Tighter | None:
+def tighter_direction(model: type[Frozen], path: Keys) -> Tighter | None:
     """Return the direction that a setting or an enclosing section declares, or None.
 
     Any change of a chore is as safe as none: the verbs that it can run send nothing.
@@ -148,7 +148,7 @@ def _differences(
         if _same(was, is_now):
             continue
         # Settings without a declared direction, such as a plug-in's, count as looser after any change.
-        direction = declared(model, path) or Tighter.SAME
+        direction = tighter_direction(model, path) or Tighter.SAME
         if direction is Tighter.ALWAYS:
             continue
         name = ".".join(path)

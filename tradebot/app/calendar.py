@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tradebot.errors import TemporaryError
 from tradebot.model.event import EventKind
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 from tradebot.timetable.sessions import (
     CALENDAR_KNOWN,
     NEAR_END_DAYS,
-    Asked,
-    compared,
+    CalendarRequest,
+    compare_sessions,
     difference,
     hours,
     last_asked,
@@ -44,7 +44,7 @@ Read = Callable[[date, date, str], "Sequence[Session]"]
 """Asks the broker for the sessions of a calendar from the first date through the second; none if it doesn't list it."""
 
 
-class Change(NamedTuple):
+class CalendarChange(NamedTuple):
     """A day on which the broker's calendar isn't what was stored, or not what exchange_calendars has.
 
     `before` was stored and `after` is now; `said` is how the two calendars differed as far as was known, and `text` how
@@ -77,7 +77,7 @@ def ensure(
 
 def _extend(ledger: Slots, venue: Capabilities, read: Read, name: str, today: date) -> None:
     first, last = today - BEHIND, today + AHEAD
-    held, found = ledger.sessions(first, last, name), listed(venue, first, last, name)
+    held, found = ledger.sessions(first, last, name), list_sessions(venue, first, last, name)
     if found is None:
         # A broker may only tell the next days, which are asked for each morning.
         is_known = any(today <= session.date <= today + WEEK for session in held)
@@ -87,7 +87,7 @@ def _extend(ledger: Slots, venue: Capabilities, read: Read, name: str, today: da
     ledger.put_sessions(new, calendar=name)
 
 
-def listed(venue: Capabilities, first: date, last: date, name: str = OWN) -> Sequence[Session] | None:
+def list_sessions(venue: Capabilities, first: date, last: date, name: str = OWN) -> Sequence[Session] | None:
     """Return the sessions that exchange_calendars has of a calendar, inclusive; None if it doesn't have it."""
     from tradebot.adapters.time.calendar import exchange_sessions, is_listed
 
@@ -126,17 +126,17 @@ def ask(ledger: Ledger, venue: Capabilities, read: Read, clock: VenueClock, even
         [change.after for change in told if change.after], gone=[c.day for c in told if c.before and not c.after]
     )
     until, before = max(theirs), last_asked(ledger, clock.now)
-    note_asked(ledger, Asked(clock.now, until if is_long and until < last else None), by)
+    note_asked(ledger, CalendarRequest(clock.now, until if is_long and until < last else None), by)
     # What a broker alone tells of days that weren't known is no change.
     changed = [_said(change, venue) for change in told if change.in_both or change.before]
     for said in (*changed, *_ask_for_others(ledger, read, clock, today)):
         events.emit(EventKind.CALENDAR_CHANGED.at(clock.now, said))
     first_today = before is None or before.at < last_morning(clock.now, venue.day)
     if is_long and first_today and (until - today).days < NEAR_END_DAYS:
-        message = f"it ends on {until}, in {counted((until - today).days, 'day')}: tradebot schedule check"
+        message = f"it ends on {until}, in {pluralize((until - today).days, 'day')}: tradebot schedule check"
         events.emit(EventKind.CALENDAR_ENDS.at(clock.now, {"until": str(until), "message": message}))
     differing = sum(bool(change.text) for change in changes)
-    agrees = f"{counted(differing, 'day')} differ from exchange_calendars" if differing else "it agrees"
+    agrees = f"{pluralize(differing, 'day')} differ from exchange_calendars" if differing else "it agrees"
     return f"asked the broker's calendar until {until}: {agrees}"
 
 
@@ -174,7 +174,7 @@ def _changes(
     stored: Mapping[date, Session],
     theirs: Mapping[date, Session],
     clock: VenueClock,
-) -> Sequence[Change]:
+) -> Sequence[CalendarChange]:
     """Return the days on which the broker's calendar isn't what is stored, or isn't what exchange_calendars has.
 
     A calendar that exchange_calendars doesn't have differs from nothing. What is stored is from exchange_calendars
@@ -186,16 +186,16 @@ def _changes(
     doubtful = [day for day in differing if not _is_over(day, stored, theirs, clock)]
     if not doubtful:
         return ()
-    known = listed(venue, days[0], days[-1])
+    known = list_sessions(venue, days[0], days[-1])
     usual = {session.date: session for session in known or ()}
     kept = {day: session for day, session in stored.items() if day in usual and not _is_called_off(session, clock)}
     return [
-        Change(
+        CalendarChange(
             day,
             stored.get(day),
             theirs.get(day) or kept.get(day),
             said[day],
-            "" if known is None else compared(theirs.get(day), usual.get(day)),
+            "" if known is None else compare_sessions(theirs.get(day), usual.get(day)),
             known is not None,
         )
         for day in doubtful
@@ -212,7 +212,7 @@ def _is_called_off(session: Session, clock: VenueClock) -> bool:
     return not clock.is_open and session.open < clock.next_open
 
 
-def _said(change: Change, venue: Capabilities) -> Mapping[str, str]:
+def _said(change: CalendarChange, venue: Capabilities) -> Mapping[str, str]:
     """Return what an event says of a change."""
     what = f"{change.day:%a %Y-%m-%d} has {hours(change.after)} now, before it had {hours(change.before)}"
     if change.after == change.before:

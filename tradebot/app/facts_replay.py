@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 DAY = timedelta(days=1)
 
 
-class Replayed(Struct, frozen=True):
+class ReplayedFacts(Struct, frozen=True):
     """What was known at `at` of a session, from so many kept replies; `unreadable` ones had no rows that could be read.
 
     `complete` is False if facts of earlier days count that no reply is kept of any more. `left_out` are the strategies
@@ -49,7 +49,7 @@ class Replayed(Struct, frozen=True):
 @contextmanager
 def past_of(
     app: App, session: date, at: datetime | None, progress: Progress = lambda done, total: None
-) -> Iterator[tuple[World, Replayed]]:
+) -> Iterator[tuple[World, ReplayedFacts]]:
     """Yield the world with the facts known at a time of a session, by default that of its last kept reply.
 
     The world records nothing.
@@ -69,7 +69,7 @@ def past_of(
         )
         world = replace(app.world(dry_run=True, asking=True), facts=facts, events=NoEvents(), strategies=asked)
         left_out = tuple(strategy.name for strategy in app.strategies if strategy not in asked)
-        yield world, Replayed(session, at, total, unreadable, _complete(app, kept[0], first), left_out)
+        yield world, ReplayedFacts(session, at, total, unreadable, _complete(app, kept[0], first), left_out)
 
 
 def _reads_the_present(needs: Needs) -> bool:

@@ -15,7 +15,7 @@ from tradebot.adapters.state.state_folder import StateFolder
 from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.app.baseline import differences
 from tradebot.app.keys import load_gates
-from tradebot.app.settings import PLANNING, Loaded, accepted, load, mode_said, modes_said
+from tradebot.app.settings import PLANNING, Loaded, accepted_settings, load, mode_said, modes_said
 from tradebot.app.venues import EARLIER_NAMES
 from tradebot.errors import ConfigurationError, ExitCode, OperatorError, TradebotError, word
 from tradebot.gates.permission import PermissionInputs
@@ -183,7 +183,7 @@ def accepted_instead(
     baseline, readable = _baseline(folder), [_readable(file) for file in files]
     if baseline is None:
         raise error
-    loaded = accepted(baseline.values, mode_said(readable[0].get("mode")), error)
+    loaded = accepted_settings(baseline.values, mode_said(readable[0].get("mode")), error)
     shadow = any(values.get("shadow") is True for values in readable) or f"{PREFIX}SHADOW" in environ
     same = (loaded.settings.mode, loaded.settings.venue) == (folder.mode, folder.venue)
     if not same or (shadow and not loaded.settings.shadow):

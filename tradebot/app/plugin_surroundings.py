@@ -12,17 +12,19 @@ from tradebot.app.keys import is_secret
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tradebot.adapters.plugins.plugin import Surroundings
+    from tradebot.adapters.plugins.plugin import PluginEnvironment
     from tradebot.app.settings import Settings
 
 
-def plugin_surroundings(settings: Settings, folder: Path, environ: Mapping[str, str]) -> Surroundings:
+def plugin_surroundings(settings: Settings, folder: Path, environ: Mapping[str, str]) -> PluginEnvironment:
     """Return the environment of a plug-in: its limits, and no access to our keys, the state folder or the .env file."""
-    from tradebot.adapters.plugins.plugin import Surroundings
-    from tradebot.adapters.plugins.protocol import Bounds
+    from tradebot.adapters.plugins.plugin import PluginEnvironment
+    from tradebot.adapters.plugins.protocol import AnswerBounds
 
-    bounds = Bounds(settings.plugins.timeout_s, settings.plugins.memory_mb * 2**20)
-    return Surroundings(bounds, without_keys(environ, settings.venue), (folder.absolute(), *full_paths(Path(".env"))))
+    bounds = AnswerBounds(settings.plugins.timeout_s, settings.plugins.memory_mb * 2**20)
+    return PluginEnvironment(
+        bounds, without_keys(environ, settings.venue), (folder.absolute(), *full_paths(Path(".env")))
+    )
 
 
 def without_keys(environ: Mapping[str, str], venue: str) -> Mapping[str, str]:

@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tradebot.adapters.models.process import ModelProcess, Place
+from tradebot.adapters.models.process import ModelLocation, ModelProcess
 from tradebot.adapters.models.signing import require_extra
-from tradebot.learning.acting import Acting
-from tradebot.learning.ensemble import Mode
+from tradebot.learning.acting import ModelSelection
+from tradebot.learning.ensemble import PolicyMode
 from tradebot.learning.saying import refusal
 from tradebot.model.decision import Decision
 from tradebot.model.reasons import Reason
@@ -21,7 +21,7 @@ from tradebot.strategies.policy_settings import PolicySettings
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tradebot.adapters.plugins.plugin import Surroundings
+    from tradebot.adapters.plugins.plugin import PluginEnvironment
     from tradebot.model.view import Needs, StrategyView, Target
 
 
@@ -31,11 +31,11 @@ class PolicyStrategy(ModelProcess):
     surrounded = True
     """It needs to know what plug-ins run in, because its models do too."""
 
-    def __init__(self, settings: Mapping[str, object], surroundings: Surroundings, name: str) -> None:
+    def __init__(self, settings: Mapping[str, object], surroundings: PluginEnvironment, name: str) -> None:
         """Read the settings; OperatorError without the extra that models need."""
         require_extra(f"strategies.{name}")
         self._settings = PolicySettings.model_validate(settings)
-        acting = Acting(self._settings.mode, self._settings.combine, self._settings.result_sessions, {})
+        acting = ModelSelection(self._settings.mode, self._settings.combine, self._settings.result_sessions, {})
         place = place_of(self._settings)
         if surroundings.noted is not None:
             place = replace(place, noted=surroundings.noted, answer_ms=self._settings.answer_ms)
@@ -58,16 +58,16 @@ class PolicyStrategy(ModelProcess):
 
     def propose(self, view: StrategyView) -> Sequence[Target] | Decision:
         """Return a target for each symbol: the models', or else the rule's with the reason why it acts."""
-        if self._settings.mode is Mode.TRAINING:
+        if self._settings.mode is PolicyMode.TRAINING:
             return refusal(Reason.MODEL_TRAINING, "mode training")
         found = self.answer(view)
         return instead(self._rule, view, found) if isinstance(found, Decision) else found
 
 
-def place_of(settings: PolicySettings) -> Place:
+def place_of(settings: PolicySettings) -> ModelLocation:
     """Return where the models are that settings name, with full paths."""
     results = None if settings.results is None else _full(settings.results)
-    return Place(_full(settings.folder), settings.public_key or "", settings.models, results=results)
+    return ModelLocation(_full(settings.folder), settings.public_key or "", settings.models, results=results)
 
 
 def _full(path: str) -> Path:

@@ -72,7 +72,7 @@ def in_force(own: Promotion | None, elsewhere: Promotion | None) -> Promotion | 
     return max(known, key=lambda one: (one.rung.place, one.at), default=None)
 
 
-def climbed(loaded: Loaded, promotions: Sequence[Promotion]) -> Mapping[str, Climbed]:
+def reached_rungs(loaded: Loaded, promotions: Sequence[Promotion]) -> Mapping[str, Climbed]:
     """Return whether each strategy may enter with real money, and with which part of its allotment."""
     names = dict.fromkeys((*loaded.settings.strategies.sections(), *(one.strategy for one in promotions)))
     return {name: _climbed(loaded, promotions, name) for name in names}

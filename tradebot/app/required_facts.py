@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from tradebot.adapters.plugins.plugin import Surroundings, begin_pass, close, installed, strategies
+from tradebot.adapters.plugins.plugin import PluginEnvironment, begin_pass, close, installed_strategies, strategies
 from tradebot.desk.fetching import needed_facts
 from tradebot.model.kind import AnyKind
 from tradebot.ports.world import Rules
@@ -18,10 +18,10 @@ class Readers:
     def __init__(
         self,
         in_use: Mapping[str, Mapping[str, object]],
-        surroundings: Surroundings,
+        surroundings: PluginEnvironment,
         installed_as: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        available = installed()
+        available = installed_strategies()
         found = {name: settings for name, settings in in_use.items() if installed_as.get(name, name) in available}
         self._strategies = strategies(found, surroundings, installed_as)
 

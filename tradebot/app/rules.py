@@ -23,7 +23,7 @@ from tradebot.ports.world import Rules
 from tradebot.signals.rolls import EARLIEST
 
 if TYPE_CHECKING:
-    from tradebot.replaying.passes import Surroundings
+    from tradebot.replaying.passes import RecordEnvironment
 
 
 def rules_of(settings: Sections, exits: ExitRules, *, asks: bool = True, discovered: Sequence[str] = ()) -> Rules:
@@ -111,7 +111,7 @@ class InForce:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._based_on: tuple[Baseline | None, Sequence[str]] = None, ()
-        self._surroundings: Surroundings | None = None
+        self._surroundings: RecordEnvironment | None = None
         self.last: Rules | None = None
 
     def rules(self, accepted: Baseline | None, discovered: Sequence[str]) -> Rules:
@@ -122,21 +122,21 @@ class InForce:
         return self.last
 
     @property
-    def surroundings(self) -> "Surroundings":
+    def surroundings(self) -> "RecordEnvironment":
         """Return what the last rules were made of, as a record of a pass has it."""
         if self._surroundings is None:
             self._surroundings = surroundings_of(self._settings, *self._based_on)
         return self._surroundings
 
 
-def surroundings_of(settings: Settings, accepted: Baseline | None, discovered: Sequence[str]) -> "Surroundings":
+def surroundings_of(settings: Settings, accepted: Baseline | None, discovered: Sequence[str]) -> "RecordEnvironment":
     """Return the settings in force, so that rules can be made of them again."""
-    from tradebot.replaying.passes import Surroundings
+    from tradebot.replaying.passes import RecordEnvironment
 
     values = b"" if accepted is None else _text(accepted.values)
     # A baseline's form of them has no trailing zeros, and decisions tell limits as they were written.
     written = settings.model_dump(mode="json", exclude_unset=True)
-    return Surroundings(_text(written), values, tuple(discovered), __version__)
+    return RecordEnvironment(_text(written), values, tuple(discovered), __version__)
 
 
 def _text(values: object) -> bytes:

@@ -34,7 +34,7 @@ _ITS_COMMAND = re.compile(r"\bpapervenue (?=(?:serve|tick|status|faults|reset|pa
 
 
 @contextmanager
-def explained(code: ExitCode = ExitCode.USAGE) -> Iterator[None]:
+def translate_exchange_errors(code: ExitCode = ExitCode.USAGE) -> Iterator[None]:
     """Turn the exchange's own errors into ours."""
     from papervenue.market.spec import MarketError
 
@@ -68,7 +68,7 @@ def start(folder: Path) -> str:
     """Return the address of a state folder's embedded exchange, starting it if necessary."""
     from papervenue import process
 
-    with explained(ExitCode.ERROR):
+    with translate_exchange_errors(ExitCode.ERROR):
         return process.ensure(folder).url
 
 
@@ -76,15 +76,15 @@ def stop(folder: Path) -> None:
     """Stop a state folder's embedded exchange if it is running; its state is kept."""
     from papervenue import process
 
-    with explained(ExitCode.ERROR):
+    with translate_exchange_errors(ExitCode.ERROR):
         process.stop(folder)
 
 
-def served(folder: Path) -> str | None:
+def server_address(folder: Path) -> str | None:
     """Return the address of a state folder's embedded exchange without asking it; None if no process serves it."""
     from papervenue import process
 
-    return process.served(folder)
+    return process.server_address(folder)
 
 
 def running(folder: Path) -> str | None:
@@ -139,7 +139,7 @@ def serve(
     terms = server.Terms(parsed_pace, rate_limit, tuple(accounts), tuple(faults), latency_us, *flow_limits)
     port = _taken_over(folder, port, note)
     try:
-        with explained():
+        with translate_exchange_errors():
             server.serve(folder, port, None, ready=ready, terms=terms)
     except HeldError as held:
         end = f"kill {held.pid}, or Ctrl-C in its terminal" if held.pid else "Ctrl-C in its terminal"
@@ -155,7 +155,7 @@ def _taken_over(folder: Path, port: int, note: Callable[[str], None]) -> int:
     current = process.running(folder)
     if current is None or not current.detached:
         return port
-    with explained(ExitCode.ERROR):
+    with translate_exchange_errors(ExitCode.ERROR):
         process.stop(folder)
     note(
         f"note: the exchange was running in the background as process {current.pid}; this one continues from its state"
@@ -184,7 +184,7 @@ def ask(folder: Path, method: str, path: str, body: Mapping[str, object] | None 
     """
     from papervenue import process
 
-    with explained():
+    with translate_exchange_errors():
         return process.ask(folder, method, path, body)
 
 
@@ -220,7 +220,7 @@ def fault_explained(word: str) -> str | None:
     """Return what a fault in a script does, or None if there is none by that name."""
     from papervenue.faults import fault_table
 
-    return fault_table.explained(word)
+    return fault_table.describe_fault(word)
 
 
 def holds_market(folder: Path) -> bool:
@@ -234,7 +234,7 @@ def market_settings(folder: Path) -> Mapping[str, Any]:
     """Return the settings a folder's market was made with, plus its symbols; raise OperatorError if there is none."""
     from papervenue.state import read_market
 
-    with explained():
+    with translate_exchange_errors():
         stored = read_market(folder)
     return stored.spec.to_fields() | {"symbols": list(stored.symbols)}
 
@@ -244,7 +244,7 @@ def market_day(folder: Path) -> VenueDay:
     from papervenue.market.hours import HOURS
     from papervenue.state import read_market
 
-    with explained():
+    with translate_exchange_errors():
         return VenueDay(HOURS[read_market(folder).spec.venue.calendar].zone.key)
 
 
@@ -252,7 +252,7 @@ def held_settings(folder: Path) -> tuple[dict[str, Any], list[str]]:
     """Return a folder's market as configuration settings, and the symbols it was asked for, if any."""
     from papervenue.state import read_market
 
-    with explained():
+    with translate_exchange_errors():
         spec = read_market(folder).spec
     names = ("source", "sessions", "seed", "edge", "path", "bar_stamp", "corporate_actions", "data_plan")
     market = {name: getattr(spec, name) for name in (*names, "prices", "day_prices")}
@@ -270,7 +270,7 @@ def create(folder: Path, settings: Settings, *, every_symbol: bool = False) -> t
     from papervenue.state import read_market
 
     spec = market_spec(settings, every_symbol=every_symbol)
-    with explained():
+    with translate_exchange_errors():
         process.create(folder, spec)
         return read_market(folder).symbols
 
@@ -282,7 +282,7 @@ def market_spec(settings: Settings, *, every_symbol: bool = False) -> MarketSpec
     chosen, venue = settings.sandbox, _venue_of(settings)
     named = [name for name in settings.universe if not is_root(settings.venue, name)]
     unnamed = (one.symbol for one in venue.instruments if one.symbol not in named)
-    with explained():
+    with translate_exchange_errors():
         return MarketSpec(
             venue=venue,
             source=chosen.source,
@@ -345,7 +345,7 @@ class RecordedFile(NamedTuple):
     contracts: frozenset[str]
 
 
-def recorded(bars: str, bar_stamp: str | None, start: str | None = None) -> RecordedFile:
+def read_recorded_file(bars: str, bar_stamp: str | None, start: str | None = None) -> RecordedFile:
     """Return what a recorded file is; raise OperatorError if it is unusable.
 
     Daily bars are counted from `start` on, an ISO date; what is no date is left to those who check the configuration.
@@ -355,7 +355,7 @@ def recorded(bars: str, bar_stamp: str | None, start: str | None = None) -> Reco
     first = None
     with suppress(ValueError):
         first = date.fromisoformat(start) if start is not None else None
-    with explained():
+    with translate_exchange_errors():
         source = recorded_source(Path(bars))
         span = recorded_span(source, Path(bars), bar_stamp, first)
         return RecordedFile(source, span.days, span.contracts)
@@ -365,7 +365,7 @@ def captured_session(folder: str) -> date | None:
     """Return the session of captured responses, or None; raise OperatorError if they can't be used."""
     from papervenue import creation
 
-    with explained():
+    with translate_exchange_errors():
         return creation.captured_session(Path(folder))
 
 
@@ -373,11 +373,11 @@ def remarks_on(folder: Path) -> tuple[tuple[str, ...], str | None]:
     """Return remarks about a newly made market, and the ISO time from which all of its captures are served."""
     from papervenue import creation
 
-    with explained():
+    with translate_exchange_errors():
         return creation.remarks(folder)
 
 
-def ended(folder: Path, at: datetime) -> bool:
+def market_has_ended(folder: Path, at: datetime) -> bool:
     """Return True if an exchange's last session had ended by `at`, judging by its files; it need not be running."""
     from datetime import datetime
 
@@ -385,7 +385,7 @@ def ended(folder: Path, at: datetime) -> bool:
 
     if not holds_market(folder):
         return False
-    with explained():
+    with translate_exchange_errors():
         market = read_market(folder)
     last = market.sessions[market.first + market.spec.sessions - 1]
     return at >= datetime.fromisoformat(last["close"])

@@ -33,7 +33,7 @@ from tradebot.app.settings_schema import Sections
 from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.exits.lists import ExitRulesError
 from tradebot.model.limits import Frozen
-from tradebot.model.text import expected
+from tradebot.model.text import describe_validation_error
 from tradebot.model.trading import Mode
 from tradebot.model.variables import NOT_SETTINGS, PREFIX
 from tradebot.strategies.flow_settings import EARLIER_NAMES
@@ -88,7 +88,7 @@ class Loaded(Struct, frozen=True, dict=True):
         return effective(self.settings)
 
 
-def shipped(name: str) -> Path:
+def shipped_path(name: str) -> Path:
     """Return the path of a shipped configuration file: inside the installed package, or beside it in a checkout."""
     here = Path(__file__).parents[1]
     installed = here / "config" / name
@@ -111,7 +111,7 @@ def load(
     the shipped file that holds them. `values` are tried in place of what the user's file says. `run` is what the
     options of the run that made a folder say, and where that is kept.
     """
-    base = load_yaml(shipped("base.yaml"), shipped=True)
+    base = load_yaml(shipped_path("base.yaml"), shipped=True)
     user = dict(values) if values is not None else load_yaml(user_file) if user_file else {}
     of_run, given = [run] if run else [], flags or {}
     over, variables = _from_environment(environ)
@@ -120,7 +120,7 @@ def load(
     layers = [
         ("base.yaml", base),
         *of_venue,
-        *((name, load_yaml(shipped(name), shipped=True)) for name in (f"{mode}.yaml", verb) if name),
+        *((name, load_yaml(shipped_path(name), shipped=True)) for name in (f"{mode}.yaml", verb) if name),
         (str(user_file), user),
         (ENVIRONMENT, over),
         *((source, dict(layer)) for source, layer in of_run),
@@ -132,7 +132,7 @@ def load(
     if any(isinstance(layer.get("universe"), str) for _, layer in layers):
         from tradebot.app.universe import with_universe
 
-        layers, left_out = with_universe(layers, shipped("universes"), USER_LAYER + len(of_venue))
+        layers, left_out = with_universe(layers, shipped_path("universes"), USER_LAYER + len(of_venue))
     layers, warnings = with_candidates_of_earlier_versions(layers)
     for source, layer in layers:
         merge(merged, layer, source, origins)
@@ -141,12 +141,12 @@ def load(
     trade_candidates(merged, origins)
     for path in (path for path, source in origins.items() if source == ENVIRONMENT):
         origins[path] = variables.get(_dashless(path), ENVIRONMENT)
-    settings = checked(merged, origins, purpose)
+    settings = validate(merged, origins, purpose)
     warnings += pinned_outside(settings, origins)
     return Loaded(settings, origins, mode_said(user.get("mode")), left_out=left_out, warnings=warnings)
 
 
-def checked(merged: Mapping[str, object], origins: Mapping[str, str], purpose: object = None) -> Settings:
+def validate(merged: Mapping[str, object], origins: Mapping[str, str], purpose: object = None) -> Settings:
     """Return settings of merged values; raise ConfigurationError naming each wrong one and its origin."""
     try:
         settings = Settings.model_validate(merged, context=purpose)
@@ -160,7 +160,7 @@ def checked(merged: Mapping[str, object], origins: Mapping[str, str], purpose: o
 def _require_registry(merged: Mapping[str, object], origins: Mapping[str, str]) -> None:
     """Raise ConfigurationError if a part of a registry is set at a venue whose shipped file has none."""
     if merged.get(REGISTRY) and REGISTRY not in _of_venue_file(str(merged["venue"])):
-        venues = sorted(path.stem for path in shipped(VENUES).glob("*.yaml"))
+        venues = sorted(path.stem for path in shipped_path(VENUES).glob("*.yaml"))
         require_registry(merged, origins, [venue for venue in venues if REGISTRY in _of_venue_file(venue)])
 
 
@@ -175,7 +175,7 @@ def _require_sound_weights(settings: Settings, origins: Mapping[str, str]) -> No
         raise ConfigurationError("\n".join(wrong), CORRECT_IT)
 
 
-def accepted(values: Mapping[str, object], file_mode: str, error: ConfigurationError) -> Loaded:
+def accepted_settings(values: Mapping[str, object], file_mode: str, error: ConfigurationError) -> Loaded:
     """Return the accepted values as the settings in force, with the error that made it necessary.
 
     Raises ConfigurationError if this version can't use them.
@@ -228,8 +228,8 @@ def _of_venue(base: Mapping[str, object], *layers: Mapping[str, object]) -> list
 
 
 def _of_venue_file(venue: str) -> dict[str, object]:
-    is_shipped = venue in {path.stem for path in shipped(VENUES).glob("*.yaml")}
-    return load_yaml(shipped(VENUES) / f"{venue}.yaml", shipped=True) if is_shipped else {}
+    is_shipped = venue in {path.stem for path in shipped_path(VENUES).glob("*.yaml")}
+    return load_yaml(shipped_path(VENUES) / f"{venue}.yaml", shipped=True) if is_shipped else {}
 
 
 def venue_flags(venue: str, wanted: int | Sequence[str], without: Collection[str] = frozenset()) -> dict[str, object]:
@@ -340,8 +340,8 @@ def _sentence(error: Mapping[str, object], origins: Mapping[str, str]) -> str:
     if not location:
         return str(error["msg"]).removeprefix("Value error, ")
     if error["type"] == "missing":
-        return f"{name} ({source}): {expected(error)}"
-    wanted, shown = expected(error), _shown(error["input"])
+        return f"{name} ({source}): {describe_validation_error(error)}"
+    wanted, shown = describe_validation_error(error), _shown(error["input"])
     if error["type"] == "value_error" and (isinstance(error["input"], Mapping) or shown in wanted):
         return f"{name} ({source}): {wanted}"
     return f"{name} ({source}): {wanted}, not {shown}"

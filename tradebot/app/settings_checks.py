@@ -168,9 +168,9 @@ def _own_settings(settings: Sections) -> Iterator[str]:
             from tradebot.strategies.policy_settings import PolicySettings as Known  # type: ignore[assignment]
         else:
             continue
-        from tradebot.strategies.checking import checked
+        from tradebot.strategies.checking import validate_section
 
-        yield from checked(name, Known, sections[name])
+        yield from validate_section(name, Known, sections[name])
 
 
 def _named_smart_money(settings: Sections) -> list[str]:

@@ -46,7 +46,7 @@ from tradebot.strategies.settings import (
     Symbol,
     execution_in_force,
 )
-from tradebot.timetable.entries import Line, Timetable, parse
+from tradebot.timetable.entries import Timetable, TimetableEntry, parse
 from tradebot.venues.alpaca.capabilities import ALPACA
 from tradebot.venues.alpaca.settings import AlpacaSettings
 
@@ -62,7 +62,7 @@ def _timetable(value: object) -> Timetable:
         return value
     if not isinstance(value, Mapping):
         raise ValueError("use a line for each job, such as trade-once: every 5m from open+2m until close-15m")
-    lines: dict[str, Line | None] = {}
+    lines: dict[str, TimetableEntry | None] = {}
     wrong: list[InitErrorDetails] = []
     for job, line in value.items():
         try:

@@ -54,7 +54,7 @@ def in_shadow(app: App) -> Mapping[str, str]:
     found = dict.fromkeys(sorted(chosen), "shadow: true")
     if app.settings.capabilities.settlement is Settlement.PAID:
         sections = app.settings.strategies.sections()
-        climbed = {name: one for name, one in (app.climbed or {}).items() if name in sections and not one.share}
+        climbed = {name: one for name, one in (app.reached_rungs or {}).items() if name in sections and not one.share}
         found |= {name: one.found for name, one in climbed.items() if name not in chosen}
     return found
 
@@ -90,10 +90,10 @@ def opened_in_shadow(app: App, name: str) -> Iterator[ShadowApp]:
         )
     place, values = place_of(app, name), values_of(app, name)
     loaded = load(None, {}, {"mode": app.folder.mode}, PLANNING, values=values)
-    if not state_folder.marked(place) and (place / MARKER_COPY).exists():
+    if not state_folder.has_marker(place) and (place / MARKER_COPY).exists():
         # It is written last of all, so nothing but the marker is missing.
         mark_again(place, place / MARKER_COPY)
-    folder = state_folder.open_state(place) if state_folder.marked(place) else _made(app, place, name, loaded)
+    folder = state_folder.open_state(place) if state_folder.has_marker(place) else _made(app, place, name, loaded)
     bot = ShadowApp(folder, loaded, app)
     try:
         _follow(bot, values)
@@ -153,7 +153,7 @@ class ShadowApp(App):
         return Permission()
 
     @property
-    def climbed(self) -> Mapping[str, Climbed] | None:
+    def reached_rungs(self) -> Mapping[str, Climbed] | None:
         """Return None: no real money is at stake."""
         return None
 

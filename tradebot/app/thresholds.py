@@ -8,10 +8,10 @@ from typing import Annotated, Any, NamedTuple, get_args, get_origin
 from msgspec import Struct
 from pydantic.fields import FieldInfo
 
-from tradebot.adapters.plugins.plugin import installed
+from tradebot.adapters.plugins.plugin import installed_strategies
 from tradebot.app.settings_schema import Sections
 from tradebot.gates.decide import READS
-from tradebot.gates.declared import NOTHING, SIZED, SWITCH, Reads
+from tradebot.gates.declared import NOTHING, SIZED, SWITCH, GateSettings
 from tradebot.model.decision import Gate
 from tradebot.model.limits import NESTED, OF_EQUITY, OPTIONAL_OF_EQUITY, Frozen, Tighter
 from tradebot.ports.strategy import RefilteringStrategy
@@ -26,14 +26,14 @@ Path = tuple[str, ...]
 SHARES = frozenset((*OF_EQUITY, *OPTIONAL_OF_EQUITY))
 
 
-class Question(NamedTuple):
+class ThresholdQuestion(NamedTuple):
     """What was asked about a candidate: a gate, or one of the filters that its strategy asks by name."""
 
     gate: Gate
     about: str = ""
 
 
-class Setting(Struct, frozen=True):
+class ThresholdSetting(Struct, frozen=True):
     """A number in the configuration: its path, its value, and the numbers that it may be set to.
 
     `toward` is 1 if only higher values can help, and -1 if only lower ones can; 0 if nobody can tell.
@@ -50,7 +50,9 @@ class Setting(Struct, frozen=True):
         return ".".join(self.path)
 
 
-def reads(settings: Sections, strategy: str, question: Question, filters: Mapping[str, Sequence[str]]) -> list[Setting]:
+def reads(
+    settings: Sections, strategy: str, question: ThresholdQuestion, filters: Mapping[str, Sequence[str]]
+) -> list[ThresholdSetting]:
     """Return the settings that a question about a strategy's candidate reads; first those that are its very limit.
 
     `filters` are the settings that the strategy's own filters read, by the filter's name.
@@ -68,7 +70,9 @@ def reads(settings: Sections, strategy: str, question: Question, filters: Mappin
     return list({one.path: one for one in settings_found if one}.values())
 
 
-def threshold_of(settings: Sections, strategy: str, question: Question, limit: object) -> Setting | None:
+def threshold_of(
+    settings: Sections, strategy: str, question: ThresholdQuestion, limit: object
+) -> ThresholdSetting | None:
     """Return the setting with this value that a question about a candidate compares with, if there is one."""
     number = number_of(limit)
     if number is None:
@@ -84,7 +88,7 @@ def _sizes(name: str, way: int, *, fits: bool) -> bool:
     return way != 0 and (name != "fit_to_room" or fits is (way > 0))
 
 
-def _paths(settings: Sections, strategy: str, found: Reads) -> Iterator[Path]:
+def _paths(settings: Sections, strategy: str, found: GateSettings) -> Iterator[Path]:
     own = ("strategies", strategy)
     yield from (("limits", name) for name in found.account)
     for name in found.own:
@@ -126,7 +130,7 @@ def _larger(name: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*outer, *(one for each in outer for one in _larger(each)))))
 
 
-def setting_at(settings: Sections, path: Path, way: int = 0) -> Setting | None:
+def setting_at(settings: Sections, path: Path, way: int = 0) -> ThresholdSetting | None:
     """Return the setting at a path if it has a number.
 
     `way` is LOOSER (1) if only looser values can help, and -1 if only tighter ones can.
@@ -143,7 +147,7 @@ def setting_at(settings: Sections, path: Path, way: int = 0) -> Setting | None:
     if field is None or value is None:
         return None
     toward = 0 if path[-1] in PRICING else way * _looser(field)
-    return Setting(path, value, scale_of(owner, path[-1]), toward)
+    return ThresholdSetting(path, value, scale_of(owner, path[-1]), toward)
 
 
 def filter_settings(settings: Sections, name: str) -> Mapping[str, Sequence[str]]:
@@ -151,7 +155,7 @@ def filter_settings(settings: Sections, name: str) -> Mapping[str, Sequence[str]
     own, where = settings.strategies.in_use().get(name), settings.strategies.installed_as().get(name)
     if own is None or where not in BUILT_IN:
         return {}
-    strategy = installed()[where].load()(own)
+    strategy = installed_strategies()[where].load()(own)
     return strategy.filter_settings if isinstance(strategy, RefilteringStrategy) else {}
 
 

@@ -23,8 +23,8 @@ from tradebot.venues.door import SANDBOX_KEY, Access
 if TYPE_CHECKING:
     from tradebot.adapters.flow.unusual_whales import UnusualWhales
     from tradebot.adapters.state.events import JsonlEvents
-    from tradebot.adapters.wire.http import Answer
-    from tradebot.adapters.wire.json_fields import Drift, DriftTally
+    from tradebot.adapters.wire.http import HttpReply
+    from tradebot.adapters.wire.json_fields import DriftTally, FieldDrift
     from tradebot.model.account import Account
     from tradebot.model.bar import VenueClock
 
@@ -63,8 +63,8 @@ class FlowTalk(NamedTuple):
 
     now: Callable[[], datetime]
     let_pass: Callable[[float], object]
-    heard: Callable[[Answer], None]
-    told_at: Callable[[Answer], datetime | None]
+    heard: Callable[[HttpReply], None]
+    told_at: Callable[[HttpReply], datetime | None]
 
 
 def flow_source_of(settings: Settings, url: str | None, key: str | None, folder: Path, talk: FlowTalk) -> UnusualWhales:
@@ -94,7 +94,7 @@ def drift_tally(events: JsonlEvents, stamp_time: Callable[[], datetime]) -> Drif
     """Return the tally of how the venue's replies differ from the known format; each new difference is an event."""
     from tradebot.adapters.wire.json_fields import DriftTally
 
-    def note(drift: Drift) -> None:
+    def note(drift: FieldDrift) -> None:
         details = {"kind": drift.kind, "field": drift.field, "problem": drift.problem}
         events.emit(EventKind.ANSWER_DIFFERS.at(stamp_time(), details))
 

@@ -7,18 +7,18 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from tradebot.adapters.plugins.plugin import close, installed, strategies
+from tradebot.adapters.plugins.plugin import close, installed_strategies, strategies
 from tradebot.app.baseline import leaves
 from tradebot.app.plugin_surroundings import plugin_surroundings
 from tradebot.app.recorded_rules import Changes, rules_of_record, settings_of, with_settings
-from tradebot.app.settings import Settings, shipped
+from tradebot.app.settings import Settings, shipped_path
 from tradebot.app.universe import read_universe
 from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.model.limits import OwnRules
 from tradebot.ports.strategy import Strategy
 from tradebot.ports.world import Rules
-from tradebot.replaying.passes import Surroundings
-from tradebot.replaying.strategy_replay import Answering, Supposition, Unanswered
+from tradebot.replaying.passes import RecordEnvironment
+from tradebot.replaying.strategy_replay import ReplayedStrategy, Supposition, Unanswered
 
 WHAT_IF = "--what-if"
 HELP = "tradebot why-no-orders --help"
@@ -59,7 +59,7 @@ class Supposing:
 
     def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
         self._folder, self._environ = folder, environ
-        self._then: dict[Surroundings, Then] = {}
+        self._then: dict[RecordEnvironment, Then] = {}
         self._made: dict[tuple[str, str], Strategy] = {}
         self._closing = ExitStack()
 
@@ -69,13 +69,13 @@ class Supposing:
     def __exit__(self, *raised: object) -> None:
         self._closing.close()
 
-    def then(self, around: Surroundings) -> Then:
+    def then(self, around: RecordEnvironment) -> Then:
         """Return what a record decided by."""
         if around not in self._then:
             self._then[around] = Then(settings_of(around), rules_of_record(around))
         return self._then[around]
 
-    def of(self, around: Surroundings, values: Changes, origin: str = WHAT_IF) -> Supposition:
+    def of(self, around: RecordEnvironment, values: Changes, origin: str = WHAT_IF) -> Supposition:
         """Return what a record's rules and strategies become with other settings; without any, all is as it was.
 
         Raises ConfigurationError if they wouldn't load, and OperatorError for what would make another bot of it.
@@ -91,15 +91,15 @@ class Supposing:
         answering = self._answering(then, Then(put.settings, put.rules))
         return Supposition(then.rules, put.rules, answering, tuple(_unanswered(values, then.rules)))
 
-    def _answering(self, then: Then, now: Then) -> tuple[Answering, ...]:
+    def _answering(self, then: Then, now: Then) -> tuple[ReplayedStrategy, ...]:
         was, becomes = then.settings.strategies.in_use(), now.settings.strategies.in_use()
-        found = list[Answering]()
+        found = list[ReplayedStrategy]()
         for name in dict.fromkeys((*was, *becomes)):
             changed = frozenset(_different(was.get(name, {}), becomes.get(name, {})))
             sees = _seen(then.rules.of(name)) != _seen(now.rules.of(name)) or then.rules.sectors != now.rules.sectors
             if changed or sees or (name in was) != (name in becomes):
                 old, new = (self._strategy(one.settings, name) for one in (then, now))
-                found.append(Answering(name, old, new, changed, sees))
+                found.append(ReplayedStrategy(name, old, new, changed, sees))
         return tuple(found)
 
     def _strategy(self, settings: Settings, name: str) -> Strategy | None:
@@ -116,7 +116,7 @@ class Supposing:
 
     @cached_property
     def _installed(self) -> Mapping[str, EntryPoint]:
-        return installed()
+        return installed_strategies()
 
 
 def _read(path: tuple[str, ...], value: object) -> object:
@@ -124,7 +124,7 @@ def _read(path: tuple[str, ...], value: object) -> object:
     if path != ("universe",) or not isinstance(value, str):
         return value
     try:
-        return read_universe(value, shipped("universes"), Path()).symbols
+        return read_universe(value, shipped_path("universes"), Path()).symbols
     except ConfigurationError as unknown:
         raise OperatorError(unknown.message, unknown.hint) from None
 

@@ -14,7 +14,7 @@ from tradebot.adapters.state import evidence, record_clock, state_folder
 from tradebot.adapters.state.send_lock import FolderSendLock
 from tradebot.adapters.state.state_folder import StateFolder
 from tradebot.adapters.state.state_locks import WAIT_S
-from tradebot.adapters.state.yield_to_exits import Turns
+from tradebot.adapters.state.yield_to_exits import ExitPriority
 from tradebot.adapters.time.stopwatch import stopwatch
 from tradebot.app import calendar, sandbox
 from tradebot.app.keys import Secrets
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from tradebot.adapters.state.approvals import SqliteApprovals
     from tradebot.adapters.state.events import JsonlEvents
     from tradebot.adapters.time.clock import LockStepClock
-    from tradebot.adapters.wire.http import Answer
+    from tradebot.adapters.wire.http import HttpReply
     from tradebot.adapters.wire.json_fields import DriftTally
     from tradebot.app.required_facts import Readers
     from tradebot.app.rules import InForce
@@ -52,14 +52,14 @@ if TYPE_CHECKING:
     from tradebot.ports.stores import Bars
     from tradebot.ports.strategy import Strategy
     from tradebot.ports.world import Progress, Rules, World
-    from tradebot.replaying.strategy_replay import Stored
+    from tradebot.replaying.strategy_replay import PastStores
     from tradebot.venues.door import Connection, Reader
 
 
 Kept = TypeVar("Kept", "SqliteLedger", "SqliteFacts", "SqliteApprovals", "KeptReplies", "KeptPasses", "StoredBars")
 
 
-class Stores:
+class BotStores:
     """The stores of one bot, which are opened once and closed together."""
 
     folder: StateFolder
@@ -134,12 +134,12 @@ class Stores:
         return found and self._kept(found)
 
     @cached_property
-    def stored(self) -> Stored | None:
+    def stored(self) -> PastStores | None:
         """Return what strategies may be asked on again about a past pass; None without facts, or without books."""
-        from tradebot.replaying.strategy_replay import Stored
+        from tradebot.replaying.strategy_replay import PastStores
 
         facts = self.recorded
-        return Stored(facts, self.bars_at_rest, self.ledger_view) if facts else None
+        return PastStores(facts, self.bars_at_rest, self.ledger_view) if facts else None
 
     @cached_property
     def events(self) -> JsonlEvents:
@@ -160,7 +160,7 @@ FolderLook = Callable[[Path, Mapping[str, str]], StateFolder]
 Loads = Callable[[StateFolder, "Options", Mapping[str, str]], Loaded]
 
 
-class App(Stores):
+class App(BotStores):
     """One bot: its folder, its settings, and its adapters, which are made once and closed together.
 
     An App belongs to the thread that uses it: SQLite's connections do, and plug-ins end when their thread does.
@@ -203,25 +203,25 @@ class App(Stores):
     def permission_inputs(self) -> PermissionInputs:
         """Return what file, environment and ledger report about permission now; anything unreadable opens no door."""
         armed = self._books_say(lambda ledger: ledger.armings.last()) if self.mode is Mode.LIVE else None
-        inputs = permission_inputs_of(self.loaded, self.folder, self.environ, armed, self.accepted)
-        return replace(inputs, climbed=self.climbed, in_shadow=self.settings.strategies.in_shadow())
+        inputs = permission_inputs_of(self.loaded, self.folder, self.environ, armed, self.accepted_configuration)
+        return replace(inputs, climbed=self.reached_rungs, in_shadow=self.settings.strategies.in_shadow())
 
     @property
-    def climbed(self) -> Mapping[str, Climbed] | None:
+    def reached_rungs(self) -> Mapping[str, Climbed] | None:
         """Return whether each strategy was promoted to real money; no books promote none, and in shadow none has to."""
         if self.mode is not Mode.LIVE or self.settings.shadow:
             return None
-        from tradebot.app.promotion_status import climbed
+        from tradebot.app.promotion_status import reached_rungs
 
-        return climbed(self.loaded, self._books_say(lambda ledger: ledger.promotions.every()) or ())
+        return reached_rungs(self.loaded, self._books_say(lambda ledger: ledger.promotions.every()) or ())
 
     @property
     def rules(self) -> Rules:
         """Return the settings the core needs; exits follow the accepted rules until a change is accepted."""
         from tradebot.app.rules import discovered_last
 
-        rules = self.in_force.rules(self.accepted, discovered_last(self.settings, lambda: self.recorded))
-        return rules.with_shares(self.climbed)
+        rules = self.in_force.rules(self.accepted_configuration, discovered_last(self.settings, lambda: self.recorded))
+        return rules.with_shares(self.reached_rungs)
 
     @cached_property
     def in_force(self) -> InForce:
@@ -231,7 +231,7 @@ class App(Stores):
         return InForce(self.settings)
 
     @property
-    def accepted(self) -> Baseline | None:
+    def accepted_configuration(self) -> Baseline | None:
         """Return the configuration that was accepted last; None if there is none, or the books can't say."""
         return self._books_say(lambda ledger: ledger.baselines.last())
 
@@ -258,9 +258,9 @@ class App(Stores):
         return sandbox.start(evidence.trading(self.folder).exchange)
 
     @cached_property
-    def turns(self) -> Turns:
+    def turns(self) -> ExitPriority:
         """Return what tells a pass to give way to exits."""
-        return Turns(self.folder.path)
+        return ExitPriority(self.folder.path)
 
     @property
     def door(self) -> Door:
@@ -295,9 +295,9 @@ class App(Stores):
     @cached_property
     def _seen_bars(self) -> Bars:
         """Return the bars that strategies see: those of contracts that end are joined over rolls."""
-        from tradebot.adapters.bars.roll_adjusted import joined
+        from tradebot.adapters.bars.roll_adjusted import join_over_rolls
 
-        return joined(self.bars, self.door.months, self.door.coin, self.day)
+        return join_over_rolls(self.bars, self.door.months, self.door.coin, self.day)
 
     @cached_property
     def orders(self) -> OrderPort:
@@ -357,14 +357,14 @@ class App(Stores):
         twin.hear = self.hear
         return twin
 
-    def _heard(self, answer: Answer) -> None:
+    def _heard(self, answer: HttpReply) -> None:
         """Let the time pass that an answer of the embedded exchange took, and keep the time it tells."""
         took = answer.headers.get(sandbox.ANSWER_TOOK) if self.mode is Mode.SANDBOX else None
         if took is not None:
             self.let_pass(float(took))
         self._engine_time = self._told_at(answer)
 
-    def _told_at(self, answer: Answer) -> datetime | None:
+    def _told_at(self, answer: HttpReply) -> datetime | None:
         """Return when an answer of the embedded exchange came, in its time; None from any other service."""
         return sandbox.told_at(answer.headers) if self.mode is Mode.SANDBOX else None
 
@@ -416,7 +416,7 @@ class App(Stores):
             stopwatch=stopwatch,
             second_clock=self.second_time,
             give_way=self.turns.give_way,
-            undisturbed=self.turns.undisturbed,
+            undisturbed=self.turns.without_yielding,
             needed_facts=needed_facts,
             approvals=lambda: self.approvals,
             contracts=partial(ask, self.connection, self.drift) if (ask := self.door.contracts) else None,
@@ -437,7 +437,9 @@ class App(Stores):
 
         assert self.door.months is not None
         chosen = choose(world, self.door.months, self.settings.universe, self.now()).symbols
-        return replace(world, rules=self.in_force.rules(self.accepted, chosen).with_shares(self.climbed))
+        return replace(
+            world, rules=self.in_force.rules(self.accepted_configuration, chosen).with_shares(self.reached_rungs)
+        )
 
     def pass_lock(self, verb: str, *, gives_way: bool = False, wait_s: float = WAIT_S) -> AbstractContextManager[None]:
         """Return the lock that a pass holds while it works, after checking that the books are sound.
@@ -467,7 +469,7 @@ class App(Stores):
 
 
 @contextmanager
-def opened(
+def open_app(
     options: Options, environ: Mapping[str, str], look: FolderLook = state_folder.open_state, loads: Loads | None = None
 ) -> Iterator[App]:
     """Open the bot that options and environment name, and close it afterward; an OperatorError names the next step."""

@@ -50,7 +50,7 @@ class KnownSplit(NamedTuple):
     ratio: float
 
 
-class Stored(Struct, frozen=True):
+class RawSeries(Struct, frozen=True):
     """The raw bars of one series, oldest first, with the splits on record of its symbol."""
 
     symbol: str
@@ -90,7 +90,7 @@ class BarFinding(Struct, frozen=True):
 
 
 def finding(
-    stored: Stored, flaw: Flaw, span_s: tuple[int, int] | int, found: str, count: int, *compared: float
+    stored: RawSeries, flaw: Flaw, span_s: tuple[int, int] | int, found: str, count: int, *compared: float
 ) -> BarFinding:
     """Return a finding about bars from `span_s[0]` to `span_s[1]`, or about one bar; it may compare two numbers."""
     span_s = (span_s, span_s) if isinstance(span_s, int) else span_s

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice, pairwise
 from statistics import median
 
-from tradebot.auditing.bar_findings import BarFinding, Flaw, KnownSplit, RawBar, Stored, finding
-from tradebot.auditing.bar_times import DAY_S, Day
+from tradebot.auditing.bar_findings import BarFinding, Flaw, KnownSplit, RawBar, RawSeries, finding
+from tradebot.auditing.bar_times import DAY_S, SessionBars
 
 SPIKE_FRACTION = {True: 0.25, False: 0.10}
 """How far a close must jump, and come back at once, to count as a spike: in daily bars, and in minute bars."""
@@ -39,7 +39,7 @@ def bad_price(bar: RawBar) -> str | None:
     return "negative volume" if bar.volume < 0 else "open or close outside low and high"
 
 
-def bad_prices(stored: Stored) -> Iterator[BarFinding]:
+def bad_prices(stored: RawSeries) -> Iterator[BarFinding]:
     for bar in stored.bars:
         wrong = bad_price(bar)
         if wrong:
@@ -48,7 +48,7 @@ def bad_prices(stored: Stored) -> Iterator[BarFinding]:
             yield finding(stored, Flaw.BAD_PRICE, bar.start_s, words, 1, *number)
 
 
-def spikes(stored: Stored, bars: Sequence[RawBar]) -> Iterator[BarFinding]:
+def spikes(stored: RawSeries, bars: Sequence[RawBar]) -> Iterator[BarFinding]:
     """Find closes that jump and come back with the next bar; in minute bars, highs and lows that do so within the bar.
 
     A daily high or low may be a flash crash, which is real.
@@ -66,7 +66,7 @@ def spikes(stored: Stored, bars: Sequence[RawBar]) -> Iterator[BarFinding]:
         yield from _wicks(stored, bars, limit)
 
 
-def _wicks(stored: Stored, bars: Sequence[RawBar], limit: float) -> Iterator[BarFinding]:
+def _wicks(stored: RawSeries, bars: Sequence[RawBar], limit: float) -> Iterator[BarFinding]:
     factor = math.exp(limit)
     for bar in bars:
         top, bottom = (bar.open, bar.close) if bar.open > bar.close else (bar.close, bar.open)
@@ -80,7 +80,7 @@ def _wicks(stored: Stored, bars: Sequence[RawBar], limit: float) -> Iterator[Bar
             )
 
 
-def session_bars(every: Sequence[Day]) -> list[RawBar]:
+def session_bars(every: Sequence[SessionBars]) -> list[RawBar]:
     """Return the regular hours of each session that has a usable minute bar in them, as one bar.
 
     Its high and low are those of its first minute, because nothing here looks at them.
@@ -94,7 +94,7 @@ def session_bars(every: Sequence[Day]) -> list[RawBar]:
     return found
 
 
-def unadjusted_splits(stored: Stored, sessions: Sequence[RawBar]) -> Iterator[BarFinding]:
+def unadjusted_splits(stored: RawSeries, sessions: Sequence[RawBar]) -> Iterator[BarFinding]:
     """Find overnight changes of price and volume that look like a split which isn't on record."""
     for place, (before, after) in enumerate(pairwise(sessions), start=1):
         ratio = _split_ratio(before.close / after.open)
@@ -107,7 +107,7 @@ def unadjusted_splits(stored: Stored, sessions: Sequence[RawBar]) -> Iterator[Ba
             yield finding(stored, Flaw.UNADJUSTED_SPLIT, after.start_s, words, 1, before.close / after.open, ratio)
 
 
-def scales(stored: Stored, bars: Sequence[RawBar], told: Iterable[BarFinding]) -> Iterator[BarFinding]:
+def scales(stored: RawSeries, bars: Sequence[RawBar], told: Iterable[BarFinding]) -> Iterator[BarFinding]:
     """Find changes of scale that no split explains, on record or found, such as from dollars to cents."""
     limit, starts = math.log(SCALE_FACTOR), {one.at for one in told}
     for place, (before, after) in enumerate(pairwise(bars), start=1):
@@ -123,7 +123,7 @@ def scales(stored: Stored, bars: Sequence[RawBar], told: Iterable[BarFinding]) -
             yield found
 
 
-def already_adjusted(stored: Stored, sessions: Sequence[RawBar]) -> Iterator[BarFinding]:
+def already_adjusted(stored: RawSeries, sessions: Sequence[RawBar]) -> Iterator[BarFinding]:
     """Find splits on record that raw prices don't show: the bars before them were adjusted by whoever made them."""
     for before, after in pairwise(sessions):
         split = _known(stored.splits, before, after)

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from tradebot.auditing.bar_findings import BarFinding, Flaw, RawBar, Stored, finding
+from tradebot.auditing.bar_findings import BarFinding, Flaw, RawBar, RawSeries, finding
 from tradebot.model.bar import Session
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 from tradebot.model.venue_day import VenueDay
 
 MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86_400
@@ -29,7 +29,7 @@ SHORTEST_DAY_S = 23 * HOUR_S
 _SHIFTS_H = [hours for hours in range(-14, 15) if hours]
 
 
-class Hours(NamedTuple):
+class SessionSeconds(NamedTuple):
     """A session in seconds since 1970 UTC: midnight of its date, the extended hours, and the regular ones."""
 
     midnight_s: int
@@ -43,24 +43,24 @@ class Hours(NamedTuple):
         return (self.close_s - self.open_s) // MINUTE_S
 
 
-def hours_of(sessions: Iterable[Session], venue: VenueDay) -> tuple[Hours, ...]:
+def hours_of(sessions: Iterable[Session], venue: VenueDay) -> tuple[SessionSeconds, ...]:
     """Return the hours of sessions; without extended trading, they begin and end with the regular ones."""
     found = []
     for session in sessions:
         around = (session.open, session.close)
         early, late = (venue.at(session.date, clock) for clock in venue.extended) if venue.extended else around
         moments = venue.begins(session.date), early, *around, late
-        found.append(Hours(*(int(moment.timestamp()) for moment in moments)))
+        found.append(SessionSeconds(*(int(moment.timestamp()) for moment in moments)))
     return tuple(found)
 
 
-class Day(Struct, frozen=True):
+class SessionBars(Struct, frozen=True):
     """The bars of one session, extended hours included, and how many there are.
 
     `missing` are the starts of the regular minutes without a bar.
     """
 
-    hours: Hours
+    hours: SessionSeconds
     bars: Sequence[RawBar]
     count: int
     missing: tuple[int, ...]
@@ -70,7 +70,7 @@ class Day(Struct, frozen=True):
         return 1 - len(self.missing) / self.hours.minutes
 
 
-def days(stored: Stored, hours: Sequence[Hours]) -> tuple[Day, ...]:
+def days(stored: RawSeries, hours: Sequence[SessionSeconds]) -> tuple[SessionBars, ...]:
     """Return each session from the first to the last minute bar, those without a bar too.
 
     Only minutes between the first and the last bar can be missing.
@@ -83,23 +83,23 @@ def days(stored: Stored, hours: Sequence[Hours]) -> tuple[Day, ...]:
     return tuple(_day(stored.bars, starts, known, each) for each in inside)
 
 
-def _day(bars: Sequence[RawBar], starts: Sequence[int], known: set[int], hours: Hours) -> Day:
+def _day(bars: Sequence[RawBar], starts: Sequence[int], known: set[int], hours: SessionSeconds) -> SessionBars:
     first = max(hours.open_s, starts[0] - starts[0] % MINUTE_S)
     minutes = range(first, min(hours.close_s, starts[-1] + 1), MINUTE_S)
     found = bars[bisect_left(starts, hours.early_s) : bisect_left(starts, hours.late_s)]
-    return Day(hours, found, len(found), tuple(minute for minute in minutes if minute not in known))
+    return SessionBars(hours, found, len(found), tuple(minute for minute in minutes if minute not in known))
 
 
-def filled(every: Sequence[Day]) -> float:
+def filled_fraction(every: Sequence[SessionBars]) -> float:
     return median(day.share for day in every if day.count) if any(day.count for day in every) else 0.0
 
 
-def near(starts: Sequence[int], hours: Sequence[Hours]) -> Sequence[Hours]:
+def near(starts: Sequence[int], hours: Sequence[SessionSeconds]) -> Sequence[SessionSeconds]:
     first = bisect_left(hours, starts[0] - DAY_S, key=lambda each: each.midnight_s)
     return hours[first : bisect_left(hours, starts[-1] + 1, key=lambda each: min(each.midnight_s, each.early_s))]
 
 
-def outside_of(bars: Sequence[RawBar], hours: Sequence[Hours]) -> Iterator[RawBar]:
+def outside_of(bars: Sequence[RawBar], hours: Sequence[SessionSeconds]) -> Iterator[RawBar]:
     starts, place = [bar.start_s for bar in bars], 0
     for each in near(starts, hours) if starts else ():
         first = bisect_left(starts, each.early_s, place)
@@ -108,7 +108,9 @@ def outside_of(bars: Sequence[RawBar], hours: Sequence[Hours]) -> Iterator[RawBa
     yield from bars[place:]
 
 
-def wrong_zone(stored: Stored, hours: Sequence[Hours], now: datetime | None = None) -> tuple[BarFinding, ...]:
+def wrong_zone(
+    stored: RawSeries, hours: Sequence[SessionSeconds], now: datetime | None = None
+) -> tuple[BarFinding, ...]:
     """Find weeks whose minute bars would fit the sessions if they were some whole number of hours earlier or later.
 
     Bars of a session that hasn't ended at `now` say nothing: what was traded before the open outweighs the rest.
@@ -121,7 +123,7 @@ def wrong_zone(stored: Stored, hours: Sequence[Hours], now: datetime | None = No
     for shift, run in groupby(weeks, key=lambda each: each[0]):
         if shift:
             moved = [bar for _, bars in run for bar in bars]
-            words = f"{counted(len(moved), 'bar')} fit the sessions if they are {counted(abs(shift), 'hour')} "
+            words = f"{pluralize(len(moved), 'bar')} fit the sessions if they are {pluralize(abs(shift), 'hour')} "
             words += "later" if shift > 0 else "earlier"
             span = moved[0].start_s, moved[-1].start_s
             found.append(finding(stored, Flaw.WRONG_ZONE, span, words, len(moved), -shift, 0))
@@ -137,7 +139,7 @@ def _week(bar: RawBar) -> int:
     return (bar.start_s // DAY_S + 4) // 7
 
 
-def _shift_h(bars: Sequence[RawBar], hours: Sequence[Hours]) -> int:
+def _shift_h(bars: Sequence[RawBar], hours: Sequence[SessionSeconds]) -> int:
     """Return by how many hours bars would have to move to fit; 0 if they fit, or if no shift explains them."""
     if len(bars) < FEWEST_BARS or not _looks_moved(bars, hours):
         return 0
@@ -147,7 +149,7 @@ def _shift_h(bars: Sequence[RawBar], hours: Sequence[Hours]) -> int:
     return best if shares[best] >= EXPLAINED and here <= BETTER * shares[best] else 0
 
 
-def _looks_moved(bars: Sequence[RawBar], hours: Sequence[Hours]) -> bool:
+def _looks_moved(bars: Sequence[RawBar], hours: Sequence[SessionSeconds]) -> bool:
     """Return True if bars are outside of all extended hours, or none is in the first or in the last regular hour."""
     starts = [bar.start_s for bar in bars]
     return any(True for _ in outside_of(bars, hours)) or any(
@@ -163,7 +165,7 @@ def _begins(starts: Sequence[int], from_s: int, for_s: int = HOUR_S) -> bool:
     return place < len(starts) and starts[place] < from_s + for_s
 
 
-def _share_in_sessions(bars: Sequence[RawBar], hours: Sequence[Hours], moved_s: int) -> float:
+def _share_in_sessions(bars: Sequence[RawBar], hours: Sequence[SessionSeconds], moved_s: int) -> float:
     """Return the share of the volume, or of the bars if there is none, that would lie in regular hours."""
     total = inside = 0.0
     by_volume = any(bar.volume > 0 for bar in bars)
@@ -176,25 +178,29 @@ def _share_in_sessions(bars: Sequence[RawBar], hours: Sequence[Hours], moved_s: 
     return inside / total if total else 0.0
 
 
-def _session_at(at_s: int, hours: Sequence[Hours]) -> Hours | None:
+def _session_at(at_s: int, hours: Sequence[SessionSeconds]) -> SessionSeconds | None:
     place = bisect_left(hours, at_s + 1, key=lambda each: each.early_s) - 1
     return hours[place] if place >= 0 and at_s < hours[place].late_s else None
 
 
-def end_stamped(stored: Stored, every: Sequence[Day]) -> Iterator[BarFinding]:
+def end_stamped(stored: RawSeries, every: Sequence[SessionBars]) -> Iterator[BarFinding]:
     """Find minute bars of regular hours that are stamped at their end: one at each close, and none at any open.
 
     Only liquid symbols tell: a thin one often has no trade in the first minute, but one in the closing auction.
     """
-    full = [day for day in every if day.bars and day.share >= LIQUID_SHARE] if filled(every) >= LIQUID_SHARE else []
+    full = (
+        [day for day in every if day.bars and day.share >= LIQUID_SHARE]
+        if filled_fraction(every) >= LIQUID_SHARE
+        else []
+    )
     ends = ((day.bars[0].start_s - MINUTE_S, day.bars[-1].start_s, day.hours) for day in full)
     if full and all(first == hours.open_s and last == hours.close_s for first, last, hours in ends):
-        found = f"a bar at the close of {counted(len(full), 'session')} and none at an open: stamped at the end?"
+        found = f"a bar at the close of {pluralize(len(full), 'session')} and none at an open: stamped at the end?"
         span = full[0].hours.open_s, full[-1].hours.close_s
         yield finding(stored, Flaw.END_STAMP, span, found, len(full), 0, len(full))
 
 
-def strange(stored: Stored, hours: Sequence[Hours]) -> list[RawBar]:
+def strange(stored: RawSeries, hours: Sequence[SessionSeconds]) -> list[RawBar]:
     """Return the daily bars without a session, or the minute bars outside of all extended hours."""
     if stored.daily:
         known = {each.midnight_s for each in hours}
@@ -202,18 +208,18 @@ def strange(stored: Stored, hours: Sequence[Hours]) -> list[RawBar]:
     return list(outside_of(stored.bars, hours))
 
 
-def outside(stored: Stored, hours: Sequence[Hours]) -> Iterator[BarFinding]:
+def outside(stored: RawSeries, hours: Sequence[SessionSeconds]) -> Iterator[BarFinding]:
     for bars in _cut(strange(stored, hours), lambda bar: bar.start_s // DAY_S):
-        found = f"{counted(len(bars), 'bar')} outside of every session"
+        found = f"{pluralize(len(bars), 'bar')} outside of every session"
         yield finding(stored, Flaw.NO_SESSION, (bars[0].start_s, bars[-1].start_s), found, len(bars))
 
 
-def daily_times(stored: Stored, hours: Sequence[Hours], venue: VenueDay) -> Iterator[BarFinding]:
+def daily_times(stored: RawSeries, hours: Sequence[SessionSeconds], venue: VenueDay) -> Iterator[BarFinding]:
     """Find daily bars that don't start at the venue's midnight on the date of a session."""
     odd, known = strange(stored, hours), {each.midnight_s for each in hours}
     moved_days = _moved_days(stored, known, venue) if len(odd) >= FEWEST_STRANGE else 0
     if moved_days:
-        words = f"{counted(len(stored.bars), 'bar')} fit the sessions if they are a day "
+        words = f"{pluralize(len(stored.bars), 'bar')} fit the sessions if they are a day "
         words += "later" if moved_days > 0 else "earlier"
         span = stored.bars[0].start_s, stored.bars[-1].start_s
         yield finding(stored, Flaw.WRONG_ZONE, span, words, len(stored.bars), -24.0 * moved_days, 0)
@@ -225,7 +231,7 @@ def daily_times(stored: Stored, hours: Sequence[Hours], venue: VenueDay) -> Iter
         yield finding(stored, Flaw.NO_SESSION, bar.start_s, words, 1)
 
 
-def _moved_days(stored: Stored, known: set[int], venue: VenueDay) -> int:
+def _moved_days(stored: RawSeries, known: set[int], venue: VenueDay) -> int:
     """Return by how many days all dates would have to move to be sessions; 0 if they fit better as they are."""
     dates = [_date_of(bar.start_s, venue) for bar in stored.bars]
     now = sum(venue.begins_s(day) not in known for day in dates)
@@ -235,7 +241,7 @@ def _moved_days(stored: Stored, known: set[int], venue: VenueDay) -> int:
     return 0
 
 
-def duplicates(stored: Stored, venue: VenueDay) -> Iterator[BarFinding]:
+def duplicates(stored: RawSeries, venue: VenueDay) -> Iterator[BarFinding]:
     """Find bars with the same start, and daily bars of the same date."""
     for before, bar in pairwise(stored.bars):
         if before.start_s == bar.start_s or (stored.daily and _same_date(before.start_s, bar.start_s, venue)):
@@ -251,7 +257,7 @@ def _date_of(at_s: int, venue: VenueDay) -> date:
     return venue.date_of(datetime.fromtimestamp(at_s, UTC))
 
 
-def not_closed(stored: Stored, hours: Sequence[Hours], now: datetime) -> Iterator[BarFinding]:
+def not_closed(stored: RawSeries, hours: Sequence[SessionSeconds], now: datetime) -> Iterator[BarFinding]:
     """Find bars that can't be complete yet at `now`; a daily bar is complete when its session has closed."""
     now_s = now.timestamp()
     closes = {each.midnight_s: each.close_s for each in hours if each.close_s > now_s} if stored.daily else {}
@@ -259,7 +265,7 @@ def not_closed(stored: Stored, hours: Sequence[Hours], now: datetime) -> Iterato
     width_s = 0 if stored.daily else MINUTE_S
     early = [bar.start_s for bar in recent if closes.get(bar.start_s, bar.start_s + width_s) > now_s]
     if early:
-        found = f"{counted(len(early), 'bar')} not complete at {now:%Y-%m-%d %H:%M} UTC"
+        found = f"{pluralize(len(early), 'bar')} not complete at {now:%Y-%m-%d %H:%M} UTC"
         yield finding(stored, Flaw.NOT_CLOSED, (early[0], early[-1]), found, len(early))
 
 

@@ -9,11 +9,19 @@ from itertools import groupby
 from msgspec import Struct
 
 from tradebot.auditing import bar_prices, bar_times
-from tradebot.auditing.bar_findings import BarFinding, Flaw, RawBar, Stored, finding
-from tradebot.auditing.bar_times import LIQUID_SHARE, MINUTE_S, Day, Hours, days, filled, hours_of
+from tradebot.auditing.bar_findings import BarFinding, Flaw, RawBar, RawSeries, finding
+from tradebot.auditing.bar_times import (
+    LIQUID_SHARE,
+    MINUTE_S,
+    SessionBars,
+    SessionSeconds,
+    days,
+    filled_fraction,
+    hours_of,
+)
 from tradebot.model.bar import Session
 from tradebot.model.series import PriceKind
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 from tradebot.model.values import replace
 from tradebot.model.venue_day import VenueDay
 
@@ -23,44 +31,44 @@ FEED_SYMBOLS, FEED_SHARE = 3, 0.2
 """A minute was lost by the source if at least this many liquid symbols, and this share of them, lack it."""
 
 
-def daily_gaps(stored: Stored, hours: Sequence[Hours]) -> Iterator[BarFinding]:
+def daily_gaps(stored: RawSeries, hours: Sequence[SessionSeconds]) -> Iterator[BarFinding]:
     """Find sessions without a daily bar, from the first bar to the last."""
     known = {bar.start_s for bar in stored.bars}
     inside = [each for each in hours if stored.bars[0].start_s <= each.midnight_s <= stored.bars[-1].start_s]
     return gaps(stored, (each.midnight_s not in known for each in inside), inside)
 
 
-def gaps(stored: Stored, absent: Iterable[bool], hours: Sequence[Hours]) -> Iterator[BarFinding]:
+def gaps(stored: RawSeries, absent: Iterable[bool], hours: Sequence[SessionSeconds]) -> Iterator[BarFinding]:
     """Find runs of sessions without a bar; `absent` says for each of `hours` whether it has none."""
     for missing, run in groupby(zip(absent, hours, strict=True), key=lambda each: each[0]):
         if missing:
             lost = [each for _, each in run]
             span = lost[0].midnight_s, lost[-1].midnight_s
-            found = f"{counted(len(lost), 'session')} without a bar"
+            found = f"{pluralize(len(lost), 'session')} without a bar"
             yield finding(stored, Flaw.GAP, span, found, len(lost), 0, len(lost))
 
 
-def holes(stored: Stored, every: Sequence[Day], lost_by_feed: frozenset[int]) -> Iterator[BarFinding]:
+def holes(stored: RawSeries, every: Sequence[SessionBars], lost_by_feed: frozenset[int]) -> Iterator[BarFinding]:
     """Find runs of missing minutes that chance doesn't explain, and minutes that the source lost, of a liquid symbol.
 
     A symbol that lacks a share q of its minutes has a run of k missing ones about n·q^k times in n minutes.
     """
-    share = filled(every)
+    share = filled_fraction(every)
     seen = [day for day in every if day.count]
     minutes = sum(day.hours.minutes for day in seen)
     for day in seen:
         rate = max(1 - share, 1 / day.hours.minutes)
         for run in _runs(day.missing):
             if minutes * rate ** len(run) < CHANCE:
-                yield _hole(stored, day, run, f"{counted(len(run), 'minute')} in a row without a bar")
+                yield _hole(stored, day, run, f"{pluralize(len(run), 'minute')} in a row without a bar")
             else:
                 lost = [minute for minute in run if minute in lost_by_feed]
                 if lost:
-                    found = f"{counted(len(lost), 'minute')} that other liquid symbols lack too: the source lost it"
+                    found = f"{pluralize(len(lost), 'minute')} that other liquid symbols lack too: the source lost it"
                     yield _hole(stored, day, lost, found)
 
 
-def _hole(stored: Stored, day: Day, run: Sequence[int], found: str) -> BarFinding:
+def _hole(stored: RawSeries, day: SessionBars, run: Sequence[int], found: str) -> BarFinding:
     return finding(stored, Flaw.HOLE, (run[0], run[-1]), found, len(run), len(run), day.hours.minutes)
 
 
@@ -69,7 +77,7 @@ def _runs(missing: Sequence[int]) -> Iterator[list[int]]:
         yield [minute for _, minute in run]
 
 
-def lost_by_feed(liquid: Iterable[Sequence[Day]]) -> frozenset[int]:
+def lost_by_feed(liquid: Iterable[Sequence[SessionBars]]) -> frozenset[int]:
     """Return the minutes that several liquid symbols lack at once."""
     covering, lacking = Counter[int](), Counter[int]()
     for every in liquid:
@@ -90,7 +98,7 @@ MISPLACED = frozenset({Flaw.WRONG_ZONE, Flaw.END_STAMP})
 """Flaws of all bars of a symbol; the times of its bars say nothing else until these are fixed."""
 
 
-class LookedAt(Struct, frozen=True):
+class SymbolChecked(Struct, frozen=True):
     """What was looked at of one symbol, and how it turned out.
 
     `sessions` are those with a bar. `missing` are regular minutes without a bar, which is normal for a symbol that
@@ -109,10 +117,10 @@ class LookedAt(Struct, frozen=True):
     price: PriceKind = PriceKind.TRADE
 
 
-class Checked(Struct, frozen=True):
+class BarAudit(Struct, frozen=True):
     """The findings, most urgent first, and what was looked at to get them."""
 
-    looked_at: tuple[LookedAt, ...]
+    looked_at: tuple[SymbolChecked, ...]
     findings: tuple[BarFinding, ...]
 
 
@@ -121,12 +129,12 @@ Odd = Callable[[str, RawBar], str]
 
 
 def check(
-    every: Iterable[Stored],
+    every: Iterable[RawSeries],
     sessions: Sequence[Session],
     now: datetime,
     venue: VenueDay,
     odd: Odd = lambda symbol, bar: "",
-) -> Checked:
+) -> BarAudit:
     """Check the bars of some symbols against the venue's sessions, which must reach from the first bar to the last.
 
     Bars that aren't complete at `now` are findings too. Symbols are checked one after the other; what is
@@ -144,11 +152,11 @@ def check(
     found += [finding for stored, days in liquid for finding in holes(stored, days, lost)]
     counts = Counter((finding.symbol, finding.timeframe, finding.price) for finding in found)
     rows = (replace(row, findings=counts[row.symbol, row.timeframe, row.price]) for row in looked)
-    return Checked(tuple(rows), ranked(found))
+    return BarAudit(tuple(rows), rank_findings(found))
 
 
-def misplaced(
-    every: Sequence[Stored], sessions: Sequence[Session], venue: VenueDay
+def find_misplaced(
+    every: Sequence[RawSeries], sessions: Sequence[Session], venue: VenueDay
 ) -> tuple[tuple[BarFinding, ...], list[tuple[str, int]]]:
     """Return why the times of all bars can't be right, and the symbol and start of bars without a session."""
     hours = hours_of(sessions, venue)
@@ -157,26 +165,26 @@ def misplaced(
         by_minute = None if stored.daily else days(stored, hours)
         wrong += [each for each in _placing(stored, hours, by_minute, venue) if each.flaw in MISPLACED]
         strange += [(stored.symbol, bar.start_s) for bar in bar_times.strange(stored, hours)]
-    return ranked(wrong), strange
+    return rank_findings(wrong), strange
 
 
-def ranked(findings: Sequence[BarFinding]) -> tuple[BarFinding, ...]:
+def rank_findings(findings: Sequence[BarFinding]) -> tuple[BarFinding, ...]:
     """Return findings by urgency, then by symbol and time."""
     early = datetime.min.replace(tzinfo=UTC)
     return tuple(sorted(findings, key=lambda each: (_ORDER[each.flaw], each.symbol, each.at or early)))
 
 
 def _judged(
-    stored: Stored, hours: Sequence[Hours], now: datetime, venue: VenueDay, odd: Odd
-) -> tuple[LookedAt, list[BarFinding], tuple[Day, ...]]:
+    stored: RawSeries, hours: Sequence[SessionSeconds], now: datetime, venue: VenueDay, odd: Odd
+) -> tuple[SymbolChecked, list[BarFinding], tuple[SessionBars, ...]]:
     """Judge one symbol's bars; its sessions are returned too if it is a liquid symbol with believable times."""
     if not stored.bars:
         words = "nothing is stored, so nothing was looked at"
         nothing = BarFinding(Flaw.NOTHING_STORED, stored.symbol, stored.timeframe, None, None, 0, None, None, words)
-        return LookedAt(stored.symbol, stored.timeframe, 0, 0, None, None, None, None, 0), [nothing], ()
+        return SymbolChecked(stored.symbol, stored.timeframe, 0, 0, None, None, None, None, 0), [nothing], ()
     if is_framed(stored):
         gone = daily_gaps(stored, hours) if stored.daily else ()
-        return _looked_at(stored, hours, None), [*framed(stored, hours, now, venue), *gone], ()
+        return _looked_at(stored, hours, None), [*check_frame(stored, hours, now, venue), *gone], ()
     by_minute = None if stored.daily else days(stored, hours)
     usable = [bar for bar in stored.bars if bar_prices.bad_price(bar) is None]
     found = [*bar_times.not_closed(stored, hours, now), *bar_times.duplicates(stored, venue)]
@@ -197,21 +205,21 @@ def _judged(
     return looked, found, slim
 
 
-def _of_others(stored: Stored, odd: Odd) -> Iterator[BarFinding]:
+def _of_others(stored: RawSeries, odd: Odd) -> Iterator[BarFinding]:
     """Yield one finding for each reason why bars can't be the symbol's own."""
     reasons = defaultdict[str, list[RawBar]](list)
     for bar in stored.bars:
         if why := odd(stored.symbol, bar):
             reasons[why].append(bar)
     for why, bars in reasons.items():
-        words = f"{counted(len(bars), 'bar')}: {why}"
+        words = f"{pluralize(len(bars), 'bar')}: {why}"
         yield finding(stored, Flaw.NOT_ITS_CONTRACT, (bars[0].start_s, bars[-1].start_s), words, len(bars))
 
 
 def _placing(
-    stored: Stored,
-    hours: Sequence[Hours],
-    by_minute: Sequence[Day] | None,
+    stored: RawSeries,
+    hours: Sequence[SessionSeconds],
+    by_minute: Sequence[SessionBars] | None,
     venue: VenueDay,
     now: datetime | None = None,
 ) -> list[BarFinding]:
@@ -224,7 +232,9 @@ def _placing(
     return [*bar_times.end_stamped(stored, by_minute), *bar_times.outside(stored, hours)]
 
 
-def _looked_at(stored: Stored, hours: Sequence[Hours], by_minute: Sequence[Day] | None) -> LookedAt:
+def _looked_at(
+    stored: RawSeries, hours: Sequence[SessionSeconds], by_minute: Sequence[SessionBars] | None
+) -> SymbolChecked:
     first, last = (datetime.fromtimestamp(bar.start_s, UTC) for bar in (stored.bars[0], stored.bars[-1]))
     missing = liquid = None
     if by_minute is None:
@@ -233,18 +243,18 @@ def _looked_at(stored: Stored, hours: Sequence[Hours], by_minute: Sequence[Day] 
     else:
         seen = [day for day in by_minute if day.count]
         sessions, missing = len(seen), sum(len(day.missing) for day in seen)
-        liquid = filled(by_minute) >= LIQUID_SHARE
-    return LookedAt(
+        liquid = filled_fraction(by_minute) >= LIQUID_SHARE
+    return SymbolChecked(
         stored.symbol, stored.timeframe, len(stored.bars), sessions, first, last, missing, liquid, 0, stored.price
     )
 
 
-def is_framed(stored: Stored) -> bool:
+def is_framed(stored: RawSeries) -> bool:
     """Return True unless these are minutes or days of trades, of which more can be said."""
     return stored.price is not PriceKind.TRADE or not (stored.daily or stored.width_s == bar_times.MINUTE_S)
 
 
-def framed(stored: Stored, hours: Sequence[Hours], now: datetime, venue: VenueDay) -> list[BarFinding]:
+def check_frame(stored: RawSeries, hours: Sequence[SessionSeconds], now: datetime, venue: VenueDay) -> list[BarFinding]:
     """Return what can't be right about such bars. A spot or mark price has a bar for every time; trades may not."""
     found = [*bar_times.duplicates(stored, venue), *bar_prices.bad_prices(stored)]
     if stored.daily:
@@ -253,28 +263,28 @@ def framed(stored: Stored, hours: Sequence[Hours], now: datetime, venue: VenueDa
     return [*found, *_not_closed(stored, ends, now), *_strange(stored, ends), *_holes(stored, sorted(ends))]
 
 
-def _bars_of(session: Hours, width_s: int) -> Iterator[tuple[int, int]]:
+def _bars_of(session: SessionSeconds, width_s: int) -> Iterator[tuple[int, int]]:
     """Yield when each bar of a session starts and ends; the last one ends with the session."""
     for start_s in range(session.open_s, session.close_s, width_s):
         yield start_s, min(start_s + width_s, session.close_s)
 
 
-def _not_closed(stored: Stored, ends: dict[int, int], now: datetime) -> Iterator[BarFinding]:
+def _not_closed(stored: RawSeries, ends: dict[int, int], now: datetime) -> Iterator[BarFinding]:
     early = [bar.start_s for bar in stored.bars if ends.get(bar.start_s, bar.start_s) > now.timestamp()]
     if early:
-        found = f"{counted(len(early), 'bar')} not complete at {now:%Y-%m-%d %H:%M} UTC"
+        found = f"{pluralize(len(early), 'bar')} not complete at {now:%Y-%m-%d %H:%M} UTC"
         yield finding(stored, Flaw.NOT_CLOSED, (early[0], early[-1]), found, len(early))
 
 
-def _strange(stored: Stored, ends: dict[int, int]) -> Iterator[BarFinding]:
+def _strange(stored: RawSeries, ends: dict[int, int]) -> Iterator[BarFinding]:
     odd = [bar.start_s for bar in stored.bars if bar.start_s not in ends]
     for _, run in groupby(odd, key=lambda start_s: start_s // bar_times.DAY_S):
         starts = list(run)
-        found = f"{counted(len(starts), 'bar')} at a time at which no {stored.timeframe} bar of a session starts"
+        found = f"{pluralize(len(starts), 'bar')} at a time at which no {stored.timeframe} bar of a session starts"
         yield finding(stored, Flaw.NO_SESSION, (starts[0], starts[-1]), found, len(starts))
 
 
-def _holes(stored: Stored, starts: Sequence[int]) -> Iterator[BarFinding]:
+def _holes(stored: RawSeries, starts: Sequence[int]) -> Iterator[BarFinding]:
     if stored.price is PriceKind.TRADE:
         return
     known = {bar.start_s for bar in stored.bars}
@@ -282,5 +292,5 @@ def _holes(stored: Stored, starts: Sequence[int]) -> Iterator[BarFinding]:
     for missing, run in groupby(inside, key=lambda start_s: start_s not in known):
         if missing:
             lost = list(run)
-            found = f"{counted(len(lost), 'bar')} in a row missing, and the {stored.price} price never pauses"
+            found = f"{pluralize(len(lost), 'bar')} in a row missing, and the {stored.price} price never pauses"
             yield finding(stored, Flaw.HOLE, (lost[0], lost[-1]), found, len(lost), len(lost))

@@ -96,7 +96,7 @@ def t_quantile(within: float, degrees: int) -> float:
     return high
 
 
-def corrected(chances: Sequence[float | None]) -> list[float | None]:
+def correct_for_multiple_tests(chances: Sequence[float | None]) -> list[float | None]:
     """Return each chance as it counts among all of them: those up to LEVEL contain a false find that rarely.
 
     Holm, "A Simple Sequentially Rejective Multiple Test Procedure", Scandinavian Journal of Statistics 6, 1979. It

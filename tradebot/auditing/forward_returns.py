@@ -34,7 +34,7 @@ Returns = tuple[float | None, ...]
 UNKNOWN: Returns = (None,) * len(HORIZONS)
 
 
-class Entry(NamedTuple):
+class HypotheticalEntry(NamedTuple):
     """A purchase at the open of the next bar, which starts at `start_s` (seconds since 1970 UTC), and its returns."""
 
     start_s: int
@@ -65,7 +65,7 @@ class SessionReturns:
         self._dates = [session.date for session in sessions if session.close <= until]
         self._known: dict[tuple[str, int], Returns] = {}
 
-    def entry(self, symbol: str, at: datetime) -> Entry | None:
+    def entry(self, symbol: str, at: datetime) -> HypotheticalEntry | None:
         """Return the entry of a candidate of a moment, or None if the symbol had no bar after that in this session."""
         found = self._bar(symbol, at.timestamp())
         if found is None:
@@ -73,9 +73,9 @@ class SessionReturns:
         start_s = found[0].starts[found[1]]
         if (symbol, start_s) not in self._known:
             self._known[symbol, start_s] = self._returns(symbol, start_s)
-        return Entry(start_s, self._known[symbol, start_s])
+        return HypotheticalEntry(start_s, self._known[symbol, start_s])
 
-    def held(self, symbol: str, at: datetime, longest_s: int) -> float | None:
+    def return_after(self, symbol: str, at: datetime, longest_s: int) -> float | None:
         """Return the gross return of a purchase after a moment, held for so long, or until the close if that is sooner.
 
         It starts at the open of the next bar; None if there is none, or if it isn't over yet.

@@ -14,11 +14,17 @@ from math import isnan, nan
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from tradebot.auditing.confidence_intervals import LEVEL, Estimate, corrected, estimate, fewest_sessions
+from tradebot.auditing.confidence_intervals import (
+    LEVEL,
+    Estimate,
+    correct_for_multiple_tests,
+    estimate,
+    fewest_sessions,
+)
 from tradebot.auditing.forward_returns import CLOSE, HORIZONS, Horizon, Returns, SessionReturns
 from tradebot.model.candidate import Side
-from tradebot.model.record import Judged, Refused
-from tradebot.model.text import counted
+from tradebot.model.record import EntryOutcome, RefusedTrade
+from tradebot.model.text import pluralize
 from tradebot.model.values import replace
 
 WORTH_SEEING = 0.001
@@ -30,7 +36,7 @@ SENT = "sent"
 """The row of candidates that no gate refused."""
 
 
-class Measured(Struct, frozen=True):
+class MeasuredOutcome(Struct, frozen=True):
     """What followed a group of candidates until one horizon: a mean of session means, as a fraction.
 
     `low` and `high` bound its 95% interval; they are None if there are too few sessions. `p` is corrected for all rows
@@ -53,7 +59,7 @@ class OutcomeRow(Struct, frozen=True):
     """What followed one group: a component, a gate, or the scores from `lowest` to `highest`."""
 
     name: str
-    horizons: tuple[Measured, ...]
+    horizons: tuple[MeasuredOutcome, ...]
     lowest: float | None = None
     highest: float | None = None
 
@@ -84,7 +90,7 @@ class StrategyOutcomes(Struct, frozen=True):
     strategy: str
     candidates: int
     unmeasured: int
-    score: tuple[Measured, ...]
+    score: tuple[MeasuredOutcome, ...]
     deciles: tuple[OutcomeRow, ...]
     components: tuple[OutcomeRow, ...]
     gates: tuple[OutcomeRow, ...]
@@ -110,18 +116,18 @@ class _Row:
             sums[1] += abs(view)
             self._counts[place] += 1
 
-    def measured(self) -> tuple[Measured, ...]:
+    def measured(self) -> tuple[MeasuredOutcome, ...]:
         return tuple(
             _measured(horizon, count, [found[0] / found[1] for _, found in sorted(sums.items())])
             for horizon, count, sums in zip(HORIZONS, self._counts, self._sums, strict=True)
         )
 
 
-def _measured(horizon: Horizon, candidates: int, by_session: Sequence[float]) -> Measured:
+def _measured(horizon: Horizon, candidates: int, by_session: Sequence[float]) -> MeasuredOutcome:
     if not by_session:
-        return Measured(horizon.name, 0, 0, None, None, None, None, is_found=False, needed=None)
+        return MeasuredOutcome(horizon.name, 0, 0, None, None, None, None, is_found=False, needed=None)
     found = estimate(by_session, horizon.reach, WORTH_SEEING)
-    return Measured(horizon.name, candidates, is_found=False, **asdict(found))
+    return MeasuredOutcome(horizon.name, candidates, is_found=False, **asdict(found))
 
 
 class _Refused:
@@ -160,7 +166,7 @@ class _Strategy:
         self._unmeasured = 0
         self._refused = _Refused()
 
-    def add(self, session: int, day: SessionReturns, judged: Iterable[Judged]) -> None:
+    def add(self, session: int, day: SessionReturns, judged: Iterable[EntryOutcome]) -> None:
         seen = set[tuple[str, int]]()
         gated = dict[tuple[str, Side, str], Returns]()
         for each in judged:
@@ -229,7 +235,7 @@ class _Strategy:
 
 
 def _corrected(rows: Sequence[OutcomeRow]) -> tuple[OutcomeRow, ...]:
-    chances = iter(corrected([each.p for row in rows for each in row.horizons]))
+    chances = iter(correct_for_multiple_tests([each.p for row in rows for each in row.horizons]))
     return tuple(
         replace(
             row,
@@ -249,7 +255,7 @@ class Tally:
         self._strategies = defaultdict[str, _Strategy](_Strategy)
         self.sessions = 0
 
-    def add(self, day: SessionReturns, judged: Sequence[Judged]) -> None:
+    def add(self, day: SessionReturns, judged: Sequence[EntryOutcome]) -> None:
         self.sessions += 1
         for name in sorted({each.strategy for each in judged}):
             self._strategies[name].add(self.sessions, day, [each for each in judged if each.strategy == name])
@@ -264,7 +270,7 @@ class RefusedTally:
     def __init__(self) -> None:
         self._strategies = defaultdict[str, _Refused](_Refused)
 
-    def add(self, day: SessionReturns, refused: Iterable[Refused]) -> None:
+    def add(self, day: SessionReturns, refused: Iterable[RefusedTrade]) -> None:
         of = defaultdict[str, list[tuple[Side, Returns]]](list)
         for each in refused:
             entry = day.entry(each.symbol, each.at)
@@ -282,7 +288,7 @@ class RefusedTally:
 _REACH = {horizon.name: horizon.reach for horizon in HORIZONS}
 
 
-def verdict(found: Measured) -> str:
+def verdict(found: MeasuredOutcome) -> str:
     """Say whether a score predicts until one horizon."""
     if found.mean is None:
         return "nothing is over yet"
@@ -296,7 +302,7 @@ def verdict(found: Measured) -> str:
     assert found.needed is not None, "an interval comes with what it would take"
     if found.needed <= found.sessions:
         return f"no better than chance; an effect of {WORTH_SEEING:.1%} would probably show by now"
-    return f"can't be told from chance; to see {WORTH_SEEING:.1%} takes about {counted(found.needed, 'session')}"
+    return f"can't be told from chance; to see {WORTH_SEEING:.1%} takes about {pluralize(found.needed, 'session')}"
 
 
 def what_refusals_did(found: Refusals | None, benchmark: str | None) -> str:
@@ -306,11 +312,11 @@ def what_refusals_did(found: Refusals | None, benchmark: str | None) -> str:
     gained = f"made {usd} {'more' if is_gain else 'less'} than the same in {benchmark}"
     gained = gained if benchmark is not None else f"{'made' if is_gain else 'lost'} {usd}"
     what = (
-        f"The gates refused {counted(found.trades, 'trade')} in {counted(found.sessions, 'session')}; with "
+        f"The gates refused {pluralize(found.trades, 'trade')} in {pluralize(found.sessions, 'session')}; with "
         f"{found.stake_usd:,} USD in each, held to the close, they would have {gained}"
     )
     if found.low_usd is None or found.high_usd is None:
-        return f"{what}, but {counted(found.sessions, 'session')} can't show whether that was chance."
+        return f"{what}, but {pluralize(found.sessions, 'session')} can't show whether that was chance."
     span = f"95% interval {found.low_usd:+,.2f} to {found.high_usd:+,.2f} USD"
     if found.low_usd > 0:
         return f"{what} ({span}): refusing them cost money."

@@ -42,7 +42,7 @@ from tradebot.reconciliation.read_books import (
 )
 
 
-class Reading(Struct, frozen=True):
+class VenueReading(Struct, frozen=True):
     """What the venue and the books say together; `books` were read once the venue's facts were in them.
 
     `view.orders` holds every order that either of them says may still fill. `orders` is the same without those that the
@@ -69,7 +69,7 @@ class Reading(Struct, frozen=True):
         return self.view.steady and not (self.omitted_orders or self.differences or self.ratios or self.missing)
 
 
-def read_venue(world: World, clocks: ClockReading, *, closing: bool) -> Reading:
+def read_venue(world: World, clocks: ClockReading, *, closing: bool) -> VenueReading:
     """Read the venue and bring the books up to date; a dry run writes nothing but allows for what it would write.
 
     If the two differ, the venue is read once more, because a fill may have arrived between two of its replies.
@@ -88,7 +88,7 @@ def read_venue(world: World, clocks: ClockReading, *, closing: bool) -> Reading:
     return reading
 
 
-def _read_once(world: World, clocks: ClockReading, *, first: bool) -> Reading:
+def _read_once(world: World, clocks: ClockReading, *, first: bool) -> VenueReading:
     """Read the venue once; only the first read asks for the activities that may explain a difference."""
     reader, ledger, now = world.reader, world.ledger, clocks.now
     view = read_view(reader, ledger)
@@ -100,7 +100,7 @@ def _read_once(world: World, clocks: ClockReading, *, first: bool) -> Reading:
         latest = latest_orders(reader, ledger.orders(working=True), view.orders)
         ended = frozenset(order.venue_id for order in latest if order.status.terminal)
     else:
-        caught = catch_up(reader, ledger, view.orders, now, clocks.passed, view.whole_at)
+        caught = catch_up(reader, ledger, view.orders, now, clocks.elapsed, view.whole_at)
         untraced_fills = caught.untraced_fills
         view = replace(view, unreadable=view.unreadable + caught.unreadable) if caught.unreadable else view
         tell_caught_up(world.events, ledger, caught, now)
@@ -113,12 +113,12 @@ def _read_once(world: World, clocks: ClockReading, *, first: bool) -> Reading:
     if proven := proven_fills(books, view.positions):
         books = books.with_pending(proven)
         ratios = position_ratios(books, view)
-    books = with_ends(reader, books, clocks.passed)
+    books = with_ends(reader, books, clocks.elapsed)
     known = {order.venue_id for order in (view.orders if world.dry_run else books.working)}
     omitted = tuple(o for o in omitted_orders(may_fill(books), view.orders) if o.venue_id not in ended)
     books = with_doubts(reader, books, view, omitted, world.venue.tells_ends_after)
     missing = missing_fills(books)
-    return Reading(
+    return VenueReading(
         view=replace(view, orders=(*view.orders, *omitted)) if omitted else view,
         books=books,
         orders=(*(order for order in view.orders if order.venue_id in known), *omitted),
@@ -144,14 +144,14 @@ def differences(
 
 def _on_its_way(one: PositionDifference, books: Books, missing: Iterable[MissingFill]) -> bool:
     """Return True if fills that are missing, or may be, could add up to the difference."""
-    changes = [filled.signed for filled in missing if filled.order.symbol == one.symbol]
-    unresolved = (record.intent for record in books.unresolved if record.intent.makes_order)
+    changes = [filled.signed_quantity for filled in missing if filled.order.symbol == one.symbol]
+    unresolved = (record.intent for record in books.unresolved_intents if record.intent.makes_order)
     changes += [i.quantity * i.side.sign for i in unresolved if i.instrument.symbol == one.symbol]
     least, most = (sum((c for c in changes if c * sign > 0), Decimal(0)) for sign in (-1, 1))
     return least <= one.broker - one.books <= most
 
 
-def _ask_about_each_position(world: World, reading: Reading) -> Reading:
+def _ask_about_each_position(world: World, reading: VenueReading) -> VenueReading:
     """Return the reading with the venue's direct answer for each position on which its list and the books differ.
 
     So it is for what an order has filled that neither the list of fills nor that of positions shows.
@@ -172,7 +172,7 @@ def _ask_about_each_position(world: World, reading: Reading) -> Reading:
     )
 
 
-def confirmed(reading: Reading) -> Mapping[str, Decimal]:
+def confirmed_quantities(reading: VenueReading) -> Mapping[str, Decimal]:
     """Return the broker's signed shares by symbol, using the smaller number when the two sides differ.
 
     When an exit has filled, neither the broker's list nor the booked fills may show it yet, but its order does: those
@@ -182,7 +182,7 @@ def confirmed(reading: Reading) -> Mapping[str, Decimal]:
     net = {position.symbol: position.quantity for position in reading.view.positions}
     on_their_way: dict[str, Decimal] = defaultdict(Decimal)
     for filled in reading.missing:
-        on_their_way[filled.order.symbol] += filled.signed
+        on_their_way[filled.order.symbol] += filled.signed_quantity
     for symbol, change in on_their_way.items():
         listed, expected = net.get(symbol, Decimal(0)), held.get(symbol, Decimal(0)) + change
         net[symbol] = min(listed, expected, key=abs) if listed * expected > 0 else Decimal(0)
@@ -197,7 +197,7 @@ def _position(reader: BrokerReader, symbol: str) -> BrokerPosition | None:
         return None
 
 
-def _events(reading: Reading, now: datetime, told_after: timedelta) -> Iterator[SystemEvent]:
+def _events(reading: VenueReading, now: datetime, told_after: timedelta) -> Iterator[SystemEvent]:
     """Yield what a person should hear; not that the list lacks an order that all filled or may have ended just now."""
     asked = {(r.intent.operation, r.intent.target_venue_id): r.updated_at for r in reading.books.intents}
     filled = reading.books.filled

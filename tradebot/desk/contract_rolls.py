@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from tradebot.desk.listing_lookup import listed_for
 from tradebot.errors import TradebotError
-from tradebot.exits.why import ROLLED_INTO, Part, compose, parse
+from tradebot.exits.why import ROLLED_INTO, ReasonPart, compose, parse
 from tradebot.gates.common import position_of
 from tradebot.gates.expiry import date_on, rolling_of
 from tradebot.model.books import Books
@@ -26,7 +26,7 @@ from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
 from tradebot.model.event import EventKind
-from tradebot.model.instrument import Listing, Month, Rolling
+from tradebot.model.instrument import ContractMonth, Listing, Rolling
 from tradebot.model.intent import Intent, Operation, own_slot
 from tradebot.model.order import Order
 from tradebot.model.position import Kept, Position
@@ -36,7 +36,7 @@ from tradebot.model.trading import TradingState
 from tradebot.model.values import replace
 from tradebot.model.view import BarNeed
 from tradebot.ports.world import World
-from tradebot.signals.rolls import EARLIEST, Left, Volumes, by_day, earlier, left
+from tradebot.signals.rolls import EARLIEST, RollOut, Volumes, by_day, earlier, roll_out_date
 from tradebot.timetable.sessions import BEGINS_AHEAD, ENDS_LATE
 
 LEAVING, SOURCE = "exit", "roll"
@@ -69,9 +69,9 @@ def due(desk: Desk, position: Position) -> Rolling | None:
     return rolling if may_open or today >= rolling.until else None
 
 
-def into(rolling: Rolling) -> Part:
+def into(rolling: Rolling) -> ReasonPart:
     """Return why a position leaves a contract."""
-    return Part(ROLLED_INTO, symbol=rolling.into)
+    return ReasonPart(ROLLED_INTO, symbol=rolling.into)
 
 
 def begins_move(desk: Desk, candidate: Candidate) -> bool:
@@ -109,7 +109,7 @@ def moves(books: Books, session: date) -> Iterator[Move]:
             yield Move(close, following, owed)
 
 
-def entered(books: Books, session: date) -> tuple[str, ...]:
+def partly_rolled_contracts(books: Books, session: date) -> tuple[str, ...]:
     """Return the contracts in which moves of a session still owe something."""
     return tuple(move.into for move in moves(books, session))
 
@@ -176,7 +176,9 @@ def _opened(books: Books, close: Intent, following: str) -> Decimal:
         of = (intent.key.strategy, intent.key.symbol, intent.key.slot, intent.purpose)
         return intent.makes_order and of == (close.key.strategy, following, own_slot(_slot(close)), Purpose.OPEN)
 
-    lost = {record.intent.client_order_id: record.intent for record in books.unresolved if is_second(record.intent)}
+    lost = {
+        record.intent.client_order_id: record.intent for record in books.unresolved_intents if is_second(record.intent)
+    }
     total = sum((intent.quantity for intent in lost.values()), NOTHING)
     for order, intent in _orders(books):
         if is_second(intent) and intent.client_order_id not in lost:
@@ -195,7 +197,7 @@ def _orders(books: Books) -> Iterator[tuple[Order, Intent]]:
             yield order, record.intent
 
 
-Months = Callable[[str, date, date], Sequence[Month]]
+Months = Callable[[str, date, date], Sequence[ContractMonth]]
 """Returns the contracts of a root that are left from one date to another, in order, and the one after them."""
 _LATE = timedelta(days=10)
 """By how much a venue may end a contract later than its exchange's rules say."""
@@ -270,7 +272,7 @@ def _standing(world: World, months: Months, name: str, session: date, now: datet
     raise AssertionError(f"{name} has no month on {session}")
 
 
-def _as_listed(world: World, months: Sequence[Month]) -> Iterator[Month]:
+def _as_listed(world: World, months: Sequence[ContractMonth]) -> Iterator[ContractMonth]:
     """Yield months as the venue lists them, and by the rules of their exchange as long as it doesn't."""
     listings = listed_for(world, [month.symbol for month in months])
     for month in months:
@@ -278,18 +280,18 @@ def _as_listed(world: World, months: Sequence[Month]) -> Iterator[Month]:
         yield month._replace(rolling=listing.rolling) if listing and listing.rolling else month
 
 
-def _left(world: World, month: Month, session: date, now: datetime) -> tuple[Left, str]:
+def _left(world: World, month: ContractMonth, session: date, now: datetime) -> tuple[RollOut, str]:
     """Return when a month is left, by the days before a session, and what isn't known of their volumes."""
     symbols = month.symbol, month.rolling.into
     try:
         bars = world.bars.closed(_VOLUMES, symbols, now)
     except TradebotError as away:
-        return Left(month.rolling.on), away.message
+        return RollOut(month.rolling.on), away.message
     volumes = dict[str, Volumes]()
     for symbol in symbols:
         every = by_day(bars.get(symbol), "volume", world.venue.day)
         volumes[symbol] = {day: volume for day, volume in every.items() if day < session}
     lacking = [symbol for symbol in symbols if not volumes[symbol]]
     if lacking:
-        return Left(month.rolling.on), f"{' and '.join(lacking)} without bars, so only the date counts"
-    return left(month.rolling, *(volumes[symbol] for symbol in symbols)), ""
+        return RollOut(month.rolling.on), f"{' and '.join(lacking)} without bars, so only the date counts"
+    return roll_out_date(month.rolling, *(volumes[symbol] for symbol in symbols)), ""

@@ -9,7 +9,7 @@ from itertools import groupby, pairwise
 from math import fsum, sqrt
 from typing import Any
 
-from tradebot.exits.kind import Held, best_price, exit_price, worst_price
+from tradebot.exits.kind import WatchedPosition, best_price, exit_price, worst_price
 from tradebot.exits.lists import Exits, nearest_stop
 from tradebot.exits.rules import judge
 from tradebot.gates.common import closable
@@ -31,7 +31,7 @@ from tradebot.signals.subjects.open_interest import OI_CHANGE_KIND, OiChange
 from tradebot.timetable.sessions import last_session
 
 
-def watch(world: World, desk: Desk) -> Mapping[Key, Held]:
+def watch(world: World, desk: Desk) -> Mapping[Key, WatchedPosition]:
     """Return each open position with what is known about it, and store the marks that moved, all in one write."""
     held = [_held(desk, position) for position in desk.positions]
     moved = {one.position.key: Marks(one.best, one.kept.worst) for one in held if _moved(desk, one)}
@@ -83,10 +83,10 @@ def closed_by_price(world: World, desk: Desk) -> Mapping[str, Mapping[Key, Decim
     return closed
 
 
-def _held(desk: Desk, position: Position) -> Held:
+def _held(desk: Desk, position: Position) -> WatchedPosition:
     kept = desk.books.kept_of(position)
     quote = desk.quotes.get(position.symbol) if _same_shares(desk, position) else None
-    marks, listing = marked(position, quote, kept), desk.listings.get(position.symbol)
+    marks, listing = update_marks(position, quote, kept), desk.listings.get(position.symbol)
     known = replace(
         kept,
         best=marks.best,
@@ -94,14 +94,14 @@ def _held(desk: Desk, position: Position) -> Held:
         instrument=listing.instrument if listing else kept.instrument,
         minimum=listing.minimum if listing else None,
     )
-    return Held(position, marks.best, known, desk.outlooks.get(position.key, Outlook()))
+    return WatchedPosition(position, marks.best, known, desk.outlooks.get(position.key, Outlook()))
 
 
-def marked(position: Position, quote: Quote | None, kept: Kept) -> Marks:
+def update_marks(position: Position, quote: Quote | None, kept: Kept) -> Marks:
     return Marks(best_price(position, quote, kept.best), worst_price(position, quote, kept.worst))
 
 
-def _moved(desk: Desk, held: Held) -> bool:
+def _moved(desk: Desk, held: WatchedPosition) -> bool:
     kept = desk.books.kept.get(held.position.key, Kept())
     return _same_shares(desk, held.position) and (kept.best, kept.worst) != (held.best, held.kept.worst)
 
@@ -121,33 +121,33 @@ UNTIL_NEXT_MORNING = timedelta(days=5)
 """How long after the day of an entry the next session begins, at the latest."""
 
 
-def with_outlooks(world: World, desk: Desk, held: Sequence[Held]) -> Iterator[Held]:
+def with_outlooks(world: World, desk: Desk, held: Sequence[WatchedPosition]) -> Iterator[WatchedPosition]:
     """Yield the positions in their order, each with what its exit rules read."""
     reads = [{name for rule in world.rules.exits_of(one.position.strategy) for name in rule.reads} for one in held]
-    known = Known(world, desk, [one for one, names in zip(held, reads, strict=True) if names])
+    known = ExitFacts(world, desk, [one for one, names in zip(held, reads, strict=True) if names])
     for one, names in zip(held, reads, strict=True):
         found: dict[str, Any] = {name: read(known, one) for name, read in READERS.items() if name in names}
         yield replace(one, outlook=Outlook(**found)) if found else one
 
 
-class Known:
+class ExitFacts:
     """What the stores know about these positions' symbols; each part is read when it is first asked for, for all."""
 
-    def __init__(self, world: World, desk: Desk, held: Sequence[Held]) -> None:
+    def __init__(self, world: World, desk: Desk, held: Sequence[WatchedPosition]) -> None:
         self._world = world
         self._desk = desk
         self._held = [one.position for one in held]
         self._symbols = tuple(dict.fromkeys(position.symbol for position in self._held))
 
-    def scores(self, held: Held) -> tuple[float, ...]:
+    def scores(self, held: WatchedPosition) -> tuple[float, ...]:
         """Return the scores of the position's symbol since it was opened, oldest first."""
         scored = self._scores.get(held.position.key[:2], ())
         return tuple(one.score for one in scored if one.at >= held.position.opened_at)
 
-    def noise(self, held: Held) -> float | None:
+    def noise(self, held: WatchedPosition) -> float | None:
         return noise(self._scores.get(held.position.key[:2], ()), self._desk.books.day)
 
-    def flow(self, held: Held) -> float | None:
+    def flow(self, held: WatchedPosition) -> float | None:
         """Return the direction of the alerts that count now, or None without a recent usable reply about them."""
         window, facts = self._world.rules.flow, self._facts.get(held.position.symbol)
         if window is None or facts is None or facts.alerts_fetched_at is None or not facts.has_usable_alerts:
@@ -156,7 +156,7 @@ class Known:
             return None
         return flow_now(facts, counting(self._desk.now, window)).value
 
-    def open_interest_kept(self, held: Held) -> Decimal | None:
+    def open_interest_kept(self, held: WatchedPosition) -> Decimal | None:
         """Return the share of the contracts behind the entry that were still open the next morning."""
         window, symbol, opened = self._world.rules.flow, held.position.symbol, held.position.opened_at
         if window is None:
@@ -166,27 +166,27 @@ class Known:
         behind = recent_alerts(facts, counting(opened, window)).alerts
         return kept_open(behind, self._changes.get(symbol, ()), new_york_day(opened), held.direction)
 
-    def regime(self, held: Held) -> str | None:
+    def regime(self, held: WatchedPosition) -> str | None:
         """Return the market's regime by name, or None unless all that it is read from is known."""
         state = market_state(self._market, self._desk.now)
         return None if state is None else regime(state)
 
-    def event_at(self, held: Held) -> datetime | None:
+    def event_at(self, held: WatchedPosition) -> datetime | None:
         """Return when the company's next event may come at the earliest."""
         symbol = held.position.symbol
         return next_event(self._facts.get(symbol) or SymbolFacts(symbol), self._market, self._desk.now)
 
-    def momentum(self, held: Held) -> Decimal | None:
+    def momentum(self, held: WatchedPosition) -> Decimal | None:
         """Return the return since the pass of an hour ago, if that pass looked at the symbol."""
         quote, before = self._desk.quotes.get(held.position.symbol), self._hour_ago.get(held.position.symbol)
         return None if quote is None or not before else exit_price(held.position, quote) / before - 1
 
-    def movement(self, held: Held) -> Decimal | None:
+    def movement(self, held: WatchedPosition) -> Decimal | None:
         """Return the distance between the best and the worst price as a fraction of the entry price."""
         worst = held.kept.worst
         return None if worst is None else abs(held.best - worst) / held.position.average_price
 
-    def liquidation(self, held: Held) -> Decimal | None:
+    def liquidation(self, held: WatchedPosition) -> Decimal | None:
         """Return how far the symbol's mark is from where the broker liquidates what the account holds."""
         return self._liquidations.get(held.position.symbol)
 
@@ -234,10 +234,16 @@ class Known:
         return self._world.facts.stored(kind, spans, self._desk.now)
 
 
-READERS: Mapping[str, Callable[[Known, Held], object]] = {
-    "scores": Known.scores, "noise": Known.noise, "flow": Known.flow, "open_interest_kept": Known.open_interest_kept,
-    "regime": Known.regime, "event_at": Known.event_at, "momentum": Known.momentum, "movement": Known.movement,
-    "liquidation": Known.liquidation,
+READERS: Mapping[str, Callable[[ExitFacts, WatchedPosition], object]] = {
+    "scores": ExitFacts.scores,
+    "noise": ExitFacts.noise,
+    "flow": ExitFacts.flow,
+    "open_interest_kept": ExitFacts.open_interest_kept,
+    "regime": ExitFacts.regime,
+    "event_at": ExitFacts.event_at,
+    "momentum": ExitFacts.momentum,
+    "movement": ExitFacts.movement,
+    "liquidation": ExitFacts.liquidation,
 }  # fmt: skip
 """How each field of an outlook is found out, by its name."""
 KINDS: Mapping[str, frozenset[str]] = {

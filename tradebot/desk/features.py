@@ -17,10 +17,10 @@ from tradebot.model.venue_day import VenueDay
 from tradebot.model.view import BarNeed, FeatureNeed, FeatureRow
 from tradebot.ports.stores import Bars
 from tradebot.signals.features import Feature, Frame, absence, bars_before, columns, feature_of, frame_of
-from tradebot.signals.features.feature import Reads
-from tradebot.signals.features.frame import NOWHERE, Listed, Told
+from tradebot.signals.features.feature import FeatureInputs
+from tradebot.signals.features.frame import NOWHERE, NewsTimes, ReleaseList
 from tradebot.signals.features.rolling import Column
-from tradebot.signals.subjects.calendars import ECONOMIC_CALENDAR_KIND, Calendar
+from tradebot.signals.subjects.calendars import ECONOMIC_CALENDAR_KIND, ReleaseCalendar
 from tradebot.signals.subjects.market import NEWS_KIND, Category
 from tradebot.timetable.sessions import BEGINS_AHEAD, ENDS_LATE
 
@@ -33,7 +33,7 @@ Place = tuple[FeatureNeed, str, str, tuple[date, ...] | None]
 # What a need means is looked up in each pass.
 @lru_cache(maxsize=64)
 def reads_quotes(need: FeatureNeed) -> bool:
-    return any(Reads.SPREAD in each.reads for each in _asked(need))
+    return any(FeatureInputs.SPREAD in each.reads for each in _asked(need))
 
 
 @lru_cache(maxsize=64)
@@ -165,7 +165,7 @@ def with_moment(
 def _moment(
     now: datetime,
     spread: float | None,
-    calendar: Calendar | None,
+    calendar: ReleaseCalendar | None,
     told: Mapping[Category, Sequence[datetime]] | None,
 ) -> Frame:
     """Return a frame of a single bar without a length, which has no price of its own."""
@@ -185,6 +185,6 @@ def _moment(
         nowhere,
         nowhere,
         spread=None if spread is None else np.full(1, spread),
-        releases=(Listed(at, due),) if calendar else None,
-        news=None if told is None else Told(since, known),
+        releases=(ReleaseList(at, due),) if calendar else None,
+        news=None if told is None else NewsTimes(since, known),
     )

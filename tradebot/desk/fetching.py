@@ -13,7 +13,7 @@ from tradebot.errors import AllowanceSpentError, NotInPlanError, NotServedError,
 from tradebot.model.bar import ClockReading, Session
 from tradebot.model.event import EventKind
 from tradebot.model.flow import FLOW_ALERTS, Intake, Quota
-from tradebot.model.kind import AnyKind, Phase, Scope
+from tradebot.model.kind import AnyKind, Phase, ReplyScope
 from tradebot.model.record import CycleRecord, Job
 from tradebot.ports.strategy import Strategy
 from tradebot.ports.world import Call, Rules, World
@@ -92,7 +92,7 @@ class _Look(Struct, frozen=True, dict=True):
     @cached_property
     def _starts(self) -> Sequence[datetime]:
         claims = self.world.ledger.slot_claims(self.session)
-        return sorted(claim.at for claim in claims if claim.job == Job.FETCH_FLOW and not claim.missed)
+        return sorted(claim.at for claim in claims if claim.job == Job.FETCH_FLOW and not claim.missed_reason)
 
     @cached_property
     def _last(self) -> Mapping[tuple[str, str | None], datetime | None]:
@@ -194,7 +194,7 @@ class Failure(Struct, frozen=True):
     not_in_plan: bool = False
 
 
-class Fetched(Struct, frozen=True):
+class FetchResult(Struct, frozen=True):
     """The result of one fetching pass: `new` counts facts not stored before, `skipped` the calls that weren't made.
 
     `later` counts those of the skipped ones that wait for the next slot, because no more fitted into this one.
@@ -214,7 +214,7 @@ class Fetched(Struct, frozen=True):
     left_out: tuple[str, ...] = ()
 
 
-class Wanted(Struct, frozen=True):
+class WantedCalls(Struct, frozen=True):
     """Which calls to make: only these endpoints and these symbols; an empty set means all of them.
 
     A market-wide endpoint has no symbol, so naming symbols alone excludes it.
@@ -231,7 +231,7 @@ class Wanted(Struct, frozen=True):
         return not self.symbols or symbol in self.symbols
 
 
-EVERYTHING = Wanted()
+EVERYTHING = WantedCalls()
 
 
 def needed_facts(strategies: Iterable[Strategy], rules: Rules) -> Mapping[AnyKind, Sequence[str]]:
@@ -250,16 +250,16 @@ def needed_facts(strategies: Iterable[Strategy], rules: Rules) -> Mapping[AnyKin
 
 def keys_of(kind: AnyKind, symbols: Sequence[str], rules: Rules) -> Sequence[str]:
     """Return what to ask about, one call each: symbols, those that are funds, or the sectors of the symbols."""
-    if kind.scope is Scope.FUND:
+    if kind.scope is ReplyScope.FUND:
         return tuple(symbol for symbol in symbols if symbol in rules.funds)
-    if kind.scope is Scope.SECTOR:
+    if kind.scope is ReplyScope.SECTOR:
         return tuple(dict.fromkeys(filter(None, (SOURCE_SECTORS.get(rules.sectors.get(one, "")) for one in symbols))))
     return symbols
 
 
 def fetch_flow(
-    world: World, call: Call, clocks: ClockReading, *, only_due: bool = True, wanted: Wanted = EVERYTHING
-) -> Fetched:
+    world: World, call: Call, clocks: ClockReading, *, only_due: bool = True, wanted: WantedCalls = EVERYTHING
+) -> FetchResult:
     """Fetch each kind and symbol that is needed, wanted and due, and store each answer as it arrives.
 
     A fetch may take minutes, so each answer is dated by the time it came, and its rows are judged by that.
@@ -290,7 +290,7 @@ def fetch_flow(
             break
     name, calls, given_up = world.mode_name, len(intakes) + len(failures), in_a_row >= MAX_FAILURES
     world.record(CycleRecord(call.cycle_id, call.job, call.session, call.slot, now, name, quota=quota))
-    return Fetched(
+    return FetchResult(
         now, session, calls, len(requests) - calls, new, tuple(intakes), tuple(failures), given_up, quota, asked.later,
         asked.left_out,
     )  # fmt: skip

@@ -9,7 +9,14 @@ from tradebot.model.event import EventKind
 from tradebot.model.instrument import Listing, ListingRecord
 from tradebot.model.reasons import Reason
 from tradebot.ports.world import World
-from tradebot.reconciliation.listing_updates import Listed, held_and_ordered, in_force, misfits, refusals, told
+from tradebot.reconciliation.listing_updates import (
+    ListingsInForce,
+    fetch_listings,
+    held_and_ordered,
+    in_force,
+    misfits,
+    refusals,
+)
 
 NOT_LISTED = Decision(Gate.INSTRUMENT, Verdict.UNKNOWN, Reason.INSTRUMENT_UNKNOWN)
 
@@ -22,10 +29,10 @@ def listed_for(world: World, symbols: Iterable[str]) -> Mapping[str, Listing]:
     asked = tuple(dict.fromkeys(symbols))
     kept = {symbol: record.listing for symbol, record in world.ledger.listings(asked).items()}
     missing = [symbol for symbol in asked if symbol not in kept]
-    return {**kept, **(told(world.reader, missing) or {})}
+    return {**kept, **(fetch_listings(world.reader, missing) or {})}
 
 
-def listed_now(world: World, books: Books, entered: Iterable[str]) -> Listed:
+def listed_now(world: World, books: Books, entered: Iterable[str]) -> ListingsInForce:
     """Return what is listed of what may be entered and of what is held or ordered; keep what was read, tell changes.
 
     If anything has to be read for an entry, everything that may be traded is. A dry run keeps and tells nothing.

@@ -103,7 +103,7 @@ def _cycle(world: World, call: Call, desk: Desk) -> CycleRecord:
         marks=tuple(Mark(p.symbol, exit_price(p, quote)) for p, quote in quoted),
         # After the close, some venues already tell what the account was worth at it.
         last_close=desk.account.last_equity if desk.session and desk.session.contains(desk.now) else None,
-        margin=desk.book.margin.seen(desk.book.equity) if desk.book.margin else None,
+        margin=desk.book.margin.as_observed(desk.book.equity) if desk.book.margin else None,
         quoted_at=min((quote.at for _, quote in quoted), default=None),
         doubted=tuple(sorted({p.symbol for p, _ in quoted if desk.rejected_quotes.get(p.symbol) == UNCONFIRMED})),
         differing=desk.differences,

@@ -15,7 +15,7 @@ from tradebot.model.desk import Desk
 from tradebot.model.flow import FLOW_ALERTS
 from tradebot.model.intent import IntentState
 from tradebot.model.kind import Drift
-from tradebot.model.order import Order, Outcome, Reply
+from tradebot.model.order import Order, Reply, WriteOutcome
 from tradebot.model.values import replace
 from tradebot.ports.world import World
 from tradebot.signals.contracts import drifts
@@ -83,7 +83,7 @@ def note_first_fills(world: World, desk: Desk) -> Desk:
     # A damaged journal halts the bot when it promises an order, and keeps no pass from looking.
     with suppress(DamagedBooksError):
         for order in filled:
-            world.ledger.settle(order.client_order_id, Reply(Outcome.ACCEPTED, order), desk.now)
+            world.ledger.settle(order.client_order_id, Reply(WriteOutcome.ACCEPTED, order), desk.now)
     if not filled:
         return desk
     kept = world.ledger.kept([position.key for position in desk.positions])

@@ -13,16 +13,16 @@ from tradebot.desk.listing_lookup import NOT_LISTED
 from tradebot.desk.own_slots import SlotPlan, begin, plan
 from tradebot.desk.registry import look_at_coins, look_for_coins
 from tradebot.desk.shocks import Moves, moves_before
-from tradebot.desk.strategy_views import Seen, Sights
-from tradebot.desk.want_validation import OWN_SOURCE, beyond, checked
-from tradebot.gates.common import permission_to_enter, trading_state, unquoted
+from tradebot.desk.strategy_views import Sights, StrategyInputs
+from tradebot.desk.want_validation import OWN_SOURCE, beyond, validate_wants
+from tradebot.gates.common import fail_without_quote, permission_to_enter, trading_state
 from tradebot.model.bar import StrategySlot, VenueClock
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
 from tradebot.model.event import EventKind
 from tradebot.model.instrument import ONE, Listing, whole_lots
-from tradebot.model.limits import OwnRules, Wanted
+from tradebot.model.limits import OwnRules, TargetBounds
 from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, StrategyRefusal
@@ -87,7 +87,7 @@ def strongest_first(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
     return tuple(sorted(candidates, key=lambda one: (-abs(one.score or 0.0), one.symbol, one.strategy)))
 
 
-class Answer(NamedTuple):
+class StrategyAnswer(NamedTuple):
     """What a strategy proposed and which symbols were left out; or why its whole answer `failed`.
 
     `looked` is False if its needs were met for no symbol.
@@ -99,18 +99,18 @@ class Answer(NamedTuple):
     looked: bool = False
 
 
-def ask(world: World, now: datetime, sights: Sights, strategy: Strategy, slot: StrategySlot | None) -> Answer:
+def ask(world: World, now: datetime, sights: Sights, strategy: Strategy, slot: StrategySlot | None) -> StrategyAnswer:
     """Ask one strategy what it wants of what it sees, in its own slot if it has one."""
-    return answered(world.rules, now, sights, sees(sights, strategy, slot), strategy, slot)
+    return build_answer(world.rules, now, sights, sees(sights, strategy, slot), strategy, slot)
 
 
-def answered(
-    rules: Rules, now: datetime, sights: Sights, seen: Seen, strategy: Strategy, slot: StrategySlot | None
-) -> Answer:
+def build_answer(
+    rules: Rules, now: datetime, sights: Sights, seen: StrategyInputs, strategy: Strategy, slot: StrategySlot | None
+) -> StrategyAnswer:
     """Return what a strategy wants of what it sees."""
     result = seen.unmet or answer_of(strategy, seen.view, rules.of(strategy.name).wants)
     if isinstance(result, Decision):
-        return Answer((), seen.left_out, result)
+        return StrategyAnswer((), seen.left_out, result)
     named, candidates, refused = _named(strategy, now, slot), list[Candidate](), list(seen.left_out)
     for want in result:
         listing = sights.listing_of(want.symbol, seen.view.lots.get(want.symbol))
@@ -118,24 +118,24 @@ def answered(
             refused.append(StrategyRefusal(strategy.name, NOT_LISTED, want.symbol))
         else:
             candidates.append(_candidate(named, seen.view.lots, listing, want))
-    return Answer(candidates, refused, None, bool(seen.view.universe))
+    return StrategyAnswer(candidates, refused, None, bool(seen.view.universe))
 
 
-def sees(sights: Sights, strategy: Strategy, slot: StrategySlot | None) -> Seen:
+def sees(sights: Sights, strategy: Strategy, slot: StrategySlot | None) -> StrategyInputs:
     """Return what a strategy sees, in its own slot if it has one."""
     return sights.of(strategy, slot=slot.name, as_of=slot.start) if slot else sights.of(strategy)
 
 
-def answer_of(strategy: Strategy, view: StrategyView, most: Wanted | None) -> tuple[Want, ...] | Decision:
+def answer_of(strategy: Strategy, view: StrategyView, most: TargetBounds | None) -> tuple[Want, ...] | Decision:
     """Return what a strategy wants, or why its whole answer is refused."""
     answer = strategy.propose(view)
     if isinstance(answer, Decision):
         return answer
-    found = checked(view, answer, strategy.sources if is_outside(strategy) else OWN_SOURCE)
+    found = validate_wants(view, answer, strategy.sources if is_outside(strategy) else OWN_SOURCE)
     return found if most is None or isinstance(found, Decision) else beyond(found, most) or found
 
 
-def begun(world: World, call: Call, proposed: Proposals, now: datetime) -> Proposals:
+def claim_strategy_slots(world: World, call: Call, proposed: Proposals, now: datetime) -> Proposals:
     """Claim the slots of strategies' own clocks; return the proposals without those that another pass has judged.
 
     The caller holds the pass lock, and is about to judge the candidates.
@@ -214,7 +214,9 @@ def _without_swaps(changes: Sequence[Candidate], why: Reason | None) -> list[Can
     """
     growing = {candidate.strategy for candidate in changes if _wants_more(candidate)}
     return [
-        kept(candidate, why) if candidate.strategy in growing and candidate.purpose is not Purpose.OPEN else candidate
+        leave_target_unchanged(candidate, why)
+        if candidate.strategy in growing and candidate.purpose is not Purpose.OPEN
+        else candidate
         for candidate in changes
     ]
 
@@ -227,7 +229,7 @@ def _wants_more(candidate: Candidate) -> bool:
     return candidate.purpose is Purpose.OPEN or (candidate.purpose is Purpose.CLOSE and bool(found.limit))
 
 
-def kept(candidate: Candidate, why: Reason | None) -> Candidate:
+def leave_target_unchanged(candidate: Candidate, why: Reason | None) -> Candidate:
     """Return a target that nothing is done for, with the reason in place of its decision to trade."""
     decisions = (
         replace(each, verdict=Verdict.FAIL, reason=why) if each.gate is Gate.TARGET else each
@@ -247,7 +249,7 @@ def change_to(candidate: Candidate, desk: Desk, own: OwnRules) -> Candidate:
     held = held_by(desk, candidate.strategy, candidate.symbol)
     wanted = _wanted_shares(candidate, desk, own)
     if wanted is None:
-        unpriced = unquoted(Gate.TARGET, desk.rejected_quotes.get(candidate.symbol))
+        unpriced = fail_without_quote(Gate.TARGET, desk.rejected_quotes.get(candidate.symbol))
         return replace(candidate, decisions=(*candidate.decisions, unpriced))
     if _is_reached(candidate, desk, own, held, wanted):
         reached = Decision(Gate.TARGET, Verdict.FAIL, Reason.TARGET_REACHED, held, wanted)

@@ -14,17 +14,17 @@ from datetime import datetime
 from typing import NamedTuple
 
 from tradebot.errors import TradebotError
-from tradebot.gates.registry import failures, shown
+from tradebot.gates.registry import failures, format_figures
 from tradebot.model.bar import Quote
 from tradebot.model.event import EventKind, Severity, SystemEvent
-from tradebot.model.registry import Coin, DataState, Discovery, Figures, Health, Registry, RegistryRules
+from tradebot.model.registry import Coin, CoinHealth, DataState, Discovery, Figures, Registry, RegistryRules
 from tradebot.model.series import PriceKind, Series
 from tradebot.model.values import replace
 from tradebot.model.view import BarNeed
 from tradebot.ports.world import World
 from tradebot.signals import data_health
 from tradebot.signals import registry as tiers
-from tradebot.signals.discovery import Kept, Naming, disbelieved, discovered, is_due
+from tradebot.signals.discovery import Naming, RetainedCoins, is_due, reject_listing, update_discovery
 from tradebot.signals.registry import figures_of
 
 
@@ -84,11 +84,11 @@ class _Look(NamedTuple):
         why = self.world.market.rejected_quotes.get(symbol, "")
         read = tiers.figures_of(self.quotes.get(symbol), why, self.now, rules.limits.max_quote_age_s)
         if before is None:
-            rank = tiers.ranked(None, read, self.now, self.rules, pinned=symbol in rules.pinned)
+            rank = tiers.update_rank(None, read, self.now, self.rules, pinned=symbol in rules.pinned)
             return Coin(symbol, rank, self._checked(symbol, None, read))
         rank, data = before.rank, before.data
         if symbol in self.ranked:
-            rank = tiers.ranked(rank, read, self.now, self.rules, pinned=symbol in rules.pinned)
+            rank = tiers.update_rank(rank, read, self.now, self.rules, pinned=symbol in rules.pinned)
         if symbol in self.checked:
             return Coin(symbol, rank, self._checked(symbol, data, read))
         return Coin(symbol, rank, data_health.without_a_look(data, self.now, health))
@@ -114,7 +114,7 @@ def _needs_candles(coin: Coin | None, now: datetime) -> bool:
 
 def _pause(registry: Registry, coins: Mapping[str, Coin], now: datetime) -> SystemEvent | None:
     """Return the event if entries pause or go on because of what was looked at; before any look, they didn't pause."""
-    needed = registry.rules.health.needed(len(registry.symbols))
+    needed = registry.rules.health.needed_count(len(registry.symbols))
     before, after = (_healthy(registry, known) for known in (registry.coins, coins))
     details = {"healthy": str(after), "needed": str(needed)}
     if after < needed and (before >= needed or not registry.coins):
@@ -126,7 +126,7 @@ def _pause(registry: Registry, coins: Mapping[str, Coin], now: datetime) -> Syst
 
 def _healthy(registry: Registry, coins: Mapping[str, Coin]) -> int:
     found = (coins.get(symbol) for symbol in registry.symbols)
-    return sum(coin is not None and coin.data.health is Health.HEALTHY for coin in found)
+    return sum(coin is not None and coin.data.health is CoinHealth.HEALTHY for coin in found)
 
 
 def _candles(world: World, rules: RegistryRules, symbols: Collection[str], now: datetime) -> Mapping[str, Series]:
@@ -146,12 +146,12 @@ def _changes(before: Coin | None, now: Coin, at: datetime) -> list[SystemEvent]:
         return []
     found = list[SystemEvent]()
     if (was := _standing(before)) != (stands := _standing(now)):
-        details = {"before": was, "now": stands, "figures": shown(now.rank.figures)}
+        details = {"before": was, "now": stands, "figures": format_figures(now.rank.figures)}
         found.append(EventKind.TIER_CHANGED.at(at, details, now.symbol))
     if before.data.health is not now.data.health:
         details = {"before": before.data.health.value, "now": now.data.health.value}
         failed = {"failed": failures(now.data.failed)} if now.data.failed else {}
-        severity = Severity.INFO if now.data.health is Health.HEALTHY else Severity.WARN
+        severity = Severity.INFO if now.data.health is CoinHealth.HEALTHY else Severity.WARN
         found.append(EventKind.DATA_HEALTH_CHANGED.at(at, {**details, **failed}, now.symbol, severity=severity))
     return found
 
@@ -191,7 +191,7 @@ def look_for_coins(world: World, now: datetime, *, at_once: bool = False) -> Non
 def _asked(world: World, before: Discovery, listed: Sequence[str], now: datetime) -> Discovery:
     rules = world.rules.registry
     assert rules is not None
-    if (doubtful := disbelieved(before, listed, now, rules)) is not None:
+    if (doubtful := reject_listing(before, listed, now, rules)) is not None:
         return doubtful
     naming, pinned = Naming(world.rules.coin, world.rules.perpetual), world.rules.pinned
     held = frozenset(position.symbol for position in world.ledger.totals().own_positions())
@@ -199,8 +199,8 @@ def _asked(world: World, before: Discovery, listed: Sequence[str], now: datetime
     quotes = world.market.quotes(wanted)
     rejected, most_s = world.market.rejected_quotes, world.rules.limits.max_quote_age_s
     figures = {one: figures_of(quotes.get(one), rejected.get(one, ""), now, most_s) for one in wanted}
-    kept = Kept(pinned, held, world.rules.universe)
-    return discovered(before, listed, figures, kept, now, rules, naming)
+    kept = RetainedCoins(pinned, held, world.rules.universe)
+    return update_discovery(before, listed, figures, kept, now, rules, naming)
 
 
 def _coin_changes(before: Discovery, after: Discovery, universe: Sequence[str], now: datetime) -> list[SystemEvent]:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from types import MappingProxyType
 
 from tradebot.desk import contract_rolls
-from tradebot.desk.broker_consistency import Reading, confirmed, read_venue
+from tradebot.desk.broker_consistency import VenueReading, confirmed_quantities, read_venue
 from tradebot.desk.contract_rolls import with_earlier_rolls
 from tradebot.desk.listing_lookup import listed_now, other_contracts
 from tradebot.desk.quote_recheck import Quotes, second_look
@@ -36,7 +36,7 @@ from tradebot.model.trading import Permission
 from tradebot.model.values import replace
 from tradebot.model.venue import Pairs, Settlement
 from tradebot.ports.world import Rules, World
-from tradebot.reconciliation.listing_updates import Listed
+from tradebot.reconciliation.listing_updates import ListingsInForce
 from tradebot.reconciliation.new_fills import MissingFill
 from tradebot.reconciliation.unknown_orders import UnknownOrders, still_ours, unknown_orders
 from tradebot.timetable.sessions import difference, session_of
@@ -64,7 +64,7 @@ def take(
     reading = read_venue(world, clocks, closing=not with_flow)
     entered = tuple(world.rules.universe if symbols is None else symbols) if with_flow else ()
     if with_flow:
-        entered = tuple(dict.fromkeys((*entered, *contract_rolls.entered(reading.books, today))))
+        entered = tuple(dict.fromkeys((*entered, *contract_rolls.partly_rolled_contracts(reading.books, today))))
     tied_up = tuple(tying_up(reading.view, reading.books, reading.missing))
     listed = listed_now(world, reading.books, (*entered, *tied_up))
     world = replace(world, rules=world.rules.with_contracts(listed.listings))
@@ -94,10 +94,10 @@ def tying_up(view: BrokerView, books: Books, missing: Iterable[MissingFill] = ()
         yield from (position.symbol for position in view.positions)
         yield from (order.symbol for order in view.orders)
         yield from (one.order.symbol for one in missing)
-        yield from (record.intent.instrument.symbol for record in books.unresolved)
+        yield from (record.intent.instrument.symbol for record in books.unresolved_intents)
 
 
-def _quotes(world: World, reading: Reading, entered: Iterable[str], *, stepping: bool) -> Quotes:
+def _quotes(world: World, reading: VenueReading, entered: Iterable[str], *, stepping: bool) -> Quotes:
     """Return the quotes of what may be entered, of our positions and, if they are `stepping`, of passive entries."""
     held = (position.symbol for position in reading.books.totals.own_positions())
     behind = ((order.symbol, reading.books.intent_behind(order)) for order in reading.orders if stepping)
@@ -107,7 +107,12 @@ def _quotes(world: World, reading: Reading, entered: Iterable[str], *, stepping:
 
 
 def _desk(
-    world: World, reading: Reading, clocks: ClockReading, session: Session | None, quotes: Quotes, listed: Listed
+    world: World,
+    reading: VenueReading,
+    clocks: ClockReading,
+    session: Session | None,
+    quotes: Quotes,
+    listed: ListingsInForce,
 ) -> Desk:
     """Return the desk without the facts of entries."""
     view, books, now = reading.view, reading.books, clocks.now
@@ -127,7 +132,7 @@ def _desk(
         book=_book(world, reading, quotes, today, listings),
         books=books,
         positions=positions,
-        net=still_ours(confirmed(reading), positions, unknown.forgotten),
+        net=still_ours(confirmed_quantities(reading), positions, unknown.forgotten),
         position_ratios=reading.ratios,
         orders=reading.orders,
         omitted_orders=frozenset(order.symbol for order in reading.omitted_orders),
@@ -157,7 +162,7 @@ def _other_sessions(books: Books) -> Mapping[str, Session]:
     return {name: session for name, session in found if session}
 
 
-def _book(world: World, reading: Reading, quotes: Quotes, today: date, listings: Mapping[str, Listing]) -> Book:
+def _book(world: World, reading: VenueReading, quotes: Quotes, today: date, listings: Mapping[str, Listing]) -> Book:
     books = reading.books
     worst = book(reading.view, books, world.rules, reading.missing, quotes, session=today, listings=listings)
     own_orders = _own_orders(books, _trading(books, reading.orders))
@@ -221,7 +226,7 @@ def halt_evidence(
         refused=tuple(
             r.updated_at for r in promised if r.state is IntentState.REJECTED and r.code != NEVER_SENT and _submits(r)
         ),
-        unanswered=tuple(r.intent.at for r in promised if r.intent.makes_order and r.state.unresolved),
+        unanswered=tuple(r.intent.at for r in promised if r.intent.makes_order and r.state.is_unresolved),
         unknown_orders=tuple(dict.fromkeys((*(order.client_order_id for order in copies), *conflicts))),
         forgotten=tuple(dict.fromkeys(order.client_order_id for order in earlier)),
         unreadable=view.unreadable,
@@ -267,7 +272,7 @@ def book(
         foreign=_foreign(view, books, held),
         working=frozenset(order.symbol for order in trading),
         own_orders=_own_orders(books, trading),
-        unresolved=frozenset(r.intent.instrument.symbol for r in books.unresolved if not r.intent.protects),
+        unresolved=frozenset(r.intent.instrument.symbol for r in books.unresolved_intents if not r.intent.protects),
         last_fill_at=books.totals.last_traded,
         own_fill_at={key: p.traded_at for key, p in books.totals.positions.items() if p.traded_at},
         gross=sum(exposure.values(), Decimal(0)),
@@ -379,13 +384,13 @@ def _possible(
         usd = working_usd(order, added, view, books, prices) if added else added
         yield Possible(order.symbol, order.side, usd, added, order.limit_price)
     # A replace or a cancel adds nothing: the order it changes is listed while it works.
-    for intent in (record.intent for record in books.unresolved if _submits(record)):
+    for intent in (record.intent for record in books.unresolved_intents if _submits(record)):
         usd = intent_usd(intent, prices)
         yield Possible(intent.instrument.symbol, intent.side, usd, intent.quantity, intent.limit_price)
     for one in missing:
-        if one.signed * held.get(one.order.symbol, Decimal(0)) >= 0:
+        if one.signed_quantity * held.get(one.order.symbol, Decimal(0)) >= 0:
             usd = missing_usd(one, view, books, prices)
-            yield Possible(one.order.symbol, one.order.side, usd, abs(one.signed), None)
+            yield Possible(one.order.symbol, one.order.side, usd, abs(one.signed_quantity), None)
 
 
 def _shares_added(order: Order, held: dict[str, Decimal]) -> Decimal:

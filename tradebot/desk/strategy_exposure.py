@@ -15,7 +15,7 @@ from decimal import Decimal
 from itertools import takewhile
 from typing import NamedTuple
 
-from tradebot.exits.kind import Held, best_price
+from tradebot.exits.kind import WatchedPosition, best_price
 from tradebot.exits.lists import levels, worst_stop
 from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.bar import Quote
@@ -54,13 +54,13 @@ def stakes(
         record = books.intent_behind(one.order)
         if record is not None and record.intent.purpose is Purpose.OPEN:
             usd = missing_usd(one, view, books, prices)
-            yield _of(record.intent, abs(one.signed), usd, asked, held=True)
+            yield _of(record.intent, abs(one.signed_quantity), usd, asked, held=True)
     for order in view.orders:
         record = books.intent_behind(order)
         if record is not None and record.intent.purpose is Purpose.OPEN:
             usd = working_usd(order, order.open_quantity, view, books, prices)
             yield _of(record.intent, order.open_quantity, usd, asked, held=False)
-    for record in books.unresolved:
+    for record in books.unresolved_intents:
         if record.intent.operation is Operation.SUBMIT and not record.intent.protects:
             usd = intent_usd(record.intent, prices)
             yield _of(record.intent, record.intent.quantity, usd, asked, held=False)
@@ -77,7 +77,7 @@ def _of(intent: Intent, quantity: Decimal, usd: Decimal, rules: Rules | None, *,
 
 def missing_usd(one: MissingFill, view: BrokerView, books: Books, prices: Mapping[str, Decimal]) -> Decimal:
     """Return what the shares of a fill that no list shows yet may have cost, in USD."""
-    return notional(abs(one.signed), _order_price(one.order, prices), _multiplier(one.order, view, books))
+    return notional(abs(one.signed_quantity), _order_price(one.order, prices), _multiplier(one.order, view, books))
 
 
 def working_usd(
@@ -220,7 +220,7 @@ def risk_of_position(rules: Rules, books: Books, position: Position) -> Decimal 
     kept, so it only moves toward profit.
     """
     kept = books.kept.get(position.key, Kept())
-    held = Held(position, best_price(position, None, kept.best), books.kept_of(position))
+    held = WatchedPosition(position, best_price(position, None, kept.best), books.kept_of(position))
     stop = levels(held, rules.exits_watching(position, kept)).stop
     if stop is None:
         return None

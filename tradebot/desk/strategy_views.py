@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from tradebot.desk.listing_lookup import NOT_LISTED, listed_for
 from tradebot.errors import TradebotError
-from tradebot.gates.common import unquoted
+from tradebot.gates.common import fail_without_quote
 from tradebot.model.account import BrokerView
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Purpose
@@ -36,7 +36,7 @@ Rows = Mapping[tuple[str, str], FeatureRow]
 """Features by symbol and timeframe."""
 
 
-class Seen(NamedTuple):
+class StrategyInputs(NamedTuple):
     """What a strategy sees, and which symbols are left out of its universe, and why.
 
     If a need can't be met for any symbol, the view has no universe, and `unmet` says why.
@@ -80,17 +80,17 @@ class Sights:
         self._now = now
         self._strategies = strategies
 
-    def of(self, strategy: Strategy, *, slot: str = "", as_of: datetime | None = None) -> Seen:
+    def of(self, strategy: Strategy, *, slot: str = "", as_of: datetime | None = None) -> StrategyInputs:
         """Return what a strategy sees; bars are those that were closed at `as_of`, which is now unless it is given."""
         needs, universe = strategy.needs, self._universe(strategy)
         until, sectors = as_of or self._now, self.world.rules.sectors
         now = until if sees_its_slot(needs) else self._now
         series = self._series(needs.bars, universe, until)
         if isinstance(series, Decision):
-            return Seen(StrategyView(now, (), slot=slot), unmet=series)
+            return StrategyInputs(StrategyView(now, (), slot=slot), unmet=series)
         rows = self._rows(needs.features, universe, until)
         if isinstance(rows, Decision):
-            return Seen(StrategyView(now, (), slot=slot), unmet=rows)
+            return StrategyInputs(StrategyView(now, (), slot=slot), unmet=rows)
         absent = {symbol: why for symbol in universe if (why := self._absent(needs, symbol, series, rows, until))}
         left = tuple([symbol for symbol in universe if symbol not in absent])
         own = (each for each in self._positions if each.strategy == strategy.name) if needs.lots else ()
@@ -114,7 +114,9 @@ class Sights:
             features=MappingProxyType(rows),
             situation=self._situation(strategy.name) if needs.situation else None,
         )
-        return Seen(view, tuple([StrategyRefusal(strategy.name, why, symbol) for symbol, why in absent.items()]))
+        return StrategyInputs(
+            view, tuple([StrategyRefusal(strategy.name, why, symbol) for symbol, why in absent.items()])
+        )
 
     def _universe(self, strategy: Strategy) -> Sequence[str]:
         return self.world.rules.of(strategy.name).universe
@@ -138,7 +140,7 @@ class Sights:
             if why := self._featureless(wanted, rows.get((symbol, wanted.timeframe)), until):
                 return why
         if needs.quotes and symbol not in self._quotes:
-            return unquoted(Gate.NEEDS, self.world.market.rejected_quotes.get(symbol))
+            return fail_without_quote(Gate.NEEDS, self.world.market.rejected_quotes.get(symbol))
         return None
 
     def _featureless(self, need: FeatureNeed, row: FeatureRow | None, until: datetime) -> Decision | None:

@@ -16,8 +16,8 @@ from msgspec import Struct
 from tradebot.errors import ExitCode, TemporaryError, TradebotError
 from tradebot.model.bar import Session
 from tradebot.model.event import EventKind
-from tradebot.model.flow import FLOW_ALERTS, FlowAlert, FlowPage, Heard, Intake, Quota
-from tradebot.model.kind import Row, Scope
+from tradebot.model.flow import FLOW_ALERTS, FlowAlert, FlowPage, Intake, Quota, StreamRows
+from tradebot.model.kind import ReplyScope, Row
 from tradebot.model.values import replace
 from tradebot.ports.flow import AlertStream, FlowSource
 from tradebot.ports.stores import Events, Facts
@@ -87,7 +87,7 @@ def _pages(
     for _ in range(MOST_PAGES):
         params = {"ticker_symbol": ",".join(map(source_ticker, symbols)), "limit": str(FULL_PAGE)}
         params |= {"newer_than": _text(since)} | ({"older_than": _text(older)} if older else {})
-        page = flow.fetch(replace(FLOW_ALERTS_KIND, scope=Scope.MARKET, params=params), None, session)
+        page = flow.fetch(replace(FLOW_ALERTS_KIND, scope=ReplyScope.MARKET, params=params), None, session)
         yield page
         if len(page.rows) < FULL_PAGE:
             return
@@ -141,7 +141,7 @@ OVERLAP = timedelta(minutes=5)
 _NO_QUOTA = Quota(None, None, None)
 
 
-class Followed(Struct):
+class StreamProgress(Struct):
     """What came of following a stream so far.
 
     `received` counts its rows: `others` about symbols that aren't ours, `bad` ones that can't be read, and those that
@@ -181,7 +181,7 @@ class Follower:
     """Follows a stream for some symbols, through reconnections; `so_far` counts what came of it."""
 
     def __init__(self, with_: Following) -> None:
-        self.so_far = Followed()
+        self.so_far = StreamProgress()
         self._with = with_
         self._tickers = {source_ticker(symbol).upper(): symbol for symbol in with_.symbols}
         self._about: dict[str, Row] = {}
@@ -239,7 +239,7 @@ class Follower:
         for ids in (self._known, self._heard, self._awaited):
             ids.clear()
 
-    def _note(self, heard: Heard, at: datetime) -> None:
+    def _note(self, heard: StreamRows, at: datetime) -> None:
         """Write down what happened to the connection; after a join, or with rows lost, something may be missing."""
         so_far, emit = self.so_far, self._with.events.emit
         if heard.joined > so_far.joined:

@@ -14,7 +14,7 @@ from tradebot.model.view import Close, Open, Reduce, StrategyView, Target, Want
 
 if TYPE_CHECKING:
     # It brings pydantic, which every start of a plug-in's process would wait for.
-    from tradebot.model.limits import Wanted
+    from tradebot.model.limits import TargetBounds
 
 OWN_SOURCE = frozenset({STRATEGY_SOURCE})
 MAX_TEXT = 200
@@ -50,7 +50,9 @@ OWN_REASONS = frozenset(
 """Reasons a strategy may give for refusing its own want; only gates may give the others."""
 
 
-def checked(view: StrategyView, answer: object, sources: frozenset[str] = OWN_SOURCE) -> tuple[Want, ...] | Decision:
+def validate_wants(
+    view: StrategyView, answer: object, sources: frozenset[str] = OWN_SOURCE
+) -> tuple[Want, ...] | Decision:
     """Return a strategy's wants, its own decision to want nothing now, or why its whole answer is refused."""
     if is_own_refusal(answer):
         return answer
@@ -74,7 +76,7 @@ def checked(view: StrategyView, answer: object, sources: frozenset[str] = OWN_SO
     return wants
 
 
-def beyond(wants: Iterable[Want], most: "Wanted") -> Decision | None:
+def beyond(wants: Iterable[Want], most: "TargetBounds") -> Decision | None:
     """Return the refusal of an answer whose targets ask for more than their strategy's section declares."""
     targets = [want for want in wants if isinstance(want, Target) and (want.weight or want.quantity)]
     weights = [abs(want.weight or Decimal(0)) for want in targets]

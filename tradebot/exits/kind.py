@@ -14,7 +14,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from msgspec import Struct, field
 
-from tradebot.exits.why import Part, measured
+from tradebot.exits.why import ReasonPart, amount_part
 from tradebot.model.bar import Quote, Session
 from tradebot.model.instrument import ONE, notional, whole_lots
 from tradebot.model.limits import Frozen
@@ -23,7 +23,7 @@ from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import REASONS, Reason
 
 
-class Held(Struct, frozen=True, dict=True):
+class WatchedPosition(Struct, frozen=True, dict=True):
     """A position with the best price since it was opened: the highest for a long, the lowest for a short.
 
     `kept` is what else the books keep of it, `outlook` what is known about its symbol besides the price.
@@ -108,7 +108,7 @@ def worst_price(position: Position, quote: Quote | None, stored: Decimal | None)
     return min(known, quote.bid) if position.quantity > 0 else max(known, quote.ask)
 
 
-class Input(StrEnum):
+class RuleInput(StrEnum):
     """What a rule needs to know, in words for people. Without one of its inputs, a rule can't tell (UNKNOWN)."""
 
     QUOTE = "quote"
@@ -130,7 +130,7 @@ class Input(StrEnum):
     LIQUIDATION = "distance to liquidation"
 
 
-class Moment(Struct, frozen=True):
+class ExitMoment(Struct, frozen=True):
     """When a position is judged, the price in USD at which it could be closed then, and the trading session.
 
     `now` is None if the clocks disagree, and `price` without a quote.
@@ -141,19 +141,19 @@ class Moment(Struct, frozen=True):
     session: Session | None = None
 
 
-_KNOWN: Mapping[Input, Callable[[Held, Moment], object]] = {
-    Input.QUOTE: lambda held, moment: moment.price,
-    Input.CLOCK: lambda held, moment: moment.now,
-    Input.SESSION: lambda held, moment: moment.session,
-    Input.ENTRY_SCORE: lambda held, moment: held.kept.entry_score or None,
-    Input.SCORES: lambda held, moment: held.outlook.scores or None,
-    Input.NOISE: lambda held, moment: held.outlook.noise or None,
-    Input.FLOW: lambda held, moment: held.outlook.flow,
-    Input.REGIME: lambda held, moment: held.outlook.regime,
-    Input.EVENT: lambda held, moment: held.outlook.event_at,
-    Input.MOMENTUM: lambda held, moment: held.outlook.momentum,
-    Input.MOVEMENT: lambda held, moment: held.outlook.movement,
-    Input.LIQUIDATION: lambda held, moment: held.outlook.liquidation,
+_KNOWN: Mapping[RuleInput, Callable[[WatchedPosition, ExitMoment], object]] = {
+    RuleInput.QUOTE: lambda held, moment: moment.price,
+    RuleInput.CLOCK: lambda held, moment: moment.now,
+    RuleInput.SESSION: lambda held, moment: moment.session,
+    RuleInput.ENTRY_SCORE: lambda held, moment: held.kept.entry_score or None,
+    RuleInput.SCORES: lambda held, moment: held.outlook.scores or None,
+    RuleInput.NOISE: lambda held, moment: held.outlook.noise or None,
+    RuleInput.FLOW: lambda held, moment: held.outlook.flow,
+    RuleInput.REGIME: lambda held, moment: held.outlook.regime,
+    RuleInput.EVENT: lambda held, moment: held.outlook.event_at,
+    RuleInput.MOMENTUM: lambda held, moment: held.outlook.momentum,
+    RuleInput.MOVEMENT: lambda held, moment: held.outlook.movement,
+    RuleInput.LIQUIDATION: lambda held, moment: held.outlook.liquidation,
 }
 """Where each input is; None if it isn't known. The others are needed only at times, so a rule asks for them itself."""
 
@@ -172,7 +172,7 @@ class Measure(NamedTuple):
     shown: Decimal | float | None = None
 
 
-class Stop(Struct, frozen=True):
+class StopLevel(Struct, frozen=True):
     """The level of one exit rule: it closes at `price` (USD) or at the time `at`; if it isn't `armed`, it only arms.
 
     `ahead` says that the price gets there by moving in the position's favor. A rule without a level has neither.
@@ -205,7 +205,7 @@ class ExitRule(Frozen):
     """The heading of its column in `tradebot positions`."""
     reads: ClassVar[frozenset[str]] = frozenset()
     """The fields of `Outlook` that it looks at; nothing else is read for it."""
-    needs: ClassVar[tuple[Input, ...]]
+    needs: ClassVar[tuple[RuleInput, ...]]
     """What it can't do without, in the order in which it asks."""
     rank: ClassVar[int] = 50
     """Its place among rules that fire together: the lowest gives the decision its reason and its numbers."""
@@ -236,9 +236,9 @@ class ExitRule(Frozen):
     @property
     def looks_at_price(self) -> bool:
         """Return True if one wrong quote could make it close a position."""
-        return not {Input.QUOTE, Input.MOMENTUM}.isdisjoint(self.needs)
+        return not {RuleInput.QUOTE, RuleInput.MOMENTUM}.isdisjoint(self.needs)
 
-    def judge(self, held: Held, moment: Moment) -> Measure | Input:
+    def judge(self, held: WatchedPosition, moment: ExitMoment) -> Measure | RuleInput:
         """Judge the position at a moment, or return the first thing it needs that isn't known."""
         given = list[object]()
         for need in self.needs:
@@ -249,25 +249,25 @@ class ExitRule(Frozen):
         return self.measure(held, *given)
 
     @abstractmethod
-    def measure(self, held: Held, *given: Any, **_: Any) -> Measure | Input:
+    def measure(self, held: WatchedPosition, *given: Any, **_: Any) -> Measure | RuleInput:
         """Judge the position by what it needs, given in that order."""
 
-    def level(self, held: Held) -> Stop:
+    def level(self, held: WatchedPosition) -> StopLevel:
         """Return the price or time at which it closes the position, as far as that is known beforehand."""
-        return Stop(self.reason, None, None)
+        return StopLevel(self.reason, None, None)
 
-    def targets(self, held: Held) -> tuple[PriceTarget, ...]:
+    def targets(self, held: WatchedPosition) -> tuple[PriceTarget, ...]:
         """Return where it takes profits, the nearest first; none if its level isn't ahead."""
         stop = self.level(held)
         if stop.price is None or not (stop.armed and stop.ahead):
             return ()
         return (PriceTarget(stop.price, abs(held.position.quantity)),)
 
-    def part(self, held: Held, measure: Measure) -> Part:
+    def part(self, held: WatchedPosition, measure: Measure) -> ReasonPart:
         """Return what it says in a composed reason once it has fired."""
         shown = measure.observed if measure.shown is None else measure.shown
         units = REASONS[self.reason].units or (Unit.SHARE_OF_WHOLE,)
-        return measured(self.name, shown if self.numbered else None, units[0])
+        return amount_part(self.name, shown if self.numbered else None, units[0])
 
     @property
     def name(self) -> str:
@@ -281,29 +281,29 @@ class ExitRule(Frozen):
 class PriceRule(ExitRule):
     """A rule that looks at the price at which the position could be closed now."""
 
-    needs: ClassVar[tuple[Input, ...]] = (Input.QUOTE,)
+    needs: ClassVar[tuple[RuleInput, ...]] = (RuleInput.QUOTE,)
 
     @abstractmethod
-    def measure(self, held: Held, price: Decimal) -> Measure | Input:
+    def measure(self, held: WatchedPosition, price: Decimal) -> Measure | RuleInput:
         """Judge the position at `price`, in USD."""
 
     @abstractmethod
-    def level(self, held: Held) -> Stop:
+    def level(self, held: WatchedPosition) -> StopLevel:
         """Return the price at which it closes the position."""
 
 
 class TimeRule(ExitRule):
     """A rule that looks at the time only, and needs no price."""
 
-    needs: ClassVar[tuple[Input, ...]] = (Input.CLOCK,)
+    needs: ClassVar[tuple[RuleInput, ...]] = (RuleInput.CLOCK,)
     rank = 0
 
     @abstractmethod
-    def measure(self, held: Held, now: datetime) -> Measure:
+    def measure(self, held: WatchedPosition, now: datetime) -> Measure:
         """Judge the position at `now`."""
 
 
-def distance(stop: Stop, mark: Decimal, direction: int) -> Decimal | None:
+def distance(stop: StopLevel, mark: Decimal, direction: int) -> Decimal | None:
     """Return the distance from the price `mark` to the rule's price as a fraction of `mark`; None for a time rule.
 
     It is positive before the price reaches the rule. `direction` is +1 for a long, -1 for a short.

@@ -12,15 +12,15 @@ from msgspec import Struct
 from pydantic import PlainValidator, ValidationError
 
 from tradebot.exits import kinds as folder
-from tradebot.exits.kind import ExitRule, Held, PriceTarget
+from tradebot.exits.kind import ExitRule, PriceTarget, WatchedPosition
 from tradebot.exits.kinds.stops import StopLoss, TrailingStop
-from tradebot.exits.kinds.targets import Ladder, Level, ProfitTarget, ScaleOut
+from tradebot.exits.kinds.targets import GainLevel, Ladder, ProfitTarget, ScaleOut
 from tradebot.exits.kinds.times import TimeExit
 from tradebot.model.candidate import ScaleOutLevel
 from tradebot.model.instrument import Instrument
 from tradebot.model.limits import ExitRules
 from tradebot.model.position import Kept
-from tradebot.model.text import expected, in_yaml, known_name
+from tradebot.model.text import describe_validation_error, in_yaml, known_name
 
 Exits = tuple[ExitRule, ...]
 """The rules that watch a position. All of them are asked, so their order doesn't matter."""
@@ -77,10 +77,10 @@ def parse(listed: object) -> Exits:
 
 
 def _checked(listed: object) -> Listed:
-    return written(parse(listed))
+    return to_rule_list(parse(listed))
 
 
-def written(rules: Exits) -> Listed:
+def to_rule_list(rules: Exits) -> Listed:
     names = {kind: name for name, kind in kinds().items()}
     return [{names[type(rule)]: rule.model_dump()} for rule in rules]
 
@@ -105,9 +105,9 @@ def _mistakes(name: str, bad: ValidationError) -> Iterator[str]:
             settings = ", ".join(kinds()[name].model_fields)
             yield f"{setting}: there is no such setting; {name} has {settings}"
         elif error["type"] == "missing":
-            yield f"{setting}: {expected(error)}"
+            yield f"{setting}: {describe_validation_error(error)}"
         else:
-            yield f"{setting}: {expected(error)}, not {_as_written(error['input'])}"
+            yield f"{setting}: {describe_validation_error(error)}, not {_as_written(error['input'])}"
 
 
 def _as_written(value: object) -> str:
@@ -155,7 +155,7 @@ def _beside(ladder: Ladder, rules: Iterable[ExitRule], kept: Kept) -> Iterator[E
 @lru_cache(maxsize=1024)
 def _own_rules(stop: Decimal | None, target: Decimal | None, targets: tuple[ScaleOutLevel, ...]) -> Exits:
     """Return the rules that a position was opened with; each pass asks for those of each position."""
-    levels = tuple(Level(fraction=each.fraction, share=each.share) for each in targets)
+    levels = tuple(GainLevel(fraction=each.fraction, share=each.share) for each in targets)
     return (
         *(() if stop is None else (StopLoss(fraction=stop),)),
         *(() if target is None else (ProfitTarget(fraction=target),)),
@@ -190,7 +190,7 @@ ExitList = Annotated[Listed, PlainValidator(_checked)]
 """A setting that holds a list of exit rules, as it is written in the configuration."""
 
 
-class Levels(Struct, frozen=True):
+class ExitLevels(Struct, frozen=True):
     """Where a position is to be closed, in USD per share, not rounded.
 
     `stop` is None if no rule has a stop price now. Each target is a price with the shares that are closed there, the
@@ -203,7 +203,7 @@ class Levels(Struct, frozen=True):
     word: str = ""
 
 
-def levels(held: Held, rules: Collection[ExitRule]) -> Levels:
+def levels(held: WatchedPosition, rules: Collection[ExitRule]) -> ExitLevels:
     """Return the tightest stop price in force, and the targets, of the rules that watch a position.
 
     A stop that isn't armed yet isn't in force. The stop only ever moves toward profit, as the best price does.
@@ -216,10 +216,10 @@ def levels(held: Held, rules: Collection[ExitRule]) -> Levels:
     ahead = [rule for rule, level in found if level.ahead and level.price is not None]
     targets = [target._replace(word=rule.name) for rule in ahead for target in rule.targets(held)]
     within = _within(held, sorted(targets, key=lambda target: (held.direction * target.price, target.word)))
-    return Levels(stop, within, word)
+    return ExitLevels(stop, within, word)
 
 
-def _within(held: Held, targets: Iterable[PriceTarget]) -> tuple[PriceTarget, ...]:
+def _within(held: WatchedPosition, targets: Iterable[PriceTarget]) -> tuple[PriceTarget, ...]:
     """Return the targets with no more shares than are left when the price gets there."""
     left, fitting = abs(held.position.quantity), list[PriceTarget]()
     for target in targets:

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from tradebot.exits.kind import ExitRule, Held, Input, Measure, Moment, PriceRule, exit_price
+from tradebot.exits.kind import ExitMoment, ExitRule, Measure, PriceRule, RuleInput, WatchedPosition, exit_price
 from tradebot.exits.lists import Exits
-from tradebot.exits.why import Part, Why
+from tradebot.exits.why import ReasonPart, Why
 from tradebot.model.bar import Quote, Session
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
@@ -41,7 +41,7 @@ class _Fired(NamedTuple):
 
 
 def judge(
-    held: Held,
+    held: WatchedPosition,
     quote: Quote | None,
     now: datetime,
     rules: Exits,
@@ -60,9 +60,9 @@ def judge(
     can close it. `session` is the trading session of `now`.
     """
     if state is TradingState.FLATTEN:
-        return ExitCall(Decision(Gate.EXIT, Verdict.PASS, Reason.FLATTEN, state.value), None, (Part("flatten"),))
+        return ExitCall(Decision(Gate.EXIT, Verdict.PASS, Reason.FLATTEN, state.value), None, (ReasonPart("flatten"),))
     price = exit_price(held.position, quote) if quote else None
-    moment = Moment(now if clocks is None or clocks.passed else None, price, session)
+    moment = ExitMoment(now if clocks is None or clocks.passed else None, price, session)
     fired, absent = _ask(held, moment, rules)
     unknown = tuple(dict.fromkeys(_unknown(rule, what, clocks) for rule, what in absent))
     shares = fired[0].measure.shares if fired else None
@@ -86,21 +86,21 @@ def is_blind(decision: Decision) -> bool:
     return decision.verdict is Verdict.UNKNOWN and decision.reason is not Reason.EXIT_INPUT_MISSING
 
 
-def met(held: Held, price: Decimal, rules: Exits) -> Reason | None:
+def triggered_reason(held: WatchedPosition, price: Decimal, rules: Exits) -> Reason | None:
     """Return the reason of the strongest rule of price that closes the position at `price`, in USD; None if none."""
     by_price = tuple(rule for rule in rules if isinstance(rule, PriceRule))
-    fired, _ = _ask(held, Moment(price=price), by_price)
+    fired, _ = _ask(held, ExitMoment(price=price), by_price)
     return fired[0].rule.reason if fired else None
 
 
 def _ask(
-    held: Held, moment: Moment, rules: Iterable[ExitRule]
-) -> tuple[Sequence[_Fired], Sequence[tuple[ExitRule, Input]]]:
+    held: WatchedPosition, moment: ExitMoment, rules: Iterable[ExitRule]
+) -> tuple[Sequence[_Fired], Sequence[tuple[ExitRule, RuleInput]]]:
     """Return the rules that fired, the strongest first, and those that can't tell with what they lack."""
-    fired, absent = list[_Fired](), list[tuple[ExitRule, Input]]()
+    fired, absent = list[_Fired](), list[tuple[ExitRule, RuleInput]]()
     for rule in rules:
         answer = rule.judge(held, moment)
-        if isinstance(answer, Input):
+        if isinstance(answer, RuleInput):
             absent.append((rule, answer))
         elif answer.closes:
             fired.append(_Fired(rule, answer))
@@ -118,24 +118,24 @@ def _fewer(one: Decimal | None, other: Decimal | None) -> Decimal | None:
     return min((shares for shares in (one, other) if shares is not None), default=None)
 
 
-def _closing(held: Held, fired: _Fired, quote: Quote | None, now: datetime) -> Decision:
+def _closing(held: WatchedPosition, fired: _Fired, quote: Quote | None, now: datetime) -> Decision:
     """Return the decision to close; its age is the quote's if the rule looked at one, else the position's."""
-    by_quote = quote if Input.QUOTE in fired.rule.needs else None
+    by_quote = quote if RuleInput.QUOTE in fired.rule.needs else None
     age_s = by_quote.age_s(now) if by_quote else (now - held.position.opened_at).total_seconds()
     measure = fired.measure
     return Decision(Gate.EXIT, Verdict.PASS, fired.rule.reason, measure.observed, measure.limit, age_s)
 
 
-def _unknown(rule: ExitRule, what: Input, clocks: Decision | None) -> Decision:
-    if what is Input.QUOTE:
+def _unknown(rule: ExitRule, what: RuleInput, clocks: Decision | None) -> Decision:
+    if what is RuleInput.QUOTE:
         return Decision(Gate.EXIT, Verdict.UNKNOWN, Reason.QUOTE_MISSING)
-    if what is Input.CLOCK and clocks is not None:
+    if what is RuleInput.CLOCK and clocks is not None:
         return replace(clocks, gate=Gate.EXIT, verdict=Verdict.UNKNOWN)
     return Decision(Gate.EXIT, Verdict.UNKNOWN, Reason.EXIT_INPUT_MISSING, what.value, rule.reason.value)
 
 
 def _holding(
-    held: Held, quote: Quote | None, now: datetime, rules: Exits, unknown: Sequence[Decision], *, blind: bool
+    held: WatchedPosition, quote: Quote | None, now: datetime, rules: Exits, unknown: Sequence[Decision], *, blind: bool
 ) -> Decision:
     """Return UNKNOWN if a price or the time is missing, or if no rule could tell; else HOLD with the nearest rule."""
     for decision in sorted(unknown, key=lambda each: each.reason is not Reason.QUOTE_MISSING):

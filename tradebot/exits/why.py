@@ -22,7 +22,7 @@ _PART = re.compile(
 )
 
 
-class Mark(StrEnum):
+class AmountUnit(StrEnum):
     """What stands behind an amount: percent, hours, or nothing."""
 
     PERCENT = "%"
@@ -31,13 +31,13 @@ class Mark(StrEnum):
 
 
 _SHOWN = {
-    Unit.SHARE_OF_WHOLE: (Mark.PERCENT, Decimal(100), Decimal("0.1")),
-    Unit.SECONDS: (Mark.HOURS, Decimal(1) / 3600, Decimal("0.1")),
+    Unit.SHARE_OF_WHOLE: (AmountUnit.PERCENT, Decimal(100), Decimal("0.1")),
+    Unit.SECONDS: (AmountUnit.HOURS, Decimal(1) / 3600, Decimal("0.1")),
 }
 """How an amount is shown, by its unit: its mark, what it is multiplied by, and what it is rounded to."""
 
 
-class Part(Struct, frozen=True):
+class ReasonPart(Struct, frozen=True):
     """What one rule says: its name in lower case, a symbol in capitals if it names one, and the amount.
 
     Raises ValueError if that couldn't be written and read back.
@@ -45,7 +45,7 @@ class Part(Struct, frozen=True):
 
     name: str
     amount: Decimal | None = None
-    mark: Mark = Mark.NONE
+    mark: AmountUnit = AmountUnit.NONE
     symbol: str = ""
 
     def __post_init__(self) -> None:
@@ -53,7 +53,7 @@ class Part(Struct, frozen=True):
         whole = _PART.fullmatch(str(self))
         if not whole or (whole["name"], whole["symbol"] or "") != (self.name, self.symbol) or self.name == UNKNOWN:
             raise ValueError(f"{str(self)!r} is no reason to close a position")
-        if self.amount is None and self.mark is not Mark.NONE:
+        if self.amount is None and self.mark is not AmountUnit.NONE:
             raise ValueError(f"{self.name} has a mark without an amount")
 
     def __str__(self) -> str:
@@ -61,19 +61,19 @@ class Part(Struct, frozen=True):
         return named if self.amount is None else f"{named}({_plain(self.amount)}{self.mark})"
 
 
-Why = tuple[Part, ...]
+Why = tuple[ReasonPart, ...]
 """Everything that closes a position, the strongest first."""
 
 
-def measured(name: str, amount: Decimal | float | None, unit: Unit = Unit.NONE) -> Part:
+def amount_part(name: str, amount: Decimal | float | None, unit: Unit = Unit.NONE) -> ReasonPart:
     """Return a part with an amount in `unit`, rounded: to a tenth of a percent or of an hour, else to a hundredth."""
     if amount is None:
-        return Part(name)
-    mark, factor, step = _SHOWN.get(unit, (Mark.NONE, Decimal(1), Decimal("0.01")))
-    return Part(name, Decimal(_plain((Decimal(amount) * factor).quantize(step))), mark)
+        return ReasonPart(name)
+    mark, factor, step = _SHOWN.get(unit, (AmountUnit.NONE, Decimal(1), Decimal("0.01")))
+    return ReasonPart(name, Decimal(_plain((Decimal(amount) * factor).quantize(step))), mark)
 
 
-def compose(parts: Iterable[Part]) -> str:
+def compose(parts: Iterable[ReasonPart]) -> str:
     """Return the parts as one line; `unknown` if there are none."""
     return "+".join(map(str, parts)) or UNKNOWN
 
@@ -84,13 +84,16 @@ def parse(text: str) -> Why:
     return tuple(_part(part) for part in text.split("+"))
 
 
-def _part(text: str) -> Part:
+def _part(text: str) -> ReasonPart:
     found = _PART.fullmatch(text)
     if not found:
         raise ValueError(f"{text!r} is no reason to close a position")
     amount = found["amount"]
-    return Part(
-        found["name"], None if amount is None else Decimal(amount), Mark(found["mark"] or ""), found["symbol"] or ""
+    return ReasonPart(
+        found["name"],
+        None if amount is None else Decimal(amount),
+        AmountUnit(found["mark"] or ""),
+        found["symbol"] or "",
     )
 
 

@@ -12,7 +12,7 @@ from decimal import Decimal
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.limits import ApprovalRules
 from tradebot.model.reasons import Reason
-from tradebot.model.trading import Answer, Request
+from tradebot.model.trading import ApprovalAnswer, Request
 
 LEAST_GOOD = timedelta(minutes=15)
 """How long a yes is good at least."""
@@ -29,9 +29,9 @@ def judge(wish: Request, standing: Request | None, rules: ApprovalRules, *, used
     now = wish.asked_at
     if standing is None or used or standing.reach != wish.reach:
         return None
-    if standing.answer is Answer.NO:
+    if standing.answer is ApprovalAnswer.NO:
         return Decision(Gate.APPROVAL, Verdict.FAIL, Reason.APPROVAL_REFUSED, standing.id)
-    if standing.answer is Answer.YES:
+    if standing.answer is ApprovalAnswer.YES:
         return _approved(wish, standing, rules) if _is_good(standing, rules, now) else None
     age_s = (now - standing.asked_at).total_seconds()
     limit_s = (standing.expires_at - standing.asked_at).total_seconds()

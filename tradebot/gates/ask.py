@@ -6,7 +6,7 @@ from functools import cached_property
 
 from msgspec import Struct, field
 
-from tradebot.gates.declared import Scope
+from tradebot.gates.declared import GateScope
 from tradebot.gates.sizing import Size
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Candidate
@@ -64,7 +64,7 @@ class StrategyAsk(Struct, frozen=True, dict=True):
         return tuple(STRATEGY.answers(self))
 
 
-class Plan(Struct, frozen=True):
+class EntryPlan(Struct, frozen=True):
     """What an entry is expected to lose at its stop, to earn at its targets, and to cost, as fractions of its price.
 
     `stop` is None if it has none, `targets` are the nearest first, and `costs` are None if nothing is assumed of them.
@@ -86,7 +86,7 @@ class Ask(Struct, frozen=True, dict=True):
     quote: Quote | None
     size: Size | None
     promised: bool
-    plan: Plan | None = None
+    plan: EntryPlan | None = None
 
     @property
     def account(self) -> AccountAsk:
@@ -138,14 +138,14 @@ def decisions(ask: Ask) -> list[Decision]:
     return [*ask.account.decisions, *ask.strategy.decisions, *CANDIDATE.answers(ask)]
 
 
-def unpriced(gate: Gate, limit: Decimal | None = None) -> Decision:
+def fail_unpriced(gate: Gate, limit: Decimal | None = None) -> Decision:
     """Return that a gate can't tell without a price."""
     return Decision(gate, Verdict.UNKNOWN, Reason.QUOTE_MISSING, None, limit)
 
 
-ACCOUNT = Scope[AccountAsk]()
+ACCOUNT = GateScope[AccountAsk]()
 """Gates that judge the account, whatever the candidate."""
-STRATEGY = Scope[StrategyAsk]()
+STRATEGY = GateScope[StrategyAsk]()
 """Gates that judge a strategy by its limits, its own book and the account, once for all of its candidates."""
-CANDIDATE = Scope[Ask]()
+CANDIDATE = GateScope[Ask]()
 """Gates that judge a candidate, with its quote and size."""

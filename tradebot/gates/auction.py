@@ -20,18 +20,20 @@ from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.position import ZERO, to_nine_places
 from tradebot.model.reasons import Reason
-from tradebot.model.worth import Value
+from tradebot.model.worth import PositionValue
 
 
-def value_of_candidate(score: float, rules: AuctionRules) -> Value:
+def value_of_candidate(score: float, rules: AuctionRules) -> PositionValue:
     """Return the value of a candidate with this score."""
-    return Value(_exactly(abs(score)), ZERO, rules.cost)
+    return PositionValue(_exactly(abs(score)), ZERO, rules.cost)
 
 
-def value_of_position(entry_score: float, gain: Decimal, stop: Decimal, rules: AuctionRules) -> Value:
+def value_of_position(entry_score: float, gain: Decimal, stop: Decimal, rules: AuctionRules) -> PositionValue:
     """Return the value of a position; `gain` and `stop` are fractions of its entry price, both unrounded."""
     r = gain / stop
-    return Value(_exactly(abs(entry_score)), to_nine_places(rules.value_per_r * r), rules.cost, to_nine_places(r))
+    return PositionValue(
+        _exactly(abs(entry_score)), to_nine_places(rules.value_per_r * r), rules.cost, to_nine_places(r)
+    )
 
 
 def _exactly(score: float) -> Decimal:
@@ -54,7 +56,7 @@ class Bid(Struct, frozen=True):
     symbol: str
     name: str
     side: Side
-    value: Value | None
+    value: PositionValue | None
     margin_usd: Decimal
     usd: Decimal
     since: datetime
@@ -148,7 +150,7 @@ class Ruling(StrEnum):
     REFUSE = auto()
 
 
-class Standing(Struct, frozen=True):
+class BidRuling(Struct, frozen=True):
     """What was decided about one bid, with the numbers; `other` is the one that it makes room for, or that makes room.
 
     The first decision is the terminal one.
@@ -179,9 +181,9 @@ class Swap(Struct, frozen=True):
 class Auction(Struct, frozen=True):
     """The outcome: every position and every candidate with what was decided about it, in the order of their values."""
 
-    standings: tuple[Standing, ...]
+    standings: tuple[BidRuling, ...]
 
-    def of(self, *rulings: Ruling) -> tuple[Standing, ...]:
+    def of(self, *rulings: Ruling) -> tuple[BidRuling, ...]:
         return tuple(standing for standing in self.standings if standing.ruling in rulings)
 
 
@@ -204,20 +206,20 @@ def hold_auction(bids: Iterable[Bid], caps: Caps) -> Auction:
     taking = {swap.newcomer: swap for swap in swaps}
     staying = [loser for loser in reversed(losers) if loser not in closing]
 
-    def standing(bid: Bid) -> Standing:
+    def standing(bid: Bid) -> BidRuling:
         if bid in closing:
-            return Standing(bid, Ruling.CLOSE, (_swapped(closing[bid], caps),), closing[bid].newcomer)
+            return BidRuling(bid, Ruling.CLOSE, (_swapped(closing[bid], caps),), closing[bid].newcomer)
         if bid.is_open:
-            return Standing(bid, Ruling.KEEP, (_kept(bid, refused, wanting, caps),))
+            return BidRuling(bid, Ruling.KEEP, (_kept(bid, refused, wanting, caps),))
         if bid in taking:
-            return Standing(bid, Ruling.AFTER, (_swapped(taking[bid], caps),), taking[bid].loser)
+            return BidRuling(bid, Ruling.AFTER, (_swapped(taking[bid], caps),), taking[bid].loser)
         if bid.awaited:
-            return Standing(bid, Ruling.REFUSE, (WAITS,))
+            return BidRuling(bid, Ruling.REFUSE, (WAITS,))
         if bid in refused:
-            return Standing(bid, Ruling.REFUSE, _lost(bid, winners, first, refused[bid]))
+            return BidRuling(bid, Ruling.REFUSE, _lost(bid, winners, first, refused[bid]))
         if (broken := entering[bid]) is None:
-            return Standing(bid, Ruling.OPEN, (Decision(Gate.DISPLACEMENT, Verdict.PASS, None, bid.worth),))
-        return Standing(bid, Ruling.REFUSE, _unswapped(bid, staying, unfit, broken, caps))
+            return BidRuling(bid, Ruling.OPEN, (Decision(Gate.DISPLACEMENT, Verdict.PASS, None, bid.worth),))
+        return BidRuling(bid, Ruling.REFUSE, _unswapped(bid, staying, unfit, broken, caps))
 
     return Auction(tuple(standing(bid) for bid in ranked))
 

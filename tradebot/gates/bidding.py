@@ -11,11 +11,11 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from tradebot.exits.kind import Held, best_price, exit_price
+from tradebot.exits.kind import WatchedPosition, best_price, exit_price
 from tradebot.exits.lists import Exits, levels, worst_stop
 from tradebot.gates.ask import AccountAsk, Ask
 from tradebot.gates.auction import Bid, Caps, value_of_candidate, value_of_position
-from tradebot.gates.common import answer, rested
+from tradebot.gates.common import answer, check_cooldown
 from tradebot.gates.displacement import CAPACITY, closable_now, closing_for_others, gave_way, lately
 from tradebot.model.auction_rules import AuctionRules
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
@@ -28,25 +28,25 @@ from tradebot.model.position import Kept, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.resting import Whose
 from tradebot.model.values import replace
-from tradebot.model.worth import Value
+from tradebot.model.worth import PositionValue
 from tradebot.ports.world import Rules
 
 ROOM_OF_AUCTION = frozenset({*CAPACITY, Gate.INITIAL_MARGIN, Gate.FREE_MARGIN})
 """The gates that fail for want of room only, and whose limits the auction's own room doesn't exceed."""
 
 
-class Taking(Struct, frozen=True):
+class AuctionSettings(Struct, frozen=True):
     """Who takes part: the rules that all share, and what the configuration says of each strategy, by name."""
 
     rules: AuctionRules
     own: Mapping[str, OwnRules]
 
 
-def taking_part(rules: Rules) -> Taking | None:
+def taking_part(rules: Rules) -> AuctionSettings | None:
     """Return the strategies that chose the auction; None if none did."""
     own = {name: each for name, each in rules.own.items() if each.auction is not None}
     shared = next((each.auction for each in own.values() if each.auction), None)
-    return Taking(shared, own) if shared else None
+    return AuctionSettings(shared, own) if shared else None
 
 
 def competes(candidate: Candidate, decisions: Iterable[Decision]) -> bool:
@@ -61,7 +61,7 @@ def making_room(desk: Desk, strategies: Set[str]) -> Mapping[Whose, str]:
     return {i.whose: i.displaced_by for i in closing_for_others(desk) if i.key.strategy in strategies}
 
 
-def caps_of(account: AccountAsk, taking: Taking, held: Iterable[Bid]) -> Caps:
+def caps_of(account: AccountAsk, taking: AuctionSettings, held: Iterable[Bid]) -> Caps:
     """Return the room of the auction: its own limits, or what others leave of the account's, whichever is less."""
     rules, book, limits = taking.rules, account.book, account.limits
     held = tuple(held)
@@ -83,7 +83,7 @@ def caps_of(account: AccountAsk, taking: Taking, held: Iterable[Bid]) -> Caps:
     )
 
 
-def bids_held(account: AccountAsk, rules: Rules, taking: Taking) -> Iterator[Bid]:
+def bids_held(account: AccountAsk, rules: Rules, taking: AuctionSettings) -> Iterator[Bid]:
     """Yield a bid for each position of those who take part, and for each of their entries that hasn't filled yet."""
     desk = account.desk
     leaving = making_room(desk, taking.own.keys())
@@ -111,7 +111,7 @@ def bids_held(account: AccountAsk, rules: Rules, taking: Taking) -> Iterator[Bid
     yield from _not_filled(account, taking, {position.whose for position in positions})
 
 
-def bids_wanted(desk: Desk, asks: Iterable[Ask], taking: Taking) -> Iterator[Bid]:
+def bids_wanted(desk: Desk, asks: Iterable[Ask], taking: AuctionSettings) -> Iterator[Bid]:
     """Yield a bid for each candidate; its size is what it would be sent with."""
     given_way, due = _given_way(desk, taking), _due(desk, taking)
     awaited = frozenset(making_room(desk, taking.own.keys()).values())
@@ -136,7 +136,7 @@ def bids_wanted(desk: Desk, asks: Iterable[Ask], taking: Taking) -> Iterator[Bid
         )
 
 
-def _not_filled(account: AccountAsk, taking: Taking, held: Set[Whose]) -> Iterator[Bid]:
+def _not_filled(account: AccountAsk, taking: AuctionSettings, held: Set[Whose]) -> Iterator[Bid]:
     """Yield a bid for each entry that may still fill, or has without a fill in the books; its margin is the others'."""
     desk, waiting = account.desk, dict[Whose, Stake]()
     for stake in account.book.stakes:
@@ -162,12 +162,14 @@ def _not_filled(account: AccountAsk, taking: Taking, held: Set[Whose]) -> Iterat
 
 
 def _valued(
-    desk: Desk, rules: Rules, taking: Taking, position: Position, kept: Kept
-) -> tuple[Decision | None, Value | None]:
+    desk: Desk, rules: Rules, taking: AuctionSettings, position: Position, kept: Kept
+) -> tuple[Decision | None, PositionValue | None]:
     """Return why a position can't give way, if anything says so, and what it is worth, as far as that is known."""
     limits, exits = taking.own[position.strategy].limits, rules.exits_watching(position, kept)
     gain, stop = _gain(desk, limits, position), worst_stop(exits, position.average_price, kept.instrument)
-    age = rested(Gate.DISPLACEMENT, Reason.POSITION_TOO_YOUNG, position.opened_at, desk.now, taking.rules.min_age_s)
+    age = check_cooldown(
+        Gate.DISPLACEMENT, Reason.POSITION_TOO_YOUNG, position.opened_at, desk.now, taking.rules.min_age_s
+    )
     asked = (age, _stopped(desk, rules, position, kept, exits), *closable_now(desk, position))
     bound = next((each for each in asked if not each.passed), None)
     if isinstance(gain, Decision):
@@ -185,13 +187,13 @@ def _gain(desk: Desk, limits: Limits, position: Position) -> Decimal | Decision:
     age, limit = quote.age_s(desk.now), limits.max_quote_age_s
     if not -limits.max_clock_skew_s <= age <= limit:
         return Decision(Gate.DISPLACEMENT, Verdict.UNKNOWN, Reason.QUOTE_STALE, age, limit, age)
-    return Held(position, position.average_price).gain(exit_price(position, quote))
+    return WatchedPosition(position, position.average_price).gain(exit_price(position, quote))
 
 
 def _stopped(desk: Desk, rules: Rules, position: Position, kept: Kept, exits: Exits) -> Decision:
     """Fail without a stop price now, or if stops rest at the venue and fewer shares than are held have one."""
     best = best_price(position, desk.quotes.get(position.symbol), kept.best)
-    stop, shares = levels(Held(position, best, kept), exits).stop, abs(position.quantity)
+    stop, shares = levels(WatchedPosition(position, best, kept), exits).stop, abs(position.quantity)
     resting = desk.resting.get(position.whose, ())
     covered = sum((one.quantity for one in resting if one.can_trigger), ZERO)
     at_venue = rules.exits.protection is not Protection.BOT
@@ -214,11 +216,11 @@ def _name(desk: Desk, symbol: str) -> str:
     return (listing.instrument.underlying if listing else None) or symbol
 
 
-def _given_way(desk: Desk, taking: Taking) -> Mapping[str, datetime]:
+def _given_way(desk: Desk, taking: AuctionSettings) -> Mapping[str, datetime]:
     return dict(each for name in taking.own for each in gave_way(desk.books, name))
 
 
-def _due(desk: Desk, taking: Taking) -> frozenset[str]:
+def _due(desk: Desk, taking: AuctionSettings) -> frozenset[str]:
     """Return the symbols that a position has given way for lately, and that no entry has been sent for since."""
     made = dict[str, datetime]()
     for record in desk.books.intents:

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import takewhile
 
-from tradebot.gates.common import answer, rested
+from tradebot.gates.common import answer, check_cooldown
 from tradebot.gates.declared import OWN_GATES
 from tradebot.model.account import UNEXPLAINED
 from tradebot.model.candidate import Side
@@ -51,7 +51,7 @@ def order_rate(book: Book, limits: Limits, now: datetime, more: int = 0) -> Deci
 def duplicate_order(book: Book, limits: Limits, symbol: str, side: Side, now: datetime) -> Decision:
     """Fail if the same side of the symbol was entered within the window, by any strategy and under any id."""
     last = max((e.at for e in book.entries if (e.symbol, e.side) == (symbol, side)), default=None)
-    return rested(Gate.DUPLICATE, Reason.DUPLICATE_ORDER, last, now, limits.duplicate_window_s)
+    return check_cooldown(Gate.DUPLICATE, Reason.DUPLICATE_ORDER, last, now, limits.duplicate_window_s)
 
 
 def rate_monitors(book: Book, limits: Limits, now: datetime) -> Iterator[tuple[str, Decision]]:
@@ -343,7 +343,7 @@ def loss_cooldown(book: Book, limits: Limits, symbol: str, now: datetime) -> Dec
     limit = limits.loss_cooldown_s
     if limit is None:
         return None
-    return rested(Gate.LOSS_COOLDOWN, Reason.LOSS_COOLDOWN, _last_loss(book, symbol), now, limit)
+    return check_cooldown(Gate.LOSS_COOLDOWN, Reason.LOSS_COOLDOWN, _last_loss(book, symbol), now, limit)
 
 
 def wash_sale(book: Book, limits: Limits, symbol: str, now: datetime) -> Decision | None:

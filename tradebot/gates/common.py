@@ -37,7 +37,7 @@ def answer(
     return Decision(gate, Verdict.FAIL, reason, observed, limit, age_s)
 
 
-def rested(gate: Gate, reason: Reason, last: datetime | None, now: datetime, wait_s: float) -> Decision:
+def check_cooldown(gate: Gate, reason: Reason, last: datetime | None, now: datetime, wait_s: float) -> Decision:
     """Compare the seconds since something last happened with how long to wait after it; pass if it never did."""
     waited_s = (now - last).total_seconds() if last else None
     return answer(gate, waited_s is None or waited_s >= wait_s, reason, waited_s, wait_s, waited_s)
@@ -209,7 +209,7 @@ def unresolved_for_exit(books: Books, strategy: str, symbol: str) -> Decision:
 
     A lost request to protect the position is no obstacle: the venue lets the exit pass, or refuses one of the two.
     """
-    keys = (record.intent.key for record in books.unresolved if not record.intent.protects)
+    keys = (record.intent.key for record in books.unresolved_intents if not record.intent.protects)
     lost = any((key.strategy, key.symbol) == (strategy, symbol) for key in keys)
     return answer(Gate.UNRESOLVED, not lost, Reason.INTENT_UNRESOLVED)
 
@@ -221,7 +221,7 @@ def candidate_fresh(candidate: Candidate, now: datetime, limits: Limits) -> Deci
     return answer(Gate.CANDIDATE_FRESH, in_time, Reason.CANDIDATE_EXPIRED, age, limit, age)
 
 
-def unresolved(book: Book, symbol: str) -> Decision:
+def check_unresolved(book: Book, symbol: str) -> Decision:
     """Fail while we don't know what happened to an earlier order on the symbol."""
     return answer(Gate.UNRESOLVED, symbol not in book.unresolved, Reason.INTENT_UNRESOLVED)
 
@@ -230,7 +230,7 @@ def position_of(desk: Desk, whose: Whose) -> Position | None:
     return next((position for position in desk.positions if position.whose == whose), None)
 
 
-def unquoted(gate: Gate, why: str | None) -> Decision:
+def fail_without_quote(gate: Gate, why: str | None) -> Decision:
     """Return that a gate can't tell without a quote; `why` is what the venue says of that, if anything."""
     if why == SUSPENDED:
         return Decision(gate, Verdict.UNKNOWN, Reason.TRADING_SUSPENDED)
@@ -246,7 +246,7 @@ def closable(desk: Desk, symbol: str, quantity: Decimal) -> Decimal:
     return min(abs(held), abs(quantity)) if (held > 0) == (quantity > 0) else Decimal(0)
 
 
-def denied(desk: Desk, symbol: str) -> bool:
+def broker_contradicts(desk: Desk, symbol: str) -> bool:
     """Return True if the broker, asked directly, shows nothing of what is in the books, or the other side."""
     return symbol in desk.unproven or desk.position_ratios.get(symbol, Decimal(1)) < 0
 
@@ -256,7 +256,7 @@ def still_held(desk: Desk, symbol: str, quantity: Decimal, *, as_booked: bool = 
 
     What fills prove is enough if it may be closed `as_booked`, because the order can only reduce a position.
     """
-    if denied(desk, symbol):
+    if broker_contradicts(desk, symbol):
         if as_booked:
             return Decision(Gate.POSITIONED, Verdict.PASS, None, 0, abs(quantity))
         return Decision(Gate.POSITIONED, Verdict.UNKNOWN, Reason.POSITION_UNPROVEN, 0, abs(quantity))

@@ -7,11 +7,11 @@ of its own signals.
 from collections.abc import Callable
 from decimal import Decimal
 
-from tradebot.exits.kind import Held
+from tradebot.exits.kind import WatchedPosition
 from tradebot.exits.lists import Exits, in_force, levels
-from tradebot.gates.ask import CANDIDATE, Ask, Plan, unpriced
+from tradebot.gates.ask import CANDIDATE, Ask, EntryPlan, fail_unpriced
 from tradebot.gates.common import answer
-from tradebot.gates.declared import STOPS, STYLE, Reads
+from tradebot.gates.declared import STOPS, STYLE, GateSettings
 from tradebot.gates.sizing import stop_distance
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Candidate
@@ -26,13 +26,13 @@ from tradebot.model.values import replace
 TARGET = "profit_target_fraction"
 ROUND_TRIP, HOLDING = ("taker_bps", "maker_bps", "slippage_bps"), ("funding_day_bps", "hold_s")
 PLANNED = (*ROUND_TRIP, *HOLDING)
-PlanQuestion = Callable[[Plan, Decimal], Decision]
+PlanQuestion = Callable[[EntryPlan, Decimal], Decision]
 LimitOf = Callable[[Limits], Decimal | None]
 _LIMITS: list[LimitOf] = []
 """The limits on costs."""
 
 
-def _on_plan(gate: Gate, reads: Reads, limit: LimitOf) -> Callable[[PlanQuestion], PlanQuestion]:
+def _on_plan(gate: Gate, reads: GateSettings, limit: LimitOf) -> Callable[[PlanQuestion], PlanQuestion]:
     """Declare a gate of a limit on the plan of an entry; without a plan there is no quote."""
     _LIMITS.append(limit)
 
@@ -42,29 +42,29 @@ def _on_plan(gate: Gate, reads: Reads, limit: LimitOf) -> Callable[[PlanQuestion
             given = limit(ask.limits)
             if given is None:
                 return None
-            return unpriced(gate, given) if ask.plan is None else question(ask.plan, given)
+            return fail_unpriced(gate, given) if ask.plan is None else question(ask.plan, given)
 
         return question
 
     return declared
 
 
-def plan_of(candidate: Candidate, exits: Exits, quote: Quote, own: OwnRules) -> Plan | None:
+def plan_of(candidate: Candidate, exits: Exits, quote: Quote, own: OwnRules) -> EntryPlan | None:
     """Return the plan of an entry by its own stop and targets and the exits of its strategy; None if no limit asks."""
     if all(limit(own.limits) is None for limit in _LIMITS):
         return None
     costs = None
     if own.costs:
         costs = round_trip(own.costs, candidate.side, quote, candidate.hold_s, rests=own.execution.only_rests)
-    return Plan(stop_distance(candidate, exits, quote.middle), _targets(candidate, exits, quote.middle), costs)
+    return EntryPlan(stop_distance(candidate, exits, quote.middle), _targets(candidate, exits, quote.middle), costs)
 
 
 @_on_plan(
     Gate.COST,
-    Reads(own={"max_cost_fraction": "a shorter hold, or less funding"}, execution=(STYLE,), costs=ROUND_TRIP),
+    GateSettings(own={"max_cost_fraction": "a shorter hold, or less funding"}, execution=(STYLE,), costs=ROUND_TRIP),
     lambda limits: limits.max_cost_fraction,
 )
-def _cost(plan: Plan, limit: Decimal) -> Decision:
+def _cost(plan: EntryPlan, limit: Decimal) -> Decision:
     """Compare all that a round trip is expected to cost with its limit, as a share of its notional."""
     total = plan.costs and plan.costs.total
     if total is None:
@@ -74,7 +74,7 @@ def _cost(plan: Plan, limit: Decimal) -> Decision:
 
 @_on_plan(
     Gate.COST_OF_STOP,
-    Reads(
+    GateSettings(
         own={"max_cost_of_stop_fraction": "lower costs, or a farther stop"},
         execution=(STYLE,),
         exits=STOPS,
@@ -82,7 +82,7 @@ def _cost(plan: Plan, limit: Decimal) -> Decision:
     ),
     lambda limits: limits.max_cost_of_stop_fraction,
 )
-def _cost_of_stop(plan: Plan, limit: Decimal) -> Decision:
+def _cost_of_stop(plan: EntryPlan, limit: Decimal) -> Decision:
     """Compare the costs with what is lost at the stop, as a share of that."""
     total = plan.costs and plan.costs.total
     if total is None or plan.stop is None:
@@ -93,10 +93,10 @@ def _cost_of_stop(plan: Plan, limit: Decimal) -> Decision:
 
 @_on_plan(
     Gate.FUNDING,
-    Reads(own={"max_funding_fraction": "a shorter hold, or less funding"}, costs=HOLDING),
+    GateSettings(own={"max_funding_fraction": "a shorter hold, or less funding"}, costs=HOLDING),
     lambda limits: limits.max_funding_fraction,
 )
-def _funding(plan: Plan, limit: Decimal) -> Decision:
+def _funding(plan: EntryPlan, limit: Decimal) -> Decision:
     """Compare the funding of the expected hold with its limit, as a share of the notional."""
     funding = plan.costs and plan.costs.funding
     if funding is None:
@@ -106,7 +106,7 @@ def _funding(plan: Plan, limit: Decimal) -> Decision:
 
 @_on_plan(
     Gate.REWARD,
-    Reads(
+    GateSettings(
         own={"min_reward_ratio": "a farther target, or a nearer stop"},
         execution=(STYLE,),
         exits=(*STOPS, TARGET),
@@ -114,7 +114,7 @@ def _funding(plan: Plan, limit: Decimal) -> Decision:
     ),
     lambda limits: limits.min_reward_ratio,
 )
-def _reward(plan: Plan, limit: Decimal) -> Decision:
+def _reward(plan: EntryPlan, limit: Decimal) -> Decision:
     """Compare what is earned at the farthest target with what is lost at the stop."""
     if plan.stop is None or not plan.targets:
         return _unknown(Gate.REWARD, plan, limit, target=True)
@@ -124,12 +124,12 @@ def _reward(plan: Plan, limit: Decimal) -> Decision:
 
 @_on_plan(
     Gate.EDGE,
-    Reads(
+    GateSettings(
         own={"min_edge_ratio": "lower costs, or a farther target"}, execution=(STYLE,), exits=(TARGET,), costs=PLANNED
     ),
     lambda limits: limits.min_edge_ratio,
 )
-def _edge(plan: Plan, limit: Decimal) -> Decision:
+def _edge(plan: EntryPlan, limit: Decimal) -> Decision:
     """Compare what is earned at the nearest target with a multiple of the costs."""
     total = plan.costs and plan.costs.total
     if total is None or not plan.targets:
@@ -138,7 +138,7 @@ def _edge(plan: Plan, limit: Decimal) -> Decision:
     return answer(Gate.EDGE, plan.targets[0] >= least, Reason.EDGE_BELOW_MIN, plan.targets[0], least)
 
 
-def _unknown(gate: Gate, plan: Plan, limit: Decimal, *, target: bool = False) -> Decision:
+def _unknown(gate: Gate, plan: EntryPlan, limit: Decimal, *, target: bool = False) -> Decision:
     """Refuse what can't be compared, by the first thing that lacks: a target, the costs, or a stop."""
     if target and not plan.targets:
         return Decision(gate, Verdict.UNKNOWN, Reason.TARGET_UNKNOWN, None, limit)
@@ -161,5 +161,5 @@ def _targets(candidate: Candidate, exits: Exits, price: Decimal) -> tuple[Decima
         # Parts of one unit are no whole lots.
         instrument=replace(candidate.instrument, lot=NINE_PLACES),
     )
-    found = levels(Held(position, price, kept), in_force(exits, kept)).targets
+    found = levels(WatchedPosition(position, price, kept), in_force(exits, kept)).targets
     return tuple(candidate.side.sign * (target.price / price - 1) for target in found)

@@ -10,12 +10,12 @@ from types import MappingProxyType
 
 from tradebot.gates import costs, entry, expiry, halts, margin, prices, registry, sizing
 from tradebot.gates.ask import Ask, decisions
-from tradebot.gates.declared import DECLARED, Reads
+from tradebot.gates.declared import DECLARED, GateSettings
 from tradebot.model.decision import Decision, Gate
 
 FAMILIES = (entry, halts, registry, expiry, sizing, prices, costs, margin)
 """The modules that declare gates."""
-READS: Mapping[Gate, Reads] = MappingProxyType(DECLARED)
+READS: Mapping[Gate, GateSettings] = MappingProxyType(DECLARED)
 """What each gate reads; a strategy's own filters say it themselves."""
 if undeclared := set(Gate).difference(READS):
     raise AssertionError(f"no family declares these gates: {', '.join(sorted(undeclared))}")

@@ -16,7 +16,7 @@ NEW_DATA, QUIET, FITTED = "newer data", "time", "orders are made to fit"
 """What lets entries through again."""
 
 
-class Reads(Struct, frozen=True):
+class GateSettings(Struct, frozen=True):
     """The names of settings that one gate reads: of `limits`, the account's or those in force for the strategy, which
     follow from both, and of `execution`.
 
@@ -50,7 +50,7 @@ SWITCH = "enabled"
 ROOM = (SWITCH, "min_age_s", "gain_band_fraction", "score_advantage", "cooldown_s", "max_per_pass")
 """What decides whether a position gives way; without the switch, none of the others matters."""
 
-SIZED = Reads(
+SIZED = GateSettings(
     own=dict.fromkeys(
         (
             *("max_order_fraction", "max_order_notional_usd", "limit_offset_fraction", "max_risk_fraction"),
@@ -62,38 +62,38 @@ SIZED = Reads(
     exits=STOPS,
 )
 """What the size of an order follows from."""
-NOTHING = Reads()
+NOTHING = GateSettings()
 """What a gate reads that is left to a person, or that no number opens, such as a position that is held already."""
 
-DECLARED: dict[Gate, Reads] = {}
+DECLARED: dict[Gate, GateSettings] = {}
 """What each gate reads; a strategy's own filters say it themselves. `decide` knows that it is whole."""
 OWN_GATES: Mapping[Gate, Gate] = {g: Gate[f"OWN_{g.name}"] for g in Gate if f"OWN_{g.name}" in Gate.__members__}
 """The account's gates that a strategy also has for itself."""
 
 
-def declare(*gates: Gate, reads: Reads = NOTHING) -> None:
+def declare(*gates: Gate, reads: GateSettings = NOTHING) -> None:
     """Declare gates that something else asks than the decision on an entry."""
     for gate in gates:
         assert gate not in DECLARED, f"the gate {gate} is declared twice"
         DECLARED[gate] = reads
 
 
-def own_reads(reads: Reads) -> Reads:
+def own_reads(reads: GateSettings) -> GateSettings:
     """Return what a strategy's own gate reads where the account's reads this."""
-    return Reads(own=reads.account, exits=reads.exits, displacement=reads.displacement, sized=reads.sized)
+    return GateSettings(own=reads.account, exits=reads.exits, displacement=reads.displacement, sized=reads.sized)
 
 
 Asked = TypeVar("Asked")
 Question = Callable[[Asked], Decision | None]
 
 
-class Scope(Generic[Asked]):
+class GateScope(Generic[Asked]):
     """The gates that judge the same thing: the account, a strategy or a candidate."""
 
     def __init__(self) -> None:
         self.questions: list[tuple[Gate, Question[Asked]]] = []
 
-    def gate(self, gate: Gate, reads: Reads = NOTHING) -> Callable[[Question[Asked]], Question[Asked]]:
+    def gate(self, gate: Gate, reads: GateSettings = NOTHING) -> Callable[[Question[Asked]], Question[Asked]]:
         """Declare a gate by its question; one whose limit is off answers None."""
         declare(gate, reads=reads)
         return self.also(gate)
@@ -117,5 +117,8 @@ class Scope(Generic[Asked]):
 
 # Jobs, needs, strategies, exits and the sending of orders ask these.
 declare(Gate.JOB, Gate.NEEDS, Gate.STRATEGY, Gate.EXIT, Gate.DISPLACEMENT, Gate.APPROVAL)
-declare(Gate.SEND, reads=Reads(fixed=dict.fromkeys(("max_decision_s", "max_decision_ms", "max_sending_ms"), NEXT_PASS)))
-declare(Gate.TARGET, reads=Reads(own={"target_tolerance_fraction": "a target farther away"}))
+declare(
+    Gate.SEND,
+    reads=GateSettings(fixed=dict.fromkeys(("max_decision_s", "max_decision_ms", "max_sending_ms"), NEXT_PASS)),
+)
+declare(Gate.TARGET, reads=GateSettings(own={"target_tolerance_fraction": "a target farther away"}))

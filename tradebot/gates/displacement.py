@@ -16,9 +16,9 @@ from math import inf
 
 from msgspec import Struct
 
-from tradebot.exits.kind import Held, exit_price
+from tradebot.exits.kind import WatchedPosition, exit_price
 from tradebot.gates.ask import Ask
-from tradebot.gates.common import answer, rested, still_held, unresolved_for_exit, working_for_exit
+from tradebot.gates.common import answer, check_cooldown, still_held, unresolved_for_exit, working_for_exit
 from tradebot.model.books import Books
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -115,7 +115,7 @@ def giving_way(desk: Desk, strategy: str) -> frozenset[str]:
 def closing_for_others(desk: Desk) -> Iterator[Intent]:
     """Yield the closes, made to let another in, that are working or have no outcome yet."""
     working = (desk.books.intent_behind(order) for order in desk.orders)
-    intents = (record.intent for record in chain(working, desk.books.unresolved) if record)
+    intents = (record.intent for record in chain(working, desk.books.unresolved_intents) if record)
     return (i for i in intents if i.displaced_by and i.operation is not Operation.CANCEL)
 
 
@@ -170,7 +170,7 @@ def _incumbent(
     advantage = None if own is None else abs(ask.candidate.score) - own
     gain, priced = _gain(ask, position, rules.gain_band_fraction)
     decisions = (
-        rested(Gate.DISPLACEMENT, Reason.POSITION_TOO_YOUNG, position.opened_at, desk.now, rules.min_age_s),
+        check_cooldown(Gate.DISPLACEMENT, Reason.POSITION_TOO_YOUNG, position.opened_at, desk.now, rules.min_age_s),
         lately(given_way.get(symbol), desk.now, rules.cooldown_s),
         _better(advantage, rules.score_advantage),
         priced,
@@ -207,7 +207,7 @@ def _gain(ask: Ask, position: Position, band: Decimal) -> tuple[Decimal | None, 
     quote = ask.desk.quotes.get(position.symbol)
     if quote is None:
         return None, Decision(Gate.DISPLACEMENT, Verdict.UNKNOWN, Reason.QUOTE_MISSING, None, band)
-    gain = Held(position, position.average_price).gain(exit_price(position, quote))
+    gain = WatchedPosition(position, position.average_price).gain(exit_price(position, quote))
     age, limit = quote.age_s(ask.desk.now), ask.limits.max_quote_age_s
     if not -ask.limits.max_clock_skew_s <= age <= limit:
         return gain, Decision(Gate.DISPLACEMENT, Verdict.UNKNOWN, Reason.QUOTE_STALE, age, limit, age)

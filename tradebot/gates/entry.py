@@ -5,23 +5,23 @@ from datetime import datetime
 from decimal import Decimal
 
 from tradebot.gates import book as limits_of
-from tradebot.gates.ask import ACCOUNT, CANDIDATE, STRATEGY, Ask, StrategyAsk, unpriced
+from tradebot.gates.ask import ACCOUNT, CANDIDATE, STRATEGY, Ask, StrategyAsk, fail_unpriced
 from tradebot.gates.book import own
 from tradebot.gates.common import (
     answer,
     candidate_fresh,
+    check_cooldown,
+    check_unresolved,
     clocks_agree,
+    fail_without_quote,
     flow_contract,
     instrument_known,
     instrument_open,
     liquid_now,
     permission_to_enter,
     promotion,
-    rested,
     session_open,
     trading_state,
-    unquoted,
-    unresolved,
     working_for_entry,
 )
 from tradebot.gates.declared import (
@@ -37,7 +37,7 @@ from tradebot.gates.declared import (
     SMALLER,
     STOPS,
     STYLE,
-    Reads,
+    GateSettings,
     own_reads,
 )
 from tradebot.model.candidate import WantKind
@@ -50,13 +50,13 @@ from tradebot.model.values import replace
 BooksQuestion = Callable[[Book, Limits, datetime], Decision | None]
 EntryQuestion = Callable[[Ask, Book, Limits], Decision | None]
 BookPredicate = Callable[[Book, Limits], Decision | None]
-DAILY_LOSS = Reads(
+DAILY_LOSS = GateSettings(
     {"max_daily_loss_fraction": "a smaller loss, or the next session"},
     halts={"daily_loss_fraction": "the next session, then unhalt"},
 )
 
 
-def _of_books(gate: Gate, reads: Reads) -> Callable[[BooksQuestion], BooksQuestion]:
+def _of_books(gate: Gate, reads: GateSettings) -> Callable[[BooksQuestion], BooksQuestion]:
     """Declare a gate that asks the same of the account's book and limits, and of the strategy's own."""
 
     def declared(question: BooksQuestion) -> BooksQuestion:
@@ -71,7 +71,7 @@ def _of_books(gate: Gate, reads: Reads) -> Callable[[BooksQuestion], BooksQuesti
     return declared
 
 
-def _on_books(gate: Gate, reads: Reads) -> Callable[[EntryQuestion], EntryQuestion]:
+def _on_books(gate: Gate, reads: GateSettings) -> Callable[[EntryQuestion], EntryQuestion]:
     """Declare the same two gates where the answer depends on the candidate too."""
 
     def declared(question: EntryQuestion) -> EntryQuestion:
@@ -92,7 +92,7 @@ NOT_USED = "not used"
 
 @STRATEGY.gate(
     Gate.SESSION,
-    Reads(
+    GateSettings(
         {"liquid_hours_only": "the hours that the broker calls liquid"},
         own={"max_clock_disagreement_s": "clocks that agree"},
     ),
@@ -103,7 +103,7 @@ def _session(strategy: StrategyAsk) -> Decision:
     return clocks_agree(desk.clock_ahead_s, strategy.limits) if decision.passed else decision
 
 
-@STRATEGY.gate(Gate.RECONCILED, Reads(own={"max_reconcile_age_s": "reconcile", "max_clock_skew_s": ""}))
+@STRATEGY.gate(Gate.RECONCILED, GateSettings(own={"max_reconcile_age_s": "reconcile", "max_clock_skew_s": ""}))
 def _reconciled(strategy: StrategyAsk) -> Decision:
     """Refuse while books and broker differ, or were compared too long ago."""
     account, limits = strategy.account, strategy.limits
@@ -134,7 +134,7 @@ def _check_age(limits: Limits, gate: Gate, age: float, limit: int, reasons: tupl
     return answer(gate, age <= limit, stale, age, limit, age)
 
 
-@CANDIDATE.gate(Gate.FLOW_CONTRACT, Reads(own={"max_foreign_share": NEW_DATA}))
+@CANDIDATE.gate(Gate.FLOW_CONTRACT, GateSettings(own={"max_foreign_share": NEW_DATA}))
 def _flow_contract(ask: Ask) -> Decision:
     """Fail if too many rows are foreign or can't be read, or if a core signal isn't what its source documents."""
     if not ask.candidate.reads_flow:
@@ -143,7 +143,7 @@ def _flow_contract(ask: Ask) -> Decision:
     return flow_contract(ask.facts, core, ask.limits.max_foreign_share)
 
 
-@CANDIDATE.gate(Gate.FLOW_FRESH, Reads(own={"max_flow_age_s": NEW_DATA, "max_clock_skew_s": ""}))
+@CANDIDATE.gate(Gate.FLOW_FRESH, GateSettings(own={"max_flow_age_s": NEW_DATA, "max_clock_skew_s": ""}))
 def _flow_fresh(ask: Ask) -> Decision:
     if not ask.candidate.reads_flow:
         return Decision(Gate.FLOW_FRESH, Verdict.PASS, None, NOT_USED)
@@ -156,14 +156,14 @@ def _flow_fresh(ask: Ask) -> Decision:
 
 @CANDIDATE.gate(
     Gate.QUOTE_FRESH,
-    Reads(
+    GateSettings(
         own={"max_quote_age_s": NEW_DATA, "max_clock_skew_s": NEW_DATA},
         fixed={"price_jump_fraction": "a second reading of the price"},
     ),
 )
 def _quote_fresh(ask: Ask) -> Decision:
     if ask.quote is None:
-        return unquoted(Gate.QUOTE_FRESH, ask.desk.rejected_quotes.get(ask.candidate.symbol))
+        return fail_without_quote(Gate.QUOTE_FRESH, ask.desk.rejected_quotes.get(ask.candidate.symbol))
     age, limit = ask.quote.age_s(ask.desk.now), ask.limits.max_quote_age_s
     return _check_age(ask.limits, Gate.QUOTE_FRESH, age, limit, (Reason.QUOTE_STALE, Reason.QUOTE_FROM_FUTURE))
 
@@ -190,7 +190,7 @@ def _is_target(ask: Ask) -> bool:
     return ask.candidate.want is WantKind.TARGET
 
 
-@CANDIDATE.gate(Gate.SCORE, Reads(own={"min_score": "a stronger score"}))
+@CANDIDATE.gate(Gate.SCORE, GateSettings(own={"min_score": "a stronger score"}))
 def _score(ask: Ask) -> Decision:
     """Refuse a score that is too weak to be worth its cost."""
     if _is_target(ask):
@@ -201,7 +201,7 @@ def _score(ask: Ask) -> Decision:
     return answer(Gate.SCORE, observed >= limit, Reason.SCORE_BELOW_MIN, observed, limit)
 
 
-@CANDIDATE.gate(Gate.COVERAGE, Reads(own={"min_coverage": NEW_DATA}))
+@CANDIDATE.gate(Gate.COVERAGE, GateSettings(own={"min_coverage": NEW_DATA}))
 def _coverage(ask: Ask) -> Decision:
     observed, limit = ask.candidate.coverage, ask.limits.min_coverage
     if _is_target(ask) or (observed is None and not ask.candidate.reads_flow):
@@ -211,17 +211,17 @@ def _coverage(ask: Ask) -> Decision:
     return answer(Gate.COVERAGE, observed >= limit, Reason.COVERAGE_BELOW_MIN, observed, limit)
 
 
-@CANDIDATE.gate(Gate.SIZE, Reads(fixed={"max_order_contracts": FITTED}, sized=LARGER))
+@CANDIDATE.gate(Gate.SIZE, GateSettings(fixed={"max_order_contracts": FITTED}, sized=LARGER))
 def _size(ask: Ask) -> Decision:
     if ask.size is None:
-        return unpriced(Gate.SIZE)
+        return fail_unpriced(Gate.SIZE)
     minimum = ask.desk.listing_for(ask.candidate.instrument).minimum
     return answer(Gate.SIZE, ask.size.quantity >= minimum, Reason.SIZE_BELOW_ONE, ask.size.quantity, minimum)
 
 
 @CANDIDATE.gate(
     Gate.PRICE_COLLAR,
-    Reads(
+    GateSettings(
         own={"price_collar_fraction": "a price nearer to the previous close", "limit_offset_fraction": ""},
         execution=(STYLE,),
     ),
@@ -229,24 +229,24 @@ def _size(ask: Ask) -> Decision:
 def _price_collar(ask: Ask) -> Decision:
     limit = ask.limits.price_collar_fraction
     if ask.quote is None or ask.size is None:
-        return unpriced(Gate.PRICE_COLLAR, limit)
+        return fail_unpriced(Gate.PRICE_COLLAR, limit)
     if ask.quote.previous_close is None:
         return Decision(Gate.PRICE_COLLAR, Verdict.UNKNOWN, Reason.PREVIOUS_CLOSE_MISSING, None, limit)
     moved = abs(ask.size.limit_price / ask.quote.previous_close - 1)
     return answer(Gate.PRICE_COLLAR, moved <= limit, Reason.PRICE_MOVED, moved, limit)
 
 
-@CANDIDATE.gate(Gate.SPREAD, Reads(own={"max_spread_fraction": "a narrower spread"}))
+@CANDIDATE.gate(Gate.SPREAD, GateSettings(own={"max_spread_fraction": "a narrower spread"}))
 def _spread(ask: Ask) -> Decision:
     """Refuse a quote whose spread would cost too much."""
     limit = ask.limits.max_spread_fraction
     if ask.quote is None:
-        return unpriced(Gate.SPREAD, limit)
+        return fail_unpriced(Gate.SPREAD, limit)
     spread = (ask.quote.ask - ask.quote.bid) / ask.quote.middle
     return answer(Gate.SPREAD, spread <= limit, Reason.SPREAD_TOO_WIDE, spread, limit)
 
 
-@_of_books(Gate.NEW_ENTRIES, Reads({"max_new_entries": NEXT_PASS}))
+@_of_books(Gate.NEW_ENTRIES, GateSettings({"max_new_entries": NEXT_PASS}))
 def _new_entries(book: Book, limits: Limits, now: datetime) -> Decision:
     after, limit = len(book.new_entries) + 1, limits.max_new_entries
     return answer(Gate.NEW_ENTRIES, after <= limit, Reason.MAX_NEW_ENTRIES, after, limit)
@@ -254,7 +254,7 @@ def _new_entries(book: Book, limits: Limits, now: datetime) -> Decision:
 
 @CANDIDATE.gate(
     Gate.ORDER_NOTIONAL,
-    Reads(
+    GateSettings(
         own={"min_order_notional_usd": "a larger order"},
         fixed={"max_order_fraction": FITTED, "max_order_notional_usd": FITTED},
         sized=LARGER,
@@ -262,7 +262,7 @@ def _new_entries(book: Book, limits: Limits, now: datetime) -> Decision:
 )
 def _order_notional(ask: Ask) -> Decision:
     if ask.size is None:
-        return unpriced(Gate.ORDER_NOTIONAL)
+        return fail_unpriced(Gate.ORDER_NOTIONAL)
     limits, value = ask.limits, ask.size.notional_usd
     if value < limits.min_order_notional_usd:
         smallest = limits.min_order_notional_usd
@@ -271,39 +271,39 @@ def _order_notional(ask: Ask) -> Decision:
     return answer(Gate.ORDER_NOTIONAL, value <= largest, Reason.ORDER_NOTIONAL_ABOVE_MAX, value, largest)
 
 
-@_on_books(Gate.SYMBOL_NOTIONAL, Reads({"max_symbol_fraction": CLOSING}, sized=SMALLER))
+@_on_books(Gate.SYMBOL_NOTIONAL, GateSettings({"max_symbol_fraction": CLOSING}, sized=SMALLER))
 def _symbol_notional(ask: Ask, book: Book, limits: Limits) -> Decision:
     if ask.size is None:
-        return unpriced(Gate.SYMBOL_NOTIONAL, limits.max_symbol_fraction)
+        return fail_unpriced(Gate.SYMBOL_NOTIONAL, limits.max_symbol_fraction)
     return limits_of.symbol_notional(book, limits, ask.candidate.symbol, ask.size.notional_usd)
 
 
-@_on_books(Gate.SECTOR_NOTIONAL, Reads({"max_sector_fraction": CLOSING}, sized=SMALLER))
+@_on_books(Gate.SECTOR_NOTIONAL, GateSettings({"max_sector_fraction": CLOSING}, sized=SMALLER))
 def _sector_notional(ask: Ask, book: Book, limits: Limits) -> Decision:
     limit = limits.max_sector_fraction
     if ask.sector is None:
         return Decision(Gate.SECTOR_NOTIONAL, Verdict.UNKNOWN, Reason.SECTOR_UNKNOWN, None, limit)
     if ask.size is None:
-        return unpriced(Gate.SECTOR_NOTIONAL, limit)
+        return fail_unpriced(Gate.SECTOR_NOTIONAL, limit)
     return limits_of.sector_notional(book, limits, ask.sector, ask.size.notional_usd)
 
 
-@_on_books(Gate.GROSS_NOTIONAL, Reads({"max_gross_fraction": CLOSING}, sized=SMALLER))
+@_on_books(Gate.GROSS_NOTIONAL, GateSettings({"max_gross_fraction": CLOSING}, sized=SMALLER))
 def _gross_notional(ask: Ask, book: Book, limits: Limits) -> Decision:
     if ask.size is None:
-        return unpriced(Gate.GROSS_NOTIONAL, limits.max_gross_fraction)
+        return fail_unpriced(Gate.GROSS_NOTIONAL, limits.max_gross_fraction)
     return limits_of.gross_notional(book, limits, ask.size.notional_usd)
 
 
-@_on_books(Gate.OPEN_POSITIONS, Reads({"max_open_positions": CLOSING}, displacement=ROOM))
+@_on_books(Gate.OPEN_POSITIONS, GateSettings({"max_open_positions": CLOSING}, displacement=ROOM))
 def _open_positions(ask: Ask, book: Book, limits: Limits) -> Decision:
     return limits_of.open_positions(book, limits, ask.candidate.symbol)
 
 
-@CANDIDATE.gate(Gate.BUYING_POWER, Reads(sized=SMALLER))
+@CANDIDATE.gate(Gate.BUYING_POWER, GateSettings(sized=SMALLER))
 def _buying_power(ask: Ask) -> Decision:
     if ask.size is None:
-        return unpriced(Gate.BUYING_POWER)
+        return fail_unpriced(Gate.BUYING_POWER)
     lacking = ask.book.margin.lacking(ask.candidate.symbol) if ask.book.margin else None
     if lacking:
         return Decision(Gate.BUYING_POWER, Verdict.UNKNOWN, *lacking)
@@ -311,24 +311,24 @@ def _buying_power(ask: Ask) -> Decision:
     return answer(Gate.BUYING_POWER, need <= have, Reason.BUYING_POWER_SHORT, need, have)
 
 
-@CANDIDATE.gate(Gate.COOLDOWN, Reads(own={"cooldown_s": QUIET}))
+@CANDIDATE.gate(Gate.COOLDOWN, GateSettings(own={"cooldown_s": QUIET}))
 def _cooldown(ask: Ask) -> Decision:
     """Refuse a symbol for a while after any fill in it, and its own strategy's fill for as long as that wants."""
     symbol, now = ask.candidate.symbol, ask.desk.now
     last, own_last = ask.book.last_fill_at.get(symbol), ask.strategy.book.last_fill_at.get(symbol)
-    any_fill = rested(Gate.COOLDOWN, Reason.COOLDOWN, last, now, ask.account.limits.cooldown_s)
+    any_fill = check_cooldown(Gate.COOLDOWN, Reason.COOLDOWN, last, now, ask.account.limits.cooldown_s)
     if not any_fill.passed or own_last is None:
         return any_fill
-    return rested(Gate.COOLDOWN, Reason.COOLDOWN, own_last, now, ask.limits.cooldown_s)
+    return check_cooldown(Gate.COOLDOWN, Reason.COOLDOWN, own_last, now, ask.limits.cooldown_s)
 
 
-@CANDIDATE.gate(Gate.SYMBOL_ENTRIES, Reads(own={"max_symbol_entries": NEXT_SESSION}))
+@CANDIDATE.gate(Gate.SYMBOL_ENTRIES, GateSettings(own={"max_symbol_entries": NEXT_SESSION}))
 def _symbol_entries(ask: Ask) -> Decision:
     candidate = ask.candidate
     return limits_of.symbol_entries(ask.book, ask.limits, candidate.strategy, candidate.symbol, candidate.side, more=1)
 
 
-@CANDIDATE.gate(Gate.DUPLICATE, Reads(own={"duplicate_window_s": QUIET}))
+@CANDIDATE.gate(Gate.DUPLICATE, GateSettings(own={"duplicate_window_s": QUIET}))
 def _duplicate(ask: Ask) -> Decision:
     if ask.promised:
         return Decision(Gate.DUPLICATE, Verdict.FAIL, Reason.DUPLICATE_INTENT)
@@ -341,16 +341,18 @@ STRATEGY.gate(Gate.PROMOTION)(lambda asked: promotion(asked.account.desk, asked.
 CANDIDATE.gate(Gate.INSTRUMENT)(lambda ask: instrument_known(ask.desk, ask.candidate.symbol))
 CANDIDATE.also(Gate.SESSION)(lambda ask: instrument_open(ask.desk, ask.candidate.instrument))
 CANDIDATE.also(Gate.SESSION)(lambda ask: liquid_now(ask.desk, ask.candidate.symbol, ask.account.limits))
-CANDIDATE.gate(Gate.CANDIDATE_FRESH, Reads(own={"max_candidate_age_s": NEXT_PASS, "max_clock_skew_s": ""}))(
+CANDIDATE.gate(Gate.CANDIDATE_FRESH, GateSettings(own={"max_candidate_age_s": NEXT_PASS, "max_clock_skew_s": ""}))(
     lambda ask: candidate_fresh(ask.candidate, ask.desk.now, ask.limits)
 )
 CANDIDATE.gate(Gate.WORKING)(lambda ask: working_for_entry(ask.desk, ask.book, ask.candidate.symbol))
-CANDIDATE.gate(Gate.UNRESOLVED)(lambda ask: unresolved(ask.book, ask.candidate.symbol))
+CANDIDATE.gate(Gate.UNRESOLVED)(lambda ask: check_unresolved(ask.book, ask.candidate.symbol))
 
 
 @CANDIDATE.gate(
     Gate.RISK,
-    Reads(own={"max_risk_fraction": "orders are made to fit; without a stop, only a stop"}, exits=STOPS, sized=SMALLER),
+    GateSettings(
+        own={"max_risk_fraction": "orders are made to fit; without a stop, only a stop"}, exits=STOPS, sized=SMALLER
+    ),
 )
 def _risk(ask: Ask) -> Decision | None:
     """Compare what the entry would lose at its stop with its limit, as a share of the strategy's equity."""
@@ -358,29 +360,31 @@ def _risk(ask: Ask) -> Decision | None:
     if limit is None:
         return None
     if ask.size is None:
-        return unpriced(Gate.RISK, limit)
+        return fail_unpriced(Gate.RISK, limit)
     if ask.size.risk_usd is None:
         return Decision(Gate.RISK, Verdict.UNKNOWN, Reason.STOP_UNKNOWN, None, limit)
     return limits_of.share(ask.strategy.book, Gate.RISK, Reason.RISK_ABOVE_MAX, ask.size.risk_usd, limit)
 
 
-@CANDIDATE.gate(Gate.CONTRACTS, Reads({"max_contracts": CLOSING}, sized=SMALLER))
+@CANDIDATE.gate(Gate.CONTRACTS, GateSettings({"max_contracts": CLOSING}, sized=SMALLER))
 def _contracts(ask: Ask) -> Decision | None:
     """Compare the units in the account with their limit, the entry's included."""
     limits = ask.account.limits
     if limits.max_contracts is not None and ask.size is None:
-        return replace(unpriced(Gate.CONTRACTS), limit=limits.max_contracts)
+        return replace(fail_unpriced(Gate.CONTRACTS), limit=limits.max_contracts)
     return limits_of.contracts(ask.book, limits, ask.size.quantity if ask.size else Decimal(0))
 
 
 @CANDIDATE.gate(
     Gate.STOP_LOSS,
-    Reads(own={"max_stop_loss_usd": "orders are made to fit; without a stop, only a stop"}, exits=STOPS, sized=SMALLER),
+    GateSettings(
+        own={"max_stop_loss_usd": "orders are made to fit; without a stop, only a stop"}, exits=STOPS, sized=SMALLER
+    ),
 )
 def _stop_loss(ask: Ask) -> Decision | None:
     """Compare what the entry would lose at its stop with its limit, in USD."""
     if ask.limits.max_stop_loss_usd is not None and ask.size is None:
-        return unpriced(Gate.STOP_LOSS, ask.limits.max_stop_loss_usd)
+        return fail_unpriced(Gate.STOP_LOSS, ask.limits.max_stop_loss_usd)
     return limits_of.stop_loss(ask.limits, ask.size.risk_usd if ask.size else None)
 
 
@@ -392,13 +396,13 @@ def _own_daily_loss(ask: Ask) -> Decision | None:
         return None
     result = ask.book.day_results.get(ask.candidate.strategy, Decimal(0))
     if result is None:
-        return unpriced(Gate.OWN_DAILY_LOSS, limit)
+        return fail_unpriced(Gate.OWN_DAILY_LOSS, limit)
     # The highest equity is the account's, so it says nothing about what the strategy's day began with.
     lost = replace(ask.strategy.book, day_loss=max(-result, Decimal(0)), peak_equity=None)
     return own(limits_of.daily_loss(lost, ask.limits))
 
 
-@CANDIDATE.gate(Gate.LOSS_COOLDOWN, Reads(own={"loss_cooldown_s": QUIET}))
+@CANDIDATE.gate(Gate.LOSS_COOLDOWN, GateSettings(own={"loss_cooldown_s": QUIET}))
 def _loss_cooldown(ask: Ask) -> Decision | None:
     """Refuse a symbol for a while after any strategy's loss in it, and after its own for as long as that wants."""
     symbol, now = ask.candidate.symbol, ask.desk.now
@@ -408,7 +412,7 @@ def _loss_cooldown(ask: Ask) -> Decision | None:
     return limits_of.loss_cooldown(ask.strategy.book, ask.limits, symbol, now)
 
 
-@_on_books(Gate.THEME_NOTIONAL, Reads({"max_theme_fraction": CLOSING}, sized=SMALLER))
+@_on_books(Gate.THEME_NOTIONAL, GateSettings({"max_theme_fraction": CLOSING}, sized=SMALLER))
 def _theme(ask: Ask, book: Book, limits: Limits) -> Decision | None:
     limit, symbol = limits.max_theme_fraction, ask.candidate.symbol
     if limit is None:
@@ -417,20 +421,20 @@ def _theme(ask: Ask, book: Book, limits: Limits) -> Decision | None:
         return Decision(Gate.THEME_NOTIONAL, Verdict.UNKNOWN, Reason.THEME_UNKNOWN, None, limit)
     after = ask.after(book)
     if after is None:
-        return unpriced(Gate.THEME_NOTIONAL, limit)
+        return fail_unpriced(Gate.THEME_NOTIONAL, limit)
     return limits_of.theme_notional(after, limits, limits_of.theme_of(after, symbol))
 
 
 def _on_whole_books(gate: Gate, predicate: BookPredicate, limit: str, clears: str, exits: tuple[str, ...] = ()) -> None:
     """Declare a gate and its twin of a limit that may be off, on the whole book as the entry would leave it."""
 
-    @_on_books(gate, Reads({limit: clears}, exits=exits, sized=SMALLER))
+    @_on_books(gate, GateSettings({limit: clears}, exits=exits, sized=SMALLER))
     def asked(ask: Ask, book: Book, limits: Limits) -> Decision | None:
         most = getattr(limits, limit)
         if most is None:
             return None
         after = ask.after(book)
-        return predicate(after, limits) if after else unpriced(gate, most)
+        return predicate(after, limits) if after else fail_unpriced(gate, most)
 
 
 _on_whole_books(
@@ -446,19 +450,19 @@ _on_whole_books(
 )  # fmt: skip
 
 
-_of_books(Gate.SESSION_ENTRIES, Reads({"max_session_entries": NEXT_SESSION}))(
+_of_books(Gate.SESSION_ENTRIES, GateSettings({"max_session_entries": NEXT_SESSION}))(
     lambda book, limits, _: limits_of.session_entries(book, limits, more=1)
 )
-_of_books(Gate.ORDER_RATE, Reads({"max_orders_per_second": QUIET, "max_orders_per_minute": QUIET}))(
+_of_books(Gate.ORDER_RATE, GateSettings({"max_orders_per_second": QUIET, "max_orders_per_minute": QUIET}))(
     lambda book, limits, now: limits_of.order_rate(book, limits, now, more=1)
 )
 ACCOUNT.gate(Gate.DAILY_LOSS, DAILY_LOSS)(lambda account: limits_of.daily_loss(account.book, account.limits))
-ACCOUNT.gate(Gate.MAX_DRAWDOWN, Reads({"max_drawdown_fraction": "positions that recover, or a person who raises it"}))(
-    lambda account: limits_of.max_drawdown(account.book, account.limits)
-)
+ACCOUNT.gate(
+    Gate.MAX_DRAWDOWN, GateSettings({"max_drawdown_fraction": "positions that recover, or a person who raises it"})
+)(lambda account: limits_of.max_drawdown(account.book, account.limits))
 ACCOUNT.gate(
     Gate.EQUITY_FLOOR,
-    Reads(
+    GateSettings(
         {"min_equity_usd": "positions that recover, a deposit, or a person who lowers it"},
         halts={"min_equity_usd": "equity above it or a lower floor, then unhalt"},
     ),
@@ -469,11 +473,11 @@ ACCOUNT.gate(
 )
 _of_books(
     Gate.LOSS_STREAK,
-    Reads({
+    GateSettings({
         "max_loss_streak": "loss_streak_wait_s after the last loss, or a person who raises it",
         "loss_streak_wait_s": QUIET,
     }),
 )(limits_of.loss_streak)  # fmt: skip
-CANDIDATE.gate(Gate.WASH_SALE, Reads({"wash_sale_days": QUIET}))(
+CANDIDATE.gate(Gate.WASH_SALE, GateSettings({"wash_sale_days": QUIET}))(
     lambda ask: limits_of.wash_sale(ask.book, ask.account.limits, ask.candidate.symbol, ask.desk.now)
 )

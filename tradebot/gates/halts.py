@@ -13,7 +13,7 @@ from decimal import Decimal
 from tradebot.gates.ask import ACCOUNT, AccountAsk
 from tradebot.gates.book import daily_loss_halt, drawdown, equity_floor_halt, share
 from tradebot.gates.common import answer
-from tradebot.gates.declared import CLOSING, QUIET, Question, Reads
+from tradebot.gates.declared import CLOSING, QUIET, GateSettings, Question
 from tradebot.gates.expiry import none_overdue
 from tradebot.gates.margin import maintenance_halt, margin_halt
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -54,7 +54,7 @@ def refusals(desk: Desk, halts: HaltRules) -> Decision:
     return answer(Gate.REFUSALS, count < limit, Reason.REJECT_STORM, count, limit)
 
 
-def unanswered(desk: Desk, halts: HaltRules) -> Decision:
+def check_unanswered_orders(desk: Desk, halts: HaltRules) -> Decision:
     """Compare the number of orders within the window that still have no answer with its limit."""
     count, limit = _within(desk.halt_evidence.unanswered, desk, halts, Reason.UNKNOWN_STORM), halts.unknowns
     return answer(Gate.UNANSWERED, count < limit, Reason.UNKNOWN_STORM, count, limit)
@@ -107,7 +107,7 @@ def monitors(desk: Desk, halts: HaltRules) -> tuple[Decision, ...]:
         books_old(desk),
         venue_drift(desk, halts),
         refusals(desk, halts),
-        unanswered(desk, halts),
+        check_unanswered_orders(desk, halts),
         daily_loss_halt(desk.book, halts),
         drawdown(desk.book, halts),
         *(decision for decision in optional if decision),
@@ -179,7 +179,7 @@ def with_outcome(desk: Desk, sent: Decision) -> Desk:
 
 def _halting(gate: Gate, **cleared_by: str) -> Callable[[Question[AccountAsk]], Question[AccountAsk]]:
     """Declare a gate with the rules that halt the bot, and what has to be before a person ends the halt."""
-    return ACCOUNT.gate(gate, Reads(halts=cleared_by))
+    return ACCOUNT.gate(gate, GateSettings(halts=cleared_by))
 
 
 _halting(Gate.SECOND_WRITER)(lambda account: second_writer(account.desk))
@@ -191,7 +191,7 @@ _halting(Gate.REFUSALS, rejects="the end of the window, then unhalt", storm_wind
     lambda account: refusals(account.desk, account.halts)
 )
 _halting(Gate.UNANSWERED, unknowns="reconcile or the end of the window, then unhalt")(
-    lambda account: unanswered(account.desk, account.halts)
+    lambda account: check_unanswered_orders(account.desk, account.halts)
 )
 _halting(Gate.DRAWDOWN, drawdown_fraction="unhalt --override, which measures from the current equity on")(
     lambda account: drawdown(account.book, account.halts)

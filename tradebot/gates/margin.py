@@ -9,10 +9,10 @@ from decimal import Decimal
 from operator import ge, le, lt
 from typing import NamedTuple
 
-from tradebot.gates.ask import CANDIDATE, Ask, unpriced
+from tradebot.gates.ask import CANDIDATE, Ask, fail_unpriced
 from tradebot.gates.book import unknown_loss
 from tradebot.gates.common import answer
-from tradebot.gates.declared import CLOSING, SMALLER, Reads
+from tradebot.gates.declared import CLOSING, SMALLER, GateSettings
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Book
 from tradebot.model.limits import HaltRules, Limits
@@ -36,7 +36,7 @@ _WATCHED: list[_Watched] = []
 
 
 def _on_margin(
-    gate: Gate, reads: Reads, limit: Callable[[Limits, HaltRules], Decimal | None]
+    gate: Gate, reads: GateSettings, limit: Callable[[Limits, HaltRules], Decimal | None]
 ) -> Callable[[Predicate], Predicate]:
     """Declare a gate of a limit on the account's margin with the entry in it; a paid account has none."""
 
@@ -49,7 +49,7 @@ def _on_margin(
             if ask.book.margin is None or given is None:
                 return None
             after = ask.after(ask.book)
-            return predicate(after, after.margin, given) if after and after.margin else unpriced(gate, given)
+            return predicate(after, after.margin, given) if after and after.margin else fail_unpriced(gate, given)
 
         return predicate
 
@@ -58,7 +58,7 @@ def _on_margin(
 
 @_on_margin(
     Gate.INITIAL_MARGIN,
-    Reads({"max_margin_fraction": CLOSING}, sized=SMALLER),
+    GateSettings({"max_margin_fraction": CLOSING}, sized=SMALLER),
     lambda limits, _: limits.max_margin_fraction,
 )
 def initial_margin(book: Book, margin: Margin, limit: Decimal) -> Decision:
@@ -69,7 +69,7 @@ def initial_margin(book: Book, margin: Margin, limit: Decimal) -> Decision:
 
 @_on_margin(
     Gate.FREE_MARGIN,
-    Reads({"min_free_margin_fraction": "closing positions, or a deposit"}, sized=SMALLER),
+    GateSettings({"min_free_margin_fraction": "closing positions, or a deposit"}, sized=SMALLER),
     lambda limits, _: limits.min_free_margin_fraction,
 )
 def free_margin(book: Book, margin: Margin, limit: Decimal) -> Decision:
@@ -84,7 +84,7 @@ def free_margin(book: Book, margin: Margin, limit: Decimal) -> Decision:
 
 @_on_margin(
     Gate.HELD_MARGIN,
-    Reads(halts={"margin_fraction": "closing positions or a deposit, then unhalt"}, sized=SMALLER),
+    GateSettings(halts={"margin_fraction": "closing positions or a deposit, then unhalt"}, sized=SMALLER),
     lambda _, halts: halts.margin_fraction,
 )
 def held_margin(book: Book, margin: Margin, limit: Decimal) -> Decision:
@@ -95,7 +95,7 @@ def held_margin(book: Book, margin: Margin, limit: Decimal) -> Decision:
 
 @_on_margin(
     Gate.MAINTENANCE_MARGIN,
-    Reads(halts={"maintenance_fraction": "closing positions or a deposit, then unhalt"}, sized=SMALLER),
+    GateSettings(halts={"maintenance_fraction": "closing positions or a deposit, then unhalt"}, sized=SMALLER),
     lambda _, halts: halts.maintenance_fraction,
 )
 def maintenance_margin(book: Book, margin: Margin, limit: Decimal) -> Decision:
@@ -106,7 +106,7 @@ def maintenance_margin(book: Book, margin: Margin, limit: Decimal) -> Decision:
 
 @_on_margin(
     Gate.LIQUIDATION,
-    Reads({"min_liquidation_fraction": "closing positions, prices that recover, or a deposit"}, sized=SMALLER),
+    GateSettings({"min_liquidation_fraction": "closing positions, prices that recover, or a deposit"}, sized=SMALLER),
     lambda limits, _: limits.min_liquidation_fraction,
 )
 def liquidation(book: Book, margin: Margin, limit: Decimal) -> Decision:

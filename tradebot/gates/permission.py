@@ -71,7 +71,7 @@ class PermissionInputs(Struct, frozen=True):
     """The folder that the state folder is a copy of, where the same bot still is; None if it is no copy."""
 
 
-class Door(Struct, frozen=True):
+class PermissionCheck(Struct, frozen=True):
     """One condition for sending anything at all; `found` is the evidence, which never includes a secret."""
 
     name: str
@@ -91,40 +91,40 @@ def permission_of(inputs: PermissionInputs) -> Permission:
     return Permission(closed, armed.until if armed else None, to_entries, climbed, inputs.in_shadow)
 
 
-def entry_doors(inputs: PermissionInputs) -> tuple[Door, ...]:
+def entry_doors(inputs: PermissionInputs) -> tuple[PermissionCheck, ...]:
     """Return the doors that stop only entries: exits go on, because what is held has to be looked after."""
     lasts = (lasting(inputs),) if inputs.mode is Mode.LIVE else ()
     return configuration(inputs), storage(inputs), *lasts
 
 
-def configuration(inputs: PermissionInputs) -> Door:
+def configuration(inputs: PermissionInputs) -> PermissionCheck:
     """Compare the settings in force with the accepted ones. If this door is closed, it stops only entries."""
     if inputs.unconfigured is not None:
-        return Door(CONFIGURATION, Reason.CONFIG_UNREADABLE, open=False, found=inputs.unconfigured)
+        return PermissionCheck(CONFIGURATION, Reason.CONFIG_UNREADABLE, open=False, found=inputs.unconfigured)
     if inputs.differences is None:
         found = "no accepted configuration is on record"
-        return Door(CONFIGURATION, Reason.CONFIG_NOT_ACCEPTED, open=False, found=found)
+        return PermissionCheck(CONFIGURATION, Reason.CONFIG_NOT_ACCEPTED, open=False, found=found)
     looser = [difference for difference in inputs.differences if difference.looser]
-    named = [*map(described, looser[:NAMED])] or ["nothing is looser than in the accepted configuration"]
+    named = [*map(describe_difference, looser[:NAMED])] or ["nothing is looser than in the accepted configuration"]
     named += [f"and {len(looser) - NAMED} more"] if len(looser) > NAMED else []
     named += ["exits go by the accepted rules"] if any(map(is_about_exits, looser)) else []
-    return Door(CONFIGURATION, Reason.CONFIG_LOOSENED, not looser, "; ".join(named))
+    return PermissionCheck(CONFIGURATION, Reason.CONFIG_LOOSENED, not looser, "; ".join(named))
 
 
-def storage(inputs: PermissionInputs) -> Door:
+def storage(inputs: PermissionInputs) -> PermissionCheck:
     """Compare the free space on the state folder's disk with the least. If this door is closed, it stops only entries.
 
     What is left is for exits: each order is written down before it is sent.
     """
     free, least = inputs.free_mb, inputs.min_free_mb
     known = "how much is free can't be told" if free is None else f"{free:,} MB are free"
-    return Door(DISK, Reason.DISK_LOW, (free or 0) >= least, f"{known}, and {least:,} MB have to be free")
+    return PermissionCheck(DISK, Reason.DISK_LOW, (free or 0) >= least, f"{known}, and {least:,} MB have to be free")
 
 
-def lasting(inputs: PermissionInputs) -> Door:
+def lasting(inputs: PermissionInputs) -> PermissionCheck:
     """Refuse real money on a disk that ends with the machine or the container: the books have to outlast both."""
     found = inputs.passing or "nothing says that it ends with the machine or a container"
-    return Door(LASTING, Reason.STATE_NOT_LASTING, inputs.passing is None, found)
+    return PermissionCheck(LASTING, Reason.STATE_NOT_LASTING, inputs.passing is None, found)
 
 
 def is_about_exits(difference: Difference) -> bool:
@@ -133,7 +133,7 @@ def is_about_exits(difference: Difference) -> bool:
     return section == "exits" or (section == "strategies" and rest.partition(".")[2] == "exits")
 
 
-def described(difference: Difference) -> str:
+def describe_difference(difference: Difference) -> str:
     """Describe one difference: the setting, its accepted value, its current value and where that comes from."""
     if not difference.known:
         return f"{difference.name} is new ({_shown(difference.now)}, {difference.origin}) and hasn't been accepted yet"
@@ -156,11 +156,11 @@ def arming_of(sessions: Sequence[Session], count: int, who: str, at: datetime) -
     return Arming(count, coming[0].date, coming[-1].date, coming[-1].close, who, at)
 
 
-def doors(inputs: PermissionInputs) -> Iterator[Door]:
+def doors(inputs: PermissionInputs) -> Iterator[PermissionCheck]:
     """Return every door of this mode, open or closed. Orders are sent only if all are open."""
     found = inputs.read if inputs.unread is None else inputs.unread
     if found is not None:
-        yield Door(ENVIRONMENT, Reason.ORDER_GATE_CLOSED, inputs.unread is None, found)
+        yield PermissionCheck(ENVIRONMENT, Reason.ORDER_GATE_CLOSED, inputs.unread is None, found)
     if inputs.mode is not Mode.SANDBOX:
         yield _place(inputs.network, inputs.copied_from)
     live = inputs.mode is Mode.LIVE
@@ -175,52 +175,54 @@ def doors(inputs: PermissionInputs) -> Iterator[Door]:
         yield _armed(inputs.arming)
 
 
-def _place(network: str | None, copied_from: str | None) -> Door:
+def _place(network: str | None, copied_from: str | None) -> PermissionCheck:
     """Check that the state folder is no copy, and that its locks work: both keep a second bot off the account."""
     if copied_from is not None:
         found = f"the state folder is a copy of {copied_from}, where this bot still is"
-        return Door(PLACE, Reason.FOLDER_COPIED, open=False, found=found)
+        return PermissionCheck(PLACE, Reason.FOLDER_COPIED, open=False, found=found)
     found = "it isn't on any known network file system"
     if network is not None:
         found = f"the state folder is on a network file system: {network}"
-    return Door(PLACE, Reason.STATE_ON_NETWORK, network is None, found)
+    return PermissionCheck(PLACE, Reason.STATE_ON_NETWORK, network is None, found)
 
 
-def _shadow_lifted(differences: Sequence[Difference]) -> Iterator[Door]:
+def _shadow_lifted(differences: Sequence[Difference]) -> Iterator[PermissionCheck]:
     """Close everything if the bot was accepted in shadow but isn't in it anymore: it was never meant to send orders."""
     for difference in differences:
         if difference.name == SHADOW and difference.looser:
-            yield Door(SHADOW, Reason.SHADOW_LIFTED, open=False, found=described(difference))
+            yield PermissionCheck(SHADOW, Reason.SHADOW_LIFTED, open=False, found=describe_difference(difference))
 
 
-def _file_mode(inputs: PermissionInputs) -> Door:
+def _file_mode(inputs: PermissionInputs) -> PermissionCheck:
     is_live = inputs.file_mode == Mode.LIVE
     found = "the configuration file says mode: live" if is_live else "the configuration file doesn't say mode: live"
-    return Door("mode", Reason.LIVE_MODE_UNSAID, is_live, found)
+    return PermissionCheck("mode", Reason.LIVE_MODE_UNSAID, is_live, found)
 
 
-def _account_tail(inputs: PermissionInputs) -> Door:
+def _account_tail(inputs: PermissionInputs) -> PermissionCheck:
     """Compare the value with the account's last four characters. It may be a full account number, so don't show it."""
     value, tail = inputs.environment.get(variables.LIVE), inputs.account_number[-4:]
     if value is None:
-        return Door(variables.LIVE, Reason.LIVE_ACCOUNT_UNSAID, open=False, found=f"{variables.LIVE} is not set")
+        return PermissionCheck(
+            variables.LIVE, Reason.LIVE_ACCOUNT_UNSAID, open=False, found=f"{variables.LIVE} is not set"
+        )
     fits = value == tail
     found = f"{variables.LIVE} is {'' if fits else 'not '}the account's …{tail}{_blanks(value, {tail.lower()})}"
-    return Door(variables.LIVE, Reason.LIVE_ACCOUNT_UNSAID, fits, found)
+    return PermissionCheck(variables.LIVE, Reason.LIVE_ACCOUNT_UNSAID, fits, found)
 
 
-def _order_gate(name: str, required: bool, value: str | None, *, needed: bool) -> Door:
+def _order_gate(name: str, required: bool, value: str | None, *, needed: bool) -> PermissionCheck:
     """Check an order gate of earlier bots. For a live account it must be set; otherwise it counts only if it is."""
     if value is None:
-        return Door(name, Reason.ORDER_GATE_CLOSED, not needed, f"{name} is not set")
+        return PermissionCheck(name, Reason.ORDER_GATE_CLOSED, not needed, f"{name} is not set")
     if not value:
-        return Door(name, Reason.ORDER_GATE_CLOSED, open=False, found=f"{name} is set but empty")
+        return PermissionCheck(name, Reason.ORDER_GATE_CLOSED, open=False, found=f"{name} is set but empty")
     meaning = SPELLINGS.get(value.lower())
     if meaning is None:
         found = f"{name} has an unclear value{_blanks(value, SPELLINGS)}"
     else:
         found = f"{name} says {'yes' if meaning else 'no'}"
-    return Door(name, Reason.ORDER_GATE_CLOSED, meaning is required, found)
+    return PermissionCheck(name, Reason.ORDER_GATE_CLOSED, meaning is required, found)
 
 
 def _blanks(value: str, words: Container[str]) -> str:
@@ -228,17 +230,17 @@ def _blanks(value: str, words: Container[str]) -> str:
     return f": {value!r} has a space next to the word" if bare != value and bare.lower() in words else ""
 
 
-def _acknowledgement(value: str | None) -> Door:
+def _acknowledgement(value: str | None) -> PermissionCheck:
     """Check the consent that earlier bots asked for. `live arm` replaces it, so it is checked only if set."""
     found, fits = f"{ACKNOWLEDGEMENT} is not set; live arm replaces it", value in (None, UNDERSTOOD)
     if value is not None:
         found = f"{ACKNOWLEDGEMENT} is {'' if fits else 'not '}{UNDERSTOOD}{_blanks(value, {UNDERSTOOD.lower()})}"
-    return Door(ACKNOWLEDGEMENT, Reason.ORDER_GATE_CLOSED, fits, found)
+    return PermissionCheck(ACKNOWLEDGEMENT, Reason.ORDER_GATE_CLOSED, fits, found)
 
 
-def _armed(arming: Arming | None) -> Door:
+def _armed(arming: Arming | None) -> PermissionCheck:
     if arming is None:
-        return Door("arming", Reason.LIVE_NOT_ARMED, open=False, found="this account isn't armed")
+        return PermissionCheck("arming", Reason.LIVE_NOT_ARMED, open=False, found="this account isn't armed")
     span = "1 session" if arming.sessions == 1 else f"{arming.sessions} sessions"
     found = f"armed by {arming.who} for {span}, entries until the close of {arming.last}"
-    return Door("arming", Reason.LIVE_NOT_ARMED, open=True, found=found)
+    return PermissionCheck("arming", Reason.LIVE_NOT_ARMED, open=True, found=found)

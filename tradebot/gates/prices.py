@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
 from tradebot.gates.ask import CANDIDATE
-from tradebot.gates.common import answer, rested
-from tradebot.gates.declared import QUIET, SMALLER, STYLE, Reads, declare
+from tradebot.gates.common import answer, check_cooldown
+from tradebot.gates.declared import QUIET, SMALLER, STYLE, GateSettings, declare
 from tradebot.model.bar import Depth, Quote
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -50,9 +50,11 @@ def shock(desk: Desk, quote: Quote | None, limits: Limits, symbol: str) -> Decis
             return Decision(Gate.SHOCK, Verdict.FAIL, Reason.BASIS_SHOCK, abs(quote.premium), apart)
     if desk.shocks is None or symbol not in desk.shocks.known:
         return Decision(Gate.SHOCK, Verdict.UNKNOWN, Reason.SHOCKS_UNKNOWN, None, wait_s)
-    own = rested(Gate.SHOCK, Reason.SHOCKED, desk.shocks.last.get(symbol), desk.now, wait_s)
+    own = check_cooldown(Gate.SHOCK, Reason.SHOCKED, desk.shocks.last.get(symbol), desk.now, wait_s)
     return (
-        rested(Gate.SHOCK, Reason.SHOCKED_EVERYWHERE, desk.shocks.everywhere, desk.now, wait_s) if own.passed else own
+        check_cooldown(Gate.SHOCK, Reason.SHOCKED_EVERYWHERE, desk.shocks.everywhere, desk.now, wait_s)
+        if own.passed
+        else own
     )
 
 
@@ -70,7 +72,7 @@ def depth(side: Side, quote: Quote, quantity: Decimal, resting: Depth | None, sl
     if resting is None:
         return Decision(Gate.DEPTH, Verdict.UNKNOWN, Reason.DEPTH_UNKNOWN, quantity)
     touch = quote.ask if side is Side.BUY else quote.bid
-    offered = resting.offered(side, touch * (1 + side.sign * slippage))
+    offered = resting.quantity_within(side, touch * (1 + side.sign * slippage))
     return answer(Gate.DEPTH, quantity <= offered, Reason.DEPTH_TOO_THIN, quantity, offered)
 
 
@@ -81,12 +83,12 @@ def monitors(quotes: Mapping[str, Quote], limits: Limits) -> Iterator[tuple[str,
             yield symbol, found
 
 
-CANDIDATE.gate(Gate.BASIS, Reads(own={"max_basis_fraction": "prices that meet again"}))(
+CANDIDATE.gate(Gate.BASIS, GateSettings(own={"max_basis_fraction": "prices that meet again"}))(
     lambda ask: basis(ask.quote, ask.limits)
 )
 CANDIDATE.gate(
     Gate.SHOCK,
-    Reads(
+    GateSettings(
         {"shock_wait_s": QUIET, "max_basis_shock_fraction": "shock_wait_s after the two have met again"},
         fixed={
             "max_minute_move_fraction": "shock_wait_s after the last such move",
@@ -97,7 +99,7 @@ CANDIDATE.gate(
 )(lambda ask: shock(ask.desk, ask.quote, ask.account.limits, ask.candidate.symbol))
 declare(
     Gate.DEPTH,
-    reads=Reads(
+    reads=GateSettings(
         own={"max_slippage_fraction": "more that rests near the best price"}, execution=(STYLE,), sized=SMALLER
     ),
 )

@@ -9,14 +9,14 @@ from tradebot.gates.ask import ACCOUNT, CANDIDATE
 from tradebot.gates.common import answer
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
-from tradebot.model.registry import NO_VOLUME, Coin, Failed, Figures, Health, Registry, Tier
+from tradebot.model.registry import NO_VOLUME, Coin, CoinHealth, Failed, Figures, Registry, Tier
 
-_UNFIT = {Health.DEGRADED: Reason.DATA_DEGRADED, Health.SUSPENDED: Reason.DATA_SUSPENDED}
+_UNFIT = {CoinHealth.DEGRADED: Reason.DATA_DEGRADED, CoinHealth.SUSPENDED: Reason.DATA_SUSPENDED}
 
 
 def enough_healthy(registry: Registry, now: datetime) -> Decision:
     """Refuse every entry while fewer coins than needed have healthy data."""
-    healthy, needed = registry.healthy(now), registry.rules.health.needed(len(registry.symbols))
+    healthy, needed = registry.healthy(now), registry.rules.health.needed_count(len(registry.symbols))
     return answer(Gate.DATA_HEALTH, healthy >= needed, Reason.TOO_FEW_HEALTHY, healthy, needed)
 
 
@@ -40,13 +40,13 @@ def _judged(registry: Registry, coin: Coin) -> Decision:
         lowest = registry.rules.tiers.of(Tier.C)
         price = "" if lowest.min_price is None else f", price {lowest.min_price:f}"
         needs = f"{lowest.min_volume_usd:,.0f} USD a day, spread {lowest.max_spread_fraction:.2%}{price}"
-        return Decision(Gate.REGISTRY, Verdict.FAIL, Reason.BELOW_TIERS, shown(rank.figures), needs)
+        return Decision(Gate.REGISTRY, Verdict.FAIL, Reason.BELOW_TIERS, format_figures(rank.figures), needs)
     if (reason := _UNFIT.get(data.health)) is not None:
         return Decision(Gate.REGISTRY, Verdict.FAIL, reason, failures(data.failed) or "waits for more looks")
     return Decision(Gate.REGISTRY, Verdict.PASS, None, rank.tier.value)
 
 
-def shown(figures: Figures) -> str:
+def format_figures(figures: Figures) -> str:
     """Return figures in words; what isn't known is left out."""
     parts = (
         None if figures.volume_usd is None else f"{figures.volume_usd:,.0f} USD a day",

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from tradebot.exits.lists import Exits, worst_stop
 from tradebot.gates.common import answer
-from tradebot.gates.declared import SMALLER, STYLE, Reads, declare
+from tradebot.gates.declared import SMALLER, STYLE, GateSettings, declare
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Candidate, Side
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -189,4 +189,4 @@ def _within(side: Side, price: Decimal, collar: Decimal) -> Decimal:
     return min(price, collar) if side is Side.BUY else max(price, collar)
 
 
-declare(Gate.LIQUIDITY, reads=Reads(execution=("max_quote_share", STYLE), sized=SMALLER))
+declare(Gate.LIQUIDITY, reads=GateSettings(execution=("max_quote_share", STYLE), sized=SMALLER))

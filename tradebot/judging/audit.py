@@ -5,16 +5,16 @@ from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 
-from tradebot.exits.kind import Held, best_price
+from tradebot.exits.kind import WatchedPosition, best_price
 from tradebot.exits.lists import Exits, has_stop, in_force
 from tradebot.exits.rules import is_blind, judge
 from tradebot.gates import book as limits_of
 from tradebot.gates import margin as margin_of
 from tradebot.gates import prices as prices_of
-from tradebot.judging.evidence import Broker, Evidence, Trading, Unread
-from tradebot.judging.judgment import Judgment, Look, State, looked, permission, skipped
-from tradebot.judging.pass_health import RECONCILE, RECOVER, TABLE, judged
-from tradebot.judging.signal_health import Health, KindHealth
+from tradebot.judging.evidence import Broker, HealthEvidence, Trading, Unread
+from tradebot.judging.judgment import Examination, HealthState, Judgment, judge_evidence, judge_skipped, permission
+from tradebot.judging.pass_health import RECONCILE, RECOVER, TABLE, judge_passes
+from tradebot.judging.signal_health import KindHealth, SignalHealth
 from tradebot.model.candidate import Purpose
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Book
@@ -24,7 +24,7 @@ from tradebot.model.order import Order, OrderStatus
 from tradebot.model.position import Kept, Position
 from tradebot.model.reasons import REASONS, Cause, Reason
 from tradebot.model.record import CandidateRecord, Job
-from tradebot.model.text import counted, plain, span
+from tradebot.model.text import plain, pluralize, span
 from tradebot.ports.world import Rules
 
 FETCH, SIGNALS, WHY = "tradebot fetch-flow", "tradebot signals", "tradebot why-no-orders --since session"
@@ -36,16 +36,18 @@ LATE = timedelta(minutes=3)
 def silent(name: str, why: Unread | None) -> Judgment:
     """Return the judgment about something that only the broker could have answered; None if it wasn't asked."""
     if why is None:
-        return skipped(name, "skipped: --offline", "the broker")
-    return Judgment(name, State.FAILED, "the broker", 0, why.why, why.next or "tradebot doctor")
+        return judge_skipped(name, "skipped: --offline", "the broker")
+    return Judgment(name, HealthState.FAILED, "the broker", 0, why.why, why.next or "tradebot doctor")
 
 
 def nothing(name: str, what: str, evidence: Trading) -> Judgment:
     """Return the judgment about something the books don't have: it is OK only if the broker confirms it."""
     if isinstance(evidence.broker, Broker):
-        look = Look("reply from the broker", 1, evidence.broker.clock.now)
-        return looked(name, look, evidence.moment.now, State.OK, f"no {what}, in the books and at the broker")
-    return skipped(name, f"the books hold no {what}, and the broker wasn't asked", what)
+        look = Examination("reply from the broker", 1, evidence.broker.clock.now)
+        return judge_evidence(
+            name, look, evidence.moment.now, HealthState.OK, f"no {what}, in the books and at the broker"
+        )
+    return judge_skipped(name, f"the books hold no {what}, and the broker wasn't asked", what)
 
 
 def orders(evidence: Trading) -> Judgment:
@@ -58,10 +60,10 @@ def orders(evidence: Trading) -> Judgment:
     found = f"{len(evidence.working)} working, {evidence.rejected} rejected by the broker"
     found += f"; {len(old)} should have ended: {_ids(old)}" if old else ""
     found += f"; {len(odd)} with a status we don't know: {_ids(odd)}" if odd else ""
-    state = State.DEGRADED if old or odd or evidence.rejected else State.OK
+    state = HealthState.DEGRADED if old or odd or evidence.rejected else HealthState.OK
     at = max((record.intent.at for _, record in evidence.working if record), default=None)
     command = (EXITS if evidence.moment.is_open else RECONCILE) if old or odd else WHY
-    return looked(name, Look("intents", total, at), evidence.moment.now, state, found, command)
+    return judge_evidence(name, Examination("intents", total, at), evidence.moment.now, state, found, command)
 
 
 def _overdue(order: Order, record: IntentRecord, evidence: Trading) -> bool:
@@ -84,32 +86,32 @@ def broker(evidence: Trading) -> Judgment:
     if not isinstance(answer, Broker):
         return silent(name, answer)
     view, now = answer.view, evidence.moment.now
-    look = Look("positions, orders, cash", len(view.positions) + len(view.orders) + 1, answer.clock.now)
-    known = f"; {counted(answer.unapplied, 'new fact')} to apply in the next pass" if answer.unapplied else ""
+    look = Examination("positions, orders, cash", len(view.positions) + len(view.orders) + 1, answer.clock.now)
+    known = f"; {pluralize(answer.unapplied, 'new fact')} to apply in the next pass" if answer.unapplied else ""
     if view.unreadable:
         found = f"{view.unreadable} of the broker's rows can't be read: entries are closed"
-        return looked(name, look, now, State.FAILED, found, RECONCILE)
+        return judge_evidence(name, look, now, HealthState.FAILED, found, RECONCILE)
     if not answer.findings:
-        return looked(name, look, now, State.OK, f"they agree{known}")
+        return judge_evidence(name, look, now, HealthState.OK, f"they agree{known}")
     blocking = sum(finding.blocking for finding in answer.findings)
     first = min(answer.findings, key=lambda finding: not finding.blocking)
-    count = f"{counted(len(answer.findings), 'difference')}, {blocking} blocking entries"
+    count = f"{pluralize(len(answer.findings), 'difference')}, {blocking} blocking entries"
     found = f"{count}; {first.subject}: {first.meaning}{known}"
-    return looked(name, look, now, State.FAILED if blocking else State.DEGRADED, found, RECONCILE)
+    return judge_evidence(name, look, now, HealthState.FAILED if blocking else HealthState.DEGRADED, found, RECONCILE)
 
 
 def rows(evidence: Trading) -> Judgment:
     """Compare the ledger with the journal: every money row must be in both and identical."""
     name, seen = "money rows", evidence.rows
     if isinstance(seen, Unread):
-        return Judgment(name, State.FAILED, "rows and records", 0, seen.why, seen.next)
-    look, now = Look("rows and records", seen.rows + seen.records), evidence.moment.now
+        return Judgment(name, HealthState.FAILED, "rows and records", 0, seen.why, seen.next)
+    look, now = Examination("rows and records", seen.rows + seen.records), evidence.moment.now
     if seen.missing:
-        found = f"{seen.missing} of {counted(seen.rows, 'ledger row')} don't match the journal"
-        return looked(name, look, now, State.FAILED, found, RECOVER)
-    found = f"{counted(seen.records, 'record')} cover all {counted(seen.rows, 'row')}"
-    found += f"; {counted(seen.ahead, 'record')} written for a commit that never happened" if seen.ahead else ""
-    return looked(name, look, now, State.OK, found)
+        found = f"{seen.missing} of {pluralize(seen.rows, 'ledger row')} don't match the journal"
+        return judge_evidence(name, look, now, HealthState.FAILED, found, RECOVER)
+    found = f"{pluralize(seen.records, 'record')} cover all {pluralize(seen.rows, 'row')}"
+    found += f"; {pluralize(seen.ahead, 'record')} written for a commit that never happened" if seen.ahead else ""
+    return judge_evidence(name, look, now, HealthState.OK, found)
 
 
 def market(evidence: Trading) -> Judgment:
@@ -117,34 +119,34 @@ def market(evidence: Trading) -> Judgment:
     name, broker, moment = "market session", evidence.broker, evidence.moment
     if not isinstance(broker, Broker):
         return silent(name, broker)
-    look, ours = Look("clocks", 2, broker.clock.now), moment.is_open
+    look, ours = Examination("clocks", 2, broker.clock.now), moment.is_open
     words = {True: "open", False: "closed"}
     if broker.clock.is_open != ours:
         found = f"the broker says {words[broker.clock.is_open]}, the calendar {words[ours]}: no order is sent"
-        return looked(name, look, moment.now, State.FAILED, found, "tradebot status")
+        return judge_evidence(name, look, moment.now, HealthState.FAILED, found, "tradebot status")
     turn, at = ("closes", broker.clock.next_close) if ours else ("opens", broker.clock.next_open)
-    return looked(name, look, moment.now, State.OK, f"{words[ours]}, {turn} {at:%Y-%m-%d %H:%M} UTC")
+    return judge_evidence(name, look, moment.now, HealthState.OK, f"{words[ours]}, {turn} {at:%Y-%m-%d %H:%M} UTC")
 
 
 def kinds(evidence: Trading) -> Iterator[Judgment]:
     """Yield how each kind of facts is, as `signals` says; a core kind that can't be used closes entries."""
     for kind in evidence.kinds:
-        look = Look(f"of {kind.wanted} replies", kind.answered, kind.last_success)
+        look = Examination(f"of {kind.wanted} replies", kind.answered, kind.last_success)
         age = "" if kind.age_s is None else f"; oldest {span(kind.age_s)} of {span(kind.limit_s)}"
         state, shown = _state(kind), next((drift for drift in kind.drifts if kind.why in drift.what), None)
-        found = f"{kind.why}{age}; {counted(kind.rows, 'row')}, {kind.bad:,} bad"
+        found = f"{kind.why}{age}; {pluralize(kind.rows, 'row')}, {kind.bad:,} bad"
         found += f"; such as {shown.example}" if shown else ""
-        found += ": this closes entries" if state is State.FAILED else ""
-        yield looked(kind.name, look, evidence.moment.now, state, found, SIGNALS if kind.answered else FETCH)
+        found += ": this closes entries" if state is HealthState.FAILED else ""
+        yield judge_evidence(kind.name, look, evidence.moment.now, state, found, SIGNALS if kind.answered else FETCH)
 
 
-def _state(kind: KindHealth) -> State:
-    if kind.state is Health.CRITICAL:
+def _state(kind: KindHealth) -> HealthState:
+    if kind.state is SignalHealth.CRITICAL:
         closes = kind.name == FLOW_ALERTS or (kind.core and any(drift.broken for drift in kind.drifts))
-        return State.FAILED if closes else State.DEGRADED
-    if kind.state is Health.UNKNOWN:
-        return State.SKIPPED if kind.idle else State.UNKNOWN
-    return State.OK if kind.state is Health.HEALTHY else State.DEGRADED
+        return HealthState.FAILED if closes else HealthState.DEGRADED
+    if kind.state is SignalHealth.UNKNOWN:
+        return HealthState.SKIPPED if kind.idle else HealthState.UNKNOWN
+    return HealthState.OK if kind.state is SignalHealth.HEALTHY else HealthState.DEGRADED
 
 
 def quotes(evidence: Trading) -> Judgment:
@@ -153,78 +155,88 @@ def quotes(evidence: Trading) -> Judgment:
     if not isinstance(broker, Broker):
         return silent(name, broker)
     if not broker.quotes and not moment.is_open:
-        return skipped(name, f"closed, and none of {broker.asked_quotes} symbols has a quote", "quotes")
+        return judge_skipped(name, f"closed, and none of {broker.asked_quotes} symbols has a quote", "quotes")
     if not broker.quotes:
         found = f"none of {broker.asked_quotes} symbols has a usable quote"
-        return Judgment(name, State.FAILED, "quotes", 0, found, "tradebot doctor")
+        return Judgment(name, HealthState.FAILED, "quotes", 0, found, "tradebot doctor")
     limit_s = evidence.rules.tightest.max_quote_age_s
     stale = [q for q in broker.quotes.values() if q.age_s(moment.now) > limit_s]
     absent = broker.asked_quotes - len(broker.quotes)
-    look = Look(f"of {broker.asked_quotes} quotes", len(broker.quotes), max(q.at for q in broker.quotes.values()))
+    look = Examination(
+        f"of {broker.asked_quotes} quotes", len(broker.quotes), max(q.at for q in broker.quotes.values())
+    )
     found = f"{absent} absent, {len(stale)} older than {span(limit_s)}"
     found += next((f"; {symbol}: {why}" for symbol, why in broker.rejected_quotes.items()), "")
     late = moment.is_open and bool(absent or stale)
-    return looked(name, look, moment.now, State.DEGRADED if late else State.OK, found, "tradebot doctor")
+    return judge_evidence(
+        name, look, moment.now, HealthState.DEGRADED if late else HealthState.OK, found, "tradebot doctor"
+    )
 
 
 def coverage(evidence: Trading) -> Judgment:
     """Judge the last scores: how many symbols were scored, and how many on too little data."""
     name, last, moment = "last scores", evidence.score, evidence.moment
     if last is None and Job.SCORE not in evidence.due:
-        return skipped(name, "no score has been due yet", "scores")
+        return judge_skipped(name, "no score has been due yet", "scores")
     if last is None or not last.candidates:
         found = "the last pass scored no symbol" if last else "nothing was scored"
-        return Judgment(name, State.UNKNOWN, "scores", 0, found, "tradebot score")
+        return Judgment(name, HealthState.UNKNOWN, "scores", 0, found, "tradebot score")
     least = evidence.rules.tightest.min_coverage
     covered = [r.candidate for r in last.candidates if r.candidate.coverage is not None or r.candidate.reads_flow]
     thin = [candidate.symbol for candidate in covered if (candidate.coverage or 0.0) < least]
-    found = f"{counted(len(thin), 'symbol')} with less than {least:.0%} of the data"
+    found = f"{pluralize(len(thin), 'symbol')} with less than {least:.0%} of the data"
     found += f": {', '.join(thin[:5])}" if thin else ""
-    state = State.DEGRADED if thin and len(thin) == len(covered) else State.OK
-    return looked(name, Look("scores", len(last.candidates), last.at), moment.now, state, found, FETCH)
+    state = HealthState.DEGRADED if thin and len(thin) == len(covered) else HealthState.OK
+    return judge_evidence(name, Examination("scores", len(last.candidates), last.at), moment.now, state, found, FETCH)
 
 
 def cycles(evidence: Trading) -> Judgment:
     """Judge the passes of trade-once over the span: candidates = orders + refused."""
     name, seen = "passes of trade-once", evidence.passes
     if not seen.cycles and Job.TRADE_ONCE not in evidence.due:
-        return skipped(name, "no pass has been due yet", "passes")
+        return judge_skipped(name, "no pass has been due yet", "passes")
     if not seen.cycles:
-        return Judgment(name, State.UNKNOWN, "passes", 0, "none was recorded in this period", "tradebot trade-once")
-    look = Look("passes", len(seen.cycles), seen.cycles[-1].at)
+        return Judgment(
+            name, HealthState.UNKNOWN, "passes", 0, "none was recorded in this period", "tradebot trade-once"
+        )
+    look = Examination("passes", len(seen.cycles), seen.cycles[-1].at)
     refused = [cycle.job_decision for cycle in seen.cycles if cycle.job_decision]
     ended = sum(seen.ends.values())
-    found = f"{counted(seen.candidates, 'candidate')} = {counted(seen.candidates - ended, 'order')} + {ended:,} refused"
+    found = (
+        f"{pluralize(seen.candidates, 'candidate')} = {pluralize(seen.candidates - ended, 'order')} + {ended:,} refused"
+    )
     if not refused:
-        return looked(name, look, evidence.moment.now, State.OK, found)
+        return judge_evidence(name, look, evidence.moment.now, HealthState.OK, found)
     found = f"{len(refused)} refused entirely, last by {refused[-1].reason}; {found}"
     broken = any(d.reason and REASONS[d.reason].cause is Cause.BROKEN for d in refused)
-    return looked(name, look, evidence.moment.now, State.FAILED if broken else State.OK, found, WHY)
+    return judge_evidence(name, look, evidence.moment.now, HealthState.FAILED if broken else HealthState.OK, found, WHY)
 
 
 def blocks(evidence: Trading) -> Judgment:
     """Judge why candidates were refused: a blocking rule is fine, our own fault or a source's isn't."""
     name, seen = "reasons of refusal", evidence.passes
     if not seen.candidates:
-        return skipped(name, "no candidate in this period", "candidates")
-    look = Look("candidates", seen.candidates, seen.cycles[-1].at if seen.cycles else None)
+        return judge_skipped(name, "no candidate in this period", "candidates")
+    look = Examination("candidates", seen.candidates, seen.cycles[-1].at if seen.cycles else None)
     ordered = sorted(seen.ends.items(), key=lambda end: -end[1])
     faults = [(reason, count) for reason, count in ordered if REASONS[reason].cause in (Cause.BROKEN, Cause.UNKNOWN)]
     found = ", ".join(f"{count:,} {reason}" for reason, count in (faults or ordered)[:4]) or "none was refused"
-    return looked(name, look, evidence.moment.now, State.DEGRADED if faults else State.OK, found, WHY)
+    return judge_evidence(
+        name, look, evidence.moment.now, HealthState.DEGRADED if faults else HealthState.OK, found, WHY
+    )
 
 
 def events(evidence: Trading) -> Judgment:
     """Judge the operational events of the last day: replies in an unknown format, and errors."""
     name, seen = "recent events", evidence.events
     if seen is None or not (seen.lines or seen.torn):
-        return skipped(name, "no event was ever written", "events")
+        return judge_skipped(name, "no event was ever written", "events")
     # Events are stamped with wall-clock time, so they have no age in trading time.
-    found = [f"{what} ({counted(count, 'time')})" for what, count in list(seen.counts.items())[:4]]
-    found += [f"{counted(seen.torn, 'line')} can't be read as an event"] if seen.torn else []
-    state = State.FAILED if seen.errors else State.DEGRADED if found else State.OK
+    found = [f"{what} ({pluralize(count, 'time')})" for what, count in list(seen.counts.items())[:4]]
+    found += [f"{pluralize(seen.torn, 'line')} can't be read as an event"] if seen.torn else []
+    state = HealthState.FAILED if seen.errors else HealthState.DEGRADED if found else HealthState.OK
     said, command = ", ".join(found) or "none needs attention", "tradebot events" if seen.counts else "tradebot doctor"
-    return looked(name, Look("events", seen.lines), evidence.moment.now, state, said, command)
+    return judge_evidence(name, Examination("events", seen.lines), evidence.moment.now, state, said, command)
 
 
 WAITING = frozenset(
@@ -238,14 +250,14 @@ def positions(evidence: Trading) -> Judgment:
     name = "own positions"
     if not evidence.fills:
         return nothing(name, "position", evidence)
-    held, look = evidence.positions, Look("fills", evidence.fills, evidence.newest_fill)
+    held, look = evidence.positions, Examination("fills", evidence.fills, evidence.newest_fill)
     outside = sorted({p.symbol for p in held} - set(evidence.rules.universe))
     found = f"{len(held)} open" + (f"; no longer in the universe: {', '.join(outside)}" if outside else "")
     if isinstance(evidence.broker, Broker) and evidence.broker.leaps:
         leaps = (f"{one.symbol} of {one.strategy} was {one.before} and is {one.after}" for one in evidence.broker.leaps)
         found += f"; impossible by the broker's last fills: {', '.join(leaps)}"
-        return looked(name, look, evidence.moment.now, State.FAILED, found, "tradebot reconcile")
-    return looked(name, look, evidence.moment.now, State.OK, found)
+        return judge_evidence(name, look, evidence.moment.now, HealthState.FAILED, found, "tradebot reconcile")
+    return judge_evidence(name, look, evidence.moment.now, HealthState.OK, found)
 
 
 def exits_recorded(evidence: Trading) -> Judgment:
@@ -254,19 +266,19 @@ def exits_recorded(evidence: Trading) -> Judgment:
     if not held:
         return _unheld(name, evidence)
     if last is None:
-        found = f"{counted(len(held), 'position')}, but no pass of evaluate-exits is on record: nothing watches them"
-        return Judgment(name, State.FAILED, "passes", 0, found, EXITS)
+        found = f"{pluralize(len(held), 'position')}, but no pass of evaluate-exits is on record: nothing watches them"
+        return Judgment(name, HealthState.FAILED, "passes", 0, found, EXITS)
     records = {(r.candidate.strategy, r.candidate.symbol): r for r in last.candidates if r.candidate.source == "exit"}
     unseen = [p.symbol for p in held if (p.strategy, p.symbol) not in records and p.opened_at <= last.at]
     stuck = [why for record in records.values() if (why := _stuck(record))]
-    look = Look("exit decisions", len(records), last.at)
+    look = Examination("exit decisions", len(records), last.at)
     if unseen or stuck:
         found = "; ".join((*stuck, *([f"not looked at: {', '.join(unseen)}"] if unseen else [])))
-        return looked(name, look, evidence.moment.now, State.FAILED, found, EXITS)
+        return judge_evidence(name, look, evidence.moment.now, HealthState.FAILED, found, EXITS)
     if not records:
-        found = f"{counted(len(held), 'position')} opened since the last pass, which looked at none"
-        return looked(name, look, evidence.moment.now, State.UNKNOWN, found, EXITS)
-    return looked(name, look, evidence.moment.now, State.OK, "each was held or is being closed")
+        found = f"{pluralize(len(held), 'position')} opened since the last pass, which looked at none"
+        return judge_evidence(name, look, evidence.moment.now, HealthState.UNKNOWN, found, EXITS)
+    return judge_evidence(name, look, evidence.moment.now, HealthState.OK, "each was held or is being closed")
 
 
 def _stuck(record: CandidateRecord) -> str | None:
@@ -291,34 +303,38 @@ def exits_now(evidence: Trading) -> Judgment:
         answers.append((position, _exit(position, kept, rules, broker, evidence)))
         # Their strategies' exits have no stop, which is the owner's choice.
         unstopped += [] if has_stop(rules) else [position.symbol]
-    look = Look("positions", len(answers), max((q.at for q in broker.quotes.values()), default=None))
+    look = Examination("positions", len(answers), max((q.at for q in broker.quotes.values()), default=None))
     blind = [p.symbol for p, decision in answers if is_blind(decision)]
     busy = {order.symbol for order in broker.book.own_orders} | broker.book.unresolved
     beyond = [f"{p.symbol} {d.reason}" for p, d in answers if d.passed and p.symbol not in busy]
     now = evidence.moment.now
     if not evidence.moment.is_open:
         found = f"the session is closed; exit rules would close {len(beyond)} of {len(answers)} at these quotes"
-        return looked(name, look, now, State.OK, found)
+        return judge_evidence(name, look, now, HealthState.OK, found)
     if beyond or blind:
         parts = (("should be closing", beyond), ("can't be judged", blind))
         found = "; ".join(f"{what}: {', '.join(names)}" for what, names in parts if names)
-        return looked(name, look, now, State.FAILED if blind else State.DEGRADED, found, EXITS)
+        return judge_evidence(name, look, now, HealthState.FAILED if blind else HealthState.DEGRADED, found, EXITS)
     found = "each is within its rules or being closed"
     found += f"; without a stop: {', '.join(unstopped)}" if unstopped else ""
-    return looked(name, look, now, State.OK, found)
+    return judge_evidence(name, look, now, HealthState.OK, found)
 
 
 def _exit(position: Position, kept: Kept, rules: Exits, broker: Broker, evidence: Trading) -> Decision:
     quote, ratio = broker.quotes.get(position.symbol), broker.position_ratios.get(position.symbol, Decimal(1))
     best = best_price(position, quote if ratio == 1 else None, kept.best)
-    return judge(Held(position, best), quote, evidence.moment.now, rules, evidence.state.state, ratio).decision
+    return judge(
+        WatchedPosition(position, best), quote, evidence.moment.now, rules, evidence.state.state, ratio
+    ).decision
 
 
 def _unheld(name: str, evidence: Trading) -> Judgment:
     if not evidence.fills:
         return nothing(name, "position", evidence)
-    look = Look("fills", evidence.fills, evidence.newest_fill)
-    return looked(name, look, evidence.moment.now, State.OK, "no position is open, so there is nothing to protect")
+    look = Examination("fills", evidence.fills, evidence.newest_fill)
+    return judge_evidence(
+        name, look, evidence.moment.now, HealthState.OK, "no position is open, so there is nothing to protect"
+    )
 
 
 _OF_BOOK = (Gate.GROSS_NOTIONAL, Gate.SYMBOL_NOTIONAL, Gate.SECTOR_NOTIONAL, Gate.OPEN_POSITIONS)
@@ -357,18 +373,18 @@ def _of_strategies(book: Book, rules: Rules, evidence: Trading) -> Iterator[tupl
 
 def _limit(gate: Gate, answers: list[tuple[str, Decision]], broker: Broker, evidence: Trading) -> Judgment:
     name, now = gate.value, evidence.moment.now
-    look = Look("values" if answers else "account without exposure", len(answers) or 1, broker.clock.now)
+    look = Examination("values" if answers else "account without exposure", len(answers) or 1, broker.clock.now)
     if not answers:
-        return looked(name, look, now, State.OK, "nothing is exposed")
+        return judge_evidence(name, look, now, HealthState.OK, "nothing is exposed")
     broken = [(subject, d) for subject, d in answers if not d.passed]
     sizes = [0.0 if isinstance(d.observed, str | None) else float(d.observed) for _, d in broken or answers]
     subject, worst = (broken or answers)[sizes.index(max(sizes))]
     numbers = f"{subject} {plain(worst.observed)} against {plain(worst.limit)}".lstrip()
     if not broken:
-        return looked(name, look, now, State.OK, f"largest: {numbers}")
+        return judge_evidence(name, look, now, HealthState.OK, f"largest: {numbers}")
     found = f"{len(broken)} over the limit, {numbers}: {REASONS[worst.reason].meaning}" if worst.reason else numbers
-    state = State.UNKNOWN if worst.verdict is Verdict.UNKNOWN else State.FAILED
-    return looked(name, look, now, state, found, "tradebot positions")
+    state = HealthState.UNKNOWN if worst.verdict is Verdict.UNKNOWN else HealthState.FAILED
+    return judge_evidence(name, look, now, state, found, "tradebot positions")
 
 
 BOOKS = ("ledger", "journal", "books", "backup")
@@ -376,20 +392,20 @@ FINISHED = ("ledger", "journal", "orders", "halts", "config")
 """What is judged of a finished backtest: nothing runs there anymore."""
 
 
-def audit(evidence: Evidence, seen: Trading | Unread, *, finished: bool = False) -> tuple[Judgment, ...]:
+def audit(evidence: HealthEvidence, seen: Trading | Unread, *, finished: bool = False) -> tuple[Judgment, ...]:
     """Judge everything that was looked at, the most urgent first; of a `finished` backtest, only the books."""
     if isinstance(seen, Unread):
-        unread = Judgment("everything else", State.FAILED, "records", 0, seen.why, seen.next or RECOVER)
-        return (*judged(evidence, FINISHED if finished else TABLE), unread)
+        unread = Judgment("everything else", HealthState.FAILED, "records", 0, seen.why, seen.next or RECOVER)
+        return (*judge_passes(evidence, FINISHED if finished else TABLE), unread)
     return tuple(_of_finished(evidence, seen) if finished else _everything(evidence, seen))
 
 
-def _of_finished(evidence: Evidence, seen: Trading) -> Iterator[Judgment]:
-    yield from (*judged(evidence, FINISHED), rows(seen), positions(seen), orders(seen))
+def _of_finished(evidence: HealthEvidence, seen: Trading) -> Iterator[Judgment]:
+    yield from (*judge_passes(evidence, FINISHED), rows(seen), positions(seen), orders(seen))
 
 
-def _everything(evidence: Evidence, seen: Trading) -> Iterator[Judgment]:
-    own = {judgment.subject: judgment for judgment in judged(evidence)}
+def _everything(evidence: HealthEvidence, seen: Trading) -> Iterator[Judgment]:
+    own = {judgment.subject: judgment for judgment in judge_passes(evidence)}
     yield from (own.pop(name) for name in BOOKS)
     yield from (rows(seen), broker(seen), exits_recorded(seen), exits_now(seen))
     yield from (*limits(seen), orders(seen))

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 
 from tradebot.judging import evidence as records
-from tradebot.judging.evidence import Evidence, Past
-from tradebot.judging.judgment import State
+from tradebot.judging.evidence import HealthEvidence, SessionEvidence
+from tradebot.judging.judgment import HealthState
 from tradebot.model.record import Job, PositionDifference
 from tradebot.model.serving import ENDED
-from tradebot.model.text import counted, noun, span
+from tradebot.model.text import noun, pluralize, span
 from tradebot.model.trading import ReconcileMark, TradingState
 
 NEVER = datetime.min.replace(tzinfo=UTC)
@@ -31,7 +31,7 @@ class Freshness(NamedTuple):
     budget_s: int | None
 
     @property
-    def overdue(self) -> bool:
+    def is_overdue(self) -> bool:
         return self.late_s is not None and self.budget_s is not None and self.late_s > self.budget_s
 
 
@@ -44,7 +44,7 @@ def late_s(at: datetime, due: Sequence[datetime], now: datetime) -> float:
     return max((now - due[place]).total_seconds(), 0.0) if place < len(due) else 0.0
 
 
-def by_slots(evidence: Evidence, at: datetime | None, job: Job) -> Freshness:
+def by_slots(evidence: HealthEvidence, at: datetime | None, job: Job) -> Freshness:
     """Return the freshness of what each pass of a job renews; it doesn't grow old while no slot begins."""
     budget_s = evidence.budgets.slot_s[job]
     if evidence.now is None:
@@ -56,13 +56,13 @@ def by_slots(evidence: Evidence, at: datetime | None, job: Job) -> Freshness:
     return Freshness(at, age_s, late_s(known, evidence.due.get(job, ()), evidence.now), budget_s)
 
 
-def due_by(evidence: Evidence, job: Job) -> datetime | None:
+def due_by(evidence: HealthEvidence, job: Job) -> datetime | None:
     """Return when the first evidence that a job makes has to be there; None if no slot of it is known."""
     first = next(iter(evidence.due.get(job, ())), evidence.coming.get(job))
     return first + timedelta(seconds=evidence.budgets.slot_s[job]) if first else None
 
 
-def by_clock(evidence: Evidence, at: datetime, budget_s: int | None = None) -> Freshness:
+def by_clock(evidence: HealthEvidence, at: datetime, budget_s: int | None = None) -> Freshness:
     """Return the freshness of what is renewed all the time, by this machine's clock, which may have been set back."""
     age_s = abs((evidence.at - at).total_seconds())
     return Freshness(at, age_s, age_s, budget_s)
@@ -75,13 +75,19 @@ SHOWN = 3
 GROWN = 1.1
 """From so many times the most that `serve` took in its first week on, its memory grows without need."""
 RESTART = "tradebot events, then restart it"
-OK, NOT_DUE, DEGRADED, UNKNOWN, FAILED = State.OK, State.NOT_DUE, State.DEGRADED, State.UNKNOWN, State.FAILED
+OK, NOT_DUE, DEGRADED, UNKNOWN, FAILED = (
+    HealthState.OK,
+    HealthState.NOT_DUE,
+    HealthState.DEGRADED,
+    HealthState.UNKNOWN,
+    HealthState.FAILED,
+)
 
 
-class Verdict(Struct, frozen=True):
+class HealthVerdict(Struct, frozen=True):
     """The state of a part by what was found in so many of it, how fresh that is, and what to do; NOT_DUE has an end."""
 
-    state: State
+    state: HealthState
     found: str
     count: int
     fresh: Freshness | None = None
@@ -89,205 +95,211 @@ class Verdict(Struct, frozen=True):
     until: datetime | None = None
 
 
-Judge = Callable[[Evidence, Any], Verdict | None]
+Judge = Callable[[HealthEvidence, Any], HealthVerdict | None]
 """Judges a part that was looked at; None if there was nothing to look at."""
 
 
-def serve(evidence: Evidence, seen: records.Serve) -> Verdict:
+def serve(evidence: HealthEvidence, seen: records.Serve) -> HealthVerdict:
     """Judge `serve` by its lock and by when its lanes last looked. A bot may well be run without it."""
     note = seen.note
     if seen.running and note is not None:
         return _running(evidence, seen)
     if seen.running:
-        return Verdict(UNKNOWN, "it runs, but left no note", 0, UNKNOWABLE, "tradebot status")
+        return HealthVerdict(UNKNOWN, "it runs, but left no note", 0, UNKNOWABLE, "tradebot status")
     if note is not None and ENDED in note.troubles:
         found = f"it ended at {note.at:%Y-%m-%d %H:%M:%S} UTC: {note.troubles[ENDED]}"
-        return Verdict(FAILED, found, 1, UNKNOWABLE, "tradebot doctor, then tradebot serve")
+        return HealthVerdict(FAILED, found, 1, UNKNOWABLE, "tradebot doctor, then tradebot serve")
     if note is not None and note.lanes:
         # Its last note at an end that was asked for names no lanes.
         found = f"process {note.pid} ended without a word; it wrote last at {note.at:%Y-%m-%d %H:%M:%S} UTC"
-        return Verdict(FAILED, found, 1, by_clock(evidence, note.at))
+        return HealthVerdict(FAILED, found, 1, by_clock(evidence, note.at))
     if not seen.claims:
-        return Verdict(UNKNOWN, "it isn't running, and no slot was claimed", 0)
+        return HealthVerdict(UNKNOWN, "it isn't running, and no slot was claimed", 0)
     if seen.was_last:
-        return Verdict(DEGRADED, "it was stopped, and nothing else runs what is due", seen.claims)
-    return Verdict(OK, f"not in use; {counted(seen.claims, 'claimed slot')}, the last by {seen.last_by}", seen.claims)
+        return HealthVerdict(DEGRADED, "it was stopped, and nothing else runs what is due", seen.claims)
+    return HealthVerdict(
+        OK, f"not in use; {pluralize(seen.claims, 'claimed slot')}, the last by {seen.last_by}", seen.claims
+    )
 
 
-def _running(evidence: Evidence, seen: records.Serve) -> Verdict:
+def _running(evidence: HealthEvidence, seen: records.Serve) -> HealthVerdict:
     note, budgets = seen.note, evidence.budgets
     assert note is not None, "it left a note"
     wrote = by_clock(evidence, note.at, budgets.note_s)
     who = f"process {note.pid}, since {note.since:%Y-%m-%d %H:%M:%S} UTC"
-    if wrote.overdue:
-        return Verdict(FAILED, f"{who}; it hangs or is stopped", 1, wrote, RESTART)
+    if wrote.is_overdue:
+        return HealthVerdict(FAILED, f"{who}; it hangs or is stopped", 1, wrote, RESTART)
     if not note.lanes:
-        return Verdict(DEGRADED, f"{who}; it is starting or ending", 1, wrote, "tradebot events")
+        return HealthVerdict(DEGRADED, f"{who}; it is starting or ending", 1, wrote, "tradebot events")
     slowest = max(note.lanes, key=lambda name: abs(evidence.at - note.lanes[name]))
     fresh, count = by_clock(evidence, note.lanes[slowest], budgets.lane_s), len(note.lanes)
-    lanes = f"{who}; {counted(count, 'lane')}, and {slowest} looked last {fresh.age_s:,.0f} s ago"
+    lanes = f"{who}; {pluralize(count, 'lane')}, and {slowest} looked last {fresh.age_s:,.0f} s ago"
     lanes += ", or the clock was set back" if note.lanes[slowest] > evidence.at else ""
     if note.troubles:
         troubles = "; ".join(f"{name}: {trouble}" for name, trouble in note.troubles.items())
-        return Verdict(DEGRADED, f"{lanes}; {troubles}", count, fresh, "tradebot events")
+        return HealthVerdict(DEGRADED, f"{lanes}; {troubles}", count, fresh, "tradebot events")
     settled, memory = note.settled_bytes, note.memory_bytes
     if settled and memory and memory > GROWN * settled:
         grown = f"it takes {memory / MB:,.0f} MB of memory, and at most {settled / MB:,.0f} in its first week"
-        return Verdict(DEGRADED, f"{lanes}; {grown}", count, fresh, RESTART)
+        return HealthVerdict(DEGRADED, f"{lanes}; {grown}", count, fresh, RESTART)
     if note.ready_at is None:
-        return Verdict(DEGRADED, f"{lanes}; books and broker aren't compared yet", count, fresh, "tradebot reconcile")
-    return Verdict(OK, lanes, count, fresh, RESTART)
+        return HealthVerdict(
+            DEGRADED, f"{lanes}; books and broker aren't compared yet", count, fresh, "tradebot reconcile"
+        )
+    return HealthVerdict(OK, lanes, count, fresh, RESTART)
 
 
-def config(evidence: Evidence, seen: records.Config) -> Verdict:
+def config(evidence: HealthEvidence, seen: records.Config) -> HealthVerdict:
     """Judge the configuration by whether it can be read, and by what it keeps from being bought."""
-    found, bare = f"{counted(seen.settings, 'setting')} read", seen.without_sector
+    found, bare = f"{pluralize(seen.settings, 'setting')} read", seen.without_sector
     if seen.unread:
         unread = f"the accepted one is used instead, and no entries are sent: {seen.unread}"
-        return Verdict(DEGRADED, unread, seen.settings)
+        return HealthVerdict(DEGRADED, unread, seen.settings)
     if bare:
-        found += f"; {counted(len(bare), 'symbol')} without a sector, so not bought: {', '.join(bare[:SHOWN])}"
-        return Verdict(DEGRADED, found, seen.settings, next="Add them to sectors: in your configuration")
-    return Verdict(OK, found, seen.settings)
+        found += f"; {pluralize(len(bare), 'symbol')} without a sector, so not bought: {', '.join(bare[:SHOWN])}"
+        return HealthVerdict(DEGRADED, found, seen.settings, next="Add them to sectors: in your configuration")
+    return HealthVerdict(OK, found, seen.settings)
 
 
-def signals(evidence: Evidence, seen: records.Signals) -> Verdict:
+def signals(evidence: HealthEvidence, seen: records.ReplyEvidence) -> HealthVerdict:
     """Judge what the flow source sends by how it differs from what it documents."""
-    found = seen.broken or f"{counted(seen.replies, 'reply', 'replies')} checked"
+    found = seen.broken or f"{pluralize(seen.replies, 'reply', 'replies')} checked"
     fresh = by_slots(evidence, seen.at, Job.FETCH_FLOW)
-    return Verdict(DEGRADED if seen.broken else OK, found, seen.replies, fresh)
+    return HealthVerdict(DEGRADED if seen.broken else OK, found, seen.replies, fresh)
 
 
-def prices(evidence: Evidence, seen: records.Prices) -> Verdict:
+def prices(evidence: HealthEvidence, seen: records.PriceEvidence) -> HealthVerdict:
     """Judge prices by whether the last pass of exits had one for each position, and by how old they were."""
     missing, age_s, limit_s = seen.without, seen.age_s, evidence.budgets.quote_s
     stale = age_s is not None and age_s > limit_s
-    found = f"{seen.positions - len(missing):,} of {counted(seen.positions, 'position')} priced in the last pass"
+    found = f"{seen.positions - len(missing):,} of {pluralize(seen.positions, 'position')} priced in the last pass"
     found += f"; none for {', '.join(missing[:SHOWN])}" if missing else ""
     found += f"; the oldest quote was {span(age_s)} old, at most {span(limit_s)}" if age_s is not None else ""
     fresh = by_slots(evidence, seen.at, Job.EVALUATE_EXITS)
-    return Verdict(DEGRADED if missing or stale else OK, found, seen.passes, fresh)
+    return HealthVerdict(DEGRADED if missing or stale else OK, found, seen.passes, fresh)
 
 
-def parity(evidence: Evidence, seen: records.Parities) -> Verdict:
+def parity(evidence: HealthEvidence, seen: records.Parities) -> HealthVerdict:
     """Judge the last session beside its backtest: what nothing outside explains is a fault of this program."""
-    ours = f"{counted(seen.ours, 'difference')} of {seen.session} unexplained; " if seen.ours else ""
+    ours = f"{pluralize(seen.ours, 'difference')} of {seen.session} unexplained; " if seen.ours else ""
     state, step = (DEGRADED, f"tradebot parity {seen.session}") if seen.ours else (OK, "")
-    return Verdict(state, f"{ours}{seen.words}", seen.sessions, UNKNOWABLE, step)
+    return HealthVerdict(state, f"{ours}{seen.words}", seen.sessions, UNKNOWABLE, step)
 
 
-def replay(evidence: Evidence, seen: records.Replays) -> Verdict:
+def replay(evidence: HealthEvidence, seen: records.Replays) -> HealthVerdict:
     """Judge whether passes can be decided again by whether the last ones were kept."""
     fresh = by_slots(evidence, seen.at, Job.EVALUATE_EXITS)
-    found = f"{seen.kept:,} of {counted(seen.passes, 'pass', 'passes')} kept"
+    found = f"{seen.kept:,} of {pluralize(seen.passes, 'pass', 'passes')} kept"
     if seen.lacking:
-        return Verdict(DEGRADED, f"{found}; of the last {seen.lacking:,} there is no record", seen.passes, fresh)
-    return Verdict(OK, found, seen.passes, fresh)
+        return HealthVerdict(DEGRADED, f"{found}; of the last {seen.lacking:,} there is no record", seen.passes, fresh)
+    return HealthVerdict(OK, found, seen.passes, fresh)
 
 
-def books(evidence: Evidence, seen: ReconcileMark) -> Verdict:
+def books(evidence: HealthEvidence, seen: ReconcileMark) -> HealthVerdict:
     """Judge the books by the last comparison with the broker's."""
     fresh, found = by_slots(evidence, seen.at, Job.RECONCILE), "books and broker agree"
     if seen.findings:
-        found = f"{counted(seen.findings, 'finding')}, {seen.blocking} {noun(seen.blocking, 'keeps', 'keep')} entries"
+        found = f"{pluralize(seen.findings, 'finding')}, {seen.blocking} {noun(seen.blocking, 'keeps', 'keep')} entries"
         found += " closed"
     ahead_s = (seen.at - (evidence.now or seen.at)).total_seconds()
     if ahead_s > evidence.budgets.skew_s:
-        return Verdict(FAILED, f"it is dated {ahead_s:,.0f} s after trading time: entries are closed", 1, fresh)
-    return Verdict(DEGRADED if seen.blocking else OK, found, 1, fresh)
+        return HealthVerdict(FAILED, f"it is dated {ahead_s:,.0f} s after trading time: entries are closed", 1, fresh)
+    return HealthVerdict(DEGRADED if seen.blocking else OK, found, 1, fresh)
 
 
-def orders(evidence: Evidence, seen: records.Orders) -> Verdict:
+def orders(evidence: HealthEvidence, seen: records.OrderEvidence) -> HealthVerdict:
     """Judge orders by those whose outcome is unknown, and for how long it has been, and by closes that aren't over."""
     going_on = ", ".join(seen.unfinished[:SHOWN])
     lacking = [*_unbooked(evidence, seen), *_untold(evidence, seen)]
     if lacking and not seen.unresolved:
         found = f"{'; '.join(lacking)}, so the books wait"
-        return Verdict(DEGRADED, found, seen.records, next="tradebot positions, then tradebot reconcile")
+        return HealthVerdict(DEGRADED, found, seen.records, next="tradebot positions, then tradebot reconcile")
     if not seen.unresolved and going_on:
         found = f"{going_on}; the next pass of exits goes on with {noun(len(seen.unfinished), 'it', 'them')}"
-        return Verdict(DEGRADED, found, seen.records, next="tradebot positions, then tradebot evaluate-exits")
+        return HealthVerdict(DEGRADED, found, seen.records, next="tradebot positions, then tradebot evaluate-exits")
     if not seen.unresolved:
-        count = counted(seen.records, "record")
-        return Verdict(OK, f"none with an unknown outcome in {count} of the books", seen.records)
-    found = f"{counted(seen.unresolved, 'order')} with an unknown outcome"
+        count = pluralize(seen.records, "record")
+        return HealthVerdict(OK, f"none with an unknown outcome in {count} of the books", seen.records)
+    found = f"{pluralize(seen.unresolved, 'order')} with an unknown outcome"
     found += f", the oldest of {seen.oldest}: the symbol takes no order" if seen.oldest else ""
     found += f"; {going_on}" if going_on else ""
     late = (evidence.now - seen.oldest_at).total_seconds() if seen.oldest_at and evidence.now else None
     fresh = Freshness(evidence.at, 0.0, late, evidence.budgets.slot_s[Job.RECONCILE])
-    return Verdict(DEGRADED, found, seen.records, fresh)
+    return HealthVerdict(DEGRADED, found, seen.records, fresh)
 
 
-def _unbooked(evidence: Evidence, seen: records.Orders) -> Iterator[str]:
+def _unbooked(evidence: HealthEvidence, seen: records.OrderEvidence) -> Iterator[str]:
     """Yield what orders have filled that the broker's list of fills lacks, and for how long."""
     if seen.unbooked:
         yield f"{', '.join(seen.unbooked[:SHOWN])}: the broker's list of fills {_lacked(evidence, seen.unbooked_at)}"
 
 
-def _untold(evidence: Evidence, seen: records.Orders) -> Iterator[str]:
+def _untold(evidence: HealthEvidence, seen: records.OrderEvidence) -> Iterator[str]:
     """Yield the positions that entries of ours explain, though the broker tells nothing of what became of those."""
-    for one in contradicted(evidence.past) if isinstance(evidence.past, Past) else ():
+    for one in positions_that_differ(evidence.past) if isinstance(evidence.past, SessionEvidence) else ():
         if one.symbol in seen.entering and abs(one.broker) > abs(one.books):
             lacked = _lacked(evidence, seen.entering[one.symbol])
             yield f"{one.words}; what became of our order there: its history {lacked}"
 
 
-def _lacked(evidence: Evidence, at: datetime | None) -> str:
+def _lacked(evidence: HealthEvidence, at: datetime | None) -> str:
     return f"has lacked it for {span((evidence.now - at).total_seconds())}" if at and evidence.now else "lacks it"
 
 
-def contradicted(past: Past) -> Sequence[PositionDifference]:
+def positions_that_differ(past: SessionEvidence) -> Sequence[PositionDifference]:
     """Return on which positions the last pass of exits saw books and broker differ, unless compared since."""
     read = (one for one in past.cycles if one.job is Job.EVALUATE_EXITS and one.job_decision is None)
     last = max(read, key=lambda one: one.at, default=None)
     return () if last is None or (past.compared and past.compared.at >= last.at) else last.differing
 
 
-def ledger(evidence: Evidence, seen: records.Ledger) -> Verdict:
+def ledger(evidence: HealthEvidence, seen: records.LedgerEvidence) -> HealthVerdict:
     """Judge the ledger, which is as it was written: anything else couldn't have been read."""
-    return Verdict(OK, f"intact, of this account; {counted(seen.sealed, 'record')}", seen.pages)
+    return HealthVerdict(OK, f"intact, of this account; {pluralize(seen.sealed, 'record')}", seen.pages)
 
 
-def journal(evidence: Evidence, seen: records.Ledger) -> Verdict:
+def journal(evidence: HealthEvidence, seen: records.LedgerEvidence) -> HealthVerdict:
     """Judge the journal, which is as it was written and belongs to the ledger: nothing else could have been read."""
-    return Verdict(OK, f"intact up to record {seen.sealed}, as far as the ledger knows", seen.sealed)
+    return HealthVerdict(OK, f"intact up to record {seen.sealed}, as far as the ledger knows", seen.sealed)
 
 
-def calendar(evidence: Evidence, seen: records.Calendar) -> Verdict:
+def calendar(evidence: HealthEvidence, seen: records.CalendarEvidence) -> HealthVerdict:
     """Judge the stored calendar by how far it reaches, and by whether the broker's is the same."""
-    found = f"{counted(seen.sessions, 'session')} ahead, until {seen.until}"
+    found = f"{pluralize(seen.sessions, 'session')} ahead, until {seen.until}"
     if seen.differs:
-        return Verdict(FAILED, seen.differs, seen.sessions, next="tradebot doctor")
+        return HealthVerdict(FAILED, seen.differs, seen.sessions, next="tradebot doctor")
     left = (seen.until - (evidence.now or evidence.at).date()).days
     if left < evidence.budgets.calendar_days:
-        return Verdict(DEGRADED, f"{found}: {counted(left, 'day')} left. After that nothing is due", seen.sessions)
+        return HealthVerdict(
+            DEGRADED, f"{found}: {pluralize(left, 'day')} left. After that nothing is due", seen.sessions
+        )
     special = f"; today the broker's own hours count: {seen.unusual}" if seen.unusual else ""
-    return Verdict(OK, f"{found}{special}", seen.sessions)
+    return HealthVerdict(OK, f"{found}{special}", seen.sessions)
 
 
-def disk(evidence: Evidence, seen: records.Disk) -> Verdict:
+def disk(evidence: HealthEvidence, seen: records.Disk) -> HealthVerdict:
     """Judge the disk by what is left on it, and by whether its file system is fit for a bot's folder."""
     inodes = seen.free_inodes
     found = f"{seen.free_bytes / MB:,.0f} of {seen.total_bytes / MB:,.0f} MB free"
     found += (f" on {seen.kind}" if seen.kind else "") + ("" if inodes is None else f", {inodes:,} inodes")
     if seen.free_bytes < seen.needed_bytes or (inodes is not None and inodes < LEAST_INODES):
         remedy = f"make room: {seen.needed_bytes / MB:,.0f} MB are needed; tradebot status --stores"
-        return Verdict(FAILED, found, 1, next=remedy)
+        return HealthVerdict(FAILED, found, 1, next=remedy)
     if seen.unfit:
-        return Verdict(FAILED if seen.fatal else DEGRADED, f"{found}, {seen.unfit}", 1)
-    return Verdict(OK, found, 1)
+        return HealthVerdict(FAILED if seen.fatal else DEGRADED, f"{found}, {seen.unfit}", 1)
+    return HealthVerdict(OK, found, 1)
 
 
-def storage(evidence: Evidence, seen: records.Storage) -> Verdict:
+def storage(evidence: HealthEvidence, seen: records.Storage) -> HealthVerdict:
     """Judge what only a person deletes by how large it has become."""
     size = sum(each.bytes for each in seen.stores)
     sizes = ", ".join(f"{each.name} {each.bytes / MB:,.0f}" for each in seen.stores)
     found = f"{size / MB:,.0f} of {seen.tell_bytes / MB:,.0f} MB that only you delete: {sizes}"
     remedy = f"{seen.stores[0].shrink}; or raise storage.tell_mb"
-    return Verdict(DEGRADED if size > seen.tell_bytes else OK, found, len(seen.stores), next=remedy)
+    return HealthVerdict(DEGRADED if size > seen.tell_bytes else OK, found, len(seen.stores), next=remedy)
 
 
-def backup(evidence: Evidence, seen: records.Backups) -> Verdict:
+def backup(evidence: HealthEvidence, seen: records.BackupEvidence) -> HealthVerdict:
     """Judge backups by whether the last session that ended has one, and whether all are as they were made."""
     newest, since, budget_s = seen.newest_at, seen.due_since, evidence.budgets.backup_s
     age_s = by_clock(evidence, newest).age_s if newest else None
@@ -296,77 +308,77 @@ def backup(evidence: Evidence, seen: records.Backups) -> Verdict:
     fresh = Freshness(newest, age_s, 0.0 if done else late, budget_s)
     if seen.damaged:
         found = f"{len(seen.damaged)} of {seen.kept} can't be restored: {seen.damaged[0]}"
-        return Verdict(FAILED, found, seen.kept, fresh)
+        return HealthVerdict(FAILED, found, seen.kept, fresh)
     if seen.failed and not done:
-        found = f"{counted(seen.kept, 'backup')} kept; {seen.failed}"
-        return Verdict(DEGRADED, found, seen.kept, fresh, "tradebot events; then tradebot backup --session")
+        found = f"{pluralize(seen.kept, 'backup')} kept; {seen.failed}"
+        return HealthVerdict(DEGRADED, found, seen.kept, fresh, "tradebot events; then tradebot backup --session")
     if seen.not_copied:
-        found = f"{counted(seen.kept, 'backup')} kept; the last was not copied off the machine: {seen.not_copied}"
-        return Verdict(DEGRADED, found, seen.kept, fresh, "tradebot backup --session")
+        found = f"{pluralize(seen.kept, 'backup')} kept; the last was not copied off the machine: {seen.not_copied}"
+        return HealthVerdict(DEGRADED, found, seen.kept, fresh, "tradebot backup --session")
     if not seen.kept:
         after = since or seen.coming
-        first = after + timedelta(seconds=budget_s) if after and not fresh.overdue else None
-        return Verdict(NOT_DUE if first else UNKNOWN, "there is none yet", 0, fresh, until=first)
+        first = after + timedelta(seconds=budget_s) if after and not fresh.is_overdue else None
+        return HealthVerdict(NOT_DUE if first else UNKNOWN, "there is none yet", 0, fresh, until=first)
     last = f", the last of session {seen.newest}" if seen.newest else ""
     archived = f"; {_archived(evidence, seen.archived_at)}" if seen.archived_at else ""
-    return Verdict(OK, f"{counted(seen.kept, 'backup')} kept{last}{archived}", seen.kept, fresh)
+    return HealthVerdict(OK, f"{pluralize(seen.kept, 'backup')} kept{last}{archived}", seen.kept, fresh)
 
 
-def _archived(evidence: Evidence, at: datetime) -> str:
+def _archived(evidence: HealthEvidence, at: datetime) -> str:
     hours = int(max(((evidence.now or evidence.at) - at).total_seconds(), 0.0) // 3600)
-    return f"last archived {counted(hours, 'hour')} ago"
+    return f"last archived {pluralize(hours, 'hour')} ago"
 
 
-def chores(evidence: Evidence, seen: records.Chores) -> Verdict:
+def chores(evidence: HealthEvidence, seen: records.ChoresEvidence) -> HealthVerdict:
     """Judge each chore by its last run; one that failed isn't well until it has run again."""
     count, bad = len(seen.runs), [run for run in seen.runs if not run.well]
     if not seen.lines and not count:
-        return Verdict(State.SKIPPED, "the timetable has no chores", 0)
+        return HealthVerdict(HealthState.SKIPPED, "the timetable has no chores", 0)
     if not count and not seen.due:
-        return Verdict(NOT_DUE, "no chore was due yet", 0, until=seen.coming)
-    found = f"{count - len(bad):,} of {counted(seen.lines, 'chore')} did their work"
+        return HealthVerdict(NOT_DUE, "no chore was due yet", 0, until=seen.coming)
+    found = f"{count - len(bad):,} of {pluralize(seen.lines, 'chore')} did their work"
     if not bad:
-        return Verdict(OK if count else UNKNOWN, found, count)
+        return HealthVerdict(OK if count else UNKNOWN, found, count)
     failed = (f"{run.chore} at {run.at:%Y-%m-%d %H:%M} UTC: {run.outcome}" for run in bad[:SHOWN])
     again = f"tradebot events; then tradebot schedule run {bad[0].chore} --again"
-    return Verdict(DEGRADED, f"{found}; {'; '.join(failed)}", count, next=again)
+    return HealthVerdict(DEGRADED, f"{found}; {'; '.join(failed)}", count, next=again)
 
 
-def stream(evidence: Evidence, seen: records.Stream) -> Verdict:
+def stream(evidence: HealthEvidence, seen: records.Stream) -> HealthVerdict:
     """Judge the stream by the last time its lane looked at it, and by whether it was lost."""
     fresh = by_clock(evidence, seen.at, evidence.budgets.lane_s)
-    return Verdict(DEGRADED if seen.lost else OK, seen.lost or "connected", 1, fresh)
+    return HealthVerdict(DEGRADED if seen.lost else OK, seen.lost or "connected", 1, fresh)
 
 
-def notices(evidence: Evidence, seen: records.Notices) -> Verdict:
+def notices(evidence: HealthEvidence, seen: records.NoticeEvidence) -> HealthVerdict:
     """Judge whether people are told: by what couldn't be sent, and by channels that nobody can be reached through."""
     if seen.given_up or seen.waiting:
-        late, lost = counted(seen.waiting, "notice"), counted(seen.given_up, "notice")
+        late, lost = pluralize(seen.waiting, "notice"), pluralize(seen.given_up, "notice")
         found = f"{late} still to be sent, {lost} given up: {seen.problem}"
-        return Verdict(FAILED if seen.given_up else DEGRADED, found, seen.channels)
+        return HealthVerdict(FAILED if seen.given_up else DEGRADED, found, seen.channels)
     if seen.unaddressed:
         found = f"no address for {', '.join(seen.unaddressed)}"
-        return Verdict(DEGRADED, found, seen.channels, next="tradebot notify list")
-    return Verdict(OK, "everything was sent", seen.channels)
+        return HealthVerdict(DEGRADED, found, seen.channels, next="tradebot notify list")
+    return HealthVerdict(OK, "everything was sent", seen.channels)
 
 
-def chat(evidence: Evidence, seen: records.Chat) -> Verdict:
+def chat(evidence: HealthEvidence, seen: records.Chat) -> HealthVerdict:
     """Judge whether the person who is paired can reach the bot, to halt it above all."""
     if not seen.paired:
-        return Verdict(OK, "on, and nobody is paired: tradebot chat pair", 1)
+        return HealthVerdict(OK, "on, and nobody is paired: tradebot chat pair", 1)
     if not seen.listening:
-        return Verdict(DEGRADED, "nobody listens to it, so it can't halt the bot", 1, next="tradebot serve")
+        return HealthVerdict(DEGRADED, "nobody listens to it, so it can't halt the bot", 1, next="tradebot serve")
     if seen.trouble:
-        return Verdict(DEGRADED, f"it can't be read: {seen.trouble}", 1)
-    return Verdict(OK, "paired, and listened to", 1)
+        return HealthVerdict(DEGRADED, f"it can't be read: {seen.trouble}", 1)
+    return HealthVerdict(OK, "paired, and listened to", 1)
 
 
-def halts(evidence: Evidence, seen: records.Halts) -> Verdict:
+def halts(evidence: HealthEvidence, seen: records.Halts) -> HealthVerdict:
     """Judge halts by the trading state in force; one that nobody wrote was lost."""
     state = seen.state
     found = f"{state.state}" + (f" by {state.who}" if state.who else "") + (f": {seen.why}" if seen.why else "")
     if state.state is TradingState.ACTIVE and not seen.hidden:
-        return Verdict(OK, found, 1)
+        return HealthVerdict(OK, found, 1)
     by_itself = bool(state.causes or seen.hidden) or state.at is None
     found += "".join(f"; the bot had also halted itself: {why}" for why in seen.hidden)
-    return Verdict(FAILED if by_itself else DEGRADED, found, 1)
+    return HealthVerdict(FAILED if by_itself else DEGRADED, found, 1)

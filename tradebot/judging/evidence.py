@@ -23,7 +23,7 @@ from tradebot.model.order import Order
 from tradebot.model.position import FOREIGN, Kept, OwnedFill, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
-from tradebot.model.serving import Serving
+from tradebot.model.serving import ServeNote
 from tradebot.model.totals import Totals
 from tradebot.model.trading import Permission, ReconcileMark, SlotClaim, TradingStateRecord
 from tradebot.ports.world import Rules
@@ -47,7 +47,7 @@ class Serve(Struct, frozen=True):
     """
 
     running: bool
-    note: Serving | None
+    note: ServeNote | None
     claims: int
     last_by: str
     was_last: bool
@@ -64,7 +64,7 @@ class Config(Struct, frozen=True):
     without_sector: tuple[str, ...] = ()
 
 
-class Moment(Struct, frozen=True):
+class TradingMoment(Struct, frozen=True):
     """Trading time: `session` is open now or was open last, and what happened from `since` on counts."""
 
     now: datetime
@@ -81,7 +81,7 @@ class Moment(Struct, frozen=True):
         return self.now if self.is_open or self.session is None else min(self.now, self.session.close)
 
 
-class Past(Struct, frozen=True):
+class SessionEvidence(Struct, frozen=True):
     """What was due, claimed and recorded in the last session, and in the one before while it has only begun.
 
     `later` is the session after them, if it is stored, and `coming` each job's next slot. `compared` is the last
@@ -102,7 +102,7 @@ class Past(Struct, frozen=True):
     tested: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
-class Prices(Struct, frozen=True):
+class PriceEvidence(Struct, frozen=True):
     """How many passes read prices and when the last did, and which positions it had no price for.
 
     `age_s` is how old its oldest quote was then.
@@ -139,7 +139,7 @@ class Replays(Struct, frozen=True):
     lacking: int
 
 
-class Orders(Struct, frozen=True):
+class OrderEvidence(Struct, frozen=True):
     """How many records of the books were looked through, and the orders whose outcome is unknown.
 
     `unfinished` says for each close that ended too early whose and which it is, in words; `unbooked` what orders have
@@ -157,14 +157,14 @@ class Orders(Struct, frozen=True):
     entering: Mapping[str, datetime] = field(default_factory=dict)
 
 
-class Ledger(Struct, frozen=True):
+class LedgerEvidence(Struct, frozen=True):
     """A ledger that is as it was written: its pages, and the last record of the journal that it knows."""
 
     pages: int
     sealed: int
 
 
-class Calendar(Struct, frozen=True):
+class CalendarEvidence(Struct, frozen=True):
     """The stored sessions from today on, the last that the broker has too, and how its calendar differs today.
 
     `unusual` is how it differs where the broker's own hours are what counts.
@@ -191,7 +191,7 @@ class Disk(Struct, frozen=True):
     fatal: bool = False
 
 
-class Stored(Struct, frozen=True):
+class StoreEvidence(Struct, frozen=True):
     """What is stored of one kind that only a person deletes, its size, and how to make it smaller."""
 
     name: str
@@ -202,11 +202,11 @@ class Stored(Struct, frozen=True):
 class Storage(Struct, frozen=True):
     """What only a person deletes, the largest first, and how large all of it may be before that is told."""
 
-    stores: tuple[Stored, ...]
+    stores: tuple[StoreEvidence, ...]
     tell_bytes: int
 
 
-class Backups(Struct, frozen=True):
+class BackupEvidence(Struct, frozen=True):
     """How many backups there are, and the last one; `due` is the session that should have one by now.
 
     `failed` says why that one's last try failed, and when it is tried again; empty if none has failed.
@@ -226,7 +226,7 @@ class Backups(Struct, frozen=True):
     archived_at: datetime | None = None
 
 
-class ChoreRun(Struct, frozen=True):
+class ChoreEvidence(Struct, frozen=True):
     """The last run of a chore: when it began, whether it did its work, and how it ended."""
 
     chore: str
@@ -235,7 +235,7 @@ class ChoreRun(Struct, frozen=True):
     outcome: str
 
 
-class Chores(Struct, frozen=True):
+class ChoresEvidence(Struct, frozen=True):
     """How many chores the timetable has, whether any was due yet, and the last run of each that was ever run.
 
     `coming` is when the next one is due.
@@ -243,7 +243,7 @@ class Chores(Struct, frozen=True):
 
     lines: int
     due: bool
-    runs: tuple[ChoreRun, ...]
+    runs: tuple[ChoreEvidence, ...]
     coming: datetime | None = None
 
 
@@ -254,7 +254,7 @@ class Stream(Struct, frozen=True):
     lost: str = ""
 
 
-class Notices(Struct, frozen=True):
+class NoticeEvidence(Struct, frozen=True):
     """How many channels people are told through, which have no address, and what couldn't be sent, and why."""
 
     channels: int
@@ -280,7 +280,7 @@ class Halts(Struct, frozen=True):
     hidden: tuple[str, ...] = ()
 
 
-class Signals(Struct, frozen=True):
+class ReplyEvidence(Struct, frozen=True):
     """How many replies of the flow source were checked, the last time, and what has changed in too many rows."""
 
     replies: int
@@ -303,7 +303,7 @@ class Budgets(Struct, frozen=True):
     quote_s: int
 
 
-class Evidence(Struct, frozen=True):
+class HealthEvidence(Struct, frozen=True):
     """Everything that was looked at, by subject; `now` is trading time, None if nothing was ever recorded.
 
     `due` has by job when slots began in the last session and the one before, and `coming` when its next one will.
@@ -315,7 +315,7 @@ class Evidence(Struct, frozen=True):
     parts: Mapping[str, Any]
     due: Mapping[Job, tuple[datetime, ...]] = field(default_factory=dict)
     coming: Mapping[Job, datetime] = field(default_factory=dict)
-    past: Past | Unread | None = None
+    past: SessionEvidence | Unread | None = None
 
 
 class Leap(NamedTuple):
@@ -336,7 +336,7 @@ def leaps(books: Books, pending: Sequence[OwnedFill]) -> Iterator[Leap]:
             yield Leap(*key, was, after[key])
 
 
-class Passes(Struct, frozen=True):
+class PassEvidence(Struct, frozen=True):
     """Passes of trade-once since the span began. The records hold no candidates; `ends` counts them by reason."""
 
     cycles: Sequence[CycleRecord]
@@ -344,7 +344,7 @@ class Passes(Struct, frozen=True):
     ends: Mapping[Reason, int]
 
 
-class Rows(Struct, frozen=True):
+class RowEvidence(Struct, frozen=True):
     """The money rows compared with the journal: how many rows aren't in it, and how many records are ahead."""
 
     records: int
@@ -376,7 +376,7 @@ class Broker(Struct, frozen=True):
     leaps: tuple[Leap, ...] = ()
 
 
-class Watched(Struct, frozen=True):
+class WatchedEvents(Struct, frozen=True):
     """Events a person should see: how often each happened, and how many lines were read and how many are no events."""
 
     lines: int
@@ -391,14 +391,14 @@ class Trading(Struct, frozen=True):
     `kept` holds what the ledger keeps of each position besides its fills. `broker` is None if nobody wanted it asked.
     """
 
-    moment: Moment
+    moment: TradingMoment
     rules: Rules
     due: Collection[Job]
     kinds: "Sequence[KindHealth]"
     score: CycleRecord | None
-    passes: Passes
+    passes: PassEvidence
     exits: CycleRecord | None
-    events: Watched | None
+    events: WatchedEvents | None
     permission: Permission
     state: TradingStateRecord
     fills: int
@@ -408,5 +408,5 @@ class Trading(Struct, frozen=True):
     intents: Mapping[IntentState, int]
     rejected: int
     working: Sequence[tuple[Order, IntentRecord | None]]
-    rows: Rows | Unread
+    rows: RowEvidence | Unread
     broker: Broker | Unread | None

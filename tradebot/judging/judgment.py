@@ -10,7 +10,7 @@ from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.trading import Permission
 
 
-class State(StrEnum):
+class HealthState(StrEnum):
     """How a subject is, from the best to the worst. Without evidence it is UNKNOWN, which isn't OK.
 
     SKIPPED wasn't looked at, on request or because there is nothing to look at; NOT_DUE has no evidence yet, and none
@@ -26,7 +26,7 @@ class State(StrEnum):
 
     @property
     def is_finding(self) -> bool:
-        return self in (State.DEGRADED, State.UNKNOWN, State.FAILED)
+        return self in (HealthState.DEGRADED, HealthState.UNKNOWN, HealthState.FAILED)
 
 
 class Judgment(Struct, frozen=True):
@@ -39,7 +39,7 @@ class Judgment(Struct, frozen=True):
     """
 
     subject: str
-    state: State
+    state: HealthState
     looked_at: str
     count: int
     found: str
@@ -51,24 +51,24 @@ class Judgment(Struct, frozen=True):
     until: datetime | None = None
 
     def __post_init__(self) -> None:
-        assert self.count or self.state is not State.OK, f"{self.subject}: nothing looked at is not ok"
+        assert self.count or self.state is not HealthState.OK, f"{self.subject}: nothing looked at is not ok"
         assert bool(self.next) is self.state.is_finding, f"{self.subject}: a finding, and only that, has a next step"
 
 
-def overall(judgments: Iterable[Judgment]) -> State:
+def overall(judgments: Iterable[Judgment]) -> HealthState:
     """Return the worst state of any subject; OK if nobody has to act and anything is OK, UNKNOWN if there is none."""
     states = {judgment.state for judgment in judgments}
-    worst = max(states, key=list(State).index, default=State.UNKNOWN)
-    return worst if worst.is_finding or State.OK not in states else State.OK
+    worst = max(states, key=list(HealthState).index, default=HealthState.UNKNOWN)
+    return worst if worst.is_finding or HealthState.OK not in states else HealthState.OK
 
 
-def ranked(judgments: Iterable[Judgment]) -> tuple[Judgment, ...]:
+def rank_judgments(judgments: Iterable[Judgment]) -> tuple[Judgment, ...]:
     """Return the findings, most urgent first: failures, then unknowns, then the rest; within each as they come."""
     findings = [judgment for judgment in judgments if judgment.state.is_finding]
-    return tuple(sorted(findings, key=lambda finding: -list(State).index(finding.state)))
+    return tuple(sorted(findings, key=lambda finding: -list(HealthState).index(finding.state)))
 
 
-class Look(Struct, frozen=True):
+class Examination(Struct, frozen=True):
     """What was looked at: `count` of `what`; `at` is the trading time of the newest, if it has one."""
 
     what: str
@@ -76,15 +76,17 @@ class Look(Struct, frozen=True):
     at: datetime | None = None
 
 
-def looked(name: str, look: Look, now: datetime, state: State, found: str, command: str = "") -> Judgment:
+def judge_evidence(
+    name: str, look: Examination, now: datetime, state: HealthState, found: str, command: str = ""
+) -> Judgment:
     """Return a judgment; its age is that of the newest thing looked at, and only a finding has a command."""
     age_s = max((now - look.at).total_seconds(), 0.0) if look.at else None
     return Judgment(name, state, look.what, look.count, found, command if state.is_finding else "", look.at, age_s)
 
 
-def skipped(name: str, why: str, what: str = "") -> Judgment:
+def judge_skipped(name: str, why: str, what: str = "") -> Judgment:
     """Return the judgment about something that wasn't looked at, on purpose or because there is nothing."""
-    return Judgment(name, State.SKIPPED, what, 0, why)
+    return Judgment(name, HealthState.SKIPPED, what, 0, why)
 
 
 def permission(given: Permission, now: datetime, blocks: Collection[str] | None = None) -> Judgment:
@@ -93,8 +95,10 @@ def permission(given: Permission, now: datetime, blocks: Collection[str] | None 
     closed = [*given.closed_to_entries(now), *blocked]
     looked_at, count = ("mode", 1) if blocks is None else ("mode and blocks", 2)
     if not closed:
-        return Judgment("permission", State.OK, looked_at, count, "orders may be sent", age_s=0.0)
+        return Judgment("permission", HealthState.OK, looked_at, count, "orders may be sent", age_s=0.0)
     only_entries = given.open and not blocked
     effect = "no entries are sent, exits continue" if only_entries else "no orders are sent, including exits"
     found = f"{', '.join(f'{reason} ({found})' for reason, found in closed)}: {effect}"
-    return Judgment("permission", State.DEGRADED, looked_at, count, found, REASONS[closed[0][0]].remedy, age_s=0.0)
+    return Judgment(
+        "permission", HealthState.DEGRADED, looked_at, count, found, REASONS[closed[0][0]].remedy, age_s=0.0
+    )

@@ -6,9 +6,9 @@ from datetime import datetime
 from msgspec import Struct
 
 from tradebot.judging import component_health
-from tradebot.judging.component_health import DEGRADED, OK, Verdict
-from tradebot.judging.evidence import Evidence
-from tradebot.model.text import counted
+from tradebot.judging.component_health import DEGRADED, OK, HealthVerdict
+from tradebot.judging.evidence import HealthEvidence
+from tradebot.model.text import pluralize
 
 
 class ModelSeen(Struct, frozen=True):
@@ -28,24 +28,26 @@ class ModelsSeen(Struct, frozen=True):
     instead: tuple[str, ...] = ()
 
 
-def judge(evidence: Evidence, seen: ModelsSeen) -> Verdict:
+def judge(evidence: HealthEvidence, seen: ModelsSeen) -> HealthVerdict:
     """Judge models by whether they can be used, whether they acted in the last pass of entries, and their age."""
     count = len(seen.models)
     wrong = [*_wrong(evidence, seen)]
     if wrong:
-        return Verdict(DEGRADED, "; ".join(wrong[: component_health.SHOWN]), count)
+        return HealthVerdict(DEGRADED, "; ".join(wrong[: component_health.SHOWN]), count)
     oldest = max(_days(evidence, one.made_at) for one in seen.models if one.made_at)
-    return Verdict(OK, f"{counted(count, 'model')} as signed, the oldest made {counted(oldest, 'day')} ago", count)
+    return HealthVerdict(
+        OK, f"{pluralize(count, 'model')} as signed, the oldest made {pluralize(oldest, 'day')} ago", count
+    )
 
 
-def _wrong(evidence: Evidence, seen: ModelsSeen) -> Iterator[str]:
+def _wrong(evidence: HealthEvidence, seen: ModelsSeen) -> Iterator[str]:
     yield from (f"{one.strategy}: {one.refused}" for one in seen.models if one.refused)
     yield from seen.instead
     for one in seen.models:
         if one.made_at and (days := _days(evidence, one.made_at)) > one.most_days:
-            yield f"{one.strategy}: {one.id} was made {counted(days, 'day')} ago, and may be {one.most_days} old"
+            yield f"{one.strategy}: {one.id} was made {pluralize(days, 'day')} ago, and may be {one.most_days} old"
 
 
-def _days(evidence: Evidence, made_at: datetime) -> int:
+def _days(evidence: HealthEvidence, made_at: datetime) -> int:
     """Return how many days ago something was made, in trading time if that is known."""
     return max(((evidence.now or evidence.at) - made_at).days, 0)

@@ -9,16 +9,16 @@ from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 from tradebot.judging import component_health, model_health
-from tradebot.judging.component_health import DEGRADED, FAILED, NOT_DUE, OK, UNKNOWN, Judge, Verdict, by_slots
-from tradebot.judging.evidence import ChoreRun, Evidence, Past, Prices, Replays, Unread
-from tradebot.judging.judgment import Judgment, State
-from tradebot.model.decision import Gate, compared
+from tradebot.judging.component_health import DEGRADED, FAILED, NOT_DUE, OK, UNKNOWN, HealthVerdict, Judge, by_slots
+from tradebot.judging.evidence import ChoreEvidence, HealthEvidence, PriceEvidence, Replays, SessionEvidence, Unread
+from tradebot.judging.judgment import HealthState, Judgment
+from tradebot.model.decision import Gate, format_comparison
 from tradebot.model.position import Position
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import RESUMABLE, CycleRecord, Gap, Job
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 from tradebot.model.trading import SlotClaim
-from tradebot.timetable.entries import ENDS, Line
+from tradebot.timetable.entries import ENDS, TimetableEntry
 from tradebot.timetable.sessions import Slot
 
 TO_END = timedelta(minutes=1)
@@ -36,7 +36,7 @@ def is_finished(cycle: CycleRecord) -> bool:
     return counts and (cycle.job_decision is None or cycle.job_decision.reason is Reason.MARKET_CLOSED)
 
 
-def finished(past: Past, job: Job) -> list[CycleRecord]:
+def finished_passes(past: SessionEvidence, job: Job) -> list[CycleRecord]:
     return [cycle for cycle in past.cycles if cycle.job is job and is_finished(cycle)]
 
 
@@ -45,13 +45,15 @@ def newest(cycles: Iterable[CycleRecord]) -> CycleRecord | None:
     return max(reversed([*cycles]), key=lambda cycle: cycle.at, default=None)
 
 
-def unended(past: Past) -> Sequence[SlotClaim]:
+def unfinished_claims(past: SessionEvidence) -> Sequence[SlotClaim]:
     """Return the newest claim of each job and chore of which no end is recorded: it is at work, or was cut short."""
     ended = {(cycle.job.value, cycle.session, cycle.slot) for cycle in past.cycles if not _goes_on(cycle)}
     chores = {f"{job}{end}": job for job in past.chores for end in ENDS}
     ended |= {(chores[claim.job], claim.session, claim.slot) for claim in past.claims if claim.job in chores}
     compared_at = past.compared.at if past.compared else component_health.NEVER
-    last = {claim.job: claim for claim in past.claims if claim.missed is None and claim.job in {*Job, *past.chores}}
+    last = {
+        claim.job: claim for claim in past.claims if claim.missed_reason is None and claim.job in {*Job, *past.chores}
+    }
     return [
         claim
         for claim in last.values()
@@ -66,34 +68,34 @@ def _goes_on(cycle: CycleRecord) -> bool:
 def of_job(job: Job) -> Judge:
     """Return what judges a job by its last finished pass, which has to be as new as the slots are."""
 
-    def judge(evidence: Evidence, past: Past) -> Verdict:
-        done, due = finished(past, job), past.due[job]
-        run = {_key(claim) for claim in past.claims if claim.job == job and claim.missed is None}
-        claimed = f"{sum(slot.key in run for slot in due):,} of {counted(len(due), 'slot')} claimed"
-        found, last = f"{claimed}; {counted(len(done), 'pass', 'passes')} finished", newest(done)
+    def judge(evidence: HealthEvidence, past: SessionEvidence) -> HealthVerdict:
+        done, due = finished_passes(past, job), past.due[job]
+        run = {_key(claim) for claim in past.claims if claim.job == job and claim.missed_reason is None}
+        claimed = f"{sum(slot.key in run for slot in due):,} of {pluralize(len(due), 'slot')} claimed"
+        found, last = f"{claimed}; {pluralize(len(done), 'pass', 'passes')} finished", newest(done)
         fresh = by_slots(evidence, last.at if last else None, job)
         looked = newest(cycle for cycle in done if cycle.job_decision is None)
         stuck = [each for each in looked.refused_strategies if each.decision.gate is Gate.EXIT] if looked else []
         if stuck:
             held = ", ".join(f"{each.symbol} of {each.strategy}" for each in stuck[: component_health.SHOWN])
-            return Verdict(FAILED, f"{found}; can't be closed: {held}", len(done), fresh, "tradebot reconcile")
+            return HealthVerdict(FAILED, f"{found}; can't be closed: {held}", len(done), fresh, "tradebot reconcile")
         gaps, unlike = _gaps(job, done, past), _differing(job, past)
         if gaps and last:
             told = (_bare(gap, last.at, evidence.now or last.at) for gap in gaps[: component_health.SHOWN])
             bare = "; ".join([*told, *unlike])
-            return Verdict(DEGRADED, f"{found}; {bare}", len(done), fresh, "tradebot positions")
+            return HealthVerdict(DEGRADED, f"{found}; {bare}", len(done), fresh, "tradebot positions")
         if unlike:
-            return Verdict(DEGRADED, f"{found}; {'; '.join(unlike)}", len(done), fresh, "tradebot reconcile")
+            return HealthVerdict(DEGRADED, f"{found}; {'; '.join(unlike)}", len(done), fresh, "tradebot reconcile")
         if looked and looked.closed:
-            why = "; ".join(f"entries are closed ({one.reason}, {compared(one)})" for one in looked.closed)
+            why = "; ".join(f"entries are closed ({one.reason}, {format_comparison(one)})" for one in looked.closed)
             remedy = REASONS[looked.closed[0].reason or Reason.EQUITY_UNKNOWN].remedy
-            return Verdict(DEGRADED, f"{found}; {why}", len(done), fresh, remedy)
-        return Verdict(OK if last else UNKNOWN, found, len(done), fresh)
+            return HealthVerdict(DEGRADED, f"{found}; {why}", len(done), fresh, remedy)
+        return HealthVerdict(OK if last else UNKNOWN, found, len(done), fresh)
 
     return judge
 
 
-def _gaps(job: Job, done: Sequence[CycleRecord], past: Past) -> Sequence[Gap]:
+def _gaps(job: Job, done: Sequence[CycleRecord], past: SessionEvidence) -> Sequence[Gap]:
     """Return the gaps that a job's passes left last; those of entries until a pass of exits has looked again."""
     told = newest(cycle for cycle in done if cycle.gaps is not None)
     looked = newest(cycle for cycle in past.cycles if cycle.job is Job.EVALUATE_EXITS and cycle.gaps is not None)
@@ -102,8 +104,8 @@ def _gaps(job: Job, done: Sequence[CycleRecord], past: Past) -> Sequence[Gap]:
     return told.gaps or ()
 
 
-def _differing(job: Job, past: Past) -> Sequence[str]:
-    found = component_health.contradicted(past) if job is Job.EVALUATE_EXITS else ()
+def _differing(job: Job, past: SessionEvidence) -> Sequence[str]:
+    found = component_health.positions_that_differ(past) if job is Job.EVALUATE_EXITS else ()
     return [one.words for one in found[: component_health.SHOWN]]
 
 
@@ -115,7 +117,7 @@ def _bare(gap: Gap, looked: datetime, now: datetime) -> str:
     return f"{what} without a stop at the broker for {lasted_s:,.0f} s ({gap.why})"
 
 
-def broker(evidence: Evidence, past: Past) -> Verdict | None:
+def broker(evidence: HealthEvidence, past: SessionEvidence) -> HealthVerdict | None:
     """Judge the broker by its last answer about the account; a comparison of the books is such an answer."""
     answers = [cycle.at for cycle in past.cycles if cycle.equity is not None]
     answers += [past.compared.at] if past.compared else []
@@ -125,13 +127,13 @@ def broker(evidence: Evidence, past: Past) -> Verdict | None:
     failed = newest(each for each in past.cycles if each.job_decision and each.job_decision.reason in UNANSWERED)
     if failed and failed.job_decision and failed.at >= max(answers):
         why = str(failed.job_decision.observed or failed.job_decision.reason)
-        return Verdict(FAILED, why, len(answers), fresh)
-    return Verdict(OK, f"{counted(len(answers), 'answer')} about the account", len(answers), fresh)
+        return HealthVerdict(FAILED, why, len(answers), fresh)
+    return HealthVerdict(OK, f"{pluralize(len(answers), 'answer')} about the account", len(answers), fresh)
 
 
 def prices_of(
     cycles: Sequence[CycleRecord], positions: Collection[Position], priced_at: Callable[[datetime], Collection[str]]
-) -> Prices | None:
+) -> PriceEvidence | None:
     """Return the prices of the last pass of exits that read the account, and the positions that it had none for.
 
     `priced_at` names the symbols whose prices the pass of a time saw. A quote that nothing confirmed is no price.
@@ -143,7 +145,7 @@ def prices_of(
     held = {p.symbol for p in positions if p.quantity and p.opened_at and p.opened_at <= last.at}
     age_s = (last.at - last.quoted_at).total_seconds() if last.quoted_at else None
     priced = set(priced_at(last.at)).difference(last.doubted)
-    return Prices(len(read), last.at, len(held), tuple(sorted(held - priced)), age_s)
+    return PriceEvidence(len(read), last.at, len(held), tuple(sorted(held - priced)), age_s)
 
 
 def replays_of(cycles: Sequence[CycleRecord], kept: Collection[str]) -> Replays | None:
@@ -157,7 +159,7 @@ def replays_of(cycles: Sequence[CycleRecord], kept: Collection[str]) -> Replays 
     return Replays(len(has), in_order[-1].at, sum(has), lacking)
 
 
-def clock(evidence: Evidence, past: Past) -> Verdict | None:
+def clock(evidence: HealthEvidence, past: SessionEvidence) -> HealthVerdict | None:
     """Judge the clocks by the last pass that compared two, as every pass does first: if they differ, it is refused."""
     apart = [c for c in past.cycles if c.job_decision and c.job_decision.reason is Reason.CLOCKS_DISAGREE]
     agreed = [cycle for cycle in past.cycles if is_finished(cycle)]
@@ -166,38 +168,40 @@ def clock(evidence: Evidence, past: Past) -> Verdict | None:
         return None
     fresh = by_slots(evidence, last.at, Job.EVALUATE_EXITS)
     if last_apart is None or last_apart.job_decision is None or last_apart.at < last.at:
-        found = f"two clocks agreed in {counted(len(agreed), 'pass', 'passes')}"
-        return Verdict(OK, found, len(agreed), fresh)
+        found = f"two clocks agreed in {pluralize(len(agreed), 'pass', 'passes')}"
+        return HealthVerdict(OK, found, len(agreed), fresh)
     found = f"two clocks are {last_apart.job_decision.observed} s apart"
-    return Verdict(FAILED, found, len(agreed) + len(apart), fresh)
+    return HealthVerdict(FAILED, found, len(agreed) + len(apart), fresh)
 
 
-def facts(evidence: Evidence, past: Past) -> Verdict | None:
+def facts(evidence: HealthEvidence, past: SessionEvidence) -> HealthVerdict | None:
     """Judge the store of facts by the last pass of any kind that is recorded in it."""
     last = newest(past.cycles)
     if last is None:
         return None
     fresh, count = by_slots(evidence, last.at, Job.EVALUATE_EXITS), len(past.cycles)
-    return Verdict(OK, f"{counted(count, 'pass', 'passes')} recorded", count, fresh)
+    return HealthVerdict(OK, f"{pluralize(count, 'pass', 'passes')} recorded", count, fresh)
 
 
-def strategies(evidence: Evidence, past: Past) -> Verdict:
+def strategies(evidence: HealthEvidence, past: SessionEvidence) -> HealthVerdict:
     """Judge the strategies by the last pass of entries that asked them: by refused answers, and by untested code."""
-    last, names = newest(finished(past, Job.TRADE_ONCE)), past.strategies
+    last, names = newest(finished_passes(past, Job.TRADE_ONCE)), past.strategies
     fresh = by_slots(evidence, last.at if last else None, Job.TRADE_ONCE)
     if not names:
-        return Verdict(UNKNOWN, "none is in use", 0, component_health.UNKNOWABLE)
+        return HealthVerdict(UNKNOWN, "none is in use", 0, component_health.UNKNOWABLE)
     if last is None:
-        return Verdict(UNKNOWN, "not asked yet", 0, fresh)
+        return HealthVerdict(UNKNOWN, "not asked yet", 0, fresh)
     refused = [each for each in last.refused_strategies if each.decision.gate is Gate.STRATEGY]
     if refused:
         broken = (f"{each.strategy} is BROKEN ({each.decision.reason})" for each in refused[: component_health.SHOWN])
-        return Verdict(DEGRADED, "; ".join(broken), len(names), fresh)
+        return HealthVerdict(DEGRADED, "; ".join(broken), len(names), fresh)
     code = last.code or {}
     untested = [*filter(None, (untested_code(name, code.get(name), past.tested.get(name)) for name in names))]
     if untested:
-        return Verdict(DEGRADED, "; ".join(untested[: component_health.SHOWN]), len(names), fresh, "tradebot backtest")
-    return Verdict(OK, f"{', '.join(names[: component_health.SHOWN])} answered", len(names), fresh)
+        return HealthVerdict(
+            DEGRADED, "; ".join(untested[: component_health.SHOWN]), len(names), fresh, "tradebot backtest"
+        )
+    return HealthVerdict(OK, f"{', '.join(names[: component_health.SHOWN])} answered", len(names), fresh)
 
 
 def untested_code(name: str, code: str | None, tested: Mapping[str, str] | None) -> str:
@@ -208,51 +212,51 @@ def untested_code(name: str, code: str | None, tested: Mapping[str, str] | None)
     return f"{name} runs code {code}, which no backtest here has played; the last one, {tested[last]}, played {last}"
 
 
-def missed(past: Past) -> list[tuple[str, str, str]]:
+def missed_slots(past: SessionEvidence) -> list[tuple[str, str, str]]:
     """Return the slots that nobody ran, each with its job and why: accounted for, or over and claimed by nobody.
 
     One that never came, because the session closed early, wasn't missed; a strategy's own are told of by its passes.
     """
     ours = [claim for claim in past.claims if claim.job in past.due or claim.job in past.chores]
     claimed = {_key(claim) for claim in ours}
-    noted = [claim for claim in ours if claim.missed not in (None, Reason.CLOSED_EARLY)]
-    found = [(claim.at, (claim.job, claim.slot, str(claim.missed))) for claim in noted]
+    noted = [claim for claim in ours if claim.missed_reason not in (None, Reason.CLOSED_EARLY)]
+    found = [(claim.at, (claim.job, claim.slot, str(claim.missed_reason))) for claim in noted]
     over = (slot for due in past.due.values() for slot in due if slot.end <= past.now)
     found += [(slot.end, (slot.job, slot.name, "nobody ran it")) for slot in over if slot.key not in claimed]
     return [slot for _, slot in sorted(found, key=lambda pair: pair[0])]
 
 
-def schedule(evidence: Evidence, past: Past) -> Verdict:
+def schedule(evidence: HealthEvidence, past: SessionEvidence) -> HealthVerdict:
     """Judge the timetable by the slots of the last session that nobody ran."""
     count = sum(map(len, past.due.values())) + sum(claim.job in past.chores for claim in past.claims)
     if not count:
         coming = min((slot.start for slot in past.coming.values()), default=None)
-        return Verdict(NOT_DUE if coming else UNKNOWN, "no slot was due yet", 0, until=coming)
-    slots, due = missed(past), counted(count, "slot")
+        return HealthVerdict(NOT_DUE if coming else UNKNOWN, "no slot was due yet", 0, until=coming)
+    slots, due = missed_slots(past), pluralize(count, "slot")
     if not slots:
-        return Verdict(OK, f"{due} due, none missed", count)
+        return HealthVerdict(OK, f"{due} due, none missed", count)
     job, slot, why = slots[-1]
     found = f"{len(slots):,} of {due} missed; the last was {job} {slot}: {why}"
-    return Verdict(DEGRADED, found, count, next="tradebot why-no-orders")
+    return HealthVerdict(DEGRADED, found, count, next="tradebot why-no-orders")
 
 
 def last_run(
-    line: Line, begun: SlotClaim | None, ended: SlotClaim | None, *, well: bool, now: datetime
-) -> ChoreRun | None:
+    line: TimetableEntry, begun: SlotClaim | None, ended: SlotClaim | None, *, well: bool, now: datetime
+) -> ChoreEvidence | None:
     """Return the last run of a chore by the claims of its beginning and its end; None if there is none that ended.
 
     One that has no end well after its time limit was cut short; until then, the run before it counts.
     """
     assert line.limit_s is not None, "chores have a limit"
-    is_open = begun is not None and begun.missed is None and (ended is None or ended.at < begun.at)
+    is_open = begun is not None and begun.missed_reason is None and (ended is None or ended.at < begun.at)
     if begun is not None and is_open and now > begun.at + timedelta(seconds=line.limit_s) + TO_END:
-        return ChoreRun(line.job, begun.at, well=False, outcome="cut short")
-    return ChoreRun(line.job, ended.at, well, ended.by) if ended else None
+        return ChoreEvidence(line.job, begun.at, well=False, outcome="cut short")
+    return ChoreEvidence(line.job, ended.at, well, ended.by) if ended else None
 
 
 def came(slots: Sequence[Slot], claims: Sequence[SlotClaim]) -> tuple[Slot, ...]:
     """Return those of these slots that came: all but those of a session that closed early."""
-    never = {_key(claim) for claim in claims if claim.missed is Reason.CLOSED_EARLY}
+    never = {_key(claim) for claim in claims if claim.missed_reason is Reason.CLOSED_EARLY}
     return tuple(slot for slot in slots if slot.key not in never)
 
 
@@ -318,28 +322,28 @@ TABLE: Mapping[str, Subject] = {
 """Every subject that the bot's own records are evidence of, the most urgent first."""
 
 
-def judged(evidence: Evidence, subjects: Iterable[str] = TABLE) -> tuple[Judgment, ...]:
+def judge_passes(evidence: HealthEvidence, subjects: Iterable[str] = TABLE) -> tuple[Judgment, ...]:
     return tuple(judge(name, evidence) for name in subjects if name in evidence.parts)
 
 
-def judge(name: str, evidence: Evidence) -> Judgment:
+def judge(name: str, evidence: HealthEvidence) -> Judgment:
     """Return the judgment about one subject, by its own part of the evidence and nothing else."""
     subject, part = TABLE[name], evidence.parts[name]
     if isinstance(part, Unread):
-        state = State.FAILED if subject.store else State.UNKNOWN
+        state = HealthState.FAILED if subject.store else HealthState.UNKNOWN
         return Judgment(name, state, subject.looked_at, 0, part.why, part.next or subject.next)
     seen, job = None if part is None else subject.judge(evidence, part), subject.renewed_by
     renewed = by_slots(evidence, None, job) if job else component_health.UNKNOWABLE
-    verdict = seen or Verdict(State.UNKNOWN, "there is nothing to look at", 0, renewed)
+    verdict = seen or HealthVerdict(HealthState.UNKNOWN, "there is nothing to look at", 0, renewed)
     fresh = verdict.fresh or component_health.by_clock(evidence, evidence.at)
     state, found = verdict.state, verdict.found
-    if fresh.overdue and seen is not None:
-        state, found = State.FAILED, f"{found}; newer evidence has been due for {fresh.late_s:,.0f} s"
+    if fresh.is_overdue and seen is not None:
+        state, found = HealthState.FAILED, f"{found}; newer evidence has been due for {fresh.late_s:,.0f} s"
     until = verdict.until
-    if state is State.UNKNOWN and job and not verdict.count and fresh.late_s is not None and not fresh.overdue:
+    if state is HealthState.UNKNOWN and job and not verdict.count and fresh.late_s is not None and not fresh.is_overdue:
         until = component_health.due_by(evidence, job)
-        state = State.NOT_DUE if until else state
-    if state is State.NOT_DUE and until:
+        state = HealthState.NOT_DUE if until else state
+    if state is HealthState.NOT_DUE and until:
         found = f"{found}; not due until {until:%Y-%m-%d %H:%M} UTC"
     shown = fresh if seen else component_health.UNKNOWABLE
     following = (verdict.next or subject.next) if state.is_finding else ""

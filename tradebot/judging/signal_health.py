@@ -13,16 +13,16 @@ from typing import NamedTuple
 
 from msgspec import Struct, field
 
-from tradebot.judging.evidence import Moment
+from tradebot.judging.evidence import TradingMoment
 from tradebot.model.candidate import Component
 from tradebot.model.flow import FLOW_ALERTS
 from tradebot.model.kind import AnyKind, CheckedReply, Drift, NullCounts, Phase
 from tradebot.model.record import CycleRecord
-from tradebot.model.text import counted, noun
+from tradebot.model.text import noun, pluralize
 from tradebot.signals.contracts import broken, drifts
 
 
-class Health(StrEnum):
+class SignalHealth(StrEnum):
     """CRITICAL: what a signal says can't be used. DEGRADED: it can, but something is wrong. HEALTHY: nothing is.
 
     UNKNOWN: nothing was seen that it could be judged by, as while the market is asleep.
@@ -34,10 +34,10 @@ class Health(StrEnum):
     UNKNOWN = "UNKNOWN"
 
 
-class Verdict(NamedTuple):
+class SignalVerdict(NamedTuple):
     """The state of a signal and the reason for it; `idle` if it is UNKNOWN and nobody has to do anything about it."""
 
-    state: Health
+    state: SignalHealth
     why: str
     idle: bool = False
 
@@ -83,7 +83,7 @@ class KindHealth(Struct, frozen=True):
 
     name: str
     core: bool
-    state: Health
+    state: SignalHealth
     why: str
     idle: bool
     last_success: datetime | None
@@ -105,7 +105,7 @@ class ComponentHealth(Struct, frozen=True):
     strategy: str
     name: str
     weight: float
-    state: Health
+    state: SignalHealth
     why: str
     idle: bool
     used: int
@@ -113,7 +113,7 @@ class ComponentHealth(Struct, frozen=True):
     reads: tuple[str, ...]
 
 
-class Signals(Struct, frozen=True):
+class SignalsHealth(Struct, frozen=True):
     """The health of all signals at trading time `as_of`; `scored_at` is when the last scores were made."""
 
     as_of: datetime
@@ -125,12 +125,12 @@ class Signals(Struct, frozen=True):
 
 
 def signals(
-    moment: Moment,
+    moment: TradingMoment,
     largest_share: Decimal,
     seen: Iterable[KindEvidence],
     scores: CycleRecord | None = None,
     reads: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
-) -> Signals:
+) -> SignalsHealth:
     """Return the health of every signal, by what was seen of the kinds, and by the last scores.
 
     At most `largest_share` of rows may differ from the source's documents; `reads` has each component's kinds by name.
@@ -138,11 +138,11 @@ def signals(
     kinds = tuple(_kind_health(each, moment, largest_share) for each in seen)
     components = tuple(_components(scores, reads, {kind.name: kind for kind in kinds}))
     every: tuple[KindHealth | ComponentHealth, ...] = (*kinds, *components)
-    findings = sum(one.state is not Health.HEALTHY and not one.idle for one in every)
-    return Signals(moment.now, moment.is_open, scores.at if scores else None, findings, kinds, components)
+    findings = sum(one.state is not SignalHealth.HEALTHY and not one.idle for one in every)
+    return SignalsHealth(moment.now, moment.is_open, scores.at if scores else None, findings, kinds, components)
 
 
-def _kind_health(seen: KindEvidence, moment: Moment, largest_share: Decimal) -> KindHealth:
+def _kind_health(seen: KindEvidence, moment: TradingMoment, largest_share: Decimal) -> KindHealth:
     found = (*drifts(seen.replies), *seen.more_nulls)
     harmful = broken(drifts(seen.replies), largest_share)
     verdict = _judged(seen, found, harmful, moment, largest_share)
@@ -170,43 +170,45 @@ def _null_rate(seen: KindEvidence) -> float | None:
     return nulls / (rows * len(fields)) if rows and fields else None
 
 
-def _age_s(seen: KindEvidence, moment: Moment) -> float:
+def _age_s(seen: KindEvidence, moment: TradingMoment) -> float:
     return max(0.0, (moment.market_time - min(seen.at)).total_seconds())
 
 
 def _judged(
-    seen: KindEvidence, found: Sequence[Drift], harmful: Sequence[Drift], moment: Moment, largest_share: Decimal
-) -> Verdict:
+    seen: KindEvidence, found: Sequence[Drift], harmful: Sequence[Drift], moment: TradingMoment, largest_share: Decimal
+) -> SignalVerdict:
     """Return the first of these that holds: it can't be used, it can't be judged, something is wrong, all is well."""
     if not seen.at and seen.failed:
-        return Verdict(Health.CRITICAL, f"{counted(seen.failed, 'call')} failed and none succeeded: {seen.failure}")
+        return SignalVerdict(
+            SignalHealth.CRITICAL, f"{pluralize(seen.failed, 'call')} failed and none succeeded: {seen.failure}"
+        )
     if not seen.at:
-        return Verdict(Health.UNKNOWN, "it was never fetched", idle=not moment.is_open)
+        return SignalVerdict(SignalHealth.UNKNOWN, "it was never fetched", idle=not moment.is_open)
     if harmful:
-        return Verdict(Health.CRITICAL, harmful[0].found)
+        return SignalVerdict(SignalHealth.CRITICAL, harmful[0].found)
     unusable = _unusable(seen, largest_share)
     if unusable and seen.kind.name == FLOW_ALERTS:
-        return Verdict(Health.CRITICAL, unusable)
+        return SignalVerdict(SignalHealth.CRITICAL, unusable)
     if not moment.is_open and seen.kind.phase not in (Phase.MORNING, Phase.EVENING):
-        return Verdict(Health.UNKNOWN, "the market is asleep", idle=True)
+        return SignalVerdict(SignalHealth.UNKNOWN, "the market is asleep", idle=True)
     age_s = _age_s(seen, moment)
     if age_s > seen.limit_s:
-        return Verdict(Health.CRITICAL, f"too old to be used: {age_s:,.0f} s against {seen.limit_s:,.0f} s")
+        return SignalVerdict(SignalHealth.CRITICAL, f"too old to be used: {age_s:,.0f} s against {seen.limit_s:,.0f} s")
     wrong = next(_wrong(seen, found, age_s, is_open=moment.is_open), unusable or None)
     if wrong is not None:
-        return Verdict(Health.DEGRADED, wrong)
+        return SignalVerdict(SignalHealth.DEGRADED, wrong)
     if not any(reply.rows for reply in seen.replies):
-        return Verdict(Health.UNKNOWN, "no reply has a row, so there is nothing to judge", idle=True)
-    return Verdict(Health.HEALTHY, "fresh, complete and as documented")
+        return SignalVerdict(SignalHealth.UNKNOWN, "no reply has a row, so there is nothing to judge", idle=True)
+    return SignalVerdict(SignalHealth.HEALTHY, "fresh, complete and as documented")
 
 
 def _wrong(seen: KindEvidence, found: Sequence[Drift], age_s: float, *, is_open: bool) -> Iterator[str]:
     """Yield what is wrong with a kind that can be used nevertheless, most important first."""
     missing = seen.wanted - len(seen.at)
     if missing > 0:
-        yield f"{missing:,} of {counted(seen.wanted, 'call')} never answered"
+        yield f"{missing:,} of {pluralize(seen.wanted, 'call')} never answered"
     if seen.failed:
-        yield f"{counted(seen.failed, 'call')} failed since the last reply: {seen.failure}"
+        yield f"{pluralize(seen.failed, 'call')} failed since the last reply: {seen.failure}"
     if is_open and age_s > 2 * seen.interval_s:
         yield f"late: {age_s:,.0f} s old, and it should be fetched every {seen.interval_s:,.0f} s"
     if found:
@@ -217,7 +219,7 @@ def _unusable(seen: KindEvidence, largest_share: Decimal) -> str:
     bad = seen.foreign + seen.rejected
     if not seen.received or Decimal(bad) / seen.received <= largest_share:
         return ""
-    return f"{bad:,} of {counted(seen.received, 'row')} {noun(bad, 'is', 'are')} foreign or can't be read"
+    return f"{bad:,} of {pluralize(seen.received, 'row')} {noun(bad, 'is', 'are')} foreign or can't be read"
 
 
 def _components(
@@ -233,11 +235,13 @@ def _components(
         yield ComponentHealth(strategy, name, seen[-1].weight, *verdict, used, len(seen), kinds_read)
 
 
-def _used(used: int, symbols: int, kinds: Collection[KindHealth]) -> Verdict:
-    for state in (Health.CRITICAL, Health.DEGRADED, Health.UNKNOWN):
+def _used(used: int, symbols: int, kinds: Collection[KindHealth]) -> SignalVerdict:
+    for state in (SignalHealth.CRITICAL, SignalHealth.DEGRADED, SignalHealth.UNKNOWN):
         for kind in kinds:
             if kind.state is state:
-                return Verdict(state, f"{kind.name}: {kind.why}", kind.idle)
+                return SignalVerdict(state, f"{kind.name}: {kind.why}", kind.idle)
     if not used:
-        return Verdict(Health.DEGRADED, f"absent for all of {counted(symbols, 'symbol')}, though its data came")
-    return Verdict(Health.HEALTHY, f"used for {used:,} of {counted(symbols, 'symbol')}")
+        return SignalVerdict(
+            SignalHealth.DEGRADED, f"absent for all of {pluralize(symbols, 'symbol')}, though its data came"
+        )
+    return SignalVerdict(SignalHealth.HEALTHY, f"used for {used:,} of {pluralize(symbols, 'symbol')}")

@@ -14,18 +14,18 @@ from tradebot import __version__
 from tradebot.app.bars import bars_at_rest
 from tradebot.app.recorded_rules import rules_of_record, settings_of
 from tradebot.errors import OperatorError, TemporaryError
-from tradebot.lab.backtest.recorded_day import Day, PlayedDay, played
+from tradebot.lab.backtest.recorded_day import PlayedDay, RecordedDay, replay_session
 from tradebot.lab.backtest.session_restore import is_played, last_moment
 from tradebot.lab.backtest.setup import loaded_strategies
 from tradebot.model.candidate import Purpose
 from tradebot.model.intent import Operation
-from tradebot.model.parity import NONE, Cause, DayParity, by_cause
+from tradebot.model.parity import NONE, DayParity, ParityCause, by_cause
 from tradebot.model.position import FOREIGN, Origin
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode
 from tradebot.model.values import replace
 from tradebot.replaying.cycle_comparison import PassSeen, replay
-from tradebot.replaying.parity import Ran, Sent, at_quotes, compare, costs, unknown
+from tradebot.replaying.parity import Ran, RequestWithFills, at_quotes, compare, costs, unknown
 from tradebot.replaying.passes import bytes_of, decide_again, read_record
 from tradebot.replaying.port_recording import OffTapeError
 from tradebot.replaying.record_writer import RecordError
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import date
 
-    from tradebot.adapters.ledger.ledger import Stores
+    from tradebot.adapters.ledger.ledger import LedgerStores
     from tradebot.app.settings import Settings
     from tradebot.app.wiring import App
     from tradebot.model.bar import Session
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from tradebot.ports.strategy import Strategy
     from tradebot.ports.world import Progress, Rules
     from tradebot.replaying.parity import Data
-    from tradebot.replaying.passes import Recorded, Surroundings
+    from tradebot.replaying.passes import RecordedCycle, RecordEnvironment
 
 BEFORE = timedelta(days=5)
 """How far back passes are read for what the first ones of a session look back on."""
@@ -88,13 +88,13 @@ def parity_of(app: App, day: date, progress: Progress) -> DayParity:
 
 
 def _played(
-    app: App, session: Session, recorded: Sequence[Recorded], until: datetime, known: datetime
+    app: App, session: Session, recorded: Sequence[RecordedCycle], until: datetime, known: datetime
 ) -> tuple[Ran, Mapping[str, Decimal], Decimal, Data]:
     """Return what the backtest of a session did, prices at its end, what orders were to pay, and what bars became."""
     with ExitStack() as loaded:
         heads = [one for one in app.facts.passes(session.open - BEFORE) if one.at < session.open]
-        plan = Day(session, recorded, until, lambda settings: _strategies(app, settings, loaded), heads)
-        again = played(app.folder.path, app.folder.exchange, app.ledger_view, plan)
+        plan = RecordedDay(session, recorded, until, lambda settings: _strategies(app, settings, loaded), heads)
+        again = replay_session(app.folder.path, app.folder.exchange, app.ledger_view, plan)
     ran = Ran({one.slot: one for one in again.passes}, _sent(again.ledger, session, again.passes, known))
     needs = {strategy.name: _bars_of(app, strategy) for strategy in app.strategies}
     return ran, again.prices, again.assumed_bps, partial(_of_bars, app, again, needs)
@@ -111,7 +111,7 @@ def _bars_of(app: App, strategy: Strategy) -> Sequence[BarNeed]:
 
 def _of_bars(
     app: App, again: PlayedDay, needs: Mapping[str, Sequence[BarNeed]], seen: PassSeen, strategy: str, symbol: str
-) -> Cause | None:
+) -> ParityCause | None:
     """Return whether the bot lacks bars that a strategy was to see, or has others than the market's; None if neither.
 
     What is stored is looked at now: bars that came after they were due, and before the next pass, are as they should.
@@ -127,13 +127,13 @@ def _of_bars(
             except TemporaryError:
                 own = None
             if market is not None and (own is None or len(own) < len(market)):
-                return Cause.LATE_DATA
+                return ParityCause.LATE_DATA
             if own != market:
-                return Cause.REVISED_DATA
+                return ParityCause.REVISED_DATA
     return None
 
 
-def _recorded(app: App, day: date, progress: Progress) -> Mapping[str, Recorded]:
+def _recorded(app: App, day: date, progress: Progress) -> Mapping[str, RecordedCycle]:
     """Return the records of a session's passes by id, oldest first."""
     kept = app.passes.passes(day)
     if not kept:
@@ -145,7 +145,7 @@ def _recorded(app: App, day: date, progress: Progress) -> Mapping[str, Recorded]
             f"Session {day} was traded by version {other}, and a backtest of {__version__} may differ for that alone.",
             f"tradebot replay {day} --from-version {other}",
         )
-    found: dict[str, Recorded] = {}
+    found: dict[str, RecordedCycle] = {}
     shared: dict[tuple[bytes, Any], Any] = {}
     for number, one in enumerate(kept):
         progress(number, len(kept))
@@ -160,9 +160,9 @@ def _recorded(app: App, day: date, progress: Progress) -> Mapping[str, Recorded]
     return found
 
 
-def _seen(app: App, recorded: Mapping[str, Recorded]) -> Sequence[tuple[PassSeen, PassSeen]]:
+def _seen(app: App, recorded: Mapping[str, RecordedCycle]) -> Sequence[tuple[PassSeen, PassSeen]]:
     """Return the recorded passes, each beside what this program decides of the same; where that differs, it says so."""
-    rules: dict[Surroundings, Rules] = {}
+    rules: dict[RecordEnvironment, Rules] = {}
     found = list[tuple[PassSeen, PassSeen]]()
     for name, one in recorded.items():
         around, given = one.surroundings, one.given
@@ -208,7 +208,9 @@ def _known_until(app: App, session: Session, live: Sequence[PassSeen]) -> dateti
     return min(session.close, max(looks))
 
 
-def _sent(ledger: Stores, session: Session, passes: Sequence[PassSeen], known: datetime) -> Mapping[str, Sent]:
+def _sent(
+    ledger: LedgerStores, session: Session, passes: Sequence[PassSeen], known: datetime
+) -> Mapping[str, RequestWithFills]:
     """Return what one side sent in a session, each request with its fills up to a time, and whether all are booked."""
     orders = {one.venue_id: one for one in ledger.orders()}
     records = {one.intent.client_order_id: one.intent for one in ledger.intents(session=session.date)}
@@ -220,11 +222,11 @@ def _sent(ledger: Stores, session: Session, passes: Sequence[PassSeen], known: d
     for owned in ledger.fills_since(session.open):
         if owned.origin is Origin.VENUE and owned.strategy != FOREIGN and owned.fill.at <= known:
             fills[_root(orders, owned.fill.venue_order_id)].append(owned.fill)
-    found = dict[str, Sent]()
+    found = dict[str, RequestWithFills]()
     for name, intent in records.items():
         slot = slots.get(intent.cycle_id) or (_job_of(intent), session.date, intent.key.slot)
         own = sorted(fills[name], key=lambda fill: fill.at)
-        found[_name(intent, orders, records)] = Sent(intent, slot, tuple(own), _is_booked(name, own, told))
+        found[_name(intent, orders, records)] = RequestWithFills(intent, slot, tuple(own), _is_booked(name, own, told))
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from tradebot.adapters.plugins.code_digest import Code
+from tradebot.adapters.plugins.code_digest import StrategyCode
 from tradebot.adapters.state.evidence import BACKTEST
 from tradebot.app.baseline import effective
 from tradebot.app.promotion_status import code_of, values_of
@@ -34,7 +34,7 @@ def fixed_since(app: App, name: str) -> Fixed:
         return Fixed(None, "its values aren't the accepted ones: tradebot config accept")
     if app.folder.kind == BACKTEST:
         played = (read_result(app.folder.path) or {}).get("identity", {}).get("code", {}).get(name)
-        same = played is not None and Code(played["files"], played["versions"]).digest == code
+        same = played is not None and StrategyCode(played["files"], played["versions"]).digest == code
         return Fixed(since) if same else Fixed(None, "it was played by other code: play the backtest again")
     other = app.recorded.other_code(name, code or "") if app.recorded else None
     return Fixed(max(since, other) if other else since)

@@ -9,10 +9,10 @@ from msgspec import Struct
 
 from tradebot.learning import ensemble
 from tradebot.learning.card import Card, Scaling, SessionResult
-from tradebot.learning.ensemble import Answer, Combine, Mode, answer_of, combined, rounded
+from tradebot.learning.ensemble import Combine, NetworkAnswer, PolicyMode, answer_of, combine_targets, round_contracts
 from tradebot.learning.observing import observation, state_of
-from tradebot.learning.saying import ANSWER, MODEL, refusal, said
-from tradebot.learning.selection import Results, before, chosen
+from tradebot.learning.saying import ANSWER, MODEL, passing_decision, refusal
+from tradebot.learning.selection import Results, before, select_model
 from tradebot.model.bar import Session
 from tradebot.model.decision import Decision
 from tradebot.model.reasons import Reason
@@ -24,10 +24,10 @@ Run = Callable[[Numbers, Numbers], tuple[Numbers, Numbers]]
 """Runs a network on an observation and what it remembers, and returns its outputs and what it remembers then."""
 
 
-class Acting(Struct, frozen=True):
+class ModelSelection(Struct, frozen=True):
     """How models act together. `sessions` is how many results count; `results` are later ones, by model."""
 
-    mode: Mode
+    mode: PolicyMode
     combine: Combine
     sessions: int
     results: Mapping[str, tuple[SessionResult, ...]]
@@ -43,7 +43,7 @@ class Member(NamedTuple):
     blank: Numbers = ()
 
 
-class Memory(NamedTuple):
+class ModelMemory(NamedTuple):
     """What a model remembered before and after it saw the bar that closed `at`, in the session that opened `opened`."""
 
     opened: datetime
@@ -58,11 +58,11 @@ class Policy:
     It decides once for each bar that closes. Until the next one has, it keeps to that, whatever has filled since.
     """
 
-    def __init__(self, acting: Acting, members: Sequence[Member]) -> None:
+    def __init__(self, acting: ModelSelection, members: Sequence[Member]) -> None:
         self._acting, self._members = acting, members
         self._results = {one.id: _results(one, acting.results.get(one.id, ())) for one in members}
         self._chosen: tuple[date, Sequence[Member], Numbers] | None = None
-        self._memories: dict[tuple[str, str], Memory] = {}
+        self._memories: dict[tuple[str, str], ModelMemory] = {}
         self._wanted: dict[str, tuple[Sequence[datetime], Target]] = {}
 
     def targets(self, view: StrategyView) -> Sequence[Target] | Decision:
@@ -94,11 +94,11 @@ class Policy:
 
     def _choose(self, session: date) -> tuple[Sequence[Member], Numbers] | Decision:
         acting, weights = self._acting, tuple[float, ...]()
-        if acting.mode is Mode.META:
-            name = chosen(self._results, session, acting.sessions)
+        if acting.mode is PolicyMode.META:
+            name = select_model(self._results, session, acting.sessions)
             members = [one for one in self._members if one.id == name]
             return (members, ()) if members else self._unranked(session)
-        if acting.mode is Mode.ENSEMBLE and acting.combine is Combine.WEIGHTED:
+        if acting.mode is PolicyMode.ENSEMBLE and acting.combine is Combine.WEIGHTED:
             found = ensemble.weights_of([before(one, session) for one in self._results.values()], acting.sessions)
             if found is None:
                 return self._unranked(session)
@@ -114,18 +114,18 @@ class Policy:
     ) -> Target | Decision:
         assert view.situation is not None, "the session was looked at"
         assert view.situation.session is not None, "the session was looked at"
-        answers = list[Answer]()
+        answers = list[NetworkAnswer]()
         for member in members:
             answer = self._answer(view, view.situation.session, symbol, member)
             if isinstance(answer, Decision):
                 return answer
             answers.append(answer)
         # Alone, a model's answer is taken as it is.
-        target = combined(self._acting.combine, answers, weights) if len(answers) > 1 else answers[0].target
-        decisions = (said(MODEL, None, ", ".join(one.id for one in members)), *map(_told, members, answers))
-        return Target(symbol, quantity=Decimal(rounded(target)), decisions=decisions)
+        target = combine_targets(self._acting.combine, answers, weights) if len(answers) > 1 else answers[0].target
+        decisions = (passing_decision(MODEL, None, ", ".join(one.id for one in members)), *map(_told, members, answers))
+        return Target(symbol, quantity=Decimal(round_contracts(target)), decisions=decisions)
 
-    def _answer(self, view: StrategyView, session: Session, symbol: str, member: Member) -> Answer | Decision:
+    def _answer(self, view: StrategyView, session: Session, symbol: str, member: Member) -> NetworkAnswer | Decision:
         """Return what one model answers about a symbol. It is shown the last bar that has closed."""
         card, at = member.card, view.features[symbol, member.card.timeframe].at
         state = state_of(view, symbol, card.timeframe, at)
@@ -145,7 +145,7 @@ class Policy:
         if answer is None:
             return refusal(Reason.MODEL_NOT_FINITE, f"{member.id}: {outputs}")
         if card.recurrent:
-            self._memories[member.id, symbol] = Memory(session.open, at, remembered, after)
+            self._memories[member.id, symbol] = ModelMemory(session.open, at, remembered, after)
         return answer
 
     def _remembered(self, member: Member, session: Session, symbol: str, at: datetime) -> Numbers | Decision:
@@ -166,8 +166,8 @@ def _lost(symbol: str, missing: timedelta) -> Decision:
     return refusal(Reason.MODEL_STATE_LOST, f"{symbol}: {missing.total_seconds():.0f} s are missing")
 
 
-def _told(member: Member, answer: Answer) -> Decision:
-    return said(ANSWER, None, answer.target, member.id)
+def _told(member: Member, answer: NetworkAnswer) -> Decision:
+    return passing_decision(ANSWER, None, answer.target, member.id)
 
 
 def _results(member: Member, later: Sequence[SessionResult]) -> Results:

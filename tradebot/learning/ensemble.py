@@ -15,23 +15,23 @@ MOST = 2
 TARGETS = tuple(range(-MOST, MOST + 1))
 
 
-class Answer(NamedTuple):
+class NetworkAnswer(NamedTuple):
     """A target in contracts from -2 to 2, and the confidence in it, 0 to 1."""
 
     target: float
     confidence: float
 
 
-def answer_of(outputs: Sequence[float], action: Action) -> Answer | None:
+def answer_of(outputs: Sequence[float], action: Action) -> NetworkAnswer | None:
     """Return what a network's outputs mean; None if they aren't finite numbers in its range."""
     if not all(map(isfinite, outputs)):
         return None
     if action is Action.CONTINUOUS:
         (output,) = outputs
-        return Answer(MOST * output, abs(output)) if -1 <= output <= 1 else None
+        return NetworkAnswer(MOST * output, abs(output)) if -1 <= output <= 1 else None
     highest = max(outputs)
     parts = [exp(output - highest) for output in outputs]
-    return Answer(float(TARGETS[outputs.index(highest)]), max(parts) / sum(parts))
+    return NetworkAnswer(float(TARGETS[outputs.index(highest)]), max(parts) / sum(parts))
 
 
 def outputs_of(action: Action) -> int:
@@ -39,7 +39,7 @@ def outputs_of(action: Action) -> int:
     return {Action.CONTINUOUS: 1, Action.DISCRETE: len(TARGETS)}[action]
 
 
-def rounded(target: float) -> int:
+def round_contracts(target: float) -> int:
     """Return a target in whole contracts; a half is rounded away from zero."""
     return int(Decimal(repr(target)).to_integral_value(ROUND_HALF_UP))
 
@@ -50,7 +50,7 @@ APART = 0.7
 """Models whose targets deviate by more contracts than that contradict each other."""
 
 
-class Mode(StrEnum):
+class PolicyMode(StrEnum):
     """What a policy does: nothing while it is in TRAINING, or act by one model, by several together, or by one of them.
 
     META chooses the one that acts anew for each session.
@@ -76,17 +76,17 @@ class Combine(StrEnum):
     ADAPTIVE = "adaptive"
 
 
-def combined(how: Combine, answers: Sequence[Answer], weights: Sequence[float] = ()) -> float:
+def combine_targets(how: Combine, answers: Sequence[NetworkAnswer], weights: Sequence[float] = ()) -> float:
     """Return one target of at least one answer, in contracts; only WEIGHTED needs weights, one for each answer."""
     targets = [one.target for one in answers]
     if how is Combine.WEIGHTED:
-        return weighted(targets, weights)
+        return weighted_mean(targets, weights)
     if how is Combine.CONFIDENCE:
-        return weighted(targets, [one.confidence for one in answers])
+        return weighted_mean(targets, [one.confidence for one in answers])
     return {Combine.MAJORITY: majority, Combine.ADAPTIVE: adaptive}[how](targets)
 
 
-def weighted(targets: Sequence[float], weights: Sequence[float]) -> float:
+def weighted_mean(targets: Sequence[float], weights: Sequence[float]) -> float:
     """Return the mean of targets by weights, which aren't below zero; zero if all weights are."""
     whole = fsum(weights)
     total = fsum(target * weight for target, weight in zip(targets, weights, strict=True))

@@ -7,13 +7,13 @@ from math import isnan
 from tradebot.learning.card import Card, Scaling
 from tradebot.model.series import width_of
 from tradebot.model.view import StrategyView
-from tradebot.signals.features.state import STATE, State, observed
+from tradebot.signals.features.state import STATE, DecisionState, state_numbers
 
 HIGHEST = 5.0
 """Beyond so many deviations, a feature counts as so many."""
 
 
-def state_of(view: StrategyView, symbol: str, timeframe: str, at: datetime) -> State | None:
+def state_of(view: StrategyView, symbol: str, timeframe: str, at: datetime) -> DecisionState | None:
     """Return how things stand for a symbol, of which a bar has closed `at`.
 
     None if the session, or the profit of its position, isn't known.
@@ -22,7 +22,7 @@ def state_of(view: StrategyView, symbol: str, timeframe: str, at: datetime) -> S
     if seen is None or seen.session is None or width is None or (held and symbol not in seen.unrealized):
         return None
     session = seen.session
-    return State(
+    return DecisionState(
         position=float(held.quantity) if held else 0.0,
         unrealized=float(seen.unrealized[symbol]) if held else 0.0,
         equity=float(seen.equity),
@@ -33,7 +33,9 @@ def state_of(view: StrategyView, symbol: str, timeframe: str, at: datetime) -> S
     )
 
 
-def observation(card: Card, scaling: Scaling, values: Mapping[str, float], state: State) -> tuple[float, ...] | str:
+def observation(
+    card: Card, scaling: Scaling, values: Mapping[str, float], state: DecisionState
+) -> tuple[float, ...] | str:
     """Return what a model is shown; the name of what is missing if one of its numbers isn't known.
 
     What isn't known is never shown as zero.
@@ -44,7 +46,7 @@ def observation(card: Card, scaling: Scaling, values: Mapping[str, float], state
         if value is None or isnan(value):
             return name
         shown.append(min(max((value - mean) / deviation, -HIGHEST), HIGHEST))
-    for feature, number in zip(STATE, observed(state), strict=True):
+    for feature, number in zip(STATE, state_numbers(state), strict=True):
         if number is None:
             return feature.name
         shown.append(number)

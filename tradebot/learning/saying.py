@@ -15,7 +15,9 @@ LONGEST = 200
 """How many characters of what was observed are recorded."""
 
 
-def said(about: str, reason: Reason | None, observed: Number | str, limit: Number | str | None = None) -> Decision:
+def passing_decision(
+    about: str, reason: Reason | None, observed: Number | str, limit: Number | str | None = None
+) -> Decision:
     """Return a decision that refuses nothing: to hold nothing is an answer too."""
     return Decision(Gate.STRATEGY, Verdict.PASS, reason, observed, limit, about=about)
 

@@ -45,7 +45,7 @@ def score(earned: Sequence[float]) -> float:
     )
 
 
-def chosen(results: Mapping[str, Results], session: date, sessions: int) -> str | None:
+def select_model(results: Mapping[str, Results], session: date, sessions: int) -> str | None:
     """Return the model that acts in a session; None if not all of them have a result from before it.
 
     Another model takes over only if its score is a tenth better than that of the one that acts, and at the earliest

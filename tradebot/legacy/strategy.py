@@ -16,18 +16,18 @@ from tradebot.model.instrument import Right
 from tradebot.model.reasons import Reason
 from tradebot.model.view import Open, StrategyView
 from tradebot.signals.formula import sign
-from tradebot.signals.scoring import Known
+from tradebot.signals.scoring import ScoringInputs
 from tradebot.signals.subjects.dark_pool import DARK_POOL_KIND
 from tradebot.signals.subjects.market import MARKET_TIDE_KIND
 from tradebot.signals.subjects.open_interest import GREEK_EXPOSURE_KIND, OI_CHANGE_KIND
 from tradebot.signals.subjects.volatility import IV_RANK_KIND
-from tradebot.strategies.filters import Filter
+from tradebot.strategies.filters import StrategyFilter
 from tradebot.strategies.flow import FlowStrategy
 
 LARGEST = 8.0
 THRESHOLD = 2.7
 """The score that an entry took."""
-THRESHOLD_MET, NOT_TOXIC, FRESH = Filter("threshold"), Filter("toxicity"), Filter("freshness")
+THRESHOLD_MET, NOT_TOXIC, FRESH = StrategyFilter("threshold"), StrategyFilter("toxicity"), StrategyFilter("freshness")
 MOST_TOXICITY, LEAST_FRESHNESS = 0.90, 0.30
 _SUMMED_TO_4_PLACES = frozenset({"congress", "shorts_squeeze", "institutional", "market_tide", "calendar"})
 
@@ -316,7 +316,7 @@ class LegacyStrategy(FlowStrategy):
             for part in _components(inputs, made)
         )
 
-    def _scored(self, known: Known) -> Open:
+    def _scored(self, known: ScoringInputs) -> Open:
         inputs = _inputs(known)
         made = score(inputs)
         signed = inputs.flow_direction * made.unrounded / LARGEST
@@ -342,7 +342,7 @@ def _components(inputs: LegacyInputs, made: LegacyScore) -> Iterator[Component]:
             yield Component(name, max(-1.0, min(1.0, row * share)), 1.0, f"{row:.3f} of {LARGEST:g}")
 
 
-def _inputs(known: Known) -> LegacyInputs:
+def _inputs(known: ScoringInputs) -> LegacyInputs:
     """Return our facts that stand for what the earlier bot read; its other rows see nothing, as they did then."""
     facts = known.facts.known
     gamma, rank, changes = GREEK_EXPOSURE_KIND.of(facts), IV_RANK_KIND.of(facts), OI_CHANGE_KIND.of(facts)
@@ -365,7 +365,7 @@ def _inputs(known: Known) -> LegacyInputs:
     )
 
 
-def _net_flow(known: Known) -> float:
+def _net_flow(known: ScoringInputs) -> float:
     """Sum whole premiums, calls against puts: which side paid them made no difference. Little is 0."""
     calls, puts = (
         fsum(float(alert.premium) for alert in known.alerts if alert.right is right)
@@ -374,7 +374,7 @@ def _net_flow(known: Known) -> float:
     return calls - puts if abs(calls - puts) > _NEUTRAL_USD else 0.0
 
 
-def _freshness(known: Known) -> float:
+def _freshness(known: ScoringInputs) -> float:
     if not known.alerts:
         return 1.0
     age_s = (known.now - max(alert.at for alert in known.alerts)).total_seconds()

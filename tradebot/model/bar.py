@@ -113,7 +113,7 @@ class Depth(Struct, frozen=True):
     bids: tuple[Level, ...]
     asks: tuple[Level, ...]
 
-    def offered(self, side: "Side", worst: Decimal) -> Decimal:
+    def quantity_within(self, side: "Side", worst: Decimal) -> Decimal:
         """Return how much an order on this side could take without paying a price worse than `worst`."""
         levels = self.asks if side.sign > 0 else self.bids
         return sum((one.quantity for one in levels if (worst - one.price) * side.sign >= 0), Decimal(0))
@@ -163,7 +163,7 @@ class ClockReading(Struct, frozen=True):
         return self.clock.now
 
     @property
-    def passed(self) -> datetime:
+    def elapsed(self) -> datetime:
         """Return the time that has passed by both clocks: nothing is over because only one of them says so."""
         return min(self.now, self.second) if self.second else self.now
 

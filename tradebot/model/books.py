@@ -93,9 +93,9 @@ class Books(Struct, frozen=True, dict=True):
         return tuple([order for order in self.orders if not order.status.terminal])
 
     @cached_property
-    def unresolved(self) -> tuple[IntentRecord, ...]:
+    def unresolved_intents(self) -> tuple[IntentRecord, ...]:
         """Return the intents whose outcome isn't known, in the order promised."""
-        return tuple(record for record in self.intents if record.state.unresolved)
+        return tuple(record for record in self.intents if record.state.is_unresolved)
 
     @cached_property
     def canceled_now(self) -> frozenset[str]:
@@ -184,7 +184,7 @@ class Books(Struct, frozen=True, dict=True):
     def states(self) -> Mapping[tuple[str, str], State]:
         """Return the state of each position by strategy and symbol, closed ones and those on their way in included."""
         orders = (order for chain in (self.orders, *self.chains.values()) for order in chain)
-        records = Records().after((*orders, *self.promised.values(), *self.unresolved))
+        records = Records().after((*orders, *self.promised.values(), *self.unresolved_intents))
         work, held = records.work(self.filled), self.totals.positions
         return {
             key: state_of(

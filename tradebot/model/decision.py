@@ -14,7 +14,17 @@ from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.text import noun, plain
 
-__all__ = ["UNITS", "Decision", "Decisions", "Gate", "Number", "Verdict", "compared", "first_failure", "units_of"]
+__all__ = [
+    "UNITS",
+    "Decision",
+    "Decisions",
+    "Gate",
+    "Number",
+    "Verdict",
+    "first_failure",
+    "format_comparison",
+    "units_of",
+]
 
 Number = Decimal | float | int
 
@@ -95,7 +105,7 @@ def units_of(gate: Gate, reason: Reason | None, code: str = "") -> tuple[Unit, U
     return (REASONS[reason].units if reason else None) or (gate.unit, gate.unit)
 
 
-def compared(decision: Decision) -> str:
+def format_comparison(decision: Decision) -> str:
     """Return what a gate observed and its limit with their units, as in a sentence: 12.34% against 10.00%."""
     values = zip((decision.observed, decision.limit), decision.units, strict=True)
     return " against ".join(_with_unit(value, unit) for value, unit in values)

@@ -59,7 +59,7 @@ class DayPrice(Struct, frozen=True):
     close: float
 
 
-class Refused(Struct, frozen=True):
+class BacktestRefusals(Struct, frozen=True):
     """How many candidates of a backtest ended for a reason."""
 
     reason: str
@@ -73,7 +73,7 @@ class Unrecorded(Struct, frozen=True):
     """
 
     recorder: str
-    refused: tuple[Refused, ...] = ()
+    refused: tuple[BacktestRefusals, ...] = ()
 
 
 class Evidence(Struct, frozen=True):

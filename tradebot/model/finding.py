@@ -206,7 +206,7 @@ class Finding(Struct, frozen=True):
         return bool(self.kind.writes)
 
 
-class Plan(Struct, frozen=True):
+class AdjustmentPlan(Struct, frozen=True):
     """What accepting would write: adjustments of the books, based on one view of the broker."""
 
     id: str

@@ -12,7 +12,7 @@ from tradebot.model.instrument import Right
 from tradebot.model.kind import ContractFinding, Fact, SymbolFact
 
 
-class Heard(Struct, frozen=True):
+class StreamRows(Struct, frozen=True):
     """What came over a stream since the last look, oldest first, each row as it came.
 
     `joined` counts how often the channel was joined so far: between two joins, rows may have been missed. `up` says

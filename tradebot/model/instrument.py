@@ -109,14 +109,14 @@ class Rolling(Struct, frozen=True):
         return today >= self.until or (today >= self.on and self.first_minute <= minute < self.last_minute)
 
 
-class Month(NamedTuple):
+class ContractMonth(NamedTuple):
     """One contract of a root by its symbol, and when it is left for the next one."""
 
     symbol: str
     rolling: Rolling
 
 
-class Change(NamedTuple):
+class ListingChange(NamedTuple):
     """One term of a listing that its venue has changed, before and now."""
 
     name: str
@@ -166,17 +166,17 @@ class Listing(Struct, frozen=True):
         """Return a signed quantity rounded toward zero to whole lots."""
         return whole_lots(self.instrument, quantity)
 
-    def changes_from(self, before: "Listing") -> Iterator[Change]:
+    def changes_from(self, before: "Listing") -> Iterator[ListingChange]:
         """Yield the terms of orders and positions that differ from an earlier listing's.
 
         A last trading day counts if it has come nearer. Margin levels follow the market, so they don't count.
         """
         for name, old, new in zip(_TERMS, _terms(before), _terms(self), strict=True):
             if old != new:
-                yield Change(name, old, new)
+                yield ListingChange(name, old, new)
         last, now = before.last_trading_day, self.last_trading_day
         if now is not None and (last is None or now < last):
-            yield Change("last trading day", str(last or "none"), str(now))
+            yield ListingChange("last trading day", str(last or "none"), str(now))
 
 
 _TERMS = ("tick", "lot", "minimum", "multiplier", "currency", "calendar")
@@ -201,7 +201,7 @@ class ListingRecord(Struct, frozen=True):
     changed_at: datetime | None = None
 
     @property
-    def changes(self) -> tuple[Change, ...]:
+    def changes(self) -> tuple[ListingChange, ...]:
         return tuple(self.listing.changes_from(self.before)) if self.before else ()
 
     def read_again(self, listing: Listing) -> "ListingRecord":

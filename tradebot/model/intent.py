@@ -17,7 +17,7 @@ from msgspec.structs import astuple
 
 from tradebot.model.candidate import Component, Purpose, ScaleOutLevel, Side
 from tradebot.model.instrument import Instrument
-from tradebot.model.order import Approach, Order, OrderClass, OrderStatus, OrderType, Outcome, Reply, TimeInForce
+from tradebot.model.order import Approach, Order, OrderClass, OrderStatus, OrderType, Reply, TimeInForce, WriteOutcome
 from tradebot.model.values import replace
 
 ID_PREFIX = "tb1."
@@ -34,7 +34,7 @@ REFUSED_LATE = "refused_late"
 _STOPS = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
 
 
-class Mark(NamedTuple):
+class ClientIdParts(NamedTuple):
     """The readable parts of an id of ours: five letters of the strategy, in capitals, and the purpose if known."""
 
     strategy: str
@@ -56,15 +56,15 @@ def stop_of(client_order_id: str) -> str:
 
 
 @lru_cache(maxsize=5_000)
-def mark_of(client_order_id: str) -> Mark | None:
+def mark_of(client_order_id: str) -> ClientIdParts | None:
     """Read our mark in a client order id; None for an order that isn't ours."""
     if not client_order_id.startswith(ID_PREFIX):
         return None
     parts = client_order_id.split(".")
     if len(parts) < 6:
-        return Mark("", None)
+        return ClientIdParts("", None)
     # A symbol may contain dots, so count the parts after it from the end.
-    return Mark(parts[2], next((purpose for purpose in Purpose if purpose[:5].upper() == parts[-2]), None))
+    return ClientIdParts(parts[2], next((purpose for purpose in Purpose if purpose[:5].upper() == parts[-2]), None))
 
 
 class Operation(StrEnum):
@@ -85,7 +85,7 @@ class IntentState(StrEnum):
     ABANDONED = "abandoned"
 
     @property
-    def unresolved(self) -> bool:
+    def is_unresolved(self) -> bool:
         return self in (IntentState.SENT, IntentState.UNKNOWN)
 
 
@@ -286,5 +286,5 @@ def behind_leg(record: IntentRecord, order: Order) -> IntentRecord:
 def outcome_of(order: Order) -> Reply:
     """Return the outcome of a request that made this order: the venue may reject what it has accepted."""
     if order.status is OrderStatus.REJECTED and not order.filled_quantity:
-        return Reply(Outcome.REJECTED, order, REFUSED_LATE, "the broker accepted the order, then rejected it")
-    return Reply(Outcome.ACCEPTED, order)
+        return Reply(WriteOutcome.REJECTED, order, REFUSED_LATE, "the broker accepted the order, then rejected it")
+    return Reply(WriteOutcome.ACCEPTED, order)

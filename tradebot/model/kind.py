@@ -14,17 +14,17 @@ NEW_YORK = ZoneInfo("America/New_York")
 Row = Mapping[str, object]
 
 
-class Column(NamedTuple):
+class FactColumn(NamedTuple):
     """One field of several rows: its values in the order of the rows, and the types among them."""
 
     values: Sequence[Any]
     types: frozenset[type]
 
 
-Columns = Mapping[str, Column]
+Columns = Mapping[str, FactColumn]
 
 
-class Scope(StrEnum):
+class ReplyScope(StrEnum):
     """What one reply is about, and so how many calls it takes to ask about a universe."""
 
     SYMBOL = "symbol"
@@ -64,14 +64,14 @@ class DayFact(SymbolFact, frozen=True):
     date: date
 
 
-class Request(Struct, frozen=True):
+class FlowRequest(Struct, frozen=True):
     """One GET to the flow source: its path, and its parameters by the source's own names."""
 
     path: str
     params: Mapping[str, str]
 
 
-def documented(fields: str) -> Mapping[str, str]:
+def parse_field_types(fields: str) -> Mapping[str, str]:
     """Return the documented fields of a row with their types, from text such as "text date, decimal? price volume".
 
     A type is text, decimal (a number as text), integer, number, boolean, list or object; a ? says that the field may be
@@ -122,7 +122,7 @@ class Kind(Struct, Generic[F, L, C], frozen=True, eq=False):
     moment: Callable[[F], datetime | date] = attrgetter("date")
     lean: Callable[[F], L] = _whole
     poll_s: int = 86_400
-    scope: Scope = Scope.SYMBOL
+    scope: ReplyScope = ReplyScope.SYMBOL
     changes: bool = True
     past_days: int = 0
     fields: Mapping[str, str] = field(default_factory=dict)
@@ -135,15 +135,15 @@ class Kind(Struct, Generic[F, L, C], frozen=True, eq=False):
     @property
     def market_wide(self) -> bool:
         """Return True if one reply is about the whole market."""
-        return self.scope is Scope.MARKET
+        return self.scope is ReplyScope.MARKET
 
-    def request(self, about: str, session: date) -> Request:
+    def request(self, about: str, session: date) -> FlowRequest:
         """Return the GET for a session; `about` is a ticker or a sector as the source spells it, safe in a path."""
         params = {
             name: value.format(about) if isinstance(value, str) else value(session)
             for name, value in self.params.items()
         }
-        return Request(self.path.format(about), params)
+        return FlowRequest(self.path.format(about), params)
 
     def of(self, known: Mapping[str, object]) -> C | None:
         """Return what is known of this kind; None if nothing is, or if the strategy didn't declare that it needs it."""

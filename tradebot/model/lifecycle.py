@@ -91,7 +91,7 @@ class Work(Struct, frozen=True):
     arriving: bool = False
     instrument: Instrument | None = None
 
-    def covered(self, quantity: Decimal) -> Decimal:
+    def covered_quantity(self, quantity: Decimal) -> Decimal:
         """Return for how many shares of a position a stop can trigger, unsigned; stops beyond it don't count."""
         stops = (each.quantity for each in self.resting if each.is_stop)
         return min(sum(stops, Decimal(0)), abs(quantity))
@@ -109,7 +109,7 @@ def state_of(owner: str, quantity: Decimal, work: Work, *, traded: bool = True) 
     if work.leaving:
         return State.CLOSING if work.leaving >= abs(quantity) else State.REDUCING
     whole = whole_lots(work.instrument, abs(quantity)) if work.instrument else abs(quantity)
-    if whole and work.covered(quantity) >= whole:
+    if whole and work.covered_quantity(quantity) >= whole:
         return State.PROTECTED
     return State.ADOPTED if owner == ADOPTED else State.OPEN
 

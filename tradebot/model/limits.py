@@ -363,7 +363,7 @@ class HaltRules(Frozen):
     symbol_fraction: Annotated[Exposure | None, Tighter.LOWER]
 
 
-class Wanted(Frozen):
+class TargetBounds(Frozen):
     """The most that targets ask for: fractions of the allotment in one symbol and in all, and in how many symbols."""
 
     symbol_fraction: Annotated[Decimal, Field(gt=0, le=10), Tighter.SAME]
@@ -388,7 +388,7 @@ class OwnRules(Struct, frozen=True):
     times: str = ""
     execution: Execution = MARKETABLE
     displacement: DisplacementRules | None = None
-    wants: Wanted | None = None
+    wants: TargetBounds | None = None
     approval: ApprovalRules | None = None
     auction: "AuctionRules | None" = None
     costs: CostModel | None = None

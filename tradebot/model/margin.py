@@ -193,7 +193,7 @@ class Margin(Struct, frozen=True, dict=True):
                 found[symbol] = min(found.get(symbol, one), one, key=_NEARNESS)
         return tuple(sorted(found.values(), key=_NEARNESS))
 
-    def seen(self, equity: Decimal) -> MarginSeen:
+    def as_observed(self, equity: Decimal) -> MarginSeen:
         """Return what to record of it: the venue's figures, and how far what is held is from liquidation."""
         return MarginSeen(self.initial, self.maintenance, self.available, self.as_held.liquidations(equity))
 

@@ -58,7 +58,7 @@ class Happening(Struct, frozen=True):
     text: str
 
 
-class Quiet(Struct, frozen=True):
+class QuietHours(Struct, frozen=True):
     """Hours, perhaps past midnight, in which only what is CRITICAL is told; an empty `zone` is the venue's."""
 
     since: time
@@ -69,7 +69,7 @@ class Quiet(Struct, frozen=True):
 _QUIET = re.compile(r"(\d{1,2}:\d\d)-(\d{1,2}:\d\d)(?: +([A-Za-z_]+(?:/[A-Za-z_+-]+)*[0-9]*))?")
 
 
-def quiet_hours(text: str) -> Quiet:
+def quiet_hours(text: str) -> QuietHours:
     """Read quiet hours such as `22:00-07:00 Europe/Berlin`; without a zone they are the venue's.
 
     Raises ValueError that says how to write them.
@@ -83,7 +83,7 @@ def quiet_hours(text: str) -> Quiet:
         ZoneInfo(zone or "UTC")
     except (ValueError, ZoneInfoNotFoundError):
         raise ValueError("must be hours of the day, such as 22:00-07:00 Europe/Berlin") from None
-    return Quiet(since, until, zone)
+    return QuietHours(since, until, zone)
 
 
 class Channel(Struct, frozen=True):
@@ -96,7 +96,7 @@ class Channel(Struct, frozen=True):
     topics: frozenset[Topic]
     events: frozenset[str]
     least: Severity
-    quiet: Quiet | None
+    quiet: QuietHours | None
     most_an_hour: int
 
 
@@ -118,7 +118,7 @@ class HeldThen(Struct, frozen=True):
     price: Decimal
 
 
-class Seen(Struct, frozen=True):
+class BotStatus(Struct, frozen=True):
     """How the bot was when it was last looked at, by which the next look knows what has happened since.
 
     `unknown` are the ids of orders of which it was told that their outcome is unknown. `unwell_since` is when health

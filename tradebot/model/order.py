@@ -363,7 +363,7 @@ class Approach(Struct, frozen=True):
     begun: datetime
 
 
-class Outcome(StrEnum):
+class WriteOutcome(StrEnum):
     """What we know of the result of a submit, replace or cancel. We look up an UNKNOWN and never resend it blindly."""
 
     ACCEPTED = "accepted"
@@ -377,7 +377,7 @@ class Reply(Struct, frozen=True):
     `legs` are the orders that came with the order, such as the stop of a pair.
     """
 
-    outcome: Outcome
+    outcome: WriteOutcome
     order: Order | None = None
     code: str | None = None
     message: str | None = None

@@ -14,7 +14,7 @@ IN_FULL = 10_000
 """How many basis points a whole is."""
 
 
-class Cause(StrEnum):
+class ParityCause(StrEnum):
     """Why the bot did otherwise than the backtest of the same session.
 
     PRICE: it saw other quotes. LATE_DATA: bars that a strategy needs came later than they were due. REVISED_DATA: bars
@@ -52,7 +52,7 @@ class ParityDifference(Struct, frozen=True):
     slot: str
     strategy: str
     symbol: str
-    cause: Cause
+    cause: ParityCause
     live: str
     played: str
     cost_usd: Decimal = NONE
@@ -62,7 +62,7 @@ class ParityDifference(Struct, frozen=True):
 class ByCause(Struct, frozen=True):
     """How many decisions, orders and fills differ for one cause, and what they cost in USD; below zero is a gain."""
 
-    cause: Cause
+    cause: ParityCause
     decisions: int
     orders: int
     fills: int
@@ -108,13 +108,13 @@ class DayParity(Struct, frozen=True):
     @property
     def ours(self) -> int:
         """Return how many differences nothing outside explains."""
-        return sum(one.of(what) for one in self.causes if one.cause is Cause.OURS for what in What)
+        return sum(one.of(what) for one in self.causes if one.cause is ParityCause.OURS for what in What)
 
 
 def by_cause(differences: Sequence[ParityDifference]) -> tuple[ByCause, ...]:
     """Return what differs in a session by its causes, in the order of these."""
     found = []
-    for cause in Cause:
+    for cause in ParityCause:
         of_cause = [one for one in differences if one.cause is cause]
         if of_cause:
             decisions, orders, fills = (sum(one.what is what for one in of_cause) for what in What)

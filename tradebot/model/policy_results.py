@@ -21,7 +21,7 @@ BENCHMARKS = ("buy_and_hold", "rule", "logistic")
 """What a policy must be better than, besides holding nothing."""
 
 
-class Span(Struct, frozen=True):
+class SessionSpan(Struct, frozen=True):
     """The sessions from one to another, both included."""
 
     first: date
@@ -34,12 +34,12 @@ class Split(Struct, frozen=True):
     `model` is the SHA-256 of the model's files, by the seed that it was trained with.
     """
 
-    trained: tuple[Span, ...]
-    judged: tuple[Span, ...]
+    trained: tuple[SessionSpan, ...]
+    judged: tuple[SessionSpan, ...]
     model: Mapping[str, str]
 
 
-class Run(Struct, frozen=True):
+class PolicyRun(Struct, frozen=True):
     """What a configuration earned with one seed, along one path through the splits; walking forward, there is one path.
 
     `doubled` are the returns with all costs doubled, and `later` those with each decision one bar later. `trades` are
@@ -81,7 +81,7 @@ class PolicyResults(Struct, frozen=True):
     calendar: tuple[date, ...]
     splits: tuple[Split, ...]
     sessions: tuple[date, ...]
-    runs: tuple[Run, ...]
+    runs: tuple[PolicyRun, ...]
     benchmarks: Mapping[str, Returns]
     tried: tuple[TriedReturns, ...]
     trials: int

@@ -42,7 +42,7 @@ REAL_MONEY = frozenset({Rung.LIVE_SMALL, Rung.LIVE})
 """The rungs on which entries trade real money."""
 
 
-class Traded(StrEnum):
+class PaperRecord(StrEnum):
     """Where the sessions of an evidence were traded."""
 
     BACKTEST = "backtest"
@@ -112,7 +112,7 @@ class PolicyRules(Frozen):
 class StepRules(Frozen):
     """What it takes to reach one rung; a condition that is None isn't asked."""
 
-    traded: Annotated[list[Traded], Field(min_length=1), Tighter.FEWER]
+    traded: Annotated[list[PaperRecord], Field(min_length=1), Tighter.FEWER]
     sessions: Annotated[Count | None, Tighter.HIGHER]
     sessions_here: Annotated[Count | None, Tighter.HIGHER]
     trades: Annotated[Annotated[int, Field(ge=2, le=100_000)] | None, Tighter.HIGHER]
@@ -154,7 +154,7 @@ class PromotionRules(Frozen):
         return self.live if rung is Rung.LIVE else steps[rung]
 
 
-class Interval(Struct, frozen=True):
+class MeanInterval(Struct, frozen=True):
     """The mean return of a session between two ends that hold however often one looks, and the sessions it is of.
 
     `deviation` is the standard deviation of one session's return.
@@ -178,7 +178,7 @@ class Promotion(Struct, frozen=True):
     digest: str
     who: str
     at: datetime
-    based_on: Interval | None = None
+    based_on: MeanInterval | None = None
     numbers: Mapping[str, float] = {}
     sentence: str = ""
     why: str = ""

@@ -103,7 +103,7 @@ class Scored(NamedTuple):
     score: float
 
 
-class Judged(NamedTuple):
+class EntryOutcome(NamedTuple):
     """What is needed of a recorded entry candidate to measure whether its score predicted anything.
 
     The score is None if its strategy gives none. `components` are names and values, None for an absent one. `gate`
@@ -121,7 +121,7 @@ class Judged(NamedTuple):
     was_gated: bool
 
 
-class Refused(NamedTuple):
+class RefusedTrade(NamedTuple):
     """A trade that gates refused in every pass of a session, and when they did first."""
 
     at: datetime
@@ -274,7 +274,7 @@ def session_end(seen: CycleRecord, marked: CycleRecord | None) -> SessionEnd:
     )
 
 
-class Ended(NamedTuple):
+class RefusalGroup(NamedTuple):
     """How many candidates of a symbol ended at one question; without a `gate`, they were sent.
 
     `about` is the question's name if a strategy asks several of its own, and `place` where it stands among what was
@@ -289,7 +289,7 @@ class Ended(NamedTuple):
     candidates: int
 
 
-class Standing(NamedTuple):
+class SampledCandidate(NamedTuple):
     """A candidate of a pass at a time that stands for `number` candidates that ended as it did, itself among them.
 
     Of a few that matter besides the first, such as the one with the oldest data, the number is 0.
@@ -304,7 +304,7 @@ class SpanEnds(NamedTuple):
     """The passes of a span without candidates, and a few candidates that stand for all; the last pass is `whole`."""
 
     passes: tuple[CycleRecord, ...]
-    standing: tuple[Standing, ...]
+    standing: tuple[SampledCandidate, ...]
     whole: CycleRecord | None
 
 
@@ -321,4 +321,4 @@ class EndedPasses(NamedTuple):
     passes: int
     first_at: datetime | None
     last_at: datetime | None
-    ends: tuple[Ended, ...]
+    ends: tuple[RefusalGroup, ...]

@@ -32,7 +32,7 @@ def height(tier: Tier | None) -> int:
     return 0 if tier is None else len(Tier) - [*Tier].index(tier)
 
 
-class Health(StrEnum):
+class CoinHealth(StrEnum):
     """Whether the data of a coin can be trusted, which also says how often it is looked at."""
 
     HEALTHY = "HEALTHY"
@@ -40,7 +40,7 @@ class Health(StrEnum):
     SUSPENDED = "SUSPENDED"
 
 
-class Check(StrEnum):
+class DataCheck(StrEnum):
     """What is checked of the data of a coin."""
 
     QUOTE = "quote"
@@ -103,7 +103,7 @@ class DataHealthRules(Frozen):
     min_healthy: Annotated[int, Field(ge=1, le=5000), Tighter.HIGHER]
     min_healthy_fraction: Annotated[Fraction, Tighter.HIGHER]
 
-    def needed(self, coins: int) -> int:
+    def needed_count(self, coins: int) -> int:
         """Return how many of so many coins have to be healthy for entries to be open."""
         share = -(-self.min_healthy_fraction * coins // 1)
         return max(min(self.min_healthy, coins), int(share))
@@ -185,7 +185,7 @@ class Rank(Struct, frozen=True):
 class Failed(Struct, frozen=True):
     """One check that the data of a coin failed: what was observed, None if nothing was, and the limit."""
 
-    check: Check
+    check: DataCheck
     observed: Decimal | None
     limit: Decimal | None
 
@@ -198,7 +198,7 @@ class DataState(Struct, frozen=True):
     before `candles_until`, when the next one should be there; None if they failed.
     """
 
-    health: Health
+    health: CoinHealth
     since: datetime
     looked_at: datetime
     failures: int = 0
@@ -246,7 +246,7 @@ class Registry(Struct, frozen=True):
         """Return how many of the symbols have healthy data; those of an earlier universe don't count."""
         known = (self.coins.get(symbol) for symbol in self.symbols)
         return sum(
-            coin is not None and self.is_current(coin, now) and coin.data.health is Health.HEALTHY for coin in known
+            coin is not None and self.is_current(coin, now) and coin.data.health is CoinHealth.HEALTHY for coin in known
         )
 
 
@@ -285,6 +285,6 @@ class Discovery(Struct, frozen=True):
         return tuple(one.symbol for one in self.found if not one.why)
 
     @property
-    def listed(self) -> int:
+    def listed_count(self) -> int:
         """Return how many contracts the venue listed."""
         return sum(one.listed for one in self.found)

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from msgspec import Struct, field
 
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 
 MINUTE_S = 60
 
@@ -21,14 +21,14 @@ class Pause(Struct, frozen=True):
         seconds = (self.ended - self.began).total_seconds()
         what = "the machine slept" if self.slept_s > seconds / 2 else "this process was stopped"
         span = f"from {self.began:%Y-%m-%d %H:%M:%S} to {self.ended:%Y-%m-%d %H:%M:%S} UTC"
-        return f"{what} for {counted(round(seconds / MINUTE_S), 'minute')}, {span}: comparing books and broker first"
+        return f"{what} for {pluralize(round(seconds / MINUTE_S), 'minute')}, {span}: comparing books and broker first"
 
 
 STOPPED = "stopped"
 """Why a chore was ended that was stopped together with `serve`."""
 
 
-class Ended(Struct, frozen=True):
+class ChoreEnd(Struct, frozen=True):
     """How a chore's process ended: its exit code, why it was ended if it was, real seconds, and its last output."""
 
     code: int
@@ -41,7 +41,7 @@ ENDED = "ended"
 """Of what a note says why `serve` ended by itself, because a person has to do something."""
 
 
-class Serving(Struct, frozen=True):
+class ServeNote(Struct, frozen=True):
     """One note of a running `serve`. All times are this machine's clock, in UTC.
 
     `lanes` says when each lane last finished looking for work, and `at` when the note was written. `started_ticks` and

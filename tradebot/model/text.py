@@ -47,7 +47,7 @@ PATTERNS: Mapping[object, str] = {
 }
 
 
-def expected(error: Mapping[str, object]) -> str:
+def describe_validation_error(error: Mapping[str, object]) -> str:
     """Return what a validation error asks for, in plain English; the text usually begins with "must"."""
     if error["type"] == "string_pattern_mismatch":
         context = error.get("ctx")
@@ -78,7 +78,7 @@ def in_yaml(value: object) -> str:
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def counted(count: int, one: str, many: str | None = None) -> str:
+def pluralize(count: int, one: str, many: str | None = None) -> str:
     """Return a count with its noun in the right number: 1 position, 2 positions, 1,204 entries.
 
     The plural is `many`, or `one` with an s.

@@ -70,7 +70,7 @@ class Totals(Struct, frozen=True, dict=True):
 
     def cash(self, opening: Decimal, settlement: Settlement) -> Decimal:
         """Return what the fills left of the opening cash, USD, exact."""
-        return opening + (self.realized if settlement is Settlement.MARGINED else -self.spent) - self.fees
+        return opening + (self.realized_usd if settlement is Settlement.MARGINED else -self.spent) - self.fees
 
     @cached_property
     def cost(self) -> Decimal:
@@ -78,7 +78,7 @@ class Totals(Struct, frozen=True, dict=True):
         return sum((position.cost for position in self.positions.values()), Decimal(0))
 
     @property
-    def realized(self) -> Decimal:
+    def realized_usd(self) -> Decimal:
         """Return the profit of all that was closed, before fees: what was received beyond the cost of what is open."""
         return self.cost - self.spent
 

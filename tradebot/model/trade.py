@@ -163,7 +163,7 @@ def _renamed(owned: OwnedFill, by: Rename) -> OwnedFill:
     return replace(owned, fill=replace(fill, symbol=by.new))
 
 
-def divided(held: Decimal, group: list[OwnedFill]) -> tuple[list[OwnedFill], list[OwnedFill]]:
+def split_off_restatement(held: Decimal, group: list[OwnedFill]) -> tuple[list[OwnedFill], list[OwnedFill]]:
     """Return the fills of a group that only restate a position of `held` shares, as a split does, and those that trade.
 
     A restatement opens new lots and closes the old ones at their cost. What it closes beyond them is a fraction that
@@ -207,7 +207,7 @@ class FilledOrder(NamedTuple):
     arrival_mid: Decimal | None
 
 
-class Asked(NamedTuple):
+class OrderRequested(NamedTuple):
     """An intent as far as figures about fills need it.
 
     `entry` is what an entry was decided on; None for others. `stop_price` is that of a stop, also of one that hangs on
@@ -226,11 +226,11 @@ class Asked(NamedTuple):
 
 
 OrderFacts = Order | FilledOrder
-IntentFacts = Intent | Asked
+IntentFacts = Intent | OrderRequested
 """What tells about a fill: what was read of its order and of the intents behind that, whole or in part."""
 
 
-class Sent(NamedTuple):
+class OrderSent(NamedTuple):
     """An order that filled, and the intents behind it, the nearest first; none if the bot didn't send it."""
 
     order: OrderFacts

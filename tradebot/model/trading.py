@@ -128,7 +128,7 @@ class SlotClaim(Struct, frozen=True):
     won: bool
 
     @property
-    def missed(self) -> Reason | None:
+    def missed_reason(self) -> Reason | None:
         """Return why nothing ran in the slot; None if this is the claim of a pass."""
         _, mark, reason = self.by.partition(AS_MISSED)
         if not mark:
@@ -150,7 +150,7 @@ class ReconcileMark(Struct, frozen=True, array_like=True):
     findings: int
 
 
-class Answer(StrEnum):
+class ApprovalAnswer(StrEnum):
     """What a person said."""
 
     YES = "yes"
@@ -179,7 +179,7 @@ class Request(Struct, frozen=True):
     asked_at: datetime
     expires_at: datetime
     score: float | None = None
-    answer: Answer | None = None
+    answer: ApprovalAnswer | None = None
     answered_at: datetime | None = None
     who: str = ""
     given: Submitted | None = None

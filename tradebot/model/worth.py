@@ -9,7 +9,7 @@ WORTH = "worth "
 """What stands before the value of a position that gives way, in the decision that closes it."""
 
 
-class Value(Struct, frozen=True):
+class PositionValue(Struct, frozen=True):
     """What a position or a candidate is worth: its score, what it has gained, and what a trade costs, as parts.
 
     `score` is the magnitude that it was opened for, or would be. `gained` is what `r` is worth, the profit now as a
@@ -34,13 +34,13 @@ class Value(Struct, frozen=True):
 _VALUE = re.compile(WORTH + r"\S+ = (?P<score>\S+)(?: (?P<gained>\S+) \((?P<r>\S+) R\))? - (?P<cost>\S+)", re.ASCII)
 
 
-def read_value(text: str) -> Value | None:
+def read_value(text: str) -> PositionValue | None:
     """Return the value that was written as a text, behind `WORTH`; None if it isn't one."""
     found = _VALUE.fullmatch(text)
     if found is None:
         return None
     try:
         r = None if found["r"] is None else Decimal(found["r"])
-        return Value(Decimal(found["score"]), Decimal(found["gained"] or 0), Decimal(found["cost"]), r)
+        return PositionValue(Decimal(found["score"]), Decimal(found["gained"] or 0), Decimal(found["cost"]), r)
     except InvalidOperation:
         return None

@@ -67,7 +67,7 @@ def cancel_forgotten(world: World, call: Call, desk: Desk, order: Order, why: Re
 
 def send_change(world: World, desk: Desk, order: Order, new_intent: Intent, why: Reason) -> CandidateRecord:
     """Send a change of a working order if permission allows; an unresolved earlier change is sent instead."""
-    earlier = change_of(order, desk.books.unresolved, new_intent.operation)
+    earlier = change_of(order, desk.books.unresolved_intents, new_intent.operation)
     intent = earlier or new_intent
     candidate = about(intent, Purpose.REDUCE, desk.now, order.open_quantity)
     allowed = permission(desk)
@@ -283,7 +283,7 @@ def pair_of(desk: Desk, order: Order, record: IntentRecord) -> Resting:
     return next(through, Resting(record, order, None, can_trigger=False))
 
 
-def quoted(world: World, desk: Desk, candidate: Candidate) -> Decisions:
+def require_quote(world: World, desk: Desk, candidate: Candidate) -> Decisions:
     """Refuse an exit without a quote if the venue takes no market order, before anything is canceled for it."""
     if OrderType.MARKET in world.venue.order_types or candidate.symbol in desk.quotes:
         return ()

@@ -15,8 +15,8 @@ from decimal import Decimal
 from msgspec import Struct
 
 from tradebot.gates.ask import AccountAsk, Ask
-from tradebot.gates.auction import Auction, Bid, Ruling, Standing, hold_auction
-from tradebot.gates.bidding import Taking, bids_held, bids_wanted, caps_of, competes, taking_part
+from tradebot.gates.auction import Auction, Bid, BidRuling, Ruling, hold_auction
+from tradebot.gates.bidding import AuctionSettings, bids_held, bids_wanted, caps_of, competes, taking_part
 from tradebot.gates.common import position_of
 from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Decision, Decisions, Gate
@@ -32,10 +32,10 @@ from tradebot.orders.entry_orders import (
     ONCE_MORE,
     Judged,
     close_for,
+    close_started,
     consent,
-    judged,
+    evaluate_entry,
     lost_close,
-    started,
     trade,
     with_decisions,
 )
@@ -52,14 +52,14 @@ class Auctioned(Struct, frozen=True):
     of that moment.
     """
 
-    standings: Mapping[Whose, Standing] = {}
+    standings: Mapping[Whose, BidRuling] = {}
     thin: Mapping[Whose, Decision] = {}
     asked: Mapping[Whose, Decisions] = {}
-    taking: Taking | None = None
+    taking: AuctionSettings | None = None
     account: AccountAsk | None = None
     heard: Sequence[tuple[Candidate, Judged]] = ()
 
-    def known(self, account: AccountAsk, candidate: Candidate) -> Judged | None:
+    def cached_evaluation(self, account: AccountAsk, candidate: Candidate) -> Judged | None:
         """Return what the gates would say again; None if the account is another by now, or they weren't asked."""
         if account is not self.account:
             return None
@@ -75,7 +75,7 @@ def auction(world: World, call: Call, account: AccountAsk, changes: Iterable[Can
     if taking is None:
         return Auctioned()
     entries = [one for one in changes if one.purpose is Purpose.OPEN and one.strategy in taking.own]
-    heard = [judged(world, call, account, one) for one in entries]
+    heard = [evaluate_entry(world, call, account, one) for one in entries]
     competing = [(ask, said) for ask, said in heard if ask.size and competes(ask.candidate, said)]
     asks = {(ask.candidate.strategy, ask.candidate.symbol): ask for ask, _ in competing}
     decided, thin = _among_fillable(world, account, taking, asks)
@@ -85,7 +85,7 @@ def auction(world: World, call: Call, account: AccountAsk, changes: Iterable[Can
 
 
 def _among_fillable(
-    world: World, account: AccountAsk, taking: Taking, asks: Mapping[Whose, Ask]
+    world: World, account: AccountAsk, taking: AuctionSettings, asks: Mapping[Whose, Ask]
 ) -> tuple[Auction, Mapping[Whose, Decision]]:
     """Decide until every candidate that would be acted on can be filled; return who left for want of depth, and why."""
     held = tuple(bids_held(account, world.rules, taking))
@@ -111,7 +111,9 @@ def settle(
         return account, (with_decisions(CandidateRecord(candidate, auctioned.asked[whose]), (why,)),)
     standing = auctioned.standings.get(whose) if auctioned and candidate.purpose is Purpose.OPEN else None
     if standing is None or auctioned is None or auctioned.taking is None:
-        return trade(world, call, account, candidate, auctioned.known(account, candidate) if auctioned else None)
+        return trade(
+            world, call, account, candidate, auctioned.cached_evaluation(account, candidate) if auctioned else None
+        )
     if standing.ruling is Ruling.OPEN:
         account, traded = trade(world, call, account, candidate)
         return account, (*traded[:-1], with_decisions(traded[-1], standing.decisions))
@@ -127,12 +129,12 @@ def settle(
 
 
 def _swap(
-    world: World, call: Call, account: AccountAsk, refused: CandidateRecord, standing: Standing, loser: Bid
+    world: World, call: Call, account: AccountAsk, refused: CandidateRecord, standing: BidRuling, loser: Bid
 ) -> tuple[AccountAsk, Records]:
     """Close the position that gives way, if the candidate has every yes that it needs; it opens in a later pass."""
     candidate = refused.candidate
     (decided,) = standing.decisions
-    ask, _ = judged(world, call, account, candidate)
+    ask, _ = evaluate_entry(world, call, account, candidate)
     position = position_of(account.desk, (loser.strategy, loser.symbol))
     assert position is not None, "what gives way is held"
     if thin := too_thin(world, ask):
@@ -145,7 +147,7 @@ def _swap(
     account, closed = close_for(world, call, account, position, candidate, why)
     assert isinstance(decided.observed, Decimal)
     assert isinstance(decided.limit, Decimal)
-    began = started(closed, decided.observed, decided.limit)
+    began = close_started(closed, decided.observed, decided.limit)
     if began.reason is Reason.DISPLACEMENT_STARTED and not world.dry_run:
         world.events.emit(EventKind.SWAPPED.at(account.desk.now, _told(standing.bid, loser, decided), loser.symbol))
     return account, (*closed, with_decisions(refused, (began,)))

@@ -12,9 +12,9 @@ from tradebot.exits.rules import ExitCall
 from tradebot.exits.why import compose
 from tradebot.gates.ask import AccountAsk
 from tradebot.gates.common import (
+    broker_contradicts,
     candidate_fresh,
     closable,
-    denied,
     instrument_open,
     permission,
     position_of,
@@ -46,8 +46,8 @@ from tradebot.orders.amendments import (
     joinable,
     pair_of,
     price_through,
-    quoted,
     release,
+    require_quote,
     tell_gap,
 )
 from tradebot.orders.order_sender import (
@@ -110,12 +110,14 @@ def close(
 
     `displaced_by` is the symbol that it makes room for, if any.
     """
-    if why.decision.reason in ASKED_FOR and denied(desk, position.symbol):
+    if why.decision.reason in ASKED_FOR and broker_contradicts(desk, position.symbol):
         desk = _as_claimed(world, desk, position)
     listing, shares = desk.listing_of(position), closable(desk, position.symbol, position.quantity)
     if listing is None:
         return ()
-    as_booked = why.decision.reason in ASKED_FOR and world.venue.reduce_only and denied(desk, position.symbol)
+    as_booked = (
+        why.decision.reason in ASKED_FOR and world.venue.reduce_only and broker_contradicts(desk, position.symbol)
+    )
     shares = abs(position.quantity) if as_booked else shares
     candidate = Candidate(
         strategy=position.strategy,
@@ -194,7 +196,7 @@ def _send_closing(
         *([hours] if hours else []),
         still_held(desk, position.symbol, position.quantity, as_booked=as_booked),
         *fraction,
-        *quoted(world, desk, candidate),
+        *require_quote(world, desk, candidate),
         working_for_exit(desk.book, position.strategy, position.symbol, candidate.side),
         AGAIN if lost else unresolved_for_exit(desk.books, position.strategy, position.symbol),
     )
@@ -305,7 +307,7 @@ def exit_anew(
 ) -> Iterator[CandidateRecord]:
     """Cancel an exit that can't be repriced, together with its pair if it is a half of one, and send another."""
     allowed, candidate = permission(desk), exit_candidate(desk, order, record)
-    decisions = (allowed, Decision(Gate.EXIT, allowed.verdict, why), *quoted(world, desk, candidate))
+    decisions = (allowed, Decision(Gate.EXIT, allowed.verdict, why), *require_quote(world, desk, candidate))
     if first_failure(decisions):
         yield CandidateRecord(candidate, decisions)
     else:
@@ -367,7 +369,7 @@ def _obstacle(world: World, desk: Desk, candidate: Candidate, pair: Resting) -> 
 
 def _lost_exit(world: World, desk: Desk, position: Position) -> Intent | None:
     """Return an exit that the venue has not known for a while, if resending it would close no more than is there."""
-    for record in desk.books.unresolved:
+    for record in desk.books.unresolved_intents:
         intent = record.intent
         # A change of an exit that works already is resent where working orders are looked after.
         closes = intent.operation is Operation.SUBMIT or (intent.operation is Operation.REPLACE and intent.rests)

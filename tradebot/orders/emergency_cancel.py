@@ -11,20 +11,20 @@ from msgspec import Struct
 from tradebot.errors import TradebotError
 from tradebot.model.candidate import Purpose
 from tradebot.model.intent import mark_of
-from tradebot.model.order import Order, Outcome
+from tradebot.model.order import Order, WriteOutcome
 from tradebot.orders.order_sender import cancel_unpromised
 from tradebot.ports.broker import BrokerReader, OrderPort
 from tradebot.ports.stores import Ledger
 
 
-class Ended(Struct, frozen=True):
+class CancelCounts(Struct, frozen=True):
     """How many of our entries the venue has canceled or is canceling, and what went wrong with the others."""
 
     cancelled: int
     problems: tuple[str, ...]
 
 
-def end_entries(reader: BrokerReader, orders: OrderPort, ledger: Ledger | None, account: str) -> Ended:
+def end_entries(reader: BrokerReader, orders: OrderPort, ledger: Ledger | None, account: str) -> CancelCounts:
     """Cancel each of our working entries by its id, whether our books know it, the venue lists it, or both.
 
     If the ledger can't be read, `ledger` is None and our mark in the venue's list is all we have.
@@ -38,11 +38,11 @@ def end_entries(reader: BrokerReader, orders: OrderPort, ledger: Ledger | None, 
     cancelled = 0
     for order in entries.values():
         reply = cancel_unpromised(orders, order)
-        if reply.outcome is Outcome.ACCEPTED:
+        if reply.outcome is WriteOutcome.ACCEPTED:
             cancelled += 1
         else:
             problems.append(f"{order.symbol} {order.client_order_id}: {reply.message or reply.code}")
-    return Ended(cancelled, tuple(problems))
+    return CancelCounts(cancelled, tuple(problems))
 
 
 def _listed(reader: BrokerReader, ledger: Ledger | None, account: str) -> Iterator[Order]:

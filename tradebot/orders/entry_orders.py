@@ -18,11 +18,11 @@ from typing import NamedTuple
 
 from tradebot.desk.auto_halt import after_send
 from tradebot.desk.contract_rolls import SOURCE as MOVED
-from tradebot.desk.proposals import kept
-from tradebot.exits.kind import Held
+from tradebot.desk.proposals import leave_target_unchanged
+from tradebot.exits.kind import WatchedPosition
 from tradebot.exits.lists import levels
 from tradebot.exits.rules import ExitCall
-from tradebot.exits.why import Part
+from tradebot.exits.why import ReasonPart
 from tradebot.gates import approval
 from tradebot.gates.ask import AccountAsk, Ask
 from tradebot.gates.common import position_of
@@ -79,7 +79,7 @@ Judged = tuple[Ask, Decisions]
 """What the gates were asked about an entry, and what they said."""
 
 
-def judged(world: World, call: Call, account: AccountAsk, candidate: Candidate) -> Judged:
+def evaluate_entry(world: World, call: Call, account: AccountAsk, candidate: Candidate) -> Judged:
     """Ask every gate but that of approval about an entry; return what they were asked, and what they say.
 
     The size that was asked about is None without a usable quote.
@@ -190,7 +190,7 @@ def swaps_if_approved(
             if reason and withheld.get(one.strategy) is not Reason.APPROVAL_WAITING:
                 withheld[one.strategy] = reason
     return [
-        kept(one, withheld[one.strategy])
+        leave_target_unchanged(one, withheld[one.strategy])
         if one.strategy in withheld and one.purpose is not Purpose.OPEN and _is_change(one)
         else one
         for one in changes
@@ -199,7 +199,7 @@ def swaps_if_approved(
 
 def _withheld(world: World, call: Call, account: AccountAsk, candidate: Candidate) -> Reason | None:
     """Return why what makes room for an entry stays; None if it has a yes."""
-    ask, decisions = judged(world, call, account, candidate)
+    ask, decisions = evaluate_entry(world, call, account, candidate)
     refused = [decision for decision in decisions if not decision.passed]
     if ask.size is None or any(decision.gate not in ROOM for decision in refused) or too_thin(world, ask):
         # Nobody is asked about what can't be sent; a later pass may find it otherwise.
@@ -240,7 +240,7 @@ def make_room(
         account, again = close_for(world, call, account, lost, candidate, ONCE_MORE)
         return account, (*again, with_decisions(refused, (UNDER_WAY,)))
     full = [decision for decision in refused.decisions if decision.gate in CAPACITY and not decision.passed]
-    ask, _ = judged(world, call, account, candidate)
+    ask, _ = evaluate_entry(world, call, account, candidate)
     displacement = judge(ask, full, own.displacement, proposed, begun)
     if displacement.weakest is None:
         return account, (with_decisions(refused, displacement.refusals),)
@@ -252,7 +252,7 @@ def make_room(
     weakest = displacement.weakest
     why = Decision(Gate.EXIT, Verdict.PASS, Reason.DISPLACED, weakest.advantage, limit)
     account, closed = close_for(world, call, account, weakest.position, candidate, why)
-    return account, (*closed, with_decisions(refused, (started(closed, weakest.advantage, limit),)))
+    return account, (*closed, with_decisions(refused, (close_started(closed, weakest.advantage, limit),)))
 
 
 def lost_close(world: World, desk: Desk, strategy: str, symbol: str = "") -> Position | None:
@@ -260,7 +260,7 @@ def lost_close(world: World, desk: Desk, strategy: str, symbol: str = "") -> Pos
 
     With a symbol, only a close that was made for that counts.
     """
-    for record in desk.books.unresolved:
+    for record in desk.books.unresolved_intents:
         intent = record.intent
         closes = intent.displaced_by and intent.operation is Operation.SUBMIT and intent.key.strategy == strategy
         if closes and symbol in ("", intent.displaced_by) and may_send_again(world, desk, intent):
@@ -278,13 +278,13 @@ def close_for(
     world: World, call: Call, account: AccountAsk, position: Position, candidate: Candidate, why: Decision
 ) -> tuple[AccountAsk, Records]:
     """Close a position to make room for a candidate; return the account and the records after that."""
-    part = Part("displaced_by", symbol=candidate.symbol)
+    part = ReasonPart("displaced_by", symbol=candidate.symbol)
     exits = ExitCall(why, why=(part,))
     records = close(world, call, account.desk, position, exits, str(part), displaced_by=candidate.symbol)
     return afterwards(account, position.symbol, records), records
 
 
-def started(closed: Records, observed: Number | None, limit: Number) -> Decision:
+def close_started(closed: Records, observed: Number | None, limit: Number) -> Decision:
     """Say whether a close was sent, with what decided it or with what refused it. A lost reply may still be a close."""
     ends = [record.terminal for record in closed if record.candidate.displaced_by]
     if any(end is None or end.reason is Reason.VENUE_UNKNOWN for end in ends):
@@ -337,7 +337,7 @@ def _enter(
 ) -> tuple[AccountAsk, CandidateRecord]:
     """Run every gate on an entry and send it if all of them pass; an order that may fill counts as filled."""
     desk, book, own = account.desk, account.book, world.rules.of(candidate.strategy)
-    ask, decisions = known or judged(world, call, account, candidate)
+    ask, decisions = known or evaluate_entry(world, call, account, candidate)
     quote, size = ask.quote, ask.size
     if first_failure(decisions) is None:
         decisions = with_depth(world, ask, decisions)
@@ -385,7 +385,7 @@ def _with_stop(world: World, listing: Listing, entry: Intent, price: Decimal) ->
         atr_fraction=entry.atr_fraction,
         instrument=listing.instrument,
     )
-    asked = levels(Held(position, price, kept), world.rules.exits_watching(position, kept))
+    asked = levels(WatchedPosition(position, price, kept), world.rules.exits_watching(position, kept))
     if asked.stop is None:
         return entry
     stop = on_tick(listing, asked.stop, closing_side(position.quantity))

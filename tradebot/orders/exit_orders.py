@@ -6,10 +6,10 @@ from functools import partial
 
 from tradebot.desk.contract_rolls import LEAVING, due, into
 from tradebot.desk.exit_inputs import stop_rests
-from tradebot.exits.kind import Held, exit_price
+from tradebot.exits.kind import WatchedPosition, exit_price
 from tradebot.exits.rules import ExitCall, judge
-from tradebot.exits.why import Part
-from tradebot.gates.common import clocks_agree, unquoted
+from tradebot.exits.why import ReasonPart
+from tradebot.gates.common import clocks_agree, fail_without_quote
 from tradebot.model.bar import SUSPENDED, UNCONFIRMED
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -31,17 +31,19 @@ from tradebot.ports.world import Call, World
 from tradebot.reconciliation.unfinished_closes import BY_HAND, unfinished_close
 
 
-def close_by_rules(world: World, call: Call, desk: Desk, watched: Mapping[Key, Held]) -> Records:
+def close_by_rules(world: World, call: Call, desk: Desk, watched: Mapping[Key, WatchedPosition]) -> Records:
     """Ask the exit rules of each position, and send the exits that they call for."""
     return close_one_by_one(desk, desk.positions, partial(_close_by_rule, world, call, watched))
 
 
-def _close_by_rule(world: World, call: Call, watched: Mapping[Key, Held], desk: Desk, position: Position) -> Records:
+def _close_by_rule(
+    world: World, call: Call, watched: Mapping[Key, WatchedPosition], desk: Desk, position: Position
+) -> Records:
     """Decide on one position and send its exit. A stale quote only leaves it to a stop that rests at the venue."""
     held, quote = watched[position.key], desk.quotes.get(position.symbol)
     if held.kept.turned:
         beyond = Decision(Gate.EXIT, Verdict.PASS, Reason.OVERFILLED, abs(position.quantity))
-        return close(world, call, desk, position, ExitCall(beyond, why=(Part("overfilled"),)), "exit")
+        return close(world, call, desk, position, ExitCall(beyond, why=(ReasonPart("overfilled"),)), "exit")
     if unfinished := unfinished_close(world.ledger, desk.books.intents, position):
         return _go_on(world, call, desk, position, unfinished)
     ratio = desk.position_ratios.get(position.symbol, Decimal(1))
@@ -72,7 +74,7 @@ def _not_by_doubt(world: World, desk: Desk, position: Position, why: ExitCall, c
     if closes and not stop_rests(desk, position):
         return why
     stale = Decision(Gate.EXIT, Verdict.UNKNOWN, Reason.QUOTE_STALE, age_s, limit, age_s)
-    return ExitCall(unquoted(Gate.EXIT, UNCONFIRMED) if doubted else stale, unknown=why.unknown)
+    return ExitCall(fail_without_quote(Gate.EXIT, UNCONFIRMED) if doubted else stale, unknown=why.unknown)
 
 
 def _suspended(decision: Decision) -> Decision:
@@ -84,7 +86,7 @@ def _suspended(decision: Decision) -> Decision:
 def _go_on(world: World, call: Call, desk: Desk, position: Position, unfinished: Intent) -> Records:
     """Close what an unfinished close has left of a position, at the price of this moment."""
     displaced_by = unfinished.displaced_by
-    why = Part("displaced_by", symbol=displaced_by) if displaced_by else BY_HAND
+    why = ReasonPart("displaced_by", symbol=displaced_by) if displaced_by else BY_HAND
     reason = Reason.STALE_EXIT if displaced_by else Reason.CLOSED_BY_HAND
     decision = Decision(Gate.EXIT, Verdict.PASS, reason, "what an earlier order left")
     return close(world, call, desk, position, ExitCall(decision, why=(why,)), "exit", displaced_by)
@@ -95,7 +97,7 @@ def symbols_to_close(exits: Iterable[CandidateRecord]) -> frozenset[str]:
     return frozenset(record.candidate.symbol for record in exits if _rule_fired(record))
 
 
-def kept_of(watched: Mapping[Key, Held], exits: Iterable[CandidateRecord]) -> list[Held]:
+def kept_of(watched: Mapping[Key, WatchedPosition], exits: Iterable[CandidateRecord]) -> list[WatchedPosition]:
     """Return the positions that no rule closes, nor a part of them by a new order, and no exit that is sent again."""
     leaving = {record.candidate.symbol for record in exits if _is_leaving(record)}
     return [held for held in watched.values() if held.position.symbol not in leaving]

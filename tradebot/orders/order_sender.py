@@ -29,7 +29,7 @@ from tradebot.model.intent import (
     outcome_of,
     own_slot,
 )
-from tradebot.model.order import Approach, Order, OrderStatus, OrderType, Outcome, Reply
+from tradebot.model.order import Approach, Order, OrderStatus, OrderType, Reply, WriteOutcome
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import TradingState
 from tradebot.model.values import replace
@@ -235,7 +235,7 @@ def _promise(world: World, desk: Desk, intent: Intent, verdicts: Decisions, deci
         limit_ms = world.rules.limits.max_sending_ms
         blocked = _longer(world.stopwatch() - decided_s, limit_ms, Reason.SENDING_LATE)
     if blocked is not None:
-        unsent = Reply(Outcome.REJECTED, code=NEVER_SENT, message=f"{blocked.reason} before it was sent")
+        unsent = Reply(WriteOutcome.REJECTED, code=NEVER_SENT, message=f"{blocked.reason} before it was sent")
         world.ledger.settle(intent.client_order_id, unsent, desk.now)
     return blocked
 
@@ -245,7 +245,7 @@ def _settle(world: World, desk: Desk, intent: Intent, reply: Reply) -> Decision:
     world.ledger.settle(intent.client_order_id, reply, desk.now)
     if reply.order and not _adds_risk(intent) and not intent.protects:
         latest = outcome_of(_latest(world, reply.order))
-        if latest.outcome is Outcome.REJECTED:
+        if latest.outcome is WriteOutcome.REJECTED:
             reply = latest
             world.ledger.settle(intent.client_order_id, reply, desk.now)
     return _outcome(intent, reply)
@@ -253,7 +253,7 @@ def _settle(world: World, desk: Desk, intent: Intent, reply: Reply) -> Decision:
 
 def refuse_late(world: World, desk: Desk, client_order_id: str, message: str) -> Decision:
     """Write that the venue rejected a change of an order after accepting it; return the decision that says so."""
-    world.ledger.settle(client_order_id, Reply(Outcome.REJECTED, code=REFUSED_LATE, message=message), desk.now)
+    world.ledger.settle(client_order_id, Reply(WriteOutcome.REJECTED, code=REFUSED_LATE, message=message), desk.now)
     return Decision(Gate.SEND, Verdict.FAIL, Reason.VENUE_REJECTED, f"{REFUSED_LATE} {message}")
 
 
@@ -341,7 +341,7 @@ def may_send_again(world: World, desk: Desk, intent: Intent) -> bool:
 def _retried(world: World, desk: Desk, intent: Intent) -> Decision | None:
     """Write that a request is sent once more; return that it needn't be if this pass has got its outcome since."""
     record = world.ledger.intent(intent.client_order_id)
-    if record is not None and not record.state.unresolved:
+    if record is not None and not record.state.is_unresolved:
         return Decision(Gate.SEND, Verdict.FAIL, Reason.DUPLICATE_INTENT, intent.client_order_id)
     moved = record is not None and record.intent.limit_price != intent.limit_price
     world.ledger.retry(intent.client_order_id, desk.now, intent.limit_price if moved else None)
@@ -352,9 +352,9 @@ def _outcome(intent: Intent, reply: Reply) -> Decision:
     if reply.code == ID_CONFLICT:
         return Decision(Gate.SEND, Verdict.FAIL, Reason.SECOND_WRITER, intent.client_order_id, 0)
     message = " ".join(part for part in (reply.code, reply.message) if part) or None
-    if reply.outcome is Outcome.ACCEPTED:
+    if reply.outcome is WriteOutcome.ACCEPTED:
         return Decision(Gate.SEND, Verdict.PASS, Reason.SENT, message)
-    if reply.outcome is Outcome.REJECTED:
+    if reply.outcome is WriteOutcome.REJECTED:
         return Decision(Gate.SEND, Verdict.FAIL, Reason.VENUE_REJECTED, message)
     return Decision(Gate.SEND, Verdict.UNKNOWN, Reason.VENUE_UNKNOWN, message)
 

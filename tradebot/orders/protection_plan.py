@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import NamedTuple
 
-from tradebot.exits.lists import Levels
+from tradebot.exits.lists import ExitLevels
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import Listing
 from tradebot.model.order import OrderStatus
@@ -38,7 +38,7 @@ class Cover(NamedTuple):
     stops: tuple[Resting, ...]
     targets: tuple[Resting, ...]
     position: Position | None = None
-    asked: Levels | None = None
+    asked: ExitLevels | None = None
     ending: Decimal = NONE
     listing: Listing | None = None
 
@@ -50,7 +50,7 @@ class Cover(NamedTuple):
         return on_tick(self.listing, self.asked.stop, self.side)
 
 
-class Step(NamedTuple):
+class ProtectionStep(NamedTuple):
     """One thing to do: bring an order to so many shares and a price, or cancel it if that is none, or place a new one.
 
     `old` is that order, None for a new one; the price is in USD. It replaces `others` too; `word` is its rule.
@@ -64,21 +64,21 @@ class Step(NamedTuple):
     word: str | None = None
 
 
-def stop_steps(cover: Cover, looser_by: Decimal) -> Iterator[Step]:
+def stop_steps(cover: Cover, looser_by: Decimal) -> Iterator[ProtectionStep]:
     """Yield what brings the stops to the shares and the price; one is moved only by more than a fraction of its own."""
     left = sorted(cover.stops, key=lambda one: (price_of(one) * -cover.side.sign, -one.quantity))
     for one in tuple(left):
         others = total(other for other in left if other is not one and other.can_trigger)
         if others >= cover.shares and not is_busy(one):
             left.remove(one)
-            yield Step(Reason.STOP_SPARE, old=one)
+            yield ProtectionStep(Reason.STOP_SPARE, old=one)
     yield from _changes(cover, left, looser_by)
     missing = cover.shares - cover.ending - total(left)
     if missing > 0 and cover.stop is not None:
-        yield Step(Reason.STOP_MISSING, missing, cover.stop)
+        yield ProtectionStep(Reason.STOP_MISSING, missing, cover.stop)
 
 
-def _changes(cover: Cover, left: list[Resting], looser_by: Decimal) -> Iterator[Step]:
+def _changes(cover: Cover, left: list[Resting], looser_by: Decimal) -> Iterator[ProtectionStep]:
     """Yield which of the stops that stay are made smaller or moved, the loosest first."""
     toward, stop = -cover.side.sign, cover.stop
     loose = [one for one in left if stop and (stop - price_of(one)) * toward > price_of(one) * looser_by]
@@ -91,13 +91,13 @@ def _changes(cover: Cover, left: list[Resting], looser_by: Decimal) -> Iterator[
             continue
         if one in loose and stop:
             wanting -= shares
-            yield Step(Reason.STOP_TIGHTENED, shares, stop, one)
+            yield ProtectionStep(Reason.STOP_TIGHTENED, shares, stop, one)
         else:
-            yield Step(Reason.STOP_RESIZED, shares, price_of(one), one)
+            yield ProtectionStep(Reason.STOP_RESIZED, shares, price_of(one), one)
         excess -= one.quantity - shares
 
 
-def merged(cover: Cover, steps: tuple[Step, ...]) -> tuple[Step, ...]:
+def merge_stops(cover: Cover, steps: tuple[ProtectionStep, ...]) -> tuple[ProtectionStep, ...]:
     """Return one stop in place of several, or of one and a new one, if there are none too many; else the steps.
 
     It is as tight as the tightest of them. For a moment, it works beside them, so orders have to only reduce.
@@ -111,17 +111,17 @@ def merged(cover: Cover, steps: tuple[Step, ...]) -> tuple[Step, ...]:
     if len(near) + bool(new) < 2 or not near or any(step.old not in near for step in steps if step.old):
         return steps
     price = max((stop, *map(price_of, near)), key=lambda each: each * toward)
-    return (Step(Reason.STOP_RESIZED, total(near) + new, price, near[0], tuple(near[1:])),)
+    return (ProtectionStep(Reason.STOP_RESIZED, total(near) + new, price, near[0], tuple(near[1:])),)
 
 
-def target_steps(cover: Cover) -> Iterator[Step]:
+def target_steps(cover: Cover) -> Iterator[ProtectionStep]:
     """Yield what leaves targets for no more than the shares."""
     excess = total(cover.targets) - cover.shares
     for one in sorted(cover.targets, key=lambda one: price_of(one) * cover.side.sign):
         if excess > 0 and not is_busy(one):
             shares = max(one.quantity - excess, NONE)
             excess -= one.quantity - shares
-            yield Step(Reason.STOP_RESIZED if shares else Reason.STOP_SPARE, shares, price_of(one), one)
+            yield ProtectionStep(Reason.STOP_RESIZED if shares else Reason.STOP_SPARE, shares, price_of(one), one)
 
 
 def is_busy(one: Resting) -> bool:

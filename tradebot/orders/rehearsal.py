@@ -26,7 +26,7 @@ FAR = Decimal("0.1")
 LOOKS = 20
 
 
-class Rehearsal(Struct, frozen=True):
+class RehearsalProgress(Struct, frozen=True):
     """How far a rehearsal went: `sent` and `cancelled` are our decisions, `working` and `ended` the venue's replies.
 
     Steps that were not reached are None. If `sent` did not pass, there was no order to cancel.
@@ -48,14 +48,14 @@ class _Placed(NamedTuple):
     asked: Decisions
 
 
-class Turn(Protocol):
+class RehearsalStep(Protocol):
     """Runs one step of a rehearsal."""
 
     def __call__(self, step: Callable[[], T]) -> T:
         """Return what the step returns."""
 
 
-def rehearse(world: World, call: Call, pause: Callable[[], None], turn: Turn) -> Rehearsal | None:
+def rehearse(world: World, call: Call, pause: Callable[[], None], turn: RehearsalStep) -> RehearsalProgress | None:
     """Buy the smallest quantity far below the market and cancel it; return None if no free symbol has a quote.
 
     `pause` waits a moment, for venues that take a while to cancel. `turn` runs one step under the pass lock: it may run
@@ -66,13 +66,13 @@ def rehearse(world: World, call: Call, pause: Callable[[], None], turn: Turn) ->
         return None
     intent, sent = placed.intent, placed.sent
     if not sent.passed:
-        return Rehearsal(intent, sent)
+        return RehearsalProgress(intent, sent)
     working, cancelled = turn(lambda: _cancel(world, call, placed))
     if working is None or cancelled is None:
-        return Rehearsal(intent, sent)
+        return RehearsalProgress(intent, sent)
     ended = _ended(world, intent, pause) if cancelled.passed else None
     turn(lambda: world.ledger.apply_orders([ended or working], placed.desk.now))
-    return Rehearsal(intent, sent, working, cancelled, ended)
+    return RehearsalProgress(intent, sent, working, cancelled, ended)
 
 
 def _place(world: World, call: Call) -> _Placed | None:

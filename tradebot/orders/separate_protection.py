@@ -16,8 +16,8 @@ from decimal import Decimal
 from functools import partial
 
 from tradebot.errors import TemporaryError
-from tradebot.exits.kind import Held, exit_price
-from tradebot.exits.lists import Levels, levels
+from tradebot.exits.kind import WatchedPosition, exit_price
+from tradebot.exits.lists import ExitLevels, levels
 from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Verdict
 from tradebot.model.desk import Desk
@@ -35,9 +35,9 @@ from tradebot.orders.order_sender import LOOKS, closing_side, may_send_again
 from tradebot.orders.protection_plan import (
     NONE,
     Cover,
-    Step,
+    ProtectionStep,
     is_busy,
-    merged,
+    merge_stops,
     price_of,
     stop_steps,
     target_steps,
@@ -65,7 +65,7 @@ NO_EDITS = "the broker can't change a stop, and two of them could turn the posit
 
 
 def protect_apart(
-    world: World, call: Call, desk: Desk, watched: Iterable[Held], kept: Iterable[Held]
+    world: World, call: Call, desk: Desk, watched: Iterable[WatchedPosition], kept: Iterable[WatchedPosition]
 ) -> Iterator[CandidateRecord]:
     """Yield what was done so that stops rest for all whole shares, with the targets of their rules beside them.
 
@@ -95,8 +95,12 @@ def protect_apart(
 
 
 def _wanted(
-    world: World, desk: Desk, watched: Iterable[Held], kept: Iterable[Held], in_vain: Sequence[Intent]
-) -> Iterator[tuple[Whose, Levels]]:
+    world: World,
+    desk: Desk,
+    watched: Iterable[WatchedPosition],
+    kept: Iterable[WatchedPosition],
+    in_vain: Sequence[Intent],
+) -> Iterator[tuple[Whose, ExitLevels]]:
     """Yield where the stops and targets of positions should be; a person's own positions have none."""
     staying = {one.position.whose for one in kept}
     for one in (one for one in watched if one.position.strategy != ADOPTED):
@@ -113,7 +117,7 @@ def _in_vain(desk: Desk, unresolved: Iterable[IntentRecord]) -> Iterator[Intent]
 
     One that this pass has sent again after a long pause, and may work, is left to the next pass, which looks it up.
     """
-    paused = {r.intent.client_order_id for r in desk.books.unresolved if abs(desk.now - r.updated_at) >= RETRY}
+    paused = {r.intent.client_order_id for r in desk.books.unresolved_intents if abs(desk.now - r.updated_at) >= RETRY}
     for record in unresolved:
         sent_now = record.updated_at >= desk.now and record.intent.client_order_id in paused
         if abs(desk.now - record.intent.at) >= RETRY and not sent_now:
@@ -128,13 +132,13 @@ def _exits(unresolved: Iterable[Intent], position: Position) -> Iterator[Intent]
             yield intent
 
 
-def _is_passed(desk: Desk, held: Held, stop: Decimal) -> bool:
+def _is_passed(desk: Desk, held: WatchedPosition, stop: Decimal) -> bool:
     """Return True if the price is past a stop already: it would act at once, at any price."""
     quote = desk.quotes.get(held.position.symbol)
     return quote is not None and (stop - exit_price(held.position, quote)) * held.direction >= 0
 
 
-def _covers(world: World, desk: Desk, wanted: Mapping[Whose, Levels]) -> Iterator[Cover]:
+def _covers(world: World, desk: Desk, wanted: Mapping[Whose, ExitLevels]) -> Iterator[Cover]:
     """Yield what rests for each position, and for one that is gone; nothing of symbols that nobody is sure of."""
     held = {position.whose: position for position in desk.positions}
     for whose in dict.fromkeys((*desk.resting, *wanted)):
@@ -182,7 +186,7 @@ def _shares(world: World, desk: Desk, position: Position) -> Decimal:
         left = abs(position.quantity)
     if not world.venue.reduce_only:
         # Those of exits that work are left out, and for a while those of exits that may.
-        exits = _exits((record.intent for record in desk.books.unresolved), position)
+        exits = _exits((record.intent for record in desk.books.unresolved_intents), position)
         may = (intent.quantity for intent in exits if abs(desk.now - intent.at) < RETRY and not intent.key.joins)
         left -= being_closed(desk, position) - _joined(desk, position) + sum(may, NONE)
     return max(listing.whole_lots(left) if listing else left, NONE)
@@ -220,7 +224,7 @@ def _stops(world: World, call: Call, desk: Desk, cover: Cover) -> Iterator[Candi
     if refused:
         steps = tuple(step for step in steps if not step.shares or (step.old and _can_edit(world, desk, step.old)))
     elif world.venue.reduce_only:
-        steps = merged(cover, steps)
+        steps = merge_stops(cover, steps)
     yield from _in_turn(_stop(world, call, desk, cover, step) for step in steps)
 
 
@@ -239,7 +243,7 @@ def _while_lost(world: World, call: Call, desk: Desk, cover: Cover, lost: Intent
     if left > 0 and world.venue.reduce_only and lost.operation is not Operation.SUBMIT and not lost.is_target:
         # The shares that it would leave without a stop get one first.
         if cover.stop is not None and not _was_refused(desk, cover, is_target=False):
-            yield _placed(world, call, desk, cover, Step(Reason.STOP_MISSING, left, cover.stop))
+            yield _placed(world, call, desk, cover, ProtectionStep(Reason.STOP_MISSING, left, cover.stop))
     elif _fits(world, desk, cover, rests, lost):
         yield send_once_more(world, desk, lost)
     elif lost.operation is Operation.SUBMIT:
@@ -284,7 +288,7 @@ def _was_refused(desk: Desk, cover: Cover, *, is_target: bool) -> bool:
     return desk.books.at - last[0].updated_at < (RETRY if is_target else SOON)
 
 
-def _stop(world: World, call: Call, desk: Desk, cover: Cover, step: Step) -> Iterator[CandidateRecord]:
+def _stop(world: World, call: Call, desk: Desk, cover: Cover, step: ProtectionStep) -> Iterator[CandidateRecord]:
     """Cancel, place or change one stop, or change or cancel a target, in the way that the venue has."""
     if step.old is None:
         yield _placed(world, call, desk, cover, step)
@@ -301,7 +305,7 @@ def _stop(world: World, call: Call, desk: Desk, cover: Cover, step: Step) -> Ite
         yield from records
 
 
-def _beside(world: World, call: Call, desk: Desk, cover: Cover, step: Step) -> Iterator[CandidateRecord]:
+def _beside(world: World, call: Call, desk: Desk, cover: Cover, step: ProtectionStep) -> Iterator[CandidateRecord]:
     """Place an order, and once it rests, cancel what it replaces; if it is refused, place one for what is missing."""
     olds = (*filter(None, (step.old,)), *step.others)
     placed, missing = _placed(world, call, desk, cover, step), step.shares - total(olds)
@@ -322,7 +326,7 @@ def _can_edit(world: World, desk: Desk, old: Resting) -> bool:
 
 
 def _in_its_place(
-    world: World, call: Call, desk: Desk, cover: Cover, step: Step, old: Resting
+    world: World, call: Call, desk: Desk, cover: Cover, step: ProtectionStep, old: Resting
 ) -> Iterator[CandidateRecord]:
     """Cancel a stop and place another one, or the same one again if that is refused."""
     released = release(world, call, desk, old, step.why)
@@ -339,7 +343,7 @@ def _in_its_place(
         yield _placed(world, call, desk, cover, step._replace(price=before))
 
 
-def _placed(world: World, call: Call, desk: Desk, cover: Cover, step: Step) -> CandidateRecord:
+def _placed(world: World, call: Call, desk: Desk, cover: Cover, step: ProtectionStep) -> CandidateRecord:
     """Place a stop, or the target of a rule, and return what became of that."""
     old = step.old.record.intent if step.old else None
     of = cover.listing.instrument if cover.listing else old.instrument if old else None
@@ -352,12 +356,12 @@ def _placed(world: World, call: Call, desk: Desk, cover: Cover, step: Step) -> C
     return send_to_rest(world, desk, intent, step.why, _about(step))
 
 
-def _about(step: Step) -> Decimal:
+def _about(step: ProtectionStep) -> Decimal:
     """Return what the record of a step tells: the price of a stop or target that is moved, else the shares."""
     return step.price if step.why in (Reason.STOP_TIGHTENED, Reason.TARGET_MOVED) else step.shares
 
 
-def _edited(world: World, call: Call, desk: Desk, cover: Cover, step: Step, old: Resting) -> CandidateRecord:
+def _edited(world: World, call: Call, desk: Desk, cover: Cover, step: ProtectionStep, old: Resting) -> CandidateRecord:
     """Ask the venue to change an order to the shares that are left and the price; return what became of that."""
     order, promised = old.first, old.record.intent
     why = cover.asked.word if step.why is Reason.STOP_TIGHTENED and cover.asked else promised.why
@@ -383,7 +387,8 @@ def _targets(world: World, call: Call, desk: Desk, cover: Cover) -> Iterator[Can
     steps = tuple(target_steps(cover))
     # What is left of a target that can't be changed is placed again by the next pass.
     fitted = (
-        one if one.old and _can_edit(world, desk, one.old) else Step(Reason.STOP_SPARE, old=one.old) for one in steps
+        one if one.old and _can_edit(world, desk, one.old) else ProtectionStep(Reason.STOP_SPARE, old=one.old)
+        for one in steps
     )
     yield from _in_turn(_stop(world, call, desk, cover, step) for step in fitted)
     if steps or _was_refused(desk, cover, is_target=True):
@@ -395,12 +400,12 @@ def _targets(world: World, call: Call, desk: Desk, cover: Cover) -> Iterator[Can
         yield from _in_turn(_beside(world, call, desk, cover, step) for step in _new_targets(world, desk, cover))
 
 
-def _moved(world: World, call: Call, desk: Desk, cover: Cover, step: Step) -> Iterator[CandidateRecord]:
+def _moved(world: World, call: Call, desk: Desk, cover: Cover, step: ProtectionStep) -> Iterator[CandidateRecord]:
     """Change or cancel a target, or place one beside those that it replaces."""
     return (_stop if step.old else _beside)(world, call, desk, cover, step)
 
 
-def _new_targets(world: World, desk: Desk, cover: Cover) -> Iterator[Step]:
+def _new_targets(world: World, desk: Desk, cover: Cover) -> Iterator[ProtectionStep]:
     prices = due_prices(cover)
     if not prices or cover.position is None or cover.asked is None or cover.listing is None:
         return
@@ -413,4 +418,4 @@ def _new_targets(world: World, desk: Desk, cover: Cover) -> Iterator[Step]:
         there = (rest for rest, one in zip(rests, meant, strict=True) if price_of(one) == at)
         old = [rest for rest in there if only_reduce and not (rest.ending or is_busy(rest))]
         if old or may_place(world.rules.exits, desk, cover, at):
-            yield Step(Reason.TARGET_MISSING, part + total(old), at, None, tuple(old), word)
+            yield ProtectionStep(Reason.TARGET_MISSING, part + total(old), at, None, tuple(old), word)

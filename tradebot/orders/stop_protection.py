@@ -13,9 +13,9 @@ wait; `bot` rests nothing. `halt` leaves protection alone.
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
-from tradebot.exits.kind import Held
-from tradebot.exits.lists import Levels, levels
-from tradebot.gates.common import closable, denied, permission
+from tradebot.exits.kind import WatchedPosition
+from tradebot.exits.lists import ExitLevels, levels
+from tradebot.gates.common import broker_contradicts, closable, permission
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.decision import Decision, Gate, first_failure
 from tradebot.model.desk import Desk
@@ -51,7 +51,7 @@ NO_RULE = "profit_target"
 """The name of the target that is far away because there is no rule for it."""
 
 
-def protect(world: World, call: Call, desk: Desk, kept: Iterable[Held]) -> Iterator[CandidateRecord]:
+def protect(world: World, call: Call, desk: Desk, kept: Iterable[WatchedPosition]) -> Iterator[CandidateRecord]:
     """Yield what was done so that the venue can close positions by itself, at the levels that their rules ask for.
 
     Positions that aren't `kept` are on their way out, or aren't protected at the venue.
@@ -99,14 +99,20 @@ def protectable(desk: Desk, position: Position | None, side: Side) -> Decimal:
 
 
 def _protect_one(
-    world: World, call: Call, desk: Desk, position: Position, listing: Listing, levels: Levels, pairs: Sequence[Resting]
+    world: World,
+    call: Call,
+    desk: Desk,
+    position: Position,
+    listing: Listing,
+    levels: ExitLevels,
+    pairs: Sequence[Resting],
 ) -> Iterator[CandidateRecord]:
     lost = _lost(desk, position)
     if lost:
         if may_send_again(world, desk, lost) and _fits(desk, position, lost, pairs):
             yield send_once_more(world, desk, lost)
         return
-    unproven = denied(desk, position.symbol)
+    unproven = broker_contradicts(desk, position.symbol)
     if desk.position_ratios.get(position.symbol, Decimal(1)) != 1 and not unproven:
         return
     side, kind = closing_side(position.quantity), class_to_try(desk.books, position.whose)
@@ -169,7 +175,7 @@ def _too_near_for_pair(world: World, desk: Desk, position: Position, stop: Decim
 
 def _lost(desk: Desk, position: Position) -> Intent | None:
     """Return a request to protect this position whose outcome isn't known."""
-    unknown = (record.intent for record in desk.books.unresolved if record.intent.protects)
+    unknown = (record.intent for record in desk.books.unresolved_intents if record.intent.protects)
     return next((intent for intent in unknown if intent.whose == position.whose), None)
 
 
@@ -214,7 +220,7 @@ def target_on_tick(listing: Listing, price: Decimal, side: Side, entered: Decima
 
 
 def _parts(
-    desk: Desk, position: Position, listing: Listing, levels: Levels, pairs: Sequence[Resting], shares: Decimal
+    desk: Desk, position: Position, listing: Listing, levels: ExitLevels, pairs: Sequence[Resting], shares: Decimal
 ) -> Iterator[Part]:
     """Yield the targets of shares that nothing protects yet, the nearest first; the last is for whatever is left."""
     for part in missing_targets(desk, position, listing, levels, pairs, shares):
@@ -226,7 +232,7 @@ def _parts(
 
 
 def missing_targets(
-    desk: Desk, position: Position, listing: Listing, levels: Levels, pairs: Sequence[Resting], shares: Decimal
+    desk: Desk, position: Position, listing: Listing, levels: ExitLevels, pairs: Sequence[Resting], shares: Decimal
 ) -> Iterator[Part]:
     """Yield the targets that don't rest yet, on the tick, the nearest first, for no more than so many shares.
 

@@ -14,14 +14,14 @@ from tradebot.model.order import Order
 from tradebot.model.reasons import Reason
 from tradebot.model.resting import Resting
 from tradebot.model.values import replace
-from tradebot.orders.protection_plan import NEAR, NONE, Cover, Step, is_busy, price_of, total
+from tradebot.orders.protection_plan import NEAR, NONE, Cover, ProtectionStep, is_busy, price_of, total
 from tradebot.orders.stop_protection import being_closed, missing_targets, target_on_tick
 
 
 def is_settled(desk: Desk, cover: Cover) -> bool:
     """Return True if no entry of the strategy works in the symbol, or may work, so its average price stays."""
     strategy, symbol = cover.whose
-    unknown = (record.intent for record in desk.books.unresolved if record.intent.purpose is Purpose.OPEN)
+    unknown = (record.intent for record in desk.books.unresolved_intents if record.intent.purpose is Purpose.OPEN)
     if any(intent.whose == cover.whose for intent in unknown):
         return False
     own = (order for order in desk.book.own_orders if (order.strategy, order.symbol) == (strategy, symbol))
@@ -54,7 +54,9 @@ def as_meant(cover: Cover, rest: Resting, prices: Sequence[Decimal], *, settled:
     return replace(rest, limit=limit)
 
 
-def moves(desk: Desk, cover: Cover, can_edit: Callable[[Resting], bool], *, reduce_only: bool) -> Iterator[Step]:
+def moves(
+    desk: Desk, cover: Cover, can_edit: Callable[[Resting], bool], *, reduce_only: bool
+) -> Iterator[ProtectionStep]:
     """Yield what brings targets to the due prices, where that is more than a tick away; nothing before it is settled.
 
     A venue that edits orders needs one request, unless the target grows too. Where orders only reduce, a new one is
@@ -77,8 +79,8 @@ def moves(desk: Desk, cover: Cover, can_edit: Callable[[Resting], bool], *, redu
             return
         old = off.pop(0)
         if can_edit(old) and (part <= old.quantity or not reduce_only):
-            yield Step(Reason.TARGET_MOVED, min(part, old.quantity), at, old, word=word)
+            yield ProtectionStep(Reason.TARGET_MOVED, min(part, old.quantity), at, old, word=word)
         elif reduce_only:
-            yield Step(Reason.TARGET_MISSING, part, at, None, (old,), word)
+            yield ProtectionStep(Reason.TARGET_MISSING, part, at, None, (old,), word)
         else:
-            yield Step(Reason.TARGET_MOVED, old=old)
+            yield ProtectionStep(Reason.TARGET_MOVED, old=old)

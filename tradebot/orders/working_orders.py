@@ -50,7 +50,7 @@ LEAVING = frozenset({Reason.STALE_EXIT, Reason.CLOSED_BY_HAND})
 Due = tuple[Order, IntentRecord, Reason]
 
 
-class Change(Enum):
+class OrderChange(Enum):
     """What a pass does with a stale exit, or with a passive entry whose patience is over."""
 
     NONE = auto()
@@ -122,7 +122,7 @@ def may_stay(desk: Desk, order: Order, record: IntentRecord) -> bool:
 
     One that leaves shares to others may too if it is the limit of a pair, because canceling it would drop the stop.
     """
-    if change_of(order, desk.books.unresolved, Operation.CANCEL) or not _covered(desk, order, record):
+    if change_of(order, desk.books.unresolved_intents, Operation.CANCEL) or not _covered(desk, order, record):
         return False
     position = position_of(desk, (record.intent.key.strategy, order.symbol))
     assert position is not None, "what covers an exit is held"
@@ -156,7 +156,7 @@ def our_working_orders(world: World, desk: Desk) -> Iterator[tuple[Order, Intent
     If someone replaced one of our orders at the venue, the new order has its own id but is still ours.
     """
     # Nothing is resent but what had no outcome. This looks before the caller sends anything else.
-    resent = tuple(_sent_again(world, desk)) if desk.books.unresolved else ()
+    resent = tuple(_sent_again(world, desk)) if desk.books.unresolved_intents else ()
     behind = ((order, desk.books.intent_behind(order)) for order in desk.orders)
     yield from ((order, record) for order, record in behind if record is not None)
     yield from resent
@@ -179,7 +179,7 @@ def _due(world: World, desk: Desk, symbols_to_close: frozenset[str]) -> Iterator
     for order, record in our_working_orders(world, desk):
         # A date in the future means the venue's clock was ahead then; that doesn't make the order younger.
         age = abs(desk.now - record.intent.at)
-        lost = change_of(order, desk.books.unresolved, Operation.CANCEL)
+        lost = change_of(order, desk.books.unresolved_intents, Operation.CANCEL)
         if record.intent.protects and (not lost or world.venue.pairs is not Pairs.NATIVE):
             # It rests until it acts, or until its position is gone. Without pairs, shares may need it by now after all.
             continue
@@ -228,7 +228,7 @@ def _may_step(world: World, desk: Desk, order: Order, record: IntentRecord) -> b
         return False
     made_after_s = (intent.at - intent.approach.begun).total_seconds()
     patient = desk.now - intent.at >= timedelta(seconds=execution.patience_s)
-    lost = change_of(order, desk.books.unresolved, Operation.REPLACE)
+    lost = change_of(order, desk.books.unresolved_intents, Operation.REPLACE)
     return bool(lost) or (patient and not last_step_due(execution, made_after_s))
 
 
@@ -239,65 +239,65 @@ def _end_or_reprice_one(world: World, call: Call, desk: Desk, due: Due, *, at_an
     an exit is wanted at any price.
     """
     order, record, why = due
-    change, price, refused = Change.END, None, Change.END
+    change, price, refused = OrderChange.END, None, OrderChange.END
     if why in LEAVING:
         candidate, pair = exit_candidate(desk, order, record), pair_of(desk, order, record)
-        price, refused = price_through(world, desk, candidate, pair), Change.ANEW
+        price, refused = price_through(world, desk, candidate, pair), OrderChange.ANEW
         change = _decide_exit(world, desk, order, record, price, at_any=at_any)
     elif why is Reason.ENTRY_STEP:
         change, price = _decide_step(world, desk, order, record)
-    if change is Change.REPRICE and world.venue.edit is Edit.NONE:
-        change = refused if why in LEAVING else Change.NONE
-    if change is Change.REPRICE:
+    if change is OrderChange.REPRICE and world.venue.edit is Edit.NONE:
+        change = refused if why in LEAVING else OrderChange.NONE
+    if change is OrderChange.REPRICE:
         assert price is not None, "repricing needs a price"
         repriced = _reprice(world, call, desk, due, price)
         yield repriced
-        change = refused if repriced.decisions[-1].reason is Reason.VENUE_REJECTED else Change.NONE
-    if change is Change.ANEW:
+        change = refused if repriced.decisions[-1].reason is Reason.VENUE_REJECTED else OrderChange.NONE
+    if change is OrderChange.ANEW:
         yield from exit_anew(world, call, desk, order, record, why)
-    elif change is Change.END:
+    elif change is OrderChange.END:
         yield cancel_order(world, call, desk, order, record, why)
 
 
 def _decide_exit(
     world: World, desk: Desk, order: Order, record: IntentRecord, price: Decimal | None, *, at_any: bool
-) -> Change:
+) -> OrderChange:
     """Decide what to do with an exit that should fill at `price`, in USD; without one it stays, unless `at_any`."""
     # The venue may be wrong about the position, and this order may be the only protection.
     if order.symbol in desk.unproven:
-        return Change.NONE
+        return OrderChange.NONE
     if not _covered(desk, order, record):
-        return Change.END
+        return OrderChange.END
     if order.status in ON_ITS_WAY:
         life = timedelta(seconds=world.rules.limits.exit_life_s)
-        return Change.NONE if desk.now - (order.updated_at or record.intent.at) < life else Change.ANEW
+        return OrderChange.NONE if desk.now - (order.updated_at or record.intent.at) < life else OrderChange.ANEW
     if _is_followed(desk.books, order):
-        return Change.NONE
+        return OrderChange.NONE
     if price is None:
-        return Change.ANEW if at_any and order.limit_price is not None else Change.NONE
-    return Change.NONE if order.limit_price in (None, price) else Change.REPRICE
+        return OrderChange.ANEW if at_any and order.limit_price is not None else OrderChange.NONE
+    return OrderChange.NONE if order.limit_price in (None, price) else OrderChange.REPRICE
 
 
-def _decide_step(world: World, desk: Desk, order: Order, record: IntentRecord) -> tuple[Change, Decimal | None]:
+def _decide_step(world: World, desk: Desk, order: Order, record: IntentRecord) -> tuple[OrderChange, Decimal | None]:
     """Decide what to do with a passive entry, and at which price; a step without an outcome is repeated unchanged."""
     own, approach = world.rules.of(record.intent.key.strategy), record.intent.approach
     previous = order.limit_price or record.intent.limit_price
     assert approach is not None, "a passive entry has a collar"
     assert previous is not None, "a passive entry has a price"
-    if change_of(order, desk.books.unresolved, Operation.REPLACE):
-        return Change.REPRICE, previous
+    if change_of(order, desk.books.unresolved_intents, Operation.REPLACE):
+        return OrderChange.REPRICE, previous
     waited_s = (desk.now - approach.begun).total_seconds()
     if own.execution.last_step is LastStep.CANCEL and last_step_due(own.execution, waited_s):
-        return Change.END, None
+        return OrderChange.END, None
     quote = quote_to_step_by(desk.quotes.get(order.symbol), desk.now, own.limits)
     if quote is None:
-        return Change.NONE, None
+        return OrderChange.NONE, None
     listing, offset = desk.listing_for(record.intent.instrument), own.limits.limit_offset_fraction
     collar, execution = approach.collar, own.execution
     price = stepped_price(
         listing, order.side, quote, execution, waited_s, previous=previous, collar=collar, offset=offset
     )
-    return (Change.NONE if price == previous else Change.REPRICE), price
+    return (OrderChange.NONE if price == previous else OrderChange.REPRICE), price
 
 
 def _desk_afterwards(desk: Desk, due: Due, outcomes: Sequence[CandidateRecord]) -> Desk:
@@ -342,7 +342,7 @@ def forgotten_exits(desk: Desk) -> Iterator[Order]:
 
 def _settled(books: Books, order: Order) -> list[IntentRecord]:
     promised = (record for record in books.intents if record.intent.operation is Operation.REPLACE)
-    return [r for r in promised if r.intent.target_venue_id == order.venue_id and not r.state.unresolved]
+    return [r for r in promised if r.intent.target_venue_id == order.venue_id and not r.state.is_unresolved]
 
 
 def _is_followed(books: Books, order: Order) -> bool:

@@ -3,7 +3,7 @@
 from datetime import date
 from typing import Protocol
 
-from tradebot.model.flow import FlowPage, Heard
+from tradebot.model.flow import FlowPage, StreamRows
 from tradebot.model.kind import AnyKind
 
 
@@ -23,7 +23,7 @@ class FlowSource(Protocol):
 class AlertStream(Protocol):
     """Flow alerts of the whole market as they come. It reconnects by itself."""
 
-    def take(self) -> Heard:
+    def take(self) -> StreamRows:
         """Return what came since the last call, without waiting; raise OperatorError if the source refuses the key."""
 
     def renew(self) -> None:

@@ -105,7 +105,7 @@ def _booking(held: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking
     """Return what one group writes, or None if the broker's data doesn't settle it."""
     first = rows[0]
     if first.corrects is not None:
-        return corrected(held, first, first.corrects)
+        return book_correction(held, first, first.corrects)
     if first.symbol is None or all(row.quantity is None for row in rows) or not first.meaning.moves_shares:
         return Booking(_entries(rows))
     if first.meaning is ActivityKind.OPTION_TRADE:
@@ -160,7 +160,7 @@ def _others_shares(held: BooksBefore, broker: Broker, rows: list[Activity]) -> B
 
 def _moved(rows: Sequence[Activity], of: Activity, fills: Sequence[OwnedFill]) -> Booking:
     """Return what a group writes that moves shares by these fills, which are named after one of its rows."""
-    booked = named(f"activity:{of.id}", fills, Origin.ACTIVITY, of.id)
+    booked = name_fills(f"activity:{of.id}", fills, Origin.ACTIVITY, of.id)
     return Booking(_entries(rows, booked), booked)
 
 
@@ -189,7 +189,7 @@ def _split(held: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking |
     # Several owners can't divide a fraction.
     if len(positions) > 1 and any((Fraction(one.quantity) * ratio).denominator != 1 for one in positions):
         return None
-    fills = [fill for position in positions for fill in restated(position, ratio, first.at)]
+    fills = [fill for position in positions for fill in split_fills(position, ratio, first.at)]
     fills += _fraction(positions[0], ratio, after - before, rows) if len(positions) == 1 else []
     booking = replace(_moved(rows, first, fills), restated=tuple(restated_best_prices(positions, symbol, ratio)))
     return _if_agreed(held, broker, booking, symbol)
@@ -216,7 +216,7 @@ def ratio_of(before: Decimal, after: Decimal, average: Decimal, theirs: Decimal)
     return None
 
 
-def restated(position: Position, ratio: Fraction, at: datetime) -> Iterator[OwnedFill]:
+def split_fills(position: Position, ratio: Fraction, at: datetime) -> Iterator[OwnedFill]:
     """Yield the fills that give a position `ratio` times its shares at the same cost; new lots open before old close.
 
     Each old lot closes at its cost, so there is no profit or loss. The position never drops to zero in between, so it
@@ -310,7 +310,7 @@ def _merger(held: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking 
     return _if_agreed(held, broker, replace(_moved(rows, first, fills), acknowledged=noted), symbol)
 
 
-def named(name: str, fills: Sequence[OwnedFill], origin: Origin, about: str) -> tuple[OwnedFill, ...]:
+def name_fills(name: str, fills: Sequence[OwnedFill], origin: Origin, about: str) -> tuple[OwnedFill, ...]:
     """Return the fills with their origin, each under a unique name."""
     return tuple(
         replace(owned, fill=replace(owned.fill, activity_id=f"{name}:{part}"), origin=origin, about=about)
@@ -318,7 +318,7 @@ def named(name: str, fills: Sequence[OwnedFill], origin: Origin, about: str) -> 
     )
 
 
-def corrected(held: BooksBefore, one: Activity, of: Corrects) -> Booking | None:
+def book_correction(held: BooksBefore, one: Activity, of: Corrects) -> Booking | None:
     """Return what a correction writes; None if the books don't have its fill.
 
     It is not what has changed, but what the execution is now. So the order in which corrections were heard of doesn't

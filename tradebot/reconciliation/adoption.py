@@ -32,7 +32,7 @@ class ForeignPart(Struct, frozen=True):
     multiplier: Decimal
 
     @property
-    def explained(self) -> Decimal:
+    def explained_part(self) -> Decimal:
         """Return the part that came from foreign fills since the books began."""
         return self.quantity - self.unexplained
 
@@ -47,9 +47,9 @@ def acknowledge(
     current = reconcile(reader, ledger)
     require_account(ledger, current.view.account)
     found = foreign_part(current, ledger, symbol)
-    if found.explained:
-        ledger.apply_fills([_adoption(FOREIGN, "from", found, -found.explained, current.at)], current.at)
-        _put_back(ledger, found, -found.explained, f"{symbol} was acknowledged by {who}", current.at)
+    if found.explained_part:
+        ledger.apply_fills([_adoption(FOREIGN, "from", found, -found.explained_part, current.at)], current.at)
+        _put_back(ledger, found, -found.explained_part, f"{symbol} was acknowledged by {who}", current.at)
     if ledger.acknowledged().get(symbol) != found.quantity:
         why = f"acknowledged by {who}"
         ledger.acknowledge(symbol, found.quantity, why, current.at, origin=Origin.ADOPTION, about=symbol)
@@ -75,7 +75,7 @@ def manage(
     if symbol in ledger.acknowledged():
         why = f"taken over by {who}"
         ledger.acknowledge(symbol, Decimal(0), why, current.at, origin=Origin.ADOPTION, about=symbol)
-    out = [_adoption(FOREIGN, "from", found, -found.explained, current.at)] if found.explained else []
+    out = [_adoption(FOREIGN, "from", found, -found.explained_part, current.at)] if found.explained_part else []
     ledger.apply_fills([*out, _adoption(ADOPTED, "to", found, found.quantity, current.at)], current.at)
     if found.unexplained:
         _put_back(

@@ -22,10 +22,10 @@ from tradebot.reconciliation.new_fills import (
     ASKED_SINGLY,
     Liquidated,
     OrdersBehind,
+    find_liquidations,
     find_orders_behind_fills,
     is_ahead,
     is_waiting,
-    liquidated,
     liquidated_lots,
     new_fills,
     orders_and_intents,
@@ -142,11 +142,11 @@ def catch_up(
     if found := (*found, *given):
         ledger.apply_fills(found, now)
     ledger.keep_totals()
-    unresolved = tuple(record for record in unsettled if record.state.unresolved)
+    unresolved = tuple(record for record in unsettled if record.state.is_unresolved)
     known_ends = (order for order in news if order.status.terminal and order.status is not OrderStatus.ENDED)
     unfilled = tuple(order for order in known_ends if order.quantity != order.filled_quantity)
     moved = tuple(_moved(news, working))
-    told = tuple(liquidated(fills, given))
+    told = tuple(find_liquidations(fills, given))
     return CaughtUp(changed, len(fills), unresolved, unreadable, untraced_fills, unfilled, moved, told)
 
 

@@ -9,7 +9,7 @@ from itertools import product
 from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.activity import Activity, ActivityKind, Entry
 from tradebot.model.books import Books
-from tradebot.model.finding import Finding, FindingKind, Plan
+from tradebot.model.finding import AdjustmentPlan, Finding, FindingKind
 from tradebot.model.intent import is_marked, stop_of
 from tradebot.model.order import Fill, Order, OrderStatus
 from tradebot.model.position import FOREIGN, Origin, OwnedFill, Position
@@ -39,7 +39,7 @@ def fingerprint(broker: BrokerView) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
 
-def plan_of(findings: Sequence[Finding], broker: BrokerView) -> Plan | None:
+def plan_of(findings: Sequence[Finding], broker: BrokerView) -> AdjustmentPlan | None:
     """Return the plan that would make the books agree with the broker, or None if nothing can be written."""
     # While another copy of the bot may be trading, don't take over anything it may have made.
     copied = any(finding.kind is FindingKind.UNKNOWN_ORDER for finding in findings)
@@ -49,7 +49,7 @@ def plan_of(findings: Sequence[Finding], broker: BrokerView) -> Plan | None:
     mark = fingerprint(broker)
     content = "\n".join(f"{f.kind} {f.subject} {f.ours} {f.broker} {' '.join(f.evidence)}" for f in to_settle)
     digest = hashlib.sha256(f"{mark}\n{content}".encode()).hexdigest()[:8]
-    return Plan(f"plan-{digest}", mark, to_settle)
+    return AdjustmentPlan(f"plan-{digest}", mark, to_settle)
 
 
 CENT = Decimal("0.01")
@@ -131,7 +131,7 @@ def _missing(missing: Iterable[MissingFill]) -> Iterator[Finding]:
 
 
 def _orders(books: Books, unknown: UnknownOrders, broker: BrokerView) -> Iterator[Finding]:
-    for record in books.unresolved:
+    for record in books.unresolved_intents:
         yield Finding(FindingKind.UNRESOLVED, record.intent.client_order_id, record.intent.quantity, None)
     listed, kept = {order.venue_id for order in broker.orders}, {order.venue_id: order for order in books.orders}
     # A stop may be listed without its entry, whose order the books then may not know yet.

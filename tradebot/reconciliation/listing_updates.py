@@ -26,7 +26,7 @@ from tradebot.timetable.sessions import session_date
 EVER = datetime.min.replace(tzinfo=UTC)
 
 
-class Listed(Struct, frozen=True):
+class ListingsInForce(Struct, frozen=True):
     """The listings in force, by symbol, as the books keep them.
 
     `read` are those that were read just now, to be kept, and `changed` those of them that differ from what was kept.
@@ -52,7 +52,7 @@ def in_force(
     now: datetime,
     besides: Collection[str] = (),
     refused: Mapping[str, datetime] = MappingProxyType({}),
-) -> Listed:
+) -> ListingsInForce:
     """Return what the venue lists of these symbols; a venue that doesn't answer leaves what is kept in force.
 
     What was read on another day of the venue isn't current, nor what doesn't say the margin in an account that has any.
@@ -68,13 +68,13 @@ def in_force(
 
     due = _due(records, symbols, is_current, refused)
     if not due:
-        return Listed(records)
+        return ListingsInForce(records)
     if besides:
         records |= kept.listings(besides)
         due = _due(records, tuple(dict.fromkeys((*symbols, *besides))), is_current, refused)
-    found = told(reader, due)
+    found = fetch_listings(reader, due)
     if found is None:
-        return Listed(records)
+        return ListingsInForce(records)
     read, changed = list[ListingRecord](), list[ListingRecord]()
     for symbol, listing in found.items():
         before = records.get(symbol)
@@ -82,10 +82,12 @@ def in_force(
         read.append(record)
         if before and record.before is not before.before:
             changed.append(record)
-    return Listed(records, tuple(read), tuple(changed), frozenset(symbol for symbol in due if symbol not in found))
+    return ListingsInForce(
+        records, tuple(read), tuple(changed), frozenset(symbol for symbol in due if symbol not in found)
+    )
 
 
-def told(reader: BrokerReader, symbols: Sequence[str]) -> Mapping[str, Listing] | None:
+def fetch_listings(reader: BrokerReader, symbols: Sequence[str]) -> Mapping[str, Listing] | None:
     """Return what the venue lists of these symbols now; None if it doesn't answer."""
     try:
         return reader.listings(symbols) if symbols else {}
@@ -137,7 +139,7 @@ def held_and_ordered(books: Books) -> Iterator[str]:
     """Yield the symbols of our positions and of our orders that may still fill, some more than once."""
     yield from (position.symbol for position in books.totals.own_positions())
     yield from (order.symbol for order in books.working if is_ours(books, order))
-    yield from (record.intent.key.symbol for record in books.unresolved)
+    yield from (record.intent.key.symbol for record in books.unresolved_intents)
 
 
 def is_ours(books: Books, order: Order) -> bool:
@@ -156,7 +158,7 @@ def misfits(books: Books, listing: Listing) -> Iterator[str]:
             yield f"order {order.client_order_id}: {order.open_quantity:f} isn't whole lots"
 
 
-def findings(books: Books, listed: Listed, kept: Iterable[ListingRecord]) -> Iterator[Finding]:
+def findings(books: Books, listed: ListingsInForce, kept: Iterable[ListingRecord]) -> Iterator[Finding]:
     """Yield what a person should know: changed terms, and positions of ours that the venue doesn't list.
 
     `kept` are all listings that the books hold; those just `listed` count instead.

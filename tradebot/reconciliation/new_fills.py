@@ -40,11 +40,14 @@ class MissingFill(NamedTuple):
     @property
     def words(self) -> str:
         """Return what was traded, for a person."""
-        name, traded = self.order.client_order_id or self.order.venue_id, "bought" if self.signed > 0 else "sold"
-        return f"{abs(self.signed):f} {self.order.symbol} {traded} by order {name}"
+        name, traded = (
+            self.order.client_order_id or self.order.venue_id,
+            "bought" if self.signed_quantity > 0 else "sold",
+        )
+        return f"{abs(self.signed_quantity):f} {self.order.symbol} {traded} by order {name}"
 
     @property
-    def signed(self) -> Decimal:
+    def signed_quantity(self) -> Decimal:
         """Return how far the order changed the position beyond its booked fills, signed."""
         return (self.order.filled_quantity - self.booked) * self.order.side.sign
 
@@ -71,10 +74,16 @@ def proven_fills(books: Books, positions: Iterable[BrokerPosition]) -> tuple[Own
     for symbol, group in groupby(sorted(missing_fills(books), key=_symbol_of), _symbol_of):
         missing, position = tuple(group), held.get(symbol)
         shown = (position.quantity if position else Decimal(0)) - booked.get(symbol, Decimal(0))
-        is_sum = shown == sum(one.signed for one in missing)
+        is_sum = shown == sum(one.signed_quantity for one in missing)
         for one in missing:
             # As much of it as the positions show. Together, fills on both sides must add up to that.
-            proven = one.signed if is_sum else min(shown, one.signed, key=abs) if _agree(shown, missing) else Decimal(0)
+            proven = (
+                one.signed_quantity
+                if is_sum
+                else min(shown, one.signed_quantity, key=abs)
+                if _agree(shown, missing)
+                else Decimal(0)
+            )
             shown -= proven
             found += _as_fill(books, one, proven, position.average_price if position else None)
     return tuple(sorted(found, key=lambda owned: owned.fill.at))
@@ -82,7 +91,7 @@ def proven_fills(books: Books, positions: Iterable[BrokerPosition]) -> tuple[Own
 
 def reported_fills(books: Books) -> tuple[OwnedFill, ...]:
     """Return what our orders filled beyond the booked fills, whatever the venue's positions show."""
-    fills = (fill for one in missing_fills(books) for fill in _as_fill(books, one, one.signed, None))
+    fills = (fill for one in missing_fills(books) for fill in _as_fill(books, one, one.signed_quantity, None))
     return tuple(sorted(fills, key=lambda owned: owned.fill.at))
 
 
@@ -106,7 +115,7 @@ def _symbol_of(one: MissingFill) -> str:
 
 def _agree(shown: Decimal, missing: Iterable[MissingFill]) -> bool:
     """Return True if missing fills all change a position in the direction that is shown."""
-    return all(one.signed * shown > 0 for one in missing)
+    return all(one.signed_quantity * shown > 0 for one in missing)
 
 
 def _as_fill(books: Books, one: MissingFill, change: Decimal, average: Decimal | None) -> Iterator[OwnedFill]:
@@ -300,7 +309,7 @@ def _of_oldest_lots(totals: Totals, fill: Fill) -> Iterator[OwnedFill]:
     yield from (OwnedFill(*part) for part in parts)
 
 
-def liquidated(fills: Iterable[OwnedFill], given: Sequence[OwnedFill]) -> Iterator[Liquidated]:
+def find_liquidations(fills: Iterable[OwnedFill], given: Sequence[OwnedFill]) -> Iterator[Liquidated]:
     """Yield what the venue made itself among some fills, with the strategies that each was `given` to."""
     for owned in fills:
         if owned.fill.by_venue:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from tradebot.exits.kind import Held, best_price
+from tradebot.exits.kind import WatchedPosition, best_price
 from tradebot.exits.lists import Exits, has_stop, in_force, levels
 from tradebot.exits.rules import is_blind, judge
 from tradebot.model.account import BrokerView
@@ -135,7 +135,7 @@ def _is_canceled_now(books: Books, order: Order, behind: IntentRecord) -> bool:
 
 def _has_stop(books: Books, position: Position, exits_of: Callable[[str], Exits]) -> bool:
     kept = books.kept_of(position)
-    held = Held(position, best_price(position, None, kept.best), kept)
+    held = WatchedPosition(position, best_price(position, None, kept.best), kept)
     return levels(held, in_force(exits_of(position.strategy), kept)).stop is not None
 
 
@@ -208,7 +208,7 @@ def _spare(books: Books, position: Position) -> Iterator[str]:
 def _is_exiting(books: Books, position: Position) -> bool:
     """Return True if an exit works, or may: its outcome isn't known."""
     behind = (books.intent_behind(order) for order in books.working if order.stop_price is None)
-    sent = (record for record in (*behind, *books.unresolved) if record and record.intent.makes_order)
+    sent = (record for record in (*behind, *books.unresolved_intents) if record and record.intent.makes_order)
     exits = (record for record in sent if record.intent.purpose is not Purpose.OPEN and not record.intent.protects)
     return any(_is_of(record, position) for record in exits)
 
@@ -234,7 +234,7 @@ def _is_of(record: IntentRecord, position: Position) -> bool:
     return (record.intent.key.strategy, record.intent.key.symbol) == position.whose
 
 
-class Watch(Struct, frozen=True):
+class ProtectionWatch(Struct, frozen=True):
     """What protection is judged by: an exit counts as missed if no exit pass started for `life_s` seconds.
 
     `exits_of` returns the exit rules of a strategy, and `exits` are those of the account.
@@ -246,8 +246,8 @@ class Watch(Struct, frozen=True):
     exits: ExitRules
 
 
-def unprotected(
-    clock: VenueClock, view: BrokerView, books: Books, watch: Watch, last_exits: datetime
+def find_unprotected(
+    clock: VenueClock, view: BrokerView, books: Books, watch: ProtectionWatch, last_exits: datetime
 ) -> Iterator[Finding]:
     """Yield our positions that no rule can judge now, or whose exit is due with no exit order on its way.
 
@@ -265,7 +265,7 @@ def unprotected(
     for position in ours:
         ratio, quote = ratios.get(position.symbol, Decimal(1)), quotes.get(position.symbol)
         rules = _rules(books, position, watch)
-        held = Held(position, best_price(position, None, books.kept_of(position).best))
+        held = WatchedPosition(position, best_price(position, None, books.kept_of(position).best))
         decision = judge(held, quote, clock.now, rules, state, ratio).decision
         blind = is_blind(decision) and not _rests_for_all(books, position, closed)
         if position.symbol not in busy and ((decision.passed and missed) or blind):
@@ -278,7 +278,9 @@ def _rests_for_all(books: Books, position: Position, closed: dict[str, Decimal])
     return protected >= _need(position, protected, closed)
 
 
-def lapsed(view: BrokerView, books: Books, listings: Mapping[str, Listing], watch: Watch) -> Iterator[Finding]:
+def find_lapsed_stops(
+    view: BrokerView, books: Books, listings: Mapping[str, Listing], watch: ProtectionWatch
+) -> Iterator[Finding]:
     """Yield our positions whose stop the venue has taken away, or holds back, so that only the bot protects them."""
     resting, closed = resting_among(books, books.working), closed_by_others(books, _held(view))
     for gap in gaps(books, listings, resting, watch.exits, watch.exits_of, closed):
@@ -288,7 +290,7 @@ def lapsed(view: BrokerView, books: Books, listings: Mapping[str, Listing], watc
             yield _finding(FindingKind.MISSING_STOP, view, ours, why)
 
 
-def overfilled(view: BrokerView, books: Books) -> Iterator[Finding]:
+def find_overfilled(view: BrokerView, books: Books) -> Iterator[Finding]:
     """Yield our positions that an order of ours has turned to the other side, because it filled beyond the shares."""
     for position in _ours(books):
         if books.kept_of(position).turned:
@@ -306,11 +308,11 @@ def _finding(kind: FindingKind, view: BrokerView, position: Position, why: str) 
     return Finding(kind, position.symbol, position.quantity, held, (why,))
 
 
-def _rules(books: Books, position: Position, watch: Watch) -> Exits:
+def _rules(books: Books, position: Position, watch: ProtectionWatch) -> Exits:
     return in_force(watch.exits_of(position.strategy), books.kept_of(position))
 
 
-def without_stop(books: Books, watch: Watch) -> tuple[Position, ...]:
+def without_stop(books: Books, watch: ProtectionWatch) -> tuple[Position, ...]:
     """Return our open positions that no rule closes at a fixed loss. That is the owner's choice, so it's no finding."""
     return tuple(position for position in _ours(books) if not has_stop(_rules(books, position, watch)))
 
@@ -319,7 +321,7 @@ def _busy_symbols(view: BrokerView, books: Books) -> set[str]:
     """Return the symbols on which one of our orders is, or may be, working."""
     orders = [order for order in view.orders if is_marked(order.client_order_id)]
     orders += may_fill(books)
-    unresolved = {record.intent.instrument.symbol for record in books.unresolved if not record.intent.protects}
+    unresolved = {record.intent.instrument.symbol for record in books.unresolved_intents if not record.intent.protects}
     return {order.symbol for order in orders if not books.protects(order)} | unresolved
 
 
@@ -329,7 +331,7 @@ def last_exit_pass(ledger: Ledger, now: datetime, day: VenueDay) -> datetime:
     if session is None:
         return now
     claims = (claim for claim in ledger.slot_claims(session.date) if claim.job == Job.EVALUATE_EXITS)
-    return max((claim.at for claim in claims if not claim.missed), default=session.open)
+    return max((claim.at for claim in claims if not claim.missed_reason), default=session.open)
 
 
 def _describe(decision: Decision) -> str:

@@ -37,11 +37,11 @@ def apply_activities(
 
     Return how many bookings were written, and which activities wait for a person.
     """
-    booked = unbooked(reader, ledger, books, view)
+    booked = preview_bookings(reader, ledger, books, view)
     return sum(ledger.book(booking, at) for booking in booked.proven), booked.doubtful
 
 
-def unbooked(
+def preview_bookings(
     reader: BrokerReader, ledger: Money, books: Books, view: BrokerView, pending: Sequence[OwnedFill] = ()
 ) -> Booked:
     """Return what the activities would write after the `pending` fills, without writing anything."""
@@ -210,7 +210,7 @@ def _is_of_another_copy(ledger: Ledger, order: Order, now: datetime, day: VenueD
     if session is None:
         return False
     # A strategy's slot may end in a later session.
-    claims = (claim for claim in ledger.slot_claims(session.date) if not claim.missed)
+    claims = (claim for claim in ledger.slot_claims(session.date) if not claim.missed_reason)
     looks = [claim.at for claim in claims if session.contains(claim.at)]
     looks += [record.intent.at for record in ledger.intents(session=session.date)]
     mark = ledger.standing().reconciled

@@ -17,8 +17,8 @@ from tradebot.model.account import BrokerView
 from tradebot.model.activity import Activity, ActivityKind, Booking, Entry
 from tradebot.model.bar import ClockReading, VenueClock
 from tradebot.model.books import Books
-from tradebot.model.finding import Finding, FindingKind, Plan
-from tradebot.model.order import Outcome, Reply
+from tradebot.model.finding import AdjustmentPlan, Finding, FindingKind
+from tradebot.model.order import Reply, WriteOutcome
 from tradebot.model.position import FOREIGN, Origin, OwnedFill, Position, unreported_fill
 from tradebot.model.totals import Totals
 from tradebot.model.trading import ReconcileMark
@@ -26,7 +26,7 @@ from tradebot.model.values import replace
 from tradebot.model.venue_day import VenueDay
 from tradebot.ports.broker import BrokerReader, Undisturbed
 from tradebot.ports.stores import Ledger, Money, Slots
-from tradebot.reconciliation.activity_booking import named, restated, restated_best_prices, shares
+from tradebot.reconciliation.activity_booking import name_fills, restated_best_prices, shares, split_fills
 from tradebot.reconciliation.catch_up import CaughtUp, catch_up, may_fill, omitted_orders, read_view, with_ends
 from tradebot.reconciliation.differences import (
     CHANGES_A_POSITION,
@@ -41,7 +41,14 @@ from tradebot.reconciliation.doubts import with_doubts
 from tradebot.reconciliation.listing_updates import findings as instrument_findings
 from tradebot.reconciliation.listing_updates import held_and_ordered, in_force, refusals, require_listing
 from tradebot.reconciliation.new_fills import held_at_broker
-from tradebot.reconciliation.protection import Watch, lapsed, last_exit_pass, overfilled, unprotected, without_stop
+from tradebot.reconciliation.protection import (
+    ProtectionWatch,
+    find_lapsed_stops,
+    find_overfilled,
+    find_unprotected,
+    last_exit_pass,
+    without_stop,
+)
 from tradebot.reconciliation.read_books import apply_activities, read_books, without_twins
 from tradebot.reconciliation.unknown_orders import ask_about, promised_pair, take_over_fills, unknown_orders
 
@@ -57,7 +64,7 @@ class Reconciled(Struct, frozen=True):
     view: BrokerView
     applied: CaughtUp
     findings: tuple[Finding, ...]
-    plan: Plan | None
+    plan: AdjustmentPlan | None
     bookings: int = 0
     doubtful: tuple[Activity, ...] = ()
     without_stop: tuple[Position, ...] = ()
@@ -68,11 +75,11 @@ Second = Callable[[], datetime | None]
 
 
 def reconcile(
-    reader: BrokerReader, ledger: Ledger, watch: Watch | None = None, second: Second = lambda: None
+    reader: BrokerReader, ledger: Ledger, watch: ProtectionWatch | None = None, second: Second = lambda: None
 ) -> Reconciled:
     """Apply the venue's facts, compare books and broker, and with a `watch` protection too; record the result."""
     clock = reader.clock()
-    now, passed = clock.now, ClockReading(clock, second(), 0.0).passed
+    now, passed = clock.now, ClockReading(clock, second(), 0.0).elapsed
     view = read_view(reader, ledger)
     if view.account.number != ledger.account_number:
         tails = f"…{view.account.tail}, but these books belong to …{ledger.account_number[-4:]}"
@@ -114,17 +121,22 @@ def reconcile(
 
 
 def _of_positions(
-    reader: BrokerReader, ledger: Ledger, clock: VenueClock, view: BrokerView, books: Books, watch: Watch | None
+    reader: BrokerReader,
+    ledger: Ledger,
+    clock: VenueClock,
+    view: BrokerView,
+    books: Books,
+    watch: ProtectionWatch | None,
 ) -> Iterator[Finding]:
     """Yield what is wrong about our positions although the books agree: their instruments, sides and protection."""
     ours = tuple(dict.fromkeys(held_and_ordered(books)))
     kept = ledger.listings()
     listed = in_force(reader, ledger, books, ours, clock.now, refused=refusals(books))
     yield from instrument_findings(books, listed, kept.values())
-    yield from overfilled(view, books)
+    yield from find_overfilled(view, books)
     if watch:
-        yield from unprotected(clock, view, books, watch, last_exit_pass(ledger, clock.now, books.day))
-        yield from lapsed(view, books, listed.listings, watch)
+        yield from find_unprotected(clock, view, books, watch, last_exit_pass(ledger, clock.now, books.day))
+        yield from find_lapsed_stops(view, books, listed.listings, watch)
 
 
 def _check_directly(reader: BrokerReader, findings: Iterable[Finding]) -> Iterator[Finding]:
@@ -174,9 +186,9 @@ def _was_reset(reader: BrokerReader, ledger: Ledger, findings: Sequence[Finding]
 def apply_plan(
     reader: BrokerReader,
     ledger: Ledger,
-    plan: Plan,
+    plan: AdjustmentPlan,
     who: str,
-    watch: Watch | None = None,
+    watch: ProtectionWatch | None = None,
     undisturbed: Undisturbed = nullcontext,
     second: Second = lambda: None,
 ) -> Reconciled:
@@ -245,7 +257,7 @@ def _take_over(ledger: Ledger, symbol: str, current: Reconciled, day: VenueDay) 
     _reduce_foreign_note(ledger, symbol, held.quantity if held else Decimal(0), current.at)
 
 
-def _take_over_pair(reader: BrokerReader, ledger: Ledger, name: str, plan: Plan, current: Reconciled) -> None:
+def _take_over_pair(reader: BrokerReader, ledger: Ledger, name: str, plan: AdjustmentPlan, current: Reconciled) -> None:
     """Write the promise of an order that protects our position, as if these books had sent it."""
     books = read_books(ledger, current.at, reader.capabilities.day, current.view.orders)
     strategy = unknown_orders(books, current.view.positions).protecting[name]
@@ -253,7 +265,7 @@ def _take_over_pair(reader: BrokerReader, ledger: Ledger, name: str, plan: Plan,
     legs = tuple(leg for leg in current.view.orders if leg.parent == order.venue_id)
     listing = require_listing(reader, ledger, order.symbol, current.at)
     ledger.promise(promised_pair(books, order, listing.instrument, legs, strategy, plan.id), ())
-    ledger.settle(name, Reply(Outcome.ACCEPTED, order, legs=legs), current.at)
+    ledger.settle(name, Reply(WriteOutcome.ACCEPTED, order, legs=legs), current.at)
 
 
 def _reduce_foreign_note(ledger: Ledger, symbol: str, held: Decimal, at: datetime) -> None:
@@ -277,20 +289,20 @@ def _restate(ledger: Money, finding: Finding, accepted: _Accepted, current: Reco
     symbol, ratio = finding.subject, Fraction(finding.broker) / Fraction(finding.ours)
     splits = [one for one in current.doubtful if (one.meaning, one.symbol) == (ActivityKind.SPLIT, symbol)]
     positions = [p for (_, what), p in ledger.totals().positions.items() if what == symbol and p.quantity]
-    fills = [owned for position in positions for owned in restated(position, ratio, current.at)]
+    fills = [owned for position in positions for owned in split_fills(position, ratio, current.at)]
     known = ledger.acknowledged().get(symbol, Decimal(0))
     booking = Booking(
         tuple(
             Entry(one.id, one.kind, Decimal(0), f"{one.words}, settled by {accepted.plan}", one.at) for one in splits
         ),
-        named(f"{accepted.name}:split", fills, Origin.PLAN, accepted.plan),
+        name_fills(f"{accepted.name}:split", fills, Origin.PLAN, accepted.plan),
         ((symbol, shares(Fraction(known) * ratio)),) if known else (),
         tuple(restated_best_prices(positions, symbol, ratio)),
     )
     ledger.book(booking, current.at)
 
 
-def _close_doubts(ledger: Money, plan: Plan, current: Reconciled) -> None:
+def _close_doubts(ledger: Money, plan: AdjustmentPlan, current: Reconciled) -> None:
     """Note the activities that a person settled with the plan, so they don't count as new ones."""
     subjects = {finding.subject for finding in plan.findings}
     cash = any(finding.kind is FindingKind.CASH for finding in plan.findings)

@@ -6,14 +6,14 @@ symbol.
 
 from collections.abc import Sequence
 
-from tradebot.exits.why import Part, compose
+from tradebot.exits.why import ReasonPart, compose
 from tradebot.model.candidate import Purpose
 from tradebot.model.intent import Intent, IntentRecord, IntentState, Operation
 from tradebot.model.order import OrderStatus
 from tradebot.model.position import Position
 from tradebot.ports.stores import Orders
 
-BY_HAND = Part("closed_by_hand")
+BY_HAND = ReasonPart("closed_by_hand")
 
 
 def words(unfinished: Intent) -> str:

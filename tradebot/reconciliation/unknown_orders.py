@@ -133,7 +133,7 @@ def _forgotten(
         return ()
     waiting = {owned.fill.venue_order_id for owned in unclaimed_fills(books)}
     shares = _shares_from_before(books, earlier)
-    rest = shares if positions is None else unexplained(books, positions, _noted_too_early(books, earlier))
+    rest = shares if positions is None else unexplained_quantities(books, positions, _noted_too_early(books, earlier))
     unsettled = {symbol for symbol, quantity in shares.items() if rest.get(symbol, Decimal(0)) * quantity > 0}
     older = {order.venue_id for order in earlier if order.symbol in unsettled and _is_older(books, order)}
     return tuple(order for order in earlier if order.venue_id in waiting | older)
@@ -168,7 +168,7 @@ def _noted_too_early(books: Books, orders: Iterable[Order]) -> frozenset[str]:
     return frozenset(o.symbol for o in orders if o.venue_id in books.noted_too_early and _is_older(books, o))
 
 
-def unexplained(
+def unexplained_quantities(
     books: Books, positions: Iterable[BrokerPosition], without_notes: Collection[str] = ()
 ) -> Mapping[str, Decimal]:
     """Return the shares by symbol that the account holds and that neither a fill nor a person explains.
@@ -216,7 +216,7 @@ def ask_about(reader: BrokerReader, books: Books, view: BrokerView) -> OrdersTol
     One incomplete list must not make our shares foreign, so symbols without such an order are asked about again.
     Shares that a person noted as someone else's are asked about every time.
     """
-    unknown = unexplained(books, view.positions)
+    unknown = unexplained_quantities(books, view.positions)
     symbols = sorted({*unknown, *books.totals.foreign_quantities(books.acknowledged)})
     if not symbols:
         return OrdersTold(())
@@ -257,7 +257,7 @@ def _from_before(
     books: Books, owner: str, last: Order, orders: Sequence[Order], position: BrokerPosition
 ) -> Iterator[OwnedFill]:
     """Yield one fill for the shares of a position that these orders bought or sold before the books began."""
-    rest = unexplained(books, [position], _noted_too_early(books, orders)).get(position.symbol, Decimal(0))
+    rest = unexplained_quantities(books, [position], _noted_too_early(books, orders)).get(position.symbol, Decimal(0))
     shares = _shares_from_before(books, orders).get(position.symbol, Decimal(0))
     if rest * shares <= 0:
         return

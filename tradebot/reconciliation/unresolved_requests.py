@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from tradebot.errors import TemporaryError
 from tradebot.model.bar import Session
 from tradebot.model.intent import ID_CONFLICT, TARGET_DONE, Intent, IntentRecord, IntentState, Operation, outcome_of
-from tradebot.model.order import Order, OrderStatus, Outcome, Reply
+from tradebot.model.order import Order, OrderStatus, Reply, WriteOutcome
 from tradebot.model.values import replace
 from tradebot.model.venue import Edit, End, Proof
 from tradebot.ports.broker import BrokerReader
@@ -19,7 +19,7 @@ def look_up(reader: BrokerReader, ledger: Ledger, now: datetime, passed: datetim
     """Settle what the venue knows by now of unresolved and abandoned intents; return those that stay unsettled."""
     watched = (now - WATCHED).date()
     unsettled = ledger.unsettled_intents(watched)
-    settled = _resolve(reader, ledger, [record for record in unsettled if record.state.unresolved], now, passed)
+    settled = _resolve(reader, ledger, [record for record in unsettled if record.state.is_unresolved], now, passed)
     # What was given up just now is asked about once more.
     unsettled = ledger.unsettled_intents(watched) if settled else unsettled
     back = _watch(reader, ledger, unsettled, now)
@@ -76,14 +76,14 @@ def _outcome(
     if intent.operation is Operation.CANCEL:
         ending = target is None or target.status.terminal or target.status is OrderStatus.PENDING_CANCEL
         if ending:
-            return Reply(Outcome.ACCEPTED, message="its status shows it")
+            return Reply(WriteOutcome.ACCEPTED, message="its status shows it")
     if intent.operation is Operation.REPLACE and in_place and target and intent.is_shown_by(target):
-        return Reply(Outcome.ACCEPTED, message="its order shows it")
+        return Reply(WriteOutcome.ACCEPTED, message="its order shows it")
     proof = reader.end_of(intent, sessions, passed)
     if proof.order is not None and not (in_place and intent.operation is Operation.REPLACE):
         return _found(proof.order, intent)
     if intent.operation is Operation.REPLACE and _ended_otherwise(target, known):
-        return Reply(Outcome.REJECTED, code=TARGET_DONE, message="the order that it was to replace has ended")
+        return Reply(WriteOutcome.REJECTED, code=TARGET_DONE, message="the order that it was to replace has ended")
     return proof
 
 
@@ -109,7 +109,7 @@ def _watch(reader: BrokerReader, ledger: Orders, unsettled: Iterable[IntentRecor
 def _settle(reader: BrokerReader, ledger: Orders, name: str, found: Reply, now: datetime) -> bool:
     """Write the reply with its order's legs, unless the venue doesn't tell those of an ended one; True if written."""
     order = found.order
-    if order is not None and order.has_legs and found.outcome is Outcome.ACCEPTED:
+    if order is not None and order.has_legs and found.outcome is WriteOutcome.ACCEPTED:
         legs = legs_of(reader, order.venue_id)
         if legs is None and order.status.terminal:
             return False
@@ -122,7 +122,7 @@ def _found(order: Order, intent: Intent) -> Reply:
     """Return the outcome if an order exists under an intent's id: it is ours if it is what we asked for."""
     if intent.asked_for(order):
         return outcome_of(order)
-    return Reply(Outcome.REJECTED, order, ID_CONFLICT, "another order holds this client order id")
+    return Reply(WriteOutcome.REJECTED, order, ID_CONFLICT, "another order holds this client order id")
 
 
 def legs_of(reader: BrokerReader, venue_id: str) -> Sequence[Order] | None:

@@ -11,15 +11,15 @@ from tradebot.desk.proposals import Proposals
 from tradebot.model.desk import Desk
 from tradebot.model.record import CycleRecord, Job
 from tradebot.ports.world import Rules
-from tradebot.replaying.passes import Recorded, bytes_of, decide_again
-from tradebot.replaying.port_recording import Asked, OffTapeError
+from tradebot.replaying.passes import RecordedCycle, bytes_of, decide_again
+from tradebot.replaying.port_recording import OffTapeError, RecordedQuestion
 from tradebot.replaying.record_writer import RecordError
 
 MISSING = "nothing"
 """What stands on the side of a difference that has no such part."""
 
 
-class Difference(Struct, frozen=True):
+class CycleDifference(Struct, frozen=True):
     """The first place where a pass decides otherwise than recorded.
 
     `what` names the field. `symbol`, `strategy` and `gate` say whose decision it is; they are empty for what belongs to
@@ -34,14 +34,14 @@ class Difference(Struct, frozen=True):
     gate: str = ""
 
 
-class Replayed(Struct, frozen=True):
+class ReplayedPass(Struct, frozen=True):
     """A pass that was decided again; None if every decision and every question to the ports was the same."""
 
-    difference: Difference | None
+    difference: CycleDifference | None
     decisions: int
 
 
-def replay(recorded: Recorded, rules: Rules, *, only_decisions: bool = False) -> Replayed:
+def replay(recorded: RecordedCycle, rules: Rules, *, only_decisions: bool = False) -> ReplayedPass:
     """Decide a recorded pass again by these rules, and compare it with what was decided then.
 
     With `only_decisions`, another version may ask other questions on the way to the same decisions.
@@ -51,17 +51,17 @@ def replay(recorded: Recorded, rules: Rules, *, only_decisions: bool = False) ->
     try:
         outcome = bytes_of(decide_again(recorded, rules, tape))
     except OffTapeError as error:
-        asks = Difference("what the pass asks", MISSING, str(error))
-        return Replayed(_first_asked(tape.recorded, tape.asked) or asks, decisions)
+        asks = CycleDifference("what the pass asks", MISSING, str(error))
+        return ReplayedPass(_first_asked(tape.recorded, tape.asked) or asks, decisions)
     if outcome != recorded.outcome:
         # What records have told since a later version isn't compared with one from before it.
         now = {name: value for name, value in _plain(outcome).items() if name in then}
         if (found := next(_differences(then, now, ()), None)) is not None:
-            return Replayed(found, decisions)
-    return Replayed(None if only_decisions else _first_asked(tape.recorded, tape.asked), decisions)
+            return ReplayedPass(found, decisions)
+    return ReplayedPass(None if only_decisions else _first_asked(tape.recorded, tape.asked), decisions)
 
 
-def difference(then: CycleRecord | None, now: CycleRecord | None) -> Difference | None:
+def difference(then: CycleRecord | None, now: CycleRecord | None) -> CycleDifference | None:
     """Return the first difference of two records of a pass; None if they are equal, as numbers are whatever their form.
 
     One of them may be missing.
@@ -69,7 +69,7 @@ def difference(then: CycleRecord | None, now: CycleRecord | None) -> Difference 
     if then == now:
         return None
     if then is None or now is None:
-        return Difference("the pass", *(MISSING if one is None else one.id for one in (then, now)))
+        return CycleDifference("the pass", *(MISSING if one is None else one.id for one in (then, now)))
     found = _differences(_plain(bytes_of(then)), _plain(bytes_of(now)), ())
     return next((one for one in found if not _equal(one.recorded, one.replayed)), None)
 
@@ -89,7 +89,7 @@ def _plain(outcome: bytes) -> dict[str, Any]:
     return found
 
 
-def _first_asked(then: Sequence[Asked], now: Sequence[Asked]) -> Difference | None:
+def _first_asked(then: Sequence[RecordedQuestion], now: Sequence[RecordedQuestion]) -> CycleDifference | None:
     """Return the first question that isn't as recorded; None if all are."""
     for number in range(max(len(then), len(now))):
         before, after = (one[number] if number < len(one) else None for one in (then, now))
@@ -100,11 +100,11 @@ def _first_asked(then: Sequence[Asked], now: Sequence[Asked]) -> Difference | No
             told = [
                 one.digest.hex() if same and one else name for one, name in zip((before, after), names, strict=True)
             ]
-            return Difference(what, *told)
+            return CycleDifference(what, *told)
     return None
 
 
-def _differences(then: Any, now: Any, path: tuple[str, ...]) -> Iterator[Difference]:
+def _differences(then: Any, now: Any, path: tuple[str, ...]) -> Iterator[CycleDifference]:
     """Yield where two outcomes differ, in their order."""
     if isinstance(then, dict) and isinstance(now, dict):
         for name in dict.fromkeys((*then, *now)):
@@ -113,10 +113,10 @@ def _differences(then: Any, now: Any, path: tuple[str, ...]) -> Iterator[Differe
     elif isinstance(then, list) and isinstance(now, list) and path[-1:] in (("candidates",), ("decisions",)):
         yield from _in_lists(then, now, path)
     elif then != now:
-        yield Difference(".".join(path), _text(then), _text(now))
+        yield CycleDifference(".".join(path), _text(then), _text(now))
 
 
-def _in_lists(then: list[Any], now: list[Any], path: tuple[str, ...]) -> Iterator[Difference]:
+def _in_lists(then: list[Any], now: list[Any], path: tuple[str, ...]) -> Iterator[CycleDifference]:
     of_candidates = path[-1] == "candidates"
     for number in range(max(len(then), len(now))):
         before, after = (one[number] if number < len(one) else None for one in (then, now))
@@ -127,9 +127,9 @@ def _in_lists(then: list[Any], now: list[Any], path: tuple[str, ...]) -> Iterato
             if of_candidates:
                 about = known["candidate"]
                 whose = about["instrument"]["symbol"], about["strategy"], found.gate
-                yield Difference(found.what, found.recorded, found.replayed, *whose)
+                yield CycleDifference(found.what, found.recorded, found.replayed, *whose)
             else:
-                yield Difference(found.what, found.recorded, found.replayed, gate=known["gate"])
+                yield CycleDifference(found.what, found.recorded, found.replayed, gate=known["gate"])
 
 
 def _text(value: Any) -> str:

@@ -37,7 +37,7 @@ class Filled(Struct, frozen=True):
         return self.intent.instrument.symbol
 
     @property
-    def signed(self) -> Decimal:
+    def signed_quantity(self) -> Decimal:
         """Return its shares, those of a sale below zero."""
         return self.intent.quantity * self.intent.side.sign
 
@@ -148,12 +148,14 @@ def with_filled(desk: Desk, filled: Filled) -> Desk:
     held = replace(
         desk,
         positions=(*others, position),
-        net={**desk.net, symbol: desk.net.get(symbol, NONE) + filled.signed},
+        net={**desk.net, symbol: desk.net.get(symbol, NONE) + filled.signed_quantity},
         books=replace(desk.books, totals=totals, kept={**desk.books.kept, position.key: kept}),
         book=_with_bought(desk, filled),
     )
     price = _price(desk, symbol, filled.price)
-    gain = intent.instrument.notional(filled.signed, price) - intent.instrument.notional(filled.signed, filled.price)
+    gain = intent.instrument.notional(filled.signed_quantity, price) - intent.instrument.notional(
+        filled.signed_quantity, filled.price
+    )
     return _worth_more(held, symbol, gain)
 
 
@@ -214,11 +216,11 @@ def without_order(desk: Desk, unsent: Unsent) -> Desk:
 def _with_bought(desk: Desk, filled: Filled) -> Book:
     intent, symbol, before = filled.intent, filled.intent.instrument.symbol, desk.book
     strategy, price = intent.key.strategy, _price(desk, symbol, filled.price)
-    usd = abs(intent.instrument.notional(filled.signed, price))
+    usd = abs(intent.instrument.notional(filled.signed_quantity, price))
     entered = Entered(strategy, symbol, intent.side, intent.at)
     counted = _with_times(_counted(desk, intent), strategy, symbol, intent.at)
     after = counted.with_entry(entered, usd, desk.sectors.get(symbol, ""), intent.quantity, price)
-    paid, value = intent.instrument.notional(filled.signed, filled.price), usd * intent.side.sign
+    paid, value = intent.instrument.notional(filled.signed_quantity, filled.price), usd * intent.side.sign
     margined, span = desk.account.settlement is Settlement.MARGINED, before.spans.get(symbol, Span())
     return replace(
         after,

@@ -13,15 +13,15 @@ from msgspec import msgpack
 
 from tradebot.model.desk import Desk
 from tradebot.model.intent import Intent
-from tradebot.model.order import Outcome, Reply
+from tradebot.model.order import Reply, WriteOutcome
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord
 from tradebot.model.trading import SlotClaim
 from tradebot.model.values import replace
 from tradebot.ports.world import Rules
-from tradebot.replaying.passes import Recorded, decide_again
-from tradebot.replaying.port_recording import BEFORE, PASSED_ON, OffTapeError, Tape
-from tradebot.replaying.record_reader import Source
+from tradebot.replaying.passes import RecordedCycle, decide_again
+from tradebot.replaying.port_recording import BEFORE, PASSED_ON, OffTapeError, RecordedPorts
+from tradebot.replaying.record_reader import RecordSource
 from tradebot.replaying.record_types import CLOCKS, is_mapping, is_union, items_of, reply_hint
 from tradebot.replaying.record_writer import RecordError
 
@@ -29,16 +29,16 @@ SUBMIT = "orders.submit"
 DUPLICATE = Reason.DUPLICATE_INTENT.encode()
 TELLING = frozenset({"events.emit", BEFORE})
 """What a pass tells, and how it asks for the pass before it, which it only compares with that."""
-ACCEPTED = Reply(Outcome.ACCEPTED)
+ACCEPTED = Reply(WriteOutcome.ACCEPTED)
 
 
-class Supposed(Tape):
+class Supposed(RecordedPorts):
     """A tape that also answers what wasn't asked then, as a simulation would on the `desk` of the pass.
 
     `sent` are the new orders that were accepted.
     """
 
-    def __init__(self, told: Sequence[Any], constants: Mapping[str, Any], source: Source) -> None:
+    def __init__(self, told: Sequence[Any], constants: Mapping[str, Any], source: RecordSource) -> None:
         super().__init__(told, constants, source)
         self._last = {(one[0], one[1]): one for one in told}
         self._outcome = b""
@@ -58,7 +58,7 @@ class Supposed(Tape):
         """Yield the new orders that were accepted when the pass was recorded."""
         read = self.source.shapes.reader(Intent, inline=True)
         for one in self._last.values():
-            if one[0] == SUBMIT and len(one) == 4 and self.source.read(Reply, one[3]).outcome is Outcome.ACCEPTED:
+            if one[0] == SUBMIT and len(one) == 4 and self.source.read(Reply, one[3]).outcome is WriteOutcome.ACCEPTED:
                 yield read(one[2][0], self.source)
 
     def answer(self, name: str, asked: tuple[Any, ...]) -> Any:
@@ -69,7 +69,7 @@ class Supposed(Tape):
         if name in TELLING:
             return None
         reply = super().answer(name, asked)
-        if name == SUBMIT and reply.outcome is Outcome.ACCEPTED:
+        if name == SUBMIT and reply.outcome is WriteOutcome.ACCEPTED:
             self.sent.append(asked[0])
         return reply
 
@@ -132,7 +132,7 @@ class Decided(NamedTuple):
     sent: tuple[Intent, ...]
 
 
-def decided(recorded: Recorded, rules: Rules) -> Decided:
+def decide(recorded: RecordedCycle, rules: Rules) -> Decided:
     """Return what a recorded pass decides by these rules, on the desk and the answers of strategies that it is given.
 
     Nothing is sent. With the rules of the record and what it was given then, this is the record of then: its orders are
@@ -146,7 +146,7 @@ def decided(recorded: Recorded, rules: Rules) -> Decided:
         raise RecordError(f"with this change it asks for {error}, and nobody knows the answer") from error
 
 
-def supposed_tape(recorded: Recorded) -> Supposed:
+def supposed_tape(recorded: RecordedCycle) -> Supposed:
     """Return a tape of a pass that knows its desk."""
     tape = recorded.tape(Supposed)
     assert isinstance(tape, Supposed)
@@ -162,6 +162,6 @@ def promised_before(outcome: bytes) -> frozenset[str]:
     return frozenset(str(one["observed"]) for one in decisions if one["reason"] == Reason.DUPLICATE_INTENT)
 
 
-def given_other(recorded: Recorded, **changes: Any) -> Recorded:
+def given_other(recorded: RecordedCycle, **changes: Any) -> RecordedCycle:
     """Return a record whose pass is given something else: another `desk`, other `proposed`."""
     return replace(recorded, given=replace(recorded.given, **changes))

@@ -20,16 +20,16 @@ from tradebot.model.decision import Decision, Gate
 from tradebot.model.instrument import notional
 from tradebot.model.intent import Intent, Operation
 from tradebot.model.order import Fill, OrderType, fee_id
-from tradebot.model.parity import IN_FULL, NONE, Cause, ParityDifference, What
+from tradebot.model.parity import IN_FULL, NONE, ParityCause, ParityDifference, What
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 from tradebot.replaying.cycle_comparison import PassSeen, Slot
 
 NOTHING = "nothing"
 
 
-class Sent(NamedTuple):
+class RequestWithFills(NamedTuple):
     """An order request of one side with its fills; `booked` is False if the books lack what the venue has filled."""
 
     intent: Intent
@@ -42,14 +42,14 @@ class Ran(NamedTuple):
     """What one side did in a session: its passes by slot, and its requests by client order id."""
 
     passes: Mapping[Slot, PassSeen]
-    sent: Mapping[str, Sent]
+    sent: Mapping[str, RequestWithFills]
 
 
-Data = Callable[[PassSeen, str, str], Cause | None]
+Data = Callable[[PassSeen, str, str], ParityCause | None]
 """Says whether the bars that a strategy saw of a symbol came late or were revised since; None if neither."""
 
 
-def unknown(seen: PassSeen, strategy: str, symbol: str) -> Cause | None:
+def unknown(seen: PassSeen, strategy: str, symbol: str) -> ParityCause | None:
     """Return None: nobody knows what became of the bars."""
     return None
 
@@ -73,7 +73,7 @@ def costs(ran: Ran, assumed_bps: Decimal, paid: Mapping[str, Decimal]) -> Decima
     )
 
 
-class Compared(NamedTuple):
+class FillComparison(NamedTuple):
     """What was compared and what differs; of the fills that both have, how much worse the bot's were, in USD."""
 
     decisions: int
@@ -83,7 +83,7 @@ class Compared(NamedTuple):
     value_usd: Decimal
 
 
-def compare(live: Ran, played: Ran, prices: Mapping[str, Decimal], data: Data) -> Compared:
+def compare(live: Ran, played: Ran, prices: Mapping[str, Decimal], data: Data) -> FillComparison:
     """Return what differs between a bot's session and its backtest; `prices` value what is left at the end."""
     return _Comparing(live, played, prices, data).compared()
 
@@ -97,13 +97,13 @@ class _Comparing:
         self._of_pass: dict[Slot, list[ParityDifference]] = defaultdict(list)
         self._decisions = 0
 
-    def compared(self) -> Compared:
+    def compared(self) -> FillComparison:
         for _, _, look in sorted(self._looks(), key=lambda one: one[:2]):
             look()
         both = [name for name in self._live.sent if name in self._played.sent]
         pairs = [beside(self._live.sent[name].fills, self._played.sent[name].fills) for name in both]
         worse, value = (sum((pair[place] for pair in pairs), NONE) for place in (0, 1))
-        return Compared(self._decisions, sum(bool(value) for _, value in pairs), tuple(self._found), worse, value)
+        return FillComparison(self._decisions, sum(bool(value) for _, value in pairs), tuple(self._found), worse, value)
 
     def _looks(self) -> Iterator[tuple[datetime, int, Callable[[], None]]]:
         """Yield what is to be compared, by its time: what filled, then the passes that saw it, then what they sent."""
@@ -136,9 +136,11 @@ class _Comparing:
                 cause = self._cause(slot, live, played, key)
                 self._decided(slot, live, strategy, symbol, cause, *_where(then, now))
         if live.otherwise and not self._of_pass[slot]:
-            self._decided(slot, live, "", "", Cause.OURS, "as recorded", f"other {live.otherwise} from the same record")
+            self._decided(
+                slot, live, "", "", ParityCause.OURS, "as recorded", f"other {live.otherwise} from the same record"
+            )
 
-    def _decided(self, slot: Slot, seen: PassSeen, strategy: str, symbol: str, cause: Cause, *told: str) -> None:
+    def _decided(self, slot: Slot, seen: PassSeen, strategy: str, symbol: str, cause: ParityCause, *told: str) -> None:
         live, played = told
         about = slot[0], slot[2], strategy, symbol, cause, live, played
         self._note(slot, ParityDifference(What.DECISION, seen.desk.now, *about))
@@ -148,40 +150,40 @@ class _Comparing:
         assert only is not None, "one of them has it"
         decided = len(only.cycle.candidates)
         if decided:
-            told = [counted(decided, "candidate"), "no pass"]
+            told = [pluralize(decided, "candidate"), "no pass"]
             told = told if slot in self._live.passes else told[::-1]
-            self._decided(slot, only, "", "", Cause.MISSED_SLOT, *told)
+            self._decided(slot, only, "", "", ParityCause.MISSED_SLOT, *told)
 
-    def _cause(self, slot: Slot, live: PassSeen, played: PassSeen, key: tuple[str, ...]) -> Cause:
+    def _cause(self, slot: Slot, live: PassSeen, played: PassSeen, key: tuple[str, ...]) -> ParityCause:
         """Return why a candidate was answered otherwise: by what was given to the pass, or by what came before it."""
         strategy, symbol, *_ = key
         if live.otherwise or _code(live, strategy) != _code(played, strategy):
-            return Cause.OURS
+            return ParityCause.OURS
         answer = _first_otherwise(live, played, key)
         if answer is not None and answer.reason is Reason.DUPLICATE_INTENT:
             # An order of the same pass went out before its desk was taken: a first attempt, which was cut short.
             whose = slot, (strategy, symbol)
             sent = ((one.slot, one.intent.whose, one.intent.at) for one in self._live.sent.values())
             cut_short = any((of, by) == whose and at < live.desk.now for of, by, at in sent)
-            return Cause.MISSED_SLOT if cut_short else Cause.OURS
+            return ParityCause.MISSED_SLOT if cut_short else ParityCause.OURS
         if answer is not None and answer.gate is Gate.SEND:
-            return Cause.FILL_MODEL
+            return ParityCause.FILL_MODEL
         quotes = _same_price(live, played, symbol)
         if not _same_wants(live, played, strategy, symbol):
-            outside = Cause.LATE_DATA if _lacks_bars(live, *key[:2]) else self._data(live, strategy, symbol)
+            outside = ParityCause.LATE_DATA if _lacks_bars(live, *key[:2]) else self._data(live, strategy, symbol)
             if outside is not None or not quotes:
-                return outside or Cause.PRICE
+                return outside or ParityCause.PRICE
         elif not quotes:
-            return Cause.PRICE
+            return ParityCause.PRICE
         if live.desk.now != played.desk.now:
-            return Cause.LATE_DATA
+            return ParityCause.LATE_DATA
         if live.desk.halt_evidence != played.desk.halt_evidence:
-            return Cause.FILL_MODEL
+            return ParityCause.FILL_MODEL
         if live.desk.books.standing.reconciled != played.desk.books.standing.reconciled:
-            return Cause.MISSED_SLOT
+            return ParityCause.MISSED_SLOT
         return self._carried(slot, live, played, symbol)
 
-    def _carried(self, slot: Slot, live: PassSeen, played: PassSeen, symbol: str) -> Cause:
+    def _carried(self, slot: Slot, live: PassSeen, played: PassSeen, symbol: str) -> ParityCause:
         """Return the cause of the difference that this one follows from; ours if there is none."""
         if _same_books(live, played):
             earlier: Sequence[ParityDifference] = self._of_pass[slot]
@@ -191,9 +193,9 @@ class _Comparing:
         if found := of_symbol or earlier:
             return found[-1].cause
         if _told(live) != _told(played):
-            return Cause.FILL_MODEL
+            return ParityCause.FILL_MODEL
         seen = {*live.desk.quotes, *played.desk.quotes}
-        return Cause.OURS if all(_same_price(live, played, one) for one in seen) else Cause.PRICE
+        return ParityCause.OURS if all(_same_price(live, played, one) for one in seen) else ParityCause.PRICE
 
     def _order(self, name: str) -> None:
         live, played = self._live.sent.get(name), self._played.sent.get(name)
@@ -204,7 +206,7 @@ class _Comparing:
         told = (NOTHING if each is None else _words(each.intent) for each in (live, played))
         self._add(What.ORDER, name, one, self._why_sent(one), told)
 
-    def _why_sent(self, one: Sent) -> Cause:
+    def _why_sent(self, one: RequestWithFills) -> ParityCause:
         """Return why a request differs: as what was decided about its candidate, or as what its pass found before."""
         whose, of_pass = one.intent.whose, self._of_pass[one.slot]
         decided = [each for each in of_pass if (each.strategy, each.symbol) in (whose, ("", ""))]
@@ -212,11 +214,11 @@ class _Comparing:
             return decided[-1].cause
         live, played = self._live.passes.get(one.slot), self._played.passes.get(one.slot)
         if live is None or played is None:
-            return Cause.MISSED_SLOT
+            return ParityCause.MISSED_SLOT
         if live.otherwise:
-            return Cause.OURS
+            return ParityCause.OURS
         if not _same_price(live, played, whose[1]):
-            return Cause.PRICE
+            return ParityCause.PRICE
         return self._carried(one.slot, live, played, whose[1])
 
     def _filled(self, name: str) -> None:
@@ -226,10 +228,10 @@ class _Comparing:
         # A request that only one side sent may have canceled or replaced this one.
         sent = live.intent.at, live.intent.key.symbol
         earlier = [one for one in self._found if one.what is What.ORDER and one.at > sent[0] and one.symbol == sent[1]]
-        cause = Cause.OURS if not live.booked else earlier[-1].cause if earlier else Cause.FILL_MODEL
+        cause = ParityCause.OURS if not live.booked else earlier[-1].cause if earlier else ParityCause.FILL_MODEL
         self._add(What.FILL, name, live, cause, (_filled_words(one.fills) for one in (live, played)))
 
-    def _add(self, what: What, name: str, one: Sent, cause: Cause, told: Iterable[str]) -> None:
+    def _add(self, what: What, name: str, one: RequestWithFills, cause: ParityCause, told: Iterable[str]) -> None:
         live, played = told
         at, (job, _, slot), (strategy, symbol) = one.intent.at, one.slot, one.intent.whose
         cost = self._worth(self._played, name) - self._worth(self._live, name)
@@ -390,7 +392,7 @@ def at_quotes(live: Ran, again: Ran, slippage_bps: Decimal) -> Ran:
     return Ran(again.passes, sent)
 
 
-def _assumed(one: Sent, live: Ran, slippage_bps: Decimal) -> Sent:
+def _assumed(one: RequestWithFills, live: Ran, slippage_bps: Decimal) -> RequestWithFills:
     """Return a request with the fills that are assumed of it."""
     intent, seen = one.intent, live.passes.get(one.slot)
     quote = seen.desk.quotes.get(intent.key.symbol) if seen else None
@@ -405,7 +407,7 @@ def _takes(intent: Intent) -> bool:
     return intent.order_type in AT_ONCE and intent.approach is None
 
 
-def _filled(one: Sent, price: Decimal) -> tuple[Fill, ...]:
+def _filled(one: RequestWithFills, price: Decimal) -> tuple[Fill, ...]:
     intent, limit = one.intent, one.intent.limit_price
     if limit is not None and (price - limit) * intent.side.sign > 0:
         return ()

@@ -14,10 +14,10 @@ from tradebot.model.record import CandidateRecord, CycleRecord
 from tradebot.model.trading import Permission
 from tradebot.model.values import replace
 from tradebot.ports.world import Call, Rules, World
-from tradebot.replaying.port_recording import OffTapeError, Recording, Tape, tape_of, told_in
-from tradebot.replaying.record_reader import Shared, Source, shapes_of, untyped
+from tradebot.replaying.port_recording import OffTapeError, RecordedPorts, Recording, tape_of, told_in
+from tradebot.replaying.record_reader import RecordSource, Shared, parse_untyped, shapes_of
 from tradebot.replaying.record_types import PORTS, reply_hint, shapes
-from tradebot.replaying.record_writer import Parts, RecordError, Remembered, Written, step_for, written
+from tradebot.replaying.record_writer import PartCache, RecordError, RecordParts, StoredRecord, encode_steps, step_for
 
 SCHEMA, LENGTH = 2, 9
 """The form of records. A later one means that this program can't read them."""
@@ -59,7 +59,7 @@ class Given(Struct, frozen=True):
     by_hand: ByHand | None = None
 
 
-class Surroundings(Struct, frozen=True):
+class RecordEnvironment(Struct, frozen=True):
     """What rules and code a pass decided by, as JSON and text: the settings, what was accepted of them, the version.
 
     `discovered` are the symbols that took the place of the universe.
@@ -71,7 +71,7 @@ class Surroundings(Struct, frozen=True):
     version: str
 
 
-class Recorded(Struct, frozen=True):
+class RecordedCycle(Struct, frozen=True):
     """A record that was read: what the pass was given, and the bytes of what it decided.
 
     `tape` returns a fresh tape, which plays once; it is of the kind that is asked for, or else that of the reader.
@@ -80,8 +80,8 @@ class Recorded(Struct, frozen=True):
 
     given: Given
     outcome: bytes
-    surroundings: Surroundings
-    tape: Callable[..., Tape]
+    surroundings: RecordEnvironment
+    tape: Callable[..., RecordedPorts]
     unread: Callable[[], Proposals | None] | None = None
 
     @property
@@ -90,7 +90,7 @@ class Recorded(Struct, frozen=True):
         return self.unread() if self.unread else self.given.proposed
 
 
-class Taking:
+class PassRecorder:
     """The recording of one pass: `world` is what to run it with, and it is written once it is over."""
 
     def __init__(
@@ -107,7 +107,7 @@ class Taking:
         self._recording = Recording(world)
         self.world = self._recording.world
 
-    def closed(self, look: Callable[[], Desk], symbols: frozenset[str] | None) -> CycleRecord:
+    def record_close(self, look: Callable[[], Desk], symbols: frozenset[str] | None) -> CycleRecord:
         """Close positions by hand, and keep each desk that is looked at after the first one."""
         first, later = [self._given.desk], list[Desk]()
 
@@ -122,16 +122,16 @@ class Taking:
         self._given = replace(self._given, by_hand=ByHand(named, tuple(later)))
         return cycle_record
 
-    def written(self, outcome: CycleRecord, around: Surroundings, remembered: Remembered) -> Written:
+    def to_record(self, outcome: CycleRecord, around: RecordEnvironment, remembered: PartCache) -> StoredRecord:
         """Return the record of the pass that has ended so; raise RecordError if it can't be written."""
         remembered.forget_if_many()
-        parts = Parts(remembered)
+        parts = RecordParts(remembered)
         head = [parts.text(_shapes()), parts.text(around.settings), parts.text(around.accepted)]
         given = step_for(Given)(self._given, parts)
-        told = self._recording.written(parts)
+        told = self._recording.to_parts(parts)
         told_by = [list(around.discovered), around.version]
-        body = written([SCHEMA, *head, *told_by, given, told, bytes_of(outcome)])
-        return Written(body, tuple(parts.numbers), remembered.content)
+        body = encode_steps([SCHEMA, *head, *told_by, given, told, bytes_of(outcome)])
+        return StoredRecord(body, tuple(parts.numbers), remembered.content)
 
 
 @cache
@@ -146,39 +146,39 @@ def questions() -> list[str]:
 
 def bytes_of(outcome: CycleRecord) -> bytes:
     """Return the bytes by which decisions are compared: every field by its name, numbers as they were written."""
-    return written(outcome)
+    return encode_steps(outcome)
 
 
 def read_record(
     body: bytes,
     parts: Sequence[bytes],
     shared: Shared,
-    kind: type[Tape] = Tape,
+    kind: type[RecordedPorts] = RecordedPorts,
     *,
     only_passing: bool = False,
     replaced: Collection[str] = (),
-) -> Recorded:
+) -> RecordedCycle:
     """Return the record that these bytes are; raise RecordError if they aren't one.
 
     `shared` may hold parts' values. Its tape is of this `kind`. With `only_passing`, candidates that the own filters of
     their strategy refused are left out. Of `replaced` strategies, only the first one is read, which says when they were
     asked.
     """
-    found = untyped(body, list[Raw] | dict[str, Raw])
+    found = parse_untyped(body, list[Raw] | dict[str, Raw])
     if not (isinstance(found, list) and found):
         raise RecordError("it isn't the record of a pass")
     form, *rest = found
-    if (schema := untyped(form)) not in (FIRST, SCHEMA):
+    if (schema := parse_untyped(form)) not in (FIRST, SCHEMA):
         raise RecordError(f"its form is {schema!r:.40}, and this program reads forms {FIRST} to {SCHEMA}")
     if len(found) != LENGTH:
         raise RecordError("it isn't the record of a pass")
     shape, settings, accepted, discovered, version, given, told, outcome = (
-        one if place == TOLD else untyped(one) for place, one in enumerate(rest)
+        one if place == TOLD else parse_untyped(one) for place, one in enumerate(rest)
     )
     if not isinstance(outcome, bytes):
         raise RecordError("it isn't the record of a pass")
-    source = Source(parts, shapes_of(_content(parts, shape)), shared, apart=schema != FIRST)
-    around = Surroundings(
+    source = RecordSource(parts, shapes_of(_content(parts, shape)), shared, apart=schema != FIRST)
+    around = RecordEnvironment(
         source.content(settings), source.content(accepted), source.read(tuple[str, ...], discovered), str(version)
     )
     names, whole = source.shapes.names, given
@@ -189,11 +189,11 @@ def read_record(
 
     told_once = cache(lambda: told_in(told))
 
-    def tape(wanted: type[Tape] = kind) -> Tape:
+    def tape(wanted: type[RecordedPorts] = kind) -> RecordedPorts:
         return tape_of(told_once(), source, wanted)
 
     unread = cache(lambda: source.read(Proposals, whole[names[GIVEN].index("proposed")])) if replaced else None
-    return Recorded(source.read(Given, given), outcome, around, tape, unread)
+    return RecordedCycle(source.read(Given, given), outcome, around, tape, unread)
 
 
 def _with_some(given: Any, names: Names, some: Callable[[Any, Names], list[Any]]) -> Any:
@@ -228,14 +228,14 @@ def _but_replaced(replaced: frozenset[str], candidates: Any, names: Names) -> li
     return left
 
 
-class Glance(NamedTuple):
+class RecordGlance(NamedTuple):
     """What a record says at a glance: what the pass decided by, and the bytes of what it decided."""
 
-    surroundings: Surroundings
+    surroundings: RecordEnvironment
     outcome: bytes
 
 
-def glance(body: bytes, parts: Sequence[bytes]) -> Glance:
+def glance(body: bytes, parts: Sequence[bytes]) -> RecordGlance:
     """Return what a record says without reading the rest; RecordError if it isn't the record of a pass."""
     try:
         found = msgpack.decode(body, type=list[Raw])
@@ -243,7 +243,9 @@ def glance(body: bytes, parts: Sequence[bytes]) -> Glance:
             raise RecordError("it isn't the record of a pass")
         settings, accepted = (_content(parts, msgpack.decode(found[place])) for place in (2, 3))
         discovered, version = msgpack.decode(found[4], type=tuple[str, ...]), msgpack.decode(found[5], type=str)
-        return Glance(Surroundings(settings, accepted, discovered, version), msgpack.decode(found[8], type=bytes))
+        return RecordGlance(
+            RecordEnvironment(settings, accepted, discovered, version), msgpack.decode(found[8], type=bytes)
+        )
     except (MsgspecError, ValueError) as error:
         raise RecordError("its record can't be read: it is damaged") from error
 
@@ -254,7 +256,7 @@ def _content(parts: Sequence[bytes], number: object) -> bytes:
     return parts[number]
 
 
-def decide_again(recorded: Recorded, rules: Rules, tape: Tape) -> CycleRecord:
+def decide_again(recorded: RecordedCycle, rules: Rules, tape: RecordedPorts) -> CycleRecord:
     """Run the pass on its tape, by these rules; OffTapeError if it asks what nobody knows the reply to."""
     given = recorded.given
     desk = _with_rules(given.desk, rules)

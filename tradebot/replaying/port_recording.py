@@ -17,9 +17,9 @@ from tradebot.model.trading import Permission
 from tradebot.model.values import replace
 from tradebot.ports.world import Rules, World
 from tradebot.replaying.former_names import name_now
-from tradebot.replaying.record_reader import Source, untyped
+from tradebot.replaying.record_reader import RecordSource, parse_untyped
 from tradebot.replaying.record_types import CLOCKS, PORTS, reply_hint
-from tradebot.replaying.record_writer import Parts, RecordError, asked_digest, plain, step_for
+from tradebot.replaying.record_writer import RecordError, RecordParts, asked_digest, plain, step_for
 
 PASSED_ON = frozenset({"orders.submit", "orders.replace", "orders.cancel"})
 """What is kept of a question in full, and not by its digest alone: what was sent."""
@@ -34,7 +34,7 @@ RAISED: Mapping[str, type[TradebotError]] = {
 }  # fmt: skip
 
 
-class Reply(Struct, frozen=True):
+class RecordedReply(Struct, frozen=True):
     """One question and its reply, in the order in which they were asked; `error` instead if it raised one."""
 
     name: str
@@ -43,14 +43,14 @@ class Reply(Struct, frozen=True):
     error: TradebotError | None = None
 
 
-class Heard:
+class ReplyLog:
     """What was asked and replied so far, and what didn't change.
 
     It knows nothing of the world that it is heard in, which would keep a pass in memory until it is searched for.
     """
 
     def __init__(self) -> None:
-        self.replies: list[Reply] = []
+        self.replies: list[RecordedReply] = []
         self.constants: dict[str, Any] = {}
 
     def port(self, name: str, port: object) -> Any:
@@ -67,9 +67,9 @@ class Heard:
             try:
                 reply = _kept(ask(*asked, **named))
             except TradebotError as error:
-                replies.append(Reply(name, given, error=error))
+                replies.append(RecordedReply(name, given, error=error))
                 raise
-            replies.append(Reply(name, given, reply))
+            replies.append(RecordedReply(name, given, reply))
             return reply
 
         return asking
@@ -87,14 +87,14 @@ class Recording:
     """What one pass asks from now on; `world` is the one to run it with."""
 
     def __init__(self, world: World) -> None:
-        self._before, self._heard = world, Heard()
+        self._before, self._heard = world, ReplyLog()
         heard = self._heard
         ports: dict[str, Any] = {name: heard.port(name, getattr(world, name)) for name in PORTS if name != "approvals"}
         clocks: dict[str, Any] = {name: heard.asking(name, getattr(world, name)) for name in CLOCKS}
         approvals = lambda: heard.port("approvals", world.approvals())  # noqa: E731
         self.world: World = replace(world, **ports, **clocks, approvals=approvals)
 
-    def written(self, parts: Parts) -> list[Any]:
+    def to_parts(self, parts: RecordParts) -> list[Any]:
         """Return the tape and the constants, ready to be written."""
         told = [_written(one, parts) for one in self._heard.replies]
         constants = {
@@ -108,7 +108,7 @@ class Recording:
 class _Port:
     """A port whose replies are taped."""
 
-    def __init__(self, name: str, port: object, heard: Heard) -> None:
+    def __init__(self, name: str, port: object, heard: ReplyLog) -> None:
         self.__name, self.__port, self.__heard = name, port, heard
 
     def __getattr__(self, part: str) -> Any:
@@ -124,7 +124,7 @@ def _kept(value: Any) -> Any:
     return tuple(value) if isinstance(value, Iterator) else value
 
 
-def _written(one: Reply, parts: Parts) -> list[Any]:
+def _written(one: RecordedReply, parts: RecordParts) -> list[Any]:
     shown = one.asked if one.name in PASSED_ON else ()
     head = [one.name, b"" if one.name == RECORD else asked_digest(one.asked), plain(shown)]
     if one.error is not None:
@@ -137,26 +137,26 @@ class OffTapeError(Exception):
     """Raised when a pass asks what the recorded one didn't, so that no reply is known; the text says what."""
 
 
-class Asked(Struct, frozen=True):
+class RecordedQuestion(Struct, frozen=True):
     """One question by name, with the digest of what it was about."""
 
     name: str
     digest: bytes
 
 
-class Tape:
+class RecordedPorts:
     """The replies that a pass got, ready to be played once to one pass.
 
     A question is answered as the same one was then. If it wasn't asked then, a write is taken as done, a clock stands
     still, and anything else is off the tape. What is asked is kept in `asked`, and the pass's record in `outcome`.
     """
 
-    def __init__(self, told: Sequence[Any], constants: Mapping[str, Any], source: Source) -> None:
+    def __init__(self, told: Sequence[Any], constants: Mapping[str, Any], source: RecordSource) -> None:
         self.source = source
         self._constants = constants
         self._known: dict[tuple[str, bytes], deque[list[Any]]] = defaultdict(deque)
-        self.recorded = tuple([Asked(one[0], one[1]) for one in told])
-        self.asked: list[Asked] = []
+        self.recorded = tuple([RecordedQuestion(one[0], one[1]) for one in told])
+        self.asked: list[RecordedQuestion] = []
         self.outcome: Any = None
         self._clocks: dict[str, Any] = {}
         for one in told:
@@ -188,7 +188,7 @@ class Tape:
         if name == RECORD:
             (self.outcome,) = asked
         digest = b"" if name == RECORD else asked_digest(asked)
-        self.asked.append(Asked(name, digest))
+        self.asked.append(RecordedQuestion(name, digest))
         one = self.reply(name, digest)
         return self.unknown(name, asked) if one is None else self._told(one)
 
@@ -219,7 +219,7 @@ class Tape:
 class _Played:
     """A port that replies from a tape."""
 
-    def __init__(self, name: str, tape: Tape) -> None:
+    def __init__(self, name: str, tape: RecordedPorts) -> None:
         self.__name, self.__tape = name, tape
 
     def __getattr__(self, part: str) -> Any:
@@ -236,10 +236,10 @@ class _NoLock:
         return nullcontext()
 
 
-class InOrder(Tape):
+class InOrder(RecordedPorts):
     """A tape whose replies are played in their order, for a record in which texts were replaced."""
 
-    def __init__(self, told: Sequence[Any], constants: Mapping[str, Any], source: Source) -> None:
+    def __init__(self, told: Sequence[Any], constants: Mapping[str, Any], source: RecordSource) -> None:
         super().__init__(told, constants, source)
         self._left = deque(told)
 
@@ -248,30 +248,30 @@ class InOrder(Tape):
         return self._left.popleft() if self._left and self._left[0][0] == name else None
 
 
-class Told(NamedTuple):
+class RecordedReplies(NamedTuple):
     """What a record has of its tape: questions with their replies, which stay as they are written, and constants."""
 
     replies: Sequence[list[Any]]
     constants: Mapping[str, Any]
 
 
-def told_in(written: Raw) -> Told:
+def told_in(written: Raw) -> RecordedReplies:
     """Return what a record tells; raise RecordError if it has no tape."""
-    found = untyped(written, list[Raw])
-    if len(found) != 2 or not isinstance(constants := untyped(found[1]), dict):
+    found = parse_untyped(written, list[Raw])
+    if len(found) != 2 or not isinstance(constants := parse_untyped(found[1]), dict):
         raise RecordError("it has no tape")
     replies = [
-        [one if place == REPLY else untyped(one) for place, one in enumerate(reply)]
-        for reply in untyped(found[0], list[list[Raw]])
+        [one if place == REPLY else parse_untyped(one) for place, one in enumerate(reply)]
+        for reply in parse_untyped(found[0], list[list[Raw]])
     ]
     for reply in replies:
         reply[:1] = [name_now(one) if isinstance(one, str) else one for one in reply[:1]]
     if not all(map(_is_reply, replies)):
         raise RecordError("its tape can't be read")
-    return Told(replies, {name_now(name): value for name, value in constants.items()})
+    return RecordedReplies(replies, {name_now(name): value for name, value in constants.items()})
 
 
-def tape_of(told: Told, source: Source, kind: type[Tape] = Tape) -> Tape:
+def tape_of(told: RecordedReplies, source: RecordSource, kind: type[RecordedPorts] = RecordedPorts) -> RecordedPorts:
     """Return the tape of what a record tells."""
     return kind(told.replies, told.constants, source)
 

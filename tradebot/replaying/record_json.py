@@ -7,10 +7,10 @@ from typing import Any
 
 from tradebot.ports.world import Rules
 from tradebot.replaying.former_names import name_now
-from tradebot.replaying.passes import Recorded, bytes_of, decide_again, read_record
+from tradebot.replaying.passes import RecordedCycle, bytes_of, decide_again, read_record
 from tradebot.replaying.port_recording import InOrder, OffTapeError
-from tradebot.replaying.record_reader import untyped
-from tradebot.replaying.record_writer import RecordError, written
+from tradebot.replaying.record_reader import parse_untyped
+from tradebot.replaying.record_writer import RecordError, encode_steps
 
 SETTINGS, ACCEPTED, TOLD, OUTCOME, LENGTH = 2, 3, 7, 8, 9
 """Where a record's body has these."""
@@ -22,13 +22,13 @@ Read = Sequence[bytes]
 
 def tree_of(body: bytes, parts: Read) -> dict[str, Any]:
     """Return a record as JSON has it; raise RecordError if it isn't one."""
-    found = untyped(body)
+    found = parse_untyped(body)
     if not isinstance(found, list) or len(found) != LENGTH or not isinstance(found[OUTCOME], bytes):
         raise RecordError("it isn't the record of a pass")
     texts = {found[SETTINGS], found[ACCEPTED]}
-    outcome = _plain(untyped(found.pop(OUTCOME)))
+    outcome = _plain(parse_untyped(found.pop(OUTCOME)))
     contents = [
-        {"text": part.decode()} if number in texts else {"value": _plain(untyped(part))}
+        {"text": part.decode()} if number in texts else {"value": _plain(parse_untyped(part))}
         for number, part in enumerate(parts)
     ]
     return {"body": _plain(found), "outcome": outcome, "parts": contents}
@@ -38,8 +38,8 @@ def record_of(tree: object) -> tuple[bytes, Read]:
     """Return the body and the parts of a record in this form, which may come from anyone; RecordError if it is none."""
     try:
         body, outcome, contents = (tree[name] for name in ("body", "outcome", "parts"))  # type: ignore[index]
-        parts = [one["text"].encode() if "text" in one else written(_value(one["value"])) for one in contents]
-        return written([*_value(body), written(_value(outcome))]), parts
+        parts = [one["text"].encode() if "text" in one else encode_steps(_value(one["value"])) for one in contents]
+        return encode_steps([*_value(body), encode_steps(_value(outcome))]), parts
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise RecordError("it isn't the record of a pass") from error
 
@@ -74,7 +74,7 @@ def _value(value: Any, depth: int = 0) -> Any:
     return {name: _value(item, depth + 1) for name, item in value.items()}
 
 
-def told_anew(body: bytes, parts: Read, rules: Callable[[Recorded], Rules]) -> bytes | None:
+def told_anew(body: bytes, parts: Read, rules: Callable[[RecordedCycle], Rules]) -> bytes | None:
     """Return the body of a record in which texts were replaced, with the digests and order ids that it has now.
 
     Order ids and questions have these texts in them, so they are asked again, in order. None if the pass then asks
@@ -86,27 +86,27 @@ def told_anew(body: bytes, parts: Read, rules: Callable[[Recorded], Rules]) -> b
         outcome = bytes_of(decide_again(recorded, rules(recorded), tape))
     except OffTapeError:
         return None
-    found = untyped(body)
+    found = parse_untyped(body)
     told = found[TOLD][0]
     if [one.name for one in tape.asked] != [name_now(one[0]) for one in told] or not _equal(outcome, recorded.outcome):
         return None
     found[OUTCOME] = outcome
     for one, asked in zip(told, tape.asked, strict=True):
         one[1] = asked.digest
-    return written(found)
+    return encode_steps(found)
 
 
 def without_digests(body: bytes) -> bytes:
     """Return the body of a record without the digests of its questions, for a tape that is played in order."""
-    found = untyped(body)
+    found = parse_untyped(body)
     for one in found[TOLD][0]:
         one[1] = b""
-    return written(found)
+    return encode_steps(found)
 
 
 def _equal(*outcomes: bytes) -> bool:
     """Return True if outcomes are equal but for the orders' ids, which follow from texts that were replaced."""
-    then, now = map(untyped, outcomes)
+    then, now = map(parse_untyped, outcomes)
     for one in (*then["candidates"], *now["candidates"]):
         one["client_order_id"] = None
     return bool(then == now)

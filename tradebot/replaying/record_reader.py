@@ -48,7 +48,7 @@ EXACT: Mapping[Any, frozenset[type]] = {
 MOST_KINDS = 1_000
 """How many sorts of items are remembered of a class; a record may come from anyone."""
 NO_KIND: frozenset[type] = frozenset()
-Read = Callable[[Any, "Source"], Any]
+Read = Callable[[Any, "RecordSource"], Any]
 
 
 class Shapes:
@@ -69,7 +69,7 @@ class Shapes:
 @lru_cache(maxsize=8)
 def shapes_of(content: bytes) -> Shapes:
     """Return the shapes that a part tells; raise RecordError if it doesn't."""
-    found = untyped(content)
+    found = parse_untyped(content)
     if not isinstance(found, dict) or not all(_are_names(one) for one in found.values()):
         raise RecordError("it doesn't say which fields its values have")
     kinds = {name_now(name): names for name, names in found.items()}
@@ -80,7 +80,7 @@ def _are_names(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(one, str) for one in value)
 
 
-def untyped(content: bytes | Raw, kind: Any = Any) -> Any:
+def parse_untyped(content: bytes | Raw, kind: Any = Any) -> Any:
     """Return the lists, texts and numbers of a content; raise RecordError if it is too long, none, or no `kind`.
 
     What is Raw in that kind stays as it is written, so that it costs nothing until it is read.
@@ -97,7 +97,7 @@ Shared = dict[tuple[Any, ...], Any]
 """The values that were already made of parts, by content and type."""
 
 
-class Source:
+class RecordSource:
     """What a record is read from: its parts by number, and the values already made of parts, shared by records.
 
     In the first form of records, no field stands `apart`.
@@ -120,22 +120,22 @@ class Source:
         content = self.content(number)
         key = content, kind
         if key not in self._shared:
-            self._shared[key] = self.shapes.reader(kind, inline=True)(untyped(content), self)
+            self._shared[key] = self.shapes.reader(kind, inline=True)(parse_untyped(content), self)
         return self._shared[key]
 
-    def held(self, numbers: object, kind: Any) -> Any:
+    def load_part(self, numbers: object, kind: Any) -> Any:
         """Return what a field holds that stands apart: its part comes first, and then those in that."""
         number, *inner = _list(numbers)
         content, parts = self.content(number), tuple([self.content(one) for one in inner])
         key = content, kind, parts
         if key not in self._shared:
-            source = Source(parts, self.shapes, self._shared)
-            self._shared[key] = source.read(kind, untyped(content))
+            source = RecordSource(parts, self.shapes, self._shared)
+            self._shared[key] = source.read(kind, parse_untyped(content))
         return self._shared[key]
 
     def read(self, hint: Any, value: object) -> Any:
         """Return the value of a type that was written as `value`; raise RecordError naming what doesn't fit."""
-        value = untyped(value) if type(value) is Raw else value
+        value = parse_untyped(value) if type(value) is Raw else value
         return None if value is None else self.shapes.reader(hint, inline=False)(value, self)
 
 
@@ -185,7 +185,7 @@ def _struct(kind: Any, shapes: Shapes, inline: bool) -> Read:
     # Most fields are read as they stand, so they take no call: which ones depends on what the items are.
     known = dict[tuple[type, ...], list[tuple[int, Read]]]()
 
-    def read(value: Any, source: Source) -> Any:
+    def read(value: Any, source: RecordSource) -> Any:
         items = _list(value)
         kinds = tuple(map(type, items))
         todo = known.get(kinds)
@@ -215,15 +215,15 @@ def _struct(kind: Any, shapes: Shapes, inline: bool) -> Read:
 
 
 def _apart(hint: Any, read: Read) -> Read:
-    return lambda value, source: source.held(value, hint) if source.apart else read(value, source)
+    return lambda value, source: source.load_part(value, hint) if source.apart else read(value, source)
 
 
-def _left_out(value: Any, source: Source) -> None:
+def _left_out(value: Any, source: RecordSource) -> None:
     """Read nothing of a field that this program doesn't have."""
 
 
 def _refused(why: str) -> Read:
-    def read(value: Any, source: Source) -> Any:
+    def read(value: Any, source: RecordSource) -> Any:
         raise RecordError(why)
 
     return read
@@ -238,7 +238,7 @@ def _required(kind: Any) -> set[str]:
 def _fixed(hint: Any, shapes: Shapes, inline: bool) -> Read:
     readers = [_optional(shapes.reader(one, inline=inline)) for one in hint.__args__]
 
-    def read(value: Any, source: Source) -> Any:
+    def read(value: Any, source: RecordSource) -> Any:
         items = _list(value)
         if len(items) != len(readers):
             raise RecordError(f"{len(items)} values stand where {len(readers)} belong")
@@ -251,7 +251,7 @@ def _mapping(hint: Any, shapes: Shapes, inline: bool) -> Read:
     key, of_item = (shapes.reader(one, inline=inline) for one in hint.__args__)
     named = by_text(hint)
 
-    def read(value: Any, source: Source) -> Any:
+    def read(value: Any, source: RecordSource) -> Any:
         if named and not isinstance(value, dict):
             raise RecordError(_found(value))
         pairs = value.items() if named else map(_pair, _list(value))
@@ -277,7 +277,7 @@ def _found(value: object) -> str:
 
 
 def _exactly(kinds: frozenset[type]) -> Read:
-    def read(value: Any, source: Source) -> Any:
+    def read(value: Any, source: RecordSource) -> Any:
         if type(value) not in kinds:
             raise RecordError(_found(value))
         return value
@@ -288,7 +288,7 @@ def _exactly(kinds: frozenset[type]) -> Read:
 def _word(kind: Any) -> Read:
     members = {member.value: member for member in kind}
 
-    def read(value: Any, source: Source) -> Any:
+    def read(value: Any, source: RecordSource) -> Any:
         if type(value) is not str or value not in members:
             raise RecordError(f"{value!r:.40} is no {kind.__name__} that this program knows")
         return members[value]
@@ -307,13 +307,13 @@ def _number(text: str) -> Decimal:
     return number
 
 
-def _decimal(value: Any, source: Source) -> Decimal:
+def _decimal(value: Any, source: RecordSource) -> Decimal:
     if type(value) is not str or len(value) > LONGEST_NUMBER:
         raise RecordError(_found(value))
     return _number(value)
 
 
-def _scalar(value: Any, source: Source) -> Any:
+def _scalar(value: Any, source: RecordSource) -> Any:
     if type(value) is list and len(value) == 1:
         return _decimal(value[0], source)
     if type(value) not in SCALARS:
@@ -322,7 +322,7 @@ def _scalar(value: Any, source: Source) -> Any:
 
 
 def _converted(kind: Any) -> Read:
-    def read(value: Any, source: Source) -> Any:
+    def read(value: Any, source: RecordSource) -> Any:
         try:
             return msgspec.convert(value, kind)
         except msgspec.ValidationError as error:
@@ -331,13 +331,13 @@ def _converted(kind: Any) -> Read:
     return read
 
 
-def _moment(value: Any, source: Source) -> datetime:
+def _moment(value: Any, source: RecordSource) -> datetime:
     if type(value) is not datetime or value.tzinfo is None:
         raise RecordError(_found(value))
     return value
 
 
-def _nothing(value: Any, source: Source) -> Any:
+def _nothing(value: Any, source: RecordSource) -> Any:
     raise RecordError(_found(value))
 
 

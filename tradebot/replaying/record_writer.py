@@ -43,7 +43,7 @@ from tradebot.replaying.record_types import (
 DIGEST = 16
 PARTS = frozenset({IntentRecord, Order, Listing, ListingRecord, OwnedFill, Capabilities})
 MOST_REMEMBERED = 20_000
-Step = Callable[[Any, "Parts"], Any]
+Step = Callable[[Any, "RecordParts"], Any]
 See = Callable[[Any], Any]
 _write = msgpack.Encoder().encode
 
@@ -70,7 +70,7 @@ class Apart(NamedTuple):
     parts: tuple[bytes, ...]
 
 
-class Remembered:
+class PartCache:
     """The parts that this process has written, by the value itself, so that an unchanged one isn't written again."""
 
     def __init__(self) -> None:
@@ -107,7 +107,7 @@ class Remembered:
         seen = see(value) if see else None
         if last is not None and seen is not None and seen == last.seen:
             return last
-        parts = Parts(self)
+        parts = RecordParts(self)
         content = _write(step(value, parts))
         same = last is not None and (content, tuple(parts.numbers)) == (last.content, last.parts)
         digest = last.digest if last is not None and same else digest_of(content)
@@ -117,7 +117,7 @@ class Remembered:
 
     def new(self, value: Struct) -> bytes:
         """Write a part, and return the digest of its content."""
-        content = _write(_struct(type(value), True)(value, Parts(self, inline=True)))
+        content = _write(_struct(type(value), True)(value, RecordParts(self, inline=True)))
         digest = digest_of(content)
         # The value is kept with its address, which no other value can have meanwhile.
         self.known[id(value)] = value, digest
@@ -125,7 +125,7 @@ class Remembered:
         return digest
 
 
-class Written(Struct, frozen=True):
+class StoredRecord(Struct, frozen=True):
     """A record as it is stored: its body, and the digests of its parts in the order in which it names them.
 
     `contents` has the parts that this process wrote.
@@ -136,10 +136,10 @@ class Written(Struct, frozen=True):
     contents: Mapping[bytes, bytes]
 
 
-class Parts:
+class RecordParts:
     """The parts of one record, in the order in which it names them by number."""
 
-    def __init__(self, remembered: Remembered, *, inline: bool = False) -> None:
+    def __init__(self, remembered: PartCache, *, inline: bool = False) -> None:
         self.remembered = remembered
         self._known = remembered.known
         self.inline = inline
@@ -165,7 +165,7 @@ class Parts:
         return self.numbers.setdefault(digest, len(self.numbers))
 
 
-def written(value: object) -> bytes:
+def encode_steps(value: object) -> bytes:
     """Return the bytes of a value that was written by steps."""
     try:
         return _write(value)
@@ -179,10 +179,10 @@ def asked_digest(arguments: tuple[object, ...]) -> bytes:
 
 
 def _asked_digest(arguments: object) -> bytes:
-    return blake2b(written(plain(arguments)), digest_size=8).digest()
+    return blake2b(encode_steps(plain(arguments)), digest_size=8).digest()
 
 
-_ALONE = Remembered()
+_ALONE = PartCache()
 _ALONE_WRITTEN = frozenset({str, int, float, bool, NoneType, Decimal, datetime, date})
 """Types of values that msgspec writes by itself; others are looked at more closely."""
 
@@ -192,7 +192,7 @@ def plain(value: Any) -> Any:
     if type(value) in _ALONE_WRITTEN:
         return value
     if isinstance(value, Struct):
-        return _struct(type(value), True)(value, Parts(_ALONE, inline=True))
+        return _struct(type(value), True)(value, RecordParts(_ALONE, inline=True))
     if isinstance(value, Mapping):
         return [[plain(key), plain(item)] for key, item in value.items()]
     if isinstance(value, set | frozenset):
@@ -245,7 +245,7 @@ def _step(hint: Any) -> Step | None:
 def _struct(kind: Any, inline: bool) -> Step:
     steps = _changing(kind)
 
-    def write(value: Any, parts: Parts) -> Any:
+    def write(value: Any, parts: RecordParts) -> Any:
         if type(value) is not kind:
             raise RecordError(f"a {type(value).__name__} stands where a {name_of(kind)} belongs")
         if not steps:
@@ -299,7 +299,7 @@ def _fields(kind: Any) -> Step | None:
     if not steps:
         return None
 
-    def write(value: Any, parts: Parts) -> Any:
+    def write(value: Any, parts: RecordParts) -> Any:
         items = list(value)
         for place, step in steps:
             items[place] = None if items[place] is None else step(items[place], parts)
@@ -326,7 +326,7 @@ def _many(step: Step | None) -> Step | None:
     return lambda value, parts: [None if one is None else step(one, parts) for one in value]
 
 
-def _unordered(value: Any, parts: Parts) -> Any:
+def _unordered(value: Any, parts: RecordParts) -> Any:
     return sorted(value)
 
 
@@ -341,7 +341,7 @@ def _mapping(hint: Any) -> Step:
     return lambda value, parts: [[of_key(name, parts), of_item(one, parts)] for name, one in value.items()]
 
 
-def _scalar(value: Any, parts: Parts) -> Any:
+def _scalar(value: Any, parts: RecordParts) -> Any:
     """A Decimal among other scalars is marked, because its text alone could be a string."""
     if type(value) is Decimal:
         return [str(value)]
@@ -350,9 +350,9 @@ def _scalar(value: Any, parts: Parts) -> Any:
     return value
 
 
-def _given(value: Any, parts: Parts) -> None:
+def _given(value: Any, parts: RecordParts) -> None:
     return None
 
 
-def _never(value: Any, parts: Parts) -> Any:
+def _never(value: Any, parts: RecordParts) -> Any:
     raise RecordError(f"a {type(value).__name__} can't be recorded")

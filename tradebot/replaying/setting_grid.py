@@ -71,6 +71,6 @@ class Scale(Struct, frozen=True):
         return (digits + FEWEST) * Decimal(10) ** decade
 
 
-def typed(number: Decimal) -> str:
+def format_typed(number: Decimal) -> str:
     """Return a number as a person types it."""
     return f"{number.normalize():f}"

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from msgspec import MsgspecError, Struct, msgpack
 
-from tradebot.exits.kind import Held, best_price, exit_price
+from tradebot.exits.kind import WatchedPosition, best_price, exit_price
 from tradebot.exits.rules import judge
 from tradebot.model.bar import Quote, Session
 from tradebot.model.candidate import Candidate, Purpose, Side
@@ -26,15 +26,15 @@ from tradebot.model.trading import TradingState
 from tradebot.model.values import replace
 from tradebot.ports.world import Rules
 from tradebot.replaying.desk_changes import Filled, Unsent, with_filled, with_round_trip, without_order
-from tradebot.replaying.hypothetical_ports import decided, supposed_tape
-from tradebot.replaying.passes import Recorded, Surroundings, glance
+from tradebot.replaying.hypothetical_ports import decide, supposed_tape
+from tradebot.replaying.passes import RecordedCycle, RecordEnvironment, glance
 from tradebot.replaying.record_writer import RecordError
 
 Key = tuple[str, str, Purpose]
 """Strategy, symbol and purpose of a candidate."""
 
 
-class Ended(NamedTuple):
+class CandidateEnd(NamedTuple):
     """Where a candidate ended: the gate, which of a strategy's questions, and the reason; all empty if it was sent."""
 
     gate: str = ""
@@ -42,9 +42,9 @@ class Ended(NamedTuple):
     reason: str = ""
 
 
-SENT, SHADOW = Ended(), Reason.SHADOW.value
+SENT, SHADOW = CandidateEnd(), Reason.SHADOW.value
 """Where an order ends that goes out; in shadow it gets as far, and nothing is ever sent."""
-Ends = Mapping[Key, Ended]
+Ends = Mapping[Key, CandidateEnd]
 
 
 class Passed(NamedTuple):
@@ -56,7 +56,7 @@ class Passed(NamedTuple):
     fewer: tuple[Filled, ...] = ()
 
 
-class Look(NamedTuple):
+class ExitPassMoment(NamedTuple):
     """A pass of exits: when the bot asked its rules, and the session then."""
 
     at: datetime
@@ -69,7 +69,7 @@ class Carrying:
     `looks` are the passes of exits in the span, oldest first.
     """
 
-    def __init__(self, looks: Sequence[Look] = ()) -> None:
+    def __init__(self, looks: Sequence[ExitPassMoment] = ()) -> None:
         self._looks = looks
         self._open: list[Filled] = []
         self._closed: list[tuple[Filled, Filled]] = []
@@ -134,8 +134,8 @@ class Carrying:
         quote, kept = desk.quotes.get(one.symbol), desk.books.kept_of(position)
         best = best_price(position, quote, self._best.get(intent.client_order_id, kept.best))
         self._best[intent.client_order_id] = best
-        held, exits = Held(position, best, replace(kept, best=best)), rules.exits_watching(position, kept)
-        asked = [*((look, None) for look in self._since(one, desk)), (Look(desk.now, desk.session), quote)]
+        held, exits = WatchedPosition(position, best, replace(kept, best=best)), rules.exits_watching(position, kept)
+        asked = [*((look, None) for look in self._since(one, desk)), (ExitPassMoment(desk.now, desk.session), quote)]
         for (at, session), seen in asked:
             call = judge(held, seen, at, exits, TradingState.ACTIVE, session=session)
             if call.decision.passed:
@@ -144,7 +144,7 @@ class Carrying:
                 return Filled(closing, exit_price(position, near) if near else one.price)
         return None
 
-    def _since(self, one: Filled, desk: Desk) -> Iterator[Look]:
+    def _since(self, one: Filled, desk: Desk) -> Iterator[ExitPassMoment]:
         """Yield the passes of exits that ran with a position since the last pass of entries, without its price."""
         last = self._seen.now if self._seen else one.intent.at
         for look in self._looks[bisect_right(self._looks, max(last, one.intent.at), key=lambda each: each.at) :]:
@@ -170,13 +170,13 @@ def _touch(desk: Desk, intent: Intent) -> Any:
     return min(touch, limit) if intent.side is Side.BUY else max(touch, limit)
 
 
-class Changed(NamedTuple):
+class ChangedRecord(NamedTuple):
     """A record with what is changed, and the rules to decide it by.
 
     It is `whole` if it has all candidates, those too that their strategies' own filters refused.
     """
 
-    recorded: Recorded
+    recorded: RecordedCycle
     rules: Rules
     whole: bool = True
 
@@ -194,14 +194,14 @@ class OverSpan:
 
     def __init__(
         self,
-        change: Callable[[Body, Surroundings], Changed],
-        touches: Callable[[Surroundings, Ends], bool],
-        looks: Sequence[Look] = (),
+        change: Callable[[Body, RecordEnvironment], ChangedRecord],
+        touches: Callable[[RecordEnvironment, Ends], bool],
+        looks: Sequence[ExitPassMoment] = (),
     ) -> None:
         self._change, self._touches = change, touches
         self._carrying = Carrying(looks)
 
-    def passed(self, body: Body) -> Passed:
+    def replay_next(self, body: Body) -> Passed:
         """Return what becomes of the next pass; RecordError if its record can't be used, which changes nothing."""
         around, outcome = glance(*body)
         then = ended_in(outcome)
@@ -212,16 +212,16 @@ class OverSpan:
             self._carrying.onto(changed.recorded.given.desk, changed.rules)
         return Passed(then, then)
 
-    def _passed(self, changed: Changed, then: Ends) -> Passed:
+    def _passed(self, changed: ChangedRecord, then: Ends) -> Passed:
         recorded, rules, carrying = changed.recorded, changed.rules, self._carrying
         desk = carrying.onto(recorded.given.desk, rules)
-        given, rest = replace(recorded.given, desk=desk), dict[Key, Ended]() if changed.whole else dict(then)
+        given, rest = replace(recorded.given, desk=desk), dict[Key, CandidateEnd]() if changed.whole else dict(then)
         if given.proposed is not None and not compares(rules):
             refused = [one for one in given.proposed.candidates if first_failure(one.decisions)]
             left = tuple(one for one in given.proposed.candidates if not first_failure(one.decisions))
             rest |= {key: _as_before(_end(one.decisions), then.get(key)) for one in refused for key in (_key(one),)}
             given = replace(given, proposed=replace(given.proposed, candidates=left))
-        found = decided(replace(recorded, given=given), rules)
+        found = decide(replace(recorded, given=given), rules)
         now = rest | {_key(one.candidate): _end(one.decisions) for one in found.cycle.candidates}
         before = {one.client_order_id: one for one in supposed_tape(recorded).sent_then}
         after = {one.client_order_id: one for one in found.sent}
@@ -231,7 +231,7 @@ class OverSpan:
         return Passed(then, now, tuple(more), tuple(fewer))
 
 
-def _as_before(end: Ended, then: Ended | None) -> Ended:
+def _as_before(end: CandidateEnd, then: CandidateEnd | None) -> CandidateEnd:
     """Return where a candidate ends that its strategy's filters refuse: what refused it before them still does."""
     before_filters = then is not None and then != SENT and Gate(then.gate).place < Gate.STRATEGY.place
     return then if before_filters and then is not None else end
@@ -251,11 +251,11 @@ def _key(candidate: Candidate) -> Key:
     return candidate.strategy, candidate.symbol, candidate.purpose
 
 
-def _end(decisions: Sequence[Decision]) -> Ended:
+def _end(decisions: Sequence[Decision]) -> CandidateEnd:
     failed = first_failure(tuple(decisions))
     if failed is None or failed.reason is Reason.SHADOW:
         return SENT
-    return Ended(failed.gate.value, failed.about, failed.reason.value if failed.reason else "")
+    return CandidateEnd(failed.gate.value, failed.about, failed.reason.value if failed.reason else "")
 
 
 class _Decision(Struct, gc=False):
@@ -301,10 +301,10 @@ def ended_in(outcome: bytes) -> Ends:
     }
 
 
-def _raw_end(decisions: Sequence[_Decision]) -> Ended:
+def _raw_end(decisions: Sequence[_Decision]) -> CandidateEnd:
     for one in decisions:
         if one.verdict != "PASS":
-            return SENT if one.reason == SHADOW else Ended(one.gate, one.about, one.reason or "")
+            return SENT if one.reason == SHADOW else CandidateEnd(one.gate, one.about, one.reason or "")
     return SENT
 
 

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct, field
 
-from tradebot.desk.proposals import Answer, Proposals, answered, sees, strongest_first
-from tradebot.desk.strategy_views import Seen, Sights
+from tradebot.desk.proposals import Proposals, StrategyAnswer, build_answer, sees, strongest_first
+from tradebot.desk.strategy_views import Sights, StrategyInputs
 from tradebot.model.bar import Session, StrategySlot
 from tradebot.model.desk import Desk
 from tradebot.model.instrument import ListingRecord
@@ -27,13 +27,13 @@ from tradebot.ports.stores import Bars, Facts, Ledger
 from tradebot.ports.strategy import RefilteringStrategy, Strategy
 from tradebot.ports.world import Rules
 from tradebot.replaying.hypothetical_ports import given_other, supposed_tape
-from tradebot.replaying.passes import Recorded
+from tradebot.replaying.passes import RecordedCycle
 
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 """The time of what is compared whenever it was."""
 
 
-class Answering(Struct, frozen=True):
+class ReplayedStrategy(Struct, frozen=True):
     """A strategy as it was and as it would be; None where it isn't in use. `settings` are those of its own that differ.
 
     `sees` is True if something else differs that it sees: its universe, say.
@@ -67,16 +67,16 @@ class Supposition(Struct, frozen=True):
 
     before: Rules
     after: Rules
-    strategies: tuple[Answering, ...] = ()
+    strategies: tuple[ReplayedStrategy, ...] = ()
     unanswered: tuple[Unanswered, ...] = ()
 
     @property
-    def replaced(self) -> frozenset[str]:
+    def replaced_strategies(self) -> frozenset[str]:
         """Return the strategies whose candidates other answers replace."""
         return frozenset(one.name for one in self.strategies if not one.refilters)
 
 
-class Stored(Struct, frozen=True, dict=True):
+class PastStores(Struct, frozen=True, dict=True):
     """The stores in which something of the time of a pass still is. Nothing is written or fetched.
 
     The calendar and what is listed are read once for all passes. `verified` has by strategy what it saw, and what was
@@ -97,10 +97,10 @@ class Stored(Struct, frozen=True, dict=True):
         return cache(self.ledger.listings)
 
 
-class Answers:
+class StrategyAnswers:
     """The answers of strategies to one recorded pass, as often as wanted; what they see is read once."""
 
-    def __init__(self, recorded: Recorded, rules: Rules, stored: Stored | None) -> None:
+    def __init__(self, recorded: RecordedCycle, rules: Rules, stored: PastStores | None) -> None:
         self._recorded = recorded
         self._rules = rules
         self._stored = stored
@@ -108,7 +108,7 @@ class Answers:
         self._as_then: dict[str, bool] = {}
         self._looks: list[tuple[object, _Look]] = []
 
-    def to(self, changes: Sequence[Answering], rules: Rules) -> tuple[Recorded, frozenset[str]]:
+    def to(self, changes: Sequence[ReplayedStrategy], rules: Rules) -> tuple[RecordedCycle, frozenset[str]]:
         """Return the record with these strategies' answers in the place of theirs, and whose answers nobody knows.
 
         Those stay as they were. `rules` are the changed ones.
@@ -124,25 +124,25 @@ class Answers:
                 proposed = self._again(proposed, one, rules)
         return given_other(self._recorded, proposed=proposed), unknown
 
-    def _waits(self, one: Answering) -> bool:
+    def _waits(self, one: ReplayedStrategy) -> bool:
         """Return True if a strategy wasn't due, so that nobody asked it, and it stays as it was."""
         return one.after is not None and one.name in {each.strategy for each in self._proposed.own.waiting}
 
-    def _is_known(self, one: Answering) -> bool:
+    def _is_known(self, one: ReplayedStrategy) -> bool:
         """Return True if it is known what a strategy would answer."""
         if one.after is None or self._waits(one) or one.refilters:
             return True
         return self._stored is not None and self.is_as_then(one)
 
-    def _again(self, proposed: Proposals, one: Answering, rules: Rules) -> Proposals:
+    def _again(self, proposed: Proposals, one: ReplayedStrategy, rules: Rules) -> Proposals:
         if one.after is None:
-            return _with(proposed, one.name, Answer())
+            return _with(proposed, one.name, StrategyAnswer())
         if filters := one.refilters:
             kept = [filters.filtered(each) if each.strategy == one.name else each for each in proposed.candidates]
             return replace(proposed, candidates=strongest_first(kept))
         return _with(proposed, one.name, self._asked(one.after, one.name, rules))
 
-    def is_as_then(self, one: Answering) -> bool:
+    def is_as_then(self, one: ReplayedStrategy) -> bool:
         """Return True if a strategy, with the settings of then, answers what is recorded."""
         if one.before is None:
             return True
@@ -171,9 +171,9 @@ class Answers:
             stored.verified[name] = alike
         return same
 
-    def _asked(self, strategy: Strategy, name: str, rules: Rules) -> Answer:
+    def _asked(self, strategy: Strategy, name: str, rules: Rules) -> StrategyAnswer:
         look = self._look(strategy, name, rules)
-        return answered(rules, look.now, look.sights, look.seen, strategy, look.slot)
+        return build_answer(rules, look.now, look.sights, look.seen, strategy, look.slot)
 
     def _look(self, strategy: Strategy, name: str, rules: Rules) -> "_Look":
         """Return what a strategy saw then; what doesn't differ is read once."""
@@ -220,7 +220,7 @@ class _Look(NamedTuple):
 
     now: datetime
     sights: Sights
-    seen: Seen
+    seen: StrategyInputs
     slot: StrategySlot | None
 
 
@@ -242,7 +242,7 @@ class _NoBars:
 class _Then:
     """The ledger as a pass found it, as far as strategies see it."""
 
-    def __init__(self, stored: Stored, desk: Desk) -> None:
+    def __init__(self, stored: PastStores, desk: Desk) -> None:
         self._desk = desk
         self.sessions = stored.sessions
         self._listings = stored.listings
@@ -260,14 +260,14 @@ class _Then:
         return {key: kept for key, kept in self._desk.books.kept.items() if key in held}
 
 
-def _with(proposed: Proposals, name: str, answer: Answer) -> Proposals:
+def _with(proposed: Proposals, name: str, answer: StrategyAnswer) -> Proposals:
     """Return proposals with another answer of one strategy."""
     candidates = [*(each for each in proposed.candidates if each.strategy != name), *answer.candidates]
     refused = (*(each for each in proposed.refused if each.strategy != name), *_refusals(name, answer))
     return replace(proposed, candidates=strongest_first(candidates), refused=refused)
 
 
-def _refusals(name: str, answer: Answer) -> Iterator[StrategyRefusal]:
+def _refusals(name: str, answer: StrategyAnswer) -> Iterator[StrategyRefusal]:
     if answer.failed:
         yield StrategyRefusal(name, answer.failed)
     yield from answer.refused

@@ -12,15 +12,15 @@ from types import NoneType
 from typing import Any, TypeVar
 
 from tradebot.model.instrument import Right
-from tradebot.model.kind import Column, Columns
+from tradebot.model.kind import Columns, FactColumn
 from tradebot.signals.rows import FUTURE_TOLERANCE, LARGEST_COUNT, LONGEST_TEXT, PLAIN_DIGITS, RIGHTS, date_of
 
 T = TypeVar("T")
-_NULLS = Column((), frozenset({NoneType}))
+_NULLS = FactColumn((), frozenset({NoneType}))
 """What a field that was left out counts as."""
 
 
-class NotPlainError(ValueError):
+class NotColumnarError(ValueError):
     """Raised for rows that must be read one by one; most of them may be usable nevertheless."""
 
 
@@ -31,7 +31,7 @@ def columns(rows: Sequence[object]) -> Columns | None:
         return None
     together: Iterable[Any] = map(dict.values, rows)  # type: ignore[arg-type]  # each of them is a dict
     return {
-        name: Column(values, frozenset(map(type, values)))
+        name: FactColumn(values, frozenset(map(type, values)))
         for name, values in zip(names, zip(*together, strict=True), strict=True)
     }
 
@@ -46,7 +46,7 @@ def optional(
     types = column.types - _NULLS.types
     if not types:
         return repeat(absent)
-    usable = iter(read({name: Column([value for value in column.values if value is not None], types)}, name))
+    usable = iter(read({name: FactColumn([value for value in column.values if value is not None], types)}, name))
     return [absent if value is None else next(usable) for value in column.values]
 
 
@@ -54,7 +54,7 @@ def text(found: Columns, name: str) -> Sequence[str]:
     """Return texts of 1 to 128 characters."""
     values = _of(str, found, name)
     if max(map(len, values)) > LONGEST_TEXT or not all(map(str.strip, values)):
-        raise NotPlainError
+        raise NotColumnarError
     return values
 
 
@@ -77,7 +77,7 @@ def count(found: Columns, name: str) -> Sequence[int]:
     """Return whole numbers of at least 0."""
     values = _of(int, found, name)
     if min(values) < 0 or max(values) > LARGEST_COUNT:
-        raise NotPlainError
+        raise NotColumnarError
     return values
 
 
@@ -97,7 +97,7 @@ def past_time(found: Columns, name: str, at: datetime) -> Sequence[datetime]:
     """Return times in UTC, sent as ISO text with an offset of zero, none of which is more than 5 s later than `at`."""
     times = _converted(datetime.fromisoformat, _of(str, found, name))
     if any(time.tzinfo is not UTC for time in times) or max(times) - at > FUTURE_TOLERANCE:
-        raise NotPlainError
+        raise NotColumnarError
     return times
 
 
@@ -105,20 +105,20 @@ def _numbers(found: Columns, name: str, read: Callable[[str], T]) -> Sequence[T]
     """Read digits with at most one dot each. So few digits are always a usable number, and never negative."""
     values = _of(str, found, name)
     if max(map(len, values)) > PLAIN_DIGITS or not "".join(values).replace(".", "").isdigit():
-        raise NotPlainError
+        raise NotColumnarError
     return _converted(read, values)
 
 
 def _none_zero(numbers: Sequence[T]) -> Sequence[T]:
     if not all(numbers):
-        raise NotPlainError
+        raise NotColumnarError
     return numbers
 
 
 def _of(kind: type[T], found: Columns, name: str) -> Sequence[T]:
     column = found.get(name, _NULLS)
     if column.types != {kind}:
-        raise NotPlainError
+        raise NotColumnarError
     return column.values
 
 
@@ -126,4 +126,4 @@ def _converted(read: Callable[[str], T], values: Sequence[str]) -> Sequence[T]:
     try:
         return [*map(read, values)]
     except (KeyError, ValueError, InvalidOperation):
-        raise NotPlainError from None
+        raise NotColumnarError from None

@@ -34,7 +34,7 @@ _TYPES: Mapping[str, tuple[str, frozenset[type]]] = {
 _CUT = "…"
 
 
-class Checked(NamedTuple):
+class ContractChecked(NamedTuple):
     """What differs from the contract, and how many values of each field are null, documented or not."""
 
     findings: tuple[ContractFinding, ...] = ()
@@ -43,7 +43,7 @@ class Checked(NamedTuple):
 
 def check(
     fields: Mapping[str, str], rows: Iterable[object], foreign: Sequence[object] = (), columns: Columns | None = None
-) -> Checked:
+) -> ContractChecked:
     """Compare rows with the documented fields, if any are; `foreign` are those of other tickers than the one asked for.
 
     `columns` are those of all rows, if these have the same fields; they usually show at once that nothing differs.
@@ -64,7 +64,7 @@ def check(
     for each in found:
         alike[each.breach, each.field].append(each)
     together = (replace(same[0], rows=sum(each.rows for each in same)) for _, same in sorted(alike.items()))
-    return Checked(tuple(together), dict(nulls))
+    return ContractChecked(tuple(together), dict(nulls))
 
 
 def _as_documented(fields: Mapping[str, str], columns: Columns) -> bool:

@@ -33,7 +33,7 @@ class Naming(NamedTuple):
         return "" if perpetual == symbol else f"it is another contract of {coin}, which is traded as {perpetual}"
 
 
-class Kept(NamedTuple):
+class RetainedCoins(NamedTuple):
     """What stays whatever is listed: `pinned` coins for good, and those that are `held` until they are closed.
 
     Those that were `traded` so far stay as long as their tier isn't known.
@@ -51,22 +51,22 @@ def is_due(before: Discovery, now: datetime, rules: RegistryRules) -> bool:
     return not 0 <= (now - before.at).total_seconds() < rules.refresh_s
 
 
-def disbelieved(before: Discovery, listed: Sequence[str], now: datetime, rules: RegistryRules) -> Discovery | None:
+def reject_listing(before: Discovery, listed: Sequence[str], now: datetime, rules: RegistryRules) -> Discovery | None:
     """Return what is known if a list isn't believed; None if it is."""
     count = len(set(listed))
     if not count:
         return replace(before, problem=NOTHING_LISTED)
-    if 2 * count > before.listed:
+    if 2 * count > before.listed_count:
         return None
     since = before.short_since or now
     if (now - since).total_seconds() >= rules.rise_after_s:
         return None
-    problem = f"it names {count} contracts, and the one before named {before.listed}"
+    problem = f"it names {count} contracts, and the one before named {before.listed_count}"
     return replace(before, problem=problem, short_since=since)
 
 
-def discovered(
-    before: Discovery, listed: Sequence[str], figures: Mapping[str, Figures], kept: Kept, now: datetime,
+def update_discovery(
+    before: Discovery, listed: Sequence[str], figures: Mapping[str, Figures], kept: RetainedCoins, now: datetime,
     rules: RegistryRules, naming: Naming,
 ) -> Discovery:  # fmt: skip
     """Return what is known after a believed list, with what was read of its contracts.
@@ -76,7 +76,7 @@ def discovered(
     known = {one.symbol: one for one in before.found}
     gone = (one.symbol for one in before.found if not one.why)
     # A second contract of a coin would be the same risk under another name, so nothing keeps it in.
-    kept = Kept(_single(kept.pinned, naming), _single(kept.held, naming), kept.traded)
+    kept = RetainedCoins(_single(kept.pinned, naming), _single(kept.held, naming), kept.traded)
     look, times = _Look(known, figures, kept, now, rules, naming), Counter(listed)
     symbols = sorted({*listed, *gone, *kept.pinned, *kept.held})
     return Discovery(tuple(look.at(symbol, times[symbol]) for symbol in symbols), now)
@@ -89,7 +89,7 @@ def _single(symbols: Collection[str], naming: Naming) -> frozenset[str]:
 class _Look(NamedTuple):
     known: Mapping[str, Found]
     figures: Mapping[str, Figures]
-    kept: Kept
+    kept: RetainedCoins
     now: datetime
     rules: RegistryRules
     naming: Naming

@@ -13,7 +13,7 @@ Read = Callable[[FlowAlert], Any]
 Alerts = Sequence[FlowAlert]
 
 
-class Chosen(NamedTuple):
+class AlertSelection(NamedTuple):
     """The alerts that count, and how many of the others lack a field that a filter reads."""
 
     alerts: Alerts
@@ -63,13 +63,13 @@ class Filter(NamedTuple):
     read: Read
 
 
-def chosen(alerts: Alerts, each: Sequence[Filter]) -> Chosen:
+def select_alerts(alerts: Alerts, each: Sequence[Filter]) -> AlertSelection:
     """Return the alerts that pass every filter; a row without a field that a filter reads doesn't pass."""
     for one in each:
         alerts = one.left(alerts)
     # A row that another filter refuses anyway isn't missing anything.
     passed = [alert for alert in alerts if None not in [one.read(alert) for one in each]]
-    return Chosen(passed, len(alerts) - len(passed))
+    return AlertSelection(passed, len(alerts) - len(passed))
 
 
 def filters_on(today: date, filters: Filters) -> tuple[Filter, ...]:

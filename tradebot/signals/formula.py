@@ -38,7 +38,7 @@ def evaluate(formula: str, inputs: Mapping[str, float]) -> float:
     arithmetic has no result, such as a division by zero.
     """
     read = names(formula)
-    return compiled(formula, read)(*(inputs[name] for name in read))
+    return compile_formula(formula, read)(*(inputs[name] for name in read))
 
 
 @cache
@@ -49,7 +49,7 @@ def names(formula: str) -> tuple[str, ...]:
 
 
 @cache
-def compiled(formula: str, parameters: tuple[str, ...]) -> Callable[..., float]:
+def compile_formula(formula: str, parameters: tuple[str, ...]) -> Callable[..., float]:
     """Return a formula as a function of its inputs, in the order of `parameters`. Raises ValueError as `names` does."""
     arguments = ast.arguments(
         posonlyargs=[], args=[ast.arg(name) for name in parameters], kwonlyargs=[], kw_defaults=[], defaults=[]

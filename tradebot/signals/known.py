@@ -15,12 +15,12 @@ NEVER = FIRST, FIRST, SymbolFacts("")
 """Facts that are of no time."""
 
 
-class Version(NamedTuple):
+class FactVersion(NamedTuple):
     """One version of a fact, as decisions read it; when it became known, and the version before it."""
 
     known_at: datetime
     fact: Any
-    before: "Version | None"
+    before: "FactVersion | None"
 
 
 class SessionFacts:
@@ -28,7 +28,7 @@ class SessionFacts:
 
     def __init__(self, session: date) -> None:
         self.session = session
-        self._versions: dict[str, dict[str, dict[str, Version]]] = defaultdict(dict)
+        self._versions: dict[str, dict[str, dict[str, FactVersion]]] = defaultdict(dict)
         self._newest: dict[str, datetime] = {}
         self._condensed: dict[str, SymbolFacts] = {}
         self._values: dict[tuple[str, str], object] = {}
@@ -39,7 +39,7 @@ class SessionFacts:
     def add(self, kind: AnyKind, symbol: str, identity: str, known_at: datetime, fact: Any) -> None:
         """Add a fact, or a new version of one, of a day that counts in this session."""
         versions = self._versions[symbol].setdefault(kind.name, {})
-        versions[identity] = Version(known_at, kind.lean(fact), versions.get(identity))
+        versions[identity] = FactVersion(known_at, kind.lean(fact), versions.get(identity))
         self._newest[symbol] = max(known_at, self._newest.get(symbol, known_at))
         self._condensed.pop(symbol, None)
         self._values.pop((symbol, kind.name), None)
@@ -89,16 +89,16 @@ class SessionFacts:
         return since, min(one[place] for one, place in zip(times, places, strict=True) if place < len(one))
 
 
-def _times_of(versions: Iterable[Version]) -> Iterator[datetime]:
+def _times_of(versions: Iterable[FactVersion]) -> Iterator[datetime]:
     for newest in versions:
-        version: Version | None = newest
+        version: FactVersion | None = newest
         while version:
             yield version.known_at
             version = version.before
 
 
-def _version_at(newest: Version, now: datetime) -> Version | None:
-    version: Version | None = newest
+def _version_at(newest: FactVersion, now: datetime) -> FactVersion | None:
+    version: FactVersion | None = newest
     while version and version.known_at > now:
         version = version.before
     return version

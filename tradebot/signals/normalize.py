@@ -10,7 +10,7 @@ from tradebot.model.flow import FlowPage, Intake, RejectedRow
 from tradebot.model.kind import AnyKind, Columns, Fact
 from tradebot.model.values import replace
 from tradebot.signals import contracts
-from tradebot.signals.columns import NotPlainError, columns
+from tradebot.signals.columns import NotColumnarError, columns
 from tradebot.signals.contracts import check
 from tradebot.signals.rows import BadRowError
 
@@ -51,7 +51,7 @@ def _read(
     if kind.parse_all is not None and found is not None:
         try:
             return [*kind.parse_all(found, symbol, at)], ()
-        except NotPlainError:
+        except NotColumnarError:
             pass
     facts, rejected = list[Fact](), list[RejectedRow]()
     for row in rows:

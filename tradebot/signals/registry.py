@@ -50,7 +50,7 @@ def is_due(rank: Rank | None, now: datetime, rules: RegistryRules) -> bool:
     return not 0 <= (now - rank.measured_at).total_seconds() < rules.refresh_s
 
 
-def ranked(before: Rank | None, figures: Figures, now: datetime, rules: RegistryRules, *, pinned: bool) -> Rank:
+def update_rank(before: Rank | None, figures: Figures, now: datetime, rules: RegistryRules, *, pinned: bool) -> Rank:
     """Return the rank of a coin after its figures were read."""
     if missing(figures, pinned=pinned):
         if before is None:

@@ -19,14 +19,14 @@ Volumes = Mapping[date, float]
 """The contracts that were traded on each day."""
 
 
-class Left(NamedTuple):
+class RollOut(NamedTuple):
     """From which day on a contract is left, and whether its `volume` is why."""
 
     on: date
     volume: bool = False
 
 
-def left(rolling: Rolling, own: Volumes, following: Volumes) -> Left:
+def roll_out_date(rolling: Rolling, own: Volumes, following: Volumes) -> RollOut:
     """Return when a contract is left: after two days in a row on which the next one was traded more, or by date.
 
     A day on which either has no bar says nothing, and breaks the row.
@@ -39,8 +39,8 @@ def left(rolling: Rolling, own: Volumes, following: Volumes) -> Left:
             break
         run = run + 1 if day in own and following.get(day, 0) > own[day] else 0
         if run == DAYS_IN_A_ROW:
-            return Left(min(day + timedelta(days=1), rolling.on), volume=day + timedelta(days=1) < rolling.on)
-    return Left(rolling.on)
+            return RollOut(min(day + timedelta(days=1), rolling.on), volume=day + timedelta(days=1) < rolling.on)
+    return RollOut(rolling.on)
 
 
 def by_day(series: Series | None, column: str, venue: VenueDay) -> Mapping[date, float]:

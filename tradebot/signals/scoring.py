@@ -12,7 +12,7 @@ from tradebot.model.candidate import Input
 from tradebot.model.flow import FlowAlert
 from tradebot.model.kind import NEW_YORK, AnyKind, Kind
 from tradebot.model.record import SymbolFacts
-from tradebot.signals.formula import compiled, names
+from tradebot.signals.formula import compile_formula, names
 
 
 def still_counts(kind: AnyKind, moment: datetime | date, now: datetime) -> bool:
@@ -33,7 +33,7 @@ def _since_end_of(day: date, now: datetime) -> float:
 USD = "USD"
 
 
-class Known(NamedTuple):
+class ScoringInputs(NamedTuple):
     """What is known of one symbol, and of the market, when the symbol is scored.
 
     `alerts` are those that count, and `flow` is what they add up to: -1 to 1, or None if no usable reply was about this
@@ -58,7 +58,7 @@ class Known(NamedTuple):
         return 0 if not self.flow else (1 if self.flow > 0 else -1)
 
 
-class Shown(NamedTuple):
+class NumberFormat(NamedTuple):
     """How a number is shown: its unit, and the names of the fields with its time and with the id of its row, if any."""
 
     unit: str
@@ -66,9 +66,9 @@ class Shown(NamedTuple):
     row: str = ""
 
 
-def shown(unit: str, *names: str, at: str = "") -> Mapping[str, Shown]:
+def number_formats(unit: str, *names: str, at: str = "") -> Mapping[str, NumberFormat]:
     """Return how several numbers of one unit and time are shown."""
-    return dict.fromkeys(names, Shown(unit, at))
+    return dict.fromkeys(names, NumberFormat(unit, at))
 
 
 class ScoreComponent(Struct, frozen=True, eq=False):
@@ -98,32 +98,32 @@ class ScoreComponent(Struct, frozen=True, eq=False):
     sign: str
     formula: str
     absent: str
-    looks_at: Callable[[Known], object | None]
-    shows: Mapping[str, Shown]
-    source: Callable[[Known], str] = lambda known: f"{len(known.alerts)} alerts"
+    looks_at: Callable[[ScoringInputs], object | None]
+    shows: Mapping[str, NumberFormat]
+    source: Callable[[ScoringInputs], str] = lambda known: f"{len(known.alerts)} alerts"
     after: str = ""
     evidence: str = ""
     follows: str = ""
     inferred: str = ""
     by_symbol: bool = False
-    details: Callable[[Known], Iterable[Input]] = lambda known: ()
-    computed: Callable[[Known], float | None] | None = None
+    details: Callable[[ScoringInputs], Iterable[Input]] = lambda known: ()
+    computed: Callable[[ScoringInputs], float | None] | None = None
 
     @property
     def market_wide(self) -> bool:
         return not self.by_symbol and all(kind.market_wide for kind in self.reads)
 
-    def valuer(self) -> Callable[[Known], float | None]:
+    def valuer(self) -> Callable[[ScoringInputs], float | None]:
         """Return the function that computes the value, for many symbols in turn."""
         if self.computed:
             return self.computed
         looks_at, follows = self.looks_at, bool(self.follows)
         read = tuple(name for name in names(self.formula) if name != "flow" or not follows)
         fields: Callable[[Any], Any] = attrgetter(*read)
-        compute = compiled(self.formula, ("flow", *read) if follows else read)
+        compute = compile_formula(self.formula, ("flow", *read) if follows else read)
         several = len(read) > 1
 
-        def value(known: Known) -> float | None:
+        def value(known: ScoringInputs) -> float | None:
             if follows and not known.flow:
                 return None
             facts = looks_at(known)
@@ -140,10 +140,10 @@ class ScoreComponent(Struct, frozen=True, eq=False):
 
         return value
 
-    def value(self, known: Known) -> float | None:
+    def value(self, known: ScoringInputs) -> float | None:
         return self.valuer()(known)
 
-    def inputs(self, known: Known) -> Iterator[Input]:
+    def inputs(self, known: ScoringInputs) -> Iterator[Input]:
         """Yield the numbers that are known, with their units: those of the formula by the names that it uses."""
         if self.follows and known.flow is not None:
             yield Input("flow", known.flow, "-1 to 1")
@@ -162,23 +162,23 @@ def _row(facts: object, field: str) -> str:
     return found.isoformat() if isinstance(found, date) else str(found)
 
 
-def latest(kind: Kind[Any, Any, Any]) -> Callable[[Known], Any]:
+def latest(kind: Kind[Any, Any, Any]) -> Callable[[ScoringInputs], Any]:
     """Return what looks up what is known of a kind about the symbol."""
     name = kind.name
     return lambda known: known.facts.known.get(name)
 
 
-def recent(kind: Kind[Any, Any, Any], at: str = "date") -> Callable[[Known], Any]:
+def recent(kind: Kind[Any, Any, Any], at: str = "date") -> Callable[[ScoringInputs], Any]:
     """Return what looks up what is known of a kind about the symbol unless, by its field `at`, it is too old."""
     name, moment = kind.name, attrgetter(at)
 
-    def look(known: Known) -> Any:
+    def look(known: ScoringInputs) -> Any:
         facts = known.facts.known.get(name)
         return facts if facts is not None and still_counts(kind, moment(facts), known.now) else None
 
     return look
 
 
-def count_of(look: Callable[[Known], Any], field: str, words: str) -> Callable[[Known], str]:
+def count_of(look: Callable[[ScoringInputs], Any], field: str, words: str) -> Callable[[ScoringInputs], str]:
     """Return what says of how many facts a value was computed, such as "5 earlier sessions"; 0 if nothing is known."""
     return lambda known: f"{0 if (found := look(known)) is None else getattr(found, field)} {words}"

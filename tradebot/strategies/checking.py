@@ -11,8 +11,8 @@ from typing import TypeVar
 from msgspec import Struct
 from pydantic import ValidationError
 
-from tradebot.model.limits import Frozen, Limits, Number, OwnLimits, Wanted, given_limits
-from tradebot.model.text import counted, expected
+from tradebot.model.limits import Frozen, Limits, Number, OwnLimits, TargetBounds, given_limits
+from tradebot.model.text import describe_validation_error, pluralize
 
 Settings = TypeVar("Settings", bound=Frozen)
 
@@ -24,7 +24,9 @@ class SectionError(ValueError):
         return "; ".join(self.args)
 
 
-def checked(name: str, model: type[Settings], section: Mapping[str, object]) -> Generator[str, None, Settings | None]:
+def validate_section(
+    name: str, model: type[Settings], section: Mapping[str, object]
+) -> Generator[str, None, Settings | None]:
     """Yield what is wrong with a strategy's section; return its settings, or None if they can't be read."""
     try:
         return model.model_validate(section)
@@ -44,7 +46,7 @@ def sentences(invalid: ValidationError, where: str) -> Iterator[str]:
 
 
 def _wrong(error: Mapping[str, object]) -> str:
-    return "there is no such setting" if error["type"] == "extra_forbidden" else expected(error)
+    return "there is no such setting" if error["type"] == "extra_forbidden" else describe_validation_error(error)
 
 
 OF_SYMBOLS = ("max_symbol_fraction", "max_sector_fraction", "max_theme_fraction")
@@ -59,7 +61,7 @@ class Wanting(Struct, frozen=True):
     """
 
     name: str
-    most: Wanted
+    most: TargetBounds
     allotment_fraction: Decimal
     limits: OwnLimits
     less: str
@@ -77,12 +79,12 @@ def problems(every: Sequence[Wanting], account: Limits) -> Iterator[str]:
         for name in ("symbol_fraction", "gross_fraction")
     )
     positions = max(each.most.positions for each in every)
-    together = Wanted.model_construct(symbol_fraction=symbol, gross_fraction=gross, positions=positions)
+    together = TargetBounds.model_construct(symbol_fraction=symbol, gross_fraction=gross, positions=positions)
     yield from _too_low(every, together, dict(account), "limits", "")
 
 
 def _too_low(
-    every: Sequence[Wanting], most: Wanted, limits: Mapping[str, Number | None], where: str, whole: str
+    every: Sequence[Wanting], most: TargetBounds, limits: Mapping[str, Number | None], where: str, whole: str
 ) -> Iterator[str]:
     """Yield what each limit leaves of what is wanted, as a fraction of equity or of an allotment."""
     first, verb = every[0], " wants" if len(every) == 1 else " together want"
@@ -95,14 +97,14 @@ def _too_low(
             spread = ""
             if limit == "max_symbol_fraction":
                 together = min(most.gross_fraction, most.positions * cap)
-                spread = f" and {_percent(together)} in {counted(most.positions, first.noun)}"
+                spread = f" and {_percent(together)} in {pluralize(most.positions, first.noun)}"
             yield (
                 f"{want} up to {_percent(wanted)}{whole} in {held}, but {where}.{limit} leaves {_percent(cap)}{spread}"
                 f": raise it, or lower {first.less}"
             )
     count = limits.get("max_open_positions")
     if count is not None and count < most.positions:
-        held = counted(most.positions, first.noun)
+        held = pluralize(most.positions, first.noun)
         yield f"{want} up to {held}, but {where}.max_open_positions leaves {count}: raise it"
 
 

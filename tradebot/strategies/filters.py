@@ -7,7 +7,7 @@ from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import Reason
 
 
-class Filter(Struct, frozen=True):
+class StrategyFilter(Struct, frozen=True):
     """One question of a strategy about what it wants: its name in records, and the unit of what it compares."""
 
     name: str

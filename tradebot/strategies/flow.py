@@ -13,12 +13,16 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
 from tradebot.model.values import replace
 from tradebot.model.view import Needs, Open, StrategyView
-from tradebot.signals.scoring import Known, ScoreComponent
+from tradebot.signals.scoring import ScoreComponent, ScoringInputs
 from tradebot.signals.subjects.alerts import Counting, contracts_behind, counting, flow_now, sizes
-from tradebot.strategies.filters import Filter
+from tradebot.strategies.filters import StrategyFilter
 from tradebot.strategies.flow_settings import FlowSettings
 
-SIDE, FAMILIES, CLUSTER = Filter("side"), Filter("families", Unit.FAMILIES), Filter("cluster", Unit.ALERTS)
+SIDE, FAMILIES, CLUSTER = (
+    StrategyFilter("side"),
+    StrategyFilter("families", Unit.FAMILIES),
+    StrategyFilter("cluster", Unit.ALERTS),
+)
 """The filters, in the order in which they decide."""
 SIDE_TAKEN = SIDE.answer(True, None)
 
@@ -79,12 +83,12 @@ class FlowStrategy:
     def _counting(self, view: StrategyView) -> Counting:
         return counting(view.now, self._window)
 
-    def _known(self, view: StrategyView, symbol: str, count: Counting) -> Known:
+    def _known(self, view: StrategyView, symbol: str, count: Counting) -> ScoringInputs:
         facts = view.facts.get(symbol) or SymbolFacts(symbol)
         sector = view.sectors.get(symbol, "")
-        return Known(view.now, self._window.lookback, view.market, facts, sector, *flow_now(facts, count))
+        return ScoringInputs(view.now, self._window.lookback, view.market, facts, sector, *flow_now(facts, count))
 
-    def _want(self, known: Known, components: tuple[Component, ...]) -> Open:
+    def _want(self, known: ScoringInputs, components: tuple[Component, ...]) -> Open:
         score, coverage = weigh(components)
         decisions = self._decisions(score, components, self._cluster(known.alerts, score))
         passed = all(decision.passed for decision in decisions)
@@ -166,7 +170,9 @@ def agreeing(
     return frozenset(name for name, added in sums.items() if (share := added / toward) > 0 and share >= least)
 
 
-def _column(component: ScoreComponent, weight: float, market: Known, known: Sequence[Known]) -> Sequence[Component]:
+def _column(
+    component: ScoreComponent, weight: float, market: ScoringInputs, known: Sequence[ScoringInputs]
+) -> Sequence[Component]:
     name, value, source = component.name, component.valuer(), component.source
     if component.market_wide:
         return [Component(name, value(market), weight, source(market))] * len(known)

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from tradebot.model.flow import FLOW_ALERTS, Filters, FlowWindow
 from tradebot.model.limits import Frozen, Seconds, Tighter
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 from tradebot.signals.components import checked_component, component_of
 from tradebot.signals.filters import BOUNDED
 from tradebot.signals.scoring import ScoreComponent
@@ -128,7 +128,9 @@ class FlowSettings(Frozen):
             )
         families = {part.family for part in weights if not part.follows}
         if len(families) < self.min_families:
-            known = f"{counted(len(families), 'family', 'families')} that have a weight ({', '.join(sorted(families))})"
+            known = (
+                f"{pluralize(len(families), 'family', 'families')} that have a weight ({', '.join(sorted(families))})"
+            )
             yield (
                 f"strategies.flow.min_families {self.min_families} is more than the {known}: no entry could ever be "
                 "made; lower it, or give other components a weight"

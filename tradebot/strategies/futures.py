@@ -9,10 +9,15 @@ from statistics import fmean
 
 from tradebot.model.view import BarNeed, Needs, StrategyView, Target
 from tradebot.signals.structures.indicators import rsi, zscore
-from tradebot.strategies.filters import Filter
+from tradebot.strategies.filters import StrategyFilter
 from tradebot.strategies.futures_settings import FuturesSettings
 
-TREND, STRENGTH, BAND, MEAN = Filter("trend"), Filter("strength"), Filter("band"), Filter("mean_vote")
+TREND, STRENGTH, BAND, MEAN = (
+    StrategyFilter("trend"),
+    StrategyFilter("strength"),
+    StrategyFilter("band"),
+    StrategyFilter("mean_vote"),
+)
 BAND_WIDTH = 4
 """How many deviations lie between the two Bollinger bands."""
 

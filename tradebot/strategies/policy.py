@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from tradebot.learning.card import Card
-from tradebot.learning.saying import MODEL, said
+from tradebot.learning.saying import MODEL, passing_decision
 from tradebot.model.decision import Decision
 from tradebot.model.series import width_of
 from tradebot.model.values import replace
@@ -37,5 +37,5 @@ def instead(rule: FuturesStrategy | None, view: StrategyView, why: Decision) -> 
     """Return what the rule wants in the place of models that can't answer, and why; without a rule, only why."""
     if rule is None:
         return why
-    noted = said(MODEL, why.reason, why.observed or "", why.limit)
+    noted = passing_decision(MODEL, why.reason, why.observed or "", why.limit)
     return [replace(target, decisions=(noted, *target.decisions)) for target in rule.propose(view)]

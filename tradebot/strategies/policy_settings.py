@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints, model_validator
 
-from tradebot.learning.ensemble import Combine, Mode
+from tradebot.learning.ensemble import Combine, PolicyMode
 from tradebot.model.limits import Frozen
 from tradebot.strategies.futures_settings import FuturesSettings
 
@@ -23,7 +23,7 @@ class PolicySettings(Frozen):
     `max_age_days` are a finding of health.
     """
 
-    mode: Mode = Mode.INFERENCE
+    mode: PolicyMode = PolicyMode.INFERENCE
     folder: Path = "models"
     public_key: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
     models: Annotated[tuple[ModelName, ...], Field(max_length=10)] = ()
@@ -38,14 +38,14 @@ class PolicySettings(Frozen):
     @model_validator(mode="after")
     def _fit_together(self) -> "PolicySettings":
         count = len(self.models)
-        if self.mode is Mode.TRAINING:
+        if self.mode is PolicyMode.TRAINING:
             return self
         if self.public_key is None:
             raise ValueError("public_key is missing: tradebot model key shows it")
         if len(set(self.models)) < count:
             raise ValueError("models lists one twice")
-        if self.mode is Mode.INFERENCE and count != 1:
+        if self.mode is PolicyMode.INFERENCE and count != 1:
             raise ValueError(f"one model acts in mode inference, and models lists {count}: use ensemble or meta")
-        if self.mode in (Mode.ENSEMBLE, Mode.META) and count < 2:
+        if self.mode in (PolicyMode.ENSEMBLE, PolicyMode.META) and count < 2:
             raise ValueError(f"several models act in mode {self.mode}, and models lists {count}")
         return self

@@ -8,11 +8,11 @@ from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import Reason
 from tradebot.model.series import DAY, SeriesKey
 from tradebot.model.view import BarNeed, Needs, StrategyView, Target
-from tradebot.strategies.filters import Filter
-from tradebot.strategies.rotation_settings import Regime, RegimeSettings, RotationSettings
+from tradebot.strategies.filters import StrategyFilter
+from tradebot.strategies.rotation_settings import MarketDirection, RegimeSettings, RotationSettings
 
 NOTHING = Decimal(0)
-REGIME, MOMENTUM = Filter("regime"), Filter("momentum", Unit.SHARE_OF_WHOLE)
+REGIME, MOMENTUM = StrategyFilter("regime"), StrategyFilter("momentum", Unit.SHARE_OF_WHOLE)
 
 
 class RotationStrategy:
@@ -43,7 +43,7 @@ class RotationStrategy:
             return _kept(f"{settings.regime.symbol} has too few bars for the regime", settings.regime.depth)
         return self._targets(view, known, regime(series.close, settings.regime))
 
-    def _targets(self, view: StrategyView, known: Sequence[str], found: Regime | None = None) -> list[Target]:
+    def _targets(self, view: StrategyView, known: Sequence[str], found: MarketDirection | None = None) -> list[Target]:
         """Return the weights of the chosen funds, and zero for all others that could be held.
 
         Nothing is held if the regime that was `found` isn't the strategy's; None if it asks for none.
@@ -80,13 +80,13 @@ def strongest(returns: Mapping[str, float], top: int, least: float) -> list[str]
     return [symbol for symbol in ranked[:top] if returns[symbol] >= least]
 
 
-def regime(closes: Sequence[float], settings: RegimeSettings) -> Regime:
+def regime(closes: Sequence[float], settings: RegimeSettings) -> MarketDirection:
     """Return the regime that these closes show, the newest last."""
     average = sum(closes[-settings.average_sessions :]) / settings.average_sessions
     above = closes[-1] / average - 1
     if abs(above) <= settings.band_fraction:
         above = momentum(closes, settings.momentum_sessions)
-    return Regime.BULL if above >= 0 else Regime.BEAR
+    return MarketDirection.BULL if above >= 0 else MarketDirection.BEAR
 
 
 def _bars(settings: RotationSettings) -> Sequence[BarNeed]:

@@ -7,9 +7,9 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints, model_validator
 
-from tradebot.model.limits import Frozen, OwnLimits, Wanted
+from tradebot.model.limits import Frozen, OwnLimits, TargetBounds
 from tradebot.model.text import SYMBOL_PATTERN
-from tradebot.strategies.checking import Wanting, checked
+from tradebot.strategies.checking import Wanting, validate_section
 
 Symbol = Annotated[str, StringConstraints(pattern=SYMBOL_PATTERN)]
 Sessions = Annotated[int, Field(ge=1, le=1000)]
@@ -18,7 +18,7 @@ SECTOR_FUNDS = ("XLK", "XLF", "XLE", "XLV", "XLI", "XLP", "XLU", "XLY", "XLC", "
 """The funds of the eleven sectors of the S&P 500."""
 
 
-class Regime(StrEnum):
+class MarketDirection(StrEnum):
     """Which way the market goes, as the rule of `RegimeSettings` reads it."""
 
     BULL = "bull"
@@ -32,7 +32,7 @@ class RegimeSettings(Frozen):
     the sign of the return over `momentum_sessions` decides.
     """
 
-    only: Regime
+    only: MarketDirection
     symbol: Symbol = "SPY"
     average_sessions: Sessions = 200
     band_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.02
@@ -85,7 +85,7 @@ def wanting(
     name: str, settings: Mapping[str, object], allotment: Decimal, limits: OwnLimits, universe: Collection[str]
 ) -> Generator[str, None, Wanting | None]:
     """Yield what is wrong with a rotation's section; return what it may want, or None if that can't be read."""
-    rotation = yield from checked(name, RotationSettings, settings)
+    rotation = yield from validate_section(name, RotationSettings, settings)
     if rotation is None:
         return None
     outside = [symbol for symbol in (*rotation.ranked, *rotation.refuge) if symbol not in universe]
@@ -95,6 +95,6 @@ def wanting(
             "add them to universe"
         )
     # All of it may be in a single fund.
-    most = Wanted(symbol_fraction=rotation.leverage, gross_fraction=rotation.leverage, positions=rotation.top)
+    most = TargetBounds(symbol_fraction=rotation.leverage, gross_fraction=rotation.leverage, positions=rotation.top)
     fund = (*rotation.refuge, *rotation.ranked)[0]
     return Wanting(name, most, allotment, limits, f"strategies.{name}.leverage", "fund", fund)

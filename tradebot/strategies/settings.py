@@ -19,11 +19,11 @@ from tradebot.model.limits import (
     Frozen,
     OwnLimits,
     Seconds,
+    TargetBounds,
     Tighter,
-    Wanted,
 )
 from tradebot.model.order import Execution, LastStep, Style
-from tradebot.model.text import NAME_PATTERN, counted
+from tradebot.model.text import NAME_PATTERN, pluralize
 from tradebot.strategies.flow_settings import FlowSettings
 
 Bps = Annotated[Decimal, Field(ge=0, le=1000)]
@@ -118,7 +118,7 @@ class CoreSettings(Frozen):
     displacement: DisplacementRules | None = None
     auction: Annotated[bool | None, Tighter.SAME] = None
     approval: ApprovalRules | None = None
-    wants: Wanted | None = None
+    wants: TargetBounds | None = None
     costs: AssumedCosts | None = None
     shadow: Annotated[bool, Tighter.HIGHER] = False
     evaluation: Annotated[str | None, Field(min_length=1, max_length=4096), Tighter.SAME] = None
@@ -250,7 +250,7 @@ class PluginSettings(Frozen):
         longest_s = plugins * self.timeout_s
         if plugins and longest_s >= max_candidate_age_s:
             yield (
-                f"{counted(plugins, 'plug-in')} may take {longest_s:g} s to answer, not less than "
+                f"{pluralize(plugins, 'plug-in')} may take {longest_s:g} s to answer, not less than "
                 f"limits.max_candidate_age_s {max_candidate_age_s}: their candidates could expire before they are "
                 "judged; lower plugins.timeout_s or raise limits.max_candidate_age_s"
             )

@@ -17,8 +17,8 @@ from msgspec import Struct
 from tradebot.model.bar import Session
 from tradebot.model.venue_day import VenueDay
 from tradebot.timetable import job_times
-from tradebot.timetable.job_times import MINUTE_S, Edge, Part, Times
-from tradebot.timetable.strategy_times import Days, in_days
+from tradebot.timetable.job_times import MINUTE_S, Edge, TimePart, Times
+from tradebot.timetable.strategy_times import SessionChoice, in_days
 
 MOST_BESIDE_S = 8 * 3600
 """How far before the open or after the close a time can be, so that it belongs to that session alone."""
@@ -81,8 +81,8 @@ class PreMarket(Struct, frozen=True):
 class ChorePart(Struct, frozen=True):
     """A time, or a series of times, in some sessions or in all of them if `days` is None."""
 
-    days: Days | None
-    times: Part | Edge | PreMarket | Cron
+    days: SessionChoice | None
+    times: TimePart | Edge | PreMarket | Cron
 
     def starts(self, day: date, sessions: Sequence[Session]) -> Iterator[tuple[str, datetime]]:
         """Yield the name and the moment of each time that belongs to a day, given the sessions around it."""
@@ -93,7 +93,7 @@ class ChorePart(Struct, frozen=True):
         if place is None or (self.days and not self.days.hold(sessions, place)):
             return
         session = sessions[place]
-        if isinstance(self.times, Part):
+        if isinstance(self.times, TimePart):
             found = [(due.name, due.start) for due in job_times.dues(self.times, session)]
         else:
             found = [(str(self.times), self.times.of(session))]

@@ -52,15 +52,15 @@ ENDS = ENDED, FAILED = " ended", " failed"
 """What the name of a chore ends with where the end of its slot is claimed; no chore has a space in its name."""
 
 
-class Need(StrEnum):
+class EntryNeed(StrEnum):
     """What a line can need: facts that were fetched for its moment, or a comparison of books and broker."""
 
     FLOW = "flow"
     RECONCILED = "reconciled"
 
 
-PROVIDERS: Mapping[Need, Job] = {Need.FLOW: Job.FETCH_FLOW, Need.RECONCILED: Job.RECONCILE}
-ALWAYS_NEEDED: Mapping[str, frozenset[Need]] = {Job.TRADE_ONCE: frozenset({Need.RECONCILED})}
+PROVIDERS: Mapping[EntryNeed, Job] = {EntryNeed.FLOW: Job.FETCH_FLOW, EntryNeed.RECONCILED: Job.RECONCILE}
+ALWAYS_NEEDED: Mapping[str, frozenset[EntryNeed]] = {Job.TRADE_ONCE: frozenset({EntryNeed.RECONCILED})}
 
 
 class Lane(StrEnum):
@@ -85,7 +85,7 @@ class Late(Struct, frozen=True):
 SKIP, UNTIL_NEXT = Late("skip", None), Late("always", ALWAYS)
 
 
-class Line(Struct, frozen=True):
+class TimetableEntry(Struct, frozen=True):
     """One line of the timetable. `limit_s` is None for a pass inside `serve`, which nothing ends."""
 
     job: str
@@ -93,7 +93,7 @@ class Line(Struct, frozen=True):
     options: tuple[str, ...]
     times: JobTimes | ChoreTimes
     late: Late
-    needs: frozenset[Need]
+    needs: frozenset[EntryNeed]
     limit_s: int | None
     lane: Lane
 
@@ -133,7 +133,7 @@ class Line(Struct, frozen=True):
 class Timetable(Mapping[Job, JobTimes]):
     """All lines in their order: the times of each job that trades, by job; `lines` has the chores too."""
 
-    def __init__(self, lines: Iterable[Line], off: Iterable[str] = ()) -> None:
+    def __init__(self, lines: Iterable[TimetableEntry], off: Iterable[str] = ()) -> None:
         self.lines = tuple(lines)
         self.off = tuple(off)
         """The chores that are switched off."""
@@ -142,10 +142,10 @@ class Timetable(Mapping[Job, JobTimes]):
         })  # fmt: skip
 
     @property
-    def chores(self) -> Sequence[Line]:
+    def chores(self) -> Sequence[TimetableEntry]:
         return tuple(line for line in self.lines if line.is_chore)
 
-    def of(self, lanes: Iterable[Lane]) -> Sequence[Line]:
+    def of(self, lanes: Iterable[Lane]) -> Sequence[TimetableEntry]:
         wanted = frozenset(lanes)
         return tuple(line for line in self.lines if line.lane in wanted)
 
@@ -167,7 +167,7 @@ class Timetable(Mapping[Job, JobTimes]):
     __hash__ = None  # type: ignore[assignment]
 
 
-def parse(job: str, value: object, venue: VenueDay) -> Line | None:
+def parse(job: str, value: object, venue: VenueDay) -> TimetableEntry | None:
     """Parse a line, which is a text with its times or a mapping; None if it is off, ValueError if it doesn't fit."""
     if job in set(Job):
         return _job(Job(job), value, venue)
@@ -179,15 +179,15 @@ def parse(job: str, value: object, venue: VenueDay) -> Line | None:
     verb, *options = _words(given.get("verb", job))
     times = chore_times.parse(_text(given.get("when"), "when", "close+5m"), venue)
     late, limit_s = _late(given["late"]), _limit(given["limit"])
-    line = Line(job, verb, tuple(options), times, late, _needs(given.get("needs")), limit_s, Lane.UPKEEP)
+    line = TimetableEntry(job, verb, tuple(options), times, late, _needs(given.get("needs")), limit_s, Lane.UPKEEP)
     _fits(line)
     return line
 
 
-def _job(job: Job, value: object, venue: VenueDay) -> Line:
+def _job(job: Job, value: object, venue: VenueDay) -> TimetableEntry:
     given = _parts(job, value, {"when", "needs"})
     times, needs = job_times.parse(given.get("when"), venue), _needs(given.get("needs"))
-    allowed = {Job.SCORE: {Need.FLOW}, Job.TRADE_ONCE: {Need.FLOW, Need.RECONCILED}}.get(job, set())
+    allowed = {Job.SCORE: {EntryNeed.FLOW}, Job.TRADE_ONCE: {EntryNeed.FLOW, EntryNeed.RECONCILED}}.get(job, set())
     if needs - allowed:
         raise ValueError(
             f"{job} can't be made to need {', '.join(sorted(needs - allowed))}: fetching, exits and reconciling always "
@@ -195,7 +195,9 @@ def _job(job: Job, value: object, venue: VenueDay) -> Line:
         )
     late, lane = (SKIP, Lane.ENTRIES) if job is Job.TRADE_ONCE else (UNTIL_NEXT, Lane.EXITS)
     lane = Lane.FETCHING if job in FETCHING else lane
-    return Line(job.value, job.value, (), times, late, needs | ALWAYS_NEEDED.get(job, frozenset()), None, lane)
+    return TimetableEntry(
+        job.value, job.value, (), times, late, needs | ALWAYS_NEEDED.get(job, frozenset()), None, lane
+    )
 
 
 def _parts(job: str, value: object, known: set[str]) -> dict[str, object]:
@@ -259,15 +261,15 @@ def _limit(value: object) -> int:
     return found_s
 
 
-def _needs(value: object) -> frozenset[Need]:
+def _needs(value: object) -> frozenset[EntryNeed]:
     named = [] if value is None else value if isinstance(value, list | tuple) else [value]
-    unknown = [each for each in named if each not in set(Need)]
+    unknown = [each for each in named if each not in set(EntryNeed)]
     if unknown:
-        raise ValueError(f"needs {unknown[0]!r}; it can need {' and '.join(Need)}")
-    return frozenset(Need(str(each)) for each in named)
+        raise ValueError(f"needs {unknown[0]!r}; it can need {' and '.join(EntryNeed)}")
+    return frozenset(EntryNeed(str(each)) for each in named)
 
 
-def _fits(line: Line) -> None:
+def _fits(line: TimetableEntry) -> None:
     """Raise ValueError if a chore would still be due, or running, when its next slot begins."""
     assert isinstance(line.times, ChoreTimes)
     gap_s = chore_times.least_gap_s(line.times)

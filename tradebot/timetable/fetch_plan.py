@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from tradebot.model.bar import Session
 from tradebot.model.flow import FLOW_ALERTS, Allowance
-from tradebot.model.kind import AnyKind, Phase, Scope
+from tradebot.model.kind import AnyKind, Phase, ReplyScope
 from tradebot.model.values import replace
 from tradebot.timetable.job_times import JobTimes
 
@@ -26,11 +26,11 @@ ONCE_S = 86_400
 """An interval that no session is long enough to repeat."""
 
 
-class Need(Struct, frozen=True):
+class FetchNeed(Struct, frozen=True):
     """A kind of facts to fetch: its calls, how often it should be done, and how old replies may get (None: any age)."""
 
     name: str
-    scope: Scope
+    scope: ReplyScope
     calls: int
     interval_s: int
     core: bool = False
@@ -46,7 +46,7 @@ class Need(Struct, frozen=True):
         return ONCE_S if self.once else interval_s
 
 
-class Slot(NamedTuple):
+class SimulatedSlot(NamedTuple):
     """A slot of the timetable: seconds after the open, and how many seconds it has until the next one."""
 
     start_s: float
@@ -60,11 +60,11 @@ class Batch(NamedTuple):
     calls: int
 
 
-def slots_of(times: JobTimes, session: Session, from_s: float = 0.0) -> tuple[Slot, ...]:
+def slots_of(times: JobTimes, session: Session, from_s: float = 0.0) -> tuple[SimulatedSlot, ...]:
     """Return the slots of a full session that last longer than so many seconds after the open."""
     starts = [(due.start - session.open).total_seconds() for due in times.in_session(session)]
     ends = [*starts[1:], (session.close - session.open).total_seconds()]
-    return tuple(Slot(start, end - start) for start, end in zip(starts, ends, strict=True) if end > from_s)
+    return tuple(SimulatedSlot(start, end - start) for start, end in zip(starts, ends, strict=True) if end > from_s)
 
 
 def in_turn(core: bool, place: int, last_s: float) -> tuple[bool, int, float, int]:
@@ -73,7 +73,7 @@ def in_turn(core: bool, place: int, last_s: float) -> tuple[bool, int, float, in
 
 
 def calls_in(
-    slots: Sequence[Slot], intervals_s: Iterable[tuple[Need, int | None]], asked_s: Mapping[str, float]
+    slots: Sequence[SimulatedSlot], intervals_s: Iterable[tuple[FetchNeed, int | None]], asked_s: Mapping[str, float]
 ) -> int:
     """Return how many calls these kinds take if nothing holds them back; None is a kind that is left out."""
     return sum(
@@ -83,7 +83,7 @@ def calls_in(
     )
 
 
-def renewals(slots: Sequence[Slot], every_s: int, last_s: float) -> int:
+def renewals(slots: Sequence[SimulatedSlot], every_s: int, last_s: float) -> int:
     """Return how often something is fetched in these slots if nothing holds it back."""
     count = 0
     for slot in slots:
@@ -102,9 +102,9 @@ class Course:
 
     def __init__(
         self,
-        needs: Sequence[Need],
+        needs: Sequence[FetchNeed],
         every_s: Mapping[str, int],
-        slots: Sequence[Slot],
+        slots: Sequence[SimulatedSlot],
         per_minute: float | None,
         asked_s: Mapping[str, float],
     ) -> None:
@@ -120,7 +120,7 @@ class Course:
         for slot in slots:
             self.fetch(slot, slots[0].start_s)
 
-    def fetch(self, slot: Slot, first_s: float) -> None:
+    def fetch(self, slot: SimulatedSlot, first_s: float) -> None:
         room = inf if self._per_s is None else slot.length_s * self._per_s
         done = 0
         for name, batch in self._due(slot.start_s):
@@ -169,8 +169,8 @@ class Fitting(Struct, frozen=True, dict=True):
     of which every symbol has one, in seconds after the open.
     """
 
-    needs: tuple[Need, ...]
-    slots: Sequence[Slot]
+    needs: tuple[FetchNeed, ...]
+    slots: Sequence[SimulatedSlot]
     per_minute: float | None
     day: int | None
     asked_s: Mapping[str, float]
@@ -239,7 +239,7 @@ class Fitting(Struct, frozen=True, dict=True):
                 shorter = [each for each in (need.interval_s, *self._longer(need)) if each < every_s]
                 self._try(planned, need, shorter)
 
-    def _try(self, planned: Intervals, need: Need, intervals_s: Iterable[int]) -> None:
+    def _try(self, planned: Intervals, need: FetchNeed, intervals_s: Iterable[int]) -> None:
         # If nothing can fit, it is enough that the day has so many calls.
         suits = self.fits if self.fits(planned) else self._has_calls
         for every_s in intervals_s:
@@ -251,7 +251,7 @@ class Fitting(Struct, frozen=True, dict=True):
         every_s = ((need, planned[need.name]) for need in self.needs)
         return self.day is None or calls_in(self.slots, every_s, self.asked_s) <= self.day
 
-    def _longer(self, need: Need, limit_s: float | None = None) -> Iterator[int]:
+    def _longer(self, need: FetchNeed, limit_s: float | None = None) -> Iterator[int]:
         """Yield longer intervals, in slots, up to the freshness limit."""
         if need.once or not self.slots:
             return
@@ -262,7 +262,7 @@ class Fitting(Struct, frozen=True, dict=True):
             yield ONCE_S
 
 
-class Outcome(StrEnum):
+class FetchDecision(StrEnum):
     """What the plan does with a kind of facts."""
 
     AS_CONFIGURED = "as configured"
@@ -271,27 +271,27 @@ class Outcome(StrEnum):
     TOO_OLD = "gets too old"
 
 
-class Line(Struct, frozen=True):
+class FetchPlanEntry(Struct, frozen=True):
     """What is planned for one kind of facts.
 
     `interval_s` is None if it is left out, `oldest_s` how old its oldest reply gets before it is renewed (None if it
     never is), and `complete_s` when every symbol has its first reply, in seconds after the first fetch began.
     """
 
-    need: Need
+    need: FetchNeed
     interval_s: int | None
     calls: int
     oldest_s: float | None
     complete_s: float | None
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> FetchDecision:
         limit_s = self.need.max_age_s
         if self.interval_s is None:
-            return Outcome.LEFT_OUT
+            return FetchDecision.LEFT_OUT
         if limit_s is not None and self.oldest_s is not None and self.oldest_s >= limit_s:
-            return Outcome.TOO_OLD
-        return Outcome.LESS_OFTEN if self.interval_s > self.need.interval_s else Outcome.AS_CONFIGURED
+            return FetchDecision.TOO_OLD
+        return FetchDecision.LESS_OFTEN if self.interval_s > self.need.interval_s else FetchDecision.AS_CONFIGURED
 
 
 class FetchPlan(Struct, frozen=True):
@@ -300,7 +300,7 @@ class FetchPlan(Struct, frozen=True):
     `allowance` is None for a source without a limit.
     """
 
-    lines: tuple[Line, ...]
+    lines: tuple[FetchPlanEntry, ...]
     times: JobTimes
     session: Session
     allowance: Allowance | None
@@ -308,7 +308,7 @@ class FetchPlan(Struct, frozen=True):
     @classmethod
     def of(
         cls,
-        needs: Iterable[Need],
+        needs: Iterable[FetchNeed],
         times: JobTimes,
         session: Session,
         allowance: Allowance | None = None,
@@ -329,7 +329,7 @@ class FetchPlan(Struct, frozen=True):
         intervals = fitting.intervals()
         course = fitting.course(intervals)
         lines = (
-            Line(need, intervals[need.name], course.calls.get(need.name, 0), course.age_s.get(need.name),
+            FetchPlanEntry(need, intervals[need.name], course.calls.get(need.name, 0), course.age_s.get(need.name),
                  course.complete_s.get(need.name))
             for need in ordered
         )  # fmt: skip
@@ -376,22 +376,24 @@ class FetchPlan(Struct, frozen=True):
         return {line.need.name: line.interval_s for line in self.lines if line.interval_s is not None}
 
     @property
-    def alerts(self) -> Line | None:
+    def alerts(self) -> FetchPlanEntry | None:
         """Return what is planned for alerts; None if nothing needs them."""
         return next((line for line in self.lines if line.need.name == FLOW_ALERTS), None)
 
     @property
     def fits(self) -> bool:
         """Return True if alerts stay fresh enough for entries all session long."""
-        return self.alerts is None or self.alerts.outcome in (Outcome.AS_CONFIGURED, Outcome.LESS_OFTEN)
+        return self.alerts is None or self.alerts.outcome in (FetchDecision.AS_CONFIGURED, FetchDecision.LESS_OFTEN)
 
     @property
-    def given_up(self) -> tuple[Line, ...]:
+    def given_up(self) -> tuple[FetchPlanEntry, ...]:
         """Return the lines that aren't as configured."""
-        return tuple(line for line in self.lines if line.outcome is not Outcome.AS_CONFIGURED)
+        return tuple(line for line in self.lines if line.outcome is not FetchDecision.AS_CONFIGURED)
 
 
-def needs_of(needed: Mapping[AnyKind, Sequence[str]], poll_s: Mapping[str, int], max_flow_age_s: int) -> Iterator[Need]:
+def needs_of(
+    needed: Mapping[AnyKind, Sequence[str]], poll_s: Mapping[str, int], max_flow_age_s: int
+) -> Iterator[FetchNeed]:
     """Yield what has to be fetched, in order; but for alerts, no interval is longer than the kind's freshness limit."""
     for kind, keys in needed.items():
         is_alerts = kind.name == FLOW_ALERTS
@@ -399,11 +401,11 @@ def needs_of(needed: Mapping[AnyKind, Sequence[str]], poll_s: Mapping[str, int],
         wanted_s = kind.interval_s(poll_s)
         interval_s = wanted_s if limit_s is None or is_alerts else min(wanted_s, limit_s)
         calls = 1 if kind.market_wide else len(keys)
-        yield Need(kind.name, kind.scope, calls, interval_s, kind.core or is_alerts, limit_s, kind.phase)
+        yield FetchNeed(kind.name, kind.scope, calls, interval_s, kind.core or is_alerts, limit_s, kind.phase)
 
 
 def fetching_problems(
-    needs: Sequence[Need], times: JobTimes, session: Session, allowance: Allowance | None
+    needs: Sequence[FetchNeed], times: JobTimes, session: Session, allowance: Allowance | None
 ) -> Iterator[str]:
     """Yield why alerts can't stay fresh, even if nothing else is fetched; nothing if they can."""
     alerts = [need for need in needs if need.name == FLOW_ALERTS]
@@ -426,7 +428,7 @@ def fetching_problems(
             )
 
 
-def _most(alerts: Need, times: JobTimes, session: Session, allowance: Allowance) -> int:
+def _most(alerts: FetchNeed, times: JobTimes, session: Session, allowance: Allowance) -> int:
     def too_many(calls: int) -> bool:
         return not FetchPlan.of([replace(alerts, calls=calls)], times, session, allowance).fits
 

@@ -47,7 +47,7 @@ class Edge(Struct, frozen=True):
         return f"{name}{self.offset_s // MINUTE_S:+}m" if self.offset_s or self.of_open else name
 
 
-class Part(Struct, frozen=True):
+class TimePart(Struct, frozen=True):
     """A series of due times from `start` to before `end`, or just the one at `start` if `every_s` is None."""
 
     start: Edge
@@ -75,7 +75,7 @@ class Times(Struct, frozen=True):
 class JobTimes(Times, frozen=True):
     """All due times of a job, with the text they were parsed from."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[TimePart, ...]
 
     def in_session(self, session: Session) -> list[Due]:
         """Return the due times of one session in order; if two parts give the same time, it is due once."""
@@ -126,13 +126,13 @@ def is_time(text: str) -> bool:
     return bool(_AT.fullmatch(text) or _EVERY.fullmatch(text))
 
 
-def parse_part(text: str, venue: VenueDay) -> Part:
+def parse_part(text: str, venue: VenueDay) -> TimePart:
     """Parse one of the parts that commas separate; ValueError as for all of them."""
     at, every = _AT.fullmatch(text), _EVERY.fullmatch(text)
     if at:
-        part = Part(edge(at[1]), Edge(False, 0), None)
+        part = TimePart(edge(at[1]), Edge(False, 0), None)
     elif every:
-        part = Part(edge(every[2] or "open"), edge(every[3] or "close"), seconds(every[1]))
+        part = TimePart(edge(every[2] or "open"), edge(every[3] or "close"), seconds(every[1]))
     else:
         raise ValueError(f"{text!r} is not a time; use {EXPECTED}")
     if part.every_s == 0:
@@ -143,7 +143,7 @@ def parse_part(text: str, venue: VenueDay) -> Part:
 
 
 @lru_cache(maxsize=64)
-def _pattern(parts: tuple[Part, ...], length: timedelta) -> Sequence[tuple[str, timedelta, timedelta]]:
+def _pattern(parts: tuple[TimePart, ...], length: timedelta) -> Sequence[tuple[str, timedelta, timedelta]]:
     """Return the due times of all sessions of one length: name, start and end, both after the open."""
     session = Session(_OPEN.date(), _OPEN, _OPEN + length)
     by_start: dict[datetime, Due] = {}
@@ -173,7 +173,7 @@ def seconds(text: str) -> int:
     return found
 
 
-def dues(part: Part, session: Session) -> Iterator[Due]:
+def dues(part: TimePart, session: Session) -> Iterator[Due]:
     """Yield the due times of one part; there are none if a short session ends before the part begins."""
     start, end = part.start.of(session), min(part.end.of(session), session.close)
     if part.every_s is None:

@@ -123,14 +123,14 @@ DAY = timedelta(days=1)
 FAR = timedelta(days=400)
 
 
-class Asked(Struct, frozen=True):
+class CalendarRequest(Struct, frozen=True):
     """When the broker's calendar was asked, and its last day if it ended before the stored one did."""
 
     at: datetime
     ends: date | None = None
 
 
-def last_asked(ledger: Slots, now: datetime, within: timedelta = DAY) -> Asked | None:
+def last_asked(ledger: Slots, now: datetime, within: timedelta = DAY) -> CalendarRequest | None:
     """Return when the calendar was asked last, looking back to the day `within` before; None if it wasn't."""
     for back in range(within.days + 1):
         of_day = ledger.slot_claims(now.date() - back * DAY)
@@ -138,11 +138,11 @@ def last_asked(ledger: Slots, now: datetime, within: timedelta = DAY) -> Asked |
         if asked:
             at = max(claim.at for claim in asked)
             ends = (claim.by for claim in of_day if claim.job == ENDS and claim.at == at)
-            return Asked(at, next(map(date.fromisoformat, ends), None))
+            return CalendarRequest(at, next(map(date.fromisoformat, ends), None))
     return None
 
 
-def note_asked(ledger: Slots, asked: Asked, by: str) -> None:
+def note_asked(ledger: Slots, asked: CalendarRequest, by: str) -> None:
     """Claim that the calendar was asked."""
     day, moment = asked.at.date(), f"{asked.at:%H:%M:%S.%f}Z"
     ledger.claim_slot(ASKED, day, moment, by, asked.at)
@@ -197,7 +197,7 @@ def note(ledger: Slots, what: str, day: date, said: str, now: datetime) -> None:
     ledger.claim_slot(what, day, f"{now:%Y-%m-%dT%H:%M:%S.%f}Z", said, now)
 
 
-def compared(theirs: Session | None, listed: Session | None) -> str:
+def compare_sessions(theirs: Session | None, listed: Session | None) -> str:
     """Return how the broker's session of a day differs from that of exchange_calendars; empty if it doesn't."""
     if theirs == listed:
         return ""

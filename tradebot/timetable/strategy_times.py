@@ -37,7 +37,7 @@ _EXPECTED = (
 )
 
 
-class Days(Struct, frozen=True):
+class SessionChoice(Struct, frozen=True):
     """The first, the last or the `number`th session of every week or month; its last one if it has fewer."""
 
     text: str
@@ -82,8 +82,8 @@ class OwnPart(Struct, frozen=True):
     until the next one, and a single slot until the session's close.
     """
 
-    days: Days | None
-    times: job_times.Part
+    days: SessionChoice | None
+    times: job_times.TimePart
     lasting: timedelta | None
     sessions: int | None
 
@@ -104,7 +104,7 @@ class OwnTimes(Times, frozen=True):
         return max(part.sessions or 1 for part in self.parts)
 
 
-class Standing(Struct, frozen=True):
+class ClockState(Struct, frozen=True):
     """Where a strategy's own clock stands at a moment.
 
     `current` is the slot that is due, and `next` the one after this moment; either is None if there is none in the
@@ -171,7 +171,7 @@ def usable(text: str, entries: JobTimes, venue: VenueDay) -> OwnTimes:
     return times
 
 
-def standing(strategy: str, times: OwnTimes, calendar: Calendar, entries: JobTimes, now: datetime) -> Standing:
+def standing(strategy: str, times: OwnTimes, calendar: Calendar, entries: JobTimes, now: datetime) -> ClockState:
     """Return which slot of a strategy is due at `now`, what came before, and what comes next."""
     sessions = _unbroken(calendar.sessions((now - times.reach).date(), (now + times.reach).date()), now)
     found = _slots(strategy, times, tuple(sessions), entries)
@@ -183,10 +183,10 @@ def standing(strategy: str, times: OwnTimes, calendar: Calendar, entries: JobTim
     unknown = bisect_left(found.unknown, begun)
     since = found.unknown[unknown - 1] + 1 if unknown else 0
     over = found.slots[since : begun - due][::-1]
-    return Standing(found.slots[begun - 1] if due and known else None, next(following, None), over, known)
+    return ClockState(found.slots[begun - 1] if due and known else None, next(following, None), over, known)
 
 
-def in_days(text: str) -> tuple[Days | None, str]:
+def in_days(text: str) -> tuple[SessionChoice | None, str]:
     """Split times into the sessions that they name, None for every session, and the rest; ValueError as for all."""
     found = _PART.fullmatch(text)
     if found is None:
@@ -203,13 +203,13 @@ def _part(text: str, venue: VenueDay) -> OwnPart:
     return OwnPart(named, job_times.parse_part(found["moment"], venue), *_limit(text, found["limit"]))
 
 
-def _days(text: str, which: str) -> Days:
+def _days(text: str, which: str) -> SessionChoice:
     if which in ("first", "last"):
-        return Days(text, which == "first", text.endswith("month"))
+        return SessionChoice(text, which == "first", text.endswith("month"))
     number, monthly = int(which[:-2]), text.endswith("month")
     if not 2 <= number <= _MOST[monthly]:
         raise ValueError(f"{text!r}: a number is from 2nd to {_ORDINALS[_MOST[monthly] - 1]}; use first or last")
-    return Days(text, True, monthly, number)
+    return SessionChoice(text, True, monthly, number)
 
 
 def _limit(text: str, limit: str | None) -> tuple[timedelta | None, int | None]:
@@ -347,13 +347,13 @@ def a_session_later(times: OwnTimes) -> str | None:
     return _moved(times, _next)
 
 
-def _moved(times: OwnTimes, to: Callable[[Days], str]) -> str:
+def _moved(times: OwnTimes, to: Callable[[SessionChoice], str]) -> str:
     words = [word.strip() for word in times.text.split(",")]
     named = [(word, part.days) for word, part in zip(words, times.parts, strict=True)]
     return ", ".join(word.replace(days.text, to(days), 1) if days else word for word, days in named)
 
 
-def _next(days: Days) -> str:
+def _next(days: SessionChoice) -> str:
     period = "month" if days.monthly else "week"
     place = days.number if days.first and days.number < _MOST[days.monthly] else 0
     return f"{_ORDINALS[place]} session of {period}"

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from papervenue.market.venue import Venue
     from tradebot.adapters.bars.source import BarSource
-    from tradebot.adapters.wire.http import Answer, Session
+    from tradebot.adapters.wire.http import HttpReply, HttpSession
     from tradebot.adapters.wire.json_fields import DriftTally
-    from tradebot.judging.judgment import State
-    from tradebot.model.instrument import Month
+    from tradebot.judging.judgment import HealthState
+    from tradebot.model.instrument import ContractMonth
     from tradebot.model.order import Executed
     from tradebot.model.registry import RegistryRules
     from tradebot.model.trading import Mode
@@ -83,10 +83,10 @@ class Access(NamedTuple):
     secrets: Mapping[str, str]
     sandbox_url: str | None
     before_read: Callable[[], None] = lambda: None
-    heard: Callable[[Answer], None] = lambda answer: None
+    heard: Callable[[HttpReply], None] = lambda answer: None
     folder: Path | None = None
     known: MutableMapping[tuple[object, ...], Any] | None = None
-    connection: Session | None = None
+    connection: HttpSession | None = None
     ports: Callable[[], Mapping[str, int]] = dict
 
 
@@ -103,9 +103,9 @@ class Connection(Protocol):
 
 
 class Look(Struct, frozen=True):
-    """What a venue's own check for `doctor` has found; see `commands.doctor.checks.check_row.Seen`."""
+    """What a venue's own check for `doctor` has found; see `commands.doctor.checks.check_row.CheckResult`."""
 
-    state: State
+    state: HealthState
     found: str
     looked_at: str
     count: int = 1
@@ -170,7 +170,7 @@ class Door(Struct, frozen=True):
     coin: Callable[[str], str] = str
     calendar: Callable[[str], str] = lambda symbol: ""
     contracts: Callable[[Any, DriftTally], Sequence[str]] | None = None
-    months: Callable[[str, date, date], Sequence[Month]] | None = None
+    months: Callable[[str, date, date], Sequence[ContractMonth]] | None = None
     oddity: Callable[[str, date, Sequence[float], date], str] | None = None
     statement: Callable[[bytes, str], Sequence[Executed]] | None = None
     in_process: bool = False

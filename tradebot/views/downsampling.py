@@ -6,7 +6,7 @@ from typing import TypeVar
 Point = TypeVar("Point")
 
 
-def thinned(values: Sequence[Point], most: int) -> tuple[Point, ...]:
+def downsample(values: Sequence[Point], most: int) -> tuple[Point, ...]:
     """Return at most `most` of the values, evenly spread, including the last one."""
     buckets = min(most, len(values))
     return tuple(values[(place + 1) * len(values) // buckets - 1] for place in range(buckets))

@@ -9,11 +9,11 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from tradebot.learning.saying import sentences
-from tradebot.model.decision import Decision, Gate, Number, compared
+from tradebot.model.decision import Decision, Gate, Number, format_comparison
 from tradebot.model.decision import Verdict as DecisionVerdict
 from tradebot.model.reasons import REASONS, Cause, Reason, ReasonRow
-from tradebot.model.record import CandidateRecord, CycleRecord, Outcome, Standing, StrategyRefusal
-from tradebot.model.text import counted, noun, span
+from tradebot.model.record import CandidateRecord, CycleRecord, Outcome, SampledCandidate, StrategyRefusal
+from tradebot.model.text import noun, pluralize, span
 from tradebot.model.values import replace
 
 
@@ -67,7 +67,7 @@ class Funnel(Struct, frozen=True):
     by_strategy: tuple[StrategyFunnel, ...]
 
 
-class End(NamedTuple):
+class EndPoint(NamedTuple):
     """Where one candidate, one strategy's answer or one pass ended; `decision` is None for an order.
 
     It stands for a `number` that ended alike.
@@ -84,7 +84,7 @@ class End(NamedTuple):
         return _reason(self.decision) if self.decision else None
 
 
-class Verdict(StrEnum):
+class NoOrdersAnswer(StrEnum):
     """The verdict on why there were no orders."""
 
     TRADED = "traded"
@@ -97,7 +97,7 @@ class Verdict(StrEnum):
 class Explanation(Struct, frozen=True):
     """The answer to `why-no-orders`: a verdict, a sentence with the deciding reason, and what would change it."""
 
-    verdict: Verdict
+    verdict: NoOrdersAnswer
     sentence: str
     remedy: str
     funnel: Funnel
@@ -105,13 +105,13 @@ class Explanation(Struct, frozen=True):
     """Where most candidates would end next, if the deciding reason went away; None if nothing else stops them."""
 
 
-def funnel(cycles: Sequence[CycleRecord], standing: Sequence[Standing] = ()) -> Funnel:
+def funnel(cycles: Sequence[CycleRecord], standing: Sequence[SampledCandidate] = ()) -> Funnel:
     """Return the funnel of some passes. A pass or a strategy refused entirely counts as one lost candidate.
 
     Candidates that stand for those of the passes come on top of what the passes themselves have.
     """
     ends = list(_ends(cycles, standing))
-    lost = defaultdict[Reason, list[End]](list)
+    lost = defaultdict[Reason, list[EndPoint]](list)
     for end in ends:
         if end.reason:
             lost[end.reason].append(end)
@@ -124,24 +124,24 @@ def funnel(cycles: Sequence[CycleRecord], standing: Sequence[Standing] = ()) -> 
     return Funnel(len(cycles), refused, count, orders, tuple(reasons), parts)
 
 
-def _ends(cycles: Sequence[CycleRecord], standing: Sequence[Standing]) -> Iterator[End]:
+def _ends(cycles: Sequence[CycleRecord], standing: Sequence[SampledCandidate]) -> Iterator[EndPoint]:
     for cycle in cycles:
         if cycle.job_decision is not None:
-            yield End(None, "", cycle.at, cycle.job_decision)
+            yield EndPoint(None, "", cycle.at, cycle.job_decision)
         for refusal in cycle.refused_strategies:
-            yield End(refusal.strategy, refusal.symbol or refusal.strategy, cycle.at, refusal.decision)
+            yield EndPoint(refusal.strategy, refusal.symbol or refusal.strategy, cycle.at, refusal.decision)
     for at, record, count in (*_each(cycles), *standing):
-        yield End(record.candidate.strategy, record.candidate.symbol, at, record.terminal, count)
+        yield EndPoint(record.candidate.strategy, record.candidate.symbol, at, record.terminal, count)
 
 
-def _each(cycles: Sequence[CycleRecord]) -> Iterator[Standing]:
+def _each(cycles: Sequence[CycleRecord]) -> Iterator[SampledCandidate]:
     """Yield the candidates of passes, each standing for itself."""
     for cycle in cycles:
         for record in cycle.candidates:
-            yield Standing(cycle.at, record, 1)
+            yield SampledCandidate(cycle.at, record, 1)
 
 
-def _by_strategy(ends: Sequence[End]) -> tuple[StrategyFunnel, ...]:
+def _by_strategy(ends: Sequence[EndPoint]) -> tuple[StrategyFunnel, ...]:
     candidates, lost = Counter[str](), defaultdict[str, Counter[Reason]](Counter)
     for end in ends:
         if end.strategy is not None:
@@ -160,10 +160,12 @@ def _most_first(counts: Counter[Reason]) -> list[tuple[Reason, int]]:
 
 def with_outcomes(cycles: Sequence[CycleRecord], found: Callable[[str], bool]) -> list[CycleRecord]:
     """Return the passes, counting each order with an unknown outcome as sent if the venue was `found` to have it."""
-    return [replace(cycle, candidates=tuple(settled(record, found) for record in cycle.candidates)) for cycle in cycles]
+    return [
+        replace(cycle, candidates=tuple(final_record(record, found) for record in cycle.candidates)) for cycle in cycles
+    ]
 
 
-def settled(record: CandidateRecord, found: Callable[[str], bool]) -> CandidateRecord:
+def final_record(record: CandidateRecord, found: Callable[[str], bool]) -> CandidateRecord:
     """Return what became of a candidate, counting an order with an unknown outcome as sent if it was `found`."""
     terminal, name = record.terminal, record.client_order_id
     if terminal is None or name is None or terminal.reason is not Reason.VENUE_UNKNOWN or not found(name):
@@ -185,13 +187,13 @@ def _reason(decision: Decision) -> Reason:
     return decision.reason
 
 
-def _count(reason: Reason, ends: Sequence[End]) -> ReasonCount:
+def _count(reason: Reason, ends: Sequence[EndPoint]) -> ReasonCount:
     row, remedy = REASONS[reason], remedy_of(reason, [end.decision for end in ends if end.decision])
     nearest = min(filter(None, map(_miss, ends)), key=lambda miss: (miss.distance, miss.symbol, miss.at), default=None)
     return ReasonCount(reason, row.cause, sum(end.number for end in ends), row.meaning, remedy, nearest)
 
 
-def _miss(end: End) -> NearMiss | None:
+def _miss(end: EndPoint) -> NearMiss | None:
     decision = end.decision
     if decision is None or isinstance(decision.observed, str | None) or isinstance(decision.limit, str | None):
         return None
@@ -207,7 +209,7 @@ BLAME = (Cause.BROKEN, Cause.BLOCKED, Cause.UNKNOWN, Cause.IDLE)
 NOTHING = "Nothing is on record: trade-once hasn't run."
 
 
-def why_no_orders(cycles: Sequence[CycleRecord], standing: Sequence[Standing] = ()) -> Explanation:
+def why_no_orders(cycles: Sequence[CycleRecord], standing: Sequence[SampledCandidate] = ()) -> Explanation:
     """Explain why some passes of trade-once sent no orders: what decided it, and what would change it.
 
     Anything broken decides, whatever else happened. If nothing is and any candidate became an order, the verdict is
@@ -219,24 +221,24 @@ def why_no_orders(cycles: Sequence[CycleRecord], standing: Sequence[Standing] = 
     if told := sentences(one.record for one in (*_each(cycles), *standing)):
         answer = replace(answer, sentence=f"{answer.sentence} {told}")
     # What was sent since has shown that such a limit doesn't hold any more.
-    shut = closed(cycles[-1:] if answer.funnel.orders else cycles)
+    shut = limits_blocking_entries(cycles[-1:] if answer.funnel.orders else cycles)
     if not shut:
         return answer
     worst = min(map(row_of, shut), key=lambda row: BLAME.index(row.cause))
     said = " ".join(sentence_of(decision, answer.sentence) for decision in shut)
-    if answer.verdict in (Verdict.BROKEN, Verdict.BLOCKED):
+    if answer.verdict in (NoOrdersAnswer.BROKEN, NoOrdersAnswer.BLOCKED):
         then = answer.then if answer.remedy == worst.remedy else worst.remedy
         return replace(answer, sentence=f"{answer.sentence} {said}", then=then)
     return replace(
-        answer, verdict=Verdict(worst.cause.value), sentence=f"{said} {answer.sentence}", remedy=worst.remedy
+        answer, verdict=NoOrdersAnswer(worst.cause.value), sentence=f"{said} {answer.sentence}", remedy=worst.remedy
     )
 
 
-def _by_reasons(cycles: Sequence[CycleRecord], standing: Sequence[Standing]) -> Explanation:
+def _by_reasons(cycles: Sequence[CycleRecord], standing: Sequence[SampledCandidate]) -> Explanation:
     """Explain passes by where their candidates ended."""
     seen = funnel(cycles, standing)
     if not cycles:
-        return Explanation(Verdict.UNKNOWN, NOTHING, "tradebot trade-once", seen)
+        return Explanation(NoOrdersAnswer.UNKNOWN, NOTHING, "tradebot trade-once", seen)
     # A failed strategy is mentioned even if others traded.
     refused = (refusal for cycle in reversed(cycles) for refusal in cycle.refused_strategies)
     failed = next((refusal for refusal in refused if refusal.decision.gate is Gate.STRATEGY), None)
@@ -247,17 +249,17 @@ def _by_reasons(cycles: Sequence[CycleRecord], standing: Sequence[Standing]) -> 
     if not seen.reasons and any(cycle.waiting for cycle in cycles):
         names = sorted({waiting.strategy for cycle in cycles for waiting in cycle.waiting})
         waited = f"No candidates: {', '.join(names)} {noun(len(names), 'was', 'were')} not due."
-        return Explanation(Verdict.IDLE, waited, "tradebot schedule shows when each strategy is due", seen)
+        return Explanation(NoOrdersAnswer.IDLE, waited, "tradebot schedule shows when each strategy is due", seen)
     if not seen.reasons:
-        return Explanation(Verdict.UNKNOWN, "The strategy proposed nothing.", "tradebot score", seen)
+        return Explanation(NoOrdersAnswer.UNKNOWN, "The strategy proposed nothing.", "tradebot score", seen)
     decided = decisive({row.reason: row.count for row in seen.reasons})
     deciding = next(row for row in seen.reasons if row.reason is decided)
-    verdict = Verdict(deciding.cause.value)
+    verdict = NoOrdersAnswer(deciding.cause.value)
     if failed and failed.decision.reason is deciding.reason:
         return Explanation(verdict, f"{blame} {stale}".rstrip(), deciding.remedy, seen)
     share = "Each pass"
     if seen.candidates > seen.refused_passes:
-        share = f"{deciding.count} of {counted(seen.candidates, 'candidate')}"
+        share = f"{deciding.count} of {pluralize(seen.candidates, 'candidate')}"
     first = f"{share} ended at {deciding.reason}: {deciding.meaning}{_message_of(cycles, deciding.reason)}"
     sentence = " ".join(filter(None, (first, _most(seen, deciding), blame, stale)))
     return Explanation(verdict, sentence, deciding.remedy, seen, _then(cycles, standing, deciding.reason))
@@ -267,12 +269,12 @@ def _traded(seen: Funnel, failed: StrategyRefusal | None, stale: str) -> Explana
     """Return that orders were sent, and what was broken beside that, which is the verdict then."""
     broken = next((row for row in seen.reasons if row.cause is Cause.BROKEN), None)
     became = noun(seen.orders, "an order", "orders")
-    said = [f"{seen.orders} of {counted(seen.candidates, 'candidate')} became {became}."]
+    said = [f"{seen.orders} of {pluralize(seen.candidates, 'candidate')} became {became}."]
     if broken and not (failed and failed.decision.reason is broken.reason):
         said.append(f"But {broken.count} ended at {broken.reason}: {broken.meaning}")
     said += filter(None, (_blame(failed) if failed else "", stale))
     remedy = REASONS[_reason(failed.decision)].remedy if failed else broken.remedy if broken else "tradebot status"
-    return Explanation(Verdict.BROKEN if broken else Verdict.TRADED, " ".join(said), remedy, seen)
+    return Explanation(NoOrdersAnswer.BROKEN if broken else NoOrdersAnswer.TRADED, " ".join(said), remedy, seen)
 
 
 def _most(seen: Funnel, deciding: ReasonCount) -> str:
@@ -287,7 +289,7 @@ STALE = frozenset(
 """Reasons that say that data was too old; what they observed is its age."""
 
 
-def _stale(cycles: Sequence[CycleRecord], standing: Sequence[Standing]) -> str:
+def _stale(cycles: Sequence[CycleRecord], standing: Sequence[SampledCandidate]) -> str:
     """Say how much ended because data was too old, and how old it was; empty if nothing did."""
     ages = defaultdict[Reason, list[float]](list)
     for end in _ends(cycles, standing):
@@ -320,7 +322,7 @@ def next_refusal(record: CandidateRecord) -> Decision | None:
     return failures[1] if len(failures) > 1 else None
 
 
-def _then(cycles: Sequence[CycleRecord], standing: Sequence[Standing], reason: Reason) -> str | None:
+def _then(cycles: Sequence[CycleRecord], standing: Sequence[SampledCandidate], reason: Reason) -> str | None:
     """Say where most candidates that ended at a reason would end next. We know because every gate was asked."""
     each = (*_each(cycles), *standing)
     ended = [one for one in each if one.record.terminal is not None and one.record.terminal.reason is reason]
@@ -388,7 +390,7 @@ def way_of(symbol: str, cycles: Sequence[CycleRecord]) -> tuple[Way, ...]:
     )
 
 
-def closed(cycles: Iterable[CycleRecord]) -> tuple[Decision, ...]:
+def limits_blocking_entries(cycles: Iterable[CycleRecord]) -> tuple[Decision, ...]:
     """Return the limits that refused every entry in any of these passes, each as the last such pass saw it."""
     return tuple({decision.reason: decision for cycle in cycles for decision in cycle.closed}.values())
 
@@ -401,5 +403,5 @@ def row_of(decision: Decision) -> ReasonRow:
 
 def sentence_of(decision: Decision, known: str = "") -> str:
     """Return a sentence about a limit that refuses every entry; what `known` says of it already isn't repeated."""
-    first, meaning = f"Entries are closed ({decision.reason}, {compared(decision)})", row_of(decision).meaning
+    first, meaning = f"Entries are closed ({decision.reason}, {format_comparison(decision)})", row_of(decision).meaning
     return f"{first}." if meaning in known else f"{first}: {meaning}"

@@ -82,7 +82,7 @@ class Exported(Struct, frozen=True):
     audit: tuple[AuditLine, ...]
 
 
-def exported(history: History, intents: Sequence[IntentRecord], orders: Iterable[Order]) -> Exported:
+def export_account(history: History, intents: Sequence[IntentRecord], orders: Iterable[Order]) -> Exported:
     """Return the tables of one account, all as of one moment of the books."""
     makes = {one.intent.client_order_id: one for one in intents if one.intent.makes_order}
     reported = {order.client_order_id: order for order in orders}
@@ -128,9 +128,9 @@ def _executions(history: History, names: Mapping[str, str]) -> Iterator[Executio
     realized = defaultdict[str, Decimal](Decimal)
     for lot in history.lots.closed:
         realized[lot.exit_fill] += lot.gross_usd
-    awaited = {owned.fill.activity_id for owned in history.awaited}
+    awaited = {owned.fill.activity_id for owned in history.fills_awaiting_fee}
     later = {movement.about: -movement.amount_usd for movement in history.cash if movement.about}
-    for owned in history.owned:
+    for owned in history.owned_fills:
         if owned.strategy != NOT_OURS:
             yield _execution(owned, names, realized, None if owned.fill.activity_id in awaited else _fee(owned, later))
 

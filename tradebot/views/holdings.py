@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from tradebot.exits.kind import Held, best_price, distance
+from tradebot.exits.kind import WatchedPosition, best_price, distance
 from tradebot.exits.lists import Exits, in_force
 from tradebot.model.account import CashMovement
 from tradebot.model.activity import ActivityKind
@@ -40,7 +40,7 @@ AS_SET = frozenset({Uncovered.BY_SETTING, Uncovered.NO_STOP_RULE, Uncovered.FRAC
 """Why no stop rests at the broker, if that is as it should be."""
 
 
-class Protection(Struct, frozen=True):
+class PositionProtection(Struct, frozen=True):
     """What protects a position: `covered` is for how many of its shares (unsigned) a stop rests at the broker.
 
     `resting` are the stops and targets there. For the other shares, `rule` is the bot's own rule with the nearest stop,
@@ -64,7 +64,7 @@ class Protection(Struct, frozen=True):
 
 
 def protection_of(
-    held: Held,
+    held: WatchedPosition,
     work: Work,
     rules: Exits,
     gap: Gap | None,
@@ -72,18 +72,18 @@ def protection_of(
     *,
     at_venue: bool,
     closed: Decimal = NO_SHARES,
-) -> Protection:
+) -> PositionProtection:
     """Return what protects a position of ours, given the orders on its symbol and the rules that watch it.
 
     `gap` is what the last pass of exits left without a stop. `at_venue` is False if the configuration wants no stops at
     the broker. `closed` is how many of its shares others have closed: they need no stop.
     """
     position = held.position
-    covered, quantity = work.covered(position.quantity), abs(position.quantity) - closed
+    covered, quantity = work.covered_quantity(position.quantity), abs(position.quantity) - closed
     if gap is not None and gap.why == DOUBTED:
         covered = min(covered, quantity - gap.shares)
     if covered >= quantity:
-        return Protection(covered, work.resting, None, None, None)
+        return PositionProtection(covered, work.resting, None, None, None)
     rule, since = _nearest_stop(held, rules), None
     refused = work.refused if work.refused and work.refused.intent.at >= position.opened_at else None
     why: str = Uncovered.REFUSED if refused else Uncovered.NOT_PLACED
@@ -102,10 +102,10 @@ def protection_of(
     said = (refused.code, refused.message) if refused and why == Uncovered.REFUSED else None
     words = None if said is None else " ".join(filter(None, said))
     gap_s = (now - since).total_seconds() if now and since else None
-    return Protection(covered, work.resting, rule, str(why), words, since, gap_s)
+    return PositionProtection(covered, work.resting, rule, str(why), words, since, gap_s)
 
 
-def _nearest_stop(held: Held, rules: Exits) -> str | None:
+def _nearest_stop(held: WatchedPosition, rules: Exits) -> str | None:
     stops = (level for rule in rules if (level := rule.level(held)).armed and not level.ahead)
     prices = [(level.price * held.direction, level.rule.value) for level in stops if level.price is not None]
     return max(prices)[1] if prices else None
@@ -179,7 +179,7 @@ class Holding(Struct, frozen=True, omit_defaults=True):
     stops: tuple[StopRow, ...]
     nearest: str | None
     state: str
-    protection: Protection | None
+    protection: PositionProtection | None
     multiplier: Decimal = ONE
     unfinished: UnfinishedClose | None = None
     closed_by_others: Decimal = Decimal(0)
@@ -191,7 +191,7 @@ class Holding(Struct, frozen=True, omit_defaults=True):
         return abs(self.quantity) > self.closed_by_others
 
 
-class Gone(Struct, frozen=True):
+class ExternalClose(Struct, frozen=True):
     """Shares of ours that somebody else has closed: how many (unsigned), at which average price in USD, since when."""
 
     shares: Decimal
@@ -199,27 +199,27 @@ class Gone(Struct, frozen=True):
     at: datetime
 
 
-def gone(totals: Totals) -> dict[str, Gone]:
+def externally_closed(totals: Totals) -> dict[str, ExternalClose]:
     """Return what others have closed of our positions, by symbol, as long as nobody has accepted that."""
-    found = dict[str, Gone]()
+    found = dict[str, ExternalClose]()
     for symbol, quantity in totals.own_quantities().items():
         other = totals.positions.get((FOREIGN, symbol))
         if other and other.quantity * quantity < 0:
             shares = min(abs(quantity), abs(other.quantity))
-            found[symbol] = Gone(shares, other.average_price, other.opened_at)
+            found[symbol] = ExternalClose(shares, other.average_price, other.opened_at)
     return found
 
 
-class Priced(Struct, frozen=True):
+class RecordedPrice(Struct, frozen=True):
     """A recorded price in USD, and the trading time of the pass that recorded it."""
 
     price: Decimal
     at: datetime
 
 
-def prices(passes: Iterable[CycleRecord]) -> dict[str, Priced]:
+def prices(passes: Iterable[CycleRecord]) -> dict[str, RecordedPrice]:
     """Return the latest recorded price of each symbol that was held."""
-    return {mark.symbol: Priced(mark.price, cycle.at) for cycle in passes for mark in cycle.marks}
+    return {mark.symbol: RecordedPrice(mark.price, cycle.at) for cycle in passes for mark in cycle.marks}
 
 
 def suspended_in(passes: Iterable[CycleRecord]) -> frozenset[str]:
@@ -234,14 +234,14 @@ def holdings(
     foreign: Mapping[str, Decimal],
     kept: Mapping[tuple[str, str], Kept],
     exits_of: Callable[[str], Exits],
-    priced: Mapping[str, Priced],
+    priced: Mapping[str, RecordedPrice],
     now: datetime | None,
     work: Mapping[tuple[str, str], Work],
     gaps: Iterable[Gap],
     *,
     at_venue: bool,
     unfinished: Mapping[tuple[str, str], UnfinishedClose] = {},
-    closed: Mapping[str, Gone] = {},
+    closed: Mapping[str, ExternalClose] = {},
     suspended: Collection[str] = (),
 ) -> tuple[Holding, ...]:
     """Return a row for each of our `own` open positions, then for what others hold: signed quantities by symbol.
@@ -255,7 +255,10 @@ def holdings(
     left, rows = {(gap.strategy, gap.symbol): gap for gap in gaps}, list[Holding]()
     for position in sorted(own, key=lambda one: (one.symbol, one.strategy)):
         of_one, orders = kept.get(position.whose, Kept()), work.get(position.whose, NOTHING)
-        held, rules = Held(position, best_price(position, None, of_one.best), of_one), exits_of(position.strategy)
+        held, rules = (
+            WatchedPosition(position, best_price(position, None, of_one.best), of_one),
+            exits_of(position.strategy),
+        )
         gap, watching = left.get(position.whose), in_force(rules, of_one)
         shares = min(unseen.get(position.symbol, NO_SHARES), abs(position.quantity))
         protection = protection_of(held, orders, watching, gap, now, at_venue=at_venue, closed=shares)
@@ -277,13 +280,13 @@ def holdings(
 
 
 def _own(
-    held: Held,
+    held: WatchedPosition,
     watching: Exits,
     listed: Exits,
-    priced: Priced | None,
+    priced: RecordedPrice | None,
     now: datetime | None,
     state: State,
-    of: Protection,
+    of: PositionProtection,
 ) -> Holding:
     position = held.position
     # A price from before its oldest lot doesn't apply to it. A split gives it new lots, whose shares have other prices.
@@ -310,7 +313,7 @@ def _own(
     )
 
 
-def _without(row: Holding, held: Held, by: Gone, shares: Decimal) -> Holding:
+def _without(row: Holding, held: WatchedPosition, by: ExternalClose, shares: Decimal) -> Holding:
     """Return the row of a position of which others have closed some shares, or all."""
     position, part = held.position, shares / abs(held.position.quantity)
     there = position.value_at(by.price) * part
@@ -323,7 +326,7 @@ def _without(row: Holding, held: Held, by: Gone, shares: Decimal) -> Holding:
 
 
 def stop_rows(
-    held: Held, rules: Exits, price: Decimal | None, now: datetime | None, listed: Exits
+    held: WatchedPosition, rules: Exits, price: Decimal | None, now: datetime | None, listed: Exits
 ) -> tuple[StopRow, ...]:
     """Measure the distance from each exit rule of a position, given its last price in USD and the time.
 

@@ -12,7 +12,7 @@ from tradebot.model.record import CycleRecord, Job
 BAD = (Severity.ERROR, Severity.CRITICAL)
 
 
-class Figures(Struct, frozen=True):
+class MetricFigures(Struct, frozen=True):
     """Passes of the last session, and orders and events of the last day; None for what nothing is known of.
 
     `order_success_rate` is the share of orders that the broker accepted, of those that it answered. A fetch took

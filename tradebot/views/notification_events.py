@@ -12,14 +12,14 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from tradebot.exits.why import UNKNOWN, Mark, Part, parse
+from tradebot.exits.why import UNKNOWN, AmountUnit, ReasonPart, parse
 from tradebot.model.candidate import Side
 from tradebot.model.event import EventKind, Severity, SystemEvent
 from tradebot.model.intent import IntentRecord
-from tradebot.model.notice import GATHERED, Channel, Happening, HeldThen, Notice, Quiet, Seen, Topic
+from tradebot.model.notice import GATHERED, BotStatus, Channel, Happening, HeldThen, Notice, QuietHours, Topic
 from tradebot.model.position import Key, RoundTrip
 from tradebot.model.reasons import REASONS, Reason
-from tradebot.model.text import counted, noun, price_text
+from tradebot.model.text import noun, pluralize, price_text
 from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.model.values import replace
 from tradebot.model.venue import Capabilities
@@ -92,11 +92,11 @@ def _differs(event: SystemEvent, venue: Capabilities) -> str:
 
 
 def _armed(event: SystemEvent, _: Capabilities) -> str:
-    return f"Live trading is armed for {counted(int(event.details['sessions']), 'session')}"
+    return f"Live trading is armed for {pluralize(int(event.details['sessions']), 'session')}"
 
 
 def _gap_ended(event: SystemEvent, venue: Capabilities) -> str:
-    lasted = counted(round(float(event.details["lasted_s"])), "second")
+    lasted = pluralize(round(float(event.details["lasted_s"])), "second")
     end = f"the {venue.unit}s were closed" if event.details["ended"] == "closed" else "a stop rests again"
     return f"{event.symbol}: after {lasted} without a stop, {end}"
 
@@ -234,13 +234,13 @@ def _plain(event: SystemEvent) -> str:
     return ": ".join(part for part in (event.symbol, type_, details) if part)
 
 
-def seen_of(now: Now) -> Seen:
+def seen_of(now: Now) -> BotStatus:
     """Return a first look, before which nothing counts as having happened."""
     unknown = tuple(each.intent.client_order_id for each in _old(now))
-    return Seen(now.at, now.trading.state, now.version, now.held, unknown, now.at if now.unwell else None)
+    return BotStatus(now.at, now.trading.state, now.version, now.held, unknown, now.at if now.unwell else None)
 
 
-def since(before: Seen, now: Now) -> tuple[Seen, tuple[Happening, ...]]:
+def since(before: BotStatus, now: Now) -> tuple[BotStatus, tuple[Happening, ...]]:
     """Return how the bot is, and what has happened since it was looked at before."""
     happened = [*_halts(before, now), *_version(before, now), *_positions(before, now), *_unknown(before, now)]
     unwell_since = (before.unwell_since or now.at) if now.unwell else None
@@ -252,7 +252,7 @@ def since(before: Seen, now: Now) -> tuple[Seen, tuple[Happening, ...]]:
     return replace(seen_of(now), unwell_since=unwell_since, told_unwell=told), tuple(happened)
 
 
-def _halts(before: Seen, now: Now) -> Iterator[Happening]:
+def _halts(before: BotStatus, now: Now) -> Iterator[Happening]:
     trading = now.trading
     if trading.state is not before.state:
         severity = Severity.INFO if trading.state is TradingState.ACTIVE else Severity.CRITICAL
@@ -260,13 +260,13 @@ def _halts(before: Seen, now: Now) -> Iterator[Happening]:
         yield Happening(now.at, Topic.HALTS, severity, "changes of the trading state", f"{STATES[trading.state]}{who}")
 
 
-def _version(before: Seen, now: Now) -> Iterator[Happening]:
+def _version(before: BotStatus, now: Now) -> Iterator[Happening]:
     if now.version != before.version:
         text = f"tradebot {now.version} is in use, after {before.version}"
         yield Happening(now.at, Topic.VERSION, Severity.INFO, "upgrades", text)
 
 
-def _positions(before: Seen, now: Now) -> Iterator[Happening]:
+def _positions(before: BotStatus, now: Now) -> Iterator[Happening]:
     known, held = {_key(one) for one in before.held}, {_key(one) for one in now.held}
     for one in now.held:
         if _key(one) not in known:
@@ -297,8 +297,8 @@ def reason_in_words(why: str) -> str:
         return why
 
 
-def _part(part: Part) -> str:
-    unit = {Mark.PERCENT: "%", Mark.HOURS: " hours", Mark.NONE: ""}[part.mark]
+def _part(part: ReasonPart) -> str:
+    unit = {AmountUnit.PERCENT: "%", AmountUnit.HOURS: " hours", AmountUnit.NONE: ""}[part.mark]
     name = " ".join(filter(None, (part.name.replace("_", " "), part.symbol)))
     return name if part.amount is None else f"{name} at {part.amount:f}{unit}"
 
@@ -307,7 +307,7 @@ def _old(now: Now) -> Iterator[IntentRecord]:
     return (each for each in now.unresolved if now.at - each.intent.at >= UNKNOWN_FOR)
 
 
-def _unknown(before: Seen, now: Now) -> Iterator[Happening]:
+def _unknown(before: BotStatus, now: Now) -> Iterator[Happening]:
     for each in _old(now):
         intent = each.intent
         if intent.client_order_id not in before.unknown:
@@ -342,7 +342,7 @@ def due_at(channel: Channel, happening: Happening, now: datetime, venue: VenueDa
     return ends(channel.quiet, at, venue) if channel.quiet else at
 
 
-def ends(quiet: Quiet, at: datetime, venue: VenueDay) -> datetime:
+def ends(quiet: QuietHours, at: datetime, venue: VenueDay) -> datetime:
     """Return when the quiet hours that a time lies in end; the time itself if it lies in none."""
     zone = ZoneInfo(quiet.zone or venue.zone)
     local = at.astimezone(zone)
@@ -355,7 +355,9 @@ def ends(quiet: Quiet, at: datetime, venue: VenueDay) -> datetime:
     return datetime.combine(day, until, zone).astimezone(at.tzinfo)
 
 
-def composed(who: str, happenings: Sequence[Happening], venue: VenueDay, held_since: datetime | None = None) -> Notice:
+def compose_notification(
+    who: str, happenings: Sequence[Happening], venue: VenueDay, held_since: datetime | None = None
+) -> Notice:
     """Return one notice about these happenings, the most severe first; `who` names the bot. Times are the venue's.
 
     `held_since` says since when the first of them was held back, because enough was sent within the hour.
@@ -365,7 +367,7 @@ def composed(who: str, happenings: Sequence[Happening], venue: VenueDay, held_si
     alike = ([one for one in ranked if (one.topic, one.what) == kind] for kind in kinds)
     lines = [line for group in alike for line in _lines(group, venue)]
     left = len(lines) - MOST_LINES
-    lines = [*lines[:MOST_LINES], *([f"and {counted(left, 'more line')}: tradebot notify last"] if left > 0 else [])]
+    lines = [*lines[:MOST_LINES], *([f"and {pluralize(left, 'more line')}: tradebot notify last"] if left > 0 else [])]
     if held_since is not None:
         lines.append(f"Held back since {_clock(held_since, venue)}, because enough was sent within the hour")
     worst = ranked[0].severity

@@ -9,13 +9,13 @@ from decimal import Decimal
 from msgspec import Struct
 
 from tradebot.model.parity import IN_FULL, NONE, DayParity, What
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 
 LATELY = 20
 """How many sessions the figure over time is of."""
 
 
-class OverTime(Struct, frozen=True):
+class ParityTotals(Struct, frozen=True):
     """What the last compared sessions add up to.
 
     Fills were `worse_bps` worse than assumed, weighted by value; None if neither side filled the same order. With what
@@ -32,14 +32,14 @@ class OverTime(Struct, frozen=True):
     cost_usd: Decimal
 
 
-def over_time(days: Sequence[DayParity]) -> OverTime | None:
+def over_time(days: Sequence[DayParity]) -> ParityTotals | None:
     """Return what compared sessions add up to; None without any."""
     if not days:
         return None
     value = sum((day.value_usd for day in days), NONE)
     worse = sum((day.worse_usd for day in days), NONE) / value * IN_FULL if value else None
     assumed = sum((day.value_usd * day.assumed_bps for day in days), NONE) / value if value else NONE
-    return OverTime(
+    return ParityTotals(
         sessions=len(days),
         fills=sum(day.fills for day in days),
         worse_bps=None if worse is None else round(worse, 2),
@@ -54,15 +54,15 @@ def over_time(days: Sequence[DayParity]) -> OverTime | None:
 def day_in_words(day: DayParity) -> str:
     """Return in words how many things a bot did otherwise than its backtest in a session, why, and what that cost."""
     if not day.causes:
-        compared = f"{counted(day.decisions, 'decision')}, {counted(day.orders, 'order request')}"
-        return f"The backtest of the session does the same: {compared}, {counted(day.fills, 'filled order')}"
-    counts = (counted(day.count(what), what.value) for what in What if day.count(what))
+        compared = f"{pluralize(day.decisions, 'decision')}, {pluralize(day.orders, 'order request')}"
+        return f"The backtest of the session does the same: {compared}, {pluralize(day.fills, 'filled order')}"
+    counts = (pluralize(day.count(what), what.value) for what in What if day.count(what))
     causes = ", ".join(one.cause.value for one in day.causes)
     result = f"cost {day.cost_usd:,.2f}" if day.cost_usd >= 0 else f"earned {-day.cost_usd:,.2f}"
     return f"The backtest of the session differs in {', '.join(counts)} ({causes}), which {result} USD"
 
 
-def in_words(found: OverTime) -> str:
+def in_words(found: ParityTotals) -> str:
     """Return the figure over time in words: how fills were beside what was assumed, and what was decided otherwise."""
     span = "the last session" if found.sessions == 1 else f"the last {found.sessions} sessions"
     if found.worse_bps is None:
@@ -72,6 +72,6 @@ def in_words(found: OverTime) -> str:
     else:
         fills = f"fills {abs(found.worse_bps):.1f} bps {'worse' if found.worse_bps > 0 else 'better'} than assumed"
     differ = "differs" if found.decisions == 1 else "differ"
-    decisions = f"{counted(found.decisions, 'decision')} {differ}" if found.decisions else "no decision differs"
-    ours = f", {counted(found.ours, 'difference')} unexplained" if found.ours else ""
+    decisions = f"{pluralize(found.decisions, 'decision')} {differ}" if found.decisions else "no decision differs"
+    ours = f", {pluralize(found.ours, 'difference')} unexplained" if found.ours else ""
     return f"{span}: {fills}, {decisions}{ours}"

@@ -12,7 +12,7 @@ from tradebot.model.record import SessionEnd
 from tradebot.model.totals import Totals
 from tradebot.model.venue import Settlement
 from tradebot.model.venue_day import VenueDay
-from tradebot.views.trades.days import Days
+from tradebot.views.trades.days import DateRange
 from tradebot.views.trades.history import History
 from tradebot.views.trades.lots import Owner
 from tradebot.views.trades.pieces import breakdown
@@ -80,7 +80,7 @@ class DayProfit(Struct, frozen=True, omit_defaults=True):
     difference_usd: Decimal = Decimal(0)
 
 
-def begun(
+def opening_times(
     totals: Totals, day: date, venue: VenueDay, with_others: Iterable[OwnedFill] = ()
 ) -> Mapping[Owner, datetime]:
     """Return when each position was opened that is held, or was closed on a day; the earliest of several.
@@ -134,7 +134,7 @@ def day_profit(
         return None
     opened_at, opening_cash = opening or (None, Decimal(0))
     history = History("", "", venue, opened_at, opening_cash, tuple(of_day), tuple(cash), tuple(ends))
-    found = pnl(breakdown(history), Cut.DAY, Choice(Days(day, day)))
+    found = pnl(breakdown(history), Cut.DAY, Choice(DateRange(day, day)))
     row, funding = found.total, found.total.funding_usd
     other = row.dividends_usd + row.interest_usd + funding + row.other_usd
     amounts = row.realized_usd, row.open_usd, row.fees_usd, other, found.profit_usd

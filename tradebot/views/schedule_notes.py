@@ -9,7 +9,7 @@ from msgspec import Struct
 from tradebot.model.bar import Session
 from tradebot.model.venue_day import VenueDay
 from tradebot.timetable.chore_times import ChoreTimes, Cron
-from tradebot.timetable.entries import Line
+from tradebot.timetable.entries import TimetableEntry
 from tradebot.timetable.job_times import whole_day
 
 DAY = timedelta(days=1)
@@ -27,7 +27,7 @@ def notes(
     first: date,
     last: date,
     sessions: Sequence[Session],
-    lines: Sequence[Line],
+    lines: Sequence[TimetableEntry],
     venue: VenueDay,
     differences: Mapping[date, str] = MappingProxyType({}),
 ) -> Sequence[Note]:
@@ -49,7 +49,7 @@ def is_half(session: Session, venue: VenueDay) -> bool:
     return session.close - session.open < venue.lasts and not venue.never_ends
 
 
-def _of_day(day: date, sessions: Sequence[Session], lines: Sequence[Line], venue: VenueDay) -> Iterator[str]:
+def _of_day(day: date, sessions: Sequence[Session], lines: Sequence[TimetableEntry], venue: VenueDay) -> Iterator[str]:
     session = next((each for each in sessions if each.date == day), None)
     if session is None and day.weekday() < SATURDAY:
         yield f"{day:%a %Y-%m-%d} is a holiday: there is no session, so nothing comes that is counted from one."
@@ -58,7 +58,7 @@ def _of_day(day: date, sessions: Sequence[Session], lines: Sequence[Line], venue
     yield from _clocks(day, lines, venue)
 
 
-def _half_day(session: Session, sessions: Sequence[Session], lines: Sequence[Line], venue: VenueDay) -> str:
+def _half_day(session: Session, sessions: Sequence[Session], lines: Sequence[TimetableEntry], venue: VenueDay) -> str:
     close, usual = venue.local(session.close), whole_day(venue)
     earlier = duration(venue.lasts - (session.close - session.open))
     lost = [line.job for line in lines if _comes(line, usual, [usual]) and not _comes(line, session, sessions)]
@@ -69,13 +69,13 @@ def _half_day(session: Session, sessions: Sequence[Session], lines: Sequence[Lin
     )
 
 
-def _comes(line: Line, session: Session, sessions: Sequence[Session]) -> bool:
+def _comes(line: TimetableEntry, session: Session, sessions: Sequence[Session]) -> bool:
     # Which session of the month it is doesn't matter here.
     names_sessions = isinstance(line.times, ChoreTimes) and line.times.names_sessions
     return names_sessions or bool(line.slots(session.date, sessions, 0))
 
 
-def _clocks(day: date, lines: Sequence[Line], venue: VenueDay) -> Iterator[str]:
+def _clocks(day: date, lines: Sequence[TimetableEntry], venue: VenueDay) -> Iterator[str]:
     before, after = (venue.usual(each).open for each in (day - DAY, day))
     change = after - before - DAY
     if not change:
@@ -94,7 +94,7 @@ def _clocks(day: date, lines: Sequence[Line], venue: VenueDay) -> Iterator[str]:
                 yield f"{line.job} comes once that day, although the clocks show {at:%H:%M} twice."
 
 
-def _cron_times(line: Line, day: date) -> Iterator[time]:
+def _cron_times(line: TimetableEntry, day: date) -> Iterator[time]:
     if isinstance(line.times, ChoreTimes):
         for part in line.times.parts:
             if isinstance(part.times, Cron):

@@ -17,7 +17,7 @@ class PassHead(Struct, frozen=True):
     at: datetime
 
 
-class Given(Struct, frozen=True):
+class ScorePart(Struct, frozen=True):
     """What a component gave to a score: contribution = value x weight / sum of all weights; None if it was absent."""
 
     value: float | None
@@ -32,8 +32,8 @@ class MovedComponent(Struct, frozen=True):
     """
 
     name: str
-    before: Given | None
-    after: Given | None
+    before: ScorePart | None
+    after: ScorePart | None
     change: float
 
 
@@ -70,7 +70,7 @@ class Moved(Struct, frozen=True):
     rows: tuple[MovedCandidate, ...]
 
 
-def moved(before: CycleRecord, after: CycleRecord) -> Moved:
+def diff_scores(before: CycleRecord, after: CycleRecord) -> Moved:
     """Compare the entry candidates of two passes."""
     then, now = _entries(before), _entries(after)
     keys = dict.fromkeys((*then, *now))
@@ -118,11 +118,11 @@ def _components(before: Sequence[Component], after: Sequence[Component]) -> tupl
     return tuple(sorted(rows, key=lambda row: -abs(row.change)))
 
 
-def _gave(name: str, parts: Mapping[str, Given]) -> float:
+def _gave(name: str, parts: Mapping[str, ScorePart]) -> float:
     return (parts[name].contribution or 0.0) if name in parts else 0.0
 
 
-def _given(parts: Sequence[Component]) -> Mapping[str, Given]:
+def _given(parts: Sequence[Component]) -> Mapping[str, ScorePart]:
     total = sum(part.weight for part in parts)
     shares = [None if part.value is None or not total else part.value * part.weight / total for part in parts]
-    return {part.name: Given(part.value, part.weight, share) for part, share in zip(parts, shares, strict=True)}
+    return {part.name: ScorePart(part.value, part.weight, share) for part, share in zip(parts, shares, strict=True)}

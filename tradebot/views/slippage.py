@@ -69,7 +69,7 @@ def cost_usd(fill: Fill, middle: Decimal) -> Decimal:
     return notional(fill.signed_quantity, fill.price - middle, fill.multiplier)
 
 
-class Made(NamedTuple):
+class FillWithOrder(NamedTuple):
     """A fill, the order of ours that made it, and the intent that asked for that order."""
 
     fill: Fill
@@ -85,22 +85,22 @@ class Made(NamedTuple):
 
 def by_fill(
     fills: Iterable[OwnedFill], orders: Iterable[Order], promised: Mapping[str, IntentRecord]
-) -> Mapping[str, Made]:
+) -> Mapping[str, FillWithOrder]:
     """Return each fill that an order of ours made, by activity id.
 
     A stop or target that rested at the venue isn't among them: its price was waited for.
     """
     behind = {order.venue_id: order for order in orders}
-    found = dict[str, Made]()
+    found = dict[str, FillWithOrder]()
     for fill in (owned.fill for owned in fills):
         order = behind.get(fill.venue_order_id)
         record = promised.get(order.client_order_id) if order else None
         if order is not None and record is not None and not record.intent.protects:
-            found[fill.activity_id] = Made(fill, order, record.intent)
+            found[fill.activity_id] = FillWithOrder(fill, order, record.intent)
     return found
 
 
-def slippage_of(made: Made) -> FillSlippage:
+def slippage_of(made: FillWithOrder) -> FillSlippage:
     fill, order, intent = made
     return FillSlippage(
         slippage(fill, intent.decision_mid),
@@ -110,7 +110,7 @@ def slippage_of(made: Made) -> FillSlippage:
     )
 
 
-def totals(made: Sequence[Made]) -> tuple[TotalSlippage, ...]:
+def totals(made: Sequence[FillWithOrder]) -> tuple[TotalSlippage, ...]:
     """Return the slippage of all these fills together, against each midpoint; basis points are weighted by value."""
     ages = [age for one in made if (age := one.quote_age_s) is not None]
     return (
@@ -120,7 +120,7 @@ def totals(made: Sequence[Made]) -> tuple[TotalSlippage, ...]:
     )
 
 
-def summed(parts: Sequence[TotalSlippage]) -> TotalSlippage:
+def total_slippage(parts: Sequence[TotalSlippage]) -> TotalSlippage:
     """Return several totals against the same midpoint as one; there must be at least one."""
     total = _of((part.total.usd, part.total.value_usd) for part in parts if part.total is not None)
     ages = [part.oldest_quote_s for part in parts if part.oldest_quote_s is not None]

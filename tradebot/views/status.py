@@ -14,9 +14,9 @@ from tradebot.model.flow import Intake
 from tradebot.model.intent import IntentRecord
 from tradebot.model.order import Order
 from tradebot.model.record import CycleRecord, Job
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 from tradebot.model.trading import ReconcileMark, SlotClaim
-from tradebot.views.downsampling import thinned
+from tradebot.views.downsampling import downsample
 from tradebot.views.holdings import AccountMargin, Holding
 from tradebot.views.profit import DayProfit
 
@@ -66,7 +66,7 @@ def equity(passes: Sequence[CycleRecord]) -> Equity | None:
     if not values:
         return None
     ends = values[0], values[-1], min(values), max(values)
-    return Equity(seen[-1][0], len(values), *ends, thinned(values, PLOTTED))
+    return Equity(seen[-1][0], len(values), *ends, downsample(values, PLOTTED))
 
 
 class LastPass(Struct, frozen=True):
@@ -85,7 +85,7 @@ def last_pass(cycle: CycleRecord, answers: Sequence[Intake] = ()) -> LastPass:
 
 def last_reconcile(mark: ReconcileMark) -> LastPass:
     """Return what the last reconcile found."""
-    found = f"{counted(mark.findings, 'finding')}, {mark.blocking} blocking"
+    found = f"{pluralize(mark.findings, 'finding')}, {mark.blocking} blocking"
     return LastPass(Job.RECONCILE.value, mark.at, None, found)
 
 
@@ -93,12 +93,12 @@ def _did(cycle: CycleRecord, answers: Sequence[Intake]) -> str:
     if cycle.job_decision is not None:
         return f"refused: {cycle.job_decision.reason}"
     if cycle.job is Job.FETCH_FLOW:
-        return f"{counted(len(answers), 'answer')}, {counted(sum(answer.received for answer in answers), 'row')}"
+        return f"{pluralize(len(answers), 'answer')}, {pluralize(sum(answer.received for answer in answers), 'row')}"
     orders = sum(record.terminal is None for record in cycle.candidates)
     refused = (each for each in cycle.refused_strategies if each.decision.gate is Gate.STRATEGY)
     failed = "".join(f"; strategy {each.strategy} is BROKEN ({each.decision.reason})" for each in refused)
     if cycle.job is Job.SCORE:
-        return f"{len(cycle.candidates)} scored, {counted(orders, 'candidate')}{failed}"
+        return f"{len(cycle.candidates)} scored, {pluralize(orders, 'candidate')}{failed}"
     instead = "".join(f"; strategy {in_a_word(name, why)}" for name, why in stood_in(cycle.candidates).items())
     return f"{len(cycle.candidates)} looked at, {orders} sent{failed}{instead}"
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 from tradebot.model.decision import Decision, Gate, Number
 from tradebot.model.reasons import REASONS, Cause, Reason
 from tradebot.model.record import CycleRecord, Outcome, SymbolOutcomes
-from tradebot.model.text import counted, plain
+from tradebot.model.text import plain, pluralize
 from tradebot.model.values import replace
 from tradebot.views.explain import remedy_of
 
@@ -153,16 +153,16 @@ def _elsewhere(symbol: str, cycles: Sequence[CycleRecord]) -> dict[Reason, int]:
 def _told(
     ways: Sequence[Outcome], cycles: Sequence[CycleRecord], ends: Sequence[SymbolEnd], elsewhere: dict[Reason, int]
 ) -> tuple[str, str]:
-    looked, sent = counted(len(cycles), "pass", "passes"), len(ways) - sum(end.count for end in ends)
+    looked, sent = pluralize(len(cycles), "pass", "passes"), len(ways) - sum(end.count for end in ends)
     broken = next((reason for reason in elsewhere if REASONS[reason].cause is Cause.BROKEN), None)
     also = f" Besides, {elsewhere[broken]} ended at {broken}: {REASONS[broken].meaning}" if broken else ""
     if not ways and elsewhere:
         reason = broken or next(iter(elsewhere))
-        meaning, times = REASONS[reason].meaning, counted(elsewhere[reason], "time")
+        meaning, times = REASONS[reason].meaning, pluralize(elsewhere[reason], "time")
         return f"Nothing of it was judged in {looked}; {times} because of {reason}: {meaning}", REASONS[reason].remedy
     if not ways:
         return f"No strategy wanted anything for it in {looked}.", "tradebot score"
-    many = counted(len(ways), "candidate")
+    many = pluralize(len(ways), "candidate")
     if sent:
         return f"{sent} of its {many} became {'an order' if sent == 1 else 'orders'}.{also}", "tradebot orders --all"
     most = ends[0]

@@ -11,7 +11,7 @@ from tradebot.model.decision import Decision, Number
 from tradebot.model.intent import Intent
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import CandidateRecord, CycleRecord
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 from tradebot.model.values import replace
 from tradebot.replaying.strategy_replay import Unanswered
 from tradebot.views.explain import remedy_of
@@ -20,7 +20,7 @@ Key = tuple[str, str, Purpose]
 """Strategy, symbol and purpose of a candidate."""
 
 
-class Change(Struct, frozen=True):
+class WhatIfChange(Struct, frozen=True):
     """One thing that is changed: a setting, a price, a position or the time; before and after, as people write it.
 
     `before` is empty if it differs from pass to pass.
@@ -31,7 +31,7 @@ class Change(Struct, frozen=True):
     after: str
 
 
-class End(Struct, frozen=True):
+class WhatIfEnd(Struct, frozen=True):
     """Where a candidate ended: the gate that refused it first, with what it saw."""
 
     gate: str
@@ -42,7 +42,7 @@ class End(Struct, frozen=True):
     limit: Number | str | None
 
 
-class Order(Struct, frozen=True):
+class WhatIfOrder(Struct, frozen=True):
     """A new order: unsigned shares, its limit price (None at the market), and what it is worth in USD."""
 
     strategy: str
@@ -62,13 +62,13 @@ class Fate(Struct, frozen=True):
     """
 
     sent: bool = False
-    end: End | None = None
-    others: tuple[End, ...] = ()
-    order: Order | None = None
+    end: WhatIfEnd | None = None
+    others: tuple[WhatIfEnd, ...] = ()
+    order: WhatIfOrder | None = None
     absent: bool = False
 
 
-class Outcome(Struct, frozen=True):
+class WhatIfOutcome(Struct, frozen=True):
     """A candidate, what became of it then, and what would become of it."""
 
     strategy: str
@@ -98,11 +98,11 @@ class WhatIf(Struct, frozen=True):
     symbol: str | None
     sentence: str
     remedy: str
-    changes: tuple[Change, ...]
+    changes: tuple[WhatIfChange, ...]
     left_out: tuple[Unanswered, ...]
     unasked: tuple[str, ...]
-    about: tuple[Outcome, ...]
-    changed: tuple[Outcome, ...]
+    about: tuple[WhatIfOutcome, ...]
+    changed: tuple[WhatIfOutcome, ...]
     same: int
     orders_then: int
     orders_now: int
@@ -119,7 +119,7 @@ def what_if(
     then: CycleRecord,
     now: CycleRecord,
     sent: tuple[Sequence[Intent], Sequence[Intent]],
-    changes: Sequence[Change],
+    changes: Sequence[WhatIfChange],
     *,
     symbol: str | None = None,
     left_out: Sequence[Unanswered] = (),
@@ -151,14 +151,14 @@ def what_if(
 
 def outcomes_of(
     then: CycleRecord, now: CycleRecord, sent: tuple[Sequence[Intent], Sequence[Intent]]
-) -> Iterator[Outcome]:
+) -> Iterator[WhatIfOutcome]:
     """Yield every candidate of either, in the order in which they would be judged."""
     before, after = (_by_key(one, orders) for one, orders in zip((then, now), sent, strict=True))
     known = {key_of(one.candidate): one.candidate for cycle in (then, now) for one in cycle.candidates}
     for key in dict.fromkeys((*after, *before)):
         candidate = known[key]
         nothing = Fate(absent=True)
-        yield Outcome(
+        yield WhatIfOutcome(
             candidate.strategy, candidate.symbol, candidate.side, candidate.purpose,
             before.get(key, nothing), after.get(key, nothing),
         )  # fmt: skip
@@ -181,18 +181,18 @@ def _fate(record: CandidateRecord, intent: Intent | None) -> Fate:
     return Fate(not failed, failed[0] if failed else None, tuple(failed[1:]), order)
 
 
-def end_of(decision: Decision) -> End:
+def end_of(decision: Decision) -> WhatIfEnd:
     """Return where a candidate ends by a decision that didn't pass."""
     reason = decision.reason
     meaning = REASONS[reason].meaning if reason else ""
-    return End(decision.gate, decision.about, reason or "", meaning, decision.observed, decision.limit)
+    return WhatIfEnd(decision.gate, decision.about, reason or "", meaning, decision.observed, decision.limit)
 
 
-def order_of(intent: Intent) -> Order:
+def order_of(intent: Intent) -> WhatIfOrder:
     """Return a new order as people see it."""
     price = intent.limit_price if intent.limit_price is not None else intent.send_mid
     notional = None if price is None else intent.instrument.notional(intent.quantity, price)
-    return Order(
+    return WhatIfOrder(
         intent.key.strategy, intent.instrument.symbol, intent.side, intent.purpose, intent.quantity,
         intent.limit_price, notional, intent.client_order_id,
     )  # fmt: skip
@@ -204,7 +204,7 @@ def _what(fate: Fate) -> tuple[object, ...]:
     return fate.absent, fate.sent, told, (order.quantity, order.price, order.side) if order and fate.sent else ()
 
 
-def _of_symbol(symbol: str, about: Sequence[Outcome], now: CycleRecord) -> tuple[str, str]:
+def _of_symbol(symbol: str, about: Sequence[WhatIfOutcome], now: CycleRecord) -> tuple[str, str]:
     if not about:
         return f"No strategy proposed {symbol} in this pass, and with this change none would.", "tradebot score"
     best = max(about, key=lambda one: (one.now.sent, one.purpose is Purpose.OPEN))
@@ -227,30 +227,30 @@ def _of_pass(data: WhatIf, now: CycleRecord) -> tuple[str, str]:
         reason = REASONS[refused.reason]
         return f"The pass itself would be refused. {reason.meaning}", reason.remedy
     if not data.changed:
-        return unchanged(whole=not (data.left_out or data.unasked)), ""
+        return no_difference(whole=not (data.left_out or data.unasked)), ""
     more = sum(one.now.sent and not one.then.sent for one in data.changed)
     fewer = sum(one.then.sent and not one.now.sent for one in data.changed)
     resized = sum(one.then.sent and one.now.sent for one in data.changed)
     others = len(data.changed) - more - fewer - resized
-    parts = [f"{counted(more, 'more order')} would be sent"] if more else []
-    parts += [f"{counted(fewer, 'order')} wouldn't be sent"] if fewer else []
-    parts += [f"{counted(resized, 'order')} would have another size or price"] if resized else []
-    parts += [f"{counted(others, 'other candidate' if parts else 'candidate')} would end elsewhere"] if others else []
+    parts = [f"{pluralize(more, 'more order')} would be sent"] if more else []
+    parts += [f"{pluralize(fewer, 'order')} wouldn't be sent"] if fewer else []
+    parts += [f"{pluralize(resized, 'order')} would have another size or price"] if resized else []
+    parts += [f"{pluralize(others, 'other candidate' if parts else 'candidate')} would end elsewhere"] if others else []
     return f"{', and '.join((', '.join(parts[:-1]), parts[-1])) if parts[1:] else parts[0]}.", ""
 
 
-def unchanged(*, whole: bool) -> str:
+def no_difference(*, whole: bool) -> str:
     """Say that nothing differs; not `whole` if some of the change isn't in what was decided."""
     if whole:
         return "Nothing changes: every candidate ends where it ended."
     return "What this changes can't be told: not all of it is in what was decided again, and the rest changes nothing."
 
 
-def _named(end: End) -> str:
+def _named(end: WhatIfEnd) -> str:
     return f"{end.gate}: {end.about}" if end.about else end.gate
 
 
-def _remedy(one: Outcome, now: CycleRecord) -> str:
+def _remedy(one: WhatIfOutcome, now: CycleRecord) -> str:
     found = (each for each in now.candidates if key_of(each.candidate) == (one.strategy, one.symbol, one.purpose))
     end = next(found).terminal
     return remedy_of(end.reason, [end]) if end and end.reason else ""

@@ -15,11 +15,11 @@ from tradebot.auditing.outcomes import WORTH_SEEING
 from tradebot.model.candidate import Purpose
 from tradebot.model.decision import Gate
 from tradebot.model.reasons import REASONS, Reason
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 from tradebot.replaying.desk_changes import Filled
-from tradebot.replaying.span_replay import SENT, Ended, Passed
+from tradebot.replaying.span_replay import SENT, CandidateEnd, Passed
 from tradebot.replaying.strategy_replay import Unanswered
-from tradebot.views.what_if import Change, Order, order_of, unchanged
+from tradebot.views.what_if import WhatIfChange, WhatIfOrder, no_difference, order_of
 
 SHOWN = 50
 """How many orders a document has; the others are counted."""
@@ -37,7 +37,7 @@ class SymbolOrders(Struct, frozen=True):
     now: int
 
 
-class Stop(Struct, frozen=True):
+class QuestionCounts(Struct, frozen=True):
     """How many candidates ended at a question for a reason then, and would; `sent` if it is that of orders."""
 
     gate: str
@@ -48,7 +48,7 @@ class Stop(Struct, frozen=True):
     now: int
 
 
-class Earned(Struct, frozen=True):
+class WhatIfEarnings(Struct, frozen=True):
     """What the orders that only the change sends earned after some sessions, as a mean of session means, before costs.
 
     It is a fraction of what was paid. `low` and `high` bound its 95% interval. Without an interval there is no mean
@@ -70,7 +70,7 @@ class SentAt(Struct, frozen=True):
     """An order that is sent only with the change, or only without it, and when."""
 
     at: datetime
-    order: Order
+    order: WhatIfOrder
 
 
 class Lacking(Struct, frozen=True):
@@ -97,7 +97,7 @@ class WhatIfSpan(Struct, frozen=True):
     last_at: datetime
     passes: int
     sentence: str
-    changes: tuple[Change, ...]
+    changes: tuple[WhatIfChange, ...]
     left_out: tuple[Unanswered, ...]
     unasked: tuple[str, ...]
     orders_then: int
@@ -106,11 +106,11 @@ class WhatIfSpan(Struct, frozen=True):
     fewer: int
     resized: int
     symbols: tuple[SymbolOrders, ...]
-    stops: tuple[Stop, ...]
-    next: Stop | None
+    stops: tuple[QuestionCounts, ...]
+    next: QuestionCounts | None
     orders: tuple[SentAt, ...]
     kept_back: tuple[SentAt, ...]
-    earned: tuple[Earned, ...]
+    earned: tuple[WhatIfEarnings, ...]
     lacking: tuple[Lacking, ...]
 
     @property
@@ -123,9 +123,9 @@ Later = Mapping[tuple[str, date, int], Decimal]
 """The price of a symbol some sessions after another one; what isn't known is absent."""
 
 
-def stops_of(passes: Iterable[Passed], symbol: str | None) -> tuple[Stop, ...]:
+def stops_of(passes: Iterable[Passed], symbol: str | None) -> tuple[QuestionCounts, ...]:
     """Return where candidates ended, most refused first, as far as that differs."""
-    then, now = Counter[Ended](), Counter[Ended]()
+    then, now = Counter[CandidateEnd](), Counter[CandidateEnd]()
     for one in passes:
         for count, ends in ((then, one.then), (now, one.now)):
             count.update(end for (_, name, _), end in ends.items() if symbol in (None, name))
@@ -133,12 +133,12 @@ def stops_of(passes: Iterable[Passed], symbol: str | None) -> tuple[Stop, ...]:
     return tuple(sorted(found, key=lambda one: (-one.now, -one.then, one.gate, one.reason)))
 
 
-def _stop(end: Ended, then: int, now: int) -> Stop:
+def _stop(end: CandidateEnd, then: int, now: int) -> QuestionCounts:
     meaning = REASONS[Reason(end.reason)].meaning if end.reason else ""
-    return Stop(end.gate or "sent", end.about, end.reason, meaning, then, now)
+    return QuestionCounts(end.gate or "sent", end.about, end.reason, meaning, then, now)
 
 
-def next_limit(stops: Sequence[Stop]) -> Stop | None:
+def next_limit(stops: Sequence[QuestionCounts]) -> QuestionCounts | None:
     """Return the limit that refuses most candidates more than then; None if no limit does."""
     names = {gate.value for gate in FOLLOWS} | {_stop(SENT, 0, 0).gate, Gate.STRATEGY.value}
     more = [one for one in stops if one.now > one.then and one.gate not in names]
@@ -157,12 +157,12 @@ def symbols_of(passes: Sequence[Passed]) -> tuple[SymbolOrders, ...]:
     return tuple(sorted(rows, key=lambda one: (one.then - one.now, one.symbol)))
 
 
-def earned_by(entries: Sequence[Filled], later: Later) -> tuple[Earned, ...]:
+def earned_by(entries: Sequence[Filled], later: Later) -> tuple[WhatIfEarnings, ...]:
     """Return what orders earned after each number of sessions, with its interval or without a mean."""
     return tuple(_earned(entries, later, sessions) for sessions in HORIZONS)
 
 
-def _earned(entries: Sequence[Filled], later: Later, sessions: int) -> Earned:
+def _earned(entries: Sequence[Filled], later: Later, sessions: int) -> WhatIfEarnings:
     by_session = defaultdict[date, list[float]](list)
     for one in entries:
         session = one.intent.key.session
@@ -172,15 +172,15 @@ def _earned(entries: Sequence[Filled], later: Later, sessions: int) -> Earned:
     orders, needed = sum(map(len, by_session.values())), fewest_sessions(sessions + 1)
     counts = (sessions, orders, len(by_session), needed, len(entries) - orders)
     if len(by_session) < needed:
-        return Earned(*counts)
+        return WhatIfEarnings(*counts)
     found = estimate([fmean(by_session[day]) for day in sorted(by_session)], sessions + 1, WORTH_SEEING)
-    return Earned(*counts, None if found.low is None else found.mean, found.low, found.high)
+    return WhatIfEarnings(*counts, None if found.low is None else found.mean, found.low, found.high)
 
 
 def what_if_span(
     passes: Sequence[Passed],
     span: tuple[datetime, datetime],
-    changes: Iterable[Change],
+    changes: Iterable[WhatIfChange],
     later: Callable[[Sequence[Filled]], Later],
     *,
     symbol: str | None = None,
@@ -243,10 +243,10 @@ def _apart(passes: Sequence[Passed], symbol: str | None) -> tuple[Sequence[Fille
 
 def _sentence(more: int, fewer: int, resized: int, moved: int, *, whole: bool) -> str:
     if more or fewer or resized:
-        would = [f"{counted(more, 'more order')} would be sent"] if more else []
-        would += [f"{counted(fewer, 'order')} wouldn't{' be sent' * (not more)}"] if fewer else []
-        would += [f"{counted(resized, 'order')} would have another size or price"] if resized else []
+        would = [f"{pluralize(more, 'more order')} would be sent"] if more else []
+        would += [f"{pluralize(fewer, 'order')} wouldn't{' be sent' * (not more)}"] if fewer else []
+        would += [f"{pluralize(resized, 'order')} would have another size or price"] if resized else []
         return f"{', and '.join((', '.join(would[:-1]), would[-1])) if would[1:] else would[0]}."
     if moved:
-        return f"No other order would be sent; {counted(moved, 'candidate')} would end elsewhere."
-    return unchanged(whole=whole)
+        return f"No other order would be sent; {pluralize(moved, 'candidate')} would end elsewhere."
+    return no_difference(whole=whole)

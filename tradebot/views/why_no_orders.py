@@ -13,10 +13,10 @@ from tradebot.model.decision import Decision, Gate
 from tradebot.model.decision import Verdict as DecisionVerdict
 from tradebot.model.evidence import Unrecorded
 from tradebot.model.reasons import REASONS, Reason
-from tradebot.model.record import CycleRecord, Ended, EndedPasses
+from tradebot.model.record import CycleRecord, EndedPasses, RefusalGroup
 from tradebot.model.trading import SlotClaim
 from tradebot.model.values import replace
-from tradebot.views.explain import Explanation, Verdict, Way, next_refusal, remedy_of
+from tradebot.views.explain import Explanation, NoOrdersAnswer, Way, next_refusal, remedy_of
 
 
 class MissedSlots(Struct, frozen=True):
@@ -38,8 +38,8 @@ def missed_slots(claims: Iterable[SlotClaim]) -> tuple[MissedSlots, ...]:
     """
     together: dict[tuple[date, str, Reason], list[str]] = {}
     for claim in claims:
-        if claim.missed is not None and " " not in claim.job:
-            together.setdefault((claim.session, claim.job, claim.missed), []).append(claim.slot)
+        if claim.missed_reason is not None and " " not in claim.job:
+            together.setdefault((claim.session, claim.job, claim.missed_reason), []).append(claim.slot)
     return tuple(
         MissedSlots(session, job, reason, len(slots), slots[0], slots[-1], REASONS[reason].meaning)
         for (session, job, reason), slots in together.items()
@@ -130,10 +130,10 @@ def without_records(answer: Explanation, lacking: str | None) -> Explanation:
     """Return an answer that doesn't explain by records what was `left_out` of them; orders were recorded anyway."""
     if lacking is None or answer.funnel.orders:
         return answer
-    return replace(answer, verdict=Verdict.UNKNOWN, sentence=lacking, remedy=PLAY_AGAIN, then=None)
+    return replace(answer, verdict=NoOrdersAnswer.UNKNOWN, sentence=lacking, remedy=PLAY_AGAIN, then=None)
 
 
-def seen(ways: Sequence[Way], halt: tuple[str, str] | None, now: str | None) -> SymbolWhy:
+def explain_symbol(ways: Sequence[Way], halt: tuple[str, str] | None, now: str | None) -> SymbolWhy:
     """Return a symbol's last way of these, with cause and remedy of the `halt` then, and what has changed by `now`."""
     same = [way for way in ways if way.at == ways[-1].at]
     # Among several strategies, the one whose order was sent says most.
@@ -264,7 +264,7 @@ def by_symbol(seen: EndedPasses, found: Callable[[str], bool], left_out: str | N
 _SENT = ""
 
 
-def _name(of: Ended) -> str:
+def _name(of: RefusalGroup) -> str:
     """Return what a question is called: by the strategy that asks it, or else by its gate."""
     return (of.about or of.gate.value) if of.gate else _SENT
 
@@ -274,7 +274,7 @@ def _symbol(name: str, ends: Mapping[str, int]) -> SymbolCount:
     return SymbolCount(name, sum(ends.values()), ends.get(_SENT, 0), dict(sorted(refused.items())))
 
 
-def _gates(ends: Sequence[Ended]) -> Iterator[GateCount]:
+def _gates(ends: Sequence[RefusalGroup]) -> Iterator[GateCount]:
     """Yield the questions that refused somebody first, in the order of asking."""
     left, counts, place = sum(one.candidates for one in ends), Counter[str](), dict[str, tuple[int, int]]()
     for one in ends:

@@ -5,22 +5,22 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from commands.doctor.checks.check_row import Seen, attempt, bad, ok, skip, warn
+from commands.doctor.checks.check_row import CheckResult, attempt, bad, ok, skip, warn
 from commands.shared.evidence.gather import evidence_of
 from commands.shared.light_helpers import clean
-from commands.strategy.run import MISSING, OFF, WELL, StrategyRow, guarded, look, remedy
+from commands.strategy.run import MISSING, OFF, WELL, StrategyCheckRow, describe_confinement, look, remedy
 from tradebot.adapters.state.events import read_through, require_file
 from tradebot.adapters.state.state_folder import EVENTS
 from tradebot.app.settings import Settings
 from tradebot.app.wiring import App
 from tradebot.judging.judgment import Judgment, permission
-from tradebot.judging.pass_health import judged
-from tradebot.model.text import counted
+from tradebot.judging.pass_health import judge_passes
+from tradebot.model.text import pluralize
 
 UNPROTECTED = "Run only plug-ins whose code you trust, or run the bot on Linux 5.13 or later"
 
 
-def strategies(settings: "Settings", folder: Path, *, ask: bool) -> Seen:
+def strategies(settings: "Settings", folder: Path, *, ask: bool) -> CheckResult:
     """Look for each strategy in use and, if `ask`, run it once on a desk without facts.
 
     A plug-in that could read our keys still works, so that is only a warning.
@@ -32,13 +32,13 @@ def strategies(settings: "Settings", folder: Path, *, ask: bool) -> Seen:
         return bad(found, f"{ill[0].name}: {remedy(ill[0])}", "strategies", len(used))
     for row in used:
         if row.protections and not row.protections.keep_keys:
-            found = f"{row.name} {guarded(row.protections)}"
+            found = f"{row.name} {describe_confinement(row.protections)}"
             return warn(found, UNPROTECTED, "strategies", len(used))
     found = f"{'working' if ask else 'installed, not run'}: {', '.join(row.name for row in used)}"
     return ok(found, "strategies", len(used))
 
 
-def _fault(row: StrategyRow) -> str:
+def _fault(row: StrategyCheckRow) -> str:
     if row.state == MISSING:
         return f"{row.name} is configured, but no installed package provides it"
     return f"{row.name}: {row.state} ({clean(row.observed or '')})"
@@ -50,13 +50,13 @@ SUBJECTS = ("config", "disk", "ledger", "journal", "books", "backup", "calendar"
 
 def books_checks(app: "App") -> Iterator[Judgment]:
     """Yield the judgments about the bot's own records, of which every byte is read."""
-    yield from judged(evidence_of(app, thorough=True), SUBJECTS)
+    yield from judge_passes(evidence_of(app, thorough=True), SUBJECTS)
     yield permission(app.permission, datetime.now(UTC))
     yield attempt("events", lambda: events(app.folder.path / EVENTS))
     yield attempt("plans", lambda: plans(app.folder.plans))
 
 
-def events(path: Path) -> Seen:
+def events(path: Path) -> CheckResult:
     """Read each line of the events file, and check that another one can be appended."""
     require_file(path)
     if not path.exists():
@@ -65,12 +65,12 @@ def events(path: Path) -> Seen:
         return bad(f"{path} can't be appended to", f"chmod 600 {path}", "file")
     count, torn = read_through(path)
     if torn:
-        found = f"{torn} of {counted(count, 'line')} can't be read as an event"
+        found = f"{torn} of {pluralize(count, 'line')} can't be read as an event"
         return warn(found, f"mv {path} {path}.aside: the next event starts a new file", "lines", count)
-    return ok(f"can be appended to; {counted(count, 'event')} read", "file")
+    return ok(f"can be appended to; {pluralize(count, 'event')} read", "file")
 
 
-def plans(path: Path) -> Seen:
+def plans(path: Path) -> CheckResult:
     """Check that plans for correcting the books can be written."""
     if not os.path.lexists(path):
         return skip("the folder is created with the first plan")

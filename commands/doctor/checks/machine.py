@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from commands.doctor.checks.check_row import Seen, attempt, bad, ok, skip, warn
+from commands.doctor.checks.check_row import CheckResult, attempt, bad, ok, skip, warn
 from tradebot import __version__
 from tradebot.adapters.state import state_folder, state_locks
 from tradebot.adapters.state.env_file import read_env_file
@@ -36,7 +36,7 @@ def keys_checks(app: "App", environ: Mapping[str, str]) -> Iterator[Judgment]:
     yield attempt("flow key", lambda: flow_key(app, environ))
 
 
-def keys(app: "App", environ: Mapping[str, str]) -> Seen:
+def keys(app: "App", environ: Mapping[str, str]) -> CheckResult:
     """Check that key, secret and address are set and belong to the mode; a venue may have no keys."""
     connection, secret = app.connection, [key.names for key in app.door.keys if key.secret]
     if not secret:
@@ -45,7 +45,7 @@ def keys(app: "App", environ: Mapping[str, str]) -> Seen:
     return ok(f"{sources}; they match mode {app.mode} and {connection.base_url}", "keys", len(secret))
 
 
-def flow_key(app: "App", environ: Mapping[str, str]) -> Seen:
+def flow_key(app: "App", environ: Mapping[str, str]) -> CheckResult:
     """Check that there is a key for the flow source, and that it can be sent."""
     if not app.secrets.uw_key and app.settings.strategies.flow is None:
         return skip("UW_API_KEY is not set, and the flow strategy is off")
@@ -83,7 +83,7 @@ def machine_checks(path: Path, environ: Mapping[str, str]) -> Iterator[Judgment]
     yield attempt(".env", lambda: env_file(Path(".env")))
 
 
-def versions() -> Seen:
+def versions() -> CheckResult:
     """Check that Python, SQLite and each required package have a supported version."""
     needed = [need for text in metadata.requires(DISTRIBUTION) or () if (need := Requirement(text)).marker is None]
     python, sqlite = platform.python_version(), sqlite3.sqlite_version
@@ -109,7 +109,7 @@ def out_of_range(needed: Requirement) -> str | None:
     return None if supported.contains(held, prereleases=True) else f"{needed.name} {held} (needs {supported})"
 
 
-def permissions(path: Path) -> Seen:
+def permissions(path: Path) -> CheckResult:
     """Check who can use the state folder, and whether we can change everything in it."""
     entries = [path, *path.iterdir()]
     barred = [entry.name for entry in entries if not _is_ours(entry)]
@@ -120,7 +120,7 @@ def permissions(path: Path) -> Seen:
     return _openness(path, entries)
 
 
-def _openness(path: Path, entries: Sequence[Path]) -> Seen:
+def _openness(path: Path, entries: Sequence[Path]) -> CheckResult:
     """Judge what other users can do; files that they can change matter once they can enter the folder."""
     mode, close = path.stat().st_mode, f"chmod 700 {path}"
     exposed = sorted(entry.name for entry in entries if _others_may_change(entry)) if mode & ENTER else []
@@ -145,7 +145,7 @@ def _is_ours(entry: Path) -> bool:
     return entry.lstat().st_uid == os.geteuid() and os.access(entry, os.R_OK | os.W_OK)
 
 
-def env_file(path: Path) -> Seen:
+def env_file(path: Path) -> CheckResult:
     """Check who can read the file with the keys."""
     # This is the check that every verb makes, so the row can't contradict them.
     read_env_file(path)
@@ -154,7 +154,7 @@ def env_file(path: Path) -> Seen:
     return ok(f"only its owner can access {path.absolute()} ({stat.filemode(path.stat().st_mode)})", "file")
 
 
-def instances(folder: StateFolder, environ: Mapping[str, str]) -> Seen:
+def instances(folder: StateFolder, environ: Mapping[str, str]) -> CheckResult:
     """Look for processes that hold the folder's locks, and for another folder with books of the same account."""
     held = [who for name in LOCKS if (who := state_locks.holder(folder.path, name))]
     others = [state.path for state in _other_states(folder, environ) if state.account_number == folder.account_number]

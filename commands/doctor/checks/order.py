@@ -3,7 +3,7 @@
 import time
 from typing import TYPE_CHECKING, TypeVar
 
-from commands.doctor.checks.check_row import Seen, bad, failed, ok, skip, warn
+from commands.doctor.checks.check_row import CheckResult, bad, failed_check, ok, skip, warn
 from commands.shared.ask_strategies import in_turn
 from commands.shared.calendar import require
 from jobs.slot_claims import claim_by_hand
@@ -14,7 +14,7 @@ from tradebot.model.decision import Decision
 from tradebot.model.reasons import REASONS
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode
-from tradebot.orders.rehearsal import Rehearsal, rehearse
+from tradebot.orders.rehearsal import RehearsalProgress, rehearse
 from tradebot.ports.world import Call
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def order_checks(app: "App", by: str) -> tuple[Judgment, ...]:
     try:
         found = _rehearsed(app, by)
     except TradebotError as error:
-        return failed(error).about("order"), NOT_WORKING.about("cancel")
+        return failed_check(error).about("order"), NOT_WORKING.about("cancel")
     if found is None:
         fix = (
             "Try again while the market is open (sandbox: tradebot exchange tick open, then tradebot exchange tick 5m)"
@@ -58,7 +58,7 @@ def order_checks(app: "App", by: str) -> tuple[Judgment, ...]:
     return _placed(found).about("order"), _canceled(found).about("cancel")
 
 
-def _rehearsed(app: "App", by: str) -> "Rehearsal | None":
+def _rehearsed(app: "App", by: str) -> "RehearsalProgress | None":
     def turn(step: "Callable[[], T]") -> "T":
         return in_turn(app, "doctor --order", step)
 
@@ -79,7 +79,7 @@ def _rehearsed(app: "App", by: str) -> "Rehearsal | None":
     return rehearse(app.world(proposing=False), call, pause, turn)
 
 
-def _placed(found: "Rehearsal") -> Seen:
+def _placed(found: "RehearsalProgress") -> CheckResult:
     intent = found.intent
     what = f"buy {intent.quantity} {intent.instrument.symbol} at {intent.limit_price}, id {intent.client_order_id}"
     if not found.sent.passed:
@@ -89,7 +89,7 @@ def _placed(found: "Rehearsal") -> Seen:
     return ok(f"{what}: recorded, sent, and {found.working.status} at the broker", "answers", 2)
 
 
-def _canceled(found: "Rehearsal") -> Seen:
+def _canceled(found: "RehearsalProgress") -> CheckResult:
     if found.cancelled is None:
         return NOT_WORKING
     if not found.cancelled.passed:

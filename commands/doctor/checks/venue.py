@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 
-from commands.doctor.checks.check_row import Seen, attempt, bad, ok, skip, warn
+from commands.doctor.checks.check_row import CheckResult, attempt, bad, ok, skip, warn
 from commands.doctor.checks.machine import calls_a_session
 from tradebot.adapters.flow.unusual_whales import UnusualWhales
 from tradebot.adapters.wire.json_fields import DriftTally
@@ -13,13 +13,13 @@ from tradebot.app.flow_plan import configured_allowance
 from tradebot.app.rules import symbols_on
 from tradebot.app.wiring import App
 from tradebot.errors import TradebotError
-from tradebot.judging.judgment import Judgment, State
+from tradebot.judging.judgment import HealthState, Judgment
 from tradebot.model.bar import VenueClock
 from tradebot.model.flow import FlowPage
 from tradebot.model.intent import is_marked
 from tradebot.model.kind import AnyKind
 from tradebot.model.reasons import REASONS, Reason
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 from tradebot.model.trading import Mode
 from tradebot.reconciliation.read_books import require_account
 from tradebot.timetable.sessions import last_session
@@ -39,18 +39,18 @@ def venue_checks(app: "App", *, with_keys: bool) -> Iterator[Judgment]:
     """Yield the rows of the broker, then of the flow source; a broker that doesn't answer isn't asked again."""
     first = attempt("broker", lambda: broker(app) if with_keys else skip("there are no keys to ask it with"))
     yield first
-    own: Mapping[str, Callable[[App], Seen]] = {
+    own: Mapping[str, Callable[[App], CheckResult]] = {
         name: partial(_own, look=look) for name, look in app.door.checks.own.items()
     }
     for name, look in {**BROKER_CHECKS, **own}.items():
-        if first.state in (State.FAILED, State.SKIPPED):
+        if first.state in (HealthState.FAILED, HealthState.SKIPPED):
             yield skip("the broker did not answer").about(name)
         else:
             yield attempt(name, partial(look, app))
     yield attempt("flow", lambda: flow(app))
 
 
-def broker(app: "App") -> Seen:
+def broker(app: "App") -> CheckResult:
     """Ask for the broker's clock."""
     began = time.monotonic()
     clock = app.reader.clock()
@@ -64,7 +64,7 @@ def broker(app: "App") -> Seen:
     return ok(found, "clock")
 
 
-def account(app: "App") -> Seen:
+def account(app: "App") -> CheckResult:
     """Check that the keys belong to the account of these books, and that it may trade."""
     held = app.reader.account()
     require_account(app.ledger_view, held)
@@ -76,28 +76,28 @@ def account(app: "App") -> Seen:
     return ok(found, "account")
 
 
-def other_copies(app: "App") -> Seen:
+def other_copies(app: "App") -> CheckResult:
     """Look for open orders with our prefix that these books never recorded; stops sent with entries may have none."""
     orders, booked = app.reader.view().orders, {one.venue_id for one in app.ledger_view.orders(working=True)}
     names = [order.client_order_id for order in orders if is_marked(order.client_order_id)]
     strange = [name for name in names if app.ledger_view.intent(name) is None]
     if strange:
-        found = f"{counted(len(strange), 'open order')} of another copy of tradebot: {', '.join(strange[:2])}"
+        found = f"{pluralize(len(strange), 'open order')} of another copy of tradebot: {', '.join(strange[:2])}"
         fix = "Stop the other copy, cancel its orders at the broker, then run tradebot reconcile"
         return bad(found, fix, "open orders", len(orders))
     ours = sum(is_marked(order.client_order_id) or order.venue_id in booked for order in orders)
-    found = f"{ours} of {counted(len(orders), 'open order')} ours, all recorded in these books"
+    found = f"{ours} of {pluralize(len(orders), 'open order')} ours, all recorded in these books"
     return ok(found, "list of open orders")
 
 
-def quotes(app: "App") -> Seen:
+def quotes(app: "App") -> CheckResult:
     """Ask for the quote of every symbol of the universe."""
     found = app.reader.quotes(_symbols(app))
     lost = [f"{symbol} ({why})" for symbol, why in app.reader.rejected_quotes.items()]
     return _prices(app, "quotes", {symbol: quote.at for symbol, quote in found.items()}, lost)
 
 
-def bars(app: "App") -> Seen:
+def bars(app: "App") -> CheckResult:
     """Ask for the latest minute bar of every symbol of the universe; one without any may have another name by now."""
     checks, asked = app.door.checks, (app.connection, app.drift)
     symbols = _symbols(app)
@@ -113,7 +113,7 @@ def _symbols(app: "App") -> tuple[str, ...]:
     return symbols_on(app.settings, app.rules, app.rules.universe, app.day.date_of(app.now()))
 
 
-def _prices(app: "App", what: str, times: Mapping[str, datetime], lost: Sequence[str]) -> Seen:
+def _prices(app: "App", what: str, times: Mapping[str, datetime], lost: Sequence[str]) -> CheckResult:
     """Judge prices by their number and, while the market is open, by the age of the newest."""
     clock = app.reader.clock()
     evidence = f"feed {app.connection.feed}: {len(times)} of {len(app.settings.universe)} symbols have prices"
@@ -138,19 +138,19 @@ def _no_prices(app: "App", clock: "VenueClock") -> str:
     return f"Check {app.door.checks.setting} and universe: in the configuration"
 
 
-def data_plan(app: "App") -> Seen:
+def data_plan(app: "App") -> CheckResult:
     """Find out which prices the account's data plan includes."""
     look = app.door.checks.data_plan(app.connection, app.drift, _symbols(app)[0])
-    return Seen(look.state, look.found, look.looked_at, look.count, look.fix)
+    return CheckResult(look.state, look.found, look.looked_at, look.count, look.fix)
 
 
-def _own(app: "App", look: "Callable[[Connection, DriftTally], Look]") -> Seen:
+def _own(app: "App", look: "Callable[[Connection, DriftTally], Look]") -> CheckResult:
     """Take one of the venue's own looks at something that other venues don't have."""
     found = look(app.connection, app.drift)
-    return Seen(found.state, found.found, found.looked_at, found.count, found.fix)
+    return CheckResult(found.state, found.found, found.looked_at, found.count, found.fix)
 
 
-def clock_skew(app: "App") -> Seen:
+def clock_skew(app: "App") -> CheckResult:
     """Compare this machine's clock with the broker's, at the middle of the request."""
     if app.mode is Mode.SANDBOX:
         return _engine_clock(app)
@@ -166,7 +166,7 @@ def clock_skew(app: "App") -> Seen:
     return ok(found, "clocks", 2)
 
 
-def _engine_clock(app: "App") -> Seen:
+def _engine_clock(app: "App") -> CheckResult:
     ahead_s = app.reader.clock().ahead_s(app.engine.now()) or 0.0
     limit_s = app.settings.limits.max_clock_disagreement_s
     found = f"the exchange's clock and its engine are {abs(ahead_s):,.1f} s apart; at most {limit_s} s is allowed"
@@ -178,7 +178,7 @@ def _engine_clock(app: "App") -> Seen:
     return ok(found, "clocks", 2)
 
 
-def venue_calendar(app: "App") -> Seen:
+def venue_calendar(app: "App") -> CheckResult:
     """Compare the stored sessions of the next two weeks with the broker's."""
     today = app.day.date_of(app.now())
     theirs = {day.date: day for day in app.reader.calendar(today, today + COMPARED)}
@@ -198,7 +198,7 @@ def venue_calendar(app: "App") -> Seen:
     return ok(f"stored sessions agree with the broker's until {last}", "sessions", len(days))
 
 
-BROKER_CHECKS: Mapping[str, Callable[["App"], Seen]] = {
+BROKER_CHECKS: Mapping[str, Callable[["App"], CheckResult]] = {
     "account": account,
     "other copies": other_copies,
     "quotes": quotes,
@@ -210,7 +210,7 @@ BROKER_CHECKS: Mapping[str, Callable[["App"], Seen]] = {
 """What is asked of a broker that answers."""
 
 
-def flow(app: "App") -> Seen:
+def flow(app: "App") -> CheckResult:
     """Ask each endpoint that a strategy needs once, and find out how much of the plan's daily quota is left."""
     if not app.needed_facts:
         return skip("no strategy in use reads options flow")
@@ -237,7 +237,7 @@ def _asked(source: "UnusualWhales", kind: "AnyKind", symbol: str | None, session
         return error
 
 
-def _flow_row(app: "App", pages: "Sequence[FlowPage]", refused: Sequence[str]) -> Seen:
+def _flow_row(app: "App", pages: "Sequence[FlowPage]", refused: Sequence[str]) -> CheckResult:
     quota, needed, asked = pages[-1].quota, calls_a_session(app), len(pages) + len(refused)
     used, limit = quota.used_today, quota.daily_limit
     # A fetch takes this answer for a symbol that the source doesn't know, and so for no rows.

@@ -22,7 +22,7 @@ from tradebot.lab.backtest.engine_conversion import session_of
 from tradebot.lab.learning.training.training_rows import EVERY
 from tradebot.lab.learning.walking.evaluation import Signed, judged_model
 from tradebot.lab.performance.statistics import total_return
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 from tradebot.strategies.policy_settings import PolicySettings
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from commands.backtest.run_options import Wish
+    from commands.backtest.run_options import BacktestOptions
 
 
 class ModelEarned(Struct, frozen=True):
@@ -53,7 +53,7 @@ class PolicyJudged(Struct, frozen=True):
     file: str
 
 
-def run(strategy: str, symbol: str | None, write: Path | None, wish: "Wish") -> Report:
+def run(strategy: str, symbol: str | None, write: Path | None, wish: "BacktestOptions") -> Report:
     """Play each model that acts, and add what it earned by session to the file of results."""
     require_extra("judging models")
     planned = planned_for(wish, symbol, strategy, {})
@@ -97,7 +97,7 @@ def require_embargo(model: str, last: date, days: "Sequence[date]", before: "Seq
         return
     later = [*between, *(day for day in days if day > last)][embargo:]
     raise OperatorError(
-        f"model {model} was trained on sessions up to {last}, and {counted(embargo, 'session')} after it count for "
+        f"model {model} was trained on sessions up to {last}, and {pluralize(embargo, 'session')} after it count for "
         "nothing (promotion.splits.embargo_sessions)",
         f"judge it later: --from {later[0] if later else last + timedelta(days=1 + embargo)}",
     )

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from commands.backtest.options import Planned, planned, settings_of
-from commands.backtest.run_options import Wish
+from commands.backtest.options import PlannedBacktest, plan_backtest, settings_of
+from commands.backtest.run_options import BacktestOptions
 from commands.shared.light_helpers import clean, note
 from tradebot.app.venues import door_to
 from tradebot.errors import OperatorError, word
@@ -15,7 +15,9 @@ FILL, SPREAD = "next-open", "spread_bps"
 """How orders fill unless an option says otherwise: at the next minute's open, a tick worse."""
 
 
-def planned_for(wish: Wish, symbol: str | None, strategy: str, section: Mapping[str, Any]) -> Planned:
+def planned_for(
+    wish: BacktestOptions, symbol: str | None, strategy: str, section: Mapping[str, Any]
+) -> PlannedBacktest:
     """Return what the options ask for, with this strategy alone in one root, and its market opened.
 
     What a configuration sets for the strategy is kept where `section` doesn't say otherwise. What a file of bars lacks
@@ -36,7 +38,7 @@ def planned_for(wish: Wish, symbol: str | None, strategy: str, section: Mapping[
         "strategies": {**off, strategy: dict(section)},
         "timetable": {str(job): times for job, times in TIMETABLE.items()},
     }
-    made = planned(replace(wish, over=over))
+    made = plan_backtest(replace(wish, over=over))
     for what, bars in (("rows left out", made.market.unused), ("bars missing", made.market.lacking)):
         if bars:
             note(f"{what}: {clean(bars)}")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from commands.learn.policy.train import Asked, jobs_of
-from commands.learn.policy.walk import How, ground_of
+from commands.learn.policy.train import TrainingOptions, jobs_of
+from commands.learn.policy.walk import WalkOptions, ground_of
 from commands.search.study_options import On
 from commands.search.verb import require_extras
 from commands.shared.error_boundary import TerminatedError
@@ -24,18 +24,26 @@ from tradebot.errors import ConfigurationError, ExitCode, OperatorError, Tradebo
 from tradebot.lab.backtest.identity import identity_of, market_of
 from tradebot.lab.backtest.results import NAME, Results
 from tradebot.lab.learning.training.job import AGENTS
-from tradebot.lab.learning.walking.study import Sought, Varied, choosing, judged_in, ranked, search, walked
+from tradebot.lab.learning.walking.study import (
+    Sought,
+    VariedSettings,
+    choosing,
+    judged_in,
+    rank_configurations,
+    run_walks,
+    search,
+)
 from tradebot.lab.learning.walking.walk import RESULTS, play_here
-from tradebot.lab.search.sequential_study import InTurn
+from tradebot.lab.search.sequential_study import SequentialStudy
 from tradebot.lab.search.space import check, read_space
-from tradebot.lab.selection.splits import learned
-from tradebot.model.text import counted
+from tradebot.lab.selection.splits import training_sessions
+from tradebot.model.text import pluralize
 from tradebot.signals.features import features
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from commands.backtest.run_options import Wish
+    from commands.backtest.run_options import BacktestOptions
     from tradebot.lab.learning.walking.walk import Player
 
 SHOWN = 10
@@ -52,7 +60,7 @@ CHANGED = {
 }
 
 
-class Wanted(Struct, frozen=True):
+class StudyRequest(Struct, frozen=True):
     """What a study is asked for besides its walks: its space, how many trials, its name, and where it is played."""
 
     space: Path
@@ -108,7 +116,7 @@ class PolicyStudied(Struct, frozen=True):
     tried: tuple[PolicyTried, ...]
 
 
-def run(asked: Asked, wanted: Wanted, how: How, wish: "Wish") -> Report:
+def run(asked: TrainingOptions, wanted: StudyRequest, how: WalkOptions, wish: "BacktestOptions") -> Report:
     """Search, or go on with a study that was stopped; OperatorError naming what is wrong before anything is trained."""
     require_extras(wanted.on)
     varied = _varied(asked, wanted)
@@ -129,7 +137,7 @@ def run(asked: Asked, wanted: Wanted, how: How, wish: "Wish") -> Report:
     return Report("learn-policy-study", data, _render, whose=Identity("sandbox", of.walk.plan.settings.venue))
 
 
-def _name(wanted: Wanted, asked: Asked) -> str:
+def _name(wanted: StudyRequest, asked: TrainingOptions) -> str:
     name = wanted.name or asked.agent
     if not NAME.fullmatch(name):
         raise OperatorError(
@@ -138,7 +146,7 @@ def _name(wanted: Wanted, asked: Asked) -> str:
     return name
 
 
-def _varied(asked: Asked, wanted: Wanted) -> "Varied":
+def _varied(asked: TrainingOptions, wanted: StudyRequest) -> "VariedSettings":
     """Return what is varied; ConfigurationError naming what in the space can't be."""
     space, source = read_space(wanted.space), clean(str(wanted.space))
     if other := sorted(space.model_fields_set - LINES):
@@ -149,7 +157,9 @@ def _varied(asked: Asked, wanted: Wanted) -> "Varied":
     if wanted.trials is not None:
         space = space.model_copy(update={"trials": wanted.trials})
     job = jobs_of(asked)[0]
-    varied = Varied(job, asked.steps if asked.steps is not None else AGENTS[job.agent].steps or 0, space, source)
+    varied = VariedSettings(
+        job, asked.steps if asked.steps is not None else AGENTS[job.agent].steps or 0, space, source
+    )
     varied.require_settings()
     check(varied)
     return varied
@@ -159,11 +169,11 @@ def _spans(of: "Sought") -> tuple[Sessions, Sessions]:
     """Return the judged sessions that choose, and those that are held out."""
     days = judged_in(of.walk.splits, of.walk.market)
     chosen = days[: choosing(len(days), of.walk.plan.settings.promotion.splits.embargo_sessions)]
-    held_out = days[learned(len(days)) :]
+    held_out = days[training_sessions(len(days)) :]
     return Sessions(chosen[0], chosen[-1], len(chosen)), Sessions(held_out[0], held_out[-1], len(held_out))
 
 
-def _study(of: "Sought", journal: Path, name: str) -> "InTurn":
+def _study(of: "Sought", journal: Path, name: str) -> "SequentialStudy":
     """Return the study, a new one or the one that is there; OperatorError if that one was of something else."""
 
     def digest(*parts: object) -> str:
@@ -173,16 +183,16 @@ def _study(of: "Sought", journal: Path, name: str) -> "InTurn":
     identity, space = identity_of(walk.plan), of.varied.space
     made = {
         "versions": dict(identity.versions),
-        "agent": digest(job.agent, job.told, of.varied.steps, walk.seeds),
+        "agent": digest(job.agent, job.card_summary, of.varied.steps, walk.seeds),
         "features": {name: str(known[name].version) for name in job.features},
         "space": digest(space.model_dump(mode="json")),
         "market": digest(market_of(walk.plan.spec), [encode(one) for one in walk.splits]),
         "everything": identity.fingerprint,
     }
-    return InTurn.begun(str(journal), name, space, made, CHANGED)
+    return SequentialStudy.open_study(str(journal), name, space, made, CHANGED)
 
 
-def _player(how: How, on: On) -> "tuple[Player, int]":
+def _player(how: WalkOptions, on: On) -> "tuple[Player, int]":
     """Return who plays, and with how many workers; how many fit on a cluster is known once it is there."""
     if on is not On.RAY:
         return play_here, how.workers or len(os.sched_getaffinity(0))
@@ -191,18 +201,20 @@ def _player(how: How, on: On) -> "tuple[Player, int]":
     return play_there, how.workers or 0
 
 
-def _played(of: "Sought", study: "InTurn", results: "Results", how: "tuple[Player, int]") -> tuple[PolicyTried, ...]:
+def _played(
+    of: "Sought", study: "SequentialStudy", results: "Results", how: "tuple[Player, int]"
+) -> tuple[PolicyTried, ...]:
     """Play what is left, and return the configurations, best first."""
     total = study.space.total
     try:
         search(of, study, results, how, lambda place: progress_bar(f"trial {place} of {total}"))
-        found = ranked(of, study)
+        found = rank_configurations(of, study)
         if found:
             # Only now are the others known that the best one is compared with.
-            walked(of.walk_of(found[0].job), results, how)
+            run_walks(of.walk_of(found[0].job), results, how)
     except (KeyboardInterrupt, TerminatedError) as signalled:
         code = ExitCode.TERMINATED if isinstance(signalled, TerminatedError) else ExitCode.INTERRUPTED
-        done = f"{counted(len(study.in_order()), 'trial')} of {total:,}"
+        done = f"{pluralize(len(study.in_order()), 'trial')} of {total:,}"
         raise TradebotError(
             f"Stopped after {done}. They are kept.", "to go on: the same command", code=code
         ) from signalled
@@ -218,13 +230,13 @@ def _played(of: "Sought", study: "InTurn", results: "Results", how: "tuple[Playe
 def _render(out: "Console", data: PolicyStudied) -> None:
     from commands.shared.tables import Table, number, sentence
 
-    trials, splits = counted(data.trials, "trial"), counted(data.splits, "split")
+    trials, splits = pluralize(data.trials, "trial"), pluralize(data.splits, "split")
     out.print(
         f"Study {clean(data.name)} of {data.agent}: {data.sampler}, {trials}, walked forward in {splits}", markup=False
     )
     out.print(f"  chosen in {_span(data.chosen)}; held out: {_span(data.held_out)}", markup=False)
     for why, count in data.left_out.items():
-        out.print(f"Left out: {counted(count, 'trial')}, {clean(why)}", markup=False)
+        out.print(f"Left out: {pluralize(count, 'trial')}, {clean(why)}", markup=False)
     if not data.tried:
         out.print("Nothing was trained.")
         return
@@ -239,11 +251,11 @@ def _render(out: "Console", data: PolicyStudied) -> None:
     out.print(table)
     if len(data.tried) > SHOWN:
         out.print(f"and {len(data.tried) - SHOWN:,} more with --json")
-    out.print(f"{counted(data.counted, 'configuration')} trained so far; promote counts all of them.")
+    out.print(f"{pluralize(data.counted, 'configuration')} trained so far; promote counts all of them.")
     out.print(f"Kept: {data.journal}", markup=False)
     out.print("A bot is asked next; tradebot init --profile policy makes one.", markup=False)
     out.print(f"Next: tradebot promote --results {data.tried[0].file}", markup=False)
 
 
 def _span(of: Sessions) -> str:
-    return f"{counted(of.sessions, 'session')} from {of.first} to {of.last}"
+    return f"{pluralize(of.sessions, 'session')} from {of.first} to {of.last}"

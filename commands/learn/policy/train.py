@@ -15,18 +15,18 @@ from commands.shared.verb_options import Report, progress_bar
 from tradebot.adapters.state.trials import Trial
 from tradebot.errors import ExitCode, OperatorError, TradebotError, word
 from tradebot.lab.backtest.results import Results
-from tradebot.lab.learning.training.job import AGENTS, Job, checked, usual_features
+from tradebot.lab.learning.training.job import AGENTS, TrainingJob, usual_features, validate_job
 from tradebot.lab.learning.training.sb3_trainer import require_torch
-from tradebot.lab.learning.training.training import Told, span_of, train
-from tradebot.model.text import counted
+from tradebot.lab.learning.training.training import TrainingSummary, span_of, train
+from tradebot.model.text import pluralize
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from rich.console import Console
 
-    from commands.backtest.options import Planned
-    from commands.backtest.run_options import Wish
+    from commands.backtest.options import PlannedBacktest
+    from commands.backtest.run_options import BacktestOptions
     from tradebot.lab.learning.training.job import Value
     from tradebot.ports.world import Progress
 
@@ -36,7 +36,7 @@ SEEDS = 5
 """How many seeds are trained unless somebody says otherwise."""
 
 
-class Draft(Struct, frozen=True):
+class UnsignedModel(Struct, frozen=True):
     """A trained model that nobody has signed: its seed, its folder, and how long it took in seconds of wall clock.
 
     `on_arrays` says that it was trained on arrays that play as the bot does, to the cent; `why` it wasn't if it could.
@@ -60,10 +60,10 @@ class PolicyTrained(Struct, frozen=True):
     bars: int
     first: date
     last: date
-    drafts: tuple[Draft, ...]
+    drafts: tuple[UnsignedModel, ...]
 
 
-class Asked(Struct, frozen=True):
+class TrainingOptions(Struct, frozen=True):
     """What the options ask for, besides the market."""
 
     agent: str
@@ -76,7 +76,7 @@ class Asked(Struct, frozen=True):
     to: Path
 
 
-def run(asked: Asked, wish: "Wish") -> Report:
+def run(asked: TrainingOptions, wish: "BacktestOptions") -> Report:
     """Train with each seed; OperatorError naming what is wrong before anything is trained."""
     jobs = jobs_of(asked)
     job = jobs[0]
@@ -91,8 +91,8 @@ def run(asked: Asked, wish: "Wish") -> Report:
         span = span_of(planned.plan, asked.strategy, job.features, said=partial(_counted, said, _bars(planned)))
     # Before it is trained: one that is given up has been tried too.
     results.add_trials([Trial(asked.strategy, job.configuration, f"{job.agent} training", 0, None)])
-    told = Told(tuple(each.seed for each in jobs), len(results.trials(asked.strategy)))
-    drafts = list[Draft]()
+    told = TrainingSummary(tuple(each.seed for each in jobs), len(results.trials(asked.strategy)))
+    drafts = list[UnsignedModel]()
     for text in _noted(asked, jobs):
         note(text)
     try:
@@ -100,7 +100,9 @@ def run(asked: Asked, wish: "Wish") -> Report:
             began = time.monotonic()
             with progress_bar(f"training {each.agent}, seed {each.seed} of {len(jobs)}") as step:
                 made = train(each, span, place, told, partial(_counted, step, each.steps))
-            drafts.append(Draft(each.seed, str(place), round(time.monotonic() - began, 1), made.on_arrays, made.why))
+            drafts.append(
+                UnsignedModel(each.seed, str(place), round(time.monotonic() - began, 1), made.on_arrays, made.why)
+            )
     except (KeyboardInterrupt, TerminatedError) as signalled:
         if not drafts:
             raise
@@ -113,14 +115,14 @@ def run(asked: Asked, wish: "Wish") -> Report:
     return Report("learn-policy-train", data, _render, whose=Identity("sandbox", planned.plan.settings.venue))
 
 
-def _cut_short(signalled: BaseException, drafts: "Sequence[Draft]", seeds: int, to: Path) -> TradebotError:
+def _cut_short(signalled: BaseException, drafts: "Sequence[UnsignedModel]", seeds: int, to: Path) -> TradebotError:
     """Return the error for training that was stopped after some of its seeds."""
     code = ExitCode.TERMINATED if isinstance(signalled, TerminatedError) else ExitCode.INTERRUPTED
-    done = f"Stopped after {len(drafts)} of {counted(seeds, 'seed')}. Their drafts are kept in {clean(str(to))}"
+    done = f"Stopped after {len(drafts)} of {pluralize(seeds, 'seed')}. Their drafts are kept in {clean(str(to))}"
     return TradebotError(done, "to train all of them: the same command with another folder, --drafts FOLDER", code=code)
 
 
-def _noted(asked: Asked, jobs: "Sequence[Job]") -> "Iterator[str]":
+def _noted(asked: TrainingOptions, jobs: "Sequence[TrainingJob]") -> "Iterator[str]":
     """Yield what is trained otherwise than asked for."""
     job = jobs[0]
     if len(jobs) < (asked.seeds or 1):
@@ -129,7 +131,7 @@ def _noted(asked: Asked, jobs: "Sequence[Job]") -> "Iterator[str]":
         yield f"Training for {job.steps:,} steps in place of {asked.steps:,}: whole parts of n_steps"
 
 
-def _bars(planned: "Planned") -> int:
+def _bars(planned: "PlannedBacktest") -> int:
     """Return how many bars the market has at which a policy may be asked."""
     return sum(session.close_us - session.open_us for session in planned.market.calendar.market) // BAR_US
 
@@ -138,7 +140,7 @@ def _counted(said: "Progress", of: int, done: int) -> None:
     said(done, of)
 
 
-def jobs_of(asked: Asked) -> "Sequence[Job]":
+def jobs_of(asked: TrainingOptions) -> "Sequence[TrainingJob]":
     """Return a job for each seed; OperatorError naming what is wrong with them."""
     if asked.agent not in AGENTS:
         raise OperatorError(f"there is no agent {word(asked.agent)}", f"name one of these: {', '.join(AGENTS)}")
@@ -152,7 +154,7 @@ def jobs_of(asked: Asked) -> "Sequence[Job]":
     changes = dict(_change(one) for one in asked.changes)
     # An agent that learns the same from any seed is trained once.
     seeds = range(1, ((asked.seeds or SEEDS) if AGENTS[asked.agent].steps else 1) + 1)
-    return [checked(Job(asked.agent, seed, steps, changes, names)) for seed in seeds]
+    return [validate_job(TrainingJob(asked.agent, seed, steps, changes, names)) for seed in seeds]
 
 
 def _change(text: str) -> "tuple[str, Value]":
@@ -177,6 +179,6 @@ def _render(console: "Console", data: PolicyTrained) -> None:
         console.print(f"Trained on the road, which takes longer than on arrays: {clean(why)}", markup=False)
     elif data.drafts[0].on_arrays:
         console.print("Trained on arrays, which played drawn actions as the bot itself does, to the cent")
-    console.print(f"Configuration {data.configuration[:16]}, one of {counted(data.trials, 'trial')} so far")
+    console.print(f"Configuration {data.configuration[:16]}, one of {pluralize(data.trials, 'trial')} so far")
     console.print("What it earns isn't known: sessions that it wasn't trained on have to say that.")
     console.print(f"Next: tradebot model sign {clean(data.drafts[0].folder)} --key FILE --to models", markup=False)

@@ -5,11 +5,11 @@ from typing import Annotated, Literal
 
 import typer
 
-from commands.backtest.run_options import Wish, wish_of
+from commands.backtest.run_options import BacktestOptions, wish_of
 from commands.search.study_options import On
 from commands.search.verb import Where
-from commands.shared.declaration import Purpose, group, verb
-from commands.shared.verb_options import Json, bundled, but, finish
+from commands.shared.declaration import VerbPurpose, group, verb
+from commands.shared.verb_options import Json, but, finish, with_options
 
 group("learn policy", "Train policies for futures, and judge them.")
 AgentName = Annotated[str, typer.Option("--agent", help="ppo, recurrent_ppo, sac, td3 or logistic.")]
@@ -37,14 +37,14 @@ JUDGED = but(PLAYED, "profile")
 
 @verb(
     "learn policy train",
-    Purpose.DEVELOP,
+    VerbPurpose.DEVELOP,
     40,
     {"learn-policy-train/1": ("commands.learn.policy.train:PolicyTrained",)},
     elsewhere=True,
     epilog="tradebot learn policy train --agent logistic --profile policy --sessions 20\n"
     "tradebot learn policy train --agent ppo --seeds 5 --profile policy --bars mes.csv --bar-stamp start",
 )
-@bundled(wish=PLAYED)
+@with_options(wish=PLAYED)
 def _train(
     agent: AgentName = "ppo",
     seeds: Seeds = None,
@@ -55,7 +55,7 @@ def _train(
     strategy: Strategy = "policy",
     to: Drafts = Path("drafts"),
     *,
-    wish: Wish,
+    wish: BacktestOptions,
     as_json: Json = False,
 ) -> None:
     """Train an agent on a span of bars, once with each seed.
@@ -64,15 +64,15 @@ def _train(
     from the same span. Each model is written as a draft that you can sign. A configuration counts as one trial from
     then on, whatever comes of it. The logistic regression needs no extra; the others need the extra rl and PyTorch.
     """
-    from commands.learn.policy.train import Asked, run
+    from commands.learn.policy.train import TrainingOptions, run
 
-    asked = Asked(agent, seeds, steps, tuple(changes or ()), tuple(without or ()), symbol, strategy, to)
+    asked = TrainingOptions(agent, seeds, steps, tuple(changes or ()), tuple(without or ()), symbol, strategy, to)
     finish(run(asked, wish), as_json)
 
 
 @verb(
     "learn policy walk",
-    Purpose.DEVELOP,
+    VerbPurpose.DEVELOP,
     50,
     {"learn-policy-walk/2": ("commands.learn.policy.walk:PolicyWalked",)},
     elsewhere=True,
@@ -80,7 +80,7 @@ def _train(
     "tradebot learn policy walk --agent ppo --key ~/keys/models.pem --profile policy --bars mes.csv --bar-stamp end\n"
     "tradebot learn policy walk --agent ppo --seeds 5 --key ~/keys/models.pem --sessions 400 --by cpcv --results paths",
 )
-@bundled(wish=PLAYED)
+@with_options(wish=PLAYED)
 def _walk(
     key: Key,
     agent: AgentName = "ppo",
@@ -94,7 +94,7 @@ def _walk(
     by: By = "walk-forward",
     workers: Workers = None,
     *,
-    wish: Wish,
+    wish: BacktestOptions,
     as_json: Json = False,
 ) -> None:
     """Train in one span and judge in the next, again and again.
@@ -105,23 +105,23 @@ def _walk(
     that were trained on the others: 66 splits, and 11 paths for each seed. The results are what tradebot promote asks
     of a policy. The same command goes on with a walk that was stopped. Exits with code 10 unless the policy passes.
     """
-    from commands.learn.policy.train import Asked
-    from commands.learn.policy.walk import How, run
+    from commands.learn.policy.train import TrainingOptions
+    from commands.learn.policy.walk import WalkOptions, run
 
-    asked = Asked(agent, seeds, steps, tuple(changes or ()), tuple(without or ()), symbol, strategy, Path())
-    finish(run(asked, How(to, key, workers, by), wish), as_json)
+    asked = TrainingOptions(agent, seeds, steps, tuple(changes or ()), tuple(without or ()), symbol, strategy, Path())
+    finish(run(asked, WalkOptions(to, key, workers, by), wish), as_json)
 
 
 @verb(
     "learn policy study",
-    Purpose.DEVELOP,
+    VerbPurpose.DEVELOP,
     60,
     {"learn-policy-study/1": ("commands.learn.policy.study:PolicyStudied",)},
     elsewhere=True,
     epilog="tradebot learn policy study --agent ppo --space ppo.yaml --trials 30 --key ~/keys/models.pem\n"
     "tradebot learn policy study --agent logistic --space c.yaml --key ~/keys/models.pem --on ray",
 )
-@bundled(wish=PLAYED)
+@with_options(wish=PLAYED)
 def _study(
     key: Key,
     space: Annotated[Path, typer.Option("--space", metavar="FILE", help="What to try; docs/LEARN_POLICIES.md.")],
@@ -140,7 +140,7 @@ def _study(
     workers: Workers = None,
     on: Where = On.PROCESSES,
     *,
-    wish: Wish,
+    wish: BacktestOptions,
     as_json: Json = False,
 ) -> None:
     """Search for settings of an agent, walking forward.
@@ -150,24 +150,26 @@ def _study(
     sessions chooses, by the median seed's Sharpe ratio; the second half is held out. The same command goes on with a
     study that was stopped.
     """
-    from commands.learn.policy.study import Wanted, run
-    from commands.learn.policy.train import Asked
-    from commands.learn.policy.walk import How
+    from commands.learn.policy.study import StudyRequest, run
+    from commands.learn.policy.train import TrainingOptions
+    from commands.learn.policy.walk import WalkOptions
 
-    asked = Asked(agent, seeds, steps, tuple(changes or ()), tuple(without or ()), symbol, strategy, Path())
-    finish(run(asked, Wanted(space, trials, name, on), How(to, key, workers, "walk-forward"), wish), as_json)
+    asked = TrainingOptions(agent, seeds, steps, tuple(changes or ()), tuple(without or ()), symbol, strategy, Path())
+    finish(
+        run(asked, StudyRequest(space, trials, name, on), WalkOptions(to, key, workers, "walk-forward"), wish), as_json
+    )
 
 
 @verb(
     "learn policy judge",
-    Purpose.DEVELOP,
+    VerbPurpose.DEVELOP,
     70,
     {"learn-policy-judge/1": ("commands.learn.policy.judge:PolicyJudged",)},
     elsewhere=True,
     epilog="tradebot learn policy judge --bars mes.csv --bar-stamp start --from 2026-11-02 --to 2026-11-27\n"
     "tradebot learn policy judge --from 2026-11-02 --write results.json --json",
 )
-@bundled(wish=JUDGED)
+@with_options(wish=JUDGED)
 def _judge(
     symbol: Symbol = None,
     strategy: Strategy = "policy",
@@ -175,7 +177,7 @@ def _judge(
         Path | None, typer.Option("--write", metavar="FILE", help="Where to [strategies.NAME.results].")
     ] = None,
     *,
-    wish: Wish,
+    wish: BacktestOptions,
     as_json: Json = False,
 ) -> None:
     """Play the models of a policy in later sessions.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from commands.learn.policy.plan import planned_for
-from commands.learn.policy.train import TRAINING, Asked, jobs_of
+from commands.learn.policy.train import TRAINING, TrainingOptions, jobs_of
 from commands.promote.policies import PoliciesJudged, judged_by, render
 from commands.shared.light_helpers import Identity
 from commands.shared.verb_options import Report, progress_bar
@@ -22,16 +22,16 @@ from tradebot.lab.learning.training.sb3_trainer import require_torch
 from tradebot.lab.learning.walking.splits import paths_of, splits_of
 from tradebot.lab.learning.walking.walk import RESULTS, Walk, folder_of, walk
 from tradebot.lab.selection.splits import By
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from commands.backtest.options import Planned
-    from commands.backtest.run_options import Wish
-    from tradebot.lab.learning.training.job import Job
-    from tradebot.lab.learning.walking.splits import Split
-    from tradebot.model.policy_results import Span
+    from commands.backtest.options import PlannedBacktest
+    from commands.backtest.run_options import BacktestOptions
+    from tradebot.lab.learning.training.job import TrainingJob
+    from tradebot.lab.learning.walking.splits import WalkSplit
+    from tradebot.model.policy_results import SessionSpan
 
 TITLES = {"walk-forward": "walking forward", "cpcv": "cross-validating"}
 
@@ -65,7 +65,7 @@ class PolicyWalked(Struct, frozen=True):
     judged: PoliciesJudged
 
 
-class How(Struct, frozen=True):
+class WalkOptions(Struct, frozen=True):
     """Where a walk is kept, which key signs its models, in how many processes it is played, and how it is split."""
 
     to: Path
@@ -74,21 +74,21 @@ class How(Struct, frozen=True):
     by: str
 
 
-class Ground(Struct, frozen=True):
+class WalkInputs(Struct, frozen=True):
     """What is walked on: the plan and its market, a job for each seed, and the splits of the market's dates."""
 
-    planned: "Planned"
-    jobs: "Sequence[Job]"
-    splits: "tuple[Split, ...]"
+    planned: "PlannedBacktest"
+    jobs: "Sequence[TrainingJob]"
+    splits: "tuple[WalkSplit, ...]"
     days: tuple[date, ...]
 
-    def walk(self, asked: Asked, how: How, job: "Job", folder: Path) -> "Walk":
+    def walk(self, asked: TrainingOptions, how: WalkOptions, job: "TrainingJob", folder: Path) -> "Walk":
         """Return the walk of a job in a folder."""
         seeds = tuple(each.seed for each in self.jobs)
         return Walk(self.planned.plan, asked.strategy, job, seeds, self.splits, self.days, folder, how.key.absolute())
 
 
-def ground_of(asked: Asked, how: How, wish: "Wish") -> Ground:
+def ground_of(asked: TrainingOptions, how: WalkOptions, wish: "BacktestOptions") -> WalkInputs:
     """Return what to walk on; OperatorError naming what is wrong before anything is trained."""
     require_extra("judging models")
     read_key(how.key)
@@ -97,10 +97,10 @@ def ground_of(asked: Asked, how: How, wish: "Wish") -> Ground:
         require_torch(jobs[0].agent)
     planned = planned_for(wish, asked.symbol, asked.strategy, TRAINING)
     days = tuple(session_of(session).date for session in planned.market.calendar.market)
-    return Ground(planned, jobs, splits_of(planned.plan, days, By(how.by)), days)
+    return WalkInputs(planned, jobs, splits_of(planned.plan, days, By(how.by)), days)
 
 
-def run(asked: Asked, how: How, wish: "Wish") -> Report:
+def run(asked: TrainingOptions, how: WalkOptions, wish: "BacktestOptions") -> Report:
     """Walk, or go on with a walk that was stopped; exit 10 unless the policy passes."""
     ground = ground_of(asked, how, wish)
     job, plan = ground.jobs[0], ground.planned.plan
@@ -109,7 +109,7 @@ def run(asked: Asked, how: How, wish: "Wish") -> Report:
     # Before it is trained: one that is given up has been tried too.
     results.add_trials([Trial(asked.strategy, job.configuration, f"{job.agent} {TITLES[how.by]}", 0, None)])
     trials = len(results.trials(asked.strategy))
-    with progress_bar(f"{TITLES[how.by]}, {counted(len(of.splits), 'split')}") as said:
+    with progress_bar(f"{TITLES[how.by]}, {pluralize(len(of.splits), 'split')}") as said:
         found = walk(of, trials, how.workers or len(os.sched_getaffinity(0)), said)
     judged = judged_by(plan.settings.promotion, [(found, trials, True)])
     rows = tuple(SplitRow(_rows(one.trained), _rows(one.judged)) for one in of.splits)
@@ -120,7 +120,7 @@ def run(asked: Asked, how: How, wish: "Wish") -> Report:
 
 
 def _render(out: "Console", data: PolicyWalked) -> None:
-    trained = f"{counted(len(data.splits), 'split')}, {counted(len(data.seeds), 'seed')} each"
+    trained = f"{pluralize(len(data.splits), 'split')}, {pluralize(len(data.seeds), 'seed')} each"
     how = "Walked forward" if data.paths == 1 else f"Cross-validated along {data.paths} paths"
     out.print(f"{how} with {data.agent}: {trained}")
     for row in _shown(data.splits):
@@ -138,7 +138,7 @@ def _shown(splits: Sequence[SplitRow], most: int = 6) -> list[str]:
     return rows if len(rows) <= most else [*rows[:half], f"… {len(rows) - most} more", *rows[-half:]]
 
 
-def _rows(spans: "Sequence[Span]") -> tuple[SpanRow, ...]:
+def _rows(spans: "Sequence[SessionSpan]") -> tuple[SpanRow, ...]:
     return tuple(SpanRow(span.first, span.last) for span in spans)
 
 

@@ -24,7 +24,7 @@ from tradebot.app.wiring import App
 from tradebot.errors import DamagedJournalError, TradebotError
 from tradebot.judging import evidence as records
 from tradebot.judging import pass_health
-from tradebot.judging.evidence import Evidence, Past, Unread
+from tradebot.judging.evidence import HealthEvidence, SessionEvidence, Unread
 from tradebot.judging.pass_health import last_run
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Purpose
@@ -36,7 +36,7 @@ from tradebot.model.venue_day import VenueDay
 from tradebot.reconciliation.read_books import READ_WITHIN, fills_awaited
 from tradebot.reconciliation.unfinished_closes import words
 from tradebot.signals.contracts import broken, drifts
-from tradebot.timetable.entries import ENDED, ENDS, Line
+from tradebot.timetable.entries import ENDED, ENDS, TimetableEntry
 from tradebot.timetable.sessions import (
     NEAR_END_DAYS,
     begun_by,
@@ -46,14 +46,14 @@ from tradebot.timetable.sessions import (
     session_date,
     slots,
 )
-from tradebot.views.metrics import BAD, Figures, fetch_latency_ms, healings, last_error, success_rate
+from tradebot.views.metrics import BAD, MetricFigures, fetch_latency_ms, healings, last_error, success_rate
 from tradebot.views.parity import LATELY as LATELY_COMPARED
 from tradebot.views.parity import in_words, over_time
 
 DAY = timedelta(days=1)
 
 
-def figures_of(app: "App", past: Past) -> Figures:
+def figures_of(app: "App", past: SessionEvidence) -> MetricFigures:
     """Return the figures of the last session and day; TradebotError if the books or the facts can't be read."""
     facts, ledger, clock, at, cycles = app.recorded, app.ledger_view, datetime.now(UTC), past.now, past.cycles
     intents, mark = ledger.recent_intents((at - DAY).date()), ledger.last_reconcile()
@@ -61,7 +61,7 @@ def figures_of(app: "App", past: Past) -> Figures:
     last = max((cycle.at for cycle in cycles), default=None)
     fetched = max((cycle.at for cycle in cycles if cycle.job is Job.FETCH_FLOW), default=None)
     answers = facts.intakes(fetched) if facts is not None and fetched else ()
-    return Figures(
+    return MetricFigures(
         total_cycles=len(cycles),
         last_cycle_ago_seconds=max((at - last).total_seconds(), 0.0) if last else None,
         order_success_rate=success_rate(intents),
@@ -94,14 +94,14 @@ def books_of(
     """
     whole = cache(lambda: ledger.file.read_through(again=thorough))
 
-    def found() -> records.Ledger:
-        return records.Ledger(whole(), ledger.file.sealed().sequence)
+    def found() -> records.LedgerEvidence:
+        return records.LedgerEvidence(whole(), ledger.file.sealed_head().sequence)
 
-    def pages() -> records.Ledger:
+    def pages() -> records.LedgerEvidence:
         # A damaged journal says nothing against the ledger, whose pages were read before it.
         with suppress(DamagedJournalError):
             return found()
-        return records.Ledger(ledger.file.page_count(), ledger.file.sealed().sequence)
+        return records.LedgerEvidence(ledger.file.page_count(), ledger.file.sealed_head().sequence)
 
     return {
         "ledger": pages,
@@ -112,7 +112,7 @@ def books_of(
     }
 
 
-def chores_of(app: "App", sessions: "Sequence[Session]", now: datetime) -> records.Chores:
+def chores_of(app: "App", sessions: "Sequence[Session]", now: datetime) -> records.ChoresEvidence:
     """Return the last run of each chore, by the slots that were claimed for it, and whether any slot was due."""
     ledger, lines, grace_s = app.ledger_view, app.settings.timetable.chores, app.settings.serve.grace_s
     since = ledger.books_opened_at()
@@ -121,27 +121,27 @@ def chores_of(app: "App", sessions: "Sequence[Session]", now: datetime) -> recor
     due = since is not None and any(since <= start <= now for start in known)
     coming = next((start for start in known if start > now), None)
     runs = (_last_run(ledger, line, now) for line in lines)
-    return records.Chores(len(lines), due, tuple(run for run in runs if run is not None), coming)
+    return records.ChoresEvidence(len(lines), due, tuple(run for run in runs if run is not None), coming)
 
 
-def _last_run(ledger: "SqliteLedger", line: "Line", now: datetime) -> records.ChoreRun | None:
+def _last_run(ledger: "SqliteLedger", line: "TimetableEntry", now: datetime) -> records.ChoreEvidence | None:
     ends = [claim for end in ENDS if (claim := ledger.last_claim(f"{line.job}{end}")) is not None]
     end = max(ends, key=lambda claim: claim.at, default=None)
     well = end is not None and end.job == f"{line.job}{ENDED}"
     return last_run(line, ledger.last_claim(line.job), end, well=well, now=now)
 
 
-def _orders(ledger: "SqliteLedger", now: datetime | None, day: VenueDay) -> records.Orders:
+def _orders(ledger: "SqliteLedger", now: datetime | None, day: VenueDay) -> records.OrderEvidence:
     unresolved = ledger.intents(unresolved=True)
-    count, oldest = ledger.file.sealed().sequence, min(unresolved, key=lambda each: each.intent.at, default=None)
+    count, oldest = ledger.file.sealed_head().sequence, min(unresolved, key=lambda each: each.intent.at, default=None)
     closes = unfinished_closes(ledger, ledger.totals().own_positions(), now)
     going_on = tuple(f"{symbol}: {words(close)}" for (_, symbol), close in closes.items())
     lacking = fills_awaited(ledger, now, day, READ_WITHIN) if now else ()
     if oldest is None:
         filled = min((one.order.updated_at for one in lacking if one.order.updated_at), default=None)
         unbooked = tuple(one.words for one in lacking)
-        return records.Orders(count, 0, None, "", going_on, unbooked, filled, dict(_entering(ledger)))
-    return records.Orders(count, len(unresolved), oldest.intent.at, oldest.intent.instrument.symbol, going_on)
+        return records.OrderEvidence(count, 0, None, "", going_on, unbooked, filled, dict(_entering(ledger)))
+    return records.OrderEvidence(count, len(unresolved), oldest.intent.at, oldest.intent.instrument.symbol, going_on)
 
 
 def _entering(ledger: "SqliteLedger") -> Iterator[tuple[str, datetime]]:
@@ -174,7 +174,7 @@ OF_FLOW = ("flow", "scores")
 """The parts whose evidence is what was recorded of the last session, and those that matter only if flow is read."""
 
 
-def evidence_of(app: "App", now: datetime | None = None, *, thorough: bool = False) -> Evidence:
+def evidence_of(app: "App", now: datetime | None = None, *, thorough: bool = False) -> HealthEvidence:
     """Look at everything once. What can't be read says why; everything else is looked at all the same.
 
     What was due is that of a trading time; without one, of the time of the last record. If `thorough`, every byte of
@@ -184,7 +184,7 @@ def evidence_of(app: "App", now: datetime | None = None, *, thorough: bool = Fal
     facts = attempt(lambda: _sound_facts(app, pages=thorough))
     at = now or attempt(lambda: _now(app, facts))
     past = at if at is None or isinstance(at, Unread) else attempt(lambda: _past(app, facts, at))
-    known = past if isinstance(past, Past) else None
+    known = past if isinstance(past, SessionEvidence) else None
     source = facts if isinstance(facts, Unread) else past
     parts: dict[str, Any] = {
         "serve": attempt(lambda: serve_of(folder, known.claims if known else ())),
@@ -209,7 +209,7 @@ def evidence_of(app: "App", now: datetime | None = None, *, thorough: bool = Fal
     due = {job: tuple(slot.start for slot in slots) for job, slots in timed.due.items()} if timed else {}
     coming = {job: slot.start for job, slot in known.coming.items()} if known else {}
     budgets, trading_time = budgets_of(settings), known.now if known else None
-    return Evidence(datetime.now(UTC), trading_time, budgets, parts, due, coming, past)
+    return HealthEvidence(datetime.now(UTC), trading_time, budgets, parts, due, coming, past)
 
 
 def _sound_facts(app: "App", *, pages: bool) -> "SqliteFacts | None":
@@ -228,13 +228,13 @@ def _config(app: "App") -> records.Config:
     return records.Config(len(values_of(settings)), unread.message if unread else "", bare)
 
 
-def _of_books(app: "App", past: "Past | Unread | None", *, thorough: bool) -> Mapping[str, Any]:
+def _of_books(app: "App", past: "SessionEvidence | Unread | None", *, thorough: bool) -> Mapping[str, Any]:
     ledger = attempt(lambda: app.ledger_view)
     if isinstance(ledger, Unread):
         unread = dict.fromkeys(("books", "orders", "ledger", "journal", "calendar", "chores"), ledger)
         # Without the ledger, two files still say which state is in force.
         return {**unread, "halts": attempt(lambda: halts_by_files(app.folder.path))}
-    now = past.now if isinstance(past, Past) else None
+    now = past.now if isinstance(past, SessionEvidence) else None
     found = {name: attempt(read) for name, read in books_of(ledger, now, app.day, thorough=thorough).items()}
     return found | {
         "calendar": _of(past, lambda known: _calendar(ledger, known, app.settings.capabilities)),
@@ -253,7 +253,7 @@ def _now(app: "App", facts: "SqliteFacts | Unread | None") -> datetime | None:
     return trading_now(app, times)
 
 
-def _past(app: "App", facts: "SqliteFacts | Unread | None", now: datetime) -> Past:
+def _past(app: "App", facts: "SqliteFacts | Unread | None", now: datetime) -> SessionEvidence:
     ledger = app.ledger_view
     known = ledger.sessions(now.date() - REACH, now.date() + REACH)
     last, later = [each for each in known if each.open <= now][-2:], [each for each in known if each.open > now]
@@ -274,7 +274,7 @@ def _past(app: "App", facts: "SqliteFacts | Unread | None", now: datetime) -> Pa
     coming = {job: slot for job, slot in ahead.items() if slot}
     recorded = facts is not None and not isinstance(facts, Unread) and bool(sessions)
     cycles = facts.unpriced_passes(sessions[0].open) if recorded else ()  # type: ignore[union-attr]
-    return Past(
+    return SessionEvidence(
         now=now,
         sessions=sessions,
         later=later[:1],
@@ -289,12 +289,12 @@ def _past(app: "App", facts: "SqliteFacts | Unread | None", now: datetime) -> Pa
     )
 
 
-def _prices(app: "App", past: Past) -> records.Prices | None:
+def _prices(app: "App", past: SessionEvidence) -> records.PriceEvidence | None:
     facts, positions = app.recorded, app.ledger_view.totals().own_positions()
     return pass_health.prices_of(past.cycles, positions, lambda at: facts.marks(at, at)) if facts else None
 
 
-def _replays(app: "App", past: Past) -> records.Replays | None:
+def _replays(app: "App", past: SessionEvidence) -> records.Replays | None:
     days = {cycle.session for cycle in past.cycles}
     return pass_health.replays_of(past.cycles, {one.id for day in days for one in app.passes.passes(day)})
 
@@ -306,7 +306,7 @@ def _parities(facts: "SqliteFacts | Unread | None") -> records.Parities | None:
     return records.Parities(found.sessions, days[-1].session, in_words(found), days[-1].ours) if found else None
 
 
-def _of_flow(app: "App", source: "Past | Unread | None") -> Mapping[str, Any]:
+def _of_flow(app: "App", source: "SessionEvidence | Unread | None") -> Mapping[str, Any]:
     return {**dict.fromkeys(OF_FLOW, source), "signals": _of(source, lambda found: _signals(app, found))}
 
 
@@ -316,14 +316,14 @@ def may_read_flow(app: "App") -> bool:
     return strategies.flow is not None or strategies.plugins() > 0 or bool(app.needed_facts)
 
 
-def _signals(app: "App", past: Past) -> records.Signals | None:
+def _signals(app: "App", past: SessionEvidence) -> records.ReplyEvidence | None:
     if app.recorded is None:
         return None
     replies = app.recorded.checked_replies(lately(app.ledger_view, past.now), past.now)
     if not replies:
         return None
     found = broken(drifts(replies), app.settings.tightest_limits.max_foreign_share)
-    return records.Signals(len(replies), max(reply.at for reply in replies), str(found[0]) if found else "")
+    return records.ReplyEvidence(len(replies), max(reply.at for reply in replies), str(found[0]) if found else "")
 
 
 def lately(ledger: "SqliteLedger", now: datetime) -> datetime:
@@ -332,20 +332,20 @@ def lately(ledger: "SqliteLedger", now: datetime) -> datetime:
     return min([now - LATELY, *(each.open for each in begun[-1:])])
 
 
-def moment_of(ledger: "SqliteLedger", now: datetime, since: datetime | None = None) -> records.Moment:
+def moment_of(ledger: "SqliteLedger", now: datetime, since: datetime | None = None) -> records.TradingMoment:
     """Return a time with its session, which is open then or was open last; `since` is its open unless it is given."""
     begun = begun_by(ledger, now, BACK)
     session = begun[-1] if begun else None
-    return records.Moment(now, since or (session.open if session else now - LATELY), session)
+    return records.TradingMoment(now, since or (session.open if session else now - LATELY), session)
 
 
-def _calendar(ledger: "SqliteLedger", past: Past, venue: "Capabilities") -> Any:
+def _calendar(ledger: "SqliteLedger", past: SessionEvidence, venue: "Capabilities") -> Any:
     day = venue.day
     today = session_date(ledger, past.now, day)
     ahead = ledger.sessions(today, today + timedelta(days=400))
     disagrees, differs = pass_health.calendar_differs(past.cycles), difference(ledger, today)
     told = (disagrees, differs) if venue.hours_win else (disagrees or differs, "")
-    return records.Calendar(len(ahead), calendar_end(ledger, past.now, day) or today, *told) if ahead else None
+    return records.CalendarEvidence(len(ahead), calendar_end(ledger, past.now, day) or today, *told) if ahead else None
 
 
 def budgets_of(settings: "Settings") -> records.Budgets:

@@ -7,15 +7,15 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from commands.shared.light_helpers import clean
-from commands.status.stores import unbounded
+from commands.status.stores import unbounded_stores
 from tradebot.adapters.chat.store import glance
 from tradebot.adapters.notices.outbox import Sending, unsent
-from tradebot.adapters.recovery.backups import as_left, damaged, places
+from tradebot.adapters.recovery.backups import as_left, find_damaged, places
 from tradebot.adapters.state import events, file_systems, serve_status, state_locks
 from tradebot.adapters.state.state_folder import BACKUPS, EVENTS, NOTICES, option
 from tradebot.app.venue_connection import addresses_of
 from tradebot.app.wiring import App
-from tradebot.judging.evidence import Backups, Chat, Disk, Notices, Serve, Storage, Stream, Unread
+from tradebot.judging.evidence import BackupEvidence, Chat, Disk, NoticeEvidence, Serve, Storage, Stream, Unread
 from tradebot.model.bar import Session
 from tradebot.model.event import EventKind
 from tradebot.model.record import Job
@@ -40,7 +40,7 @@ def serve_of(folder: Path, claims: "Sequence[SlotClaim]") -> Serve:
     """Return whether `serve` holds its lock, its last note, and who has claimed slots of late."""
     running, note = serve_status.is_running(folder), serve_status.read_serving(folder)
     jobs = set(Job)
-    run = [claim for claim in claims if claim.missed is None and claim.job in jobs]
+    run = [claim for claim in claims if claim.missed_reason is None and claim.job in jobs]
     last = max(run, key=lambda claim: claim.at, default=None)
     by = last.by if last else ""
     return Serve(running, note, len(run), by, was_last=by.startswith(f"{serve_status.SERVE} "))
@@ -70,7 +70,7 @@ def _unfit(kind: str, *, sandbox: bool) -> tuple[str, bool]:
 def storage_of(folder: Path, tell_mb: int) -> Storage | Unread:
     """Return what only a person deletes, and how large it is."""
     try:
-        return Storage(tuple(unbounded(folder)), tell_mb * MB)
+        return Storage(tuple(unbounded_stores(folder)), tell_mb * MB)
     except OSError as error:
         return Unread(f"{error.filename or folder} can't be looked at: {error.strerror}", "tradebot status --stores")
 
@@ -88,7 +88,7 @@ def stream_of(folder: Path) -> Stream | None:
     return Stream(looked_at, "lost; alerts are fetched on schedule meanwhile" if lost else "")
 
 
-def notices_of(app: "App") -> Notices | None:
+def notices_of(app: "App") -> NoticeEvidence | None:
     """Return what became of the notices; None if the bot has no channel."""
     # Imported here: most bots have no channel, and `status` is to start quickly.
 
@@ -102,7 +102,7 @@ def notices_of(app: "App") -> Notices | None:
     failing = [one for one in kept if one.attempts and one.sending is Sending.WAITING]
     lost = [one for one in kept if one.sending is Sending.GIVEN_UP and one.next_at > lately]
     problem = (failing or lost)[-1].problem if failing or lost else ""
-    return Notices(len(names), bare, len(failing), len(lost), problem)
+    return NoticeEvidence(len(names), bare, len(failing), len(lost), problem)
 
 
 def chat_of(app: "App") -> Chat:
@@ -113,7 +113,7 @@ def chat_of(app: "App") -> Chat:
     )
 
 
-def backups_of(app: "App", sessions: "Sequence[Session]", now: datetime, *, thorough: bool) -> Backups | Unread:
+def backups_of(app: "App", sessions: "Sequence[Session]", now: datetime, *, thorough: bool) -> BackupEvidence | Unread:
     """Return the newest backup, the session that has ended and should have one by now, and which ones are damaged.
 
     Files that changed after their backup was made are compared with its manifest; if `thorough`, all files are.
@@ -133,8 +133,8 @@ def backups_of(app: "App", sessions: "Sequence[Session]", now: datetime, *, thor
     of_sessions = (day for name in names if (day := _session_in(name)) is not None)
     failed = failed_backup(app.ledger_view, due.date) if due else None
     copy_failed = not_copied(*map(app.ledger_view.last_claim, (NOT_COPIED, COPIED)))
-    bad = damaged(app.folder.path, None if thorough else as_left(app.folder.path))
-    return Backups(
+    bad = find_damaged(app.folder.path, None if thorough else as_left(app.folder.path))
+    return BackupEvidence(
         kept=len(names),
         newest=max(of_sessions, default=None),
         newest_at=newest,

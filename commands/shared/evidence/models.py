@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from tradebot.adapters.models.refusing import RefusedModelError
 from tradebot.adapters.models.signing import require_extra
 from tradebot.judging.model_health import ModelSeen, ModelsSeen
-from tradebot.learning.ensemble import Mode
+from tradebot.learning.ensemble import PolicyMode
 from tradebot.learning.saying import in_a_word, stood_in
 from tradebot.model.record import Job
 from tradebot.strategies.policy_settings import PolicySettings
@@ -30,7 +30,7 @@ def models_of(app: "App") -> ModelsSeen:
 
 def _in_training(settings: "Settings") -> "Iterator[str]":
     for name, own in _policies(settings):
-        if own.mode is Mode.TRAINING:
+        if own.mode is PolicyMode.TRAINING:
             yield f"{name} is set to training, and trades nothing"
 
 

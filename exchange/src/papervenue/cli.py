@@ -177,7 +177,7 @@ def _status(chosen: argparse.Namespace) -> None:
         for row in status["accounts"]
     ]
     armed = f"  faults armed: {', '.join(status['faults']) or 'none'}"
-    head = f"The exchange in {chosen.folder} answers at {process.served(chosen.folder)}"
+    head = f"The exchange in {chosen.folder} answers at {process.server_address(chosen.folder)}"
     _print(chosen, status, lambda: [head, *_logins(status, secrets=False), _now(status), *rows, armed])
 
 
@@ -188,7 +188,7 @@ def _faults(chosen: argparse.Namespace) -> None:
         ready = {each: fault_table.summary_of(each) for each in fault_table.names()}
         _print(chosen, ready, lambda: [f"{each:<24} {summary}" for each, summary in ready.items()])
     elif action == "show":
-        text = fault_table.text_of(name or "") or fault_table.explained(name or "")
+        text = fault_table.text_of(name or "") or fault_table.describe_fault(name or "")
         if text is None:
             raise MarketError(f"no script or fault is called {(name or '')[:40]!r}", "papervenue faults ready")
         _print(chosen, {"script": text}, lambda: [text.rstrip()])

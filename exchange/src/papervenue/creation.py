@@ -135,7 +135,7 @@ def recorded_source(path: Path) -> Source:
     return "parquet" if is_parquet(path) else "csv"
 
 
-class Span(NamedTuple):
+class RecordedSpan(NamedTuple):
     """The sessions that a recorded file spans: the first one, how many, of which calendar, and the file's contracts."""
 
     first: date
@@ -150,13 +150,13 @@ class Span(NamedTuple):
         return tuple(date.fromisoformat(session.date) for session in sessions)
 
 
-def recorded_span(source: Source, path: Path, bar_stamp: str | None, start: date | None = None) -> Span:
+def recorded_span(source: Source, path: Path, bar_stamp: str | None, start: date | None = None) -> RecordedSpan:
     """Return the sessions that a recorded file spans; raise MarketError if it has none.
 
     Daily bars are counted from `start` on. A file of contracts alone spans sessions of Globex.
     """
     if source == "daily":
-        return Span(*daily_span(path, start))
+        return RecordedSpan(*daily_span(path, start))
     held = held_in(source, path, bar_stamp)
     contracts = frozenset(filter(is_contract, held.symbols))
     of_contracts = contracts == held.symbols
@@ -170,7 +170,7 @@ def recorded_span(source: Source, path: Path, bar_stamp: str | None, start: date
         inside = [one.date for one in sessions if one.date <= last.isoformat()]
     if not inside:
         raise MarketError(f"{path}: no bar within a session of the exchange", "times without a zone are New York times")
-    return Span(date.fromisoformat(inside[0]), len(inside), name, contracts)
+    return RecordedSpan(date.fromisoformat(inside[0]), len(inside), name, contracts)
 
 
 def build(state_dir: Path, spec: MarketSpec) -> None:

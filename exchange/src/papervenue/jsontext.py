@@ -7,7 +7,7 @@ import re
 from decimal import Decimal
 from typing import Any, NoReturn
 
-from papervenue.refusal import malformed
+from papervenue.refusal import malformed_request
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
 _LONGEST_NUMBER = 64
@@ -29,9 +29,9 @@ def decode_object(text: str) -> dict[str, Any]:
         if "\\u" in text:
             check_text(value)
     except (ValueError, ArithmeticError, RecursionError) as error:
-        raise malformed("request body format is invalid") from error
+        raise malformed_request("request body format is invalid") from error
     if not isinstance(value, dict):
-        raise malformed("request body format is invalid: expected a JSON object")
+        raise malformed_request("request body format is invalid: expected a JSON object")
     return value
 
 

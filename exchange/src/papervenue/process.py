@@ -103,7 +103,7 @@ def _short(value: object) -> str:
     return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"
 
 
-def served(state_dir: Path) -> str | None:
+def server_address(state_dir: Path) -> str | None:
     """Return the address at which a process serves the folder, which isn't asked; None if none does."""
     port = _read_port(state_dir)
     return str(port["url"]) if port is not None and _is_held(state_dir) else None

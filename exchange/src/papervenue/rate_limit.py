@@ -27,7 +27,7 @@ _TOO_MANY = {
 }
 
 
-class Window(NamedTuple):
+class RateWindow(NamedTuple):
     """The current minute of a key: when it ends, and how many requests it had."""
 
     ends_s: int
@@ -52,7 +52,7 @@ class RateLimit:
         self._enforced = limit is not None
         self._known = known
         self._now_s = now_s
-        self._windows: dict[tuple[str, str], Window] = {}
+        self._windows: dict[tuple[str, str], RateWindow] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = kind_of(scope["path"]) if scope["type"] == "http" else None
@@ -73,16 +73,16 @@ class RateLimit:
         else:
             await self._application(scope, receive, send_with_headers)
 
-    def _counted(self, key_id: str, kind: str) -> Window:
+    def _counted(self, key_id: str, kind: str) -> RateWindow:
         now_s = self._now_s()
         window = self._windows.get((key_id, kind))
         # Start a new minute even if the machine's clock was set back.
         if window is None or not window.ends_s - MINUTE_S - 1 <= now_s < window.ends_s:
-            window = Window(int(now_s) + MINUTE_S, 0)
+            window = RateWindow(int(now_s) + MINUTE_S, 0)
         window = self._windows[key_id, kind] = window._replace(requests=window.requests + 1)
         return window
 
-    def _headers(self, window: Window) -> list[tuple[bytes, bytes]]:
+    def _headers(self, window: RateWindow) -> list[tuple[bytes, bytes]]:
         numbers = {
             b"x-ratelimit-limit": self._limit,
             b"x-ratelimit-remaining": max(self._limit - window.requests, 0),

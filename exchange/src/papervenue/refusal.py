@@ -44,6 +44,6 @@ def not_found(message: str) -> Refusal:
     return Refusal(404, {"code": NOT_FOUND, "message": message})
 
 
-def malformed(message: str) -> Refusal:
+def malformed_request(message: str) -> Refusal:
     """Return the 400 for a request that can't be read."""
     return Refusal(400, {"code": MALFORMED, "message": message})

@@ -28,8 +28,8 @@ from papervenue.exchange import Exchange, open_exchange, tick_to
 from papervenue.faces.control import ControlFace
 from papervenue.faces.face import Login, Serving
 from papervenue.faces.flow import FlowLimits, FlowSource
-from papervenue.faces.guard import Credentials, Framing, Guard
-from papervenue.faces.web import Endpoint, Handler, Paths, Reply, Route
+from papervenue.faces.guard import ControlCredentials, Framing, Guard
+from papervenue.faces.web import Handler, PathEndpoint, Paths, Reply, Route
 from papervenue.faults.connection_faults import Protocol
 from papervenue.faults.face import FaultFace, arm_at_start
 from papervenue.faults.middleware import FaultDoor
@@ -115,12 +115,12 @@ class Application:
         routes: list[Route],
         streams: ASGIApp,
         rate_limit: int | None,
-        may: Credentials,
+        may: ControlCredentials,
         lines: Mapping[str, Callable[[Any], Conversation]] = MappingProxyType({}),
     ) -> None:
         self._exchange = exchange
         self.lines = lines
-        router: ASGIApp = Paths(routes, Endpoint(_EVERY_METHOD))
+        router: ASGIApp = Paths(routes, PathEndpoint(_EVERY_METHOD))
         self._recording = Recording(_by_kind(router, streams), exchange, _end_at_once)
         limited = RateLimit(self._recording, rate_limit, self._is_known)
         faults = FaultDoor(limited, exchange, self._recording.record)
@@ -347,7 +347,7 @@ def build_application(
     `stop` is called for a request to stop.
     """
     control = ControlFace(exchange, instance, stop)
-    may = Credentials(secrets.token_hex(16), token)
+    may = ControlCredentials(secrets.token_hex(16), token)
     own = [*control.routes(), *FaultFace(exchange).routes(), *PageFace(exchange, may.page_key).routes()]
     delivery = StreamFaults(exchange.engine, exchange.faults.book)
     exchange.status_parts |= {"apis": lambda: list(_apis(exchange)), "ports": dict}

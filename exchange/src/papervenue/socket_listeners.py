@@ -37,10 +37,10 @@ class Host(Protocol):
     def record(self) -> None: ...
 
 
-class Line(asyncio.Protocol):
+class ClientConnection(asyncio.Protocol):
     """One client's connection, for programs of this user and of root, unless the kernel doesn't tell whose it is."""
 
-    def __init__(self, host: Host, open_line: Callable[[Any], Conversation], connected: set[Line]) -> None:
+    def __init__(self, host: Host, open_line: Callable[[Any], Conversation], connected: set[ClientConnection]) -> None:
         self._host = host
         self._open_line = open_line
         self._connected = connected
@@ -95,13 +95,13 @@ class Lines:
 
     def __init__(self) -> None:
         self._servers: dict[str, asyncio.Server] = {}
-        self._connected: set[Line] = set()
+        self._connected: set[ClientConnection] = set()
 
     async def listen(self, host: Host, faces: Mapping[str, Callable[[Any], Conversation]]) -> None:
         """Listen on a free port for each face."""
         loop = asyncio.get_running_loop()
         for name, open_line in faces.items():
-            made = partial(Line, host, open_line, self._connected)
+            made = partial(ClientConnection, host, open_line, self._connected)
             self._servers[name] = await loop.create_server(made, HOST, 0)
 
     def ports(self) -> dict[str, int]:

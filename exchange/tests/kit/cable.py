@@ -15,10 +15,10 @@ from ib_async.connection import Connection
 from papervenue.exchange import Exchange
 from papervenue.faces.tws.contracts import CONTRACT_FIELDS
 from papervenue.faces.tws.face import REQUESTS
-from papervenue.faces.tws.gateway import Gateway, Line
+from papervenue.faces.tws.gateway import Gateway, GatewayConnection
 from papervenue.faces.tws.place_order import HEAD
-from papervenue.faces.tws.session import CANCEL_ORDER, PLACE_ORDER, Session
-from papervenue.faces.tws.wire import Frames, framed
+from papervenue.faces.tws.session import CANCEL_ORDER, PLACE_ORDER, TwsSession
+from papervenue.faces.tws.wire import Frames, frame
 from papervenue.faults.streaming import StreamFaults
 
 PORT, _HAIR_S = 9, 1e-6
@@ -83,9 +83,9 @@ class Cable:
         """Return a new connection of a client."""
         return _Plug(self, client)
 
-    def session(self, line: Line) -> Session:
+    def session(self, line: GatewayConnection) -> TwsSession:
         """Return the gateway's end of a connection."""
-        return Session(self._gateway, line, REQUESTS)
+        return TwsSession(self._gateway, line, REQUESTS)
 
     def carry(self, plug: "_Plug", data: bytes) -> None:
         """Let the gateway have what a client has written."""
@@ -122,7 +122,7 @@ class _Plug:
         if lie is not None and told:
             for message in lie([one[4:].decode().split("\0")[:-1] for one in told]):
                 fields = [message] if isinstance(message, str) else [*map(str, message)]
-                self.send(framed("".join(f"{field}\0" for field in fields).encode()))
+                self.send(frame("".join(f"{field}\0" for field in fields).encode()))
 
     def write_eof(self) -> None:
         """Do nothing: the end follows."""

@@ -21,7 +21,7 @@ from papervenue.market.instruments import Grid, Instrument, MarginLevel, TickSte
 from papervenue.market.sessions import Calendar, session_of
 from papervenue.market.spec import CLOSE, FillSpec
 from papervenue.market.venue import Rules
-from papervenue.snapshot.keeper import taken
+from papervenue.snapshot.keeper import dump_state
 from papervenue.snapshot.state import Snapshot, identity_of, write_snapshot
 from papervenue.state import SNAPSHOT_FILE
 from papervenue.times import MINUTE
@@ -32,7 +32,7 @@ from papervenue.times import MINUTE
 def snapshot_of(exchange: Exchange, folder: Path) -> Snapshot:
     """Return a snapshot of an exchange at rest."""
     assert exchange.at_rest
-    return Snapshot(identity_of(folder), exchange.log.prefix(), taken(exchange))
+    return Snapshot(identity_of(folder), exchange.log.prefix(), dump_state(exchange))
 
 
 def keep(exchange: Exchange, folder: Path) -> None:
@@ -46,7 +46,7 @@ def state_of(exchange: Exchange) -> bytes:
         assert [*account.orders.values()] == [*account.by_client_id.values()]
         assert len([*account.orders.values()]) == len(account.orders)
         assert len([*account.activities]) == len(account.activities)
-    return taken(exchange)
+    return dump_state(exchange)
 
 
 def replayed(folder: Path) -> bytes:

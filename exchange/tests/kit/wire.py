@@ -22,7 +22,7 @@ from papervenue.faces.data import history
 from papervenue.faces.face import Serving
 from papervenue.faces.market_data import DataFace
 from papervenue.faces.trading.face import TradingFace
-from papervenue.faces.web import Endpoint, Paths, Route
+from papervenue.faces.web import PathEndpoint, Paths, Route
 from papervenue.faults import yamltext
 from papervenue.faults.middleware import FaultDoor
 from papervenue.faults.streaming import StreamFaults
@@ -60,7 +60,7 @@ class Wire:
 
         `own` are routes besides those that a bot asks.
         """
-        faces = Paths([*_routes(exchange), *own], Endpoint({}))
+        faces = Paths([*_routes(exchange), *own], PathEndpoint({}))
         self._app = FaultDoor(faces, exchange, exchange.record)
         self._exchange, self._change, self._lifted = exchange, change, lifted
 

@@ -7,7 +7,7 @@ import pytest
 
 from exchange.tests.kit.app import KEYS, World, open_world
 from papervenue.engine.order_lifecycle import reject
-from papervenue.page.document import MOST_ORDERS, exact_moment, worded
+from papervenue.page.document import MOST_ORDERS, exact_moment, format_rule
 from papervenue.page.recent import MOST_LINES
 
 DATA = "/exchange/v1/page"
@@ -190,4 +190,4 @@ def test_a_moment_is_exact_only_if_it_is_no_whole_second(world: World, us: int, 
 
 
 def test_a_rule_is_written_without_braces() -> None:
-    assert worded({"request": ["submit", "cancel"], "at_most": 5}) == "request submit or cancel, at most 5"
+    assert format_rule({"request": ["submit", "cancel"], "at_most": 5}) == "request submit or cancel, at most 5"

@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 
 from exchange.tests.kit.tws import Client, TwsExchange, framed, order
 from papervenue.faces.tws.face import REQUESTS
-from papervenue.faces.tws.wire import Frames, Message, WireError
-from papervenue.faces.tws.wire import framed as written
+from papervenue.faces.tws.wire import Frames, TwsMessage, WireError
+from papervenue.faces.tws.wire import frame as written
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
 
 
 def values(fields: dict[str, object]) -> list[str]:
-    return Message(5, fields).payload().decode().split("\0")[:-1]
+    return TwsMessage(5, fields).payload().decode().split("\0")[:-1]
 
 
 @given(st.lists(st.lists(TEXTS, min_size=1, max_size=6), max_size=6), st.lists(st.integers(0, 200), max_size=8))

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from tests.kit.values import VENUE_DAY, us_sessions
 from tradebot.adapters.bars import file_reader
-from tradebot.adapters.bars.file_reader import How, Read, read_files
-from tradebot.auditing.bar_findings import Flaw, RawBar, Stored
-from tradebot.auditing.bars import Checked, check
+from tradebot.adapters.bars.file_reader import FilesRead, ImportOptions, read_files
+from tradebot.auditing.bar_findings import Flaw, RawBar, RawSeries
+from tradebot.auditing.bars import BarAudit, check
 from tradebot.errors import OperatorError
 
 SHARED = Path(__file__).resolve().parents[3].parent / "shared" / "data"
@@ -37,14 +37,14 @@ def make(tmp_path: Path) -> Make:
     return write
 
 
-def minutes(*, ends: bool = False, zone: ZoneInfo | None = NEW_YORK) -> How:
-    return How("1Min", ends, zone, NOW, VENUE_DAY)
+def minutes(*, ends: bool = False, zone: ZoneInfo | None = NEW_YORK) -> ImportOptions:
+    return ImportOptions("1Min", ends, zone, NOW, VENUE_DAY)
 
 
-DAYS = How("1Day", False, None, NOW, VENUE_DAY)
+DAYS = ImportOptions("1Day", False, None, NOW, VENUE_DAY)
 
 
-def read(path: Path, how: How) -> Read:
+def read(path: Path, how: ImportOptions) -> FilesRead:
     return read_files([path], how)
 
 
@@ -263,7 +263,7 @@ def test_a_damaged_parquet_file_is_refused(tmp_path: Path) -> None:
         read(path, minutes())
 
 
-def recorded(name: str, how: How, tmp_path: Path, *symbols: str) -> Checked:
+def recorded(name: str, how: ImportOptions, tmp_path: Path, *symbols: str) -> BarAudit:
     path = SHARED / "market" / name
     if not path.exists():
         pytest.skip(f"shared/data has no {name}")
@@ -271,7 +271,7 @@ def recorded(name: str, how: How, tmp_path: Path, *symbols: str) -> Checked:
     duckdb.read_parquet(str(path)).filter(f"symbol IN {symbols}").write_parquet(str(tmp_path / name))
     found = read(tmp_path / name, how)
     assert found.bad == []
-    every = [Stored(symbol, how.timeframe, found.of(symbol)) for symbol in sorted(found.bars)]
+    every = [RawSeries(symbol, how.timeframe, found.of(symbol)) for symbol in sorted(found.bars)]
     return check(every, us_sessions(*file_reader.span(found, VENUE_DAY)), NOW, VENUE_DAY)
 
 

@@ -276,7 +276,7 @@ def test_damage_found_during_a_request_is_repaired_within_it(
     first = bars.closed(FIVES, ["AAPL", "MSFT"], until)
     bars.close()
     again = opened(tmp_path, source)
-    assert again.store.asked("AAPL", "1Min", source.name)
+    assert again.store.asked_spans("AAPL", "1Min", source.name)
     spoil(tmp_path / "bars.db")
     assert again.closed(FIVES, ["AAPL", "MSFT"], until) == first
     assert (tmp_path / "bars.db.damaged-1").exists()
@@ -339,11 +339,11 @@ def test_bars_that_were_fetched_are_served_again_without_a_source(
     source.announced = {"AAPL": (DIVIDEND, SPLIT)}
     kept = StoredBars(lambda: SqliteBars(tmp_path, MemoryEvents(), NOW), lambda: source, sessions, VENUE_DAY)
     then = kept.closed(need, ["AAPL", "MSFT"], UNTIL)
-    asked = kept.store.asked("AAPL", "1Day", source.name)
+    asked = kept.store.asked_spans("AAPL", "1Day", source.name)
     kept.close()
     resting = RestingBars(lambda: SqliteBars(tmp_path, MemoryEvents(), NOW), sessions, VENUE_DAY)
     assert resting.closed(need, ["AAPL", "MSFT"], UNTIL) == then
     assert len(then["AAPL"]) == 6
     assert "NEW" not in resting.closed(need, ["AAPL", "NEW"], UNTIL + timedelta(days=2))
-    assert resting.store.asked("AAPL", "1Day", source.name) == asked, "looking wrote something"
+    assert resting.store.asked_spans("AAPL", "1Day", source.name) == asked, "looking wrote something"
     resting.close()

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.kit.values import there
-from tradebot.adapters.bars.roll_adjusted import joined
+from tradebot.adapters.bars.roll_adjusted import join_over_rolls
 from tradebot.model.series import DAY, Series
 from tradebot.model.view import BarNeed
-from tradebot.signals.rolls import left
+from tradebot.signals.rolls import roll_out_date
 from tradebot.venues.ibkr.capabilities import IBKR
 from tradebot.venues.ibkr.contracts import months_of, root_of
 
@@ -50,7 +50,7 @@ def days(closes: Sequence[float], volume: float, first: date = date(2026, 12, 1)
 
 
 def seen(source: Days, symbol: str, day: date, need: BarNeed = NEED) -> Series | None:
-    return joined(source, months_of, root, VENUE).closed(need, [symbol], VENUE.begins(day)).get(symbol)
+    return join_over_rolls(source, months_of, root, VENUE).closed(need, [symbol], VENUE.begins(day)).get(symbol)
 
 
 def test_history_before_a_roll_is_multiplied_by_the_ratio_of_both_closes() -> None:
@@ -80,7 +80,7 @@ def test_without_bars_of_one_month_the_other_stands_alone(gone: str) -> None:
 def test_what_has_no_months_is_left_alone() -> None:
     assert seen(Days({"AAPL": days([100.0] * 3, 9)}), "AAPL", ON) is not None
     bars = Days({})
-    assert joined(bars, None, root, VENUE) is bars
+    assert join_over_rolls(bars, None, root, VENUE) is bars
 
 
 prices = st.lists(st.floats(50, 150), min_size=20, max_size=20)
@@ -96,7 +96,7 @@ def test_a_series_seen_before_a_roll_is_later_the_same_up_to_one_factor(
     each = {"ESZ6": (old, of_old), "ESH7": (new, of_new)}
     source = Days({symbol: dict(zip(dates, zip(*rows, strict=True), strict=True)) for symbol, rows in each.items()})
     (month, _) = months_of("ES", date(2026, 12, 1), date(2026, 12, 10))
-    rolled = left(month.rolling, *(dict(zip(dates, rows, strict=True)) for rows in (of_old, of_new))).on
+    rolled = roll_out_date(month.rolling, *(dict(zip(dates, rows, strict=True)) for rows in (of_old, of_new))).on
     then = seen(source, "ESZ6", min(dates[count], rolled), BarNeed(DAY, 20))
     later = seen(source, "ESH7", dates[-1], BarNeed(DAY, 20))
     assert then is not None

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from tests.kit.rows import NOW
 from tradebot.adapters.bars import store_factory
 from tradebot.adapters.bars.parquet import ParquetBars
-from tradebot.adapters.bars.store import LostBarsError, PriceStep, Span, SqliteBars
+from tradebot.adapters.bars.store import LostBarsError, PriceStep, SqliteBars, StoredSpan
 from tradebot.adapters.bars.store_factory import open_bars
 from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.auditing.bar_findings import RawBar
@@ -93,9 +93,9 @@ def test_spans_list_stored_bars_by_source(store: SqliteBars) -> None:
     store.put("AAPL", "1Day", [bar(JANUARY + day * DAY) for day in range(400)], "import")
     at = [JANUARY + MINUTE * start for start in range(4)]
     assert store.spans() == [
-        Span("AAPL", "1Day", "import", JANUARY, JANUARY + 399 * DAY, 400),
-        Span("AAPL", "1Min", "import", at[2], at[3], 2),
-        Span("AAPL", "1Min", "sandbox", at[0], at[1], 2),
+        StoredSpan("AAPL", "1Day", "import", JANUARY, JANUARY + 399 * DAY, 400),
+        StoredSpan("AAPL", "1Min", "import", at[2], at[3], 2),
+        StoredSpan("AAPL", "1Min", "sandbox", at[0], at[1], 2),
     ]
 
 
@@ -113,8 +113,8 @@ def test_asked_spans_are_merged_until_none_touch(spans: list[tuple[int, int]]) -
         store = SqliteBars(Path(folder), MemoryEvents(), NOW)
         for first, length in spans:
             store.put_asked("AAPL", "1Min", "sandbox", first, first + length)
-        found = store.asked("AAPL", "1Min", "sandbox")
-        assert store.asked("AAPL", "1Min", "iex") == []
+        found = store.asked_spans("AAPL", "1Min", "sandbox")
+        assert store.asked_spans("AAPL", "1Min", "iex") == []
         store.close()
     covered = {second for first, last in found for second in range(first, last + 1)}
     assert covered == {second for first, length in spans for second in range(first, first + length + 1)}
@@ -246,7 +246,7 @@ def test_a_damaged_file_of_bars_is_moved_aside_and_all_is_asked_again(tmp_path: 
     (tmp_path / "bars" / "AAPL" / "1Day-2025.parquet").write_bytes(b"PAR1 garbage")
     with pytest.raises(LostBarsError):
         everything(store, timeframe="1Day")
-    assert store.asked("AAPL", "1Day", "sandbox") == []
+    assert store.asked_spans("AAPL", "1Day", "sandbox") == []
     assert store.put("AAPL", "1Day", years(), "sandbox") > 0
     assert everything(store, timeframe="1Day") == years()
     assert (tmp_path / "bars" / "AAPL" / "1Day-2025.parquet.damaged-1").exists()
@@ -296,7 +296,7 @@ def test_two_processes_storing_at_once_lose_no_bar(
     assert [child.exitcode for child in children] == [0, 0]
     store = opens(tmp_path)
     assert [each.start_s for each in everything(store, timeframe="1Day")] == [JANUARY + day * DAY for day in range(12)]
-    assert store.asked("AAPL", "1Day", "sandbox") == [(0, 119)]
+    assert store.asked_spans("AAPL", "1Day", "sandbox") == [(0, 119)]
     store.close()
 
 

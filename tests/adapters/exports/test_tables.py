@@ -13,7 +13,7 @@ import pytest
 from msgspec import Struct
 
 from tests.kit.values import NOW
-from tradebot.adapters.exports.tables import Table, Whose, write
+from tradebot.adapters.exports.tables import ExportTable, Whose, write
 from tradebot.errors import OperatorError, TemporaryError
 
 MAIN, OTHER = Whose("main", "0001", "paper"), Whose("other", "0002", "paper")
@@ -28,8 +28,8 @@ class Row(Struct, frozen=True):
     at: datetime
 
 
-def rows(*pnl: str) -> dict[str, Table]:
-    return {"executions": Table(Row, [Row("MES", Decimal(each), None, NOW) for each in pnl])}
+def rows(*pnl: str) -> dict[str, ExportTable]:
+    return {"executions": ExportTable(Row, [Row("MES", Decimal(each), None, NOW) for each in pnl])}
 
 
 def read(file: Path, query: str) -> list[tuple[object, ...]]:
@@ -70,7 +70,7 @@ def test_what_can_t_be_written_changes_nothing(tmp_path: Path) -> None:
     file = tmp_path / "books.db"
     write(str(file), MAIN, NOW, rows("1"))
     with pytest.raises(OperatorError, match=r"can't be written to .*books\.db"):
-        write(str(file), MAIN, NOW, {"executions": Table(Broken, [Broken("MES", Decimal(2), None, "x")])})
+        write(str(file), MAIN, NOW, {"executions": ExportTable(Broken, [Broken("MES", Decimal(2), None, "x")])})
     assert read(file, "SELECT SUM(pnl) FROM executions") == [(1,)]
     file.write_bytes(b"no database at all, but a text that is long enough to be looked at" * 20)
     with pytest.raises(OperatorError, match="can't be written"):

@@ -38,7 +38,7 @@ from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.event import Severity
 from tradebot.model.kind import NullCounts
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CycleRecord, Job, Judged, Mark, PositionDifference, Refused
+from tradebot.model.record import CycleRecord, EntryOutcome, Job, Mark, PositionDifference, RefusedTrade
 from tradebot.model.values import replace
 from tradebot.signals.subjects.market import MARKET_TIDE_KIND
 from tradebot.signals.subjects.volatility import IV_RANK_KIND
@@ -83,7 +83,7 @@ def test_time_at_which_a_strategy_was_last_asked_with_other_code_is_found(facts:
 
 
 def test_only_a_pass_with_margin_or_closed_entries_has_fields_for_it(facts: SqliteFacts, tmp_path: Path) -> None:
-    seen = margin({"AAPL": "10"}).seen(Decimal(1000))
+    seen = margin({"AAPL": "10"}).as_observed(Decimal(1000))
     paid, with_margin = make_cycle("c1"), replace(make_cycle("c2", minutes(1)), margin=seen)
     fallen = Decision(Gate.MAX_DRAWDOWN, Verdict.FAIL, Reason.DRAWDOWN_STAYS, Decimal("0.12"), Decimal("0.1"))
     shut = replace(make_cycle("c3", minutes(2)), closed=(fallen,))
@@ -339,7 +339,7 @@ def test_nulls_are_summed_by_kind_and_field_over_a_span(facts: SqliteFacts) -> N
     assert facts.nulls(minutes(0), minutes(99)) == {"dark_pool": NullCounts(10, {"sector": 4, "code": 3})}
 
 
-def judged_of(cycle: CycleRecord) -> list[Judged]:
+def judged_of(cycle: CycleRecord) -> list[EntryOutcome]:
     """Return what a pass's own record says about its entry candidates."""
     unsent = {Reason.SHADOW, Reason.DRY_RUN}
     found = []
@@ -349,7 +349,7 @@ def judged_of(cycle: CycleRecord) -> list[Judged]:
         components = tuple((each.name, each.value) for each in candidate.components)
         about = cycle.at, candidate.strategy, candidate.symbol, candidate.side, candidate.score, components
         if candidate.purpose is Purpose.OPEN:
-            found.append(Judged(*about, refused.gate if refused else None, cycle.job is Job.TRADE_ONCE))
+            found.append(EntryOutcome(*about, refused.gate if refused else None, cycle.job is Job.TRADE_ONCE))
     return found
 
 
@@ -403,7 +403,7 @@ def test_refused_agrees_with_the_judged_candidates(looks: list[Any]) -> None:
         first = dict[tuple[str, str, Side], datetime]()
         for each in gated:
             first.setdefault((each.strategy, each.symbol, each.side), each.at)
-        expected = [Refused(at, *trade) for trade, at in first.items() if trade not in sent]
+        expected = [RefusedTrade(at, *trade) for trade, at in first.items() if trade not in sent]
         assert facts.refused(*span) == sorted(expected)
 
 

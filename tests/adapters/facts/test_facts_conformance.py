@@ -25,7 +25,7 @@ from tests.kit.rows import (
 )
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.memory.facts import MemoryFacts
-from tradebot.adapters.memory.recorder import Level, MemoryEvents
+from tradebot.adapters.memory.recorder import MemoryEvents, RecordLevel
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.kind import Breach, CheckedReply, ContractFinding
 from tradebot.model.reasons import Reason
@@ -40,7 +40,7 @@ from tradebot.signals.subjects.volatility import IV_RANK_KIND
 YESTERDAY = date(2026, 1, 2)
 
 
-@pytest.fixture(params=[*Level, "sqlite"])
+@pytest.fixture(params=[*RecordLevel, "sqlite"])
 def facts(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Facts]:
     if request.param != "sqlite":
         yield MemoryFacts(request.param)

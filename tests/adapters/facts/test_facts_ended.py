@@ -13,7 +13,7 @@ from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CandidateRecord, CycleRecord, Ended, Job
+from tradebot.model.record import CandidateRecord, CycleRecord, Job, RefusalGroup
 from tradebot.model.values import replace
 
 DAY_LATER = DAY + timedelta(days=1)
@@ -54,11 +54,11 @@ def test_candidates_count_by_symbol_and_first_question_that_did_not_pass(facts: 
     assert (seen.passes, seen.first_at, seen.last_at) == (3, NOW, NOW + timedelta(hours=2))
     assert Counter(seen.ends) == Counter(
         [
-            Ended("AAPL", Gate.STRATEGY, "place", 1, None, 3),
-            Ended("AAPL", Gate.COOLDOWN, "", 1, None, 1),
-            Ended("MSFT", Gate.STRATEGY, "place", 1, None, 1),
-            Ended("MSFT", None, "", 0, None, 1),
-            Ended("KO", Gate.SEND, "", 0, "id-2", 1),
+            RefusalGroup("AAPL", Gate.STRATEGY, "place", 1, None, 3),
+            RefusalGroup("AAPL", Gate.COOLDOWN, "", 1, None, 1),
+            RefusalGroup("MSFT", Gate.STRATEGY, "place", 1, None, 1),
+            RefusalGroup("MSFT", None, "", 0, None, 1),
+            RefusalGroup("KO", Gate.SEND, "", 0, "id-2", 1),
         ]
     )
 
@@ -71,4 +71,6 @@ def test_span_is_the_last_passes_or_those_since_a_time_or_of_a_session(facts: Sq
 
 
 def test_only_one_strategy_counts_if_it_is_asked_for(facts: SqliteFacts) -> None:
-    assert facts.ended(Job.TRADE_ONCE, strategy="other").ends == (Ended("AAPL", Gate.STRATEGY, "place", 1, None, 1),)
+    assert facts.ended(Job.TRADE_ONCE, strategy="other").ends == (
+        RefusalGroup("AAPL", Gate.STRATEGY, "place", 1, None, 1),
+    )

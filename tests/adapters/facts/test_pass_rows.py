@@ -20,7 +20,7 @@ from tradebot.model.event import EventKind
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
 from tradebot.model.values import replace
-from tradebot.views.explain import of_strategy, settled, why_no_orders, with_outcomes
+from tradebot.views.explain import final_record, of_strategy, why_no_orders, with_outcomes
 
 JOB, SESSIONS = Job.TRADE_ONCE, 30
 REASONS = (
@@ -72,7 +72,7 @@ def _agree(facts: SqliteFacts, strategy: str | None = None) -> None:
         every = with_outcomes(facts.of_span(JOB, session=day), _was_found)
         every = every if strategy is None else of_strategy(strategy, every)
         seen = facts.span_ends(JOB, session=day, strategy=strategy)
-        standing = [one._replace(record=settled(one.record, _was_found)) for one in seen.standing]
+        standing = [one._replace(record=final_record(one.record, _was_found)) for one in seen.standing]
         assert why_no_orders(seen.passes, standing) == why_no_orders(every), f"session {number}"
         assert seen.whole == facts.of_span(JOB, session=day)[-1]
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.kit.rows import DAY, NOW
-from tradebot.adapters.facts.recorded_passes import KeptPass, KeptPasses, unpacked
+from tradebot.adapters.facts.recorded_passes import KeptPass, KeptPasses, decompress
 from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.errors import OperatorError
 from tradebot.replaying.record_reader import LONGEST
-from tradebot.replaying.record_writer import RecordError, Written, digest_of
+from tradebot.replaying.record_writer import RecordError, StoredRecord, digest_of
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def kept(tmp_path: Path, events: MemoryEvents) -> Iterator[KeptPasses]:
 def keep(kept: KeptPasses, name: str, *parts: bytes, day: int = 0, body: bytes = b"body") -> None:
     contents = {digest_of(part): part for part in parts}
     one = KeptPass(name, DAY + timedelta(days=day), NOW + timedelta(days=day), "1.0")
-    kept.keep(one, Written(body, tuple(contents), contents))
+    kept.keep(one, StoredRecord(body, tuple(contents), contents))
 
 
 def count(folder: Path, table: str) -> int:
@@ -113,8 +113,8 @@ def test_content_that_would_become_too_long_is_refused() -> None:
     import zlib
 
     with pytest.raises(RecordError, match="longer than"):
-        unpacked(zlib.compress(bytes(LONGEST + 1)))
-    assert unpacked(zlib.compress(b"short")) == b"short"
+        decompress(zlib.compress(bytes(LONGEST + 1)))
+    assert decompress(zlib.compress(b"short")) == b"short"
 
 
 def test_bot_that_keeps_no_session_keeps_nothing(tmp_path: Path) -> None:

@@ -11,14 +11,17 @@ from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.adapters.state.state_folder import FACTS
-from tradebot.model.registry import Check, Discovery, Failed, Found, Health, Tier
+from tradebot.model.registry import CoinHealth, DataCheck, Discovery, Failed, Found, Tier
 from tradebot.model.values import replace
 
 FULL = replace(
     coin("PF_XBTUSD"),
     rank=replace(coin("PF_XBTUSD", Tier.B).rank, rising_to=Tier.A, rising_since=NOW),
     data=replace(
-        coin("PF_XBTUSD").data, health=Health.DEGRADED, failed=(Failed(Check.SPREAD, Decimal("0.2"), None),), skipped=2
+        coin("PF_XBTUSD").data,
+        health=CoinHealth.DEGRADED,
+        failed=(Failed(DataCheck.SPREAD, Decimal("0.2"), None),),
+        skipped=2,
     ),
 )
 

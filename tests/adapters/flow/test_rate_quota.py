@@ -110,7 +110,7 @@ def test_quota_recovers_from_a_clock_set_back_and_from_absurd_numbers(file: Path
         again = quota(file, timer)
         again.take()
         assert timer.now <= 21
-        assert again.used(NOON) == 8
+        assert again.used_on_day(NOON) == 8
 
 
 def test_process_keeps_its_own_quota_when_the_file_cannot_be_written(file: Path) -> None:
@@ -127,20 +127,20 @@ def test_source_without_a_limit_is_asked_at_once_without_a_file(file: Path) -> N
     kept = quota(file, timer, None)
     for _ in range(1000):
         kept.take()
-        kept.told(Quota(7, 50_000, 1_000_000), NOON, None)
-    assert (timer.now, file.exists(), kept.planned_left(), kept.used(NOON)) == (0, False, None, None)
+        kept.correct(Quota(7, 50_000, 1_000_000), NOON, None)
+    assert (timer.now, file.exists(), kept.planned_left(), kept.used_on_day(NOON)) == (0, False, None, None)
 
 
 def test_daily_count_survives_the_process_and_restarts_at_eight_pm(file: Path) -> None:
     timer, small = Timer(), Allowance(1_000_000, 10, 0.2)
     for _ in range(4):
         quota(file, timer, small).take()
-    assert (quota(file, timer, small).used(NOON), quota(file, timer, small).planned_left()) == (4, 4)
-    assert quota(file, timer, small).used(EVENING) is None
+    assert (quota(file, timer, small).used_on_day(NOON), quota(file, timer, small).planned_left()) == (4, 4)
+    assert quota(file, timer, small).used_on_day(EVENING) is None
     timer.sleep((EVENING - NOON).total_seconds())
     assert quota(file, timer, small).planned_left() == 8
     quota(file, timer, small).take()
-    assert quota(file, timer, small).used(EVENING) == 1
+    assert quota(file, timer, small).used_on_day(EVENING) == 1
 
 
 def test_daily_limit_is_never_exceeded_and_refused_requests_are_not_counted(file: Path) -> None:
@@ -150,7 +150,7 @@ def test_daily_limit_is_never_exceeded_and_refused_requests_are_not_counted(file
     for _ in range(2):
         with pytest.raises(AllowanceSpentError, match="used up until 2026-11-20 20:00 New York time"):
             quota(file, timer, small).take()
-    assert quota(file, timer, small).used(NOON) == 3
+    assert quota(file, timer, small).used_on_day(NOON) == 3
     timer.sleep((EVENING - NOON).total_seconds())
     quota(file, timer, small).take()
 
@@ -161,13 +161,13 @@ def test_source_headers_correct_the_count_up_and_down(file: Path, said: int) -> 
     kept = quota(file, timer, small)
     for _ in range(7):
         kept.take()
-    kept.told(Quota(said, 20_000, 100), NOON, None)
-    assert (quota(file, timer, small).used(NOON), kept.planned_left()) == (said, 900 - said)
+    kept.correct(Quota(said, 20_000, 100), NOON, None)
+    assert (quota(file, timer, small).used_on_day(NOON), kept.planned_left()) == (said, 900 - said)
 
 
 def test_smaller_limit_of_the_source_replaces_the_configured_one(file: Path) -> None:
     timer, kept = Timer(), quota(file, Timer(), Allowance(1_000_000, 15_000))
-    kept.told(Quota(99, 100, None), NOON, None)
+    kept.correct(Quota(99, 100, None), NOON, None)
     kept.take()
     with pytest.raises(AllowanceSpentError):
         quota(file, timer, Allowance(1_000_000, 15_000)).take()
@@ -175,12 +175,12 @@ def test_smaller_limit_of_the_source_replaces_the_configured_one(file: Path) -> 
 
 def test_short_wait_delays_every_process_and_a_long_one_ends_the_fetch(file: Path) -> None:
     timer = Timer()
-    quota(file, timer, None).told(UNSAID, NOON, 50.0)
+    quota(file, timer, None).correct(UNSAID, NOON, 50.0)
     quota(file, timer, None).take()
     assert timer.now == 50
     quota(file, timer, None).take()
     assert timer.now == 50
-    quota(file, timer, None).told(UNSAID, NOON, 600.0)
+    quota(file, timer, None).correct(UNSAID, NOON, 600.0)
     with pytest.raises(AllowanceSpentError, match="asked us to wait until 2026-11-20 12:10"):
         quota(file, timer, None).take()
     timer.sleep(540)
@@ -190,7 +190,7 @@ def test_short_wait_delays_every_process_and_a_long_one_ends_the_fetch(file: Pat
 
 def test_used_up_day_is_known_to_the_next_process(file: Path) -> None:
     timer = Timer()
-    quota(file, timer, None).told(Quota(50, 50, 1_000_000), NOON, None)
+    quota(file, timer, None).correct(Quota(50, 50, 1_000_000), NOON, None)
     with pytest.raises(AllowanceSpentError, match="the day's allowance is used up"):
         quota(file, timer, None).take()
     timer.sleep((EVENING - NOON).total_seconds())
@@ -199,7 +199,7 @@ def test_used_up_day_is_known_to_the_next_process(file: Path) -> None:
 
 def test_wait_is_ignored_after_the_clock_was_set_back(file: Path) -> None:
     timer = Timer()
-    quota(file, timer, None).told(UNSAID, NOON + timedelta(days=3), 50.0)
+    quota(file, timer, None).correct(UNSAID, NOON + timedelta(days=3), 50.0)
     quota(file, timer, None).take()
     assert timer.now == 0
 
@@ -224,4 +224,4 @@ def test_real_processes_share_one_count(file: Path) -> None:
     running = [forked.python(take, file) for _ in range(3)]
     waited = [child.communicate()[0].strip() for child in running]
     assert "True" in waited
-    assert quota(file, Timer()).used(NOON) == 18
+    assert quota(file, Timer()).used_on_day(NOON) == 18

@@ -20,11 +20,11 @@ from exchange.tests.kit.served import Served, served
 from exchange.tests.test_flow_stream import arm, ids, rows_of
 from papervenue.process import create
 from tradebot.adapters.flow.stream import FlowStream
-from tradebot.adapters.wire.reconnecting_websocket import Patience
+from tradebot.adapters.wire.reconnecting_websocket import WebsocketTimeouts
 from tradebot.errors import ExitCode, OperatorError
-from tradebot.model.flow import Heard
+from tradebot.model.flow import StreamRows
 
-QUICK = Patience(open_s=2, ping_s=0.2, first_wait_s=0.01, longest_wait_s=0.05)
+QUICK = WebsocketTimeouts(open_s=2, ping_s=0.2, first_wait_s=0.01, longest_wait_s=0.05)
 TOKEN = "tok3n/with+signs"
 JOINED = json.dumps(["flow-alerts", {"response": {}, "status": "ok"}])
 LONG_S = 20
@@ -52,7 +52,7 @@ def listening(url: str, key: str = "sandbox", **named: Any) -> Iterator[FlowStre
         yield stream
 
 
-def until(stream: FlowStream, enough: Callable[[list[object], Heard], bool]) -> list[object]:
+def until(stream: FlowStream, enough: Callable[[list[object], StreamRows], bool]) -> list[object]:
     rows: list[object] = []
     deadline = time.monotonic() + LONG_S
     while not enough(rows, heard := stream.take()):

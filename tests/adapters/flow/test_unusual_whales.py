@@ -18,7 +18,7 @@ from tradebot.adapters.flow.unusual_whales import (
     rows_of,
     wait_of,
 )
-from tradebot.adapters.wire.http import Answer
+from tradebot.adapters.wire.http import HttpReply
 from tradebot.errors import ExitCode, NotInPlanError, NotServedError, OperatorError, TemporaryError
 from tradebot.model.flow import FlowPage, Quota
 from tradebot.model.kind import AnyKind
@@ -158,7 +158,7 @@ WAITS = [
 
 @pytest.mark.parametrize(("status", "headers", "wait_s"), WAITS)
 def test_answer_sets_how_long_nothing_is_sent(status: int, headers: dict[str, str], wait_s: float | None) -> None:
-    answer = Answer(status, HTTPHeaderDict(headers), b"")
+    answer = HttpReply(status, HTTPHeaderDict(headers), b"")
     assert wait_of(answer, quota_of(answer.headers)) == wait_s
 
 
@@ -214,7 +214,7 @@ def test_captured_answers_are_pages_of_objects_with_every_row() -> None:
         pytest.skip("no ../shared/data/uw to read")
     for path in recorded("live"):
         captured = json.loads(path.read_text())
-        rows = rows_of(captured["endpoint"], Answer(200, {}, json.dumps(captured["response"]).encode()))
+        rows = rows_of(captured["endpoint"], HttpReply(200, {}, json.dumps(captured["response"]).encode()))
         assert len(rows) == len(captured["response"]["data"])
         assert all(isinstance(row, dict) for row in rows)
 
@@ -234,4 +234,4 @@ def test_the_documented_example_of_each_endpoint_is_a_page(name: str) -> None:
     path = DATA / "examples" / f"{name}.json"
     if not path.exists():
         pytest.skip("no ../shared/data/uw to read")
-    assert rows_of(name, Answer(200, {}, path.read_bytes()), single=True)
+    assert rows_of(name, HttpReply(200, {}, path.read_bytes()), single=True)

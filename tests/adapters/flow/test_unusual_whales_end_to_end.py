@@ -16,7 +16,7 @@ from papervenue.times import SECOND
 from tests.kit.values import SHIPPED
 from tradebot.adapters.flow.rate_quota import KeptQuota
 from tradebot.adapters.flow.unusual_whales import UnusualWhales
-from tradebot.adapters.wire.http import Answer
+from tradebot.adapters.wire.http import HttpReply
 from tradebot.errors import AllowanceSpentError, TemporaryError
 from tradebot.model.flow import Allowance
 from tradebot.signals.kinds import kind_of
@@ -56,7 +56,7 @@ class Client:
         for _ in range(times):
             self.source.fetch(IV_RANK_KIND, "AAPL", DAY)
 
-    def _heard(self, answer: Answer) -> None:
+    def _heard(self, answer: HttpReply) -> None:
         self.statuses.append(answer.status)
 
 
@@ -95,7 +95,7 @@ def test_a_source_of_120_a_minute_never_refuses_and_every_process_counts_on(tmp_
             client = Client(place, Allowance(120, 15_000), tmp_path / "flow.quota")
             client.ask(70)
             assert set(client.statuses) == {200}
-        assert client.source.quota.used(client.now()) == 210
+        assert client.source.quota.used_on_day(client.now()) == 210
         # 210 calls at 100 a minute, of which the minute begins empty.
         assert client.monotonic() - began_s == pytest.approx(126, abs=1)
         assert counted_today(place) == 211

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from commands.shared.error_boundary import bounded
+from commands.shared.error_boundary import run_command
 from tests.kit.rows import NOW, make_intent
 from tradebot.adapters.ledger import row_checksums as ledger_sums
-from tradebot.adapters.ledger.deferred_signals import held, interrupt
+from tradebot.adapters.ledger.deferred_signals import defer_signals, interrupt
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.errors import DamagedBooksError
 
@@ -53,7 +53,7 @@ def test_signal_during_a_write_ends_the_process_with_its_code_after_the_commit(
         return 0
 
     monkeypatch.setattr(ledger_sums, "_sum", signalling(number))
-    assert (bounded(work, ["trade-once"]), after) == (code, [])
+    assert (run_command(work, ["trade-once"]), after) == (code, [])
     monkeypatch.undo()
     with closing(SqliteLedger.open(tmp_path)) as books:
         books.file.check_pages()
@@ -62,7 +62,7 @@ def test_signal_during_a_write_ends_the_process_with_its_code_after_the_commit(
 
 def test_signal_is_raised_even_if_the_held_block_fails() -> None:
     def work() -> None:
-        with held():
+        with defer_signals():
             interrupt(KeyboardInterrupt())
             raise DamagedBooksError("torn", "look")
 
@@ -75,14 +75,14 @@ def test_signal_is_raised_once_at_the_end_of_the_outermost_held_block() -> None:
     seen: list[str] = []
 
     def work() -> None:
-        with held():
-            with held():
+        with defer_signals():
+            with defer_signals():
                 interrupt(KeyboardInterrupt())
             seen.append("inside")
 
     with pytest.raises(KeyboardInterrupt):
         work()
-    with held():
+    with defer_signals():
         seen.append("again")
     assert seen == ["inside", "again"]
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from tests.kit.values import NOW
-from tradebot.adapters.ledger.json_codec import forget, owned_fill, proven_fill, stored
+from tradebot.adapters.ledger.json_codec import decode_cached, forget, owned_fill, proven_fill
 from tradebot.adapters.text.canonical import json_text
 from tradebot.adapters.text.codec import encode
 from tradebot.errors import DamagedBooksError
@@ -48,9 +48,9 @@ def test_proven_fill_refuses_a_text_that_is_no_fill(change: tuple[str, str]) -> 
 
 def test_stored_text_is_parsed_once_until_the_cache_is_emptied() -> None:
     text = json_text(encode(FILLS[0]))
-    kept = stored(OwnedFill, text)
-    assert stored(OwnedFill, text) is kept
+    kept = decode_cached(OwnedFill, text)
+    assert decode_cached(OwnedFill, text) is kept
     forget()
-    again = stored(OwnedFill, text)
+    again = decode_cached(OwnedFill, text)
     assert again == kept
     assert again is not kept

@@ -28,9 +28,9 @@ from tradebot.adapters.state.state_folder import JOURNAL, LEDGER_VERSION
 from tradebot.errors import DamagedBooksError, OperatorError, TemporaryError
 from tradebot.model.instrument import ListingRecord
 from tradebot.model.intent import Intent, IntentState
-from tradebot.model.order import Outcome, Reply
+from tradebot.model.order import Reply, WriteOutcome
 from tradebot.model.position import Marks, Origin, OwnedFill
-from tradebot.model.promotion import Interval, Promotion, Rung
+from tradebot.model.promotion import MeanInterval, Promotion, Rung
 from tradebot.model.trading import Arming, Baseline, SlotClaim, TradingState, TradingStateRecord
 from tradebot.model.values import replace
 
@@ -151,7 +151,7 @@ def test_money_records_are_journaled_in_order(folder: Path, books: SqliteLedger)
     books.open_books(Decimal(100_000), NOW)
     books.promise(make_intent(), (PASSED,))
     books.promise(make_intent(), (PASSED,))
-    books.settle(make_intent().client_order_id, Reply(Outcome.UNKNOWN), NOW)
+    books.settle(make_intent().client_order_id, Reply(WriteOutcome.UNKNOWN), NOW)
     books.abandon(make_intent().client_order_id, "not there", NOW)
     books.apply_fills((make_fill(), make_fill()), NOW)
     books.adjust_cash(Decimal(-1), "fee", NOW, origin=Origin.PLAN)
@@ -341,7 +341,7 @@ def test_promise_is_refused_when_the_journal_is_missing(folder: Path, harm: Call
 
 def test_trading_state_is_the_more_restrictive_of_files_and_rows(folder: Path, books: SqliteLedger) -> None:
     books.set_trading_state(TradingStateRecord(TradingState.FLATTEN, "me", "storm", minutes(1)))
-    assert halt_switch.lift(folder, halt_switch.seen(folder))
+    assert halt_switch.lift(folder, halt_switch.halt_stat(folder))
     halt_switch.arm(folder, "someone", minutes(2))
     assert books.trading_state().state is TradingState.FLATTEN
     books.set_trading_state(TradingStateRecord(TradingState.ACTIVE, "me", "calm", minutes(3)))
@@ -351,7 +351,7 @@ def test_trading_state_is_the_more_restrictive_of_files_and_rows(folder: Path, b
         TradingState.REDUCE_ONLY,
         "typed halt",
     )
-    assert halt_switch.lift(folder, halt_switch.seen(folder))
+    assert halt_switch.lift(folder, halt_switch.halt_stat(folder))
     halt_switch.arm(folder, "someone", minutes(5))
     (folder / "ARMED").unlink()
     assert (books.trading_state().state, books.armed()) == (TradingState.REDUCE_ONLY, False)
@@ -510,7 +510,7 @@ def test_last_accepted_configuration_counts_and_the_journal_has_each_of_them(tmp
         for baseline in (BASELINE, later):
             books.baselines.approve(baseline)
             assert books.baselines.last() == baseline
-            assert books.file.sealed() == books.file.check_journal(), "the journal was synced before the commit"
+            assert books.file.sealed_head() == books.file.check_journal(), "the journal was synced before the commit"
         kinds = [record.kind for record in journal.records(tmp_path / JOURNAL)]
         assert kinds == ["created", "approved", "approved"]
         books.file.check_whole()
@@ -534,7 +534,7 @@ def test_configuration_too_large_for_a_record_is_refused_before_anything_is_writ
         books.file.check_whole()
 
 
-PAPER = Promotion("flow", Rung.PAPER, "abc", "ann/1", NOW, Interval(0.0001, 0.001, 120, 0.005), {"sessions": 120.0})
+PAPER = Promotion("flow", Rung.PAPER, "abc", "ann/1", NOW, MeanInterval(0.0001, 0.001, 120, 0.005), {"sessions": 120.0})
 OVERRIDDEN = Promotion("flow", Rung.LIVE, "abc", "ann/1", minutes(1), sentence="flow trades, and I know it")
 
 
@@ -543,7 +543,7 @@ def test_each_promotion_is_read_again_as_it_was_and_the_journal_has_it(tmp_path:
         assert books.promotions.every() == ()
         for promotion in (PAPER, OVERRIDDEN):
             books.promotions.append(promotion)
-            assert books.file.sealed() == books.file.check_journal(), "the journal was synced before the commit"
+            assert books.file.sealed_head() == books.file.check_journal(), "the journal was synced before the commit"
         assert books.promotions.every() == (PAPER, OVERRIDDEN)
         assert [record.kind for record in journal.records(tmp_path / JOURNAL)] == ["created", "promoted", "promoted"]
         books.file.check_whole()

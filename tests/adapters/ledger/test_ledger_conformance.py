@@ -19,7 +19,7 @@ from tradebot.model.books import Standing
 from tradebot.model.candidate import Component, Purpose, ScaleOutLevel
 from tradebot.model.instrument import ONE, ListingRecord, MarginLevel
 from tradebot.model.intent import IntentRecord, IntentState, Operation
-from tradebot.model.order import Fee, Order, OrderStatus, Outcome, Reply
+from tradebot.model.order import Fee, Order, OrderStatus, Reply, WriteOutcome
 from tradebot.model.position import Kept, Marks, Origin, unreported_fill
 from tradebot.model.trade import TradeNote
 from tradebot.model.trading import ReconcileMark, SlotClaim, TradingState, TradingStateRecord
@@ -79,7 +79,7 @@ def test_intents_since_a_session_are_returned_in_the_order_promised(ledger: Ledg
     assert [record.intent.key.session for record in ledger.intents(since=days[1])] == days[1:]
     assert [record.intent.key.session for record in ledger.intents(session=days[1])] == [days[1]]
     unresolved, acknowledged, last = (record.intent.client_order_id for record in ledger.intents())
-    ledger.settle(acknowledged, Reply(Outcome.ACCEPTED), NOW)
+    ledger.settle(acknowledged, Reply(WriteOutcome.ACCEPTED), NOW)
     assert [record.intent.client_order_id for record in ledger.recent_intents(days[2])] == [unresolved, last]
     assert ledger.promised({last, "of nobody"}) == {last: ledger.intent(last)}
     assert ledger.promised(()) == {}
@@ -114,7 +114,7 @@ def test_a_promise_is_kept_by_one_order_and_another_under_its_id_is_somebody_els
     ledger.promise(intent, ())
     first = replace(make_order("v1", OrderStatus.FILLED), client_order_id=name)
     second = replace(make_order("v2"), client_order_id=name)
-    ledger.settle(name, Reply(Outcome.ACCEPTED, first), NOW)
+    ledger.settle(name, Reply(WriteOutcome.ACCEPTED, first), NOW)
     for status in (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED, OrderStatus.FILLED):
         ledger.apply_orders([replace(second, status=status, updated_at=minutes(1)), first], minutes(1))
         assert {one.venue_id: one.client_order_id for one in ledger.orders()} == {"v1": name, "v2": ""}
@@ -171,13 +171,13 @@ def test_promise_stores_the_intent_once(ledger: Ledger) -> None:
 @pytest.mark.parametrize(
     ("outcome", "order", "state"),
     [
-        (Outcome.ACCEPTED, make_order(), IntentState.ACKED),
-        (Outcome.REJECTED, None, IntentState.REJECTED),
-        (Outcome.UNKNOWN, None, IntentState.UNKNOWN),
+        (WriteOutcome.ACCEPTED, make_order(), IntentState.ACKED),
+        (WriteOutcome.REJECTED, None, IntentState.REJECTED),
+        (WriteOutcome.UNKNOWN, None, IntentState.UNKNOWN),
     ],
 )
 def test_settle_stores_the_outcome_and_the_order_of_a_reply(
-    ledger: Ledger, outcome: Outcome, order: Order | None, state: IntentState
+    ledger: Ledger, outcome: WriteOutcome, order: Order | None, state: IntentState
 ) -> None:
     intent = make_intent()
     ledger.promise(intent, ())
@@ -186,12 +186,12 @@ def test_settle_stores_the_outcome_and_the_order_of_a_reply(
     assert ledger.orders() == ((order,) if order else ())
 
 
-@pytest.mark.parametrize("outcome", [Outcome.ACCEPTED, Outcome.REJECTED])
-def test_unknown_outcome_never_replaces_a_known_one(ledger: Ledger, outcome: Outcome) -> None:
+@pytest.mark.parametrize("outcome", [WriteOutcome.ACCEPTED, WriteOutcome.REJECTED])
+def test_unknown_outcome_never_replaces_a_known_one(ledger: Ledger, outcome: WriteOutcome) -> None:
     ledger.promise(make_intent(), ())
     ledger.settle(make_intent().client_order_id, Reply(outcome), NOW)
     known = ledger.intents()
-    ledger.settle(make_intent().client_order_id, Reply(Outcome.UNKNOWN), minutes(1))
+    ledger.settle(make_intent().client_order_id, Reply(WriteOutcome.UNKNOWN), minutes(1))
     assert ledger.intents() == known
 
 
@@ -200,8 +200,8 @@ def test_intents_are_found_by_session_and_by_being_unresolved(ledger: Ledger) ->
     other = make_intent("s1", session=DAY + timedelta(days=1))
     for intent in (first, second, other):
         ledger.promise(intent, ())
-    ledger.settle(first.client_order_id, Reply(Outcome.ACCEPTED), NOW)
-    ledger.settle(other.client_order_id, Reply(Outcome.UNKNOWN), NOW)
+    ledger.settle(first.client_order_id, Reply(WriteOutcome.ACCEPTED), NOW)
+    ledger.settle(other.client_order_id, Reply(WriteOutcome.UNKNOWN), NOW)
     assert [r.intent for r in ledger.intents()] == [first, second, other]
     assert [r.intent for r in ledger.intents(session=DAY)] == [first, second]
     assert [r.intent for r in ledger.intents(unresolved=True)] == [second, other]
@@ -218,13 +218,13 @@ def test_only_an_unresolved_intent_can_be_abandoned(ledger: Ledger) -> None:
     with pytest.raises(KeyError):
         ledger.abandon("tb1.none", "why", NOW)
     with pytest.raises(KeyError):
-        ledger.settle("tb1.none", Reply(Outcome.ACCEPTED), NOW)
+        ledger.settle("tb1.none", Reply(WriteOutcome.ACCEPTED), NOW)
 
 
 def test_abandoned_intent_is_acknowledged_when_its_order_appears(ledger: Ledger) -> None:
     ledger.promise(make_intent(), ())
     ledger.abandon(make_intent().client_order_id, "not found", NOW)
-    ledger.settle(make_intent().client_order_id, Reply(Outcome.ACCEPTED, make_order()), minutes(1))
+    ledger.settle(make_intent().client_order_id, Reply(WriteOutcome.ACCEPTED, make_order()), minutes(1))
     assert there(ledger.intent(make_intent().client_order_id)).state is IntentState.ACKED
 
 
@@ -492,11 +492,11 @@ def test_last_acknowledged_is_the_last_promised_whatever_was_settled_last(ledger
     for intent in (first, second, refused, silent, ending):
         ledger.promise(intent, (PASSED,))
     assert ledger.last_acknowledged() is None
-    ledger.settle(ending.client_order_id, Reply(Outcome.ACCEPTED), NOW)
-    ledger.settle(second.client_order_id, Reply(Outcome.ACCEPTED), NOW)
-    ledger.settle(first.client_order_id, Reply(Outcome.ACCEPTED), NOW)
-    ledger.settle(refused.client_order_id, Reply(Outcome.REJECTED), NOW)
-    ledger.settle(silent.client_order_id, Reply(Outcome.UNKNOWN), NOW)
+    ledger.settle(ending.client_order_id, Reply(WriteOutcome.ACCEPTED), NOW)
+    ledger.settle(second.client_order_id, Reply(WriteOutcome.ACCEPTED), NOW)
+    ledger.settle(first.client_order_id, Reply(WriteOutcome.ACCEPTED), NOW)
+    ledger.settle(refused.client_order_id, Reply(WriteOutcome.REJECTED), NOW)
+    ledger.settle(silent.client_order_id, Reply(WriteOutcome.UNKNOWN), NOW)
     assert ledger.last_acknowledged() == second.client_order_id
 
 
@@ -535,7 +535,7 @@ def bought_with_own_exits(ledger: Ledger, *, hand: bool = False) -> None:
     )
     ledger.promise(intent, ())
     order = replace(make_order("v0" if hand else "v1"), client_order_id=intent.client_order_id)
-    ledger.settle(intent.client_order_id, Reply(Outcome.ACCEPTED, order), NOW)
+    ledger.settle(intent.client_order_id, Reply(WriteOutcome.ACCEPTED, order), NOW)
     if hand:
         replaced = replace(order, status=OrderStatus.REPLACED, replaced_by="v1", updated_at=minutes(1))
         ledger.apply_orders([replaced, replace(make_order("v1"), client_order_id="by-hand")], minutes(1))
@@ -548,7 +548,7 @@ def test_exit_of_a_position_is_the_one_asked_for_by_its_first_fill(ledger: Ledge
     again = replace(make_intent("open+10m"), stop_loss_fraction=Decimal("0.5"))
     ledger.promise(again, ())
     later = replace(make_order("v2"), client_order_id=again.client_order_id)
-    ledger.settle(again.client_order_id, Reply(Outcome.ACCEPTED, later), NOW)
+    ledger.settle(again.client_order_id, Reply(WriteOutcome.ACCEPTED, later), NOW)
     ledger.apply_fills([replace(make_fill("a2", minutes(1)), fill=replace(make_fill().fill, activity_id="a2"))], NOW)
     assert ledger.kept([HELD]) == {HELD: ASKED}
     ledger.put_marks({HELD: Marks(Decimal(190), None)})
@@ -580,7 +580,7 @@ def test_position_that_a_closing_order_opened_has_turned_and_asked_for_no_exit(l
     intent = replace(make_intent(), purpose=Purpose.CLOSE, stop_loss_fraction=STOP)
     ledger.promise(intent, ())
     order = replace(make_order("v1"), client_order_id=intent.client_order_id)
-    ledger.settle(intent.client_order_id, Reply(Outcome.ACCEPTED, order), NOW)
+    ledger.settle(intent.client_order_id, Reply(WriteOutcome.ACCEPTED, order), NOW)
     ledger.apply_fills([make_fill()], NOW)
     assert ledger.kept([HELD]) == {HELD: Kept(turned=True)}
 
@@ -593,7 +593,7 @@ def test_position_has_turned_if_the_stop_of_a_pair_or_an_entry_opened_it_unless_
     ledger.promise(pair, ())
     limit = replace(make_order("v1"), client_order_id=pair.client_order_id)
     leg = replace(make_order("v2"), client_order_id="of the venue", parent="v1")
-    ledger.settle(pair.client_order_id, Reply(Outcome.ACCEPTED, limit, legs=(leg,)), NOW)
+    ledger.settle(pair.client_order_id, Reply(WriteOutcome.ACCEPTED, limit, legs=(leg,)), NOW)
     ledger.apply_fills([replace(make_fill(), fill=replace(make_fill().fill, venue_order_id="v2"))], NOW)
     assert ledger.kept([HELD]) == {HELD: Kept(turned=True)}
     entry = make_intent("open+10m")

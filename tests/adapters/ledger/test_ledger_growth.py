@@ -16,8 +16,8 @@ from tradebot.adapters.ledger import json_codec as ledger_bodies
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.file_table import FileTable
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.ledger.rows import FillRow
-from tradebot.adapters.ledger.tables import FILLS, INTENTS, ORDERS, Kind
+from tradebot.adapters.ledger.rows import StoredFill
+from tradebot.adapters.ledger.tables import FILLS, INTENTS, ORDERS, TableKind
 from tradebot.errors import DamagedBooksError
 from tradebot.model.values import replace
 
@@ -82,13 +82,13 @@ def test_reading_books_keeps_a_few_bytes_of_each_record(sizes: tuple[Path, Path]
 @pytest.fixture
 def parsed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Yield the rows that are parsed from here on."""
-    found, decoded = list[str](), ledger_bodies.decoded
+    found, decoded = list[str](), ledger_bodies.decode_as
 
     def counted(kind: type[Any], text: str) -> object:
         found.append(text)
         return decoded(kind, text)
 
-    monkeypatch.setattr(ledger_bodies, "decoded", counted)
+    monkeypatch.setattr(ledger_bodies, "decode_as", counted)
     ledger_bodies._cached.cache_clear()
     yield found
     ledger_bodies._cached.cache_clear()
@@ -106,7 +106,7 @@ def test_fills_are_parsed_once_and_later_ones_alone(tmp_path: Path, parsed: list
 def test_fills_of_a_rolled_back_write_are_not_remembered(tmp_path: Path) -> None:
     with closing(SqliteLedger.open(books(tmp_path / "state", 2))) as ledger:
         with suppress(KeyboardInterrupt), ledger.file.write():
-            ledger.apply_fill(FillRow(make_fill("never"), NOW))
+            ledger.apply_fill(StoredFill(make_fill("never"), NOW))
             assert len(ledger.fills()) == 3
             raise KeyboardInterrupt
         ledger.apply_fills([make_fill("another")], NOW)
@@ -115,7 +115,7 @@ def test_fills_of_a_rolled_back_write_are_not_remembered(tmp_path: Path) -> None
 
 def test_rows_are_found_by_the_index_that_their_kind_names(sizes: tuple[Path, Path]) -> None:
     with closing(SqliteLedger.open(sizes[0], read_only=True)) as ledger:
-        kinds: tuple[Kind[Any], ...] = INTENTS, ORDERS, FILLS
+        kinds: tuple[TableKind[Any], ...] = INTENTS, ORDERS, FILLS
         for kind in kinds:
             for name, index in kind.indexes.items():
                 if index.named:

@@ -7,10 +7,10 @@ import pytest
 
 from tests.kit.ledgers import edit
 from tests.kit.rows import ACCOUNT, NOW, make_fill, make_intent, make_order, minutes
-from tradebot.adapters.ledger.ledger import Compared, SqliteLedger
+from tradebot.adapters.ledger.ledger import JournalComparison, SqliteLedger
 from tradebot.errors import OperatorError
 from tradebot.model.intent import IntentState, Operation
-from tradebot.model.order import Outcome, Reply
+from tradebot.model.order import Reply, WriteOutcome
 from tradebot.model.values import replace
 
 
@@ -30,8 +30,8 @@ def change(folder: Path, statement: str) -> None:
 
 def test_intents_are_counted_by_state_and_named(books: SqliteLedger) -> None:
     first, second = make_intent("open+5m").client_order_id, make_intent("open+10m").client_order_id
-    books.settle(first, Reply(Outcome.ACCEPTED, make_order()), NOW)
-    books.settle(second, Reply(Outcome.REJECTED, code="40310000"), minutes(1))
+    books.settle(first, Reply(WriteOutcome.ACCEPTED, make_order()), NOW)
+    books.settle(second, Reply(WriteOutcome.REJECTED, code="40310000"), minutes(1))
     assert books.tallies.intent_states() == {IntentState.ACKED: 1, IntentState.REJECTED: 1, IntentState.SENT: 1}
     assert (books.tallies.rejected_since(minutes(1)), books.tallies.rejected_since(minutes(2))) == (1, 0)
 
@@ -41,12 +41,12 @@ def test_an_order_ends_by_a_cancel_that_was_taken_and_not_by_a_change_of_its_pri
     for target, operation in (("v1", Operation.CANCEL), ("v2", Operation.REPLACE)):
         asked = replace(make_intent(f"of {target}"), operation=operation, target_venue_id=target)
         books.promise(asked, ())
-        books.settle(asked.client_order_id, Reply(Outcome.ACCEPTED), NOW)
+        books.settle(asked.client_order_id, Reply(WriteOutcome.ACCEPTED), NOW)
     assert books.tallies.ending() == {"v1"}
 
 
 def test_sound_ledger_matches_its_journal(books: SqliteLedger) -> None:
-    assert books.tallies.compare_journal() == Compared(records=6, rows=5, missing=0, ahead=0)
+    assert books.tallies.compare_journal() == JournalComparison(records=6, rows=5, missing=0, ahead=0)
 
 
 @pytest.mark.parametrize(
@@ -61,12 +61,12 @@ def test_compare_journal_finds_a_changed_number_in_the_ledger(
     tmp_path: Path, books: SqliteLedger, statement: str
 ) -> None:
     change(tmp_path, statement)
-    assert books.tallies.compare_journal() == Compared(records=6, rows=5, missing=1, ahead=1)
+    assert books.tallies.compare_journal() == JournalComparison(records=6, rows=5, missing=1, ahead=1)
 
 
 def test_journal_record_without_a_commit_is_counted_as_ahead(tmp_path: Path, books: SqliteLedger) -> None:
     change(tmp_path, "DELETE FROM fills WHERE activity_id = 'a2'")
-    assert books.tallies.compare_journal() == Compared(records=6, rows=4, missing=0, ahead=1)
+    assert books.tallies.compare_journal() == JournalComparison(records=6, rows=4, missing=0, ahead=1)
 
 
 def test_journal_cut_short_is_reported_as_damage(tmp_path: Path, books: SqliteLedger) -> None:

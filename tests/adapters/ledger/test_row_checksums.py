@@ -25,7 +25,7 @@ from tradebot.errors import DamagedBooksError, TradebotError
 from tradebot.model.account import EquityPeak
 from tradebot.model.bar import Session
 from tradebot.model.instrument import ListingRecord
-from tradebot.model.order import OrderStatus, Outcome, Reply
+from tradebot.model.order import OrderStatus, Reply, WriteOutcome
 from tradebot.model.position import Marks, Origin
 from tradebot.model.trade import TradeNote
 from tradebot.model.trading import Arming, Baseline, ReconcileMark
@@ -171,7 +171,7 @@ def noted(books: SqliteLedger, number: int) -> None:
 
 
 ORDER_ENDS = (OrderStatus.NEW, OrderStatus.FILLED, OrderStatus.CANCELED)
-OUTCOMES = (Outcome.ACCEPTED, Outcome.REJECTED, Outcome.UNKNOWN)
+OUTCOMES = (WriteOutcome.ACCEPTED, WriteOutcome.REJECTED, WriteOutcome.UNKNOWN)
 WRITES: Mapping[str, Callable[[SqliteLedger, int], object]] = {
     "append": lambda books, n: books.armings.append(Arming(n, DAY, DAY, NOW, "me", NOW)),
     "approve": lambda books, n: books.baselines.approve(Baseline({"shadow": n % 2 == 0}, "me", NOW)),

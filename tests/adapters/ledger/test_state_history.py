@@ -9,7 +9,7 @@ import pytest
 from tests.kit.rows import ACCOUNT, NOW, make_intent, make_order
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.candidate import Purpose
-from tradebot.model.order import Order, OrderStatus, Outcome, Reply
+from tradebot.model.order import Order, OrderStatus, Reply, WriteOutcome
 from tradebot.model.values import replace
 
 LEG = replace(make_order(), venue_id="leg", client_order_id="the venue's name", parent=make_order().venue_id)
@@ -27,7 +27,7 @@ def send(books: SqliteLedger, purpose: Purpose) -> Order:
     intent = replace(make_intent(), purpose=purpose)
     order = replace(make_order(), client_order_id=intent.client_order_id, filled_quantity=Decimal(0))
     books.promise(intent, ())
-    books.settle(intent.client_order_id, Reply(Outcome.ACCEPTED, replace(order, status=OrderStatus.NEW)), NOW)
+    books.settle(intent.client_order_id, Reply(WriteOutcome.ACCEPTED, replace(order, status=OrderStatus.NEW)), NOW)
     return order
 
 

@@ -48,7 +48,7 @@ def after(store: BarStore, ops: list[Op]) -> list[object]:
         else:
             store.put_asked(symbol, "1Min", "there", 60 * first, 60 * (first + count) - 1, price)
         told.append(store.get(symbol, "1Min", 60 * (first - 1), 60 * (first + 2), price))
-        told.append([tuple(span) for span in store.asked(symbol, "1Min", "there", price)])
+        told.append([tuple(span) for span in store.asked_spans(symbol, "1Min", "there", price)])
     return [*told, *store.spans()]
 
 
@@ -68,7 +68,7 @@ def test_a_long_series_is_cut_and_what_was_cut_counts_as_never_asked(monkeypatch
     store.put_asked("A", "1Min", "there", 0, 60 * 11 - 1)
     store.put("A", "1Min", [bar(n) for n in range(11)], "there")
     assert [one.start_s // 60 for one in store.get("A", "1Min", 0, 9_000)] == [7, 8, 9, 10]
-    assert store.asked("A", "1Min", "there") == [(60 * 7, 60 * 11 - 1)]
+    assert store.asked_spans("A", "1Min", "there") == [(60 * 7, 60 * 11 - 1)]
 
 
 def test_actions_are_replaced_as_a_whole() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.kit.rows import DAY, FAILED, NOW, PASSED, make_cycle
-from tradebot.adapters.memory.recorder import Level, Recorder
+from tradebot.adapters.memory.recorder import Recorder, RecordLevel
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job, Mark, StrategyRefusal
@@ -77,11 +77,11 @@ def read_back(recorder: Recorder, last: CycleRecord) -> Mapping[str, object]:
     }
 
 
-@pytest.mark.parametrize("level", [Level.NONE, Level.COUNTS])
+@pytest.mark.parametrize("level", [RecordLevel.NONE, RecordLevel.COUNTS])
 @settings(max_examples=settings().max_examples // 2)
 @given(made=passes())
-def test_every_level_answers_the_core_like_a_full_record(level: Level, made: list[CycleRecord]) -> None:
-    full, less = Recorder(Level.FULL), Recorder(level)
+def test_every_level_answers_the_core_like_a_full_record(level: RecordLevel, made: list[CycleRecord]) -> None:
+    full, less = Recorder(RecordLevel.FULL), Recorder(level)
     for cycle in made:
         full.record(cycle)
         less.record(cycle)
@@ -91,33 +91,33 @@ def test_every_level_answers_the_core_like_a_full_record(level: Level, made: lis
 @settings(max_examples=settings().max_examples // 2)
 @given(passes())
 def test_counts_and_saved_passes_are_those_of_the_last_records(made: list[CycleRecord]) -> None:
-    recorders = {level: Recorder(level) for level in Level}
+    recorders = {level: Recorder(level) for level in RecordLevel}
     for cycle in made:
         for recorder in recorders.values():
             recorder.record(cycle)
     last = {(cycle.job, cycle.id): cycle for cycle in made}
     ends = [(c.session, r.terminal) for c in last.values() if c.job is Job.TRADE_ONCE for r in c.candidates]
-    found = recorders[Level.COUNTS].ended_for()
-    assert found == recorders[Level.FULL].ended_for()
+    found = recorders[RecordLevel.COUNTS].ended_for()
+    assert found == recorders[RecordLevel.FULL].ended_for()
     assert sum(sum(counts.values()) for counts in found.values()) == len(ends)
     assert {day: counts.get(None, 0) for day, counts in found.items() if None in counts} == {
         day: count for day in found if (count := sum(d == day and end is None for d, end in ends))
     }
-    assert list(recorders[Level.FULL].to_save()) == sorted(last.values(), key=lambda cycle: cycle.at)
+    assert list(recorders[RecordLevel.FULL].to_save()) == sorted(last.values(), key=lambda cycle: cycle.at)
     sent = {c.id: sum(r.client_order_id is not None for r in c.candidates) for c in last.values()}
-    saved = {cycle.id: len(cycle.candidates) for cycle in recorders[Level.COUNTS].to_save()}
+    saved = {cycle.id: len(cycle.candidates) for cycle in recorders[RecordLevel.COUNTS].to_save()}
     assert {name: count for name, count in saved.items() if count} == {n: count for n, count in sent.items() if count}
-    ends_of = [Recorder(Level.FULL) for _ in range(2)]
-    for recorder, level in zip(ends_of, (Level.NONE, Level.COUNTS), strict=True):
+    ends_of = [Recorder(RecordLevel.FULL) for _ in range(2)]
+    for recorder, level in zip(ends_of, (RecordLevel.NONE, RecordLevel.COUNTS), strict=True):
         for cycle in recorders[level].to_save():
             recorder.record(cycle)
-        assert recorder.session_ends(date.min, date.max) == recorders[Level.FULL].session_ends(date.min, date.max)
+        assert recorder.session_ends(date.min, date.max) == recorders[RecordLevel.FULL].session_ends(date.min, date.max)
 
 
 def test_each_pass_that_left_a_strategy_out_counts_once_for_each_reason() -> None:
     missing = Decision(Gate.NEEDS, Verdict.UNKNOWN, Reason.BARS_MISSING, 0, 127)
     late = [StrategyRefusal("rotation", missing, symbol) for symbol in ("XLC", "XLRE")]
-    recorder, silent = Recorder(Level.COUNTS), Recorder(Level.NONE)
+    recorder, silent = Recorder(RecordLevel.COUNTS), Recorder(RecordLevel.NONE)
     for name in ("one", "one", "two"):
         for each in (recorder, silent):
             each.record(replace(make_cycle(name, NOW), refused_strategies=tuple(late)))
@@ -126,7 +126,7 @@ def test_each_pass_that_left_a_strategy_out_counts_once_for_each_reason() -> Non
 
 
 def test_kept_passes_do_not_grow_with_the_sessions() -> None:
-    recorder = Recorder(Level.NONE)
+    recorder = Recorder(RecordLevel.NONE)
     for number in range(200):
         day = timedelta(days=number)
         recorder.record(replace(make_cycle(f"pass {number}", NOW + day), session=DAY + day))

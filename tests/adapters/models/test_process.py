@@ -15,22 +15,22 @@ from tests.kit.values import SESSION
 from tests.learning.test_acting import view
 from tradebot.adapters.models import process
 from tradebot.adapters.models.encoding import node, number, part
-from tradebot.adapters.models.folder import Parts
+from tradebot.adapters.models.folder import ModelParts
 from tradebot.adapters.models.loaded import settings_of
-from tradebot.adapters.models.process import ModelProcess, Place, good_models, read_results
+from tradebot.adapters.models.process import ModelLocation, ModelProcess, good_models, read_results
 from tradebot.adapters.models.reading import read_model
-from tradebot.adapters.plugins.plugin import Surroundings
+from tradebot.adapters.plugins.plugin import PluginEnvironment
 from tradebot.adapters.plugins.process import ErredError
-from tradebot.adapters.plugins.protocol import Bounds
-from tradebot.learning.acting import Acting
+from tradebot.adapters.plugins.protocol import AnswerBounds
+from tradebot.learning.acting import ModelSelection
 from tradebot.learning.card import SessionResult
-from tradebot.learning.ensemble import Combine, Mode
+from tradebot.learning.ensemble import Combine, PolicyMode
 from tradebot.learning.saying import refusal
 from tradebot.model.decision import Decision
 from tradebot.model.reasons import Reason
 from tradebot.model.values import replace
 
-SURROUNDINGS = Surroundings(Bounds(20.0, 2**31), {"PATH": os.environ["PATH"]}, ())
+SURROUNDINGS = PluginEnvironment(AnswerBounds(20.0, 2**31), {"PATH": os.environ["PATH"]}, ())
 
 
 @pytest.fixture
@@ -39,10 +39,12 @@ def signed(tmp_path: Path) -> Signed:
 
 
 @contextmanager
-def running(signed: Signed, *models: str, mode: Mode = Mode.INFERENCE, **place: object) -> Iterator[ModelProcess]:
+def running(
+    signed: Signed, *models: str, mode: PolicyMode = PolicyMode.INFERENCE, **place: object
+) -> Iterator[ModelProcess]:
     usual: dict[str, object] = {"answer_ms": 10_000, "noted": signed.folder / "models.json"}
-    where = Place(signed.folder, signed.public, models, **{**usual, **place})  # type: ignore[arg-type]
-    with closing(ModelProcess(where, Acting(mode, Combine.WEIGHTED, 20, {}), SURROUNDINGS, "policy")) as found:
+    where = ModelLocation(signed.folder, signed.public, models, **{**usual, **place})  # type: ignore[arg-type]
+    with closing(ModelProcess(where, ModelSelection(mode, Combine.WEIGHTED, 20, {}), SURROUNDINGS, "policy")) as found:
         yield found
 
 
@@ -51,7 +53,7 @@ def quantities(found: object) -> list[object]:
     return [one.quantity for one in found]  # type: ignore[attr-defined]
 
 
-def failing() -> Parts:
+def failing() -> ModelParts:
     """Return a model that answers otherwise than it stored."""
     parts = constant([0.5])
     return parts._replace(probe=replace(parts.probe, answers=((0.51,), *parts.probe.answers[1:])))
@@ -62,7 +64,7 @@ def test_models_answer_and_their_later_results_count_from_the_next_session_on(si
     file = signed.folder / "results.json"
     file.write_text("{}")
     tomorrow = replace(SESSION, date=SESSION.date + timedelta(days=1))
-    with running(signed, first, second, mode=Mode.META, results=file) as found:
+    with running(signed, first, second, mode=PolicyMode.META, results=file) as found:
         assert quantities(found.answer(view())) == [2]
         file.write_text(json.dumps({first: {str(SESSION.date): -0.5}, second: {str(SESSION.date): 0.5}}))
         assert quantities(found.answer(view())) == [2], "not in the same session"
@@ -150,7 +152,7 @@ def test_network_that_never_answers_is_ended_by_its_time_and_replaced_by_nobody(
     (signed.folder / "models.json").write_text(json.dumps({"policy": [good]}))
     name = signed.write(parts._replace(graph=endless(parts.card.inputs)))
     with running(signed, name) as found:
-        found._start = replace(found._start, bounds=Bounds(3.0, 2**31))
+        found._start = replace(found._start, bounds=AnswerBounds(3.0, 2**31))
         answer = found.answer(view())
         assert isinstance(answer, Decision)
         assert answer.reason is Reason.MODEL_SLOW
@@ -223,7 +225,7 @@ def test_note_that_can_not_be_read_names_no_good_model(tmp_path: Path, text: str
 
 def test_process_that_is_watched_never_reads_models_and_the_bot_loads_no_runtime(signed: Signed) -> None:
     model = read_model(signed.folder, signed.write(constant([0.75])), signed.public)
-    found = settings_of([model], Acting(Mode.INFERENCE, Combine.WEIGHTED, 20, {}))
+    found = settings_of([model], ModelSelection(PolicyMode.INFERENCE, Combine.WEIGHTED, 20, {}))
     assert {type(each) for _, files in found["models"] for each in files.values()} == {bytes}
     assert isinstance(found["acting"], str)
     assert not hasattr(process, "onnxruntime")

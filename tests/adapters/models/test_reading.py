@@ -22,7 +22,7 @@ from tradebot.adapters.models.folder import (
     SCALING,
     SIGNATURE,
     SUMS,
-    Parts,
+    ModelParts,
     id_of,
     sums_of,
 )
@@ -197,7 +197,7 @@ def test_file_that_is_too_large_is_refused_before_it_is_read(signed: Signed, mon
 
 
 NOT_A_NUMBER = json.dumps({"means": [float("nan"), 0.0], "deviations": [1.0, 1.0]}).encode()
-CARD_OF = Parts(replace(PARTS.card, features=(FeatureUsed("moon", 1),)), scaling(), probe(7), PARTS.graph)
+CARD_OF = ModelParts(replace(PARTS.card, features=(FeatureUsed("moon", 1),)), scaling(), probe(7), PARTS.graph)
 OLD_OF = replace(PARTS.card, features=(replace(PARTS.card.features[0], version=99), PARTS.card.features[1]))
 
 

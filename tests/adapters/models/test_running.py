@@ -6,7 +6,7 @@ import pytest
 
 from tests.kit.fakes.networks import card, constant, deep, linear, probe, remembering, scaling
 from tradebot.adapters.models.encoding import network, node, tensor
-from tradebot.adapters.models.folder import Parts
+from tradebot.adapters.models.folder import ModelParts
 from tradebot.adapters.models.running import TOLERANCE, member_of, self_test
 from tradebot.learning.acting import Member
 from tradebot.learning.card import Action, Model
@@ -17,17 +17,17 @@ from tradebot.model.values import replace
 INPUTS = card().inputs
 
 
-def model(parts: Parts) -> Model:
+def model(parts: ModelParts) -> Model:
     return Model("0" * 16, *parts)
 
 
-def opened(parts: Parts) -> Member:
+def opened(parts: ModelParts) -> Member:
     found = member_of(model(parts))
     assert isinstance(found, Member), found
     return found
 
 
-def why(parts: Parts) -> Reason | None:
+def why(parts: ModelParts) -> Reason | None:
     """Return the reason for which a model isn't used; None if it is."""
     found = member_of(model(parts))
     test = found if isinstance(found, Decision) else self_test(found, model(parts))
@@ -50,7 +50,7 @@ def test_network_with_a_memory_gets_back_what_it_remembered() -> None:
 @pytest.mark.parametrize(
     "parts", [constant([0.75]), constant([0.0, 1.0, 0.0, 0.0, 2.0], action=Action.DISCRETE), remembering()]
 )
-def test_model_that_answers_as_stored_passes_its_test(parts: Parts) -> None:
+def test_model_that_answers_as_stored_passes_its_test(parts: ModelParts) -> None:
     assert why(parts) is None
 
 
@@ -78,7 +78,7 @@ def test_answer_that_is_no_number_fails_the_test() -> None:
 class Wrong:
     """A model whose network isn't what its card says."""
 
-    parts: Parts
+    parts: ModelParts
     what: str
 
 

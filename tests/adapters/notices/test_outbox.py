@@ -10,18 +10,18 @@ import pytest
 from tests.kit.values import there
 from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.adapters.notices.outbox import KEPT, Outbox, Sending, unsent
-from tradebot.adapters.state.events import Place
+from tradebot.adapters.state.events import EventCursor
 from tradebot.adapters.state.state_folder import NOTICES
 from tradebot.adapters.text.canonical import time_text
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.event import Severity
-from tradebot.model.notice import Happening, Notice, Seen, Topic
+from tradebot.model.notice import BotStatus, Happening, Notice, Topic
 from tradebot.model.trading import TradingState
 
 AT = datetime(2026, 11, 16, 15, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-SEEN = Seen(AT, TradingState.ACTIVE, "1.0", ())
-PLACE = Place(7, 120)
+SEEN = BotStatus(AT, TradingState.ACTIVE, "1.0", ())
+PLACE = EventCursor(7, 120)
 NOTICE = Notice("tradebot", "10:00 something", Severity.WARN)
 
 
@@ -37,11 +37,11 @@ def told(text: str) -> Happening:
 
 
 def test_look_and_what_it_found_are_remembered_by_the_next_process(outbox: Outbox, tmp_path: Path) -> None:
-    assert outbox.remembered() is None
+    assert outbox.last_look() is None
     outbox.note(PLACE, SEEN, [("phone", AT, told("now")), ("phone", AT + HOUR, told("later")), ("desk", AT, told("x"))])
     outbox.close()
     outbox._database = Outbox.FILE.open(tmp_path / NOTICES)
-    assert outbox.remembered() == (PLACE, SEEN)
+    assert outbox.last_look() == (PLACE, SEEN)
     assert [one.text for _, _, one in outbox.due("phone", AT)] == ["now"]
     assert [one.text for _, _, one in outbox.due("phone", AT + HOUR)] == ["now", "later"]
 
@@ -57,18 +57,18 @@ def test_notice_takes_the_place_of_the_happenings_that_it_tells(outbox: Outbox) 
 
 def test_failed_notice_waits_for_its_next_attempt_and_a_sent_one_is_over(outbox: Outbox) -> None:
     outbox.make("phone", NOTICE, (), AT)
-    outbox.failed(there(outbox.next_of("phone", AT)).id, "no answer in 30 s", HOUR, AT)
+    outbox.mark_failed(there(outbox.next_of("phone", AT)).id, "no answer in 30 s", HOUR, AT)
     assert outbox.next_of("phone", AT) is None
     again = there(outbox.next_of("phone", AT + HOUR))
     assert (again.attempts, again.problem) == (1, "no answer in 30 s")
-    outbox.sent(again.id)
+    outbox.mark_sent(again.id)
     assert outbox.next_of("phone", AT + 2 * HOUR) is None
     assert [(one.sending, one.problem) for one in outbox.last(5)] == [(Sending.SENT, "")]
 
 
 def test_given_up_notice_is_kept_and_told_to_health(outbox: Outbox, tmp_path: Path) -> None:
     outbox.make("phone", NOTICE, (), AT)
-    outbox.failed(1, "the receiver answered 500", None, AT + HOUR)
+    outbox.mark_failed(1, "the receiver answered 500", None, AT + HOUR)
     (lost,) = unsent(tmp_path)
     assert (lost.sending, lost.next_at, lost.problem) == (Sending.GIVEN_UP, AT + HOUR, "the receiver answered 500")
 
@@ -98,8 +98,8 @@ def test_damaged_file_starts_over_with_an_event_and_the_next_look_is_the_first(t
     box.note(PLACE, SEEN, ())
     box._database.execute("UPDATE remembered SET text = '[' WHERE name = 'seen'")
     with pytest.raises(TemporaryError, match="a new one was started"):
-        box.remembered()
-    assert box.remembered() is None
+        box.last_look()
+    assert box.last_look() is None
     assert [event.event_type for event in events.emitted] == ["begun_anew", "begun_anew"]
     box.close()
 

@@ -112,7 +112,7 @@ def test_receiver_that_fails_lies_floods_or_hangs_costs_its_attempt_alone(answer
     with receiving(answer) as receiver:
         began = time.monotonic()
         with closing(Attempt(f"http://{receiver.address}/hook-of-ann-0123456789", NOTICE, limit_s=limit_s)) as attempt:
-            while not attempt.ended():
+            while not attempt.has_ended():
                 time.sleep(0.02)
             assert attempt.problem() == problem
         assert answer is not hang or time.monotonic() - began < LIMIT_S / 2
@@ -127,7 +127,7 @@ def test_nobody_listening_is_a_problem_without_the_address() -> None:
 def test_address_that_apprise_refuses_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     learn("bad-secret-0123456789")
     with closing(Attempt("tgram://bad-secret-0123456789/", NOTICE)) as attempt:
-        while not attempt.ended():
+        while not attempt.has_ended():
             time.sleep(0.02)
         problem = attempt.problem()
     assert problem.startswith("Apprise doesn't understand the address")

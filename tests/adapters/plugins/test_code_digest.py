@@ -8,7 +8,7 @@ import pytest
 from tests.adapters.plugins.test_plugin import install
 from tradebot.adapters.plugins import code_digest, code_tree
 from tradebot.adapters.plugins.code_digest import built_in_code, code_of
-from tradebot.adapters.plugins.plugin import installed
+from tradebot.adapters.plugins.plugin import installed_strategies
 from tradebot.adapters.plugins.protocol import GROUP
 
 POINT = EntryPoint("lean", "lean_code.strategy:Lean", GROUP)
@@ -99,7 +99,7 @@ def test_code_of_a_module_that_is_not_installed_is_empty() -> None:
 
 def test_built_in_strategies_share_one_code() -> None:
     assert [*built_in_code().files] == [code_digest.BUILT_IN]
-    assert all(code_digest.OURS & set(installed()[name].module.split(".")) for name in ("flow", "rotation"))
+    assert all(code_digest.OURS & set(installed_strategies()[name].module.split(".")) for name in ("flow", "rotation"))
 
 
 def test_trees_are_read_once_for_as_long_as_no_byte_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

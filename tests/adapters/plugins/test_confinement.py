@@ -16,14 +16,14 @@ from pathlib import Path
 
 import pytest
 
-from commands.strategy.run import guarded
+from commands.strategy.run import describe_confinement
 from tests.adapters.plugins import hostile
 from tests.adapters.plugins.test_plugin import VIEW
 from tradebot.adapters.plugins import confinement, linux_syscalls, namespaces
 from tradebot.adapters.plugins.confinement import Confinement, Means, Protections, working
-from tradebot.adapters.plugins.file_access import Reach, reach_of
-from tradebot.adapters.plugins.plugin import PluginStrategy, Surroundings, begin_pass
-from tradebot.adapters.plugins.protocol import GROUP, Bounds
+from tradebot.adapters.plugins.file_access import FileAccess, reach_of
+from tradebot.adapters.plugins.plugin import PluginEnvironment, PluginStrategy, begin_pass
+from tradebot.adapters.plugins.protocol import GROUP, AnswerBounds
 from tradebot.model.decision import Decision
 from tradebot.model.reasons import Reason
 from tradebot.model.values import replace
@@ -84,8 +84,10 @@ class Prey:
             return ask(plugin, *ways)
 
     def plugin(self, seconds: float = 20.0) -> PluginStrategy:
-        surroundings = Surroundings(
-            Bounds(seconds, 2**31), os.environ | {"MARK": str(self.home)}, (self.home / "state", self.home / ".env")
+        surroundings = PluginEnvironment(
+            AnswerBounds(seconds, 2**31),
+            os.environ | {"MARK": str(self.home)},
+            (self.home / "state", self.home / ".env"),
         )
         return PluginStrategy(EntryPoint("hostile", "hostile:Hostile", GROUP), self.settings, surroundings)
 
@@ -176,7 +178,7 @@ def test_protections_are_empty_where_the_system_offers_nothing(prey: Prey) -> No
     with closing(prey.plugin()) as plugin:
         protections = plugin.protections()
         assert (protections.files, protections.processes, protections.keep_keys) == ((), (), False)
-        assert "your keys are NOT protected from it" in guarded(protections)
+        assert "your keys are NOT protected from it" in describe_confinement(protections)
         assert {"env_file", "state"} <= worked(ask(plugin, *WAYS["files"]))
         begin_pass([plugin])
         assert worked(ask(plugin, "daemon", "bomb", "unbounded")) == set()
@@ -229,7 +231,7 @@ def test_another_user_reads_neither_the_keys_nor_our_environment(prey: Prey) -> 
         (place / "own").mkdir()
         (place / ".env").touch(0o600)
         (place / "notes").touch(0o644)
-        confined = Confinement(frozenset({Means.OTHER_USER}), Reach((), (), place / "own"), place)
+        confined = Confinement(frozenset({Means.OTHER_USER}), FileAccess((), (), place / "own"), place)
 
         def reads(path: str | Path) -> bool:
             def trial() -> None:
@@ -330,6 +332,8 @@ def test_each_system_call_that_fails_says_which_one() -> None:
 
 def test_open_access_is_described_in_plain_words() -> None:
     shut = Protections(*[(Means.LANDLOCK,)] * 5)
-    assert guarded(shut).startswith("can't reach your keys")
-    assert guarded(replace(shut, names=())) == "can see the names, sizes and times of this user's files."
-    assert guarded(replace(shut, network=())) == ("can use the network: your keys are NOT protected from it.")
+    assert describe_confinement(shut).startswith("can't reach your keys")
+    assert describe_confinement(replace(shut, names=())) == "can see the names, sizes and times of this user's files."
+    assert describe_confinement(replace(shut, network=())) == (
+        "can use the network: your keys are NOT protected from it."
+    )

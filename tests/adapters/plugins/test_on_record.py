@@ -14,9 +14,9 @@ from tests.kit.strategies import view
 from tests.kit.values import NOW, ago, alert
 from tests.strategies import test_flow, test_futures, test_rotation
 from tradebot.adapters.plugins import code_digest
-from tradebot.adapters.plugins.code_digest import Code, built_in_code
+from tradebot.adapters.plugins.code_digest import StrategyCode, built_in_code
 from tradebot.adapters.plugins.on_record import ON_RECORD
-from tradebot.learning.ensemble import Answer, Combine, combined
+from tradebot.learning.ensemble import Combine, NetworkAnswer, combine_targets
 from tradebot.model.flow import FlowAlert
 from tradebot.model.instrument import Right
 from tradebot.model.record import SymbolFacts
@@ -24,7 +24,7 @@ from tradebot.model.view import StrategyView
 from tradebot.replaying.record_writer import plain
 from tradebot.signals.components import component_names, component_of
 from tradebot.signals.features import columns, features
-from tradebot.signals.scoring import Known, ScoreComponent
+from tradebot.signals.scoring import ScoreComponent, ScoringInputs
 from tradebot.signals.subjects.alerts import FLOW_ALERTS_KIND, counting, flow_now
 from tradebot.strategies.flow import FlowStrategy
 from tradebot.strategies.futures import FuturesStrategy
@@ -62,10 +62,15 @@ def answers() -> Iterator[tuple[str, object]]:
     for want in SmartMoneyStrategy({}).propose(view(range(16, 20))):
         yield f"smart_money {want.symbol}", want
     for how in Combine:
-        yield f"policy {how}", combined(how, [Answer(1.25, 0.5), Answer(-0.5, 0.25), Answer(2.0, 0.75)], [1, 0.5, 0.25])
+        yield (
+            f"policy {how}",
+            combine_targets(
+                how, [NetworkAnswer(1.25, 0.5), NetworkAnswer(-0.5, 0.25), NetworkAnswer(2.0, 0.75)], [1, 0.5, 0.25]
+            ),
+        )
 
 
-def sees(seed: int, component: ScoreComponent) -> Known:
+def sees(seed: int, component: ScoreComponent) -> ScoringInputs:
     """Return what a component sees in a world of the kinds that it reads, with alerts on both sides."""
     rows = world(seed, names=sorted(kind.name for kind in component.reads))
     own, market = known_of_all({name: [*each, *([GOOD[name]] if name in GOOD else [])] for name, each in rows.items()})
@@ -73,7 +78,7 @@ def sees(seed: int, component: ScoreComponent) -> Known:
     facts = SymbolFacts("AAPL", {**own, "flow_alerts": alerts, "options_volume": test_flow.USUAL}, NOW, received=1)
     now = flow_now(facts, counting(NOW, ALL_ALERTS))
     lookback, scale = ALL_ALERTS.lookback, now.scale_usd
-    return Known(NOW, lookback, market, facts, "technology", now.alerts, now.lacking, scale, now.value)
+    return ScoringInputs(NOW, lookback, market, facts, "technology", now.alerts, now.lacking, scale, now.value)
 
 
 def bought(number: int, seed: int) -> FlowAlert:
@@ -129,12 +134,12 @@ def test_rows_lead_to_code_on_record_and_code_without_a_row_counts_as_itself() -
     known = {path.stem for path in GOLDEN.iterdir()}
     assert set(ON_RECORD.values()) <= known
     assert not ON_RECORD.keys() & known
-    former = Code({"strategies/lean.py": "0" * 64}, {"numpy": "1.0"})
+    former = StrategyCode({"strategies/lean.py": "0" * 64}, {"numpy": "1.0"})
     assert former.digest == former.own_digest == "1a8d79f09fe7", "what earlier versions wrote"
 
 
 def test_code_that_decides_the_same_counts_as_the_one_on_record(monkeypatch: pytest.MonkeyPatch) -> None:
-    moved, record = Code({"built-in strategies": "1"}), Code({"strategies/lean.py": "0"})
+    moved, record = StrategyCode({"built-in strategies": "1"}), StrategyCode({"strategies/lean.py": "0"})
     assert moved.digest != record.digest
     monkeypatch.setattr(code_digest, "ON_RECORD", {moved.own_digest: record.own_digest})
     assert moved.digest == record.digest

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.kit.values import NOW, there
-from tradebot.adapters.plugins.plugin import PluginStrategy, Surroundings, strategies
-from tradebot.adapters.plugins.protocol import GRACE_S, GROUP, Bounds
+from tradebot.adapters.plugins.plugin import PluginEnvironment, PluginStrategy, strategies
+from tradebot.adapters.plugins.protocol import GRACE_S, GROUP, AnswerBounds
 from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -36,8 +36,8 @@ class Odd:
         self.settings = settings
     def propose(self, view):
 """
-BOUNDS = Bounds(20.0, 2**31)
-SURROUNDINGS = Surroundings(BOUNDS, os.environ, ())
+BOUNDS = AnswerBounds(20.0, 2**31)
+SURROUNDINGS = PluginEnvironment(BOUNDS, os.environ, ())
 VIEW = StrategyView(NOW, ("AAPL", "MSFT"), {"AAPL": SymbolFacts("AAPL")})
 Ask = Callable[..., object]
 
@@ -50,7 +50,7 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
     def asked(
         body: str,
         *,
-        bounds: Bounds = BOUNDS,
+        bounds: AnswerBounds = BOUNDS,
         settings: Mapping[str, object] | None = None,
         environ: Mapping[str, str] | None = None,
         target: str = "odd_plugin:Odd",
@@ -58,7 +58,9 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
         indented = "\n".join(f"        {line}" for line in body.splitlines())
         (tmp_path / "odd_plugin.py").write_text(f"{HEAD}{indented}\n")
         point = EntryPoint("odd", target, GROUP)
-        with closing(PluginStrategy(point, settings or {}, Surroundings(bounds, environ or os.environ, ()))) as plugin:
+        with closing(
+            PluginStrategy(point, settings or {}, PluginEnvironment(bounds, environ or os.environ, ()))
+        ) as plugin:
             return plugin.propose(VIEW)
 
     return asked
@@ -85,7 +87,7 @@ def test_misbehaving_plug_in_is_refused_once(ask: Ask, body: str, reason: Reason
 
 def test_a_plug_in_that_hangs_is_ended_in_time(ask: Ask) -> None:
     began = time.monotonic()
-    found = ask("while True: signal.pause()", bounds=Bounds(3.0, 2**31))
+    found = ask("while True: signal.pause()", bounds=AnswerBounds(3.0, 2**31))
     assert isinstance(found, Decision)
     assert (found.reason, found.limit) == (Reason.STRATEGY_TIMEOUT, 3.0)
     assert time.monotonic() - began < 60
@@ -93,9 +95,9 @@ def test_a_plug_in_that_hangs_is_ended_in_time(ask: Ask) -> None:
 
 def test_a_plug_in_alone_is_ended_by_the_kernel_when_nobody_is_left_to_end_it(tmp_path: Path) -> None:
     program = (
-        "from tradebot.adapters.plugins.protocol import Bounds\n"
+        "from tradebot.adapters.plugins.protocol import AnswerBounds\n"
         "from tradebot.adapters.plugins.plugin_worker import limit_time\n"
-        f"limit_time(Bounds({0.1 - GRACE_S}, 2**31))\nwhile True: pass"
+        f"limit_time(AnswerBounds({0.1 - GRACE_S}, 2**31))\nwhile True: pass"
     )
     import subprocess
 

@@ -14,9 +14,9 @@ from types import MappingProxyType
 import pytest
 
 from tests.kit.values import NOW
-from tradebot.adapters.plugins.plugin import PluginStrategy, Surroundings, begin_pass, close
+from tradebot.adapters.plugins.plugin import PluginEnvironment, PluginStrategy, begin_pass, close
 from tradebot.adapters.plugins.process import require_valid
-from tradebot.adapters.plugins.protocol import GROUP, Bounds, Declared, Pipes
+from tradebot.adapters.plugins.protocol import GROUP, AnswerBounds, Declared, Pipes
 from tradebot.model.decision import Decision
 from tradebot.model.position import Kept
 from tradebot.model.reasons import Reason
@@ -129,7 +129,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
 
 
 def plugin_of(mark: Path, timeout_s: float = 20.0) -> PluginStrategy:
-    surroundings = Surroundings(Bounds(timeout_s, 2**31), os.environ | {"MARK": str(mark)}, ())
+    surroundings = PluginEnvironment(AnswerBounds(timeout_s, 2**31), os.environ | {"MARK": str(mark)}, ())
     return PluginStrategy(EntryPoint("living", "living_plugin:Living", GROUP), {}, surroundings)
 
 
@@ -225,7 +225,7 @@ ENDS = [
     ("x = 'x' * 2**31", Reason.STRATEGY_FAILED, "MemoryError"),
     ("os._exit(3)", Reason.STRATEGY_FAILED, "its process ended without an answer, exit code 3"),
     ("os.closerange(3, 32); return told(view)", Reason.STRATEGY_FAILED, "ended without an answer, exit code 1"),
-    ("os.write(max(PIPES), frame(b'{\"wants\": 3}'))", Reason.STRATEGY_FAILED, "unreadable answer: Reply.wants"),
+    ("os.write(max(PIPES), frame(b'{\"wants\": 3}'))", Reason.STRATEGY_FAILED, "unreadable answer: PluginReply.wants"),
     ("os.write(max(PIPES), frame(b'{}'))", Reason.STRATEGY_FAILED, "an answer to another question"),
     ("os.write(max(PIPES), b'\\xff' * 8)", Reason.STRATEGY_FAILED, "bytes are more than 16777216"),
 ]
@@ -283,9 +283,9 @@ def test_answers_written_in_advance_are_read_as_answers_to_nothing_else(make: Ma
 DECLARED = [
     ('frozenset({"flow_alerts"})', 'frozenset({"gossip"})', "it needs 'gossip', which isn't a kind of facts"),
     ('frozenset({"flow_alerts"})', "7", "TypeError: 'int' object is not iterable"),
-    ('BarNeed("1Day", 127)', 'BarNeed("1Day", "all")', "Reply.declared.bars"),
+    ('BarNeed("1Day", 127)', 'BarNeed("1Day", "all")', "PluginReply.declared.bars"),
     ('BarNeed("1Day", 127)', 'BarNeed("1Week", 127)', "'1Week' is not a timeframe"),
-    ('BarNeed("1Day", 127)', 'BarNeed("1Day", 127, price="bid")', "Reply.declared.bars"),
+    ('BarNeed("1Day", 127)', 'BarNeed("1Day", 127, price="bid")', "PluginReply.declared.bars"),
     ('needs = Needs(frozenset({"flow_alerts"}), (BarNeed("1Day", 127),), quotes=True)', "", "has no attribute 'needs'"),
 ]
 

@@ -208,7 +208,7 @@ def test_file_in_place_of_a_folder_is_told_as_one(named: str, tmp_path: Path) ->
 @pytest.mark.parametrize("path", ["../out", "/out", "a//b", "a/./b", ""])
 def test_manifest_that_leads_elsewhere_is_refused(path: str, place: Folder, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x")
-    encoded = msgspec.json.encode(archive.Manifest(archive.VERSION, NAME, {path: archive.Stored(1, "0" * 64)}))
+    encoded = msgspec.json.encode(archive.Manifest(archive.VERSION, NAME, {path: archive.ArchivedFile(1, "0" * 64)}))
     version = hashlib.sha256(encoded).hexdigest()
     (tmp_path / "place" / NAME).mkdir(parents=True)
     (tmp_path / "place" / NAME / f"{version}.json").write_bytes(encoded)

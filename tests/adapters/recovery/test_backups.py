@@ -38,7 +38,7 @@ def test_a_backup_holds_what_the_books_held(folder: StateFolder) -> None:
             kept, *ledgers.MONEY, *ledgers.BESIDE
         )
         assert (copy / "journal.jsonl").read_bytes() == (folder.path / "journal.jsonl").read_bytes()
-    assert backups.verified(folder, made.path.name) == made
+    assert backups.verify_backup(folder, made.path.name) == made
     assert (made.intents, made.fills, made.record) == (5, 2, verify(folder.path / "journal.jsonl").sequence)
 
 
@@ -54,7 +54,7 @@ def test_backup_beside_a_writer_is_of_one_moment(folder: StateFolder) -> None:
     made = [backups.make(folder, f"number-{number}", NOW) for number in range(4)]
     writer.join()
     for copy in made:
-        assert backups.verified(folder, copy.path.name) == copy
+        assert backups.verify_backup(folder, copy.path.name) == copy
 
 
 def test_second_backup_is_refused_while_one_is_made(folder: StateFolder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,7 +71,7 @@ def test_second_backup_is_refused_while_one_is_made(folder: StateFolder, monkeyp
     made = backups.make(folder, "first", NOW)
     assert [error.code for error in refused] == [ExitCode.ANOTHER_INSTANCE] * 2
     monkeypatch.undo()
-    assert backups.verified(folder, made.path.name) == made
+    assert backups.verify_backup(folder, made.path.name) == made
     assert backups.make(folder, "second", NOW).record == made.record
 
 
@@ -92,18 +92,18 @@ def test_verified_refuses_a_changed_backup(folder: StateFolder, name: str) -> No
     path = made.path / name if name == "state.id" else part_of(made, name)
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(OperatorError, match="has changed since"):
-        backups.verified(folder, made.path.name)
+        backups.verify_backup(folder, made.path.name)
     path.unlink()
     with pytest.raises(OperatorError, match="has changed since"):
-        backups.verified(folder, made.path.name)
+        backups.verify_backup(folder, made.path.name)
 
 
 def test_the_backup_of_another_bot_is_refused(folder: StateFolder) -> None:
     made = backups.make(folder, "by-hand", NOW)
     with pytest.raises(OperatorError, match="another bot"):
-        backups.verified(folder._replace(id="another"), made.path.name)
+        backups.verify_backup(folder._replace(id="another"), made.path.name)
     with pytest.raises(OperatorError, match="there is no backup"):
-        backups.verified(folder, "nonsense")
+        backups.verify_backup(folder, "nonsense")
 
 
 def test_damaged_books_become_no_backup(folder: StateFolder) -> None:
@@ -137,7 +137,7 @@ def test_session_is_backed_up_once_and_the_oldest_are_deleted(folder: StateFolde
         assert backups.of_session(folder, day, NOW + timedelta(days=number, hours=1), kept=2) is None
     names = [path.name for path in backups.places(folder.path)]
     assert [name.partition("-")[2] for name in names] == ["session-2026-01-07", "session-2026-01-06", "by-hand"]
-    assert backups.verified(folder, by_hand.path.name) == by_hand
+    assert backups.verify_backup(folder, by_hand.path.name) == by_hand
 
 
 def test_make_refuses_a_file_in_place_of_the_backups(folder: StateFolder) -> None:
@@ -159,7 +159,7 @@ def test_backup_stores_only_what_the_previous_one_lacks(folder: StateFolder) -> 
     second = backups.make(folder, "by-hand", NOW + timedelta(hours=1))
     whole, added = (sum(part_of(made, name).stat().st_size for name in BOTH) for made in (first, second))
     assert added < whole / 2
-    assert [backups.verified(folder, made.path.name) for made in (first, second)] == [first, second]
+    assert [backups.verify_backup(folder, made.path.name) for made in (first, second)] == [first, second]
 
 
 def test_removed_backup_does_not_affect_others(folder: StateFolder) -> None:
@@ -167,7 +167,7 @@ def test_removed_backup_does_not_affect_others(folder: StateFolder) -> None:
     grown(folder, 1)
     second = backups.make(folder, "by-hand", NOW + timedelta(hours=1))
     shutil.rmtree(first.path)
-    assert backups.verified(folder, second.path.name) == second
+    assert backups.verify_backup(folder, second.path.name) == second
 
 
 def test_parts_are_deleted_only_when_no_backup_needs_them(folder: StateFolder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,7 +176,7 @@ def test_parts_are_deleted_only_when_no_backup_needs_them(folder: StateFolder, m
         grown(folder, number)
         made = backups.of_session(folder, DAY + timedelta(days=number), NOW + timedelta(days=number), kept=2)
         kept = backups.places(folder.path)
-        assert [backups.verified(folder, place.name).path for place in kept] == kept
+        assert [backups.verify_backup(folder, place.name).path for place in kept] == kept
         assert made is not None
     parts = {path.name.partition("Z")[0] for path in (folder.path / "backups" / "parts").iterdir()}
     assert 2 <= len(parts) <= 4
@@ -199,7 +199,7 @@ def both(folder: StateFolder) -> tuple[Backup, Backup]:
 
 
 def damaged(folder: StateFolder) -> dict[str, str]:
-    return dict(backups.damaged(folder.path))
+    return dict(backups.find_damaged(folder.path))
 
 
 def test_backups_that_are_as_they_were_made_are_not_called_damaged(
@@ -264,9 +264,9 @@ def test_killed_backup_leaves_the_others_whole(
         backups.of_session(folder, DAY + timedelta(days=3), NOW + timedelta(days=3), kept=1)
     monkeypatch.setattr(failpoint, "hook", None)
     assert point in reached
-    assert backups.verified(folder, by_hand.path.name) == by_hand
+    assert backups.verify_backup(folder, by_hand.path.name) == by_hand
     newest = backups.places(folder.path)[0]
-    assert backups.verified(folder, newest.name).path == newest
+    assert backups.verify_backup(folder, newest.name).path == newest
     assert newest >= last
     assert backups.make(folder, "by-hand", NOW + timedelta(days=4)).intents == 7
 
@@ -281,7 +281,7 @@ def test_rebuild_uses_an_older_backup_for_a_damaged_part(folder: StateFolder, na
     for lost in BOTH:
         (folder.path / lost).unlink()
     with pytest.raises(OperatorError, match=f"{part.name} has changed since"):
-        backups.verified(folder, second.path.name)
+        backups.verify_backup(folder, second.path.name)
     made = rebuild.rebuild(folder, "damaged", NOW)
     whole = {"ledger.db": second.path, "journal.jsonl": second.path} | {name: first.path}
     assert (made.ledger, made.journal, made.intents) == (whole["ledger.db"], whole["journal.jsonl"], 6)
@@ -306,7 +306,7 @@ def test_verified_does_not_wait_for_a_pipe_in_a_backup(folder: StateFolder, name
     path.unlink()
     os.mkfifo(path)
     with pytest.raises(OperatorError):
-        backups.verified(folder, made.path.name)
+        backups.verify_backup(folder, made.path.name)
     assert backups.make(folder, "by-hand", NOW + timedelta(hours=1)).intents == made.intents
 
 

@@ -69,7 +69,7 @@ def test_damaged_books_halt_and_move_whole_into_the_quarantine(folder: StateFold
     with pytest.raises(DamagedBooksError, match="was moved to") as caught:
         integrity_check.require_sound(folder, events)
     assert "tradebot recover" in caught.value.hint
-    assert not halt_switch.armed(path)
+    assert not halt_switch.is_armed(path)
     assert [event.event_type for event in events.emitted] == ["damaged"]
     (place,) = quarantine.places(path)
     assert {name: (place / name).read_bytes() for name in before} == before
@@ -95,7 +95,7 @@ def test_second_quarantine_gets_another_folder(folder: StateFolder) -> None:
 
 def test_sound_books_stay_where_they_are_and_armed(folder: StateFolder) -> None:
     integrity_check.require_sound(folder, MemoryEvents())
-    assert halt_switch.armed(folder.path)
+    assert halt_switch.is_armed(folder.path)
     assert quarantine.places(folder.path) == []
 
 
@@ -153,7 +153,7 @@ def test_locked_ledger_is_a_temporary_error_and_no_damage(folder: StateFolder, m
         integrity_check.require_sound(folder, MemoryEvents())
     holder.close()
     assert quarantine.places(folder.path) == []
-    assert halt_switch.armed(folder.path)
+    assert halt_switch.is_armed(folder.path)
 
 
 @pytest.mark.parametrize("harm", [Path.unlink, lambda path: os.replace(shutil.copy(path, f"{path}.other"), path)])
@@ -209,7 +209,7 @@ def test_damaged_journal_halts_and_leaves_the_ledger_in_place(
     with pytest.raises(DamagedJournalError):
         integrity_check.problem(folder)
     integrity_check.require_sound(folder, MemoryEvents())
-    assert not halt_switch.armed(folder.path)
+    assert not halt_switch.is_armed(folder.path)
     assert "journal" in halt_switch.read(folder.path).why
     assert SqliteLedger.open(folder.path, ACCOUNT).fills()
 
@@ -287,7 +287,7 @@ def test_unexpected_error_is_blamed_on_damaged_books_whatever_the_note_says(fold
     assert "rows of fills are not as they were written" in str(integrity_check.blame(folder))
     with pytest.raises(DamagedBooksError, match="moved to"), integrity_check.hold(folder, "trade-once", events):
         raise ZeroDivisionError
-    assert not halt_switch.armed(folder.path)
+    assert not halt_switch.is_armed(folder.path)
 
 
 @pytest.mark.parametrize("change", ["account = ''", "journal_sequence = 'x'", "rebuilt = x'ff'"])

@@ -24,7 +24,7 @@ from tradebot.adapters.state.state_folder import StateFolder, create, open_state
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.activity import ActivityKind, Booking, Entry, Restated
 from tradebot.model.intent import IntentState
-from tradebot.model.order import Outcome, Reply
+from tradebot.model.order import Reply, WriteOutcome
 from tradebot.model.position import Kept, Marks, OwnedFill
 from tradebot.model.totals import Totals
 from tradebot.model.trading import TradingState, TradingStateRecord
@@ -129,14 +129,14 @@ def test_rebuild_restores_the_exit_that_a_position_asked_for(folder: StateFolder
     fill = replace(make_fill("a45").fill, venue_order_id="v45", symbol="MSFT")
     with closing(SqliteLedger.open(folder.path, ACCOUNT)) as books:
         books.promise(intent, ())
-        books.settle(intent.client_order_id, Reply(Outcome.ACCEPTED, order), minutes(1))
+        books.settle(intent.client_order_id, Reply(WriteOutcome.ACCEPTED, order), minutes(1))
         books.apply_fills([OwnedFill("flow", fill)], minutes(1))
         # A pass saw the fill when the price was 3 % higher.
         price = Decimal(190)
         seen = replace(
             order, filled_quantity=fill.quantity, filled_average_price=price, fill_mid=price * Decimal("1.03")
         )
-        books.settle(intent.client_order_id, Reply(Outcome.ACCEPTED, seen), minutes(2))
+        books.settle(intent.client_order_id, Reply(WriteOutcome.ACCEPTED, seen), minutes(2))
     (folder.path / lost).unlink()
     rebuild.rebuild(folder, "damaged", NOW)
     with closing(SqliteLedger.open(folder.path, ACCOUNT, read_only=True)) as books:
@@ -152,7 +152,7 @@ def test_rebuild_takes_an_answer_from_the_ledger_that_the_journal_lost(
     with closing(SqliteLedger.open(folder.path, ACCOUNT)) as books:
         books.promise(intent, (PASSED,))
         before = (folder.path / "journal.jsonl").read_bytes()
-        books.settle(intent.client_order_id, Reply(Outcome.REJECTED, None, "40310000", "not enough"), at)
+        books.settle(intent.client_order_id, Reply(WriteOutcome.REJECTED, None, "40310000", "not enough"), at)
     (folder.path / "journal.jsonl").write_bytes(before)
     rebuild.rebuild(folder, "a loss of power", NOW)
     with closing(SqliteLedger.open(folder.path, ACCOUNT, read_only=True)) as books:

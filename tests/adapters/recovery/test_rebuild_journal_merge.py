@@ -22,14 +22,14 @@ from tradebot.adapters.state import state_folder
 from tradebot.adapters.state.state_folder import JOURNAL, LEDGER, StateFolder
 from tradebot.errors import OperatorError
 from tradebot.model.intent import IntentState
-from tradebot.model.order import OrderStatus, Outcome, Reply
+from tradebot.model.order import OrderStatus, Reply, WriteOutcome
 from tradebot.model.position import Marks, Origin, OwnedFill
 from tradebot.model.trading import Arming, Baseline
 from tradebot.model.values import replace
 
 OWED = ("account", "opening", "verdicts", "fills", "cash", "notes", "acknowledged", "approved", "intents")
 """What comes back whatever was lost of either."""
-REPLIES = (Outcome.ACCEPTED, Outcome.REJECTED, Outcome.UNKNOWN)
+REPLIES = (WriteOutcome.ACCEPTED, WriteOutcome.REJECTED, WriteOutcome.UNKNOWN)
 
 
 class Step(NamedTuple):
@@ -217,4 +217,4 @@ def test_rebuild_leaves_the_old_files_unchanged(tmp_path: Path, kept: bool) -> N
     assert made.quarantine is not None
     assert {name: (made.quarantine / name).read_bytes() for name in before} == before
     if copy:
-        assert backups.verified(folder, copy.name).path == copy
+        assert backups.verify_backup(folder, copy.name).path == copy

@@ -46,7 +46,7 @@ HARM: dict[str, Callable[[Path], object]] = {"row": change_a_row, "page": damage
 
 
 def copied(folder: StateFolder, place: Path) -> bool:
-    with rebuild_sources.started(place, folder.path / BACKUPS) as copy:
+    with rebuild_sources.start_copy(place, folder.path / BACKUPS) as copy:
         assert copy is not None
         return copy.is_whole()
 
@@ -56,7 +56,7 @@ def never(*_: object, **__: object) -> Never:
 
 
 def test_second_process_copies_a_whole_ledger(folder: StateFolder) -> None:
-    with rebuild_sources.started(folder.path, folder.path / BACKUPS) as copy:
+    with rebuild_sources.start_copy(folder.path, folder.path / BACKUPS) as copy:
         assert copy is not None
         assert copy.is_whole()
         assert part(content(copy.target), *MONEY, *BESIDE) == part(content(folder.path), *MONEY, *BESIDE)
@@ -124,14 +124,14 @@ def test_copy_of_a_killed_process_is_not_used(folder: StateFolder, tmp_path: Pat
 def test_no_process_is_started_for_a_small_ledger(folder: StateFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     monkeypatch.setattr(subprocess, "Popen", never)
-    with rebuild_sources.started(folder.path, folder.path / BACKUPS) as copy:
+    with rebuild_sources.start_copy(folder.path, folder.path / BACKUPS) as copy:
         assert copy is None
 
 
 @pytest.mark.skipif(not Path("/proc/self/mounts").exists(), reason="needs /proc/self/mounts")
 def test_second_process_gets_no_key(folder: StateFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALPACA_SECRET", "a-key-of-ours")
-    with rebuild_sources.started(folder.path, folder.path / BACKUPS) as copy:
+    with rebuild_sources.start_copy(folder.path, folder.path / BACKUPS) as copy:
         assert copy is not None
         environ = Path(f"/proc/{copy._process.pid}/environ").read_bytes()
         while not environ and copy._process.poll() is None:  # It is empty for a moment after the start.

@@ -12,7 +12,7 @@ from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.adapters.state.approvals import KEPT, SqliteApprovals
 from tradebot.adapters.state.state_folder import APPROVALS
 from tradebot.errors import OperatorError, TemporaryError
-from tradebot.model.trading import Answer
+from tradebot.model.trading import ApprovalAnswer
 from tradebot.model.values import replace
 
 
@@ -25,19 +25,21 @@ def store(tmp_path: Path) -> Iterator[SqliteApprovals]:
 
 def test_answer_is_there_for_the_next_process_and_counts_once(store: SqliteApprovals, tmp_path: Path) -> None:
     store.ask(ASKED)
-    answered, news = store.answer(ASKED.id, Answer.YES, "ann", NOW)
+    answered, news = store.answer(ASKED.id, ApprovalAnswer.YES, "ann", NOW)
     assert news
     store.close()
     store._database = SqliteApprovals.FILE.open(tmp_path / APPROVALS)
-    assert store.last("flow", "AAPL") == answered == replace(ASKED, answer=Answer.YES, answered_at=NOW, who="ann")
+    assert (
+        store.last("flow", "AAPL") == answered == replace(ASKED, answer=ApprovalAnswer.YES, answered_at=NOW, who="ann")
+    )
     assert store.last("flow", "MSFT") is store.last("other", "AAPL") is None
-    assert store.answer(ASKED.id, Answer.YES, "bob", NOW) == (answered, False)
+    assert store.answer(ASKED.id, ApprovalAnswer.YES, "bob", NOW) == (answered, False)
     with pytest.raises(OperatorError, match="ann already said yes"):
-        store.answer(ASKED.id, Answer.NO, "bob", NOW)
+        store.answer(ASKED.id, ApprovalAnswer.NO, "bob", NOW)
 
 
-@pytest.mark.parametrize("answer", list(Answer))
-def test_only_what_waits_takes_an_answer(store: SqliteApprovals, answer: Answer) -> None:
+@pytest.mark.parametrize("answer", list(ApprovalAnswer))
+def test_only_what_waits_takes_an_answer(store: SqliteApprovals, answer: ApprovalAnswer) -> None:
     store.ask(ASKED)
     with pytest.raises(OperatorError, match="expired"):
         store.answer(ASKED.id, answer, "ann", ASKED.expires_at)
@@ -58,7 +60,7 @@ def test_oldest_requests_are_deleted(store: SqliteApprovals) -> None:
 
 def test_damage_costs_every_yes(store: SqliteApprovals, tmp_path: Path) -> None:
     store.ask(ASKED)
-    store.answer(ASKED.id, Answer.YES, "ann", NOW)
+    store.answer(ASKED.id, ApprovalAnswer.YES, "ann", NOW)
     store.close()
     (tmp_path / APPROVALS).write_bytes(b"nonsense" * 1000)
     events = MemoryEvents()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.kit.bot import forked
 from tests.kit.rows import NOW, minutes
-from tradebot.adapters.state.events import KEPT, JsonlEvents, Place, Tail, end_of, last_events, news, worth_seeing
+from tradebot.adapters.state.events import KEPT, EventCursor, JsonlEvents, Tail, end_of, last_events, news, worth_seeing
 from tradebot.model.event import EventKind, Severity, SystemEvent
 from tradebot.model.values import replace
 
@@ -127,7 +127,7 @@ def test_worth_seeing_counts_all_events_and_returns_those_that_need_attention(tm
 def test_each_event_is_news_once_and_in_order_across_rotations(chunks: Sequence[int]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "events.jsonl"
-        events, place, found, written = JsonlEvents(path, max_bytes=400), Place(0, 0), list[str](), 0
+        events, place, found, written = JsonlEvents(path, max_bytes=400), EventCursor(0, 0), list[str](), 0
         for chunk in chunks:
             for _ in range(chunk):
                 events.emit(make_event(written))
@@ -142,7 +142,7 @@ def test_line_without_its_end_is_news_once_it_has_one(tmp_path: Path) -> None:
     JsonlEvents(path).emit(make_event(1))
     whole = path.read_bytes()
     path.write_bytes(whole[:30])
-    found, place = news(path, Place(0, 0))
+    found, place = news(path, EventCursor(0, 0))
     assert found == []
     with path.open("ab") as file:
         file.write(whole[30:])
@@ -151,7 +151,7 @@ def test_line_without_its_end_is_news_once_it_has_one(tmp_path: Path) -> None:
 
 def test_after_the_end_only_later_events_are_news_and_after_a_lost_file_all(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
-    assert news(path, end_of(path)) == ([], Place(0, 0))
+    assert news(path, end_of(path)) == ([], EventCursor(0, 0))
     events = JsonlEvents(path)
     events.emit(make_event(1))
     place = end_of(path)

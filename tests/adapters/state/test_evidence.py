@@ -11,10 +11,10 @@ from tradebot.adapters.state.trials import TRIALS
 from tradebot.errors import OperatorError
 from tradebot.model.evidence import (
     NO_EVIDENCE,
+    BacktestRefusals,
     DatedRate,
     DayPrice,
     Evidence,
-    Refused,
     Trials,
     Unrecorded,
     Variant,
@@ -30,7 +30,7 @@ KNOWN = Evidence(
     cash_rates=(DatedRate(date(2020, 1, 2), 0.0155), DatedRate(date(2020, 3, 16), 0.0025)),
     borrowing_spread=0.015,
     benchmark=(DayPrice(date(2020, 1, 2), 323.5, 324.25),),
-    unrecorded=Unrecorded("counts", (Refused("SLOT_TAKEN", 12),)),
+    unrecorded=Unrecorded("counts", (BacktestRefusals("SLOT_TAKEN", 12),)),
 )
 
 

@@ -30,16 +30,16 @@ def halt(folder: Path, state: str = "REDUCE_ONLY") -> None:
 
 def end_halt(folder: Path) -> None:
     """End the halt that is there, as the ledger does between its own rows."""
-    assert halt_switch.lift(folder, halt_switch.seen(folder))
+    assert halt_switch.lift(folder, halt_switch.halt_stat(folder))
     halt_switch.arm(folder, "me", minutes(2))
 
 
 @pytest.mark.parametrize("state", ["REDUCE_ONLY", "FLATTEN"])
 def test_halt_disarms_and_says_who_why_and_when_until_it_is_ended(folder: Path, state: str) -> None:
-    assert halt_switch.armed(folder)
+    assert halt_switch.is_armed(folder)
     assert halt_switch.read(folder) == TradingStateRecord(TradingState.ACTIVE, "init", "armed", NOW)
     halt(folder, state)
-    assert not halt_switch.armed(folder)
+    assert not halt_switch.is_armed(folder)
     assert halt_switch.read(folder) == TradingStateRecord(TradingState(state), "me", "storm", minutes(1))
     end_halt(folder)
     assert halt_switch.read(folder) == TradingStateRecord(TradingState.ACTIVE, "me", "armed", minutes(2))
@@ -109,7 +109,7 @@ def test_halt_that_can_not_be_checked_is_in_force(folder: Path, monkeypatch: pyt
 def test_a_newer_halt_is_not_cleared(folder: Path, first: bool) -> None:
     if first:
         halt(folder)
-    shown = halt_switch.seen(folder)
+    shown = halt_switch.halt_stat(folder)
     halt_switch.halt(folder, "another", "fire", minutes(2), "REDUCE_ONLY")
     assert not halt_switch.lift(folder, shown)
     assert halt_switch.read(folder) == TradingStateRecord(TradingState.REDUCE_ONLY, "another", "fire", minutes(2))
@@ -130,7 +130,7 @@ def test_a_newer_halt_is_not_cleared(folder: Path, first: bool) -> None:
 )
 def test_armed_file_without_a_valid_record_does_not_arm(tmp_path: Path, make: Callable[[Path], object]) -> None:
     make(tmp_path / "ARMED")
-    assert not halt_switch.armed(tmp_path)
+    assert not halt_switch.is_armed(tmp_path)
     assert halt_switch.read(tmp_path).state is TradingState.REDUCE_ONLY
 
 
@@ -165,7 +165,7 @@ def test_closing_everything_on_a_full_disk_says_what_the_files_hold(folder: Path
 def test_arming_on_a_full_disk_fails_and_stays_halted(folder: Path) -> None:
     halt(folder)
     done = run_with_full_disk(
-        "halt_switch.lift(folder, halt_switch.seen(folder)); halt_switch.arm(folder, 'me', now)", folder
+        "halt_switch.lift(folder, halt_switch.halt_stat(folder)); halt_switch.arm(folder, 'me', now)", folder
     )
     assert "CannotWriteError" in done.stderr
     assert halt_switch.read(folder).state is TradingState.REDUCE_ONLY

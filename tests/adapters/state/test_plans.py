@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tradebot.adapters.state import plans
 from tradebot.adapters.state.state_folder import StateFolder
 from tradebot.errors import OperatorError
-from tradebot.model.finding import Finding, FindingKind, Plan
+from tradebot.model.finding import AdjustmentPlan, Finding, FindingKind
 
 AMOUNTS = st.none() | st.decimals(-(10**9), 10**9, places=4).map(lambda amount: amount.normalize() + 0)
 FINDINGS = st.builds(Finding, st.sampled_from(FindingKind), st.text(min_size=1, max_size=48), AMOUNTS, AMOUNTS)
@@ -29,14 +29,14 @@ def folder(tmp_path: Path) -> StateFolder:
 @given(findings=st.lists(FINDINGS, max_size=4))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
 def test_plan_is_read_unchanged_by_id_and_by_file(folder: StateFolder, findings: list[Finding]) -> None:
-    plan = Plan("plan-1a2b3c4d", "0123456789ab", tuple(findings))
+    plan = AdjustmentPlan("plan-1a2b3c4d", "0123456789ab", tuple(findings))
     path = plans.write(folder, plan, kept=3)
     assert plans.read(folder, plan.id) == plans.read(folder, str(path)) == plan
 
 
 def test_a_plan_of_another_account_is_refused(folder: StateFolder) -> None:
     finding = Finding(FindingKind.PHANTOM, "AAPL", Decimal(5), Decimal(0))
-    path = plans.write(folder, Plan("plan-1a2b3c4d", "0123456789ab", (finding,)), kept=3)
+    path = plans.write(folder, AdjustmentPlan("plan-1a2b3c4d", "0123456789ab", (finding,)), kept=3)
     with pytest.raises(OperatorError, match=r"an account other than …9999"):
         plans.read(folder_of(folder.path, "PA0000009999"), str(path))
 
@@ -58,8 +58,10 @@ def test_read_refuses_a_missing_plan(folder: StateFolder, name: str) -> None:
 
 
 def test_only_the_newest_plans_are_kept(folder: StateFolder) -> None:
-    written = [plans.write(folder, Plan(f"plan-{number:08x}", "0123456789ab", ()), kept=3) for number in range(7)]
+    written = [
+        plans.write(folder, AdjustmentPlan(f"plan-{number:08x}", "0123456789ab", ()), kept=3) for number in range(7)
+    ]
     other = folder.plans / "notes.json"
     other.write_text("")
-    last = plans.write(folder, Plan("plan-ffffffff", "0123456789ab", ()), kept=3)
+    last = plans.write(folder, AdjustmentPlan("plan-ffffffff", "0123456789ab", ()), kept=3)
     assert sorted(folder.plans.iterdir()) == sorted([*written[-2:], last, other])

@@ -10,10 +10,10 @@ import pytest
 from tradebot.adapters.state import state_locks
 from tradebot.adapters.state.serve_status import is_running, read_serving, write_serving
 from tradebot.adapters.state.state_folder import SERVING
-from tradebot.model.serving import Serving
+from tradebot.model.serving import ServeNote
 
 NOW = datetime(2026, 11, 16, 15, 0, 0, 250_000, tzinfo=UTC)
-FULL = Serving(
+FULL = ServeNote(
     pid=4711,
     since=NOW,
     lanes={"exits": NOW, "entries": NOW + timedelta(seconds=1)},
@@ -28,8 +28,8 @@ FULL = Serving(
 )
 
 
-@pytest.mark.parametrize("serving", [FULL, Serving(1, NOW, {}, NOW, "0.1.0")])
-def test_serving_note_is_read_as_written_and_leaves_no_draft(tmp_path: Path, serving: Serving) -> None:
+@pytest.mark.parametrize("serving", [FULL, ServeNote(1, NOW, {}, NOW, "0.1.0")])
+def test_serving_note_is_read_as_written_and_leaves_no_draft(tmp_path: Path, serving: ServeNote) -> None:
     write_serving(tmp_path, FULL)
     write_serving(tmp_path, serving)
     assert read_serving(tmp_path) == serving
@@ -49,7 +49,7 @@ def test_failed_write_leaves_the_old_note_and_no_draft(tmp_path: Path, monkeypat
 
     write_serving(tmp_path, FULL)
     monkeypatch.setattr(Path, "replace", full)
-    write_serving(tmp_path, Serving(2, NOW, {}, NOW, "0.1.0"))
+    write_serving(tmp_path, ServeNote(2, NOW, {}, NOW, "0.1.0"))
     assert read_serving(tmp_path) == FULL
     assert [file.name for file in tmp_path.iterdir()] == [SERVING]
 

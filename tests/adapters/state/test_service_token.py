@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit.values import there
-from tradebot.adapters.state.service_token import draw, kept
+from tradebot.adapters.state.service_token import draw, load_token
 from tradebot.adapters.state.state_folder import MCP_TOKEN
 from tradebot.errors import OperatorError
 
@@ -15,9 +15,9 @@ NOW = datetime(2026, 11, 16, 15, tzinfo=UTC)
 
 
 def test_a_token_fits_until_another_is_drawn_and_only_its_digest_is_kept(tmp_path: Path) -> None:
-    assert kept(tmp_path, MCP_TOKEN) is None
+    assert load_token(tmp_path, MCP_TOKEN) is None
     first = draw(tmp_path, MCP_TOKEN, NOW)
-    stored = there(kept(tmp_path, MCP_TOKEN))
+    stored = there(load_token(tmp_path, MCP_TOKEN))
     assert stored.at == NOW
     assert stored.fits(first)
     assert not stored.fits("")
@@ -25,7 +25,7 @@ def test_a_token_fits_until_another_is_drawn_and_only_its_digest_is_kept(tmp_pat
     assert not stored.fits("\udcff")
     assert first not in (tmp_path / MCP_TOKEN).read_text()
     second = draw(tmp_path, MCP_TOKEN, NOW)
-    again = there(kept(tmp_path, MCP_TOKEN))
+    again = there(load_token(tmp_path, MCP_TOKEN))
     assert again.fits(second)
     assert not again.fits(first)
 
@@ -38,7 +38,7 @@ OTHERS = [f'{{"digest": {json.dumps(digest)}, "at": "2026-11-16T15:00:00Z"}}' fo
 def test_what_was_not_written_like_this_is_an_error(tmp_path: Path, text: str) -> None:
     (tmp_path / MCP_TOKEN).write_bytes(text.encode("latin-1"))
     with pytest.raises(OperatorError, match=r"mcp\.token can't be read") as damaged:
-        kept(tmp_path, MCP_TOKEN)
+        load_token(tmp_path, MCP_TOKEN)
     assert damaged.value.hint == "tradebot mcp --http PORT --new-token"
 
 

@@ -172,7 +172,8 @@ def test_create_refuses_a_file_in_place_of_the_folder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("writable", [True, False])
 @pytest.mark.parametrize(
-    ("name", "within"), [("ledger.db", ledger_schema.translated), ("facts.db", facts_schema.FILE.translated)]
+    ("name", "within"),
+    [("ledger.db", ledger_schema.translate_errors), ("facts.db", facts_schema.FILE.translate_errors)],
 )
 def test_read_only_database_is_named_with_a_remedy(
     tmp_path: Path,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tradebot.adapters.state import trials
-from tradebot.adapters.state.trials import LAST, TRIALS, Trial, add, read, tried
+from tradebot.adapters.state.trials import LAST, TRIALS, Trial, add, read, trials_of
 from tradebot.errors import OperatorError
 
 IDEAS = [Trial(f"idea{n}", f"d{n}", f"run{n}", 60, n / 2, "c0de") for n in range(1, 6)]
@@ -22,9 +22,9 @@ def folder(tmp_path: Path) -> Path:
 def test_settings_of_one_code_under_five_names_are_five_trials(folder: Path) -> None:
     add(folder, [Trial("other", "d9", "run9", 60, 1.0, "else"), Trial("old", "d8", "run8", 60, 1.0)])
     listed = read(folder) or ()
-    assert tried(listed, {"idea1"}) == IDEAS
-    assert [one.digest for one in tried(listed, {"old"})] == ["d8"], "code that isn't known is nobody's"
-    assert tried(listed, {"new"}, {"c0de"}) == IDEAS, "its code was tried before it had this name"
+    assert trials_of(listed, {"idea1"}) == IDEAS
+    assert [one.digest for one in trials_of(listed, {"old"})] == ["d8"], "code that isn't known is nobody's"
+    assert trials_of(listed, {"new"}, {"c0de"}) == IDEAS, "its code was tried before it had this name"
 
 
 def test_same_trial_is_added_once_and_a_list_without_sums_is_taken_as_it_is(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.kit.fakes.machine import Timer
 from tradebot.adapters.state import user_file
-from tradebot.adapters.state.user_file import held
+from tradebot.adapters.state.user_file import open_for_change
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 
 
@@ -23,7 +23,7 @@ def test_replaced_file_keeps_its_mode_and_the_link_that_leads_to_it(tmp_path: Pa
     target.write_text("before")
     target.chmod(0o640)
     link.symlink_to(target)
-    with held(link) as file:
+    with open_for_change(link) as file:
         assert (file.exists, file.content) == (True, b"before")
         file.replace("after")
     assert (target.read_text(), link.is_symlink(), target.stat().st_mode & 0o777) == ("after", True, 0o640)
@@ -32,11 +32,11 @@ def test_replaced_file_keeps_its_mode_and_the_link_that_leads_to_it(tmp_path: Pa
 
 def test_new_file_is_the_owners_and_never_takes_the_place_of_one_made_meanwhile(tmp_path: Path) -> None:
     path = tmp_path / "tradebot.yaml"
-    with held(path) as file:
+    with open_for_change(path) as file:
         file.replace("first")
     assert (path.read_text(), path.stat().st_mode & 0o777) == ("first", 0o600)
     path.unlink()
-    with held(path) as file:
+    with open_for_change(path) as file:
         path.write_text("theirs")
         with pytest.raises(TradebotError, match="was made by someone else meanwhile"):
             file.replace("ours")
@@ -47,7 +47,7 @@ def test_new_file_is_the_owners_and_never_takes_the_place_of_one_made_meanwhile(
 def test_change_of_somebody_else_meanwhile_is_never_lost(tmp_path: Path, how: str) -> None:
     path = tmp_path / "tradebot.yaml"
     path.write_text("before")
-    with held(path) as file:
+    with open_for_change(path) as file:
         if how == "in place":
             path.write_text("theirs")
         else:
@@ -65,7 +65,7 @@ def test_file_that_another_process_changes_is_waited_for_and_then_given_up(tmp_p
     path.write_text("before")
     with path.open() as other:
         fcntl.flock(other, fcntl.LOCK_EX)
-        with pytest.raises(TradebotError) as busy, held(path):
+        with pytest.raises(TradebotError) as busy, open_for_change(path):
             pass
     assert (busy.value.code, waiting is not None) == (ExitCode.ANOTHER_INSTANCE, True)
 
@@ -74,15 +74,15 @@ def test_read_only_file_and_what_is_no_file_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "tradebot.yaml"
     path.write_text("mine")
     path.chmod(0o444)
-    with pytest.raises(OperatorError, match="is read-only") as refused, held(path):
+    with pytest.raises(OperatorError, match="is read-only") as refused, open_for_change(path):
         pass
     assert refused.value.hint == f"chmod u+w {path}"
     (tmp_path / "lost").symlink_to(tmp_path / "gone")
-    with pytest.raises(OperatorError, match="is a link that leads nowhere"), held(tmp_path / "lost"):
+    with pytest.raises(OperatorError, match="is a link that leads nowhere"), open_for_change(tmp_path / "lost"):
         pass
     os.mkfifo(tmp_path / "pipe")
     for name, kind in (("pipe", "a pipe"), (".", "a folder")):
-        with pytest.raises(OperatorError, match=f"is {kind}, not a regular file"), held(tmp_path / name):
+        with pytest.raises(OperatorError, match=f"is {kind}, not a regular file"), open_for_change(tmp_path / name):
             pass
 
 
@@ -102,7 +102,7 @@ def test_file_that_cannot_be_written_is_named_itself_with_what_to_do(
 
     monkeypatch.setattr(user_file, "create_draft", refused)
     path = tmp_path / "tradebot.yaml"
-    with held(path) as own, pytest.raises(OperatorError) as told:
+    with open_for_change(path) as own, pytest.raises(OperatorError) as told:
         own.replace("shadow: true\n")
     assert told.value.message == f"{path} can't be written: {os.strerror(number)}. Nothing was written."
     assert told.value.hint.startswith(what)
@@ -116,6 +116,6 @@ def test_file_of_a_read_only_file_system_is_not_to_be_made_writable_by_its_mode(
     found = list(os.statvfs(tmp_path))
     found[8] |= os.ST_RDONLY
     monkeypatch.setattr(os, "statvfs", lambda place: os.statvfs_result(found))
-    with pytest.raises(OperatorError, match="can't be written: Read-only file system") as told, held(path):
+    with pytest.raises(OperatorError, match="can't be written: Read-only file system") as told, open_for_change(path):
         pass
     assert "chmod" not in told.value.hint

@@ -12,7 +12,7 @@ import pytest
 from tests.kit.fakes.machine import another_process
 from tradebot.adapters.state import state_locks
 from tradebot.adapters.state.venue_lease import HELD, WANTED, VenueTurn
-from tradebot.adapters.state.yield_to_exits import Turns
+from tradebot.adapters.state.yield_to_exits import ExitPriority
 from tradebot.errors import ExitCode, OperatorError, TemporaryError
 
 
@@ -67,7 +67,7 @@ def test_nobody_waits_at_first_and_after_a_process_gave_up(tmp_path: Path) -> No
 def test_a_pass_that_gives_way_to_nobody_keeps_the_connection(tmp_path: Path) -> None:
     turn = taken(tmp_path)
     with state_locks.hold(tmp_path, "connection", name=WANTED):
-        for steady in (state_locks.hold(tmp_path, "evaluate-exits"), Turns(tmp_path).undisturbed()):
+        for steady in (state_locks.hold(tmp_path, "evaluate-exits"), ExitPriority(tmp_path).without_yielding()):
             with steady:
                 assert not turn.waits(0)
             assert turn.waits(0)

@@ -6,8 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tradebot.adapters.text.yaml_edit import CannotEditError, changed, in_lines, in_one_line, value_of, with_value
-from tradebot.adapters.text.yaml_loader import parsed
+from tradebot.adapters.text.yaml_edit import (
+    CannotEditError,
+    in_lines,
+    in_one_line,
+    value_of,
+    with_changed_value,
+    with_value,
+)
+from tradebot.adapters.text.yaml_loader import parse_yaml
 from tradebot.errors import ConfigurationError
 
 TEXT = """\
@@ -101,7 +108,7 @@ def test_every_value_means_the_same_after_it_was_written(dotted: str, value: obj
     path = tuple(dotted.split("."))
     text = TEXT if dotted != "limits" else "\n".join(line.partition("#")[0] for line in TEXT.splitlines())
     edited = with_value(text, path, value)
-    assert repr(parsed(edited)) == repr(changed(parsed(text), path, value))
+    assert repr(parse_yaml(edited)) == repr(with_changed_value(parse_yaml(text), path, value))
     assert edited.count("#") >= text.count("#")
 
 
@@ -118,4 +125,4 @@ def test_one_object_in_two_settings_is_written_twice() -> None:
     """As an alias, it couldn't be read back."""
     same = Decimal("0.05")
     written = in_lines({"limits": {"min_score": same}, "execution": {"max_quote_share": same}})
-    assert parsed(written) == {"limits": {"min_score": same}, "execution": {"max_quote_share": same}}
+    assert parse_yaml(written) == {"limits": {"min_score": same}, "execution": {"max_quote_share": same}}

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from tradebot.adapters.text.yaml_loader import PLAIN_MISTAKE, TYPED, load_yaml
-from tradebot.app.settings import shipped
+from tradebot.app.settings import shipped_path
 from tradebot.errors import ConfigurationError
 
-SHIPPED = sorted(shipped("").rglob("*.yaml"))
+SHIPPED = sorted(shipped_path("").rglob("*.yaml"))
 
 
 @pytest.mark.parametrize(

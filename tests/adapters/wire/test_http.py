@@ -20,20 +20,20 @@ from tradebot.adapters.flow.unusual_whales import UnhurriedSession
 from tradebot.adapters.wire.http import (
     BodyError,
     BoundedSession,
-    Bounds,
+    HttpSession,
+    RequestBounds,
     RetryableError,
     RetryPolicy,
-    Session,
     WireError,
     decode,
     exchange,
 )
 
-IMPATIENT = Bounds(connect_s=5.0, read_s=0.15, total_s=0.4)
+IMPATIENT = RequestBounds(connect_s=5.0, read_s=0.15, total_s=0.4)
 """For answers that are spoiled in any case: a busy machine can only spoil them more."""
 
 
-Connect = Callable[[Bounds], Session]
+Connect = Callable[[RequestBounds], HttpSession]
 
 
 @pytest.fixture(params=[BoundedSession, UnhurriedSession])
@@ -92,7 +92,7 @@ def test_every_spoiled_answer_is_a_fault_within_the_bounds(wire: Wire, fault: st
 
 def test_silence_ends_a_request_long_before_its_whole_time_is_up(wire: Wire, connect: Connect) -> None:
     wire.answer(Scripted(200, b"[]", fault="hang"))
-    patient = Bounds(connect_s=1.0, read_s=0.1, total_s=60.0)
+    patient = RequestBounds(connect_s=1.0, read_s=0.1, total_s=60.0)
     with pytest.raises(WireError, match="took too long"):
         exchange(connect(patient), patient, "GET", wire.url)
 

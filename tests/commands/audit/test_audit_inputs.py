@@ -7,7 +7,7 @@ import pytest
 from commands.audit.audit_inputs import due_in
 from tests.kit.core.evidence import past, slot
 from tests.kit.values import SESSION
-from tradebot.judging.evidence import Moment
+from tradebot.judging.evidence import TradingMoment
 from tradebot.model.bar import Session
 from tradebot.model.record import Job
 from tradebot.model.values import replace
@@ -20,6 +20,6 @@ def test_where_sessions_touch_slots_of_the_session_before_are_not_due_in_the_new
     begun = SESSION.close + apart
     after = Session(SESSION.date + timedelta(days=1), begun, begun + timedelta(days=1))
     known = past(sessions=(SESSION, after), due={Job.TRADE_ONCE: (slot(Job.TRADE_ONCE, "open+5m", 60),)})
-    assert due_in(known, Moment(begun, begun, after)) == due
+    assert due_in(known, TradingMoment(begun, begun, after)) == due
     own = replace(known, due={Job.TRADE_ONCE: (replace(slot(Job.TRADE_ONCE, "open+5m", 0), session=after.date),)})
-    assert due_in(own, Moment(begun, begun, after)) == [Job.TRADE_ONCE]
+    assert due_in(own, TradingMoment(begun, begun, after)) == [Job.TRADE_ONCE]

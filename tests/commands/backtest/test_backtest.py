@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from commands.backtest.report import PassedOver, apart, untraded
+from commands.backtest.report import PassedOver, apart, reasons_without_trades
 from tests.kit.backtest.playing import configured, rotation, traded_by
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Said, typed
@@ -92,7 +92,7 @@ def test_backtest_without_a_trade_says_why_and_from_when_on_needs_are_met() -> N
         ended={"SENT": 2},
         waits=[Waits("rotation", "XLC", 127, "1Day", date(2018, 12, 18)), Waits("rotation", None, 127, "1Day", None)],
     )
-    first, *lines = untraded(cast("Any", data))
+    first, *lines = reasons_without_trades(cast("Any", data))
     assert first == "Nothing was traded:"
     assert lines[0].startswith("  RANKED_TOO_FEW (rotation, 672 passes): The strategy compares symbols")
     assert lines[1:] == [
@@ -101,7 +101,7 @@ def test_backtest_without_a_trade_says_why_and_from_when_on_needs_are_met() -> N
         "  The first symbol of rotation has the 127 bars of 1Day that rotation needs in none of these sessions.",
     ]
     data.result.fills = 1
-    assert list(untraded(cast("Any", data))) == []
+    assert list(reasons_without_trades(cast("Any", data))) == []
 
 
 def test_what_differs_is_shown_by_the_field_and_not_by_two_halves_that_look_alike() -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from commands.backtest.options import planned, settings_of
-from commands.backtest.run_options import Wish
+from commands.backtest.options import plan_backtest, settings_of
+from commands.backtest.run_options import BacktestOptions
 from tests.kit.backtest.playing import generated, lines_of, written
 from tradebot.errors import OperatorError
 from tradebot.lab.backtest.market import open_market_in_memory
@@ -16,20 +16,20 @@ THANKSGIVING = date(2026, 11, 26)
 
 
 @pytest.fixture
-def wish(tmp_path: Path) -> Wish:
+def wish(tmp_path: Path) -> BacktestOptions:
     market = open_market_in_memory(generated(THANKSGIVING, 3, "MES", "GC")).market()
     path = written(tmp_path / "bars.csv", lines_of(market, ["MESZ6"], (0, 1, 2)))
-    return Wish(state_dir=str(tmp_path / "bot"), profile="futures", bars=str(path), bar_stamp="start")
+    return BacktestOptions(state_dir=str(tmp_path / "bot"), profile="futures", bars=str(path), bar_stamp="start")
 
 
-def test_file_of_contracts_is_played_in_sessions_of_globex(wish: Wish) -> None:
-    made = planned(wish)
+def test_file_of_contracts_is_played_in_sessions_of_globex(wish: BacktestOptions) -> None:
+    made = plan_backtest(wish)
     assert (made.plan.spec.start, made.plan.spec.sessions) == (THANKSGIVING, 3)
     assert (made.plan.settings.universe, made.market.unused, made.market.lacking) == (["MES"], "", "")
     assert settings_of(wish).universe == ["MES"]
 
 
-def test_days_are_chosen_among_those_of_the_file(wish: Wish) -> None:
+def test_days_are_chosen_among_those_of_the_file(wish: BacktestOptions) -> None:
     made = settings_of(replace(wish, first=date(2026, 11, 28)))
     assert (made.sandbox.start, made.sandbox.sessions) == (date(2026, 11, 30), 1)
     with pytest.raises(OperatorError, match="has bars from 2026-11-26 to 2026-11-30"):
@@ -38,6 +38,6 @@ def test_days_are_chosen_among_those_of_the_file(wish: Wish) -> None:
 
 def test_generated_market_up_to_a_date_has_the_sessions_of_its_venue() -> None:
     # New York is closed on Thanksgiving, and Globex isn't.
-    asked = Wish(first=date(2026, 11, 25), last=date(2026, 11, 27))
+    asked = BacktestOptions(first=date(2026, 11, 25), last=date(2026, 11, 27))
     sessions = {name: settings_of(replace(asked, profile=name)).sandbox.sessions for name in ("futures", "flow")}
     assert sessions == {"futures": 3, "flow": 2}

@@ -8,7 +8,7 @@ from unittest.mock import patch
 import pytest
 
 from commands.backtest import run_backtest
-from commands.backtest.options import Planned
+from commands.backtest.options import PlannedBacktest
 from tests.kit.backtest.playing import configured, rotation, traded_by
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import typed
@@ -20,10 +20,10 @@ from tradebot.ports.strategy import Strategy
 @contextmanager
 def interrupted_before(play: int) -> Iterator[None]:
     """Interrupt as soon as strategies are loaded for this play; those of the run itself are loaded for two."""
-    usual, loads = run_backtest.loaded, 0
+    usual, loads = run_backtest.load_strategies, 0
 
     @contextmanager
-    def loaded(planned: Planned) -> Iterator[Sequence[Strategy]]:
+    def loaded(planned: PlannedBacktest) -> Iterator[Sequence[Strategy]]:
         nonlocal loads
         loads += 1
         if loads == play:
@@ -31,7 +31,7 @@ def interrupted_before(play: int) -> Iterator[None]:
         with usual(planned) as strategies:
             yield strategies
 
-    with patch.object(run_backtest, "loaded", loaded):
+    with patch.object(run_backtest, "load_strategies", loaded):
         yield
 
 

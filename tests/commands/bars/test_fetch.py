@@ -4,7 +4,7 @@ import pytest
 import requests
 
 from commands.bars.fetch import run
-from commands.shared.verb_options import opened
+from commands.shared.verb_options import open_bot
 from tests.kit.bot.ending import shows
 from tests.kit.bot.folder import Bot
 from tests.kit.core.venue import FixedStrategy
@@ -63,7 +63,7 @@ class Averaging(FixedStrategy):
 
 def test_without_options_what_strategies_need_is_fetched(bot: Bot) -> None:
     bot.says("exchange", "tick", "close")
-    with opened(str(bot.folder), None) as app:
+    with open_bot(str(bot.folder), None) as app:
         app.strategies = (Averaging(),)
         data = run(app, lambda now: None, lambda new: None).data
     assert [(row.strategy, row.timeframe, row.symbols) for row in data.rows] == [
@@ -77,7 +77,7 @@ def test_without_options_what_strategies_need_is_fetched(bot: Bot) -> None:
 
 
 def test_need_for_a_price_that_the_venue_lacks_is_refused_with_its_reason(bot: Bot) -> None:
-    with opened(str(bot.folder), None) as app:
+    with open_bot(str(bot.folder), None) as app:
         strategy = Averaging()
         strategy.needs = Needs(bars=(BarNeed("1Day", 20, price=PriceKind.SPOT),))
         app.strategies = (strategy,)

@@ -14,12 +14,12 @@ from commands.chat.listener import Listener
 from tests.commands.chat.test_listener_judging import hostile
 from tests.kit.bot.folder import Bot
 from tests.kit.fakes.receivers import ANN, TOKEN, FakeTelegram, chatting
-from tradebot.adapters.chat.store import Became, ChatStore, kept
+from tradebot.adapters.chat.store import ChatStore, MessageOutcome, open_chat_store
 from tradebot.adapters.chat.telegram import Telegram
 from tradebot.adapters.state.state_folder import APPROVALS
 from tradebot.app.loading import Options
-from tradebot.app.wiring import opened
-from tradebot.model.serving import Ended
+from tradebot.app.wiring import open_app
+from tradebot.model.serving import ChoreEnd
 
 ROW = {
     "id": "nvda-k3f7q",
@@ -47,9 +47,9 @@ class Verbs:
     def __init__(self) -> None:
         self.ran: list[Sequence[str]] = []
 
-    def __call__(self, words: Sequence[str], limit_s: float, stopping: object) -> Ended:
+    def __call__(self, words: Sequence[str], limit_s: float, stopping: object) -> ChoreEnd:
         self.ran.append(tuple(words))
-        return Ended(0, None, 0.1, json.dumps({"data": DATA[words[0]]}) if words[0] in DATA else "")
+        return ChoreEnd(0, None, 0.1, json.dumps({"data": DATA[words[0]]}) if words[0] in DATA else "")
 
 
 class Chat(NamedTuple):
@@ -80,7 +80,7 @@ class Chat(NamedTuple):
 
 @contextmanager
 def listening(bot: Bot, fake: FakeTelegram) -> Iterator[Chat]:
-    with opened(Options(str(bot.folder)), os.environ) as app, kept(app.folder.path, app.events) as store:
+    with open_app(Options(str(bot.folder)), os.environ) as app, open_chat_store(app.folder.path, app.events) as store:
         listener, verbs = Listener(app, Telegram(fake.address, TOKEN), store, None), Verbs()
         listener._run = verbs  # type: ignore[assignment]
         yield Chat(listener, fake, store, verbs)
@@ -121,7 +121,7 @@ def test_two_hundred_hostile_messages_do_nothing_and_each_is_recorded_with_its_r
         chat.fake.raw = [(200, json.dumps({"ok": True, "result": [sent]}).encode())]
         chat.hears()
         (record,) = [one for one in chat.store.last(2) if one.id > before]
-        assert (record.became, record.why[: len(reason)]) == (Became.REFUSED, reason), sent
+        assert (record.became, record.why[: len(reason)]) == (MessageOutcome.REFUSED, reason), sent
         assert record.why
         if record.who != str(ANN):
             assert record.asked == "", "nothing is kept of what strangers write"
@@ -172,7 +172,7 @@ def test_entry_that_waits_is_shown_once_and_its_button_approves_it(chat: Chat) -
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("place", ["take", "press", "means", "ended"])
+@pytest.mark.parametrize("place", ["take", "press", "means", "record_outcome"])
 def test_halt_is_never_done_twice_although_its_process_ends_at_any_step(
     copy: Bot, chat: Chat, monkeypatch: pytest.MonkeyPatch, place: str, after: bool
 ) -> None:
@@ -194,8 +194,8 @@ def test_halt_is_never_done_twice_although_its_process_ends_at_any_step(
         halts = [*chat.verbs.ran, *again.verbs.ran]
     # What was noted but perhaps not done isn't done again: the person is told, and asks again.
     told = "I was interrupted in the middle of: " in "".join(chat.fake.texts())
-    assert len(halts) == (1 if place == "ended" or (place, after) == ("take", False) else 0)
-    assert told == ((place, after) not in (("take", False), ("ended", True)))
+    assert len(halts) == (1 if place == "record_outcome" or (place, after) == ("take", False) else 0)
+    assert told == ((place, after) not in (("take", False), ("record_outcome", True)))
     assert chat.last()[1] == ("cut short" if told else "done")
 
 
@@ -222,7 +222,7 @@ def test_revoked_person_and_wrong_codes_get_no_answer(chat: Chat) -> None:
         assert chat.types("ABCDEFGHJK") == []
     assert chat.types(code) == []
     assert chat.last()[2] == "nobody is paired"
-    assert chat.store.paired() is None
+    assert chat.store.paired_person() is None
 
 
 ODD = [

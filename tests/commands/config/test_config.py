@@ -294,9 +294,9 @@ def test_serve_compares_each_pass_with_the_last_approval(trader: Bot) -> None:
     """Another process accepts less while this one runs: the pass after that opens nothing."""
     from commands.trade_once import run as trade_once
     from tradebot.app.loading import Options
-    from tradebot.app.wiring import opened
+    from tradebot.app.wiring import open_app
 
-    with opened(Options(str(trader.folder)), {}) as app:
+    with open_app(Options(str(trader.folder)), {}) as app:
         assert not app.permission.entries_closed
         tighter = effective(app.settings)
         tighter["limits"]["max_order_notional_usd"] = "400"

@@ -23,7 +23,7 @@ from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.app import sandbox
 from tradebot.app.loading import Options
 from tradebot.app.settings import load
-from tradebot.app.wiring import opened
+from tradebot.app.wiring import open_app
 
 MINUTES = "20"
 EASY = {"TRADEBOT_LIMITS__MIN_SCORE": "0.05", "TRADEBOT_STRATEGIES__FLOW__MIN_CLUSTER": "1"}
@@ -239,20 +239,20 @@ def test_one_wrong_fill_is_seen_and_fails_the_demo(
     played: tuple[Path, subprocess.CompletedProcess[str]],
 ) -> None:
     state = played[0] / "state"
-    with opened(Options(str(state)), os.environ) as app:
+    with open_app(Options(str(state)), os.environ) as app:
         session = app.ledger.sessions(app.now().date(), app.now().date())[0]
         assert app.ledger.fills(), "nothing was traded, so nothing can be corrupted"
-        whole = [demo.Played(session, int(MINUTES), app.reader.view().account.equity)]
+        whole = [demo.PlayedSession(session, int(MINUTES), app.reader.view().account.equity)]
         assert demo.report(app, whole, 0.0).exit_code == 0
 
-    with opened(Options(str(state)), os.environ) as app, app.ledger.file.write():
+    with open_app(Options(str(state)), os.environ) as app, app.ledger.file.write():
         database = app.ledger.file.database
         sequence, body = database.execute("SELECT sequence, body FROM fills ORDER BY sequence LIMIT 1").fetchone()
         fill = json.loads(body)
         fill["fill"]["price"] = str(float(fill["fill"]["price"]) + 0.01)
         database.execute("UPDATE fills SET body = ? WHERE sequence = ?", (json.dumps(fill), sequence))
 
-    with opened(Options(str(state)), os.environ) as app:
+    with open_app(Options(str(state)), os.environ) as app:
         report = demo.report(app, whole, 0.0)
     assert report.exit_code == 1
     differences = " ".join(report.data.differences)
@@ -286,7 +286,7 @@ def test_books_are_compared_once_the_venue_has_told_what_became_of_the_last_orde
         day=None,
     )
     played = SimpleNamespace(run=lambda minute: done.append("minute"), meanwhile=None)
-    monkeypatch.setattr("commands.demo.run.Day", lambda *_: played)
+    monkeypatch.setattr("commands.demo.run.DemoSession", lambda *_: played)
     monkeypatch.setattr("commands.reconcile.run.run", lambda *_, **__: done.append("compare"))
     monkeypatch.setattr("commands.demo.run.session_of", lambda *_: SESSION)
     assert len(demo.play(app, 2, 1, lambda *_: None)) == 2  # type: ignore[arg-type]

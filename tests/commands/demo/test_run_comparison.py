@@ -5,19 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from commands.demo.run_comparison import FILE, Outcome, Run, beside, keep, last_run, render, run_of
+from commands.demo.run_comparison import FILE, DemoRun, RunOutcome, beside, keep, last_run, render, run_of
 from commands.shared.verb_options import console
 from tradebot.app.settings import load
 from tradebot.model.values import replace
 
-OUTCOME = Outcome(
+OUTCOME = RunOutcome(
     candidates=1500, orders=20, fills=32, closed=12, won=8, open_positions=8, result_usd=Decimal("174.49"),
     refused={"SCORE_BELOW_MIN": 62, "COOLDOWN": 3},
 )  # fmt: skip
 PLAYED = {"sessions": 1, "minutes": 390}
 
 
-def ran(outcome: Outcome = OUTCOME, played: dict[str, int] | None = None, **flags: object) -> Run:
+def ran(outcome: RunOutcome = OUTCOME, played: dict[str, int] | None = None, **flags: object) -> DemoRun:
     return run_of(load(None, {}, flags).settings, played or PLAYED, outcome)
 
 

@@ -10,7 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from commands.doctor.checks import machine, venue
-from commands.doctor.checks.check_row import Seen, attempt
+from commands.doctor.checks.check_row import CheckResult, attempt
 from tests.kit.adapters.alpaca import account_row, order_row, reader
 from tests.kit.adapters.alpaca import venue as scripted_venue
 from tests.kit.fakes.scripted import Asked, Scripted, Wire, serving
@@ -23,7 +23,7 @@ from tradebot.app.settings import Settings, load
 from tradebot.app.venues import door_to
 from tradebot.desk.fetching import needed_facts
 from tradebot.errors import OperatorError, TemporaryError
-from tradebot.judging.judgment import Judgment, State
+from tradebot.judging.judgment import HealthState, Judgment
 from tradebot.model.bar import Session
 from tradebot.model.kind import AnyKind
 from tradebot.model.trading import Mode
@@ -114,7 +114,7 @@ def says(app: FakeApp, **paths: object) -> None:
     app.wire.script = answer
 
 
-def looked(look: Callable[..., Seen], app: FakeApp) -> Judgment:
+def looked(look: Callable[..., CheckResult], app: FakeApp) -> Judgment:
     return attempt("row", lambda: look(app))
 
 
@@ -127,21 +127,21 @@ def test_keys_of_another_account_fail(app: FakeApp) -> None:
     says(app, account=account_row(account_number="PA9OTHER"))
     assert "the broker answers for account …THER, but these books belong to …6789" in looked(venue.account, app).found
     says(app, account=account_row(account_number=NUMBER))
-    assert looked(venue.account, app).state is State.OK
+    assert looked(venue.account, app).state is HealthState.OK
 
 
 @pytest.mark.parametrize("change", [{"trading_blocked": True}, {"status": "ACCOUNT_CLOSED"}])
 def test_a_blocked_account_fails(app: FakeApp, change: dict[str, object]) -> None:
     says(app, account=account_row(account_number=NUMBER, **change))
-    assert looked(venue.account, app).state is State.FAILED
+    assert looked(venue.account, app).state is HealthState.FAILED
 
 
 def test_refused_keys_fail_and_nobody_else_is_asked(app: FakeApp) -> None:
     says(app, clock=Scripted(401, {"message": "unauthorized."}), market_tide={"data": []})
     rows = {row.subject: row for row in venue.venue_checks(app, with_keys=True)}  # type: ignore[arg-type]
-    assert rows["broker"].state is State.FAILED
+    assert rows["broker"].state is HealthState.FAILED
     assert "ALPACA_KEY" in rows["broker"].next
-    assert {rows[name].state for name in venue.BROKER_CHECKS} == {State.SKIPPED}
+    assert {rows[name].state for name in venue.BROKER_CHECKS} == {HealthState.SKIPPED}
     assert {asked.path for asked in app.wire.asked if asked.path.startswith("/v2")} == {"/v2/clock"}
 
 
@@ -154,9 +154,9 @@ def test_an_open_order_of_another_copy_of_the_bot_fails(app: FakeApp) -> None:
         orders=[ours, order_row(client_order_id="mine", id="2")],
     )
     found = looked(venue.other_copies, app)
-    assert (found.state, found.count) == (State.FAILED, 2)
+    assert (found.state, found.count) == (HealthState.FAILED, 2)
     says(app, account=account_row(account_number=NUMBER), positions=[], orders=[order_row(client_order_id="mine")])
-    assert looked(venue.other_copies, app).state is State.OK
+    assert looked(venue.other_copies, app).state is HealthState.OK
 
 
 def test_a_stop_that_was_sent_with_its_entry_is_ours_although_it_has_no_mark_of_its_own(app: FakeApp) -> None:
@@ -165,13 +165,14 @@ def test_a_stop_that_was_sent_with_its_entry_is_ours_although_it_has_no_mark_of_
     foreign = order_row(client_order_id="mine", id="2")
     says(app, account=account_row(account_number=NUMBER), positions=[], orders=[row, foreign])
     found = looked(venue.other_copies, app)
-    assert (found.state, found.found) == (State.OK, "1 of 2 open orders ours, all recorded in these books")
+    assert (found.state, found.found) == (HealthState.OK, "1 of 2 open orders ours, all recorded in these books")
 
 
 @pytest.mark.parametrize(
-    ("age_s", "is_open", "state"), [(5, True, State.OK), (500, True, State.FAILED), (500, False, State.OK)]
+    ("age_s", "is_open", "state"),
+    [(5, True, HealthState.OK), (500, True, HealthState.FAILED), (500, False, HealthState.OK)],
 )
-def test_old_quotes_fail_only_in_an_open_session(app: FakeApp, age_s: int, is_open: bool, state: State) -> None:
+def test_old_quotes_fail_only_in_an_open_session(app: FakeApp, age_s: int, is_open: bool, state: HealthState) -> None:
     now = datetime.now(UTC)
     quote = snapshot(now - timedelta(seconds=age_s))
     says(app, clock=clock_row(now, is_open=is_open), snapshots={"AAPL": quote, "MSFT": quote})
@@ -182,24 +183,24 @@ def test_old_quotes_fail_only_in_an_open_session(app: FakeApp, age_s: int, is_op
 def test_missing_quote_warns_and_names_its_symbol_and_no_quotes_fail(app: FakeApp) -> None:
     says(app, snapshots={"AAPL": snapshot(datetime.now(UTC))})
     found = looked(venue.quotes, app)
-    assert (found.state, "MSFT" in found.found) == (State.DEGRADED, True)
+    assert (found.state, "MSFT" in found.found) == (HealthState.DEGRADED, True)
     says(app, snapshots={})
-    assert looked(venue.quotes, app).state is State.FAILED
+    assert looked(venue.quotes, app).state is HealthState.FAILED
 
 
 def test_bars_are_counted_and_aged(app: FakeApp) -> None:
     stamp = (datetime.now(UTC) - timedelta(seconds=60)).isoformat()
     says(app, latest={"bars": {"AAPL": {"t": stamp}, "MSFT": {"t": stamp}}})
     found = looked(venue.bars, app)
-    assert (found.state, found.count, round(found.age_s or 0)) == (State.OK, 2, 60)
+    assert (found.state, found.count, round(found.age_s or 0)) == (HealthState.OK, 2, 60)
     says(app, latest={"bars": {"AAPL": {"t": "noon"}}})
-    assert looked(venue.bars, app).state is State.FAILED
+    assert looked(venue.bars, app).state is HealthState.FAILED
 
 
 def test_plan_without_sip_is_distinguished_from_refused_keys(app: FakeApp) -> None:
     says(app, latest=Scripted(403, SUBSCRIPTION))
     found = looked(venue.data_plan, app)
-    assert (found.state, found.found) == (State.OK, "the plan includes IEX but not SIP; feed iex matches it")
+    assert (found.state, found.found) == (HealthState.OK, "the plan includes IEX but not SIP; feed iex matches it")
     assert app.wire.asked[-1].query["feed"] == "sip"
     app.feed = "sip"
     assert looked(venue.data_plan, app).next == "Set alpaca.feed: iex, or subscribe to the plan that includes SIP"
@@ -209,8 +210,10 @@ def test_plan_without_sip_is_distinguished_from_refused_keys(app: FakeApp) -> No
     assert "the plan includes SIP" in looked(venue.data_plan, app).found
 
 
-@pytest.mark.parametrize(("ahead_s", "state"), [(0, State.OK), (60, State.FAILED), (-60, State.FAILED)])
-def test_clock_that_differs_from_the_venue_fails(app: FakeApp, ahead_s: int, state: State) -> None:
+@pytest.mark.parametrize(
+    ("ahead_s", "state"), [(0, HealthState.OK), (60, HealthState.FAILED), (-60, HealthState.FAILED)]
+)
+def test_clock_that_differs_from_the_venue_fails(app: FakeApp, ahead_s: int, state: HealthState) -> None:
     says(app, clock=lambda asked: clock_row(datetime.now(UTC) - timedelta(seconds=ahead_s)))
     found = looked(venue.clock_skew, app)
     assert found.state is state
@@ -221,17 +224,18 @@ def test_calendar_that_differs_from_the_venue_fails(app: FakeApp) -> None:
     now = datetime(2026, 11, 20, 15, tzinfo=UTC)
     days = [{"date": "2026-11-20", "open": "09:30", "close": "16:00"}]
     says(app, clock=clock_row(now), calendar=days)
-    assert looked(venue.venue_calendar, app).state is State.SKIPPED
+    assert looked(venue.venue_calendar, app).state is HealthState.SKIPPED
     opens = datetime(2026, 11, 20, 14, 30, tzinfo=UTC)
-    for hours, state in ((6.5, State.OK), (3.5, State.FAILED)):
+    for hours, state in ((6.5, HealthState.OK), (3.5, HealthState.FAILED)):
         app.ledger_view.put_sessions([Session(date(2026, 11, 20), opens, opens + timedelta(hours=hours))])
         assert looked(venue.venue_calendar, app).state is state
 
 
 @pytest.mark.parametrize(
-    ("used", "limit", "state"), [(10, 15_000, State.OK), (14_000, 15_000, State.DEGRADED), (0, 100, State.DEGRADED)]
+    ("used", "limit", "state"),
+    [(10, 15_000, HealthState.OK), (14_000, 15_000, HealthState.DEGRADED), (0, 100, HealthState.DEGRADED)],
 )
-def test_flow_row_shows_plan_and_remaining_quota(app: FakeApp, used: int, limit: int, state: State) -> None:
+def test_flow_row_shows_plan_and_remaining_quota(app: FakeApp, used: int, limit: int, state: HealthState) -> None:
     page = Scripted(200, {"data": []}, {ANSWERS: str(limit), USED: str(used)})
     app.wire.script = lambda asked: page
     found = looked(venue.flow, app)
@@ -246,14 +250,16 @@ def test_endpoint_missing_from_the_flow_plan_fails(app: FakeApp) -> None:
 
     app.wire.script = answer
     found = looked(venue.flow, app)
-    assert (found.state, found.count) == (State.FAILED, 5)
+    assert (found.state, found.count) == (HealthState.FAILED, 5)
     assert "5 of 6 endpoints answer" in found.found
     assert "not in your plan" in found.found
 
 
-@pytest.mark.parametrize(("lacking", "state", "count"), [("", State.FAILED, 0), ("oi-change", State.DEGRADED, 5)])
+@pytest.mark.parametrize(
+    ("lacking", "state", "count"), [("", HealthState.FAILED, 0), ("oi-change", HealthState.DEGRADED, 5)]
+)
 def test_endpoint_that_the_flow_source_does_not_know_is_no_answer(
-    app: FakeApp, lacking: str, state: State, count: int
+    app: FakeApp, lacking: str, state: HealthState, count: int
 ) -> None:
     app.wire.script = lambda asked: Scripted(404 if asked.path.endswith(lacking) else 200, {"data": []})
     found = looked(venue.flow, app)
@@ -265,17 +271,17 @@ def test_endpoint_that_the_flow_source_does_not_know_is_no_answer(
 def test_flow_source_that_refuses_the_key_is_asked_once(app: FakeApp) -> None:
     app.wire.script = lambda asked: Scripted(401, {})
     found = looked(venue.flow, app)
-    assert (found.state, len(app.wire.asked)) == (State.FAILED, 1)
+    assert (found.state, len(app.wire.asked)) == (HealthState.FAILED, 1)
     assert "UW_API_KEY" in found.next
 
 
 @pytest.mark.parametrize("error", [OperatorError("bad"), TemporaryError("bad"), OSError("bad")])
 def test_expected_error_becomes_a_failed_row(error: Exception) -> None:
-    def look() -> Seen:
+    def look() -> CheckResult:
         raise error
 
     found = attempt("row", look)
-    assert (found.state, found.found, bool(found.next)) == (State.FAILED, "bad", True)
+    assert (found.state, found.found, bool(found.next)) == (HealthState.FAILED, "bad", True)
 
 
 @pytest.mark.parametrize(
@@ -290,4 +296,4 @@ def test_file_of_another_user_is_named(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "ledger.db").touch()
     monkeypatch.setattr("os.geteuid", lambda: 4242)
     found = machine.permissions(tmp_path)
-    assert (found.state, "ledger.db" in found.found) == (State.FAILED, True)
+    assert (found.state, "ledger.db" in found.found) == (HealthState.FAILED, True)

@@ -13,7 +13,7 @@ import pytest
 from commands.drill import stage as stages
 from commands.drill.drills import DRILLS
 from commands.drill.evidence import read
-from commands.drill.stage import Check, Said, Stage, staged
+from commands.drill.stage import DrillCheck, Stage, VerbResult, set_stage
 from tests.kit.bot import forked
 from tests.kit.bot.ending import refuses, shows
 from tests.kit.bot.folder import Bot
@@ -62,7 +62,7 @@ def test_everything_follows_where_each_verb_is_a_new_interpreter(tmp_path: Path)
 
 def played_well(name: str, tmp_path: Path) -> None:
     """Play a drill, and hold it to all of its checks."""
-    with staged(tmp_path / "drill") as stage:
+    with set_stage(tmp_path / "drill") as stage:
         DRILLS[name].play(stage)
     assert stage.checks
     assert [check for check in stage.checks if not check.held] == []
@@ -74,13 +74,13 @@ def test_drill_fails_on_a_bot_that_buys_although_it_is_halted(
 ) -> None:
     honest = Stage.says
 
-    def broken(stage: Stage, *words: str, given: str | None = None) -> Said:
+    def broken(stage: Stage, *words: str, given: str | None = None) -> VerbResult:
         if words[0] == "halt":
-            return Said(0, "", {})
+            return VerbResult(0, "", {})
         return honest(stage, *words, given=given)
 
     monkeypatch.setattr(Stage, "says", broken)
-    with staged(tmp_path / "drill") as stage:
+    with set_stage(tmp_path / "drill") as stage:
         DRILLS["halt"].play(stage)
     failed = {check.what for check in stage.checks if not check.held}
     assert "people were told" in failed
@@ -100,7 +100,7 @@ def played(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
         for number, each in enumerate(held):
             stage.check(f"thing {number}", each, "<b>found</b>")
 
-    monkeypatch.setattr(stages, "staged", quick)
+    monkeypatch.setattr(stages, "set_stage", quick)
     monkeypatch.setitem(DRILLS, "halt", DRILLS["halt"].__class__("halt", "A person halts the bot.", play))
     return held
 
@@ -140,7 +140,9 @@ def test_long_evidence_is_cut_between_words_and_says_so(
 ) -> None:
     played += [True]
     monkeypatch.setattr("commands.drill.verb.LONGEST", 10)
-    monkeypatch.setattr(Stage, "check", lambda stage, *_: stage.checks.append(Check("thing", True, "words on words")))
+    monkeypatch.setattr(
+        Stage, "check", lambda stage, *_: stage.checks.append(DrillCheck("thing", True, "words on words"))
+    )
     assert "yes thing: words ...\n" in copy.shown("drill", "run", "halt")
 
 
@@ -176,8 +178,8 @@ def test_stage_has_no_key_of_the_owner_and_names_its_own_folder(
 
 
 def test_stage_that_cannot_be_made_says_what_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Stage, "says", lambda stage, *words: Said(1, "the disk is full", {}))
-    with pytest.raises(TradebotError, match=r"init --mode sandbox .*: the disk is full"), staged(tmp_path / "drill"):
+    monkeypatch.setattr(Stage, "says", lambda stage, *words: VerbResult(1, "the disk is full", {}))
+    with pytest.raises(TradebotError, match=r"init --mode sandbox .*: the disk is full"), set_stage(tmp_path / "drill"):
         pass
 
 

@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from commands.exchange.place import exchange_of
-from commands.exchange.serve import Wish, _render, _serving
+from commands.exchange.serve import ServeOptions, _render, _serving
 from commands.exchange.tick import seconds_of
 from commands.shared.times import when
 from commands.shared.verb_options import console
@@ -123,7 +123,7 @@ def test_exchange_of_another_venue_is_shown_as_that_with_what_its_clients_need(
     process.create(tmp_path, spec)
     exchange = open_world(tmp_path).exchange
     exchange.status_parts["ports"] = lambda: {"tws": 4711}
-    data = _serving(tmp_path, "http://127.0.0.1:1", exchange.status(), Wish(None, False, 0, "step", None, ()))
+    data = _serving(tmp_path, "http://127.0.0.1:1", exchange.status(), ServeOptions(None, False, 0, "step", None, ()))
     shown = console()
     shown.width = 200
     with shown.capture() as captured:
@@ -285,14 +285,14 @@ def test_a_reset_leaves_an_account_alone_that_a_bot_keeps_books_of(bot: Bot) -> 
 def test_accounts_and_symbols_are_completed_from_files(bot: Bot) -> None:
     from types import SimpleNamespace
 
-    from commands.shared.completion import accounts, played
+    from commands.shared.completion import accounts, complete_symbols
 
     context = SimpleNamespace(params={"state_dir": str(bot.folder)})
     assert accounts(context, "") == ["alice", "main"]  # type: ignore[arg-type]
-    assert played(context, "A") == ["AAPL", "AMZN"]  # type: ignore[arg-type]
-    assert played(context, "AAPL,A") == ["AAPL,AMZN"]  # type: ignore[arg-type]
+    assert complete_symbols(context, "A") == ["AAPL", "AMZN"]  # type: ignore[arg-type]
+    assert complete_symbols(context, "AAPL,A") == ["AAPL,AMZN"]  # type: ignore[arg-type]
     nowhere = SimpleNamespace(params={"state_dir": str(bot.folder / "nowhere")})
-    assert (accounts(nowhere, ""), played(nowhere, "GO")) == ([], ["GOOGL"])  # type: ignore[arg-type]
+    assert (accounts(nowhere, ""), complete_symbols(nowhere, "GO")) == ([], ["GOOGL"])  # type: ignore[arg-type]
 
 
 def test_a_real_venue_has_no_time_to_move(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.halt.report import Latch, Request, further_lines, lines_if_unwritten, orders_left_alone
+from commands.halt.report import HaltRequest, Latch, further_lines, lines_if_unwritten, orders_left_alone
 from commands.halt.verb import orders_may_fill
 from tests.kit.adapters.alpaca import intent
 from tests.kit.bot.ending import refuses
@@ -72,7 +72,7 @@ def test_a_reason_without_words_is_none(bot: Bot) -> None:
 
 def test_halt_says_that_cancels_were_accepted_and_not_that_orders_have_ended(tmp_path: Path) -> None:
     latch = Latch("REDUCE_ONLY", "REDUCE_ONLY", "REDUCE_ONLY", "ada", "odd fills", datetime.now(UTC), None, True, None)
-    said = further_lines(tmp_path, Request(), latch, {"cancelled": 1, "closing": 0, "failed": 0, "problem": None})
+    said = further_lines(tmp_path, HaltRequest(), latch, {"cancelled": 1, "closing": 0, "failed": 0, "problem": None})
     assert said.startswith("  working orders: 1 cancel accepted, 0 closing orders sent\n")
 
 
@@ -192,20 +192,20 @@ def test_halt_cancels_entries_by_id_if_no_pass_can_run(trader: Bot, harm: str) -
     said = trader.says("halt", "--json")
     assert (said.code, said.data["orders"]["cancelled"]) == (5, 1)
     assert [event["event"] for event in log(trader.url)].count("order_canceled") == 1
-    assert not halt_switch.armed(trader.folder)
+    assert not halt_switch.is_armed(trader.folder)
 
 
 @pytest.mark.parametrize("before", [(), ("--debug",), ("--json",), ("--reason", "odd fills"), ("--flutten",)])
 def test_halt_obeys_options_before_the_verb(copy: Bot, before: tuple[str, ...]) -> None:
     said = copy.says(*before, "--state-dir", str(copy.folder), "halt")
-    assert (said.code in (0, 5), halt_switch.armed(copy.folder)) == ("--flutten" not in before, False)
+    assert (said.code in (0, 5), halt_switch.is_armed(copy.folder)) == ("--flutten" not in before, False)
     assert halt_switch.read(copy.folder).why == ("odd fills" if "--reason" in before else "no reason given")
 
 
 def test_folder_or_argument_named_halt_halts_nothing(copy: Bot) -> None:
     for typed in (("--state-dir", "halt", "status"), ("status", "halt"), ("halt", "--help")):
         copy.says(*typed, "--state-dir", str(copy.folder))
-        assert halt_switch.armed(copy.folder), typed
+        assert halt_switch.is_armed(copy.folder), typed
 
 
 def test_halt_reports_a_file_open_to_others_and_halts(copy: Bot) -> None:
@@ -236,7 +236,7 @@ def test_halt_that_cannot_be_written_says_so_first_and_cancels_entries_by_id(tra
     program = run([*halting, "--json", "--flatten", "--confirm", "FLATTEN"], first=drop)
     for path in (trader.folder, *trader.folder.iterdir()):
         path.chmod(0o700)
-    assert halt_switch.armed(trader.folder), "a file could be changed, so this shows nothing"
+    assert halt_switch.is_armed(trader.folder), "a file could be changed, so this shows nothing"
     first, *rest = said.stdout.splitlines()
     assert first.startswith("NOT REMEMBERED: this halt could not be written."), said.stderr
     assert any(line.startswith("  in force: the bot sends no entry while it can't write") for line in rest)
@@ -266,7 +266,7 @@ def test_halt_that_cannot_be_written_sends_no_cancel_without_permission(copy: Bo
         printed=True,
         in_flight=None,
     )
-    halted = list(lines_if_unwritten(copy.folder, Request(flatten=True), latch, orders_left_alone("nothing to do")))
+    halted = list(lines_if_unwritten(copy.folder, HaltRequest(flatten=True), latch, orders_left_alone("nothing to do")))
     assert "  FLATTEN was not done: nothing was closed, and every position stays open" in halted
     assert "  also in force: REDUCE_ONLY, set by an earlier halt" in halted
     assert not any("not in force" in line for line in halted)

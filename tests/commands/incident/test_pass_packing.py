@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, cast, get_args
 import pytest
 from msgspec import msgpack
 
-from commands.incident.pass_packing import EQUAL, packed, redacted
+from commands.incident.pass_packing import EQUAL, pack_pass, redact_record
 from commands.incident.redactor import hidden_id
 from commands.shared.verb_options import jsonable
 from tests.kit.core.recorded import AROUND, Taken, evaluate_exits, trade_once
@@ -23,12 +23,12 @@ from tradebot.adapters.text.codec import encode
 from tradebot.adapters.text.identity_redaction import Redactor
 from tradebot.model.event import SystemEvent
 from tradebot.model.intent import Intent, IntentRecord
-from tradebot.model.order import Order, Outcome, Reply
+from tradebot.model.order import Order, Reply, WriteOutcome
 from tradebot.model.position import OwnedFill
 from tradebot.model.record import CycleRecord, Job
 from tradebot.replaying.cycle_comparison import replay
 from tradebot.replaying.passes import SCHEMA, Given, _shapes, bytes_of, decide_again, questions, read_record
-from tradebot.replaying.port_recording import InOrder, Tape
+from tradebot.replaying.port_recording import InOrder, RecordedPorts
 from tradebot.replaying.record_json import OUTCOME, TOLD, record_of, tree_of
 from tradebot.replaying.record_types import (
     GIVEN,
@@ -44,7 +44,7 @@ from tradebot.replaying.record_types import (
     present,
     reply_hint,
 )
-from tradebot.replaying.record_writer import Parts, RecordError, Remembered, step_for, written
+from tradebot.replaying.record_writer import PartCache, RecordError, RecordParts, encode_steps, step_for
 
 HOST, USER, FOLDER = "canary-machine-7", "canaryuser", "/srv/canary-bots/state"
 PRIVATE = {
@@ -144,19 +144,19 @@ def places_in(*hints: Any) -> Iterator[str]:
 
 
 def test_no_text_that_a_record_can_hold_keeps_anything_private() -> None:
-    texts, parts = Texts(), Parts(Remembered())
+    texts, parts = Texts(), RecordParts(PartCache())
     told = [[name, b"", [texts.of(str)], step_for(hint)(texts.of(hint), parts)] for name, hint in REPLIES.items()]
     told.append(["ledger.order", b"", [], None, "TemporaryError", texts.of(str), texts.of(str)])
     settings = json.dumps({"any": CANARY, CANARY: [CANARY, {"own_token": "plain-canary"}]}).encode()
     head = [SCHEMA, parts.text(_shapes()), parts.text(settings), parts.text(settings), [texts.of(str)], texts.of(str)]
     given = step_for(Given)(texts.of(Given), parts)
-    body = written([*head, given, [told, {"ledger.account_number": ACCOUNT}], bytes_of(texts.of(CycleRecord))])
+    body = encode_steps([*head, given, [told, {"ledger.account_number": ACCOUNT}], bytes_of(texts.of(CycleRecord))])
     assert texts.places - {""} == set(places_in(Given, CycleRecord, *REPLIES.values())) - {""}
     assert len(texts.places) > 150
     contents = [parts.remembered.content[one] for one in parts.numbers]
     before = json.dumps(tree_of(body, contents), ensure_ascii=False)
     assert before.count(HOST) >= texts.number, "each of them was in the record"
-    tree = redacted(tree_of(body, contents), redactor([]))
+    tree = redact_record(tree_of(body, contents), redactor([]))
     assert private_in(json.dumps(tree, ensure_ascii=False)) == []
     read_record(*record_of(json.loads(json.dumps(tree))), {})
 
@@ -169,7 +169,7 @@ def lost_reply(scene: Scene) -> list[Taken]:
     """The venue's answer is lost, and the pass after it finds out what became of the order."""
 
     def submit(intent: Intent) -> Reply:
-        return Reply(Outcome.UNKNOWN, message="timed out")
+        return Reply(WriteOutcome.UNKNOWN, message="timed out")
 
     scene.venue.submit = submit  # type: ignore[method-assign]
     return [*entries(scene), trade_once(scene.world(wanted("AAPL")), call(slot="next"))]
@@ -194,7 +194,7 @@ def test_nothing_else_that_is_packed_keeps_anything_private() -> None:
 
 def test_symbol_that_is_named_like_a_secret_keeps_its_number_in_a_record_and_a_secret_in_settings_goes() -> None:
     tree = {"body": [{"PF_TOKENUSD": "1.5"}], "outcome": {}, "parts": [{"text": '{"my_token":"1.5"}'}]}
-    found = redacted(tree, redactor([]))
+    found = redact_record(tree, redactor([]))
     assert (found["body"], found["parts"]) == (tree["body"], [{"text": '{"my_token":"[hidden]"}'}])
 
 
@@ -258,7 +258,7 @@ class Canaries(NamedTuple):
 
 def with_canaries(taken: Taken, at: str) -> Canaries | None:
     """Let the pass decide with canaries in one field of all that it was given and told; None if it has no text."""
-    found, recorded, parts = msgpack.decode(taken.written.body), taken.record, Parts(Remembered())
+    found, recorded, parts = msgpack.decode(taken.written.body), taken.record, RecordParts(PartCache())
     source = recorded.tape().source
 
     def reply(name: str, written: Any) -> Any:
@@ -271,13 +271,13 @@ def with_canaries(taken: Taken, at: str) -> Canaries | None:
     tape = [[*one[:3], reply(one[0], one[3])] if len(one) == 4 else one for one in told]
     body = [*head, given, [tape, {name: reply(name, one) for name, one in constants.items()}], found[OUTCOME]]
     contents = [parts.remembered.content[one] for one in parts.numbers]
-    if not any(HOST.encode() in one for one in (written(body), *contents)):
+    if not any(HOST.encode() in one for one in (encode_steps(body), *contents)):
         return None
-    read = read_record(written(body), contents, {}, Anew)
+    read = read_record(encode_steps(body), contents, {}, Anew)
     anew = cast(Anew, read.tape())
     body[OUTCOME] = bytes_of(decide_again(read, taken.rules, anew))
     body[TOLD][0] = anew.told
-    return Canaries(written(body), contents, anew.intents)
+    return Canaries(encode_steps(body), contents, anew.intents)
 
 
 PASSES: list[Callable[[Scene], list[Taken]]] = [entries, lost_reply, stopped]
@@ -295,10 +295,10 @@ def test_pass_that_read_something_private_in_any_field_is_packed_without_it_and_
         if found is None:
             continue
         kept = cast(KeptPasses, Kept(found.body, found.parts))
-        how, why, record = packed(kept, ONE, lambda recorded: taken.rules, redactor(found.intents))
+        how, why, record = pack_pass(kept, ONE, lambda recorded: taken.rules, redactor(found.intents))
         assert (how, why) == (EQUAL, ""), at
         assert private_in(json.dumps(record, ensure_ascii=False)) == [], at
-        kind = InOrder if record["in_order"] else Tape
+        kind = InOrder if record["in_order"] else RecordedPorts
         again = read_record(*record_of(json.loads(json.dumps(record["record"]))), {}, kind)
         assert replay(again, taken.rules, only_decisions=record["in_order"]).difference is None, at
         planted_in.append(at)

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from commands.learn.apply_proposals import Fitted, fitted
+from commands.learn.apply_proposals import Fitted, fit_proposals
 from tests.kit.bot.folder import Bot
-from tradebot.adapters.text.yaml_loader import parsed
+from tradebot.adapters.text.yaml_loader import parse_yaml
 from tradebot.app.loading import Options
-from tradebot.app.wiring import opened
+from tradebot.app.wiring import open_app
 from tradebot.lab.learn.values import Item, Proposal
 
 RULES = "strategies:\n  flow:\n    exits: [{stop_loss: {fraction: 0.02}}, {time_exit: {after_s: 14400}}]  # mine\n"
@@ -20,8 +20,8 @@ def proposal(setting: str, value: str, proposed: str, part: str = "", strategy: 
 
 
 def fit(bot: Bot, own: Path, *proposals: Proposal) -> Fitted:
-    with opened(Options(str(bot.folder), str(own)), {}) as app:
-        return fitted(app, str(own), own.with_name("learned.yaml"), proposals)
+    with open_app(Options(str(bot.folder), str(own)), {}) as app:
+        return fit_proposals(app, str(own), own.with_name("learned.yaml"), proposals)
 
 
 def test_number_of_a_list_of_exit_rules_is_changed_in_its_place(bot: Bot, tmp_path: Path) -> None:
@@ -33,7 +33,7 @@ def test_number_of_a_list_of_exit_rules_is_changed_in_its_place(bot: Bot, tmp_pa
         proposal("strategies.flow.exits", "0.02", "0.015", "stop_loss"),
         proposal("strategies.flow.exits", "14400", "7200", "time_exit"),
     )
-    assert parsed(found.text) == parsed(RULES.replace("0.02", "0.015").replace("14400", "7200"))
+    assert parse_yaml(found.text) == parse_yaml(RULES.replace("0.02", "0.015").replace("14400", "7200"))
     assert found.text.endswith("# mine\n")
     assert [one.looser for one in found.proposals] == [True, True]
     assert "strategies.flow.exits" in {row.name for row in found.looser}
@@ -59,7 +59,9 @@ def test_value_that_does_not_load_is_left_out_and_says_why(
     # A tighter limit needs nobody's consent.
     assert (kept.proposed, kept.looser) == ("0.25", False)
     assert kept.setting not in {row.name for row in found.looser}
-    assert parsed(found.text) == parsed("{tax: {method: fifo}, strategies: {flow: {limits: {min_score: 0.25}}}}")
+    assert parse_yaml(found.text) == parse_yaml(
+        "{tax: {method: fifo}, strategies: {flow: {limits: {min_score: 0.25}}}}"
+    )
 
 
 def test_value_whose_lines_have_comments_is_left_to_the_person(bot: Bot, tmp_path: Path) -> None:

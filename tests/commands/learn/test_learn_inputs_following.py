@@ -5,16 +5,16 @@ from decimal import Decimal
 
 import pytest
 
-from commands.learn.learn_inputs import Left, setting_of
+from commands.learn.learn_inputs import ShorterOutcomes, setting_of
 from tests.kit.trades import DAY, OPEN, Told, numbered_sessions, session, trade
 from tests.kit.values import LIMITS
 from tradebot.app.settings import load
 from tradebot.app.thresholds import LOOSER, setting_at
 from tradebot.lab.learn.knobs import HeldFor
-from tradebot.lab.learn.learn import Material, Strategy, Watched
+from tradebot.lab.learn.learn import LearnedStrategy, LearningMaterial, WatchedStrategies
 from tradebot.model.decision import Gate
 
-EXITS = Watched("", frozenset({"flow"}), None, None, HeldFor("exits.time_exit_s", 14_400))
+EXITS = WatchedStrategies("", frozenset({"flow"}), None, None, HeldFor("exits.time_exit_s", 14_400))
 
 
 class Priced(Told):
@@ -45,9 +45,9 @@ def test_price_of_a_shorter_time_is_held_against_that_of_the_exit(
     fields: dict[str, object], expected: dict[int, float | None]
 ) -> None:
     made = trade(1, 10, minutes=60, **fields)  # type: ignore[arg-type]
-    flow = Strategy("flow", {}, LIMITS, asked_each_time=True)
-    material = Material([made], numbered_sessions(3), DAY, [flow], [EXITS], None)
-    left = Left(material)
+    flow = LearnedStrategy("flow", {}, LIMITS, asked_each_time=True)
+    material = LearningMaterial([made], numbered_sessions(3), DAY, [flow], [EXITS], None)
+    left = ShorterOutcomes(material)
     left.add(Priced())
     (one,) = material.outcomes
     assert {after_s: left(one, after_s) for after_s in expected} == expected

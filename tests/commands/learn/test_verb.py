@@ -13,7 +13,7 @@ from tests.kit.bot.folder import Bot
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.app.loading import Options
-from tradebot.app.wiring import opened
+from tradebot.app.wiring import open_app
 from tradebot.model.candidate import Side
 from tradebot.views.trades.pieces import breakdown
 from tradebot.views.trades.pnl import Cut, pnl
@@ -69,7 +69,7 @@ def test_every_item_says_what_is_missing(reader: Bot) -> None:
 
 
 def test_names_of_components_are_those_of_attribution_and_of_the_score(reader: Bot) -> None:
-    with opened(Options(str(reader.folder)), {}) as app:
+    with open_app(Options(str(reader.folder)), {}) as app:
         attributed = {row.name for row in pnl(breakdown(read_history(app)), Cut.COMPONENT).rows}
     learned = {
         one["setting"].rpartition(".")[2] for one in reader.json("learn")["proposals"] if one["item"] == "weights"

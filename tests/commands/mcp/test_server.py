@@ -12,9 +12,9 @@ from mcp.shared.exceptions import MCPError
 from mcp.types import INVALID_PARAMS, METHOD_NOT_FOUND
 
 from commands.mcp.server import server_of
-from commands.mcp.tool_runner import Asking
+from commands.mcp.tool_runner import ToolRunner
 from commands.mcp.tools import TOOLS
-from tradebot.model.serving import STOPPED, Ended
+from tradebot.model.serving import STOPPED, ChoreEnd
 
 HALTED = (
     '{"schema": "tradebot.halt/1", "verb": "halt", "mode": "paper", "venue": "alpaca", "account": "1234", '
@@ -31,22 +31,22 @@ class Slow:
         self.halts: list[bool] = []
         self.begun, self.ended, self.halting, self.go_on = 0, 0, Event(), Event()
 
-    def __call__(self, folder: Path, config: str | None, kept: int, name: str) -> Callable[..., Ended]:
+    def __call__(self, folder: Path, config: str | None, kept: int, name: str) -> Callable[..., ChoreEnd]:
         return self._run
 
-    def _run(self, words: Sequence[str], limit_s: float, stopping: Callable[[], bool]) -> Ended:
+    def _run(self, words: Sequence[str], limit_s: float, stopping: Callable[[], bool]) -> ChoreEnd:
         if words[0] == "halt":
             self.halting.set()
             assert self.go_on.wait(PATIENCE_S)
             self.halts.append(stopping())
-            return Ended(0, None, 1, HALTED)
+            return ChoreEnd(0, None, 1, HALTED)
         self.begun += 1
         try:
             while not stopping():
                 time.sleep(0.005)
         finally:
             self.ended += 1
-        return Ended(143, STOPPED, 1, "")
+        return ChoreEnd(143, STOPPED, 1, "")
 
 
 async def until(holds: Callable[[], bool]) -> None:
@@ -61,7 +61,7 @@ def played(act: Callable[[Client, Slow], Awaitable[None]], tmp_path: Path, mode:
     verbs = Slow()
 
     async def talk() -> None:
-        async with Client(server_of(Asking(tmp_path, None, verbs)), mode=mode) as client:
+        async with Client(server_of(ToolRunner(tmp_path, None, verbs)), mode=mode) as client:
             await act(client, verbs)
 
     anyio.run(talk)

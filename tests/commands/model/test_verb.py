@@ -12,7 +12,7 @@ from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot, Said, typed
 from tests.kit.bot.state import accept
 from tests.kit.fakes.networks import Signed, constant
-from tradebot.adapters.models.folder import Parts
+from tradebot.adapters.models.folder import ModelParts
 from tradebot.errors import ExitCode
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.values import replace
@@ -26,7 +26,7 @@ def type_(capsys: pytest.CaptureFixture[str]) -> Type:
     return lambda *words: typed(capsys, *map(str, words))
 
 
-def drafted(place: Path, parts: Parts = PARTS) -> Path:
+def drafted(place: Path, parts: ModelParts = PARTS) -> Path:
     place.mkdir()
     for name, content in parts.files().items():
         (place / name).write_bytes(content)

@@ -20,9 +20,9 @@ from tests.suite.tiers import seed
 from tradebot.__main__ import main as tradebot
 from tradebot.adapters.notices.outbox import Outbox
 from tradebot.adapters.notices.sender import Attempt
-from tradebot.adapters.state.events import Place
+from tradebot.adapters.state.events import EventCursor
 from tradebot.adapters.state.state_folder import EVENTS
-from tradebot.model.notice import Happening, Notice, Seen
+from tradebot.model.notice import BotStatus, Happening, Notice
 
 pytestmark = pytest.mark.campaign
 
@@ -146,7 +146,9 @@ def test_look_remembered_before_what_it_found_is_kept_is_caught(
 ) -> None:
     honest = Outbox.note
 
-    def hasty(self: Outbox, place: Place, seen: Seen, found: Iterable[tuple[str, datetime, Happening]]) -> None:
+    def hasty(
+        self: Outbox, place: EventCursor, seen: BotStatus, found: Iterable[tuple[str, datetime, Happening]]
+    ) -> None:
         honest(self, place, seen, ())
         honest(self, place, seen, found)
 

@@ -129,7 +129,7 @@ def test_session_is_told_in_a_few_sentences_once_its_chore_has_run(told: Bot, re
     assert len(json.loads(body)["text"].splitlines()) == len(said)
 
 
-@pytest.mark.parametrize("place", ["note", "make", "sent"])
+@pytest.mark.parametrize("place", ["note", "make", "mark_sent"])
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_event_is_told_although_its_process_ends_at_any_step(
     told: Bot, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, place: str, after: bool
@@ -147,7 +147,7 @@ def test_event_is_told_although_its_process_ends_at_any_step(
         assert told.says("notify", "send").code == 130
     told.says("notify", "send")
     # What was sent but not noted is sent again: nobody knows whether it arrived.
-    assert receiver.bodies().count("the broker has 7 shares") == (2 if (place, after) == ("sent", False) else 1)
+    assert receiver.bodies().count("the broker has 7 shares") == (2 if (place, after) == ("mark_sent", False) else 1)
     assert len(told.json("notify", "last")["notices"]) == 1
 
 

@@ -14,7 +14,7 @@ from tests.views.test_parity import day as compared
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.lab import parity
-from tradebot.model.parity import Cause
+from tradebot.model.parity import ParityCause
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def traded(shared_trader: Bot, kept: Path) -> Bot:
 def test_what_a_person_ran_is_played_again_with_the_slots_that_nobody_ran(traded: Bot) -> None:
     day = traded.json("parity")["day"]
     assert (day["passes"], day["fills"] > 0, day["complete"]) == (3, True, False)
-    assert {one["cause"] for one in day["differences"]} <= {Cause.MISSED_SLOT}
+    assert {one["cause"] for one in day["differences"]} <= {ParityCause.MISSED_SLOT}
     said = traded.shown("parity", day["session"])
     assert said.startswith(f"Session {day['session']} so far, played again: 3 passes, ")
 

@@ -16,12 +16,12 @@ from tests.kit.bot.real_money import at_a_terminal, real_folder
 from tests.kit.bot.state import accept, configure
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.app.loading import Options
-from tradebot.app.wiring import opened
+from tradebot.app.wiring import open_app
 from tradebot.errors import ExitCode
 from tradebot.lab.performance.of_strategy import OwnResults
 from tradebot.lab.selection.conditions import Must
 from tradebot.model.evidence import Trials
-from tradebot.model.promotion import Interval, Promotion, Rung
+from tradebot.model.promotion import MeanInterval, Promotion, Rung
 from tradebot.model.reasons import Reason
 from tradebot.model.values import replace
 
@@ -145,7 +145,7 @@ def test_results_below_what_a_promotion_was_based_on_put_the_strategy_down(
     real = Bot(real_folder(bot.folder, tmp_path / "real"), capsys)
     typed = written(real.folder)[0]
     with closing(SqliteLedger.open(real.folder)) as ledger:
-        ledger.promotions.append(replace(typed, sentence="", based_on=Interval(0.0002, 0.003, 300, 0.004)))
+        ledger.promotions.append(replace(typed, sentence="", based_on=MeanInterval(0.0002, 0.003, 300, 0.004)))
     days = [typed.at.date() + timedelta(days=number) for number in range(1, 131)]
 
     def review(sign: int) -> Said:
@@ -160,8 +160,8 @@ def test_results_below_what_a_promotion_was_based_on_put_the_strategy_down(
     last = written(real.folder)[-1]
     assert (last.rung, last.numbers["sessions"]) == (Rung.SHADOW, 130)
     assert last.numbers["mean"] < last.numbers["least"]
-    with opened(Options(str(real.folder)), {}) as app:
-        climbed = (app.climbed or {})["flow"]
+    with open_app(Options(str(real.folder)), {}) as app:
+        climbed = (app.reached_rungs or {})["flow"]
     assert climbed.reason == Reason.DEMOTED
     assert climbed.found == f"shadow: {last.why}"
     assert climbed.share == 0

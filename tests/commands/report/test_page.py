@@ -24,7 +24,7 @@ from commands.report.report_text import (
 from commands.shared.verb_options import jsonable
 from tests.kit.trades import account, long_backtest, new_account, report, with_trades
 from tests.suite.tiers import sized
-from tradebot.lab.performance.report import Block, Report
+from tradebot.lab.performance.report import Block, PerformanceReport
 from tradebot.model.text import counted_kind
 from tradebot.model.values import replace
 
@@ -94,7 +94,7 @@ SAMPLED = ["a year", "three sessions", "nothing yet", "two accounts", "a long ba
 class Shown(NamedTuple):
     """A report, its page, and the page as it was read."""
 
-    data: Report
+    data: PerformanceReport
     text: str
     parsed: Parsed
 

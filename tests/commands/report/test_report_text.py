@@ -4,20 +4,20 @@ from decimal import Decimal
 
 import pytest
 
-from commands.compare.report import Read, Run, compared, run_words
+from commands.compare.report import ComparedRun, ReadRun, compare_reports, run_words
 from commands.report.page import page
 from commands.report.report_text import (
-    assumed,
     belief,
+    benchmark_name,
     beside,
+    block_assumptions,
     headline,
     interruption,
     lede,
-    leveled,
     outer,
     part,
     parts,
-    ranked,
+    rank_trades,
     span,
 )
 from commands.report.screen import render
@@ -54,16 +54,16 @@ def test_interrupted_backtest_says_so_on_screen_page_and_side_by_side() -> None:
         render(out, report(part_of_it))
     assert captured.get().startswith(sentence)
     assert (sentence in page(report(part_of_it)), sentence in page(report(whole))) == (True, False)
-    runs = [Run(name, "backtest", None, None, 3, 40, interrupted=name == "b") for name in "ab"]
+    runs = [ComparedRun(name, "backtest", None, None, 3, 40, interrupted=name == "b") for name in "ab"]
     assert [run_words(run).split(":")[0] for run in runs] == ["(backtest)", "(backtest, interrupted)"]
-    data = compared([Read(run, {}, account(3)) for run in runs])
+    data = compare_reports([ReadRun(run, {}, account(3)) for run in runs])
     assert data.cautions == ("B was interrupted before the last session.",)
 
 
 def test_leveled_benchmark_needs_a_benchmark_and_an_exposure() -> None:
-    assert leveled(account(300)) == "SPY at 4%"
-    assert leveled(replace(account(300), benchmark=None)) == ""
-    assert leveled(without_exposure(account(300))) == ""
+    assert benchmark_name(account(300)) == "SPY at 4%"
+    assert benchmark_name(replace(account(300), benchmark=None)) == ""
+    assert benchmark_name(without_exposure(account(300))) == ""
 
 
 def test_accounts_stand_side_by_side_when_one_lacks_a_figure() -> None:
@@ -78,14 +78,14 @@ def test_assumption_of_one_account_names_it() -> None:
     both, one = (replace(account(3), label=label) for label in ("both", "one\x1b"))
     one = replace(one, assumptions={Block.CURVE: ("common", "special")})
     both = replace(both, assumptions={Block.CURVE: ("common",)})
-    assert assumed([both, one], Block.CURVE) == ["common", "one : special"]
-    assert assumed([both, one], Block.MONTHS) == []
+    assert block_assumptions([both, one], Block.CURVE) == ["common", "one : special"]
+    assert block_assumptions([both, one], Block.MONTHS) == []
 
 
 def test_closed_trades_are_ranked_from_best_to_worst() -> None:
     of = account(3)
     held = replace(of.trades[0], closed_at=None, net_usd=Decimal(10**6))
-    found = ranked(replace(of, trades=(held, *of.trades[1:])))
+    found = rank_trades(replace(of, trades=(held, *of.trades[1:])))
     assert found == sorted(of.trades[1:], key=lambda trade: -trade.net_usd)
 
 

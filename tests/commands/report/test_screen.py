@@ -4,7 +4,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from commands.report.screen import Line, Place, drawn, render
+from commands.report.screen import GrowthLine, Place, draw_lines, render
 from commands.shared.verb_options import console
 from tests.kit.trades import account, report, without_exposure
 
@@ -18,8 +18,8 @@ def places(*values: float) -> dict[Place, float]:
 
 
 def test_terminal_plot_spans_the_highest_to_the_lowest_value() -> None:
-    lines = [Line("●", "account", places(1.0, 1.02, 1.01)), Line("-", "SPY", places(1.0, 0.99, 0.98))]
-    assert drawn(lines, 33, height=5) == [
+    lines = [GrowthLine("●", "account", places(1.0, 1.02, 1.01)), GrowthLine("-", "SPY", places(1.0, 0.99, 0.98))]
+    assert draw_lines(lines, 33, height=5) == [
         " +2.00% ┤         ●●●●●●●●●",
         "        ┤   ●●●●●●         ●●●●●●",
         " +0.00% ┤●●●---",
@@ -31,19 +31,19 @@ def test_terminal_plot_spans_the_highest_to_the_lowest_value() -> None:
 
 
 def test_terminal_plot_puts_a_flat_line_in_the_middle() -> None:
-    assert [row for row in drawn([Line("●", "account", places(1.0, 1.0))], 40, height=3) if "●●" in row] == [
+    assert [row for row in draw_lines([GrowthLine("●", "account", places(1.0, 1.0))], 40, height=3) if "●●" in row] == [
         " +0.00% ┤●●●●●●●●●●●●●●●●●●●●●●●●"
     ]
 
 
 def test_terminal_plot_labels_near_zero_without_a_minus() -> None:
-    assert drawn([Line("●", "account", places(1.01, 0.99999))], 40, height=3)[2].startswith(" +0.00% ┤")
+    assert draw_lines([GrowthLine("●", "account", places(1.01, 0.99999))], 40, height=3)[2].startswith(" +0.00% ┤")
 
 
 def test_terminal_plot_draws_a_late_line_where_it_is_known() -> None:
     whole, late = places(1.0, 1.01, 1.02, 1.03), places(1.0, 1.01, 1.02, 1.03)
     late = dict(list(late.items())[2:])
-    rows = drawn([Line("○", "other", late), Line("●", "account", whole)], 60, height=4)
+    rows = draw_lines([GrowthLine("○", "other", late), GrowthLine("●", "account", whole)], 60, height=4)
     assert "○" in rows[0]
     assert "○" not in rows[3]
 

@@ -5,23 +5,23 @@ from pathlib import Path
 
 import pytest
 
-from commands.schedule.check import checked
+from commands.schedule.check import check_schedule
 from tests.kit.bot.ending import shows
 from tests.kit.bot.folder import Bot
 from tests.kit.bot.state import configure
 from tests.kit.values import USUAL, us_sessions
 from tradebot.app.loading import Options
 from tradebot.app.settings import load
-from tradebot.app.wiring import opened
-from tradebot.model.text import counted
-from tradebot.timetable.sessions import Asked, note_asked
+from tradebot.app.wiring import open_app
+from tradebot.model.text import pluralize
+from tradebot.timetable.sessions import CalendarRequest, note_asked
 
 SESSIONS = us_sessions(USUAL.date, USUAL.date + timedelta(days=120))
 
 
 def problems(tmp_path: Path, lines: str) -> list[tuple[str, str, str]]:
     (file := tmp_path / "mine.yaml").write_text(f"timetable:\n  {lines}\n")
-    found = checked(load(file, {}).settings.timetable, SESSIONS, 90)
+    found = check_schedule(load(file, {}).settings.timetable, SESSIONS, 90)
     return [(each.line, each.problem, each.fix) for each in found.problems]
 
 
@@ -59,13 +59,13 @@ def test_schedule_check_passes_the_shipped_timetable_and_counts_what_it_read(bot
 
 @pytest.mark.parametrize(("left", "told"), [(30, False), (29, True), (1, True)])
 def test_schedule_check_reports_a_calendar_near_its_end(bot: Bot, left: int, told: bool) -> None:
-    with opened(Options(str(bot.folder)), {}) as app:
+    with open_app(Options(str(bot.folder)), {}) as app:
         now = app.now()
         app.ensure_calendar(now)
         ends = now.date() + timedelta(days=left)
-        note_asked(app.ledger, Asked(now - timedelta(seconds=left), ends), "test")
+        note_asked(app.ledger, CalendarRequest(now - timedelta(seconds=left), ends), "test")
     said = bot.says("schedule", "check")
-    warning = f"until {ends}: {counted(left, 'day')} left. After that nothing is due"
+    warning = f"until {ends}: {pluralize(left, 'day')} left. After that nothing is due"
     shown = " ".join(said.out.split())
     assert (warning in shown, "next: tradebot reconcile" in shown) == (told, told)
     judged = {row["subject"]: row for row in bot.json("health")["judgments"]}

@@ -22,7 +22,7 @@ from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot, second_session
 from tests.kit.strategies import lot
 from tradebot.desk.listing_lookup import NOT_LISTED
-from tradebot.desk.strategy_views import Seen
+from tradebot.desk.strategy_views import StrategyInputs
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.record import StrategyRefusal
@@ -178,7 +178,7 @@ class _Holding:
 
 def test_a_symbol_that_its_strategy_holds_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     at = datetime(2026, 11, 17, 15, tzinfo=UTC)
-    seen = Seen(StrategyView(at, ("AAPL", "MSFT"), lots={"AAPL": lot("AAPL", 10, "100")}))
+    seen = StrategyInputs(StrategyView(at, ("AAPL", "MSFT"), lots={"AAPL": lot("AAPL", 10, "100")}))
     (score,) = scores_of(cast("Strategy", _Holding()), seen, "AAPL")
     assert not list(scores_of(cast("Strategy", _Holding()), seen, "MSFT"))
     render(console(), Explained("AAPL", at, None, None, (score,), reads_flow=False))
@@ -197,7 +197,7 @@ class _Blind:
 
 def test_a_symbol_that_was_left_out_says_why_as_why_no_orders_does(capsys: pytest.CaptureFixture[str]) -> None:
     at = datetime(2026, 11, 17, 15, tzinfo=UTC)
-    seen = Seen(StrategyView(at, ()), (StrategyRefusal("blind", NOT_LISTED, "PF_NOSUCHUSD"),))
+    seen = StrategyInputs(StrategyView(at, ()), (StrategyRefusal("blind", NOT_LISTED, "PF_NOSUCHUSD"),))
     (score,) = scores_of(cast("Strategy", _Blind()), seen, "PF_NOSUCHUSD")
     render(console(), Explained("PF_NOSUCHUSD", at, None, None, (score,), reads_flow=False))
     shown = " ".join(capsys.readouterr().out.split())

@@ -9,9 +9,9 @@ from rich.console import Console
 
 from commands.search.report import Searched, draw, render
 from tests.kit.trades import ASKED, returns_of, tried
-from tradebot.lab.search.progress import Counts
-from tradebot.lab.search.space import Checked
-from tradebot.lab.selection.verdict import Found, verdict
+from tradebot.lab.search.progress import TrialCounts
+from tradebot.lab.search.space import SpaceChecked
+from tradebot.lab.selection.verdict import SearchConclusion, verdict
 from tradebot.model.evidence import Variant, VariantKind
 from tradebot.model.values import replace
 
@@ -24,9 +24,9 @@ def searched(seed: int, sharpe: float, *variants: Variant) -> Searched:
     return Searched(
         name="mine", venue="somewhere", storage="mine.journal", space="space.yaml", sampler="random",
         objectives=("sharpe",), sessions=500, first_session=date(2024, 1, 2), last_session=date(2025, 12, 30),
-        workers=2, elapsed_s=90.0, checked=Checked(100, 7, "these don't fit"), trials=Counts(52, 3, 0, 2, 0),
+        workers=2, elapsed_s=90.0, checked=SpaceChecked(100, 7, "these don't fit"), trials=TrialCounts(52, 3, 0, 2, 0),
         longest=1, left_out={"fewer than 30 closed trades": 2}, verdict=judged,
-        commands=(f"tradebot config set {SETTING} 4",) if judged.found is Found.EDGE else (),
+        commands=(f"tradebot config set {SETTING} 4",) if judged.found is SearchConclusion.EDGE else (),
     )  # fmt: skip
 
 
@@ -65,12 +65,12 @@ def test_nothing_found_comes_without_commands() -> None:
 @pytest.mark.parametrize(
     ("trials", "longest", "words"),
     [
-        (Counts(9, 0, 0, 9, 0), 0, "9 of 9 trials had too few trades"),
-        (Counts(9, 0, 0, 0, 0), 70, "a position was held for 70 sessions"),
-        (Counts(0, 20, 0, 0, 0), 0, "The space is valid: 20 trials with 2 workers"),
+        (TrialCounts(9, 0, 0, 9, 0), 0, "9 of 9 trials had too few trades"),
+        (TrialCounts(9, 0, 0, 0, 0), 70, "a position was held for 70 sessions"),
+        (TrialCounts(0, 20, 0, 0, 0), 0, "The space is valid: 20 trials with 2 workers"),
     ],
 )
-def test_screen_without_a_verdict_says_why(trials: Counts, longest: int, words: str) -> None:
+def test_screen_without_a_verdict_says_why(trials: TrialCounts, longest: int, words: str) -> None:
     assert words in screen(replace(searched(2, 0.0), verdict=None, trials=trials, longest=longest, commands=()))
 
 

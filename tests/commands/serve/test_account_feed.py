@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from commands.serve.account_feed import LATER_S, Hearing
-from jobs.runner import Line
+from jobs.runner import LogLine
 
 
 @dataclass
@@ -26,7 +26,7 @@ class HandBell:
 @dataclass
 class HearingScene:
     bell: HandBell = field(default_factory=HandBell)
-    lines: list[Line] = field(default_factory=list)
+    lines: list[LogLine] = field(default_factory=list)
     now_s: float = 0
     ran: list[float] = field(default_factory=list)
     waits: bool = False

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import requests
 
-from commands.serve.daemon import Reloading, changes, described
-from commands.serve.watchdog_thread import Stop
+from commands.serve.daemon import Reloading, changes, describe_change
+from commands.serve.watchdog_thread import StopRequest
 from tests.commands.serve.test_watchdog_thread import WatchScene
 from tests.kit.bot.folder import Bot, log
 from tests.kit.values import there
@@ -136,14 +136,14 @@ def test_reload_names_each_change_with_both_values_cut_to_length(tmp_path: Path)
     after = loaded(tmp_path, "limits: {max_open_positions: 7}\nuniverse: [AAPL]\nhealth: {ports: [8081]}").settings
     found = changes(before, after)
     assert [name for name, *_ in found] == ["universe", "limits.max_open_positions", "health.ports"]
-    said = described(found)
+    said = describe_change(found)
     assert "limits.max_open_positions from 20 to 7" in said
     assert said.endswith("restart serve for health.ports")
     assert max(len(value) for _, *values in found for value in values) <= 81
 
 
 def test_fetch_is_cut_short_only_by_a_signal_or_a_reload() -> None:
-    stop = Stop()
+    stop = StopRequest()
     stop.between_calls(1, 2)
     for ask in (stop.reload, stop.end):
         ask()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from commands.serve.daemon import Daemon
-from jobs.runner import Kind, Line
+from jobs.runner import LogKind, LogLine
 from tests.commands.serve.test_lanes import TIMETABLE, in_real_time
 from tests.kit.bot.folder import Bot, made
 from tests.kit.values import there
@@ -46,8 +46,8 @@ def bot(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Bot]:
         yield Bot(path, capsys)
 
 
-def run(bot: Bot, meanwhile: Callable[[list[Line]], None], away: int = 0) -> tuple[ExitCode, list[Line]]:
-    lines, failed = list[Line](), list[BaseException]()
+def run(bot: Bot, meanwhile: Callable[[list[LogLine]], None], away: int = 0) -> tuple[ExitCode, list[LogLine]]:
+    lines, failed = list[LogLine](), list[BaseException]()
 
     def beside() -> None:
         try:
@@ -80,7 +80,7 @@ def until(true: Callable[[], object]) -> None:
 def test_lanes_continue_with_reloaded_settings_and_end_when_told(bot: Bot) -> None:
     file = bot.folder / "tradebot.yaml"
 
-    def meanwhile(lines: list[Line]) -> None:
+    def meanwhile(lines: list[LogLine]) -> None:
         until(lambda: any(line.job == Job.EVALUATE_EXITS for line in lines))
         before = len(lines)
         file.write_text(file.read_text().replace("retry_s: 1", "retry_s: 2, stall_s: 200"))
@@ -91,8 +91,8 @@ def test_lanes_continue_with_reloaded_settings_and_end_when_told(bot: Bot) -> No
     threads = threading.active_count()
     code, lines = run(bot, meanwhile)
     assert code is ExitCode.DONE
-    assert [line.said for line in lines if line.kind is Kind.NOTE][-1].startswith("stopped by a signal")
-    assert not [line for line in lines if line.kind is Kind.FAULT]
+    assert [line.said for line in lines if line.kind is LogKind.NOTE][-1].startswith("stopped by a signal")
+    assert not [line for line in lines if line.kind is LogKind.FAULT]
     assert threading.active_count() == threads
     noted = there(read_serving(bot.folder))
     assert (noted.ready_at is not None, noted.troubles) == (True, {})
@@ -102,7 +102,7 @@ def test_lanes_continue_with_reloaded_settings_and_end_when_told(bot: Bot) -> No
 def test_serve_waits_for_the_broker_and_then_begins(bot: Bot) -> None:
     code, lines = run(bot, lambda lines: until(lambda: any(line.job == Job.EVALUATE_EXITS for line in lines)), away=2)
     assert code is ExitCode.DONE
-    assert [line.said for line in lines if line.kind is Kind.FAILED][:2] == [
+    assert [line.said for line in lines if line.kind is LogKind.FAILED][:2] == [
         "the broker doesn't answer; trying again in 1 s",
         "the broker doesn't answer; trying again in 2 s",
     ]
@@ -111,4 +111,4 @@ def test_serve_waits_for_the_broker_and_then_begins(bot: Bot) -> None:
 
 def test_signal_while_serve_waits_for_the_broker_ends_it_well(bot: Bot) -> None:
     code, lines = run(bot, lambda lines: until(lambda: lines), away=1_000)
-    assert (code, {line.kind for line in lines}) == (ExitCode.DONE, {Kind.FAILED})
+    assert (code, {line.kind for line in lines}) == (ExitCode.DONE, {LogKind.FAILED})

@@ -11,7 +11,7 @@ import requests
 
 from commands.serve.lanes import Shift, lanes
 from commands.shared import ask_strategies
-from jobs.runner import Line
+from jobs.runner import LogLine
 from jobs.ticker import tick_lanes
 from tests.kit.bot.folder import Bot, log, made
 from tests.kit.bot.state import accept
@@ -132,7 +132,7 @@ def test_exits_are_on_time_while_a_strategy_is_slow(slow: Bot, monkeypatch: pyte
         in_time.append(answered.wait(20))
         return Proposals((), ())
 
-    def done(lines: list[Line]) -> bool:
+    def done(lines: list[LogLine]) -> bool:
         exits = sum(line.job is Job.EVALUATE_EXITS for line in lines)
         if asked.is_set() and not before:
             before.append(exits)
@@ -158,9 +158,9 @@ def test_chore_runs_beside_the_trading_lanes_and_its_end_is_claimed(slow: Bot) -
     assert claimed["positions ended"].startswith("exit 0, ")
 
 
-def in_lanes(app: App, done: Callable[[list[Line]], bool]) -> list[Line]:
+def in_lanes(app: App, done: Callable[[list[LogLine]], bool]) -> list[LogLine]:
     """Run the bot in its lanes until it is done, at most 90 s; return the lines that it said."""
-    lines, stop = list[Line](), threading.Event()
+    lines, stop = list[LogLine](), threading.Event()
     working = lanes(app, Shift("serve test/1", lines.append, lambda done, total: None), reconciled=True)
     ending = threading.Timer(90, stop.set)
     ending.start()

@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from exchange.tests.kit.kraken import KEY, SECRET, V3, signature
-from jobs.runner import Kind, Line
+from jobs.runner import LogKind, LogLine
 from tests.commands.serve.test_lanes import arm, claims, in_lanes
 from tests.kit.bot.folder import Bot, discard, log, typed
 from tradebot.adapters.state import state_folder
@@ -54,18 +54,18 @@ def cancel(bot: Bot, order: str) -> None:
     assert answer["cancelStatus"]["status"] == "cancelled", answer
 
 
-def passes(lines: list[Line]) -> list[Line]:
+def passes(lines: list[LogLine]) -> list[LogLine]:
     return [line for line in lines if line.job is Job.EVALUATE_EXITS]
 
 
-def in_real_time(bot: Bot, until: int) -> list[Line]:
+def in_real_time(bot: Bot, until: int) -> list[LogLine]:
     """Run the lanes until there is a second stop or the exits of this many slots.
 
     Once it has begun to listen, exits run twice; after that, somebody cancels the stop.
     """
     folder, canceled, one_by_one = state_folder.open_state(bot.folder, {}), list[str](), Lock()
 
-    def done(lines: list[Line]) -> bool:
+    def done(lines: list[LogLine]) -> bool:
         # Each lane asks, maybe at the same time.
         with one_by_one:
             if len(passes(lines)) > 1 and not canceled:
@@ -81,7 +81,7 @@ def in_real_time(bot: Bot, until: int) -> list[Line]:
 def test_exits_run_beside_their_slot_as_soon_as_the_venue_listens(bot: Bot) -> None:
     lines = in_real_time(bot, until=2)
     assert "open+7m#2" in claims(bot, Job.EVALUATE_EXITS)
-    assert not [line for line in lines if line.kind in (Kind.FAULT, Kind.FAILED)]
+    assert not [line for line in lines if line.kind in (LogKind.FAULT, LogKind.FAILED)]
 
 
 @pytest.mark.campaign
@@ -89,7 +89,7 @@ def test_a_canceled_stop_is_replaced_within_its_minute_because_the_venue_tells_o
     lines = in_real_time(bot, until=9)
     (_, first), (_, second) = stops(bot)
     assert first.minute == second.minute, "the next slot would have seen it anyway"
-    assert not [line for line in lines if line.kind in (Kind.FAULT, Kind.FAILED)]
+    assert not [line for line in lines if line.kind in (LogKind.FAULT, LogKind.FAILED)]
 
 
 @pytest.mark.campaign

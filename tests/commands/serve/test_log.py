@@ -9,7 +9,7 @@ import pytest
 
 from commands.serve.log import Log, log_to
 from commands.shared.light_helpers import Identity
-from jobs.runner import Kind, Line
+from jobs.runner import LogKind, LogLine
 from tests.commands.serve.test_watchdog_thread import SETTINGS
 from tradebot.adapters.state import json_lines
 from tradebot.adapters.text import redaction
@@ -18,7 +18,7 @@ from tradebot.model.event import EventKind
 from tradebot.model.record import Job
 
 NOW = datetime(2026, 11, 16, 15, 0, tzinfo=UTC)
-RAN = Line(NOW, Kind.RAN, Job.SCORE, "open+2m", "3 scored", ExitCode.DONE, 0.25)
+RAN = LogLine(NOW, LogKind.RAN, Job.SCORE, "open+2m", "3 scored", ExitCode.DONE, 0.25)
 PAPER = Identity("paper", "alpaca", "6789")
 
 
@@ -60,10 +60,10 @@ def test_log_lines_of_jobs_and_events_have_the_same_fields(log: Log, lines: list
 
 @pytest.mark.parametrize(
     ("kind", "severity"),
-    [(Kind.NOTE, "INFO"), (Kind.MISSED, "WARN"), (Kind.FAILED, "WARN"), (Kind.FAULT, "ERROR")],
+    [(LogKind.NOTE, "INFO"), (LogKind.MISSED, "WARN"), (LogKind.FAILED, "WARN"), (LogKind.FAULT, "ERROR")],
 )
-def test_each_kind_of_log_line_has_its_severity(log: Log, lines: list[str], kind: Kind, severity: str) -> None:
-    log.line(Line(NOW, kind, None, None, "said", ExitCode.DONE))
+def test_each_kind_of_log_line_has_its_severity(log: Log, lines: list[str], kind: LogKind, severity: str) -> None:
+    log.line(LogLine(NOW, kind, None, None, "said", ExitCode.DONE))
     assert json.loads(lines[0])["severity"] == severity
 
 
@@ -82,7 +82,7 @@ def test_event_that_serve_prints_as_a_line_is_logged_once(log: Log, lines: list[
 def test_log_holds_no_secret(log: Log, lines: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     secret = "n0t-for-anybody" * 2
     monkeypatch.setattr(redaction, "_forms", {form: form.encode() for form in redaction.forms(secret)})
-    log.line(Line(NOW, Kind.FAILED, None, None, f"refused {secret}", ExitCode.ERROR))
+    log.line(LogLine(NOW, LogKind.FAILED, None, None, f"refused {secret}", ExitCode.ERROR))
     log.event(EventKind.FETCH_FAILED.at(NOW, {"found": secret}))
     assert secret not in "".join(lines)
     assert len(lines) == 2
@@ -90,7 +90,7 @@ def test_log_holds_no_secret(log: Log, lines: list[str], monkeypatch: pytest.Mon
 
 def test_log_file_rotates_within_its_bound_and_survives_a_full_disk(tmp_path: Path) -> None:
     log = log_to(str(tmp_path / "serve.log"), SETTINGS, PAPER)
-    said = Line(NOW, Kind.NOTE, None, None, "x" * 100_000, ExitCode.DONE)
+    said = LogLine(NOW, LogKind.NOTE, None, None, "x" * 100_000, ExitCode.DONE)
     for _ in range(25):
         log.line(said)
     files = sorted(tmp_path.iterdir())

@@ -45,8 +45,8 @@ CLOSES = {"2026-11-25": timedelta(hours=21), "2026-11-27": timedelta(hours=18)}
 """The sessions around Thanksgiving and their closes in UTC: the Thursday is a holiday, the Friday half a day."""
 QUIT = """
 import os, signal, sys, time
-from commands.serve.watchdog_thread import Stop
-stop = Stop()
+from commands.serve.watchdog_thread import StopRequest
+stop = StopRequest()
 with stop.listening():
     os.kill(os.getpid(), signal.SIGTERM)
     print("asked", stop.asked, flush=True)

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from commands.serve.streaming import StreamLane
-from jobs.runner import Line
+from jobs.runner import LogLine
 from tests.adapters.flow.test_stream import none_left_open
 from tests.commands.fetch_flow.test_streaming import end, joins, more, on_the_exchange, stored, tick
 from tests.kit.bot.folder import Bot, made
 from tradebot.adapters.state import state_locks
 from tradebot.app.loading import Options
-from tradebot.app.wiring import App, opened
+from tradebot.app.wiring import App, open_app
 from tradebot.errors import ExitCode
 from tradebot.model.values import replace
 
@@ -38,13 +38,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture
-def lines() -> list[Line]:
+def lines() -> list[LogLine]:
     return []
 
 
 @pytest.fixture
 def app(bot: Bot) -> Iterator[App]:
-    with opened(Options(str(bot.folder)), os.environ) as app:
+    with open_app(Options(str(bot.folder)), os.environ) as app:
         yield app
 
 
@@ -60,7 +60,7 @@ def streaming(bot: Bot) -> bool:
     return state_locks.holder(bot.folder, state_locks.STREAM_LOCK) is not None
 
 
-def test_stream_is_followed_only_while_a_session_is_open(bot: Bot, app: App, lines: list[Line]) -> None:
+def test_stream_is_followed_only_while_a_session_is_open(bot: Bot, app: App, lines: list[LogLine]) -> None:
     lane = StreamLane(app, lines.append)
     lane.tick()
     assert not streaming(bot)
@@ -78,7 +78,7 @@ def test_stream_is_followed_only_while_a_session_is_open(bot: Bot, app: App, lin
     assert lines == []
 
 
-def test_refused_stream_key_is_reported_once_and_not_retried(bot: Bot, app: App, lines: list[Line]) -> None:
+def test_refused_stream_key_is_reported_once_and_not_retried(bot: Bot, app: App, lines: list[LogLine]) -> None:
     tick(bot, to="next_open")
     app.__dict__["secrets"] = replace(app.secrets, uw_key="somebody-elses-key")
     lane = StreamLane(app, lines.append)
@@ -91,7 +91,7 @@ def test_refused_stream_key_is_reported_once_and_not_retried(bot: Bot, app: App,
     assert "somebody" not in line.said
 
 
-def test_stream_waits_for_another_process_and_says_so_once(bot: Bot, app: App, lines: list[Line]) -> None:
+def test_stream_waits_for_another_process_and_says_so_once(bot: Bot, app: App, lines: list[LogLine]) -> None:
     lane = StreamLane(app, lines.append)
     with state_locks.hold(bot.folder, "another stream", name=state_locks.STREAM_LOCK):
         lane.tick()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from commands.serve.watchdog_thread import LOCK_STEP, MB, Stop, Watch, WatchedLane
+from commands.serve.watchdog_thread import LOCK_STEP, MB, StopRequest, Watch, WatchedLane
 from tests.kit.values import NOW, there
 from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.adapters.state import resources
@@ -53,7 +53,7 @@ class WatchScene:
 
     def __init__(self, folder: Path, settings: ServeSettings = SETTINGS) -> None:
         self.now_s, self.at = 1000.0, NOW
-        self.folder, self.stop, self.manager, self.events = folder, Stop(), Manager(), MemoryEvents()
+        self.folder, self.stop, self.manager, self.events = folder, StopRequest(), Manager(), MemoryEvents()
         outside: Any = (self.stop, self.manager, self.events, self.end, lambda: self.now_s, lambda: self.at)
         self.watch = Watch(folder, settings, *outside)
 
@@ -132,7 +132,7 @@ def test_each_call_of_a_fetch_and_each_line_counts_as_progress(scene: WatchScene
         for _ in range(10):
             with scene.watch.progress_of("fetching"):
                 scene.pass_s(25)
-                scene.watch.progressed()
+                scene.watch.note_progress()
                 scene.pass_s(25)
     assert scene.types() == []
 
@@ -145,10 +145,10 @@ def test_sandbox_is_not_ready_while_a_pass_holds_trading_time(
             scene.pass_s(1)
             assert scene.troubles() == set()
             for _ in range(5):
-                scene.watch.progressed(within_pass=True)
+                scene.watch.note_progress(within_pass=True)
                 scene.pass_s(1)
             assert scene.troubles() == {"trading time"}
-            scene.watch.progressed()
+            scene.watch.note_progress()
         scene.pass_s(1)
         assert scene.troubles() == set()
     with scene.watch.lanes("fetching"), scene.watch.progress_of("fetching"):
@@ -237,7 +237,7 @@ def test_serve_is_ready_once_after_the_books_are_compared(scene: WatchScene) -> 
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[tuple[Watch, Manager]]:
-    manager, stop = Manager(), Stop()
+    manager, stop = Manager(), StopRequest()
     watch = Watch(tmp_path, SETTINGS, stop, manager, MemoryEvents())  # type: ignore[arg-type]
     with watch.running():
         yield watch, manager

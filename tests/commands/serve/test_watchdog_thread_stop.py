@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from commands.serve.watchdog_thread import Stop
+from commands.serve.watchdog_thread import StopRequest
 from tradebot.errors import ExitCode
 
 
@@ -15,7 +15,7 @@ def send(number: int) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_first_signal_asks_once_for_the_end_and_handlers_are_restored(number: int) -> None:
-    stop, asked, before = Stop(), list[str](), signal.getsignal(number)
+    stop, asked, before = StopRequest(), list[str](), signal.getsignal(number)
     stop.ask = lambda: asked.append("asked")
     with stop.listening():
         send(number)
@@ -24,14 +24,14 @@ def test_first_signal_asks_once_for_the_end_and_handlers_are_restored(number: in
 
 
 def test_first_request_decides_the_exit_code() -> None:
-    stop = Stop()
+    stop = StopRequest()
     stop.end(ExitCode.ERROR)
     stop.end()
     assert stop.code is ExitCode.ERROR
 
 
 def test_hangup_reloads_and_ends_nothing() -> None:
-    stop = Stop()
+    stop = StopRequest()
     with stop.listening():
         send(signal.SIGHUP)
     assert (stop.reload_asked, stop.asked, stop.ending) == (True, False, False)
@@ -41,7 +41,7 @@ def test_hangup_reloads_and_ends_nothing() -> None:
 def test_closed_terminal_ends_a_serve_started_there(monkeypatch: pytest.MonkeyPatch, still_there: bool) -> None:
     answers = [True, still_there]
     monkeypatch.setattr(os, "isatty", lambda descriptor: answers.pop(0))
-    stop = Stop()
+    stop = StopRequest()
     with stop.listening():
         send(signal.SIGHUP)
     assert stop.asked is not still_there

@@ -98,7 +98,7 @@ def test_request_that_is_too_long_or_not_http_is_refused(
 
 
 def test_slow_connection_is_closed(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health_server.Connection, "request_s", 0)
+    monkeypatch.setattr(health_server.HealthConnection, "request_s", 0)
     with serving(app, [0], looked) as (port,), socket.create_connection(("127.0.0.1", port), LONGEST_S) as slow:
         sent = 0
         with suppress(ConnectionError):

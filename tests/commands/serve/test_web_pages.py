@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from commands.serve.web_pages import MOST_EVENTS, TRADING, Looked, Pages
+from commands.serve.web_pages import MOST_EVENTS, TRADING, Looked, ServePages
 from tests.kit.core.evidence import at, cycle, note, past
 from tests.kit.values import NOW, ago
 from tests.views.test_holdings import holding
@@ -16,24 +16,24 @@ from tradebot.adapters.state.events import JsonlEvents
 from tradebot.adapters.text import redaction
 from tradebot.judging.evidence import Serve, Unread
 from tradebot.judging.judgment import permission
-from tradebot.judging.pass_health import TABLE, judge, judged
+from tradebot.judging.pass_health import TABLE, judge, judge_passes
 from tradebot.model.event import EventKind
 from tradebot.model.lifecycle import RestingPrice
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.trading import Permission
 from tradebot.model.values import replace
-from tradebot.views.holdings import Protection
-from tradebot.views.metrics import Figures
+from tradebot.views.holdings import PositionProtection
+from tradebot.views.metrics import MetricFigures
 
 SHUT = Permission(((Reason.LIVE_NOT_ARMED, "mode live"),))
-FIGURES = Figures(40, 30.0, 0.98, 812.5, 2, 1, 3, 4, "venue position_differs AAPL", "mixed")
+FIGURES = MetricFigures(40, 30.0, 0.98, 812.5, 2, 1, 3, 4, "venue position_differs AAPL", "mixed")
 
 
 def looked(**changes: Any) -> Looked:
     """Return what was looked at of a bot that is well but for these parts of the evidence."""
     evidence = at(NOW, **changes)
-    return Looked(evidence, judged(evidence), FIGURES, True, permission(Permission(), evidence.at), ())
+    return Looked(evidence, judge_passes(evidence), FIGURES, True, permission(Permission(), evidence.at), ())
 
 
 class Reply(NamedTuple):
@@ -50,7 +50,7 @@ Ask = Callable[..., Reply]
 
 
 def asking(events: Path, look: Callable[[], Looked] = looked, hosts: tuple[str, ...] = ("localhost",)) -> Ask:
-    pages = Pages(events, hosts, lambda: judge("serve", look().evidence), look)
+    pages = ServePages(events, hosts, lambda: judge("serve", look().evidence), look)
 
     def ask(path: str, query: str = "", method: str = "GET", host: str = "127.0.0.1:8081", **environ: str) -> Reply:
         said: list[Any] = []
@@ -214,13 +214,18 @@ RESTING = RestingPrice(Decimal(95), Decimal(10), is_stop=True)
 @pytest.mark.parametrize(
     ("price", "protection", "value", "rests"),
     [
-        (Decimal(101), Protection(Decimal(10), (RESTING,), None, None, None), "1010", True),
-        (None, Protection(Decimal(0), (replace(RESTING, is_stop=False),), "trail_stop", "x", None), None, False),
+        (Decimal(101), PositionProtection(Decimal(10), (RESTING,), None, None, None), "1010", True),
+        (
+            None,
+            PositionProtection(Decimal(0), (replace(RESTING, is_stop=False),), "trail_stop", "x", None),
+            None,
+            False,
+        ),
         (Decimal(101), None, "1010", False),
     ],
 )
 def test_health_lists_each_position_with_its_value_and_whether_a_stop_rests(
-    log: Path, price: Decimal | None, protection: Protection | None, value: str | None, rests: bool
+    log: Path, price: Decimal | None, protection: PositionProtection | None, value: str | None, rests: bool
 ) -> None:
     held = replace(holding("101"), price=price, protection=protection)
     found = asking(log, lambda: replace(looked(), positions=(held,)))("/health").data["positions"]

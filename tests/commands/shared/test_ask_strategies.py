@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from commands.score import run as score
-from commands.shared.ask_strategies import Asked
+from commands.shared.ask_strategies import StrategyReplies
 from commands.shared.verb_options import Report
 from commands.trade_once import run as trade_once
 from tests.kit.bot.folder import Bot, log
@@ -20,7 +20,7 @@ from tests.kit.strategies import install
 from tradebot.adapters.plugins.confinement import descendants
 from tradebot.adapters.state import state_locks
 from tradebot.app.loading import Options
-from tradebot.app.wiring import App, opened
+from tradebot.app.wiring import App, open_app
 from tradebot.errors import DamagedBooksError, OperatorError, TemporaryError
 from tradebot.model.record import Job
 from tradebot.model.trading import TradingState
@@ -46,7 +46,7 @@ class During:
 
 @contextmanager
 def asking(bot: Bot, strategy: During) -> Iterator[App]:
-    with opened(Options(str(bot.folder)), os.environ) as app:
+    with open_app(Options(str(bot.folder)), os.environ) as app:
         app.__dict__["strategies"] = (strategy,)
         yield app
 
@@ -147,7 +147,7 @@ def test_unreadable_facts_end_the_pass_with_their_reason(trader: Bot) -> None:
 def test_missing_strategy_uses_no_slot(trader: Bot) -> None:
     file = trader.folder / "tradebot.yaml"
     file.write_text(file.read_text().replace("strategies: {", "strategies: {absent: {}, "))
-    with opened(Options(str(trader.folder)), os.environ) as app:
+    with open_app(Options(str(trader.folder)), os.environ) as app:
         for run in (entries, scores):
             with pytest.raises(OperatorError, match="absent"):
                 run(app)
@@ -175,7 +175,7 @@ def test_plug_in_process_serves_all_passes_and_ends_with_the_bot(
         assert ["enough" in str(row.decision.observed) for row in data.refused_strategies] == [True] * (not scores)
         return scores
 
-    with opened(Options(str(trader.folder)), os.environ) as app:
+    with open_app(Options(str(trader.folder)), os.environ) as app:
         before = descendants()
         assert [asked(app) for _ in range(4)] == [[0.1], [0.2], [], [0.1]]
         assert descendants() > before
@@ -203,9 +203,9 @@ def test_calendar_is_extended_before_strategies_are_asked(new_bot: Bot) -> None:
 
 
 def test_a_signal_is_not_kept_for_later() -> None:
-    with pytest.raises(KeyboardInterrupt), Asked():
+    with pytest.raises(KeyboardInterrupt), StrategyReplies():
         raise KeyboardInterrupt
-    with Asked() as asked:
+    with StrategyReplies() as asked:
         pass
     assert not asked
     assert asked.answer().candidates == ()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from commands.shared.calendar import CalendarKeeper, keep_calendar
+from commands.shared.calendar import BrokerCalendarKeeper, keep_calendar
 from tests.kit.values import ACCOUNT, SHIPPED, us_sessions
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.memory.recorder import MemoryEvents
@@ -86,7 +86,7 @@ def test_unanswered_calendar_closes_only_entries(app: Any) -> None:
 
 def test_serve_asks_when_the_clock_was_read_and_again_after_a_sleep_until_it_answers(app: Any) -> None:
     app.ensure_calendar(NOON)
-    keeper = CalendarKeeper(app, "serve")
+    keeper = BrokerCalendarKeeper(app, "serve")
     assert not keeper.is_due(), "the clock hasn't been read yet"
     assert keeper.now() == NOON
     assert keeper.is_due()
@@ -109,7 +109,7 @@ def test_serve_asks_when_the_clock_was_read_and_again_after_a_sleep_until_it_ans
 
 def test_serve_asks_again_when_the_brokers_clock_contradicts_what_is_stored(app: Any) -> None:
     app.ensure_calendar(NOON)
-    keeper = CalendarKeeper(app, "serve")
+    keeper = BrokerCalendarKeeper(app, "serve")
     keeper.now()
     keeper.ask()
     app.reader.told = replace(app.reader.told, now=NOON + AGAIN, next_close=TODAY.close + timedelta(hours=1))

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from commands.drill.drills import DRILLS
-from commands.drill.evidence import Played, keep
-from commands.drill.stage import Check
+from commands.drill.evidence import PlayedDrill, keep
+from commands.drill.stage import DrillCheck
 from commands.shared.checklist import RESTORED, SESSIONS, TRADES
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot
@@ -48,8 +48,8 @@ def halt(books: SqliteLedger, *causes: Reason, ended: bool = True) -> None:
 
 def drills(books: SqliteLedger, *failed: str) -> None:
     for name in DRILLS:
-        went = Check("it follows", name not in failed, "")
-        keep(books.file.folder / "drills", Played(name, "", NOW, "1", 1.0, (), (went,)))
+        went = DrillCheck("it follows", name not in failed, "")
+        keep(books.file.folder / "drills", PlayedDrill(name, "", NOW, "1", 1.0, (), (went,)))
 
 
 def restored(books: SqliteLedger) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from commands.shared.error_boundary import KEPT_OTHERWISE, bounded
+from commands.shared.error_boundary import KEPT_OTHERWISE, run_command
 from commands.shared.listed_verbs import VERBS
 from tests.kit.bot.folder import Bot
 from tests.kit.bot.forked import run
@@ -77,7 +77,7 @@ def test_signal_is_reported_with_its_exit_code(number: signal.Signals, capsys: p
         signal.raise_signal(number)
         return 0
 
-    code = bounded(work, ["demo", "--json"])
+    code = run_command(work, ["demo", "--json"])
     error = json.loads(capsys.readouterr().out)["error"]
     assert (code, error["code"], error["message"]) == (128 + number, 128 + number, "interrupted")
     assert error["hint"].endswith("tradebot status")
@@ -91,7 +91,7 @@ def test_signal_to_a_verb_without_a_state_says_what_is_left_of_it(
         signal.raise_signal(signal.SIGINT)
         return 0
 
-    assert bounded(interrupted, ["--debug", *verb.split(), "--agent", "ppo"]) == 130
+    assert run_command(interrupted, ["--debug", *verb.split(), "--agent", "ppo"]) == 130
     said = capsys.readouterr().err
     assert said == f"error: interrupted\n  next: {KEPT_OTHERWISE[verb]}\n"
     assert ("nothing was kept" in said) == (verb == "learn policy train")
@@ -109,9 +109,9 @@ def test_signal_that_a_library_replaces_by_its_own_error_is_no_bug(
             raise ValueError("the schema can't be built") from lost
         return 0
 
-    assert bounded(work, ["status"]) == 128 + number
+    assert run_command(work, ["status"]) == 128 + number
     assert capsys.readouterr().err.startswith("error: interrupted\n")
-    assert bounded(raiser(ValueError("later")), ["status"]) == 1
+    assert run_command(raiser(ValueError("later")), ["status"]) == 1
     assert "bug" in capsys.readouterr().err
 
 
@@ -141,12 +141,12 @@ def raiser(fault: Exception) -> Callable[[], int]:
 def test_any_exception_becomes_a_sentence(
     fault: Exception, code: int, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert bounded(raiser(fault), ["status"]) == code
+    assert run_command(raiser(fault), ["status"]) == code
     assert capsys.readouterr().err.startswith(said)
 
 
 def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[str | None, str | None, str | None]:
-    bounded(raiser(OperatorError("no")), ["status", "--json", *arguments])
+    run_command(raiser(OperatorError("no")), ["status", "--json", *arguments])
     document = json.loads(capsys.readouterr().out)
     assert document["error"]["message"] == "no"
     return document["mode"], document["venue"], document["account"]

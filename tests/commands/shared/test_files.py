@@ -14,12 +14,12 @@ import pytest
 import typer
 
 from commands.shared.files import cell, csv_text, replacing, save, to_csv
-from commands.shared.pictures import checked, picture, title
+from commands.shared.pictures import picture, picture_file, title
 from commands.shared.span_options import days_of
 from commands.shared.verb_options import Report, show
 from tradebot.adapters.state.state_folder import MARKER
 from tradebot.errors import ExitCode, OperatorError
-from tradebot.views.trades.days import EVER, Days
+from tradebot.views.trades.days import EVER, DateRange
 
 REPORT = Report("trades", None, lambda out, _: out.print("a table"))
 
@@ -121,10 +121,10 @@ def test_picture_of_the_same_figures_is_the_same_file(tmp_path: Path) -> None:
 
 
 def test_picture_name_without_a_format_is_refused_with_an_example() -> None:
-    assert checked(None, "pnl.svg") is None
-    assert checked(Path("a.PNG"), "pnl.svg") == Path("a.PNG")
+    assert picture_file(None, "pnl.svg") is None
+    assert picture_file(Path("a.PNG"), "pnl.svg") == Path("a.PNG")
     with pytest.raises(OperatorError, match=r"a\.pdf is neither \.svg nor \.png") as refused:
-        checked(Path("a.pdf"), "pnl.svg")
+        picture_file(Path("a.pdf"), "pnl.svg")
     assert (refused.value.code, refused.value.hint.split()[-2:]) == (ExitCode.USAGE, ["--plot", "pnl.svg"])
 
 
@@ -135,7 +135,7 @@ def test_picture_that_cannot_be_written_is_named_with_the_reason(tmp_path: Path)
 
 def test_days_parse_as_written() -> None:
     assert days_of(None, None) == EVER
-    assert days_of("2026-11-16", "2026-11-16") == Days(date(2026, 11, 16), date(2026, 11, 16))
+    assert days_of("2026-11-16", "2026-11-16") == DateRange(date(2026, 11, 16), date(2026, 11, 16))
 
 
 @pytest.mark.parametrize(

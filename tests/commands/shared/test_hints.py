@@ -13,7 +13,7 @@ import pytest
 
 from commands.app import program
 from commands.shared import hints
-from commands.shared.declaration import Purpose
+from commands.shared.declaration import VerbPurpose
 from commands.shared.help import leaves
 from commands.shared.listed_verbs import VERBS
 from tests.kit.bot.folder import Bot, typed
@@ -44,17 +44,17 @@ from tradebot.timetable.entries import CHORES
 )
 def test_command_in_a_text_names_the_folder_once(text: str, typed: str) -> None:
     hints.aim(["status", "--state-dir=first", "--state-dir", "odd"])
-    assert hints.aimed(text) == typed
-    assert hints.aimed(hints.aimed(text)) == typed
+    assert hints.with_bot_options(text) == typed
+    assert hints.with_bot_options(hints.with_bot_options(text)) == typed
 
 
 def test_the_default_folder_is_not_named_and_one_with_spaces_is_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TRADEBOT_STATE", raising=False)
     hints.aim(["status"])
-    assert hints.aimed("tradebot halt") == "tradebot halt"
+    assert hints.with_bot_options("tradebot halt") == "tradebot halt"
     monkeypatch.setenv("TRADEBOT_STATE", "my bots/a")
     hints.aim(["status"])
-    assert hints.aimed("tradebot halt") == "tradebot halt --state-dir 'my bots/a'"
+    assert hints.with_bot_options("tradebot halt") == "tradebot halt --state-dir 'my bots/a'"
 
 
 def test_quoted_words_of_a_person_are_unchanged() -> None:
@@ -190,7 +190,7 @@ KNOWN: dict[str, Any] = dict(leaves(program()))
 
 def test_help_lists_every_verb_under_one_purpose() -> None:
     assert VERBS.keys() == KNOWN.keys()
-    assert [*dict.fromkeys(listed.purpose for listed in VERBS.values())] == [purpose.value for purpose in Purpose]
+    assert [*dict.fromkeys(listed.purpose for listed in VERBS.values())] == [purpose.value for purpose in VerbPurpose]
 
 
 def test_program_help_gives_each_verb_one_line_of_80_columns(
@@ -200,7 +200,7 @@ def test_program_help_gives_each_verb_one_line_of_80_columns(
     lines = typed(capsys, "--help").out.splitlines()
     listed = lines[lines.index("Try:") :]
     headings = [line.rstrip(":") for line in listed if line and not line.startswith(" ")]
-    assert headings == [purpose.value for purpose in Purpose]
+    assert headings == [purpose.value for purpose in VerbPurpose]
     assert len([line for line in listed if line.startswith("  ")]) == len(KNOWN)
     assert [line for line in listed if line.endswith("...")] == []
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from commands.shared.history import read_history
-from commands.shared.verb_options import opened
+from commands.shared.verb_options import open_bot
 from tests.kit.bot.folder import Bot
 from tests.kit.ledgers import edit
 from tests.kit.values import NOW
@@ -32,7 +32,7 @@ from tradebot.views.trades.lots import trades
 
 
 def read(bot: Bot) -> History:
-    with opened(str(bot.folder), None) as app:
+    with open_bot(str(bot.folder), None) as app:
         return read_history(app)
 
 
@@ -72,7 +72,7 @@ def test_history_has_trades_with_their_orders(shared_trader: Bot) -> None:
             assert (sent.intents[0].why, sent.intents[0].protects) == ("closed_by_hand", False)
             assert None not in (sent.intents[0].send_mid, sent.intents[0].send_mid_at)
     assert set(past.sent) == {owned.fill.venue_order_id for owned in past.fills}
-    with opened(str(bot.folder), None) as app:
+    with open_bot(str(bot.folder), None) as app:
         whole = app.ledger_view.kept(list(past.kept))
         assert past.kept == {
             key: replace(one, instrument=None, first_gain=None, worst_price=None) for key, one in whole.items()

@@ -18,9 +18,9 @@ from tradebot.errors import ExitCode, TradebotError
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
-from tradebot.model.serving import Ended
+from tradebot.model.serving import ChoreEnd
 from tradebot.model.trading import Mode, ReconcileMark
-from tradebot.timetable.entries import Line, Need
+from tradebot.timetable.entries import EntryNeed, TimetableEntry
 from tradebot.timetable.sessions import Slot
 
 NEEDS = """
@@ -68,7 +68,7 @@ def at(minute: float) -> datetime:
 
 def missed(app: Any, job: str) -> list[tuple[str, Reason]]:
     claims = cast("MemoryLedger", app.ledger).slot_claims(SESSION.date)
-    return [(claim.slot, claim.missed) for claim in claims if claim.job == job and claim.missed]
+    return [(claim.slot, claim.missed_reason) for claim in claims if claim.job == job and claim.missed_reason]
 
 
 def test_cron_verb_records_why_slots_that_are_over_were_missed(app: Any) -> None:
@@ -95,7 +95,7 @@ def test_cron_entries_get_the_grace_period_of_serve(app: Any) -> None:
 
 
 def slot(app: Any, job: str, name: str) -> Slot:
-    line: Line = next(line for line in app.settings.timetable.lines if line.job == job)
+    line: TimetableEntry = next(line for line in app.settings.timetable.lines if line.job == job)
     return next(slot for slot in line.slots(SESSION.date, [SESSION], 90) if slot.name == name)
 
 
@@ -109,13 +109,13 @@ def fetched(app: Any, minute: float, reason: Reason | None = None) -> None:
 def test_entry_that_needs_flow_waits_for_the_fetch_of_its_slot(needing: Any) -> None:
     entry = slot(needing, Job.TRADE_ONCE, "open+7m")
     fetched(needing, 2.2)
-    assert unmet(needing, entry) is Need.FLOW
+    assert unmet(needing, entry) is EntryNeed.FLOW
     fetched(needing, 7.1, Reason.VENUE_UNREACHABLE)
-    assert unmet(needing, entry) is Need.FLOW
+    assert unmet(needing, entry) is EntryNeed.FLOW
     fetched(needing, 7.5)
     assert unmet(needing, entry) is None
     needing.recorded = None
-    assert unmet(needing, entry) is Need.FLOW
+    assert unmet(needing, entry) is EntryNeed.FLOW
 
 
 def test_manual_entry_lacks_flow_when_the_fetch_of_its_slot_failed(needing: Any) -> None:
@@ -133,16 +133,16 @@ def test_line_without_needs_lacks_nothing(needing: Any) -> None:
 
 def test_chore_that_needs_a_reconcile_waits_for_one_in_its_session(needing: Any) -> None:
     chore = slot(needing, "audit", "close+10m")
-    assert unmet(needing, chore) is Need.RECONCILED
+    assert unmet(needing, chore) is EntryNeed.RECONCILED
     needing.ledger.mark_reconciled(ReconcileMark(at(-600), 0, 0))
-    assert unmet(needing, chore) is Need.RECONCILED
+    assert unmet(needing, chore) is EntryNeed.RECONCILED
     needing.ledger.mark_reconciled(ReconcileMark(at(1), 0, 0))
     assert unmet(needing, chore) is None
 
 
 def test_second_chore_is_refused_and_leaves_its_slot_free_while_one_runs(needing: Any) -> None:
     chore = slot(needing, "audit", "close+10m")
-    ended = Ended(0, None, 1, "")
+    ended = ChoreEnd(0, None, 1, "")
     with (
         state_locks.hold(needing.folder.path, "chore backup", wait_s=0, name=state_locks.CHORE_LOCK),
         pytest.raises(TradebotError) as busy,

@@ -23,14 +23,14 @@ from commands.shared.number_format import (
     HEIGHTS,
     acts_at,
     bar,
+    color_by_sign,
     duration,
+    format_with_unit,
     gain,
     in_units,
-    measured,
     off_by,
     show_traded,
     sparkline,
-    tinted,
     usd,
 )
 from commands.shared.schema import DATA, answer_schema
@@ -42,17 +42,17 @@ from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.instrument import TickStep
 from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import Reason
-from tradebot.model.text import counted, counted_kind
+from tradebot.model.text import counted_kind, pluralize
 from tradebot.model.trading import Override, TradingState, TradingStateRecord
 from tradebot.model.values import replace
-from tradebot.views.downsampling import thinned
+from tradebot.views.downsampling import downsample
 
 VALUES = st.lists(st.decimals(-1000, 1000, places=2), min_size=1, max_size=200)
 
 
 @given(VALUES, st.integers(1, 80))
 def test_sparkline_is_lowest_and_highest_where_its_values_are(values: list[Decimal], width: int) -> None:
-    shown, line = thinned(values, width), sparkline(values, width)
+    shown, line = downsample(values, width), sparkline(values, width)
     assert len(line) == len(shown) == min(width, len(values))
     assert shown[-1] == values[-1]
     if max(shown) > min(shown):
@@ -101,7 +101,7 @@ def test_duration_shows_its_two_largest_units() -> None:
     ],
 )
 def test_measured_number_has_its_unit_and_words_are_unchanged(value: object, unit: Unit, text: str) -> None:
-    assert measured(value, unit) == text
+    assert format_with_unit(value, unit) == text
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_prices_and_quantities_are_shown_as_the_opened_bots_venue_lists_them() -
         prices = [usd(Decimal(price), symbol) for price in ("3.9995", "0.5", "12.25") for symbol in ("AAPL", "MSFT")]
         assert prices == ["3.9995", "4.00", "0.5000", "0.5000", "12.25", "12.25"]
         assert acts_at(None, Decimal("3.974"), "AAPL") == "stop 3.9740"
-        assert [measured(count, Unit.SHARES) for count in (1, 2)] == ["1 contract", "2 contracts"]
+        assert [format_with_unit(count, Unit.SHARES) for count in (1, 2)] == ["1 contract", "2 contracts"]
         assert in_units("all shares entered") == "all contracts entered"
         assert in_units("0 shares against 1 share, a share of 3%") == "0 contracts against 1 contract, a share of 3%"
     finally:
@@ -163,12 +163,12 @@ def test_prices_and_quantities_are_shown_as_the_opened_bots_venue_lists_them() -
 )
 def test_gain_is_green_loss_red_and_zero_plain(amount: str, text: str) -> None:
     assert gain(Decimal(amount), " USD") == text
-    assert tinted(Decimal(amount), "") == ""
+    assert color_by_sign(Decimal(amount), "") == ""
 
 
 def test_counted_noun_agrees_with_its_number() -> None:
-    assert [counted(n, "position") for n in (0, 1, 1204)] == ["0 positions", "1 position", "1,204 positions"]
-    assert [counted(n, "entry", "entries") for n in (1, 2)] == ["1 entry", "2 entries"]
+    assert [pluralize(n, "position") for n in (0, 1, 1204)] == ["0 positions", "1 position", "1,204 positions"]
+    assert [pluralize(n, "entry", "entries") for n in (1, 2)] == ["1 entry", "2 entries"]
     kinds = ["strategies", "passes", "files of the folder", "list of open orders", "of 2 answers", "slots and claims"]
     assert [counted_kind(1, kind) for kind in kinds] == [
         "1 strategy",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.shared.paper_evidence import Shown, shown
+from commands.shared.paper_evidence import PaperEvidence, load_paper_evidence
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot
 from tests.kit.values import CASH, NOW, fill
@@ -53,16 +53,16 @@ def passes(books: SqliteLedger, first: datetime, last: datetime, by: str = "me/1
         at += 5 * MINUTE
 
 
-def seen(books: SqliteLedger) -> Shown:
-    return shown(books.file.folder, books)
+def seen(books: SqliteLedger) -> PaperEvidence:
+    return load_paper_evidence(books.file.folder, books)
 
 
 def test_hours_between_passes_count_and_gaps_do_not(books: SqliteLedger) -> None:
-    assert seen(books) == Shown(timedelta(), timedelta(), None)
+    assert seen(books) == PaperEvidence(timedelta(), timedelta(), None)
     passes(books, NOW, NOW + HOUR)
     passes(books, NOW + 2 * HOUR, NOW + 5 * HOUR)
     passes(books, NOW + 6 * HOUR, NOW + 9 * HOUR, as_missed("me/1", Reason.SLOT_MISSED))
-    assert seen(books) == Shown(4 * HOUR, 3 * HOUR, None)
+    assert seen(books) == PaperEvidence(4 * HOUR, 3 * HOUR, None)
 
 
 @pytest.mark.parametrize("how", ["halt", "event", "a person's halt", "another event"])
@@ -77,7 +77,7 @@ def test_a_crash_begins_the_count_anew(how: str, books: SqliteLedger) -> None:
         JsonlEvents(books.file.folder / EVENTS).emit(kind.at(at, {}))
     begins_anew = how in ("halt", "event")
     hours = 3 if begins_anew else 5
-    assert seen(books) == Shown(hours * HOUR, hours * HOUR, at if begins_anew else None)
+    assert seen(books) == PaperEvidence(hours * HOUR, hours * HOUR, at if begins_anew else None)
 
 
 def test_a_live_bot_is_not_armed_before_its_paper_bot_has_shown_enough(

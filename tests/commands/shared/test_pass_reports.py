@@ -14,13 +14,13 @@ import pytest
 
 from commands.evaluate_exits.run import run as evaluate_exits
 from commands.shared.ask_strategies import in_turn
-from commands.shared.pass_reports import begin, recorded, unfinished
+from commands.shared.pass_reports import begin, is_pass_unfinished, record_begun_pass
 from commands.trade_once.run import run as trade_once
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot
-from tradebot.adapters.state.yield_to_exits import Turns
+from tradebot.adapters.state.yield_to_exits import ExitPriority
 from tradebot.app.loading import Options
-from tradebot.app.wiring import App, opened
+from tradebot.app.wiring import App, open_app
 from tradebot.errors import ExitCode, TradebotError
 from tradebot.judging.pass_health import is_finished
 from tradebot.model.record import Job
@@ -45,13 +45,13 @@ def test_pass_that_cannot_begin_claims_no_slot(trader: Bot, tmp_path: Path) -> N
 
 
 def test_killed_pass_resumes_in_its_slot_and_proves_no_health(trader: Bot) -> None:
-    with opened(Options(str(trader.folder)), {}) as app:
+    with open_app(Options(str(trader.folder)), {}) as app:
         now = app.now()
         call = claimed(app, Job.EVALUATE_EXITS)
-        assert unfinished(app, call, now), "a claim without a record has done nothing yet"
-        with pytest.raises(KeyboardInterrupt), recorded(app, call, now, dry_run=False):
+        assert is_pass_unfinished(app, call, now), "a claim without a record has done nothing yet"
+        with pytest.raises(KeyboardInterrupt), record_begun_pass(app, call, now, dry_run=False):
             raise KeyboardInterrupt
-        assert unfinished(app, call, now)
+        assert is_pass_unfinished(app, call, now)
         assert claimed(app, Job.EVALUATE_EXITS) == call
         assert [is_finished(cycle) for cycle in app.facts.passes(now) if cycle.id == call.cycle_id] == [False]
     assert trader.json("evaluate-exits")["not_run"] is None
@@ -59,9 +59,9 @@ def test_killed_pass_resumes_in_its_slot_and_proves_no_health(trader: Bot) -> No
 
 
 def test_reconcile_after_a_kill_gets_an_extra_slot(trader: Bot) -> None:
-    with opened(Options(str(trader.folder)), {}) as app:
+    with open_app(Options(str(trader.folder)), {}) as app:
         first = claimed(app, Job.RECONCILE)
-        assert not unfinished(app, first, app.now())
+        assert not is_pass_unfinished(app, first, app.now())
         assert claimed(app, Job.RECONCILE).slot != first.slot
 
 
@@ -81,7 +81,7 @@ def test_a_pass_reads_each_clock_once_and_again_after_copying_the_books(
 
     for owner, name in ((AlpacaReader, "clock"), (App, "second_time")):
         monkeypatch.setattr(owner, name, counted(name, getattr(owner, name)))
-    with opened(Options(str(new_bot.folder)), {}) as app:
+    with open_app(Options(str(new_bot.folder)), {}) as app:
         found = list[tuple[int, int]]()
         for run in (evaluate_exits, evaluate_exits, trade_once):
             read.clear()
@@ -94,7 +94,7 @@ def test_a_pass_reads_each_clock_once_and_again_after_copying_the_books(
 @pytest.fixture
 def app(tmp_path: Path) -> Any:
     (tmp_path / "state.id").write_text("{}")
-    return SimpleNamespace(turns=Turns(tmp_path), pass_lock=lambda verb, **_: nullcontext())
+    return SimpleNamespace(turns=ExitPriority(tmp_path), pass_lock=lambda verb, **_: nullcontext())
 
 
 def test_pass_that_gives_way_ends_at_its_next_request(app: Any) -> None:
@@ -103,7 +103,7 @@ def test_pass_that_gives_way_ends_at_its_next_request(app: Any) -> None:
     def work() -> None:
         for order in ("first", "second"):
             app.turns.give_way()
-            with app.turns.undisturbed():
+            with app.turns.without_yielding():
                 app.turns.give_way()
                 sent.append(order)
                 app.turns.ends = lambda: True

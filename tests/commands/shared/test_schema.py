@@ -343,7 +343,7 @@ def drills(bot: Keeper) -> None:
         yield Stage(folder, [], "")
 
     drill = Drill("halt", "A person halts the bot.", lambda stage: stage.check("it halts", held=True, found="at once"))
-    with patch.object(stages, "staged", quick), patch.dict(DRILLS, halt=drill):
+    with patch.object(stages, "set_stage", quick), patch.dict(DRILLS, halt=drill):
         bot.all_say("drill run halt", "drill list")
 
 

@@ -17,7 +17,6 @@ from commands.shared.schema_types import Definitions
 from commands.shared.verb_options import jsonable
 from tradebot.errors import ExitCode
 from tradebot.model import decision
-from tradebot.views.explain import Verdict
 
 DECIMALS = st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**12), max_value=10**12)
 MOMENTS = st.datetimes(min_value=datetime(1900, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis adds the zone
@@ -29,6 +28,12 @@ class Colour(StrEnum):
 
     RED = "red"
     GREEN = "green"
+
+
+class Verdict(Struct, frozen=True):
+    """A type that has the name of another one."""
+
+    symbol: str
 
 
 class Base(Struct, frozen=True):
@@ -106,9 +111,9 @@ def test_a_type_says_of_itself_what_its_docstring_says() -> None:
 
 
 def test_two_types_of_one_name_are_told_apart() -> None:
-    known = Definitions()
-    first, second, again = (known.of(kind)["$ref"] for kind in (decision.Verdict, Verdict, decision.Verdict))
-    assert (first, second, again) == ("#/$defs/Verdict", "#/$defs/tradebot.views.explain.Verdict", first)
+    known, other = Definitions(), Verdict
+    first, second, again = (known.of(kind)["$ref"] for kind in (decision.Verdict, other, decision.Verdict))
+    assert (first, second, again) == ("#/$defs/Verdict", f"#/$defs/{__name__}.Verdict", first)
     assert len(known.schemas) == 2
 
 

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from commands.shared.service import LONGEST_HEAD, Patience, listening, serve_on
+from commands.shared.service import LONGEST_HEAD, RequestTimeouts, listening, serve_on
 
 ASK = b"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 10.1.1.1\r\nConnection: %b\r\n\r\n"
 FEW = 5
@@ -31,8 +31,8 @@ async def answer(request: Request) -> PlainTextResponse:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Patience, "request_s", 0.3)
-    monkeypatch.setattr(Patience, "most_connections", FEW)
+    monkeypatch.setattr(RequestTimeouts, "request_s", 0.3)
+    monkeypatch.setattr(RequestTimeouts, "most_connections", FEW)
     # It remembers that a server in this process has ended, and every stream of a later copy would end at once.
     monkeypatch.setattr(AppStatus, "should_exit", False)
 

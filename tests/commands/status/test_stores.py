@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from commands.status.stores import Pace, show, stores_of
+from commands.status.stores import GrowthPace, show, stores_of
 from tests.adapters.ledger.test_migration import upgrade
 from tests.kit import ledgers
 from tests.kit.bot.folder import Bot, second_session
@@ -35,7 +35,7 @@ def test_what_a_year_will_take_follows_from_the_sessions_so_far_and_from_how_man
         (tmp_path / name).write_bytes(bytes(1_000))
     settings = load(None, {}, {"mode": "sandbox"}).settings
     kept = settings.storage
-    pace = Pace(settings, sessions=10, year=250)
+    pace = GrowthPace(settings, sessions=10, year=250)
     found = {store.name: store.year_bytes for store in stores_of(tmp_path, pace).stores}
     assert found == {
         "ledger": 25_000,

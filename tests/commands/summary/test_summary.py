@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from commands.summary.summary_inputs import _change, accepted
+from commands.summary.summary_inputs import _change, accepted_configurations
 from tests.kit.bot.folder import Bot
 from tests.kit.values import NOW
 from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -144,5 +144,5 @@ def test_accepted_configurations_of_a_span_are_told_by_their_changed_settings(tm
         of_hours: list[dict[str, Any]] = [{"a": {"b": 1}}, {"a": {"b": 2}}, {"a": {"b": 2}, "c": 3}, {"c": 4}]
         for hour, values in enumerate(of_hours):
             ledger.baselines.approve(Baseline(values, "me", NOW + timedelta(hours=hour)))
-        found = list(accepted(ledger, NOW + timedelta(hours=0.5), NOW + timedelta(hours=2)))
+        found = list(accepted_configurations(ledger, NOW + timedelta(hours=0.5), NOW + timedelta(hours=2)))
     assert found == [("me", NOW + timedelta(hours=1), ["a.b"]), ("me", NOW + timedelta(hours=2), ["c"])]

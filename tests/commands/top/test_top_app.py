@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from commands.top import top_app
-from commands.top.screen_data import Reading, read
+from commands.top.screen_data import ScreenData, read
 from tests.commands.top.board import LARGE, SMALL, Seen, on_board
 from tests.kit.bot.folder import Bot
 from tradebot.app.wiring import App
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 
 GRAY = {"color(8)"}
 HOSTILE = "\x1b]0;owned\x07\x1b[2Jlunch"
@@ -77,7 +77,7 @@ def overview_figures(status: dict[str, Any], session: dict[str, Any]) -> list[st
         "lunch",
         *due,
         *(row["did"] for row in status["passes"] if row["job"] == "reconcile"),
-        f"Funnel: {funnel['candidates']:,} candidates = {counted(funnel['orders'], 'order')}",
+        f"Funnel: {funnel['candidates']:,} candidates = {pluralize(funnel['orders'], 'order')}",
         *(row["reason"] for row in funnel["reasons"]),
     ]
 
@@ -170,7 +170,7 @@ def test_what_is_recorded_shows_by_itself_and_nothing_is_read_without(
 ) -> None:
     reads = list[str]()
 
-    def counted_read(app: App, name: str) -> Reading:
+    def counted_read(app: App, name: str) -> ScreenData:
         reads.append(name)
         return read(app, name)
 

@@ -17,7 +17,7 @@ from tests.kit.bot.folder import Bot, log
 from tests.kit.core.scene import wanted
 from tests.kit.values import Killed
 from tradebot.app.loading import Options
-from tradebot.app.wiring import App, opened
+from tradebot.app.wiring import App, open_app
 from tradebot.model.view import NOTHING, Open, StrategyView
 
 NEXT = "Strategy flow isn't due now; its next slot is open+45m at 2026-11-17 10:15 ET"
@@ -41,7 +41,7 @@ class Clocked:
 @contextmanager
 def asking(bot: Bot, strategy: Clocked) -> Iterator[App]:
     """Open the bot as a new process would, with this strategy as its only one."""
-    with opened(Options(str(bot.folder)), os.environ) as app:
+    with open_app(Options(str(bot.folder)), os.environ) as app:
         app.__dict__["strategies"] = (strategy,)
         yield app
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from commands.shared.verb_options import opened
-from commands.trades.candles import AROUND, Drawn, drawn
+from commands.shared.verb_options import open_bot
+from commands.trades.candles import AROUND, Drawn, draw_candles
 from commands.trades.report import read
 from tests.kit.bot.folder import typed
 from tradebot.__main__ import main
@@ -26,9 +26,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def of(folder: Path, symbol: str = "UNH") -> Drawn:
-    with opened(str(folder), None) as bot:
+    with open_bot(str(folder), None) as bot:
         data = read(bot, Choice(symbol=symbol), by_lot=False)
-        return drawn(bot, data.trades, symbol, data.as_of)
+        return draw_candles(bot, data.trades, symbol, data.as_of)
 
 
 @pytest.mark.parametrize("longest", [7, 0], ids=["5 minutes", "a day"])
@@ -82,7 +82,7 @@ def test_nothing_is_drawn_without_one_symbol_that_was_traded(
 
 
 def test_symbol_without_bars_says_so(folder: Path) -> None:
-    with opened(str(folder), None) as bot:
+    with open_bot(str(folder), None) as bot:
         data = read(bot, Choice(symbol="UNH"), by_lot=False)
         with pytest.raises(OperatorError, match="There are no bars of TSLA"):
-            drawn(bot, data.trades, "TSLA", data.as_of)
+            draw_candles(bot, data.trades, "TSLA", data.as_of)

@@ -11,10 +11,10 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from commands.shared.pictures import GAIN, LOSS
-from commands.trades.levels import Planned, draw_levels, planned
+from commands.trades.levels import PlannedLevels, draw_levels, planned_levels
 from tests.kit.rows import NOW
 from tests.kit.values import VENUE_DAY
-from tradebot.exits.kinds.targets import Ladder, Rung
+from tradebot.exits.kinds.targets import Ladder, TargetRung
 from tradebot.exits.lists import in_force
 from tradebot.model.candidate import Side
 from tradebot.model.position import Kept
@@ -22,7 +22,9 @@ from tradebot.model.trade import RestedStop
 from tradebot.views.trades.history import History
 from tradebot.views.trades.trade_row import TradeRow
 
-LADDER = Ladder(levels=(Rung(r=Decimal(1), share=Decimal("0.4")), Rung(r=Decimal("2.5"), share=Decimal("0.4"))))
+LADDER = Ladder(
+    levels=(TargetRung(r=Decimal(1), share=Decimal("0.4")), TargetRung(r=Decimal("2.5"), share=Decimal("0.4")))
+)
 KEPT = Kept(
     stop_loss_fraction=Decimal("0.02"), profit_target_fraction=Decimal("0.03"), invalid_fraction=Decimal("0.01")
 )
@@ -37,7 +39,7 @@ def _trade(side: str) -> TradeRow:
     return TradeRow(**{**unknown, **told, "quantity": Decimal(10), "entry_price": Decimal(100)})
 
 
-def plan_of(side: Side) -> Planned:
+def plan_of(side: Side) -> PlannedLevels:
     """Return the plan of a trade of 10 units at 100 USD that lasted an hour, with a stop that was moved once."""
     trade = _trade("long" if side is Side.BUY else "short")
     against = Side.SELL if side is Side.BUY else Side.BUY
@@ -54,7 +56,7 @@ def plan_of(side: Side) -> Planned:
     past = History("0001", "sandbox", VENUE_DAY, NOW, Decimal(0), kept={trade.key: KEPT}, stops=tuple(stops))
     rules = SimpleNamespace(exits_watching=lambda position, kept: in_force((LADDER,), kept))
     bot: Any = SimpleNamespace(rules=rules, ledger_view=SimpleNamespace(orders=list))
-    return planned(bot, past, trade, ())
+    return planned_levels(bot, past, trade, ())
 
 
 @pytest.mark.parametrize("side", Side)

@@ -7,7 +7,7 @@ import pytest
 
 from commands.shared.console import Screen
 from commands.shared.times import show_utc
-from commands.trades.swaps import EARNED, VALUES, Swaps, _chosen, assumed, show
+from commands.trades.swaps import EARNED, VALUES, Swaps, _chosen, show, swap_assumptions
 from tests.kit.values import NOW, ago, fill
 from tests.views.trades.test_swaps import gave_way
 from tests.views.trades.test_trades import MARKET, past
@@ -76,9 +76,9 @@ def test_fees_that_are_not_known_yet_are_said_beside_the_words_after_fees() -> N
     untold = replace(held, unknown_fees=2)
     swap = replace(ROW, trade_id=untold.id)
     said = "Not known yet: the fees of 2 fills. Profit is before them."
-    assert list(assumed([swap], [untold, replace(untold, id="other")])) == [VALUES, EARNED, said]
-    assert list(assumed([swap], [replace(untold, unknown_fees=0)])) == [VALUES, EARNED]
-    assert list(assumed([], [untold])) == []
+    assert list(swap_assumptions([swap], [untold, replace(untold, id="other")])) == [VALUES, EARNED, said]
+    assert list(swap_assumptions([swap], [replace(untold, unknown_fees=0)])) == [VALUES, EARNED]
+    assert list(swap_assumptions([], [untold])) == []
 
 
 def test_a_symbol_chooses_swaps_on_either_side() -> None:

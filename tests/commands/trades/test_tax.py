@@ -10,7 +10,7 @@ import pytest
 
 from commands.shared.schema_types import Definitions
 from commands.shared.verb_options import console, jsonable
-from commands.trades.tax import COLUMNS, NO_ADVICE, Tax, render, taxed, written
+from commands.trades.tax import COLUMNS, NO_ADVICE, Tax, format_csv, render, sales_of_year
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot
 from tests.kit.trades import fee, on, tax_history, traded
@@ -50,7 +50,7 @@ def shown(data: Tax) -> str:
 
 
 def lines(history: History, year: int) -> list[str]:
-    return written(taxed(history, year, "fifo")).splitlines()[1:]
+    return format_csv(sales_of_year(history, year, "fifo")).splitlines()[1:]
 
 
 def test_tax_file_of_a_wash_sale_across_new_year_matches_a_case_by_hand() -> None:
@@ -67,16 +67,16 @@ def test_tax_file_of_a_wash_sale_across_new_year_matches_a_case_by_hand() -> Non
 
 
 def test_tax_file_has_a_cell_for_each_column() -> None:
-    rows = list(csv.DictReader(io.StringIO(written(taxed(WASHED, 2026, "fifo")))))
+    rows = list(csv.DictReader(io.StringIO(format_csv(sales_of_year(WASHED, 2026, "fifo")))))
     assert list(rows[0]) == list(COLUMNS)
     sums = [sum(Decimal(row[name]) for row in rows) for name in ("proceeds_usd", "cost_basis_usd", "gain_usd")]
-    (total,) = taxed(WASHED, 2026, "fifo").totals
+    (total,) = sales_of_year(WASHED, 2026, "fifo").totals
     assert sums == [total.proceeds_usd, total.basis_usd, total.gain_usd]
 
 
 def test_tax_screen_shows_rows_totals_and_rules(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")
-    assert shown(taxed(WASHED, 2025, "fifo")) == SCREEN
+    assert shown(sales_of_year(WASHED, 2025, "fifo")) == SCREEN
 
 
 SCREEN = """\
@@ -117,24 +117,24 @@ This is not tax advice.
 
 def test_tax_screen_says_once_that_it_is_no_advice() -> None:
     for year in (2024, 2025, 2026):
-        data = taxed(WASHED, year, "hifo")
+        data = sales_of_year(WASHED, year, "hifo")
         assert shown(data).count(NO_ADVICE) == 1
         assert str(jsonable(data)).count("advice") == 1
 
 
 def test_tax_year_without_sales_says_so() -> None:
-    assert shown(taxed(WASHED, 2024, "fifo")).startswith("There are no sales of 2024 to show.\n")
-    assert written(taxed(WASHED, 2024, "fifo")) == ",".join(COLUMNS) + "\n"
+    assert shown(sales_of_year(WASHED, 2024, "fifo")).startswith("There are no sales of 2024 to show.\n")
+    assert format_csv(sales_of_year(WASHED, 2024, "fifo")) == ",".join(COLUMNS) + "\n"
 
 
 def test_tax_year_in_the_future_is_refused() -> None:
     with pytest.raises(OperatorError, match="2027 has no trades yet: the books end on 2026-06-30") as refused:
-        taxed(WASHED, 2027, "fifo")
+        sales_of_year(WASHED, 2027, "fifo")
     assert refused.value.hint == "tradebot trades --tax 2026"
 
 
 def notes(history: History, year: int = 2026) -> list[str]:
-    return list(taxed(history, year, "fifo").notes)
+    return list(sales_of_year(history, year, "fifo").notes)
 
 
 def test_tax_notes_say_when_the_books_began() -> None:
@@ -148,8 +148,8 @@ def test_tax_notes_say_when_the_books_began() -> None:
 
 def test_tax_notes_name_shares_without_a_known_cost() -> None:
     history = tax_history(traded("2026-03-02 sell 10 60 hand"), acknowledged={"AAPL": Decimal(10)}, until="2027-01-04")
-    data = taxed(history, 2026, "fifo")
-    assert written(data).splitlines()[1] == (
+    data = sales_of_year(history, 2026, "fifo")
+    assert format_csv(data).splitlines()[1] == (
         "10 sh. AAPL,not known,2026-03-02,600.00,not known,,0.00,not known,not known,,AAPL,long,10,0.00,foreign,"
         "not known,fill-1,"
     )
@@ -183,14 +183,14 @@ def test_tax_notes_name_what_is_left_out_or_may_change() -> None:
 
 
 def test_tax_notes_say_how_many_rows_a_choice_hides() -> None:
-    data = taxed(WASHED, 2026, "fifo", strategy="flow")
+    data = sales_of_year(WASHED, 2026, "fifo", strategy="flow")
     assert (data.rows, data.totals) == ((), ())
     assert data.notes[0] == "Shown are 0 of 2 rows of 2026; what is said of disallowed losses is about all of them."
 
 
 @pytest.mark.parametrize("method", ["fifo", "lifo", "hifo"])
 def test_tax_screen_names_each_method_with_its_setting(method: str) -> None:
-    assert f"(tax.method: {method})" in taxed(WASHED, 2026, method).assumptions[0]
+    assert f"(tax.method: {method})" in sales_of_year(WASHED, 2026, method).assumptions[0]
 
 
 def test_tax_document_matches_its_schema() -> None:
@@ -198,8 +198,8 @@ def test_tax_document_matches_its_schema() -> None:
 
     known = Definitions()
     schema = {**known.of(Tax), "$defs": known.schemas}
-    jsonschema.validate(jsonable(taxed(WASHED, 2025, "fifo")), schema)
-    jsonschema.validate(jsonable(replace(taxed(WASHED, 2024, "fifo"), from_date=None)), schema)
+    jsonschema.validate(jsonable(sales_of_year(WASHED, 2025, "fifo")), schema)
+    jsonschema.validate(jsonable(replace(sales_of_year(WASHED, 2024, "fifo"), from_date=None)), schema)
 
 
 @pytest.fixture
@@ -274,7 +274,7 @@ def test_tax_counts_contracts_with_their_multiplier_and_names_what_is_particular
         replace(bought, fill=replace(bought.fill, multiplier=Decimal(50), fee=Fee(Decimal("2.50")))),
         replace(sold, fill=replace(sold.fill, multiplier=Decimal(50), fee=Fee(None))),
     ]
-    data = taxed(tax_history(contracts), 2026, "fifo")
+    data = sales_of_year(tax_history(contracts), 2026, "fifo")
     (row,) = data.rows
     assert (row.description, row.proceeds_usd, row.basis_usd) == (
         "2 contracts ESM6",

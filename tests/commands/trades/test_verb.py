@@ -15,7 +15,7 @@ from tests.kit.values import fill, instrument, there
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.candidate import Component, Purpose, Side
 from tradebot.model.intent import Intent, IntentKey, Operation
-from tradebot.model.order import Fee, Fill, OrderStatus, OrderType, Outcome, Reply, TimeInForce
+from tradebot.model.order import Fee, Fill, OrderStatus, OrderType, Reply, TimeInForce, WriteOutcome
 from tradebot.model.position import Marks, OwnedFill
 from tradebot.model.values import replace
 
@@ -49,7 +49,7 @@ def trade(ledger: SqliteLedger, number: int, symbol: str, side: Side, quantity: 
     )
     ledger.promise(intent, ())
     order = order_of(intent, f"v{number}", OrderStatus.FILLED, intent.limit_price)
-    reply = Reply(Outcome.ACCEPTED, replace(order, arrival_mid=intent.decision_mid))
+    reply = Reply(WriteOutcome.ACCEPTED, replace(order, arrival_mid=intent.decision_mid))
     ledger.settle(intent.client_order_id, reply, at)
     done = Fill(f"fill-{number}", f"v{number}", symbol, side, D(quantity), D(price), at)
     ledger.apply_fills([OwnedFill("flow", done)], at)

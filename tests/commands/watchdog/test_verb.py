@@ -22,7 +22,7 @@ from tests.kit.bot.folder import Bot, typed
 from tests.kit.fakes.receivers import Answer, Receiver, hang, receiving, says
 from tradebot.adapters.state import state_locks
 from tradebot.adapters.state.serve_status import write_serving
-from tradebot.model.serving import Serving
+from tradebot.model.serving import ServeNote
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def broken_configuration(bot: Bot) -> None:
 
 def silent(bot: Bot) -> None:
     old = datetime.now(UTC) - timedelta(hours=1)
-    write_serving(bot.folder, Serving(os.getpid(), old, {"exits": old}, old, "1.0"))
+    write_serving(bot.folder, ServeNote(os.getpid(), old, {"exits": old}, old, "1.0"))
 
 
 @pytest.mark.campaign

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from starlette.testclient import TestClient
 
-from commands.web.actions import Acting
-from commands.web.background_fetch import Patience
+from commands.web.actions import VerbActions
+from commands.web.background_fetch import FetchPatience
 from commands.web.guard import Logins
-from commands.web.page_data import Reader
+from commands.web.page_data import PageReader
 from commands.web.site import Site
 
 HOST = "127.0.0.1:5000"
@@ -32,9 +32,11 @@ def logins(clock: Clock | None = None) -> Logins:
     return Logins(lambda token: token == TOKEN, clock or Clock())
 
 
-def site(folder: Path, reader: Reader | None = None, *, is_secure: bool = False, patience_s: float = LONG_S) -> Site:
+def site(
+    folder: Path, reader: PageReader | None = None, *, is_secure: bool = False, patience_s: float = LONG_S
+) -> Site:
     """Return the application's maker for a bot's folder; unless a test asks, it sends no page's beginning ahead."""
-    reading, acting = reader or Reader(folder, None, Patience(LONG_S)), Acting(folder, None)
+    reading, acting = reader or PageReader(folder, None, FetchPatience(LONG_S)), VerbActions(folder, None)
     return Site(reading, acting, logins(), COOKIE, is_secure=is_secure, patience_s=patience_s)
 
 

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from commands.web.actions import CALLER, LONGEST_TEXT, Acting
-from commands.web.page_data import Reader
+from commands.web.actions import CALLER, LONGEST_TEXT, VerbActions
+from commands.web.page_data import PageReader
 from commands.web.site import Site
 from tests.commands.web.client import COOKIE, browser, logins
 from tests.kit.bot import forked
 from tests.kit.bot.folder import Bot, made, second_session
 from tests.kit.values import there
 from tradebot.errors import OperatorError
-from tradebot.model.serving import Ended
+from tradebot.model.serving import ChoreEnd
 
 HOSTILE = "<script>alert(1)</script>\"'&\x1b[31m\u202e"
 
@@ -27,12 +27,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield path
 
 
-def in_forks(folder: Path, config: str | None, kept: int, name: str) -> Callable[..., Ended]:
+def in_forks(folder: Path, config: str | None, kept: int, name: str) -> Callable[..., ChoreEnd]:
     """Run verbs as the product does, each in a process of its own, which begins as a copy of this one."""
 
-    def run(words: Sequence[str], limit_s: float, stopping: Callable[[], bool]) -> Ended:
+    def run(words: Sequence[str], limit_s: float, stopping: Callable[[], bool]) -> ChoreEnd:
         done = forked.run([*words, "--state-dir", str(folder)], USER=name)
-        return Ended(done.returncode, None, 0.1, f"{done.stdout}{done.stderr}")
+        return ChoreEnd(done.returncode, None, 0.1, f"{done.stdout}{done.stderr}")
 
     return run
 
@@ -40,11 +40,11 @@ def in_forks(folder: Path, config: str | None, kept: int, name: str) -> Callable
 class Says:
     """Runs nothing: each verb ends as a test says."""
 
-    def __init__(self, ended: Ended) -> None:
+    def __init__(self, ended: ChoreEnd) -> None:
         self.ended, self.ran = ended, list[Sequence[str]]()
 
-    def __call__(self, *_: object) -> Callable[..., Ended]:
-        def run(words: Sequence[str], *_: object) -> Ended:
+    def __call__(self, *_: object) -> Callable[..., ChoreEnd]:
+        def run(words: Sequence[str], *_: object) -> ChoreEnd:
             self.ran.append(words)
             return self.ended
 
@@ -53,7 +53,7 @@ class Says:
 
 def opened(bot: Bot, runs: Any) -> TestClient:
     """Return a browser that has logged in to the pages of a bot, whose forms run verbs by `runs`."""
-    made = Site(Reader(bot.folder, None), Acting(bot.folder, None, runs), logins(), COOKIE, is_secure=False)
+    made = Site(PageReader(bot.folder, None), VerbActions(bot.folder, None, runs), logins(), COOKIE, is_secure=False)
     return browser(made)
 
 
@@ -144,14 +144,14 @@ def test_a_note_is_written_down_as_it_was_and_shown_without_its_marks(bot: Bot) 
     ],
 )
 def test_nothing_else_can_be_asked_for_and_no_value_becomes_an_option(copy: Bot, given: dict[str, str]) -> None:
-    runs = Says(Ended(0, None, 0.1, ""))
+    runs = Says(ChoreEnd(0, None, 0.1, ""))
     status, text = acted(copy, runs, **given)
     assert (status, "Nothing was done" in text, "next: " in text, runs.ran) == (400, True, True, [])
     assert "<script>alert" not in text
 
 
 def test_only_a_form_of_the_sessions_own_page_is_taken(copy: Bot) -> None:
-    runs = Says(Ended(0, None, 0.1, ""))
+    runs = Says(ChoreEnd(0, None, 0.1, ""))
     client = opened(copy, runs)
     form = {"csrf": csrf(client), "do": "halt", "word": "halt"}
     others = csrf(opened(copy, runs))
@@ -162,7 +162,8 @@ def test_only_a_form_of_the_sessions_own_page_is_taken(copy: Bot) -> None:
     assert client.get("/act", params=form).status_code == 405
     assert client.request("PUT", "/act", data=form).status_code == 405
     apart = browser(
-        Site(Reader(copy.folder, None), Acting(copy.folder, None, runs), logins(), COOKIE, is_secure=False), None
+        Site(PageReader(copy.folder, None), VerbActions(copy.folder, None, runs), logins(), COOKIE, is_secure=False),
+        None,
     )
     assert apart.post("/act", data=form).status_code == 401
     assert apart.post("/act", data=form, headers={"Authorization": "Bearer the-token"}).status_code == 401
@@ -173,18 +174,18 @@ def test_only_a_form_of_the_sessions_own_page_is_taken(copy: Bot) -> None:
 
 def test_what_a_verb_says_is_shown_with_how_it_ended(tmp_path: Path) -> None:
     for ended, shown, is_done in (
-        (Ended(0, None, 0.1, f"well {HOSTILE}"), "well <script>", True),
-        (Ended(4, None, 0.1, "error: no\n  next: do that"), "error: no\n  next: do that", False),
-        (Ended(-15, "ended after its limit of 120 seconds", 120.0, "begun"), "begun\nhalt was ended after", False),
+        (ChoreEnd(0, None, 0.1, f"well {HOSTILE}"), "well <script>", True),
+        (ChoreEnd(4, None, 0.1, "error: no\n  next: do that"), "error: no\n  next: do that", False),
+        (ChoreEnd(-15, "ended after its limit of 120 seconds", 120.0, "begun"), "begun\nhalt was ended after", False),
     ):
-        done = Acting(tmp_path, None, Says(ended)).act({"do": "halt", "word": "halt"})
+        done = VerbActions(tmp_path, None, Says(ended)).act({"do": "halt", "word": "halt"})
         assert (done.command, done.printed.startswith(shown), done.is_done) == ("tradebot halt", True, is_done)
         assert "\x1b" not in done.printed
 
 
 def test_long_texts_are_cut_and_names_that_are_too_long_refused(tmp_path: Path) -> None:
-    runs = Says(Ended(0, None, 0.1, ""))
-    Acting(tmp_path, None, runs).act({"do": "note", "trade": "AAPL", "text": "x" * 5_000})
+    runs = Says(ChoreEnd(0, None, 0.1, ""))
+    VerbActions(tmp_path, None, runs).act({"do": "note", "trade": "AAPL", "text": "x" * 5_000})
     assert runs.ran == [["trades", "note", "AAPL", "x" * LONGEST_TEXT]]
     with pytest.raises(OperatorError, match="names nothing"):
-        Acting(tmp_path, None, runs).act({"do": "approve", "request": "x" * 101})
+        VerbActions(tmp_path, None, runs).act({"do": "approve", "request": "x" * 101})

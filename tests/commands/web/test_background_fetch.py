@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from commands.web.background_fetch import Asking, Patience
-from commands.web.page_data import Reader
+from commands.web.background_fetch import BackgroundFetch, FetchPatience
+from commands.web.page_data import PageReader
 from papervenue import process
 from tests.commands.web.client import Clock, browser, site
 from tests.kit.bot.folder import Bot
@@ -47,16 +47,16 @@ class Twin:
         self.closed_by = threading.current_thread().name
 
 
-def asking(twin: Twin) -> Asking:
+def asking(twin: Twin) -> BackgroundFetch:
     bot: Any = twin
-    return Asking(bot)
+    return BackgroundFetch(bot)
 
 
-def nobody() -> Asking:
+def nobody() -> BackgroundFetch:
     raise AssertionError("the venue was asked")
 
 
-def answered(patience: Patience, ask: Callable[[Any], Any]) -> Any:
+def answered(patience: FetchPatience, ask: Callable[[Any], Any]) -> Any:
     """Ask in a thread of its own, and end it."""
     thread = asking(Twin())
     try:
@@ -65,7 +65,7 @@ def answered(patience: Patience, ask: Callable[[Any], Any]) -> Any:
         thread.end()
 
 
-def in_time(patience: Patience, ask: Callable[[Any], Any]) -> Any:
+def in_time(patience: FetchPatience, ask: Callable[[Any], Any]) -> Any:
     """Ask a venue that answers, however busy this machine is."""
     patience._wait_s = LONG_S
     try:
@@ -75,7 +75,7 @@ def in_time(patience: Patience, ask: Callable[[Any], Any]) -> Any:
 
 
 def test_answers_in_time_are_given_and_errors_raised_and_the_twin_is_closed_where_it_was_used() -> None:
-    twin, patience = Twin(), Patience(LONG_S)
+    twin, patience = Twin(), FetchPatience(LONG_S)
     thread = asking(twin)
     assert (
         patience.answer(lambda: thread, lambda bars: f"{bars} by {threading.current_thread().name}") == "bars by bars"
@@ -103,7 +103,7 @@ def test_answers_in_time_are_given_and_errors_raised_and_the_twin_is_closed_wher
 
 
 def test_a_bug_is_told_and_is_no_late_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    patience, told, thread = Patience(LONG_S), list[threading.ExceptHookArgs](), asking(Twin())
+    patience, told, thread = FetchPatience(LONG_S), list[threading.ExceptHookArgs](), asking(Twin())
     monkeypatch.setattr(threading, "excepthook", told.append)
     with pytest.raises(CancelledError):
         patience.answer(lambda: thread, lambda bars: bars.nonsense)  # type: ignore[attr-defined]
@@ -114,7 +114,7 @@ def test_a_bug_is_told_and_is_no_late_answer(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_while_an_answer_is_late_nobody_is_asked_or_waited_for_until_it_came_and_a_while_passed() -> None:
     clock, go_on = Clock(), threading.Event()
-    patience = Patience(SOON_S, 60.0, clock)
+    patience = FetchPatience(SOON_S, 60.0, clock)
     assert answered(patience, lambda bars: go_on.wait(LONG_S)) is None
     clock.now_s += 61
     late = there(patience.late())
@@ -137,7 +137,7 @@ def test_while_an_answer_is_late_nobody_is_asked_or_waited_for_until_it_came_and
 
 
 def test_many_who_wait_for_a_venue_that_stalls_leave_one_late_thread() -> None:
-    patience, go_on, found = Patience(SOON_S), threading.Event(), list[Any]()
+    patience, go_on, found = FetchPatience(SOON_S), threading.Event(), list[Any]()
     asked = list[Any]()
 
     def ask(bars: Any) -> bool:
@@ -154,7 +154,7 @@ def test_many_who_wait_for_a_venue_that_stalls_leave_one_late_thread() -> None:
 
 
 @contextmanager
-def standing_still(folder: Path, patience: Patience) -> Iterator[None]:
+def standing_still(folder: Path, patience: FetchPatience) -> Iterator[None]:
     """Let the exchange of a bot stand still, and nobody wait long; who waited for it has its answer afterward."""
     endpoint = process.ensure(folder / "exchange")
     os.kill(endpoint.pid, signal.SIGSTOP)
@@ -176,8 +176,8 @@ def candles(page: str) -> list[str]:
 def test_a_halt_is_shown_while_the_exchange_stands_still_and_bars_are_those_that_are_stored(trader: Bot) -> None:
     assert trader.says("trade-once").code == 0
     (trader.folder / BARS).unlink(missing_ok=True)
-    patience = Patience(LONG_S, 0.0)
-    client = browser(site(trader.folder, Reader(trader.folder, None, patience)))
+    patience = FetchPatience(LONG_S, 0.0)
+    client = browser(site(trader.folder, PageReader(trader.folder, None, patience)))
     with standing_still(trader.folder, patience):
         symbol = client.get("/symbol/AAPL").text
         assert "no bars are stored" in symbol

@@ -15,7 +15,7 @@ from tests.commands.web.client import browser, site
 from tests.kit.bot.folder import Bot
 from tradebot.adapters.text import redaction
 from tradebot.model.values import replace
-from tradebot.views.holdings import Protection, Uncovered
+from tradebot.views.holdings import PositionProtection, Uncovered
 
 HOSTILE = '<img src=x onerror="alert(1)">\u202e/?#%'
 MOST_BYTES = 300_000
@@ -93,7 +93,7 @@ def test_first_page_names_who_halted_and_positions_without_a_stop_before_all_els
     def bare(app: Any) -> Any:
         report = run(app)
         (row, *_) = report.data.positions
-        none = Protection(row.quantity * 0, (), None, Uncovered.NOT_PLACED, None)
+        none = PositionProtection(row.quantity * 0, (), None, Uncovered.NOT_PLACED, None)
         whole = replace(none, why=Uncovered.BY_SETTING)
         rows = [replace(row, symbol=f"{HOSTILE}{n}", protection=none) for n in range(BARE + 2)]
         kept = (*rows, replace(row, symbol="FINE", protection=whole))

@@ -12,11 +12,11 @@ import pytest
 from markupsafe import escape
 from starlette.testclient import TestClient
 
-from commands.shared.span_options import Span
+from commands.shared.span_options import PassSpan
 from commands.shared.times import local, show_utc, show_venue
-from commands.shared.verb_options import opened
+from commands.shared.verb_options import open_bot
 from commands.trades.candles import Drawn
-from commands.web.charting import Scored, Seen, drawing, growth, path_of
+from commands.web.charting import ScoredPoint, SymbolChart, drawing, growth, path_of
 from commands.why_no_orders.reading import cycles_of
 from tests.commands.web.client import browser, site
 from tests.kit.bot.folder import Bot
@@ -104,8 +104,8 @@ def test_scores_are_those_that_passes_recorded(bot: Bot, client: TestClient, tri
     for component in last["components"]:
         (points,) = lines(chart, "scores", component["name"])
         assert points[-1]["value"] == component["value"]
-    with opened(str(tried), None) as app:
-        passes = cycles_of(app, Span(session=True), symbol="UNH")
+    with open_bot(str(tried), None) as app:
+        passes = cycles_of(app, PassSpan(session=True), symbol="UNH")
     assert len(score) == len({candle_of(chart, one.at.isoformat()) for one in passes}) > 60
     documents = client.get("/api/pages/symbol/UNH").text.replace(f" --state-dir {tried}", "")
     assert [one["data"] for one in json.loads(documents) if one.get("verb") == "why-no-orders"] == [
@@ -147,7 +147,7 @@ def test_an_account_without_a_benchmark_says_that_there_is_nothing_to_compare(
     from commands.web import chart_parts
     from commands.web.charting import account
 
-    with opened(str(bot.folder), None) as app:
+    with open_bot(str(bot.folder), None) as app:
         alone = replace(account(app), benchmark=None)
     assert [line["name"] for line in growth(alone)["lines"]] == ["account"]
     monkeypatch.setattr(chart_parts, "account", lambda _: alone)
@@ -180,8 +180,8 @@ def series(symbol: str, starts: list[int], price: float, timeframe: str = "5Min"
     return Series(symbol, timeframe, False, array("q", starts), flat, flat, flat, flat, flat)
 
 
-def drawn_of(found: Series, *scored: Scored) -> Any:
-    return drawing(Seen(Drawn(found, [], [], [], found.start_of(-1)), list(scored)))
+def drawn_of(found: Series, *scored: ScoredPoint) -> Any:
+    return drawing(SymbolChart(Drawn(found, [], [], [], found.start_of(-1)), list(scored)))
 
 
 def test_prices_have_the_decimals_of_what_is_traded_and_any_name_can_be_asked_for(venue_times: None) -> None:
@@ -205,10 +205,10 @@ def test_a_clock_that_is_set_back_repeats_no_time_and_in_utc_none_is_left_out(ve
 def test_the_last_score_within_a_candle_counts_and_days_are_dates(venue_times: None) -> None:
     day = int(datetime(2026, 11, 2, tzinfo=UTC).timestamp())
     at = [datetime.fromtimestamp(day + hours * 3600, UTC) for hours in (14, 15, 39)]
-    scored = [Scored(moment, "flow", {"score": value}) for moment, value in zip(at, (0.1, 0.2, 0.3), strict=True)]
+    scored = [ScoredPoint(moment, "flow", {"score": value}) for moment, value in zip(at, (0.1, 0.2, 0.3), strict=True)]
     chart = drawn_of(series("IWM", [day, day + 86_400], 9.0, DAY), *scored)
     assert lines(chart, "scores", "score") == [[{"time": day, "value": 0.2}, {"time": day + 86_400, "value": 0.3}]]
     assert chart["has_times"] is False
     assert chart["candles"][0]["text"].startswith("2026-11-02 open 9.00")
-    several = drawn_of(series("IWM", [day], 9.0, DAY), *scored, Scored(at[0], "swing", {"score": 0.4}))
+    several = drawn_of(series("IWM", [day], 9.0, DAY), *scored, ScoredPoint(at[0], "swing", {"score": 0.4}))
     assert [line["name"] for line in several["scores"]] == ["score, flow", "score, swing"]

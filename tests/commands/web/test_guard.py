@@ -16,9 +16,9 @@ from commands.web.guard import (
     MOST_WRONG,
     SESSION_S,
     WRONG_S,
+    BrowserSession,
     Guard,
     Logins,
-    Session,
     TooManyError,
     came_from_form,
     held_by,
@@ -221,7 +221,7 @@ def test_nonsense_in_cookies_and_forms_is_no_session() -> None:
         assert held_by(Headers({"cookie": cookie}), COOKIE) in (None, "")
     for others in ("tradebot-6000=b", 'theme={"dark": true}', "name=a b", "[a]=1", "a@b=1", "secure", "\xff=\xff", ""):
         assert held_by(Headers({"cookie": f"{others}; {COOKIE}=a; {others}"}), COOKIE) == "a"
-    session = Session("right", 0.0)
+    session = BrowserSession("right", 0.0)
     assert came_from_form(session, "right")
     for csrf in ("", "wrong", "rightx", "ünïcode", "\udcff"):
         assert not came_from_form(session, csrf)

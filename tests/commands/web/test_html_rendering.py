@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from commands.shared.tables import Table, number, sentence
-from commands.web.html_rendering import drawn, line
+from commands.web.html_rendering import line, render_html
 from tradebot.adapters.text import redaction
 
 HOSTILE = "\"><script>window.hacked=1</script><img src=x onerror='window.hacked=1'>&amp;\x1b]0;a\x07\u202e"
@@ -45,7 +45,9 @@ def table(*cells: str | Text) -> Table:
 
 
 def test_lines_become_paragraphs_in_their_colors_and_numbers_keep_their_place() -> None:
-    html = drawn(lambda console: console.print("Equity [bold]1,000.00[/bold] USD\n  [red]failed[/]: [dim]old[/]\n\n"))
+    html = render_html(
+        lambda console: console.print("Equity [bold]1,000.00[/bold] USD\n  [red]failed[/]: [dim]old[/]\n\n")
+    )
     assert html.splitlines() == [
         "<p>Equity <b>1,000.00</b> USD</p>",
         '<p class="under"><span class="red">failed</span>: <span class="dim">old</span></p>',
@@ -53,7 +55,7 @@ def test_lines_become_paragraphs_in_their_colors_and_numbers_keep_their_place() 
 
 
 def test_a_table_keeps_its_headings_and_rows_and_leaves_empty_columns_out() -> None:
-    html = drawn(lambda console: console.print(table("AAPL", "1.50", "[green]cheap[/] enough")))
+    html = render_html(lambda console: console.print(table("AAPL", "1.50", "[green]cheap[/] enough")))
     seen = Seen(html)
     assert [tag for tag in seen.tags if tag not in ("div", "span")] == [
         *("table", "thead", "tr", "th", "th", "th", "tbody", "tr", "th", "td", "td"),
@@ -65,7 +67,7 @@ def test_a_table_keeps_its_headings_and_rows_and_leaves_empty_columns_out() -> N
 
 
 def test_commands_are_marked_as_such_whole() -> None:
-    html = drawn(lambda console: console.print("Next: tradebot halt --reason TEXT, then look."))
+    html = render_html(lambda console: console.print("Next: tradebot halt --reason TEXT, then look."))
     assert "<code>tradebot halt --reason TEXT</code>, then look." in html
 
 
@@ -80,7 +82,7 @@ def test_a_hostile_text_stays_a_text_in_lines_cells_and_headings(markup: bool) -
         named.row("a", "1")
         console.print(named)
 
-    seen = Seen(drawn(draw))
+    seen = Seen(render_html(draw))
     assert set(seen.tags) <= TAGS
     assert {name for name, _ in seen.attributes} <= ATTRIBUTES
     assert seen.text.count("<script>window.hacked=1</script>") == 6
@@ -90,7 +92,7 @@ def test_a_hostile_text_stays_a_text_in_lines_cells_and_headings(markup: bool) -
 @settings(max_examples=25)
 @given(st.text(), st.text(), st.text())
 def test_no_text_makes_a_tag_or_loses_its_words(first: str, second: str, third: str) -> None:
-    seen = Seen(drawn(lambda console: console.print(table(Text(first), Text(second), Text(third)))))
+    seen = Seen(render_html(lambda console: console.print(table(Text(first), Text(second), Text(third)))))
     assert set(seen.tags) <= TAGS
     assert {name for name, _ in seen.attributes} <= ATTRIBUTES
     for text in (first, second, third):
@@ -108,5 +110,5 @@ def test_keys_are_hidden_in_lines_cells_and_headings(monkeypatch: pytest.MonkeyP
         made.row("very-secret-key")
         console.print(made)
 
-    assert "very-secret-key" not in drawn(draw)
+    assert "very-secret-key" not in render_html(draw)
     assert line("[red]very-secret-key[/]") == '<span class="red">[hidden]</span>'

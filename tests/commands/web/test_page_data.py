@@ -15,8 +15,8 @@ from markupsafe import Markup
 from commands import positions
 from commands.shared.verb_options import Report
 from commands.web import page_data
-from commands.web.page_data import Reader
-from commands.web.pages import Page, Part
+from commands.web.page_data import PageReader
+from commands.web.pages import Page, PagePart
 from tests.commands.web.client import browser, site
 from tests.kit.bot.folder import Bot
 from tradebot.adapters.state import halt_switch
@@ -28,10 +28,10 @@ from tradebot.errors import OperatorError, TradebotError
 class Counted:
     """A page of which the times it was read are counted."""
 
-    def __init__(self, *parts: Part) -> None:
+    def __init__(self, *parts: PagePart) -> None:
         self.count = 0
-        self.parts = parts or (Part("One", lambda app: Markup("<p>one</p>")),)
-        self.page = Page("counted", "/counted", "Counted", lambda query: [Part("Zero", self._read), *self.parts])
+        self.parts = parts or (PagePart("One", lambda app: Markup("<p>one</p>")),)
+        self.page = Page("counted", "/counted", "Counted", lambda query: [PagePart("Zero", self._read), *self.parts])
 
     def _read(self, app: App) -> Markup:
         self.count += 1
@@ -42,14 +42,14 @@ def change(folder: Path) -> None:
     halt_switch.arm(folder, "test", datetime.now(UTC))
 
 
-def shown(reader: Reader, page: Page) -> Sequence[str]:
+def shown(reader: PageReader, page: Page) -> Sequence[str]:
     return [part.html for part in reader.read(page, {}).parts]
 
 
 def test_a_page_is_read_once_until_something_is_recorded_or_it_is_old(
     copy: Bot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    counted, reader = Counted(), Reader(copy.folder, None)
+    counted, reader = Counted(), PageReader(copy.folder, None)
     first = reader.read(counted.page, {})
     assert reader.read(counted.page, {}) is first
     reader.read(counted.page, {"symbol": "AAPL"})
@@ -66,18 +66,18 @@ def test_a_page_is_read_once_until_something_is_recorded_or_it_is_old(
 def test_as_many_pages_are_kept_as_may_be(copy: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     two_and_how_the_bot_is = 3
     monkeypatch.setattr(page_data, "KEPT", two_and_how_the_bot_is)
-    counted, reader = Counted(), Reader(copy.folder, None)
+    counted, reader = Counted(), PageReader(copy.folder, None)
     for symbol in ("A", "B", "C", "C", "B", "A"):
         reader.read(counted.page, {"symbol": symbol})
     assert counted.count == 4
 
 
 def test_a_part_that_cannot_be_read_says_so_in_its_place_and_the_others_stay(copy: Bot) -> None:
-    def fails(error: Exception) -> Part:
+    def fails(error: Exception) -> PagePart:
         def make(app: App) -> Report:
             raise error
 
-        return Part("Fails", make)
+        return PagePart("Fails", make)
 
     parts = [
         fails(OperatorError("no <b>such</b>\x1b thing", "tradebot status")),
@@ -85,7 +85,7 @@ def test_a_part_that_cannot_be_read_says_so_in_its_place_and_the_others_stay(cop
         fails(PermissionError(13, "Permission denied")),
     ]
     zero, named, damaged, denied, last = shown(
-        Reader(copy.folder, None), Counted(*parts, Part("Last", positions.run)).page
+        PageReader(copy.folder, None), Counted(*parts, PagePart("Last", positions.run)).page
     )
     assert (zero, "position" in last) == ("<p>zero</p>", True)
     assert "no &lt;b&gt;such&lt;/b&gt;  thing" in named
@@ -96,9 +96,11 @@ def test_a_part_that_cannot_be_read_says_so_in_its_place_and_the_others_stay(cop
 
 
 def test_documents_are_those_of_the_verb_with_whose_they_are(copy: Bot) -> None:
-    page = Page("a", "/a", "A", lambda query: [Part("Positions", positions.run), Part("B", lambda app: Markup("b"))])
+    page = Page(
+        "a", "/a", "A", lambda query: [PagePart("Positions", positions.run), PagePart("B", lambda app: Markup("b"))]
+    )
     said = copy.says("positions", "--json").out
-    (document,) = Reader(copy.folder, None).read(page, {}).documents
+    (document,) = PageReader(copy.folder, None).read(page, {}).documents
     assert {**document, "data": None} == {
         "schema": "tradebot.positions/1",
         "verb": "positions",
@@ -119,7 +121,7 @@ def test_a_slow_page_holds_up_no_other_and_is_read_once_for_all_who_wait(copy: B
         assert go_on.wait(30)
         return Markup("slow")
 
-    slow, quick, reader = Counted(Part("Slow", wait)), Counted(), Reader(copy.folder, None)
+    slow, quick, reader = Counted(PagePart("Slow", wait)), Counted(), PageReader(copy.folder, None)
     other = Page("other", "/other", "Other", quick.page.parts)
     found: list[object] = []
     threads = [threading.Thread(target=lambda: found.append(reader.read(slow.page, {}))) for _ in range(3)]
@@ -134,9 +136,9 @@ def test_a_slow_page_holds_up_no_other_and_is_read_once_for_all_who_wait(copy: B
 
 
 def test_settings_count_at_once_when_their_file_changes_whichever_thread_reads(copy: Bot) -> None:
-    reader = Reader(copy.folder, None)
+    reader = PageReader(copy.folder, None)
     page = Page(
-        "a", "/a", "A", lambda query: [Part("A", lambda app: Markup("{}").format(app.settings.limits.min_score))]
+        "a", "/a", "A", lambda query: [PagePart("A", lambda app: Markup("{}").format(app.settings.limits.min_score))]
     )
     found: list[Sequence[str]] = []
 
@@ -161,7 +163,7 @@ def test_settings_count_at_once_when_their_file_changes_whichever_thread_reads(c
 
 
 def test_a_damaged_ledger_and_a_removed_folder_are_told_and_found_again(copy: Bot) -> None:
-    reader, page = Reader(copy.folder, None), Counted().page
+    reader, page = PageReader(copy.folder, None), Counted().page
     assert shown(reader, page)
     saved = copy.folder.with_name("saved")
     copy.folder.rename(saved)

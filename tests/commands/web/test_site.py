@@ -16,7 +16,7 @@ from starlette.responses import StreamingResponse
 import commands.web
 from commands.web.guard import HEADERS, LONGEST_BODY, MOST_WRONG
 from commands.web.live import FullError
-from commands.web.page_data import Reader, Reading
+from commands.web.page_data import PageData, PageReader
 from commands.web.page_list import PAGES
 from commands.web.pages import CSRF, Page, Query
 from commands.web.site import MOST_FIELDS, STATIC
@@ -26,7 +26,7 @@ from tradebot import __version__
 from tradebot.adapters.text import redaction
 
 
-class Broken(Reader):
+class Broken(PageReader):
     """A reader with a defect."""
 
     def read(self, *_: object) -> Any:
@@ -222,14 +222,14 @@ def test_keys_are_hidden_wherever_they_get_into_a_page(copy: Bot, monkeypatch: p
     assert "very-secret-key" not in str(client.get("/api/pages/backtest/very-secret-key").json())
 
 
-class Slow(Reader):
+class Slow(PageReader):
     """A reader that takes until it is let go on."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, None)
         self.goes_on = threading.Event()
 
-    def read(self, page: Page, query: Query) -> Reading:
+    def read(self, page: Page, query: Query) -> PageData:
         """Wait, and read."""
         assert self.goes_on.wait(60)
         return super().read(page, query)

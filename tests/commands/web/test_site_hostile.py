@@ -14,9 +14,9 @@ from starlette.testclient import TestClient
 
 from commands.shared.verb_options import Report
 from commands.web import site as pages_of
-from commands.web.html_rendering import drawn
+from commands.web.html_rendering import render_html
 from commands.web.page_list import PAGES
-from commands.web.pages import Page, Part
+from commands.web.pages import Page, PagePart
 from tests.commands.web.chromium import chromium, needs_chromium, page_in
 from tests.commands.web.client import HOST, ORIGIN, browser, site
 from tests.commands.web.test_html_rendering import Seen
@@ -74,18 +74,18 @@ class Poison:
         """Return a page whose reports are hostile."""
         return page._replace(parts=lambda query: [self._part(part) for part in page.parts(query)])
 
-    def _part(self, part: Part) -> Part:
+    def _part(self, part: PagePart) -> PagePart:
         def make(app: Any) -> Any:
             made = part.make(app)
             return self._report(made, part) if isinstance(made, Report) else made
 
         return part._replace(make=make)
 
-    def _report(self, report: Report, part: Part) -> Report:
+    def _report(self, report: Report, part: PagePart) -> Report:
         for name in sorted(set(text_fields(report.data)) - OURS):
             try:
                 worse = replace(report, data=poisoned(report.data, frozenset({name})))
-                drawn(lambda console, worse=worse: worse.render(console, worse.data))  # type: ignore[misc]
+                render_html(lambda console, worse=worse: worse.render(console, worse.data))  # type: ignore[misc]
                 assert part.act is None or list(part.act(worse)) is not None
             except (TradebotError, LookupError, ValueError, AttributeError, TypeError, AssertionError):
                 self.left.add(name)
@@ -201,5 +201,5 @@ def test_the_canary_is_met_where_nothing_is_escaped() -> None:
     def draw(console: Console) -> None:
         console.print(CANARY, markup=False)
 
-    assert "script" not in Seen(drawn(draw)).tags
+    assert "script" not in Seen(render_html(draw)).tags
     assert "script" in Seen(f"<p>{CANARY}</p>").tags

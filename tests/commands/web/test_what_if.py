@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from commands.web import threshold_sliders, what_if
-from commands.web.page_data import Reader
+from commands.web.page_data import PageReader
 from commands.web.threshold_sliders import Sliders, sliders_of
 from tests.commands.web.client import browser, site
 from tests.kit.bot.folder import Bot
@@ -48,14 +48,14 @@ class Read(NamedTuple):
 
 def read(bot: Bot, query: Mapping[str, str], page: Any = ALONE) -> Read:
     """Return a page; the bot's own folder is taken out of the commands that it proposes."""
-    reading = Reader(bot.folder, None).read(page, query)
+    reading = PageReader(bot.folder, None).read(page, query)
     place = f" --state-dir {bot.folder}"
     documents = json.loads(json.dumps(reading.documents).replace(place, ""))
     return Read([part.html.replace(place, "") for part in reading.parts], documents)
 
 
 def found(bot: Bot, symbol: str | None = None) -> Sliders:
-    with Reader(bot.folder, None).bot() as app:
+    with PageReader(bot.folder, None).bot() as app:
         return sliders_of(app, symbol, None, None)
 
 
@@ -144,7 +144,7 @@ def test_pages_write_nothing(bot: Bot) -> None:
 
 def test_answer_of_what_is_read_again_comes_from_what_was_kept(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     first = found(bot)
-    monkeypatch.setattr(threshold_sliders, "decided", None)
+    monkeypatch.setattr(threshold_sliders, "decide", None)
     assert found(bot) is first
 
 
@@ -163,7 +163,7 @@ def test_pass_that_is_not_kept_is_told_in_the_words_of_the_verb(bot: Bot, monkey
 def test_session_without_passes_says_which_have_some(bot: Bot) -> None:
     sliders_part = read(bot, {"session": "2026-11-16"}, FUNNEL).parts[2]
     assert text(sliders_part).startswith("error: No pass of trade-once is on record in session 2026-11-16")
-    with pytest.raises(OperatorError, match="No pass"), Reader(bot.folder, None).bot() as app:
+    with pytest.raises(OperatorError, match="No pass"), PageReader(bot.folder, None).bot() as app:
         sliders_of(app, None, "2026-11-16", None)
 
 

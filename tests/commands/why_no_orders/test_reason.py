@@ -33,7 +33,7 @@ def shown(reason: Reason, *cycles: CycleRecord) -> list[str]:
     show_utc(False)
     screen = Screen(width=100, highlight=False)
     with screen.capture() as text:
-        of_reason.show(screen, of_reason.ended(reason, cycles))
+        of_reason.show(screen, of_reason.candidates_by_reason(reason, cycles))
     return [line.rstrip() for line in text.get().splitlines()]
 
 
@@ -55,7 +55,7 @@ def test_line_of_refusals_names_up_to_three_symbols() -> None:
 
 def test_a_document_has_exact_numbers_where_a_screen_rounds_them() -> None:
     moved = waits("AAPL", Decimal("1234.56789"), Gate.BUYING_POWER, Reason.BUYING_POWER_SHORT)
-    (row,) = jsonable(of_reason.ended(Reason.BUYING_POWER_SHORT, [cycle(NOW, moved)]))["rows"]
+    (row,) = jsonable(of_reason.candidates_by_reason(Reason.BUYING_POWER_SHORT, [cycle(NOW, moved)]))["rows"]
     miss = jsonable(funnel([cycle(NOW, moved)]))["reasons"][0]["nearest"]
     assert [(each["observed"], each["limit"]) for each in (row, miss)] == 2 * [("1234.56789", 1800)]
 
@@ -63,8 +63,8 @@ def test_a_document_has_exact_numbers_where_a_screen_rounds_them() -> None:
 def test_remedy_is_that_of_the_nearest_candidate() -> None:
     without = [waits(symbol, 0, Gate.STRATEGY, Reason.CLUSTER_TOO_SMALL) for symbol in ("AAPL", "MSFT")]
     one = waits("AMD", 1, Gate.STRATEGY, Reason.CLUSTER_TOO_SMALL)
-    assert of_reason.ended(Reason.CLUSTER_TOO_SMALL, [cycle(NOW, *without)]).remedy == FROM_NOTHING
-    again = of_reason.ended(Reason.CLUSTER_TOO_SMALL, [cycle(NOW, *without, one)])
+    assert of_reason.candidates_by_reason(Reason.CLUSTER_TOO_SMALL, [cycle(NOW, *without)]).remedy == FROM_NOTHING
+    again = of_reason.candidates_by_reason(Reason.CLUSTER_TOO_SMALL, [cycle(NOW, *without, one)])
     assert again.remedy == REASONS[Reason.CLUSTER_TOO_SMALL].remedy
 
 

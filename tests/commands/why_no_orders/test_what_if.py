@@ -10,7 +10,7 @@ from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot
 from tradebot.adapters.facts import recorded_passes
 from tradebot.adapters.facts.facts import SqliteFacts
-from tradebot.adapters.facts.recorded_passes import unpacked
+from tradebot.adapters.facts.recorded_passes import decompress
 from tradebot.model.record import SymbolFacts
 
 FEWER = "strategies.flow.min_cluster=30"
@@ -226,9 +226,9 @@ def test_pass_that_is_not_kept_is_named(traded: Bot, monkeypatch: pytest.MonkeyP
 
 def test_damaged_record_is_told_as_such_with_what_lists_others(traded: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     def damaged(packed: bytes) -> bytes:
-        return unpacked(packed[:9] + bytes(9) + packed[18:])
+        return decompress(packed[:9] + bytes(9) + packed[18:])
 
-    monkeypatch.setattr(recorded_passes, "unpacked", damaged)
+    monkeypatch.setattr(recorded_passes, "decompress", damaged)
     said = traded.says("why-no-orders", "--what-if", MORE)
     assert said.err == (
         "error: the pass at 2026-11-17 10:05:00 ET can't be decided again: its record was changed after it was "

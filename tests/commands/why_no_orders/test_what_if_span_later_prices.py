@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from commands.why_no_orders.what_if import Asking
+from commands.why_no_orders.what_if import WhatIfRunner
 from commands.why_no_orders.what_if_span import later_prices
 from tests.kit.core.scene import Scene, call, trade_once, wanted
 from tests.kit.values import DAY, quote
@@ -26,7 +26,7 @@ def order() -> Filled:
     return Filled(intent, Decimal(100))
 
 
-def asking(closes: Mapping[date, float] | None, seen: Mapping[date, Any]) -> Asking:
+def asking(closes: Mapping[date, float] | None, seen: Mapping[date, Any]) -> WhatIfRunner:
     """Return what the prices are asked of: stored closes, None without bars, and the quotes of kept passes."""
 
     def recorded(head: date) -> Any:
@@ -38,7 +38,7 @@ def asking(closes: Mapping[date, float] | None, seen: Mapping[date, Any]) -> Ask
     view = SimpleNamespace(sessions=lambda first, last: [SimpleNamespace(date=day) for day in DAYS])
     bars = None if closes is None else SimpleNamespace(closes=lambda symbol, first, last: closes)
     found = SimpleNamespace(app=SimpleNamespace(recorded=facts, ledger_view=view, bars_at_rest=bars), recorded=recorded)
-    return cast("Asking", found)
+    return cast("WhatIfRunner", found)
 
 
 @pytest.mark.parametrize(

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from tests.kit.core.position import closes, known
 from tests.kit.values import NOW, SESSION, held
-from tradebot.exits.kind import ExitRule, Held, Measure, Moment
-from tradebot.exits.kinds.signals import FlowReversal, Momentum, OpenInterestGone, Regime
-from tradebot.exits.kinds.stops import Drawdown, StopLoss, TrailingStop
-from tradebot.exits.kinds.targets import Level, ProfitTarget, ScaleOut
+from tradebot.exits.kind import ExitMoment, ExitRule, Measure, WatchedPosition
+from tradebot.exits.kinds.signals import FlowReversal, Momentum, OpenInterestGone, RegimeExit
+from tradebot.exits.kinds.stops import DrawdownStop, StopLoss, TrailingStop
+from tradebot.exits.kinds.targets import GainLevel, ProfitTarget, ScaleOut
 from tradebot.exits.kinds.times import EndOfDay, EventAhead, LowMovement, Stale
 from tradebot.exits.lists import parse, worst_stop
-from tradebot.exits.rules import met
-from tradebot.exits.why import Part
+from tradebot.exits.rules import triggered_reason
+from tradebot.exits.why import ReasonPart
 from tradebot.model.values import replace
 
 D = Decimal
@@ -29,13 +29,13 @@ FLOW = FlowReversal(min_flow=0.3)
 STILL = LowMovement(movement_fraction=D("0.002"), after_s=7200)
 MOMENTUM = Momentum(adverse_fraction=D("0.01"))
 INTEREST = OpenInterestGone(min_kept_fraction=D("0.5"))
-REGIME = Regime(longs=("high_vol_neg_gamma",), shorts=("low_vol_uptrend",), loss_fraction=D("0.005"))
+REGIME = RegimeExit(longs=("high_vol_neg_gamma",), shorts=("low_vol_uptrend",), loss_fraction=D("0.005"))
 STALE = Stale(after_days=14, gain_fraction=D("0.03"))
 fractions = st.decimals("0.001", "0.5", places=3)
 moves = st.lists(st.decimals("0", "0.02", places=3), min_size=1, max_size=12)
 
 
-def event(left_s: int) -> Held:
+def event(left_s: int) -> WatchedPosition:
     return known(event_at=NOW + timedelta(seconds=left_s))
 
 
@@ -67,13 +67,13 @@ def event(left_s: int) -> Held:
     (STALE, known(10, 14 * DAY_S - 1), "100", False),
 ])  # fmt: skip
 def test_rule_closes_a_position_from_its_edge_on_and_not_before(
-    rule: ExitRule, of: Held, price: str, closing: bool
+    rule: ExitRule, of: WatchedPosition, price: str, closing: bool
 ) -> None:
     assert closes(rule, of, price) is closing
 
 
 def test_regime_names_itself_in_the_reason_of_a_close() -> None:
-    assert REGIME.part(known(regime="mixed"), Measure(True, None, None)) == Part("regime_mixed")
+    assert REGIME.part(known(regime="mixed"), Measure(True, None, None)) == ReasonPart("regime_mixed")
 
 
 @pytest.mark.parametrize(("before", "closing"), [(601, False), (600, True), (1, True)])
@@ -82,7 +82,7 @@ def test_end_of_day_closes_so_long_before_the_close_on_half_days_too(
     before: int, closing: bool, half_day_h: int
 ) -> None:
     close = SESSION.close - timedelta(hours=half_day_h)
-    moment = Moment(close - timedelta(seconds=before), None, replace(SESSION, close=close))
+    moment = ExitMoment(close - timedelta(seconds=before), None, replace(SESSION, close=close))
     answer = EndOfDay(before_close_s=600).judge(held(), moment)
     assert (isinstance(answer, Measure), answer[:3]) == (True, (closing, before, 600))
 
@@ -100,7 +100,7 @@ def test_end_of_day_closes_so_long_before_the_close_on_half_days_too(
 def test_drawdown_is_measured_from_the_best_gain_in_points_of_the_entry_price(
     quantity: str, best: str, before: str, price: str
 ) -> None:
-    rule, of = Drawdown(fraction=D("0.03")), held(quantity, "100", best)
+    rule, of = DrawdownStop(fraction=D("0.03")), held(quantity, "100", best)
     assert (rule.measure(of, D(before)).closes, rule.measure(of, D(price)).closes) == (False, True)
     assert (rule.level(of).price, worst_stop((rule,))) == (D(price), D("0.03"))
 
@@ -112,8 +112,8 @@ def test_trailing_stop_decides_the_same_for_the_same_gain_and_pullback_of_a_long
     rules = (TrailingStop(fraction=fraction, arm_fraction=arm),)
     for best, pullback in zip(accumulate(moves), moves, strict=True):
         long, short = held("10", best=str(100 * (1 + best))), held("-10", best=str(100 * (1 - best)))
-        closing = met(long, long.best * (1 - pullback), rules)
-        assert met(short, short.best * (1 + pullback), rules) is closing
+        closing = triggered_reason(long, long.best * (1 - pullback), rules)
+        assert triggered_reason(short, short.best * (1 + pullback), rules) is closing
         assert (closing is not None) == (best >= arm and pullback >= fraction)
 
 
@@ -122,8 +122,9 @@ def test_trailing_stop_decides_the_same_for_the_same_gain_and_pullback_of_a_long
     [
         ("0.01", (ProfitTarget(fraction=D("0.01")),), True),
         ("0.01", (ProfitTarget(fraction=D("0.011")),), False),
-        ("0.02", (ProfitTarget(fraction=D("0.05")), ScaleOut(levels=(Level(fraction=D("0.02"), share=D(1)),))), True),
-        ("0.02", (ProfitTarget(fraction=D("0.05")), ScaleOut(levels=(Level(fraction=D("0.02"), share=D("0.5")),))),
+        ("0.02", (ProfitTarget(fraction=D("0.05")), ScaleOut(levels=(GainLevel(fraction=D("0.02"), share=D(1)),))),
+         True),
+        ("0.02", (ProfitTarget(fraction=D("0.05")), ScaleOut(levels=(GainLevel(fraction=D("0.02"), share=D("0.5")),))),
          False),
     ],
 )  # fmt: skip

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kit.values import NOW, held, instrument
-from tradebot.exits.kind import Held, Input, Measure, Moment
+from tradebot.exits.kind import ExitMoment, Measure, RuleInput, WatchedPosition
 from tradebot.exits.kinds.signals import Against, SignalDecay, Urgency, contributions, urgency_of
 from tradebot.exits.lists import parse
 from tradebot.model.position import Kept, Outlook
@@ -25,7 +25,7 @@ DECAY = SignalDecay(noise_multiple=2, recovery_multiple=1, confirm_passes=2, min
 def measured(*scores: float, entry: float = 0.6, noise: float = 0.1, age_s: float = 600) -> Measure:
     quantity = "10" if entry > 0 else "-10"
     of = replace(held(quantity, age_s=age_s), kept=Kept(entry_score=entry), outlook=Outlook(scores, noise))
-    answer = DECAY.judge(of, Moment(NOW))
+    answer = DECAY.judge(of, ExitMoment(NOW))
     assert isinstance(answer, Measure)
     return answer
 
@@ -73,11 +73,11 @@ def test_scores_within_the_noise_close_nothing(jitter: list[float], entry: float
 def test_a_score_of_zero_or_noise_of_zero_measures_nothing() -> None:
     of = held("10")
     for kept, noise, what in (
-        (Kept(entry_score=0.0), 0.1, Input.ENTRY_SCORE),
-        (Kept(entry_score=0.5), 0.0, Input.NOISE),
+        (Kept(entry_score=0.0), 0.1, RuleInput.ENTRY_SCORE),
+        (Kept(entry_score=0.5), 0.0, RuleInput.NOISE),
     ):
         known = replace(of, kept=kept, outlook=Outlook((0.1,), noise))
-        assert DECAY.judge(known, Moment(NOW)) == what
+        assert DECAY.judge(known, ExitMoment(NOW)) == what
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_every_recorded_vector_has_its_urgency_and_its_action(vectors: list[dict
         assert (round(urgency, 2), action(urgency)) == (out["urgency"], out["action"]), vector["name"]
 
 
-def position(quantity: int, *, score: float, best: str, flow: float, momentum: str = "0") -> Held:
+def position(quantity: int, *, score: float, best: str, flow: float, momentum: str = "0") -> WatchedPosition:
     side = 1 if quantity > 0 else -1
     of = held(str(quantity), "100", str(100 + side * (D(best) - 100)), age_s=86_400)
     return replace(
@@ -159,7 +159,7 @@ def test_urgency_closes_everything_at_one_threshold_and_a_part_once_at_the_other
     side: int, quantity: int, score: float, best: str, flow: float, closes: bool, shares: int | None, urgency: float
 ) -> None:
     of = position(side * quantity, score=score, best=best, flow=flow)
-    measure = URGENCY.judge(of, Moment(NOW, D(100 + side) if best == "105" else D(100)))
+    measure = URGENCY.judge(of, ExitMoment(NOW, D(100 + side) if best == "105" else D(100)))
     assert isinstance(measure, Measure)
     assert (measure.closes, measure.shares) == (closes, shares)
     assert measure.observed == pytest.approx(urgency)
@@ -167,14 +167,14 @@ def test_urgency_closes_everything_at_one_threshold_and_a_part_once_at_the_other
 
 def test_the_part_that_urgency_closes_is_rounded_down_to_whole_shares() -> None:
     of = position(9, score=0.2, best="100", flow=-0.1)
-    measure = URGENCY.judge(replace(of, kept=replace(of.kept, original_quantity=D(9))), Moment(NOW, D(100)))
+    measure = URGENCY.judge(replace(of, kept=replace(of.kept, original_quantity=D(9))), ExitMoment(NOW, D(100)))
     assert isinstance(measure, Measure)
     assert (measure.closes, measure.shares) == (True, Decimal(4))
 
 
 def test_urgency_takes_momentum_in_percent_and_against_the_position() -> None:
     of = position(10, score=0.5, best="100", flow=0.0, momentum="-0.02")
-    measure = URGENCY.judge(of, Moment(NOW, D(100)))
+    measure = URGENCY.judge(of, ExitMoment(NOW, D(100)))
     assert isinstance(measure, Measure)
     assert measure.observed == pytest.approx(2.6)
 

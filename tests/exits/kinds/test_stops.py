@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.kit.values import held, instrument
 from tradebot.app.settings import load
 from tradebot.errors import ConfigurationError
-from tradebot.exits.kind import Held, Input, Measure, Moment
+from tradebot.exits.kind import ExitMoment, Measure, RuleInput, WatchedPosition
 from tradebot.exits.kinds.stops import AtrTrail, BreakEven, LiquidationDistance, StopTicks, Tightening
 from tradebot.exits.kinds.targets import TargetTicks
 from tradebot.exits.lists import ExitRulesError, has_stop, levels, parse, worst_stop
@@ -22,7 +22,7 @@ TRAIL = AtrTrail(multiple=D("1.5"), arm_r=D(1), tighten=STEPS)
 LOOSENING = AtrTrail(multiple=D("1.5"), arm_r=D(0), tighten=(Tightening(r=D(3), multiple=D("1.8")),))
 
 
-def of(best: str | Decimal, side: int = 1) -> Held:
+def of(best: str | Decimal, side: int = 1) -> WatchedPosition:
     """Return a position entered at 100 with an ATR of 4 and its stop 2 away, so R is 2; a short is its mirror."""
     kept = Kept(stop_loss_fraction=D("0.02"), atr_fraction=D("0.04"), instrument=instrument())
     return replace(held(str(10 * side)), best=D(best) if side > 0 else 200 - D(best), kept=kept)
@@ -49,7 +49,7 @@ def test_the_stop_is_as_close_as_the_best_gain_asks_for(best: str, stop: str | N
 
 
 def test_it_closes_at_its_level_and_not_before() -> None:
-    def closes(one: Held, price: str) -> bool:
+    def closes(one: WatchedPosition, price: str) -> bool:
         measure = TRAIL.measure(one, D(price))
         assert isinstance(measure, Measure)
         return measure.closes
@@ -83,7 +83,7 @@ def test_the_stop_only_moves_toward_profit(prices: list[Decimal], side: int) -> 
 def test_without_the_stop_or_the_range_of_its_entry_it_can_not_tell() -> None:
     one = of("110")
     stopless, rangeless = replace(one.kept, stop_loss_fraction=None), replace(one.kept, atr_fraction=None)
-    for kept, missing in ((stopless, Input.ENTRY_STOP), (rangeless, Input.ENTRY_ATR)):
+    for kept, missing in ((stopless, RuleInput.ENTRY_STOP), (rangeless, RuleInput.ENTRY_ATR)):
         bare = replace(one, kept=kept)
         assert (TRAIL.measure(bare, D(90)), TRAIL.level(bare).armed, TRAIL.level(bare).price) == (missing, False, None)
 
@@ -98,12 +98,12 @@ EVEN = BreakEven(after_share=D("0.3"))
 FEES = BreakEven(after_share=D("0.3"), keep_fraction=D("0.001"))
 
 
-def left_of(original: int, quantity: int) -> Held:
+def left_of(original: int, quantity: int) -> WatchedPosition:
     """Return what is left of a position that was opened at 100 with `original` shares."""
     return replace(held(str(quantity)), kept=Kept(original_quantity=D(original), instrument=instrument()))
 
 
-def closes(rule: BreakEven, of: Held, price: str | Decimal) -> bool:
+def closes(rule: BreakEven, of: WatchedPosition, price: str | Decimal) -> bool:
     answer = rule.measure(of, D(price))
     assert isinstance(answer, Measure)
     assert answer.shares is None, "it closes all that is left"
@@ -160,7 +160,7 @@ def test_the_stop_that_rests_is_the_tighter_one() -> None:
 
 def test_books_that_do_not_know_what_was_opened_close_nothing() -> None:
     of = left_of(9, 10)
-    assert EVEN.measure(of, D(90)) == Input.ORIGINAL_QUANTITY
+    assert EVEN.measure(of, D(90)) == RuleInput.ORIGINAL_QUANTITY
     assert not EVEN.level(of).armed
 
 
@@ -174,7 +174,7 @@ def test_one_that_keeps_more_than_the_target_does_not_load() -> None:
 DISTANCE = LiquidationDistance(trim_below=D("0.18"), trim_share=D("0.5"), close_below=D("0.10"))
 
 
-def near(distance: str | None, quantity: str = "9") -> Held:
+def near(distance: str | None, quantity: str = "9") -> WatchedPosition:
     known = Outlook(liquidation=None if distance is None else D(distance))
     return replace(held(quantity), outlook=known, kept=Kept(instrument=instrument()))
 
@@ -193,17 +193,17 @@ def near(distance: str | None, quantity: str = "9") -> Held:
 def test_it_trims_whole_lots_below_one_distance_and_closes_below_the_other(
     distance: str, closes: bool, shares: str | None, limit: str, sign: str
 ) -> None:
-    found = DISTANCE.judge(near(distance, f"{sign}9"), Moment())
+    found = DISTANCE.judge(near(distance, f"{sign}9"), ExitMoment())
     assert found == Measure(closes, D(distance), D(limit), None if shares is None else D(shares))
 
 
 def test_a_single_lot_cannot_be_trimmed_and_is_closed_at_last() -> None:
-    answers = [DISTANCE.judge(near(distance, "1"), Moment()) for distance in ("0.17", "0.09")]
+    answers = [DISTANCE.judge(near(distance, "1"), ExitMoment()) for distance in ("0.17", "0.09")]
     assert [isinstance(answer, Measure) and answer.closes for answer in answers] == [False, True]
 
 
 def test_a_distance_that_nobody_knows_closes_nothing() -> None:
-    assert DISTANCE.judge(near(None), Moment()) is Input.LIQUIDATION
+    assert DISTANCE.judge(near(None), ExitMoment()) is RuleInput.LIQUIDATION
 
 
 def test_it_must_trim_before_it_closes() -> None:
@@ -234,11 +234,11 @@ RULES = parse([{"stop_ticks": {"ticks": 8}}, {"target_ticks": {"ticks": 16}}])
 STOP, TARGET = RULES
 
 
-def future(quantity: str, price: str, tick: str, multiplier: str) -> Held:
+def future(quantity: str, price: str, tick: str, multiplier: str) -> WatchedPosition:
     contract = instrument(tick=D(tick), multiplier=D(multiplier))
     one = held(quantity, price)
     position = replace(one.position, multiplier=D(multiplier))
-    return Held(position, one.best, Kept(instrument=contract, original_quantity=abs(D(quantity))))
+    return WatchedPosition(position, one.best, Kept(instrument=contract, original_quantity=abs(D(quantity))))
 
 
 @pytest.mark.parametrize(
@@ -267,12 +267,12 @@ def test_levels_are_so_many_ticks_away_to_the_cent(
 def test_they_close_at_that_tick_and_not_one_before(entry: int, moved: int, side: str) -> None:
     tick = D("0.25")
     one, price = future(side, str(entry * tick), "0.25", "5"), (entry + moved * int(side)) * tick
-    closes = [rule.judge(one, Moment(price=price)) for rule in RULES]
+    closes = [rule.judge(one, ExitMoment(price=price)) for rule in RULES]
     assert closes == [Measure(moved <= -8, moved, -8), Measure(moved >= 16, moved, 16)]
 
 
 def test_without_its_instrument_nobody_can_tell() -> None:
     one = replace(held("1", "100"), kept=Kept())
-    asked = [rule.judge(one, Moment(price=D(90))) for rule in (StopTicks(ticks=8), TargetTicks(ticks=16))]
-    assert asked == [Input.TICK, Input.TICK]
+    asked = [rule.judge(one, ExitMoment(price=D(90))) for rule in (StopTicks(ticks=8), TargetTicks(ticks=16))]
+    assert asked == [RuleInput.TICK, RuleInput.TICK]
     assert levels(one, RULES).stop is None

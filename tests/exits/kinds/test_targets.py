@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kit.values import NOW, held, instrument
-from tradebot.exits.kind import Held, Input, Measure
-from tradebot.exits.kinds.targets import Ladder, Level, ProfitTarget, Rung, ScaleOut
+from tradebot.exits.kind import Measure, RuleInput, WatchedPosition
+from tradebot.exits.kinds.targets import GainLevel, Ladder, ProfitTarget, ScaleOut, TargetRung
 from tradebot.exits.lists import ExitRulesError, in_force, levels, parse
 from tradebot.model.candidate import ScaleOutLevel, Side
 from tradebot.model.order import Fill
@@ -17,12 +17,12 @@ from tradebot.model.values import replace
 
 D = Decimal
 RISK = D("0.029")
-LADDER = Ladder(levels=(Rung(r=D(1), share=D("0.4")), Rung(r=D("2.5"), share=D("0.4"))))
+LADDER = Ladder(levels=(TargetRung(r=D(1), share=D("0.4")), TargetRung(r=D("2.5"), share=D("0.4"))))
 
 
 def of(
     original: str, left: str | None = None, *, seen: str | None = "100", minimum: str = "0.01", side: int = 1
-) -> Held:
+) -> WatchedPosition:
     """Return a position entered at 100 with its stop at 2.9 %, first seen at the price `seen`; a short is a mirror."""
     quantity = D(original if left is None else left)
     kept = Kept(
@@ -44,11 +44,11 @@ def fill(name: str, side: Side, quantity: Decimal, price: Decimal) -> Fill:
     return Fill(name, "", "AAPL", side, quantity, price, NOW)
 
 
-def targets(one: Held, rule: Ladder = LADDER) -> list[tuple[str, str]]:
+def targets(one: WatchedPosition, rule: Ladder = LADDER) -> list[tuple[str, str]]:
     return [(f"{price.normalize():f}", f"{shares:f}") for price, shares, _ in rule.targets(one)]
 
 
-def closed(one: Held, price: Decimal, rule: Ladder = LADDER) -> Decimal:
+def closed(one: WatchedPosition, price: Decimal, rule: Ladder = LADDER) -> Decimal:
     measure = rule.measure(one, price)
     assert isinstance(measure, Measure)
     return (abs(one.position.quantity) if measure.shares is None else measure.shares) if measure.closes else D(0)
@@ -131,7 +131,7 @@ def test_the_final_target_ends_the_runner_only_beyond_the_last_level() -> None:
 def test_without_a_stop_of_the_entry_nothing_is_a_step_and_the_target_stays() -> None:
     one = of("1.37")
     bare = replace(one, kept=replace(one.kept, stop_loss_fraction=None))
-    assert (LADDER.measure(bare, D(110)), targets(bare)) == (Input.ENTRY_STOP, [])
+    assert (LADDER.measure(bare, D(110)), targets(bare)) == (RuleInput.ENTRY_STOP, [])
     target = ProfitTarget(fraction=D("0.05"))
     assert target in in_force((LADDER, target), bare.kept)
     assert target not in in_force((LADDER, target), one.kept)
@@ -181,7 +181,7 @@ def test_stop_and_targets_stay_whatever_fills_came_first_and_whichever_shares_le
         for number, (of_fill, lots, price) in enumerate(done):
             position = add(position, OwnedFill("flow", fill(f"{number}", of_fill, D(lots) / 100, price)))
         kept = replace(of("1").kept, original_quantity=position.original_quantity)
-        found = levels(Held(position, position.average_price, kept), in_force((LADDER,), kept))
+        found = levels(WatchedPosition(position, position.average_price, kept), in_force((LADDER,), kept))
         return found.stop, [target.price for target in found.targets]
 
     bought = sum(lots for lots, _ in fills)
@@ -221,16 +221,16 @@ def test_passes_and_resting_targets_close_the_same_whatever_way_the_price_takes(
 
 
 SOURCES = [("0.02", "0.3"), ("0.05", "0.3"), ("0.10", "0.4")]
-SCALE_OUT = ScaleOut(levels=tuple(Level(fraction=D(fraction), share=D(share)) for fraction, share in SOURCES))
+SCALE_OUT = ScaleOut(levels=tuple(GainLevel(fraction=D(fraction), share=D(share)) for fraction, share in SOURCES))
 
 
-def left_of(original: int, quantity: int) -> Held:
+def left_of(original: int, quantity: int) -> WatchedPosition:
     """Return what is left of a position that was opened with `original` shares."""
     of = held(str(quantity))
     return replace(of, kept=Kept(original_quantity=D(abs(original)), instrument=instrument()))
 
 
-def closed_of(of: Held, price: Decimal, rule: ScaleOut = SCALE_OUT) -> Decimal:
+def closed_of(of: WatchedPosition, price: Decimal, rule: ScaleOut = SCALE_OUT) -> Decimal:
     measure = rule.measure(of, price)
     assert isinstance(measure, Measure)
     return (abs(of.position.quantity) if measure.shares is None else measure.shares) if measure.closes else D(0)
@@ -283,7 +283,9 @@ def test_whatever_way_the_price_takes_each_level_closes_its_share_once(
 def test_a_ladder_has_its_parts_from_the_entry_and_the_rest_runs(
     quantity: str, parts: list[str], runner: str, side: int
 ) -> None:
-    ladder = ScaleOut(levels=(Level(fraction=D("0.029"), share=D("0.4")), Level(fraction=D("0.0725"), share=D("0.4"))))
+    ladder = ScaleOut(
+        levels=(GainLevel(fraction=D("0.029"), share=D("0.4")), GainLevel(fraction=D("0.0725"), share=D("0.4")))
+    )
     terms = instrument(lot=D("0.01"))
     of = replace(held(f"{side * D(quantity)}"), kept=Kept(original_quantity=D(quantity), instrument=terms))
     targets = ladder.targets(of)
@@ -307,12 +309,12 @@ def test_a_fraction_of_a_share_goes_with_the_last_level_and_with_no_other() -> N
 def test_books_that_know_of_fewer_shares_than_are_held_know_nothing() -> None:
     for known in (0, 9):
         of = replace(held("10"), kept=Kept(original_quantity=D(known), instrument=instrument()))
-        assert SCALE_OUT.measure(of, D(110)) == Input.ORIGINAL_QUANTITY
+        assert SCALE_OUT.measure(of, D(110)) == RuleInput.ORIGINAL_QUANTITY
         assert SCALE_OUT.targets(of) == ()
 
 
 def test_without_the_original_quantity_it_can_not_tell() -> None:
-    assert SCALE_OUT.measure(held("10"), D(110)) == Input.ORIGINAL_QUANTITY
+    assert SCALE_OUT.measure(held("10"), D(110)) == RuleInput.ORIGINAL_QUANTITY
     assert SCALE_OUT.targets(held("10")) == ()
     assert SCALE_OUT.level(held("10")).price is None
 
@@ -346,4 +348,4 @@ def test_a_level_at_the_profit_target_does_not_load() -> None:
 
 def test_a_position_that_was_opened_with_targets_has_them_instead_of_its_strategys() -> None:
     kept = Kept(targets=(ScaleOutLevel(D("0.01"), D("0.5")),))
-    assert in_force((SCALE_OUT,), kept) == (ScaleOut(levels=(Level(fraction=D("0.01"), share=D("0.5")),)),)
+    assert in_force((SCALE_OUT,), kept) == (ScaleOut(levels=(GainLevel(fraction=D("0.01"), share=D("0.5")),)),)

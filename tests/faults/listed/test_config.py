@@ -13,7 +13,7 @@ from tests.kit.bot.real_money import writes
 from tradebot.adapters.state import halt_switch
 from tradebot.app.loading import Options
 from tradebot.app.settings import Loaded, load
-from tradebot.app.wiring import opened
+from tradebot.app.wiring import open_app
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.trading import TradingState
 
@@ -203,7 +203,7 @@ def test_fault_022_configuration_changes_while_a_pass_runs(bot: Bot) -> None:
     """The running pass finishes with its settings; a new one that can't be read is exit 2, but exits continue."""
     own = bot.folder / "tradebot.yaml"
     kept = own.read_text()
-    with opened(Options(str(bot.folder)), os.environ) as app:
+    with open_app(Options(str(bot.folder)), os.environ) as app:
         before = app.settings
         own.write_text(kept.replace("min_score: 0.01", "min_score: -1"))
         ended = evaluate_exits.run(app, by="test")

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from commands.shared.error_boundary import bounded
+from commands.shared.error_boundary import run_command
 from commands.shared.evidence.machine import disk_of
 from tests.faults.kills import exits
 from tests.faults.listed.conftest import AtAPoint, as_another_user
@@ -25,8 +25,8 @@ from tests.kit.fakes.machine import mounted
 from tests.kit.values import NOW
 from tradebot.adapters.state import halt_switch, state_folder
 from tradebot.app.loading import Options
-from tradebot.app.wiring import App, opened
-from tradebot.judging.judgment import State
+from tradebot.app.wiring import App, open_app
+from tradebot.judging.judgment import HealthState
 from tradebot.judging.pass_health import judge
 from tradebot.model.intent import IntentState
 from tradebot.model.reasons import Reason
@@ -134,7 +134,7 @@ def with_files(verb: Verb, more: int) -> Verb:
         taken = {int(name) for name in os.listdir("/dev/fd")}
         limit = next(islice((number for number in count() if number not in taken), more, None))
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-        return bounded(lambda: verb(app), [])
+        return run_command(lambda: verb(app), [])
 
     return of
 
@@ -158,12 +158,14 @@ def test_fault_148_state_on_a_network_or_in_memory(kind: str, mode: Mode, tmp_pa
     place, own = tmp_path / "a state", mode is Mode.SANDBOX
     state_folder.create(place, mode, "PA1", "user", datetime.now(UTC))
     (place / "tradebot.yaml").write_text(f"mode: {mode}\n")
-    with mounted(place, kind), opened(Options(str(place)), {}, state_folder.read_marker) as app:
+    with mounted(place, kind), open_app(Options(str(place)), {}, state_folder.read_marker) as app:
         closed, seen = [reason for reason, _ in app.permission.closed], disk_of(place, 0, sandbox=own)
     network, safe = kind in ("nfs4", "cifs", "9p", "fuse.sshfs"), kind == "overlay" or (kind == "tmpfs" and own)
     assert (Reason.STATE_ON_NETWORK in closed) is (network and not own)
     found = judge("disk", at(NOW, disk=seen))
-    assert found.state is (State.OK if safe else State.FAILED if network and not own else State.DEGRADED)
+    assert found.state is (
+        HealthState.OK if safe else HealthState.FAILED if network and not own else HealthState.DEGRADED
+    )
     assert f"on {kind}" in found.found
     assert safe or "--state-dir" in found.next
 

@@ -21,8 +21,8 @@ from tradebot.adapters.flow.unusual_whales import UnusualWhales
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.wire.http import RetryPolicy, printable
 from tradebot.app.loading import Options
-from tradebot.app.wiring import opened
-from tradebot.desk.fetching import Fetched
+from tradebot.app.wiring import open_app
+from tradebot.desk.fetching import FetchResult
 from tradebot.desk.fetching import fetch_flow as fetch
 from tradebot.errors import ExitCode
 from tradebot.model.bar import ClockReading
@@ -64,7 +64,7 @@ def rows(*found: object) -> Scripted:
 class Pass(NamedTuple):
     """One pass of fetching, what it left behind, and what was asked about the symbol that is answered badly."""
 
-    fetched: Fetched
+    fetched: FetchResult
     facts: MemoryFacts
     asked: int
 
@@ -255,7 +255,7 @@ def test_fault_066_injected_text(bot: Bot, wire: Wire, text: str, capsys: pytest
     assert sum(intake.foreign for intake in found.fetched.intakes) == 1
 
     wire.answer(Scripted(422, {"message": text}))
-    with opened(Options(str(bot.folder)), os.environ) as app:
+    with open_app(Options(str(bot.folder)), os.environ) as app:
         app.__dict__["flow"] = UnusualWhales(wire.url, "token", now=lambda: NOW, bounds=QUICK, policy=AT_ONCE)
         report = fetch_flow.run(app, by="test", symbols=["AAPL"])
     assert report.exit_code is ExitCode.UNAVAILABLE

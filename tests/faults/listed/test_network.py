@@ -17,7 +17,7 @@ import pytest
 from tests.faults.ground import alpaca_of
 from tests.kit.bot.trader import UNTIL_FILLED_S, Trader
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.wire.http import Bounds, RetryPolicy
+from tradebot.adapters.wire.http import RequestBounds, RetryPolicy
 from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode, TemporaryError
@@ -141,7 +141,9 @@ def test_fault_091_bad_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def hasty(app: App) -> None:
     """Let the bot wait for an answer to an order for a short time only."""
-    app.__dict__["orders"] = AlpacaOrders(replace(alpaca_of(app), bounds=Bounds(read_s=0.3, total_s=0.6)), app.drift)
+    app.__dict__["orders"] = AlpacaOrders(
+        replace(alpaca_of(app), bounds=RequestBounds(read_s=0.3, total_s=0.6)), app.drift
+    )
 
 
 def test_fault_092_read_timeout_after_the_order_was_accepted(trader: Trader) -> None:

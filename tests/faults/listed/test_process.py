@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import pytest
 
 from commands.serve import verb as serve
-from commands.shared.error_boundary import bounded
+from commands.shared.error_boundary import run_command
 from tests.adapters.plugins.test_plugin import Ask, ask
 from tests.faults import test_campaigns, test_stores
 from tests.faults.failpoints import OFF_THE_ROAD, every_point, names
@@ -25,7 +25,7 @@ from tests.kit.bot.stage import DIED, Fatal, run
 from tests.kit.bot.trader import Trader
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.plugins.protocol import Bounds
+from tradebot.adapters.plugins.protocol import AnswerBounds
 from tradebot.adapters.state import halt_switch, state_locks
 from tradebot.app.wiring import App
 from tradebot.model.decision import Decision
@@ -65,7 +65,7 @@ def terminated_at(verb: Verb, point: str) -> Verb:
                 os.kill(os.getpid(), signal.SIGTERM)
 
         failpoint.hook = reached
-        return bounded(lambda: verb(app), [])
+        return run_command(lambda: verb(app), [])
 
     return of
 
@@ -228,5 +228,5 @@ WILD: dict[str, tuple[str, Check]] = {
 def test_fault_142_strategy_gone_wild(ask: Ask, case: str) -> None:
     """That strategy sits out the pass, with the reason recorded; it can't affect this process or its desk."""
     body, answers = WILD[case]
-    found = ask(body, bounds=Bounds(1.5 if case == "never returns" else 20.0, 2**31))
+    found = ask(body, bounds=AnswerBounds(1.5 if case == "never returns" else 20.0, 2**31))
     assert answers(found), found

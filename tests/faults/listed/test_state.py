@@ -77,7 +77,7 @@ def is_quarantined(trader: Trader) -> None:
     is_refused(trader, "was moved to", "tradebot recover")
     (place,) = quarantine.places(trader.folder)
     assert (place / LEDGER).read_bytes() == damaged
-    assert not halt_switch.armed(trader.folder)
+    assert not halt_switch.is_armed(trader.folder)
     is_refused(trader, "missing: the books are lost, not new")
 
 
@@ -94,7 +94,7 @@ def test_a_ledger_that_is_no_file_is_damaged_halts_and_is_moved_whole(keeper: Tr
     is_refused(keeper, f"it is {kind}, not a regular file", "was moved to", "tradebot recover")
     (place,) = quarantine.places(keeper.folder)
     assert (place / LEDGER).exists()
-    assert not halt_switch.armed(keeper.folder)
+    assert not halt_switch.is_armed(keeper.folder)
     assert keeper.does(lambda app: int(recover.run(app, by="test").exit_code), state_folder.read_marker).code in (0, 10)
     assert keeper.held()
 
@@ -103,7 +103,7 @@ def test_a_journal_that_is_a_pipe_halts_and_keeps_no_pass_waiting(keeper: Trader
     (keeper.folder / JOURNAL).unlink()
     os.mkfifo(keeper.folder / JOURNAL)
     is_refused(keeper, code=3)
-    assert not halt_switch.armed(keeper.folder)
+    assert not halt_switch.is_armed(keeper.folder)
     assert "it is a pipe, not a regular file" in halt_switch.read(keeper.folder).why
 
 
@@ -260,7 +260,7 @@ def test_fault_131_journal_and_ledger_disagree(keeper: Trader) -> None:
     """A journal that knows less than an intact ledger halts the bot; the ledger stays in place for the exits."""
     shutil.copy(before(keeper, JOURNAL), keeper.folder / JOURNAL)
     is_refused(keeper, code=3)
-    assert not halt_switch.armed(keeper.folder)
+    assert not halt_switch.is_armed(keeper.folder)
     assert "journal" in halt_switch.read(keeper.folder).why
     assert quarantine.places(keeper.folder) == []
     assert keeper.held()

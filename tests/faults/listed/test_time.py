@@ -16,7 +16,7 @@ import pytest
 
 from commands.doctor.checks.venue import clock_skew
 from jobs.due_slots import Duty
-from jobs.slot_claims import Refused, claim
+from jobs.slot_claims import SlotRefused, claim
 from tests.faults.listed.conftest import Lies
 from tests.kit.bot.trader import UNTIL_FILLED_S, Trader
 from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
@@ -27,7 +27,7 @@ from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.time.clock import LockStepClock
 from tradebot.adapters.time.serve_clock import BEHIND, RealTime
 from tradebot.adapters.wire.json_fields import RowError, utc
-from tradebot.judging.judgment import State as Verdict
+from tradebot.judging.judgment import HealthState as Verdict
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Purpose
 from tradebot.model.reasons import Reason
@@ -315,7 +315,7 @@ def test_fault_112_suspended_for_8_hours_across_the_open(monkeypatch: pytest.Mon
     hours.look(SESSION.open - timedelta(hours=4))
     assert hours.look(SESSION.open + timedelta(hours=4)) == []
     assert {job for _, job, _ in hours.missed} == set(TIMETABLE) - {Job.RECONCILE}
-    assert {claim.missed for claim in hours.ledger.slot_claims(SESSION.date)} == {None, Reason.ASLEEP}
+    assert {claim.missed_reason for claim in hours.ledger.slot_claims(SESSION.date)} == {None, Reason.ASLEEP}
     assert Counter(job for _, job, _ in hours.ran) == dict.fromkeys(set(TIMETABLE) - {Job.TRADE_ONCE}, 1)
     assert _ends_after(8 * 3600, is_open=True) is Reason.DESK_STALE
 
@@ -400,6 +400,6 @@ def test_fault_116_slot_exactly_at_the_boundary_twice() -> None:
     ledger.put_sessions([SESSION])
     ledger.open_books(Decimal(1), SESSION.open)
     found = [claim(ledger, TIMETABLE, Job.TRADE_ONCE, second.start, VENUE_DAY, by) for by in ("cron", "serve")]
-    assert [isinstance(one, Refused) for one in found] == [False, True]
-    assert isinstance(found[1], Refused)
+    assert [isinstance(one, SlotRefused) for one in found] == [False, True]
+    assert isinstance(found[1], SlotRefused)
     assert found[1].decision.reason is Reason.SLOT_TAKEN

@@ -32,7 +32,7 @@ from tradebot.model.activity import Activity
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Gate, Verdict
 from tradebot.model.finding import FindingKind
-from tradebot.model.order import OrderStatus, OrderType, Outcome, Reply
+from tradebot.model.order import OrderStatus, OrderType, Reply, WriteOutcome
 from tradebot.model.position import FOREIGN
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
@@ -93,7 +93,7 @@ def test_fault_067_unknown_order_status(wire: Wire) -> None:
     assert (order.status, order.status.terminal, order.open_quantity) == (OrderStatus.UNKNOWN, False, Decimal(10))
     assert [drift.field for drift in tally.counts] == ["status"]
     wire.answer(Scripted(200, order_row(status="restated")))
-    assert orders(wire).submit(intent()).outcome is Outcome.ACCEPTED
+    assert orders(wire).submit(intent()).outcome is WriteOutcome.ACCEPTED
 
 
 def test_fault_068_new_order_type(wire: Wire) -> None:
@@ -161,7 +161,7 @@ def test_fault_072_filled_without_an_average_price(wire: Wire) -> None:
 def test_fault_073_more_filled_than_ordered(wire: Wire) -> None:
     """As the reply to an order it proves nothing; in a list the row is refused, which closes entries."""
     wire.answer(Scripted(200, order_row(filled_qty="12")))
-    assert (orders(wire).submit(intent()).outcome, wire.count("POST")) == (Outcome.UNKNOWN, 1)
+    assert (orders(wire).submit(intent()).outcome, wire.count("POST")) == (WriteOutcome.UNKNOWN, 1)
     view_of(wire, orders=[order_row(filled_qty="12")])
     view = reader(wire).view()
     assert (view.orders, view.unreadable) == ((), 1)
@@ -197,7 +197,7 @@ def test_fault_075_order_replaced_five_times() -> None:
     for number in range(1, 6):
         target = scene.venue.book[changed.client_order_id].venue_id
         changed = replace(sent, client_order_id=f"by hand {number}", target_venue_id=target)
-        assert scene.venue.replacement(changed).outcome is Outcome.ACCEPTED
+        assert scene.venue.replacement(changed).outcome is WriteOutcome.ACCEPTED
     assert Reason.ORDER_WORKING in reasons(trade_once(scene.world(wanted("AAPL")), call(slot="open+31m")))
     scene.venue.fill("by hand 5", "100", sent.quantity)
     assert kinds(scene) == []
@@ -375,7 +375,7 @@ def test_fault_086_keys_expire_in_mid_session(bot: Bot, wire: Wire) -> None:
     """The pass ends with exit 4 and says so; an order refused this way was not placed, and nothing is retried."""
     wire.answer(Scripted(401, {"message": "unauthorized."}))
     reply = orders(wire).submit(intent())
-    assert (reply.outcome, reply.code, wire.count("POST")) == (Outcome.REJECTED, "unauthorized", 1)
+    assert (reply.outcome, reply.code, wire.count("POST")) == (WriteOutcome.REJECTED, "unauthorized", 1)
     faults = f"{bot.url}/exchange/v1/faults"
     requests.post(faults, data=fault_table.text_of("expired-keys"), timeout=10).raise_for_status()
     codes = [bot.says(verb).code for verb in ("trade-once", "evaluate-exits", "reconcile", "fetch-flow")]
@@ -391,9 +391,9 @@ def test_fault_087_refused_as_a_wash_trade(wire: Wire) -> None:
     words = "potential wash trade detected. use complex orders"
     wire.answer(Scripted(403, {"code": 40310000, "message": words, "existing_order_id": "x"}))
     reply = orders(wire).submit(intent())
-    assert (reply.outcome, reply.code, wire.count("POST")) == (Outcome.REJECTED, "40310000", 1)
+    assert (reply.outcome, reply.code, wire.count("POST")) == (WriteOutcome.REJECTED, "40310000", 1)
     scene = Scene()
-    scene.venue.script["AAPL"] = Reply(Outcome.REJECTED, code="40310000", message=words)
+    scene.venue.script["AAPL"] = Reply(WriteOutcome.REJECTED, code="40310000", message=words)
     cycle = trade_once(scene.world(wanted("AAPL", 0.9), wanted("JPM")), call())
     assert reasons(cycle) == [Reason.VENUE_REJECTED, None]
     assert [sent.instrument.symbol for sent in scene.venue.submitted] == ["AAPL", "JPM"]

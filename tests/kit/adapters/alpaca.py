@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.kit.fakes.scripted import Script, Scripted, Wire
 from tests.kit.values import share
-from tradebot.adapters.wire.http import Bounds, RetryPolicy
+from tradebot.adapters.wire.http import RequestBounds, RetryPolicy
 from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Intent, IntentKey, Operation
@@ -17,7 +17,7 @@ from tradebot.venues.alpaca.reader import AlpacaReader
 from tradebot.venues.alpaca.venue import AlpacaVenue
 
 # Short enough for the few tests of a silent server, long enough for a busy machine to answer in.
-QUICK = Bounds(connect_s=5.0, read_s=1.5, total_s=3.0, body_bytes=2_000_000)
+QUICK = RequestBounds(connect_s=5.0, read_s=1.5, total_s=3.0, body_bytes=2_000_000)
 AT_ONCE = RetryPolicy(attempts=3, sleep=lambda seconds: None)
 VENUE_ID = "11111111-2222-4333-8444-555555555555"
 AT = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)

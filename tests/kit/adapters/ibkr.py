@@ -24,13 +24,13 @@ from tradebot.model.intent import Intent, IntentKey, Operation
 from tradebot.model.order import Order, OrderType, Reply, TimeInForce
 from tradebot.model.trading import Mode
 from tradebot.venues.ibkr.bars import IbkrBars
-from tradebot.venues.ibkr.link import Link, Patience
+from tradebot.venues.ibkr.link import IbkrLink, LinkTimeouts
 from tradebot.venues.ibkr.orders import IbkrOrders
 from tradebot.venues.ibkr.reader import IbkrReader
 from tradebot.venues.ibkr.venue import IbkrVenue
 
 START, SYMBOL, CLIENT_ID = date(2026, 11, 16), "ESZ6", 9102
-SOON = Patience(connect=0.3, answer=0.3, order=0.3, quote=0.3, freed=0.3)
+SOON = LinkTimeouts(connect=0.3, answer=0.3, order=0.3, quote=0.3, freed=0.3)
 AT_ONCE = RetryPolicy(attempts=2, sleep=lambda seconds: None)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ES = Instrument(
@@ -76,8 +76,8 @@ def made(reply: Reply) -> Order:
 class Connection:
     """One process's connection to a Gateway."""
 
-    def __init__(self, port: int, client_id: int = CLIENT_ID, patience: Patience = SOON) -> None:
-        self.venue = IbkrVenue(Mode.SANDBOX, Link("127.0.0.1", port, client_id, AT_ONCE, patience))
+    def __init__(self, port: int, client_id: int = CLIENT_ID, patience: LinkTimeouts = SOON) -> None:
+        self.venue = IbkrVenue(Mode.SANDBOX, IbkrLink("127.0.0.1", port, client_id, AT_ONCE, patience))
         self.tally = DriftTally()
         self.reader = IbkrReader(self.venue, self.tally)
         self.orders = IbkrOrders(self.venue, self.tally)
@@ -94,7 +94,7 @@ class Connection:
 
 
 @contextmanager
-def desk(port: int, client_id: int = CLIENT_ID, patience: Patience = SOON) -> Iterator[Connection]:
+def desk(port: int, client_id: int = CLIENT_ID, patience: LinkTimeouts = SOON) -> Iterator[Connection]:
     """Connect for as long as the block runs."""
     one = Connection(port, client_id, patience)
     try:

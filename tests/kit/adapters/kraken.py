@@ -14,7 +14,7 @@ from tradebot.model.order import OrderType, TimeInForce
 from tradebot.venues.kraken.account_id import AccountNumber
 from tradebot.venues.kraken.client import KrakenVenue
 from tradebot.venues.kraken.nonce import Nonces
-from tradebot.venues.kraken.opening_equity import Opening
+from tradebot.venues.kraken.opening_equity import OpeningEquity
 from tradebot.venues.kraken.orders import KrakenOrders
 from tradebot.venues.kraken.reader import KrakenReader
 from tradebot.venues.kraken.venue import sandbox_secret
@@ -155,7 +155,7 @@ LATER = AT + timedelta(minutes=5)
 
 def venue_at(wire: Wire) -> KrakenVenue:
     """Return an account at a scripted server."""
-    kept = Nonces(None), Opening(None), AccountNumber(None, "key")
+    kept = Nonces(None), OpeningEquity(None), AccountNumber(None, "key")
     return KrakenVenue(wire.url, "key", sandbox_secret("key"), *kept, policy=AT_ONCE)
 
 

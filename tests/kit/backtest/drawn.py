@@ -15,18 +15,18 @@ from msgspec import Struct, field
 from papervenue.market.spec import NEXT_BAR, PAPER, Costs, FillSpec, MarketSpec
 from tests.kit.values import VENUE_DAY, us_sessions
 from tradebot.adapters.memory.facts import MemoryFacts
-from tradebot.adapters.memory.recorder import Level
+from tradebot.adapters.memory.recorder import RecordLevel
 from tradebot.app.settings import Settings, load
 from tradebot.exits.kinds.signals import Momentum, SignalDecay
-from tradebot.exits.kinds.stops import AtrTrail, Drawdown, StopLoss, TrailingStop
-from tradebot.exits.kinds.targets import Ladder, ProfitTarget, Rung, ScaleOut
-from tradebot.exits.kinds.targets import Level as OutAt
+from tradebot.exits.kinds.stops import AtrTrail, DrawdownStop, StopLoss, TrailingStop
+from tradebot.exits.kinds.targets import GainLevel as OutAt
+from tradebot.exits.kinds.targets import Ladder, ProfitTarget, ScaleOut, TargetRung
 from tradebot.exits.kinds.times import EndOfDay, LowMovement, TimeExit
 from tradebot.exits.lists import Exits
 from tradebot.lab.backtest.market import OpenedMarket, open_market_in_memory
-from tradebot.lab.backtest.setup import Assembled, assemble
+from tradebot.lab.backtest.setup import BacktestSetup, assemble
 from tradebot.lab.backtest.venue import EquityAt
-from tradebot.lab.driver.driver import Driver, Terms
+from tradebot.lab.driver.driver import Driver, DriverTerms
 from tradebot.model.account import CashMovement
 from tradebot.model.candidate import Side
 from tradebot.model.limits import Protection
@@ -189,7 +189,7 @@ def daily_sessions(count: int) -> list[date]:
     return list(around)
 
 
-def assembled(drawn: Drawn, level: Level = Level.FULL, equity_at: EquityAt = "market") -> Assembled:
+def assembled(drawn: Drawn, level: RecordLevel = RecordLevel.FULL, equity_at: EquityAt = "market") -> BacktestSetup:
     found = daily_market if drawn.daily else market
     opened = found(drawn.seed, drawn.symbols, drawn.sessions, drawn.fill, drawn.actions, drawn.costs)
     facts = MemoryFacts(level)
@@ -209,7 +209,7 @@ def assembled(drawn: Drawn, level: Level = Level.FULL, equity_at: EquityAt = "ma
     return replace(made, world=replace(made.world, rules=tuned))
 
 
-def driver(drawn: Drawn, made: Assembled, *, every_pass: bool) -> Driver:
+def driver(drawn: Drawn, made: BacktestSetup, *, every_pass: bool) -> Driver:
     timetable = {
         Job.FETCH_FLOW: parse("every 5m from open+2m until close", VENUE_DAY),
         Job.SCORE: parse("every 15m from open+2m until close", VENUE_DAY),
@@ -217,7 +217,7 @@ def driver(drawn: Drawn, made: Assembled, *, every_pass: bool) -> Driver:
         Job.TRADE_ONCE: parse(drawn.entries, VENUE_DAY),
         Job.RECONCILE: parse(drawn.comparisons, VENUE_DAY),
     }
-    return Driver(made.world, made.advance, made.ahead, Terms(timetable, every_pass=every_pass))
+    return Driver(made.world, made.advance, made.ahead, DriverTerms(timetable, every_pass=every_pass))
 
 
 class Played(Struct, frozen=True):
@@ -274,7 +274,7 @@ RULES: dict[str, st.SearchStrategy[Any]] = {
     "stop": st.builds(StopLoss, fraction=fractions("0.001", "0.02")),
     "target": st.builds(ProfitTarget, fraction=fractions("0.001", "0.03")),
     "trail": st.builds(TrailingStop, fraction=fractions("0.001", "0.01"), arm_fraction=fractions("0.001", "0.01")),
-    "drawdown": st.builds(Drawdown, fraction=fractions("0.002", "0.02")),
+    "drawdown": st.builds(DrawdownStop, fraction=fractions("0.002", "0.02")),
     "time": st.builds(TimeExit, after_s=st.integers(300, 20_000)),
     "day": st.builds(EndOfDay, before_close_s=st.integers(60, 3600)),
     "movement": st.builds(LowMovement, movement_fraction=fractions("0.001", "0.01"), after_s=st.integers(300, 9000)),
@@ -287,7 +287,7 @@ RULES: dict[str, st.SearchStrategy[Any]] = {
     "ladder": st.builds(
         Ladder,
         levels=fractions("0.1", "1").map(
-            lambda at: (Rung(r=at, share=Decimal("0.3")), Rung(r=at * 2, share=Decimal("0.4")))
+            lambda at: (TargetRung(r=at, share=Decimal("0.3")), TargetRung(r=at * 2, share=Decimal("0.4")))
         ),
         near_fraction=fractions("0", "0.001"),
     ),

@@ -203,5 +203,5 @@ def traded_by(strategies: Callable[[], Sequence[Strategy]] = lambda: [TRADER]) -
     def loaded(planned: object) -> Iterator[Sequence[Strategy]]:
         yield strategies()
 
-    with patch.object(run_backtest, "loaded", loaded):
+    with patch.object(run_backtest, "load_strategies", loaded):
         yield

@@ -25,10 +25,10 @@ from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.adapters.state.state_folder import open_state
 from tradebot.app.loading import Options, load_for
 from tradebot.app.settings import Settings
-from tradebot.app.wiring import App, opened
+from tradebot.app.wiring import App, open_app
 from tradebot.lab.backtest.historical_flow import PastFlow
 from tradebot.lab.backtest.setup import assemble, loaded_strategies
-from tradebot.lab.driver.driver import Driver, Terms
+from tradebot.lab.driver.driver import Driver, DriverTerms
 from tradebot.lab.parity import parity_of
 from tradebot.model.parity import DayParity
 from tradebot.model.record import Job
@@ -115,7 +115,7 @@ class PlayedDay(Struct, frozen=True):
     def beside(self, folder: Path) -> DayParity:
         """Return the session that `demo` or `serve` has left in a folder beside its backtest."""
         place = str(folder / "state")
-        with self.in_force(folder), opened(Options(place), os.environ) as bot:
+        with self.in_force(folder), open_app(Options(place), os.environ) as bot:
             return parity_of(bot, bot.passes.passes()[-1].session, lambda done, total: None)
 
     def by_backtest(self, folder: Path, *, every_pass: bool = True, again: bool = False) -> Way:
@@ -131,7 +131,7 @@ class PlayedDay(Struct, frozen=True):
             flow = PastFlow(state) if again else None
             with_flow = not self.strategies
             made = assemble(settings, spec, traders, facts, with_flow=with_flow, flow_from=flow, log=lines.append)
-            terms = Terms(settings.timetable, every_pass=every_pass, before_asking=made.before_asking)
+            terms = DriverTerms(settings.timetable, every_pass=every_pass, before_asking=made.before_asking)
             driver = Driver(made.world, made.advance, made.ahead, terms)
             driver.reconcile()
             ends = list(map(driver.play, made.sessions))

@@ -27,16 +27,16 @@ from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.adapters.wire.http import RetryPolicy
-from tradebot.app.settings import shipped
+from tradebot.app.settings import shipped_path
 from tradebot.app.wiring import App
 from tradebot.model.trading import Mode
 from tradebot.model.values import replace
 from tradebot.venues.ibkr.capabilities import IBKR, TRADING_ID
-from tradebot.venues.ibkr.link import Link, Patience
+from tradebot.venues.ibkr.link import IbkrLink, LinkTimeouts
 from tradebot.venues.ibkr.venue import IbkrVenue
 
 SIZE = 2
-STRATEGIES: dict[str, Any] = {"futures": None} | load_yaml(shipped("base.yaml"), shipped=True)["strategies"]  # type: ignore[operator]
+STRATEGIES: dict[str, Any] = {"futures": None} | load_yaml(shipped_path("base.yaml"), shipped=True)["strategies"]  # type: ignore[operator]
 CONFIGURATION = """
 venue: {venue}
 universe: [{universe}]
@@ -52,7 +52,7 @@ FINDINGS = (0, 10)
 SEED = 5
 """With it, prices stay within stops until contracts are left."""
 QUICK = RetryPolicy(attempts=2, sleep=lambda seconds: None)
-SHORT = Patience(0.5, 0.5, 0.5, 0.5, reads_a_second=0)
+SHORT = LinkTimeouts(0.5, 0.5, 0.5, 0.5, reads_a_second=0)
 
 
 class Floor(NamedTuple):
@@ -219,7 +219,7 @@ class FuturesDay(NearDay):
 
     def run(self, verb: Verb, hook: Hook | None = None) -> int:
         """Run a verb as a process of its own does; return its exit code, KILLED or ERRED."""
-        link = Link("127.0.0.1", self.port, TRADING_ID, self.policy, self.patience)
+        link = IbkrLink("127.0.0.1", self.port, TRADING_ID, self.policy, self.patience)
         failpoint.hook = hook
         try:
             return self.end_of(verb, self._opened(link))
@@ -228,7 +228,7 @@ class FuturesDay(NearDay):
             link.close()
 
     @contextmanager
-    def _opened(self, link: Link) -> Iterator[App]:
+    def _opened(self, link: IbkrLink) -> Iterator[App]:
         with closing(open_app(self.folder, self._pit.loaded, URL)) as app:
             app.__dict__["connection"] = IbkrVenue(Mode.SANDBOX, link, app.turns.give_way)
             yield app

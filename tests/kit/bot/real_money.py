@@ -25,7 +25,7 @@ from tradebot.adapters.state import state_folder
 from tradebot.adapters.time.clock import LockStepClock
 from tradebot.app.loading import Options, load_for
 from tradebot.app.promotion_status import digest_of
-from tradebot.app.wiring import App, opened
+from tradebot.app.wiring import App, open_app
 from tradebot.model.promotion import Promotion, Rung
 from tradebot.venues.alpaca.venue import DATA_URL, LIVE_URL, PAPER_URL
 
@@ -83,7 +83,7 @@ def made_in_its_time(url: str) -> Iterator[None]:
 
 def real_folder(sandbox: Path, folder: Path, mode: str = "live") -> Path:
     """Make the state of a bot of real money, or of paper, whose account is the one of a sandbox."""
-    with opened(Options(str(sandbox)), {}) as app:
+    with open_app(Options(str(sandbox)), {}) as app:
         clock, account = app.reader.clock(), app.reader.account()
     make_state(
         folder, account.number, clock.now, SETTINGS.replace("mode: live", f"mode: {mode}"), mode=mode, cash=account.cash

@@ -18,7 +18,7 @@ import requests
 
 from commands import flatten
 from commands.evaluate_exits import run as evaluate_exits
-from commands.shared.error_boundary import bounded
+from commands.shared.error_boundary import run_command
 from tests.kit.bot.near import Verb, compares, entries
 from tests.kit.bot.stage import CONFIGURATION, Fatal, NearStage, Run, Stage, StageBot, run_all, set_up
 from tests.kit.judge import account as judge
@@ -86,7 +86,7 @@ class Trader:
         said = StringIO()
         try:
             with redirect_stderr(said), redirect_stdout(StringIO()):
-                code = bounded(work, [])
+                code = run_command(work, [])
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)

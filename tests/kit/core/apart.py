@@ -19,7 +19,7 @@ from tradebot.model.candidate import Purpose, Side
 from tradebot.model.instrument import Listing
 from tradebot.model.intent import Intent, Operation
 from tradebot.model.limits import Protection
-from tradebot.model.order import Fill, Order, OrderClass, OrderStatus, OrderType, Outcome, Reply, TimeInForce
+from tradebot.model.order import Fill, Order, OrderClass, OrderStatus, OrderType, Reply, TimeInForce, WriteOutcome
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.values import replace
 from tradebot.model.venue import Capabilities, ClientIds, Edit, End, Pairs, Proof
@@ -101,7 +101,7 @@ class MadeUpVenue(FakeVenue):
         if taken is not None:
             self.book[f"{intent.client_order_id} {taken.venue_id}"] = taken
         reply = super().submit(intent)
-        return replace(reply, order=None) if reply.outcome is Outcome.UNKNOWN else reply
+        return replace(reply, order=None) if reply.outcome is WriteOutcome.UNKNOWN else reply
 
     def _is_taken(self, client_order_id: str) -> bool:
         """Return True if the id of a request is refused, as the venue's capabilities say."""
@@ -140,7 +140,7 @@ class VenueApart(FakeVenue):
         self.hears_late = self.has_history = self.hides_ends = False
         self.log: list[Mapping[str, Any]] = []
         self.asked: list[Intent] = []
-        self.answers: list[Outcome | None] = []
+        self.answers: list[WriteOutcome | None] = []
         self._later: list[tuple[str, Intent]] = []
         self._only_reduce: set[str] = set()
 
@@ -186,7 +186,7 @@ class VenueApart(FakeVenue):
     def _take(self, intent: Intent, *, slow: bool) -> Reply:
         known = self.book.get(intent.client_order_id)
         if known is not None:
-            return Reply(Outcome.ACCEPTED, known)
+            return Reply(WriteOutcome.ACCEPTED, known)
         if intent.purpose is not Purpose.OPEN and self.can.reduce_only:
             if self.held.get(intent.instrument.symbol, NONE) * intent.side.sign >= 0:
                 return replace(REJECTED, code="would_not_reduce")
@@ -194,7 +194,7 @@ class VenueApart(FakeVenue):
         order = self.rest(intent.client_order_id, intent.instrument.symbol, intent)
         hangs = intent.order_class is OrderClass.BRACKET
         arrived = self._arrived(replace(order, stop_price=None) if hangs else order, "order_accepted", slow=slow)
-        return Reply(Outcome.ACCEPTED, arrived, legs=(self._stop_of(arrived, intent),) if hangs else ())
+        return Reply(WriteOutcome.ACCEPTED, arrived, legs=(self._stop_of(arrived, intent),) if hangs else ())
 
     def _stop_of(self, entry: Order, intent: Intent) -> Order:
         """Let the stop of an entry wait for it, under an id of the venue's own."""
@@ -224,7 +224,7 @@ class VenueApart(FakeVenue):
         old = self.follower(intent.target_venue_id or "")
         known = self.book.get(intent.client_order_id)
         if known is not None:
-            return Reply(Outcome.ACCEPTED, known)
+            return Reply(WriteOutcome.ACCEPTED, known)
         if old is None or old.status not in CHANGEABLE:
             return replace(REJECTED, code="not_open")
         if slow:
@@ -232,7 +232,7 @@ class VenueApart(FakeVenue):
             self._later.append(("change", intent))
         else:
             old = self._changed(old, intent)
-        return Reply(Outcome.ACCEPTED, self.follower(old.venue_id))
+        return Reply(WriteOutcome.ACCEPTED, self.follower(old.venue_id))
 
     def _changed(self, old: Order, intent: Intent) -> Order:
         """Let a change take effect; what was filled goes over into it."""
@@ -255,7 +255,7 @@ class VenueApart(FakeVenue):
             self._put(replace(order, status=state), f"order_{state}")
             if slow:
                 self._later.append(("end", intent))
-        return Reply(Outcome.ACCEPTED)
+        return Reply(WriteOutcome.ACCEPTED)
 
     def catch_up(self) -> None:
         """Let all that was slow take effect."""

@@ -6,13 +6,13 @@ from typing import Any
 
 from tests.kit.values import DAY, NOW, SESSION, SHIPPED, ago
 from tradebot.judging import evidence as seen
-from tradebot.judging.evidence import Evidence, Past
+from tradebot.judging.evidence import HealthEvidence, SessionEvidence
 from tradebot.judging.model_health import ModelSeen, ModelsSeen
 from tradebot.model.decision import Decision, Gate
 from tradebot.model.decision import Verdict as Answer
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
-from tradebot.model.serving import Serving
+from tradebot.model.serving import ServeNote
 from tradebot.model.trading import ReconcileMark, SlotClaim, TradingState, TradingStateRecord
 from tradebot.model.values import replace
 from tradebot.timetable.sessions import Slot
@@ -31,9 +31,9 @@ OF_PASSES = ("exits", "entries", "flow", "scores", "broker", "facts", "clock", "
 """The parts whose evidence is all that was recorded of the last session."""
 
 
-def note(at: datetime = NOW, **changes: Any) -> Serving:
+def note(at: datetime = NOW, **changes: Any) -> ServeNote:
     lanes = dict.fromkeys(("exits", "entries", "fetching", "stream"), at)
-    return replace(Serving(7, ago(1800), lanes, at, "1", ready_at=ago(1790)), **changes)
+    return replace(ServeNote(7, ago(1800), lanes, at, "1", ready_at=ago(1790)), **changes)
 
 
 def starts(job: Job, now: datetime) -> tuple[datetime, ...]:
@@ -58,12 +58,12 @@ def claim(job: str, name: str, age_s: float = 0) -> SlotClaim:
     return SlotClaim(job, DAY, name, "cron 9", ago(age_s), won=True)
 
 
-def past(now: datetime = NOW, **changes: Any) -> Past:
+def past(now: datetime = NOW, **changes: Any) -> SessionEvidence:
     """Return a session in which every job has just finished a pass, and in which no slot was missed."""
     due = {job: (slot(job, "open+1m", 1740),) for job in Job}
     passes = tuple(cycle(job, at=now, equity=Decimal(1)) for job in Job)
     claims = tuple(claim(job, "open+1m") for job in Job)
-    usual = Past(now, (SESSION,), (), {}, due, claims, passes, ReconcileMark(now, 0, 0), ("flow",), ())
+    usual = SessionEvidence(now, (SESSION,), (), {}, due, claims, passes, ReconcileMark(now, 0, 0), ("flow",), ())
     return replace(usual, **changes)
 
 
@@ -73,33 +73,33 @@ def made_at(now: datetime) -> dict[str, Any]:
         "serve": seen.Serve(True, note(now), 30, "serve 7", True),
         "config": seen.Config(200),
         **dict.fromkeys(OF_PASSES, past(now)),
-        "signals": seen.Signals(60, now),
-        "prices": seen.Prices(30, now, 2),
+        "signals": seen.ReplyEvidence(60, now),
+        "prices": seen.PriceEvidence(30, now, 2),
         "replay": seen.Replays(30, now, 30, 0),
         "models": ModelsSeen((ModelSeen("policy", "0" * 16, ago(86_400), 45),)),
         "parity": seen.Parities(20, now.date(), "the last 20 sessions: fills as assumed, no decision differs", 0),
         "books": ReconcileMark(now, 0, 0),
-        "orders": seen.Orders(90, 0, None),
-        "ledger": seen.Ledger(40, 90),
-        "journal": seen.Ledger(40, 90),
-        "calendar": seen.Calendar(40, now.date() + timedelta(days=40)),
+        "orders": seen.OrderEvidence(90, 0, None),
+        "ledger": seen.LedgerEvidence(40, 90),
+        "journal": seen.LedgerEvidence(40, 90),
+        "calendar": seen.CalendarEvidence(40, now.date() + timedelta(days=40)),
         "disk": seen.Disk(9_000 * MB, 90_000 * MB, 200 * MB, 1_000_000),
         "storage": seen.Storage(
-            (seen.Stored("bars", 300 * MB, "rm bars.db"), seen.Stored("backtests", 0, "rm")), 5_000 * MB
+            (seen.StoreEvidence("bars", 300 * MB, "rm bars.db"), seen.StoreEvidence("backtests", 0, "rm")), 5_000 * MB
         ),
-        "backup": seen.Backups(3, now.date(), now, now.date(), now),
-        "chores": seen.Chores(2, True, (seen.ChoreRun("audit", ago(60_000), True, "exit 10, 2.0 s"),)),
+        "backup": seen.BackupEvidence(3, now.date(), now, now.date(), now),
+        "chores": seen.ChoresEvidence(2, True, (seen.ChoreEvidence("audit", ago(60_000), True, "exit 10, 2.0 s"),)),
         "stream": seen.Stream(now),
-        "notices": seen.Notices(2, (), 0, 0, ""),
+        "notices": seen.NoticeEvidence(2, (), 0, 0, ""),
         "chat": seen.Chat(True, True, ""),
         "halts": seen.Halts(TradingStateRecord(TradingState.ACTIVE, "init", "armed", ago(3600)), "armed"),
     }
 
 
-def at(now: datetime, **changes: Any) -> Evidence:
+def at(now: datetime, **changes: Any) -> HealthEvidence:
     """Return the evidence as of a time, all of it new except for what is given."""
     due = {job: starts(job, now) for job in Job}
-    return Evidence(now, now, BUDGETS, {**made_at(now), **changes}, due)
+    return HealthEvidence(now, now, BUDGETS, {**made_at(now), **changes}, due)
 
 
 YESTERDAY = date(2026, 11, 13)

@@ -10,14 +10,14 @@ from typing import Any, NamedTuple
 
 from tests.kit.values import NOW, SESSION, held
 from tradebot.adapters.text.yaml_loader import load_yaml
-from tradebot.app.settings import shipped
-from tradebot.exits.kind import ExitRule, Held, Measure, Moment
+from tradebot.app.settings import shipped_path
+from tradebot.exits.kind import ExitMoment, ExitRule, Measure, WatchedPosition
 from tradebot.exits.rules import judge
 from tradebot.model.bar import Quote
 from tradebot.model.decision import Decision
 from tradebot.model.lifecycle import NOTHING, Event, Records, State, state_of
 from tradebot.model.position import Outlook, OwnedFill
-from tradebot.model.registry import Coin, DataState, Figures, Health, Rank, RegistryRules, Tier
+from tradebot.model.registry import Coin, CoinHealth, DataState, Figures, Rank, RegistryRules, Tier
 from tradebot.model.series import Series
 from tradebot.model.values import replace
 
@@ -27,7 +27,7 @@ from tradebot.model.values import replace
 @cache
 def rules() -> RegistryRules:
     """Return what a bot at Kraken Futures begins with, switched on."""
-    section = load_yaml(shipped("venues") / "kraken_futures.yaml", shipped=True)["registry"]
+    section = load_yaml(shipped_path("venues") / "kraken_futures.yaml", shipped=True)["registry"]
     assert isinstance(section, dict)
     return RegistryRules.model_validate({**section, "enabled": True})
 
@@ -53,7 +53,11 @@ def candles(count: int, newest: datetime, timeframe: str = "4Hour", hours: int =
 
 
 def coin(
-    symbol: str, tier: Tier | None = Tier.A, health: Health = Health.HEALTHY, at: datetime = NOW, known: bool = True
+    symbol: str,
+    tier: Tier | None = Tier.A,
+    health: CoinHealth = CoinHealth.HEALTHY,
+    at: datetime = NOW,
+    known: bool = True,
 ) -> Coin:
     """Return a coin that was looked at once."""
     return Coin(symbol, Rank(tier, known, figures("6000000"), at, at), DataState(health, at, at))
@@ -86,14 +90,14 @@ class Known(NamedTuple):
         return state_of(owner, held, work, traded=bool(fills))
 
 
-def known(quantity: int = 10, age_s: float = 600, **outlook: object) -> Held:
+def known(quantity: int = 10, age_s: float = 600, **outlook: object) -> WatchedPosition:
     """Return a position bought, or sold short, at 100 USD, with this outlook."""
     return replace(held(str(quantity), age_s=age_s), outlook=replace(Outlook(), **outlook))  # type: ignore[arg-type]
 
 
-def closes(rule: ExitRule, of: Held, price: str = "100") -> bool:
+def closes(rule: ExitRule, of: WatchedPosition, price: str = "100") -> bool:
     """Return whether a rule closes a position now, at this price; the rule must be able to tell."""
-    answer = rule.judge(of, Moment(NOW, Decimal(price), SESSION))
+    answer = rule.judge(of, ExitMoment(NOW, Decimal(price), SESSION))
     assert isinstance(answer, Measure), answer
     return answer.closes
 

@@ -8,21 +8,21 @@ from tradebot.desk.prepare_desk import for_entries, for_exits
 from tradebot.desk.proposals import propose
 from tradebot.model.record import CandidateRecord, CycleRecord
 from tradebot.ports.world import Call, Rules, World
-from tradebot.replaying.passes import Recorded, Surroundings, Taking, read_record
-from tradebot.replaying.record_writer import Remembered, Written
+from tradebot.replaying.passes import PassRecorder, RecordedCycle, RecordEnvironment, read_record
+from tradebot.replaying.record_writer import PartCache, StoredRecord
 
-AROUND = Surroundings(b"{}", b"", (), "1.0")
+AROUND = RecordEnvironment(b"{}", b"", (), "1.0")
 
 
 class Taken(NamedTuple):
     """One pass that was recorded: what it decided, its record, and the rules that it decided by."""
 
     outcome: CycleRecord
-    written: Written
+    written: StoredRecord
     rules: Rules
 
     @property
-    def record(self) -> Recorded:
+    def record(self) -> RecordedCycle:
         """Return the record as a reader gets it."""
         return read_record(self.written.body, [self.written.contents[one] for one in self.written.parts], {})
 
@@ -31,16 +31,16 @@ def trade_once(world: World, call: Call, sent: Mapping[str, CandidateRecord] | N
     """Run a pass of entries and record it."""
     proposed = propose(world, world.reader.clock().now)
     desk = for_entries(world, proposed)
-    taking = Taking(world, call, desk, proposed, sent or {})
+    taking = PassRecorder(world, call, desk, proposed, sent or {})
     return _taken(taking, cycle.trade_once(taking.world, call, desk, proposed, dict(sent or {})), world.rules)
 
 
 def evaluate_exits(world: World, call: Call) -> Taken:
     """Run a pass of exits and record it."""
     desk = for_exits(world)
-    taking = Taking(world, call, desk, None, {})
+    taking = PassRecorder(world, call, desk, None, {})
     return _taken(taking, cycle.evaluate_exits(taking.world, call, desk, {}), world.rules)
 
 
-def _taken(taking: Taking, outcome: CycleRecord, rules: Rules) -> Taken:
-    return Taken(outcome, taking.written(outcome, AROUND, Remembered()), rules)
+def _taken(taking: PassRecorder, outcome: CycleRecord, rules: Rules) -> Taken:
+    return Taken(outcome, taking.to_record(outcome, AROUND, PartCache()), rules)

@@ -20,7 +20,7 @@ from tradebot.model.flow import Intake
 from tradebot.model.intent import Intent
 from tradebot.model.limits import ExitRules, Limits
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
-from tradebot.model.trading import Answer, Mode, Permission, ReconcileMark, Request
+from tradebot.model.trading import ApprovalAnswer, Mode, Permission, ReconcileMark, Request
 from tradebot.model.values import replace
 from tradebot.ports.world import Call, Rules, World
 
@@ -57,7 +57,7 @@ class KeptApprovals:
         """Keep a request."""
         self.asked.append(request)
 
-    def answer(self, symbol: str, answer: Answer, at: datetime) -> None:
+    def answer(self, symbol: str, answer: ApprovalAnswer, at: datetime) -> None:
         """Answer the last request about a symbol."""
         place = max(place for place, one in enumerate(self.asked) if one.symbol == symbol)
         self.asked[place] = replace(self.asked[place], answer=answer, answered_at=at, who="test")

@@ -21,8 +21,8 @@ from tradebot.model.order import (
     OrderStatus,
     OrdersTold,
     OrderType,
-    Outcome,
     Reply,
+    WriteOutcome,
     fee_id,
 )
 from tradebot.model.series import Series
@@ -33,9 +33,9 @@ from tradebot.ports.broker import Ending
 from tradebot.venues.alpaca.capabilities import ALPACA
 from tradebot.venues.alpaca.parsers import end_of, has_outlived, listings
 
-ACCEPTED = Reply(Outcome.ACCEPTED)
-REJECTED = Reply(Outcome.REJECTED, code="40310000", message="insufficient buying power")
-LOST = Reply(Outcome.UNKNOWN, message="504 Gateway Timeout")
+ACCEPTED = Reply(WriteOutcome.ACCEPTED)
+REJECTED = Reply(WriteOutcome.REJECTED, code="40310000", message="insufficient buying power")
+LOST = Reply(WriteOutcome.UNKNOWN, message="504 Gateway Timeout")
 
 
 class FakeVenue:
@@ -156,19 +156,19 @@ class FakeVenue:
         self.before_submit(intent)
         self.submitted.append(intent)
         reply = ACCEPTED if self.refuses_only_replaces else self.script.get(intent.instrument.symbol, ACCEPTED)
-        if reply.outcome is Outcome.REJECTED or (reply.outcome is Outcome.UNKNOWN and self.swallows):
+        if reply.outcome is WriteOutcome.REJECTED or (reply.outcome is WriteOutcome.UNKNOWN and self.swallows):
             return reply
         order = self.rest(intent.client_order_id, intent.instrument.symbol, intent)
         legs = self.rest_stop(order, intent.stop_price)
-        return replace(reply, order=order, legs=legs) if reply.outcome is Outcome.ACCEPTED else reply
+        return replace(reply, order=order, legs=legs) if reply.outcome is WriteOutcome.ACCEPTED else reply
 
     def replace(self, intent: Intent) -> Reply:
         self.replaced.append(intent)
         reply = self.script.get(intent.instrument.symbol, ACCEPTED)
-        if reply.outcome is Outcome.REJECTED or (reply.outcome is Outcome.UNKNOWN and self.swallows):
+        if reply.outcome is WriteOutcome.REJECTED or (reply.outcome is WriteOutcome.UNKNOWN and self.swallows):
             return reply
         done = self.replacement(intent)
-        return done if reply.outcome is Outcome.ACCEPTED else reply
+        return done if reply.outcome is WriteOutcome.ACCEPTED else reply
 
     def replacement(self, intent: Intent) -> Reply:
         """Let a replace arrive: refused for a taken id, and where its order is not open; what was filled goes over."""

@@ -12,16 +12,16 @@ from tests.kit.elsewhere.place import ARRIVES_WITHIN, NAME, WITH_BRACKETS
 from tradebot.adapters.bars.source import CorporateAction
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.wire.http import (
-    Answer,
     BodyError,
     BoundedSession,
-    Bounds,
+    HttpReply,
+    RequestBounds,
     RetryableError,
     RetryPolicy,
     WireError,
     exchange,
 )
-from tradebot.adapters.wire.json_fields import DriftTally, Row, RowError, keep_readable
+from tradebot.adapters.wire.json_fields import DriftTally, JsonFields, RowError, keep_readable
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.errors import ExitCode, OperatorError, TemporaryError, TradebotError
 from tradebot.model.account import Account, BrokerPosition, BrokerView
@@ -38,9 +38,9 @@ from tradebot.model.order import (
     OrderStatus,
     OrdersTold,
     OrderType,
-    Outcome,
     Reply,
     TimeInForce,
+    WriteOutcome,
     fee_id,
 )
 from tradebot.model.series import PriceKind
@@ -88,8 +88,8 @@ class Connection(Struct, frozen=True):
     base_url: str
     key: str
     before_read: Callable[[], None] = lambda: None
-    heard: Callable[[Answer], None] = lambda answer: None
-    bounds: Bounds = Bounds()
+    heard: Callable[[HttpReply], None] = lambda answer: None
+    bounds: RequestBounds = RequestBounds()
     policy: RetryPolicy = RetryPolicy()
     feed: str = "its own"
     can: Capabilities = ELSEWHERE
@@ -102,7 +102,7 @@ class Client:
         self._connection = connection
         self._session = BoundedSession(connection.bounds)
 
-    def ask(self, method: str, path: str, params: Mapping[str, str] | None = None, body: object = None) -> Answer:
+    def ask(self, method: str, path: str, params: Mapping[str, str] | None = None, body: object = None) -> HttpReply:
         """Send one request once; raises WireError."""
         of, headers = self._connection, {"Authorization": f"Bearer {self._connection.key}"}
         url = f"{of.base_url}/v1{path}"
@@ -150,7 +150,7 @@ class ElsewhereReader:
     def clock(self) -> VenueClock:
         """Return the venue's time and session."""
         try:
-            row = Row("clock", self._client.read("/clock"), self._tally)
+            row = JsonFields("clock", self._client.read("/clock"), self._tally)
             return VenueClock(
                 row.time("timestamp"), row.value("is_open") is True, row.time("next_open"), row.time("next_close")
             )
@@ -160,7 +160,7 @@ class ElsewhereReader:
     def account(self) -> Account:
         """Return the account figures."""
         try:
-            row = Row("account", self._client.read("/account"), self._tally)
+            row = JsonFields("account", self._client.read("/account"), self._tally)
             figures = {name: row.number(name) for name in ("cash", "equity", "last_equity")}
             margins = [row.number(name) for name in ("initial", "maintenance", "available")]
             status, number = row.text("status"), row.text("number")
@@ -216,7 +216,7 @@ class ElsewhereReader:
 
     def _history(self, **which: str) -> tuple[datetime, list[object]]:
         try:
-            answer = Row("history", self._client.read("/history", **which), self._tally)
+            answer = JsonFields("history", self._client.read("/history", **which), self._tally)
             rows = answer.value("orders")
             if not isinstance(rows, list):
                 raise RowError("orders", "is not a list")
@@ -335,7 +335,7 @@ class ElsewhereReader:
         return read_order(raw, self._tally)
 
     def _position(self, raw: object) -> BrokerPosition:
-        row = Row("position", raw, self._tally)
+        row = JsonFields("position", raw, self._tally)
         quantity = abs(row.number("qty"))
         return BrokerPosition(
             symbol=row.symbol(),
@@ -348,7 +348,7 @@ class ElsewhereReader:
         )
 
     def _fill(self, raw: object) -> Fill:
-        row = Row("fill", raw, self._tally)
+        row = JsonFields("fill", raw, self._tally)
         return Fill(
             activity_id=row.text("id"),
             venue_order_id=row.text("order_id"),
@@ -363,7 +363,7 @@ class ElsewhereReader:
         )
 
     def _activity(self, raw: object) -> Activity:
-        row = Row("entry", raw, self._tally)
+        row = JsonFields("entry", raw, self._tally)
         kind, fill = row.text("kind"), row.text_or_none("fill")
         return Activity(
             id=fee_id(fill) if fill else row.text("id"),
@@ -379,11 +379,11 @@ class ElsewhereReader:
         )
 
     def _session(self, raw: object) -> Session:
-        row = Row("session", raw, self._tally)
+        row = JsonFields("session", raw, self._tally)
         return Session(date.fromisoformat(row.text("date")), row.time("opens"), row.time("closes"))
 
     def _listing(self, raw: object) -> Listing:
-        row = Row("listing", raw, self._tally)
+        row = JsonFields("listing", raw, self._tally)
         ticks = tuple(TickStep(*map(Decimal, step)) for step in _lists(row, "ticks"))
         return Listing(
             Instrument(
@@ -402,7 +402,7 @@ class ElsewhereReader:
         )
 
     def _quote(self, raw: object) -> Quote:
-        row = Row("quote", raw, self._tally)
+        row = JsonFields("quote", raw, self._tally)
         prices = [row.positive(name) for name in ("bid", "ask", "last")]
         if prices[0] > prices[1]:
             raise RowError("bid", "is above the ask")
@@ -415,7 +415,7 @@ def _left_out(order: Order | None) -> Order | None:
     return order if order is None or order.status.terminal else replace(order, status=OrderStatus.UNKNOWN)
 
 
-def _lists(row: Row, name: str) -> list[Any]:
+def _lists(row: JsonFields, name: str) -> list[Any]:
     value = row.value(name)
     if not isinstance(value, list):
         raise RowError(name, "is not a list")
@@ -424,8 +424,8 @@ def _lists(row: Row, name: str) -> list[Any]:
 
 def read_order(raw: object, tally: DriftTally) -> Order:
     """Return one order; one that has filled in part is at work."""
-    row = Row("order", raw, tally)
-    status, filled = row.translated("status", STATUSES, OrderStatus.UNKNOWN), row.number("filled_qty")
+    row = JsonFields("order", raw, tally)
+    status, filled = row.translate_word("status", STATUSES, OrderStatus.UNKNOWN), row.number("filled_qty")
     if status is OrderStatus.NEW and filled:
         status = OrderStatus.PARTIALLY_FILLED
     if row.text("side") not in tuple(Side):
@@ -487,21 +487,21 @@ class ElsewhereOrders:
             order = read_order(raw, self._tally)
             legs = tuple(read_order(leg, self._tally) for leg in raw.get("legs", ()))
         except (BodyError, RowError) as error:
-            return Reply(Outcome.UNKNOWN, code="unreadable", message=str(error))
+            return Reply(WriteOutcome.UNKNOWN, code="unreadable", message=str(error))
         if not intent.asked_for(order):
-            return Reply(Outcome.UNKNOWN, code="mismatch", message=f"it is another order: {order.client_order_id}")
-        return Reply(Outcome.ACCEPTED, order, legs=legs)
+            return Reply(WriteOutcome.UNKNOWN, code="mismatch", message=f"it is another order: {order.client_order_id}")
+        return Reply(WriteOutcome.ACCEPTED, order, legs=legs)
 
     def _looked_up(self, intent: Intent, refusal: Reply) -> Reply:
         """Return what a lookup says after a refusal because an order has our id: the request may have come twice."""
         try:
             order = self._reader.order(intent.client_order_id)
         except TradebotError as error:
-            return Reply(Outcome.UNKNOWN, code="not_looked_up", message=error.message)
+            return Reply(WriteOutcome.UNKNOWN, code="not_looked_up", message=error.message)
         if order is None:
-            return Reply(Outcome.UNKNOWN, code="not_found", message=refusal.message)
+            return Reply(WriteOutcome.UNKNOWN, code="not_found", message=refusal.message)
         return (
-            Reply(Outcome.ACCEPTED, order)
+            Reply(WriteOutcome.ACCEPTED, order)
             if intent.asked_for(order)
             else replace(refusal, code=ID_CONFLICT, order=order)
         )
@@ -517,22 +517,22 @@ class ElsewhereOrders:
         answer = self._send("DELETE", f"/orders/{quote(str(intent.target_venue_id), safe='')}", until)
         if isinstance(answer, Reply):
             return answer
-        return Reply(Outcome.ACCEPTED) if answer.status == 200 and _is_told(answer) else _refused(answer)
+        return Reply(WriteOutcome.ACCEPTED) if answer.status == 200 and _is_told(answer) else _refused(answer)
 
     def _send(
         self, method: str, path: str, params: Mapping[str, str] | None = None, body: object = None
-    ) -> Answer | Reply:
+    ) -> HttpReply | Reply:
         try:
             with around("elsewhere.send"):
                 return self._client.ask(method, path, params, body)
         except WireError as error:
-            return Reply(Outcome.UNKNOWN, code="no_answer", message=str(error))
+            return Reply(WriteOutcome.UNKNOWN, code="no_answer", message=str(error))
 
 
 FOREVER = datetime(2100, 1, 1, tzinfo=UTC)
 
 
-def _is_told(answer: Answer) -> bool:
+def _is_told(answer: HttpReply) -> bool:
     """Return True if the venue itself says what became of a cancel."""
     try:
         told = answer.json()
@@ -541,7 +541,7 @@ def _is_told(answer: Answer) -> bool:
     return isinstance(told, dict) and told.get("result") in ("pulled", TOO_LATE)
 
 
-def _refused(answer: Answer) -> Reply:
+def _refused(answer: HttpReply) -> Reply:
     """Return a rejection if the venue's own error body proves it, and otherwise that nothing is known."""
     try:
         told: Any = answer.json()
@@ -549,10 +549,10 @@ def _refused(answer: Answer) -> Reply:
         told = None
     code = told.get("error", told.get("code")) if isinstance(told, dict) else None
     if answer.status in (400, 404, 422) and isinstance(code, str):
-        return Reply(Outcome.REJECTED, code=code, message=str(told.get("message", "")))
+        return Reply(WriteOutcome.REJECTED, code=code, message=str(told.get("message", "")))
     if answer.status == 401:
-        return Reply(Outcome.REJECTED, code="unauthorized", message=answer.excerpt)
-    return Reply(Outcome.UNKNOWN, code=f"http_{answer.status}", message=answer.excerpt)
+        return Reply(WriteOutcome.REJECTED, code="unauthorized", message=answer.excerpt)
+    return Reply(WriteOutcome.UNKNOWN, code=f"http_{answer.status}", message=answer.excerpt)
 
 
 class ElsewhereBars:
@@ -586,7 +586,7 @@ class ElsewhereBars:
         return dict.fromkeys(symbols, ())
 
     def _bar(self, raw: object) -> RawBar:
-        row = Row("bar", raw, self._tally)
+        row = JsonFields("bar", raw, self._tally)
         opening, high, low, close = (float(row.positive(name)) for name in ("open", "high", "low", "close"))
         return RawBar(int(row.time("at").timestamp()), opening, high, low, close, float(row.number("volume")))
 

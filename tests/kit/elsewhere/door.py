@@ -8,7 +8,7 @@ from tests.kit.elsewhere import place
 from tests.kit.elsewhere.adapter import BRACKETS, ELSEWHERE, Connection, ElsewhereBars, ElsewhereOrders, ElsewhereReader
 from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.errors import OperatorError
-from tradebot.judging.judgment import State
+from tradebot.judging.judgment import HealthState
 from tradebot.model.venue import Capabilities
 from tradebot.venues.door import SANDBOX_KEY, Access, Checks, Door, Key, Look
 
@@ -23,7 +23,7 @@ def door(can: Capabilities = ELSEWHERE) -> Door:
     checks = Checks(
         _bar_times,
         lambda connection, tally, symbols, first, last: {},
-        lambda connection, tally, symbol: Look(State.OK, "all prices are real", "answer"),
+        lambda connection, tally, symbol: Look(HealthState.OK, "all prices are real", "answer"),
         "nothing",
     )
     keys = (Key("elsewhere_key", ("ELSEWHERE_KEY",)),)

@@ -14,7 +14,7 @@ from papervenue.faces.keys import account_of, command_of
 from papervenue.faces.web import MADE_AT, Call, Handler, Reply, ok, route
 from papervenue.jsontext import encode, plain, to_decimal
 from papervenue.margined.accounts import NetPosition, net_positions, standing
-from papervenue.margined.admission import refused
+from papervenue.margined.admission import refuse
 from papervenue.market.bars import Bar
 from papervenue.market.instruments import Grid
 from papervenue.refusal import Refusal, not_found
@@ -44,7 +44,7 @@ def _submit(asked: Asked) -> Answer:
     symbol, side = str(body.get("symbol")), SIDES.get(str(body.get("side")))
     qty, client_id = to_decimal(body.get("qty")), body.get("client_order_id")
     if symbol not in engine.market.known or side is None or qty is None or not isinstance(client_id, str):
-        raise refused("not_an_order", "an order has a symbol, a side, a quantity and an id")
+        raise refuse("not_an_order", "an order has a symbol, a side, a quantity and an id")
     limit, stop = (_units(engine.market.grids[symbol], body.get(name)) for name in ("limit_price", "stop_price"))
     kind, reduce_only = str(body.get("type")), body.get("reduce_only") is True
     request = OrderRequest(symbol, side, kind, "gtc", qty, None, limit, client_id, stop=stop, reduce_only=reduce_only)
@@ -68,7 +68,7 @@ def _cancel(asked: Asked) -> Answer:
     if not order.is_open:
         return 200, encode({"result": "too_late"})
     if asked.fate == "refuse":
-        raise refused("not_now", "the order can't be pulled now")
+        raise refuse("not_now", "the order can't be pulled now")
     order.fate = asked.fate or order.fate
     asked.engine.cancel(asked.account, order.id)
     return 200, encode({"result": "pulled"})
@@ -77,16 +77,16 @@ def _cancel(asked: Asked) -> Answer:
 def _check_time(engine: Engine, until: object) -> None:
     """Refuse a request that says nothing of its time, or that comes after it."""
     if not isinstance(until, str):
-        raise refused("no_time", "a request says until when it may arrive")
+        raise refuse("no_time", "a request says until when it may arrive")
     if engine.now_us > parse_time(until):
-        raise refused("too_late", "the request came too late")
+        raise refuse("too_late", "the request came too late")
 
 
 def _units(grid: Grid, text: object) -> int | None:
     price = to_decimal(text)
     units = None if price is None else grid.of(price)
     if price is not None and units is None:
-        raise refused("tick_size", "the price isn't on a tick")
+        raise refuse("tick_size", "the price isn't on a tick")
     return units
 
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from tradebot.adapters.models.encoding import network, node, tensor
-from tradebot.adapters.models.folder import Parts
+from tradebot.adapters.models.folder import ModelParts
 from tradebot.adapters.models.signing import make_key, read_key
 from tradebot.adapters.models.writing import write_model
 from tradebot.learning.card import PROBES, Action, Card, DataSpan, FeatureUsed, Probe, Scaling, SessionResult
@@ -86,21 +86,21 @@ def probe(inputs: int, outputs: Sequence[float] | None = None, memories: int = 0
     return Probe(shown, (tuple(outputs or (0.0,)),) * PROBES, remembered)
 
 
-def constant(answer: Sequence[float], names: Sequence[str] = ("rsi_14",), **changes: object) -> Parts:
+def constant(answer: Sequence[float], names: Sequence[str] = ("rsi_14",), **changes: object) -> ModelParts:
     """Return a model that answers the same to everything."""
     made = card(names, **changes)
     graph = linear([[0.0] * len(answer)] * made.inputs, answer, squashed=False)
-    return Parts(made, scaling(names), probe(made.inputs, tuple(_single(each) for each in answer)), graph)
+    return ModelParts(made, scaling(names), probe(made.inputs, tuple(_single(each) for each in answer)), graph)
 
 
 def scaling(names: Sequence[str] = ("rsi_14",)) -> Scaling:
     return Scaling((0.0,) * len(names), (1.0,) * len(names))
 
 
-def remembering(step: float = 0.25) -> Parts:
+def remembering(step: float = 0.25) -> ModelParts:
     """Return a model that answers by how often it was asked in a session."""
     made = card(recurrent=True)
-    return Parts(made, scaling(), probe(made.inputs, (_single(step),), memories=1), counting(made.inputs, step))
+    return ModelParts(made, scaling(), probe(made.inputs, (_single(step),), memories=1), counting(made.inputs, step))
 
 
 def _single(value: float) -> float:
@@ -115,7 +115,7 @@ class Signed:
         self.folder, self.key = place / "models", place / "private"
         self.public = make_key(self.key)
 
-    def write(self, parts: Parts) -> str:
+    def write(self, parts: ModelParts) -> str:
         return write_model(self.folder, parts, read_key(self.key))
 
     def settings(self, *models: str, **changes: object) -> dict[str, object]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tradebot.model.bar import Session
 from tradebot.model.series import Series
 from tradebot.model.values import replace
-from tradebot.signals.features.frame import Frame, Listed, Told, frame_of
+from tradebot.signals.features.frame import Frame, NewsTimes, ReleaseList, frame_of
 from tradebot.signals.structures.indicators import Smoothing
 from tradebot.signals.structures.reading import StructureSettings
 from tradebot.signals.subjects.market import Category
@@ -79,12 +79,12 @@ def full(seed: int, count: int = ENOUGH) -> Frame:
     chance, frame = random.Random(seed), bare(walked(seed, count))
     first, last = int(frame.starts[0]), int(frame.starts[-1])
     due = sorted(chance.sample(range(first, last, 1_800), 9))
-    lists = [Listed(at, tuple(one for one in due if one > at)) for at in range(first + HOUR_S * 3, last, 86_400)]
+    lists = [ReleaseList(at, tuple(one for one in due if one > at)) for at in range(first + HOUR_S * 3, last, 86_400)]
     told: dict[str, tuple[int, ...]] = {
         each: tuple(sorted(chance.choices(range(first, last), k=200))) for each in Category
     }
     spread = np.array([chance.choice((1.0, 2.0, float("nan"))) for _ in range(count)])
-    return replace(frame, spread=spread, releases=tuple(lists), news=Told(first, told))
+    return replace(frame, spread=spread, releases=tuple(lists), news=NewsTimes(first, told))
 
 
 FOUR_HOURS_S = 14_400

@@ -15,13 +15,13 @@ import pytest
 
 from tests.kit.values import DAY, NOW, ago, alert
 from tradebot.model.flow import FLOW_ALERTS, FlowPage, FlowWindow, Intake, Quota
-from tradebot.model.kind import AnyKind, Scope
+from tradebot.model.kind import AnyKind, ReplyScope
 from tradebot.model.record import SymbolFacts
 from tradebot.signals.components import component_of
 from tradebot.signals.formula import evaluate
 from tradebot.signals.kinds import kind_of, kinds
 from tradebot.signals.normalize import normalize
-from tradebot.signals.scoring import Known
+from tradebot.signals.scoring import ScoringInputs
 from tradebot.signals.subjects.alerts import counting, flow_now
 
 SOURCE_DATA = Path(__file__).resolve().parents[3].parent / "shared" / "data" / "uw"
@@ -385,7 +385,7 @@ def spoiled(rows: World, seed: int) -> World:
 def asked(name: str, *rows: object, symbol: str = "AAPL", at: datetime = NOW) -> Intake:
     """Return what a reply about a symbol, or about what else the kind is about, is read as."""
     kind = kind_of(name)
-    about = {Scope.MARKET: None, Scope.SECTOR: SECTOR}.get(kind.scope, symbol)
+    about = {ReplyScope.MARKET: None, ReplyScope.SECTOR: SECTOR}.get(kind.scope, symbol)
     return normalize(kind, FlowPage(name, about, rows, NO_QUOTA), at)
 
 
@@ -403,27 +403,27 @@ def known_of_all(replies: Mapping[str, Rows]) -> tuple[dict[str, object], dict[s
     for name, rows in replies.items():
         scope, value = kind_of(name).scope, summed_up(name, *rows)
         if value is not None:
-            known = own if scope in (Scope.SYMBOL, Scope.FUND) else market
-            known[name] = {SECTOR: value} if scope is Scope.SECTOR else value
+            known = own if scope in (ReplyScope.SYMBOL, ReplyScope.FUND) else market
+            known[name] = {SECTOR: value} if scope is ReplyScope.SECTOR else value
     return own, market
 
 
-def seen(replies: Mapping[str, Rows], *, flow: float | None = 0.5, symbol: str = "AAPL") -> Known:
+def seen(replies: Mapping[str, Rows], *, flow: float | None = 0.5, symbol: str = "AAPL") -> ScoringInputs:
     """Return what a component sees of a symbol of the technology sector after these replies.
 
     An alert of a minute ago says that the stock costs 100 USD.
     """
     own, market = known_of_all(replies)
     facts = SymbolFacts(symbol, {**own, FLOW_ALERTS: (alert(underlying_price=Decimal(100)),)}, NOW, 1)
-    return Known(NOW, timedelta(minutes=30), market, facts, "technology", scale_usd=1_500_000.0, flow=flow)
+    return ScoringInputs(NOW, timedelta(minutes=30), market, facts, "technology", scale_usd=1_500_000.0, flow=flow)
 
 
-def known_from(rows: World) -> Known:
+def known_from(rows: World) -> ScoringInputs:
     own, market = known_of_all(rows)
     facts = SymbolFacts("AAPL", own, NOW, received=1)
     now = flow_now(facts, counting(NOW, ALL_ALERTS))
     lookback, scale = ALL_ALERTS.lookback, now.scale_usd
-    return Known(NOW, lookback, market, facts, "technology", now.alerts, now.lacking, scale, now.value)
+    return ScoringInputs(NOW, lookback, market, facts, "technology", now.alerts, now.lacking, scale, now.value)
 
 
 def captured(file: str) -> Any:
@@ -434,11 +434,11 @@ def captured(file: str) -> Any:
     return json.loads(path.read_text(), parse_float=Decimal)
 
 
-def value_of(name: str, known: Known) -> float | None:
+def value_of(name: str, known: ScoringInputs) -> float | None:
     return component_of(name).value(known)
 
 
-def computed(name: str, known: Known) -> float:
+def computed(name: str, known: ScoringInputs) -> float:
     """Return a component's value by its formula, from the inputs that an explanation shows."""
     component = component_of(name)
     return evaluate(component.formula, {each.name: float(each.value) for each in component.inputs(known)})

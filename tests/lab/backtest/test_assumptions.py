@@ -8,15 +8,15 @@ from papervenue.market.spec import OPTIMISM, SPECS, Costs, MarketSpec
 from tradebot.app.sandbox import market_spec
 from tradebot.app.settings import load
 from tradebot.lab.backtest.assumptions import Assumption, assumptions
-from tradebot.lab.backtest.run import Plan
+from tradebot.lab.backtest.run import BacktestPlan
 from tradebot.model.values import replace
 
 SPEC = MarketSpec(symbols=("AAPL",), start=date(2025, 3, 3))
 DAILY = replace(SPEC, source="daily", path="days.csv")
-PLAN = Plan(load(None, {}).settings, SPEC)
+PLAN = BacktestPlan(load(None, {}).settings, SPEC)
 
 
-def said(plan: Plan, *, with_flow: bool = False) -> dict[str, Assumption]:
+def said(plan: BacktestPlan, *, with_flow: bool = False) -> dict[str, Assumption]:
     return {one.name: one for one in assumptions(plan, with_flow=with_flow)}
 
 
@@ -68,7 +68,7 @@ def test_person_who_ends_halts_is_an_assumption() -> None:
 
 
 def test_assumption_that_makes_a_result_unreal_is_marked() -> None:
-    def loud(plan: Plan, *, with_flow: bool = False) -> list[str]:
+    def loud(plan: BacktestPlan, *, with_flow: bool = False) -> list[str]:
         return [one.name for one in assumptions(plan, with_flow=with_flow) if one.is_loud]
 
     assert loud(PLAN) == ["prices"]

@@ -18,7 +18,7 @@ from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.app.settings import load
 from tradebot.desk.proposals import propose
 from tradebot.lab.backtest.bars import EngineBars
-from tradebot.lab.backtest.setup import Assembled, assemble
+from tradebot.lab.backtest.setup import BacktestSetup, assemble
 from tradebot.model.record import Job
 from tradebot.model.view import BarNeed, Needs
 from tradebot.ports import StrategyView, Target
@@ -99,7 +99,7 @@ class Momentum:
         return [Target(symbol, weight=Decimal(int(symbol == best)) / 2, score=ratios[symbol] - 1) for symbol in ratios]
 
 
-def decided(made: Assembled) -> list[str]:
+def decided(made: BacktestSetup) -> list[str]:
     """Play the known sessions, with a pass five minutes after each open; return what was seen, decided and done."""
     lines = list[str]()
     for session in made.sessions[:KNOWN]:

@@ -11,8 +11,8 @@ from tests.kit.backtest.drawn import Drawn, Whims, assembled, driver
 from tests.lab.driver.test_driver import FILLED_BEFORE_A_PASS_OF_ENTRIES
 from tradebot.errors import OperatorError
 from tradebot.exits.kinds.stops import StopLoss
-from tradebot.lab.backtest.checkpoint import packed, unpack
-from tradebot.lab.backtest.setup import Assembled
+from tradebot.lab.backtest.checkpoint import dump_checkpoint, unpack
+from tradebot.lab.backtest.setup import BacktestSetup
 from tradebot.lab.driver.driver import Driver
 from tradebot.model.limits import Protection
 from tradebot.model.record import Job, SessionEnd
@@ -20,7 +20,7 @@ from tradebot.model.values import replace
 from tradebot.model.view import BarNeed, Needs
 
 DAYS = replace(FILLED_BEFORE_A_PASS_OF_ENTRIES, sessions=2, actions=True, looks="every 15m", entries="every 30m")
-HEADER = packed.__globals__["_HEADER"]
+HEADER = dump_checkpoint.__globals__["_HEADER"]
 
 
 MANY_DAYS = replace(
@@ -34,12 +34,12 @@ MANY_DAYS = replace(
 )
 
 
-def new(drawn: Drawn = DAYS) -> tuple[Assembled, Driver]:
+def new(drawn: Drawn = DAYS) -> tuple[BacktestSetup, Driver]:
     made = assembled(drawn)
     return made, driver(drawn, made, every_pass=False)
 
 
-def outcome(made: Assembled, plays: Driver, ends: list[SessionEnd]) -> object:
+def outcome(made: BacktestSetup, plays: Driver, ends: list[SessionEnd]) -> object:
     ledger, account = made.ledger, made.engine.main
     books = ledger.intents(), ledger.orders(), ledger.fills(), ledger.standing(), ledger.trading_state()
     passes = [list(made.facts.cycles(job=job)) for job in Job]
@@ -51,7 +51,7 @@ def test_checkpoint_continues_exactly_where_the_run_stopped(drawn: Drawn, played
     made, plays = new(drawn)
     plays.reconcile()
     ends = list(map(plays.play, made.sessions[:played]))
-    kept = packed(made, plays, ends, "these days")
+    kept = dump_checkpoint(made, plays, ends, "these days")
     ends += map(plays.play, made.sessions[played:])
     plays.reconcile()
     again, resumed = new(drawn)
@@ -64,7 +64,7 @@ def test_checkpoint_continues_exactly_where_the_run_stopped(drawn: Drawn, played
 
 def test_checkpoint_of_another_run_is_refused() -> None:
     made, plays = new()
-    kept = packed(made, plays, [], "these days")
+    kept = dump_checkpoint(made, plays, [], "these days")
     for data, identity in ((kept, "other days"), (kept[:-20], "these days"), (b"", "these days"), (HEADER, "")):
         with pytest.raises(OperatorError) as refused:
             unpack(data, *new(), identity)

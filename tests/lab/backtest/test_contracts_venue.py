@@ -22,13 +22,13 @@ from tests.kit.adapters.ibkr import AT_ONCE, EPOCH, ES
 from tests.kit.backtest.playing import generated, lines_of, opened_from, written
 from tests.kit.bot.futures import INDEXES
 from tests.lab.backtest.roads import Stub
-from tradebot.adapters.memory.recorder import Level
+from tradebot.adapters.memory.recorder import RecordLevel
 from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.app.settings import load
-from tradebot.lab.backtest.contracts_venue import EngineLink, EngineOrders, EngineReader, Played
+from tradebot.lab.backtest.contracts_venue import ContractOrders, EngineLink, EngineReader, PlayedMarket
 from tradebot.lab.backtest.market import open_market_in_memory
 from tradebot.lab.backtest.required_contracts import lacking
-from tradebot.lab.backtest.run import Plan, Run, begin
+from tradebot.lab.backtest.run import BacktestPlan, BacktestRun, begin
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Intent, IntentKey, Operation
 from tradebot.model.order import OrderClass, OrderType, Reply, TimeInForce
@@ -40,7 +40,7 @@ from tradebot.strategies.futures import FuturesStrategy
 from tradebot.strategies.futures_settings import FuturesSettings
 from tradebot.venues.ibkr.bars import IbkrBars
 from tradebot.venues.ibkr.capabilities import TRADING_ID
-from tradebot.venues.ibkr.link import Link, Patience
+from tradebot.venues.ibkr.link import IbkrLink, LinkTimeouts
 from tradebot.venues.ibkr.orders import IbkrOrders
 from tradebot.venues.ibkr.reader import IbkrReader
 from tradebot.venues.ibkr.venue import IbkrVenue
@@ -99,13 +99,13 @@ def sides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Way
         create(tmp_path / name, spec)
         exchanges.append(open_exchange(tmp_path / name))
     lay_cable(monkeypatch.setattr).connect(exchanges[0], lambda fields: None)
-    link = Link("127.0.0.1", PORT, TRADING_ID, AT_ONCE, Patience(0.5, 0.5, 0.5, 0.5, reads_a_second=0))
+    link = IbkrLink("127.0.0.1", PORT, TRADING_ID, AT_ONCE, LinkTimeouts(0.5, 0.5, 0.5, 0.5, reads_a_second=0))
     far = IbkrVenue(Mode.SANDBOX, link)
     near = EngineLink(exchanges[1].engine)
     reader = EngineReader(near)
     yield (
         Way(exchanges[0], IbkrReader(far, DriftTally()), IbkrOrders(far, DriftTally())),
-        Way(exchanges[1], reader, EngineOrders(reader)),
+        Way(exchanges[1], reader, ContractOrders(reader)),
     )
     link.close()
     near.close()
@@ -211,7 +211,7 @@ def test_bars_are_those_of_the_socket(sides: tuple[Way, Way]) -> None:
 def test_contract_that_has_never_had_a_price_has_no_quote_and_no_known_margin(tmp_path: Path) -> None:
     spec = generated(date(2026, 12, 7), 1, "MES")
     rows = lines_of(open_market_in_memory(spec).market(), ["MESZ6"], [0])
-    played = Played(opened_from(written(tmp_path / "bars.csv", rows), spec))
+    played = PlayedMarket(opened_from(written(tmp_path / "bars.csv", rows), spec))
     reader, names = played.reader, ("MESZ6", "MESH7")
     played.engine.advance(played.engine.market.calendar.market[0].open_us)
     assert {name: one.margin_levels for name, one in reader.listings(names).items()} == dict.fromkeys(names, ())
@@ -229,7 +229,7 @@ class Long(Stub, frozen=True):
         return [Target(symbol, quantity=Decimal(1)) for symbol in view.universe]
 
 
-def rolled() -> Run:
+def rolled() -> BacktestRun:
     """Return a backtest of three sessions, in which December's contract is left for March's."""
     spec = replace(generated(date(2026, 12, 7), 3, "MES"), cash=Decimal(1_000_000))
     changes = {
@@ -241,10 +241,10 @@ def rolled() -> Run:
             "score": "at close-10m",
         },
     }
-    return played(begin(Plan(load(None, {}, changes).settings, spec, level=Level.FULL), [Long("flow")]))
+    return played(begin(BacktestPlan(load(None, {}, changes).settings, spec, level=RecordLevel.FULL), [Long("flow")]))
 
 
-def played(run: Run) -> Run:
+def played(run: BacktestRun) -> BacktestRun:
     """Play a run to its end."""
     try:
         while not run.is_complete:
@@ -296,7 +296,7 @@ ROLLING: dict[str, Any] = {
 }
 
 
-def told_of(run: Run) -> dict[str, Any]:
+def told_of(run: BacktestRun) -> dict[str, Any]:
     """Return what a backtest says of itself.
 
     Numbers of orders follow from a market's specification, and so does the order of what happens at one moment.
@@ -324,7 +324,7 @@ def _without_numbers(record: CycleRecord) -> CycleRecord:
     return replace(record, candidates=tuple(replace(one, client_order_id=None) for one in record.candidates))
 
 
-def both_ways(folder: Path, spec: MarketSpec, kept: Sequence[str], before: int) -> tuple[Run, Run]:
+def both_ways(folder: Path, spec: MarketSpec, kept: Sequence[str], before: int) -> tuple[BacktestRun, BacktestRun]:
     """Return a backtest of a generated market, and one of what was written of it with sessions before."""
     universe = list(dict.fromkeys(symbol[:-2] for symbol in kept))
     settings = load(None, {}, {**ROLLING, "universe": universe}).settings
@@ -333,7 +333,7 @@ def both_ways(folder: Path, spec: MarketSpec, kept: Sequence[str], before: int) 
     opened = opened_from(path, spec)
     assert (opened.unused, lacking(settings, opened)) == ("", "")
     runs = [
-        played(begin(Plan(settings, each.spec, level=Level.FULL), [FuturesStrategy(rule)], each))
+        played(begin(BacktestPlan(settings, each.spec, level=RecordLevel.FULL), [FuturesStrategy(rule)], each))
         for each in (market, opened)
     ]
     return runs[0], runs[1]

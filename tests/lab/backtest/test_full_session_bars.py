@@ -7,7 +7,7 @@ from pathlib import Path
 
 from papervenue import process
 from papervenue.faces.tws.contracts import Contracts
-from papervenue.faces.tws.history import History
+from papervenue.faces.tws.history import TwsHistory
 from papervenue.market.coins import kraken_venue
 from papervenue.market.futures import futures_venue
 from papervenue.market.spec import MarketSpec
@@ -21,7 +21,7 @@ from tradebot.desk.features import BarFeatures
 from tradebot.lab.backtest.engine_conversion import session_of
 from tradebot.lab.backtest.full_session_bars import ForeseenBars
 from tradebot.lab.backtest.http_exchange import InProcess
-from tradebot.lab.backtest.setup import Assembled, assemble
+from tradebot.lab.backtest.setup import BacktestSetup, assemble
 from tradebot.model.bar import Session
 from tradebot.model.view import BarNeed, FeatureNeed, Needs
 from tradebot.signals.features import features
@@ -31,7 +31,7 @@ NEED = FeatureNeed("5Min", (), optional=tuple(name for name in features() if not
 
 
 @contextmanager
-def bot(symbol: str, market: Venue) -> Iterator[Assembled]:
+def bot(symbol: str, market: Venue) -> Iterator[BacktestSetup]:
     spec = MarketSpec(start=date(2026, 11, 16), symbols=(symbol,), sessions=2, seed=7, venue=market)
     others = dict.fromkeys(("flow", "rotation", "smart_money"))
     changes = {
@@ -45,7 +45,7 @@ def bot(symbol: str, market: Venue) -> Iterator[Assembled]:
         yield made
 
 
-def compare(made: Assembled, symbol: str, step: int) -> None:
+def compare(made: BacktestSetup, symbol: str, step: int) -> None:
     world = made.world
     told = BarFeatures(world.bars, world.ledger.sessions, world.venue.day)
     assert world.features is not None
@@ -85,7 +85,7 @@ def test_contracts_have_the_bars_that_are_served_later(tmp_path: Path) -> None:
     assert found.keys() == {"ESH7"}
     exchange.tick_to(from_datetime(until))
     asked = {"end": "", "duration": "5 D", "size": "5 mins", "format": "2"}
-    rows = History(exchange.engine, Contracts(exchange.engine)).answer("1", "ESH7", asked).fields["bars"][-600:]
+    rows = TwsHistory(exchange.engine, Contracts(exchange.engine)).answer("1", "ESH7", asked).fields["bars"][-600:]
     series = found["ESH7"]
     prices = zip(series.starts, series.open, series.high, series.low, series.close, series.volume, strict=True)
     names = ("open", "high", "low", "close", "volume")

@@ -10,9 +10,9 @@ import pytest
 from papervenue.market.coins import kraken_venue
 from papervenue.market.spec import MarketSpec
 from tests.lab.backtest.roads import Stub
-from tradebot.adapters.memory.recorder import Level
+from tradebot.adapters.memory.recorder import RecordLevel
 from tradebot.app.settings import load
-from tradebot.lab.backtest.run import Plan, Run, begin
+from tradebot.lab.backtest.run import BacktestPlan, BacktestRun, begin
 from tradebot.model.candidate import Side
 from tradebot.model.record import Job
 from tradebot.model.values import replace
@@ -35,7 +35,7 @@ class Sometimes(Stub, frozen=True):
         return [replace(want, profit_target_fraction=near, atr_fraction=near)]
 
 
-def played(*, every_pass: bool) -> Run:
+def played(*, every_pass: bool) -> BacktestRun:
     spec = MarketSpec(
         start=date(2026, 11, 16), symbols=COINS, sessions=2, seed=7, venue=kraken_venue(7, COINS), cash=Decimal(50_000)
     )
@@ -51,7 +51,7 @@ def played(*, every_pass: bool) -> Run:
         },
     }
     settings = load(None, {}, changes).settings
-    run = begin(Plan(settings, spec, level=Level.FULL, every_pass=every_pass), [Sometimes("sometimes")])
+    run = begin(BacktestPlan(settings, spec, level=RecordLevel.FULL, every_pass=every_pass), [Sometimes("sometimes")])
     try:
         while not run.is_complete:
             run.step()

@@ -9,16 +9,16 @@ import pytest
 
 from papervenue.market.spec import MarketSpec
 from tests.adapters.plugins.test_plugin import HEAD, install
-from tradebot.adapters.memory.recorder import Level
+from tradebot.adapters.memory.recorder import RecordLevel
 from tradebot.app.settings import load
 from tradebot.errors import OperatorError
 from tradebot.lab.backtest.identity import identity_of
-from tradebot.lab.backtest.run import Plan
+from tradebot.lab.backtest.run import BacktestPlan
 from tradebot.model.values import replace
 
 SETTINGS = load(None, {}).settings
 SPEC = MarketSpec(symbols=("AAPL",), start=date(2025, 3, 3))
-PLAN = Plan(SETTINGS, SPEC)
+PLAN = BacktestPlan(SETTINGS, SPEC)
 
 
 def test_fingerprint_changes_with_anything_that_changes_the_result() -> None:
@@ -28,7 +28,7 @@ def test_fingerprint_changes_with_anything_that_changes_the_result() -> None:
         replace(PLAN, settings=other),
         replace(PLAN, spec=replace(SPEC, seed=8)),
         replace(PLAN, spec=replace(SPEC, cash=Decimal(5))),
-        replace(PLAN, level=Level.NONE),
+        replace(PLAN, level=RecordLevel.NONE),
         replace(PLAN, equity_at="last_fill"),
         replace(PLAN, margin="free"),
     )
@@ -83,7 +83,7 @@ def test_retrained_model_is_another_trial_but_a_moved_one_is_not(
     (tmp_path / "odd_plugin.py").write_text(f"{HEAD}        return []\n")
     (tmp_path / "moved").mkdir()
     monkeypatch.syspath_prepend(tmp_path)
-    plans = list[Plan]()
+    plans = list[BacktestPlan]()
     for folder in (tmp_path, tmp_path / "moved"):
         model = folder / "model.bin"
         model.write_text("weights")

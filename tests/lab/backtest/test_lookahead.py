@@ -21,9 +21,9 @@ from tests.kit.backtest.playing import TRADER
 from tests.kit.values import there
 from tradebot.app.settings import Settings, load
 from tradebot.lab.backtest import setup
-from tradebot.lab.backtest.lookahead import MARKET, Checked, check, cut, moments, spread
+from tradebot.lab.backtest.lookahead import MARKET, LookaheadResult, check, cut, moments, spread
 from tradebot.lab.backtest.market import OpenedMarket, open_market_in_memory
-from tradebot.lab.backtest.run import Plan, Run, begin
+from tradebot.lab.backtest.run import BacktestPlan, BacktestRun, begin
 from tradebot.model.values import replace
 from tradebot.model.view import BarNeed, Needs, StrategyView, Target, Want
 from tradebot.ports.strategy import Strategy
@@ -105,7 +105,7 @@ class Trader(Struct):
         return [Target("AAPL", weight=Decimal("0.1") if self.rises(view) else Decimal(0))]
 
 
-def checked(strategy: Callable[[], Strategy], cuts: int = 100, spec: MarketSpec = SPEC) -> Checked:
+def checked(strategy: Callable[[], Strategy], cuts: int = 100, spec: MarketSpec = SPEC) -> LookaheadResult:
     @contextmanager
     def loaded() -> Iterator[Sequence[Strategy]]:
         yield [strategy()]
@@ -114,8 +114,8 @@ def checked(strategy: Callable[[], Strategy], cuts: int = 100, spec: MarketSpec 
     return check(played(strategy(), opened), opened, loaded, cuts, lambda done, total: None)
 
 
-def played(strategy: Strategy, opened: OpenedMarket) -> Run:
-    run = begin(Plan(settings(), opened.spec), [strategy], opened)
+def played(strategy: Strategy, opened: OpenedMarket) -> BacktestRun:
+    run = begin(BacktestPlan(settings(), opened.spec), [strategy], opened)
     while not run.is_complete:
         run.step()
     return run

@@ -12,7 +12,7 @@ from tradebot.adapters.state.trials import Trial
 from tradebot.app.settings import load
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.lab.backtest.results import Results, benchmark_of, read_result
-from tradebot.lab.backtest.run import Plan, Run, begin
+from tradebot.lab.backtest.run import BacktestPlan, BacktestRun, begin
 from tradebot.model.evidence import Variant, VariantKind
 
 FIRST = date(2025, 3, 3)
@@ -21,8 +21,8 @@ CLOSES = (100.0, 101.0, 99.0, 102.0, 103.0, 104.0)
 DIVIDEND = 2.0
 
 
-def played(spec: MarketSpec, sessions: int) -> Run:
-    run = begin(Plan(load(None, {}, {"universe": list(spec.symbols)}).settings, spec), [Stub("idle")])
+def played(spec: MarketSpec, sessions: int) -> BacktestRun:
+    run = begin(BacktestPlan(load(None, {}, {"universe": list(spec.symbols)}).settings, spec), [Stub("idle")])
     for _ in range(sessions):
         run.step()
     return run

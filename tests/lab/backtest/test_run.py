@@ -11,7 +11,7 @@ from papervenue.market.spec import CLOSE, MarketSpec
 from tests.kit.values import us_sessions
 from tests.lab.backtest.roads import Stub
 from tradebot.app.settings import load
-from tradebot.lab.backtest.run import Plan, Run, begin
+from tradebot.lab.backtest.run import BacktestPlan, BacktestRun, begin
 from tradebot.model.trading import TradingState
 from tradebot.model.view import StrategyView, Target, Want
 
@@ -28,7 +28,7 @@ class Swaying(Stub, frozen=True):
         return [Target("AAPL", weight=Decimal("0.5") if view.now.day % 2 else Decimal("0.4"))]
 
 
-def played(folder: Path, lasting: int | None, *, every_pass: bool = False) -> Run:
+def played(folder: Path, lasting: int | None, *, every_pass: bool = False) -> BacktestRun:
     file, price = folder / "days.csv", 100.0
     rows = ["date,symbol,open,high,low,close,volume", "2025-02-28,AAPL,100,100,100,100,1"]
     for place, day in enumerate(DAYS):
@@ -43,7 +43,7 @@ def played(folder: Path, lasting: int | None, *, every_pass: bool = False) -> Ru
         "strategies": {"flow": None, "swaying": {"exits": [], "times": "first session of week at open+15m"}},
         "backtest": {"unhalt_after_sessions": lasting},
     }
-    run = begin(Plan(load(None, {}, changes).settings, spec, every_pass=every_pass), [Swaying("swaying")])
+    run = begin(BacktestPlan(load(None, {}, changes).settings, spec, every_pass=every_pass), [Swaying("swaying")])
     while not run.is_complete:
         run.step()
     return run

@@ -17,15 +17,15 @@ from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.ledger import MemoryLedger
-from tradebot.adapters.memory.recorder import Level, MemoryEvents
+from tradebot.adapters.memory.recorder import MemoryEvents, RecordLevel
 from tradebot.adapters.state.evidence import BACKTEST
 from tradebot.app.settings import load
 from tradebot.errors import ExitCode, OperatorError
-from tradebot.lab.backtest.save_run import Run, save
+from tradebot.lab.backtest.save_run import FinishedRun, save
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Side
 from tradebot.model.event import EventKind
-from tradebot.model.order import OrderStatus, Outcome, Reply
+from tradebot.model.order import OrderStatus, Reply, WriteOutcome
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job, Mark
 from tradebot.model.trading import Override, ReconcileMark, TradingState, TradingStateRecord
@@ -43,7 +43,7 @@ def books(*acts: Act) -> MemoryLedger:
 
 
 def saved(path: Path, ledger: MemoryLedger, facts: MemoryFacts | None = None, *events: object) -> None:
-    run = Run(ledger, facts or MemoryFacts(), events, minutes(60))  # type: ignore[arg-type]
+    run = FinishedRun(ledger, facts or MemoryFacts(), events, minutes(60))  # type: ignore[arg-type]
     save(path, run, SETTINGS, "mode: sandbox\n", "test")
 
 
@@ -73,7 +73,7 @@ def test_halts_are_saved_with_their_causes_and_the_one_in_force_stays_so(tmp_pat
 
 
 def test_decisions_are_saved_as_far_as_the_recorder_kept_them(tmp_path: Path) -> None:
-    for level, counts in {Level.NONE: 1, Level.COUNTS: 2, Level.FULL: 3}.items():
+    for level, counts in {RecordLevel.NONE: 1, RecordLevel.COUNTS: 2, RecordLevel.FULL: 3}.items():
         facts = MemoryFacts(level)
         made = [replace(make_cycle(f"pass {number}", minutes(number)), job_decision=None) for number in range(2)]
         unsent = tuple(replace(record, client_order_id=None) for record in made[0].candidates)
@@ -105,7 +105,7 @@ def finished(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Bot:
         filled = make_order(f"v{number}", OrderStatus.FILLED, at)
         order = replace(filled, client_order_id=intent.client_order_id, side=side)
         ledger.promise(intent, ())
-        ledger.settle(intent.client_order_id, Reply(Outcome.ACCEPTED, order), at)
+        ledger.settle(intent.client_order_id, Reply(WriteOutcome.ACCEPTED, order), at)
         fill = replace(make_fill(f"a{number}", at).fill, venue_order_id=f"v{number}", side=side, quantity=Decimal(3))
         ledger.apply_fills([replace(make_fill(), fill=replace(fill, price=Decimal(100 + 2 * number)))], at)
     facts.record(replace(make_cycle("pass", minutes(2), symbols=1), job_decision=None, equity=CASH + 6))

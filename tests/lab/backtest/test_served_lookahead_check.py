@@ -15,8 +15,8 @@ from tests.kit.values import there
 from tests.lab.backtest.test_lookahead import SPEC, Trader, honest, market, played
 from tradebot.lab.backtest import setup
 from tradebot.lab.backtest.bars import EngineBars
-from tradebot.lab.backtest.lookahead import MARKET, Checked, cut
-from tradebot.lab.backtest.served_lookahead_check import check_served, unended
+from tradebot.lab.backtest.lookahead import MARKET, LookaheadResult, cut
+from tradebot.lab.backtest.served_lookahead_check import check_served, peeked_bars
 from tradebot.lab.backtest.setup import engine_of
 from tradebot.lab.backtest.venue import EngineVenue
 from tradebot.model.series import Series, width_of
@@ -52,7 +52,7 @@ def elsewhere(world: World, now: datetime) -> Iterator[World]:
     yield replace(world, market=EngineVenue(engine, engine.main), bars=type(world.bars)(engine))  # type: ignore[call-arg]
 
 
-def checked(strategy: Callable[[], Strategy], cuts: int = 4) -> Checked:
+def checked(strategy: Callable[[], Strategy], cuts: int = 4) -> LookaheadResult:
     @contextmanager
     def loaded() -> Iterator[Sequence[Strategy]]:
         yield [strategy()]
@@ -111,4 +111,4 @@ def test_bar_is_too_early_exactly_until_its_end(timeframe: str, second: int) -> 
     prices = array("d", [1.0])
     bar = Series("BTC", timeframe, True, array("q", [int(start.timestamp())]), prices, prices, prices, prices, prices)
     view = StrategyView(now, ("BTC",), series={bar.key: bar})
-    assert [peek.strategy for peek in unended(view, AROUND)] == [MARKET] * (end > now)
+    assert [peek.strategy for peek in peeked_bars(view, AROUND)] == [MARKET] * (end > now)

@@ -14,7 +14,7 @@ from tests.kit.core.scene import evaluate_exits
 from tests.kit.core.venue import Wanting
 from tests.lab.backtest.roads import Stub
 from tradebot.adapters.memory.facts import MemoryFacts
-from tradebot.adapters.plugins.plugin import Surroundings
+from tradebot.adapters.plugins.plugin import PluginEnvironment
 from tradebot.app.settings import load
 from tradebot.desk.features import BarFeatures
 from tradebot.desk.proposals import propose
@@ -22,7 +22,7 @@ from tradebot.desk.strategy_views import Sights
 from tradebot.errors import OperatorError
 from tradebot.lab.backtest import setup
 from tradebot.lab.backtest.bars import EngineBars
-from tradebot.lab.backtest.setup import Assembled, Margin, assemble, loaded_strategies
+from tradebot.lab.backtest.setup import BacktestSetup, Margin, assemble, loaded_strategies
 from tradebot.model.record import Job
 from tradebot.model.series import Series
 from tradebot.model.trading import TradingState
@@ -35,7 +35,7 @@ SPEC = MarketSpec(symbols=("AAPL", "SPY"), sessions=2, start=date(2025, 3, 3), c
 SETTINGS = load(None, {}).settings
 
 
-def assembled() -> Assembled:
+def assembled() -> BacktestSetup:
     return assemble(SETTINGS, SPEC, [Wanting()], MemoryFacts())
 
 
@@ -79,7 +79,7 @@ def test_strategies_are_loaded_as_for_any_bot(tmp_path: Path) -> None:
 def test_plugins_cannot_read_the_files_of_the_market(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept: list[Path] = []
 
-    def started(names: object, surroundings: Surroundings, installed_as: object) -> tuple[Strategy, ...]:
+    def started(names: object, surroundings: PluginEnvironment, installed_as: object) -> tuple[Strategy, ...]:
         kept.extend(surroundings.private)
         return ()
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from papervenue.market.spec import NEXT_BAR
 from tests.kit.backtest.drawn import COSTLESS, COSTLY, SYMBOLS, Drawn, Whims, assembled
-from tradebot.lab.backtest.setup import Assembled
+from tradebot.lab.backtest.setup import BacktestSetup
 from tradebot.lab.driver.price_triggers import INTEREST, in_us
 from tradebot.model.limits import Protection
 from tradebot.model.values import replace
@@ -32,7 +32,7 @@ DAYS = Drawn(
 LATER = datetime.max.replace(tzinfo=UTC)
 
 
-def holding(symbol: str, drawn: Drawn = DAYS) -> Assembled:
+def holding(symbol: str, drawn: Drawn = DAYS) -> BacktestSetup:
     """Return a bot at its first close, with a position that came from nowhere."""
     made = assembled(drawn)
     made.advance(made.sessions[0].close)
@@ -45,7 +45,7 @@ def test_look_ahead_shows_what_the_market_shows_then(symbol: str, minutes: int) 
     made = holding(symbol)
     began = made.now()
     until = min((made.ahead.next_deed or LATER) - timedelta(microseconds=1), began + timedelta(minutes=minutes))
-    seen = [shown for shown in made.ahead.shown(symbol, began, until) if shown.low != shown.high]
+    seen = [shown for shown in made.ahead.upcoming_prices(symbol, began, until) if shown.low != shown.high]
     made.advance(until)
     assert not seen or seen[-1] == made.ahead.shows(symbol)
 
@@ -57,8 +57,8 @@ def test_no_symbol_shows_another_price_before_the_next_one(daily: bool, seconds:
     now = session.open + timedelta(seconds=seconds)
     until = made.ahead.next_price(now)
     assert now < until <= session.close
-    assert not [shown for symbol in SYMBOLS for shown in made.ahead.shown(symbol, now, until - end)]
-    assert any(list(made.ahead.shown(symbol, now, until)) for symbol in SYMBOLS)
+    assert not [shown for symbol in SYMBOLS for shown in made.ahead.upcoming_prices(symbol, now, until - end)]
+    assert any(list(made.ahead.upcoming_prices(symbol, now, until)) for symbol in SYMBOLS)
 
 
 @given(st.sampled_from(SYMBOLS), st.integers(1, 39))
@@ -105,10 +105,10 @@ def test_interest_is_posted_as_it_was_foreseen(posted: Literal["session", "month
     for cash in balances:
         account.cash, account.version = Decimal(cash), account.version + 1
         began, until, before = made.now(), made.sessions[next(places)].close, account.cash
-        foreseen = list(made.ahead.shown(INTEREST, began, until))
+        foreseen = list(made.ahead.upcoming_prices(INTEREST, began, until))
         halfway = began + (until - began) / 2
         made.advance(halfway)
-        rest = [shown.at_us for shown in made.ahead.shown(INTEREST, halfway, until)]
+        rest = [shown.at_us for shown in made.ahead.upcoming_prices(INTEREST, halfway, until)]
         made.advance(until)
         assert Decimal(foreseen[-1].last if foreseen else 0) / 100 == account.cash - before
         assert rest == [shown.at_us for shown in foreseen if shown.at_us > in_us(halfway)]

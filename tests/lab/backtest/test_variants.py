@@ -6,9 +6,9 @@ from typing import Any
 
 from papervenue.market.spec import CLOSE, NEXT_BAR, Costs, MarketSpec
 from tests.lab.backtest.roads import Stub
-from tradebot.adapters.memory.recorder import Level
-from tradebot.app.settings import Settings, load, shipped
-from tradebot.lab.backtest.run import Plan
+from tradebot.adapters.memory.recorder import RecordLevel
+from tradebot.app.settings import Settings, load, shipped_path
+from tradebot.lab.backtest.run import BacktestPlan
 from tradebot.lab.backtest.variants import changes_of
 from tradebot.model.evidence import VariantKind
 from tradebot.model.values import replace
@@ -24,14 +24,14 @@ ROTATION = Stub("rotation", MONTHLY)
 
 def settings(**times: str | None) -> Settings:
     changes: dict[str, Any] = {"flow": None} | {name: {"times": text} for name, text in times.items()}
-    return load(shipped("profiles/rotation.yaml"), {}, {"strategies": changes}).settings
+    return load(shipped_path("profiles/rotation.yaml"), {}, {"strategies": changes}).settings
 
 
-def times_of(plan: Plan) -> dict[str, str | None]:
+def times_of(plan: BacktestPlan) -> dict[str, str | None]:
     return {name: section.times for name, section in plan.settings.strategies.sections().items()}
 
 
-PLAN = Plan(settings(rotation=MONTHLY), SPEC)
+PLAN = BacktestPlan(settings(rotation=MONTHLY), SPEC)
 
 
 def test_costs_are_doubled_and_what_is_earned_is_not() -> None:
@@ -63,7 +63,7 @@ def test_costs_are_not_doubled_if_there_are_none_or_beyond_the_limits() -> None:
 
 
 def test_monthly_strategy_is_delayed_and_moved_to_each_session_of_the_month() -> None:
-    found = changes_of(replace(PLAN, level=Level.FULL), [ROTATION])
+    found = changes_of(replace(PLAN, level=RecordLevel.FULL), [ROTATION])
     assert found.left_out == ()
     _, later, *days = found.changes
     assert (later.kind, later.name) == (VariantKind.DELAY, "a session later")
@@ -72,17 +72,17 @@ def test_monthly_strategy_is_delayed_and_moved_to_each_session_of_the_month() ->
     assert {one.kind for one in days} == {VariantKind.REBALANCE_DAY}
     assert days[1].plan == later.plan, "it needn't be played twice"
     assert days[0].plan == found.played, "it is the run itself"
-    assert {one.plan.level for one in found.changes} == {Level.NONE}
+    assert {one.plan.level for one in found.changes} == {RecordLevel.NONE}
 
 
 def test_times_that_only_the_strategy_names_are_moved_too() -> None:
-    _, later, first, *_ = changes_of(Plan(settings(rotation=None), SPEC), [ROTATION]).changes
+    _, later, first, *_ = changes_of(BacktestPlan(settings(rotation=None), SPEC), [ROTATION]).changes
     assert times_of(later.plan) == {"rotation": MONTHLY.replace("first", "2nd")}
     assert times_of(first.plan) == {"rotation": None}
 
 
 def test_strategy_of_every_session_is_not_delayed() -> None:
-    found = changes_of(Plan(settings(rotation="at open+5m"), SPEC), [ROTATION])
+    found = changes_of(BacktestPlan(settings(rotation="at open+5m"), SPEC), [ROTATION])
     assert [one.kind for one in found.changes] == [VariantKind.COSTS]
     assert "rotation may trade in every session" in found.left_out[0]
     assert "Other sessions of the month aren't played" in found.left_out[1]
@@ -90,6 +90,6 @@ def test_strategy_of_every_session_is_not_delayed() -> None:
 
 def test_strategies_are_not_moved_if_one_has_no_session_of_the_month() -> None:
     assert [one.kind for one in changes_of(PLAN, [ROTATION, Stub("outsider")]).changes] == [VariantKind.COSTS]
-    weekly = changes_of(Plan(settings(rotation="2nd session of week at open+5m"), SPEC), [ROTATION])
+    weekly = changes_of(BacktestPlan(settings(rotation="2nd session of week at open+5m"), SPEC), [ROTATION])
     assert [one.kind for one in weekly.changes] == [VariantKind.COSTS, VariantKind.DELAY]
     assert times_of(weekly.changes[1].plan) == {"rotation": "3rd session of week at open+5m"}

@@ -25,7 +25,7 @@ from tests.kit.backtest.drawn import (
 )
 from tests.suite.tiers import sized
 from tradebot.exits.kinds.stops import StopLoss, TrailingStop
-from tradebot.exits.kinds.targets import Level, ScaleOut
+from tradebot.exits.kinds.targets import GainLevel, ScaleOut
 from tradebot.exits.kinds.times import LowMovement
 from tradebot.model.limits import Protection
 from tradebot.model.values import replace
@@ -42,8 +42,8 @@ FILLED_BEFORE_A_PASS_OF_ENTRIES = Drawn(
         LowMovement(movement_fraction=Decimal("0.0032"), after_s=701),
         ScaleOut(
             levels=(
-                Level(fraction=Decimal("0.0016"), share=Decimal("0.3")),
-                Level(fraction=Decimal("0.0032"), share=Decimal("0.4")),
+                GainLevel(fraction=Decimal("0.0016"), share=Decimal("0.3")),
+                GainLevel(fraction=Decimal("0.0032"), share=Decimal("0.4")),
             )
         ),
         StopLoss(fraction=Decimal("0.0085")),

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tests.kit.values import quote
 from tests.lab.driver.test_price_triggers import MINUTES, OPEN, Drawn
 from tradebot.adapters.memory.ledger import MemoryLedger
-from tradebot.desk.exit_inputs import marked
-from tradebot.exits.kind import Held
+from tradebot.desk.exit_inputs import update_marks
+from tradebot.exits.kind import WatchedPosition
 from tradebot.exits.kinds.stops import StopLoss, TrailingStop
 from tradebot.exits.kinds.targets import ProfitTarget
 from tradebot.lab.driver.idle_periods import Marking, is_blind
@@ -33,7 +33,7 @@ def shown(market: Drawn, minute: int) -> Quote:
 
 def one_by_one(position: Position, market: Drawn, slots: Sequence[int], marks: Marks) -> Marks:
     for minute in slots:
-        marks = marked(position, shown(market, minute), Kept(best=marks.best, worst=marks.worst))
+        marks = update_marks(position, shown(market, minute), Kept(best=marks.best, worst=marks.worst))
     return marks
 
 
@@ -41,12 +41,12 @@ def one_by_one(position: Position, market: Drawn, slots: Sequence[int], marks: M
 def test_marks_are_those_of_every_pass(walk: list[int], first: list[int], second: list[int], quantity: int) -> None:
     market, ledger = Drawn({"AAPL": walk}), MemoryLedger("A1")
     position = Position("flow", "AAPL", (Lot(Decimal(quantity), Decimal(100), OPEN),), Decimal(0), entered_at=OPEN)
-    begun = marked(position, shown(market, 0), Kept())
+    begun = update_marks(position, shown(market, 0), Kept())
     ledger.put_marks({position.key: begun})
     market_ahead: Any = market
     marking = Marking(ledger, market_ahead)
     kept = Kept(best=begun.best, worst=begun.worst)
-    marking.follow(OPEN, [Held(position, begun.best, kept)], {"AAPL": shown(market, 0)})
+    marking.follow(OPEN, [WatchedPosition(position, begun.best, kept)], {"AAPL": shown(market, 0)})
     for slots in (first, sorted({*first, *second})):
         marking.write([in_us(OPEN + timedelta(minutes=minute)) for minute in slots])
     # What is later than one that was written already is all that a second look may add.
@@ -62,7 +62,7 @@ def test_rules_are_blind_only_if_they_ignore_the_best_price() -> None:
     assert not is_blind((STOP, TRAIL))
 
 
-def of_nothing() -> Iterator[Held]:
+def of_nothing() -> Iterator[WatchedPosition]:
     yield from ()
 
 
@@ -71,7 +71,7 @@ def test_closed_positions_get_no_marks() -> None:
     position = Position("flow", "AAPL", (Lot(Decimal(5), Decimal(100), OPEN),), Decimal(0), entered_at=OPEN)
     market_ahead: Any = market
     marking = Marking(ledger, market_ahead)
-    held = Held(position, Decimal(100), Kept(best=Decimal(100), worst=Decimal(100)))
+    held = WatchedPosition(position, Decimal(100), Kept(best=Decimal(100), worst=Decimal(100)))
     marking.follow(OPEN, [held], {"AAPL": shown(market, 0)})
     marking.follow(OPEN, of_nothing(), {})
     marking.write([in_us(OPEN + timedelta(minutes=5))])

@@ -7,7 +7,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradebot.lab.driver.price_triggers import FAR, Band, Rest, Shown, Worth, first_touch, in_us
+from tradebot.lab.driver.price_triggers import FAR, PriceBand, Rest, ValueBand, VisiblePrices, first_touch, in_us
 
 OPEN = datetime(2025, 3, 3, 14, 30, tzinfo=UTC)
 SYMBOLS = ("AAPL", "SPY")
@@ -17,14 +17,14 @@ MINUTES = 12
 class Drawn:
     """A market of drawn prices, one a minute, whose bid and ask are a unit away; a session has `length` minutes."""
 
-    stamp = traded = next_deed = None
+    stamp = trade_stamp = next_deed = None
     equity_moves, still = True, False
 
     def __init__(self, prices: dict[str, list[int]], length: int = MINUTES) -> None:
         self.prices = prices
         self.length = length
 
-    def shown(self, symbol: str, after: datetime, until: datetime) -> Iterator[Shown]:
+    def upcoming_prices(self, symbol: str, after: datetime, until: datetime) -> Iterator[VisiblePrices]:
         for minute in range(1, MINUTES + 1):
             if after < OPEN + timedelta(minutes=minute) <= until:
                 yield self.at(symbol, minute)
@@ -38,21 +38,21 @@ class Drawn:
     def next_price(self, after: datetime) -> datetime:
         return after + timedelta(minutes=1)
 
-    def shows(self, symbol: str) -> Shown:
+    def shows(self, symbol: str) -> VisiblePrices:
         return self.at(symbol, 0)
 
     def close(self, after_us: int) -> int:
         minutes = -(-(after_us - in_us(OPEN)) // 60_000_000)
         return in_us(OPEN + timedelta(minutes=max(-(-minutes // self.length), 1) * self.length))
 
-    def at(self, symbol: str, minute: int) -> Shown:
+    def at(self, symbol: str, minute: int) -> VisiblePrices:
         """Return what a symbol shows after some minutes; the market went three units beyond."""
         price, at = self.prices[symbol][minute], OPEN + timedelta(minutes=minute)
-        return Shown(in_us(at), price, price - 1, price + 1, price - 3, price + 3)
+        return VisiblePrices(in_us(at), price, price - 1, price + 1, price - 3, price + 3)
 
 
 PRICES = st.lists(st.integers(90, 110), min_size=MINUTES + 1, max_size=MINUTES + 1)
-BANDS = st.builds(Band, st.sampled_from(SYMBOLS), st.booleans(), st.integers(85, 95), st.integers(105, 115))
+BANDS = st.builds(PriceBand, st.sampled_from(SYMBOLS), st.booleans(), st.integers(85, 95), st.integers(105, 115))
 RESTS = st.builds(Rest, st.sampled_from(SYMBOLS), st.integers(100, 115), st.just(True)) | st.builds(
     Rest, st.sampled_from(SYMBOLS), st.integers(85, 100), st.just(False)
 )
@@ -65,9 +65,9 @@ RESTS = st.builds(Rest, st.sampled_from(SYMBOLS), st.integers(100, 115), st.just
     st.sampled_from(({}, {"AAPL": 3}, {"AAPL": 3, "SPY": -2})),
 )
 def test_first_touch_is_the_first_minute_beyond_a_limit(
-    prices: dict[str, list[int]], bands: list[Band], rests: list[Rest], shares: dict[str, int]
+    prices: dict[str, list[int]], bands: list[PriceBand], rests: list[Rest], shares: dict[str, int]
 ) -> None:
-    market, worth = Drawn(prices), Worth(shares, {symbol: prices[symbol][0] for symbol in SYMBOLS}, -1, 310)
+    market, worth = Drawn(prices), ValueBand(shares, {symbol: prices[symbol][0] for symbol in SYMBOLS}, -1, 310)
 
     def touched(minute: int) -> bool:
         shown = {symbol: market.at(symbol, minute) for symbol in SYMBOLS}
@@ -91,7 +91,7 @@ def test_first_touch_is_the_first_minute_beyond_a_limit(
 )
 def test_allowed_fall_starts_over_after_each_close(prices: list[int], most: int, length: int) -> None:
     market = Drawn({"AAPL": prices}, length)
-    worth = Worth({"AAPL": 1}, {"AAPL": prices[0]}, prices[0] - most, later_low=lambda closing: closing - most)
+    worth = ValueBand({"AAPL": 1}, {"AAPL": prices[0]}, prices[0] - most, later_low=lambda closing: closing - most)
     end = OPEN + timedelta(minutes=MINUTES)
 
     def touched(minute: int) -> bool:
@@ -105,5 +105,5 @@ def test_allowed_fall_starts_over_after_each_close(prices: list[int], most: int,
 def test_first_touch_is_the_end_without_limits() -> None:
     market = Drawn({symbol: [100] * (MINUTES + 1) for symbol in SYMBOLS})
     end = OPEN + timedelta(minutes=MINUTES)
-    wide = Band("AAPL", True, -FAR, FAR)
-    assert first_touch(market, [wide], [], Worth({"AAPL": 1}, {"AAPL": 100}), OPEN, end) == end
+    wide = PriceBand("AAPL", True, -FAR, FAR)
+    assert first_touch(market, [wide], [], ValueBand({"AAPL": 1}, {"AAPL": 100}), OPEN, end) == end

@@ -10,14 +10,14 @@ from tests.kit.values import there
 from tradebot.auditing.confidence_intervals import fewest_sessions
 from tradebot.auditing.outcomes import STAKE_USD
 from tradebot.lab.learn.altered import HELD_S, Blocked, Knob, Other, by_session, proposals
-from tradebot.lab.learn.values import LEAST, Item, Outcome, Proposal
+from tradebot.lab.learn.values import LEAST, Item, Proposal, TradeOutcome
 from tradebot.model.decision import Gate
-from tradebot.model.record import Judged
+from tradebot.model.record import EntryOutcome
 
 MADE = outcomes(*[trade(number, 1, in_session=number // 4, minutes=10 * (number % 4)) for number in range(80)])
 
 
-def knob(*others: Other, made: tuple[Outcome, ...] = MADE) -> Knob:
+def knob(*others: Other, made: tuple[TradeOutcome, ...] = MADE) -> Knob:
     return Knob(Item.EXITS, "flow", "exits.stop_loss_fraction", "0.02", made, others)
 
 
@@ -60,7 +60,7 @@ def test_more_values_take_more_proof() -> None:
 
 
 def test_too_few_trades_or_sessions_say_how_many_are_missing() -> None:
-    def of(made: tuple[Outcome, ...]) -> tuple[int, int, str]:
+    def of(made: tuple[TradeOutcome, ...]) -> tuple[int, int, str]:
         (found,) = proposals([knob(Other("0.01", [5.0] * len(made)), made=made)])
         assert (found.proposed is None) is (found.observed is None) is bool(found.missing or found.missing_sessions)
         return found.missing, found.missing_sessions, found.evidence
@@ -93,12 +93,12 @@ class Held(Told):
     def __init__(self, gains: dict[str, float]) -> None:
         self._gains = gains
 
-    def held(self, symbol: str, at: datetime, longest_s: int) -> float | None:
+    def return_after(self, symbol: str, at: datetime, longest_s: int) -> float | None:
         assert longest_s == HELD_S == 4 * 3600
         return self._gains.get(symbol)
 
 
-def found(*days: tuple[dict[str, float], list[Judged]]) -> dict[str, Proposal]:
+def found(*days: tuple[dict[str, float], list[EntryOutcome]]) -> dict[str, Proposal]:
     blocked = Blocked()
     for gains, each in days:
         blocked.add(Held(gains), each)

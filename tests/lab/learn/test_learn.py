@@ -9,28 +9,34 @@ from tests.kit.trades import DAY, WORTH, numbered_sessions, trade
 from tests.kit.values import LIMITS
 from tests.suite.tiers import sized
 from tradebot.lab.learn.knobs import ExitAt, HeldFor
-from tradebot.lab.learn.learn import Found, Material, Strategy, Watched, learned
+from tradebot.lab.learn.learn import (
+    LearnedStrategy,
+    LearningMaterial,
+    LearnResult,
+    WatchedStrategies,
+    learn_from_trades,
+)
 from tradebot.lab.learn.values import Item
 from tradebot.model.candidate import Component
 from tradebot.model.values import replace
 from tradebot.timetable.job_times import parse
-from tradebot.views.trades.trade_row import Source, Status, TradeRow
+from tradebot.views.trades.trade_row import EntrySource, TradeRow, TradeStatus
 
 WEIGHTS = {"flow": 0.4, "insider": 0.15}
 ENTRIES = "timetable.trade-once", parse("every 5m from open+2m until close-15m", DAY)
 SESSIONS, A_DAY, STEPS = 30, 6, 60
 
 
-def material(trades: list[TradeRow]) -> Material:
-    exits = Watched(
+def material(trades: list[TradeRow]) -> LearningMaterial:
+    exits = WatchedStrategies(
         "",
         frozenset({"flow"}),
         ExitAt("exits.stop_loss_fraction", Decimal("0.02")),
         ExitAt("exits.profit_target_fraction", Decimal("0.03")),
         HeldFor("exits.time_exit_s", 14_400),
     )
-    flow = Strategy("flow", WEIGHTS, LIMITS.model_copy(update={"max_open_positions": 10}), asked_each_time=True)
-    return Material(trades, numbered_sessions(SESSIONS), DAY, [flow], [exits], ENTRIES)
+    flow = LearnedStrategy("flow", WEIGHTS, LIMITS.model_copy(update={"max_open_positions": 10}), asked_each_time=True)
+    return LearningMaterial(trades, numbered_sessions(SESSIONS), DAY, [flow], [exits], ENTRIES)
 
 
 def drawn(seed: int, *, late_loses: float = 0.0, insider: float = 0.0) -> list[TradeRow]:
@@ -58,36 +64,38 @@ def drawn(seed: int, *, late_loses: float = 0.0, insider: float = 0.0) -> list[T
     return made
 
 
-def proposed(found: Found) -> dict[str | None, str | None]:
+def proposed(found: LearnResult) -> dict[str | None, str | None]:
     return {one.setting: one.proposed for one in found.proposals if one.proposed is not None}
 
 
 def test_hours_that_lose_and_a_component_that_knows_are_found() -> None:
-    assert proposed(learned(material(drawn(1, late_loses=16)), None))["timetable.trade-once"] in (
+    assert proposed(learn_from_trades(material(drawn(1, late_loses=16)), None))["timetable.trade-once"] in (
         "every 5m from open+2m until close-75m",
         "every 5m from open+2m until close-105m",
     )
-    assert proposed(learned(material(drawn(2, insider=0.8)), None)) == {"strategies.flow.weights.insider": "0.1575"}
+    assert proposed(learn_from_trades(material(drawn(2, insider=0.8)), None)) == {
+        "strategies.flow.weights.insider": "0.1575"
+    }
 
 
 def test_noise_proposes_nothing_in_most_draws() -> None:
     draws = sized(12, 200)
-    lucky = [seed for seed in range(draws) if proposed(learned(material(drawn(100 + seed)), None))]
+    lucky = [seed for seed in range(draws) if proposed(learn_from_trades(material(drawn(100 + seed)), None))]
     assert len(lucky) <= draws // 6
 
 
 def test_order_of_reading_changes_nothing_and_open_trades_are_no_losses() -> None:
     made = drawn(3)
-    once = learned(material(made), None)
+    once = learn_from_trades(material(made), None)
     Random(4).shuffle(made)  # noqa: S311 - repeatable on purpose
-    assert learned(material(made), None) == once
-    held = trade(9_000, -500, in_session=SESSIONS - 1, minutes=385, status=Status.OPEN, closed_at=None)
+    assert learn_from_trades(material(made), None) == once
+    held = trade(9_000, -500, in_session=SESSIONS - 1, minutes=385, status=TradeStatus.OPEN, closed_at=None)
     others = [
         trade(9_001, -500, strategy="gone"),
-        trade(9_002, -500, source=Source.ADOPTED),
+        trade(9_002, -500, source=EntrySource.ADOPTED),
         trade(9_003, -5, unknown_fees=1),
     ]
-    with_others = learned(material([*made, held, *others]), None)
+    with_others = learn_from_trades(material([*made, held, *others]), None)
     counts = with_others.counts
     assert (counts.counted, counts.open, counts.not_ours, counts.unknown_fees) == (len(made), 1, 2, 1)
     weights = [one for one in once.proposals if one.item is Item.WEIGHTS]
@@ -96,7 +104,7 @@ def test_order_of_reading_changes_nothing_and_open_trades_are_no_losses() -> Non
 
 
 def test_nothing_traded_yet_says_how_much_is_missing_everywhere() -> None:
-    found = learned(material([]), None)
+    found = learn_from_trades(material([]), None)
     assert {one.item for one in found.proposals} == {*Item} - {Item.BLOCKED}
     assert all(one.missing == 30 and "30 more closed trades" in one.evidence for one in found.proposals)
     assert proposed(found) == {}

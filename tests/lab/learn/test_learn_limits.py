@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 from tests.kit.trades import DAY, outcomes, trade
 from tests.kit.values import LIMITS
 from tradebot.lab.learn.altered import Knob
-from tradebot.lab.learn.learn import Entered, is_tighter, limits
-from tradebot.views.trades.trade_row import Status, TradeRow
+from tradebot.lab.learn.learn import OpenedPosition, is_tighter, limits
+from tradebot.views.trades.trade_row import TradeRow, TradeStatus
 
 SCORES = (0.2, 0.21, 0.22, 0.23, 0.24, 0.25, 0.26, 0.27, 0.28, 0.29)
 NAMES = ["min_score", "max_open_positions", "max_session_entries", "max_symbol_entries", "cooldown_s"]
 
 
 def knobs(*trades: TradeRow, **values: Any) -> dict[str, Knob]:
-    made = [Entered(one, DAY.date_of(one.opened_at)) for one in trades]
+    made = [OpenedPosition(one, DAY.date_of(one.opened_at)) for one in trades]
     found = limits("flow", LIMITS.model_copy(update=values), made, outcomes(*trades))
     return {one.setting.rpartition(".")[2]: one for one in found}
 
@@ -42,7 +42,7 @@ def test_position_that_is_refused_makes_room_for_the_next() -> None:
 
 
 def test_open_position_takes_room_and_is_no_outcome() -> None:
-    held = trade(0, -50, minutes=0, status=Status.OPEN, closed_at=None)
+    held = trade(0, -50, minutes=0, status=TradeStatus.OPEN, closed_at=None)
     found = knobs(held, trade(1, 1, minutes=100))["max_open_positions"]
     assert [one.trade.id for one in found.outcomes] == ["t00001"]
     assert left_out(found) == {"1": ["t00001"]}

@@ -13,25 +13,27 @@ from tradebot.lab.learn.weights import (
     HIGHEST,
     LOWEST,
     NEUTRAL,
-    Call,
-    Standing,
+    ComponentCall,
+    ComponentRecord,
     proposals,
     standing,
-    stepped,
+    step_weight,
     unknown_names,
 )
 from tradebot.lab.performance.statistics import Interval
 from tradebot.model.values import replace
 from tradebot.signals.components import component_names, component_of
-from tradebot.views.trades.trade_row import Source, Status
+from tradebot.views.trades.trade_row import EntrySource, TradeStatus
 
 WEIGHTS = {"flow": 0.4}
 
 
-def calls(right: int, of: int) -> list[Call]:
+def calls(right: int, of: int) -> list[ComponentCall]:
     """Return calls in turn, so that right ones are spread over all of them."""
     rights = [place * right // of != (place + 1) * right // of for place in range(of)]
-    return [Call(OPEN + timedelta(hours=place), is_right, 0.01 * is_right) for place, is_right in enumerate(rights)]
+    return [
+        ComponentCall(OPEN + timedelta(hours=place), is_right, 0.01 * is_right) for place, is_right in enumerate(rights)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -51,7 +53,10 @@ def test_share_of_right_calls_has_the_interval_of_wilson(right: int, of: int, lo
 
 
 def test_recent_share_moves_by_a_share_of_each_call_and_starts_even() -> None:
-    wrong, right = Call(OPEN, right=False, gain=-0.02), Call(OPEN + timedelta(hours=1), right=True, gain=0.01)
+    wrong, right = (
+        ComponentCall(OPEN, right=False, gain=-0.02),
+        ComponentCall(OPEN + timedelta(hours=1), right=True, gain=0.01),
+    )
     found = standing([right, wrong])
     after_one = 0.5 * (1 - ALPHA)
     assert found.lately == pytest.approx(after_one * (1 - ALPHA) + ALPHA)
@@ -59,13 +64,13 @@ def test_recent_share_moves_by_a_share_of_each_call_and_starts_even() -> None:
 
 
 def test_calls_of_one_moment_count_as_often_as_they_are() -> None:
-    found = standing([Call(OPEN, right=True, gain=0.01), Call(OPEN, right=False, gain=0.03)])
+    found = standing([ComponentCall(OPEN, right=True, gain=0.01), ComponentCall(OPEN, right=False, gain=0.03)])
     assert found.lately == pytest.approx(0.5)
     assert found.gain == pytest.approx(0.02 * (1 - (1 - ALPHA) ** 2))
 
 
-def of(low: float, high: float, lately: float, gain: float = 0.01, count: int = LEAST) -> Standing:
-    return Standing(count, count // 2, Interval((low + high) / 2, low, high), lately, gain)
+def of(low: float, high: float, lately: float, gain: float = 0.01, count: int = LEAST) -> ComponentRecord:
+    return ComponentRecord(count, count // 2, Interval((low + high) / 2, low, high), lately, gain)
 
 
 @pytest.mark.parametrize(
@@ -87,8 +92,10 @@ def of(low: float, high: float, lately: float, gain: float = 0.01, count: int = 
         (of(0.4, 0.6, 0.48, count=61), 0.5, 0.55),
     ],
 )
-def test_step_follows_what_is_proven_and_stays_within_its_bounds(found: Standing, before: float, after: float) -> None:
-    assert stepped(before, found) == pytest.approx(after)
+def test_step_follows_what_is_proven_and_stays_within_its_bounds(
+    found: ComponentRecord, before: float, after: float
+) -> None:
+    assert step_weight(before, found) == pytest.approx(after)
 
 
 TOLD = st.lists(st.tuples(st.integers(0, 40), st.booleans(), st.floats(-0.5, 0.5)), max_size=120)
@@ -98,9 +105,9 @@ TOLD = st.lists(st.tuples(st.integers(0, 40), st.booleans(), st.floats(-0.5, 0.5
 def test_multiplier_stays_within_its_bounds_whatever_the_order_of_calls_of_one_moment(
     told: list[tuple[int, bool, float]], before: float, chance: object
 ) -> None:
-    made = [Call(OPEN + timedelta(hours=hour), right, gain) for hour, right, gain in told]
+    made = [ComponentCall(OPEN + timedelta(hours=hour), right, gain) for hour, right, gain in told]
     found = standing(made)
-    assert LOWEST <= stepped(before, found) <= HIGHEST
+    assert LOWEST <= step_weight(before, found) <= HIGHEST
     chance.shuffle(made)  # type: ignore[attr-defined]
     assert standing(made) == found
 
@@ -152,9 +159,9 @@ def test_trades_that_are_open_or_not_ours_are_never_counted(count: int) -> None:
         trade(100 + number, -10, minutes=number, **fields)
         for number in range(count)
         for fields in (
-            {"status": Status.OPEN, "closed_at": None},
-            {"status": Status.PARTLY_CLOSED, "closed_at": None},
-            {"source": Source.ADOPTED},
+            {"status": TradeStatus.OPEN, "closed_at": None},
+            {"status": TradeStatus.PARTLY_CLOSED, "closed_at": None},
+            {"source": EntrySource.ADOPTED},
             {"unknown_fees": 1},
         )
     ]

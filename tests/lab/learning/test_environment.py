@@ -20,22 +20,24 @@ from tests.lab.backtest.roads import Stub
 from tests.lab.learning.prices import give
 from tradebot.app.settings import load
 from tradebot.errors import TradebotError
-from tradebot.lab.backtest.run import Plan, Run, begin
+from tradebot.lab.backtest.run import BacktestPlan, BacktestRun, begin
 from tradebot.lab.learning import environment
-from tradebot.lab.learning.environment import ACTIONS, NO_BAR, TIMES, Environment, Moment, Terms
-from tradebot.lab.learning.scaling import Scaling, fitted
+from tradebot.lab.learning.environment import ACTIONS, NO_BAR, TIMES, Environment, EpisodeTerms, PolicyState
+from tradebot.lab.learning.scaling import FittedScaling, fit_scaling
 from tradebot.model.candidate import Side
 from tradebot.model.values import replace
 from tradebot.model.view import FeatureNeed, Needs, StrategyView, Target, Want
-from tradebot.signals.features.state import State
+from tradebot.signals.features.state import DecisionState
 
 NAMES = ("rsi_14",)
-SCALING = Scaling(NAMES, (0.0,), (0.5,))
+SCALING = FittedScaling(NAMES, (0.0,), (0.5,))
 START = date(2026, 11, 16)
 LIMITS = {"max_candidate_age_s": 60}
 
 
-def plan(every_m: int = 60, limits: Mapping[str, Any] = LIMITS, over: Mapping[str, Any] = {}, **changes: Any) -> Plan:
+def plan(
+    every_m: int = 60, limits: Mapping[str, Any] = LIMITS, over: Mapping[str, Any] = {}, **changes: Any
+) -> BacktestPlan:
     """Return a plan of one session of MES, with these limits and settings over the usual ones."""
     venue = futures_venue(START, 1, ("MES",))
     symbols = tuple(one.symbol for one in venue.instruments)
@@ -57,14 +59,14 @@ def plan(every_m: int = 60, limits: Mapping[str, Any] = LIMITS, over: Mapping[st
             "reconcile": "every 2m from open+1m until close",
         },
     }
-    return Plan(load(None, {}, settings).settings, replace(spec, **changes))
+    return BacktestPlan(load(None, {}, settings).settings, replace(spec, **changes))
 
 
 def drawn(place: int) -> int:
     return ACTIONS[(place * 3 + 1) % len(ACTIONS)]
 
 
-def played(of: Terms, seed: int | None = None) -> list[tuple[Any, ...]]:
+def played(of: EpisodeTerms, seed: int | None = None) -> list[tuple[Any, ...]]:
     with Environment(of) as episode:
         observation, info = episode.reset(seed)
         rows: list[tuple[Any, ...]] = [(observation.tolist(), info)]
@@ -90,7 +92,7 @@ SLOTS: dict[str, int] = {}
 
 
 def test_an_episode_has_the_books_of_a_backtest_with_the_same_targets() -> None:
-    rows = played(Terms(plan(), SCALING))
+    rows = played(EpisodeTerms(plan(), SCALING))
     SLOTS.clear()
     run = begin(plan(), [Same("policy", TIMES, Needs(features=(FeatureNeed("5Min", NAMES),), lots=True))])
     with closing(run.made):
@@ -111,12 +113,12 @@ def test_an_episode_has_the_books_of_a_backtest_with_the_same_targets() -> None:
     assert total == pytest.approx((float(rows[-1][1]["equity"]) - start) / start, abs=1e-12)
     assert rows[-1][3:] == (True, False)
     assert {row[1]["position"] for row in rows} > {0}
-    assert rows == played(Terms(plan(), SCALING), 5)
+    assert rows == played(EpisodeTerms(plan(), SCALING), 5)
     assert not [one for one in threading.enumerate() if one.name == "episode"]
 
 
 def test_an_episode_that_is_left_ends_its_thread() -> None:
-    with Environment(Terms(plan(), SCALING)) as episode:
+    with Environment(EpisodeTerms(plan(), SCALING)) as episode:
         episode.reset()
         assert [one for one in threading.enumerate() if one.name == "episode"]
         with pytest.raises(TradebotError, match="no target"):
@@ -127,30 +129,30 @@ def test_an_episode_that_is_left_ends_its_thread() -> None:
 
 
 def test_a_market_without_the_features_is_told() -> None:
-    absent = Scaling(("release_near",), (0.0,), (1.0,))
-    with Environment(Terms(plan(), absent)) as episode, pytest.raises(TradebotError, match="without a decision"):
+    absent = FittedScaling(("release_near",), (0.0,), (1.0,))
+    with Environment(EpisodeTerms(plan(), absent)) as episode, pytest.raises(TradebotError, match="without a decision"):
         episode.reset()
 
 
 @pytest.mark.parametrize("value", [float("inf"), float("nan")])
 def test_what_is_no_number_is_told(value: float) -> None:
-    state = State(1.0, 0.0, 100_000.0, 0.0, 1, 0.5, 0)
+    state = DecisionState(1.0, 0.0, 100_000.0, 0.0, 1, 0.5, 0)
     assert SCALING.observation({"rsi_14": value}, state) == "not finite: rsi_14"
     assert SCALING.observation({}, state) == "absent: rsi_14"
     assert "equity" in str(SCALING.observation({"rsi_14": 0.1}, state._replace(equity=0.0)))
 
 
 def test_scaling_is_fitted_and_clipped() -> None:
-    found = fitted(NAMES, [{"rsi_14": 1.0}, {"rsi_14": 3.0}, {"rsi_14": float("inf")}, {}])
-    assert found == Scaling(NAMES, (2.0,), (1.0,))
-    seen = found.observation({"rsi_14": 90.0}, State(3.0, 0.0, 100_000.0, 0.0, 1, 0.5, 0))
+    found = fit_scaling(NAMES, [{"rsi_14": 1.0}, {"rsi_14": 3.0}, {"rsi_14": float("inf")}, {}])
+    assert found == FittedScaling(NAMES, (2.0,), (1.0,))
+    seen = found.observation({"rsi_14": 90.0}, DecisionState(3.0, 0.0, 100_000.0, 0.0, 1, 0.5, 0))
     assert not isinstance(seen, str)
     assert (seen[0], seen[1], str(seen.dtype), len(seen)) == (5.0, 1.0, "float32", 7)
     with pytest.raises(TradebotError, match="rsi_14"):
-        fitted(NAMES, [{"rsi_14": 1.0}, {"rsi_14": 1.0}])
+        fit_scaling(NAMES, [{"rsi_14": 1.0}, {"rsi_14": 1.0}])
 
 
-def steps(of: Terms, actions: Sequence[int]) -> list[dict[str, Any]]:
+def steps(of: EpisodeTerms, actions: Sequence[int]) -> list[dict[str, Any]]:
     """Return what is told after each of these actions, with the reward and how the step ended."""
     with Environment(of) as episode:
         _, first = episode.reset()
@@ -165,14 +167,14 @@ def steps(of: Terms, actions: Sequence[int]) -> list[dict[str, Any]]:
 
 def test_a_change_of_sides_is_closed_and_opened_within_its_step() -> None:
     """Its costs are those of three contracts: a tick of slippage and the commission each, if the price stands still."""
-    told = steps(Terms(plan(5), SCALING), [2, 2, -1, -1, 0])
+    told = steps(EpisodeTerms(plan(5), SCALING), [2, 2, -1, -1, 0])
     assert [one["position"] for one in told] == [0, 2, 2, -1, -1, 0]
     assert not any(one["refused"] for one in told)
 
 
 def test_what_a_limit_refuses_leaves_the_position_as_it_is_and_is_told() -> None:
     most = 10
-    told = steps(Terms(plan(5), SCALING), [1, 0] * (most + 2))
+    told = steps(EpisodeTerms(plan(5), SCALING), [1, 0] * (most + 2))
     assert [one["position"] for one in told[1::2]] == [1] * most + [0] * 2
     assert [one["refused"] for one in told[1::2]] == [{}] * most + [{"MAX_SYMBOL_ENTRIES": 1}] * 2
 
@@ -181,7 +183,7 @@ def test_an_episode_is_cut_off_at_its_floor_and_the_reward_is_only_what_was_earn
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("tradebot.lab.learning.environment.KEEPS_OF_START", Decimal("0.9999"))
-    told = steps(Terms(plan(5), SCALING), [2, -2] * 60)
+    told = steps(EpisodeTerms(plan(5), SCALING), [2, -2] * 60)
     assert (told[-1]["over"], told[-1]["cut"]) == (False, True)
     assert told[-1]["equity"] <= Decimal("0.9999") * told[0]["equity"] < told[-2]["equity"]
     total = sum(one["reward"] for one in told)
@@ -190,7 +192,7 @@ def test_an_episode_is_cut_off_at_its_floor_and_the_reward_is_only_what_was_earn
 
 def test_falls_cost_a_tenth_of_how_far_the_rewards_are_below_their_highest_sum() -> None:
     actions = [1, -1, 2, 0] * 3
-    plain, costly = (steps(Terms(plan(5), SCALING, falls_cost=each), actions) for each in (False, True))
+    plain, costly = (steps(EpisodeTerms(plan(5), SCALING, falls_cost=each), actions) for each in (False, True))
     reached = highest = 0.0
     for one, other in zip(plain[1:], costly[1:], strict=True):
         reached += one["reward"]
@@ -203,7 +205,7 @@ def test_falls_cost_a_tenth_of_how_far_the_rewards_are_below_their_highest_sum()
 @settings(max_examples=30)
 @given(actions=st.lists(st.sampled_from(ACTIONS), min_size=1, max_size=40))
 def test_rewards_add_up_to_what_the_account_has_gained_whatever_is_done(actions: list[int]) -> None:
-    told = steps(Terms(plan(5), SCALING), actions)
+    told = steps(EpisodeTerms(plan(5), SCALING), actions)
     start = told[0]["equity"]
     for place in range(1, len(told)):
         total = sum(one["reward"] for one in told[: place + 1])
@@ -216,19 +218,19 @@ def test_rewards_add_up_to_what_the_account_has_gained_whatever_is_done(actions:
 def test_an_episode_that_is_flat_overnight_ends_with_its_session() -> None:
     venue = futures_venue(START, 2, ("MES",))
     two = plan(venue=venue, symbols=tuple(one.symbol for one in venue.instruments), sessions=2)
-    ends = [played(Terms(two, SCALING, flat_overnight=each)) for each in (True, False)]
+    ends = [played(EpisodeTerms(two, SCALING, flat_overnight=each)) for each in (True, False)]
     assert [rows[-1][3:] for rows in ends] == [(True, False)] * 2
     assert len(ends[0]) < len(ends[1])
     # Up to its end, it is the same episode.
     assert ends[0][:-1] == ends[1][: len(ends[0]) - 1]
 
 
-CLOCK = Scaling(("minute_sine",), (0.0,), (0.5,))
+CLOCK = FittedScaling(("minute_sine",), (0.0,), (0.5,))
 """What can be observed while prices stand still."""
 WIDE = {f"max_{name}_fraction": 6 for name in ("order", "symbol", "sector", "gross")}
 
 
-def of_root(root: str, limits: Mapping[str, Any] = LIMITS, fee: str | None = None) -> Plan:
+def of_root(root: str, limits: Mapping[str, Any] = LIMITS, fee: str | None = None) -> BacktestPlan:
     """Return a plan of December's contract of a root, of which each costs this fee."""
     venue = futures_venue(START, 1, (root,))
     if fee is not None:
@@ -240,11 +242,11 @@ def of_root(root: str, limits: Mapping[str, Any] = LIMITS, fee: str | None = Non
 
 
 @pytest.fixture
-def runs(monkeypatch: pytest.MonkeyPatch) -> list[Run]:
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[BacktestRun]:
     """Return the backtests of all episodes, in which one can look once they are over."""
-    begun: list[Run] = []
+    begun: list[BacktestRun] = []
 
-    def noted(*given: Any, **named: Any) -> Run:
+    def noted(*given: Any, **named: Any) -> BacktestRun:
         begun.append(begin(*given, **named))
         return begun[-1]
 
@@ -252,10 +254,10 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[Run]:
     return begun
 
 
-def test_profit_costs_and_reward_of_a_step_are_exact(monkeypatch: pytest.MonkeyPatch, runs: list[Run]) -> None:
+def test_profit_costs_and_reward_of_a_step_are_exact(monkeypatch: pytest.MonkeyPatch, runs: list[BacktestRun]) -> None:
     """Two contracts are bought at 5,000.25 and gain 100.00 up to the bar's close. Then both are sold, and one more."""
     give(monkeypatch, {0: "5000.00", 6: "5001.25"})
-    begun, bought, turned = steps(Terms(of_root("ES"), CLOCK), [2, -1])
+    begun, bought, turned = steps(EpisodeTerms(of_root("ES"), CLOCK), [2, -1])
     assert (begun["equity"], begun["position"]) == (Decimal("100000.00"), 0)
     assert (bought["equity"], bought["position"], bought["reward"]) == (Decimal("100095.50"), 2, 0.000955)
     assert (turned["equity"], turned["position"], turned["reward"]) == (Decimal("100051.25"), -1, -0.0004425)
@@ -265,7 +267,7 @@ def test_profit_costs_and_reward_of_a_step_are_exact(monkeypatch: pytest.MonkeyP
 
 
 def test_nineteen_entries_allow_one_more_and_twenty_allow_none() -> None:
-    told = steps(Terms(plan(5, {"max_session_entries": 20, "max_symbol_entries": 20}), CLOCK), [1, 0] * 21)
+    told = steps(EpisodeTerms(plan(5, {"max_session_entries": 20, "max_symbol_entries": 20}), CLOCK), [1, 0] * 21)
     assert [one["position"] for one in told[1::2]] == [1] * 20 + [0]
     assert [one["refused"] for one in told[1:]] == [{}] * 40 + [{"MAX_SESSION_ENTRIES": 1}, {}]
 
@@ -279,7 +281,7 @@ def test_day_that_has_lost_2000_of_100000_takes_no_entry_and_one_that_lost_a_cen
 ) -> None:
     """One contract of 5 USD a point is bought at 5,000.25 and falls by 1,599 or 1,600 ticks. Exits are never held."""
     give(monkeypatch, {0: "5000.00", 10: falls_to})
-    told = steps(Terms(of_root("MES", fee=fee), CLOCK), [1, 1, 2, 0])
+    told = steps(EpisodeTerms(of_root("MES", fee=fee), CLOCK), [1, 1, 2, 0])
     assert told[2]["equity"] == Decimal(equity)
     assert (told[3]["refused"], told[3]["position"]) == (refused, 1 if refused else 2)
     assert (told[4]["refused"], told[4]["position"]) == ({}, 0)
@@ -288,7 +290,7 @@ def test_day_that_has_lost_2000_of_100000_takes_no_entry_and_one_that_lost_a_cen
 def test_contracts_are_counted_before_they_are_held() -> None:
     """Of two contracts that may be held, a third one is no target here; of one, the second is refused."""
     of = [plan(5, {"max_contracts": most, "max_order_contracts": min(most, 2)}) for most in (3, 2, 1)]
-    told = [steps(Terms(each, CLOCK), [1, 2, -1, 0]) for each in of]
+    told = [steps(EpisodeTerms(each, CLOCK), [1, 2, -1, 0]) for each in of]
     assert told[0] == told[1]
     assert [[one["position"] for one in each] for each in told[1:]] == [[0, 1, 2, -1, 0], [0, 1, 1, -1, 0]]
     assert [[one["refused"] for one in each] for each in told[1:]] == [
@@ -298,7 +300,7 @@ def test_contracts_are_counted_before_they_are_held() -> None:
 
 
 def test_entry_outside_of_liquid_hours_is_refused_and_nothing_else_changes() -> None:
-    told = steps(Terms(plan(5, {"liquid_hours_only": True}), CLOCK), [1, -1])
+    told = steps(EpisodeTerms(plan(5, {"liquid_hours_only": True}), CLOCK), [1, -1])
     assert [(one["position"], one["equity"]) for one in told] == [(0, told[0]["equity"])] * 3
     assert [set(one["refused"]) for one in told[1:]] == [{"HOURS_NOT_LIQUID"}] * 2
 
@@ -308,7 +310,7 @@ def test_clock_that_is_put_back_repeats_no_moment() -> None:
     friday = date(2026, 10, 30)
     venue = futures_venue(friday, 2, ("MES",))
     of = plan(60, start=friday, sessions=2, venue=venue, symbols=tuple(one.symbol for one in venue.instruments))
-    times = [one["at"] for one in steps(Terms(of, CLOCK), [0] * 60)]
+    times = [one["at"] for one in steps(EpisodeTerms(of, CLOCK), [0] * 60)]
     assert times == sorted(set(times))
     summer, winter = (
         [datetime(*day, 5, tzinfo=UTC).timestamp() + 3600 * hour for hour in range(23)]
@@ -320,7 +322,7 @@ def test_clock_that_is_put_back_repeats_no_moment() -> None:
 
 def test_market_whose_bars_end_within_a_session_asks_once_for_each_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     give(monkeypatch, {0: "5000.00", 26: "5001.25"}, ends=63)
-    told = steps(Terms(of_root("MES"), CLOCK), [1] * 100)
+    told = steps(EpisodeTerms(of_root("MES"), CLOCK), [1] * 100)
     # Of the thirteen bars, the last one has three minutes. The session's last moment has no bar after it.
     assert [one["at"].minute for one in told[:-1]] == [*range(5, 60, 5), 0, 5]
     assert told[-1]["passed_over"] == {NO_BAR: 23 * 12 - 1 - 13}
@@ -334,18 +336,18 @@ def test_episode_is_cut_off_at_85_percent_of_its_first_equity(
     falls_to: str, cut: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     give(monkeypatch, {0: "5000.00", 10: falls_to})
-    told = steps(Terms(of_root("ES", fee="0"), CLOCK), [2, 2, 2])
+    told = steps(EpisodeTerms(of_root("ES", fee="0"), CLOCK), [2, 2, 2])
     assert told[2]["equity"] == (Decimal("85000.00") if cut else Decimal("85025.00"))
     assert (len(told), told[-1]["cut"], told[-1]["over"]) == (3 if cut else 4, cut, False)
     assert told[2]["reward"] == pytest.approx(-0.14975 if cut else -0.1495, abs=1e-15)
 
 
 def test_episode_that_would_begin_with_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    with Environment(Terms(plan(), SCALING)) as other:
+    with Environment(EpisodeTerms(plan(), SCALING)) as other:
         seen, _ = other.reset()
-    broke = Moment(datetime(2026, 11, 16, tzinfo=UTC), Decimal(0), 0, seen, {}, {})
+    broke = PolicyState(datetime(2026, 11, 16, tzinfo=UTC), Decimal(0), 0, seen, {}, {})
     monkeypatch.setattr(environment, "_play", lambda terms, put: put(broke))
-    with Environment(Terms(plan(), SCALING)) as episode:
+    with Environment(EpisodeTerms(plan(), SCALING)) as episode:
         with pytest.raises(TradebotError, match="equity above zero"):
             episode.reset()
         with pytest.raises(TradebotError, match="no episode"):
@@ -360,14 +362,14 @@ class Broken:
     def __init__(self, value: float) -> None:
         self._value, self._shown = value, 0
 
-    def observation(self, values: Mapping[str, float], state: State) -> Any:
+    def observation(self, values: Mapping[str, float], state: DecisionState) -> Any:
         self._shown += 1
         return CLOCK.observation({"minute_sine": self._value} if self._shown in (2, 3) else values, state)
 
 
 @pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
 def test_bar_with_what_is_no_number_is_passed_over_and_counted(value: float) -> None:
-    told = steps(Terms(plan(5), Broken(value)), [1, 0])
+    told = steps(EpisodeTerms(plan(5), Broken(value)), [1, 0])
     assert [one["at"].minute for one in told] == [5, 20, 25]
     assert [one["passed_over"] for one in told] == [{}, *[{"not finite: minute_sine": 2}] * 2]
     # What was wanted before is kept meanwhile.

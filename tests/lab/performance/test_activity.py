@@ -14,8 +14,8 @@ from tests.kit.values import VENUE_DAY, cash_movement, there
 from tradebot.lab.performance import statistics
 from tradebot.lab.performance.activity import (
     Charge,
+    CostKind,
     Exposure,
-    Kind,
     average,
     average_equity,
     cost_kinds,
@@ -25,15 +25,15 @@ from tradebot.lab.performance.activity import (
     paid_usd,
     traded_usd,
 )
-from tradebot.lab.performance.curve import Benchmark, Rates
-from tradebot.lab.performance.report import Costs
+from tradebot.lab.performance.curve import BenchmarkPrices, Rates
+from tradebot.lab.performance.report import TradingCosts
 from tradebot.lab.performance.returns import Path, path
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Side
 from tradebot.model.order import Fee, Fill
 from tradebot.model.position import Origin, OwnedFill
 from tradebot.model.record import SessionEnd
-from tradebot.model.trade import Asked, FilledOrder, Sent
+from tradebot.model.trade import FilledOrder, OrderRequested, OrderSent
 from tradebot.model.values import replace
 from tradebot.views.trades.days import MarketTime
 from tradebot.views.trades.history import History
@@ -78,7 +78,7 @@ def test_path_without_a_session_has_no_frame() -> None:
 YEAR = 252
 
 
-def costs(history: History, count: int) -> Costs | None:
+def costs(history: History, count: int) -> TradingCosts | None:
     way = path(history, [], sessions(count))
     return costs_of(cost_kinds(history), way, traded_usd(history.fills, way))
 
@@ -127,24 +127,28 @@ def test_slippage_is_against_the_midpoint_at_decision(
     bought = history.fills[0].fill
     middles = [None if each is None else Decimal(each) for each in (arrival, send, decision)]
     order = FilledOrder("a", None, middles[0])
-    asked = Asked("a", bought.at, "", protects=False, decision_mid=middles[2], send_mid=middles[1], send_mid_at=None)
-    found = costs(replace(history, sent={bought.venue_order_id: Sent(order, (asked,))}), 10)
+    asked = OrderRequested(
+        "a", bought.at, "", protects=False, decision_mid=middles[2], send_mid=middles[1], send_mid_at=None
+    )
+    found = costs(replace(history, sent={bought.venue_order_id: OrderSent(order, (asked,))}), 10)
     assert (found and [(row.name, row.usd) for row in found.rows]) == (None if usd is None else [("slippage", usd)])
-    resting = Sent(order, (asked._replace(protects=True),))
+    resting = OrderSent(order, (asked._replace(protects=True),))
     assert costs(replace(history, sent={bought.venue_order_id: resting}), 10) is None
 
 
 def test_costs_are_missing_when_nothing_was_paid() -> None:
     assert costs(past(1, 10), 10) is None
     assert (
-        costs_of([Kind("fees", "Other fees", (Charge(sessions(1)[1].open, 1.0),))], Path(None, (), (), ()), Decimal(1))
+        costs_of(
+            [CostKind("fees", "Other fees", (Charge(sessions(1)[1].open, 1.0),))], Path(None, (), (), ()), Decimal(1)
+        )
         is None
     )
 
 
 def test_costs_outside_the_span_do_not_count() -> None:
     way = path(past(1, 10), [], sessions(10))
-    kind = Kind(
+    kind = CostKind(
         "fees",
         "Other fees",
         tuple(
@@ -299,7 +303,7 @@ def test_spy_held_at_any_share_has_no_excess_over_spy_at_that_share(
             trades.append((days[number].close, change, price))
             held, cash = held + change, cash - change * price
     opens = {day.date: float(close) for day, close in zip(days, [D(500), *closes], strict=False)}
-    spy = Benchmark("SPY", {day.date: float(close) for day, close in zip(days, closes, strict=True)}, opens)
+    spy = BenchmarkPrices("SPY", {day.date: float(close) for day, close in zip(days, closes, strict=True)}, opens)
     history = account(days, closes, trades)
     known = sessions(len(moves))
     rows = there(measure(history, path(history, [], known), known, spy, Rates()).rows)

@@ -7,15 +7,15 @@ import pytest
 
 from tests.kit.values import there
 from tradebot.lab.performance.basket import entry_cost, held_in_equal_parts
-from tradebot.lab.performance.curve import Benchmark
+from tradebot.lab.performance.curve import BenchmarkPrices
 from tradebot.model.costs import CostModel
 
 FIRST = date(2026, 11, 16)
 DAYS = [FIRST + timedelta(days=number) for number in range(3)]
 
 
-def coin(opened: float, *closes: float | None, since: date = FIRST) -> Benchmark:
-    return Benchmark("X", {day: each for day, each in zip(DAYS, closes, strict=False) if each}, {since: opened})
+def coin(opened: float, *closes: float | None, since: date = FIRST) -> BenchmarkPrices:
+    return BenchmarkPrices("X", {day: each for day, each in zip(DAYS, closes, strict=False) if each}, {since: opened})
 
 
 def test_each_coin_takes_an_equal_part_and_is_never_bought_or_sold_again() -> None:

@@ -16,17 +16,17 @@ from tradebot.lab.performance.chance import (
     OF_A_YEAR,
     Blocks,
     Resampling,
-    Series,
-    Span,
+    ReturnSeries,
+    ReturnSpan,
     best_by_chance,
     chance,
+    deflate_sharpe,
     intervals,
-    resampled,
-    selected,
+    resample_blocks,
     sharpe_spans,
     yearly_excess,
 )
-from tradebot.lab.performance.curve import Benchmark, Rates, frame
+from tradebot.lab.performance.curve import BenchmarkPrices, Rates, frame
 from tradebot.lab.performance.report import Chance
 from tradebot.lab.performance.return_figures import A_QUARTER, A_YEAR, Returns, return_figures
 from tradebot.lab.performance.returns import path
@@ -54,10 +54,10 @@ def rows_of(blocks: Blocks, count: int) -> list[list[int]]:
     return found
 
 
-def plainly(of: Series, how: Resampling) -> dict[str, Span]:
+def plainly(of: ReturnSeries, how: Resampling) -> dict[str, ReturnSpan]:
     """Return the intervals by a loop over each resample."""
     found: dict[str, list[float]] = {}
-    for blocks in resampled(len(of.values), how):
+    for blocks in resample_blocks(len(of.values), how):
         for places in rows_of(blocks, len(of.values)):
             values = [of.values[place] for place in places]
             excess = [of.values[place] - of.cash_of_each[place] for place in places]
@@ -77,12 +77,12 @@ def plainly(of: Series, how: Resampling) -> dict[str, Span]:
             for name, value in figures.items():
                 found.setdefault(name, []).append(value)
     tails = {name: 0.05 if name in OF_A_YEAR else (1 - how.level) / 2 for name in found}
-    return {name: Span(*map(float, np.quantile(found[name], (tail, 1 - tail)))) for name, tail in tails.items()}
+    return {name: ReturnSpan(*map(float, np.quantile(found[name], (tail, 1 - tail)))) for name, tail in tails.items()}
 
 
 @pytest.mark.parametrize(("per_year", "years"), [(252, set[str]()), (20, set(OF_A_YEAR)), (50, set(OF_A_YEAR))])
 def test_resampled_figures_equal_those_of_a_plain_loop(per_year: float, years: set[str]) -> None:
-    of = Series(series(50), per_year, 0.0, series(50, 2, 0.0001, 0.0001), others={"SPY": series(50, 3)})
+    of = ReturnSeries(series(50), per_year, 0.0, series(50, 2, 0.0001, 0.0001), others={"SPY": series(50, 3)})
     found, expected = there(intervals(of, SMALL)), plainly(of, SMALL)
     assert found.keys() == expected.keys() == {"cagr", "sharpe", "max_drawdown", "SPY"} | years
     for name, span in expected.items():
@@ -92,13 +92,13 @@ def test_resampled_figures_equal_those_of_a_plain_loop(per_year: float, years: s
 
 def test_resample_is_as_long_as_the_series() -> None:
     how = Resampling(resamples=1_000, mean_block=5, seed=1)
-    rows = [row for blocks in resampled(30, how) for row in rows_of(blocks, 30)]
+    rows = [row for blocks in resample_blocks(30, how) for row in rows_of(blocks, 30)]
     assert [len(row) for row in rows] == [30] * 1_000
 
 
 def test_blocks_have_the_given_mean_length_and_start_anywhere() -> None:
     how = Resampling(resamples=2_000, mean_block=21, seed=5)
-    rows = [row for blocks in resampled(250, how) for row in rows_of(blocks, 250)]
+    rows = [row for blocks in resample_blocks(250, how) for row in rows_of(blocks, 250)]
     steps = [(after - before) % 250 == 1 for row in rows for before, after in pairwise(row)]
     # A new block goes on by chance once in 250 times.
     assert fmean(steps) == pytest.approx(1 - 1 / 21 + 1 / 21 / 250, abs=0.002)
@@ -108,7 +108,7 @@ def test_blocks_have_the_given_mean_length_and_start_anywhere() -> None:
 
 
 def test_same_seed_draws_the_same_and_another_nearly_the_same() -> None:
-    of = Series(series(300), 252, 0.0)
+    of = ReturnSeries(series(300), 252, 0.0)
     first, again, other = (intervals(of, Resampling(seed=seed)) for seed in (1, 1, 2))
     assert first == again != other
     assert first is not None
@@ -118,7 +118,7 @@ def test_same_seed_draws_the_same_and_another_nearly_the_same() -> None:
 
 def test_independent_returns_have_the_interval_of_their_standard_error() -> None:
     values = series(1_257, deviation=0.01)
-    found = there(intervals(Series(values, 252, 0.0, others={"zero": [0.0] * len(values)}), DEFAULT))
+    found = there(intervals(ReturnSeries(values, 252, 0.0, others={"zero": [0.0] * len(values)}), DEFAULT))
     half = (found["zero"].high - found["zero"].low) / 2
     assert half == pytest.approx(1.96 * stdev(map(log1p, values)) * 252 / sqrt(1_257), rel=0.1)
 
@@ -126,13 +126,13 @@ def test_independent_returns_have_the_interval_of_their_standard_error() -> None
 def test_autocorrelated_returns_widen_the_interval() -> None:
     runs = [value for start in range(20) for value in [0.01 if start % 2 else -0.01] * 21]
     mixed = [0.01, -0.01] * 210
-    in_runs, in_turn = (there(intervals(Series(values, 252, 0.0))) for values in (runs, mixed))
+    in_runs, in_turn = (there(intervals(ReturnSeries(values, 252, 0.0))) for values in (runs, mixed))
     assert in_runs["cagr"].high - in_runs["cagr"].low > 5 * (in_turn["cagr"].high - in_turn["cagr"].low)
     assert in_runs["max_drawdown"].low < in_turn["max_drawdown"].low
 
 
 def test_constant_returns_have_an_interval_without_width() -> None:
-    found = there(intervals(Series([0.001] * 30, 252, 0.001, others={"same": [0.001] * 30}), SMALL))
+    found = there(intervals(ReturnSeries([0.001] * 30, 252, 0.001, others={"same": [0.001] * 30}), SMALL))
     assert found["cagr"].low == pytest.approx(1.001**252 - 1) == pytest.approx(found["cagr"].high)
     assert found["max_drawdown"] == (0.0, 0.0)
     assert found["same"] == pytest.approx((0.0, 0.0))
@@ -140,11 +140,11 @@ def test_constant_returns_have_an_interval_without_width() -> None:
 
 @pytest.mark.parametrize("values", [[0.1], [], [0.1, -1.0, 0.2]])
 def test_one_return_or_a_total_loss_has_no_interval(values: list[float]) -> None:
-    assert intervals(Series(values, 252, 0.0), SMALL) is None
+    assert intervals(ReturnSeries(values, 252, 0.0), SMALL) is None
 
 
 def test_benchmark_that_lost_everything_has_no_excess() -> None:
-    assert intervals(Series([0.1, 0.2], 252, 0.0, others={"gone": [0.0, -1.0]}), SMALL) is None
+    assert intervals(ReturnSeries([0.1, 0.2], 252, 0.0, others={"gone": [0.0, -1.0]}), SMALL) is None
 
 
 def test_excess_is_the_difference_of_yearly_log_growth() -> None:
@@ -157,7 +157,7 @@ RATES = Rates(0.04)
 
 
 def found(
-    count: int, benchmark: Benchmark | None = None, names: tuple[str, str] = ("SPY", "SPY at 50%")
+    count: int, benchmark: BenchmarkPrices | None = None, names: tuple[str, str] = ("SPY", "SPY at 50%")
 ) -> Chance | None:
     way = path(past(1, count), [], sessions(count))
     return chance(way, frame(way, benchmark or spy(2, count), RATES, [0.5] * count), names, HOW)
@@ -247,7 +247,7 @@ def test_more_trials_lower_the_deflated_sharpe_and_one_leaves_it() -> None:
 def test_trial_spread_is_taken_from_three_known_trials_or_more() -> None:
     of = returns(300)
     narrow, wide, unknown = (
-        there(selected(of, Trials(10, sharpes))) for sharpes in ((0.50, 0.51, 0.52), (0.0, 1.0, 2.0), (0.0, 2.0))
+        there(deflate_sharpe(of, Trials(10, sharpes))) for sharpes in ((0.50, 0.51, 0.52), (0.0, 1.0, 2.0), (0.0, 2.0))
     )
     assert wide.best_by_chance.value == pytest.approx(best_by_chance(10, 1.0))
     assert (narrow.deflated.value or 0) > (wide.deflated.value or 1)
@@ -257,16 +257,16 @@ def test_trial_spread_is_taken_from_three_known_trials_or_more() -> None:
 
 
 def test_deflated_sharpe_says_how_many_returns_it_needs() -> None:
-    found = there(selected(returns(A_QUARTER - 1), Trials(4)))
+    found = there(deflate_sharpe(returns(A_QUARTER - 1), Trials(4)))
     for figure in (found.best_by_chance, found.deflated):
         assert (figure.value, figure.observations, figure.needed, figure.lacks) == (None, A_QUARTER - 1, A_QUARTER, 1)
 
 
 def test_deflated_sharpe_is_missing_for_constant_returns_or_without_counted_trials() -> None:
-    constant = there(selected(Returns([0.001] * 100, 252, 0.0), Trials(4))).deflated
+    constant = there(deflate_sharpe(Returns([0.001] * 100, 252, 0.0), Trials(4))).deflated
     assert (constant.value, constant.note) == (None, "the returns don't vary")
-    assert selected(returns(300), None) is None
-    assert selected(returns(300), Trials(0)) is None
+    assert deflate_sharpe(returns(300), None) is None
+    assert deflate_sharpe(returns(300), Trials(0)) is None
 
 
 # Worked out by hand from the papers: a daily record whose Sharpe ratio is 1.5 a year.
@@ -287,5 +287,5 @@ def test_ends_of_many_ratios_at_once_are_those_of_each_by_itself() -> None:
     how = Resampling(resamples=400, mean_block=10)
     low, high = sharpe_spans(returns, 252, how)
     for place, column in enumerate(returns.T):
-        spans = there(intervals(Series(column.tolist(), 252, 0.0, year=252), how))
+        spans = there(intervals(ReturnSeries(column.tolist(), 252, 0.0, year=252), how))
         assert (low[place], high[place]) == pytest.approx(tuple(spans["sharpe"]))

@@ -6,7 +6,7 @@ from math import prod
 import pytest
 
 from tests.kit.trades import past, sessions, spy
-from tradebot.lab.performance.curve import Benchmark, Rates, drawdowns, frame, points, years
+from tradebot.lab.performance.curve import BenchmarkPrices, Rates, drawdowns, frame, points, years
 from tradebot.lab.performance.returns import Path, path
 from tradebot.model.evidence import DatedRate
 from tradebot.model.values import replace
@@ -46,10 +46,12 @@ def test_cash_earns_each_days_rate_and_borrowing_costs_more() -> None:
     leveled = prod(1 + 1.5 * each - 0.5 * cost for each, cost in zip(returns, costs, strict=True))
     assert curve[-1].benchmark_leveled == pytest.approx(leveled)
     constant = Rates(0.03, (), 0.02)
-    assert constant.earned(DAYS[:2], 0.02) == pytest.approx(1.05 ** (2 / 252) - 1)
-    assert rates.earned(()) == constant.earned(()) == 0
+    assert constant.cash_interest(DAYS[:2], 0.02) == pytest.approx(1.05 ** (2 / 252) - 1)
+    assert rates.cash_interest(()) == constant.cash_interest(()) == 0
     fixed = rates._replace(borrowing_yearly=0.07)
-    assert fixed.borrowed(DAYS[:2]) == pytest.approx(1.07 ** (2 / 252) - 1), "an account with a fixed rate pays that"
+    assert fixed.borrowing_cost(DAYS[:2]) == pytest.approx(1.07 ** (2 / 252) - 1), (
+        "an account with a fixed rate pays that"
+    )
 
 
 def test_return_of_a_day_without_price_moves_to_the_next_day() -> None:
@@ -61,10 +63,10 @@ def test_return_of_a_day_without_price_moves_to_the_next_day() -> None:
 
 
 def test_without_prices_there_is_no_benchmark() -> None:
-    curve = points(way(), frame(way(), Benchmark("SPY"), Rates(), [0.5] * COUNT))
+    curve = points(way(), frame(way(), BenchmarkPrices("SPY"), Rates(), [0.5] * COUNT))
     assert {point.benchmark for point in curve} == {None} == {point.benchmark_leveled for point in curve}
     assert {point.cash for point in curve} == {1.0}
-    assert points(Path(None, (), (), ()), frame(way(), Benchmark("SPY"), Rates())) == ()
+    assert points(Path(None, (), (), ()), frame(way(), BenchmarkPrices("SPY"), Rates())) == ()
 
 
 def test_leveled_benchmark_is_missing_without_a_known_exposure() -> None:
@@ -89,7 +91,7 @@ def test_months_compound_to_years_and_years_to_the_total() -> None:
 
 def test_a_drawdown_has_its_dates() -> None:
     long = way(300)
-    curve = points(long, frame(long, Benchmark("SPY"), Rates()))
+    curve = points(long, frame(long, BenchmarkPrices("SPY"), Rates()))
     found = drawdowns(curve, 3)
     assert (len(found), found[0].depth) == (3, min(point.drawdown for point in curve))
     index = {point.session: point.index for point in curve}

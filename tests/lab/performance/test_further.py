@@ -8,10 +8,10 @@ import pytest
 
 from tests.kit.trades import account, known, long_backtest, new_account, past, rotated, sessions, spy
 from tests.kit.values import there
-from tradebot.lab.performance.chance import selected
+from tradebot.lab.performance.chance import deflate_sharpe
 from tradebot.lab.performance.further import BEST, cautions, further_assumptions
 from tradebot.lab.performance.report import AccountReport, Block, CurvePoint, Further
-from tradebot.lab.performance.reporting import Material, account_report
+from tradebot.lab.performance.reporting import ReportMaterial, account_report
 from tradebot.lab.performance.return_figures import A_YEAR, Returns
 from tradebot.lab.performance.statistics import total_return
 from tradebot.model.evidence import NO_EVIDENCE, Evidence, Trials
@@ -25,7 +25,7 @@ PARTS = {
 
 
 def reported(count: int, evidence: Evidence = NO_EVIDENCE) -> AccountReport:
-    return account_report(Material("a", past(1, count), sessions(count), spy(2, count), 0.0, evidence=evidence))
+    return account_report(ReportMaterial("a", past(1, count), sessions(count), spy(2, count), 0.0, evidence=evidence))
 
 
 def test_long_backtest_has_every_further_part() -> None:
@@ -72,7 +72,7 @@ def test_dated_rates_are_what_cash_earns() -> None:
 def test_further_parts_stay_whole_when_a_part_is_chosen() -> None:
     history = rotated(1, 260)
     whole, part = (
-        account_report(Material("a", history, sessions(260), spy(2, 260), 0.0, strategy=name))
+        account_report(ReportMaterial("a", history, sessions(260), spy(2, 260), 0.0, strategy=name))
         for name in (None, "other")
     )
     assert replace(part.further, cautions=()) == replace(whole.further, cautions=())
@@ -91,7 +91,7 @@ RETURNS = Returns([0.01, -0.01] * 50, 252, 0.0)
     ],
 )
 def test_assumption_says_how_trial_ratios_spread(sharpes: tuple[float, ...], words: str) -> None:
-    found = further_assumptions(Further((), (), None, None, selected(RETURNS, Trials(7, sharpes)), None, ()))
+    found = further_assumptions(Further((), (), None, None, deflate_sharpe(RETURNS, Trials(7, sharpes)), None, ()))
     assert found.keys() == {Block.CHANCE}
     (only,) = found[Block.CHANCE]
     assert words in only
@@ -99,7 +99,9 @@ def test_assumption_says_how_trial_ratios_spread(sharpes: tuple[float, ...], wor
 
 
 def test_assumption_says_that_one_trial_is_no_selection() -> None:
-    (only,) = further_assumptions(Further((), (), None, None, selected(RETURNS, Trials(1)), None, ()))[Block.CHANCE]
+    (only,) = further_assumptions(Further((), (), None, None, deflate_sharpe(RETURNS, Trials(1)), None, ()))[
+        Block.CHANCE
+    ]
     assert only.startswith("No other setting was counted as tried")
 
 

@@ -5,22 +5,22 @@ import pytest
 
 from tests.kit.trades import past, rotated, sessions, spy
 from tests.kit.values import there
-from tradebot.lab.performance.activity import Measured, measure
-from tradebot.lab.performance.curve import Benchmark, Rates
+from tradebot.lab.performance.activity import MeasuredPath, measure
+from tradebot.lab.performance.curve import BenchmarkPrices, Rates
 from tradebot.lab.performance.further import holdings, over_time, windows
-from tradebot.lab.performance.report import OverTime
+from tradebot.lab.performance.report import SessionExposure
 from tradebot.lab.performance.returns import path
 from tradebot.views.trades.history import History
 
 HALF_YEAR, COUNT = 126, 260
 
 
-def measured(history: History, count: int, benchmark: Benchmark | None = None) -> Measured:
+def measured(history: History, count: int, benchmark: BenchmarkPrices | None = None) -> MeasuredPath:
     known = sessions(count)
     return measure(history, path(history, [], known), known, benchmark or spy(2, count), Rates(0.04))
 
 
-def rows(of: Measured) -> tuple[OverTime, ...]:
+def rows(of: MeasuredPath) -> tuple[SessionExposure, ...]:
     return over_time(of, there(of.rows))
 
 
@@ -42,7 +42,7 @@ def test_each_half_year_is_that_of_its_own_returns() -> None:
 
 
 def test_half_years_without_prices_or_spread_have_no_beta_and_no_ratio() -> None:
-    found = rows(measured(past(1, COUNT), COUNT, Benchmark("SPY")))
+    found = rows(measured(past(1, COUNT), COUNT, BenchmarkPrices("SPY")))
     assert {each.beta for each in found} == {None}
     assert found[-1].sharpe is not None
     of = measured(past(1, COUNT), COUNT)
@@ -82,5 +82,5 @@ def test_holdings_are_averages_over_the_sessions_that_held_them() -> None:
 
 def test_exposure_that_is_not_known_is_no_zero() -> None:
     of = measured(past(1, 30), 30)
-    unknown = over_time(Measured(of.way, None, None, of.rows), there(of.rows))
+    unknown = over_time(MeasuredPath(of.way, None, None, of.rows), there(of.rows))
     assert {(each.exposure, *each.held) for each in unknown} == {(None,)}

@@ -9,8 +9,8 @@ import pytest
 from tests.kit.trades import known, rotated, sessions, spy
 from tests.kit.values import there
 from tradebot.lab.performance import statistics
-from tradebot.lab.performance.activity import Measured, cost_kinds, measure
-from tradebot.lab.performance.curve import Benchmark, Rates, years
+from tradebot.lab.performance.activity import MeasuredPath, cost_kinds, measure
+from tradebot.lab.performance.curve import BenchmarkPrices, Rates, years
 from tradebot.lab.performance.further import path_by_year, rolling_figures, year_figures
 from tradebot.lab.performance.returns import path
 
@@ -18,7 +18,7 @@ COUNT = 530
 HISTORY = rotated(1, COUNT)
 
 
-def measured(count: int = COUNT, benchmark: Benchmark | None = None) -> Measured:
+def measured(count: int = COUNT, benchmark: BenchmarkPrices | None = None) -> MeasuredPath:
     history = HISTORY if count == COUNT else rotated(1, count)
     way = path(history, [], sessions(count))
     rates = Rates(dated=known(count).cash_rates, borrowing_spread=0.015)
@@ -80,7 +80,7 @@ def test_rolling_figures_below_two_years_say_how_many_returns_they_need() -> Non
 
 
 def test_rolling_figures_without_a_benchmark_compare_nothing() -> None:
-    alone = measured(COUNT, Benchmark("SPY"))
+    alone = measured(COUNT, BenchmarkPrices("SPY"))
     assert "rolling_behind" not in {each.name for each in rolling_figures(alone.way, alone.rows)}
     found = year_figures(alone, HISTORY.fills, ())
     assert {each.benchmark for each in found} == {None} == {each.benchmark_leveled for each in found}

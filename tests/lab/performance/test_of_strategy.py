@@ -11,7 +11,7 @@ from tests.kit.values import cash_movement
 from tradebot.lab.performance.of_strategy import OwnResults, own_results, since_in
 from tradebot.model.candidate import Side
 from tradebot.model.position import Origin
-from tradebot.model.trade import Asked, FilledOrder, Sent
+from tradebot.model.trade import FilledOrder, OrderRequested, OrderSent
 from tradebot.model.values import replace
 from tradebot.views.trades.history import History
 
@@ -69,9 +69,9 @@ def test_costs_are_fees_and_what_fills_cost_against_their_midpoints() -> None:
     fill = PAST.fills[-1].fill
     fee = cash_movement(fill.at, Decimal(-50), "FEE", Origin.ACTIVITY, "fee-1", "", fill.symbol, "COM")
     # Each buy paid a cent more than the midpoint, 1 USD for 100 shares, and nothing is known of sales.
-    asked = Asked("ours", fill.at, "", False, Decimal("99.99"), None, None)
+    asked = OrderRequested("ours", fill.at, "", False, Decimal("99.99"), None, None)
     bought = [one.fill.venue_order_id for one in PAST.fills if one.fill.side is Side.BUY]
-    sent = dict.fromkeys(bought, Sent(FilledOrder("ours", None, None), (asked,)))
+    sent = dict.fromkeys(bought, OrderSent(FilledOrder("ours", None, None), (asked,)))
     charged, free = results(replace(PAST, cash=(fee,), sent=sent)), results()
     assert charged.trades[-1][1] == pytest.approx(free.trades[-1][1] - 0.005)
     assert charged.returns[PAST.ends[-1].session] < free.returns[PAST.ends[-1].session]

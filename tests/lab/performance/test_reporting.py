@@ -14,17 +14,24 @@ from msgspec import Struct
 
 from tests.kit.trades import CASH, known, past, rotated, sessions, spy
 from tests.kit.values import NOW, VENUE_DAY, cash_movement, there
-from tradebot.lab.performance.curve import Benchmark
-from tradebot.lab.performance.report import AccountReport, Block, Figure, TradeRow
-from tradebot.lab.performance.reporting import A_SAMPLE, OF_EACH, Material, account_report, trade_figures, transfers
+from tradebot.lab.performance.curve import BenchmarkPrices
+from tradebot.lab.performance.report import AccountReport, Block, Figure, ReportedTrade
+from tradebot.lab.performance.reporting import (
+    A_SAMPLE,
+    OF_EACH,
+    ReportMaterial,
+    account_report,
+    trade_figures,
+    transfers,
+)
 from tradebot.model.position import Origin
 from tradebot.model.values import replace
 from tradebot.model.venue_day import VenueDay
 from tradebot.views.trades.history import History
 
 
-def trade(net: str, number: int = 0) -> TradeRow:
-    return TradeRow(
+def trade(net: str, number: int = 0) -> ReportedTrade:
+    return ReportedTrade(
         id=f"trade-{number}",
         strategy="flow",
         symbol="AAPL",
@@ -85,8 +92,8 @@ def test_trade_is_won_after_fees_and_open_ones_do_not_count() -> None:
 COUNT = 70
 
 
-def reported(history: History, count: int = COUNT, benchmark: Benchmark | None = None) -> AccountReport:
-    return account_report(Material("a", history, sessions(count), benchmark or spy(2, count), 0.04))
+def reported(history: History, count: int = COUNT, benchmark: BenchmarkPrices | None = None) -> AccountReport:
+    return account_report(ReportMaterial("a", history, sessions(count), benchmark or spy(2, count), 0.04))
 
 
 def numbers(value: object) -> Iterator[float]:
@@ -175,7 +182,7 @@ def test_missing_sessions_are_named_and_lower_the_returns_per_year() -> None:
 
 def test_venue_that_never_closes_has_365_sessions_in_a_year() -> None:
     whole, evidence = replace(rotated(1, 370), day=VenueDay("UTC")), replace(known(370), cash_rates=())
-    found = account_report(Material("state", whole, sessions(370), spy(2, 370), 0.05, evidence=evidence))
+    found = account_report(ReportMaterial("state", whole, sessions(370), spy(2, 370), 0.05, evidence=evidence))
     values, equities = {each.name: each for each in found.returns}, [float(each.equity_usd) for each in found.curve]
     deviation = stdev(after / before for before, after in pairwise(equities))
     assert there(values["volatility"].value) == pytest.approx(deviation * sqrt(365))
@@ -193,7 +200,7 @@ def test_venue_that_never_closes_has_365_sessions_in_a_year() -> None:
 
 
 def test_without_prices_there_is_no_benchmark() -> None:
-    found = reported(past(1, COUNT), benchmark=Benchmark("SPY"))
+    found = reported(past(1, COUNT), benchmark=BenchmarkPrices("SPY"))
     assert found.benchmark is None
     assert {each.benchmark.value for each in found.comparisons} == {None}
     assert "SPY" not in " ".join(found.assumptions[Block.CURVE])

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tradebot.lab.performance.chance import selected
-from tradebot.lab.performance.report import Figure, Unit
+from tradebot.lab.performance.chance import deflate_sharpe
+from tradebot.lab.performance.report import Figure, FigureUnit
 from tradebot.lab.performance.reporting import luck, names_of
 from tradebot.lab.performance.return_figures import Returns
 from tradebot.model.evidence import Trials
@@ -12,7 +12,7 @@ NAMES = names_of("6 coins", "6 coins at 12%")
 
 
 def figure(name: str, low: float | None, high: float | None) -> Figure:
-    return Figure(name, "", Unit.FRACTION, 0.002, 10, 8, "session returns", low, high)
+    return Figure(name, "", FigureUnit.FRACTION, 0.002, 10, 8, "session returns", low, high)
 
 
 def test_difference_from_each_benchmark_is_told_apart_by_name() -> None:
@@ -29,6 +29,6 @@ def test_difference_from_each_benchmark_is_told_apart_by_name() -> None:
 @pytest.mark.parametrize(("gain", "words"), [(0.0001, "not enough"), (0.01, ": enough")])
 def test_selected_ratio_is_enough_from_the_usual_confidence_on(gain: float, words: str) -> None:
     returns = Returns([0.01 + gain, -0.01 + gain] * 50, 365, 0.0)
-    (only,) = luck((), selected(returns, Trials(3)), NAMES)
+    (only,) = luck((), deflate_sharpe(returns, Trials(3)), NAMES)
     assert "the best of 3 trials has by luck" in only
     assert words in only

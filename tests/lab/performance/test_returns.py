@@ -14,7 +14,7 @@ from tradebot.model.bar import Session
 from tradebot.model.position import Origin
 from tradebot.model.record import SessionEnd
 from tradebot.model.values import replace
-from tradebot.views.trades.days import Days
+from tradebot.views.trades.days import DateRange
 from tradebot.views.trades.history import History
 
 FIRST = datetime(2026, 11, 16, 14, 30, tzinfo=UTC)
@@ -70,11 +70,11 @@ def test_close_that_the_venue_does_not_tell_is_as_a_pass_saw_the_account(close: 
 
 def test_span_begins_at_the_end_of_the_session_before_it() -> None:
     past = history(end(0, D(1100)), end(1, D(990)), end(2, D(1089)), end(3, D(1000)))
-    found = path(past, [], sessions(4), Days(day(2), day(2)))
+    found = path(past, [], sessions(4), DateRange(day(2), day(2)))
     assert found.returns == pytest.approx((0.1,))
     assert found.sessions == (day(2),)
-    assert path(past, [], sessions(4), Days(day(9))).steps == ()
-    assert path(past, [], sessions(4), Days(None, day(-5))) == Path(None, (), (), ())
+    assert path(past, [], sessions(4), DateRange(day(9))).steps == ()
+    assert path(past, [], sessions(4), DateRange(None, day(-5))) == Path(None, (), (), ())
 
 
 def test_books_opened_after_a_close_do_not_cover_that_session() -> None:

@@ -29,10 +29,10 @@ from tradebot.adapters.state.trials import Trial
 from tradebot.errors import OperatorError
 from tradebot.lab.backtest.results import Results
 from tradebot.lab.search import cluster
-from tradebot.lab.search.cluster import Seat, TrialSeat, Work, packed, program_here
+from tradebot.lab.search.cluster import SearchWork, Seat, TrialSeat, pickle_for_node, program_here
 from tradebot.lab.search.space import read_space
 from tradebot.lab.search.study import AGAIN, RESULT, WORKER, Study
-from tradebot.lab.search.workers import Place
+from tradebot.lab.search.workers import StudyLocation
 from tradebot.venues.alpaca.capabilities import ALPACA
 
 WIDE = FEW.replace("from: 5, to: 9", "from: 5, to: 100").replace("trials: 3", "trials: 16")
@@ -91,7 +91,7 @@ class Ray:
 
 def searched(place: tuple[str, ...], ray: Ray) -> Any:
     with (
-        patch.object(cluster, "connected", lambda: ray),
+        patch.object(cluster, "connect_ray", lambda: ray),
         patch("commands.search.verb.find_spec", lambda name: name),
         patch("commands.search.run_study._varied", lambda *_: ((), ())),
     ):
@@ -140,8 +140,8 @@ def test_node_with_another_program_plays_nothing() -> None:
 
 
 def test_node_of_another_machine_refuses_a_storage_in_a_file() -> None:
-    work = Work(b"", Place("study.journal", "one"), 2, "", {}, "", "elsewhere")
-    answer = TrialSeat().open(program_here(), packed(work))
+    work = SearchWork(b"", StudyLocation("study.journal", "one"), 2, "", {}, "", "elsewhere")
+    answer = TrialSeat().open(program_here(), pickle_for_node(work))
     assert "in a file on elsewhere" in answer["error"]
     assert "address of a database" in answer["hint"]
 
@@ -154,7 +154,7 @@ def test_only_an_address_of_a_database_is_reachable_from_everywhere(tmp_path: Pa
     ):
         bench.plan = SimpleNamespace(settings=None)
         hosts = {
-            storage: cluster.work_of(bench, Place(storage, "one"), 1).host
+            storage: cluster.work_of(bench, StudyLocation(storage, "one"), 1).host
             for storage in ("/a/study.journal", "sqlite:////a/b.db", "postgresql://a/b")
         }
     assert [bool(host) for host in hosts.values()] == [True, True, False]
@@ -162,7 +162,7 @@ def test_only_an_address_of_a_database_is_reachable_from_everywhere(tmp_path: Pa
 
 def test_generated_market_is_generated_again_elsewhere() -> None:
     source = GeneratedBars(7, build_calendar(date(2026, 1, 5), 3, ALPACA.calendar), trends=False)
-    again = pickle.loads(packed((source, MappingProxyType({"a": 1}))))  # noqa: S301 - packed here
+    again = pickle.loads(pickle_for_node((source, MappingProxyType({"a": 1}))))  # noqa: S301 - packed here
     assert again[0].bars("AAPL", 1) == source.bars("AAPL", 1)
     assert again[0].bars("AAPL", 1)
     assert again[1] == {"a": 1}
@@ -173,7 +173,7 @@ def test_only_the_address_of_a_running_cluster_is_taken(monkeypatch: pytest.Monk
     monkeypatch.setenv("RAY_ADDRESS", address)
     monkeypatch.setitem(sys.modules, "ray", SimpleNamespace())
     with pytest.raises(OperatorError, match="the address of a cluster that runs"):
-        cluster.connected()
+        cluster.connect_ray()
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from optuna.storages.journal import JournalFileBackend
 
 from tests.suite import tiers
 from tradebot.errors import OperatorError
-from tradebot.lab.search.sequential_study import InTurn, Tried
+from tradebot.lab.search.sequential_study import SequentialStudy, StudyTrial
 from tradebot.lab.search.space import Space
 
 MADE = {"space": "one", "agent": "logistic"}
@@ -32,8 +32,8 @@ def worth(values: Mapping[str, Any]) -> float:
     return float(values["size"]) - abs(log(float(values["c"])))
 
 
-def played(place: Path, space: Space, worth: Callable[[Mapping[str, Any]], float] = worth) -> list[Tried]:
-    study = InTurn.begun(str(place), "one", space, MADE, CHANGED)
+def played(place: Path, space: Space, worth: Callable[[Mapping[str, Any]], float] = worth) -> list[StudyTrial]:
+    study = SequentialStudy.open_study(str(place), "one", space, MADE, CHANGED)
     while (trial := study.take()) is not None:
         values = study.values_of(trial)
         if float(values["c"]) > 9:
@@ -43,7 +43,7 @@ def played(place: Path, space: Space, worth: Callable[[Mapping[str, Any]], float
     return study.in_order()
 
 
-def writes(place: Path, sampler: str) -> tuple[list[Tried], int]:
+def writes(place: Path, sampler: str) -> tuple[list[StudyTrial], int]:
     """Return what a study that nobody stops tries, and how often it writes."""
     number, real = count(), JournalFileBackend.append_logs
 
@@ -116,9 +116,9 @@ def test_trial_that_was_left_out_says_why_and_keeps_its_place(tmp_path: Path) ->
 @pytest.mark.parametrize("part", MADE)
 def test_study_of_something_else_is_refused_by_what_differs(tmp_path: Path, part: str) -> None:
     place, space = str(tmp_path / "study"), space_of("random")
-    InTurn.begun(place, "one", space, MADE, CHANGED)
+    SequentialStudy.open_study(place, "one", space, MADE, CHANGED)
     with pytest.raises(OperatorError, match=CHANGED[part]) as told:
-        InTurn.begun(place, "one", space, {**MADE, part: "two"}, CHANGED)
+        SequentialStudy.open_study(place, "one", space, {**MADE, part: "two"}, CHANGED)
     assert "--study and another name" in told.value.hint
 
 
@@ -127,9 +127,9 @@ def test_storage_that_cannot_be_read_is_named(tmp_path: Path, content: bytes) ->
     place = tmp_path / "study"
     place.write_bytes(content)
     with pytest.raises(OperatorError, match=f"the storage {place} is damaged"):
-        InTurn.begun(str(place), "one", space_of("random"), MADE, CHANGED)
+        SequentialStudy.open_study(str(place), "one", space_of("random"), MADE, CHANGED)
 
 
 def test_folder_instead_of_a_storage_is_named(tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match=f"the storage {tmp_path} can't be reached: .*Is a directory"):
-        InTurn.begun(str(tmp_path), "one", space_of("random"), MADE, CHANGED)
+        SequentialStudy.open_study(str(tmp_path), "one", space_of("random"), MADE, CHANGED)

@@ -70,7 +70,7 @@ def test_values_that_only_some_combinations_allow_are_counted(tmp_path: Path) ->
 
 def test_drawn_values_are_the_same_for_the_same_seed_and_stay_in_their_range(tmp_path: Path) -> None:
     text = "settings: {a: {from: 1, to: 4}, b: {from: 0.001, to: 1.0, log: true}, c: [x, y]}\ntrials: 300\nseed: 7"
-    one, other = ([*spaced(tmp_path, text).space.planned()] for _ in range(2))
+    one, other = ([*spaced(tmp_path, text).space.grid()] for _ in range(2))
     assert (one, {values["a"] for values in one}) == (other, {1, 2, 3, 4})
     small = sum(float(values["b"]) < 0.0316 for values in one)
     assert 110 < small < 190, "half of the orders of magnitude have about half of the values"
@@ -80,7 +80,7 @@ def test_drawn_values_are_the_same_for_the_same_seed_and_stay_in_their_range(tmp
 def test_grid_has_each_combination_once(tmp_path: Path) -> None:
     text = "settings: {a: {from: 1, to: 3}, b: {from: 0.1, to: 0.3, step: 0.1}, c: [true, false]}\nsampler: grid"
     space = spaced(tmp_path, text).space
-    points = [tuple(values.values()) for values in space.planned()]
+    points = [tuple(values.values()) for values in space.grid()]
     assert len(points) == len({*points}) == space.total == 18
     assert {point[1] for point in points} == {0.1, 0.2, 0.3}
 

@@ -13,9 +13,9 @@ from optuna.trial import TrialState
 from tests.kit.values import there
 from tradebot.errors import OperatorError
 from tradebot.lab.search import study as studies
-from tradebot.lab.search.progress import Counts
+from tradebot.lab.search.progress import TrialCounts
 from tradebot.lab.search.space import Space
-from tradebot.lab.search.study import Result, Study, opened, worker_of
+from tradebot.lab.search.study import Result, Study, open_storage, worker_of
 
 
 def space_of(sampler: str = "random", trials: int = 4, **more: object) -> Space:
@@ -46,9 +46,9 @@ def test_workers_share_trials_and_each_is_played_once(tmp_path: Path, sampler: s
                 values.append(study.values_of(trial))
                 study.tell(trial, result(trial.number), [1.0])
     assert len(values) == 4
-    assert [one.values for one in first.tried()] == values
-    assert first.tried()[2].returns == (0.01, -0.005, 0.002)
-    assert first.counts() == Counts(4, 0, 0, 0, 0)
+    assert [one.values for one in first.played_trials()] == values
+    assert first.played_trials()[2].returns == (0.01, -0.005, 0.002)
+    assert first.counts() == TrialCounts(4, 0, 0, 0, 0)
 
 
 @pytest.mark.parametrize("sampler", ["random", "tpe"])
@@ -63,10 +63,10 @@ def test_trial_of_a_dead_worker_is_put_back_once_and_counts_once(tmp_path: Path,
         seen.append(study.values_of(trial))
         study.tell(trial, result(trial.number), [1.0])
     assert study.values_of(lost) in seen
-    assert (len(seen), study.counts().played, len(study.tried())) == (3, 3, 3)
+    assert (len(seen), study.counts().played, len(study.played_trials())) == (3, 3, 3)
     # Whoever was only thought to be dead changes nothing any more.
     study.tell(lost, result(9), [9.0])
-    assert len(study.tried()) == 3
+    assert len(study.played_trials()) == 3
 
 
 @pytest.mark.parametrize("sampler", ["random", "tpe"])
@@ -97,13 +97,13 @@ def test_trial_that_kills_each_worker_is_given_up(tmp_path: Path) -> None:
     deaths = 0
     with patch.object(studies, "_has_ended", lambda worker: worker == worker_of(os.getpid())):
         while (trial := study.ask()) is not None:
-            if study.values_of(trial) == next(iter(space_of(trials=2).planned())):
+            if study.values_of(trial) == next(iter(space_of(trials=2).grid())):
                 deaths += 1
                 study.put_back()
             else:
                 study.tell(trial, result(trial.number), [1.0])
     assert deaths == studies.MOST_DEATHS
-    assert study.counts() == Counts(1, 0, 0, 0, 1)
+    assert study.counts() == TrialCounts(1, 0, 0, 0, 1)
     assert study.reasons() == {"its worker died 3 times": 1}
 
 
@@ -130,8 +130,8 @@ def test_trial_without_its_objectives_is_counted_and_not_judged(tmp_path: Path) 
     for why, values in (("", [1.0, None]), ("fewer than 30 closed trades", [1.0, 2.0]), ("", [1.0, 2.0])):
         trial = there(study.ask())
         study.tell(trial, result(trial.number), values, why)
-    assert study.counts() == Counts(3, 0, 0, 2, 0)
-    assert (len(study.tried()), len(study.results())) == (1, 3)
+    assert study.counts() == TrialCounts(3, 0, 0, 2, 0)
+    assert (len(study.played_trials()), len(study.results())) == (1, 3)
 
 
 def test_equal_settings_are_one_trial(tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ def test_storage_that_is_not_there_damaged_or_out_of_reach_is_a_sentence(tmp_pat
         Study(str(damaged), "one", space_of())
     with pytest.raises(OperatorError, match="can't be reached"):
         Study(str(tmp_path / "no folder" / "study.db"), "one", space_of(), new=True)
-    opened(str(tmp_path / "empty.journal"), new=True)
+    open_storage(str(tmp_path / "empty.journal"), new=True)
     with pytest.raises(OperatorError, match="has no study one"):
         Study(str(tmp_path / "empty.journal"), "one", space_of())
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from tests.kit.trades import ASKED, returns_of, tried
 from tests.kit.values import there
 from tradebot.lab.selection.dependence import block_length, by_parts
-from tradebot.lab.selection.verdict import Found, verdict
+from tradebot.lab.selection.verdict import SearchConclusion, verdict
 from tradebot.model.values import replace
 
 
@@ -55,5 +55,5 @@ def test_an_edge_that_lasts_for_months_only_is_none() -> None:
     found = there(verdict(tried(wandering(12, 0.4)), ASKED))
     assert found.p <= 0.02, "resampling alone would call it one"
     assert found.outside_return > 0
-    assert found.found is Found.NOTHING
+    assert found.found is SearchConclusion.NOTHING
     assert "too few parts of the time" in found.sentence

@@ -4,7 +4,7 @@ import pytest
 
 from tests.kit.trades import returns_of
 from tradebot.lab.performance import statistics
-from tradebot.lab.selection.objectives import OBJECTIVES, measured
+from tradebot.lab.selection.objectives import OBJECTIVES, measure_objective
 
 
 def by_report(name: str, returns: list[float]) -> float | None:
@@ -25,8 +25,8 @@ def test_objective_is_the_reports_figure(name: str) -> None:
     returns[:, 1] = 0.0
     returns[:, 2] = abs(returns[:, 2])
     returns[5, 3] = -1.0
-    assert measured(name, returns, 252) == pytest.approx([by_report(name, one.tolist()) for one in returns.T])
+    assert measure_objective(name, returns, 252) == pytest.approx([by_report(name, one.tolist()) for one in returns.T])
 
 
 def test_one_session_has_no_objective() -> None:
-    assert measured("sharpe", returns_of(1, 1.0, sessions=1, trials=2), 252) == [None, None]
+    assert measure_objective("sharpe", returns_of(1, 1.0, sessions=1, trials=2), 252) == [None, None]

@@ -16,19 +16,19 @@ from tests.suite import tiers
 from tests.views.test_parity import day
 from tradebot.lab.performance.chance import best_by_chance
 from tradebot.lab.performance.statistics import probabilistic_sharpe, shape, sharpe_error, total_return
-from tradebot.lab.selection.conditions import Condition
+from tradebot.lab.selection.conditions import RungCondition
 from tradebot.lab.selection.policies import (
     AGAINST,
     NO_RESULTS,
-    Measured,
+    PolicyFigures,
     asked_of_policy,
     off_replay,
     sentence,
     some_pass,
 )
-from tradebot.lab.selection.splits import By, Cut, splits
+from tradebot.lab.selection.splits import By, SessionCut, splits
 from tradebot.model.parity import DayParity
-from tradebot.model.policy_results import PolicyResults, Run, Span, Split, TriedReturns
+from tradebot.model.policy_results import PolicyResults, PolicyRun, SessionSpan, Split, TriedReturns
 from tradebot.model.values import replace
 
 RULES = shipped()
@@ -44,13 +44,13 @@ def good() -> PolicyResults:
 
 def rows(
     of: PolicyResults, trials: int | None = None, replays: tuple[float, ...] = (0.0,) * 60
-) -> dict[str, Condition]:
-    measured = Measured(of, trials or of.trials, RULES.splits)
+) -> dict[str, RungCondition]:
+    measured = PolicyFigures(of, trials or of.trials, RULES.splits)
     return {one.name: one.answer() for one in asked_of_policy(measured, BOUNDS, replays)}
 
 
 def seen_of(of: PolicyResults) -> int:
-    return Measured(of, of.trials, RULES.splits).judging.seen
+    return PolicyFigures(of, of.trials, RULES.splits).judging.seen
 
 
 def unmet(of: PolicyResults, **given: Any) -> set[str]:
@@ -118,11 +118,11 @@ def test_too_few_sessions_aren_t_enough_whatever_they_show() -> None:
 
 
 def test_figures_are_those_of_the_median_seed() -> None:
-    measured = Measured(good(), 20, RULES.splits)
+    measured = PolicyFigures(good(), 20, RULES.splits)
     ratios = [one for one in measured.sharpes if one is not None]
     moments = [found for run in good().runs if (found := shape(run.returns)) is not None]
     deflated = [probabilistic_sharpe(one, best_by_chance(20, sharpe_error(one))) for one in moments]
-    assert measured.deflated == pytest.approx(median(one for one in deflated if one is not None))
+    assert measured.deflated_ratio == pytest.approx(median(one for one in deflated if one is not None))
     assert measured.low == pytest.approx(median(measured.spans[0]))
     assert there(measured.low) < median(ratios)
     assert ratio_of(measured.typical.returns) * 252**0.5 == pytest.approx(median(ratios), rel=2e-3)
@@ -156,7 +156,7 @@ def test_policy_that_never_trades_meets_nothing_that_is_estimated() -> None:
         "policy_spa_flat",
     }
     assert {"policy_trades", "policy_seeds_positive", "policy_doubled", "policy_later"} <= unmet(still)
-    figures = next(Measured(still, 1, RULES.splits).runs())
+    figures = next(PolicyFigures(still, 1, RULES.splits).runs())
     assert (figures.sharpe, figures.low, figures.high) == (None, None, None)
 
 
@@ -175,7 +175,7 @@ def test_model_that_saw_a_judged_session_or_the_embargo_is_noticed() -> None:
     judged = sum(first.judged[0].first <= one <= first.judged[0].last for one in good().sessions)
     for days, seen in ((0, 0), (1, judged), (200, judged)):
         last = first.trained[0].last + timedelta(days)
-        longer = replace(first, trained=(Span(first.trained[0].first, last),))
+        longer = replace(first, trained=(SessionSpan(first.trained[0].first, last),))
         assert seen_of(replace(good(), splits=(longer, *rest))) == seen, days
     assert seen_of(replace(good(), splits=tuple(rest))) == judged, "nothing judged them"
 
@@ -184,11 +184,11 @@ def crossed() -> PolicyResults:
     """Return good results of a cross-validation, whose seeds have eleven paths."""
     calendar, rules = good().sessions, RULES.splits
 
-    def spans(places: Any) -> tuple[Span, ...]:
+    def spans(places: Any) -> tuple[SessionSpan, ...]:
         parts = np.split(places, np.flatnonzero(np.diff(places) > 1) + 1)
-        return tuple(Span(calendar[part[0]], calendar[part[-1]]) for part in parts)
+        return tuple(SessionSpan(calendar[part[0]], calendar[part[-1]]) for part in parts)
 
-    cut = splits(Cut(By.CROSS_VALIDATION, rules.groups, rules.judged), SESSIONS, rules.embargo_sessions)
+    cut = splits(SessionCut(By.CROSS_VALIDATION, rules.groups, rules.judged), SESSIONS, rules.embargo_sessions)
     made_of = tuple(Split(spans(one.inside), spans(one.outside), good().splits[0].model) for one in cut)
     runs = tuple(replace(run, path=path) for run in good().runs for path in range(11))
     return replace(good(), calendar=calendar, splits=made_of, runs=runs)
@@ -197,14 +197,14 @@ def crossed() -> PolicyResults:
 def test_cross_validation_needs_a_run_of_each_seed_along_each_path() -> None:
     found = crossed()
     assert unmet(found) == set()
-    assert Measured(replace(found, runs=found.runs[1:]), 20, RULES.splits).whole_seeds == SEEDS - 1
-    sharp = replace(found, splits=(replace(found.splits[0], trained=(Span(*found.sessions[:: SESSIONS - 1]),)),))
+    assert PolicyFigures(replace(found, runs=found.runs[1:]), 20, RULES.splits).whole_seeds == SEEDS - 1
+    sharp = replace(found, splits=(replace(found.splits[0], trained=(SessionSpan(*found.sessions[:: SESSIONS - 1]),)),))
     assert seen_of(sharp) == SESSIONS
 
 
 def test_median_of_a_seed_is_over_its_paths_first() -> None:
-    runs = [Run(seed, path, (0.0, 0.1), (), (), 10 * seed + path) for seed in range(3) for path in range(3)]
-    found = Measured(replace(good(), runs=(*runs, Run(2, 3, (0.0, 0.1), (), (), 1_000))), 20, RULES.splits)
+    runs = [PolicyRun(seed, path, (0.0, 0.1), (), (), 10 * seed + path) for seed in range(3) for path in range(3)]
+    found = PolicyFigures(replace(good(), runs=(*runs, PolicyRun(2, 3, (0.0, 0.1), (), (), 1_000))), 20, RULES.splits)
     assert found.by_seed([run.trades for run in found.results.runs]) == [1, 11, 21.5]
     assert found.middle(lambda run: run.trades) == 11
 

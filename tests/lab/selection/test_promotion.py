@@ -18,34 +18,36 @@ from benchmarks.promotion import (
 )
 from tests.kit.values import there
 from tradebot.lab.performance.statistics import max_drawdown, sharpe
-from tradebot.lab.selection.conditions import LONGEST, Condition
+from tradebot.lab.selection.conditions import LONGEST, RungCondition
 from tradebot.lab.selection.promotion import (
     GAINS,
-    Evidence,
-    asked,
+    TrackRecord,
     conditions,
     effect_size,
     interval,
     least_since,
+    rung_conditions,
     sharpe_gain,
 )
-from tradebot.model.promotion import Rung, Traded
+from tradebot.model.promotion import PaperRecord, Rung
 from tradebot.model.values import replace
 
 RULES = shipped_rules()
 GOOD = tuple((0.004 * (np.random.default_rng(1).normal(size=400) + 0.4)).tolist())
 """400 sessions with a Sharpe ratio of more than 6 a year."""
 TRADES = tuple(sum(GOOD[place : place + 4]) for place in range(0, 400, 4))
-SHOWN = Evidence(frozenset({Traded.PAPER}), GOOD, TRADES, 100, 252, 0.05, TRIALS, AS_ASSUMED)
+SHOWN = TrackRecord(frozenset({PaperRecord.PAPER}), GOOD, TRADES, 100, 252, 0.05, TRIALS, AS_ASSUMED)
 ERROR = float(RULES.error)
 
 
-def of(evidence: Evidence, rung: Rung = Rung.LIVE) -> dict[str, Condition]:
+def of(evidence: TrackRecord, rung: Rung = Rung.LIVE) -> dict[str, RungCondition]:
     return {one.name: one for one in conditions(evidence, RULES, rung)}
 
 
-def unmet(evidence: Evidence, rung: Rung = Rung.LIVE) -> set[str]:
-    assert all(one.met() for one in asked(evidence, RULES, rung)) is all(one.met for one in of(evidence, rung).values())
+def unmet(evidence: TrackRecord, rung: Rung = Rung.LIVE) -> set[str]:
+    assert all(one.met() for one in rung_conditions(evidence, RULES, rung)) is all(
+        one.met for one in of(evidence, rung).values()
+    )
     return {name for name, one in of(evidence, rung).items() if not one.met}
 
 
@@ -60,7 +62,7 @@ def test_large_edge_meets_every_condition_that_is_asked() -> None:
 @pytest.mark.parametrize(
     ("changes", "names"),
     [
-        ({"traded": frozenset({Traded.PAPER, Traded.BACKTEST})}, {"traded"}),
+        ({"traded": frozenset({PaperRecord.PAPER, PaperRecord.BACKTEST})}, {"traded"}),
         ({"returns": GOOD[:269]}, {"sessions"}),
         ({"here": 19}, {"sessions_here"}),
         ({"trades": TRADES[:99]}, {"trades"}),
@@ -96,7 +98,7 @@ def test_drawdown_is_compared_with_the_champions() -> None:
 
 
 def test_strategy_that_never_traded_lacks_evidence_and_meets_nothing() -> None:
-    nothing = Evidence(frozenset(), (), (), 0, 252)
+    nothing = TrackRecord(frozenset(), (), (), 0, 252)
     rows = of(nothing)
     assert not any(one.met for one in rows.values())
     assert {name for name, one in rows.items() if one.number is None and one.lacks} == rows.keys() - {

@@ -8,23 +8,23 @@ import pytest
 from tests.kit.trades import ASKED, returns_of, tried
 from tests.kit.values import there
 from tradebot.lab.performance.statistics import total_return
-from tradebot.lab.selection.splits import By, Cut
-from tradebot.lab.selection.verdict import Found, Question, Verdict, judgeable, verdict
+from tradebot.lab.selection.splits import By, SessionCut
+from tradebot.lab.selection.verdict import SearchConclusion, SearchQuestion, SearchVerdict, judgeable, verdict
 from tradebot.model.evidence import Variant, VariantKind
 from tradebot.model.values import replace
 
 MANY = 100
 
 
-def judged(seed: int, sharpe: float, asked: Question = ASKED, *variants: Variant) -> Verdict:
+def judged(seed: int, sharpe: float, asked: SearchQuestion = ASKED, *variants: Variant) -> SearchVerdict:
     return there(verdict(tried(returns_of(seed, sharpe)), asked, variants))
 
 
 def test_edge_is_found_and_noise_is_not() -> None:
     edge, noise = judged(1, 3.0), judged(2, 0.0)
-    assert edge.found is Found.EDGE
+    assert edge.found is SearchConclusion.EDGE
     assert edge.sentence.startswith("There is an edge")
-    assert noise.found is Found.NOTHING
+    assert noise.found is SearchConclusion.NOTHING
     assert noise.sentence.startswith("Nothing found")
 
 
@@ -33,8 +33,8 @@ def test_of_a_hundred_searches_few_find_what_is_not_there_and_most_what_is() -> 
     """50 trials over 500 sessions, with no edge, or with a true Sharpe ratio of 2 in each."""
     noise = Counter(judged(seed, 0.0).found for seed in range(MANY))
     edge = Counter(judged(MANY + seed, 2.0).found for seed in range(MANY))
-    assert noise[Found.NOTHING] >= 95, noise
-    assert edge[Found.EDGE] >= 70, edge
+    assert noise[SearchConclusion.NOTHING] >= 95, noise
+    assert edge[SearchConclusion.EDGE] >= 70, edge
 
 
 def test_trials_of_earlier_searches_count_too() -> None:
@@ -50,7 +50,7 @@ def test_sessions_that_a_sampler_learned_from_test_nothing() -> None:
     returns[:250] += 0.01
     asked = replace(ASKED, learns=True)
     found = there(verdict(tried(returns), asked))
-    assert (found.tested, found.found) == (250, Found.NOTHING)
+    assert (found.tested, found.found) == (250, SearchConclusion.NOTHING)
 
 
 def test_choice_is_made_inside_and_judged_outside() -> None:
@@ -58,7 +58,7 @@ def test_choice_is_made_inside_and_judged_outside() -> None:
     returns = 1e-5 * np.random.default_rng(1).normal(size=(200, 2))
     returns[:100, 0] += 0.01
     returns[150:, 1] += 0.02
-    found = there(verdict(tried(returns), replace(ASKED, cut=Cut(parts=2))))
+    found = there(verdict(tried(returns), replace(ASKED, cut=SessionCut(parts=2))))
     assert found.outside_return == pytest.approx(total_return(returns[100:, 0].tolist()))
     assert {one.number: (one.outside or 0.0) > 1 for one in found.kept} == {0: False, 1: True}
 
@@ -69,7 +69,7 @@ def test_choice_that_loses_outside_is_nothing_whatever_its_p() -> None:
     returns[250:] -= 0.001
     found = there(verdict(tried(returns), ASKED))
     assert found.p < 0.02
-    assert found.found is Found.NOTHING
+    assert found.found is SearchConclusion.NOTHING
     assert "whatever the best trial earned in hindsight" in found.sentence
 
 
@@ -82,7 +82,7 @@ def test_choice_that_loses_outside_is_nothing_whatever_its_p() -> None:
 )
 def test_edge_that_costs_or_a_day_take_away_is_fragile(variant: Variant, said: str) -> None:
     found = judged(1, 3.0, ASKED, variant)
-    assert found.found is Found.FRAGILE
+    assert found.found is SearchConclusion.FRAGILE
     assert said in found.sentence
 
 
@@ -91,21 +91,21 @@ def test_edge_that_holding_has_too_is_fragile() -> None:
     held = (returns.mean(axis=1) + 1e-4).tolist()
     found = there(verdict(tried(returns), replace(ASKED, held=held)))
     assert found.p < 0.02 < (found.p_held or 0.0)
-    assert found.found is Found.FRAGILE
+    assert found.found is SearchConclusion.FRAGILE
     assert "better than holding the universe may be luck" in found.sentence
     idle = there(verdict(tried(returns), replace(ASKED, held=[0.0] * len(returns))))
-    assert (idle.p_held, idle.found) == (idle.p, Found.EDGE)
+    assert (idle.p_held, idle.found) == (idle.p, SearchConclusion.EDGE)
 
 
 def test_edge_of_five_trades_is_fragile() -> None:
     found = there(verdict([replace(one, best_five=one.gained) for one in tried(returns_of(1, 3.0))], ASKED))
-    assert found.found is Found.FRAGILE
+    assert found.found is SearchConclusion.FRAGILE
     assert "without its five best trades" in found.sentence
 
 
 def test_cross_validation_finds_the_edge_too() -> None:
-    found = judged(1, 3.0, replace(ASKED, cut=Cut(By.CROSS_VALIDATION, 6, 2)))
-    assert found.found is Found.EDGE
+    found = judged(1, 3.0, replace(ASKED, cut=SessionCut(By.CROSS_VALIDATION, 6, 2)))
+    assert found.found is SearchConclusion.EDGE
     assert found.outside is not None
 
 

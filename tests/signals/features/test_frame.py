@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.kit.signals.series import BARS_A_SESSION, ENOUGH, HOUR_S, first, hourly_series, hours, walked
-from tradebot.adapters.bars.roll_adjusted import joined
+from tradebot.adapters.bars.roll_adjusted import join_over_rolls
 from tradebot.model.series import DAY, Series
 from tradebot.model.values import replace
 from tradebot.model.view import BarNeed
@@ -108,7 +108,10 @@ def test_features_over_a_roll_are_those_of_the_continuous_series() -> None:
     source = Contracts(continuous)
     until = datetime.fromtimestamp(continuous.starts[-1] + HOUR_S, sessions[0].open.tzinfo)
     assert IBKR.day.date_of(until) > ROLL
-    bars, need = joined(source, months_of, lambda symbol: root_of(symbol).name, IBKR.day), BarNeed("1Hour", ENOUGH)
+    bars, need = (
+        join_over_rolls(source, months_of, lambda symbol: root_of(symbol).name, IBKR.day),
+        BarNeed("1Hour", ENOUGH),
+    )
     found = bars.closed(need, ["ESH7"], until)["ESH7"]
     old, new = (source.hourly[symbol] for symbol in ("ESZ6", "ESH7"))
     assert len(found) == ENOUGH > len(new) > 50

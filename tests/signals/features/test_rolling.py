@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tradebot.signals.features import rolling
-from tradebot.signals.features.rolling import Column, deviation, long_deviation, over, restarted, shifted, since, total
+from tradebot.signals.features.rolling import (
+    Column,
+    accumulate_since,
+    deviation,
+    long_deviation,
+    over,
+    shift,
+    since,
+    total,
+)
 
 VALUES = st.lists(st.floats(-1e6, 1e6), max_size=40)
 LENGTHS = st.integers(1, 12)
@@ -68,9 +77,9 @@ def test_nothing_deviates_if_only_rounding_does() -> None:
 
 def test_columns_are_shifted_divided_and_begun_again() -> None:
     values = np.array([1.0, 2.0, 3.0, 4.0])
-    assert shifted(values, 3).tolist()[3:] == [1.0]
-    assert np.isnan(shifted(values, 9)).all()
+    assert shift(values, 3).tolist()[3:] == [1.0]
+    assert np.isnan(shift(values, 9)).all()
     with np.errstate(all="ignore"):
         assert over(values, np.array([0.0, 2.0, np.inf, 8.0])).tolist()[1:] == [1.0, 0.0, 0.5]
         assert isnan(over(values, np.zeros(4))[0])
-    assert restarted(values, np.array([0, 2]), np.add.accumulate).tolist() == [1.0, 3.0, 3.0, 7.0]
+    assert accumulate_since(values, np.array([0, 2]), np.add.accumulate).tolist() == [1.0, 3.0, 3.0, 7.0]

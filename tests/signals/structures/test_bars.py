@@ -40,8 +40,8 @@ def test_bars_that_are_there_twice_or_out_of_order_are_refused(places: tuple[int
 
 def test_mirrored_twice_is_the_same_again() -> None:
     bars = bars_of(series_of([(2, 4, 1, 3)]))
-    assert bars.mirrored().high == [-1]
-    assert bars.mirrored().mirrored() == bars
+    assert bars.mirror().high == [-1]
+    assert bars.mirror().mirror() == bars
 
 
 SCALES = [Decimal(10) ** power for power in range(-7, 8)]

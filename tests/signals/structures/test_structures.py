@@ -21,7 +21,7 @@ from tests.kit.signals.series import (
 )
 from tradebot.model.values import replace
 from tradebot.signals.structures.indicators import Smoothing
-from tradebot.signals.structures.reading import Direction, Reading, ReadingKind
+from tradebot.signals.structures.reading import Direction, ReadingKind, StructureReading
 from tradebot.signals.structures.structures import Structures, structures
 
 BLOCK, GAP, BREAK, CHANGE = ReadingKind
@@ -45,7 +45,7 @@ def read(rows: list[Row]) -> Structures:
     return structures(series_of(rows), SPEC)
 
 
-def zone(found: Reading | None) -> tuple[int, float, float] | None:
+def zone(found: StructureReading | None) -> tuple[int, float, float] | None:
     return found and (found.bar, found.low, found.high)
 
 
@@ -146,7 +146,7 @@ def test_reflected_prices_give_reflected_readings(drawn: Ticks, smoothing: Smoot
     upside_down = [tuple(20_000 - row[place] for place in (0, 2, 1, 3)) for row in drawn]
     other = structures(series_of(in_ticks(upside_down, Decimal(1))), settings)
 
-    def reflected(reading: Reading) -> Reading:
+    def reflected(reading: StructureReading) -> StructureReading:
         direction = SHORT if reading.direction is LONG else LONG
         return reading._replace(direction=direction, low=20_000 - reading.high, high=20_000 - reading.low)
 

@@ -3,7 +3,7 @@
 from tests.kit.signals.series import FOUR_HOURS_S, SPEC, Row, series_of
 from tradebot.model.values import replace
 from tradebot.signals.structures.bars import bars_of
-from tradebot.signals.structures.reading import Found
+from tradebot.signals.structures.reading import DraftStructure
 from tradebot.signals.structures.structures import breaks
 
 HIGHS = [5.0, 9.0, 5.0, 5.0, 5.0, 5.0, 5.0, 9.0, 5.0, 5.0, 9.5, 5.0, 5.0, 5.0]
@@ -16,7 +16,7 @@ def rows(highs: list[float]) -> list[Row]:
 def test_break_is_true_while_the_last_three_bars_are_higher_than_the_seven_before() -> None:
     # A high of 9 that equals the one before it breaks nothing.
     found = breaks(bars_of(series_of(rows(HIGHS))), SPEC)
-    assert found == [Found(bar, bar, 9.0, 9.5) for bar in (10, 11, 12)]
+    assert found == [DraftStructure(bar, bar, 9.0, 9.5) for bar in (10, 11, 12)]
 
 
 def test_no_break_among_too_few_bars() -> None:

@@ -16,13 +16,13 @@ from tests.suite import tiers
 from tradebot.model.series import Series
 from tradebot.model.values import replace
 from tradebot.signals.structures.bars import bars_of, outranges
-from tradebot.signals.structures.reading import Ended, Reading, ReadingKind
+from tradebot.signals.structures.reading import ReadingKind, StructureEnd, StructureReading
 from tradebot.signals.structures.structures import Swing, structures, swings
 
 # Counting readings that later bars rewrite, over prefixes of drawn windows, and broken ways of reading as controls.
 
 WINDOW = 600
-Facts = tuple[Sequence[Reading | Swing], Sequence[Ended]]
+Facts = tuple[Sequence[StructureReading | Swing], Sequence[StructureEnd]]
 """What is known of a series, in the order in which it became known, and the ends of it, in order too."""
 Reader = Callable[[Series], Facts]
 known_at, ended_at = attrgetter("known_at"), attrgetter("at")
@@ -87,7 +87,7 @@ def with_the_ranges_of_today(series: Series) -> Facts:
     bars, multiple, count = bars_of(series), SPEC.impulse_multiple, SPEC.impulse_bars
     today = (bars.high[-count:], bars.low[-count:])
 
-    def large(block: Reading) -> bool:
+    def large(block: StructureReading) -> bool:
         place = block.bar + 1
         high, low = [*today[0], bars.high[place]], [*today[1], bars.low[place]]
         return outranges(high, low, float(multiple), multiple)

@@ -6,10 +6,10 @@ import pytest
 
 from tests.kit.signals.series import FOUR_HOURS_S, SPEC, Row, series_of
 from tradebot.model.values import replace
-from tradebot.signals.structures.bars import Bars, bars_of
+from tradebot.signals.structures.bars import BarColumns, bars_of
 from tradebot.signals.structures.indicators import Column
-from tradebot.signals.structures.reading import Found
-from tradebot.signals.structures.structures import Change, Turn, changes, turns
+from tradebot.signals.structures.reading import DraftStructure
+from tradebot.signals.structures.structures import StructureChange, StructureTurn, changes, turns
 
 FALLING = [110.0, 100.0, 106.0, 96.0, 102.0, 92.0]
 """Prices at which the market turns: highs and lows that fall."""
@@ -29,7 +29,7 @@ def through(*points: float) -> list[Row]:
     return [(close, close + ROW / 2, close - ROW / 2, close) for close in closes]
 
 
-def made(*points: float) -> Bars:
+def made(*points: float) -> BarColumns:
     return bars_of(series_of(through(*points)))
 
 
@@ -39,8 +39,8 @@ TURN = max(place for place, low in enumerate(UP.low) if low == 93.0) + 1
 
 
 def test_structure_turns_once_both_swings_go_the_other_way() -> None:
-    assert turns(UP) == [Turn(TURN, True, 103.0, 105.0)]
-    assert turns(UP.mirrored()) == [turn.mirrored() for turn in turns(UP)]
+    assert turns(UP) == [StructureTurn(TURN, True, 103.0, 105.0)]
+    assert turns(UP.mirror()) == [turn.mirror() for turn in turns(UP)]
 
 
 def test_first_trend_is_no_turn() -> None:
@@ -55,14 +55,16 @@ def test_bar_that_swings_at_both_ends_is_looked_at_once() -> None:
     assert [turn.rising for turn in turns(bars_of(series_of([*before, only_high, *after])))] == [True]
 
 
-def confirmed(bars: Bars, ranges: Column = CALM, broken: float = 94.0, tolerance: str = "0.005") -> list[Change]:
+def confirmed(
+    bars: BarColumns, ranges: Column = CALM, broken: float = 94.0, tolerance: str = "0.005"
+) -> list[StructureChange]:
     """Return the changes of these bars, with a level that the low after the turn can keep or miss."""
     turned = [turn._replace(broken=broken) for turn in turns(bars)]
     return changes(bars, turned, ranges, replace(SPEC, hold_tolerance=Decimal(tolerance)))
 
 
 def test_change_is_known_when_the_bar_after_the_turn_has_kept_the_level() -> None:
-    assert confirmed(UP) == [Change(Found(TURN, TURN + 1, 94.0, 105.0), None)]
+    assert confirmed(UP) == [StructureChange(DraftStructure(TURN, TURN + 1, 94.0, 105.0), None)]
 
 
 def test_change_that_falls_below_its_level_is_never_confirmed() -> None:
@@ -108,11 +110,11 @@ def test_change_ends_when_the_structure_turns_back() -> None:
     bars = made(*FALLING, *RISING, 100.0, 104.0, 90.0, 96.0)
     turned = turns(bars)
     assert [turn.rising for turn in turned] == [True, False]
-    assert confirmed(bars) == [Change(Found(TURN, TURN + 1, 94.0, 105.0), turned[1].bar)]
+    assert confirmed(bars) == [StructureChange(DraftStructure(TURN, TURN + 1, 94.0, 105.0), turned[1].bar)]
 
 
 def test_change_that_turns_back_before_it_is_confirmed_is_none() -> None:
     bars, turn = UP, turns(UP)[0]
     for waited, count in ((1, 0), (2, 1)):
-        turned = [turn._replace(broken=94.0), Turn(turn.bar + waited, False, 94.0, 92.0)]
+        turned = [turn._replace(broken=94.0), StructureTurn(turn.bar + waited, False, 94.0, 92.0)]
         assert len(changes(bars, turned, CALM, SPEC)) == count

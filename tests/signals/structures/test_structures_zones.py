@@ -7,7 +7,7 @@ import pytest
 from tests.kit.signals.series import FOUR_HOURS_S, SPEC, Row, series_of
 from tradebot.model.values import replace
 from tradebot.signals.structures.bars import bars_of
-from tradebot.signals.structures.reading import Found, StructureSettings
+from tradebot.signals.structures.reading import DraftStructure, StructureSettings
 from tradebot.signals.structures.structures import blocks, ends, gaps
 
 SCALES = pytest.mark.parametrize("scale", ["0.0000001", "0.01", "1", "1000"])
@@ -94,6 +94,6 @@ def test_zone_ends_with_the_first_price_below_its_level_after_it_was_known() -> 
 def test_zones_are_named_after_their_first_bar_with_the_prices_of_both_edges() -> None:
     rows = [*scaled(CALM, "1"), (100.0, 101.0, 99.0, 99.5), (99.5, 103.5, 99.4, 103.0), (103.5, 105.0, 103.0, 104.0)]
     bars = bars_of(series_of(rows))
-    assert blocks(bars, SPEC) == [Found(18, 19, 99.0, 101.0)]
-    assert gaps(bars, SPEC) == [Found(18, 20, 101.0, 103.0)]
+    assert blocks(bars, SPEC) == [DraftStructure(18, 19, 99.0, 101.0)]
+    assert gaps(bars, SPEC) == [DraftStructure(18, 20, 101.0, 103.0)]
     assert gaps(bars, replace(SPEC, gap_minimum=Decimal("0.02"))) == []

@@ -19,9 +19,9 @@ from tradebot.signals.structures.bars import exact
 from tradebot.signals.structures.reading import Direction
 from tradebot.signals.structures.structures import fibonacci_range
 from tradebot.strategies.smart_money.coin import Readings, coin_of
-from tradebot.strategies.smart_money.filters import FILTERS, Side, decisions
+from tradebot.strategies.smart_money.filters import FILTERS, SetupSide, decisions
 from tradebot.strategies.smart_money.levels import stop_multiple
-from tradebot.strategies.smart_money.settings import Regime, SmartMoneySettings
+from tradebot.strategies.smart_money.settings import SetupRegime, SmartMoneySettings
 from tradebot.strategies.smart_money.sides import side_of
 from tradebot.views.why_no_orders import SymbolWhy
 
@@ -86,12 +86,12 @@ def test_numbers_of_filters_that_pass_are_shown_with_their_units() -> None:
         assert re.search(rf"strategy: {about} PASS {numbers}", shown), shown
 
 
-def placed(rules: SmartMoneySettings) -> list[Side]:
+def placed(rules: SmartMoneySettings) -> list[SetupSide]:
     """Return the sides of some coins that have a tight setup and are in place."""
     found, readings = view(range(12)), Readings(rules)
     coins = [coin_of(found, symbol, readings) for symbol in found.universe]
     both = [side_of(coin, sign, rules) for coin in coins for sign in (1, -1)]
-    tight = [side for side in both if side.setup and side.setup.regime is Regime.TIGHT]
+    tight = [side for side in both if side.setup and side.setup.regime is SetupRegime.TIGHT]
     return [side for side in tight if all(one.passed for one in decisions(side, rules) if one.about == "place")]
 
 
@@ -104,7 +104,7 @@ def test_a_tight_entry_is_in_place_only_if_the_order_itself_goes_out_in_the_zone
     assert max(away["zone"]) > 0.02
 
 
-def _away(side: Side) -> Decimal:
+def _away(side: SetupSide) -> Decimal:
     """Return how far the price of the quote is from the zone of the range, or from its nearest level."""
     assert side.coin.quote is not None
     price, fib = side.coin.quote.last, fibonacci_range(side.coin.bars, RULES.fib.bars)

@@ -6,16 +6,21 @@ from decimal import Decimal
 import pytest
 
 from tradebot.signals.structures.reading import ReadingKind
-from tradebot.strategies.smart_money.levels import Levels, Setup, levels, stop_multiple
-from tradebot.strategies.smart_money.settings import Regime, SmartMoneySettings
+from tradebot.strategies.smart_money.levels import Setup, SetupLevels, levels, stop_multiple
+from tradebot.strategies.smart_money.settings import SetupRegime, SmartMoneySettings
 
 RULES = SmartMoneySettings()
 ATR = 4.0
 
 
 def made(
-    regime: Regime, swings: Sequence[float] = (), *, stop_outs: int = 0, sign: int = 1, invalid: float | None = None
-) -> Levels | None:
+    regime: SetupRegime,
+    swings: Sequence[float] = (),
+    *,
+    stop_outs: int = 0,
+    sign: int = 1,
+    invalid: float | None = None,
+) -> SetupLevels | None:
     far = 100.0 - 2 * sign if invalid is None else invalid
     rules = RULES.rules_of(regime)
     setup = Setup(ReadingKind.BLOCK, sign, regime, 100.0, far, 0)
@@ -25,16 +30,16 @@ def made(
 @pytest.mark.parametrize(
     ("regime", "swings", "stop_outs", "stop", "target"),
     [
-        (Regime.TIGHT, (), 0, "97.10", "105.80"),
-        (Regime.TIGHT, (103.0, 106.5, 109.0), 0, "97.10", "106.5"),
-        (Regime.WIDE, (), 0, "95.80", "106.30"),
-        (Regime.TIGHT, (), 2, "96.65", "106.70"),
-        (Regime.TIGHT, (), 3, "96.425", "107.15"),
-        (Regime.TIGHT, (), 9, "96.20", "107.60"),
+        (SetupRegime.TIGHT, (), 0, "97.10", "105.80"),
+        (SetupRegime.TIGHT, (103.0, 106.5, 109.0), 0, "97.10", "106.5"),
+        (SetupRegime.WIDE, (), 0, "95.80", "106.30"),
+        (SetupRegime.TIGHT, (), 2, "96.65", "106.70"),
+        (SetupRegime.TIGHT, (), 3, "96.425", "107.15"),
+        (SetupRegime.TIGHT, (), 9, "96.20", "107.60"),
     ],
 )
 def test_stop_and_target_of_the_worked_examples_long_and_short(
-    regime: Regime, swings: Sequence[float], stop_outs: int, stop: str, target: str
+    regime: SetupRegime, swings: Sequence[float], stop_outs: int, stop: str, target: str
 ) -> None:
     long = made(regime, swings, stop_outs=stop_outs)
     short = made(regime, [200 - price for price in swings], stop_outs=stop_outs, sign=-1)
@@ -46,21 +51,21 @@ def test_stop_and_target_of_the_worked_examples_long_and_short(
 
 
 def test_a_swing_at_exactly_the_least_reward_is_a_target() -> None:
-    found = made(Regime.TIGHT, (105.79, 105.8))
+    found = made(SetupRegime.TIGHT, (105.79, 105.8))
     assert found
     assert found.targets == (Decimal("105.8"),)
 
 
 def test_five_swings_at_most_are_targets_the_nearest_first() -> None:
-    found = made(Regime.TIGHT, [106.0 + place for place in reversed(range(8))])
+    found = made(SetupRegime.TIGHT, [106.0 + place for place in reversed(range(8))])
     assert found
     assert found.targets == tuple(Decimal(106 + place) for place in range(5))
 
 
 @pytest.mark.parametrize(("sign", "invalid"), [(1, 101.0), (-1, 99.0), (1, 100.9)])
 def test_a_setup_whose_stop_would_be_on_the_winning_side_has_no_levels(sign: int, invalid: float) -> None:
-    assert made(Regime.TIGHT, sign=sign, invalid=invalid) is None
+    assert made(SetupRegime.TIGHT, sign=sign, invalid=invalid) is None
 
 
 def test_a_short_that_would_aim_below_zero_has_no_levels() -> None:
-    assert made(Regime.TIGHT, sign=-1, invalid=151.0) is None
+    assert made(SetupRegime.TIGHT, sign=-1, invalid=151.0) is None

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from tradebot.strategies.smart_money.scoring import Evidence, Lean, Place, components, points, total
+from tradebot.strategies.smart_money.scoring import Lean, RangeZone, SetupEvidence, components, points, total
 from tradebot.strategies.smart_money.settings import PointsSettings
 
 RULES = PointsSettings()
@@ -12,27 +12,27 @@ RULES = PointsSettings()
 @pytest.mark.parametrize(
     ("found", "expected"),
     [
-        (Evidence(True, False, False, Place.ZONE, Lean.ALIGNED, 27, 15), 70),
-        (Evidence(True, False, False, Place.LEVEL, Lean.ALIGNED, 27, 15), 65),
-        (Evidence(True, False, False, Place.NOWHERE, Lean.ALIGNED, 27, 15), 55),
-        (Evidence(False, True, False, Place.ZONE, Lean.NEUTRAL, 31, 15), 60),
-        (Evidence(False, False, True, Place.LEVEL, Lean.ALIGNED, 30, 15), 64),
-        (Evidence(False, False, True, Place.NOWHERE, Lean.ALIGNED, 30, 15), 54),
-        (Evidence(True, True, True, Place.ZONE, Lean.ALIGNED, 41, 9), 95),
-        (Evidence(True, True, True, Place.ZONE, Lean.ALIGNED, 41, 9, tolerated=True), 90),
-        (Evidence(True, True, True, Place.ZONE, Lean.ALIGNED, 41, 9, weekly_points=18), 77),
-        (Evidence(False, False, False, Place.EXTENSION, Lean.COUNTER, None, 50), 10),
-        (Evidence(False, False, False, Place.EXTENSION, Lean.COUNTER, None, None), 5),
-        (Evidence(False, False, False, Place.NOWHERE, Lean.COUNTER, 19.9, 50.1, tolerated=True), 0),
+        (SetupEvidence(True, False, False, RangeZone.ZONE, Lean.ALIGNED, 27, 15), 70),
+        (SetupEvidence(True, False, False, RangeZone.LEVEL, Lean.ALIGNED, 27, 15), 65),
+        (SetupEvidence(True, False, False, RangeZone.NOWHERE, Lean.ALIGNED, 27, 15), 55),
+        (SetupEvidence(False, True, False, RangeZone.ZONE, Lean.NEUTRAL, 31, 15), 60),
+        (SetupEvidence(False, False, True, RangeZone.LEVEL, Lean.ALIGNED, 30, 15), 64),
+        (SetupEvidence(False, False, True, RangeZone.NOWHERE, Lean.ALIGNED, 30, 15), 54),
+        (SetupEvidence(True, True, True, RangeZone.ZONE, Lean.ALIGNED, 41, 9), 95),
+        (SetupEvidence(True, True, True, RangeZone.ZONE, Lean.ALIGNED, 41, 9, tolerated=True), 90),
+        (SetupEvidence(True, True, True, RangeZone.ZONE, Lean.ALIGNED, 41, 9, weekly_points=18), 77),
+        (SetupEvidence(False, False, False, RangeZone.EXTENSION, Lean.COUNTER, None, 50), 10),
+        (SetupEvidence(False, False, False, RangeZone.EXTENSION, Lean.COUNTER, None, None), 5),
+        (SetupEvidence(False, False, False, RangeZone.NOWHERE, Lean.COUNTER, 19.9, 50.1, tolerated=True), 0),
     ],
 )
-def test_points_of_the_worked_examples(found: Evidence, expected: int) -> None:
+def test_points_of_the_worked_examples(found: SetupEvidence, expected: int) -> None:
     assert total(points(found, RULES)) == expected
 
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_components_add_up_to_the_points_of_a_hundred_with_the_sign_of_the_side(sign: int) -> None:
-    parts = points(Evidence(True, False, True, Place.LEVEL, Lean.NEUTRAL, 33, 22, tolerated=True), RULES)
+    parts = points(SetupEvidence(True, False, True, RangeZone.LEVEL, Lean.NEUTRAL, 33, 22, tolerated=True), RULES)
     made = components(parts, RULES, sign)
     assert sum(one.weight for one in made) == 100
     score = sum((one.value or 0.0) * one.weight for one in made) / 100

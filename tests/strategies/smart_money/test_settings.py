@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 from pydantic import ValidationError
 
-from tradebot.strategies.checking import checked
+from tradebot.strategies.checking import validate_section
 from tradebot.strategies.smart_money.settings import SmartMoneySettings
 
 
@@ -45,11 +45,13 @@ def test_a_mistake_in_a_variant_is_named_in_the_words_of_every_other_setting(
     changes: Mapping[str, object], problem: str
 ) -> None:
     section = {"variants": {"x": changes, "fine": {"fib": {"bars": 90}}}}
-    assert list(checked("smart_money", SmartMoneySettings, section)) == [f"strategies.smart_money.variants.x{problem}"]
+    assert list(validate_section("smart_money", SmartMoneySettings, section)) == [
+        f"strategies.smart_money.variants.x{problem}"
+    ]
 
 
 def test_a_mistake_in_the_settings_themselves_is_not_blamed_on_a_variant() -> None:
     section = {"stop_outs": {"max_multiple": 0.5}, "variants": {"x": {"fib": {"bars": 90}}}}
-    assert list(checked("smart_money", SmartMoneySettings, section)) == [
+    assert list(validate_section("smart_money", SmartMoneySettings, section)) == [
         "strategies.smart_money: stop_outs.multiple 1.5 is above stop_outs.max_multiple 0.5"
     ]

@@ -7,7 +7,7 @@ from decimal import Decimal
 from tests.kit.strategies import MIDDLE, NOW, trade, view
 from tradebot.model.reasons import Reason
 from tradebot.strategies.smart_money.coin import Readings, coin_of
-from tradebot.strategies.smart_money.filters import Side, decisions
+from tradebot.strategies.smart_money.filters import SetupSide, decisions
 from tradebot.strategies.smart_money.settings import SmartMoneySettings
 from tradebot.strategies.smart_money.sides import side_of
 
@@ -18,7 +18,7 @@ BOTH = Decimal("0.01") * 2 * MIDDLE
 """The sum of a price and what it becomes when it is turned over, in USD."""
 
 
-def sides(sign: int, *, over: bool = False) -> Iterator[Side]:
+def sides(sign: int, *, over: bool = False) -> Iterator[SetupSide]:
     seen = view(SEEDS, over=over)
     for symbol in seen.universe:
         yield side_of(coin_of(seen, symbol, Readings(RULES)), sign, RULES)

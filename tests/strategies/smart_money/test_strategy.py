@@ -8,8 +8,8 @@ from functools import cache
 import pytest
 
 from tests.kit.strategies import NOW, lot, trade, view
-from tradebot.desk.want_validation import checked
-from tradebot.exits.why import Mark, parse
+from tradebot.desk.want_validation import validate_wants
+from tradebot.exits.why import AmountUnit, parse
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision
 from tradebot.model.position import Kept, RoundTrip
@@ -33,7 +33,7 @@ RELATIVE_TO_NOTHING: Mapping[str, object] = {
 
 def opens(seen: StrategyView, settings: Mapping[str, object] | None = None) -> dict[str, Open]:
     wants = SmartMoneyStrategy(settings or {}).propose(seen)
-    assert checked(seen, wants) == tuple(wants), "the answer would be refused"
+    assert validate_wants(seen, wants) == tuple(wants), "the answer would be refused"
     return {want.symbol: want for want in wants if isinstance(want, Open)}
 
 
@@ -218,7 +218,7 @@ def test_a_held_coin_is_closed_once_the_bias_turned_or_a_bar_closed_beyond_the_i
             closes = [want.why for want in wants if isinstance(want, Close)]
             assert len(closes) == (why is not None), (symbol, sign, invalid)
             for part in (part for close in closes for part in parse(close)):
-                assert (part.name, part.mark) == (why, Mark.PERCENT), "it is named as a rule is"
+                assert (part.name, part.mark) == (why, AmountUnit.PERCENT), "it is named as a rule is"
                 assert part.amount is not None
                 assert part.amount < 0, "it speaks against the position"
                 assert rules_of(str(part)) == (why,), "trades are counted by it"

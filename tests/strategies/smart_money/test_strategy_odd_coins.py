@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.kit.strategies import WIDTHS, lot, view
-from tradebot.desk.want_validation import checked
+from tradebot.desk.want_validation import validate_wants
 from tradebot.model.reasons import Reason
 from tradebot.model.series import PriceKind, Series
 from tradebot.model.values import replace
@@ -25,7 +25,7 @@ STRATEGY = SmartMoneyStrategy({})
 
 def opens(seen: StrategyView) -> dict[str, Open]:
     wants = STRATEGY.propose(seen)
-    assert checked(seen, wants) == tuple(wants), "the answer would be refused"
+    assert validate_wants(seen, wants) == tuple(wants), "the answer would be refused"
     return {want.symbol: want for want in wants if isinstance(want, Open)}
 
 

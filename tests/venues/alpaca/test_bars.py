@@ -13,7 +13,7 @@ from tradebot.auditing.bar_findings import RawBar
 from tradebot.errors import TemporaryError
 from tradebot.model.values import replace
 from tradebot.venues.alpaca.bars import AlpacaBars
-from tradebot.venues.alpaca.wire import NotInPlanError
+from tradebot.venues.alpaca.wire import DataPlanError
 
 FIRST, LAST = datetime(2026, 11, 20, 15, 30, tzinfo=UTC), datetime(2026, 11, 20, 15, 35, tzinfo=UTC)
 NO_RECENT = {"code": 42210000, "message": "subscription does not permit querying recent SIP data"}
@@ -119,7 +119,7 @@ def test_plan_without_recent_bars_sets_the_delay_once(wire: Wire) -> None:
     with pytest.raises(DelayedError):
         list(bars.pages(["AAPL"], "1Min", FIRST, LAST))
     assert bars.delay == timedelta(minutes=16)
-    with pytest.raises(NotInPlanError):
+    with pytest.raises(DataPlanError):
         list(bars.pages(["AAPL"], "1Min", FIRST, LAST))
     assert sum(tally.counts.values()) == 1
 
@@ -191,7 +191,7 @@ def test_a_symbol_that_was_renamed_twice_is_known_by_its_last_name(wire: Wire) -
     )
     wire.answer(actions(name_changes=[first]), actions(name_changes=[second]), actions())
     span = date(2026, 1, 1), date(2026, 12, 1)
-    assert source(wire).renamed(["A", "OTHER"], *span) == {"A": "C"}
+    assert source(wire).renamed_symbols(["A", "OTHER"], *span) == {"A": "C"}
     assert [request.query["symbols"] for request in wire.asked] == ["A,OTHER", "B", "C"]
 
 

@@ -8,9 +8,9 @@ import pytest
 from tests.kit.adapters.alpaca import intent, order_row, orders
 from tests.kit.fakes.scripted import Scripted, Wire
 from tradebot.model.intent import Operation
-from tradebot.model.order import Order, OrderStatus, Outcome
+from tradebot.model.order import Order, OrderStatus, WriteOutcome
 
-ACCEPTED, REJECTED, UNKNOWN = Outcome.ACCEPTED, Outcome.REJECTED, Outcome.UNKNOWN
+ACCEPTED, REJECTED, UNKNOWN = WriteOutcome.ACCEPTED, WriteOutcome.REJECTED, WriteOutcome.UNKNOWN
 HTML = b"<html><body>Bad gateway</body></html>"
 
 
@@ -18,7 +18,7 @@ def refused(status: int, code: object, message: str = "no") -> Scripted:
     return Scripted(status, {"code": code, "message": message})
 
 
-SUBMITS: list[tuple[str, Scripted, Outcome, str | None]] = [
+SUBMITS: list[tuple[str, Scripted, WriteOutcome, str | None]] = [
     ("plain yes", Scripted(200, order_row()), ACCEPTED, None),
     ("yes as 201", Scripted(201, order_row()), ACCEPTED, None),
     ("numbers instead of text", Scripted(200, order_row(qty=10, limit_price=100.25)), ACCEPTED, None),
@@ -74,7 +74,7 @@ SUBMITS: list[tuple[str, Scripted, Outcome, str | None]] = [
 
 @pytest.mark.parametrize(("answer", "outcome", "code"), [case[1:] for case in SUBMITS], ids=[c[0] for c in SUBMITS])
 def test_each_answer_to_a_new_order_proves_what_the_table_says_after_exactly_one_post(
-    wire: Wire, answer: Scripted, outcome: Outcome, code: str | None
+    wire: Wire, answer: Scripted, outcome: WriteOutcome, code: str | None
 ) -> None:
     wire.answer(answer)
     reply = orders(wire).submit(intent())
@@ -139,7 +139,7 @@ DUPLICATES = [
     ids=[case[0] for case in DUPLICATES],
 )
 def test_submit_looks_up_a_taken_id_and_never_sends_again(
-    wire: Wire, code: int, message: str, held: Scripted, outcome: Outcome, reply_code: str | None
+    wire: Wire, code: int, message: str, held: Scripted, outcome: WriteOutcome, reply_code: str | None
 ) -> None:
     wire.script = lambda asked: refused(422, code, message) if asked.method == "POST" else held
     reply = orders(wire).submit(intent())
@@ -167,7 +167,7 @@ REPLACES = [
 
 @pytest.mark.parametrize(("answer", "outcome", "code"), [case[1:] for case in REPLACES], ids=[c[0] for c in REPLACES])
 def test_each_answer_to_a_new_price_proves_what_the_table_says_after_exactly_one_patch(
-    wire: Wire, answer: Scripted, outcome: Outcome, code: str | None
+    wire: Wire, answer: Scripted, outcome: WriteOutcome, code: str | None
 ) -> None:
     wire.answer(answer)
     reply = orders(wire).replace(NEW_PRICE)
@@ -193,14 +193,16 @@ def test_replace_sends_price_and_id_without_a_quantity(wire: Wire) -> None:
     ],
 )
 def test_replace_looks_up_the_order_after_a_refusal(
-    wire: Wire, held: Scripted, outcome: Outcome, code: str | None
+    wire: Wire, held: Scripted, outcome: WriteOutcome, code: str | None
 ) -> None:
     wire.script = lambda asked: DONE if asked.method == "PATCH" else held
     reply = orders(wire).replace(NEW_PRICE)
     assert (reply.outcome, reply.code, wire.count("PATCH")) == (outcome, code, 1)
 
 
-def cancelled(wire: Wire, deleted: Scripted, held: Scripted = NOT_FOUND) -> tuple[Outcome, str | None, Order | None]:
+def cancelled(
+    wire: Wire, deleted: Scripted, held: Scripted = NOT_FOUND
+) -> tuple[WriteOutcome, str | None, Order | None]:
     wire.script = lambda asked: deleted if asked.method == "DELETE" else held
     reply = orders(wire).cancel(intent(Operation.CANCEL))
     assert wire.count("DELETE") == 1
@@ -225,7 +227,7 @@ CANCELS = [
     ("deleted", "outcome", "code"), [case[1:] for case in CANCELS], ids=[case[0] for case in CANCELS]
 )
 def test_each_answer_to_a_cancel_proves_what_the_table_says_after_exactly_one_delete(
-    wire: Wire, deleted: Scripted, outcome: Outcome, code: str | None
+    wire: Wire, deleted: Scripted, outcome: WriteOutcome, code: str | None
 ) -> None:
     assert cancelled(wire, deleted)[:2] == (outcome, code)
 
@@ -240,7 +242,7 @@ def test_each_answer_to_a_cancel_proves_what_the_table_says_after_exactly_one_de
         ("odd", REJECTED),
     ],
 )
-def test_cancel_is_accepted_when_the_order_has_ended_already(wire: Wire, status: str, outcome: Outcome) -> None:
+def test_cancel_is_accepted_when_the_order_has_ended_already(wire: Wire, status: str, outcome: WriteOutcome) -> None:
     answered, code, order = cancelled(wire, refused(422, 42210000), Scripted(200, order_row(status=status)))
     assert (answered, code) == (outcome, "42210000")
     assert order is not None

@@ -19,7 +19,7 @@ from tests.kit.adapters.alpaca import (
 )
 from tests.kit.fakes.scripted import Asked, Script, Scripted, Wire
 from tests.kit.values import there
-from tradebot.adapters.wire.json_fields import Drift, DriftTally
+from tradebot.adapters.wire.json_fields import DriftTally, FieldDrift
 from tradebot.errors import ExitCode, OperatorError, TemporaryError, TradebotError
 from tradebot.model.order import OrderStatus
 from tradebot.venues.alpaca.reader import AlpacaReader
@@ -137,7 +137,7 @@ def test_a_list_of_orders_that_stays_the_same_is_read_once_and_its_bad_rows_coun
     views = [alpaca.view() for _ in range(3)]
     assert [[order.filled_quantity for order in view.orders] for view in views] == [[0], [0], [4]]
     assert [view.unreadable for view in views] == [1, 1, 1]
-    assert tally.counts[Drift("order", "qty", "row refused: is not a number: many")] == 2
+    assert tally.counts[FieldDrift("order", "qty", "row refused: is not a number: many")] == 2
     assert not lists
 
 
@@ -223,16 +223,16 @@ def test_orders_of_a_symbol_that_cannot_be_read_are_counted(wire: Wire) -> None:
 
 
 def test_one_bad_row_is_counted_and_the_others_are_kept(wire: Wire) -> None:
-    heard: list[Drift] = []
+    heard: list[FieldDrift] = []
     tally = DriftTally(heard.append)
     bad = position_row(symbol="BAD", qty="many")
     wire.script = routes(positions=[position_row(), bad, bad, "nonsense", position_row(symbol="MSFT", novelty=1)])
     view = reader(wire, tally).view()
     assert ([position.symbol for position in view.positions], view.unreadable) == (["AAPL", "MSFT"], 3)
-    refused = Drift("position", "qty", "row refused: is not a number: many")
+    refused = FieldDrift("position", "qty", "row refused: is not a number: many")
     assert tally.counts[refused] == 2
     assert heard.count(refused) == 1
-    assert Drift("position", "novelty", "is an unknown field") in heard
+    assert FieldDrift("position", "novelty", "is an unknown field") in heard
 
 
 @pytest.mark.parametrize(("second", "unreadable"), [({}, 0), ({"qty": "11"}, 1), ({"side": "short"}, 1)])

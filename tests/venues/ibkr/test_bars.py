@@ -11,7 +11,7 @@ import pytest
 from tests.kit.adapters.ibkr import ES, Connection, Exchange, intent
 from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.errors import TemporaryError
-from tradebot.model.order import Outcome
+from tradebot.model.order import WriteOutcome
 from tradebot.model.values import replace
 from tradebot.venues.ibkr.bars import IbkrBars
 from tradebot.venues.ibkr.capabilities import HISTORY_ERROR, IBKR
@@ -49,7 +49,7 @@ def test_a_contract_that_has_ended_has_bars_and_cannot_be_traded(one: Connection
     assert [row.start_s for page in pages for row in page][:1] == [IBKR.day.begins_s(date(2026, 9, 10))]
     assert one.bars.refused == frozenset()
     assert one.reader.listings(["ESU6"]) == {}
-    assert one.orders.submit(intent(instrument=replace(ES, symbol="ESU6"))).outcome is not Outcome.ACCEPTED
+    assert one.orders.submit(intent(instrument=replace(ES, symbol="ESU6"))).outcome is not WriteOutcome.ACCEPTED
 
 
 HISTORY = "Historical Market Data Service error message:"

@@ -22,12 +22,12 @@ from tradebot.app.loading import Options, load_for
 from tradebot.app.venues import door_to
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
-from tradebot.judging.judgment import State
+from tradebot.judging.judgment import HealthState
 from tradebot.model.trading import Mode
 from tradebot.venues.door import Access
 from tradebot.venues.ibkr.capabilities import TRADING_ID
 from tradebot.venues.ibkr.contracts import CURRENCY, METALS
-from tradebot.venues.ibkr.link import Link
+from tradebot.venues.ibkr.link import IbkrLink
 from tradebot.venues.ibkr.venue import IbkrVenue, link_to
 
 DOOR = door_to("ibkr")
@@ -56,16 +56,19 @@ def test_the_names_of_the_earlier_system_name_its_settings() -> None:
 def test_its_checks_tell_the_socket_the_login_and_the_client_id() -> None:
     with scripted() as gateway, desk(gateway.port) as one:
         looks = {name: look(one.venue, one.tally) for name, look in CHECKS.own.items()}
-    assert (list(looks), {look.state for look in looks.values()}) == (["socket", "login", "client_id"], {State.OK})
+    assert (list(looks), {look.state for look in looks.values()}) == (
+        ["socket", "login", "client_id"],
+        {HealthState.OK},
+    )
     assert "version 178" in looks["socket"].found
 
 
 def test_a_login_of_the_other_kind_names_the_gateways_setting() -> None:
     with scripted() as gateway:
-        venue = IbkrVenue(Mode.LIVE, Link("127.0.0.1", gateway.port, 1, AT_ONCE, SOON))
+        venue = IbkrVenue(Mode.LIVE, IbkrLink("127.0.0.1", gateway.port, 1, AT_ONCE, SOON))
         look = CHECKS.own["login"](venue, DriftTally())
         venue.link.close()
-    assert look.state is State.FAILED
+    assert look.state is HealthState.FAILED
     assert "log the Gateway in for live trading" in look.fix
 
 
@@ -77,10 +80,10 @@ def _prices(fields: Sequence[str]) -> list[Message]:
 
 def test_market_data_streams_or_says_what_to_subscribe_to() -> None:
     with scripted(_prices) as gateway, desk(gateway.port) as one:
-        assert CHECKS.data_plan(one.venue, one.tally, "ESZ6").state is State.OK
+        assert CHECKS.data_plan(one.venue, one.tally, "ESZ6").state is HealthState.OK
     with scripted(lambda fields: list(said()(fields))) as gateway, desk(gateway.port) as one:
         look = CHECKS.data_plan(one.venue, one.tally, "ESZ6")
-    assert look.state is State.FAILED
+    assert look.state is HealthState.FAILED
     assert "Subscribe" in look.fix
 
 
@@ -88,9 +91,9 @@ def test_orders_of_ours_under_another_client_id_fail_the_check(tmp_path: Path) -
     with exchange(tmp_path / "exchange") as there, desk(there.port) as one, desk(there.port, client_id=77) as other:
         order = made(other.orders.submit(intent()))
         look = CHECKS.own["client_id"](one.venue, one.tally)
-        assert (look.state, "another client id" in look.found) == (State.FAILED, True)
+        assert (look.state, "another client id" in look.found) == (HealthState.FAILED, True)
         other.orders.cancel(cancel(order.venue_id))
-        assert CHECKS.own["client_id"](one.venue, one.tally).state is State.OK
+        assert CHECKS.own["client_id"](one.venue, one.tally).state is HealthState.OK
 
 
 def test_bars_are_looked_for_by_the_venues_clock(tmp_path: Path) -> None:
@@ -125,7 +128,7 @@ def rows_of(bot: Bot) -> dict[str, dict[str, str]]:
 
 
 @contextmanager
-def connected_to(port: int, **pace: int) -> Iterator[Link]:
+def connected_to(port: int, **pace: int) -> Iterator[IbkrLink]:
     """Return this process's connection to a Gateway, which doesn't wait for long; end it afterwards."""
     link = link_to("127.0.0.1", port, TRADING_ID, **pace)
     before, link.patience = link.patience, SOON

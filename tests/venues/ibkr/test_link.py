@@ -11,7 +11,7 @@ import pytest
 from tests.kit.adapters.ibkr import NEXT_ID, SOON, Connection, Message, desk, scripted, usual
 from tradebot.adapters.text.extras import install
 from tradebot.errors import ExitCode, OperatorError, TemporaryError
-from tradebot.venues.ibkr.link import Line, Patience
+from tradebot.venues.ibkr.link import IbkrConnection, LinkTimeouts
 
 
 def without(number: int, fields: Sequence[str]) -> list[Message]:
@@ -21,11 +21,11 @@ def without(number: int, fields: Sequence[str]) -> list[Message]:
 
 def test_a_gateway_that_has_told_ids_accounts_positions_and_open_orders_is_ready() -> None:
     with scripted() as gateway, desk(gateway.port) as one:
-        assert one.venue.link.read(Line.time) == 1_794_790_800
+        assert one.venue.link.read(IbkrConnection.time) == 1_794_790_800
         assert [fields[0] for fields in gateway.heard][:5] == ["71", "61", "64", "6", "6"]
         assert gateway.heard[0][2] == "9102"
         before = len(gateway.heard)
-        one.venue.link.read(Line.time)
+        one.venue.link.read(IbkrConnection.time)
         assert len(gateway.heard) == before + 1, "a connection is made once"
 
 
@@ -37,7 +37,7 @@ def test_a_half_armed_gateway_is_told_from_a_ready_one(missing: int, words: str)
     answer = partial(without, missing)
     with scripted(answer, greets=missing != 0) as gateway, desk(gateway.port) as one:
         with pytest.raises(TemporaryError, match=words) as refused:
-            one.venue.link.read(Line.time)
+            one.venue.link.read(IbkrConnection.time)
         assert "Gateway's window" in refused.value.hint
 
 
@@ -53,7 +53,7 @@ def test_a_client_id_in_use_is_a_clear_sentence_at_once() -> None:
     def answer(fields: Sequence[str]) -> list[Message]:
         return [(4, 2, -1, 326, "Unable to connect as the client id is already in use", "")]
 
-    patience = Patience(connect=20)
+    patience = LinkTimeouts(connect=20)
     with scripted(answer) as gateway, desk(gateway.port, patience=patience) as one:
         began = time.monotonic()
         with pytest.raises(TemporaryError, match="client id 9102 is in use"):
@@ -111,7 +111,7 @@ def test_ten_thousand_unknown_messages_block_entries_until_a_view_comes_without(
     with scripted() as gateway, desk(gateway.port) as one:
         assert one.reader.view().unreadable == 0
         gateway.say(*[(777, number, "nonsense") for number in range(10_000)])
-        until(lambda: one.venue.link.dropped >= 10_000)
+        until(lambda: one.venue.link.dropped_count >= 10_000)
         assert one.reader.view().unreadable == 10_000
         assert any("understood" in found for found in one.findings)
         assert one.reader.view().unreadable == 0, "this one is whole, and has what there is"
@@ -140,7 +140,7 @@ def test_a_length_that_cannot_be_one_ends_the_connection() -> None:
     with scripted() as gateway, desk(gateway.port) as one:
         one.reader.account()
         gateway.send(b"\xff\xff\xff\xff")
-        until(lambda: one.venue.link.dropped > 0)
+        until(lambda: one.venue.link.dropped_count > 0)
         assert one.reader.account().equity == 100_000
         assert [fields[0] for fields in gateway.heard].count("71") == 2
 
@@ -156,10 +156,10 @@ def test_a_message_cut_short_by_the_end_of_the_connection_is_counted() -> None:
 def test_reads_leave_room_for_orders() -> None:
     with scripted() as gateway, desk(gateway.port) as one:
         link = one.venue.link
-        link.read(Line.time)
+        link.read(IbkrConnection.time)
         began = time.monotonic()
         for _ in range(40):
-            link.read(Line.time)
+            link.read(IbkrConnection.time)
         assert time.monotonic() - began > 0.3, "the library would have sent 45 at once"
 
 

@@ -120,7 +120,7 @@ def test_another_program_with_the_client_id_is_told_after_a_while(bot: TwoProces
 def test_a_gateway_that_notices_late_that_the_last_process_has_gone_is_asked_again(
     bot: TwoProcesses, there: Exchange
 ) -> None:
-    bot.verb.venue.link.patience = module.Patience(freed=5.0, reads_a_second=0)
+    bot.verb.venue.link.patience = module.LinkTimeouts(freed=5.0, reads_a_second=0)
     with desk(there.port) as gone:
         gone.reader.clock()
         answer = beside(bot.verb.reader.account)

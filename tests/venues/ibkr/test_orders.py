@@ -13,7 +13,7 @@ from tradebot.adapters.faults import failpoint
 from tradebot.errors import TemporaryError
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import TARGET_DONE, Intent, Operation
-from tradebot.model.order import OrderClass, OrderStatus, OrderType, Outcome
+from tradebot.model.order import OrderClass, OrderStatus, OrderType, WriteOutcome
 from tradebot.model.values import replace
 from tradebot.model.venue import End
 
@@ -71,20 +71,20 @@ def test_a_changed_price_keeps_the_order_and_its_mark(one: Connection) -> None:
     assert one.reader.follower(order.venue_id) == replace(after, submitted_at=None)
     one.orders.cancel(cancel(order.venue_id))
     refused = one.orders.replace(changed)
-    assert (refused.outcome, refused.code) == (Outcome.REJECTED, TARGET_DONE)
+    assert (refused.outcome, refused.code) == (WriteOutcome.REJECTED, TARGET_DONE)
 
 
 def test_a_cancel_is_accepted_of_what_is_open_or_has_ended_and_of_nothing_else(one: Connection) -> None:
     asked = intent()
     order = made(one.orders.submit(asked))
     for _ in range(2):
-        assert one.orders.cancel(cancel(order.venue_id)).outcome is Outcome.ACCEPTED
+        assert one.orders.cancel(cancel(order.venue_id)).outcome is WriteOutcome.ACCEPTED
     ended = one.reader.end_of(asked, [], asked.at)
     assert ended.end is End.OVER
     assert ended.order is not None
     assert ended.order.status is OrderStatus.CANCELED
     reply = one.orders.cancel(cancel(NOBODY))
-    assert (reply.outcome, reply.code) == (Outcome.REJECTED, "not_found")
+    assert (reply.outcome, reply.code) == (WriteOutcome.REJECTED, "not_found")
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_a_refusal_has_the_venues_number_and_leaves_nothing(
 ) -> None:
     asked = intent(**changes)
     reply = one.orders.submit(asked)
-    assert (reply.outcome, reply.code, bool(reply.message)) == (Outcome.REJECTED, code, True)
+    assert (reply.outcome, reply.code, bool(reply.message)) == (WriteOutcome.REJECTED, code, True)
     assert not there.accepted(asked.client_order_id)
 
 
@@ -103,8 +103,8 @@ def test_an_order_of_another_client_id_is_left_alone(one: Connection, there: Exc
     with desk(there.port, client_id=77) as other:
         order = made(other.orders.submit(intent()))
         for reply in (one.orders.cancel(cancel(order.venue_id)), one.orders.replace(cancel(order.venue_id))):
-            assert (reply.outcome, reply.code) == (Outcome.REJECTED, "another_client")
-        assert other.orders.cancel(cancel(order.venue_id)).outcome is Outcome.ACCEPTED
+            assert (reply.outcome, reply.code) == (WriteOutcome.REJECTED, "another_client")
+        assert other.orders.cancel(cancel(order.venue_id)).outcome is WriteOutcome.ACCEPTED
 
 
 def test_a_second_process_with_the_client_id_is_told_so(one: Connection, there: Exchange) -> None:
@@ -121,7 +121,7 @@ def test_an_answer_that_proves_nothing_is_unknown_and_is_looked_up(
     one.reader.listings(["ESZ6"])
     there.trouble(what, request="submit", nth=1)
     reply = one.orders.submit(asked)
-    assert (reply.outcome, reply.code) == (Outcome.UNKNOWN, "no_answer")
+    assert (reply.outcome, reply.code) == (WriteOutcome.UNKNOWN, "no_answer")
     there.calm()
     one.venue.link.hang_up()
     arrived = there.accepted(asked.client_order_id)
@@ -140,7 +140,7 @@ def test_nothing_is_sent_while_the_venue_is_lost(one: Connection, there: Exchang
         one.reader.clock()
     asked = intent()
     reply = one.orders.submit(asked)
-    assert (reply.outcome, reply.code) == (Outcome.REJECTED, "not_sent")
+    assert (reply.outcome, reply.code) == (WriteOutcome.REJECTED, "not_sent")
     there.calm()
     there.passes(60)
     assert not there.accepted(asked.client_order_id)
@@ -238,16 +238,16 @@ def test_a_target_and_the_stop_of_its_entry_never_both_fill(one: Connection, the
 @pytest.mark.parametrize(
     ("messages", "outcome", "code"),
     [
-        ([(4, 2, "ID", 201, "Order rejected - reason: margin", "")], Outcome.REJECTED, "201"),
-        ([(4, 2, "ID", 321, "The API interface is currently in Read-Only mode.", "")], Outcome.REJECTED, "321"),
-        ([(4, 2, "ID", 12345, "a number nobody knows", "")], Outcome.UNKNOWN, "12345"),
-        ([(4, 2, "ID", 399, "Warning: your order will be placed later", "")], Outcome.UNKNOWN, "no_answer"),
-        ([(3, "ID", "Inactive", 0, 2, 0, 11, 0, 0, 9102, "", 0)], Outcome.UNKNOWN, "no_answer"),
-        ([(3, "ID", "Submitted", 0, 2, 0, 11, 0, 0, 9102, "", 0)], Outcome.UNKNOWN, "no_answer"),
-        ([], Outcome.UNKNOWN, "no_answer"),
+        ([(4, 2, "ID", 201, "Order rejected - reason: margin", "")], WriteOutcome.REJECTED, "201"),
+        ([(4, 2, "ID", 321, "The API interface is currently in Read-Only mode.", "")], WriteOutcome.REJECTED, "321"),
+        ([(4, 2, "ID", 12345, "a number nobody knows", "")], WriteOutcome.UNKNOWN, "12345"),
+        ([(4, 2, "ID", 399, "Warning: your order will be placed later", "")], WriteOutcome.UNKNOWN, "no_answer"),
+        ([(3, "ID", "Inactive", 0, 2, 0, 11, 0, 0, 9102, "", 0)], WriteOutcome.UNKNOWN, "no_answer"),
+        ([(3, "ID", "Submitted", 0, 2, 0, 11, 0, 0, 9102, "", 0)], WriteOutcome.UNKNOWN, "no_answer"),
+        ([], WriteOutcome.UNKNOWN, "no_answer"),
     ],
 )
-def test_what_each_answer_proves(messages: list[Message], outcome: Outcome, code: str) -> None:
+def test_what_each_answer_proves(messages: list[Message], outcome: WriteOutcome, code: str) -> None:
     with scripted(said(*messages)) as gateway, desk(gateway.port) as one:
         reply = one.orders.submit(intent())
         assert (reply.outcome, reply.code) == (outcome, code)
@@ -264,7 +264,7 @@ def test_a_refused_stop_takes_its_entry_with_it_and_proves_nothing_alone() -> No
 
     with scripted(answer) as gateway, desk(gateway.port) as one:
         reply = one.orders.submit(bracket())
-        assert (reply.outcome, reply.code) == (Outcome.UNKNOWN, "201")
+        assert (reply.outcome, reply.code) == (WriteOutcome.UNKNOWN, "201")
         for _ in range(100):
             if any(fields[0] == "4" for fields in gateway.heard):
                 break

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from tradebot.adapters.time.calendar import exchange_sessions
-from tradebot.venues.ibkr.prices import Span, hours_of, spans_of
+from tradebot.venues.ibkr.prices import TradingSpan, hours_of, spans_of
 
 WEEK = "20261125:1700-20261126:1200;20261126:1700-20261127:1215;20261128:CLOSED;20261129:1700-20261130:1600"
 SESSIONS = exchange_sessions(date(2026, 11, 25), date(2026, 12, 2), "CME Globex Equity")
@@ -18,7 +18,7 @@ def at(text: str) -> datetime:
     return datetime.fromisoformat(f"{text}:00+00:00")
 
 
-def told(spans: Sequence[Span]) -> list[str]:
+def told(spans: Sequence[TradingSpan]) -> list[str]:
     return [f"{one.opens:%Y-%m-%dT%H:%MZ} to {one.closes:%Y-%m-%dT%H:%MZ}" for one in spans]
 
 

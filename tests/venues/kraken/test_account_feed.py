@@ -18,7 +18,7 @@ from tradebot.venues.kraken.account_feed import KrakenBell
 from tradebot.venues.kraken.account_id import AccountNumber
 from tradebot.venues.kraken.client import KrakenVenue
 from tradebot.venues.kraken.nonce import Nonces
-from tradebot.venues.kraken.opening_equity import Opening
+from tradebot.venues.kraken.opening_equity import OpeningEquity
 
 LONG_S = 20
 CHALLENGE = '{"event": "challenge", "message": "c100b894"}'
@@ -39,7 +39,7 @@ def place(folder: Callable[[], Path]) -> Iterator[Served]:
 
 @contextmanager
 def listening(url: str, secret: str = SECRET) -> Iterator[KrakenBell]:
-    kept = Nonces(None), Opening(None), AccountNumber(None, KEY)
+    kept = Nonces(None), OpeningEquity(None), AccountNumber(None, KEY)
     with none_left_open(), closing(KrakenBell(KrakenVenue(url, KEY, secret, *kept), QUICK)) as bell:
         yield bell
 

@@ -144,4 +144,4 @@ def test_questions_of_one_moment_share_pages_and_the_account_is_asked_for_once(w
     asking.follower(ORDER_ID)
     assert sum("history" in one.path for one in wire.asked) == 6
     AccountNumber(tmp_path, "key").keep(ACCOUNT)
-    assert (AccountNumber(tmp_path, "key").known, AccountNumber(tmp_path, "another").known) == (ACCOUNT, "")
+    assert (AccountNumber(tmp_path, "key").cached_id, AccountNumber(tmp_path, "another").cached_id) == (ACCOUNT, "")

@@ -26,13 +26,13 @@ from tests.kit.adapters.kraken import (
 from tests.kit.fakes.scripted import Asked, Script, Scripted, Wire
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import ID_CONFLICT, Operation
-from tradebot.model.order import OrderStatus, OrderType, Outcome
+from tradebot.model.order import OrderStatus, OrderType, WriteOutcome
 from tradebot.model.values import replace
 from tradebot.venues.kraken.capabilities import REFUSED
 
-ACCEPTED, REJECTED, UNKNOWN = Outcome.ACCEPTED, Outcome.REJECTED, Outcome.UNKNOWN
+ACCEPTED, REJECTED, UNKNOWN = WriteOutcome.ACCEPTED, WriteOutcome.REJECTED, WriteOutcome.UNKNOWN
 MARGIN = {"result": "error", "errors": [{"code": 92, "message": "INSUFFICIENT_MARGIN"}], "serverTime": "x"}
-SUBMITS: list[tuple[str, Scripted, Outcome, str | None]] = [
+SUBMITS: list[tuple[str, Scripted, WriteOutcome, str | None]] = [
     ("placed", Scripted(200, sent("placed", placed())), ACCEPTED, None),
     ("placed, and nothing else", Scripted(200, sent("placed")), UNKNOWN, "unreadable"),
     ("another id", Scripted(200, sent("placed", placed(cliOrdId="else"))), UNKNOWN, "mismatch"),
@@ -65,7 +65,7 @@ SUBMITS: list[tuple[str, Scripted, Outcome, str | None]] = [
 
 @pytest.mark.parametrize(("told", "outcome", "code"), [row[1:] for row in SUBMITS], ids=[row[0] for row in SUBMITS])
 def test_an_order_is_accepted_only_by_its_send_status(
-    wire: Wire, told: Scripted, outcome: Outcome, code: str | None
+    wire: Wire, told: Scripted, outcome: WriteOutcome, code: str | None
 ) -> None:
     wire.answer(told)
     reply = orders(wire).submit(intent())
@@ -131,7 +131,7 @@ def past_of(history: dict[str, list[dict[str, object]]], first: Scripted) -> Scr
     ],
 )
 def test_an_id_that_is_taken_is_looked_up(
-    wire: Wire, history: dict[str, list[dict[str, object]]], outcome: Outcome, code: str | None
+    wire: Wire, history: dict[str, list[dict[str, object]]], outcome: WriteOutcome, code: str | None
 ) -> None:
     wire.script = past_of(history, Scripted(200, sent("clientOrderIdAlreadyExist")))
     reply = orders(wire).submit(intent())
@@ -153,7 +153,7 @@ def test_an_id_that_is_taken_is_looked_up(
     ],
 )
 def test_a_cancel_is_accepted_if_the_order_has_ended(
-    wire: Wire, told: object, history: dict[str, list[dict[str, object]]], outcome: Outcome
+    wire: Wire, told: object, history: dict[str, list[dict[str, object]]], outcome: WriteOutcome
 ) -> None:
     wire.script = past_of(history, Scripted(200, told))
     reply = orders(wire).cancel(intent(Operation.CANCEL))

@@ -11,7 +11,7 @@ from tests.kit.fakes.scripted import Scripted, Wire
 from tradebot.model.trading import Mode
 from tradebot.model.values import replace
 from tradebot.venues.kraken.client import Client
-from tradebot.venues.kraken.request_budget import COSTS, MOST, SPAN_S, Pace
+from tradebot.venues.kraken.request_budget import COSTS, MOST, SPAN_S, RequestBudget
 from tradebot.venues.kraken.venue import sandbox_secret, venue_of
 
 PATHS = st.sampled_from([f"/derivatives/api/v3/{name}" for name in (*COSTS, "tickers")])
@@ -39,7 +39,7 @@ def cost_of(path: str) -> int:
 def test_no_request_comes_when_the_venue_would_refuse_it(asked: list[tuple[str, float]]) -> None:
     time = Time()
     venue = face.Limits(lambda: round(time.now * SECOND), lambda: True)
-    pace = Pace(lambda: time.now, time.sleep)
+    pace = RequestBudget(lambda: time.now, time.sleep)
     for path, passes_s in asked:
         pace.wait(path)
         assert venue.spend("key", face.TRADING, cost_of(path)) == 0
@@ -50,7 +50,7 @@ def test_no_request_comes_when_the_venue_would_refuse_it(asked: list[tuple[str, 
 
 def test_orders_wait_only_once_their_budget_is_spent() -> None:
     time = Time()
-    pace = Pace(lambda: time.now, time.sleep)
+    pace = RequestBudget(lambda: time.now, time.sleep)
     for _ in range(MOST // 10):
         pace.wait("/derivatives/api/v3/sendorder")
     assert time.waited == []
@@ -72,7 +72,7 @@ def test_only_the_embedded_exchange_is_asked_without_waiting(mode: Mode) -> None
 def test_each_request_waits_first(wire: Wire) -> None:
     waits = list[str]()
 
-    class Counted(Pace):
+    class Counted(RequestBudget):
         def wait(self, path: str) -> None:
             waits.append(path)
 

@@ -23,7 +23,7 @@ from tradebot.model.trading import Mode
 from tradebot.model.values import replace
 from tradebot.venues.kraken.client import Client
 from tradebot.venues.kraken.nonce import FILE, Nonces
-from tradebot.venues.kraken.opening_equity import Opening, Since, worth_at_midnight
+from tradebot.venues.kraken.opening_equity import OpeningEquity, Since, worth_at_midnight
 from tradebot.venues.kraken.rows import activities, fill, listing, quote
 from tradebot.venues.kraken.venue import sandbox_secret, venue_of
 
@@ -396,13 +396,13 @@ def test_what_the_day_began_with_is_worked_out_once(tmp_path: Path) -> None:
         return Decimal("12.5")
 
     day = date(2026, 11, 20)
-    found = [Opening(tmp_path).of("a", day, work_out), Opening(tmp_path).of("a", day, work_out)]
+    found = [OpeningEquity(tmp_path).of("a", day, work_out), OpeningEquity(tmp_path).of("a", day, work_out)]
     assert (found, len(asked)) == ([Decimal("12.5")] * 2, 1)
-    Opening(tmp_path).of("another", day, work_out)
+    OpeningEquity(tmp_path).of("another", day, work_out)
     file = tmp_path / "venue.day"
     for damaged in ("{", file.read_text().replace("12.5", "1"), '{"day": "another 2026-11-20", "equity": "1"}'):
         file.write_text(damaged)
-        assert Opening(tmp_path).of("another", day, work_out) == Decimal("12.5"), damaged
+        assert OpeningEquity(tmp_path).of("another", day, work_out) == Decimal("12.5"), damaged
     assert len(asked) == 5
 
 

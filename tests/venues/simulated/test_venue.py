@@ -16,7 +16,7 @@ from tradebot.adapters.bars.source import DIVIDEND, SPLIT, CorporateAction
 from tradebot.errors import DamagedBooksError, TemporaryError
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Intent, IntentKey, Operation
-from tradebot.model.order import OrderClass, OrderStatus, OrderType, Outcome, TimeInForce
+from tradebot.model.order import OrderClass, OrderStatus, OrderType, TimeInForce, WriteOutcome
 from tradebot.model.series import Series
 from tradebot.model.values import replace
 from tradebot.model.venue import End
@@ -165,11 +165,11 @@ def test_same_id_makes_no_second_order_and_what_it_cannot_simulate_is_refused(st
     first, second = stage.venue.submit(intent()), stage.opened().submit(intent())
     assert first == second
     assert len(stage.opened().fills(None)) == 1
-    assert stage.venue.submit(replace(intent("pair"), order_class=OrderClass.OCO)).outcome is Outcome.REJECTED
+    assert stage.venue.submit(replace(intent("pair"), order_class=OrderClass.OCO)).outcome is WriteOutcome.REJECTED
     dear = stage.venue.submit(intent("dear", quantity="10000"))
-    assert (dear.outcome, dear.code) == (Outcome.REJECTED, "insufficient_buying_power")
+    assert (dear.outcome, dear.code) == (WriteOutcome.REJECTED, "insufficient_buying_power")
     stage.real.prices.clear()
-    assert stage.venue.submit(intent("unquoted")).outcome is Outcome.REJECTED
+    assert stage.venue.submit(intent("unquoted")).outcome is WriteOutcome.REJECTED
 
 
 def test_order_is_changed_in_its_place_and_canceled_once(stage: SimulatedMarket) -> None:
@@ -177,9 +177,9 @@ def test_order_is_changed_in_its_place_and_canceled_once(stage: SimulatedMarket)
     moved = replace(intent("move", limit="100"), operation=Operation.REPLACE, target_venue_id=placed.venue_id)
     changed = there(stage.venue.replace(moved).order)
     assert (changed.venue_id, changed.client_order_id, changed.status) == (placed.venue_id, "entry", OrderStatus.FILLED)
-    assert stage.venue.replace(moved).outcome is Outcome.REJECTED
+    assert stage.venue.replace(moved).outcome is WriteOutcome.REJECTED
     assert stage.venue.cancel(moved).order == changed
-    assert stage.venue.cancel(replace(moved, target_venue_id="nothing")).outcome is Outcome.REJECTED
+    assert stage.venue.cancel(replace(moved, target_venue_id="nothing")).outcome is WriteOutcome.REJECTED
     other = there(stage.venue.submit(intent("other", limit="95")).order)
     ended = there(stage.venue.cancel(replace(moved, target_venue_id=other.venue_id)).order)
     assert ended.status is OrderStatus.CANCELED

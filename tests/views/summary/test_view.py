@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.kit.values import NOW, trade
-from tradebot.judging.judgment import Judgment, State
+from tradebot.judging.judgment import HealthState, Judgment
 from tradebot.model.bar import Session, Waiting
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.flow import Quota
@@ -15,15 +15,15 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trade import Trade
 from tradebot.model.values import replace
-from tradebot.views.holdings import Holding, Protection, StopRow
-from tradebot.views.summary.values import Money, Need, Seen, Summary
+from tradebot.views.holdings import Holding, PositionProtection, StopRow
+from tradebot.views.summary.values import PersonNeed, SessionRecords, Summary, SummaryMoney
 from tradebot.views.summary.view import SHORT, summary
 
 OPEN = NOW - timedelta(hours=5)
 SESSION = Session(OPEN.date(), OPEN, OPEN + timedelta(hours=6.5))
 ENTRIES = CycleRecord("one", Job.TRADE_ONCE, SESSION.date, "open+2m", NOW, "sandbox")
-WELL = Judgment("books", State.OK, "comparison", 1, "books and broker agree")
-SEEN = Seen(
+WELL = Judgment("books", HealthState.OK, "comparison", 1, "books and broker agree")
+SEEN = SessionRecords(
     session=SESSION,
     is_first=False,
     since=OPEN - timedelta(hours=17),
@@ -50,7 +50,7 @@ CLOSED = (
     "Entries are closed (equity has fallen so far below its highest value that no position is opened, and nothing is "
     "held, so it can't recover by itself, 12.34% against 10.00%)."
 )
-MONEY = Money(Decimal(100_000), Decimal(100_500), Decimal(0), 0.0125)
+MONEY = SummaryMoney(Decimal(100_000), Decimal(100_500), Decimal(0), 0.0125)
 
 
 def told(data: Summary, title: str) -> str:
@@ -137,16 +137,18 @@ def test_profit_stands_beside_spy_and_transfers_are_none() -> None:
 
 def test_what_needs_a_person_comes_first_in_words_and_is_counted() -> None:
     ill = Judgment(
-        "strategies", State.FAILED, "strategies", 1, "flow is BROKEN (VENUE_UNREACHABLE) for 7,200 s", "do x"
+        "strategies", HealthState.FAILED, "strategies", 1, "flow is BROKEN (VENUE_UNREACHABLE) for 7,200 s", "do x"
     )
-    blind = [Judgment(name, State.UNKNOWN, "x", 0, "there is nothing to look at", "y") for name in ("flow", "broker")]
+    blind = [
+        Judgment(name, HealthState.UNKNOWN, "x", 0, "there is nothing to look at", "y") for name in ("flow", "broker")
+    ]
     data = summary(replace(SEEN, judgments=(WELL, ill, *blind)))
     assert data.needs[0].what == (
         "Strategies: flow is broken (the broker or its data service didn't answer) for 2.0 h."
     )
     assert data.sections[0].title == "What needs you"
     assert data.headline.startswith(f"{SESSION.date:%A} {SESSION.date}: 2 things need you")
-    assert data.needs[1:] == (Need("There is no evidence of flow and broker.", "tradebot health"),)
+    assert data.needs[1:] == (PersonNeed("There is no evidence of flow and broker.", "tradebot health"),)
     assert told(data, "Health") == "1 of 4 parts of the bot are well; strategies, flow and broker are not."
     assert told(summary(SEEN), "What needs you") == "Nothing."
 
@@ -182,7 +184,7 @@ def test_changes_name_what_came_what_went_and_new_code() -> None:
 def test_stops_that_the_bot_watches_are_told_in_the_right_number() -> None:
     def held(symbol: str) -> Holding:
         stop = StopRow("stop_loss", Decimal(98), None, True, None, None)
-        protection = Protection(Decimal(0), (), "stop_loss", "not_placed", None)
+        protection = PositionProtection(Decimal(0), (), "stop_loss", "not_placed", None)
         priced = (Decimal(100), NOW, Decimal(0), Decimal(0), None)
         bought = (Decimal(10), Decimal(100), Decimal(1_000), OPEN, 1.0)
         return Holding(symbol, "flow", *bought, *priced, (stop,), "stop_loss", "open", protection)
@@ -201,7 +203,7 @@ def test_quota_is_a_share_of_the_plan() -> None:
 
 
 def test_message_fits_and_begins_with_the_headline() -> None:
-    ills = [Judgment(f"part {n}", State.FAILED, "x", 1, "word " * 60, "tradebot status") for n in range(30)]
+    ills = [Judgment(f"part {n}", HealthState.FAILED, "x", 1, "word " * 60, "tradebot status") for n in range(30)]
     data = summary(replace(SEEN, judgments=tuple(ills), ends=(30, {Reason.HALTED: 30}), money=MONEY))
     assert len(data.short) <= SHORT
     first, *rest = data.short.splitlines()

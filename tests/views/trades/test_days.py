@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.kit.values import VENUE_DAY, there
 from tradebot.model.bar import Session
-from tradebot.views.trades.days import EVER, Days, MarketTime
+from tradebot.views.trades.days import EVER, DateRange, MarketTime
 
 MONDAY, TUESDAY = date(2026, 11, 16), date(2026, 11, 17)
 
@@ -23,18 +23,18 @@ MONDAY, TUESDAY = date(2026, 11, 16), date(2026, 11, 17)
     ],
 )
 def test_a_day_begins_at_midnight_in_new_york(at: datetime, inside: bool) -> None:
-    assert Days(MONDAY, TUESDAY).has(at, VENUE_DAY) is inside
+    assert DateRange(MONDAY, TUESDAY).has(at, VENUE_DAY) is inside
     assert EVER.has(at, VENUE_DAY)
 
 
 def test_days_without_first_or_last_are_open_ended() -> None:
     at = datetime(2026, 11, 16, 15, 0, tzinfo=UTC)
     assert (
-        Days(MONDAY).has(at, VENUE_DAY),
-        Days(TUESDAY).has(at, VENUE_DAY),
-        Days(None, MONDAY).has(at, VENUE_DAY),
+        DateRange(MONDAY).has(at, VENUE_DAY),
+        DateRange(TUESDAY).has(at, VENUE_DAY),
+        DateRange(None, MONDAY).has(at, VENUE_DAY),
     ) == (True, False, True)
-    assert (Days(None, MONDAY).is_after(TUESDAY), Days(None, MONDAY).is_after(MONDAY)) == (True, False)
+    assert (DateRange(None, MONDAY).is_after(TUESDAY), DateRange(None, MONDAY).is_after(MONDAY)) == (True, False)
 
 
 FIRST = datetime(2026, 11, 16, 14, 30, tzinfo=UTC)

@@ -18,7 +18,7 @@ from tradebot.model.candidate import Side
 from tradebot.model.order import Fee, fee_id
 from tradebot.model.position import Origin, OwnedFill
 from tradebot.model.values import replace
-from tradebot.views.trades.fees import Allotted, Moments, allotted, cash_kind, moments
+from tradebot.views.trades.fees import Allotted, Moments, allocate_fees, cash_kind, moments
 from tradebot.views.trades.history import History
 from tradebot.views.trades.lots import OpenLot
 from tradebot.views.trades.lots import lots_of as folded
@@ -49,14 +49,17 @@ def test_fee_shares_and_leftovers_sum_to_the_fees_in_any_order(
     fees, lots = [fee(str(D(cents) / 100), NOW + timedelta(days=days)) for cents, days in charged], lots_of(fills)
     made = moments_of(fills)
     fees += [commission(owned, "-1.01") for owned in fills[::2]]
-    found = allotted(fees, lots, made, VENUE_DAY)
+    found = allocate_fees(fees, lots, made, VENUE_DAY)
     assert sum(map(found.of, lots)) + sum(one.amount_usd for one in found.left) == sum(one.amount_usd for one in fees)
     assert sum(share.usd for share in found.shares) == sum(map(found.of, lots))
     assert all(share.usd == share.usd.quantize(D("1e-9")) for share in found.shares)
     mixed = chance.sample(lots, len(lots))
     chance.shuffle(fills)
     for some in (fees, [fee("-0.07")]):
-        usual, other = allotted(some, lots, made, VENUE_DAY), allotted(some, mixed, moments_of(fills), VENUE_DAY)
+        usual, other = (
+            allocate_fees(some, lots, made, VENUE_DAY),
+            allocate_fees(some, mixed, moments_of(fills), VENUE_DAY),
+        )
         assert [other.of(lot) for lot in lots] == [usual.of(lot) for lot in lots]
 
 
@@ -76,21 +79,21 @@ def shares_by_symbol(found: Allotted, lots: Sequence[OpenLot]) -> dict[str, Deci
 
 def test_day_fees_are_shared_by_sale_value_and_purchases_pay_none() -> None:
     lots = lots_of(two_sold())
-    found = allotted([fee("-0.08"), fee("-0.01")], lots, {}, VENUE_DAY)
+    found = allocate_fees([fee("-0.08"), fee("-0.01")], lots, {}, VENUE_DAY)
     assert shares_by_symbol(found, lots) == {"AAPL": D("-0.0225"), "MSFT": D("-0.0675"), "JPM": D(0)}
     assert found.left == ()
 
 
 def test_fee_shares_in_thirds_of_a_cent_sum_exactly() -> None:
     lots = lots_of([fill(n, symbol, Side.SELL, "1", "100") for n, symbol in enumerate(("AAPL", "JPM", "MSFT"))])
-    found = shares_by_symbol(allotted([fee("-0.01")], lots, {}, VENUE_DAY), lots)
+    found = shares_by_symbol(allocate_fees([fee("-0.01")], lots, {}, VENUE_DAY), lots)
     assert found == {"AAPL": D("-0.003333333"), "JPM": D("-0.003333334"), "MSFT": D("-0.003333333")}
 
 
 def test_late_fee_belongs_to_the_last_sales_before_it() -> None:
     lots = lots_of(two_sold())
     booked = [fee("-0.04", NOW + timedelta(days=days)) for days in (-1, 1, 4, 5)]
-    found = allotted(booked, lots, {}, VENUE_DAY)
+    found = allocate_fees(booked, lots, {}, VENUE_DAY)
     assert (found.left, {share.fee for share in found.shares}) == ((booked[0], booked[3]), set(booked[1:3]))
     assert shares_by_symbol(found, lots)["AAPL"] == D("-0.02")
 
@@ -98,21 +101,21 @@ def test_late_fee_belongs_to_the_last_sales_before_it() -> None:
 def test_fee_days_are_new_york_days() -> None:
     evening = datetime(2026, 11, 17, 1, 0, tzinfo=UTC)
     lots = lots_of(two_sold())
-    assert allotted([fee("-0.04", evening)], lots, {}, VENUE_DAY).left == ()
+    assert allocate_fees([fee("-0.04", evening)], lots, {}, VENUE_DAY).left == ()
     later = [fill(9, "XOM", Side.SELL, "10", "100", at=evening + timedelta(hours=13))]
     both = lots_of([*two_sold(), *later])
-    assert shares_by_symbol(allotted([fee("-0.04", evening)], both, {}, VENUE_DAY), both)["XOM"] == 0
+    assert shares_by_symbol(allocate_fees([fee("-0.04", evening)], both, {}, VENUE_DAY), both)["XOM"] == 0
 
 
 def test_fee_remainders_below_nine_places_are_kept() -> None:
     lots = lots_of([fill(n, symbol, Side.SELL, "1", "100") for n, symbol in enumerate(("AAPL", "JPM"))])
-    assert sum(map(allotted([fee("-0.0100000000012")], lots, {}, VENUE_DAY).of, lots)) == D("-0.0100000000012")
+    assert sum(map(allocate_fees([fee("-0.0100000000012")], lots, {}, VENUE_DAY).of, lots)) == D("-0.0100000000012")
 
 
 def test_equal_pieces_each_pay_their_share() -> None:
     (lot,) = lots_of([fill(1, "AAPL", Side.SELL, "1", "100")])
     pieces = (lot, replace(lot))
-    found = allotted([fee("-0.04")], pieces, {}, VENUE_DAY)
+    found = allocate_fees([fee("-0.04")], pieces, {}, VENUE_DAY)
     assert [found.of(piece) for piece in pieces] == [D("-0.02"), D("-0.02")]
 
 
@@ -215,5 +218,5 @@ def test_fee_of_a_fill_is_that_fills_even_beside_another_of_the_same_moment() ->
         ("flow", D("-1.25")),
         ("momentum", D("-0.75")),
     ]
-    assert found.awaited == ()
-    assert [owned.strategy for owned in tax_history([one, other]).awaited] == ["momentum"]
+    assert found.fills_awaiting_fee == ()
+    assert [owned.strategy for owned in tax_history([one, other]).fills_awaiting_fee] == ["momentum"]

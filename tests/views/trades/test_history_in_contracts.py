@@ -18,7 +18,7 @@ from tradebot.lab.performance.reporting import report_trades
 from tradebot.lab.performance.returns import path
 from tradebot.model.instrument import ONE
 from tradebot.model.position import Kept, OwnedFill
-from tradebot.model.trade import Sent
+from tradebot.model.trade import OrderSent
 from tradebot.model.values import replace
 from tradebot.views.trades.days import MarketTime
 from tradebot.views.trades.history import History
@@ -44,7 +44,7 @@ def as_shares(fills: Iterable[OwnedFill]) -> list[OwnedFill]:
 def past(fills: Iterable[OwnedFill]) -> History:
     """Return a past in which every trade has a stop, and every order was decided on at a midpoint."""
     every, intent = tuple(fills), replace(make_intent(), decision_mid=D("101.5"))
-    sent = Sent(replace(make_order(), client_order_id=intent.client_order_id), (intent,))
+    sent = OrderSent(replace(make_order(), client_order_id=intent.client_order_id), (intent,))
     orders = {one.fill.venue_order_id: sent for one in every}
     kept = Kept(best=D(150), worst=D(50), stop_loss_fraction=D("0.05"))
     keys = {(one.strategy, one.fill.symbol, one.fill.at): kept for one in every}

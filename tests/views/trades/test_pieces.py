@@ -9,16 +9,16 @@ from tests.kit.core.scene import Scene
 from tests.kit.values import NOW, ago, fill
 from tests.reconciliation.test_activity_booking import activity, happens, holding
 from tests.views.trades.test_pnl import end, history, on, paid
-from tradebot.lab.performance.reporting import earned
+from tradebot.lab.performance.reporting import earnings
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import ONE
 from tradebot.model.position import Origin, unreported_fill
 from tradebot.model.record import SessionEnd
 from tradebot.model.values import replace
-from tradebot.views.trades.days import EVER, Days
+from tradebot.views.trades.days import EVER, DateRange
 from tradebot.views.trades.history import History
-from tradebot.views.trades.pieces import Kind, breakdown, day_ends, value_at, worth
-from tradebot.views.trades.pnl import Cut, Profit, pnl
+from tradebot.views.trades.pieces import ProfitKind, breakdown, day_ends, value_at, worth
+from tradebot.views.trades.pnl import Cut, ProfitReport, pnl
 from tradebot.views.trades.trade_row import Choice
 
 D = Decimal
@@ -45,7 +45,7 @@ def test_renamed_position_uses_price_and_dividend_of_its_old_name() -> None:
     assert end.value_usd == past.opening_cash + 2 + 50
     assert past.former_names == {("flow", "PEAR"): ("AAPL",)}
     found = {piece.kind: (piece.strategy, piece.symbol, piece.usd) for piece in breakdown(past).pieces}
-    assert found == {Kind.OPEN: ("flow", "PEAR", D(50)), Kind.DIVIDENDS: ("flow", "PEAR", D(2))}
+    assert found == {ProfitKind.OPEN: ("flow", "PEAR", D(50)), ProfitKind.DIVIDENDS: ("flow", "PEAR", D(2))}
 
 
 def test_rename_moves_no_cash_to_another_day() -> None:
@@ -64,7 +64,7 @@ def test_split_changes_no_profit() -> None:
     scene = holding("10")
     assert happens(scene, activity("SPLIT", quantity="10"), averages={"AAPL": "50"}).findings == ()
     found = {piece.kind: piece.usd for piece in breakdown(seen(scene, "52.5")).pieces}
-    assert found == {Kind.OPEN: D(50), Kind.DIVIDENDS: D(2)}
+    assert found == {ProfitKind.OPEN: D(50), ProfitKind.DIVIDENDS: D(2)}
 
 
 def test_value_before_the_first_purchase_is_cash() -> None:
@@ -82,15 +82,15 @@ CLOSED = replace(end(1, {}, "130"), last_close=Decimal(112))
     ("days", "opening", "last_close", "made"),
     [
         (EVER, "100", None, "100 130"),
-        (Days(last=FIRST), "100", "99", "100 110"),
-        (Days(last=FIRST), None, "99", "99 110"),
-        (Days(last=FIRST), None, None, None),
-        (Days(SECOND), "100", None, "112 130"),
-        (Days(date(2026, 11, 18)), "100", None, None),
+        (DateRange(last=FIRST), "100", "99", "100 110"),
+        (DateRange(last=FIRST), None, "99", "99 110"),
+        (DateRange(last=FIRST), None, None, None),
+        (DateRange(SECOND), "100", None, "112 130"),
+        (DateRange(date(2026, 11, 18)), "100", None, None),
     ],
 )
 def test_profit_is_from_the_close_before_or_the_opening_of_the_books_to_the_last_look(
-    days: Days, opening: str | None, last_close: str | None, made: str | None
+    days: DateRange, opening: str | None, last_close: str | None, made: str | None
 ) -> None:
     first = replace(end(0, {}, "110"), last_close=Decimal(last_close) if last_close else None)
     found = worth((first, CLOSED), Decimal(opening) if opening else None, days)
@@ -100,8 +100,8 @@ def test_profit_is_from_the_close_before_or_the_opening_of_the_books_to_the_last
 def test_profit_is_by_the_brokers_equity_and_what_the_books_lack_has_its_own_line() -> None:
     ends = (end(0, {"AAPL": "105"}, "100050.25"), end(1, {"AAPL": "106"}, "100110"))
     known = breakdown(history(fill(1, at=on(0)), fill(2, at=on(1)), ends=ends))
-    whole, first, part = pnl(known, Cut.DAY), pnl(known, Cut.DAY, Choice(Days(last=FIRST))), Choice(symbol="AAPL")
-    assert whole.profit_usd == earned(Profit(known)).profit_usd == Decimal(110)
+    whole, first, part = pnl(known, Cut.DAY), pnl(known, Cut.DAY, Choice(DateRange(last=FIRST))), Choice(symbol="AAPL")
+    assert whole.profit_usd == earnings(ProfitReport(known)).profit_usd == Decimal(110)
     assert (first.profit_usd, first.difference_usd, first.total.total_usd) == (
         Decimal("50.25"),
         Decimal("0.25"),

@@ -17,11 +17,11 @@ from tradebot.model.order import Fee, fee_id
 from tradebot.model.position import FOREIGN, Kept, Origin, OwnedFill
 from tradebot.model.record import SessionEnd
 from tradebot.model.values import replace
-from tradebot.views.trades.days import Days, MarketTime
+from tradebot.views.trades.days import DateRange, MarketTime
 from tradebot.views.trades.fees import cash_kind
 from tradebot.views.trades.history import History
 from tradebot.views.trades.pieces import Breakdown, breakdown
-from tradebot.views.trades.pnl import PARTS, Cut, Pnl, Row, entry_component, fees_not_counted, pnl
+from tradebot.views.trades.pnl import PARTS, Cut, Pnl, ProfitRow, entry_component, fees_not_counted, pnl
 from tradebot.views.trades.trade_row import Choice
 from tradebot.views.trades.trades import rows_of
 
@@ -99,7 +99,7 @@ def pasts(draw: st.DrawFn) -> History:
     return history(*fills, cash=tuple(cash), ends=tuple(ends))
 
 
-def parts(row: Row) -> tuple[Decimal, ...]:
+def parts(row: ProfitRow) -> tuple[Decimal, ...]:
     open_and_realized = row.realized_usd + row.open_usd
     paid = row.fees_usd, row.dividends_usd, row.interest_usd, row.funding_usd, row.other_usd
     return open_and_realized, *paid, row.total_usd
@@ -120,7 +120,7 @@ def worth(past: History, last: date) -> Decimal:
 def test_rows_of_every_cut_sum_to_the_change_of_the_account(past: History, by: Cut, lo: int, hi: int) -> None:
     known = breakdown(past)
     every_cut_is_the_same_whole(known)
-    for days in (Days(), Days(on(lo).date(), on(lo + hi).date())):
+    for days in (DateRange(), DateRange(on(lo).date(), on(lo + hi).date())):
         found = pnl(known, by, Choice(days))
         for name in (*(f"{part}_usd" for part in PARTS), "total_usd"):
             assert sum(getattr(row, name) for row in found.rows) == getattr(found.total, name)
@@ -136,7 +136,7 @@ def test_total_profit_is_the_change_in_cash_and_positions(past: History, data: s
     first, last = sorted(data.draw(st.lists(st.integers(0, 9), min_size=2, max_size=2, unique=True)))
     ends = {e.session: e for e in (*past.ends, end(first, marks), end(last, {**marks, "AAPL": "7"}))}
     past = replace(past, ends=tuple(ends[day] for day in sorted(ends)))
-    after_first = Days(on(first).date() + timedelta(days=1), on(last).date())
+    after_first = DateRange(on(first).date() + timedelta(days=1), on(last).date())
     found = pnl(breakdown(past), Cut.DAY, Choice(after_first))
     moved = [
         one.amount_usd for one in past.cash if cash_kind(one).value == "transfer" and after_first.has(one.at, VENUE_DAY)
@@ -267,7 +267,7 @@ def test_chosen_part_has_no_change_of_the_account() -> None:
 
 
 def test_unknown_days_have_no_rows_and_no_value() -> None:
-    found = pnl(breakdown(one_day()), Cut.DAY, Choice(Days(date(2027, 1, 1))))
+    found = pnl(breakdown(one_day()), Cut.DAY, Choice(DateRange(date(2027, 1, 1))))
     assert (found.rows, found.first, found.before_usd, found.after_usd, found.compared) == ((), None, None, None, None)
 
 

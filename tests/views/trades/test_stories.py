@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from commands.trades.tax import taxed
+from commands.trades.tax import sales_of_year
 from tests.kit.rows import make_intent, make_order
 from tests.kit.trades import tax_history
 from tests.kit.values import NOW, VENUE_DAY, ago, fill
@@ -15,7 +15,7 @@ from tradebot.lab.performance.reporting import report_trades, trade_figures
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.position import OwnedFill
 from tradebot.model.record import SessionEnd
-from tradebot.model.trade import Sent
+from tradebot.model.trade import OrderSent
 from tradebot.model.values import replace
 from tradebot.views.trades.days import MarketTime
 from tradebot.views.trades.history import History
@@ -37,7 +37,7 @@ FILLS = (
 
 def moved(fills: tuple[OwnedFill, ...] = FILLS, why: str = "rolled_into_ESU6") -> History:
     close = make_order("venue-2"), replace(make_intent(), why=why, purpose=Purpose.CLOSE)
-    return tax_history(fills, sent={"venue-2": Sent(close[0], (close[1],))}, at=NOW)
+    return tax_history(fills, sent={"venue-2": OrderSent(close[0], (close[1],))}, at=NOW)
 
 
 def test_trades_of_a_moved_position_name_each_other_and_their_story() -> None:
@@ -86,20 +86,24 @@ def test_each_cut_counts_a_moved_position_once_where_it_ended() -> None:
 def test_contract_that_was_left_is_no_trade_even_if_only_that_contract_is_shown() -> None:
     history, only = moved(), Choice(symbol="ESM6")
     rows, _ = report_trades(history, only)
-    found = trade_figures(rows, VENUE_DAY, history.moved)[0].observations
+    found = trade_figures(rows, VENUE_DAY, history.rolled_positions)[0].observations
     assert (found, pnl(breakdown(history), Cut.SYMBOL, only).total.trades_closed) == (0, 0)
-    assert next(cautions([0.0] * 252, (), rows, None, moved=history.moved)).startswith("This rests on 0 closed")
+    assert next(cautions([0.0] * 252, (), rows, None, moved=history.rolled_positions)).startswith(
+        "This rests on 0 closed"
+    )
 
 
 def test_backtest_counts_a_moved_position_once() -> None:
     history = moved()
     ends = [SessionEnd(NOW.date(), Decimal(100_000), NOW, {}, None)]
-    counted = [backtest_result(Decimal(100_000), ends, FILLS, (), (), moved=of).trades for of in ((), history.moved)]
+    counted = [
+        backtest_result(Decimal(100_000), ends, FILLS, (), (), moved=of).trades for of in ((), history.rolled_positions)
+    ]
     assert counted == [3, 2]
 
 
 def test_tax_has_a_sale_in_each_contract_and_names_the_move() -> None:
-    data = taxed(moved(), NOW.year, "fifo")
+    data = sales_of_year(moved(), NOW.year, "fifo")
     assert [(row.symbol, row.gain_usd) for row in data.rows] == [
         ("ESM6", Decimal(-500)),
         ("ESU6", Decimal(1000)),
@@ -107,4 +111,4 @@ def test_tax_has_a_sale_in_each_contract_and_names_the_move() -> None:
     ]
     (said,) = [note for note in data.notes if "moved" in note]
     assert said.startswith(f"ESM6 was moved into ESU6 on {ago(600):%Y-%m-%d}")
-    assert not [note for note in taxed(moved(), NOW.year, "fifo", symbol="ESU6").notes if "moved" in note]
+    assert not [note for note in sales_of_year(moved(), NOW.year, "fifo", symbol="ESU6").notes if "moved" in note]

@@ -16,14 +16,14 @@ from tradebot.model.position import OwnedFill
 from tradebot.model.reasons import Reason
 from tradebot.model.trade import GaveWay
 from tradebot.model.values import replace
-from tradebot.model.worth import WORTH, Value, read_value
+from tradebot.model.worth import WORTH, PositionValue, read_value
 from tradebot.views.trades.swaps import SwapRow, swaps_of
 from tradebot.views.trades.trades import rows_of
 
 D = Decimal
 AT = ago(100)
 WORTH_MORE, NEEDED = D("0.88"), D("0.68")
-WORTHS = Value(D("0.5"), D("0.1"), D("0.02"), D("2"))
+WORTHS = PositionValue(D("0.5"), D("0.1"), D("0.02"), D("2"))
 FILLS = [
     fill(0, price="100", at=ago(600)),
     fill(1, side=Side.SELL, price="103", at=ago(90)),
@@ -106,7 +106,7 @@ def test_what_is_sent_besides_the_first_close_is_no_swap(other: GaveWay) -> None
 
 @pytest.mark.parametrize("r", [None, D("-0.5"), D("1.25")])
 def test_value_is_read_back_as_it_was_written(r: Decimal | None) -> None:
-    value = Value(D("0.82"), D(0) if r is None else D("0.05") * r, D("0.02"), r)
+    value = PositionValue(D("0.82"), D(0) if r is None else D("0.05") * r, D("0.02"), r)
     assert read_value(f"{WORTH}{value}") == value
     assert read_value(f"{WORTH}{value} or so") is None
     assert read_value(f"{WORTH}a = b - c") is None

@@ -13,15 +13,15 @@ from tradebot.model.candidate import Side
 from tradebot.model.intent import Intent, Operation
 from tradebot.model.order import Order
 from tradebot.model.position import Origin
-from tradebot.model.trade import Sent
+from tradebot.model.trade import OrderSent
 from tradebot.model.values import replace
-from tradebot.views.trades.days import Days, MarketTime
+from tradebot.views.trades.days import DateRange, MarketTime
 from tradebot.views.trades.lots import lots_of
 from tradebot.views.trades.trade_row import (
     Choice,
-    chosen,
     exit_reason,
     rule_of,
+    select_rows,
     totals_of,
     why_closed,
 )
@@ -51,8 +51,8 @@ def test_exit_reason_comes_from_the_nearest_intent(closed_by: Order, behind: lis
 
 def test_lot_has_the_reason_of_its_order() -> None:
     (lot,) = lots_of([fill(1), fill(2, side=Side.SELL)]).closed
-    assert why_closed(lot, {"venue-2": Sent(order(EXIT), (CLOSE,))}) == CLOSE.why
-    assert why_closed(lot, {"venue-2": Sent(order(EXIT))}) == why_closed(lot, {}) == "unknown"
+    assert why_closed(lot, {"venue-2": OrderSent(order(EXIT), (CLOSE,))}) == CLOSE.why
+    assert why_closed(lot, {"venue-2": OrderSent(order(EXIT))}) == why_closed(lot, {}) == "unknown"
 
 
 @pytest.mark.parametrize(("origin", "reason"), [(Origin.PLAN, "accepted_plan"), (Origin.ACTIVITY, "corporate_action")])
@@ -97,10 +97,10 @@ ROWS = rows_of(past(FILLS, sent=ORDERS, marks={"NVDA": D(95)}, at=NOW + timedelt
     ("choice", "trades", "lots"),
     [
         ({}, "AAPL MSFT NVDA JPM", "AAPL NVDA JPM MSFT NVDA"),
-        ({"days": Days(MONDAY, MONDAY)}, "AAPL MSFT NVDA", "AAPL MSFT NVDA"),
-        ({"days": Days(TUESDAY)}, "MSFT NVDA JPM", "NVDA JPM MSFT NVDA"),
-        ({"days": Days(WEDNESDAY)}, "MSFT NVDA", "MSFT NVDA"),
-        ({"days": Days(None, MONDAY - timedelta(days=1))}, "", ""),
+        ({"days": DateRange(MONDAY, MONDAY)}, "AAPL MSFT NVDA", "AAPL MSFT NVDA"),
+        ({"days": DateRange(TUESDAY)}, "MSFT NVDA JPM", "NVDA JPM MSFT NVDA"),
+        ({"days": DateRange(WEDNESDAY)}, "MSFT NVDA", "MSFT NVDA"),
+        ({"days": DateRange(None, MONDAY - timedelta(days=1))}, "", ""),
         ({"strategy": "other"}, "MSFT", "MSFT"),
         ({"symbol": "NVDA"}, "NVDA", "NVDA NVDA"),
         ({"is_open": True}, "MSFT NVDA", "MSFT NVDA"),
@@ -114,8 +114,8 @@ ROWS = rows_of(past(FILLS, sent=ORDERS, marks={"NVDA": D(95)}, at=NOW + timedelt
 )
 def test_choice_keeps_trades_that_match_all_its_parts(choice: dict[str, Any], trades: str, lots: str) -> None:
     wanted = Choice(**choice)
-    assert [row.symbol for row in chosen(ROWS.trades, wanted, VENUE_DAY)] == trades.split()
-    assert [lot.symbol for lot in chosen(ROWS.lots, wanted, VENUE_DAY)] == lots.split()
+    assert [row.symbol for row in select_rows(ROWS.trades, wanted, VENUE_DAY)] == trades.split()
+    assert [lot.symbol for lot in select_rows(ROWS.lots, wanted, VENUE_DAY)] == lots.split()
 
 
 def test_totals_count_unpriced_trades_that_they_leave_out() -> None:

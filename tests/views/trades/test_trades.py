@@ -20,10 +20,10 @@ from tradebot.model.candidate import Component, Purpose, Side
 from tradebot.model.intent import Intent
 from tradebot.model.order import Fee, fee_id
 from tradebot.model.position import ADOPTED, FOREIGN, Kept, Origin, OwnedFill
-from tradebot.model.trade import Asked, FilledOrder, RestedStop, Sent, TradeNote
+from tradebot.model.trade import FilledOrder, OrderRequested, OrderSent, RestedStop, TradeNote
 from tradebot.model.values import replace
 from tradebot.reconciliation.catch_up import reassign
-from tradebot.views.slippage import summed
+from tradebot.views.slippage import total_slippage
 from tradebot.views.trades.days import MarketTime
 from tradebot.views.trades.history import NOT_OURS, History
 from tradebot.views.trades.lots import trades
@@ -31,12 +31,12 @@ from tradebot.views.trades.pieces import breakdown
 from tradebot.views.trades.pnl import Cut, pnl
 from tradebot.views.trades.trade_row import (
     Choice,
+    EntrySource,
     Excursion,
     RiskFrom,
-    Source,
-    Status,
     TradeRow,
-    chosen,
+    TradeStatus,
+    select_rows,
     totals_of,
 )
 from tradebot.views.trades.trades import LETTERS, rows_of
@@ -75,7 +75,9 @@ def test_trades_and_their_lots_are_what_was_realized_and_charged(fills: list[Own
     assert {lot.trade_id for lot in rows.lots} == {row.id for row in rows.trades}
     assert len({row.id for row in rows.trades}) == len(rows.trades)
     for row in rows.trades:
-        assert (row.status is Status.CLOSED) == (row.closed_at is not None) == (row.quantity == row.closed_quantity)
+        assert (
+            (row.status is TradeStatus.CLOSED) == (row.closed_at is not None) == (row.quantity == row.closed_quantity)
+        )
         assert (row.open_usd is None) == (row.closed_at is not None)
 
 
@@ -89,7 +91,7 @@ def test_closed_trade_shows_everything_that_is_recorded() -> None:
         stops=(RestedStop("flow", "AAPL", Side.SELL, ago(590), D(98)),),
         notes={KEY: TradeNote(KEY, ("swing",), "the open", "ann", NOW)},
     )
-    assert (row.side, row.status, row.opened_at, row.closed_at) == ("long", Status.CLOSED, ago(600), SOLD.fill.at)
+    assert (row.side, row.status, row.opened_at, row.closed_at) == ("long", TradeStatus.CLOSED, ago(600), SOLD.fill.at)
     assert (row.gross_usd, row.fees_usd, row.net_usd, row.open_usd) == (D(30), D("-0.03"), D("29.97"), None)
     assert (row.risk_usd, row.risk_from, row.r) == (D(20), RiskFrom.RESTING, D("1.50"))
     assert row.best == Excursion(D(105), D("0.05"), D(50), D("2.5"))
@@ -101,7 +103,7 @@ def test_closed_trade_shows_everything_that_is_recorded() -> None:
 def test_unknown_values_of_a_trade_are_none() -> None:
     row = row_of([BOUGHT, SOLD])
     assert (row.risk_usd, row.risk_from, row.r, row.best, row.worst, row.entry_score) == (None,) * 6
-    assert (row.reasons, row.source) == (("unknown",), Source.RECOVERED)
+    assert (row.reasons, row.source) == (("unknown",), EntrySource.RECOVERED)
     assert [(one.total, one.known, one.of) for one in row.slippage] == [(None, 0, 0)] * 3
     held = row_of([BOUGHT], at=None)
     assert (held.held_s, held.market_s, held.open_usd, held.exit_price, held.last_exit_at) == (None,) * 5
@@ -140,7 +142,7 @@ def test_liquidation_is_whole_with_its_fee_in_the_trades_whose_lots_it_closed(us
     assert (flow.reason, flow.exit_fill, flow.fees_usd) == ("liquidation", whole.fill.activity_id, usd and D(-1))
     assert (momentum.reason, momentum.quantity, momentum.fees_usd) == ("liquidation", D(1), usd and D("-0.1"))
     assert ([row.unknown_fees for row in rows.trades], held.reason) == ([int(not usd)] * 2, "")
-    assert {one.fill.activity_id for one in history.owned} == {"fill-0", "fill-1", "fill-2"}
+    assert {one.fill.activity_id for one in history.owned_fills} == {"fill-0", "fill-1", "fill-2"}
     # What nobody was given stays with others.
     assert [(lot.strategy, lot.quantity) for lot in history.lots.held if lot.side is Side.SELL] == [(NOT_OURS, D(1))]
     assert [row.name for row in pnl(known, Cut.REASON).rows if row.realized_usd] == ["liquidation"]
@@ -151,7 +153,7 @@ def test_liquidation_is_whole_with_its_fee_in_the_trades_whose_lots_it_closed(us
 def test_partly_closed_trade_has_its_status_and_no_r() -> None:
     part = replace(SOLD, fill=replace(SOLD.fill, quantity=D(4)))
     row = row_of([BOUGHT, part], marks={"AAPL": D(101)}, kept={KEY: Kept(stop_loss_fraction=D("0.02"))})
-    assert (row.status, row.closed_at, row.last_exit_at) == (Status.PARTLY_CLOSED, None, SOLD.fill.at)
+    assert (row.status, row.closed_at, row.last_exit_at) == (TradeStatus.PARTLY_CLOSED, None, SOLD.fill.at)
     assert (row.quantity, row.closed_quantity, row.gross_usd, row.open_usd) == (D(10), D(4), D(12), D(6))
     assert (row.risk_usd, row.r, row.held_s) == (D(20), None, 600 + 1800)
 
@@ -164,10 +166,10 @@ def test_best_and_worst_price_include_the_exits() -> None:
     assert (short.side, short.best and short.best.price, short.worst) == ("short", D(99), None)
 
 
-def sent(venue_id: str, **changes: Any) -> dict[str, Sent]:
+def sent(venue_id: str, **changes: Any) -> dict[str, OrderSent]:
     intent: Intent = replace(make_intent(), **changes)
     order = replace(make_order(venue_id), client_order_id=intent.client_order_id, arrival_mid=D(101))
-    return {venue_id: Sent(order, (intent,))}
+    return {venue_id: OrderSent(order, (intent,))}
 
 
 def test_slippage_is_of_both_ends_and_counts_what_is_known() -> None:
@@ -176,7 +178,7 @@ def test_slippage_is_of_both_ends_and_counts_what_is_known() -> None:
     decision, send, arrival = row.slippage
     assert (decision.total and decision.total.usd, decision.known, decision.of) == (D(10), 1, 2)
     assert (send.total, arrival.total and arrival.total.usd) == (None, D(-30))
-    assert (row.reasons, row.source) == (("trail_stop(-1%)",), Source.BOT)
+    assert (row.reasons, row.source) == (("trail_stop(-1%)",), EntrySource.BOT)
 
 
 def test_resting_exit_has_no_slippage() -> None:
@@ -195,15 +197,15 @@ def test_fill_that_reverses_a_position_is_divided_between_both_trades() -> None:
 @pytest.mark.parametrize(
     ("change", "source"),
     [
-        ({"origin": Origin.ADOPTION, "strategy": ADOPTED}, Source.ADOPTED),
-        ({"strategy": ADOPTED}, Source.ADOPTED),
-        ({"origin": Origin.TAKEN_OVER}, Source.TAKEN_OVER),
-        ({"origin": Origin.PLAN}, Source.PLAN),
-        ({"origin": Origin.GIVEN_BACK}, Source.GIVEN_BACK),
-        ({}, Source.RECOVERED),
+        ({"origin": Origin.ADOPTION, "strategy": ADOPTED}, EntrySource.ADOPTED),
+        ({"strategy": ADOPTED}, EntrySource.ADOPTED),
+        ({"origin": Origin.TAKEN_OVER}, EntrySource.TAKEN_OVER),
+        ({"origin": Origin.PLAN}, EntrySource.PLAN),
+        ({"origin": Origin.GIVEN_BACK}, EntrySource.GIVEN_BACK),
+        ({}, EntrySource.RECOVERED),
     ],
 )
-def test_source_of_a_trade_says_who_opened_it(change: dict[str, Any], source: Source) -> None:
+def test_source_of_a_trade_says_who_opened_it(change: dict[str, Any], source: EntrySource) -> None:
     assert row_of([replace(BOUGHT, **change)]).source is source
 
 
@@ -257,18 +259,27 @@ def test_report_has_the_rows_and_slippage_of_the_trades_verb(
     fills: list[OwnedFill], strategy: str | None, symbol: str | None
 ) -> None:
     sent = {
-        each.fill.venue_order_id: Sent(
+        each.fill.venue_order_id: OrderSent(
             FilledOrder(each.fill.activity_id, None, each.fill.price - 1),
-            (Asked(each.fill.activity_id, each.fill.at, "flatten", False, None, each.fill.price + 1, each.fill.at),),
+            (
+                OrderRequested(
+                    each.fill.activity_id, each.fill.at, "flatten", False, None, each.fill.price + 1, each.fill.at
+                ),
+            ),
         )
         for each in fills
     }
     history, choice = past(fills, cash=(fee("-0.07"),), sent=sent), Choice(strategy=strategy, symbol=symbol)
-    rows, (found, slippage) = chosen(rows_of(history, MARKET).trades, choice, VENUE_DAY), report_trades(history, choice)
+    rows, (found, slippage) = (
+        select_rows(rows_of(history, MARKET).trades, choice, VENUE_DAY),
+        report_trades(history, choice),
+    )
     assert [[getattr(row, name) for name in SAME] for row in found] == [
         [getattr(row, name) for name in SAME] for row in rows
     ]
-    assert slippage == tuple(summed(list(column)) for column in zip(*(row.slippage for row in rows), strict=True))
+    assert slippage == tuple(
+        total_slippage(list(column)) for column in zip(*(row.slippage for row in rows), strict=True)
+    )
 
 
 def test_report_leaves_out_trades_of_others() -> None:

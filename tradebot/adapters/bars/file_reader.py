@@ -25,7 +25,7 @@ from tradebot.auditing.bar_findings import RawBar
 from tradebot.auditing.bar_prices import bad_price
 from tradebot.auditing.bar_times import MINUTE_S, day_over_s
 from tradebot.errors import OperatorError, word
-from tradebot.model.text import SYMBOL_PATTERN, counted
+from tradebot.model.text import SYMBOL_PATTERN, pluralize
 from tradebot.model.venue_day import VenueDay
 
 TIMES = ("ts", "date")
@@ -155,7 +155,7 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d(:?
 NOT_MIDNIGHT = "not a date: its time isn't midnight"
 
 
-class How(Struct, frozen=True):
+class ImportOptions(Struct, frozen=True):
     """What the owner of the files declares about them, and the venue's day.
 
     `timeframe` is 1Min or 1Day. `ends` is True if minute bars are stamped at their end. `zone` is the one of times
@@ -179,7 +179,7 @@ class BadRow(Struct, frozen=True):
     reason: str
 
 
-class Read(Struct):
+class FilesRead(Struct):
     """What some files hold: the good bars of each symbol by start, where each was read, and the bad rows.
 
     A place is the file's number, times 2^40, plus the row.
@@ -224,12 +224,12 @@ class _BadRowError(ValueError):
         self.at = None if start_s is None else datetime.fromtimestamp(start_s, UTC)
 
 
-def read_files(paths: Iterable[Path], how: How) -> Read:
+def read_files(paths: Iterable[Path], how: ImportOptions) -> FilesRead:
     """Read all rows of some files; raise OperatorError for a file that can't be read, or that has too much in it.
 
     Of two rows for the same bar the first counts.
     """
-    read, start_of = Read(), _starts(how)
+    read, start_of = FilesRead(), _starts(how)
     for path in paths:
         read.files.append(str(path))
         for fields in rows_of(path):
@@ -244,7 +244,7 @@ def read_files(paths: Iterable[Path], how: How) -> Read:
     return read
 
 
-def _drop_minutes(read: Read) -> None:
+def _drop_minutes(read: FilesRead) -> None:
     """Drop the days of symbols of which more rows have another time than midnight: all are minutes."""
     timed = Counter(row.symbol for row in read.bad if row.reason == NOT_MIDNIGHT)
     for symbol in [symbol for symbol, bars in read.bars.items() if timed[symbol] > len(bars)]:
@@ -252,7 +252,7 @@ def _drop_minutes(read: Read) -> None:
             read.drop(symbol, start_s, "a minute at midnight, among others of no date")
 
 
-def _bar(fields: Fields, how: How, start_of: Callable[[object], int]) -> tuple[str, RawBar]:
+def _bar(fields: Fields, how: ImportOptions, start_of: Callable[[object], int]) -> tuple[str, RawBar]:
     if len(fields.values) != len(COLUMNS):
         raise _BadRowError("too many fields" if fields.values else "too few fields")
     symbol = _symbol(fields.values[0])
@@ -267,7 +267,7 @@ def _bar(fields: Fields, how: How, start_of: Callable[[object], int]) -> tuple[s
     return symbol, bar
 
 
-def _reason(bar: RawBar, how: How) -> str | None:
+def _reason(bar: RawBar, how: ImportOptions) -> str | None:
     reason = bad_price(bar)
     if reason:
         return reason
@@ -296,13 +296,13 @@ def _number(value: object) -> float:
         return math.nan
 
 
-def _starts(how: How) -> Callable[[object], int]:
+def _starts(how: ImportOptions) -> Callable[[object], int]:
     """Return what reads a time as the start of its bar; many rows have the same time, so answers are kept."""
     read = _day_of if how.timeframe == DAYS else _minute_of
     return lru_cache(maxsize=1 << 18)(partial(read, how=how))
 
 
-def _minute_of(at: object, how: How) -> int:
+def _minute_of(at: object, how: ImportOptions) -> int:
     seconds = _instant(at, how.zone, how.venue)
     if seconds % MINUTE_S:
         raise _BadRowError("not on a minute")
@@ -312,7 +312,7 @@ def _minute_of(at: object, how: How) -> int:
     return start_s
 
 
-def _day_of(at: object, how: How) -> int:
+def _day_of(at: object, how: ImportOptions) -> int:
     """Return the venue's midnight on a row's date, which is written alone or as a midnight of the venue or UTC."""
     naive = _parsed(at) if isinstance(at, str) else None
     if naive is not None and naive.tzinfo is None:
@@ -366,11 +366,11 @@ def _in_zone(moment: datetime, zone: ZoneInfo) -> datetime:
     return local
 
 
-def span(read: Read, venue: VenueDay) -> tuple[date, date]:
+def span(read: FilesRead, venue: VenueDay) -> tuple[date, date]:
     """Return the first and the last date of the good bars at the venue; raise OperatorError if there are none."""
     starts = [start_s for bars in read.bars.values() for start_s in bars]
     if not starts:
-        why = ", ".join(f"{reason} ({counted(count, 'row')})" for reason, count in sorted(read.reasons.items()))
+        why = ", ".join(f"{reason} ({pluralize(count, 'row')})" for reason, count in sorted(read.reasons.items()))
         raise OperatorError(f"there is no usable bar in these files: {why or 'they hold no rows'}", EXPECTED)
     first, last = (venue.date_of(datetime.fromtimestamp(at_s, UTC)) for at_s in (min(starts), max(starts)))
     return first - timedelta(days=7), last + timedelta(days=7)

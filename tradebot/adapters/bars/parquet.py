@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from tradebot.adapters.bars.store import COLUMNS, SPAN, TRADE, Span, SqliteBars, span_of
+from tradebot.adapters.bars.store import COLUMNS, SPAN, TRADE, SqliteBars, StoredSpan, span_of
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.state.cache_database import DamagedError
 from tradebot.adapters.state.safe_open import create_draft, opened_plain, require_plain
@@ -82,7 +82,7 @@ class ParquetBars(SqliteBars):
             return older or newer
         return sorted({bar.start_s: bar for bar in (*older, *newer)}.values())
 
-    def spans(self) -> Sequence[Span]:
+    def spans(self) -> Sequence[StoredSpan]:
         paths = sorted(self._folder.glob("*/*.parquet"))
         # Files that are older than the price kinds don't name theirs: they hold trades.
         rows = (
@@ -91,7 +91,7 @@ class ParquetBars(SqliteBars):
         )
         with self._guard():
             found = self._query(paths, f"SELECT {SPAN} FROM ({rows}) GROUP BY ALL", TRADE)  # noqa: S608 -- constants
-        joined: dict[tuple[str, str, str, str], list[Span]] = defaultdict(list)
+        joined: dict[tuple[str, str, str, str], list[StoredSpan]] = defaultdict(list)
         for span in (*map(span_of, found), *super().spans()):
             joined[span.symbol, span.timeframe, span.price, span.source].append(span)
         return [

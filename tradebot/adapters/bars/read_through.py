@@ -21,7 +21,7 @@ from datetime import date, datetime, timedelta
 from functools import cached_property, lru_cache
 from typing import NamedTuple, TypeVar
 
-from tradebot.adapters.bars.resampling import adjusted, merged, series, steps_of, with_steps
+from tradebot.adapters.bars.resampling import adjust_bars, resample, series, steps_of, with_steps
 from tradebot.adapters.bars.source import DIVIDEND, BarSource, CorporateAction, DelayedError
 from tradebot.adapters.bars.store import DAYS, MINUTES, STORED_ALWAYS, BarStore, LostBarsError
 from tradebot.adapters.bars.window import (
@@ -30,8 +30,8 @@ from tradebot.adapters.bars.window import (
     Window,
     days_from,
     frame_window,
+    missing_span,
     moment,
-    uncovered,
     window_of,
 )
 from tradebot.auditing.bar_findings import RawBar
@@ -52,7 +52,7 @@ _MOST_KEPT = 250_000
 """How many bars are kept in memory from one request to the next, at some 50 bytes each."""
 
 
-class Kept(NamedTuple):
+class CachedSeries(NamedTuple):
     """The series that was served last of a symbol and a need, and what it was made of."""
 
     window: tuple[int, int]
@@ -86,7 +86,7 @@ class StoredBars:
         self._finds = finds
         self._sessions = lru_cache(maxsize=16)(sessions)
         self._asked_at: dict[Place, tuple[datetime, int]] = {}
-        self._kept: dict[tuple[str, BarNeed], Kept] = {}
+        self._kept: dict[tuple[str, BarNeed], CachedSeries] = {}
         self._kept_bars = 0
         self._complete_at: dict[Place, tuple[tuple[int, int], object]] = {}
 
@@ -128,7 +128,7 @@ class StoredBars:
         end_s = self._venue.begins_s(last + timedelta(days=1)) - 1
         raw = self._tried(lambda: self.store.get(symbol, DAYS, self._venue.begins_s(first), end_s))
         steps = self._tried(lambda: self.store.actions(symbol))
-        return {self._date_of(bar): bar for bar in adjusted(raw, steps, end_s)}
+        return {self._date_of(bar): bar for bar in adjust_bars(raw, steps, end_s)}
 
     def _date_of(self, bar: RawBar) -> date:
         return self._venue.date_of(moment(bar.start_s))
@@ -222,10 +222,10 @@ class StoredBars:
             return kept.series
         bars = self._bars(need, symbol, window)
         found = series(symbol, need.timeframe, bars, adjusted=need.adjusted, price=need.price)
-        self._keep((symbol, need), Kept(span, version, found))
+        self._keep((symbol, need), CachedSeries(span, version, found))
         return found
 
-    def _keep(self, place: tuple[str, BarNeed], kept: Kept) -> None:
+    def _keep(self, place: tuple[str, BarNeed], kept: CachedSeries) -> None:
         before = self._kept.pop(place, None)
         self._kept_bars += len(kept.series) - (len(before.series) if before else 0)
         if self._kept_bars > _MOST_KEPT:
@@ -249,10 +249,10 @@ class StoredBars:
         if need.timeframe == MINUTES:
             # Most often, the newest minutes are all there, and no more have to be read.
             newest = window._replace(first_s=max(window.first_s, window.end_s - need.depth * MINUTE_S))
-            minutes = list(merged(self._stored(symbol, newest), window.hours, width_s, window.end_s))
+            minutes = list(resample(self._stored(symbol, newest), window.hours, width_s, window.end_s))
             if len(minutes) >= need.depth:
                 return minutes
-        return list(merged(self._stored(symbol, window), window.hours, width_s, window.end_s))[-need.depth :]
+        return list(resample(self._stored(symbol, window), window.hours, width_s, window.end_s))[-need.depth :]
 
     def _stored(self, symbol: str, window: Window) -> Sequence[RawBar]:
         return self.store.get(symbol, window.timeframe, window.first_s, window.end_s - 1, window.price)
@@ -269,11 +269,11 @@ class StoredBars:
         return sum(self._ask(window, span, group, heard) for span, group in lacking.items())
 
     def _lacking(self, window: Window, symbol: str) -> tuple[int, int] | None:
-        asked = self.store.asked(symbol, window.timeframe, self._source.name, window.price)
+        asked = self.store.asked_spans(symbol, window.timeframe, self._source.name, window.price)
         # What could still change isn't recorded as asked; but at one moment, it's asked only once.
         at, first_s = self._asked_at.get((symbol, window.timeframe, window.price), (None, 0))
         end_s = min(window.end_s, max(first_s, window.first_s)) if at == window.until else window.end_s
-        span = uncovered(asked, window.first_s, end_s)
+        span = missing_span(asked, window.first_s, end_s)
         settled = (
             span is not None and window.waits and span[0] >= window.final_s and self._complete(window, symbol, span)
         )
@@ -320,14 +320,14 @@ class StoredBars:
         first = min(self._date_of(bars[0]) for bars in raw.values())
         self._ensure_actions(list(raw), first, known)
         until_s = int(known.timestamp())
-        return {symbol: adjusted(bars, self.store.actions(symbol), until_s) for symbol, bars in raw.items()}
+        return {symbol: adjust_bars(bars, self.store.actions(symbol), until_s) for symbol, bars in raw.items()}
 
     def _ensure_actions(self, symbols: Sequence[str], first: date, known: datetime) -> None:
         """Ask once a day for all actions since the earliest bar: some are announced late."""
         date_of, begins_s = self._venue.date_of, self._venue.begins_s
         name, end_s = self._source.name, begins_s(date_of(known) + timedelta(days=1))
-        asked = {symbol: self.store.asked(symbol, ACTIONS, name) for symbol in symbols}
-        stale = [symbol for symbol in symbols if uncovered(asked[symbol], begins_s(first), end_s)]
+        asked = {symbol: self.store.asked_spans(symbol, ACTIONS, name) for symbol in symbols}
+        stale = [symbol for symbol in symbols if missing_span(asked[symbol], begins_s(first), end_s)]
         if not stale:
             return
         spans = [span for symbol in stale for span in asked[symbol]]

@@ -19,7 +19,7 @@ from tradebot.model.series import PriceKind, Series
 from tradebot.model.venue_day import VenueDay
 
 
-def merged(minutes: Sequence[RawBar], hours: Sequence[Session], width_s: int, end_s: int) -> Iterator[RawBar]:
+def resample(minutes: Sequence[RawBar], hours: Sequence[Session], width_s: int, end_s: int) -> Iterator[RawBar]:
     """Yield bars of `width_s` that have ended by `end_s`, from the minutes of regular sessions, oldest first.
 
     Each session's first bar starts at its open, and its last one ends at its close. A bar without a trade is absent.
@@ -69,7 +69,7 @@ def steps_of(actions: Iterable[CorporateAction], days: Sequence[RawBar], venue: 
     return steps
 
 
-def adjusted(bars: Sequence[RawBar], steps: Sequence[PriceStep], until_s: int) -> list[RawBar]:
+def adjust_bars(bars: Sequence[RawBar], steps: Sequence[PriceStep], until_s: int) -> list[RawBar]:
     """Return bars with the factors of all steps between each bar and `until_s`."""
     steps = [step for step in steps if step.at_s <= until_s]
     moments = [step.at_s for step in steps]
@@ -99,5 +99,5 @@ def with_steps(of: Series, steps: Sequence[PriceStep], until_s: int) -> Series:
     if not any(of.starts[0] < step.at_s <= until_s for step in steps):
         return of
     columns = (of.starts, of.open, of.high, of.low, of.close, of.volume)
-    bars = adjusted(list(map(RawBar._make, zip(*columns, strict=True))), steps, until_s)
+    bars = adjust_bars(list(map(RawBar._make, zip(*columns, strict=True))), steps, until_s)
     return series(of.symbol, of.timeframe, bars, adjusted=True, price=of.price)

@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
-from tradebot.model.instrument import Month
+from tradebot.model.instrument import ContractMonth
 from tradebot.model.series import DAY, PriceKind, Series
 from tradebot.model.values import replace
 from tradebot.model.venue_day import VenueDay
 from tradebot.model.view import BarNeed
 from tradebot.ports.stores import Bars
-from tradebot.signals.rolls import EARLIEST, by_day, left
+from tradebot.signals.rolls import EARLIEST, by_day, roll_out_date
 
 _BACK = timedelta(days=400)
 """How long before a moment the contract that was in force then can have taken another's place."""
@@ -31,10 +31,10 @@ class _Roll(NamedTuple):
     ratio: float
 
 
-_Months = Callable[[str, date, date], Sequence[Month]]
+_Months = Callable[[str, date, date], Sequence[ContractMonth]]
 
 
-def joined(bars: Bars, months: _Months | None, root: Callable[[str], str], venue: VenueDay) -> Bars:
+def join_over_rolls(bars: Bars, months: _Months | None, root: Callable[[str], str], venue: VenueDay) -> Bars:
     """Return bars that are joined over rolls, or the same bars at a venue without contracts that end."""
     return bars if months is None else JoinedBars(bars, months, root, venue)
 
@@ -92,7 +92,7 @@ class JoinedBars:
             return None
         days = self._bars.closed(_DAYS, (month.symbol, symbol), self._venue.begins(min(day, month.rolling.on)))
         old, new = (days.get(one) for one in (month.symbol, symbol))
-        on = left(month.rolling, *(by_day(one, "volume", self._venue) for one in (old, new))).on
+        on = roll_out_date(month.rolling, *(by_day(one, "volume", self._venue) for one in (old, new))).on
         if day < on:
             return None
         closes = [by_day(one, "close", self._venue) for one in (old, new)]

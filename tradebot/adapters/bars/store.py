@@ -60,7 +60,7 @@ class PriceStep(NamedTuple):
     volume: float
 
 
-class Span(Struct, frozen=True):
+class StoredSpan(Struct, frozen=True):
     """The stored bars of one series from one source: the first start, the last, and how many."""
 
     symbol: str
@@ -85,7 +85,7 @@ class BarStore(Protocol):
         self, symbol: str, timeframe: str, start_s: int, end_s: int, price: PriceKind = TRADE
     ) -> Sequence[RawBar]: ...
 
-    def spans(self) -> Sequence[Span]: ...
+    def spans(self) -> Sequence[StoredSpan]: ...
 
     def put_actions(self, symbol: str, actions: Sequence[PriceStep]) -> None: ...
 
@@ -95,7 +95,9 @@ class BarStore(Protocol):
         self, symbol: str, what: str, source: str, first_s: int, last_s: int, price: PriceKind = TRADE
     ) -> None: ...
 
-    def asked(self, symbol: str, what: str, source: str, price: PriceKind = TRADE) -> Sequence[tuple[int, int]]: ...
+    def asked_spans(
+        self, symbol: str, what: str, source: str, price: PriceKind = TRADE
+    ) -> Sequence[tuple[int, int]]: ...
 
     def close(self) -> None: ...
 
@@ -143,7 +145,7 @@ class SqliteBars(CacheStore):
             )
             return list(map(RawBar._make, rows))
 
-    def spans(self) -> Sequence[Span]:
+    def spans(self) -> Sequence[StoredSpan]:
         """Return what is stored, by symbol, timeframe, price and source."""
         with self._guard():
             rows = self._database.execute(
@@ -186,7 +188,7 @@ class SqliteBars(CacheStore):
                 (symbol, what, price, source, min(firsts), max(lasts)),
             )
 
-    def asked(self, symbol: str, what: str, source: str, price: PriceKind = TRADE) -> Sequence[tuple[int, int]]:
+    def asked_spans(self, symbol: str, what: str, source: str, price: PriceKind = TRADE) -> Sequence[tuple[int, int]]:
         """Return the spans that a source has been asked for, oldest first; they neither overlap nor touch."""
         with self._guard():
             rows = self._database.execute(
@@ -210,7 +212,7 @@ class SqliteBars(CacheStore):
         return changed
 
 
-def span_of(row: tuple[str, str, str, str, int, int, int]) -> Span:
+def span_of(row: tuple[str, str, str, str, int, int, int]) -> StoredSpan:
     """Return the span that a row of SPAN says."""
     symbol, timeframe, source, price, first_s, last_s, count = row
-    return Span(symbol, timeframe, source, first_s, last_s, count, PriceKind(price))
+    return StoredSpan(symbol, timeframe, source, first_s, last_s, count, PriceKind(price))

@@ -120,7 +120,7 @@ def _ended_s(session: Session, until_s: int, width_s: int) -> int:
     return close_s if until_s >= close_s else open_s + (until_s - open_s) // width_s * width_s
 
 
-def uncovered(asked: Sequence[tuple[int, int]], first_s: int, end_s: int) -> tuple[int, int] | None:
+def missing_span(asked: Sequence[tuple[int, int]], first_s: int, end_s: int) -> tuple[int, int] | None:
     """Return the shortest span that contains all that isn't covered: first and, exclusive, end; None if all is.
 
     `asked` are spans with inclusive ends, oldest first, that neither overlap nor touch.

@@ -46,7 +46,7 @@ TABLES = (
 )
 
 
-class Became(StrEnum):
+class MessageOutcome(StrEnum):
     """What became of a message."""
 
     BEGUN = "begun"
@@ -64,7 +64,7 @@ class Paired(Struct, frozen=True):
     at: datetime
 
 
-class Refusal(Struct, frozen=True):
+class ChatRefusal(Struct, frozen=True):
     """Why a message was refused: of which kind that is, by which it is counted, and what is particular about it."""
 
     kind: str
@@ -76,14 +76,14 @@ class Refusal(Struct, frozen=True):
         return f"{self.kind}: {self.detail}" if self.detail else self.kind
 
 
-class Record(Struct, frozen=True):
+class MessageRecord(Struct, frozen=True):
     """One message: who wrote it, what it asked, what became of it, and why."""
 
     id: int
     at: datetime
     who: str
     asked: str
-    became: Became
+    became: MessageOutcome
     why: str
 
 
@@ -107,7 +107,7 @@ class ChatStore(CacheStore):
         with self._write():
             self._put(name, text)
 
-    def paired(self) -> Paired | None:
+    def paired_person(self) -> Paired | None:
         """Return who may ask, or None."""
         with self._guard(ValueError, KeyError, TypeError):
             text = self.recall("paired")
@@ -156,7 +156,7 @@ class ChatStore(CacheStore):
             number, at = json.loads(text)
             return int(number) if now - parse_time(at) < NUMBERS_LAST else None
 
-    def take(self, number: int, now: datetime, who: str, asked: str, refusal: Refusal | None = None) -> int | None:
+    def take(self, number: int, now: datetime, who: str, asked: str, refusal: ChatRefusal | None = None) -> int | None:
         """Note an update before it is acted on, as refused if there is a refusal; None if it was noted before."""
         with self._write():
             offset = self.offset(now)
@@ -164,17 +164,19 @@ class ChatStore(CacheStore):
                 return None
             self._put("offset", json.dumps([number + 1, time_text(now)]))
             return (
-                self._refuse(now, who, asked, refusal) if refusal else self._insert(now, who, asked, Became.BEGUN, "")
+                self._refuse(now, who, asked, refusal)
+                if refusal
+                else self._insert(now, who, asked, MessageOutcome.BEGUN, "")
             )
 
-    def refuse(self, now: datetime, who: str, asked: str, refusal: Refusal) -> None:
+    def refuse(self, now: datetime, who: str, asked: str, refusal: ChatRefusal) -> None:
         """Note what was refused and has no number of its own."""
         with self._write():
             self._refuse(now, who, asked, refusal)
 
-    def refused(self, id_: int, refusal: Refusal) -> None:
+    def record_refusal(self, id_: int, refusal: ChatRefusal) -> None:
         """Note that a message was refused after it was taken."""
-        self.ended(id_, Became.REFUSED, refusal.text)
+        self.record_outcome(id_, MessageOutcome.REFUSED, refusal.text)
         with self._write():
             self._count(refusal.kind, datetime.now(UTC))
 
@@ -183,16 +185,18 @@ class ChatStore(CacheStore):
         with self._write():
             self._database.execute("UPDATE records SET asked = ? WHERE id = ?", (asked, id_))
 
-    def ended(self, id_: int, became: Became, why: str) -> None:
+    def record_outcome(self, id_: int, became: MessageOutcome, why: str) -> None:
         """Note what became of a message."""
         with self._write():
             self._database.execute("UPDATE records SET became = ?, why = ? WHERE id = ?", (became, why, id_))
 
-    def cut_short(self) -> Sequence[Record]:
+    def cut_short(self) -> Sequence[MessageRecord]:
         """Return what was begun by a process that ended before it was done, and note that."""
         with self._write():
-            found = self._records("WHERE became = ? ORDER BY id", Became.BEGUN)
-            self._database.execute("UPDATE records SET became = ? WHERE became = ?", (Became.CUT_SHORT, Became.BEGUN))
+            found = self._records("WHERE became = ? ORDER BY id", MessageOutcome.BEGUN)
+            self._database.execute(
+                "UPDATE records SET became = ? WHERE became = ?", (MessageOutcome.CUT_SHORT, MessageOutcome.BEGUN)
+            )
         return found
 
     def show(self, nonce: str, message: int, actions: Sequence[str], until: datetime, *, once: bool) -> None:
@@ -228,31 +232,31 @@ class ChatStore(CacheStore):
             rows = self._database.execute("SELECT why, count FROM refused ORDER BY count DESC, why").fetchall()
             return {str(why): int(count) for why, count in rows}
 
-    def last(self, count: int) -> Sequence[Record]:
+    def last(self, count: int) -> Sequence[MessageRecord]:
         """Return the last records, newest first."""
         return self._records("ORDER BY id DESC LIMIT ?", count)
 
-    def _records(self, where: str, *values: object) -> Sequence[Record]:
+    def _records(self, where: str, *values: object) -> Sequence[MessageRecord]:
         query = f"SELECT id, at, who, asked, became, why FROM records {where}"  # noqa: S608 - our own words
         with self._guard(ValueError):
             return [
-                Record(int(id_), parse_time(at), who, asked, Became(became), why)
+                MessageRecord(int(id_), parse_time(at), who, asked, MessageOutcome(became), why)
                 for id_, at, who, asked, became, why in self._database.execute(query, values)
             ]
 
-    def _refuse(self, now: datetime, who: str, asked: str, refusal: Refusal) -> int:
+    def _refuse(self, now: datetime, who: str, asked: str, refusal: ChatRefusal) -> int:
         """Count what was refused; keep it by itself unless a flood of the same would push out everything else."""
         self._count(refusal.kind, now)
         recent = "SELECT count(*) FROM records WHERE became = ? AND at > ?"
         since = time_text(now - timedelta(minutes=1))
-        ((flood,),) = self._database.execute(recent, (Became.REFUSED, since)).fetchall()
-        return self._insert(now, who, asked, Became.REFUSED, refusal.text) if flood < MOST_A_MINUTE else 0
+        ((flood,),) = self._database.execute(recent, (MessageOutcome.REFUSED, since)).fetchall()
+        return self._insert(now, who, asked, MessageOutcome.REFUSED, refusal.text) if flood < MOST_A_MINUTE else 0
 
     def _count(self, kind: str, now: datetime) -> None:
         count = "INSERT INTO refused VALUES (?, 1, ?) ON CONFLICT (why) DO UPDATE SET count = count + 1, last_at = ?"
         self._database.execute(count, (kind, time_text(now), time_text(now)))
 
-    def _insert(self, now: datetime, who: str, asked: str, became: Became, why: str) -> int:
+    def _insert(self, now: datetime, who: str, asked: str, became: MessageOutcome, why: str) -> int:
         row = (time_text(now), who, asked, became, why)
         query = "INSERT INTO records (at, who, asked, became, why) VALUES (?, ?, ?, ?, ?)"
         id_ = self._database.execute(query, row).lastrowid
@@ -267,7 +271,7 @@ class ChatStore(CacheStore):
 
 
 @contextmanager
-def kept(folder: Path, events: Events) -> Iterator[ChatStore]:
+def open_chat_store(folder: Path, events: Events) -> Iterator[ChatStore]:
     """Yield the chat's records, and close them."""
     store = ChatStore(folder, events)
     try:
@@ -276,29 +280,29 @@ def kept(folder: Path, events: Events) -> Iterator[ChatStore]:
         store.close()
 
 
-class Glance(Struct, frozen=True):
+class PairingGlance(Struct, frozen=True):
     """Whether a person is paired, and what stood in Telegram's way the last time it was asked."""
 
     paired: bool
     trouble: str
 
 
-def glance(folder: Path) -> Glance:
+def glance(folder: Path) -> PairingGlance:
     """Return how the chat stands; nothing is created or changed. Raises OperatorError if its records are damaged."""
     path = folder / CHAT
     if not path.exists():
-        return Glance(False, "")
+        return PairingGlance(False, "")
     try:
-        with closing(ChatStore.FILE.open(path)) as database, ChatStore.FILE.translated(path):
+        with closing(ChatStore.FILE.open(path)) as database, ChatStore.FILE.translate_errors(path):
             known = dict(database.execute("SELECT name, text FROM remembered WHERE name IN ('paired', 'trouble')"))
     except (DamagedError, ValueError) as error:
         raise OperatorError(f"The chat's records {path} are damaged: {error}.", "tradebot chat status") from error
-    return Glance(bool(known.get("paired")), str(known.get("trouble") or ""))
+    return PairingGlance(bool(known.get("paired")), str(known.get("trouble") or ""))
 
 
 def require_unpaired(store: ChatStore) -> None:
     """Raise OperatorError if somebody is paired: one person, one chat."""
-    paired = store.paired()
+    paired = store.paired_person()
     if paired is not None:
         raise OperatorError(f"the chat is paired with person {paired.user} already", "tradebot chat revoke")
 

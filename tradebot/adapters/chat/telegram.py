@@ -72,7 +72,7 @@ class Telegram:
         number = sent.get("message_id") if isinstance(sent, dict) else None
         return number if type(number) is int else None
 
-    def pressed(self, query: str, text: str) -> None:
+    def answer_button(self, query: str, text: str) -> None:
         """Tell the app that a button was heard, so that it stops waiting."""
         self._post("answerCallbackQuery", {"callback_query_id": query, "text": text[:200]}, 0)
 

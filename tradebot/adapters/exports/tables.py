@@ -55,14 +55,14 @@ class Dialect(NamedTuple):
 SQLITE, SERVER = Dialect(0, "?"), Dialect(1, "%s")
 
 
-class Table(NamedTuple):
+class ExportTable(NamedTuple):
     """The rows of one table, and their type, whose fields are the table's columns."""
 
     kind: type[Struct]
     rows: Sequence[Struct]
 
 
-def write(address: str, whose: Whose, at: datetime | None, tables: Mapping[str, Table]) -> None:
+def write(address: str, whose: Whose, at: datetime | None, tables: Mapping[str, ExportTable]) -> None:
     """Replace the rows of one bot in a database: a file of SQLite, or the address of a PostgreSQL server.
 
     `tables` are by name, and `at` is the time of the books. Raises OperatorError if the place has rows of
@@ -111,7 +111,9 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().partition("\n")[0]
 
 
-def _replace(cursor: Cursor, dialect: Dialect, whose: Whose, at: datetime | None, tables: Mapping[str, Table]) -> None:
+def _replace(
+    cursor: Cursor, dialect: Dialect, whose: Whose, at: datetime | None, tables: Mapping[str, ExportTable]
+) -> None:
     mark, stamp = dialect.mark, KINDS[datetime][dialect.place]
     cursor.execute(
         "CREATE TABLE IF NOT EXISTS bots"
@@ -132,7 +134,7 @@ def _replace(cursor: Cursor, dialect: Dialect, whose: Whose, at: datetime | None
     cursor.execute(f"INSERT INTO bots VALUES ({', '.join([mark] * 4)})", values)  # noqa: S608 -- marks alone
 
 
-def _replace_rows(cursor: Cursor, dialect: Dialect, bot: str, table: str, of: Table) -> None:
+def _replace_rows(cursor: Cursor, dialect: Dialect, bot: str, table: str, of: ExportTable) -> None:
     kind, rows = of
     columns = {"bot": str, **{name: _kind(hint) for name, hint in get_type_hints(kind).items()}}
     typed = ", ".join(f"{name} {KINDS[each][dialect.place]}" for name, each in columns.items())

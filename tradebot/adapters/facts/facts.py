@@ -19,7 +19,14 @@ from msgspec.json import Decoder
 
 from tradebot.adapters.facts import contract_checks, history, registry_rows
 from tradebot.adapters.facts import parity_rows as parities
-from tradebot.adapters.facts.facts_as_of import MARKET_WIDE, NO_SYMBOL, KnownFacts, answered, market_of, without_old
+from tradebot.adapters.facts.facts_as_of import (
+    MARKET_WIDE,
+    NO_SYMBOL,
+    KnownFacts,
+    market_of,
+    with_last_reply,
+    without_old,
+)
 from tradebot.adapters.facts.history import SAME_PASS, KnownScores
 from tradebot.adapters.facts.pass_rows import (
     Alike,
@@ -50,9 +57,9 @@ from tradebot.model.record import (
     RESUMABLE,
     CandidateRecord,
     CycleRecord,
-    Ended,
     EndedPasses,
     Outcome,
+    RefusalGroup,
     Scored,
     SymbolFacts,
     SymbolOutcomes,
@@ -72,7 +79,7 @@ GATE, ABOUT, PLACE, UNKNOWN, SYMBOLS = (
 )
 
 
-def ended(
+def count_refusals(
     database: CacheConnection,
     job: str,
     *,
@@ -98,7 +105,7 @@ def ended(
         parse_time(times[0]) if times else None,
         parse_time(times[-1]) if times else None,
         tuple(
-            Ended(symbol, Gate(gate) if gate else None, about, places[gate, about, unknown], unknown, count)
+            RefusalGroup(symbol, Gate(gate) if gate else None, about, places[gate, about, unknown], unknown, count)
             for (gate, about, unknown), of_symbols in counts.items()
             for symbol, count in of_symbols.items()
         ),
@@ -240,12 +247,12 @@ class SqliteFacts(CacheStore):
         assert self._known is not None, "it was just read"
         with self._guard(*UNFIT):
             answers = self._known.answers(tuple(symbols), time_text(now), self._last_alert_answers, self._next_answer)
-        return {symbol: answered(known[symbol], answers.get(symbol)) for symbol in symbols}
+        return {symbol: with_last_reply(known[symbol], answers.get(symbol)) for symbol in symbols}
 
     def last_answers(self, symbols: Sequence[str], now: datetime) -> Mapping[str, SymbolFacts]:
         with self._guard(*UNFIT):
             answers = self._last_alert_answers(symbols, time_text(now))
-        return {symbol: answered(SymbolFacts(symbol), answers.get(symbol)) for symbol in symbols}
+        return {symbol: with_last_reply(SymbolFacts(symbol), answers.get(symbol)) for symbol in symbols}
 
     def market(self, session: date, now: datetime) -> Mapping[str, object]:
         return market_of(self._known_of(MARKET_WIDE, session, now))
@@ -308,15 +315,15 @@ class SqliteFacts(CacheStore):
         with self._guard(*UNFIT):
             return next((self._cycle(sequence, body) for sequence, body in heads), None)
 
-    judged = _asked(history.judged)
-    refused = _asked(history.refused)
+    judged = _asked(history.query_entry_candidates)
+    refused = _asked(history.query_refused_trades)
     first_scored = _asked(history.first_scored)
     last_pass = _asked(history.last_pass)
     passes = _asked(history.passes)
     unpriced_passes = _asked(history.unpriced_passes)
-    sent = _asked(history.sent)
+    sent = _asked(history.query_promised_candidates)
     ends = _asked(history.ends)
-    ended = _asked(ended)
+    ended = _asked(count_refusals)
     of_span = _asked(of_span)
     outcomes = _asked(outcomes)
     heads = _asked(heads)
@@ -331,7 +338,7 @@ class SqliteFacts(CacheStore):
     last_read = _asked(history.last_read)
     other_code = _asked(history.other_code)
     session_ends = _asked(history.session_ends)
-    stored = _asked(history.stored)
+    stored = _asked(history.query_facts)
     suspicious_replies = _asked(contract_checks.suspicious)
     checked_replies = _asked(contract_checks.newest)
     nulls = _asked(contract_checks.nulls)

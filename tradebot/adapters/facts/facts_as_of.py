@@ -96,7 +96,7 @@ class KnownFacts:
             self._cursors[kind.name] = sequence
 
 
-def answered(facts: SymbolFacts, answer: Sequence[Any] | None) -> SymbolFacts:
+def with_last_reply(facts: SymbolFacts, answer: Sequence[Any] | None) -> SymbolFacts:
     """Return facts with the time and the counts of the last reply with alerts."""
     fetched_at, received, foreign, rejected = answer or (None, 0, 0, 0)
     return replace(

@@ -23,7 +23,7 @@ REPLIES = """SELECT endpoint, symbol, at, received, foreign_rows, duplicates, re
 FACTS_OF = "SELECT symbol, known_at, body FROM facts WHERE endpoint = ? ORDER BY sequence"
 
 
-def fetched(folder: Path) -> Sequence[Intake]:
+def load_replies(folder: Path) -> Sequence[Intake]:
     """Return the replies that a state folder knows of, oldest first, each with the facts that it was the first to say.
 
     Of kinds that this version doesn't know, nothing is returned; none at all if there is no file of facts. Raises
@@ -33,7 +33,7 @@ def fetched(folder: Path) -> Sequence[Intake]:
     if not path.exists():
         return ()
     try:
-        with closing(FILE.open(path)) as database, FILE.translated(path):
+        with closing(FILE.open(path)) as database, FILE.translate_errors(path):
             facts = defaultdict[tuple[str, str, str], list[Fact]](list)
             for name in kind_names():
                 rows = database.execute(FACTS_OF, (name,)).fetchall()

@@ -17,7 +17,16 @@ from tradebot.model.decision import Gate
 from tradebot.model.flow import Intake, RejectedRow
 from tradebot.model.kind import Fact
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CandidateRecord, CycleRecord, Job, Judged, Refused, Scored, SessionEnd, session_end
+from tradebot.model.record import (
+    CandidateRecord,
+    CycleRecord,
+    EntryOutcome,
+    Job,
+    RefusedTrade,
+    Scored,
+    SessionEnd,
+    session_end,
+)
 from tradebot.signals.kinds import kind_of
 
 EVER = datetime.max.replace(tzinfo=UTC)
@@ -172,7 +181,7 @@ def _times(database: sqlite3.Connection, query: str, jobs: Iterable[Job]) -> Seq
     return [parse_time(at) for (at,) in database.execute(query, (json.dumps(list(jobs)),)) if at]
 
 
-def sent(database: sqlite3.Connection, job: str, since: datetime) -> Sequence[CandidateRecord]:
+def query_promised_candidates(database: sqlite3.Connection, job: str, since: datetime) -> Sequence[CandidateRecord]:
     """Return the candidates for which a job has promised an order since a time, oldest first."""
     found = database.execute(SENT, (job, time_text(since)))
     return tuple(unpack_all(CandidateRecord, [body for (body,) in found]))
@@ -272,7 +281,7 @@ def prune(database: sqlite3.Connection, facts_before: str, before: str) -> None:
     )
 
 
-def judged(database: sqlite3.Connection, since: datetime, until: datetime) -> Sequence[Judged]:
+def query_entry_candidates(database: sqlite3.Connection, since: datetime, until: datetime) -> Sequence[EntryOutcome]:
     """Return the recorded entry candidates from `since` on and before `until`, oldest first."""
     unsent, jobs = (Reason.SHADOW, Reason.DRY_RUN), (Job.SCORE, Job.TRADE_ONCE)
     span = time_text(since), time_text(until)
@@ -282,18 +291,18 @@ def judged(database: sqlite3.Connection, since: datetime, until: datetime) -> Se
     ]
 
 
-def refused(database: sqlite3.Connection, since: datetime, until: datetime) -> Sequence[Refused]:
+def query_refused_trades(database: sqlite3.Connection, since: datetime, until: datetime) -> Sequence[RefusedTrade]:
     """Return the trades that were refused in every pass from `since` on and before `until`."""
     asked = (Reason.SHADOW, Reason.DRY_RUN, Job.TRADE_ONCE, time_text(since), time_text(until), Purpose.OPEN)
     return [
-        Refused(parse_time(at), strategy, symbol, Side(side))
+        RefusedTrade(parse_time(at), strategy, symbol, Side(side))
         for at, strategy, symbol, side in database.execute(REFUSED, asked)
     ]
 
 
-def _judged(job: Job, at: datetime, symbol: str, about: Sequence[Any], gate: str | None) -> Judged:
+def _judged(job: Job, at: datetime, symbol: str, about: Sequence[Any], gate: str | None) -> EntryOutcome:
     strategy, side, score, components = about
-    return Judged(
+    return EntryOutcome(
         at=at,
         strategy=strategy,
         symbol=symbol,
@@ -305,7 +314,7 @@ def _judged(job: Job, at: datetime, symbol: str, about: Sequence[Any], gate: str
     )
 
 
-def stored(
+def query_facts(
     database: sqlite3.Connection, kind: str, spans: Mapping[str, tuple[date, date]], now: datetime
 ) -> Mapping[str, Sequence[Fact]]:
     """Return the facts of a kind about symbols, each in the last version that was known."""

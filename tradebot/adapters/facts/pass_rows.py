@@ -24,8 +24,8 @@ from tradebot.adapters.text.canonical import json_text, time_text
 from tradebot.adapters.text.codec import pack, unpack_all
 from tradebot.model.decision import Decision
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CandidateRecord, CycleRecord, SpanEnds, Standing
-from tradebot.model.text import counted
+from tradebot.model.record import CandidateRecord, CycleRecord, SampledCandidate, SpanEnds
+from tradebot.model.text import pluralize
 from tradebot.model.values import replace
 
 SUMS = "SELECT cycle, body FROM json_each(?1) AS pass CROSS JOIN ends ON cycle = pass.value"
@@ -139,7 +139,7 @@ def span_ends(
     order = {number: place for place, number in enumerate(heads)}
     standing.sort(key=lambda one: (order[one[0][0]], one[0][1]))
     # A row that isn't as it was written counts as absent, and can't stand for anything.
-    seen = [Standing(heads[at[0]].at, found[at], count) for at, count in standing if at in found]
+    seen = [SampledCandidate(heads[at[0]].at, found[at], count) for at, count in standing if at in found]
     return SpanEnds(tuple(heads.values()), tuple(seen), whole)
 
 
@@ -190,11 +190,11 @@ def write_passes(folder: Path, cycles: Iterable[CycleRecord]) -> None:
     """Start a folder's file of facts with these passes, each of which has its own id."""
     path = folder / FACTS
     database, _ = FILE.start_over(path)
-    with closing(database), FILE.translated(path):
+    with closing(database), FILE.translate_errors(path):
         database.execute("BEGIN IMMEDIATE")
         for cycle in cycles:
             insert_pass(database, cycle)
-        with around("pass_writer.commit"):
+        with around("pass_rows.commit"):
             database.execute("COMMIT")
 
 
@@ -317,7 +317,7 @@ def candidates_of(database: CacheConnection, passes: Iterable[int]) -> Mapping[i
     # These are read last: whoever forgets old passes meanwhile takes both away.
     lacking = sum(max(count - len(found[cycle]), 0) for cycle, count in database.execute(SUMMED, asked).fetchall())
     if lacking > database.bad_rows.count:
-        raise DamagedError(f"{counted(lacking, 'candidate')} of its passes can't be found")
+        raise DamagedError(f"{pluralize(lacking, 'candidate')} of its passes can't be found")
     return found
 
 

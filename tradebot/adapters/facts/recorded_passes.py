@@ -28,7 +28,7 @@ from tradebot.errors import OperatorError, TradebotError
 from tradebot.model.event import EventKind
 from tradebot.ports.stores import Events
 from tradebot.replaying.record_reader import LONGEST
-from tradebot.replaying.record_writer import MOST_REMEMBERED, RecordError, Remembered, Written, digest_of
+from tradebot.replaying.record_writer import MOST_REMEMBERED, PartCache, RecordError, StoredRecord, digest_of
 
 QUICK = 1
 """The level of compression: half of what the best one saves, in a tenth of its time."""
@@ -69,7 +69,7 @@ class KeptPasses:
         self._numbers: dict[bytes, int] = {}
         self._read_parts: dict[int, tuple[bytes, bytes]] = {}
         self._failing = False
-        self.remembered = Remembered()
+        self.remembered = PartCache()
 
     @property
     def keeps(self) -> bool:
@@ -84,7 +84,7 @@ class KeptPasses:
         self._session = None
         self._read_parts.clear()
 
-    def keep(self, kept: KeptPass, written: Written) -> None:
+    def keep(self, kept: KeptPass, written: StoredRecord) -> None:
         """Keep the record of a pass, in the place of an earlier one of it; if that fails, write an event."""
         try:
             self._keep_or_start_over(kept, written)
@@ -112,7 +112,7 @@ class KeptPasses:
             return None
         session, at, version, packed, told = found[0]
         try:
-            body, numbers = msgpack.decode(unpacked(packed), type=tuple[bytes, list[int]])
+            body, numbers = msgpack.decode(decompress(packed), type=tuple[bytes, list[int]])
         except MsgspecError as error:
             raise RecordError(CHANGED) from error
         parts = self._parts(numbers)
@@ -128,23 +128,23 @@ class KeptPasses:
         new = [number for number in numbers if number not in self._read_parts]
         query = "SELECT number, body FROM parts WHERE number IN (SELECT value FROM json_each(?))"
         for number, packed in self._read(query, (json.dumps(new),)) if new else ():
-            content = unpacked(packed)
+            content = decompress(packed)
             self._read_parts[number] = digest_of(content), content
         if lacking := set(new) - self._read_parts.keys():
             raise RecordError(f"{len(lacking)} of its parts are missing")
         return [self._read_parts[number] for number in numbers]
 
-    def _keep_or_start_over(self, kept: KeptPass, written: Written) -> None:
+    def _keep_or_start_over(self, kept: KeptPass, written: StoredRecord) -> None:
         try:
             self._keep(kept, written)
         except DamagedError as error:
             self._start_over(str(error), kept.at)
             self._keep(kept, written)
 
-    def _keep(self, kept: KeptPass, written: Written) -> None:
+    def _keep(self, kept: KeptPass, written: StoredRecord) -> None:
         database = self._opened(kept.at)
         session, at, is_first = kept.session.isoformat(), time_text(kept.at), self._session != kept.session
-        with FILE.translated(self._path), database.transaction():
+        with FILE.translate_errors(self._path), database.transaction():
             if is_first:
                 self._prune(database, session)
                 self._numbers.clear()
@@ -162,7 +162,7 @@ class KeptPasses:
             database.execute("PRAGMA shrink_memory")
         self._session = kept.session
 
-    def _numbers_of(self, database: CacheConnection, session: str, written: Written) -> list[int]:
+    def _numbers_of(self, database: CacheConnection, session: str, written: StoredRecord) -> list[int]:
         """Return where the parts of a record are kept in a session; those that aren't yet are added."""
         for digest in [one for one in written.parts if one not in self._numbers]:
             self._numbers[digest] = self._known(database, session, digest) or self._add(
@@ -220,7 +220,7 @@ class KeptPasses:
         try:
             if self._database is None:
                 self._database = self._quick(FILE.open(self._path))
-            with FILE.translated(self._path):
+            with FILE.translate_errors(self._path):
                 yield from self._database.execute(query, values)
         except UnfinishedError:
             return
@@ -231,7 +231,7 @@ class KeptPasses:
             ) from error
 
 
-def unpacked(packed: bytes) -> bytes:
+def decompress(packed: bytes) -> bytes:
     """Return what was compressed; RecordError if it is damaged, or longer than a record may be."""
     unpacking = zlib.decompressobj()
     try:

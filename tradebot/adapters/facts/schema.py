@@ -7,7 +7,7 @@ from tradebot.adapters.facts import parity_rows, registry_rows
 from tradebot.adapters.state.cache_database import CacheDatabase, DamagedError, check_pages
 from tradebot.adapters.state.row_checksums import with_sums
 from tradebot.errors import OperatorError
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 
 APPLICATION_ID = 0x54424632
 TABLES = (
@@ -60,11 +60,11 @@ def check(path: Path, *, pages: bool) -> None:
     """
     try:
         database = FILE.open(path)
-        with closing(database), FILE.translated(path):
+        with closing(database), FILE.translate_errors(path):
             if pages:
                 check_pages(database)
                 if bad := database.bad_rows.find_all():
-                    raise DamagedError(f"{counted(bad, 'row')} not as written, which count as absent")
+                    raise DamagedError(f"{pluralize(bad, 'row')} not as written, which count as absent")
     except DamagedError as error:
         raise OperatorError(
             f"The facts {path} are damaged: {error}.",

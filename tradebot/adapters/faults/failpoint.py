@@ -22,7 +22,7 @@ class Unarmed:
         """Exit without doing anything; an exception propagates."""
 
 
-class Armed(Unarmed):
+class ArmedFailpoint(Unarmed):
     """Calls the hook before and after one effect; if the effect failed, only before."""
 
     def __init__(self, name: str, report: Callable[[str], None]) -> None:
@@ -44,4 +44,4 @@ _UNARMED = Unarmed()
 
 def around(name: str) -> Unarmed:
     """Return the context manager for one effect; `name` is a literal `module.effect` that is used only once."""
-    return _UNARMED if hook is None else Armed(name, hook)
+    return _UNARMED if hook is None else ArmedFailpoint(name, hook)

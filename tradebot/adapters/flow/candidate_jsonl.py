@@ -14,7 +14,7 @@ from pydantic import AwareDatetime, Field, StringConstraints, ValidationError
 from tradebot.errors import OperatorError
 from tradebot.model.candidate import BadLine, Side, Submission, Submitted
 from tradebot.model.limits import Frozen
-from tradebot.model.text import LABEL_PATTERN, SYMBOL_PATTERN, expected
+from tradebot.model.text import LABEL_PATTERN, SYMBOL_PATTERN, describe_validation_error
 
 MAX_BYTES = 1_000_000
 MAX_LINES = 1000
@@ -170,4 +170,4 @@ def _first_problem(error: ValidationError) -> tuple[str, str]:
         return f"{name}_missing", f"{name} is required"
     if problem["type"] == "extra_forbidden":
         return "unknown_key", f"{name!r} is not one of {', '.join(_Line.model_fields)}"
-    return f"{name}_invalid", f"{name}: {expected(problem)}, not {problem['input']!r}"
+    return f"{name}_invalid", f"{name}: {describe_validation_error(problem)}, not {problem['input']!r}"

@@ -17,7 +17,7 @@ from typing import Annotated
 from msgspec import DecodeError, Meta, Struct, json
 
 from tradebot.adapters.faults.failpoint import around
-from tradebot.adapters.state.file_locks import flocked
+from tradebot.adapters.state.file_locks import try_lock
 from tradebot.adapters.state.safe_open import open_plain, read_plain
 from tradebot.errors import AllowanceSpentError
 from tradebot.model.flow import Allowance, Quota
@@ -41,7 +41,7 @@ _DAY_ENDS = time_of_day(20, 0)
 Moment = Annotated[datetime, Meta(tz=True)]
 
 
-class Level(Struct, frozen=True):
+class QuotaLevel(Struct, frozen=True):
     """How much of the quota is left.
 
     `tokens` are the requests left at a time of the machine's own clock. `used` counts the requests of the day that ends
@@ -55,7 +55,7 @@ class Level(Struct, frozen=True):
     limit: int | None = None
     held_until: Moment | None = None
 
-    def today(self, now: datetime) -> "Level":
+    def today(self, now: datetime) -> "QuotaLevel":
         renews_at = next_quota_day(now)
         return self if self.renews_at == renews_at else replace(self, used=0, renews_at=renews_at)
 
@@ -90,7 +90,7 @@ class KeptQuota:
         self._now = now
         self._monotonic = monotonic
         self._sleep = sleep
-        self._last: Level | None = None
+        self._last: QuotaLevel | None = None
 
     def take(self) -> None:
         """Take one request, waiting until there is one; raise AllowanceSpentError if that takes longer than a minute.
@@ -103,10 +103,10 @@ class KeptQuota:
         rate_s, burst, now = self._allowance.rate / 60, self._allowance.burst, self._now()
         at_s = self._monotonic()
 
-        def taken(level: Level) -> Level:
+        def taken(level: QuotaLevel) -> QuotaLevel:
             level = level.today(now)
             if level.used >= self._limit(level):
-                raise spent(_DAY_SPENT, next_quota_day(now))
+                raise allowance_error(_DAY_SPENT, next_quota_day(now))
             tokens = min(burst, level.tokens + (at_s - level.at_s) * rate_s) - 1
             return replace(level, tokens=tokens, at_s=at_s, used=level.used + 1)
 
@@ -115,13 +115,13 @@ class KeptQuota:
         if tokens < 0:
             self._sleep(-tokens / rate_s)
 
-    def told(self, quota: Quota, at: datetime, wait_s: float | None) -> None:
+    def correct(self, quota: Quota, at: datetime, wait_s: float | None) -> None:
         """Correct the count by what an answer said at trading time `at`; with `wait_s`, send nothing before it passed.
 
         The source also counts what others send with the same key.
         """
 
-        def corrected(level: Level) -> Level:
+        def corrected(level: QuotaLevel) -> QuotaLevel:
             level = level.today(at)
             used = level.used if quota.used_today is None else quota.used_today
             limit = level.limit if quota.daily_limit is None else quota.daily_limit
@@ -137,7 +137,7 @@ class KeptQuota:
     def would_change(self, quota: Quota, wait_s: float | None) -> bool:
         return self._allowance is not None or wait_s is not None or is_spent(quota)
 
-    def used(self, now: datetime) -> int | None:
+    def used_on_day(self, now: datetime) -> int | None:
         """Return how many requests were made on the allowance day of `now`; None if nobody counted them."""
         level = self._level(self._monotonic())
         return level.used if level.renews_at == next_quota_day(now) else None
@@ -151,7 +151,7 @@ class KeptQuota:
         planned = self._limit(level) - self._allowance.per_day + self._allowance.planned_a_day
         return max(planned - level.used, 0)
 
-    def _limit(self, level: Level) -> int:
+    def _limit(self, level: QuotaLevel) -> int:
         assert self._allowance is not None
         return self._allowance.per_day if level.limit is None else min(self._allowance.per_day, level.limit)
 
@@ -165,11 +165,11 @@ class KeptQuota:
         if now < until <= next_quota_day(now):
             if wait_s > LONGEST_WAIT_S:
                 day_spent = until == next_quota_day(until - timedelta(seconds=1))
-                raise spent(_DAY_SPENT if day_spent else "the flow source asked us to wait", until)
+                raise allowance_error(_DAY_SPENT if day_spent else "the flow source asked us to wait", until)
             self._sleep(wait_s)
         self._change(lambda level: replace(level, held_until=None) if level.held_until == until else level)
 
-    def _change(self, change: Callable[[Level], Level]) -> Level:
+    def _change(self, change: Callable[[QuotaLevel], QuotaLevel]) -> QuotaLevel:
         """Change what is left, and keep it for all processes; return the new level."""
         with self._locked() as descriptor:
             self._last = change(self._level(self._monotonic()))
@@ -177,17 +177,17 @@ class KeptQuota:
                 _write(descriptor, self._last)
         return self._last
 
-    def _level(self, now_s: float) -> Level:
+    def _level(self, now_s: float) -> QuotaLevel:
         """Return the newest level known. One from before the machine last started says nothing about this minute."""
         levels = [level for level in (self._read(), self._last) if level]
-        newest = max(levels, key=lambda level: level.at_s, default=Level(0.0, now_s))
+        newest = max(levels, key=lambda level: level.at_s, default=QuotaLevel(0.0, now_s))
         return newest if newest.at_s <= now_s else replace(newest, tokens=0.0, at_s=now_s)
 
-    def _read(self) -> Level | None:
+    def _read(self) -> QuotaLevel | None:
         if self._file is None:
             return None
         try:
-            level = json.decode(read_plain(self._file)[:LONGEST_FILE], type=Level)
+            level = json.decode(read_plain(self._file)[:LONGEST_FILE], type=QuotaLevel)
             for at in filter(None, (level.renews_at, level.held_until)):
                 at.astimezone(UTC)
         except (OSError, DecodeError, OverflowError, RecursionError):
@@ -214,7 +214,7 @@ class KeptQuota:
     def _lock(self, descriptor: int) -> None:
         """Wait a second at most: whoever holds the lock has only a few bytes to write."""
         for _ in range(_LOCK_TRIES):
-            if flocked(descriptor, fcntl.LOCK_EX):
+            if try_lock(descriptor, fcntl.LOCK_EX):
                 return
             time.sleep(_LOCK_WAIT_S)
 
@@ -224,14 +224,14 @@ def is_spent(quota: Quota) -> bool:
     return quota.used_today is not None and quota.daily_limit is not None and quota.used_today >= quota.daily_limit
 
 
-def spent(what: str, until: datetime) -> AllowanceSpentError:
+def allowance_error(what: str, until: datetime) -> AllowanceSpentError:
     return AllowanceSpentError(
         f"{what} until {until.astimezone(NEW_YORK):%Y-%m-%d %H:%M} New York time",
         "Wait until then, or fetch fewer symbols: tradebot fetch-flow --plan shows what each kind of facts costs.",
     )
 
 
-def _write(descriptor: int, level: Level) -> None:
+def _write(descriptor: int, level: QuotaLevel) -> None:
     try:
         # Whatever longer content was there is covered too.
         content = json.encode(level).ljust(max(LENGTH, os.fstat(descriptor).st_size) - 1) + b"\n"

@@ -20,7 +20,7 @@ from tradebot.adapters.state.cache_database import CacheConnection, CacheDatabas
 from tradebot.adapters.state.row_checksums import with_sums
 from tradebot.adapters.state.state_folder import REPLIES
 from tradebot.adapters.text.canonical import parse_time, time_text
-from tradebot.adapters.wire.http import Answer
+from tradebot.adapters.wire.http import HttpReply
 from tradebot.errors import OperatorError, TradebotError
 from tradebot.model.event import EventKind
 from tradebot.model.flow import FlowPage, Quota
@@ -64,7 +64,7 @@ class KeptReply(Struct, frozen=True):
 
     def page(self) -> FlowPage:
         """Return the reply as the source's client returned it then; raise TemporaryError if it can't be read."""
-        rows = rows_of(self.kind, Answer(self.status, {}, self.body), single=kind_of(self.kind).single)
+        rows = rows_of(self.kind, HttpReply(self.status, {}, self.body), single=kind_of(self.kind).single)
         return FlowPage(self.kind, self.symbol, rows, NO_QUOTA)
 
 
@@ -135,7 +135,7 @@ class KeptReplies:
         database = self._opened(at)
         content = page.body or json.dumps({"data": page.rows}, default=float).encode()
         digest = sha256(content).digest()
-        with FILE.translated(self._path), database.transaction():
+        with FILE.translate_errors(self._path), database.transaction():
             if self._pruned != session:
                 self._prune(database, session)
             known = database.execute("SELECT id FROM bodies WHERE digest = ?", (digest,)).fetchone()
@@ -181,7 +181,7 @@ class KeptReplies:
             return
         try:
             database = FILE.open(self._path)
-            with closing(database), FILE.translated(self._path):
+            with closing(database), FILE.translate_errors(self._path):
                 yield from database.execute(query, values)
                 self._tell(database.bad_rows.count, datetime.now(UTC))
         except DamagedError as error:

@@ -15,9 +15,9 @@ from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.flow.unusual_whales import UNUSUAL_WHALES_URL
 from tradebot.adapters.wire.allowed_hosts import check_secret, check_url
 from tradebot.adapters.wire.http import BodyError, decode, printable
-from tradebot.adapters.wire.reconnecting_websocket import KeptOpen, Patience
+from tradebot.adapters.wire.reconnecting_websocket import KeptOpen, WebsocketTimeouts
 from tradebot.errors import ExitCode, OperatorError
-from tradebot.model.flow import Heard
+from tradebot.model.flow import StreamRows
 
 CHANNEL = "flow-alerts"
 LONGEST_QUEUE = 10_000
@@ -36,13 +36,13 @@ class FlowStream:
         base_url: str,
         token: str,
         *,
-        patience: Patience | None = None,
+        patience: WebsocketTimeouts | None = None,
         longest_queue: int = LONGEST_QUEUE,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         check_url("the Unusual Whales address", base_url, (UNUSUAL_WHALES_URL,))
         check_secret("UW_API_KEY", token)
-        self._patience = patience or Patience()
+        self._patience = patience or WebsocketTimeouts()
         self._longest_queue = longest_queue
         self._monotonic = monotonic
         self._lock = threading.Lock()
@@ -54,13 +54,13 @@ class FlowStream:
         address = f"ws{base_url.removeprefix('http')}/socket?token={quote(token, safe='')}"
         self._kept = KeptOpen(address, self, self._patience, monotonic)
 
-    def take(self) -> Heard:
+    def take(self) -> StreamRows:
         """Return what came since the last call, without waiting; raise OperatorError if the source refuses the key."""
         with self._lock:
             if self._refusal is not None:
                 raise self._refusal
             rows, self._rows = tuple(self._rows), []
-            return Heard(rows, self._joined, self._up, self._lost, self._problem)
+            return StreamRows(rows, self._joined, self._up, self._lost, self._problem)
 
     def renew(self) -> None:
         """Connect again, because the connection doesn't bring what it should."""
@@ -70,7 +70,7 @@ class FlowStream:
         """End the connection and the thread; one that is just connecting ends by itself."""
         self._kept.close()
 
-    def ended(self, problem: str, status: int | None) -> bool:
+    def on_connection_end(self, problem: str, status: int | None) -> bool:
         """Note why a connection ended; return False if the source refuses the key."""
         if status in _REFUSED:
             self._refuse(status)

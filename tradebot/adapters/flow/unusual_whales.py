@@ -11,14 +11,21 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from tradebot.adapters.flow.rate_quota import LONGEST_WAIT_S, SPARE, KeptQuota, is_spent, next_quota_day, spent
+from tradebot.adapters.flow.rate_quota import (
+    LONGEST_WAIT_S,
+    SPARE,
+    KeptQuota,
+    allowance_error,
+    is_spent,
+    next_quota_day,
+)
 from tradebot.adapters.wire.allowed_hosts import check_secret, check_url
 from tradebot.adapters.wire.http import (
     LATER,
     NETWORK,
-    Answer,
     BodyError,
-    Bounds,
+    HttpReply,
+    RequestBounds,
     RetryableError,
     RetryPolicy,
     WireError,
@@ -27,7 +34,7 @@ from tradebot.adapters.wire.http import (
 )
 from tradebot.errors import ExitCode, NotInPlanError, NotServedError, OperatorError, TemporaryError
 from tradebot.model.flow import Allowance, FlowPage, Quota
-from tradebot.model.kind import AnyKind, Request
+from tradebot.model.kind import AnyKind, FlowRequest
 
 
 class UnhurriedSession:
@@ -37,7 +44,7 @@ class UnhurriedSession:
     passwords in the environment, and read the body of a redirect without any limit.
     """
 
-    def __init__(self, bounds: Bounds) -> None:
+    def __init__(self, bounds: RequestBounds) -> None:
         self._adapter = HTTPAdapter(max_retries=0)
         self._timeout = (bounds.connect_s, bounds.read_s)
 
@@ -80,9 +87,9 @@ class UnusualWhales:
         allowance: Allowance | None = None,
         quota_file: Path | None = None,
         sleep: Callable[[float], object] = time.sleep,
-        heard: Callable[[Answer], None] = lambda answer: None,
-        told_at: Callable[[Answer], datetime | None] = lambda answer: None,
-        bounds: Bounds | None = None,
+        heard: Callable[[HttpReply], None] = lambda answer: None,
+        told_at: Callable[[HttpReply], datetime | None] = lambda answer: None,
+        bounds: RequestBounds | None = None,
         policy: RetryPolicy | None = None,
     ) -> None:
         check_url("the Unusual Whales address", base_url, (UNUSUAL_WHALES_URL,))
@@ -91,7 +98,7 @@ class UnusualWhales:
         self._now = now
         self._heard = heard
         self._told_at = told_at
-        self._bounds = bounds or Bounds()
+        self._bounds = bounds or RequestBounds()
         self._policy = policy or RetryPolicy()
         self._session = UnhurriedSession(self._bounds)
         self._headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
@@ -111,7 +118,7 @@ class UnusualWhales:
         """Return how many calls of today the timetable may still make; None if there is no limit."""
         return self.quota.planned_left()
 
-    def _ask(self, request: Request) -> Answer:
+    def _ask(self, request: FlowRequest) -> HttpReply:
         self.quota.take()
         url = self._base_url + request.path
         try:
@@ -124,16 +131,16 @@ class UnusualWhales:
             raise RetryableError(f"GET {request.path} answered {answer.status}: {answer.excerpt}", LATER)
         return answer
 
-    def _count(self, answer: Answer) -> None:
+    def _count(self, answer: HttpReply) -> None:
         """Correct our count of calls by an answer's headers, and hold the next call back if it would be refused."""
         quota = quota_of(answer.headers)
         wait_s = wait_of(answer, quota)
         # The time may cost a request, so it is only asked for if something depends on it.
         if self.quota.would_change(quota, wait_s):
-            self.quota.told(quota, self._told_at(answer) or self._now(), wait_s)
+            self.quota.correct(quota, self._told_at(answer) or self._now(), wait_s)
 
 
-def wait_of(answer: Answer, quota: Quota) -> float | None:
+def wait_of(answer: HttpReply, quota: Quota) -> float | None:
     """Return for how many seconds nothing should be sent after an answer; None if there is no reason to wait.
 
     The source says when its minute ends in milliseconds. A Retry-After, in seconds or as a date, counts first.
@@ -149,7 +156,7 @@ def wait_of(answer: Answer, quota: Quota) -> float | None:
     return min(asked_s, _LONGEST_HOLD_S)
 
 
-def _retry_after_s(answer: Answer) -> float | None:
+def _retry_after_s(answer: HttpReply) -> float | None:
     """Return the seconds of Retry-After; None if it isn't there, can't be read, or is in the past."""
     text = answer.headers.get("Retry-After", "").strip()
     if text.isascii() and text.isdecimal():
@@ -162,16 +169,16 @@ def _retry_after_s(answer: Answer) -> float | None:
     return wait_s if wait_s > 0 else None
 
 
-def _too_many(path: str, answer: Answer, quota: Quota, day_ends: datetime) -> TemporaryError:
+def _too_many(path: str, answer: HttpReply, quota: Quota, day_ends: datetime) -> TemporaryError:
     if is_spent(quota):
-        return spent(f"GET {path}: the day's allowance is used up", day_ends)
+        return allowance_error(f"GET {path}: the day's allowance is used up", day_ends)
     return TemporaryError(
         f"GET {path}: this minute's allowance is used up; it renews in {wait_of(answer, quota):.0f} s",
         "Nothing to do: the bot waits that long. Somebody else may be using the same key.",
     )
 
 
-def request_of(kind: AnyKind, symbol: str | None, session: date) -> Request:
+def request_of(kind: AnyKind, symbol: str | None, session: date) -> FlowRequest:
     """Return the request about one kind; unless it is market-wide, it needs a symbol."""
     asked_for = kind.request
     if kind.market_wide:
@@ -182,7 +189,7 @@ def request_of(kind: AnyKind, symbol: str | None, session: date) -> Request:
     return asked_for(quote(symbol.replace(".", ""), safe=""), session)
 
 
-def rows_of(path: str, answer: Answer, *, single: bool = False) -> tuple[object, ...]:
+def rows_of(path: str, answer: HttpReply, *, single: bool = False) -> tuple[object, ...]:
     """Return the rows of a good answer, none for an unknown ticker; raise what any other answer means."""
     if answer.status == 401:
         raise OperatorError(
@@ -196,7 +203,7 @@ def rows_of(path: str, answer: Answer, *, single: bool = False) -> tuple[object,
     return _data_rows(path, answer, single)
 
 
-def _data_rows(path: str, answer: Answer, single: bool) -> tuple[object, ...]:
+def _data_rows(path: str, answer: HttpReply, single: bool) -> tuple[object, ...]:
     try:
         body = answer.json()
     except BodyError as error:
@@ -212,7 +219,7 @@ def _data_rows(path: str, answer: Answer, single: bool) -> tuple[object, ...]:
     return tuple(rows)
 
 
-def _error_message(answer: Answer) -> str:
+def _error_message(answer: HttpReply) -> str:
     """Return the message of an error body, whose field name differs from status to status."""
     try:
         body = answer.json()

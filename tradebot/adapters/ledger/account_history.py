@@ -6,8 +6,8 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from tradebot.adapters.ledger.file import LedgerFile
-from tradebot.adapters.ledger.json_codec import kept_of, parsed, proven_fill, stored
-from tradebot.adapters.ledger.row_checksums import as_written, combined
+from tradebot.adapters.ledger.json_codec import decode_cached, kept_of, parse_json, proven_fill
+from tradebot.adapters.ledger.row_checksums import as_written, combine_checksums
 from tradebot.adapters.ledger.schema import TABLES
 from tradebot.adapters.state.state_folder import REBUILD
 from tradebot.adapters.text.activity_types import meaning_if_any
@@ -20,7 +20,7 @@ from tradebot.model.decision import Decision
 from tradebot.model.intent import Intent, IntentState, Operation
 from tradebot.model.order import lineage
 from tradebot.model.position import Kept, Key, Marks, Origin, OwnedFill
-from tradebot.model.trade import Asked, FilledOrder, GaveWay, RestedStop, Sent
+from tradebot.model.trade import FilledOrder, GaveWay, OrderRequested, OrderSent, RestedStop
 
 FILLS = f"""SELECT sequence, {as_written("fills", TABLES)}, row_sum, body, origin, about FROM fills
     WHERE account = ? ORDER BY sequence"""  # noqa: S608 - our own names
@@ -57,11 +57,11 @@ class Behind(NamedTuple):
     are those that the broker accepted to protect a position, in the order in which they were sent.
     """
 
-    sent: Mapping[str, Sent]
+    sent: Mapping[str, OrderSent]
     stops: tuple[RestedStop, ...]
 
 
-class Past:
+class AccountHistory:
     """Reads what performance is computed from; raises DamagedBooksError, naming the row, if one was changed."""
 
     def __init__(self, file: LedgerFile) -> None:
@@ -74,7 +74,7 @@ class Past:
             sums.append(row_sum)
             found.append(proven_fill(body, origin, about))
         ((count, sealed),) = self._checked("fill_seals", SEAL)
-        if (len(found), combined(*sums)) != (count, sealed):
+        if (len(found), combine_checksums(*sums)) != (count, sealed):
             raise DamagedBooksError(
                 f"The ledger is damaged: it has {len(found)} fills, but not those written.", REBUILD
             )
@@ -132,17 +132,17 @@ class Past:
         asked, stops = self._asked(set(chain.from_iterable(names.values())))
         return Behind(
             {
-                venue_id: Sent(orders[venue_id], tuple([asked[name] for name in of_line if name in asked]))
+                venue_id: OrderSent(orders[venue_id], tuple([asked[name] for name in of_line if name in asked]))
                 for venue_id, of_line in names.items()
             },
             stops,
         )
 
-    def _asked(self, client_order_ids: Collection[str]) -> tuple[dict[str, Asked], tuple[RestedStop, ...]]:
+    def _asked(self, client_order_ids: Collection[str]) -> tuple[dict[str, OrderRequested], tuple[RestedStop, ...]]:
         """Return those of these intents that were ever promised, by client order id, and the stops of all intents."""
-        asked, stops = dict[str, Asked](), list[RestedStop]()
+        asked, stops = dict[str, OrderRequested](), list[RestedStop]()
         for name, state, text in self._checked("intents", INTENTS):
-            said = _Said(*parsed(text))
+            said = _Said(*parse_json(text))
             if name in client_order_ids:
                 asked[name] = said.asked(name)
             if state == IntentState.ACKED and said.is_stop:
@@ -152,7 +152,11 @@ class Past:
     def gave_way(self) -> tuple[GaveWay, ...]:
         """Return the orders by which positions gave way to others, with what decided that, oldest first."""
         return tuple(
-            GaveWay(stored(Intent, intent), IntentState(state), tuple(decode(Decision, each) for each in parsed(said)))
+            GaveWay(
+                decode_cached(Intent, intent),
+                IntentState(state),
+                tuple(decode(Decision, each) for each in parse_json(said)),
+            )
             for state, intent, said in self._checked("intents", GAVE_WAY)
         )
 
@@ -160,12 +164,12 @@ class Past:
         """Return the best and the worst price of each position that passes have seen, open or closed."""
         return {
             (strategy, symbol, parse_time(at)): Marks(Decimal(best), _number(worst))
-            for strategy, symbol, at, best, worst in self._file.streamed(MARKS)
+            for strategy, symbol, at, best, worst in self._file.stream(MARKS)
         }
 
     def _checked(self, table: str, query: str, *values: str) -> Iterator[Any]:
         """Yield the rows of a query without its first two columns: a row's number, and whether it is as written."""
-        for row in self._file.streamed(query, values):
+        for row in self._file.stream(query, values):
             if not row[1]:
                 what = f"row {row[0]} of {table} is not as it was written"
                 raise DamagedBooksError(f"The ledger is damaged: {what}.", REBUILD)
@@ -199,9 +203,9 @@ class _Said(NamedTuple):
         """Return True if its order was a stop that protects."""
         return self.stop_price is not None and self.purpose == _PROTECT and self.operation != _CANCEL
 
-    def asked(self, client_order_id: str) -> Asked:
+    def asked(self, client_order_id: str) -> OrderRequested:
         """Return what figures about fills need of it."""
-        return Asked(
+        return OrderRequested(
             client_order_id,
             parse_time(self.at),
             self.why or "",

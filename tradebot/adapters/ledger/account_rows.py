@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tradebot.adapters.ledger import row_checksums as ledger_sums
-from tradebot.adapters.ledger.schema import translated
+from tradebot.adapters.ledger.schema import translate_errors
 
 ROWS_AT_ONCE = 100
 
@@ -43,17 +43,17 @@ class AccountRows:
 
     def rows(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
         """Return the rows of a query whose first parameter is the account."""
-        with translated(self.path):
+        with translate_errors(self.path):
             return self.database.execute(query, (self.account_number, *values)).fetchall()
 
-    def streamed(self, query: str, values: Sequence[Any] = ()) -> Iterator[Any]:
+    def stream(self, query: str, values: Sequence[Any] = ()) -> Iterator[Any]:
         """Yield the rows of a query as `rows` does, in batches; nobody can commit until the last one is read."""
-        with translated(self.path):
+        with translate_errors(self.path):
             cursor = self.database.execute(query, (self.account_number, *values))
             rows = cursor.fetchmany(ROWS_AT_ONCE)
         yield from rows
         while len(rows) == ROWS_AT_ONCE:
-            with translated(self.path):
+            with translate_errors(self.path):
                 rows = cursor.fetchmany(ROWS_AT_ONCE)
             yield from rows
 

@@ -27,12 +27,12 @@ def begin() -> None:
     _met.set(None)
 
 
-def met() -> BaseException | None:
+def pending_signal() -> BaseException | None:
     """Return what a signal raised. A library may have replaced it by an error of its own, as pydantic does."""
     return _met.get()
 
 
-class Holding:
+class DeferredSignals:
     """Delays the exceptions of signal handlers until the block ends."""
 
     def __enter__(self) -> None:
@@ -48,9 +48,9 @@ class Holding:
             raise error
 
 
-_HOLDING = Holding()
+_HOLDING = DeferredSignals()
 
 
-def held() -> Holding:
+def defer_signals() -> DeferredSignals:
     """Return a context in which no signal interrupts the work; a delayed one ends the process right afterwards."""
     return _HOLDING

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.ledger.migration import Form, free_beside, version_of
-from tradebot.adapters.ledger.schema import FORM, open_database, translated
+from tradebot.adapters.ledger.schema import FORM, open_database, translate_errors
 from tradebot.adapters.state.state_folder import LEDGER, sync_folder
 from tradebot.errors import OperatorError
 
@@ -25,7 +25,7 @@ def put_back(folder: Path, form: Form = FORM) -> Path | None:
     form. Raises OperatorError if the copy lacks what was written since.
     """
     path = folder / LEDGER
-    with translated(path), closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as ledger:
+    with translate_errors(path), closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as ledger:
         # Being the writer, it rolls back first what a killed one left: that belongs to no other file.
         later = version_of(ledger)
     if later <= form.version:
@@ -37,7 +37,7 @@ def put_back(folder: Path, form: Form = FORM) -> Path | None:
             " before the upgrade that has everything: the bot has written since.",
             "Use the version that wrote it, or rebuild the books for this one: tradebot recover",
         )
-    with translated(path):
+    with translate_errors(path):
         free_beside(path, later).hardlink_to(path)
         with around("downgrade.put_back"):
             copy.rename(path)

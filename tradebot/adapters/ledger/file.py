@@ -16,7 +16,14 @@ from tradebot.adapters.ledger import journal
 from tradebot.adapters.ledger import row_checksums as ledger_sums
 from tradebot.adapters.ledger.account_rows import AccountRows
 from tradebot.adapters.ledger.integrity_cache import LARGE, Custody
-from tradebot.adapters.ledger.schema import BUSY_TIMEOUT_S, TABLES, create_tables, open_database, read_from, translated
+from tradebot.adapters.ledger.schema import (
+    BUSY_TIMEOUT_S,
+    TABLES,
+    create_tables,
+    open_database,
+    read_from,
+    translate_errors,
+)
 from tradebot.adapters.state.state_folder import DAMAGED, JOURNAL, LEDGER, REBUILD, in_place
 from tradebot.errors import DamagedBooksError, ExitCode, OperatorError, TemporaryError
 
@@ -75,7 +82,7 @@ class LedgerFile(AccountRows):
         for name in (LEDGER, JOURNAL):
             if (folder / name).exists():
                 raise OperatorError(f"{folder / name} already exists, and books are never overwritten.", DAMAGED)
-        with translated(folder / LEDGER):
+        with translate_errors(folder / LEDGER):
             database = create_tables(folder / LEDGER, account_number, at)
             begun = journal.Journal.create(folder / JOURNAL, {"account": account_number}, at)
             database.execute("UPDATE book SET journal_hash = ?", (begun.head().hash,))
@@ -126,7 +133,7 @@ class LedgerFile(AccountRows):
         the journal shows, or if the two don't belong together.
         """
         with self.reading():
-            path, sealed = self.folder / JOURNAL, self.sealed()
+            path, sealed = self.folder / JOURNAL, self.sealed_head()
             head, proven, seal = journal.BEFORE_ALL, 0, None
             for record in journal.records(path, sealed.sequence):
                 head, proven = record.head, max(proven, record.sealed)
@@ -154,13 +161,13 @@ class LedgerFile(AccountRows):
 
     def page_count(self) -> int:
         """Return how many pages the ledger has."""
-        with translated(self.path):
+        with translate_errors(self.path):
             ((pages,),) = self.database.execute("PRAGMA page_count")
         return int(pages)
 
     def shrink(self) -> None:
         """Let go of the pages that SQLite keeps in memory, of which there are more the longer the books are."""
-        with translated(self.path):
+        with translate_errors(self.path):
             self.database.execute("PRAGMA shrink_memory")
 
     def keep_custody(self, *, patient: bool = False) -> None:
@@ -190,7 +197,7 @@ class LedgerFile(AccountRows):
 
     def version(self) -> int:
         """Return a number that changes whenever another connection has written."""
-        with translated(self.path):
+        with translate_errors(self.path):
             ((version,),) = self.database.execute("PRAGMA data_version")
         return int(version)
 
@@ -239,7 +246,7 @@ class LedgerFile(AccountRows):
         if self._in_one_write:
             yield
             return
-        with translated(self.path):
+        with translate_errors(self.path):
             self._require_in_place()
             self.database.execute("BEGIN IMMEDIATE")
             before = self.version()
@@ -268,12 +275,12 @@ class LedgerFile(AccountRows):
         if self.database.in_transaction:
             yield
             return
-        with translated(self.path):
+        with translate_errors(self.path):
             self.database.execute("BEGIN")
         try:
             yield
         finally:
-            with translated(self.path):
+            with translate_errors(self.path):
                 self.database.rollback()
 
     def note(self, kind: str, payload: object, at: datetime) -> None:
@@ -281,13 +288,13 @@ class LedgerFile(AccountRows):
         if not self.keeps_journal:
             return
         if self._journal is None or not self._in_one_write:
-            sealed = self.sealed()
+            sealed = self.sealed_head()
             if self._journal is None:
                 self._journal = journal.Journal.open(self.folder / JOURNAL, sealed)
             self._journal.set_seal(sealed)
         self._journal.append(kind, payload() if callable(payload) else payload, at)
 
-    def sealed(self) -> journal.Head:
+    def sealed_head(self) -> journal.Head:
         """Return the record of the journal up to which it was durable at the last commit."""
         with read_from(self.path):
             ((sequence, digest),) = self.rows("SELECT journal_sequence, journal_hash FROM book WHERE account = ?")

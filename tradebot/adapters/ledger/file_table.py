@@ -8,7 +8,7 @@ from typing import Any, Generic
 
 from tradebot.adapters.ledger.account_rows import AccountRows
 from tradebot.adapters.ledger.file import LedgerFile
-from tradebot.adapters.ledger.tables import Kind, Row, Worded
+from tradebot.adapters.ledger.tables import Row, TableKind, Worded
 from tradebot.adapters.text.canonical import decimal_text, json_text, time_text
 
 IN_LIST = "IN (SELECT value FROM json_each(?))"
@@ -19,19 +19,19 @@ GREATEST = "\U0010ffff"
 class FileTable(Generic[Row]):
     """The rows of one account in the ledger's file."""
 
-    def __init__(self, file: AccountRows, kind: Kind[Row]) -> None:
+    def __init__(self, file: AccountRows, kind: TableKind[Row]) -> None:
         self._file = file
         self._kind = kind
         self._named = " AND ".join(("account = ?", *(f"{column} = ?" for column in kind.key)))
 
     def add(self, row: Row) -> bool:
         kind = self._kind
-        key = dict(zip(kind.key, map(stored, kind.key_of(row)), strict=True))
+        key = dict(zip(kind.key, map(to_column, kind.key_of(row)), strict=True))
         values = {**key, **kind.fixed(row), **kind.changing(row)}
         return self._file.append(kind.name, values, is_numbered=kind.is_numbered)
 
     def put(self, row: Row) -> None:
-        values, key = self._kind.changing(row), map(stored, self._kind.key_of(row))
+        values, key = self._kind.changing(row), map(to_column, self._kind.key_of(row))
         statement = _update(self._kind.name, tuple(values), self._named)
         account = self._file.account_number
         if not self._file.execute(statement, (*values.values(), account, *key, *values.values())):
@@ -43,7 +43,7 @@ class FileTable(Generic[Row]):
     def get(self, *key: Any) -> Row | None:
         found = self._file.rows(
             f"SELECT {self._kind.columns} FROM {self._kind.name} WHERE {self._named}",  # noqa: S608 - our own names
-            tuple(map(stored, key)),
+            tuple(map(to_column, key)),
         )
         row: Row | None = self._kind.of_row(*found[0]) if found else None
         return row
@@ -56,10 +56,10 @@ class FileTable(Generic[Row]):
             f"SELECT {kind.columns} FROM {kind.name} INDEXED BY sqlite_autoindex_{kind.name}_{1 + kind.is_numbered}"  # noqa: S608 - our own names
             f" WHERE account = ? AND ({', '.join(kind.key)}) IN (SELECT {parts} FROM json_each(?))"
         )
-        rows = self._file.streamed(query, (json_text([list(map(stored, one)) for one in keys]),))
+        rows = self._file.stream(query, (json_text([list(map(to_column, one)) for one in keys]),))
         return {kind.key_of(row): row for row in (kind.of_row(*row) for row in rows)}
 
-    def known(self, keys: Collection[str]) -> frozenset[str]:
+    def known_keys(self, keys: Collection[str]) -> frozenset[str]:
         (column,) = self._kind.key
         query = (
             f"SELECT {column} FROM {self._kind.name} WHERE account = ?"  # noqa: S608 - our own names
@@ -71,22 +71,22 @@ class FileTable(Generic[Row]):
         by = self._kind.indexes[index]
         if by.condition:
             return self._found(index, by.condition, ())
-        return self._found(index, f"{by.column} {IN_LIST}", (json_text([stored(value) for value in values]),))
+        return self._found(index, f"{by.column} {IN_LIST}", (json_text([to_column(value) for value in values]),))
 
     def span(self, index: str, first: Any, last: Any = None) -> dict[int, Row]:
-        until = GREATEST if last is None else stored(last)
-        return self._found(index, f"{self._kind.indexes[index].column} BETWEEN ? AND ?", (stored(first), until))
+        until = GREATEST if last is None else to_column(last)
+        return self._found(index, f"{self._kind.indexes[index].column} BETWEEN ? AND ?", (to_column(first), until))
 
     def after(self, number: int) -> dict[int, Row]:
         return self._found("", "sequence > ?", (number,))
 
-    def numbered(self, number: int) -> Row | None:
+    def row_by_number(self, number: int) -> Row | None:
         return self._found("", "sequence = ?", (number,)).get(number)
 
     def last(self, suits: Callable[[Row], bool], index: str = "", until: Any = None) -> Row | None:
         by = self._kind.indexes[index].column if index else "sequence"
-        where, values = (f"{by} <= ?", (stored(until),)) if index else ("TRUE", ())
-        rows = self._file.streamed(self._select(index, where, f"{by} DESC"), values)
+        where, values = (f"{by} <= ?", (to_column(until),)) if index else ("TRUE", ())
+        rows = self._file.stream(self._select(index, where, f"{by} DESC"), values)
         return next(filter(suits, (self._kind.of_row(*row) for _, *row in rows)), None)
 
     def query(self, index: str, where: str) -> str:
@@ -94,7 +94,7 @@ class FileTable(Generic[Row]):
         return self._select(index, where, self._kind.order)
 
     def _found(self, index: str, where: str, values: Iterable[Any]) -> dict[int, Row]:
-        rows = self._file.streamed(self.query(index, where), tuple(values))
+        rows = self._file.stream(self.query(index, where), tuple(values))
         if self._kind.is_numbered:
             return {number: self._kind.of_row(*row) for number, *row in rows}
         return {place: self._kind.of_row(*row) for place, (_, *row) in enumerate(rows)}
@@ -112,7 +112,7 @@ class FileTable(Generic[Row]):
 class TableFile(LedgerFile):
     """An open ledger with its tables, which only the stores need."""
 
-    def table(self, kind: Kind[Row]) -> FileTable[Row]:
+    def table(self, kind: TableKind[Row]) -> FileTable[Row]:
         """Return one of the account's tables."""
         return FileTable(self, kind)
 
@@ -128,7 +128,7 @@ def _update(table: str, columns: tuple[str, ...], named: str) -> str:
     return f"UPDATE {table} SET ({names}) = ({marks}) WHERE {named} AND ({names}) IS NOT ({marks})"  # noqa: S608 - our own names
 
 
-def stored(value: Any) -> Any:
+def to_column(value: Any) -> Any:
     """Return a value as a column holds it."""
     if isinstance(value, datetime):
         return time_text(value)

@@ -9,13 +9,13 @@ from operator import attrgetter
 from tradebot.adapters.ledger.rows import (
     AcknowledgedRow,
     CashRow,
-    FillRow,
     MarksRow,
-    Opening,
+    StoredFill,
+    StoredOpening,
     acknowledged_words,
     cash_words,
 )
-from tradebot.adapters.ledger.tables import Tables, in_order
+from tradebot.adapters.ledger.tables import LedgerTables, in_order
 from tradebot.errors import OperatorError
 from tradebot.model.account import EquityPeak
 from tradebot.model.activity import Booking, Entry, Restated
@@ -31,7 +31,7 @@ from tradebot.model.venue import Settlement
 class Foreign:
     """Positions in our account that the bot didn't open."""
 
-    tables: Tables
+    tables: LedgerTables
 
     def acknowledge(
         self, symbol: str, quantity: Decimal, why: str, at: datetime, *, origin: Origin, about: str = ""
@@ -63,7 +63,7 @@ NOTHING, TURNED = Kept(), Kept(turned=True)
 OLDEST_FIRST = attrgetter("fill.at")
 
 
-class Money(Foreign):
+class SqliteMoney(Foreign):
     """The records from which positions and cash are computed."""
 
     _fills_read: tuple[int, tuple[OwnedFill, ...]] = (0, ())
@@ -82,7 +82,7 @@ class Money(Foreign):
         return opening.cash
 
     def open_books(self, opening_cash: Decimal, at: datetime, settlement: Settlement = Settlement.PAID) -> None:
-        books, opening = self.tables.books, Opening(opening_cash, at, settlement)
+        books, opening = self.tables.books, StoredOpening(opening_cash, at, settlement)
         with books.write():
             if self.books_opened_at() is not None:
                 raise AssertionError("the books are open already")
@@ -104,12 +104,12 @@ class Money(Foreign):
     def apply_fills(self, fills: Iterable[OwnedFill], at: datetime) -> int:
         books = self.tables.books
         with books.write():
-            added = sum(self.apply_fill(FillRow(owned, at)) for owned in fills)
+            added = sum(self.apply_fill(StoredFill(owned, at)) for owned in fills)
             if added:
                 books.seal()
         return added
 
-    def apply_fill(self, row: FillRow) -> bool:
+    def apply_fill(self, row: StoredFill) -> bool:
         """Append a fill in the caller's transaction; return False if its id is already there."""
         row = self.tables.books.as_written(row)
         added = self.tables.fills.add(row)
@@ -137,7 +137,7 @@ class Money(Foreign):
         return _oldest_first(self.tables.fills.among("with_others", [True]))
 
     def known_fills(self, activity_ids: Collection[str]) -> Collection[str]:
-        return self.tables.fills.known(activity_ids)
+        return self.tables.fills.known_keys(activity_ids)
 
     def fees_awaited(self, activity_ids: Collection[str]) -> Collection[str]:
         found = self.tables.fills.several([(name,) for name in activity_ids])
@@ -176,7 +176,7 @@ class Money(Foreign):
                 of_broker = one.activity_id, one.words, one.at, one.symbol, one.sub_kind
                 self.move_cash(CashRow(at, one.amount, one.kind, Origin.ACTIVITY, *of_broker))
             for owned in booking.fills:
-                self.apply_fill(FillRow(owned, at))
+                self.apply_fill(StoredFill(owned, at))
             for symbol, quantity in booking.acknowledged:
                 first = booking.entries[0]
                 of_first = Origin.ACTIVITY, first.activity_id, first.words
@@ -283,7 +283,7 @@ class Money(Foreign):
 
     def _filled(self, held: Collection[Key]) -> Mapping[Key, list[str]]:
         """Return the orders whose fills opened positions, without those of whatever has none."""
-        at = defaultdict[datetime, dict[int, FillRow]](dict)
+        at = defaultdict[datetime, dict[int, StoredFill]](dict)
         for number, row in self.tables.fills.among("at", {opened_at for _, _, opened_at in held}).items():
             at[row.owned.fill.at][number] = row
         filled = dict[Key, list[str]]()
@@ -294,7 +294,7 @@ class Money(Foreign):
             )
         return filled
 
-    def _opened(self, strategy: str, symbol: str, rows: Mapping[int, FillRow], seen: set[str]) -> Iterator[Fill]:
+    def _opened(self, strategy: str, symbol: str, rows: Mapping[int, StoredFill], seen: set[str]) -> Iterator[Fill]:
         """Yield the fills that opened a position, those under the symbols that it had before a rename too.
 
         A rename closes the lots of the old symbol right before it opens those of the new one. `rows` are all fills of
@@ -307,14 +307,14 @@ class Money(Foreign):
             seen.add(fill.activity_id)
             yield fill
             if owned.about and not fill.venue_order_id:
-                before = self.tables.fills.numbered(number - 1)
+                before = self.tables.fills.row_by_number(number - 1)
                 if before and before.owned.about == owned.about:
                     yield from self._opened(strategy, before.owned.fill.symbol, rows, seen)
 
 
-def _is_reported(row: FillRow) -> bool:
+def _is_reported(row: StoredFill) -> bool:
     return bool(row.owned.fill.venue_order_id)
 
 
-def _oldest_first(rows: Mapping[int, FillRow]) -> tuple[OwnedFill, ...]:
+def _oldest_first(rows: Mapping[int, StoredFill]) -> tuple[OwnedFill, ...]:
     return tuple(sorted([rows[number].owned for number in sorted(rows)], key=OLDEST_FIRST))

@@ -36,7 +36,7 @@ File = tuple[int, int, int, int, int]
 SIZE = 2
 
 
-class Seen(NamedTuple):
+class FileStats(NamedTuple):
     """Ledger and journal as the system reported them."""
 
     ledger: File
@@ -53,17 +53,17 @@ class Custody:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._seen: Seen | None = None
+        self._seen: FileStats | None = None
         self._day: date | None = None
         self._version: int | None = None
-        self._kept: Seen | None = None
+        self._kept: FileStats | None = None
         self.read_here = False
         """Whether this process has read the books through itself, instead of believing the note in the folder."""
 
-    def look(self) -> Seen | None:
+    def look(self) -> FileStats | None:
         """Return the files as they are now; None if one is missing."""
         try:
-            return Seen(_file(self._folder / LEDGER), _file(self._folder / JOURNAL))
+            return FileStats(_file(self._folder / LEDGER), _file(self._folder / JOURNAL))
         except OSError:
             return None
 
@@ -84,7 +84,7 @@ class Custody:
         """Return True if the books were read through on this UTC day."""
         return self._day == _today()
 
-    def begin(self, seen: Seen | None, version: int) -> None:
+    def begin(self, seen: FileStats | None, version: int) -> None:
         """Note that the books were read through, if they are still as `seen` before that."""
         if seen is not None and seen == self.look():
             self._seen, self._day, self._version, self.read_here = seen, _today(), version, True
@@ -128,11 +128,11 @@ class Custody:
         if at_ns > seen.changed_ns + COARSE_NS:
             self._kept = seen
 
-    def _noted(self, now: Seen) -> date | None:
+    def _noted(self, now: FileStats) -> date | None:
         """Return the day for which the note in the folder says that the files were sound as they are now."""
         try:
             note = json.loads(read_plain(self._folder / CHECKED))
-            seen = Seen(tuple(note["ledger"]), tuple(note["journal"]))
+            seen = FileStats(tuple(note["ledger"]), tuple(note["journal"]))
             trusted = seen == now and note["boot"] == boot_id() and now.changed_ns + COARSE_NS < note["at_ns"]
             return date.fromisoformat(note["day"]) if trusted else None
         except (OSError, ValueError, KeyError, TypeError):

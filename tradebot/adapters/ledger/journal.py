@@ -50,7 +50,7 @@ class Head(NamedTuple):
 BEFORE_ALL = Head(0, GENESIS)
 
 
-class Record(NamedTuple):
+class JournalRecord(NamedTuple):
     """One record whose own hash is right: its payload as JSON bytes, its number, and the hash of the record before.
 
     `sealed` is the number of the last record that the ledger had committed.
@@ -214,7 +214,7 @@ class Journal:
         return size - len(pieces)
 
 
-def records(path: Path, sealed: int | None = None) -> Iterator[Record]:
+def records(path: Path, sealed: int | None = None) -> Iterator[JournalRecord]:
     """Yield the records of the chain, each checked, without an incomplete last line.
 
     Raises DamagedJournalError with the first record that doesn't fit. If `sealed` is given, the records end at the
@@ -314,16 +314,16 @@ def _digest(line: bytes) -> str:
     return hashlib.sha256(line[:-HASH_LENGTH] + b"}").hexdigest()
 
 
-def read_line(line: bytes) -> Record | None:
+def read_line(line: bytes) -> JournalRecord | None:
     """Return a line's record if its hash is right, else None; match it, because parsing a long line is slow."""
     found = LINE.fullmatch(line)
     if found is None or found[7].decode() != (digest := _digest(line)):
         return None
     sequence, at, sealed, kind, payload, prev, _ = found.groups()
-    return Record(kind.decode(), payload, Head(int(sequence), digest), int(sealed), at.decode(), prev.decode())
+    return JournalRecord(kind.decode(), payload, Head(int(sequence), digest), int(sealed), at.decode(), prev.decode())
 
 
-def _checked(line: bytes, before: Head) -> Record | None:
+def _checked(line: bytes, before: Head) -> JournalRecord | None:
     """Return a line's record if its hash is right and it follows `before`, else None."""
     record = read_line(line)
     if record is None or (record.head.sequence, record.prev) != (before.sequence + 1, before.hash):

@@ -13,7 +13,7 @@ from msgspec import Struct, field
 
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.ledger import journal
-from tradebot.adapters.ledger.journal import Head, Record
+from tradebot.adapters.ledger.journal import Head, JournalRecord
 from tradebot.adapters.state.safe_open import opened_plain, written_plain
 from tradebot.adapters.state.state_folder import REBUILD
 from tradebot.errors import DamagedJournalError
@@ -23,7 +23,7 @@ REBUILT = b'"kind":"rebuilt"'
 HASH = len(journal.GENESIS) + len(journal.HASH_END)
 
 
-class Line(NamedTuple):
+class JournalLine(NamedTuple):
     """One complete line: its number from 1, its byte offset, and its record if its hash is right.
 
     `problem` says why the chain breaks at this line; `hash` is the one written in the line, right or wrong.
@@ -32,7 +32,7 @@ class Line(NamedTuple):
     number: int
     offset: int
     bytes: int
-    record: Record | None
+    record: JournalRecord | None
     problem: str | None
     hash: str
 
@@ -58,7 +58,7 @@ class JournalContent(Struct):
     found_hashes: set[str] = field(default_factory=set)
     lines: int = 0
     torn: int = 0
-    last: Record | None = None
+    last: JournalRecord | None = None
     sound: Head = journal.BEFORE_ALL
     sound_bytes: int = 0
     breaks: list[Break] = field(default_factory=list)
@@ -69,7 +69,7 @@ class JournalContent(Struct):
         """Return the number of records whose own hash is right, counting each record number once."""
         return len(self._places)
 
-    def add(self, line: Line) -> None:
+    def add(self, line: JournalLine) -> None:
         """Add a line to the counts."""
         self.lines += 1
         if line.hash in self.wanted:
@@ -102,7 +102,7 @@ class JournalContent(Struct):
             self.path.rename(target)
         self.path = target
 
-    def records(self, beyond: int = 0, *, after: int = 0) -> Iterator[Record]:
+    def records(self, beyond: int = 0, *, after: int = 0) -> Iterator[JournalRecord]:
         """Yield the records whose own hash is right, in the order of their numbers, each number once.
 
         Leave out records that begin before byte `beyond`, and records up to number `after`.
@@ -125,7 +125,7 @@ def read(
     path: Path,
     end: int | None = None,
     wanted: frozenset[str] = frozenset(),
-    each: Callable[[Record], object] = lambda record: None,
+    each: Callable[[JournalRecord], object] = lambda record: None,
 ) -> JournalContent:
     """Read a journal as it is now, or its first `end` bytes, and look for the `wanted` hashes on its lines.
 
@@ -140,13 +140,15 @@ def read(
         raise DamagedJournalError(f"The journal {path} can't be read: {error.strerror}.", REBUILD) from error
 
 
-def _read(found: JournalContent, file: BinaryIO, size: int, each: Callable[[Record], object]) -> JournalContent:
+def _read(found: JournalContent, file: BinaryIO, size: int, each: Callable[[JournalRecord], object]) -> JournalContent:
     due, before, offset = 1, journal.GENESIS, 0
     for text in file:
         if offset + len(text) > size or not text.endswith(b"\n"):
             break
         record = journal.read_line(text[:-1])
-        found.add(Line(found.lines + 1, offset, len(text), record, _problem(record, due, before), _carried(text[:-1])))
+        found.add(
+            JournalLine(found.lines + 1, offset, len(text), record, _problem(record, due, before), _carried(text[:-1]))
+        )
         # A damaged line's hash is unknown, so only the number of the line after it can be checked.
         due, before = (record.head.sequence + 1, record.head.hash) if record else (due + 1, "")
         if record:
@@ -156,7 +158,7 @@ def _read(found: JournalContent, file: BinaryIO, size: int, each: Callable[[Reco
     return found
 
 
-def rebuilds(path: Path) -> Iterator[Record]:
+def rebuilds(path: Path) -> Iterator[JournalRecord]:
     """Yield the records of rebuilds without parsing the others; none if the file can't be read."""
     with suppress(OSError), opened_plain(path, READ_BYTES) as file:
         for text in file:
@@ -171,7 +173,7 @@ def last_hash(path: Path) -> str | None:
     return _carried(line) if line else None
 
 
-def last_record(path: Path) -> Record | None:
+def last_record(path: Path) -> JournalRecord | None:
     """Return the record of the last complete line, without reading the others; None if it is damaged or missing."""
     line = _last_line(path)
     return journal.read_line(line) if line else None
@@ -190,7 +192,7 @@ def _carried(text: bytes) -> str:
     return text[-HASH : -len(journal.HASH_END)].decode(errors="replace")
 
 
-def _problem(record: Record | None, due: int, before: str) -> str | None:
+def _problem(record: JournalRecord | None, due: int, before: str) -> str | None:
     if record is None:
         return "its text doesn't match its hash"
     if record.head.sequence != due:

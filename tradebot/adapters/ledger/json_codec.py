@@ -24,7 +24,7 @@ _parse = json.JSONDecoder().raw_decode
 _number = lru_cache(maxsize=1_000)(Decimal)
 
 
-def decoded(kind: type[T], text: str) -> T:
+def decode_as(kind: type[T], text: str) -> T:
     """Return a stored dataclass; raise DamagedBooksError if its text doesn't fit."""
     try:
         return decode(kind, json.loads(text))
@@ -32,7 +32,7 @@ def decoded(kind: type[T], text: str) -> T:
         raise DamagedBooksError(f"A row of the ledger can't be read: {error}.", REBUILD) from error
 
 
-def stored(kind: type[T], text: str) -> T:
+def decode_cached(kind: type[T], text: str) -> T:
     """Return a stored dataclass from a cache: the values are frozen, so each text is parsed only once."""
     hashable: Any = kind
     value: T = _cached(hashable, text)
@@ -46,17 +46,17 @@ def forget() -> None:
 
 @lru_cache(maxsize=CACHED_VALUES)
 def _cached(kind: Any, text: str) -> Any:
-    return decoded(kind, text)
+    return decode_as(kind, text)
 
 
 def owned_fill(body: str, origin: str, about: str) -> OwnedFill:
     """Return a fill from its journaled text, with the origin and purpose of its row."""
-    owned = stored(OwnedFill, body)
+    owned = decode_cached(OwnedFill, body)
     same = (owned.origin, owned.about) == (origin, about)
     return owned if same else replace(owned, origin=Origin(origin), about=about)
 
 
-def parsed(text: str) -> Any:
+def parse_json(text: str) -> Any:
     """Return what a text of JSON says, faster than `json.loads`; raise ValueError if there is anything around it."""
     found, end = _parse(text)
     if end != len(text):
@@ -70,7 +70,7 @@ def proven_fill(body: str, origin: str, about: str) -> OwnedFill:
     A sum leaves nothing to check but the form, which an earlier version may have written otherwise.
     """
     try:
-        raw = parsed(body)
+        raw = parse_json(body)
         fill = raw["fill"]
         return OwnedFill(
             sys.intern(raw["strategy"]),

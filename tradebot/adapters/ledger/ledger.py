@@ -16,17 +16,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tradebot.adapters.ledger import journal, json_codec, tables
-from tradebot.adapters.ledger.account_history import Past
+from tradebot.adapters.ledger.account_history import AccountHistory
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.file_table import TableFile
-from tradebot.adapters.ledger.fills_and_cash import Money
-from tradebot.adapters.ledger.orders import Orders
+from tradebot.adapters.ledger.fills_and_cash import SqliteMoney
+from tradebot.adapters.ledger.orders import SqliteOrders
 from tradebot.adapters.ledger.rebuild_records import Upkeep
 from tradebot.adapters.ledger.rows import SessionRow, note_words
-from tradebot.adapters.ledger.schema import translated
-from tradebot.adapters.ledger.state_history import History
+from tradebot.adapters.ledger.schema import translate_errors
+from tradebot.adapters.ledger.state_history import HaltHistory
 from tradebot.adapters.ledger.states import TradingStates
-from tradebot.adapters.ledger.tables import Books, Tables
+from tradebot.adapters.ledger.tables import AccountTables, LedgerTables
 from tradebot.adapters.ledger.totals import FillTotals
 from tradebot.adapters.state.state_folder import JOURNAL, LEDGER, REBUILD
 from tradebot.adapters.text.canonical import json_text, parse_time, time_text
@@ -45,7 +45,7 @@ from tradebot.model.values import replace
 class TradeNotes:
     """The tags and notes of one account's trades."""
 
-    tables: Tables
+    tables: LedgerTables
 
     def note_trade(self, note: TradeNote) -> None:
         self.change_note(note.trade, lambda _: note)
@@ -65,10 +65,10 @@ class TradeNotes:
         return {note.trade: note for note in notes}
 
 
-class Passes:
+class SqlitePasses:
     """The slots, sessions, listings and reconcile marks of one account."""
 
-    tables: Tables
+    tables: LedgerTables
 
     def claim_slot(self, job: str, session: date, slot: str, by: str, at: datetime) -> SlotClaim:
         with self.tables.books.write():
@@ -175,7 +175,7 @@ def _baseline(body: str, who: str, at: str) -> Baseline:
         raise DamagedBooksError(f"The approved configuration can't be read: {error}.", REBUILD) from error
 
 
-class Promotions:
+class StoredPromotions:
     """How far each strategy of one account was promoted; its last row counts."""
 
     def __init__(self, file: LedgerFile) -> None:
@@ -235,29 +235,29 @@ LAST_CLAIM = """SELECT session, slot, holder, at FROM slots WHERE account = ? AN
     ORDER BY session DESC, at DESC LIMIT 1"""
 
 
-class Stores(Orders, Money, Passes, TradeNotes):
+class LedgerStores(SqliteOrders, SqliteMoney, SqlitePasses, TradeNotes):
     """What the ledgers of files and of backtests share: all but the trading state, and what fills add up to."""
 
-    def __init__(self, books: Books) -> None:
-        Money.__init__(self)
-        self.tables = Tables(books)
+    def __init__(self, books: AccountTables) -> None:
+        SqliteMoney.__init__(self)
+        self.tables = LedgerTables(books)
         self.account_number = books.account_number
 
 
-class SqliteLedger(Stores, TradingStates, FillTotals):
+class SqliteLedger(LedgerStores, TradingStates, FillTotals):
     """The ledger of a state folder; writers hold the folder's lock, readers need none."""
 
     def __init__(self, file: TableFile) -> None:
-        Stores.__init__(self, file)
+        LedgerStores.__init__(self, file)
         TradingStates.__init__(self, file)
         self.file = file
         self.close = file.close
-        self.past = Past(file)
+        self.past = AccountHistory(file)
         self.tallies = Tallies(file)
         self.armings = Armings(file)
         self.baselines = Baselines(file)
-        self.promotions = Promotions(file)
-        self.history = History(file)
+        self.promotions = StoredPromotions(file)
+        self.history = HaltHistory(file)
         self.upkeep = Upkeep(file)
         self.cash_movements = self.past.cash_movements
         self._listed_at, self._listed = -1, dict[str, ListingRecord | None]()
@@ -265,23 +265,23 @@ class SqliteLedger(Stores, TradingStates, FillTotals):
 
     def listings(self, symbols: Collection[str] | None = None) -> Mapping[str, ListingRecord]:
         if self.file.is_writing:
-            return Stores.listings(self, symbols)
+            return LedgerStores.listings(self, symbols)
         version = self.file.version()
         if version != self._listed_at:
             self._listed_at, self._listed = version, {}
         if symbols is None:
-            every = Stores.listings(self)
+            every = LedgerStores.listings(self)
             self._listed.update(every)
             return every
         new = [symbol for symbol in symbols if symbol not in self._listed]
         if new:
-            found = Stores.listings(self, new)
+            found = LedgerStores.listings(self, new)
             self._listed.update((symbol, found.get(symbol)) for symbol in new)
         return {symbol: record for symbol in symbols if (record := self._listed[symbol])}
 
     def put_listings(self, records: Iterable[ListingRecord]) -> None:
         self._listed_at = -1
-        Stores.put_listings(self, records)
+        LedgerStores.put_listings(self, records)
 
     def last_claim(self, job: str) -> SlotClaim | None:
         """Return the claim of a job that was made last in the latest session of any; None if there is none."""
@@ -336,7 +336,7 @@ ENDING = """SELECT DISTINCT venue_id FROM orders INDEXED BY orders_working
 DIGEST_BYTES = 16
 
 
-class Compared(NamedTuple):
+class JournalComparison(NamedTuple):
     """The ledger compared with its journal: records, rows, rows missing from the journal, and records ahead."""
 
     records: int
@@ -373,20 +373,18 @@ class Tallies:
         ((fills,),) = self._file.rows("SELECT fills FROM fill_seals WHERE account = ?")
         return int(intents), int(fills)
 
-    def compare_journal(self) -> Compared:
+    def compare_journal(self) -> JournalComparison:
         """Compare the money rows with the journal; raise OperatorError if either is damaged or the journal is short."""
-        with translated(self._file.folder / LEDGER):
+        with translate_errors(self._file.folder / LEDGER):
             found = [row[0] for row in self._file.database.execute("PRAGMA quick_check(1)")]
         if found != ["ok"]:
             raise DamagedBooksError(f"The ledger is damaged: {found[0]}.", REBUILD)
         # Read the ledger before the journal: whatever is committed has been journaled already.
-        sealed = self._file.sealed().sequence
-        rows = {
-            kind: {_digest(text) for (text,) in self._file.streamed(query)} for kind, query in _AS_JOURNALED.items()
-        }
+        sealed = self._file.sealed_head().sequence
+        rows = {kind: {_digest(text) for (text,) in self._file.stream(query)} for kind, query in _AS_JOURNALED.items()}
         return self._against(rows, sealed)
 
-    def _against(self, rows: Mapping[str, set[bytes]], sealed: int) -> Compared:
+    def _against(self, rows: Mapping[str, set[bytes]], sealed: int) -> JournalComparison:
         total, ahead, sequence = sum(map(len, rows.values())), 0, 0
         for record in journal.records(self._file.folder / JOURNAL, sealed):
             sequence = record.head.sequence
@@ -396,7 +394,7 @@ class Tallies:
                 rows[record.kind].discard(digest)
         if sequence < sealed:
             raise DamagedJournalError(f"The journal ends before record {sealed}, which the ledger has.", REBUILD)
-        return Compared(sequence, total, sum(map(len, rows.values())), ahead)
+        return JournalComparison(sequence, total, sum(map(len, rows.values())), ahead)
 
 
 def _digest(text: bytes) -> bytes:

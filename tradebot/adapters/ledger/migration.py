@@ -21,7 +21,7 @@ MOST_COPIES = 9
 """The most copies of one version to keep; after that, the last one is overwritten."""
 
 
-class Step(NamedTuple):
+class MigrationStep(NamedTuple):
     """What leads from one version to the next: the statements that created the earlier one, and what changes them.
 
     The change keeps `book.rows` and the checksums right: it creates tables with the triggers of the `sums` module.
@@ -38,7 +38,7 @@ class Form(NamedTuple):
 
     version: int
     tables: tuple[str, ...]
-    steps: Mapping[int, Step]
+    steps: Mapping[int, MigrationStep]
 
     def tables_of(self, version: int) -> tuple[str, ...]:
         """Return the statements that create a ledger of this or an earlier version."""

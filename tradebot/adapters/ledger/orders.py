@@ -10,29 +10,29 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from tradebot.adapters.ledger.rows import IntentRow, OrderRow, Promise
-from tradebot.adapters.ledger.tables import Tables, in_order
+from tradebot.adapters.ledger.rows import IntentRow, Promise, StoredOrder
+from tradebot.adapters.ledger.tables import LedgerTables, in_order
 from tradebot.adapters.text.canonical import decimal_text
 from tradebot.adapters.text.codec import encode
 from tradebot.model.decision import Decision
 from tradebot.model.intent import Intent, IntentRecord, IntentState
-from tradebot.model.order import Order, Outcome, Reply, lineages
+from tradebot.model.order import Order, Reply, WriteOutcome, lineages
 from tradebot.model.values import replace
 
 STATE_AFTER = {
-    Outcome.ACCEPTED: IntentState.ACKED,
-    Outcome.REJECTED: IntentState.REJECTED,
-    Outcome.UNKNOWN: IntentState.UNKNOWN,
+    WriteOutcome.ACCEPTED: IntentState.ACKED,
+    WriteOutcome.REJECTED: IntentState.REJECTED,
+    WriteOutcome.UNKNOWN: IntentState.UNKNOWN,
 }
 KNOWN = frozenset({IntentState.ACKED, IntentState.REJECTED})
-UNRESOLVED = tuple(state for state in IntentState if state.unresolved)
+UNRESOLVED = tuple(state for state in IntentState if state.is_unresolved)
 EVER = datetime.min.replace(tzinfo=UTC)
 
 
-class Orders:
+class SqliteOrders:
     """Our intents, and the venue's orders that came from them."""
 
-    tables: Tables
+    tables: LedgerTables
 
     def promise(self, intent: Intent, verdicts: Sequence[Decision]) -> bool:
         return self.promise_again(intent, Promise(verdicts))
@@ -55,7 +55,7 @@ class Orders:
         with books.write():
             row = self._row(client_order_id)
             # An unknown outcome never replaces a known one.
-            if not (row.record.state in KNOWN and reply.outcome is Outcome.UNKNOWN):
+            if not (row.record.state in KNOWN and reply.outcome is WriteOutcome.UNKNOWN):
                 self._move(row, STATE_AFTER[reply.outcome], reply.code, reply.message, at)
             for order in (reply.order, *reply.legs) if reply.order else ():
                 self._apply_order(order, at)
@@ -99,7 +99,7 @@ class Orders:
 
     def unsettled_intents(self, since: date) -> Sequence[IntentRecord]:
         found = _records(self.tables.intents.among("state", (*UNRESOLVED, IntentState.ABANDONED)))
-        return tuple(record for record in found if record.state.unresolved or record.intent.session >= since)
+        return tuple(record for record in found if record.state.is_unresolved or record.intent.session >= since)
 
     def promised(self, client_order_ids: Collection[str]) -> Mapping[str, IntentRecord]:
         found = self.tables.intents.several([(one,) for one in client_order_ids])
@@ -147,7 +147,7 @@ class Orders:
 
     def _unresolved(self, client_order_id: str) -> IntentRow:
         row = self._row(client_order_id)
-        if not row.record.state.unresolved:
+        if not row.record.state.is_unresolved:
             raise AssertionError(f"{client_order_id} is {row.record.state}, not unresolved")
         return row
 
@@ -164,7 +164,7 @@ class Orders:
         if known and not order.supersedes(known.order):
             return False
         was_promised = known is not None and known.was_promised
-        orders.put(OrderRow(order, at, was_promised or self._is_promised(order)))
+        orders.put(StoredOrder(order, at, was_promised or self._is_promised(order)))
         return True
 
     def _is_another(self, order: Order) -> bool:
@@ -179,7 +179,7 @@ class Orders:
 
     def _is_promised(self, order: Order) -> bool:
         """Return True if an order is ours: promised under its own id, or a leg of one that was."""
-        if self.tables.intents.known([order.client_order_id]):
+        if self.tables.intents.known_keys([order.client_order_id]):
             return True
         parent = self.tables.orders.get(order.parent) if order.parent else None
         return parent is not None and parent.was_promised
@@ -197,5 +197,5 @@ def _records(rows: Mapping[int, IntentRow]) -> tuple[IntentRecord, ...]:
     return tuple([row.record for row in in_order(rows)])
 
 
-def _orders(rows: Mapping[int, OrderRow]) -> tuple[Order, ...]:
+def _orders(rows: Mapping[int, StoredOrder]) -> tuple[Order, ...]:
     return tuple([row.order for row in in_order(rows)])

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.rows import acknowledged_words, cash_words, note_words, promised_text
-from tradebot.adapters.ledger.tables import ACKNOWLEDGED, BOOK, CASH, NOTES, Kind, Row
+from tradebot.adapters.ledger.tables import ACKNOWLEDGED, BOOK, CASH, NOTES, Row, TableKind
 from tradebot.adapters.text.canonical import json_text
 
 
@@ -31,7 +31,7 @@ class Journaled(NamedTuple):
             WHERE account = ? AND {self.at} IS NOT NULL AND {self.number} BETWEEN ? AND ? ORDER BY 1"""  # noqa: S608 - our own names
 
 
-def _of(kind: Kind[Row], words: Callable[[Row], object], at: str = "at", number: str = "sequence") -> Journaled:
+def _of(kind: TableKind[Row], words: Callable[[Row], object], at: str = "at", number: str = "sequence") -> Journaled:
     def payload(*row: Any) -> bytes:
         return json_text(words(kind.of_row(*row))).encode()
 
@@ -64,7 +64,7 @@ class JournalRow(NamedTuple):
     at: str
 
 
-class Identity(NamedTuple):
+class RecordIdentity(NamedTuple):
     """What identifies a record: its id if it has one, otherwise its payload and time."""
 
     kind: str
@@ -109,18 +109,18 @@ class Upkeep:
     def as_journaled(self, kind: str, first: int = 0, last: int = sys.maxsize) -> Iterator[JournalRow]:
         """Yield the journal records of one kind for the rows from `first` to `last`."""
         form = AS_JOURNALED[kind]
-        for sequence, at, *values in self._file.streamed(form.query(form.columns), (first, last)):
+        for sequence, at, *values in self._file.stream(form.query(form.columns), (first, last)):
             yield JournalRow(kind, sequence, form.payload(*values), at)
 
-    def identities(self) -> Iterator[Identity]:
+    def identities(self) -> Iterator[RecordIdentity]:
         """Yield the identity of every record that the journal should have for this ledger."""
         for kind, form in AS_JOURNALED.items():
             if form.name:
-                for sequence, at, name in self._file.streamed(form.query(form.name), (0, sys.maxsize)):
-                    yield Identity(kind, sequence, at, name.encode())
+                for sequence, at, name in self._file.stream(form.query(form.name), (0, sys.maxsize)):
+                    yield RecordIdentity(kind, sequence, at, name.encode())
             else:
                 for record in self.as_journaled(kind):
-                    yield Identity(kind, record.sequence, record.at, record.payload + record.at.encode())
+                    yield RecordIdentity(kind, record.sequence, record.at, record.payload + record.at.encode())
 
     def latest(self, table: str) -> str:
         """Return the time of the last row of a table, as text; "" if there is none."""

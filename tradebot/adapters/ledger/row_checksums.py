@@ -11,7 +11,7 @@ import hashlib
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 
-from tradebot.adapters.state.row_checksums import SUM, columns_of, key_of, named
+from tradebot.adapters.state.row_checksums import SUM, columns_of, key_of, name_statements
 
 SUM_BYTES = 16
 COMBINED = "combined_sum"
@@ -29,10 +29,10 @@ UNCOUNT = f"UPDATE {COUNTED_IN} SET rows = rows - ? WHERE account = ?"  # noqa: 
 def install(database: sqlite3.Connection) -> None:
     """Register the function that the triggers call; every connection needs it before it writes."""
     database.create_function(SUM, -1, _sum, deterministic=True)
-    database.create_function(COMBINED, -1, combined, deterministic=True)
+    database.create_function(COMBINED, -1, combine_checksums, deterministic=True)
 
 
-def combined(*sums: str) -> str:
+def combine_checksums(*sums: str) -> str:
     """Return one sum of several, which doesn't depend on their order; the same sum twice cancels itself out."""
     total = 0
     for one in sums:
@@ -50,7 +50,7 @@ def _bits(one: str) -> int:
 
 def triggers(tables: Iterable[str]) -> Iterator[str]:
     """Yield the triggers that maintain sums and row count, for each `CREATE TABLE` among the given statements."""
-    found = dict(named(tables))
+    found = dict(name_statements(tables))
     for table, statement in found.items():
         yield from _triggers_of(table, statement, sealed=table == SEALED and SEALED_IN in found)
 
@@ -102,7 +102,7 @@ def seal_of(database: sqlite3.Connection) -> tuple[int, str]:
     """Return the number of all fills in a ledger and the combined sum of their rows."""
     count, total = 0, ""
     for (one,) in database.execute(f"SELECT {SUM} FROM {SEALED}"):  # noqa: S608 - our own names
-        count, total = count + 1, combined(total, one)
+        count, total = count + 1, combine_checksums(total, one)
     return count, total
 
 
@@ -113,7 +113,7 @@ def _look_at(database: sqlite3.Connection, table: str, columns: tuple[str, ...])
 
 
 def _summed(tables: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
-    return {name: columns_of(statement) for name, statement in named(tables)}
+    return {name: columns_of(statement) for name, statement in name_statements(tables)}
 
 
 def call(table: str, columns: Iterable[str], row: str) -> str:

@@ -18,7 +18,7 @@ from tradebot.model.trade import TradeNote
 from tradebot.model.venue import Settlement
 
 
-class Opening(NamedTuple):
+class StoredOpening(NamedTuple):
     """The opening balance, in USD, when it was written, and how the account settles."""
 
     cash: Decimal
@@ -60,7 +60,7 @@ class IntentRow(NamedTuple):
         return promised_text(*self.texts)
 
 
-class OrderRow(NamedTuple):
+class StoredOrder(NamedTuple):
     """An order as it was reported last; it was promised if it is ours, or a leg of one of ours."""
 
     order: Order
@@ -68,7 +68,7 @@ class OrderRow(NamedTuple):
     was_promised: bool
 
 
-class FillRow(NamedTuple):
+class StoredFill(NamedTuple):
     """A fill as it was written, with its text if it was written before."""
 
     owned: OwnedFill

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from tradebot.adapters.ledger import row_checksums as ledger_sums
-from tradebot.adapters.ledger.deferred_signals import held
-from tradebot.adapters.ledger.migration import Form, Step, bring_up, keep_beside, version_of
+from tradebot.adapters.ledger.deferred_signals import defer_signals
+from tradebot.adapters.ledger.migration import Form, MigrationStep, bring_up, keep_beside, version_of
 from tradebot.adapters.state import state_locks
-from tradebot.adapters.state.row_checksums import named
+from tradebot.adapters.state.row_checksums import name_statements
 from tradebot.adapters.state.safe_open import NotPlainError, require_plain, written_plain
 from tradebot.adapters.state.state_folder import (
     LEDGER_VERSION,
@@ -56,28 +56,28 @@ NEW_IN_3 = frozenset({"promotions"})
 SAYS_3 = "how far each strategy was promoted"
 
 
-def steps(today: tuple[str, ...]) -> Mapping[int, Step]:
+def steps(today: tuple[str, ...]) -> Mapping[int, MigrationStep]:
     """Return the step from each earlier version, given the statements that create today's tables."""
-    earlier, new = dict(named(BEFORE_2)), dict(named(today))
+    earlier, new = dict(name_statements(BEFORE_2)), dict(name_statements(today))
     second = tuple(one for one in today if _name(one) not in NEW_IN_3)
     first = tuple(
         earlier.get(_name(one), one) for one in second if _name(one) not in NEW_IN_2 and one != SESSIONS_BY_DATE
     )
     return {
-        1: Step(first, lambda database: _to_2(database, new), SAYS_2),
-        2: Step(second, lambda database: _create(database, new["promotions"]), SAYS_3),
+        1: MigrationStep(first, lambda database: _to_2(database, new), SAYS_2),
+        2: MigrationStep(second, lambda database: _create(database, new["promotions"]), SAYS_3),
     }
 
 
 def _name(statement: str) -> str:
     """Return the table that a statement creates, or an empty text if it creates something else."""
-    return next((name for name, _ in named((statement,))), "")
+    return next((name for name, _ in name_statements((statement,))), "")
 
 
 def _to_2(database: sqlite3.Connection, today: Mapping[str, str]) -> None:
     # Every other table refers to the book. What refers to nothing for a moment is only judged at the end.
     database.execute("PRAGMA defer_foreign_keys = ON")
-    for name, _ in named(BEFORE_2):
+    for name, _ in name_statements(BEFORE_2):
         _remake(database, name, today[name])
     _create(database, today["listings"])
     database.execute(SESSIONS_BY_DATE)
@@ -300,7 +300,7 @@ def _require_alone(folder: Path, patience_s: float) -> None:
 
 def copy_database(source: Path, target: Path) -> None:
     """Copy a ledger to a new file; the copy is durable once the caller has synced it."""
-    with translated(source), closing(open_database(source, read_only=True)) as old:
+    with translate_errors(source), closing(open_database(source, read_only=True)) as old:
         # Create the file before SQLite opens it, so that no other user can ever read it.
         written_plain(target).close()
         with closing(sqlite3.connect(target)) as new:
@@ -311,12 +311,12 @@ def copy_database(source: Path, target: Path) -> None:
 
 
 @contextmanager
-def translated(path: Path) -> Iterator[None]:
+def translate_errors(path: Path) -> Iterator[None]:
     """Turn errors of SQLite and the file system into errors that a person, or a later run, can act on.
 
     A signal that ends the process waits until the block is done.
     """
-    with held():
+    with defer_signals():
         try:
             yield
         except sqlite3.OperationalError as error:
@@ -343,7 +343,7 @@ def read_from(path: Path) -> Iterator[None]:
 
     There, a value that is missing or of another type is damage too. It can't be a mistake of the caller.
     """
-    with translated(path):
+    with translate_errors(path):
         try:
             yield
         except UNFIT as error:

@@ -18,7 +18,7 @@ MAY_FILL = """SELECT EXISTS (SELECT 1 FROM intents WHERE account = ?1 AND state 
 """Ask whether any order is at work but those that protect a position: promised as such, or legs of one."""
 
 
-class History:
+class HaltHistory:
     """The rows that say who halted trading and who reopened it; the caller takes care of the switch files."""
 
     def __init__(self, file: LedgerFile) -> None:
@@ -58,7 +58,9 @@ class History:
 
 
 @contextmanager
-def opened_history(folder: Path, *, read_only: bool = False, patience_s: float = BUSY_TIMEOUT_S) -> Iterator[History]:
+def opened_history(
+    folder: Path, *, read_only: bool = False, patience_s: float = BUSY_TIMEOUT_S
+) -> Iterator[HaltHistory]:
     """Open a folder's ledger just for its history of states; raise what `LedgerFile.open` raises."""
     with closing(LedgerFile.open(folder, read_only=read_only, patience_s=patience_s)) as file:
-        yield History(file)
+        yield HaltHistory(file)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from itertools import starmap
 
 from tradebot.adapters.ledger.file import LedgerFile
-from tradebot.adapters.ledger.state_history import History
+from tradebot.adapters.ledger.state_history import HaltHistory
 from tradebot.adapters.state import halt_switch
 from tradebot.adapters.text.canonical import parse_time, time_text
 from tradebot.errors import OperatorError, TemporaryError
@@ -24,7 +24,7 @@ class TradingStates:
 
     def __init__(self, file: LedgerFile) -> None:
         self._file = file
-        self._history = History(file)
+        self._history = HaltHistory(file)
 
     def trading_state(self) -> TradingStateRecord:
         """Return the more restrictive of the switch files and the last row; REDUCE_ONLY if they can't be read."""
@@ -45,7 +45,7 @@ class TradingStates:
             self._halt(new)
             return
         self._file.check_whole()
-        shown, before, under = halt_switch.seen(self._file.folder), self.trading_state(), self.halts()
+        shown, before, under = halt_switch.halt_stat(self._file.folder), self.trading_state(), self.halts()
         if over is not None and before != over:
             raise halt_switch.newer_halt()
         try:
@@ -97,7 +97,7 @@ class TradingStates:
 
     def armed(self) -> bool:
         """Return True if `init` armed this state folder and the arming file is still there."""
-        return halt_switch.armed(self._file.folder)
+        return halt_switch.is_armed(self._file.folder)
 
 
 def _time(record: TradingStateRecord) -> datetime:

@@ -12,16 +12,16 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
-from tradebot.adapters.ledger.json_codec import CACHED_VALUES, decoded, owned_fill, stored
+from tradebot.adapters.ledger.json_codec import CACHED_VALUES, decode_as, decode_cached, owned_fill
 from tradebot.adapters.ledger.rows import (
     AcknowledgedRow,
     CashRow,
-    FillRow,
     IntentRow,
     MarksRow,
-    Opening,
-    OrderRow,
     SessionRow,
+    StoredFill,
+    StoredOpening,
+    StoredOrder,
     acknowledged_words,
     cash_words,
     note_words,
@@ -56,7 +56,7 @@ class Index(NamedTuple, Generic[Row]):
     sorted: bool = False
 
 
-class Kind(NamedTuple, Generic[Row]):
+class TableKind(NamedTuple, Generic[Row]):
     """What the rows of a table are.
 
     `key` are the columns that name a row, and `key_of` returns their values. `fixed` are the other columns of a new
@@ -80,7 +80,7 @@ class Kind(NamedTuple, Generic[Row]):
         return self.order == "sequence"
 
 
-class Table(Protocol[Row]):
+class LedgerTable(Protocol[Row]):
     """The rows of one account. Answers have the rows by number, or by their place if the table isn't numbered."""
 
     def add(self, row: Row) -> bool:
@@ -98,7 +98,7 @@ class Table(Protocol[Row]):
     def several(self, keys: Collection[tuple[Any, ...]]) -> dict[tuple[Any, ...], Row]:
         """Return the rows with these keys, by key."""
 
-    def known(self, keys: Collection[str]) -> frozenset[str]:
+    def known_keys(self, keys: Collection[str]) -> frozenset[str]:
         """Return which of these are keys of rows; the key must be a single column."""
 
     def among(self, index: str, values: Collection[Any]) -> dict[int, Row]:
@@ -110,7 +110,7 @@ class Table(Protocol[Row]):
     def after(self, number: int) -> dict[int, Row]:
         """Return the rows with higher numbers."""
 
-    def numbered(self, number: int) -> Row | None:
+    def row_by_number(self, number: int) -> Row | None:
         """Return the row with a number."""
 
     def last(self, suits: Callable[[Row], bool], index: str = "", until: Any = None) -> Row | None:
@@ -127,7 +127,7 @@ class Wordy(Protocol):
 Worded = TypeVar("Worded", bound=Wordy)
 
 
-class Books(Protocol):
+class AccountTables(Protocol):
     """Where the tables of one account are, and its journal."""
 
     account_number: str
@@ -136,7 +136,7 @@ class Books(Protocol):
     def is_writing(self) -> bool:
         """Return True if what is read may be taken back, because a transaction has begun."""
 
-    def table(self, kind: Kind[Row]) -> Table[Row]:
+    def table(self, kind: TableKind[Row]) -> LedgerTable[Row]:
         """Return one table."""
 
     def as_written(self, row: Worded) -> Worded:
@@ -173,14 +173,14 @@ def forget() -> None:
 @lru_cache(maxsize=CACHED_VALUES)
 def _intent(intent: str, state: str, code: str | None, message: str | None, updated_at: str) -> IntentRow:
     """Return a promised intent from a cache, because a pass asks for most of them twice, and the next pass again."""
-    record = IntentRecord(decoded(Intent, intent), IntentState(state), code, message, parse_time(updated_at))
+    record = IntentRecord(decode_as(Intent, intent), IntentState(state), code, message, parse_time(updated_at))
     return IntentRow(record)
 
 
 @lru_cache(maxsize=4 * CACHED_VALUES)
 def _listing(body: str) -> ListingRecord:
     """Return a kept listing from a cache of their own, because a pass asks for those of its whole universe."""
-    return decoded(ListingRecord, body)
+    return decode_as(ListingRecord, body)
 
 
 def _cash(
@@ -205,7 +205,7 @@ def _intent_changes(row: IntentRow) -> Mapping[str, Any]:
     return {"state": record.state, "code": record.code, "message": record.message, "updated_at": at}
 
 
-def _order_changes(row: OrderRow) -> Mapping[str, Any]:
+def _order_changes(row: StoredOrder) -> Mapping[str, Any]:
     order = row.order
     return {
         "terminal": int(order.status.terminal),
@@ -216,7 +216,7 @@ def _order_changes(row: OrderRow) -> Mapping[str, Any]:
     }
 
 
-def _fill_values(row: FillRow) -> Mapping[str, Any]:
+def _fill_values(row: StoredFill) -> Mapping[str, Any]:
     owned = row.owned
     return {
         "at": time_text(owned.fill.at),
@@ -243,12 +243,12 @@ def _marks_changes(row: MarksRow) -> Mapping[str, Any]:
     return {"price": decimal_text(row.marks.best), "worst": None if worst is None else decimal_text(worst)}
 
 
-BOOK = Kind[Opening](
+BOOK = TableKind[StoredOpening](
     "book",
     key=(),
     key_of=lambda row: (),
     columns="opening_cash, opened_at, settlement",
-    of_row=lambda cash, at, kind: Opening(Decimal(cash), parse_time(at), Settlement(kind)) if at else None,
+    of_row=lambda cash, at, kind: StoredOpening(Decimal(cash), parse_time(at), Settlement(kind)) if at else None,
     changing=lambda row: {
         "opening_cash": decimal_text(row.cash),
         "opened_at": time_text(row.at),
@@ -256,7 +256,7 @@ BOOK = Kind[Opening](
     },
     order="account",
 )
-INTENTS = Kind[IntentRow](
+INTENTS = TableKind[IntentRow](
     "intents",
     key=("client_order_id",),
     key_of=lambda row: (row.record.intent.client_order_id,),
@@ -272,12 +272,12 @@ INTENTS = Kind[IntentRow](
         "state": Index(lambda row: row.record.state, "state", "intents_by_state"),
     },
 )
-ORDERS = Kind[OrderRow](
+ORDERS = TableKind[StoredOrder](
     "orders",
     key=("venue_id",),
     key_of=lambda row: (row.order.venue_id,),
     columns="body, applied_at, promised",
-    of_row=lambda body, at, promised: OrderRow(stored(Order, body), parse_time(at), bool(promised)),
+    of_row=lambda body, at, promised: StoredOrder(decode_cached(Order, body), parse_time(at), bool(promised)),
     fixed=lambda row: {"client_order_id": row.order.client_order_id},
     changing=_order_changes,
     indexes={
@@ -292,12 +292,12 @@ ORDERS = Kind[OrderRow](
         "applied_at": Index(lambda row: row.applied_at, "applied_at", "orders_by_time", sorted=True),
     },
 )
-FILLS = Kind[FillRow](
+FILLS = TableKind[StoredFill](
     "fills",
     key=("activity_id",),
     key_of=lambda row: (row.owned.fill.activity_id,),
     columns="body, origin, about, applied_at",
-    of_row=lambda body, origin, about, at: FillRow(owned_fill(body, origin, about), parse_time(at)),
+    of_row=lambda body, origin, about, at: StoredFill(owned_fill(body, origin, about), parse_time(at)),
     changing=_fill_values,
     indexes={
         "symbol": Index(lambda row: row.owned.fill.symbol, "body ->> '$.fill.symbol'"),
@@ -310,7 +310,7 @@ FILLS = Kind[FillRow](
         ),
     },
 )
-CASH = Kind[CashRow](
+CASH = TableKind[CashRow](
     "cash_adjustments",
     key=(),
     key_of=lambda row: (),
@@ -319,7 +319,7 @@ CASH = Kind[CashRow](
     changing=lambda row: {**cash_words(row), "at": time_text(row.at)},
     indexes={"activity": Index(lambda row: row.about if row.origin is Origin.ACTIVITY else None, "about")},
 )
-ACKNOWLEDGED = Kind[AcknowledgedRow](
+ACKNOWLEDGED = TableKind[AcknowledgedRow](
     "acknowledged",
     key=(),
     key_of=lambda row: (),
@@ -329,7 +329,7 @@ ACKNOWLEDGED = Kind[AcknowledgedRow](
     ),
     changing=lambda row: {**acknowledged_words(row), "at": time_text(row.at)},
 )
-NOTES = Kind[TradeNote](
+NOTES = TableKind[TradeNote](
     "trade_notes",
     key=(),
     key_of=lambda row: (),
@@ -337,7 +337,7 @@ NOTES = Kind[TradeNote](
     of_row=_note,
     changing=lambda note: {**note_words(note), "tags": json_text(list(note.tags)), "at": time_text(note.at)},
 )
-MARKS = Kind[MarksRow](
+MARKS = TableKind[MarksRow](
     "high_water",
     key=("strategy", "symbol", "opened_at"),
     key_of=lambda row: row.held,
@@ -346,7 +346,7 @@ MARKS = Kind[MarksRow](
     changing=_marks_changes,
     order="opened_at",
 )
-PEAK = Kind[EquityPeak](
+PEAK = TableKind[EquityPeak](
     "equity_peak",
     key=(),
     key_of=lambda row: (),
@@ -355,7 +355,7 @@ PEAK = Kind[EquityPeak](
     changing=lambda row: {"highest": decimal_text(row.highest), "seen_once": decimal_text(row.seen_once)},
     order="account",
 )
-RECONCILED = Kind[ReconcileMark](
+RECONCILED = TableKind[ReconcileMark](
     "last_reconcile",
     key=(),
     key_of=lambda row: (),
@@ -364,7 +364,7 @@ RECONCILED = Kind[ReconcileMark](
     changing=lambda row: {"at": time_text(row.at), "blocking": row.blocking, "findings": row.findings},
     order="account",
 )
-SLOTS = Kind[SlotClaim](
+SLOTS = TableKind[SlotClaim](
     "slots",
     key=("job", "session", "slot"),
     key_of=lambda row: (row.job, row.session, row.slot),
@@ -374,7 +374,7 @@ SLOTS = Kind[SlotClaim](
     indexes={"session": Index(lambda row: row.session, "session", "slots_by_session")},
     order="at, job, slot",
 )
-SESSIONS = Kind[SessionRow](
+SESSIONS = TableKind[SessionRow](
     "sessions",
     key=("calendar", "date"),
     key_of=lambda row: (row.calendar, row.session.date),
@@ -386,7 +386,7 @@ SESSIONS = Kind[SessionRow](
     indexes={"date": Index(lambda row: row.session.date, "date", "sessions_by_date", sorted=True)},
     order="date",
 )
-LISTINGS = Kind[ListingRecord](
+LISTINGS = TableKind[ListingRecord](
     "listings",
     key=("symbol",),
     key_of=lambda row: (row.listing.symbol,),
@@ -394,7 +394,7 @@ LISTINGS = Kind[ListingRecord](
     of_row=_listing,
     changing=lambda row: {"body": json_text(encode(row)), "read_at": time_text(row.listing.read_at)},
 )
-KINDS: Mapping[str, Kind[Any]] = {
+KINDS: Mapping[str, TableKind[Any]] = {
     kind.name: kind
     for kind in (
         BOOK, INTENTS, ORDERS, FILLS, CASH, ACKNOWLEDGED, NOTES, MARKS, PEAK, RECONCILED, SLOTS, SESSIONS, LISTINGS,
@@ -402,10 +402,10 @@ KINDS: Mapping[str, Kind[Any]] = {
 }  # fmt: skip
 
 
-class Tables:
+class LedgerTables:
     """All tables of the books of one account."""
 
-    def __init__(self, books: Books) -> None:
+    def __init__(self, books: AccountTables) -> None:
         self.books = books
         self.book = books.table(BOOK)
         self.intents = books.table(INTENTS)

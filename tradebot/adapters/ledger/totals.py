@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.json_codec import owned_fill
-from tradebot.adapters.ledger.row_checksums import as_written, combined
+from tradebot.adapters.ledger.row_checksums import as_written, combine_checksums
 from tradebot.adapters.ledger.schema import TABLES
 from tradebot.adapters.state.state_folder import REBUILD
 from tradebot.adapters.text.canonical import decimal_text, json_text, parse_time, time_text
@@ -58,7 +58,7 @@ NONE = Checkpoint("", "", Totals())
 """The checkpoint before every fill."""
 
 
-class Kept(Struct, frozen=True):
+class TotalsCheckpoint(Struct, frozen=True):
     """Totals as a checkpoint stores them; prices and times are canonical text."""
 
     positions: tuple[Position, ...]
@@ -133,9 +133,9 @@ class FillTotals:
         total = [kept.sum]
 
         def later() -> Iterator[OwnedFill]:
-            for sound, row_sum, *fill in self._file.streamed(LATER, (kept.at, until)):
+            for sound, row_sum, *fill in self._file.stream(LATER, (kept.at, until)):
                 self._require(sound, "fills")
-                total.append(combined(total.pop(), row_sum))
+                total.append(combine_checksums(total.pop(), row_sum))
                 yield owned_fill(*fill)
 
         totals = kept.totals.after(later())
@@ -159,7 +159,7 @@ class FillTotals:
 
 
 def _written(totals: Totals) -> str:
-    kept = Kept(
+    kept = TotalsCheckpoint(
         positions=tuple(totals.positions.values()),
         spent=totals.spent,
         last_price={symbol: decimal_text(price) for symbol, price in totals.last_price.items()},
@@ -176,7 +176,7 @@ def _written(totals: Totals) -> str:
 @lru_cache(maxsize=1)
 def _read(body: str) -> Totals | None:
     """Return the totals from a checkpoint, whose row was as it was written; None if its form is another one."""
-    kept = unpack(Kept, json.loads(body))
+    kept = unpack(TotalsCheckpoint, json.loads(body))
     if kept.form != FORM:
         return None
     return Totals(

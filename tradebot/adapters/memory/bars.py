@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from operator import itemgetter
 
-from tradebot.adapters.bars.store import TRADE, PriceStep, Span
+from tradebot.adapters.bars.store import TRADE, PriceStep, StoredSpan
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.model.series import PriceKind
 
@@ -57,10 +57,10 @@ class MemoryBars:
         held = self._bars[symbol, timeframe, price]
         return held[bisect_left(held, start_s, key=_START) : bisect_right(held, end_s, key=_START)]
 
-    def spans(self) -> Sequence[Span]:
+    def spans(self) -> Sequence[StoredSpan]:
         """Return what is stored, by symbol, timeframe, price and source."""
         return [
-            Span(symbol, timeframe, self._sources[key], held[0].start_s, held[-1].start_s, len(held), price)
+            StoredSpan(symbol, timeframe, self._sources[key], held[0].start_s, held[-1].start_s, len(held), price)
             for key, held in sorted(self._bars.items())
             for symbol, timeframe, price in [key]
             if held
@@ -84,7 +84,7 @@ class MemoryBars:
         others = [span for span in self._asked[key] if span not in touching]
         self._asked[key] = sorted([*others, (min(firsts), max(lasts))])
 
-    def asked(self, symbol: str, what: str, source: str, price: PriceKind = TRADE) -> Sequence[tuple[int, int]]:
+    def asked_spans(self, symbol: str, what: str, source: str, price: PriceKind = TRADE) -> Sequence[tuple[int, int]]:
         """Return the spans that a source has been asked for, oldest first; they neither overlap nor touch."""
         return self._asked[symbol, what, source, price]
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import NamedTuple
 
 from tradebot.adapters.facts.facts_as_of import MARKET_WIDE, NO_SYMBOL, market_of
-from tradebot.adapters.memory.recorder import Level, Recorder
+from tradebot.adapters.memory.recorder import Recorder, RecordLevel
 from tradebot.model.flow import FLOW_ALERTS, Intake
 from tradebot.model.kind import AnyKind, CheckedReply, Fact
 from tradebot.model.record import SymbolFacts
@@ -173,7 +173,7 @@ def _counts(kind: AnyKind, day: date, session: date) -> bool:
 class MemoryFacts(FlowFacts, Recorder):
     """What was known and what passes decided, as much of that as the level says; facts are all kept."""
 
-    def __init__(self, level: Level = Level.FULL) -> None:
+    def __init__(self, level: RecordLevel = RecordLevel.FULL) -> None:
         FlowFacts.__init__(self)
         Recorder.__init__(self, level)
         self._coins: dict[str, Coin] = {}

@@ -10,9 +10,9 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from tradebot.adapters.ledger.fills_and_cash import OLDEST_FIRST
-from tradebot.adapters.ledger.ledger import Stores
-from tradebot.adapters.ledger.rows import OrderRow
-from tradebot.adapters.ledger.tables import KINDS, Index, Kind, Row, Table, Worded
+from tradebot.adapters.ledger.ledger import LedgerStores
+from tradebot.adapters.ledger.rows import StoredOrder
+from tradebot.adapters.ledger.tables import KINDS, Index, LedgerTable, Row, TableKind, Worded
 from tradebot.adapters.state.halt_switch import newer_halt
 from tradebot.adapters.text.activity_types import meaning_if_any
 from tradebot.model.account import CashMovement
@@ -29,7 +29,7 @@ Read = TypeVar("Read")
 class MemoryTable(Generic[Row]):
     """The rows of one account, numbered in the order in which they were written."""
 
-    def __init__(self, kind: Kind[Row]) -> None:
+    def __init__(self, kind: TableKind[Row]) -> None:
         self._kind = kind
         self._key_of = kind.key_of
         self._only_appended = kind.is_numbered and not kind.key
@@ -101,7 +101,7 @@ class MemoryTable(Generic[Row]):
         rows, numbers = self._rows, self._numbers
         return {key: rows[number] for key in keys if (number := numbers.get(key)) is not None}
 
-    def known(self, keys: Collection[str]) -> frozenset[str]:
+    def known_keys(self, keys: Collection[str]) -> frozenset[str]:
         return frozenset([key for key in keys if (key,) in self._numbers])
 
     def among(self, index: str, values: Collection[Any]) -> dict[int, Row]:
@@ -117,7 +117,7 @@ class MemoryTable(Generic[Row]):
             return {}
         return {one: self._rows[one] for one in range(number + 1, self.newest + 1) if one in self._rows}
 
-    def numbered(self, number: int) -> Row | None:
+    def row_by_number(self, number: int) -> Row | None:
         return self._rows.get(number)
 
     def last(self, suits: Callable[[Row], bool], index: str = "", until: Any = None) -> Row | None:
@@ -200,16 +200,16 @@ class Sorted(Generic[Row]):
         return (self._numbers[place] for place in range(bisect_right(self._values, last) - 1, -1, -1))
 
 
-class Remembered:
+class TableCache:
     """What was read of a table, until it changes; a copy or a pickle remembers nothing."""
 
     def __init__(self) -> None:
         self._read: dict[str, tuple[int, dict[Any, Any]]] = {}
 
-    def __reduce__(self) -> tuple[type["Remembered"], tuple[()]]:
-        return Remembered, ()
+    def __reduce__(self) -> tuple[type["TableCache"], tuple[()]]:
+        return TableCache, ()
 
-    def of(self, table: Table[Any], name: str, asked: Hashable, read: Callable[[], Read]) -> Read:
+    def of(self, table: LedgerTable[Any], name: str, asked: Hashable, read: Callable[[], Read]) -> Read:
         """Return what `read` returned for the same question, or ask it now; `name` says what is read of the table."""
         assert isinstance(table, MemoryTable), "a table in memory knows its version"
         known = self._read.get(name)
@@ -268,7 +268,7 @@ class MemoryBooks:
     def __init__(self, account_number: str) -> None:
         self.account_number = account_number
 
-    def table(self, kind: Kind[Row]) -> MemoryTable[Row]:
+    def table(self, kind: TableKind[Row]) -> MemoryTable[Row]:
         """Return one table."""
         return MemoryTable(kind)
 
@@ -289,16 +289,16 @@ class MemoryBooks:
         """Keep no journal."""
 
 
-class MemoryLedger(Stores, MemoryStates):
+class MemoryLedger(LedgerStores, MemoryStates):
     """A ledger without a file; armed and ACTIVE from the start.
 
     Nothing here is durable: `saving` writes a finished run as an ordinary state folder.
     """
 
     def __init__(self, account_number: str) -> None:
-        Stores.__init__(self, MemoryBooks(account_number))
+        LedgerStores.__init__(self, MemoryBooks(account_number))
         MemoryStates.__init__(self)
-        self._remembered = Remembered()
+        self._remembered = TableCache()
         self._chains = Chains()
         self._last_added = 0
         self._totals = self._newer = self._older = Totals()
@@ -308,23 +308,25 @@ class MemoryLedger(Stores, MemoryStates):
 
     def orders(self, *, working: bool = False, since: datetime | None = None) -> Sequence[Order]:
         if not working or since is not None:
-            return Stores.orders(self, working=working, since=since)
-        return self._remembered.of(self.tables.orders, "working", None, lambda: Stores.orders(self, working=True))
+            return LedgerStores.orders(self, working=working, since=since)
+        return self._remembered.of(self.tables.orders, "working", None, lambda: LedgerStores.orders(self, working=True))
 
     def order_chains(self, venue_ids: Collection[str]) -> Mapping[str, Sequence[Order]]:
         orders = self.tables.orders
         assert isinstance(orders, MemoryTable), "a table in memory knows its changes"
-        return self._chains.of(orders, venue_ids, partial(Stores.order_chains, self))
+        return self._chains.of(orders, venue_ids, partial(LedgerStores.order_chains, self))
 
     def filled_quantities(self, venue_ids: Collection[str]) -> Mapping[str, Decimal]:
         self.totals()
         return {venue_id: self._filled_of[venue_id] for venue_id in venue_ids if venue_id in self._filled_of}
 
     def recent_intents(self, since: date) -> Sequence[IntentRecord]:
-        return self._remembered.of(self.tables.intents, "recent", since, lambda: Stores.recent_intents(self, since))
+        return self._remembered.of(
+            self.tables.intents, "recent", since, lambda: LedgerStores.recent_intents(self, since)
+        )
 
     def unsettled_intents(self, since: date) -> Sequence[IntentRecord]:
-        read = partial(Stores.unsettled_intents, self, since)
+        read = partial(LedgerStores.unsettled_intents, self, since)
         return self._remembered.of(self.tables.intents, "unsettled", since, read)
 
     def totals(self) -> Totals:
@@ -388,7 +390,7 @@ class Chains:
 
     def of(
         self,
-        table: MemoryTable[OrderRow],
+        table: MemoryTable[StoredOrder],
         venue_ids: Collection[str],
         read: Callable[[Collection[str]], Mapping[str, Sequence[Order]]],
     ) -> Mapping[str, Sequence[Order]]:
@@ -406,9 +408,9 @@ class Chains:
             if name:
                 self._naming[name].add(venue_id)
 
-    def _forget_changed(self, table: MemoryTable[OrderRow]) -> None:
+    def _forget_changed(self, table: MemoryTable[StoredOrder]) -> None:
         changed, self._seen = table.changes[self._seen :], table.version
-        rows = [table.numbered(number) for number in changed]
+        rows = [table.row_by_number(number) for number in changed]
         if None in rows or len(self._chains) > MOST:
             self._chains.clear()
             self._naming.clear()

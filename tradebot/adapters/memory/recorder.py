@@ -28,7 +28,7 @@ COMPARED = 2
 """How many passes of a job are kept whatever their age: each pass is compared with the one before it."""
 
 
-class Level(StrEnum):
+class RecordLevel(StrEnum):
     """How much of each pass is kept.
 
     NONE: what later passes read back. COUNTS: also how many candidates ended for which reason, and the candidates that
@@ -69,13 +69,13 @@ def _time(cycle: CycleRecord) -> datetime:
 class Recorder:
     """The passes of one run, oldest first."""
 
-    def __init__(self, level: Level = Level.FULL) -> None:
+    def __init__(self, level: RecordLevel = RecordLevel.FULL) -> None:
         self.level = level
         self._known: dict[tuple[str, str], _Pass] = {}
         self._all: list[_Pass] = []
         self._jobs: dict[str, list[_Pass]] = defaultdict(list)
         self._marked: list[CycleRecord] = []
-        self._scores = KnownScores()
+        self._scores = SlotScores()
         self._ends: dict[date, _End] = {}
         self._own_slots: dict[str, dict[tuple[date, str], tuple[str, str]]] = defaultdict(dict)
         self._counts: dict[date, Counter[Reason | None]] = defaultdict(Counter)
@@ -151,7 +151,7 @@ class Recorder:
         At FULL that is every pass. Otherwise it is each session's last look at the account, and at COUNTS also the
         passes that sent orders, with the candidates that led to them.
         """
-        if self.level is Level.FULL:
+        if self.level is RecordLevel.FULL:
             yield from (one.cycle for one in self._all)
             return
         ends = [cycle for end in self._ends.values() for cycle in end if cycle]
@@ -187,7 +187,7 @@ class Recorder:
                     self._scores.add(one.cycle)
 
     def _count(self, cycle: CycleRecord, sign: int) -> None:
-        if self.level is Level.NONE or cycle.job is not Job.TRADE_ONCE:
+        if self.level is RecordLevel.NONE or cycle.job is not Job.TRADE_ONCE:
             return
         for record in cycle.candidates:
             end = record.terminal
@@ -198,7 +198,7 @@ class Recorder:
 
     def _keep_sent(self, cycle: CycleRecord) -> None:
         """Keep the candidates that led to orders, if not all are kept anyway."""
-        if self.level is not Level.COUNTS:
+        if self.level is not RecordLevel.COUNTS:
             return
         self._sent.pop((cycle.job, cycle.id), None)
         sent = tuple(record for record in cycle.candidates if record.client_order_id)
@@ -227,7 +227,7 @@ class Recorder:
         """Begin a session: forget the passes that nothing will read back."""
         self._recent = [*self._recent[-KEPT_SESSIONS + 1 :], cycle.session]
         self._scores.forget(cycle.at)
-        if self.level is Level.FULL:
+        if self.level is RecordLevel.FULL:
             return
         slots = {key for of_strategy in self._own_slots.values() for key in of_strategy.values()}
         newest = {id(one) for of_job in self._jobs.values() for one in of_job[-COMPARED:]}
@@ -261,7 +261,7 @@ class _Slot(NamedTuple):
     scores: dict[tuple[str, str], list[float]]
 
 
-class KnownScores:
+class SlotScores:
     """The scores that passes gave, one pass for each slot: the last one that wasn't refused."""
 
     def __init__(self) -> None:

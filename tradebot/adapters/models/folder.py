@@ -22,14 +22,14 @@ NAME = re.compile(rf"[0-9a-f]{{{CHARACTERS}}}")
 LINE = re.compile(r"# (\d+) bytes\n([0-9a-f]{64})  ([a-z.]+)\n")
 
 
-class Listed(NamedTuple):
+class ListedFile(NamedTuple):
     """The size and the SHA-256 of a file."""
 
     size: int
     digest: str
 
 
-class Parts(NamedTuple):
+class ModelParts(NamedTuple):
     """What a model is made of."""
 
     card: Card
@@ -43,9 +43,9 @@ class Parts(NamedTuple):
         return {**{name: f"{json_text(encode(value))}\n".encode() for name, value in texts.items()}, GRAPH: self.graph}
 
 
-def parts_of(files: Mapping[str, bytes]) -> Parts:
+def parts_of(files: Mapping[str, bytes]) -> ModelParts:
     """Return the parts in these files; ValueError or RecursionError if one of them can't be read."""
-    return Parts(
+    return ModelParts(
         decode(Card, json.loads(files[CARD])),
         decode(Scaling, json.loads(files[SCALING])),
         decode(Probe, json.loads(files[PROBE])),
@@ -59,10 +59,10 @@ def sums_of(files: Mapping[str, bytes]) -> bytes:
     return "".join(lines).encode()
 
 
-def listed_in(sums: bytes) -> Mapping[str, Listed]:
+def listed_in(sums: bytes) -> Mapping[str, ListedFile]:
     """Return the files in a list by name; ValueError if it isn't one of exactly the files that a model has."""
     text = sums.decode("ascii")
-    found = {name: Listed(int(size), digest) for size, digest, name in LINE.findall(text)}
+    found = {name: ListedFile(int(size), digest) for size, digest, name in LINE.findall(text)}
     if LINE.sub("", text) or set(found) != set(LARGEST):
         raise ValueError("it lists other files")
     return found

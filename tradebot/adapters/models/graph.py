@@ -19,7 +19,7 @@ class GraphError(ValueError):
     """Raised for a network that isn't used; the text says what is wrong with it."""
 
 
-class Field(NamedTuple):
+class ProtoField(NamedTuple):
     """A field of a message: a number, or the bytes of a text or of a message in it."""
 
     number: int
@@ -68,7 +68,7 @@ def _look(message: memoryview, kind: str, depth: int, kinds: set[str]) -> None:
             _look(_view(field), inner, depth + 1, kinds)
 
 
-def fields(message: memoryview) -> Iterator[Field]:
+def fields(message: memoryview) -> Iterator[ProtoField]:
     """Yield the fields of a message in their order; GraphError if it isn't one."""
     place = 0
     while place < len(message):
@@ -76,7 +76,7 @@ def fields(message: memoryview) -> Iterator[Field]:
         number, kind = key >> 3, key & 7
         if kind == VARINT:
             value, place = _varint(message, place)
-            yield Field(number, value)
+            yield ProtoField(number, value)
             continue
         if kind == BYTES:
             length, place = _varint(message, place)
@@ -86,7 +86,7 @@ def fields(message: memoryview) -> Iterator[Field]:
             raise GraphError("it can't be read")
         if place + length > len(message):
             raise GraphError("it ends in the middle")
-        yield Field(number, message[place : place + length])
+        yield ProtoField(number, message[place : place + length])
         place += length
 
 
@@ -103,11 +103,11 @@ def _varint(message: memoryview, place: int) -> tuple[int, int]:
     raise GraphError("it can't be read")
 
 
-def _view(field: Field) -> memoryview:
+def _view(field: ProtoField) -> memoryview:
     if isinstance(field.value, int):
         raise GraphError("it can't be read")
     return field.value
 
 
-def _bytes(field: Field) -> bytes:
+def _bytes(field: ProtoField) -> bytes:
     return bytes(_view(field))

@@ -4,22 +4,22 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tradebot.adapters.models.folder import Parts, parts_of
+from tradebot.adapters.models.folder import ModelParts, parts_of
 from tradebot.adapters.text.canonical import json_text
 from tradebot.adapters.text.codec import decode, encode
-from tradebot.learning.acting import Acting
+from tradebot.learning.acting import ModelSelection
 from tradebot.learning.card import Model
 
 ACTING, MODELS = "acting", "models"
 
 
-def settings_of(models: Sequence[Model], acting: Acting) -> Mapping[str, Any]:
+def settings_of(models: Sequence[Model], acting: ModelSelection) -> Mapping[str, Any]:
     """Return the settings that these models are started with."""
-    files = [(one.id, dict(Parts(one.card, one.scaling, one.probe, one.graph).files())) for one in models]
+    files = [(one.id, dict(ModelParts(one.card, one.scaling, one.probe, one.graph).files())) for one in models]
     return {MODELS: files, ACTING: json_text(encode(acting))}
 
 
-def loaded_from(settings: Mapping[str, Any]) -> tuple[Sequence[Model], Acting]:
+def loaded_from(settings: Mapping[str, Any]) -> tuple[Sequence[Model], ModelSelection]:
     """Return the models in such settings, and how they act together."""
     models = [Model(name, *parts_of(files)) for name, files in settings[MODELS]]
-    return models, decode(Acting, json.loads(settings[ACTING]))
+    return models, decode(ModelSelection, json.loads(settings[ACTING]))

@@ -18,14 +18,14 @@ from tradebot.adapters.models.loaded import settings_of
 from tradebot.adapters.models.reading import read_model
 from tradebot.adapters.models.refusing import RefusedModelError
 from tradebot.adapters.plugins.code_digest import built_in_code
-from tradebot.adapters.plugins.plugin import PluginStrategy, Surroundings
+from tradebot.adapters.plugins.plugin import PluginEnvironment, PluginStrategy
 from tradebot.adapters.plugins.process import ErredError, PluginProcess
 from tradebot.adapters.plugins.protocol import GROUP
 from tradebot.adapters.state.safe_open import read_plain
 from tradebot.adapters.state.state_folder import write_durably
-from tradebot.learning.acting import Acting
+from tradebot.learning.acting import ModelSelection
 from tradebot.learning.card import Model, SessionResult
-from tradebot.learning.saying import MODEL, refusal, said
+from tradebot.learning.saying import MODEL, passing_decision, refusal
 from tradebot.model.decision import Decision
 from tradebot.model.reasons import Reason
 from tradebot.model.values import replace
@@ -42,7 +42,7 @@ OF_THE_TEST = frozenset(
 """Reasons for which the last good model acts in the place of one that failed its test."""
 
 
-class Place(Struct, frozen=True):
+class ModelLocation(Struct, frozen=True):
     """Where models are, who signed them, which act, and the file of their later results.
 
     `answer_ms` is how long an answer may take, None for as long as a plug-in's. `noted` is the file in which the last
@@ -65,9 +65,9 @@ class ModelProcess(PluginStrategy):
 
     def __init__(
         self,
-        place: Place,
-        acting: Acting,
-        surroundings: Surroundings,
+        place: ModelLocation,
+        acting: ModelSelection,
+        surroundings: PluginEnvironment,
         name: str,
         models: tuple[Model, ...] | None = None,
     ) -> None:
@@ -124,7 +124,7 @@ class ModelProcess(PluginStrategy):
             if why.reason not in OF_THE_TEST or not good or good == self._place.models:
                 raise ErredError(why) from failed
             process = self._tested(self._good(good, why))
-            self._replaced = said(MODEL, Reason.MODEL_REPLACED, str(why.observed), ", ".join(good))
+            self._replaced = passing_decision(MODEL, Reason.MODEL_REPLACED, str(why.observed), ", ".join(good))
         else:
             self._note()
         return process
@@ -135,7 +135,7 @@ class ModelProcess(PluginStrategy):
         with ExitStack() as untested:
             untested.callback(process.end)
             # What it declares is the answer to its start, which takes longer than any other.
-            assert process.declared.times == ""
+            assert process.declaration.times == ""
             answer = process.wants(LOOK)
             if isinstance(answer, Decision):
                 raise ErredError(answer)

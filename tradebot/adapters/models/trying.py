@@ -6,11 +6,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
-from tradebot.adapters.models.process import ModelProcess, Place
-from tradebot.adapters.plugins.plugin import Surroundings
-from tradebot.learning.acting import Acting
+from tradebot.adapters.models.process import ModelLocation, ModelProcess
+from tradebot.adapters.plugins.plugin import PluginEnvironment
+from tradebot.learning.acting import ModelSelection
 from tradebot.learning.card import Model
-from tradebot.learning.ensemble import Combine, Mode
+from tradebot.learning.ensemble import Combine, PolicyMode
 from tradebot.model.bar import Session
 from tradebot.model.decision import Decision
 from tradebot.model.view import FeatureRow, Situation, StrategyView
@@ -28,10 +28,12 @@ class Took(NamedTuple):
     longest_ms: float
 
 
-def tried(model: Model, surroundings: Surroundings) -> Took | Decision:
+def self_test(model: Model, surroundings: PluginEnvironment) -> Took | Decision:
     """Return how long a model's answers take, or why it can't be used."""
-    place = Place(Path(), "", (model.id,))
-    process = ModelProcess(place, Acting(Mode.INFERENCE, Combine.MAJORITY, 1, {}), surroundings, "models", (model,))
+    place = ModelLocation(Path(), "", (model.id,))
+    process = ModelProcess(
+        place, ModelSelection(PolicyMode.INFERENCE, Combine.MAJORITY, 1, {}), surroundings, "models", (model,)
+    )
     try:
         view, took = _view(model), list[float]()
         # The first answer waits for the start.

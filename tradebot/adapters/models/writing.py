@@ -10,7 +10,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from tradebot.adapters.faults.failpoint import around
-from tradebot.adapters.models.folder import SIGNATURE, SUMS, Parts, id_of, sums_of
+from tradebot.adapters.models.folder import SIGNATURE, SUMS, ModelParts, id_of, sums_of
 from tradebot.adapters.models.signing import sign, signer_of
 from tradebot.adapters.state.state_folder import make_folder, sync_folder
 from tradebot.errors import OperatorError
@@ -23,7 +23,7 @@ LEFT_AFTER_S = 3600
 """How old a draft must be before a later writer takes it for one that was left behind."""
 
 
-def write_model(folder: Path, parts: Parts, key: "Ed25519PrivateKey") -> str:
+def write_model(folder: Path, parts: ModelParts, key: "Ed25519PrivateKey") -> str:
     """Sign a model, write it to a folder of models, and return its name. The same content is written once.
 
     OperatorError if the folder can't be written; what was written until then is never taken for a model.
@@ -47,7 +47,7 @@ def write_model(folder: Path, parts: Parts, key: "Ed25519PrivateKey") -> str:
     return name
 
 
-def write_draft(place: Path, parts: Parts) -> None:
+def write_draft(place: Path, parts: ModelParts) -> None:
     """Write a model that nobody has signed yet, sealed with a list of its files, as a whole or not at all.
 
     OperatorError if there is something of that name, or it can't be written.

@@ -14,13 +14,13 @@ from pathlib import Path
 from msgspec import Struct
 
 from tradebot.adapters.state.cache_database import CacheDatabase, CacheStore, DamagedError
-from tradebot.adapters.state.events import Place
+from tradebot.adapters.state.events import EventCursor
 from tradebot.adapters.state.state_folder import NOTICES
 from tradebot.adapters.text.canonical import json_text, parse_time, time_text
 from tradebot.adapters.text.codec import decode, encode
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.event import EventKind, Severity
-from tradebot.model.notice import Happening, Notice, Seen
+from tradebot.model.notice import BotStatus, Happening, Notice
 from tradebot.ports.stores import Events
 
 KEPT = 1_000
@@ -36,7 +36,7 @@ class Sending(StrEnum):
     GIVEN_UP = "given up"
 
 
-class Kept(Struct, frozen=True):
+class StoredNotice(Struct, frozen=True):
     """A notice, and what became of it; times are trading times, `problem` is why the last attempt failed."""
 
     id: int
@@ -73,15 +73,15 @@ class Outbox(CacheStore):
     def __init__(self, folder: Path, events: Events, at: datetime) -> None:
         super().__init__(folder / NOTICES, events, at)
 
-    def remembered(self) -> tuple[Place, Seen] | None:
+    def last_look(self) -> tuple[EventCursor, BotStatus] | None:
         """Return how far the events were read, and how the bot was then; None before the first look."""
         with self._guard(ValueError):
             found = dict(self._database.execute("SELECT name, text FROM remembered"))
             if not {PLACE, SEEN} <= found.keys():
                 return None
-            return Place(*json.loads(found[PLACE])), decode(Seen, json.loads(found[SEEN]))
+            return EventCursor(*json.loads(found[PLACE])), decode(BotStatus, json.loads(found[SEEN]))
 
-    def note(self, place: Place, seen: Seen, happenings: Iterable[tuple[str, datetime, Happening]]) -> None:
+    def note(self, place: EventCursor, seen: BotStatus, happenings: Iterable[tuple[str, datetime, Happening]]) -> None:
         """Remember a look, and what each channel is to be told of it, each with the time when that is due."""
         rows = [(channel, time_text(due), json_text(encode(happening))) for channel, due, happening in happenings]
         with self._write():
@@ -109,7 +109,7 @@ class Outbox(CacheStore):
             old = f"DELETE FROM notices WHERE sending != ? AND id NOT IN ({newest})"  # noqa: S608 - no outside text
             self._database.execute(old, (Sending.WAITING, KEPT))
 
-    def next_of(self, channel: str, now: datetime) -> Kept | None:
+    def next_of(self, channel: str, now: datetime) -> StoredNotice | None:
         """Return the oldest notice of a channel that is to be sent by now; None if there is none."""
         where = "WHERE sending = ? AND channel = ? AND next_at <= ? ORDER BY id LIMIT 1"
         return next(iter(self._read(where, Sending.WAITING, channel, time_text(now))), None)
@@ -121,13 +121,13 @@ class Outbox(CacheStore):
             ((count,),) = self._database.execute(query, (channel, time_text(since), Severity.CRITICAL))
             return int(count)
 
-    def sent(self, id_: int) -> None:
+    def mark_sent(self, id_: int) -> None:
         """Note that a notice was sent."""
         with self._write():
             query = "UPDATE notices SET sending = ?, attempts = attempts + 1, problem = '' WHERE id = ?"
             self._database.execute(query, (Sending.SENT, id_))
 
-    def failed(self, id_: int, problem: str, again_in: timedelta | None, now: datetime) -> None:
+    def mark_failed(self, id_: int, problem: str, again_in: timedelta | None, now: datetime) -> None:
         """Note that a notice couldn't be sent: it is tried again after a while, or never again if that is None."""
         sending = Sending.GIVEN_UP if again_in is None else Sending.WAITING
         next_at = time_text(now + (again_in or timedelta(0)))
@@ -137,11 +137,11 @@ class Outbox(CacheStore):
                 (sending, next_at, problem, id_),
             )
 
-    def last(self, count: int) -> Sequence[Kept]:
+    def last(self, count: int) -> Sequence[StoredNotice]:
         """Return the last notices, newest first."""
         return self._read("ORDER BY id DESC LIMIT ?", count)
 
-    def _read(self, where: str, *values: object) -> Sequence[Kept]:
+    def _read(self, where: str, *values: object) -> Sequence[StoredNotice]:
         with self._guard(ValueError):
             return _kept(self._database, where, *values)
 
@@ -149,26 +149,28 @@ class Outbox(CacheStore):
         return TemporaryError("The store of notices was damaged, and a new one was started.", "Try again soon.")
 
 
-def unsent(folder: Path) -> Sequence[Kept]:
+def unsent(folder: Path) -> Sequence[StoredNotice]:
     """Return the notices that are still to be sent, or were given up, oldest first; nothing is created or changed.
 
     Raises OperatorError if the file is damaged.
     """
     path = folder / NOTICES
     try:
-        with closing(Outbox.FILE.open(path)) as database, Outbox.FILE.translated(path):
+        with closing(Outbox.FILE.open(path)) as database, Outbox.FILE.translate_errors(path):
             return _kept(database, "WHERE sending != ? ORDER BY id", Sending.SENT)
     except (DamagedError, ValueError) as error:
         raise OperatorError(f"The notices {path} are damaged: {error}.", "tradebot notify send starts over") from error
 
 
-def _kept(database: sqlite3.Connection, where: str, *values: object) -> Sequence[Kept]:
+def _kept(database: sqlite3.Connection, where: str, *values: object) -> Sequence[StoredNotice]:
     query = f"SELECT {COLUMNS} FROM notices {where}"  # noqa: S608 - no outside text
     return [_row(*row) for row in database.execute(query, values)]
 
 
 def _row(
     id_: int, channel: str, made: str, title: str, text: str, severity: str, sending: str, attempts: int, *rest: str
-) -> Kept:
+) -> StoredNotice:
     notice, (next_at, problem) = Notice(title, text, Severity(severity)), rest
-    return Kept(id_, channel, parse_time(made), notice, Sending(sending), attempts, parse_time(next_at), problem)
+    return StoredNotice(
+        id_, channel, parse_time(made), notice, Sending(sending), attempts, parse_time(next_at), problem
+    )

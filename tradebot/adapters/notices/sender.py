@@ -49,7 +49,7 @@ class Attempt:
         with self._process.stdin as pipe:
             pipe.write(json.dumps(given).encode())
 
-    def ended(self) -> bool:
+    def has_ended(self) -> bool:
         """Return True once the attempt has ended; one that takes too long is ended."""
         if self._process.poll() is None and time.monotonic() >= self._deadline:
             self._process.kill()

@@ -38,7 +38,7 @@ CHARACTERS = 12
 REQUIRED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-class Code(Struct, frozen=True):
+class StrategyCode(Struct, frozen=True):
     """What a strategy's answers depend on besides its settings and what it sees.
 
     `files` has the SHA-256 of each file by its place in its package, or by the path that declares it. `versions` are
@@ -61,7 +61,7 @@ class Code(Struct, frozen=True):
         return sha256(json_text(found).encode()).hexdigest()[:CHARACTERS]
 
 
-def code_of(point: EntryPoint, declared: Sequence[Path] = ()) -> Code:
+def code_of(point: EntryPoint, declared: Sequence[Path] = ()) -> StrategyCode:
     """Return the code of a plug-in with these declared files, without running it.
 
     Raises OSError if a file can't be read.
@@ -84,16 +84,18 @@ def code_of(point: EntryPoint, declared: Sequence[Path] = ()) -> Code:
         _add_versions(versions, _required(point.dist))
     # The order of the declared files is part of the settings that the strategy sees; where they are isn't.
     files |= {f"{place} {path.name}": _hash(path) for place, path in enumerate(declared, 1)}
-    return Code(files, versions)
+    return StrategyCode(files, versions)
 
 
 @cache
-def built_in_code() -> Code:
+def built_in_code() -> StrategyCode:
     """Return the code of the built-in strategies, as it was when this process first asked."""
     root = Path(tradebot.__file__).parent
     sources = list(_sources([root / name for name in OF_BUILT_INS]))
     others = {shown: _hash(path) for path, shown in sources if path.suffix != ".py"}
-    return Code({BUILT_IN: _remembered_tree(root, [path for path, _ in sources if path.suffix == ".py"]), **others})
+    return StrategyCode(
+        {BUILT_IN: _remembered_tree(root, [path for path, _ in sources if path.suffix == ".py"]), **others}
+    )
 
 
 def _remembered_tree(root: Path, files: Sequence[Path]) -> str:

@@ -19,7 +19,7 @@ ROUNDS = 2
 """How often imports are told by what they import: twice, so that it shows what a module only passes on."""
 
 
-class Origin(NamedTuple):
+class NameOrigin(NamedTuple):
     """Where an imported name comes from: a module, and what of it; the module itself if that is empty."""
 
     module: str
@@ -33,8 +33,8 @@ class Module(NamedTuple):
     """
 
     own: str
-    used: tuple[Origin, ...]
-    passed_on: tuple[tuple[str, Origin], ...]
+    used: tuple[NameOrigin, ...]
+    passed_on: tuple[tuple[str, NameOrigin], ...]
 
 
 def tree_digest(root: Path, files: Iterable[Path]) -> str:
@@ -55,7 +55,7 @@ def _with_imports(module: Module, known: Mapping[str, str]) -> str:
     return _hash(module.own, *used, "", *sorted(passed_on))
 
 
-def _whose(origin: Origin, known: Mapping[str, str]) -> str:
+def _whose(origin: NameOrigin, known: Mapping[str, str]) -> str:
     """Return what an imported name is, whatever the modules of this program are called."""
     is_ours = origin.module.partition(".")[0] == OURS
     place = known.get(origin.module, OURS if is_ours else origin.module)
@@ -73,20 +73,20 @@ def _module(root: Path, path: Path) -> Module:
     return Module(_hash(*out), tuple([origins[name] for name in used]), passed_on)
 
 
-def _imported(root: Path, path: Path, nodes: Iterable[ast.AST]) -> Iterator[tuple[str, Origin]]:
+def _imported(root: Path, path: Path, nodes: Iterable[ast.AST]) -> Iterator[tuple[str, NameOrigin]]:
     """Yield the names that a module imports, wherever in it, with their origins."""
     package = _dotted(root, path if path.name == "__init__.py" else path.with_name("__init__.py"))
     for node in nodes:
         if isinstance(node, ast.Import):
             for one in node.names:
                 name = one.name if one.asname else one.name.partition(".")[0]
-                yield one.asname or name, Origin(name, "")
+                yield one.asname or name, NameOrigin(name, "")
         elif isinstance(node, ast.ImportFrom):
             above = package.rsplit(".", node.level - 1)[0] if node.level else ""
             base = ".".join(filter(None, (above, node.module)))
             for one in node.names:
                 inner = f"{base}.{one.name}"
-                origin = Origin(inner, "") if _is_module(root, inner) else Origin(base, one.name)
+                origin = NameOrigin(inner, "") if _is_module(root, inner) else NameOrigin(base, one.name)
                 yield one.asname or one.name, origin
 
 

@@ -28,7 +28,7 @@ from typing import NoReturn
 from msgspec import Struct
 
 from tradebot.adapters.plugins import linux_syscalls, namespaces, system_call_filter
-from tradebot.adapters.plugins.file_access import Reach
+from tradebot.adapters.plugins.file_access import FileAccess
 from tradebot.adapters.plugins.linux_syscalls import forbid_new_privileges, system_call
 from tradebot.model.values import replace
 
@@ -65,7 +65,7 @@ def confines_signals() -> bool:
     return version() >= SCOPED_SINCE
 
 
-def restrict(reach: Reach) -> None:
+def restrict(reach: FileAccess) -> None:
     """Restrict this process, and everything it starts, to what it may reach. OSError if the system can't do that."""
     abi = version()
     rights = FILE_RIGHTS[max(since for since in FILE_RIGHTS if since <= abi)]
@@ -138,7 +138,7 @@ class Confinement(Struct, frozen=True):
     """The mechanisms that work here for one plug-in, what it may reach, and an empty folder to build its root in."""
 
     means: frozenset[Means]
-    reach: Reach
+    reach: FileAccess
     place: Path
 
     @property
@@ -152,7 +152,7 @@ class Confinement(Struct, frozen=True):
     def _of(self, means: tuple[Means, ...]) -> tuple[Means, ...]:
         return tuple(each for each in means if each in self.means)
 
-    def started(self, known: frozenset[int]) -> bool:
+    def has_started(self, known: frozenset[int]) -> bool:
         """Return True if there are descendants of this process besides the `known` ones."""
         return Means.CALL_FILTER not in self.means and not descendants() <= known
 
@@ -198,7 +198,7 @@ class Confinement(Struct, frozen=True):
             )
 
 
-def confinement(reach: Reach, place: Path, private: Sequence[Path]) -> Confinement:
+def confinement(reach: FileAccess, place: Path, private: Sequence[Path]) -> Confinement:
     """Return the mechanisms that work here; each is tried once in a process that then ends."""
 
     def change_root() -> None:

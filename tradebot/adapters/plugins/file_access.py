@@ -20,7 +20,7 @@ NOWHERE = "/dev/null"
 PACKAGE_FOLDERS = ("site-packages", "dist-packages")
 
 
-class Reach(Struct, frozen=True):
+class FileAccess(Struct, frozen=True):
     """Trees and files to read, folders whose names may be listed, and the plug-in's own folder."""
 
     read: tuple[Path, ...]
@@ -33,7 +33,7 @@ class Reach(Struct, frozen=True):
         return self.own, Path(NOWHERE)
 
 
-def reach_of(target: str, own: Path, private: Sequence[Path], files: Sequence[Path] = ()) -> Reach:
+def reach_of(target: str, own: Path, private: Sequence[Path], files: Sequence[Path] = ()) -> FileAccess:
     """Return what a strategy with the entry point `target` may reach: its `own` folder, but nothing in `private`.
 
     It may also read the `files` that its section declares.
@@ -46,7 +46,7 @@ def reach_of(target: str, own: Path, private: Sequence[Path], files: Sequence[Pa
     shared = [child for folder in folders if not _is_installed(folder) for child in _importable(folder)]
     reachable = [*trees, *shared, *_package(target), *files]
     read = (part for path in reachable if os.path.exists(path) for part in _parts_not_hidden(path, hidden))
-    return Reach(tuple(dict.fromkeys(read)), tuple(folders), own)
+    return FileAccess(tuple(dict.fromkeys(read)), tuple(folders), own)
 
 
 def why_unreadable(file: Path, private: Sequence[Path]) -> str:

@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 from typing import NoReturn
 
-from tradebot.adapters.plugins.file_access import Reach
+from tradebot.adapters.plugins.file_access import FileAccess
 from tradebot.adapters.plugins.linux_syscalls import call, end_with_parent
 
 NEW_MOUNTS, NEW_IPC, NEW_USERS, NEW_PIDS, NEW_NETWORK = 0x20000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
@@ -47,7 +47,7 @@ def _wait_until_killed() -> NoReturn:
         os._exit(1)
 
 
-def change_root(reach: Reach, place: Path) -> None:
+def change_root(reach: FileAccess, place: Path) -> None:
     """Show this process only the files it may reach; `place` is an empty folder in which to build its root."""
     call("unshare", NEW_MOUNTS)
     call("mount", b"none", b"/", None, RECURSIVE | PRIVATE, None)

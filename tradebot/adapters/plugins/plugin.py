@@ -18,17 +18,17 @@ from typing import TypeVar, cast
 from msgspec import Struct
 from pydantic import ValidationError
 
-from tradebot.adapters.plugins.code_digest import Code, built_in_code, code_of
+from tradebot.adapters.plugins.code_digest import StrategyCode, built_in_code, code_of
 from tradebot.adapters.plugins.confinement import Protections
 from tradebot.adapters.plugins.file_access import why_unreadable
 from tradebot.adapters.plugins.process import ErredError, PluginProcess
-from tradebot.adapters.plugins.protocol import GROUP, Bounds, Declared, Start
+from tradebot.adapters.plugins.protocol import GROUP, AnswerBounds, Declared, Start
 from tradebot.adapters.text.extras import DISTRIBUTION
 from tradebot.desk.want_validation import MAX_TEXT
 from tradebot.errors import ConfigurationError, OperatorError, word
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
-from tradebot.model.text import expected
+from tradebot.model.text import describe_validation_error
 from tradebot.model.view import NOTHING, Needs, StrategyView, Want
 from tradebot.ports.strategy import Strategy
 
@@ -36,20 +36,20 @@ T = TypeVar("T")
 OUR_PACKAGE = "tradebot"
 
 
-class Surroundings(Struct, frozen=True):
+class PluginEnvironment(Struct, frozen=True):
     """What a plug-in runs in: its limits, its environment, and the files that are kept from it.
 
     `noted` is the file of the models that work on this machine; None where nobody trades, as in a backtest: then
     nothing is noted, and no strategy of ours has less time than a plug-in.
     """
 
-    bounds: Bounds
+    bounds: AnswerBounds
     environ: Mapping[str, str]
     private: tuple[Path, ...]
     noted: Path | None = None
 
 
-def installed() -> dict[str, EntryPoint]:
+def installed_strategies() -> dict[str, EntryPoint]:
     """Return the installed strategies by name. OperatorError if two packages use the same name."""
     strategies_by_name: dict[str, EntryPoint] = {}
     for point in entry_points(group=GROUP):
@@ -76,7 +76,7 @@ def is_built_in(point: EntryPoint) -> bool:
 
 def strategies(
     wanted: Mapping[str, Mapping[str, object]],
-    surroundings: Surroundings,
+    surroundings: PluginEnvironment,
     installed_as: Mapping[str, str] = MappingProxyType({}),
     among: Mapping[str, EntryPoint] | None = None,
 ) -> tuple[Strategy, ...]:
@@ -96,7 +96,7 @@ def require_installed(
     wanted: Mapping[str, str], among: Mapping[str, EntryPoint] | None = None
 ) -> Mapping[str, EntryPoint]:
     """Return the installed strategies by name. OperatorError if one of those that sections want is not among them."""
-    available = installed() if among is None else among
+    available = installed_strategies() if among is None else among
     for name, point in wanted.items():
         if point not in available:
             by_name = "with this name" if point == name else f"named {point}"
@@ -109,25 +109,25 @@ def require_installed(
 
 def require_named(name: str, installed_as: str) -> None:
     """Raise OperatorError if a strategy that was asked for by name isn't installed."""
-    available = installed()
+    available = installed_strategies()
     if installed_as not in available:
         known = f"installed: {', '.join(sorted(available))}"
         raise OperatorError(f"no strategy named {word(name)} is installed", f"{known}; tradebot strategy list")
 
 
-def protections_from(name: str, surroundings: Surroundings) -> Protections:
+def protections_from(name: str, surroundings: PluginEnvironment) -> Protections:
     """Return what protects us from an installed plug-in on this machine, without running the plug-in's code."""
-    plugin = PluginStrategy(installed()[name], {}, surroundings)
+    plugin = PluginStrategy(installed_strategies()[name], {}, surroundings)
     with closing(plugin):
         return plugin.protections()
 
 
-def code_in_use(wanted: Mapping[str, Mapping[str, object]], installed_as: Mapping[str, str]) -> dict[str, Code]:
+def code_in_use(wanted: Mapping[str, Mapping[str, object]], installed_as: Mapping[str, str]) -> dict[str, StrategyCode]:
     """Return the code of the strategies with these settings as it is now; one that isn't installed is left out.
 
     Raises OperatorError if a file of theirs can't be read.
     """
-    available, code = installed(), dict[str, Code]()
+    available, code = installed_strategies(), dict[str, StrategyCode]()
     for name, settings in wanted.items():
         point = available.get(installed_as.get(name, name))
         if point is not None:
@@ -152,7 +152,9 @@ def code_in_force(strategies: Iterable[Strategy]) -> dict[str, str]:
     return {name: digest for name, digest in digests.items() if digest}
 
 
-def _strategy(name: str, point: EntryPoint, settings: Mapping[str, object], surroundings: Surroundings) -> Strategy:
+def _strategy(
+    name: str, point: EntryPoint, settings: Mapping[str, object], surroundings: PluginEnvironment
+) -> Strategy:
     if not is_built_in(point):
         return PluginStrategy(point, settings, surroundings, name)
     factory = point.load()
@@ -189,7 +191,8 @@ class Renamed(Struct, frozen=True):
 def _explained(name: str, invalid: ValidationError) -> str:
     """Return what is wrong with the settings of a built-in strategy that the configuration doesn't know itself."""
     return "\n".join(
-        f"strategies.{'.'.join([name, *map(str, error['loc'])])}: {expected(error)}" for error in invalid.errors()
+        f"strategies.{'.'.join([name, *map(str, error['loc'])])}: {describe_validation_error(error)}"
+        for error in invalid.errors()
     )
 
 
@@ -202,7 +205,11 @@ class PluginStrategy:
     """
 
     def __init__(
-        self, point: EntryPoint, settings: Mapping[str, object], surroundings: Surroundings, name: str | None = None
+        self,
+        point: EntryPoint,
+        settings: Mapping[str, object],
+        surroundings: PluginEnvironment,
+        name: str | None = None,
     ) -> None:
         self.name = name or point.name
         self.code = ""
@@ -252,7 +259,7 @@ class PluginStrategy:
     def _declaration(self) -> Declared | None:
         """Return what the plug-in declared when it was first asked."""
         if self._declared is None:
-            found = self._attempt(lambda process: process.declared)
+            found = self._attempt(lambda process: process.declaration)
             self._declared = None if isinstance(found, Decision) else found
         return self._declared
 
@@ -261,7 +268,7 @@ class PluginStrategy:
 
         Raises ErredError if the view was made for what another process declared.
         """
-        known, self._declared = self._declared, process.declared
+        known, self._declared = self._declared, process.declaration
         if known not in (None, self._declared):
             raise _failed("it needs something else than before")
         return process.wants(view)

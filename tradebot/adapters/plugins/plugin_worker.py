@@ -29,8 +29,18 @@ from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.plugins.confinement import Confinement, confinement, descendants
 from tradebot.adapters.plugins.file_access import reach_of
 from tradebot.adapters.plugins.linux_syscalls import end_with_parent
-from tradebot.adapters.plugins.protocol import CLEAN, GRACE_S, LEFT, MAX_BYTES, PROTECTIONS, Bounds, Pipes, Reply, Start
-from tradebot.adapters.plugins.request_loop import Answering, refusal, text_of
+from tradebot.adapters.plugins.protocol import (
+    CLEAN,
+    GRACE_S,
+    LEFT,
+    MAX_BYTES,
+    PROTECTIONS,
+    AnswerBounds,
+    Pipes,
+    PluginReply,
+    Start,
+)
+from tradebot.adapters.plugins.request_loop import ServedStrategy, refusal, text_of
 
 MAX_TASKS = 256
 """How many processes and threads a plug-in may add to those already running."""
@@ -70,7 +80,7 @@ def _end_when_told() -> None:
         end_with_parent(signal.SIGTERM)
 
 
-def _limit_time(bounds: Bounds | None) -> None:
+def _limit_time(bounds: AnswerBounds | None) -> None:
     """Have this process end if it is still answering when the time is up; without bounds, it may wait forever."""
     signal.setitimer(signal.ITIMER_REAL, bounds.timeout_s + GRACE_S if bounds else 0)
 
@@ -122,7 +132,7 @@ def _keep(start: Start, place: Path, bot: Pipes) -> None:
     confined = confinement(reach_of(start.target, own, start.private, start.files), root, start.private)
     request = bot.get(sys.maxsize)
     if request == PROTECTIONS:
-        bot.put(CLEAN + text_of(Reply(protections=confined.protections)))
+        bot.put(CLEAN + text_of(PluginReply(protections=confined.protections)))
         _limit_time(None)
         request = bot.get(sys.maxsize)
     with confined.all_ended():
@@ -172,7 +182,7 @@ class _Plugin:
 
     def left_processes(self) -> bool:
         """Return True if processes that the plug-in started are still running."""
-        return self._confined.started(self._known)
+        return self._confined.has_started(self._known)
 
 
 def _be_the_plugin(start: Start, confined: Confinement, source: int, sink: int) -> NoReturn:
@@ -212,7 +222,7 @@ def _answer_all(start: Start, confined: Confinement, keeper: Pipes) -> NoReturn:
     os.environ.update(HOME=own, TMPDIR=own)
     # A view has many objects and no cycles, and looking for those takes as long as reading it.
     gc.set_threshold(VIEW_OBJECTS)
-    answering = Answering(start)
+    answering = ServedStrategy(start)
     while True:
         request = keeper.get(sys.maxsize)
         limit_time(start.bounds)
@@ -231,7 +241,7 @@ def _bound_tasks() -> None:
         resource.setrlimit(resource.RLIMIT_NPROC, (limit, limit))
 
 
-def limit_resources(bounds: Bounds) -> None:
+def limit_resources(bounds: AnswerBounds) -> None:
     """Set the limits of this process for good; the kernel enforces them whatever the plug-in is doing."""
     # If the plug-in crashes, write no core dump, because it may have read something it must not.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -244,7 +254,7 @@ def limit_resources(bounds: Bounds) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (MAX_BYTES, MAX_BYTES))
 
 
-def limit_time(bounds: Bounds) -> None:
+def limit_time(bounds: AnswerBounds) -> None:
     """Have the kernel end this process if it is still answering when nobody is left to end it."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     _limit_time(bounds)

@@ -27,7 +27,7 @@ from tradebot.adapters.plugins.protocol import (
     PROTECTIONS,
     Declared,
     Pipes,
-    Reply,
+    PluginReply,
     Start,
     plain,
 )
@@ -80,13 +80,13 @@ def _require_bars(need: BarNeed) -> None:
 
 def _require_features(need: FeatureNeed) -> None:
     # What features are made of takes long to import, and few strategies need them.
-    from tradebot.signals.features import checked
+    from tradebot.signals.features import validate_feature
 
     width_of(need.timeframe[:40])
     if not need.names or len({*need.names, *need.optional}) < len(need.names) + len(need.optional):
         raise ValueError("a need names at least one feature, and each of them once")
     for name in (*need.names, *need.optional):
-        checked(name[:40])
+        validate_feature(name[:40])
     if need.max_age_s is not None and need.max_age_s <= 0:
         raise ValueError(f"it needs features that are {need.max_age_s} s old at most; max_age_s is above 0")
 
@@ -131,7 +131,7 @@ class PluginProcess:
         return self._exchange(PROTECTIONS, lambda reply: reply.protections, self._started_s)
 
     @cached_property
-    def declared(self) -> Declared:
+    def declaration(self) -> Declared:
         """Return what the plug-in declares, which is its first answer; ErredError if that isn't valid."""
         declared = self._exchange(DECLARATION, lambda reply: reply.declared, self._started_s)
         try:
@@ -169,7 +169,7 @@ class PluginProcess:
                 pipe.close()
 
     def _exchange(
-        self, request: bytes, part: Callable[[Reply], T | None], began_s: float, timeout_s: float | None = None
+        self, request: bytes, part: Callable[[PluginReply], T | None], began_s: float, timeout_s: float | None = None
     ) -> T:
         """Send a request and return the part of the reply that answers it."""
         timeout_s = timeout_s or self._timeout_s
@@ -194,9 +194,9 @@ class PluginProcess:
         return answer
 
 
-def _read(message: bytes) -> Reply:
+def _read(message: bytes) -> PluginReply:
     """Return a reply; ValueError if it isn't one."""
-    reply = decode(Reply, json.loads(message[1:]))
+    reply = decode(PluginReply, json.loads(message[1:]))
     refusal = reply.refusal
     if refusal is None:
         return _refused(Reason.STRATEGY_FAILED, "it left a process running") if message[:1] == LEFT else reply
@@ -205,8 +205,8 @@ def _read(message: bytes) -> Reply:
     return reply
 
 
-def _refused(reason: Reason, observed: str, limit: float | None = None) -> Reply:
-    return Reply(refusal=Decision(Gate.STRATEGY, Verdict.FAIL, reason, observed, limit))
+def _refused(reason: Reason, observed: str, limit: float | None = None) -> PluginReply:
+    return PluginReply(refusal=Decision(Gate.STRATEGY, Verdict.FAIL, reason, observed, limit))
 
 
 def _fail(why: str) -> NoReturn:

@@ -88,7 +88,7 @@ CLEAN, LEFT = b".", b"!"
 """What precedes each reply: whether processes that the plug-in started are still running."""
 
 
-class Bounds(Struct, frozen=True):
+class AnswerBounds(Struct, frozen=True):
     """What one answer may cost in seconds of real time, and the process in bytes of address space."""
 
     timeout_s: float
@@ -105,7 +105,7 @@ class Start(Struct, frozen=True):
     name: str
     target: str
     settings: Mapping[str, object]
-    bounds: Bounds
+    bounds: AnswerBounds
     private: tuple[Path, ...]
     files: tuple[Path, ...] = ()
 
@@ -170,7 +170,7 @@ class Wants(Struct, frozen=True):
         return (*self.opens, *self.targets, *self.reduces, *self.closes)
 
 
-class Reply(Struct, frozen=True):
+class PluginReply(Struct, frozen=True):
     """One of these: what protects us, what the plug-in declares, what it wants, or why there is no answer."""
 
     protections: Protections | None = None

@@ -8,13 +8,13 @@ from pkgutil import resolve_name
 from traceback import walk_tb
 from types import FrameType
 
-from tradebot.adapters.plugins.protocol import DECLARATION, Declared, Reply, Start, Wants
+from tradebot.adapters.plugins.protocol import DECLARATION, Declared, PluginReply, Start, Wants
 from tradebot.adapters.text.canonical import json_text
 from tradebot.adapters.text.codec import encode
-from tradebot.desk.want_validation import MAX_TEXT, checked, is_own_refusal
+from tradebot.desk.want_validation import MAX_TEXT, is_own_refusal, validate_wants
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
-from tradebot.model.text import expected
+from tradebot.model.text import describe_validation_error
 from tradebot.model.view import Needs, StrategyView
 from tradebot.ports.strategy import Strategy
 
@@ -22,7 +22,7 @@ LONGEST_PATH = 60
 """So many characters of a path are shown."""
 
 
-class Answering:
+class ServedStrategy:
     """A plug-in's strategy, which is made from its settings when it is first asked."""
 
     def __init__(self, start: Start) -> None:
@@ -32,12 +32,14 @@ class Answering:
         """Return what the plug-in declares or its checked wants as JSON, or the decision that refuses them."""
         try:
             if request == DECLARATION:
-                return text_of(Reply(declared=_declared(self._strategy)))
+                return text_of(PluginReply(declared=_declared(self._strategy)))
             view: StrategyView = pickle.loads(request)  # noqa: S301 - from the bot, by way of the keeper
-            wants = checked(view, self._strategy.propose(view))
+            wants = validate_wants(view, self._strategy.propose(view))
             if is_own_refusal(wants):
-                return text_of(Reply(wants=Wants(declined=wants)))
-            return text_of(Reply(refusal=wants) if isinstance(wants, Decision) else Reply(wants=Wants.of(wants)))
+                return text_of(PluginReply(wants=Wants(declined=wants)))
+            return text_of(
+                PluginReply(refusal=wants) if isinstance(wants, Decision) else PluginReply(wants=Wants.of(wants))
+            )
         except Exception as error:  # noqa: BLE001 - the boundary of a plug-in: whatever it raises costs its pass alone
             return refusal(describe_error(error, self._start))
 
@@ -57,14 +59,14 @@ def _declared(strategy: Strategy) -> Declared:
     return Declared.of(needs, times)
 
 
-def text_of(reply: Reply) -> bytes:
+def text_of(reply: PluginReply) -> bytes:
     """Return a reply as it is sent."""
     return json_text(encode(reply)).encode()
 
 
 def refusal(why: str) -> bytes:
     """Return the reply that refuses an answer because the plug-in failed."""
-    return text_of(Reply(refusal=Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_FAILED, why[:MAX_TEXT])))
+    return text_of(PluginReply(refusal=Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_FAILED, why[:MAX_TEXT])))
 
 
 def describe_error(error: Exception, start: Start) -> str:
@@ -91,7 +93,7 @@ def _error_text(error: Exception) -> str:
     validator = sys.modules.get("pydantic")
     if validator is None or not isinstance(error, validator.ValidationError):
         return str(error)
-    return "; ".join(f"{'.'.join(map(str, each['loc']))} {expected(each)}" for each in error.errors())
+    return "; ".join(f"{'.'.join(map(str, each['loc']))} {describe_validation_error(each)}" for each in error.errors())
 
 
 def _package(frame: FrameType) -> str:

@@ -20,7 +20,7 @@ import msgspec
 from msgspec import Struct
 
 from tradebot.adapters.faults.failpoint import around
-from tradebot.adapters.recovery.offsite_copy import DRAFT, Content, Place, content_of
+from tradebot.adapters.recovery.offsite_copy import DRAFT, Content, OffsiteStore, content_of
 from tradebot.adapters.state.safe_open import NotPlainError, opened_plain, require_plain
 from tradebot.adapters.state.state_folder import sync_folder, write_durably
 from tradebot.errors import CannotWriteError, OperatorError, word
@@ -34,7 +34,7 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 ANOTHER = "fetch another version, which tradebot archive list shows, or push it again from where its files still are"
 
 
-class Stored(Struct, frozen=True):
+class ArchivedFile(Struct, frozen=True):
     """A file of a version: its content's size in bytes and SHA-256."""
 
     bytes: int
@@ -46,7 +46,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
 
     version: int
     name: str
-    files: dict[str, Stored]
+    files: dict[str, ArchivedFile]
 
 
 class Pushed(NamedTuple):
@@ -58,7 +58,7 @@ class Pushed(NamedTuple):
     sent: int
 
 
-class Fetched(NamedTuple):
+class FetchedVersion(NamedTuple):
     """What was fetched: the version, how many files it has, and their size."""
 
     version: str
@@ -66,7 +66,7 @@ class Fetched(NamedTuple):
     bytes: int
 
 
-class Version(NamedTuple):
+class ArchivedVersion(NamedTuple):
     """A version that a place has, and when it got there; `problem` says why it can't be fetched."""
 
     name: str
@@ -87,7 +87,7 @@ def require_name(name: str) -> str:
     return name
 
 
-def push(source: Path, name: str, place: Place) -> Pushed:
+def push(source: Path, name: str, place: OffsiteStore) -> Pushed:
     """Archive a file, or all files of a folder; a content that is there isn't sent again.
 
     Each push reads back what is there of the version, also if nothing has to be sent: an upload that failed may have
@@ -100,7 +100,7 @@ def push(source: Path, name: str, place: Place) -> Pushed:
         contents = {path: content_of(file) for path, file in files.items()}
     except OSError as error:
         raise _unreadable(source, error) from error
-    manifest = Manifest(VERSION, name, {path: Stored(*content) for path, content in contents.items()})
+    manifest = Manifest(VERSION, name, {path: ArchivedFile(*content) for path, content in contents.items()})
     encoded = msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=1)
     version, sent = hashlib.sha256(encoded).hexdigest(), 0
     with _scratch() as scratch:
@@ -111,7 +111,7 @@ def push(source: Path, name: str, place: Place) -> Pushed:
     return Pushed(version, len(files), sum(content.bytes for content in contents.values()), sent)
 
 
-def versions(place: Place, under: str) -> list[Version]:
+def versions(place: OffsiteStore, under: str) -> list[ArchivedVersion]:
     """Return the versions that a place has of a name or a kind, or of all kinds if it is empty, the newest first."""
     found = [one for kind in ([under] if under else KINDS) for one in _found(place, kind)]
     with _scratch() as scratch:
@@ -119,7 +119,7 @@ def versions(place: Place, under: str) -> list[Version]:
     return sorted(rows, key=lambda row: (row.at, row.name, row.version), reverse=True)
 
 
-def fetch(place: Place, name: str, version: str | None, to: Path) -> Fetched:
+def fetch(place: OffsiteStore, name: str, version: str | None, to: Path) -> FetchedVersion:
     """Write a version, the newest one without a version, to a folder that appears as a whole or not at all.
 
     Raises OperatorError if the folder is there, if the place hasn't got the version, or if a byte of it was changed.
@@ -148,7 +148,7 @@ def fetch(place: Place, name: str, version: str | None, to: Path) -> Fetched:
         with suppress(OSError), around("archive.drop"):
             shutil.rmtree(draft)
     files = manifest.files.values()
-    return Fetched(chosen, len(files), sum(one.bytes for one in files))
+    return FetchedVersion(chosen, len(files), sum(one.bytes for one in files))
 
 
 def _files(source: Path) -> dict[str, Path]:
@@ -172,7 +172,7 @@ def _files(source: Path) -> dict[str, Path]:
     return found
 
 
-def _put(place: Place, key: str, file: Path, content: Content, what: str) -> bool:
+def _put(place: OffsiteStore, key: str, file: Path, content: Content, what: str) -> bool:
     """Have a place have a content, and return True if it was sent; OperatorError if it has other bytes than `what`."""
     there = place.read_back(key)
     if there is None:
@@ -194,7 +194,7 @@ def _is_name(name: str) -> bool:
     return KINDS.get(kind) == 1 + len(rest) and all(map(_WORD.fullmatch, rest))
 
 
-def _found(place: Place, under: str) -> Iterator[tuple[datetime, str, str]]:
+def _found(place: OffsiteStore, under: str) -> Iterator[tuple[datetime, str, str]]:
     """Yield when each version of a name or a kind got there, its name and its hash; other files are none of ours."""
     for key, at in place.names(f"{under}/").items():
         name, _, version = key.removesuffix(MANIFEST).rpartition("/")
@@ -202,15 +202,15 @@ def _found(place: Place, under: str) -> Iterator[tuple[datetime, str, str]]:
             yield at, name, version
 
 
-def _version(place: Place, name: str, version: str, at: datetime, scratch: Path) -> Version:
+def _version(place: OffsiteStore, name: str, version: str, at: datetime, scratch: Path) -> ArchivedVersion:
     try:
         files = _manifest(place, name, version, scratch).files
     except OperatorError as damaged:
-        return Version(name, version, at, 0, 0, damaged.message)
-    return Version(name, version, at, len(files), sum(one.bytes for one in files.values()), "")
+        return ArchivedVersion(name, version, at, 0, 0, damaged.message)
+    return ArchivedVersion(name, version, at, len(files), sum(one.bytes for one in files.values()), "")
 
 
-def _chosen(place: Place, name: str, version: str | None) -> str:
+def _chosen(place: OffsiteStore, name: str, version: str | None) -> str:
     """Return the version that is meant, whose first letters are enough."""
     found = sorted((at, known) for at, _, known in _found(place, name) if known.startswith(version or ""))
     if not found:
@@ -221,7 +221,7 @@ def _chosen(place: Place, name: str, version: str | None) -> str:
     return found[-1][1]
 
 
-def _manifest(place: Place, name: str, version: str, scratch: Path) -> Manifest:
+def _manifest(place: OffsiteStore, name: str, version: str, scratch: Path) -> Manifest:
     """Return a manifest that is there; OperatorError if it was changed, or leads elsewhere."""
     key = _key(name, version)
     changed, size = OperatorError(f"{key} in {place.where} was changed", ANOTHER), place.content(key)
@@ -248,7 +248,7 @@ def _is_inside(path: str) -> bool:
     return not {"", ".", ".."} & {*parts} and "\0" not in path and PurePosixPath(path).as_posix() == path
 
 
-def _get(place: Place, path: str, stored: Stored, draft: Path) -> None:
+def _get(place: OffsiteStore, path: str, stored: ArchivedFile, draft: Path) -> None:
     """Write a file of a version; OperatorError if its content is missing or was changed."""
     key, file = f"{OBJECTS}/{stored.sha256}", draft / path
     if place.content(key) is None:

@@ -27,7 +27,7 @@ MAX_PARTS = 30
 NEXT_STEP = "tradebot backup makes a new one; tradebot recover uses whatever is intact"
 
 
-class Run(NamedTuple):
+class ByteRange(NamedTuple):
     """Consecutive bytes in a part."""
 
     part: str
@@ -43,7 +43,7 @@ class Recipe(NamedTuple):
 
     bytes: int
     sha256: str
-    runs: tuple[Run, ...]
+    runs: tuple[ByteRange, ...]
     parts: Mapping[str, str]
 
 
@@ -52,12 +52,12 @@ NOTHING = Recipe(0, hashlib.sha256().hexdigest(), (), {})
 
 def read_recipe(described: Mapping[str, Any]) -> Recipe:
     """Return a recipe from its JSON; KeyError, TypeError or ValueError if it isn't one."""
-    runs = tuple(Run(str(part), int(offset), int(length)) for part, offset, length in described["runs"])
+    runs = tuple(ByteRange(str(part), int(offset), int(length)) for part, offset, length in described["runs"])
     parts = {str(part): str(digest) for part, digest in described["parts"].items()}
     return Recipe(int(described["bytes"]), str(described["sha256"]), runs, parts)
 
 
-class Assembled:
+class AssembledFile:
     """The bytes that a recipe produces, from first to last; OperatorError if a part is too short."""
 
     def __init__(self, root: Path, recipe: Recipe) -> None:
@@ -66,7 +66,7 @@ class Assembled:
         self._files: dict[str, BinaryIO] = {}
         self.recipe = recipe
 
-    def __enter__(self) -> "Assembled":
+    def __enter__(self) -> "AssembledFile":
         """Return this object; parts are opened when they are needed."""
         return self
 
@@ -75,19 +75,19 @@ class Assembled:
         for file in self._files.values():
             file.close()
 
-    def take(self, size: int) -> tuple[bytes, list[Run]]:
+    def take(self, size: int) -> tuple[bytes, list[ByteRange]]:
         """Return the next `size` bytes, fewer at the end, and the runs they come from."""
-        data, runs = bytearray(), list[Run]()
+        data, runs = bytearray(), list[ByteRange]()
         while self._runs_left and len(data) < size:
             part, offset, length = self._runs_left.popleft()
             taken = min(length, size - len(data))
             if taken < length:
-                self._runs_left.appendleft(Run(part, offset + taken, length - taken))
-            runs.append(Run(part, offset, taken))
+                self._runs_left.appendleft(ByteRange(part, offset + taken, length - taken))
+            runs.append(ByteRange(part, offset, taken))
             data += self._read(runs[-1])
         return bytes(data), runs
 
-    def _read(self, run: Run) -> bytes:
+    def _read(self, run: ByteRange) -> bytes:
         path = self._root / run.part
         try:
             file = self._files.get(run.part) or self._files.setdefault(run.part, opened_plain(path))
@@ -143,7 +143,7 @@ def write(root: Path, name: str, file: Path, before: Recipe | None, hashed: Hash
     """
     hashed = {} if hashed is None else hashed
     if before is not None and len(before.parts) < MAX_PARTS:
-        with suppress(OperatorError), Assembled(root, before) as earlier:
+        with suppress(OperatorError), AssembledFile(root, before) as earlier:
             require_parts(root, before, hashed)
             return _written(root, name, file, earlier)
     recipe = _moved(root, name, file)
@@ -168,7 +168,7 @@ def assemble(root: Path, recipe: Recipe, target: Path) -> None:
 def _blocks(root: Path, recipe: Recipe) -> Iterator[bytes]:
     """Yield everything a recipe produces; OperatorError at the end if that differs from what was backed up."""
     digest = hashlib.sha256()
-    with Assembled(root, recipe) as earlier:
+    with AssembledFile(root, recipe) as earlier:
         while block := earlier.take(LARGE)[0]:
             digest.update(block)
             yield block
@@ -177,15 +177,15 @@ def _blocks(root: Path, recipe: Recipe) -> Iterator[bytes]:
         raise _changed(root)
 
 
-def _written(root: Path, name: str, file: Path, earlier: Assembled) -> Recipe:
+def _written(root: Path, name: str, file: Path, earlier: AssembledFile) -> Recipe:
     """Write those pages of a file that the earlier parts don't hold as a new part."""
-    digest, part_digest, runs, size, written = hashlib.sha256(), hashlib.sha256(), list[Run](), 0, 0
+    digest, part_digest, runs, size, written = hashlib.sha256(), hashlib.sha256(), list[ByteRange](), 0, 0
     with opened_plain(file) as read, written_plain(root / name) as part:
         while block := read.read(BLOCK):
             digest.update(block)
             size += len(block)
             for run, page in _pages(block, *earlier.take(BLOCK)):
-                _append(runs, run or Run(name, written, len(page)))
+                _append(runs, run or ByteRange(name, written, len(page)))
                 written += part.write(page)
                 part_digest.update(page)
     digests = {**earlier.recipe.parts, name: part_digest.hexdigest()}
@@ -200,10 +200,10 @@ def _moved(root: Path, name: str, file: Path) -> Recipe:
         digest = hashlib.file_digest(read, "sha256").hexdigest()
     with around("backup_parts.name"):
         file.rename(root / name)
-    return Recipe(size, digest, (Run(name, 0, size),), {name: digest}) if size else NOTHING
+    return Recipe(size, digest, (ByteRange(name, 0, size),), {name: digest}) if size else NOTHING
 
 
-def _pages(block: bytes, earlier: bytes, runs: list[Run]) -> Iterator[tuple[Run | None, bytes]]:
+def _pages(block: bytes, earlier: bytes, runs: list[ByteRange]) -> Iterator[tuple[ByteRange | None, bytes]]:
     """Yield the pieces of a block: runs that exist already, or None with bytes that must be written."""
     if block == earlier:
         yield from ((run, b"") for run in runs)
@@ -216,20 +216,20 @@ def _pages(block: bytes, earlier: bytes, runs: list[Run]) -> Iterator[tuple[Run 
             yield None, page
 
 
-def _cut(runs: Iterable[Run], start: int, length: int) -> Iterator[Run]:
+def _cut(runs: Iterable[ByteRange], start: int, length: int) -> Iterator[ByteRange]:
     """Yield the pieces of runs that hold `length` bytes from `start` on."""
     for part, offset, size in runs:
         taken = min(size - start, length)
         if taken > 0:
-            yield Run(part, offset + start, taken)
+            yield ByteRange(part, offset + start, taken)
             length -= taken
         start = max(0, start - size)
 
 
-def _append(runs: list[Run], run: Run) -> None:
+def _append(runs: list[ByteRange], run: ByteRange) -> None:
     """Add a run, extending the last one if it continues there."""
     last = runs[-1] if runs else None
     if last and (last.part, last.offset + last.length) == (run.part, run.offset):
-        runs[-1] = Run(last.part, last.offset, last.length + run.length)
+        runs[-1] = ByteRange(last.part, last.offset, last.length + run.length)
     else:
         runs.append(run)

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.ledger import journal_reader
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.ledger.schema import copy_database, open_database, translated
+from tradebot.adapters.ledger.schema import copy_database, open_database, translate_errors
 from tradebot.adapters.recovery import backup_parts
 from tradebot.adapters.recovery.backup_parts import NEXT_STEP, PARTS, Hashed, Recipe, is_as_of
 from tradebot.adapters.recovery.quarantine import MANIFEST, describe, stamp, write_manifest
@@ -62,7 +62,7 @@ class Damage(NamedTuple):
     why: str
 
 
-class End(NamedTuple):
+class BackupPoint(NamedTuple):
     """How far books go: the hash of the journal's last record, the ledger's seal, and the ledger's latest time."""
 
     last: str | None
@@ -207,7 +207,7 @@ def places(folder: Path) -> list[Path]:
     return sorted((path for path in found if path.is_dir() and path.name != PARTS), reverse=True)
 
 
-def verified(folder: StateFolder, name: str) -> Backup:
+def verify_backup(folder: StateFolder, name: str) -> Backup:
     """Return a backup by name after reading it through; OperatorError if it is missing, changed or another bot's."""
     place = folder.path / BACKUPS / name
     content = read_manifest(place)
@@ -223,7 +223,7 @@ def verified(folder: StateFolder, name: str) -> Backup:
         raise OperatorError(f"{place / MANIFEST} can't be read: {error!r}", NEXT_STEP) from error
 
 
-def damaged(folder: Path, hashed: Hashed | None = None) -> list[Damage]:
+def find_damaged(folder: Path, hashed: Hashed | None = None) -> list[Damage]:
     """Read everything that backups consist of, each part once, and return the damaged backups.
 
     Parts are compared with the digests in the manifests; the books they form together are not read for content.
@@ -294,20 +294,20 @@ def ledger_size(place: Path) -> int:
         return 0
 
 
-def end(place: Path) -> End:
+def end(place: Path) -> BackupPoint:
     """Return how far the books in a folder go, without reading them; OperatorError if the ledger can't be opened."""
     if not in_parts(place):
         return _end(place)
     content = read_manifest(place)
-    return End(content.get("last"), content.get("sealed"), str(content.get("newest", "")))
+    return BackupPoint(content.get("last"), content.get("sealed"), str(content.get("newest", "")))
 
 
-def _end(place: Path) -> End:
+def _end(place: Path) -> BackupPoint:
     last = journal_reader.last_hash(place / JOURNAL)
     if not (place / LEDGER).is_file():
-        return End(last, None, "")
+        return BackupPoint(last, None, "")
     with closing(SqliteLedger.open(place, read_only=True)) as ledger:
-        return End(last, ledger.file.sealed().hash, ledger.upkeep.newest())
+        return BackupPoint(last, ledger.file.sealed_head().hash, ledger.upkeep.newest())
 
 
 def in_parts(place: Path) -> bool:
@@ -355,7 +355,7 @@ def _copy(source: Path, target: Path) -> None:
 
 @contextmanager
 def _write_locked(path: Path) -> Iterator[None]:
-    with translated(path), closing(open_database(path, read_only=False)) as database:
+    with translate_errors(path), closing(open_database(path, read_only=False)) as database:
         database.execute("BEGIN IMMEDIATE")
         yield
         database.execute("ROLLBACK")

@@ -38,7 +38,7 @@ class Content(NamedTuple):
     sha256: str
 
 
-class Place(Protocol):
+class OffsiteStore(Protocol):
     """Where copies are kept, each file by its name, such as `parts/NAME`; methods raise TradebotError."""
 
     where: str
@@ -72,7 +72,7 @@ class Place(Protocol):
         ...
 
 
-def send(backup: Path, place: Place) -> None:
+def send(backup: Path, place: OffsiteStore) -> None:
     """Copy a verified backup to a place, and check there what was written.
 
     OperatorError if the place has something else by the same name, which is left as it is.
@@ -89,7 +89,7 @@ def send(backup: Path, place: Place) -> None:
         place.put(name, file, own)
 
 
-def chosen(place: Place, name: str | None) -> str:
+def select_backup(place: OffsiteStore, name: str | None) -> str:
     """Return the name of a backup that a place has, the newest one without a name; OperatorError if it has none."""
     known = place.backups()
     if not known or (name is not None and name not in known):
@@ -99,7 +99,7 @@ def chosen(place: Place, name: str | None) -> str:
     return name or known[0]
 
 
-def fetch(root: Path, place: Place, name: str, owner: StateFolder | None) -> None:
+def fetch(root: Path, place: OffsiteStore, name: str, owner: StateFolder | None) -> None:
     """Copy a backup from a place to the folder of backups `root`; without an owner, it may be any bot's.
 
     What is here already isn't copied, unless it is damaged here. OperatorError if the backup is damaged there, or if it
@@ -112,7 +112,7 @@ def fetch(root: Path, place: Place, name: str, owner: StateFolder | None) -> Non
             raise cannot_write(root, error) from error
 
 
-def _fetch(root: Path, place: Place, name: str, owner: StateFolder | None) -> None:
+def _fetch(root: Path, place: OffsiteStore, name: str, owner: StateFolder | None) -> None:
     with backups.scratch(root) as made:
         draft = made / name
         draft.mkdir()
@@ -144,7 +144,7 @@ def _fetch(root: Path, place: Place, name: str, owner: StateFolder | None) -> No
         sync_folder(root)
 
 
-def _content(draft: Path, place: Place, owner: StateFolder | None) -> Mapping[str, Any]:
+def _content(draft: Path, place: OffsiteStore, owner: StateFolder | None) -> Mapping[str, Any]:
     """Return a manifest that was fetched; OperatorError if it is damaged, or another bot's."""
     another = "name another of its backups, or the place of another copy"
     try:

@@ -20,17 +20,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tradebot.adapters.faults.failpoint import around
-from tradebot.adapters.ledger.journal import Head, Journal, Record
+from tradebot.adapters.ledger.journal import Head, Journal, JournalRecord
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.ledger.rebuild_records import JournalRow
-from tradebot.adapters.ledger.rows import FillRow, Promise
+from tradebot.adapters.ledger.rows import Promise, StoredFill
 from tradebot.adapters.ledger.schema import copy_database
 from tradebot.adapters.recovery import quarantine
 from tradebot.adapters.recovery.rebuild_sources import (
     KINDS,
     NAMED,
-    Compared,
     Doubt,
+    LedgerComparison,
     RowPlace,
     Sources,
     compare,
@@ -182,14 +182,14 @@ def join(folder: StateFolder, scratch: Path, sources: Sources, now: datetime) ->
     if copy == sources.ledger:
         copy_database(copy / LEDGER, scratch / LEDGER)
     else:
-        with around("journal_merge.take_ledger"):
+        with around("rebuild.take_ledger"):
             (copy / LEDGER).rename(scratch / LEDGER)
     return partial(_replay_into_ledger, sources, head, rest)
 
 
 def _sealed_in(sources: Sources, old: SqliteLedger) -> bool:
     """Return True if the ledger is sealed with a record of this very journal."""
-    return sources.reading is not None and old.file.sealed().hash in sources.reading.found_hashes
+    return sources.reading is not None and old.file.sealed_head().hash in sources.reading.found_hashes
 
 
 def _lacking(sources: Sources, old: SqliteLedger) -> list[RowPlace]:
@@ -199,15 +199,15 @@ def _lacking(sources: Sources, old: SqliteLedger) -> list[RowPlace]:
     return _compared(sources, old).lacking
 
 
-def _compared(sources: Sources, old: SqliteLedger) -> Compared:
+def _compared(sources: Sources, old: SqliteLedger) -> LedgerComparison:
     if old.file.folder not in sources.compared:
         sources.compared[old.file.folder] = compare(sources, old)
     return sources.compared[old.file.folder]
 
 
-def _only_in_journal(sources: Sources, old: SqliteLedger) -> Iterator[Record]:
+def _only_in_journal(sources: Sources, old: SqliteLedger) -> Iterator[JournalRecord]:
     """Return the records that the ledger doesn't hold and that nothing in it has superseded."""
-    sealed = old.file.sealed()
+    sealed = old.file.sealed_head()
     if _sealed_in(sources, old):
         return sources.records(after=sealed.sequence)
     missing = _compared(sources, old).missing
@@ -225,7 +225,7 @@ def _write_journal(
         for record in _merged(rest, lacking, old):
             if record.kind != "created":
                 journal.append(record.kind, record.payload, parse_time(record.at))
-        if sources.last is None or old.file.sealed().sequence > sources.last.head.sequence:
+        if sources.last is None or old.file.sealed_head().sequence > sources.last.head.sequence:
             for words, at in _in_force(old, now):
                 journal.append("trading_state", words, at)
         return journal.sync()
@@ -252,7 +252,7 @@ def _in_force(old: SqliteLedger, now: datetime) -> Iterator[tuple[dict[str, obje
         yield {**words, "causes": [], "accepted_at": None}, now
 
 
-def _replay_into_ledger(sources: Sources, head: Head, rest: Iterable[Record], books: SqliteLedger) -> None:
+def _replay_into_ledger(sources: Sources, head: Head, rest: Iterable[JournalRecord], books: SqliteLedger) -> None:
     """Write into the ledger what only the journal holds, and remove what new books don't inherit."""
     books.file.execute(
         "UPDATE book SET journal_sequence = ?, journal_hash = ?, rebuilt = NULL WHERE account = ?",
@@ -272,7 +272,7 @@ def _replay_into_ledger(sources: Sources, head: Head, rest: Iterable[Record], bo
             books.file.delete("high_water", "AND strategy = ? AND symbol = ?", which)
 
 
-def _unknown(sources: Sources, missing: frozenset[bytes], latest: Mapping[str, str]) -> Iterator[Record]:
+def _unknown(sources: Sources, missing: frozenset[bytes], latest: Mapping[str, str]) -> Iterator[JournalRecord]:
     """Yield the journal's records the ledger lacks; `latest` maps kinds to the time of the ledger's row in force."""
     for record in sources.records():
         if record.kind in IN_FORCE and record.at <= latest[record.kind]:
@@ -281,7 +281,7 @@ def _unknown(sources: Sources, missing: frozenset[bytes], latest: Mapping[str, s
             yield record
 
 
-def _identity_of_intent(record: Record) -> bytes:
+def _identity_of_intent(record: JournalRecord) -> bytes:
     """Return the digest of the promise that a record refers to, or of the record itself."""
     return identity(record, "promised" if record.kind in OUTCOMES else record.kind)
 
@@ -296,7 +296,9 @@ def _doubt_of(old: SqliteLedger, place: RowPlace) -> Doubt:
     return Doubt(record.kind, words.decode(), "the ledger holds it and the journal does not")
 
 
-def _merged(records: Iterable[Record], lacking: Iterable[RowPlace], old: SqliteLedger) -> Iterator[Record | JournalRow]:
+def _merged(
+    records: Iterable[JournalRecord], lacking: Iterable[RowPlace], old: SqliteLedger
+) -> Iterator[JournalRecord | JournalRow]:
     """Insert lacking records in the order of time; halts carry a person's own time, which isn't trading time."""
     waiting = deque(lacking)
     for record in records:
@@ -307,7 +309,7 @@ def _merged(records: Iterable[Record], lacking: Iterable[RowPlace], old: SqliteL
         yield _at(old, waiting.popleft())
 
 
-def replay(books: SqliteLedger, record: Record, sources: Sources) -> None:
+def replay(books: SqliteLedger, record: JournalRecord, sources: Sources) -> None:
     """Replay one record; a record that makes no sense without another, lost one becomes a doubt."""
     kind, where = record.kind, f"record {record.head.sequence}"
     if kind in NOT_PLAYED or (kind in OF_PERSONS and sources.approval_unsure):
@@ -338,7 +340,7 @@ def _promise_again(books: SqliteLedger, text: str) -> None:
 
 def _fill_again(books: SqliteLedger, text: str, at: datetime) -> None:
     """Replay a fill from its text, which the ledger stores exactly as the journal does."""
-    books.apply_fill(FillRow(decode(OwnedFill, json.loads(text)), at, text))
+    books.apply_fill(StoredFill(decode(OwnedFill, json.loads(text)), at, text))
 
 
 def _settled(books: SqliteLedger, payload: Any, at: datetime) -> None:

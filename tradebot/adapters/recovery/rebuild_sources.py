@@ -19,13 +19,13 @@ from typing import NamedTuple
 from msgspec import Struct, field
 
 from tradebot.adapters.ledger import journal_reader
-from tradebot.adapters.ledger.journal import Record
+from tradebot.adapters.ledger.journal import JournalRecord
 from tradebot.adapters.ledger.journal_reader import JournalContent
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.ledger.rebuild_records import AS_JOURNALED, JournalRow
 from tradebot.adapters.ledger.schema import copy_database
 from tradebot.adapters.recovery import backups, quarantine
-from tradebot.adapters.recovery.backups import End
+from tradebot.adapters.recovery.backups import BackupPoint
 from tradebot.adapters.state.safe_open import is_plain
 from tradebot.adapters.state.state_folder import BACKUPS, JOURNAL, LEDGER, StateFolder
 from tradebot.errors import TradebotError
@@ -50,7 +50,7 @@ class CheckedCopy:
 
 
 @contextmanager
-def started(place: Path, root: Path) -> Iterator[CheckedCopy | None]:
+def start_copy(place: Path, root: Path) -> Iterator[CheckedCopy | None]:
     """Start to copy the ledger in `place` into a folder below `root`; both end with the context.
 
     Yields None if the ledger is small or no process could be started.
@@ -122,7 +122,7 @@ class RowPlace(NamedTuple):
     sequence: int
 
 
-class Compared(NamedTuple):
+class LedgerComparison(NamedTuple):
     """What a journal lacks compared with a ledger, oldest first, and digests of what the ledger lacks.
 
     `lasting` is True if the ledger lacks anything of a kind of which a ledger keeps every record.
@@ -150,7 +150,7 @@ class Sources(Struct):
     known_hashes: set[str] = field(default_factory=set)
     generation: int = 0
     copies: dict[tuple[Path, str], Path] = field(default_factory=dict)
-    compared: dict[Path, Compared] = field(default_factory=dict)
+    compared: dict[Path, LedgerComparison] = field(default_factory=dict)
     money_digests: Mapping[bytes, bool] | None = None
 
     @property
@@ -162,11 +162,11 @@ class Sources(Struct):
         return of_backups or (not of_ledger and self.reading is not None and not self.reading.sound_alone)
 
     @property
-    def last(self) -> Record | None:
+    def last(self) -> JournalRecord | None:
         """Return the last record of the journal."""
         return self.reading.last if self.reading else None
 
-    def records(self, after: int = 0) -> Iterator[Record]:
+    def records(self, after: int = 0) -> Iterator[JournalRecord]:
         """Yield the records of the journal with numbers above `after`."""
         return self.reading.records(after=after) if self.reading else iter(())
 
@@ -183,20 +183,20 @@ def find(folder: StateFolder, opened: ExitStack, only: Path | None = None) -> So
     ledgers = [place for place, end in ends.items() if end.newest and only in (None, place)]
     ledgers.sort(key=lambda place: ends[place].newest, reverse=True)
     # While the newest ledger is being copied, this process reads the journals.
-    copy = opened.enter_context(started(ledgers[0], folder.path / BACKUPS)) if ledgers else None
+    copy = opened.enter_context(start_copy(ledgers[0], folder.path / BACKUPS)) if ledgers else None
     _find_journal(found, opened, ends, folder, only)
     _find_ledger(found, opened, ledgers, copy, folder)
     return found
 
 
-def _end(found: Sources, place: Path, only: Path | None) -> End | None:
+def _end(found: Sources, place: Path, only: Path | None) -> BackupPoint | None:
     """Return how far the books of a place go, None if it has none; for a damaged ledger, what the journal says."""
     try:
         return backups.end(place)
     except TradebotError as damaged:
         if only in (None, place):
             found.doubts.append(Doubt("ledger", str(place / LEDGER), damaged.message))
-        return End(journal_reader.last_hash(place / JOURNAL), None, "")
+        return BackupPoint(journal_reader.last_hash(place / JOURNAL), None, "")
 
 
 def _copy(found: Sources, opened: ExitStack, place: Path, file: str) -> Path:
@@ -209,7 +209,7 @@ def _copy(found: Sources, opened: ExitStack, place: Path, file: str) -> Path:
 
 
 def _find_journal(
-    found: Sources, opened: ExitStack, ends: Mapping[Path, End], folder: StateFolder, only: Path | None
+    found: Sources, opened: ExitStack, ends: Mapping[Path, BackupPoint], folder: StateFolder, only: Path | None
 ) -> None:
     best, wanted = (-1, 0), frozenset(hash_ for end in ends.values() for hash_ in (end.last, end.sealed) if hash_)
     for place, end in ends.items():
@@ -268,7 +268,7 @@ class Lineage:
         self.money_digests: dict[bytes, bool] | None = {} if digesting else None
         self._account = account
 
-    def add(self, record: Record) -> None:
+    def add(self, record: JournalRecord) -> None:
         """Learn from the next record."""
         if self.money_digests is not None and record.kind in AS_JOURNALED:
             self.money_digests[identity(record)] = record.kind in LASTING
@@ -314,7 +314,7 @@ def _find_ledger(
 
 def _is_related(ledger: SqliteLedger, found: Sources) -> bool:
     """Return True if a ledger belongs to a journal: one has its last record, or it contains all of a shortened one."""
-    seal = ledger.file.sealed()
+    seal = ledger.file.sealed_head()
     if found.last is None or seal.hash in found.known_hashes:
         return True
     if found.last.head.sequence >= seal.sequence:
@@ -323,7 +323,7 @@ def _is_related(ledger: SqliteLedger, found: Sources) -> bool:
     return not compared.lasting
 
 
-def compare(found: Sources, ledger: SqliteLedger) -> "Compared":
+def compare(found: Sources, ledger: SqliteLedger) -> "LedgerComparison":
     """Compare each money record with the rows of an intact ledger, by what identifies it."""
     known = found.money_digests
     missing = dict(known if known is not None else digests_of(found.records()))
@@ -331,20 +331,20 @@ def compare(found: Sources, ledger: SqliteLedger) -> "Compared":
     for row in ledger.upkeep.identities():
         if missing.pop(digest(row.kind, row.words), None) is None:
             lacking.append(RowPlace(row.at, KINDS.index(row.kind), row.sequence))
-    return Compared(sorted(lacking), frozenset(missing), any(missing.values()))
+    return LedgerComparison(sorted(lacking), frozenset(missing), any(missing.values()))
 
 
-def digests_of(records: Iterable[Record]) -> dict[bytes, bool]:
+def digests_of(records: Iterable[JournalRecord]) -> dict[bytes, bool]:
     """Return the digests of the money records, each with whether a ledger keeps every record of its kind."""
     return {identity(record): record.kind in LASTING for record in records if record.kind in AS_JOURNALED}
 
 
-def identity(record: Record, kind: str | None = None) -> bytes:
+def identity(record: JournalRecord, kind: str | None = None) -> bytes:
     """Return a digest of what identifies a record, taken as its own kind or as `kind`."""
     return digest(kind or record.kind, words_of(record))
 
 
-def words_of(record: Record | JournalRow) -> bytes:
+def words_of(record: JournalRecord | JournalRow) -> bytes:
     """Return the id of a record that has one, or else all its content with its time."""
     named = NAMED[record.kind].search(record.payload) if record.kind in NAMED else None
     return named[1] if named else record.payload + record.at.encode()

@@ -15,7 +15,7 @@ from tradebot.adapters.text.canonical import json_text
 from tradebot.adapters.text.codec import decode, encode
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.event import EventKind
-from tradebot.model.trading import Answer, Request
+from tradebot.model.trading import ApprovalAnswer, Request
 from tradebot.model.values import replace
 from tradebot.ports.stores import Events
 
@@ -57,7 +57,7 @@ class SqliteApprovals(CacheStore):
             newest = "SELECT id FROM requests ORDER BY id DESC LIMIT ?"
             self._database.execute(f"DELETE FROM requests WHERE id NOT IN ({newest})", (KEPT,))  # noqa: S608 - our own
 
-    def answer(self, name: str, answer: Answer, who: str, now: datetime) -> tuple[Request, bool]:
+    def answer(self, name: str, answer: ApprovalAnswer, who: str, now: datetime) -> tuple[Request, bool]:
         """Write what a person says to a request; return it, and whether that is news.
 
         Only what waits takes an answer, and only one. The same answer given again changes nothing. Raises OperatorError

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from tradebot.adapters.faults.failpoint import around
-from tradebot.adapters.state.file_locks import flocked
+from tradebot.adapters.state.file_locks import try_lock
 from tradebot.adapters.state.row_checksums import BadRows
 from tradebot.adapters.state.safe_open import NotPlainError, require_plain
 from tradebot.adapters.state.state_folder import cannot_write, cannot_write_database
@@ -78,7 +78,7 @@ class CacheDatabase(NamedTuple):
         """Return a checked connection; raise DamagedError if the file is missing or not a complete one of its kind."""
         if not path.exists():
             raise DamagedError("missing")
-        with self.translated(path):
+        with self.translate_errors(path):
             database = self._connect(path)
             try:
                 self._check(database, self.tables)
@@ -95,7 +95,7 @@ class CacheDatabase(NamedTuple):
     def version_at(self, path: Path) -> int | None:
         """Return the version of a file, which stays as it is; None if it isn't of this kind."""
         with (
-            self.translated(path),
+            self.translate_errors(path),
             closing(sqlite3.connect(f"{path.absolute().as_uri()}?{_only_to_read(path)}", uri=True)) as database,
         ):
             kind, version = (database.execute(f"PRAGMA {name}").fetchone()[0] for name in MARKS)
@@ -121,7 +121,7 @@ class CacheDatabase(NamedTuple):
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         except OSError as error:
             raise cannot_write(path.parent, error) from error
-        with self.translated(path):
+        with self.translate_errors(path):
             database = self._connect(path)
             _make_quick(database)
             database.execute("BEGIN IMMEDIATE")
@@ -135,7 +135,7 @@ class CacheDatabase(NamedTuple):
         return database, moved_to
 
     @contextmanager
-    def translated(self, path: Path) -> Iterator[None]:
+    def translate_errors(self, path: Path) -> Iterator[None]:
         """Translate SQLite's errors into ones that a person or a later run can act on; damage becomes DamagedError."""
         try:
             yield
@@ -226,7 +226,7 @@ class CacheStore:
         """Start over with an empty file if this one turns out to be damaged, so that a later run can go on."""
         damage: tuple[type[Exception], ...] = (DamagedError, *unfit)
         try:
-            with self.FILE.translated(self._path):
+            with self.FILE.translate_errors(self._path):
                 yield
         except damage as error:
             self._database.close()
@@ -281,7 +281,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
 
 def _locked(descriptor: int) -> bool:
     try:
-        return flocked(descriptor, fcntl.LOCK_EX)
+        return try_lock(descriptor, fcntl.LOCK_EX)
     except OSError:
         # Some network drives lock no folders; a file that is created twice there is only moved aside once too often.
         return True

@@ -97,22 +97,22 @@ def torn_lines(path: Path) -> int:
     return sum(not (line.startswith(b'{"timestamp":"') and line.endswith(b"}")) for line in _lines(path))
 
 
-class Place(NamedTuple):
+class EventCursor(NamedTuple):
     """How far the files of events were read: the file that was read last, by its inode, and so many bytes of it."""
 
     inode: int
     offset: int
 
 
-def end_of(path: Path) -> Place:
+def end_of(path: Path) -> EventCursor:
     """Return the place after the last event."""
     if not path.is_file():
-        return Place(0, 0)
+        return EventCursor(0, 0)
     status = path.stat()
-    return Place(status.st_ino, status.st_size)
+    return EventCursor(status.st_ino, status.st_size)
 
 
-def news(path: Path, place: Place) -> tuple[list[SystemEvent], Place]:
+def news(path: Path, place: EventCursor) -> tuple[list[SystemEvent], EventCursor]:
     """Return the events after a place, across rotations, and the place after them; unreadable lines are skipped.
 
     If the file of that place is gone, everything that is there comes after it. A line without its end is yet to come.
@@ -129,7 +129,7 @@ def news(path: Path, place: Place) -> tuple[list[SystemEvent], Place]:
             inode = os.fstat(opened.fileno()).st_ino
         whole = data[: data.rfind(b"\n") + 1]
         found += [event for event in map(_event, whole.splitlines()) if event is not None]
-        place, begin = Place(inode, begin + len(whole)), 0
+        place, begin = EventCursor(inode, begin + len(whole)), 0
     return found, place
 
 

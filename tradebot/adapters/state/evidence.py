@@ -63,7 +63,7 @@ def read_trials(folder: Path, strategies: Collection[str], codes: Collection[str
     Runs with the same settings count once, with the ratio of the last, and the same code counts under any name; `codes`
     are digests of code that counts too. Raises OperatorError if the list was edited.
     """
-    found = trials.tried(trials.read(folder.parent) or (), strategies, codes)
+    found = trials.trials_of(trials.read(folder.parent) or (), strategies, codes)
     return Trials(len(found), tuple(one.sharpe for one in found if one.sharpe is not None)) if found else None
 
 

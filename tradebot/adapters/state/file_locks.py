@@ -5,7 +5,7 @@ import os
 import time
 
 
-def flocked(descriptor: int, kind: int) -> bool:
+def try_lock(descriptor: int, kind: int) -> bool:
     """Lock without waiting, shared or exclusive; return False if another process holds the lock."""
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
@@ -18,7 +18,7 @@ def flocked_within(descriptor: int, kind: int, wait_s: float, poll_s: float) -> 
     """Return the descriptor once it is locked; close it and return None if another process holds it for `wait_s`."""
     deadline = time.monotonic() + wait_s
     try:
-        while not flocked(descriptor, kind):
+        while not try_lock(descriptor, kind):
             if time.monotonic() >= deadline:
                 os.close(descriptor)
                 return None

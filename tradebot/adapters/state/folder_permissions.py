@@ -21,19 +21,19 @@ Look = Callable[[Path], os.stat_result]
 """Either os.stat or os.lstat."""
 
 
-class Door(NamedTuple):
+class UnsafePermission(NamedTuple):
     """A way in that is open to others: the problem, and the command that closes it."""
 
     problem: str
     remedy: str
 
 
-def open_door(folder: Path) -> Door | None:
+def open_door(folder: Path) -> UnsafePermission | None:
     """Return the first way into a folder that is open to others; None if there is none."""
     return _first_unless_network(folder, lambda: _open_doors(folder))
 
 
-def open_door_within(folder: Path, inner: Collection[str]) -> Door | None:
+def open_door_within(folder: Path, inner: Collection[str]) -> UnsafePermission | None:
     """Return the first file or folder in a state folder that someone else can write; None if there is none.
 
     Among its folders, only those named in `inner` are checked, each with everything below it.
@@ -41,7 +41,7 @@ def open_door_within(folder: Path, inner: Collection[str]) -> Door | None:
     return _first_unless_network(folder, lambda: _doors_within(folder, _others_enter(os.stat(folder)), inner))
 
 
-def _first_unless_network(folder: Path, doors: Callable[[], Iterator[Door]]) -> Door | None:
+def _first_unless_network(folder: Path, doors: Callable[[], Iterator[UnsafePermission]]) -> UnsafePermission | None:
     """Return the first door; on a network disk return None, because there the permission bits mean nothing.
 
     Paper and live refuse to trade from a network disk anyway.
@@ -51,7 +51,7 @@ def _first_unless_network(folder: Path, doors: Callable[[], Iterator[Door]]) -> 
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        return Door(f"{error.filename} can't be checked: {error.strerror}", f"ls -ld {error.filename}")
+        return UnsafePermission(f"{error.filename} can't be checked: {error.strerror}", f"ls -ld {error.filename}")
     return None if first is None or network_kind(folder) else first
 
 
@@ -61,21 +61,23 @@ def another_owner(path: Path, owner: int) -> str | None:
     return None if owner == us else f"{path} belongs to another user (uid {owner}, and this is uid {us})"
 
 
-def _open_doors(folder: Path) -> Iterator[Door]:
+def _open_doors(folder: Path) -> Iterator[UnsafePermission]:
     own = _stat_if_exists(folder)
     if own is not None:
         problem = another_owner(folder, own.st_uid)
         if problem:
             take = f"sudo chown -R {os.geteuid()} {folder}"
-            yield Door(problem, f"run it as that user: sudo -u '#{own.st_uid}' …, or take ownership: {take}")
+            yield UnsafePermission(
+                problem, f"run it as that user: sudo -u '#{own.st_uid}' …, or take ownership: {take}"
+            )
         if own.st_mode & OTHERS:
-            yield Door(f"{folder} is writable by other users", f"chmod go-w {folder}, {ELSEWHERE}")
+            yield UnsafePermission(f"{folder} is writable by other users", f"chmod go-w {folder}, {ELSEWHERE}")
     # Check the parent folders both along links and with links resolved.
     for parent in dict.fromkeys([*folder.absolute().parents, *folder.resolve().parents]):
         yield from _doors_above(parent)
 
 
-def _doors_within(folder: Path, entered: bool, inner: Collection[str] | None) -> Iterator[Door]:
+def _doors_within(folder: Path, entered: bool, inner: Collection[str] | None) -> Iterator[UnsafePermission]:
     """Yield what others can write in a folder; `entered` says that its permissions let them in."""
     for path in _entries(folder):
         link = _stat_or_none(path, os.lstat)
@@ -93,7 +95,7 @@ def _doors_within(folder: Path, entered: bool, inner: Collection[str] | None) ->
         # A file with two names may be reached by the other name, wherever that is.
         reached = entered or linked or (target.st_nlink > 1 and not is_folder)
         if reached and _others_write(target):
-            yield Door(f"{path} is writable by other users", f"chmod go-w {path}")
+            yield UnsafePermission(f"{path} is writable by other users", f"chmod go-w {path}")
         if is_folder:
             yield from _doors_within(path, reached and _others_enter(target), None)
 
@@ -114,26 +116,26 @@ def _stat_or_none(path: Path, look: Look) -> os.stat_result | None:
         return None
 
 
-def _doors_by_owner(path: Path, status: Iterable[os.stat_result]) -> Iterator[Door]:
+def _doors_by_owner(path: Path, status: Iterable[os.stat_result]) -> Iterator[UnsafePermission]:
     """Yield a door if a file, or the link to it, belongs to another user, except root, who may do anything anyway."""
     strangers = (one.st_uid for one in status if one.st_uid not in (0, os.geteuid()))
     problems = (another_owner(path, owner) for owner in strangers if owner != os.stat("/").st_uid)
     for problem in filter(None, problems):
-        yield Door(problem, f"take ownership: sudo chown -h {os.geteuid()} {path}, or move it away")
+        yield UnsafePermission(problem, f"take ownership: sudo chown -h {os.geteuid()} {path}, or move it away")
 
 
-def _doors_above(parent: Path, place: str = "is above the state folder") -> Iterator[Door]:
+def _doors_above(parent: Path, place: str = "is above the state folder") -> Iterator[UnsafePermission]:
     """Check a folder above ours; a sticky bit, as on /tmp, keeps others from renaming our folders in it."""
     status = _stat_if_exists(parent)
     if status is None:
         return
     if _others_write(status) and not status.st_mode & stat.S_ISVTX:
         problem = f"{parent} {place} and is writable by other users"
-        yield Door(problem, f"chmod go-w {parent}, {ELSEWHERE}")
+        yield UnsafePermission(problem, f"chmod go-w {parent}, {ELSEWHERE}")
     # The owner of the root folder may do anything anyway; inside a container that need not be uid 0.
     owner_problem = another_owner(parent, status.st_uid)
     if owner_problem and status.st_uid != os.stat("/").st_uid:
-        yield Door(owner_problem, f"move the state into a folder you own, {ELSEWHERE}")
+        yield UnsafePermission(owner_problem, f"move the state into a folder you own, {ELSEWHERE}")
 
 
 def _others_write(status: os.stat_result) -> bool:

@@ -32,7 +32,7 @@ Seen = tuple[int, int] | None
 """Identifies a HALT file by inode and modification time in ns, because each halt writes a new file."""
 
 
-def armed(folder: Path) -> bool:
+def is_armed(folder: Path) -> bool:
     """Return True if ARMED is a regular file whose record is readable and says so."""
     return _armed(folder) is not None
 
@@ -62,7 +62,7 @@ def halt(folder: Path, who: str, why: str, at: datetime, state: str, causes: Ite
     return "REDUCE_ONLY" if not_halted and not flattening else state
 
 
-def seen(folder: Path) -> Seen:
+def halt_stat(folder: Path) -> Seen:
     """Return which HALT is there, so that `lift` can tell whether it has changed; None if there is none."""
     try:
         status = os.lstat(folder / HALT)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tradebot.adapters.faults.failpoint import around
-from tradebot.adapters.state.file_locks import flocked
+from tradebot.adapters.state.file_locks import try_lock
 from tradebot.adapters.state.safe_open import is_plain, open_plain, read_plain
 from tradebot.adapters.text.canonical import parse_time
 from tradebot.adapters.text.redaction import hide
@@ -148,7 +148,7 @@ class TailFile:
         if whole < self._path.stat().st_size:
             descriptor = open_plain(self._path, os.O_RDWR)
             try:
-                with around("tail_log.repair"):
+                with around("json_lines.repair"):
                     os.ftruncate(descriptor, whole)
             finally:
                 os.close(descriptor)
@@ -185,6 +185,6 @@ def writing(folder: Path) -> Iterator[bool]:
     folder.mkdir(mode=0o700, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        yield flocked(descriptor, fcntl.LOCK_EX)
+        yield try_lock(descriptor, fcntl.LOCK_EX)
     finally:
         os.close(descriptor)

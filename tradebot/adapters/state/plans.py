@@ -8,14 +8,14 @@ from tradebot.adapters.state.state_folder import StateFolder, cannot_write, writ
 from tradebot.adapters.text.canonical import CodecError
 from tradebot.adapters.text.codec import decode, encode
 from tradebot.errors import OperatorError
-from tradebot.model.finding import Plan
+from tradebot.model.finding import AdjustmentPlan
 
 SCHEMA = "tradebot.plan/2"
 NEXT_STEP = "tradebot reconcile   (proposes a plan and names it)"
 MAX_CHARACTERS = 1 << 20
 
 
-def write(folder: StateFolder, plan: Plan, kept: int) -> Path:
+def write(folder: StateFolder, plan: AdjustmentPlan, kept: int) -> Path:
     """Write a plan durably, keep only the newest ones, and return its path; OperatorError if the disk refuses."""
     content = {"schema": SCHEMA, "account": folder.account_number, "plan": encode(plan)}
     path = folder.plans / f"{plan.id}.json"
@@ -35,14 +35,14 @@ def _forget_old(folder: Path, kept: int) -> None:
             old.unlink(missing_ok=True)
 
 
-def read(folder: StateFolder, name: str) -> Plan:
+def read(folder: StateFolder, name: str) -> AdjustmentPlan:
     """Return a plan by its id or file; OperatorError if it is missing, damaged, or for another account."""
     path = Path(name) if "/" in name or name.endswith(".json") else folder.plans / f"{name}.json"
     content = _content(path)
     if content.get("account") != folder.account_number:
         raise OperatorError(f"{path} was made for an account other than …{folder.tail}", NEXT_STEP)
     try:
-        return decode(Plan, content.get("plan"))
+        return decode(AdjustmentPlan, content.get("plan"))
     except CodecError as error:
         raise OperatorError(f"{path} is damaged: {error}", NEXT_STEP) from error
 

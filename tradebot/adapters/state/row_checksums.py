@@ -31,7 +31,7 @@ class BadRows:
 
     def __init__(self, database: sqlite3.Connection, statements: Iterable[str]) -> None:
         self._database = database
-        self._tables = {table: text for table, text in named(statements) if SUM in text}
+        self._tables = {table: text for table, text in name_statements(statements) if SUM in text}
         self._found = dict[str, set[tuple[object, ...]]]()
         database.create_function(SUM, 1, crc32, deterministic=True)
         database.create_function(SOUND, -1, self._is_sound)
@@ -72,7 +72,7 @@ class BadRows:
         return False
 
 
-def named(statements: Iterable[str]) -> Iterator[tuple[str, str]]:
+def name_statements(statements: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Yield the tables that statements create, each with its statement."""
     for statement in statements:
         if name := _NAME.match(statement):
@@ -80,7 +80,7 @@ def named(statements: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 
 def _triggers(statements: Iterable[str]) -> Iterator[str]:
-    for table, statement in named(statements):
+    for table, statement in name_statements(statements):
         same = " AND ".join(f"{name} = NEW.{name}" for name in _row_key(statement))
         write = f"UPDATE {table} SET {SUM} = {_call(table, columns_of(statement), 'NEW.')} WHERE {same};"  # noqa: S608 - our own names
         yield f"CREATE TRIGGER {table}_added AFTER INSERT ON {table} BEGIN {write} END"

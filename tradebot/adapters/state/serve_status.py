@@ -14,14 +14,14 @@ from tradebot.adapters.state import state_locks
 from tradebot.adapters.state.safe_open import create_draft, read_plain
 from tradebot.adapters.state.state_folder import SERVING
 from tradebot.adapters.text.codec import decode, encode
-from tradebot.model.serving import Serving
+from tradebot.model.serving import ServeNote
 
 SERVE = "serve"
 """The verb that holds the lock while it runs; `restore` and others hold it too, to keep `serve` away."""
 LONGEST = 1 << 16
 
 
-def write_serving(folder: Path, serving: Serving) -> None:
+def write_serving(folder: Path, serving: ServeNote) -> None:
     """Replace the note. If the disk fails, the old note stays and grows old, which is what its readers look at.
 
     It isn't synced: after a power loss nothing runs, whatever the note says.
@@ -38,10 +38,10 @@ def write_serving(folder: Path, serving: Serving) -> None:
                 draft.unlink(missing_ok=True)
 
 
-def read_serving(folder: Path) -> Serving | None:
+def read_serving(folder: Path) -> ServeNote | None:
     """Return the last note, or None if there is none or it can't be read; it may be of a process that is gone."""
     try:
-        return decode(Serving, json.loads(read_plain(folder / SERVING)[:LONGEST]))
+        return decode(ServeNote, json.loads(read_plain(folder / SERVING)[:LONGEST]))
     except (OSError, ValueError):
         return None
 

@@ -39,7 +39,7 @@ def draw(folder: Path, name: str, now: datetime) -> str:
     return token
 
 
-def kept(folder: Path, name: str) -> ServiceToken | None:
+def load_token(folder: Path, name: str) -> ServiceToken | None:
     """Return what is kept of the token, None if none was made; OperatorError if that can't be read."""
     path = folder / name
     try:
@@ -53,8 +53,8 @@ def kept(folder: Path, name: str) -> ServiceToken | None:
 
 def made_or_kept(folder: Path, name: str, now: datetime, *, new: bool) -> tuple[str | None, ServiceToken]:
     """Return the token if it is made now, as it is if `new` or there was none, and what is kept of it."""
-    made = draw(folder, name, now) if new or kept(folder, name) is None else None
-    stored = kept(folder, name)
+    made = draw(folder, name, now) if new or load_token(folder, name) is None else None
+    stored = load_token(folder, name)
     assert stored is not None, "it was there, or was just written"
     return made, stored
 

@@ -126,7 +126,7 @@ def option(path: Path) -> str:
 
 def create(path: Path, mode: str, number: str, kind: str, at: datetime, venue: str = FIRST_VENUE) -> StateFolder:
     """Create and mark a folder for its owner only; OperatorError if it already is a state or can't be made one."""
-    if marked(path):
+    if has_marker(path):
         raise OperatorError(f"{path} is already a state folder.", f"tradebot status {option(path)}")
     state = StateFolder(path, os.urandom(8).hex(), kind, mode, number, at.astimezone(UTC), venue)
     prepare(path)
@@ -160,12 +160,12 @@ def prepare(path: Path) -> None:
         raise cannot_write(path, error) from error
 
 
-def open_door(path: Path) -> folder_permissions.Door | None:
+def open_door(path: Path) -> folder_permissions.UnsafePermission | None:
     """Return the first way into a state folder, or into something in it, that is open to others."""
     return folder_permissions.open_door(path) or folder_permissions.open_door_within(path, FOLDERS)
 
 
-def require_closed(path: Path, look: Callable[[Path], folder_permissions.Door | None] = open_door) -> None:
+def require_closed(path: Path, look: Callable[[Path], folder_permissions.UnsafePermission | None] = open_door) -> None:
     """Raise OperatorError if anyone else can write to a folder or what is in it; a folder yet to be made is fine."""
     door = look(path)
     if door is not None:
@@ -180,7 +180,7 @@ def _belongs_here(entry: Path) -> bool:
     return name.endswith(".new") or os.path.isfile(entry / MARKER) or os.path.isdir(entry / EXCHANGE)
 
 
-def marked(path: Path) -> bool:
+def has_marker(path: Path) -> bool:
     """Return True if a folder has a marker; OperatorError if we may not look."""
     try:
         return (path / MARKER).exists()
@@ -228,7 +228,7 @@ def lost_ledger(path: Path) -> str | None:
 def read_marker(
     path: Path,
     environ: Mapping[str, str] = os.environ,
-    look: Callable[[Path], folder_permissions.Door | None] = open_door,
+    look: Callable[[Path], folder_permissions.UnsafePermission | None] = open_door,
 ) -> StateFolder:
     """Return the folder's marker, whatever became of its books.
 

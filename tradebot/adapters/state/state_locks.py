@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tradebot.adapters.faults.failpoint import around
-from tradebot.adapters.state.file_locks import flocked, flocked_within
+from tradebot.adapters.state.file_locks import flocked_within, try_lock
 from tradebot.adapters.state.safe_open import open_plain, read_plain
 from tradebot.adapters.state.state_folder import LEDGER_VERSION, MARKER, cannot_write
 from tradebot.errors import ExitCode, TradebotError
@@ -142,7 +142,7 @@ def holder(folder: Path, name: str = LOCK) -> str | None:
     except FileNotFoundError:
         return None
     try:
-        return None if flocked(descriptor, fcntl.LOCK_SH) else _holder(folder / name)
+        return None if try_lock(descriptor, fcntl.LOCK_SH) else _holder(folder / name)
     finally:
         os.close(descriptor)
 
@@ -190,7 +190,7 @@ def _try(path: Path) -> int | None:
         raise cannot_write(path.parent, error) from error
     with suppress(FileNotFoundError):
         # If someone replaced the file between opening and locking, this lock protects nothing.
-        if flocked(descriptor, fcntl.LOCK_EX) and os.fstat(descriptor).st_ino == path.stat().st_ino:
+        if try_lock(descriptor, fcntl.LOCK_EX) and os.fstat(descriptor).st_ino == path.stat().st_ino:
             return descriptor
     os.close(descriptor)
     return None

@@ -14,8 +14,8 @@ from pathlib import Path
 from msgspec import Struct
 
 from tradebot.errors import ExitCode
-from tradebot.model.serving import STOPPED, Ended
-from tradebot.model.text import counted
+from tradebot.model.serving import STOPPED, ChoreEnd
+from tradebot.model.text import pluralize
 from tradebot.model.variables import HANDED_OVER
 
 TO_START = frozenset({"PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV"})
@@ -38,7 +38,7 @@ class OneShots(Struct, frozen=True):
     kept: int = KEPT
     name: str | None = None
 
-    def __call__(self, words: Sequence[str], limit_s: float, stopping: Callable[[], bool]) -> Ended:
+    def __call__(self, words: Sequence[str], limit_s: float, stopping: Callable[[], bool]) -> ChoreEnd:
         """Run one verb; end its process with SIGTERM, then with SIGKILL, if it is stopped or over its limit."""
         options = ["--state-dir", str(self.folder), *(["--config", self.config] if self.config else [])]
         needed = {name: text for name, text in os.environ.items() if name in TO_START or name.startswith("PYTHON")}
@@ -62,8 +62,8 @@ class OneShots(Struct, frozen=True):
             with suppress(BrokenPipeError), open(theirs, "w") as to:
                 json.dump({**os.environ, **({"USER": self.name} if self.name else {})}, to)
             why, output = _watched(process, began + limit_s, stopping, self.kept)
-            why = f"ended after its limit of {counted(int(limit_s), 'second')}" if why == "limit" else why
-            return Ended(process.wait(), why, time.monotonic() - began, output)
+            why = f"ended after its limit of {pluralize(int(limit_s), 'second')}" if why == "limit" else why
+            return ChoreEnd(process.wait(), why, time.monotonic() - began, output)
 
 
 def take_over(environ: MutableMapping[str, str], end_with_parent: Callable[[int], object]) -> None:

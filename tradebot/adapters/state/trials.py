@@ -76,7 +76,7 @@ def add(folder: Path, trials: Iterable[Trial]) -> None:
         write_durably(folder / LAST, f"{last}\n")
 
 
-def tried(trials: Iterable[Trial], strategies: Collection[str], codes: Collection[str] = ()) -> list[Trial]:
+def trials_of(trials: Iterable[Trial], strategies: Collection[str], codes: Collection[str] = ()) -> list[Trial]:
     """Return the trials of strategies, under whatever names their code was tried: the last run of each trial.
 
     `codes` are digests of code that counts besides what was tried under these names.

@@ -79,7 +79,7 @@ class PersonFile:
 
 
 @contextmanager
-def held(path: Path) -> Iterator[PersonFile]:
+def open_for_change(path: Path) -> Iterator[PersonFile]:
     """Open a file for a change, while other tradebot processes wait; one that doesn't exist yet may be made.
 
     Raises OperatorError if it is read-only or no regular file, and TradebotError, exit 6, if another process holds it.

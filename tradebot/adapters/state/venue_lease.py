@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tradebot.adapters.state import state_locks
-from tradebot.adapters.state.file_locks import flocked
+from tradebot.adapters.state.file_locks import try_lock
 from tradebot.adapters.state.safe_open import open_plain
 from tradebot.errors import CannotWriteError, ExitCode, TemporaryError, TradebotError
 
@@ -77,6 +77,6 @@ class VenueTurn:
         except OSError:
             return False
         try:
-            return not flocked(descriptor, fcntl.LOCK_SH)
+            return not try_lock(descriptor, fcntl.LOCK_SH)
         finally:
             os.close(descriptor)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tradebot.adapters.state import state_locks
-from tradebot.errors import GaveWay
+from tradebot.errors import YieldToExits
 
 if TYPE_CHECKING:
     from tradebot.ports.world import Call
@@ -26,7 +26,7 @@ MOST_WAYS = 5
 """How often one pass gives way; after that it ends, and its record says why."""
 
 
-class Turns:
+class ExitPriority:
     """Tells the pass of this process when an exit pass is waiting.
 
     `call` is that of the last pass that could give way. `due` says whether this process has exits to run itself,
@@ -51,7 +51,7 @@ class Turns:
             self._gives_way = False
 
     @property
-    def resumed(self) -> Call | None:
+    def resumed_call(self) -> Call | None:
         """Return the call with which the current pass goes on after giving way, if it does."""
         return self.call if self._gives_way else None
 
@@ -63,10 +63,10 @@ class Turns:
     def give_way(self) -> None:
         """Raise GaveWay if this pass gives way, and an exit pass is waiting or the process was asked to end."""
         if self._gives_way and (self.ends() or self.due() or state_locks.exit_waits(self._folder)):
-            raise GaveWay
+            raise YieldToExits
 
     @contextmanager
-    def undisturbed(self) -> Iterator[None]:
+    def without_yielding(self) -> Iterator[None]:
         """Don't give way inside the block, from the promise of an order to its settlement."""
         before, self._gives_way = self._gives_way, False
         try:

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from tradebot.adapters.text.yaml_loader import parsed, problem_and_cure
+from tradebot.adapters.text.yaml_loader import parse_yaml, problem_and_cure
 from tradebot.errors import ConfigurationError
 
 STEP = 2
@@ -47,7 +47,7 @@ _Dumper.add_representer(
 def value_of(typed: str) -> object:
     """Return the value that was typed, as it would mean in a file; raise ConfigurationError if it isn't YAML."""
     try:
-        return deepcopy(parsed(typed))
+        return deepcopy(parse_yaml(typed))
     except yaml.YAMLError as bad:
         problem, cure = problem_and_cure(bad)
         raise ConfigurationError(f"the value isn't valid YAML: {problem}", cure) from None
@@ -75,7 +75,7 @@ def with_value(text: str, path: Sequence[str], value: object, typed: str = "") -
 
     Raises CannotEditError if the text is written in a way in which that would lose a comment, or isn't understood.
     """
-    wanted = repr(changed(parsed(text) or {}, path, value))
+    wanted = repr(with_changed_value(parse_yaml(text) or {}, path, value))
     plain = typed if "\n" not in typed and COMMENT not in typed else ""
     for written in dict.fromkeys(filter(None, (plain, in_one_line(value)))):
         edited = _edited(text, path, written)
@@ -84,17 +84,17 @@ def with_value(text: str, path: Sequence[str], value: object, typed: str = "") -
     raise CannotEditError(f"{'.'.join(path)} stands there in a form that can't be changed safely", _line(text, path))
 
 
-def changed(values: object, path: Sequence[str], value: object) -> dict[str, object]:
+def with_changed_value(values: object, path: Sequence[str], value: object) -> dict[str, object]:
     """Return a mapping with the value at `path` changed or added; what isn't a mapping on the way is replaced."""
     copy: dict[str, object] = dict(values) if isinstance(values, Mapping) else {}
-    copy[path[0]] = changed(copy.get(path[0]), path[1:], value) if len(path) > 1 else value
+    copy[path[0]] = with_changed_value(copy.get(path[0]), path[1:], value) if len(path) > 1 else value
     return copy
 
 
 def _meaning(text: str) -> str:
     """Return what a text means, with the order of its names and the kind of each value; empty if nothing."""
     try:
-        return repr(parsed(text))
+        return repr(parse_yaml(text))
     except yaml.YAMLError:
         return ""
 

@@ -86,7 +86,7 @@ def load_yaml(path: Path, *, shipped: bool = False) -> dict[str, object]:
     return value
 
 
-def parsed(text: str) -> object:
+def parse_yaml(text: str) -> object:
     """Return what a person's text means, not to be changed; raise yaml.YAMLError or ValueError if it isn't valid."""
     return _parsed(text, _Loader)
 

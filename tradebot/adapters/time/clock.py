@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from tradebot.adapters.wire import http
 from tradebot.adapters.wire.allowed_hosts import is_loopback
-from tradebot.adapters.wire.json_fields import DriftTally, Row, RowError
+from tradebot.adapters.wire.json_fields import DriftTally, JsonFields, RowError
 from tradebot.errors import OperatorError, TemporaryError, TradebotError
 
 SEE = "tradebot exchange status, then try again; tradebot exchange faults shows what keeps it from answering"
@@ -45,13 +45,13 @@ class LockStepClock:
         url: str,
         headers: Callable[[], Mapping[str, str]] = dict,
         *,
-        bounds: http.Bounds | None = None,
+        bounds: http.RequestBounds | None = None,
         policy: http.RetryPolicy | None = None,
     ) -> None:
         if not is_loopback(url):
             raise OperatorError("only the embedded exchange can be ticked", "Use an address on 127.0.0.1.")
         # One tick may play a whole session, which takes longer than any other request.
-        self._bounds = bounds or http.Bounds(read_s=_TICK_S, total_s=_TICK_S)
+        self._bounds = bounds or http.RequestBounds(read_s=_TICK_S, total_s=_TICK_S)
         self._policy = policy or http.RetryPolicy()
         self._session = http.BoundedSession(self._bounds)
         self._base = f"{url}/exchange/v1"
@@ -101,9 +101,9 @@ class LockStepClock:
         return _read_status(answer)
 
 
-def _read_status(answer: http.Answer) -> EngineStatus:
+def _read_status(answer: http.HttpReply) -> EngineStatus:
     try:
-        row = Row("status", answer.json(), DriftTally())
+        row = JsonFields("status", answer.json(), DriftTally())
         session = row.value("session")
         return EngineStatus(
             now=row.time("now"),

@@ -63,7 +63,7 @@ class RetryableError(TemporaryError):
     """A temporary failure that may go away if we try again at once."""
 
 
-class Bounds(Struct, frozen=True):
+class RequestBounds(Struct, frozen=True):
     """Limits of one request: seconds to connect, between two pieces of the body, and in total; bytes of the body.
 
     The total is checked after each piece, so the last piece may still come `read_s` later.
@@ -112,7 +112,7 @@ class RetryPolicy(Struct, frozen=True):
         )(next_try)
 
 
-class Answer(Struct, frozen=True):
+class HttpReply(Struct, frozen=True):
     """A complete answer: header names ignore case, and the body is decompressed."""
 
     status: int
@@ -169,7 +169,7 @@ _DECODER = json.JSONDecoder(parse_float=_decimal, parse_constant=Decimal)
 _DECODER_OF_LONG_INTEGERS = json.JSONDecoder(parse_float=_decimal, parse_int=_integer, parse_constant=Decimal)
 
 
-class Session(Protocol):
+class HttpSession(Protocol):
     """Connections over which a request is sent once, such as a BoundedSession."""
 
     def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> urllib3.BaseHTTPResponse:
@@ -182,7 +182,7 @@ class BoundedSession:
     The environment has no say: no proxy, no user name, no certificates other than certifi's.
     """
 
-    def __init__(self, bounds: Bounds) -> None:
+    def __init__(self, bounds: RequestBounds) -> None:
         self._hosts = urllib3.PoolManager(
             maxsize=_CONNECTIONS,
             timeout=urllib3.Timeout(connect=bounds.connect_s, read=bounds.read_s),
@@ -207,15 +207,15 @@ class BoundedSession:
 
 
 def exchange(
-    session: Session,
-    bounds: Bounds,
+    session: HttpSession,
+    bounds: RequestBounds,
     method: str,
     url: str,
     *,
     headers: Mapping[str, str] | None = None,
     params: Mapping[str, str] | None = None,
     body: object = None,
-) -> Answer:
+) -> HttpReply:
     """Send one request once and return the complete answer, without following redirects; raises WireError.
 
     It keeps no cookies; `body` is sent as JSON.
@@ -230,7 +230,7 @@ def exchange(
     except (urllib3.exceptions.HTTPError, ValueError) as error:
         # A ValueError says that this is no request that could be sent.
         raise WireError(f"no answer from {urlsplit(url).netloc}: {_why(error)}") from error
-    return Answer(response.status, response.headers, content)
+    return HttpReply(response.status, response.headers, content)
 
 
 def _why(error: BaseException) -> str:
@@ -260,7 +260,7 @@ def _prepare(
     return f"{url}?{urlencode(params)}" if params else url, every, content
 
 
-def _read_body(response: urllib3.BaseHTTPResponse, bounds: Bounds, deadline: float) -> bytes:
+def _read_body(response: urllib3.BaseHTTPResponse, bounds: RequestBounds, deadline: float) -> bytes:
     """Read the body piece by piece, because a read timeout alone never ends an answer that trickles in."""
     content = bytearray()
     while chunk := response.read1(65_536, decode_content=True):

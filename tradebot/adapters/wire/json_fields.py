@@ -38,7 +38,7 @@ class RowError(ValueError):
         self.problem = problem
 
 
-class Drift(Struct, frozen=True):
+class FieldDrift(Struct, frozen=True):
     """One way in which the venue's answers differ from what we know: a field, a value, or a refused row."""
 
     kind: str
@@ -46,27 +46,27 @@ class Drift(Struct, frozen=True):
     problem: str
 
 
-OnDrift = Callable[[Drift], None]
+OnDrift = Callable[[FieldDrift], None]
 
 
 class DriftTally(Struct):
     """Counts differences; calls `on_drift` when it sees a new kind."""
 
     on_drift: OnDrift | None = None
-    counts: Counter[Drift] = field(default_factory=Counter)
+    counts: Counter[FieldDrift] = field(default_factory=Counter)
 
     def note(self, kind: str, field_name: str, problem: str) -> None:
         """Count one difference."""
-        drift = Drift(kind, printable(field_name), printable(problem))
+        drift = FieldDrift(kind, printable(field_name), printable(problem))
         if drift not in self.counts and len(self.counts) >= _DISTINCT_DRIFTS:
             # Names and values are foreign text, so limit how many different ones we keep.
-            drift = Drift(kind, "", "too many different differences to list")
+            drift = FieldDrift(kind, "", "too many different differences to list")
         self.counts[drift] += 1
         if self.counts[drift] == 1 and self.on_drift is not None:
             self.on_drift(drift)
 
 
-class Row:
+class JsonFields:
     """One JSON object from the venue; each reader method returns a field or raises RowError naming it."""
 
     def __init__(self, kind: str, raw: object, tally: DriftTally) -> None:
@@ -137,7 +137,7 @@ class Row:
             self._tally.note(self._kind, name, f"has an unknown value: {value}")
         return member
 
-    def translated(self, name: str, words: Mapping[str, E], unknown: E) -> E:
+    def translate_word(self, name: str, words: Mapping[str, E], unknown: E) -> E:
         """Return what a word of the service means; a word that isn't among `words` is counted and means `unknown`."""
         value = self._raw.get(name)
         meaning = words.get(value) if isinstance(value, str) else None

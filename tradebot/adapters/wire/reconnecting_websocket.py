@@ -22,7 +22,7 @@ _SILENT = logging.Logger("tradebot.websocket", logging.CRITICAL + 1)
 """The library logs handshakes, and with them the address; this logger passes nothing on."""
 
 
-class Patience(Struct, frozen=True):
+class WebsocketTimeouts(Struct, frozen=True):
     """How long a websocket waits, in seconds: for a connection and for its first answer, between pings and for their
     answers, and before it connects again. That wait doubles up to the longest one, until a connection lasted as long.
     """
@@ -42,7 +42,7 @@ class Party(Protocol):
     def talk(self, connection: ClientConnection) -> str:
         """Talk until the connection ends, which raises, or until something is wrong; return what."""
 
-    def ended(self, problem: str, status: int | None) -> bool:
+    def on_connection_end(self, problem: str, status: int | None) -> bool:
         """Note why a connection ended or couldn't be opened; return False if there should be no other one.
 
         `status` is what HTTP answered in place of a websocket.
@@ -57,7 +57,7 @@ class KeptOpen:
     """A websocket that connects when it is made, and again whenever the connection ends, until it is closed."""
 
     def __init__(
-        self, address: str, party: Party, patience: Patience, monotonic: Callable[[], float] = time.monotonic
+        self, address: str, party: Party, patience: WebsocketTimeouts, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
         self._address = address
         self._party = party
@@ -89,7 +89,7 @@ class KeptOpen:
             problem = ""
         finally:
             if problem:
-                self._party.ended(problem, None)
+                self._party.on_connection_end(problem, None)
 
     def _keep_open(self) -> None:
         wait_s = self._patience.first_wait_s
@@ -98,7 +98,7 @@ class KeptOpen:
             problem, status = self._connected()
             with self._lock:
                 self._connection = None
-            if not self._party.ended(problem, status):
+            if not self._party.on_connection_end(problem, status):
                 return
             lasted = self._monotonic() - began_s >= self._patience.longest_wait_s
             wait_s = self._patience.first_wait_s if lasted else wait_s

@@ -8,10 +8,10 @@ from typing import Annotated
 from msgspec import Struct
 from pydantic import Field, ValidationInfo, field_validator
 
-from tradebot.exits.kind import ExitRule, Held, Input, Measure
+from tradebot.exits.kind import ExitRule, Measure, RuleInput, WatchedPosition
 from tradebot.exits.kinds.stops import StopLoss
 from tradebot.exits.kinds.times import too_late
-from tradebot.exits.why import Part
+from tradebot.exits.why import ReasonPart
 from tradebot.model.bar import Session
 from tradebot.model.limits import Fraction, Seconds
 from tradebot.model.reasons import Reason
@@ -28,7 +28,7 @@ class SignalDecay(ExitRule):
     reason = Reason.SIGNAL_DECAY
     column = "decay"
     reads = frozenset({"scores", "noise"})
-    needs = (Input.CLOCK, Input.ENTRY_SCORE, Input.SCORES, Input.NOISE)
+    needs = (RuleInput.CLOCK, RuleInput.ENTRY_SCORE, RuleInput.SCORES, RuleInput.NOISE)
     noise_multiple: Annotated[float, Field(gt=0, le=100)]
     recovery_multiple: Annotated[float, Field(ge=0, le=100)]
     confirm_passes: Annotated[int, Field(ge=1, le=1000)]
@@ -41,7 +41,9 @@ class SignalDecay(ExitRule):
             raise ValueError("must be below noise_multiple, or a faded signal would count as recovered at once")
         return value
 
-    def measure(self, held: Held, now: datetime, entry: float, scores: Sequence[float], noise: float) -> Measure:
+    def measure(
+        self, held: WatchedPosition, now: datetime, entry: float, scores: Sequence[float], noise: float
+    ) -> Measure:
         drops = [(entry - score) * held.direction / noise for score in scores]
         age_s = (now - held.position.opened_at).total_seconds()
         closes = age_s >= self.min_hold_s and self._faded_for(drops) >= self.confirm_passes
@@ -65,11 +67,11 @@ class FlowReversal(ExitRule):
     reason = Reason.FLOW_REVERSAL
     column = "flow"
     reads = frozenset({"flow"})
-    needs = (Input.FLOW,)
+    needs = (RuleInput.FLOW,)
     numbered = False
     min_flow: Annotated[float, Field(gt=0, le=1)]
 
-    def measure(self, held: Held, flow: float) -> Measure:
+    def measure(self, held: WatchedPosition, flow: float) -> Measure:
         favor = flow * held.direction
         return Measure(favor <= -self.min_flow, favor, -self.min_flow)
 
@@ -80,11 +82,11 @@ class Momentum(ExitRule):
     reason = Reason.MOMENTUM_REVERSAL
     column = "momentum"
     reads = frozenset({"momentum"})
-    needs = (Input.MOMENTUM,)
+    needs = (RuleInput.MOMENTUM,)
     numbered = False
     adverse_fraction: Fraction
 
-    def measure(self, held: Held, momentum: Decimal) -> Measure:
+    def measure(self, held: WatchedPosition, momentum: Decimal) -> Measure:
         favor = momentum * held.direction
         return Measure(favor <= -self.adverse_fraction, favor, -self.adverse_fraction)
 
@@ -98,15 +100,15 @@ class OpenInterestGone(ExitRule):
     reason = Reason.OPEN_INTEREST_GONE
     column = "interest"
     reads = frozenset({"open_interest_kept"})
-    needs = (Input.SESSION, Input.OPEN_INTEREST)
+    needs = (RuleInput.SESSION, RuleInput.OPEN_INTEREST)
     min_kept_fraction: Fraction
 
-    def measure(self, held: Held, session: Session) -> Measure | Input:
+    def measure(self, held: WatchedPosition, session: Session) -> Measure | RuleInput:
         if held.position.opened_at >= session.open:
             return Measure(False, None, self.min_kept_fraction)
         kept = held.outlook.open_interest_kept
         if kept is None:
-            return Input.OPEN_INTEREST
+            return RuleInput.OPEN_INTEREST
         return Measure(kept < self.min_kept_fraction, kept, self.min_kept_fraction)
 
 
@@ -114,7 +116,7 @@ Regimes = tuple[Annotated[str, Field(pattern="^[a-z]+(_[a-z]+)*$", max_length=40
 """Names of market regimes, such as high_vol_neg_gamma."""
 
 
-class Regime(ExitRule):
+class RegimeExit(ExitRule):
     """Close a position that has lost `loss_fraction` of its entry price while the regime is one of those for its side.
 
     `longs` are the regimes that close longs, `shorts` those that close shorts.
@@ -123,19 +125,19 @@ class Regime(ExitRule):
     reason = Reason.REGIME
     column = "regime"
     reads = frozenset({"regime"})
-    needs = (Input.QUOTE, Input.REGIME)
+    needs = (RuleInput.QUOTE, RuleInput.REGIME)
     longs: Regimes
     shorts: Regimes
     loss_fraction: Fraction
 
-    def measure(self, held: Held, price: Decimal, regime: str) -> Measure:
+    def measure(self, held: WatchedPosition, price: Decimal, regime: str) -> Measure:
         gain = held.gain(price)
         against = regime in (self.longs if held.direction > 0 else self.shorts)
         return Measure(against and gain <= -self.loss_fraction, gain, -self.loss_fraction)
 
-    def part(self, held: Held, measure: Measure) -> Part:
+    def part(self, held: WatchedPosition, measure: Measure) -> ReasonPart:
         """Return the name of the regime, such as regime_high_vol_neg_gamma."""
-        return Part(f"regime_{held.outlook.regime}")
+        return ReasonPart(f"regime_{held.outlook.regime}")
 
     def contradiction(self, others: Iterable[ExitRule]) -> str | None:
         stop = min((rule.fraction for rule in others if isinstance(rule, StopLoss)), default=None)
@@ -200,13 +202,13 @@ class Urgency(ExitRule):
     column = "urgency"
     reads = frozenset({"scores", "flow", "momentum"})
     needs = (
-        Input.CLOCK,
-        Input.QUOTE,
-        Input.ENTRY_SCORE,
-        Input.SCORES,
-        Input.FLOW,
-        Input.MOMENTUM,
-        Input.ORIGINAL_QUANTITY,
+        RuleInput.CLOCK,
+        RuleInput.QUOTE,
+        RuleInput.ENTRY_SCORE,
+        RuleInput.SCORES,
+        RuleInput.FLOW,
+        RuleInput.MOMENTUM,
+        RuleInput.ORIGINAL_QUANTITY,
     )
     reduce_at: Annotated[float, Field(gt=0, le=MOST)]
     exit_at: Annotated[float, Field(gt=0, le=MOST)]
@@ -221,14 +223,14 @@ class Urgency(ExitRule):
 
     def measure(
         self,
-        held: Held,
+        held: WatchedPosition,
         now: datetime,
         price: Decimal,
         entry: float,
         scores: Sequence[float],
         flow: float,
         momentum: Decimal,
-    ) -> Measure | Input:
+    ) -> Measure | RuleInput:
         against = Against(
             scores[-1] / entry,
             float(held.gain(price) * 100),
@@ -241,7 +243,7 @@ class Urgency(ExitRule):
         if urgency >= self.exit_at:
             return Measure(True, urgency, self.exit_at)
         if original is None:
-            return Input.ORIGINAL_QUANTITY
+            return RuleInput.ORIGINAL_QUANTITY
         keep = original - held.whole_lots(original * self.reduce_share)
         left = held.whole_lots(abs(held.position.quantity) - keep)
         return Measure(urgency >= self.reduce_at and left > 0, urgency, self.reduce_at, left)
@@ -251,7 +253,7 @@ RULES = {
     "flow_reversal": FlowReversal,
     "momentum": Momentum,
     "open_interest_gone": OpenInterestGone,
-    "regime": Regime,
+    "regime": RegimeExit,
     "signal_decay": SignalDecay,
     "urgency": Urgency,
 }

@@ -7,7 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from tradebot.exits.kind import ExitRule, Held, Input, Measure, PriceRule, Stop
+from tradebot.exits.kind import ExitRule, Measure, PriceRule, RuleInput, StopLevel, WatchedPosition
 from tradebot.exits.kinds.targets import Ladder, ScaleOut
 from tradebot.model.limits import Fraction, Frozen
 from tradebot.model.reasons import Reason
@@ -25,12 +25,12 @@ class StopLoss(PriceRule):
     def gain(self) -> Decimal:
         return -self.fraction
 
-    def measure(self, held: Held, price: Decimal) -> Measure:
+    def measure(self, held: WatchedPosition, price: Decimal) -> Measure:
         gain = held.gain(price)
         return Measure(gain <= -self.fraction, gain, -self.fraction)
 
-    def level(self, held: Held) -> Stop:
-        return Stop(self.reason, held.price_at(-self.fraction), None)
+    def level(self, held: WatchedPosition) -> StopLevel:
+        return StopLevel(self.reason, held.price_at(-self.fraction), None)
 
 
 class StopTicks(PriceRule):
@@ -38,7 +38,7 @@ class StopTicks(PriceRule):
 
     reason = Reason.TICK_STOP
     column = "tick stop"
-    needs = (Input.QUOTE, Input.TICK)
+    needs = (RuleInput.QUOTE, RuleInput.TICK)
     rank = 11
     ticks: Annotated[int, Field(ge=1, le=10_000)]
 
@@ -49,16 +49,16 @@ class StopTicks(PriceRule):
     def gain_at(self, price: Decimal, tick: Decimal) -> Decimal:
         return -self.ticks * tick / price
 
-    def measure(self, held: Held, price: Decimal) -> Measure | Input:
+    def measure(self, held: WatchedPosition, price: Decimal) -> Measure | RuleInput:
         if held.tick is None:
-            return Input.TICK
+            return RuleInput.TICK
         gained = (price - held.entry) * held.direction / held.tick
         return Measure(gained <= -self.ticks, gained, -self.ticks)
 
-    def level(self, held: Held) -> Stop:
+    def level(self, held: WatchedPosition) -> StopLevel:
         if held.tick is None:
-            return Stop(self.reason, None, None)
-        return Stop(self.reason, held.entry - held.direction * self.ticks * held.tick, None)
+            return StopLevel(self.reason, None, None)
+        return StopLevel(self.reason, held.entry - held.direction * self.ticks * held.tick, None)
 
 
 class TrailingStop(PriceRule):
@@ -75,14 +75,14 @@ class TrailingStop(PriceRule):
     def nearest(self) -> Decimal:
         return self.fraction
 
-    def measure(self, held: Held, price: Decimal) -> Measure:
+    def measure(self, held: WatchedPosition, price: Decimal) -> Measure:
         pullback = held.pullback(price)
         return Measure(self._armed(held) and pullback >= self.fraction, pullback, self.fraction, shown=-pullback)
 
-    def level(self, held: Held) -> Stop:
+    def level(self, held: WatchedPosition) -> StopLevel:
         if self._armed(held):
-            return Stop(self.reason, held.best * (1 - held.direction * self.fraction), None)
-        return Stop(self.reason, held.price_at(self.arm_fraction), None, armed=False, ahead=True)
+            return StopLevel(self.reason, held.best * (1 - held.direction * self.fraction), None)
+        return StopLevel(self.reason, held.price_at(self.arm_fraction), None, armed=False, ahead=True)
 
     def contradiction(self, others: Iterable[ExitRule]) -> str | None:
         gains = (rule.gain for rule in others if rule.gain is not None)
@@ -94,7 +94,7 @@ class TrailingStop(PriceRule):
             "first, so the trailing stop could never act"
         )
 
-    def _armed(self, held: Held) -> bool:
+    def _armed(self, held: WatchedPosition) -> bool:
         return held.gain(held.best) >= self.arm_fraction
 
 
@@ -118,7 +118,7 @@ class AtrTrail(PriceRule):
 
     reason = Reason.ATR_TRAIL
     column = "ATR trail"
-    needs = (Input.QUOTE, Input.ENTRY_STOP, Input.ENTRY_ATR)
+    needs = (RuleInput.QUOTE, RuleInput.ENTRY_STOP, RuleInput.ENTRY_ATR)
     rank = 28
     multiple: Multiple
     arm_r: Annotated[Decimal, Field(ge=0, le=100)]
@@ -131,27 +131,29 @@ class AtrTrail(PriceRule):
             raise ValueError("must have an r that rises from one to the next")
         return steps
 
-    def measure(self, held: Held, price: Decimal) -> Measure | Input:
+    def measure(self, held: WatchedPosition, price: Decimal) -> Measure | RuleInput:
         risk, atr = held.kept.stop_loss_fraction, held.kept.atr_fraction
         if risk is None or atr is None:
-            return Input.ENTRY_ATR if risk else Input.ENTRY_STOP
+            return RuleInput.ENTRY_ATR if risk else RuleInput.ENTRY_STOP
         back = (held.best - price) * held.direction / held.entry
         behind = self._multiple(held, risk) * atr
         return Measure(self._is_armed(held, risk) and back >= behind, back, behind, shown=-back)
 
-    def level(self, held: Held) -> Stop:
+    def level(self, held: WatchedPosition) -> StopLevel:
         risk, atr = held.kept.stop_loss_fraction, held.kept.atr_fraction
         if risk is None or atr is None:
-            return Stop(self.reason, None, None, armed=False)
+            return StopLevel(self.reason, None, None, armed=False)
         if self._is_armed(held, risk):
-            return Stop(self.reason, held.best - held.direction * self._multiple(held, risk) * atr * held.entry, None)
+            return StopLevel(
+                self.reason, held.best - held.direction * self._multiple(held, risk) * atr * held.entry, None
+            )
         arming = held.price_at(self.arm_r * risk)
-        return Stop(self.reason, arming, None, armed=False, ahead=True)
+        return StopLevel(self.reason, arming, None, armed=False, ahead=True)
 
-    def _is_armed(self, held: Held, risk: Decimal) -> bool:
+    def _is_armed(self, held: WatchedPosition, risk: Decimal) -> bool:
         return held.gain(held.best) >= self.arm_r * risk
 
-    def _multiple(self, held: Held, risk: Decimal) -> Decimal:
+    def _multiple(self, held: WatchedPosition, risk: Decimal) -> Decimal:
         """Return how many average true ranges behind the best price the stop is."""
         gain = held.gain(held.best)
         reached = (step.multiple for step in self.tighten if step.r * risk <= gain)
@@ -167,21 +169,21 @@ class BreakEven(PriceRule):
 
     reason = Reason.BREAK_EVEN
     column = "break even"
-    needs = (Input.QUOTE, Input.ORIGINAL_QUANTITY)
+    needs = (RuleInput.QUOTE, RuleInput.ORIGINAL_QUANTITY)
     rank = 25
     after_share: Fraction
     keep_fraction: Annotated[Decimal, Field(ge=0, lt=1)] = Decimal(0)
 
-    def measure(self, held: Held, price: Decimal) -> Measure | Input:
+    def measure(self, held: WatchedPosition, price: Decimal) -> Measure | RuleInput:
         if held.original_quantity is None:
-            return Input.ORIGINAL_QUANTITY
+            return RuleInput.ORIGINAL_QUANTITY
         gain = held.gain(price)
         return Measure(self._armed(held) and gain <= self.keep_fraction, gain, self.keep_fraction)
 
-    def level(self, held: Held) -> Stop:
+    def level(self, held: WatchedPosition) -> StopLevel:
         if self._armed(held):
-            return Stop(self.reason, held.price_at(self.keep_fraction), None)
-        return Stop(self.reason, None, None, armed=False)
+            return StopLevel(self.reason, held.price_at(self.keep_fraction), None)
+        return StopLevel(self.reason, None, None, armed=False)
 
     def contradiction(self, others: Iterable[ExitRule]) -> str | None:
         others = tuple(others)
@@ -202,14 +204,14 @@ class BreakEven(PriceRule):
             "first, so break_even could never act"
         )
 
-    def _armed(self, held: Held) -> bool:
+    def _armed(self, held: WatchedPosition) -> bool:
         original, position = held.original_quantity, held.position
         if original is None:
             return False
         return original - abs(position.quantity) - position.lost_quantity >= self.after_share * original
 
 
-class Drawdown(PriceRule):
+class DrawdownStop(PriceRule):
     """Close a position once its gain is this much below its best gain, both as fractions of its entry price.
 
     Unlike a trailing stop, it acts from the start. A position that never gained anything is closed at this loss.
@@ -226,14 +228,14 @@ class Drawdown(PriceRule):
         """Return the largest loss that it leaves, as a gain below zero."""
         return -self.fraction
 
-    def measure(self, held: Held, price: Decimal) -> Measure:
+    def measure(self, held: WatchedPosition, price: Decimal) -> Measure:
         lost = self._best(held) - held.gain(price)
         return Measure(lost >= self.fraction, lost, self.fraction)
 
-    def level(self, held: Held) -> Stop:
-        return Stop(self.reason, held.price_at(self._best(held) - self.fraction), None)
+    def level(self, held: WatchedPosition) -> StopLevel:
+        return StopLevel(self.reason, held.price_at(self._best(held) - self.fraction), None)
 
-    def _best(self, held: Held) -> Decimal:
+    def _best(self, held: WatchedPosition) -> Decimal:
         # Shares that were added later at a worse price may leave the best price behind the average.
         return max(held.gain(held.best), Decimal(0))
 
@@ -249,7 +251,7 @@ class LiquidationDistance(ExitRule):
     reason = Reason.LIQUIDATION_NEAR
     column = "liquidation"
     reads = frozenset({"liquidation"})
-    needs = (Input.LIQUIDATION,)
+    needs = (RuleInput.LIQUIDATION,)
     rank = 5
     trim_below: Fraction
     trim_share: Fraction
@@ -261,7 +263,7 @@ class LiquidationDistance(ExitRule):
             raise ValueError("must have a trim_below above close_below, or it would never trim")
         return self
 
-    def measure(self, held: Held, distance: Decimal) -> Measure:
+    def measure(self, held: WatchedPosition, distance: Decimal) -> Measure:
         if distance < self.close_below:
             return Measure(True, distance, self.close_below)
         shares = held.whole_lots(abs(held.position.quantity) * self.trim_share)
@@ -271,7 +273,7 @@ class LiquidationDistance(ExitRule):
 RULES = {
     "atr_trail": AtrTrail,
     "break_even": BreakEven,
-    "drawdown": Drawdown,
+    "drawdown": DrawdownStop,
     "liquidation_distance": LiquidationDistance,
     "stop_loss": StopLoss,
     "stop_ticks": StopTicks,

@@ -7,7 +7,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field, field_validator
 
-from tradebot.exits.kind import ExitRule, Held, Input, Measure, PriceRule, PriceTarget, Stop
+from tradebot.exits.kind import ExitRule, Measure, PriceRule, PriceTarget, RuleInput, StopLevel, WatchedPosition
 from tradebot.model.limits import Fraction, Frozen
 from tradebot.model.reasons import Reason
 
@@ -24,12 +24,12 @@ class ProfitTarget(PriceRule):
     def gain(self) -> Decimal:
         return self.fraction
 
-    def measure(self, held: Held, price: Decimal) -> Measure:
+    def measure(self, held: WatchedPosition, price: Decimal) -> Measure:
         gain = held.gain(price)
         return Measure(gain >= self.fraction, gain, self.fraction)
 
-    def level(self, held: Held) -> Stop:
-        return Stop(self.reason, held.price_at(self.fraction), None, ahead=True)
+    def level(self, held: WatchedPosition) -> StopLevel:
+        return StopLevel(self.reason, held.price_at(self.fraction), None, ahead=True)
 
 
 class TargetTicks(PriceRule):
@@ -37,26 +37,26 @@ class TargetTicks(PriceRule):
 
     reason = Reason.TICK_TARGET
     column = "tick target"
-    needs = (Input.QUOTE, Input.TICK)
+    needs = (RuleInput.QUOTE, RuleInput.TICK)
     rank = 21
     ticks: Annotated[int, Field(ge=1, le=100_000)]
 
     def gain_at(self, price: Decimal, tick: Decimal) -> Decimal:
         return self.ticks * tick / price
 
-    def measure(self, held: Held, price: Decimal) -> Measure | Input:
+    def measure(self, held: WatchedPosition, price: Decimal) -> Measure | RuleInput:
         if held.tick is None:
-            return Input.TICK
+            return RuleInput.TICK
         gained = (price - held.entry) * held.direction / held.tick
         return Measure(gained >= self.ticks, gained, self.ticks)
 
-    def level(self, held: Held) -> Stop:
+    def level(self, held: WatchedPosition) -> StopLevel:
         if held.tick is None:
-            return Stop(self.reason, None, None)
-        return Stop(self.reason, held.entry + held.direction * self.ticks * held.tick, None, ahead=True)
+            return StopLevel(self.reason, None, None)
+        return StopLevel(self.reason, held.entry + held.direction * self.ticks * held.tick, None, ahead=True)
 
 
-class Level(Frozen):
+class GainLevel(Frozen):
     """A gain as a fraction of the entry price, and the share of the original quantity that is closed there."""
 
     fraction: Annotated[Decimal, Field(gt=0, le=10)]
@@ -72,13 +72,13 @@ class ScaleOut(PriceRule):
 
     reason = Reason.SCALE_OUT
     column = "scale out"
-    needs = (Input.QUOTE, Input.ORIGINAL_QUANTITY)
+    needs = (RuleInput.QUOTE, RuleInput.ORIGINAL_QUANTITY)
     rank = 60
-    levels: Annotated[tuple[Level, ...], Field(min_length=1, max_length=10)]
+    levels: Annotated[tuple[GainLevel, ...], Field(min_length=1, max_length=10)]
 
     @field_validator("levels")
     @classmethod
-    def _rises(cls, levels: tuple[Level, ...]) -> tuple[Level, ...]:
+    def _rises(cls, levels: tuple[GainLevel, ...]) -> tuple[GainLevel, ...]:
         if any(later.fraction <= earlier.fraction for earlier, later in pairwise(levels)):
             raise ValueError("must have levels that rise from one to the next")
         if sum(level.share for level in levels) > 1:
@@ -90,10 +90,10 @@ class ScaleOut(PriceRule):
         """Return the gain of the last level, if nothing is left after that."""
         return self.levels[-1].fraction if self._closes_all(self.levels) else None
 
-    def measure(self, held: Held, price: Decimal) -> Measure | Input:
+    def measure(self, held: WatchedPosition, price: Decimal) -> Measure | RuleInput:
         original, gain = held.original_quantity, held.gain(price)
         if original is None:
-            return Input.ORIGINAL_QUANTITY
+            return RuleInput.ORIGINAL_QUANTITY
         reached = [level for level in self.levels if level.fraction <= gain]
         if not reached:
             return Measure(False, gain, self.levels[0].fraction)
@@ -101,11 +101,11 @@ class ScaleOut(PriceRule):
         whole = due == abs(held.position.quantity)
         return Measure(due > 0, gain, reached[-1].fraction, None if whole else due)
 
-    def level(self, held: Held) -> Stop:
+    def level(self, held: WatchedPosition) -> StopLevel:
         price = next((target.price for target in self.targets(held)), None)
-        return Stop(self.reason, price, None, ahead=True)
+        return StopLevel(self.reason, price, None, ahead=True)
 
-    def targets(self, held: Held) -> tuple[PriceTarget, ...]:
+    def targets(self, held: WatchedPosition) -> tuple[PriceTarget, ...]:
         original, done = held.original_quantity, Decimal(0)
         targets = list[PriceTarget]()
         for place, level in enumerate(self.levels if original is not None else ()):
@@ -125,7 +125,7 @@ class ScaleOut(PriceRule):
             "closes first, so the level could never act"
         )
 
-    def _due(self, held: Held, original: Decimal, reached: Sequence[Level]) -> Decimal:
+    def _due(self, held: WatchedPosition, original: Decimal, reached: Sequence[GainLevel]) -> Decimal:
         """Return how many shares the levels reached close of those that are held now."""
         quantity = abs(held.position.quantity)
         if self._closes_all(reached):
@@ -134,11 +134,11 @@ class ScaleOut(PriceRule):
         return held.whole_lots(max(quantity - (original - closed), Decimal(0)))
 
     @staticmethod
-    def _closes_all(reached: Sequence[Level]) -> bool:
+    def _closes_all(reached: Sequence[GainLevel]) -> bool:
         return sum(level.share for level in reached) == 1
 
 
-class Rung(Frozen):
+class TargetRung(Frozen):
     """A gain as a multiple of the initial risk, and the share of the original quantity that is closed there."""
 
     r: Annotated[Decimal, Field(gt=0, le=100)]
@@ -168,35 +168,35 @@ class Ladder(PriceRule):
 
     reason = Reason.LADDER
     column = "ladder"
-    needs = (Input.QUOTE, Input.ORIGINAL_QUANTITY, Input.ENTRY_STOP)
+    needs = (RuleInput.QUOTE, RuleInput.ORIGINAL_QUANTITY, RuleInput.ENTRY_STOP)
     rank = 55
-    levels: Annotated[tuple[Rung, ...], Field(min_length=1, max_length=10)]
+    levels: Annotated[tuple[TargetRung, ...], Field(min_length=1, max_length=10)]
     near_fraction: Annotated[Decimal, Field(ge=0, lt=1)] = Decimal("0.003")
 
     @field_validator("levels")
     @classmethod
-    def _rises(cls, levels: tuple[Rung, ...]) -> tuple[Rung, ...]:
+    def _rises(cls, levels: tuple[TargetRung, ...]) -> tuple[TargetRung, ...]:
         if any(later.r <= earlier.r for earlier, later in pairwise(levels)):
             raise ValueError("must have levels that rise from one to the next")
         if sum(level.share for level in levels) > 1:
             raise ValueError("must have shares that add up to 1 at most")
         return levels
 
-    def measure(self, held: Held, price: Decimal) -> Measure | Input:
+    def measure(self, held: WatchedPosition, price: Decimal) -> Measure | RuleInput:
         original, risk, gain = held.original_quantity, held.kept.stop_loss_fraction, held.gain(price)
         if original is None or risk is None:
-            return Input.ENTRY_STOP if original else Input.ORIGINAL_QUANTITY
+            return RuleInput.ENTRY_STOP if original else RuleInput.ORIGINAL_QUANTITY
         reached = [step for step in self._steps(held, original, risk) if step.gain <= gain]
         if not reached:
             return Measure(False, gain, self.levels[0].r * risk)
         due = self._due(held, original, reached[-1])
         return Measure(due > 0, gain, reached[-1].gain, None if due == abs(held.position.quantity) else due)
 
-    def level(self, held: Held) -> Stop:
+    def level(self, held: WatchedPosition) -> StopLevel:
         price = next((target.price for target in self.targets(held)), None)
-        return Stop(self.reason, price, None, ahead=True)
+        return StopLevel(self.reason, price, None, ahead=True)
 
-    def targets(self, held: Held) -> tuple[PriceTarget, ...]:
+    def targets(self, held: WatchedPosition) -> tuple[PriceTarget, ...]:
         original, risk, done = held.original_quantity, held.kept.stop_loss_fraction, Decimal(0)
         if original is None or risk is None:
             return ()
@@ -217,7 +217,7 @@ class Ladder(PriceRule):
         """Return True if a gain isn't beyond the last level of a position with this initial risk, None if unknown."""
         return risk is not None and gain <= self.levels[-1].r * risk
 
-    def _steps(self, held: Held, original: Decimal, risk: Decimal) -> Iterator[_Step]:
+    def _steps(self, held: WatchedPosition, original: Decimal, risk: Decimal) -> Iterator[_Step]:
         """Yield the levels that weren't skipped and close at least the smallest order."""
         done, least = Decimal(0), held.kept.minimum or Decimal(0)
         for level in self.levels:
@@ -226,7 +226,7 @@ class Ladder(PriceRule):
                 done += part
                 yield _Step(level.r * risk, done)
 
-    def _is_ahead(self, held: Held, gain: Decimal) -> bool:
+    def _is_ahead(self, held: WatchedPosition, gain: Decimal) -> bool:
         """Return True if the price wasn't at a level yet, nor near it, when it was first seen after the fill."""
         first, price = held.kept.first_gain, 1 + held.direction * gain
         if price <= 0:
@@ -235,7 +235,7 @@ class Ladder(PriceRule):
         return seen is None or (price - seen) * held.direction > price * self.near_fraction
 
     @staticmethod
-    def _due(held: Held, original: Decimal, step: _Step) -> Decimal:
+    def _due(held: WatchedPosition, original: Decimal, step: _Step) -> Decimal:
         """Return how many of the shares that are held now are closed once the price gets to a step."""
         return held.whole_lots(max(abs(held.position.quantity) - (original - step.done), Decimal(0)))
 

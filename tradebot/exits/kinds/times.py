@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tradebot.exits.kind import ExitRule, Held, Input, Measure, Stop, TimeRule
+from tradebot.exits.kind import ExitRule, Measure, RuleInput, StopLevel, TimeRule, WatchedPosition
 from tradebot.model.bar import Session
 from tradebot.model.limits import Fraction, Seconds
 from tradebot.model.reasons import Reason
@@ -20,12 +20,12 @@ class TimeExit(TimeRule):
     column = "time"
     after_s: Seconds
 
-    def measure(self, held: Held, now: datetime) -> Measure:
+    def measure(self, held: WatchedPosition, now: datetime) -> Measure:
         age = (now - held.position.opened_at).total_seconds()
         return Measure(age >= self.after_s, age, self.after_s)
 
-    def level(self, held: Held) -> Stop:
-        return Stop(self.reason, None, held.position.opened_at + timedelta(seconds=self.after_s))
+    def level(self, held: WatchedPosition) -> StopLevel:
+        return StopLevel(self.reason, None, held.position.opened_at + timedelta(seconds=self.after_s))
 
 
 def too_late(setting: str, age_s: int, others: Iterable[ExitRule]) -> str | None:
@@ -44,11 +44,11 @@ class EndOfDay(ExitRule):
 
     reason = Reason.END_OF_DAY
     column = "day end"
-    needs = (Input.CLOCK, Input.SESSION)
+    needs = (RuleInput.CLOCK, RuleInput.SESSION)
     rank = 1
     before_close_s: Seconds
 
-    def measure(self, held: Held, now: datetime, session: Session) -> Measure:
+    def measure(self, held: WatchedPosition, now: datetime, session: Session) -> Measure:
         left = session.close - now
         return Measure(left <= timedelta(seconds=self.before_close_s), left.total_seconds(), self.before_close_s)
 
@@ -59,10 +59,10 @@ class EventAhead(ExitRule):
     reason = Reason.EVENT_AHEAD
     column = "event"
     reads = frozenset({"event_at"})
-    needs = (Input.CLOCK, Input.EVENT)
+    needs = (RuleInput.CLOCK, RuleInput.EVENT)
     before_s: Seconds
 
-    def measure(self, held: Held, now: datetime, event_at: datetime) -> Measure:
+    def measure(self, held: WatchedPosition, now: datetime, event_at: datetime) -> Measure:
         left_s = (event_at - now).total_seconds()
         return Measure(0 <= left_s <= self.before_s, left_s, self.before_s)
 
@@ -72,12 +72,12 @@ class Stale(ExitRule):
 
     reason = Reason.STALE_POSITION
     column = "stale"
-    needs = (Input.CLOCK, Input.QUOTE)
+    needs = (RuleInput.CLOCK, RuleInput.QUOTE)
     numbered = False
     after_days: Annotated[int, Field(ge=1, le=365)]
     gain_fraction: Fraction
 
-    def measure(self, held: Held, now: datetime, price: Decimal) -> Measure:
+    def measure(self, held: WatchedPosition, now: datetime, price: Decimal) -> Measure:
         gain = held.gain(price)
         old = now - held.position.opened_at >= timedelta(days=self.after_days)
         return Measure(old and abs(gain) < self.gain_fraction, gain, self.gain_fraction)
@@ -92,11 +92,11 @@ class LowMovement(ExitRule):
     reason = Reason.LOW_MOVEMENT
     column = "movement"
     reads = frozenset({"movement"})
-    needs = (Input.CLOCK, Input.MOVEMENT)
+    needs = (RuleInput.CLOCK, RuleInput.MOVEMENT)
     movement_fraction: Fraction
     after_s: Seconds
 
-    def measure(self, held: Held, now: datetime, movement: Decimal) -> Measure:
+    def measure(self, held: WatchedPosition, now: datetime, movement: Decimal) -> Measure:
         old = (now - held.position.opened_at).total_seconds() >= self.after_s
         return Measure(old and movement < self.movement_fraction, movement, self.movement_fraction)
 

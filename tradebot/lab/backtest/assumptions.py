@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from papervenue.market.spec import NO_COSTS, OPTIMISM
 from papervenue.market.venue import Venue
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from papervenue.market.spec import Costs, MarketSpec, Posted, Rate
     from tradebot.app.settings import Settings
-    from tradebot.lab.backtest.run import Plan
+    from tradebot.lab.backtest.run import BacktestPlan
 
 FREE = "none"
 _POSTED: Mapping[Posted, tuple[str, str]] = {
@@ -37,7 +37,7 @@ class Assumption(Struct, frozen=True):
     is_loud: bool = False
 
 
-def assumptions(plan: Plan, *, with_flow: bool, unused: str = "", lacking: str = "") -> tuple[Assumption, ...]:
+def assumptions(plan: BacktestPlan, *, with_flow: bool, unused: str = "", lacking: str = "") -> tuple[Assumption, ...]:
     """Return what a plan assumes, in the order in which a reader asks.
 
     `unused` says which rows of its file are bad, and `lacking` which bars of contracts it doesn't have.
@@ -94,7 +94,7 @@ def _prices(spec: MarketSpec) -> Iterator[Assumption]:
         yield Assumption("day_prices", "close", remark, is_loud=True)
 
 
-def _flow(plan: Plan) -> Iterator[Assumption]:
+def _flow(plan: BacktestPlan) -> Iterator[Assumption]:
     spec = plan.spec
     if plan.past_flow is not None:
         first, last = plan.past_flow.days
@@ -155,7 +155,7 @@ def _rate(name: str, rate: Rate, spread: Decimal, remark: str) -> Assumption:
     return Assumption(name, f"{_percent(rate)} a year" if rate else FREE, "" if rate else remark)
 
 
-def _account(plan: Plan) -> Iterator[Assumption]:
+def _account(plan: BacktestPlan) -> Iterator[Assumption]:
     yield Assumption("cash", f"{plan.spec.cash:,.2f} USD")
     if plan.margin == "free":
         yield Assumption(
@@ -180,7 +180,7 @@ def _halts(settings: Settings) -> Assumption:
     ]
     if (lasting := settings.backtest.unhalt_after_sessions) is None:
         return Assumption("halts", ", ".join(filter(None, parts)), "a halt ends all entries; nobody is there to end it")
-    ended = f"optimistic: a person accepts each, and ends it {counted(lasting, 'session')} later"
+    ended = f"optimistic: a person accepts each, and ends it {pluralize(lasting, 'session')} later"
     return Assumption("halts", ", ".join(filter(None, parts)), ended)
 
 

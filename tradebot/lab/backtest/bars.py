@@ -85,7 +85,7 @@ class Columns:
             self.volume[first:end] = array("d", [value * volume for value in self.volume[first:end]])
 
 
-class Line:
+class BarColumn:
     """The bars so far, perhaps with later ones, and when each of them was complete, in microseconds."""
 
     def __init__(self, market: Market, symbol: str) -> None:
@@ -123,7 +123,7 @@ class Line:
         ends = self._ends_us
         return len(ends) if ends and ends[-1] <= until_us else bisect_right(ends, until_us)
 
-    def unfinished(self, until_us: int) -> Columns | None:
+    def unfinished_bar(self, until_us: int) -> Columns | None:
         """Return the bar that is complete except for its volume, or None."""
         return None
 
@@ -131,7 +131,7 @@ class Line:
         raise NotImplementedError
 
 
-class Daily(Line):
+class Daily(BarColumn):
     """Daily bars: prices from the regular session, volume from the whole day. Each is complete at its close.
 
     Trading after hours still adds to the volume, so until it is over the newest bar is an unfinished one.
@@ -164,7 +164,7 @@ class Daily(Line):
                 self._add(at_new_york(session.date, 0), session.close_us, bar[1:])
             self._next += 1
 
-    def unfinished(self, until_us: int) -> Columns | None:
+    def unfinished_bar(self, until_us: int) -> Columns | None:
         """Return the newest session's bar while trading after hours goes on, or None."""
         sessions = self._market.calendar.market
         if self._next >= len(sessions) or until_us < sessions[self._next].close_us:
@@ -188,7 +188,7 @@ class Daily(Line):
         self._ends_us.append(end_us)
 
 
-class WholeDays(Line):
+class WholeDays(BarColumn):
     """Daily bars that a market of daily bars holds already; how many of them were complete is looked up."""
 
     def __init__(self, market: Market, symbol: str, source: DailyBars) -> None:
@@ -216,7 +216,7 @@ def _day_times(calendar: Calendar, known_after_us: int | None) -> tuple[list[int
     return starts_s, [session.open_us + known_after_us for session in calendar.all]
 
 
-class Intraday(Line):
+class Intraday(BarColumn):
     """Bars merged from the minutes of regular sessions: the first starts at the open, the last ends at the close."""
 
     def __init__(self, market: Market, symbol: str, width: timedelta) -> None:
@@ -260,10 +260,10 @@ _MOST_NAMES = 3
 _NEVER = 2**62
 
 
-class Steps:
+class PriceSteps:
     """A symbol's price steps. They are computed again only when another of its actions comes into force."""
 
-    def __init__(self, market: Market, symbol: str, days: Callable[[], Line]) -> None:
+    def __init__(self, market: Market, symbol: str, days: Callable[[], BarColumn]) -> None:
         self._actions = sorted(market.actions.of(symbol), key=_in_force_us)
         self._turns_us = [_in_force_us(action) for action in self._actions]
         self._symbol = symbol
@@ -324,7 +324,7 @@ def _translated(action: Action) -> CorporateAction:
 _DATE = attrgetter("date")
 
 
-class Span(NamedTuple):
+class BarSpan(NamedTuple):
     """Which bars of a line are meant: the first place and the one after the last, and perhaps a bar beyond them."""
 
     first: int
@@ -332,10 +332,10 @@ class Span(NamedTuple):
     beyond: Columns | None = None
 
 
-class Kept(NamedTuple):
+class BarCache(NamedTuple):
     """The series that was returned last, with what it was made of; the `past` of a line moves its places."""
 
-    span: Span
+    span: BarSpan
     past: int
     steps: Sequence[PriceStep]
     series: Series
@@ -350,9 +350,9 @@ class EngineBars:
     def __init__(self, floor: Floor, days: DailyBars | None = None) -> None:
         self._market: Market = floor.market
         self._days = days
-        self._lines: dict[tuple[str, str], Line] = {}
-        self._steps: dict[str, Steps] = {}
-        self._kept: dict[tuple[str, str, int, bool], Kept] = {}
+        self._lines: dict[tuple[str, str], BarColumn] = {}
+        self._steps: dict[str, PriceSteps] = {}
+        self._kept: dict[tuple[str, str, int, bool], BarCache] = {}
 
     def closed(self, need: BarNeed, symbols: Sequence[str], until: datetime) -> Mapping[str, Series]:
         """Return the last `need.depth` bars of each symbol that were complete at `until`, oldest first."""
@@ -374,29 +374,29 @@ class EngineBars:
         if kept is not None and kept.span == span and kept.steps is steps and kept.past == line.past:
             return kept.series
         series = _series_of(need, symbol, _cut(line.columns, span), steps)
-        self._kept[key] = Kept(span, line.past, steps, series)
+        self._kept[key] = BarCache(span, line.past, steps, series)
         return series
 
-    def _line(self, symbol: str, timeframe: str) -> Line:
+    def _line(self, symbol: str, timeframe: str) -> BarColumn:
         line = self._lines.get((symbol, timeframe))
         if line is None:
             line = self._lines[symbol, timeframe] = self._new_line(symbol, width_of(timeframe))
         return line
 
-    def _new_line(self, symbol: str, width: timedelta | None) -> Line:
+    def _new_line(self, symbol: str, width: timedelta | None) -> BarColumn:
         if width is not None:
             return Intraday(self._market, symbol, width)
         return Daily(self._market, symbol) if self._days is None else WholeDays(self._market, symbol, self._days)
 
-    def _steps_of(self, symbol: str) -> Steps:
+    def _steps_of(self, symbol: str) -> PriceSteps:
         steps = self._steps.get(symbol)
         if steps is None:
-            steps = self._steps[symbol] = Steps(self._market, symbol, partial(self._line, symbol, DAYS))
+            steps = self._steps[symbol] = PriceSteps(self._market, symbol, partial(self._line, symbol, DAYS))
         return steps
 
-    def _span(self, need: BarNeed, symbol: str, line: Line, until: datetime, until_us: int) -> Span | None:
+    def _span(self, need: BarNeed, symbol: str, line: BarColumn, until: datetime, until_us: int) -> BarSpan | None:
         """Return which bars of a line are the last ones at a moment, or None if the symbol means nothing then."""
-        end, beyond = line.reach(until_us), line.unfinished(until_us)
+        end, beyond = line.reach(until_us), line.unfinished_bar(until_us)
         if end < need.depth:
             end = line.go_back(need.depth, until_us)
         starts = line.columns.starts
@@ -412,7 +412,7 @@ class EngineBars:
         if first < end and starts[first] * SECOND < until_us - _sure_us(need.timeframe, need.depth):
             window = window_of(need, until, REACHES[-1], self._sessions, ALPACA.day)
             first = end if window is None else max(first, bisect_left(starts, window.first_s))
-        return Span(first, end, beyond)
+        return BarSpan(first, end, beyond)
 
     def _sessions(self, first: date, last: date) -> Sequence[Session]:
         """Return the sessions between two dates, inclusive, oldest first."""
@@ -431,7 +431,7 @@ def _sure_us(timeframe: str, depth: int) -> int:
     return ceil(depth / ceil(ALPACA.day.lasts / width)) * DAY - HOUR
 
 
-def _cut(columns: Columns, span: Span) -> Columns:
+def _cut(columns: Columns, span: BarSpan) -> Columns:
     cut = columns.cut(span.first, span.end)
     if span.beyond is not None:
         cut.extend(span.beyond)

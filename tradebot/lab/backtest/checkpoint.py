@@ -19,7 +19,7 @@ from tradebot.errors import OperatorError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tradebot.lab.backtest.setup import Assembled
+    from tradebot.lab.backtest.setup import BacktestSetup
     from tradebot.lab.driver.driver import Driver
     from tradebot.model.record import SessionEnd
 
@@ -50,7 +50,7 @@ _MAKERS = {
 """What some of them are made with, or ask for what isn't there."""
 
 
-def packed(made: Assembled, driver: Driver, ends: Sequence[SessionEnd], identity: str) -> bytes:
+def dump_checkpoint(made: BacktestSetup, driver: Driver, ends: Sequence[SessionEnd], identity: str) -> bytes:
     """Return a checkpoint as bytes; `identity` says what is played, and is asked for when it goes on."""
     engine = {path: [getattr(_holder(made, path), name) for name in names] for path, names in _engine_parts()}
     stores = [vars(store) for store in (made.ledger, made.facts, made.events)]
@@ -58,7 +58,7 @@ def packed(made: Assembled, driver: Driver, ends: Sequence[SessionEnd], identity
     return _HEADER + pickle.dumps(state, pickle.HIGHEST_PROTOCOL)
 
 
-def unpack(data: bytes, made: Assembled, driver: Driver, identity: str) -> list[SessionEnd]:
+def unpack(data: bytes, made: BacktestSetup, driver: Driver, identity: str) -> list[SessionEnd]:
     """Bring a newly assembled bot to where a checkpoint left it; return how the account stood at each session's end.
 
     Raises OperatorError if the checkpoint can't be read, or is of something else.
@@ -84,13 +84,13 @@ def _engine_parts() -> list[tuple[str, tuple[str, ...]]]:
     return [(path, names) for path, names in KEPT.items() if path.split(".")[0] in ("engine", "market")]
 
 
-def _holder(made: Assembled, path: str) -> Any:
+def _holder(made: BacktestSetup, path: str) -> Any:
     root, _, rest = path.partition(".")
     holder = made.engine if root == "engine" else made.engine.market
     return attrgetter(rest)(holder) if rest else holder
 
 
-def _restore_engine(made: Assembled, parts: dict[str, list[Any]]) -> None:
+def _restore_engine(made: BacktestSetup, parts: dict[str, list[Any]]) -> None:
     accounts = made.engine.accounts
     for path, names in _engine_parts():
         for name, value in zip(names, parts[path], strict=True):

@@ -14,7 +14,7 @@ from papervenue.engine.engine import Engine
 from papervenue.market_loader import dialect_of
 from papervenue.times import SECOND, from_datetime, to_datetime
 from tradebot.adapters.bars.read_through import StoredBars
-from tradebot.adapters.bars.roll_adjusted import joined
+from tradebot.adapters.bars.roll_adjusted import join_over_rolls
 from tradebot.adapters.memory.bars import MemoryBars
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.memory.send_lock import MemorySendLock
@@ -31,7 +31,7 @@ from tradebot.ports.world import World
 from tradebot.venues.ibkr import prices, what_if_margin
 from tradebot.venues.ibkr.bars import IbkrBars
 from tradebot.venues.ibkr.capabilities import TRADING_ID
-from tradebot.venues.ibkr.link import Line, Patience
+from tradebot.venues.ibkr.link import IbkrConnection, LinkTimeouts
 from tradebot.venues.ibkr.orders import IbkrOrders
 from tradebot.venues.ibkr.reader import IbkrReader
 from tradebot.venues.ibkr.venue import IbkrVenue
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from tradebot.model.instrument import Listing, MarginLevel
     from tradebot.ports.stores import Bars
     from tradebot.ports.strategy import Strategy
-    from tradebot.venues.ibkr.order_reports import Told
+    from tradebot.venues.ibkr.order_reports import OrderReports
 
     Sessions = Callable[[date, date], Sequence[Session]]
 
@@ -62,13 +62,13 @@ class EngineLink:
     """Stands where the adapter has its connection."""
 
     place = ("", 0, TRADING_ID)
-    dropped, last_problem = 0, ""
+    dropped_count, last_problem = 0, ""
 
     def __init__(self, engine: Engine) -> None:
         self._loop = asyncio.new_event_loop()
-        self.line = EngineLine(engine, Patience(), self._loop)
+        self.line = EngineLine(engine, LinkTimeouts(), self._loop)
 
-    def read(self, question: Callable[[Line], Awaitable[T]]) -> T:
+    def read(self, question: Callable[[IbkrConnection], Awaitable[T]]) -> T:
         """Ask the line, which never lets anybody wait."""
         asked = cast("Any", question(self.ready()))
         try:
@@ -77,15 +77,15 @@ class EngineLink:
             return cast("T", answer.value)
         raise AssertionError("nothing is waited for in a backtest")
 
-    def ready(self) -> Line:
-        return cast("Line", self.line)
+    def ready(self) -> IbkrConnection:
+        return cast("IbkrConnection", self.line)
 
     @contextmanager
-    def sending(self) -> Iterator[Line]:
+    def sending(self) -> Iterator[IbkrConnection]:
         """Return the line, which nobody else wants."""
         yield self.ready()
 
-    def run(self, send: Callable[[Line], Awaitable[T]], line: Line) -> T:
+    def run(self, send: Callable[[IbkrConnection], Awaitable[T]], line: IbkrConnection) -> T:
         """Carry out a request, with the loop that it looks at its time by."""
         done: T = self._loop.run_until_complete(cast("Any", send(line)))
         return done
@@ -101,11 +101,11 @@ class EngineReader(IbkrReader):
         self.venue = IbkrVenue(Mode.SANDBOX, cast("Any", link))
         super().__init__(self.venue, DriftTally())
         self._line = link.line
-        self._known: tuple[object, Told] | None = None
+        self._known: tuple[object, OrderReports] | None = None
         self._seen: tuple[object, BrokerView] | None = None
         self._turns: VenueClock | None = None
 
-    def _told(self) -> Told:
+    def _told(self) -> OrderReports:
         stamp = self._line.changes, self._line.today_us
         if self._known is None or self._known[0] != stamp:
             self._known = stamp, super()._told()
@@ -162,7 +162,7 @@ class EngineReader(IbkrReader):
             return ()
 
 
-class EngineOrders(IbkrOrders):
+class ContractOrders(IbkrOrders):
     """The adapter's orders on an engine."""
 
     def __init__(self, reader: EngineReader) -> None:
@@ -170,7 +170,7 @@ class EngineOrders(IbkrOrders):
         self._reader = reader
 
 
-class Played:
+class PlayedMarket:
     """A market of contracts in this process, with a bot's account at its beginning."""
 
     def __init__(self, opened: OpenedMarket) -> None:
@@ -190,7 +190,7 @@ class Played:
         """Return closed bars that are kept in memory, joined over rolls; what has ended never changes."""
         door = door_to(settings.venue)
         stored = StoredBars(MemoryBars, self.source, sessions, settings.day, final=True)
-        return joined(stored, door.months, door.coin, settings.day)
+        return join_over_rolls(stored, door.months, door.coin, settings.day)
 
 
 def _untold(event: Event) -> None:
@@ -199,7 +199,7 @@ def _untold(event: Event) -> None:
 
 def world_of(
     settings: Settings,
-    played: Played,
+    played: PlayedMarket,
     in_use: Sequence[Strategy],
     stores: tuple[MemoryFacts, MemoryEvents],
 ) -> tuple[World, MemoryLedger]:
@@ -216,7 +216,7 @@ def world_of(
         reader=reader,
         market=reader,
         bars=played.bars(settings, ledger.sessions),
-        orders=EngineOrders(reader),
+        orders=ContractOrders(reader),
         send_lock=MemorySendLock(),
         flow=NoFlow(),
         ledger=ledger,
@@ -229,7 +229,9 @@ def world_of(
         door = door_to(settings.venue)
         told = StoredBars(MemoryBars, played.source, ledger.sessions, settings.day, final=True)
         ahead = ForeseenBars(engine.market, told, ledger.sessions, settings.day)
-        world = replace(world, features=features_ahead(joined(ahead, door.months, door.coin, settings.day), world))
+        world = replace(
+            world, features=features_ahead(join_over_rolls(ahead, door.months, door.coin, settings.day), world)
+        )
     return world, ledger
 
 
@@ -240,7 +242,7 @@ def other_future(settings: Settings, opened: OpenedMarket, world: World, now: da
     The books and the account stay those of the bot.
     """
     now_us = from_datetime(now)
-    elsewhere = Played(opened.with_other_future(now_us))
+    elsewhere = PlayedMarket(opened.with_other_future(now_us))
     try:
         elsewhere.engine.advance(now_us)
         yield replace(

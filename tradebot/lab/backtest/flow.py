@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlencode
 
-from papervenue.faces.flow import Ask, FlowFace, refused
+from papervenue.faces.flow import Ask, FlowFace, refuse_flow
 from papervenue.faces.web import Call, route
 from papervenue.flow.captured import CapturedFlow
 from papervenue.flow.derived import DerivedFlow
 from papervenue.refusal import Refusal
 from papervenue.times import to_datetime
 from tradebot.adapters.flow.unusual_whales import quota_of, request_of, rows_of
-from tradebot.adapters.wire.http import Answer, decode
-from tradebot.app.sandbox import explained
+from tradebot.adapters.wire.http import HttpReply, decode
+from tradebot.app.sandbox import translate_exchange_errors
 from tradebot.model.flow import FlowPage
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class EngineFlow:
 
     def __init__(self, engine: Engine, spec: MarketSpec, predicted: Market | None = None) -> None:
         self._engine = engine
-        with explained():
+        with translate_exchange_errors():
             captured = CapturedFlow(Path(spec.uw_folder)) if spec.uw_folder is not None else None
         derived = DerivedFlow(predicted or engine.market, spec.seed, spec.edge)
         self._face = FlowFace(engine, captured or derived)
@@ -73,8 +73,10 @@ class EngineFlow:
         quota, now = quota_of(headers), to_datetime(self._engine.now_us)
         if not isinstance(found, Refusal) and (kind.single or not found.single):
             return FlowPage(kind.name, symbol, self._decoded((kind.name, symbol), found.rows), quota, now, _OK)
-        status, body, _, _ = refused(found, {}) if isinstance(found, Refusal) else (_OK, found.encoded(), None, None)
-        rows = rows_of(call.raw_path, Answer(status, headers, body), single=kind.single)
+        status, body, _, _ = (
+            refuse_flow(found, {}) if isinstance(found, Refusal) else (_OK, found.encoded(), None, None)
+        )
+        rows = rows_of(call.raw_path, HttpReply(status, headers, body), single=kind.single)
         return FlowPage(kind.name, symbol, rows, quota, now, status)
 
     def calls_left(self) -> int | None:

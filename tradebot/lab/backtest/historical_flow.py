@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from tradebot.adapters.facts.fetch_history import fetched
+from tradebot.adapters.facts.fetch_history import load_replies
 from tradebot.adapters.flow.reply_archive import KeptReplies
 from tradebot.app.null_ports import NoEvents
 from tradebot.errors import OperatorError, TemporaryError
@@ -35,7 +35,7 @@ class PastFlow:
     """
 
     def __init__(self, folder: Path) -> None:
-        known: dict[Asked, Intake] = {(one.endpoint, one.symbol, one.at): one for one in fetched(folder)}
+        known: dict[Asked, Intake] = {(one.endpoint, one.symbol, one.at): one for one in load_replies(folder)}
         for reply in _kept(folder):
             known.setdefault((reply.endpoint, reply.symbol, reply.at), reply)
         if not known:

@@ -28,13 +28,13 @@ from papervenue.exchange import open_exchange, tick_to
 from papervenue.faces.face import Serving
 from papervenue.faces.kraken import charts
 from papervenue.faces.kraken.charts import Candle, Charts
-from papervenue.faces.web import Call, Endpoint, Route
+from papervenue.faces.web import Call, PathEndpoint, Route
 from papervenue.faults.streaming import StreamFaults
 from papervenue.market_loader import open_market
 from papervenue.state import read_market
 from papervenue.times import SECOND, from_datetime, to_datetime
 from tradebot.adapters.bars.read_through import StoredBars
-from tradebot.adapters.bars.roll_adjusted import joined
+from tradebot.adapters.bars.roll_adjusted import join_over_rolls
 from tradebot.adapters.bars.source import CorporateAction
 from tradebot.adapters.memory.bars import MemoryBars
 from tradebot.adapters.memory.ledger import MemoryLedger
@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from tradebot.adapters.memory.recorder import MemoryEvents
     from tradebot.app.settings import Settings
     from tradebot.lab.backtest.market import OpenedMarket
-    from tradebot.lab.driver.price_triggers import Shown
+    from tradebot.lab.driver.price_triggers import VisiblePrices
     from tradebot.model.bar import Session
     from tradebot.ports.broker import BrokerReader, OrderPort
     from tradebot.ports.strategy import Strategy
@@ -116,7 +116,7 @@ class ServedAhead:
         return len(account.orders), account.version, len(account.activities)
 
     @property
-    def traded(self) -> object:
+    def trade_stamp(self) -> object:
         """Return what differs as soon as an order or anything booked may have changed; prices don't count."""
         account = self._account
         if account is None or account.open:
@@ -131,13 +131,13 @@ class ServedAhead:
     def only_interest_since(self, stamp: object) -> bool:
         return False
 
-    def shown(self, symbol: str, after: datetime, until: datetime) -> Iterator[Shown]:
+    def upcoming_prices(self, symbol: str, after: datetime, until: datetime) -> Iterator[VisiblePrices]:
         """Yield nothing for interest: an account that holds nothing pays none."""
         if symbol != INTEREST:
             raise _unseen(symbol)
         return iter(())
 
-    def shows(self, symbol: str) -> Shown | None:
+    def shows(self, symbol: str) -> VisiblePrices | None:
         raise _unseen(symbol)
 
     def next_price(self, after: datetime) -> datetime:
@@ -171,7 +171,7 @@ class Served:
         self._closing = ExitStack()
         self.folder = Path(self._closing.enter_context(TemporaryDirectory(prefix="backtest-")))
         place = self.folder / EXCHANGE
-        with sandbox.explained():
+        with sandbox.translate_exchange_errors():
             process.create(place, opened.spec)
             self.exchange = InProcess(place) if in_process else OverHttp(place)
         self._closing.callback(process.stop, place)
@@ -216,7 +216,7 @@ def world_of(
         permission=Permission(),
         reader=reader,
         market=reader,
-        bars=joined(bars, door.months, door.coin, settings.day),
+        bars=join_over_rolls(bars, door.months, door.coin, settings.day),
         orders=door.orders(connection, tally),
         send_lock=MemorySendLock(),
         flow=NoFlow(),
@@ -228,7 +228,9 @@ def world_of(
     )
     if any(strategy.needs.features for strategy in in_use):
         ahead = ForeseenBars(served.market(), bars, ledger.sessions, settings.day)
-        world = replace(world, features=features_ahead(joined(ahead, door.months, door.coin, settings.day), world))
+        world = replace(
+            world, features=features_ahead(join_over_rolls(ahead, door.months, door.coin, settings.day), world)
+        )
     return world, ledger, time
 
 
@@ -278,7 +280,7 @@ def other_future(settings: Settings, opened: OpenedMarket, world: World, now: da
         door, tally = door_to(settings.venue), DriftTally()
         connection = door.connect(_access(settings, served, None))
         bars = _bars(settings, served, lambda: door.bars(connection, tally), world.ledger.sessions)
-        seen = joined(bars, door.months, door.coin, settings.day)
+        seen = join_over_rolls(bars, door.months, door.coin, settings.day)
         yield replace(world, market=door.reader(connection, tally), bars=seen, features=None)
     finally:
         served.close()
@@ -327,7 +329,7 @@ class InProcess:
         self._exchange = exchange = open_exchange(place)
         serving = Serving(exchange, None, StreamFaults(exchange.engine, exchange.faults.book), None)
         self._routes = [one for face in exchange.faces for one in face.serve(serving).routes]
-        self._found: dict[str, tuple[Endpoint, Mapping[str, str]]] = {}
+        self._found: dict[str, tuple[PathEndpoint, Mapping[str, str]]] = {}
 
     @property
     def engine(self) -> Engine:
@@ -356,10 +358,10 @@ class InProcess:
         return HTTPResponse(BytesIO(reply.body), reply.headers, reply.status, preload_content=False)
 
 
-def _route_of(routes: list[Route], path: str) -> tuple[Endpoint, Mapping[str, str]]:
+def _route_of(routes: list[Route], path: str) -> tuple[PathEndpoint, Mapping[str, str]]:
     for one in routes:
         names = one.names(path)
         if names is not None:
-            assert isinstance(one.app, Endpoint), path
+            assert isinstance(one.app, PathEndpoint), path
             return one.app, names
     raise AssertionError(f"no bot asks for {path}")

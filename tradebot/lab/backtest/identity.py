@@ -10,8 +10,8 @@ from msgspec import Struct
 
 from papervenue.market.action_sources import beside
 from tradebot import __version__
-from tradebot.adapters.plugins.code_digest import Code, source_digest
-from tradebot.adapters.plugins.plugin import code_in_use, installed, package_of
+from tradebot.adapters.plugins.code_digest import StrategyCode, source_digest
+from tradebot.adapters.plugins.plugin import code_in_use, installed_strategies, package_of
 from tradebot.adapters.state.state_folder import FACTS
 from tradebot.adapters.text.canonical import json_text
 from tradebot.app.baseline import effective
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from papervenue.market.spec import MarketSpec
     from tradebot.app.settings import Settings
     from tradebot.lab.backtest.historical_flow import PastFlow
-    from tradebot.lab.backtest.run import Plan
+    from tradebot.lab.backtest.run import BacktestPlan
 
 FINGERPRINT_CHARACTERS = 8
 _OF_THE_MARKET = frozenset({"sandbox", "report", "tax", "serve", "promotion"})
@@ -38,7 +38,7 @@ class DataFile(Struct, frozen=True):
     sha256: str
 
 
-class Identity(Struct, frozen=True):
+class RunIdentity(Struct, frozen=True):
     """Everything that a run's result depends on; equal identities have equal results, byte for byte.
 
     `versions` are those of this program, with what tells its source files from others, and of each strategy's package.
@@ -50,13 +50,13 @@ class Identity(Struct, frozen=True):
     market: Mapping[str, Any]
     options: Mapping[str, Any]
     versions: Mapping[str, str]
-    code: Mapping[str, Code]
+    code: Mapping[str, StrategyCode]
     data: tuple[DataFile, ...]
     fingerprint: str
     trial: str
 
 
-def identity_of(plan: Plan) -> Identity:
+def identity_of(plan: BacktestPlan) -> RunIdentity:
     """Return the identity of what a plan is about to play; its files are read whole.
 
     Raises OperatorError if a strategy's files can't be read.
@@ -69,7 +69,7 @@ def identity_of(plan: Plan) -> Identity:
     data = (*_data(plan.spec), *_past_flow(plan.past_flow))
     placeless, files = _placeless(plan.spec), [(one.name, one.sha256) for one in data]
     tried = _tried(settings)
-    return Identity(
+    return RunIdentity(
         settings=settings,
         market=market,
         options=options,
@@ -115,11 +115,11 @@ def _without_files(section: Mapping[str, Any] | None) -> Mapping[str, Any] | Non
     return section and {name: value for name, value in section.items() if name != "files"}
 
 
-def _versions(plan: Plan) -> Iterator[tuple[str, str]]:
+def _versions(plan: BacktestPlan) -> Iterator[tuple[str, str]]:
     """Yield the version of this program and its source, and of the package of each strategy that isn't part of it."""
     yield "tradebot", __version__
     yield "tradebot source", source_digest()
-    points = installed()
+    points = installed_strategies()
     for name, point_name in plan.settings.strategies.installed_as().items():
         point = points.get(point_name)
         if point is not None and point.dist is not None:

@@ -19,17 +19,17 @@ from papervenue.commands.command import Command, Commands
 from papervenue.engine.account import Activity
 from papervenue.engine.orders import LIQUIDATION, SETTLEMENT
 from papervenue.faces.tws import orders, place_order
-from papervenue.faces.tws.account_requests import Reads
+from papervenue.faces.tws.account_requests import TwsReads
 from papervenue.faces.tws.contracts import FUTURE, Contracts
-from papervenue.faces.tws.history import History, HistoryError
+from papervenue.faces.tws.history import HistoryError, TwsHistory
 from papervenue.faces.tws.order_messages import exec_id, executions_of, number_of, reason, time_of, word
-from papervenue.faces.tws.orders import ids_of, label_of, labelled, perm_id
+from papervenue.faces.tws.orders import find_by_label, ids_of, label_of, perm_id
 from papervenue.faces.tws.prices import ASK, BID, CLOSE, LAST
 from papervenue.jsontext import encode, plain
 from papervenue.margined.accounts import net_positions
 from papervenue.times import HOUR, SECOND
 from tradebot.venues.ibkr.capabilities import HISTORY_ERROR, IBKR, TRADING_ID
-from tradebot.venues.ibkr.wrapper import Ears, Status, Ticks, VenueError
+from tradebot.venues.ibkr.wrapper import Ears, ReportedStatus, Ticks, VenueError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from papervenue.events import Event
     from papervenue.market.instruments import Grid
     from papervenue.refusal import Refusal
-    from tradebot.venues.ibkr.link import Patience
-    from tradebot.venues.ibkr.wrapper import Status
+    from tradebot.venues.ibkr.link import LinkTimeouts
+    from tradebot.venues.ibkr.wrapper import ReportedStatus
 
 # The fields have the library's names.
 # ruff: noqa: N815
@@ -60,7 +60,7 @@ class Contract(NamedTuple):
     secType: str = FUTURE
 
 
-class Row(NamedTuple):
+class IbRow(NamedTuple):
     """An order."""
 
     action: str
@@ -80,7 +80,7 @@ class Row(NamedTuple):
     filledQuantity: Decimal | int = 0
 
 
-class State(Struct):
+class IbOrderState(Struct):
     """The state of an order, which its reader may correct."""
 
     status: str
@@ -88,7 +88,7 @@ class State(Struct):
     completedTime: str = ""
 
 
-class Executed(NamedTuple):
+class IbExecution(NamedTuple):
     """An execution."""
 
     acctNumber: str
@@ -109,14 +109,14 @@ class Commission(NamedTuple):
     currency: str = IBKR.currency
 
 
-Told = tuple[Contract, Row, State]
+Told = tuple[Contract, IbRow, IbOrderState]
 
 
-def opened(contract: Contract, grid: Grid, order: Order) -> Told:
+def open_order_row(contract: Contract, grid: Grid, order: Order) -> Told:
     """Return an order that is open, or was until now."""
     client, number = ids_of(order)
     request = order.request
-    row = Row(
+    row = IbRow(
         action="BUY" if order.side > 0 else "SELL",
         totalQuantity=order.qty or 0,
         orderType=_TYPES.get(request.type, "MKT"),
@@ -132,27 +132,27 @@ def opened(contract: Contract, grid: Grid, order: Order) -> Told:
         clientId=client,
         parentId=ids_of(order.parent)[1] if order.parent is not None else 0,
     )
-    return contract, row, State(word(order))
+    return contract, row, IbOrderState(word(order))
 
 
-def status(order: Order) -> Status:
-    return Status(ids_of(order)[1], word(order), float(order.filled_qty), perm_id(order))
+def status(order: Order) -> ReportedStatus:
+    return ReportedStatus(ids_of(order)[1], word(order), float(order.filled_qty), perm_id(order))
 
 
-def completed(contract: Contract, grid: Grid, order: Order) -> Told:
+def completed_order_row(contract: Contract, grid: Grid, order: Order) -> Told:
     """Return an order that has ended: the venue doesn't say how large it was."""
     ended_us = order.filled_us or order.canceled_us or order.expired_us or order.failed_us or order.updated_us
     why = f"Rejected by System:{reason(order)}" if order.status == "rejected" else reason(order)
-    _, row, _ = opened(contract, grid, order)
+    _, row, _ = open_order_row(contract, grid, order)
     row = row._replace(totalQuantity=0, filledQuantity=order.filled_qty, orderId=0, clientId=0, parentId=0)
     size = f"Filled Size: {order.filled_qty}" if order.status == "filled" else why
-    return contract, row, State(word(order), size, time_of(ended_us))
+    return contract, row, IbOrderState(word(order), size, time_of(ended_us))
 
 
-def executed(contract: Contract, grid: Grid, made: Execution) -> tuple[Contract, Executed]:
+def execution_row(contract: Contract, grid: Grid, made: Execution) -> tuple[Contract, IbExecution]:
     """Return an execution as it stands."""
     order, settled = made.order, made.fill.settled
-    return contract, Executed(
+    return contract, IbExecution(
         acctNumber=order.account,
         execId=exec_id(made.fill, number_of(made)),
         side="BOT" if order.side > 0 else "SLD",
@@ -175,10 +175,10 @@ class EngineLine:
     `changes` rises with each change of the account or of its orders.
     """
 
-    def __init__(self, engine: Engine, patience: Patience, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, engine: Engine, patience: LinkTimeouts, loop: asyncio.AbstractEventLoop) -> None:
         self.engine, self.patience, self.changes = engine, patience, 0
         self._book = Contracts(engine)
-        self.reads = Reads(engine, self._book)
+        self.reads = TwsReads(engine, self._book)
         self.contracts = _Details(self)
         self.asked_on: dict[str, date] = {}
         self.hours: dict[str, Any] = {}
@@ -187,7 +187,7 @@ class EngineLine:
         self.client = _Client(self)
         self._log, engine.emit = engine.emit, self._hear
         self._named: dict[str, Contract] = {}
-        self._executed: dict[str, tuple[Execution, tuple[Contract, Executed]]] = {}
+        self._executed: dict[str, tuple[Execution, tuple[Contract, IbExecution]]] = {}
         self._touched: dict[str, Order] = {}
         self._day_us = (0, 0)
 
@@ -238,7 +238,7 @@ class EngineLine:
             rows.append((self.contract(held.symbol).conId, price))
         return rows
 
-    async def open_orders(self) -> list[Told | Status]:
+    async def open_orders(self) -> list[Told | ReportedStatus]:
         return [row for one in self.engine.main.open.values() for row in (self.opened(one), status(one))]
 
     async def completed_orders(self) -> list[Told]:
@@ -247,11 +247,11 @@ class EngineLine:
         ended = [one for one in self._touched.values() if not one.is_open and one.updated_us >= today_us]
         grids = self.engine.market.grids
         return [
-            completed(self.contract(one.symbol), grids[one.symbol], one)
+            completed_order_row(self.contract(one.symbol), grids[one.symbol], one)
             for one in sorted(ended, key=lambda one: one.sequence)
         ]
 
-    async def executions(self) -> list[tuple[Contract, Executed]]:
+    async def executions(self) -> list[tuple[Contract, IbExecution]]:
         """Return today's executions; what is known of their commissions is heard as well."""
         account, today_us = self.engine.main, self.today_us
         recent = list(takewhile(lambda one: one.at_us >= today_us, reversed(account.activities)))[::-1]
@@ -265,12 +265,12 @@ class EngineLine:
         self.ears.commissions = {rows[one.about][1].execId: Commission(-one.net_amount) for one in fees}
         return list(rows.values())
 
-    def _executed_row(self, name: str, one: Execution) -> tuple[Contract, Executed]:
+    def _executed_row(self, name: str, one: Execution) -> tuple[Contract, IbExecution]:
         """Return what is told of an execution, which is made once for each of its states."""
         kept = self._executed.get(name)
         if kept is None or kept[0] is not one:
             symbol = one.order.symbol
-            kept = one, executed(self.contract(symbol), self.engine.market.grids[symbol], one)
+            kept = one, execution_row(self.contract(symbol), self.engine.market.grids[symbol], one)
             self._executed[name] = kept
         return kept[1]
 
@@ -282,7 +282,7 @@ class EngineLine:
         return self._named[symbol]
 
     def opened(self, order: Order) -> Told:
-        return opened(self.contract(order.symbol), self.engine.market.grids[order.symbol], order)
+        return open_order_row(self.contract(order.symbol), self.engine.market.grids[order.symbol], order)
 
     def has_ended(self, symbol: str) -> bool:
         """Return True if a contract isn't traded any more."""
@@ -355,7 +355,7 @@ class _Client:
     def __init__(self, line: EngineLine) -> None:
         self._line, self._kept, self._next = line, place_order.Kept(), 0
         self._commands = Commands(line.engine, orders.ENTRIES)
-        self._history = History(line.engine, Contracts(line.engine))
+        self._history = TwsHistory(line.engine, Contracts(line.engine))
         self.told: list[Any] = []
 
     def getReqId(self) -> int:
@@ -366,7 +366,7 @@ class _Client:
     def placeOrder(self, number: int, contract: Any, order: Any) -> None:
         """Place an order with what was kept of its bracket, change it, or keep it."""
         wanted = _wanted(number, contract, order)
-        known = labelled(self._line.engine.main, label_of(TRADING_ID, number))
+        known = find_by_label(self._line.engine.main, label_of(TRADING_ID, number))
         if number not in self._kept and known is not None and known.is_open:
             self._run("PATCH", orders.CHANGE, [wanted])
         elif not wanted["transmit"]:
@@ -420,7 +420,7 @@ class _Client:
         """Tell how orders are now."""
         ears, account = self._line.ears, self._line.engine.main
         for number in numbers:
-            order = labelled(account, label_of(TRADING_ID, number))
+            order = find_by_label(account, label_of(TRADING_ID, number))
             assert order is not None, "it was placed just now"
             ears._event(number, "open", self._line.opened(order))
             ears._event(number, "status", status(order))

@@ -22,7 +22,7 @@ from msgspec import Struct
 from papervenue.market.daily import DailyBars, Days
 from papervenue.market.rates import Rates
 from papervenue.times import MINUTE, from_datetime, new_york
-from tradebot.adapters.memory.recorder import Level
+from tradebot.adapters.memory.recorder import RecordLevel
 from tradebot.adapters.plugins.plugin import PluginStrategy
 from tradebot.lab.backtest.run import begin
 from tradebot.model.record import Job
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from papervenue.market.source import BarSource
     from tradebot.app.settings import Settings
     from tradebot.lab.backtest.market import OpenedMarket
-    from tradebot.lab.backtest.run import Run
+    from tradebot.lab.backtest.run import BacktestRun
     from tradebot.model.decision import Decision
     from tradebot.model.record import CycleRecord, SessionEnd
     from tradebot.model.view import StrategyView, Want
@@ -62,7 +62,7 @@ class OpenedFiles:
         self._bystanders: frozenset[int | None] = frozenset()
 
     @property
-    def found(self) -> tuple[tuple[str, str], ...]:
+    def opened_files(self) -> tuple[tuple[str, str], ...]:
         """Return who opened which file, in the order in which they were first opened."""
         return tuple(self._found)
 
@@ -75,14 +75,14 @@ class OpenedFiles:
         _watching.remove(self)
 
     @contextmanager
-    def made(self, strategies: Strategies) -> Iterator[Sequence[Strategy]]:
+    def make_strategies(self, strategies: Strategies) -> Iterator[Sequence[Strategy]]:
         """Yield newly made strategies, and notice the files that are opened while they are loaded."""
         with ExitStack() as stack:
-            with self.noticed("loading"):
+            with self.notice("loading"):
                 fresh = stack.enter_context(strategies())
             yield fresh
 
-    def watched(self, strategies: Sequence[Strategy], until: datetime) -> Sequence[Strategy]:
+    def watch(self, strategies: Sequence[Strategy], until: datetime) -> Sequence[Strategy]:
         """Return the strategies such that files are noticed while they are asked; plug-ins stay as they are.
 
         Later than `until`, in trading time, they aren't asked anymore.
@@ -93,7 +93,7 @@ class OpenedFiles:
         ]
 
     @contextmanager
-    def noticed(self, who: str) -> Iterator[None]:
+    def notice(self, who: str) -> Iterator[None]:
         """Notice the files that are opened within the block, in the name of a strategy.
 
         Threads that run already do something else meanwhile; those that the strategy starts are its own.
@@ -106,7 +106,7 @@ class OpenedFiles:
         finally:
             self._asked = ""
 
-    def heard(self, path: object) -> None:
+    def note_opened(self, path: object) -> None:
         """Note a file that is being opened, if a strategy is asked now and the file isn't part of a program."""
         if self._asked and threading.get_ident() not in self._bystanders and isinstance(path, str | bytes):
             name = os.fsdecode(path)
@@ -129,7 +129,7 @@ class _Watched:
     def propose(self, view: StrategyView) -> Sequence[Want] | Decision:
         if view.now > self._until:
             return ()
-        with self._files.noticed(self._strategy.name):
+        with self._files.notice(self._strategy.name):
             return self._strategy.propose(view)
 
 
@@ -142,7 +142,7 @@ def _listen() -> None:
 def _hook(event: str, arguments: tuple[object, ...]) -> None:
     if event == "open" and _watching:
         for files in _watching:
-            files.heard(arguments[0])
+            files.note_opened(arguments[0])
 
 
 class CutBars:
@@ -231,7 +231,7 @@ class Peek(Struct, frozen=True):
     cut_at: datetime | None
 
 
-class Checked(Struct, frozen=True):
+class LookaheadResult(Struct, frozen=True):
     """What a check for look-ahead found.
 
     The market was cut off at `cuts` of `of_cuts` possible moments, and so many decisions, orders, fills and ends of
@@ -245,7 +245,7 @@ class Checked(Struct, frozen=True):
     peeks: tuple[Peek, ...]
 
 
-def moments(run: Run) -> tuple[datetime, ...]:
+def moments(run: BacktestRun) -> tuple[datetime, ...]:
     """Return when a market can be cut off: at each decision of a run, and in each session at the last entry slot."""
     decided = {cycle.at for cycle in run.made.facts.cycles(job=Job.TRADE_ONCE) if cycle.candidates}
     times = run.plan.settings.timetable[Job.TRADE_ONCE]
@@ -262,21 +262,21 @@ def spread(found: Sequence[datetime], count: int) -> Sequence[datetime]:
 
 
 def check(
-    run: Run, market: OpenedMarket, strategies: Strategies, cuts: int, watch: Callable[[int, int], None]
-) -> Checked:
+    run: BacktestRun, market: OpenedMarket, strategies: Strategies, cuts: int, watch: Callable[[int, int], None]
+) -> LookaheadResult:
     """Return what differs in a market that is cut off, at the first moment at which anything does.
 
     The run has to be complete, and to have recorded every decision.
     """
-    assert run.plan.level is Level.FULL, "decisions are compared, so they must have been recorded"
+    assert run.plan.level is RecordLevel.FULL, "decisions are compared, so they must have been recorded"
     possible = moments(run)
     chosen, compared, found = spread(possible, cuts), 0, [*_of_the_market(run)]
     done = 0
     with OpenedFiles() as files:
         for done, at in enumerate(chosen, 1):
             with ExitStack() as stack:
-                fresh = stack.enter_context(files.made(strategies))
-                again = begin(run.plan, files.watched(fresh, at), cut(market, from_datetime(at)), flow_from=market)
+                fresh = stack.enter_context(files.make_strategies(strategies))
+                again = begin(run.plan, files.watch(fresh, at), cut(market, from_datetime(at)), flow_from=market)
                 while again.made.now() < at and not again.is_complete:
                     again.step()
             whole, part = known_until(run, at), known_until(again, at)
@@ -285,19 +285,19 @@ def check(
             if whole != part:
                 found.append(first_difference(whole, part, at))
                 break
-    return Checked(done, len(possible), compared, WITHOUT, (*found, *files_opened(files, run)))
+    return LookaheadResult(done, len(possible), compared, WITHOUT, (*found, *files_opened(files, run)))
 
 
-def files_opened(files: OpenedFiles, run: Run) -> Iterator[Peek]:
+def files_opened(files: OpenedFiles, run: BacktestRun) -> Iterator[Peek]:
     """Yield the files that strategies opened in a run, which may hold anything, and declared ones with later dates."""
     first = run.made.sessions[0]
-    for who, name in files.found:
+    for who, name in files.opened_files:
         yield Peek(who, f"file {name}", first.open, "it opens the file", UNCUT, None)
     for who, name, last in reaching(run.plan.settings, first.date):
         yield Peek(who, f"file {name}", first.open, f"its dates reach to {last}", UNCUT, None)
 
 
-def _of_the_market(run: Run) -> Iterator[Peek]:
+def _of_the_market(run: BacktestRun) -> Iterator[Peek]:
     """Yield what the market itself shows too early."""
     if run.plan.spec.day_prices == "close" and run.plan.spec.source == "daily":
         at = run.made.sessions[0].open
@@ -308,13 +308,13 @@ Fact = tuple["datetime", str, str, str]
 """When something happened, what it is, which one it is, and who decided it."""
 
 
-def known_until(run: Run, until: datetime) -> Mapping[Fact, str]:
+def known_until(run: BacktestRun, until: datetime) -> Mapping[Fact, str]:
     """Return everything that a run decided and did up to a moment, in order of time."""
     facts = dict(_decided(run, until)) | dict(_done(run, until)) | dict(_ended(run.ends, until))
     return {fact: facts[fact] for fact in sorted(facts)}
 
 
-def _decided(run: Run, until: datetime) -> Iterator[tuple[Fact, str]]:
+def _decided(run: BacktestRun, until: datetime) -> Iterator[tuple[Fact, str]]:
     for job in (Job.TRADE_ONCE, Job.EVALUATE_EXITS):
         for cycle in run.made.facts.cycles(job=job):
             if cycle.at <= until:
@@ -328,7 +328,7 @@ def _of_pass(cycle: CycleRecord) -> Iterator[tuple[Fact, str]]:
         yield (cycle.at, "decision", f"{refusal.symbol or ''} refused {place}", refusal.strategy), repr(refusal)
 
 
-def _done(run: Run, until: datetime) -> Iterator[tuple[Fact, str]]:
+def _done(run: BacktestRun, until: datetime) -> Iterator[tuple[Fact, str]]:
     ledger = run.made.ledger
     for record in ledger.intents():
         intent = record.intent

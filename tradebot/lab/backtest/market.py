@@ -15,10 +15,10 @@ from papervenue.market.daily_file import is_parquet
 from papervenue.market.generator import GeneratedBars
 from papervenue.market.instruments import Grid
 from papervenue.market.rates import NO_RATES, Rates, rates_of
-from papervenue.market.recorded import NO_CALENDARS, damaged, held_bars, read_bars
+from papervenue.market.recorded import NO_CALENDARS, describe_damage, held_bars, read_bars
 from papervenue.market.sessions import build_calendar, own_calendars
 from papervenue.market_loader import generated_source
-from tradebot.app.sandbox import explained
+from tradebot.app.sandbox import translate_exchange_errors
 from tradebot.model.values import replace
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _read_once(spec: MarketSpec, version: tuple[int, int] | None) -> OpenedMarke
 
 
 def _made(spec: MarketSpec) -> OpenedMarket:
-    with explained():
+    with translate_exchange_errors():
         calendar = build_calendar(spec.start, spec.sessions, spec.venue.calendar)
         return _opened(spec, calendar)._replace(rates=rates_of(spec, calendar))
 
@@ -122,7 +122,9 @@ def _generated(spec: MarketSpec, calendar: Calendar) -> OpenedMarket:
 def _daily(spec: MarketSpec, calendar: Calendar) -> OpenedMarket:
     imported = read_days(spec, calendar)
     source = DailyBars(imported.days, calendar, spec.day_prices)
-    unused = damaged("parquet" if is_parquet(Path(spec.path or "")) else "csv", imported.skipped, imported.first_lines)
+    unused = describe_damage(
+        "parquet" if is_parquet(Path(spec.path or "")) else "csv", imported.skipped, imported.first_lines
+    )
     return OpenedMarket(spec, source, calendar, imported.symbols, imported.actions, unused=unused)
 
 
@@ -132,6 +134,6 @@ def _recorded(spec: MarketSpec, calendar: Calendar) -> OpenedMarket:
     assert spec.path is not None, "recorded bars come from a file"
     file = beside(Path(spec.path))
     actions = read_actions(file, calendar, imported.symbols) if file.is_file() else ()
-    unused = damaged(spec.source, imported.skipped, imported.first_lines)
+    unused = describe_damage(spec.source, imported.skipped, imported.first_lines)
     source = held_bars(spec, imported.bars)
     return OpenedMarket(spec, source, calendar, imported.symbols, tuple(actions), unused=unused, calendars=own)

@@ -10,10 +10,10 @@ from papervenue.events import Event
 from papervenue.jsontext import encode
 from papervenue.refusal import Refusal
 from papervenue.shares.order_parsing import read_replacement
-from tradebot.adapters.wire.http import Answer
+from tradebot.adapters.wire.http import HttpReply
 from tradebot.lab.backtest.engine_conversion import order_of
 from tradebot.model.intent import Intent
-from tradebot.model.order import Order, OrderStatus, Outcome, Reply
+from tradebot.model.order import Order, OrderStatus, Reply, WriteOutcome
 from tradebot.venues.alpaca.orders import order_body, price_body
 
 if TYPE_CHECKING:
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from papervenue.engine import orders as engine_orders
     from papervenue.engine.account import Account
     from papervenue.engine.engine import Engine
-    from tradebot.adapters.wire.http import Answer
+    from tradebot.adapters.wire.http import HttpReply
     from tradebot.ports.broker import Ending
 
-ACCEPTED = Reply(Outcome.ACCEPTED)
+ACCEPTED = Reply(WriteOutcome.ACCEPTED)
 UNPROCESSABLE_STATUS = 422
 
 
@@ -85,20 +85,20 @@ class EngineOrders:
             return reply
         order = order_of(self._account.order(venue_id.lower()))
         ended = order.status.terminal or order.status is OrderStatus.PENDING_CANCEL
-        return Reply(Outcome.ACCEPTED if ended else Outcome.REJECTED, order, reply.code, reply.message)
+        return Reply(WriteOutcome.ACCEPTED if ended else WriteOutcome.REJECTED, order, reply.code, reply.message)
 
-    def _refused(self, refusal: Refusal, name: str) -> tuple[Answer, Reply]:
+    def _refused(self, refusal: Refusal, name: str) -> tuple[HttpReply, Reply]:
         """Emit what the exchange's log says of a refused request; return its answer, and what that proves."""
         from tradebot.venues.alpaca.submit_outcomes import refusal as read_refusal
         from tradebot.venues.alpaca.submit_outcomes import unknown_outcome
 
         fields = {"status": refusal.status, **refusal.body}
         self._engine.emit(Event(self._engine.now_us, name, fields, self._account.number))
-        answer = Answer(refusal.status, {}, encode(refusal.body))
+        answer = HttpReply(refusal.status, {}, encode(refusal.body))
         return answer, read_refusal(answer) or unknown_outcome(f"http_{answer.status}", answer.excerpt)
 
 
 def _accepted(intent: Intent, order: engine_orders.Order, legs: Iterable[engine_orders.Order]) -> Reply:
     made = order_of(order)
     assert intent.asked_for(made), f"the engine made another order of {intent.client_order_id}"
-    return Reply(Outcome.ACCEPTED, made, legs=tuple(order_of(leg, order.id) for leg in legs))
+    return Reply(WriteOutcome.ACCEPTED, made, legs=tuple(order_of(leg, order.id) for leg in legs))

@@ -25,7 +25,7 @@ from tradebot.errors import OperatorError
 from tradebot.lab.backtest.historical_flow import PastFlow
 from tradebot.lab.backtest.session_restore import books_at, exchange_at, ground_at
 from tradebot.lab.backtest.setup import COUNTED_BY_THE_RECORDER
-from tradebot.lab.driver.driver import Passes
+from tradebot.lab.driver.driver import DriverPasses
 from tradebot.model.record import Job
 from tradebot.model.trading import Permission
 from tradebot.model.values import replace
@@ -43,25 +43,25 @@ if TYPE_CHECKING:
     from tradebot.adapters.ledger.ledger import SqliteLedger
     from tradebot.adapters.memory.ledger import MemoryLedger
     from tradebot.app.settings import Settings
-    from tradebot.lab.backtest.session_restore import Ground
+    from tradebot.lab.backtest.session_restore import ReplayPorts
     from tradebot.model.bar import Session
     from tradebot.model.desk import Desk
     from tradebot.model.record import CycleRecord
     from tradebot.model.trading import Request
     from tradebot.ports.stores import Bars
     from tradebot.ports.strategy import Strategy
-    from tradebot.replaying.passes import Recorded, Surroundings
-    from tradebot.replaying.port_recording import Tape
+    from tradebot.replaying.passes import RecordedCycle, RecordEnvironment
+    from tradebot.replaying.port_recording import RecordedPorts
 
 BY = "parity"
 """In whose name slots are claimed that the bot didn't run."""
 
 
-class Day(NamedTuple):
+class RecordedDay(NamedTuple):
     """A session as it was recorded: its passes, oldest first, and what else ran; it is played until a moment."""
 
     session: Session
-    recorded: Sequence[Recorded]
+    recorded: Sequence[RecordedCycle]
     until: datetime
     strategies: Callable[[Settings], Sequence[Strategy]]
     heads: Sequence[CycleRecord] = ()
@@ -83,7 +83,7 @@ class PlayedDay(NamedTuple):
 class Answered:
     """What people had answered by a recorded pass, as it was told; what that one didn't ask has no answer."""
 
-    def __init__(self, tape: Tape | None = None) -> None:
+    def __init__(self, tape: RecordedPorts | None = None) -> None:
         self._tape = tape
 
     def last(self, strategy: str, symbol: str) -> Request | None:
@@ -106,7 +106,7 @@ class _Due(NamedTuple):
     run: Callable[[], None]
 
 
-def played(folder: Path, exchange: Path, books: SqliteLedger, day: Day) -> PlayedDay:
+def replay_session(folder: Path, exchange: Path, books: SqliteLedger, day: RecordedDay) -> PlayedDay:
     """Return a recorded session as a backtest plays it; the bot's folder is only read."""
     first = day.recorded[0].given.desk
     opened = first.books.standing.opened_at
@@ -122,9 +122,9 @@ def played(folder: Path, exchange: Path, books: SqliteLedger, day: Day) -> Playe
 class _Playing:
     """A bot on an exchange of its own, while a recorded session is played."""
 
-    def __init__(self, folder: Path, ground: Ground, ledger: MemoryLedger, day: Day) -> None:
+    def __init__(self, folder: Path, ground: ReplayPorts, ledger: MemoryLedger, day: RecordedDay) -> None:
         self._day, self._ground, self._ledger = day, ground, ledger
-        self._worlds: dict[Surroundings, tuple[Settings, World]] = {}
+        self._worlds: dict[RecordEnvironment, tuple[Settings, World]] = {}
         self._facts, self._events = MemoryFacts(), MemoryEvents(besides=COUNTED_BY_THE_RECORDER)
         for head in day.heads:
             self._facts.record(head)
@@ -142,7 +142,7 @@ class _Playing:
                 due.run()
         self._advance(min(self._day.until, self._day.session.close))
         settings, world = self._world(self._day.recorded[-1].surroundings)
-        Passes(world, settings.timetable[Job.TRADE_ONCE], lambda: None).reconcile()
+        DriverPasses(world, settings.timetable[Job.TRADE_ONCE], lambda: None).reconcile()
 
     def prices(self) -> Mapping[str, Decimal]:
         """Return the last midpoint in USD that a pass saw of each symbol."""
@@ -165,7 +165,7 @@ class _Playing:
                     call = Call(job, slot.session, slot.name, BY)
                     yield _Due(slot.start, CHAIN.index(job), partial(self._unrecorded, call, around))
 
-    def _recorded(self, recorded: Recorded) -> Iterator[_Due]:
+    def _recorded(self, recorded: RecordedCycle) -> Iterator[_Due]:
         given, proposed = recorded.given, list[Proposals]()
         if given.proposed is not None and given.universe is None:
             at = min((one.at for one in given.proposed.candidates), default=given.desk.now)
@@ -175,12 +175,12 @@ class _Playing:
             proposed.append(given.proposed)
         yield _Due(given.desk.now, CHAIN.index(Job(given.call.job)), lambda: self._again(recorded, proposed))
 
-    def _asked(self, around: Surroundings) -> Proposals:
+    def _asked(self, around: RecordEnvironment) -> Proposals:
         settings, world = self._world(around)
         begin_pass(world.strategies)
         return propose(world, world.reader.clock().now, settings.timetable[Job.TRADE_ONCE])
 
-    def _again(self, recorded: Recorded, proposed: Sequence[Proposals]) -> None:
+    def _again(self, recorded: RecordedCycle, proposed: Sequence[Proposals]) -> None:
         """Run a recorded pass, in the trading state that a person had put the bot into by then."""
         given = recorded.given
         _, world = self._world(recorded.surroundings)
@@ -206,11 +206,11 @@ class _Playing:
         look = lambda: next(looks, None) or take(world, with_flow=False)  # noqa: E731
         self._note(cycle.flatten(world, call, None if symbols is None else frozenset(symbols), look), desk)
 
-    def _unrecorded(self, call: Call, around: Surroundings) -> None:
+    def _unrecorded(self, call: Call, around: RecordEnvironment) -> None:
         """Run a slot of which no pass is recorded: a job that isn't, or one that the bot missed."""
         settings, world = self._world(around)
         if call.job is Job.RECONCILE:
-            Passes(world, settings.timetable[Job.TRADE_ONCE], lambda: None).reconcile()
+            DriverPasses(world, settings.timetable[Job.TRADE_ONCE], lambda: None).reconcile()
         elif call.job is Job.SCORE:
             begin_pass(world.strategies)
             score(world, call, world.reader.clock())
@@ -229,7 +229,7 @@ class _Playing:
     def _note(self, found: CycleRecord, desk: Desk, proposed: Proposals | None = None) -> None:
         self.seen.append(PassSeen(found, desk, proposed))
 
-    def _world(self, around: Surroundings) -> tuple[Settings, World]:
+    def _world(self, around: RecordEnvironment) -> tuple[Settings, World]:
         """Return settings and ports of a pass that decided by these."""
         if around not in self._worlds:
             settings = settings_of(around)

@@ -11,7 +11,7 @@ from tradebot.app.sandbox import is_root
 from tradebot.app.venues import door_to
 from tradebot.errors import OperatorError
 from tradebot.lab.backtest.engine_conversion import session_of
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -64,7 +64,7 @@ def lacking(settings: Settings, market: OpenedMarket) -> str:
         if gone:
             days = [sessions[place].date for place in sorted(gone)]
             raise OperatorError(
-                f"{market.spec.path} has no bar of {one.symbol} in {counted(len(days), 'session')} of those in which "
+                f"{market.spec.path} has no bar of {one.symbol} in {pluralize(len(days), 'session')} of those in which "
                 f"rolls need it: {days[0]}" + (f" to {days[-1]}" if len(days) > 1 else ""),
                 "add its bars, or play other sessions: --from and --to",
             )

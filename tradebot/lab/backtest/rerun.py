@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from papervenue.market.spec import MarketSpec
-from tradebot.adapters.memory.recorder import Level
-from tradebot.adapters.plugins.code_digest import Code
+from tradebot.adapters.memory.recorder import RecordLevel
+from tradebot.adapters.plugins.code_digest import StrategyCode
 from tradebot.adapters.state.safe_open import read_plain
 from tradebot.adapters.state.state_folder import FACTS
 from tradebot.app.baseline import effective, with_earlier
@@ -20,7 +20,7 @@ from tradebot.app.settings import Settings
 from tradebot.errors import OperatorError
 from tradebot.lab.backtest.identity import FINGERPRINT_CHARACTERS, identity_of
 from tradebot.lab.backtest.results import RESULT, read_result
-from tradebot.lab.backtest.run import Plan, begin
+from tradebot.lab.backtest.run import BacktestPlan, begin
 from tradebot.lab.backtest.setup import loaded_strategies
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from datetime import date
     from pathlib import Path
 
-    from tradebot.lab.backtest.identity import Identity
+    from tradebot.lab.backtest.identity import RunIdentity
     from tradebot.model.record import CycleRecord
 
 AGAIN = "play it again: tradebot backtest, with the options of then"
@@ -47,7 +47,7 @@ class PastRun:
             raise OperatorError(f"{folder / RESULT} is missing, so nobody knows what was played", AGAIN)
         self._folder = folder
         self._plan = _plan(folder, document)
-        if self._plan.level is not Level.FULL:
+        if self._plan.level is not RecordLevel.FULL:
             raise OperatorError(f"{folder} holds no decisions: it was played with --recorder {self._plan.level}", AGAIN)
         kept, now = document["identity"], identity_of(self._plan)
         if others := sorted(_other_files(kept["data"], now)):
@@ -55,7 +55,7 @@ class PastRun:
         self.decided_by = str(kept["versions"]["tradebot"])
         self.other_code = tuple(_other_code(kept, now))
 
-    def played(self, until: date, progress: Callable[[int, int], None]) -> Sequence[CycleRecord]:
+    def replay_until(self, until: date, progress: Callable[[int, int], None]) -> Sequence[CycleRecord]:
         """Return all passes up to the end of a session, decided again from the beginning of the run."""
         with loaded_strategies(self._plan.settings, self._folder, os.environ) as strategies:
             run = begin(self._plan, strategies)
@@ -69,13 +69,13 @@ class PastRun:
                 run.made.close()
 
 
-def _plan(folder: Path, document: Mapping[str, Any]) -> Plan:
+def _plan(folder: Path, document: Mapping[str, Any]) -> BacktestPlan:
     try:
         identity = document["identity"]
         options, settings = identity["options"], _settings(folder, identity["settings"])
         spec = MarketSpec.from_json(json.dumps(identity["market"]))
-        level, every_pass = Level(options["recorder"]), bool(document.get("every_pass"))
-        return Plan(settings, spec, level, every_pass, options["equity_at"], options["margin"])
+        level, every_pass = RecordLevel(options["recorder"]), bool(document.get("every_pass"))
+        return BacktestPlan(settings, spec, level, every_pass, options["equity_at"], options["margin"])
     except (KeyError, TypeError, ValueError) as error:
         why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
         raise OperatorError(f"{folder / RESULT} doesn't say what was played: {why}", AGAIN) from error
@@ -95,7 +95,7 @@ def _settings(folder: Path, kept: Mapping[str, Any]) -> Settings:
     return settings
 
 
-def _other_files(kept: Sequence[Mapping[str, Any]], now: Identity) -> Iterator[str]:
+def _other_files(kept: Sequence[Mapping[str, Any]], now: RunIdentity) -> Iterator[str]:
     """Yield each file that isn't as it was, by its name."""
     then, found = Counter((one["name"], one["sha256"]) for one in kept), Counter((d.name, d.sha256) for d in now.data)
     there = {name for name, _ in found}
@@ -106,7 +106,7 @@ def _other_files(kept: Sequence[Mapping[str, Any]], now: Identity) -> Iterator[s
             yield f"{name} has changed since" if name in there else f"{name} is missing"
 
 
-def _other_code(kept: Mapping[str, Any], now: Identity) -> Iterator[str]:
+def _other_code(kept: Mapping[str, Any], now: RunIdentity) -> Iterator[str]:
     """Yield each version and each strategy's code that isn't as it was."""
     for name, version in now.versions.items():
         then = str(kept["versions"].get(name))
@@ -114,5 +114,5 @@ def _other_code(kept: Mapping[str, Any], now: Identity) -> Iterator[str]:
             yield f"{name}: {then[:FINGERPRINT_CHARACTERS]} then, {version[:FINGERPRINT_CHARACTERS]} now"
     for name, code in now.code.items():
         then = kept["code"].get(name)
-        if then is None or Code(then["files"], then["versions"]).digest != code.digest:
+        if then is None or StrategyCode(then["files"], then["versions"]).digest != code.digest:
             yield f"the code of {name} has changed"

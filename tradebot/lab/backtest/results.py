@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from papervenue.market.source import QuickCloses
 from papervenue.market.spec import FUNDS, NO_COSTS
 from papervenue.times import SECOND
-from tradebot.adapters.bars.resampling import merged, series
-from tradebot.adapters.memory.recorder import Level
+from tradebot.adapters.bars.resampling import resample, series
+from tradebot.adapters.memory.recorder import RecordLevel
 from tradebot.adapters.state import state_folder, state_locks, trials
 from tradebot.adapters.state.evidence import BACKTEST, read_evidence, write_evidence
 from tradebot.adapters.state.safe_open import create_draft, read_plain
@@ -33,8 +33,8 @@ from tradebot.lab.backtest.engine_conversion import session_of
 from tradebot.lab.backtest.market import open_market_in_memory
 from tradebot.lab.backtest.setup import USUAL, engine_of
 from tradebot.lab.performance.basket import entry_cost, held_in_equal_parts
-from tradebot.lab.performance.curve import Benchmark
-from tradebot.model.evidence import DatedRate, DayPrice, Evidence, Refused, Trials, Unrecorded
+from tradebot.lab.performance.curve import BenchmarkPrices
+from tradebot.model.evidence import BacktestRefusals, DatedRate, DayPrice, Evidence, Trials, Unrecorded
 from tradebot.model.reasons import Reason
 from tradebot.model.series import DAY, Series, width_of
 from tradebot.model.values import replace
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from papervenue.market.spec import MarketSpec
     from tradebot.lab.backtest.market import OpenedMarket
-    from tradebot.lab.backtest.run import Run
+    from tradebot.lab.backtest.run import BacktestRun
     from tradebot.model.bar import Session
     from tradebot.model.evidence import Variant
     from tradebot.ports.stores import Bars
@@ -64,7 +64,7 @@ class KeptBenchmark(NamedTuple):
     how: str = ""
 
 
-def benchmark_of(run: Run) -> KeptBenchmark:
+def benchmark_of(run: BacktestRun) -> KeptBenchmark:
     """Return the benchmark's prices up to now, adjusted for the splits and dividends until then.
 
     A symbol that wasn't played is read from a file of daily bars if it is there. Where no fund is traded, it is the
@@ -81,7 +81,7 @@ def benchmark_of(run: Run) -> KeptBenchmark:
     return _read(bars, run)
 
 
-def _held(run: Run) -> KeptBenchmark:
+def _held(run: BacktestRun) -> KeptBenchmark:
     settings, prices = run.plan.settings, daily_prices(run.market, run.made.now(), run.made.world.rules.universe)
     first = min((day for each in prices.values() for day in each.opens), default=None)
     cost = entry_cost(map(settings.costs_of, settings.strategies.in_use()))
@@ -109,7 +109,7 @@ def bars_of(spec: MarketSpec) -> Bars:
     return EngineBars(engine_of(opened, opened.spec), opened.days)
 
 
-def _read(bars: Bars, run: Run) -> KeptBenchmark:
+def _read(bars: Bars, run: BacktestRun) -> KeptBenchmark:
     # One session more, so that the first one has one before it.
     need = BarNeed(DAY, len(run.ends) + 1)
     found = bars.closed(need, [BENCHMARK], run.made.now()).get(BENCHMARK)
@@ -193,7 +193,7 @@ class Results:
             f"tradebot report {option(place)}, or add --force to play it again, or give another --name",
         )
 
-    def save(self, name: str, run: Run, document: Mapping[str, Any], variants: Sequence[Variant] = ()) -> Path:
+    def save(self, name: str, run: BacktestRun, document: Mapping[str, Any], variants: Sequence[Variant] = ()) -> Path:
         """Write a run into its folder, replacing an earlier run of the same name; return the folder.
 
         `document` says what the run was made from and what it did, and `variants` are those that were played of it.
@@ -202,7 +202,7 @@ class Results:
         place, draft = self.place(name), self.folder / f"{name}{DRAFT}"
         self.prepare()
         made, settings = run.made, run.plan.settings
-        finished = save_run.Run(made.ledger, made.facts, made.events.emitted, made.now())
+        finished = save_run.FinishedRun(made.ledger, made.facts, made.events.emitted, made.now())
         try:
             rmtree(draft, ignore_errors=True)
             save_run.save(draft, finished, settings, _configuration(run), _BY)
@@ -216,7 +216,7 @@ class Results:
             raise cannot_write(self.folder, error) from error
         return place
 
-    def _evidence(self, run: Run) -> Evidence:
+    def _evidence(self, run: BacktestRun) -> Evidence:
         """Return what a report of the run shows besides its books: the trials so far, and what money cost."""
         tried = {trial.digest: trial for one in run.made.world.strategies for trial in self.trials(one.name)}
         sharpes = tuple(trial.sharpe for trial in tried.values() if trial.sharpe is not None)
@@ -264,15 +264,15 @@ class Results:
 
         Raises OperatorError if the list was edited.
         """
-        return trials.tried(trials.read(self.folder) or (), {strategy}, codes)
+        return trials.trials_of(trials.read(self.folder) or (), {strategy}, codes)
 
 
-def _unrecorded(run: Run) -> Unrecorded | None:
-    if run.plan.level is Level.FULL:
+def _unrecorded(run: BacktestRun) -> Unrecorded | None:
+    if run.plan.level is RecordLevel.FULL:
         return None
     counts = sum(map(Counter, run.made.facts.ended_for().values()), Counter[Reason | None]())
     refused = ((reason, count) for reason, count in counts.most_common() if reason is not None)
-    return Unrecorded(run.plan.level.value, tuple(Refused(reason.value, count) for reason, count in refused))
+    return Unrecorded(run.plan.level.value, tuple(BacktestRefusals(reason.value, count) for reason, count in refused))
 
 
 def read_result(folder: Path) -> Mapping[str, Any] | None:
@@ -287,10 +287,10 @@ def read_result(folder: Path) -> Mapping[str, Any] | None:
 
 
 def _is_run(place: Path) -> bool:
-    return state_folder.marked(place) and state_folder.read_marker(place).kind == BACKTEST
+    return state_folder.has_marker(place) and state_folder.read_marker(place).kind == BACKTEST
 
 
-def _configuration(run: Run) -> str:
+def _configuration(run: BacktestRun) -> str:
     """Return the settings of a run as a complete configuration file, without those that are null."""
     import yaml
 
@@ -317,7 +317,7 @@ class PlayedBars:
             hours = [session_of(session) for session in self._market.calendars[symbol].market]
             width_s = max(int((width or one.close - one.open).total_seconds()) for one in hours)
             minutes = list(self._minutes(symbol, hours, until))
-            bars = list(merged(minutes, hours, width_s, end_s))[-need.depth :]
+            bars = list(resample(minutes, hours, width_s, end_s))[-need.depth :]
             if bars:
                 found[symbol] = series(symbol, need.timeframe, bars, adjusted=need.adjusted)
         return found
@@ -330,7 +330,7 @@ class PlayedBars:
                 yield RawBar(bar.start_us // SECOND, opening, high, low, close, float(bar.volume))
 
 
-def daily_prices(opened: OpenedMarket, until: datetime, symbols: Sequence[str]) -> Mapping[str, Benchmark]:
+def daily_prices(opened: OpenedMarket, until: datetime, symbols: Sequence[str]) -> Mapping[str, BenchmarkPrices]:
     """Return the opens and closes of these symbols in the sessions that had ended by then.
 
     Around the clock, a session opens at the close of the one before.
@@ -341,7 +341,7 @@ def daily_prices(opened: OpenedMarket, until: datetime, symbols: Sequence[str]) 
         closes = {day: float(usd(units)) for day, units in _closes(opened, symbol, _ended(opened, symbol, until))}
         opens = [*closes.values()] if begins is None else [float(usd(begins)), *closes.values()]
         if opens:
-            found[symbol] = Benchmark(symbol, closes, dict(zip(closes, opens, strict=False)))
+            found[symbol] = BenchmarkPrices(symbol, closes, dict(zip(closes, opens, strict=False)))
     return found
 
 

@@ -8,14 +8,14 @@ from msgspec import Struct, field
 
 from papervenue.times import MINUTE
 from tradebot.adapters.memory.facts import MemoryFacts
-from tradebot.adapters.memory.recorder import Level
+from tradebot.adapters.memory.recorder import RecordLevel
 from tradebot.app.rules import rules_of
 from tradebot.app.venues import door_to
 from tradebot.desk.auto_halt import accept_causes
 from tradebot.desk.contract_rolls import choose
 from tradebot.lab.backtest.market import open_market_in_memory
 from tradebot.lab.backtest.setup import assemble
-from tradebot.lab.driver.driver import Driver, Terms
+from tradebot.lab.driver.driver import Driver, DriverTerms
 from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.model.values import replace
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tradebot.app.settings import Settings
     from tradebot.lab.backtest.historical_flow import PastFlow
     from tradebot.lab.backtest.market import OpenedMarket
-    from tradebot.lab.backtest.setup import Assembled, Margin
+    from tradebot.lab.backtest.setup import BacktestSetup, Margin
     from tradebot.lab.backtest.venue import EquityAt
     from tradebot.model.record import SessionEnd
     from tradebot.ports.strategy import Strategy
@@ -37,7 +37,7 @@ PERSON = "a person"
 """Who ends halts in a backtest that assumes somebody does."""
 
 
-class Plan(Struct, frozen=True):
+class BacktestPlan(Struct, frozen=True):
     """What is played: the bot's settings, the market, and how much is recorded.
 
     `past_flow` is what is known of flow instead of what the market has. `equity_at` and `margin` differ from their
@@ -46,7 +46,7 @@ class Plan(Struct, frozen=True):
 
     settings: Settings
     spec: MarketSpec
-    level: Level = Level.FULL
+    level: RecordLevel = RecordLevel.FULL
     every_pass: bool = False
     equity_at: EquityAt = "market"
     margin: Margin = "reg_t"
@@ -55,18 +55,18 @@ class Plan(Struct, frozen=True):
     begins: date | None = None
 
 
-class Run(Struct):
+class BacktestRun(Struct):
     """A backtest while it is played: its market, the bot, what plays it, and each session's end so far.
 
     `opening` and `closing` are how many differences the books had from the exchange before the first session and after
     the last one; None until they were compared.
     """
 
-    plan: Plan
+    plan: BacktestPlan
     market: OpenedMarket
-    made: Assembled
+    made: BacktestSetup
     driver: Driver
-    terms: Terms
+    terms: DriverTerms
     ends: list[SessionEnd] = field(default_factory=list)
     opening: int | None = None
     closing: int | None = None
@@ -130,13 +130,13 @@ class Run(Struct):
 
 
 def begin(
-    plan: Plan,
+    plan: BacktestPlan,
     strategies: Sequence[Strategy],
     market: OpenedMarket | None = None,
     *,
     flow_from: OpenedMarket | None = None,
     looks: Callable[[World, datetime], None] = lambda world, now: None,
-) -> Run:
+) -> BacktestRun:
     """Return a run at the beginning of its market, which is opened unless it is given.
 
     Generated flow predicts the prices of `flow_from`, or else those of the market. `looks` is shown the bot before its
@@ -160,14 +160,14 @@ def begin(
         made.before_asking()
         looks(run.made.world, made.now())
 
-    terms = Terms(
+    terms = DriverTerms(
         plan.settings.timetable,
         every_pass=plan.every_pass,
         only_due=plan.only_due,
         begins=plan.begins,
         before_asking=before_asking,
     )
-    run = Run(plan, opened, made, Driver(made.world, made.advance, made.ahead, terms), terms)
+    run = BacktestRun(plan, opened, made, Driver(made.world, made.advance, made.ahead, terms), terms)
     return run
 
 

@@ -27,22 +27,22 @@ from tradebot.app.loading import USER_FILE
 from tradebot.app.settings import Settings
 from tradebot.model.event import SystemEvent
 from tradebot.model.intent import IntentRecord, IntentState
-from tradebot.model.order import Outcome, Reply
+from tradebot.model.order import Reply, WriteOutcome
 from tradebot.model.trading import Baseline, TradingState, TradingStateRecord
 
 CLAIMS_KEPT = timedelta(days=30)
 """For how long before the end claimed slots are saved: they only say what was late or missed lately."""
 REPLIED = {
-    IntentState.ACKED: Outcome.ACCEPTED,
-    IntentState.REJECTED: Outcome.REJECTED,
-    IntentState.UNKNOWN: Outcome.UNKNOWN,
+    IntentState.ACKED: WriteOutcome.ACCEPTED,
+    IntentState.REJECTED: WriteOutcome.REJECTED,
+    IntentState.UNKNOWN: WriteOutcome.UNKNOWN,
 }
 
 Write = tuple[datetime, Callable[[], object]]
 """One write, and when the run made it."""
 
 
-class Run(NamedTuple):
+class FinishedRun(NamedTuple):
     """A finished run: its books, what it recorded, its events, and the trading time of its end."""
 
     ledger: MemoryLedger
@@ -51,7 +51,7 @@ class Run(NamedTuple):
     ended_at: datetime
 
 
-def save(path: Path, run: Run, settings: Settings, configuration: str, by: str) -> StateFolder:
+def save(path: Path, run: FinishedRun, settings: Settings, configuration: str, by: str) -> StateFolder:
     """Write a run into a new folder, which is marked last; raise OperatorError if something else is there.
 
     `configuration` becomes the folder's own tradebot.yaml: with it, the verbs must come to the same `settings`.

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
-from tradebot.adapters.memory.recorder import Level
+from tradebot.adapters.memory.recorder import RecordLevel
 from tradebot.desk.own_slots import plan
 from tradebot.desk.proposals import answer_of
 from tradebot.desk.strategy_views import Sights
 from tradebot.lab.backtest.lookahead import (
     MARKET,
-    Checked,
+    LookaheadResult,
     OpenedFiles,
     Peek,
     files_opened,
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from tradebot.desk.strategy_views import Seen
+    from tradebot.desk.strategy_views import StrategyInputs
     from tradebot.lab.backtest.lookahead import Strategies
     from tradebot.lab.backtest.market import OpenedMarket
-    from tradebot.lab.backtest.run import Run
+    from tradebot.lab.backtest.run import BacktestRun
     from tradebot.model.bar import StrategySlot
     from tradebot.model.series import Series
     from tradebot.model.venue_day import VenueDay
@@ -56,7 +56,7 @@ NOTHING = "nothing"
 OTHERS = "with other bars and quotes from there on"
 
 
-class Asking(Struct):
+class RepeatedQuestions(Struct):
     """Asks strategies twice at each of the moments, oldest first, and compares their answers.
 
     `left` are the moments to come, and `watch` is told of each that is done. After the first difference, nothing more
@@ -89,7 +89,7 @@ class Asking(Struct):
         with self.elsewhere(world, now) as other:
             there = self._views(other, now, slots)
         for name, seen in here.items():
-            early = (*unended(seen.view, world.venue.day), *_shown_differently(seen.view, there[name].view))
+            early = (*peeked_bars(seen.view, world.venue.day), *_shown_differently(seen.view, there[name].view))
             if early:
                 yield early[0]
                 return
@@ -100,18 +100,20 @@ class Asking(Struct):
                     self.compared += len(known)
                     yield from _first_of(one.name, now, known, unknown)
 
-    def _views(self, world: World, now: datetime, slots: Mapping[str, StrategySlot | None]) -> Mapping[str, Seen]:
+    def _views(
+        self, world: World, now: datetime, slots: Mapping[str, StrategySlot | None]
+    ) -> Mapping[str, StrategyInputs]:
         """Return what each strategy that is due sees."""
         asked = [strategy for strategy in world.strategies if strategy.name in slots]
         sights = Sights(world, now, asked)
         return {strategy.name: _seen(sights, strategy, slots[strategy.name]) for strategy in asked}
 
 
-def _seen(sights: Sights, strategy: Strategy, slot: StrategySlot | None) -> Seen:
+def _seen(sights: Sights, strategy: Strategy, slot: StrategySlot | None) -> StrategyInputs:
     return sights.of(strategy, slot=slot.name, as_of=slot.start) if slot else sights.of(strategy)
 
 
-def _answers(strategy: Strategy, seen: Seen) -> Mapping[str, str]:
+def _answers(strategy: Strategy, seen: StrategyInputs) -> Mapping[str, str]:
     """Return what a strategy wants of each symbol, or which of them it can't be asked about and why, as text."""
     left_out = {f"{refusal.symbol}, left out": repr(refusal.decision) for refusal in seen.left_out}
     answer = seen.unmet or answer_of(strategy, seen.view, None)
@@ -146,7 +148,7 @@ def _first_of(strategy: str, at: datetime, known: Mapping[str, str], unknown: Ma
             return
 
 
-def unended(view: StrategyView, day: VenueDay) -> Iterator[Peek]:
+def peeked_bars(view: StrategyView, day: VenueDay) -> Iterator[Peek]:
     """Yield the bars in a view of a market around the clock that hadn't ended at its moment."""
     for series in view.series.values():
         if len(series) and (end := _end_of(series, day)) > view.now:
@@ -160,24 +162,24 @@ def _end_of(series: Series, day: VenueDay) -> datetime:
 
 
 def check_served(
-    run: Run,
+    run: BacktestRun,
     market: OpenedMarket,
     strategies: Strategies,
     cuts: int,
     watch: Callable[[int, int], None],
     elsewhere: Elsewhere,
-) -> Checked:
+) -> LookaheadResult:
     """Return what is decided differently where the future is another, or in a second run of the same market.
 
     The run has to be complete, and to have recorded every decision.
     """
-    assert run.plan.level is Level.FULL, "decisions are compared, so they must have been recorded"
+    assert run.plan.level is RecordLevel.FULL, "decisions are compared, so they must have been recorded"
     possible = moments(run)
     chosen: Sequence[datetime] = spread(possible, cuts)
     until = chosen[-1]
-    asking = Asking(strategies, elsewhere, run.plan.settings.timetable[Job.TRADE_ONCE], [*chosen], watch)
-    with OpenedFiles() as files, files.made(strategies) as fresh:
-        again = begin(run.plan, files.watched(fresh, until), market, looks=asking)
+    asking = RepeatedQuestions(strategies, elsewhere, run.plan.settings.timetable[Job.TRADE_ONCE], [*chosen], watch)
+    with OpenedFiles() as files, files.make_strategies(strategies) as fresh:
+        again = begin(run.plan, files.watch(fresh, until), market, looks=asking)
         try:
             while again.made.now() < until and not asking.peeks and not again.is_complete:
                 again.step()
@@ -188,4 +190,4 @@ def check_served(
     differs = [] if whole == part else [first_difference(whole, part, None)]
     compared = asking.compared + len(whole)
     peeks = (*asking.peeks, *differs, *files_opened(files, run))
-    return Checked(asking.done, len(possible), compared, OTHERS, peeks)
+    return LookaheadResult(asking.done, len(possible), compared, OTHERS, peeks)

@@ -17,9 +17,9 @@ from papervenue.market.daily import DailyBars, kept_days
 from papervenue.market.spec import MarketError
 from papervenue.state import ACTIONS_FILE, BARS_FILE, DAYS_FILE, LOG_FILE, MARKET_FILE, read_market
 from papervenue.times import from_datetime, parse_time, to_datetime
-from tradebot.adapters.ledger.rows import IntentRow, MarksRow, OrderRow
+from tradebot.adapters.ledger.rows import IntentRow, MarksRow, StoredOrder
 from tradebot.adapters.memory.ledger import MemoryLedger
-from tradebot.app.sandbox import explained
+from tradebot.app.sandbox import translate_exchange_errors
 from tradebot.app.venues import door_to
 from tradebot.lab.backtest.bars import EngineBars
 from tradebot.lab.backtest.http_exchange import ports_at
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from tradebot.adapters.ledger.ledger import SqliteLedger
-    from tradebot.adapters.ledger.tables import Tables
+    from tradebot.adapters.ledger.tables import LedgerTables
     from tradebot.app.settings import Settings
     from tradebot.model.books import Books
     from tradebot.ports.broker import OrderPort
@@ -47,7 +47,7 @@ REACH_DAYS = 70
 """How long ago a slot of a strategy's own clock may have begun that still counts."""
 
 
-class Ground(NamedTuple):
+class ReplayPorts(NamedTuple):
     """What a recorded session is played on: the ports to an exchange, its bars, and its time, which `advance` moves."""
 
     reader: Reader
@@ -64,7 +64,7 @@ def exchange_at(place: Path, at: datetime) -> Iterator[Path]:
 
     Raises OperatorError if the log can't be read.
     """
-    with TemporaryDirectory(prefix="parity-") as folder, explained():
+    with TemporaryDirectory(prefix="parity-") as folder, translate_exchange_errors():
         copy = Path(folder)
         for name in FILES:
             if (place / name).exists():
@@ -73,13 +73,13 @@ def exchange_at(place: Path, at: datetime) -> Iterator[Path]:
         yield copy
 
 
-def ground_at(place: Path, settings: Settings, ledger: MemoryLedger) -> Ground:
+def ground_at(place: Path, settings: Settings, ledger: MemoryLedger) -> ReplayPorts:
     """Open the exchange of a folder, and return what a bot with these settings plays on there."""
     spec = read_market(place).spec
     if spec.venue.dialect != USUAL:
         reader, orders, bars, time = ports_at(place, settings, ledger.sessions)
         moves: Callable[[datetime], None] = lambda to: time.advance(from_datetime(to))  # noqa: E731
-        return Ground(reader, orders, bars, lambda: to_datetime(time.now_us), moves, spec.fill.slippage_bps)
+        return ReplayPorts(reader, orders, bars, lambda: to_datetime(time.now_us), moves, spec.fill.slippage_bps)
     exchange = open_exchange(place)
     engine, calendar = exchange.engine, exchange.market.calendar
     days = DailyBars(kept_days(place / DAYS_FILE), calendar, spec.day_prices) if spec.source == "daily" else None
@@ -90,19 +90,19 @@ def ground_at(place: Path, settings: Settings, ledger: MemoryLedger) -> Ground:
             engine.advance(to_us)
 
     now: Callable[[], datetime] = lambda: to_datetime(engine.now_us)  # noqa: E731
-    return Ground(venue, venue, EngineBars(engine, days), now, advance, spec.fill.slippage_bps)
+    return ReplayPorts(venue, venue, EngineBars(engine, days), now, advance, spec.fill.slippage_bps)
 
 
 def is_played(place: Path, settings: Settings) -> bool:
     """Return True if the exchange of a folder can be played in this process."""
-    with explained():
+    with translate_exchange_errors():
         return read_market(place).spec.venue.dialect == USUAL or door_to(settings.venue).in_process
 
 
 def last_moment(place: Path) -> datetime:
     """Return the engine's time as the last line of an exchange's log has it."""
     log = place / LOG_FILE
-    with explained():
+    with translate_exchange_errors():
         if not log.is_file() or not log.stat().st_size:
             raise MarketError(
                 f"{log} is missing or empty: it holds every order and fill of this exchange", RESTORE_BOTH
@@ -159,7 +159,7 @@ def books_at(books: SqliteLedger, then: Books, at: datetime) -> MemoryLedger:
     return made
 
 
-def _copy_orders(old: Tables, new: Tables, then: Books, at: datetime) -> None:
+def _copy_orders(old: LedgerTables, new: LedgerTables, then: Books, at: datetime) -> None:
     known = {one.intent.client_order_id: one for one in (*then.intents, *then.promised.values())}
     for intent in old.intents.after(0).values():
         record = intent.record
@@ -170,10 +170,10 @@ def _copy_orders(old: Tables, new: Tables, then: Books, at: datetime) -> None:
         submitted = row.order.submitted_at
         if submitted is None or submitted < at:
             order = seen.get(row.order.venue_id, row.order)
-            new.orders.add(OrderRow(order, min(row.applied_at, at), row.was_promised))
+            new.orders.add(StoredOrder(order, min(row.applied_at, at), row.was_promised))
 
 
-def _copy_calendar(old: Tables, new: Tables, at: datetime) -> None:
+def _copy_calendar(old: LedgerTables, new: LedgerTables, at: datetime) -> None:
     for session in old.sessions.span("date", LONG_AGO.date()).values():
         new.sessions.put(session)
     days = [(at - timedelta(days=back)).date() for back in range(-1, REACH_DAYS)]

@@ -38,7 +38,7 @@ from tradebot.lab.backtest.engine_conversion import exact, session_of
 from tradebot.lab.backtest.full_session_bars import features_ahead
 from tradebot.lab.backtest.market import OpenedMarket, open_market_in_memory
 from tradebot.lab.backtest.venue import EngineVenue, EquityAt
-from tradebot.lab.driver.price_triggers import INTEREST, Shown
+from tradebot.lab.driver.price_triggers import INTEREST, VisiblePrices
 from tradebot.model.event import EventKind
 from tradebot.model.trading import Permission
 from tradebot.model.values import replace
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from papervenue.market.spec import MarketSpec
     from tradebot.app.settings import Settings
     from tradebot.lab.backtest.historical_flow import PastFlow
-    from tradebot.lab.driver.price_triggers import Ahead
+    from tradebot.lab.driver.price_triggers import MarketAhead
     from tradebot.model.bar import Session
     from tradebot.ports.stores import Bars
     from tradebot.ports.strategy import Strategy
@@ -77,7 +77,7 @@ COUNTED_BY_THE_RECORDER = (EventKind.GATE_BLOCKED,)
 """The events that a study of years would hold a million of; its recorder counts them as it is told to."""
 
 
-class Assembled(Struct, frozen=True):
+class BacktestSetup(Struct, frozen=True):
     """A bot on an engine at the beginning of its market, with its books open and armed.
 
     `sessions` are those that can be played, oldest first. Time only moves with `advance`, and `ahead` is for what plays
@@ -91,7 +91,7 @@ class Assembled(Struct, frozen=True):
     facts: MemoryFacts
     events: MemoryEvents
     sessions: tuple[Session, ...]
-    ahead: Ahead
+    ahead: MarketAhead
     arriving: Callable[[datetime], None] = lambda now: None
     served: bool = False
     close: Callable[[], None] = lambda: None
@@ -146,7 +146,7 @@ def assemble(
     log: Emit = _untold,
     equity_at: EquityAt = "market",
     margin: Margin = "reg_t",
-) -> Assembled:
+) -> BacktestSetup:
     """Return the bot of these settings, which count as accepted, with these strategies, on a specification's market.
 
     The market is opened unless `market` is given. Only a bot `with_flow` can fetch flow; what is generated predicts the
@@ -182,7 +182,7 @@ def assemble(
     )
     world = _with_features(world, EngineBars(engine, opened.days))
     ahead = EngineAhead(engine, account, daily=opened.days is not None, equity_moves=equity_at == "market")
-    made = Assembled(world, engine, ledger, recorder, events, tuple(map(session_of, opened.calendar.market)), ahead)
+    made = BacktestSetup(world, engine, ledger, recorder, events, tuple(map(session_of, opened.calendar.market)), ahead)
     return _with_flow(made, spec, flow_from) if with_flow else made
 
 
@@ -199,7 +199,9 @@ def _account_of(engine: Engine, margin: Margin) -> Account:
     return account
 
 
-def _served(settings: Settings, opened: OpenedMarket, in_use: Sequence[Strategy], recorder: MemoryFacts) -> Assembled:
+def _served(
+    settings: Settings, opened: OpenedMarket, in_use: Sequence[Strategy], recorder: MemoryFacts
+) -> BacktestSetup:
     """Return a bot at another venue than the usual one, which an exchange of its own serves."""
     from tradebot.lab.backtest.http_exchange import Served, ServedAhead, world_of
 
@@ -212,21 +214,21 @@ def _served(settings: Settings, opened: OpenedMarket, in_use: Sequence[Strategy]
     sessions = tuple(map(session_of, opened.calendar.market))
     # Only the time of the engine is asked for, and what keeps an unfinished run asks `served` first.
     engine, ahead = cast("Engine", time), ServedAhead(world.reader, served.account)
-    return Assembled(world, engine, ledger, recorder, events, sessions, ahead, served=True, close=served.close)
+    return BacktestSetup(world, engine, ledger, recorder, events, sessions, ahead, served=True, close=served.close)
 
 
 def _of_contracts(
     settings: Settings, opened: OpenedMarket, in_use: Sequence[Strategy], recorder: MemoryFacts
-) -> Assembled:
+) -> BacktestSetup:
     """Return a bot of futures on an engine in this process."""
-    from tradebot.lab.backtest.contracts_venue import Played, world_of
+    from tradebot.lab.backtest.contracts_venue import PlayedMarket, world_of
     from tradebot.lab.backtest.http_exchange import ServedAhead
 
-    played, events = Played(opened), MemoryEvents(besides=COUNTED_BY_THE_RECORDER)
+    played, events = PlayedMarket(opened), MemoryEvents(besides=COUNTED_BY_THE_RECORDER)
     world, ledger = world_of(settings, played, in_use, (recorder, events))
     sessions, ahead = tuple(map(session_of, opened.calendar.market)), ServedAhead(world.reader, played.engine.main)
     close = played.link.close
-    return Assembled(world, played.engine, ledger, recorder, events, sessions, ahead, served=True, close=close)
+    return BacktestSetup(world, played.engine, ledger, recorder, events, sessions, ahead, served=True, close=close)
 
 
 def engine_of(opened: OpenedMarket, spec: MarketSpec, log: Emit = _untold) -> Engine:
@@ -239,7 +241,7 @@ def engine_of(opened: OpenedMarket, spec: MarketSpec, log: Emit = _untold) -> En
     return engine
 
 
-def _with_flow(made: Assembled, spec: MarketSpec, source: OpenedMarket | PastFlow | None) -> Assembled:
+def _with_flow(made: BacktestSetup, spec: MarketSpec, source: OpenedMarket | PastFlow | None) -> BacktestSetup:
     """Return a bot that knows flow; a run without it doesn't import what makes it."""
     from tradebot.lab.backtest.flow import EngineFlow
     from tradebot.lab.backtest.historical_flow import PastFlow
@@ -283,7 +285,7 @@ class EngineAhead:
         self._foreseen: _Foreseen = None, [], iter(())
         self.equity_moves = equity_moves
 
-    def shown(self, symbol: str, after: datetime, until: datetime) -> Iterator[Shown]:
+    def upcoming_prices(self, symbol: str, after: datetime, until: datetime) -> Iterator[VisiblePrices]:
         """Yield what a symbol shows after a moment and up to another, oldest first."""
         after_us, until_us, chunks = self._span(after, until)
         if symbol == INTEREST:
@@ -305,7 +307,7 @@ class EngineAhead:
         first_us = session.open_us + MINUTE
         return to_datetime(first_us if at_us < first_us else session.close_us)
 
-    def shows(self, symbol: str) -> Shown | None:
+    def shows(self, symbol: str) -> VisiblePrices | None:
         bar = self._engine.market.last_bar(symbol, self._engine.now_us)
         return None if bar is None else self._shown(bar)
 
@@ -343,7 +345,7 @@ class EngineAhead:
         return len(account.orders), working, account.version, len(account.activities)
 
     @property
-    def traded(self) -> object:
+    def trade_stamp(self) -> object:
         return self.stamp
 
     def only_interest_since(self, stamp: object) -> bool:
@@ -355,17 +357,17 @@ class EngineAhead:
         explained = orders, working, version + len(new), read + len(new)
         return self.stamp == explained and all(isinstance(one, Activity) and one.kind in CASH_ONLY for one in new)
 
-    def _interest(self, after_us: int, until_us: int) -> Iterator[Shown]:
+    def _interest(self, after_us: int, until_us: int) -> Iterator[VisiblePrices]:
         since, known, coming = self._foreseen
         if not self.only_interest_since(since):
-            known, coming = [], charges.foreseen(self._engine, self._account)
+            known, coming = [], charges.upcoming_interest(self._engine, self._account)
         # As long as nothing else moves the cash, what was foreseen comes true and isn't computed again.
         while (not known or known[-1][0] <= until_us) and (one := next(coming, None)):
             known.append(one)
         self._foreseen, cents = (self.stamp, known, coming), 0
         for at_us, paid in known[_after(known, after_us) : _after(known, until_us)]:
             cents += int(paid * 100)
-            yield Shown(at_us, cents, 0, 0, 0, 0)
+            yield VisiblePrices(at_us, cents, 0, 0, 0, 0)
 
     def _new_span(self, after: datetime, until: datetime) -> tuple[int, int, range]:
         """Return two moments in engine time, and which chunks of sessions lie between them."""
@@ -373,14 +375,14 @@ class EngineAhead:
         first, last = max(calendar.reached(after_us), 0), calendar.reached(until_us)
         return after_us, until_us, range(first // CHUNK, last // CHUNK + 1)
 
-    def _new_chunk(self, symbol: str, number: int) -> tuple[Sequence[int], Sequence[Shown]]:
+    def _new_chunk(self, symbol: str, number: int) -> tuple[Sequence[int], Sequence[VisiblePrices]]:
         market = self._engine.market
         sessions = range(number * CHUNK, min((number + 1) * CHUNK, len(market.calendar.market)))
         chunk = [self._shown(bar) for index in sessions for bar in market.day(symbol, index).bars]
         return [shown.at_us for shown in chunk], chunk
 
-    def _shown(self, bar: Bar) -> Shown:
-        return Shown(
+    def _shown(self, bar: Bar) -> VisiblePrices:
+        return VisiblePrices(
             bar.end_us, bar.close, self._bid(bar.close), self._ask(bar.close), self._bid(bar.low), self._ask(bar.high)
         )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from papervenue.market.spec import FUNDS, MarketError
-from tradebot.adapters.memory.recorder import Level
+from tradebot.adapters.memory.recorder import RecordLevel
 from tradebot.lab.backtest.run import begin
 from tradebot.lab.performance.sensitivity import AS_PLAYED, variant_of
 from tradebot.model.evidence import VariantKind
@@ -22,52 +22,54 @@ if TYPE_CHECKING:
     from papervenue.market.spec import Costs, MarketSpec
     from tradebot.app.settings import Settings
     from tradebot.lab.backtest.market import OpenedMarket
-    from tradebot.lab.backtest.run import Plan, Run
+    from tradebot.lab.backtest.run import BacktestPlan, BacktestRun
     from tradebot.model.evidence import Variant
     from tradebot.model.venue_day import VenueDay
     from tradebot.ports.strategy import Strategy
     from tradebot.timetable.strategy_times import OwnTimes
 
 
-class Change(Struct, frozen=True):
+class PlanVariant(Struct, frozen=True):
     """A way to play a backtest again. Equal plans lead to equal results, and needn't be played twice."""
 
     kind: VariantKind
     name: str
-    plan: Plan
+    plan: BacktestPlan
 
 
-class Changes(Struct, frozen=True):
+class PlanVariants(Struct, frozen=True):
     """The ways to play a backtest again, and in sentences why others are left out.
 
     `played` is the plan of the backtest itself, which records as little as those of its variants.
     """
 
-    played: Plan
-    changes: tuple[Change, ...]
+    played: BacktestPlan
+    changes: tuple[PlanVariant, ...]
     left_out: tuple[str, ...]
 
 
-def changes_of(plan: Plan, strategies: Sequence[Strategy]) -> Changes:
+def changes_of(plan: BacktestPlan, strategies: Sequence[Strategy]) -> PlanVariants:
     """Return the variants of a plan that these strategies trade: dearer, a session later, in every session of a month.
 
     Variants record as little as they can, which changes nothing that they do.
     """
-    quiet, times = replace(plan, level=Level.NONE), _times(plan.settings, strategies)
+    quiet, times = replace(plan, level=RecordLevel.NONE), _times(plan.settings, strategies)
     parts = (_costs(quiet), _delay(quiet, times), _sessions(quiet, times))
     changes = tuple(one for part in parts if not isinstance(part, str) for one in part)
-    return Changes(quiet, changes, tuple(part for part in parts if isinstance(part, str)))
+    return PlanVariants(quiet, changes, tuple(part for part in parts if isinstance(part, str)))
 
 
-def harder(plan: Plan, strategies: Sequence[Strategy]) -> Changes:
+def harder(plan: BacktestPlan, strategies: Sequence[Strategy]) -> PlanVariants:
     """Return the variants of a plan that make it harder: dearer, and a session later."""
-    quiet = replace(plan, level=Level.NONE)
+    quiet = replace(plan, level=RecordLevel.NONE)
     parts = (_costs(quiet), _delay(quiet, _times(plan.settings, strategies)))
     changes = tuple(one for part in parts if not isinstance(part, str) for one in part)
-    return Changes(quiet, changes, tuple(part for part in parts if isinstance(part, str)))
+    return PlanVariants(quiet, changes, tuple(part for part in parts if isinstance(part, str)))
 
 
-def play(change: Change, strategies: Sequence[Strategy], market: OpenedMarket, watch: Callable[[int], None]) -> Variant:
+def play(
+    change: PlanVariant, strategies: Sequence[Strategy], market: OpenedMarket, watch: Callable[[int], None]
+) -> Variant:
     """Play a variant to its end, on the market that was opened for the backtest.
 
     `watch` is told how many sessions are done, after each.
@@ -80,21 +82,21 @@ def play(change: Change, strategies: Sequence[Strategy], market: OpenedMarket, w
     return variant(run, change.kind, change.name)
 
 
-def variant(run: Run, kind: VariantKind = VariantKind.OTHER, name: str = AS_PLAYED) -> Variant:
+def variant(run: BacktestRun, kind: VariantKind = VariantKind.OTHER, name: str = AS_PLAYED) -> Variant:
     ledger = run.made.ledger
     equities = [ledger.opening_cash(), *(end.equity for end in run.ends if end.equity is not None)]
     closed = sum(trade.closed_at is not None for trade in trades(ledger.fills()))
     return variant_of(kind, name, [*map(float, equities)], closed)
 
 
-def _costs(plan: Plan) -> tuple[Change, ...] | str:
+def _costs(plan: BacktestPlan) -> tuple[PlanVariant, ...] | str:
     try:
         dear = _dear(plan.spec)
     except MarketError as error:
         return f"Costs x2 isn't played: {error.message}."
     if dear == plan.spec:
         return "Costs x2 isn't played: trading costs nothing here, so there is nothing to double; see --cost."
-    return (Change(VariantKind.COSTS, "costs x2", replace(plan, spec=dear)),)
+    return (PlanVariant(VariantKind.COSTS, "costs x2", replace(plan, spec=dear)),)
 
 
 def _dear(spec: MarketSpec) -> MarketSpec:
@@ -126,7 +128,7 @@ def _dear_spread(spread: Decimal, costly: int) -> Decimal:
     return 2 * spread if spread * costly > 0 else spread
 
 
-def _delay(plan: Plan, times: Mapping[str, OwnTimes | None]) -> tuple[Change, ...] | str:
+def _delay(plan: BacktestPlan, times: Mapping[str, OwnTimes | None]) -> tuple[PlanVariant, ...] | str:
     """Return the variant in which every strategy trades a session later, or why there is none."""
     later = {name: own and strategy_times.a_session_later(own) for name, own in times.items()}
     stuck = sorted(name for name, text in later.items() if not text)
@@ -136,10 +138,10 @@ def _delay(plan: Plan, times: Mapping[str, OwnTimes | None]) -> tuple[Change, ..
             f"A day's delay isn't played: {', '.join(stuck)} may trade in every session. Times that name a session of "
             "the week or month can be moved to the next one; on data a day old, this would be another strategy."
         )
-    return (Change(VariantKind.DELAY, "a session later", _moved(plan, moved)),)
+    return (PlanVariant(VariantKind.DELAY, "a session later", _moved(plan, moved)),)
 
 
-def _sessions(plan: Plan, times: Mapping[str, OwnTimes | None]) -> tuple[Change, ...] | str:
+def _sessions(plan: BacktestPlan, times: Mapping[str, OwnTimes | None]) -> tuple[PlanVariant, ...] | str:
     """Return the variants in which the strategies trade in each session of the month, or why there are none."""
     known = {name: own for name, own in times.items() if own is not None}
     named = {strategy_times.session_of_month(own) for own in known.values()}
@@ -151,11 +153,11 @@ def _sessions(plan: Plan, times: Mapping[str, OwnTimes | None]) -> tuple[Change,
     return tuple(_in_session(plan, known, which) for which in strategy_times.SESSIONS_OF_MONTH)
 
 
-def _in_session(plan: Plan, times: Mapping[str, OwnTimes], which: str) -> Change:
+def _in_session(plan: BacktestPlan, times: Mapping[str, OwnTimes], which: str) -> PlanVariant:
     """Return the variant in which the strategies trade in one session of the month, which may be theirs already."""
     texts = {name: strategy_times.in_session_of_month(own, which) for name, own in times.items()}
     new = {name: text for name, text in texts.items() if text != times[name].text}
-    return Change(VariantKind.REBALANCE_DAY, f"{which} session of month", _moved(plan, new))
+    return PlanVariant(VariantKind.REBALANCE_DAY, f"{which} session of month", _moved(plan, new))
 
 
 def _times(settings: Settings, strategies: Sequence[Strategy]) -> Mapping[str, OwnTimes | None]:
@@ -173,7 +175,7 @@ def _parsed(text: str, day: VenueDay) -> OwnTimes | None:
         return None
 
 
-def _moved(plan: Plan, times: Mapping[str, str]) -> Plan:
+def _moved(plan: BacktestPlan, times: Mapping[str, str]) -> BacktestPlan:
     """Return a plan whose strategies have these times, written out in its settings where they are new."""
     strategies = plan.settings.strategies
     sections = {

@@ -59,14 +59,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Traded(NamedTuple):
+class LastTrade(NamedTuple):
     """The price of a symbol's last fill in units, and when it happened."""
 
     price: int
     at_us: int
 
 
-class History:
+class EngineHistory:
     """The executions and other activities of an account, each list in order of time and then of id."""
 
     def __init__(self, account: engine_account.Account) -> None:
@@ -76,7 +76,7 @@ class History:
         self._fills_us: list[int] = []
         self._others: list[Activity] = []
         self._others_us: list[int] = []
-        self.traded: dict[str, Traded] = {}
+        self.traded: dict[str, LastTrade] = {}
 
     def fills(self, after: datetime | None) -> Sequence[Fill]:
         """Return executions later than `after` (all of them if None), oldest first; busts and corrections are none."""
@@ -95,7 +95,7 @@ class History:
         fills, others = len(self._fills), len(self._others)
         for activity in activities[self._read :]:
             if isinstance(activity, EngineFill):
-                self.traded[activity.order.symbol] = Traded(activity.price, activity.at_us)
+                self.traded[activity.order.symbol] = LastTrade(activity.price, activity.at_us)
                 self._fills.append(fill_of(activity))
                 self._fills_us.append(activity.at_us)
             elif isinstance(activity, EngineActivity):
@@ -151,7 +151,7 @@ class EngineVenue:
         self._stale = equity_at == "last_fill"
         self._quotes = EngineQuotes(engine, feed)
         requests = EngineOrders(engine, account, self.order)
-        self._history = History(account)
+        self._history = EngineHistory(account)
         self._told = 0
         self._clock = VenueClock(moment(0), False, moment(0), moment(0))
         self._clock_us = self._turned_us = self._turns_us = -1

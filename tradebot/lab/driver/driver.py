@@ -19,10 +19,10 @@ from tradebot.desk.fetching import fetch_flow
 from tradebot.desk.own_slots import finish_judged
 from tradebot.desk.pass_events import tell_caught_up
 from tradebot.desk.prepare_desk import for_entries, for_exits
-from tradebot.desk.proposals import Proposals, begun, propose, score
+from tradebot.desk.proposals import Proposals, claim_strategy_slots, propose, score
 from tradebot.desk.strategy_views import sees_its_slot
-from tradebot.lab.driver.idle_periods import Calm, Quiet
-from tradebot.lab.driver.price_triggers import MICROSECOND, Ahead, in_us
+from tradebot.lab.driver.idle_periods import Calm, IdlePeriods
+from tradebot.lab.driver.price_triggers import MICROSECOND, MarketAhead, in_us
 from tradebot.model.bar import ClockReading, Session, StrategySlot
 from tradebot.model.decision import Gate, Verdict
 from tradebot.model.record import AT_CLOSE, CandidateRecord, CycleRecord, Job, Mark, SessionEnd, session_end
@@ -31,7 +31,7 @@ from tradebot.model.values import replace
 from tradebot.ports.world import Call, World
 from tradebot.reconciliation.activity_booking import book_all
 from tradebot.reconciliation.books_before import BooksBefore
-from tradebot.reconciliation.protection import Watch
+from tradebot.reconciliation.protection import ProtectionWatch
 from tradebot.reconciliation.reconcile import Reconciled, reconcile
 from tradebot.timetable.job_times import JobTimes
 from tradebot.timetable.sessions import CHAIN, slots
@@ -117,7 +117,7 @@ BY = "backtest"
 ALWAYS_NOW = datetime.min.replace(tzinfo=UTC)
 
 
-class Terms(Struct, frozen=True):
+class DriverTerms(Struct, frozen=True):
     """How sessions are played: when jobs are due, and whether no pass is left out.
 
     With `only_due`, passes of entries are left out in which nobody is due, or nothing is wanted: what fills meanwhile
@@ -167,14 +167,16 @@ State = tuple[Count, datetime | None, object, object]
 class Driver:
     """Plays the sessions of one bot. `advance` lets the market's time pass until a moment."""
 
-    def __init__(self, world: World, advance: Callable[[datetime], None], ahead: Ahead, terms: Terms) -> None:
+    def __init__(
+        self, world: World, advance: Callable[[datetime], None], ahead: MarketAhead, terms: DriverTerms
+    ) -> None:
         self._world = world
         self._advance = advance
         self._ahead = ahead
         self._terms = terms
         self._grids: dict[timedelta, Grid] = {}
-        self._passes = Passes(world, terms.timetable[Job.TRADE_ONCE], terms.before_asking)
-        self._quiet = Quiet(world, ahead)
+        self._passes = DriverPasses(world, terms.timetable[Job.TRADE_ONCE], terms.before_asking)
+        self._quiet = IdlePeriods(world, ahead)
         self._always = _always(world)
         self._calm = Calm(ALWAYS_NOW, settled=False)
         self._ask_from: datetime | None = None
@@ -272,7 +274,7 @@ class Driver:
             return
         quiet = self._is_quiet(day, place, job)
         if job is Job.RECONCILE:
-            if self._traded is not None and self._traded == self._ahead.traded:
+            if self._traded is not None and self._traded == self._ahead.trade_stamp:
                 return
             if quiet and self._agrees(day.at(place)):
                 return
@@ -312,7 +314,7 @@ class Driver:
             return False
         if now >= self._calm.until and self._calm.settled and job in LOOKS:
             self._write_marks(day, place)
-            self._calm = self._quiet.noted(now, day.session, self._until(day), marking=job is Job.EVALUATE_EXITS)
+            self._calm = self._quiet.note(now, day.session, self._until(day), marking=job is Job.EVALUATE_EXITS)
         return now < self._calm.until
 
     def _trade(self, day: _Day, place: int, call: Call, *, quiet: bool) -> None:
@@ -324,7 +326,7 @@ class Driver:
         self._ask_from = _asked_again(self._world, proposed)
         wanted = proposed.candidates or proposed.refused or proposed.own.missed or proposed.own.new
         if quiet and not (wanted or self._always):
-            self._passes.answered(call, proposed)
+            self._passes.note_no_wants(call, proposed)
             self._ask_after(proposed)
             return
         # The pass of exits of the same moment comes before this one.
@@ -370,7 +372,7 @@ class Driver:
         compared = self._passes.reconcile()
         # A difference is looked at each time: it may be gone.
         self._compared = None if compared.findings else self._ahead.stamp
-        self._traded = self._ahead.traded if self._terms.only_due and not compared.findings else None
+        self._traded = self._ahead.trade_stamp if self._terms.only_due and not compared.findings else None
         return compared
 
     def _make_up(self, day: _Day, place: int) -> None:
@@ -415,7 +417,7 @@ def _asked_again(world: World, proposed: Proposals) -> datetime | None:
 
 
 def _refused_until(
-    world: World, ahead: Ahead, proposed: Proposals, cycle: CycleRecord, close: datetime
+    world: World, ahead: MarketAhead, proposed: Proposals, cycle: CycleRecord, close: datetime
 ) -> datetime | None:
     """Return until when these candidates would be refused again; None if the next pass may send one.
 
@@ -451,7 +453,7 @@ def _is_counted_out(record: CandidateRecord) -> bool:
     return terminal is not None and terminal.verdict is Verdict.FAIL and terminal.gate in COUNTED
 
 
-class Passes:
+class DriverPasses:
     """The jobs of one bot. `before_asking` is called before strategies are asked, as at the beginning of any pass."""
 
     def __init__(self, world: World, entries: JobTimes, before_asking: Callable[[], None]) -> None:
@@ -460,7 +462,9 @@ class Passes:
         self._world = replace(world, strategies=())
         self._entries = entries
         self._before_asking = before_asking
-        self._watch = Watch(world.market, world.rules.exits_of, world.rules.limits.exit_life_s, world.rules.exits)
+        self._watch = ProtectionWatch(
+            world.market, world.rules.exits_of, world.rules.limits.exit_life_s, world.rules.exits
+        )
 
     def fetch(self, call: Call) -> None:
         fetch_flow(self._world, call, self._clocks())
@@ -482,10 +486,10 @@ class Passes:
         """Judge what the strategies want, and send what passes."""
         return trade_once(self._world, call, for_entries(self._world, proposed, self._clocks()), proposed)
 
-    def answered(self, call: Call, proposed: Proposals) -> None:
+    def note_no_wants(self, call: Call, proposed: Proposals) -> None:
         """Note that strategies want nothing in these slots of theirs, as a pass would that looks at nothing else."""
         now = self._world.reader.clock().now
-        finish_judged(self._world, call, begun(self._world, call, proposed, now).own.asked, (), now)
+        finish_judged(self._world, call, claim_strategy_slots(self._world, call, proposed, now).own.asked, (), now)
 
     def reconcile(self) -> Reconciled:
         world = self._world

@@ -16,9 +16,9 @@ from math import ceil, floor
 from typing import NamedTuple
 
 from tradebot.desk.auto_halt import remember
-from tradebot.desk.exit_inputs import marked
+from tradebot.desk.exit_inputs import update_marks
 from tradebot.desk.snapshot import worth_of
-from tradebot.exits.kind import ExitRule, Held, PriceRule, Stop, TimeRule, exit_price
+from tradebot.exits.kind import ExitRule, PriceRule, StopLevel, TimeRule, WatchedPosition, exit_price
 from tradebot.exits.kinds.stops import StopLoss
 from tradebot.exits.kinds.targets import ProfitTarget
 from tradebot.exits.kinds.times import EndOfDay, LowMovement, TimeExit
@@ -30,10 +30,10 @@ from tradebot.lab.driver.price_triggers import (
     SHARES,
     UNITS,
     WORTH,
-    Ahead,
-    Band,
+    MarketAhead,
+    PriceBand,
     Rest,
-    Worth,
+    ValueBand,
     first_touch,
     in_us,
     in_usd,
@@ -67,10 +67,10 @@ class Calm(NamedTuple):
     settled: bool = True
 
 
-class Quiet:
+class IdlePeriods:
     """Looks at the account and at what is ahead of it; `marking` has the prices that are yet to be written down."""
 
-    def __init__(self, world: World, ahead: Ahead) -> None:
+    def __init__(self, world: World, ahead: MarketAhead) -> None:
         self._world = world
         self._ahead = ahead
         self.marking = Marking(world.ledger, ahead)
@@ -91,7 +91,7 @@ class Quiet:
             return Calm(now, settled=False)
         return self._calm(view, positions, self._quotes(positions), now, session, until)
 
-    def noted(self, now: datetime, session: Session, until: datetime, *, marking: bool) -> Calm:
+    def note(self, now: datetime, session: Session, until: datetime, *, marking: bool) -> Calm:
         """Write down the prices and the equity that are new, as a pass would, and return how calm it is then.
 
         Nothing but time and prices may have moved since it was calm and settled. Only a pass of exits marks prices. One
@@ -122,7 +122,7 @@ class Quiet:
             return Calm(now, settled=False)
         if rests or not self._ahead.still:
             until = session.close
-        bands, times = list[Band](), [until]
+        bands, times = list[PriceBand](), [until]
         for one in held:
             found = self._band(one, quotes[one.position.symbol], now, session)
             if found is None:
@@ -143,12 +143,12 @@ class Quiet:
         moved = {}
         for position in positions:
             before = kept.get(position.key, Kept())
-            now = marked(position, quotes.get(position.symbol), before)
+            now = update_marks(position, quotes.get(position.symbol), before)
             if before.best is None:
                 return False
-            rules, was = self._rules(position, before), Held(position, before.best, before)
+            rules, was = self._rules(position, before), WatchedPosition(position, before.best, before)
             follows = resting and not is_blind(rules)
-            if follows and levels(was, rules) != levels(Held(position, now.best, before), rules):
+            if follows and levels(was, rules) != levels(WatchedPosition(position, now.best, before), rules):
                 return False
             if (before.best, before.worst) != (now.best, now.worst):
                 moved[position.key] = now
@@ -194,10 +194,10 @@ class Quiet:
         moved = ledger.totals().cash(ledger.opening_cash(), ledger.standing().settlement)
         return moved + ledger.cash_adjustments() == view.account.cash
 
-    def _held(self, positions: Sequence[Position], quotes: Mapping[str, Quote]) -> Sequence[Held] | None:
+    def _held(self, positions: Sequence[Position], quotes: Mapping[str, Quote]) -> Sequence[WatchedPosition] | None:
         """Return our positions with their marks; None if one has no mark or quote yet, or the market shows another."""
         kept = self._world.ledger.kept([position.key for position in positions]) if positions else {}
-        held = list[Held]()
+        held = list[WatchedPosition]()
         for position in positions:
             marks, quote = kept.get(position.key, Kept()), quotes.get(position.symbol)
             shown = self._ahead.shows(position.symbol)
@@ -205,7 +205,7 @@ class Quiet:
                 return None
             if (units(quote.bid), units(quote.ask), units(quote.last)) != (shown.bid, shown.ask, shown.last):
                 return None
-            held.append(Held(position, marks.best, marks))
+            held.append(WatchedPosition(position, marks.best, marks))
         return held
 
     def _rests(self, view: BrokerView) -> Sequence[Rest] | None:
@@ -233,8 +233,8 @@ class Quiet:
         return next((record.intent.protects for record in made if record and record.intent.makes_order), False)
 
     def _band(
-        self, held: Held, quote: Quote, now: datetime, session: Session
-    ) -> tuple[Band, Sequence[datetime]] | None:
+        self, held: WatchedPosition, quote: Quote, now: datetime, session: Session
+    ) -> tuple[PriceBand, Sequence[datetime]] | None:
         """Return where a position's price may go, and when rules of time fire; None if a pass has to look now."""
         worst = held.kept.worst
         assert worst is not None, "a position without marks is looked at"
@@ -251,10 +251,10 @@ class Quiet:
                 times.append(at)
             else:
                 return None
-        band = Band(held.position.symbol, held.direction > 0, max(lows), min(highs))
+        band = PriceBand(held.position.symbol, held.direction > 0, max(lows), min(highs))
         return (band, times) if band.low <= units(exit_price(held.position, quote)) <= band.high else None
 
-    def _worth(self, view: BrokerView, quotes: Mapping[str, Quote]) -> Worth:
+    def _worth(self, view: BrokerView, quotes: Mapping[str, Quote]) -> ValueBand:
         """Return how far the positions' value may go until the equity is the highest, or so low that a monitor halts.
 
         Monitors only halt a bot that is active.
@@ -265,7 +265,7 @@ class Quiet:
         shares = {position.symbol: int(position.value_at(ONE) * SHARES) for position in priced}
         last = {symbol: units(quotes[symbol].last) for symbol in shares}
         shares[INTEREST], last[INTEREST] = CENTS, 0
-        worth, equity = Worth(shares, last).now, view.account.equity
+        worth, equity = ValueBand(shares, last).now, view.account.equity
 
         def low(closing: Decimal) -> int:
             """Return the value down to which no monitor halts after a close at which the equity was this."""
@@ -276,8 +276,8 @@ class Quiet:
 
         high = worth + floor((peak.highest - equity) * WORTH)
         if state.state is not TradingState.ACTIVE or not self._ahead.equity_moves:
-            return Worth(shares, last, high=high)
-        return Worth(shares, last, low(view.account.last_equity), high, later_low)
+            return ValueBand(shares, last, high=high)
+        return ValueBand(shares, last, low(view.account.last_equity), high, later_low)
 
     def _floor(self, closing: Decimal, peak: Decimal) -> Decimal:
         """Return the equity in USD down to which no monitor halts the bot in the session after a close."""
@@ -287,7 +287,7 @@ class Quiet:
         return max(floors) * (1 + HAIR)
 
 
-def _around(stop: Stop, direction: int) -> Iterator[tuple[int, int]]:
+def _around(stop: StopLevel, direction: int) -> Iterator[tuple[int, int]]:
     """Yield the lowest and the highest price that don't reach a rule's level; a rule that isn't armed has none."""
     if stop.price is None or not stop.armed:
         return
@@ -297,7 +297,7 @@ def _around(stop: Stop, direction: int) -> Iterator[tuple[int, int]]:
         yield floor(stop.price * (1 + HAIR) * UNITS) + 1, FAR
 
 
-def _time(rule: ExitRule, held: Held, now: datetime, session: Session) -> datetime | None:
+def _time(rule: ExitRule, held: WatchedPosition, now: datetime, session: Session) -> datetime | None:
     """Return when a rule that looks at no price closes a position; None if that can't be told beforehand."""
     if isinstance(rule, TimeRule):
         return rule.level(held).at
@@ -320,7 +320,7 @@ def is_blind(rules: Exits) -> bool:
     return all(type(rule) in BLIND for rule in rules)
 
 
-class Followed(NamedTuple):
+class FollowedPosition(NamedTuple):
     """A position whose marks follow the market: its exit price now, in units, and its marks so far."""
 
     position: Position
@@ -332,18 +332,18 @@ class Followed(NamedTuple):
 class Marking:
     """The positions whose marks are yet to be written, and since when, in microseconds."""
 
-    def __init__(self, ledger: Ledger, ahead: Ahead) -> None:
+    def __init__(self, ledger: Ledger, ahead: MarketAhead) -> None:
         self._ledger = ledger
         self._ahead = ahead
         self._since_us = 0
-        self._followed: list[Followed] = []
+        self._followed: list[FollowedPosition] = []
 
-    def follow(self, now: datetime, held: Iterable[Held], quotes: Mapping[str, Quote]) -> None:
+    def follow(self, now: datetime, held: Iterable[WatchedPosition], quotes: Mapping[str, Quote]) -> None:
         self._since_us = in_us(now)
         self._followed = []
         for one in held:
             price, marks = exit_price(one.position, quotes[one.position.symbol]), Marks(one.best, one.kept.worst)
-            self._followed.append(Followed(one.position, one.direction > 0, units(price), marks))
+            self._followed.append(FollowedPosition(one.position, one.direction > 0, units(price), marks))
 
     def write(self, slots_us: Sequence[int]) -> None:
         """Store the marks that passes of exits at these times leave; earlier ones than the beginning are left alone."""
@@ -359,10 +359,10 @@ class Marking:
         if moved:
             self._ledger.put_marks(moved)
 
-    def _at_the_last(self, one: Followed, slots_us: Sequence[int]) -> Followed:
+    def _at_the_last(self, one: FollowedPosition, slots_us: Sequence[int]) -> FollowedPosition:
         """Return a position after passes at these times: each sees what is shown last until then."""
         price, seen, place = one.price, list[int](), 0
-        for shown in self._ahead.shown(one.position.symbol, moment(self._since_us), moment(slots_us[-1])):
+        for shown in self._ahead.upcoming_prices(one.position.symbol, moment(self._since_us), moment(slots_us[-1])):
             if slots_us[place] < shown.at_us:
                 seen.append(price)
                 place = bisect_left(slots_us, shown.at_us, place)
@@ -370,7 +370,7 @@ class Marking:
         return one._replace(price=price, marks=_widened(one, min(*seen, price, price), max(*seen, price, price)))
 
 
-def _widened(one: Followed, low: int, high: int) -> Marks:
+def _widened(one: FollowedPosition, low: int, high: int) -> Marks:
     best, worst = (high, low) if one.long else (low, high)
     known = one.marks
     assert known.worst is not None, "a position without marks is not followed"

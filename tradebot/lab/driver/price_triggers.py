@@ -15,7 +15,7 @@ from msgspec import Struct
 from tradebot.model.instrument import notional
 
 
-class Shown(NamedTuple):
+class VisiblePrices(NamedTuple):
     """What a symbol's quote shows from a moment on, in microseconds since 1970; prices are in 1/10,000 USD.
 
     `low` and `high` are how far the market went just before, with the spread: no resting order beyond them filled.
@@ -29,10 +29,10 @@ class Shown(NamedTuple):
     high: int
 
 
-class Ahead(Protocol):
+class MarketAhead(Protocol):
     """The venue's market and agenda, beyond the present."""
 
-    def shown(self, symbol: str, after: datetime, until: datetime) -> Iterator[Shown]:
+    def upcoming_prices(self, symbol: str, after: datetime, until: datetime) -> Iterator[VisiblePrices]:
         """Yield what a symbol shows after a moment and up to another, oldest first.
 
         Both are of the same session, unless the nights are `still`. The `last` price of `INTEREST` is how many cents
@@ -42,7 +42,7 @@ class Ahead(Protocol):
     def next_price(self, after: datetime) -> datetime:
         """Return a moment after this one, in the same session, before which no symbol shows another price."""
 
-    def shows(self, symbol: str) -> Shown | None:
+    def shows(self, symbol: str) -> VisiblePrices | None:
         """Return what a symbol shows now; None if it has no price."""
 
     def closing(self) -> tuple[Decimal, Mapping[str, Decimal]]:
@@ -64,7 +64,7 @@ class Ahead(Protocol):
         """Return what differs as soon as an order, the cash or a position of the account does."""
 
     @property
-    def traded(self) -> object:
+    def trade_stamp(self) -> object:
         """Return the same, but for what prices alone may change while something is held."""
 
     def only_interest_since(self, stamp: object) -> bool:
@@ -90,7 +90,7 @@ FAR = 1 << 62
 """A price that no market gets to."""
 
 
-class Band(NamedTuple):
+class PriceBand(NamedTuple):
     """Where the price at which a position could be closed may go without consequence, both ends included."""
 
     symbol: str
@@ -107,7 +107,7 @@ class Rest(NamedTuple):
     above: bool
 
 
-class Worth(Struct, frozen=True):
+class ValueBand(Struct, frozen=True):
     """How far the value of an account's positions may go without consequence: above `low`, and up to `high`.
 
     `shares`, times their multiplier, and `last`, the prices now, are by symbol. In each later session, `later_low`
@@ -145,7 +145,12 @@ def units(price: Decimal) -> int:
 
 
 def first_touch(
-    ahead: Ahead, bands: Sequence[Band], rests: Sequence[Rest], worth: Worth, now: datetime, end: datetime
+    ahead: MarketAhead,
+    bands: Sequence[PriceBand],
+    rests: Sequence[Rest],
+    worth: ValueBand,
+    now: datetime,
+    end: datetime,
 ) -> datetime:
     """Return when the market first leaves a band, gets to an order that rests, or makes the value leave its bounds.
 
@@ -180,21 +185,21 @@ def first_touch(
 class _Limits:
     """The prices of one symbol that matter."""
 
-    def __init__(self, bands: Sequence[Band], rests: Sequence[Rest]) -> None:
+    def __init__(self, bands: Sequence[PriceBand], rests: Sequence[Rest]) -> None:
         self._bid_low, self._bid_high = _narrowest([band for band in bands if band.long])
         self._ask_low, self._ask_high = _narrowest([band for band in bands if not band.long])
         self._above = min((rest.price for rest in rests if rest.above), default=FAR)
         self._below = max((rest.price for rest in rests if not rest.above), default=-FAR)
 
-    def touched(self, shown: Shown) -> bool:
+    def touched(self, shown: VisiblePrices) -> bool:
         if not (self._bid_low <= shown.bid <= self._bid_high and self._ask_low <= shown.ask <= self._ask_high):
             return True
         return shown.high >= self._above or shown.low <= self._below
 
 
-def _limits(symbols: Sequence[str], bands: Iterable[Band], rests: Iterable[Rest]) -> list[_Limits | None]:
+def _limits(symbols: Sequence[str], bands: Iterable[PriceBand], rests: Iterable[Rest]) -> list[_Limits | None]:
     """Return the limits of each symbol; None if none of its prices matters."""
-    by_symbol: dict[str, tuple[list[Band], list[Rest]]] = {}
+    by_symbol: dict[str, tuple[list[PriceBand], list[Rest]]] = {}
     for band in bands:
         if (band.low, band.high) != (-FAR, FAR):
             by_symbol.setdefault(band.symbol, ([], []))[0].append(band)
@@ -203,13 +208,15 @@ def _limits(symbols: Sequence[str], bands: Iterable[Band], rests: Iterable[Rest]
     return [_Limits(*by_symbol[symbol]) if symbol in by_symbol else None for symbol in symbols]
 
 
-def _narrowest(bands: Sequence[Band]) -> tuple[int, int]:
+def _narrowest(bands: Sequence[PriceBand]) -> tuple[int, int]:
     return max((band.low for band in bands), default=-FAR), min((band.high for band in bands), default=FAR)
 
 
-def _merged(ahead: Ahead, symbols: Sequence[str], now: datetime, end: datetime) -> Iterable[tuple[Shown, int]]:
+def _merged(
+    ahead: MarketAhead, symbols: Sequence[str], now: datetime, end: datetime
+) -> Iterable[tuple[VisiblePrices, int]]:
     """Return what the symbols show, in order of time, each with the place of its symbol."""
-    streams = [zip(ahead.shown(symbol, now, end), repeat(place)) for place, symbol in enumerate(symbols)]
+    streams = [zip(ahead.upcoming_prices(symbol, now, end), repeat(place)) for place, symbol in enumerate(symbols)]
     if len(streams) == 1:
         return streams[0]
     # Of days, so few prices are shown that sorting them all takes less time than taking one after the other.

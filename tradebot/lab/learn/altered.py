@@ -13,14 +13,20 @@ from datetime import date
 
 from msgspec import Struct
 
-from tradebot.auditing.confidence_intervals import LEVEL, Estimate, corrected, estimate, fewest_sessions
+from tradebot.auditing.confidence_intervals import (
+    LEVEL,
+    Estimate,
+    correct_for_multiple_tests,
+    estimate,
+    fewest_sessions,
+)
 from tradebot.auditing.forward_returns import HOUR_S, SessionReturns
 from tradebot.auditing.outcomes import STAKE_USD
-from tradebot.lab.learn.values import LEAST, Item, Outcome, Proposal, more_needed
+from tradebot.lab.learn.values import LEAST, Item, Proposal, TradeOutcome, more_needed
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Gate
-from tradebot.model.record import Judged
-from tradebot.model.text import counted
+from tradebot.model.record import EntryOutcome
+from tradebot.model.text import pluralize
 
 PER_SESSION = "USD per session"
 WORTH = 1.0
@@ -44,7 +50,7 @@ class Knob(Struct, frozen=True):
     strategy: str
     setting: str
     value: str
-    outcomes: Sequence[Outcome]
+    outcomes: Sequence[TradeOutcome]
     others: Sequence[Other]
     part: str = ""
     untold: str = ""
@@ -60,12 +66,12 @@ def proposals(knobs: Sequence[Knob]) -> Iterator[Proposal]:
     """Yield what the outcomes say about each setting. A value that would have earned more beyond chance is proposed."""
     tried = [[_tried(knob, other) for other in knob.others] if _enough(knob) else [] for knob in knobs]
     chances = [one.found.p for each in tried for one in each]
-    proven, tests = iter(corrected(chances)), sum(each is not None for each in chances)
+    proven, tests = iter(correct_for_multiple_tests(chances)), sum(each is not None for each in chances)
     for knob, each in zip(knobs, tried, strict=True):
         yield _proposal(knob, [(one, next(proven)) for one in each], tests)
 
 
-def by_session(outcomes: Sequence[Outcome], values: Sequence[float]) -> list[float]:
+def by_session(outcomes: Sequence[TradeOutcome], values: Sequence[float]) -> list[float]:
     """Return the sum of values for each session that has outcomes, in order."""
     sums = dict[date, float]()
     for one, value in sorted(zip(outcomes, values, strict=True), key=lambda pair: pair[0].session):
@@ -73,7 +79,7 @@ def by_session(outcomes: Sequence[Outcome], values: Sequence[float]) -> list[flo
     return list(sums.values())
 
 
-def missing_of(outcomes: Sequence[Outcome]) -> tuple[int, int]:
+def missing_of(outcomes: Sequence[TradeOutcome]) -> tuple[int, int]:
     """Return how many closed trades, and how many sessions with such, it takes more."""
     sessions = len({one.session for one in outcomes})
     return max(LEAST - len(outcomes), 0), max(fewest_sessions(1) - sessions, 0)
@@ -95,7 +101,7 @@ def _proposal(knob: Knob, tried: Sequence[tuple[_Tried, float | None]], tests: i
     better = [one for one in known if one.found.mean > 0]
     best = max(proven or better or known, key=lambda one: one.found.low or 0.0, default=None)
     if missing or missing_sessions:
-        evidence = f"{counted(len(knob.outcomes), 'closed trade')}: {more_needed(missing, missing_sessions)}"
+        evidence = f"{pluralize(len(knob.outcomes), 'closed trade')}: {more_needed(missing, missing_sessions)}"
     elif best is None:
         evidence = knob.untold or "No other value would have changed any of these trades."
     else:
@@ -121,13 +127,13 @@ def _proposal(knob: Knob, tried: Sequence[tuple[_Tried, float | None]], tests: i
 def _evidence(best: _Tried, tests: int, *, proven: bool) -> str:
     found = best.found
     interval = f"95% interval {found.low:+,.2f} to {found.high:+,.2f}"
-    changed = f"{counted(best.changed, 'trade')} would have ended otherwise"
+    changed = f"{pluralize(best.changed, 'trade')} would have ended otherwise"
     what = f"{changed}, which makes {found.mean:+,.2f} USD a session ({interval})."
     if proven:
         return f"With {best.other.value}, {what}"
     if found.mean <= 0:
         return f"No other value that was tried would have earned more. With {best.other.value}, {what}"
-    return f"Nothing beyond chance, with {counted(tests, 'value')} tried in all. With {best.other.value}, {what}"
+    return f"Nothing beyond chance, with {pluralize(tests, 'value')} tried in all. With {best.other.value}, {what}"
 
 
 HELD_S = 4 * HOUR_S
@@ -146,11 +152,11 @@ class Blocked:
     def keys(self) -> Collection[Key]:
         return self._usd.keys()
 
-    def add(self, day: SessionReturns, judged: Sequence[Judged]) -> None:
+    def add(self, day: SessionReturns, judged: Sequence[EntryOutcome]) -> None:
         """Add the blocked trades of one session; those whose prices aren't known aren't counted."""
         sums = defaultdict[Key, list[float]](list)
         for one in _refused(judged):
-            gained = day.held(one.symbol, one.at, HELD_S)
+            gained = day.return_after(one.symbol, one.at, HELD_S)
             if gained is not None and one.gate is not None:
                 sums[one.strategy, one.gate].append(one.side.sign * gained * STAKE_USD)
         for key, made in sums.items():
@@ -161,7 +167,7 @@ class Blocked:
         """Yield what the refusals of each gate cost or saved, given the settings that gates read, and their values."""
         keys = sorted(self._usd, key=lambda key: (key[0], -self._trades[key], key[1]))
         found = {key: estimate(self._usd[key], 1, WORTH) for key in keys if self._enough(key)}
-        chances = dict(zip(found, corrected([each.p for each in found.values()]), strict=True))
+        chances = dict(zip(found, correct_for_multiple_tests([each.p for each in found.values()]), strict=True))
         for key in keys:
             of, chance = found.get(key), chances.get(key)
             sessions = len(self._usd[key])
@@ -190,13 +196,14 @@ class Blocked:
         total = sum(usd)
         did = "earned" if total >= 0 else "lost"
         what = (
-            f"Refused {counted(trades, 'trade')} in {counted(len(usd), 'session')}; with {STAKE_USD:,} USD in each, "
+            f"Refused {pluralize(trades, 'trade')} in {pluralize(len(usd), 'session')}; with {STAKE_USD:,} USD "
+            f"in each, "
             f"they would have {did} {abs(total):,.2f} USD before costs"
         )
         if not self._enough(key):
             more = max(LEAST - trades, 0), max(fewest_sessions(1) - len(usd), 0)
-            parts = [f"{counted(more[0], 'more blocked trade')}"] if more[0] else []
-            parts += [f"{counted(more[1], 'more session')} with such"] if more[1] else []
+            parts = [f"{pluralize(more[0], 'more blocked trade')}"] if more[0] else []
+            parts += [f"{pluralize(more[1], 'more session')} with such"] if more[1] else []
             return f"{what}. To say more takes {' and '.join(parts)}."
         if not proven:
             return f"{what}: that can't be told from chance."
@@ -208,9 +215,9 @@ class Blocked:
         )
 
 
-def _refused(judged: Sequence[Judged]) -> Sequence[Judged]:
+def _refused(judged: Sequence[EntryOutcome]) -> Sequence[EntryOutcome]:
     """Return the first refusal of each trade that no pass of the session let through."""
-    first, sent = dict[tuple[str, str, Side], Judged](), set[tuple[str, str, Side]]()
+    first, sent = dict[tuple[str, str, Side], EntryOutcome](), set[tuple[str, str, Side]]()
     for one in judged:
         if not one.was_gated or one.score == 0:
             continue

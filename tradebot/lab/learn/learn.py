@@ -18,10 +18,19 @@ from tradebot.auditing.confidence_intervals import LEVEL, estimate, fewest_sessi
 from tradebot.lab.learn import altered, knobs, weights
 from tradebot.lab.learn.altered import Knob, missing_of
 from tradebot.lab.learn.knobs import ExitAt, HeldFor, LeftAfter, without
-from tradebot.lab.learn.values import Counts, Item, Outcome, Proposal, counts_of, more_needed, outcomes_of, plain
+from tradebot.lab.learn.values import (
+    Item,
+    Proposal,
+    TradeCounts,
+    TradeOutcome,
+    counts_of,
+    more_needed,
+    outcomes_of,
+    plain,
+)
 from tradebot.model.bar import Session
 from tradebot.model.limits import Limits, Tighter
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 from tradebot.model.venue_day import VenueDay
 from tradebot.timetable.job_times import JobTimes
 from tradebot.views.trades.trade_row import TradeRow
@@ -36,18 +45,20 @@ PLACES = Decimal("0.001")
 Value = Decimal | int
 
 
-class Entered(NamedTuple):
+class OpenedPosition(NamedTuple):
     """A position that a strategy opened in a session, whether or not it is closed by now."""
 
     trade: TradeRow
     session: date
 
 
-Admits = Callable[[Entered], bool]
+Admits = Callable[[OpenedPosition], bool]
 """Whether a limit lets an entry through, after those that it let through before."""
 
 
-def limits(strategy: str, in_force: Limits, entered: Sequence[Entered], outcomes: Sequence[Outcome]) -> Iterator[Knob]:
+def limits(
+    strategy: str, in_force: Limits, entered: Sequence[OpenedPosition], outcomes: Sequence[TradeOutcome]
+) -> Iterator[Knob]:
     """Yield limits of a strategy with tighter values; open positions count for what there was room for."""
     made = sorted(entered, key=lambda one: (one.trade.opened_at, one.trade.id))
     for name, tried in _tighter(in_force, made, outcomes).items():
@@ -64,7 +75,9 @@ def is_tighter(name: str, value: Decimal | float, other: Decimal | float) -> boo
     return other > value if higher else other < value
 
 
-def _tighter(in_force: Limits, made: Sequence[Entered], outcomes: Sequence[Outcome]) -> Mapping[str, Sequence[Value]]:
+def _tighter(
+    in_force: Limits, made: Sequence[OpenedPosition], outcomes: Sequence[TradeOutcome]
+) -> Mapping[str, Sequence[Value]]:
     """Return the values of each limit that are tried."""
     waits = [in_force.cooldown_s * times for times in LONGER]
     return {
@@ -76,7 +89,7 @@ def _tighter(in_force: Limits, made: Sequence[Entered], outcomes: Sequence[Outco
     }
 
 
-def _scores(outcomes: Sequence[Outcome]) -> Sequence[Decimal]:
+def _scores(outcomes: Sequence[TradeOutcome]) -> Sequence[Decimal]:
     """Return scores below which there are some shares of the trades."""
     ranked = sorted(abs(one.trade.entry_score) for one in outcomes if one.trade.entry_score is not None)
     places = dict.fromkeys(int(len(ranked) * share) for share in SHARES if ranked)
@@ -89,19 +102,19 @@ def _below(limit: int, most: int) -> Sequence[int]:
     return range(top, 0, -max(-(-top // MOST_TRIED), 1))
 
 
-def _session_of(one: Entered) -> object:
+def _session_of(one: OpenedPosition) -> object:
     return one.session
 
 
-def _symbol_of(one: Entered) -> object:
+def _symbol_of(one: OpenedPosition) -> object:
     return one.session, one.trade.symbol, one.trade.side
 
 
-def _most(made: Sequence[Entered], key: Callable[[Entered], object]) -> int:
+def _most(made: Sequence[OpenedPosition], key: Callable[[OpenedPosition], object]) -> int:
     return max(Counter(map(key, made)).values(), default=0)
 
 
-def _most_open(made: Sequence[Entered]) -> int:
+def _most_open(made: Sequence[OpenedPosition]) -> int:
     """Return how many positions were open at once."""
     opens = [(one.trade.opened_at, 1) for one in made]
     closes = [(one.trade.closed_at, -1) for one in made if one.trade.closed_at]
@@ -112,7 +125,7 @@ def _most_open(made: Sequence[Entered]) -> int:
     return most
 
 
-def _refused(made: Sequence[Entered], admits: Admits) -> frozenset[str]:
+def _refused(made: Sequence[OpenedPosition], admits: Admits) -> frozenset[str]:
     """Return the ids of the trades that a limit would have refused."""
     return frozenset([one.trade.id for one in made if not admits(one)])
 
@@ -125,7 +138,7 @@ def _by_score(least: Value) -> Admits:
 def _by_open(most: Value) -> Admits:
     ends = list[datetime]()
 
-    def admits(one: Entered) -> bool:
+    def admits(one: OpenedPosition) -> bool:
         while ends and ends[0] <= one.trade.opened_at:
             heappop(ends)
         if len(ends) >= most:
@@ -136,11 +149,11 @@ def _by_open(most: Value) -> Admits:
     return admits
 
 
-def _by_count(key: Callable[[Entered], object]) -> Callable[[Value], Admits]:
+def _by_count(key: Callable[[OpenedPosition], object]) -> Callable[[Value], Admits]:
     def of(most: Value) -> Admits:
         seen = Counter[object]()
 
-        def admits(one: Entered) -> bool:
+        def admits(one: OpenedPosition) -> bool:
             if seen[key(one)] >= most:
                 return False
             seen[key(one)] += 1
@@ -154,7 +167,7 @@ def _by_count(key: Callable[[Entered], object]) -> Callable[[Value], Admits]:
 def _by_wait(wait_s: Value) -> Admits:
     wait, filled = timedelta(seconds=int(wait_s)), dict[str, datetime]()
 
-    def admits(one: Entered) -> bool:
+    def admits(one: OpenedPosition) -> bool:
         last = filled.get(one.trade.symbol)
         if last is not None and one.trade.opened_at < last + wait:
             return False
@@ -176,7 +189,7 @@ _RULES: Mapping[str, Callable[[Value], Admits]] = {
 ORDER_SIZE = "max_order_fraction"
 
 
-class Strategy(Struct, frozen=True):
+class LearnedStrategy(Struct, frozen=True):
     """What the configuration says of a strategy in use: its weights, if it has any, and its limits in force.
 
     It is `asked_each_time` if the timetable alone says when it is asked.
@@ -188,7 +201,7 @@ class Strategy(Struct, frozen=True):
     asked_each_time: bool
 
 
-class Watched(Struct, frozen=True):
+class WatchedStrategies(Struct, frozen=True):
     """Exit rules, and the strategies whose positions they watch; `owner` is empty for the account's."""
 
     owner: str
@@ -198,14 +211,14 @@ class Watched(Struct, frozen=True):
     held: HeldFor | None
 
 
-class Material(Struct, frozen=True):
+class LearningMaterial(Struct, frozen=True):
     """What is learned from: all trades of the books that are asked about, the calendar, and the settings in force."""
 
     trades: Sequence[TradeRow]
     sessions: Mapping[date, Session]
     day: VenueDay
-    strategies: Sequence[Strategy]
-    watched: Sequence[Watched]
+    strategies: Sequence[LearnedStrategy]
+    watched: Sequence[WatchedStrategies]
     entries: tuple[str, JobTimes] | None
 
     @property
@@ -215,19 +228,19 @@ class Material(Struct, frozen=True):
         return [one for one in self.trades if one.strategy in names]
 
     @property
-    def outcomes(self) -> Sequence[Outcome]:
+    def outcomes(self) -> Sequence[TradeOutcome]:
         return outcomes_of(self.of_use, self.sessions, self.day)
 
 
-class Found(Struct, frozen=True):
+class LearnResult(Struct, frozen=True):
     """What was learned: the trades that count, components of trades that no weight is about, and the proposals."""
 
-    counts: Counts
+    counts: TradeCounts
     unknown: Mapping[str, Sequence[str]]
     proposals: Sequence[Proposal]
 
 
-def learned(of: Material, left: LeftAfter | None) -> Found:
+def learn_from_trades(of: LearningMaterial, left: LeftAfter | None) -> LearnResult:
     """Return what the outcomes say; without what was `left` at each time, nothing is said about a shorter time."""
     outcomes = of.outcomes
     by_name = {one.name: [each for each in outcomes if each.trade.strategy == one.name] for one in of.strategies}
@@ -237,15 +250,18 @@ def learned(of: Material, left: LeftAfter | None) -> Found:
     unknown = {one.name: weights.unknown_names(one.weights, by_name[one.name]) for one in of.strategies if one.weights}
     others = len(of.trades) - len(of.of_use)
     counted = counts_of(of.of_use)
-    return Found(
-        Counts(counted.counted, counted.open, counted.not_ours + others, counted.unknown_fees),
+    return LearnResult(
+        TradeCounts(counted.counted, counted.open, counted.not_ours + others, counted.unknown_fees),
         {name: names for name, names in unknown.items() if names},
         found,
     )
 
 
 def _knobs(
-    of: Material, outcomes: Sequence[Outcome], by_name: Mapping[str, Sequence[Outcome]], left: LeftAfter | None
+    of: LearningMaterial,
+    outcomes: Sequence[TradeOutcome],
+    by_name: Mapping[str, Sequence[TradeOutcome]],
+    left: LeftAfter | None,
 ) -> Iterator[Knob]:
     if of.entries is not None:
         asked = {one.name for one in of.strategies if one.asked_each_time}
@@ -257,11 +273,11 @@ def _knobs(
         yield from _exits(watched, [one for one in outcomes if one.trade.strategy in watched.strategies], left)
     for one in of.strategies:
         own = (trade for trade in of.of_use if trade.strategy == one.name)
-        made = [Entered(trade, of.day.date_of(trade.opened_at)) for trade in own]
+        made = [OpenedPosition(trade, of.day.date_of(trade.opened_at)) for trade in own]
         yield from limits(one.name, one.limits, made, by_name[one.name])
 
 
-def _exits(watched: Watched, outcomes: Sequence[Outcome], left: LeftAfter | None) -> Iterator[Knob]:
+def _exits(watched: WatchedStrategies, outcomes: Sequence[TradeOutcome], left: LeftAfter | None) -> Iterator[Knob]:
     if watched.stop:
         yield knobs.stop(watched.owner, watched.stop, outcomes)
     if watched.held:
@@ -275,7 +291,7 @@ WORTH = 0.001
 """A difference of 0.1% in what two trades return."""
 
 
-def conviction(strategy: str, outcomes: Sequence[Outcome]) -> Proposal:
+def conviction(strategy: str, outcomes: Sequence[TradeOutcome]) -> Proposal:
     """Return whether trades with a strong score returned more than those with a weak one; no setting follows."""
     scored = [one for one in outcomes if one.trade.entry_score is not None]
     differences = _differences(scored)
@@ -284,7 +300,7 @@ def conviction(strategy: str, outcomes: Sequence[Outcome]) -> Proposal:
     enough = not missing and not missing_sessions
     found = estimate(differences, 1, WORTH) if enough else None
     if not found or found.low is None or found.high is None or found.p is None:
-        evidence = f"{counted(len(scored), 'closed trade')} with a score: "
+        evidence = f"{pluralize(len(scored), 'closed trade')} with a score: "
         evidence += "all alike." if enough else more_needed(missing, missing_sessions)
     else:
         proven = found.p <= LEVEL
@@ -310,7 +326,7 @@ def conviction(strategy: str, outcomes: Sequence[Outcome]) -> Proposal:
     )
 
 
-def _differences(scored: Sequence[Outcome]) -> list[float]:
+def _differences(scored: Sequence[TradeOutcome]) -> list[float]:
     """Return for each session with both kinds by how much the stronger scores returned more."""
     ranked = sorted(abs(one.trade.entry_score or 0.0) for one in scored)
     middle = ranked[len(ranked) // 2] if ranked else 0.0

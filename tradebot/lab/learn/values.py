@@ -9,9 +9,9 @@ from msgspec import Struct
 
 from tradebot.model.bar import Session
 from tradebot.model.instrument import notional
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 from tradebot.model.venue_day import VenueDay
-from tradebot.views.trades.trade_row import Source, Status, TradeRow
+from tradebot.views.trades.trade_row import EntrySource, TradeRow, TradeStatus
 
 LEAST = 30
 """So many observations a proposal takes."""
@@ -59,7 +59,7 @@ class Proposal(Struct, frozen=True):
     looser: bool = False
 
 
-class Counts(Struct, frozen=True):
+class TradeCounts(Struct, frozen=True):
     """How many trades there are, and why some of them aren't counted.
 
     Only `counted` ones are: positions that the bot opened, that are closed, and whose fees are known.
@@ -71,7 +71,7 @@ class Counts(Struct, frozen=True):
     unknown_fees: int
 
 
-class Outcome(Struct, frozen=True):
+class TradeOutcome(Struct, frozen=True):
     """A closed trade: the session in which it was opened, and what it earned, in USD after fees.
 
     `since_open_s` is how long after the session's open it was opened, `before_close_s` how long before its close; None
@@ -103,37 +103,39 @@ class Outcome(Struct, frozen=True):
         return self.trade.opened_at, self.trade.id
 
 
-def outcomes_of(trades: Iterable[TradeRow], sessions: Mapping[date, Session], day: VenueDay) -> tuple[Outcome, ...]:
+def outcomes_of(
+    trades: Iterable[TradeRow], sessions: Mapping[date, Session], day: VenueDay
+) -> tuple[TradeOutcome, ...]:
     """Return the closed trades of the bot, in the order in which they were opened."""
     return tuple(sorted((_outcome(one, sessions, day) for one in trades if counts(one)), key=lambda one: one.order))
 
 
 def counts(trade: TradeRow) -> bool:
     """Return True for a trade that can be learned from. An open one has earned nothing yet: it isn't a loss."""
-    return trade.status is Status.CLOSED and trade.source is Source.BOT and not trade.unknown_fees
+    return trade.status is TradeStatus.CLOSED and trade.source is EntrySource.BOT and not trade.unknown_fees
 
 
-def counts_of(trades: Sequence[TradeRow]) -> Counts:
+def counts_of(trades: Sequence[TradeRow]) -> TradeCounts:
     """Return how many trades are counted, and why the others aren't: the first reason that holds."""
-    ours = [one for one in trades if one.source is Source.BOT]
-    closed = [one for one in ours if one.status is Status.CLOSED]
+    ours = [one for one in trades if one.source is EntrySource.BOT]
+    closed = [one for one in ours if one.status is TradeStatus.CLOSED]
     found = sum(map(counts, closed))
-    return Counts(found, len(ours) - len(closed), len(trades) - len(ours), len(closed) - found)
+    return TradeCounts(found, len(ours) - len(closed), len(trades) - len(ours), len(closed) - found)
 
 
-def _outcome(trade: TradeRow, sessions: Mapping[date, Session], day: VenueDay) -> Outcome:
+def _outcome(trade: TradeRow, sessions: Mapping[date, Session], day: VenueDay) -> TradeOutcome:
     date_of = day.date_of(trade.opened_at)
     session = sessions.get(date_of)
     if session is None:
-        return Outcome(trade, date_of, None, None)
+        return TradeOutcome(trade, date_of, None, None)
     since, before = trade.opened_at - session.open, session.close - trade.opened_at
-    return Outcome(trade, date_of, since.total_seconds(), before.total_seconds())
+    return TradeOutcome(trade, date_of, since.total_seconds(), before.total_seconds())
 
 
 def more_needed(missing: int, missing_sessions: int = 0) -> str:
     """Return how much more it takes, as a sentence."""
-    parts = [f"{counted(missing, 'more closed trade')}"] if missing else []
-    parts += [f"{counted(missing_sessions, 'more session')} with closed trades"] if missing_sessions else []
+    parts = [f"{pluralize(missing, 'more closed trade')}"] if missing else []
+    parts += [f"{pluralize(missing_sessions, 'more session')} with closed trades"] if missing_sessions else []
     needed = " and ".join(parts)
     return f"{needed} {'is' if missing + missing_sessions == 1 else 'are'} needed."
 

@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from tradebot.lab.learn.values import LEAST, Item, Outcome, Proposal, more_needed, plain
+from tradebot.lab.learn.values import LEAST, Item, Proposal, TradeOutcome, more_needed, plain
 from tradebot.lab.performance.statistics import Interval, wilson
 from tradebot.model.candidate import Component
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 from tradebot.views.trades.trade_row import LONG
 
 NEUTRAL, LOWEST, HIGHEST, STEP = 1.0, 0.25, 2.5, 0.05
@@ -32,7 +32,7 @@ ALPHA = 0.15
 SHARE = "share of calls that were right"
 
 
-class Call(NamedTuple):
+class ComponentCall(NamedTuple):
     """What one component said about one trade: whether that was right, and what following it earned, as a fraction."""
 
     at: datetime
@@ -40,7 +40,7 @@ class Call(NamedTuple):
     gain: float
 
 
-class Standing(Struct, frozen=True):
+class ComponentRecord(Struct, frozen=True):
     """How a component has done: its calls, the share of right ones with Wilson's interval, and what it did lately.
 
     `lately` and `gain` are exponentially weighted averages over the calls, of being right and of what was earned.
@@ -53,11 +53,11 @@ class Standing(Struct, frozen=True):
     gain: float
 
 
-def standing(calls: Sequence[Call]) -> Standing:
+def standing(calls: Sequence[ComponentCall]) -> ComponentRecord:
     """Return how a component has done. Calls of the same moment count alike, whatever their order."""
     right = sum(call.right for call in calls)
     lately, gain = 0.5, 0.0
-    by_moment = defaultdict[datetime, list[Call]](list)
+    by_moment = defaultdict[datetime, list[ComponentCall]](list)
     for call in calls:
         by_moment[call.at].append(call)
     for _, together in sorted(by_moment.items()):
@@ -65,14 +65,14 @@ def standing(calls: Sequence[Call]) -> Standing:
         lately = _moved(lately, [float(call.right) for call in together], keeps)
         gain = _moved(gain, [call.gain for call in together], keeps)
     share = wilson(right, len(calls)) if calls else Interval(0.5, 0.0, 1.0)
-    return Standing(len(calls), right, share, lately, gain)
+    return ComponentRecord(len(calls), right, share, lately, gain)
 
 
 def _moved(average: float, values: Sequence[float], keeps: float) -> float:
     return average * keeps + fmean(values) * (1 - keeps)
 
 
-def stepped(multiplier: float, of: Standing) -> float:
+def step_weight(multiplier: float, of: ComponentRecord) -> float:
     """Return the multiplier after one step, within its bounds; the same one if nothing is proven."""
     if of.calls < LEAST:
         return multiplier
@@ -89,24 +89,24 @@ def _bounded(multiplier: float) -> float:
     return min(max(multiplier, LOWEST), HIGHEST)
 
 
-def proposals(strategy: str, weights: Mapping[str, float], outcomes: Sequence[Outcome]) -> Iterator[Proposal]:
+def proposals(strategy: str, weights: Mapping[str, float], outcomes: Sequence[TradeOutcome]) -> Iterator[Proposal]:
     """Yield what a strategy's trades say about each of its weights."""
     for name, weight in weights.items():
         if weight > 0:
             yield _proposal(strategy, name, weight, outcomes)
 
 
-def unknown_names(weights: Mapping[str, float], outcomes: Sequence[Outcome]) -> tuple[str, ...]:
+def unknown_names(weights: Mapping[str, float], outcomes: Sequence[TradeOutcome]) -> tuple[str, ...]:
     """Return the components of trades that no weight is about, so that nothing is ever dropped without a word."""
     return tuple(sorted({part.name for one in outcomes for part in one.trade.components} - weights.keys()))
 
 
-def _proposal(strategy: str, name: str, weight: float, outcomes: Sequence[Outcome]) -> Proposal:
+def _proposal(strategy: str, name: str, weight: float, outcomes: Sequence[TradeOutcome]) -> Proposal:
     found = [(one, part) for one in outcomes for part in one.trade.components if part.name == name]
     base = found[0][1].weight if found and found[0][1].weight > 0 else weight
     of = standing([*_calls(found, weight)])
     before = weight / base
-    after = stepped(before, of)
+    after = step_weight(before, of)
     proposed = round(base * after, 6)
     return Proposal(
         item=Item.WEIGHTS,
@@ -125,20 +125,20 @@ def _proposal(strategy: str, name: str, weight: float, outcomes: Sequence[Outcom
     )
 
 
-def _calls(found: Sequence[tuple[Outcome, Component]], weight: float) -> Iterator[Call]:
+def _calls(found: Sequence[tuple[TradeOutcome, Component]], weight: float) -> Iterator[ComponentCall]:
     """Yield the calls of trades that were entered with this weight; whoever had no view, or no outcome, made none."""
     for one, part in found:
         if not part.value or not one.net or not isclose(part.weight, weight, rel_tol=1e-9):
             continue
         agreed = (part.value > 0) is (one.trade.side == LONG)
         earned = one.net / one.worth
-        yield Call(one.closed_at, agreed is (earned > 0), earned if agreed else -earned)
+        yield ComponentCall(one.closed_at, agreed is (earned > 0), earned if agreed else -earned)
 
 
-def _evidence(of: Standing, before: float, after: float) -> str:
+def _evidence(of: ComponentRecord, before: float, after: float) -> str:
     if of.calls < LEAST:
         more = more_needed(LEAST - of.calls)
-        return f"It had a view in {counted(of.calls, 'closed trade')} entered with this weight. {more}"
+        return f"It had a view in {pluralize(of.calls, 'closed trade')} entered with this weight. {more}"
     share = (
         f"Right in {of.right} of {of.calls} trades ({of.share.value:.0%}; 95% interval {of.share.low:.0%} to "
         f"{of.share.high:.0%}), lately in {of.lately:.0%}"
@@ -152,6 +152,6 @@ def _evidence(of: Standing, before: float, after: float) -> str:
     return f"{share}: {way}, from {before:.3g} to {after:.3g} times the weight that the books began with."
 
 
-def _pushes(of: Standing) -> bool:
+def _pushes(of: ComponentRecord) -> bool:
     """Return True if the calls ask for a step up or down."""
-    return stepped(NEUTRAL, of) != NEUTRAL
+    return step_weight(NEUTRAL, of) != NEUTRAL

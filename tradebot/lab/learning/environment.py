@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from tradebot.lab.backtest.run import Plan, Run
+    from tradebot.lab.backtest.run import BacktestPlan, BacktestRun
     from tradebot.model.view import StrategyView
     from tradebot.ports.world import World
-    from tradebot.signals.features import State
+    from tradebot.signals.features import DecisionState
 
     Observation = NDArray[np.float32]
 
@@ -67,18 +67,18 @@ class Shows(Protocol):
     def names(self) -> tuple[str, ...]:
         """Return the features that it is made of."""
 
-    def observation(self, values: Mapping[str, float], state: State) -> Observation | str:
+    def observation(self, values: Mapping[str, float], state: DecisionState) -> Observation | str:
         """Return what a policy observes, or what is missing."""
 
 
-class Terms(Struct, frozen=True):
+class EpisodeTerms(Struct, frozen=True):
     """What is played, by a policy of which `name`, on what it observes.
 
     With `flat_overnight`, an episode ends with its session. With `falls_cost`, a tenth of each new fall below the
     highest sum of rewards so far is taken off the reward. The policy is asked in the sessions from `first` to `last`.
     """
 
-    plan: Plan
+    plan: BacktestPlan
     scaling: Shows
     name: str = "policy"
     flat_overnight: bool = False
@@ -87,7 +87,7 @@ class Terms(Struct, frozen=True):
     last: date | None = None
 
 
-class Moment(NamedTuple):
+class PolicyState(NamedTuple):
     """How things stand when the policy is asked, or once the market or a session has `ended`, without an observation.
 
     Equity and position are those of the account, and `symbol` is the contract that is asked about; `refused` counts
@@ -105,7 +105,7 @@ class Moment(NamedTuple):
     symbol: str = ""
 
 
-class Asked:
+class DecisionPoint:
     """The strategy of an episode: it hands on what it sees, and answers what it is told.
 
     It works in the process of the backtest alone. Within a slot it keeps to its answer, until its target is reached or
@@ -115,11 +115,11 @@ class Asked:
 
     times = TIMES
 
-    def __init__(self, terms: Terms, put: Callable[[Moment], int]) -> None:
+    def __init__(self, terms: EpisodeTerms, put: Callable[[PolicyState], int]) -> None:
         self.name, self._put, self._scaling = terms.name, put, terms.scaling
         need = FeatureNeed(TIMEFRAME, terms.scaling.names)
         self.needs = Needs(features=(need,), lots=True, situation=True)
-        self.run: Run | None = None
+        self.run: BacktestRun | None = None
         self._slot, self._bar = "", BEFORE
         self._wants: tuple[Target, ...] = ()
         self._held = Decimal(0)
@@ -173,11 +173,11 @@ class Asked:
         assert self.run is not None, "the run has begun"
         return self.run.made.world
 
-    def _moment(self, at: datetime, observation: Observation | None, symbol: str = "") -> Moment:
+    def _moment(self, at: datetime, observation: Observation | None, symbol: str = "") -> PolicyState:
         seen = self._world.reader.view()
         position = int(sum(one.quantity for one in seen.positions))
         missed, ended = Counter(self._missed.values()), observation is None
-        return Moment(at, seen.account.equity, position, observation, self._refused(at), missed, ended, symbol)
+        return PolicyState(at, seen.account.equity, position, observation, self._refused(at), missed, ended, symbol)
 
     def _refused(self, at: datetime) -> Mapping[str, int]:
         """Return what was refused since the moment before, by reason: in a slot, the last pass has the last word.
@@ -192,7 +192,7 @@ class Asked:
         said += [one.decision for cycle in cycles for one in cycle.refused_strategies]
         return Counter(str(one.reason or one.gate) for one in said if one and one.reason not in TOLD_ALREADY)
 
-    def ended(self) -> Moment:
+    def final_state(self) -> PolicyState:
         """Return how things stand after the last session that was played."""
         assert self.run is not None, "the run has begun"
         return self._moment(self.run.made.now(), None)
@@ -206,7 +206,7 @@ def _held(view: StrategyView, symbol: str) -> Decimal:
 class Play(Protocol):
     """An episode that is being played: it asks for a target at each moment, until it has ended."""
 
-    def question(self) -> Moment | None:
+    def question(self) -> PolicyState | None:
         """Return the next moment; None once there is no further one."""
 
     def answer(self, answer: int, /) -> None:
@@ -216,18 +216,18 @@ class Play(Protocol):
         """Give the episode up."""
 
 
-def on_the_road(terms: Terms) -> Play:
+def on_the_road(terms: EpisodeTerms) -> Play:
     """Begin an episode that the bot's own passes play, in a thread."""
-    return Turns(lambda put: _play(terms, put))
+    return HandOff(lambda put: _play(terms, put))
 
 
 class Environment:
     """Episodes of one policy, begun by `begin`. Whoever makes one closes it: an episode in its middle has a thread."""
 
-    def __init__(self, terms: Terms, begin: Callable[[Terms], Play] = on_the_road) -> None:
+    def __init__(self, terms: EpisodeTerms, begin: Callable[[EpisodeTerms], Play] = on_the_road) -> None:
         self._terms, self._begin = terms, begin
         self._turns: Play | None = None
-        self._now: Moment | None = None
+        self._now: PolicyState | None = None
         self._start = Decimal(0)
         self._sum = self._highest = 0.0
 
@@ -282,7 +282,7 @@ class Environment:
             self.close()
         return observation, reward, terminated, truncated, _info(after)
 
-    def _reward(self, before: Moment, after: Moment) -> float:
+    def _reward(self, before: PolicyState, after: PolicyState) -> float:
         reward = float((after.equity - before.equity) / self._start)
         self._sum += reward
         fall = max(0.0, self._highest - self._sum)
@@ -296,33 +296,33 @@ class Environment:
             turns.stop()
 
 
-def _play(terms: Terms, put: Callable[[Moment], int]) -> None:
+def _play(terms: EpisodeTerms, put: Callable[[PolicyState], int]) -> None:
     """Play a market, or with `flat_overnight` up to the end of the first session with a decision."""
     decided = False
 
-    def told(moment: Moment) -> int:
+    def told(moment: PolicyState) -> int:
         nonlocal decided
         decided = True
         return put(moment)
 
-    asked = Asked(terms, told)
+    asked = DecisionPoint(terms, told)
     run = begin(replace(terms.plan, only_due=True, begins=terms.first), [asked], looks=asked.looks)
     asked.run = run
     try:
         while not (run.is_complete or (terms.flat_overnight and decided) or _is_over(run, terms.last)):
             run.step()
-        put(asked.ended())
+        put(asked.final_state())
     finally:
         run.made.close()
 
 
-def _is_over(run: Run, last: date | None) -> bool:
+def _is_over(run: BacktestRun, last: date | None) -> bool:
     """Return True if every session up to the last one in which the policy is asked has been played."""
     played, sessions = len(run.ends), run.made.sessions
     return last is not None and played < len(sessions) and sessions[played].date > last
 
 
-def _info(of: Moment) -> dict[str, Any]:
+def _info(of: PolicyState) -> dict[str, Any]:
     return {
         "at": of.at,
         "equity": of.equity,
@@ -356,7 +356,7 @@ class _Caught:
         return True
 
 
-class Turns(Generic[Q, A]):
+class HandOff(Generic[Q, A]):
     """Work in a thread of its own that stands still while its question isn't answered.
 
     Only one of the two sides runs at any time. `work` is given the function that puts a question and returns its

@@ -16,7 +16,7 @@ from tradebot.signals.features.state import STATE
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tradebot.lab.learning.environment import Observation, Play, Terms
+    from tradebot.lab.learning.environment import EpisodeTerms, Observation, Play
 
 GONE = next(place for place, one in enumerate(STATE) if one.name == "session_gone") - len(STATE)
 """Where an observation says how much of the session is over."""
@@ -29,14 +29,16 @@ def target_of(answer: float) -> int:
     return int((MOST_CONTRACTS * Decimal(repr(float(answer)))).to_integral_value(ROUND_HALF_UP))
 
 
-class InTurn:
+class SequentialEpisodes:
     """Episodes of several spans, one after another, begun by `begin`.
 
     With `by_session`, an episode is cut off at the end of each session, and the next one goes on with the following
     session.
     """
 
-    def __init__(self, spans: Sequence[Terms], begin: Callable[[Terms], Play], *, by_session: bool) -> None:
+    def __init__(
+        self, spans: Sequence[EpisodeTerms], begin: Callable[[EpisodeTerms], Play], *, by_session: bool
+    ) -> None:
         self._turns = cycle([Environment(terms, begin) for terms in spans])
         self._of = Environment(spans[0], begin)
         self._by_session, self._gone = by_session, 0.0
@@ -64,10 +66,10 @@ class InTurn:
 
 
 def gymnasium_env(
-    *spans: Terms,
+    *spans: EpisodeTerms,
     continuous: bool = False,
     by_session: bool = False,
-    begin: Callable[[Terms], Play] = on_the_road,
+    begin: Callable[[EpisodeTerms], Play] = on_the_road,
 ) -> Any:
     """Return a `gymnasium.Env` of these terms; OperatorError if gymnasium isn't installed.
 
@@ -91,7 +93,7 @@ def gymnasium_env(
         observation_space = box(-WIDEST, WIDEST, (many,), np.float32)
 
         def __init__(self) -> None:
-            self._of = InTurn(spans, begin, by_session=by_session)
+            self._of = SequentialEpisodes(spans, begin, by_session=by_session)
 
         def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
             super().reset(seed=seed)

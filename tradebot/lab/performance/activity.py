@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec import Struct
 
 from tradebot.lab.performance import statistics
-from tradebot.lab.performance.curve import Benchmark, Rates, frame
-from tradebot.lab.performance.report import Cost, Costs, Figure, Unit
+from tradebot.lab.performance.curve import BenchmarkPrices, Rates, frame
+from tradebot.lab.performance.report import Cost, Figure, FigureUnit, TradingCosts
 from tradebot.lab.performance.return_figures import LOST, figure
 from tradebot.lab.performance.returns import Path
 from tradebot.model.account import CashKind, CashMovement
@@ -27,7 +27,7 @@ from tradebot.views.slippage import THE_ONE, TotalSlippage, cost_usd
 from tradebot.views.trades.days import MarketTime
 from tradebot.views.trades.fees import cash_kind
 from tradebot.views.trades.history import NOT_OURS, History
-from tradebot.views.trades.lots import Step
+from tradebot.views.trades.lots import LotStep
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,7 +64,7 @@ class _Held(NamedTuple):
     restated_at: datetime | None = None
     multiplier: float = 1.0
 
-    def after(self, step: Step) -> "_Held":
+    def after(self, step: LotStep) -> "_Held":
         """Return the position after a fill: what is bought counts at its price, and a split changes no value."""
         shares, cash = float(sum(lot.side.sign * lot.quantity for lot in step.held)), float(step.cash_usd)
         if not shares:
@@ -131,7 +131,7 @@ def _windows(history: History, path: Path, market: MarketTime) -> list[_Window]:
 
 
 def _invested(
-    steps: Sequence[Step], names: Sequence[str], windows: Sequence[_Window], market: MarketTime
+    steps: Sequence[LotStep], names: Sequence[str], windows: Sequence[_Window], market: MarketTime
 ) -> Iterator[tuple[int, float, float]]:
     """Yield each window in which a position was held, and its average value in USD, unsigned and signed."""
     ends = [window.end for window in windows]
@@ -150,7 +150,7 @@ def _invested(
         done, place = last, place + 1
 
 
-def _through(held: _Held, steps: Sequence[Step], window: _Window, market: MarketTime) -> tuple[_Held, float, float]:
+def _through(held: _Held, steps: Sequence[LotStep], window: _Window, market: MarketTime) -> tuple[_Held, float, float]:
     """Return a position after a window, and its average value in the window, unsigned and signed."""
     if not steps:
         return held, abs(held.usd), held.usd
@@ -190,11 +190,11 @@ def activity_figures(
     turned = float(traded_usd) / 2 / mean if mean else None
 
     rows = (
-        ("exposure", "Average exposure", Unit.FRACTION, exposed.gross if exposed else None),
-        ("net_exposure", "Long less short", Unit.FRACTION, exposed.net if exposed else None),
-        ("turnover", "Turnover", Unit.RATIO, turned),
-        ("traded", "Bought and sold", Unit.USD, float(traded_usd)),
-        ("fees", "Fees", Unit.USD, None if fees_usd is None else float(fees_usd)),
+        ("exposure", "Average exposure", FigureUnit.FRACTION, exposed.gross if exposed else None),
+        ("net_exposure", "Long less short", FigureUnit.FRACTION, exposed.net if exposed else None),
+        ("turnover", "Turnover", FigureUnit.RATIO, turned),
+        ("traded", "Bought and sold", FigureUnit.USD, float(traded_usd)),
+        ("fees", "Fees", FigureUnit.USD, None if fees_usd is None else float(fees_usd)),
     )
     return (
         *(figure(seen, name, label, unit, 1, value, NO_TIME, SEEN) for name, label, unit, value in rows),
@@ -206,10 +206,12 @@ def _slippage(of: TotalSlippage) -> Figure:
     value = float(of.total.usd) if of.total else None
     note = f"{of.total.bps:+.1f} bps" if of.total else "no midpoint is known"
     label = "Slippage" if of.against == THE_ONE else f"Slippage at {of.against}"
-    return Figure(f"slippage_{of.against}", label, Unit.USD, value, of.known, 1, FILLS, note=note if of.of else "")
+    return Figure(
+        f"slippage_{of.against}", label, FigureUnit.USD, value, of.known, 1, FILLS, note=note if of.of else ""
+    )
 
 
-class Measured(Struct, frozen=True):
+class MeasuredPath(Struct, frozen=True):
     """A path with its exposure over each step and on average, if known, and its frame, if the path has any step."""
 
     way: Path
@@ -218,11 +220,13 @@ class Measured(Struct, frozen=True):
     rows: "pd.DataFrame | None"
 
 
-def measure(history: History, way: Path, sessions: Sequence[Session], benchmark: Benchmark, rates: Rates) -> Measured:
+def measure(
+    history: History, way: Path, sessions: Sequence[Session], benchmark: BenchmarkPrices, rates: Rates
+) -> MeasuredPath:
     """Measure a path by the exchange's sessions, a benchmark and the rates of cash."""
     found = exposures(history, way, MarketTime(sessions))
     leverage = [each.gross for each in found or ()]
-    return Measured(way, found, average(found), frame(way, benchmark, rates, leverage) if way.steps else None)
+    return MeasuredPath(way, found, average(found), frame(way, benchmark, rates, leverage) if way.steps else None)
 
 
 BPS = 10_000
@@ -235,7 +239,7 @@ class Charge(NamedTuple):
     usd: float
 
 
-class Kind(NamedTuple):
+class CostKind(NamedTuple):
     """A kind of cost with its charges, oldest first."""
 
     name: str
@@ -254,7 +258,7 @@ _COSTS = {
 _OF_FEES = {ActivityKind.COMMISSION: "commission", ActivityKind.BORROW_FEE: "borrow"}
 
 
-def cost_kinds(history: History) -> tuple[Kind, ...]:
+def cost_kinds(history: History) -> tuple[CostKind, ...]:
     """Return what the account paid for trading, borrowing cash and shorting, and what its fills cost against the quote.
 
     Interest and funding that were earned are no cost.
@@ -262,8 +266,8 @@ def cost_kinds(history: History) -> tuple[Kind, ...]:
     charges = defaultdict[str | None, list[Charge]](list)
     for each in history.movements:
         charges[_cost(each)].append(Charge(each.at, -float(each.amount_usd)))
-    slippage = Kind("slippage", "Slippage", tuple(_slipped(history)), "it is inside the prices of fills")
-    return (*(Kind(name, label, charges[name]) for name, label in _COSTS.items()), slippage)
+    slippage = CostKind("slippage", "Slippage", tuple(_slipped(history)), "it is inside the prices of fills")
+    return (*(CostKind(name, label, charges[name]) for name, label in _COSTS.items()), slippage)
 
 
 def _cost(movement: CashMovement) -> str | None:
@@ -288,7 +292,7 @@ def _slipped(history: History) -> Iterator[Charge]:
             yield Charge(fill.at, float(cost_usd(fill, own.decision_mid)))
 
 
-def costs_of(kinds: Sequence[Kind], path: Path, traded_usd: Decimal) -> Costs | None:
+def costs_of(kinds: Sequence[CostKind], path: Path, traded_usd: Decimal) -> TradingCosts | None:
     """Return what each kind cost along a path; None if nothing was seen or paid.
 
     A cost is given back to the return of the session in which it was paid, as a share of the equity before it. Sizes
@@ -307,15 +311,15 @@ def costs_of(kinds: Sequence[Kind], path: Path, traded_usd: Decimal) -> Costs | 
         return Cost(name, label, usd, BPS * usd / traded if traded else None, drag, note)
 
     every = list(chain.from_iterable(charges for _, charges in paid))
-    return Costs(
+    return TradingCosts(
         rows=tuple(row(kind.name, kind.label, charges, kind.note) for kind, charges in paid),
         total=row("all", "All together", every, ""),
-        before=yearly("cagr_before_costs", "CAGR before costs", Unit.YEARLY, path.year, _cagr(path, every), LOST),
-        after=yearly("cagr_after_costs", "CAGR after costs", Unit.YEARLY, path.year, after, LOST),
+        before=yearly("cagr_before_costs", "CAGR before costs", FigureUnit.YEARLY, path.year, _cagr(path, every), LOST),
+        after=yearly("cagr_after_costs", "CAGR after costs", FigureUnit.YEARLY, path.year, after, LOST),
     )
 
 
-def paid_usd(kinds: Iterable[Kind], path: Path) -> float:
+def paid_usd(kinds: Iterable[CostKind], path: Path) -> float:
     start, end = path.span
     return sum(each.usd for kind in kinds for each in kind.charges if start < each.at <= end)
 

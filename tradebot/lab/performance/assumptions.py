@@ -5,10 +5,10 @@ from datetime import date
 from itertools import groupby
 
 from tradebot.lab.performance.activity import Exposure
-from tradebot.lab.performance.curve import Benchmark, Rates
+from tradebot.lab.performance.curve import BenchmarkPrices, Rates
 from tradebot.lab.performance.report import Block, Figure
 from tradebot.lab.performance.returns import Path
-from tradebot.model.text import counted, counted_kind
+from tradebot.model.text import counted_kind, pluralize
 from tradebot.model.venue import Settlement
 from tradebot.views.trades.fees import fees_assumption
 
@@ -20,7 +20,7 @@ NAMED = 5
 
 
 def assumptions(
-    path: Path, benchmark: Benchmark, rates: Rates, exposed: Exposure | None, settlement: Settlement
+    path: Path, benchmark: BenchmarkPrices, rates: Rates, exposed: Exposure | None, settlement: Settlement
 ) -> Mapping[Block, tuple[str, ...]]:
     return {
         Block.CURVE: tuple(_of_curve(path, benchmark, rates, exposed)),
@@ -44,7 +44,7 @@ def assumptions(
     }
 
 
-def _of_curve(path: Path, benchmark: Benchmark, rates: Rates, exposed: Exposure | None) -> Iterator[str]:
+def _of_curve(path: Path, benchmark: BenchmarkPrices, rates: Rates, exposed: Exposure | None) -> Iterator[str]:
     yield (
         "The curve is of the broker's equity at the close of each session, or where the broker didn't tell that, of "
         "the equity that a pass saw last."
@@ -67,7 +67,7 @@ def _borrowing(rates: Rates) -> str:
     return f"what cash earns{f' and {rates.borrowing_spread:.2%} a year' if rates.borrowing_spread else ''}"
 
 
-def _of_benchmark(of: Benchmark, exposed: Exposure | None) -> str:
+def _of_benchmark(of: BenchmarkPrices, exposed: Exposure | None) -> str:
     how = of.how or f"{of.symbol} is held from the first session on, with dividends, without costs and taxes."
     they, have, are = ("they", "have", "are") if of.how else ("it", "has", "is")
     if exposed is None:
@@ -94,8 +94,8 @@ def _of_cash(path: Path, rates: Rates) -> str:
 def _of_returns(path: Path, rates: Rates) -> Iterator[str]:
     if path.steps:
         yield (
-            f"Figures per year count the returns that there are: {counted(len(path.steps), 'return')} in "
-            f"{counted(len(path.sessions), 'session')} make {path.per_year:.0f} in a year of {path.year} sessions."
+            f"Figures per year count the returns that there are: {pluralize(len(path.steps), 'return')} in "
+            f"{pluralize(len(path.sessions), 'session')} make {path.per_year:.0f} in a year of {path.year} sessions."
         )
     constant = f"{rates.cash_yearly:.2%} a year, what cash earns" if rates.cash_yearly else "zero"
     above = "what cash earned meanwhile" if rates.dated else constant
@@ -112,9 +112,9 @@ def _of_returns(path: Path, rates: Rates) -> Iterator[str]:
 
 
 def _missing(days: Sequence[date]) -> str:
-    shown = listed([str(day) for day in days[:NAMED]]) if len(days) <= NAMED else f"{days[0]} to {days[-1]}"
+    shown = join_names([str(day) for day in days[:NAMED]]) if len(days) <= NAMED else f"{days[0]} to {days[-1]}"
     return (
-        f"Nobody looked at the account in {counted(len(days), 'session')} ({shown}); the next return covers "
+        f"Nobody looked at the account in {pluralize(len(days), 'session')} ({shown}); the next return covers "
         f"{'it' if len(days) == 1 else 'them'} too."
     )
 
@@ -125,13 +125,13 @@ def what_is_lacking(figures: Iterable[Figure]) -> Iterator[str]:
     for kind, group in groupby(lacking, key=lambda each: each.of):
         rows = list(group)
         by_need = groupby(rows, key=lambda each: each.needed)
-        needs = [f"{needed:,} for {listed([_within(each) for each in some])}" for needed, some in by_need]
+        needs = [f"{needed:,} for {join_names([_within(each) for each in some])}" for needed, some in by_need]
         most = max(each.observations for each in rows)
         known = f"There {'is' if most == 1 else 'are'} {counted_kind(most, kind)}" if most else f"There are no {kind}"
         yield f"{known}; it takes {', '.join(needs)}."
 
 
-def listed(names: Sequence[str]) -> str:
+def join_names(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 

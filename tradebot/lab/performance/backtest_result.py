@@ -15,7 +15,7 @@ from tradebot.model.candidate import WantKind
 from tradebot.model.position import Key, OwnedFill
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, SessionEnd
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.ports.world import Rules
 from tradebot.views.trades.fees import cash_kind
@@ -119,7 +119,7 @@ def _sizes(wants: Iterable[Wanted], sectors: Mapping[str, str]) -> Mapping[str, 
 def _said(
     reached: int, rebalances: int, stopped: Mapping[str, int], fitting: Mapping[str, Decimal], without: Iterable[str]
 ) -> Iterator[str]:
-    yield f"reached in {reached:,} of {counted(rebalances, 'rebalance')}"
+    yield f"reached in {reached:,} of {pluralize(rebalances, 'rebalance')}"
     if stopped:
         most = [f"{reason} in {count:,}" for reason, count in stopped.items()]
         more = f", and {len(most) - SHOWN} more reasons" if len(most) > SHOWN + 1 else ""
@@ -269,7 +269,7 @@ def what_it_cannot_know(result: BacktestResult) -> tuple[str, ...]:
     if result.total_return <= -1 or (result.max_drawdown and result.max_drawdown.depth <= -1):
         said.append("The account was worth less than nothing: a broker would have closed its positions long before.")
     if closed < FEW_TRADES:
-        few = f"Only {counted(closed, 'trade')}" if closed else "No trade"
+        few = f"Only {pluralize(closed, 'trade')}" if closed else "No trade"
         said.append(f"{few} closed: with fewer than {FEW_TRADES}, luck explains any result.")
     if years < FEW_YEARS:
         span = f"{years:.1f} years" if years >= 1 else "Less than a year"

@@ -23,12 +23,12 @@ from numpy.random import Generator, default_rng
 from numpy.typing import NDArray
 
 from tradebot.lab.performance import statistics
-from tradebot.lab.performance.report import Chance, Figure, Selected, Unit
+from tradebot.lab.performance.report import Chance, Figure, FigureUnit, Selected
 from tradebot.lab.performance.return_figures import A_QUARTER, LOST, NO_SPREAD, RETURNS, Returns
 from tradebot.lab.performance.returns import Path
 from tradebot.lab.performance.statistics import CONFIDENCE, probabilistic_sharpe, shape, sharpe_error
 from tradebot.model.evidence import Trials
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +44,7 @@ AT_ONCE = 20_000
 """So many returns are resampled at a time, few enough for the processor's cache."""
 
 
-class Span(NamedTuple):
+class ReturnSpan(NamedTuple):
     low: float
     high: float
 
@@ -75,13 +75,13 @@ class Resampling(Struct, frozen=True):
 DEFAULT = Resampling()
 
 
-class Series(Returns, frozen=True):
+class ReturnSeries(Returns, frozen=True):
     """Returns of an account, and by name, those of benchmarks in the same sessions."""
 
     others: Mapping[str, Sequence[float]] = {}
 
 
-def intervals(of: Series, how: Resampling = DEFAULT) -> dict[str, Span] | None:
+def intervals(of: ReturnSeries, how: Resampling = DEFAULT) -> dict[str, ReturnSpan] | None:
     """Return intervals of `cagr`, `sharpe` and `max_drawdown`, and of the excess over each benchmark by its name.
 
     With a year of returns, also those of the deepest drawdown and the worst session of one year: 5% are below each. The
@@ -91,12 +91,12 @@ def intervals(of: Series, how: Resampling = DEFAULT) -> dict[str, Span] | None:
     if len(of.values) < 2 or min((*of.values, *(low for each in of.others.values() for low in each))) <= -1:
         return None
     sums, found = _Sums(of), dict[str, list[Numbers]]()
-    for blocks in resampled(len(of.values), how):
+    for blocks in resample_blocks(len(of.values), how):
         for name, values in sums.figures(blocks).items():
             found.setdefault(name, []).append(values)
     tails = {name: ONE_IN_TWENTY if name in OF_A_YEAR else (1 - how.level) / 2 for name in found}
     ends = {name: np.quantile(np.concatenate(found[name]), (tail, 1 - tail)) for name, tail in tails.items()}
-    return {name: Span(float(low), float(high)) for name, (low, high) in ends.items()}
+    return {name: ReturnSpan(float(low), float(high)) for name, (low, high) in ends.items()}
 
 
 def yearly_excess(values: Sequence[float], others: Sequence[float], per_year: float) -> float:
@@ -105,7 +105,7 @@ def yearly_excess(values: Sequence[float], others: Sequence[float], per_year: fl
     return per_year * sum(log1p(value) - log1p(other) for value, other in pairs) / len(values)
 
 
-def resampled(count: int, how: Resampling) -> Iterator[Blocks]:
+def resample_blocks(count: int, how: Resampling) -> Iterator[Blocks]:
     """Yield blocks of so many returns for each resample, some resamples at a time.
 
     All resamples of a time are drawn as one row of blocks, with a new block at the beginning of each. That changes no
@@ -147,7 +147,7 @@ def sharpe_spans(returns: Numbers, per_year: float, how: Resampling) -> Numbers:
 def _times_taken(count: int, how: Resampling) -> Numbers:
     """Return how many times each resample takes each of so many returns: a row for each resample."""
     found = []
-    for blocks in resampled(count, how):
+    for blocks in resample_blocks(count, how):
         many = len(blocks.rows)
         places = np.repeat(np.arange(many), np.diff(np.append(blocks.rows, len(blocks.first)))) * (2 * count + 1)
         begins, ends = places + blocks.first, places + blocks.first + blocks.lengths
@@ -169,7 +169,7 @@ def _ends(drawn: Generator, whole: int, mean_block: int) -> Places:
 class _Sums:
     """Running sums of a series that is repeated once: so a block's sum is a difference, wherever the block begins."""
 
-    def __init__(self, series: Series) -> None:
+    def __init__(self, series: ReturnSeries) -> None:
         values, excesses = np.asarray(series.values), np.asarray(series.excess)
         self.count, self.per_year, self.mean_excess = len(values), series.per_year, float(excesses.mean())
         self.logs = _running(np.log1p(values))
@@ -239,22 +239,27 @@ def chance(path: Path, rows: pd.DataFrame | None, names: tuple[str, str], how: R
     if len(known) < path.year:
         others, known = [], rows.iloc[1:][["value", "cash"]].dropna()
     compared = {column: known[column].tolist() for column, _ in others}
-    of = Series(known["value"].tolist(), path.per_year, 0.0, known["cash"].tolist(), path.year, compared)
+    of = ReturnSeries(known["value"].tolist(), path.per_year, 0.0, known["cash"].tolist(), path.year, compared)
     spans = intervals(of, how)
     figures = _figures(of, others, spans or {})
     return Chance(how.resamples, how.mean_block, how.seed, how.level, tuple(figures))
 
 
-def _figures(of: Series, others: Sequence[tuple[str, str]], spans: dict[str, Span]) -> list[Figure]:
+def _figures(of: ReturnSeries, others: Sequence[tuple[str, str]], spans: dict[str, ReturnSpan]) -> list[Figure]:
     ratio = statistics.sharpe(of.excess, of.per_year)
-    values: list[tuple[str, str, Unit, float | None]] = [
-        ("cagr", "CAGR", Unit.YEARLY, statistics.cagr(of.values, of.years)),
-        ("sharpe", "Sharpe ratio", Unit.RATIO, ratio.value if ratio else None),
-        ("max_drawdown", "Maximum drawdown", Unit.FRACTION, statistics.max_drawdown(of.values)),
+    values: list[tuple[str, str, FigureUnit, float | None]] = [
+        ("cagr", "CAGR", FigureUnit.YEARLY, statistics.cagr(of.values, of.years)),
+        ("sharpe", "Sharpe ratio", FigureUnit.RATIO, ratio.value if ratio else None),
+        ("max_drawdown", "Maximum drawdown", FigureUnit.FRACTION, statistics.max_drawdown(of.values)),
     ]
     if spans:
         values += [
-            (column, f"Yearly log excess over {name}", Unit.YEARLY, yearly_excess(of.values, returns, of.per_year))
+            (
+                column,
+                f"Yearly log excess over {name}",
+                FigureUnit.YEARLY,
+                yearly_excess(of.values, returns, of.per_year),
+            )
             for (column, name), returns in zip(others, of.others.values(), strict=True)
         ]
     count, figures = len(of.values), list[Figure]()
@@ -264,7 +269,10 @@ def _figures(of: Series, others: Sequence[tuple[str, str]], spans: dict[str, Spa
         note = LOST if span is None else NO_SPREAD if value is None else ""
         figures.append(Figure(name, label, unit, value, count, of.year, RETURNS, low, high, note))
     bad = ((name, label, spans[name].low) for name, label in OF_A_YEAR.items() if name in spans)
-    return [*figures, *(Figure(name, label, Unit.FRACTION, low, count, of.year, RETURNS) for name, label, low in bad)]
+    return [
+        *figures,
+        *(Figure(name, label, FigureUnit.FRACTION, low, count, of.year, RETURNS) for name, label, low in bad),
+    ]
 
 
 EULER = 0.5772156649015329
@@ -286,7 +294,7 @@ def best_by_chance(trials: int, deviation: float) -> float:
     return deviation * ((1 - EULER) * quantiles[0] + EULER * quantiles[1])
 
 
-def selected(of: Returns, trials: Trials | None) -> Selected | None:
+def deflate_sharpe(of: Returns, trials: Trials | None) -> Selected | None:
     """Return what is left of a Sharpe ratio after so many trials; None if nobody counted them."""
     if trials is None or trials.count < 1:
         return None
@@ -299,10 +307,10 @@ def selected(of: Returns, trials: Trials | None) -> Selected | None:
         best = best_by_chance(trials.count, deviation)
         # The deflated ratio is how probable it is that the true one is above what the best trial reaches by chance.
         by_chance, deflated = best * sqrt(of.per_year), probabilistic_sharpe(moments, best)
-    note = NO_SPREAD if count >= A_QUARTER and deflated is None else f"the best of {counted(trials.count, 'trial')}"
+    note = NO_SPREAD if count >= A_QUARTER and deflated is None else f"the best of {pluralize(trials.count, 'trial')}"
     rows = (
-        ("best_by_chance", "Best Sharpe ratio by chance", Unit.RATIO, by_chance),
-        ("deflated_sharpe", "Deflated Sharpe ratio", Unit.FRACTION, deflated),
+        ("best_by_chance", "Best Sharpe ratio by chance", FigureUnit.RATIO, by_chance),
+        ("deflated_sharpe", "Deflated Sharpe ratio", FigureUnit.FRACTION, deflated),
     )
     figures = (Figure(*row, count, A_QUARTER, RETURNS, note=note) for row in rows)
     return Selected(trials.count, len(trials.sharpes), *figures)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct, field
 
-from tradebot.lab.performance.report import CurvePoint, Drawdown, Month, Year
-from tradebot.lab.performance.returns import SESSIONS_PER_YEAR, Path, Seen
+from tradebot.lab.performance.report import CurvePoint, Drawdown, MonthReturn, Year
+from tradebot.lab.performance.returns import SESSIONS_PER_YEAR, EquityPoint, Path
 from tradebot.lab.performance.statistics import below_peak, falls, growth, total_return
 from tradebot.model.evidence import DatedRate
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MONTHS = 12
 
 
-class Benchmark(Struct, frozen=True):
+class BenchmarkPrices(Struct, frozen=True):
     """The daily opens and closes of a benchmark by date, in USD per share, adjusted for splits and dividends.
 
     `how` says in a sentence how it is held, if it isn't one share.
@@ -34,7 +34,7 @@ class Benchmark(Struct, frozen=True):
     opens: Mapping[date, float] = field(default_factory=dict)
     how: str = ""
 
-    def price(self, seen: Seen, covered: Sequence[date]) -> float | None:
+    def price(self, seen: EquityPoint, covered: Sequence[date]) -> float | None:
         """Return its price when the account was seen: the session's close, or the first open for new books."""
         if not seen.is_start:
             return self.closes.get(seen.session)
@@ -60,13 +60,13 @@ class Rates(NamedTuple):
             return self.cash_yearly
         return self.dated[max(bisect_right(self.dated, day, key=attrgetter("day")) - 1, 0)].yearly
 
-    def borrowed(self, days: Sequence[date]) -> float:
+    def borrowing_cost(self, days: Sequence[date]) -> float:
         """Return what borrowed money costs over some sessions, as a fraction."""
         if self.borrowing_yearly is None:
-            return self.earned(days, self.borrowing_spread)
+            return self.cash_interest(days, self.borrowing_spread)
         return float((1 + self.borrowing_yearly) ** (len(days) / self.year)) - 1
 
-    def earned(self, days: Sequence[date], above: float = 0.0) -> float:
+    def cash_interest(self, days: Sequence[date], above: float = 0.0) -> float:
         """Return what money earns over some sessions at the rates of cash, or at so much above them, as a fraction."""
         if not self.dated:
             grown: float = (1 + self.cash_yearly + above) ** (len(days) / self.year)
@@ -74,7 +74,7 @@ class Rates(NamedTuple):
         return prod(float((1 + self.on(day) + above) ** (1 / self.year)) for day in days) - 1
 
 
-def frame(path: Path, benchmark: Benchmark, rates: Rates, leverage: Sequence[float] = ()) -> "pd.DataFrame":
+def frame(path: Path, benchmark: BenchmarkPrices, rates: Rates, leverage: Sequence[float] = ()) -> "pd.DataFrame":
     """Return a row for each step of a path: its date, its returns and how many sessions it covers.
 
     `leverage`, empty if it isn't known, is the share of equity that the leveled benchmark holds over each step: the
@@ -92,11 +92,11 @@ def frame(path: Path, benchmark: Benchmark, rates: Rates, leverage: Sequence[flo
     # How many sessions of the path were over at each sight.
     reached = [0 if each.is_start else bisect_right(path.sessions, each.session) for each in seen]
     passed = [path.sessions[then:now] for then, now in pairwise(reached)]
-    rows["cash"] = column([None, *map(rates.earned, passed)])
+    rows["cash"] = column([None, *map(rates.cash_interest, passed)])
     known = rows["price"].ffill()
     rows["benchmark"] = (known / known.shift() - 1).where(rows["price"].notna())
     rows["exposure"] = column([None, *leverage] if leverage else [None] * len(seen))
-    borrowed = column([None, *map(rates.borrowed, passed)])
+    borrowed = column([None, *map(rates.borrowing_cost, passed)])
     rest = rows["cash"].where(rows["exposure"] <= 1, borrowed)
     rows["leveled"] = rows["exposure"] * rows["benchmark"] + (1 - rows["exposure"]) * rest
     return rows
@@ -140,17 +140,20 @@ def years(path: Path, rows: "pd.DataFrame") -> tuple[Year, ...]:
     """Return the table of months by year, oldest first; a return counts in the month in which it ended."""
     if not path.steps:
         return ()
-    ended, months = rows.iloc[1:], dict[tuple[int, int], Month]()
+    ended, months = rows.iloc[1:], dict[tuple[int, int], MonthReturn]()
     for (year, month), of in ended.groupby(["year", "month"]):
         known = int(of["value"].notna().sum())
-        months[year, month] = Month(int(year), int(month), compound(of["value"]), known, compound(of["benchmark"]))
+        months[year, month] = MonthReturn(
+            int(year), int(month), compound(of["value"]), known, compound(of["benchmark"])
+        )
     return tuple(
         Year(
             int(year),
             compound(of["value"]),
             compound(of["benchmark"]),
             tuple(
-                months.get((year, month)) or Month(int(year), month, None, 0, None) for month in range(1, MONTHS + 1)
+                months.get((year, month)) or MonthReturn(int(year), month, None, 0, None)
+                for month in range(1, MONTHS + 1)
             ),
         )
         for year, of in ended.groupby("year")

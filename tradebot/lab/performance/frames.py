@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec.structs import asdict
 
-from tradebot.lab.performance.report import AccountReport, CurvePoint, OverTime, TradeRow
+from tradebot.lab.performance.report import AccountReport, CurvePoint, ReportedTrade, SessionExposure
 from tradebot.model.position import OwnedFill
 from tradebot.model.record import CandidateRecord, CycleRecord
 
@@ -42,14 +42,14 @@ class Frames(NamedTuple):
 
 def frames(account: AccountReport, fills: Iterable[OwnedFill], passes: Iterable[CycleRecord]) -> Frames:
     """Return an account's tables from its report, its fills, and its passes, oldest first."""
-    over: Sequence[OverTime | None] = [None, *account.further.over_time]
+    over: Sequence[SessionExposure | None] = [None, *account.further.over_time]
     points = zip(account.curve, over, strict=bool(account.curve))
     return Frames(
         equity=_frame(
             (*CurvePoint.__struct_fields__, *HALF_YEARS),
             (asdict(point) | {name: getattr(each, name, None) for name in HALF_YEARS} for point, each in points),
         ),
-        trades=_frame(TradeRow.__struct_fields__, map(asdict, account.trades)),
+        trades=_frame(ReportedTrade.__struct_fields__, map(asdict, account.trades)),
         fills=_frame(FILLS, map(_fill, fills)),
         decisions=_frame(DECISIONS, (_decided(cycle, one) for cycle in passes for one in cycle.candidates)),
     )

@@ -11,27 +11,27 @@ from msgspec.structs import asdict
 
 from tradebot.lab.performance import statistics
 from tradebot.lab.performance.activity import (
+    CostKind,
     Exposure,
-    Kind,
-    Measured,
+    MeasuredPath,
     average_equity,
     cost_kinds,
     costs_of,
     paid_usd,
     traded_usd,
 )
-from tradebot.lab.performance.chance import KNOWN, OF_A_YEAR, chance, selected
+from tradebot.lab.performance.chance import KNOWN, OF_A_YEAR, chance, deflate_sharpe
 from tradebot.lab.performance.curve import compound
 from tradebot.lab.performance.report import (
+    AverageHolding,
     Block,
     CurvePoint,
     Figure,
+    FigureUnit,
     Further,
-    Holding,
-    OverTime,
+    ReportedTrade,
     Selected,
-    TradeRow,
-    Unit,
+    SessionExposure,
     Windows,
     YearFigures,
 )
@@ -48,7 +48,7 @@ from tradebot.lab.performance.returns import Path
 from tradebot.lab.performance.sensitivity import played_as, sensitivity
 from tradebot.model.evidence import Evidence
 from tradebot.model.position import Key, OwnedFill
-from tradebot.model.text import counted, counted_kind, noun
+from tradebot.model.text import counted_kind, noun, pluralize
 from tradebot.views.trades.history import History
 
 if TYPE_CHECKING:
@@ -58,10 +58,10 @@ if TYPE_CHECKING:
 def further(
     history: History,
     evidence: Evidence,
-    measured: Measured,
+    measured: MeasuredPath,
     returns: Returns,
     curve: Sequence[CurvePoint],
-    trades: Sequence[TradeRow],
+    trades: Sequence[ReportedTrade],
     traded_usd: Decimal,
     benchmark: str | None,
 ) -> Further:
@@ -78,9 +78,9 @@ def further(
         rolling=rolling_figures(way, rows),
         costs=costs_of(kinds, way, traded_usd),
         chance=chance(way, rows, benchmark_names(benchmark, measured)),
-        selected=selected(returns, evidence.trials),
-        sensitivity=sensitivity(played_as(way, _closed(trades, history.moved)), evidence.variants),
-        cautions=tuple(cautions(way.returns, curve, trades, benchmark, way.year, history.moved)),
+        selected=deflate_sharpe(returns, evidence.trials),
+        sensitivity=sensitivity(played_as(way, _closed(trades, history.rolled_positions)), evidence.variants),
+        cautions=tuple(cautions(way.returns, curve, trades, benchmark, way.year, history.rolled_positions)),
         tails=tail_figures(way.returns),
         histogram=histogram(way.returns),
         against=against_figures(rows, way.per_year, benchmark),
@@ -90,16 +90,16 @@ def further(
     )
 
 
-def is_over(trade: TradeRow, moved: Collection[Key]) -> bool:
+def is_over(trade: ReportedTrade, moved: Collection[Key]) -> bool:
     """Return True if a trade is closed and isn't one of those that `moved` into another contract."""
     return trade.closed_at is not None and (trade.strategy, trade.symbol, trade.opened_at) not in moved
 
 
-def _closed(trades: Sequence[TradeRow], moved: Collection[Key]) -> int:
+def _closed(trades: Sequence[ReportedTrade], moved: Collection[Key]) -> int:
     return sum(is_over(trade, moved) for trade in trades)
 
 
-def benchmark_names(benchmark: str | None, measured: Measured) -> tuple[str, str]:
+def benchmark_names(benchmark: str | None, measured: MeasuredPath) -> tuple[str, str]:
     """Return what the benchmark is called, alone and at the account's average exposure; empty if it isn't known."""
     exposed = measured.exposed
     return benchmark or "", f"{benchmark} at {exposed.gross:.0%}" if benchmark and exposed else ""
@@ -202,7 +202,7 @@ YEARS_OF_REGIMES = 10
 def cautions(
     returns: Sequence[float],
     curve: Sequence[CurvePoint],
-    trades: Sequence[TradeRow],
+    trades: Sequence[ReportedTrade],
     benchmark: str | None,
     year: int = A_YEAR,
     moved: Collection[Key] = (),
@@ -239,7 +239,7 @@ def _falls(curve: Sequence[CurvePoint], benchmark: str | None) -> str:
 def _without_best(returns: Sequence[float]) -> str:
     left = statistics.total_return(sorted(returns)[:-BEST])
     return (
-        f"Without its {BEST} best of {counted(len(returns), 'session')}, the return would have been {left:+.1%} "
+        f"Without its {BEST} best of {pluralize(len(returns), 'session')}, the return would have been {left:+.1%} "
         f"instead of {statistics.total_return(returns):+.1%}."
     )
 
@@ -252,11 +252,13 @@ def path_by_year(path: Path) -> Iterator[tuple[int, Path]]:
         yield year, Path(steps[0].before, steps, sessions, missing, path.year)
 
 
-def year_figures(of: Measured, fills: Sequence[OwnedFill], kinds: Sequence[Kind]) -> tuple[YearFigures, ...]:
+def year_figures(of: MeasuredPath, fills: Sequence[OwnedFill], kinds: Sequence[CostKind]) -> tuple[YearFigures, ...]:
     return tuple(_year(of, year, part, fills, kinds) for year, part in path_by_year(of.way))
 
 
-def _year(of: Measured, year: int, part: Path, fills: Sequence[OwnedFill], kinds: Sequence[Kind]) -> YearFigures:
+def _year(
+    of: MeasuredPath, year: int, part: Path, fills: Sequence[OwnedFill], kinds: Sequence[CostKind]
+) -> YearFigures:
     assert of.rows is not None, "a step has a row"
     ended = of.rows.iloc[1:]
     rows = ended[ended["year"] == year]
@@ -288,7 +290,7 @@ def rolling_figures(path: Path, rows: "pd.DataFrame | None") -> tuple[Figure, ..
         return ()
 
     def figure(name: str, label: str, value: float | None, observations: int = count) -> Figure:
-        return Figure(name, label, Unit.FRACTION, value, observations, needed, RETURNS)
+        return Figure(name, label, FigureUnit.FRACTION, value, observations, needed, RETURNS)
 
     if count < needed:
         return (figure("rolling_worst", "Worst span of a year", None),)
@@ -320,12 +322,12 @@ STILL = 1e-12
 ROLLED = (("volatility", "Volatility"), ("sharpe", "Sharpe ratio"), ("beta", "Beta"))
 
 
-def over_time(of: Measured, rows: "pd.DataFrame") -> tuple[OverTime, ...]:
+def over_time(of: MeasuredPath, rows: "pd.DataFrame") -> tuple[SessionExposure, ...]:
     """Return a row for each step of a path, oldest first; what isn't known is None."""
     rolled = _rolled(rows, of.way)
     invested: Sequence[Exposure | None] = of.exposures or [None] * len(of.way.steps)
     return tuple(
-        OverTime(
+        SessionExposure(
             step.after.session,
             each.gross if each else None,
             each.held if each else {},
@@ -346,7 +348,7 @@ def _rolled(rows: "pd.DataFrame", path: Path) -> "Sequence[tuple[float, float, f
     return list(zip(volatility, sharpe, beta, strict=True))
 
 
-def windows(of: "Sequence[OverTime]", year: int) -> tuple[Windows, ...]:
+def windows(of: "Sequence[SessionExposure]", year: int) -> tuple[Windows, ...]:
     """Return each figure of half years that is known in as many windows as one has sessions: a year of returns."""
     columns = (
         (name, label, [value for each in of if (value := getattr(each, name)) is not None]) for name, label in ROLLED
@@ -358,7 +360,7 @@ def windows(of: "Sequence[OverTime]", year: int) -> tuple[Windows, ...]:
     )
 
 
-def holdings(of: "Sequence[OverTime]") -> tuple[Holding, ...]:
+def holdings(of: "Sequence[SessionExposure]") -> tuple[AverageHolding, ...]:
     """Return each symbol that was held, the one with the largest part of the equity over all sessions first.
 
     None at all with fewer sessions than a month has.
@@ -369,6 +371,6 @@ def holdings(of: "Sequence[OverTime]") -> tuple[Holding, ...]:
             found.setdefault(symbol, []).append(share)
     ranked = sorted(found.items(), key=lambda pair: -sum(map(abs, pair[1])))
     return tuple(
-        Holding(symbol, len(shares), fmean(shares), max(shares, key=abs), of[-1].held.get(symbol))
+        AverageHolding(symbol, len(shares), fmean(shares), max(shares, key=abs), of[-1].held.get(symbol))
         for symbol, shares in ranked
     )

@@ -14,7 +14,7 @@ from tradebot.model.instrument import notional
 from tradebot.views.slippage import totals
 from tradebot.views.trades.history import History
 from tradebot.views.trades.lots import Trip
-from tradebot.views.trades.pieces import Kind, breakdown
+from tradebot.views.trades.pieces import ProfitKind, breakdown
 from tradebot.views.trades.trades import TripFacts
 
 _ZERO = Decimal(0)
@@ -44,7 +44,7 @@ def own_results(
     days = [end.day for end in known.ends]
     earned = defaultdict[date, Decimal](Decimal)
     for piece in known.pieces:
-        if piece.strategy == strategy and piece.kind is not Kind.TRANSFERS:
+        if piece.strategy == strategy and piece.kind is not ProfitKind.TRANSFERS:
             earned[piece.day] += piece.usd
     earning, returns, bases = sorted(earned), dict[date, float](), list[Decimal]()
     for before, session in pairwise(sessions):
@@ -83,7 +83,7 @@ def _costs(history: History, trips: Sequence[Trip]) -> Decimal | None:
     if not trips:
         return _ZERO
     facts = TripFacts(history)
-    slipped = max(totals([one for trip in trips for one in facts.made(trip)]), key=lambda one: one.known)
+    slipped = max(totals([one for trip in trips for one in facts.own_fills(trip)]), key=lambda one: one.known)
     if slipped.total is None:
         return None
     return slipped.total.usd * slipped.of / slipped.known - sum((_fees(history, trip) for trip in trips), _ZERO)

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from tradebot.lab.performance.sensitivity import Sensitivity
 from tradebot.lab.performance.statistics import Bin
-from tradebot.views.trades.pnl import Part
+from tradebot.views.trades.pnl import ProfitPart
 
 
 class Block(StrEnum):
@@ -35,7 +35,7 @@ class Block(StrEnum):
     REFUSALS = "refusals"
 
 
-class Unit(StrEnum):
+class FigureUnit(StrEnum):
     """What a figure counts. FRACTION is of a whole: 0.05 is five percent. A YEARLY fraction is per year."""
 
     FRACTION = "fraction"
@@ -56,7 +56,7 @@ class Figure(Struct, frozen=True):
 
     name: str
     label: str
-    unit: Unit
+    unit: FigureUnit
     value: float | None
     observations: int
     needed: int
@@ -101,7 +101,7 @@ class Comparison(Struct, frozen=True):
     cash: Figure
 
 
-class Month(Struct, frozen=True):
+class MonthReturn(Struct, frozen=True):
     """The return of one month as a fraction, from so many session returns; None if it has none."""
 
     year: int
@@ -117,7 +117,7 @@ class Year(Struct, frozen=True):
     year: int
     value: float | None
     benchmark: float | None
-    months: tuple[Month, ...]
+    months: tuple[MonthReturn, ...]
 
 
 class Cost(Struct, frozen=True):
@@ -135,7 +135,7 @@ class Cost(Struct, frozen=True):
     note: str = ""
 
 
-class Costs(Struct, frozen=True):
+class TradingCosts(Struct, frozen=True):
     """What trading cost, by kind. `before` and `after` are CAGR without and with all of them, None below a year."""
 
     rows: tuple[Cost, ...]
@@ -184,7 +184,7 @@ class Drawdown(Struct, frozen=True):
     sessions: int
 
 
-class Earned(Struct, frozen=True, omit_defaults=True):
+class SpanEarnings(Struct, frozen=True, omit_defaults=True):
     """What the account earned between its value at the start and at the end of the span, in USD, to the cent.
 
     `profit_usd` is the change of its value without transfers, by the broker's equity where a pass saw that. It is
@@ -206,13 +206,13 @@ class Earned(Struct, frozen=True, omit_defaults=True):
     difference_usd: Decimal = Decimal(0)
 
 
-class CutRow(Part, frozen=True, omit_defaults=True, kw_only=True):
+class CutRow(ProfitPart, frozen=True, omit_defaults=True, kw_only=True):
     """What one strategy, symbol or reason contributed; `trades` counts the round trips that ended."""
 
     trades: int
 
 
-class Cut(Struct, frozen=True):
+class ProfitCut(Struct, frozen=True):
     """The whole profit, divided by strategy, symbol, exit reason …; the rows add up to `total_usd`.
 
     `by` is the word of `tradebot pnl --by`, and `label` is for people.
@@ -242,7 +242,7 @@ class RefusalsWorth(Struct, frozen=True):
 
 
 # Making a frozen row takes three times as long, and there are as many as trades.
-class TradeRow(Struct):
+class ReportedTrade(Struct):
     """One round trip, or a position that is still open (`closed_at` is None and the amounts are of what is closed).
 
     `id` is its name for `tradebot trades`. `fees_usd` is its share of the days' fees (a charge is negative), and
@@ -268,7 +268,7 @@ class TradeRow(Struct):
     entry_score: float | None
 
 
-class OverTime(Struct, frozen=True):
+class SessionExposure(Struct, frozen=True):
     """One session of the account: how it was invested, and what it was like in the half year until then.
 
     `exposure` is long and short together as a fraction of equity, and `held` each symbol's, below zero for a short.
@@ -295,7 +295,7 @@ class Windows(Struct, frozen=True):
     windows: int
 
 
-class Holding(Struct, frozen=True):
+class AverageHolding(Struct, frozen=True):
     """A symbol that was held in some sessions: its average share of equity in these, the furthest one, the last one.
 
     Shares are fractions, negative for a short. `last` is None if it wasn't held in the last session.
@@ -337,7 +337,7 @@ class Further(Struct, frozen=True):
 
     by_year: tuple[YearFigures, ...]
     rolling: tuple[Figure, ...]
-    costs: Costs | None
+    costs: TradingCosts | None
     chance: Chance | None
     selected: Selected | None
     sensitivity: Sensitivity | None
@@ -345,9 +345,9 @@ class Further(Struct, frozen=True):
     tails: tuple[Figure, ...] = ()
     histogram: tuple[Bin, ...] = ()
     against: tuple[Figure, ...] = ()
-    over_time: tuple[OverTime, ...] = ()
+    over_time: tuple[SessionExposure, ...] = ()
     windows: tuple[Windows, ...] = ()
-    holdings: tuple[Holding, ...] = ()
+    holdings: tuple[AverageHolding, ...] = ()
 
 
 class AccountReport(Struct, frozen=True):
@@ -368,7 +368,7 @@ class AccountReport(Struct, frozen=True):
     sessions: int
     missing: tuple[date, ...]
     benchmark: str | None
-    earned: Earned
+    earned: SpanEarnings
     curve: tuple[CurvePoint, ...]
     returns: tuple[Figure, ...]
     comparisons: tuple[Comparison, ...]
@@ -377,8 +377,8 @@ class AccountReport(Struct, frozen=True):
     further: Further
     activity: tuple[Figure, ...]
     trade_figures: tuple[Figure, ...]
-    trades: tuple[TradeRow, ...]
-    cuts: tuple[Cut, ...]
+    trades: tuple[ReportedTrade, ...]
+    cuts: tuple[ProfitCut, ...]
     refusals: tuple[RefusalsWorth, ...]
     unknown: tuple[str, ...]
     assumptions: Mapping[Block, tuple[str, ...]]
@@ -386,7 +386,7 @@ class AccountReport(Struct, frozen=True):
     interrupted: bool = False
 
 
-class Report(Struct, frozen=True):
+class PerformanceReport(Struct, frozen=True):
     """A report of one account, or of two side by side, with what was asked for.
 
     With a `strategy` or a `symbol`, profit, trades and attribution are only theirs; the rest is the whole account's.

@@ -11,9 +11,9 @@ from msgspec import Struct, field
 from tradebot.lab.performance import report
 from tradebot.lab.performance.activity import activity_figures, measure, traded_usd
 from tradebot.lab.performance.assumptions import assumptions, what_is_lacking
-from tradebot.lab.performance.curve import Benchmark, Rates, drawdowns, points, years
+from tradebot.lab.performance.curve import BenchmarkPrices, Rates, drawdowns, points, years
 from tradebot.lab.performance.further import benchmark_names, further, further_assumptions, is_over
-from tradebot.lab.performance.report import Figure, Selected, TradeRow, Unit
+from tradebot.lab.performance.report import Figure, FigureUnit, ReportedTrade, Selected
 from tradebot.lab.performance.return_figures import DIFFERENCES, comparisons, figure, return_figures, returns_of
 from tradebot.lab.performance.returns import path
 from tradebot.lab.performance.statistics import CONFIDENCE, mean_of, wilson
@@ -22,12 +22,12 @@ from tradebot.model.bar import Session
 from tradebot.model.evidence import NO_EVIDENCE, Evidence
 from tradebot.model.instrument import notional
 from tradebot.model.position import Key, Origin
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 from tradebot.model.values import replace
 from tradebot.model.venue_day import VenueDay
 from tradebot.views.slippage import TotalSlippage, totals
 from tradebot.views.trades import pnl
-from tradebot.views.trades.days import EVER, Days
+from tradebot.views.trades.days import EVER, DateRange
 from tradebot.views.trades.fees import cash_kind
 from tradebot.views.trades.history import NOT_OURS, History
 from tradebot.views.trades.lots import Trip
@@ -44,7 +44,7 @@ OF_EACH = 10
 TRADES = "closed trades"
 
 
-def trade_figures(trades: Sequence[TradeRow], day: VenueDay, moved: Collection[Key] = ()) -> tuple[Figure, ...]:
+def trade_figures(trades: Sequence[ReportedTrade], day: VenueDay, moved: Collection[Key] = ()) -> tuple[Figure, ...]:
     """Return the figures of the trades that are closed, by their profit after fees.
 
     A position that was moved from one contract into the next counts once, when it is out of the last one. `moved` are
@@ -59,12 +59,12 @@ def trade_figures(trades: Sequence[TradeRow], day: VenueDay, moved: Collection[K
         _win_rate(len(wins), len(made)),
         _of_sides("payoff", "Payoff", wins, losses, means=True),
         _of_sides("profit_factor", "Profit factor", wins, losses, means=False),
-        figure(len(made), "mean_profit", "Mean profit", Unit.USD, A_SAMPLE, mean, of=TRADES),
-        Figure("median_holding", "Median holding time", Unit.SECONDS, held_s, len(times), 1, TRADES),
+        figure(len(made), "mean_profit", "Mean profit", FigureUnit.USD, A_SAMPLE, mean, of=TRADES),
+        Figure("median_holding", "Median holding time", FigureUnit.SECONDS, held_s, len(times), 1, TRADES),
     )
 
 
-def _whole(story: Sequence[TradeRow]) -> TradeRow:
+def _whole(story: Sequence[ReportedTrade]) -> ReportedTrade:
     """Return a story as one trade, from its first entry to its last exit, with the profit of all its contracts."""
     first, last = story[0], story[-1]
     net_usd = sum((trade.net_usd for trade in story), Decimal(0))
@@ -74,7 +74,7 @@ def _whole(story: Sequence[TradeRow]) -> TradeRow:
 def _win_rate(wins: int, count: int) -> Figure:
     value, low, high = wilson(wins, count) if count >= A_SAMPLE else (None, None, None)
     note = f"{wins:,} of {count:,} won"
-    return Figure("win_rate", "Win rate", Unit.FRACTION, value, count, A_SAMPLE, TRADES, low, high, note)
+    return Figure("win_rate", "Win rate", FigureUnit.FRACTION, value, count, A_SAMPLE, TRADES, low, high, note)
 
 
 def _of_sides(name: str, label: str, wins: Sequence[float], losses: Sequence[float], *, means: bool) -> Figure:
@@ -83,7 +83,7 @@ def _of_sides(name: str, label: str, wins: Sequence[float], losses: Sequence[flo
     fewer, more = sorted((len(wins), len(losses)))
     combined = fmean if means else sum
     value = combined(wins) / combined(losses) if fewer >= OF_EACH else None
-    return Figure(name, label, Unit.RATIO, value, fewer, OF_EACH, f"{of} trades", note=f"{more:,} {others}")
+    return Figure(name, label, FigureUnit.RATIO, value, fewer, OF_EACH, f"{of} trades", note=f"{more:,} {others}")
 
 
 UNSEEN = "No session's equity is known in this span, so there is no curve and no return. Next: tradebot serve"
@@ -91,7 +91,7 @@ DEEPEST = 5
 """How many drawdowns a report lists."""
 
 
-class Material(Struct, frozen=True):
+class ReportMaterial(Struct, frozen=True):
     """What a report of one account is made from, besides its past.
 
     `sessions` are the exchange's since the books began, oldest first. `cash_yearly` is what cash earns as a fraction
@@ -101,10 +101,10 @@ class Material(Struct, frozen=True):
     label: str
     history: History
     sessions: Sequence[Session]
-    benchmark: Benchmark
+    benchmark: BenchmarkPrices
     cash_yearly: float
     refusals: tuple[report.RefusalsWorth, ...] = ()
-    days: Days = EVER
+    days: DateRange = EVER
     strategy: str | None = None
     symbol: str | None = None
     unknown: tuple[str, ...] = field(default=())
@@ -121,25 +121,25 @@ def transfers(history: History) -> list[CashMovement]:
     return [each for each in moved if each.origin is not Origin.ADOPTION]
 
 
-def _rates(of: Material, year: int) -> Rates:
+def _rates(of: ReportMaterial, year: int) -> Rates:
     known = of.evidence
     return Rates(of.cash_yearly, known.cash_rates, known.borrowing_spread, year, known.borrowing_yearly)
 
 
-def account_report(of: Material) -> report.AccountReport:
+def account_report(of: ReportMaterial) -> report.AccountReport:
     way = path(of.history, transfers(of.history), of.sessions, of.days)
     rates = _rates(of, way.year)
     measured = measure(of.history, way, of.sessions, of.benchmark, rates)
     rows = measured.rows
     choice, known = Choice(of.days, of.strategy, of.symbol), breakdown(of.history)
     trades, slippage = report_trades(of.history, choice)
-    profit = pnl.Profit(known, choice)
+    profit = pnl.ProfitReport(known, choice)
     curve = points(way, rows) if rows is not None else ()
     own = returns_of("value", way, rows, rates)
     returns = return_figures(own)
-    fees_usd = -pnl.Profit(known, Choice(of.days)).total.fees_usd
+    fees_usd = -pnl.ProfitReport(known, Choice(of.days)).total.fees_usd
     traded = traded_usd(of.history.fills, way)
-    of_trades = trade_figures(trades, of.history.day, of.history.moved)
+    of_trades = trade_figures(trades, of.history.day, of.history.rolled_positions)
     benchmark = of.benchmark.symbol if of.benchmark.closes else None
     more = further(of.history, of.evidence, measured, own, curve, trades, traded, benchmark)
     return report.AccountReport(
@@ -151,7 +151,7 @@ def account_report(of: Material) -> report.AccountReport:
         sessions=len(way.sessions),
         missing=way.missing,
         benchmark=benchmark,
-        earned=earned(profit),
+        earned=earnings(profit),
         curve=curve,
         returns=returns,
         comparisons=comparisons(way, rows, rates),
@@ -186,28 +186,30 @@ PROFIT = (
 LABELS = {pnl.Cut.REASON: "exit reason", pnl.Cut.COMPONENT: "entry component", pnl.Cut.HOUR: "hour of exit"}
 
 
-def earned(profit: pnl.Profit) -> report.Earned:
+def earnings(profit: pnl.ProfitReport) -> report.SpanEarnings:
     row, (before, after), seen = profit.total, profit.values_usd, profit.worth
     before, after = (seen.before_usd, seen.after_usd) if seen else (before, after)
     parts: dict[str, Any] = {f"{part}_usd": getattr(row, f"{part}_usd") for part in pnl.PARTS}
-    return report.Earned(before, after, profit.transfers_usd, profit.usd, difference_usd=profit.difference_usd, **parts)
-
-
-def cuts_of(profit: pnl.Profit) -> tuple[report.Cut, ...]:
-    total = profit.total.total_usd
-    return tuple(
-        report.Cut(by.value, LABELS.get(by, by.value), tuple(map(_row, profit.rows(by))), total) for by in CUTS
+    return report.SpanEarnings(
+        before, after, profit.transfers_usd, profit.usd, difference_usd=profit.difference_usd, **parts
     )
 
 
-def _row(row: pnl.Row) -> report.CutRow:
-    parts: dict[str, Any] = {name: getattr(row, name) for name in pnl.Part.__struct_fields__}
+def cuts_of(profit: pnl.ProfitReport) -> tuple[report.ProfitCut, ...]:
+    total = profit.total.total_usd
+    return tuple(
+        report.ProfitCut(by.value, LABELS.get(by, by.value), tuple(map(_row, profit.rows(by))), total) for by in CUTS
+    )
+
+
+def _row(row: pnl.ProfitRow) -> report.CutRow:
+    parts: dict[str, Any] = {name: getattr(row, name) for name in pnl.ProfitPart.__struct_fields__}
     return report.CutRow(**parts, trades=row.trades_closed)
 
 
-def what_differs(profit: pnl.Profit) -> Iterator[str]:
+def what_differs(profit: pnl.ProfitReport) -> Iterator[str]:
     """Yield in sentences how the books' value differs from the broker's last equity, and what has no price."""
-    compared, unpriced = profit.compared, profit.total.unpriced
+    compared, unpriced = profit.equity_comparison, profit.total.unpriced
     if compared is None:
         if unpriced:
             unseen = f"No price of {profit.ends[-1].day} was seen for {', '.join(unpriced)}"
@@ -223,7 +225,7 @@ def what_differs(profit: pnl.Profit) -> Iterator[str]:
         yield f"The books don't value {', '.join(compared.left_out)}, which the bot doesn't manage."
 
 
-def report_trades(history: History, choice: Choice) -> tuple[tuple[TradeRow, ...], tuple[TotalSlippage, ...]]:
+def report_trades(history: History, choice: Choice) -> tuple[tuple[ReportedTrade, ...], tuple[TotalSlippage, ...]]:
     """Return the chosen trades, and the slippage of all their fills against each midpoint; none without trades."""
     trips = [
         trip
@@ -231,16 +233,16 @@ def report_trades(history: History, choice: Choice) -> tuple[tuple[TradeRow, ...
         if trip.trade.strategy != NOT_OURS and choice.covers(trip.trade, history.day)
     ]
     facts = TripFacts(history)
-    made = [one for trip in trips for one in facts.made(trip)]
+    made = [one for trip in trips for one in facts.own_fills(trip)]
     return tuple([_trade_row(trip, facts) for trip in trips]), totals(made) if trips else ()
 
 
-def _trade_row(trip: Trip, facts: TripFacts) -> TradeRow:
-    trade, shared = trip.trade, facts.shared(trip)
+def _trade_row(trip: Trip, facts: TripFacts) -> ReportedTrade:
+    trade, shared = trip.trade, facts.shared_fields(trip)
     cost = notional(trade.closed_quantity, shared["entry_price"], trade.multiplier)
     r = in_risks(shared["net_usd"], facts.risk(trip)) if trade.closed_at else None
     fraction = float(trade.realized_before_fees_usd / cost) if cost else None
-    return TradeRow(**shared, fraction=fraction, r=None if r is None else float(r))
+    return ReportedTrade(**shared, fraction=fraction, r=None if r is None else float(r))
 
 
 def luck(against: Sequence[Figure], selected: Selected | None, names: Mapping[str, str]) -> Iterator[str]:
@@ -279,6 +281,7 @@ def _interval(of: Figure) -> str:
 def _deflated(of: Selected, value: float) -> str:
     enough = "enough" if value >= CONFIDENCE else "not enough"
     return (
-        f"The chance that the true Sharpe ratio is above what the best of {counted(of.trials, 'trial')} has by luck is "
+        f"The chance that the true Sharpe ratio is above what the best of {pluralize(of.trials, 'trial')} has "
+        f"by luck is "
         f"{value:.1%}: {enough}, by the usual {CONFIDENCE:.0%}."
     )

@@ -12,7 +12,7 @@ from msgspec import Struct
 from tradebot.auditing.confidence_intervals import LEVEL, fewest_sessions, t_quantile
 from tradebot.lab.performance import statistics
 from tradebot.lab.performance.curve import Rates
-from tradebot.lab.performance.report import Comparison, Figure, Unit
+from tradebot.lab.performance.report import Comparison, Figure, FigureUnit
 from tradebot.lab.performance.returns import SESSIONS_PER_YEAR, Path
 from tradebot.lab.performance.statistics import Bin, Interval, Shape, probabilistic_sharpe, sharpe, sortino
 from tradebot.lab.performance.statistics import minimum_track_record as track_record
@@ -68,17 +68,31 @@ def returns_of(column: str, path: Path, rows: "pd.DataFrame | None", rates: Rate
 def return_figures(of: Returns) -> tuple[Figure, ...]:
     values, excess, per_year = of.values, of.excess, of.per_year
     never = "the Sharpe ratio isn't above 0, so no number of such sessions shows that it is"
-    rows: tuple[tuple[str, str, Unit, int, Callable[[], Value], str], ...] = (
-        ("total_return", "Return", Unit.FRACTION, 1, lambda: statistics.total_return(values), ""),
-        ("cagr", "CAGR", Unit.YEARLY, of.year, lambda: _cagr(of), LOST),
-        ("mean_return", "Mean session return", Unit.FRACTION, fewest_sessions(1), lambda: _mean(of), NO_SPREAD),
-        ("volatility", "Volatility", Unit.YEARLY, A_MONTH, lambda: statistics.volatility(values, per_year), NO_SPREAD),
-        ("sharpe", "Sharpe ratio", Unit.RATIO, A_QUARTER, lambda: sharpe(excess, per_year), NO_SPREAD),
-        ("psr", "PSR, Sharpe above 0", Unit.FRACTION, A_QUARTER, lambda: _of(excess, probabilistic_sharpe), NO_SPREAD),
-        ("min_track_record", "MinTRL at 95%", Unit.SESSIONS, A_QUARTER, lambda: _of(excess, track_record), never),
-        ("sortino", "Sortino ratio", Unit.RATIO, A_QUARTER, lambda: sortino(excess, per_year), NO_LOSS),
-        ("max_drawdown", "Maximum drawdown", Unit.FRACTION, 1, lambda: statistics.max_drawdown(values), ""),
-        ("calmar", "Calmar ratio", Unit.RATIO, of.year, lambda: statistics.calmar(values, of.years), NO_FALL),
+    rows: tuple[tuple[str, str, FigureUnit, int, Callable[[], Value], str], ...] = (
+        ("total_return", "Return", FigureUnit.FRACTION, 1, lambda: statistics.total_return(values), ""),
+        ("cagr", "CAGR", FigureUnit.YEARLY, of.year, lambda: _cagr(of), LOST),
+        ("mean_return", "Mean session return", FigureUnit.FRACTION, fewest_sessions(1), lambda: _mean(of), NO_SPREAD),
+        (
+            "volatility",
+            "Volatility",
+            FigureUnit.YEARLY,
+            A_MONTH,
+            lambda: statistics.volatility(values, per_year),
+            NO_SPREAD,
+        ),
+        ("sharpe", "Sharpe ratio", FigureUnit.RATIO, A_QUARTER, lambda: sharpe(excess, per_year), NO_SPREAD),
+        (
+            "psr",
+            "PSR, Sharpe above 0",
+            FigureUnit.FRACTION,
+            A_QUARTER,
+            lambda: _of(excess, probabilistic_sharpe),
+            NO_SPREAD,
+        ),
+        ("min_track_record", "MinTRL at 95%", FigureUnit.SESSIONS, A_QUARTER, lambda: _of(excess, track_record), never),
+        ("sortino", "Sortino ratio", FigureUnit.RATIO, A_QUARTER, lambda: sortino(excess, per_year), NO_LOSS),
+        ("max_drawdown", "Maximum drawdown", FigureUnit.FRACTION, 1, lambda: statistics.max_drawdown(values), ""),
+        ("calmar", "Calmar ratio", FigureUnit.RATIO, of.year, lambda: statistics.calmar(values, of.years), NO_FALL),
     )
     return tuple(
         figure(len(values), name, label, unit, needed, compute() if len(values) >= needed else None, why_not)
@@ -87,7 +101,7 @@ def return_figures(of: Returns) -> tuple[Figure, ...]:
 
 
 def figure(
-    count: int, name: str, label: str, unit: Unit, needed: int, found: Value, why_not: str = "", of: str = RETURNS
+    count: int, name: str, label: str, unit: FigureUnit, needed: int, found: Value, why_not: str = "", of: str = RETURNS
 ) -> Figure:
     """Return a figure of so many observations, with what was found if they are enough; else `why_not` says why not."""
     value, low, high = found if isinstance(found, Interval) else (found, None, None)
@@ -144,15 +158,17 @@ def tail_figures(values: Sequence[float]) -> tuple[Figure, ...]:
     shape, (lowest, highest) = statistics.shape(values), (statistics.quantile(values, p) for p in (TAIL, 1 - TAIL))
     worst = [value for value in values if value <= lowest.value]
     ratio = highest.value / -lowest.value if lowest.value < 0 else None
-    rows: tuple[tuple[str, str, Unit, int, Value, str], ...] = (
-        ("skewness", "Skewness", Unit.RATIO, A_QUARTER, shape.skewness if shape else None, NO_SPREAD),
-        ("kurtosis", "Excess kurtosis", Unit.RATIO, A_YEAR, shape.kurtosis - 3 if shape else None, NO_SPREAD),
-        ("tail_ratio", "Tail ratio", Unit.RATIO, A_YEAR, ratio, "one session in twenty lost nothing"),
-        ("value_at_risk", "Value at risk, 95%", Unit.FRACTION, A_YEAR, lowest, ""),
+    rows: tuple[tuple[str, str, FigureUnit, int, Value, str], ...] = (
+        ("skewness", "Skewness", FigureUnit.RATIO, A_QUARTER, shape.skewness if shape else None, NO_SPREAD),
+        ("kurtosis", "Excess kurtosis", FigureUnit.RATIO, A_YEAR, shape.kurtosis - 3 if shape else None, NO_SPREAD),
+        ("tail_ratio", "Tail ratio", FigureUnit.RATIO, A_YEAR, ratio, "one session in twenty lost nothing"),
+        ("value_at_risk", "Value at risk, 95%", FigureUnit.FRACTION, A_YEAR, lowest, ""),
     )
     return (
         *(figure(len(values), *row) for row in rows),
-        figure(len(worst), "shortfall", "Expected shortfall", Unit.FRACTION, IN_TAIL, fmean(worst), of=TAIL_SESSIONS),
+        figure(
+            len(worst), "shortfall", "Expected shortfall", FigureUnit.FRACTION, IN_TAIL, fmean(worst), of=TAIL_SESSIONS
+        ),
     )
 
 
@@ -184,9 +200,9 @@ def against_figures(rows: "pd.DataFrame", per_year: float, benchmark: str | None
     correlation, why_not = (line.correlation, NO_SPREAD) if line else (None, still)
     return (
         *differences,
-        figure(count, "beta", "Beta", Unit.RATIO, A_QUARTER, line.slope if line else None, still),
-        figure(count, "correlation", "Correlation", Unit.RATIO, A_QUARTER, correlation, why_not),
-        figure(count, "alpha", "Alpha a year", Unit.YEARLY, A_YEAR, alpha, still),
+        figure(count, "beta", "Beta", FigureUnit.RATIO, A_QUARTER, line.slope if line else None, still),
+        figure(count, "correlation", "Correlation", FigureUnit.RATIO, A_QUARTER, correlation, why_not),
+        figure(count, "alpha", "Alpha a year", FigureUnit.YEARLY, A_YEAR, alpha, still),
         _capture("up_capture", "Upside capture", known[known["benchmark"] > 0], f"rising sessions of {benchmark}"),
         _capture("down_capture", "Downside capture", known[known["benchmark"] < 0], f"falling sessions of {benchmark}"),
     )
@@ -203,10 +219,10 @@ def _differences(rows: "pd.DataFrame") -> tuple[Figure, ...]:
         pairs = rows[["value", column]].dropna() if column in rows else rows[:0]
         if len(pairs) >= fewest:
             mean = _mean_of((pairs["value"] - pairs[column]).tolist())
-            found.append(figure(len(pairs), name, label, Unit.FRACTION, fewest, mean, NO_SPREAD))
+            found.append(figure(len(pairs), name, label, FigureUnit.FRACTION, fewest, mean, NO_SPREAD))
     return tuple(found)
 
 
 def _capture(name: str, label: str, rows: "pd.DataFrame", of: str) -> Figure:
     value = float(rows["value"].mean() / rows["benchmark"].mean()) if len(rows) else None
-    return figure(len(rows), name, label, Unit.FRACTION, A_QUARTER, value, of=of)
+    return figure(len(rows), name, label, FigureUnit.FRACTION, A_QUARTER, value, of=of)

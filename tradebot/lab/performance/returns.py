@@ -11,7 +11,7 @@ from msgspec import Struct
 from tradebot.model.account import CashMovement
 from tradebot.model.bar import Session
 from tradebot.model.venue_day import VenueDay
-from tradebot.views.trades.days import EVER, Days
+from tradebot.views.trades.days import EVER, DateRange
 from tradebot.views.trades.history import History
 
 SESSIONS_PER_YEAR = 252
@@ -21,7 +21,7 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 _ZERO = Decimal(0)
 
 
-class Seen(NamedTuple):
+class EquityPoint(NamedTuple):
     """The account's equity in USD at a session's close, or as a pass last saw it, or at the opening of the books."""
 
     session: date
@@ -30,15 +30,15 @@ class Seen(NamedTuple):
     is_start: bool = False
 
 
-class Step(NamedTuple):
+class EquityStep(NamedTuple):
     """The way from one sight of the account to the next one.
 
     `value` is the return as a fraction, None if the equity before was zero or less. `transfers_usd` is what the owner
     moved in (positive) or out in between.
     """
 
-    before: Seen
-    after: Seen
+    before: EquityPoint
+    after: EquityPoint
     transfers_usd: Decimal
     value: float | None
 
@@ -51,8 +51,8 @@ class Path(Struct, frozen=True):
     them too. `year` is how many sessions the venue has in a year.
     """
 
-    start: Seen | None
-    steps: tuple[Step, ...]
+    start: EquityPoint | None
+    steps: tuple[EquityStep, ...]
     sessions: tuple[date, ...]
     missing: tuple[date, ...]
     year: int = SESSIONS_PER_YEAR
@@ -73,7 +73,9 @@ class Path(Struct, frozen=True):
         return self.year * len(self.steps) / len(self.sessions) if self.steps and self.sessions else self.year
 
 
-def path(history: History, transfers: Sequence[CashMovement], sessions: Sequence[Session], days: Days = EVER) -> Path:
+def path(
+    history: History, transfers: Sequence[CashMovement], sessions: Sequence[Session], days: DateRange = EVER
+) -> Path:
     """Return the account's steps in a span of days; transfers are what the owner moved in (positive) or out.
 
     `sessions` are those of the exchange, oldest first, from the opening of the books on. The first step begins at the
@@ -97,12 +99,12 @@ def sessions_per_year(day: VenueDay) -> int:
     return DAYS_PER_YEAR if day.never_ends else SESSIONS_PER_YEAR
 
 
-def _sights(history: History, sessions: Sequence[Session]) -> Iterator[Seen]:
+def _sights(history: History, sessions: Sequence[Session]) -> Iterator[EquityPoint]:
     if history.opened_at is not None and history.opening_usd is not None:
         opened_on = history.day.date_of(history.opened_at)
-        yield Seen(opened_on, history.opened_at, history.opening_usd, is_start=True)
+        yield EquityPoint(opened_on, history.opened_at, history.opening_usd, is_start=True)
     looks = (
-        Seen(end.session, end.equity_at, end.equity)
+        EquityPoint(end.session, end.equity_at, end.equity)
         for end in history.ends
         if end.equity is not None and end.equity_at is not None
     )
@@ -110,23 +112,23 @@ def _sights(history: History, sessions: Sequence[Session]) -> Iterator[Seen]:
     yield from sorted(by_session.values())
 
 
-def _closes(history: History, sessions: Sequence[Session]) -> Iterator[Seen]:
+def _closes(history: History, sessions: Sequence[Session]) -> Iterator[EquityPoint]:
     """Yield what the account was worth at each close of which the venue told in the session after."""
     told = {end.session: end.last_close for end in history.ends}
     for session, after in pairwise(sessions):
         usd = told.get(after.date)
         if usd and history.opened_at is not None and session.close > history.opened_at:
-            yield Seen(session.date, session.close, usd)
+            yield EquityPoint(session.date, session.close, usd)
 
 
-def _step(before: Seen, after: Seen, transfers: Sequence[CashMovement]) -> Step:
+def _step(before: EquityPoint, after: EquityPoint, transfers: Sequence[CashMovement]) -> EquityStep:
     moved = sum((each.amount_usd for each in transfers if before.at < each.at <= after.at), _ZERO)
     earned = after.equity_usd - moved
     value = float(earned / before.equity_usd) - 1 if before.equity_usd > 0 else None
-    return Step(before, after, moved, value)
+    return EquityStep(before, after, moved, value)
 
 
-def _covered(start: Seen, end: Seen, sessions: Sequence[Session]) -> Iterator[date]:
+def _covered(start: EquityPoint, end: EquityPoint, sessions: Sequence[Session]) -> Iterator[date]:
     """Yield the dates of the sessions that ended after the start, up to the last one seen."""
     for session in sessions:
         after = session.close > start.at if start.is_start else session.date > start.session

@@ -30,7 +30,7 @@ class VariantRow(Struct, frozen=True):
     sharpe: float | None
 
 
-class Band(Struct, frozen=True):
+class CagrBand(Struct, frozen=True):
     """The spread of CAGR over so many days of rebalancing; `below_played` of them did worse than the one played."""
 
     days: int
@@ -48,7 +48,7 @@ class Sensitivity(Struct, frozen=True):
     played: VariantRow
     rows: tuple[VariantRow, ...]
     rebalance_days: tuple[VariantRow, ...]
-    band: Band | None
+    band: CagrBand | None
     needed_days: int
 
 
@@ -100,11 +100,11 @@ def _row(of: Variant, played: Variant) -> VariantRow:
     return VariantRow(**{**asdict(of), "kind": of.kind.value}, cagr_change=change)
 
 
-def _band(days: Sequence[Variant], played: Variant) -> Band | None:
+def _band(days: Sequence[Variant], played: Variant) -> CagrBand | None:
     """Return the spread of the growth per year over days of rebalancing; None for too few of them, or too short."""
     rates = sorted(each.cagr for each in days if each.cagr is not None)
     if len(rates) < FEWEST:
         return None
     first, median, third = quantiles(rates, n=4, method="inclusive")
     below = None if played.cagr is None else sum(rate < played.cagr for rate in rates)
-    return Band(len(rates), rates[0], first, median, third, rates[-1], below)
+    return CagrBand(len(rates), rates[0], first, median, third, rates[-1], below)

@@ -158,7 +158,7 @@ def calmar(returns: Sequence[float], years: float) -> float | None:
     return rate / -deepest if rate is not None and deepest < 0 else None
 
 
-class Fall(NamedTuple):
+class DrawdownIndex(NamedTuple):
     """A drawdown by places in an index: its peak, its lowest value, and the first that is at the peak again, if any."""
 
     depth: float
@@ -167,14 +167,14 @@ class Fall(NamedTuple):
     recovered: int | None
 
 
-def falls(index: Sequence[float]) -> list[Fall]:
+def falls(index: Sequence[float]) -> list[DrawdownIndex]:
     """Return each drawdown of an index, the deepest first."""
-    under, found = below_peak(index), list[Fall]()
+    under, found = below_peak(index), list[DrawdownIndex]()
     tops = [place for place, depth in enumerate(under) if depth >= 0]
     for peak, following in pairwise([*tops, len(under)]):
         if following > peak + 1:
             trough = min(range(peak + 1, following), key=lambda place: under[place])
-            found.append(Fall(under[trough], peak, trough, following if following < len(under) else None))
+            found.append(DrawdownIndex(under[trough], peak, trough, following if following < len(under) else None))
     return sorted(found, key=lambda fall: fall.depth)
 
 
@@ -207,7 +207,7 @@ def wilson(successes: int, trials: int) -> Interval:
     return Interval(share, max(middle - half, 0.0), min(middle + half, 1.0))
 
 
-class Line(NamedTuple):
+class LinearFit(NamedTuple):
     """A least-squares line: its slope, its height at zero, and how closely the points follow it (None if flat)."""
 
     slope: Interval
@@ -215,7 +215,7 @@ class Line(NamedTuple):
     correlation: Interval | None
 
 
-def line(values: Sequence[float], others: Sequence[float]) -> Line | None:
+def line(values: Sequence[float], others: Sequence[float]) -> LinearFit | None:
     """Return the line of values over others by ordinary least squares; None below four pairs, or if others are equal.
 
     Intervals of slope and height are by Student's t with n - 2 degrees of freedom and the standard errors
@@ -236,7 +236,7 @@ def line(values: Sequence[float], others: Sequence[float]) -> Line | None:
     residual = max(of_values - slope * together, 0.0) / (count - 2)
     steep, high = sqrt(residual / of_others), sqrt(residual * (1 / count + across**2 / of_others))
     quantile, height = t_quantile(CONFIDENCE, count - 2), middle - slope * across
-    return Line(
+    return LinearFit(
         Interval(slope, slope - quantile * steep, slope + quantile * steep),
         Interval(height, height - quantile * high, height + quantile * high),
         _correlation(together / sqrt(of_others * of_values), count) if of_values and len(set(values)) > 1 else None,

@@ -22,7 +22,7 @@ LATER = timedelta(hours=1)
 """So long after the last close, its day is over."""
 
 
-def held(market: OpenedMarket, universe: Sequence[str]) -> tuple[float, ...]:
+def buy_and_hold_returns(market: OpenedMarket, universe: Sequence[str]) -> tuple[float, ...]:
     """Return the returns of the market's sessions; empty if no symbol has bars in all of them."""
     sessions = [*map(session_of, market.calendar.market)]
     bars = EngineBars(engine_of(market, market.spec), market.days)

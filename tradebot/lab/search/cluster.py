@@ -25,8 +25,8 @@ from tradebot.adapters.plugins.code_digest import source_digest
 from tradebot.adapters.plugins.plugin import code_in_use
 from tradebot.errors import OperatorError, TradebotError, word
 from tradebot.lab.search.study import Study, worker_of
-from tradebot.lab.search.workers import MOST_DEATHS, POLL_S, play_next, raised, stopping, told_of
-from tradebot.model.text import counted
+from tradebot.lab.search.workers import MOST_DEATHS, POLL_S, error_from_fields, play_next, stopping, told_of
+from tradebot.model.text import pluralize
 from tradebot.model.values import replace
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from tradebot.app.settings import Settings
     from tradebot.lab.search.trial import Bench
-    from tradebot.lab.search.workers import Place, Pool, Tell
+    from tradebot.lab.search.workers import Pool, StudyLocation, Tell
 
 WAIT_S = 120.0
 """How long to wait for a node with a free processor while nobody plays."""
@@ -46,7 +46,7 @@ ON = "the same command goes on (search: add --resume)"
 START = f"export {LOOPBACK}; ray start --head --include-dashboard false --disable-usage-stats"
 
 
-class Work(Struct, frozen=True):
+class SearchWork(Struct, frozen=True):
     """What a worker of a cluster is given: the packed bench, where the study is, and what has to be the same there.
 
     `folder` is where relative paths start. `host` has the storage's file; it is empty for a database, which every node
@@ -54,7 +54,7 @@ class Work(Struct, frozen=True):
     """
 
     bench: bytes
-    place: Place
+    place: StudyLocation
     workers: int
     program: str
     code: Mapping[str, str]
@@ -86,7 +86,7 @@ class TrialSeat(Seat):
         self._bench: Bench | None = None
         self._study: Study | None = None
 
-    def take(self, work: Work) -> None:
+    def take(self, work: SearchWork) -> None:
         if work.host not in ("", node()):
             raise OperatorError(
                 f"the study is kept in a file on {work.host}, which the node {node()} of the cluster can't reach",
@@ -131,17 +131,17 @@ def _proxy(fields: dict[Any, Any]) -> MappingProxyType[Any, Any]:
     return MappingProxyType(fields)
 
 
-def packed(value: object) -> bytes:
+def pickle_for_node(value: object) -> bytes:
     """Return a value for a worker on another node."""
     copyreg.pickle(MappingProxyType, lambda one: (_proxy, (dict(one),)))
     return pickle.dumps(value, protocol=5)
 
 
-def work_of(bench: Bench, place: Place, workers: int) -> Work:
+def work_of(bench: Bench, place: StudyLocation, workers: int) -> SearchWork:
     """Return what a worker needs; the environment, which may hold keys, stays here."""
     is_file = "://" not in place.storage or place.storage.startswith("sqlite")
-    return Work(
-        bench=packed(replace(bench, environ={})),
+    return SearchWork(
+        bench=pickle_for_node(replace(bench, environ={})),
         place=place,
         workers=workers,
         program=program_here(),
@@ -155,14 +155,14 @@ def hand_out(pool: Pool, tell: Tell) -> None:
     """Have a study's trials played on the cluster until none is left, or this process is told to stop."""
     # Ray prints what it has to say of its nodes, and the parent's output may be a document.
     os.dup2(2, 1)
-    ray = connected()
+    ray = connect_ray()
     # Ray has put a handler of its own in place.
     is_stopping = stopping()
     try:
         study = pool.study()
         count = pool.count or fitting_there(ray, study.counts().left)
-        work = packed(work_of(pool.bench, pool.place, count))
-        Table(ray, TrialSeat, count, ray.put(work), _Trials(study), tell).run(is_stopping)
+        work = pickle_for_node(work_of(pool.bench, pool.place, count))
+        WorkerTable(ray, TrialSeat, count, ray.put(work), _Trials(study), tell).run(is_stopping)
     finally:
         ray.shutdown()
 
@@ -172,7 +172,7 @@ def fitting_there(ray: Any, tasks: int) -> int:
     return max(min(int(ray.cluster_resources().get("CPU", 0)), tasks), 1)
 
 
-def connected() -> Any:
+def connect_ray() -> Any:
     """Return Ray, connected to the cluster that RAY_ADDRESS names, or else to one that was started on this machine."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
@@ -206,13 +206,13 @@ def connected() -> Any:
 class Tasks(Protocol):
     """What the workers at a table play."""
 
-    def left(self) -> int:
+    def n_waiting(self) -> int:
         """Return how many tasks wait for a worker."""
 
     def next(self) -> Sequence[Any] | None:
         """Return what the next worker's `play` is given; None if there is nothing for it."""
 
-    def lost(self, worker: Sequence[str | int], task: Sequence[Any]) -> None:
+    def requeue(self, worker: Sequence[str | int], task: Sequence[Any]) -> None:
         """Put back what a worker was playing when it died."""
 
 
@@ -221,13 +221,13 @@ class _Trials(Struct):
 
     study: Study
 
-    def left(self) -> int:
+    def n_waiting(self) -> int:
         return self.study.counts().left
 
     def next(self) -> Sequence[Any]:
         return ()
 
-    def lost(self, worker: Sequence[str | int], task: Sequence[Any]) -> None:
+    def requeue(self, worker: Sequence[str | int], task: Sequence[Any]) -> None:
         self.study.put_back(worker)
 
 
@@ -239,7 +239,7 @@ class _Seated(Struct, eq=False):
     task: Sequence[Any] = ()
 
 
-class Table(Struct):
+class WorkerTable(Struct):
     """The workers of a cluster, each with the answer that is awaited of it."""
 
     ray: Any
@@ -262,7 +262,7 @@ class Table(Struct):
                 self._hear(answer)
             if ready or any(seated.name for seated in self.awaited.values()):
                 heard = time.monotonic()
-            elif not self.tasks.left():
+            elif not self.tasks.n_waiting():
                 break
             elif time.monotonic() - heard > WAIT_S:
                 raise OperatorError(
@@ -284,7 +284,7 @@ class Table(Struct):
             self._died(seated, error)
             return
         if "error" in fields:
-            raise raised(fields)
+            raise error_from_fields(fields)
         if "worker" in fields:
             seated.name = fields["worker"]
             self.tell({"seated": seated.name, "of": self.count})
@@ -310,13 +310,13 @@ class Table(Struct):
         self.deaths += 1
         self.ray.kill(seated.actor)
         if seated.name is not None:
-            self.tasks.lost(seated.name, seated.task)
+            self.tasks.requeue(seated.name, seated.task)
         if self.deaths >= MOST_DEATHS:
             first = next(iter(str(error).splitlines()), type(error).__name__)
             raise OperatorError(
-                f"{counted(self.deaths, 'worker')} of the cluster died one after another, and nothing was finished: "
+                f"{pluralize(self.deaths, 'worker')} of the cluster died one after another, and nothing was finished: "
                 f"{first}",
                 "see ray status; search without --on ray to see what a worker prints",
             )
-        if self.tasks.left():
+        if self.tasks.n_waiting():
             self._seat()

@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 
-class Counts(Struct, frozen=True):
+class TrialCounts(Struct, frozen=True):
     """How many trials of a study were played, waiting or being played, refused by the loader, or given up.
 
     `few` were played and left out, because they had too few trades or not every objective.

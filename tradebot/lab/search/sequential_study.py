@@ -13,7 +13,7 @@ import optuna
 from msgspec import Struct
 from optuna.trial import Trial, TrialState
 
-from tradebot.lab.search.study import PLANNED, SPARE, WHY, Study, opened, reaching, sampler_of
+from tradebot.lab.search.study import PLANNED, SPARE, WHY, Study, open_storage, reaching, sampler_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FIGURES = "figures"
 
 
-class Tried(Struct, frozen=True):
+class StudyTrial(Struct, frozen=True):
     """A trial by its place in the study, from 1, with its values: its figures, or why it was left out."""
 
     place: int
@@ -34,17 +34,19 @@ class Tried(Struct, frozen=True):
     why: str
 
 
-class InTurn(Study):
+class SequentialStudy(Study):
     """A study that one process plays at a time; whoever uses it keeps others away."""
 
     @classmethod
-    def begun(cls, place: str, name: str, space: Space, made: Mapping[str, Any], changed: Mapping[str, str]) -> InTurn:
+    def open_study(
+        cls, place: str, name: str, space: Space, made: Mapping[str, Any], changed: Mapping[str, str]
+    ) -> SequentialStudy:
         """Return the study of this name: a new one, or the one that is there, if it was `made` from the same things.
 
         OperatorError by `changed`, as `require_same` takes it, if it wasn't, or if the storage can't be read.
         """
         with reaching(place):
-            is_there = name in optuna.get_all_study_names(opened(place, new=True))
+            is_there = name in optuna.get_all_study_names(open_storage(place, new=True))
         if is_there and (found := cls(place, name, space)).made is not None:
             found.require_same(made, changed)
             return found
@@ -84,11 +86,11 @@ class InTurn(Study):
             trial.set_user_attr(FIGURES, dict(figures))
         self.tell(trial, None, [value])
 
-    def in_order(self) -> list[Tried]:
+    def in_order(self) -> list[StudyTrial]:
         """Return the trials that are over, in the order in which they were played."""
         with self._reaching():
             trials = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
         return [
-            Tried(place, self.values_of(one), one.user_attrs.get(FIGURES, {}), one.user_attrs.get(WHY, ""))
+            StudyTrial(place, self.values_of(one), one.user_attrs.get(FIGURES, {}), one.user_attrs.get(WHY, ""))
             for place, one in enumerate(trials, 1)
         ]

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 from msgspec import Struct
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
-from tradebot.adapters.text.yaml_edit import changed
+from tradebot.adapters.text.yaml_edit import with_changed_value
 from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.app.baseline import effective
-from tradebot.app.settings import checked
+from tradebot.app.settings import validate
 from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.lab.selection.objectives import OBJECTIVES
 from tradebot.lab.selection.overfitting import Range, Value
-from tradebot.lab.selection.splits import By, Cut
+from tradebot.lab.selection.splits import By, SessionCut
 from tradebot.model.limits import Frozen
-from tradebot.model.text import counted, expected
+from tradebot.model.text import describe_validation_error, pluralize
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,7 +64,7 @@ class Between(Frozen):
         return all(isinstance(one, int) for one in (self.low, self.high, 1 if self.step is None else self.step))
 
     @property
-    def stepped(self) -> Sequence[int | Decimal] | None:
+    def step_values(self) -> Sequence[int | Decimal] | None:
         """Return all values of a range in steps, or of one of whole numbers; None for any other."""
         step = self.step or (1 if self.whole and not self.log else None)
         if step is None or (self.high - self.low) / Decimal(step) > MOST_CHOICES:
@@ -75,7 +75,7 @@ class Between(Frozen):
 Choices = Annotated[list[bool | int | Decimal | str], Field(min_length=1, max_length=MOST_CHOICES)]
 
 
-class Judged(Frozen):
+class JudgedParts(Frozen):
     """How trials are judged: `parts` and, in cross-validation, how many of them at a time."""
 
     by: By = By.WALK_FORWARD
@@ -83,7 +83,7 @@ class Judged(Frozen):
     judged: Annotated[int, Field(ge=1, le=5)] = 2
 
     @model_validator(mode="after")
-    def _leaves_some(self) -> Judged:
+    def _leaves_some(self) -> JudgedParts:
         if self.by is By.CROSS_VALIDATION and self.judged * 2 > self.parts:
             raise ValueError("at most half of the parts can be judged at a time")
         return self
@@ -98,7 +98,7 @@ class Space(Frozen):
     trials: Annotated[int, Field(ge=2, le=MOST_TRIALS)] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
     min_trades: Annotated[int, Field(ge=1)] = 30
-    judge: Judged = Judged()
+    judge: JudgedParts = JudgedParts()
 
     @model_validator(mode="after")
     def _fits(self) -> Space:
@@ -129,20 +129,20 @@ class Space(Frozen):
         return self.sampler == "tpe"
 
     @property
-    def cut(self) -> Cut:
-        return Cut(self.judge.by, self.judge.parts, self.judge.judged)
+    def cut(self) -> SessionCut:
+        return SessionCut(self.judge.by, self.judge.parts, self.judge.judged)
 
     @property
     def ranges(self) -> Mapping[str, Range]:
         return {name: _range(one) for name, one in self.settings.items()}
 
-    def drawn(self, count: int) -> Iterator[Values]:
+    def draw(self, count: int) -> Iterator[Values]:
         """Yield so many combinations, drawn evenly with the space's seed."""
         chance = Random(self.seed)  # noqa: S311 - replayable
         for _ in range(count):
             yield {name: _drawn(one, chance) for name, one in self.settings.items()}
 
-    def planned(self) -> Iterator[Values]:
+    def grid(self) -> Iterator[Values]:
         """Yield every combination that is known before the first trial: none if later ones are learned."""
         if self.sampler == "grid":
             every = product(*map(_choices, self.settings.values()))
@@ -152,20 +152,20 @@ class Space(Frozen):
                 Random(self.seed).shuffle(everything)  # noqa: S311 - replayable
             yield from everything[: self.total]
         elif self.sampler == "random":
-            yield from self.drawn(self.total)
+            yield from self.draw(self.total)
 
 
 def plain_value(value: int | Decimal | str | bool) -> Value:
     return float(value) if isinstance(value, Decimal) else value
 
 
-def rounded(value: Value) -> Value:
+def round_value(value: Value) -> Value:
     """Return a value with as many digits as mean anything."""
     return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
 
 
 def _all_of(one: Between | Sequence[Any]) -> Sequence[Any] | None:
-    return one.stepped if isinstance(one, Between) else one
+    return one.step_values if isinstance(one, Between) else one
 
 
 def _choices(one: Between | Sequence[Any]) -> Sequence[Value]:
@@ -182,7 +182,7 @@ def _drawn(one: Between | Sequence[Any], chance: Random) -> Value:
     assert isinstance(one, Between), "a list of choices has some"
     low, high = float(one.low), float(one.high)
     found = exp(chance.uniform(log(low), log(high))) if one.log else chance.uniform(low, high)
-    return min(max(round(found), int(low)), int(high)) if one.whole else min(max(float(rounded(found)), low), high)
+    return min(max(round(found), int(low)), int(high)) if one.whole else min(max(float(round_value(found)), low), high)
 
 
 def read_space(path: Path) -> Space:
@@ -201,7 +201,7 @@ def _sentence(error: Any) -> str:
     place = ".".join(str(part) for part in error["loc"] if not str(part).startswith(kinds) and part != "[key]")
     if error["type"] == "extra_forbidden":
         return f"{place}: there is no such line in a space"
-    return f"{place}: {expected(error)}" if place else expected(error)
+    return f"{place}: {describe_validation_error(error)}" if place else describe_validation_error(error)
 
 
 class Tryable(Protocol):
@@ -228,12 +228,12 @@ class Spaced(Struct, frozen=True):
         """Return the settings with these values; raise ConfigurationError if the loader or coherence refuses them."""
         merged: Mapping[str, object] = effective(self.settings)
         for name, value in values.items():
-            exact = Decimal(str(rounded(value))) if isinstance(value, float) else value
-            merged = changed(merged, name.split("."), exact)
-        return checked(merged, dict.fromkeys(values, self.source))
+            exact = Decimal(str(round_value(value))) if isinstance(value, float) else value
+            merged = with_changed_value(merged, name.split("."), exact)
+        return validate(merged, dict.fromkeys(values, self.source))
 
 
-class Checked(Struct, frozen=True):
+class SpaceChecked(Struct, frozen=True):
     """How many drawn combinations the loader refuses because their values don't fit together, and what it says."""
 
     drawn: int
@@ -241,7 +241,7 @@ class Checked(Struct, frozen=True):
     why: str
 
 
-def check(spaced: Tryable) -> Checked:
+def check(spaced: Tryable) -> SpaceChecked:
     """Try a space before anything is played: each setting's ends and choices, and drawn combinations.
 
     A value that no combination of the others makes valid is refused, with what is wrong with it. Raises
@@ -254,7 +254,7 @@ def check(spaced: Tryable) -> Checked:
                 f"{name} ({spaced.source}) belongs to what is played and how, not to what is tried on it",
                 f"remove it from the space, and set {section} in your configuration or by an option",
             )
-    combinations = [*space.drawn(DRAWN)]
+    combinations = [*space.draw(DRAWN)]
     for name, one in space.settings.items():
         ends = (one.low, one.high) if isinstance(one, Between) else one
         for value in ends:
@@ -262,10 +262,10 @@ def check(spaced: Tryable) -> Checked:
     refusals = [why for values in combinations if (why := _refusal(spaced, values)) is not None]
     if len(refusals) == len(combinations):
         raise ConfigurationError(
-            f"none of {counted(DRAWN, 'combination')} of these values is valid, such as: {refusals[0].message}",
+            f"none of {pluralize(DRAWN, 'combination')} of these values is valid, such as: {refusals[0].message}",
             f"correct {spaced.source}, then search again",
         )
-    return Checked(len(combinations), len(refusals), refusals[0].message if refusals else "")
+    return SpaceChecked(len(combinations), len(refusals), refusals[0].message if refusals else "")
 
 
 def _require_valid(spaced: Tryable, name: str, value: Value, others: Sequence[Values]) -> None:

@@ -28,9 +28,9 @@ from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from tradebot.errors import OperatorError, word
-from tradebot.lab.search.progress import Counts
-from tradebot.lab.search.space import Between, plain_value, rounded
-from tradebot.lab.selection.verdict import Tried
+from tradebot.lab.search.progress import TrialCounts
+from tradebot.lab.search.space import Between, plain_value, round_value
+from tradebot.lab.selection.verdict import PlayedTrial
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -112,7 +112,7 @@ def reaching(place: str) -> Iterator[None]:
         raise OperatorError(f"{shown} is damaged: {error}", cure) from error
 
 
-def opened(place: str, *, new: bool) -> BaseStorage:
+def open_storage(place: str, *, new: bool) -> BaseStorage:
     """Return the storage at a place: a file, or the address of a database; only a `new` study makes a file."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     if "://" in place:
@@ -155,7 +155,7 @@ class Study:
         self.place, self.name, self.space = place, name, space
         self._distributions = {key: _distribution(one) for key, one in space.settings.items()}
         with reaching(place):
-            self._storage = opened(place, new=new)
+            self._storage = open_storage(place, new=new)
             self._file = os.stat(place).st_ino if "://" not in place else None
             ways = [optuna.study.StudyDirection.MAXIMIZE] * len(space.objectives)
             sampler = sampler_of(space, workers)
@@ -183,7 +183,7 @@ class Study:
     def begin(self, made: Mapping[str, Any]) -> None:
         """Write down what a new study is made from, and every combination that is known beforehand."""
         with self._reaching():
-            for values in self.space.planned():
+            for values in self.space.grid():
                 self._study.enqueue_trial(dict(values), {PLANNED: True})
             self._study.set_user_attr(MADE, dict(made))
 
@@ -244,7 +244,7 @@ class Study:
         return not self.space.learns or sum(not _is_spare(one) for one in before) >= self.space.total
 
     def values_of(self, trial: Trial | FrozenTrial) -> Values:
-        return {name: rounded(value) for name, value in trial.params.items()}
+        return {name: round_value(value) for name, value in trial.params.items()}
 
     def beat(self, trial: Trial) -> None:
         with self._reaching():
@@ -304,7 +304,7 @@ class Study:
                 self._study.enqueue_trial(one.params, {AGAIN: [one.user_attrs.get(AGAIN, [0, 0])[0], one.number]})
         return back
 
-    def counts(self) -> Counts:
+    def counts(self) -> TrialCounts:
         with self._reaching():
             trials = [one for one in self._study.get_trials(deepcopy=False) if not _is_spare(one)]
         played = sum(RESULT in one.user_attrs and one.state.is_finished() for one in trials)
@@ -312,12 +312,12 @@ class Study:
         refused = sum(one.state is TrialState.PRUNED for one in trials) - few
         given_up = sum(one.state is TrialState.FAIL for one in trials)
         asked = len(trials) if not self.space.learns else max(self.space.total, len(trials))
-        return Counts(played, asked - played - refused - given_up, refused, few, given_up)
+        return TrialCounts(played, asked - played - refused - given_up, refused, few, given_up)
 
-    def tried(self) -> list[Tried]:
+    def played_trials(self) -> list[PlayedTrial]:
         """Return the trials that were played and have all objectives; equal values are one trial."""
         return [
-            Tried(number, values, one.returns, one.trades, one.longest, one.gained, one.best_five)
+            PlayedTrial(number, values, one.returns, one.trades, one.longest, one.gained, one.best_five)
             for number, (values, one, state) in self._results().items()
             if state is TrialState.COMPLETE
         ]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from msgspec import Struct
 
-from tradebot.adapters.memory.recorder import Level
+from tradebot.adapters.memory.recorder import RecordLevel
 from tradebot.errors import ConfigurationError, ExitCode, TradebotError
 from tradebot.lab.backtest.identity import trial_of
 from tradebot.lab.backtest.run import begin
@@ -18,9 +18,9 @@ from tradebot.lab.backtest.setup import loaded_strategies
 from tradebot.lab.performance import statistics
 from tradebot.lab.performance.returns import sessions_per_year
 from tradebot.lab.search.study import Result
-from tradebot.lab.selection.objectives import measured
-from tradebot.lab.selection.splits import learned
-from tradebot.model.text import counted
+from tradebot.lab.selection.objectives import measure_objective
+from tradebot.lab.selection.splits import training_sessions
+from tradebot.model.text import pluralize
 from tradebot.model.values import replace
 from tradebot.views.trades.lots import trades
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tradebot.lab.backtest.market import OpenedMarket
-    from tradebot.lab.backtest.run import Plan, Run
+    from tradebot.lab.backtest.run import BacktestPlan, BacktestRun
     from tradebot.lab.search.space import Spaced, Values
 
 BEST = 5
@@ -42,14 +42,14 @@ class Bench(Struct, frozen=True):
     `folder` is kept from plug-ins, and `environ` is the environment that they are started with.
     """
 
-    plan: Plan
+    plan: BacktestPlan
     market: OpenedMarket
     folder: Path
     environ: Mapping[str, str]
     spaced: Spaced
 
 
-class Told(Struct, frozen=True):
+class TrialReport(Struct, frozen=True):
     """What a study is told of a trial: its result if it was played, its objectives, and why it is left out."""
 
     result: Result | None
@@ -57,7 +57,7 @@ class Told(Struct, frozen=True):
     why: str = ""
 
 
-def play(bench: Bench, values: Values, watch: Callable[[], None]) -> Told:
+def play(bench: Bench, values: Values, watch: Callable[[], None]) -> TrialReport:
     """Play a trial to its end; `watch` is called after each session.
 
     Values that don't fit together aren't played. Raises TradebotError if the run can't be trusted.
@@ -65,8 +65,8 @@ def play(bench: Bench, values: Values, watch: Callable[[], None]) -> Told:
     try:
         settings = bench.spaced.with_values(values)
     except ConfigurationError as refused:
-        return Told(None, (), f"refused by the loader: {refused.message}")
-    plan = replace(bench.plan, settings=settings, level=Level.NONE)
+        return TrialReport(None, (), f"refused by the loader: {refused.message}")
+    plan = replace(bench.plan, settings=settings, level=RecordLevel.NONE)
     with loaded_strategies(settings, bench.folder, bench.environ) as strategies:
         run = begin(plan, strategies, bench.market)
         with closing(run.made):
@@ -80,10 +80,10 @@ def play(bench: Bench, values: Values, watch: Callable[[], None]) -> Told:
                     "play it with tradebot backtest to see where",
                     code=ExitCode.ERROR,
                 )
-            return told(bench, result_of(run))
+            return trial_report(bench, result_of(run))
 
 
-def result_of(run: Run) -> Result:
+def result_of(run: BacktestRun) -> Result:
     ledger, ends = run.made.ledger, [end for end in run.ends if end.equity is not None]
     cash = float(ledger.opening_cash())
     equities = [cash, *(float(end.equity) for end in ends if end.equity is not None)]
@@ -107,14 +107,14 @@ def result_of(run: Run) -> Result:
     )
 
 
-def told(bench: Bench, result: Result) -> Told:
+def trial_report(bench: Bench, result: Result) -> TrialReport:
     """Return what the study is told of a result: a sampler that learns sees only sessions that judge nothing."""
     space, per_year = bench.spaced.space, sessions_per_year(bench.plan.settings.day)
     returns = np.array(result.returns)[:, None]
     if space.learns:
-        returns = returns[: max(learned(len(returns)) - max(result.longest, 1), 0)]
-    values = tuple(measured(name, returns, per_year)[0] for name in space.objectives)
+        returns = returns[: max(training_sessions(len(returns)) - max(result.longest, 1), 0)]
+    values = tuple(measure_objective(name, returns, per_year)[0] for name in space.objectives)
     if result.trades < space.min_trades:
-        return Told(result, values, f"fewer than {counted(space.min_trades, 'closed trade')}")
+        return TrialReport(result, values, f"fewer than {pluralize(space.min_trades, 'closed trade')}")
     without = [name for name, value in zip(space.objectives, values, strict=True) if value is None]
-    return Told(result, values, f"it has no {' and no '.join(without)}" if without else "")
+    return TrialReport(result, values, f"it has no {' and no '.join(without)}" if without else "")

@@ -22,7 +22,7 @@ from msgspec import Struct, field
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.lab.search.study import BEAT_S, Study, worker_of
 from tradebot.lab.search.trial import play
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -42,7 +42,7 @@ Tell = Callable[[Mapping[str, object]], None]
 """Is given what a child tells its parent: a finished trial, a worker elsewhere, or an error."""
 
 
-class Place(Struct, frozen=True):
+class StudyLocation(Struct, frozen=True):
     """Where a study is kept, and under which name."""
 
     storage: str
@@ -68,7 +68,7 @@ class Pool(Struct):
     """
 
     bench: Bench
-    place: Place
+    place: StudyLocation
     count: int
     watch: Callable[[], None]
     keep: Callable[[], None]
@@ -133,7 +133,7 @@ class Pool(Struct):
         for line in lines:
             fields = json.loads(line)
             if "error" in fields:
-                raise raised(fields)
+                raise error_from_fields(fields)
             if "seated" in fields:
                 self.elsewhere.append(fields["seated"])
                 self.count = fields["of"]
@@ -154,7 +154,7 @@ class Pool(Struct):
         study.put_back(worker_of(worker.pid))
         if self.deaths >= MOST_DEATHS:
             raise OperatorError(
-                f"{counted(self.deaths, 'worker')} died one after another, and no trial was finished",
+                f"{pluralize(self.deaths, 'worker')} died one after another, and no trial was finished",
                 "search with --workers 1 and look at what the worker prints; perhaps memory is short",
             )
         if study.counts().left:
@@ -200,7 +200,7 @@ def told_of(error: TradebotError) -> dict[str, object]:
     return {"error": error.message, "hint": error.hint, "code": int(error.code)}
 
 
-def raised(fields: Mapping[str, Any]) -> TradebotError:
+def error_from_fields(fields: Mapping[str, Any]) -> TradebotError:
     """Return the error that another process has told."""
     return TradebotError(fields["error"], fields["hint"], code=ExitCode(fields["code"]))
 

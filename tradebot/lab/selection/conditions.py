@@ -22,7 +22,7 @@ class Must(StrEnum):
         )
 
 
-class Condition(Struct, frozen=True):
+class RungCondition(Struct, frozen=True):
     """One condition of a rung: its number and bound, and whether it is met; without evidence there is no number.
 
     `left` is in how many more sessions it would be met if these go on like those so far; None if it is met, or if
@@ -38,7 +38,7 @@ class Condition(Struct, frozen=True):
     lacks: str = ""
 
 
-class Asked(Struct, frozen=True):
+class ConditionCheck(Struct, frozen=True):
     """A condition as it is asked: `after` returns its number after so many more sessions like those so far."""
 
     name: str
@@ -51,10 +51,10 @@ class Asked(Struct, frozen=True):
         number = self.after(more)
         return number is not None and self.must.holds(number, self.bound)
 
-    def answer(self) -> Condition:
+    def answer(self) -> RungCondition:
         number, met = self.after(0), self.met()
         lacks = "" if number is not None else self.lacks
-        return Condition(self.name, number, self.must, self.bound, met, None if met else self._left(), lacks)
+        return RungCondition(self.name, number, self.must, self.bound, met, None if met else self._left(), lacks)
 
     def _left(self) -> int | None:
         """Return after how many more sessions it is first met, found by halving; None if not even after the longest."""

@@ -59,7 +59,7 @@ Ratios and growth are per year, and a drawdown is below zero. Cash earns nothing
 """
 
 
-def measured(name: str, returns: Numbers, per_year: int) -> list[float | None]:
+def measure_objective(name: str, returns: Numbers, per_year: int) -> list[float | None]:
     """Return an objective of each trial; None for a trial that has none, and of all if there are too few sessions."""
     if len(returns) < 2:
         return [None] * returns.shape[1]

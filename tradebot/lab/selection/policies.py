@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from tradebot.lab.performance.chance import Resampling, best_by_chance, sharpe_spans
 from tradebot.lab.performance.statistics import max_drawdown, probabilistic_sharpe, shape, sharpe_error, total_return
-from tradebot.lab.selection.conditions import Asked, Must
-from tradebot.lab.selection.objectives import measured
-from tradebot.lab.selection.splits import By, Cut, of_policies, paths
+from tradebot.lab.selection.conditions import ConditionCheck, Must
+from tradebot.lab.selection.objectives import measure_objective
+from tradebot.lab.selection.splits import By, SessionCut, of_policies, paths
 from tradebot.lab.selection.superiority import superiority
 from tradebot.model.parity import DayParity
-from tradebot.model.policy_results import BENCHMARKS, PolicyResults, Run, Span
+from tradebot.model.policy_results import BENCHMARKS, PolicyResults, PolicyRun, SessionSpan
 from tradebot.model.promotion import PolicyRules, SplitRules
 
 Numbers = NDArray[np.float64]
@@ -69,7 +69,7 @@ class BenchmarkFigures(Struct, frozen=True):
     p: float | None
 
 
-class Measured(Struct, frozen=True, dict=True):
+class PolicyFigures(Struct, frozen=True, dict=True):
     """Figures of a policy's results, each made once it is asked for; `trials` are all that were ever counted."""
 
     results: PolicyResults
@@ -83,14 +83,14 @@ class Measured(Struct, frozen=True, dict=True):
 
     @cached_property
     def sharpes(self) -> list[float | None]:
-        return measured("sharpe", self.returns, self.results.per_year)
+        return measure_objective("sharpe", self.returns, self.results.per_year)
 
     @cached_property
     def spans(self) -> Numbers:
         return sharpe_spans(self.returns, self.results.per_year, DRAWS)
 
     @cached_property
-    def typical(self) -> Run:
+    def typical(self) -> PolicyRun:
         """Return the run of the median seed by its Sharpe ratio; of an even number, the worse of both in the middle."""
         known = [one if one is not None else 0.0 for one in self.sharpes]
         return self.results.runs[known.index(median_low(known))]
@@ -101,7 +101,7 @@ class Measured(Struct, frozen=True, dict=True):
         pairs = [*zip(self.results.runs, values, strict=True)]
         return [median(value for run, value in pairs if run.seed == seed) for seed in seeds]
 
-    def middle(self, of: Callable[[Run], float]) -> float:
+    def middle(self, of: Callable[[PolicyRun], float]) -> float:
         """Return the median over seeds of a figure of each run."""
         return median(self.by_seed([of(run) for run in self.results.runs]))
 
@@ -116,7 +116,7 @@ class Measured(Struct, frozen=True, dict=True):
         return max(-max_drawdown(run.returns) for run in self.results.runs)
 
     @cached_property
-    def deflated(self) -> float | None:
+    def deflated_ratio(self) -> float | None:
         """Return the median seed's chance that its true ratio is above what luck alone makes the best trial's."""
         if None in self.sharpes:
             return None
@@ -175,7 +175,7 @@ class Measured(Struct, frozen=True, dict=True):
         per_year = self.results.per_year
         for name in BENCHMARKS:
             column = np.array([self.results.benchmarks[name]]).T
-            (sharpe,) = measured("sharpe", column, per_year)
+            (sharpe,) = measure_objective("sharpe", column, per_year)
             low, high = (None, None) if sharpe is None else sharpe_spans(column, per_year, DRAWS)[:, 0].tolist()
             returns = self.results.benchmarks[name]
             earned, deepest = total_return(returns), max_drawdown(returns)
@@ -218,18 +218,20 @@ def _judging(of: PolicyResults, rules: SplitRules) -> Judging:
         if not any(np.isin(inside, each).all() for each in allowed.get(outside.tobytes(), ())):
             seen[outside] = True
     judged = np.isin(days, [day.toordinal() for day in of.sessions])
-    needed = 1 if times.max(initial=0) <= 1 else len(paths(Cut(By.CROSS_VALIDATION, rules.groups, rules.judged)))
+    needed = 1 if times.max(initial=0) <= 1 else len(paths(SessionCut(By.CROSS_VALIDATION, rules.groups, rules.judged)))
     return Judging(int((judged & (seen | (times != needed))).sum()), needed)
 
 
-def _places(days: Places, spans: Sequence[Span]) -> Places:
+def _places(days: Places, spans: Sequence[SessionSpan]) -> Places:
     found = np.zeros(len(days), dtype=np.bool_)
     for span in spans:
         found |= (days >= span.first.toordinal()) & (days <= span.last.toordinal())
     return np.flatnonzero(found)
 
 
-def asked_of_policy(of: Measured | str, rules: PolicyRules, replays: Sequence[float] = ()) -> Iterator[Asked]:
+def asked_of_policy(
+    of: PolicyFigures | str, rules: PolicyRules, replays: Sequence[float] = ()
+) -> Iterator[ConditionCheck]:
     """Yield what a rung asks of a learned policy, what takes long last; nothing if it asks nothing.
 
     Of a policy without results, a text says why. `replays` are sessions on paper, as `off_replay` returns them.
@@ -244,13 +246,13 @@ def asked_of_policy(of: Measured | str, rules: PolicyRules, replays: Sequence[fl
     for name, bound, must, figure in rows:
         if bound is not None:
             after = partial(_figure, of, figure)
-            yield Asked(name, float(bound), after, of if isinstance(of, str) else STILL, must)
+            yield ConditionCheck(name, float(bound), after, of if isinstance(of, str) else STILL, must)
     if rules.replay_sessions is not None:
         after = partial(_within, replays, float(rules.replay_costs))
-        yield Asked("policy_replay_sessions", float(rules.replay_sessions), after, NO_REPLAY, Must.AT_LEAST)
+        yield ConditionCheck("policy_replay_sessions", float(rules.replay_sessions), after, NO_REPLAY, Must.AT_LEAST)
 
 
-_Row = tuple[str, Decimal | int | None, Must, Callable[[Measured], float | None]]
+_Row = tuple[str, Decimal | int | None, Must, Callable[[PolicyFigures], float | None]]
 
 
 def _of_runs(rules: PolicyRules) -> Iterator[_Row]:
@@ -262,11 +264,11 @@ def _of_runs(rules: PolicyRules) -> Iterator[_Row]:
     yield "policy_doubled", rules.left_above, Must.ABOVE, lambda one: one.middle(doubled)
     yield "policy_later", rules.left_above, Must.ABOVE, lambda one: one.middle(later)
     yield "policy_drawdown", rules.drawdown, Must.AT_MOST, lambda one: one.deepest
-    yield "policy_deflated_sharpe", rules.deflated_sharpe, Must.AT_LEAST, lambda one: one.deflated
+    yield "policy_deflated_sharpe", rules.deflated_sharpe, Must.AT_LEAST, lambda one: one.deflated_ratio
     yield "policy_sharpe_low", rules.sharpe_low, Must.ABOVE, lambda one: one.low
 
 
-def _figure(of: Measured | str, figure: Callable[[Measured], float | None], more: int) -> float | None:
+def _figure(of: PolicyFigures | str, figure: Callable[[PolicyFigures], float | None], more: int) -> float | None:
     """Return a figure, which no waiting changes: other sessions need another evaluation."""
     return None if isinstance(of, str) else figure(of)
 

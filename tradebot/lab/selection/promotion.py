@@ -27,17 +27,17 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from tradebot.lab.performance.chance import Resampling, Series, best_by_chance, intervals, resampled
+from tradebot.lab.performance.chance import Resampling, ReturnSeries, best_by_chance, intervals, resample_blocks
 from tradebot.lab.performance.statistics import (
     Interval as Estimate,
 )
 from tradebot.lab.performance.statistics import max_drawdown, probabilistic_sharpe, shape, sharpe_error, wilson
-from tradebot.lab.selection.conditions import Asked, Condition, Must
-from tradebot.lab.selection.policies import Measured, asked_of_policy
+from tradebot.lab.selection.conditions import ConditionCheck, Must, RungCondition
+from tradebot.lab.selection.policies import PolicyFigures, asked_of_policy
 from tradebot.lab.selection.superiority import superiority
-from tradebot.model.promotion import Interval, PromotionRules, Rung, StepRules, Traded
-from tradebot.model.text import counted
-from tradebot.views.parity import OverTime
+from tradebot.model.promotion import MeanInterval, PaperRecord, PromotionRules, Rung, StepRules
+from tradebot.model.text import pluralize
+from tradebot.views.parity import ParityTotals
 
 FEWEST = 20
 """Below so many sessions or trades, nothing is estimated."""
@@ -51,7 +51,7 @@ _NORMAL = NormalDist()
 Numbers = NDArray[np.float64]
 
 
-class Evidence(Struct, frozen=True, dict=True):
+class TrackRecord(Struct, frozen=True, dict=True):
     """What a strategy has shown since its values were fixed; None for what nobody knows.
 
     `returns` are those of its allotment in each session, oldest first, after costs, and `here` is how many of these
@@ -62,17 +62,17 @@ class Evidence(Struct, frozen=True, dict=True):
     it, and None for any other strategy. `replays` says how far its sessions on paper were from their replays.
     """
 
-    traded: frozenset[Traded]
+    traded: frozenset[PaperRecord]
     returns: tuple[float, ...]
     trades: tuple[float, ...]
     here: int
     per_year: int
     costs: float | None = None
     trials: int | None = None
-    parity: OverTime | None = None
+    parity: ParityTotals | None = None
     champion: tuple[float, ...] | None = None
     champion_trades: tuple[float, ...] = ()
-    policy: Measured | str | None = None
+    policy: PolicyFigures | str | None = None
     replays: tuple[float, ...] = ()
 
     @property
@@ -100,37 +100,41 @@ class Evidence(Struct, frozen=True, dict=True):
         if self.champion is not None:
             against = max_drawdown(self.champion)
         else:
-            spans = intervals(Series(self.returns, self.per_year, 0.0, year=self.per_year), IN_ANY_ORDER)
+            spans = intervals(ReturnSeries(self.returns, self.per_year, 0.0, year=self.per_year), IN_ANY_ORDER)
             against = spans["max_drawdown"].low if spans else 0.0
         return max(against - max_drawdown(self.returns), 0.0)
 
 
-def conditions(of: Evidence, rules: PromotionRules, rung: Rung) -> tuple[Condition, ...]:
+def conditions(of: TrackRecord, rules: PromotionRules, rung: Rung) -> tuple[RungCondition, ...]:
     """Return every condition of a rung above the lowest, in the order of the configuration."""
-    return tuple(one.answer() for one in asked(of, rules, rung))
+    return tuple(one.answer() for one in rung_conditions(of, rules, rung))
 
 
-def asked(of: Evidence, rules: PromotionRules, rung: Rung) -> Iterator[Asked]:
+def rung_conditions(of: TrackRecord, rules: PromotionRules, rung: Rung) -> Iterator[ConditionCheck]:
     """Yield what a rung above the lowest asks, what takes long last."""
     step, error = rules.of(rung), float(rules.error)
     fits = of.traded <= set(step.traded)
-    where = f"its sessions are from {named(of.traded)}, and it takes {named(step.traded)}" if of.returns else UNTRADED
-    yield Asked("traded", 1.0, lambda _: float(fits) if of.returns else None, where, Must.AT_LEAST)
+    where = (
+        f"its sessions are from {name_rung(of.traded)}, and it takes {name_rung(step.traded)}"
+        if of.returns
+        else UNTRADED
+    )
+    yield ConditionCheck("traded", 1.0, lambda _: float(fits) if of.returns else None, where, Must.AT_LEAST)
     for name, bound, after, lacks, must in chain(_counts(of, step), _estimates(of, step, error)):
         if bound is not None:
             # Of how often costs are counted, it is what remains that is compared.
-            yield Asked(name, 0.0 if name == "costs_times" else float(bound), after, lacks, must)
+            yield ConditionCheck(name, 0.0 if name == "costs_times" else float(bound), after, lacks, must)
     if of.policy is not None:
         yield from asked_of_policy(of.policy, step.policy, of.replays)
 
 
-def interval(of: Evidence, error: float) -> Interval | None:
+def interval(of: TrackRecord, error: float) -> MeanInterval | None:
     """Return the interval that a promotion is based on; None if there is too little to estimate it."""
     ends = anytime(of.returns, error / of.trials) if of.enough and of.trials else None
-    return ends and Interval(ends.low, ends.high, len(of.returns), stdev(of.returns))
+    return ends and MeanInterval(ends.low, ends.high, len(of.returns), stdev(of.returns))
 
 
-def least_since(based_on: Interval, since: Sequence[float], error: float) -> float | None:
+def least_since(based_on: MeanInterval, since: Sequence[float], error: float) -> float | None:
     """Return the least mean return since a promotion that is compatible with what it was based on.
 
     Both means have an interval that holds however often one looks; that of their difference is the root of the sum of
@@ -153,7 +157,7 @@ def sharpe_gain(
     """
     both = np.array([returns, champion if champion is not None else np.zeros(len(returns))])
     count, found = len(returns), list[Numbers]()
-    for blocks in resampled(count, how):
+    for blocks in resample_blocks(count, how):
         begins = np.cumsum(blocks.lengths) - blocks.lengths
         places = (np.repeat(blocks.first - begins, blocks.lengths) + np.arange(blocks.lengths.sum())) % count
         first, second = (_ratios(each[places].reshape(-1, count)) for each in both)
@@ -184,14 +188,14 @@ FEW_TRADES = f"fewer than {FEWEST} closed trades"
 UNCOUNTED = "no backtest or search of it is on record, so its trials aren't counted"
 
 
-def named(traded: Iterable[Traded]) -> str:
+def name_rung(traded: Iterable[PaperRecord]) -> str:
     return " or ".join(sorted(traded)) or "nowhere"
 
 
 _Row = tuple[str, Decimal | int | None, Callable[[int], float | None], str, Must]
 
 
-def _counts(of: Evidence, rules: StepRules) -> Iterator[_Row]:
+def _counts(of: TrackRecord, rules: StepRules) -> Iterator[_Row]:
     count, trades, parity = len(of.returns), len(of.trades), of.parity
     yield "sessions", rules.sessions, lambda more: count + more, "", Must.AT_LEAST
     yield "sessions_here", rules.sessions_here, lambda more: of.here + more, "", Must.AT_LEAST
@@ -206,7 +210,7 @@ def _counts(of: Evidence, rules: StepRules) -> Iterator[_Row]:
     )
     worse = None if parity is None or parity.ours else parity.worse_bps
     unexplained = (
-        f"{counted(parity.ours, 'difference')} from the backtest unexplained" if parity and parity.ours else ""
+        f"{pluralize(parity.ours, 'difference')} from the backtest unexplained" if parity and parity.ours else ""
     )
     yield (
         "parity_worse_bps",
@@ -217,7 +221,7 @@ def _counts(of: Evidence, rules: StepRules) -> Iterator[_Row]:
     )
 
 
-def _estimates(of: Evidence, rules: StepRules, error: float) -> Iterator[_Row]:
+def _estimates(of: TrackRecord, rules: StepRules, error: float) -> Iterator[_Row]:
     """Yield what is estimated; each estimate is made once it is asked for."""
     trials, moments = of.trials or 0, shape(of.returns) if of.enough else None
     lacks = UNCOUNTED if moments and not trials else UNTRADED
@@ -254,23 +258,23 @@ def _estimates(of: Evidence, rules: StepRules, error: float) -> Iterator[_Row]:
     yield "drawdown_worse", rules.drawdown_worse, lambda _: of.deeper if moments else None, UNTRADED, Must.AT_MOST
 
 
-def _wins(of: Evidence, more: int) -> float | None:
+def _wins(of: TrackRecord, more: int) -> float | None:
     wins, trades, times = sum(trade > 0 for trade in of.trades), len(of.trades), _times(of, more)
     return wilson(round(wins * times), round(trades * times)).low if trades >= FEWEST else None
 
 
-def _times(of: Evidence, more: int) -> float:
+def _times(of: TrackRecord, more: int) -> float:
     """Return how many times as many sessions there are after so many more."""
     return 1 + more / len(of.returns) if of.returns else 1.0
 
 
-def _after_costs(of: Evidence, rules: StepRules) -> float | None:
+def _after_costs(of: TrackRecord, rules: StepRules) -> float | None:
     if of.costs is None or rules.costs_times is None or not of.returns:
         return None
     return sum(of.returns) - (float(rules.costs_times) - 1) * of.costs
 
 
-def _luck(of: Evidence, more: int) -> float | None:
+def _luck(of: TrackRecord, more: int) -> float | None:
     """Return the p of all trials together; after more sessions, its distance from zero grows with their root."""
     if of.luck is None or not of.trials:
         return None

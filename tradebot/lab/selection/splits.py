@@ -27,7 +27,7 @@ class By(StrEnum):
     CROSS_VALIDATION = "cpcv"
 
 
-class Cut(Struct, frozen=True):
+class SessionCut(Struct, frozen=True):
     """How the sessions are cut into those to choose in and those to judge in.
 
     Walking forward, the second half of the sessions is judged in so many `parts`, each by what was best before it. In
@@ -40,19 +40,19 @@ class Cut(Struct, frozen=True):
     judged: int = 2
 
 
-class Split(Struct, frozen=True):
+class ChoiceSplit(Struct, frozen=True):
     """Places of sessions: a choice is made `inside`, and judged `outside`."""
 
     inside: Places
     outside: Places
 
 
-def learned(sessions: int) -> int:
+def training_sessions(sessions: int) -> int:
     """Return how many sessions are before the first judged one when walking forward."""
     return sessions // 2
 
 
-def splits(cut: Cut, sessions: int, gap: int) -> tuple[Split, ...]:
+def splits(cut: SessionCut, sessions: int, gap: int) -> tuple[ChoiceSplit, ...]:
     """Return the splits of so many sessions whose parts are `gap` sessions apart; none if there are too few sessions.
 
     `gap` is the longest time for which a trial held a position, in sessions.
@@ -65,20 +65,20 @@ def splits(cut: Cut, sessions: int, gap: int) -> tuple[Split, ...]:
     return found if found and whole >= FEWEST and all(len(split.inside) >= FEWEST for split in found) else ()
 
 
-def of_policies(rules: SplitRules, calendar: Sequence[date]) -> Iterator[Split]:
+def of_policies(rules: SplitRules, calendar: Sequence[date]) -> Iterator[ChoiceSplit]:
     """Yield each split in which a learned policy may be judged: walking forward, and across groups."""
     yield from rolling(rules, calendar)
     yield from across_groups(rules, calendar)
 
 
-def across_groups(rules: SplitRules, calendar: Sequence[date]) -> Iterator[Split]:
+def across_groups(rules: SplitRules, calendar: Sequence[date]) -> Iterator[ChoiceSplit]:
     """Yield splits by groups of sessions: each few of them judged by all others; none of fewer sessions than groups."""
     if len(calendar) >= rules.groups:
-        cut = Cut(By.CROSS_VALIDATION, rules.groups, rules.judged)
+        cut = SessionCut(By.CROSS_VALIDATION, rules.groups, rules.judged)
         yield from _combined(cut, len(calendar), rules.embargo_sessions)
 
 
-def rolling(rules: SplitRules, calendar: Sequence[date]) -> Iterator[Split]:
+def rolling(rules: SplitRules, calendar: Sequence[date]) -> Iterator[ChoiceSplit]:
     """Yield splits by calendar months: trained on some, judged in the next ones, and on by a step.
 
     The first month counts as a whole one. The last split may judge fewer months.
@@ -91,10 +91,10 @@ def rolling(rules: SplitRules, calendar: Sequence[date]) -> Iterator[Split]:
         oldest = np.searchsorted(months, begin - rules.train_months)
         inside = np.arange(oldest, max(first - rules.embargo_sessions, oldest))
         if first < end and len(inside):
-            yield Split(inside, np.arange(first, end))
+            yield ChoiceSplit(inside, np.arange(first, end))
 
 
-def paths(cut: Cut) -> tuple[tuple[int, ...], ...]:
+def paths(cut: SessionCut) -> tuple[tuple[int, ...], ...]:
     """Return the paths of a cross-validation: for each, by which split each group is judged.
 
     Each group is judged in as many splits as there are paths, and each path takes another one of them.
@@ -104,11 +104,11 @@ def paths(cut: Cut) -> tuple[tuple[int, ...], ...]:
     return tuple(zip(*of_groups, strict=True))
 
 
-def _walking(parts: int, sessions: int, gap: int) -> Iterator[Split]:
-    edges = np.linspace(learned(sessions), sessions, parts + 1).astype(int)
+def _walking(parts: int, sessions: int, gap: int) -> Iterator[ChoiceSplit]:
+    edges = np.linspace(training_sessions(sessions), sessions, parts + 1).astype(int)
     for begin, end in pairwise(edges):
         if end > begin:
-            yield Split(np.arange(max(begin - gap, 0)), np.arange(begin, end))
+            yield ChoiceSplit(np.arange(max(begin - gap, 0)), np.arange(begin, end))
 
 
 def groups_of(parts: int, sessions: int) -> Sequence[Places]:
@@ -117,10 +117,10 @@ def groups_of(parts: int, sessions: int) -> Sequence[Places]:
     return [np.arange(begin, end) for begin, end in pairwise(edges)]
 
 
-def _combined(cut: Cut, sessions: int, gap: int) -> Iterator[Split]:
+def _combined(cut: SessionCut, sessions: int, gap: int) -> Iterator[ChoiceSplit]:
     for held in combinations(groups_of(cut.parts, sessions), cut.judged):
         inside = np.ones(sessions, dtype=bool)
         for group in held:
             # Before a judged group it is what a position reaches into it, after it the embargo.
             inside[max(group[0] - gap, 0) : group[-1] + 1 + gap] = False
-        yield Split(np.flatnonzero(inside), np.concatenate(held))
+        yield ChoiceSplit(np.flatnonzero(inside), np.concatenate(held))

@@ -12,7 +12,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from tradebot.lab.performance.chance import Resampling, resampled
+from tradebot.lab.performance.chance import Resampling, resample_blocks
 
 Numbers = NDArray[np.float64]
 DEFAULT = Resampling(resamples=1_000, mean_block=10)
@@ -73,7 +73,7 @@ def _means(returns: Numbers, how: Resampling) -> Numbers:
     running = np.concatenate((np.zeros((1, returns.shape[1])), np.cumsum(np.concatenate((returns, returns)), axis=0)))
     found = [
         np.add.reduceat(running[blocks.first + blocks.lengths] - running[blocks.first], blocks.rows, axis=0) / count
-        for blocks in resampled(count, how)
+        for blocks in resample_blocks(count, how)
     ]
     means: Numbers = np.concatenate(found)
     return means

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from tradebot.lab.performance.chance import Resampling, best_by_chance
 from tradebot.lab.performance.statistics import probabilistic_sharpe, shape, total_return
 from tradebot.lab.selection.dependence import block_length, by_parts
-from tradebot.lab.selection.objectives import measured
+from tradebot.lab.selection.objectives import measure_objective
 from tradebot.lab.selection.overfitting import Overfitting, Plateau, Range, Value, overfitting, plateau
-from tradebot.lab.selection.splits import By, Cut, Split, learned, splits
+from tradebot.lab.selection.splits import By, ChoiceSplit, SessionCut, splits, training_sessions
 from tradebot.lab.selection.superiority import DEFAULT, Superiority, superiority
 from tradebot.model.evidence import Variant, VariantKind
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 
 Numbers = NDArray[np.float64]
 SIGNIFICANT = 0.02
@@ -28,7 +28,7 @@ LEAST_BLOCK = 10
 LIKELY_OVERFITTED = 0.5
 
 
-class Found(StrEnum):
+class SearchConclusion(StrEnum):
     """What a search has found: nothing that can be told from luck, an edge that breaks easily, or an edge."""
 
     NOTHING = "nothing"
@@ -36,7 +36,7 @@ class Found(StrEnum):
     EDGE = "edge"
 
 
-class Tried(Struct, frozen=True):
+class PlayedTrial(Struct, frozen=True):
     """A trial that was played to its end, by its place in the search.
 
     `returns` are those of its sessions. `trades` are closed ones, and the longest of all lasted so many sessions.
@@ -52,7 +52,7 @@ class Tried(Struct, frozen=True):
     best_five: float
 
 
-class Kept(Struct, frozen=True):
+class ComparedTrial(Struct, frozen=True):
     """A trial side by side: its objective in the sessions that it was chosen in, and in those that judge it."""
 
     number: int
@@ -62,7 +62,7 @@ class Kept(Struct, frozen=True):
     outside: float | None
 
 
-class Question(Struct, frozen=True):
+class SearchQuestion(Struct, frozen=True):
     """What a search looks for and how it is judged.
 
     `learns` says that later trials were chosen by the results of earlier ones. `counted` is how many trials of these
@@ -73,13 +73,13 @@ class Question(Struct, frozen=True):
     objective: str
     per_year: int
     ranges: Mapping[str, Range]
-    cut: Cut = Cut()
+    cut: SessionCut = SessionCut()
     learns: bool = False
     counted: int = 0
     held: Sequence[float] = ()
 
 
-class Verdict(Struct, frozen=True):
+class SearchVerdict(Struct, frozen=True):
     """What a search has found, in one sentence, and everything that it rests on.
 
     `best` is the trial that is best in all sessions, and `kept` has all trials, best first. `outside` is what those
@@ -90,10 +90,10 @@ class Verdict(Struct, frozen=True):
     have gained without these trades.
     """
 
-    found: Found
+    found: SearchConclusion
     sentence: str
-    best: Kept
-    kept: tuple[Kept, ...]
+    best: ComparedTrial
+    kept: tuple[ComparedTrial, ...]
     trials: int
     counted: int
     sessions: int
@@ -114,23 +114,23 @@ class Verdict(Struct, frozen=True):
     left_out: tuple[str, ...] = ()
 
 
-def best_of(tried: Sequence[Tried], asked: Question) -> int | None:
+def best_of(tried: Sequence[PlayedTrial], asked: SearchQuestion) -> int | None:
     """Return the place of the trial that is best in all sessions; None if none has the objective."""
     if not tried:
         return None
-    found = measured(asked.objective, _matrix(tried), asked.per_year)
+    found = measure_objective(asked.objective, _matrix(tried), asked.per_year)
     known = [(value, -place) for place, value in enumerate(found) if value is not None]
     return -max(known)[1] if known else None
 
 
-def _matrix(tried: Sequence[Tried]) -> Numbers:
+def _matrix(tried: Sequence[PlayedTrial]) -> Numbers:
     """Return the returns of trials, with a row for each session and a column for each trial."""
     return np.array([one.returns for one in tried]).T
 
 
 def verdict(
-    tried: Sequence[Tried], asked: Question, variants: Sequence[Variant] = (), left_out: Sequence[str] = ()
-) -> Verdict | None:
+    tried: Sequence[PlayedTrial], asked: SearchQuestion, variants: Sequence[Variant] = (), left_out: Sequence[str] = ()
+) -> SearchVerdict | None:
     """Return what may be believed of the best of these trials, which all have the same sessions.
 
     `variants` are other ways to play the best one, and `left_out` says why others weren't played. None if there are too
@@ -144,12 +144,12 @@ def verdict(
     objectives = _Measured(returns, asked)
     outside = _outside(objectives, cut)
     # What a sampler has learned from is no test of what it came up with.
-    tested = returns[learned(sessions) :] if asked.learns else returns
+    tested = returns[training_sessions(sessions) :] if asked.learns else returns
     how = Resampling(DEFAULT.resamples, block_length(tested, max(LEAST_BLOCK, _gap(tried))))
     test, known = superiority(tested, how), max(asked.counted, len(tried))
     kept = _kept(tried, objectives, cut, asked)
-    draft = Verdict(
-        Found.NOTHING,
+    draft = SearchVerdict(
+        SearchConclusion.NOTHING,
         "",
         next(one for one in kept if one.number == tried[best].number),
         kept,
@@ -158,7 +158,7 @@ def verdict(
         sessions,
         len(tested),
         _gap(tried),
-        measured(asked.objective, outside[:, None], asked.per_year)[0],
+        measure_objective(asked.objective, outside[:, None], asked.per_year)[0],
         total_return(outside.tolist()),
         _p(test, known / len(tried)),
         by_parts(tested),
@@ -172,8 +172,8 @@ def verdict(
         tuple(variants),
         tuple(left_out),
     )
-    found, sentence = said(draft, asked.objective)
-    return Verdict(found, sentence, *(getattr(draft, name) for name in Verdict.__struct_fields__[2:]))
+    found, sentence = conclude_search(draft, asked.objective)
+    return SearchVerdict(found, sentence, *(getattr(draft, name) for name in SearchVerdict.__struct_fields__[2:]))
 
 
 def _p(test: Superiority | None, times: float) -> float:
@@ -181,36 +181,36 @@ def _p(test: Superiority | None, times: float) -> float:
     return 1.0 if test is None else min(max(test.reality_check, test.spa) * times, 1.0)
 
 
-def _against_holding(returns: Numbers, asked: Question, times: float, how: Resampling) -> float | None:
+def _against_holding(returns: Numbers, asked: SearchQuestion, times: float, how: Resampling) -> float | None:
     """Return the p of the best trial against holding the universe; None if nobody knows what that earned."""
     if not asked.held:
         return None
     above = returns - np.asarray(asked.held)[:, None]
-    return _p(superiority(above[learned(len(above)) :] if asked.learns else above, how), times)
+    return _p(superiority(above[training_sessions(len(above)) :] if asked.learns else above, how), times)
 
 
-def judgeable(tried: Sequence[Tried], asked: Question) -> bool:
+def judgeable(tried: Sequence[PlayedTrial], asked: SearchQuestion) -> bool:
     """Return True if there are enough sessions to choose in and to judge in."""
     return bool(_splits(tried, asked))
 
 
-def _splits(tried: Sequence[Tried], asked: Question) -> tuple[Split, ...]:
+def _splits(tried: Sequence[PlayedTrial], asked: SearchQuestion) -> tuple[ChoiceSplit, ...]:
     return splits(asked.cut, len(tried[0].returns), _gap(tried)) if tried else ()
 
 
-def _gap(tried: Sequence[Tried]) -> int:
+def _gap(tried: Sequence[PlayedTrial]) -> int:
     return max(1, *(one.longest for one in tried))
 
 
 class _Measured:
     """The objective of each trial, in any of the sessions; one that it doesn't have there is below all others."""
 
-    def __init__(self, returns: Numbers, asked: Question) -> None:
+    def __init__(self, returns: Numbers, asked: SearchQuestion) -> None:
         self.returns, self._asked = returns, asked
         self.whole = self.of(np.arange(len(returns)))
 
     def of(self, places: NDArray[np.int64]) -> list[float]:
-        found = measured(self._asked.objective, self.returns[places], self._asked.per_year)
+        found = measure_objective(self._asked.objective, self.returns[places], self._asked.per_year)
         return [-inf if one is None else one for one in found]
 
 
@@ -218,7 +218,7 @@ def _known(value: float) -> float | None:
     return value if isfinite(value) else None
 
 
-def _outside(objectives: _Measured, cut: Sequence[Split]) -> Numbers:
+def _outside(objectives: _Measured, cut: Sequence[ChoiceSplit]) -> Numbers:
     """Return the returns of the judged sessions, each of the trial that was best inside.
 
     A session that is judged several times has the mean of its returns.
@@ -235,7 +235,9 @@ def _outside(objectives: _Measured, cut: Sequence[Split]) -> Numbers:
     return found
 
 
-def _kept(tried: Sequence[Tried], objectives: _Measured, cut: Sequence[Split], asked: Question) -> tuple[Kept, ...]:
+def _kept(
+    tried: Sequence[PlayedTrial], objectives: _Measured, cut: Sequence[ChoiceSplit], asked: SearchQuestion
+) -> tuple[ComparedTrial, ...]:
     """Return all trials, the best in all sessions first, with what they have inside and outside."""
     if asked.cut.by is By.WALK_FORWARD:
         judged = np.concatenate([split.outside for split in cut])
@@ -245,44 +247,56 @@ def _kept(tried: Sequence[Tried], objectives: _Measured, cut: Sequence[Split], a
     inside, outside = ([_known(fmean(each)) for each in zip(*side, strict=True)] for side in sides)
     order = sorted(range(len(tried)), key=lambda place: -objectives.whole[place])
     found = ((tried[place], inside[place], outside[place]) for place in order)
-    return tuple(Kept(one.number, one.values, one.trades, here, there) for one, here, there in found)
+    return tuple(ComparedTrial(one.number, one.values, one.trades, here, there) for one, here, there in found)
 
 
 def _deflated(returns: Numbers, best: int, trials: int) -> float | None:
     """Return the deflated Sharpe ratio of the best trial among all that were counted."""
     moments = shape(returns[:, best].tolist())
     # One return a year, so that the ratios aren't annualized.
-    ratios = [one for one in measured("sharpe", returns, 1) if one is not None]
+    ratios = [one for one in measure_objective("sharpe", returns, 1) if one is not None]
     if moments is None or len(ratios) < 2:
         return None
     return probabilistic_sharpe(moments, best_by_chance(trials, stdev(ratios)))
 
 
-def said(of: Verdict, objective: str) -> tuple[Found, str]:
+def conclude_search(of: SearchVerdict, objective: str) -> tuple[SearchConclusion, str]:
     """Return what was found, and the one sentence that says what may be believed."""
-    luck = f"p {of.p:.3f} after {counted(of.counted, 'trial')}"
+    luck = f"p {of.p:.3f} after {pluralize(of.counted, 'trial')}"
     earned = f"what was chosen inside has earned {of.outside_return:+.1%} outside"
     if of.p > SIGNIFICANT:
-        return Found.NOTHING, f"Nothing found: the best of these trials is what luck alone makes of so many ({luck})."
+        return (
+            SearchConclusion.NOTHING,
+            f"Nothing found: the best of these trials is what luck alone makes of so many ({luck}).",
+        )
     if of.outside_return <= 0:
-        return Found.NOTHING, f"Nothing found: {earned}, whatever the best trial earned in hindsight ({luck})."
+        return (
+            SearchConclusion.NOTHING,
+            f"Nothing found: {earned}, whatever the best trial earned in hindsight ({luck}).",
+        )
     if of.p_parts > BY_PARTS:
         found = f"what the best of these trials earned comes from too few parts of the time (p {of.p_parts:.3f})"
-        return Found.NOTHING, f"Nothing found: {found}, as where luck lasts for months."
+        return SearchConclusion.NOTHING, f"Nothing found: {found}, as where luck lasts for months."
     weak, choice = [*_weak(of)], [*_choice(of)]
     if weak:
-        return Found.FRAGILE, f"Something is there ({luck}; {earned}), but don't trade it yet: {'; '.join(weak)}."
+        return (
+            SearchConclusion.FRAGILE,
+            f"Something is there ({luck}; {earned}), but don't trade it yet: {'; '.join(weak)}.",
+        )
     expect = "" if of.outside is None else f" Expect no better {objective} than the {of.outside:.2f} of that choice."
     if choice:
         return (
-            Found.EDGE,
+            SearchConclusion.EDGE,
             f"There is an edge ({luck}; {earned}), but not in these exact values: {'; '.join(choice)}.{expect}",
         )
     which = f"trial {of.best.number} is on a plateau"
-    return Found.EDGE, f"There is an edge ({luck}; {earned}), and {which}: its neighbors earn about as much.{expect}"
+    return (
+        SearchConclusion.EDGE,
+        f"There is an edge ({luck}; {earned}), and {which}: its neighbors earn about as much.{expect}",
+    )
 
 
-def _weak(of: Verdict) -> Iterator[str]:
+def _weak(of: SearchVerdict) -> Iterator[str]:
     """Yield what the best trial doesn't survive."""
     for one in of.variants:
         if one.total_return <= 0:
@@ -296,7 +310,7 @@ def _weak(of: Verdict) -> Iterator[str]:
         yield "its neighbors earn nothing"
 
 
-def _choice(of: Verdict) -> Iterator[str]:
+def _choice(of: SearchVerdict) -> Iterator[str]:
     """Yield why the best values needn't be better than others."""
     if of.overfitting and of.overfitting.probability > LIKELY_OVERFITTED:
         yield f"in {of.overfitting.probability:.0%} of all halves, the best is below the median of the others"

@@ -13,27 +13,27 @@ import numpy as np
 
 from tradebot.model.text import known_name
 from tradebot.signals.features import rows
-from tradebot.signals.features.feature import Absence, Feature, Reads
+from tradebot.signals.features.feature import Absence, Feature, FeatureInputs
 from tradebot.signals.features.frame import Frame, frame_of
 from tradebot.signals.features.measures import SETTLED, Measures
-from tradebot.signals.features.rolling import Column, filled
-from tradebot.signals.features.state import STATE, State, observed
+from tradebot.signals.features.rolling import Column, fill_gaps
+from tradebot.signals.features.state import STATE, DecisionState, state_numbers
 
 __all__ = [
     "OBSERVED",
     "STATE",
     "Absence",
+    "DecisionState",
     "Feature",
     "Frame",
-    "State",
     "absence",
     "bars_before",
-    "checked",
     "columns",
     "feature_of",
     "features",
     "frame_of",
-    "observed",
+    "state_numbers",
+    "validate_feature",
 ]
 OBSERVED = 54
 """How many features of the market an observation of a learned policy has: those with the first numbers."""
@@ -50,14 +50,14 @@ def features() -> Mapping[str, Feature]:
     return {each.name: each for each in found}
 
 
-def checked(name: str) -> str:
+def validate_feature(name: str) -> str:
     """Return a name of a feature; ValueError naming the nearest one if there is no such feature."""
     return known_name(name, tuple(features()), "feature")
 
 
 def feature_of(name: str) -> Feature:
     """Return the feature of this name; ValueError naming the nearest one if there is none."""
-    return features()[checked(name)]
+    return features()[validate_feature(name)]
 
 
 def columns(frame: Frame, names: Iterable[str]) -> Mapping[str, Column]:
@@ -66,7 +66,7 @@ def columns(frame: Frame, names: Iterable[str]) -> Mapping[str, Column]:
     Bars on the two sides of one that isn't usable are computed apart, as if there were none before.
     """
     asked = [feature_of(name) for name in names]
-    found = {each.name: filled(np.nan, len(frame)) for each in asked}
+    found = {each.name: fill_gaps(np.nan, len(frame)) for each in asked}
     with np.errstate(all="ignore"):
         for first, end in frame.runs():
             measures = Measures(frame.part(first, end))
@@ -88,13 +88,13 @@ def absence(feature: Feature, frame: Frame, place: int) -> Absence:
     return Absence.WARMING_UP if place + 1 - run < feature.bars or sessions < feature.sessions else Absence.UNDEFINED
 
 
-def _not_given(reads: Sequence[Reads], frame: Frame, place: int) -> bool:
+def _not_given(reads: Sequence[FeatureInputs], frame: Frame, place: int) -> bool:
     given = {
-        Reads.SESSIONS: frame.opens[place] >= 0,
-        Reads.ROLLS: bool(frame.rolls) and int(frame.days[place]) <= max(frame.rolls or (0,)),
-        Reads.SPREAD: frame.spread is not None and isfinite(frame.spread[place]),
-        Reads.RELEASES: frame.releases is not None,
-        Reads.NEWS: frame.news is not None,
+        FeatureInputs.SESSIONS: frame.opens[place] >= 0,
+        FeatureInputs.ROLLS: bool(frame.rolls) and int(frame.days[place]) <= max(frame.rolls or (0,)),
+        FeatureInputs.SPREAD: frame.spread is not None and isfinite(frame.spread[place]),
+        FeatureInputs.RELEASES: frame.releases is not None,
+        FeatureInputs.NEWS: frame.news is not None,
     }
     return not all(given.get(each, True) for each in reads)
 

@@ -10,7 +10,7 @@ from tradebot.signals.features.measures import Measures
 from tradebot.signals.features.rolling import Column
 
 
-class Reads(StrEnum):
+class FeatureInputs(StrEnum):
     """What a feature is made of."""
 
     OPEN = "open"
@@ -25,7 +25,7 @@ class Reads(StrEnum):
     NEWS = "news"
 
 
-OF_THE_MOMENT = frozenset({Reads.SPREAD, Reads.RELEASES, Reads.NEWS})
+OF_THE_MOMENT = frozenset({FeatureInputs.SPREAD, FeatureInputs.RELEASES, FeatureInputs.NEWS})
 """What is read when a decision is made: it isn't in the bars."""
 
 
@@ -54,7 +54,7 @@ class Feature(Struct, frozen=True, eq=False):
     number: int
     name: str
     formula: str
-    reads: tuple[Reads, ...]
+    reads: tuple[FeatureInputs, ...]
     bars: int
     of: Callable[[Measures], Column]
     absent: str

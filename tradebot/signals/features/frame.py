@@ -20,14 +20,14 @@ NOWHERE = -1
 """The session's times and date of a bar that belongs to no known session."""
 
 
-class Listed(NamedTuple):
+class ReleaseList(NamedTuple):
     """A list of releases: when it became known and when each of them is due, in seconds since 1970 UTC, in order."""
 
     known_s: int
     due_s: tuple[int, ...]
 
 
-class Told(NamedTuple):
+class NewsTimes(NamedTuple):
     """The news that a source told, of one category or symbol set: when each became known, in seconds, in order.
 
     The source had answered by `since_s`: what came before that isn't known.
@@ -58,8 +58,8 @@ class Frame(Struct, frozen=True):
     days: NDArray[np.int64]
     rolls: tuple[int, ...] | None = None
     spread: Column | None = None
-    releases: tuple[Listed, ...] | None = None
-    news: Told | None = None
+    releases: tuple[ReleaseList, ...] | None = None
+    news: NewsTimes | None = None
 
     def __len__(self) -> int:
         return len(self.starts)

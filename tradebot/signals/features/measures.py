@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tradebot.model.series import Series
 from tradebot.signals.features.frame import NOWHERE, Frame
-from tradebot.signals.features.rolling import NOISE, Column, mean, restarted, shifted
+from tradebot.signals.features.rolling import NOISE, Column, accumulate_since, mean, shift
 from tradebot.signals.structures.indicators import Directional, Smoothing, atr, directional, ema, rsi
 
 LENGTH = 14
@@ -44,7 +44,7 @@ class Measures:
         return self._means[length]
 
     def log_return(self, bars: int) -> Column:
-        return np.log(self.close / shifted(self.close, bars))
+        return np.log(self.close / shift(self.close, bars))
 
     def ema_of(self, values: Column, length: int) -> Column:
         """Return the exponential average, which starts with the first value."""
@@ -61,7 +61,7 @@ class Measures:
     @cached_property
     def change(self) -> Column:
         """Return each close less the one before."""
-        return self.close - shifted(self.close, 1)
+        return self.close - shift(self.close, 1)
 
     @cached_property
     def typical(self) -> Column:
@@ -130,4 +130,4 @@ class Measures:
 
     def in_this_session(self, values: Column, gather: np.ufunc) -> Column:
         """Return what has been gathered since the session's open, such as a sum or the highest value."""
-        return self.whole_session * restarted(values, self.session_starts, gather.accumulate)
+        return self.whole_session * accumulate_since(values, self.session_starts, gather.accumulate)

@@ -15,13 +15,13 @@ NOISE = 1e-12
 """A deviation this small, as a fraction of the values' size, is what rounding leaves of none."""
 
 
-def filled(value: float, count: int) -> Column:
+def fill_gaps(value: float, count: int) -> Column:
     return np.full(count, value)
 
 
-def shifted(values: Column, by: int) -> Column:
+def shift(values: Column, by: int) -> Column:
     """Return the column `by` bars ago."""
-    found = filled(np.nan, len(values))
+    found = fill_gaps(np.nan, len(values))
     found[by:] = values[: max(len(values) - by, 0)]
     return found
 
@@ -32,7 +32,7 @@ def total(values: Column, length: int) -> Column:
     Blocks of that length are summed up from both of their ends. Each window is the end of one block and the beginning
     of the next, so nothing is ever subtracted, and small values keep their digits beside large ones that are over.
     """
-    count, sums = len(values), filled(np.nan, len(values))
+    count, sums = len(values), fill_gaps(np.nan, len(values))
     if count < length:
         return sums
     table = np.zeros(-(-count // length) * length)
@@ -51,9 +51,9 @@ def mean(values: Column, length: int) -> Column:
     return total(values, length) / length
 
 
-def summed(values: Column, length: int, term: Callable[[Column], Column]) -> Column:
+def rolling_sum(values: Column, length: int, term: Callable[[Column], Column]) -> Column:
     """Return the sum of a term over the last `length` values; `term` gets the values at one place of every window."""
-    count, sums = len(values) - length + 1, filled(np.nan, len(values))
+    count, sums = len(values) - length + 1, fill_gaps(np.nan, len(values))
     if count > 0:
         sums[length - 1 :] = sum(term(values[place : place + count]) for place in range(length))
     return sums
@@ -62,7 +62,7 @@ def summed(values: Column, length: int, term: Callable[[Column], Column]) -> Col
 def about_mean(values: Column, length: int, term: Callable[[Column], Column]) -> Column:
     """Return the mean of a term of the last `length` values' differences from their own mean."""
     middle = mean(values, length)[length - 1 :]
-    return summed(values, length, lambda at: term(at - middle)) / length
+    return rolling_sum(values, length, lambda at: term(at - middle)) / length
 
 
 def deviation(values: Column, length: int) -> Column:
@@ -90,7 +90,7 @@ def lowest(values: Column, length: int) -> Column:
 
 
 def _extreme(values: Column, length: int, better: Callable[[Column, Column], Column]) -> Column:
-    count, found = len(values) - length + 1, filled(np.nan, len(values))
+    count, found = len(values) - length + 1, fill_gaps(np.nan, len(values))
     if count > 0:
         best = values[:count]
         for place in range(1, length):
@@ -101,9 +101,9 @@ def _extreme(values: Column, length: int, better: Callable[[Column, Column], Col
 
 def since(values: Column, length: int, sign: int) -> Column:
     """Return how long ago the highest of the last `length` values was, or the lowest for -1; the latest of equals."""
-    count, found = len(values) - length + 1, filled(np.nan, len(values))
+    count, found = len(values) - length + 1, fill_gaps(np.nan, len(values))
     if count > 0:
-        best, ago = values[:count], filled(length - 1, count)
+        best, ago = values[:count], fill_gaps(length - 1, count)
         for place in range(1, length):
             at = values[place : place + count]
             newer = sign * at >= sign * best
@@ -123,9 +123,9 @@ def over(values: Column, by: Column) -> Column:
     return np.where(np.isfinite(found), found, np.nan)
 
 
-def restarted(values: Column, starts: NDArray[np.int64], gather: Callable[[Column], Column]) -> Column:
+def accumulate_since(values: Column, starts: NDArray[np.int64], gather: Callable[[Column], Column]) -> Column:
     """Return what is gathered from each start to the bar, such as a running sum that begins again there."""
-    found = filled(np.nan, len(values))
+    found = fill_gaps(np.nan, len(values))
     for first, end in pairwise([*starts.tolist(), len(values)]):
         found[first:end] = gather(values[first:end])
     return found

@@ -11,7 +11,7 @@ DEEPEST = 0.15
 """The drawdown that counts as 1."""
 
 
-class State(NamedTuple):
+class DecisionState(NamedTuple):
     """How things stand at a decision. `position` is signed, in contracts, and money is in USD.
 
     `drawdown` is how far the equity is below its highest, as a fraction of that. `bars` is for how many bars the
@@ -33,7 +33,7 @@ class StateFeature(Struct, frozen=True, eq=False):
     number: int
     name: str
     formula: str
-    of: Callable[[State], float]
+    of: Callable[[DecisionState], float]
     low: float
     high: float
 
@@ -54,7 +54,7 @@ STATE = (
 )
 
 
-def observed(state: State) -> tuple[float | None, ...]:
+def state_numbers(state: DecisionState) -> tuple[float | None, ...]:
     """Return the numbers of a state in their order; None for one that isn't a finite number, or has no meaning.
 
     Without equity above zero, there is no share of it.

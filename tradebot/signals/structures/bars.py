@@ -21,7 +21,7 @@ class Hole(NamedTuple):
     to_s: int
 
 
-class Bars(NamedTuple):
+class BarColumns(NamedTuple):
     """The columns of a series. `run` counts the bars, up to each one, that follow each other without a hole.
 
     `ends_s` are the moments at which the bars close, in seconds since 1970 UTC.
@@ -35,7 +35,7 @@ class Bars(NamedTuple):
     close: list[float]
     run: list[int]
 
-    def mirrored(self) -> "Bars":
+    def mirror(self) -> "BarColumns":
         """Return the same bars with every price negated, so that what holds for longs can be asked of shorts."""
         opens, highs, lows, closes = (
             [-price for price in column] for column in (self.open, self.high, self.low, self.close)
@@ -49,14 +49,14 @@ def seconds_of(timeframe: str) -> int:
     return DAY_S if width is None else int(width.total_seconds())
 
 
-def bars_of(series: Series) -> Bars:
+def bars_of(series: Series) -> BarColumns:
     """Return the bars of a series.
 
     The store of bars keeps one bar for each start, in order. So bars that are out of order or there twice are no data
     to skip but somebody's error: ValueError.
     """
     width = seconds_of(series.timeframe)
-    return Bars(
+    return BarColumns(
         starts_s=list(series.starts),
         ends_s=[start + width for start in series.starts],
         open=list(series.open),

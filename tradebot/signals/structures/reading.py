@@ -25,7 +25,7 @@ class ReadingKind(StrEnum):
     CHANGE = "change"
 
 
-class Reading(NamedTuple):
+class StructureReading(NamedTuple):
     """A structure that bars show, with the moment at which its last bar closed and it became known.
 
     `bar` is the place in the series of the bar it is named after, and `start_s` that bar's start. `low` and `high` are
@@ -42,10 +42,10 @@ class Reading(NamedTuple):
     known_at: int
 
 
-class Ended(NamedTuple):
+class StructureEnd(NamedTuple):
     """The end of a reading: `at` is the close of the bar that ended it, in seconds since 1970 UTC."""
 
-    reading: Reading
+    reading: StructureReading
     at: int
 
 
@@ -74,7 +74,7 @@ class StructureSettings(Struct, frozen=True):
     smoothing: Smoothing
 
 
-class Found(NamedTuple):
+class DraftStructure(NamedTuple):
     """A reading in the making, in the bars' own or mirrored prices.
 
     `bar` is the place of the bar it is named after, and `known` that of the bar at whose close it is known.

@@ -11,9 +11,16 @@ from itertools import pairwise, repeat
 from typing import NamedTuple
 
 from tradebot.model.series import Series
-from tradebot.signals.structures.bars import Bars, bars_of, exact, outranges, reaches
+from tradebot.signals.structures.bars import BarColumns, bars_of, exact, outranges, reaches
 from tradebot.signals.structures.indicators import Column, atr
-from tradebot.signals.structures.reading import Direction, Ended, Found, Reading, ReadingKind, StructureSettings
+from tradebot.signals.structures.reading import (
+    Direction,
+    DraftStructure,
+    ReadingKind,
+    StructureEnd,
+    StructureReading,
+    StructureSettings,
+)
 
 
 class Extreme(StrEnum):
@@ -44,7 +51,7 @@ def swings(series: Series) -> list[Swing]:
     return swings_of(bars_of(series))
 
 
-def swings_of(bars: Bars) -> list[Swing]:
+def swings_of(bars: BarColumns) -> list[Swing]:
     """Return all swings of these bars, oldest first."""
     found = []
     high, low = bars.high, bars.low
@@ -58,7 +65,7 @@ def swings_of(bars: Bars) -> list[Swing]:
     return found
 
 
-def blocks(bars: Bars, settings: StructureSettings) -> list[Found]:
+def blocks(bars: BarColumns, settings: StructureSettings) -> list[DraftStructure]:
     """Return the falling bars that the next bar closes above, if that bar's range is large; known at its close.
 
     The ranges it is compared with are those of the last `impulse_bars` bars up to and including itself, and not the
@@ -72,11 +79,11 @@ def blocks(bars: Bars, settings: StructureSettings) -> list[Found]:
             continue
         recent = slice(i + 2 - count, i + 2)
         if outranges(bars.high[recent], bars.low[recent], multiple, settings.impulse_multiple):
-            found.append(Found(i, i + 1, bars.low[i], bars.high[i]))
+            found.append(DraftStructure(i, i + 1, bars.low[i], bars.high[i]))
     return found
 
 
-def gaps(bars: Bars, settings: StructureSettings) -> list[Found]:
+def gaps(bars: BarColumns, settings: StructureSettings) -> list[DraftStructure]:
     """Return the gaps between a bar's high and the low of the second bar after it; known at that bar's close.
 
     A gap is named after its first bar. It is at least `gap_minimum` wide, as a fraction of the middle bar's close, and
@@ -88,7 +95,7 @@ def gaps(bars: Bars, settings: StructureSettings) -> list[Found]:
         if high <= low or bars.run[i + 2] < 3:
             continue
         if reaches(high, low, minimum, settings.gap_minimum, bars.close[i + 1]):
-            found.append(Found(i, i + 2, low, high))
+            found.append(DraftStructure(i, i + 2, low, high))
     return found
 
 
@@ -111,7 +118,7 @@ def ends(known: Sequence[int], levels: Sequence[float], prices: Sequence[float],
     return ended
 
 
-def breaks(bars: Bars, settings: StructureSettings) -> list[Found]:
+def breaks(bars: BarColumns, settings: StructureSettings) -> list[DraftStructure]:
     """Return each bar at whose close the last few bars have been higher than the ones before those.
 
     It is asked of each bar anew, so every bar has a break for itself. Of bars with a hole among them nobody knows how
@@ -123,7 +130,7 @@ def breaks(bars: Bars, settings: StructureSettings) -> list[Found]:
     highest = _highest(bars.high, recent)[before:]
     first = recent + before - 1
     pairs = enumerate(zip(levels, highest, strict=False), first)
-    return [Found(i, i, level, high) for i, (level, high) in pairs if high > level and bars.run[i] > first]
+    return [DraftStructure(i, i, level, high) for i, (level, high) in pairs if high > level and bars.run[i] > first]
 
 
 def _highest(highs: Sequence[float], count: int) -> list[float]:
@@ -135,7 +142,7 @@ SLACK = 1 + 1e-12
 """What rounding may add to an average that equals its limit."""
 
 
-class Turn(NamedTuple):
+class StructureTurn(NamedTuple):
     """The bar at whose close the structure had turned, the level that was broken, and the swing beyond it."""
 
     bar: int
@@ -143,19 +150,19 @@ class Turn(NamedTuple):
     broken: float
     extreme: float
 
-    def mirrored(self) -> "Turn":
+    def mirror(self) -> "StructureTurn":
         """Return the same turn of bars whose prices are negated."""
-        return Turn(self.bar, not self.rising, -self.broken, -self.extreme)
+        return StructureTurn(self.bar, not self.rising, -self.broken, -self.extreme)
 
 
-class Change(NamedTuple):
+class StructureChange(NamedTuple):
     """A confirmed change, and the place of the bar at which the structure turned back, if it has."""
 
-    found: Found
+    found: DraftStructure
     ended: int | None
 
 
-def turns(bars: Bars) -> list[Turn]:
+def turns(bars: BarColumns) -> list[StructureTurn]:
     """Return where the structure turned, oldest first, up and down by turns.
 
     The structure rises while the last two swing highs and the last two swing lows rise, falls while both fall, and is a
@@ -177,7 +184,7 @@ def turns(bars: Bars) -> list[Turn]:
             continue
         if trend is not None:
             broken, extreme = (highs if rising else lows)[-2:]
-            found.append(Turn(swing.bar + 1, rising, broken, extreme))
+            found.append(StructureTurn(swing.bar + 1, rising, broken, extreme))
         trend = rising
     return found
 
@@ -191,7 +198,9 @@ def _rising(highs: Sequence[float], lows: Sequence[float]) -> bool | None:
     return False if highs[-1] < highs[-2] and lows[-1] < lows[-2] else None
 
 
-def changes(bars: Bars, turned: Sequence[Turn], ranges: Column, settings: StructureSettings) -> list[Change]:
+def changes(
+    bars: BarColumns, turned: Sequence[StructureTurn], ranges: Column, settings: StructureSettings
+) -> list[StructureChange]:
     """Return which turns from falling to rising were confirmed, with the turn back that ended each.
 
     `turned` are all turns of these bars, and `ranges` is the ATR. For shorts, both bars and turns are mirrored. A turn
@@ -206,8 +215,8 @@ def changes(bars: Bars, turned: Sequence[Turn], ranges: Column, settings: Struct
         if known >= len(bars.run) or (back is not None and back.bar <= known):
             continue
         if bars.run[known] > known - turn.bar and _holds(bars.low[turn.bar + 1 : known + 1], turn.broken, settings):
-            change = Found(turn.bar, known, turn.broken, turn.extreme)
-            found.append(Change(change, back.bar if back else None))
+            change = DraftStructure(turn.bar, known, turn.broken, turn.extreme)
+            found.append(StructureChange(change, back.bar if back else None))
     return found
 
 
@@ -226,7 +235,7 @@ def _holds(lows: Sequence[float], level: float, settings: StructureSettings) -> 
     return all(reaches(low, level, -float(tolerance), -tolerance, level) for low in lows)
 
 
-Dated = tuple[ReadingKind, Found, int | None]
+Dated = tuple[ReadingKind, DraftStructure, int | None]
 """A reading in the making, and the place of the bar that ended it."""
 
 
@@ -238,12 +247,12 @@ class Structures(NamedTuple):
     `first_block` are too old to be looked at.
     """
 
-    readings: tuple[Reading, ...]
-    ended: tuple[Ended, ...]
-    living: tuple[Reading, ...]
+    readings: tuple[StructureReading, ...]
+    ended: tuple[StructureEnd, ...]
+    living: tuple[StructureReading, ...]
     first_block: int
 
-    def newest(self, kind: ReadingKind, direction: Direction) -> Reading | None:
+    def newest(self, kind: ReadingKind, direction: Direction) -> StructureReading | None:
         """Return the newest living reading of a kind and direction at the last bar, or None.
 
         A break lives for its own bar only: if there is one, the last bar has it.
@@ -264,28 +273,32 @@ def structures(series: Series, settings: StructureSettings) -> Structures:
     bars = bars_of(series)
     turned = turns(bars)
     ranges = atr(series, settings.atr_length, settings.smoothing)
-    upside_down = bars.mirrored(), [turn.mirrored() for turn in turned]
+    upside_down = bars.mirror(), [turn.mirror() for turn in turned]
     both = (
         *_read(bars, _dated(bars, turned, ranges, settings), Direction.LONG),
         *_read(bars, _dated(*upside_down, ranges, settings), Direction.SHORT),
     )
     in_order = sorted(both, key=lambda pair: (pair[0].known_at, pair[0].bar))
-    over = sorted([Ended(reading, at) for reading, at in in_order if at is not None], key=lambda end: end.at)
+    over = sorted([StructureEnd(reading, at) for reading, at in in_order if at is not None], key=lambda end: end.at)
     living = [reading for reading, at in in_order if at is None]
     first_block = len(series) - settings.block_lookback
     return Structures(tuple([reading for reading, _ in in_order]), tuple(over), tuple(living), first_block)
 
 
-def _read(bars: Bars, dated: Iterable[Dated], direction: Direction) -> Iterator[tuple[Reading, int | None]]:
+def _read(
+    bars: BarColumns, dated: Iterable[Dated], direction: Direction
+) -> Iterator[tuple[StructureReading, int | None]]:
     """Yield the readings of a direction, and when each ended, in seconds since 1970 UTC."""
     long = direction is Direction.LONG
     for kind, (bar, known, below, above), end in dated:
         low, high = (below, above) if long else (-above, -below)
-        reading = Reading(kind, direction, bar, bars.starts_s[bar], low, high, bars.ends_s[known])
+        reading = StructureReading(kind, direction, bar, bars.starts_s[bar], low, high, bars.ends_s[known])
         yield reading, None if end is None else bars.ends_s[end]
 
 
-def _dated(bars: Bars, turned: Sequence[Turn], ranges: Column, settings: StructureSettings) -> Iterator[Dated]:
+def _dated(
+    bars: BarColumns, turned: Sequence[StructureTurn], ranges: Column, settings: StructureSettings
+) -> Iterator[Dated]:
     """Yield what there is for longs in these bars, each with the place of the bar that ended it."""
     found = blocks(bars, settings)
     ended = ends(_known(found), [block.low for block in found], bars.close, touching=False)
@@ -300,7 +313,7 @@ def _dated(bars: Bars, turned: Sequence[Turn], ranges: Column, settings: Structu
         yield ReadingKind.CHANGE, *change
 
 
-def _known(found: Iterable[Found]) -> list[int]:
+def _known(found: Iterable[DraftStructure]) -> list[int]:
     return [one.known for one in found]
 
 

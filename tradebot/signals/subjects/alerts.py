@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 
 from tradebot.model.candidate import Input, OptionContract
 from tradebot.model.flow import FlowAlert, FlowWindow
-from tradebot.model.kind import NEW_YORK, AnyKind, Columns, DayFact, Kind, Phase, Row, documented
+from tradebot.model.kind import NEW_YORK, AnyKind, Columns, DayFact, Kind, Phase, Row, parse_field_types
 from tradebot.model.record import SymbolFacts
 from tradebot.signals import columns, rows
-from tradebot.signals.filters import Chosen, Filter, chosen, filters_on
-from tradebot.signals.formula import compiled
-from tradebot.signals.scoring import USD, Known, ScoreComponent, Shown, shown
+from tradebot.signals.filters import AlertSelection, Filter, filters_on, select_alerts
+from tradebot.signals.formula import compile_formula
+from tradebot.signals.scoring import USD, NumberFormat, ScoreComponent, ScoringInputs, number_formats
 
 LARGE = 3
 """How many times the median premium of a session's single-leg alerts a large alert has."""
@@ -126,7 +126,7 @@ FLOW_ALERTS_KIND: Kind[FlowAlert, FlowAlert, SessionAlerts] = Kind(
     core=True,
     max_age_s=1_800,
     phase=Phase.OPEN,
-    fields=documented(
+    fields=parse_field_types(
         "text id ticker created_at option_chain type expiry alert_rule rule_id issue_type, text? sector "
         "next_earnings_date er_time, decimal strike price bid ask total_premium total_ask_side_prem "
         "total_bid_side_prem underlying_price, decimal? volume_oi_ratio marketcap, decimal?* iv_start iv_end, integer "
@@ -186,7 +186,7 @@ OPTIONS_VOLUME_KIND = Kind(
     condense=_condense_options_volume,
     past_days=45,
     max_age_s=4 * 86_400,
-    fields=documented(
+    fields=parse_field_types(
         "text date, decimal call_premium put_premium net_call_premium net_put_premium bullish_premium bearish_premium "
         "avg_3_day_call_volume avg_3_day_put_volume avg_7_day_call_volume avg_7_day_put_volume avg_30_day_call_volume "
         "avg_30_day_put_volume, integer call_volume put_volume call_volume_ask_side call_volume_bid_side "
@@ -245,7 +245,7 @@ def sizes(alerts: Iterable[FlowAlert], window: timedelta, sign: int) -> list[int
 
 FLOW = "net / (gross + scale)"
 """What alerts add up to: one more bullish alert never lowers it, and thin flow counts for little."""
-_flow = compiled(FLOW, ("net", "gross", "scale"))
+_flow = compile_formula(FLOW, ("net", "gross", "scale"))
 
 
 class Counting(NamedTuple):
@@ -286,11 +286,11 @@ def flow_now(facts: SymbolFacts, count: Counting) -> FlowNow:
     return FlowNow(alerts, lacking, scale, flow(alerts, scale) if scale is not None and known else None)
 
 
-def recent_alerts(facts: SymbolFacts, count: Counting) -> Chosen:
+def recent_alerts(facts: SymbolFacts, count: Counting) -> AlertSelection:
     """Return the alerts that count: recent, not expired, and passing the filters."""
     alerts, today = facts.alerts, count.today
     recent = alerts[bisect_right(alerts, count.since, key=_AT) :]
-    return chosen([alert for alert in recent if alert.expiry >= today], count.filters)
+    return select_alerts([alert for alert in recent if alert.expiry >= today], count.filters)
 
 
 def scale_usd(facts: SymbolFacts, window: FlowWindow) -> float | None:
@@ -342,7 +342,7 @@ class Premium(NamedTuple):
     alerts_without_a_field: int
 
 
-def _premium(known: Known) -> Premium:
+def _premium(known: ScoringInputs) -> Premium:
     trailing = OPTIONS_VOLUME_KIND.of(known.facts.known)
     net, gross = net_and_gross(known.alerts)
     return Premium(
@@ -357,7 +357,7 @@ def _premium(known: Known) -> Premium:
     )
 
 
-def _inputs(known: Known) -> Iterator[Input]:
+def _inputs(known: ScoringInputs) -> Iterator[Input]:
     for alert in sorted(known.alerts, key=lambda alert: (alert.at, alert.id), reverse=True):
         name = f"{alert.right.value} {alert.strike:f} {alert.expiry.isoformat()}"
         yield Input(name, alert.net_premium, USD, alert.at, alert.id)
@@ -370,9 +370,9 @@ FLOW_COMPONENT = ScoreComponent(
     sign="bullish if more premium bought calls and sold puts",
     looks_at=_premium,
     shows={
-        **shown(USD, "net", "gross", "scale", "trailing_premium"),
-        "trailing_sessions": Shown("sessions"),
-        **shown("alerts", "alerts_known", "alerts_that_count", "alerts_without_a_field"),
+        **number_formats(USD, "net", "gross", "scale", "trailing_premium"),
+        "trailing_sessions": NumberFormat("sessions"),
+        **number_formats("alerts", "alerts_known", "alerts_that_count", "alerts_without_a_field"),
     },
     formula=FLOW,
     absent="no usable reply about this symbol's alerts, or too few earlier sessions to measure them against",

@@ -11,12 +11,12 @@ from math import fsum
 from operator import attrgetter
 from typing import NamedTuple
 
-from tradebot.model.kind import NEW_YORK, AnyKind, Fact, Kind, Row, Scope, SymbolFact, documented
+from tradebot.model.kind import NEW_YORK, AnyKind, Fact, Kind, ReplyScope, Row, SymbolFact, parse_field_types
 from tradebot.model.record import SymbolFacts
 from tradebot.signals import rows
 from tradebot.signals.normalize import source_ticker
 from tradebot.signals.rows import new_york_day
-from tradebot.signals.scoring import USD, Known, Shown
+from tradebot.signals.scoring import USD, NumberFormat, ScoringInputs
 from tradebot.signals.subjects.alerts import FLOW_READS, FlowShare
 
 UNKNOWN = "unknown"
@@ -69,7 +69,7 @@ EARNINGS_KIND = Kind(
     condense=_condense_earnings,
     past_days=7,
     max_age_s=7 * 86_400,
-    fields=documented(
+    fields=parse_field_types(
         "text report_date, text? report_time source ending_fiscal_quarter, decimal? actual_eps street_mean_est "
         "expected_move expected_move_perc long_straddle_1d long_straddle_1w short_straddle_1d short_straddle_1w "
         "pre_earnings_move_1d pre_earnings_move_3d pre_earnings_move_1w pre_earnings_move_2w post_earnings_move_1d "
@@ -131,9 +131,9 @@ FDA_CALENDAR_KIND = Kind(
     parse=_parse_fda_calendar,
     moment=lambda event: event.listed,
     condense=_condense_fda_calendar,
-    scope=Scope.MARKET,
+    scope=ReplyScope.MARKET,
     past_days=4,
-    fields=documented(
+    fields=parse_field_types(
         "text drug end_date start_date status ticker, text? catalyst description indication notes outcome "
         "outcome_brief source_link, decimal? marketcap, boolean? has_options"
     ),
@@ -174,7 +174,7 @@ class EconomicEvent(Fact, frozen=True):
     release: Release = Release.OTHER
 
 
-class Calendar(NamedTuple):
+class ReleaseCalendar(NamedTuple):
     """When the releases of the newest list are due, the first one first, and those of CPI, FOMC and payrolls of them.
 
     `listed` is the New York date of the list.
@@ -197,12 +197,12 @@ def _parse_economic_calendar(row: Row, symbol: str, at: datetime) -> EconomicEve
     return EconomicEvent(f"{due.isoformat()}/{event}", rows.new_york_day(at), due, kind, _release(event, kind))
 
 
-def _condense_economic_calendar(events: Sequence[tuple[date, datetime, str, Release]]) -> Calendar:
+def _condense_economic_calendar(events: Sequence[tuple[date, datetime, str, Release]]) -> ReleaseCalendar:
     """Return the newest list without speeches; what was taken off it is gone."""
     newest = max(listed for listed, _, _, _ in events)
     due = sorted((at, release) for listed, at, kind, release in events if listed == newest and kind != SPEECH)
     major = [at for at, release in due if release is not Release.OTHER]
-    return Calendar(newest, tuple(at for at, _ in due), tuple(major))
+    return ReleaseCalendar(newest, tuple(at for at, _ in due), tuple(major))
 
 
 ECONOMIC_CALENDAR_KIND = Kind(
@@ -216,9 +216,9 @@ ECONOMIC_CALENDAR_KIND = Kind(
     moment=attrgetter("listed"),
     lean=attrgetter("listed", "at", "type", "release"),
     condense=_condense_economic_calendar,
-    scope=Scope.MARKET,
+    scope=ReplyScope.MARKET,
     past_days=4,
-    fields=documented("text event time type, text? forecast prev reported_period"),
+    fields=parse_field_types("text event time type, text? forecast prev reported_period"),
 )
 """Economic reports and speeches that are due."""
 
@@ -275,7 +275,7 @@ class Aligned(NamedTuple):
     report: date
 
 
-def _aligned(known: Known) -> Aligned | None:
+def _aligned(known: ScoringInputs) -> Aligned | None:
     today = new_york_day(known.now)
     report = next_report(known.facts, today)
     if report is None or report.next is None:
@@ -291,7 +291,7 @@ EVENT_ALIGNMENT_COMPONENT = FlowShare(
     reads=(EARNINGS_KIND, *FLOW_READS),
     sign="with the flow if its options outlive an earnings report that is near",
     looks_at=_aligned,
-    shows={"days": Shown("days", "report"), "aligned": Shown(USD), "total": Shown(USD)},
+    shows={"days": NumberFormat("days", "report"), "aligned": NumberFormat(USD), "total": NumberFormat(USD)},
     formula=f"flow * max(0, 1 - days / {ALIGNMENT_DAYS}) * aligned / total if total else 0",
     absent="no direction of the flow, or no date of a report known",
     source=lambda known: "next report",
@@ -304,7 +304,7 @@ EVENT_ALIGNMENT_COMPONENT = FlowShare(
 CATALYST_DAYS = 7
 
 
-class Ahead(NamedTuple):
+class UpcomingEvents(NamedTuple):
     """How near the next report of earnings and the next decision of the FDA are, from 0 (a week away or none) to 1.
 
     `releases` counts today's economic releases without speeches.
@@ -315,7 +315,7 @@ class Ahead(NamedTuple):
     releases: int
 
 
-def _ahead(known: Known) -> Ahead | None:
+def _ahead(known: ScoringInputs) -> UpcomingEvents | None:
     today = new_york_day(known.now)
     report, decisions = next_report(known.facts, today), FDA_CALENDAR_KIND.of(known.market)
     releases = ECONOMIC_CALENDAR_KIND.of(known.market)
@@ -324,7 +324,7 @@ def _ahead(known: Known) -> Ahead | None:
     own = decisions.get(source_ticker(known.facts.symbol).upper(), ()) if decisions else ()
     decision = min([each.start for each in own if each.start >= today], default=None) if own else None
     first, last = (bisect_left(releases.times if releases else (), bound) for bound in _bounds(today))
-    return Ahead(_nearness(report.next if report else None, today), _nearness(decision, today), last - first)
+    return UpcomingEvents(_nearness(report.next if report else None, today), _nearness(decision, today), last - first)
 
 
 @lru_cache(maxsize=4)
@@ -346,7 +346,7 @@ CALENDAR_CATALYST_COMPONENT = FlowShare(
     reads=(EARNINGS_KIND, FDA_CALENDAR_KIND, ECONOMIC_CALENDAR_KIND, *FLOW_READS),
     sign="with the flow, the nearer the events",
     looks_at=_ahead,
-    shows={"earnings": Shown("0 to 1"), "fda": Shown("0 to 1"), "releases": Shown("releases")},
+    shows={"earnings": NumberFormat("0 to 1"), "fda": NumberFormat("0 to 1"), "releases": NumberFormat("releases")},
     formula="flow * min(1, 0.4 * earnings + 0.5 * fda + 0.2 * min(1, releases / 3))",
     absent="no direction of the flow, or none of the three calendars is known",
     source=lambda known: "calendars",

@@ -9,9 +9,9 @@ from math import fsum
 from operator import mul
 from typing import NamedTuple
 
-from tradebot.model.kind import Kind, Phase, Row, SymbolFact, documented
+from tradebot.model.kind import Kind, Phase, Row, SymbolFact, parse_field_types
 from tradebot.signals import rows
-from tradebot.signals.scoring import USD, Known, ScoreComponent, Shown, shown
+from tradebot.signals.scoring import USD, NumberFormat, ScoreComponent, ScoringInputs, number_formats
 
 REGULAR_SETTLEMENT = (None, "regular", "regular_settlement")
 
@@ -79,7 +79,7 @@ DARK_POOL_KIND = Kind(
     core=True,
     max_age_s=1_800,
     phase=Phase.OPEN,
-    fields=documented(
+    fields=parse_field_types(
         "text ticker executed_at market_center, text? trade_settlement trade_code sale_cond_codes ext_hour_sold_codes, "
         "text?* trf_executed_at, decimal price premium nbbo_bid nbbo_ask, integer tracking_id size volume "
         "nbbo_bid_quantity nbbo_ask_quantity, boolean canceled"
@@ -94,7 +94,7 @@ class Counted:
     fsum rounds only once, at the end. Rounding at each step could push the mean slightly outside -1..1.
     """
 
-    def __init__(self, prints: Prints, known: Known) -> None:
+    def __init__(self, prints: Prints, known: ScoringInputs) -> None:
         first = bisect_right(prints.at, known.now - known.lookback)
         self._usd, self._signed = prints.usd[first:], prints.signed_usd[first:]
         self.prints_known, self.prints_that_count = len(prints.at), len(self._usd)
@@ -121,12 +121,12 @@ class Counted:
         return fsum(usd for usd, signed in zip(self._usd, self._signed, strict=True) if not signed)
 
 
-def _counted(known: Known) -> Counted | None:
+def _counted(known: ScoringInputs) -> Counted | None:
     prints = DARK_POOL_KIND.of(known.facts.known)
     return Counted(prints, known) if prints else None
 
 
-def _prints(known: Known) -> str:
+def _prints(known: ScoringInputs) -> str:
     prints = DARK_POOL_KIND.of(known.facts.known)
     return f"{len(prints.at) if prints else 0} prints"
 
@@ -138,9 +138,9 @@ DARK_POOL_COMPONENT = ScoreComponent(
     sign="bullish if prints are above the midpoint of the quote",
     looks_at=_counted,
     shows={
-        **shown(USD, "net", "total", "bullish", "bearish", "neutral", at="newest"),
-        "prints_known": Shown("prints"),
-        "prints_that_count": Shown("prints", "newest"),
+        **number_formats(USD, "net", "total", "bullish", "bearish", "neutral", at="newest"),
+        "prints_known": NumberFormat("prints"),
+        "prints_that_count": NumberFormat("prints", "newest"),
     },
     formula="net / total",
     absent="no print within the lookback",

@@ -9,10 +9,10 @@ from math import fsum
 from operator import attrgetter
 from typing import NamedTuple
 
-from tradebot.model.kind import DayFact, Fact, Kind, Phase, Row, Scope, SymbolFact, documented
+from tradebot.model.kind import DayFact, Fact, Kind, Phase, ReplyScope, Row, SymbolFact, parse_field_types
 from tradebot.signals import rows
 from tradebot.signals.normalize import source_ticker
-from tradebot.signals.scoring import USD, Known, ScoreComponent, Shown, count_of, latest, shown
+from tradebot.signals.scoring import USD, NumberFormat, ScoreComponent, ScoringInputs, count_of, latest, number_formats
 
 LOOKBACK_DAYS = 182
 """Half a year, as in the study that the component is built on."""
@@ -63,7 +63,7 @@ INSIDER_KIND = Kind(
     condense=_condense_insider,
     past_days=LOOKBACK_DAYS,
     core=True,
-    fields=documented(
+    fields=parse_field_types(
         "text date buy_sell, decimal premium, number avg_price, integer transactions uniq_insiders volume"
     ),
 )
@@ -76,7 +76,7 @@ INSIDER_COMPONENT = ScoreComponent(
     reads=(INSIDER_KIND,),
     sign="bullish if insiders bought; selling counts a quarter as much",
     looks_at=latest(INSIDER_KIND),
-    shows=shown("insiders", "buyers", "sellers", at="last"),
+    shows=number_formats("insiders", "buyers", "sellers", at="last"),
     formula="(buyers - 0.25 * sellers) / (buyers + sellers)",
     absent="no trade by an insider in the past half-year",
     source=lambda known: "past half-year",
@@ -157,10 +157,10 @@ CONGRESS_KIND = Kind(
     moment=lambda trade: trade.filed,
     condense=_condense_congress,
     poll_s=21_600,
-    scope=Scope.MARKET,
+    scope=ReplyScope.MARKET,
     changes=False,
     past_days=30,
-    fields=documented(
+    fields=parse_field_types(
         "text amounts filed_at_date member_type name politician_id reporter transaction_date txn_type, text? issuer "
         "notes ticker, boolean is_active"
     ),
@@ -174,7 +174,7 @@ SCALE_USD = 50_000
 """What damps small trades: the scale at which trades in one direction count half."""
 
 
-def _trades(known: Known) -> CongressFacts | None:
+def _trades(known: ScoringInputs) -> CongressFacts | None:
     return (CONGRESS_KIND.of(known.market) or {}).get(source_ticker(known.facts.symbol).upper())
 
 
@@ -184,7 +184,11 @@ CONGRESS_COMPONENT = ScoreComponent(
     reads=(CONGRESS_KIND,),
     sign="bullish if more was bought than sold",
     looks_at=_trades,
-    shows={"trades": Shown("trades"), "bought_usd": Shown(USD, "filed"), "sold_usd": Shown(USD, "filed")},
+    shows={
+        "trades": NumberFormat("trades"),
+        "bought_usd": NumberFormat(USD, "filed"),
+        "sold_usd": NumberFormat(USD, "filed"),
+    },
     formula=f"(bought_usd - sold_usd) / (bought_usd + sold_usd + {SCALE_USD})",
     absent="no trade in it was filed in the last 30 days",
     source=count_of(_trades, "trades", "trades"),
@@ -238,7 +242,7 @@ INSTITUTIONAL_KIND = Kind(
     lean=attrgetter("filed", "change"),
     condense=_condense_institutional,
     past_days=100,
-    fields=documented(
+    fields=parse_field_types(
         "text filing_date name report_date, text? first_buy short_name, decimal? avg_price inst_share_value inst_value "
         "shares_outstanding value, integer units units_change, list historical_units people tags"
     ),
@@ -254,7 +258,7 @@ INSTITUTIONAL_COMPONENT = ScoreComponent(
     reads=(INSTITUTIONAL_KIND,),
     sign="bullish if more shares were bought than sold",
     looks_at=_FILINGS,
-    shows={**shown("shares", "bought", "sold", at="filed"), "holders": Shown("institutions", "filed")},
+    shows={**number_formats("shares", "bought", "sold", at="filed"), "holders": NumberFormat("institutions", "filed")},
     formula="(bought - sold) / (bought + sold) if bought + sold else 0",
     absent="no filing of the last 100 days",
     source=count_of(_FILINGS, "holders", "institutions"),

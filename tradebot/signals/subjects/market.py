@@ -9,10 +9,10 @@ from operator import attrgetter
 from statistics import fmean
 from typing import NamedTuple
 
-from tradebot.model.kind import AnyKind, DayFact, Fact, Kind, Phase, Row, Scope, documented
+from tradebot.model.kind import AnyKind, DayFact, Fact, Kind, Phase, ReplyScope, Row, parse_field_types
 from tradebot.model.values import replace
 from tradebot.signals import rows
-from tradebot.signals.scoring import USD, Known, ScoreComponent, Shown, count_of, latest
+from tradebot.signals.scoring import USD, NumberFormat, ScoreComponent, ScoringInputs, count_of, latest
 from tradebot.signals.sectors import SOURCE_SECTORS
 from tradebot.signals.subjects.open_interest import GREEK_EXPOSURE_KIND
 from tradebot.signals.subjects.volatility import REALIZED_VOLATILITY_KIND
@@ -45,10 +45,10 @@ MARKET_TIDE_KIND: Kind[TideTick, TideTick, tuple[TideTick, ...]] = Kind(
     moment=attrgetter("at"),
     condense=lambda ticks: tuple(sorted(ticks, key=attrgetter("at", "id"))),
     poll_s=240,
-    scope=Scope.MARKET,
+    scope=ReplyScope.MARKET,
     max_age_s=1_800,
     phase=Phase.OPEN,
-    fields=documented("text timestamp date, decimal net_call_premium net_put_premium, integer net_volume"),
+    fields=parse_field_types("text timestamp date, decimal net_call_premium net_put_premium, integer net_volume"),
 )
 """Net option premium of the whole market."""
 
@@ -66,7 +66,7 @@ class Tide(NamedTuple):
     id: str
 
 
-def tide(ticks: Sequence[TideTick], known: Known) -> Tide | None:
+def tide(ticks: Sequence[TideTick], known: ScoringInputs) -> Tide | None:
     """Return what the last tick says, or None if it is too old to say anything about now."""
     if not ticks or ticks[-1].at <= known.now - known.lookback:
         return None
@@ -74,7 +74,7 @@ def tide(ticks: Sequence[TideTick], known: Known) -> Tide | None:
     return Tide(last.net_call_premium, last.net_put_premium, len(ticks), last.at, last.id)
 
 
-def _ticks(known: Known) -> Sequence[TideTick]:
+def _ticks(known: ScoringInputs) -> Sequence[TideTick]:
     return MARKET_TIDE_KIND.of(known.market) or ()
 
 
@@ -84,7 +84,11 @@ MARKET_TIDE_COMPONENT = ScoreComponent(
     reads=(MARKET_TIDE_KIND,),
     sign="bullish if the market's net premium is in calls",
     looks_at=lambda known: tide(_ticks(known), known),
-    shows={"calls": Shown(USD, "at", "id"), "puts": Shown(USD, "at", "id"), "ticks_known": Shown("ticks", "at")},
+    shows={
+        "calls": NumberFormat(USD, "at", "id"),
+        "puts": NumberFormat(USD, "at", "id"),
+        "ticks_known": NumberFormat("ticks", "at"),
+    },
     formula=TIDE_FORMULA,
     absent="no tick within the lookback",
     source=lambda known: f"{len(_ticks(known))} ticks",
@@ -105,15 +109,15 @@ SECTOR_TIDE_KIND: Kind[TideTick, TideTick, TideTick] = Kind(
     moment=attrgetter("at"),
     condense=lambda ticks: max(ticks, key=attrgetter("at", "id")),
     poll_s=540,
-    scope=Scope.SECTOR,
-    fields=documented("text date timestamp, decimal net_call_premium net_put_premium, integer net_volume"),
+    scope=ReplyScope.SECTOR,
+    fields=parse_field_types("text date timestamp, decimal net_call_premium net_put_premium, integer net_volume"),
     max_age_s=1_800,
     phase=Phase.OPEN,
 )
 """Net option premium of each sector."""
 
 
-def _sector_tide(known: Known) -> Tide | None:
+def _sector_tide(known: ScoringInputs) -> Tide | None:
     ticks = SECTOR_TIDE_KIND.of(known.market)
     tick: TideTick | None = ticks.get(SOURCE_SECTORS.get(known.sector)) if isinstance(ticks, dict) else None
     return tide([tick], known) if tick else None
@@ -125,7 +129,7 @@ SECTOR_TIDE_COMPONENT = ScoreComponent(
     reads=(SECTOR_TIDE_KIND,),
     sign="bullish if the sector's net premium is in calls",
     looks_at=_sector_tide,
-    shows={"calls": Shown(USD, "at", "id"), "puts": Shown(USD, "at", "id")},
+    shows={"calls": NumberFormat(USD, "at", "id"), "puts": NumberFormat(USD, "at", "id")},
     formula=TIDE_FORMULA,
     absent="no tick within the lookback, or no sector that the source knows",
     source=lambda known: SOURCE_SECTORS.get(known.sector) or "no sector",
@@ -165,8 +169,8 @@ MARKET_BREADTH_KIND = Kind(
     lean=attrgetter("date", "sign"),
     condense=_condense_market_breadth,
     poll_s=1_800,
-    scope=Scope.MARKET,
-    fields=documented(
+    scope=ReplyScope.MARKET,
+    fields=parse_field_types(
         "text date ticker, text? er_time issue_type next_dividend_date next_earnings_date sector, decimal close "
         "prev_close, decimal? bearish_premium bullish_premium call_premium implied_move implied_move_perc iv30d "
         "iv30d_1d iv30d_1m iv30d_1w iv_rank marketcap net_call_premium net_put_premium put_call_ratio put_premium "
@@ -187,7 +191,7 @@ MARKET_VOLATILITY_KIND = replace(
     name="market_volatility",
     sign="none: the more, the more the market moves",
     path=REALIZED_VOLATILITY_KIND.path.format(MARKET),
-    scope=Scope.MARKET,
+    scope=ReplyScope.MARKET,
 )
 """Volatility of the whole market, measured by the fund that tracks the S&P 500."""
 
@@ -197,7 +201,7 @@ MARKET_GAMMA_KIND = replace(
     name="market_gamma",
     absent="no exposure of the last week",
     path=GREEK_EXPOSURE_KIND.path.format(MARKET),
-    scope=Scope.MARKET,
+    scope=ReplyScope.MARKET,
     past_days=7,
 )
 """Dealers' gamma in the whole market, measured by the fund that tracks the S&P 500."""
@@ -247,7 +251,7 @@ def regime(state: MarketState) -> str:
     return "mixed"
 
 
-def _state(known: Known) -> MarketState | None:
+def _state(known: ScoringInputs) -> MarketState | None:
     return market_state(known.market, known.now)
 
 
@@ -258,10 +262,10 @@ REGIME_COMPONENT = ScoreComponent(
     sign="bullish in a calm and broad rise, bearish in a broad fall with bearish flow, otherwise neither",
     looks_at=_state,
     shows={
-        "volatility": Shown("a year"),
-        "gamma": Shown("gamma"),
-        "breadth": Shown("-1 to 1"),
-        "net_premium": Shown(USD),
+        "volatility": NumberFormat("a year"),
+        "gamma": NumberFormat("gamma"),
+        "breadth": NumberFormat("-1 to 1"),
+        "net_premium": NumberFormat(USD),
     },
     formula=(
         f"0 if (volatility > {HIGH_VOLATILITY}) * (gamma < 0)"
@@ -319,9 +323,9 @@ ETF_FLOW_KIND = Kind(
     parse=_parse_etf_flow,
     lean=lambda flow: (flow.date, float(flow.change)),
     condense=_condense_etf_flow,
-    scope=Scope.FUND,
+    scope=ReplyScope.FUND,
     past_days=60,
-    fields=documented("text date, decimal change_prem close, integer change volume, boolean is_fomc"),
+    fields=parse_field_types("text date, decimal change_prem close, integer change volume, boolean is_fomc"),
 )
 """Money that flows into and out of funds."""
 
@@ -334,7 +338,11 @@ ETF_FLOW_COMPONENT = ScoreComponent(
     reads=(ETF_FLOW_KIND,),
     sign="bearish if more money than usual flowed in, bullish if it flowed out",
     looks_at=_FUND_FLOW,
-    shows={"change_usd": Shown(USD, "date", "date"), "scale_usd": Shown(USD), "days": Shown("earlier days")},
+    shows={
+        "change_usd": NumberFormat(USD, "date", "date"),
+        "scale_usd": NumberFormat(USD),
+        "days": NumberFormat("earlier days"),
+    },
     formula="-clamp(change_usd / (2 * scale_usd), -1, 1)",
     absent="the symbol is no fund, or no flow is known to measure against",
     source=count_of(_FUND_FLOW, "days", "earlier days"),
@@ -403,11 +411,11 @@ NEWS_KIND = Kind(
     condense=_condense_news,
     poll_s=int(timedelta(minutes=5).total_seconds()),
     max_age_s=int(timedelta(minutes=30).total_seconds()),
-    scope=Scope.MARKET,
+    scope=ReplyScope.MARKET,
     phase=Phase.ALWAYS,
     changes=False,
     past_days=1,
-    fields=documented(
+    fields=parse_field_types(
         "text created_at headline source, text? sentiment, boolean is_major, object? meta, list tags tickers"
     ),
 )

@@ -9,10 +9,10 @@ from statistics import fmean
 from typing import NamedTuple
 
 from tradebot.model.instrument import Right
-from tradebot.model.kind import DayFact, Kind, Phase, Row, SymbolFact, documented
+from tradebot.model.kind import DayFact, Kind, Phase, Row, SymbolFact, parse_field_types
 from tradebot.signals import rows
 from tradebot.signals.rows import new_york_day
-from tradebot.signals.scoring import Known, ScoreComponent, Shown, count_of, latest, recent
+from tradebot.signals.scoring import NumberFormat, ScoreComponent, ScoringInputs, count_of, latest, recent
 from tradebot.signals.subjects.alerts import FLOW_ALERTS_KIND, FLOW_READS, FlowShare
 
 _OCC = re.compile(r"[A-Z0-9.]{1,6}\d{6}([CP])\d{8}")
@@ -67,7 +67,7 @@ OI_CHANGE_KIND = Kind(
     lean=lambda change: (change.date, change.change if change.right is Right.CALL else -change.change),
     condense=_condense_oi_change,
     past_days=400,
-    fields=documented(
+    fields=parse_field_types(
         "text option_symbol underlying_symbol curr_date last_date, decimal oi_change, decimal? avg_price last_fill "
         "last_ask last_bid prev_total_premium percentage_of_total, integer curr_oi last_oi oi_diff_plain volume trades "
         "rnk, integer? prev_ask_volume prev_bid_volume prev_mid_volume prev_neutral_volume prev_multi_leg_volume "
@@ -86,7 +86,11 @@ OI_CHANGE_COMPONENT = ScoreComponent(
     reads=(OI_CHANGE_KIND,),
     sign="bullish if open interest moved from puts to calls",
     looks_at=_CHANGES,
-    shows={"net": Shown("contracts", "date"), "gross": Shown("contracts", "date"), "symbols": Shown("option symbols")},
+    shows={
+        "net": NumberFormat("contracts", "date"),
+        "gross": NumberFormat("contracts", "date"),
+        "symbols": NumberFormat("option symbols"),
+    },
     formula="net / gross if gross else 0",
     absent="no change in open interest of the last days",
     source=count_of(_CHANGES, "symbols", "contracts"),
@@ -134,7 +138,7 @@ MAX_PAIN_KIND = Kind(
     moment=lambda level: level.listed,
     lean=lambda level: (level.listed, PainAt(level.expiry, float(level.price))),
     condense=_condense_max_pain,
-    fields=documented("text expiry, decimal max_pain"),
+    fields=parse_field_types("text expiry, decimal max_pain"),
     max_age_s=86_400,
 )
 """The price at which the options of each expiry would cost their writers least."""
@@ -154,7 +158,7 @@ class Pull(NamedTuple):
     alert: str
 
 
-def _pull(known: Known) -> Pull | None:
+def _pull(known: ScoringInputs) -> Pull | None:
     today, since = new_york_day(known.now), known.now - known.lookback
     levels = MAX_PAIN_KIND.of(known.facts.known) or ()
     pain = next((level for level in levels if level.expiry >= today), None)
@@ -174,7 +178,11 @@ MAX_PAIN_COMPONENT = ScoreComponent(
     reads=(MAX_PAIN_KIND, FLOW_ALERTS_KIND),
     sign="bullish if the next expiry's max pain is above the price",
     looks_at=_pull,
-    shows={"pain": Shown("USD", "expiry", "expiry"), "price": Shown("USD", "at", "alert"), "days": Shown("days")},
+    shows={
+        "pain": NumberFormat("USD", "expiry", "expiry"),
+        "price": NumberFormat("USD", "at", "alert"),
+        "days": NumberFormat("days"),
+    },
     formula=f"clamp((pain - price) / (0.05 * price), -1, 1) * (1 - days / {REACH_DAYS})",
     absent="no expiry within a week, or no alert within the lookback that says what the stock costs",
     source=lambda known: f"{len(MAX_PAIN_KIND.of(known.facts.known) or ())} expiries",
@@ -225,7 +233,7 @@ GREEK_EXPOSURE_KIND = Kind(
     lean=lambda exposure: (exposure.date, float(exposure.call_gamma + exposure.put_gamma)),
     condense=_condense_greek_exposure,
     past_days=400,
-    fields=documented(
+    fields=parse_field_types(
         "text date, decimal call_gamma put_gamma call_delta put_delta call_charm put_charm call_vanna put_vanna"
     ),
 )
@@ -241,7 +249,11 @@ GREEK_EXPOSURE_COMPONENT = FlowShare(
     reads=(GREEK_EXPOSURE_KIND, *FLOW_READS),
     sign="with the flow if dealers are short gamma, against it if they are long",
     looks_at=_GAMMA,
-    shows={"gex": Shown("gamma", "date", "date"), "scale": Shown("gamma"), "sessions": Shown("earlier sessions")},
+    shows={
+        "gex": NumberFormat("gamma", "date", "date"),
+        "scale": NumberFormat("gamma"),
+        "sessions": NumberFormat("earlier sessions"),
+    },
     formula="-flow * clamp(gex / (2 * scale), -1, 1)",
     absent="no direction of the flow, or no exposure of the last days and earlier ones to measure it against",
     source=count_of(_GAMMA, "sessions", "earlier sessions"),
@@ -294,7 +306,7 @@ SPOT_GEX_KIND = Kind(
     lean=lambda exposure: (exposure.at, float(exposure.gamma)),
     condense=_condense_spot_gex,
     poll_s=1_800,
-    fields=documented(
+    fields=parse_field_types(
         "text time, decimal charm_per_one_percent_move_dir charm_per_one_percent_move_oi "
         "charm_per_one_percent_move_vol gamma_per_one_percent_move_dir gamma_per_one_percent_move_oi "
         "gamma_per_one_percent_move_vol vanna_per_one_percent_move_dir vanna_per_one_percent_move_oi "
@@ -318,9 +330,9 @@ SPOT_GEX_COMPONENT = FlowShare(
     sign="bullish if dealers are short gamma and the flow is bullish, or long gamma and the flow is bearish",
     looks_at=_SPOT_GAMMA,
     shows={
-        "gamma": Shown(SPOT_GAMMA_UNIT, "at", "at"),
-        "scale": Shown(SPOT_GAMMA_UNIT, "at"),
-        "minutes": Shown("minutes"),
+        "gamma": NumberFormat(SPOT_GAMMA_UNIT, "at", "at"),
+        "scale": NumberFormat(SPOT_GAMMA_UNIT, "at"),
+        "minutes": NumberFormat("minutes"),
     },
     formula="flow * -clamp(gamma / (2 * scale), -1, 1)",
     absent="no flow, or no exposure of this session",

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from math import fsum
 from typing import NamedTuple
 
-from tradebot.signals.scoring import USD, Known, ScoreComponent, Shown
+from tradebot.signals.scoring import USD, NumberFormat, ScoreComponent, ScoringInputs
 from tradebot.signals.subjects.alerts import (
     FLOW_ALERTS_KIND,
     LARGE,
@@ -25,7 +25,7 @@ class Newest(NamedTuple):
     id: str
 
 
-def _newest(known: Known) -> Newest | None:
+def _newest(known: ScoringInputs) -> Newest | None:
     if not known.alerts:
         return None
     newest = known.alerts[-1]
@@ -37,7 +37,7 @@ FRESHNESS_COMPONENT = FlowShare(
     name="freshness",
     sign="with the flow, and less so the older its newest alert is",
     looks_at=_newest,
-    shows={"age_min": Shown("minutes", "at", "id")},
+    shows={"age_min": NumberFormat("minutes", "at", "id")},
     formula=f"flow * exp(-age_min / {FADING_MINUTES})",
     source=lambda known: "newest alert",
     after="the bot before this one, which faded its whole score this way",
@@ -56,7 +56,7 @@ class Burst(NamedTuple):
     alerts: int
 
 
-def _burst(known: Known) -> Burst:
+def _burst(known: ScoringInputs) -> Burst:
     # Most symbols have too few alerts, however they came.
     if not known.direction or len(known.alerts) < BURST_ALERTS:
         return Burst(0)
@@ -73,7 +73,7 @@ BURST_COMPONENT = FlowShare(
     name="burst",
     sign="with the flow if many of its alerts came at once",
     looks_at=_burst,
-    shows={"alerts": Shown("alerts within 5 minutes")},
+    shows={"alerts": NumberFormat("alerts within 5 minutes")},
     formula=f"flow * (min(1, alerts / {FULL_BURST_ALERTS}) if alerts >= {BURST_ALERTS} else 0)",
     after="the bot before this one: five in five minutes; two a minute count in full",
     inferred="that alerts which come at once mean more than others",
@@ -92,7 +92,7 @@ class Clustered(NamedTuple):
     bearish: int
 
 
-def _clustered(known: Known) -> Clustered | None:
+def _clustered(known: ScoringInputs) -> Clustered | None:
     if known.flow is None:
         return None
     if len(known.alerts) < CLUSTER_ALERTS:
@@ -109,7 +109,7 @@ CLUSTERS_COMPONENT = ScoreComponent(
     reads=(FLOW_ALERTS_KIND, OPTIONS_VOLUME_KIND),
     sign="bullish if more alerts in clusters are bullish",
     looks_at=_clustered,
-    shows={"bullish": Shown("alerts"), "bearish": Shown("alerts")},
+    shows={"bullish": NumberFormat("alerts"), "bearish": NumberFormat("alerts")},
     formula="(bullish - bearish) / (bullish + bearish) if bullish + bearish else 0",
     absent="no usable reply about this symbol's alerts",
     after="the bot before this one: three alerts of one direction within ten minutes of the first are a cluster",
@@ -121,7 +121,7 @@ CLUSTERS_COMPONENT = ScoreComponent(
 STEPS = 3
 
 
-class Steps(NamedTuple):
+class PremiumThirds(NamedTuple):
     """The signed premium of each third of the lookback in USD; positive goes with the flow."""
 
     first: float
@@ -129,21 +129,21 @@ class Steps(NamedTuple):
     last: float
 
 
-def _steps(known: Known) -> Steps:
+def _steps(known: ScoringInputs) -> PremiumThirds:
     step, now, direction = known.lookback / STEPS, known.now, known.direction
     premiums: list[list[float]] = [[] for _ in range(STEPS)]
     for alert in known.alerts:
         # The source's clock may be a few seconds ahead of ours.
         ago = min(max((now - alert.at) // step, 0), STEPS - 1)
         premiums[STEPS - 1 - ago].append(direction * alert.net_usd)
-    return Steps(*map(fsum, premiums))
+    return PremiumThirds(*map(fsum, premiums))
 
 
 STAIRCASE_COMPONENT = FlowShare(
     name="staircase",
     sign="with the flow if each third of the lookback had more of its premium",
     looks_at=_steps,
-    shows={"first": Shown(USD), "middle": Shown(USD), "last": Shown(USD)},
+    shows={"first": NumberFormat(USD), "middle": NumberFormat(USD), "last": NumberFormat(USD)},
     formula="flow * ((last - first) / (first + middle + last) if min(first, middle - first, last - middle) > 0 else 0)",
     after="the bot before this one: three rising steps, here of stored premium instead of its own updates",
     inferred="that rising premium means more than steady premium",
@@ -151,25 +151,25 @@ STAIRCASE_COMPONENT = FlowShare(
 """Whether the premium in the flow's direction grows step by step."""
 
 
-class Premium(NamedTuple):
+class PremiumSplit(NamedTuple):
     """The premium of sweeps and floor trades in the flow's direction, and of all alerts in it, in USD."""
 
     urgent: float
     total: float
 
 
-def _premium(known: Known) -> Premium:
+def _premium(known: ScoringInputs) -> PremiumSplit:
     direction = known.direction
     along = [alert for alert in known.alerts if alert.sign == direction]
     urgent = fsum([alert.usd for alert in along if alert.has_sweep or alert.has_floor])
-    return Premium(urgent, fsum([alert.usd for alert in along]))
+    return PremiumSplit(urgent, fsum([alert.usd for alert in along]))
 
 
 SWEEP_BLOCK_COMPONENT = FlowShare(
     name="sweep_block",
     sign="with the flow if its premium was swept or traded on a floor",
     looks_at=_premium,
-    shows={"urgent": Shown(USD), "total": Shown(USD)},
+    shows={"urgent": NumberFormat(USD), "total": NumberFormat(USD)},
     formula="flow * urgent / total if total else 0",
     after="the bot before this one, with the source's flags instead of the size of off-exchange prints",
     inferred="what a sweep is: the source flags alerts that have one, without defining it",
@@ -190,7 +190,7 @@ class Large(NamedTuple):
     span_s: float
 
 
-def _large(known: Known) -> Large | None:
+def _large(known: ScoringInputs) -> Large | None:
     alerts, direction = known.facts.alerts, known.direction
     if not direction:
         return None
@@ -204,7 +204,12 @@ WHALE_PERSISTENCE_COMPONENT = FlowShare(
     name="whale_persistence",
     sign="with the flow if at least three large alerts over half an hour or more go with it",
     looks_at=_large,
-    shows={"along": Shown(USD), "against": Shown(USD), "number": Shown("alerts"), "span_s": Shown("seconds")},
+    shows={
+        "along": NumberFormat(USD),
+        "against": NumberFormat(USD),
+        "number": NumberFormat("alerts"),
+        "span_s": NumberFormat("seconds"),
+    },
     formula=(
         f"flow * ((max(0, (along - against) / (along + against)) if span_s >= {WHALE_S} else 0)"
         f" if number >= {WHALE_ALERTS} else 0)"

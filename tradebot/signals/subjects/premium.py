@@ -7,10 +7,10 @@ from math import fsum
 from operator import attrgetter
 from typing import NamedTuple
 
-from tradebot.model.kind import Fact, Kind, Phase, Row, Scope, SymbolFact, documented
+from tradebot.model.kind import Fact, Kind, Phase, ReplyScope, Row, SymbolFact, parse_field_types
 from tradebot.signals import rows
 from tradebot.signals.normalize import source_ticker
-from tradebot.signals.scoring import USD, Known, ScoreComponent, Shown, recent, shown
+from tradebot.signals.scoring import USD, NumberFormat, ScoreComponent, ScoringInputs, number_formats, recent
 from tradebot.signals.subjects.alerts import FLOW_READS, FlowShare
 
 
@@ -82,7 +82,7 @@ NET_PREM_TICKS_KIND = Kind(
     poll_s=540,
     max_age_s=1_800,
     phase=Phase.OPEN,
-    fields=documented(
+    fields=parse_field_types(
         "text date tape_time, decimal net_call_premium net_put_premium net_delta, integer call_volume "
         "call_volume_ask_side call_volume_bid_side put_volume put_volume_ask_side put_volume_bid_side net_call_volume "
         "net_put_volume"
@@ -97,7 +97,10 @@ NET_PREMIUM_COMPONENT = ScoreComponent(
     reads=(NET_PREM_TICKS_KIND,),
     sign="bullish if more premium bought calls and sold puts",
     looks_at=recent(NET_PREM_TICKS_KIND, "at"),
-    shows={**shown(USD, "calls_usd", "puts_usd", "gross_usd", at="at"), "ticks": Shown("minutes", "at")},
+    shows={
+        **number_formats(USD, "calls_usd", "puts_usd", "gross_usd", at="at"),
+        "ticks": NumberFormat("minutes", "at"),
+    },
     formula="clamp((calls_usd - puts_usd) / gross_usd, -1, 1) if gross_usd else 0",
     absent="no minute of this session known, or the last one is too old",
     source=lambda known: "this session",
@@ -112,7 +115,7 @@ TOXICITY_COMPONENT = FlowShare(
     reads=(NET_PREM_TICKS_KIND, *FLOW_READS),
     sign="against the flow if most contracts traded against it",
     looks_at=recent(NET_PREM_TICKS_KIND, "at"),
-    shows={"bullish": Shown("contracts", "at"), "bearish": Shown("contracts", "at")},
+    shows={"bullish": NumberFormat("contracts", "at"), "bearish": NumberFormat("contracts", "at")},
     formula="flow * min(0, sign(flow) * (bullish - bearish) / (bullish + bearish)) if bullish + bearish else 0",
     absent="no direction of the flow, or no recent minute of this session known",
     source=lambda known: "this session",
@@ -157,15 +160,15 @@ TOP_NET_IMPACT_KIND = Kind(
     moment=attrgetter("at"),
     condense=_condense_top_net_impact,
     poll_s=540,
-    scope=Scope.MARKET,
-    fields=documented("text ticker, number net_premium"),
+    scope=ReplyScope.MARKET,
+    fields=parse_field_types("text ticker, number net_premium"),
     max_age_s=1_800,
     phase=Phase.OPEN,
 )
 """The symbols that move the market's net option premium most."""
 
 
-def _impact(known: Known) -> ImpactFacts | None:
+def _impact(known: ScoringInputs) -> ImpactFacts | None:
     listed = TOP_NET_IMPACT_KIND.of(known.market) or {}
     impact = listed.get(source_ticker(known.facts.symbol).upper())
     return impact if impact is not None and impact.at > known.now - known.lookback else None
@@ -177,7 +180,7 @@ TOP_NET_IMPACT_COMPONENT = ScoreComponent(
     reads=(TOP_NET_IMPACT_KIND,),
     sign="bullish if the symbol's net premium is in calls",
     looks_at=_impact,
-    shows={"net_usd": Shown(USD, "at"), "largest_usd": Shown(USD, "at")},
+    shows={"net_usd": NumberFormat(USD, "at"), "largest_usd": NumberFormat(USD, "at")},
     formula="net_usd / largest_usd if largest_usd else 0",
     absent="it isn't on the list, or the list is older than the lookback",
     source=lambda known: "on the list" if _impact(known) else "not on the list",

@@ -6,11 +6,11 @@ from decimal import Decimal
 from statistics import fmean
 from typing import NamedTuple
 
-from tradebot.model.kind import DayFact, Kind, Row, documented
+from tradebot.model.kind import DayFact, Kind, Row, parse_field_types
 from tradebot.model.values import replace
 from tradebot.signals import rows
-from tradebot.signals.formula import compiled, names
-from tradebot.signals.scoring import Known, ScoreComponent, Shown, latest
+from tradebot.signals.formula import compile_formula, names
+from tradebot.signals.scoring import NumberFormat, ScoreComponent, ScoringInputs, latest
 from tradebot.signals.subjects.alerts import FLOW_READS, FlowShare
 
 SHORTS_PUBLISHED_AFTER = timedelta(days=11)
@@ -67,7 +67,7 @@ SHORT_INTEREST_KIND = Kind(
     moment=lambda report: report.date + SHORTS_PUBLISHED_AFTER,
     condense=_condense_short_interest,
     past_days=45,
-    fields=documented(
+    fields=parse_field_types(
         "text market_date symbol, decimal days_to_cover si_float, decimal? fee_rate rebate_rate "
         "si_float_with_synth_long_pct_of_total_shares, integer short_interest total_float, integer? "
         "short_shares_available"
@@ -79,8 +79,8 @@ SHORT_INTEREST_KIND = Kind(
 CROWDED = "clamp((interest - 0.15) / 0.25, 0, 1) + clamp((days_to_cover - 5) / 10, 0, 1)"
 """How crowded short positions are, each from 0 to 1: by share of the float plus by days to cover."""
 REPORT = {
-    "interest": Shown("of the float", "report.date", "report.id"),
-    "days_to_cover": Shown("days", "report.date", "report.id"),
+    "interest": NumberFormat("of the float", "report.date", "report.id"),
+    "days_to_cover": NumberFormat("days", "report.date", "report.id"),
 }
 """What the last report says."""
 
@@ -143,7 +143,7 @@ FAILS_TO_DELIVER_KIND = Kind(
     moment=lambda balance: balance.date + FAILS_PUBLISHED_AFTER,
     condense=_condense_fails_to_deliver,
     past_days=31,
-    fields=documented("text date, decimal? price, integer quantity"),
+    fields=parse_field_types("text date, decimal? price, integer quantity"),
 )
 """Shares that sellers failed to deliver."""
 
@@ -164,13 +164,17 @@ class Pressure(NamedTuple):
     fails_on: date | None
 
 
-def pressure(known: Known) -> Pressure:
+def pressure(known: ScoringInputs) -> Pressure:
     shorts, fails = SHORT_INTEREST_KIND.of(known.facts.known), FAILS_TO_DELIVER_KIND.of(known.facts.known)
     report = shorts and (shorts.interest, shorts.days_to_cover, shorts.float_shares, shorts.fee_rate, shorts.report)
     return Pressure(*(report or (None,) * 5), *((fails.shares, fails.date) if fails else (None, None)))
 
 
-PRESSURE = {**REPORT, "float_shares": Shown("shares", "report.date", "report.id"), "fails": Shown("shares", "fails_on")}
+PRESSURE = {
+    **REPORT,
+    "float_shares": NumberFormat("shares", "report.date", "report.id"),
+    "fails": NumberFormat("shares", "fails_on"),
+}
 
 
 SQUEEZE_COMPONENT = FlowShare(
@@ -192,9 +196,9 @@ SQUEEZE_COMPONENT = FlowShare(
 SIGNS = f"(interest >= 0.2) + (days_to_cover >= 7) + (fee_rate >= 5) + (fails >= {THRESHOLD} * float_shares)"
 
 
-def _signs(known: Known) -> str:
+def _signs(known: ScoringInputs) -> str:
     numbers = [getattr(pressure(known), name) for name in names(SIGNS)]
-    signs = 0.0 if None in numbers else compiled(SIGNS, names(SIGNS))(*numbers)
+    signs = 0.0 if None in numbers else compile_formula(SIGNS, names(SIGNS))(*numbers)
     return f"{signs:.0f} signs of 4"
 
 
@@ -202,7 +206,7 @@ SQUEEZE_SCORE_COMPONENT = replace(
     SQUEEZE_COMPONENT,
     name="squeeze_score",
     sign="bullish if there are signs of a squeeze and the flow is bullish; bearish if the flow is",
-    shows={**PRESSURE, "fee_rate": Shown("percent a year", "report.date", "report.id")},
+    shows={**PRESSURE, "fee_rate": NumberFormat("percent a year", "report.date", "report.id")},
     formula=f"flow * ({SIGNS}) / 4",
     absent="no flow, or one of the four signs isn't known",
     source=_signs,

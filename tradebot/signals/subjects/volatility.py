@@ -9,9 +9,9 @@ from operator import attrgetter
 from statistics import fmean, median
 from typing import NamedTuple
 
-from tradebot.model.kind import NEW_YORK, DayFact, Kind, Row, SymbolFact, documented
+from tradebot.model.kind import NEW_YORK, DayFact, Kind, Row, SymbolFact, parse_field_types
 from tradebot.signals import rows
-from tradebot.signals.scoring import Known, ScoreComponent, Shown, latest, recent, shown
+from tradebot.signals.scoring import NumberFormat, ScoreComponent, ScoringInputs, latest, number_formats, recent
 from tradebot.signals.subjects.alerts import FLOW_READS, FlowShare
 
 
@@ -40,7 +40,7 @@ IV_RANK_KIND: Kind[IvRank, IvRank, IvRank] = Kind(
     parse=_parse_iv_rank,
     condense=lambda ranks: max(ranks, key=attrgetter("date", "id")),
     past_days=400,
-    fields=documented("text date updated_at, decimal close volatility iv_rank_1y"),
+    fields=parse_field_types("text date updated_at, decimal close volatility iv_rank_1y"),
 )
 """Implied volatility within its past year."""
 
@@ -51,7 +51,7 @@ IV_RANK_COMPONENT = FlowShare(
     reads=(IV_RANK_KIND, *FLOW_READS),
     sign="with the flow if options are cheap, against it if they are dear",
     looks_at=recent(IV_RANK_KIND),
-    shows={"rank": Shown("0 to 100", "date", "id"), "volatility": Shown("fraction", "date", "id")},
+    shows={"rank": NumberFormat("0 to 100", "date", "id"), "volatility": NumberFormat("fraction", "date", "id")},
     formula="flow * (50 - rank) / 50",
     absent="no direction of the flow, or no rank of the last days",
     source=lambda known: "last session",
@@ -116,7 +116,7 @@ REALIZED_VOLATILITY_KIND = Kind(
     moment=lambda volatility: max(volatility.day, volatility.measured or volatility.day),
     condense=_condense_realized_volatility,
     past_days=7,
-    fields=documented(
+    fields=parse_field_types(
         "text date, text? unshifted_rv_date, decimal price, decimal? implied_volatility realized_volatility"
     ),
 )
@@ -129,7 +129,7 @@ REALIZED_VOLATILITY_COMPONENT = ScoreComponent(
     reads=(REALIZED_VOLATILITY_KIND,),
     sign="bullish if options expect more volatility than there was",
     looks_at=latest(REALIZED_VOLATILITY_KIND),
-    shows={"implied": Shown("a year", "day"), "realized": Shown("a year", "measured")},
+    shows={"implied": NumberFormat("a year", "day"), "realized": NumberFormat("a year", "measured")},
     formula="(implied - realized) / (implied + realized) if implied + realized else 0",
     absent="one of the two volatilities isn't known",
     source=lambda known: "last month",
@@ -192,7 +192,7 @@ TERM_STRUCTURE_KIND = Kind(
     lean=lambda expiry: (expiry.date, expiry.days, float(expiry.volatility)),
     condense=_condense_term_structure,
     past_days=7,
-    fields=documented("text date expiry, decimal implied_move implied_move_perc volatility, integer dte"),
+    fields=parse_field_types("text date expiry, decimal implied_move implied_move_perc volatility, integer dte"),
 )
 """Implied volatility by expiry."""
 
@@ -203,7 +203,10 @@ IV_TERM_SKEW_COMPONENT = ScoreComponent(
     reads=(TERM_STRUCTURE_KIND,),
     sign="bearish if options expect more volatility over 30 days than over 90",
     looks_at=recent(TERM_STRUCTURE_KIND),
-    shows={**shown("volatility a year", "near", "far", at="date"), "expiries": Shown("expiries", "date")},
+    shows={
+        **number_formats("volatility a year", "near", "far", at="date"),
+        "expiries": NumberFormat("expiries", "date"),
+    },
     formula="clamp(4 * (far - near) / (far + near), -1, 1)",
     absent="no two expiries around 30 days, or around 90 days, of the last days",
     source=lambda known: "last session",
@@ -307,7 +310,7 @@ RISK_REVERSAL_KIND = Kind(
     lean=lambda reversal: (reversal.expiry, reversal.date, float(reversal.skew)),
     condense=_condense_risk_reversal,
     past_days=62,
-    fields=documented("text date ticker, decimal risk_reversal, integer delta"),
+    fields=parse_field_types("text date ticker, decimal risk_reversal, integer delta"),
 )
 """How much dearer puts are than calls, equally far from the money, by session."""
 
@@ -316,7 +319,7 @@ LEAST_SESSIONS = 5
 _RECENT_SKEW = recent(RISK_REVERSAL_KIND)
 
 
-def _skew(known: Known) -> SkewFacts | None:
+def _skew(known: ScoringInputs) -> SkewFacts | None:
     """Return a recent session's skew, and what was usual before it if enough sessions say so."""
     skew: SkewFacts | None = _RECENT_SKEW(known)
     return skew._replace(usual=None, spread=None) if skew and skew.sessions < LEAST_SESSIONS else skew
@@ -329,9 +332,9 @@ SMILE_SLOPE_COMPONENT = ScoreComponent(
     sign="bearish if puts are dearer than usual compared with calls",
     looks_at=_skew,
     shows={
-        "skew": Shown("volatility", "date"),
-        **shown("volatility", "usual", "spread"),
-        "sessions": Shown("earlier sessions"),
+        "skew": NumberFormat("volatility", "date"),
+        **number_formats("volatility", "usual", "spread"),
+        "sessions": NumberFormat("earlier sessions"),
     },
     formula="-clamp((skew - usual) / (2 * spread), -1, 1) if spread else 0",
     absent=f"no skew of the last days, or fewer than {LEAST_SESSIONS} sessions before it",

@@ -37,14 +37,14 @@ class Bias(Struct, frozen=True):
         return Lean.ALIGNED if self.direction == direction else Lean.COUNTER
 
 
-class Past(Struct, frozen=True):
+class CoinHistory(Struct, frozen=True):
     """What the strategy itself did in the coin: when it entered last, and its closed trades, oldest first."""
 
     entered_at: datetime | None
     trades: Sequence[RoundTrip]
 
 
-class Coin(Struct, frozen=True):
+class CoinInputs(Struct, frozen=True):
     """One coin. `price` is the close of the newest 15-minute bar in USD, `atr` that of the structure's bars in USD.
     `holes` are where these bars are missing.
 
@@ -67,7 +67,7 @@ class Coin(Struct, frozen=True):
     weeks: FibonacciRange | None
     quote: Quote | None
     costs: CostModel | None
-    past: Past
+    past: CoinHistory
 
     def order_price(self, sign: int) -> Decimal:
         """Return the price at which an order on a side would go out now, in the spot pair's prices.
@@ -165,7 +165,7 @@ def disorder_of(view: StrategyView, symbol: str, readings: Readings) -> Decision
     return None
 
 
-def coin_of(view: StrategyView, symbol: str, readings: Readings) -> Coin:
+def coin_of(view: StrategyView, symbol: str, readings: Readings) -> CoinInputs:
     """Return what is known of a coin of the view's universe whose bars are in order."""
     rules = readings.rules
     days, hours, quarters, bars = (
@@ -173,7 +173,7 @@ def coin_of(view: StrategyView, symbol: str, readings: Readings) -> Coin:
         for timeframe in (DAY, HOUR, QUARTER, rules.structure.timeframe)
     )
     turned = readings.of(hours, _swings)
-    return Coin(
+    return CoinInputs(
         symbol=symbol,
         now=view.now,
         price=quarters.close[-1],
@@ -213,9 +213,9 @@ def _structures(bars: Series, rules: SmartMoneySettings) -> Structures:
     return structures(bars, rules.structure.numbers)
 
 
-def past_of(view: StrategyView, symbol: str) -> Past:
+def past_of(view: StrategyView, symbol: str) -> CoinHistory:
     """Return when the strategy entered a coin last, and its closed trades in it."""
     trades = view.trades.get(symbol, ())
     lot: Position | None = view.lots.get(symbol)
     entered = [trade.opened_at for trade in trades] + ([lot.opened_at] if lot else [])
-    return Past(max(entered, default=None), trades)
+    return CoinHistory(max(entered, default=None), trades)

@@ -12,15 +12,15 @@ from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import Reason
 from tradebot.model.values import replace
 from tradebot.signals.structures.bars import seconds_of
-from tradebot.signals.structures.reading import Reading, ReadingKind
-from tradebot.strategies.filters import Filter
-from tradebot.strategies.smart_money.coin import Coin, loss_of, recent
-from tradebot.strategies.smart_money.levels import Levels, Setup
-from tradebot.strategies.smart_money.scoring import Evidence, Lean, Place, total
-from tradebot.strategies.smart_money.settings import Regime, RestSettings, SmartMoneySettings, Zone
+from tradebot.signals.structures.reading import ReadingKind, StructureReading
+from tradebot.strategies.filters import StrategyFilter
+from tradebot.strategies.smart_money.coin import CoinInputs, loss_of, recent
+from tradebot.strategies.smart_money.levels import Setup, SetupLevels
+from tradebot.strategies.smart_money.scoring import Lean, RangeZone, SetupEvidence, total
+from tradebot.strategies.smart_money.settings import RestSettings, SetupRegime, SmartMoneySettings, Zone
 
-FILTERS: Mapping[str, Filter] = {
-    name: Filter(name, unit)
+FILTERS: Mapping[str, StrategyFilter] = {
+    name: StrategyFilter(name, unit)
     for name, unit in (
         ("data", Unit.BARS),
         ("bias", Unit.SHARE_OF_WHOLE),
@@ -41,7 +41,7 @@ FILTERS: Mapping[str, Filter] = {
 """Every filter by its name."""
 
 
-class Side(Struct, frozen=True):
+class SetupSide(Struct, frozen=True):
     """What the filters judge: one side of a coin, with its setup and levels if there are any, and its points.
 
     `sign` is +1 for a long, -1 for a short. `found` are the newest readings that hold on this side. `entry` is the
@@ -52,11 +52,11 @@ class Side(Struct, frozen=True):
     `costs` are those of a round trip, None if they aren't known.
     """
 
-    coin: Coin
+    coin: CoinInputs
     sign: int
     setup: Setup | None
-    levels: Levels | None
-    found: Mapping[ReadingKind, Reading]
+    levels: SetupLevels | None
+    found: Mapping[ReadingKind, StructureReading]
     entry: Decimal
     position: Decimal | None
     near: Decimal | None
@@ -64,7 +64,7 @@ class Side(Struct, frozen=True):
     change_limit: Decimal
     weekly: Decimal | None
     costs: Costs | None
-    evidence: Evidence
+    evidence: SetupEvidence
     parts: Mapping[str, int]
 
     @property
@@ -72,12 +72,12 @@ class Side(Struct, frozen=True):
         return total(self.parts)
 
 
-def decisions(side: Side, rules: SmartMoneySettings) -> tuple[Decision, ...]:
+def decisions(side: SetupSide, rules: SmartMoneySettings) -> tuple[Decision, ...]:
     """Return the answers of all filters that are on, in their order."""
     return tuple(_asked(side, rules))
 
 
-def _asked(side: Side, rules: SmartMoneySettings) -> Iterator[Decision]:
+def _asked(side: SetupSide, rules: SmartMoneySettings) -> Iterator[Decision]:
     coin = side.coin
     yield _data(coin, rules)
     against = side.evidence.lean is Lean.COUNTER
@@ -100,7 +100,7 @@ def _asked(side: Side, rules: SmartMoneySettings) -> Iterator[Decision]:
     yield _rested(coin, rules.rest)
 
 
-def _data(coin: Coin, rules: SmartMoneySettings) -> Decision:
+def _data(coin: CoinInputs, rules: SmartMoneySettings) -> Decision:
     """Return UNKNOWN while bars are missing among those that the range is read from; a structure may hide there."""
     bars = coin.bars
     since_s = bars.starts[-min(rules.fib.bars, len(bars))]
@@ -110,7 +110,7 @@ def _data(coin: Coin, rules: SmartMoneySettings) -> Decision:
     return _answer("data", True, None, len(bars), rules.structure.min_depth)
 
 
-def _setup(side: Side, rules: SmartMoneySettings) -> Decision:
+def _setup(side: SetupSide, rules: SmartMoneySettings) -> Decision:
     setup = side.setup
     if setup is None:
         return _answer("setup", False, Reason.NO_SETUP, 0, len(side.coin.bars))
@@ -119,17 +119,17 @@ def _setup(side: Side, rules: SmartMoneySettings) -> Decision:
     return _answer("setup", True, None, setup.kind.value)
 
 
-def _regime(side: Side, rules: SmartMoneySettings) -> Decision:
+def _regime(side: SetupSide, rules: SmartMoneySettings) -> Decision:
     strength, least = side.coin.strength, rules.consolidation_strength
     trending = strength is not None and strength >= least
     return _answer("regime", trending or side.evidence.order_block, Reason.CONSOLIDATION, strength, least)
 
 
-def _place(side: Side, rules: SmartMoneySettings) -> Iterator[Decision]:
+def _place(side: SetupSide, rules: SmartMoneySettings) -> Iterator[Decision]:
     """Ask a tight setup whether the price is in the zone of the range, or else how far from the nearest level."""
-    if regime_of(side.setup) is not Regime.TIGHT:
+    if regime_of(side.setup) is not SetupRegime.TIGHT:
         return
-    if side.evidence.place is Place.ZONE:
+    if side.evidence.place is RangeZone.ZONE:
         within = _answer("place", True, None, side.position, _span(rules.fib.zone))
         yield replace(within, unit=Unit.OF_RANGE.code)
     else:
@@ -137,23 +137,23 @@ def _place(side: Side, rules: SmartMoneySettings) -> Iterator[Decision]:
         yield _answer("place", near, Reason.ENTRY_OUT_OF_PLACE, side.near, rules.fib.near_fraction)
 
 
-def regime_of(setup: Setup | None) -> Regime:
+def regime_of(setup: Setup | None) -> SetupRegime:
     """Return a setup's regime; without one, the side is judged as the wider kind."""
-    return Regime.WIDE if setup is None else setup.regime
+    return SetupRegime.WIDE if setup is None else setup.regime
 
 
-def least_points(side: Side, rules: SmartMoneySettings) -> int:
+def least_points(side: SetupSide, rules: SmartMoneySettings) -> int:
     """Return how many points the side needs."""
     of = rules.rules_of(regime_of(side.setup))
     return of.min_points if side.evidence.lean is Lean.ALIGNED else of.min_points_neutral
 
 
-def _points(side: Side, rules: SmartMoneySettings) -> Decision:
+def _points(side: SetupSide, rules: SmartMoneySettings) -> Decision:
     least = least_points(side, rules)
     return _answer("points", side.points >= least, Reason.POINTS_TOO_FEW, side.points, least)
 
 
-def _worth(side: Side, rules: SmartMoneySettings) -> Iterator[Decision]:
+def _worth(side: SetupSide, rules: SmartMoneySettings) -> Iterator[Decision]:
     """Compare what a round trip costs with what its regime allows; without a stop there is nothing to compare."""
     of, costs, levels = rules.rules_of(regime_of(side.setup)), side.costs, side.levels
     total, funding = (None, None) if costs is None else (costs.total, costs.funding)
@@ -167,7 +167,7 @@ def _worth(side: Side, rules: SmartMoneySettings) -> Iterator[Decision]:
             yield _answer(about, found is not None and found <= limit, Reason.TRADE_TOO_DEAR, found, limit)
 
 
-def _repeated(side: Side, rest: RestSettings) -> Decision:
+def _repeated(side: SetupSide, rest: RestSettings) -> Decision:
     """Fail if the coin was entered since this setup was known, less than `same_setup_s` ago."""
     entered, setup = side.coin.past.entered_at, side.setup
     passed = None if entered is None else (side.coin.now - entered).total_seconds()
@@ -176,7 +176,7 @@ def _repeated(side: Side, rest: RestSettings) -> Decision:
     return _answer("same setup", fresh, Reason.SETUP_REPEATED, passed if same else None, rest.same_setup_s)
 
 
-def _rested(coin: Coin, rest: RestSettings) -> Decision:
+def _rested(coin: CoinInputs, rest: RestSettings) -> Decision:
     """Fail while any of the waits lasts; the one that ends last is named with what has passed of it."""
     waits = [(since, wait_s) for since, wait_s in _waits(coin, rest) if since + timedelta(seconds=wait_s) > coin.now]
     if not waits:
@@ -185,7 +185,7 @@ def _rested(coin: Coin, rest: RestSettings) -> Decision:
     return _answer("rest", False, Reason.SYMBOL_RESTING, (coin.now - since).total_seconds(), wait_s)
 
 
-def _waits(coin: Coin, rest: RestSettings) -> Iterator[tuple[datetime, int]]:
+def _waits(coin: CoinInputs, rest: RestSettings) -> Iterator[tuple[datetime, int]]:
     """Yield from when on each wait lasts, and how long."""
     past = coin.past
     if past.entered_at is not None:

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from tradebot.signals.structures.bars import exact
 from tradebot.signals.structures.reading import ReadingKind
-from tradebot.strategies.smart_money.settings import Regime, RegimeRules, StopOutSettings
+from tradebot.strategies.smart_money.settings import RegimeRules, SetupRegime, StopOutSettings
 
 MOST_TARGETS = 5
 MOST_RISK = Decimal("0.999999")
@@ -24,13 +24,13 @@ class Setup(Struct, frozen=True):
 
     kind: ReadingKind
     sign: int
-    regime: Regime
+    regime: SetupRegime
     entry: float
     invalid: float
     known_at: int
 
 
-class Levels(Struct, frozen=True):
+class SetupLevels(Struct, frozen=True):
     """The prices of a trade. `risk` is the distance from the entry to the stop, which is one R."""
 
     entry: Decimal
@@ -59,7 +59,9 @@ def stop_multiple(rules: RegimeRules, stop_outs: StopOutSettings, count: int) ->
     return rules.stop_atr_multiple * min(wider, stop_outs.max_multiple)
 
 
-def levels(setup: Setup, rules: RegimeRules, multiple: Decimal, atr: float, swings: Iterable[float]) -> Levels | None:
+def levels(
+    setup: Setup, rules: RegimeRules, multiple: Decimal, atr: float, swings: Iterable[float]
+) -> SetupLevels | None:
     """Return the prices of a setup, unrounded; None if its stop is not on the losing side of its entry, or if the stop
     or the average range is as far away as the entry is from zero.
 
@@ -75,7 +77,7 @@ def levels(setup: Setup, rules: RegimeRules, multiple: Decimal, atr: float, swin
     least, most = entry + sign * rules.min_reward * risk, FARTHEST * entry
     if not 0 < least <= most:
         return None
-    return Levels(entry, invalid, stop, tuple(_targets(sign, least, [price for price in swings if price <= most])))
+    return SetupLevels(entry, invalid, stop, tuple(_targets(sign, least, [price for price in swings if price <= most])))
 
 
 def _targets(sign: int, least: Decimal, swings: Iterable[float]) -> Sequence[Decimal]:

@@ -17,7 +17,7 @@ class Lean(StrEnum):
     COUNTER = "counter"
 
 
-class Place(StrEnum):
+class RangeZone(StrEnum):
     """Where an entry is in the range of the last bars."""
 
     ZONE = "zone"
@@ -26,7 +26,7 @@ class Place(StrEnum):
     NOWHERE = "nowhere"
 
 
-class Evidence(Struct, frozen=True):
+class SetupEvidence(Struct, frozen=True):
     """What speaks for a side. `strength` is the ADX, and None if it isn't known; `cost_bps` a round trip's
     cost, None if that isn't known.
 
@@ -37,7 +37,7 @@ class Evidence(Struct, frozen=True):
     order_block: bool
     gap: bool
     break_of_structure: bool
-    place: Place
+    place: RangeZone
     lean: Lean
     strength: float | None
     cost_bps: float | None
@@ -45,9 +45,9 @@ class Evidence(Struct, frozen=True):
     weekly_points: int = 0
 
 
-def points(found: Evidence, rules: PointsSettings) -> dict[str, int]:
+def points(found: SetupEvidence, rules: PointsSettings) -> dict[str, int]:
     """Return the points of each part, by its name; the tolerance is zero or below."""
-    places = {Place.ZONE: rules.fib, Place.LEVEL: rules.fib_level, Place.EXTENSION: rules.fib_extension}
+    places = {RangeZone.ZONE: rules.fib, RangeZone.LEVEL: rules.fib_level, RangeZone.EXTENSION: rules.fib_extension}
     leans = {Lean.ALIGNED: rules.bias, Lean.NEUTRAL: rules.bias_neutral}
     return {
         "order_block": rules.order_block if found.order_block else 0,

@@ -25,7 +25,7 @@ Ratios = Annotated[tuple[Ratio, ...], Field(min_length=1, max_length=10)]
 Zone = tuple[Ratio, Ratio]
 
 
-class Regime(StrEnum):
+class SetupRegime(StrEnum):
     """What a setup trades in: a zone that is near (tight), or a move that runs (wide)."""
 
     TIGHT = "tight_smc"
@@ -41,7 +41,7 @@ class BiasSettings(Frozen):
     min_depth: Depth = 250
 
 
-class StructureSettings(Frozen):
+class TimeframeStructureSettings(Frozen):
     """How structures are read from the bars of `timeframe`; a stop of a move is beyond the last `far_bars`."""
 
     timeframe: Literal["1Hour", "4Hour"] = "4Hour"
@@ -214,7 +214,7 @@ class SmartMoneySettings(Frozen):
     """Everything the strategy decides by."""
 
     bias: BiasSettings = BiasSettings()
-    structure: StructureSettings = StructureSettings()
+    structure: TimeframeStructureSettings = TimeframeStructureSettings()
     fib: FibSettings = FibSettings()
     place: PlaceSettings = PlaceSettings()
     change: ChangeSettings = ChangeSettings()
@@ -281,5 +281,5 @@ class SmartMoneySettings(Frozen):
             except ValidationError as invalid:
                 yield from sentences(invalid, where)
 
-    def rules_of(self, regime: Regime) -> RegimeRules:
-        return self.tight if regime is Regime.TIGHT else self.wide
+    def rules_of(self, regime: SetupRegime) -> RegimeRules:
+        return self.tight if regime is SetupRegime.TIGHT else self.wide

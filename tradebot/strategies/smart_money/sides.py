@@ -8,20 +8,20 @@ from tradebot.model.candidate import ComponentInputs, Input
 from tradebot.model.costs import BASIS_POINTS, Costs, round_trip
 from tradebot.model.values import replace
 from tradebot.signals.structures.bars import exact
-from tradebot.signals.structures.reading import Direction, Reading, ReadingKind
+from tradebot.signals.structures.reading import Direction, ReadingKind, StructureReading
 from tradebot.signals.structures.structures import FibonacciRange, fibonacci_range
-from tradebot.strategies.smart_money.coin import Coin, recent
-from tradebot.strategies.smart_money.filters import Side, regime_of
+from tradebot.strategies.smart_money.coin import CoinInputs, recent
+from tradebot.strategies.smart_money.filters import SetupSide, regime_of
 from tradebot.strategies.smart_money.levels import Setup, levels, stop_multiple
-from tradebot.strategies.smart_money.scoring import Evidence, Place, points
-from tradebot.strategies.smart_money.settings import FibSettings, Regime, SmartMoneySettings, Zone
+from tradebot.strategies.smart_money.scoring import RangeZone, SetupEvidence, points
+from tradebot.strategies.smart_money.settings import FibSettings, SetupRegime, SmartMoneySettings, Zone
 
 ZONES, MOVES = (ReadingKind.BLOCK, ReadingKind.GAP), (ReadingKind.BREAK, ReadingKind.CHANGE)
 """A zone is entered where the price comes back to it, and a move is followed at once."""
-Found = Mapping[ReadingKind, Reading]
+Found = Mapping[ReadingKind, StructureReading]
 
 
-def side_of(coin: Coin, sign: int, rules: SmartMoneySettings) -> Side:
+def side_of(coin: CoinInputs, sign: int, rules: SmartMoneySettings) -> SetupSide:
     """Return everything that the filters judge about one side of a coin: +1 is long, and -1 is short."""
     direction = Direction.LONG if sign > 0 else Direction.SHORT
     newest = {kind: coin.structures.newest(kind, direction) for kind in ReadingKind}
@@ -38,11 +38,11 @@ def side_of(coin: Coin, sign: int, rules: SmartMoneySettings) -> Side:
     change, change_limit = _from_change(coin, price, found.get(ReadingKind.CHANGE), rules)
     weekly = coin.weeks and position_in(coin.weeks, direction, entry)
     outside = rules.weekly.rule == "points" and not is_within(weekly, rules.weekly.zone)
-    evidence = Evidence(
+    evidence = SetupEvidence(
         ReadingKind.BLOCK in found,
         ReadingKind.GAP in found,
         ReadingKind.BREAK in found,
-        Place.NOWHERE if fib is None else _place(fib, direction, entry, rules.fib),
+        RangeZone.NOWHERE if fib is None else _place(fib, direction, entry, rules.fib),
         coin.bias.lean(sign),
         coin.strength,
         None if costs is None or costs.total is None else float(costs.total * BASIS_POINTS),
@@ -53,7 +53,7 @@ def side_of(coin: Coin, sign: int, rules: SmartMoneySettings) -> Side:
     priced = None
     if setup is not None:
         priced = levels(setup, rules.rules_of(regime), _multiple(coin, regime, rules), coin.atr, ahead)
-    return Side(
+    return SetupSide(
         coin,
         sign,
         setup,
@@ -71,7 +71,7 @@ def side_of(coin: Coin, sign: int, rules: SmartMoneySettings) -> Side:
     )
 
 
-def _setup(coin: Coin, sign: int, found: Found, rules: SmartMoneySettings) -> Setup | None:
+def _setup(coin: CoinInputs, sign: int, found: Found, rules: SmartMoneySettings) -> Setup | None:
     """Return the best kind of setup that is there: a zone to come back to, or else a move to follow."""
     if rules.setups_need_a_block and ReadingKind.BLOCK not in found:
         return None
@@ -81,12 +81,12 @@ def _setup(coin: Coin, sign: int, found: Found, rules: SmartMoneySettings) -> Se
     reading = found[kind]
     if kind in ZONES:
         near, far = (reading.high, reading.low) if sign > 0 else (reading.low, reading.high)
-        return Setup(kind, sign, Regime.TIGHT, near, far, reading.known_at)
+        return Setup(kind, sign, SetupRegime.TIGHT, near, far, reading.known_at)
     far = _farthest(coin, sign, rules.structure.far_bars)
-    return Setup(kind, sign, Regime.WIDE, coin.bars.close[-1], far, reading.known_at)
+    return Setup(kind, sign, SetupRegime.WIDE, coin.bars.close[-1], far, reading.known_at)
 
 
-def _farthest(coin: Coin, sign: int, bars: int) -> float:
+def _farthest(coin: CoinInputs, sign: int, bars: int) -> float:
     """Return the lowest low of the last bars for a long, and the highest high for a short."""
     return min(coin.bars.low[-bars:]) if sign > 0 else max(coin.bars.high[-bars:])
 
@@ -109,18 +109,18 @@ def _near(fib: FibonacciRange, direction: Direction, entry: Decimal, ratios: Ite
     return min(abs(entry - fib.level(ratio, direction)) for ratio in ratios) / entry
 
 
-def _place(fib: FibonacciRange, direction: Direction, entry: Decimal, rules: FibSettings) -> Place:
+def _place(fib: FibonacciRange, direction: Direction, entry: Decimal, rules: FibSettings) -> RangeZone:
     if is_within(position_in(fib, direction, entry), rules.zone):
-        return Place.ZONE
+        return RangeZone.ZONE
     if _near(fib, direction, entry, rules.scored_levels) <= rules.near_fraction:
-        return Place.LEVEL
+        return RangeZone.LEVEL
     if _near(fib, direction, entry, rules.extensions) <= rules.near_fraction:
-        return Place.EXTENSION
-    return Place.NOWHERE
+        return RangeZone.EXTENSION
+    return RangeZone.NOWHERE
 
 
 def _from_change(
-    coin: Coin, price: Decimal, change: Reading | None, rules: SmartMoneySettings
+    coin: CoinInputs, price: Decimal, change: StructureReading | None, rules: SmartMoneySettings
 ) -> tuple[Decimal | None, Decimal]:
     """Return how far the price is from the zone of a change of structure, and how far it may be, as fractions."""
     of = rules.change
@@ -131,20 +131,20 @@ def _from_change(
     return max(low - price, price - high, Decimal(0)) / price, limit
 
 
-def _costs(coin: Coin, sign: int, regime: Regime, rules: SmartMoneySettings) -> Costs | None:
+def _costs(coin: CoinInputs, sign: int, regime: SetupRegime, rules: SmartMoneySettings) -> Costs | None:
     """Return what a round trip is expected to cost; None if nothing is assumed of costs, or without a quote."""
     if coin.costs is None or coin.quote is None:
         return None
     return round_trip(coin.costs, candidate.Side.of(sign), coin.quote, rules.rules_of(regime).hold_s)
 
 
-def _multiple(coin: Coin, regime: Regime, rules: SmartMoneySettings) -> Decimal:
+def _multiple(coin: CoinInputs, regime: SetupRegime, rules: SmartMoneySettings) -> Decimal:
     outs = rules.stop_outs
     count = len(recent(coin.past.trades, coin.now, outs.within_s, rules.rest.loss_fraction))
     return stop_multiple(rules.rules_of(regime), outs, count)
 
 
-def inputs_of(side: Side, rules: SmartMoneySettings) -> tuple[ComponentInputs, ...]:
+def inputs_of(side: SetupSide, rules: SmartMoneySettings) -> tuple[ComponentInputs, ...]:
     """Return what each part of the score is made from; its formula gives the points as a fraction of the most."""
     return tuple(
         ComponentInputs(
@@ -160,7 +160,7 @@ def inputs_of(side: Side, rules: SmartMoneySettings) -> tuple[ComponentInputs, .
     )
 
 
-def _behind(side: Side, part: str) -> Sequence[Input]:
+def _behind(side: SetupSide, part: str) -> Sequence[Input]:
     """Return the figures that decide how many points a part gets."""
     coin = side.coin
     of_part: dict[str, Sequence[Input]] = {
@@ -184,7 +184,7 @@ def _known(name: str, value: Decimal | float | None, unit: str) -> tuple[Input, 
     return () if value is None else (Input(name, float(value), unit),)
 
 
-def _prices(side: Side, kind: ReadingKind) -> tuple[Input, ...]:
+def _prices(side: SetupSide, kind: ReadingKind) -> tuple[Input, ...]:
     """Return the prices of the newest reading of a kind that holds, and how many were known in these bars so far."""
     reading, so_far = side.found.get(kind), sum(one.kind is kind for one in side.coin.structures.readings)
     prices = () if reading is None else (Input("low", reading.low, "USD"), Input("high", reading.high, "USD"))

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 
-from tradebot.exits.why import compose, measured
+from tradebot.exits.why import amount_part, compose
 from tradebot.model import candidate
 from tradebot.model.candidate import ComponentInputs, OptionContract
 from tradebot.model.position import Kept, Position
@@ -13,8 +13,8 @@ from tradebot.model.view import BarNeed, Close, Needs, Open, StrategyView
 from tradebot.ports.strategy import Passing
 from tradebot.signals.structures.bars import exact, seconds_of
 from tradebot.strategies.smart_money.coin import Readings, bias, coin_of, disorder_of
-from tradebot.strategies.smart_money.filters import Side, decisions
-from tradebot.strategies.smart_money.levels import Levels
+from tradebot.strategies.smart_money.filters import SetupSide, decisions
+from tradebot.strategies.smart_money.levels import SetupLevels
 from tradebot.strategies.smart_money.scoring import components
 from tradebot.strategies.smart_money.settings import SmartMoneySettings
 from tradebot.strategies.smart_money.sides import inputs_of, side_of
@@ -73,7 +73,7 @@ def _answer(view: StrategyView, symbol: str, readings: Readings) -> Open:
     return _want(_better(view, symbol, readings), readings.rules)
 
 
-def _better(view: StrategyView, symbol: str, readings: Readings) -> Side:
+def _better(view: StrategyView, symbol: str, readings: Readings) -> SetupSide:
     """Return the side to judge: the one that the bias speaks for, or the better one if it speaks for none."""
     coin, settings = coin_of(view, symbol, readings), readings.rules
     leaning = (coin.bias.direction,) if coin.bias.direction else (1, -1)
@@ -81,7 +81,7 @@ def _better(view: StrategyView, symbol: str, readings: Readings) -> Side:
     return max(sides, key=lambda side: (_passes(side, settings), side.points, side.sign))
 
 
-def _passes(side: Side, settings: SmartMoneySettings) -> bool:
+def _passes(side: SetupSide, settings: SmartMoneySettings) -> bool:
     return all(decision.passed for decision in decisions(side, settings))
 
 
@@ -106,7 +106,7 @@ def _bars(settings: SmartMoneySettings) -> Sequence[BarNeed]:
     )
 
 
-def _want(side: Side, settings: SmartMoneySettings) -> Open:
+def _want(side: SetupSide, settings: SmartMoneySettings) -> Open:
     levels = side.levels
     return Open(
         side.coin.symbol,
@@ -123,7 +123,7 @@ def _want(side: Side, settings: SmartMoneySettings) -> Open:
     )
 
 
-def _distance(levels: Levels, price: Decimal) -> Decimal | None:
+def _distance(levels: SetupLevels, price: Decimal) -> Decimal | None:
     return _fraction(levels.fraction(price))
 
 
@@ -163,7 +163,7 @@ def _why(view: StrategyView, symbol: str, lot: Position, readings: Readings) -> 
 
 
 def _named(name: str, distance: Decimal | float) -> str:
-    return compose((measured(name, distance, Unit.SHARE_OF_WHOLE),))
+    return compose((amount_part(name, distance, Unit.SHARE_OF_WHOLE),))
 
 
 def _beyond(lot: Position, direction: int, kept: Kept, bars: Series) -> Decimal | None:

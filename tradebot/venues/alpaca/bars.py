@@ -7,12 +7,12 @@ from typing import NamedTuple, TypeVar
 
 from tradebot.adapters.bars.source import DIVIDEND, SPLIT, CorporateAction, DelayedError
 from tradebot.adapters.bars.store import STORED_ALWAYS
-from tradebot.adapters.wire.json_fields import LONGEST_SYMBOL, DriftTally, Row, RowError, keep_readable
+from tradebot.adapters.wire.json_fields import LONGEST_SYMBOL, DriftTally, JsonFields, RowError, keep_readable
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.errors import TemporaryError
 from tradebot.model.series import PriceKind
 from tradebot.venues.alpaca.venue import SANDBOX_FEED, AlpacaVenue
-from tradebot.venues.alpaca.wire import AlpacaReads, NotInPlanError, RefusedReadError, reads_of
+from tradebot.venues.alpaca.wire import AlpacaReads, DataPlanError, RefusedReadError, reads_of
 
 MOST_ROWS, MOST_ACTIONS = 10_000, 1_000
 """The largest pages that the data API gives, counted over all symbols."""
@@ -74,7 +74,7 @@ class AlpacaBars:
         try:
             for page in _pages(self._data, "/stocks/bars", {**self._venue.query_of(symbols), **query}):
                 yield _by_symbol(page, symbols, partial(_bar, tally=self._tally), self._tally)
-        except NotInPlanError as error:
+        except DataPlanError as error:
             raise self._delayed(error) from error
         except RefusedReadError as error:
             if error.status not in MALFORMED:
@@ -109,7 +109,7 @@ class AlpacaBars:
                 break
         return found
 
-    def renamed(self, symbols: Sequence[str], first: date, last: date) -> Mapping[str, str]:
+    def renamed_symbols(self, symbols: Sequence[str], first: date, last: date) -> Mapping[str, str]:
         """Return which of these symbols were replaced by another between two dates, with the one in use now.
 
         Raises what `actions` raises.
@@ -134,7 +134,7 @@ class AlpacaBars:
                     read = partial(_action, kind, tally=self._tally)
                     yield from keep_readable(kind, _rows(grouped, f"{kind}s"), read, self._tally)
 
-    def _delayed(self, error: NotInPlanError) -> Exception:
+    def _delayed(self, error: DataPlanError) -> Exception:
         """Return what to raise for a refusal because of the plan: the first one says how old bars must be."""
         if self.delay:
             return error
@@ -211,7 +211,7 @@ def _by_symbol(
 
 def _bar(raw: object, tally: DriftTally) -> RawBar:
     """Return one bar; raise RowError for prices that aren't above zero or contradict each other."""
-    row = Row("bar", raw, tally)
+    row = JsonFields("bar", raw, tally)
     opening, high, low, close = (float(row.positive(name)) for name in "ohlc")
     if not low <= min(opening, close) <= max(opening, close) <= high:
         raise RowError("h", f"and the low don't contain open and close: {opening} {high} {low} {close}")
@@ -222,7 +222,7 @@ def _bar(raw: object, tally: DriftTally) -> RawBar:
 
 
 def _action(kind: str, raw: object, tally: DriftTally) -> _Announced:
-    row = Row(kind, raw, tally)
+    row = JsonFields(kind, raw, tally)
     if kind == "name_change":
         return _Announced(row.text("old_symbol", LONGEST_SYMBOL), None, row.text("new_symbol", LONGEST_SYMBOL))
     if kind == "cash_dividend":
@@ -234,7 +234,7 @@ def _action(kind: str, raw: object, tally: DriftTally) -> _Announced:
     return _Announced(row.symbol(), CorporateAction(_date(row, "ex_date"), change, float(amount)))
 
 
-def _date(row: Row, name: str) -> date:
+def _date(row: JsonFields, name: str) -> date:
     try:
         return date.fromisoformat(row.text(name))
     except ValueError as error:

@@ -27,7 +27,7 @@ def door() -> Door:
         bars=_bars,
         checks=Checks(
             lambda venue, tally, symbols: _reader(venue, tally).bar_times(symbols),
-            lambda venue, tally, symbols, first, last: _bars(venue, tally).renamed(symbols, first, last),
+            lambda venue, tally, symbols, first, last: _bars(venue, tally).renamed_symbols(symbols, first, last),
             _data_plan,
             "alpaca.feed",
         ),
@@ -74,19 +74,19 @@ def _bars(venue: AlpacaVenue, tally: DriftTally) -> AlpacaBars:
 
 def _data_plan(venue: AlpacaVenue, tally: DriftTally, symbol: str) -> Look:
     """Find out what the data plan includes: prices of one exchange (IEX) or of the whole market (SIP)."""
-    from tradebot.judging.judgment import State
+    from tradebot.judging.judgment import HealthState
     from tradebot.venues.alpaca.venue import SANDBOX_FEED
-    from tradebot.venues.alpaca.wire import NotInPlanError
+    from tradebot.venues.alpaca.wire import DataPlanError
 
     if venue.feed == SANDBOX_FEED:
-        return Look(State.SKIPPED, "the embedded exchange has no data plans", "", 0)
+        return Look(HealthState.SKIPPED, "the embedded exchange has no data plans", "", 0)
     feed = venue.feed
     try:
         count = len(_reader(venue, tally).bar_times([symbol], "sip"))
-    except NotInPlanError as refused:
+    except DataPlanError as refused:
         if feed == "sip":
             fix = "Set alpaca.feed: iex, or subscribe to the plan that includes SIP"
-            return Look(State.FAILED, refused.message, "answer", fix=fix)
-        return Look(State.OK, "the plan includes IEX but not SIP; feed iex matches it", "answer")
+            return Look(HealthState.FAILED, refused.message, "answer", fix=fix)
+        return Look(HealthState.OK, "the plan includes IEX but not SIP; feed iex matches it", "answer")
     better = "" if feed == "sip" else "; set alpaca.feed: sip to use it, because iex covers one exchange only"
-    return Look(State.OK, f"the plan includes SIP, and the feed is {feed}{better}", "answer", max(count, 1))
+    return Look(HealthState.OK, f"the plan includes SIP, and the feed is {feed}{better}", "answer", max(count, 1))

@@ -5,11 +5,11 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from tradebot.adapters.faults.failpoint import around
-from tradebot.adapters.wire.http import Answer, WireError
+from tradebot.adapters.wire.http import HttpReply, WireError
 from tradebot.adapters.wire.json_fields import DriftTally, RowError
 from tradebot.errors import TemporaryError, TradebotError
 from tradebot.model.intent import Intent
-from tradebot.model.order import Order, OrderClass, OrderStatus, Outcome, Reply
+from tradebot.model.order import Order, OrderClass, OrderStatus, Reply, WriteOutcome
 from tradebot.ports.broker import Ending
 from tradebot.venues.alpaca.parsers import read_order
 from tradebot.venues.alpaca.submit_outcomes import (
@@ -77,7 +77,7 @@ class AlpacaOrders:
         if isinstance(answer, Reply):
             return answer
         if answer.status == 204:
-            return Reply(Outcome.ACCEPTED)
+            return Reply(WriteOutcome.ACCEPTED)
         refusal_reply = refusal(answer)
         if refusal_reply is None:
             return unknown_outcome(f"http_{answer.status}", answer.excerpt)
@@ -91,7 +91,7 @@ class AlpacaOrders:
         reply = submit_reply(answer, intent, self._tally)
         return self._look_up(intent, reply) if may_be_duplicate(answer) else reply
 
-    def _send(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Answer | Reply:
+    def _send(self, method: str, path: str, body: Mapping[str, object] | None = None) -> HttpReply | Reply:
         try:
             with around("alpaca.send"):
                 return self._client.ask(method, path, body)
@@ -112,7 +112,7 @@ class AlpacaOrders:
         except TradebotError as error:
             return unknown_outcome("order_not_read", error.message)
         ended = order is not None and (order.status.terminal or order.status is OrderStatus.PENDING_CANCEL)
-        outcome = Outcome.ACCEPTED if ended else Outcome.REJECTED
+        outcome = WriteOutcome.ACCEPTED if ended else WriteOutcome.REJECTED
         return Reply(outcome, order, refusal_reply.code, refusal_reply.message)
 
 

@@ -14,7 +14,7 @@ from decimal import Decimal
 from functools import partial
 
 from tradebot.adapters.text.activity_types import meaning_of
-from tradebot.adapters.wire.json_fields import LONGEST_SYMBOL, DriftTally, Row, RowError, keep_readable
+from tradebot.adapters.wire.json_fields import LONGEST_SYMBOL, DriftTally, JsonFields, RowError, keep_readable
 from tradebot.errors import OperatorError
 from tradebot.model.account import Account, BrokerPosition
 from tradebot.model.activity import Activity
@@ -90,7 +90,7 @@ _ACTIVITY_FIELDS = _names(
 def read_account(raw: object, tally: DriftTally) -> Account:
     """Return the account in USD; raise OperatorError naming a required field that can't be used."""
     try:
-        row = Row("account", raw, tally)
+        row = JsonFields("account", raw, tally)
         row.note_unknown(_ACCOUNT_FIELDS)
         return Account(
             number=row.text("account_number"),
@@ -123,13 +123,13 @@ def read_legs(raw: object, tally: DriftTally) -> tuple[Order, ...]:
     """Return the legs of an order, ended ones too; rows that can't be read are counted and left out."""
     legs = raw.get("legs") if isinstance(raw, dict) else None
     rows = list(legs) if isinstance(legs, list) else []
-    parent = Row("order", raw, tally).text("id") if rows else None
+    parent = JsonFields("order", raw, tally).text("id") if rows else None
     return tuple(keep_readable("order", rows, partial(read_order, tally=tally, parent=parent), tally))
 
 
 def read_order(raw: object, tally: DriftTally, parent: str | None = None) -> Order:
     """Return one order, the leg of `parent` if that is given; its quantity is None if it was placed by notional."""
-    row = Row("order", raw, tally)
+    row = JsonFields("order", raw, tally)
     row.note_unknown(_ORDER_FIELDS)
     order = Order(
         venue_id=row.text("id"),
@@ -143,7 +143,7 @@ def read_order(raw: object, tally: DriftTally, parent: str | None = None) -> Ord
         order_type=row.enum("type" if row.value("type") else "order_type", OrderType),
         limit_price=row.number_or_none("limit_price"),
         time_in_force=row.enum("time_in_force", TimeInForce),
-        status=row.translated("status", STATUSES, OrderStatus.UNKNOWN),
+        status=row.translate_word("status", STATUSES, OrderStatus.UNKNOWN),
         submitted_at=row.time_or_none("submitted_at"),
         updated_at=row.time_or_none("updated_at"),
         replaced_by=row.text_or_none("replaced_by"),
@@ -164,7 +164,7 @@ def _check_quantities(order: Order) -> None:
         raise RowError("filled_qty", f"is more than the order's {order.quantity}: {order.filled_quantity}")
 
 
-def _side(row: Row) -> Side:
+def _side(row: JsonFields) -> Side:
     side = row.text("side")
     if side not in tuple(Side):
         raise RowError("side", f"is neither buy nor sell: {side}")
@@ -173,7 +173,7 @@ def _side(row: Row) -> Side:
 
 def read_position(raw: object, tally: DriftTally) -> BrokerPosition:
     """Return one position; its quantity is negative if the venue calls it short."""
-    row = Row("position", raw, tally)
+    row = JsonFields("position", raw, tally)
     row.note_unknown(_POSITION_FIELDS)
     quantity = row.number("qty")
     if quantity < 0 and row.value("side") == "long":
@@ -199,7 +199,7 @@ def takes_back(raw: object) -> bool:
 
 def read_fill(raw: object, tally: DriftTally) -> Fill:
     """Return one execution; a short sale counts as a sale."""
-    row = Row("fill", raw, tally)
+    row = JsonFields("fill", raw, tally)
     row.note_unknown(_FILL_FIELDS)
     if row.value("type") not in ("fill", "partial_fill"):
         raise RowError("type", f"is neither fill nor partial_fill: {row.value('type')}")
@@ -222,7 +222,7 @@ def read_fill(raw: object, tally: DriftTally) -> Fill:
 
 def read_activity(raw: object, tally: DriftTally) -> Activity:
     """Return an activity that is not an execution; without a time, it counts from midnight in New York that day."""
-    row = Row("activity", raw, tally)
+    row = JsonFields("activity", raw, tally)
     row.note_unknown(_ACTIVITY_FIELDS)
     kind, sub_kind = row.text("activity_type"), row.text_or_none("activity_sub_type") or ""
     return Activity(
@@ -239,7 +239,7 @@ def read_activity(raw: object, tally: DriftTally) -> Activity:
     )
 
 
-def _midnight(row: Row) -> datetime:
+def _midnight(row: JsonFields) -> datetime:
     try:
         return ALPACA.day.begins(date.fromisoformat(row.text("date")[:10]))
     except (ValueError, OverflowError) as error:
@@ -248,7 +248,7 @@ def _midnight(row: Row) -> datetime:
 
 def read_clock(raw: object, tally: DriftTally) -> VenueClock:
     """Return the venue's time and its current session."""
-    row = Row("clock", raw, tally)
+    row = JsonFields("clock", raw, tally)
     is_open = row.value("is_open")
     if not isinstance(is_open, bool):
         raise RowError("is_open", "is neither true nor false")
@@ -257,7 +257,7 @@ def read_clock(raw: object, tally: DriftTally) -> VenueClock:
 
 def read_session(raw: object, tally: DriftTally) -> Session:
     """Return one calendar day; the venue states its hours in New York time."""
-    row = Row("calendar", raw, tally)
+    row = JsonFields("calendar", raw, tally)
     try:
         day = date.fromisoformat(row.text("date"))
         hours = [time.fromisoformat(row.text(name)) for name in ("open", "close")]
@@ -275,9 +275,9 @@ def read_quote(symbol: str, raw: object, feed: str, tally: DriftTally) -> Quote:
     Raises RowError if the bid, ask or last trade is missing, not above zero, or crossed. Without a previous close,
     `previous_close` is None and the quote is still usable; so it is without sizes.
     """
-    snapshot = Row("snapshot", raw, tally)
-    quote = Row("latestQuote", snapshot.value("latestQuote"), tally)
-    trade = Row("latestTrade", snapshot.value("latestTrade"), tally)
+    snapshot = JsonFields("snapshot", raw, tally)
+    quote = JsonFields("latestQuote", snapshot.value("latestQuote"), tally)
+    trade = JsonFields("latestTrade", snapshot.value("latestTrade"), tally)
     bid, ask = quote.positive("bp"), quote.positive("ap")
     if bid > ask:
         raise RowError("bp", f"is above the ask: {bid} > {ask}")
@@ -288,7 +288,7 @@ def read_quote(symbol: str, raw: object, feed: str, tally: DriftTally) -> Quote:
     return Quote(symbol, at, bid, ask, last, previous, feed, bid_size, ask_size, last_at=last_at)
 
 
-def _trade_time(trade: Row, tally: DriftTally) -> datetime | None:
+def _trade_time(trade: JsonFields, tally: DriftTally) -> datetime | None:
     try:
         return trade.time_or_none("t")
     except RowError as error:
@@ -296,7 +296,7 @@ def _trade_time(trade: Row, tally: DriftTally) -> datetime | None:
         return None
 
 
-def _size(quote: Row, name: str, tally: DriftTally) -> Decimal | None:
+def _size(quote: JsonFields, name: str, tally: DriftTally) -> Decimal | None:
     """Return a size in shares; None if there is none, or no number above zero."""
     try:
         size = quote.number_or_none(name)
@@ -310,7 +310,7 @@ def _previous_close(symbol: str, raw: object, tally: DriftTally) -> Decimal | No
     if raw is None:
         return None
     try:
-        return Row("prevDailyBar", raw, tally).positive("c")
+        return JsonFields("prevDailyBar", raw, tally).positive("c")
     except RowError as error:
         tally.note("snapshot", "prevDailyBar", f"of {symbol} is ignored: {error}")
         return None

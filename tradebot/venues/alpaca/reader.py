@@ -8,8 +8,8 @@ from itertools import islice
 from typing import TypeVar
 from urllib.parse import quote
 
-from tradebot.adapters.wire.http import Bounds, RetryPolicy
-from tradebot.adapters.wire.json_fields import LONGEST_TEXT, DriftTally, Row, RowError, keep_readable, utc
+from tradebot.adapters.wire.http import RequestBounds, RetryPolicy
+from tradebot.adapters.wire.json_fields import LONGEST_TEXT, DriftTally, JsonFields, RowError, keep_readable, utc
 from tradebot.errors import TemporaryError
 from tradebot.model.account import Account, BrokerPosition, BrokerView
 from tradebot.model.activity import Activity
@@ -224,10 +224,12 @@ class AlpacaReader:
         """
         answer = self._data.json("/stocks/bars/latest", self._venue.query_of(symbols, feed))
         try:
-            bars = Row("latest bars", answer, self._tally).value("bars") or {}
+            bars = JsonFields("latest bars", answer, self._tally).value("bars") or {}
             if not isinstance(bars, Mapping):
                 raise RowError("bars", "is not an object")
-            return {symbol: Row("bar", bars[symbol], self._tally).time("t") for symbol in symbols if symbol in bars}
+            return {
+                symbol: JsonFields("bar", bars[symbol], self._tally).time("t") for symbol in symbols if symbol in bars
+            }
         except RowError as error:
             raise TemporaryError(f"the broker's latest bars can't be read: {error}") from error
 
@@ -372,7 +374,7 @@ def _since(at: datetime) -> dict[str, str]:
 
 WAIT_S = 1.0
 """How long to wait before asking again: a wrong quote is gone after a moment, a fallen market is not."""
-HASTY = Bounds(connect_s=1.0, read_s=1.0, total_s=2.0)
+HASTY = RequestBounds(connect_s=1.0, read_s=1.0, total_s=2.0)
 """Together with the wait, and with a late last piece of the body, this stays under five seconds."""
 MOST_SYMBOLS = 100
 """The largest number of symbols that one request may name."""
@@ -389,7 +391,7 @@ def ask_again(
     if not lock_step:
         sleep(WAIT_S)
     requested = symbols[:MOST_SYMBOLS]
-    client = AlpacaClient(venue.data_url, venue, Bounds() if lock_step else HASTY)
+    client = AlpacaClient(venue.data_url, venue, RequestBounds() if lock_step else HASTY)
     reads = AlpacaReads(client, RetryPolicy(attempts=1), venue.before_read)
     answer = reads.json("/stocks/snapshots", venue.query_of(requested))
     if not isinstance(answer, dict):

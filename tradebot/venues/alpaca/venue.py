@@ -7,7 +7,7 @@ from functools import cached_property
 from msgspec import Struct
 
 from tradebot.adapters.wire.allowed_hosts import check_secret, check_url, is_loopback
-from tradebot.adapters.wire.http import Answer, Bounds, RetryPolicy
+from tradebot.adapters.wire.http import HttpReply, RequestBounds, RetryPolicy
 from tradebot.errors import OperatorError
 from tradebot.model.trading import Mode
 
@@ -99,8 +99,8 @@ class AlpacaVenue(Struct, frozen=True, dict=True):
     feed: str
     mode: Mode
     before_read: Callable[[], None] = lambda: None
-    heard: Callable[[Answer], None] = lambda answer: None
-    bounds: Bounds = Bounds()
+    heard: Callable[[HttpReply], None] = lambda answer: None
+    bounds: RequestBounds = RequestBounds()
     policy: RetryPolicy = RetryPolicy()
 
     def __post_init__(self) -> None:

@@ -8,10 +8,10 @@ from alpaca.common.rest import RESTClient
 from tradebot.adapters.wire.http import (
     LATER,
     NETWORK,
-    Answer,
     BodyError,
     BoundedSession,
-    Bounds,
+    HttpReply,
+    RequestBounds,
     RetryableError,
     RetryPolicy,
     WireError,
@@ -27,7 +27,7 @@ class RefusedReadError(OperatorError):
 
     code = ExitCode.UNAVAILABLE
 
-    def __init__(self, what: str, answer: Answer) -> None:
+    def __init__(self, what: str, answer: HttpReply) -> None:
         super().__init__(
             f"{what} was refused: {answer.status} {answer.excerpt}",
             "Read the broker's message; asking again won't help.",
@@ -36,14 +36,14 @@ class RefusedReadError(OperatorError):
         self.venue_code = error_code(answer)
 
 
-class NotInPlanError(OperatorError):
+class DataPlanError(OperatorError):
     """Raised when the keys are good but their data plan does not include the request."""
 
 
 class AlpacaClient(RESTClient):
     """The SDK's client, but it sends through our own code and never retries, since a retry would repeat a POST."""
 
-    def __init__(self, url: str, venue: AlpacaVenue, bounds: Bounds, version: str = "v2") -> None:
+    def __init__(self, url: str, venue: AlpacaVenue, bounds: RequestBounds, version: str = "v2") -> None:
         super().__init__(base_url=url, api_key=venue.key, secret_key=venue.secret, api_version=version, raw_data=True)
         self._retry = 0
         self._connections = BoundedSession(bounds)
@@ -51,9 +51,9 @@ class AlpacaClient(RESTClient):
         self._budget = venue.budget
         self._heard = venue.heard
 
-    def ask(self, method: str, path: str, data: Mapping[str, object] | None = None) -> Answer:
+    def ask(self, method: str, path: str, data: Mapping[str, object] | None = None) -> HttpReply:
         """Send one request once; `data` is the query, or the JSON body of a POST. Raises WireError."""
-        return cast(Answer, self._request(method, path, dict(data) if data else None))
+        return cast(HttpReply, self._request(method, path, dict(data) if data else None))
 
     # The SDK's version decodes numbers as floats, drops the status and treats a redirect as an answer.
     def _one_request(self, method: str, url: str, opts: dict[str, Any], retry: int) -> Any:
@@ -108,7 +108,7 @@ def reads_of(venue: AlpacaVenue, url: str, version: str = "v2") -> AlpacaReads:
     return AlpacaReads(AlpacaClient(url, venue, venue.bounds, version), venue.policy, venue.before_read)
 
 
-def readable(what: str, answer: Answer) -> object:
+def readable(what: str, answer: HttpReply) -> object:
     """Return the decoded body of a good answer, or raise what any other answer means for a read."""
     status = answer.status
     if status in (408, 429) or status >= 500:
@@ -126,9 +126,9 @@ def readable(what: str, answer: Answer) -> object:
         raise RetryableError(f"{what}: {error}", LATER) from error
 
 
-def _not_permitted(what: str, answer: Answer) -> OperatorError:
+def _not_permitted(what: str, answer: HttpReply) -> OperatorError:
     if "subscription" in answer.excerpt:
-        return NotInPlanError(
+        return DataPlanError(
             f"{what}: the account's data plan does not include this feed: {answer.excerpt}",
             "Set the feed to iex.",
         )

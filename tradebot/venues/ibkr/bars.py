@@ -11,7 +11,7 @@ from tradebot.auditing.bar_findings import RawBar
 from tradebot.errors import TemporaryError
 from tradebot.model.series import PriceKind, width_of
 from tradebot.venues.ibkr.capabilities import HISTORY_ERROR, IBKR, NO_BARS, WITHOUT_BARS
-from tradebot.venues.ibkr.link import Line
+from tradebot.venues.ibkr.link import IbkrConnection
 from tradebot.venues.ibkr.prices import contract_with_bars
 from tradebot.venues.ibkr.venue import IbkrVenue
 from tradebot.venues.ibkr.wrapper import VenueError
@@ -66,7 +66,7 @@ class IbkrBars:
     def _page(self, symbol: str, timeframe: str, start: datetime, end: datetime) -> list[Any] | None:
         """Return the rows of a span; None if there is no such contract."""
 
-        async def ask(line: Line) -> list[Any] | None:
+        async def ask(line: IbkrConnection) -> list[Any] | None:
             contract = await contract_with_bars(line, symbol)
             if contract is None:
                 return None

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from tradebot.adapters.time.calendar import exchange_sessions
-from tradebot.model.instrument import Month, Rolling
+from tradebot.model.instrument import ContractMonth, Rolling
 
 EQUITY, METALS, CURRENCY = "CME Globex Equity", "CMEGlobex_GC", "CMEGlobex_FX"
 LETTERS = "FGHJKMNQUVXZ"
@@ -163,15 +163,15 @@ def _next(symbol: str, root: Root) -> str:
 
 
 @lru_cache(maxsize=64)
-def months_of(name: str, first: date, last: date) -> tuple[Month, ...]:
+def months_of(name: str, first: date, last: date) -> tuple[ContractMonth, ...]:
     """Return the contracts of a root that are left from one date to another, in order, and the one after them."""
-    root, found = root_of(name), list[Month]()
+    root, found = root_of(name), list[ContractMonth]()
     for year in range(first.year, last.year + _AHEAD_YEARS):
         for letter in root.months:
             symbol = f"{root.name}{letter}{year % 10}"
             rolling = rolling_of(symbol, root, _last_day(root, year, LETTERS.index(letter) + 1))
             if rolling.on >= first:
-                found.append(Month(symbol, rolling))
+                found.append(ContractMonth(symbol, rolling))
             if rolling.on > last:
                 return tuple(found)
     raise AssertionError(f"{root.name} has no month after {last}")

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.errors import OperatorError
-from tradebot.judging.judgment import State
+from tradebot.judging.judgment import HealthState
 from tradebot.model.intent import is_marked
 from tradebot.venues.door import Access, Checks, Door, Look, Rehearsal, VenueSettings
 from tradebot.venues.ibkr import reader as statement
 from tradebot.venues.ibkr.bars import IbkrBars
 from tradebot.venues.ibkr.capabilities import CLIENT_ID, IBKR, KEYS, PORT
 from tradebot.venues.ibkr.contracts import months_of, oddity_of, root_of, symbol_of
-from tradebot.venues.ibkr.link import Line
+from tradebot.venues.ibkr.link import IbkrConnection
 from tradebot.venues.ibkr.orders import IbkrOrders
 from tradebot.venues.ibkr.reader import IbkrReader
 from tradebot.venues.ibkr.venue import LOOPBACK, IbkrVenue, link_to, place_of
@@ -69,7 +69,7 @@ def _market(settings: VenueSettings) -> Venue:
 
 def _bar_times(venue: IbkrVenue, tally: DriftTally, symbols: Sequence[str]) -> Mapping[str, datetime]:
     # The embedded exchange has a time of its own.
-    now = datetime.fromtimestamp(venue.link.read(Line.time), UTC)
+    now = datetime.fromtimestamp(venue.link.read(IbkrConnection.time), UTC)
     pages = IbkrBars(venue, tally).pages(symbols, "1Min", now - _RECENT, now)
     latest = {symbol: bars[-1].start_s for page in pages for symbol, bars in page.items() if bars}
     return {symbol: datetime.fromtimestamp(start_s, UTC) for symbol, start_s in latest.items()}
@@ -80,7 +80,7 @@ def _renamed(venue: IbkrVenue, tally: DriftTally, symbols: Sequence[str], first:
     return {}
 
 
-async def _login_of(line: Line) -> tuple[str, int]:
+async def _login_of(line: IbkrConnection) -> tuple[str, int]:
     return line.account, int(line.client.serverVersion())
 
 
@@ -88,7 +88,7 @@ def _socket(venue: IbkrVenue, tally: DriftTally) -> Look:
     """Tell where the Gateway listens, and which protocol it speaks; without a connection, the broker's row says why."""
     _, version = venue.link.read(_login_of)
     found = f"the Gateway at {venue.base_url} speaks version {version}"
-    return Look(State.OK, found, "handshake", fix="")
+    return Look(HealthState.OK, found, "handshake", fix="")
 
 
 def _login(venue: IbkrVenue, tally: DriftTally) -> Look:
@@ -97,8 +97,8 @@ def _login(venue: IbkrVenue, tally: DriftTally) -> Look:
     try:
         venue.check_account(number)
     except OperatorError as error:
-        return Look(State.FAILED, error.message, "account number", fix=f"In the Gateway, {error.hint}")
-    return Look(State.OK, f"the login is for {venue.mode} trading", "account number")
+        return Look(HealthState.FAILED, error.message, "account number", fix=f"In the Gateway, {error.hint}")
+    return Look(HealthState.OK, f"the login is for {venue.mode} trading", "account number")
 
 
 def _client_id(venue: IbkrVenue, tally: DriftTally) -> Look:
@@ -108,13 +108,15 @@ def _client_id(venue: IbkrVenue, tally: DriftTally) -> Look:
     others = [one for one in told.open if one not in told.own and is_marked(told.orders[one].client_order_id)]
     if others:
         fix = f"Set {CLIENT_ID} to what sent them, or cancel them in the Gateway; Master API client ID stays empty"
-        return Look(State.FAILED, f"{len(others)} open orders of ours are of another client id", "orders", fix=fix)
-    return Look(State.OK, f"{number}, and nobody else has it", "connection")
+        return Look(
+            HealthState.FAILED, f"{len(others)} open orders of ours are of another client id", "orders", fix=fix
+        )
+    return Look(HealthState.OK, f"{number}, and nobody else has it", "connection")
 
 
 def _market_data(venue: IbkrVenue, tally: DriftTally, symbol: str) -> Look:
     reader = IbkrReader(venue, tally)
     if reader.quotes([symbol]):
-        return Look(State.OK, f"prices of {symbol} stream as they are made", "quotes")
+        return Look(HealthState.OK, f"prices of {symbol} stream as they are made", "quotes")
     fix = "Subscribe this user name to CME and COMEX, share it with the paper login, and restart the Gateway"
-    return Look(State.FAILED, f"{symbol}: {reader.rejected_quotes.get(symbol)}", "quotes", fix=fix)
+    return Look(HealthState.FAILED, f"{symbol}: {reader.rejected_quotes.get(symbol)}", "quotes", fix=fix)

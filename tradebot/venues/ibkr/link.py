@@ -32,7 +32,7 @@ AGAIN_S = 0.2
 """How long to wait before the Gateway is asked again for a client id that is in use."""
 
 
-class Patience(Struct, frozen=True):
+class LinkTimeouts(Struct, frozen=True):
     """How long each step may take, in seconds. `close` is for the last messages of a process, and `freed` is for the
     Gateway to notice that the process which had the client id before has gone.
 
@@ -49,10 +49,10 @@ class Patience(Struct, frozen=True):
     freed: float = 5.0
 
 
-class Line:
+class IbkrConnection:
     """One connection, from its greeting to its end. Its coroutines run in the thread's loop."""
 
-    def __init__(self, patience: Patience) -> None:
+    def __init__(self, patience: LinkTimeouts) -> None:
         from ib_async.client import Client
 
         self.patience, self.ears, self.tap = patience, Ears(), Tap()
@@ -88,7 +88,7 @@ class Line:
         return str(accounts[0])
 
     @property
-    def lost(self) -> int:
+    def lost_count(self) -> int:
         """Return how many messages have come that the library hasn't passed on, or doesn't know."""
         known = self.client.decoder.handlers.keys() if self.client.decoder else ()
         lost = 0
@@ -201,34 +201,34 @@ class Line:
         return int((await self.gather("time", self.client.reqCurrentTime))[0])
 
 
-class Link:
+class IbkrLink:
     """Keeps one connection of this process, and makes another when it has ended.
 
     `dropped` counts what came and wasn't understood, since a view has told it last.
     """
 
-    def __init__(self, host: str, port: int, client_id: int, policy: RetryPolicy, patience: Patience) -> None:
+    def __init__(self, host: str, port: int, client_id: int, policy: RetryPolicy, patience: LinkTimeouts) -> None:
         self.place, self.policy, self.patience = (host, port, client_id), policy, patience
         self._lock = threading.RLock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._line: Line | None = None
+        self._line: IbkrConnection | None = None
         self._errors = LibraryErrors()
         self._counted = self._before = 0
         self._turn: VenueTurn | None = None
         self._sending, self._used, self._looks = 0, 0.0, False
 
     @property
-    def dropped(self) -> int:
+    def dropped_count(self) -> int:
         """Return how many messages weren't understood since `understood` was called last."""
-        return max(self._before + (self._line.lost if self._line else 0), self._errors.undecoded) - self._counted
+        return max(self._before + (self._line.lost_count if self._line else 0), self._errors.undecoded) - self._counted
 
     @property
     def last_problem(self) -> str:
         """Return what the library said last of something that it couldn't do."""
         return self._errors.last
 
-    def understood(self, dropped: int) -> None:
+    def note_understood(self, dropped: int) -> None:
         """Note that a view has told of so many messages."""
         self._counted += dropped
 
@@ -239,11 +239,11 @@ class Link:
                 self.hang_up()
                 self._turn = VenueTurn(folder)
 
-    def read(self, question: Callable[[Line], Awaitable[T]]) -> T:
+    def read(self, question: Callable[[IbkrConnection], Awaitable[T]]) -> T:
         """Ask until there is an answer, over a new connection if the last one has ended; raises TradebotError."""
         return self.policy.run(lambda: self._once(question))
 
-    def _once(self, question: Callable[[Line], Awaitable[T]]) -> T:
+    def _once(self, question: Callable[[IbkrConnection], Awaitable[T]]) -> T:
         try:
             with self._lock:
                 line = self.ready()
@@ -262,7 +262,7 @@ class Link:
             raise RetryableError("the Gateway doesn't answer", GATEWAY) from error
 
     @contextmanager
-    def sending(self) -> Iterator[Line]:
+    def sending(self) -> Iterator[IbkrConnection]:
         """Return a connection that is whole, and that this process keeps until what it sends over it is answered."""
         with self._lock:
             line = self.ready()
@@ -274,7 +274,7 @@ class Link:
                 self._sending -= 1
                 self._used = time.monotonic()
 
-    def ready(self) -> Line:
+    def ready(self) -> IbkrConnection:
         """Return a connection that is whole: the Gateway has answered, and hasn't lost the venue since."""
         with self._lock:
             if self._line is None or self._line.ears.gone or self._is_awaited(LONGEST_S):
@@ -297,7 +297,7 @@ class Link:
             try:
                 line, idle = self._line, time.monotonic() - self._used >= QUIET_S
                 if line is not None and self._is_awaited(0) and idle:
-                    self._before, self._line = self._before + line.lost, None
+                    self._before, self._line = self._before + line.lost_count, None
                     line.client.disconnect()
                     self._let_go()
                 self._looks = self._line is not None
@@ -313,7 +313,7 @@ class Link:
     def _lost(self) -> TemporaryError:
         return TemporaryError(f"the Gateway has lost {IBKR.title} (1100)", "it mostly comes back by itself")
 
-    def _connected(self) -> Line:
+    def _connected(self) -> IbkrConnection:
         with ExitStack() as unless_open:
             unless_open.callback(self.hang_up)
             if self._turn is not None:
@@ -332,8 +332,8 @@ class Link:
                 self._drop()
                 time.sleep(AGAIN_S)
 
-    async def _made(self) -> Line:
-        return Line(self.patience)
+    async def _made(self) -> IbkrConnection:
+        return IbkrConnection(self.patience)
 
     def hang_up(self) -> None:
         """End the connection; what it dropped stays counted."""
@@ -345,7 +345,7 @@ class Link:
         line, self._line = self._line, None
         if line is not None:
             self.run(_closed, line)
-            self._before += line.lost
+            self._before += line.lost_count
 
     def close(self) -> None:
         """End the connection and the thread."""
@@ -387,7 +387,7 @@ def _runs(loop: asyncio.AbstractEventLoop) -> None:
     loop.close()
 
 
-async def _closed(line: Line) -> None:
+async def _closed(line: IbkrConnection) -> None:
     line.client.disconnect()
     # What is left to write is written, and the other side sees the end.
     await asyncio.sleep(0)

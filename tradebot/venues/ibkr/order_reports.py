@@ -17,7 +17,7 @@ from tradebot.model.intent import stop_of
 from tradebot.model.order import Fee, Fill, Order, OrderClass, OrderStatus, OrderType, TimeInForce, fee_id
 from tradebot.model.values import replace
 from tradebot.venues.ibkr.capabilities import IBKR, INACTIVE, LIVES, STATUSES, TYPES
-from tradebot.venues.ibkr.wrapper import Status
+from tradebot.venues.ibkr.wrapper import ReportedStatus
 
 SIDES: Mapping[str, Side] = {"BUY": Side.BUY, "SELL": Side.SELL, "BOT": Side.BUY, "SLD": Side.SELL}
 ASSETS: Mapping[str, AssetClass] = {"FUT": AssetClass.FUTURE, "STK": AssetClass.US_EQUITY, "OPT": AssetClass.US_OPTION}
@@ -46,7 +46,7 @@ def positive(name: str, value: object) -> Decimal:
     return found
 
 
-class Execution(Struct, frozen=True):
+class ReportedExecution(Struct, frozen=True):
     """One execution as the first row tells it, and what its corrections say since: they replace it."""
 
     first: Fill
@@ -91,7 +91,7 @@ def _correction(name: str, number: int) -> str:
     return f"correction:{name}.{number:0{len(_FIRST)}}"
 
 
-def executions(rows: Iterable[tuple[Any, Any]], account: str, tally: DriftTally) -> tuple[list[Execution], int]:
+def executions(rows: Iterable[tuple[Any, Any]], account: str, tally: DriftTally) -> tuple[list[ReportedExecution], int]:
     """Return the executions of an account, oldest first, and how many rows can't be read."""
     by_name, unread = defaultdict[str, dict[str, tuple[Fill, str]]](dict), 0
     for contract, told in rows:
@@ -108,7 +108,7 @@ def executions(rows: Iterable[tuple[Any, Any]], account: str, tally: DriftTally)
         rows_of = sorted(parts.items())
         _, (first, ref) = rows_of[0]
         revisions = tuple((part, fill.quantity, fill.price, fill.at) for part, (fill, _) in rows_of)
-        found.append(Execution(first, ref, revisions))
+        found.append(ReportedExecution(first, ref, revisions))
     return sorted(found, key=lambda one: (one.first.at, one.first.activity_id)), unread
 
 
@@ -141,7 +141,7 @@ def fill_of(name: str, contract: Any, told: Any) -> Fill:
     )
 
 
-def fees(found: Iterable[Execution], commissions: Mapping[str, Any], tally: DriftTally) -> list[Activity]:
+def fees(found: Iterable[ReportedExecution], commissions: Mapping[str, Any], tally: DriftTally) -> list[Activity]:
     """Return what commissions took. One in another currency is counted, and none of ours to add."""
     paid, newest = [], dict[str, Any]()
     for exec_id in sorted(commissions):
@@ -176,7 +176,7 @@ def fees(found: Iterable[Execution], commissions: Mapping[str, Any], tally: Drif
     return paid
 
 
-class Told(Struct, frozen=True):
+class OrderReports(Struct, frozen=True):
     """All orders by the venue's ids, the last to be told last; `unreadable` counts what can't be read.
 
     `open` are the ids of those among them that the venue lists as open, and `own` the order ids of ours among these.
@@ -185,7 +185,7 @@ class Told(Struct, frozen=True):
     orders: Mapping[str, Order]
     open: frozenset[str]
     own: Mapping[str, tuple[int, Any, Any]]
-    executions: Sequence[Execution] = ()
+    executions: Sequence[ReportedExecution] = ()
     unreadable: int = 0
     refs: Mapping[str, str] = field(default_factory=dict)
 
@@ -202,14 +202,14 @@ class Told(Struct, frozen=True):
 def put_together(
     opened: Sequence[Any],
     completed: Sequence[Any],
-    found: tuple[Sequence[Execution], int],
+    found: tuple[Sequence[ReportedExecution], int],
     mine: tuple[str, int],
     tally: DriftTally,
-) -> Told:
+) -> OrderReports:
     """Return the orders of an account and client id that open and completed orders and executions tell of."""
     account, client_id = mine
-    words = {row.perm_id: row for row in opened if isinstance(row, Status)}
-    counted = defaultdict[str, list[Execution]](list)
+    words = {row.perm_id: row for row in opened if isinstance(row, ReportedStatus)}
+    counted = defaultdict[str, list[ReportedExecution]](list)
     for one in found[0]:
         counted[one.first.venue_order_id].append(one)
     orders, own, refs, listed, unread = (
@@ -220,7 +220,7 @@ def put_together(
         0,
     )
     rows = [row for row in completed if row[1].account in (account, "")]
-    live = [row for row in opened if not isinstance(row, Status) and row[1].account in (account, "")]
+    live = [row for row in opened if not isinstance(row, ReportedStatus) and row[1].account in (account, "")]
     for contract, order, state in (*rows, *live):
         try:
             venue_id = str(int(positive("permId", order.permId)))
@@ -235,7 +235,7 @@ def put_together(
             listed.add(str(order.permId))
             if order.clientId == client_id and order.orderId > 0:
                 own[str(order.permId)] = order.orderId, contract, order
-    return Told(_with_parents(orders, refs), frozenset(listed), own, tuple(found[0]), unread + found[1], refs)
+    return OrderReports(_with_parents(orders, refs), frozenset(listed), own, tuple(found[0]), unread + found[1], refs)
 
 
 def _with_parents(orders: Mapping[str, Order], refs: Mapping[str, str]) -> Mapping[str, Order]:
@@ -261,7 +261,12 @@ def _with_parents(orders: Mapping[str, Order], refs: Mapping[str, str]) -> Mappi
 
 
 def order_of(
-    contract: Any, order: Any, state: Any, said: Status | None, counted: Sequence[Execution], tally: DriftTally
+    contract: Any,
+    order: Any,
+    state: Any,
+    said: ReportedStatus | None,
+    counted: Sequence[ReportedExecution],
+    tally: DriftTally,
 ) -> Order:
     """Return an order. What it has filled, its executions say, or the order itself where that is more."""
     side = SIDES.get(str(order.action))

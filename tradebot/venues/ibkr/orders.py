@@ -10,7 +10,7 @@ from tradebot.adapters.wire.http import printable
 from tradebot.adapters.wire.json_fields import DriftTally, RowError
 from tradebot.errors import TemporaryError, TradebotError
 from tradebot.model.intent import TARGET_DONE, Intent, stop_of
-from tradebot.model.order import Order, OrderClass, OrderStatus, OrderType, Outcome, Reply
+from tradebot.model.order import Order, OrderClass, OrderStatus, OrderType, Reply, WriteOutcome
 from tradebot.model.values import replace
 from tradebot.ports.broker import Ending
 from tradebot.venues.ibkr.capabilities import (
@@ -27,7 +27,7 @@ from tradebot.venues.ibkr.capabilities import (
     SENT_LIVES,
     STATUSES,
 )
-from tradebot.venues.ibkr.link import Line
+from tradebot.venues.ibkr.link import IbkrConnection
 from tradebot.venues.ibkr.order_reports import order_of
 from tradebot.venues.ibkr.prices import contract_of
 from tradebot.venues.ibkr.reader import IbkrReader
@@ -51,9 +51,9 @@ class IbkrOrders:
         try:
             group = self._group(intent)
         except TradebotError as error:
-            return Reply(Outcome.REJECTED, code="not_sent", message=error.message)
+            return Reply(WriteOutcome.REJECTED, code="not_sent", message=error.message)
 
-        async def send(line: Line) -> Reply:
+        async def send(line: IbkrConnection) -> Reply:
             contract = await contract_of(line, intent.instrument.symbol)
             hung = intent.order_class is OrderClass.BRACKET
             parent = _order(line, intent, transmit=not hung)
@@ -71,7 +71,7 @@ class IbkrOrders:
                 with around("ibkr.send_stop"):
                     line.client.placeOrder(child.orderId, contract, child)
             reply = await self._heard(line, ids, intent)
-            if hung and reply.outcome is not Outcome.ACCEPTED:
+            if hung and reply.outcome is not WriteOutcome.ACCEPTED:
                 # Whatever the venue made of them: an entry without its stop isn't to stay.
                 line.client.cancelOrder(parent.orderId)
             return reply
@@ -107,7 +107,7 @@ class IbkrOrders:
             return known
         order_id, contract, before, _ = known
 
-        async def send(line: Line) -> Reply:
+        async def send(line: IbkrConnection) -> Reply:
             changed = _order(line, intent, order_id)
             changed.orderRef, changed.parentId = before.orderRef, before.parentId
             changed.ocaGroup, changed.ocaType = before.ocaGroup, before.ocaType
@@ -126,7 +126,7 @@ class IbkrOrders:
             return known
         order_id = known[0]
 
-        async def send(line: Line) -> Reply:
+        async def send(line: IbkrConnection) -> Reply:
             line.ears.listen_to(order_id)
             with around("ibkr.cancel"):
                 line.client.cancelOrder(order_id)
@@ -139,21 +139,21 @@ class IbkrOrders:
         if isinstance(again, Reply):
             return again
         # It is listed as open after the venue has said no.
-        return reply if again[3] is OrderStatus.PENDING_CANCEL else replace(reply, outcome=Outcome.REJECTED)
+        return reply if again[3] is OrderStatus.PENDING_CANCEL else replace(reply, outcome=WriteOutcome.REJECTED)
 
-    def _ask(self, send: Callable[[Line], Any]) -> Reply:
+    def _ask(self, send: Callable[[IbkrConnection], Any]) -> Reply:
         """Return what became of a request; it wasn't sent if the connection wasn't whole before."""
         try:
             with self._venue.link.sending() as line:
                 return self._sent(send, line)
         except TradebotError as error:
-            return Reply(Outcome.REJECTED, code="not_sent", message=error.message)
+            return Reply(WriteOutcome.REJECTED, code="not_sent", message=error.message)
 
-    def _sent(self, send: Callable[[Line], Any], line: Line) -> Reply:
+    def _sent(self, send: Callable[[IbkrConnection], Any], line: IbkrConnection) -> Reply:
         try:
             reply: Reply = self._venue.link.run(send, line)
         except (VenueError, GoneError, ConnectionError, TimeoutError) as error:
-            return Reply(Outcome.UNKNOWN, code="no_answer", message=printable(str(error)) or "no answer")
+            return Reply(WriteOutcome.UNKNOWN, code="no_answer", message=printable(str(error)) or "no answer")
         return reply
 
     def _own(self, venue_id: str, *, ending: bool = False) -> tuple[int, Any, Any, OrderStatus] | Reply:
@@ -161,19 +161,23 @@ class IbkrOrders:
         try:
             told = self._reader.told()
         except TradebotError as error:
-            return Reply(Outcome.REJECTED, code="not_sent", message=error.message)
+            return Reply(WriteOutcome.REJECTED, code="not_sent", message=error.message)
         if venue_id in told.own:
             return *told.own[venue_id], told.orders[venue_id].status
         order = told.orders.get(venue_id)
         if order is not None and order.status.terminal:
-            return Reply(Outcome.ACCEPTED if ending else Outcome.REJECTED, code=TARGET_DONE, message="it has ended")
+            return Reply(
+                WriteOutcome.ACCEPTED if ending else WriteOutcome.REJECTED, code=TARGET_DONE, message="it has ended"
+            )
         if venue_id in told.open:
-            return Reply(Outcome.REJECTED, code="another_client", message="it is of another client id, or a person's")
+            return Reply(
+                WriteOutcome.REJECTED, code="another_client", message="it is of another client id, or a person's"
+            )
         if order is not None or told.unreadable:
-            return Reply(Outcome.UNKNOWN, code="not_listed", message="no list says what became of it")
-        return Reply(Outcome.REJECTED, code="not_found", message="the venue has no such order")
+            return Reply(WriteOutcome.UNKNOWN, code="not_listed", message="no list says what became of it")
+        return Reply(WriteOutcome.REJECTED, code="not_found", message="the venue has no such order")
 
-    async def _heard(self, line: Line, ids: Sequence[int], intent: Intent) -> Reply:
+    async def _heard(self, line: IbkrConnection, ids: Sequence[int], intent: Intent) -> Reply:
         """Return what the venue says of the orders of a request, once it has said something of each, or time is up."""
         clock = asyncio.get_running_loop()
         until = clock.time() + line.patience.order
@@ -183,13 +187,13 @@ class IbkrOrders:
             if reply is not None:
                 return reply
             if line.ears.gone or left <= 0:
-                return Reply(Outcome.UNKNOWN, code="no_answer", message="the venue has not said what became of it")
+                return Reply(WriteOutcome.UNKNOWN, code="no_answer", message="the venue has not said what became of it")
             try:
                 await asyncio.wait_for(line.ears.something(), left)
             except TimeoutError:
                 continue
 
-    def _judged(self, line: Line, ids: Sequence[int], intent: Intent) -> Reply | None:
+    def _judged(self, line: IbkrConnection, ids: Sequence[int], intent: Intent) -> Reply | None:
         """Return what is proven by now; None if it is too early."""
         orders, heard = [], [line.ears.said_of(number) for number in ids]
         errors = [what for said in heard for name, what in said if name == "error" and what.code not in NOTICES]
@@ -203,15 +207,15 @@ class IbkrOrders:
             try:
                 orders.append(_as_told(opened[-1], words[-1], self._tally))
             except RowError as error:
-                return Reply(Outcome.UNKNOWN, code="unreadable", message=str(error))
+                return Reply(WriteOutcome.UNKNOWN, code="unreadable", message=str(error))
         first, *legs = orders
         if not intent.asked_for(first):
             mismatch = f"it is another order: {first.client_order_id}"
             # A change is told by the order as it is after it; before that, the old one may be told once more.
-            return None if intent.target_venue_id else Reply(Outcome.UNKNOWN, code="mismatch", message=mismatch)
+            return None if intent.target_venue_id else Reply(WriteOutcome.UNKNOWN, code="mismatch", message=mismatch)
         submitted = first if intent.target_venue_id else replace(first, submitted_at=intent.at)
         if not legs:
-            return Reply(Outcome.ACCEPTED, submitted)
+            return Reply(WriteOutcome.ACCEPTED, submitted)
         entry = replace(submitted, order_class=OrderClass.BRACKET)
         waits = OrderStatus.HELD if not first.filled_quantity and not first.status.terminal else OrderStatus.NEW
         stops = tuple(
@@ -224,7 +228,7 @@ class IbkrOrders:
             )
             for one in legs
         )
-        return Reply(Outcome.ACCEPTED, entry, legs=stops)
+        return Reply(WriteOutcome.ACCEPTED, entry, legs=stops)
 
 
 def _refusal(error: VenueError, *, whole: bool) -> Reply:
@@ -233,7 +237,7 @@ def _refusal(error: VenueError, *, whole: bool) -> Reply:
     words = printable(error.words)
     if READ_ONLY_WORDS in words.lower():
         words = f"{words}: look at the Gateway's settings: API, Settings, Read-Only API"
-    return Reply(Outcome.REJECTED if refused else Outcome.UNKNOWN, code=str(error.code), message=words)
+    return Reply(WriteOutcome.REJECTED if refused else WriteOutcome.UNKNOWN, code=str(error.code), message=words)
 
 
 def _as_told(row: tuple[Any, Any, Any], word: str, tally: DriftTally) -> Order:
@@ -243,29 +247,29 @@ def _as_told(row: tuple[Any, Any, Any], word: str, tally: DriftTally) -> Order:
     return order_of(contract, order, state, None, (), tally)
 
 
-async def _canceled(line: Line, order_id: int) -> Reply:
+async def _canceled(line: IbkrConnection, order_id: int) -> Reply:
     clock = asyncio.get_running_loop()
     until = clock.time() + line.patience.order
     while True:
         for name, what in line.ears.said_of(order_id):
             if name == "status" and what.word in _OVER:
-                return Reply(Outcome.ACCEPTED)
+                return Reply(WriteOutcome.ACCEPTED)
             if name == "error" and what.code == CANCELED:
-                return Reply(Outcome.ACCEPTED)
+                return Reply(WriteOutcome.ACCEPTED)
             if name == "error" and what.code not in NOTICES:
                 unsure = what.code in _DOUBTED or what.code not in REFUSED
-                outcome = Outcome.UNKNOWN if unsure else Outcome.REJECTED
+                outcome = WriteOutcome.UNKNOWN if unsure else WriteOutcome.REJECTED
                 return Reply(outcome, code=str(what.code), message=printable(what.words))
         left = until - clock.time()
         if line.ears.gone or left <= 0:
-            return Reply(Outcome.UNKNOWN, code="no_answer", message="the venue has not said what became of it")
+            return Reply(WriteOutcome.UNKNOWN, code="no_answer", message="the venue has not said what became of it")
         try:
             await asyncio.wait_for(line.ears.something(), left)
         except TimeoutError:
             continue
 
 
-def _order(line: Line, intent: Intent, order_id: int | None = None, *, transmit: bool = True) -> Any:
+def _order(line: IbkrConnection, intent: Intent, order_id: int | None = None, *, transmit: bool = True) -> Any:
     """Return the order of an intent, as the library sends it."""
     from ib_async.order import Order as Message
 
@@ -288,7 +292,7 @@ def _order(line: Line, intent: Intent, order_id: int | None = None, *, transmit:
     return order
 
 
-def _stop(line: Line, intent: Intent, parent: Any) -> Any:
+def _stop(line: IbkrConnection, intent: Intent, parent: Any) -> Any:
     """Return the stop that hangs on an entry: the last message, and the one that lets both work."""
     from ib_async.order import Order as Message
 

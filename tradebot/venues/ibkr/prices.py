@@ -17,7 +17,7 @@ from tradebot.model.hours import Hours
 from tradebot.model.instrument import AssetClass, Instrument, Listing, MarginLevel, TickStep
 from tradebot.venues.ibkr.capabilities import IBKR, NO_CONTRACT
 from tradebot.venues.ibkr.contracts import ROOTS, doubt_of, months_of, rolling_of, root_of
-from tradebot.venues.ibkr.link import Line
+from tradebot.venues.ibkr.link import IbkrConnection
 from tradebot.venues.ibkr.order_reports import positive
 from tradebot.venues.ibkr.wrapper import Ticks, VenueError
 
@@ -26,7 +26,7 @@ _BID, _ASK, _LAST, _CLOSE = 1, 2, 4, 9
 _STEP_S = 0.01
 
 
-async def details_of(line: Line, symbol: str, today: date | None = None) -> Any | None:
+async def details_of(line: IbkrConnection, symbol: str, today: date | None = None) -> Any | None:
     """Return what the venue says of the one future with this name; None if there isn't exactly one.
 
     What was said on another day than `today` is asked again: hours are told of the next days only.
@@ -39,7 +39,7 @@ async def details_of(line: Line, symbol: str, today: date | None = None) -> Any 
     return line.contracts.get(symbol)
 
 
-async def contract_with_bars(line: Line, symbol: str) -> Any | None:
+async def contract_with_bars(line: IbkrConnection, symbol: str) -> Any | None:
     """Return the one future with this name to ask bars of, also if it has ended; None if there isn't exactly one.
 
     The venue tells of one that has ended only if it is asked for those, in each request.
@@ -52,7 +52,7 @@ async def contract_with_bars(line: Line, symbol: str) -> Any | None:
     return line.ended.get(symbol)
 
 
-async def _asked(line: Line, symbol: str, *, ended: bool = False) -> Any | None:
+async def _asked(line: IbkrConnection, symbol: str, *, ended: bool = False) -> Any | None:
     from ib_async.contract import Contract
 
     wanted = Contract(secType=FUTURE, localSymbol=symbol, currency=IBKR.currency, includeExpired=ended)
@@ -115,7 +115,7 @@ def told_hours(details: Any, now: datetime) -> tuple[Hours | None, str]:
         return None, f"trading hours can't be read: {error}"
 
 
-async def calendar_hours(line: Line, calendar: str, now: datetime) -> Hours | None:
+async def calendar_hours(line: IbkrConnection, calendar: str, now: datetime) -> Hours | None:
     """Return the hours that the venue tells of a calendar's products, by a month of the first root that it lists.
 
     They are asked once a day. None if it lists no such contract, or its hours can't be read.
@@ -139,7 +139,7 @@ def _day(text: str) -> date:
         raise RowError("realExpirationDate", "is no date") from error
 
 
-async def streamed(line: Line, symbols: Sequence[str]) -> tuple[datetime, Mapping[str, Ticks]]:
+async def streaming_ticks(line: IbkrConnection, symbols: Sequence[str]) -> tuple[datetime, Mapping[str, Ticks]]:
     """Return the venue's time, and what has streamed for each contract; wait a moment for those asked for now."""
     for symbol in symbols:
         if symbol not in line.quoted and (details := await details_of(line, symbol)) is not None:
@@ -191,7 +191,7 @@ def quote(symbol: str, ticks: Ticks | None, now: datetime) -> Quote:
     )
 
 
-async def contract_of(line: Line, symbol: str) -> Any:
+async def contract_of(line: IbkrConnection, symbol: str) -> Any:
     """Return the contract to send an order for; raise TemporaryError if the venue doesn't have it."""
     details = await details_of(line, symbol)
     if details is None:
@@ -205,7 +205,7 @@ _ZONES: Mapping[str, str] = MappingProxyType({"CST": "America/Chicago", "EST": "
 """Zones by the letters that older servers send in place of their names."""
 
 
-class Span(NamedTuple):
+class TradingSpan(NamedTuple):
     """A time in which the venue trades a contract, in UTC."""
 
     opens: datetime
@@ -228,17 +228,17 @@ def hours_of(trading: str, liquid: str, zone: str, now: datetime) -> Hours:
     return Hours(min(now, spans[0].opens), until, *found)
 
 
-def _date(span: Span, zone: ZoneInfo) -> date:
+def _date(span: TradingSpan, zone: ZoneInfo) -> date:
     return (span.closes - timedelta(microseconds=1)).astimezone(zone).date()
 
 
-def spans_of(text: str, zone: str) -> Sequence[Span]:
+def spans_of(text: str, zone: str) -> Sequence[TradingSpan]:
     """Return the spans in a text of a contract's details, oldest first; raise ValueError if it can't be read.
 
     Days are parted by `;`, as 20261126:1700-20261127:1215 or 20261128:CLOSED. Older servers write
     20261126:0830-1500,1530-1600, where an end before its begin is on the next day.
     """
-    where, found, days = _zone(zone), list[Span](), tuple(_days(text))
+    where, found, days = _zone(zone), list[TradingSpan](), tuple(_days(text))
     for begins_on, spans in days:
         if spans != CLOSED:
             # Only the first span of a day goes without its date.
@@ -262,7 +262,7 @@ def _zone(name: str) -> ZoneInfo:
         raise ValueError(f"unknown time zone {first[:30]!r}") from error
 
 
-def _span(text: str, day: date, zone: ZoneInfo) -> Span:
+def _span(text: str, day: date, zone: ZoneInfo) -> TradingSpan:
     found = _SPAN.fullmatch(text)
     if found is None:
         raise ValueError(f"{text[:40]!r} are no hours")
@@ -273,7 +273,7 @@ def _span(text: str, day: date, zone: ZoneInfo) -> Span:
         closes = _at(day + timedelta(days=1), found["ends"], zone)
     if closes <= opens:
         raise ValueError(f"{text[:40]!r} end before they begin")
-    return Span(opens, closes)
+    return TradingSpan(opens, closes)
 
 
 def _at(day: date, clock: str, zone: ZoneInfo) -> datetime:

@@ -20,16 +20,16 @@ from tradebot.model.hours import Hours
 from tradebot.model.instrument import AssetClass, Listing, MarginLevel
 from tradebot.model.intent import Intent, Operation, is_marked
 from tradebot.model.order import Executed, Fee, Fill, Order, OrdersTold, TimeInForce
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 from tradebot.model.values import replace
 from tradebot.model.venue import End, Proof, Settlement
 from tradebot.venues.ibkr import prices, what_if_margin
 from tradebot.venues.ibkr.capabilities import ARRIVES_WITHIN, IBKR
-from tradebot.venues.ibkr.link import Line
+from tradebot.venues.ibkr.link import IbkrConnection
 from tradebot.venues.ibkr.order_reports import (
     ASSETS,
     SIDES,
-    Told,
+    OrderReports,
     executions,
     fees,
     number,
@@ -61,7 +61,7 @@ class IbkrReader:
         self._heard: dict[str, tuple[float, datetime]] = {}
         self.unreadable_fills = 0
 
-    def _read(self, ask: Callable[[Line], Awaitable[T]]) -> T:
+    def _read(self, ask: Callable[[IbkrConnection], Awaitable[T]]) -> T:
         self._venue.before_read()
         return self._venue.link.read(ask)
 
@@ -122,9 +122,9 @@ class IbkrReader:
                 break
         positions, lost = self._positions(held, values)
         link = self._venue.link
-        if dropped := link.dropped:
+        if dropped := link.dropped_count:
             self._tally.note("socket", "message", f"wasn't understood: {link.last_problem or 'cut off'}")
-            link.understood(dropped)
+            link.note_understood(dropped)
         orders = tuple(order for venue_id, order in after.orders.items() if venue_id in after.open)
         unreadable = after.unreadable + lost + dropped
         return BrokerView(self._account(account, values), positions, orders, unreadable, steady)
@@ -153,15 +153,15 @@ class IbkrReader:
                 lost += 1
         return tuple(found.values()), lost
 
-    def _told(self) -> Told:
+    def _told(self) -> OrderReports:
         """Return what open orders, completed orders and executions say, in the order in which an order passes them."""
         link = self._venue.link
-        before = link.dropped
+        before = link.dropped_count
         account, opened, completed, rows, _ = self._read(_everything)
         found = executions(rows, account, self._tally)
         told = put_together(opened, completed, found, (account, self._venue.place[2]), self._tally)
-        return Told(
-            told.orders, told.open, told.own, told.executions, told.unreadable + link.dropped - before, told.refs
+        return OrderReports(
+            told.orders, told.open, told.own, told.executions, told.unreadable + link.dropped_count - before, told.refs
         )
 
     def order(self, client_order_id: str) -> Order | None:
@@ -210,7 +210,7 @@ class IbkrReader:
         told = self._told()
         return _known(told, told.orders.get(venue_id))
 
-    def told(self) -> Told:
+    def told(self) -> OrderReports:
         """Return all orders, with what changing or canceling one needs."""
         return self._told()
 
@@ -235,10 +235,10 @@ class IbkrReader:
     def fills(self, after: datetime | None) -> Sequence[Fill]:
         """Return today's executions later than a time, oldest first, each once."""
         link = self._venue.link
-        before = link.dropped
+        before = link.dropped_count
         account, rows, _ = self._read(_executions)
         found, unread = executions(rows, account, self._tally)
-        self.unreadable_fills = unread + link.dropped - before
+        self.unreadable_fills = unread + link.dropped_count - before
         fills = [one.first for one in found if after is None or one.first.at > after]
         return sorted(fills, key=lambda fill: (fill.at, fill.activity_id))
 
@@ -258,7 +258,7 @@ class IbkrReader:
     def _hours(self, calendar: str) -> tuple[datetime, Hours | None]:
         """Return the venue's time, and what it tells of a calendar's hours."""
 
-        async def asked(line: Line) -> tuple[datetime, Hours | None]:
+        async def asked(line: IbkrConnection) -> tuple[datetime, Hours | None]:
             now = datetime.fromtimestamp(await line.time(), UTC)
             return now, await prices.calendar_hours(line, calendar, now)
 
@@ -276,10 +276,10 @@ class IbkrReader:
         return found
 
     async def _listed(
-        self, line: Line, symbols: Sequence[str]
+        self, line: IbkrConnection, symbols: Sequence[str]
     ) -> tuple[datetime, Iterable[tuple[str, Any, tuple[MarginLevel, ...]]]]:
         """Return the venue's time, and for each contract that it has its details and what margin it needs."""
-        now, told = await prices.streamed(line, symbols)
+        now, told = await prices.streaming_ticks(line, symbols)
         today = IBKR.day.date_of(now)
         found = [(symbol, await prices.details_of(line, symbol, today)) for symbol in told]
         rows = [(symbol, one) for symbol, one in found if one is not None]
@@ -290,7 +290,7 @@ class IbkrReader:
 
     def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
         """Return the latest usable quote of each symbol."""
-        now, told = self._read(lambda line: prices.streamed(line, symbols))
+        now, told = self._read(lambda line: prices.streaming_ticks(line, symbols))
         found, rejected = dict[str, Quote](), dict[str, str]()
         for symbol in symbols:
             try:
@@ -329,27 +329,29 @@ def _position(contract: Any, quantity: Decimal, cost: object, mark: object) -> B
     )
 
 
-def _known(told: Told, order: Order | None) -> Order | None:
+def _known(told: OrderReports, order: Order | None) -> Order | None:
     """Return an order, or None if the venue has none; raise TemporaryError if it may be among what can't be read."""
     if order is None and told.unreadable:
-        raise TemporaryError(f"{counted(told.unreadable, 'row')} about orders can't be read, and may be about this one")
+        raise TemporaryError(
+            f"{pluralize(told.unreadable, 'row')} about orders can't be read, and may be about this one"
+        )
     return order
 
 
-def _ours(told: Told) -> Mapping[str, Order]:
+def _ours(told: OrderReports) -> Mapping[str, Order]:
     """Return what of our orders has to stay the same while a view is read."""
     return {venue_id: order for venue_id, order in told.orders.items() if is_marked(told.refs.get(venue_id, ""))}
 
 
-async def _values(line: Line) -> tuple[str, list[Any]]:
+async def _values(line: IbkrConnection) -> tuple[str, list[Any]]:
     return line.account, await line.values()
 
 
-async def _executions(line: Line) -> tuple[str, list[Any], Mapping[str, Any]]:
+async def _executions(line: IbkrConnection) -> tuple[str, list[Any], Mapping[str, Any]]:
     return line.account, await line.executions(), dict(line.ears.commissions)
 
 
-async def _everything(line: Line) -> tuple[str, list[Any], list[Any], list[Any], Mapping[str, Any]]:
+async def _everything(line: IbkrConnection) -> tuple[str, list[Any], list[Any], list[Any], Mapping[str, Any]]:
     """Ask for open orders first: what ends in between is among the completed ones, and its executions come last."""
     opened, completed = await line.open_orders(), await line.completed_orders()
     return line.account, opened, completed, await line.executions(), dict(line.ears.commissions)

@@ -7,7 +7,7 @@ from tradebot.adapters.wire.http import RetryPolicy
 from tradebot.errors import OperatorError
 from tradebot.model.trading import Mode
 from tradebot.venues.ibkr.capabilities import CLIENT_ID, HOST, IBKR, PORT, TRADING_ID
-from tradebot.venues.ibkr.link import Link, Patience
+from tradebot.venues.ibkr.link import IbkrLink, LinkTimeouts
 
 PORTS: Mapping[Mode, int] = {Mode.PAPER: 4002, Mode.LIVE: 4001}
 """Where a Gateway of each kind listens, unless its settings say otherwise."""
@@ -22,7 +22,7 @@ class IbkrVenue:
 
     feed = "Interactive Brokers"
 
-    def __init__(self, mode: Mode, link: Link, before_read: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, mode: Mode, link: IbkrLink, before_read: Callable[[], None] = lambda: None) -> None:
         self.mode, self.link, self.before_read = mode, link, before_read
         self.place = link.place
 
@@ -42,9 +42,9 @@ class IbkrVenue:
 
 
 @cache
-def link_to(host: str, port: int, client_id: int, reads_a_second: int = Patience().reads_a_second) -> Link:
+def link_to(host: str, port: int, client_id: int, reads_a_second: int = LinkTimeouts().reads_a_second) -> IbkrLink:
     """Return this process's connection to a Gateway: whoever asks in it shares one, because the client id is one's."""
-    return Link(host, port, client_id, RetryPolicy(), Patience(reads_a_second=reads_a_second))
+    return IbkrLink(host, port, client_id, RetryPolicy(), LinkTimeouts(reads_a_second=reads_a_second))
 
 
 def place_of(mode: Mode, secrets: Mapping[str, str], sandbox: tuple[str, int] | None) -> tuple[str, int, int]:

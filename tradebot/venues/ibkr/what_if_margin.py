@@ -7,7 +7,7 @@ from typing import Any
 
 from tradebot.adapters.wire.json_fields import DriftTally, RowError
 from tradebot.model.instrument import MarginLevel
-from tradebot.venues.ibkr.link import Line
+from tradebot.venues.ibkr.link import IbkrConnection
 from tradebot.venues.ibkr.order_reports import number, positive
 from tradebot.venues.ibkr.prices import last_price
 from tradebot.venues.ibkr.wrapper import Ticks, VenueError
@@ -19,7 +19,7 @@ _PLACES = Decimal("0.000001")
 _FIGURES = "initMarginChange", "maintMarginChange"
 
 
-async def levels(line: Line, details: Any, ticks: Ticks | None, tally: DriftTally) -> tuple[MarginLevel, ...]:
+async def levels(line: IbkrConnection, details: Any, ticks: Ticks | None, tally: DriftTally) -> tuple[MarginLevel, ...]:
     """Return what a position in a contract needs, as fractions of its worth; nothing unless all of it is known.
 
     One contract is asked about on both sides, and the larger answer counts: against what is held, one of them needs
@@ -47,7 +47,7 @@ def levels_of(details: Any, price: Decimal, told: Sequence[Any]) -> tuple[Margin
     return (MarginLevel(Decimal(0), initial, maintenance),)
 
 
-def _question(line: Line, details: Any, action: str, price: Decimal) -> Any:
+def _question(line: IbkrConnection, details: Any, action: str, price: Decimal) -> Any:
     from ib_async.order import Order as Message
 
     tick = positive("minTick", details.minTick)
@@ -57,7 +57,7 @@ def _question(line: Line, details: Any, action: str, price: Decimal) -> Any:
     )
 
 
-async def _answer(line: Line, contract: Any, order: Any) -> Any:
+async def _answer(line: IbkrConnection, contract: Any, order: Any) -> Any:
     """Return the state that the venue gives an order that only asks; this is the one place that sends one."""
     order.whatIf = True
     answer = line.numbered(lambda number: line.client.placeOrder(number, contract, order))

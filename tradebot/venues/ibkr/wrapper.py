@@ -36,7 +36,7 @@ class InUseError(TemporaryError):
     """Someone else is connected with our client id."""
 
 
-class Status(NamedTuple):
+class ReportedStatus(NamedTuple):
     """What an order is said to have filled, in the venue's words."""
 
     order_id: int
@@ -190,7 +190,7 @@ class Ears:
         self, order_id: int, word: str, filled: float, remaining: float, average: float, perm_id: int, *rest: Any
     ) -> None:
         self.told["status"] += 1
-        status = Status(order_id, word, filled, perm_id)
+        status = ReportedStatus(order_id, word, filled, perm_id)
         self._row("open", status)
         self._event(order_id, "status", status)
 

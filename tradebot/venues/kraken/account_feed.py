@@ -11,7 +11,7 @@ from websockets.sync.client import ClientConnection
 
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.wire.http import BodyError, decode, printable
-from tradebot.adapters.wire.reconnecting_websocket import KeptOpen, Patience
+from tradebot.adapters.wire.reconnecting_websocket import KeptOpen, WebsocketTimeouts
 from tradebot.venues.kraken.client import KrakenVenue
 from tradebot.venues.kraken.signing import signed_challenge
 
@@ -24,9 +24,9 @@ class KrakenBell:
 
     who = "Kraken Futures"
 
-    def __init__(self, venue: KrakenVenue, patience: Patience | None = None) -> None:
+    def __init__(self, venue: KrakenVenue, patience: WebsocketTimeouts | None = None) -> None:
         self._key, self._secret = venue.key, venue.secret
-        self._patience = patience or Patience()
+        self._patience = patience or WebsocketTimeouts()
         self._rang = threading.Event()
         self._problem = ""
         address = f"ws{venue.base_url.removeprefix('http')}{PATH}"
@@ -46,7 +46,7 @@ class KrakenBell:
         """Stop listening."""
         self._kept.close()
 
-    def ended(self, problem: str, status: int | None) -> bool:
+    def on_connection_end(self, problem: str, status: int | None) -> bool:
         """Note why nothing is heard at the moment; it is always tried again."""
         self._problem = problem
         return True

@@ -24,7 +24,7 @@ class AccountNumber:
         self._known = ""
 
     @property
-    def known(self) -> str:
+    def cached_id(self) -> str:
         """Return it, empty if nobody has been told it yet."""
         if not self._known and self._path is not None:
             with suppress(OSError, ValueError, KeyError, TypeError):
@@ -34,7 +34,7 @@ class AccountNumber:
 
     def keep(self, number: str) -> None:
         """Note what an answer has named."""
-        if number == self.known:
+        if number == self.cached_id:
             return
         self._known = number
         if self._path is not None:

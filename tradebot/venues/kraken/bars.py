@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 from functools import partial
 
 from tradebot.adapters.bars.source import CorporateAction
-from tradebot.adapters.wire.json_fields import DriftTally, Row, RowError, keep_readable
+from tradebot.adapters.wire.json_fields import DriftTally, JsonFields, RowError, keep_readable
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.errors import ExitCode, OperatorError, TemporaryError
 from tradebot.model.series import PriceKind, width_of
@@ -78,7 +78,7 @@ class KrakenBars:
 
 
 def _bar(width_s: int, raw: object, tally: DriftTally) -> RawBar:
-    row = Row("bar", raw, tally)
+    row = JsonFields("bar", raw, tally)
     opening, high, low, close = (float(row.positive(name)) for name in ("open", "high", "low", "close"))
     if not low <= min(opening, close) <= max(opening, close) <= high:
         raise RowError("high", "or low doesn't hold the open and the close")

@@ -10,13 +10,13 @@ from msgspec import Struct
 from tradebot.adapters.wire.http import (
     LATER,
     NETWORK,
-    Answer,
     BodyError,
     BoundedSession,
-    Bounds,
+    HttpReply,
+    HttpSession,
+    RequestBounds,
     RetryableError,
     RetryPolicy,
-    Session,
     WireError,
     exchange,
     printable,
@@ -25,8 +25,8 @@ from tradebot.errors import ExitCode, OperatorError, TemporaryError
 from tradebot.venues.kraken.account_id import AccountNumber
 from tradebot.venues.kraken.capabilities import NONCE, PERSON
 from tradebot.venues.kraken.nonce import Nonces
-from tradebot.venues.kraken.opening_equity import Opening
-from tradebot.venues.kraken.request_budget import Pace
+from tradebot.venues.kraken.opening_equity import OpeningEquity
+from tradebot.venues.kraken.request_budget import RequestBudget
 from tradebot.venues.kraken.signing import headers
 
 V3, HISTORY = "/derivatives/api/v3", "/api/history/v2"
@@ -48,16 +48,16 @@ class KrakenVenue(Struct, frozen=True):
     key: str
     secret: str
     nonces: Nonces
-    opening: Opening
+    opening: OpeningEquity
     number: AccountNumber
     before_read: Callable[[], None] = lambda: None
-    heard: Callable[[Answer], None] = lambda answer: None
-    bounds: Bounds = Bounds()
+    heard: Callable[[HttpReply], None] = lambda answer: None
+    bounds: RequestBounds = RequestBounds()
     policy: RetryPolicy = RetryPolicy()
     feed: str = "Kraken's own"
-    pace: Pace | None = None
+    pace: RequestBudget | None = None
     known: Known | None = None
-    connection: Session | None = None
+    connection: HttpSession | None = None
 
 
 class Client:
@@ -67,7 +67,7 @@ class Client:
         self._venue = venue
         self._session = venue.connection or BoundedSession(venue.bounds)
 
-    def ask(self, method: str, path: str, params: Mapping[str, str]) -> Answer:
+    def ask(self, method: str, path: str, params: Mapping[str, str]) -> HttpReply:
         """Send one signed request once, as soon as the venue's limit leaves room; raises WireError."""
         of, sent = self._venue, urlencode(params)
         if of.known is not None and method != "GET":
@@ -141,6 +141,6 @@ def error_of(told: Mapping[str, Any]) -> str:
     return ""
 
 
-def written(number: Decimal) -> str:
+def format_number(number: Decimal) -> str:
     """Return a number as a parameter."""
     return f"{number:f}"

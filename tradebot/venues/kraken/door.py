@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tradebot.adapters.wire.http import BodyError, WireError
 from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.errors import OperatorError, TemporaryError
-from tradebot.judging.judgment import State
+from tradebot.judging.judgment import HealthState
 from tradebot.venues.door import SANDBOX_KEY, Access, Checks, Door, Look, VenueSettings
 from tradebot.venues.kraken.bars import KrakenBars
 from tradebot.venues.kraken.capabilities import KEY, KEYS, KRAKEN, SECRET
@@ -110,7 +110,7 @@ def _renamed(
 
 
 def _data_plan(venue: KrakenVenue, tally: DriftTally, symbol: str) -> Look:
-    return Look(State.OK, "every account gets the venue's own prices", "answer")
+    return Look(HealthState.OK, "every account gets the venue's own prices", "answer")
 
 
 def _nonce(venue: KrakenVenue, tally: DriftTally) -> Look:
@@ -118,14 +118,16 @@ def _nonce(venue: KrakenVenue, tally: DriftTally) -> Look:
     try:
         last = venue.nonces.last()
     except OSError as error:
-        return Look(State.FAILED, f"the last nonce can't be read: {error.strerror}", "nonce", fix="tradebot doctor")
+        return Look(
+            HealthState.FAILED, f"the last nonce can't be read: {error.strerror}", "nonce", fix="tradebot doctor"
+        )
     ahead_s = last / MICROSECONDS - time.time()
     taken = f"{datetime.fromtimestamp(last / MICROSECONDS, UTC):%Y-%m-%d %H:%M:%S} UTC"
     if ahead_s > FAR_AHEAD_S:
         found = f"the last one, of {taken}, is {ahead_s:,.0f} s ahead of this machine's clock; each is still above it"
         fix = "Check this machine's clock. Until then, a bot in a new folder can't use this key; make it another key"
-        return Look(State.DEGRADED, found, "nonce", fix=fix)
-    return Look(State.OK, f"the last one is of {taken}, and each is above the one before", "nonce")
+        return Look(HealthState.DEGRADED, found, "nonce", fix=fix)
+    return Look(HealthState.OK, f"the last one is of {taken}, and each is above the one before", "nonce")
 
 
 def _may_trade(venue: KrakenVenue, tally: DriftTally) -> Look:
@@ -138,6 +140,6 @@ def _may_trade(venue: KrakenVenue, tally: DriftTally) -> Look:
     known = told if isinstance(told, dict) else {}
     status, word = known.get("cancelStatus"), error_of(known)
     if not word and isinstance(status, dict) and status.get("status") == "notFound":
-        return Look(State.OK, "the key may read and trade", "answer")
+        return Look(HealthState.OK, "the key may read and trade", "answer")
     fix = "Make a key that may read and trade, and nothing else: no withdrawals"
-    return Look(State.FAILED, f"the key may not trade: {word or answer.excerpt}", "answer", fix=fix)
+    return Look(HealthState.FAILED, f"the key may not trade: {word or answer.excerpt}", "answer", fix=fix)

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from tradebot.adapters.wire.json_fields import DriftTally, Row, RowError
+from tradebot.adapters.wire.json_fields import DriftTally, JsonFields, RowError
 from tradebot.model.instrument import ONE, AssetClass
 from tradebot.model.order import Fee, Fill, Order, OrderStatus, OrderType, TimeInForce
 from tradebot.model.values import replace
@@ -21,14 +21,14 @@ _ORDER_FIELDS = ("newOrder", "newOrderTrigger", "order", "orderTrigger")
 _FIRST, _LAST = 0, 1
 
 
-class Executed(Struct):
+class ExecutionTotals(Struct):
     """What the executions of an order add up to."""
 
     quantity: Decimal = Decimal(0)
     worth: Decimal = Decimal(0)
 
 
-class Past(Struct, frozen=True):
+class OrderHistory(Struct, frozen=True):
     """The orders that pages of the history tell of, by the venue's id, oldest first, as of the venue's time `told_at`.
 
     `complete_until` is how far the pages go: what was done by then is in them. `gone` are the ids of orders that an
@@ -65,7 +65,7 @@ def past(
     told_at: datetime,
     account: str,
     tally: DriftTally,
-) -> Past:
+) -> OrderHistory:
     """Return what events of orders and triggers and the executions say together.
 
     An order is filled if its executions add up to its quantity, whatever its events say: an executed one has been told
@@ -73,7 +73,7 @@ def past(
     both are older than what may still be missing. Any other is left open, as UNKNOWN: the open orders know.
     """
     counted, unread = _counted(executions, account, tally)
-    last, began = dict[str, tuple[str, Row, datetime]](), dict[str, datetime]()
+    last, began = dict[str, tuple[str, JsonFields, datetime]](), dict[str, datetime]()
     # Pages come newest first, and events of one millisecond stay in the order in which they happened.
     oldest_first = list(reversed(events))
     for raw in sorted(oldest_first, key=time_of):
@@ -91,16 +91,16 @@ def past(
     for uid in began:
         try:
             name, row, at = last[uid]
-            orders[uid] = _order(uid, name, row, (began[uid], at), counted.get(uid, Executed()), told_at)
+            orders[uid] = _order(uid, name, row, (began[uid], at), counted.get(uid, ExecutionTotals()), told_at)
         except RowError as error:
             tally.note("history", error.field_name, f"row refused: {error.problem}")
             unread.append(Decimal(milliseconds(last[uid][2])))
     gone = frozenset(uid for uid, (name, _, _) in last.items() if name in CANCELED | REJECTED)
-    return Past(orders, told_at, gone, tuple(unread))
+    return OrderHistory(orders, told_at, gone, tuple(unread))
 
 
 def _order(
-    uid: str, event: str, row: Row, span: tuple[datetime, datetime], executed: Executed, told_at: datetime
+    uid: str, event: str, row: JsonFields, span: tuple[datetime, datetime], executed: ExecutionTotals, told_at: datetime
 ) -> Order:
     # The quantity of an event is what was left after it.
     left, counted = row.number_or_none("quantity"), row.number_or_none("filled") or Decimal(0)
@@ -138,9 +138,9 @@ def _order(
     )
 
 
-def _event(raw: object, tally: DriftTally) -> tuple[str, Row, datetime]:
+def _event(raw: object, tally: DriftTally) -> tuple[str, JsonFields, datetime]:
     """Return the name of an event, its order with a trigger's price in it, and when it was."""
-    element = Row("history", raw, tally)
+    element = JsonFields("history", raw, tally)
     event = element.value("event")
     if not isinstance(event, Mapping) or len(event) != 1:
         raise RowError("event", "is not one event")
@@ -154,7 +154,7 @@ def _event(raw: object, tally: DriftTally) -> tuple[str, Row, datetime]:
     inner = {**order, **(options if isinstance(options, Mapping) else {})}
     if name == "OrderTriggerCancelled" and told.get("reason") == _REFUSED:
         name = "OrderRejected"
-    return str(name), Row("history", inner, tally), moment(element, "timestamp")
+    return str(name), JsonFields("history", inner, tally), moment(element, "timestamp")
 
 
 def time_of(raw: object) -> Decimal:
@@ -165,8 +165,8 @@ def time_of(raw: object) -> Decimal:
 
 def _counted(
     executions: Sequence[object], account: str, tally: DriftTally
-) -> tuple[Mapping[str, Executed], list[Decimal]]:
-    counted, seen, unread = dict[str, Executed](), set[str](), list[Decimal]()
+) -> tuple[Mapping[str, ExecutionTotals], list[Decimal]]:
+    counted, seen, unread = dict[str, ExecutionTotals](), set[str](), list[Decimal]()
     for raw in executions:
         try:
             for order, row, _ in _executed(raw, account, tally):
@@ -175,7 +175,7 @@ def _counted(
                 key = f"{row.text('uid')} {uid}"
                 if key not in seen:
                     seen.add(key)
-                    of = counted.setdefault(uid, Executed())
+                    of = counted.setdefault(uid, ExecutionTotals())
                     of.quantity += row.positive("quantity")
                     of.worth += row.positive("quantity") * row.positive("price")
         except RowError as error:
@@ -196,7 +196,7 @@ def fills_of(executions: Sequence[object], account: str, tally: DriftTally) -> t
     return found, unread
 
 
-def _fill(order: Row, row: Row, about: Mapping[str, Any]) -> Fill:
+def _fill(order: JsonFields, row: JsonFields, about: Mapping[str, Any]) -> Fill:
     kind = about.get("fillType")
     return Fill(
         activity_id=row.text("uid"),
@@ -213,19 +213,21 @@ def _fill(order: Row, row: Row, about: Mapping[str, Any]) -> Fill:
     )
 
 
-def _executed(raw: object, account: str, tally: DriftTally) -> Iterator[tuple[Row, Row, Mapping[str, Any]]]:
+def _executed(
+    raw: object, account: str, tally: DriftTally
+) -> Iterator[tuple[JsonFields, JsonFields, Mapping[str, Any]]]:
     """Yield each order of ours in an execution, its row, and what else it says of that. Both sides may be named."""
-    event: Any = Row("execution", raw, tally).value("event")
+    event: Any = JsonFields("execution", raw, tally).value("event")
     told = (event.get("Execution") or event.get("execution")) if isinstance(event, Mapping) else None
     inner = told.get("execution") if isinstance(told, Mapping) else None
     if not isinstance(inner, Mapping):
         raise RowError("event", "is not an execution")
-    row = Row("execution", inner, tally)
+    row = JsonFields("execution", inner, tally)
     for name in ("order", "takerOrder", "makerOrder"):
         order = inner.get(name)
         if isinstance(order, Mapping) and order.get("accountUid") in (account, None):
             about = inner.get(f"{name}Data")
-            yield Row("execution", order, tally), row, about if isinstance(about, Mapping) else {}
+            yield JsonFields("execution", order, tally), row, about if isinstance(about, Mapping) else {}
 
 
 def left_open(order: Order, listed: Mapping[str, Order]) -> Order:

@@ -12,12 +12,12 @@ from typing import Any
 
 from msgspec import Struct
 
-from tradebot.adapters.wire.json_fields import DriftTally, Row, RowError, utc
+from tradebot.adapters.wire.json_fields import DriftTally, JsonFields, RowError, utc
 from tradebot.errors import TemporaryError
 from tradebot.model.order import Order
 from tradebot.venues.kraken.account_id import AccountNumber
 from tradebot.venues.kraken.client import HISTORY, Client
-from tradebot.venues.kraken.history import Past, past, time_of
+from tradebot.venues.kraken.history import OrderHistory, past, time_of
 from tradebot.venues.kraken.rows import milliseconds
 
 MOST_PAGES = 100
@@ -35,22 +35,22 @@ class _Told(Struct):
     told_at: datetime
 
 
-class Pages:
+class HistoryPages:
     """The history of one account."""
 
     def __init__(self, client: Client, number: AccountNumber, tally: DriftTally) -> None:
         self._client, self._number, self._tally = client, number, tally
         self._lists: dict[str, _Told] = {}
         self._sizes: Mapping[tuple[str, datetime | None], Decimal] = {}
-        self._read: tuple[tuple[_Told, ...], Past] | None = None
+        self._read: tuple[tuple[_Told, ...], OrderHistory] | None = None
 
     def account(self) -> str:
         """Return the account's number, which only answers of the history have."""
-        if not self._number.known:
+        if not self._number.cached_id:
             self._page("executions", count="1")
-        return self._number.known
+        return self._number.cached_id
 
-    def past(self, since: datetime | None = None, now: datetime | None = None) -> Past:
+    def past(self, since: datetime | None = None, now: datetime | None = None) -> OrderHistory:
         """Return what the history tells of orders since a time, or on its newest pages.
 
         Of the venue's time `now`, pages that were read just before may be used; without it, they are read anew.
@@ -59,7 +59,7 @@ class Pages:
         if self._read is None or any(map(is_not, told, self._read[0])):
             orders, triggers, executions = told
             oldest, events = min(one.told_at for one in told), [*orders.elements, *triggers.elements]
-            self._read = told, past(events, executions.elements, oldest, self._number.known, self._tally)
+            self._read = told, past(events, executions.elements, oldest, self._number.cached_id, self._tally)
         return self._read[1]
 
     def sizes(self, lacking: Collection[Order], now: datetime | None) -> Mapping[str, Decimal]:
@@ -74,7 +74,7 @@ class Pages:
         # What was placed since the pages were read is on newer ones.
         for moment in (now, None) if new else ():
             told = self._told("triggers", since, moment)
-            placed = past(told.elements, (), told.told_at, self._number.known, self._tally).orders
+            placed = past(told.elements, (), told.told_at, self._number.cached_id, self._tally).orders
             for one in new:
                 size = placed[one.venue_id].quantity if one.venue_id in placed else None
                 if size:
@@ -125,7 +125,7 @@ class Pages:
 
     def _keep_number(self, answer: Mapping[str, Any]) -> None:
         try:
-            self._number.keep(Row("history", answer, self._tally).text("accountUid"))
+            self._number.keep(JsonFields("history", answer, self._tally).text("accountUid"))
         except RowError as error:
             raise TemporaryError(f"the history doesn't name its account: {error}") from error
 

@@ -57,7 +57,7 @@ def midnight(day: date) -> datetime:
     return datetime.combine(day, time(), UTC)
 
 
-class Opening:
+class OpeningEquity:
     """Keeps what the account was worth when the day began, in a file of the state folder if there is one."""
 
     def __init__(self, folder: Path | None) -> None:

@@ -6,13 +6,13 @@ from decimal import Decimal
 from typing import Any
 
 from tradebot.adapters.faults.failpoint import around
-from tradebot.adapters.wire.http import Answer, BodyError, WireError
-from tradebot.adapters.wire.json_fields import DriftTally, Row, RowError
+from tradebot.adapters.wire.http import BodyError, HttpReply, WireError
+from tradebot.adapters.wire.json_fields import DriftTally, JsonFields, RowError
 from tradebot.errors import TradebotError
 from tradebot.model.candidate import Purpose
 from tradebot.model.instrument import AssetClass
 from tradebot.model.intent import ID_CONFLICT, Intent
-from tradebot.model.order import Order, OrderStatus, OrderType, Outcome, Reply, TimeInForce
+from tradebot.model.order import Order, OrderStatus, OrderType, Reply, TimeInForce, WriteOutcome
 from tradebot.ports.broker import Ending
 from tradebot.venues.kraken.capabilities import (
     ACCEPTED,
@@ -24,7 +24,7 @@ from tradebot.venues.kraken.capabilities import (
     SENT_AS,
     TAKEN,
 )
-from tradebot.venues.kraken.client import V3, Client, KrakenVenue, error_of, written
+from tradebot.venues.kraken.client import V3, Client, KrakenVenue, error_of, format_number
 from tradebot.venues.kraken.reader import KrakenReader
 from tradebot.venues.kraken.rows import moment, side_of, type_of
 
@@ -50,8 +50,8 @@ class KrakenOrders:
             "orderType": SENT_AS[intent.order_type],
             "symbol": intent.instrument.symbol,
             "side": intent.side.value,
-            "size": written(intent.quantity),
-            **{name: written(price) for name, price in prices.items() if price is not None},
+            "size": format_number(intent.quantity),
+            **{name: format_number(price) for name, price in prices.items() if price is not None},
             **({"triggerSignal": TRIGGER} if is_stop else {}),
             **({"reduceOnly": "true"} if intent.purpose is not Purpose.OPEN else {}),
             "cliOrdId": intent.client_order_id,
@@ -69,10 +69,10 @@ class KrakenOrders:
         try:
             order = _placed(status, intent, self._tally)
         except RowError as error:
-            return Reply(Outcome.UNKNOWN, code="unreadable", message=str(error))
+            return Reply(WriteOutcome.UNKNOWN, code="unreadable", message=str(error))
         if not intent.asked_for(order):
-            return Reply(Outcome.UNKNOWN, code="mismatch", message=f"it is another order: {order.client_order_id}")
-        return Reply(Outcome.ACCEPTED, order)
+            return Reply(WriteOutcome.UNKNOWN, code="mismatch", message=f"it is another order: {order.client_order_id}")
+        return Reply(WriteOutcome.ACCEPTED, order)
 
     def replace(self, intent: Intent) -> Reply:
         """Refuse: the capabilities say that orders aren't edited, so nobody asks."""
@@ -87,7 +87,7 @@ class KrakenOrders:
         status = _status_of(told, "cancelStatus")
         word = str(status.get("status"))
         if word in ACCEPTED or word == ON_ITS_WAY:
-            return Reply(Outcome.ACCEPTED)
+            return Reply(WriteOutcome.ACCEPTED)
         if word in ("filled", "notFound"):
             return self._ended(venue_id, word)
         return _refusal(word, status)
@@ -98,10 +98,10 @@ class KrakenOrders:
             with around("kraken.send"):
                 answer = self._client.ask("POST", f"{V3}/{what}", params)
         except WireError as error:
-            return Reply(Outcome.UNKNOWN, code="no_answer", message=str(error))
+            return Reply(WriteOutcome.UNKNOWN, code="no_answer", message=str(error))
         except TradebotError as error:
             # The request couldn't be made, so it wasn't sent.
-            return Reply(Outcome.REJECTED, code="not_sent", message=error.message)
+            return Reply(WriteOutcome.REJECTED, code="not_sent", message=error.message)
         return _told(answer)
 
     def _looked_up(self, intent: Intent, refusal: Reply) -> Reply:
@@ -109,24 +109,24 @@ class KrakenOrders:
         try:
             order = self._reader.order(intent.client_order_id)
         except TradebotError as error:
-            return Reply(Outcome.UNKNOWN, code="not_looked_up", message=error.message)
+            return Reply(WriteOutcome.UNKNOWN, code="not_looked_up", message=error.message)
         if order is None:
-            return Reply(Outcome.UNKNOWN, code="not_found", message=refusal.message)
+            return Reply(WriteOutcome.UNKNOWN, code="not_found", message=refusal.message)
         if intent.asked_for(order):
-            return Reply(Outcome.ACCEPTED, order)
-        return Reply(Outcome.REJECTED, order, code=ID_CONFLICT, message=refusal.message)
+            return Reply(WriteOutcome.ACCEPTED, order)
+        return Reply(WriteOutcome.REJECTED, order, code=ID_CONFLICT, message=refusal.message)
 
     def _ended(self, venue_id: str, word: str) -> Reply:
         """Return that an order has ended if the history has its end, and a refusal if it never heard of the order."""
         try:
             ended = self._reader.has_ended(venue_id)
         except TradebotError as error:
-            return Reply(Outcome.UNKNOWN, code="not_looked_up", message=error.message)
-        outcome = {True: Outcome.ACCEPTED, False: Outcome.UNKNOWN, None: Outcome.REJECTED}[ended]
+            return Reply(WriteOutcome.UNKNOWN, code="not_looked_up", message=error.message)
+        outcome = {True: WriteOutcome.ACCEPTED, False: WriteOutcome.UNKNOWN, None: WriteOutcome.REJECTED}[ended]
         return Reply(outcome, code=word, message=f"the venue says {word}")
 
 
-def _told(answer: Answer) -> Mapping[str, Any] | Reply:
+def _told(answer: HttpReply) -> Mapping[str, Any] | Reply:
     """Return an answer that isn't an error; a refusal if its error proves that nothing was done, or nothing known."""
     try:
         told = answer.json()
@@ -134,13 +134,15 @@ def _told(answer: Answer) -> Mapping[str, Any] | Reply:
         told = None
     word = error_of(told) if isinstance(told, dict) else ""
     if answer.status < 500 and (word in PERSON or word.startswith(NOT_DONE)):
-        return Reply(Outcome.REJECTED, code=word, message="the request wasn't carried out")
+        return Reply(WriteOutcome.REJECTED, code=word, message="the request wasn't carried out")
     if word == NO_MARGIN:
-        return Reply(Outcome.REJECTED, code=word, message="there isn't enough margin")
+        return Reply(WriteOutcome.REJECTED, code=word, message="there isn't enough margin")
     if answer.status in _KEYS_REFUSED:
-        return Reply(Outcome.REJECTED, code=f"http_{answer.status}", message=answer.excerpt or "the key was refused")
+        return Reply(
+            WriteOutcome.REJECTED, code=f"http_{answer.status}", message=answer.excerpt or "the key was refused"
+        )
     if word or answer.status != 200 or not isinstance(told, dict):
-        return Reply(Outcome.UNKNOWN, code=word or f"http_{answer.status}", message=answer.excerpt)
+        return Reply(WriteOutcome.UNKNOWN, code=word or f"http_{answer.status}", message=answer.excerpt)
     return told
 
 
@@ -160,7 +162,7 @@ def _status_of(told: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 def _refusal(word: str, status: Mapping[str, Any]) -> Reply:
     """Return a rejection for the words that prove one; any other word proves nothing."""
     reason = next((event.get("reason") for event in _events(status) if event.get("reason")), word)
-    return Reply(Outcome.REJECTED if word in REFUSED else Outcome.UNKNOWN, code=word, message=str(reason))
+    return Reply(WriteOutcome.REJECTED if word in REFUSED else WriteOutcome.UNKNOWN, code=word, message=str(reason))
 
 
 def _events(status: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -175,10 +177,10 @@ def _placed(status: Mapping[str, Any], intent: Intent, tally: DriftTally) -> Ord
         place = event.get("order") or event.get("orderTrigger") or event.get("orderPriorExecution")
         told = told or place
         if event.get("type") == "EXECUTION":
-            row = Row("execution", event, tally)
+            row = JsonFields("execution", event, tally)
             filled += row.positive("amount")
             worth += row.positive("amount") * row.positive("price")
-    row = Row("order", told, tally)
+    row = JsonFields("order", told, tally)
     quantity, limit = row.positive("quantity"), row.number_or_none("limitPrice")
     kind, rest = type_of(row, "type", limited=limit is not None), _state(filled, quantity, intent)
     return Order(
@@ -209,5 +211,5 @@ def _state(filled: Decimal, quantity: Decimal, intent: Intent) -> OrderStatus:
     return OrderStatus.PARTIALLY_FILLED if filled else OrderStatus.NEW
 
 
-def _moment(row: Row, name: str) -> datetime | None:
+def _moment(row: JsonFields, name: str) -> datetime | None:
     return moment(row, name) if row.value(name) is not None else None

@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote as quoted
 
-from tradebot.adapters.wire.json_fields import DriftTally, Row, RowError, keep_readable, utc
+from tradebot.adapters.wire.json_fields import DriftTally, JsonFields, RowError, keep_readable, utc
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.account import Account, BrokerPosition, BrokerView
 from tradebot.model.activity import Activity
@@ -21,8 +21,8 @@ from tradebot.model.venue import End, Proof, Settlement
 from tradebot.venues.kraken import rows
 from tradebot.venues.kraken.capabilities import ARRIVES_WITHIN, KRAKEN, SETTLED_AFTER
 from tradebot.venues.kraken.client import V3, Client, KrakenVenue
-from tradebot.venues.kraken.history import Past, fills_of, left_open
-from tradebot.venues.kraken.history_pages import MOST_PAGES, ROWS, Pages, told_at
+from tradebot.venues.kraken.history import OrderHistory, fills_of, left_open
+from tradebot.venues.kraken.history_pages import MOST_PAGES, ROWS, HistoryPages, told_at
 from tradebot.venues.kraken.opening_equity import Since, midnight, worth_at_midnight
 
 T = TypeVar("T")
@@ -36,14 +36,14 @@ BEFORE = timedelta(minutes=2)
 """How much earlier than a request of ours its page of the history begins, because clocks differ."""
 
 
-class Listed(NamedTuple):
+class OpenOrders(NamedTuple):
     """The open orders by the venue's ids, how many rows can't be read, and the venue's time, if it says it."""
 
     orders: Mapping[str, Order]
     unreadable: int
     at: datetime | None
 
-    def is_ahead_of(self, past: Past) -> bool:
+    def is_ahead_of(self, past: OrderHistory) -> bool:
         """Return True if a history is so much older that it can't know how an order has ended."""
         return self.at is not None and self.at - past.told_at > KRAKEN.tells_ends_after
 
@@ -63,7 +63,7 @@ class KrakenReader:
 
     def __init__(self, venue: KrakenVenue, tally: DriftTally) -> None:
         self._client, self._tally, self._venue = Client(venue), tally, venue
-        self._pages = Pages(self._client, venue.number, tally)
+        self._pages = HistoryPages(self._client, venue.number, tally)
         self.rejected_quotes: Mapping[str, str] = {}
         self.unreadable_fills = self._odd_margins = 0
         self._last_fills: tuple[list[Any], Sequence[Fill]] = [], ()
@@ -83,7 +83,7 @@ class KrakenReader:
         now = told_at(answer)
         try:
             flex = _object(_object(answer, "accounts"), rows.MARGINED)
-            row = Row("account", flex, self._tally)
+            row = JsonFields("account", flex, self._tally)
             cash = self._usd(flex)
             equity = row.number("portfolioValue") - row.number("balanceValue") + cash
             available = row.number("availableMargin")
@@ -107,9 +107,9 @@ class KrakenReader:
 
     def _usd(self, flex: Mapping[str, Any]) -> Decimal:
         named = {str(name).upper(): held for name, held in _object(flex, "currencies").items()}
-        return Row("account", named["USD"], self._tally).number("quantity") if "USD" in named else Decimal(0)
+        return JsonFields("account", named["USD"], self._tally).number("quantity") if "USD" in named else Decimal(0)
 
-    def _margin(self, row: Row, name: str) -> Decimal | None:
+    def _margin(self, row: JsonFields, name: str) -> Decimal | None:
         """Return what positions tie up; None if it can't be, which the margin levels then say alone."""
         try:
             if (usd := row.number(name)) >= 0:
@@ -142,8 +142,8 @@ class KrakenReader:
         path, until = f"/api/charts/v1/mark/{symbol_path(symbol)}/1m", int(at.timestamp()) - 1
         candles = self._client.rows(path, "candles", **{"from": str(until - MARK_BEHIND_S), "to": str(until)})
         try:
-            before = [raw for raw in candles if rows.moment(Row("mark", raw, self._tally), "time") < at]
-            return Row("mark", before[-1] if before else None, self._tally).positive("close")
+            before = [raw for raw in candles if rows.moment(JsonFields("mark", raw, self._tally), "time") < at]
+            return JsonFields("mark", before[-1] if before else None, self._tally).positive("close")
         except RowError as error:
             raise TemporaryError(f"the mark of {symbol} at {at:%Y-%m-%d %H:%M} can't be read: {error}") from error
 
@@ -180,7 +180,7 @@ class KrakenReader:
             self._tally.note("position", "symbol", f"has two different positions: {symbol}")
         return tuple(found), len(raws) - len(read) + len(twice)
 
-    def _open(self) -> Listed:
+    def _open(self) -> OpenOrders:
         """Return the open orders."""
         answer = self._client.read(f"{V3}/openorders")
         raws, now = answer.get("openOrders"), _time_or_none(answer)
@@ -194,7 +194,7 @@ class KrakenReader:
         lacking = [order for order in orders if order.quantity is None]
         sizes = self._pages.sizes(lacking, now) if lacking else {}
         sized = [replace(one, quantity=sizes[one.venue_id]) if one.venue_id in sizes else one for one in orders]
-        return Listed({order.venue_id: order for order in sized}, len(raws) - len(read) + len(twice), now)
+        return OpenOrders({order.venue_id: order for order in sized}, len(raws) - len(read) + len(twice), now)
 
     def order(self, client_order_id: str) -> Order | None:
         """Return the newest order with this id: an open one, or the last one that the history has."""

@@ -13,7 +13,7 @@ COSTS: Mapping[str, int] = MappingProxyType(
 """What a request costs at most by the last part of its path, as the venue's documents say; other requests are free."""
 
 
-class Pace:
+class RequestBudget:
     """What one connection has spent on requests lately."""
 
     def __init__(

@@ -7,7 +7,7 @@ from itertools import pairwise
 from operator import attrgetter
 from typing import Any
 
-from tradebot.adapters.wire.json_fields import DriftTally, Row, RowError
+from tradebot.adapters.wire.json_fields import DriftTally, JsonFields, RowError
 from tradebot.model.account import BrokerPosition
 from tradebot.model.activity import Activity, ActivityKind
 from tradebot.model.bar import SUSPENDED, Depth, Level, Quote
@@ -28,7 +28,7 @@ _MOST_LEVELS = 10_000
 """How many levels a side of an order book may have; more is something else."""
 
 
-def moment(row: Row, name: str) -> datetime:
+def moment(row: JsonFields, name: str) -> datetime:
     """Return a moment in milliseconds since 1970, as the history writes it, or as text; raises RowError."""
     value = row.value(name)
     if isinstance(value, str) and not value.isdigit():
@@ -44,7 +44,7 @@ def milliseconds(at: datetime) -> str:
     return str((at - _EPOCH) // (datetime.resolution * 1000))
 
 
-def side_of(row: Row, name: str = "side") -> Side:
+def side_of(row: JsonFields, name: str = "side") -> Side:
     """Return the side of an order or a fill; the history writes it with a capital."""
     word = row.text(name).lower()
     if word not in tuple(Side):
@@ -52,7 +52,7 @@ def side_of(row: Row, name: str = "side") -> Side:
     return Side(word)
 
 
-def type_of(row: Row, name: str, *, limited: bool) -> OrderType:
+def type_of(row: JsonFields, name: str, *, limited: bool) -> OrderType:
     """Return the type of an order; a stop with a limit is another one than a stop."""
     kind = TYPES.get(row.text(name).lower().replace("_", " "), OrderType.UNKNOWN)
     return OrderType.STOP_LIMIT if kind is OrderType.STOP and limited else kind
@@ -60,11 +60,11 @@ def type_of(row: Row, name: str, *, limited: bool) -> OrderType:
 
 def open_order(raw: object, tally: DriftTally) -> Order:
     """Return an open order. One with a trigger has no `unfilledSize`, and so no quantity until it is looked up."""
-    row = Row("order", raw, tally)
+    row = JsonFields("order", raw, tally)
     unfilled = row.number_or_none("unfilledSize")
     filled = Decimal(0) if unfilled is None and row.value("filledSize") is None else row.number("filledSize")
     limit = row.number_or_none("limitPrice")
-    status = row.translated("status", STATUSES, OrderStatus.UNKNOWN)
+    status = row.translate_word("status", STATUSES, OrderStatus.UNKNOWN)
     kind = type_of(row, "orderType", limited=limit is not None)
     return Order(
         venue_id=row.text("order_id"),
@@ -87,7 +87,7 @@ def open_order(raw: object, tally: DriftTally) -> Order:
 
 def position(raw: object, marks: Mapping[str, Decimal], tally: DriftTally) -> BrokerPosition:
     """Return a position at the mark of its symbol, if that is known."""
-    row = Row("position", raw, tally)
+    row = JsonFields("position", raw, tally)
     symbol, size = row.symbol(), row.number("size")
     if size < 0:
         raise RowError("size", "is below zero")
@@ -107,7 +107,7 @@ def position(raw: object, marks: Mapping[str, Decimal], tally: DriftTally) -> Br
 
 def fill(raw: object, tally: DriftTally) -> Fill:
     """Return an execution; what it cost is only in the account log."""
-    row = Row("fill", raw, tally)
+    row = JsonFields("fill", raw, tally)
     return Fill(
         activity_id=row.text("fill_id"),
         venue_order_id=row.text("order_id"),
@@ -129,7 +129,7 @@ def activities(raw: object, tally: DriftTally) -> Sequence[Activity]:
     A trade has two rows, and the one of the contract moves no cash. A trade's funding is booked with it. Rows of other
     coins and of other accounts of the owner are none of ours.
     """
-    row = Row("account log", raw, tally)
+    row = JsonFields("account log", raw, tally)
     kind, number, asset = row.text("info"), str(row.value("id")), row.text("asset")
     contract = row.text_or_none("contract")
     symbol = contract.upper() if contract else None
@@ -160,7 +160,7 @@ def activities(raw: object, tally: DriftTally) -> Sequence[Activity]:
 
 def listing(raw: object, read_at: datetime, tally: DriftTally) -> Listing:
     """Return how a contract is listed; raise RowError for one without a tick."""
-    row = Row("listing", raw, tally)
+    row = JsonFields("listing", raw, tally)
     places = int(row.number("contractValueTradePrecision"))
     if not -_MOST_PLACES <= places <= _MOST_PLACES:
         raise RowError("contractValueTradePrecision", "is out of range")
@@ -186,7 +186,7 @@ def listing(raw: object, read_at: datetime, tally: DriftTally) -> Listing:
     )
 
 
-def _levels(row: Row) -> list[Any]:
+def _levels(row: JsonFields) -> list[Any]:
     value = row.value("marginLevels")
     if not isinstance(value, list) or not value:
         raise RowError("marginLevels", "is not a list of levels")
@@ -194,7 +194,7 @@ def _levels(row: Row) -> list[Any]:
 
 
 def _level(raw: object, tally: DriftTally) -> MarginLevel:
-    row = Row("margin level", raw, tally)
+    row = JsonFields("margin level", raw, tally)
     # Perpetuals have levels by what a position is worth, and the older contracts by their number.
     worth = row.number_or_none("numNonContractUnits")
     least = row.number("contracts") if worth is None else worth
@@ -212,7 +212,7 @@ def quote(raw: object, at: datetime, tally: DriftTally) -> Quote:
     Mark, index and funding are told beside it: what of them can't be read is None, because bid and ask are enough to
     close a position.
     """
-    row = Row("ticker", raw, tally)
+    row = JsonFields("ticker", raw, tally)
     if row.value("suspended") is True:
         raise RowError(SUSPENDED, "")
     bid, ask = row.positive("bid"), row.positive("ask")
@@ -235,7 +235,7 @@ def quote(raw: object, at: datetime, tally: DriftTally) -> Quote:
     )
 
 
-def _traded_at(row: Row, tally: DriftTally) -> datetime | None:
+def _traded_at(row: JsonFields, tally: DriftTally) -> datetime | None:
     try:
         return row.time_or_none("lastTime")
     except RowError as error:
@@ -256,14 +256,14 @@ def depth(symbol: str, raw: object, tally: DriftTally) -> Depth | None:
 
 
 def _depth(symbol: str, raw: object, tally: DriftTally) -> Depth:
-    row = Row("order book", raw, tally)
+    row = JsonFields("order book", raw, tally)
     bids, asks = _side(row, "bids", -1, tally), _side(row, "asks", 1, tally)
     if bids and asks and bids[0].price > asks[0].price:
         raise RowError("bids", "are above the asks")
     return Depth(symbol, bids, asks)
 
 
-def _side(row: Row, name: str, way: int, tally: DriftTally) -> tuple[Level, ...]:
+def _side(row: JsonFields, name: str, way: int, tally: DriftTally) -> tuple[Level, ...]:
     """Return one side's levels, whose prices go up (1) or down (-1)."""
     told = row.value(name)
     if not isinstance(told, list):
@@ -279,12 +279,12 @@ def _side(row: Row, name: str, way: int, tally: DriftTally) -> tuple[Level, ...]
 def _resting(name: str, raw: object, tally: DriftTally) -> Level:
     if not isinstance(raw, list) or len(raw) != 2:
         raise RowError(name, "has a level that is not a price and a quantity")
-    level = Row("level", {"price": raw[0], "quantity": raw[1]}, tally)
+    level = JsonFields("level", {"price": raw[0], "quantity": raw[1]}, tally)
     return Level(level.positive("price"), level.positive("quantity"))
 
 
 def _beside(
-    row: Row, name: str, tally: DriftTally, *, above: Decimal | None = None, least: Decimal | None = None
+    row: JsonFields, name: str, tally: DriftTally, *, above: Decimal | None = None, least: Decimal | None = None
 ) -> Decimal | None:
     """Return a number that a ticker has besides its quote; None if it is missing, can't be read, or is too small.
 
@@ -306,5 +306,5 @@ def _beside(
 
 def mark(raw: object, tally: DriftTally) -> tuple[str, Decimal]:
     """Return a ticker's symbol and its mark price."""
-    row = Row("ticker", raw, tally)
+    row = JsonFields("ticker", raw, tally)
     return row.symbol(), row.positive("markPrice")

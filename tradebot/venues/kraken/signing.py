@@ -19,17 +19,17 @@ def headers(key: str, secret: str, path: str, sent: str, nonce: int) -> Mapping[
     OperatorError if the secret isn't base64.
     """
     digest = hashlib.sha256(f"{sent}{nonce}{path.removeprefix(PREFIX)}".encode()).digest()
-    signature = hmac.new(decoded(secret), digest, hashlib.sha512).digest()
+    signature = hmac.new(decode_secret(secret), digest, hashlib.sha512).digest()
     return {"APIKey": key, "Nonce": str(nonce), "Authent": base64.b64encode(signature).decode()}
 
 
 def signed_challenge(secret: str, challenge: str) -> str:
     """Return what answers a challenge of the websocket: HMAC-SHA512 over SHA256(challenge), as base64 text."""
     digest = hashlib.sha256(challenge.encode()).digest()
-    return base64.b64encode(hmac.new(decoded(secret), digest, hashlib.sha512).digest()).decode()
+    return base64.b64encode(hmac.new(decode_secret(secret), digest, hashlib.sha512).digest()).decode()
 
 
-def decoded(secret: str) -> bytes:
+def decode_secret(secret: str) -> bytes:
     """Return the key of signatures in a secret; raise OperatorError if it isn't base64 text."""
     try:
         return base64.b64decode(secret, validate=True)

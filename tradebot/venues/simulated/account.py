@@ -23,7 +23,7 @@ PLACES = Decimal("0.0001")
 NONE = Decimal(0)
 
 
-class Holding(Struct, frozen=True):
+class SimulatedPosition(Struct, frozen=True):
     """A position: signed shares, and their average price in USD."""
 
     quantity: Decimal
@@ -31,14 +31,14 @@ class Holding(Struct, frozen=True):
     asset_class: AssetClass
     multiplier: Decimal
 
-    def changed(self, quantity: Decimal, price: Decimal) -> "Holding":
+    def after_fill(self, quantity: Decimal, price: Decimal) -> "SimulatedPosition":
         """Return it after a fill of signed shares at a price; what closes leaves the average as it is."""
         held, after = self.quantity, self.quantity + quantity
         if held * quantity >= 0:
             average = (held * self.average + quantity * price) / after if after else self.average
         else:
             average = self.average if held * after > 0 else price
-        return Holding(after, average, self.asset_class, self.multiplier)
+        return SimulatedPosition(after, average, self.asset_class, self.multiplier)
 
 
 class SimulatedAccount(Struct, frozen=True):
@@ -56,7 +56,7 @@ class SimulatedAccount(Struct, frozen=True):
     looked_at: datetime
     day: date
     made: int = 0
-    holdings: Mapping[str, Holding] = {}
+    holdings: Mapping[str, SimulatedPosition] = {}
     orders: Mapping[str, Order] = {}
     reducing: tuple[str, ...] = ()
     fills: tuple[Fill, ...] = ()

@@ -30,9 +30,9 @@ from tradebot.model.order import (
     OrderStatus,
     OrdersTold,
     OrderType,
-    Outcome,
     Reply,
     TimeInForce,
+    WriteOutcome,
 )
 from tradebot.model.series import Series
 from tradebot.model.values import replace
@@ -44,8 +44,8 @@ from tradebot.venues.simulated.account import (
     KEPT,
     NONE,
     PLACES,
-    Holding,
     SimulatedAccount,
+    SimulatedPosition,
     read_account,
     write_account,
 )
@@ -76,7 +76,7 @@ def at_once(order: Order, quote: Quote, slipped: Slips) -> Decimal | None:
     return nearest(slipped(touch, order.side), order.limit_price)
 
 
-def reached(order: Order, minute: Minute, slipped: Slips) -> Decimal | None:
+def fill_price(order: Order, minute: Minute, slipped: Slips) -> Decimal | None:
     """Return the price at which an order at rest filled in a minute; None if it didn't."""
     buys = order.side is Side.BUY
     if order.order_type is OrderType.STOP and order.stop_price is not None:
@@ -94,7 +94,7 @@ def with_order(account: SimulatedAccount, order: Order) -> SimulatedAccount:
     return replace(account, orders={**account.orders, order.venue_id: order})
 
 
-def expired(
+def expire_day_orders(
     account: SimulatedAccount, today: date, date_of: Callable[[datetime], date], now: datetime
 ) -> SimulatedAccount:
     """Return an account without the orders of earlier days that were for their day alone."""
@@ -104,7 +104,7 @@ def expired(
     return account
 
 
-def acted(account: SimulatedAccount, symbol: str, action: CorporateAction, at: datetime) -> SimulatedAccount:
+def apply_action(account: SimulatedAccount, symbol: str, action: CorporateAction, at: datetime) -> SimulatedAccount:
     """Return an account after a split or dividend, as a broker books it: whole shares, and the rest in cash."""
     held, amount = account.holdings[symbol], Decimal(str(action.amount))
     name = f"{account.number}-{symbol}-{action.ex_date}-{action.kind}"
@@ -129,7 +129,7 @@ def acted(account: SimulatedAccount, symbol: str, action: CorporateAction, at: d
     return account
 
 
-def pruned(account: SimulatedAccount, now: datetime) -> SimulatedAccount:
+def prune(account: SimulatedAccount, now: datetime) -> SimulatedAccount:
     """Return an account without what ended long ago."""
     kept = {
         name: one for name, one in account.orders.items() if not one.status.terminal or _recent(one.updated_at, now)
@@ -145,7 +145,7 @@ def _recent(at: datetime | None, now: datetime) -> bool:
     return at is None or now - at < KEPT
 
 
-def position_of(symbol: str, held: Holding, price: Decimal | None) -> BrokerPosition:
+def position_of(symbol: str, held: SimulatedPosition, price: Decimal | None) -> BrokerPosition:
     value = None if price is None else notional(held.quantity, price, held.multiplier)
     return BrokerPosition(symbol, held.asset_class, held.quantity, held.average, value, price, held.multiplier)
 
@@ -156,7 +156,7 @@ TYPES = frozenset({OrderType.MARKET, OrderType.LIMIT, OrderType.STOP})
 REFUSED, NO_MONEY, ENDED = "not_simulated", "insufficient_buying_power", "order_not_open"
 
 
-class Prices(BrokerReader, Market, Protocol):
+class PriceSource(BrokerReader, Market, Protocol):
     """The real venue: only its prices, sessions and listings are asked for."""
 
 
@@ -195,7 +195,7 @@ class SimulatedVenue:
     """The ports to read from and to send to it. `look` is called once before a pass, and follows what rests."""
 
     folder: Path
-    prices: Prices
+    prices: PriceSource
     bars: Minutes
     actions: Actions
     assumed: Assumed
@@ -221,10 +221,10 @@ class SimulatedVenue:
         for row in minutes[:same_day]:
             account = self._followed(account, *row)
         if today > account.day:
-            account = expired(self._restated(account, today), today, date_of, now)
+            account = expire_day_orders(self._restated(account, today), today, date_of, now)
         for row in minutes[same_day:]:
             account = self._followed(account, *row)
-        self._file["account"] = pruned(replace(account, looked_at=reached), now)
+        self._file["account"] = prune(replace(account, looked_at=reached), now)
         self._valued()
         self._keep(self._account)
         return now
@@ -236,7 +236,7 @@ class SimulatedVenue:
         if account.holdings:
             for symbol, actions in self.actions(sorted(account.holdings), first, today).items():
                 for action in sorted(one for one in actions if first <= one.ex_date <= today):
-                    account = acted(account, symbol, action, self._opening(action.ex_date))
+                    account = apply_action(account, symbol, action, self._opening(action.ex_date))
         return account
 
     def _opening(self, day: date) -> datetime:
@@ -268,7 +268,7 @@ class SimulatedVenue:
         for order in sorted(account.working, key=lambda one: one.order_type is not OrderType.STOP):
             # What an order was sent or changed in doesn't count: nobody knows what of it came after that.
             if order.symbol == symbol and (order.updated_at or at) <= at:
-                price = reached(order, minute, self._slipped)
+                price = fill_price(order, minute, self._slipped)
                 if price is not None:
                     account = self._filled(account, order, price, at)
         return account
@@ -290,8 +290,8 @@ class SimulatedVenue:
         name = f"{account.number}-{account.made + 1}"
         told = Fee(fee) if fee else None
         fill = Fill(name, order.venue_id, order.symbol, order.side, quantity, price, at, multiplier, told)
-        before = holding or Holding(NONE, price, order.asset_class, multiplier)
-        after = before.changed(fill.signed_quantity, price)
+        before = holding or SimulatedPosition(NONE, price, order.asset_class, multiplier)
+        after = before.after_fill(fill.signed_quantity, price)
         holdings = {**account.holdings, order.symbol: after}
         if not after.quantity:
             del holdings[order.symbol]
@@ -334,14 +334,14 @@ class SimulatedVenue:
         """Take an order and fill it at once if the quote lets it; an id that is known already makes no second one."""
         account = self._account
         if known := self.order(intent.client_order_id):
-            return Reply(Outcome.ACCEPTED, known)
+            return Reply(WriteOutcome.ACCEPTED, known)
         if intent.order_class is not OrderClass.SIMPLE or intent.order_type not in TYPES:
-            return Reply(Outcome.REJECTED, code=REFUSED, message=f"a {intent.order_type} order isn't simulated")
+            return Reply(WriteOutcome.REJECTED, code=REFUSED, message=f"a {intent.order_type} order isn't simulated")
         now, quote = self.prices.clock().now, self._quote(intent.instrument.symbol)
         opens = intent.purpose is Purpose.OPEN
         if opens and (quote is None or self._cost(intent, quote) > self.account().buying_power):
             why = "there is no quote" if quote is None else "it costs more than the account's cash"
-            return Reply(Outcome.REJECTED, code=NO_MONEY, message=why)
+            return Reply(WriteOutcome.REJECTED, code=NO_MONEY, message=why)
         order = Order(
             venue_id=f"{account.number}-{account.made + 1}", client_order_id=intent.client_order_id,
             symbol=intent.instrument.symbol, asset_class=intent.instrument.asset_class, side=intent.side,
@@ -357,7 +357,7 @@ class SimulatedVenue:
         """Change the price of an order in its place, and fill it if the quote lets it now."""
         order = self._account.orders.get(intent.target_venue_id or "")
         if order is None or order.status.terminal:
-            return Reply(Outcome.REJECTED, order, ENDED, "the order isn't open any more")
+            return Reply(WriteOutcome.REJECTED, order, ENDED, "the order isn't open any more")
         now = self.prices.clock().now
         changed = replace(order, limit_price=intent.limit_price, stop_price=intent.stop_price, updated_at=now)
         account = with_order(self._account, changed)
@@ -367,11 +367,11 @@ class SimulatedVenue:
         """End an order; one that has ended already is as it was."""
         order = self._account.orders.get(intent.target_venue_id or "")
         if order is None:
-            return Reply(Outcome.REJECTED, code=ENDED, message="there is no such order")
+            return Reply(WriteOutcome.REJECTED, code=ENDED, message="there is no such order")
         if not order.status.terminal:
             order = replace(order, status=OrderStatus.CANCELED, updated_at=self.prices.clock().now)
             self._keep(with_order(self._account, order))
-        return Reply(Outcome.ACCEPTED, order)
+        return Reply(WriteOutcome.ACCEPTED, order)
 
     def _tried(self, account: SimulatedAccount, venue_id: str, quote: Quote | None, now: datetime) -> Reply:
         order = account.orders[venue_id]
@@ -379,7 +379,7 @@ class SimulatedVenue:
         if price is not None:
             account = self._filled(account, order, price, now)
         self._keep(account)
-        return Reply(Outcome.ACCEPTED, account.orders[venue_id])
+        return Reply(WriteOutcome.ACCEPTED, account.orders[venue_id])
 
     def _quote(self, symbol: str) -> Quote | None:
         return self.prices.quotes([symbol]).get(symbol)

@@ -16,7 +16,7 @@ from tradebot.views.holdings import Holding
 from tradebot.views.status import FlowQuota
 
 
-class Refusal(Struct, frozen=True):
+class RefusalCount(Struct, frozen=True):
     """For how many candidates one reason was the first against them."""
 
     reason: Reason
@@ -51,7 +51,7 @@ class Held(Struct, frozen=True):
     at_broker: bool
 
 
-class Money(Struct, frozen=True):
+class SummaryMoney(Struct, frozen=True):
     """The account at the close before and at the last look, in USD; `transfers_usd` came in or went out meanwhile.
 
     `benchmark` is SPY's change from close to close as a fraction, or from the open of the books' first session;
@@ -74,7 +74,7 @@ class Money(Struct, frozen=True):
         return self.after_usd - self.before_usd - self.transfers_usd
 
 
-class Missed(Struct, frozen=True):
+class MissedByReason(Struct, frozen=True):
     """How many slots of a job nobody ran, for one reason in words; the first and the last of them."""
 
     job: str
@@ -84,7 +84,7 @@ class Missed(Struct, frozen=True):
     why: str
 
 
-class Need(Struct, frozen=True):
+class PersonNeed(Struct, frozen=True):
     """What a person has to look at, and what to do about it."""
 
     what: str
@@ -113,21 +113,21 @@ class Summary(Struct, frozen=True):
     passes: int
     candidates: int
     orders: int
-    refusals: tuple[Refusal, ...]
+    refusals: tuple[RefusalCount, ...]
     closed: tuple[Closed, ...]
-    money: Money | None
+    money: SummaryMoney | None
     positions: tuple[Held, ...]
-    missed: tuple[Missed, ...]
+    missed: tuple[MissedByReason, ...]
     health: Mapping[str, int]
     quota: FlowQuota | None
-    needs: tuple[Need, ...]
+    needs: tuple[PersonNeed, ...]
     changes: tuple[str, ...]
     unknown: tuple[str, ...]
     sections: tuple[Section, ...]
     short: str
 
 
-class Seen(Struct, frozen=True):
+class SessionRecords(Struct, frozen=True):
     """What the records say of a session, `since` the close before it.
 
     `passes` are those of all jobs, without candidates and prices, and `before` those of the session before; `ends` are
@@ -147,7 +147,7 @@ class Seen(Struct, frozen=True):
     opened: Sequence[str]
     closed: Sequence[Trade]
     holdings: Sequence[Holding] | None
-    money: Money | None
+    money: SummaryMoney | None
     slots: int
     missed: Sequence[tuple[str, str, str]]
     judgments: Sequence[Judgment]

@@ -13,17 +13,26 @@ from decimal import Decimal
 from textwrap import shorten
 
 from tradebot.exits.why import parse
-from tradebot.judging.judgment import State, ranked
+from tradebot.judging.judgment import HealthState, rank_judgments
 from tradebot.model.reasons import REASONS, Cause, Reason
 from tradebot.model.record import CycleRecord, Job
-from tradebot.model.text import counted, noun, span
+from tradebot.model.text import noun, pluralize, span
 from tradebot.model.trade import Trade
 from tradebot.model.trading import TradingState
 from tradebot.model.values import replace
-from tradebot.views.explain import BLAME, closed, decisive, row_of, sentence_of
+from tradebot.views.explain import BLAME, decisive, limits_blocking_entries, row_of, sentence_of
 from tradebot.views.holdings import FOREIGN_OWNER, Holding
 from tradebot.views.status import quota
-from tradebot.views.summary.values import Closed, Held, Missed, Need, Refusal, Section, Seen, Summary
+from tradebot.views.summary.values import (
+    Closed,
+    Held,
+    MissedByReason,
+    PersonNeed,
+    RefusalCount,
+    Section,
+    SessionRecords,
+    Summary,
+)
 from tradebot.views.trades.trade_row import rule_of, side_of
 
 SHORT = 900
@@ -32,7 +41,7 @@ CLIPPED, FEW = 160, 3
 """The longest sentence in one, and how many needs it tells."""
 
 
-def summary(seen: Seen) -> Summary:
+def summary(seen: SessionRecords) -> Summary:
     """Return a session in words."""
     entries = [one for one in seen.passes if one.job is Job.TRADE_ONCE]
     refusals = _refusals(seen, entries)
@@ -62,7 +71,7 @@ def summary(seen: Seen) -> Summary:
     return _told(known, seen)
 
 
-def _told(known: Summary, seen: Seen) -> Summary:
+def _told(known: Summary, seen: SessionRecords) -> Summary:
     first = _headline(known, seen)
     asked = {"What needs you": tuple(_asked(known, seen))}
     sections = {
@@ -82,13 +91,13 @@ def _told(known: Summary, seen: Seen) -> Summary:
     return replace(known, headline=first, sections=told, short=_short(known, seen, first))
 
 
-def _refusals(seen: Seen, entries: Sequence[CycleRecord]) -> tuple[Refusal, ...]:
+def _refusals(seen: SessionRecords, entries: Sequence[CycleRecord]) -> tuple[RefusalCount, ...]:
     """Return the reasons with their counts, the most frequent first; a pass or a strategy refused whole counts once."""
     counts = Counter(seen.ends[1])
     for one in entries:
         decisions = (one.job_decision, *(refusal.decision for refusal in one.refused_strategies))
         counts.update(decision.reason for decision in decisions if decision and decision.reason)
-    return tuple(Refusal(reason, count, REASONS[reason].meaning) for reason, count in counts.most_common())
+    return tuple(RefusalCount(reason, count, REASONS[reason].meaning) for reason, count in counts.most_common())
 
 
 def _closed(trade: Trade) -> Closed:
@@ -124,28 +133,32 @@ def _held(one: Holding) -> Held:
 NOBODY = "Nobody ran them, and nothing says why yet."
 
 
-def _missed(slots: Sequence[tuple[str, str, str]]) -> tuple[Missed, ...]:
+def _missed(slots: Sequence[tuple[str, str, str]]) -> tuple[MissedByReason, ...]:
     together = defaultdict[tuple[str, str], list[str]](list)
     for job, slot, why in slots:
         together[job, why].append(slot)
     return tuple(
-        Missed(job, len(names), names[0], names[-1], REASONS[Reason(why)].meaning if why in set(Reason) else NOBODY)
+        MissedByReason(
+            job, len(names), names[0], names[-1], REASONS[Reason(why)].meaning if why in set(Reason) else NOBODY
+        )
         for (job, why), names in together.items()
     )
 
 
-def _needs(seen: Seen, refusals: Sequence[Refusal]) -> Iterator[Need]:
-    findings = ranked(seen.judgments)
+def _needs(seen: SessionRecords, refusals: Sequence[RefusalCount]) -> Iterator[PersonNeed]:
+    findings = rank_judgments(seen.judgments)
     broken = next((row for row in refusals if REASONS[row.reason].cause is Cause.BROKEN), None)
     # Health may be well again by now; what it cost is told all the same.
     if broken and seen.judgments and not findings:
-        yield Need(f"{counted(broken.count, 'candidate')} refused: {broken.meaning}", REASONS[broken.reason].remedy)
+        yield PersonNeed(
+            f"{pluralize(broken.count, 'candidate')} refused: {broken.meaning}", REASONS[broken.reason].remedy
+        )
     for one in findings:
-        if one.state is not State.UNKNOWN:
-            yield Need(f"{one.subject.capitalize()}: {in_words(one.found).rstrip('.')}.", one.next)
-    if unknown := [one.subject for one in findings if one.state is State.UNKNOWN]:
-        yield Need(f"There is no evidence of {names(unknown)}.", "tradebot health")
-    yield from (Need(in_words(note), "") for note in seen.notes)
+        if one.state is not HealthState.UNKNOWN:
+            yield PersonNeed(f"{one.subject.capitalize()}: {in_words(one.found).rstrip('.')}.", one.next)
+    if unknown := [one.subject for one in findings if one.state is HealthState.UNKNOWN]:
+        yield PersonNeed(f"There is no evidence of {names(unknown)}.", "tradebot health")
+    yield from (PersonNeed(in_words(note), "") for note in seen.notes)
 
 
 STATES = {
@@ -155,7 +168,7 @@ STATES = {
 }
 
 
-def _changes(seen: Seen) -> Iterator[str]:
+def _changes(seen: SessionRecords) -> Iterator[str]:
     if seen.is_first:
         yield "This is the bot's first session, so there is none to compare it with."
     yield from _turnover(seen)
@@ -165,7 +178,7 @@ def _changes(seen: Seen) -> Iterator[str]:
     yield from _code(seen)
 
 
-def _told_of(seen: Seen) -> Iterator[str]:
+def _told_of(seen: SessionRecords) -> Iterator[str]:
     """Yield what people and programs did to the bot: halts, accepted configurations, starts."""
     for state in seen.states:
         at = f" at {utc(state.at)}" if state.at else ""
@@ -178,7 +191,7 @@ def _told_of(seen: Seen) -> Iterator[str]:
         yield f"At {utc(started_at)}, serve of tradebot {version} was started."
 
 
-def _turnover(seen: Seen) -> Iterator[str]:
+def _turnover(seen: SessionRecords) -> Iterator[str]:
     """Yield which positions are new, which are gone, and how many came and went in between."""
     gone = [trade.symbol for trade in seen.closed if trade.opened_at <= seen.since]
     if seen.opened:
@@ -186,12 +199,12 @@ def _turnover(seen: Seen) -> Iterator[str]:
     if gone:
         yield f"{names(gone)} {noun(len(gone), 'was', 'were')} held before and {noun(len(gone), 'is', 'are')} closed."
     if between := len(seen.closed) - len(gone):
-        yield f"{counted(between, 'position')} {noun(between, 'was', 'were')} opened and closed again."
+        yield f"{pluralize(between, 'position')} {noun(between, 'was', 'were')} opened and closed again."
     if not (seen.opened or seen.closed or seen.is_first) and seen.holdings is not None:
         yield "No position was opened or closed."
 
 
-def _code(seen: Seen) -> Iterator[str]:
+def _code(seen: SessionRecords) -> Iterator[str]:
     before, after = (
         {k: v for one in passes for k, v in (one.code or {}).items()} for passes in (seen.before, seen.passes)
     )
@@ -202,16 +215,18 @@ def _code(seen: Seen) -> Iterator[str]:
         yield f"{names(gone)} {noun(len(gone), 'is', 'are')} no longer in use."
 
 
-def _headline(known: Summary, seen: Seen) -> str:
+def _headline(known: Summary, seen: SessionRecords) -> str:
     money = known.money
     halted = any(one.subject == "halts" and one.state.is_finding for one in seen.judgments)
-    needs = f"{counted(len(known.needs), 'thing')} {noun(len(known.needs), 'needs', 'need')} you" if known.needs else ""
+    needs = (
+        f"{pluralize(len(known.needs), 'thing')} {noun(len(known.needs), 'needs', 'need')} you" if known.needs else ""
+    )
     made = ""
     if money is not None and money.before_usd:
-        made = f"{signed(money.profit_usd)} ({percent(money.profit_usd / money.before_usd)})"
+        made = f"{format_signed_usd(money.profit_usd)} ({percent(money.profit_usd / money.before_usd)})"
         made += "" if money.benchmark is None else f" against SPY's {percent(money.benchmark)}"
-    did = f"{counted(known.orders, 'order')} sent" if known.orders else "no order sent"
-    closed = f"{counted(len(known.closed), 'trade')} closed" if known.closed else ""
+    did = f"{pluralize(known.orders, 'order')} sent" if known.orders else "no order sent"
+    closed = f"{pluralize(len(known.closed), 'trade')} closed" if known.closed else ""
     parts = filter(None, ("trading is halted" if halted else "", needs, made, did, closed))
     return f"{known.session:%A %Y-%m-%d}{' so far' if known.so_far else ''}: {', '.join(parts)}"
 
@@ -224,17 +239,17 @@ VERDICTS = {
 }
 
 
-def _did(known: Summary, seen: Seen) -> Iterator[str]:
+def _did(known: Summary, seen: SessionRecords) -> Iterator[str]:
     if not seen.recorded:
         return
     if not known.passes:
         yield "No pass looked for entries." if not seen.so_far else "No pass has looked for entries yet."
         return
     entries = [one for one in seen.passes if one.job is Job.TRADE_ONCE]
-    shut = closed(entries[-1:] if known.orders else entries)
+    shut = limits_blocking_entries(entries[-1:] if known.orders else entries)
     # The reason is told in words, which are its meaning.
     said = [in_words(sentence_of(one, row_of(one).meaning)) for one in shut]
-    looked = f"In {counted(known.passes, 'pass', 'passes')} it weighed {counted(known.candidates, 'candidate')}"
+    looked = f"In {pluralize(known.passes, 'pass', 'passes')} it weighed {pluralize(known.candidates, 'candidate')}"
     waited = sum(one.count for one in known.refusals if one.reason is Reason.APPROVAL_WAITING)
     refused = known.candidates - known.orders - waited
     waits = f", {waited:,} waited for a person's yes" if waited else ""
@@ -246,7 +261,7 @@ def _did(known: Summary, seen: Seen) -> Iterator[str]:
     if not known.refusals:
         waiting = sorted({one.strategy for cycle in seen.passes for one in cycle.waiting})
         why = f"{names(waiting)} {noun(len(waiting), 'was', 'were')} not due" if waiting else "no strategy wanted any"
-        yield f"It sent no order: {why}, in {counted(known.passes, 'pass', 'passes')}."
+        yield f"It sent no order: {why}, in {pluralize(known.passes, 'pass', 'passes')}."
         yield from said
         return
     counts = {one.reason: one.count for one in known.refusals}
@@ -266,15 +281,15 @@ def _trades(known: Summary) -> Iterator[str]:
     if len(closed) == 1:
         yield f"It closed one trade: {_trade(closed[0])}, before fees."
         return
-    yield f"It closed {len(closed):,} trades, {won:,} of them with a gain: {signed(total)} before fees."
+    yield f"It closed {len(closed):,} trades, {won:,} of them with a gain: {format_signed_usd(total)} before fees."
     yield f"The best was {_trade(closed[-1])}; the worst {_trade(closed[0])}."
 
 
 def _trade(one: Closed) -> str:
-    return f"{one.symbol} {one.side}, {signed(one.profit_usd)}{f' by {one.rule}' if one.rule else ''}"
+    return f"{one.symbol} {one.side}, {format_signed_usd(one.profit_usd)}{f' by {one.rule}' if one.rule else ''}"
 
 
-def _profit(known: Summary, seen: Seen) -> Iterator[str]:
+def _profit(known: Summary, seen: SessionRecords) -> Iterator[str]:
     money = known.money
     if money is None:
         if seen.holdings is not None:
@@ -282,8 +297,10 @@ def _profit(known: Summary, seen: Seen) -> Iterator[str]:
         return
     made = money.profit_usd
     share = f" ({percent(made / money.before_usd)})" if money.before_usd else ""
-    moved = f", besides {signed(money.transfers_usd)} that was moved in or out" if money.transfers_usd else ""
-    yield f"The account made {signed(made)}{share}{moved}, and is worth {money.after_usd:,.2f} USD."
+    moved = (
+        f", besides {format_signed_usd(money.transfers_usd)} that was moved in or out" if money.transfers_usd else ""
+    )
+    yield f"The account made {format_signed_usd(made)}{share}{moved}, and is worth {money.after_usd:,.2f} USD."
     if money.benchmark is None or not money.before_usd:
         yield money.without
         return
@@ -301,15 +318,15 @@ def _beside(own: Decimal, benchmark: float) -> str:
     return f"the account is {abs(points):.2f} percentage points {'ahead' if points > 0 else 'behind'}"
 
 
-def _positions(known: Summary, seen: Seen) -> Iterator[str]:
+def _positions(known: Summary, seen: SessionRecords) -> Iterator[str]:
     if seen.holdings is None:
         return
     if not known.positions:
         yield "It holds nothing." if seen.judgments else "It held nothing at the close."
     else:
         gains = [one.gain_usd for one in known.positions if one.gain_usd is not None]
-        worth = f", together {signed(sum(gains, Decimal(0)))} since they were opened" if gains else ""
-        yield f"It {'holds' if seen.judgments else 'held'} {counted(len(known.positions), 'position')}{worth}."
+        worth = f", together {format_signed_usd(sum(gains, Decimal(0)))} since they were opened" if gains else ""
+        yield f"It {'holds' if seen.judgments else 'held'} {pluralize(len(known.positions), 'position')}{worth}."
     if seen.judgments and known.positions:
         yield from _stops(known.positions)
     shares, gains = dict[str, Decimal](), list[Decimal]()
@@ -318,7 +335,7 @@ def _positions(known: Summary, seen: Seen) -> Iterator[str]:
             shares[one.symbol] = shares.get(one.symbol, Decimal(0)) + one.closed_by_others
             gains += [one.unrealized_usd] if not one.is_held and one.unrealized_usd is not None else []
     if shares:
-        made = f", which made {signed(sum(gains, Decimal(0)))}" if gains else ""
+        made = f", which made {format_signed_usd(sum(gains, Decimal(0)))}" if gains else ""
         yield f"Somebody else closed {names(list(shares))} at the broker{made}. tradebot reconcile can book that."
     foreign = (one for one in seen.holdings if one.strategy == FOREIGN_OWNER)
     if others := [one.symbol for one in foreign if abs(one.quantity) > shares.get(one.symbol, Decimal(0))]:
@@ -336,33 +353,33 @@ def _stops(held: Sequence[Held]) -> Iterator[str]:
         yield f"The {stops} of {names(ours)} {rest} rest at the broker; the bot itself watches {them}."
 
 
-def _slots(known: Summary, seen: Seen) -> Iterator[str]:
+def _slots(known: Summary, seen: SessionRecords) -> Iterator[str]:
     for why in dict.fromkeys(one.why for one in known.missed):
         some = [one for one in known.missed if one.why == why]
         count = sum(one.count for one in some)
         spans = (f"{one.first} to {one.last}" if one.count > 1 else one.first for one in some)
         which = "; ".join(f"{one.count:,} of {one.job}, {span}" for one, span in zip(some, spans, strict=True))
-        yield f"{counted(count, 'slot')} {noun(count, 'was', 'were')} missed: {which}. {why}"
+        yield f"{pluralize(count, 'slot')} {noun(count, 'was', 'were')} missed: {which}. {why}"
     if not known.missed and seen.slots:
-        yield f"None of {counted(seen.slots, 'slot')} was missed."
+        yield f"None of {pluralize(seen.slots, 'slot')} was missed."
 
 
-def _health(seen: Seen) -> Iterator[str]:
+def _health(seen: SessionRecords) -> Iterator[str]:
     states = Counter(one.state for one in seen.judgments)
     if not states:
         return
-    well, findings = states[State.OK], [one.subject for one in ranked(seen.judgments)]
+    well, findings = states[HealthState.OK], [one.subject for one in rank_judgments(seen.judgments)]
     if findings:
         ill = f"{names(findings)} {noun(len(findings), 'is', 'are')} not"
         yield f"{well} of {len(seen.judgments)} parts of the bot are well; {ill}."
         return
-    due = [one.subject for one in seen.judgments if one.state is State.NOT_DUE]
-    yield f"All is well: {counted(well, 'part')} of the bot {noun(well, 'is', 'are')} in order."
+    due = [one.subject for one in seen.judgments if one.state is HealthState.NOT_DUE]
+    yield f"All is well: {pluralize(well, 'part')} of the bot {noun(well, 'is', 'are')} in order."
     if due:
         yield f"Not due yet: {names(due)}."
 
 
-def _quota(known: Summary, seen: Seen) -> Iterator[str]:
+def _quota(known: Summary, seen: SessionRecords) -> Iterator[str]:
     told = known.quota
     if told is None or told.used_today is None:
         if any(one.job is Job.FETCH_FLOW for one in seen.passes):
@@ -370,17 +387,17 @@ def _quota(known: Summary, seen: Seen) -> Iterator[str]:
         return
     limit = told.daily_limit
     share = f", {told.used_today / limit:.1%} of the {limit:,} a day that the plan allows" if limit else ""
-    yield f"{counted(told.used_today, 'call')} {noun(told.used_today, 'was', 'were')} used by {utc(told.at)}{share}."
+    yield f"{pluralize(told.used_today, 'call')} {noun(told.used_today, 'was', 'were')} used by {utc(told.at)}{share}."
 
 
-def _asked(known: Summary, seen: Seen) -> Iterator[str]:
+def _asked(known: Summary, seen: SessionRecords) -> Iterator[str]:
     for one in known.needs:
         yield f"{one.what} Next: {one.next}" if one.next else one.what
     if not known.needs and seen.judgments:
         yield "Nothing."
 
 
-def _short(known: Summary, seen: Seen, first: str) -> str:
+def _short(known: Summary, seen: SessionRecords, first: str) -> str:
     """Return the message: the headline, then what needs a person, then the rest as far as it fits."""
     needs, held = list(_asked(known, seen)) if known.needs else [], known.positions
     lines = [f"- {line}" for line in needs[:FEW]]
@@ -440,7 +457,7 @@ def names(given: Sequence[str]) -> str:
     return f"{', '.join(rest)} and {last}" if rest else last
 
 
-def signed(amount: Decimal) -> str:
+def format_signed_usd(amount: Decimal) -> str:
     """Return an amount to the cent with its sign and unit."""
     return f"{round(amount, 2) + 0:+,.2f} USD"
 

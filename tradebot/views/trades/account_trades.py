@@ -16,7 +16,7 @@ from tradebot.model.candidate import Side
 from tradebot.model.instrument import notional
 from tradebot.model.order import Fill
 from tradebot.model.position import Origin, OwnedFill
-from tradebot.model.trade import divided, renames, together
+from tradebot.model.trade import renames, split_off_restatement, together
 from tradebot.model.values import replace
 from tradebot.model.venue_day import VenueDay
 from tradebot.views.trades.history import NOT_OURS, History
@@ -157,7 +157,7 @@ def _of_group(
     by_owner = defaultdict[str, list[OwnedFill]](list)
     for owned in fills:
         by_owner[owned.strategy].append(owned)
-    parts = {owner: divided(held.get((owner, symbol), _ZERO), each) for owner, each in by_owner.items()}
+    parts = {owner: split_off_restatement(held.get((owner, symbol), _ZERO), each) for owner, each in by_owner.items()}
     changed = [(held.get((owner, symbol), _ZERO), _net(part)) for owner, (part, _) in parts.items() if part]
     if changed:
         yield _Split(symbol, _ratio(changed))

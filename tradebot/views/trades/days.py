@@ -11,7 +11,7 @@ from tradebot.model.bar import Session
 from tradebot.model.venue_day import VenueDay
 
 
-class Days(Struct, frozen=True):
+class DateRange(Struct, frozen=True):
     """Days from `first` through `last`; None for a span without that end."""
 
     first: date | None = None
@@ -29,7 +29,7 @@ class Days(Struct, frozen=True):
         return self.last is not None and day > self.last
 
 
-EVER = Days()
+EVER = DateRange()
 """All days."""
 
 

@@ -58,7 +58,7 @@ class Allotted(Struct, frozen=True):
         return self.by_lot.get(id(lot), _ZERO)
 
 
-def allotted(fees: Iterable[CashMovement], lots: Iterable[OpenLot], fills: Moments, day: VenueDay) -> Allotted:
+def allocate_fees(fees: Iterable[CashMovement], lots: Iterable[OpenLot], fills: Moments, day: VenueDay) -> Allotted:
     """Give each fee to its fill, or to those of its symbol and time, or else to the lots that were sold on its day.
 
     A fill's fee is shared among the pieces that it opened and closed, and a day's fee among its sales, by value. Days

@@ -12,11 +12,11 @@ from tradebot.model.account import CashKind, CashMovement
 from tradebot.model.order import fee_id
 from tradebot.model.position import FOREIGN, Kept, Key, Origin, OwnedFill
 from tradebot.model.record import SessionEnd
-from tradebot.model.trade import RestedStop, Sent, TradeNote, by_position, renames
+from tradebot.model.trade import OrderSent, RestedStop, TradeNote, by_position, renames
 from tradebot.model.values import replace
 from tradebot.model.venue import Settlement
 from tradebot.model.venue_day import VenueDay
-from tradebot.views.trades.fees import Allotted, allotted, cash_kind, fee_with, moments
+from tradebot.views.trades.fees import Allotted, allocate_fees, cash_kind, fee_with, moments
 from tradebot.views.trades.lots import Lots, Owner, lots_of
 from tradebot.views.trades.stories import went_on
 from tradebot.views.trades.trade_row import why_closed
@@ -45,7 +45,7 @@ class History(Struct, frozen=True, dict=True):
     fills: tuple[OwnedFill, ...] = ()
     cash: tuple[CashMovement, ...] = ()
     ends: tuple[SessionEnd, ...] = ()
-    sent: Mapping[str, Sent] = field(default_factory=dict)
+    sent: Mapping[str, OrderSent] = field(default_factory=dict)
     kept: Mapping[Key, Kept] = field(default_factory=dict)
     notes: Mapping[Key, TradeNote] = field(default_factory=dict)
     at: datetime | None = None
@@ -63,7 +63,7 @@ class History(Struct, frozen=True, dict=True):
     @cached_property
     def lots(self) -> Lots:
         """Return the pieces of all positions, folded once; those of others are under the name `NOT_OURS`."""
-        return lots_of(self.owned)
+        return lots_of(self.owned_fills)
 
     @cached_property
     def movements(self) -> tuple[CashMovement, ...]:
@@ -71,19 +71,19 @@ class History(Struct, frozen=True, dict=True):
         return (*self.cash, *(fee_with(one.fill) for one in self.fills if one.fill.fee and one.fill.fee.usd))
 
     @cached_property
-    def awaited(self) -> tuple[OwnedFill, ...]:
+    def fills_awaiting_fee(self) -> tuple[OwnedFill, ...]:
         """Return the fills whose fee isn't known yet, neither with the fill nor by now."""
-        unknown = [one for one in self.owned if one.fill.fee and one.fill.fee.amount is None]
+        unknown = [one for one in self.owned_fills if one.fill.fee and one.fill.fee.amount is None]
         booked = {movement.about for movement in self.cash} if unknown else frozenset[str]()
         return tuple(one for one in unknown if fee_id(one.fill.activity_id) not in booked)
 
     @cached_property
     def fees(self) -> Allotted:
         charged = (movement for movement in self.movements if cash_kind(movement) is CashKind.FEE)
-        return allotted(charged, (*self.lots.closed, *self.lots.held), moments(self.fills), self.day)
+        return allocate_fees(charged, (*self.lots.closed, *self.lots.held), moments(self.fills), self.day)
 
     @cached_property
-    def moved(self) -> frozenset[Key]:
+    def rolled_positions(self) -> frozenset[Key]:
         """Return the positions that were moved into the next contract, where their stories go on."""
         trips = (trip for trip in self.lots.trips if trip.trade.strategy != NOT_OURS)
         return went_on(((trip.trade, [why_closed(lot, self.sent) for lot in trip.closed]) for trip in trips), self.day)
@@ -91,7 +91,7 @@ class History(Struct, frozen=True, dict=True):
     @cached_property
     def former_names(self) -> Mapping[Owner, Sequence[str]]:
         """Return the symbols that each renamed position had before its last one, the newest first."""
-        fills = self.owned
+        fills = self.owned_fills
         if not renames(fills):
             return {}
         raw, names = {owned.fill.activity_id: owned.fill.symbol for owned in fills}, dict[Owner, dict[str, None]]()
@@ -103,7 +103,7 @@ class History(Struct, frozen=True, dict=True):
         return {owner: tuple(reversed(before)) for owner, before in names.items()}
 
     @cached_property
-    def owned(self) -> tuple[OwnedFill, ...]:
+    def owned_fills(self) -> tuple[OwnedFill, ...]:
         """Return the fills with their owners: of others as if they were a strategy, so that they are counted like it.
 
         What the venue closed is its owners', without what gave it to them; of several, each has a part with its id.

@@ -13,7 +13,7 @@ from msgspec.structs import astuple
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import ONE, notional
 from tradebot.model.position import Key, Origin, OwnedFill, to_nine_places
-from tradebot.model.trade import Trade, by_position, divided, together
+from tradebot.model.trade import Trade, by_position, split_off_restatement, together
 from tradebot.model.values import replace
 
 _ZERO = Decimal(0)
@@ -94,7 +94,7 @@ Owner = tuple[str, str]
 """Whose position it is, and its symbol."""
 
 
-class Step(NamedTuple):
+class LotStep(NamedTuple):
     """What was held of a position after a fill, and what that fill brought in USD, below zero for a purchase.
 
     `restated_at` is when the shares last became others, as by a split.
@@ -135,7 +135,7 @@ class Lots(NamedTuple):
     closed: tuple[ClosedLot, ...]
     held: tuple[OpenLot, ...]
     trips: tuple[Trip, ...]
-    steps: Mapping[Owner, Sequence[Step]]
+    steps: Mapping[Owner, Sequence[LotStep]]
 
 
 def lots_of(fills: Iterable[OwnedFill]) -> Lots:
@@ -144,7 +144,7 @@ def lots_of(fills: Iterable[OwnedFill]) -> Lots:
     The fills must be in the order of the books, and begin where each of these positions was flat. The gross of the
     closed pieces of one position is its `Trade.realized_before_fees_usd`.
     """
-    trips, steps = list[Trip](), dict[Owner, Sequence[Step]]()
+    trips, steps = list[Trip](), dict[Owner, Sequence[LotStep]]()
     for owner, of_one in by_position(fills).items():
         fold = _Fold()
         for group in together(of_one):
@@ -212,21 +212,21 @@ class _Fold:
 
     def __init__(self) -> None:
         self.lots = list[OpenLot]()
-        self.steps = list[Step]()
+        self.steps = list[LotStep]()
         self._restated_at: datetime | None = None
         self.over = list[Trip]()
         self.going = _Going()
 
     def add(self, group: list[OwnedFill]) -> None:
         # A fill alone never restates.
-        restating, traded = divided(_held(self.lots), group) if len(group) > 1 else ([], group)
+        restating, traded = split_off_restatement(_held(self.lots), group) if len(group) > 1 else ([], group)
         if restating:
             before = _held(self.lots)
             self.lots = _restated(self.lots, restating)
             self.going.restate(_held(self.lots) / before)
             self._restated_at = restating[-1].fill.at
             cash_usd = sum((-owned.fill.notional for owned in restating), _ZERO)
-            self.steps.append(Step(self._restated_at, self.lots, cash_usd, self._restated_at))
+            self.steps.append(LotStep(self._restated_at, self.lots, cash_usd, self._restated_at))
         for owned in traded:
             self._add(owned)
 
@@ -245,7 +245,7 @@ class _Fold:
         if opened:
             going.entered += opened
             going.paid += notional(opened, fill.price, fill.multiplier)
-        self.steps.append(Step(fill.at, self.lots, -fill.notional, self._restated_at))
+        self.steps.append(LotStep(fill.at, self.lots, -fill.notional, self._restated_at))
 
 
 def _held(lots: Sequence[OpenLot]) -> Decimal:
@@ -259,7 +259,7 @@ def _after(lots: list[OpenLot], owned: OwnedFill) -> tuple[list[OpenLot], list[O
         gone, lots = _taken(lots, left)
         left -= sum((lot.quantity for lot in gone), _ZERO)
     if left:
-        lots = [*lots, opened(owned, left, lots[0].trade if lots else None)]
+        lots = [*lots, open_lot(owned, left, lots[0].trade if lots else None)]
     return gone, lots
 
 
@@ -282,7 +282,7 @@ def _made(owned: OwnedFill) -> tuple[datetime, Decimal, str, str, Origin]:
     return owned.fill.at, owned.fill.price, owned.fill.activity_id, owned.fill.venue_order_id, owned.origin
 
 
-def opened(owned: OwnedFill, quantity: Decimal | None = None, trade: Key | None = None) -> OpenLot:
+def open_lot(owned: OwnedFill, quantity: Decimal | None = None, trade: Key | None = None) -> OpenLot:
     """Return the piece that a fill, or so much of it, opens; it begins a new trade if it belongs to none."""
     fill, strategy = owned.fill, owned.strategy
     trade, quantity = trade or (strategy, fill.symbol, fill.at), quantity or fill.quantity

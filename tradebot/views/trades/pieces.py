@@ -15,10 +15,10 @@ from tradebot.model.candidate import Side
 from tradebot.model.position import Key
 from tradebot.model.record import SessionEnd
 from tradebot.model.venue_day import VenueDay
-from tradebot.views.trades.days import EVER, Days
+from tradebot.views.trades.days import EVER, DateRange
 from tradebot.views.trades.fees import Allotted, cash_kind
 from tradebot.views.trades.history import NOT_OURS, History
-from tradebot.views.trades.lots import ClosedLot, Owner, Step
+from tradebot.views.trades.lots import ClosedLot, LotStep, Owner
 
 
 class Gain(Struct, frozen=True):
@@ -54,7 +54,7 @@ def day_ends(history: History) -> tuple[DayEnd, ...]:
     account, cash, date_of = _Account(history), defaultdict[date, Decimal](Decimal), history.day.date_of
     for at, amount in _cash(history):
         cash[date_of(at)] += amount
-    traded = defaultdict[date, dict[Owner, Step]](dict)
+    traded = defaultdict[date, dict[Owner, LotStep]](dict)
     for owner, steps in history.lots.steps.items():
         for step in steps:
             # The last step of a day counts, and where it is among those of others.
@@ -89,10 +89,10 @@ class _Account:
 
     def __init__(self, history: History) -> None:
         self.cash, self.names, self.date_of = history.opening_cash, history.former_names, history.day.date_of
-        self.open, self.marked = dict[Owner, Step](), dict[Owner, tuple[date, Decimal]]()
+        self.open, self.marked = dict[Owner, LotStep](), dict[Owner, tuple[date, Decimal]]()
 
     def end(
-        self, day: date, traded: Mapping[Owner, Step], cash: Decimal, marks: Mapping[str, Decimal] | None
+        self, day: date, traded: Mapping[Owner, LotStep], cash: Decimal, marks: Mapping[str, Decimal] | None
     ) -> DayEnd:
         """Let a day pass, and return its end; `traded` are positions that changed, and `cash` is by how much it did."""
         self.cash += cash
@@ -115,7 +115,7 @@ class _Account:
                 self.marked[owner] = day, price
             yield Gain(owner, step.held[0].trade, step.held[0].side, self._gain(owner, step))
 
-    def _gain(self, owner: Owner, step: Step) -> Decimal:
+    def _gain(self, owner: Owner, step: LotStep) -> Decimal:
         day, price = self.marked.get(owner, (None, _ZERO))
         if day is None or (step.restated_at and self.date_of(step.restated_at) > day):
             return _ZERO
@@ -128,7 +128,7 @@ ACCOUNT = "account"
 _ZERO = Decimal(0)
 
 
-class Kind(StrEnum):
+class ProfitKind(StrEnum):
     """What a piece of profit is; transfers are no profit, and are kept apart."""
 
     REALIZED = "realized"
@@ -142,11 +142,11 @@ class Kind(StrEnum):
 
 
 _CASH = {
-    CashKind.DIVIDEND: Kind.DIVIDENDS,
-    CashKind.INTEREST: Kind.INTEREST,
-    CashKind.FUNDING: Kind.FUNDING,
-    CashKind.TRANSFER: Kind.TRANSFERS,
-    CashKind.ADJUSTMENT: Kind.OTHER,
+    CashKind.DIVIDEND: ProfitKind.DIVIDENDS,
+    CashKind.INTEREST: ProfitKind.INTEREST,
+    CashKind.FUNDING: ProfitKind.FUNDING,
+    CashKind.TRANSFER: ProfitKind.TRANSFERS,
+    CashKind.ADJUSTMENT: ProfitKind.OTHER,
 }
 
 
@@ -158,7 +158,7 @@ class Piece(NamedTuple):
     """
 
     day: date
-    kind: Kind
+    kind: ProfitKind
     usd: Decimal
     strategy: str = ACCOUNT
     symbol: str = ACCOUNT
@@ -191,10 +191,10 @@ def breakdown(history: History) -> Breakdown:
 
 def _realized(history: History) -> Iterator[Piece]:
     over = (trip for trip in history.lots.trips if trip.trade.closed_at and trip.trade.strategy != NOT_OURS)
-    ends = {id(trip.closed[-1]) for trip in over if trip.trade.key not in history.moved}
+    ends = {id(trip.closed[-1]) for trip in over if trip.trade.key not in history.rolled_positions}
     for lot in history.lots.closed:
         at, ended = history.day.date_of(lot.closed_at), id(lot) in ends
-        yield Piece(at, Kind.REALIZED, lot.gross_usd, lot.strategy, lot.symbol, lot.trade, lot.side, lot, ended)
+        yield Piece(at, ProfitKind.REALIZED, lot.gross_usd, lot.strategy, lot.symbol, lot.trade, lot.side, lot, ended)
 
 
 def _open(ends: Sequence[DayEnd]) -> Iterator[Piece]:
@@ -205,7 +205,7 @@ def _open(ends: Sequence[DayEnd]) -> Iterator[Piece]:
         for trade, gain in {**before, **now}.items():
             change = (now[trade].usd if trade in now else _ZERO) - (before[trade].usd if trade in before else _ZERO)
             if change:
-                yield Piece(end.day, Kind.OPEN, change, *gain.owner, trade, gain.side)
+                yield Piece(end.day, ProfitKind.OPEN, change, *gain.owner, trade, gain.side)
         before = now
 
 
@@ -215,12 +215,14 @@ def _fees(found: Allotted, day: VenueDay) -> Iterator[Piece]:
         lot = share.lot
         closed = lot if isinstance(lot, ClosedLot) else None
         at = day.date_of(share.fee.at)
-        yield Piece(at, Kind.FEES, share.usd, lot.strategy, lot.symbol, lot.trade, lot.side, closed)
+        yield Piece(at, ProfitKind.FEES, share.usd, lot.strategy, lot.symbol, lot.trade, lot.side, closed)
     for fee in found.left:
-        yield Piece(day.date_of(fee.at), Kind.FEES, fee.amount_usd)
+        yield Piece(day.date_of(fee.at), ProfitKind.FEES, fee.amount_usd)
 
 
-def _paid(movements: Sequence[tuple[CashMovement, Kind]], ends: Sequence[DayEnd], history: History) -> Iterator[Piece]:
+def _paid(
+    movements: Sequence[tuple[CashMovement, ProfitKind]], ends: Sequence[DayEnd], history: History
+) -> Iterator[Piece]:
     """Yield each other movement of cash; one that is about a symbol goes to its only owner on that day."""
     held = {end.day: end.held for end in ends}
     names = history.former_names if any(one.symbol for one, _ in movements) else {}
@@ -235,7 +237,7 @@ REACH = timedelta(days=12)
 """So far back the end of the session before one is looked for."""
 
 
-class Worth(NamedTuple):
+class EquityAround(NamedTuple):
     """The broker's equity before some days and at their end, in USD, and when that end was seen."""
 
     before_usd: Decimal
@@ -243,7 +245,7 @@ class Worth(NamedTuple):
     at: datetime
 
 
-def worth(ends: Sequence[SessionEnd], opening_usd: Decimal | None, days: Days = EVER) -> Worth | None:
+def worth(ends: Sequence[SessionEnd], opening_usd: Decimal | None, days: DateRange = EVER) -> EquityAround | None:
     """Return what the account was worth; None if no pass saw it, or nobody knows what it was before.
 
     The end is a session's close where that was seen, and else the last look. `ends` are oldest first and begin with the
@@ -258,4 +260,4 @@ def worth(ends: Sequence[SessionEnd], opening_usd: Decimal | None, days: Days = 
     last = chosen[-1]
     if start is None or last.equity is None or last.equity_at is None:
         return None
-    return Worth(start, last.equity, last.equity_at)
+    return EquityAround(start, last.equity, last.equity_at)

@@ -16,9 +16,9 @@ from tradebot.model.candidate import Side
 from tradebot.model.instrument import CURRENCY
 from tradebot.model.order import Fill
 from tradebot.model.position import Kept, OwnedFill
-from tradebot.model.text import counted
+from tradebot.model.text import pluralize
 from tradebot.views.trades.history import NOT_OURS
-from tradebot.views.trades.pieces import ACCOUNT, Breakdown, DayEnd, Kind, Piece, Worth, value_at, worth
+from tradebot.views.trades.pieces import ACCOUNT, Breakdown, DayEnd, EquityAround, Piece, ProfitKind, value_at, worth
 from tradebot.views.trades.trade_row import Choice, rule_of, why_closed
 
 HELD, NOT_KNOWN, NONE_AGREED = "still held", "not known", "none agreed"
@@ -49,7 +49,7 @@ PARTS = ("realized", "open", "fees", "dividends", "interest", "funding", "other"
 """What profit consists of, by the names of its fields without `_usd`."""
 
 
-class Part(Struct, frozen=True, omit_defaults=True, kw_only=True):
+class ProfitPart(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """A part of the profit, in signed USD, by what it is made of.
 
     `realized_usd` is what closed lots made before fees, `open_usd` by how much the gain of open positions changed.
@@ -66,7 +66,7 @@ class Part(Struct, frozen=True, omit_defaults=True, kw_only=True):
     funding_usd: Decimal = Decimal(0)
 
 
-class Row(Part, frozen=True, omit_defaults=True, kw_only=True):
+class ProfitRow(ProfitPart, frozen=True, omit_defaults=True, kw_only=True):
     """A part of the profit, and how many of the bot's positions ended in it.
 
     `unpriced` are symbols without a price at the end of the row's days: what they gained meanwhile stands in the row of
@@ -77,7 +77,7 @@ class Row(Part, frozen=True, omit_defaults=True, kw_only=True):
     unpriced: tuple[str, ...]
 
 
-class Compared(Struct, frozen=True):
+class EquityComparison(Struct, frozen=True):
     """The last equity that the broker reported, and what the books say of the same moment, in USD.
 
     The difference is what the broker's equity is above that of the books, to the cent. `held` counts the positions
@@ -109,14 +109,14 @@ class Pnl(Struct, frozen=True, omit_defaults=True):
     by: str
     first: date | None
     last: date | None
-    rows: tuple[Row, ...]
-    total: Row
+    rows: tuple[ProfitRow, ...]
+    total: ProfitRow
     profit_usd: Decimal
     difference_usd: Decimal
     transfers_usd: Decimal
     before_usd: Decimal | None
     after_usd: Decimal | None
-    compared: Compared | None
+    compared: EquityComparison | None
     unknown_fees: int = 0
     other_fees: Mapping[str, Decimal] = {}
 
@@ -125,7 +125,7 @@ ALL = Choice()
 
 
 def pnl(known: Breakdown, by: Cut, choice: Choice = ALL) -> Pnl:
-    profit = Profit(known, choice)
+    profit = ProfitReport(known, choice)
     before, after = profit.values_usd
     return Pnl(
         by=by.value,
@@ -138,13 +138,13 @@ def pnl(known: Breakdown, by: Cut, choice: Choice = ALL) -> Pnl:
         transfers_usd=profit.transfers_usd,
         before_usd=before,
         after_usd=after,
-        compared=profit.compared,
+        compared=profit.equity_comparison,
         unknown_fees=profit.fees_left_out[0],
         other_fees=profit.fees_left_out[1],
     )
 
 
-class Profit:
+class ProfitReport:
     """The profit that is asked for, in one sum and in rows by any cut. `ends` are the ends of its days."""
 
     def __init__(self, known: Breakdown, choice: Choice = ALL) -> None:
@@ -152,18 +152,18 @@ class Profit:
         self.ends = [end for end in known.ends if choice.days.includes(end.day)]
         every = choice == ALL
         chosen = [one for one in known.pieces if every or choice.has(one.strategy, one.symbol, one.day)]
-        self._of_kind = {kind: [piece for piece in chosen if piece.kind is kind] for kind in Kind}
+        self._of_kind = {kind: [piece for piece in chosen if piece.kind is kind] for kind in ProfitKind}
         self._names = _Namer(known)
-        self.transfers_usd = sum((piece.usd for piece in self._of_kind.pop(Kind.TRANSFERS)), _ZERO)
+        self.transfers_usd = sum((piece.usd for piece in self._of_kind.pop(ProfitKind.TRANSFERS)), _ZERO)
 
     @cached_property
-    def total(self) -> Row:
+    def total(self) -> ProfitRow:
         sums = {kind: sum((piece.usd for piece in pieces), _ZERO) for kind, pieces in self._of_kind.items()}
-        ended = sum(piece.ended for piece in self._of_kind[Kind.REALIZED])
+        ended = sum(piece.ended for piece in self._of_kind[ProfitKind.REALIZED])
         return _row("total", sums, ended, _of_choice(self.ends[-1:], self._choice))
 
     @cached_property
-    def worth(self) -> Worth | None:
+    def worth(self) -> EquityAround | None:
         """Return what the broker said that the account was worth; None for a part of it, or if later days are known."""
         history = self._known.history
         found = worth(history.ends, history.opening_usd, self._choice.days) if self._choice.whole else None
@@ -193,13 +193,13 @@ class Profit:
         return before, self.ends[-1].value_usd
 
     @property
-    def compared(self) -> Compared | None:
+    def equity_comparison(self) -> EquityComparison | None:
         """Return the last equity that the broker reported beside the books; None for a part of the account."""
         history = self._known.history
         for end in reversed(history.ends if self._choice.whole else ()):
             if end.equity is not None and end.equity_at is not None and self._choice.days.includes(end.session):
                 books = value_at(history, end.equity_at, end.marks)
-                return Compared(
+                return EquityComparison(
                     at=end.equity_at,
                     broker_usd=end.equity,
                     books_usd=books.value_usd,
@@ -214,10 +214,10 @@ class Profit:
     def fees_left_out(self) -> tuple[int, Mapping[str, Decimal]]:
         """Return how many fills have a fee that isn't known yet, and the fees in other currencies, by currency."""
         history, others = self._known.history, dict[str, Decimal]()
-        for fill in self._chosen(history.owned):
+        for fill in self._chosen(history.owned_fills):
             if fill.fee and fill.fee.amount and fill.fee.currency != CURRENCY:
                 others[fill.fee.currency] = others.get(fill.fee.currency, _ZERO) + fill.fee.amount
-        return len(self._chosen(history.awaited)), others
+        return len(self._chosen(history.fills_awaiting_fee)), others
 
     def _chosen(self, fills: Iterable[OwnedFill]) -> Collection[Fill]:
         """Return those of these fills that are asked for, each once, without those that came without a fee."""
@@ -226,9 +226,9 @@ class Profit:
         chosen = (fill for owner, fill in charged if self._choice.has(owner, fill.symbol, date_of(fill.at)))
         return {fill.activity_id: fill for fill in chosen}.values()
 
-    def rows(self, by: Cut) -> tuple[Row, ...]:
+    def rows(self, by: Cut) -> tuple[ProfitRow, ...]:
         """Return the rows of a cut, which add up to the total."""
-        name_of, sums, ended = self._names.of(by), dict[Kind, dict[str, Decimal]](), Counter[str]()
+        name_of, sums, ended = self._names.of(by), dict[ProfitKind, dict[str, Decimal]](), Counter[str]()
         for kind, pieces in self._of_kind.items():
             of_kind = sums[kind] = {}
             for piece in pieces:
@@ -238,7 +238,7 @@ class Profit:
                     ended[name] += 1
         # If the rows are spans of days, each tells what has no price at the end of its last day.
         ends = {_day_name(by, end): end for end in self.ends} if by in IN_TIME else {}
-        found = list[Row]()
+        found = list[ProfitRow]()
         for name in {*chain(*sums.values()), *(ends if self._choice.whole else ())}:
             parts = {kind: of_kind.get(name, _ZERO) for kind, of_kind in sums.items()}
             row = _row(name, parts, ended[name], _of_choice([ends[name]] if name in ends else [], self._choice))
@@ -249,7 +249,7 @@ class Profit:
 def fees_not_counted(unknown: int, others: Mapping[str, Decimal]) -> Iterator[str]:
     """Yield in sentences which fees are in no amount in USD."""
     if unknown:
-        yield f"Not known yet: the fees of {counted(unknown, 'fill')}. Profit is before them."
+        yield f"Not known yet: the fees of {pluralize(unknown, 'fill')}. Profit is before them."
     for currency, amount in others.items():
         yield f"Fees of {amount:f} {currency} were charged too, which no amount in USD includes."
 
@@ -258,16 +258,16 @@ def _of_choice(ends: Iterable[DayEnd], choice: Choice) -> tuple[str, ...]:
     return tuple(sorted(s for end in ends for s in end.unpriced if choice.symbol in (None, s)))
 
 
-def _row(name: str, sums: Mapping[Kind, Decimal], trades: int, unpriced: tuple[str, ...]) -> Row:
-    parts: dict[str, Any] = {f"{part}_usd": sums[Kind(part)] for part in PARTS}
-    return Row(name=name, total_usd=sum(sums.values(), _ZERO), trades_closed=trades, unpriced=unpriced, **parts)
+def _row(name: str, sums: Mapping[ProfitKind, Decimal], trades: int, unpriced: tuple[str, ...]) -> ProfitRow:
+    parts: dict[str, Any] = {f"{part}_usd": sums[ProfitKind(part)] for part in PARTS}
+    return ProfitRow(name=name, total_usd=sum(sums.values(), _ZERO), trades_closed=trades, unpriced=unpriced, **parts)
 
 
 _LAST = (HELD, NONE_AGREED, NOT_KNOWN, NOT_OURS, ACCOUNT)
 """Rows that stand below the others, in this order."""
 
 
-def _place(by: Cut, row: Row) -> tuple[int, Decimal, str]:
+def _place(by: Cut, row: ProfitRow) -> tuple[int, Decimal, str]:
     """Return where a row stands: times in their order, others from the best to the worst, and what has no name last."""
     last = _LAST.index(row.name) + 1 if row.name in _LAST else 0
     return last, _ZERO if by in IN_TIME or by is Cut.HOUR else -row.total_usd, row.name

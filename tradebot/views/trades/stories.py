@@ -13,7 +13,7 @@ from tradebot.model.trade import Trade
 from tradebot.model.venue_day import VenueDay
 
 
-class Told(Protocol):
+class StoryRow(Protocol):
     """What a trade's row says that tells whether another one goes on with it."""
 
     id: str
@@ -25,10 +25,10 @@ class Told(Protocol):
     reasons: tuple[str, ...]
 
 
-Row = TypeVar("Row", bound=Told)
+Row = TypeVar("Row", bound=StoryRow)
 
 
-class Link(NamedTuple):
+class StoryLink(NamedTuple):
     """Where a trade stands in its story: the id of the story's first trade, and the contracts before and after."""
 
     story: str
@@ -36,20 +36,20 @@ class Link(NamedTuple):
     moved_into: str = ""
 
 
-def links(rows: Iterable[Told], day: VenueDay) -> Mapping[str, Link]:
+def links(rows: Iterable[StoryRow], day: VenueDay) -> Mapping[str, StoryLink]:
     """Return, by its id, the link of each trade that was moved, or that goes on with one.
 
     A move ends with its session, so what it opened is the first trade in the next contract on that date.
     """
     known = sorted(rows, key=lambda row: row.opened_at)
-    found = dict[str, Link]()
+    found = dict[str, StoryLink]()
     for row in known:
         into = _moved_into(row)
         following = next((one for one in known if _goes_on(row, one, into, day)), None) if into else None
         if following is not None:
-            link = found.get(row.id, Link(row.id))
+            link = found.get(row.id, StoryLink(row.id))
             found[row.id] = link._replace(moved_into=into)
-            found[following.id] = Link(link.story, row.symbol)
+            found[following.id] = StoryLink(link.story, row.symbol)
     return found
 
 
@@ -90,13 +90,13 @@ class _Ended(Struct):
     reasons: tuple[str, ...]
 
 
-def _goes_on(row: Told, one: Told, into: str, day: VenueDay) -> bool:
+def _goes_on(row: StoryRow, one: StoryRow, into: str, day: VenueDay) -> bool:
     same = (one.strategy, one.symbol, one.side) == (row.strategy, into, row.side)
     ended = row.closed_at
     return same and ended is not None and one.opened_at >= ended and day.date_of(one.opened_at) == day.date_of(ended)
 
 
-def _moved_into(row: Told) -> str:
+def _moved_into(row: StoryRow) -> str:
     """Return the contract that a trade was moved into, by why it was closed; empty if it wasn't."""
     for reason in row.reasons:
         with suppress(ValueError):

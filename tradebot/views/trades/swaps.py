@@ -11,7 +11,7 @@ from tradebot.model.instrument import notional
 from tradebot.model.intent import IntentState, Operation
 from tradebot.model.reasons import Reason
 from tradebot.model.trade import GaveWay
-from tradebot.model.worth import Value, read_value
+from tradebot.model.worth import PositionValue, read_value
 from tradebot.views.trades.trade_row import LONG, TradeRow
 
 
@@ -134,7 +134,7 @@ def _worth(why: Decision) -> Mapping[str, Decimal | None]:
     return {**_parts(value), "value_of_newcomer": observed, "needed": limit, **differences}
 
 
-def _parts(value: Value | None) -> Mapping[str, Decimal | None]:
+def _parts(value: PositionValue | None) -> Mapping[str, Decimal | None]:
     if value is None:
         return dict.fromkeys(("score", "gained", "cost", "r", "value"))
     return {"score": value.score, "gained": value.gained, "cost": value.cost, "r": value.r, "value": value.total}

@@ -15,10 +15,10 @@ from tradebot.model.position import NINE_PLACES
 from tradebot.model.values import replace
 from tradebot.model.venue_day import VenueDay
 from tradebot.views.trades.account_trades import AccountTrade, AccountTrades, account_trades
-from tradebot.views.trades.fees import allotted, moments
+from tradebot.views.trades.fees import allocate_fees, moments
 from tradebot.views.trades.history import History
-from tradebot.views.trades.lots import OpenLot, opened
-from tradebot.views.trades.tax_lots import WINDOW, Matched, Method, Sale, TaxLot, is_long_term, matched
+from tradebot.views.trades.lots import OpenLot, open_lot
+from tradebot.views.trades.tax_lots import WINDOW, Matched, Method, Sale, TaxLot, is_long_term, match_lots
 
 _CENT = Decimal("0.01")
 _ZERO = Decimal(0)
@@ -115,7 +115,7 @@ def tax_year(history: History, year: int, method: Method) -> TaxYear:
     of_year = [sale for sale in all_sales.sales if sale.closing.day.year == year]
     rows = sorted(map(_row, of_year), key=lambda row: (list(Term).index(row.term), row.sold))
     last = max((trade.fill.at for trade in account.trades), default=history.opened_at)
-    awaited = {owned.fill.activity_id for owned in history.awaited}
+    awaited = {owned.fill.activity_id for owned in history.fills_awaiting_fee}
     until = max((history.day.date_of(at) for at in (history.at, last) if at), default=None)
     return TaxYear(
         year=year,
@@ -138,14 +138,14 @@ def sales_of(account: AccountTrades, cash: Iterable[CashMovement], method: Metho
     fees = _fees(cash, account.trades, day)
     before = [TaxLot(symbol, quantity, None) for symbol, quantity in account.held_before.items()]
     charged = ((trade, fees.get(trade.fill.activity_id, Fraction(0))) for trade in account.trades)
-    return matched(((trade, fee / abs(trade.quantity)) for trade, fee in charged), before, method)
+    return match_lots(((trade, fee / abs(trade.quantity)) for trade, fee in charged), before, method)
 
 
 def _fees(cash: Iterable[CashMovement], trades: Iterable[AccountTrade], day: VenueDay) -> Mapping[str, Fraction]:
     priced = [trade for trade in trades if trade.price is not None]
     fees = [one for one in cash if one.meaning in CHARGED_ON_TRADES]
     lots = list(map(_as_lot, priced))
-    shared = allotted(fees, lots, moments(trade.owned for trade in priced), day)
+    shared = allocate_fees(fees, lots, moments(trade.owned for trade in priced), day)
     return {lot.entry_fill: -Fraction(shared.of(lot)) for lot in lots}
 
 
@@ -153,7 +153,7 @@ def _as_lot(trade: AccountTrade) -> OpenLot:
     """Return a trade as shares that were bought or sold short at a known price, which is how fees see it."""
     assert trade.price is not None, "fees are for what has a price"
     quantity, price = decimal(abs(trade.quantity)), decimal(trade.price)
-    return opened(replace(trade.owned, fill=replace(trade.fill, symbol=trade.symbol, quantity=quantity, price=price)))
+    return open_lot(replace(trade.owned, fill=replace(trade.fill, symbol=trade.symbol, quantity=quantity, price=price)))
 
 
 def decimal(value: Fraction) -> Decimal:
@@ -172,7 +172,7 @@ def _row(sale: Sale) -> TaxRow:
     proceeds, basis, adjustment, gain = _money(sale)
     return TaxRow(
         description=f"{shares:f} {unit} {symbol}{' sold short' if side is Side.SELL else ''}",
-        acquired=lot.opened if side is Side.BUY else closing.day,
+        acquired=lot.opened_on if side is Side.BUY else closing.day,
         sold=closing.day,
         proceeds_usd=proceeds,
         basis_usd=basis,

@@ -64,14 +64,14 @@ class TaxLot(Struct, frozen=True, dict=True):
         return self.opening.share_usd(self.sign * self.fee_usd) if self.opening else None
 
     @cached_property
-    def opened(self) -> date | None:
+    def opened_on(self) -> date | None:
         """Return the trade date; None if it isn't known. A plan's shares came at some time before it."""
         return self.opening.day if self.opening is not None and self.share_usd is not None else None
 
     @property
     def held_from(self) -> date | None:
         """Return the date from which the holding period counts, with the time that wash sales added."""
-        return self.opened and self.opened - self.tacked_days * _ONE_DAY
+        return self.opened_on and self.opened_on - self.tacked_days * _ONE_DAY
 
     @property
     def sign(self) -> int:
@@ -83,7 +83,7 @@ class TaxLot(Struct, frozen=True, dict=True):
             return self
         return replace(self, quantity=quantity, carried_usd=self.carried_usd * quantity / self.quantity)
 
-    def joined(self, other: "TaxLot") -> "TaxLot":
+    def join(self, other: "TaxLot") -> "TaxLot":
         return replace(self, quantity=self.quantity + other.quantity, carried_usd=self.carried_usd + other.carried_usd)
 
 
@@ -212,7 +212,7 @@ class _Symbol(Struct):
 
     def _open(self, lot: TaxLot) -> None:
         """Add a lot; it replaces shares sold at a loss within the window before."""
-        opened = lot.opened
+        opened = lot.opened_on
         self.waiting = [s for s in self.waiting if s.unmatched_loss and opened and opened - s.closing.day <= WINDOW]
         replacing, rest = list[TaxLot](), [lot]
         for sale in self.waiting:
@@ -236,16 +236,16 @@ def _joined(lots: Sequence[TaxLot]) -> list[TaxLot]:
     for lot in lots:
         key: object = (lot.opening.fill.activity_id, lot.tacked_days) if lot.opening and lot.replaced else id(lot)
         known = found.get(key)
-        found[key] = known.joined(lot) if known else lot
+        found[key] = known.join(lot) if known else lot
     return list(found.values())
 
 
 def _replaces(lot: TaxLot, sale: Sale) -> bool:
     """Return True if a held lot was bought in the window before a sale, and not in the purchase that was sold."""
-    if lot.replaced or lot.opened is None or lot.opening is None or lot.sign != sale.lot.sign:
+    if lot.replaced or lot.opened_on is None or lot.opening is None or lot.sign != sale.lot.sign:
         return False
     same_purchase = sale.lot.opening is not None and lot.opening.purchase == sale.lot.opening.purchase
-    return not same_purchase and sale.closing.day - lot.opened <= WINDOW
+    return not same_purchase and sale.closing.day - lot.opened_on <= WINDOW
 
 
 def _replace(sale: Sale, lot: TaxLot) -> list[TaxLot]:
@@ -272,7 +272,9 @@ class Matched(Struct, frozen=True):
     lots: tuple[TaxLot, ...]
 
 
-def matched(trades: Iterable[tuple[AccountTrade, Fraction]], held_before: Iterable[TaxLot], method: Method) -> Matched:
+def match_lots(
+    trades: Iterable[tuple[AccountTrade, Fraction]], held_before: Iterable[TaxLot], method: Method
+) -> Matched:
     """Match an account's trades, each with its fee in USD per share, in the order of time."""
     symbols = {lot.symbol: _Symbol(method, [lot]) for lot in held_before}
     by_symbol: dict[str, list[tuple[AccountTrade, Fraction]]] = {}

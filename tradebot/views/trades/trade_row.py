@@ -12,16 +12,16 @@ from tradebot.exits.why import UNKNOWN, parse
 from tradebot.model.candidate import Component, Side
 from tradebot.model.instrument import ONE
 from tradebot.model.position import Key, Origin
-from tradebot.model.trade import IntentFacts, OrderFacts, Sent, Trade
+from tradebot.model.trade import IntentFacts, OrderFacts, OrderSent, Trade
 from tradebot.model.venue_day import VenueDay
 from tradebot.views.slippage import TotalSlippage
-from tradebot.views.trades.days import EVER, Days
+from tradebot.views.trades.days import EVER, DateRange
 from tradebot.views.trades.lots import ClosedLot
 
 _ZERO = Decimal(0)
 
 
-class Source(StrEnum):
+class EntrySource(StrEnum):
     """Whose entry a trade began with. RECOVERED is one of the bot's orders whose promise the books don't have."""
 
     BOT = "bot"
@@ -37,16 +37,16 @@ class WithoutOrder(NamedTuple):
     """What an exit that no order of the bot made has as its reason, and an entry as its source."""
 
     closed: str
-    entered: Source
+    entered: EntrySource
 
 
 WITHOUT_ORDER: Mapping[Origin, WithoutOrder] = {
-    Origin.PLAN: WithoutOrder("accepted_plan", Source.PLAN),
-    Origin.ADOPTION: WithoutOrder("adoption", Source.ADOPTED),
-    Origin.ACTIVITY: WithoutOrder("corporate_action", Source.ACTIVITY),
-    Origin.GIVEN_BACK: WithoutOrder("given_back", Source.GIVEN_BACK),
-    Origin.TAKEN_OVER: WithoutOrder("taken_over", Source.TAKEN_OVER),
-    Origin.ASSUMED: WithoutOrder("assumed", Source.PLAN),
+    Origin.PLAN: WithoutOrder("accepted_plan", EntrySource.PLAN),
+    Origin.ADOPTION: WithoutOrder("adoption", EntrySource.ADOPTED),
+    Origin.ACTIVITY: WithoutOrder("corporate_action", EntrySource.ACTIVITY),
+    Origin.GIVEN_BACK: WithoutOrder("given_back", EntrySource.GIVEN_BACK),
+    Origin.TAKEN_OVER: WithoutOrder("taken_over", EntrySource.TAKEN_OVER),
+    Origin.ASSUMED: WithoutOrder("assumed", EntrySource.PLAN),
 }
 """By what wrote the fill: a plan that a person accepted, a change of owner, or the broker's activity, as a buyout."""
 
@@ -63,7 +63,7 @@ def exit_reason(order: OrderFacts, sent: Sequence[IntentFacts]) -> str | None:
     return str(parts[0] if order.stop_price is None else parts[-1])
 
 
-def why_closed(lot: ClosedLot, sent: Mapping[str, Sent]) -> str:
+def why_closed(lot: ClosedLot, sent: Mapping[str, OrderSent]) -> str:
     """Return why a piece of a position was closed; `unknown` if nothing was recorded.
 
     `sent` are the orders that filled, by the venue's id. The reason is in the grammar of `exits.why` or in a strategy's
@@ -101,7 +101,7 @@ def side_of(side: Side) -> str:
     return LONG if side is Side.BUY else SHORT
 
 
-class Status(StrEnum):
+class TradeStatus(StrEnum):
     """Whether a trade is over."""
 
     OPEN = "open"
@@ -181,8 +181,8 @@ class TradeRow(Struct, omit_defaults=True):
     strategy: str
     symbol: str
     side: str
-    status: Status
-    source: Source
+    status: TradeStatus
+    source: EntrySource
     opened_at: datetime
     last_exit_at: datetime | None
     closed_at: datetime | None
@@ -222,7 +222,7 @@ class TradeRow(Struct, omit_defaults=True):
 AnyRow = TypeVar("AnyRow", TradeRow, LotRow)
 
 
-class Rows(Struct, frozen=True):
+class TradeRows(Struct, frozen=True):
     """All trades in the order in which they were opened, and their lots in that of their exits, held ones last."""
 
     trades: tuple[TradeRow, ...]
@@ -236,7 +236,7 @@ class Choice(Struct, frozen=True):
     belongs to the day of its last exit, or to all days from its entry on while shares are held.
     """
 
-    days: Days = EVER
+    days: DateRange = EVER
     strategy: str | None = None
     symbol: str | None = None
     reason: str | None = None
@@ -284,7 +284,7 @@ class TradeTotals(Struct, frozen=True, omit_defaults=True):
     open_fees_usd: Decimal = _ZERO
 
 
-def chosen(rows: Iterable[AnyRow], choice: Choice, day: VenueDay) -> tuple[AnyRow, ...]:
+def select_rows(rows: Iterable[AnyRow], choice: Choice, day: VenueDay) -> tuple[AnyRow, ...]:
     """Return the trades or lots that were asked for, in their order; a lot has its own day and reason."""
     wanted = choice.reason
 
@@ -295,14 +295,14 @@ def chosen(rows: Iterable[AnyRow], choice: Choice, day: VenueDay) -> tuple[AnyRo
 
 
 def totals_of(rows: Sequence[TradeRow]) -> TradeTotals:
-    closed = [row for row in rows if row.status is Status.CLOSED]
-    held = [row for row in rows if row.status is not Status.CLOSED]
+    closed = [row for row in rows if row.status is TradeStatus.CLOSED]
+    held = [row for row in rows if row.status is not TradeStatus.CLOSED]
     won, lost = (sum(1 for row in closed if row.net_usd * sign > 0) for sign in (1, -1))
     return TradeTotals(
         trades=len(rows),
         closed=len(closed),
         held=len(held),
-        partly_closed=sum(1 for row in held if row.status is Status.PARTLY_CLOSED),
+        partly_closed=sum(1 for row in held if row.status is TradeStatus.PARTLY_CLOSED),
         won=won,
         lost=lost,
         even=len(closed) - won - lost,

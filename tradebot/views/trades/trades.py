@@ -18,20 +18,20 @@ from tradebot.model.order import Fill
 from tradebot.model.position import ADOPTED, Kept, Origin, OwnedFill, to_nine_places
 from tradebot.model.trade import RestedStop, Trade, TradeNote
 from tradebot.model.values import replace
-from tradebot.views.slippage import Made, totals
+from tradebot.views.slippage import FillWithOrder, totals
 from tradebot.views.trades.days import MarketTime
 from tradebot.views.trades.history import NOT_OURS, History
 from tradebot.views.trades.lots import ClosedLot, OpenLot, Trip
 from tradebot.views.trades.stories import links
 from tradebot.views.trades.trade_row import (
     WITHOUT_ORDER,
+    EntrySource,
     Excursion,
     LotRow,
     RiskFrom,
-    Rows,
-    Source,
-    Status,
     TradeRow,
+    TradeRows,
+    TradeStatus,
     side_of,
     why_closed,
 )
@@ -41,7 +41,7 @@ _SIX_PLACES, _CENTS = Decimal("1e-6"), Decimal("0.01")
 _AT = attrgetter("at")
 
 
-def rows_of(history: History, market: MarketTime, *, by_lot: bool = False) -> Rows:
+def rows_of(history: History, market: MarketTime, *, by_lot: bool = False) -> TradeRows:
     """Return a row for each position of ours, and with `by_lot` for each piece of it; otherwise there are no lots.
 
     `market` tells how long the market was open. Each fee is shared among the trades that sold on its day.
@@ -55,7 +55,7 @@ def rows_of(history: History, market: MarketTime, *, by_lot: bool = False) -> Ro
             row.story, row.moved_from, row.moved_into = of[row.id]
     of_rows = zip(rows, trips, strict=True) if by_lot else ()
     lots = [making.lot(row.id, lot) for row, trip in of_rows for lot in trip.lots]
-    return Rows(rows, tuple(sorted(lots, key=lambda lot: (not lot.closed_at, lot.closed_at or lot.opened_at))))
+    return TradeRows(rows, tuple(sorted(lots, key=lambda lot: (not lot.closed_at, lot.closed_at or lot.opened_at))))
 
 
 def moves_of(history: History, sales: Collection[str]) -> Sequence[tuple[str, str, date]]:
@@ -72,7 +72,7 @@ class _Rows:
 
     def row(self, trip: Trip) -> TradeRow:
         history, facts, trade = self.history, self.facts, trip.trade
-        shared, kept, note = facts.shared(trip), facts.kept(trip), self._note(trip)
+        shared, kept, note = facts.shared_fields(trip), facts.entry_terms(trip), self._note(trip)
         until, risk = trade.closed_at or history.at, facts.risk(trip)
         mark = history.marks.get(trade.symbol) if trip.held else None
         best, worst = self._extremes(trip, kept)
@@ -91,7 +91,7 @@ class _Rows:
             r=in_risks(shared["net_usd"], risk) if trade.closed_at else None,
             best=excursion(trade, best, risk),
             worst=excursion(trade, worst, risk),
-            slippage=totals(list(facts.made(trip))),
+            slippage=totals(list(facts.own_fills(trip))),
             tags=note.tags if note else (),
             note=note.note if note else "",
             multiplier=trade.multiplier,
@@ -99,13 +99,13 @@ class _Rows:
             open_fees_usd=facts.open_fees_usd(trip),
         )
 
-    def _source(self, trip: Trip) -> Source:
+    def _source(self, trip: Trip) -> EntrySource:
         lot = trip.first
         if lot.entry_origin is Origin.VENUE:
             sent = self.history.sent.get(lot.entry_order)
-            own = Source.BOT if sent and sent.intents else Source.RECOVERED
-            return Source.ADOPTED if lot.strategy == ADOPTED else own
-        return WITHOUT_ORDER[lot.entry_origin].entered if lot.entry_origin in WITHOUT_ORDER else Source.RECOVERED
+            own = EntrySource.BOT if sent and sent.intents else EntrySource.RECOVERED
+            return EntrySource.ADOPTED if lot.strategy == ADOPTED else own
+        return WITHOUT_ORDER[lot.entry_origin].entered if lot.entry_origin in WITHOUT_ORDER else EntrySource.RECOVERED
 
     def _note(self, trip: Trip) -> TradeNote | None:
         """Return the last note of a trade; it may have been written before the symbol was renamed."""
@@ -151,10 +151,10 @@ _ENDS = ("closed_at", "exit_price", "exit_fill", "exit_order", "gross_usd")
 """What the row of a piece says as the piece does: about its entry, and about its exit."""
 
 
-def _status(trade: Trade) -> Status:
+def _status(trade: Trade) -> TradeStatus:
     if trade.closed_at:
-        return Status.CLOSED
-    return Status.PARTLY_CLOSED if trade.closed_quantity else Status.OPEN
+        return TradeStatus.CLOSED
+    return TradeStatus.PARTLY_CLOSED if trade.closed_quantity else TradeStatus.OPEN
 
 
 class Risk(Struct, frozen=True):
@@ -239,7 +239,7 @@ class TripFacts:
         self._fills = {owned.fill.activity_id: owned for owned in history.fills}
         self._stops = Stops(history.stops)
         self._restated = _restated(history.fills)
-        self.awaited = frozenset(owned.fill.activity_id for owned in history.awaited)
+        self.awaited = frozenset(owned.fill.activity_id for owned in history.fills_awaiting_fee)
         """The ids of the fills whose fee isn't known yet."""
         self._closed_by: dict[str, Decimal] = defaultdict(Decimal)
         for lot in history.lots.closed:
@@ -257,10 +257,10 @@ class TripFacts:
         entries = (self._fills[lot.entry_fill].fill.symbol for lot in trip.lots)
         return dict.fromkeys((trade.symbol, *entries))
 
-    def kept(self, trip: Trip) -> Kept:
+    def entry_terms(self, trip: Trip) -> Kept:
         return self._history.kept.get(trip.trade.key, _NOTHING)
 
-    def shared(self, trip: Trip) -> dict[str, Any]:
+    def shared_fields(self, trip: Trip) -> dict[str, Any]:
         """Return what every kind of row says of a trade, by field; fees are the share of what is closed of it."""
         trade, fees = trip.trade, self._history.fees
         gross = trade.realized_before_fees_usd
@@ -279,7 +279,7 @@ class TripFacts:
             "fees_usd": fees_usd,
             "net_usd": gross + fees_usd,
             "reasons": tuple(dict.fromkeys([why_closed(lot, self._history.sent) for lot in trip.closed])),
-            "entry_score": self.kept(trip).entry_score,
+            "entry_score": self.entry_terms(trip).entry_score,
         }
 
     def open_fees_usd(self, trip: Trip) -> Decimal:
@@ -295,7 +295,9 @@ class TripFacts:
     def risk(self, trip: Trip) -> Risk | None:
         stop = self._hung_on_entry(trip) or self._stops.first_of(trip.trade, self.names(trip))
         entered = [owned.fill for owned in self._entered(trip)] if stop else []
-        return initial_risk(trip.trade, entered, stop, self.kept(trip).stop_loss_fraction, self.restated_at(trip))
+        return initial_risk(
+            trip.trade, entered, stop, self.entry_terms(trip).stop_loss_fraction, self.restated_at(trip)
+        )
 
     def _hung_on_entry(self, trip: Trip) -> RestedStop | None:
         """Return the stop that was sent with the first entry of a trade; None if that was sent alone."""
@@ -315,7 +317,7 @@ class TripFacts:
         end = trade.closed_at
         return min((at for at in times if trade.opened_at < at and (end is None or at <= end)), default=None)
 
-    def made(self, trip: Trip) -> Iterator[Made]:
+    def own_fills(self, trip: Trip) -> Iterator[FillWithOrder]:
         """Yield each fill of a trade that an order of ours made; a fill of two trades is divided."""
         parts = defaultdict[str, Decimal](Decimal)
         for lot in trip.closed:
@@ -327,7 +329,7 @@ class TripFacts:
             sent = self._history.sent.get(fill.venue_order_id)
             own = sent.traded_by if sent else None
             if sent and own:
-                yield Made(fill if part == fill.quantity else replace(fill, quantity=part), sent.order, own)
+                yield FillWithOrder(fill if part == fill.quantity else replace(fill, quantity=part), sent.order, own)
 
     def _entered(self, trip: Trip) -> list[OwnedFill]:
         """Return the fills that opened a trade, as they happened, without what they closed of the one before."""

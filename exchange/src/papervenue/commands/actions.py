@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from papervenue.commands.command import Answer, Asked, Entry
-from papervenue.commands.control import NINE_PLACES, account_of, check_fields, positive, signed
+from papervenue.commands.control import NINE_PLACES, account_of, check_fields, parse_signed, positive
 from papervenue.engine.account import Account, Activity
 from papervenue.engine.engine import Engine
 from papervenue.engine.engine_state import enter
@@ -130,7 +130,7 @@ def _journal(asked: Asked) -> Answer:
     check_fields(body, {"account", "symbol", "qty", "price", "amount"})
     account = account_of(engine, body)
     if "amount" in body:
-        amount = signed(body, "amount", Decimal("0.01"))
+        amount = parse_signed(body, "amount", Decimal("0.01"))
         enter(engine, account, Activity("JNLC", None, None, "cash journal", net_amount=amount))
     else:
         _journal_shares(engine, account, body)
@@ -138,7 +138,7 @@ def _journal(asked: Asked) -> Answer:
 
 
 def _journal_shares(engine: Engine, account: Account, body: dict[str, Any]) -> None:
-    symbol, qty = body.get("symbol"), signed(body, "qty", NINE_PLACES)
+    symbol, qty = body.get("symbol"), parse_signed(body, "qty", NINE_PLACES)
     worth = value(engine.market, symbol, engine.now_us) if isinstance(symbol, str) else None
     contract = contract_of(symbol) if isinstance(symbol, str) else None
     if not isinstance(symbol, str) or worth is None or (contract is None and symbol not in engine.market.known):

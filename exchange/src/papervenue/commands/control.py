@@ -13,7 +13,7 @@ from papervenue.engine.account import Account
 from papervenue.engine.engine import Engine
 from papervenue.events import Event
 from papervenue.jsontext import encode, plain, to_decimal
-from papervenue.refusal import invalid, malformed, not_found, unprocessable
+from papervenue.refusal import invalid, malformed_request, not_found, unprocessable
 from papervenue.times import DAY, SECOND, parse_time, rfc3339
 
 MAIN = "main"
@@ -108,7 +108,7 @@ def account_of(engine: Engine, body: dict[str, Any]) -> Account:
     return account
 
 
-def signed(body: dict[str, Any], name: str, step: Decimal) -> Decimal:
+def parse_signed(body: dict[str, Any], name: str, step: Decimal) -> Decimal:
     """Read a nonzero number that is a multiple of a step; raise a 422 Refusal otherwise."""
     number = to_decimal(body.get(name))
     if number is None or not number or abs(number) > _LARGEST or number != number.quantize(step):
@@ -118,7 +118,7 @@ def signed(body: dict[str, Any], name: str, step: Decimal) -> Decimal:
 
 def positive(body: dict[str, Any], name: str) -> Decimal:
     """Read a number above 0; raise a 422 Refusal otherwise."""
-    number = signed(body, name, NINE_PLACES)
+    number = parse_signed(body, name, NINE_PLACES)
     if number < 0:
         raise invalid(f"{name} must be > 0")
     return number
@@ -142,7 +142,7 @@ def account_summary(engine: Engine, account: Account) -> dict[str, Any]:
 def check_fields(body: dict[str, Any], known: set[str]) -> None:
     unknown = sorted(set(body) - known)
     if unknown:
-        raise malformed(f"there is no field {unknown[0][:40]!r} here; there are {', '.join(sorted(known))}")
+        raise malformed_request(f"there is no field {unknown[0][:40]!r} here; there are {', '.join(sorted(known))}")
 
 
 def _cash(given: object, default: Decimal) -> Decimal:
@@ -159,13 +159,13 @@ def _tick_target(engine: Engine, body: dict[str, Any]) -> int:
         return _after(engine, body["seconds"])
     if set(body) == {"to"} and isinstance(body["to"], str):
         return _moment(engine, body["to"])
-    raise malformed('a tick is {"seconds": n} or {"to": "<ISO time>|open|close|next_open"}')
+    raise malformed_request('a tick is {"seconds": n} or {"to": "<ISO time>|open|close|next_open"}')
 
 
 def _after(engine: Engine, given: object) -> int:
     seconds = to_decimal(given)
     if seconds is None or not 0 <= seconds <= _LONGEST_TICK_S:
-        raise malformed(f"seconds must be a number from 0 to {_LONGEST_TICK_S}")
+        raise malformed_request(f"seconds must be a number from 0 to {_LONGEST_TICK_S}")
     return _bounded(engine, engine.now_us + int(seconds * SECOND))
 
 
@@ -189,10 +189,10 @@ def _instant(engine: Engine, text: str) -> int:
     try:
         to_us = parse_time(text)
     except (ValueError, OverflowError) as error:
-        raise malformed(f"not an ISO time: {text[:40]!r}") from error
+        raise malformed_request(f"not an ISO time: {text[:40]!r}") from error
     if to_us < engine.now_us:
-        raise malformed(f"time never runs backwards: it is {rfc3339(engine.now_us)}")
+        raise malformed_request(f"time never runs backwards: it is {rfc3339(engine.now_us)}")
     horizon = engine.market.calendar.horizon_us
     if to_us > horizon:
-        raise malformed(f"the market ends: time can go to {rfc3339(horizon)} at the latest")
+        raise malformed_request(f"the market ends: time can go to {rfc3339(horizon)} at the latest")
     return to_us

@@ -11,7 +11,7 @@ from typing import Any
 from papervenue.chance import uuid_of
 from papervenue.engine.account import Account, Activity, Balances
 from papervenue.engine.orders import LIQUIDATION, SETTLEMENT, Amendment, Execution, Order, Settled
-from papervenue.engine.venue_rules import Dialect, Worth
+from papervenue.engine.venue_rules import AccountFigures, Dialect
 from papervenue.events import Emit, Event, Update
 from papervenue.jsontext import plain
 from papervenue.market.bars import Market, usd
@@ -68,7 +68,7 @@ class Agenda:
             self._deeds[name](floor, *about)
 
 
-class Book:
+class OrderBook:
     """The orders of all accounts that are at the market, by symbol."""
 
     def __init__(self) -> None:
@@ -115,7 +115,7 @@ class Floor:
         self.model = dialect.fill_model(spec, market)
         self.latency_us = spec.latency_s * SECOND
         self.accounts: dict[str, Account] = {}
-        self.book = Book()
+        self.book = OrderBook()
         self.agenda = Agenda()
         self.halted: Container[str] = frozenset()
         self.sequence = 0
@@ -148,7 +148,7 @@ class Floor:
         """Return what one unit of a paid position is worth, in USD."""
         return self.dialect.multiplier(symbol) * usd(self.price(symbol))
 
-    def worth(self, account: Account) -> Worth:
+    def worth(self, account: Account) -> AccountFigures:
         return self.dialect.worth(self, account)
 
     def buying_power(self, account: Account) -> Decimal:

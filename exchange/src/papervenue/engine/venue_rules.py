@@ -33,7 +33,7 @@ class Mark(NamedTuple):
 Marks = Callable[["Session"], list[Mark]]
 
 
-class Worth(NamedTuple):
+class AccountFigures(NamedTuple):
     """What any account has, in its currency: cash, equity, and what it can still open positions with."""
 
     cash: Decimal
@@ -70,7 +70,7 @@ class Dialect(Protocol):
     def multiplier(self, symbol: str) -> int:
         """Return by how much a paid position is worth more than its quantity times its price."""
 
-    def worth(self, floor: Floor, account: Account) -> Worth: ...
+    def worth(self, floor: Floor, account: Account) -> AccountFigures: ...
 
     def admit(
         self, floor: Floor, account: Account, request: OrderRequest, replaced: Order | None, policy: Policy

@@ -13,7 +13,7 @@ from papervenue.faces.keys import command_of
 from papervenue.faces.trading.query import params
 from papervenue.faces.web import Call, Reply, Route, ok, route
 from papervenue.jsontext import decode_object
-from papervenue.refusal import malformed
+from papervenue.refusal import malformed_request
 from papervenue.shares.actions import action_fields
 from papervenue.times import rfc3339
 
@@ -79,8 +79,8 @@ class ControlFace:
 def _pace(call: Call) -> Pace:
     body = decode_object(call.body)
     if set(body) != {"pace"} or not isinstance(body["pace"], str):
-        raise malformed('send {"pace": "step"}, {"pace": "real"} or {"pace": "60x"}')
+        raise malformed_request('send {"pace": "step"}, {"pace": "real"} or {"pace": "60x"}')
     try:
         return read_pace(body["pace"])
     except ValueError as error:
-        raise malformed(str(error)) from error
+        raise malformed_request(str(error)) from error

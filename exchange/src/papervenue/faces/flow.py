@@ -20,8 +20,8 @@ from papervenue.flow.filters import PRINT_NUMBERS, matcher, matcher_of_prints
 from papervenue.flow.series import (
     BUSIEST,
     ENDPOINTS,
-    Answered,
-    Endpoint,
+    FlowEndpoint,
+    FlowRows,
     Question,
     Row,
     envelope,
@@ -95,7 +95,7 @@ class FlowSource(Protocol):
     def alerts(self, tickers: Sequence[str], now_us: int) -> Iterable[Row]:
         """Return alerts for these tickers, or for all if none is given, newest first."""
 
-    def answer(self, question: Question, now_us: int) -> Answered:
+    def answer(self, question: Question, now_us: int) -> FlowRows:
         """Answer a question of one of the series, in the order of its endpoint."""
 
 
@@ -150,7 +150,7 @@ class FlowFace:
     def _counted(self, ask: Ask) -> Handler:
         def answer(call: Call) -> Reply:
             headers, found = self.counted(call, ask)
-            return refused(found, headers) if isinstance(found, Refusal) else Reply(200, found.encoded(), headers)
+            return refuse_flow(found, headers) if isinstance(found, Refusal) else Reply(200, found.encoded(), headers)
 
         return answer
 
@@ -171,7 +171,7 @@ class FlowFace:
         page = islice((one for one in rows if matches(one.fields)), limit)
         return Found(tuple(page), {"newer_than": rfc3339(newer), "older_than": rfc3339(older)})
 
-    def _series(self, endpoint: Endpoint) -> Ask:
+    def _series(self, endpoint: FlowEndpoint) -> Ask:
         choose = _CHOOSING.get(endpoint.series, _page)
 
         def answer(call: Call, params: Params) -> Found:
@@ -251,7 +251,7 @@ def _about(call: Call) -> str:
     return sector
 
 
-def refused(refusal: Refusal, headers: Mapping[str, str]) -> Reply:
+def refuse_flow(refusal: Refusal, headers: Mapping[str, str]) -> Reply:
     return Reply(refusal.status, encode(refusal.body), headers)
 
 

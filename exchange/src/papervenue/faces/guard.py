@@ -78,7 +78,7 @@ _OF_BROWSERS = {b"origin", b"sec-fetch-site"}
 _OTHER_SITES = (b"cross-site", b"same-site")
 
 
-class Credentials(NamedTuple):
+class ControlCredentials(NamedTuple):
     """What control requests are known by: the key of the own page, and the user's token if the kernel doesn't tell.
 
     Both are drawn anew for each process. Without a token, nothing replaces the kernel's word.
@@ -91,7 +91,7 @@ class Credentials(NamedTuple):
 class Guard:
     """The ASGI application in front of all others: refuses whatever doesn't come from programs on this machine."""
 
-    def __init__(self, app: ASGIApp, may: Credentials) -> None:
+    def __init__(self, app: ASGIApp, may: ControlCredentials) -> None:
         self._app = app
         self._may = may
 
@@ -106,7 +106,7 @@ class Guard:
             await send_reply(send, Reply(403, encode({"code": FORBIDDEN, "message": message})))
 
 
-def objection(scope: Scope, may: Credentials) -> str | None:
+def objection(scope: Scope, may: ControlCredentials) -> str | None:
     """Return why a request is refused, or None. A client other than a browser may omit both headers."""
     hosts = [value for name, value in scope["headers"] if name == b"host"]
     ports = [_port(host.decode("latin-1")) for host in hosts]

@@ -26,7 +26,7 @@ def account_of(call: Call, engine: Engine) -> Account:
     """Return the caller's account; raise the 401 Refusal if no account has this key and secret."""
     account = account_with(credentials_of(call.headers), engine)
     if account is None:
-        raise unauthorized()
+        raise unauthorized_refusal()
     return account
 
 
@@ -67,6 +67,6 @@ def _basic(encoded: str) -> Credentials | None:
     return Credentials(key_id, secret) if colon else None
 
 
-def unauthorized() -> Refusal:
+def unauthorized_refusal() -> Refusal:
     """Return the 401 that Alpaca gives, which has no code."""
     return Refusal(401, {"message": "unauthorized."})

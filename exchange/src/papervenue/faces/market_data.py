@@ -7,8 +7,8 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from papervenue.exchange import Exchange
-from papervenue.faces.data.history import History
-from papervenue.faces.data.params import params_of, read_token, refused, token_of
+from papervenue.faces.data.history import DataHistory
+from papervenue.faces.data.params import bad_parameter, params_of, read_token, token_of
 from papervenue.faces.data.rows import Row
 from papervenue.faces.data.stocks import Stocks
 from papervenue.faces.data.unsupported_paths import LEFT_OUT
@@ -61,7 +61,7 @@ def _after(actions: list[Action], token: tuple[str, int] | None) -> list[Action]
         return actions
     places = [place for place, action in enumerate(actions) if action.id == token[0]]
     if not places:
-        raise refused("page_token")
+        raise bad_parameter("page_token")
     return actions[places[0] + 1 :]
 
 
@@ -70,12 +70,12 @@ def _matcher(params: Params, today: str) -> Callable[[Action], bool]:
     ids, symbols, types = params.words("ids"), params.words("symbols"), params.words("types")
     unknown = [kind for kind in types if kind not in _TYPES]
     if unknown:
-        raise refused(f"types: {unknown[0][:30]}")
+        raise bad_parameter(f"types: {unknown[0][:30]}")
     region = params.choice("region", ("us", "non_us", "all"))
     cusips = params.words("cusips")
     if ids:
         if symbols or types or params.text("start") or params.text("end"):
-            raise refused("ids: it excludes symbols, types, start and end")
+            raise bad_parameter("ids: it excludes symbols, types, start and end")
         return lambda action: action.id in ids
     start, end = params.date("start") or today, params.date("end") or today
     return lambda action: (
@@ -268,9 +268,9 @@ def routes() -> list[tuple[str, Handler]]:
 def _conditions(call: Call) -> Reply:
     ticks, tape = call.names["ticktype"], params_of(call).text("tape")
     if ticks not in ("trade", "quote"):
-        raise refused(f"ticktype: {ticks[:20]}")
+        raise bad_parameter(f"ticktype: {ticks[:20]}")
     if (ticks, tape) not in CONDITIONS:
-        raise refused(f"tape: {tape[:5]}" if tape else "tape: it is required")
+        raise bad_parameter(f"tape: {tape[:5]}" if tape else "tape: it is required")
     return ok(CONDITIONS[ticks, tape])
 
 
@@ -291,7 +291,7 @@ class Move(NamedTuple):
 
 
 class Screener:
-    def __init__(self, market: Market, history: History, now_us: Callable[[], int]) -> None:
+    def __init__(self, market: Market, history: DataHistory, now_us: Callable[[], int]) -> None:
         self._market = market
         self._history = history
         self._now_us = now_us
@@ -312,7 +312,7 @@ class Screener:
     def _movers(self, call: Call) -> Reply:
         kind = call.names["market_type"]
         if kind != _STOCKS:
-            raise refused(f"market_type: {kind[:20]}")
+            raise bad_parameter(f"market_type: {kind[:20]}")
         top, now = params_of(call).count("top", _DEFAULT_TOP, _MOST_MOVERS), self._now_us()
         moves = sorted(self._moves(now), key=lambda move: (-move.percent, move.symbol))
         gainers = [_mover_json(move) for move in moves if move.change > 0][:top]

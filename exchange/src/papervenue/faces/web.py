@@ -79,7 +79,7 @@ def ok(value: object) -> Reply:
     return Reply(200, encode(value))
 
 
-class Endpoint:
+class PathEndpoint:
     """The ASGI application of one path: one handler per method, each run to its end before the next."""
 
     def __init__(self, handlers: Mapping[str, Handler]) -> None:
@@ -177,7 +177,7 @@ async def _go_on(stream: Stream, response: StreamingResponse, scope: Scope, rece
 
 def route(path: str, **handlers: Handler) -> Route:
     """Return the route of a path, with its handlers by method name."""
-    return Route(path, Endpoint(handlers))
+    return Route(path, PathEndpoint(handlers))
 
 
 async def _body(scope: Scope, receive: Receive) -> str:

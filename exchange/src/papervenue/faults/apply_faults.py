@@ -25,7 +25,7 @@ from papervenue.engine.engine import Engine
 from papervenue.engine.orders import TERMINAL, Execution, Fill, Order
 from papervenue.exchange import Exchange
 from papervenue.faces.market_data import DataFace
-from papervenue.faces.web import EFFECTS, Endpoint, Paths
+from papervenue.faces.web import EFFECTS, PathEndpoint, Paths
 from papervenue.faults import fault_bodies
 from papervenue.faults.armed_rules import Firing
 from papervenue.faults.connection_faults import Connection
@@ -52,11 +52,11 @@ Row = dict[str, Any]
 Settings = Mapping[str, Any]
 
 
-def falsified(fault: str, value: Any, settings: Settings, number: int) -> Any:
+def corrupt_rows(fault: str, value: Any, settings: Settings, number: int) -> Any:
     """Return the JSON of an answer with falsified rows; `number` counts how often the fault has fired."""
     if isinstance(value, dict) and _ENVELOPE in value:
         # Kraken's lists come in an envelope.
-        lists = {name: falsified(fault, rows, settings, number) for name, rows in value.items() if _are_rows(rows)}
+        lists = {name: corrupt_rows(fault, rows, settings, number) for name, rows in value.items() if _are_rows(rows)}
         return value | lists
     if fault == "missing_rows":
         return [row for row in value if not _matches(row, settings)] if isinstance(value, list) else value
@@ -253,7 +253,7 @@ def _on_its_way(replacement: Order) -> Order:
     return then
 
 
-_QUOTES = {"crossed_quotes": fault_bodies.crossed, "wrong_quotes": fault_bodies.scaled}
+_QUOTES = {"crossed_quotes": fault_bodies.cross_quote, "wrong_quotes": fault_bodies.scale_quote}
 
 
 class Caught:
@@ -268,8 +268,8 @@ class Caught:
         else:
             self._body += message.get("body", b"")
 
-    def answered(self) -> fault_bodies.Answered:
-        return fault_bodies.Answered(self._status, self._headers, self._body)
+    def answered(self) -> fault_bodies.PendingReply:
+        return fault_bodies.PendingReply(self._status, self._headers, self._body)
 
 
 class Behind:
@@ -284,9 +284,9 @@ class Behind:
     @cached_property
     def _paths(self) -> Paths:
         # Few exchanges ever show old data, so that this is made when it is first asked for.
-        return Paths(DataFace(self._exchange, lambda: self._at_us).routes(), Endpoint({}))
+        return Paths(DataFace(self._exchange, lambda: self._at_us).routes(), PathEndpoint({}))
 
-    async def older(self, scope: Scope, receive: Receive, at_us: int) -> fault_bodies.Answered:
+    async def older(self, scope: Scope, receive: Receive, at_us: int) -> fault_bodies.PendingReply:
         """Return a data request's answer at an engine time. It changes nothing."""
         self._at_us, caught = at_us, Caught()
         # The handler never awaits, so no other request sees this time.
@@ -314,7 +314,7 @@ class Turn:
         body, self._body = self._body, None
         return {"type": "http.request", "body": body, "more_body": False}
 
-    async def answer(self) -> fault_bodies.Answered:
+    async def answer(self) -> fault_bodies.PendingReply:
         """Carry out the request and return its answer, with the data changed by the rules that fire."""
         effects = effects_of(self._firings, self._facts, self._behind.engine.now_us)
         caught = Caught()
@@ -325,7 +325,7 @@ class Turn:
                 answered = await self._tinted(firing, answered)
         return answered
 
-    async def _tinted(self, firing: Firing, answered: fault_bodies.Answered) -> fault_bodies.Answered:
+    async def _tinted(self, firing: Firing, answered: fault_bodies.PendingReply) -> fault_bodies.PendingReply:
         settings, fault = firing.rule.settings, firing.rule.fault
         if fault == "clock_skew":
             self.connection.shift_date(settings["value"])
@@ -341,38 +341,38 @@ class Turn:
         fault, settings = firing.rule.fault, firing.rule.settings
         if fault in _QUOTES:
             matches, dollars, change = _symbol_matcher(firing), float(settings["value"]), _QUOTES[fault]
-            return fault_bodies.changed(
-                body, lambda value: fault_bodies.quoted(value, matches, lambda quote: change(quote, dollars))
+            return fault_bodies.change_body(
+                body, lambda value: fault_bodies.change_quotes(value, matches, lambda quote: change(quote, dollars))
             )
         if fault == "false_end":
-            return fault_bodies.changed(
+            return fault_bodies.change_body(
                 body,
                 lambda value: fault_bodies.false_ends(
                     value, lambda name: fnmatchcase(name, settings["client_order_id"])
                 ),
             )
         if fault in ("unknown_enum", "missing_field", "wrong_value"):
-            return fault_bodies.changed(body, lambda value: fault_bodies.in_fields(fault, value, settings))
+            return fault_bodies.change_body(body, lambda value: fault_bodies.in_fields(fault, value, settings))
         if fault in FALSIFYING:
-            return fault_bodies.changed(body, lambda value: falsified(fault, value, settings, firing.number))
+            return fault_bodies.change_body(body, lambda value: corrupt_rows(fault, value, settings, firing.number))
         if is_of_kind(self.target, "clock"):
-            return fault_bodies.changed(body, lambda value: fault_bodies.shifted_clock(value, settings["value"]))
+            return fault_bodies.change_body(body, lambda value: fault_bodies.shifted_clock(value, settings["value"]))
         return body
 
-    async def _older(self, firing: Firing, answered: fault_bodies.Answered) -> fault_bodies.Answered:
+    async def _older(self, firing: Firing, answered: fault_bodies.PendingReply) -> fault_bodies.PendingReply:
         """Return an answer with older values for the rule's symbols, or an older error as a whole."""
         matches = _symbol_matcher(firing)
         status, _, older = await self._behind.older(self.connection.scope, self.again, self._then_us(firing))
         if status == 200:
-            merged = fault_bodies.changed(
-                answered.body, lambda value: fault_bodies.replaced(value, json.loads(older), matches)
+            merged = fault_bodies.change_body(
+                answered.body, lambda value: fault_bodies.replace_values(value, json.loads(older), matches)
             )
             return answered.with_body(merged)
         # An error replaces the whole answer, so it may only be used if the rule covers every symbol in the request.
         all_match = all(matches(symbol) for symbol in self._facts.symbols)
         return answered._replace(status=status).with_body(older) if all_match else answered
 
-    async def _as_then(self, firing: Firing, answered: fault_bodies.Answered) -> fault_bodies.Answered:
+    async def _as_then(self, firing: Firing, answered: fault_bodies.PendingReply) -> fault_bodies.PendingReply:
         """Return the answer that the account's owner would have received back then, or this one if the keys are
         unknown.
         """

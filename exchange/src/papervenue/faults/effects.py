@@ -66,7 +66,7 @@ def _effects(firing: Firing, facts: Facts, now_us: int) -> list[dict[str, Any]]:
     return [{FATE: _FATES[fault]}] if fault in _FATES else []
 
 
-def delivered(command: Command, carry_out: CarryOut, later: Later) -> Answer:
+def deliver_command(command: Command, carry_out: CarryOut, later: Later) -> Answer:
     """Deliver a command once, twice, or later, as decided. The answer to a late command reaches nobody."""
     effects = effects_in(command)
     if any(LATE in effect for effect in effects):

@@ -25,15 +25,15 @@ Change = Callable[[Any], Any]
 Matches = Callable[[str], bool]
 
 
-class Answered(NamedTuple):
+class PendingReply(NamedTuple):
     """An answer that was produced but not sent yet."""
 
     status: int
     headers: Headers
     body: bytes
 
-    def with_body(self, body: bytes) -> Answered:
-        return self._replace(headers=headed(self.headers, body), body=body)
+    def with_body(self, body: bytes) -> PendingReply:
+        return self._replace(headers=with_headers(self.headers, body), body=body)
 
 
 def error(status: int, target: str) -> tuple[bytes, bytes]:
@@ -60,7 +60,7 @@ def page(title: str) -> bytes:
     return "\r\n".join(lines).encode()
 
 
-def headed(headers: Headers, body: bytes, kind: bytes | None = None) -> list[tuple[bytes, bytes]]:
+def with_headers(headers: Headers, body: bytes, kind: bytes | None = None) -> list[tuple[bytes, bytes]]:
     """Return headers for a different body, of another content type if one is given."""
     replaced = (b"content-length", *((b"content-type",) if kind else ()))
     kept = [(name, value) for name, value in headers if name.lower() not in replaced]
@@ -68,7 +68,7 @@ def headed(headers: Headers, body: bytes, kind: bytes | None = None) -> list[tup
     return [*kept, *typed, (b"content-length", b"%d" % len(body))]
 
 
-def changed(body: bytes, change: Change) -> bytes:
+def change_body(body: bytes, change: Change) -> bytes:
     """Return a JSON body after applying a change; leave a body that isn't JSON as it is."""
     try:
         value = json.loads(body)
@@ -112,29 +112,29 @@ def _false_end(element: Any, matches: Matches) -> Any:
     return element | {"event": {"OrderCancelled": {"order": whole, "reason": "cancelled_by_user"}}}
 
 
-def crossed(quote: Any, dollars: float) -> Any:
+def cross_quote(quote: Any, dollars: float) -> Any:
     """Put a quote's bid that many dollars above its ask."""
     return quote | {"bp": round(quote["ap"] + dollars, 4)}
 
 
-def scaled(quote: Any, factor: float) -> Any:
+def scale_quote(quote: Any, factor: float) -> Any:
     """Multiply a quote's bid and its ask."""
     return quote | {field: round(quote[field] * factor, 4) for field in _QUOTE}
 
 
-def quoted(value: Any, matches: Matches, change: Change, name: str = "") -> Any:
+def change_quotes(value: Any, matches: Matches, change: Change, name: str = "") -> Any:
     """Return JSON data in which each quote of a selected symbol is changed."""
     if isinstance(value, list):
-        return [quoted(item, matches, change, name) for item in value]
+        return [change_quotes(item, matches, change, name) for item in value]
     if not isinstance(value, dict):
         return value
     own = str(value.get("symbol", name))
     if all(isinstance(value.get(field), int | float) for field in _QUOTE):
         return change(value) if matches(own) else value
-    return {key: quoted(item, matches, change, own if key in _PARTS else key) for key, item in value.items()}
+    return {key: change_quotes(item, matches, change, own if key in _PARTS else key) for key, item in value.items()}
 
 
-def replaced(value: Any, older: Any, matches: Matches) -> Any:
+def replace_values(value: Any, older: Any, matches: Matches) -> Any:
     """Return JSON data in which the selected symbols' values come from an older answer to the same request."""
     if not isinstance(value, dict) or not isinstance(older, dict):
         return value
@@ -142,7 +142,7 @@ def replaced(value: Any, older: Any, matches: Matches) -> Any:
         return older if matches(str(value["symbol"])) else value
     inner = [key for key in value if key in _PARTS]
     if inner:
-        return value | {key: replaced(value[key], older.get(key), matches) for key in inner}
+        return value | {key: replace_values(value[key], older.get(key), matches) for key in inner}
     kept = {key: item for key, item in value.items() if not matches(key)}
     return kept | {key: item for key, item in older.items() if matches(key)}
 

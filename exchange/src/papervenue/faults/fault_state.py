@@ -9,7 +9,7 @@ from papervenue.commands.command import Answer, Asked, Command, Entry
 from papervenue.engine.engine import Engine
 from papervenue.events import Emit, Event
 from papervenue.faults.armed_rules import ARMED, CLEARED, NOTES, FaultBook, Note
-from papervenue.faults.effects import CarryOut, Halts, delivered, effects_in
+from papervenue.faults.effects import CarryOut, Halts, deliver_command, effects_in
 from papervenue.faults.rules import RuleError
 from papervenue.jsontext import encode
 from papervenue.refusal import Refusal, invalid, not_found
@@ -70,7 +70,7 @@ class Faults:
         if not command.effects:
             return self._carry_out(command)
         self.halts.take(effects_in(command))
-        return delivered(command, self._carry_out, self._later)
+        return deliver_command(command, self._carry_out, self._later)
 
     def _later(self, late_us: int, command: Command) -> None:
         self._engine.agenda.note(self._engine.now_us + late_us, "arrive", command)

@@ -385,7 +385,7 @@ def summary_of(name: str) -> str:
     return (text_of(name) or "").partition("\n")[0].lstrip("# ").rstrip()
 
 
-def explained(word: str) -> str | None:
+def describe_fault(word: str) -> str | None:
     """Describe a fault and its options, or return None if there is no such fault."""
     fault = FAULTS.get(word)
     if fault is None:

@@ -21,7 +21,7 @@ from papervenue.faces.web import LONGEST_BODY, headers_of
 from papervenue.faults import fault_bodies
 from papervenue.faults.apply_faults import Behind, Turn
 from papervenue.faults.connection_faults import Connection
-from papervenue.faults.fault_bodies import Answered
+from papervenue.faults.fault_bodies import PendingReply
 from papervenue.faults.kinds import Facts, is_of_kind, kind_of
 from papervenue.jsontext import encode
 from papervenue.times import SECOND
@@ -178,7 +178,7 @@ Header = tuple[bytes, bytes]
 Answering = Callable[[Turn, Settings], Awaitable[None]]
 
 
-async def give(turn: Turn, answered: Answered) -> None:
+async def give(turn: Turn, answered: PendingReply) -> None:
     """Send a complete answer."""
     await turn.connection.begin(answered.status, [*answered.headers])
     await turn.connection.write(answered.body)
@@ -187,7 +187,7 @@ async def give(turn: Turn, answered: Answered) -> None:
 async def _give(
     turn: Turn, status: int, body: bytes, kind: bytes = fault_bodies.JSON, headers: fault_bodies.Headers = ()
 ) -> None:
-    await give(turn, Answered(status, fault_bodies.headed(headers, body, kind), body))
+    await give(turn, PendingReply(status, fault_bodies.with_headers(headers, body, kind), body))
 
 
 async def _instead(turn: Turn, settings: Settings, status: int, body: bytes, kind: bytes, *extra: Header) -> None:
@@ -256,7 +256,9 @@ async def _truncated_gzip(turn: Turn, settings: Settings) -> None:
     # Without a time in its head, the same body is compressed to the same bytes.
     packed = gzip.compress(full_body, mtime=0)
     part = packed[: len(packed) // 2 if settings["value"] is None else settings["value"]]
-    await give(turn, Answered(status, fault_bodies.headed([*headers, (b"content-encoding", b"gzip")], part), part))
+    await give(
+        turn, PendingReply(status, fault_bodies.with_headers([*headers, (b"content-encoding", b"gzip")], part), part)
+    )
 
 
 async def _truncated_json(turn: Turn, settings: Settings) -> None:
@@ -264,9 +266,9 @@ async def _truncated_json(turn: Turn, settings: Settings) -> None:
     kept_bytes = len(full_body) // 2 if settings["value"] is None else settings["value"]
     part = full_body[:kept_bytes]
     if settings["connection"] == "kept":
-        await give(turn, Answered(status, fault_bodies.headed(headers, part), part))
+        await give(turn, PendingReply(status, fault_bodies.with_headers(headers, part), part))
         return
-    await turn.connection.begin(status, fault_bodies.headed(headers, full_body))
+    await turn.connection.begin(status, fault_bodies.with_headers(headers, full_body))
     await turn.connection.write(part, more=True)
     await turn.connection.close()
 

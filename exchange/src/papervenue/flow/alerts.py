@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 from papervenue.chance import stream, uuid_of
 from papervenue.flow.events import next_report
 from papervenue.flow.filters import PRINT_NUMBERS
-from papervenue.flow.options import Contract, friday, option_price
-from papervenue.flow.series import NOTHING, Answered, Made, Question, Row, feed_ticker, kept, known, row
+from papervenue.flow.options import FlowContract, friday, option_price
+from papervenue.flow.series import NOTHING, FlowRows, Made, Question, Row, cache_newest, feed_ticker, row, rows_known_at
 from papervenue.jsontext import encode
 from papervenue.market.bars import UNITS, Market, ask, bid
 from papervenue.market.profiles import profile
@@ -66,12 +66,12 @@ class Flow(Made):
         super().__init__(market, seed)
         self._edge = edge
 
-    @kept(4)
+    @cache_newest(4)
     def session_alerts(self, index: int) -> tuple[Row, ...]:
         rows = [one for symbol in self.market.symbols for one in self.alerts(symbol, index)]
         return tuple(sorted(rows, key=lambda one: (one.at_us, one.fields["id"])))
 
-    @kept(64, 1)
+    @cache_newest(64, 1)
     def alerts(self, symbol: str, index: int) -> tuple[Row, ...]:
         session = self.calendar.market[index]
         rng = stream(self.seed, "alerts", symbol, session.date)
@@ -87,7 +87,7 @@ class Flow(Made):
         identity = uuid_of(self.seed, "alert", symbol, session.date, number)
         return row(hit.at_us, {"id": identity, **_fields(symbol, session, hit, direction, price / UNITS)})
 
-    @kept(64, 1)
+    @cache_newest(64, 1)
     def planned(self, symbol: str, index: int) -> list[Planned]:
         """Return what a session's alerts will come to, oldest first; prices are read only where an edge needs them."""
         session = self.calendar.market[index]
@@ -186,13 +186,13 @@ def _right(symbol: str, session: Session, hit: Hit, direction: int) -> tuple[str
     return "C" if (direction > 0) == bought else "P", chooser
 
 
-def _contract(symbol: str, session: Session, hit: Hit, direction: int, price: float) -> Contract:
+def _contract(symbol: str, session: Session, hit: Hit, direction: int, price: float) -> FlowContract:
     """Choose a contract; a burst keeps one right and expiry."""
     u = hit.draws
     right, chooser = _right(symbol, session, hit, direction)
     weeks = 0 if chooser.random() < 0.8 else 1 + int(chooser.random() * 6)
     away = (0.01 + 0.04 * chooser.random() + 0.005 * u[0]) * (1 if right == "C" else -1)
-    return Contract(symbol, friday(session.date, weeks), right, price * (1 + away))
+    return FlowContract(symbol, friday(session.date, weeks), right, price * (1 + away))
 
 
 def _premium(u: float, v: float, clustered: bool) -> int:
@@ -248,12 +248,12 @@ _FIRST_TRACKING_ID = 26_946_000_000_000
 
 
 class Prints(OfFlow):
-    def answer(self, symbol: str, question: Question, now_us: int) -> Answered:
+    def answer(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return a day's prints, newest first."""
         index = self.calendar.shown(question.day, now_us)
-        return NOTHING if index is None else Answered(known(self.session(symbol, index), now_us)[::-1])
+        return NOTHING if index is None else FlowRows(rows_known_at(self.session(symbol, index), now_us)[::-1])
 
-    @kept(64, 1)
+    @cache_newest(64, 1)
     def session(self, symbol: str, index: int) -> tuple[Row, ...]:
         """Return a symbol's prints in a session and in the hours after it, oldest first."""
         session = self.calendar.market[index]

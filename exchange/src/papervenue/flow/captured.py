@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from papervenue.flow.daily import published_us
-from papervenue.flow.series import Answered, Question, Row, known
+from papervenue.flow.series import FlowRows, Question, Row, rows_known_at
 from papervenue.jsontext import encode
 from papervenue.market.spec import MarketError
 from papervenue.times import DAY, at_new_york, new_york_date, parse_time
@@ -201,7 +201,7 @@ class CapturedFlow:
         capture = self._captures.get(endpoint)
         if capture is None:
             return ()
-        rows = known(capture.rows, now_us)
+        rows = rows_known_at(capture.rows, now_us)
         if day is None:
             return rows
         return [one for one, its_day in zip(rows, capture.days, strict=False) if its_day == day]
@@ -209,7 +209,7 @@ class CapturedFlow:
     def alerts(self, tickers: Sequence[str], now_us: int) -> Iterator[Row]:
         return iter(self._known(_ALERTS, None, now_us)[::-1])
 
-    def answer(self, question: Question, now_us: int) -> Answered:
+    def answer(self, question: Question, now_us: int) -> FlowRows:
         """Return the captured rows of a path, in the order of its endpoint; a tide keeps its interval."""
         endpoint, about = question.endpoint, question.about
         named = endpoint.path.format(ticker=about, sector=about)
@@ -218,6 +218,6 @@ class CapturedFlow:
         dated = endpoint.series == "oi-change" or (capture is not None and capture.of_the_day)
         rows = self._known(path, question.day if dated else None, now_us)
         day = question.day or (str(rows[-1].fields.get("date", "")) if rows else "")
-        return Answered(
+        return FlowRows(
             rows[::-1] if endpoint.newest_first else rows, {"date": day} if endpoint.series == "tide" else {}
         )

@@ -15,8 +15,8 @@ from typing import Any
 
 from papervenue.chance import bell, stream
 from papervenue.flow.alerts import OfFlow
-from papervenue.flow.options import Contract, friday, option_price
-from papervenue.flow.series import NOTHING, Answered, Question, Row, feed_ticker, kept, known, row
+from papervenue.flow.options import FlowContract, friday, option_price
+from papervenue.flow.series import NOTHING, FlowRows, Question, Row, cache_newest, feed_ticker, row, rows_known_at
 from papervenue.jsontext import encode
 from papervenue.market.bars import UNITS
 from papervenue.market.profiles import profile
@@ -35,7 +35,7 @@ def published_us(day: str) -> int:
     return at_new_york(day, 17, 35)
 
 
-class Daily(OfFlow):
+class DailyFacts(OfFlow):
     @cached_property
     def _publications(self) -> list[tuple[int, dict[str, Any]]]:
         """Return when each session's daily rows are published, and their date: one object shared by all symbols."""
@@ -43,23 +43,23 @@ class Daily(OfFlow):
 
     def greeks(self, symbol: str, now_us: int) -> Sequence[Row]:
         """Return the last year of published Greek exposure, oldest first."""
-        return known(self._greek_rows(symbol), now_us)[-_ROWS_A_YEAR:]
+        return rows_known_at(self._greek_rows(symbol), now_us)[-_ROWS_A_YEAR:]
 
-    def iv_ranks(self, symbol: str, question: Question, now_us: int) -> Answered:
+    def iv_ranks(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return the last year of IV ranks, oldest first, with the closes of finished sessions."""
-        rows = known(self._iv_rows(symbol), now_us)[-_ROWS_A_YEAR:]
-        return Answered([row(one.at_us, self._with_close(symbol, one.fields)) for one in rows])
+        rows = rows_known_at(self._iv_rows(symbol), now_us)[-_ROWS_A_YEAR:]
+        return FlowRows([row(one.at_us, self._with_close(symbol, one.fields)) for one in rows])
 
-    def oi_changes(self, symbol: str, question: Question, now_us: int) -> Answered:
+    def oi_changes(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return contracts by change of open interest; the default day is the newest session that has any."""
         calendar = self.calendar
         if question.day is not None:
             index = calendar.index_of.get(question.day)
-            return NOTHING if index is None else Answered(self._oi_changes(symbol, index, now_us))
+            return NOTHING if index is None else FlowRows(self._oi_changes(symbol, index, now_us))
         coming = calendar.begun(now_us)
         newest = min(-1 if coming is None else coming, len(calendar.market) - 2) + 1
         made = (self._oi_changes(symbol, index, now_us) for index in range(newest, -1, -1))
-        return Answered(next(filter(None, made), ()))
+        return FlowRows(next(filter(None, made), ()))
 
     def _oi_changes(self, symbol: str, index: int, now_us: int) -> Sequence[Row]:
         """Return a session's contracts by absolute change, largest first; none before a price is known."""
@@ -84,7 +84,7 @@ class Daily(OfFlow):
         close = self.market.close_of(symbol, self.calendar.place(fields["date"]) - self.calendar.first)
         return {"close": None if close is None else f"{close / UNITS:.2f}", **fields}
 
-    @kept(64, 1)
+    @cache_newest(64, 1)
     def _greek_rows(self, symbol: str) -> tuple[Row, ...]:
         rng, size, rows = stream(self.seed, "greeks", symbol), float(profile(symbol).marketcap), []
         calls = puts = 1.0
@@ -94,7 +94,7 @@ class Daily(OfFlow):
             rows.append(Row(at_us, its_date, encode(its_date | _exposure(size, calls, puts, rng))))
         return tuple(rows)
 
-    @kept(64, 1)
+    @cache_newest(64, 1)
     def volatilities(self, symbol: str) -> tuple[float, ...]:
         """Return the yearly implied volatility of thirty days in every session, a fraction."""
         rng, usual, level, levels = stream(self.seed, "iv", symbol), profile(symbol).implied_volatility, 1.0, []
@@ -103,7 +103,7 @@ class Daily(OfFlow):
             levels.append(usual * level)
         return tuple(levels)
 
-    @kept(64, 1)
+    @cache_newest(64, 1)
     def _iv_rows(self, symbol: str) -> tuple[Row, ...]:
         history, rows = self.volatilities(symbol), []
         for count, (at_us, its_date) in enumerate(self._publications, start=1):
@@ -115,7 +115,7 @@ class Daily(OfFlow):
             rows.append(Row(at_us, its_date | fields, b""))
         return tuple(rows)
 
-    @kept(64, 1)
+    @cache_newest(64, 1)
     def _oi_rows(self, symbol: str, index: int, reference: int) -> tuple[Row, ...]:
         session, before = self.calendar.market[index], self.calendar.all[self.calendar.first + index - 1]
         rng = stream(self.seed, "oi", symbol, session.date)
@@ -150,7 +150,7 @@ def _oi_fields(
 ) -> dict[str, Any]:
     right = "C" if rng.random() < lean else "P"
     strike = price * (1 + 0.12 * (rng.random() - 0.5))
-    contract = Contract(symbol, friday(session.date, int(5 * rng.random())), right, strike)
+    contract = FlowContract(symbol, friday(session.date, int(5 * rng.random())), right, strike)
     cents = option_price(contract, price, profile(symbol).implied_volatility, session.date)
     last_oi = 200 + int(30_000 * rng.random() * rng.random())
     change = int(last_oi * (1.4 * rng.random() - 0.35))

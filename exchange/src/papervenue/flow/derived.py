@@ -14,24 +14,24 @@ from typing import Any
 
 from papervenue.chance import stream
 from papervenue.flow.alerts import Flow, OfFlow, Prints
-from papervenue.flow.daily import Daily
+from papervenue.flow.daily import DailyFacts
 from papervenue.flow.events import Events, Reports
 from papervenue.flow.filings import Congress, Funds, Insiders, Institutions, Shorts
-from papervenue.flow.options import Contract, expiries
+from papervenue.flow.options import FlowContract, expiries
 from papervenue.flow.screener import Screens
 from papervenue.flow.series import (
     NOTHING,
     RECENT,
-    Answered,
     Closes,
+    FlowRows,
     Made,
     Maker,
     Question,
     Row,
+    cache_newest,
     feed_ticker,
-    kept,
-    known,
     row,
+    rows_known_at,
 )
 from papervenue.flow.volatilities import Skews, Volatilities
 from papervenue.flow.volumes import Ticks, Tide, Volumes
@@ -49,7 +49,7 @@ class DerivedFlow:
         """Return alerts for these tickers (for all if none is given), newest first over all sessions."""
         begun = self._market.calendar.begun(now_us)
         for index in range(-1 if begun is None else begun, -1, -1):
-            yield from reversed(known(self._session_alerts(tickers, index), now_us))
+            yield from reversed(rows_known_at(self._session_alerts(tickers, index), now_us))
 
     def _session_alerts(self, tickers: Sequence[str], index: int) -> Sequence[Row]:
         if not tickers:
@@ -61,7 +61,7 @@ class DerivedFlow:
         rows = [one for ticker in chosen for one in self._flow.alerts(ticker, index)]
         return sorted(rows, key=lambda one: (one.at_us, one.fields["id"]))
 
-    def answer(self, question: Question, now_us: int) -> Answered:
+    def answer(self, question: Question, now_us: int) -> FlowRows:
         """Answer a question of one of the series; nothing is known of a ticker that isn't listed."""
         maker = self._makers[question.endpoint.series]
         if "{ticker}" not in question.endpoint.path:
@@ -76,14 +76,14 @@ class DerivedFlow:
 
 
 def _makers(flow: Flow) -> Mapping[str, Maker]:
-    tide, daily, volumes, closes = Tide(flow), Daily(flow), Volumes(flow), Closes(flow.market, flow.seed)
+    tide, daily, volumes, closes = Tide(flow), DailyFacts(flow), Volumes(flow), Closes(flow.market, flow.seed)
     ticks, shorts, events, reports = Ticks(volumes), Shorts(closes), Events(flow.market, flow.seed), Reports(closes)
     volatilities, exposures = Volatilities(closes, daily), Exposures(daily, volumes)
     screens = Screens(closes, daily, volumes, volatilities)
     return {
         "prints": Prints(flow).answer,
         "tide": tide.answer,
-        "greeks": lambda symbol, question, now_us: Answered(daily.greeks(symbol, now_us)),
+        "greeks": lambda symbol, question, now_us: FlowRows(daily.greeks(symbol, now_us)),
         "iv-rank": daily.iv_ranks,
         "oi-change": daily.oi_changes,
         "options-volume": volumes.answer,
@@ -135,14 +135,14 @@ _MARKET = {
 
 
 class Headlines(Made):
-    def answer(self, symbol: str, question: Question, now_us: int) -> Answered:
+    def answer(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return the headlines of the last days, newest first; of one ticker or only major ones if those are asked."""
         params, today = question.params, date.fromisoformat(new_york_date(now_us))
         ticker, words = params.text("ticker").upper(), params.text("search_term").lower()
         major = params.flag("major_only", default=False)
         days = (today - timedelta(days=ago) for ago in range(3))
-        rows = [one for day in days for one in reversed(known(self._of_day(day, self.market.symbols), now_us))]
-        return Answered(
+        rows = [one for day in days for one in reversed(rows_known_at(self._of_day(day, self.market.symbols), now_us))]
+        return FlowRows(
             [
                 one
                 for one in rows
@@ -152,7 +152,7 @@ class Headlines(Made):
             ]
         )
 
-    @kept(RECENT)
+    @cache_newest(RECENT)
     def _of_day(self, day: date, symbols: tuple[str, ...]) -> tuple[Row, ...]:
         """Return the headlines of a date in New York, in the order in which they are published."""
         rng = stream(self.seed, "headlines", day)
@@ -192,12 +192,12 @@ _STEPS = range(-15, 16)
 
 
 class Exposures(OfFlow):
-    def __init__(self, daily: Daily, volumes: Volumes) -> None:
+    def __init__(self, daily: DailyFacts, volumes: Volumes) -> None:
         super().__init__(volumes.flow)
         self._daily = daily
         self._volumes = volumes
 
-    def spot(self, symbol: str, question: Question, now_us: int) -> Answered:
+    def spot(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return a day's exposure after each minute so far, oldest first."""
         index = self.calendar.shown(question.day, now_us)
         published = [] if index is None else self._daily.greeks(symbol, self.calendar.market[index].open_us)
@@ -205,9 +205,9 @@ class Exposures(OfFlow):
             return NOTHING
         last = json.loads(published[-1].encoded)
         open_interest = {name: float(last[f"call_{name}"]) + float(last[f"put_{name}"]) for name in _GREEKS}
-        return Answered(list(self._minutes(symbol, index, open_interest, now_us)))
+        return FlowRows(list(self._minutes(symbol, index, open_interest, now_us)))
 
-    def max_pain(self, symbol: str, question: Question, now_us: int) -> Answered:
+    def max_pain(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return for each expiry the price at which its contracts are worth least, the nearest first."""
         index, reference = self._priced(symbol, question.day, now_us)
         if reference is None:
@@ -216,18 +216,18 @@ class Exposures(OfFlow):
         rows = []
         for expiry in expiries(day)[:_LISTED_EXPIRIES]:
             away = 0.04 * stream(self.seed, "pain", symbol, expiry).random() - 0.02
-            strike = Contract(symbol, expiry, "C", reference * (1 + away)).strike_text
+            strike = FlowContract(symbol, expiry, "C", reference * (1 + away)).strike_text
             rows.append(row(now_us, {"expiry": expiry, "max_pain": strike}))
-        return Answered(rows, {"date": day})
+        return FlowRows(rows, {"date": day})
 
-    def strikes(self, symbol: str, question: Question, now_us: int) -> Answered:
+    def strikes(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return open interest by strike; the strikes add up to the open interest of the daily option volume."""
         index, reference = self._priced(symbol, question.day, now_us)
         if reference is None:
             return NOTHING
         day, place = self.calendar.market[index].date, self.calendar.first + index
         strikes = sorted(
-            {Contract(symbol, day, "C", reference * (1 + 0.012 * step)).strike_thousandths for step in _STEPS}
+            {FlowContract(symbol, day, "C", reference * (1 + 0.012 * step)).strike_thousandths for step in _STEPS}
         )
         rng = stream(self.seed, "strikes", symbol, day)
         columns = []
@@ -238,7 +238,7 @@ class Exposures(OfFlow):
             row(now_us, {"date": day, "strike": f"{strike / 1000:g}", "call_oi": calls, "put_oi": puts})
             for strike, calls, puts in zip(strikes, *columns, strict=True)
         ]
-        return Answered(rows)
+        return FlowRows(rows)
 
     def _priced(self, symbol: str, day: str | None, now_us: int) -> tuple[int, float | None]:
         """Return the newest session, at most of a date, whose open interest is known, and the close before it."""

@@ -13,7 +13,7 @@ from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from papervenue.chance import stream
-from papervenue.flow.series import Answered, Made, Priced, Question, Row, feed_ticker, kept, row
+from papervenue.flow.series import FlowRows, Made, Priced, Question, Row, cache_newest, feed_ticker, row
 from papervenue.market.profiles import Profile, profile
 from papervenue.times import at_new_york, iso_date, new_york_date, rfc3339
 
@@ -64,11 +64,11 @@ def _on_or_after(symbol: str, day: date) -> Report:
 
 
 class Reports(Priced):
-    def answer(self, symbol: str, question: Question, now_us: int) -> Answered:
+    def answer(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return a symbol's reports, newest first; the first is the coming one."""
-        return Answered([self._row(symbol, report, now_us) for report in self._reports(symbol, now_us)][::-1])
+        return FlowRows([self._row(symbol, report, now_us) for report in self._reports(symbol, now_us)][::-1])
 
-    def of_a_day(self, symbol: str, question: Question, now_us: int) -> Answered:
+    def of_a_day(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return the reports of a date that come before its open or after its close, the largest companies first."""
         calendar = self.calendar
         asked = question.day or calendar.trading(now_us).date
@@ -76,7 +76,7 @@ class Reports(Priced):
         named = [(one, next_report(one, date.fromisoformat(asked))) for one in self.market.symbols]
         due = [(one, r) for one, r in named if r is not None and r.day.isoformat() == asked and r.when == when]
         due.sort(key=lambda pair: -profile(pair[0]).marketcap)
-        return Answered([self._day_row(one, report, now_us) for one, report in due])
+        return FlowRows([self._day_row(one, report, now_us) for one, report in due])
 
     def _reports(self, symbol: str, now_us: int) -> Iterator[Report]:
         sessions = self.calendar.all
@@ -190,7 +190,7 @@ _ANNOUNCED_DAYS_AHEAD = 240
 _EVENTS_A_COMPANY = 3
 
 
-class Event(NamedTuple):
+class EconomicRelease(NamedTuple):
     """An economic event: when it is due in New York, its name, its type, and whether a figure is forecast."""
 
     day: date
@@ -206,38 +206,38 @@ def is_fomc(day: date) -> bool:
     return day.month in _FOMC_MONTHS and day.weekday() == _WEDNESDAY and 15 <= day.day <= 21
 
 
-def economic_events(day: date) -> Iterator[Event]:
+def economic_events(day: date) -> Iterator[EconomicRelease]:
     if day.weekday() == 3:
-        yield Event(day, 8, 30, "Initial jobless claims", "report", figure=True)
+        yield EconomicRelease(day, 8, 30, "Initial jobless claims", "report", figure=True)
     if day.weekday() == _FRIDAY and day.day <= 7:
-        yield Event(day, 8, 30, "U.S. nonfarm payrolls", "report", figure=True)
+        yield EconomicRelease(day, 8, 30, "U.S. nonfarm payrolls", "report", figure=True)
     if day.weekday() == _WEDNESDAY and 8 <= day.day <= 14:
-        yield Event(day, 8, 30, "Consumer price index", "report", figure=True)
+        yield EconomicRelease(day, 8, 30, "Consumer price index", "report", figure=True)
     if day.weekday() == _FRIDAY and day.day >= 25:
-        yield Event(day, 8, 30, "PCE index", "report", figure=True)
-        yield Event(day, 10, 0, "Consumer sentiment (final)", "report", figure=False)
+        yield EconomicRelease(day, 8, 30, "PCE index", "report", figure=True)
+        yield EconomicRelease(day, 10, 0, "Consumer sentiment (final)", "report", figure=False)
     if is_fomc(day):
-        yield Event(day, 14, 0, "FOMC interest-rate decision", "fomc", figure=False)
+        yield EconomicRelease(day, 14, 0, "FOMC interest-rate decision", "fomc", figure=False)
     if day.weekday() < 5 and stream("speaker", day).random() < 0.2:
-        yield Event(day, 12, 45, "Fed governor speaks", "fed-speaker", figure=False)
+        yield EconomicRelease(day, 12, 45, "Fed governor speaks", "fed-speaker", figure=False)
 
 
 class Events(Made):
-    def economic(self, symbol: str, question: Question, now_us: int) -> Answered:
+    def economic(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return the events of this week and the next, first one first."""
         today = date.fromisoformat(new_york_date(now_us))
         monday = today - timedelta(days=today.weekday())
         days = [monday + timedelta(days=count) for count in range(14)]
         events = sorted(event for day in days for event in economic_events(day))
-        return Answered([row(now_us, self._fields(event)) for event in events])
+        return FlowRows([row(now_us, self._fields(event)) for event in events])
 
-    def fda(self, symbol: str, question: Question, now_us: int) -> Answered:
+    def fda(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return announced events whose dates touch the span asked for, first one first."""
         earliest = question.params.read("target_date_min", partial(_target, end=0)) or ""
         latest = question.params.read("target_date_max", partial(_target, end=1)) or "9999"
         tickers = [word.upper() for word in question.params.words("ticker")]
         drug = question.params.text("drug").lower()
-        return Answered(
+        return FlowRows(
             [
                 self._with_outcome(one, now_us)
                 for one in self._drugs(self.market.symbols)
@@ -249,7 +249,7 @@ class Events(Made):
             ]
         )
 
-    def _fields(self, event: Event) -> dict[str, Any]:
+    def _fields(self, event: EconomicRelease) -> dict[str, Any]:
         rng = stream(self.seed, event.name, event.day)
         before = stream(self.seed, event.name, event.day.year, event.day.month)
         figure = f"{0.1 + 0.4 * before.random():.1f}%" if event.kind == "report" else None
@@ -263,7 +263,7 @@ class Events(Made):
             "reported_period": month if event.kind == "report" else None,
         }
 
-    @kept(2)
+    @cache_newest(2)
     def _drugs(self, symbols: tuple[str, ...]) -> tuple[Row, ...]:
         companies = [one for one in symbols if profile(one).sector == "Healthcare"]
         rows = [one for company in (*companies, *_UNLISTED) for one in self._decisions(company)]

@@ -21,15 +21,15 @@ from papervenue.flow.events import is_fomc
 from papervenue.flow.series import (
     NOTHING,
     RECENT,
-    Answered,
+    FlowRows,
     Made,
     Priced,
     Question,
     Row,
+    cache_newest,
     feed_ticker,
-    kept,
-    known,
     row,
+    rows_known_at,
 )
 from papervenue.market.profiles import profile
 from papervenue.times import HOUR, at_new_york
@@ -40,25 +40,25 @@ _SHOWN_FAILS, _SHOWN_VOLUMES = 60, 250
 
 
 class Shorts(Priced):
-    def interest(self, symbol: str, question: Question, now_us: int) -> Answered:
+    def interest(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return the last published short interest: one row at most."""
-        return Answered(known(self._interests(symbol), now_us)[-1:])
+        return FlowRows(rows_known_at(self._interests(symbol), now_us)[-1:])
 
-    def fails(self, symbol: str, question: Question, now_us: int) -> Answered:
+    def fails(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return the last published fails to deliver by day, oldest first; a day without any has no row."""
-        rows = known(self._fails(symbol), now_us)[-_SHOWN_FAILS:]
+        rows = rows_known_at(self._fails(symbol), now_us)[-_SHOWN_FAILS:]
         priced = (
             {"price": self.closes.text(symbol, self.calendar.place(one.fields["date"])), **one.fields} for one in rows
         )
-        return Answered([row(one.at_us, fields) for one, fields in zip(rows, priced, strict=True)])
+        return FlowRows([row(one.at_us, fields) for one, fields in zip(rows, priced, strict=True)])
 
-    def volumes(self, symbol: str, question: Question, now_us: int) -> Answered:
+    def volumes(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return how much of each finished session's volume was sold short, oldest first."""
         sessions = enumerate(self.calendar.played)
         places = [place for place, session in sessions if session.close_us + 4 * HOUR <= now_us]
-        return Answered([self._volume(symbol, place) for place in places[-_SHOWN_VOLUMES:]])
+        return FlowRows([self._volume(symbol, place) for place in places[-_SHOWN_VOLUMES:]])
 
-    @kept(RECENT)
+    @cache_newest(RECENT)
     def _interests(self, symbol: str) -> tuple[Row, ...]:
         """Return the short interest of every settlement date; it wanders around what is usual for the symbol."""
         rng, character = stream(self.seed, "shorts", symbol), profile(symbol)
@@ -91,7 +91,7 @@ class Shorts(Priced):
             if day[:7] != following[:7] or int(day[8:]) <= _MIDDLE < int(following[8:]):
                 yield at_new_york(sessions[place + _PUBLISHED_SESSIONS_LATER].date, 18), day
 
-    @kept(RECENT)
+    @cache_newest(RECENT)
     def _fails(self, symbol: str) -> tuple[Row, ...]:
         rng, usual, rows = stream(self.seed, "fails", symbol), profile(symbol).shares_a_day * 0.002, []
         for session in self.calendar.all:
@@ -143,20 +143,20 @@ _QUARTERS_SHOWN = 8
 
 
 class Institutions(Priced):
-    def answer(self, symbol: str, question: Question, now_us: int) -> Answered:
+    def answer(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return each institution's last filed holding, the last filing first unless another order is asked for."""
         descending = question.params.choice("order_direction", ("desc", "asc")) == "desc"
         if not profile(symbol).sector:
             return NOTHING
         newest: dict[str, Row] = {}
-        for one in known(self._filed(symbol), now_us):
+        for one in rows_known_at(self._filed(symbol), now_us):
             if question.day is None or one.fields["report_date"] == question.day:
                 newest[one.fields["name"]] = one
         order = question.params.text("order", "filing_date")
         chosen = sorted(newest.values(), key=lambda one: str(one.fields.get(order, "")), reverse=descending)
-        return Answered([self._with_value(symbol, one) for one in chosen])
+        return FlowRows([self._with_value(symbol, one) for one in chosen])
 
-    @kept(RECENT)
+    @cache_newest(RECENT)
     def _filed(self, symbol: str) -> tuple[Row, ...]:
         """Return every filing in the order of time, still without prices."""
         rows = [one for name in _INSTITUTIONS for one in self._filings(symbol, name)]
@@ -217,18 +217,18 @@ _NO_YEARS: dict[str, list[int]] = {"years": []}
 
 
 class Funds(Priced):
-    def answer(self, symbol: str, question: Question, now_us: int) -> Answered:
+    def answer(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return a year of a fund's flows, or those between two dates, newest first; nothing for a company."""
         start, end = question.params.date("start_date"), question.params.date("end_date")
         if profile(symbol).sector:
-            return Answered((), _NO_YEARS)
-        rows = known(self._changes(symbol), now_us)
+            return FlowRows((), _NO_YEARS)
+        rows = rows_known_at(self._changes(symbol), now_us)
         last = rows[-1].fields["date"] if rows else ""
         oldest = start or (last and (date.fromisoformat(last) - timedelta(days=_DAYS_SHOWN)).isoformat())
         shown = [one for one in rows if oldest <= one.fields["date"] <= (end or last)]
-        return Answered([self._with_price(symbol, one) for one in reversed(shown)], _NO_YEARS)
+        return FlowRows([self._with_price(symbol, one) for one in reversed(shown)], _NO_YEARS)
 
-    @kept(RECENT)
+    @cache_newest(RECENT)
     def _changes(self, symbol: str) -> tuple[Row, ...]:
         rng, usual, rows, tendency = stream(self.seed, "fund", symbol), profile(symbol).shares_a_day, [], 0.0
         for session in self.calendar.all:
@@ -258,11 +258,11 @@ _UNLISTED = ("QZMMF", "QZBND", "QZTEN")
 
 
 class Congress(Made):
-    def answer(self, symbol: str, question: Question, now_us: int) -> Answered:
+    def answer(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return the trades filed so far, the last filing first; of one ticker if one is asked for."""
         ticker, day = question.params.text("ticker").upper(), question.day
-        rows = known(self._filed(self.market.symbols), now_us)[::-1]
-        return Answered(
+        rows = rows_known_at(self._filed(self.market.symbols), now_us)[::-1]
+        return FlowRows(
             [
                 one
                 for one in rows
@@ -271,7 +271,7 @@ class Congress(Made):
             ]
         )
 
-    @kept(2)
+    @cache_newest(2)
     def _filed(self, symbols: tuple[str, ...]) -> tuple[Row, ...]:
         rows = [one for symbol in (*symbols, *_UNLISTED) for one in self._filings(symbol)]
         return tuple(sorted(rows, key=lambda one: (one.at_us, one.fields["politician_id"], one.fields["ticker"])))
@@ -304,12 +304,12 @@ _REPORTED_AFTER = 2
 
 
 class Insiders(Priced):
-    def answer(self, symbol: str, question: Question, now_us: int) -> Answered:
+    def answer(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return all reported days, newest first."""
-        rows = known(self._rows(symbol), now_us) if profile(symbol).sector else ()
-        return Answered([self._priced(symbol, place) for place in range(len(rows) - 1, -1, -1)], {"has_more": False})
+        rows = rows_known_at(self._rows(symbol), now_us) if profile(symbol).sector else ()
+        return FlowRows([self._priced(symbol, place) for place in range(len(rows) - 1, -1, -1)], {"has_more": False})
 
-    @kept(RECENT)
+    @cache_newest(RECENT)
     def _rows(self, symbol: str) -> tuple[Row, ...]:
         """Return every day's trades in the order in which they are reported, still without prices."""
         rng, rows = stream(self.seed, "insiders", symbol), []
@@ -328,7 +328,7 @@ class Insiders(Priced):
                     rows.append(Row(reported_us, fields, b""))
         return tuple(rows)
 
-    @kept(8 * 64, 8)
+    @cache_newest(8 * 64, 8)
     def _priced(self, symbol: str, place: int) -> Row:
         """Return a reported row with the day's close as its price."""
         one = self._rows(symbol)[place]

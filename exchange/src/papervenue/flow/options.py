@@ -12,7 +12,7 @@ _WEEKLY_EXPIRIES = 8
 _WEEKS_LISTED = 54
 
 
-class Contract(NamedTuple):
+class FlowContract(NamedTuple):
     """A contract near a target strike; `right` is C or P, `expiry` an ISO date."""
 
     symbol: str
@@ -39,7 +39,7 @@ class Contract(NamedTuple):
         return f"{root}{day}{self.right}{self.strike_thousandths:08d}"
 
 
-def option_price(contract: Contract, underlying: float, volatility: float, today: str) -> int:
+def option_price(contract: FlowContract, underlying: float, volatility: float, today: str) -> int:
     """Return a contract's price in cents per share, at its strike on the grid (see rough_price)."""
     strike = contract.strike_thousandths / 1000
     return rough_price(contract.right, strike, contract.expiry, underlying, volatility, today)

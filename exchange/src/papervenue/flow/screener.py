@@ -6,13 +6,13 @@ from datetime import date
 from math import sqrt
 from typing import Any
 
-from papervenue.flow.daily import Daily
+from papervenue.flow.daily import DailyFacts
 from papervenue.flow.events import next_report
 from papervenue.flow.filters import Value, range_tests
 from papervenue.flow.series import (
     NOTHING,
-    Answered,
     Closes,
+    FlowRows,
     Priced,
     Question,
     Row,
@@ -44,11 +44,11 @@ _RANGES: dict[str, Value] = {
 
 
 class Screens(Priced):
-    def __init__(self, closes: Closes, daily: Daily, volumes: Volumes, volatilities: Volatilities) -> None:
+    def __init__(self, closes: Closes, daily: DailyFacts, volumes: Volumes, volatilities: Volatilities) -> None:
         super().__init__(closes)
         self._daily, self._volumes, self._volatilities = daily, volumes, volatilities
 
-    def screener(self, symbol: str, question: Question, now_us: int) -> Answered:
+    def screener(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return one row for each symbol that passes the filters, by premium unless another order is asked for."""
         index = self.calendar.shown(question.day, now_us)
         if index is None:
@@ -59,9 +59,9 @@ class Screens(Priced):
         order = question.params.text("order", "call_premium")
         descending = question.params.choice("order_direction", ("desc", "asc")) == "desc"
         shown.sort(key=lambda one: _sort_key(one.fields.get(order)), reverse=descending)
-        return Answered(shown)
+        return FlowRows(shown)
 
-    def info(self, symbol: str, question: Question, now_us: int) -> Answered:
+    def info(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         character = profile(symbol)
         report = next_report(symbol, date.fromisoformat(self.calendar.trading(now_us).date))
         fields: Fields = {
@@ -82,7 +82,7 @@ class Screens(Priced):
             "has_options": True,
             "uw_tags": [],
         }
-        return Answered([row(now_us, fields)])
+        return FlowRows([row(now_us, fields)])
 
     def _chosen(self, question: Question) -> list[str]:
         tickers = [word.upper() for word in question.params.words("ticker")]

@@ -30,7 +30,7 @@ class Made:
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
-def kept(size: int, per_symbol: int = 0) -> Callable[[Method], Method]:
+def cache_newest(size: int, per_symbol: int = 0) -> Callable[[Method], Method]:
     """Keep the newest results of a method of `Made`: `size` of them, and `per_symbol` more for each symbol."""
 
     def keeping(method: Method) -> Method:
@@ -61,7 +61,7 @@ class Closes(Made):
         split = self.market.split_factor(symbol, sessions[start].close_us, sessions[end].close_us)
         return self.usd(symbol, end) / (self.usd(symbol, start) * split) - 1
 
-    @kept(8 * _CLOSES_A_SYMBOL, _CLOSES_A_SYMBOL)
+    @cache_newest(8 * _CLOSES_A_SYMBOL, _CLOSES_A_SYMBOL)
     def _known(self, symbol: str, place: int) -> float:
         return self._close(symbol, place)
 
@@ -69,7 +69,7 @@ class Closes(Made):
         units = self.market.close_of(symbol, place - self.calendar.first)
         return profile(symbol).level if units is None else units / UNITS
 
-    @kept(4 * _CLOSES_A_SYMBOL, 1)
+    @cache_newest(4 * _CLOSES_A_SYMBOL, 1)
     def realized(self, symbol: str, place: int) -> float:
         """Return the yearly volatility of the 21 daily returns up to a finished session, as a fraction.
 
@@ -105,7 +105,7 @@ def row(at_us: int, fields: dict[str, Any]) -> Row:
     return Row(at_us, fields, encode(fields))
 
 
-def known(rows: Sequence[Row], now_us: int) -> Sequence[Row]:
+def rows_known_at(rows: Sequence[Row], now_us: int) -> Sequence[Row]:
     """Return the rows known at a given time; the rows must be sorted by time."""
     return rows[: bisect_right(rows, now_us, key=attrgetter("at_us"))]
 
@@ -137,7 +137,7 @@ def envelope(rows: Iterable[Row], **others: Any) -> bytes:
     return b'{"data":[' + b",".join(one.encoded for one in rows) + b"]" + separator + tail
 
 
-class Endpoint(NamedTuple):
+class FlowEndpoint(NamedTuple):
     """One endpoint. `limit` is its default and its largest, or None if it takes no limit or ignores it.
 
     `paged` means that it has pages, of which the first is number 0. `single` means that its data is one object, no
@@ -153,40 +153,40 @@ class Endpoint(NamedTuple):
 
 
 BUSIEST = (
-    Endpoint("prints", "/api/darkpool/{ticker}", newest_first=True),
-    Endpoint("tide", "/api/market/market-tide"),
-    Endpoint("greeks", "/api/stock/{ticker}/greek-exposure"),
-    Endpoint("iv-rank", "/api/stock/{ticker}/iv-rank"),
-    Endpoint("oi-change", "/api/stock/{ticker}/oi-change"),
+    FlowEndpoint("prints", "/api/darkpool/{ticker}", newest_first=True),
+    FlowEndpoint("tide", "/api/market/market-tide"),
+    FlowEndpoint("greeks", "/api/stock/{ticker}/greek-exposure"),
+    FlowEndpoint("iv-rank", "/api/stock/{ticker}/iv-rank"),
+    FlowEndpoint("oi-change", "/api/stock/{ticker}/oi-change"),
 )
 ENDPOINTS = (
-    Endpoint("options-volume", "/api/stock/{ticker}/options-volume", (1, 500), newest_first=True),
-    Endpoint("insider-flow", "/api/insider/{ticker}/ticker-flow", newest_first=True),
-    Endpoint("risk-reversal", "/api/stock/{ticker}/historical-risk-reversal-skew"),
-    Endpoint("net-prem-ticks", "/api/stock/{ticker}/net-prem-ticks"),
-    Endpoint("top-net-impact", "/api/market/top-net-impact"),
-    Endpoint("sector-tide", "/api/market/{sector}/sector-tide"),
-    Endpoint("term-structure", "/api/stock/{ticker}/volatility/term-structure"),
-    Endpoint("interpolated-iv", "/api/stock/{ticker}/interpolated-iv"),
-    Endpoint("realized-volatility", "/api/stock/{ticker}/volatility/realized"),
-    Endpoint("volatility-stats", "/api/stock/{ticker}/volatility/stats", single=True),
-    Endpoint("earnings-premarket", "/api/earnings/premarket", (50, 100), paged=True),
-    Endpoint("earnings-afterhours", "/api/earnings/afterhours", (50, 100), paged=True),
-    Endpoint("earnings", "/api/earnings/{ticker}", newest_first=True),
-    Endpoint("short-interest", "/api/shorts/{ticker}/interest-float/v2", single=True),
-    Endpoint("fails", "/api/shorts/{ticker}/ftds"),
-    Endpoint("short-volume", "/api/shorts/{ticker}/volume-and-ratio"),
-    Endpoint("ownership", "/api/institution/{ticker}/ownership", (500, 500), paged=True, newest_first=True),
-    Endpoint("congress", "/api/congress/recent-trades", (100, 200), newest_first=True),
-    Endpoint("headlines", "/api/news/headlines", (50, 100), paged=True, newest_first=True),
-    Endpoint("economic-calendar", "/api/market/economic-calendar"),
-    Endpoint("fda-calendar", "/api/market/fda-calendar", (100, 200)),
-    Endpoint("spot-exposures", "/api/stock/{ticker}/spot-exposures"),
-    Endpoint("max-pain", "/api/stock/{ticker}/max-pain"),
-    Endpoint("oi-per-strike", "/api/stock/{ticker}/oi-per-strike"),
-    Endpoint("etf-flow", "/api/etfs/{ticker}/in-outflow", newest_first=True),
-    Endpoint("screener", "/api/screener/stocks"),
-    Endpoint("info", "/api/stock/{ticker}/info", single=True),
+    FlowEndpoint("options-volume", "/api/stock/{ticker}/options-volume", (1, 500), newest_first=True),
+    FlowEndpoint("insider-flow", "/api/insider/{ticker}/ticker-flow", newest_first=True),
+    FlowEndpoint("risk-reversal", "/api/stock/{ticker}/historical-risk-reversal-skew"),
+    FlowEndpoint("net-prem-ticks", "/api/stock/{ticker}/net-prem-ticks"),
+    FlowEndpoint("top-net-impact", "/api/market/top-net-impact"),
+    FlowEndpoint("sector-tide", "/api/market/{sector}/sector-tide"),
+    FlowEndpoint("term-structure", "/api/stock/{ticker}/volatility/term-structure"),
+    FlowEndpoint("interpolated-iv", "/api/stock/{ticker}/interpolated-iv"),
+    FlowEndpoint("realized-volatility", "/api/stock/{ticker}/volatility/realized"),
+    FlowEndpoint("volatility-stats", "/api/stock/{ticker}/volatility/stats", single=True),
+    FlowEndpoint("earnings-premarket", "/api/earnings/premarket", (50, 100), paged=True),
+    FlowEndpoint("earnings-afterhours", "/api/earnings/afterhours", (50, 100), paged=True),
+    FlowEndpoint("earnings", "/api/earnings/{ticker}", newest_first=True),
+    FlowEndpoint("short-interest", "/api/shorts/{ticker}/interest-float/v2", single=True),
+    FlowEndpoint("fails", "/api/shorts/{ticker}/ftds"),
+    FlowEndpoint("short-volume", "/api/shorts/{ticker}/volume-and-ratio"),
+    FlowEndpoint("ownership", "/api/institution/{ticker}/ownership", (500, 500), paged=True, newest_first=True),
+    FlowEndpoint("congress", "/api/congress/recent-trades", (100, 200), newest_first=True),
+    FlowEndpoint("headlines", "/api/news/headlines", (50, 100), paged=True, newest_first=True),
+    FlowEndpoint("economic-calendar", "/api/market/economic-calendar"),
+    FlowEndpoint("fda-calendar", "/api/market/fda-calendar", (100, 200)),
+    FlowEndpoint("spot-exposures", "/api/stock/{ticker}/spot-exposures"),
+    FlowEndpoint("max-pain", "/api/stock/{ticker}/max-pain"),
+    FlowEndpoint("oi-per-strike", "/api/stock/{ticker}/oi-per-strike"),
+    FlowEndpoint("etf-flow", "/api/etfs/{ticker}/in-outflow", newest_first=True),
+    FlowEndpoint("screener", "/api/screener/stocks"),
+    FlowEndpoint("info", "/api/stock/{ticker}/info", single=True),
 )
 """Those of a market, then those that name what they are about; a path without a name in braces is found first."""
 
@@ -198,7 +198,7 @@ class Question(NamedTuple):
     one. `lists` are the parameters that may be repeated.
     """
 
-    endpoint: Endpoint
+    endpoint: FlowEndpoint
     path: str
     about: str
     day: str | None
@@ -210,17 +210,17 @@ class Question(NamedTuple):
         return self.lists.get(name, ())
 
 
-class Answered(NamedTuple):
+class FlowRows(NamedTuple):
     """The rows of an answer in their order, and what its envelope says besides."""
 
     rows: Sequence[Row]
     others: Mapping[str, Any] = {}
 
 
-NOTHING = Answered(())
+NOTHING = FlowRows(())
 RECENT = 64
 """How many symbols' rows to keep of a series that changes once a day, and so is asked for once."""
-Maker = Callable[[str, Question, int], Answered]
+Maker = Callable[[str, Question, int], FlowRows]
 """Answers a question about a listed symbol (empty for the market or a sector) at an engine time."""
 _DAYS = {"D": 1, "W": 7, "M": 31, "Y": 366}
 

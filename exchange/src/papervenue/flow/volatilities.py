@@ -16,22 +16,22 @@ from random import Random
 from typing import Any
 
 from papervenue.chance import bell, stream
-from papervenue.flow.daily import Daily, published_us
+from papervenue.flow.daily import DailyFacts, published_us
 from papervenue.flow.options import expiries
 from papervenue.flow.series import (
     NOTHING,
     RECENT,
-    Answered,
     Closes,
+    FlowRows,
     Made,
     Priced,
     Question,
     Row,
+    cache_newest,
     feed_ticker,
-    kept,
-    known,
     oldest_day,
     row,
+    rows_known_at,
 )
 from papervenue.market.bars import UNITS
 from papervenue.market.profiles import profile
@@ -53,7 +53,7 @@ def _wandering(rng: Random, count: int, level: float, toward: float, pull: float
 
 
 class Skews(Made):
-    def answer(self, symbol: str, question: Question, now_us: int) -> Answered:
+    def answer(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return the skew of one expiry by day, oldest first; nothing if no contract expires that day."""
         params = question.params
         expiry, delta = _expiry(question), _DELTAS.get(params.text("delta"))
@@ -61,18 +61,18 @@ class Skews(Made):
             raise params.refused("delta")
         if expiry is None:
             return NOTHING
-        rows = known(self._rows(symbol, expiry.isoformat(), delta), now_us)
+        rows = rows_known_at(self._rows(symbol, expiry.isoformat(), delta), now_us)
         if question.day is not None:
             rows = [one for one in rows if one.fields["date"] <= question.day]
         oldest = oldest_day(question, rows[-1].fields["date"] if rows else expiry.isoformat())
-        return Answered([one for one in rows if one.fields["date"] > oldest])
+        return FlowRows([one for one in rows if one.fields["date"] > oldest])
 
-    @kept(RECENT)
+    @cache_newest(RECENT)
     def _levels(self, symbol: str) -> tuple[float, ...]:
         """Return the symbol's skew in each session, relative to what is usual."""
         return _wandering(stream(self.seed, "skew", symbol), len(self.calendar.played), 1.0, 1.0, 0.08, 0.2)
 
-    @kept(RECENT)
+    @cache_newest(RECENT)
     def _rows(self, symbol: str, expiry: str, delta: int) -> tuple[Row, ...]:
         rng = stream(self.seed, "skew", symbol, expiry)
         own = 1.0 + 0.1 * bell(rng)
@@ -111,11 +111,11 @@ _STRADDLE = 0.8 * 0.85
 
 
 class Volatilities(Priced):
-    def __init__(self, closes: Closes, daily: Daily) -> None:
+    def __init__(self, closes: Closes, daily: DailyFacts) -> None:
         super().__init__(closes)
         self._daily = daily
 
-    def term_structure(self, symbol: str, question: Question, now_us: int) -> Answered:
+    def term_structure(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return a session's implied volatility for each expiry, nearest first."""
         index = self.calendar.shown(question.day, now_us)
         if index is None:
@@ -125,9 +125,9 @@ class Volatilities(Priced):
         if price is None:
             return NOTHING
         terms = (self._term(symbol, index, session.date, expiry, price / UNITS) for expiry in expiries(session.date))
-        return Answered([row(now_us, fields) for fields in terms])
+        return FlowRows([row(now_us, fields) for fields in terms])
 
-    def interpolated(self, symbol: str, question: Question, now_us: int) -> Answered:
+    def interpolated(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return a session's implied volatility for fixed numbers of days, fewest first."""
         index = self.calendar.shown(question.day, now_us)
         if index is None:
@@ -147,9 +147,9 @@ class Volatilities(Priced):
                 "percentile": f"{percentile:.3f}",
             }
             made.append(row(now_us, fields))
-        return Answered(made)
+        return FlowRows(made)
 
-    def realized(self, symbol: str, question: Question, now_us: int) -> Answered:
+    def realized(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return implied volatility by session beside what prices did over the thirty days after it, oldest first.
 
         These thirty days aren't over for the last sessions.
@@ -169,9 +169,9 @@ class Volatilities(Priced):
                     "unshifted_rv_date": sessions[ends].date if ends <= last else None,
                 }
                 made.append(row(published_us(sessions[place].date), fields))
-        return Answered(made)
+        return FlowRows(made)
 
-    def stats(self, symbol: str, question: Question, now_us: int) -> Answered:
+    def stats(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return the last implied and realized volatility with their extremes over a year of realized ones."""
         last = self._last_published(question.day, now_us)
         if last < _YEAR:
@@ -186,7 +186,7 @@ class Volatilities(Priced):
             **_extremes("iv", implied),
             **_extremes("rv", realized),
         }
-        return Answered([row(published_us(fields["date"]), fields)])
+        return FlowRows([row(published_us(fields["date"]), fields)])
 
     def at(self, symbol: str, place: int, days: int) -> float:
         """Return the yearly implied volatility of contracts with this many days left, as a session shows it."""
@@ -215,7 +215,7 @@ class Volatilities(Priced):
             last -= 1
         return last
 
-    @kept(RECENT)
+    @cache_newest(RECENT)
     def _slopes(self, symbol: str) -> tuple[float, ...]:
         """Return in each session by how much the nearest contracts' volatility exceeds that of thirty days."""
         return _wandering(stream(self.seed, "term", symbol), len(self.calendar.played), 0.0, -0.05, 0.1, 0.05)

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from papervenue.chance import bell, stream
 from papervenue.flow.alerts import OfFlow, Planned
-from papervenue.flow.series import NOTHING, Answered, Question, Row, feed_ticker, kept, known, row
+from papervenue.flow.series import NOTHING, FlowRows, Question, Row, cache_newest, feed_ticker, row, rows_known_at
 from papervenue.market.profiles import SECTORS, profile
 from papervenue.market.sessions import Session
 from papervenue.times import MINUTE, new_york, rfc3339
@@ -49,21 +49,21 @@ class Net(NamedTuple):
 
 
 class Tide(OfFlow):
-    def answer(self, symbol: str, question: Question, now_us: int) -> Answered:
+    def answer(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return the market's tide so far, oldest first; each row is stamped with the end of the period it covers."""
         calendar = self.calendar
         index = calendar.shown(question.day, now_us)
         if index is None:
-            return Answered((), {"date": question.day or calendar.trading(now_us).date})
+            return FlowRows((), {"date": question.day or calendar.trading(now_us).date})
         every = _EVERY if question.params.flag("interval_5m", True) else 1
-        return Answered(known(self._minutes(index, "")[::every], now_us), {"date": calendar.market[index].date})
+        return FlowRows(rows_known_at(self._minutes(index, "")[::every], now_us), {"date": calendar.market[index].date})
 
-    def of_sector(self, symbol: str, question: Question, now_us: int) -> Answered:
+    def of_sector(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return the tide of one sector by the minute, oldest first."""
         index = self.calendar.shown(question.day, now_us)
-        return NOTHING if index is None else Answered(known(self._minutes(index, question.about), now_us))
+        return NOTHING if index is None else FlowRows(rows_known_at(self._minutes(index, question.about), now_us))
 
-    @kept(4 + 2 * len(SECTORS))
+    @cache_newest(4 + 2 * len(SECTORS))
     def _minutes(self, index: int, sector: str) -> tuple[Row, ...]:
         """Return the market's tide, or a sector's part: its companies' alerts, and its share of the market's noise."""
         session, alerts = self.calendar.market[index], self.flow.session_alerts(index)
@@ -174,14 +174,14 @@ class Shares(NamedTuple):
 
 
 class Volumes(OfFlow):
-    def answer(self, symbol: str, question: Question, now_us: int) -> Answered:
+    def answer(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return one row for each session up to the current one, newest first, as many as were asked for."""
         count = question.params.count("limit", 1, 500)
         newest = self.newest(now_us)
         oldest = max(newest - count + 1, *_AVERAGED)
         places = [(place, self.calendar.all[place]) for place in range(newest, oldest - 1, -1)]
         fields = (({"date": one.date, **self.fields(symbol, place, now_us)}, one.open_us) for place, one in places)
-        return Answered([row(opens_us, each) for each, opens_us in fields])
+        return FlowRows([row(opens_us, each) for each, opens_us in fields])
 
     def newest(self, now_us: int) -> int:
         """Return the place of the last session that has opened, among all sessions of the calendar."""
@@ -213,7 +213,7 @@ class Volumes(OfFlow):
             made.append(Traded(*halves))
         return made
 
-    @kept(64 * _DAYS_IN_MEMORY, _DAYS_IN_MEMORY)
+    @cache_newest(64 * _DAYS_IN_MEMORY, _DAYS_IN_MEMORY)
     def _finished(self, symbol: str, place: int) -> Traded:
         rest = self._rest(symbol, place)
         if place < self.calendar.first:
@@ -234,7 +234,7 @@ class Volumes(OfFlow):
         calls = whole * (0.53 + 0.03 * bell(rng))
         return Traded(_side(calls, rng), _side(whole - calls, rng))
 
-    @kept(64, 1)
+    @cache_newest(64, 1)
     def _shares(self, symbol: str, place: int) -> tuple[Shares, Shares]:
         """Spread a session's trading over its minutes; a minute that leans to the ask trades less at the bid."""
         session = self.calendar.all[place]
@@ -329,12 +329,12 @@ class Ticks(OfFlow):
         super().__init__(volumes.flow)
         self._volumes = volumes
 
-    def answer(self, symbol: str, question: Question, now_us: int) -> Answered:
+    def answer(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return a day's minutes so far, oldest first."""
         index = self.calendar.shown(question.day, now_us)
-        return NOTHING if index is None else Answered(known(self._rows(symbol, index), now_us))
+        return NOTHING if index is None else FlowRows(rows_known_at(self._rows(symbol, index), now_us))
 
-    def impact(self, symbol: str, question: Question, now_us: int) -> Answered:
+    def impact(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return the tickers with the highest and the lowest net premium of a day, half of each, highest first."""
         count = question.params.count("limit", 20, 100)
         index = self.calendar.shown(question.day, now_us)
@@ -348,9 +348,9 @@ class Ticks(OfFlow):
         top = sorted((net for net in nets if net[0] > 0), reverse=True)[: count // 2]
         bottom = sorted(net for net in nets if net[0] < 0)[: count // 2]
         ranked = [*top, *reversed(bottom)]
-        return Answered([row(now_us, {"ticker": ticker, "net_premium": float(net)}) for net, ticker in ranked])
+        return FlowRows([row(now_us, {"ticker": ticker, "net_premium": float(net)}) for net, ticker in ranked])
 
-    @kept(_TICKED_DAYS_IN_MEMORY)
+    @cache_newest(_TICKED_DAYS_IN_MEMORY)
     def _rows(self, symbol: str, index: int) -> Sequence[Row]:
         session = self.calendar.market[index]
         minutes = range((session.close_us - session.open_us) // MINUTE + 1)

@@ -30,7 +30,7 @@ _LASTING = ("day", "gtc")
 _ZERO = Decimal(0)
 
 
-def refused(code: str, message: str, **extra: Any) -> Refusal:
+def refuse(code: str, message: str, **extra: Any) -> Refusal:
     """Return the refusal with a code that a face translates."""
     return Refusal(422, {"code": code, "message": message, **extra})
 
@@ -49,11 +49,11 @@ def admit(
     _check_size(grid, request)
     _check_prices(rules, floor, grid, request)
     if request.post_only and takes(floor, request):
-        raise refused("would_take", "a post-only order would take an offer")
+        raise refuse("would_take", "a post-only order would take an offer")
     side = "buy" if request.side > 0 else "sell"
     if request.reduce_only:
         if account.qty(request.symbol) * request.side >= 0:
-            raise refused("would_not_reduce", "a reduce-only order needs a position on the other side")
+            raise refuse("would_not_reduce", "a reduce-only order needs a position on the other side")
         return Admission(f"{side}_to_close", 0)
     more = (request.qty or _ZERO) - ((changed.qty or _ZERO) if changed is not None else _ZERO)
     if more > 0 and request.order_class != ATTACHED:
@@ -64,32 +64,30 @@ def admit(
 
 def _instrument(floor: Floor, symbol: str) -> Grid:
     if symbol not in floor.market.known:
-        raise refused("unknown_symbol", f"there is no instrument {symbol[:40]}")
+        raise refuse("unknown_symbol", f"there is no instrument {symbol[:40]}")
     grid = floor.market.grids[symbol]
     if grid.last_us is not None and floor.now_us >= grid.last_us:
-        raise refused("expired", f"trading in {symbol} has ended")
+        raise refuse("expired", f"trading in {symbol} has ended")
     return grid
 
 
 def _check_kind(rules: Rules, request: OrderRequest) -> None:
     prices = TYPES.get(request.type)
     if prices is None:
-        raise refused("unsupported_type", f"orders are {', '.join(TYPES)}")
+        raise refuse("unsupported_type", f"orders are {', '.join(TYPES)}")
     single = request.order_class == "simple" or (rules.attached and request.order_class == ATTACHED)
     alone = single and request.stop_loss is None
     with_stop = rules.brackets and request.order_class == "oto" and request.stop_loss is not None
     if request.take_profit is not None or not (alone or with_stop):
-        raise refused(
-            "unsupported_class", f"orders have {'at most a stop' if rules.brackets else 'no others'} attached"
-        )
+        raise refuse("unsupported_class", f"orders have {'at most a stop' if rules.brackets else 'no others'} attached")
     life = request.time_in_force
     if life not in _LIVES or (life not in _LASTING and "stop" in prices) or request.extended_hours:
-        raise refused("unsupported_life", f"orders last {', '.join(_LIVES)}, and stops {' or '.join(_LASTING)}")
+        raise refuse("unsupported_life", f"orders last {', '.join(_LIVES)}, and stops {' or '.join(_LASTING)}")
     if request.post_only and (prices != ("limit",) or life not in _LASTING):
-        raise refused("unsupported_type", "only a limit order that lasts can be post-only")
+        raise refuse("unsupported_type", "only a limit order that lasts can be post-only")
     given = {name for name in ("limit", "stop") if getattr(request, name) is not None}
     if given != set(prices) or request.trail_price is not None or request.trail_percent is not None:
-        raise refused("wrong_prices", f"a {request.type} order has {' and '.join(prices) or 'no'} prices")
+        raise refuse("wrong_prices", f"a {request.type} order has {' and '.join(prices) or 'no'} prices")
 
 
 def _check_client_id(rules: Rules, account: Account, name: str | None) -> None:
@@ -97,27 +95,27 @@ def _check_client_id(rules: Rules, account: Account, name: str | None) -> None:
     if earlier is None or rules.client_ids == "free":
         return
     if rules.client_ids == "unique" or earlier.is_open:
-        raise refused("duplicate_client_id", "the client id belongs to another order")
+        raise refuse("duplicate_client_id", "the client id belongs to another order")
 
 
 def _check_size(grid: Grid, request: OrderRequest) -> None:
     if request.qty is None or request.qty <= 0:
-        raise refused("wrong_size", "an order has a quantity above 0")
+        raise refuse("wrong_size", "an order has a quantity above 0")
     if request.qty % grid.lot:
-        raise refused("lot_size", f"quantities come in lots of {plain(grid.lot)}")
+        raise refuse("lot_size", f"quantities come in lots of {plain(grid.lot)}")
     if request.qty < grid.instrument.minimum:
-        raise refused("minimum_size", f"an order is for at least {plain(grid.instrument.minimum)}")
+        raise refuse("minimum_size", f"an order is for at least {plain(grid.instrument.minimum)}")
 
 
 def _check_prices(rules: Rules, floor: Floor, grid: Grid, request: OrderRequest) -> None:
     for price in (request.limit, request.stop, request.stop_loss.stop if request.stop_loss else None):
         if price is not None and (price <= 0 or price % grid.tick(price)):
-            raise refused("tick_size", f"{plain(grid.usd(price))} isn't on a tick")
+            raise refuse("tick_size", f"{plain(grid.usd(price))} isn't on a tick")
     last = floor.last_price(request.symbol)
     if last is None:
-        raise refused("no_price", f"{request.symbol} has no price yet")
+        raise refuse("no_price", f"{request.symbol} has no price yet")
     if rules.collar is not None and request.limit is not None and abs(request.limit - last) > last * rules.collar:
-        raise refused("price_collar", f"a limit is at most {plain(rules.collar)} of the last price away from it")
+        raise refuse("price_collar", f"a limit is at most {plain(rules.collar)} of the last price away from it")
 
 
 def takes(floor: Floor, request: OrderRequest) -> bool:
@@ -138,12 +136,12 @@ def _check_margin(floor: Floor, account: Account, request: OrderRequest) -> None
     more = initial_margin(floor, account, symbol, qty * request.side) - before
     if more > 0 and more > now.equity - now.ordered:
         extra = {"required": plain(more), "available": plain(now.available)}
-        raise refused("insufficient_margin", "the order needs more margin than is available", **extra)
+        raise refuse("insufficient_margin", "the order needs more margin than is available", **extra)
 
 
 def no_replacement() -> Refusal:
     """Return the refusal of a replacement, which this venue doesn't know."""
-    return refused("unsupported_edit", "orders can't be replaced: cancel and send another")
+    return refuse("unsupported_edit", "orders can't be replaced: cancel and send another")
 
 
 def fitting(account: Account, order: Order) -> Decimal:

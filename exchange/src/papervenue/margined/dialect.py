@@ -23,7 +23,7 @@ from papervenue.engine.orders import (
     Replacement,
     Settled,
 )
-from papervenue.engine.venue_rules import Admission, Mark, Marks, Worth
+from papervenue.engine.venue_rules import AccountFigures, Admission, Mark, Marks
 from papervenue.margined import admission, funding, trade_corrections
 from papervenue.margined.accounts import margins, net_position, standing, trade
 from papervenue.market.bars import Bar, Market
@@ -105,10 +105,10 @@ class Plain:
         """Refuse to be asked: nothing is paid for in full here."""
         raise AssertionError(f"{symbol} is margined")
 
-    def worth(self, floor: Floor, account: Account) -> Worth:
+    def worth(self, floor: Floor, account: Account) -> AccountFigures:
         """Return cash, equity at the marks, and the margin that is available."""
         now = standing(floor, account)
-        return Worth(now.cash, now.equity, now.available)
+        return AccountFigures(now.cash, now.equity, now.available)
 
     def admit(
         self, floor: Floor, account: Account, request: OrderRequest, replaced: Order | None, policy: Policy

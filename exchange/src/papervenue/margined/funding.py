@@ -41,7 +41,7 @@ def set_rate(floor: Floor, symbol: str, rate: Decimal) -> None:
     floor.emit(Event(floor.now_us, "funding_rate_set", {"symbol": symbol, "rate": plain(rate)}))
 
 
-def owed(floor: Floor, held: NetPosition) -> Decimal:
+def funding_due(floor: Floor, held: NetPosition) -> Decimal:
     """Return the funding that a position has to pay and that isn't booked yet."""
     return (_accrued(floor, held) / HOUR).quantize(CASH_UNIT, ROUND_DOWN)
 
@@ -51,7 +51,7 @@ def book(floor: Floor, account: Account, symbol: str) -> None:
     held = net_position(account, symbol)
     if held is None:
         return
-    amount = owed(floor, held)
+    amount = funding_due(floor, held)
     held.owed, held.since_us = _accrued(floor, held) - amount * HOUR, floor.now_us
     if amount:
         enter(floor, account, Activity(FUNDING, None, symbol, "funding", net_amount=-amount))

@@ -101,10 +101,10 @@ def _new_name(symbol: str, taken: set[str]) -> str:
 
 
 def _at(calendar: Calendar, kind: str, symbol: str, index: int) -> Action:
-    return dated(calendar, kind, symbol, calendar.market[index].date)
+    return date_action(calendar, kind, symbol, calendar.market[index].date)
 
 
-def dated(calendar: Calendar, kind: str, symbol: str, day: str) -> Action:
+def date_action(calendar: Calendar, kind: str, symbol: str, day: str) -> Action:
     """Return an action that takes effect in a session of a calendar, declared and paid some sessions around it."""
     place = calendar.place(day)
     session = calendar.all[place]
@@ -149,7 +149,7 @@ def _read(row: dict[str, str], calendar: Calendar, dates: Container[str], where:
         raise MarketError(f"{where}: type {kind!r}", f"use one of {', '.join((DIVIDEND, *SPLITS))}")
     if day not in dates:
         return None
-    action = dated(calendar, kind, row["symbol"], day)._replace(in_bars=True)
+    action = date_action(calendar, kind, row["symbol"], day)._replace(in_bars=True)
     if kind == DIVIDEND:
         return action._replace(rate=_positive(row, "rate", where), payable_date=row["payable_date"] or day)
     return action._replace(new_rate=_positive(row, "new_rate", where), old_rate=_positive(row, "old_rate", where))

@@ -27,7 +27,7 @@ class Step(NamedTuple):
     in_bars: bool
 
 
-def scaled(bars: Sequence[Bar], steps: Sequence[Step], priced: Callable[[int], int], *, down: bool) -> list[Bar]:
+def scale_bars(bars: Sequence[Bar], steps: Sequence[Step], priced: Callable[[int], int], *, down: bool) -> list[Bar]:
     """Return each bar times the factors of the steps up to its start (`down`) or of those after it."""
     if not steps:
         return list(bars)

@@ -160,7 +160,7 @@ def of_instrument(of: Instrument, gap: float, shocks: tuple[tuple[str, float], .
 
 
 @lru_cache(maxsize=8)
-def passed(minutes: int) -> tuple[float, ...]:
+def variance_elapsed(minutes: int) -> tuple[float, ...]:
     """Return how much of a day's variance has passed after each minute, as a share."""
     reached = list(accumulate(busy * busy for busy in bustle(minutes)))
     return tuple(each / reached[-1] for each in reached)

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
 from papervenue.market.actions import CASH_MERGER, DIVIDEND, NAME_CHANGE, SPLITS, Action, ActionBook
-from papervenue.market.adjusting import Step, scaled
+from papervenue.market.adjusting import Step, scale_bars
 from papervenue.market.instruments import SHARE, Grid, exact
 from papervenue.market.sessions import Calendar
 from papervenue.market.source import BarSource, QuickPast
@@ -178,7 +178,7 @@ class Market:
         ends_us, steps = self._changes(symbol)
         if ends_us is not None:
             bars = [bar for bar in bars if bar.start_us < ends_us]
-        return scaled(bars, steps, _to_tick, down=True) if steps else bars
+        return scale_bars(bars, steps, _to_tick, down=True) if steps else bars
 
     def _changes_of(self, symbol: str) -> tuple[int | None, Sequence[Step]]:
         """Return when trading in a symbol ends, if it does, and the price steps that the source's bars don't show."""
@@ -233,7 +233,7 @@ class Market:
         Prices before a step are multiplied by its factor; volume is divided by the factors of splits only.
         """
         steps = [step for step in self._steps(symbol) if step.at_us <= now_us and step.kind in kinds]
-        return scaled(bars, steps, int, down=False)
+        return scale_bars(bars, steps, int, down=False)
 
     def whole_day(self, symbol: str, index: int) -> Bar | None:
         """Return a session's bar with the volume of the whole day, once that is over; None without a regular trade."""
@@ -335,7 +335,7 @@ class Market:
     def _in_shares(self, symbol: str, bar: Bar, now_us: int) -> Bar:
         """Return a bar adjusted for the splits between it and a given time."""
         steps = [step for step in self._splits(symbol) if bar.start_us < step.at_us <= now_us]
-        return scaled([bar], steps, _to_tick, down=False)[0] if steps else bar
+        return scale_bars([bar], steps, _to_tick, down=False)[0] if steps else bar
 
 
 def _to_tick(units: int) -> int:

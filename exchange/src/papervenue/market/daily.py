@@ -25,7 +25,7 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from papervenue.market.action_sources import beside, dated, read_actions
+from papervenue.market.action_sources import beside, date_action, read_actions
 from papervenue.market.actions import DIVIDEND, FORWARD_SPLIT, REVERSE_SPLIT, Action
 from papervenue.market.bars import Bar
 from papervenue.market.daily_file import (
@@ -39,7 +39,7 @@ from papervenue.market.daily_file import (
     read_daily,
     rebuild,
 )
-from papervenue.market.recorded import played
+from papervenue.market.recorded import symbols_to_play
 from papervenue.market.sessions import Calendar
 from papervenue.market.spec import NEW_EXCHANGE, DayPrices, MarketError, MarketSpec
 from papervenue.private_files import open_own
@@ -111,7 +111,7 @@ def read_days(spec: MarketSpec, calendar: Calendar) -> ImportedDays:
         actions += [one for event in reversed(rebuilt.happened) for one in _actions(event, symbol, calendar)]
     last = calendar.first + len(calendar.market)
     heard = {symbol for symbol, one in days.items() if one.places and calendar.first <= one.places[-1] < last}
-    symbols = played(spec, calendar, heard, daily.skipped)
+    symbols = symbols_to_play(spec, calendar, heard, daily.skipped)
     if not daily.tells_actions and raw and beside(path).is_file():
         actions = read_actions(beside(path), calendar, symbols, history=True)
     kept = tuple(action for action in actions if action.symbol in set(symbols))
@@ -143,12 +143,12 @@ def _actions(event: Happened, symbol: str, calendar: Calendar) -> Iterator[Actio
     if not first <= event.date <= last:
         return
     if event.rate:
-        yield dated(calendar, DIVIDEND, symbol, event.date)._replace(
+        yield date_action(calendar, DIVIDEND, symbol, event.date)._replace(
             rate=event.rate, payable_date=event.date, in_bars=True
         )
     if event.ratio != 1:
         kind = FORWARD_SPLIT if event.ratio > 1 else REVERSE_SPLIT
-        yield dated(calendar, kind, symbol, event.date)._replace(
+        yield date_action(calendar, kind, symbol, event.date)._replace(
             new_rate=Decimal(event.ratio.numerator), old_rate=Decimal(event.ratio.denominator), in_bars=True
         )
 

@@ -41,7 +41,7 @@ _PLACES, _SPLIT_PLACES = Decimal("1e-6"), Decimal("1e-5")
 _CENT = UNITS // 100
 
 
-class Event(NamedTuple):
+class FileEvent(NamedTuple):
     """What a file tells about a date: a dividend in USD per share, and the new shares for each old one.
 
     `dividend` is in shares of the file's end, as its prices are.
@@ -79,7 +79,7 @@ class Rebuilt(NamedTuple):
     happened: list[Happened]
 
 
-def rebuild(dates: Sequence[str], closes: Sequence[float], events: Sequence[Event]) -> Rebuilt:
+def rebuild(dates: Sequence[str], closes: Sequence[float], events: Sequence[FileEvent]) -> Rebuilt:
     """Return how to rebuild raw prices from the adjusted closes of these ISO dates; all are sorted, oldest first.
 
     An event before the first row has nobody who could know its price, and is left out.
@@ -143,7 +143,7 @@ class Rows(NamedTuple):
     low: array[float]
     close: array[float]
     volume: array[float]
-    events: list[Event]
+    events: list[FileEvent]
 
 
 class Daily(NamedTuple):
@@ -349,7 +349,7 @@ def _array(column: Any) -> array[float]:
     return numbers
 
 
-def _events(rows: Any, told: list[str]) -> Iterator[tuple[int, Event]]:
+def _events(rows: Any, told: list[str]) -> Iterator[tuple[int, FileEvent]]:
     """Yield what happened, with the place of its row."""
     if not told:
         return
@@ -357,4 +357,4 @@ def _events(rows: Any, told: list[str]) -> Iterator[tuple[int, Event]]:
     busy = actions[(actions != 0).any(axis=1)]
     for place, row in zip(busy.index, busy.to_dict("records"), strict=True):
         paid = sum(row.get(name, 0.0) for name in PAID)
-        yield int(place), Event(rows["date"].iat[place], paid, row.get(SPLITS) or 1.0)
+        yield int(place), FileEvent(rows["date"].iat[place], paid, row.get(SPLITS) or 1.0)

@@ -34,8 +34,8 @@ from papervenue.market.bar_profiles import (
     jumps,
     of_instrument,
     of_share,
-    passed,
     shocks_of,
+    variance_elapsed,
 )
 from papervenue.market.bars import Bar
 from papervenue.market.instruments import Grid
@@ -232,7 +232,7 @@ def _path(seed: int, session: Session, ends: tuple[float, float], maker: Maker, 
     common = _market_path(seed, session, fair=maker.fair)
     own, drift = _bridge(rng, len(common), character.daily_volatility, fair=maker.fair), close / opening - 1
     if maker.fair:
-        shares = zip(common, own, passed(len(common)), strict=True)
+        shares = zip(common, own, variance_elapsed(len(common)), strict=True)
         return [opening * max(0.05, 1 + character.beta * c + o + drift * share) for c, o, share in shares]
     ahead = jumps(seed, session, maker.sudden(session.date), len(common))
     return [
@@ -279,7 +279,7 @@ def _bridge(rng: Random, minutes: int, volatility: float, *, fair: bool = False)
     scale = volatility / sqrt(sum(busy * busy for busy in bustle(minutes)) if fair else minutes)
     walk = list(accumulate([scale * busy * bell(rng) for busy in bustle(minutes)]))
     if fair:
-        return [level - walk[-1] * share for level, share in zip(walk, passed(minutes), strict=True)]
+        return [level - walk[-1] * share for level, share in zip(walk, variance_elapsed(minutes), strict=True)]
     return [level - walk[-1] * (m + 1) / minutes for m, level in enumerate(walk)]
 
 

@@ -147,7 +147,7 @@ def reasons(source: Source, counts: Mapping[str, int], first: Mapping[str, int])
     return ", ".join(f"{count} {reason}{places.get(reason, '')}" for reason, count in ranked)
 
 
-def damaged(source: Source, counts: Mapping[str, int], first: Mapping[str, int]) -> str:
+def describe_damage(source: Source, counts: Mapping[str, int], first: Mapping[str, int]) -> str:
     """Describe the skipped rows that something is wrong with, unlike those of other days and symbols."""
     return reasons(source, {reason: count for reason, count in counts.items() if reason not in NOT_ASKED}, first)
 
@@ -161,12 +161,12 @@ def read_bars(spec: MarketSpec, calendar: Calendar, calendars: Mapping[str, Cale
     path, contracts = Path(spec.path), spec.venue.instruments
     places = ContractSessions(spec, calendar, calendars) if contracts else ShareSessions(spec, calendar)
     bars, skipped = _sorted_out(_rows(spec.source, path), spec, places)
-    symbols = played(spec, calendar, {symbol for symbol, index in bars if index >= 0}, skipped)
+    symbols = symbols_to_play(spec, calendar, {symbol for symbol, index in bars if index >= 0}, skipped)
     extended = 0 if contracts else sum(len(minutes) for (_, index), minutes in bars.items() if index < 0)
     return Imported(bars, symbols, dict(skipped.counts), skipped.first, extended)
 
 
-def played(spec: MarketSpec, calendar: Calendar, heard: Collection[str], skipped: Skipped) -> tuple[str, ...]:
+def symbols_to_play(spec: MarketSpec, calendar: Calendar, heard: Collection[str], skipped: Skipped) -> tuple[str, ...]:
     """Return the symbols to play: those requested, or all with a bar. Raise MarketError if one has none."""
     if not heard:
         first, last = calendar.market[0].date, calendar.market[-1].date

@@ -22,7 +22,7 @@ from papervenue.jsontext import plain
 from papervenue.market.hours import XNYS
 from papervenue.market.instruments import Grid
 from papervenue.market.sessions import Session
-from papervenue.page.recent import Recent, Refused, about, duration, shortened
+from papervenue.page.recent import Recent, Refused, about, duration, shorten
 from papervenue.times import MINUTE, parse_time
 
 _POINTS = 78
@@ -205,8 +205,8 @@ def _faults(exchange: Exchange) -> list[dict[str, Any]]:
     return [
         {
             "name": rule["name"],
-            "what": worded(rule["what"]),
-            "when": worded(rule["when"]),
+            "what": format_rule(rule["what"]),
+            "when": format_rule(rule["when"]),
             "seen": rule["seen"],
             "fired": rule["fired"],
             "spent": rule["spent"],
@@ -397,7 +397,7 @@ def _refused(engine: Engine, refused: Refused, account: str) -> dict[str, Any]:
         "filled": "0",
         "average": "0",
         "status": "refused",
-        "reason": shortened(refused.reason),
+        "reason": shorten(refused.reason),
     }
 
 
@@ -451,10 +451,10 @@ def price(grid: Grid, units: int | None) -> str | None:
     return None if units is None else plain(grid.usd(units))
 
 
-def worded(written: object) -> str:
+def format_rule(written: object) -> str:
     """Format a part of a rule for people: names and values without braces."""
     if isinstance(written, dict):
-        return ", ".join(f"{name} {worded(value)}".replace("_", " ") for name, value in written.items())
+        return ", ".join(f"{name} {format_rule(value)}".replace("_", " ") for name, value in written.items())
     if isinstance(written, list):
-        return " or ".join(map(worded, written))
+        return " or ".join(map(format_rule, written))
     return str(written).replace("_", " ")

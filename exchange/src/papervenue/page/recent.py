@@ -24,10 +24,10 @@ _UNTOLD = frozenset(
 
 def about(line: dict[str, Any]) -> str:
     """Describe a line beyond the name of its event."""
-    return shortened(_sentence(line) or line.get("message") or _rest(line))
+    return shorten(_sentence(line) or line.get("message") or _rest(line))
 
 
-def shortened(text: str) -> str:
+def shorten(text: str) -> str:
     """Return a text cut to a length that the page has room for."""
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "\N{HORIZONTAL ELLIPSIS}"
 

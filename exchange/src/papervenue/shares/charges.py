@@ -108,7 +108,7 @@ def _is_short(account: Account) -> bool:
     return any(held.qty < 0 for held in account.positions.values())
 
 
-def foreseen(floor: Floor, account: Account) -> Iterator[tuple[int, Decimal]]:
+def upcoming_interest(floor: Floor, account: Account) -> Iterator[tuple[int, Decimal]]:
     """Yield when interest is going to be posted to an account without shorts, and how much in USD, oldest first.
 
     This only comes true as long as nothing else moves its cash.

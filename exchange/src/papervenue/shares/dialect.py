@@ -13,7 +13,7 @@ from papervenue.engine.account import Account
 from papervenue.engine.engine_state import Deed, Floor
 from papervenue.engine.matching import FillModel, stop_price
 from papervenue.engine.orders import TERMINAL, Order, OrderRequest, Replacement
-from papervenue.engine.venue_rules import Mark, Marks, Worth
+from papervenue.engine.venue_rules import AccountFigures, Mark, Marks
 from papervenue.market.bars import Bar, Market
 from papervenue.market.sessions import Session
 from papervenue.market.spec import FillSpec
@@ -172,10 +172,10 @@ class Alpaca:
     replaced_request = staticmethod(replaced_request)
     filled = staticmethod(charges.charge_fill)
 
-    def worth(self, floor: Floor, account: Account) -> Worth:
+    def worth(self, floor: Floor, account: Account) -> AccountFigures:
         """Return cash, equity and buying power under Regulation T."""
         now = floor.balances(account)
-        return Worth(now.cash, now.equity, floor.buying_power(account))
+        return AccountFigures(now.cash, now.equity, floor.buying_power(account))
 
     def expires_us(self, floor: Floor, request: OrderRequest) -> int:
         """Return the end of an order: 90 days for gtc, a minute after the open for opg, or the day's last moment."""

@@ -92,10 +92,10 @@ class Keeper:
 
     def _write(self) -> None:
         exchange = self._exchange
-        write_snapshot(self._state_dir, Snapshot(self._identity, exchange.log.prefix(), taken(exchange)))
+        write_snapshot(self._state_dir, Snapshot(self._identity, exchange.log.prefix(), dump_state(exchange)))
 
 
-def taken(exchange: Exchange) -> bytes:
+def dump_state(exchange: Exchange) -> bytes:
     """Return the state of an exchange; raise TypeError if a part of it can't be written.
 
     Finished orders that nothing active refers to are stored separately and read on demand.

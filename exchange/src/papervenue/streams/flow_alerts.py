@@ -34,7 +34,7 @@ _NUMBERS = (
 _MOST_TRADES = 500
 
 
-def streamed(alert: Mapping[str, Any]) -> dict[str, Any]:
+def stream_row(alert: Mapping[str, Any]) -> dict[str, Any]:
     """Return the websocket's row of an alert; what the alert doesn't have is left out."""
     row = {name: alert[name] for name in _SAME if name in alert}
     row |= {name: _number(alert[name]) for name in _NUMBERS if name in alert}
@@ -149,7 +149,7 @@ class _Client:
         stream = self._stream
         known = stream.source.alerts((), now_us)
         for alert in reversed(list(takewhile(lambda one: one.at_us > from_us, known))):
-            for given in stream.delivery.deliver(FLOW_ALERTS, "", streamed(alert.fields), self.recipient):
+            for given in stream.delivery.deliver(FLOW_ALERTS, "", stream_row(alert.fields), self.recipient):
                 if given is DROPPED:
                     self._socket.drop()
                     return

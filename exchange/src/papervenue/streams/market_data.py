@@ -24,7 +24,7 @@ from starlette.types import Receive, Scope, Send
 
 from papervenue.engine.account import Account
 from papervenue.engine.engine import Engine
-from papervenue.faces.data.history import History
+from papervenue.faces.data.history import DataHistory
 from papervenue.faces.data.rows import Row, bar_json, of_minute, quote_json, tape, trade_json
 from papervenue.faces.keys import Credentials, account_with, credentials_of
 from papervenue.faults.streaming import MARKET_DATA, Recipient, StreamFaults
@@ -60,7 +60,7 @@ class Due(NamedTuple):
 class MarketMessages:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._history = History(engine.market)
+        self._history = DataHistory(engine.market)
         self._around = engine.model.around
 
     def between(self, feed: str, from_us: int, to_us: int, wanted: Wanted) -> Iterator[Due]:
@@ -245,7 +245,7 @@ _SIP_DELAY_US = 15 * MINUTE
 _POLICY_VIOLATION = 1008
 
 
-class Feed(NamedTuple):
+class MarketFeed(NamedTuple):
     """A feed with its name and the age of its data.
 
     A feed that the exchange doesn't carry refuses every login; so does a paid feed under the free subscription.
@@ -258,17 +258,17 @@ class Feed(NamedTuple):
 
 
 FEEDS = {
-    "/v2/iex": Feed("iex"),
-    "/v2/sip": Feed("sip", paid=True),
-    "/v2/delayed_sip": Feed("delayed_sip", _SIP_DELAY_US),
-    "/v2/otc": Feed("otc"),
-    "/v2/test": Feed("test"),
-    "/v1beta1/boats": Feed("boats"),
-    "/v1beta1/overnight": Feed("overnight"),
-    "/v1beta1/news": Feed("news", carried=False),
-    "/v1beta1/indicative": Feed("indicative", carried=False),
-    "/v1beta1/opra": Feed("opra", carried=False),
-    "/v1beta3/crypto/us": Feed("crypto", carried=False),
+    "/v2/iex": MarketFeed("iex"),
+    "/v2/sip": MarketFeed("sip", paid=True),
+    "/v2/delayed_sip": MarketFeed("delayed_sip", _SIP_DELAY_US),
+    "/v2/otc": MarketFeed("otc"),
+    "/v2/test": MarketFeed("test"),
+    "/v1beta1/boats": MarketFeed("boats"),
+    "/v1beta1/overnight": MarketFeed("overnight"),
+    "/v1beta1/news": MarketFeed("news", carried=False),
+    "/v1beta1/indicative": MarketFeed("indicative", carried=False),
+    "/v1beta1/opra": MarketFeed("opra", carried=False),
+    "/v1beta3/crypto/us": MarketFeed("crypto", carried=False),
 }
 """Alpaca's market-data streams by path."""
 
@@ -314,7 +314,7 @@ class MarketStreams:
 class _Client:
     """One connection: who it is, what it subscribed to, and the engine time up to which it has received data."""
 
-    def __init__(self, socket: Socket, feed: Feed, streams: MarketStreams) -> None:
+    def __init__(self, socket: Socket, feed: MarketFeed, streams: MarketStreams) -> None:
         self._socket, self._feed, self._streams = socket, feed, streams
         self._account: Account | None = None
         self._carried = feed.carried and not (streams.free and feed.paid)

@@ -31,7 +31,7 @@ LONGEST_QUEUE = 20_000
 _NS = 1_000
 
 
-class Feed(Protocol):
+class EventFeed(Protocol):
     """Past events, then new ones; `dropped` counts those a slow client lost since it was last told."""
 
     dropped: int
@@ -171,7 +171,7 @@ class ServerSent:
         for stream in self._streams:
             stream.wake()
 
-    def _answering(self, feed_of: Callable[[Account, Window], Feed]) -> Handler:
+    def _answering(self, feed_of: Callable[[Account, Window], EventFeed]) -> Handler:
         def answer(call: Call) -> Reply:
             account, window = account_of(call, self._exchange.engine), read_window(params(call))
             if call.method == "HEAD":
@@ -186,7 +186,9 @@ class ServerSent:
 class EventStream:
     """The events sent to one client; `leave` is called with the stream when it ends."""
 
-    def __init__(self, exchange: Exchange, feed: Feed, window: Window, leave: Callable[[EventStream], None]) -> None:
+    def __init__(
+        self, exchange: Exchange, feed: EventFeed, window: Window, leave: Callable[[EventStream], None]
+    ) -> None:
         self._exchange = exchange
         self._feed = feed
         self._window = window

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.backtest.run_options import Wish
+from commands.backtest.run_options import BacktestOptions
 from commands.learn.policy.plan import planned_for
 from tests.kit.backtest.playing import generated, lines_of, written
 from tests.kit.bot.folder import typed
@@ -34,7 +34,7 @@ def rows(before: int) -> tuple[str, ...]:
 
 def test_policy_is_planned_on_a_file_with_the_root_that_it_learns(tmp_path: Path) -> None:
     path = written(tmp_path / "mes.csv", rows(0))
-    wish = Wish(state_dir=str(tmp_path / "bot"), profile="futures", bars=str(path), bar_stamp="start")
+    wish = BacktestOptions(state_dir=str(tmp_path / "bot"), profile="futures", bars=str(path), bar_stamp="start")
     made = planned_for(wish, None, "policy", TRAINING)
     spec = made.plan.spec
     assert (spec.source, spec.path, spec.start, spec.sessions) == ("csv", str(path), START, SESSIONS)
@@ -48,7 +48,7 @@ def test_policy_is_planned_on_a_file_with_the_root_that_it_learns(tmp_path: Path
 def test_rows_of_a_file_that_cannot_be_used_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = written(tmp_path / "mes.csv", [*rows(0), "2026-12-07T00:00:00Z,MESZ6,1,0,2,1,5"])
     planned_for(
-        Wish(state_dir=str(tmp_path / "bot"), profile="futures", bars=str(path), bar_stamp="start"),
+        BacktestOptions(state_dir=str(tmp_path / "bot"), profile="futures", bars=str(path), bar_stamp="start"),
         None,
         "policy",
         TRAINING,
@@ -59,7 +59,9 @@ def test_rows_of_a_file_that_cannot_be_used_are_told(tmp_path: Path, capsys: pyt
 def test_file_without_the_root_is_refused_before_anything_is_learned(tmp_path: Path) -> None:
     (tmp_path / "own.yaml").write_text(CONFIGURATION.replace("MES", "MNQ"))
     path = written(tmp_path / "mes.csv", rows(0))
-    wish = Wish(state_dir=str(tmp_path), config=str(tmp_path / "own.yaml"), bars=str(path), bar_stamp="start")
+    wish = BacktestOptions(
+        state_dir=str(tmp_path), config=str(tmp_path / "own.yaml"), bars=str(path), bar_stamp="start"
+    )
     with pytest.raises(OperatorError, match="no usable bar for this market"):
         planned_for(wish, None, "policy", TRAINING)
 

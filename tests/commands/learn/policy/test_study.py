@@ -29,9 +29,9 @@ from tradebot.adapters.state.state_locks import hold
 from tradebot.errors import ExitCode
 from tradebot.lab.backtest.results import Results
 from tradebot.lab.learning.walking import walk as walking
-from tradebot.lab.learning.walking.evaluation import Judged
+from tradebot.lab.learning.walking.evaluation import JudgedSessions
 from tradebot.lab.learning.walking.result_cache import keep
-from tradebot.lab.learning.walking.walk import UNITS, Benchmark, Diverged, Unit, Walk, Wanted
+from tradebot.lab.learning.walking.walk import UNITS, BenchmarkReturns, Diverged, Walk, WalkModel, WalkTask
 from tradebot.model.policy_results import BENCHMARKS
 
 SPACE = """
@@ -45,7 +45,7 @@ seed: 7
 DAYS = ("--from", "2026-11-02", "--to", "2027-01-29")
 
 
-def made_up(of: Walk, wanted: Wanted, trials: int) -> None:
+def made_up(of: Walk, wanted: WalkTask, trials: int) -> None:
     """Keep what a configuration might have earned: the more, the nearer c is to 1."""
     (split,) = of.splits[wanted.place].judged
     judged = [day for day in of.market if split.first <= day <= split.last]
@@ -53,11 +53,11 @@ def made_up(of: Walk, wanted: Wanted, trials: int) -> None:
     chance = random.Random(f"{wanted.place} {wanted.who if is_benchmark else of.job.configuration}")  # noqa: S311
     drift = 0.0 if is_benchmark else 0.01 - abs(float(of.job.values["c"]) - 1) / 500
     returns = tuple(drift + chance.gauss(0, 0.01) for _ in judged)
-    found: Any = Judged(tuple(judged), returns, returns, 20 * int(of.job.values["size"]))
+    found: Any = JudgedSessions(tuple(judged), returns, returns, 20 * int(of.job.values["size"]))
     if is_benchmark:
-        found = Benchmark((found,))
+        found = BenchmarkReturns((found,))
     else:
-        found = Unit("model", sha256(of.job.configuration.encode()).hexdigest(), (found,), (found,))
+        found = WalkModel("model", sha256(of.job.configuration.encode()).hexdigest(), (found,), (found,))
     keep(of.folder / UNITS / wanted.file, walking._result_of(of, wanted), found)
 
 
@@ -240,7 +240,7 @@ def test_study_that_another_process_plays_is_left_alone(place: tuple[str, ...]) 
 
 
 def test_configuration_that_diverges_counts_and_is_left_out(tmp_path: Path) -> None:
-    def diverging(of: Walk, wanted: Wanted, trials: int) -> None:
+    def diverging(of: Walk, wanted: WalkTask, trials: int) -> None:
         made_up(of, wanted, trials)
         if wanted.who == 1 and of.job.values["size"] == 2:
             why = "logistic with seed 1 learned weights that are no numbers"
@@ -255,7 +255,7 @@ def test_configuration_that_diverges_counts_and_is_left_out(tmp_path: Path) -> N
 
 
 def test_study_that_a_person_stops_says_how_far_it_is_and_how_to_go_on(place: tuple[str, ...], tmp_path: Path) -> None:
-    def stopped(of: Walk, wanted: Wanted, trials: int) -> None:
+    def stopped(of: Walk, wanted: WalkTask, trials: int) -> None:
         if len([*of.folder.parent.glob("*/results.json")]) == 2:
             raise KeyboardInterrupt
         made_up(of, wanted, trials)
@@ -272,7 +272,7 @@ def test_study_that_a_person_stops_says_how_far_it_is_and_how_to_go_on(place: tu
 
 
 def test_benchmarks_are_played_once_for_all_configurations(tmp_path: Path) -> None:
-    def noting(of: Walk, wanted: Wanted, trials: int) -> None:
+    def noting(of: Walk, wanted: WalkTask, trials: int) -> None:
         made_up(of, wanted, trials)
         with (of.folder.parent / "noted").open("a") as file:
             file.write(f"{wanted.who}\n")
@@ -289,7 +289,7 @@ class Deadly:
     def __init__(self, at: int) -> None:
         self.at = at
 
-    def __call__(self, of: Walk, wanted: Wanted, trials: int) -> None:
+    def __call__(self, of: Walk, wanted: WalkTask, trials: int) -> None:
         if len([*of.folder.parent.glob(f"*/{UNITS}/*.json")]) >= self.at:
             (of.folder.parent / f"killed-{self.at}").write_text(str(os.getpid()))
             os.kill(os.getppid(), signal.SIGKILL)

@@ -20,10 +20,10 @@ from tradebot.adapters.state.events import JsonlEvents
 from tradebot.adapters.state.serve_status import write_serving
 from tradebot.adapters.state.state_folder import EVENTS
 from tradebot.app.loading import Options
-from tradebot.app.wiring import App, opened
+from tradebot.app.wiring import App, open_app
 from tradebot.judging import pass_health
-from tradebot.judging.evidence import Backups, Disk, Past, Serve, Stream, Unread
-from tradebot.judging.judgment import State
+from tradebot.judging.evidence import BackupEvidence, Disk, Serve, SessionEvidence, Stream, Unread
+from tradebot.judging.judgment import HealthState
 from tradebot.judging.pass_health import TABLE
 from tradebot.model.bar import Session
 from tradebot.model.event import EventKind
@@ -66,22 +66,22 @@ def app(worked: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[App]:
         second_session(bot)
         for verb in ("fetch-flow", "score", "evaluate-exits", "trade-once", "reconcile", "backup"):
             assert bot.says(verb).code == 0
-    with opened(Options(str(worked)), {}) as app:
+    with open_app(Options(str(worked)), {}) as app:
         yield app
 
 
-def past(app: App) -> Past:
+def past(app: App) -> SessionEvidence:
     found = evidence_of(app).past
-    assert isinstance(found, Past)
+    assert isinstance(found, SessionEvidence)
     return found
 
 
-def judged(app: App, now: datetime) -> dict[str, State]:
-    return {each.subject: each.state for each in pass_health.judged(evidence_of(app, now))}
+def judged(app: App, now: datetime) -> dict[str, HealthState]:
+    return {each.subject: each.state for each in pass_health.judge_passes(evidence_of(app, now))}
 
 
 def failed(app: App, now: datetime) -> set[str]:
-    return {part for part, state in judged(app, now).items() if state is State.FAILED}
+    return {part for part, state in judged(app, now).items() if state is HealthState.FAILED}
 
 
 def session_after(app: App) -> Session:
@@ -101,35 +101,35 @@ def test_bot_stopped_in_a_session_stays_failed_until_the_next_open(app: App) -> 
     nights = [past(app).sessions[-1].close + timedelta(hours=3), following.open - MINUTE, following.open + MINUTE]
     for now in nights:
         assert failed(app, now) >= RENEWED - {"books"}, now
-    unknown_or_failed = {State.UNKNOWN, State.FAILED}
+    unknown_or_failed = {HealthState.UNKNOWN, HealthState.FAILED}
     later = judged(app, following.open + timedelta(hours=2))
     assert {later[part] for part in RENEWED - {"books"}} <= unknown_or_failed
 
 
 def test_backup_fails_some_time_after_a_session_without_one(app: App) -> None:
     close = past(app).sessions[-1].close
-    assert judged(app, close + timedelta(hours=1))["backup"] is State.OK
-    assert judged(app, close + timedelta(hours=3))["backup"] is State.FAILED
+    assert judged(app, close + timedelta(hours=1))["backup"] is HealthState.OK
+    assert judged(app, close + timedelta(hours=3))["backup"] is HealthState.FAILED
 
 
 def test_calendar_degrades_before_it_ends(app: App) -> None:
     last = app.ledger_view.sessions(past(app).now.date(), past(app).now.date() + timedelta(days=400))[-1]
-    assert judged(app, last.open - timedelta(days=31))["calendar"] is State.OK
-    assert judged(app, last.open - timedelta(days=29))["calendar"] is State.DEGRADED
-    assert judged(app, last.close + timedelta(days=3))["calendar"] is State.UNKNOWN
+    assert judged(app, last.open - timedelta(days=31))["calendar"] is HealthState.OK
+    assert judged(app, last.open - timedelta(days=29))["calendar"] is HealthState.DEGRADED
+    assert judged(app, last.close + timedelta(days=3))["calendar"] is HealthState.UNKNOWN
 
 
 def test_parts_that_need_no_pass_stay_ok(app: App) -> None:
     later = judged(app, past(app).now + timedelta(hours=3))
     steady = TABLE.keys() - RENEWED - {"schedule", "chores", "stream", "notices", "chat"}
-    assert {part: state for part, state in later.items() if part in steady and state is not State.OK} == {}
+    assert {part: state for part, state in later.items() if part in steady and state is not HealthState.OK} == {}
 
 
 def test_slots_before_the_books_were_opened_are_not_due(app: App) -> None:
     opened_at = there(app.ledger_view.books_opened_at())
     assert all(slot.start >= opened_at for due in past(app).due.values() for slot in due)
     found = evidence_of(app, opened_at).past
-    assert isinstance(found, Past)
+    assert isinstance(found, SessionEvidence)
     assert sum(map(len, found.due.values())) == 0
 
 
@@ -174,7 +174,7 @@ def test_session_is_backed_up_by_name_or_by_any_later_backup(
     tmp_path: Path, names: tuple[str, ...], newest: date | None, due: date | None
 ) -> None:
     found = backups_of(bot(backed_up(tmp_path, *names)), [SESSION], AFTER, thorough=False)
-    assert isinstance(found, Backups)
+    assert isinstance(found, BackupEvidence)
     assert (found.kept, found.newest, found.due) == (len(names), newest, due)
 
 
@@ -184,7 +184,7 @@ def test_backup_is_not_due_in_a_session_or_before_the_books(tmp_path: Path) -> N
         backups_of(bot(folder), [SESSION], NOW, thorough=False),
         backups_of(bot(folder, opened_s=-90_000), [SESSION], AFTER, thorough=False),
     ):
-        assert isinstance(found, Backups)
+        assert isinstance(found, BackupEvidence)
         assert (found.due, found.due_since) == (None, None)
 
 
@@ -192,7 +192,7 @@ def test_sandbox_backup_belongs_to_the_session_in_its_name(tmp_path: Path) -> No
     found = backups_of(
         bot(backed_up(tmp_path, "20301101T211000Z-by-hand"), Mode.SANDBOX), [SESSION], AFTER, thorough=False
     )
-    assert isinstance(found, Backups)
+    assert isinstance(found, BackupEvidence)
     assert found.due == DAY
 
 

@@ -10,10 +10,10 @@ import numpy as np
 from papervenue.market.futures import futures_venue
 from papervenue.market.spec import NEXT_OPEN, MarketSpec
 from tradebot.app.settings import load
-from tradebot.lab.backtest.run import Plan
-from tradebot.lab.learning.arrays.engine_choice import drawn
-from tradebot.lab.learning.arrays.episode_data import Tape, tapes_of
-from tradebot.lab.learning.environment import TIMETABLE, Terms
+from tradebot.lab.backtest.run import BacktestPlan
+from tradebot.lab.learning.arrays.engine_choice import draw_actions
+from tradebot.lab.learning.arrays.episode_data import EpisodeData, tapes_of
+from tradebot.lab.learning.environment import TIMETABLE, EpisodeTerms
 from tradebot.lab.learning.training.training import span_of
 
 NAMES = ("return_1",)
@@ -48,7 +48,7 @@ HALTS: Mapping[int, Mapping[str, Any]] = {
 class Drawn(NamedTuple):
     """A plan, and what is done in each of its stretches."""
 
-    plan: Plan
+    plan: BacktestPlan
     actions: list[int]
 
 
@@ -58,7 +58,7 @@ def sequence(number: int, steps: int, sessions: int = 2) -> Drawn:
     root, start = [*ROOTS][chance.integers(len(ROOTS))], STARTS[chance.integers(len(STARTS))]
     cash = ROOTS[root] * (1 if chance.integers(3) else Decimal("0.4"))
     of = plan(root, start, sessions, LIMITS[which], HALTS.get(which), int(cash), number)
-    return Drawn(of, drawn(number, steps))
+    return Drawn(of, draw_actions(number, steps))
 
 
 def plan(
@@ -70,7 +70,7 @@ def plan(
     cash: int = 100_000,
     seed: int = 5,
     **others: Any,
-) -> Plan:
+) -> BacktestPlan:
     venue = futures_venue(start, sessions, (root,))
     symbols = tuple(one.symbol for one in venue.instruments)
     fill = NEXT_OPEN._replace(spread_bps=0, volume_share=None)
@@ -89,9 +89,9 @@ def plan(
         "limits": dict(limits or {}),
         "halts": dict(halts or {}),
     }
-    return Plan(load(None, {}, {**own, **others}).settings, spec)
+    return BacktestPlan(load(None, {}, {**own, **others}).settings, spec)
 
 
-def tapes(of: Plan) -> tuple[Tape, ...]:
+def tapes(of: BacktestPlan) -> tuple[EpisodeData, ...]:
     span = span_of(of, "policy", NAMES)
-    return tapes_of(Terms(of, span.scaling), span.scaling, span.rows)
+    return tapes_of(EpisodeTerms(of, span.scaling), span.scaling, span.rows)

@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 
 from tests.lab.learning.arrays.drawing import NAMES, plan
-from tradebot.lab.learning.arrays.engine_choice import Account, Chosen, chosen, drawn
-from tradebot.lab.learning.environment import Environment, Terms, on_the_road
+from tradebot.lab.learning.arrays.engine_choice import ChosenEpisodes, EpisodeAccount, choose_episodes, draw_actions
+from tradebot.lab.learning.environment import Environment, EpisodeTerms, on_the_road
 from tradebot.lab.learning.training.training import span_of
 from tradebot.model.values import replace
 
 
-def chosen_for(**of: Any) -> Chosen:
+def chosen_for(**of: Any) -> ChosenEpisodes:
     span = span_of(plan(**of), "policy", NAMES)
-    return chosen([Terms(span.plan, span.scaling)], span.scaling, span.parts, 1)
+    return choose_episodes([EpisodeTerms(span.plan, span.scaling)], span.scaling, span.parts, 1)
 
 
 @pytest.mark.campaign
@@ -30,7 +30,7 @@ def test_a_change_of_contract_ends_an_episode_and_each_is_compared() -> None:
 
 
 def test_what_differs_is_played_on_the_road(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Account, "drawdown", lambda account, place: 0.0)
+    monkeypatch.setattr(EpisodeAccount, "drawdown", lambda account, place: 0.0)
     found = chosen_for()
     assert found.why.startswith("arrays and the road differ: observation after ")
     assert found.begin is on_the_road
@@ -38,14 +38,14 @@ def test_what_differs_is_played_on_the_road(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_actions_are_drawn_from_a_seed_and_last() -> None:
-    assert drawn(3, 500) == drawn(3, 500) != drawn(4, 500)
-    assert {*drawn(3, 500)} == {-2, -1, 0, 1, 2}
-    assert len(drawn(3, 500)) == 500
+    assert draw_actions(3, 500) == draw_actions(3, 500) != draw_actions(4, 500)
+    assert {*draw_actions(3, 500)} == {-2, -1, 0, 1, 2}
+    assert len(draw_actions(3, 500)) == 500
 
 
 def test_an_episode_that_ends_with_its_session_is_played_on_the_road() -> None:
     span = span_of(plan(), "policy", NAMES)
-    terms = replace(Terms(span.plan, span.scaling), flat_overnight=True)
-    assert chosen([terms], span.scaling, span.parts, 1) == Chosen(
+    terms = replace(EpisodeTerms(span.plan, span.scaling), flat_overnight=True)
+    assert choose_episodes([terms], span.scaling, span.parts, 1) == ChosenEpisodes(
         (terms,), on_the_road, "an episode ends with its session"
     )

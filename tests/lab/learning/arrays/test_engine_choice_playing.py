@@ -7,9 +7,9 @@ from functools import partial
 import pytest
 
 from tests.lab.learning.arrays.drawing import LIMITS, plan, sequence, tapes
-from tradebot.lab.learning.arrays.engine_choice import Account, TapeTurns, differs, drawn
-from tradebot.lab.learning.arrays.episode_data import Tape
-from tradebot.lab.learning.environment import Environment, Play, Terms
+from tradebot.lab.learning.arrays.engine_choice import EpisodeAccount, TapeTurns, differs, draw_actions
+from tradebot.lab.learning.arrays.episode_data import EpisodeData
+from tradebot.lab.learning.environment import Environment, EpisodeTerms, Play
 from tradebot.model.reasons import Reason
 
 SEQUENCES, STEPS, PART, SHARES = 1000, 500, 50, 5
@@ -21,11 +21,11 @@ REASONS = {
 }  # fmt: skip
 
 
-def playing(tape: Tape, terms: Terms) -> Play:
+def playing(tape: EpisodeData, terms: EpisodeTerms) -> Play:
     return TapeTurns(tape)
 
 
-def refused(tape: Tape, actions: Sequence[int]) -> set[str]:
+def refused(tape: EpisodeData, actions: Sequence[int]) -> set[str]:
     found: set[str] = set()
     with Environment(tape.terms, partial(playing, tape)) as episode:
         episode.reset()
@@ -39,13 +39,13 @@ def refused(tape: Tape, actions: Sequence[int]) -> set[str]:
 
 def test_drawn_actions_do_the_same_on_both(monkeypatch: pytest.MonkeyPatch) -> None:
     (tape,) = tapes(plan(limits=LIMITS[1]))
-    actions = drawn(22, 60)
+    actions = draw_actions(22, 60)
     assert differs(tape, actions) is None
     assert refused(tape, actions) == {Reason.MAX_SESSION_ENTRIES, Reason.MAX_SYMBOL_ENTRIES}
     # A commission that is forgotten, and a limit that isn't asked, are found.
     assert str(differs(tape._replace(fee=tape.fee - 1), actions)).startswith("equity, reward, observation after ")
     assert "refused" in str(differs(tape._replace(rules=tape.rules._replace(symbol_entries=7)), actions))
-    monkeypatch.setattr(Account, "see", lambda account, place: None)
+    monkeypatch.setattr(EpisodeAccount, "see", lambda account, place: None)
     assert str(differs(tape, actions)).startswith("observation after ")
 
 

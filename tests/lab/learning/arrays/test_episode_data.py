@@ -7,7 +7,7 @@ import pytest
 from tests.lab.learning.arrays.drawing import NAMES, plan, tapes
 from tests.lab.learning.prices import give
 from tradebot.lab.learning.arrays.episode_data import BeyondError, tapes_of
-from tradebot.lab.learning.environment import Terms
+from tradebot.lab.learning.environment import EpisodeTerms
 from tradebot.lab.learning.training.training import span_of
 
 
@@ -39,4 +39,4 @@ def test_a_market_that_arrays_cannot_have_is_refused(
     give(monkeypatch, levels if ends else {**levels, **jumped}, ends)
     span = span_of(of, "policy", NAMES)
     with pytest.raises(BeyondError, match=why):
-        tapes_of(Terms(of, span.scaling), span.scaling, span.rows)
+        tapes_of(EpisodeTerms(of, span.scaling), span.scaling, span.rows)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.lab.learning.arrays.drawing import plan
-from tradebot.lab.backtest.run import Plan, begin
+from tradebot.lab.backtest.run import BacktestPlan, begin
 from tradebot.lab.learning.arrays.supported_rules import OFF, margin_may_bind, rules_of, unknown
 from tradebot.model.limits import Limits
 from tradebot.model.values import replace
@@ -18,7 +18,7 @@ def policy(**of: Any) -> dict[str, Any]:
     return {"strategies": {"flow": None, "futures": None, "policy": {**POLICY, **of}}}
 
 
-def told(of: Plan) -> str | None:
+def told(of: BacktestPlan) -> str | None:
     run = begin(of, [])
     try:
         return unknown(run, "policy")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tradebot.adapters.models.graph import require_closed
-from tradebot.lab.learning.training.graphs import Layer, Remembering, remembering, sided, stacked
+from tradebot.lab.learning.training.graphs import Layer, Remembering, remembering, size_with_side, stack_layers
 
 SHOWN, HIDDEN, MADE = 7, 5, 3
 
@@ -32,9 +32,9 @@ def of(layer: Layer, shown: np.ndarray) -> np.ndarray:
 def test_stacked_layers_answer_what_they_add_up_to(seed: int) -> None:
     chance = np.random.default_rng(seed)
     layers, shown = [layer(chance, SHOWN, HIDDEN), layer(chance, HIDDEN, MADE)], chance.normal(size=SHOWN)
-    (found,) = answered(stacked(layers, "Tanh"), observation=shown)
+    (found,) = answered(stack_layers(layers, "Tanh"), observation=shown)
     assert found[0] == pytest.approx(of(layers[1], np.tanh(of(layers[0], shown))), abs=1e-5)
-    (found,) = answered(stacked(layers, "Relu", "Tanh"), observation=shown)
+    (found,) = answered(stack_layers(layers, "Relu", "Tanh"), observation=shown)
     assert found[0] == pytest.approx(np.tanh(of(layers[1], np.maximum(of(layers[0], shown), 0))), abs=1e-5)
 
 
@@ -60,6 +60,6 @@ def test_memory_goes_on_as_its_gates_say(seed: int) -> None:
 
 @pytest.mark.parametrize(("bias", "answer"), [(3.0, 0.5), (-3.0, -0.5), (0.0, 0.0)])
 def test_sided_layer_answers_a_size_on_its_side(bias: float, answer: float) -> None:
-    graph = sided(Layer(np.zeros((1, SHOWN), dtype=np.float32), np.array([bias], dtype=np.float32)), 0.5)
+    graph = size_with_side(Layer(np.zeros((1, SHOWN), dtype=np.float32), np.array([bias], dtype=np.float32)), 0.5)
     (found,) = answered(graph, observation=np.ones(SHOWN))
     assert found[0].tolist() == [answer]

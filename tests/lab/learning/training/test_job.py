@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from tradebot.errors import OperatorError
-from tradebot.lab.learning.training.job import AGENTS, Job, checked, usual_features
+from tradebot.lab.learning.training.job import AGENTS, TrainingJob, usual_features, validate_job
 from tradebot.model.values import replace
 
-JOB = Job("ppo", 1, 20_000)
+JOB = TrainingJob("ppo", 1, 20_000)
 
 
 def test_configuration_is_all_but_the_seed() -> None:
@@ -25,15 +25,15 @@ def test_configuration_is_all_but_the_seed() -> None:
 
 
 def test_steps_are_made_whole_and_some_settings_may_be_zero() -> None:
-    assert checked(replace(JOB, steps=20_000)).steps == 20_480
-    assert checked(replace(JOB, steps=20_480)).steps == 20_480
-    assert checked(replace(JOB, agent="td3", settings={"exploration": 0})).steps == 20_000
-    assert checked(replace(JOB, settings={"ent_coef": 0})).values["ent_coef"] == 0
+    assert validate_job(replace(JOB, steps=20_000)).steps == 20_480
+    assert validate_job(replace(JOB, steps=20_480)).steps == 20_480
+    assert validate_job(replace(JOB, agent="td3", settings={"exploration": 0})).steps == 20_000
+    assert validate_job(replace(JOB, settings={"ent_coef": 0})).values["ent_coef"] == 0
 
 
 def test_every_agent_can_be_trained_as_it_is_shipped() -> None:
     for agent, of in AGENTS.items():
-        checked(Job(agent, 1, of.steps or 0))
+        validate_job(TrainingJob(agent, 1, of.steps or 0))
     assert len(usual_features()) > 40
 
 
@@ -58,4 +58,4 @@ def test_every_agent_can_be_trained_as_it_is_shipped() -> None:
 )
 def test_what_cannot_be_trained_is_refused_by_name(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(OperatorError, match=said):
-        checked(replace(JOB, **changes))
+        validate_job(replace(JOB, **changes))

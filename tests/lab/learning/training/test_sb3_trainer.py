@@ -17,10 +17,10 @@ from tests.lab.learning.arrays.drawing import plan as on_arrays
 from tests.lab.learning.test_environment import SCALING, START, plan
 from tradebot.adapters.models.reading import draft_of
 from tradebot.adapters.models.running import member_of, self_test
-from tradebot.lab.learning.arrays.engine_choice import Chosen
-from tradebot.lab.learning.environment import Terms, on_the_road
-from tradebot.lab.learning.training.job import DivergedError, Job
-from tradebot.lab.learning.training.training import Span, Told, span_of, train
+from tradebot.lab.learning.arrays.engine_choice import ChosenEpisodes
+from tradebot.lab.learning.environment import EpisodeTerms, on_the_road
+from tradebot.lab.learning.training.job import DivergedError, TrainingJob
+from tradebot.lab.learning.training.training import TrainingSpan, TrainingSummary, span_of, train
 from tradebot.lab.learning.training.training_rows import Within
 from tradebot.model.decision import Decision
 from tradebot.model.values import replace
@@ -48,20 +48,22 @@ def _run(*words: str) -> "subprocess.CompletedProcess[str]":
 
 
 @cache
-def span() -> Span:
+def span() -> TrainingSpan:
     return span_of(plan(5), "policy", NAMES)
 
 
-def job(agent: str) -> Job:
+def job(agent: str) -> TrainingJob:
     small = {"n_steps": 128} if "ppo" in agent else {"learning_starts": 100, "net_width": 32}
-    return Job(agent, 3, 500, small, NAMES)
+    return TrainingJob(agent, 3, 500, small, NAMES)
 
 
 @torch_here
 @pytest.mark.campaign
 @pytest.mark.parametrize("agent", AGENTS)
 def test_exported_network_answers_as_the_trained_one_and_is_the_same_each_time(agent: str, tmp_path: Path) -> None:
-    models = [draft_of(train(job(agent), span(), tmp_path / name, Told((3,), 1)).place) for name in ("one", "two")]
+    models = [
+        draft_of(train(job(agent), span(), tmp_path / name, TrainingSummary((3,), 1)).place) for name in ("one", "two")
+    ]
     for model in models:
         member = member_of(model)
         assert not isinstance(member, Decision), member
@@ -74,7 +76,7 @@ def test_exported_network_answers_as_the_trained_one_and_is_the_same_each_time(a
 def test_network_whose_weights_are_no_numbers_is_no_model(tmp_path: Path) -> None:
     wild = replace(job("sac"), steps=1000, settings={**job("sac").settings, "learning_rate": 1.0})
     with pytest.raises(DivergedError, match="sac with seed 3 learned weights that are no numbers"):
-        train(wild, span(), tmp_path / "draft", Told((3,), 1))
+        train(wild, span(), tmp_path / "draft", TrainingSummary((3,), 1))
     assert not (tmp_path / "draft").exists()
 
 
@@ -87,7 +89,7 @@ def test_environment_is_one_of_gymnasium_s(continuous: bool) -> None:
 
     from tradebot.lab.learning.gymnasium_env import gymnasium_env
 
-    env = gymnasium_env(Terms(plan(5), SCALING), continuous=continuous)
+    env = gymnasium_env(EpisodeTerms(plan(5), SCALING), continuous=continuous)
     try:
         check_further(env, warn=False)
         check_env(env, skip_render_check=True)
@@ -102,7 +104,7 @@ def test_episode_by_sessions_goes_on_with_the_next_session() -> None:
 
     venue = futures_venue(START, 2, ("MES",))
     symbols = tuple(one.symbol for one in venue.instruments)
-    env = gymnasium_env(Terms(plan(5, venue=venue, symbols=symbols, sessions=2), SCALING), by_session=True)
+    env = gymnasium_env(EpisodeTerms(plan(5, venue=venue, symbols=symbols, sessions=2), SCALING), by_session=True)
     ends: list[tuple[bool, bool]] = []
     try:
         before, info = env.reset()
@@ -131,7 +133,7 @@ def test_spans_with_gaps_are_episodes_in_turn_and_are_learned_from(tmp_path: Pat
     venue = futures_venue(START, 3, ("MES",))
     of = plan(5, venue=venue, symbols=tuple(one.symbol for one in venue.instruments), sessions=3)
     days = [START, START + timedelta(days=2)]
-    env = gymnasium_env(*(Terms(of, SCALING, first=day, last=day) for day in days))
+    env = gymnasium_env(*(EpisodeTerms(of, SCALING, first=day, last=day) for day in days))
     seen: list[list[datetime]] = []
     try:
         for _ in range(3):
@@ -147,7 +149,7 @@ def test_spans_with_gaps_are_episodes_in_turn_and_are_learned_from(tmp_path: Pat
     assert (seen[0], [times[-1].date() for times in seen]) == (seen[2], [days[0], days[1], days[0]])
     assert all(times[-1] - times[0] < timedelta(hours=23) for times in seen)
     found = span_of(of, "policy", NAMES, [Within(day, day) for day in days])
-    card = draft_of(train(job("ppo"), found, tmp_path / "draft", Told((3,), 1)).place).card
+    card = draft_of(train(job("ppo"), found, tmp_path / "draft", TrainingSummary((3,), 1)).place).card
     assert [one.last for one in card.data] == days
 
 
@@ -155,9 +157,11 @@ def test_spans_with_gaps_are_episodes_in_turn_and_are_learned_from(tmp_path: Pat
 @pytest.mark.campaign
 def test_what_is_trained_on_arrays_is_what_the_road_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = span_of(on_arrays(), "policy", NAMES)
-    here = train(job("ppo"), found, tmp_path / "arrays", Told((3,), 1))
-    monkeypatch.setattr("tradebot.lab.learning.training.training.chosen", lambda spans, *_: Chosen(spans, on_the_road))
-    there = train(job("ppo"), found, tmp_path / "road", Told((3,), 1))
+    here = train(job("ppo"), found, tmp_path / "arrays", TrainingSummary((3,), 1))
+    monkeypatch.setattr(
+        "tradebot.lab.learning.training.training.choose_episodes", lambda spans, *_: ChosenEpisodes(spans, on_the_road)
+    )
+    there = train(job("ppo"), found, tmp_path / "road", TrainingSummary((3,), 1))
     assert (here.on_arrays, here.why) == (True, "")
     one, other = draft_of(here.place), draft_of(there.place)
     assert (one.graph, one.probe) == (other.graph, other.probe)

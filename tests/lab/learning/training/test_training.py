@@ -14,26 +14,26 @@ from tests.lab.learning.test_environment import START, plan
 from tradebot.adapters.models.reading import draft_of
 from tradebot.adapters.text.extras import install
 from tradebot.errors import OperatorError
-from tradebot.lab.learning.environment import Terms
+from tradebot.lab.learning.environment import EpisodeTerms
 from tradebot.lab.learning.training import training_rows as reading
-from tradebot.lab.learning.training.job import Job
-from tradebot.lab.learning.training.training import Span, Told, span_of, train
-from tradebot.lab.learning.training.training_rows import Watched, Within
+from tradebot.lab.learning.training.job import TrainingJob
+from tradebot.lab.learning.training.training import TrainingSpan, TrainingSummary, span_of, train
+from tradebot.lab.learning.training.training_rows import RecordingScaling, Within
 from tradebot.learning.card import CONFIGURATION
 from tradebot.model.values import replace
 
 NAMES = ("rsi_14", "return_3")
-JOB = Job("logistic", 3, 0, {}, NAMES)
+JOB = TrainingJob("logistic", 3, 0, {}, NAMES)
 
 
 @cache
-def span() -> Span:
+def span() -> TrainingSpan:
     return span_of(plan(5), "policy", NAMES)
 
 
 def test_draft_is_what_its_span_says_and_the_same_each_time(tmp_path: Path) -> None:
-    model = draft_of(train(JOB, span(), tmp_path / "one", Told((3,), 7)).place)
-    again = draft_of(train(JOB, span(), tmp_path / "two", Told((3,), 7)).place)
+    model = draft_of(train(JOB, span(), tmp_path / "one", TrainingSummary((3,), 7)).place)
+    again = draft_of(train(JOB, span(), tmp_path / "two", TrainingSummary((3,), 7)).place)
     assert (model.graph, model.probe, model.scaling) == (again.graph, again.probe, again.scaling)
     card = model.card
     assert (card.agent, card.seeds, card.trials, card.names) == ("logistic", (3,), 7, NAMES)
@@ -47,13 +47,13 @@ def test_draft_is_never_written_over_another(tmp_path: Path) -> None:
     place = tmp_path / "there"
     place.mkdir()
     with pytest.raises(OperatorError, match="there already"):
-        train(JOB, span(), place, Told((3,), 1))
+        train(JOB, span(), place, TrainingSummary((3,), 1))
 
 
 def test_agent_that_needs_torch_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tradebot.lab.learning.training.sb3_trainer.find_spec", lambda name: None)
     with pytest.raises(OperatorError, match="training ppo needs torch") as told:
-        train(Job("ppo", 1, 1_000, {}, NAMES), span(), tmp_path / "never", Told((1,), 1))
+        train(TrainingJob("ppo", 1, 1_000, {}, NAMES), span(), tmp_path / "never", TrainingSummary((1,), 1))
     assert told.value.hint.startswith(install("rl"))
     assert not (tmp_path / "never").exists()
 
@@ -77,8 +77,8 @@ def test_recorded_bars_without_history_say_how_much_of_it_features_need(
     recorded = replace(of, spec=replace(of.spec, source=source, path="mes.csv", bar_stamp="start"))
     first = datetime(START.year, START.month, START.day, 15, tzinfo=UTC)
 
-    def asked(terms: Terms, *_: object) -> list[dict[str, Any]]:
-        assert isinstance(terms.scaling, Watched)
+    def asked(terms: EpisodeTerms, *_: object) -> list[dict[str, Any]]:
+        assert isinstance(terms.scaling, RecordingScaling)
         terms.scaling.rows += [{} for _ in shown]
         return [{"at": first + timedelta(days=days), "symbol": "MESZ6"} for days in shown]
 
@@ -108,7 +108,7 @@ def test_spans_with_a_gap_are_learned_from_each_on_its_own(tmp_path: Path) -> No
         assert [row.at for row in rows] == [opened + timedelta(minutes=5 * place) for place in range(1, 276)]
     shown = [row.values for part in found.parts for row in part]
     assert found.scaling.means == pytest.approx([np.mean([row[name] for row in shown]) for name in NAMES])
-    card = draft_of(train(JOB, found, tmp_path / "draft", Told((3,), 1)).place).card
+    card = draft_of(train(JOB, found, tmp_path / "draft", TrainingSummary((3,), 1)).place).card
     assert [(one.first.day, one.last.day) for one in card.data] == [(15, 16), (17, 18)]
     # The first of both spans is the whole of another one's.
     alone = span_of(plan(5, venue=venue, symbols=symbols, sessions=3), "policy", NAMES, within[:1])

@@ -26,10 +26,10 @@ from tests.lab.learning.walking.test_walk import walk_in
 from tests.lab.search.test_cluster import DiedError, Ray, children, two_nodes
 from tradebot.errors import OperatorError, TradebotError
 from tradebot.lab.learning.walking import ray_nodes
-from tradebot.lab.learning.walking.ray_nodes import UnitSeat, Work, play_there
-from tradebot.lab.learning.walking.walk import UNITS, Walk, Wanted, walk
+from tradebot.lab.learning.walking.ray_nodes import UnitSeat, WalkWork, play_there
+from tradebot.lab.learning.walking.walk import UNITS, Walk, WalkTask, walk
 from tradebot.lab.search import cluster
-from tradebot.lab.search.cluster import code_of, packed, program_here
+from tradebot.lab.search.cluster import code_of, pickle_for_node, program_here
 
 __all__ = ["models_that_nobody_made"]
 
@@ -48,7 +48,7 @@ class Actor:
 def walked(of: Walk, ray: Ray) -> list[int]:
     """Walk on a made-up cluster, and return how many units were told to be finished, each time."""
     said: list[int] = []
-    with patch.object(ray_nodes, "connected", lambda: ray), patch.object(ray_nodes, "play", made_up):
+    with patch.object(ray_nodes, "connect_ray", lambda: ray), patch.object(ray_nodes, "play", made_up):
         walk(of, 1, 0, lambda done, total: said.append(done), play_there)
     return said
 
@@ -83,11 +83,11 @@ def test_cluster_whose_workers_all_die_is_a_sentence_and_so_is_its_end(tmp_path:
 
 
 def test_what_a_worker_cannot_do_ends_the_walk_with_its_sentence(tmp_path: Path) -> None:
-    def failing(of: Walk, wanted: Wanted, trials: int) -> None:
+    def failing(of: Walk, wanted: WalkTask, trials: int) -> None:
         raise OperatorError("nearly all bars went one way", "train on a longer span")
 
     with (
-        patch.object(ray_nodes, "connected", lambda: Ray(actor=Actor)),
+        patch.object(ray_nodes, "connect_ray", lambda: Ray(actor=Actor)),
         patch.object(ray_nodes, "play", failing),
         pytest.raises(TradebotError, match="nearly all bars went one way") as told,
     ):
@@ -97,8 +97,8 @@ def test_what_a_worker_cannot_do_ends_the_walk_with_its_sentence(tmp_path: Path)
 
 def test_node_without_the_folder_of_the_walk_plays_nothing(tmp_path: Path) -> None:
     of = walk_in(tmp_path)
-    work = Work(packed(of), 1, code_of(of.plan.settings), "elsewhere", str(tmp_path))
-    answer = UnitSeat().open(program_here(), packed(work))
+    work = WalkWork(pickle_for_node(of), 1, code_of(of.plan.settings), "elsewhere", str(tmp_path))
+    answer = UnitSeat().open(program_here(), pickle_for_node(work))
     assert f"doesn't have the folder {of.folder} of the walk" in answer["error"]
     assert "a drive that each node has at the same place" in answer["hint"]
 

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tradebot.errors import ConfigurationError, OperatorError
-from tradebot.lab.learning.training.job import Job
-from tradebot.lab.learning.walking.splits import Split
-from tradebot.lab.learning.walking.study import Varied, choosing, figures_of, judged_in
+from tradebot.lab.learning.training.job import TrainingJob
+from tradebot.lab.learning.walking.splits import WalkSplit
+from tradebot.lab.learning.walking.study import VariedSettings, choosing, figures_of, judged_in
 from tradebot.lab.search.space import Space
-from tradebot.model.policy_results import FORMAT, PolicyResults, Returns, Run, Span
+from tradebot.model.policy_results import FORMAT, PolicyResults, PolicyRun, Returns, SessionSpan
 from tradebot.model.values import replace
 
 PER_YEAR = 252
@@ -21,7 +21,7 @@ SETTINGS = {"settings": {"n_steps": [512, 1024], "gamma": {"from": 0.9, "to": 0.
 
 def results(*seeds: Returns) -> PolicyResults:
     days = tuple(date(2026, 1, 1) + timedelta(days=place) for place in range(len(seeds[0])))
-    runs = tuple(Run(seed, 0, each, each, each, 10 * seed) for seed, each in enumerate(seeds, 1))
+    runs = tuple(PolicyRun(seed, 0, each, each, each, 10 * seed) for seed, each in enumerate(seeds, 1))
     return PolicyResults(FORMAT, "policy", "c", "1", {}, {}, PER_YEAR, days, (), days, runs, {}, (), 1)
 
 
@@ -65,13 +65,18 @@ def test_too_few_sessions_are_refused_with_how_many_it_takes(sessions: int, emba
 
 def test_sessions_that_judge_are_those_of_the_splits() -> None:
     days = [date(2026, 1, 1) + timedelta(days=place) for place in range(10)]
-    splits = [Split((Span(days[0], days[1]),), (Span(days[3], days[4]),)), Split((), (Span(days[7], days[8]),))]
+    splits = [
+        WalkSplit((SessionSpan(days[0], days[1]),), (SessionSpan(days[3], days[4]),)),
+        WalkSplit((), (SessionSpan(days[7], days[8]),)),
+    ]
     assert judged_in(splits, days) == [days[3], days[4], days[7], days[8]]
 
 
 def test_steps_are_those_that_a_walk_with_the_same_settings_would_have() -> None:
-    of = Varied(Job("ppo", 1, 20_480, {"clip_range": 0.1}), 20_000, Space.model_validate(SETTINGS), "space.yaml")
-    assert of.with_values({"n_steps": 512, "gamma": 0.912345}) == Job(
+    of = VariedSettings(
+        TrainingJob("ppo", 1, 20_480, {"clip_range": 0.1}), 20_000, Space.model_validate(SETTINGS), "space.yaml"
+    )
+    assert of.with_values({"n_steps": 512, "gamma": 0.912345}) == TrainingJob(
         "ppo", 1, 20_480, {"clip_range": 0.1, "n_steps": 512, "gamma": 0.9123}
     )
     assert of.with_values({"n_steps": 5_000}).steps == 20_000
@@ -80,8 +85,10 @@ def test_steps_are_those_that_a_walk_with_the_same_settings_would_have() -> None
 
 
 def test_setting_that_is_set_too_is_refused_by_name() -> None:
-    of = Varied(Job("ppo", 1, 20_480, {"gamma": 0.9}), 20_000, Space.model_validate(SETTINGS), "space.yaml")
+    of = VariedSettings(
+        TrainingJob("ppo", 1, 20_480, {"gamma": 0.9}), 20_000, Space.model_validate(SETTINGS), "space.yaml"
+    )
     with pytest.raises(ConfigurationError, match=r"gamma is in space.yaml and set too"):
         of.require_settings()
     with pytest.raises(ConfigurationError, match="sac has no setting n_steps"):
-        replace(of, job=Job("sac", 1, 20_000)).require_settings()
+        replace(of, job=TrainingJob("sac", 1, 20_000)).require_settings()

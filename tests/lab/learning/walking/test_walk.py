@@ -23,38 +23,38 @@ from tradebot.adapters.state.policy_results import read_policy_results
 from tradebot.errors import OperatorError
 from tradebot.lab.backtest.engine_conversion import session_of
 from tradebot.lab.backtest.market import open_market_in_memory
-from tradebot.lab.backtest.run import Plan
-from tradebot.lab.learning.training.job import DivergedError, Job
+from tradebot.lab.backtest.run import BacktestPlan
+from tradebot.lab.learning.training.job import DivergedError, TrainingJob
 from tradebot.lab.learning.training.training_rows import Within
 from tradebot.lab.learning.walking import walk as walking
-from tradebot.lab.learning.walking.evaluation import Hold, Judged, judged
+from tradebot.lab.learning.walking.evaluation import Hold, JudgedSessions, evaluate_market
 from tradebot.lab.learning.walking.result_cache import keep
-from tradebot.lab.learning.walking.splits import Split, paths_of, splits_of
-from tradebot.lab.learning.walking.walk import RESULTS, UNITS, Benchmark, Unit, Walk, walk
-from tradebot.lab.selection.policies import Judging, Measured
+from tradebot.lab.learning.walking.splits import WalkSplit, paths_of, splits_of
+from tradebot.lab.learning.walking.walk import RESULTS, UNITS, BenchmarkReturns, Walk, WalkModel, walk
+from tradebot.lab.selection.policies import Judging, PolicyFigures
 from tradebot.lab.selection.splits import By
-from tradebot.model.policy_results import BENCHMARKS, Span, problems
+from tradebot.model.policy_results import BENCHMARKS, SessionSpan, problems
 from tradebot.model.reasons import Reason
 from tradebot.model.values import replace
 
 START, SESSIONS = date(2026, 11, 16), 4
 NAMES = ("rsi_14", "return_3")
-JOB = Job("logistic", 1, 0, {}, NAMES)
+JOB = TrainingJob("logistic", 1, 0, {}, NAMES)
 
 
 @cache
-def market(sessions: int = SESSIONS) -> Plan:
+def market(sessions: int = SESSIONS) -> BacktestPlan:
     venue = futures_venue(START, sessions, ("MES",))
     symbols = tuple(one.symbol for one in venue.instruments)
     few = {"promotion": {"splits": {"groups": 4, "judged": 2}}}
     return plan(5, over=few, venue=venue, symbols=symbols, sessions=sessions)
 
 
-def days(of: Plan) -> tuple[date, ...]:
+def days(of: BacktestPlan) -> tuple[date, ...]:
     return tuple(session_of(one).date for one in open_market_in_memory(of.spec).calendar.market)
 
 
-def replaced(of: Plan, **changes: int) -> Plan:
+def replaced(of: BacktestPlan, **changes: int) -> BacktestPlan:
     """Return a plan with other settings under promotion.splits."""
     promotion = of.settings.promotion
     splits = promotion.splits.model_copy(update=changes)
@@ -69,21 +69,23 @@ def walk_in(folder: Path) -> Walk:
     if not key.exists():
         make_key(key)
     dates = days(market())
-    apart = ((Span(dates[place], dates[place]), Span(dates[place + 2], dates[place + 2])) for place in (0, 1))
-    splits = tuple(Split((trained,), (shown,)) for trained, shown in apart)
+    apart = (
+        (SessionSpan(dates[place], dates[place]), SessionSpan(dates[place + 2], dates[place + 2])) for place in (0, 1)
+    )
+    splits = tuple(WalkSplit((trained,), (shown,)) for trained, shown in apart)
     return Walk(market(), "policy", JOB, (1,), splits, dates, folder / "walk", key)
 
 
 def test_holding_a_contract_earns_what_the_account_does_and_twice_the_costs_are_twice_the_costs() -> None:
     dates = days(market())
-    one = judged(market(), Hold("policy"), Within(dates[1], dates[2]))
+    one = evaluate_market(market(), Hold("policy"), Within(dates[1], dates[2]))
     assert one.sessions == dates[1:3]
     # It is bought once: a commission of 0.62 and a tick of a quarter of a point at 5 dollars.
     apart = [before - after for before, after in zip(one.returns, one.doubled, strict=True)]
     assert apart == pytest.approx([(0.62 + 1.25) / 100_000, 0.0], abs=1e-9)
     assert one.trades == 0
     # Sessions before the first one leave no trace: it begins with what there was.
-    alone = judged(market(), Hold("policy"), Within(dates[2], dates[2]))
+    alone = evaluate_market(market(), Hold("policy"), Within(dates[2], dates[2]))
     assert alone.sessions == dates[2:3]
     assert alone.returns[0] - one.returns[1] == pytest.approx(0, abs=2e-3)
 
@@ -123,7 +125,7 @@ def test_process_of_a_walk_collects_nothing_of_its_parent_and_how_it_ends_is_tol
     of = walk_in(tmp_path)
     Dropped()
     with pytest.raises(OperatorError, match=said) if said else nullcontext():
-        walking.play_here(of, [walking.Wanted(0, 1)], 1, 2, lambda _: None)
+        walking.play_here(of, [walking.WalkTask(0, 1)], 1, 2, lambda _: None)
 
 
 @pytest.mark.campaign
@@ -133,13 +135,13 @@ def test_a_walk_goes_on_where_it_was_killed_and_ends_as_if_it_never_was(
     made: list[str] = []
     play: Callable[..., None] = walking.play
 
-    def killed(of: Walk, wanted: walking.Wanted, trials: int) -> None:
+    def killed(of: Walk, wanted: walking.WalkTask, trials: int) -> None:
         made.append(wanted.file)
         if len(made) == 3:
             raise KeyboardInterrupt
         play(of, wanted, trials)
 
-    def one_by_one(of: Walk, left: Sequence[walking.Wanted], trials: int, workers: int, said: object) -> None:
+    def one_by_one(of: Walk, left: Sequence[walking.WalkTask], trials: int, workers: int, said: object) -> None:
         for wanted in left:
             walking.play(of, wanted, trials)
 
@@ -175,27 +177,27 @@ def test_folder_of_another_walk_is_refused(tmp_path: Path, monkeypatch: pytest.M
         walking._begin(of)
 
 
-def invent(of: Walk, wanted: walking.Wanted) -> Path:
+def invent(of: Walk, wanted: walking.WalkTask) -> Path:
     file = of.folder / UNITS / wanted.file
     keep(file, walking._result_of(of, wanted), invented(of, *wanted))
     return file
 
 
 def test_result_that_was_changed_or_is_of_another_walk_does_not_count(tmp_path: Path) -> None:
-    of, wanted = walk_in(tmp_path / "one"), walking.Wanted(0, 1)
+    of, wanted = walk_in(tmp_path / "one"), walking.WalkTask(0, 1)
     walking._begin(of)
     file = invent(of, wanted)
     good = file.read_text()
     file.write_text(good.replace("0.01", "0.91", 1))
     with pytest.raises(OperatorError, match=r"0-1\.json was changed") as told:
-        walking._read(of, wanted, Unit)
+        walking._read(of, wanted, WalkModel)
     assert told.value.hint == f"it is played again once it is gone: rm {file}"
     file.write_text(good)
     with pytest.raises(OperatorError, match=r"which 0-1\.json is about, isn't as it was judged"):
-        walking._read(of, wanted, Unit)
+        walking._read(of, wanted, WalkModel)
     elsewhere = replace(of, plan=replace(of.plan, spec=replace(of.plan.spec, seed=9)))
     # A benchmark is the same for each configuration, in the same market.
-    invent(of, rule := walking.Wanted(0, "rule"))
+    invent(of, rule := walking.WalkTask(0, "rule"))
     for now, who in (
         (elsewhere, rule),
         (elsewhere, wanted),
@@ -204,8 +206,8 @@ def test_result_that_was_changed_or_is_of_another_walk_does_not_count(tmp_path: 
         (of.folder / walking.STUDY).unlink()
         walking._begin(now)
         with pytest.raises(OperatorError, match="is of another walk"):
-            walking._read(now, who, Unit)
-    assert walking._read(now, rule, Benchmark) == invented(of, *rule)
+            walking._read(now, who, WalkModel)
+    assert walking._read(now, rule, BenchmarkReturns) == invented(of, *rule)
 
 
 @pytest.mark.parametrize("content", ["", "{", "{}", "3", '{"sessions": 3}', '{"diverged": 3}'])
@@ -247,14 +249,14 @@ def across_groups(folder: Path) -> Walk:
     return replace(of, plan=market(8), market=dates, splits=splits)
 
 
-def invented(of: Walk, place: int, who: int | str) -> Unit | Benchmark:
+def invented(of: Walk, place: int, who: int | str) -> WalkModel | BenchmarkReturns:
     """Return what was done in a split, in returns that tell the split, the session and who made them."""
     made = []
     for span in of.splits[place].judged:
         shown = tuple(day for day in of.market if span.first <= day <= span.last)
         returns = tuple((-1 if who == 2 else 1) * ((place + 1) / 100 + day.day / 1e5) for day in shown)
-        made.append(Judged(shown, returns, returns, place + 1))
-    return Unit(f"{place}-{who}", "0", (*made,), (*made,)) if isinstance(who, int) else Benchmark((*made,))
+        made.append(JudgedSessions(shown, returns, returns, place + 1))
+    return WalkModel(f"{place}-{who}", "0", (*made,), (*made,)) if isinstance(who, int) else BenchmarkReturns((*made,))
 
 
 def test_walk_along_paths_goes_on_and_each_path_has_each_group_as_another_model_judged_it(
@@ -263,13 +265,13 @@ def test_walk_along_paths_goes_on_and_each_path_has_each_group_as_another_model_
     monkeypatch.setattr(walking, "_require_model", lambda *_: None)
     of, made = replace(across_groups(tmp_path), seeds=(1, 2)), list[tuple[int, int | str]]()
 
-    def one_by_one(of: Walk, left: Sequence[walking.Wanted], trials: int, workers: int, said: object) -> None:
+    def one_by_one(of: Walk, left: Sequence[walking.WalkTask], trials: int, workers: int, said: object) -> None:
         for place, who in left:
             if len(made) == 9:
                 made.append((-1, "stopped"))
                 raise KeyboardInterrupt
             made.append((place, who))
-            invent(of, walking.Wanted(place, who))
+            invent(of, walking.WalkTask(place, who))
 
     with pytest.raises(KeyboardInterrupt):
         walk(of, 1, 1, player=one_by_one)
@@ -294,17 +296,17 @@ def test_walk_along_paths_goes_on_and_each_path_has_each_group_as_another_model_
     assert results.benchmarks["rule"] == results.runs[0].returns
     # Of the logistic baseline's paths, it is the one in the middle.
     assert results.benchmarks["logistic"] == results.runs[1].returns
-    assert Measured(results, 1, of.plan.settings.promotion.splits).judging == Judging(0, 3)
+    assert PolicyFigures(results, 1, of.plan.settings.promotion.splits).judging == Judging(0, 3)
 
 
 @pytest.mark.campaign
 def test_model_of_a_split_has_learned_from_all_of_its_spans_and_is_judged_in_each_of_its_groups(tmp_path: Path) -> None:
     of, place = across_groups(tmp_path), 3
     walking._begin(of)
-    walking.play(of, walking.Wanted(place, 1), 1)
-    unit = walking._read(of, walking.Wanted(place, 1), Unit)
+    walking.play(of, walking.WalkTask(place, 1), 1)
+    unit = walking._read(of, walking.WalkTask(place, 1), WalkModel)
     split, dates = of.splits[place], of.market
-    assert split.trained == (Span(dates[0], dates[0]), Span(dates[7], dates[7]))
+    assert split.trained == (SessionSpan(dates[0], dates[0]), SessionSpan(dates[7], dates[7]))
     assert [one.sessions for one in unit.plain] == [one.sessions for one in unit.later] == [dates[2:4], dates[4:6]]
     assert unit.plain != unit.later
     assert all(each for one in unit.plain for each in one.returns)

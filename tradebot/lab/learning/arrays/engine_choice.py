@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tradebot.lab.learning.arrays.episode_data import BeyondError, Tape, tapes_of
+from tradebot.lab.learning.arrays.episode_data import BeyondError, EpisodeData, tapes_of
 from tradebot.lab.learning.arrays.supported_rules import CENTS
-from tradebot.lab.learning.environment import ACTIONS, Environment, Moment, on_the_road
+from tradebot.lab.learning.environment import ACTIONS, Environment, PolicyState, on_the_road
 from tradebot.model.reasons import Reason
-from tradebot.signals.features.state import STATE, State, observed
+from tradebot.signals.features.state import STATE, DecisionState, state_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
-    from tradebot.lab.learning.arrays.episode_data import Ask, Tape
-    from tradebot.lab.learning.environment import Observation, Play, Terms
-    from tradebot.lab.learning.scaling import Scaling
-    from tradebot.lab.learning.training.training_rows import Row
-    from tradebot.signals.features.state import State
+    from tradebot.lab.learning.arrays.episode_data import EpisodeData, PolicyMoment
+    from tradebot.lab.learning.environment import EpisodeTerms, Observation, Play
+    from tradebot.lab.learning.scaling import FittedScaling
+    from tradebot.lab.learning.training.training_rows import TrainingRow
+    from tradebot.signals.features.state import DecisionState
 
 MINUTE_S, BAR_MINUTES = 60, 5
 
@@ -37,10 +37,10 @@ class _Order(NamedTuple):
     enters: int | None = None
 
 
-class Account:
+class EpisodeAccount:
     """One account from the first minute of a tape on; `held` is how many contracts it holds, signed."""
 
-    def __init__(self, tape: Tape) -> None:
+    def __init__(self, tape: EpisodeData) -> None:
         self._tape, self._rules = tape, tape.rules
         self._cash, self._began = tape.cash, tape.cash
         self._peak = 0
@@ -64,12 +64,12 @@ class Account:
         peak = max(self._peak, equity)
         return float(Decimal(peak - equity) / peak)
 
-    def state(self, ask: Ask) -> State:
+    def state(self, ask: PolicyMoment) -> DecisionState:
         """Return how things stand when the policy is asked. What was entered first has left first."""
         tape, place = self._tape, ask.place
         mark = tape.marks[place]
         profit = sum(contracts * (mark - price) for contracts, price in self._lots) * tape.tick
-        return State(
+        return DecisionState(
             position=float(self.held),
             unrealized=profit / CENTS,
             equity=self.equity(place) / CENTS,
@@ -188,15 +188,17 @@ CHECKED, STEPS, LONGEST = 3, 120, 6
 """How many tapes are compared with the road before they are used, for how many steps, and how long an action lasts."""
 
 
-class Chosen(NamedTuple):
+class ChosenEpisodes(NamedTuple):
     """The episodes that an agent is trained in, one after another, how they begin, and why it isn't on arrays."""
 
-    spans: tuple[Terms, ...]
-    begin: Callable[[Terms], Play]
+    spans: tuple[EpisodeTerms, ...]
+    begin: Callable[[EpisodeTerms], Play]
     why: str = ""
 
 
-def chosen(spans: Sequence[Terms], scaling: Scaling, parts: Sequence[Sequence[Row]], seed: int) -> Chosen:
+def choose_episodes(
+    spans: Sequence[EpisodeTerms], scaling: FittedScaling, parts: Sequence[Sequence[TrainingRow]], seed: int
+) -> ChosenEpisodes:
     """Return episodes on arrays if they play these spans as the road does, and otherwise the spans on the road.
 
     `parts` are the rows of each span. On arrays, a change of contract ends an episode.
@@ -204,23 +206,25 @@ def chosen(spans: Sequence[Terms], scaling: Scaling, parts: Sequence[Sequence[Ro
     try:
         tapes = [tape for terms, rows in zip(spans, parts, strict=True) for tape in tapes_of(terms, scaling, rows)]
     except BeyondError as error:
-        return Chosen(tuple(spans), on_the_road, str(error))
+        return ChosenEpisodes(tuple(spans), on_the_road, str(error))
     compared = sorted({0, len(tapes) // 2, len(tapes) - 1})[:CHECKED]
     for place in compared:
-        if different := differs(tapes[place], drawn(seed + place, STEPS)):
-            return Chosen(tuple(spans), on_the_road, f"arrays and the road differ: {different}")
+        if different := differs(tapes[place], draw_actions(seed + place, STEPS)):
+            return ChosenEpisodes(tuple(spans), on_the_road, f"arrays and the road differ: {different}")
     by_dates = {(tape.terms.first, tape.terms.last): tape for tape in tapes}
-    return Chosen(tuple(tape.terms for tape in tapes), lambda terms: TapeTurns(by_dates[terms.first, terms.last]))
+    return ChosenEpisodes(
+        tuple(tape.terms for tape in tapes), lambda terms: TapeTurns(by_dates[terms.first, terms.last])
+    )
 
 
-def drawn(seed: int, steps: int) -> list[int]:
+def draw_actions(seed: int, steps: int) -> list[int]:
     """Return actions drawn from a seed, each of which lasts for some steps."""
     chance = np.random.default_rng(seed)
     held = chance.integers(1, LONGEST + 1, steps)
     return [int(one) for one in np.repeat(chance.integers(ACTIONS[0], ACTIONS[-1] + 1, steps), held)[:steps]]
 
 
-def differs(tape: Tape, actions: Sequence[int]) -> str | None:
+def differs(tape: EpisodeData, actions: Sequence[int]) -> str | None:
     """Return the first difference between a tape and the road under the same actions; None if there is none.
 
     Equity, position, what is refused, reward, end and each number of the observation are compared as they are.
@@ -233,7 +237,9 @@ def differs(tape: Tape, actions: Sequence[int]) -> str | None:
     return None
 
 
-def _told(terms: Terms, begin: Callable[[Terms], Play], actions: Sequence[int]) -> Iterator[dict[str, Any]]:
+def _told(
+    terms: EpisodeTerms, begin: Callable[[EpisodeTerms], Play], actions: Sequence[int]
+) -> Iterator[dict[str, Any]]:
     """Yield what an environment tells at the beginning and after each step, up to its end."""
     with Environment(terms, begin) as episode:
         observation, info = episode.reset()
@@ -258,11 +264,11 @@ CENT = Decimal("0.01")
 class TapeTurns:
     """The turns of an episode on a tape: `question`, then `answer`, and so on until there is no question left."""
 
-    def __init__(self, tape: Tape) -> None:
+    def __init__(self, tape: EpisodeData) -> None:
         self._playing = _moments(tape, self)
         self.target = 0
 
-    def question(self) -> Moment | None:
+    def question(self) -> PolicyState | None:
         """Return the next moment, None after the last one."""
         return next(self._playing, None)
 
@@ -275,8 +281,8 @@ class TapeTurns:
         self._playing.close()
 
 
-def _moments(tape: Tape, turns: TapeTurns) -> Generator[Moment]:
-    account, last = Account(tape), len(tape.minutes) - 1
+def _moments(tape: EpisodeData, turns: TapeTurns) -> Generator[PolicyState]:
+    account, last = EpisodeAccount(tape), len(tape.minutes) - 1
     refused: Mapping[str, int] = {}
     for number, ask in enumerate(tape.asks):
         place = ask.place
@@ -285,14 +291,14 @@ def _moments(tape: Tape, turns: TapeTurns) -> Generator[Moment]:
         account.fill(place)
         equity = account.equity(place)
         shown = _shown(tape, number, in_books._replace(equity=equity / CENTS, drawdown=account.drawdown(place)))
-        yield Moment(ask.at, equity * CENT, account.held, shown, refused, {}, symbol=tape.symbol)
+        yield PolicyState(ask.at, equity * CENT, account.held, shown, refused, {}, symbol=tape.symbol)
         reason = _step(tape, account, number, known, turns.target)
         refused = {str(reason): 1} if reason else {}
     account.fill(last)
-    yield Moment(tape.ends, account.equity(last) * CENT, account.held, None, refused, {}, ended=True)
+    yield PolicyState(tape.ends, account.equity(last) * CENT, account.held, None, refused, {}, ended=True)
 
 
-def _step(tape: Tape, account: Account, number: int, held: int, target: int) -> Reason | None:
+def _step(tape: EpisodeData, account: EpisodeAccount, number: int, held: int, target: int) -> Reason | None:
     """Bring an account to the next ask; return what was refused last, None if nothing was.
 
     `held` is what the books know of when the policy is asked.
@@ -317,9 +323,9 @@ def _step(tape: Tape, account: Account, number: int, held: int, target: int) -> 
     return reason
 
 
-def _shown(tape: Tape, number: int, state: State) -> Observation:
+def _shown(tape: EpisodeData, number: int, state: DecisionState) -> Observation:
     many = tape.shown.shape[1]
     found = np.empty(many + len(STATE), dtype=np.float32)
     found[:many] = tape.shown[number]
-    found[many:] = observed(state)
+    found[many:] = state_numbers(state)
     return found

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tradebot.lab.backtest.run import begin
-from tradebot.lab.learning.arrays.supported_rules import CENTS, MINUTE_S, Rules, margin_may_bind, rules_of, unknown
+from tradebot.lab.learning.arrays.supported_rules import (
+    CENTS,
+    MINUTE_S,
+    EpisodeRules,
+    margin_may_bind,
+    rules_of,
+    unknown,
+)
 from tradebot.learning.observing import HIGHEST
 from tradebot.model.values import replace
 from tradebot.venues.ibkr.contracts import root_of
@@ -24,10 +31,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from tradebot.lab.backtest.run import Run
-    from tradebot.lab.learning.environment import Terms
-    from tradebot.lab.learning.scaling import Scaling
-    from tradebot.lab.learning.training.training_rows import Row
+    from tradebot.lab.backtest.run import BacktestRun
+    from tradebot.lab.learning.environment import EpisodeTerms
+    from tradebot.lab.learning.scaling import FittedScaling
+    from tradebot.lab.learning.training.training_rows import TrainingRow
     from tradebot.model.bar import Session
 
 LOOKS_EVERY, MINUTE_US = 5, 60_000_000
@@ -38,7 +45,7 @@ class BeyondError(Exception):
     """Raised with the reason why arrays can't play what the road can."""
 
 
-class Ask(NamedTuple):
+class PolicyMoment(NamedTuple):
     """A moment at which the policy is asked: the place of its minute, and how much of the session is over."""
 
     at: datetime
@@ -46,7 +53,7 @@ class Ask(NamedTuple):
     gone: float
 
 
-class Tape(NamedTuple):
+class EpisodeData(NamedTuple):
     """Sessions in which a root stands for one contract.
 
     A place is a minute of a session, and the last place of each is its close. `opens` and `marks` are the price at
@@ -56,10 +63,10 @@ class Tape(NamedTuple):
     begins with, in cents.
     """
 
-    terms: Terms
+    terms: EpisodeTerms
     symbol: str
-    rules: Rules
-    asks: tuple[Ask, ...]
+    rules: EpisodeRules
+    asks: tuple[PolicyMoment, ...]
     shown: NDArray[np.float32]
     opens: tuple[int, ...]
     marks: tuple[int, ...]
@@ -86,7 +93,7 @@ class _Minutes(NamedTuple):
     closes: list[int]
 
 
-def tapes_of(terms: Terms, scaling: Scaling, rows: Sequence[Row]) -> tuple[Tape, ...]:
+def tapes_of(terms: EpisodeTerms, scaling: FittedScaling, rows: Sequence[TrainingRow]) -> tuple[EpisodeData, ...]:
     """Return what the policy is shown in these rows, a tape for each stretch of sessions with the same contract.
 
     BeyondError if arrays can't play it as the road does.
@@ -102,10 +109,10 @@ def tapes_of(terms: Terms, scaling: Scaling, rows: Sequence[Row]) -> tuple[Tape,
         run.made.close()
 
 
-def _stretches(run: Run, rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+def _stretches(run: BacktestRun, rows: Sequence[TrainingRow]) -> Iterator[Sequence[TrainingRow]]:
     """Yield rows that follow one another without a change of contract, and without a session that has none."""
     opens = [one.open for one in run.made.sessions]
-    part: list[Row] = []
+    part: list[TrainingRow] = []
     for row in rows:
         if part and part[-1].symbol != row.symbol:
             yield part
@@ -116,7 +123,7 @@ def _stretches(run: Run, rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
     yield part
 
 
-def _tape(terms: Terms, scaling: Scaling, run: Run, rows: Sequence[Row]) -> Tape:
+def _tape(terms: EpisodeTerms, scaling: FittedScaling, run: BacktestRun, rows: Sequence[TrainingRow]) -> EpisodeData:
     sessions = [one for one in run.made.sessions if one.close > rows[0].at and one.open <= rows[-1].at]
     symbol = rows[0].symbol
     found, root = _minutes(run, symbol, sessions), root_of(symbol)
@@ -128,7 +135,7 @@ def _tape(terms: Terms, scaling: Scaling, run: Run, rows: Sequence[Row]) -> Tape
         raise BeyondError("limits.max_symbol_fraction lets margin run short first")
     tick, of = root.tick * root.multiplier, replace(terms, first=sessions[0].date, last=sessions[-1].date)
     looks = frozenset(_places(found))
-    return Tape(
+    return EpisodeData(
         of,
         symbol,
         rules,
@@ -151,7 +158,7 @@ def _places(found: _Minutes) -> Iterator[int]:
         yield from range(begins + 1, close, LOOKS_EVERY)
 
 
-def _ends_of_days(run: Run, sessions: Sequence[Session]) -> list[bool]:
+def _ends_of_days(run: BacktestRun, sessions: Sequence[Session]) -> list[bool]:
     day = run.plan.settings.day.knowing(run.made.sessions)
     days = [day.trade_date(one.date) for one in sessions]
     return [day != after for day, after in zip(days, [*days[1:], None], strict=True)]
@@ -163,7 +170,7 @@ def _cents(usd: Decimal) -> int:
     return int(usd * CENTS)
 
 
-def _minutes(run: Run, symbol: str, sessions: Sequence[Session]) -> _Minutes:
+def _minutes(run: BacktestRun, symbol: str, sessions: Sequence[Session]) -> _Minutes:
     """Return the prices of each minute; BeyondError if a minute has no bar, or a price is on no tick."""
     market, tick = run.made.engine.market, root_of(symbol).tick
     grid, places = market.grids[symbol], {one.open: place for place, one in enumerate(run.made.sessions)}
@@ -190,7 +197,7 @@ def _minutes(run: Run, symbol: str, sessions: Sequence[Session]) -> _Minutes:
     return found
 
 
-def _require_fillable(found: _Minutes, rules: Rules) -> None:
+def _require_fillable(found: _Minutes, rules: EpisodeRules) -> None:
     """Raise BeyondError if a minute begins beyond the limit of an order that was sent just before it."""
     edges, lowest = {*found.closes, *found.begins}, min(found.marks)
     for place, (opened, mark) in enumerate(zip(found.opens, found.marks, strict=True)):
@@ -203,7 +210,7 @@ def _require_fillable(found: _Minutes, rules: Rules) -> None:
             raise BeyondError("a price moves as far as limits.price_collar_fraction allows")
 
 
-def _asks(rows: Sequence[Row], sessions: Sequence[Session], begins: Sequence[int]) -> Iterator[Ask]:
+def _asks(rows: Sequence[TrainingRow], sessions: Sequence[Session], begins: Sequence[int]) -> Iterator[PolicyMoment]:
     opens = [one.open for one in sessions]
     for row in rows:
         place = bisect_right(opens, row.at) - 1
@@ -212,10 +219,10 @@ def _asks(rows: Sequence[Row], sessions: Sequence[Session], begins: Sequence[int
         if since % timedelta(minutes=LOOKS_EVERY):
             raise BeyondError(f"the policy is asked at {row.at:%H:%M}, which is no end of a bar")
         minutes, length = since // timedelta(minutes=1), session.close - session.open
-        yield Ask(row.at, begins[place] + minutes, max(since / length, 0.0))
+        yield PolicyMoment(row.at, begins[place] + minutes, max(since / length, 0.0))
 
 
-def _shown(scaling: Scaling, rows: Sequence[Row]) -> NDArray[np.float32]:
+def _shown(scaling: FittedScaling, rows: Sequence[TrainingRow]) -> NDArray[np.float32]:
     """Return the features of each row, scaled as an observation has them."""
     raw = np.array([[row.values[name] for name in scaling.names] for row in rows], dtype=np.float64)
     found: NDArray[np.float32] = np.clip((raw - scaling.means) / scaling.deviations, -HIGHEST, HIGHEST).astype(

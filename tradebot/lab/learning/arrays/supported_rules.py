@@ -13,7 +13,7 @@ from tradebot.model.order import Style
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tradebot.lab.backtest.run import Run
+    from tradebot.lab.backtest.run import BacktestRun
 
 OFF = (
     *("max_slippage_fraction", "max_theme_fraction", "max_net_fraction", "max_beta_fraction", "max_concentration"),
@@ -29,7 +29,7 @@ MARGIN_SPARE = Decimal("0.9")
 """The largest part of the equity that margin may take where it never refuses what other limits allow."""
 
 
-class Rules(NamedTuple):
+class EpisodeRules(NamedTuple):
     """The limits that arrays know. Fractions are of equity, money is in cents; `offset` is a limit's least distance."""
 
     order_fraction: Decimal
@@ -52,11 +52,11 @@ class Rules(NamedTuple):
     collar: Decimal
 
 
-def rules_of(run: Run) -> Rules:
+def rules_of(run: BacktestRun) -> EpisodeRules:
     """Return the rules by which a contract is traded."""
     rules = run.made.world.rules
     limits, halts = rules.limits, rules.halts
-    return Rules(
+    return EpisodeRules(
         limits.max_order_fraction,
         int(limits.max_order_notional_usd * CENTS),
         int(limits.min_order_notional_usd * CENTS),
@@ -78,18 +78,18 @@ def rules_of(run: Run) -> Rules:
     )
 
 
-def margin_may_bind(run: Run, symbol: str, rules: Rules) -> bool:
+def margin_may_bind(run: BacktestRun, symbol: str, rules: EpisodeRules) -> bool:
     """Return True unless the limits on a contract's worth leave margin to spare whenever they allow an entry."""
     levels = listed_for(run.made.world, [symbol])[symbol].margin_levels
     return not levels or max(one.initial for one in levels) * rules.symbol_fraction > MARGIN_SPARE
 
 
-def unknown(run: Run, name: str) -> str | None:
+def unknown(run: BacktestRun, name: str) -> str | None:
     """Return what arrays don't know of a bot with the policy `name`; None if they know all of it."""
     return next(_unknown(run, name), None)
 
 
-def _unknown(run: Run, name: str) -> Iterator[str]:
+def _unknown(run: BacktestRun, name: str) -> Iterator[str]:
     plan, rules = run.plan, run.made.world.rules
     settings, limits, own = plan.settings, rules.limits, rules.of(name)
     if rules.exits_of(name):

@@ -64,7 +64,7 @@ class _Drawing:
         return self.does("Slice", [read, *(f"{name}_{word}" for word in ("first", "end", "axis"))], name)
 
 
-def stacked(of: Sequence[Layer], between: str, last: str = "Identity") -> bytes:
+def stack_layers(of: Sequence[Layer], between: str, last: str = "Identity") -> bytes:
     """Return a network of layers one after another, with the operator `between` them and the `last` one at the end."""
     drawing = _Drawing()
     drawing.layers(OBSERVATION, of, between, last)
@@ -72,7 +72,7 @@ def stacked(of: Sequence[Layer], between: str, last: str = "Identity") -> bytes:
     return network(drawing.nodes, drawing.tensors, inputs, outputs)
 
 
-def sided(of: Layer, size: float) -> bytes:
+def size_with_side(of: Layer, size: float) -> bytes:
     """Return a network that answers a size, on the side on which a layer of one number is."""
     drawing = _Drawing()
     drawing.tensors.append(tensor("size", [[size]]))

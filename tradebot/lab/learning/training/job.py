@@ -79,7 +79,7 @@ def usual_features() -> tuple[str, ...]:
     return tuple(name for name, one in features().items() if one.number <= OBSERVED and not one.of_the_moment)
 
 
-class Job(Struct, frozen=True):
+class TrainingJob(Struct, frozen=True):
     """An agent to train with a seed, for how many steps, with which of its settings changed, on which features."""
 
     agent: str
@@ -99,7 +99,7 @@ class Job(Struct, frozen=True):
         return {**self.of.settings, **self.settings}
 
     @property
-    def told(self) -> dict[str, str]:
+    def card_summary(self) -> dict[str, str]:
         """Return what a model's card says of its training."""
         return {name: str(value) for name, value in sorted({**self.values, "steps": self.steps}.items())}
 
@@ -108,14 +108,14 @@ class Job(Struct, frozen=True):
         """Return the SHA-256 of all of this but the seed: what counts as one trial."""
         known = features()
         versions = {name: known[name].version for name in self.features}
-        return sha256(json_text([self.agent, self.told, versions]).encode()).hexdigest()
+        return sha256(json_text([self.agent, self.card_summary, versions]).encode()).hexdigest()
 
 
 MAY_BE_ZERO = frozenset({"ent_coef", "exploration", "target_policy_noise", "target_noise_clip", "learning_starts"})
 AT_MOST_ONE = frozenset({"gamma", "tau", "clip_range", "learning_rate"})
 
 
-def checked(job: Job) -> Job:
+def validate_job(job: TrainingJob) -> TrainingJob:
     """Return a job that can be done; OperatorError naming what is wrong with it.
 
     An agent that learns from `n_steps` at a time is trained for as many more steps as fill the last ones.

@@ -10,7 +10,7 @@ import numpy as np
 from tradebot.adapters.text.extras import install
 from tradebot.errors import OperatorError
 from tradebot.lab.learning.gymnasium_env import gymnasium_env
-from tradebot.lab.learning.training.graphs import Layer, Remembering, remembering, stacked
+from tradebot.lab.learning.training.graphs import Layer, Remembering, remembering, stack_layers
 from tradebot.lab.learning.training.job import DivergedError
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from tradebot.lab.learning.arrays.engine_choice import Chosen
-    from tradebot.lab.learning.training.job import Job
+    from tradebot.lab.learning.arrays.engine_choice import ChosenEpisodes
+    from tradebot.lab.learning.training.job import TrainingJob
 
     Numbers = NDArray[np.float32]
 
@@ -46,7 +46,7 @@ def require_torch(agent: str) -> None:
         raise OperatorError(f"training {agent} needs {', '.join(missing)}", f"{install('rl')}; docs/LEARN_POLICIES.md")
 
 
-def trained(job: Job, episodes: Chosen, said: Callable[[int], None]) -> Trained:
+def train_agent(job: TrainingJob, episodes: ChosenEpisodes, said: Callable[[int], None]) -> Trained:
     """Return the network that an agent has learned in the environment, one of these episodes after the other.
 
     The same job learns the same on one machine. DivergedError if its weights are no numbers in the end.
@@ -86,7 +86,7 @@ def _is_finite(policy: Any) -> bool:
     return all(bool(weights.isfinite().all()) for weights in policy.parameters())
 
 
-def _ppo(job: Job, env: Any) -> Any:
+def _ppo(job: TrainingJob, env: Any) -> Any:
     from stable_baselines3 import PPO
 
     width = int(job.values["net_width"])
@@ -94,7 +94,7 @@ def _ppo(job: Job, env: Any) -> Any:
     return PPO("MlpPolicy", env, seed=job.seed, device="cpu", policy_kwargs={"net_arch": [width, width]}, **more)
 
 
-def _recurrent_ppo(job: Job, env: Any) -> Any:
+def _recurrent_ppo(job: TrainingJob, env: Any) -> Any:
     from sb3_contrib import RecurrentPPO
 
     width = int(job.values["net_width"])
@@ -103,7 +103,7 @@ def _recurrent_ppo(job: Job, env: Any) -> Any:
     return RecurrentPPO("MlpLstmPolicy", env, seed=job.seed, device="cpu", policy_kwargs=kept, **more)
 
 
-def _off_policy(job: Job, env: Any, kind: Any, **own: Any) -> Any:
+def _off_policy(job: TrainingJob, env: Any, kind: Any, **own: Any) -> Any:
     width = int(job.values["net_width"])
     more = {name: job.values[name] for name in OFF_POLICY}
     # What is never filled needs no memory.
@@ -112,13 +112,13 @@ def _off_policy(job: Job, env: Any, kind: Any, **own: Any) -> Any:
     return kind("MlpPolicy", env, seed=job.seed, device="cpu", policy_kwargs=arch, **more, **own)
 
 
-def _sac(job: Job, env: Any) -> Any:
+def _sac(job: TrainingJob, env: Any) -> Any:
     from stable_baselines3 import SAC
 
     return _off_policy(job, env, SAC)
 
 
-def _td3(job: Job, env: Any) -> Any:
+def _td3(job: TrainingJob, env: Any) -> Any:
     from stable_baselines3 import TD3
     from stable_baselines3.common.noise import NormalActionNoise
 
@@ -155,18 +155,18 @@ def _asked(answer: Callable[[Any], Any]) -> Callable[[Numbers, Numbers], tuple[N
 
 def _of_ppo(policy: Any) -> Trained:
     parts = policy.mlp_extractor.policy_net, policy.action_net
-    graph = stacked(_layers(*parts), "Tanh")
+    graph = stack_layers(_layers(*parts), "Tanh")
     return Trained(graph, _asked(lambda shown: policy.action_net(policy.mlp_extractor.forward_actor(shown))))
 
 
 def _of_sac(policy: Any) -> Trained:
     actor = policy.actor
-    graph = stacked(_layers(actor.latent_pi, actor.mu), "Relu", "Tanh")
+    graph = stack_layers(_layers(actor.latent_pi, actor.mu), "Relu", "Tanh")
     return Trained(graph, _asked(lambda shown: actor(shown, deterministic=True)))
 
 
 def _of_td3(policy: Any) -> Trained:
-    return Trained(stacked(_layers(policy.actor.mu), "Relu", "Tanh"), _asked(policy.actor))
+    return Trained(stack_layers(_layers(policy.actor.mu), "Relu", "Tanh"), _asked(policy.actor))
 
 
 def _of_recurrent_ppo(policy: Any) -> Trained:

@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tradebot import __version__
-from tradebot.adapters.models.folder import Parts
+from tradebot.adapters.models.folder import ModelParts
 from tradebot.adapters.models.writing import write_draft
 from tradebot.adapters.text.canonical import json_text
 from tradebot.errors import OperatorError
 from tradebot.lab.backtest.identity import market_of
-from tradebot.lab.learning.arrays.engine_choice import Chosen, chosen
-from tradebot.lab.learning.environment import TIMEFRAME, Terms, on_the_road
-from tradebot.lab.learning.scaling import Scaling, fitted
-from tradebot.lab.learning.training.graphs import Layer, sided
-from tradebot.lab.learning.training.job import checked
-from tradebot.lab.learning.training.sb3_trainer import Trained, require_torch, trained
-from tradebot.lab.learning.training.training_rows import EVERY, RETURN, Row, Within, rows_of
+from tradebot.lab.learning.arrays.engine_choice import ChosenEpisodes, choose_episodes
+from tradebot.lab.learning.environment import TIMEFRAME, EpisodeTerms, on_the_road
+from tradebot.lab.learning.scaling import FittedScaling, fit_scaling
+from tradebot.lab.learning.training.graphs import Layer, size_with_side
+from tradebot.lab.learning.training.job import validate_job
+from tradebot.lab.learning.training.sb3_trainer import Trained, require_torch, train_agent
+from tradebot.lab.learning.training.training_rows import EVERY, RETURN, TrainingRow, Within, rows_of
 from tradebot.learning import card as cards
 from tradebot.model.series import width_of
-from tradebot.signals.features import STATE, State, features, observed
+from tradebot.signals.features import STATE, DecisionState, features, state_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -31,32 +31,32 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from tradebot.lab.backtest.run import Plan
-    from tradebot.lab.learning.training.job import Job
+    from tradebot.lab.backtest.run import BacktestPlan
+    from tradebot.lab.learning.training.job import TrainingJob
 
     Numbers = NDArray[np.float32]
     Doubles = NDArray[np.float64]
 
 
-class Span(NamedTuple):
+class TrainingSpan(NamedTuple):
     """What is trained on: sessions of a plan's market, with the policy `name`, and the scaling of all their rows.
 
     `within` are spans of sessions with gaps between them, each of which has its own rows and is an episode of its own.
     """
 
-    plan: Plan
+    plan: BacktestPlan
     name: str
     within: tuple[Within, ...]
-    parts: tuple[tuple[Row, ...], ...]
-    scaling: Scaling
+    parts: tuple[tuple[TrainingRow, ...], ...]
+    scaling: FittedScaling
 
     @property
-    def rows(self) -> tuple[Row, ...]:
+    def rows(self) -> tuple[TrainingRow, ...]:
         """Return the rows of all spans, oldest first."""
         return tuple(row for part in self.parts for row in part)
 
 
-class Draft(NamedTuple):
+class DraftFolder(NamedTuple):
     """Where a draft is, whether it was trained on arrays, and why it wasn't if its agent can be."""
 
     place: Path
@@ -64,7 +64,7 @@ class Draft(NamedTuple):
     why: str = ""
 
 
-class Told(NamedTuple):
+class TrainingSummary(NamedTuple):
     """What a card says besides its job: all seeds that are trained, and how many configurations were ever tried."""
 
     seeds: tuple[int, ...]
@@ -72,44 +72,52 @@ class Told(NamedTuple):
 
 
 def span_of(
-    plan: Plan,
+    plan: BacktestPlan,
     name: str,
     wanted: tuple[str, ...],
     spans: Sequence[Within] = (EVERY,),
     said: Callable[[int], None] = lambda rows: None,
-) -> Span:
+) -> TrainingSpan:
     """Play spans of sessions once without trading, and return them with the scaling of their features.
 
     Nothing after a span's sessions is looked at. OperatorError if the spans can't be trained on.
     """
     found = [*zip(spans, rows_of(plan, name, wanted, spans, said), strict=True)]
     within, parts = zip(*((each, rows) for each, rows in found if rows), strict=True)
-    return Span(plan, name, within, parts, fitted(wanted, [row.values for part in parts for row in part]))
+    return TrainingSpan(plan, name, within, parts, fit_scaling(wanted, [row.values for part in parts for row in part]))
 
 
-def train(job: Job, span: Span, place: Path, told: Told, said: Callable[[int], None] = lambda steps: None) -> Draft:
+def train(
+    job: TrainingJob,
+    span: TrainingSpan,
+    place: Path,
+    told: TrainingSummary,
+    said: Callable[[int], None] = lambda steps: None,
+) -> DraftFolder:
     """Train a job on a span, write the draft to `place`, and return it; nothing is there until all of it is.
 
     DivergedError if it learns nothing that is a number. OperatorError if the job can't be done, what it needs isn't
     installed, or `place` can't be written.
     """
-    job, draft = checked(job), Draft(place)
+    job, draft = validate_job(job), DraftFolder(place)
     if job.of.steps is None:
         network = _logistic(job, span)
     else:
         require_torch(job.agent)
-        spans = tuple(Terms(span.plan, span.scaling, span.name, first=first, last=last) for first, last in span.within)
-        episodes = Chosen(spans, on_the_road)
+        spans = tuple(
+            EpisodeTerms(span.plan, span.scaling, span.name, first=first, last=last) for first, last in span.within
+        )
+        episodes = ChosenEpisodes(spans, on_the_road)
         if job.of.on_arrays:
-            episodes = chosen(spans, span.scaling, span.parts, job.seed)
-            draft = Draft(place, not episodes.why, episodes.why)
-        network = trained(job, episodes, said)
+            episodes = choose_episodes(spans, span.scaling, span.parts, job.seed)
+            draft = DraftFolder(place, not episodes.why, episodes.why)
+        network = train_agent(job, episodes, said)
     scaling = cards.Scaling(span.scaling.means, span.scaling.deviations)
-    write_draft(place, Parts(_card(job, span, told), scaling, _probe(job, span, network), network.graph))
+    write_draft(place, ModelParts(_card(job, span, told), scaling, _probe(job, span, network), network.graph))
     return draft
 
 
-def _logistic(job: Job, span: Span) -> Trained:
+def _logistic(job: TrainingJob, span: TrainingSpan) -> Trained:
     """Return the network of a logistic regression: it goes with the side on which it sees the next bar."""
     width = width_of(TIMEFRAME)
     both = [(one, after) for one, after in zip(span.rows, span.rows[1:], strict=False) if after.at - one.at == width]
@@ -122,27 +130,27 @@ def _logistic(job: Job, span: Span) -> Trained:
     def answers(observations: Numbers, memory: Numbers) -> tuple[Numbers, Numbers]:
         return (np.sign(observations @ layer.weights.T + layer.bias) * size).astype(np.float32), memory
 
-    return Trained(sided(layer, size), answers)
+    return Trained(size_with_side(layer, size), answers)
 
 
-def _scaled(scaling: Scaling, values: Mapping[str, float]) -> NDArray[np.float32]:
-    found = scaling.observation(values, State(0.0, 0.0, 1.0, 0.0, 0, 0.0, 0))
+def _scaled(scaling: FittedScaling, values: Mapping[str, float]) -> NDArray[np.float32]:
+    found = scaling.observation(values, DecisionState(0.0, 0.0, 1.0, 0.0, 0, 0.0, 0))
     assert not isinstance(found, str), "a row has every feature"
     return found[: len(scaling.names)]
 
 
-def _probe(job: Job, span: Span, network: Trained) -> cards.Probe:
+def _probe(job: TrainingJob, span: TrainingSpan, network: Trained) -> cards.Probe:
     """Return observations spread over the span, in states that are drawn by the job's seed, with their answers."""
     chance, many = np.random.default_rng(job.seed), cards.PROBES
     chosen = [span.rows[place] for place in np.linspace(0, len(span.rows) - 1, many).astype(int)]
     states = [
-        State(float(chance.integers(-2, 3)), chance.normal(0, 200), 100_000.0, chance.uniform(0, 0.1),
+        DecisionState(float(chance.integers(-2, 3)), chance.normal(0, 200), 100_000.0, chance.uniform(0, 0.1),
               int(chance.integers(0, 79)), chance.uniform(0, 1), int(chance.integers(0, 21)))
         for _ in chosen
     ]  # fmt: skip
     shown = np.array(
         [
-            np.append(_scaled(span.scaling, row.values), np.array(observed(state), dtype=np.float32))
+            np.append(_scaled(span.scaling, row.values), np.array(state_numbers(state), dtype=np.float32))
             for row, state in zip(chosen, states, strict=True)
         ],
         dtype=np.float32,
@@ -161,7 +169,7 @@ def _told(rows: Numbers | list[Numbers]) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(map(float, row)) for row in rows)
 
 
-def _card(job: Job, span: Span, told: Told) -> cards.Card:
+def _card(job: TrainingJob, span: TrainingSpan, told: TrainingSummary) -> cards.Card:
     known = features()
     digest = sha256(json_text(market_of(span.plan.spec)).encode()).hexdigest()
     series = f"{span.plan.settings.universe[0]} {TIMEFRAME}"
@@ -174,7 +182,7 @@ def _card(job: Job, span: Span, told: Told) -> cards.Card:
         timeframe=TIMEFRAME,
         features=tuple(cards.FeatureUsed(name, known[name].version) for name in job.features),
         data=tuple(cards.DataSpan(series, part[0].at.date(), part[-1].at.date(), digest) for part in span.parts),
-        settings={**job.told, cards.SEED: str(job.seed), cards.CONFIGURATION: job.configuration},
+        settings={**job.card_summary, cards.SEED: str(job.seed), cards.CONFIGURATION: job.configuration},
         seeds=told.seeds,
         trials=told.trials,
         results=(),
@@ -188,14 +196,14 @@ STEPS, ENOUGH = 100, 1e-10
 LEAST_OF_A_KIND = 10
 
 
-class Line(NamedTuple):
+class LinearModel(NamedTuple):
     """A weight for each feature, and what is added: above zero, the next bar goes up."""
 
     weights: Doubles
     bias: float
 
 
-def regression(shown: Doubles, rose: NDArray[np.bool_], c: float) -> Line:
+def regression(shown: Doubles, rose: NDArray[np.bool_], c: float) -> LinearModel:
     """Return the logistic regression of `rose`, one for each row of `shown`, with a penalty on the squared weights.
 
     It minimizes half the sum of squared weights plus `c` times the sum of the rows' losses, as Hastie, Tibshirani and
@@ -214,7 +222,7 @@ def regression(shown: Doubles, rose: NDArray[np.bool_], c: float) -> Line:
             break
         curvature = np.diag(penalty) + c * (table.T * (chances * (1 - chances))) @ table
         found = _better(found, np.linalg.lstsq(curvature, slope, rcond=None)[0], table, signs, penalty, c)
-    return Line(found[:-1], float(found[-1]))
+    return LinearModel(found[:-1], float(found[-1]))
 
 
 def _better(found: Doubles, step: Doubles, table: Doubles, signs: Doubles, penalty: Doubles, c: float) -> Doubles:

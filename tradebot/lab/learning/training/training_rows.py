@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tradebot.errors import OperatorError
-from tradebot.lab.learning.environment import Environment, NoDecisionError, Terms
+from tradebot.lab.learning.environment import Environment, EpisodeTerms, NoDecisionError
 from tradebot.signals.features import STATE, features
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from tradebot.lab.backtest.run import Plan
-    from tradebot.signals.features import State
+    from tradebot.lab.backtest.run import BacktestPlan
+    from tradebot.signals.features import DecisionState
 
 LEAST_ROWS = 100
 GENERATED = "generated"
@@ -31,7 +31,7 @@ RETURN = "return_1"
 """The feature that tells which way a bar went."""
 
 
-class Row(NamedTuple):
+class TrainingRow(NamedTuple):
     """The features of a bar by name, when the policy was shown them, and of which contract."""
 
     at: datetime
@@ -49,7 +49,7 @@ class Within(NamedTuple):
 EVERY = Within()
 
 
-class Watched:
+class RecordingScaling:
     """Stands where a scaling does, and keeps what it is shown as it is."""
 
     def __init__(self, names: tuple[str, ...]) -> None:
@@ -57,7 +57,7 @@ class Watched:
         self.rows: list[dict[str, float]] = []
         self.absent: dict[str, int] = {}
 
-    def observation(self, values: Mapping[str, float], state: State) -> NDArray[np.float32] | str:
+    def observation(self, values: Mapping[str, float], state: DecisionState) -> NDArray[np.float32] | str:
         """Keep the features of a bar that has all of them; return zeros, or what is missing."""
         missing = [name for name in self.names if not isfinite(values.get(name, float("nan")))]
         for name in missing:
@@ -69,23 +69,23 @@ class Watched:
 
 
 def rows_of(
-    plan: Plan,
+    plan: BacktestPlan,
     name: str,
     wanted: tuple[str, ...],
     spans: Sequence[Within] = (EVERY,),
     said: Callable[[int], None] = lambda rows: None,
-) -> tuple[tuple[Row, ...], ...]:
+) -> tuple[tuple[TrainingRow, ...], ...]:
     """Return the rows of each span of sessions: one for each bar at which the policy `name` would have been asked.
 
     OperatorError if there are too few in all, or a feature is absent throughout or never changes.
     """
-    watched = Watched(tuple(dict.fromkeys((*wanted, RETURN))))
-    found = list[tuple[Row, ...]]()
+    watched = RecordingScaling(tuple(dict.fromkeys((*wanted, RETURN))))
+    found = list[tuple[TrainingRow, ...]]()
     for within in spans:
         before = len(watched.rows)
-        asked = _asked(Terms(plan, watched, name, first=within.first, last=within.last), before, said)
+        asked = _asked(EpisodeTerms(plan, watched, name, first=within.first, last=within.last), before, said)
         shown = zip(asked, watched.rows[before:], strict=True)
-        found.append(tuple(Row(info["at"], values, info["symbol"]) for info, values in shown))
+        found.append(tuple(TrainingRow(info["at"], values, info["symbol"]) for info, values in shown))
     if len(watched.rows) < LEAST_ROWS:
         raise _too_few(watched, _lacks_history(plan, spans[0].first, found))
     still = [each for each in wanted if len({row[each] for row in watched.rows}) == 1]
@@ -97,7 +97,7 @@ def rows_of(
     return tuple(found)
 
 
-def _asked(terms: Terms, before: int, said: Callable[[int], None]) -> list[dict[str, Any]]:
+def _asked(terms: EpisodeTerms, before: int, said: Callable[[int], None]) -> list[dict[str, Any]]:
     """Play an episode without trading, and return what was told whenever the policy was asked."""
     with Environment(terms) as episode:
         try:
@@ -114,14 +114,14 @@ def _asked(terms: Terms, before: int, said: Callable[[int], None]) -> list[dict[
     return found
 
 
-def _lacks_history(plan: Plan, first: date | None, found: Sequence[tuple[Row, ...]]) -> bool:
+def _lacks_history(plan: BacktestPlan, first: date | None, found: Sequence[tuple[TrainingRow, ...]]) -> bool:
     """Return True if a span of recorded bars begins without a row, most likely as its file begins with it."""
     begins = first or plan.spec.start
     shown = next((row.at.date() for part in found for row in part), None)
     return plan.spec.source != GENERATED and (shown is None or shown > begins)
 
 
-def _too_few(watched: Watched, lacks_history: bool) -> OperatorError:
+def _too_few(watched: RecordingScaling, lacks_history: bool) -> OperatorError:
     """Return the error for a span with too few rows, with the features that need a source which it may not have."""
     absent = [name for name in watched.names if watched.absent.get(name) or features()[name].of_the_moment]
     absent.sort(key=lambda name: -watched.absent.get(name, 0))

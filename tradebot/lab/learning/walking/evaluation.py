@@ -24,14 +24,14 @@ from tradebot.views.trades.lots import trades
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tradebot.lab.backtest.run import Plan, Run
+    from tradebot.lab.backtest.run import BacktestPlan, BacktestRun
     from tradebot.lab.learning.training.training_rows import Within
     from tradebot.model.decision import Decision
     from tradebot.model.view import StrategyView, Want
     from tradebot.ports.strategy import Strategy
 
 
-class Judged(Struct, frozen=True):
+class JudgedSessions(Struct, frozen=True):
     """What was earned in each judged session, as a fraction of the equity at its start, and the trades that closed.
 
     `doubled` is the same with commissions and slippage paid twice.
@@ -91,7 +91,7 @@ class Named:
         return self._before
 
 
-def judged(plan: Plan, strategy: Strategy, within: Within, *, later: bool = False) -> Judged:
+def evaluate_market(plan: BacktestPlan, strategy: Strategy, within: Within, *, later: bool = False) -> JudgedSessions:
     """Play a market up to the last of some sessions, in which a strategy acts, and return what it earned in each.
 
     OperatorError if none of the market's sessions is within.
@@ -109,7 +109,9 @@ def judged(plan: Plan, strategy: Strategy, within: Within, *, later: bool = Fals
         run.made.close()
 
 
-def judged_model(plan: Plan, name: str, signed: Signed, model: str, within: Within, *, later: bool = False) -> Judged:
+def judged_model(
+    plan: BacktestPlan, name: str, signed: Signed, model: str, within: Within, *, later: bool = False
+) -> JudgedSessions:
     """Judge a signed model as `judged` does, by the strategy `name` that it acts for, with nobody in its place."""
     chosen = plan.settings.strategies
     changes: dict[str, object] = {
@@ -122,10 +124,10 @@ def judged_model(plan: Plan, name: str, signed: Signed, model: str, within: With
     section = chosen.sections()[name].model_copy(update=changes)
     settings = plan.settings.model_copy(update={"strategies": chosen.model_copy(update={name: section})})
     with loaded_strategies(settings, signed.folder, {}) as strategies:
-        return judged(replace(plan, settings=settings), strategies[0], within, later=later)
+        return evaluate_market(replace(plan, settings=settings), strategies[0], within, later=later)
 
 
-def _judged(run: Run, within: Within) -> Judged:
+def _judged(run: BacktestRun, within: Within) -> JudgedSessions:
     days = [end.session for end in run.ends]
     places = [place for place, day in enumerate(days) if within.first is None or day >= within.first]
     if not places:
@@ -140,10 +142,10 @@ def _judged(run: Run, within: Within) -> Judged:
         doubled.append(float((after - before - costs[place]) / before))
     closed = trades(run.made.ledger.fills())
     count = sum(trade.closed_at is not None for trade in closed)
-    return Judged(tuple(days[place] for place in places), tuple(returns), tuple(doubled), count)
+    return JudgedSessions(tuple(days[place] for place in places), tuple(returns), tuple(doubled), count)
 
 
-def _require_answers(run: Run) -> None:
+def _require_answers(run: BacktestRun) -> None:
     """Raise OperatorError if a model failed in a pass: what it would have earned isn't known then."""
     for cycle in run.made.facts.cycles(job=Job.TRADE_ONCE):
         for one in cycle.refused_strategies:
@@ -160,7 +162,7 @@ def _known(equity: Decimal | None) -> Decimal:
     return equity
 
 
-def _costs(run: Run) -> list[Decimal]:
+def _costs(run: BacktestRun) -> list[Decimal]:
     """Return what each session cost: the commissions, and a tick of slippage for each contract that was traded."""
     closes = [session.close for session in run.made.sessions]
     found = [Decimal(0)] * len(closes)

@@ -20,24 +20,24 @@ from msgspec import Struct
 
 from tradebot.adapters.state.safe_open import read_plain
 from tradebot.errors import OperatorError, TradebotError
-from tradebot.lab.learning.walking.walk import STUDY, Walk, Wanted, play
+from tradebot.lab.learning.walking.walk import STUDY, Walk, WalkTask, play
 from tradebot.lab.search.cluster import (
     Seat,
-    Table,
+    WorkerTable,
     code_of,
-    connected,
+    connect_ray,
     fitting_there,
-    packed,
+    pickle_for_node,
     require_here,
 )
-from tradebot.lab.search.workers import CLUSTER_GONE, raised, stopping, told_of
+from tradebot.lab.search.workers import CLUSTER_GONE, error_from_fields, stopping, told_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from multiprocessing.connection import Connection
 
 
-class Work(Struct, frozen=True):
+class WalkWork(Struct, frozen=True):
     """What a worker of a cluster is given: the packed walk, how many trials there are, and what has to be the same.
 
     `identity` is the SHA-256 of the file that says what the walk in its folder is of, and `folder` where relative
@@ -57,7 +57,7 @@ class UnitSeat(Seat):
     def __init__(self) -> None:
         self._of: tuple[Walk, int] | None = None
 
-    def take(self, work: Work) -> None:
+    def take(self, work: WalkWork) -> None:
         with suppress(OSError):
             os.chdir(work.folder)
         walk: Walk = pickle.loads(work.walk)  # noqa: S301 - from the driver, whose code a Ray worker runs anyway
@@ -72,7 +72,7 @@ class UnitSeat(Seat):
     def play(self, place: int, who: int | str) -> dict[str, Any]:
         """Play one of what is wanted; return its file, or what went wrong."""
         assert self._of is not None, "it was opened first"
-        wanted = Wanted(place, who)
+        wanted = WalkTask(place, who)
         try:
             play(self._of[0], wanted, self._of[1])
         except TradebotError as error:
@@ -91,25 +91,25 @@ def _identity_in(walk: Walk) -> str:
 class _Units(Struct):
     """What is still wanted of a walk."""
 
-    waiting: list[Wanted]
+    waiting: list[WalkTask]
 
-    def left(self) -> int:
+    def n_waiting(self) -> int:
         return len(self.waiting)
 
     def next(self) -> Sequence[Any] | None:
         return self.waiting.pop(0) if self.waiting else None
 
-    def lost(self, worker: Sequence[str | int], task: Sequence[Any]) -> None:
+    def requeue(self, worker: Sequence[str | int], task: Sequence[Any]) -> None:
         if task:
-            self.waiting.insert(0, Wanted(*task))
+            self.waiting.insert(0, WalkTask(*task))
 
 
-def play_there(of: Walk, left: Sequence[Wanted], trials: int, workers: int, said: Callable[[int], None]) -> None:
+def play_there(of: Walk, left: Sequence[WalkTask], trials: int, workers: int, said: Callable[[int], None]) -> None:
     """Play on the cluster, with so many workers or as many as fit; `said` is told how many are played so far.
 
     OperatorError if there is no cluster, a node can't play, or something can't be trained.
     """
-    work = Work(packed(of), trials, code_of(of.plan.settings), _identity_in(of), os.getcwd())
+    work = WalkWork(pickle_for_node(of), trials, code_of(of.plan.settings), _identity_in(of), os.getcwd())
     context = get_context("fork")
     reads, writes = context.Pipe(duplex=False)
     sys.stdout.flush()
@@ -133,13 +133,13 @@ def _listen(reads: Connection, wanted: int, said: Callable[[int], None]) -> None
         except EOFError:
             raise OperatorError("the connection to the cluster broke", CLUSTER_GONE) from None
         if "error" in fields:
-            raise raised(fields)
+            raise error_from_fields(fields)
         if "played" in fields:
             done += 1
             said(done)
 
 
-def _hand_out(work: Work, left: Sequence[Wanted], workers: int, writes: Connection) -> None:
+def _hand_out(work: WalkWork, left: Sequence[WalkTask], workers: int, writes: Connection) -> None:
     """Have the cluster play in this process; what it tells goes into the pipe."""
     # A signal before Ray is there ends it at once.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -147,10 +147,12 @@ def _hand_out(work: Work, left: Sequence[Wanted], workers: int, writes: Connecti
     # Ray prints what it has to say of its nodes, and the parent's output may be a document.
     os.dup2(2, 1)
     try:
-        ray = connected()
+        ray = connect_ray()
         try:
             count = workers or fitting_there(ray, len(left))
-            Table(ray, UnitSeat, count, ray.put(packed(work)), _Units([*left]), writes.send).run(stopping())
+            WorkerTable(ray, UnitSeat, count, ray.put(pickle_for_node(work)), _Units([*left]), writes.send).run(
+                stopping()
+            )
         finally:
             ray.shutdown()
     except TradebotError as error:

@@ -26,7 +26,7 @@ def keep(file: Path, of: str, found: object) -> None:
     write_durably(file, json_text({"of": of, "sha256": _digest(result), "result": result}))
 
 
-def kept(file: Path, of: str) -> Any:
+def load_result(file: Path, of: str) -> Any:
     """Return the plain values of a result; OperatorError if it can't be read, was changed, or is of something else."""
     try:
         found = json.loads(read_plain(file))

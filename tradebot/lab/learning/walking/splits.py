@@ -9,13 +9,13 @@ from msgspec import Struct
 
 from tradebot.errors import OperatorError
 from tradebot.lab.selection.splits import By, across_groups, groups_of, rolling
-from tradebot.model.policy_results import Span
+from tradebot.model.policy_results import SessionSpan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
-    from tradebot.lab.backtest.run import Plan
+    from tradebot.lab.backtest.run import BacktestPlan
     from tradebot.lab.selection.splits import Places
     from tradebot.model.promotion import SplitRules
 
@@ -23,19 +23,19 @@ Way = tuple[tuple[int, int], ...]
 """A path: for each judged span, by which split it is judged, and which of that split's judged spans it is."""
 
 
-class Split(Struct, frozen=True):
+class WalkSplit(Struct, frozen=True):
     """The spans of sessions that models are trained on, and those that they are judged in, oldest first."""
 
-    trained: tuple[Span, ...]
-    judged: tuple[Span, ...]
+    trained: tuple[SessionSpan, ...]
+    judged: tuple[SessionSpan, ...]
 
 
-def splits_of(plan: Plan, market: Sequence[date], by: By = By.WALK_FORWARD) -> tuple[Split, ...]:
+def splits_of(plan: BacktestPlan, market: Sequence[date], by: By = By.WALK_FORWARD) -> tuple[WalkSplit, ...]:
     """Return the splits of these sessions by the settings under promotion.splits; OperatorError if there are none."""
     rules = plan.settings.promotion.splits
     if by is By.CROSS_VALIDATION:
         return _across_groups(rules, market)
-    found = tuple(Split(_spans(market, one.inside), _spans(market, one.outside)) for one in rolling(rules, market))
+    found = tuple(WalkSplit(_spans(market, one.inside), _spans(market, one.outside)) for one in rolling(rules, market))
     if not found:
         raise OperatorError(
             f"{len(market)} sessions have no month to judge after {rules.train_months} months to train on",
@@ -44,10 +44,10 @@ def splits_of(plan: Plan, market: Sequence[date], by: By = By.WALK_FORWARD) -> t
     return found
 
 
-def _across_groups(rules: SplitRules, market: Sequence[date]) -> tuple[Split, ...]:
+def _across_groups(rules: SplitRules, market: Sequence[date]) -> tuple[WalkSplit, ...]:
     groups = groups_of(rules.groups, len(market))
     found = [
-        Split(
+        WalkSplit(
             _spans(market, one.inside),
             tuple(span for each in groups if np.isin(each, one.outside).all() for span in _spans(market, each)),
         )
@@ -61,19 +61,19 @@ def _across_groups(rules: SplitRules, market: Sequence[date]) -> tuple[Split, ..
     return tuple(found)
 
 
-def _spans(market: Sequence[date], places: Places) -> tuple[Span, ...]:
+def _spans(market: Sequence[date], places: Places) -> tuple[SessionSpan, ...]:
     """Return the sessions at these places, as few spans as they make."""
     begins = places[np.diff(places, prepend=-2) > 1]
     ends = places[np.diff(places, append=len(market) + 1) > 1]
-    return tuple(Span(market[first], market[last]) for first, last in zip(begins, ends, strict=True))
+    return tuple(SessionSpan(market[first], market[last]) for first, last in zip(begins, ends, strict=True))
 
 
-def paths_of(splits: Sequence[Split]) -> tuple[Way, ...]:
+def paths_of(splits: Sequence[WalkSplit]) -> tuple[Way, ...]:
     """Return the paths through some splits; walking forward, there is one.
 
     Each judges each session once. The first has the first split that judges a span, the second the next one, and on.
     """
-    judging: dict[Span, list[tuple[int, int]]] = {}
+    judging: dict[SessionSpan, list[tuple[int, int]]] = {}
     for place, split in enumerate(splits):
         for part, span in enumerate(split.judged):
             judging.setdefault(span, []).append((place, part))

@@ -15,13 +15,13 @@ from msgspec import Struct, structs
 
 from tradebot.adapters.state.trials import Trial
 from tradebot.errors import ConfigurationError, OperatorError, word
-from tradebot.lab.learning.training.job import DivergedError, Job, checked
+from tradebot.lab.learning.training.job import DivergedError, TrainingJob, validate_job
 from tradebot.lab.learning.walking.walk import Player, Walk, folder_of, walk
 from tradebot.lab.performance.statistics import total_return
-from tradebot.lab.search.space import rounded
-from tradebot.lab.selection.objectives import measured
-from tradebot.lab.selection.splits import learned
-from tradebot.model.text import counted
+from tradebot.lab.search.space import round_value
+from tradebot.lab.selection.objectives import measure_objective
+from tradebot.lab.selection.splits import training_sessions
+from tradebot.model.text import pluralize
 from tradebot.model.values import replace
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tradebot.lab.backtest.results import Results
-    from tradebot.lab.learning.walking.splits import Split
-    from tradebot.lab.search.sequential_study import InTurn
+    from tradebot.lab.learning.walking.splits import WalkSplit
+    from tradebot.lab.search.sequential_study import SequentialStudy
     from tradebot.lab.search.space import Space, Values
     from tradebot.model.policy_results import PolicyResults
     from tradebot.ports.world import Progress
@@ -42,22 +42,22 @@ FEWEST = 2
 """So many sessions it takes for a Sharpe ratio."""
 
 
-class Varied(Struct, frozen=True):
+class VariedSettings(Struct, frozen=True):
     """The settings in a space, of the agent of a job whose `steps` nothing has rounded yet.
 
     `source` is where the space is written.
     """
 
-    job: Job
+    job: TrainingJob
     steps: int
     space: Space
     source: str
 
-    def with_values(self, values: Values) -> Job:
+    def with_values(self, values: Values) -> TrainingJob:
         """Return the job with these settings; ConfigurationError if the agent can't be trained with them."""
-        settings = {**self.job.settings, **{name: rounded(value) for name, value in values.items()}}
+        settings = {**self.job.settings, **{name: round_value(value) for name, value in values.items()}}
         try:
-            return checked(replace(self.job, steps=self.steps, settings=settings))
+            return validate_job(replace(self.job, steps=self.steps, settings=settings))
         except OperatorError as error:
             raise ConfigurationError(f"{error.message} ({self.source})", error.hint) from error
 
@@ -76,15 +76,15 @@ class Varied(Struct, frozen=True):
 class Sought(Struct, frozen=True):
     """What is searched: what is varied, and the walk that each job takes in a folder of its own beside the others."""
 
-    varied: Varied
+    varied: VariedSettings
     walk: Walk
 
-    def walk_of(self, job: Job) -> Walk:
+    def walk_of(self, job: TrainingJob) -> Walk:
         """Return the walk of a job."""
         return replace(self.walk, job=job, folder=folder_of(self.walk.folder, job))
 
 
-class Figures(Struct, frozen=True):
+class ConfigurationFigures(Struct, frozen=True):
     """What a configuration earned: the median seed's Sharpe ratio a year where it was chosen, and where nothing was.
 
     `positive` of its `seeds` earned something where it was chosen. `trades` is the median over seeds of the closed
@@ -98,7 +98,7 @@ class Figures(Struct, frozen=True):
     trades: float
 
 
-def judged_in(splits: Sequence[Split], market: Sequence[date]) -> Sequence[date]:
+def judged_in(splits: Sequence[WalkSplit], market: Sequence[date]) -> Sequence[date]:
     """Return the sessions that judge."""
     spans = [span for one in splits for span in one.judged]
     return [day for day in market if any(span.first <= day <= span.last for span in spans)]
@@ -106,21 +106,21 @@ def judged_in(splits: Sequence[Split], market: Sequence[date]) -> Sequence[date]
 
 def choosing(sessions: int, embargo: int) -> int:
     """Return how many of so many judged sessions choose; OperatorError if no Sharpe ratio comes of them."""
-    found = learned(sessions) - embargo
+    found = training_sessions(sessions) - embargo
     if found < FEWEST:
         raise OperatorError(
-            f"{counted(sessions, 'judged session')} are too few: half of them choose, but for the "
-            f"{counted(embargo, 'session')} before the others",
+            f"{pluralize(sessions, 'judged session')} are too few: half of them choose, but for the "
+            f"{pluralize(embargo, 'session')} before the others",
             f"give a longer market: a study needs {2 * (FEWEST + embargo)} judged sessions",
         )
     return found
 
 
-def figures_of(found: PolicyResults, embargo: int) -> Figures:
+def figures_of(found: PolicyResults, embargo: int) -> ConfigurationFigures:
     """Return what results are worth."""
     returns, end = np.array([run.returns for run in found.runs]).T, choosing(len(found.sessions), embargo)
-    chosen, held = returns[:end], returns[learned(len(returns)) :]
-    return Figures(
+    chosen, held = returns[:end], returns[training_sessions(len(returns)) :]
+    return ConfigurationFigures(
         _middle(chosen, found.per_year),
         _middle(held, found.per_year),
         sum(total_return(column) > 0 for column in chosen.T.tolist()),
@@ -130,12 +130,12 @@ def figures_of(found: PolicyResults, embargo: int) -> Figures:
 
 
 def _middle(returns: NDArray[np.float64], per_year: int) -> float:
-    return float(median(one or 0.0 for one in measured("sharpe", returns, per_year)))
+    return float(median(one or 0.0 for one in measure_objective("sharpe", returns, per_year)))
 
 
 def search(
     of: Sought,
-    study: InTurn,
+    study: SequentialStudy,
     results: Results,
     how: tuple[Player, int],
     said: Callable[[int], AbstractContextManager[Progress]],
@@ -155,12 +155,12 @@ def search(
 
 def _tried(
     of: Sought,
-    study: InTurn,
+    study: SequentialStudy,
     values: Values,
     results: Results,
     how: tuple[Player, int],
     said: Callable[[int], AbstractContextManager[Progress]],
-) -> Figures | str:
+) -> ConfigurationFigures | str:
     """Return what a configuration is worth, or why it is left out."""
     try:
         job = of.varied.with_values(values)
@@ -171,13 +171,13 @@ def _tried(
     results.add_trials([Trial(of.walk.name, job.configuration, f"{job.agent} study {study.name}", 0, None)])
     with said(len(before) + 1) as progress:
         try:
-            found = walked(replace(of.walk_of(job), benchmarks=next(iter(walks), None)), results, how, progress)
+            found = run_walks(replace(of.walk_of(job), benchmarks=next(iter(walks), None)), results, how, progress)
         except DivergedError as error:
             return error.message
     return figures_of(found, of.walk.plan.settings.promotion.splits.embargo_sessions)
 
 
-def walked(
+def run_walks(
     of: Walk,
     results: Results,
     how: tuple[Player, int],
@@ -192,16 +192,16 @@ class Ranked(Struct, frozen=True):
     """A configuration that was walked forward with: its place among the trials, its values, and what it earned."""
 
     place: int
-    job: Job
+    job: TrainingJob
     values: Mapping[str, Any]
-    figures: Figures
+    figures: ConfigurationFigures
 
 
-def ranked(of: Sought, study: InTurn) -> list[Ranked]:
+def rank_configurations(of: Sought, study: SequentialStudy) -> list[Ranked]:
     """Return the configurations, best first; of equal ones, the earlier one."""
     found = dict[str, Ranked]()
     for one in study.in_order():
         if not one.why:
             job = of.varied.with_values(one.values)
-            found.setdefault(job.configuration, Ranked(one.place, job, one.values, Figures(**one.figures)))
+            found.setdefault(job.configuration, Ranked(one.place, job, one.values, ConfigurationFigures(**one.figures)))
     return sorted(found.values(), key=lambda one: (-one.figures.sharpe, one.place))

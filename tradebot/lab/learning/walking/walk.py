@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from msgspec import Struct
 
 from tradebot import __version__
-from tradebot.adapters.models.folder import SUMS, Parts
+from tradebot.adapters.models.folder import SUMS, ModelParts
 from tradebot.adapters.models.reading import draft_of, read_model
 from tradebot.adapters.models.signing import public_of, read_key
 from tradebot.adapters.models.writing import write_model
@@ -40,12 +40,12 @@ from tradebot.adapters.text.canonical import CodecError, json_text
 from tradebot.adapters.text.codec import decode, encode
 from tradebot.errors import OperatorError, TradebotError
 from tradebot.lab.backtest.identity import market_of
-from tradebot.lab.learning.training.job import DivergedError, Job
-from tradebot.lab.learning.training.training import Told, span_of, train
+from tradebot.lab.learning.training.job import DivergedError, TrainingJob
+from tradebot.lab.learning.training.training import TrainingSummary, span_of, train
 from tradebot.lab.learning.training.training_rows import Within
 from tradebot.lab.learning.walking import result_cache
-from tradebot.lab.learning.walking.evaluation import Hold, Judged, Signed, judged, judged_model
-from tradebot.lab.learning.walking.splits import Split, Way, paths_of
+from tradebot.lab.learning.walking.evaluation import Hold, JudgedSessions, Signed, evaluate_market, judged_model
+from tradebot.lab.learning.walking.splits import WalkSplit, Way, paths_of
 from tradebot.lab.performance.returns import sessions_per_year
 from tradebot.model import policy_results as kept
 from tradebot.model.values import replace
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from multiprocessing.process import BaseProcess
 
-    from tradebot.lab.backtest.run import Plan
+    from tradebot.lab.backtest.run import BacktestPlan
 
 STUDY, UNITS, MODELS, DRAFTS, RESULTS = "study.json", "units", "models", "drafts", "results.json"
 LOGISTIC = "logistic"
@@ -71,18 +71,18 @@ class Walk(Struct, frozen=True):
     there needn't be played again.
     """
 
-    plan: Plan
+    plan: BacktestPlan
     name: str
-    job: Job
+    job: TrainingJob
     seeds: tuple[int, ...]
-    splits: tuple[Split, ...]
+    splits: tuple[WalkSplit, ...]
     market: tuple[date, ...]
     folder: Path
     key: Path
     benchmarks: Path | None = None
 
 
-class Unit(Struct, frozen=True):
+class WalkModel(Struct, frozen=True):
     """A model of a split and a seed, the SHA-256 of its list of files, and what it did as it is and a bar later.
 
     What it did is that of each judged span.
@@ -90,14 +90,14 @@ class Unit(Struct, frozen=True):
 
     model: str
     sha256: str
-    plain: tuple[Judged, ...]
-    later: tuple[Judged, ...]
+    plain: tuple[JudgedSessions, ...]
+    later: tuple[JudgedSessions, ...]
 
 
-class Benchmark(Struct, frozen=True):
+class BenchmarkReturns(Struct, frozen=True):
     """What a benchmark did in each judged span of a split."""
 
-    plain: tuple[Judged, ...]
+    plain: tuple[JudgedSessions, ...]
 
 
 class Diverged(Struct, frozen=True):
@@ -106,7 +106,7 @@ class Diverged(Struct, frozen=True):
     diverged: str
 
 
-class Wanted(NamedTuple):
+class WalkTask(NamedTuple):
     """Something to play: a seed of the configuration or a benchmark, in a split."""
 
     place: int
@@ -117,12 +117,12 @@ class Wanted(NamedTuple):
         return f"{self.place}-{self.who}.json"
 
 
-def folder_of(folder: Path, job: Job) -> Path:
+def folder_of(folder: Path, job: TrainingJob) -> Path:
     """Return where a configuration is walked."""
     return folder / f"{job.agent}-{job.configuration[:8]}"
 
 
-def play_here(of: Walk, left: Sequence[Wanted], trials: int, workers: int, said: Callable[[int], None]) -> None:
+def play_here(of: Walk, left: Sequence[WalkTask], trials: int, workers: int, said: Callable[[int], None]) -> None:
     """Play in so many processes of this machine; `said` is told how many are played so far."""
     # Forked, so that each process has the walk, whose settings can't be sent; nothing else runs here meanwhile.
     _Forked.walk = of
@@ -149,7 +149,7 @@ def play_here(of: Walk, left: Sequence[Wanted], trials: int, workers: int, said:
         raise OperatorError(what, "run the same command: it goes on") from error
 
 
-Player = Callable[[Walk, Sequence[Wanted], int, int, Callable[[int], None]], None]
+Player = Callable[[Walk, Sequence[WalkTask], int, int, Callable[[int], None]], None]
 """Plays what is wanted of a walk, with the number of trials, in so many processes."""
 
 
@@ -178,12 +178,12 @@ def walk(
     return results
 
 
-def _wanted_of(of: Walk) -> Iterator[Wanted]:
+def _wanted_of(of: Walk) -> Iterator[WalkTask]:
     """Yield what is to be played: what nobody trains does the same along any path, so it is played along one."""
     first = {place for place, _ in paths_of(of.splits)[0]}
     for place in range(len(of.splits)):
-        yield from (Wanted(place, seed) for seed in of.seeds)
-        yield from (Wanted(place, name) for name in kept.BENCHMARKS if name == LOGISTIC or place in first)
+        yield from (WalkTask(place, seed) for seed in of.seeds)
+        yield from (WalkTask(place, name) for name in kept.BENCHMARKS if name == LOGISTIC or place in first)
 
 
 def _identity(of: Walk) -> dict[str, Any]:
@@ -198,7 +198,7 @@ def _identity(of: Walk) -> dict[str, Any]:
     }
 
 
-def _result_of(of: Walk, wanted: Wanted) -> str:
+def _result_of(of: Walk, wanted: WalkTask) -> str:
     """Return what a result is of, by the walk's own file. What a benchmark does is the same for every configuration."""
     apart = {"configuration"} if wanted.who in kept.BENCHMARKS else set[str]()
     named = {name: value for name, value in json.loads(read_plain(of.folder / STUDY)).items() if name not in apart}
@@ -242,52 +242,54 @@ def _end_with_parent() -> None:
         end_with_parent(signal.SIGKILL)
 
 
-def _play_forked(wanted: Wanted, trials: int) -> None:
+def _play_forked(wanted: WalkTask, trials: int) -> None:
     play(_Forked.walk, wanted, trials)
 
 
-def play(of: Walk, wanted: Wanted, trials: int) -> None:
+def play(of: Walk, wanted: WalkTask, trials: int) -> None:
     """Train and judge one model, or judge one benchmark, and keep what came of it."""
     found: Any
     if wanted.who == "buy_and_hold":
-        found = Benchmark(_each(of, wanted, lambda within: judged(of.plan, Hold(of.name), within)))
+        found = BenchmarkReturns(_each(of, wanted, lambda within: evaluate_market(of.plan, Hold(of.name), within)))
     elif wanted.who == "rule":
         rule = FuturesSettings().model_dump()
-        found = Benchmark(_each(of, wanted, lambda within: judged(of.plan, FuturesStrategy(rule), within)))
+        found = BenchmarkReturns(
+            _each(of, wanted, lambda within: evaluate_market(of.plan, FuturesStrategy(rule), within))
+        )
     elif wanted.who == LOGISTIC:
-        model = _trained(of, wanted, Job(LOGISTIC, 0, 0, {}, of.job.features), trials)
-        found = Benchmark(_judged_as_it_is(of, wanted, model))
+        model = _trained(of, wanted, TrainingJob(LOGISTIC, 0, 0, {}, of.job.features), trials)
+        found = BenchmarkReturns(_judged_as_it_is(of, wanted, model))
     else:
         found = _unit(of, wanted, trials)
     result_cache.keep(of.folder / UNITS / wanted.file, _result_of(of, wanted), found)
 
 
-def _each(of: Walk, wanted: Wanted, each: Callable[[Within], Judged]) -> tuple[Judged, ...]:
+def _each(of: Walk, wanted: WalkTask, each: Callable[[Within], JudgedSessions]) -> tuple[JudgedSessions, ...]:
     """Play each judged span of a split, which begins with the cash that there is at first."""
     return tuple(each(Within(span.first, span.last)) for span in of.splits[wanted.place].judged)
 
 
-def _trained(of: Walk, wanted: Wanted, job: Job, trials: int) -> str:
+def _trained(of: Walk, wanted: WalkTask, job: TrainingJob, trials: int) -> str:
     """Train a job in a split, sign what came of it, and return its name among the walk's models."""
     spans = [Within(one.first, one.last) for one in of.splits[wanted.place].trained]
     span = span_of(of.plan, of.name, job.features, spans)
     draft = of.folder / DRAFTS / f"{wanted.place}-{wanted.who}-{os.urandom(4).hex()}"
-    model = draft_of(train(job, span, draft, Told(of.seeds, trials)).place)
-    parts = Parts(model.card, model.scaling, model.probe, model.graph)
+    model = draft_of(train(job, span, draft, TrainingSummary(of.seeds, trials)).place)
+    parts = ModelParts(model.card, model.scaling, model.probe, model.graph)
     return write_model(of.folder / MODELS, parts, read_key(of.key))
 
 
-def _unit(of: Walk, wanted: Wanted, trials: int) -> Unit | Diverged:
+def _unit(of: Walk, wanted: WalkTask, trials: int) -> WalkModel | Diverged:
     try:
         model = _trained(of, wanted, replace(of.job, seed=int(wanted.who)), trials)
     except DivergedError as error:
         return Diverged(error.message)
     digest = sha256((of.folder / MODELS / model / SUMS).read_bytes()).hexdigest()
     plain = _judged_as_it_is(of, wanted, model)
-    return Unit(model, digest, plain, _judged_as_it_is(of, wanted, model, later=True))
+    return WalkModel(model, digest, plain, _judged_as_it_is(of, wanted, model, later=True))
 
 
-def _judged_as_it_is(of: Walk, wanted: Wanted, model: str, *, later: bool = False) -> tuple[Judged, ...]:
+def _judged_as_it_is(of: Walk, wanted: WalkTask, model: str, *, later: bool = False) -> tuple[JudgedSessions, ...]:
     """Judge a model in a split, by the strategy that it would act for."""
     signed = Signed(of.folder / MODELS, public_of(read_key(of.key)))
     return _each(of, wanted, lambda within: judged_model(of.plan, of.name, signed, model, within, later=later))
@@ -296,7 +298,7 @@ def _judged_as_it_is(of: Walk, wanted: Wanted, model: str, *, later: bool = Fals
 def _put_together(of: Walk, trials: int) -> kept.PolicyResults:
     """Return the results of all splits, one after another along each path."""
     many, ways = range(len(of.splits)), paths_of(of.splits)
-    units = {seed: [_read(of, Wanted(place, seed), Unit) for place in many] for seed in of.seeds}
+    units = {seed: [_read(of, WalkTask(place, seed), WalkModel) for place in many] for seed in of.seeds}
     sessions = tuple(day for one in _along(ways[0], units[of.seeds[0]]) for day in one.sessions)
     runs = tuple(_run(seed, path, way, found) for seed, found in units.items() for path, way in enumerate(ways))
     splits = tuple(
@@ -326,15 +328,15 @@ def _put_together(of: Walk, trials: int) -> kept.PolicyResults:
     )
 
 
-def _along(way: Way, found: Sequence[Unit | Benchmark], *, later: bool = False) -> list[Judged]:
+def _along(way: Way, found: Sequence[WalkModel | BenchmarkReturns], *, later: bool = False) -> list[JudgedSessions]:
     """Return what was done in each judged span along a path."""
-    done = [one.later if later and isinstance(one, Unit) else one.plain for one in found]
+    done = [one.later if later and isinstance(one, WalkModel) else one.plain for one in found]
     return [done[place][part] for place, part in way]
 
 
-def _run(seed: int, path: int, way: Way, found: Sequence[Unit]) -> kept.Run:
+def _run(seed: int, path: int, way: Way, found: Sequence[WalkModel]) -> kept.PolicyRun:
     plain, later = _along(way, found), _along(way, found, later=True)
-    return kept.Run(
+    return kept.PolicyRun(
         seed,
         path,
         tuple(each for one in plain for each in one.returns),
@@ -347,7 +349,7 @@ def _run(seed: int, path: int, way: Way, found: Sequence[Unit]) -> kept.Run:
 def _benchmark(of: Walk, name: str, ways: Sequence[Way]) -> Iterator[kept.Returns]:
     """Yield what a benchmark earned along each path along which it is played."""
     for way in ways if name == LOGISTIC else ways[:1]:
-        found = {place: _read(of, Wanted(place, name), Benchmark) for place, _ in way}
+        found = {place: _read(of, WalkTask(place, name), BenchmarkReturns) for place, _ in way}
         yield tuple(each for place, part in way for each in found[place].plain[part].returns)
 
 
@@ -369,21 +371,21 @@ def _tried_before(of: Walk, sessions: Sequence[date]) -> Iterator[kept.TriedRetu
                 yield kept.TriedReturns(found.configuration, _typical(run.returns for run in found.runs))
 
 
-def _read(of: Walk, wanted: Wanted, kind: Any) -> Any:
+def _read(of: Walk, wanted: WalkTask, kind: Any) -> Any:
     file = of.folder / UNITS / wanted.file
-    found = result_cache.kept(file, _result_of(of, wanted))
+    found = result_cache.load_result(file, _result_of(of, wanted))
     if "diverged" in found:
         raise DivergedError(decode(Diverged, found).diverged)
     try:
         unit = decode(kind, found)
     except CodecError as error:
         raise result_cache.unusable(file, "can't be read") from error
-    if isinstance(unit, Unit):
+    if isinstance(unit, WalkModel):
         _require_model(of, unit, file)
     return unit
 
 
-def _require_model(of: Walk, unit: Unit, file: Path) -> None:
+def _require_model(of: Walk, unit: WalkModel, file: Path) -> None:
     """Raise OperatorError unless the model that a result is about is still there as it was signed."""
     place = of.folder / MODELS / unit.model
     try:

@@ -4,16 +4,16 @@ from functools import partial
 
 import numpy as np
 
-from tradebot.signals.features.feature import Feature, Reads
+from tradebot.signals.features.feature import Feature, FeatureInputs
 from tradebot.signals.features.frame import NOWHERE
 from tradebot.signals.features.measures import Measures
-from tradebot.signals.features.rolling import Column, filled, over
+from tradebot.signals.features.rolling import Column, fill_gaps, over
 from tradebot.signals.subjects.market import Category
 
 MINUTES = 1_380
 """How long a session of futures lasts: 23 hours."""
 WEEK = 7
-_BARS = (Reads.HIGH, Reads.LOW, Reads.CLOSE, Reads.SESSIONS)
+_BARS = (FeatureInputs.HIGH, FeatureInputs.LOW, FeatureInputs.CLOSE, FeatureInputs.SESSIONS)
 _PART = "the bar is in no known session, or bars since its open are missing"
 _OUTSIDE = "the bar is in no known session"
 
@@ -35,7 +35,7 @@ def _weekday(of: Measures) -> Column:
 def _to_roll(of: Measures) -> Column:
     rolls, days = np.array(of.frame.rolls or (), dtype=np.int64), of.frame.days
     if not len(rolls):
-        return filled(np.nan, len(days))
+        return fill_gaps(np.nan, len(days))
     place = np.searchsorted(rolls, days)
     known = (days != NOWHERE) & (place < len(rolls))
     return np.where(known, (rolls[np.minimum(place, len(rolls) - 1)] - days) / 90, np.nan)
@@ -46,7 +46,7 @@ _SESSION = (
         35,
         "from_vwap",
         "(c - VWAP since the session's open) / ATR(14)",
-        (*_BARS, Reads.VOLUME),
+        (*_BARS, FeatureInputs.VOLUME),
         15,
         _vwap,
         f"{_PART}, or nothing was traded",
@@ -55,7 +55,7 @@ _SESSION = (
         46,
         "minute_sine",
         f"sin(2 pi minute of the session / {MINUTES:,})",
-        (Reads.SESSIONS,),
+        (FeatureInputs.SESSIONS,),
         1,
         lambda of: np.sin(_turn(of.minute / MINUTES)),
         _OUTSIDE,
@@ -66,7 +66,7 @@ _SESSION = (
         47,
         "minute_cosine",
         f"cos(2 pi minute of the session / {MINUTES:,})",
-        (Reads.SESSIONS,),
+        (FeatureInputs.SESSIONS,),
         1,
         lambda of: np.cos(_turn(of.minute / MINUTES)),
         _OUTSIDE,
@@ -77,7 +77,7 @@ _SESSION = (
         48,
         "weekday_sine",
         "sin(2 pi weekday of the session's date / 7), Monday is 0",
-        (Reads.SESSIONS,),
+        (FeatureInputs.SESSIONS,),
         1,
         lambda of: np.sin(_turn(_weekday(of))),
         _OUTSIDE,
@@ -88,7 +88,7 @@ _SESSION = (
         49,
         "weekday_cosine",
         "cos(2 pi weekday of the session's date / 7), Monday is 0",
-        (Reads.SESSIONS,),
+        (FeatureInputs.SESSIONS,),
         1,
         lambda of: np.cos(_turn(_weekday(of))),
         _OUTSIDE,
@@ -99,7 +99,7 @@ _SESSION = (
         50,
         "minutes_left",
         f"minutes to the session's end / {MINUTES:,}",
-        (Reads.SESSIONS,),
+        (FeatureInputs.SESSIONS,),
         1,
         lambda of: of.minutes_left / MINUTES,
         _OUTSIDE,
@@ -109,7 +109,7 @@ _SESSION = (
         51,
         "days_to_roll",
         "days from the session's date to the next roll / 90",
-        (Reads.SESSIONS, Reads.ROLLS),
+        (FeatureInputs.SESSIONS, FeatureInputs.ROLLS),
         1,
         _to_roll,
         "the day of the next roll isn't known, or there is none",
@@ -145,12 +145,12 @@ LISTED_FOR_S = 5 * 86_400
 
 def _spread(of: Measures) -> Column:
     spread = of.frame.spread
-    return filled(np.nan, len(of.frame)) if spread is None else np.where(spread >= 0, spread, np.nan)
+    return fill_gaps(np.nan, len(of.frame)) if spread is None else np.where(spread >= 0, spread, np.nan)
 
 
 def _release(of: Measures) -> Column:
     """Return 1 where a release of the list that was known then is due at most half an hour away, before or after."""
-    found = filled(np.nan, len(of.frame))
+    found = fill_gaps(np.nan, len(of.frame))
     lists = of.frame.releases or ()
     known = np.array([one.known_s for one in lists], dtype=np.int64)
     newest = np.searchsorted(known, of.ends, side="right") - 1
@@ -167,7 +167,7 @@ _MOMENT = (
         45,
         "spread",
         "(ask - bid) / tick",
-        (Reads.SPREAD,),
+        (FeatureInputs.SPREAD,),
         1,
         _spread,
         "no quote",
@@ -177,7 +177,7 @@ _MOMENT = (
         54,
         "release_near",
         "1 if a release (CPI, FOMC, payrolls) is at most 30 minutes away, before or after, else 0",
-        (Reads.RELEASES,),
+        (FeatureInputs.RELEASES,),
         1,
         _release,
         "no calendar of the last 5 days is known",
@@ -194,7 +194,7 @@ def _count(category: Category, of: Measures) -> Column:
     """Return how many of a category became known in the hour before each bar closed; NaN before the source answered."""
     told = of.frame.news
     if told is None:
-        return filled(np.nan, len(of.frame))
+        return fill_gaps(np.nan, len(of.frame))
     known = np.array(told.known_s.get(category, ()), dtype=np.int64)
     count = np.searchsorted(known, of.ends, side="right") - np.searchsorted(known, of.ends - HOUR_S, side="right")
     return np.where(of.ends - HOUR_S >= told.since_s, count, np.nan)
@@ -205,7 +205,7 @@ _NEWS = tuple(
         number,
         f"news_{category}",
         f"news of the last hour: {category}",
-        (Reads.NEWS,),
+        (FeatureInputs.NEWS,),
         1,
         partial(_count, category),
         "no source of news, or it hasn't answered for an hour",

@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 
-from tradebot.signals.features.feature import Feature, Reads
+from tradebot.signals.features.feature import Feature, FeatureInputs
 from tradebot.signals.features.measures import SETTLED, Measures
 from tradebot.signals.features.rolling import (
     NOISE,
@@ -17,9 +17,9 @@ from tradebot.signals.features.rolling import (
     lowest,
     mean,
     over,
-    shifted,
+    rolling_sum,
+    shift,
     since,
-    summed,
     total,
 )
 
@@ -35,8 +35,8 @@ def _scaled(bars: int, of: Measures) -> Column:
 
 def efficiency(closes: Column, length: int) -> Column:
     """Return how much of the way that a price went it came forward, 0 to 1; NaN if it went none."""
-    way = total(np.abs(closes - shifted(closes, 1)), length)
-    return over(np.abs(closes - shifted(closes, length)), way)
+    way = total(np.abs(closes - shift(closes, 1)), length)
+    return over(np.abs(closes - shift(closes, length)), way)
 
 
 def _efficiency(bars: int, of: Measures) -> Column:
@@ -65,7 +65,7 @@ _RETURNS = (
             number,
             f"return_{bars}",
             f"ln(c / c {bars} ago) / its deviation over {LONG}",
-            (Reads.CLOSE,),
+            (FeatureInputs.CLOSE,),
             bars + LONG,
             partial(_scaled, bars),
             _STILL,
@@ -73,14 +73,22 @@ _RETURNS = (
         for number, bars in enumerate(_SPANS, 1)
     ),
     Feature(
-        32, "zscore_20", "(c - sma20) / sd20", (Reads.CLOSE,), 20, lambda of: zscores(of.close, 20), _STILL, -4.36, 4.36
+        32,
+        "zscore_20",
+        "(c - sma20) / sd20",
+        (FeatureInputs.CLOSE,),
+        20,
+        lambda of: zscores(of.close, 20),
+        _STILL,
+        -4.36,
+        4.36,
     ),
     *(
         Feature(
             number,
             f"efficiency_{bars}",
             f"|c - c {bars} ago| / sum of |changes| of {bars}",
-            (Reads.CLOSE,),
+            (FeatureInputs.CLOSE,),
             bars + 1,
             partial(_efficiency, bars),
             _STILL,
@@ -93,18 +101,18 @@ _RETURNS = (
         43,
         "realized_12_78",
         "root of mean squared return of 12 / that of 78",
-        (Reads.CLOSE,),
+        (FeatureInputs.CLOSE,),
         79,
         _realized,
         _STILL,
         0,
         2.55,
     ),
-    Feature(44, "skew_78", "skew of 78 returns", (Reads.CLOSE,), 79, _skew, _STILL, -8.67, 8.67),
+    Feature(44, "skew_78", "skew of 78 returns", (FeatureInputs.CLOSE,), 79, _skew, _STILL, -8.67, 8.67),
 )
 
 
-_BARS = (Reads.HIGH, Reads.LOW, Reads.CLOSE)
+_BARS = (FeatureInputs.HIGH, FeatureInputs.LOW, FeatureInputs.CLOSE)
 _NO_RANGE = "no bar of that time has a range"
 
 
@@ -113,7 +121,7 @@ def _from_mean(length: int, of: Measures) -> Column:
 
 
 def _slope(length: int, of: Measures) -> Column:
-    return over(of.sma(length) - shifted(of.sma(length), 5), of.atr)
+    return over(of.sma(length) - shift(of.sma(length), 5), of.atr)
 
 
 def _from_middle(length: int, of: Measures) -> Column:
@@ -160,7 +168,7 @@ _TREND = (
         18,
         "bollinger_place",
         "(c - SMA(20)) / (2 sd20)",
-        (Reads.CLOSE,),
+        (FeatureInputs.CLOSE,),
         20,
         lambda of: over(of.close - of.sma(20), 2 * deviation(of.close, 20)),
         "no price has moved in that time",
@@ -171,7 +179,7 @@ _TREND = (
         19,
         "bollinger_width",
         "w / its mean of 390, w = 4 sd20 / SMA(20)",
-        (Reads.CLOSE,),
+        (FeatureInputs.CLOSE,),
         409,
         _width,
         "no price has moved in that time",
@@ -234,7 +242,7 @@ def _cci(of: Measures) -> Column:
 
 def _mfi(of: Measures) -> Column:
     typical, flow = of.typical, of.typical * of.volume
-    before = shifted(typical, 1)
+    before = shift(typical, 1)
     known = np.where(np.isnan(before), np.nan, 1.0)
     rose, fell = above(typical, before), above(before, typical)
     up, down = (total(known * np.where(moved, flow, 0.0), 14) for moved in (rose, fell))
@@ -242,8 +250,8 @@ def _mfi(of: Measures) -> Column:
 
 
 _MOMENTUM = (
-    Feature(7, "rsi_14", "RSI(14) / 50 - 1", (Reads.CLOSE,), 15, partial(_rsi, 14), "never", -1, 1),
-    Feature(8, "rsi_2", "RSI(2) / 50 - 1", (Reads.CLOSE,), 3, partial(_rsi, 2), "never", -1, 1),
+    Feature(7, "rsi_14", "RSI(14) / 50 - 1", (FeatureInputs.CLOSE,), 15, partial(_rsi, 14), "never", -1, 1),
+    Feature(8, "rsi_2", "RSI(2) / 50 - 1", (FeatureInputs.CLOSE,), 3, partial(_rsi, 2), "never", -1, 1),
     Feature(9, "macd", "MACD(12, 26) / ATR(14)", _BARS, SETTLED, lambda of: over(of.macd, of.atr), _NO_RANGE),
     Feature(
         10,
@@ -273,7 +281,7 @@ _MOMENTUM = (
         25,
         "mfi_14",
         "MFI(14) / 50 - 1",
-        (*_BARS, Reads.VOLUME),
+        (*_BARS, FeatureInputs.VOLUME),
         15,
         _mfi,
         "no volume moved a price in that time",
@@ -285,7 +293,7 @@ _MOMENTUM = (
         26,
         "aroon_25",
         "Aroon oscillator of 25 / 100",
-        (Reads.HIGH, Reads.LOW),
+        (FeatureInputs.HIGH, FeatureInputs.LOW),
         26,
         lambda of: (since(of.low, 26, -1) - since(of.high, 26, 1)) / 25,
         "never",
@@ -295,7 +303,7 @@ _MOMENTUM = (
 )
 
 
-_ALL = (Reads.OPEN, Reads.HIGH, Reads.LOW, Reads.CLOSE)
+_ALL = (FeatureInputs.OPEN, FeatureInputs.HIGH, FeatureInputs.LOW, FeatureInputs.CLOSE)
 _FLAT = "the bar has no range"
 
 
@@ -308,7 +316,7 @@ def _correlation(of: Measures) -> Column:
         at = places.astype(np.int64)
         return (of.close[at] - middles[0]) * (of.open[at] - middles[1])
 
-    return over(summed(both, 20, product) / 20, deviation(of.close, 20) * deviation(of.open, 20))
+    return over(rolling_sum(both, 20, product) / 20, deviation(of.close, 20) * deviation(of.open, 20))
 
 
 _CANDLES = (
@@ -341,7 +349,7 @@ _CANDLES = (
         42,
         "open_close_correlation",
         "correlation of c and o of 20",
-        (Reads.OPEN, Reads.CLOSE),
+        (FeatureInputs.OPEN, FeatureInputs.CLOSE),
         20,
         _correlation,
         "no price has moved in that time",

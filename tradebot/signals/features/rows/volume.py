@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from tradebot.signals.features.feature import Feature, Reads
+from tradebot.signals.features.feature import Feature, FeatureInputs
 from tradebot.signals.features.measures import Measures
-from tradebot.signals.features.rolling import Column, above, filled, mean, over, total
+from tradebot.signals.features.rolling import Column, above, fill_gaps, mean, over, total
 
 SESSIONS = 20
 _NO_VOLUME = "nothing was traded"
@@ -12,7 +12,7 @@ _NO_VOLUME = "nothing was traded"
 
 def _usual(of: Measures) -> Column:
     """Return the mean volume of the same bar of the session in the last 20 sessions that had one."""
-    frame, found = of.frame, filled(np.nan, len(of.frame))
+    frame, found = of.frame, fill_gaps(np.nan, len(of.frame))
     places = np.flatnonzero(of.in_session)
     bars = ((frame.starts - frame.opens) // frame.width_s)[places]
     order = np.argsort(bars, kind="stable")
@@ -38,7 +38,7 @@ FEATURES = (
         36,
         "volume_of_bar",
         f"ln(v / mean v of the same bar of the last {SESSIONS} sessions that have one)",
-        (Reads.VOLUME, Reads.SESSIONS),
+        (FeatureInputs.VOLUME, FeatureInputs.SESSIONS),
         1,
         lambda of: np.log(over(of.volume, _usual(of))),
         "the bar, or the same one of all those sessions, has no volume",
@@ -48,7 +48,7 @@ FEATURES = (
         37,
         "volume_high",
         "1 if v > 1.5 SMA(20) of v, else 0",
-        (Reads.VOLUME,),
+        (FeatureInputs.VOLUME,),
         20,
         _against_mean,
         "never",
@@ -60,7 +60,7 @@ FEATURES = (
         38,
         "obv_20",
         "change of OBV over 20 / sum of v of 20",
-        (Reads.CLOSE, Reads.VOLUME),
+        (FeatureInputs.CLOSE, FeatureInputs.VOLUME),
         21,
         _on_balance,
         _NO_VOLUME + " in that time",

@@ -15,7 +15,7 @@ from operator import attrgetter
 from typing import NamedTuple, TypeVar
 
 from papervenue.faces.data.params import Timeframe
-from papervenue.faces.data.rows import Aggregate, merged, of_minute, of_past_day
+from papervenue.faces.data.rows import Aggregate, merge_aggregates, of_minute, of_past_day
 from papervenue.market.bars import Bar, Day, Market
 from papervenue.market.sessions import Session
 from papervenue.market.ticks import Quote, QuoteAround, Totals, Trade, quotes, trades
@@ -29,7 +29,7 @@ Adjust = Callable[[int, Aggregate], Aggregate]
 """Adjusts an aggregate traded from a given moment on."""
 
 
-class Window(NamedTuple):
+class PastWindow(NamedTuple):
     """A part of a symbol's past: both ends inclusive, by the timestamps of its rows."""
 
     symbol: str
@@ -49,7 +49,7 @@ class Auctions(NamedTuple):
     closing: int | None
 
 
-class History:
+class DataHistory:
     def __init__(self, market: Market) -> None:
         self._market = market
         self._sessions = market.calendar.market
@@ -60,7 +60,7 @@ class History:
         self._totals = lru_cache(maxsize=_TOTALS_IN_MEMORY)(Totals)
         self._stamped = lru_cache(maxsize=_TIMEFRAMES_IN_MEMORY)(self._stamps)
 
-    def minutes(self, window: Window) -> Iterator[Bar]:
+    def minutes(self, window: PastWindow) -> Iterator[Bar]:
         """Return the minute bars that start in a window, including those outside the regular session."""
         indices = self._days(window.start_us, window.end_us)
         for index in reversed(indices) if window.newest_first else indices:
@@ -97,19 +97,19 @@ class History:
         session = self._session(self._days(bar.start_us, bar.start_us)[0])
         return not session.open_us <= bar.start_us < session.close_us
 
-    def trades(self, window: Window) -> Iterator[tuple[Trade, bool]]:
+    def trades(self, window: PastWindow) -> Iterator[tuple[Trade, bool]]:
         """Return the trades in a window, each with whether it was outside the regular session."""
         for bar in self.minutes(window._replace(start_us=window.start_us - MINUTE)):
             extended = self.is_extended(bar)
             for trade in _within(trades(bar), window):
                 yield trade, extended
 
-    def quotes(self, window: Window, around: QuoteAround) -> Iterator[Quote]:
+    def quotes(self, window: PastWindow, around: QuoteAround) -> Iterator[Quote]:
         for bar in self.minutes(window._replace(start_us=window.start_us - MINUTE)):
             yield from _within(quotes(bar, around), window)
 
     def bars(
-        self, window: Window, timeframe: Timeframe, kinds: Collection[str] = (), now_us: int = 0
+        self, window: PastWindow, timeframe: Timeframe, kinds: Collection[str] = (), now_us: int = 0
     ) -> Iterator[Aggregate]:
         """Return the bars of a timeframe stamped within a window; a bar in progress shows what is complete of it.
 
@@ -128,7 +128,7 @@ class History:
         paid = round(Fraction(raw.turnover * new.close * new.volume, max(1, raw.close * raw.volume)))
         return Aggregate(raw.start_us, *new[1:], raw.trades, paid)
 
-    def _intraday(self, window: Window, width_us: int, adjust: Adjust) -> Iterator[Aggregate]:
+    def _intraday(self, window: PastWindow, width_us: int, adjust: Adjust) -> Iterator[Aggregate]:
         """Group minutes into intervals that start with the day in UTC, as the real API does."""
         start_us, end_us = _bar_around(window.start_us, width_us)
         first = start_us if start_us == window.start_us else end_us
@@ -140,16 +140,16 @@ class History:
             return
         for start_us, parts in groupby(minutes, lambda part: _bar_around(part.start_us, width_us)[0]):
             ordered = list(parts)
-            yield merged(start_us, ordered[::-1] if window.newest_first else ordered)
+            yield merge_aggregates(start_us, ordered[::-1] if window.newest_first else ordered)
 
-    def _periods(self, window: Window, timeframe: Timeframe, adjust: Adjust) -> Iterator[Aggregate]:
+    def _periods(self, window: PastWindow, timeframe: Timeframe, adjust: Adjust) -> Iterator[Aggregate]:
         stamps, members = self._stamped(timeframe, self._kept if window.start_us >= self._first_us else None)
         places = range(bisect_left(stamps, window.start_us), bisect_right(stamps, window.end_us))
         for place in reversed(places) if window.newest_first else places:
             days = ((index, self.day(window.symbol, index, window.known_us)) for index in members[place])
             known = [adjust(self._session(index).open_us, day) for index, day in days if day]
             if known:
-                yield merged(stamps[place], known)
+                yield merge_aggregates(stamps[place], known)
 
     def _stamps(self, timeframe: Timeframe, kept: int | None) -> tuple[list[int], list[list[int]]]:
         """Return the midnights that a timeframe's bars are stamped with, and the sessions of each.
@@ -195,7 +195,7 @@ class History:
     def _so_far(self, day: Day, known_us: int) -> tuple[int, int]:
         return self._totals(day).until(day.complete(known_us))
 
-    def auctions(self, window: Window) -> Iterator[Auctions]:
+    def auctions(self, window: PastWindow) -> Iterator[Auctions]:
         """Return the auctions of sessions whose midnight is in a window."""
         first = bisect_left(self._midnights, window.start_us)
         indices = range(first, bisect_right(self._midnights, window.end_us))
@@ -221,6 +221,6 @@ def _bar_around(at_us: int, width_us: int) -> tuple[int, int]:
     return start_us, min(start_us + width_us, midnight_us + DAY)
 
 
-def _within(ticks: Sequence[Tick], window: Window) -> Iterable[Tick]:
+def _within(ticks: Sequence[Tick], window: PastWindow) -> Iterable[Tick]:
     kept = [tick for tick in ticks if window.start_us <= tick.at_us <= window.end_us]
     return reversed(kept) if window.newest_first else kept

@@ -25,7 +25,7 @@ _SYMBOL = re.compile(r"[A-Z][A-Z0-9]{0,9}([./-][A-Z0-9]{1,6})?")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
-class Feed(NamedTuple):
+class RequestedFeed(NamedTuple):
     """The requested feed, and the last moment whose data it shows."""
 
     name: str
@@ -36,7 +36,7 @@ class Feed(NamedTuple):
         return self.name not in _FEEDS_WITH_DATA
 
 
-class Span(NamedTuple):
+class RequestedSpan(NamedTuple):
     """The requested interval and page: both ends inclusive; `after` is the last row of the previous page."""
 
     start_us: int
@@ -56,13 +56,13 @@ class Span(NamedTuple):
         return max(self.start_us, self.after[1] + 1), self.end_us
 
 
-def refused(what: str) -> Refusal:
+def bad_parameter(what: str) -> Refusal:
     return Refusal(400, {"code": INVALID, "message": f"invalid {what}"})
 
 
 def params_of(call: Call) -> Params:
     """Return a request's parameters, refused in the data API's form."""
-    return Params(call.query, refused)
+    return Params(call.query, bad_parameter)
 
 
 def symbols_of(call: Call) -> list[str]:
@@ -71,42 +71,42 @@ def symbols_of(call: Call) -> list[str]:
         return [_symbol(call.names["symbol"])]
     names = {_symbol(name.strip()) for name in call.query.get("symbols", "").split(",") if name.strip()}
     if not names:
-        raise refused("symbols: at least one is required")
+        raise bad_parameter("symbols: at least one is required")
     return sorted(names)
 
 
 def _symbol(name: str) -> str:
     if not _SYMBOL.fullmatch(name):
-        raise refused(f"symbol: {name[:30]}")
+        raise bad_parameter(f"symbol: {name[:30]}")
     return name
 
 
-def historical_feed(params: Params, plan: str, now_us: int, feeds: Sequence[str]) -> Feed:
+def historical_feed(params: Params, plan: str, now_us: int, feeds: Sequence[str]) -> RequestedFeed:
     """Return the feed of a historical request; on the free plan the consolidated feed ends 15 minutes ago.
 
     The default is the best feed that the plan has in real time. Raise the 403 for a more recent end.
     """
     name = _feed(params, plan, feeds)
     if plan != FREE or name != "sip":
-        return Feed(name, now_us)
+        return RequestedFeed(name, now_us)
     end_us = moment(params, "end", last=True)
     if end_us is not None and end_us > now_us - DELAY_US:
         raise no_recent_sip()
-    return Feed(name, now_us - DELAY_US)
+    return RequestedFeed(name, now_us - DELAY_US)
 
 
-def latest_feed(params: Params, plan: str, now_us: int) -> Feed:
+def latest_feed(params: Params, plan: str, now_us: int) -> RequestedFeed:
     """Return the feed of a request for the latest data; raise the 403 if the plan has it only with a delay."""
     name = _feed(params, plan, LATEST_FEEDS)
     if plan == FREE and name == "sip":
         raise no_recent_sip()
-    return Feed(name, now_us - DELAY_US if name == "delayed_sip" else now_us)
+    return RequestedFeed(name, now_us - DELAY_US if name == "delayed_sip" else now_us)
 
 
 def _feed(params: Params, plan: str, feeds: Sequence[str]) -> str:
     name = params.text("feed") or ("iex" if plan == FREE and "iex" in feeds else "sip")
     if name not in feeds:
-        raise refused(f"feed: {name[:20]}")
+        raise bad_parameter(f"feed: {name[:20]}")
     return name
 
 
@@ -120,18 +120,18 @@ def check_currency(params: Params) -> dict[str, str]:
     """Return the currency field of an answer, as requested; only dollars are available."""
     currency = params.text("currency").upper()
     if currency not in ("", "USD"):
-        raise refused(f"currency: {currency[:10]}, this market is quoted in USD only")
+        raise bad_parameter(f"currency: {currency[:10]}, this market is quoted in USD only")
     return {"currency": currency} if currency else {}
 
 
-def span_of(params: Params, feed: Feed, now_us: int) -> Span:
+def span_of(params: Params, feed: RequestedFeed, now_us: int) -> RequestedSpan:
     """Return the requested interval, by default from the start of the day in New York to the last moment shown."""
     start_us, end_us = moment(params, "start"), moment(params, "end", last=True)
     if start_us is None:
         start_us = min(at_new_york(new_york_date(now_us), 0), feed.known_us)
     if end_us is not None and end_us < start_us:
-        raise refused("end: it is before the start")
-    return Span(
+        raise bad_parameter("end: it is before the start")
+    return RequestedSpan(
         start_us=start_us,
         end_us=feed.known_us if end_us is None else min(end_us, feed.known_us),
         limit=params.count("limit", _DEFAULT_LIMIT, _MOST_ROWS),
@@ -189,4 +189,4 @@ def timeframe_of(text: str) -> Timeframe:
         return Timeframe("week")
     if match := _MONTHS.fullmatch(text):
         return Timeframe("month", int(match[1]))
-    raise refused(f"timeframe: {text[:20]}" if text else "timeframe: it is required")
+    raise bad_parameter(f"timeframe: {text[:20]}" if text else "timeframe: it is required")

@@ -83,7 +83,7 @@ def of_past_day(bar: Bar, midnight_us: int, minutes: int) -> Aggregate:
     return Aggregate(midnight_us, *bar[1:], trades=minutes * trade_count(minute), turnover=turnover(bar))
 
 
-def merged(start_us: int, parts: Sequence[Aggregate]) -> Aggregate:
+def merge_aggregates(start_us: int, parts: Sequence[Aggregate]) -> Aggregate:
     """Merge several aggregates, given in order of time, into one stamped `start_us`."""
     return Aggregate(
         start_us,

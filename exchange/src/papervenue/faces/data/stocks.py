@@ -6,18 +6,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from papervenue.faces.data.history import Auctions, History, Window
+from papervenue.faces.data.history import Auctions, DataHistory, PastWindow
 from papervenue.faces.data.params import (
     AUCTION_FEEDS,
     HISTORICAL_FEEDS,
-    Feed,
-    Span,
+    RequestedFeed,
+    RequestedSpan,
     Timeframe,
+    bad_parameter,
     check_currency,
     historical_feed,
     latest_feed,
     params_of,
-    refused,
     span_of,
     symbols_of,
     timeframe_of,
@@ -42,7 +42,7 @@ from papervenue.params import Params
 from papervenue.refusal import NOT_FOUND, Refusal
 from papervenue.times import at_new_york, new_york_date, rfc3339
 
-Rows = Callable[[Window], Iterable[tuple[int, Row]]]
+Rows = Callable[[PastWindow], Iterable[tuple[int, Row]]]
 """Returns a window's rows, each with the moment that it is sorted by."""
 
 
@@ -53,7 +53,7 @@ class Page(NamedTuple):
     token: str | None
 
 
-def page_of(listings: Sequence[Listing], span: Span, feed: Feed, rows: Rows) -> Page:
+def page_of(listings: Sequence[Listing], span: RequestedSpan, feed: RequestedFeed, rows: Rows) -> Page:
     """Return a page, reading one row more than it shows to know whether there is a next page."""
     rows_by_symbol: dict[str, list[Row]] = {}
     taken, last = 0, ("", 0)
@@ -67,13 +67,13 @@ def page_of(listings: Sequence[Listing], span: Span, feed: Feed, rows: Rows) -> 
     return Page(rows_by_symbol, None)
 
 
-def _window(listed: Listing, span: Span, feed: Feed) -> Window | None:
+def _window(listed: Listing, span: RequestedSpan, feed: RequestedFeed) -> PastWindow | None:
     left = span.of(listed.symbol)
     if left is None:
         return None
     start_us, end_us = max(left[0], listed.from_us), min(left[1], listed.until_us)
     known_us = min(feed.known_us, listed.until_us)
-    return Window(listed.symbol, start_us, end_us, span.newest_first, known_us) if start_us <= end_us else None
+    return PastWindow(listed.symbol, start_us, end_us, span.newest_first, known_us) if start_us <= end_us else None
 
 
 def reply(call: Call, key: str, page: Page, extra: dict[str, str]) -> Reply:
@@ -94,7 +94,7 @@ _ADJUSTMENTS = {
 """The corporate actions that each adjustment undoes; there are no spin-offs."""
 _SNAPSHOT = ("latestTrade", "latestQuote", "minuteBar", "dailyBar", "prevDailyBar")
 
-Render = Callable[[str, Bar, Feed], Row]
+Render = Callable[[str, Bar, RequestedFeed], Row]
 Stamped = Iterator[tuple[int, Row]]
 
 
@@ -106,7 +106,7 @@ class Stocks:
         self._now_us = now_us
         self._plan = plan
         self._around = around
-        self.history = History(market)
+        self.history = DataHistory(market)
 
     def routes(self) -> Iterator[tuple[str, Handler]]:
         yield "/v2/stocks/snapshots", self._snapshots
@@ -125,23 +125,25 @@ class Stocks:
         timeframe, kinds = timeframe_of(params.text("timeframe")), _adjustment(params)
         return self._history("bars", partial(self._bar_rows, timeframe, kinds), call)
 
-    def _bar_rows(self, timeframe: Timeframe, kinds: tuple[str, ...], feed: Feed, window: Window) -> Stamped:
+    def _bar_rows(
+        self, timeframe: Timeframe, kinds: tuple[str, ...], feed: RequestedFeed, window: PastWindow
+    ) -> Stamped:
         for bar in self.history.bars(window, timeframe, kinds, self._now_us()):
             yield bar.start_us, bar_json(bar)
 
-    def _trade_rows(self, feed: Feed, window: Window) -> Stamped:
+    def _trade_rows(self, feed: RequestedFeed, window: PastWindow) -> Stamped:
         for trade, extended in self.history.trades(window):
             yield trade.at_us, trade_json(window.symbol, trade, feed.name, extended)
 
-    def _quote_rows(self, feed: Feed, window: Window) -> Stamped:
+    def _quote_rows(self, feed: RequestedFeed, window: PastWindow) -> Stamped:
         for quote in self.history.quotes(window, self._around):
             yield quote.at_us, quote_json(window.symbol, quote, feed.name)
 
-    def _auction_rows(self, feed: Feed, window: Window) -> Stamped:
+    def _auction_rows(self, feed: RequestedFeed, window: PastWindow) -> Stamped:
         for auctions in self.history.auctions(window):
             yield auctions.midnight_us, _auctions_json(window.symbol, auctions)
 
-    def _history(self, key: str, rows: Callable[[Feed, Window], Stamped], call: Call) -> Reply:
+    def _history(self, key: str, rows: Callable[[RequestedFeed, PastWindow], Stamped], call: Call) -> Reply:
         params, now = params_of(call), self._now_us()
         feeds = AUCTION_FEEDS if key == "auctions" else HISTORICAL_FEEDS
         feed = historical_feed(params, self._plan, now, feeds)
@@ -169,15 +171,15 @@ class Stocks:
 
         return answer
 
-    def _asked_now(self, call: Call) -> tuple[Feed, dict[str, str]]:
+    def _asked_now(self, call: Call) -> tuple[RequestedFeed, dict[str, str]]:
         params = params_of(call)
         return latest_feed(params, self._plan, self._now_us()), check_currency(params)
 
-    def _last(self, symbol: str, feed: Feed) -> Bar | None:
+    def _last(self, symbol: str, feed: RequestedFeed) -> Bar | None:
         listed = self._listed(symbol, feed)
         return self._market.last_bar(symbol, min(feed.known_us, listed.until_us)) if listed else None
 
-    def _listed(self, symbol: str, feed: Feed) -> Listing | None:
+    def _listed(self, symbol: str, feed: RequestedFeed) -> Listing | None:
         return None if feed.empty else listing(self._market, symbol, feed.known_us)
 
     def _snapshots(self, call: Call) -> Reply:
@@ -190,7 +192,7 @@ class Stocks:
             raise _nothing("snapshot", symbol)
         return ok({"symbol": symbol, **self._snapshot(symbol, feed), **extra})
 
-    def _snapshot(self, symbol: str, feed: Feed) -> Row:
+    def _snapshot(self, symbol: str, feed: RequestedFeed) -> Row:
         last = self._last(symbol, feed)
         today, before = self.days(symbol, feed.known_us)
         renders = (self._trade, self._quote, _minute)
@@ -204,15 +206,15 @@ class Stocks:
         last = -1 if begun is None else begun
         return self.history.day(symbol, last, known_us), self.history.day(symbol, last - 1, known_us)
 
-    def _quote(self, symbol: str, bar: Bar, feed: Feed) -> Row:
+    def _quote(self, symbol: str, bar: Bar, feed: RequestedFeed) -> Row:
         quote = last_quote(bar, self._around)
         return quote_json(symbol, quote._replace(at_us=self._market.quoted_us(bar, feed.known_us)), feed.name)
 
-    def _trade(self, symbol: str, bar: Bar, feed: Feed) -> Row:
+    def _trade(self, symbol: str, bar: Bar, feed: RequestedFeed) -> Row:
         return trade_json(symbol, last_trade(bar), feed.name, self.history.is_extended(bar))
 
 
-def _minute(symbol: str, bar: Bar, feed: Feed) -> Row:
+def _minute(symbol: str, bar: Bar, feed: RequestedFeed) -> Row:
     return bar_json(of_minute(bar))
 
 
@@ -235,7 +237,7 @@ def _adjustment(params: Params) -> tuple[str, ...]:
     words = params.text("adjustment", "raw").lower().split(",")
     unknown = [word for word in words if word not in _ADJUSTMENTS]
     if unknown:
-        raise refused(f"adjustment: {unknown[0][:20]}")
+        raise bad_parameter(f"adjustment: {unknown[0][:20]}")
     return tuple(dict.fromkeys(kind for word in words for kind in _ADJUSTMENTS[word]))
 
 

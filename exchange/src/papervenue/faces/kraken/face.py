@@ -30,15 +30,15 @@ from papervenue.faces.kraken.history import AccountLog, HistoryReads
 from papervenue.faces.kraken.orders import (
     V3,
     Params,
-    canceled,
+    cancel_order,
     check_time,
-    named,
+    find_order,
     parameters,
-    refused,
-    sent,
+    refuse_order,
+    send_order,
     units_of,
 )
-from papervenue.faces.kraken.read_routes import Reads
+from papervenue.faces.kraken.read_routes import KrakenReads
 from papervenue.faces.kraken.wire_format import error, iso, success
 from papervenue.faces.web import Call, Handler, Reply, Route, ok, route
 from papervenue.jsontext import to_decimal
@@ -58,7 +58,7 @@ def _edit(asked: Asked) -> Answer:
 def _edited(asked: Asked, params: Params) -> dict[str, Any]:
     """Edit one order and return its status; raise the Refusal that holds the status of one that stays as it is."""
     engine = asked.engine
-    order = named(asked.account, {**params, "order_id": params.get("orderId") or params.get("order_id", "")})
+    order = find_order(asked.account, {**params, "order_id": params.get("orderId") or params.get("order_id", "")})
     if order is None or not order.is_open or asked.fate == "refuse":
         raise _unchanged(asked, "orderForEditNotFound")
     if params.get("stopPrice") and order.stop is None:
@@ -79,7 +79,7 @@ def _wanted(asked: Asked, order: Order, params: Params) -> Replacement:
     engine, grid = asked.engine, asked.engine.market.grids[order.symbol]
     size = to_decimal(params["size"]) if params.get("size") else None
     if params.get("size") and (size is None or size <= order.filled_qty):
-        raise refused(engine, "invalidSize", params)
+        raise refuse_order(engine, "invalidSize", params)
     limit, stop = (units_of(engine, grid, params, name) for name in ("limitPrice", "stopPrice"))
     return Replacement(size, limit, stop, None, None, None)
 
@@ -125,9 +125,9 @@ def _one(asked: Asked, one: Mapping[str, Any]) -> dict[str, Any]:
     tag = {"order_tag": params["order_tag"]} if "order_tag" in params else {}
     try:
         if one.get("order") == "send":
-            return {**sent(asked, params), **tag}
+            return {**send_order(asked, params), **tag}
         if one.get("order") == "cancel":
-            return {**canceled(asked, asked.account, params), **tag}
+            return {**cancel_order(asked, asked.account, params), **tag}
         if one.get("order") == "edit":
             return {**_edited(asked, params), **tag}
         return {"status": "invalidArgument", "orderEvents": [], **tag}
@@ -204,7 +204,7 @@ class Api:
         self._exchange = exchange
         self._engine = exchange.engine
         self._keys = Keys(exchange.engine)
-        self._reads = Reads(exchange)
+        self._reads = KrakenReads(exchange)
         self._history = HistoryReads(exchange.engine)
         self._log = AccountLog(self._history)
         self._charts = Charts(exchange.engine)
@@ -316,7 +316,7 @@ class Api:
             relative = Decimal(0) if mark is None else (rate / grid.usd(mark)).quantize(Decimal("1e-15"))
             shown: dict[str, Any] = {"timestamp": iso(hour * HOUR), "fundingRate": wire_format.number(rate)}
             rows.append({**shown, "relativeFundingRate": wire_format.number(relative)})
-        return wire_format.told(engine.now_us, rates=rows)
+        return wire_format.timed_reply(engine.now_us, rates=rows)
 
 
 def _rate_limited(wait_us: int) -> dict[str, str]:

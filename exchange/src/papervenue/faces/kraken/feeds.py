@@ -21,7 +21,7 @@ from papervenue.engine.engine import Engine
 from papervenue.engine.orders import TERMINAL, Fill, Order
 from papervenue.events import Event, Place
 from papervenue.faces.kraken import wire_format
-from papervenue.faces.kraken.read_routes import Reads
+from papervenue.faces.kraken.read_routes import KrakenReads
 from papervenue.faces.kraken.wire_format import encoded, milliseconds, number, price
 from papervenue.faults.streaming import TRADE_UPDATES, Recipient, StreamFaults
 from papervenue.streams.socket import Message, Socket
@@ -39,7 +39,7 @@ Told = dict[str, Any]
 class Feeds:
     """The feeds' application, which also listens to the exchange's events."""
 
-    def __init__(self, engine: Engine, reads: Reads, delivery: StreamFaults) -> None:
+    def __init__(self, engine: Engine, reads: KrakenReads, delivery: StreamFaults) -> None:
         self._engine = engine
         self._reads = reads
         self._delivery = delivery

@@ -40,7 +40,7 @@ _MILLISECOND = 1_000
 Event = dict[str, Any]
 
 
-class Page(NamedTuple):
+class HistoryPage(NamedTuple):
     """What a page of the history is asked for: moments in engine time, and the place after which it goes on."""
 
     since_us: int
@@ -51,7 +51,7 @@ class Page(NamedTuple):
     symbol: str
 
     @classmethod
-    def of(cls, call: Call, now_us: int) -> Page:
+    def of(cls, call: Call, now_us: int) -> HistoryPage:
         """Read a query; raise the Refusal of what isn't what it should be."""
         query = call.query
         try:
@@ -122,9 +122,9 @@ class HistoryReads:
         return self._told(owner, call, self._execution_events)
 
     def _told(
-        self, owner: Account, call: Call, events: Callable[[Account, Page], Iterator[tuple[int, int, Event]]]
+        self, owner: Account, call: Call, events: Callable[[Account, HistoryPage], Iterator[tuple[int, int, Event]]]
     ) -> Reply:
-        page = Page.of(call, self.now_us)
+        page = HistoryPage.of(call, self.now_us)
         elements, last = page.taken(events(owner, page))
         token = {} if last is None else {"continuationToken": base64.b64encode(str(last).encode()).decode()}
         return self.answer({"accountUid": owner.number, "len": len(elements), "elements": elements, **token})
@@ -134,18 +134,18 @@ class HistoryReads:
         now_us = self._engine.now_us
         return Reply(200, encoded({**body, "serverTime": iso(now_us)}), {MADE_AT: rfc3339(now_us)})
 
-    def _updates(self, owner: Account, page: Page) -> Iterator[PastUpdate]:
+    def _updates(self, owner: Account, page: HistoryPage) -> Iterator[PastUpdate]:
         for update in owner.updates.newest_first():
             if update.place.at_us < page.since_us:
                 return
             if page.symbol in ("", update.order.symbol):
                 yield update
 
-    def _order_events(self, owner: Account, page: Page) -> Iterator[tuple[int, int, Event]]:
+    def _order_events(self, owner: Account, page: HistoryPage) -> Iterator[tuple[int, int, Event]]:
         for update in self._updates(owner, page):
             yield from self._orders_told(owner, update)
 
-    def _trigger_events(self, owner: Account, page: Page) -> Iterator[tuple[int, int, Event]]:
+    def _trigger_events(self, owner: Account, page: HistoryPage) -> Iterator[tuple[int, int, Event]]:
         for update in self._updates(owner, page):
             yield from self._triggers_told(owner, update)
 
@@ -229,7 +229,7 @@ class HistoryReads:
         }
         return {**shown, "triggerOptions": options}
 
-    def _execution_events(self, owner: Account, page: Page) -> Iterator[tuple[int, int, Event]]:
+    def _execution_events(self, owner: Account, page: HistoryPage) -> Iterator[tuple[int, int, Event]]:
         made = owner.activities
         for place in range(len(made) - 1, -1, -1):
             one = made[place]

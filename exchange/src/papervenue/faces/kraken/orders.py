@@ -46,28 +46,28 @@ def parameters(query: str, body: str) -> Params:
 
 def _send(asked: Asked) -> Answer:
     now_us = asked.engine.now_us
-    status = sent(asked, parameters(asked.command.query, asked.command.body))
+    status = send_order(asked, parameters(asked.command.query, asked.command.body))
     return 200, success(now_us, sendStatus=status)
 
 
-def sent(asked: Asked, params: Params) -> dict[str, Any]:
+def send_order(asked: Asked, params: Params) -> dict[str, Any]:
     """Send one order and return its status; raise the Refusal that holds the status of one that isn't taken."""
     engine, account = asked.engine, asked.account
     request = _request(engine, params)
     made = len(account.activities)
     try:
         if request.symbol in engine.halted:
-            raise refused(engine, "marketSuspended", params)
+            raise refuse_order(engine, "marketSuspended", params)
         if params["orderType"] == "ioc" and engine.model.at_once and not takes(engine, request):
-            raise refused(engine, "iocWouldNotExecute", params)
+            raise refuse_order(engine, "iocWouldNotExecute", params)
         if not request.reduce_only and _is_too_much(engine, account, request):
-            raise refused(engine, "maxPositionViolation", params)
+            raise refuse_order(engine, "maxPositionViolation", params)
         order = engine.submit(account, request, asked.fate, asked.policy)
     except Refusal as refusal:
         code = str(refusal.body.get("code"))
         if code not in wire_format.STATUSES:
             raise
-        raise refused(engine, wire_format.STATUSES[code], params) from refusal
+        raise refuse_order(engine, wire_format.STATUSES[code], params) from refusal
     grid = engine.market.grids[order.symbol]
     placed = _placed(grid, order)
     if asked.acknowledgement is None:
@@ -112,7 +112,7 @@ def _executions(grid: Grid, order: Order, fills: list[Fill]) -> Iterator[dict[st
         }
 
 
-def refused(engine: Engine, word: str, params: Params) -> Refusal:
+def refuse_order(engine: Engine, word: str, params: Params) -> Refusal:
     """Return the refusal of an order: a status without an order, and an event that says what was asked for."""
     asked = {name: params[name] for name in ("orderType", "symbol", "side", "size", "cliOrdId") if name in params}
     event = {"type": "REJECT", "uid": "", "reason": _reason(word), "order": asked}
@@ -137,15 +137,15 @@ def _request(engine: Engine, params: Params) -> OrderRequest:
         raise error(now_us, "invalidArgument: symbol")
     kind, side, grid = params["orderType"], SIDES.get(params["side"]), engine.market.grids[symbol]
     if kind not in _KINDS:
-        raise refused(engine, "invalidOrderType", params)
+        raise refuse_order(engine, "invalidOrderType", params)
     if side is None:
-        raise refused(engine, "invalidSide", params)
+        raise refuse_order(engine, "invalidSide", params)
     size = to_decimal(params["size"])
     if size is None or size <= 0:
-        raise refused(engine, "invalidSize", params)
+        raise refuse_order(engine, "invalidSize", params)
     client_id = params.get("cliOrdId") or None
     if client_id is not None and len(client_id) > LONGEST_CLIENT_ID:
-        raise refused(engine, "clientOrderIdTooLong", params)
+        raise refuse_order(engine, "clientOrderIdTooLong", params)
     limit, stop = units_of(engine, grid, params, "limitPrice"), units_of(engine, grid, params, "stopPrice")
     signal = params.get("triggerSignal") or LAST
     if signal not in SIGNALS:
@@ -186,7 +186,7 @@ def units_of(engine: Engine, grid: Grid, params: Params, name: str) -> int | Non
     price = to_decimal(params[name])
     units = None if price is None or price <= 0 else grid.of(price)
     if units is None:
-        raise refused(engine, "invalidPrice", params)
+        raise refuse_order(engine, "invalidPrice", params)
     return units
 
 
@@ -194,12 +194,12 @@ def _cancel(asked: Asked) -> Answer:
     engine, account = asked.engine, asked.account
     params = parameters(asked.command.query, asked.command.body)
     check_time(engine, params)
-    return 200, success(engine.now_us, cancelStatus=canceled(asked, account, params))
+    return 200, success(engine.now_us, cancelStatus=cancel_order(asked, account, params))
 
 
-def canceled(asked: Asked, account: Account, params: Params) -> dict[str, Any]:
+def cancel_order(asked: Asked, account: Account, params: Params) -> dict[str, Any]:
     engine = asked.engine
-    order = named(account, params)
+    order = find_order(account, params)
     if order is None and not (params.get("order_id") or params.get("cliOrdId")):
         raise error(engine.now_us, "requiredArgumentMissing: order_id")
     told = {"receivedTime": iso(engine.now_us), "order_id": params.get("order_id") or (order.id if order else "")}
@@ -225,7 +225,7 @@ def _cancel_event(grid: Grid, order: Order) -> dict[str, Any]:
     return {"type": "CANCEL", "uid": order.id, "order": wire_format.order_event(grid, order)}
 
 
-def named(account: Account, params: Params) -> Order | None:
+def find_order(account: Account, params: Params) -> Order | None:
     """Return the order that a request names by either id, or None; of a client id that was used again, the newest."""
     if params.get("order_id"):
         return account.orders.get(params["order_id"].lower())

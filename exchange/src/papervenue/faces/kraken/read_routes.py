@@ -12,7 +12,7 @@ from papervenue.engine.engine import Engine
 from papervenue.engine.orders import Fill, Order
 from papervenue.exchange import Exchange
 from papervenue.faces.kraken import wire_format
-from papervenue.faces.kraken.wire_format import average, error, iso, number, price, told
+from papervenue.faces.kraken.wire_format import average, error, iso, number, price, timed_reply
 from papervenue.faces.web import Call, Reply
 from papervenue.margined import funding
 from papervenue.margined.accounts import NetPosition, net_positions, standing
@@ -49,7 +49,7 @@ def base_of(symbol: str) -> str:
     return _NAMES.get(coin, coin)
 
 
-class Reads:
+class KrakenReads:
     """Answers reads of an exchange."""
 
     def __init__(self, exchange: Exchange) -> None:
@@ -59,7 +59,7 @@ class Reads:
     def instruments(self, call: Call) -> Reply:
         """Return how every symbol is listed."""
         listed = [self._listed(symbol) for symbol in self._engine.market.symbols]
-        return told(self._engine.now_us, instruments=listed)
+        return timed_reply(self._engine.now_us, instruments=listed)
 
     def _listed(self, symbol: str) -> dict[str, Any]:
         grid, now_us = self._engine.market.grids[symbol], self._engine.now_us
@@ -98,7 +98,7 @@ class Reads:
     def tickers(self, call: Call) -> Reply:
         """Return the prices of every symbol that has one."""
         rows = [row for symbol in self._engine.market.symbols if (row := self.prices(symbol))]
-        return told(self._engine.now_us, tickers=rows)
+        return timed_reply(self._engine.now_us, tickers=rows)
 
     def ticker(self, call: Call) -> Reply:
         """Return the prices of one symbol."""
@@ -106,7 +106,7 @@ class Reads:
         row = self.prices(symbol) if symbol in self._engine.market.known else None
         if row is None:
             raise error(self._engine.now_us, "invalidArgument: symbol")
-        return told(self._engine.now_us, ticker=row)
+        return timed_reply(self._engine.now_us, ticker=row)
 
     def prices(self, symbol: str) -> dict[str, Any] | None:
         """Return the ticker of a symbol, or None before it has a price."""
@@ -176,7 +176,7 @@ class Reads:
         sides = zip(self._engine.model.around(last, symbol), (-1, 1), strict=True)
         bids, asks = ([self._level(symbol, at, way, step, size) for step in range(_LEVELS)] for at, way in sides)
         usable = [[row for row in rows if row[0] > 0] for rows in (bids, asks)]
-        return told(self._engine.now_us, orderBook=dict(zip(("bids", "asks"), usable, strict=True)))
+        return timed_reply(self._engine.now_us, orderBook=dict(zip(("bids", "asks"), usable, strict=True)))
 
     def _level(self, symbol: str, at: int, way: int, step: int, size: Decimal) -> list[Decimal]:
         grid = self._engine.market.grids[symbol]
@@ -214,15 +214,17 @@ class Reads:
             "marginEquity": number(now.equity),
         }
         holding = {"type": "cashAccount", "balances": {}}
-        return told(self._engine.now_us, accounts={wire_format.MARGINED: flex, "cash": holding})
+        return timed_reply(self._engine.now_us, accounts={wire_format.MARGINED: flex, "cash": holding})
 
     def _accrued(self, held: NetPosition) -> Decimal:
         """Return the funding that a position has earned since the last booking; negative if it has to pay."""
-        return -funding.owed(self._engine, held)
+        return -funding.funding_due(self._engine, held)
 
     def positions(self, owner: Account) -> Reply:
         """Return what is held, a row for each symbol."""
-        return told(self._engine.now_us, openPositions=[self._position(owner, one) for one in net_positions(owner)])
+        return timed_reply(
+            self._engine.now_us, openPositions=[self._position(owner, one) for one in net_positions(owner)]
+        )
 
     def _position(self, owner: Account, held: NetPosition) -> dict[str, Any]:
         return {
@@ -241,7 +243,7 @@ class Reads:
 
     def open_orders(self, owner: Account) -> Reply:
         """Return the open orders; what has ended is gone from here at once."""
-        return told(self._engine.now_us, openOrders=[self._open_order(order) for order in owner.open.values()])
+        return timed_reply(self._engine.now_us, openOrders=[self._open_order(order) for order in owner.open.values()])
 
     def _open_order(self, order: Order) -> dict[str, Any]:
         grid, request = self._engine.market.grids[order.symbol], order.request
@@ -273,7 +275,7 @@ class Reads:
         found = {owner.orders.get(name.lower()) for name in asked} | {owner.by_client_id.get(name) for name in clients}
         known = (order for order in found if order is not None and (order.is_open or order.updated_us >= since_us))
         rows = [self._status(order) for order in sorted(known, key=attrgetter("sequence"))]
-        return told(self._engine.now_us, orders=rows)
+        return timed_reply(self._engine.now_us, orders=rows)
 
     def _status(self, order: Order) -> dict[str, Any]:
         grid = self._engine.market.grids[order.symbol]
@@ -306,7 +308,7 @@ class Reads:
                 raise error(self._engine.now_us, "invalidArgument: lastFillTime") from None
         made = (one for one in reversed(owner.activities) if isinstance(one, Fill))
         wanted = (one for one in made if until_us is None or one.at_us < until_us)
-        return told(self._engine.now_us, fills=[self._fill(one) for one in islice(wanted, _FILLS_A_PAGE)])
+        return timed_reply(self._engine.now_us, fills=[self._fill(one) for one in islice(wanted, _FILLS_A_PAGE)])
 
     def _fill(self, made: Fill) -> dict[str, Any]:
         name = made.order.request.client_order_id

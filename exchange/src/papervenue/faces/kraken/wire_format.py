@@ -73,7 +73,7 @@ def success(now_us: int, **fields: Any) -> bytes:
     return encoded({"result": "success", **fields, "serverTime": iso(now_us)})
 
 
-def told(now_us: int, **fields: Any) -> Reply:
+def timed_reply(now_us: int, **fields: Any) -> Reply:
     """Return the answer to a read; it says when it was made, as a clock does."""
     return Reply(200, success(now_us, **fields), {MADE_AT: rfc3339(now_us)})
 

@@ -35,7 +35,7 @@ _LONGEST_STEPS_DAYS = 30
 _REPORTS = ("market_hours", "extended_hours", "continuous")
 
 
-class Span(NamedTuple):
+class EngineSpan(NamedTuple):
     """A span of engine time, both ends inclusive; `step_us` is 0 for days."""
 
     start_us: int
@@ -54,7 +54,7 @@ class Span(NamedTuple):
         return session.pre_us, max(following.pre_us - self.step_us, session.post_us)
 
 
-def read_span(query: Params, engine: Engine) -> Span:
+def read_span(query: Params, engine: Engine) -> EngineSpan:
     """Read period, start, end, timeframe and reporting; raise the 422 Refusal for contradictions."""
     start_us, end_us, period = _moment(query, "start"), _end(query), _period_days(query)
     if start_us is not None and end_us is not None and query.text("period"):
@@ -68,7 +68,7 @@ def read_span(query: Params, engine: Engine) -> Span:
     if end_us < start_us:
         raise invalid("start must not be after end")
     timeframe, step_us = _timeframe(query, -((start_us - end_us) // DAY))
-    return Span(start_us, end_us, timeframe, step_us, _report(query))
+    return EngineSpan(start_us, end_us, timeframe, step_us, _report(query))
 
 
 def _period_days(query: Params) -> int:
@@ -152,7 +152,7 @@ def _cents(value: Decimal) -> float:
     return round(float(value), 2)
 
 
-def _points(span: Span, engine: Engine) -> Iterator[Point]:
+def _points(span: EngineSpan, engine: Engine) -> Iterator[Point]:
     """Yield the points of a span, up to now."""
     calendar, until = engine.market.calendar, min(span.end_us, engine.now_us)
     for session in calendar.all[calendar.first :]:
@@ -173,13 +173,13 @@ def _day(session: Session, now_us: int) -> Point:
     return Point(now_us, now_us, session) if now_us < evening_us else Point(evening_us, session.close_us, session)
 
 
-class Worth(NamedTuple):
+class AccountEquity(NamedTuple):
     """What an account is worth, and how much of it was deposited since a fixed moment."""
 
     equity: Decimal
     put_in: Decimal
 
-    def gain_since(self, before: Worth) -> Decimal:
+    def gain_since(self, before: AccountEquity) -> Decimal:
         """Return the gain since then, without deposits and withdrawals."""
         return self.equity - before.equity - (self.put_in - before.put_in)
 
@@ -194,9 +194,9 @@ class Equity:
         known = [at_us for at_us in closes if at_us >= account.created_us]
         self._at = _worth(engine, account, {*known, *(point.at_us for point in points)})
         self.values = [self._at[point.at_us] for point in points]
-        self._now = Worth(engine.balances(account).equity, Decimal(0))
+        self._now = AccountEquity(engine.balances(account).equity, Decimal(0))
 
-    def base(self) -> tuple[Worth, str | None]:
+    def base(self) -> tuple[AccountEquity, str | None]:
         """Return the base value and the date of its close; a new account has no such close."""
         if not self._points:
             return self._now, None
@@ -205,7 +205,7 @@ class Equity:
             return self.values[0], None
         return self._at[before.close_us], before.date
 
-    def close_before(self, place: int, default: Worth) -> Worth:
+    def close_before(self, place: int, default: AccountEquity) -> AccountEquity:
         """Return the worth at the close before a point's session."""
         before = self._before(self._points[place].session)
         return self._at.get(before.close_us, default) if before else default
@@ -215,7 +215,7 @@ class Equity:
         return self._calendar.all[place - 1] if place else None
 
 
-def _gains(equity: Equity, base: Worth, daily_reset: bool, daily: bool) -> Iterator[tuple[Decimal, Decimal]]:
+def _gains(equity: Equity, base: AccountEquity, daily_reset: bool, daily: bool) -> Iterator[tuple[Decimal, Decimal]]:
     """Yield each gain, without deposits and withdrawals, and the equity that it is relative to.
 
     Daily gains are measured from day to day, as in the examples of Alpaca's documentation; its text says base value.
@@ -229,7 +229,7 @@ def _gains(equity: Equity, base: Worth, daily_reset: bool, daily: bool) -> Itera
         previous = value
 
 
-def _worth(engine: Engine, account: Account, moments: set[int]) -> dict[int, Worth]:
+def _worth(engine: Engine, account: Account, moments: set[int]) -> dict[int, AccountEquity]:
     """Return the worth at each moment, undoing activities newest first, starting from today's holdings."""
     cash, shares = account.cash, {symbol: held.qty for symbol, held in account.positions.items()}
     changes, put_in = [*_changes(engine, account)], Decimal(0)
@@ -242,7 +242,7 @@ def _worth(engine: Engine, account: Account, moments: set[int]) -> dict[int, Wor
             shares[change.symbol] = shares.get(change.symbol, Decimal(0)) - change.qty
         held = ((symbol, qty) for symbol, qty in shares.items() if qty)
         value = sum((_value(engine, symbol, qty, moment) for symbol, qty in held), Decimal(0))
-        worth[moment] = Worth(cash + value, put_in)
+        worth[moment] = AccountEquity(cash + value, put_in)
     return worth
 
 

@@ -10,9 +10,9 @@ from papervenue.engine.account import Account, Activity
 from papervenue.engine.engine import Engine
 from papervenue.engine.orders import Execution
 from papervenue.faces.tws.contracts import Contracts, Fields
-from papervenue.faces.tws.order_messages import Book, executions_of, number_of, status
+from papervenue.faces.tws.order_messages import OrderMessages, executions_of, number_of, status
 from papervenue.faces.tws.orders import ids_of
-from papervenue.faces.tws.wire import Message
+from papervenue.faces.tws.wire import TwsMessage
 from papervenue.margined.accounts import NetPosition, net_positions, standing
 from papervenue.market.globex import CHICAGO
 from papervenue.times import at_zone, to_datetime
@@ -24,13 +24,13 @@ CENT = Decimal("0.01")
 _VERSION = {"version": 1}
 
 
-class Reads:
+class TwsReads:
     """What an exchange's accounts are asked."""
 
     def __init__(self, engine: Engine, contracts: Contracts) -> None:
         self._engine = engine
         self._contracts = contracts
-        self.book = Book(contracts, engine.market.grids)
+        self.book = OrderMessages(contracts, engine.market.grids)
 
     def values(self, account: Account) -> dict[str, str]:
         """Return what an account is worth, by the venue's names."""
@@ -55,7 +55,7 @@ class Reads:
         }
         return {name: str(amount.quantize(CENT)) for name, amount in amounts.items()}
 
-    def account(self, account: Account) -> Iterator[Message]:
+    def account(self, account: Account) -> Iterator[TwsMessage]:
         """Yield everything about an account, and that this was all."""
         texts = {"AccountCode": account.number, "AccountReady": "true", "AccountType": "INDIVIDUAL"}
         for name, value in texts.items():
@@ -65,31 +65,31 @@ class Reads:
         for held in net_positions(account):
             yield self.portfolio(account, held)
         now = to_datetime(self._engine.now_us).astimezone(CHICAGO)
-        yield Message(UPDATED_AT, {**_VERSION, "time": f"{now:%H:%M}"})
-        yield Message(DOWNLOADED, {**_VERSION, "account": account.number})
+        yield TwsMessage(UPDATED_AT, {**_VERSION, "time": f"{now:%H:%M}"})
+        yield TwsMessage(DOWNLOADED, {**_VERSION, "account": account.number})
 
-    def _value(self, account: Account, name: str, value: str, currency: str) -> Message:
-        return Message(
+    def _value(self, account: Account, name: str, value: str, currency: str) -> TwsMessage:
+        return TwsMessage(
             VALUE, {"version": 2, "key": name, "value": value, "currency": currency, "account": account.number}
         )
 
-    def values_of(self, request: str, account: Account) -> Iterator[Message]:
+    def values_of(self, request: str, account: Account) -> Iterator[TwsMessage]:
         """Yield the same as the answer to a request of its own."""
         for name, value in self.values(account).items():
             row = {"reqId": request, "account": account.number, "model": "", "key": name, "value": value}
-            yield Message(VALUE_MULTI, {**_VERSION, **row, "currency": "USD"})
-        yield Message(VALUES_END, {**_VERSION, "reqId": request})
+            yield TwsMessage(VALUE_MULTI, {**_VERSION, **row, "currency": "USD"})
+        yield TwsMessage(VALUES_END, {**_VERSION, "reqId": request})
 
-    def summary(self, request: str, account: Account, tags: str) -> Iterator[Message]:
+    def summary(self, request: str, account: Account, tags: str) -> Iterator[TwsMessage]:
         """Yield the values that a client names, or all."""
         wanted = set(tags.split(","))
         for name, value in self.values(account).items():
             if name in wanted or "All" in tags:
                 row = {"reqId": request, "account": account.number, "key": name, "value": value, "currency": "USD"}
-                yield Message(SUMMARY, {**_VERSION, **row})
-        yield Message(SUMMARY_END, {**_VERSION, "reqId": request})
+                yield TwsMessage(SUMMARY, {**_VERSION, **row})
+        yield TwsMessage(SUMMARY_END, {**_VERSION, "reqId": request})
 
-    def portfolio(self, account: Account, held: NetPosition) -> Message:
+    def portfolio(self, account: Account, held: NetPosition) -> TwsMessage:
         """Return a position with its worth; its average cost includes the multiplier, like that of `position`."""
         grid, mark = self._engine.market.grids[held.symbol], self._engine.price(held.symbol)
         worth = grid.notional(held.qty, mark)
@@ -97,38 +97,38 @@ class Reads:
         named["exchange"] = ""
         money = {"price": grid.usd(mark), "value": worth, "averageCost": _average_cost(held)}
         ends = {"unrealized": worth - held.cost, "realized": Decimal(0), "account": account.number}
-        return Message(PORTFOLIO, {"version": 8, **named, "position": held.qty, **money, **ends})
+        return TwsMessage(PORTFOLIO, {"version": 8, **named, "position": held.qty, **money, **ends})
 
-    def position(self, account: Account, symbol: str) -> Message:
+    def position(self, account: Account, symbol: str) -> TwsMessage:
         """Return the position in a symbol, which may be none."""
         held = next((one for one in net_positions(account) if one.symbol == symbol), None)
         qty, cost = (Decimal(0), Decimal(0)) if held is None else (held.qty, _average_cost(held))
         head = {"version": 3, "account": account.number}
-        return Message(POSITION, {**head, **self._contracts.named(symbol), "position": qty, "averageCost": cost})
+        return TwsMessage(POSITION, {**head, **self._contracts.named(symbol), "position": qty, "averageCost": cost})
 
-    def positions(self, account: Account) -> Iterator[Message]:
+    def positions(self, account: Account) -> Iterator[TwsMessage]:
         for held in net_positions(account):
             yield self.position(account, held.symbol)
-        yield Message(POSITIONS_END, _VERSION)
+        yield TwsMessage(POSITIONS_END, _VERSION)
 
-    def open_orders(self, account: Account, client: int | None) -> Iterator[Message]:
+    def open_orders(self, account: Account, client: int | None) -> Iterator[TwsMessage]:
         """Yield the open orders of a client, or of all."""
         for order in account.open.values():
             if client in (None, ids_of(order)[0]):
                 yield self.book.open_order(order)
                 yield status(self._engine.market.grids[order.symbol], order)
-        yield Message(OPEN_END, _VERSION)
+        yield TwsMessage(OPEN_END, _VERSION)
 
-    def completed_orders(self, account: Account) -> Iterator[Message]:
+    def completed_orders(self, account: Account) -> Iterator[TwsMessage]:
         """Yield the orders that have ended today."""
         for order in account.orders.values():
             if not order.is_open and order.updated_us >= self.today_us:
                 yield self.book.completed(order)
-        yield Message(COMPLETED_END, {})
+        yield TwsMessage(COMPLETED_END, {})
 
-    def executions(self, request: str, account: Account, wanted: Fields) -> Iterator[Message]:
+    def executions(self, request: str, account: Account, wanted: Fields) -> Iterator[TwsMessage]:
         """Yield today's executions, each as it stands now, then those commissions that are known."""
-        told: list[Message] = []
+        told: list[TwsMessage] = []
         fees = {one.about: one for one in account.activities if isinstance(one, Activity) and one.about}
         for name, made in executions_of(account).items():
             if made.fill.at_us < self.today_us or not self._wanted(made, wanted):
@@ -136,7 +136,7 @@ class Reads:
             yield self.book.execution(request, made, number_of(made))
             if name in fees:
                 told.append(self.book.commission(fees[name], made.fill, number_of(made)))
-        yield Message(EXECUTIONS_END, {**_VERSION, "reqId": request})
+        yield TwsMessage(EXECUTIONS_END, {**_VERSION, "reqId": request})
         yield from told
 
     def _wanted(self, made: Execution, wanted: Fields) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from papervenue.chance import number_of
 from papervenue.engine.engine import Engine
-from papervenue.faces.tws.wire import Message, laid_out
+from papervenue.faces.tws.wire import TwsMessage, laid_out
 from papervenue.jsontext import plain
 from papervenue.market.futures import LETTERS, ROOTS, Root
 from papervenue.market.globex import CHICAGO
@@ -106,13 +106,13 @@ class Contracts:
             "tradingClass": root.name,
         }
 
-    def details(self, request: str, symbol: str) -> Message:
+    def details(self, request: str, symbol: str) -> TwsMessage:
         """Return the message with everything about a contract."""
         root, named = self.root(symbol), self.named(symbol)
         last = to_datetime(self._last_us(symbol)).astimezone(CHICAGO)
         own = {name: named[name] for name in ("symbol", "exchange", "localSymbol", "tradingClass", "conId")}
         hours = [*self._told(symbol)]
-        return Message(
+        return TwsMessage(
             DETAILS,
             {
                 **_DETAILS,
@@ -160,10 +160,10 @@ class Contracts:
         liquid = _span(*liquid_us) if liquid_us[0] < liquid_us[1] else f"{compact}:CLOSED"
         return _span(session.open_us, ends_us), liquid
 
-    def rule(self, number: str) -> Message | None:
+    def rule(self, number: str) -> TwsMessage | None:
         """Return the ticks of a market rule, or None if there is no such rule."""
         root = next((one for one in ROOTS.values() if rule_of(one) == number), None)
-        return root and Message(RULE, {"ruleId": number, "count": 1, "lowEdge": 0, "increment": root.tick})
+        return root and TwsMessage(RULE, {"ruleId": number, "count": 1, "lowEdge": 0, "increment": root.tick})
 
 
 def con_id(symbol: str) -> int:
@@ -181,8 +181,8 @@ def _span(from_us: int, to_us: int) -> str:
     return f"{begin:%Y%m%d:%H%M}-{end:%Y%m%d:%H%M}"
 
 
-def all_details(contracts: Contracts, request: str, symbols: list[str]) -> Iterator[Message]:
+def all_details(contracts: Contracts, request: str, symbols: list[str]) -> Iterator[TwsMessage]:
     """Yield the details of some contracts, and that these were all."""
     for symbol in symbols:
         yield contracts.details(request, symbol)
-    yield Message(DETAILS_END, {"version": 1, "reqId": request})
+    yield TwsMessage(DETAILS_END, {"version": 1, "reqId": request})

@@ -8,39 +8,39 @@ from types import MappingProxyType
 from papervenue.faces.face import Face, Login, Parts, Serving
 from papervenue.faces.tws import contracts, orders
 from papervenue.faces.tws.contracts import CONTRACT_FIELDS, asked_for
-from papervenue.faces.tws.gateway import Gateway, Line
+from papervenue.faces.tws.gateway import Gateway, GatewayConnection
 from papervenue.faces.tws.history import SIZES, UPDATE, HistoryError
 from papervenue.faces.tws.order_messages import error
 from papervenue.faces.tws.orders import CANCEL, CANCEL_ALL, CHANGE, PLACE, ROOT
 from papervenue.faces.tws.prices import SNAPSHOT_END
-from papervenue.faces.tws.session import CANCEL_ORDER, PLACE_ORDER, START, Request, Session
-from papervenue.faces.tws.wire import Message
+from papervenue.faces.tws.session import CANCEL_ORDER, PLACE_ORDER, START, Request, TwsSession
+from papervenue.faces.tws.wire import TwsMessage
 from papervenue.times import MINUTE, SECOND
 
 _NOW, _NO_DATA, _NO_CONTRACT = 49, 162, 200
 _ACCOUNT_EVERY_US = 3 * MINUTE
 """How often an account is told again in which nothing has changed but prices."""
-_NOTHING: tuple[Message, ...] = ()
+_NOTHING: tuple[TwsMessage, ...] = ()
 
 Fields = list[str]
-Answer = Iterable[Message]
+Answer = Iterable[TwsMessage]
 
 
-def now(session: Session, fields: Fields) -> Iterator[Message]:
-    yield Message(_NOW, {"version": 1, "time": session.gateway.engine.now_us // SECOND})
+def now(session: TwsSession, fields: Fields) -> Iterator[TwsMessage]:
+    yield TwsMessage(_NOW, {"version": 1, "time": session.gateway.engine.now_us // SECOND})
 
 
-def positions(session: Session, fields: Fields) -> Iterator[Message]:
+def positions(session: TwsSession, fields: Fields) -> Iterator[TwsMessage]:
     session.holds = True
     yield from session.gateway.reads.positions(session.gateway.account)
 
 
-def no_positions(session: Session, fields: Fields) -> Answer:
+def no_positions(session: TwsSession, fields: Fields) -> Answer:
     session.holds = False
     return _NOTHING
 
 
-def account(session: Session, fields: Fields) -> Iterator[Message]:
+def account(session: TwsSession, fields: Fields) -> Iterator[TwsMessage]:
     if fields[2] != "1":
         session.followed.pop("account", None)
         return
@@ -58,33 +58,33 @@ def account(session: Session, fields: Fields) -> Iterator[Message]:
     session.followed["account"] = again
 
 
-def account_multi(session: Session, fields: Fields) -> Iterator[Message]:
+def account_multi(session: TwsSession, fields: Fields) -> Iterator[TwsMessage]:
     yield from session.gateway.reads.values_of(fields[2], session.gateway.account)
 
 
-def summary(session: Session, fields: Fields) -> Iterator[Message]:
+def summary(session: TwsSession, fields: Fields) -> Iterator[TwsMessage]:
     yield from session.gateway.reads.summary(fields[2], session.gateway.account, fields[4])
 
 
-def own_orders(session: Session, fields: Fields) -> Iterator[Message]:
+def own_orders(session: TwsSession, fields: Fields) -> Iterator[TwsMessage]:
     yield from session.gateway.reads.open_orders(session.gateway.account, session.client)
 
 
-def all_orders(session: Session, fields: Fields) -> Iterator[Message]:
+def all_orders(session: TwsSession, fields: Fields) -> Iterator[TwsMessage]:
     yield from session.gateway.reads.open_orders(session.gateway.account, None)
 
 
-def completed(session: Session, fields: Fields) -> Iterator[Message]:
+def completed_orders(session: TwsSession, fields: Fields) -> Iterator[TwsMessage]:
     yield from session.gateway.reads.completed_orders(session.gateway.account)
 
 
-def executions(session: Session, fields: Fields) -> Iterator[Message]:
+def executions(session: TwsSession, fields: Fields) -> Iterator[TwsMessage]:
     names = ("client", "account", "time", "symbol", "type", "exchange", "side")
     wanted = dict(zip(names, fields[3:], strict=False))
     yield from session.gateway.reads.executions(fields[2], session.gateway.account, wanted)
 
 
-def details(session: Session, fields: Fields) -> Iterator[Message]:
+def details(session: TwsSession, fields: Fields) -> Iterator[TwsMessage]:
     wanted, with_expired = asked_for(fields[3 : 3 + CONTRACT_FIELDS]), fields[3 + CONTRACT_FIELDS] == "1"
     there = session.gateway.contracts
     found = [one for one in there.found(wanted) if with_expired or not there.is_expired(one)]
@@ -94,32 +94,32 @@ def details(session: Session, fields: Fields) -> Iterator[Message]:
     yield from contracts.all_details(session.gateway.contracts, fields[2], found)
 
 
-def rule(session: Session, fields: Fields) -> Iterator[Message]:
+def rule(session: TwsSession, fields: Fields) -> Iterator[TwsMessage]:
     rule = session.gateway.contracts.rule(fields[1])
     yield rule if rule is not None else error(-1, 321, f"Error validating request: no market rule {fields[1]}")
 
 
-def _one(session: Session, request: str, fields: Fields) -> str | Message:
+def _one(session: TwsSession, request: str, fields: Fields) -> str | TwsMessage:
     """Return the symbol of the one contract that a client means, or the error if it doesn't mean one."""
     found = session.gateway.contracts.found(asked_for(fields))
     return found[0] if len(found) == 1 else error(request, _NO_CONTRACT, "No security definition has been found")
 
 
-def quotes(session: Session, fields: Fields) -> Iterator[Message]:
+def quotes(session: TwsSession, fields: Fields) -> Iterator[TwsMessage]:
     request, one = fields[2], _one(session, fields[2], fields[3 : 3 + CONTRACT_FIELDS])
-    if isinstance(one, Message):
+    if isinstance(one, TwsMessage):
         yield one
         return
     yield from session.gateway.prices.begin(request, one)
     if fields[3 + CONTRACT_FIELDS + 2] == "1":
-        yield Message(SNAPSHOT_END, {"version": 1, "reqId": request})
+        yield TwsMessage(SNAPSHOT_END, {"version": 1, "reqId": request})
     else:
         session.followed[request] = session.gateway.prices.changes(request, one)
 
 
-def live(session: Session, fields: Fields) -> Iterator[Message]:
+def live(session: TwsSession, fields: Fields) -> Iterator[TwsMessage]:
     request, one = fields[2], _one(session, fields[2], fields[3 : 3 + CONTRACT_FIELDS])
-    if isinstance(one, Message):
+    if isinstance(one, TwsMessage):
         yield one
         return
 
@@ -130,9 +130,9 @@ def live(session: Session, fields: Fields) -> Iterator[Message]:
     session.followed[request] = bar
 
 
-def bars(session: Session, fields: Fields) -> Iterator[Message]:
+def bars(session: TwsSession, fields: Fields) -> Iterator[TwsMessage]:
     request, one = fields[1], _one(session, fields[1], fields[2 : 2 + CONTRACT_FIELDS])
-    if isinstance(one, Message):
+    if isinstance(one, TwsMessage):
         yield one
         return
     if session.gateway.contracts.is_expired(one) and fields[2 + CONTRACT_FIELDS] != "1":
@@ -149,16 +149,16 @@ def bars(session: Session, fields: Fields) -> Iterator[Message]:
         session.followed[request] = lambda: _latest(session, request, one, asked)
 
 
-def _latest(session: Session, request: str, symbol: str, asked: Mapping[str, str]) -> Iterator[Message]:
+def _latest(session: TwsSession, request: str, symbol: str, asked: Mapping[str, str]) -> Iterator[TwsMessage]:
     size = SIZES[asked["size"]]
     bar = session.gateway.history.latest(symbol, size)
     if bar is not None:
         row = session.gateway.history.row(symbol, bar, size, asked["format"])
         order = ("barCount", "date", "open", "close", "high", "low", "average", "volume")
-        yield Message(UPDATE, {"reqId": request, **{name: row[name] for name in order}})
+        yield TwsMessage(UPDATE, {"reqId": request, **{name: row[name] for name in order}})
 
 
-def unfollow(session: Session, fields: Fields) -> Answer:
+def unfollow(session: TwsSession, fields: Fields) -> Answer:
     session.followed.pop(fields[2], None)
     return _NOTHING
 
@@ -168,32 +168,32 @@ REQUESTS: Mapping[int, Request] = MappingProxyType(
     {
         1: Request(f"GET {ROOT}/quotes", quotes, 18, 2),
         2: Request(f"GET {ROOT}/end", unfollow, 3),
-        PLACE_ORDER: Request(f"POST {PLACE}", Session.place, 40, 1),
-        CANCEL_ORDER: Request(f"DELETE {CANCEL}", Session.cancel, 3, 2),
+        PLACE_ORDER: Request(f"POST {PLACE}", TwsSession.place, 40, 1),
+        CANCEL_ORDER: Request(f"DELETE {CANCEL}", TwsSession.cancel, 3, 2),
         5: Request(_ORDERS, own_orders),
         6: Request(_ACCOUNT, account, 3),
         7: Request(f"GET {ROOT}/executions", executions, 10, 2),
-        8: Request(f"GET {ROOT}/ids", Session.ids),
+        8: Request(f"GET {ROOT}/ids", TwsSession.ids),
         9: Request(f"GET {ROOT}/contracts", details, 16, 2),
-        15: Request(f"GET {ROOT}/ids", Session.nothing),
+        15: Request(f"GET {ROOT}/ids", TwsSession.nothing),
         16: Request(_ORDERS, all_orders),
-        17: Request(f"GET {ROOT}/ids", Session.accounts),
+        17: Request(f"GET {ROOT}/ids", TwsSession.accounts),
         20: Request(f"GET {ROOT}/bars", bars, 22, 1),
         25: Request(f"GET {ROOT}/end", unfollow, 3),
         49: Request(f"GET {ROOT}/clock", now),
         50: Request(f"GET {ROOT}/bars/live", live, 16, 2),
         51: Request(f"GET {ROOT}/end", unfollow, 3),
-        58: Request(f"DELETE {CANCEL_ALL}", Session.cancel_all),
-        59: Request(f"GET {ROOT}/end", Session.nothing),
+        58: Request(f"DELETE {CANCEL_ALL}", TwsSession.cancel_all),
+        59: Request(f"GET {ROOT}/end", TwsSession.nothing),
         61: Request(f"GET {ROOT}/positions", positions),
         62: Request(_ACCOUNT, summary, 5, 2),
-        63: Request(f"GET {ROOT}/end", Session.nothing),
+        63: Request(f"GET {ROOT}/end", TwsSession.nothing),
         64: Request(f"GET {ROOT}/end", no_positions),
-        START: Request(f"GET {ROOT}/session", Session.start, 3),
+        START: Request(f"GET {ROOT}/session", TwsSession.start, 3),
         76: Request(_ACCOUNT, account_multi, 5, 2),
-        77: Request(f"GET {ROOT}/end", Session.nothing),
+        77: Request(f"GET {ROOT}/end", TwsSession.nothing),
         91: Request(f"GET {ROOT}/rules", rule, 2),
-        99: Request(f"GET {ROOT}/orders/completed", completed),
+        99: Request(f"GET {ROOT}/orders/completed", completed_orders),
     }
 )
 """What answers each message of a client, by its number."""
@@ -219,8 +219,8 @@ KINDS = {
 def _parts(serving: Serving) -> Parts:
     gateway = Gateway(serving.exchange, serving.delivery)
 
-    def opened(line: Line) -> Session:
-        return Session(gateway, line, REQUESTS)
+    def opened(line: GatewayConnection) -> TwsSession:
+        return TwsSession(gateway, line, REQUESTS)
 
     return Parts((), lines={"tws": opened})
 

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from papervenue.faces.tws.order_messages import error
-from papervenue.faces.tws.wire import Message, framed
+from papervenue.faces.tws.wire import TwsMessage, frame
 from papervenue.faults import fault_bodies
 from papervenue.faults.apply_faults import earlier
 from papervenue.faults.armed_rules import Firing
@@ -16,7 +16,7 @@ from papervenue.faults.kinds import Facts
 from papervenue.times import SECOND
 
 if TYPE_CHECKING:
-    from papervenue.faces.tws.session import Session
+    from papervenue.faces.tws.session import TwsSession
 
 _DECIDING = ("answer", "order")
 _IN_FIELDS = ("unknown_enum", "missing_field", "wrong_value")
@@ -26,14 +26,14 @@ _RESTLESS = {"limit_price": "lmtPrice", "qty": "totalQuantity"}
 """The numbers of an order that may never rest, by this venue's names; none of its messages says when it changed."""
 _WORDS = ("Submitted", "PreSubmitted", "PendingSubmit", "PendingCancel")
 
-Answer = Iterable[Message]
+Answer = Iterable[TwsMessage]
 CarriedOut = Callable[[], Answer]
 
 
 class Answering:
     """How one client's requests are answered; while it is `mute`, the client hears nothing."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: TwsSession) -> None:
         self._session = session
         self.mute = False
         self.end_after = False
@@ -67,7 +67,7 @@ class Answering:
         for message in told:
             self._session.tell(message)
 
-    def _carried_out(self, carry_out: CarriedOut) -> list[Message]:
+    def _carried_out(self, carry_out: CarriedOut) -> list[TwsMessage]:
         """Carry out a request of which the client hears nothing yet."""
         before, self.mute = self.mute, True
         told = [*carry_out()]
@@ -96,7 +96,7 @@ class Answering:
             if LATE in self._session.effects and settings["answer"] in ("lost", "reset"):
                 self._session.end()
 
-    def _damaged(self, fault: str, settings: Mapping[str, Any], told: list[Message]) -> None:
+    def _damaged(self, fault: str, settings: Mapping[str, Any], told: list[TwsMessage]) -> None:
         if fault == "reset":
             self._session.end()
         elif fault == "hang":
@@ -105,7 +105,7 @@ class Answering:
         elif fault != "empty_body":
             self._session.tell(error(-1, _CODE, f"Error processing request.-'bT' : {settings.get('value') or fault}"))
 
-    def _after(self, settings: Mapping[str, Any], told: list[Message]) -> None:
+    def _after(self, settings: Mapping[str, Any], told: list[TwsMessage]) -> None:
         """End a silence: close, or answer late."""
         self.mute = False
         if settings["then"] == "close":
@@ -113,16 +113,16 @@ class Answering:
         else:
             self._send(told)
 
-    def _cut_short(self, told: list[Message], settings: Mapping[str, Any]) -> None:
+    def _cut_short(self, told: list[TwsMessage], settings: Mapping[str, Any]) -> None:
         """Send the first bytes of the first message, either as a whole message or as a part of one."""
         for message in told[:1]:
             payload = message.payload()
             kept = len(payload) // 2 if settings["value"] is None else settings["value"]
             if settings["connection"] == "closed":
-                self._session.line.send(framed(payload)[: 4 + kept])
+                self._session.line.send(frame(payload)[: 4 + kept])
                 self._session.end()
                 return
-            self._session.line.send(framed(payload[:kept]))
+            self._session.line.send(frame(payload[:kept]))
         self._send(told[1:])
 
     def _tinted(self, firings: list[Firing], carry_out: CarriedOut) -> CarriedOut:
@@ -137,7 +137,7 @@ class Answering:
 
         return changed if data else carry_out
 
-    def _as_then(self, firing: Firing, carry_out: CarriedOut) -> list[Message]:
+    def _as_then(self, firing: Firing, carry_out: CarriedOut) -> list[TwsMessage]:
         """Return the answer as of a past time."""
         gateway = self._session.gateway
         age_us = firing.rule.settings["value"]
@@ -146,21 +146,21 @@ class Answering:
             return [*carry_out()]
 
 
-def _changed(message: Message, firing: Firing) -> Iterator[Message]:
+def _changed(message: TwsMessage, firing: Firing) -> Iterator[TwsMessage]:
     fault, settings = firing.rule.fault, firing.rule.settings
     fields = dict(message.fields)
     if fault == "missing_field" and fields.get("key") == settings["value"]:
         return
     if fault in _IN_FIELDS:
-        yield Message(message.number, fault_bodies.in_fields(fault, fields, settings))
+        yield TwsMessage(message.number, fault_bodies.in_fields(fault, fields, settings))
     elif fault == "clock_skew" and message.number == _CLOCK:
-        yield Message(message.number, fields | {"time": fields["time"] + settings["value"] // SECOND})
+        yield TwsMessage(message.number, fields | {"time": fields["time"] + settings["value"] // SECOND})
     elif not _is_row(fields) or not _matches(fields, settings):
         yield message
     elif fault == "opposite_side" and "position" in fields:
-        yield Message(message.number, fields | {"position": -fields["position"]})
+        yield TwsMessage(message.number, fields | {"position": -fields["position"]})
     elif fault == "restless_orders":
-        yield Message(message.number, fields | _restless(fields, settings["value"], firing.number))
+        yield TwsMessage(message.number, fields | _restless(fields, settings["value"], firing.number))
     elif fault == "repeated_rows":
         yield from (message, message)
     elif fault != "missing_rows":

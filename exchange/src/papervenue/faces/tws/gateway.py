@@ -11,13 +11,13 @@ from papervenue.engine.orders import Execution, Order
 from papervenue.events import Event, Place
 from papervenue.exchange import Exchange
 from papervenue.faces.tws import order_messages
-from papervenue.faces.tws.account_requests import Reads
+from papervenue.faces.tws.account_requests import TwsReads
 from papervenue.faces.tws.contracts import Contracts
-from papervenue.faces.tws.history import History
+from papervenue.faces.tws.history import TwsHistory
 from papervenue.faces.tws.order_messages import error
 from papervenue.faces.tws.orders import ids_of
 from papervenue.faces.tws.prices import Prices
-from papervenue.faces.tws.wire import Message
+from papervenue.faces.tws.wire import TwsMessage
 from papervenue.faults.streaming import TRADE_UPDATES, Recipient, StreamFaults
 
 CONNECTION_LOST, BACK_WITHOUT_DATA, BACK_WITH_DATA = 1100, 1101, 1102
@@ -28,7 +28,7 @@ _TEXTS = {
 }
 
 
-class Line(Protocol):
+class GatewayConnection(Protocol):
     """A client's connection."""
 
     def send(self, data: bytes) -> None: ...
@@ -42,7 +42,7 @@ class Line(Protocol):
 class Client(Protocol):
     """What the gateway knows of a client that has started."""
 
-    def tell(self, message: Message) -> None: ...
+    def tell(self, message: TwsMessage) -> None: ...
     def follow(self) -> None:
         """Tell the client the prices that it follows, because time has moved."""
 
@@ -58,7 +58,7 @@ class Told(NamedTuple):
     client: int
     name: str
     order: Order
-    message: Message
+    message: TwsMessage
 
 
 class Gateway:
@@ -68,8 +68,8 @@ class Gateway:
         self.exchange = exchange
         self.engine: Engine = exchange.engine
         self.contracts = Contracts(exchange.engine)
-        self.reads = Reads(exchange.engine, self.contracts)
-        self.history = History(exchange.engine, self.contracts)
+        self.reads = TwsReads(exchange.engine, self.contracts)
+        self.history = TwsHistory(exchange.engine, self.contracts)
         self.prices = Prices(exchange.engine, self.contracts)
         self.clients: dict[int, Client] = {}
         self._delivery = delivery
@@ -156,4 +156,4 @@ class Gateway:
             whom = {"symbol": order.symbol, "side": side, "client_order_id": order.client_order_id}
             about: dict[str, Any] = {"data": {"order": whom, "event": name}, "fields": dict(message.fields)}
             for told in self._delivery.deliver(TRADE_UPDATES, order.account, about, Recipient("", f"tws {client}")):
-                there.tell(Message(message.number, told["fields"]))
+                there.tell(TwsMessage(message.number, told["fields"]))

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from papervenue.engine.engine import Engine
 from papervenue.faces.tws.contracts import ZONE, Contracts
-from papervenue.faces.tws.wire import Message
+from papervenue.faces.tws.wire import TwsMessage
 from papervenue.market.bars import Bar
 from papervenue.market.globex import CHICAGO, trade_date
 from papervenue.market.instruments import Grid
@@ -45,14 +45,14 @@ class HistoryError(ValueError):
     """Raised for a request that can't be answered, with the venue's words for it."""
 
 
-class History:
+class TwsHistory:
     """Makes bars of any size from the market's minutes and days."""
 
     def __init__(self, engine: Engine, contracts: Contracts) -> None:
         self._engine = engine
         self._contracts = contracts
 
-    def answer(self, request: str, symbol: str, asked: Mapping[str, str]) -> Message:
+    def answer(self, request: str, symbol: str, asked: Mapping[str, str]) -> TwsMessage:
         """Return the bars of a contract; raise HistoryError if it has none or if they aren't asked for rightly."""
         end_us = min(_end(asked["end"]) or self._engine.now_us, self._engine.now_us)
         size = SIZES.get(asked["size"])
@@ -73,7 +73,7 @@ class History:
             raise HistoryError("HMDS query returned no data")
         shown = [self.row(symbol, bar, size, asked["format"]) for bar in bars]
         start, end = _shown(bars[0].start_us), _shown(end_us)
-        return Message(BARS, {"reqId": request, "start": start, "end": end, "count": len(shown), "bars": shown})
+        return TwsMessage(BARS, {"reqId": request, "start": start, "end": end, "count": len(shown), "bars": shown})
 
     def row(self, symbol: str, bar: Bar, size: int, dates: str) -> dict[str, Any]:
         """Return a bar as a message has it."""

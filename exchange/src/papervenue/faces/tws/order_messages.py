@@ -10,7 +10,7 @@ from papervenue.engine.account import Account, Activity
 from papervenue.engine.orders import LIQUIDATION, SETTLEMENT, Amendment, Execution, Fill, Order
 from papervenue.faces.tws.contracts import ZONE, Contracts, Fields
 from papervenue.faces.tws.orders import ids_of, perm_id
-from papervenue.faces.tws.wire import Message, laid_out
+from papervenue.faces.tws.wire import TwsMessage, laid_out
 from papervenue.market.globex import CHICAGO
 from papervenue.market.instruments import Grid
 from papervenue.times import to_datetime
@@ -65,9 +65,9 @@ _DONE = laid_out(
 )
 
 
-def error(request: object, code: int, text: str) -> Message:
+def error(request: object, code: int, text: str) -> TwsMessage:
     """Return the message of an error; a `request` of -1 concerns nothing in particular."""
-    return Message(ERROR, {"version": 2, "id": request, "code": code, "text": text, "advanced": ""})
+    return TwsMessage(ERROR, {"version": 2, "id": request, "code": code, "text": text, "advanced": ""})
 
 
 def word(order: Order) -> str:
@@ -93,9 +93,9 @@ def average(grid: Grid, order: Order) -> Decimal:
     return order.filled_usd / order.filled_qty if order.filled_qty else Decimal(0)
 
 
-def status(grid: Grid, order: Order, last: Decimal | None = None) -> Message:
+def status(grid: Grid, order: Order, last: Decimal | None = None) -> TwsMessage:
     client, number = ids_of(order)
-    return Message(
+    return TwsMessage(
         STATUS,
         {
             "orderId": number,
@@ -113,7 +113,7 @@ def status(grid: Grid, order: Order, last: Decimal | None = None) -> Message:
     )
 
 
-class Book:
+class OrderMessages:
     """Writes the orders and executions of an exchange."""
 
     def __init__(self, contracts: Contracts, grids: Mapping[str, Grid]) -> None:
@@ -138,21 +138,21 @@ class Book:
             "status": word(order),
         }
 
-    def open_order(self, order: Order) -> Message:
+    def open_order(self, order: Order) -> TwsMessage:
         client, number = ids_of(order)
         parent = ids_of(order.parent)[1] if order.parent is not None else 0
         own = {"orderId": number, "clientId": client, "parentId": parent}
-        return Message(OPEN_ORDER, {**_OPEN, **self._terms(order), **own})
+        return TwsMessage(OPEN_ORDER, {**_OPEN, **self._terms(order), **own})
 
-    def preview(self, client: int, account: Account, order: Mapping[str, Any], told: Fields) -> Message:
+    def preview(self, client: int, account: Account, order: Mapping[str, Any], told: Fields) -> TwsMessage:
         """Return an order that was never placed, with what is told of it."""
         named = {"orderId": order["id"], "clientId": client, "contract": self._contracts.named(order["symbol"])}
         sizes = {"action": order["action"], "totalQuantity": order["qty"], "orderType": order["type"]}
         prices = {"lmtPrice": order["limit"] or 0, "auxPrice": order["stop"] or 0, "tif": order["tif"] or "DAY"}
         own = {"account": account.number, "orderRef": order["ref"], "permId": 0, "status": "PreSubmitted", "whatIf": 1}
-        return Message(OPEN_ORDER, {**_OPEN, **named, **sizes, **prices, **own, **told})
+        return TwsMessage(OPEN_ORDER, {**_OPEN, **named, **sizes, **prices, **own, **told})
 
-    def completed(self, order: Order) -> Message:
+    def completed(self, order: Order) -> TwsMessage:
         ended_us = order.filled_us or order.canceled_us or order.expired_us or order.failed_us or order.updated_us
         why = f"Rejected by System:{reason(order)}" if order.status == "rejected" else reason(order)
         size = f"Filled Size: {order.filled_qty}" if order.status == "filled" else why
@@ -163,15 +163,15 @@ class Book:
             "completedStatus": size,
             "parentPermId": perm_id(order.parent) if order.parent is not None else UNSET_LONG,
         }
-        return Message(COMPLETED, {**_DONE, **self._terms(order), **own})
+        return TwsMessage(COMPLETED, {**_DONE, **self._terms(order), **own})
 
-    def execution(self, request: object, made: Execution, number: int) -> Message:
+    def execution(self, request: object, made: Execution, number: int) -> TwsMessage:
         """Return an execution, or its correction, of which `number` says the how many-th it is."""
         order, grid = made.order, self._grids[made.order.symbol]
         client, order_id = ids_of(order)
         settled = made.fill.settled
         forced = settled is not None and settled.role in (LIQUIDATION, SETTLEMENT)
-        return Message(
+        return TwsMessage(
             EXECUTION,
             {
                 "reqId": request,
@@ -198,13 +198,15 @@ class Book:
             },
         )
 
-    def commission(self, fee: Activity, made: Fill, number: int) -> Message:
+    def commission(self, fee: Activity, made: Fill, number: int) -> TwsMessage:
         """Return what a fill has cost, which is told later than the fill."""
         realized = UNSET
         if made.settled is not None and made.before[0] * made.order.side < 0:
             realized = str(made.settled.realized + fee.net_amount)
         own: dict[str, Any] = {"version": 1, "execId": exec_id(made, number), "commission": -fee.net_amount}
-        return Message(COMMISSION, {**own, "currency": "USD", "realized": realized, "yield": UNSET, "redemption": ""})
+        return TwsMessage(
+            COMMISSION, {**own, "currency": "USD", "realized": realized, "yield": UNSET, "redemption": ""}
+        )
 
 
 UNSET_LONG = "9223372036854775807"

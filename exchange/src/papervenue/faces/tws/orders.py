@@ -43,7 +43,7 @@ def perm_id(order: Order) -> int:
     return 1_700_000_000 + order.sequence
 
 
-def labelled(account: Account, label: str) -> Order | None:
+def find_by_label(account: Account, label: str) -> Order | None:
     """Return the newest order of a label, or None; if it was placed twice, one that is still open is preferred."""
     alive = [one for one in account.open.values() if one.request.label == label]
     return alive[-1] if alive else next((one for one in account.orders.newest() if one.request.label == label), None)
@@ -54,7 +54,7 @@ def _place(asked: Asked) -> Answer:
     engine, account, body = asked.engine, asked.account, asked.body
     client, wanted = int(body["client"]), body["orders"]
     requests = [(one, _request(engine, client, one)) for one in wanted]
-    if any(labelled(account, request.label) for _, request in requests):
+    if any(find_by_label(account, request.label) for _, request in requests):
         # An id is of one order for ever: what a broken venue makes of a message again is no client's.
         requests = [(one, request._replace(label="")) for one, request in requests]
     parents = {int(one["id"]): place for place, (one, _) in enumerate(requests)}
@@ -88,7 +88,7 @@ def _admit(engine: Engine, account: Account, request: OrderRequest, number: int)
 
 
 def _working(account: Account, label: str) -> Order:
-    parent = labelled(account, label)
+    parent = find_by_label(account, label)
     if parent is None or not parent.is_open:
         raise not_found("Can't find order with id")
     return parent
@@ -139,7 +139,7 @@ def _change(asked: Asked) -> Answer:
     """Change the size and the prices of an open order."""
     engine, account, body = asked.engine, asked.account, asked.body
     one = body["orders"][0]
-    order = labelled(account, label_of(int(body["client"]), int(one["id"])))
+    order = find_by_label(account, label_of(int(body["client"]), int(one["id"])))
     if order is None or not order.is_open or asked.fate == "refuse":
         raise Refusal(422, {"code": "not_changeable", "message": "Order can't be changed", "id": int(one["id"])})
     new = _request(engine, int(body["client"]), one)
@@ -152,7 +152,7 @@ def _change(asked: Asked) -> Answer:
 
 def _cancel(asked: Asked) -> Answer:
     engine, account, body = asked.engine, asked.account, asked.body
-    order = labelled(account, label_of(int(body["client"]), int(body["id"])))
+    order = find_by_label(account, label_of(int(body["client"]), int(body["id"])))
     if order is None or not order.is_open:
         word = "is not found" if order is None else "is not cancellable"
         raise Refusal(404, {"code": "no_order", "message": f"OrderId {body['id']} that needs to be cancelled {word}."})

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from papervenue.engine.engine import Engine
 from papervenue.faces.tws.contracts import Contracts
-from papervenue.faces.tws.wire import Message
+from papervenue.faces.tws.wire import TwsMessage
 from papervenue.times import SECOND
 
 PRICE, SIZE, TEXT, LIVE_BAR, SNAPSHOT_END, TYPE, PARAMETERS = 1, 2, 46, 50, 57, 58, 81
@@ -26,18 +26,18 @@ class Prices:
         self._engine = engine
         self._contracts = contracts
 
-    def begin(self, request: str, symbol: str) -> Iterator[Message]:
+    def begin(self, request: str, symbol: str) -> Iterator[TwsMessage]:
         """Yield what comes before the first price."""
         tick = self._contracts.root(symbol).tick
-        yield Message(PARAMETERS, {"reqId": request, "minTick": tick, "exchange": "", "permissions": 3})
-        yield Message(TYPE, {"version": 1, "reqId": request, "type": _LIVE})
+        yield TwsMessage(PARAMETERS, {"reqId": request, "minTick": tick, "exchange": "", "permissions": 3})
+        yield TwsMessage(TYPE, {"version": 1, "reqId": request, "type": _LIVE})
         yield from self.ticks(request, symbol)
 
-    def changes(self, request: str, symbol: str) -> Callable[[], list[Message]]:
+    def changes(self, request: str, symbol: str) -> Callable[[], list[TwsMessage]]:
         """Return what returns the ticks that have changed since it was called last."""
-        told: dict[tuple[int, object], Message] = {}
+        told: dict[tuple[int, object], TwsMessage] = {}
 
-        def changed() -> list[Message]:
+        def changed() -> list[TwsMessage]:
             made = {(one.number, one.fields["type"]): one for one in self.ticks(request, symbol)}
             new = [one for place, one in made.items() if told.get(place) != one]
             told.update(made)
@@ -46,7 +46,7 @@ class Prices:
         changed()
         return changed
 
-    def ticks(self, request: str, symbol: str) -> Iterator[Message]:
+    def ticks(self, request: str, symbol: str) -> Iterator[TwsMessage]:
         """Yield the quote, the last trade, and the figures of the day so far."""
         engine, grid = self._engine, self._engine.market.grids[symbol]
         last, now_us = engine.last_price(symbol), engine.now_us
@@ -65,15 +65,15 @@ class Prices:
         for kind, units in prices.items():
             size = _SHOWN_SIZE if kind in _SIZES and units > 0 else 0
             price = grid.usd(units) if units > 0 else Decimal(-1)
-            yield Message(PRICE, _tick(6, request, kind) | {"price": price, "size": size, "attributes": 0})
+            yield TwsMessage(PRICE, _tick(6, request, kind) | {"price": price, "size": size, "attributes": 0})
             if kind in _SIZES:
-                yield Message(SIZE, _tick(6, request, _SIZES[kind]) | {"size": size})
-        yield Message(SIZE, _tick(6, request, _VOLUME) | {"size": 0 if day is None else day.volume})
+                yield TwsMessage(SIZE, _tick(6, request, _SIZES[kind]) | {"size": size})
+        yield TwsMessage(SIZE, _tick(6, request, _VOLUME) | {"size": 0 if day is None else day.volume})
         bar = engine.market.last_bar(symbol, now_us)
         if bar is not None:
-            yield Message(TEXT, _tick(6, request, _TIME) | {"text": bar.end_us // SECOND})
+            yield TwsMessage(TEXT, _tick(6, request, _TIME) | {"text": bar.end_us // SECOND})
 
-    def live_bar(self, request: str, symbol: str) -> Message | None:
+    def live_bar(self, request: str, symbol: str) -> TwsMessage | None:
         """Return the minute that ended last as the bar of its last five seconds, or None before there is one."""
         grid, bar = self._engine.market.grids[symbol], self._engine.market.last_bar(symbol, self._engine.now_us)
         if bar is None:
@@ -81,7 +81,7 @@ class Prices:
         prices = {"open": bar.open, "high": bar.high, "low": bar.low, "close": bar.close}
         shown = {name: grid.usd(units) for name, units in prices.items()}
         head = {"version": 3, "reqId": request, "time": bar.end_us // SECOND - _BAR_SECONDS}
-        return Message(LIVE_BAR, {**head, **shown, "volume": bar.volume, "average": shown["close"], "count": 1})
+        return TwsMessage(LIVE_BAR, {**head, **shown, "volume": bar.volume, "average": shown["close"], "count": 1})
 
 
 def _tick(version: int, request: str, kind: int) -> dict[str, object]:

@@ -10,7 +10,7 @@ from papervenue.commands.command import Command
 from papervenue.faces.tws import place_order
 from papervenue.faces.tws.contracts import CONTRACT_FIELDS, asked_for
 from papervenue.faces.tws.faults import Answering
-from papervenue.faces.tws.gateway import Gateway, Line
+from papervenue.faces.tws.gateway import Gateway, GatewayConnection
 from papervenue.faces.tws.order_messages import error, time_of
 from papervenue.faces.tws.orders import (
     CANCEL,
@@ -18,12 +18,12 @@ from papervenue.faces.tws.orders import (
     CHANGE,
     MARGINS,
     PLACE,
+    find_by_label,
     ids_of,
     label_of,
-    labelled,
 )
 from papervenue.faces.tws.place_order import Kept, OrderError, Placed
-from papervenue.faces.tws.wire import VERSION, Frames, Message, WireError, framed
+from papervenue.faces.tws.wire import VERSION, Frames, TwsMessage, WireError, frame
 from papervenue.faults.effects import late_us
 from papervenue.faults.kinds import Facts
 from papervenue.jsontext import decode_object, encode
@@ -43,25 +43,25 @@ _WELCOME = {
 }
 _KEPT_FOR_US = 2 * MINUTE
 """What a Gateway hasn't passed on by then, it never does."""
-_NOTHING: tuple[Message, ...] = ()
+_NOTHING: tuple[TwsMessage, ...] = ()
 
 Fields = list[str]
-Answer = Iterable[Message]
+Answer = Iterable[TwsMessage]
 
 
 class Request(NamedTuple):
     """What a message asks for: what rules of faults know it by, what answers it, and where its id is."""
 
     target: str
-    handler: Callable[[Session, Fields], Answer]
+    handler: Callable[[TwsSession, Fields], Answer]
     least: int = 1
     id_at: int | None = None
 
 
-class Session:
+class TwsSession:
     """One client's connection; nothing of it lasts longer."""
 
-    def __init__(self, gateway: Gateway, line: Line, requests: Mapping[int, Request]) -> None:
+    def __init__(self, gateway: Gateway, line: GatewayConnection, requests: Mapping[int, Request]) -> None:
         self.gateway = gateway
         self._requests = requests
         self.line = line
@@ -95,9 +95,9 @@ class Session:
         self._ended = True
         self.line.close()
 
-    def tell(self, message: Message) -> None:
+    def tell(self, message: TwsMessage) -> None:
         if not self._ended and not self.answering.mute:
-            self.line.send(framed(message.payload()))
+            self.line.send(frame(message.payload()))
 
     def follow(self) -> None:
         """Tell the client the prices and the account that it follows, because time has moved."""
@@ -140,14 +140,14 @@ class Session:
         if versions is None or not int(versions[1]) <= VERSION <= int(versions[2]):
             raise WireError(f"only version {VERSION} is spoken here")
         self._agreed = True
-        self.line.send(framed(f"{VERSION}\0{time_of(self.gateway.engine.now_us)}\0".encode()))
+        self.line.send(frame(f"{VERSION}\0{time_of(self.gateway.engine.now_us)}\0".encode()))
 
     def facts(self, target: str, number: int, fields: Fields) -> Facts:
         """Return what rules of faults can know of a request."""
         owner = self.gateway.account
         known = (owner.number, owner.name)
         if number == CANCEL_ORDER and fields[2].isdecimal():
-            order = labelled(owner, label_of(self.client or 0, int(fields[2])))
+            order = find_by_label(owner, label_of(self.client or 0, int(fields[2])))
             if order is not None:
                 return Facts(target, (order.symbol,), "buy" if order.side > 0 else "sell", order.client_order_id, known)
         place = CONTRACT_AT.get(number)
@@ -162,7 +162,7 @@ class Session:
 
     # What follows answers one kind of request each.
 
-    def start(self, fields: Fields) -> Iterator[Message]:
+    def start(self, fields: Fields) -> Iterator[TwsMessage]:
         client = int(fields[2])
         if self.client is not None:
             yield error(-1, _ALREADY, "Already connected.")
@@ -182,11 +182,11 @@ class Session:
         for code, text in _WELCOME.items():
             yield error(-1, code, text)
 
-    def accounts(self, fields: Fields) -> Iterator[Message]:
-        yield Message(_ACCOUNTS, {"version": 1, "accounts": self.gateway.account.number})
+    def accounts(self, fields: Fields) -> Iterator[TwsMessage]:
+        yield TwsMessage(_ACCOUNTS, {"version": 1, "accounts": self.gateway.account.number})
 
-    def ids(self, fields: Fields) -> Iterator[Message]:
-        yield Message(_NEXT_ID, {"version": 1, "id": self._highest + 1})
+    def ids(self, fields: Fields) -> Iterator[TwsMessage]:
+        yield TwsMessage(_NEXT_ID, {"version": 1, "id": self._highest + 1})
 
     def nothing(self, fields: Fields) -> Answer:
         """Accept a request that changes nothing here."""
@@ -211,14 +211,14 @@ class Session:
             return _NOTHING
         return self._run("POST", PLACE, self._kept.taken_with(order))
 
-    def _previews(self, order: Placed) -> Iterator[Message]:
+    def _previews(self, order: Placed) -> Iterator[TwsMessage]:
         if not self.gateway.lost:
             for told in place_order.impacts(self.gateway.engine, order):
                 yield self.gateway.reads.book.preview(self.client or 0, self.gateway.account, order, told)
 
     def _changes(self, number: int) -> bool:
         """Return True if an order with this id is open, so that placing it again changes it."""
-        known = labelled(self.gateway.account, label_of(self.client or 0, number))
+        known = find_by_label(self.gateway.account, label_of(self.client or 0, number))
         return number not in self._kept and known is not None and known.is_open
 
     def _keep(self, order: Placed) -> None:
@@ -268,9 +268,9 @@ class Session:
         return _NOTHING
 
 
-def _inactive(client: int, number: int, parent: int) -> Message:
+def _inactive(client: int, number: int, parent: int) -> TwsMessage:
     """Return the status of an order that the venue hasn't taken."""
     figures = {"filled": 0, "remaining": 0, "avgFillPrice": 0, "permId": 0, "parentId": parent, "lastFillPrice": 0}
-    return Message(
+    return TwsMessage(
         3, {"orderId": number, "status": "Inactive", **figures, "clientId": client, "whyHeld": "", "mktCapPrice": 0}
     )

@@ -21,7 +21,7 @@ class WireError(ValueError):
     """Raised for bytes that no client of this protocol sends."""
 
 
-class Message(NamedTuple):
+class TwsMessage(NamedTuple):
     """A message of the server: its number, and its fields by name, in the order in which they are sent."""
 
     number: int
@@ -32,7 +32,7 @@ class Message(NamedTuple):
         return "".join(f"{text}\0" for text in (str(self.number), *_texts(self.fields.values()))).encode()
 
 
-def framed(payload: bytes) -> bytes:
+def frame(payload: bytes) -> bytes:
     """Return a payload after its length."""
     return _LENGTH.pack(len(payload)) + payload
 

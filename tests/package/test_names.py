@@ -1,0 +1,92 @@
+"""A name says what a function does or what a class holds, and no two public classes share one."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BOT = ("tradebot", "commands", "jobs")
+EXCHANGE = ("exchange/src/papervenue",)
+DEFINITION = re.compile(r"^( {4})?(?:async )?(def|class) ([a-z]\w*|[A-Z]\w*)\b", re.MULTILINE)
+IRREGULAR = {
+    "begun",
+    "built",
+    "caught",
+    "chosen",
+    "done",
+    "drawn",
+    "found",
+    "foreseen",
+    "given",
+    "gone",
+    "heard",
+    "held",
+}
+IRREGULAR |= {"hidden", "kept", "known", "laid", "learned", "left", "lost", "made", "meant", "met", "overdue", "paid"}
+IRREGULAR |= {"proven", "said", "seen", "sent", "shown", "sold", "spent", "taken", "thought", "told", "torn", "won"}
+IRREGULAR |= {"written"}
+NO_PARTICIPLES = {"embed", "exceed", "feed", "need", "proceed", "seed", "speed", "succeed"}
+RECORDED = {
+    "acknowledged",
+    "armed",
+    "booked",
+    "closed",
+    "ended",
+    "filtered",
+    "kept",
+    "promised",
+    "stored",
+    "unfinished",
+}
+"""Methods of ports, which passes on record call by these names."""
+MOST_METHODS = 115
+"""How many methods and properties besides are one bare participle. It only ever falls."""
+
+
+@cache
+def definitions(*folders: str) -> list[tuple[str, str, bool, bool]]:
+    """Return where each public function, method and class is defined, its name, and if it's a class or in a class."""
+    paths = (
+        path for folder in folders for path in sorted((ROOT / folder).rglob("*.py")) if "_template" not in path.name
+    )
+    return [
+        (str(path.relative_to(ROOT)), name, kind == "class", indented == " " * 4)
+        for path in paths
+        for indented, kind, name in DEFINITION.findall(path.read_text())
+    ]
+
+
+def is_bare_participle(name: str) -> bool:
+    return "_" not in name and (name in IRREGULAR or (name.endswith("ed") and name not in NO_PARTICIPLES))
+
+
+def bare_participles(*, methods: bool) -> Iterator[str]:
+    for where, name, is_class, is_method in definitions(*BOT, *EXCHANGE):
+        if not is_class and is_method is methods and is_bare_participle(name):
+            yield f"{where}:{name}"
+
+
+def test_no_public_function_is_named_by_a_bare_participle() -> None:
+    assert [*bare_participles(methods=False)] == []
+
+
+def test_no_more_methods_are_named_by_a_bare_participle_than_before() -> None:
+    named = [each for each in bare_participles(methods=True) if each.rpartition(":")[2] not in RECORDED]
+    assert len(named) == MOST_METHODS, named
+
+
+@pytest.mark.parametrize("folders", [BOT, EXCHANGE])
+def test_public_class_names_are_unique(folders: tuple[str, ...]) -> None:
+    names = Counter(name for _, name, is_class, is_nested in definitions(*folders) if is_class and not is_nested)
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "is_bare"), [("told", True), ("merged", True), ("merge_stops", False), ("feed", False)]
+)
+def test_bare_participles_are_recognized(name: str, *, is_bare: bool) -> None:
+    assert is_bare_participle(name) is is_bare
