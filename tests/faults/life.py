@@ -13,6 +13,7 @@ from commands import flatten, unhalt
 from commands.evaluate_exits import run as evaluate_exits
 from commands.reconcile import run as reconcile
 from commands.trade_once import run as trade_once
+from commands.trade_once import submitted_candidates
 from papervenue.commands.actions import ACTIONS
 from papervenue.commands.command import Command
 from papervenue.engine.orders import Order
@@ -35,7 +36,6 @@ from tradebot.model.trading import ApprovalAnswer, Baseline, TradingState
 from tradebot.model.values import replace
 from tradebot.model.view import Needs, StrategyView, Want
 from tradebot.ports.world import Rules
-from tradebot.strategies import submitted
 from tradebot.views.trades.history import History
 from tradebot.views.trades.lots import trades
 from tradebot.views.trades.pieces import breakdown
@@ -385,4 +385,4 @@ def install() -> None:
         return replace(found, exits=exits, own_exits=dict(Life.lists), approval=Life.approval)
 
     rules.in_force = in_force
-    submitted.strategies_of = lambda *_: tuple(Life.wants)
+    vars(submitted_candidates)["strategies_of"] = lambda *_: tuple(Life.wants)
