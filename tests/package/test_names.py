@@ -44,7 +44,7 @@ RECORDED = {
 }
 """Methods of ports, which passes on record call by these names."""
 MOST_METHODS = 115
-"""How many methods and properties besides are one bare participle. It only ever falls."""
+"""How many methods, properties and inner functions besides are one bare participle. It only ever falls."""
 
 
 @cache
