@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from tradebot.model.event import EventKind
 from tradebot.model.record import Job
+from tradebot.model.retry_waits import wait_after
 from tradebot.ports.stores import Events
 
 BROKER, FLOW = "broker", "flow source"
@@ -57,8 +58,7 @@ class Backoff:
             if away.waits(now):
                 return
             away.failures, away.asked_at = away.failures + 1, now
-            # A power that exceeds any ceiling is large enough.
-            away.until = now + min(self._first * 2 ** min(away.failures - 1, 30), self._most)
+            away.until = now + wait_after(away.failures, self._first, self._most)
             failures, since = away.failures, away.since
         if failures == TOLD_AFTER:
             details = {"dependency": dependency, "message": f"it hasn't answered since {since:%Y-%m-%d %H:%M:%S} UTC"}

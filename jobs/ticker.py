@@ -1,8 +1,16 @@
-"""Call what `serve` runs every second, in this thread or in one for each lane. APScheduler does no more than that.
+"""Call what `serve` runs every second, in this thread or in one for each lane.
 
-It plans by the wall clock, so one that is set back would stop every lane, exits too, until it has caught up. A look at
-a clock that nobody can set makes every tick due again. `serve` imports this when it is ready: importing APScheduler
-takes as long as comparing books and broker.
+Of APScheduler this takes the lanes' threads, the rule that ticks missed during a long one run once, and the listeners
+that end everything on an error. The timetable isn't made of its calendar triggers, for three reasons:
+- They follow the machine's clock and a calendar of weekdays; a slot is a time of the venue's session, early closes and
+  halts included, on the broker's clock, and in the sandbox that clock runs at any speed.
+- What is due is decided by the ledger (`jobs.due_slots`), which `cron`, a verb typed by hand and a second `serve` ask
+  too. A trigger would decide it a second time, from the memory of one process.
+- A slot that was missed is told with its reason and run if it still may be; a misfire is a line in a log.
+
+APScheduler plans by the wall clock, so one that is set back would stop every lane, exits too, until it has caught up. A
+look at a clock that nobody can set makes every tick due again. `serve` imports this when it is ready: importing
+APScheduler takes as long as comparing books and broker.
 """
 
 import logging

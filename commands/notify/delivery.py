@@ -22,6 +22,7 @@ from tradebot.judging.pass_health import judge_passes
 from tradebot.model.event import EventKind, Severity, SystemEvent
 from tradebot.model.notice import BotStatus, Happening, HeldThen, Topic
 from tradebot.model.position import Key, RoundTrip
+from tradebot.model.retry_waits import wait_after
 from tradebot.model.text import pluralize
 from tradebot.model.values import replace
 from tradebot.views.notification_events import Now, compose_notification, due_at, of_event, seen_of, since, wants
@@ -130,7 +131,7 @@ class DeliveryRound:
         if not problem:
             self._outbox.mark_sent(kept.id)
             return
-        again: timedelta | None = min(FIRST_RETRY * 2 ** min(kept.attempts, 20), LAST_RETRY)
+        again: timedelta | None = wait_after(kept.attempts + 1, FIRST_RETRY, LAST_RETRY)
         if now - kept.made_at >= GIVEN_UP:
             again = None
             details = {"channel": kept.channel, "message": problem}

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from tradebot.model.bar import Session, VenueClock
 from tradebot.model.record import Job
+from tradebot.model.retry_waits import wait_after
 from tradebot.model.trading import SlotClaim
 from tradebot.model.venue_day import VenueDay
 from tradebot.ports.stores import Calendar, Ledger, Slots
@@ -218,7 +219,7 @@ def differences(ledger: Ledger, first: date, last: date) -> Iterator[tuple[date,
 FAILED, COPIED, NOT_COPIED = "backup failed", "backup copied", "backup not copied"
 ARCHIVED = "archive pushed"
 """Claims of a session's backup, and of what was archived: no line of the timetable has a space in its name."""
-WAITS = [min(timedelta(minutes=10) * 2**tries, timedelta(hours=4)) for tries in range(6)]
+FIRST_WAIT, LONGEST_WAIT = timedelta(minutes=10), timedelta(hours=4)
 """How long each next try waits: copying large books takes seconds, and every pass would try again otherwise."""
 
 
@@ -240,7 +241,7 @@ def failed_backup(ledger: Slots, session: date) -> FailedBackup | None:
     if not tries:
         return None
     last = max(tries, key=lambda claim: claim.at)
-    return FailedBackup(last.at, last.by, last.at + WAITS[min(len(tries), len(WAITS)) - 1])
+    return FailedBackup(last.at, last.by, last.at + wait_after(len(tries), FIRST_WAIT, LONGEST_WAIT))
 
 
 def note_copied(ledger: Slots, why: str, now: datetime) -> None:

@@ -15,6 +15,7 @@ from msgspec import Struct, field
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.text.redaction import hide_in
 from tradebot.errors import TemporaryError
+from tradebot.model.retry_waits import wait_after
 
 T = TypeVar("T")
 
@@ -96,7 +97,7 @@ class RetryPolicy(Struct, frozen=True):
     def _again(self, read: Callable[[], T], failed: list[RetryableError], spent_s: float) -> T:
         """Go on after a first try that `failed` and took so long."""
         # Hardly any process needs it, and its import takes as long as several requests.
-        from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_after_delay, wait_exponential
+        from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_after_delay
 
         def next_try() -> T:
             if failed:
@@ -105,7 +106,7 @@ class RetryPolicy(Struct, frozen=True):
 
         return Retrying(
             stop=stop_after_attempt(self.attempts) | stop_after_delay(self.total_s - spent_s),
-            wait=wait_exponential(multiplier=self.first_wait_s, max=self.longest_wait_s),
+            wait=lambda tries: wait_after(tries.attempt_number, self.first_wait_s, self.longest_wait_s),
             retry=retry_if_exception_type(RetryableError),
             sleep=self.sleep,
             reraise=True,

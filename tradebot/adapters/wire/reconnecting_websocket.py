@@ -16,6 +16,8 @@ from msgspec import Struct
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
+from tradebot.model.retry_waits import wait_after
+
 _MOST_BYTES = 1_000_000
 _GOODBYE_S = 2.0
 _SILENT = logging.Logger("tradebot.websocket", logging.CRITICAL + 1)
@@ -92,7 +94,7 @@ class KeptOpen:
                 self._party.on_connection_end(problem, None)
 
     def _keep_open(self) -> None:
-        wait_s = self._patience.first_wait_s
+        failures = 0
         while not self._ending.is_set():
             began_s = self._monotonic()
             problem, status = self._connected()
@@ -101,9 +103,8 @@ class KeptOpen:
             if not self._party.on_connection_end(problem, status):
                 return
             lasted = self._monotonic() - began_s >= self._patience.longest_wait_s
-            wait_s = self._patience.first_wait_s if lasted else wait_s
-            self._ending.wait(wait_s)
-            wait_s = min(2 * wait_s, self._patience.longest_wait_s)
+            failures = 1 if lasted else failures + 1
+            self._ending.wait(wait_after(failures, self._patience.first_wait_s, self._patience.longest_wait_s))
 
     def _connected(self) -> tuple[str, int | None]:
         """Connect and let the party talk; return why it is over, and the status that came instead of a websocket."""
