@@ -1,86 +1,107 @@
 """What one pass of each job does. The same functions run by hand, on a schedule, in the demo and in tests.
 
-A pass looks first (`desk.prepare_desk`), so each of these gets the desk that it acts on; only `flatten`
-looks while it runs.
+The desk that a pass decides from was taken before (`desk.prepare_desk`); only `flatten` takes its own.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
-from tradebot.desk.contract_rolls import second_halves
-from tradebot.desk.exit_inputs import watch
-from tradebot.desk.own_slots import finish_judged
-from tradebot.desk.pass_result import conclude, conclude_exits, refuse
-from tradebot.desk.proposals import Proposals, claim_strategy_slots, sells_first
-from tradebot.desk.snapshot import known_now, take
+from tradebot.desk.contract_rolls import owed_roll_entries
+from tradebot.desk.exit_inputs import watch_positions
+from tradebot.desk.own_slots import finish_strategy_slots
+from tradebot.desk.pass_result import conclude, conclude_exits, refuse_pass
+from tradebot.desk.proposals import Proposals, claim_strategy_slots, pending_changes
+from tradebot.desk.snapshot import restart_decision_clock, take_desk
+from tradebot.gates.ask import AccountAsk
 from tradebot.gates.common import session_open, session_open_to_leave
-from tradebot.model.candidate import Purpose
+from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.desk import Desk
 from tradebot.model.record import CandidateRecord, CycleRecord
 from tradebot.model.values import replace
 from tradebot.model.venue import Pairs
-from tradebot.orders.amendments import taken_back
-from tradebot.orders.auction_trading import Auctioned, auction, settle
-from tradebot.orders.entry_orders import account_of, make_room, swaps_if_approved
-from tradebot.orders.exit_orders import cancel_in_the_way, close_by_hand, close_by_rules, kept_of, symbols_to_close
-from tradebot.orders.separate_protection import protect_apart
+from tradebot.orders.amendments import mark_if_cancel_rejected
+from tradebot.orders.auction_trading import Auctioned, auction, execute_ruling
+from tradebot.orders.entry_orders import account_before_entries, make_room, without_unapproved_swaps
+from tradebot.orders.exit_orders import (
+    cancel_blocking_orders,
+    close_by_hand,
+    close_by_rules,
+    select_staying,
+    symbols_to_close,
+)
+from tradebot.orders.separate_protection import protect_separately
 from tradebot.orders.stop_protection import protect
-from tradebot.orders.working_orders import end_or_reprice, keep_exits
+from tradebot.orders.working_orders import end_or_reprice, reprice_working_exits
 from tradebot.ports.world import Call, World
 
 
 def trade_once(
     world: World, call: Call, desk: Desk, proposed: Proposals, sent_before: dict[str, CandidateRecord] | None = None
 ) -> CycleRecord:
-    """Close what strategies want to close, then run every gate on every entry and send those that pass.
+    """Close what strategies want closed, then run every gate on every entry and send those that pass.
 
-    The candidates were proposed before the desk was taken; they are judged on it, and each one sees the desk and the
-    book as the earlier ones leave them. `sent_before` collects the orders by our id. A pass that gave way gets them
-    back, so that it reports them too.
+    The candidates were proposed before the desk was taken. Each is judged on the account as the ones before it left it.
+    `sent_before` collects records by our order ids: a pass that gave way to exits is called again with what it had
+    sent, and reports that too.
     """
     sent_before = {} if sent_before is None else sent_before
-    if not (session := session_open(desk)).passed:
-        return refuse(world, call, desk, session)
+    session_gate = session_open(desk)
+    if not session_gate.passed:
+        return refuse_pass(world, call, desk, session_gate)
+
     proposed = claim_strategy_slots(world, call, proposed, desk.now)
-    account, records = account_of(world, call, desk), list(sent_before.values())
-    done = {(record.candidate.strategy, record.candidate.symbol) for record in records}
-    changes = swaps_if_approved(world, call, account, sells_first(world, desk, proposed, done))
-    moving = [one for one in second_halves(desk, call.session) if (one.strategy, one.symbol) not in done]
-    changes = sorted((*moving, *changes), key=lambda candidate: candidate.purpose is Purpose.OPEN)
-    decided: Auctioned | None = None
-    for candidate in changes:
-        if decided is None and candidate.purpose is Purpose.OPEN:
-            # Whatever leaves has left by now.
-            decided = auction(world, call, account, changes)
-        account, traded = settle(world, call, account, candidate, decided)
+    account, records = account_before_entries(world, call, desk), list(sent_before.values())
+    changes = _changes_to_trade(world, call, account, proposed, records)
+    auctioned: Auctioned | None = None
+    for change in changes:
+        if auctioned is None and change.purpose is Purpose.OPEN:
+            # Every close comes before the first entry, so the auction knows what room there is.
+            auctioned = auction(world, call, account, changes)
+        account, traded = execute_ruling(world, call, account, change, auctioned)
         account, traded = make_room(world, call, account, traded, proposed.candidates, records)
-        # Waiting for the venue isn't deciding.
-        account = replace(account, desk=known_now(world, account.desk))
+        # The next decision has its whole time: the wait for the venue's reply isn't part of it.
+        account = replace(account, desk=restart_decision_clock(world, account.desk))
         records += traded
         sent_before |= {record.client_order_id: record for record in traded if record.client_order_id}
-    finish_judged(world, call, proposed.own.asked, records, desk.now)
+
+    finish_strategy_slots(world, call, proposed.own.asked, records, desk.now)
     return conclude(world, call, desk, tuple(records), proposed)
 
 
-def evaluate_exits(
-    world: World, call: Call, desk: Desk, ended: Mapping[str, CandidateRecord] | None = None
-) -> CycleRecord:
-    """Close positions when an exit rule says so, and cancel or reprice working orders that are stale or not allowed.
-
-    `ended` holds the entries that were canceled before this pass began, by the venue's order id, so that the pass
-    reports them too.
-    """
-    ended = ended or {}
-    if not (session := session_open_to_leave(desk, world.rules.limits)).passed:
-        return refuse(world, call, desk, session)
-    watched = watch(world, desk)
-    exits = close_by_rules(world, call, desk, watched)
-    changes = end_or_reprice(world, call, desk, symbols_to_close(exits), ended)
-    kept, native = kept_of(watched, exits), world.venue.pairs is Pairs.NATIVE
-    stops = (
-        protect(world, call, desk, kept) if native else protect_apart(world, call, desk, tuple(watched.values()), kept)
+def _changes_to_trade(
+    world: World, call: Call, account: AccountAsk, proposed: Proposals, already: Iterable[CandidateRecord]
+) -> Sequence[Candidate]:
+    """Return what this pass has still to trade, closes before entries: proposals, and entries that rolls owe."""
+    done = {(record.candidate.strategy, record.candidate.symbol) for record in already}
+    pending = without_unapproved_swaps(world, call, account, pending_changes(world, account.desk, proposed, done))
+    rolls = (
+        entry for entry in owed_roll_entries(account.desk, call.session) if (entry.strategy, entry.symbol) not in done
     )
-    return conclude_exits(world, call, desk, (*exits, *ended.values(), *changes, *stops))
+    return sorted((*rolls, *pending), key=lambda change: change.purpose is Purpose.OPEN)
+
+
+def evaluate_exits(
+    world: World, call: Call, desk: Desk, canceled_entries: Mapping[str, CandidateRecord] | None = None
+) -> CycleRecord:
+    """Close positions when an exit rule says so, tend the working orders, and have a stop rest for all that stays.
+
+    Working orders that are stale or no longer allowed are canceled or repriced. `canceled_entries` were canceled before
+    this pass began, by the venue's order id: it reports them too.
+    """
+    canceled_entries = canceled_entries or {}
+    session_gate = session_open_to_leave(desk, world.rules.limits)
+    if not session_gate.passed:
+        return refuse_pass(world, call, desk, session_gate)
+
+    watched = watch_positions(world, desk)
+    exits = close_by_rules(world, call, desk, watched)
+    changed_orders = end_or_reprice(world, call, desk, symbols_to_close(exits), canceled_entries)
+    staying = select_staying(watched, exits)
+    if world.venue.pairs is Pairs.NATIVE:
+        stops = protect(world, call, desk, staying)
+    else:
+        stops = protect_separately(world, call, desk, tuple(watched.values()), staying)
+    return conclude_exits(world, call, desk, (*exits, *canceled_entries.values(), *changed_orders, *stops))
 
 
 def flatten(
@@ -88,24 +109,27 @@ def flatten(
 ) -> CycleRecord:
     """Close our positions in the given symbols (None means all of them), and cancel our entries in them.
 
-    An exit that works already goes on, at the price of this moment; so the stop of its pair stays in place too. `look`
-    takes a desk, here and again once entries were canceled; without it, the world's own is taken.
+    An exit that already works stays, repriced to fill now, and so does the stop of its pair. `look` takes a desk: once
+    here, and again after entries were canceled; without it, the world's own is taken.
     """
-    look = look or partial(take, world, with_flow=False)
+    look = look or partial(take_desk, world, with_flow=False)
     desk = look()
-    if not (session := session_open_to_leave(desk, world.rules.limits)).passed:
-        return refuse(world, call, desk, session)
-    named: Callable[[str], bool] = lambda symbol: symbols is None or symbol in symbols  # noqa: E731
-    asked = tuple(cancel_in_the_way(world, call, desk, named))
-    if asked:
-        # A canceled order may have filled in the meantime, so read again what is left to close.
-        desk = _as_if_canceled(desk, named) if world.dry_run else look()
-    cancels = tuple(taken_back(world, desk, record, (order,), desk.orders) for order, record in asked)
-    at_work = keep_exits(world, call, desk, named)
-    closes = close_by_hand(world, call, at_work, [position for position in desk.positions if named(position.symbol)])
-    return conclude_exits(world, call, desk, (*cancels, *at_work.records, *closes))
+    session_gate = session_open_to_leave(desk, world.rules.limits)
+    if not session_gate.passed:
+        return refuse_pass(world, call, desk, session_gate)
+
+    is_chosen: Callable[[str], bool] = lambda symbol: symbols is None or symbol in symbols  # noqa: E731
+    canceled = tuple(cancel_blocking_orders(world, call, desk, is_chosen))
+    if canceled:
+        # A canceled order may have filled in the meantime, so look again at what there is to close.
+        desk = _without_orders(desk, is_chosen) if world.dry_run else look()
+    cancels = tuple(mark_if_cancel_rejected(world, desk, record, (order,), desk.orders) for order, record in canceled)
+    exits = reprice_working_exits(world, call, desk, is_chosen)
+    closes = close_by_hand(world, call, exits, [position for position in desk.positions if is_chosen(position.symbol)])
+    return conclude_exits(world, call, desk, (*cancels, *exits.records, *closes))
 
 
-def _as_if_canceled(desk: Desk, named: Callable[[str], bool]) -> Desk:
-    left = tuple(order for order in desk.book.own_orders if not named(order.symbol))
-    return replace(desk, book=replace(desk.book, own_orders=left))
+def _without_orders(desk: Desk, is_chosen: Callable[[str], bool]) -> Desk:
+    """Return the desk without our orders in the chosen symbols, as it would be if a dry run had canceled them."""
+    remaining = tuple(order for order in desk.book.own_orders if not is_chosen(order.symbol))
+    return replace(desk, book=replace(desk.book, own_orders=remaining))

@@ -26,7 +26,7 @@ from tradebot.errors import ExitCode
 from tradebot.model.record import CandidateRecord, Job
 from tradebot.model.trading import TradingState
 from tradebot.model.values import replace
-from tradebot.orders.working_orders import entries_ended
+from tradebot.orders.working_orders import cancel_working_entries
 from tradebot.ports.world import Call
 from tradebot.timetable.sessions import last_session
 
@@ -94,7 +94,7 @@ def _cancel_entries(app: "App", by: str) -> "Mapping[str, CandidateRecord]":
     clock = venue_clock(app, Job.EVALUATE_EXITS, dry_run=False)
     world = app.world(proposing=False)
     call = Call(Job.EVALUATE_EXITS, last_session(world.ledger, clock.now, app.day), f"halt {clock.now:%H:%M:%SZ}", by)
-    return entries_ended(world, call, clock)
+    return cancel_working_entries(world, call, clock)
 
 
 def _render(console: "Console", data: "PassData") -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tradebot.adapters.facts.recorded_passes import KeptPass
 from tradebot.adapters.state.dry_run import keep_dry_run
 from tradebot.cycle import evaluate_exits, flatten, trade_once
-from tradebot.desk.snapshot import take
+from tradebot.desk.snapshot import take_desk
 from tradebot.replaying.passes import PassRecorder
 from tradebot.replaying.record_writer import RecordError
 
@@ -51,7 +51,7 @@ def record_flatten(app: "App", world: "World", call: "Call", symbols: frozenset[
     """Close positions by hand, and keep what that pass saw; a dry run keeps nothing."""
     if world.dry_run or not app.passes.keeps:
         return flatten(world, call, symbols)
-    look = partial(take, world, with_flow=False)
+    look = partial(take_desk, world, with_flow=False)
     taking = PassRecorder(world, call, look(), None, {})
     return _kept(app, taking, taking.record_close(look, symbols))
 

@@ -11,7 +11,7 @@ from tests.kit.core.scene import Scene, call
 from tests.kit.core.venue import REJECTED, FakeVenue
 from tests.orders.test_stop_protection import entered, exits, protecting, scene, working
 from tradebot.cycle import flatten
-from tradebot.desk.snapshot import take
+from tradebot.desk.snapshot import take_desk
 from tradebot.model.account import BrokerView
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.order import Fill, OrderClass, OrderStatus
@@ -84,7 +84,7 @@ def test_a_fill_of_a_stop_that_is_not_listed_ends_the_position_and_its_protectio
     late_fills(found)
     (stop,) = [name for name, order in found.venue.book.items() if order.stop_price]
     found.venue.fill(stop, "98")
-    assert take(found.world(), with_flow=False).positions == ()
+    assert take_desk(found.world(), with_flow=False).positions == ()
     assert exits(found, "open+32m").gaps == ()
     assert (len(protecting(found)), working(found)) == (1, [])
 

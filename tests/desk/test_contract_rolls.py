@@ -15,7 +15,7 @@ from tests.kit.core.apart import capabilities
 from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
 from tests.kit.values import DAY, SESSION, Killed, exit_rules, limits, listing
 from tests.orders.test_entry_orders import ends
-from tradebot.desk.contract_rolls import choose, moves, second_halves, with_earlier_rolls
+from tradebot.desk.contract_rolls import choose, moves, owed_roll_entries, with_earlier_rolls
 from tradebot.desk.prepare_desk import for_entries
 from tradebot.desk.proposals import Proposals
 from tradebot.errors import TemporaryError
@@ -251,7 +251,7 @@ def test_nothing_is_owed_to_the_next_contract_while_some_of_the_old_one_is_held(
     bot.exits()
     desk = for_entries(bot.world(), Proposals((), ()))
     assert [move.owed for move in moves(desk.books, DAY)] == [1]
-    assert second_halves(desk, DAY) == []
+    assert owed_roll_entries(desk, DAY) == []
 
 
 @pytest.mark.parametrize("pairs", [Pairs.TWO_ORDERS, Pairs.BRACKET])

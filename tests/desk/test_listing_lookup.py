@@ -14,7 +14,7 @@ from tests.reconciliation.test_listing_updates import holding, next_day
 from tradebot.cycle import flatten
 from tradebot.desk.listing_lookup import NOT_LISTED, other_contracts
 from tradebot.desk.proposals import propose
-from tradebot.desk.snapshot import take
+from tradebot.desk.snapshot import take_desk
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.instrument import ListingRecord, TickStep
@@ -205,7 +205,7 @@ def test_the_desk_has_what_is_listed_of_positions_and_of_our_orders() -> None:
     scene = holding()
     trade_once(scene.world(wanted("MSFT")), call(slot="open+35m"))
     scene.venue.rest("by-hand", "TSLA", scene.venue.submitted[-1])
-    desk = take(scene.world(), with_flow=False)
+    desk = take_desk(scene.world(), with_flow=False)
     assert set(desk.listings) == {"AAPL", "MSFT"}
     assert desk.unlisted == frozenset()
 

@@ -10,7 +10,7 @@ from tests.kit.core.scene import NAMES, Scene, call, trade_once, wanted
 from tests.kit.values import NOW, quote
 from tradebot.desk.proposals import propose
 from tradebot.desk.registry import look_at_coins, registry_of
-from tradebot.desk.snapshot import take
+from tradebot.desk.snapshot import take_desk
 from tradebot.errors import TemporaryError
 from tradebot.model.candidate import Candidate
 from tradebot.model.decision import Gate
@@ -164,13 +164,13 @@ def test_strategies_are_asked_after_a_look_and_entries_are_judged_by_it() -> Non
 def test_what_was_lost_opens_nothing_until_it_is_known_again() -> None:
     scene = Coins()
     scene.looks()
-    desk = take(scene.world(), with_flow=True)
+    desk = take_desk(scene.world(), with_flow=True)
     assert desk.tier_of("AAPL") == rules().tiers.a
     scene.facts = type(scene.facts)()
-    desk = take(scene.world(), with_flow=True)
+    desk = take_desk(scene.world(), with_flow=True)
     assert desk.tier_of("AAPL") is None
     scene.looks()
-    assert take(scene.world(), with_flow=True).tier_of("AAPL") == rules().tiers.a
+    assert take_desk(scene.world(), with_flow=True).tier_of("AAPL") == rules().tiers.a
 
 
 def test_an_entry_is_cut_to_what_its_tier_leaves() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.kit.core.scene import NAMES, Scene, call, evaluate_exits, trade_once, wanted
 from tests.kit.core.venue import LOST
 from tests.kit.values import CASH, DAY, NOW, SECTORS, books, fill, quote
-from tradebot.desk.snapshot import take
+from tradebot.desk.snapshot import take_desk
 from tradebot.desk.strategy_exposure import day_results
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Side
@@ -86,7 +86,7 @@ def played(entries: list[tuple[str, Side]], fates: dict[str, str]) -> Scene:
 
 
 def seen(scene: Scene) -> Book:
-    return take(scene.world(), with_flow=False).book
+    return take_desk(scene.world(), with_flow=False).book
 
 
 @settings(max_examples=40)

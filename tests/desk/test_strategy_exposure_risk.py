@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.desk.test_strategy_exposure import played
 from tests.kit.core.scene import Scene, call, trade_once, wanted
 from tests.kit.values import EXITS, HALTS, SECTORS, books, fill, limits
-from tradebot.desk.snapshot import take
+from tradebot.desk.snapshot import take_desk
 from tradebot.desk.strategy_exposure import risk_of_position
 from tradebot.exits.lists import Exits, parse
 from tradebot.gates.book import stop_loss
@@ -29,7 +29,7 @@ RULES = Rules(Mode.SANDBOX, (), SECTORS, limits(**ASKED), HALTS, EXITS, {})
 
 def seen(scene: Scene, own: dict[str, OwnRules] | None = None) -> Book:
     world = scene.world()
-    return take(replace(world, rules=replace(world.rules, own=own or {})), with_flow=False).book
+    return take_desk(replace(world, rules=replace(world.rules, own=own or {})), with_flow=False).book
 
 
 @pytest.mark.parametrize("fate", ["fill", "lost", ""])

@@ -337,7 +337,7 @@ def no_stop() -> None:
 
 def no_pairs() -> None:
     """Let nothing rest at the venue."""
-    for name in ("protect", "protect_apart"):
+    for name in ("protect", "protect_separately"):
         vars(cycle)[name] = lambda *asked: iter(())
 
 

@@ -17,7 +17,7 @@ from itertools import count
 from tests.kit.values import instrument
 from tradebot.app.loading import Options
 from tradebot.app.wiring import open_app
-from tradebot.desk.snapshot import take
+from tradebot.desk.snapshot import take_desk
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.desk import Desk
 from tradebot.model.intent import Intent
@@ -88,7 +88,7 @@ def main(folder: str, lock: str, dawdle_s: str) -> None:
         world = app.world(proposing=False)
         assert world.orders is not None
         world = replace(world, orders=Dawdling(world.orders, float(dawdle_s)))
-        run(replace(world, send_lock=NoLock()) if lock == UNLOCKED else world, take(world, with_flow=False))
+        run(replace(world, send_lock=NoLock()) if lock == UNLOCKED else world, take_desk(world, with_flow=False))
 
 
 if __name__ == "__main__":

@@ -254,9 +254,9 @@ def promised_late() -> None:
     def late(world: World, desk: Desk, intent: Intent, promise: Callable[[], Decision | None]) -> Decision:
         assert world.orders is not None
         reply = order_sender._request(world.orders, intent)
-        return promise() or order_sender._settle(world, desk, intent, reply)
+        return promise() or order_sender._record_outcome(world, desk, intent, reply)
 
-    vars(order_sender)["_sent"] = late
+    vars(order_sender)["_request_once"] = late
 
 
 CONTROLS: Mapping[str, tuple[str, str, Callable[[], None]]] = {

@@ -227,7 +227,7 @@ def play(cases: Sequence[Case]) -> list[Found]:
 BELIEVED: Mapping[ModuleType, Sequence[str]] = {
     broker_consistency: ("proven_fills", "with_doubts"),
     pass_result: ("reported_fills",),
-    catch_up: ("_asked_about",),
+    catch_up: ("_query_orders",),
 }
 
 
@@ -236,7 +236,7 @@ def believe_lists() -> None:
     vars(broker_consistency)["proven_fills"] = lambda *given: ()
     vars(broker_consistency)["with_doubts"] = lambda reader, books, *given: books
     vars(pass_result)["reported_fills"] = lambda *given: ()
-    vars(catch_up)["_asked_about"] = _each_alone
+    vars(catch_up)["_query_orders"] = _each_alone
 
 
 def _each_alone(reader: BrokerReader, gone: Sequence[Order]) -> list[tuple[Order, Order | None]]:

@@ -8,7 +8,7 @@ import pytest
 from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
 from tests.kit.core.venue import LOST, REJECTED
 from tests.kit.values import DAY, EXITS, NOW, SESSION, SHIPPED, exit_rules, limits
-from tradebot.desk.own_slots import finish_judged
+from tradebot.desk.own_slots import finish_strategy_slots
 from tradebot.exits.why import ReasonPart, parse
 from tradebot.model.bar import StrategySlot
 from tradebot.model.candidate import Candidate, Purpose, Side
@@ -97,7 +97,7 @@ def test_a_slot_of_a_strategys_own_clock_waits_for_the_room_that_is_made(reason:
     scene, slot = Scene(), StrategySlot("flow", DAY, "open+30m", NOW, SESSION.close)
     refused = Decision(Gate.DISPLACEMENT, Verdict.FAIL, reason)
     record = CandidateRecord(replace(BETTER, slot=slot.name, slot_session=slot.session), (refused,))
-    finish_judged(scene.world(), call(), [slot], [record], NOW)
+    finish_strategy_slots(scene.world(), call(), [slot], [record], NOW)
     assert bool(scene.ledger.slot_claims(DAY)) == done
 
 

@@ -8,7 +8,7 @@ import pytest
 from tests.kit.core.apart import FATES, REFUSED, SLOW, BotApart, capabilities
 from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
 from tests.kit.core.venue import FakeVenue
-from tradebot.desk.snapshot import take
+from tradebot.desk.snapshot import take_desk
 from tradebot.exits.rules import ExitCall
 from tradebot.exits.why import ReasonPart
 from tradebot.model.bar import SUSPENDED
@@ -44,7 +44,7 @@ def stuck(can: Capabilities, side: Side = Side.BUY, ask: Callable[[BotApart], ob
 
 def make_room(bot: BotApart) -> object:
     """Close the position for MSFT."""
-    desk = take(bot.world(), with_flow=False)
+    desk = take_desk(bot.world(), with_flow=False)
     why = ExitCall(
         Decision(Gate.EXIT, Verdict.PASS, Reason.DISPLACED), why=(ReasonPart("displaced_by", symbol="MSFT"),)
     )

@@ -11,7 +11,7 @@ import pytest
 from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
 from tests.kit.core.venue import LOST, REJECTED
 from tests.kit.values import DAY, NOW, SESSION, desk, following, instrument, limits, quote
-from tradebot.desk.snapshot import take
+from tradebot.desk.snapshot import take_desk
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
@@ -207,7 +207,7 @@ def wanting(purpose: Purpose) -> Candidate:
 def ready(scene: Scene, purpose: Purpose = Purpose.OPEN) -> tuple[World, Desk, Intent]:
     """Return a world whose stopwatch stands, a desk and an order that could go out on it."""
     world = replace(scene.world(), stopwatch=lambda: 100.0)
-    desk = take(world, with_flow=False)
+    desk = take_desk(world, with_flow=False)
     return world, desk, submit_intent(world, call(), desk, wanting(purpose), Decimal(1), Decimal("100.20"))
 
 

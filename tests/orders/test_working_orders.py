@@ -9,7 +9,7 @@ import pytest
 from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
 from tests.kit.core.venue import LOST, REJECTED
 from tests.kit.values import SESSION, Killed, fill, limits
-from tradebot.desk.snapshot import take
+from tradebot.desk.snapshot import take_desk
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Gate
@@ -20,7 +20,7 @@ from tradebot.model.record import CandidateRecord, CycleRecord, Job
 from tradebot.model.trading import Permission, TradingState, TradingStateRecord
 from tradebot.model.values import replace
 from tradebot.orders.amendments import AGAIN
-from tradebot.orders.working_orders import entries_ended
+from tradebot.orders.working_orders import cancel_working_entries
 
 
 def exits(scene: Scene, slot: str, *, dry_run: bool = False) -> CycleRecord:
@@ -262,15 +262,15 @@ def test_an_exit_is_canceled_even_when_the_outcome_of_its_new_price_is_unknown()
 
 def test_what_is_unknown_of_a_change_adds_no_exposure_and_a_cancel_is_no_unanswered_order() -> None:
     scene, _ = leaving()
-    before = take(scene.world(), with_flow=False)
+    before = take_desk(scene.world(), with_flow=False)
     killed(scene, "replace", "open+35m")
     killed(scene, "replace", "open+36m")
-    changed = take(scene.world(), with_flow=False)
+    changed = take_desk(scene.world(), with_flow=False)
     assert changed.book.exposure == before.book.exposure
     assert (len(before.halt_evidence.unanswered), len(changed.halt_evidence.unanswered)) == (0, 1)
     scene.venue.held["AAPL"] = Decimal(20)
     killed(scene, "cancel", "open+37m")
-    assert len(take(scene.world(), with_flow=False).halt_evidence.unanswered) == 1
+    assert len(take_desk(scene.world(), with_flow=False).halt_evidence.unanswered) == 1
 
 
 def test_no_new_price_leaves_in_the_last_moment_of_a_session() -> None:
@@ -446,7 +446,7 @@ def test_a_halt_ends_entries_first_once_and_leaves_exits_to_the_pass(monkeypatch
     trade_once(scene.world(wanted("MSFT")), call(slot="open+36m"))
     scene.ledger.set_trading_state(TradingStateRecord(TradingState.REDUCE_ONLY, "person", "odd", scene.venue.now))
     listed = scene.venue.view()
-    ended = entries_ended(scene.world(), call(Job.EVALUATE_EXITS, "halt"), scene.venue.clock())
+    ended = cancel_working_entries(scene.world(), call(Job.EVALUATE_EXITS, "halt"), scene.venue.clock())
     assert [intent.instrument.symbol for intent in scene.venue.cancelled] == ["MSFT"]
     # Even if the venue still lists the order, it isn't cancelled twice.
     monkeypatch.setattr(scene.venue, "view", lambda: listed)
@@ -465,5 +465,5 @@ def test_a_halt_ends_no_entry_first_where_a_pass_would_end_none(shut: str) -> No
     scene.venue.number = "ANOTHER" if shut == "account" else scene.venue.number
     scene.venue.blocked = ("trading_blocked",) if shut == "blocked" else ()
     world = scene.world(dry_run=shut == "dry run")
-    assert entries_ended(world, call(Job.EVALUATE_EXITS, "halt"), scene.venue.clock()) == {}
+    assert cancel_working_entries(world, call(Job.EVALUATE_EXITS, "halt"), scene.venue.clock()) == {}
     assert scene.venue.cancelled == []

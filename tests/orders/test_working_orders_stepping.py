@@ -7,7 +7,7 @@ import pytest
 from tests.kit.core.scene import NAMES, Scene, call, evaluate_exits, trade_once, wanted
 from tests.kit.core.venue import LOST, REJECTED
 from tests.kit.values import Killed, limits
-from tradebot.desk.snapshot import take
+from tradebot.desk.snapshot import take_desk
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Intent, IntentState, Operation
 from tradebot.model.limits import OwnRules
@@ -148,7 +148,7 @@ def test_the_book_counts_a_passive_entry_at_the_worst_it_may_step_to(side: Side,
     sent = entered(scene, side=side)
     assert sent.approach is not None
     assert sent.limit_price is not None
-    desk = take(scene.world(), with_flow=True)
+    desk = take_desk(scene.world(), with_flow=True)
     usd = sent.quantity * max(sent.approach.collar, sent.limit_price)
     assert desk.book.exposure["AAPL"] == usd
     assert [stake.usd for stake in desk.book.stakes] == [usd]

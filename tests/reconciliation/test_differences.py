@@ -13,7 +13,7 @@ from tests.kit.values import CASH, NOW, fill
 from tests.orders.test_order_sender import ready
 from tests.reconciliation.comparing import accepted, compared, kinds
 from tests.reconciliation.test_activity_booking import activity
-from tradebot.desk.snapshot import take
+from tradebot.desk.snapshot import take_desk
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.candidate import Side
@@ -144,7 +144,7 @@ def test_a_second_order_under_an_id_of_ours_is_not_ours_and_hides_nothing_of_the
     (found,) = compared(scene).findings
     words = (f"buy {ours.quantity:f} AAPL, the broker's order twin",)
     assert (found.kind, found.subject, found.evidence) == (FindingKind.ORDER_TWICE, name, words)
-    desk = take(scene.world(), with_flow=False)
+    desk = take_desk(scene.world(), with_flow=False)
     assert [order.shares for order in desk.book.own_orders] == [ours.quantity]
     book["ours"] = replace(ours, status=OrderStatus.CANCELED)
     assert kinds(compared(scene)) == [FindingKind.ORDER_TWICE]

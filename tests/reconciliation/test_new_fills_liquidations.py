@@ -12,7 +12,7 @@ from tests.kit.core.venue import FakeReader
 from tests.kit.values import EXITS, NOW, fill
 from tests.orders.test_stop_protection import entered
 from tests.reconciliation.comparing import accepted, compared, kinds
-from tradebot.desk.snapshot import take
+from tradebot.desk.snapshot import take_desk
 from tradebot.errors import TemporaryError
 from tradebot.model.account import BrokerPosition
 from tradebot.model.candidate import Side
@@ -210,7 +210,7 @@ def test_nobody_is_asked_for_the_order_behind_it() -> None:
     scene = holding(flow="10")
     scene.venue.liquidate("AAPL", D(-4), D(90), order="the venue's own")
     reader = Asked(scene)
-    take(replace(scene.world(), reader=reader), with_flow=False)
+    take_desk(replace(scene.world(), reader=reader), with_flow=False)
     assert (own(scene), reader.names) == ({"flow": D(6)}, [])
 
 

@@ -13,7 +13,7 @@ from tests.kit.values import CASH, NOW, VENUE_DAY, books
 from tests.reconciliation.comparing import compared, kinds
 from tests.reconciliation.test_catch_up import caught, opened_long_ago, sent
 from tradebot.cycle import flatten
-from tradebot.desk.snapshot import take
+from tradebot.desk.snapshot import take_desk
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.account import BrokerView
 from tradebot.model.candidate import Side
@@ -133,7 +133,7 @@ def test_agreement_is_no_agreement_where_rows_were_left_out() -> None:
     scene.venue.unreadable_fills = 3
     found = compared(scene)
     assert (kinds(found), found.view.unreadable) == ([FindingKind.UNREADABLE], 3)
-    desk = take(scene.world(), with_flow=False)
+    desk = take_desk(scene.world(), with_flow=False)
     assert (desk.unreadable, desk.halt_evidence.unreadable) == (3, 3)
 
 

@@ -9,7 +9,7 @@ from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
 from tests.kit.core.venue import LOST, FakeReader
 from tests.kit.values import DAY, EXITS, LISTED, SESSION, ago, best_price, fill
 from tests.reconciliation.test_activity_booking import activity, holding
-from tradebot.desk.snapshot import take
+from tradebot.desk.snapshot import take_desk
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.exits.kinds.targets import ProfitTarget
 from tradebot.exits.kinds.times import TimeExit
@@ -236,6 +236,6 @@ def test_a_split_starts_no_cooldown() -> None:
     scene = holding("10")
     scene.venue.happened.append(replace(activity("SPLIT", quantity="10"), at=ago(60)))
     scene.venue.held["AAPL"], scene.venue.averages["AAPL"] = Decimal(20), Decimal(50)
-    desk = take(scene.world(), with_flow=False)
+    desk = take_desk(scene.world(), with_flow=False)
     assert desk.positions[0].quantity == 20
     assert desk.book.last_fill_at == {"AAPL": ago(300)}

@@ -3,7 +3,7 @@
 from tests.kit.core.apart import BotApart
 from tests.orders.test_exit_orders import NO_EDITS, make_room, stuck
 from tradebot.adapters.ledger.rows import StoredOrder
-from tradebot.desk.snapshot import take
+from tradebot.desk.snapshot import take_desk
 from tradebot.model.candidate import Purpose
 from tradebot.model.order import Order, OrderStatus
 from tradebot.model.values import replace
@@ -12,7 +12,7 @@ from tradebot.reconciliation.unfinished_closes import unfinished_close, words
 
 def found(bot: BotApart) -> str:
     """Return the words of what isn't finished; empty if everything is."""
-    desk = take(bot.world(), with_flow=False)
+    desk = take_desk(bot.world(), with_flow=False)
     closes = (unfinished_close(bot.scene.ledger, desk.books.intents, position) for position in desk.positions)
     return ", ".join(words(close) for close in closes if close is not None)
 
@@ -39,7 +39,7 @@ def test_a_close_whose_cancel_the_venue_accepted_is_found_although_nobody_knows_
 
 def test_a_close_that_ended_with_the_stop_that_we_canceled_is_found_behind_that_stop() -> None:
     bot = stuck(NO_EDITS)
-    desk, ledger = take(bot.world(), with_flow=False), bot.scene.ledger
+    desk, ledger = take_desk(bot.world(), with_flow=False), bot.scene.ledger
     (cancel,) = (one for one in desk.books.intents if one.intent.target_venue_id == canceled(bot).venue_id)
     stop = replace(canceled(bot), venue_id="stop", client_order_id="", parent=canceled(bot).venue_id)
     ledger.apply_orders([stop], bot.venue.now)

@@ -9,7 +9,7 @@ from tests.kit.core.apart import MADE_UP, MadeUpVenue
 from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
 from tests.kit.core.venue import LOST, REJECTED
 from tests.kit.values import CASH, EXITS, NOW, SESSION, there
-from tradebot.desk.snapshot import take
+from tradebot.desk.snapshot import take_desk
 from tradebot.model.candidate import Purpose
 from tradebot.model.decision import Gate
 from tradebot.model.instrument import Listing
@@ -241,7 +241,7 @@ def test_a_close_that_makes_room_is_not_sent_again_where_it_could_close_twice() 
         found.ledger.promise(replace(lost, client_order_id="tb1.displaced", displaced_by="JPM"), ())
         found.later(31)
         world = found.world()
-        assert bool(lost_close(world, take(world, with_flow=False), "flow")) is found_again
+        assert bool(lost_close(world, take_desk(world, with_flow=False), "flow")) is found_again
 
 
 class SmallestOrder(MadeUpVenue):

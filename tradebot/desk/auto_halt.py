@@ -6,7 +6,7 @@ This is the same halt that `tradebot halt` sets, so the same rules apply to it.
 from datetime import datetime
 from decimal import Decimal
 
-from tradebot.desk.snapshot import take
+from tradebot.desk.snapshot import take_desk
 from tradebot.gates.common import clocks_agree
 from tradebot.gates.halts import BY_ITSELF, CLEARED_BY, causes_text, failing_rules, override_for, with_outcome
 from tradebot.model.account import EquityPeak, Worth
@@ -40,7 +40,7 @@ def after_send(world: World, desk: Desk, sent: Decision) -> Desk:
 
 def remaining_causes(world: World) -> str:
     """Return the causes that would halt the bot again, each with what clears it; empty if there are none."""
-    causes = failing_rules(take(world, with_flow=False), world.rules.halts)
+    causes = failing_rules(take_desk(world, with_flow=False), world.rules.halts)
     return "; ".join(f"{causes_text([cause])}, {CLEARED_BY[cause.reason]}" for cause in causes if cause.reason)
 
 

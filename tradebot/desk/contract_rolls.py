@@ -114,7 +114,7 @@ def partly_rolled_contracts(books: Books, session: date) -> tuple[str, ...]:
     return tuple(move.into for move in moves(books, session))
 
 
-def second_halves(desk: Desk, session: date) -> list[Candidate]:
+def owed_roll_entries(desk: Desk, session: date) -> list[Candidate]:
     """Return the entries that moves still owe, once nothing is left of the contract that each left."""
     found = list[Candidate]()
     for move in moves(desk.books, session):

@@ -31,7 +31,7 @@ from tradebot.signals.subjects.open_interest import OI_CHANGE_KIND, OiChange
 from tradebot.timetable.sessions import last_session
 
 
-def watch(world: World, desk: Desk) -> Mapping[Key, WatchedPosition]:
+def watch_positions(world: World, desk: Desk) -> Mapping[Key, WatchedPosition]:
     """Return each open position with what is known about it, and store the marks that moved, all in one write."""
     held = [_held(desk, position) for position in desk.positions]
     moved = {one.position.key: Marks(one.best, one.kept.worst) for one in held if _moved(desk, one)}

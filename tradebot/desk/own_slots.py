@@ -176,7 +176,7 @@ def finish(world: World, call: Call, slot: StrategySlot, now: datetime) -> None:
         world.ledger.claim_slot(ENDED.format(slot.strategy), slot.session, slot.name, call.by, now)
 
 
-def finish_judged(
+def finish_strategy_slots(
     world: World, call: Call, slots: Iterable[StrategySlot], records: Collection[CandidateRecord], now: datetime
 ) -> None:
     """Record the slots that are done: each target is reached, and each other candidate was judged on its own."""

@@ -83,7 +83,7 @@ def _unknown(desk: Desk) -> Iterator[StrategyRefusal]:
             yield StrategyRefusal(position.strategy, unknown, position.symbol)
 
 
-def refuse(world: World, call: Call, desk: Desk, decision: Decision) -> CycleRecord:
+def refuse_pass(world: World, call: Call, desk: Desk, decision: Decision) -> CycleRecord:
     """Record that the whole pass is refused, because the session is closed."""
     return world.record(replace(_cycle(world, call, desk), job_decision=replace(decision, gate=Gate.JOB)))
 

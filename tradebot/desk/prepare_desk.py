@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from tradebot.desk.auto_halt import halt_if_needed
 from tradebot.desk.proposals import Proposals
 from tradebot.desk.shocks import shocks_on
-from tradebot.desk.snapshot import take
+from tradebot.desk.snapshot import take_desk
 from tradebot.errors import DamagedBooksError
 from tradebot.model.bar import ClockReading
 from tradebot.model.candidate import Purpose
@@ -30,7 +30,7 @@ def for_entries(world: World, proposed: Proposals, clocks: ClockReading | None =
 
     The clocks are read unless the caller has just done so.
     """
-    desk = take(world, with_flow=True, clocks=clocks, symbols=_symbols(world, proposed))
+    desk = take_desk(world, with_flow=True, clocks=clocks, symbols=_symbols(world, proposed))
     shocks = shocks_on(world, desk, proposed.moves)
     desk = desk if shocks is None else replace(desk, shocks=shocks)
     core_drifts = worst_core_drifts(world, proposed.reads, desk.now)
@@ -39,7 +39,7 @@ def for_entries(world: World, proposed: Proposals, clocks: ClockReading | None =
 
 def for_exits(world: World, clocks: ClockReading | None = None) -> Desk:
     """Return the desk on which exit rules are asked. The clocks are read unless the caller has just done so."""
-    return _acted_on(world, take(world, with_flow=False, clocks=clocks, watching=True))
+    return _acted_on(world, take_desk(world, with_flow=False, clocks=clocks, watching=True))
 
 
 def _acted_on(world: World, desk: Desk) -> Desk:

@@ -183,7 +183,7 @@ REBALANCE = "rebalance"
 """Why shares are closed that a target has no place for, in the grammar of `exits.why`."""
 
 
-def sells_first(
+def pending_changes(
     world: World, desk: Desk, proposed: Proposals, done: Collection[tuple[str, str]]
 ) -> Sequence[Candidate]:
     """Return the candidates that this pass hasn't sent yet, those that close or reduce before those that open.

@@ -27,7 +27,7 @@ LOOKED_BACK = timedelta(minutes=30)
 Quotes = Mapping[str, Quote]
 
 
-def second_look(world: World, desk: Desk, *, entering: bool, watching: bool) -> Desk:
+def recheck_quotes(world: World, desk: Desk, *, entering: bool, watching: bool) -> Desk:
     """Return the desk after asking again about prices that jumped and, if exit rules watch, that they would close at.
 
     If nothing confirms a price, exits use the last trade, and nothing is bought.

@@ -10,7 +10,7 @@ from tradebot.desk import contract_rolls
 from tradebot.desk.broker_consistency import VenueReading, confirmed_quantities, read_venue
 from tradebot.desk.contract_rolls import with_earlier_rolls
 from tradebot.desk.listing_lookup import listed_now, other_contracts
-from tradebot.desk.quote_recheck import Quotes, second_look
+from tradebot.desk.quote_recheck import Quotes, recheck_quotes
 from tradebot.desk.registry import registry_of
 from tradebot.desk.strategy_exposure import (
     Possible,
@@ -42,7 +42,7 @@ from tradebot.reconciliation.unknown_orders import UnknownOrders, still_ours, un
 from tradebot.timetable.sessions import difference, session_of
 
 
-def take(
+def take_desk(
     world: World,
     *,
     with_flow: bool,
@@ -76,13 +76,13 @@ def take(
         desk = replace(desk, facts=facts, calendar_differs=differs, registry=registry_of(world))
         others = other_contracts(world.rules.coin, entered, desk.book.open_symbols)
         desk = replace(desk, other_contracts=others) if others else desk
-    looked = second_look(world, desk, entering=with_flow, watching=watching)
+    looked = recheck_quotes(world, desk, entering=with_flow, watching=watching)
     if looked.quotes is not quotes:
         looked = replace(looked, book=_book(world, reading, looked.quotes, today, desk.listings))
-    return known_now(world, looked)
+    return restart_decision_clock(world, looked)
 
 
-def known_now(world: World, desk: Desk) -> Desk:
+def restart_decision_clock(world: World, desk: Desk) -> Desk:
     """Return the desk as known from now on, if the time of decisions is limited."""
     limited = world.rules.limits.max_decision_ms is not None
     return replace(desk, known_s=world.stopwatch()) if limited else desk

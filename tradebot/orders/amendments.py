@@ -41,7 +41,7 @@ def cancel_order(
     return send_change(world, desk, order, new_intent, why)
 
 
-def taken_back(
+def mark_if_cancel_rejected(
     world: World, desk: Desk, record: CandidateRecord, before: Iterable[Order], now: Iterable[Order]
 ) -> CandidateRecord:
     """Return the record of a cancel, as refused if the orders that it was to end are all as they were before it.
@@ -234,7 +234,7 @@ def release(world: World, call: Call, desk: Desk, pair: Resting, why: Reason) ->
         filled = sum((order.filled_quantity for order in latest), Decimal(0))
         before = sum((order.filled_quantity for order in _halves(pair)), Decimal(0))
         return Released(record, max(pair.quantity - (filled - before), Decimal(0)))
-    return Released(taken_back(world, desk, record, _halves(pair), latest), None)
+    return Released(mark_if_cancel_rejected(world, desk, record, _halves(pair), latest), None)
 
 
 def tell_gap(world: World, desk: Desk, rest: Resting, why: str, cause: str) -> None:

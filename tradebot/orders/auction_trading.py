@@ -102,7 +102,7 @@ def _among_fillable(
             return decided, thin
 
 
-def settle(
+def execute_ruling(
     world: World, call: Call, account: AccountAsk, candidate: Candidate, auctioned: Auctioned | None
 ) -> tuple[AccountAsk, Records]:
     """Do what was decided about a candidate; one that took no part is traded as always."""

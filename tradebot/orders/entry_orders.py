@@ -172,7 +172,7 @@ def _told(wish: Request) -> Mapping[str, str]:
     }
 
 
-def swaps_if_approved(
+def without_unapproved_swaps(
     world: World, call: Call, account: AccountAsk, changes: Sequence[Candidate]
 ) -> Iterable[Candidate]:
     """Keep what a strategy's targets would sell for others, until a person has said yes to each of the others.
@@ -305,7 +305,7 @@ NEVER_PROMISED = frozenset(
 """Reasons at SEND that mean no order was promised, so nothing counts toward the session's entries."""
 
 
-def account_of(world: World, call: Call, desk: Desk) -> AccountAsk:
+def account_before_entries(world: World, call: Call, desk: Desk) -> AccountAsk:
     """Return the account as the pass begins; entries of its earlier, interrupted runs count toward its limit."""
     book, promised = desk.book, defaultdict[str, set[str]](set)
     for intent in (record.intent for record in desk.books.intents):

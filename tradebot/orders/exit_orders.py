@@ -26,7 +26,7 @@ from tradebot.orders.amendments import AGAIN, cancel_forgotten, cancel_order
 from tradebot.orders.close_orders import Records, close, close_one_by_one
 from tradebot.orders.order_sender import closing_side
 from tradebot.orders.stop_protection import protectable
-from tradebot.orders.working_orders import AtWork, forgotten_exits, is_exit, may_stay, our_working_orders
+from tradebot.orders.working_orders import WorkingExits, forgotten_exits, is_exit, may_stay, our_working_orders
 from tradebot.ports.world import Call, World
 from tradebot.reconciliation.unfinished_closes import BY_HAND, unfinished_close
 
@@ -97,7 +97,7 @@ def symbols_to_close(exits: Iterable[CandidateRecord]) -> frozenset[str]:
     return frozenset(record.candidate.symbol for record in exits if _rule_fired(record))
 
 
-def kept_of(watched: Mapping[Key, WatchedPosition], exits: Iterable[CandidateRecord]) -> list[WatchedPosition]:
+def select_staying(watched: Mapping[Key, WatchedPosition], exits: Iterable[CandidateRecord]) -> list[WatchedPosition]:
     """Return the positions that no rule closes, nor a part of them by a new order, and no exit that is sent again."""
     leaving = {record.candidate.symbol for record in exits if _is_leaving(record)}
     return [held for held in watched.values() if held.position.symbol not in leaving]
@@ -145,7 +145,7 @@ def _reached_apart(rests: Iterable[Resting], price: Decimal, side: Side, shares:
     return [limit for limit, _ in reached] if enough else []
 
 
-def cancel_in_the_way(
+def cancel_blocking_orders(
     world: World, call: Call, desk: Desk, named: Callable[[str], bool]
 ) -> Iterator[tuple[Order, CandidateRecord]]:
     """Cancel our orders that would stand in the way of closing positions: entries, and exits that can't stay."""
@@ -159,7 +159,7 @@ def cancel_in_the_way(
             yield order, cancel_forgotten(world, call, desk, order, Reason.CLOSED_BY_HAND)
 
 
-def close_by_hand(world: World, call: Call, at_work: AtWork, positions: Iterable[Position]) -> Records:
+def close_by_hand(world: World, call: Call, at_work: WorkingExits, positions: Iterable[Position]) -> Records:
     """Close the shares of these positions for which no exit is at work."""
     decision = Decision(Gate.EXIT, Verdict.PASS, Reason.CLOSED_BY_HAND, call.by)
     asked = ExitCall(decision, why=(BY_HAND,))

@@ -185,70 +185,74 @@ def replace_intent(
 
 
 def send(world: World, desk: Desk, intent: Intent, verdicts: Decisions, *, timed: bool = False) -> Decision:
-    """Promise the order, send it once and settle it; return the decision that says what became of it.
+    """Promise the order, send it once and record its outcome; return the decision that says what became of it.
 
-    A dry run and shadow mode stop before the promise. The time and the trading state are checked again here, before and
-    after the promise, because the process may have slept since the desk was taken or a halt may have arrived. An order
-    that adds risk holds the send lock from the first check to the reply, so that a halt knows when the last one is out.
-    It gives way to an exit pass before the promise, and never between the promise and the reply. A `timed` one isn't
-    sent if it was decided, or would leave, later than the limits allow.
+    A dry run and shadow mode stop before the promise. An order that adds risk holds the send lock from the first check
+    to the reply, so that a halt knows when the last one is out; it gives way to an exit pass before the promise, and
+    never between the promise and the reply. A `timed` one isn't sent if it was decided, or would leave, later than the
+    limits allow.
     """
     limits = world.rules.limits
-    timed = timed and (limits.max_decision_ms, limits.max_sending_ms) != (None, None)
-    decided_s = world.stopwatch() if timed else 0.0
-    if timed and (late := _longer(decided_s - desk.known_s, limits.max_decision_ms, Reason.DECISION_LATE)):
-        return late
-
-    def record() -> Decision | None:
-        return _promise(world, desk, intent, verdicts, decided_s if timed else None)
-
-    return _sent(world, desk, intent, record)
+    is_timed = timed and (limits.max_decision_ms, limits.max_sending_ms) != (None, None)
+    decided_s = world.stopwatch() if is_timed else None
+    if decided_s is not None:
+        late = _refuse_if_longer(decided_s - desk.known_s, limits.max_decision_ms, Reason.DECISION_LATE)
+        if late:
+            return late
+    return _request_once(world, desk, intent, lambda: _promise(world, desk, intent, verdicts, decided_s))
 
 
-def _longer(took_s: float, limit_ms: int | None, reason: Reason) -> Decision | None:
+def _refuse_if_longer(took_s: float, limit_ms: int | None, reason: Reason) -> Decision | None:
     took_ms = round(took_s * 1000)
     if limit_ms is None or took_ms <= limit_ms:
         return None
     return Decision(Gate.SEND, Verdict.FAIL, reason, took_ms, limit_ms)
 
 
-def _sent(world: World, desk: Desk, intent: Intent, record: Callable[[], Decision | None]) -> Decision:
-    """Send a request unless something blocks it or `record`, which writes it down first, returns why not to."""
+def _request_once(world: World, desk: Desk, intent: Intent, write_down: Callable[[], Decision | None]) -> Decision:
+    """Write a request down, send it and record its outcome, unless something blocks it.
+
+    `write_down` makes the request durable, and returns a decision if it must not go out after all.
+    """
     if world.orders is None:
         return Decision(Gate.SEND, Verdict.FAIL, Reason.SHADOW if world.shadow else Reason.DRY_RUN)
     # Exits and cancels need no lock, because no halt blocks them.
     with world.send_lock.hold(intent) if _adds_risk(intent) else nullcontext():
-        if blocked := _blocked_since(world, desk, intent) or record():
+        if blocked := _blocked_by_now(world, desk, intent) or write_down():
             return blocked
         reply = _request(world.orders, intent)
-    return _settle(world, desk, intent, reply)
+    return _record_outcome(world, desk, intent, reply)
 
 
 def _promise(world: World, desk: Desk, intent: Intent, verdicts: Decisions, decided_s: float | None) -> Decision | None:
+    """Record the intent as sent; return what blocks it even so, which is then recorded as its outcome.
+
+    Writing takes time, and the process may have slept: a halt may have arrived, or the session may be over.
+    """
     if _adds_risk(intent):
         world.give_way()
     if not world.ledger.promise(intent, verdicts):
         return Decision(Gate.SEND, Verdict.FAIL, Reason.DUPLICATE_INTENT, intent.client_order_id)
     with world.undisturbed():
-        blocked = _blocked_since(world, desk, intent)
+        blocked = _blocked_by_now(world, desk, intent)
     if blocked is None and decided_s is not None:
         limit_ms = world.rules.limits.max_sending_ms
-        blocked = _longer(world.stopwatch() - decided_s, limit_ms, Reason.SENDING_LATE)
+        blocked = _refuse_if_longer(world.stopwatch() - decided_s, limit_ms, Reason.SENDING_LATE)
     if blocked is not None:
         unsent = Reply(WriteOutcome.REJECTED, code=NEVER_SENT, message=f"{blocked.reason} before it was sent")
         world.ledger.settle(intent.client_order_id, unsent, desk.now)
     return blocked
 
 
-def _settle(world: World, desk: Desk, intent: Intent, reply: Reply) -> Decision:
+def _record_outcome(world: World, desk: Desk, intent: Intent, reply: Reply) -> Decision:
     """Write how a request ended; an exit that is rejected just after it was accepted needs another way out now."""
     world.ledger.settle(intent.client_order_id, reply, desk.now)
     if reply.order and not _adds_risk(intent) and not intent.protects:
-        latest = outcome_of(_latest(world, reply.order))
+        latest = outcome_of(_once_processed(world, reply.order))
         if latest.outcome is WriteOutcome.REJECTED:
             reply = latest
             world.ledger.settle(intent.client_order_id, reply, desk.now)
-    return _outcome(intent, reply)
+    return _decision_from(intent, reply)
 
 
 def refuse_late(world: World, desk: Desk, client_order_id: str, message: str) -> Decision:
@@ -257,7 +261,7 @@ def refuse_late(world: World, desk: Desk, client_order_id: str, message: str) ->
     return Decision(Gate.SEND, Verdict.FAIL, Reason.VENUE_REJECTED, f"{REFUSED_LATE} {message}")
 
 
-def _latest(world: World, order: Order) -> Order:
+def _once_processed(world: World, order: Order) -> Order:
     """Return an order as it is once the venue is done with it, or after a few looks."""
     latest = order
     with world.undisturbed(), suppress(TemporaryError):
@@ -281,42 +285,42 @@ def cancel_at_once(world: World, intent: Intent, verdicts: Decisions) -> Decisio
         return None
     reply = world.orders.cancel(intent)
     world.ledger.settle(intent.client_order_id, reply, intent.at)
-    return _outcome(intent, reply)
+    return _decision_from(intent, reply)
 
 
 def _adds_risk(intent: Intent) -> bool:
     return intent.purpose is Purpose.OPEN and intent.makes_order
 
 
-def _blocked_since(world: World, desk: Desk, intent: Intent) -> Decision | None:
+def _blocked_by_now(world: World, desk: Desk, intent: Intent) -> Decision | None:
     """Return what blocks this order now, if anything has changed since the desk was taken."""
     if _adds_risk(intent) and world.ledger.trading_state().state is not TradingState.ACTIVE:
         return Decision(Gate.SEND, Verdict.FAIL, Reason.HALTED)
     return _too_late(world, desk, intent)
 
 
-def _closes(hours: Hours | None, at: datetime) -> datetime | None:
-    """Return until when the venue says that something trades that trades at a moment; None if it doesn't."""
-    return next((one.close for one in hours.trading if one.contains(at)), None) if hours else None
+def _close_after(hours: Hours | None, at: datetime) -> datetime | None:
+    """Return when the trading that is on at a moment ends, as the venue tells it; None if there is none."""
+    return next((session.close for session in hours.trading if session.contains(at)), None) if hours else None
 
 
 def _too_late(world: World, desk: Desk, intent: Intent) -> Decision | None:
     """Return why it is too late to send this: the session is closing, or the desk is too old, or of another session."""
     if intent.operation is Operation.CANCEL:
         return None
-    elapsed_s, limit = world.stopwatch() - desk.taken_s, world.rules.limits.max_decision_s
-    quick = elapsed_s < QUICK_S
-    clock = desk.clock if quick else world.reader.clock()
-    now = desk.now + timedelta(seconds=elapsed_s) if quick else clock.now
+    elapsed_s, max_age_s = world.stopwatch() - desk.taken_s, world.rules.limits.max_decision_s
+    is_quick = elapsed_s < QUICK_S
+    clock = desk.clock if is_quick else world.reader.clock()
+    now = desk.now + timedelta(seconds=elapsed_s) if is_quick else clock.now
     hours = desk.hours_of(intent.instrument.symbol)
-    closes = clock.next_close if hours is None and clock.is_open else _closes(hours, now)
-    if closes is None or now + LAST_MOMENT >= closes:
+    close = clock.next_close if hours is None and clock.is_open else _close_after(hours, now)
+    if close is None or now + LAST_MOMENT >= close:
         return Decision(Gate.SEND, Verdict.FAIL, Reason.MARKET_CLOSED)
-    age = (now - desk.now).total_seconds()
-    # What was decided in a session that is over by now is decided anew.
-    over = now >= desk.clock.next_close if hours is None else closes != _closes(hours, desk.now)
-    if over or (intent.purpose is Purpose.OPEN and age > limit):
-        return Decision(Gate.SEND, Verdict.FAIL, Reason.DESK_STALE, age, limit, age)
+    # What was decided in a session that is over by now is decided again in the next.
+    is_over = now >= desk.clock.next_close if hours is None else close != _close_after(hours, desk.now)
+    age_s = (now - desk.now).total_seconds()
+    if is_over or (intent.purpose is Purpose.OPEN and age_s > max_age_s):
+        return Decision(Gate.SEND, Verdict.FAIL, Reason.DESK_STALE, age_s, max_age_s, age_s)
     return None
 
 
@@ -329,7 +333,7 @@ def send_again(world: World, desk: Desk, intent: Intent) -> Decision:
     """
     assert not (_adds_risk(intent) and intent.operation is Operation.SUBMIT), "an entry is never sent again"
     assert world.venue.may_repeat(intent.operation), "a second request could make a second order"
-    return _sent(world, desk, intent, lambda: _retried(world, desk, intent))
+    return _request_once(world, desk, intent, lambda: _record_retry(world, desk, intent))
 
 
 def may_send_again(world: World, desk: Desk, intent: Intent) -> bool:
@@ -338,17 +342,17 @@ def may_send_again(world: World, desk: Desk, intent: Intent) -> bool:
     return abs(desk.now - intent.at) >= EXIT_LOOKUP and world.venue.may_repeat(intent.operation)
 
 
-def _retried(world: World, desk: Desk, intent: Intent) -> Decision | None:
-    """Write that a request is sent once more; return that it needn't be if this pass has got its outcome since."""
+def _record_retry(world: World, desk: Desk, intent: Intent) -> Decision | None:
+    """Record that a request is sent once more; return a decision if its outcome is known by now."""
     record = world.ledger.intent(intent.client_order_id)
     if record is not None and not record.state.is_unresolved:
         return Decision(Gate.SEND, Verdict.FAIL, Reason.DUPLICATE_INTENT, intent.client_order_id)
-    moved = record is not None and record.intent.limit_price != intent.limit_price
-    world.ledger.retry(intent.client_order_id, desk.now, intent.limit_price if moved else None)
+    is_repriced = record is not None and record.intent.limit_price != intent.limit_price
+    world.ledger.retry(intent.client_order_id, desk.now, intent.limit_price if is_repriced else None)
     return None
 
 
-def _outcome(intent: Intent, reply: Reply) -> Decision:
+def _decision_from(intent: Intent, reply: Reply) -> Decision:
     if reply.code == ID_CONFLICT:
         return Decision(Gate.SEND, Verdict.FAIL, Reason.SECOND_WRITER, intent.client_order_id, 0)
     message = " ".join(part for part in (reply.code, reply.message) if part) or None

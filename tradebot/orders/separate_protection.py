@@ -45,12 +45,12 @@ from tradebot.orders.protection_plan import (
 )
 from tradebot.orders.replaced_targets import may_place
 from tradebot.orders.stop_protection import (
-    being_closed,
     missing_targets,
     protectable,
     resting_intent,
     send_once_more,
     send_to_rest,
+    shares_being_closed,
 )
 from tradebot.orders.target_moves import as_meant, due_prices, moves
 from tradebot.ports.world import Call, World
@@ -64,7 +64,7 @@ TOGETHER = 2
 NO_EDITS = "the broker can't change a stop, and two of them could turn the position around"
 
 
-def protect_apart(
+def protect_separately(
     world: World, call: Call, desk: Desk, watched: Iterable[WatchedPosition], kept: Iterable[WatchedPosition]
 ) -> Iterator[CandidateRecord]:
     """Yield what was done so that stops rest for all whole shares, with the targets of their rules beside them.
@@ -188,7 +188,7 @@ def _shares(world: World, desk: Desk, position: Position) -> Decimal:
         # Those of exits that work are left out, and for a while those of exits that may.
         exits = _exits((record.intent for record in desk.books.unresolved_intents), position)
         may = (intent.quantity for intent in exits if abs(desk.now - intent.at) < RETRY and not intent.key.joins)
-        left -= being_closed(desk, position) - _joined(desk, position) + sum(may, NONE)
+        left -= shares_being_closed(desk, position) - _joined(desk, position) + sum(may, NONE)
     return max(listing.whole_lots(left) if listing else left, NONE)
 
 
@@ -410,7 +410,7 @@ def _new_targets(world: World, desk: Desk, cover: Cover) -> Iterator[ProtectionS
     if not prices or cover.position is None or cover.asked is None or cover.listing is None:
         return
     only_reduce = world.venue.reduce_only
-    closing = being_closed(desk, cover.position) if only_reduce else NONE
+    closing = shares_being_closed(desk, cover.position) if only_reduce else NONE
     rests = [rest for rest in desk.resting.get(cover.whose, ()) if rest.is_target and rest.first.side is cover.side]
     room = max(cover.shares - closing - total(rests), NONE)
     meant = [as_meant(cover, rest, prices, settled=False) for rest in rests]

@@ -116,7 +116,7 @@ def _protect_one(
     if desk.position_ratios.get(position.symbol, Decimal(1)) != 1 and not unproven:
         return
     side, kind = closing_side(position.quantity), class_to_try(desk.books, position.whose)
-    stop, taken = on_tick(listing, levels.stop or Decimal(0), side), being_closed(desk, position)
+    stop, taken = on_tick(listing, levels.stop or Decimal(0), side), shares_being_closed(desk, position)
     rests = list[Resting]()
     for pair in pairs:
         record, free = (None, None) if unproven else _refitted(world, call, desk, position, pair, levels.word, stop)
@@ -179,7 +179,7 @@ def _lost(desk: Desk, position: Position) -> Intent | None:
     return next((intent for intent in unknown if intent.whose == position.whose), None)
 
 
-def being_closed(desk: Desk, position: Position) -> Decimal:
+def shares_being_closed(desk: Desk, position: Position) -> Decimal:
     """Return the shares of the position that working exits may still close, unsigned: those are the exits' own."""
     exits = (position.strategy, position.symbol, closing_side(position.quantity))
     own = (order for order in desk.book.own_orders if (order.strategy, order.symbol, order.side) == exits)
@@ -240,7 +240,7 @@ def missing_targets(
     the venue's smallest order has no target.
     """
     # What a working exit closes is taken from the nearest targets: it is there because they were reached.
-    side, closing = closing_side(position.quantity), being_closed(desk, position)
+    side, closing = closing_side(position.quantity), shares_being_closed(desk, position)
     there = [(pair.limit.limit_price, pair.quantity) for pair in pairs if pair.limit]
     for price, planned, word in levels.targets:
         at = target_on_tick(listing, price, side, position.average_price)

@@ -15,7 +15,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.resting import Resting
 from tradebot.model.values import replace
 from tradebot.orders.protection_plan import NEAR, NONE, Cover, ProtectionStep, is_busy, price_of, total
-from tradebot.orders.stop_protection import being_closed, missing_targets, target_on_tick
+from tradebot.orders.stop_protection import missing_targets, shares_being_closed, target_on_tick
 
 
 def is_settled(desk: Desk, cover: Cover) -> bool:
@@ -71,7 +71,7 @@ def moves(
     # One that was placed later isn't off because of a fill: its level may be done, because a stop closed the shares.
     olds = (rest for rest, one in zip(cover.targets, meant, strict=True) if one not in there)
     off = [rest for rest in olds if rest.record.intent.at < filled]
-    if not off or being_closed(desk, position) or any(map(is_busy, cover.targets)):
+    if not off or shares_being_closed(desk, position) or any(map(is_busy, cover.targets)):
         return
     room = max(cover.shares - total(cover.targets) + total(off), NONE)
     for at, part, word in missing_targets(desk, position, listing, cover.asked, there, room):

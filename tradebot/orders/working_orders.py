@@ -59,7 +59,7 @@ class OrderChange(Enum):
     END = auto()
 
 
-def entries_ended(world: World, call: Call, clock: VenueClock) -> Mapping[str, CandidateRecord]:
+def cancel_working_entries(world: World, call: Call, clock: VenueClock) -> Mapping[str, CandidateRecord]:
     """Cancel our entries that the venue lists; return what became of each, by the venue's order id.
 
     A halt does this before it reads the books, because reading large books takes seconds and a cancel only reduces
@@ -101,7 +101,7 @@ def end_or_reprice(
     return tuple(records)
 
 
-class AtWork(NamedTuple):
+class WorkingExits(NamedTuple):
     """What was done with the exits of positions that a person closes.
 
     `desk` is as if they were filled, and `shares` are those that they close of each position, unsigned.
@@ -129,7 +129,7 @@ def may_stay(desk: Desk, order: Order, record: IntentRecord) -> bool:
     return record.intent.rests or order.open_quantity >= closable(desk, order.symbol, position.quantity)
 
 
-def keep_exits(world: World, call: Call, desk: Desk, named: Callable[[str], bool]) -> AtWork:
+def reprice_working_exits(world: World, call: Call, desk: Desk, named: Callable[[str], bool]) -> WorkingExits:
     """Reprice the exits that may stay so that they fill now, and leave those alone that have such a price already."""
     records, shares = list[CandidateRecord](), defaultdict[Whose, Decimal](Decimal)
     for order, record in our_working_orders(world, desk):
@@ -141,7 +141,7 @@ def keep_exits(world: World, call: Call, desk: Desk, named: Callable[[str], bool
             shares[record.intent.key.strategy, order.symbol] += order.open_quantity
             desk = _desk_afterwards(desk, due, outcomes)
     others = tuple(own for own in desk.book.own_orders if (own.strategy, own.symbol) not in shares)
-    return AtWork(replace(desk, book=replace(desk.book, own_orders=others)), tuple(records), shares)
+    return WorkingExits(replace(desk, book=replace(desk.book, own_orders=others)), tuple(records), shares)
 
 
 def _left_alone(desk: Desk, order: Order, record: IntentRecord) -> CandidateRecord:

@@ -114,87 +114,123 @@ def catch_up(
     `now` is the venue's time, and `passed` the time that has passed by every clock. All open orders were told
     `whole_at` that time, if it is known.
     """
-    # Read everything before the first write, so that a halt never waits for the ledger while we ask the venue.
     working = ledger.orders(working=True)
-    latest = (
+    # Ask about all orders before the first write, so that a halt never waits for the ledger while the venue answers.
+    reported = (
         *latest_orders(reader, working, open_orders),
-        *_forgotten(reader, ledger, working, open_orders, now),
-        *_untold(reader, ledger, working, open_orders, now, whole_at),
+        *_orders_forgotten(reader, ledger, working, open_orders, now),
+        *_orders_without_history(reader, ledger, working, open_orders, now, whole_at),
     )
-    news = _news((_in_time(order, now) for order in latest), working)
-    changed = _apply(ledger, news, now)
+    changed = _changed_orders((_with_possible_time(order, now) for order in reported), working)
+    n_orders = _record_orders(ledger, changed, now)
+
+    unsettled, fills, unreadable = _look_up_and_read_fills(reader, ledger, now, passed)
+    booked = ledger.fills_with_others()
+    owners, fills, untraced = _trace_foreign_fills(reader, ledger, booked, fills, now)
+    reassigned = tuple(_reassignments(owners, booked))
+    liquidations = tuple(_liquidations(reader, ledger, booked, (*fills, *reassigned)))
+    if new_rows := (*fills, *reassigned, *liquidations):
+        ledger.apply_fills(new_rows, now)
+    ledger.keep_totals()
+
+    return CaughtUp(
+        orders=n_orders,
+        fills=len(fills),
+        unresolved=tuple(record for record in unsettled if record.state.is_unresolved),
+        unreadable=unreadable,
+        untraced_fills=untraced,
+        unfilled=tuple(order for order in changed if _ended_unfilled(order)),
+        moved=tuple(_moved_stops(changed, working)),
+        liquidated=tuple(find_liquidations(fills, liquidations)),
+    )
+
+
+def _look_up_and_read_fills(
+    reader: BrokerReader, ledger: Ledger, now: datetime, passed: datetime
+) -> tuple[Sequence[IntentRecord], Sequence[OwnedFill], int]:
+    """Return the intents without a known outcome, looked up at the venue, the new fills, and how many were unreadable.
+
+    An order may arrive and fill between the two: if a fill that nobody owns could be such an order's, both are read
+    again.
+    """
     unsettled = look_up(reader, ledger, now, passed)
     fills, unreadable = new_fills(reader, ledger, now)
-    if _perhaps_ours(unsettled, fills):
-        # An unresolved order may have arrived and filled since we looked it up.
+    if _may_own(unsettled, fills):
         unsettled = look_up(reader, ledger, now, passed)
         fills, unreadable = new_fills(reader, ledger, now)
-    with_others = ledger.fills_with_others()
-    foreign = {o.fill.venue_order_id for o in (*with_others, *fills) if o.strategy == FOREIGN}
-    behind = orders_and_intents(ledger, foreign - {""})
-    others, untraced_fills = find_orders_behind_fills(reader, behind, (*with_others, *fills))
-    if others:
-        ledger.apply_orders(others, now)
-        behind = orders_and_intents(ledger, {owned.fill.venue_order_id for owned in (*with_others, *fills)})
-        fills = tuple(OwnedFill(behind.owner(owned.fill.venue_order_id), owned.fill) for owned in fills)
-    found = (*fills, *_reassignments(behind, with_others))
-    given = tuple(_liquidations(reader, ledger, with_others, found))
-    if found := (*found, *given):
-        ledger.apply_fills(found, now)
-    ledger.keep_totals()
-    unresolved = tuple(record for record in unsettled if record.state.is_unresolved)
-    known_ends = (order for order in news if order.status.terminal and order.status is not OrderStatus.ENDED)
-    unfilled = tuple(order for order in known_ends if order.quantity != order.filled_quantity)
-    moved = tuple(_moved(news, working))
-    told = tuple(find_liquidations(fills, given))
-    return CaughtUp(changed, len(fills), unresolved, unreadable, untraced_fills, unfilled, moved, told)
+    return unsettled, fills, unreadable
 
 
-def _apply(ledger: Orders, news: Collection[Order], now: datetime) -> int:
-    """Write news of orders; return how many changed. What the venue rejects late is refused, though it was accepted."""
-    late = {order.client_order_id: reply for order in news if (reply := outcome_of(order)).code == REFUSED_LATE}
+def _trace_foreign_fills(
+    reader: BrokerReader, ledger: Ledger, booked: Sequence[OwnedFill], fills: Sequence[OwnedFill], now: datetime
+) -> tuple[OrdersBehind, Sequence[OwnedFill], int]:
+    """Find the orders behind fills that nobody owns and write them down.
+
+    Return who owns the fills of an order, the new fills with their owners, and of how many orders the venue hasn't told
+    us yet.
+    """
+    both = (*booked, *fills)
+    foreign = {owned.fill.venue_order_id for owned in both if owned.strategy == FOREIGN}
+    owners = orders_and_intents(ledger, foreign - {""})
+    found_orders, untraced = find_orders_behind_fills(reader, owners, both)
+    if found_orders:
+        ledger.apply_orders(found_orders, now)
+        owners = orders_and_intents(ledger, {owned.fill.venue_order_id for owned in both})
+        fills = tuple(OwnedFill(owners.owner(owned.fill.venue_order_id), owned.fill) for owned in fills)
+    return owners, fills, untraced
+
+
+def _record_orders(ledger: Orders, changed: Collection[Order], now: datetime) -> int:
+    """Write changed orders, and the intents of those that the venue accepted and then rejected; return how many."""
+    late = {order.client_order_id: reply for order in changed if (reply := outcome_of(order)).code == REFUSED_LATE}
     refused = ledger.promised(late) if late else {}
-    for name in refused:
-        ledger.settle(name, late[name], now)
-    return len(refused) + (ledger.apply_orders(news, now) if news else 0)
+    for client_order_id in refused:
+        ledger.settle(client_order_id, late[client_order_id], now)
+    return len(refused) + (ledger.apply_orders(changed, now) if changed else 0)
 
 
-def _news(latest: Iterable[Order], working: Iterable[Order]) -> tuple[Order, ...]:
+def _changed_orders(reported: Iterable[Order], working: Iterable[Order]) -> tuple[Order, ...]:
     """Return the reported orders without those that we already know as they are."""
-    known = {order.venue_id: order for order in working}
-    told = (order.with_known(known.get(order.venue_id)) for order in latest)
-    return tuple(order for order in told if order != known.get(order.venue_id))
+    known_by_id = {order.venue_id: order for order in working}
+    completed = (order.with_known(known_by_id.get(order.venue_id)) for order in reported)
+    return tuple(order for order in completed if order != known_by_id.get(order.venue_id))
 
 
-def _moved(news: Iterable[Order], working: Iterable[Order]) -> Iterator[MovedStop]:
-    known = {order.venue_id: order for order in working if order.stop_price}
-    for order in news:
-        before = known.get(order.venue_id)
+def _moved_stops(changed: Iterable[Order], working: Iterable[Order]) -> Iterator[MovedStop]:
+    known_by_id = {order.venue_id: order for order in working if order.stop_price}
+    for order in changed:
+        before = known_by_id.get(order.venue_id)
         if before and order.stop_price not in (None, before.stop_price) and not order.status.terminal:
             yield MovedStop(before, order)
+
+
+def _ended_unfilled(order: Order) -> bool:
+    """Return True if an order is known to have ended with shares left to fill."""
+    has_known_end = order.status.terminal and order.status is not OrderStatus.ENDED
+    return has_known_end and order.quantity != order.filled_quantity
 
 
 def latest_orders(reader: BrokerReader, working: Sequence[Order], open_orders: Sequence[Order]) -> Iterator[Order]:
     """Yield the venue's open orders, then those of the `working` ones that the venue no longer lists as open."""
     yield from open_orders
-    listed = {order.venue_id for order in open_orders}
-    gone = [order for order in working if order.venue_id not in listed]
-    led = {order.parent for order in (*working, *open_orders)}
+    listed_ids = {order.venue_id for order in open_orders}
+    gone = [order for order in working if order.venue_id not in listed_ids]
+    parents = {order.parent for order in (*working, *open_orders)}
     for order in open_orders:
         # A list may leave out a stop that works.
-        if order.has_legs and order.venue_id not in led and is_marked(order.client_order_id):
+        if order.has_legs and order.venue_id not in parents and is_marked(order.client_order_id):
             yield from legs_of(reader, order.venue_id) or ()
-    for order, latest in _asked_about(reader, gone):
+    for order, latest in _query_orders(reader, gone):
         # If its stop was never reported, that may be what has filled.
-        untold = latest is not None and latest.has_legs and order.venue_id not in led
-        legs = legs_of(reader, order.venue_id) if untold else ()
+        lacks_legs = latest is not None and latest.has_legs and order.venue_id not in parents
+        legs = legs_of(reader, order.venue_id) if lacks_legs else ()
         if latest is not None and legs is not None:
             yield latest
-            yield from _followers(reader, latest, listed)
+            yield from _followers(reader, latest, listed_ids)
             yield from legs
 
 
-def _forgotten(
+def _orders_forgotten(
     reader: BrokerReader, ledger: Ledger, working: Sequence[Order], open_orders: Sequence[Order], now: datetime
 ) -> Iterator[Order]:
     """Yield as ended the working orders that a venue, which tells ended ones of today only, knows nothing of any more.
@@ -207,22 +243,24 @@ def _forgotten(
     if not reader.capabilities.forgets or mark is None:
         return
     today = day.date_of(now)
-    earlier = [one for one in omitted_orders(working, open_orders) if not _is_of(day, one, today)]
-    is_first, missed = day.date_of(mark.at) < today, _left_out(ledger, today, now) if earlier else {}
-    for order in earlier:
-        lacked = missed.get(order.venue_id)
-        if not is_first and lacked is None:
+    omitted = [order for order in omitted_orders(working, open_orders) if not _was_sent_on(day, order, today)]
+    is_first_look = day.date_of(mark.at) < today
+    omitted_for = _omitted_for(ledger, today, now) if omitted else {}
+    for order in omitted:
+        lacked = omitted_for.get(order.venue_id)
+        if not is_first_look and lacked is None:
             continue
         with suppress(TemporaryError):
             if reader.follower(order.venue_id) is not None:
                 continue
-            if not _closes(reader, order) or (lacked is not None and lacked >= LACKED_FOR):
+            is_over = lacked is not None and lacked >= LACKED_FOR
+            if reader.capabilities.reduce_only or not _would_close(reader, order) or is_over:
                 yield replace(order, status=OrderStatus.ENDED)
             elif lacked is None:
                 ledger.claim_slot(LEFT_OUT, today, order.venue_id, LEFT_OUT, now)
 
 
-def _untold(
+def _orders_without_history(
     reader: BrokerReader,
     ledger: Orders,
     working: Sequence[Order],
@@ -262,49 +300,45 @@ def _concluded(ledger: Orders, since: datetime) -> frozenset[str]:
     return frozenset(order.symbol for order in ledger.orders(since=since) if order.status is OrderStatus.ENDED)
 
 
-def _is_of(day: VenueDay, order: Order, today: date) -> bool:
+def _was_sent_on(day: VenueDay, order: Order, today: date) -> bool:
     return order.submitted_at is not None and day.date_of(order.submitted_at) >= today
 
 
-def _left_out(ledger: Slots, day: date, now: datetime) -> Mapping[str, timedelta]:
+def _omitted_for(ledger: Slots, day: date, now: datetime) -> Mapping[str, timedelta]:
     """Return how long ago the first look of a day lacked orders, by venue ids; too long ago says nothing."""
-    found = {claim.slot: now - claim.at for claim in ledger.slot_claims(day) if claim.job == LEFT_OUT}
-    return {name: lacked for name, lacked in found.items() if lacked < 2 * LACKED_FOR}
-
-
-def _closes(reader: BrokerReader, order: Order) -> bool:
-    """Return True if an order would close a position that the venue holds, and a second one could turn it."""
-    return not reader.capabilities.reduce_only and _would_close(reader, order)
+    age_by_id = {claim.slot: now - claim.at for claim in ledger.slot_claims(day) if claim.job == LEFT_OUT}
+    return {venue_id: age for venue_id, age in age_by_id.items() if age < 2 * LACKED_FOR}
 
 
 def _would_close(reader: BrokerReader, order: Order) -> bool:
-    held = reader.position(order.symbol)
-    return held is not None and held.quantity * order.side.sign < 0
+    """Return True if an order would close a position that the venue holds."""
+    position = reader.position(order.symbol)
+    return position is not None and position.quantity * order.side.sign < 0
 
 
-def _in_time(order: Order, now: datetime) -> Order:
+def _with_possible_time(order: Order, now: datetime) -> Order:
     """Return the order without its last-change time if that is impossibly late: it would outrank all later news."""
     changed_at = order.updated_at
     return replace(order, updated_at=None) if changed_at and is_ahead(changed_at, order.submitted_at, now) else order
 
 
-def _looked_up(reader: BrokerReader, order: Order) -> Order | None:
+def _query_order(reader: BrokerReader, order: Order) -> Order | None:
     """Return an order as the venue knows it by our id, or by its own if that id is another order's too.
 
     None proves no end. Where the venue refuses to say, what the other sources say goes on counting.
     """
-    name = order.client_order_id
+    client_order_id = order.client_order_id
     try:
-        latest = reader.order(name) if name else None
-        is_it = latest.venue_id == order.venue_id if latest else bool(name)
-        return latest if is_it else reader.follower(order.venue_id)
+        latest = reader.order(client_order_id) if client_order_id else None
+        is_same = latest.venue_id == order.venue_id if latest else bool(client_order_id)
+        return latest if is_same else reader.follower(order.venue_id)
     except TradebotError:
         return None
 
 
 def with_ends(reader: BrokerReader, books: Books, passed: datetime) -> Books:
     """Return the books with those of our working orders that have outlived their life, as the adapter can prove."""
-    over = [order.venue_id for order in books.working if _outlived(reader, books, order, passed)]
+    over = [order.venue_id for order in books.working if _has_outlived(reader, books, order, passed)]
     return replace(books, over=frozenset(over)) if over else books
 
 
@@ -319,34 +353,34 @@ def may_fill(books: Books) -> tuple[Order, ...]:
 
 def omitted_orders(orders: Iterable[Order], listed: Iterable[Order]) -> tuple[Order, ...]:
     """Return those of the orders that a list doesn't have."""
-    there = {order.venue_id for order in listed}
-    return tuple(order for order in orders if order.venue_id not in there)
+    listed_ids = {order.venue_id for order in listed}
+    return tuple(order for order in orders if order.venue_id not in listed_ids)
 
 
-def _outlived(reader: BrokerReader, books: Books, order: Order, passed: datetime) -> bool:
-    promised = books.promised.get(order.client_order_id)
-    if promised is None:
+def _has_outlived(reader: BrokerReader, books: Books, order: Order, passed: datetime) -> bool:
+    record = books.promised.get(order.client_order_id)
+    if record is None:
         return False
-    sent = order if order.submitted_at else replace(order, submitted_at=promised.intent.at)
-    return bool(reader.has_outlived(sent, books.calendar, passed))
+    dated = order if order.submitted_at else replace(order, submitted_at=record.intent.at)
+    return bool(reader.has_outlived(dated, books.calendar, passed))
 
 
-def _asked_about(reader: BrokerReader, gone: Sequence[Order]) -> Iterator[tuple[Order, Order | None]]:
+def _query_orders(reader: BrokerReader, gone: Sequence[Order]) -> Iterator[tuple[Order, Order | None]]:
     """Yield the orders that the list of open ones lacks, with what the venue says of each, if anything.
 
     If the answer about one doesn't say that it has ended, the list of ended orders decides: an old answer can't.
     """
-    ended = _ended(reader, gone) if len(gone) > ASKED_SINGLY else None
+    ended_by_id = _query_ended(reader, gone) if len(gone) > ASKED_SINGLY else None
     for order in gone:
-        latest = (ended or {}).get(order.venue_id) or _looked_up(reader, order)
-        if ended is None and not (latest and latest.status.terminal):
+        latest = (ended_by_id or {}).get(order.venue_id) or _query_order(reader, order)
+        if ended_by_id is None and not (latest and latest.status.terminal):
             with suppress(TradebotError):
-                ended = _ended(reader, gone)
-            latest = (ended or {}).get(order.venue_id, latest)
+                ended_by_id = _query_ended(reader, gone)
+            latest = (ended_by_id or {}).get(order.venue_id, latest)
         yield order, latest
 
 
-def _ended(reader: BrokerReader, gone: Sequence[Order]) -> Mapping[str, Order]:
+def _query_ended(reader: BrokerReader, gone: Sequence[Order]) -> Mapping[str, Order]:
     """Return ended orders by the venue's id from one list; it saves one request per order when there are many."""
     since = min((order.submitted_at for order in gone if order.submitted_at), default=None)
     return {} if since is None else {order.venue_id: order for order in reader.ended(since)}
@@ -364,31 +398,31 @@ def _followers(reader: BrokerReader, order: Order, listed: Collection[str]) -> I
         order = follower
 
 
-def _perhaps_ours(unsettled: Iterable[IntentRecord], fills: Iterable[OwnedFill]) -> bool:
+def _may_own(unsettled: Iterable[IntentRecord], fills: Iterable[OwnedFill]) -> bool:
     """Return True if an unexplained fill may belong to one of our unresolved or abandoned orders."""
-    foreign = {owned.fill.symbol for owned in fills if owned.strategy == FOREIGN}
-    lost = (record.intent for record in unsettled if record.intent.makes_order)
-    return any(intent.instrument.symbol in foreign for intent in lost)
+    foreign_symbols = {owned.fill.symbol for owned in fills if owned.strategy == FOREIGN}
+    intents = (record.intent for record in unsettled if record.intent.makes_order)
+    return any(intent.instrument.symbol in foreign_symbols for intent in intents)
 
 
-def _reassignments(behind: OrdersBehind, fills: Sequence[OwnedFill]) -> Iterator[OwnedFill]:
+def _reassignments(owners: OrdersBehind, booked: Sequence[OwnedFill]) -> Iterator[OwnedFill]:
     """Yield the pairs that move foreign fills to the owner of their order, unless a person has settled them since."""
-    done, made = reassigned_ids(fills), fills_by_a_person(fills)
-    for fill in (owned.fill for owned in fills if owned.strategy == FOREIGN):
-        owner = behind.owner(fill.venue_order_id)
-        if owner != FOREIGN and fill.activity_id not in done and not is_settled(fill, made):
+    done, by_person = reassigned_ids(booked), fills_by_a_person(booked)
+    for fill in (owned.fill for owned in booked if owned.strategy == FOREIGN):
+        owner = owners.owner(fill.venue_order_id)
+        if owner != FOREIGN and fill.activity_id not in done and not is_settled(fill, by_person):
             yield from reassign(owner, fill)
 
 
 def _liquidations(
-    reader: BrokerReader, ledger: Ledger, with_others: Sequence[OwnedFill], found: Sequence[OwnedFill]
+    reader: BrokerReader, ledger: Ledger, booked: Sequence[OwnedFill], new_rows: Sequence[OwnedFill]
 ) -> Iterator[OwnedFill]:
     """Yield the pairs that move liquidations and settlements to the strategies whose lots they closed."""
-    liquidations = [owned.fill for owned in (*with_others, *found) if is_waiting(owned)]
+    liquidations = [owned.fill for owned in (*booked, *new_rows) if is_waiting(owned)]
     if liquidations:
-        done, made = reassigned_ids(with_others), fills_by_a_person(with_others)
-        waiting = [fill for fill in liquidations if fill.activity_id not in done and not is_settled(fill, made)]
-        for number, part in enumerate(liquidated_lots(reader, ledger, found, waiting)):
+        done, by_person = reassigned_ids(booked), fills_by_a_person(booked)
+        waiting = [fill for fill in liquidations if fill.activity_id not in done and not is_settled(fill, by_person)]
+        for number, part in enumerate(liquidated_lots(reader, ledger, new_rows, waiting)):
             yield from reassign(part.strategy, part.fill, f":{number}")
 
 
@@ -397,15 +431,16 @@ def reassign(owner: str, fill: Fill, part: str = "") -> Iterator[OwnedFill]:
 
     Of a fill with several owners, each `part` needs another name.
     """
-    name, change = f"owned:{fill.activity_id}{part}", fill.signed_quantity
+    activity_id, change = f"owned:{fill.activity_id}{part}", fill.signed_quantity
     of_trade, source = (fill.price, fill.multiplier, fill.at), (Origin.GIVEN_BACK, fill.activity_id)
-    yield unreported_fill(FOREIGN, f"{name}:from", fill.symbol, -change, *of_trade, *source)
-    yield unreported_fill(owner, f"{name}:to", fill.symbol, change, *of_trade, *source)
+    yield unreported_fill(FOREIGN, f"{activity_id}:from", fill.symbol, -change, *of_trade, *source)
+    yield unreported_fill(owner, f"{activity_id}:to", fill.symbol, change, *of_trade, *source)
 
 
 def reassigned_ids(fills: Iterable[OwnedFill]) -> frozenset[str]:
     """Return the ids of the foreign fills that were moved to their owners."""
-    return frozenset(o.about for o in fills if o.origin is Origin.GIVEN_BACK and o.strategy != FOREIGN)
+    moved = (owned for owned in fills if owned.origin is Origin.GIVEN_BACK and owned.strategy != FOREIGN)
+    return frozenset(owned.about for owned in moved)
 
 
 def fills_by_a_person(fills: Iterable[OwnedFill]) -> list[Fill]:
@@ -415,5 +450,6 @@ def fills_by_a_person(fills: Iterable[OwnedFill]) -> list[Fill]:
     return [owned.fill for owned in foreign if not (owned.fill.venue_order_id or owned.fill.by_venue)]
 
 
-def is_settled(fill: Fill, made: Iterable[Fill]) -> bool:
-    return any(one.symbol == fill.symbol and one.at >= fill.at for one in made)
+def is_settled(fill: Fill, by_person: Iterable[Fill]) -> bool:
+    """Return True if a person has booked the symbol of a fill since."""
+    return any(settled.symbol == fill.symbol and settled.at >= fill.at for settled in by_person)

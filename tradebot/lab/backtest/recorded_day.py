@@ -20,7 +20,7 @@ from tradebot.app.null_ports import NoFlow
 from tradebot.app.recorded_rules import rules_of_record, settings_of
 from tradebot.desk.prepare_desk import for_entries, for_exits
 from tradebot.desk.proposals import Proposals, propose, score
-from tradebot.desk.snapshot import take
+from tradebot.desk.snapshot import take_desk
 from tradebot.errors import OperatorError
 from tradebot.lab.backtest.historical_flow import PastFlow
 from tradebot.lab.backtest.session_restore import books_at, exchange_at, ground_at
@@ -201,9 +201,9 @@ class _Playing:
             self._run(world, given.call, proposed[0] if proposed else None)
 
     def _flattened(self, world: World, call: Call, symbols: tuple[str, ...] | None) -> None:
-        desk = take(world, with_flow=False)
+        desk = take_desk(world, with_flow=False)
         looks = iter((desk,))
-        look = lambda: next(looks, None) or take(world, with_flow=False)  # noqa: E731
+        look = lambda: next(looks, None) or take_desk(world, with_flow=False)  # noqa: E731
         self._note(cycle.flatten(world, call, None if symbols is None else frozenset(symbols), look), desk)
 
     def _unrecorded(self, call: Call, around: RecordEnvironment) -> None:

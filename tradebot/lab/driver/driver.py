@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from tradebot.cycle import evaluate_exits, trade_once
 from tradebot.desk.fetching import fetch_flow
-from tradebot.desk.own_slots import finish_judged
+from tradebot.desk.own_slots import finish_strategy_slots
 from tradebot.desk.pass_events import tell_caught_up
 from tradebot.desk.prepare_desk import for_entries, for_exits
 from tradebot.desk.proposals import Proposals, claim_strategy_slots, propose, score
@@ -489,7 +489,9 @@ class DriverPasses:
     def note_no_wants(self, call: Call, proposed: Proposals) -> None:
         """Note that strategies want nothing in these slots of theirs, as a pass would that looks at nothing else."""
         now = self._world.reader.clock().now
-        finish_judged(self._world, call, claim_strategy_slots(self._world, call, proposed, now).own.asked, (), now)
+        finish_strategy_slots(
+            self._world, call, claim_strategy_slots(self._world, call, proposed, now).own.asked, (), now
+        )
 
     def reconcile(self) -> Reconciled:
         world = self._world
