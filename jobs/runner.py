@@ -166,7 +166,7 @@ class Runner:
         """Run the exits that are due, between two parts of another pass of this lane."""
         slot = self._exits_due()
         if slot is not None:
-            self._fill(slot)
+            self._run_slot(slot)
 
     def _exits_due(self) -> Slot | None:
         busy_elsewhere = self.over or self._running in FETCHING
@@ -195,22 +195,22 @@ class Runner:
         fetching = self._running in FETCHING
         for now in moments:
             if fetching and not self.over:
-                self._look(now, besides=FETCHING)
+                self._run_due_slots(now, besides=FETCHING)
 
     def tick(self) -> None:
-        """Check for due slots: once with a real broker, at each moment of the tick in the sandbox."""
+        """Run what is due: now with a real broker, at each moment of the tick in the sandbox."""
         for now in self._pace.moments():
-            self._wake(now)
-            self._ask_calendar(now)
-            if self._look(now):
+            self._compare_first_after_pause(now)
+            self._ask_calendar_if_due(now)
+            if self._run_due_slots(now):
                 self._duty.rest(self._pace.now, believed=self._pace.believed)
                 self._pace.rest()
                 self.looked_at = now
             if self.over:
                 return
 
-    def _wake(self, now: datetime) -> None:
-        """After a time in which nothing looked, make sure that books and broker are compared before anything else."""
+    def _compare_first_after_pause(self, now: datetime) -> None:
+        """If nothing looked for a while, as in a sleeping machine, have books and broker compared before all else."""
         # The broker's clock may have been set back since it woke.
         self._woke = min(self._woke, now)
         pause = self._pace.pause()
@@ -224,7 +224,7 @@ class Runner:
             self._station.events.emit(EventKind.SLEPT.at(now, {"message": str(pause)}))
             self._tell(LogLine(now, LogKind.NOTE, None, None, str(pause), ExitCode.DONE))
 
-    def _ask_calendar(self, now: datetime) -> None:
+    def _ask_calendar_if_due(self, now: datetime) -> None:
         """Ask the broker's calendar if this lane does and it is due; slots are planned again where it has changed."""
         calendar = self._station.calendar
         if calendar is None or not (self._pace.believed and calendar.is_due()):
@@ -232,14 +232,18 @@ class Runner:
         if self._may_try(CALENDAR, None, now):
             self._run(CALENDAR, None, now, calendar.ask)
 
-    def _look(self, now: datetime, besides: Collection[Job] = ()) -> bool:
+    def _run_due_slots(self, now: datetime, besides: Collection[Job] = ()) -> bool:
+        """Tell missed slots, then run those that are due; return False if the ledger couldn't say what is due.
+
+        Jobs `besides` these are left out, because one of them is waiting for its answer right now.
+        """
         try:
             due = self._duty.look(now)
         except WILL_PASS as failed:
-            self._tell_now_and_then(now, failed)
+            self._tell_rarely(now, failed)
             return False
         if due.missed and self._pace.believed:
-            with self._going_on(now):
+            with self._despite_passing_failures(now):
                 tell_missed(self._duty, self._station, due.missed, now)
         if not self.reconciled and Job.RECONCILE in self._station.verbs:
             self._reconcile(now)
@@ -247,19 +251,19 @@ class Runner:
             # While an answer took its time, the slot may have run or ended.
             ran_meanwhile = now <= self._tried.get((slot.job, slot.name), EARLIER) <= self._pace.now
             if slot.job not in besides and not (self.over or ran_meanwhile) and self._pace.now < slot.end:
-                with self._going_on(now):
-                    self._fill(slot)
+                with self._despite_passing_failures(now):
+                    self._run_slot(slot)
         return True
 
     @contextmanager
-    def _going_on(self, now: datetime) -> Iterator[None]:
-        """Let what can't be read or written at the moment cost nothing but this block; it is tried again."""
+    def _despite_passing_failures(self, now: datetime) -> Iterator[None]:
+        """Let a file or broker that can't be read or written at the moment cost this block only; it is tried again."""
         try:
             yield
         except WILL_PASS as failed:
-            self._tell_now_and_then(now, failed)
+            self._tell_rarely(now, failed)
 
-    def _tell_now_and_then(self, now: datetime, failed: TradebotError) -> None:
+    def _tell_rarely(self, now: datetime, failed: TradebotError) -> None:
         if now - self._told_at >= TRY_AGAIN:
             self._told_at = now
             self._tell(LogLine(now, LogKind.FAILED, None, None, one_line(failed), failed.code))
@@ -269,7 +273,7 @@ class Runner:
         if self._may_try(Job.RECONCILE, None, now):
             self.reconciled = self._run(Job.RECONCILE, None, now, self._station.verbs[Job.RECONCILE], at_start=at_start)
 
-    def _fill(self, slot: Slot) -> None:
+    def _run_slot(self, slot: Slot) -> None:
         """Run a slot's job, unless it has to wait: entries for the first comparison, any job after a failed attempt.
 
         Entries also wait for the facts and the exits that are due at the same time, but no longer than for half of

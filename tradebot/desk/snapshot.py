@@ -1,4 +1,4 @@
-"""Take the desk: catch up, then read everything once, so that a pass computes from one immutable view."""
+"""Take the desk: catch up with the venue, then read everything once, so that a pass decides from one immutable view."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -50,10 +50,11 @@ def take_desk(
     symbols: Sequence[str] | None = None,
     watching: bool = False,
 ) -> Desk:
-    """Return the desk after applying the venue's facts; a dry run applies none and uses the books as they are.
+    """Apply the venue's facts to the books, then return everything a pass decides from; a dry run applies nothing.
 
-    The clocks are read unless the caller has just done so. A pass of entries reads the universe, or these `symbols`.
-    If exit rules are going to watch, what they read is looked up, and prices at which they close are looked at twice.
+    The clocks are read unless the caller has just done so. A pass of entries (`with_flow`) reads the universe, or these
+    `symbols`. If exit rules are going to watch, what they read is queried, and prices at which they close are read
+    twice.
     """
     if clocks is None:
         stopwatch_s = world.stopwatch()
@@ -62,30 +63,36 @@ def take_desk(
     session = session_of(world.ledger, now, day)
     today = session.date if session else day.date_of(now)
     reading = read_venue(world, clocks, closing=not with_flow)
-    entered = tuple(world.rules.universe if symbols is None else symbols) if with_flow else ()
+    may_enter: Sequence[str] = ()
     if with_flow:
-        entered = tuple(dict.fromkeys((*entered, *contract_rolls.partly_rolled_contracts(reading.books, today))))
-    tied_up = tuple(tying_up(reading.view, reading.books, reading.missing))
-    listed = listed_now(world, reading.books, (*entered, *tied_up))
-    world = replace(world, rules=world.rules.with_contracts(listed.listings))
-    quotes = _quotes(world, reading, (*entered, *tied_up), stepping=not with_flow)
-    desk = _desk(world, reading, clocks, session, quotes, listed)
+        rolling = contract_rolls.partly_rolled_contracts(reading.books, today)
+        may_enter = tuple(dict.fromkeys((*(world.rules.universe if symbols is None else symbols), *rolling)))
+    relevant = (*may_enter, *tying_up(reading.view, reading.books, reading.missing))
+    listings = listed_now(world, reading.books, relevant)
+    world = replace(world, rules=world.rules.with_contracts(listings.listings))
+    quotes = _quotes(world, reading, relevant, stepping=not with_flow)
+    desk = _desk(world, reading, clocks, session, quotes, listings)
     if with_flow:
-        facts = world.facts.last_answers(entered, now) if entered else {}
-        differs = "" if world.venue.hours_win else difference(world.ledger, today)
-        desk = replace(desk, facts=facts, calendar_differs=differs, registry=registry_of(world))
-        others = other_contracts(world.rules.coin, entered, desk.book.open_symbols)
-        desk = replace(desk, other_contracts=others) if others else desk
-    looked = recheck_quotes(world, desk, entering=with_flow, watching=watching)
-    if looked.quotes is not quotes:
-        looked = replace(looked, book=_book(world, reading, looked.quotes, today, desk.listings))
-    return restart_decision_clock(world, looked)
+        desk = _with_facts_of_entries(world, desk, may_enter, today)
+    rechecked = recheck_quotes(world, desk, entering=with_flow, watching=watching)
+    if rechecked.quotes is not quotes:
+        rechecked = replace(rechecked, book=_book(world, reading, rechecked.quotes, today, desk.listings))
+    return restart_decision_clock(world, rechecked)
+
+
+def _with_facts_of_entries(world: World, desk: Desk, may_enter: Sequence[str], today: date) -> Desk:
+    """Return the desk with what only entries need: facts, the registry, and where the calendars differ."""
+    facts = world.facts.last_answers(may_enter, desk.now) if may_enter else {}
+    differs = "" if world.venue.hours_win else difference(world.ledger, today)
+    desk = replace(desk, facts=facts, calendar_differs=differs, registry=registry_of(world))
+    others = other_contracts(world.rules.coin, may_enter, desk.book.open_symbols)
+    return replace(desk, other_contracts=others) if others else desk
 
 
 def restart_decision_clock(world: World, desk: Desk) -> Desk:
-    """Return the desk as known from now on, if the time of decisions is limited."""
-    limited = world.rules.limits.max_decision_ms is not None
-    return replace(desk, known_s=world.stopwatch()) if limited else desk
+    """Return the desk as known from now on, if the time that a decision may take is limited."""
+    is_limited = world.rules.limits.max_decision_ms is not None
+    return replace(desk, known_s=world.stopwatch()) if is_limited else desk
 
 
 def tying_up(view: BrokerView, books: Books, missing: Iterable[MissingFill] = ()) -> Iterator[str]:
@@ -97,12 +104,12 @@ def tying_up(view: BrokerView, books: Books, missing: Iterable[MissingFill] = ()
         yield from (record.intent.instrument.symbol for record in books.unresolved_intents)
 
 
-def _quotes(world: World, reading: VenueReading, entered: Iterable[str], *, stepping: bool) -> Quotes:
-    """Return the quotes of what may be entered, of our positions and, if they are `stepping`, of passive entries."""
+def _quotes(world: World, reading: VenueReading, relevant: Iterable[str], *, stepping: bool) -> Quotes:
+    """Fetch the quotes of the symbols, of our positions and, if they are `stepping`, of passive entries."""
     held = (position.symbol for position in reading.books.totals.own_positions())
-    behind = ((order.symbol, reading.books.intent_behind(order)) for order in reading.orders if stepping)
-    patient = (symbol for symbol, record in behind if record and record.intent.approach)
-    symbols = tuple(dict.fromkeys((*entered, *held, *patient)))
+    intents = ((order.symbol, reading.books.intent_behind(order)) for order in reading.orders if stepping)
+    passive = (symbol for symbol, record in intents if record and record.intent.approach)
+    symbols = tuple(dict.fromkeys((*relevant, *held, *passive)))
     return world.market.quotes(symbols) if symbols else {}
 
 
@@ -158,8 +165,8 @@ def _desk(
 
 def _other_sessions(books: Books) -> Mapping[str, Session]:
     """Return today's session of each calendar that instruments have instead of the venue's own."""
-    found = ((name, session_of(books, books.at, books.day, name)) for name in books.other_calendars)
-    return {name: session for name, session in found if session}
+    sessions = ((name, session_of(books, books.at, books.day, name)) for name in books.other_calendars)
+    return {name: session for name, session in sessions if session}
 
 
 def _book(world: World, reading: VenueReading, quotes: Quotes, today: date, listings: Mapping[str, Listing]) -> Book:

@@ -51,24 +51,29 @@ NO_RULE = "profit_target"
 """The name of the target that is far away because there is no rule for it."""
 
 
-def protect(world: World, call: Call, desk: Desk, kept: Iterable[WatchedPosition]) -> Iterator[CandidateRecord]:
-    """Yield what was done so that the venue can close positions by itself, at the levels that their rules ask for.
+def protect(world: World, call: Call, desk: Desk, staying: Iterable[WatchedPosition]) -> Iterator[CandidateRecord]:
+    """Have stops and targets rest at the venue, at the levels that the exit rules ask for; yield what was done.
 
-    Positions that aren't `kept` are on their way out, or aren't protected at the venue.
+    Positions that aren't `staying` are on their way out, or aren't protected at the venue.
     """
-    wanted = {one.position.whose: levels(one, world.rules.exits_watching(one.position, one.kept)) for one in kept}
-    rests = desk.resting
-    bot_alone = world.rules.exits.protection not in (Protection.VENUE, Protection.BOTH)
-    held = {position.whose: position for position in desk.positions}
-    for whose, pairs in rests.items():
-        # An exit that has taken over a pair goes on.
-        for pair in pairs if bot_alone else _needless(desk, held.get(whose), pairs):
+    levels_by_key = {
+        watched.position.whose: levels(watched, world.rules.exits_watching(watched.position, watched.kept))
+        for watched in staying
+    }
+    position_by_key = {position.whose: position for position in desk.positions}
+    is_bot_alone = world.rules.exits.protection not in (Protection.VENUE, Protection.BOTH)
+    for whose, pairs in desk.resting.items():
+        for pair in pairs if is_bot_alone else _needless(desk, position_by_key.get(whose), pairs):
+            # An exit that has taken over a pair goes on.
             if not (pair.exiting or pair.ending):
                 yield cancel_order(world, call, desk, pair.first, pair.record, Reason.STOP_NEEDLESS)
-    for whose, asked in wanted.items():
-        listing = desk.listing_of(held[whose])
-        if asked.stop is not None and listing and not bot_alone and whose[0] != ADOPTED:
-            yield from _protect_one(world, call, desk, held[whose], listing, asked, rests.get(whose, ()))
+    if is_bot_alone:
+        return
+    for whose, wanted in levels_by_key.items():
+        position = position_by_key[whose]
+        listing = desk.listing_of(position)
+        if wanted.stop is not None and listing and position.strategy != ADOPTED:
+            yield from _protect_position(world, call, desk, position, listing, wanted, desk.resting.get(whose, ()))
 
 
 def _needless(desk: Desk, position: Position | None, pairs: tuple[Resting, ...]) -> Iterator[Resting]:
@@ -98,60 +103,67 @@ def protectable(desk: Desk, position: Position | None, side: Side) -> Decimal:
     return listing.whole_lots(shares) if listing else shares
 
 
-def _protect_one(
+def _protect_position(
     world: World,
     call: Call,
     desk: Desk,
     position: Position,
     listing: Listing,
-    levels: ExitLevels,
+    wanted: ExitLevels,
     pairs: Sequence[Resting],
 ) -> Iterator[CandidateRecord]:
-    lost = _lost(desk, position)
-    if lost:
-        if may_send_again(world, desk, lost) and _fits(desk, position, lost, pairs):
-            yield send_once_more(world, desk, lost)
+    """Tighten or free the pairs that rest for a position, then place what its uncovered shares need.
+
+    Nothing is placed while an earlier request of this kind has no outcome: it is only sent again.
+    """
+    unsettled = _unsettled_request(desk, position)
+    if unsettled:
+        if may_send_again(world, desk, unsettled) and _fits(desk, position, unsettled, pairs):
+            yield send_once_more(world, desk, unsettled)
         return
     unproven = broker_contradicts(desk, position.symbol)
     if desk.position_ratios.get(position.symbol, Decimal(1)) != 1 and not unproven:
+        # The price is for other shares than these, as after a split that isn't booked yet.
         return
-    side, kind = closing_side(position.quantity), class_to_try(desk.books, position.whose)
-    stop, taken = on_tick(listing, levels.stop or Decimal(0), side), shares_being_closed(desk, position)
-    rests = list[Resting]()
+    side = closing_side(position.quantity)
+    stop = on_tick(listing, wanted.stop or Decimal(0), side)
+    covered, resting = shares_being_closed(desk, position), list[Resting]()
     for pair in pairs:
-        record, free = (None, None) if unproven else _refitted(world, call, desk, position, pair, levels.word, stop)
+        record, freed = (None, None) if unproven else _refit(world, call, desk, position, pair, wanted.word, stop)
         if record:
             yield record
-        rests += [pair] if free is None else []
-        # A second one does no harm: if this one works after all, the venue has no shares left for it.
-        taken += 0 if pair.doubted else pair.quantity - (free or 0)
-    shares = listing.whole_lots((abs(position.quantity) if unproven else protectable(desk, position, side)) - taken)
+        resting += [pair] if freed is None else []
+        # A second one beside a doubted pair does no harm: if that works after all, the venue has no shares left for it.
+        covered += 0 if pair.doubted else pair.quantity - (freed or 0)
+    held = abs(position.quantity) if unproven else protectable(desk, position, side)
+    uncovered = listing.whole_lots(held - covered)
+    kind = class_to_try(desk.books, position.whose)
     if kind is OrderClass.OCO and _too_near_for_pair(world, desk, position, stop):
         kind = OrderClass.SIMPLE
-    if shares <= 0 or kind is None or (unproven and kind is not OrderClass.OCO):
+    if uncovered <= 0 or kind is None or (unproven and kind is not OrderClass.OCO):
         return
-    alone = ((stop, shares, ""),)
-    parts = _parts(desk, position, listing, levels, rests, shares) if kind is OrderClass.OCO else alone
 
-    def rest(kind: OrderClass, price: Decimal, part: Decimal, word: str) -> CandidateRecord:
-        names, of = "+".join(filter(None, (word, levels.word))), listing.instrument
-        asked = Candidate(position.strategy, of, side, Purpose.PROTECT, desk.now, quantity=part, why=names)
-        intent = resting_intent(world, call, desk, asked, kind, price, stop)
-        return send_to_rest(world, desk, intent, Reason.STOP_MISSING, part)
+    def rest(kind: OrderClass, price: Decimal, shares: Decimal, target_rule: str) -> CandidateRecord:
+        rules, of = "+".join(filter(None, (target_rule, wanted.word))), listing.instrument
+        candidate = Candidate(position.strategy, of, side, Purpose.PROTECT, desk.now, quantity=shares, why=rules)
+        intent = resting_intent(world, call, desk, candidate, kind, price, stop)
+        return send_to_rest(world, desk, intent, Reason.STOP_MISSING, shares)
 
-    for price, part, word in parts:
-        record = rest(kind, price, part, word)
+    if kind is not OrderClass.OCO:
+        yield rest(kind, stop, uncovered, "")
+        return
+    for target, shares, target_rule in _parts(desk, position, listing, wanted, resting, uncovered):
+        record = rest(kind, target, shares, target_rule)
         yield record
-        if kind is OrderClass.OCO and record.decisions[-1].reason is Reason.VENUE_REJECTED:
-            if unproven:
-                return
-            # Whatever the venue has against this pair, one stop protects all that is left.
-            yield rest(OrderClass.SIMPLE, stop, shares, "")
+        if record.decisions[-1].reason is Reason.VENUE_REJECTED:
+            if not unproven:
+                # Whatever the venue has against this pair, one stop protects all that is left.
+                yield rest(OrderClass.SIMPLE, stop, uncovered, "")
             return
-        shares -= part
+        uncovered -= shares
 
 
-def _refitted(
+def _refit(
     world: World, call: Call, desk: Desk, position: Position, pair: Resting, word: str, stop: Decimal
 ) -> tuple[CandidateRecord | None, Decimal | None]:
     """Cancel a pair that has lapsed, or tighten its stop; return what was done, if anything, and what that set free."""
@@ -173,10 +185,10 @@ def _too_near_for_pair(world: World, desk: Desk, position: Position, stop: Decim
     return any((price - stop) * away < world.venue.pair_distance for price in prices)
 
 
-def _lost(desk: Desk, position: Position) -> Intent | None:
+def _unsettled_request(desk: Desk, position: Position) -> Intent | None:
     """Return a request to protect this position whose outcome isn't known."""
-    unknown = (record.intent for record in desk.books.unresolved_intents if record.intent.protects)
-    return next((intent for intent in unknown if intent.whose == position.whose), None)
+    protecting = (record.intent for record in desk.books.unresolved_intents if record.intent.protects)
+    return next((intent for intent in protecting if intent.whose == position.whose), None)
 
 
 def shares_being_closed(desk: Desk, position: Position) -> Decimal:
@@ -186,13 +198,13 @@ def shares_being_closed(desk: Desk, position: Position) -> Decimal:
     return sum((order.shares for order in own), Decimal(0))
 
 
-def _fits(desk: Desk, position: Position, lost: Intent, pairs: Sequence[Resting]) -> bool:
-    """Return True if a lost request may be sent again: its order is there, or the shares that it is for are."""
-    if lost.operation is not Operation.SUBMIT:
-        there = {order.venue_id for pair in pairs for order in (pair.limit, pair.stop) if order}
-        return lost.target_venue_id in there
+def _fits(desk: Desk, position: Position, request: Intent, pairs: Sequence[Resting]) -> bool:
+    """Return True if a request may be sent again: the order that it changes rests, or its shares are uncovered."""
+    if request.operation is not Operation.SUBMIT:
+        resting_ids = {order.venue_id for pair in pairs for order in (pair.limit, pair.stop) if order}
+        return request.target_venue_id in resting_ids
     covered = sum((pair.quantity for pair in pairs), Decimal(0))
-    return lost.quantity <= protectable(desk, position, lost.side) - covered
+    return request.quantity <= protectable(desk, position, request.side) - covered
 
 
 def _is_looser(pair: Resting, stop: Decimal, side: Side, step: Decimal) -> bool:

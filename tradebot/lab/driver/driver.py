@@ -195,26 +195,23 @@ class Driver:
         self.count, self._ask_from, self._compared, self._exited = state
 
     def play(self, session: Session) -> SessionEnd:
-        """Play sessions, and yield how the account stood at the close of each; to stop, take no more of them.
-
-        What was due up to `after` is left alone.
-        """
+        """Play one session: run each pass that could change anything, and return how the account stood at its close."""
         day, place = _Day(session, self._grid(session)), 0
         begins = self._terms.begins
-        if self._is_still(day) or (begins is not None and session.date < begins):
-            return self._pass_by(day)
+        if self._changes_nothing(day) or (begins is not None and session.date < begins):
+            return self._skip_session(day)
         self._advance(session.open)
-        # An earlier look may have reached beyond this moment, and nothing has changed since then.
+        # What an earlier look found out still holds if it reached beyond this moment and nothing has changed since.
         if session.open >= self._calm.until or self._exited != self._ahead.stamp:
             # From just before, because the passes of this moment are yet to come.
             self._look_ahead(day, session.open - MICROSECOND)
-            if self._is_still(day):
-                return self._pass_by(day)
+            if self._changes_nothing(day):
+                return self._skip_session(day)
         while (place := self._next(day, place)) < len(day.grid.offsets):
             self._advance(day.at(place))
             for job, name in day.grid.due[place]:
                 if self._terms.every_pass or job not in WITHOUT_ACCOUNT or job in self._always:
-                    self._fill(day, place, Call(job, session.date, name, BY))
+                    self._run_or_skip(day, place, Call(job, session.date, name, BY))
             place += 1
         return self._close(day)
 
@@ -225,15 +222,15 @@ class Driver:
             self._grids[length] = grid_of(self._terms.timetable, session)
         return self._grids[length]
 
-    def _is_still(self, day: _Day) -> bool:
+    def _changes_nothing(self, day: _Day) -> bool:
         """Return True if no pass of a whole session would change anything."""
         if self._terms.every_pass or self._always or self._ask_from is None:
             return False
         reached = min(self._calm.until, self._ask_from)
         return reached >= day.session.close and self._exited == self._compared == self._ahead.stamp
 
-    def _pass_by(self, day: _Day) -> SessionEnd:
-        """Let a session pass in which nothing changes but by interest, posted before it opens."""
+    def _skip_session(self, day: _Day) -> SessionEnd:
+        """Let a session go by in which nothing changes, except by interest that is posted before it opens."""
         self._advance(day.session.close)
         first = day.grid.next_of(Job.RECONCILE, 0)
         if first < len(day.grid.offsets) and self._agrees(day.at(first)):
@@ -241,9 +238,9 @@ class Driver:
         return self._close(day)
 
     def _close(self, day: _Day) -> SessionEnd:
-        """Leave what the passes of the session leave that were left out, and record the account at the close."""
+        """Write what the session's skipped passes would have written, and record the account at the close."""
         session, world = day.session, self._world
-        self._make_up(day, len(day.grid.offsets))
+        self._write_skipped(day, len(day.grid.offsets))
         self._advance(session.close)
         self.count.due += day.grid.count
         equity, prices = self._ahead.closing()
@@ -254,6 +251,7 @@ class Driver:
         return session_end(close, None)
 
     def _next(self, day: _Day, place: int) -> int:
+        """Return the place of the next slot, at or after a place, whose passes may change something."""
         grid = day.grid
         if self._terms.every_pass:
             return place
@@ -265,11 +263,11 @@ class Driver:
             nexts.append(grid.next_of(Job.RECONCILE, place))
         return min(nexts)
 
-    def _fill(self, day: _Day, place: int, call: Call) -> None:
-        """Run the pass of a slot, or leave it out."""
+    def _run_or_skip(self, day: _Day, place: int, call: Call) -> None:
+        """Run the pass of a slot, or skip it if it would change nothing."""
         job, now = call.job, day.at(place)
         if job in WITHOUT_ACCOUNT:
-            self._claimed(call, now)
+            self._claim(call, now)
             (self._passes.fetch if job is Job.FETCH_FLOW else self._passes.score)(call)
             return
         quiet = self._is_quiet(day, place, job)
@@ -279,15 +277,15 @@ class Driver:
             if quiet and self._agrees(day.at(place)):
                 return
             self._write_marks(day, place + 1)
-            self._make_up(day, place)
-            self._claimed(call, now)
+            self._write_skipped(day, place)
+            self._claim(call, now)
             self.reconcile()
             day.compared = place
         elif job is Job.EVALUATE_EXITS:
             if quiet:
                 return
-            self._make_up(day, place)
-            if self._claimed(call, now):
+            self._write_skipped(day, place)
+            if self._claim(call, now):
                 self._exit(day, place, call)
         else:
             self._trade(day, place, call, quiet=quiet)
@@ -331,8 +329,8 @@ class Driver:
             return
         # The pass of exits of the same moment comes before this one.
         self._write_marks(day, place + 1)
-        self._make_up(day, place)
-        if self._claimed(call, now):
+        self._write_skipped(day, place)
+        if self._claim(call, now):
             before = self._ahead.stamp
             cycle = self._passes.enter(call, proposed)
             if self._ask_from is None and self._ahead.stamp == before:
@@ -362,7 +360,7 @@ class Driver:
         """Return how far it is worth looking ahead: until strategies are asked again, but not less than the session."""
         return max(day.session.close, self._ask_from or day.session.close)
 
-    def _claimed(self, call: Call, now: datetime) -> bool:
+    def _claim(self, call: Call, now: datetime) -> bool:
         """Claim a slot; return False if it is taken, as one that was played before."""
         self.count.ran += 1
         return self._world.ledger.claim_slot(call.job, call.session, call.slot, call.by, now).won
@@ -375,10 +373,10 @@ class Driver:
         self._traded = self._ahead.trade_stamp if self._terms.only_due and not compared.findings else None
         return compared
 
-    def _make_up(self, day: _Day, place: int) -> None:
-        """Write what the passes before a place that were left out would have: the last comparison, and the last claim.
+    def _write_skipped(self, day: _Day, place: int) -> None:
+        """Write what the skipped passes before a place would have written: the last comparison, and the last claim.
 
-        A comparison is left out only if neither side has changed since one that found no difference.
+        A comparison is skipped only if neither side has changed since one that found no difference.
         """
         self._write_marks(day, place)
         compared = day.grid.last_of(Job.RECONCILE, place)
