@@ -68,12 +68,12 @@ def _take_over(world: World, desk: Desk) -> None:
 
     A state that could not be read for a moment keeps this pass from entering, but nobody set it as a halt.
     """
-    found = desk.state
-    if found.state is TradingState.ACTIVE or found.at is None or world.ledger.halts() or not world.ledger.armed():
+    record = desk.state
+    if record.state is TradingState.ACTIVE or record.at is None or world.ledger.halts() or not world.ledger.armed():
         return
-    details = {"who": found.who, "why": found.why}
+    details = {"who": record.who, "why": record.why}
     world.events.emit(EventKind.HALTED_BY_FILE.at(desk.now, details))
-    world.ledger.set_trading_state(found)
+    world.ledger.set_trading_state(record)
 
 
 def _halt_for_causes(world: World, desk: Desk) -> Desk:

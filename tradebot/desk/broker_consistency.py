@@ -137,18 +137,20 @@ def differences(
     # A position in which an order of ours may have ended unseen isn't somebody else's.
     listed = {order.venue_id for order in orders}
     unseen = {order.symbol for order in may_fill(books) if order.venue_id not in listed and not books.protects(order)}
-    found = (one for one in position_findings(books, (), positions) if one.blocking or one.subject in unseen)
-    differing = (PositionDifference(f.subject, f.ours or Decimal(0), f.broker or Decimal(0)) for f in found)
-    return tuple(one for one in differing if not _on_its_way(one, books, missing))
+    findings = (
+        finding for finding in position_findings(books, (), positions) if finding.blocking or finding.subject in unseen
+    )
+    differing = (PositionDifference(f.subject, f.ours or Decimal(0), f.broker or Decimal(0)) for f in findings)
+    return tuple(difference for difference in differing if not _on_its_way(difference, books, missing))
 
 
-def _on_its_way(one: PositionDifference, books: Books, missing: Iterable[MissingFill]) -> bool:
+def _on_its_way(difference: PositionDifference, books: Books, missing: Iterable[MissingFill]) -> bool:
     """Return True if fills that are missing, or may be, could add up to the difference."""
-    changes = [filled.signed_quantity for filled in missing if filled.order.symbol == one.symbol]
+    changes = [filled.signed_quantity for filled in missing if filled.order.symbol == difference.symbol]
     unresolved = (record.intent for record in books.unresolved_intents if record.intent.makes_order)
-    changes += [i.quantity * i.side.sign for i in unresolved if i.instrument.symbol == one.symbol]
+    changes += [i.quantity * i.side.sign for i in unresolved if i.instrument.symbol == difference.symbol]
     least, most = (sum((c for c in changes if c * sign > 0), Decimal(0)) for sign in (-1, 1))
-    return least <= one.broker - one.books <= most
+    return least <= difference.broker - difference.books <= most
 
 
 def _ask_about_each_position(world: World, reading: VenueReading) -> VenueReading:
@@ -156,7 +158,7 @@ def _ask_about_each_position(world: World, reading: VenueReading) -> VenueReadin
 
     So it is for what an order has filled that neither the list of fills nor that of positions shows.
     """
-    asked = dict.fromkeys((*reading.ratios, *(one.order.symbol for one in reading.missing)))
+    asked = dict.fromkeys((*reading.ratios, *(fill.order.symbol for fill in reading.missing)))
     confirmed_positions = {symbol: _position(world.reader, symbol) for symbol in asked}
     others = (position for position in reading.view.positions if position.symbol not in confirmed_positions)
     view = replace(reading.view, positions=(*others, *filter(None, confirmed_positions.values())))
@@ -206,9 +208,9 @@ def _events(reading: VenueReading, now: datetime, told_after: timedelta) -> Iter
         if not any(at and timedelta(0) <= now - at < told_after for at in heard):
             details = {"order": order.client_order_id, "status": order.status.value}
             yield EventKind.ORDER_LEFT_OUT.at(now, details, order.symbol)
-    for one in reading.differences:
-        details = {"books": f"{one.books:f}", "broker": f"{one.broker:f}"}
-        yield EventKind.POSITION_DIFFERS.at(now, details, one.symbol)
+    for difference in reading.differences:
+        details = {"books": f"{difference.books:f}", "broker": f"{difference.broker:f}"}
+        yield EventKind.POSITION_DIFFERS.at(now, details, difference.symbol)
     for symbol in sorted(reading.unproven):
         details = {"what": "the broker did not confirm this position when asked directly"}
         yield EventKind.POSITION_UNPROVEN.at(now, details, symbol)

@@ -116,14 +116,14 @@ def partly_rolled_contracts(books: Books, session: date) -> tuple[str, ...]:
 
 def owed_roll_entries(desk: Desk, session: date) -> list[Candidate]:
     """Return the entries that moves still owe, once nothing is left of the contract that each left."""
-    found = list[Candidate]()
+    candidates = list[Candidate]()
     for move in moves(desk.books, session):
         close, listing = move.close, desk.listings.get(move.into)
         if listing is None or position_of(desk, close.whose):
             continue
-        sign, held = -close.side.sign, position_of(desk, (close.key.strategy, move.into))
-        now = held.quantity if held else NOTHING
-        found.append(
+        sign, position = -close.side.sign, position_of(desk, (close.key.strategy, move.into))
+        now = position.quantity if position else NOTHING
+        candidates.append(
             Candidate(
                 strategy=close.key.strategy,
                 instrument=listing.instrument,
@@ -146,7 +146,7 @@ def owed_roll_entries(desk: Desk, session: date) -> list[Candidate]:
                 cluster=close.cluster,
             )
         )
-    return found
+    return candidates
 
 
 def _slot(close: Intent) -> str:
@@ -165,7 +165,7 @@ def _leads_into(intent: Intent) -> str:
 
 def _closed(books: Books, close: Intent) -> Decimal:
     """Return how many contracts the closes of a move have filled, as booked."""
-    same = (order for order, one in _orders(books) if (one.whose, one.why) == (close.whose, close.why))
+    same = (order for order, intent in _orders(books) if (intent.whose, intent.why) == (close.whose, close.why))
     return sum((books.filled.get(order.venue_id, NOTHING) for order in same), NOTHING)
 
 
@@ -250,7 +250,7 @@ def _session(world: World, at: datetime) -> date:
     """Return the date of the session of a moment, or of that day if the market is closed."""
     day = at.date()
     sessions = world.ledger.sessions(day - ENDS_LATE, day + BEGINS_AHEAD)
-    return next((one.date for one in sessions if one.contains(at)), world.venue.day.date_of(at))
+    return next((session.date for session in sessions if session.contains(at)), world.venue.day.date_of(at))
 
 
 def _standing(world: World, months: Months, name: str, session: date, now: datetime) -> _Standing:

@@ -33,17 +33,23 @@ from tradebot.timetable.sessions import last_session
 
 def watch_positions(world: World, desk: Desk) -> Mapping[Key, WatchedPosition]:
     """Return each open position with what is known about it, and store the marks that moved, all in one write."""
-    held = [_held(desk, position) for position in desk.positions]
-    moved = {one.position.key: Marks(one.best, one.kept.worst) for one in held if _moved(desk, one)}
+    watched = [_held(desk, position) for position in desk.positions]
+    moved = {
+        watched_position.position.key: Marks(watched_position.best, watched_position.kept.worst)
+        for watched_position in watched
+        if _moved(desk, watched_position)
+    }
     if moved and not world.dry_run:
         world.ledger.put_marks(moved)
-    return {one.position.key: one for one in held}
+    return {watched_position.position.key: watched_position for watched_position in watched}
 
 
 def look(world: World, desk: Desk) -> Desk:
     """Return the desk with what the exit rules of its positions read besides prices."""
-    held = with_outlooks(world, desk, [_held(desk, position) for position in desk.positions])
-    return replace(desk, outlooks={one.position.key: one.outlook for one in held})
+    watched = with_outlooks(world, desk, [_held(desk, position) for position in desk.positions])
+    return replace(
+        desk, outlooks={watched_position.position.key: watched_position.outlook for watched_position in watched}
+    )
 
 
 def nearest_stops(world: World, desk: Desk) -> Mapping[str, Decimal]:
@@ -73,11 +79,11 @@ def closed_by_price(world: World, desk: Desk) -> Mapping[str, Mapping[Key, Decim
     """
     closed = defaultdict[str, dict[Key, Decimal | None]](dict)
     for position in desk.positions:
-        one, symbol = _held(desk, position), position.symbol
-        rules = tuple(rule for rule in world.rules.exits_watching(position, one.kept) if rule.looks_at_price)
+        watched, symbol = _held(desk, position), position.symbol
+        rules = tuple(rule for rule in world.rules.exits_watching(position, watched.kept) if rule.looks_at_price)
         if rules:
             quote, ratio = desk.quotes.get(symbol), desk.position_ratios.get(symbol, Decimal(1))
-            call = judge(one, quote, desk.now, rules, TradingState.ACTIVE, ratio)
+            call = judge(watched, quote, desk.now, rules, TradingState.ACTIVE, ratio)
             if call.decision.passed:
                 closed[symbol][position.key] = call.shares
     return closed
@@ -101,9 +107,9 @@ def update_marks(position: Position, quote: Quote | None, kept: Kept) -> Marks:
     return Marks(best_price(position, quote, kept.best), worst_price(position, quote, kept.worst))
 
 
-def _moved(desk: Desk, held: WatchedPosition) -> bool:
-    kept = desk.books.kept.get(held.position.key, Kept())
-    return _same_shares(desk, held.position) and (kept.best, kept.worst) != (held.best, held.kept.worst)
+def _moved(desk: Desk, watched: WatchedPosition) -> bool:
+    kept = desk.books.kept.get(watched.position.key, Kept())
+    return _same_shares(desk, watched.position) and (kept.best, kept.worst) != (watched.best, watched.kept.worst)
 
 
 def _same_shares(desk: Desk, position: Position) -> bool:
@@ -121,11 +127,16 @@ UNTIL_NEXT_MORNING = timedelta(days=5)
 """How long after the day of an entry the next session begins, at the latest."""
 
 
-def with_outlooks(world: World, desk: Desk, held: Sequence[WatchedPosition]) -> Iterator[WatchedPosition]:
+def with_outlooks(world: World, desk: Desk, watched: Sequence[WatchedPosition]) -> Iterator[WatchedPosition]:
     """Yield the positions in their order, each with what its exit rules read."""
-    reads = [{name for rule in world.rules.exits_of(one.position.strategy) for name in rule.reads} for one in held]
-    known = ExitFacts(world, desk, [one for one, names in zip(held, reads, strict=True) if names])
-    for one, names in zip(held, reads, strict=True):
+    reads = [
+        {name for rule in world.rules.exits_of(watched_position.position.strategy) for name in rule.reads}
+        for watched_position in watched
+    ]
+    known = ExitFacts(
+        world, desk, [watched_position for watched_position, names in zip(watched, reads, strict=True) if names]
+    )
+    for one, names in zip(watched, reads, strict=True):
         found: dict[str, Any] = {name: read(known, one) for name, read in READERS.items() if name in names}
         yield replace(one, outlook=Outlook(**found)) if found else one
 
@@ -136,7 +147,7 @@ class ExitFacts:
     def __init__(self, world: World, desk: Desk, held: Sequence[WatchedPosition]) -> None:
         self._world = world
         self._desk = desk
-        self._held = [one.position for one in held]
+        self._held = [watched.position for watched in held]
         self._symbols = tuple(dict.fromkeys(position.symbol for position in self._held))
 
     def scores(self, held: WatchedPosition) -> tuple[float, ...]:
@@ -195,7 +206,9 @@ class ExitFacts:
         book = self._desk.book
         if book.margin is None or book.margin.lacking():
             return {}
-        return {one.symbol: one.distance for one in book.margin.as_held.liquidations(book.equity)}
+        return {
+            liquidation.symbol: liquidation.distance for liquidation in book.margin.as_held.liquidations(book.equity)
+        }
 
     @cached_property
     def _scores(self) -> Mapping[tuple[str, str], Sequence[Scored]]:

@@ -45,9 +45,9 @@ def of_the_moment(need: FeatureNeed) -> bool:
 @lru_cache(maxsize=64)
 def bars_for(need: FeatureNeed, venue: VenueDay) -> BarNeed:
     """Return the bars that features are computed of; with fewer than the least, some of them have no value yet."""
-    asked, a_session = _of_bars(need), _a_session(need, venue)
-    least = max((each.bars + each.sessions * a_session for each in asked), default=1)
-    return BarNeed(need.timeframe, bars_before(asked, a_session) + a_session, least=least)
+    features, a_session = _of_bars(need), _a_session(need, venue)
+    least = max((each.bars + each.sessions * a_session for each in features), default=1)
+    return BarNeed(need.timeframe, bars_before(features, a_session) + a_session, least=least)
 
 
 def _a_session(need: FeatureNeed, venue: VenueDay) -> int:
@@ -145,9 +145,9 @@ def _row(need: FeatureNeed, kept: _Kept, bar: int) -> FeatureRow:
     return _of(_of_bars(need), {name: float(column[bar]) for name, column in kept.found.items()}, kept.frame, bar, at)
 
 
-def _of(asked: Sequence[Feature], values: Mapping[str, float], frame: Frame, bar: int, at: datetime) -> FeatureRow:
+def _of(features: Sequence[Feature], values: Mapping[str, float], frame: Frame, bar: int, at: datetime) -> FeatureRow:
     known = {name: value for name, value in values.items() if not isnan(value)}
-    absent = {each.name: str(absence(each, frame, bar)) for each in asked if each.name not in known}
+    absent = {each.name: str(absence(each, frame, bar)) for each in features if each.name not in known}
     return FeatureRow(at, known, absent)
 
 
@@ -155,10 +155,10 @@ def with_moment(
     need: FeatureNeed, row: FeatureRow, now: datetime, spread: float | None, market: Mapping[str, object]
 ) -> FeatureRow:
     """Return a row with what is known at the moment: the quote's spread in ticks, and facts of the whole market."""
-    asked = [each for each in _asked(need) if each.of_the_moment]
+    features = [each for each in _asked(need) if each.of_the_moment]
     frame = _moment(now, spread, ECONOMIC_CALENDAR_KIND.of(market), NEWS_KIND.of(market))
-    values = {name: float(column[0]) for name, column in columns(frame, [each.name for each in asked]).items()}
-    added = _of(asked, values, frame, 0, now)
+    values = {name: float(column[0]) for name, column in columns(frame, [each.name for each in features]).items()}
+    added = _of(features, values, frame, 0, now)
     return FeatureRow(row.at, {**row.values, **added.values}, {**row.absent, **added.absent})
 
 
@@ -166,12 +166,14 @@ def _moment(
     now: datetime,
     spread: float | None,
     calendar: ReleaseCalendar | None,
-    told: Mapping[Category, Sequence[datetime]] | None,
+    moments_by_category: Mapping[Category, Sequence[datetime]] | None,
 ) -> Frame:
     """Return a frame of a single bar without a length, which has no price of its own."""
     at, one, nowhere = int(now.timestamp()), np.ones(1), np.full(1, NOWHERE)
     due = tuple(int(each.timestamp()) for each in calendar.major) if calendar else ()
-    known = {str(each): tuple(int(at.timestamp()) for at in times) for each, times in (told or {}).items()}
+    known = {
+        str(each): tuple(int(at.timestamp()) for at in times) for each, times in (moments_by_category or {}).items()
+    }
     since = min((times[0] for times in known.values() if times), default=at)
     return Frame(
         0,
@@ -186,5 +188,5 @@ def _moment(
         nowhere,
         spread=None if spread is None else np.full(1, spread),
         releases=(ReleaseList(at, due),) if calendar else None,
-        news=None if told is None else NewsTimes(since, known),
+        news=None if moments_by_category is None else NewsTimes(since, known),
     )

@@ -153,11 +153,11 @@ class _Look(Struct, frozen=True, dict=True):
             return None
         times, session = parse(rules.fetch_times, self.world.venue.day), whole_day(self.world.venue.day)
         needs = tuple(needs_of(self.world.needed_facts, rules.poll_s, rules.tightest.max_flow_age_s))
-        plan, left = FetchPlan.of(needs, times, session, rules.allowance), self.world.flow.calls_left()
-        if left is None or not self._is_open or plan.calls_after(self._elapsed_s, self._asked_s) <= left:
+        plan, remaining = FetchPlan.of(needs, times, session, rules.allowance), self.world.flow.calls_left()
+        if remaining is None or not self._is_open or plan.calls_after(self._elapsed_s, self._asked_s) <= remaining:
             return plan
         elapsed_s, asked_s = self._elapsed_s, self._asked_s
-        return FetchPlan.of(needs, times, session, rules.allowance, from_s=elapsed_s, asked_s=asked_s, left=left)
+        return FetchPlan.of(needs, times, session, rules.allowance, from_s=elapsed_s, asked_s=asked_s, left=remaining)
 
     @cached_property
     def _asked_s(self) -> Mapping[str, float]:
@@ -253,7 +253,9 @@ def keys_of(kind: AnyKind, symbols: Sequence[str], rules: Rules) -> Sequence[str
     if kind.scope is ReplyScope.FUND:
         return tuple(symbol for symbol in symbols if symbol in rules.funds)
     if kind.scope is ReplyScope.SECTOR:
-        return tuple(dict.fromkeys(filter(None, (SOURCE_SECTORS.get(rules.sectors.get(one, "")) for one in symbols))))
+        return tuple(
+            dict.fromkeys(filter(None, (SOURCE_SECTORS.get(rules.sectors.get(symbol, "")) for symbol in symbols)))
+        )
     return symbols
 
 

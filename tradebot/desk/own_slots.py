@@ -121,14 +121,14 @@ def begin(world: World, call: Call, own: SlotPlan, now: datetime) -> tuple[SlotP
         world.ledger.claim_slot(BEGUN.format(strategy), FIRST_SEEN, SEEN, call.by, now)
     claims = Claims(world.ledger)
     late = tuple(slot for slot in own.asked if slot.end <= now)
-    told = tuple(_tell_missed(world, call, claims, (*own.missed, *late), now))
+    strategy_refusals = tuple(_tell_missed(world, call, claims, (*own.missed, *late), now))
     due = [slot for slot in own.asked if slot not in late]
     for slot in due:
         if not claims.ended(slot):
             world.ledger.claim_slot(BEGUN.format(slot.strategy), slot.session, slot.name, call.by, now)
     taken = tuple(slot for slot in due if claims.ended(slot))
-    left = own._replace(asked=tuple(slot for slot in due if slot not in taken))
-    return left, (*told, *(StrategyRefusal(slot.strategy, TAKEN, slot=slot.name) for slot in taken))
+    remaining = own._replace(asked=tuple(slot for slot in due if slot not in taken))
+    return remaining, (*strategy_refusals, *(StrategyRefusal(slot.strategy, TAKEN, slot=slot.name) for slot in taken))
 
 
 def _tell_missed(
@@ -158,7 +158,7 @@ def _was_done_since(world: World, slot: StrategySlot) -> bool:
     A slot may have a single pass of entries, after which no other could find its targets reached.
     """
     cycles = world.facts.cycles(job=Job.TRADE_ONCE, since=slot.start)
-    passes = [found for cycle in cycles if (found := list(of_slot(slot, cycle.candidates)))]
+    passes = [records for cycle in cycles if (records := list(of_slot(slot, cycle.candidates)))]
     filled = {order.client_order_id: order.filled_quantity for order in world.ledger.orders(since=slot.start)}
     return bool(passes) and all(_is_judged(record) or _reached(record, filled) for record in passes[-1])
 
@@ -188,8 +188,8 @@ def finish_strategy_slots(
 def of_slot(slot: StrategySlot, records: Iterable[CandidateRecord]) -> Iterator[CandidateRecord]:
     """Yield the records of the candidates that a strategy proposed in one of its slots."""
     for record in records:
-        found = record.candidate
-        if (found.strategy, found.slot_session, found.slot) == (slot.strategy, slot.session, slot.name):
+        candidate = record.candidate
+        if (candidate.strategy, candidate.slot_session, candidate.slot) == (slot.strategy, slot.session, slot.name):
             yield record
 
 

@@ -91,7 +91,7 @@ def _tell_unfilled(events: Events, ledger: Ledger, unfilled: Sequence[Order], no
 def _tell_moved(events: Events, ledger: Ledger, moved: Sequence[MovedStop], now: datetime) -> None:
     if not moved:
         return
-    behind = orders_and_intents(ledger, {one.now.venue_id for one in moved})
+    behind = orders_and_intents(ledger, {stop.now.venue_id for stop in moved})
     ours = {(r.intent.target_venue_id, r.intent.stop_price) for r in ledger.recent_intents((now - DAY).date())}
     for before, order in moved:
         owner = behind.owner(order.venue_id)
@@ -117,7 +117,10 @@ def _of_ended(order: Order, intent: Intent, now: datetime, *, expected: bool) ->
 
 
 def _of_pass(world: World, desk: Desk, cycle: CycleRecord) -> Iterator[SystemEvent]:
-    last = {(one.candidate.strategy, one.candidate.symbol, one.candidate.purpose): one for one in cycle.candidates}
+    last = {
+        (record.candidate.strategy, record.candidate.symbol, record.candidate.purpose): record
+        for record in cycle.candidates
+    }
     for record in last.values():
         # An exit that the broker refuses in one way may go out in another one.
         yield from _refused(desk, record)
@@ -171,7 +174,10 @@ def _overdue(world: World, desk: Desk, cycle: CycleRecord) -> Iterator[SystemEve
     if not due:
         return
     earlier = world.facts.passes(min(intent.at for _, intent in due))
-    last = max((one.at for one in earlier if one.job is cycle.job and one.id != cycle.id), default=None)
+    last = max(
+        (cycle_record.at for cycle_record in earlier if cycle_record.job is cycle.job and cycle_record.id != cycle.id),
+        default=None,
+    )
     for order, intent in due:
         if last is None or last < intent.at + life:
             cause = f"it stayed unfilled for {world.rules.limits.exit_life_s} s"
@@ -184,7 +190,7 @@ def _overfilled(world: World, desk: Desk, cycle: CycleRecord) -> Iterator[System
     turned = [position for position in desk.positions if desk.books.kept_of(position).turned]
     before = _before(world, cycle, [position.symbol for position in turned]) if turned else None
     for position in turned:
-        if before is None or not any(_closes_excess(one, position) for one in before.candidates):
+        if before is None or not any(_closes_excess(record, position) for record in before.candidates):
             details = {"strategy": position.strategy, "shares": f"{abs(position.quantity):f}"}
             yield EventKind.OVERFILLED.at(desk.now, details, position.symbol)
 
@@ -227,8 +233,8 @@ def _of_entries(world: World, desk: Desk, cycle: CycleRecord) -> Iterator[System
         why = f"only room was missing: {end.reason}" if end else ""
         yield EventKind.MISSED_CANDIDATE.at(desk.now, _details(record.candidate, why, None), record.candidate.symbol)
     for refusal in _not_told(stale, before):
-        found = refusal.decision
-        details = {"strategy": refusal.strategy, "age_s": str(found.observed), "max_age_s": str(found.limit)}
+        decision = refusal.decision
+        details = {"strategy": refusal.strategy, "age_s": str(decision.observed), "max_age_s": str(decision.limit)}
         yield EventKind.STALE_BARS.at(desk.now, details, refusal.symbol)
 
 
@@ -249,8 +255,8 @@ def _counter_signals(
 
 def _is_counter(desk: Desk, record: CandidateRecord) -> bool:
     """Return True if a strategy wants the opposite side of its own position, with a signal that is good enough."""
-    held = position_of(desk, (record.candidate.strategy, record.candidate.symbol))
-    return held is not None and Side.of(held.quantity) is not record.candidate.side and _is_strong(record)
+    position = position_of(desk, (record.candidate.strategy, record.candidate.symbol))
+    return position is not None and Side.of(position.quantity) is not record.candidate.side and _is_strong(record)
 
 
 def _is_strong(record: CandidateRecord) -> bool:

@@ -152,8 +152,13 @@ def _opened(world: World, desk: Desk, cycle: CycleRecord) -> Found:
     """
     sent = (record for record in cycle.candidates if record.terminal is None)
     ended = (record for record in sent if record.candidate.source == Operation.CANCEL)
-    freed = ((one.candidate, WHY_FREED[d.reason]) for one in ended for d in one.decisions if d.reason in WHY_FREED)
-    opened = (Gap(one.strategy, one.symbol, one.quantity or Decimal(0), desk.now, why) for one, why in freed)
+    freed = (
+        (record.candidate, WHY_FREED[d.reason]) for record in ended for d in record.decisions if d.reason in WHY_FREED
+    )
+    opened = (
+        Gap(candidate.strategy, candidate.symbol, candidate.quantity or Decimal(0), desk.now, why)
+        for candidate, why in freed
+    )
     worked = {whose for whose, pairs in desk.resting.items() if any(pair.can_trigger for pair in pairs)}
     found = {whose: gap for gap in opened if (whose := (gap.strategy, gap.symbol)) in worked}
     met = _found(world, desk, _as_filled(desk, desk.books), desk.resting) if found else {}
@@ -163,14 +168,17 @@ def _opened(world: World, desk: Desk, cycle: CycleRecord) -> Found:
 def _last(world: World, cycle: CycleRecord) -> CycleRecord | None:
     """Return the last pass of exits before this one that looked for gaps."""
     searched = (world.facts.last_passes(cycle.job, most) for most in LOOKED_BACK)
-    looked = ([one for one in found if one.gaps is not None and one.id != cycle.id] for found in searched)
-    return next((found[-1] for found in looked if found), None)
+    looked = (
+        [cycle_record for cycle_record in cycles if cycle_record.gaps is not None and cycle_record.id != cycle.id]
+        for cycles in searched
+    )
+    return next((cycles[-1] for cycles in looked if cycles), None)
 
 
 def _before(world: World, desk: Desk, last: CycleRecord | None) -> Found:
     """Return the gaps that the pass of exits before this one left, and those that passes of entries opened since."""
     since = last.at if last else desk.now - DAY
-    entries = (one for one in world.facts.passes(since) if one.job is Job.TRADE_ONCE)
+    entries = (cycle for cycle in world.facts.passes(since) if cycle.job is Job.TRADE_ONCE)
     return {(gap.strategy, gap.symbol): gap for one in (*((last,) if last else ()), *entries) for gap in one.gaps or ()}
 
 
@@ -180,7 +188,9 @@ def _since(gap: Gap, last: CycleRecord | None, books: Books) -> Gap:
     The time of an order that the venue lists no fills of is that of its last fill; its first came after it was sent.
     """
     position = books.totals.positions[gap.strategy, gap.symbol]
-    reported = {one.fill.venue_order_id for one in books.pending if one.fill.at == gap.since == position.opened_at}
+    reported = {
+        owned.fill.venue_order_id for owned in books.pending if owned.fill.at == gap.since == position.opened_at
+    }
     sent = [order.submitted_at for order in books.orders if order.venue_id in reported and order.submitted_at]
     gap = replace(gap, since=min([gap.since, *sent]))
     if gap.why != DOUBTED or last is None:
@@ -204,7 +214,7 @@ def _missed(world: World, desk: Desk, last: CycleRecord | None) -> Iterator[Gap]
 
 def _is_recorded(world: World, position: Position) -> bool:
     """Return True if passes were recorded when a position was opened: otherwise its own may have been lost."""
-    return any(one.at <= position.opened_at for one in world.facts.passes(position.opened_at - DAY))
+    return any(cycle.at <= position.opened_at for cycle in world.facts.passes(position.opened_at - DAY))
 
 
 def _placed_at(rest: Resting) -> datetime | None:

@@ -105,20 +105,25 @@ def ask(world: World, now: datetime, sights: Sights, strategy: Strategy, slot: S
 
 
 def build_answer(
-    rules: Rules, now: datetime, sights: Sights, seen: StrategyInputs, strategy: Strategy, slot: StrategySlot | None
+    rules: Rules,
+    now: datetime,
+    sights: Sights,
+    strategy_inputs: StrategyInputs,
+    strategy: Strategy,
+    slot: StrategySlot | None,
 ) -> StrategyAnswer:
     """Return what a strategy wants of what it sees."""
-    result = seen.unmet or answer_of(strategy, seen.view, rules.of(strategy.name).wants)
+    result = strategy_inputs.unmet or answer_of(strategy, strategy_inputs.view, rules.of(strategy.name).wants)
     if isinstance(result, Decision):
-        return StrategyAnswer((), seen.left_out, result)
-    named, candidates, refused = _named(strategy, now, slot), list[Candidate](), list(seen.left_out)
+        return StrategyAnswer((), strategy_inputs.left_out, result)
+    named, candidates, refused = _named(strategy, now, slot), list[Candidate](), list(strategy_inputs.left_out)
     for want in result:
-        listing = sights.listing_of(want.symbol, seen.view.lots.get(want.symbol))
+        listing = sights.listing_of(want.symbol, strategy_inputs.view.lots.get(want.symbol))
         if listing is None:
             refused.append(StrategyRefusal(strategy.name, NOT_LISTED, want.symbol))
         else:
-            candidates.append(_candidate(named, seen.view.lots, listing, want))
-    return StrategyAnswer(candidates, refused, None, bool(seen.view.universe))
+            candidates.append(_candidate(named, strategy_inputs.view.lots, listing, want))
+    return StrategyAnswer(candidates, refused, None, bool(strategy_inputs.view.universe))
 
 
 def sees(sights: Sights, strategy: Strategy, slot: StrategySlot | None) -> StrategyInputs:
@@ -142,8 +147,8 @@ def claim_strategy_slots(world: World, call: Call, proposed: Proposals, now: dat
     """
     own, refused = begin(world, call, proposed.own, now)
     gone = {(slot.strategy, slot.session, slot.name) for slot in proposed.own.asked if slot not in own.asked}
-    left = tuple(each for each in proposed.candidates if (each.strategy, each.slot_session, each.slot) not in gone)
-    return replace(proposed, candidates=left, refused=(*proposed.refused, *refused), own=own)
+    remaining = tuple(each for each in proposed.candidates if (each.strategy, each.slot_session, each.slot) not in gone)
+    return replace(proposed, candidates=remaining, refused=(*proposed.refused, *refused), own=own)
 
 
 def _named(strategy: Strategy, now: datetime, slot: StrategySlot | None) -> Callable[..., Candidate]:
@@ -166,13 +171,13 @@ def _candidate(
     return of(purpose=Purpose.OPEN, **said)
 
 
-def _closing(of: Callable[..., Candidate], held: Decimal, listing: Listing, want: Reduce | Close) -> Candidate:
-    partly = isinstance(want, Reduce) and want.quantity < abs(held)
+def _closing(of: Callable[..., Candidate], held_quantity: Decimal, listing: Listing, want: Reduce | Close) -> Candidate:
+    partly = isinstance(want, Reduce) and want.quantity < abs(held_quantity)
     return of(
-        side=Side.of(-held),
+        side=Side.of(-held_quantity),
         purpose=Purpose.REDUCE if partly else Purpose.CLOSE,
         reads_flow=False,
-        quantity=listing.whole_lots(want.quantity) if isinstance(want, Reduce) and partly else abs(held),
+        quantity=listing.whole_lots(want.quantity) if isinstance(want, Reduce) and partly else abs(held_quantity),
         want=WantKind.REDUCE if isinstance(want, Reduce) else WantKind.CLOSE,
         why=want.why.strip(),
     )
@@ -190,8 +195,10 @@ def pending_changes(
 
     Targets become the changes that reach them. `done` are the strategies and symbols of those that were sent.
     """
-    left = (candidate for candidate in proposed.candidates if (candidate.strategy, candidate.symbol) not in done)
-    changes = [change_to(_as_listed(candidate, desk), desk, world.rules.of(candidate.strategy)) for candidate in left]
+    remaining = (candidate for candidate in proposed.candidates if (candidate.strategy, candidate.symbol) not in done)
+    changes = [
+        change_to(_as_listed(candidate, desk), desk, world.rules.of(candidate.strategy)) for candidate in remaining
+    ]
     closed = next((gate for gate in (permission_to_enter(desk), trading_state(desk)) if not gate.passed), None)
     if closed is not None and closed.reason is not Reason.FLATTEN:
         changes = _without_swaps(changes, closed.reason)
@@ -223,10 +230,10 @@ def _without_swaps(changes: Sequence[Candidate], why: Reason | None) -> list[Can
 
 def _wants_more(candidate: Candidate) -> bool:
     """Return True for a target with shares still to be bought or sold short; without a quote, nobody knows of none."""
-    found = next((each for each in candidate.decisions if each.gate is Gate.TARGET), None)
-    if found is None or found.verdict is Verdict.FAIL:
+    decision = next((each for each in candidate.decisions if each.gate is Gate.TARGET), None)
+    if decision is None or decision.verdict is Verdict.FAIL:
         return False
-    return candidate.purpose is Purpose.OPEN or (candidate.purpose is Purpose.CLOSE and bool(found.limit))
+    return candidate.purpose is Purpose.OPEN or (candidate.purpose is Purpose.CLOSE and bool(decision.limit))
 
 
 def leave_target_unchanged(candidate: Candidate, why: Reason | None) -> Candidate:
@@ -246,20 +253,20 @@ def change_to(candidate: Candidate, desk: Desk, own: OwnRules) -> Candidate:
     """
     if candidate.want is not WantKind.TARGET:
         return candidate
-    held = held_by(desk, candidate.strategy, candidate.symbol)
+    held_quantity = held_by(desk, candidate.strategy, candidate.symbol)
     wanted = _wanted_shares(candidate, desk, own)
     if wanted is None:
         unpriced = fail_without_quote(Gate.TARGET, desk.rejected_quotes.get(candidate.symbol))
         return replace(candidate, decisions=(*candidate.decisions, unpriced))
-    if _is_reached(candidate, desk, own, held, wanted):
-        reached = Decision(Gate.TARGET, Verdict.FAIL, Reason.TARGET_REACHED, held, wanted)
-        return replace(candidate, quantity=abs(wanted - held), decisions=(*candidate.decisions, reached))
-    side, purpose, quantity = _step(held, wanted)
+    if _is_reached(candidate, desk, own, held_quantity, wanted):
+        reached = Decision(Gate.TARGET, Verdict.FAIL, Reason.TARGET_REACHED, held_quantity, wanted)
+        return replace(candidate, quantity=abs(wanted - held_quantity), decisions=(*candidate.decisions, reached))
+    side, purpose, quantity = _step(held_quantity, wanted)
     if purpose is not Purpose.CLOSE:
         quantity = whole_lots(candidate.instrument, quantity)
-    decision = Decision(Gate.TARGET, Verdict.PASS, None, held, wanted)
+    decision = Decision(Gate.TARGET, Verdict.PASS, None, held_quantity, wanted)
     if purpose is Purpose.OPEN and candidate.symbol not in own.universe:
-        decision = Decision(Gate.TARGET, Verdict.FAIL, Reason.OUTSIDE_UNIVERSE, held, wanted)
+        decision = Decision(Gate.TARGET, Verdict.FAIL, Reason.OUTSIDE_UNIVERSE, held_quantity, wanted)
     why = candidate.why if purpose is Purpose.OPEN else REBALANCE
     decisions = (*candidate.decisions, decision)
     return replace(candidate, side=side, purpose=purpose, quantity=quantity, decisions=decisions, why=why)
@@ -287,9 +294,9 @@ def _wanted_shares(candidate: Candidate, desk: Desk, own: OwnRules) -> Decimal |
     return whole_lots(candidate.instrument, value / candidate.instrument.notional(ONE, quote.middle))
 
 
-def _is_reached(candidate: Candidate, desk: Desk, own: OwnRules, held: Decimal, wanted: Decimal) -> bool:
+def _is_reached(candidate: Candidate, desk: Desk, own: OwnRules, held_quantity: Decimal, wanted: Decimal) -> bool:
     """Return True if nothing is left to do; a position that isn't wanted at all is closed however small it is."""
-    change = abs(wanted - held)
+    change = abs(wanted - held_quantity)
     if not wanted:
         return not change
     if change < desk.listing_for(candidate.instrument).minimum:
@@ -302,13 +309,13 @@ def _is_reached(candidate: Candidate, desk: Desk, own: OwnRules, held: Decimal, 
     return candidate.instrument.notional(change, quote.middle) < tolerance
 
 
-def _step(held: Decimal, wanted: Decimal) -> tuple[Side, Purpose, Decimal]:
+def _step(held_quantity: Decimal, wanted: Decimal) -> tuple[Side, Purpose, Decimal]:
     """Return the side, purpose and unsigned shares of the next order toward what is wanted."""
-    if held and held * wanted <= 0:
-        return Side.of(-held), Purpose.CLOSE, abs(held)
-    if abs(wanted) < abs(held):
-        return Side.of(-held), Purpose.REDUCE, abs(held - wanted)
-    return Side.of(wanted), Purpose.OPEN, abs(wanted - held)
+    if held_quantity and held_quantity * wanted <= 0:
+        return Side.of(-held_quantity), Purpose.CLOSE, abs(held_quantity)
+    if abs(wanted) < abs(held_quantity):
+        return Side.of(-held_quantity), Purpose.REDUCE, abs(held_quantity - wanted)
+    return Side.of(wanted), Purpose.OPEN, abs(wanted - held_quantity)
 
 
 def score(world: World, call: Call, clock: VenueClock) -> CycleRecord:

@@ -54,15 +54,15 @@ def _is_doubted(world: World, desk: Desk, symbol: str, again: Quote | None) -> b
     """
     if again is None:
         return True
-    held, limits = [one for one in desk.positions if one.symbol == symbol], world.rules.limits
-    price = exit_price(held[0], again) if held else again.middle
+    positions, limits = [position for position in desk.positions if position.symbol == symbol], world.rules.limits
+    price = exit_price(positions[0], again) if positions else again.middle
     if abs(price / again.last - 1) <= limits.max_spread_fraction:
         return False
-    rests = bool(held) and all(stop_rests(desk, position) for position in held)
+    rests = bool(positions) and all(stop_rests(desk, position) for position in positions)
     recent = again.traded_lately(desk.now, limits.max_quote_age_s, limits.max_clock_skew_s)
     if again.at != desk.quotes[symbol].at:
         return rests and recent is True
-    return rests or recent is True or (bool(held) and recent is None)
+    return rests or recent is True or (bool(positions) and recent is None)
 
 
 def _standing(world: World, desk: Desk, doubtful: Sequence[str], latest: Quotes, doubted: Collection[str]) -> Quotes:
@@ -115,10 +115,10 @@ def _doubtful(world: World, desk: Desk, closed: Collection[str]) -> tuple[str, .
     return tuple(sorted(doubtful, key=lambda symbol: (symbol not in closed, symbol not in held)))
 
 
-def _marks(facts: Facts, now: datetime, held: Collection[str]) -> Mapping[str, Decimal]:
+def _marks(facts: Facts, now: datetime, held_symbols: Collection[str]) -> Mapping[str, Decimal]:
     """Return the last prices of the symbols. The last pass usually has them all; if not, earlier ones count too."""
     last = facts.marks(now - LOOKED_BACK, now)
-    if last.keys() >= set(held):
+    if last.keys() >= set(held_symbols):
         return last
     exits = (cycle for cycle in facts.passes(now - LOOKED_BACK) if cycle.job is Job.EVALUATE_EXITS)
     return {mark.symbol: mark.price for cycle in exits if cycle.at <= now for mark in cycle.marks}

@@ -144,16 +144,16 @@ def _changes(before: Coin | None, now: Coin, at: datetime) -> list[SystemEvent]:
     """Return the events of what changed; what a coin begins with is no change."""
     if before is None:
         return []
-    found = list[SystemEvent]()
+    events = list[SystemEvent]()
     if (was := _standing(before)) != (stands := _standing(now)):
         details = {"before": was, "now": stands, "figures": format_figures(now.rank.figures)}
-        found.append(EventKind.TIER_CHANGED.at(at, details, now.symbol))
+        events.append(EventKind.TIER_CHANGED.at(at, details, now.symbol))
     if before.data.health is not now.data.health:
         details = {"before": before.data.health.value, "now": now.data.health.value}
         failed = {"failed": failures(now.data.failed)} if now.data.failed else {}
         severity = Severity.INFO if now.data.health is CoinHealth.HEALTHY else Severity.WARN
-        found.append(EventKind.DATA_HEALTH_CHANGED.at(at, {**details, **failed}, now.symbol, severity=severity))
-    return found
+        events.append(EventKind.DATA_HEALTH_CHANGED.at(at, {**details, **failed}, now.symbol, severity=severity))
+    return events
 
 
 def _standing(coin: Coin) -> str:
@@ -194,13 +194,13 @@ def _asked(world: World, before: Discovery, listed: Sequence[str], now: datetime
     if (doubtful := reject_listing(before, listed, now, rules)) is not None:
         return doubtful
     naming, pinned = Naming(world.rules.coin, world.rules.perpetual), world.rules.pinned
-    held = frozenset(position.symbol for position in world.ledger.totals().own_positions())
-    wanted = sorted(symbol for symbol in {*listed, *pinned, *held} if not naming.objection(symbol))
+    held_symbols = frozenset(position.symbol for position in world.ledger.totals().own_positions())
+    wanted = sorted(symbol for symbol in {*listed, *pinned, *held_symbols} if not naming.objection(symbol))
     quotes = world.market.quotes(wanted)
     rejected, most_s = world.market.rejected_quotes, world.rules.limits.max_quote_age_s
     figures = {one: figures_of(quotes.get(one), rejected.get(one, ""), now, most_s) for one in wanted}
-    kept = RetainedCoins(pinned, held, world.rules.universe)
-    return update_discovery(before, listed, figures, kept, now, rules, naming)
+    retained_coins = RetainedCoins(pinned, held_symbols, world.rules.universe)
+    return update_discovery(before, listed, figures, retained_coins, now, rules, naming)
 
 
 def _coin_changes(before: Discovery, after: Discovery, universe: Sequence[str], now: datetime) -> list[SystemEvent]:

@@ -50,11 +50,11 @@ def shocks_on(world: World, desk: Desk, moves: Moves | None) -> Shocks | None:
     limits, wait_s = world.rules.limits, world.rules.limits.shock_wait_s
     if wait_s is None or (moves is None and _of_minutes(limits)):
         return None
-    since, found = desk.now - timedelta(seconds=wait_s), list(moves.shocks if moves else ())
+    since, shocks = desk.now - timedelta(seconds=wait_s), list(moves.shocks if moves else ())
     if limits.max_basis_shock_fraction is not None:
-        found += of_passes(world.facts.cycles(job=Job.TRADE_ONCE, since=since))
-        found += [Shock(desk.now, symbol) for symbol in _apart(desk, limits.max_basis_shock_fraction)]
-    recent = [shock for shock in found if shock.at > since]
+        shocks += of_passes(world.facts.cycles(job=Job.TRADE_ONCE, since=since))
+        shocks += [Shock(desk.now, symbol) for symbol in _apart(desk, limits.max_basis_shock_fraction)]
+    recent = [shock for shock in shocks if shock.at > since]
     return Shocks.of(recent, moves.known if moves else world.rules.every_symbol, limits.max_shocked_symbols)
 
 

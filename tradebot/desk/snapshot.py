@@ -100,7 +100,7 @@ def tying_up(view: BrokerView, books: Books, missing: Iterable[MissingFill] = ()
     if view.account.settlement is Settlement.MARGINED:
         yield from (position.symbol for position in view.positions)
         yield from (order.symbol for order in view.orders)
-        yield from (one.order.symbol for one in missing)
+        yield from (fill.order.symbol for fill in missing)
         yield from (record.intent.instrument.symbol for record in books.unresolved_intents)
 
 
@@ -146,7 +146,7 @@ def _desk(
         canceled=books.cancels_accepted & {order.venue_id for order in reading.omitted_orders},
         differences=reading.differences,
         unproven=reading.unproven,
-        awaited=frozenset(one.order.symbol for one in reading.missing),
+        awaited=frozenset(fill.order.symbol for fill in reading.missing),
         steady=view.steady,
         untraced_fills=reading.untraced_fills,
         clock_ahead_s=clocks.ahead_s,
@@ -181,8 +181,8 @@ def _book(world: World, reading: VenueReading, quotes: Quotes, today: date, list
 def _left_over(books: Books, orders: Iterable[Order]) -> Iterator[str]:
     """Yield the symbols of stops and targets whose shares are gone: they would act on what is bought anew."""
     for whose, rests in resting_among(books, orders).items():
-        held = books.totals.positions[whose].quantity if whose in books.totals.positions else Decimal(0)
-        if any(held * rest.first.side.sign >= 0 for rest in rests):
+        held_quantity = books.totals.positions[whose].quantity if whose in books.totals.positions else Decimal(0)
+        if any(held_quantity * rest.first.side.sign >= 0 for rest in rests):
             yield whose[1]
 
 
@@ -267,7 +267,9 @@ def book(
     trading = tuple(_trading(books, view.orders))
     orders = tuple(_possible(view, trading, books, priced, missing))
     exposure, spans = _exposure(view, priced, orders)
-    held = frozenset((*(p.symbol for p in books.totals.own_positions()), *(one.order.symbol for one in missing)))
+    held_symbols = frozenset(
+        (*(p.symbol for p in books.totals.own_positions()), *(fill.order.symbol for fill in missing))
+    )
     margin = margin_of(view, priced, orders, quotes, listings)
     return Book(
         equity=view.account.equity,
@@ -275,8 +277,8 @@ def book(
         day_loss=max(view.account.last_equity - view.account.equity, Decimal(0)),
         exposure=exposure,
         sector_exposure=_by_sector(exposure, rules.sectors),
-        held=held,
-        foreign=_foreign(view, books, held),
+        held=held_symbols,
+        foreign=_foreign(view, books, held_symbols),
         working=frozenset(order.symbol for order in trading),
         own_orders=_own_orders(books, trading),
         unresolved=frozenset(r.intent.instrument.symbol for r in books.unresolved_intents if not r.intent.protects),
@@ -298,8 +300,10 @@ def book(
     )
 
 
-def _foreign(view: BrokerView, books: Books, held: Collection[str]) -> frozenset[str]:
-    listed = (position.symbol for position in view.positions if position.quantity and position.symbol not in held)
+def _foreign(view: BrokerView, books: Books, held_symbols: Collection[str]) -> frozenset[str]:
+    listed = (
+        position.symbol for position in view.positions if position.quantity and position.symbol not in held_symbols
+    )
     return frozenset((*listed, *books.totals.foreign_quantities(books.acknowledged)))
 
 
@@ -394,10 +398,12 @@ def _possible(
     for intent in (record.intent for record in books.unresolved_intents if _submits(record)):
         usd = intent_usd(intent, prices)
         yield Possible(intent.instrument.symbol, intent.side, usd, intent.quantity, intent.limit_price)
-    for one in missing:
-        if one.signed_quantity * held.get(one.order.symbol, Decimal(0)) >= 0:
-            usd = missing_usd(one, view, books, prices)
-            yield Possible(one.order.symbol, one.order.side, usd, abs(one.signed_quantity), None)
+    for missing_fill in missing:
+        if missing_fill.signed_quantity * held.get(missing_fill.order.symbol, Decimal(0)) >= 0:
+            usd = missing_usd(missing_fill, view, books, prices)
+            yield Possible(
+                missing_fill.order.symbol, missing_fill.order.side, usd, abs(missing_fill.signed_quantity), None
+            )
 
 
 def _shares_added(order: Order, held: dict[str, Decimal]) -> Decimal:

@@ -50,11 +50,11 @@ def stakes(
         usd = abs(position.value_at(price))
         lost = risk_of_position(asked, books, position) if asked else None
         yield Stake(position.strategy, position.symbol, Side.of(position.quantity), usd, True, lost)
-    for one in missing:
-        record = books.intent_behind(one.order)
+    for missing_fill in missing:
+        record = books.intent_behind(missing_fill.order)
         if record is not None and record.intent.purpose is Purpose.OPEN:
-            usd = missing_usd(one, view, books, prices)
-            yield _of(record.intent, abs(one.signed_quantity), usd, asked, held=True)
+            usd = missing_usd(missing_fill, view, books, prices)
+            yield _of(record.intent, abs(missing_fill.signed_quantity), usd, asked, held=True)
     for order in view.orders:
         record = books.intent_behind(order)
         if record is not None and record.intent.purpose is Purpose.OPEN:
@@ -75,9 +75,13 @@ def _of(intent: Intent, quantity: Decimal, usd: Decimal, rules: Rules | None, *,
     return Stake(intent.key.strategy, intent.instrument.symbol, Side.of(sign), usd, held, lost if rules else None)
 
 
-def missing_usd(one: MissingFill, view: BrokerView, books: Books, prices: Mapping[str, Decimal]) -> Decimal:
+def missing_usd(missing_fill: MissingFill, view: BrokerView, books: Books, prices: Mapping[str, Decimal]) -> Decimal:
     """Return what the shares of a fill that no list shows yet may have cost, in USD."""
-    return notional(abs(one.signed_quantity), _order_price(one.order, prices), _multiplier(one.order, view, books))
+    return notional(
+        abs(missing_fill.signed_quantity),
+        _order_price(missing_fill.order, prices),
+        _multiplier(missing_fill.order, view, books),
+    )
 
 
 def working_usd(
@@ -210,7 +214,7 @@ MOST_BETTER = Decimal("1.25")
 def _asks_for_risk(rules: Rules) -> bool:
     """Return True if any limit, the account's or a strategy's own, is on what is lost at stops."""
     every = (rules.limits, *(own.limits for own in rules.own.values()))
-    return any(one.max_open_risk_fraction or one.max_stop_loss_usd for one in every)
+    return any(limits.max_open_risk_fraction or limits.max_stop_loss_usd for limits in every)
 
 
 def risk_of_position(rules: Rules, books: Books, position: Position) -> Decimal | None:
@@ -220,8 +224,8 @@ def risk_of_position(rules: Rules, books: Books, position: Position) -> Decimal 
     kept, so it only moves toward profit.
     """
     kept = books.kept.get(position.key, Kept())
-    held = WatchedPosition(position, best_price(position, None, kept.best), books.kept_of(position))
-    stop = levels(held, rules.exits_watching(position, kept)).stop
+    watched = WatchedPosition(position, best_price(position, None, kept.best), books.kept_of(position))
+    stop = levels(watched, rules.exits_watching(position, kept)).stop
     if stop is None:
         return None
     lost, worst = max(position.cost - position.value_at(stop), Decimal(0)), kept.worst_price

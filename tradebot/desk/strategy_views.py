@@ -211,14 +211,14 @@ class Sights:
             return Decision(
                 Gate.NEEDS, Verdict.FAIL, Reason.BARS_NOT_OFFERED, ", ".join(lacking), ", ".join(sorted(offered))
             )
-        found: dict[SeriesKey, Series] = {}
+        series_by_series_key: dict[SeriesKey, Series] = {}
         try:
             for need in sorted(needs, key=lambda need: need.depth):
                 for symbol, series in self.world.bars.closed(need, need.symbols or universe, until).items():
-                    found[need.key_of(symbol)] = series.last(need.depth)
+                    series_by_series_key[need.key_of(symbol)] = series.last(need.depth)
         except TradebotError as away:
             return Decision(Gate.NEEDS, Verdict.UNKNOWN, Reason.BARS_UNAVAILABLE, away.message)
-        return found
+        return series_by_series_key
 
     def _facts_of(self, universe: Sequence[str], kinds: frozenset[str]) -> dict[str, SymbolFacts]:
         return {symbol: self._facts[symbol].only(kinds) for symbol in universe if symbol in self._facts}
@@ -304,13 +304,13 @@ def situation_of(
         session,
         equity,
         max(equity, peak.highest if peak else equity),
-        dict(_unrealized(view, (one for one in positions if one.strategy == strategy))),
+        dict(_unrealized(view, (position for position in positions if position.strategy == strategy))),
         trades_of(world.ledger, session.date, session.open, strategy) if session else 0,
     )
 
 
 def _unrealized(view: BrokerView, positions: Iterator[Position]) -> Iterator[tuple[str, Decimal]]:
-    prices = {one.symbol: one.current_price for one in view.positions}
+    prices = {position.symbol: position.current_price for position in view.positions}
     for position in positions:
         price = prices.get(position.symbol)
         if price is not None:
@@ -329,5 +329,5 @@ def trades_of(ledger: Ledger, session: date, opened_at: datetime, strategy: str)
     }
     if not entries:
         return 0
-    filled = (one.client_order_id for one in ledger.orders(since=opened_at) if one.filled_quantity)
+    filled = (order.client_order_id for order in ledger.orders(since=opened_at) if order.filled_quantity)
     return len({entries[name] for name in filled if name in entries})

@@ -50,7 +50,7 @@ def refill(
     flow: FlowSource, symbols: Sequence[str], since: datetime, session: date, now: Callable[[], datetime]
 ) -> Refilled:
     """Return all alerts of these symbols since a time; raise TemporaryError if some of them can't be had."""
-    calls, made, intakes, about = 0, list[FlowPage](), list[Intake](), dict[str, Row]()
+    calls, flow_pages, intakes, about = 0, list[FlowPage](), list[Intake](), dict[str, Row]()
     for first in range(0, len(symbols), MOST_SYMBOLS):
         some = symbols[first : first + MOST_SYMBOLS]
         pages = list(_pages(flow, some, since, session, now))
@@ -59,11 +59,11 @@ def refill(
         for symbol, rows in _by_symbol(some, pages).items():
             page = page_of(symbol, rows, pages[-1].quota, at)
             intake = normalize(FLOW_ALERTS_KIND, page, at)
-            made.append(page)
+            flow_pages.append(page)
             intakes.append(intake)
             if intake.facts:
                 about |= _about(symbol, rows)
-    return Refilled(calls, tuple(made), tuple(intakes), about)
+    return Refilled(calls, tuple(flow_pages), tuple(intakes), about)
 
 
 def page_of(symbol: str, rows: Sequence[object], quota: Quota, at: datetime) -> FlowPage:
@@ -209,19 +209,19 @@ class Follower:
 
     def look(self, session: Session, now: Callable[[], datetime]) -> None:
         """Store what came since the last look, and fill gaps; raise OperatorError if the source refuses the key."""
-        heard = self._with.stream.take()
+        stream_rows = self._with.stream.take()
         at = now()
-        self._note(heard, at)
+        self._note(stream_rows, at)
         if session.date != self._session:
             self._begin(session.date)
         was_whole = self._whole
         if was_whole:
-            self._keep(heard.rows, at)
-        if heard.up and (not was_whole or self._is_due(at)) and not (self._failed and self._asked_lately(at)):
+            self._keep(stream_rows.rows, at)
+        if stream_rows.up and (not was_whole or self._is_due(at)) and not (self._failed and self._asked_lately(at)):
             self._ask(self._with.symbols, session, now)
         if self._whole and not was_whole:
-            self._keep(heard.rows, at)
-        if heard.up and self._whole and (self._doubtful or self._without_about) and not self._asked_lately(at):
+            self._keep(stream_rows.rows, at)
+        if stream_rows.up and self._whole and (self._doubtful or self._without_about) and not self._asked_lately(at):
             self._ask(self._with.symbols if self._doubtful else sorted(self._without_about), session, now)
 
     def finish(self, session: Session, now: Callable[[], datetime]) -> bool:
@@ -239,20 +239,20 @@ class Follower:
         for ids in (self._known, self._heard, self._awaited):
             ids.clear()
 
-    def _note(self, heard: StreamRows, at: datetime) -> None:
+    def _note(self, stream_rows: StreamRows, at: datetime) -> None:
         """Write down what happened to the connection; after a join, or with rows lost, something may be missing."""
         so_far, emit = self.so_far, self._with.events.emit
-        if heard.joined > so_far.joined:
+        if stream_rows.joined > so_far.joined:
             self._whole = self._told_down = False
             self._awaited.clear()
-            emit(EventKind.STREAM_JOINED.at(at, {"joined": str(heard.joined)}))
-        if heard.lost > so_far.lost:
+            emit(EventKind.STREAM_JOINED.at(at, {"joined": str(stream_rows.joined)}))
+        if stream_rows.lost > so_far.lost:
             self._whole = False
-            emit(EventKind.STREAM_FELL_BEHIND.at(at, {"rows": str(heard.lost - so_far.lost)}))
-        if not heard.up and heard.problem and not self._told_down:
+            emit(EventKind.STREAM_FELL_BEHIND.at(at, {"rows": str(stream_rows.lost - so_far.lost)}))
+        if not stream_rows.up and stream_rows.problem and not self._told_down:
             self._told_down = True
-            emit(EventKind.STREAM_LOST.at(at, {"message": heard.problem}))
-        so_far.joined, so_far.lost, self._up = heard.joined, heard.lost, heard.up
+            emit(EventKind.STREAM_LOST.at(at, {"message": stream_rows.problem}))
+        so_far.joined, so_far.lost, self._up = stream_rows.joined, stream_rows.lost, stream_rows.up
 
     def _is_due(self, at: datetime) -> bool:
         return self._complete is None or (at - self._complete).total_seconds() >= self._with.check_s

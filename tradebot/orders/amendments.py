@@ -272,8 +272,8 @@ def joinable(world: World, pair: Resting) -> str:
 def exit_candidate(desk: Desk, order: Order, record: IntentRecord) -> Candidate:
     """Return the candidate under which a working exit is followed by another one for the shares that it leaves."""
     intent = record.intent
-    found = about(intent, intent.purpose, desk.now, order.open_quantity)
-    return replace(found, side=order.side, source="exit", why=intent.why, displaced_by=intent.displaced_by)
+    candidate = about(intent, intent.purpose, desk.now, order.open_quantity)
+    return replace(candidate, side=order.side, source="exit", why=intent.why, displaced_by=intent.displaced_by)
 
 
 def pair_of(desk: Desk, order: Order, record: IntentRecord) -> Resting:

@@ -74,13 +74,13 @@ def auction(world: World, call: Call, account: AccountAsk, changes: Iterable[Can
     taking = taking_part(world.rules)
     if taking is None:
         return Auctioned()
-    entries = [one for one in changes if one.purpose is Purpose.OPEN and one.strategy in taking.own]
-    heard = [evaluate_entry(world, call, account, one) for one in entries]
-    competing = [(ask, said) for ask, said in heard if ask.size and competes(ask.candidate, said)]
+    entries = [change for change in changes if change.purpose is Purpose.OPEN and change.strategy in taking.own]
+    heard = [evaluate_entry(world, call, account, entry) for entry in entries]
+    competing = [(ask, decisions) for ask, decisions in heard if ask.size and competes(ask.candidate, decisions)]
     asks = {(ask.candidate.strategy, ask.candidate.symbol): ask for ask, _ in competing}
     decided, thin = _among_fillable(world, account, taking, asks)
     standings = {(each.bid.strategy, each.bid.symbol): each for each in decided.standings if not each.bid.is_open}
-    asked = {(ask.candidate.strategy, ask.candidate.symbol): said for ask, said in competing}
+    asked = {(ask.candidate.strategy, ask.candidate.symbol): decisions for ask, decisions in competing}
     return Auctioned(standings, thin, asked, taking, account, list(zip(entries, heard, strict=True)))
 
 
@@ -88,13 +88,13 @@ def _among_fillable(
     world: World, account: AccountAsk, taking: AuctionSettings, asks: Mapping[Whose, Ask]
 ) -> tuple[Auction, Mapping[Whose, Decision]]:
     """Decide until every candidate that would be acted on can be filled; return who left for want of depth, and why."""
-    held = tuple(bids_held(account, world.rules, taking))
-    caps, wanted = caps_of(account, taking, held), tuple(bids_wanted(account.desk, asks.values(), taking))
+    bids = tuple(bids_held(account, world.rules, taking))
+    caps, wanted = caps_of(account, taking, bids), tuple(bids_wanted(account.desk, asks.values(), taking))
     asked = dict[Whose, Decision | None]()
     while True:
         thin = {whose: why for whose, why in asked.items() if why}
-        left = (bid for bid in wanted if (bid.strategy, bid.symbol) not in thin)
-        decided = hold_auction((*held, *left), caps)
+        remaining = (bid for bid in wanted if (bid.strategy, bid.symbol) not in thin)
+        decided = hold_auction((*bids, *remaining), caps)
         winners = [(each.bid.strategy, each.bid.symbol) for each in decided.of(Ruling.OPEN, Ruling.AFTER)]
         fresh = [whose for whose in winners if whose not in asked][: MOST_ASKED - len(asked)]
         asked |= {whose: too_thin(world, asks[whose]) for whose in fresh}
@@ -109,31 +109,31 @@ def execute_ruling(
     whose = (candidate.strategy, candidate.symbol)
     if auctioned and candidate.purpose is Purpose.OPEN and (why := auctioned.thin.get(whose)):
         return account, (with_decisions(CandidateRecord(candidate, auctioned.asked[whose]), (why,)),)
-    standing = auctioned.standings.get(whose) if auctioned and candidate.purpose is Purpose.OPEN else None
-    if standing is None or auctioned is None or auctioned.taking is None:
+    ruling = auctioned.standings.get(whose) if auctioned and candidate.purpose is Purpose.OPEN else None
+    if ruling is None or auctioned is None or auctioned.taking is None:
         return trade(
             world, call, account, candidate, auctioned.cached_evaluation(account, candidate) if auctioned else None
         )
-    if standing.ruling is Ruling.OPEN:
+    if ruling.ruling is Ruling.OPEN:
         account, traded = trade(world, call, account, candidate)
-        return account, (*traded[:-1], with_decisions(traded[-1], standing.decisions))
+        return account, (*traded[:-1], with_decisions(traded[-1], ruling.decisions))
     refused = CandidateRecord(candidate, auctioned.asked[whose])
-    if standing.other is not None:
-        return _swap(world, call, account, refused, standing, standing.other)
+    if ruling.other is not None:
+        return _swap(world, call, account, refused, ruling, ruling.other)
     lost = (lost_close(world, account.desk, name, candidate.symbol) for name in auctioned.taking.own)
-    again = next((position for position in lost if position), None) if standing.bid.awaited else None
+    again = next((position for position in lost if position), None) if ruling.bid.awaited else None
     records: Records = ()
     if again is not None:
         account, records = close_for(world, call, account, again, candidate, ONCE_MORE)
-    return account, (*records, with_decisions(refused, standing.decisions))
+    return account, (*records, with_decisions(refused, ruling.decisions))
 
 
 def _swap(
-    world: World, call: Call, account: AccountAsk, refused: CandidateRecord, standing: BidRuling, loser: Bid
+    world: World, call: Call, account: AccountAsk, refused: CandidateRecord, ruling: BidRuling, loser: Bid
 ) -> tuple[AccountAsk, Records]:
     """Close the position that gives way, if the candidate has every yes that it needs; it opens in a later pass."""
     candidate = refused.candidate
-    (decided,) = standing.decisions
+    (decided,) = ruling.decisions
     ask, _ = evaluate_entry(world, call, account, candidate)
     position = position_of(account.desk, (loser.strategy, loser.symbol))
     assert position is not None, "what gives way is held"
@@ -149,7 +149,7 @@ def _swap(
     assert isinstance(decided.limit, Decimal)
     began = close_started(closed, decided.observed, decided.limit)
     if began.reason is Reason.DISPLACEMENT_STARTED and not world.dry_run:
-        world.events.emit(EventKind.SWAPPED.at(account.desk.now, _told(standing.bid, loser, decided), loser.symbol))
+        world.events.emit(EventKind.SWAPPED.at(account.desk.now, _told(ruling.bid, loser, decided), loser.symbol))
     return account, (*closed, with_decisions(refused, (began,)))
 
 

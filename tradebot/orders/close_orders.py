@@ -158,8 +158,8 @@ def close_as_wanted(world: World, call: Call, desk: Desk, candidate: Candidate) 
     """Send the orders that close or reduce a position because its strategy wants that, if the exit gates pass."""
     position = position_of(desk, (candidate.strategy, candidate.symbol))
     if position is None or closing_side(position.quantity) is not candidate.side:
-        held = position.quantity if position else Decimal(0)
-        closed = Decision(Gate.POSITIONED, Verdict.FAIL, Reason.ALREADY_CLOSED, held, candidate.quantity)
+        held_quantity = position.quantity if position else Decimal(0)
+        closed = Decision(Gate.POSITIONED, Verdict.FAIL, Reason.ALREADY_CLOSED, held_quantity, candidate.quantity)
         return (CandidateRecord(candidate, (*candidate.decisions, closed)),)
     assert candidate.quantity is not None, "a strategy that closes knows its quantity"
     if not candidate.quantity:
@@ -167,10 +167,10 @@ def close_as_wanted(world: World, call: Call, desk: Desk, candidate: Candidate) 
         none = Decision(Gate.SIZE, Verdict.FAIL, Reason.SIZE_BELOW_ONE, candidate.quantity, minimum)
         return (CandidateRecord(candidate, (*candidate.decisions, none)),)
     quantity = min(candidate.quantity, closable(desk, position.symbol, position.quantity))
-    asked = Decision(Gate.STRATEGY, Verdict.PASS, Reason.STRATEGY_CLOSES, candidate.why or None)
+    decision = Decision(Gate.STRATEGY, Verdict.PASS, Reason.STRATEGY_CLOSES, candidate.why or None)
     fresh = candidate_fresh(candidate, desk.now, world.rules.of(candidate.strategy).limits)
     wanted = replace(candidate, quantity=quantity)
-    return _send_closing(world, call, desk, position, wanted, (fresh, *candidate.decisions, asked))
+    return _send_closing(world, call, desk, position, wanted, (fresh, *candidate.decisions, decision))
 
 
 def _send_closing(
@@ -224,19 +224,19 @@ def _exits(
         # What one of them fills meanwhile is no longer there to be closed.
         yield _waits(candidate, decisions)
         return
-    left, covered = quantity_of(candidate), sum((pair.quantity for pair in pairs), Decimal(0))
-    free = min(left, max(_held(desk, candidate) - covered, Decimal(0)) if pairs else left)
+    remaining, covered = quantity_of(candidate), sum((pair.quantity for pair in pairs), Decimal(0))
+    free = min(remaining, max(_held(desk, candidate) - covered, Decimal(0)) if pairs else remaining)
     if free:
         key = wanted_key(world, call, desk, candidate)
         yield submit_whole(world, call, desk, replace(candidate, quantity=free), decisions, key)
-    left -= free
+    remaining -= free
     for number, pair in reversed(tuple(enumerate(pairs))):
-        if left == pair.quantity and (stop := joinable(world, pair)):
-            yield _joining(world, call, desk, replace(candidate, quantity=left), decisions, stop)
-            left = Decimal(0)
-        if left > 0:
-            part = replace(candidate, quantity=min(left, pair.quantity))
-            left -= quantity_of(part)
+        if remaining == pair.quantity and (stop := joinable(world, pair)):
+            yield _joining(world, call, desk, replace(candidate, quantity=remaining), decisions, stop)
+            remaining = Decimal(0)
+        if remaining > 0:
+            part = replace(candidate, quantity=min(remaining, pair.quantity))
+            remaining -= quantity_of(part)
             # What the rest of this exit and the other stops leave of the position.
             own = _held(desk, candidate) - (quantity_of(candidate) - quantity_of(part))
             own -= sum((other.quantity for other in pairs[:number]), Decimal(0))
@@ -339,8 +339,8 @@ def _close_in_its_place(
     closing = replace(candidate, quantity=min(quantity_of(candidate), released.left))
     if pair.record.intent.key.joins:
         # The exit that this one follows was in the group of a stop, which rests as before.
-        stops = [one for one in desk.resting.get(pair.record.intent.whose, ()) if not one.is_target]
-        stop = next((joinable(world, one) for one in stops if one.quantity == closing.quantity), "")
+        stops = [rest for rest in desk.resting.get(pair.record.intent.whose, ()) if not rest.is_target]
+        stop = next((joinable(world, stop) for stop in stops if stop.quantity == closing.quantity), "")
         if stops:
             yield _joining(world, call, desk, closing, decisions, stop) if stop else _waits(closing, decisions)
             return
@@ -348,8 +348,8 @@ def _close_in_its_place(
     key = replace(submit_key(call, desk, closing), leg=EXITS, target=pair.first.venue_id)
     closed = submit_whole(world, call, desk, closing, decisions, key)
     yield closed
-    left = released.left if own is None else min(released.left, own)
-    unprotected = left - (Decimal(0) if is_refused(closed) else quantity_of(closing))
+    remaining = released.left if own is None else min(released.left, own)
+    unprotected = remaining - (Decimal(0) if is_refused(closed) else quantity_of(closing))
     if unprotected > 0 and (pair.stop or pair.record.intent.protects):
         yield protect_again(world, call, desk, pair, unprotected)
 
@@ -390,8 +390,8 @@ def _at_this_price(world: World, desk: Desk, candidate: Candidate, lost: Intent)
 def _is_still_there(desk: Desk, position: Position, lost: Intent) -> bool:
     """Return True if the shares of a lost exit can still be closed, or the pair that it was to go through rests."""
     if lost.operation is Operation.SUBMIT:
-        held = closable(desk, position.symbol, position.quantity)
-        return held >= lost.quantity and lost.side is closing_side(position.quantity)
+        held_quantity = closable(desk, position.symbol, position.quantity)
+        return held_quantity >= lost.quantity and lost.side is closing_side(position.quantity)
     pairs = desk.resting.get(position.whose, ())
     return any(pair.limit is not None and pair.limit.venue_id == lost.target_venue_id for pair in pairs)
 

@@ -179,21 +179,21 @@ def without_unapproved_swaps(
 
     A strategy that wants more of nothing sells to cash, for which nobody is asked.
     """
-    selling = {one.strategy for one in changes if one.purpose is not Purpose.OPEN and _is_change(one)}
+    selling = {change.strategy for change in changes if change.purpose is not Purpose.OPEN and _is_change(change)}
     asking = {name for name in selling if world.rules.of(name).approval and not world.shadow}
     if not asking:
         return changes
     withheld = dict[str, Reason]()
-    for one in changes:
-        if one.strategy in asking and one.purpose is Purpose.OPEN and _is_change(one):
-            reason = _withheld(world, call, account, one)
-            if reason and withheld.get(one.strategy) is not Reason.APPROVAL_WAITING:
-                withheld[one.strategy] = reason
+    for candidate in changes:
+        if candidate.strategy in asking and candidate.purpose is Purpose.OPEN and _is_change(candidate):
+            reason = _withheld(world, call, account, candidate)
+            if reason and withheld.get(candidate.strategy) is not Reason.APPROVAL_WAITING:
+                withheld[candidate.strategy] = reason
     return [
-        leave_target_unchanged(one, withheld[one.strategy])
-        if one.strategy in withheld and one.purpose is not Purpose.OPEN and _is_change(one)
-        else one
-        for one in changes
+        leave_target_unchanged(change, withheld[change.strategy])
+        if change.strategy in withheld and change.purpose is not Purpose.OPEN and _is_change(change)
+        else change
+        for change in changes
     ]
 
 
@@ -385,8 +385,8 @@ def _with_stop(world: World, listing: Listing, entry: Intent, price: Decimal) ->
         atr_fraction=entry.atr_fraction,
         instrument=listing.instrument,
     )
-    asked = levels(WatchedPosition(position, price, kept), world.rules.exits_watching(position, kept))
-    if asked.stop is None:
+    exit_levels = levels(WatchedPosition(position, price, kept), world.rules.exits_watching(position, kept))
+    if exit_levels.stop is None:
         return entry
-    stop = on_tick(listing, asked.stop, closing_side(position.quantity))
-    return replace(entry, order_class=OrderClass.BRACKET, stop_price=stop, why=asked.word)
+    stop = on_tick(listing, exit_levels.stop, closing_side(position.quantity))
+    return replace(entry, order_class=OrderClass.BRACKET, stop_price=stop, why=exit_levels.word)

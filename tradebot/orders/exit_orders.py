@@ -40,18 +40,18 @@ def _close_by_rule(
     world: World, call: Call, watched: Mapping[Key, WatchedPosition], desk: Desk, position: Position
 ) -> Records:
     """Decide on one position and send its exit. A stale quote only leaves it to a stop that rests at the venue."""
-    held, quote = watched[position.key], desk.quotes.get(position.symbol)
-    if held.kept.turned:
+    watched_position, quote = watched[position.key], desk.quotes.get(position.symbol)
+    if watched_position.kept.turned:
         beyond = Decision(Gate.EXIT, Verdict.PASS, Reason.OVERFILLED, abs(position.quantity))
         return close(world, call, desk, position, ExitCall(beyond, why=(ReasonPart("overfilled"),)), "exit")
     if unfinished := unfinished_close(world.ledger, desk.books.intents, position):
         return _go_on(world, call, desk, position, unfinished)
     ratio = desk.position_ratios.get(position.symbol, Decimal(1))
     clocks = clocks_agree(desk.clock_ahead_s, world.rules.limits)
-    rules = world.rules.exits_watching(position, held.kept)
+    rules = world.rules.exits_watching(position, watched_position.kept)
     listing = desk.listing_of(position)
     session = desk.session_of(listing.instrument) if listing else desk.session
-    why = judge(held, quote, desk.now, rules, desk.state.state, ratio, clocks, session)
+    why = judge(watched_position, quote, desk.now, rules, desk.state.state, ratio, clocks, session)
     if desk.rejected_quotes.get(position.symbol) == SUSPENDED:
         why = replace(why, decision=_suspended(why.decision), unknown=tuple(map(_suspended, why.unknown)))
     if not why.decision.passed and (move := due(desk, position)):
@@ -100,7 +100,9 @@ def symbols_to_close(exits: Iterable[CandidateRecord]) -> frozenset[str]:
 def select_staying(watched: Mapping[Key, WatchedPosition], exits: Iterable[CandidateRecord]) -> list[WatchedPosition]:
     """Return the positions that no rule closes, nor a part of them by a new order, and no exit that is sent again."""
     leaving = {record.candidate.symbol for record in exits if _is_leaving(record)}
-    return [held for held in watched.values() if held.position.symbol not in leaving]
+    return [
+        watched_position for watched_position in watched.values() if watched_position.position.symbol not in leaving
+    ]
 
 
 def _rule_fired(record: CandidateRecord) -> bool:
@@ -133,13 +135,13 @@ def _left_to_venue(world: World, desk: Desk, position: Position, why: ExitCall) 
     # Far past a stop, the venue should have acted.
     if reached is None or reached < 0 or max(past_stops, default=Decimal(0)) > offset:
         return why
-    left = replace(why.decision, verdict=Verdict.FAIL, reason=Reason.LEFT_TO_BROKER)
-    return ExitCall(left, unknown=why.unknown)
+    remaining = replace(why.decision, verdict=Verdict.FAIL, reason=Reason.LEFT_TO_BROKER)
+    return ExitCall(remaining, unknown=why.unknown)
 
 
 def _reached_apart(rests: Iterable[Resting], price: Decimal, side: Side, shares: Decimal) -> Sequence[Decimal]:
     """Return the prices of targets apart from the stops that the price has reached, if they are for all the shares."""
-    targets = [(one.first.limit_price, one.quantity) for one in rests if one.is_target and not one.ending]
+    targets = [(rest.first.limit_price, rest.quantity) for rest in rests if rest.is_target and not rest.ending]
     reached = [(limit, quantity) for limit, quantity in targets if limit and (price - limit) * -side.sign >= 0]
     enough = sum((quantity for _, quantity in reached), Decimal(0)) >= shares
     return [limit for limit, _ in reached] if enough else []
@@ -162,15 +164,15 @@ def cancel_blocking_orders(
 def close_by_hand(world: World, call: Call, at_work: WorkingExits, positions: Iterable[Position]) -> Records:
     """Close the shares of these positions for which no exit is at work."""
     decision = Decision(Gate.EXIT, Verdict.PASS, Reason.CLOSED_BY_HAND, call.by)
-    asked = ExitCall(decision, why=(BY_HAND,))
-    return close_one_by_one(at_work.desk, positions, partial(_close_by_hand, world, call, asked, at_work.shares))
+    exit_call = ExitCall(decision, why=(BY_HAND,))
+    return close_one_by_one(at_work.desk, positions, partial(_close_by_hand, world, call, exit_call, at_work.shares))
 
 
 def _close_by_hand(
-    world: World, call: Call, asked: ExitCall, at_work: Mapping[Whose, Decimal], desk: Desk, position: Position
+    world: World, call: Call, exit_call: ExitCall, at_work: Mapping[Whose, Decimal], desk: Desk, position: Position
 ) -> Records:
     closing = at_work.get(position.whose)
-    left = None if closing is None else abs(position.quantity) - closing
-    if left is not None and left <= 0:
+    remaining = None if closing is None else abs(position.quantity) - closing
+    if remaining is not None and remaining <= 0:
         return ()
-    return close(world, call, desk, position, replace(asked, shares=left), "flatten")
+    return close(world, call, desk, position, replace(exit_call, shares=remaining), "flatten")

@@ -66,35 +66,35 @@ class ProtectionStep(NamedTuple):
 
 def stop_steps(cover: Cover, looser_by: Decimal) -> Iterator[ProtectionStep]:
     """Yield what brings the stops to the shares and the price; one is moved only by more than a fraction of its own."""
-    left = sorted(cover.stops, key=lambda one: (price_of(one) * -cover.side.sign, -one.quantity))
-    for one in tuple(left):
-        others = total(other for other in left if other is not one and other.can_trigger)
-        if others >= cover.shares and not is_busy(one):
-            left.remove(one)
-            yield ProtectionStep(Reason.STOP_SPARE, old=one)
-    yield from _changes(cover, left, looser_by)
-    missing = cover.shares - cover.ending - total(left)
+    remaining = sorted(cover.stops, key=lambda one: (price_of(one) * -cover.side.sign, -one.quantity))
+    for rest in tuple(remaining):
+        others = total(other for other in remaining if other is not rest and other.can_trigger)
+        if others >= cover.shares and not is_busy(rest):
+            remaining.remove(rest)
+            yield ProtectionStep(Reason.STOP_SPARE, old=rest)
+    yield from _changes(cover, remaining, looser_by)
+    missing = cover.shares - cover.ending - total(remaining)
     if missing > 0 and cover.stop is not None:
         yield ProtectionStep(Reason.STOP_MISSING, missing, cover.stop)
 
 
-def _changes(cover: Cover, left: list[Resting], looser_by: Decimal) -> Iterator[ProtectionStep]:
+def _changes(cover: Cover, remaining: list[Resting], looser_by: Decimal) -> Iterator[ProtectionStep]:
     """Yield which of the stops that stay are made smaller or moved, the loosest first."""
     toward, stop = -cover.side.sign, cover.stop
-    loose = [one for one in left if stop and (stop - price_of(one)) * toward > price_of(one) * looser_by]
+    loose = [rest for rest in remaining if stop and (stop - price_of(rest)) * toward > price_of(rest) * looser_by]
     # Another one may rest, or be on its way, at the price where a loose one is to be.
-    wanting = cover.shares - total(one for one in left if one not in loose)
-    excess = NONE if any(map(is_busy, left)) else max(total(left) - cover.shares, NONE)
-    for one in (one for one in left if not is_busy(one)):
-        shares = min(one.quantity - excess, wanting) if one in loose else one.quantity - excess
-        if shares <= 0 or (shares == one.quantity and one not in loose):
+    wanting = cover.shares - total(rest for rest in remaining if rest not in loose)
+    excess = NONE if any(map(is_busy, remaining)) else max(total(remaining) - cover.shares, NONE)
+    for resting in (rest for rest in remaining if not is_busy(rest)):
+        shares = min(resting.quantity - excess, wanting) if resting in loose else resting.quantity - excess
+        if shares <= 0 or (shares == resting.quantity and resting not in loose):
             continue
-        if one in loose and stop:
+        if resting in loose and stop:
             wanting -= shares
-            yield ProtectionStep(Reason.STOP_TIGHTENED, shares, stop, one)
+            yield ProtectionStep(Reason.STOP_TIGHTENED, shares, stop, resting)
         else:
-            yield ProtectionStep(Reason.STOP_RESIZED, shares, price_of(one), one)
-        excess -= one.quantity - shares
+            yield ProtectionStep(Reason.STOP_RESIZED, shares, price_of(resting), resting)
+        excess -= resting.quantity - shares
 
 
 def merge_stops(cover: Cover, steps: tuple[ProtectionStep, ...]) -> tuple[ProtectionStep, ...]:
@@ -106,8 +106,8 @@ def merge_stops(cover: Cover, steps: tuple[ProtectionStep, ...]) -> tuple[Protec
     if stop is None or cover.position is None or total(cover.stops) > cover.shares:
         return steps
     way, toward = abs(cover.position.average_price - stop) * NEAR, -cover.side.sign
-    near = [one for one in cover.stops if one.can_trigger and one.record.intent.protects and not is_busy(one)]
-    near = [one for one in near if (price_of(one) - stop) * toward <= way]
+    near = [stop for stop in cover.stops if stop.can_trigger and stop.record.intent.protects and not is_busy(stop)]
+    near = [rest for rest in near if (price_of(rest) - stop) * toward <= way]
     if len(near) + bool(new) < 2 or not near or any(step.old not in near for step in steps if step.old):
         return steps
     price = max((stop, *map(price_of, near)), key=lambda each: each * toward)
@@ -117,27 +117,27 @@ def merge_stops(cover: Cover, steps: tuple[ProtectionStep, ...]) -> tuple[Protec
 def target_steps(cover: Cover) -> Iterator[ProtectionStep]:
     """Yield what leaves targets for no more than the shares."""
     excess = total(cover.targets) - cover.shares
-    for one in sorted(cover.targets, key=lambda one: price_of(one) * cover.side.sign):
-        if excess > 0 and not is_busy(one):
-            shares = max(one.quantity - excess, NONE)
-            excess -= one.quantity - shares
-            yield ProtectionStep(Reason.STOP_RESIZED if shares else Reason.STOP_SPARE, shares, price_of(one), one)
+    for rest in sorted(cover.targets, key=lambda one: price_of(one) * cover.side.sign):
+        if excess > 0 and not is_busy(rest):
+            shares = max(rest.quantity - excess, NONE)
+            excess -= rest.quantity - shares
+            yield ProtectionStep(Reason.STOP_RESIZED if shares else Reason.STOP_SPARE, shares, price_of(rest), rest)
 
 
-def is_busy(one: Resting) -> bool:
+def is_busy(rest: Resting) -> bool:
     """Return True if the venue is still busy with an order: it is arriving, or being replaced."""
-    orders = (order for order in (one.limit, one.stop) if order)
+    orders = (order for order in (rest.limit, rest.stop) if order)
     return any(order.status.is_arriving or order.status is OrderStatus.PENDING_REPLACE for order in orders)
 
 
 def total(rests: Iterable[Resting]) -> Decimal:
     """Return for how many shares these are together, unsigned."""
-    return sum((one.quantity for one in rests), NONE)
+    return sum((rest.quantity for rest in rests), NONE)
 
 
-def price_of(one: Resting) -> Decimal:
+def price_of(rest: Resting) -> Decimal:
     """Return the price of a stop or of a target in USD."""
-    now, asked = one.stop or one.first, one.record.intent
-    price = (now.limit_price or asked.limit_price) if one.is_target else (now.stop_price or asked.stop_price)
+    now, intent = rest.stop or rest.first, rest.record.intent
+    price = (now.limit_price or intent.limit_price) if rest.is_target else (now.stop_price or intent.stop_price)
     assert price is not None, "what rests has a price"
     return price

@@ -25,9 +25,13 @@ def may_place(rules: ExitRules, desk: Desk, cover: Cover, price: Decimal) -> boo
     assert position is not None, "only what is held has targets"
     placed = [record for record in desk.books.intents if _is_target_of(record, cover, position)]
     gone = [record for record in placed if _is_gone(desk, record)]
-    if not any(_is_near(one, price, position) for one in gone):
+    if not any(_is_near(record, price, position) for record in gone):
         return True
-    again = [record.intent.at for record in placed if any(_is_before(one, record, position) for one in gone)]
+    again = [
+        record.intent.at
+        for record in placed
+        if any(_is_before(intent_record, record, position) for intent_record in gone)
+    ]
     protected = total(stop for stop in cover.stops if stop.can_trigger) >= cover.shares
     old_enough = desk.now - position.opened_at >= timedelta(seconds=rules.target_again_after_s)
     every = timedelta(seconds=rules.target_again_every_s)
@@ -58,13 +62,13 @@ def _ended_by_us(desk: Desk) -> Iterator[str | None]:
             yield record.intent.target_venue_id
 
 
-def _is_near(one: IntentRecord, price: Decimal, position: Position) -> bool:
+def _is_near(record: IntentRecord, price: Decimal, position: Position) -> bool:
     """Return True if a target was for about this price, which moves a little while an entry fills."""
-    at = one.intent.limit_price
+    at = record.intent.limit_price
     return at is not None and abs(price - at) <= abs(price - position.average_price) * NEAR
 
 
-def _is_before(one: IntentRecord, later: IntentRecord, position: Position) -> bool:
+def _is_before(record: IntentRecord, later: IntentRecord, position: Position) -> bool:
     """Return True if a later target took the place of one that was gone."""
     price = later.intent.limit_price
-    return price is not None and one.intent.at < later.intent.at and _is_near(one, price, position)
+    return price is not None and record.intent.at < later.intent.at and _is_near(record, price, position)

@@ -102,14 +102,20 @@ def _wanted(
     in_vain: Sequence[Intent],
 ) -> Iterator[tuple[Whose, ExitLevels]]:
     """Yield where the stops and targets of positions should be; a person's own positions have none."""
-    staying = {one.position.whose for one in kept}
-    for one in (one for one in watched if one.position.strategy != ADOPTED):
-        asked = levels(one, world.rules.exits_watching(one.position, one.kept))
-        gave_up = any(_exits(in_vain, one.position))
-        if asked.stop is not None and one.position.whose in staying:
-            yield one.position.whose, asked
-        elif asked.stop and (gave_up or world.venue.reduce_only) and not _is_passed(desk, one, asked.stop):
-            yield one.position.whose, replace(asked, targets=())
+    staying = {watched.position.whose for watched in kept}
+    for watched_position in (one for one in watched if one.position.strategy != ADOPTED):
+        exit_levels = levels(
+            watched_position, world.rules.exits_watching(watched_position.position, watched_position.kept)
+        )
+        gave_up = any(_exits(in_vain, watched_position.position))
+        if exit_levels.stop is not None and watched_position.position.whose in staying:
+            yield watched_position.position.whose, exit_levels
+        elif (
+            exit_levels.stop
+            and (gave_up or world.venue.reduce_only)
+            and not _is_passed(desk, watched_position, exit_levels.stop)
+        ):
+            yield watched_position.position.whose, replace(exit_levels, targets=())
 
 
 def _in_vain(desk: Desk, unresolved: Iterable[IntentRecord]) -> Iterator[Intent]:
@@ -132,10 +138,10 @@ def _exits(unresolved: Iterable[Intent], position: Position) -> Iterator[Intent]
             yield intent
 
 
-def _is_passed(desk: Desk, held: WatchedPosition, stop: Decimal) -> bool:
+def _is_passed(desk: Desk, watched: WatchedPosition, stop: Decimal) -> bool:
     """Return True if the price is past a stop already: it would act at once, at any price."""
-    quote = desk.quotes.get(held.position.symbol)
-    return quote is not None and (stop - exit_price(held.position, quote)) * held.direction >= 0
+    quote = desk.quotes.get(watched.position.symbol)
+    return quote is not None and (stop - exit_price(watched.position, quote)) * watched.direction >= 0
 
 
 def _covers(world: World, desk: Desk, wanted: Mapping[Whose, ExitLevels]) -> Iterator[Cover]:
@@ -179,23 +185,25 @@ def _is_ending(desk: Desk, rest: Resting) -> bool:
 def _shares(world: World, desk: Desk, position: Position) -> Decimal:
     """Return how many whole shares what rests should be for."""
     side, listing = closing_side(position.quantity), desk.listing_of(position)
-    left = protectable(desk, position, side)
-    unsure = position.symbol in desk.unproven or any(one.symbol == position.symbol for one in desk.differences)
+    remaining = protectable(desk, position, side)
+    unsure = position.symbol in desk.unproven or any(
+        difference.symbol == position.symbol for difference in desk.differences
+    )
     if unsure and world.venue.reduce_only:
         # Too few shares may be a lie, and what only reduces a position can't do more than the venue holds.
-        left = abs(position.quantity)
+        remaining = abs(position.quantity)
     if not world.venue.reduce_only:
         # Those of exits that work are left out, and for a while those of exits that may.
         exits = _exits((record.intent for record in desk.books.unresolved_intents), position)
         may = (intent.quantity for intent in exits if abs(desk.now - intent.at) < RETRY and not intent.key.joins)
-        left -= shares_being_closed(desk, position) - _joined(desk, position) + sum(may, NONE)
-    return max(listing.whole_lots(left) if listing else left, NONE)
+        remaining -= shares_being_closed(desk, position) - _joined(desk, position) + sum(may, NONE)
+    return max(listing.whole_lots(remaining) if listing else remaining, NONE)
 
 
 def _joined(desk: Desk, position: Position) -> Decimal:
     """Return the shares of exits at work that are in the group of a stop: it may rest beside them."""
     side, found = closing_side(position.quantity), NONE
-    for order in (one for one in desk.orders if (one.symbol, one.side) == (position.symbol, side)):
+    for order in (order for order in desk.orders if (order.symbol, order.side) == (position.symbol, side)):
         behind = desk.books.intent_behind(order)
         if behind and behind.intent.key.joins and behind.intent.whose == position.whose:
             found += order.open_quantity
@@ -230,20 +238,20 @@ def _stops(world: World, call: Call, desk: Desk, cover: Cover) -> Iterator[Candi
 
 def _in_turn(steps: Iterable[Iterable[CandidateRecord]]) -> Iterator[CandidateRecord]:
     """Yield what becomes of steps, one after another, until a request has no outcome."""
-    for done in map(tuple, steps):
-        yield from done
-        if not all(map(_has_outcome, done)):
+    for records in map(tuple, steps):
+        yield from records
+        if not all(map(_has_outcome, records)):
             return
 
 
 def _while_lost(world: World, call: Call, desk: Desk, cover: Cover, lost: Intent) -> Iterator[CandidateRecord]:
     """Send a lost request about stops, or about targets, again if that is safe by now; cancel what is spare."""
     rests = cover.targets if lost.is_target else cover.stops
-    left = cover.shares - total(rests) + _given_up(rests, lost)
-    if left > 0 and world.venue.reduce_only and lost.operation is not Operation.SUBMIT and not lost.is_target:
+    remaining = cover.shares - total(rests) + _given_up(rests, lost)
+    if remaining > 0 and world.venue.reduce_only and lost.operation is not Operation.SUBMIT and not lost.is_target:
         # The shares that it would leave without a stop get one first.
         if cover.stop is not None and not _was_refused(desk, cover, is_target=False):
-            yield _placed(world, call, desk, cover, ProtectionStep(Reason.STOP_MISSING, left, cover.stop))
+            yield _placed(world, call, desk, cover, ProtectionStep(Reason.STOP_MISSING, remaining, cover.stop))
     elif _fits(world, desk, cover, rests, lost):
         yield send_once_more(world, desk, lost)
     elif lost.operation is Operation.SUBMIT:
@@ -349,8 +357,8 @@ def _placed(world: World, call: Call, desk: Desk, cover: Cover, step: Protection
     of = cover.listing.instrument if cover.listing else old.instrument if old else None
     assert of is not None, "what is placed has an instrument"
     why = step.word if step.word is not None else (cover.asked.word if cover.asked else old.why if old else "")
-    asked = Candidate(cover.whose[0], of, cover.side, Purpose.PROTECT, desk.now, quantity=step.shares, why=why)
-    intent = resting_intent(world, call, desk, asked, OrderClass.SIMPLE, step.price, step.price)
+    candidate = Candidate(cover.whose[0], of, cover.side, Purpose.PROTECT, desk.now, quantity=step.shares, why=why)
+    intent = resting_intent(world, call, desk, candidate, OrderClass.SIMPLE, step.price, step.price)
     if step.why is Reason.TARGET_MISSING:
         intent = replace(intent, order_type=OrderType.LIMIT, limit_price=step.price, stop_price=None)
     return send_to_rest(world, desk, intent, step.why, _about(step))
@@ -387,8 +395,8 @@ def _targets(world: World, call: Call, desk: Desk, cover: Cover) -> Iterator[Can
     steps = tuple(target_steps(cover))
     # What is left of a target that can't be changed is placed again by the next pass.
     fitted = (
-        one if one.old and _can_edit(world, desk, one.old) else ProtectionStep(Reason.STOP_SPARE, old=one.old)
-        for one in steps
+        step if step.old and _can_edit(world, desk, step.old) else ProtectionStep(Reason.STOP_SPARE, old=step.old)
+        for step in steps
     )
     yield from _in_turn(_stop(world, call, desk, cover, step) for step in fitted)
     if steps or _was_refused(desk, cover, is_target=True):
@@ -415,7 +423,7 @@ def _new_targets(world: World, desk: Desk, cover: Cover) -> Iterator[ProtectionS
     room = max(cover.shares - closing - total(rests), NONE)
     meant = [as_meant(cover, rest, prices, settled=False) for rest in rests]
     for at, part, word in missing_targets(desk, cover.position, cover.listing, cover.asked, meant, room):
-        there = (rest for rest, one in zip(rests, meant, strict=True) if price_of(one) == at)
+        there = (rest for rest, resting in zip(rests, meant, strict=True) if price_of(resting) == at)
         old = [rest for rest in there if only_reduce and not (rest.ending or is_busy(rest))]
         if old or may_place(world.rules.exits, desk, cover, at):
             yield ProtectionStep(Reason.TARGET_MISSING, part + total(old), at, None, tuple(old), word)

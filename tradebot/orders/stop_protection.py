@@ -87,11 +87,11 @@ def _needless(desk: Desk, position: Position | None, pairs: tuple[Resting, ...])
         return
     if position:
         pairs = tuple(pair for pair in pairs if not pair.doubted)
-    left = sum((pair.quantity for pair in pairs), Decimal(0))
-    left -= protectable(desk, position, pairs[0].first.side) if pairs else 0
+    remaining = sum((pair.quantity for pair in pairs), Decimal(0))
+    remaining -= protectable(desk, position, pairs[0].first.side) if pairs else 0
     for pair in reversed(pairs):
-        if left > 0 and not (pair.exiting or pair.ending):
-            left -= pair.quantity
+        if remaining > 0 and not (pair.exiting or pair.ending):
+            remaining -= pair.quantity
             yield pair
 
 
@@ -135,8 +135,8 @@ def _protect_position(
         resting += [pair] if freed is None else []
         # A second one beside a doubted pair does no harm: if that works after all, the venue has no shares left for it.
         covered += 0 if pair.doubted else pair.quantity - (freed or 0)
-    held = abs(position.quantity) if unproven else protectable(desk, position, side)
-    uncovered = listing.whole_lots(held - covered)
+    held_quantity = abs(position.quantity) if unproven else protectable(desk, position, side)
+    uncovered = listing.whole_lots(held_quantity - covered)
     kind = class_to_try(desk.books, position.whose)
     if kind is OrderClass.OCO and _too_near_for_pair(world, desk, position, stop):
         kind = OrderClass.SIMPLE
@@ -283,22 +283,26 @@ def protect_again(world: World, call: Call, desk: Desk, pair: Resting, shares: D
     in_pairs = target is not None and world.venue.pairs is Pairs.NATIVE
     side, kind = pair.first.side, OrderClass.OCO if in_pairs else OrderClass.SIMPLE
     strategy, instrument = promised.key.strategy, promised.instrument
-    asked = Candidate(strategy, instrument, side, Purpose.PROTECT, desk.now, quantity=shares, why=promised.why)
+    candidate = Candidate(strategy, instrument, side, Purpose.PROTECT, desk.now, quantity=shares, why=promised.why)
     return send_to_rest(
-        world, desk, resting_intent(world, call, desk, asked, kind, target or stop, stop), Reason.STOP_MISSING, shares
+        world,
+        desk,
+        resting_intent(world, call, desk, candidate, kind, target or stop, stop),
+        Reason.STOP_MISSING,
+        shares,
     )
 
 
 def resting_intent(
-    world: World, call: Call, desk: Desk, asked: Candidate, kind: OrderClass, target: Decimal, stop: Decimal
+    world: World, call: Call, desk: Desk, candidate: Candidate, kind: OrderClass, target: Decimal, stop: Decimal
 ) -> Intent:
     """Return the request for a pair, or for a plain stop; each one of a pass is its own leg.
 
     Its `why` names the rule of its target, if it has one, and then the rule of its stop.
     """
-    assert asked.quantity is not None, "what protects knows its shares"
-    key, pair = free_leg(world, submit_key(call, desk, asked)), kind is OrderClass.OCO
-    intent = submit_intent(world, call, desk, asked, asked.quantity, target if pair else None, key)
+    assert candidate.quantity is not None, "what protects knows its shares"
+    key, pair = free_leg(world, submit_key(call, desk, candidate)), kind is OrderClass.OCO
+    intent = submit_intent(world, call, desk, candidate, candidate.quantity, target if pair else None, key)
     return replace(
         intent,
         order_type=OrderType.LIMIT if pair else OrderType.STOP,

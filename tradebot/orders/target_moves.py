@@ -33,7 +33,7 @@ def due_prices(cover: Cover) -> Sequence[Decimal]:
     if cover.position is None or cover.asked is None or cover.listing is None:
         return ()
     entered = cover.position.average_price
-    return [target_on_tick(cover.listing, one.price, cover.side, entered) for one in cover.asked.targets]
+    return [target_on_tick(cover.listing, target.price, cover.side, entered) for target in cover.asked.targets]
 
 
 def as_meant(cover: Cover, rest: Resting, prices: Sequence[Decimal], *, settled: bool) -> Resting:
@@ -66,10 +66,10 @@ def moves(
     if not prices or position is None or listing is None or cover.asked is None or not is_settled(desk, cover):
         return
     meant = [as_meant(cover, rest, prices, settled=True) for rest in cover.targets]
-    there = [one for one in meant if price_of(one) in prices]
+    there = [rest for rest in meant if price_of(rest) in prices]
     filled = max(lot.at for lot in position.lots)
     # One that was placed later isn't off because of a fill: its level may be done, because a stop closed the shares.
-    olds = (rest for rest, one in zip(cover.targets, meant, strict=True) if one not in there)
+    olds = (rest for rest, resting in zip(cover.targets, meant, strict=True) if resting not in there)
     off = [rest for rest in olds if rest.record.intent.at < filled]
     if not off or shares_being_closed(desk, position) or any(map(is_busy, cover.targets)):
         return

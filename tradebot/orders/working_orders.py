@@ -145,9 +145,9 @@ def reprice_working_exits(world: World, call: Call, desk: Desk, named: Callable[
 
 
 def _left_alone(desk: Desk, order: Order, record: IntentRecord) -> CandidateRecord:
-    asked = Decision(Gate.EXIT, Verdict.PASS, Reason.CLOSED_BY_HAND)
+    decision = Decision(Gate.EXIT, Verdict.PASS, Reason.CLOSED_BY_HAND)
     works = Decision(Gate.WORKING, Verdict.FAIL, Reason.EXIT_WORKING)
-    return CandidateRecord(exit_candidate(desk, order, record), (asked, works), order.client_order_id)
+    return CandidateRecord(exit_candidate(desk, order, record), (decision, works), order.client_order_id)
 
 
 def our_working_orders(world: World, desk: Desk) -> Iterator[tuple[Order, IntentRecord]]:

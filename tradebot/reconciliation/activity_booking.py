@@ -38,18 +38,18 @@ class Booked(Struct, frozen=True):
 Broker = Mapping[str, BrokerPosition]
 
 
-def book_all(held: BooksBefore, broker: Broker, activities: Iterable[Activity], venue: VenueDay) -> Booked:
+def book_all(books_before: BooksBefore, broker: Broker, activities: Iterable[Activity], venue: VenueDay) -> Booked:
     """Return what the activities write into the books, by time; the rest is tried again until no more is proven."""
     proven, waiting, before = list[Booking](), list(_groups(activities, venue)), -1
     while len(proven) > before:
         before, doubtful = len(proven), list[list[Activity]]()
         for place, group in enumerate(waiting, 1):
-            booking = _booking(held, _before(broker, waiting[place:]), group)
+            booking = _booking(books_before, _before(broker, waiting[place:]), group)
             if booking is None:
                 doubtful.append(group)
             else:
                 proven.append(booking)
-                held = held.after(booking) if booking.fills or booking.acknowledged else held
+                books_before = books_before.after(booking) if booking.fills or booking.acknowledged else books_before
         waiting = doubtful
     return Booked(tuple(proven), tuple(row for group in waiting for row in group))
 
@@ -80,7 +80,7 @@ def _groups(activities: Iterable[Activity], venue: VenueDay) -> Iterator[list[Ac
             return day, one.meaning, one.symbol or ""
         return (day, one.meaning) if one.meaning is ActivityKind.RENAME else (day, "", one.id)
 
-    executed = sorted((one for one in activities if one.executed), key=lambda one: (one.at, one.id))
+    executed = sorted((activity for activity in activities if activity.executed), key=lambda one: (one.at, one.id))
     groups = [list(rows) for _, rows in groupby(sorted(executed, key=lambda one: str(key(one))), key=key)]
     return iter(
         sorted((part for group in groups for part in _pair_renames(group)), key=lambda rows: (rows[0].at, rows[0].id))
@@ -101,24 +101,24 @@ def _pair_renames(group: list[Activity]) -> Iterator[list[Activity]]:
             yield [row, others[0]]
 
 
-def _booking(held: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking | None:
+def _booking(books_before: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking | None:
     """Return what one group writes, or None if the broker's data doesn't settle it."""
     first = rows[0]
     if first.corrects is not None:
-        return book_correction(held, first, first.corrects)
+        return book_correction(books_before, first, first.corrects)
     if first.symbol is None or all(row.quantity is None for row in rows) or not first.meaning.moves_shares:
         return Booking(_entries(rows))
     if first.meaning is ActivityKind.OPTION_TRADE:
         return _foreign_trade(first)
     if len(rows) == 2 and first.meaning is ActivityKind.RENAME:
         # If the symbol is the same, only the security's identifier is new.
-        return Booking(_entries(rows)) if rows[0].symbol == rows[1].symbol else _rename(held, broker, rows)
-    ours = any(position.strategy != FOREIGN for position in held.positions(first.symbol, first.at))
+        return Booking(_entries(rows)) if rows[0].symbol == rows[1].symbol else _rename(books_before, broker, rows)
+    ours = any(position.strategy != FOREIGN for position in books_before.positions(first.symbol, first.at))
     if not ours:
-        return _others_shares(held, broker, rows)
+        return _others_shares(books_before, broker, rows)
     if first.meaning is ActivityKind.SPLIT:
-        return _split(held, broker, rows)
-    return _merger(held, broker, rows) if first.meaning is ActivityKind.MERGER else None
+        return _split(books_before, broker, rows)
+    return _merger(books_before, broker, rows) if first.meaning is ActivityKind.MERGER else None
 
 
 def _entries(rows: Sequence[Activity], fills: Sequence[OwnedFill] = ()) -> tuple[Entry, ...]:
@@ -133,29 +133,31 @@ def _entries(rows: Sequence[Activity], fills: Sequence[OwnedFill] = ()) -> tuple
     )
 
 
-def _foreign_trade(one: Activity) -> Booking:
+def _foreign_trade(activity: Activity) -> Booking:
     """Book the shares that someone else's option delivered or took at its strike as someone else's trade."""
-    assert one.symbol is not None
-    assert one.quantity is not None
-    price = one.price or abs(one.net_amount / one.quantity)
-    fills = [unreported_fill(FOREIGN, "", one.symbol, one.quantity, price, ONE, one.at)] if price else []
-    return _moved([one], one, fills)
+    assert activity.symbol is not None
+    assert activity.quantity is not None
+    price = activity.price or abs(activity.net_amount / activity.quantity)
+    fills = [unreported_fill(FOREIGN, "", activity.symbol, activity.quantity, price, ONE, activity.at)] if price else []
+    return _moved([activity], activity, fills)
 
 
-def _others_shares(held: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking | None:
+def _others_shares(books_before: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking | None:
     """Book other people's shares that came or went, by adjusting what we know of them."""
     first, change = rows[0], sum((row.quantity or _ZERO for row in rows), _ZERO)
     symbol = str(first.symbol)
-    known = held.acknowledged.get(symbol, _ZERO)
+    known = books_before.acknowledged.get(symbol, _ZERO)
     if known:
-        return _if_agreed(held, broker, Booking(_entries(rows), acknowledged=((symbol, known + change),)), symbol)
-    traded = held.positions(symbol, first.at)
+        return _if_agreed(
+            books_before, broker, Booking(_entries(rows), acknowledged=((symbol, known + change),)), symbol
+        )
+    traded = books_before.positions(symbol, first.at)
     if not traded:
         # Their cash is a fact. Shares that we know nothing about can only show up as a finding.
         return Booking(_entries(rows)) if any(row.net_amount for row in rows) else None
     price = first.price or traded[0].average_price
     fills = [unreported_fill(FOREIGN, "", symbol, change, price, traded[0].multiplier, first.at)]
-    return _if_agreed(held, broker, _moved(rows, first, fills), symbol)
+    return _if_agreed(books_before, broker, _moved(rows, first, fills), symbol)
 
 
 def _moved(rows: Sequence[Activity], of: Activity, fills: Sequence[OwnedFill]) -> Booking:
@@ -164,22 +166,22 @@ def _moved(rows: Sequence[Activity], of: Activity, fills: Sequence[OwnedFill]) -
     return Booking(_entries(rows, booked), booked)
 
 
-def _if_agreed(held: BooksBefore, broker: Broker, booking: Booking, *symbols: str) -> Booking | None:
-    after = held.after(booking)
+def _if_agreed(books_before: BooksBefore, broker: Broker, booking: Booking, *symbols: str) -> Booking | None:
+    after = books_before.after(booking)
     agrees = (after.total(symbol) == (broker[symbol].quantity if symbol in broker else 0) for symbol in symbols)
     return booking if all(agrees) else None
 
 
-def _split(held: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking | None:
+def _split(books_before: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking | None:
     """Book a split of our shares: adjust quantity, lots and best price by a ratio that the broker's data proves."""
-    first, positions = rows[0], held.positions(str(rows[0].symbol), rows[0].at)
+    first, positions = rows[0], books_before.positions(str(rows[0].symbol), rows[0].at)
     symbol, theirs = str(first.symbol), broker.get(str(first.symbol))
     if len({position.quantity > 0 for position in positions}) != 1:
         return None
     before = sum((position.quantity for position in positions), _ZERO)
     after = before + sum((row.quantity or _ZERO for row in rows), _ZERO)
     if not after:
-        return _if_agreed(held, broker, _moved(rows, first, [*_paid_out(positions, rows)]), symbol)
+        return _if_agreed(books_before, broker, _moved(rows, first, [*_paid_out(positions, rows)]), symbol)
     if theirs is None:
         return None
     average = sum((position.cost for position in positions), _ZERO) / notional(before, ONE, positions[0].multiplier)
@@ -187,12 +189,12 @@ def _split(held: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking |
     if ratio is None:
         return None
     # Several owners can't divide a fraction.
-    if len(positions) > 1 and any((Fraction(one.quantity) * ratio).denominator != 1 for one in positions):
+    if len(positions) > 1 and any((Fraction(position.quantity) * ratio).denominator != 1 for position in positions):
         return None
     fills = [fill for position in positions for fill in split_fills(position, ratio, first.at)]
     fills += _fraction(positions[0], ratio, after - before, rows) if len(positions) == 1 else []
     booking = replace(_moved(rows, first, fills), restated=tuple(restated_best_prices(positions, symbol, ratio)))
-    return _if_agreed(held, broker, booking, symbol)
+    return _if_agreed(books_before, broker, booking, symbol)
 
 
 def ratio_of(before: Decimal, after: Decimal, average: Decimal, theirs: Decimal) -> Fraction | None:
@@ -269,18 +271,20 @@ def restated_best_prices(positions: Iterable[Position], to: str, ratio: Fraction
             yield Restated(position.strategy, position.symbol, position.opened_at, to, new, old)
 
 
-def _rename(held: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking | None:
+def _rename(books_before: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking | None:
     """Book a rename: move every owner's lots to the new symbol, keeping their prices and their age."""
-    totals = [held.total(str(row.symbol)) for row in rows]
+    totals = [books_before.total(str(row.symbol)) for row in rows]
     if not any(totals):
         return None
     gone, come = rows if totals[0] else rows[::-1]
     old, new = str(gone.symbol), str(come.symbol)
-    positions, known = held.positions(old, gone.at), held.acknowledged.get(old, _ZERO)
+    positions, known = books_before.positions(old, gone.at), books_before.acknowledged.get(old, _ZERO)
     fills = [fill for position in positions for fill in _carried(position, new, gone.at)]
-    carried = ((old, _ZERO), (new, held.acknowledged.get(new, _ZERO) + known)) if known else ()
+    carried = ((old, _ZERO), (new, books_before.acknowledged.get(new, _ZERO) + known)) if known else ()
     best = tuple(restated_best_prices(positions, new))
-    return _if_agreed(held, broker, replace(_moved(rows, gone, fills), acknowledged=carried, restated=best), old, new)
+    return _if_agreed(
+        books_before, broker, replace(_moved(rows, gone, fills), acknowledged=carried, restated=best), old, new
+    )
 
 
 def _carried(position: Position, to: str, at: datetime) -> Iterator[OwnedFill]:
@@ -297,17 +301,17 @@ def _carried(position: Position, to: str, at: datetime) -> Iterator[OwnedFill]:
         yield unreported_fill(owner, "", to, -gone, price, multiplier, since)
 
 
-def _merger(held: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking | None:
+def _merger(books_before: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking | None:
     """Book a cash merger: close every owner's shares at the price that was paid."""
     first, symbol = rows[0], str(rows[0].symbol)
     if len(rows) != 1 or not first.price:
         return None
-    positions = held.positions(symbol, first.at)
+    positions = books_before.positions(symbol, first.at)
     fills = [
         unreported_fill(p.strategy, "", symbol, -p.quantity, first.price, p.multiplier, first.at) for p in positions
     ]
-    noted = ((symbol, _ZERO),) if held.acknowledged.get(symbol) else ()
-    return _if_agreed(held, broker, replace(_moved(rows, first, fills), acknowledged=noted), symbol)
+    noted = ((symbol, _ZERO),) if books_before.acknowledged.get(symbol) else ()
+    return _if_agreed(books_before, broker, replace(_moved(rows, first, fills), acknowledged=noted), symbol)
 
 
 def name_fills(name: str, fills: Sequence[OwnedFill], origin: Origin, about: str) -> tuple[OwnedFill, ...]:
@@ -318,7 +322,7 @@ def name_fills(name: str, fills: Sequence[OwnedFill], origin: Origin, about: str
     )
 
 
-def book_correction(held: BooksBefore, one: Activity, of: Corrects) -> Booking | None:
+def book_correction(books_before: BooksBefore, activity: Activity, of: Corrects) -> Booking | None:
     """Return what a correction writes; None if the books don't have its fill.
 
     It is not what has changed, but what the execution is now. So the order in which corrections were heard of doesn't
@@ -326,25 +330,34 @@ def book_correction(held: BooksBefore, one: Activity, of: Corrects) -> Booking |
     is closed, the difference is cash. That is what a margined account does, and in one that pays in full both are the
     same cash.
     """
-    first = next((owned for owned in held.fills if owned.fill.activity_id == of.fill_id), None)
-    if first is None or one.quantity is None or one.price is None:
+    first = next((owned for owned in books_before.fills if owned.fill.activity_id == of.fill_id), None)
+    if first is None or activity.quantity is None or activity.price is None:
         return None
     fill, earlier = first.fill, frozenset(of.earlier)
-    since = [owned.fill for owned in held.fills if owned.origin is Origin.ACTIVITY and owned.about in earlier]
+    since = [owned.fill for owned in books_before.fills if owned.origin is Origin.ACTIVITY and owned.about in earlier]
     quantity = fill.signed_quantity + sum((each.signed_quantity for each in since), _ZERO)
     cost = fill.notional + sum((each.notional for each in since), _ZERO)
-    cost -= sum((held.paid.get(name, _ZERO) for name in earlier), _ZERO)
-    now = one.quantity * fill.side.sign
-    added, at = now - quantity, max(one.at, *(owned.fill.at for owned in held.fills))
-    change = notional(now, one.price, fill.multiplier) - cost - notional(added, one.price, fill.multiplier)
-    position = next((each for each in held.positions(fill.symbol, at) if each.strategy == first.strategy), None)
+    cost -= sum((books_before.paid.get(name, _ZERO) for name in earlier), _ZERO)
+    now = activity.quantity * fill.side.sign
+    added, at = now - quantity, max(activity.at, *(owned.fill.at for owned in books_before.fills))
+    change = notional(now, activity.price, fill.multiplier) - cost - notional(added, activity.price, fill.multiplier)
+    position = next((each for each in books_before.positions(fill.symbol, at) if each.strategy == first.strategy), None)
     holds = position is not None and position.quantity * fill.side.sign > 0
-    made = [*_costing(position, change, abs(quantity), at)] if position and holds and change else []
+    owned_fills = [*_costing(position, change, abs(quantity), at)] if position and holds and change else []
     if added:
-        made.append(unreported_fill(first.strategy, "", fill.symbol, added, one.price, fill.multiplier, at))
+        owned_fills.append(unreported_fill(first.strategy, "", fill.symbol, added, activity.price, fill.multiplier, at))
     amount = _ZERO if holds else -change
-    entry = Entry(one.id, one.kind, amount, one.words, one.at, one.symbol or "", one.sub_kind, one.meaning)
-    return Booking((entry,), tuple(_named(one.id, made)))
+    entry = Entry(
+        activity.id,
+        activity.kind,
+        amount,
+        activity.words,
+        activity.at,
+        activity.symbol or "",
+        activity.sub_kind,
+        activity.meaning,
+    )
+    return Booking((entry,), tuple(_named(activity.id, owned_fills)))
 
 
 def _costing(position: Position, change: Decimal, quantity: Decimal, at: datetime) -> Iterator[OwnedFill]:
@@ -353,15 +366,15 @@ def _costing(position: Position, change: Decimal, quantity: Decimal, at: datetim
     New lots open before the old ones close, each of them at its own price, so it keeps its age and makes no profit.
     """
     owner, symbol, multiplier = position.strategy, position.symbol, position.multiplier
-    left = min(quantity, abs(position.quantity))
-    more = change / notional(left.copy_sign(position.quantity), ONE, multiplier)
+    remaining = min(quantity, abs(position.quantity))
+    more = change / notional(remaining.copy_sign(position.quantity), ONE, multiplier)
     if more != to_nine_places(more):
         # Thirds have no end, so one unit takes all of it.
-        left = min(left, ONE)
-        more = change / notional(left.copy_sign(position.quantity), ONE, multiplier)
+        remaining = min(remaining, ONE)
+        more = change / notional(remaining.copy_sign(position.quantity), ONE, multiplier)
     for lot in position.lots:
-        dearer = min(left, abs(lot.quantity)).copy_sign(lot.quantity)
-        left -= abs(dearer)
+        dearer = min(remaining, abs(lot.quantity)).copy_sign(lot.quantity)
+        remaining -= abs(dearer)
         for part, price in ((dearer, lot.price + more), (lot.quantity - dearer, lot.price)):
             if part:
                 yield unreported_fill(owner, "", symbol, part, price, multiplier, at)

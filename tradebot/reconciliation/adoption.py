@@ -46,15 +46,15 @@ def acknowledge(
     """
     current = reconcile(reader, ledger)
     require_account(ledger, current.view.account)
-    found = foreign_part(current, ledger, symbol)
-    if found.explained_part:
-        ledger.apply_fills([_adoption(FOREIGN, "from", found, -found.explained_part, current.at)], current.at)
-        _put_back(ledger, found, -found.explained_part, f"{symbol} was acknowledged by {who}", current.at)
-    if ledger.acknowledged().get(symbol) != found.quantity:
+    part = foreign_part(current, ledger, symbol)
+    if part.explained_part:
+        ledger.apply_fills([_adoption(FOREIGN, "from", part, -part.explained_part, current.at)], current.at)
+        _put_back(ledger, part, -part.explained_part, f"{symbol} was acknowledged by {who}", current.at)
+    if ledger.acknowledged().get(symbol) != part.quantity:
         why = f"acknowledged by {who}"
-        ledger.acknowledge(symbol, found.quantity, why, current.at, origin=Origin.ADOPTION, about=symbol)
+        ledger.acknowledge(symbol, part.quantity, why, current.at, origin=Origin.ADOPTION, about=symbol)
     with undisturbed():
-        return found, reconcile(reader, ledger)
+        return part, reconcile(reader, ledger)
 
 
 def manage(
@@ -69,27 +69,25 @@ def manage(
     """
     current = reconcile(reader, ledger)
     require_account(ledger, current.view.account)
-    found = foreign_part(current, ledger, symbol)
+    part = foreign_part(current, ledger, symbol)
     _require_manageable(reader, ledger, current, symbol, shown)
     _require_no_foreign_order(current, symbol)
     if symbol in ledger.acknowledged():
         why = f"taken over by {who}"
         ledger.acknowledge(symbol, Decimal(0), why, current.at, origin=Origin.ADOPTION, about=symbol)
-    out = [_adoption(FOREIGN, "from", found, -found.explained_part, current.at)] if found.explained_part else []
-    ledger.apply_fills([*out, _adoption(ADOPTED, "to", found, found.quantity, current.at)], current.at)
-    if found.unexplained:
-        _put_back(
-            ledger, found, found.unexplained, f"{symbol} was bought before it was taken over by {who}", current.at
-        )
+    out = [_adoption(FOREIGN, "from", part, -part.explained_part, current.at)] if part.explained_part else []
+    ledger.apply_fills([*out, _adoption(ADOPTED, "to", part, part.quantity, current.at)], current.at)
+    if part.unexplained:
+        _put_back(ledger, part, part.unexplained, f"{symbol} was bought before it was taken over by {who}", current.at)
     with undisturbed():
-        return found, reconcile(reader, ledger)
+        return part, reconcile(reader, ledger)
 
 
-def _put_back(ledger: Money, found: ForeignPart, quantity: Decimal, why: str, at: datetime) -> None:
+def _put_back(ledger: Money, foreign_part: ForeignPart, quantity: Decimal, why: str, at: datetime) -> None:
     """Put back the cash that these shares seem to have cost, at the broker's average price; a margin costs none."""
     if ledger.standing().settlement is Settlement.PAID:
-        amount = notional(quantity, found.average_price, found.multiplier)
-        ledger.adjust_cash(amount, why, at, origin=Origin.ADOPTION, about=found.symbol)
+        amount = notional(quantity, foreign_part.average_price, foreign_part.multiplier)
+        ledger.adjust_cash(amount, why, at, origin=Origin.ADOPTION, about=foreign_part.symbol)
 
 
 def foreign_part(current: Reconciled, ledger: Money, symbol: str) -> ForeignPart:
@@ -174,7 +172,9 @@ def _require_no_foreign_order(current: Reconciled, symbol: str) -> None:
         )
 
 
-def _adoption(owner: str, way: str, found: ForeignPart, change: Decimal, at: datetime) -> OwnedFill:
-    name = f"adoption:{found.symbol}:{at:%Y%m%dT%H%M%S%fZ}:{way}"
-    source = Origin.ADOPTION, found.symbol
-    return unreported_fill(owner, name, found.symbol, change, found.average_price, found.multiplier, at, *source)
+def _adoption(owner: str, way: str, foreign_part: ForeignPart, change: Decimal, at: datetime) -> OwnedFill:
+    name = f"adoption:{foreign_part.symbol}:{at:%Y%m%dT%H%M%S%fZ}:{way}"
+    source = Origin.ADOPTION, foreign_part.symbol
+    return unreported_fill(
+        owner, name, foreign_part.symbol, change, foreign_part.average_price, foreign_part.multiplier, at, *source
+    )

@@ -85,12 +85,12 @@ def read_view(reader: BrokerReader, ledger: Orders) -> BrokerView:
     """
     view = reader.view()
     known = {order.venue_id: order for order in ledger.orders(working=True)}
-    kept = tuple(
+    orders = tuple(
         order.with_known(known.get(order.venue_id))
         for order in view.orders
         if not _is_untrue(order, known.get(order.venue_id))
     )
-    return replace(view, orders=kept, unreadable=view.unreadable + len(view.orders) - len(kept))
+    return replace(view, orders=orders, unreadable=view.unreadable + len(view.orders) - len(orders))
 
 
 def _is_untrue(order: Order, known: Order | None) -> bool:
@@ -279,11 +279,11 @@ def _orders_without_history(
     is_old = whole_at is None or now - whole_at > told_after
     if not (omitted and reader.capabilities.ends_in_history) or is_old:
         return
-    shown = (one.submitted_at for one in listed if one.submitted_at and is_marked(one.client_order_id))
-    newest, lately = max(shown, default=None), _concluded(ledger, now - LACKED_FOR)
+    moments = (order.submitted_at for order in listed if order.submitted_at and is_marked(order.client_order_id))
+    newest, lately = max(moments, default=None), _concluded(ledger, now - LACKED_FOR)
     for order in omitted:
-        heard = max(filter(None, (order.updated_at, order.submitted_at)), default=None)
-        if heard is None or now - heard < told_after:
+        moment = max(filter(None, (order.updated_at, order.submitted_at)), default=None)
+        if moment is None or now - moment < told_after:
             continue
         is_shown = newest is not None and order.submitted_at is not None and order.submitted_at < newest
         with suppress(TradebotError):

@@ -86,7 +86,7 @@ def compare(
     missing, unknown, both = missing_fills(books), unknown_orders(books, broker.positions), _both(books, broker)
     assumed = unseen_exits(books, broker)
     differing = () if broker.hides_positions else position_findings(books, missing, broker.positions, doubtful)
-    positions = (_unseen(one, assumed) for one in differing)
+    positions = (_unseen(finding, assumed) for finding in differing)
     # Our earlier orders may explain these; whatever is left shows up afterwards.
     explained = {order.symbol for order in unknown.forgotten}
     rows = (f"rows left out: {broker.unreadable}",)
@@ -98,7 +98,7 @@ def compare(
         *_missing(missing),
         *_forgotten(unknown, both),
         *_liquidations(books, both),
-        *(one for one in (*_others(books, booked, unknown, both), *positions) if one.subject not in explained),
+        *(other for other in (*_others(books, booked, unknown, both), *positions) if other.subject not in explained),
         *_cash(books, broker, both, doubtful),
     )
 
@@ -188,26 +188,26 @@ def position_findings(
     """
     theirs = {position.symbol: position.quantity for position in positions if position.quantity}
     ours = books.quantities()
-    traded = {symbol for _, symbol in books.totals.positions} | {one.order.symbol for one in missing}
+    traded = {symbol for _, symbol in books.totals.positions} | {fill.order.symbol for fill in missing}
     for symbol in sorted(ours.keys() | theirs.keys()):
         book, venue = ours.get(symbol, Decimal(0)), theirs.get(symbol, Decimal(0))
         if book != venue:
-            reported = [one for one in doubtful if one.symbol == symbol]
+            reported = [activity for activity in doubtful if activity.symbol == symbol]
             kind = _kind_by_cause(_position_kind(book, venue, symbol in traded), reported)
-            yield Finding(kind, symbol, book, venue, tuple(one.words for one in reported))
+            yield Finding(kind, symbol, book, venue, tuple(activity.words for activity in reported))
 
 
 def _others(books: Books, booked: Mapping[str, Entry], unknown: UnknownOrders, both: Both) -> Iterator[Finding]:
     """Yield findings about shares that belong to someone else, even if the broker's net quantity agrees."""
     acknowledged = books.acknowledged
     for symbol, others in sorted(books.totals.foreign_quantities(acknowledged).items()):
-        held, at_broker = both[symbol]
-        if held * others < 0:
-            yield Finding(FindingKind.OFFSET, symbol, held, at_broker)
+        held_quantity, at_broker = both[symbol]
+        if held_quantity * others < 0:
+            yield Finding(FindingKind.OFFSET, symbol, held_quantity, at_broker)
         elif others != acknowledged.get(symbol, Decimal(0)):
             ends, copied = _option_ends(books, booked, symbol), _describe_orders(unknown.by_other_copies, symbol)
             kind = FindingKind.ANOTHER_COPY if copied else FindingKind.BY_HAND
-            yield Finding(FindingKind.EXPIRY if ends else kind, symbol, held, at_broker, ends or copied)
+            yield Finding(FindingKind.EXPIRY if ends else kind, symbol, held_quantity, at_broker, ends or copied)
 
 
 def _liquidations(books: Books, both: Both) -> Iterator[Finding]:
@@ -216,7 +216,9 @@ def _liquidations(books: Books, both: Both) -> Iterator[Finding]:
     told = [fill for fill in foreign if fill.at > since]
     for symbol in sorted({fill.symbol for fill in told}):
         fills = [fill for fill in told if fill.symbol == symbol]
-        words = tuple(f"{one.side.value} {one.quantity:f} at {one.price:f}, {one.at:%Y-%m-%dT%H:%MZ}" for one in fills)
+        words = tuple(
+            f"{fill.side.value} {fill.quantity:f} at {fill.price:f}, {fill.at:%Y-%m-%dT%H:%MZ}" for fill in fills
+        )
         yield Finding(FindingKind.LIQUIDATION, symbol, *both[symbol], words)
 
 
@@ -237,7 +239,7 @@ def _position_kind(book: Decimal, venue: Decimal, traded: bool) -> FindingKind:
 
 def _kind_by_cause(kind: FindingKind, reported: Sequence[Activity]) -> FindingKind:
     """Return a more specific kind for a blocking difference if the broker reports its cause, such as a split."""
-    kinds = {one.meaning for one in reported} if kind.blocking else set()
+    kinds = {activity.meaning for activity in reported} if kind.blocking else set()
     if ActivityKind.SPLIT in kinds and kind is FindingKind.QUANTITY:
         return FindingKind.SPLIT
     return FindingKind.RENAME if ActivityKind.RENAME in kinds and kind is FindingKind.PHANTOM else kind
@@ -264,7 +266,7 @@ def _cash(books: Books, broker: BrokerView, both: Both, doubtful: Sequence[Activ
         yield Finding(FindingKind.NOTE_CLOSED, trades.symbol, *both[trades.symbol], words)
     theirs, rounding = cash_as_booked(books, broker)
     if abs(books.cash - theirs) >= CENT + rounding + explained:
-        reported = tuple(one.words for one in doubtful if one.net_amount)
+        reported = tuple(activity.words for activity in doubtful if activity.net_amount)
         yield Finding(FindingKind.CASH, "account", books.cash, theirs, reported)
 
 
@@ -301,9 +303,17 @@ def assumed_exits(books: Books, broker: BrokerView, cash: Decimal) -> Mapping[st
 
     That is the stop, unless what the broker's `cash` has gained fits a target better.
     """
-    held = {position.symbol for position in broker.positions if position.quantity}
-    whole = [one for one in books.totals.own_positions() if books.quantities().get(one.symbol) == one.quantity]
-    gone = [(one, _forgotten_exits(books, one)) for one in whole if one.quantity and one.symbol not in held]
+    held_symbols = {position.symbol for position in broker.positions if position.quantity}
+    whole = [
+        position
+        for position in books.totals.own_positions()
+        if books.quantities().get(position.symbol) == position.quantity
+    ]
+    gone = [
+        (position, _forgotten_exits(books, position))
+        for position in whole
+        if position.quantity and position.symbol not in held_symbols
+    ]
     choices = [[(position, order) for order in orders] for position, orders in gone if orders]
     if len(choices) > MOST:
         choices = [each[:1] for each in choices]
@@ -336,5 +346,5 @@ def _price(order: Order) -> Decimal:
 
 def _fill(books: Books, position: Position, order: Order) -> OwnedFill:
     name, size = f"assumed:{order.venue_id}", abs(position.quantity)
-    made = Fill(name, order.venue_id, order.symbol, order.side, size, _price(order), books.at, position.multiplier)
-    return OwnedFill(position.strategy, made, Origin.ASSUMED, order.venue_id)
+    fill = Fill(name, order.venue_id, order.symbol, order.side, size, _price(order), books.at, position.multiplier)
+    return OwnedFill(position.strategy, fill, Origin.ASSUMED, order.venue_id)

@@ -26,9 +26,9 @@ def with_doubts(
     nothing. A list that is older than that shows nothing at work. If positions tell how many units no order claims, two
     sources of three decide.
     """
-    positions, orders = {one.symbol: one for one in view.positions}, (*view.orders, *omitted)
+    positions, orders = {position.symbol: position for position in view.positions}, (*view.orders, *omitted)
     is_stale = view.orders_at is not None and books.at - view.orders_at > told_after
-    unlisted = {one.venue_id for one in (orders if is_stale else omitted) if _is_old(one, books, told_after)}
+    unlisted = {order.venue_id for order in (orders if is_stale else omitted) if _is_old(order, books, told_after)}
     found = frozenset(
         order.venue_id
         for symbol, stops in _stops(books, orders).items()
@@ -40,8 +40,8 @@ def with_doubts(
 
 
 def _is_old(order: Order, books: Books, told_after: timedelta) -> bool:
-    heard = max(filter(None, (order.updated_at, order.submitted_at)), default=None)
-    return heard is None or books.at - heard >= told_after
+    moment = max(filter(None, (order.updated_at, order.submitted_at)), default=None)
+    return moment is None or books.at - moment >= told_after
 
 
 def _stops(books: Books, orders: Sequence[Order]) -> Mapping[str, list[Resting]]:
@@ -62,8 +62,10 @@ def _claimed(position: BrokerPosition | None, orders: Sequence[Order], stops: Se
     if position is None or position.free is None:
         return None
     own = {order.venue_id for stop in stops for order in (stop.limit, stop.stop) if order}
-    others = (one for one in orders if one.symbol == position.symbol and not (one.parent or one.venue_id in own))
-    closing = (one.open_quantity for one in others if one.side.sign * position.quantity < 0)
+    others = (
+        order for order in orders if order.symbol == position.symbol and not (order.parent or order.venue_id in own)
+    )
+    closing = (other.open_quantity for other in others if other.side.sign * position.quantity < 0)
     return abs(position.quantity) - position.free - sum(closing, Decimal(0))
 
 

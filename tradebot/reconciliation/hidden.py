@@ -20,7 +20,7 @@ ENOUGH = Decimal("0.75")
 """How much of the margin that positions need at cost has to be tied up: prices have moved since."""
 
 
-def with_hidden_positions(kept: Listings, books: Books, view: BrokerView) -> BrokerView:
+def with_hidden_positions(listings: Listings, books: Books, view: BrokerView) -> BrokerView:
     """Return the view with the positions that its list lacks, if the margin that is tied up is enough for all of them.
 
     They are what the books hold once all that orders are said to have filled is in them.
@@ -29,7 +29,7 @@ def with_hidden_positions(kept: Listings, books: Books, view: BrokerView) -> Bro
         return view
     books = books.with_pending(reported_fills(books))
     quantities, gone = books.quantities(), frozenset(_may_have_closed(books, view))
-    found = tuple(_positions(books, quantities, kept.listings(tuple(quantities))))
+    found = tuple(_positions(books, quantities, listings.listings(tuple(quantities))))
     needed, tied_up = sum((need for _, need in found), Decimal(0)), view.account.maintenance_margin or Decimal(0)
     is_proven = len(found) == len(quantities) and tied_up >= needed * ENOUGH and gone.isdisjoint(quantities)
     return replace(view, positions=tuple(position for position, _ in found)) if is_proven else view
@@ -49,10 +49,12 @@ def _positions(
 ) -> Iterator[tuple[BrokerPosition, Decimal]]:
     """Yield positions with the margin that each needs; not those whose cost or margin isn't known."""
     for symbol, quantity in quantities.items():
-        lots = [one for one in books.totals.positions.values() if one.symbol == symbol and one.quantity]
-        if symbol not in listed or sum(one.quantity for one in lots) != quantity:
+        lots = [
+            position for position in books.totals.positions.values() if position.symbol == symbol and position.quantity
+        ]
+        if symbol not in listed or sum(lot.quantity for lot in lots) != quantity:
             continue
-        listing, cost = listed[symbol].listing, sum((one.cost for one in lots), Decimal(0))
+        listing, cost = listed[symbol].listing, sum((lot.cost for lot in lots), Decimal(0))
         need = need_of(listing.margin_levels, quantity, abs(cost))
         if need is not None:
             of, average = listing.instrument, cost / notional(quantity, ONE, lots[0].multiplier)

@@ -97,8 +97,8 @@ def fetch_listings(reader: BrokerReader, symbols: Sequence[str]) -> Mapping[str,
 
 def refusals(books: Books) -> Mapping[str, datetime]:
     """Return when the venue last refused an order of ours, by symbol."""
-    refused = (one for one in books.intents if one.state is IntentState.REJECTED and one.intent.makes_order)
-    return {one.intent.key.symbol: one.updated_at for one in refused}
+    refused = (intent for intent in books.intents if intent.state is IntentState.REJECTED and intent.intent.makes_order)
+    return {record.intent.key.symbol: record.updated_at for record in refused}
 
 
 def _due(
@@ -110,9 +110,9 @@ def _due(
     """Return the symbols of which nothing is kept, or only what isn't current or was read before a refusal."""
 
     def is_known(symbol: str) -> bool:
-        kept = records.get(symbol)
-        read_at = kept.listing.read_at if kept else EVER
-        return kept is not None and is_current(kept.listing) and read_at > refused.get(symbol, EVER)
+        listing_record = records.get(symbol)
+        read_at = listing_record.listing.read_at if listing_record else EVER
+        return listing_record is not None and is_current(listing_record.listing) and read_at > refused.get(symbol, EVER)
 
     return [symbol for symbol in symbols if not is_known(symbol)]
 
@@ -170,8 +170,8 @@ def findings(books: Books, listed: ListingsInForce, kept: Iterable[ListingRecord
         is_new = record.changed_at is not None and is_today(record.changed_at)
         opened = books.opened_otherwise(record.listing.instrument)
         if is_new or unfit or opened:
-            held = (f"held since a unit was worth {opened.multiplier:f} {opened.currency}",) if opened else ()
-            evidence = (*map(str, record.changes), *unfit, *held)
+            held_symbols = (f"held since a unit was worth {opened.multiplier:f} {opened.currency}",) if opened else ()
+            evidence = (*map(str, record.changes), *unfit, *held_symbols)
             yield Finding(FindingKind.INSTRUMENT_CHANGED, symbol, None, None, evidence)
     own = books.totals.own_quantities()
     for symbol in sorted(symbol for symbol, shares in own.items() if shares):

@@ -70,28 +70,36 @@ def proven_fills(books: Books, positions: Iterable[BrokerPosition]) -> tuple[Own
 
     It counts as held until the venue lists the fills themselves, which alone tell the exact prices and times.
     """
-    held, booked, found = {one.symbol: one for one in positions}, books.quantities(), list[OwnedFill]()
+    held, booked, owned_fills = (
+        {position.symbol: position for position in positions},
+        books.quantities(),
+        list[OwnedFill](),
+    )
     for symbol, group in groupby(sorted(missing_fills(books), key=_symbol_of), _symbol_of):
         missing, position = tuple(group), held.get(symbol)
         shown = (position.quantity if position else Decimal(0)) - booked.get(symbol, Decimal(0))
-        is_sum = shown == sum(one.signed_quantity for one in missing)
-        for one in missing:
+        is_sum = shown == sum(fill.signed_quantity for fill in missing)
+        for missing_fill in missing:
             # As much of it as the positions show. Together, fills on both sides must add up to that.
             proven = (
-                one.signed_quantity
+                missing_fill.signed_quantity
                 if is_sum
-                else min(shown, one.signed_quantity, key=abs)
+                else min(shown, missing_fill.signed_quantity, key=abs)
                 if _agree(shown, missing)
                 else Decimal(0)
             )
             shown -= proven
-            found += _as_fill(books, one, proven, position.average_price if position else None)
-    return tuple(sorted(found, key=lambda owned: owned.fill.at))
+            owned_fills += _as_fill(books, missing_fill, proven, position.average_price if position else None)
+    return tuple(sorted(owned_fills, key=lambda owned: owned.fill.at))
 
 
 def reported_fills(books: Books) -> tuple[OwnedFill, ...]:
     """Return what our orders filled beyond the booked fills, whatever the venue's positions show."""
-    fills = (fill for one in missing_fills(books) for fill in _as_fill(books, one, one.signed_quantity, None))
+    fills = (
+        fill
+        for missing_fill in missing_fills(books)
+        for fill in _as_fill(books, missing_fill, missing_fill.signed_quantity, None)
+    )
     return tuple(sorted(fills, key=lambda owned: owned.fill.at))
 
 
@@ -100,26 +108,26 @@ def seen_fills(books: Books, omitted: Collection[str], net: Mapping[str, Decimal
 
     `omitted` are the symbols of orders that its list lacks, and `net` what it holds.
     """
-    booked, found = books.quantities(), list[OwnedFill]()
+    booked, owned_fills = books.quantities(), list[OwnedFill]()
     for order in (order for order in books.working if order.symbol in omitted):
         record, shown = books.intent_behind(order), net.get(order.symbol, NONE) - booked.get(order.symbol, NONE)
         if record and record.intent.purpose is Purpose.OPEN and shown * order.side.sign > 0:
             change = min(abs(shown), order.open_quantity) * order.side.sign
-            found += _as_fill(books, MissingFill(order, order.filled_quantity), change, None)
-    return tuple(found)
+            owned_fills += _as_fill(books, MissingFill(order, order.filled_quantity), change, None)
+    return tuple(owned_fills)
 
 
-def _symbol_of(one: MissingFill) -> str:
-    return one.order.symbol
+def _symbol_of(missing_fill: MissingFill) -> str:
+    return missing_fill.order.symbol
 
 
 def _agree(shown: Decimal, missing: Iterable[MissingFill]) -> bool:
     """Return True if missing fills all change a position in the direction that is shown."""
-    return all(one.signed_quantity * shown > 0 for one in missing)
+    return all(fill.signed_quantity * shown > 0 for fill in missing)
 
 
-def _as_fill(books: Books, one: MissingFill, change: Decimal, average: Decimal | None) -> Iterator[OwnedFill]:
-    order, record = one.order, books.intent_behind(one.order)
+def _as_fill(books: Books, missing_fill: MissingFill, change: Decimal, average: Decimal | None) -> Iterator[OwnedFill]:
+    order, record = missing_fill.order, books.intent_behind(missing_fill.order)
     price = order.filled_average_price or average or order.limit_price
     if change and record and price is not None:
         at = min(order.updated_at or order.submitted_at or books.at, books.at)
@@ -163,8 +171,8 @@ class OrdersBehind(NamedTuple):
 
     def owner(self, venue_id: str) -> str:
         """Return the strategy behind an order, or FOREIGN; an order that replaced ours is ours, with its fills."""
-        made = (self.intents.get(order.client_order_id) for order in self.chains.get(venue_id, ()))
-        return next((r.intent.key.strategy for r in made if r and r.intent.makes_order), FOREIGN)
+        records = (self.intents.get(order.client_order_id) for order in self.chains.get(venue_id, ()))
+        return next((r.intent.key.strategy for r in records if r and r.intent.makes_order), FOREIGN)
 
 
 def orders_and_intents(ledger: Orders, venue_ids: Collection[str]) -> OrdersBehind:
@@ -254,7 +262,7 @@ class Liquidated(NamedTuple):
 
 
 def liquidated_lots(
-    reader: BrokerReader, ledger: Money, found: Iterable[OwnedFill], waiting: Sequence[Fill]
+    reader: BrokerReader, ledger: Money, owned_fills: Iterable[OwnedFill], waiting: Sequence[Fill]
 ) -> Iterator[OwnedFill]:
     """Yield whose lots the `waiting` fills, the venue's own, closed, in parts, asking the venue once about each symbol.
 
@@ -262,7 +270,10 @@ def liquidated_lots(
     """
     if not waiting:
         return
-    totals, acknowledged = ledger.totals().after(sorted(found, key=lambda owned: owned.fill.at)), ledger.acknowledged()
+    totals, acknowledged = (
+        ledger.totals().after(sorted(owned_fills, key=lambda owned: owned.fill.at)),
+        ledger.acknowledged(),
+    )
     by_symbol = groupby(sorted(waiting, key=lambda fill: (fill.symbol, fill.at)), attrgetter("symbol"))
     for symbol, fills in [(symbol, tuple(fills)) for symbol, fills in by_symbol]:
         if _closed_ours(reader, totals, acknowledged, symbol, fills):
@@ -300,20 +311,20 @@ def _of_oldest_lots(totals: Totals, fill: Fill) -> Iterator[OwnedFill]:
         for lot in position.lots
         if position.symbol == fill.symbol and lot.quantity * fill.side.sign < 0
     )
-    left, closed = fill.quantity, dict[str, Decimal]()
+    remaining, closed = fill.quantity, dict[str, Decimal]()
     for _, strategy, quantity in lots:
-        part = min(left, quantity)
+        part = min(remaining, quantity)
         closed[strategy] = closed.get(strategy, Decimal(0)) + part
-        left -= part
+        remaining -= part
     parts = ((strategy, replace(fill, quantity=quantity)) for strategy, quantity in closed.items() if quantity)
     yield from (OwnedFill(*part) for part in parts)
 
 
-def find_liquidations(fills: Iterable[OwnedFill], given: Sequence[OwnedFill]) -> Iterator[Liquidated]:
+def find_liquidations(fills: Iterable[OwnedFill], owned_fills: Sequence[OwnedFill]) -> Iterator[Liquidated]:
     """Yield what the venue made itself among some fills, with the strategies that each was `given` to."""
     for owned in fills:
         if owned.fill.by_venue:
-            own = [one.strategy for one in given if one.about == owned.fill.activity_id]
+            own = [owned_fill.strategy for owned_fill in owned_fills if owned_fill.about == owned.fill.activity_id]
             yield Liquidated(owned.fill, tuple(name for name in (owned.strategy, *own) if name != FOREIGN))
 
 

@@ -87,12 +87,17 @@ def closed_by_others(books: Books, held: Mapping[str, Decimal]) -> Mapping[str, 
     """
     told = (books.quantities(), held)
     own = books.totals.own_quantities().items()
-    left = {symbol: max(each.get(symbol, Decimal(0)) * held for each in told) / abs(held) for symbol, held in own}
-    return {symbol: max(abs(held) - max(left[symbol], Decimal(0)), Decimal(0)) for symbol, held in own}
+    left = {
+        symbol: max(each.get(symbol, Decimal(0)) * held_quantity for each in told) / abs(held_quantity)
+        for symbol, held_quantity in own
+    }
+    return {
+        symbol: max(abs(held_quantity) - max(left[symbol], Decimal(0)), Decimal(0)) for symbol, held_quantity in own
+    }
 
 
 def _held(view: BrokerView) -> Mapping[str, Decimal]:
-    return {one.symbol: one.quantity for one in view.positions}
+    return {position.symbol: position.quantity for position in view.positions}
 
 
 def _need(position: Position, protected: Decimal, closed: dict[str, Decimal]) -> Decimal:
@@ -135,8 +140,8 @@ def _is_canceled_now(books: Books, order: Order, behind: IntentRecord) -> bool:
 
 def _has_stop(books: Books, position: Position, exits_of: Callable[[str], Exits]) -> bool:
     kept = books.kept_of(position)
-    held = WatchedPosition(position, best_price(position, None, kept.best), kept)
-    return levels(held, in_force(exits_of(position.strategy), kept)).stop is not None
+    watched = WatchedPosition(position, best_price(position, None, kept.best), kept)
+    return levels(watched, in_force(exits_of(position.strategy), kept)).stop is not None
 
 
 def _gap(books: Books, position: Position, bare: Decimal, whole: Decimal, *, doubted: bool) -> Gap:
@@ -146,13 +151,13 @@ def _gap(books: Books, position: Position, bare: Decimal, whole: Decimal, *, dou
     found = [(stop.lapse, stop) for stop in stops if stop.lapse and stop.lapse[0] >= bought]
     lapses = sorted(found, key=itemgetter(0), reverse=True)
     lost = lapses[0][0][1] if lapses else _never_rested(books, position, bought)
-    why, left, times = EXITING if _is_exiting(books, position) else lost, bare, list[datetime]()
+    why, remaining, times = EXITING if _is_exiting(books, position) else lost, bare, list[datetime]()
     # The last ones to lapse account for the bare shares; the rest never had one, or was protected by another one since.
     for (at, _), one in lapses:
-        if left > 0 and all(stop.placed_at < at for stop in stops if stop.rested and stop is not one):
+        if remaining > 0 and all(stop.placed_at < at for stop in stops if stop.rested and stop is not one):
             times.append(at)
-            left -= one.shares
-    since = min((*times, _bought(position, left, whole)) if left > 0 else times)
+            remaining -= one.shares
+    since = min((*times, _bought(position, remaining, whole)) if remaining > 0 else times)
     return Gap(position.strategy, position.symbol, bare, since, why)
 
 
@@ -198,7 +203,11 @@ def _stops(books: Books, position: Position) -> Iterator[_Stop]:
 def _spare(books: Books, position: Position) -> Iterator[str]:
     """Yield the stops, by the venue's id, that a pass canceled after it had placed others for all of their shares."""
     placed, of_it = defaultdict[str, Decimal](Decimal), (r.intent for r in books.intents if _is_of(r, position))
-    for intent in (one for one in of_it if one.protects and not one.is_target and one.order_class is OrderClass.SIMPLE):
+    for intent in (
+        intent
+        for intent in of_it
+        if intent.protects and not intent.is_target and intent.order_class is OrderClass.SIMPLE
+    ):
         ends = intent.operation is Operation.CANCEL
         placed[intent.cycle_id] += -intent.quantity if ends else intent.quantity
         if ends and placed[intent.cycle_id] >= 0:
@@ -265,8 +274,8 @@ def find_unprotected(
     for position in ours:
         ratio, quote = ratios.get(position.symbol, Decimal(1)), quotes.get(position.symbol)
         rules = _rules(books, position, watch)
-        held = WatchedPosition(position, best_price(position, None, books.kept_of(position).best))
-        decision = judge(held, quote, clock.now, rules, state, ratio).decision
+        watched = WatchedPosition(position, best_price(position, None, books.kept_of(position).best))
+        decision = judge(watched, quote, clock.now, rules, state, ratio).decision
         blind = is_blind(decision) and not _rests_for_all(books, position, closed)
         if position.symbol not in busy and ((decision.passed and missed) or blind):
             yield _finding(FindingKind.MISSING_STOP, view, position, _describe(decision))
@@ -304,8 +313,8 @@ def _ours(books: Books) -> Sequence[Position]:
 
 def _finding(kind: FindingKind, view: BrokerView, position: Position, why: str) -> Finding:
     """Return what is wrong about a position of ours, beside what the broker holds of its symbol."""
-    held = next((p.quantity for p in view.positions if p.symbol == position.symbol), Decimal(0))
-    return Finding(kind, position.symbol, position.quantity, held, (why,))
+    held_quantity = next((p.quantity for p in view.positions if p.symbol == position.symbol), Decimal(0))
+    return Finding(kind, position.symbol, position.quantity, held_quantity, (why,))
 
 
 def _rules(books: Books, position: Position, watch: ProtectionWatch) -> Exits:

@@ -50,30 +50,33 @@ def preview_bookings(
         return Booked((), ())
     reported = reader.activities(max(opened, mark.at - LISTED_LATE) if mark else opened)
     known = ledger.booked(frozenset(_named(reported))) if reported else {}
-    of_fills = {one.fill_id for one in reported if one.fill_id}
+    of_fills = {activity.fill_id for activity in reported if activity.fill_id}
     awaited = ledger.fees_awaited(of_fills) if of_fills else ()
-    corrected = {one.corrects.fill_id for one in reported if one.corrects}
+    corrected = {activity.corrects.fill_id for activity in reported if activity.corrects}
     filled = ledger.known_fills(corrected) if corrected else ()
     new = [
-        one
-        for one in reported
-        if one.id not in known
-        and (not one.fill_id or one.fill_id in awaited)
-        and (one.corrects is None or (one.corrects.fill_id in filled and known.keys().isdisjoint(one.corrects.later)))
+        activity
+        for activity in reported
+        if activity.id not in known
+        and (not activity.fill_id or activity.fill_id in awaited)
+        and (
+            activity.corrects is None
+            or (activity.corrects.fill_id in filled and known.keys().isdisjoint(activity.corrects.later))
+        )
     ]
-    symbols = {one.symbol for one in new if one.symbol is not None and one.meaning.moves_shares}
+    symbols = {activity.symbol for activity in new if activity.symbol is not None and activity.meaning.moves_shares}
     fills = (*(owned for symbol in sorted(symbols) for owned in ledger.fills(symbol)), *pending)
     paid = {name: entry.amount for name, entry in known.items()}
-    held = BooksBefore(tuple(sorted(fills, key=lambda owned: owned.fill.at)), books.acknowledged, paid)
-    return book_all(held, {position.symbol: position for position in view.positions}, new, books.day)
+    books_before = BooksBefore(tuple(sorted(fills, key=lambda owned: owned.fill.at)), books.acknowledged, paid)
+    return book_all(books_before, {position.symbol: position for position in view.positions}, new, books.day)
 
 
 def _named(reported: Iterable[Activity]) -> Iterator[str]:
     """Yield the ids of activities, and of the corrections before and after each."""
-    for one in reported:
-        yield one.id
-        if one.corrects is not None:
-            yield from (*one.corrects.earlier, *one.corrects.later)
+    for activity in reported:
+        yield activity.id
+        if activity.corrects is not None:
+            yield from (*activity.corrects.earlier, *activity.corrects.later)
 
 
 def explain_ratios(reader: BrokerReader, ledger: Ledger, books: Books, view: BrokerView, now: datetime) -> bool:
@@ -121,7 +124,7 @@ def without_twins(view: BrokerView, books: Books) -> BrokerView:
     repeated = {order.venue_id: order.client_order_id for order in twins}
     if not repeated:
         return view
-    orders = tuple(replace(one, client_order_id="") if one.venue_id in repeated else one for one in view.orders)
+    orders = tuple(replace(order, client_order_id="") if order.venue_id in repeated else order for order in view.orders)
     return replace(view, orders=orders, repeated=repeated)
 
 
@@ -184,7 +187,7 @@ def fills_awaited(
     if all(order.filled_quantity <= booked.get(order.venue_id, 0) for order in orders):
         return ()
     missing = missing_fills(read_books(ledger, now, day))
-    return tuple(one for one in missing if now - (one.order.updated_at or one.order.submitted_at or now) >= late)
+    return tuple(fill for fill in missing if now - (fill.order.updated_at or fill.order.submitted_at or now) >= late)
 
 
 def _first_session(orders: Iterable[Order], ours: Mapping[str, object], now: datetime) -> date:

@@ -100,11 +100,11 @@ def reconcile(
         view = read_view(reader, ledger)
         books = read_books(ledger, now, day, view.orders)
     _require_steady(view)
-    told = ask_about(reader, books, view)
-    if told.orders:
-        ledger.apply_orders(told.orders, now)
+    orders_told = ask_about(reader, books, view)
+    if orders_told.orders:
+        ledger.apply_orders(orders_told.orders, now)
         books = read_books(ledger, now, day, view.orders)
-    unreadable = view.unreadable + applied.unreadable + applied.untraced_fills + told.unreadable
+    unreadable = view.unreadable + applied.unreadable + applied.untraced_fills + orders_told.unreadable
     view = without_twins(replace(view, unreadable=unreadable), books)
     books = with_ends(reader, books, passed)
     omitted = omitted_orders(may_fill(books), view.orders)
@@ -112,8 +112,8 @@ def reconcile(
     findings = tuple(_check_directly(reader, compare(books, booked_behind(ledger, books), view, doubtful)))
     if _was_reset(reader, ledger, findings):
         reset = Finding(FindingKind.ACCOUNT_RESET, "account", None, None, ("the broker knows none of these orders",))
-        found = Reconciled(now, view, applied, (reset, *findings), None, bookings, doubtful)
-        return _mark(ledger, found)
+        reconciled = Reconciled(now, view, applied, (reset, *findings), None, bookings, doubtful)
+        return _mark(ledger, reconciled)
     plan = plan_of(findings, view)
     findings += tuple(_of_positions(reader, ledger, clock, view, books, watch))
     unstopped = without_stop(books, watch) if watch else ()
@@ -163,10 +163,10 @@ def _require_steady(view: BrokerView) -> None:
         )
 
 
-def _mark(ledger: Slots, found: Reconciled) -> Reconciled:
-    blocking = sum(finding.blocking for finding in found.findings)
-    ledger.mark_reconciled(ReconcileMark(found.at, blocking, len(found.findings)))
-    return found
+def _mark(ledger: Slots, reconciled: Reconciled) -> Reconciled:
+    blocking = sum(finding.blocking for finding in reconciled.findings)
+    ledger.mark_reconciled(ReconcileMark(reconciled.at, blocking, len(reconciled.findings)))
+    return reconciled
 
 
 def _was_reset(reader: BrokerReader, ledger: Ledger, findings: Sequence[Finding]) -> bool:
@@ -251,10 +251,10 @@ def _take_over(ledger: Ledger, symbol: str, current: Reconciled, day: VenueDay) 
     books, positions = read_books(ledger, current.at, day), current.view.positions
     found = unknown_orders(books, positions).forgotten
     orders = [order for order in found if order.symbol == symbol]
-    held = next((position for position in positions if position.symbol == symbol), None)
+    broker_position = next((position for position in positions if position.symbol == symbol), None)
     strategies = {record.intent.key.strategy for record in ledger.intents()}
-    ledger.apply_fills(tuple(take_over_fills(books, strategies, orders, held)), current.at)
-    _reduce_foreign_note(ledger, symbol, held.quantity if held else Decimal(0), current.at)
+    ledger.apply_fills(tuple(take_over_fills(books, strategies, orders, broker_position)), current.at)
+    _reduce_foreign_note(ledger, symbol, broker_position.quantity if broker_position else Decimal(0), current.at)
 
 
 def _take_over_pair(reader: BrokerReader, ledger: Ledger, name: str, plan: AdjustmentPlan, current: Reconciled) -> None:
@@ -268,13 +268,13 @@ def _take_over_pair(reader: BrokerReader, ledger: Ledger, name: str, plan: Adjus
     ledger.settle(name, Reply(WriteOutcome.ACCEPTED, order, legs=legs), current.at)
 
 
-def _reduce_foreign_note(ledger: Ledger, symbol: str, held: Decimal, at: datetime) -> None:
+def _reduce_foreign_note(ledger: Ledger, symbol: str, held_quantity: Decimal, at: datetime) -> None:
     """Reduce a person's note of foreign shares by the shares that turned out to be ours."""
     noted = ledger.acknowledged().get(symbol, Decimal(0))
-    excess = _quantity_in_books(ledger, symbol) - held
+    excess = _quantity_in_books(ledger, symbol) - held_quantity
     if noted * excess > 0:
-        left = max(abs(noted) - abs(excess), Decimal(0)).copy_sign(noted)
-        ledger.acknowledge(symbol, left, "orders under our mark made these shares", at, origin=Origin.TAKEN_OVER)
+        remaining = max(abs(noted) - abs(excess), Decimal(0)).copy_sign(noted)
+        ledger.acknowledge(symbol, remaining, "orders under our mark made these shares", at, origin=Origin.TAKEN_OVER)
 
 
 def _quantity_in_books(ledger: Money, symbol: str) -> Decimal:
@@ -287,13 +287,16 @@ def _restate(ledger: Money, finding: Finding, accepted: _Accepted, current: Reco
     assert finding.ours is not None
     assert finding.broker is not None
     symbol, ratio = finding.subject, Fraction(finding.broker) / Fraction(finding.ours)
-    splits = [one for one in current.doubtful if (one.meaning, one.symbol) == (ActivityKind.SPLIT, symbol)]
+    splits = [
+        activity for activity in current.doubtful if (activity.meaning, activity.symbol) == (ActivityKind.SPLIT, symbol)
+    ]
     positions = [p for (_, what), p in ledger.totals().positions.items() if what == symbol and p.quantity]
     fills = [owned for position in positions for owned in split_fills(position, ratio, current.at)]
     known = ledger.acknowledged().get(symbol, Decimal(0))
     booking = Booking(
         tuple(
-            Entry(one.id, one.kind, Decimal(0), f"{one.words}, settled by {accepted.plan}", one.at) for one in splits
+            Entry(split.id, split.kind, Decimal(0), f"{split.words}, settled by {accepted.plan}", split.at)
+            for split in splits
         ),
         name_fills(f"{accepted.name}:split", fills, Origin.PLAN, accepted.plan),
         ((symbol, shares(Fraction(known) * ratio)),) if known else (),
@@ -306,9 +309,11 @@ def _close_doubts(ledger: Money, plan: AdjustmentPlan, current: Reconciled) -> N
     """Note the activities that a person settled with the plan, so they don't count as new ones."""
     subjects = {finding.subject for finding in plan.findings}
     cash = any(finding.kind is FindingKind.CASH for finding in plan.findings)
-    for one in current.doubtful:
-        if one.symbol in subjects or (cash and one.net_amount):
-            entry = Entry(one.id, one.kind, Decimal(0), f"{one.words}, settled by {plan.id}", one.at)
+    for activity in current.doubtful:
+        if activity.symbol in subjects or (cash and activity.net_amount):
+            entry = Entry(
+                activity.id, activity.kind, Decimal(0), f"{activity.words}, settled by {plan.id}", activity.at
+            )
             ledger.book(Booking((entry,)), current.at)
 
 
@@ -328,9 +333,9 @@ def _write(ledger: Ledger, finding: Finding, accepted: _Accepted, assumed: Mappi
     change = finding.broker - _quantity_in_books(ledger, finding.subject)
     if not change:
         return
-    held = ledger.acknowledged().get(finding.subject, Decimal(0))
-    if finding.kind is FindingKind.FOREIGN_POSITION or held:
-        _acknowledge(ledger, finding.subject, held + change, accepted)
+    held_quantity = ledger.acknowledged().get(finding.subject, Decimal(0))
+    if finding.kind is FindingKind.FOREIGN_POSITION or held_quantity:
+        _acknowledge(ledger, finding.subject, held_quantity + change, accepted)
         return
     position, parts = _adjustments(ledger.totals(), finding.subject, change)
     fills = [accepted.fill(position.strategy, str(n), position, *part) for n, part in enumerate(parts)]
@@ -344,13 +349,15 @@ def _acknowledge(ledger: Money, symbol: str, quantity: Decimal, accepted: _Accep
 def _settle_offset(ledger: Ledger, symbol: str, accepted: _Accepted) -> None:
     """Move foreign shares that offset our position to it: their trades at their prices, older shares at our cost."""
     book, known = ledger.totals().positions, ledger.acknowledged().get(symbol, Decimal(0))
-    owner, held = next((who, p) for (who, what), p in book.items() if what == symbol and who != FOREIGN and p.quantity)
+    owner, position = next(
+        (who, p) for (who, what), p in book.items() if what == symbol and who != FOREIGN and p.quantity
+    )
     foreign = book.get((FOREIGN, symbol)) or Position(FOREIGN, symbol, (), Decimal(0))
-    amount = min(abs(foreign.quantity + known), abs(held.quantity))
-    traded = min(amount, abs(foreign.quantity)) if foreign.quantity * held.quantity < 0 else Decimal(0)
-    older = (amount - traded).copy_sign(held.quantity)
-    handed = list(_reassigned_trades(owner, foreign, traded.copy_sign(held.quantity), accepted))
-    rest = [accepted.fill(owner, f"old:{n}", held, *part) for n, part in enumerate(_at_cost(held, -older))]
+    amount = min(abs(foreign.quantity + known), abs(position.quantity))
+    traded = min(amount, abs(foreign.quantity)) if foreign.quantity * position.quantity < 0 else Decimal(0)
+    older = (amount - traded).copy_sign(position.quantity)
+    handed = list(_reassigned_trades(owner, foreign, traded.copy_sign(position.quantity), accepted))
+    rest = [accepted.fill(owner, f"old:{n}", position, *part) for n, part in enumerate(_at_cost(position, -older))]
     ledger.apply_fills(handed + rest, accepted.at)
     if older:
         _acknowledge(ledger, symbol, known + older, accepted)

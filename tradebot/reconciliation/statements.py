@@ -52,7 +52,7 @@ def book_statement(
         booked += _book(ledger, tuple(group), view, now)
     if booked:
         every = {order.venue_id: order for order in orders.values()}
-        filled = tuple(_filled([one.fill for one in owned], every))
+        filled = tuple(_filled([owned_fill.fill for owned_fill in owned], every))
         ledger.apply_orders(filled, now)
     _book_fees(ledger, executed, view, now, day)
     return FromStatement(booked, len(owned) - booked)
@@ -61,16 +61,16 @@ def book_statement(
 def _book(ledger: Ledger, owned: Sequence[OwnedFill], view: BrokerView, now: datetime) -> int:
     """Write the executions of one strategy in one symbol; return how many."""
     strategy, symbol = owned[0].strategy, owned[0].fill.symbol
-    change = sum((one.fill.signed_quantity for one in owned), Decimal(0))
-    kept = ledger.fills(symbol)
-    proven = {one.about for one in kept if one.origin is Origin.STATEMENT}
+    change = sum((owned_fill.fill.signed_quantity for owned_fill in owned), Decimal(0))
+    owned_fills = ledger.fills(symbol)
+    proven = {owned.about for owned in owned_fills if owned.origin is Origin.STATEMENT}
     assumed = next(
         (
-            one
-            for one in kept
-            if one.origin is Origin.ASSUMED
-            and (one.strategy, one.fill.signed_quantity) == (strategy, change)
-            and one.fill.activity_id not in proven
+            owned
+            for owned in owned_fills
+            if owned.origin is Origin.ASSUMED
+            and (owned.strategy, owned.fill.signed_quantity) == (strategy, change)
+            and owned.fill.activity_id not in proven
         ),
         None,
     )
@@ -79,15 +79,21 @@ def _book(ledger: Ledger, owned: Sequence[OwnedFill], view: BrokerView, now: dat
         undone = unreported_fill(
             strategy, f"undone:{of.activity_id}", symbol, -change, of.price, of.multiplier, of.at, *about
         )
-        told = [replace(one, origin=about[0], about=about[1]) for one in owned]
+        told = [replace(owned_fill, origin=about[0], about=about[1]) for owned_fill in owned]
         ledger.apply_fills([undone, *told], now)
-        off = sum((one.fill.notional + (one.fill.fee.usd if one.fill.fee else 0) for one in owned), -of.notional)
+        off = sum(
+            (
+                owned_fill.fill.notional + (owned_fill.fill.fee.usd if owned_fill.fill.fee else 0)
+                for owned_fill in owned
+            ),
+            -of.notional,
+        )
         if off:
             ledger.adjust_cash(off, "a plan had booked it", now, origin=about[0], about=about[1])
         return len(owned)
-    held = ledger.totals().quantities(ledger.acknowledged()).get(symbol, Decimal(0))
-    there = next((one.quantity for one in view.positions if one.symbol == symbol), Decimal(0))
-    if held + change != there:
+    held_quantity = ledger.totals().quantities(ledger.acknowledged()).get(symbol, Decimal(0))
+    there = next((position.quantity for position in view.positions if position.symbol == symbol), Decimal(0))
+    if held_quantity + change != there:
         return 0
     ledger.apply_fills(owned, now)
     return len(owned)
@@ -97,12 +103,12 @@ def _book_fees(ledger: Ledger, executed: Sequence[Executed], view: BrokerView, n
     """Book the fees that fills in the books still wait for; if a plan has booked their cash already, put that back."""
     awaited = ledger.fees_awaited({one.fill.activity_id for one in executed})
     known = ledger.known_fills(awaited) if awaited else ()
-    told = [one.fill for one in executed if one.fill.activity_id in known and one.fill.fee and one.fill.fee.usd]
-    booked = ledger.booked({fee_id(fill.activity_id) for fill in told}) if told else {}
+    fills = [one.fill for one in executed if one.fill.activity_id in known and one.fill.fee and one.fill.fee.usd]
+    booked = ledger.booked({fee_id(fill.activity_id) for fill in fills}) if fills else {}
     kind, total = ActivityKind.COMMISSION, Decimal(0)
     books = read_books(ledger, now, day)
     missing = cash_as_booked(books, view)[0] - books.cash
-    for fill in told:
+    for fill in fills:
         name, amount = fee_id(fill.activity_id), -fill.fee.usd if fill.fee else Decimal(0)
         if name not in booked:
             entry = Entry(name, kind.value, amount, "told by a statement", fill.at, fill.symbol, kind.value, kind)

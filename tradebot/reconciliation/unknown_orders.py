@@ -154,11 +154,11 @@ def _shares_from_before(books: Books, earlier: Iterable[Order]) -> Mapping[str, 
 def unclaimed_fills(books: Books) -> Iterator[OwnedFill]:
     """Yield the foreign fills that haven't been given to a strategy, and that no person has settled since."""
     done = reassigned_ids(books.with_others)
-    made = fills_by_a_person(books.with_others)
+    fills = fills_by_a_person(books.with_others)
     for owned in books.with_others:
         fill = owned.fill
         given = fill.activity_id in done
-        settled = fill.venue_order_id not in books.noted_too_early and is_settled(fill, made)
+        settled = fill.venue_order_id not in books.noted_too_early and is_settled(fill, fills)
         if owned.strategy == FOREIGN and fill.venue_order_id and not given and not settled:
             yield owned
 
@@ -205,9 +205,9 @@ def still_ours(
     return {**net, **{symbol: _ours_left(net, symbol, quantity, own[symbol]) for symbol, quantity in closed.items()}}
 
 
-def _ours_left(net: Mapping[str, Decimal], symbol: str, left: Decimal, own: Decimal) -> Decimal:
+def _ours_left(net: Mapping[str, Decimal], symbol: str, remaining: Decimal, own: Decimal) -> Decimal:
     there = net.get(symbol, Decimal(0))
-    return min(there, left, key=abs) if left * own > 0 and there * own > 0 else Decimal(0)
+    return min(there, remaining, key=abs) if remaining * own > 0 and there * own > 0 else Decimal(0)
 
 
 def ask_about(reader: BrokerReader, books: Books, view: BrokerView) -> OrdersTold:
@@ -240,13 +240,13 @@ def take_over_fills(
     order belongs to the strategy that its mark names, if exactly one of `strategies` matches; else to ADOPTED.
     """
     ids = {order.venue_id: order for order in orders}
-    made = fills_by_a_person(books.with_others)
+    fills = fills_by_a_person(books.with_others)
     for owned in unclaimed_fills(books):
         order = ids.get(owned.fill.venue_order_id)
         if order is not None:
             theirs, ours = reassign(_owner(strategies, order), owned.fill)
             # An adoption took these fills out of the books: they are foreign only by a note, so just add ours.
-            yield from (ours,) if is_settled(owned.fill, made) else (theirs, ours)
+            yield from (ours,) if is_settled(owned.fill, fills) else (theirs, ours)
     older = [order for order in orders if _is_older(books, order)]
     if position is not None and older:
         last = max(older, key=lambda order: str(order.submitted_at))

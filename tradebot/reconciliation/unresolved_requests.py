@@ -101,20 +101,20 @@ def _watch(reader: BrokerReader, ledger: Orders, unsettled: Iterable[IntentRecor
         if record.state is IntentState.ABANDONED and record.intent.makes_order:
             order = reader.order(record.intent.client_order_id)
             if order is not None:
-                found = _found(order, record.intent)
-                written = _settle(reader, ledger, record.intent.client_order_id, found, now) or written
+                reply = _found(order, record.intent)
+                written = _settle(reader, ledger, record.intent.client_order_id, reply, now) or written
     return written
 
 
-def _settle(reader: BrokerReader, ledger: Orders, name: str, found: Reply, now: datetime) -> bool:
+def _settle(reader: BrokerReader, ledger: Orders, name: str, reply: Reply, now: datetime) -> bool:
     """Write the reply with its order's legs, unless the venue doesn't tell those of an ended one; True if written."""
-    order = found.order
-    if order is not None and order.has_legs and found.outcome is WriteOutcome.ACCEPTED:
+    order = reply.order
+    if order is not None and order.has_legs and reply.outcome is WriteOutcome.ACCEPTED:
         legs = legs_of(reader, order.venue_id)
         if legs is None and order.status.terminal:
             return False
-        found = replace(found, legs=tuple(legs or ()))
-    ledger.settle(name, found, now)
+        reply = replace(reply, legs=tuple(legs or ()))
+    ledger.settle(name, reply, now)
     return True
 
 
