@@ -156,7 +156,7 @@ def describe_request(row: ApprovalRow) -> str:
 
 
 def how_it_stands(row: ApprovalRow, now: datetime) -> str:
-    """Return when a request ends, or what became of it."""
+    """Return when a request expires, or its outcome."""
     if row.state == "waiting":
         return f"asked at {when(row.asked_at)}; it ends in {duration((row.expires_at - now).total_seconds())}"
     if row.state == "expired":

@@ -1,4 +1,4 @@
-"""`tradebot deploy verify`: whether the version that was installed is the one that runs, and runs well."""
+"""`tradebot deploy verify`: check that the installed version is the one that runs, and that it runs well."""
 
 import os
 import re

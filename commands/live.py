@@ -76,7 +76,7 @@ class ArmedSessions(Struct, frozen=True):
 
 
 class TakenOver(Struct, frozen=True):
-    """What `live take-over` did: the folder that trades now, and the one that doesn't any more."""
+    """The result of `live take-over`: the folder that trades now, and the one that stopped."""
 
     folder: str
     instead_of: str

@@ -79,7 +79,7 @@ def _render(console: "Console", data: Positions) -> None:
 
 
 def show(console: "Console", data: Positions, rows: slice) -> None:
-    """Print what there is to say about all positions, and of the bot's own only these rows."""
+    """Print the notes on all positions, and these rows of the bot's own."""
     from tradebot.views.holdings import FOREIGN_OWNER
 
     ours = [row for row in data.positions if row.strategy != FOREIGN_OWNER]

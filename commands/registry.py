@@ -66,7 +66,7 @@ class CoinRow(Struct, frozen=True):
 
 
 class LeftOutRow(Struct, frozen=True):
-    """A contract that the venue lists, or did, and that isn't traded; `why` says why, with what was read of it."""
+    """A contract that the venue lists, or listed, and that isn't traded, with the reason and the figures read."""
 
     symbol: str
     since: datetime

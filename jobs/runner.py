@@ -26,7 +26,7 @@ ALL_JOBS = "all"
 
 
 def tell_missed(duty: Duty, station: Station, missed: Sequence[MissedSlot], now: datetime) -> None:
-    """Write the slots that nobody ran; tell of those with the same job and reason together."""
+    """Write the slots that nobody ran, as one event for each job and reason."""
     together: dict[tuple[str | None, Reason], list[Slot]] = {}
     for each in duty.write(missed, now, station.by):
         record = duty.record(each, now, station.mode)
@@ -174,7 +174,7 @@ class Runner:
         return None if slot is None or (slot.job, slot.name) in self._tried else slot
 
     def run_again(self, job: Job, verb: Callable[[], Done]) -> bool:
-        """Run a job beside its slots; return False if it has to wait: it has just run so, or too often lately."""
+        """Run a job outside its slots; return False if it must wait because it ran so just now, or often lately."""
         now = self._pace.now
         # A time in the future is of before the broker's clock was set back.
         self._again = [at for at in self._again if timedelta(0) <= now - at < AGAIN_WITHIN]

@@ -86,7 +86,7 @@ class ConfigurationError(OperatorError):
 
 
 class DamagedMarkerError(OperatorError):
-    """A state folder's marker isn't as it was written; a copy of it may still say what it said."""
+    """Raised when a state folder's marker was changed or damaged; a copy of it may still have its text."""
 
 
 class DamagedBooksError(OperatorError):
@@ -116,4 +116,4 @@ class NotServedError(TemporaryError):
 
 
 class NotInPlanError(NotServedError):
-    """Raised when our plan of a source doesn't include what was asked, whoever it is about."""
+    """Raised when our plan with a data source doesn't include the request, whatever symbol it is for."""

@@ -93,7 +93,7 @@ def list_archive(place: str, under: str) -> Report:
 
 
 def fetch(name: str, folder: Path, place: str, version: str | None) -> Report:
-    """Fetch a version into a new folder; OperatorError if a byte of it was changed."""
+    """Fetch a version into a new folder; OperatorError if any byte was changed."""
     from tradebot.adapters.recovery import archive
 
     archive.require_name(name)

@@ -1,4 +1,4 @@
-"""The data of `tradebot backtest`: what was played, what it assumes, what came of it, and what it can't know."""
+"""The data of `tradebot backtest`: what was played, its assumptions, its results, and what it can't know."""
 
 import re
 from collections import Counter
@@ -50,7 +50,7 @@ class PlayedSpan(Struct, frozen=True):
 
 
 class PassedOver(Struct, frozen=True):
-    """Why a strategy, or a symbol of it, was left out of passes of entries, and of how many."""
+    """Why a strategy, or one of its symbols, was left out of passes of entries, and how often."""
 
     strategy: str
     reason: str
@@ -221,7 +221,7 @@ def _waits(waits: "Sequence[Waits]") -> "Iterator[str]":
 
 
 def reasons_without_trades(data: "BacktestData") -> "Iterator[str]":
-    """Yield why no order was filled, the most frequent reasons first, and when what is needed is there."""
+    """Yield why no order was filled, most frequent reasons first, and when each missing input becomes available."""
     if data.result.fills:
         return
     yield "Nothing was traded:"

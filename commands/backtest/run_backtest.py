@@ -105,7 +105,7 @@ def _refused(run: "BacktestRun") -> "Iterable[AnswersRefused]":
 
 
 def document_of(finished: Finished) -> dict[str, Any]:
-    """Return what is kept beside a run's books: the same for the same inputs, byte for byte."""
+    """Return the document stored with a run's books; the same inputs give the same bytes."""
     return {
         "schema": SCHEMA,
         "identity": plain(to_builtins(finished.identity, builtin_types=(Decimal,))),

@@ -34,7 +34,7 @@ def zones(incomplete: str) -> list[str]:
 
 
 def timeframe_of(text: str) -> str:
-    """Return a timeframe as it is stored; raise OperatorError for one that isn't."""
+    """Return a timeframe as stored; raise OperatorError for an invalid one."""
     for name in TIMEFRAMES:
         if text.lower() == name.lower():
             return name

@@ -42,7 +42,7 @@ def of_error(document: Data) -> Iterator[str]:
 
 
 def of_status(data: Data) -> Iterator[str]:
-    """Yield whether it trades and is well, what it is worth and what it holds."""
+    """Yield whether it trades and is healthy, its equity, and its positions."""
     active = data["trading_state"] == "ACTIVE"
     going = "Trading" if active else f"HALTED ({data['trading_state']})"
     yield f"{going}, as of {_when(data['as_of'])}"
@@ -107,7 +107,7 @@ def of_approvals(data: Data) -> Iterator[str]:
 
 
 def of_request(row: Data, *, waits: bool = True) -> Iterator[str]:
-    """Yield what one entry that waits is about: price and worth as they were when it was asked."""
+    """Yield a pending entry's details: price and value as they were when approval was requested."""
     side = "sell short" if row["side"] == "sell" else row["side"]
     quantity = f"{Decimal(row['quantity']).normalize():,f}"
     yield f"{side} {quantity} {row['symbol']} at {_price(row, 'price')} or better, {_usd(row['worth_usd'])} USD"

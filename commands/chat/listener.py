@@ -83,7 +83,7 @@ def sender_of(update: object) -> tuple[str, str]:
 
 
 def read(update: object, now: float) -> ChatMessage:
-    """Return what an update says; `now` is in seconds since 1970. Raises UnfitError."""
+    """Parse an update; `now` is in seconds since 1970. Raises UnfitError."""
     whole = _mapping(update, "the update")
     kinds = whole.keys() - {"update_id"}
     if kinds == {"message"}:
@@ -119,7 +119,7 @@ def _pressed(query: dict[str, Any]) -> ChatMessage:
 
 
 def words_of(text: str) -> tuple[str, str]:
-    """Return the word and what it is about, such as ("why", "AAPL"). Raises UnfitError."""
+    """Return the command word and its argument, such as ("why", "AAPL"). Raises UnfitError."""
     found = _TYPED.fullmatch(text)
     if found is None:
         raise UnfitError("not a word that it knows")
@@ -213,7 +213,7 @@ class Listener:
         self._most, self._failures = 0, 0
 
     def begin(self) -> None:
-        """Say what an earlier process began and didn't end; nothing is done again by itself."""
+        """Report what an earlier process began and didn't finish; nothing is repeated automatically."""
         paired = self._store.paired_person()
         for record in self._store.cut_short():
             if paired is not None:

@@ -192,7 +192,7 @@ def render(out: "Console", data: "RunComparison") -> None:
 
 
 def run_words(run: "ComparedRun") -> str:
-    """Return what kind a run is, its span, and how many trades it closed."""
+    """Return a run's kind, its dates, and its number of closed trades."""
     span = f"{run.first} to {run.last}, {pluralize(run.sessions, 'session')}" if run.first else "no session"
     kind = f"{run.kind}, interrupted" if run.interrupted else run.kind
     return f"({kind}): {span}, {pluralize(run.closed_trades, 'closed trade')}"

@@ -1,4 +1,4 @@
-"""`tradebot config set`: change settings in the bot's own file, after trying what would come of it."""
+"""`tradebot config set`: change settings in the bot's own file, after checking that the result loads."""
 
 import os
 from collections.abc import Sequence
@@ -69,7 +69,7 @@ class Set(Struct, frozen=True):
 
 
 def run(state_dir: str | None, config: str | None, typed: Sequence[str], *, dry_run: bool) -> Report:
-    """Change settings; raise OperatorError, with nothing written, if what comes of it wouldn't load."""
+    """Change settings; raise OperatorError, with nothing written, if the result wouldn't load."""
     pairs = _pairs(typed)
     wanted = values_of(pairs)
     folder, file = _place(state_dir, config)

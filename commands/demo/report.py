@@ -68,7 +68,7 @@ class OpenPosition(Struct, frozen=True):
 
 
 class OneSession(Struct, frozen=True):
-    """One session of several: how many minutes of it were played, the equity afterward and what it earned, in USD."""
+    """One of several sessions: the minutes played, the equity afterward, and the profit, in USD."""
 
     session: date
     minutes: int
@@ -112,7 +112,7 @@ class DemoData(Struct, frozen=True):
 def played_data(
     app: "App", played: "Sequence[PlayedSession]", elapsed_s: float, last: "DemoRun | None", configuration: str | None
 ) -> DemoData:
-    """Return the result of the played sessions, beside the last run; keep it for the next one."""
+    """Return the result of the played sessions compared with the last run, and save it for the next."""
     data = _data(app, played, elapsed_s, configuration)
     minutes = max(one.minutes for one in played)
     how = {"sessions": len(played), "minutes": minutes, "version": __version__}
@@ -242,7 +242,7 @@ class DemoTrade(Struct, frozen=True):
 
 
 class DemoEarnings(Struct, frozen=True):
-    """The closed trades with the best and the worst of them, and all profit by exit reason and by entry component."""
+    """The closed trades, the best and worst of them, and all profit by exit reason and by entry component."""
 
     closed: int
     won: int

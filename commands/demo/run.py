@@ -86,7 +86,7 @@ def report(
     last: "DemoRun | None" = None,
     configuration: Path | None = None,
 ) -> Report:
-    """Report the played sessions, beside the last run if there was one; exit 1 if books and exchange disagree."""
+    """Report the played sessions, compared with the last run if any; exit 1 if books and exchange disagree."""
     data = played_data(app, played, elapsed_s, last, str(configuration) if configuration else None)
     code = ExitCode.ERROR if data.differences else ExitCode.DONE
     return Report("demo", data, render, code, identity(app))
@@ -154,7 +154,7 @@ def _clear(path: Path) -> None:
 
 
 class PlayedSession(NamedTuple):
-    """One session, how many minutes of it were played, and the account's equity afterward in USD."""
+    """A session, the minutes of it that were played, and the account's equity afterward in USD."""
 
     session: "Session"
     minutes: int

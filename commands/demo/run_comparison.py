@@ -1,4 +1,4 @@
-"""The result of a demo beside that of the run before it: which settings were changed, and what came of it."""
+"""Compare a demo's result with the run before: the changed settings and the effect."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -47,14 +47,14 @@ class RunOutcome(Struct, frozen=True):
 
 
 class DemoRun(Struct, frozen=True):
-    """What is kept of a run: its settings as text, by their dotted names, and what came of it."""
+    """A stored run: its settings as text by dotted name, and its results."""
 
     settings: dict[str, str]
     outcome: RunOutcome
 
 
 class Beside(Struct, frozen=True):
-    """A run beside the one before it. Each setting has its value in the last run, then in this one."""
+    """A run compared with the one before. Each setting has its last value, then its present one."""
 
     settings: tuple[DifferingSetting, ...]
     last: RunOutcome
@@ -63,7 +63,7 @@ class Beside(Struct, frozen=True):
 
     @property
     def same(self) -> bool:
-        """Return True if nothing was changed, and the same came of it."""
+        """Return True if neither the settings nor the results changed."""
         return not self.settings and self.last == self.now
 
 
@@ -76,7 +76,7 @@ def run_of(settings: "Settings", played: Mapping[str, object], outcome: RunOutco
 
 
 def last_run(folder: Path) -> DemoRun | None:
-    """Return the last run in a demo's folder; None if there was none, or if what is kept of it can't be read."""
+    """Return the last run in a demo's folder; None if there is none, or if it can't be read."""
     try:
         return msgspec.json.decode(read_plain(folder / FILE), type=DemoRun)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):

@@ -51,7 +51,7 @@ class DrillCheck(Struct, frozen=True):
 
 
 class Stage(Struct):
-    """A bot about to be disturbed; `checks` is what was found of it so far, `steps` is what was done."""
+    """A bot about to be disturbed; `checks` are the findings so far, `steps` what was done."""
 
     folder: Path
     notices: list[str]

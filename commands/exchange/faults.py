@@ -44,7 +44,7 @@ class ArmedRule(Struct, frozen=True):
 
 
 class ReadyScript(Struct, frozen=True):
-    """A ready-made fault script and a one-sentence summary of it."""
+    """A ready-made fault script with a one-sentence summary."""
 
     name: str
     summary: str

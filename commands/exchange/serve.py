@@ -233,7 +233,7 @@ def account_flag(text: str) -> tuple[str, Decimal | None]:
 
 
 def accounts_of(flags: Sequence[str]) -> tuple[tuple[str, Decimal | None], ...]:
-    """Parse all --account flags; raise OperatorError for one that is invalid or for a repeated name."""
+    """Parse all --account flags; raise OperatorError for an invalid one or a repeated name."""
     accounts = tuple(account_flag(text) for text in flags)
     names = [name for name, _ in accounts]
     twice = next((name for name in names if names.count(name) > 1), None)

@@ -1,4 +1,4 @@
-"""The data of `tradebot health`, and its screen: how each part of the bot is, and a sentence about all of them."""
+"""The data of `tradebot health` and its screen: the state of each part of the bot, and a sentence about all."""
 
 from collections import Counter
 
@@ -13,7 +13,7 @@ from tradebot.judging.judgment import HealthState, Judgment
 
 
 class Health(Struct, frozen=True):
-    """The worst state of any part, a sentence about all of them, and a judgment about each."""
+    """The worst state of any part, a sentence about all of them, and a judgment of each."""
 
     state_dir: str
     state: HealthState
@@ -22,7 +22,7 @@ class Health(Struct, frozen=True):
 
 
 def summary(judgments: tuple[Judgment, ...]) -> str:
-    """Return how many parts are in each state, and the names of those that aren't OK, the worst first."""
+    """Return how many parts are in each state, and the names of those that aren't OK, worst first."""
     counts = Counter(judgment.state for judgment in judgments)
     said = [f"{counts[HealthState.OK]} of {len(judgments)} parts are OK"]
     for state in reversed(HealthState):

@@ -1,4 +1,4 @@
-"""Gather what a bot knows of one pass or order: its record, what became of it, and what the logs say around it."""
+"""Gather what a bot knows of one pass or order: its record, its outcome, and the log entries around it."""
 
 import json
 import platform

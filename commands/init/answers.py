@@ -61,7 +61,7 @@ def sizes_of(answers: WizardAnswers, shipped: "Settings") -> Sizes:
 
 
 def text_of(answers: WizardAnswers, shipped: "Settings") -> str:
-    """Return the configuration of these answers; what it doesn't say is as shipped."""
+    """Return the configuration of these answers; everything else is as shipped."""
     return "\n".join(_lines(answers, shipped)) + "\n"
 
 

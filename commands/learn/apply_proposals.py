@@ -1,4 +1,4 @@
-"""Put proposals into the text of a configuration, as far as it then loads, and say which of them are looser."""
+"""Put proposals into the text of a configuration, as far as it still loads, and list those that are looser."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Fitted(NamedTuple):
-    """A configuration with proposals: its text, all proposals, and what of it is looser than was accepted."""
+    """A configuration with proposals: its text, all proposals, and those looser than what was accepted."""
 
     text: str
     proposals: tuple[Proposal, ...]

@@ -1,1 +1,1 @@
-"""`tradebot notify`: what a person is told, through which channels."""
+"""`tradebot notify`: what a person is told, and through which channels."""

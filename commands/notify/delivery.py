@@ -103,7 +103,7 @@ class DeliveryRound:
         return hide(text).replace(self._app.folder.account_number, f"...{self._app.account_tail}")
 
     def compose(self) -> None:
-        """Make one notice of what each channel is to be told by now, unless it was told enough within the hour."""
+        """Build one notice per channel of what is due by now, unless it was sent enough within the hour."""
         now = self.time()
         for channel in self._channels:
             due = self._outbox.due(channel.name, now)
@@ -199,7 +199,7 @@ def evidence_time(app: "App") -> datetime:
 
 
 def rounds(app: "App", addresses: Mapping[str, str], pause_s: float) -> Iterator[DeliveryRound]:
-    """Yield the round before each look, for as long as it is asked for."""
+    """Yield before each look, for as long as looks are wanted."""
     one = DeliveryRound(app, addresses)
     try:
         while True:

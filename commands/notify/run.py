@@ -58,7 +58,7 @@ class Channels(Struct, frozen=True):
 
 
 class NoticeRow(Struct, frozen=True):
-    """One notice, and what became of it; times are trading times."""
+    """A notice and its delivery; times are trading times."""
 
     made_at: datetime
     channel: str

@@ -29,7 +29,7 @@ MEANING: Mapping[ParityCause, str] = {
 
 
 class Parity(Struct, frozen=True):
-    """A session beside its backtest, and what the sessions compared of late add up to."""
+    """A session compared with its backtest, and the totals of the sessions compared lately."""
 
     day: DayParity
     over_time: ParityTotals | None

@@ -52,7 +52,7 @@ def _to_csv(report: Report, file: Path) -> Report:
 
 
 def cut_of(by: str) -> "Cut":
-    """Return by what profit is divided; raise OperatorError for an unknown word."""
+    """Return what profit is grouped by; raise OperatorError for an unknown word."""
     from tradebot.views.trades.pnl import Cut
 
     names = [cut.value for cut in Cut]

@@ -46,7 +46,7 @@ MOST = 1_000
 
 
 class EvidenceSource(NamedTuple):
-    """What one folder shows of a strategy and of the one that it would replace; `why_not` says why it shows nothing."""
+    """A folder's evidence about a strategy and the one it would replace; `why_not` says why there is none."""
 
     folder: str
     traded: PaperRecord

@@ -62,7 +62,7 @@ class PolicyRow(Struct, frozen=True):
 
 
 class PoliciesJudged(Struct, frozen=True):
-    """Learned policies beside the conditions of a rung, and one sentence about which of them pass."""
+    """Learned policies with the conditions of a rung, and a sentence about which of them pass."""
 
     rung: Rung
     policies: tuple[PolicyRow, ...]
@@ -78,7 +78,7 @@ def judge(app: "App", files: Sequence[Path]) -> Report:
 
 
 def judged_by(rules: PromotionRules, found: Iterable[tuple[PolicyResults, int, bool]]) -> PoliciesJudged:
-    """Return policies beside the conditions of paper, each given with its counted trials, and whether it is sealed."""
+    """Return policies with the conditions for paper, each with its number of trials and whether it is sealed."""
     rows = tuple(_judged(rules, *one) for one in found)
     lacking = [(clean(row.name), [short(one.name) for one in row.conditions if not one.met]) for row in rows]
     return PoliciesJudged(Rung.PAPER, rows, sentence(lacking))

@@ -1,4 +1,4 @@
-"""Record what the account is worth at a session's close, from a comparison that comes after it."""
+"""Record the account's value at a session's close, from a later comparison."""
 
 from typing import TYPE_CHECKING
 

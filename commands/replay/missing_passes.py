@@ -20,7 +20,7 @@ REACH = timedelta(days=1)
 
 
 class NotKept(Struct, frozen=True):
-    """A pass that can't be decided again because no record of it is kept, and why, in words."""
+    """A pass that can't be replayed because it wasn't recorded, and why, in words."""
 
     id: str
     at: datetime

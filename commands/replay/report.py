@@ -95,7 +95,7 @@ def changed_in(name: str, at: datetime, version: str, said: CycleDifference) -> 
 
 
 class Deciding:
-    """Decides recorded passes again; what several of them share is read once."""
+    """Replays recorded passes; what several of them share is read once."""
 
     def __init__(self, kept: "KeptPasses", *, only_decisions: bool = False) -> None:
         self._kept, self._only_decisions = kept, only_decisions

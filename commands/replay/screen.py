@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def render(console: "Console", data: "Again", *, hint: str = "") -> None:
-    """Print how many passes were equal, and the first ones that weren't; `hint` says what to do if one is damaged."""
+    """Print how many passes were equal, and the first that weren't; `hint` is the next step if one is damaged."""
     days = " to ".join(dict.fromkeys((str(data.sessions[0]), str(data.sessions[-1]))))
     console.print(f"Decided again: {pluralize(data.passes, 'pass', 'passes')} of {days}", markup=False)
     equal = f"{data.equal:,} equal" if data.equal < data.passes else "all equal"

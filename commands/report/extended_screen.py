@@ -144,7 +144,7 @@ def render_chance(out: "Console", account: "AccountReport") -> None:
 
 
 def render_sensitivity(out: "Console", account: "AccountReport") -> None:
-    """Print the backtest beside its variants, and the band over the days of rebalancing."""
+    """Print the backtest with its variants, and the range over the days of rebalancing."""
     if account.further.sensitivity:
         out.print()
         render_variants(out, account.further.sensitivity)

@@ -1,4 +1,4 @@
-"""`--plot` and `--html`: the picture and the page that some verbs write beside what they show."""
+"""`--plot` and `--html`: the picture and the page that some verbs write besides their screen."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path

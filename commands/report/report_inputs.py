@@ -1,4 +1,4 @@
-"""Read what a report is made from: the account's past, the calendar, and the benchmark's prices."""
+"""Read a report's inputs: the account's history, the calendar, and the benchmark's prices."""
 
 import os
 from datetime import UTC, date, datetime, timedelta

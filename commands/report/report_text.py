@@ -65,7 +65,7 @@ def leveled_line(accounts: "Sequence[AccountReport]") -> str:
 
 
 def longest(accounts: "Sequence[AccountReport]") -> "AccountReport":
-    """Return the account with the longest curve, beside which the benchmark and cash are drawn."""
+    """Return the account with the longest curve, with which the benchmark and cash are drawn."""
     return max(accounts, key=lambda account: len(account.curve))
 
 
@@ -89,7 +89,7 @@ def beside(accounts: "Sequence[AccountReport]", block: "Block") -> "list[tuple[s
 
 
 def block_assumptions(accounts: "Sequence[AccountReport]", block: "Block") -> list[str]:
-    """Return what a block assumes, each sentence once; one that isn't said of all accounts names its own."""
+    """Return a block's assumptions, each sentence once; one that doesn't hold for all accounts names its own."""
     every = [account.assumptions.get(block, ()) for account in accounts]
     owners = {
         text: [clean(account.label) for account, texts in zip(accounts, every, strict=True) if text in texts]
@@ -161,7 +161,7 @@ def rank_trades(account: "AccountReport") -> "list[ReportedTrade]":
 
 
 def outer(rows: Sequence[T], each: int) -> Sequence[T]:
-    """Return so many of the first and of the last rows; all of them if there are no more."""
+    """Return this many of the first and of the last rows; all rows if there are no more."""
     return rows if len(rows) <= 2 * each else [*rows[:each], *rows[-each:]]
 
 
@@ -257,7 +257,7 @@ def headline(account: "AccountReport", name: str, yet: str) -> str:
 
 
 def lede(account: "AccountReport") -> str:
-    """Return the return of the whole account beside those of the benchmark and of cash."""
+    """Return the whole account's return, with those of the benchmark and of cash."""
     total = next((each for each in account.comparisons if each.of == "total_return"), None)
     if total is None or not total.account.value is not None:
         return ""

@@ -1,4 +1,4 @@
-"""Show a report: the curve, figures beside each other, months, drawdowns, trades, and what each block assumes."""
+"""Show a report: the curve, figures side by side, months, drawdowns, trades, and each block's assumptions."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
@@ -65,7 +65,7 @@ Place = tuple[date, bool]
 
 
 class GrowthLine(NamedTuple):
-    """A line of growth by place, 1 at its start; its mark is one character, and its name says what it is."""
+    """A curve of growth by column, 1 at its start; its mark is one character, its name the label."""
 
     mark: str
     name: str

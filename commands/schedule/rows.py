@@ -161,7 +161,7 @@ class _Calendar(Struct, frozen=True):
     least: timedelta = REACH / 2
 
     def sessions(self, start: date, end: date, calendar: str = "") -> "Sequence[Session]":
-        """Return the venue's sessions from `start` through `end`, or as many of them as are stored."""
+        """Return the venue's sessions from `start` through `end`, as far as they are stored."""
         held = self.app.ledger_view.sessions(start, end)
         if held and held[0].date <= start + timedelta(days=4) and held[-1].date >= start + self.least:
             return held

@@ -28,7 +28,7 @@ PARTS = 6
 
 
 def run(app: "App", before: str, after: str) -> Report:
-    """Compare two recorded passes; raise OperatorError for one that isn't recorded, naming the newest ones."""
+    """Compare two recorded passes; raise OperatorError for an unknown one, naming the newest."""
     facts = app.recorded
     data = diff_scores(*(_pass(facts, name) for name in (before, after)))
     return Report("score-diff", data, _render, whose=identity(app))

@@ -25,7 +25,7 @@ class ScoredAgain(ReplayedFacts, frozen=True):
 
 
 def run(app: "App", session: str, at: str | None, progress: "Progress") -> Report:
-    """Score the universe as it was seen at a time of a session; raise OperatorError if nothing is kept of it."""
+    """Score the universe as known at a time of a session; raise OperatorError if nothing is stored of it."""
     day = day_of(session)
     with past_of(app, day, _moment(day, at), progress) as (world, past):
         proposed = propose(world, past.at)

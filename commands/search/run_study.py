@@ -47,7 +47,7 @@ JOURNAL = ".journal"
 
 
 class SearchInputs(Struct, frozen=True):
-    """What a search is made from: everything but its trials."""
+    """The inputs of a search: everything but its trials."""
 
     bench: Bench
     identity: RunIdentity
@@ -93,7 +93,7 @@ def search(file: Path, wish: BacktestOptions, how: StudyOptions) -> Searched:
 
 
 def made_of(file: Path, wish: BacktestOptions, how: StudyOptions) -> SearchInputs:
-    """Return what a search is made from, with its space checked and its market opened."""
+    """Return the inputs of a search, with its space checked and its market opened."""
     space = read_space(file)
     plan, _ = ready(wish)
     if plan.plan.spec.venue.dialect != USUAL:
@@ -125,7 +125,7 @@ def _of(file: Path) -> str:
 
 
 def study_of(made: SearchInputs, workers: int, *, resume: bool) -> Study:
-    """Return the study to play: a new one, or with `resume` the one that is there, if it is of the same things."""
+    """Return the study to play: a new one, or with `resume` the existing one, if its inputs are the same."""
     place, space = made.place, made.bench.spaced.space
     wanted = _facts(made)
     if not resume:

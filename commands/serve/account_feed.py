@@ -1,4 +1,4 @@
-"""Let exits run beside the timetable when a venue tells by itself that something has happened in the account."""
+"""Run exits outside the timetable when a venue reports that something happened in the account."""
 
 import time
 from collections.abc import Callable

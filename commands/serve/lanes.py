@@ -97,7 +97,7 @@ class Shift(Struct, frozen=True):
         return is_pass_unfinished(app, Call(Job(slot.job), slot.session, slot.name, self.by), now)
 
     def exits_again(self, app: "App") -> Callable[[], Done]:
-        """Return what runs a pass of exits beside those of the timetable."""
+        """Return a function that runs a pass of exits outside the timetable."""
         return lambda: pass_result(evaluate_exits.run(app, by=self.by, force_slot=True))
 
     def _verbs(self, app: "App") -> Mapping[Job, Callable[[], Done]]:
@@ -176,7 +176,7 @@ class JobLane:
             self._runner.stopping = True
 
     def tick(self) -> None:
-        """Run what is due; the first tick opens the bot, once the broker says what time it is."""
+        """Run what is due; the first tick opens the bot, once the broker tells the time."""
         if self._runner is None:
             if time.monotonic() < self._open_at_s:
                 return

@@ -25,7 +25,7 @@ LOOK_S = 1.0
 
 
 class ServePart(Struct, frozen=True):
-    """What runs beside the lanes: the words that start it, those that end it, if any, and if a bot has it."""
+    """A helper of `serve` beside the lanes: its start and stop messages, and whether a bot has it."""
 
     name: str
     words: Sequence[str]

@@ -276,7 +276,7 @@ class Watch:
             self._supervisor.tell(RELOADING="1", MONOTONIC_USEC=str(time.monotonic_ns() // 1000))
 
     def note_reload(self) -> None:
-        """Tell the service manager that the configuration has been read, whatever came of it."""
+        """Tell the service manager that the configuration was reloaded, whether or not that succeeded."""
         if self._ready_at is not None:
             self._supervisor.tell(READY="1", STATUS=self._status())
 

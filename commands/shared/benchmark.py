@@ -1,4 +1,4 @@
-"""With what an account is compared, where the bot's venue trades it."""
+"""The benchmark of an account, where the bot's venue trades it."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""The steps from paper to real money: what is counted, what is needed and what is missing. No order waits for them."""
+"""The steps from paper to real money: the count, the requirement, and what is missing. No order waits for them."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -38,7 +38,7 @@ ALWAYS = datetime.max.replace(tzinfo=UTC)
 
 
 class Step(Struct, frozen=True):
-    """One step before real money: whether it is done, what was found, what is needed, and what to type if it isn't."""
+    """A step before real money: whether it is done, the figure found, the requirement, and the next command."""
 
     name: str
     done: bool

@@ -59,7 +59,7 @@ class Program(VerbGroup):
 
 
 def leaves(group: Any, words: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield each verb under a group as it is typed, with its command."""
+    """Yield each verb under a group as typed, with its command."""
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
             yield from leaves(command, f"{words}{name} ")

@@ -108,7 +108,7 @@ def clean_lines(text: str) -> str:
 
 
 def did_you_mean(typed: str, names: Sequence[str]) -> str:
-    """Return "did you mean A or B?" with the names nearest to what was typed; empty if none is near."""
+    """Return "did you mean A or B?" with the names closest to the input; empty if none is close."""
     import difflib
 
     near = difflib.get_close_matches(typed, names, 3, cutoff=0.5)

@@ -1,4 +1,4 @@
-"""Draw what an account's margin is, how far its positions are from being liquidated, and their funding."""
+"""Show an account's margin, how far its positions are from liquidation, and their funding."""
 
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def show_margin(console: "Console", margin: "AccountMargin | None", most: int | None = None) -> None:
-    """Print the margin of an account that has any, and its `most` nearest liquidations; all of them if None."""
+    """Print the margin of an account that has any, with its `most` nearest liquidations (None: all)."""
     if margin is None:
         return
     parts = (
@@ -32,7 +32,7 @@ def show_margin(console: "Console", margin: "AccountMargin | None", most: int | 
 
 
 def show_funding(console: "Console", funding: "Sequence[FundingSoFar]") -> None:
-    """Print what holding the positions has cost or earned so far, if the books have any funding of them."""
+    """Print what holding the positions has cost or earned in funding so far, if the books have any."""
     if not funding:
         return
     total = sum((one.amount_usd for one in funding), Decimal(0))

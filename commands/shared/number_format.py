@@ -113,12 +113,12 @@ def acts_at(limit: Decimal | None, stop: Decimal | None, symbol: str) -> str:
 
 
 def format_signed(value: float, places: int) -> str:
-    """Return a number with its sign; one that rounds to zero is +0.00, never -0.00."""
+    """Format a number with its sign; one that rounds to zero is +0.00, never -0.00."""
     return f"{round(value, places) + 0.0:+.{places}f}"
 
 
 def to_cent(amount: Decimal) -> Decimal:
-    """Return an amount rounded to the cent; one that rounds to zero has no sign."""
+    """Format an amount to the cent; one that rounds to zero has no sign."""
     return round(amount, 2) + 0
 
 
@@ -190,7 +190,7 @@ def _number(value: object) -> Decimal | None:
 
 
 def slippage_sentences(found: "Sequence[TotalSlippage]", *, every: bool = False) -> "Iterator[str]":
-    """Yield what fills cost against the midpoint at decision; with `every`, then against each other one beside it."""
+    """Yield what fills cost against the midpoint at decision; with `every`, against the other midpoints too."""
     from tradebot.views.slippage import THE_ONE
 
     the_one = next((one.total for one in found if one.against == THE_ONE), None)

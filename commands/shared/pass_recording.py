@@ -1,4 +1,4 @@
-"""Run a pass so that it can be decided again: what it reads is taped, and kept once its orders are out."""
+"""Run a pass so that it can be replayed: its inputs are recorded, and saved once its orders are out."""
 
 from collections.abc import Mapping
 from functools import partial

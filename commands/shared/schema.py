@@ -25,7 +25,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
 
 
 def schema_of(verb: str) -> "Schema":
-    """Return the schema of every document that a verb may print, errors included; `verb` as it is typed."""
+    """Return the schema of every document that a verb may print, errors included; `verb` is as typed."""
     from commands.shared.schema_types import Definitions
 
     known = Definitions()

@@ -62,7 +62,7 @@ class RequestTimeouts(H11Protocol):
         self.wait_or_not()
 
     def data_received(self, data: bytes) -> None:
-        """Take a part of a request, or all of it."""
+        """Receive a request, or a part of it."""
         super().data_received(data)
         self.wait_or_not()
 

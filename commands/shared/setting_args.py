@@ -90,7 +90,7 @@ def _refuse_keys(typed: Sequence[str]) -> None:
 
 
 def over(flags: Mapping[str, Any], values: Sequence[tuple[tuple[str, ...], object]]) -> dict[str, Any]:
-    """Return the options of a command with these settings; raise OperatorError if an option says one of them too."""
+    """Return a command's options with these settings; raise OperatorError if an option sets one of them too."""
     from tradebot.adapters.text.yaml_edit import with_changed_value
 
     merged: dict[str, Any] = dict(flags)

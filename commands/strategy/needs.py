@@ -1,4 +1,4 @@
-"""What a strategy needs and when it is asked, as documents and screens show it."""
+"""A strategy's needs and times, as documents and screens show them."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING

@@ -89,7 +89,7 @@ WANTS = "wants: {symbol_fraction: 0.34, gross_fraction: 1, positions: 3}"
 
 
 def section_of(name: str, kind: TemplateKind) -> str:
-    """Return what turns a new strategy on in the configuration; one that holds targets brings no exits with it."""
+    """Return the configuration that turns a new strategy on; one that holds targets has no exits of its own."""
     return f"{name}: {{exits: [], {WANTS}}}" if kind is TemplateKind.TARGET else f"{name}: {{}}"
 
 

@@ -57,7 +57,7 @@ CHORES = timedelta(hours=12)
 
 
 class SummaryPeriod(Struct, frozen=True):
-    """Which session is told, and what came before it; `first` is when the books were opened, if they can be read."""
+    """The session to summarize and those before it; `first` is when the books were opened, if they can be read."""
 
     session: Session
     previous: Session | None
@@ -82,7 +82,7 @@ class SummaryPeriod(Struct, frozen=True):
 
 
 def read(app: "App", typed: str | None) -> Summary:
-    """Return the session that is named, or else the last one that began; OperatorError if it is none."""
+    """Return the named session, or else the last that has begun; OperatorError if there is none."""
     evidence, ledger = evidence_of(app), attempt(lambda: app.ledger_view)
     # Without books, health can't look at sound facts either.
     facts = None if evidence.parts["facts"] is evidence.past else evidence.parts["facts"]

@@ -87,7 +87,7 @@ def screens(app: App) -> Screens:
 
 
 def read(app: App, screen: str) -> ScreenData:
-    """Read one screen anew, with connections of its own; raise TradebotError if it can't be read."""
+    """Read one screen with connections of its own; raise TradebotError if it can't be read."""
     try:
         with closing(app.twin()) as bot:
             show_traded_by(bot)

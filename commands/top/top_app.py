@@ -90,7 +90,7 @@ class Board(Screen[None]):
         self._draw()
 
     def action_choose(self, name: str) -> None:
-        """Show a screen: at once what was read before, and then what is new."""
+        """Show a screen: its last data at once, and new data when it arrives."""
         self._chosen = name
         self._draw()
         if name == LOG or name not in self._readings:
@@ -227,7 +227,7 @@ def halt(folder: Path, config: str | None, reason: str) -> str:
 
 
 class Halting(ModalScreen[bool]):
-    """Asks for the word and a reason, halts, and shows what the halt printed; the result is whether it was asked to."""
+    """Asks for the word and a reason, halts, and shows the result; returns whether the person went through with it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "leave")]
     CSS = """

@@ -110,7 +110,7 @@ class Trades(Struct, frozen=True):
 
 
 def all_rows(app: "App", *, by_lot: bool = False) -> "tuple[History, TradeRows]":
-    """Return the account's past, and every trade of it, with every lot if asked for."""
+    """Return the account's history and all its trades, with every lot if asked for."""
     history = read_history(app)
     times = [history.at, *(owned.fill.at for owned in (*history.fills[:1], *history.fills[-1:]))]
     return history, rows_of(history, _market(app, [at for at in times if at is not None]), by_lot=by_lot)

@@ -48,7 +48,7 @@ class WatchMemory(Struct, frozen=True):
 
 
 class WatchRound(Struct, frozen=True):
-    """What a round found: what is wrong now, what is over, what couldn't be told, and whether it pinged."""
+    """The result of a round: present problems, past ones, what couldn't be told, and whether it pinged."""
 
     at: datetime
     wrong: Mapping[str, WatchCause]
@@ -58,7 +58,7 @@ class WatchRound(Struct, frozen=True):
 
 
 def read(folder: Path) -> WatchMemory:
-    """Return what the watch knows; nothing if that is lost, so that what is wrong is told again."""
+    """Return the watch's memory; empty if it is lost, so that problems are told again."""
     try:
         return decode(WatchMemory, json.loads(read_plain(folder / MEMORY)[:LONGEST]))
     except (OSError, ValueError, CodecError):

@@ -1,4 +1,4 @@
-"""The pages about the bot itself: how it is, what it holds, what runs when, what happened, how it is set."""
+"""The pages about the bot itself: its health, positions, schedule, events and settings."""
 
 from collections.abc import Iterator, Sequence
 from functools import cache

@@ -68,7 +68,7 @@ class SymbolChart(NamedTuple):
 
 
 def spell_symbol(app: App, symbol: str) -> str:
-    """Return a symbol as the venue spells it, however a person typed it; as it is if the bot never looked at it."""
+    """Return a symbol in the venue's spelling, however it was typed; unchanged if the bot never looked at it."""
     try:
         return known_symbol(app, symbol)
     except OperatorError:
@@ -232,7 +232,7 @@ def growth(of: AccountReport) -> dict[str, Any]:
 
 
 def columns(of: AccountReport) -> list[tuple[str, str]]:
-    """Return what growth is shown of, by the names of people and of the points of a curve; what isn't known is out."""
+    """Return the curves of growth to show, by their labels and their fields; unknown ones are left out."""
     benchmark, at_exposure = of.benchmark or "", benchmark_name(of)
     names = (("account", "index"), (benchmark, "benchmark"), (at_exposure, "benchmark_leveled"))
     return [

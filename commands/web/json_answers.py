@@ -1,4 +1,4 @@
-"""Answers for programs, as JSON: what they asked for, or what is wrong and what to do about it. Keys are hidden."""
+"""Answers for programs, as JSON: the data, or what is wrong and what to do about it. Keys are hidden."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -36,7 +36,7 @@ CONFIGURED_BY = ("tradebot.yaml",)
 
 
 class RenderedPart(NamedTuple):
-    """A part of a page as it is shown: its id, its title and its HTML."""
+    """A rendered part of a page: its id, title and HTML."""
 
     name: str
     title: str
@@ -127,7 +127,7 @@ class PageReader:
 
     @contextmanager
     def bot(self) -> Iterator[App]:
-        """Yield the bot with connections of its own, opened anew if its configuration changed; its bars are patient."""
+        """Yield the bot with connections of its own, reopened if its configuration changed; its bars may come late."""
         with readable(), closing(self._bot().twin()) as bot, closing(PatientBars(bot, self._patience)) as bot.bars:
             show_venue(bot.day)
             show_traded_by(bot)

@@ -1,4 +1,4 @@
-"""What a page is: parts, each made of what a verb reports, under a title."""
+"""The pages: each has a title and parts, and each part shows a verb's data."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -66,6 +66,6 @@ def number_in(query: Query, name: str, usual: int) -> int:
 
 
 def first_row(query: Query, count: int, rows: int) -> int:
-    """Return the first row of the page that was asked for; that of the last page if there aren't so many rows."""
+    """Return the first row of the requested page, or of the last page if there are fewer rows."""
     asked = number_in(query, "from_row", 0)
     return asked if asked < count else max(count - 1, 0) // rows * rows

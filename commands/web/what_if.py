@@ -1,4 +1,4 @@
-"""What if a threshold had been another: sliders on a recorded pass, and what `why-no-orders --what-if` says of it."""
+"""What if a threshold were different: sliders on a recorded pass, with the answer of `why-no-orders --what-if`."""
 
 import shlex
 from collections.abc import Iterator, Sequence
@@ -45,7 +45,7 @@ def is_change(name: str) -> bool:
 
 
 def parts(query: Query, symbol: str | None = None) -> list[PagePart]:
-    """Return the sliders for the pass that is asked for, or for a symbol in it, beside what would be decided then."""
+    """Return the sliders for the requested pass, or for a symbol in it, with what would be decided then."""
     return [PagePart("What if a threshold had been another", lambda app: _beside(app, query, symbol), wide=True)]
 
 

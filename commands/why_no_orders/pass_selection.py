@@ -1,4 +1,4 @@
-"""Read which session and which pass a person asks about, and say clearly if there is nothing of it."""
+"""Parse which session and pass a person asks about; a clear error if there is none."""
 
 import re
 from datetime import date, datetime, timedelta

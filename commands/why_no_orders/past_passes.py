@@ -22,7 +22,7 @@ from tradebot.views.why_no_orders import PLAY_AGAIN, Why, unsent
 
 
 def run_session(app: App, symbol: str | None, session: str | None, at: str | None, strategy: str | None) -> Report:
-    """Explain a session, or the pass of it that was in force at a time; exit 0 if an order was sent, otherwise 10."""
+    """Explain a session, or its pass in force at a time; exit 0 if an order was sent, otherwise 10."""
     day, facts = session_asked(app, session), app.recorded
     if day is None or facts is None:
         return without_passes(app, day, symbol)

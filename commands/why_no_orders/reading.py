@@ -19,7 +19,7 @@ NOTHING = SymbolOutcomes((), ())
 
 
 class PassBounds(NamedTuple):
-    """Which passes are read: those of a session, those since a time, or the last few; -1 is all of them."""
+    """The passes to read: those of a session, those since a time, or the last few; -1 means all."""
 
     session: date | None = None
     since: datetime | None = None

@@ -56,7 +56,7 @@ CONFLICTS = (
 
 
 def require_one_question(given: Mapping[str, object]) -> None:
-    """Raise OperatorError if options ask two questions at once; what isn't given is None or False."""
+    """Raise OperatorError if options ask two questions at once; an absent option is None or False."""
     for option, others, why, instead in CONFLICTS:
         for other in others:
             if given[option] and given[other]:

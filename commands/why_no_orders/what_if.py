@@ -46,7 +46,7 @@ class WhatIfSubject(NamedTuple):
 
 
 class WhatIfRunner:
-    """Decides recorded passes with something changed; what several of them share is read once."""
+    """Replays recorded passes with changes; what several of them share is read once."""
 
     def __init__(self, app: App, changes: WhatIfChanges) -> None:
         self.app, self.changes = app, changes
@@ -72,7 +72,7 @@ class WhatIfRunner:
         return self.read(self.body(head))
 
     def body(self, head: CycleRecord) -> Body:
-        """Return the record of a pass as it is kept; RecordError if none is."""
+        """Return the stored record of a pass; RecordError if there is none."""
         found = self.app.passes.record(head.id)
         if found is None:
             raise RecordError(UNKEPT)
@@ -83,7 +83,7 @@ class WhatIfRunner:
         return read_record(*body, self._shared, only_passing=only_passing, replaced=replaced)
 
     def supposition(self, around: RecordEnvironment) -> Supposition:
-        """Return what the changed settings make of those of a record."""
+        """Return a record's settings with the changes applied."""
         if around not in self._known:
             try:
                 self._known[around] = self.supposing.of(around, self.changes.settings)
@@ -205,7 +205,7 @@ def held_in(recorded: RecordedCycle) -> set[str]:
 
 
 def require_held(changes: WhatIfChanges, held: Collection[str]) -> None:
-    """Raise OperatorError if a position that is to be absent is none of those that were held."""
+    """Raise OperatorError if a position that should be absent wasn't held."""
     for symbol in changes.gone:
         if symbol not in held:
             raise OperatorError(
@@ -217,7 +217,7 @@ def require_held(changes: WhatIfChanges, held: Collection[str]) -> None:
 def changes_in(
     asking: WhatIfRunner, recorded: RecordedCycle, moved: datetime | None = None, *, each: bool = False
 ) -> Iterator[WhatIfChange]:
-    """Yield what is changed of a pass, or of `each` of several, with what it was if that is one thing."""
+    """Yield what is changed in a pass, or in `each` of several, with the earlier value if there is only one."""
     changes, desk = asking.changes, recorded.given.desk
     if changes.settings:
         known = values_of(asking.supposing.then(recorded.surroundings).settings)

@@ -148,7 +148,7 @@ LONG = timedelta(days=60)
 
 
 def later_prices(asking: WhatIfRunner, orders: Sequence[Filled]) -> Later:
-    """Return the prices of these orders' symbols at each horizon. What isn't known is absent: nothing is fetched."""
+    """Return the prices of these orders' symbols at each horizon. Unknown ones are absent: nothing is fetched."""
     return dict(_found(asking, orders))
 
 

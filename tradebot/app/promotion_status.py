@@ -32,7 +32,7 @@ HIGHEST = {Mode.SANDBOX: Rung.PAPER, Mode.PAPER: Rung.PAPER, Mode.LIVE: Rung.LIV
 
 
 def code_of(settings: Settings, name: str) -> str | None:
-    """Return the digest of a strategy's code as it is now; None if it isn't installed."""
+    """Return the digest of a strategy's present code; None if it isn't installed."""
     chosen = settings.strategies
     code = code_in_use({name: chosen.in_use()[name]}, chosen.installed_as())
     return code[name].digest if name in code else None
@@ -95,7 +95,7 @@ def _climbed(loaded: Loaded, promotions: Sequence[Promotion], name: str) -> Clim
 
 
 def share_on(app: App, name: str, promotions: Sequence[Promotion], day: date) -> Any:
-    """Return the part of the account's equity that a strategy traded with on a day: less of it in live small."""
+    """Return the part of the account's equity that a strategy may trade with on a day; it is smaller in live small."""
     allotment = app.settings.strategies.allotments()[name]
     if app.mode is not Mode.LIVE:
         return allotment

@@ -1,4 +1,4 @@
-"""What a recorded pass decided by, apart from what it read: the settings of then, and what was accepted of them."""
+"""The rules of a recorded pass: its settings, and the configuration accepted at that time."""
 
 import json
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ def accepted_of(around: RecordEnvironment) -> Baseline | None:
 
 
 class Put(NamedTuple):
-    """Settings with some of them changed, and the rules that follow from them."""
+    """Changed settings and the rules that follow from them."""
 
     settings: Settings
     rules: Rules

@@ -130,7 +130,7 @@ class InForce:
 
 
 def surroundings_of(settings: Settings, accepted: Baseline | None, discovered: Sequence[str]) -> "RecordEnvironment":
-    """Return the settings in force, so that rules can be made of them again."""
+    """Return the settings in force, from which rules can be made again."""
     from tradebot.replaying.passes import RecordEnvironment
 
     values = b"" if accepted is None else _text(accepted.values)

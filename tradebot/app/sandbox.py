@@ -45,7 +45,7 @@ def translate_exchange_errors(code: ExitCode = ExitCode.USAGE) -> Iterator[None]
 
 
 def in_our_words(hint: str) -> str:
-    """Return what the exchange advises, with our commands in place of those it has on its own."""
+    """Return the exchange's advice with our commands in place of its own."""
     return _ITS_COMMAND.sub("tradebot exchange ", hint.replace(_ITS_NEW_ONE, "tradebot init --state-dir NEW"))
 
 
@@ -338,7 +338,7 @@ def _venue_of(settings: Settings) -> Venue:
 
 
 class RecordedFile(NamedTuple):
-    """What a file of recorded bars is: its source, the dates of the sessions it spans, and the contracts it has."""
+    """A file of recorded bars: its source, the dates of its sessions, and its contracts."""
 
     source: str
     days: tuple[date, ...]

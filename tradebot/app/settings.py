@@ -55,7 +55,7 @@ OF_FLOW = ("strategies.flow.weights", "strategies.flow.min_families")
 
 
 class Settings(Sections):
-    """The complete configuration, with each value checked by itself and against the others."""
+    """The complete configuration, each value checked by itself and against the others."""
 
     @model_validator(mode="after")
     def _relations(self, info: ValidationInfo) -> "Settings":
@@ -89,7 +89,7 @@ class Loaded(Struct, frozen=True, dict=True):
 
 
 def shipped_path(name: str) -> Path:
-    """Return the path of a shipped configuration file: inside the installed package, or beside it in a checkout."""
+    """Return the path of a shipped configuration file, in the installed package or in a checkout."""
     here = Path(__file__).parents[1]
     installed = here / "config" / name
     return installed if installed.exists() else here.parent / "config" / name
@@ -198,7 +198,7 @@ def mode_said(value: object) -> str:
 
 
 def modes_said(environ: Mapping[str, str], file: Path | None) -> Iterator[tuple[str, str, str]]:
-    """Yield each mode that the environment or a file names, its place, and what to do if it is the wrong one."""
+    """Yield each mode that the environment or a file names, where, and the next step if it is the wrong one."""
     for name in ("TRADING_MODE", "TRADEBOT_MODE", "MODE"):
         mode = mode_said(environ.get(name))
         # Other programs use MODE too, so only one of our own modes is meant for us.

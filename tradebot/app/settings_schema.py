@@ -1,4 +1,4 @@
-"""The sections of the configuration, and what each value may be by itself."""
+"""The sections of the configuration, with the checks that need only one value."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -119,7 +119,7 @@ class ServeSettings(Frozen):
 
 
 class StorageSettings(Frozen):
-    """How much room the state folder has to have, and how long what it holds is kept."""
+    """How much free space the state folder needs, and how long its contents are kept."""
 
     min_free_mb: Annotated[int, Field(ge=0, le=1_000_000), Tighter.HIGHER]
     tell_mb: Annotated[int, Field(ge=1, le=10_000_000), Tighter.ALWAYS]
@@ -144,7 +144,7 @@ class HealthSettings(Frozen):
 
 
 class ChannelSettings(Frozen):
-    """What one channel is told, and when; its address is secret and stands in .env."""
+    """What one channel is sent, and when; its address is a secret in .env."""
 
     topics: Annotated[list[Topic], Field(default_factory=lambda: [*Topic])]
     events: Annotated[list[Annotated[str, AfterValidator(_event_kind)]], Field(default_factory=list)]
@@ -264,7 +264,7 @@ class BacktestSettings(Frozen):
 
 
 class Sections(Frozen):
-    """The complete configuration, with each value checked by itself only."""
+    """The complete configuration, with each value checked only by itself."""
 
     mode: Annotated[Mode, Tighter.SAME, Counts.AT_START]
     venue: Annotated[str, AfterValidator(_venue), Tighter.SAME]

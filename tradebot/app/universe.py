@@ -27,7 +27,7 @@ Row = Mapping[str, object]
 
 
 class Universe(Struct):
-    """The symbols of a universe in their order, and what is said of them; `left_out` can't be bought at all."""
+    """The symbols of a universe in order, with their notes; `left_out` can't be bought at all."""
 
     symbols: list[str] = field(default_factory=list)
     sectors: dict[str, str] = field(default_factory=dict)

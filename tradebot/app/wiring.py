@@ -117,7 +117,7 @@ class BotStores:
 
     @property
     def books(self) -> SqliteLedger:
-        """Return the ledger for reading only, which needs no lock; if it is open for writing, that one."""
+        """Return the ledger for reading, which needs no lock; the open one if it is open for writing."""
         return self.ledger if "ledger" in self.__dict__ else self.ledger_view
 
     @property

@@ -1,4 +1,4 @@
-"""What can be wrong with stored bars, and what a check of them looks at."""
+"""The faults that stored bars can have, and what a check of them examines."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Check stored bars: which of them can't be right, and what is missing."""
+"""Check stored bars for impossible and missing ones."""
 
 from bisect import bisect_left
 from collections import Counter, defaultdict

@@ -1,4 +1,4 @@
-"""Look up what the venue lists, for a pass that acts and for one that only asks strategies."""
+"""Query what the venue lists, for a pass that acts or one that only asks strategies."""
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping

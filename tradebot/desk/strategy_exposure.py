@@ -87,7 +87,7 @@ def missing_usd(missing_fill: MissingFill, view: BrokerView, books: Books, price
 def working_usd(
     order: Order, quantity: Decimal, view: BrokerView, books: Books, prices: Mapping[str, Decimal]
 ) -> Decimal:
-    """Return what so many shares of a working order may cost, in USD; ours counts as one without an answer."""
+    """Return how many USD these shares of a working order may cost; ours counts as one without a reply."""
     record = books.intent_behind(order)
     entered = record is not None and record.intent.purpose is Purpose.OPEN
     own = _intent_price(record.intent, prices) if record and entered else Decimal(0)

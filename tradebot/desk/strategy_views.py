@@ -1,4 +1,4 @@
-"""Put together what each strategy sees: what it declared that it needs, read once for all of them, and nothing else."""
+"""Build each strategy's inputs: exactly what it declared that it needs, read once for all strategies."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
@@ -64,7 +64,7 @@ def _differs_by_moment(need: FeatureNeed) -> bool:
 
 
 def reads_quotes(needs: Needs) -> bool:
-    """Return True if a strategy reads quotes, or features that are made of them."""
+    """Return True if a strategy reads quotes, or features made from quotes."""
     if needs.quotes or not needs.features:
         return needs.quotes
     from tradebot.desk import features
@@ -73,7 +73,7 @@ def reads_quotes(needs: Needs) -> bool:
 
 
 class Sights:
-    """What was known at `now`; everything is read when the first strategy needs it, and only once."""
+    """Everything known at `now`; each source is read once, when the first strategy needs it."""
 
     def __init__(self, world: World, now: datetime, strategies: Sequence[Strategy]) -> None:
         self.world = world

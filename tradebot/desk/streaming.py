@@ -49,7 +49,7 @@ class Refilled(Struct, frozen=True):
 def refill(
     flow: FlowSource, symbols: Sequence[str], since: datetime, session: date, now: Callable[[], datetime]
 ) -> Refilled:
-    """Return all alerts of these symbols since a time; raise TemporaryError if some of them can't be had."""
+    """Return all alerts of these symbols since a time; raise TemporaryError if any can't be had."""
     calls, flow_pages, intakes, about = 0, list[FlowPage](), list[Intake](), dict[str, Row]()
     for first in range(0, len(symbols), MOST_SYMBOLS):
         some = symbols[first : first + MOST_SYMBOLS]
@@ -178,7 +178,7 @@ class Following(Struct, frozen=True):
 
 
 class Follower:
-    """Follows a stream for some symbols, through reconnections; `so_far` counts what came of it."""
+    """Follows a stream for some symbols across reconnections; `so_far` has its counts."""
 
     def __init__(self, with_: Following) -> None:
         self.so_far = StreamProgress()

@@ -84,7 +84,7 @@ def caps_of(account: AccountAsk, taking: AuctionSettings, held: Iterable[Bid]) -
 
 
 def bids_held(account: AccountAsk, rules: Rules, taking: AuctionSettings) -> Iterator[Bid]:
-    """Yield a bid for each position of those who take part, and for each of their entries that hasn't filled yet."""
+    """Yield a bid for each position, and each unfilled entry, of the strategies that take part."""
     desk = account.desk
     leaving = making_room(desk, taking.own.keys())
     given_way = _given_way(desk, taking)

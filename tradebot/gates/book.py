@@ -238,7 +238,7 @@ def drawdown(book: Book, halts: HaltRules) -> Decision:
 
 
 def monitors(book: Book, limits: Limits, halts: HaltRules) -> Iterator[tuple[str, Decision]]:
-    """Yield the decision of each limit on the account's book as it is, with the symbol or sector concerned."""
+    """Yield the decision of each limit on the account's present book, with the symbol or sector."""
     yield "", daily_loss(book, limits)
     yield "", drawdown(book, halts)
     for decision in (max_drawdown(book, limits), equity_floor(book, limits), contracts(book, limits)):
@@ -313,7 +313,7 @@ def share(book: Book, gate: Gate, reason: Reason, value_usd: Decimal, limit: Dec
 
 
 def unknown_loss(book: Book, gate: Gate, limit: Decimal) -> Decision | None:
-    """Return why the equity can't tell a loss, or None if it can: only on margin can all of it, and more, be lost."""
+    """Return why the equity can't show a loss, or None; only a margin account can lose all of its equity and more."""
     if book.equity <= 0 and (book.margin is None or book.worth is None):
         return Decision(gate, Verdict.UNKNOWN, Reason.EQUITY_UNKNOWN, book.equity, limit)
     if book.worth is not None and not book.worth.explains(book.equity):
@@ -377,7 +377,7 @@ def own(decision: Decision) -> Decision:
 
 
 def own_monitors(book: Book, limits: Limits, now: datetime) -> Iterator[tuple[str, Decision]]:
-    """Yield the decision of each limit on a strategy's own book as it is, with the symbol or sector concerned."""
+    """Yield the decision of each limit on a strategy's own present book, with the symbol or sector."""
     for subject, decision in (*exposure_monitors(book, limits), *rate_monitors(book, limits, now)):
         if decision.gate in OWN_GATES:
             yield subject, own(decision)

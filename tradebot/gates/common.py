@@ -61,7 +61,7 @@ def _first_closed(closed: tuple[tuple[Reason, str], ...]) -> Decision:
 
 
 def promotion(desk: Desk, strategy: str) -> Decision | None:
-    """Refuse a strategy in shadow, and with real money one that wasn't promoted to it."""
+    """Refuse a strategy in shadow and, with real money, one that wasn't promoted to it."""
     if strategy in desk.permission.in_shadow:
         return Decision(Gate.PROMOTION, Verdict.FAIL, Reason.IN_SHADOW, "shadow: true", "shadow: false")
     if desk.permission.climbed is None:

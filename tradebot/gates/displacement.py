@@ -54,7 +54,7 @@ class Incumbent(Struct, frozen=True):
 
 
 class Displacement(Struct, frozen=True):
-    """Whether a candidate displaces a position: the `weakest` one that may give way, or None with the refusals."""
+    """The result for a candidate: the `weakest` position that may give way to it, or None with the refusals."""
 
     weakest: Incumbent | None
     refusals: tuple[Decision, ...] = ()

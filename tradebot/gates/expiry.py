@@ -1,4 +1,4 @@
-"""Contracts that end: nothing is opened in one that is about to, and none is held into its notice or its last trade."""
+"""Contracts near expiry: no entries, and no position held into the notice period or the last trading day."""
 
 from datetime import date
 
@@ -30,7 +30,7 @@ def still_opens(desk: Desk, symbol: str) -> Decision | None:
 
 
 def none_overdue(desk: Desk) -> Decision | None:
-    """Compare the date with the last one on which each held contract may be held; None if none of them ends."""
+    """Compare the date with the last day on which each contract may be held; None if none expires."""
     today = date_on(desk)
     known = ((position.symbol, rolling_of(desk, position.symbol)) for position in desk.positions)
     ending = [(symbol, rolling.until) for symbol, rolling in known if rolling is not None]

@@ -79,7 +79,7 @@ def venue_drift(desk: Desk, halts: HaltRules) -> Decision:
 
 
 def positions_halt(book: Book, halts: HaltRules) -> Decision | None:
-    """Compare the number of positions held with the one that halts the bot; orders that may never fill don't count."""
+    """Compare the number of positions with the one that halts the bot; orders that may never fill don't count."""
     if halts.positions is None:
         return None
     held = len(book.held | book.foreign)

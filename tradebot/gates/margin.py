@@ -99,7 +99,7 @@ def held_margin(book: Book, margin: Margin, limit: Decimal) -> Decision:
     lambda _, halts: halts.maintenance_fraction,
 )
 def maintenance_margin(book: Book, margin: Margin, limit: Decimal) -> Decision:
-    """Compare the maintenance margin with the share of equity at which the bot halts; at all of it, the venue acts."""
+    """Compare maintenance margin with the share of equity that halts the bot; at all of it, the venue liquidates."""
     gate, reason = Gate.MAINTENANCE_MARGIN, Reason.MAINTENANCE_HALT
     return _judged(book, margin, limit, gate, reason, lt, lambda equity: margin.maintenance_usd / equity)
 
@@ -117,7 +117,7 @@ def liquidation(book: Book, margin: Margin, limit: Decimal) -> Decision:
 
 
 def monitors(book: Book, limits: Limits, halts: HaltRules) -> Iterator[tuple[str, Decision]]:
-    """Yield the decision of each limit on the account's book as it is, with the symbol concerned."""
+    """Yield the decision of each limit on the account's present book, with the symbol."""
     if book.margin is None:
         return
     nearest = next((one.symbol for one in book.margin.liquidations(book.equity)), "")

@@ -59,7 +59,7 @@ def shock(desk: Desk, quote: Quote | None, limits: Limits, symbol: str) -> Decis
 
 
 def slippage_of(limits: Limits, tier: TierRules | None) -> Decimal | None:
-    """Return how far past the best price an entry may reach, as a fraction: what its tier allows, if that is less."""
+    """Return how far past the best price an entry may go, as a fraction; a tier may allow less."""
     limit = limits.max_slippage_fraction
     return limit if limit is None or tier is None else min(limit, tier.slippage_fraction)
 

@@ -47,7 +47,7 @@ def _judged(registry: Registry, coin: Coin) -> Decision:
 
 
 def format_figures(figures: Figures) -> str:
-    """Return figures in words; what isn't known is left out."""
+    """Format figures as text, leaving out unknown ones."""
     parts = (
         None if figures.volume_usd is None else f"{figures.volume_usd:,.0f} USD a day",
         None if figures.spread_fraction is None else f"spread {figures.spread_fraction:.2%}",

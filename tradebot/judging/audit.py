@@ -342,7 +342,7 @@ _LIMITS = (*_OF_BOOK, Gate.DAILY_LOSS, Gate.DRAWDOWN, Gate.SESSION_ENTRIES)
 
 
 def limits(evidence: Trading) -> Iterator[Judgment]:
-    """Check each limit on the book as it is, with the predicate that the gates apply to the book plus one order."""
+    """Check each limit on the present book, with the predicate that the gates apply to the book plus one order."""
     broker = evidence.broker
     if not isinstance(broker, Broker):
         yield silent("limits on the book", broker)

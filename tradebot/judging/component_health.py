@@ -57,7 +57,7 @@ def by_slots(evidence: HealthEvidence, at: datetime | None, job: Job) -> Freshne
 
 
 def due_by(evidence: HealthEvidence, job: Job) -> datetime | None:
-    """Return when the first evidence that a job makes has to be there; None if no slot of it is known."""
+    """Return when a job's first evidence is due; None if no slot of it is known."""
     first = next(iter(evidence.due.get(job, ())), evidence.coming.get(job))
     return first + timedelta(seconds=evidence.budgets.slot_s[job]) if first else None
 
@@ -85,7 +85,7 @@ OK, NOT_DUE, DEGRADED, UNKNOWN, FAILED = (
 
 
 class HealthVerdict(Struct, frozen=True):
-    """The state of a part by what was found in so many of it, how fresh that is, and what to do; NOT_DUE has an end."""
+    """A component's state, with what was examined, how fresh it is, and what to do. NOT_DUE also has a due time."""
 
     state: HealthState
     found: str
@@ -180,7 +180,9 @@ def prices(evidence: HealthEvidence, seen: records.PriceEvidence) -> HealthVerdi
 
 
 def parity(evidence: HealthEvidence, seen: records.Parities) -> HealthVerdict:
-    """Judge the last session beside its backtest: what nothing outside explains is a fault of this program."""
+    """Compare the last session with its backtest; a difference that nothing outside explains is a fault of this
+    program.
+    """
     ours = f"{pluralize(seen.ours, 'difference')} of {seen.session} unexplained; " if seen.ours else ""
     state, step = (DEGRADED, f"tradebot parity {seen.session}") if seen.ours else (OK, "")
     return HealthVerdict(state, f"{ours}{seen.words}", seen.sessions, UNKNOWABLE, step)
@@ -330,7 +332,7 @@ def _archived(evidence: HealthEvidence, at: datetime) -> str:
 
 
 def chores(evidence: HealthEvidence, seen: records.ChoresEvidence) -> HealthVerdict:
-    """Judge each chore by its last run; one that failed isn't well until it has run again."""
+    """Judge each chore by its last run; a failed one isn't OK until it has run again."""
     count, bad = len(seen.runs), [run for run in seen.runs if not run.well]
     if not seen.lines and not count:
         return HealthVerdict(HealthState.SKIPPED, "the timetable has no chores", 0)
@@ -374,7 +376,7 @@ def chat(evidence: HealthEvidence, seen: records.Chat) -> HealthVerdict:
 
 
 def halts(evidence: HealthEvidence, seen: records.Halts) -> HealthVerdict:
-    """Judge halts by the trading state in force; one that nobody wrote was lost."""
+    """Judge halts by the trading state in force; a halt that was never written is one that was lost."""
     state = seen.state
     found = f"{state.state}" + (f" by {state.who}" if state.who else "") + (f": {seen.why}" if seen.why else "")
     if state.state is TradingState.ACTIVE and not seen.hidden:

@@ -200,7 +200,7 @@ class StoreEvidence(Struct, frozen=True):
 
 
 class Storage(Struct, frozen=True):
-    """What only a person deletes, the largest first, and how large all of it may be before that is told."""
+    """The files that only a person deletes, largest first, and the total size from which that is reported."""
 
     stores: tuple[StoreEvidence, ...]
     tell_bytes: int
@@ -265,7 +265,7 @@ class NoticeEvidence(Struct, frozen=True):
 
 
 class Chat(Struct, frozen=True):
-    """Whether a person is paired with the chat, whether it is listened to, and what is wrong; empty if nothing is."""
+    """Whether a person is paired with the chat, whether the bot listens, and what is wrong (empty if nothing is)."""
 
     paired: bool
     listening: bool

@@ -41,7 +41,7 @@ def finished_passes(past: SessionEvidence, job: Job) -> list[CycleRecord]:
 
 
 def newest(cycles: Iterable[CycleRecord]) -> CycleRecord | None:
-    """Return the pass that was made last; of several at the same time, the one that was recorded last."""
+    """Return the latest pass; of several at the same time, the one recorded last."""
     return max(reversed([*cycles]), key=lambda cycle: cycle.at, default=None)
 
 
@@ -149,7 +149,7 @@ def prices_of(
 
 
 def replays_of(cycles: Sequence[CycleRecord], kept: Collection[str]) -> Replays | None:
-    """Return how many passes that decided about orders can be decided again, given the ids of those that are kept."""
+    """Return how many passes that decided about orders can be replayed, given the ids of the stored records."""
     decided = [cycle for cycle in cycles if cycle.job in (EXITS, ENTRIES) and not (cycle.dry_run or cycle.job_decision)]
     if not decided:
         return None

@@ -1,4 +1,4 @@
-"""Set a session that a bot traded beside the same session as a backtest plays it, from the records of its passes."""
+"""Compare a session that the bot traded with a backtest of the same session, from the records of its passes."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ def weighted_mean(targets: Sequence[float], weights: Sequence[float]) -> float:
 
 
 def majority(targets: Sequence[float]) -> float:
-    """Return the mean of the targets on the side of at least half of them; zero if there is no such side, or two."""
+    """Return the mean of the targets on the side that at least half of them take; zero without one such side."""
     long, short = ([one for one in targets if one * sign > 0] for sign in (1, -1))
     side = long if len(long) > len(short) else short
     return fmean(side) if 2 * len(side) >= len(targets) and len(long) != len(short) else 0.0

@@ -1,4 +1,4 @@
-"""What a model is shown: the features of the market, scaled as in its training, and how its position stands."""
+"""A model's inputs: market features, scaled as in its training, and the state of its position."""
 
 from collections.abc import Mapping
 from datetime import datetime

@@ -45,6 +45,6 @@ def in_a_word(strategy: str, why: Decision) -> str:
 
 
 def sentences(records: Iterable[CandidateRecord]) -> str:
-    """Say for each such strategy what acted, and why; empty if there is none."""
+    """Say which model acted for each such strategy, and why; empty if there is none."""
     found = ((in_a_word(name, why), why.reason) for name, why in stood_in(records).items())
     return " ".join(f"Strategy {told}: {REASONS[reason].meaning}" for told, reason in found if reason)

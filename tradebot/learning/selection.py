@@ -1,4 +1,4 @@
-"""Choose which model acts in a session, by what each of them earned in sessions before it."""
+"""Choose the model that acts in a session, by what each model earned in earlier sessions."""
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ def before(results: Results, session: date) -> Results:
 
 
 def lately(results: Results, sessions: int) -> Sequence[float]:
-    """Return the last results, at most so many, oldest first."""
+    """Return the last results, up to a number, oldest first."""
     return [results[day] for day in sorted(results)[-sessions:]]
 
 

@@ -164,7 +164,7 @@ class ClockReading(Struct, frozen=True):
 
     @property
     def elapsed(self) -> datetime:
-        """Return the time that has passed by both clocks: nothing is over because only one of them says so."""
+        """Return the smaller of the two times that the clocks measured, so that one wrong clock ends nothing."""
         return min(self.now, self.second) if self.second else self.now
 
     @property

@@ -25,7 +25,7 @@ from tradebot.model.venue_day import VenueDay
 
 
 class Standing(NamedTuple):
-    """What the ledger has one of per account, cash in USD; what hasn't been written yet is None."""
+    """The ledger's state of an account, cash in USD; None for what hasn't been written yet."""
 
     opened_at: datetime | None
     opening_cash: Decimal | None
@@ -120,7 +120,9 @@ class Books(Struct, frozen=True, dict=True):
         return complete(self.kept.get(position.key), position)
 
     def opened_as(self, position: Position) -> Instrument | None:
-        """Return the instrument that one of our open positions was opened with; None if no order of ours did."""
+        """Return the instrument with which one of our open positions was opened, or None if none of our orders opened
+        it.
+        """
         kept = self.kept.get(position.key)
         return kept.instrument if kept else None
 

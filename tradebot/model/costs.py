@@ -1,4 +1,4 @@
-"""What a trade is expected to cost from entry to exit: fees, slippage and funding, as fractions of its notional."""
+"""Estimate the cost of a trade from entry to exit: fees, slippage and funding, as fractions of its notional."""
 
 from decimal import Decimal
 from typing import NamedTuple
@@ -41,7 +41,7 @@ class Costs(NamedTuple):
 
     @property
     def total(self) -> Decimal | None:
-        """Return all of it, or None if a part isn't known."""
+        """Return the sum of all parts, or None if one is unknown."""
         return None if self.funding is None else self.trading + self.funding
 
 

@@ -120,7 +120,7 @@ def _with_unit(value: Number | str | None, unit: Unit) -> str:
 
 
 def first_failure(decisions: tuple[Decision, ...]) -> Decision | None:
-    """Return the terminal decision (the first one that didn't pass, in the order of asking), or None."""
+    """Return the first decision that didn't pass, in the order of the gates, or None."""
     for decision in decisions:
         if decision.verdict is not Verdict.PASS:
             return decision

@@ -48,7 +48,9 @@ class Shocks(Struct, frozen=True):
 
     @classmethod
     def of(cls, found: Iterable[Shock], known: Iterable[str], together: int | None) -> "Shocks":
-        """Return what shocks make; so many symbols `together` are a shock of the whole market, None if none are."""
+        """Build the shocks: if at least `together` symbols had one at the same time, the whole market had one (None:
+        never).
+        """
         ordered = sorted(found)
         last = {shock.symbol: shock.at for shock in ordered}
         return cls(last, frozenset(known), _everywhere(ordered, together) if together else None)

@@ -1,4 +1,4 @@
-"""Reasons why a coin or a strategy may not trade: the registry, and real money. `reasons` makes one enum of them."""
+"""Reasons why a coin or a strategy may not trade, from the registry and the rules for real money."""
 
 from tradebot.model.reason_codes import Unit, blocked, broken, unknown
 

@@ -17,7 +17,7 @@ class Severity(StrEnum):
 
 
 class SystemEvent(Struct, frozen=True):
-    """One thing that happened to the bot itself, as it is written and read; programs make one with `EventKind.at`."""
+    """An event of the bot itself, as written to its files; programs make one with `EventKind.at`."""
 
     timestamp: datetime
     subsystem: str

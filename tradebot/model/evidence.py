@@ -1,4 +1,4 @@
-"""What a backtest leaves beside its books: trials of its strategy, other ways to play it, rates by date."""
+"""A backtest's results besides its books: trials of its strategy, variants of it, and interest rates by date."""
 
 from collections.abc import Mapping
 from datetime import date

@@ -51,7 +51,7 @@ class Right(StrEnum):
 
 
 class Instrument(Struct, frozen=True, kw_only=True):
-    """One tradable thing at one venue; prices are per unit in `currency`. Only a venue says what it is."""
+    """A tradable instrument at one venue; prices are per unit in `currency`. Only a venue's adapter makes one."""
 
     symbol: str
     asset_class: AssetClass
@@ -66,7 +66,7 @@ class Instrument(Struct, frozen=True, kw_only=True):
     calendar: str
 
     def notional(self, quantity: Decimal, price: Decimal) -> Decimal:
-        """Return what a quantity is worth at a price, in the instrument's currency, with the sign of the quantity."""
+        """Return the signed value of a quantity at a price, in the instrument's currency."""
         return notional(quantity, price, self.multiplier)
 
 

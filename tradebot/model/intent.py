@@ -239,7 +239,9 @@ class Intent(Struct, frozen=True):
         return self.rests and self.order_type is OrderType.LIMIT and self.order_class is OrderClass.SIMPLE
 
     def is_shown_by(self, order: Order) -> bool:
-        """Return True if an order shows what this change of it asked for, as where the venue changes it in place."""
+        """Return True if an order has the values that this change of it asked for, as where the venue edits orders in
+        place.
+        """
         stops = self.order_type in _STOPS
         price, asked = (order.stop_price, self.stop_price) if stops else (order.limit_price, self.limit_price)
         return (price, order.quantity) == (asked, self.quantity) and not order.status.terminal

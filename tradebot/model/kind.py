@@ -25,7 +25,7 @@ Columns = Mapping[str, FactColumn]
 
 
 class ReplyScope(StrEnum):
-    """What one reply is about, and so how many calls it takes to ask about a universe."""
+    """The subject of one reply, which decides how many calls it takes to ask about a universe."""
 
     SYMBOL = "symbol"
     FUND = "fund"

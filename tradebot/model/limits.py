@@ -186,7 +186,7 @@ if TYPE_CHECKING:
     from tradebot.model.auction_rules import AuctionRules
 
     class OwnLimits(Frozen):
-        """A strategy's own limits: any of the account's limits; one that isn't given is None."""
+        """A strategy's own limits: any of the account's limits; None where it sets none."""
 
 else:
     OwnLimits = create_model(
@@ -239,7 +239,7 @@ def given_limits(own: OwnLimits) -> dict[str, Number]:
 
 
 def tightest(first: Limits, *others: Limits | OwnLimits) -> Limits:
-    """Return the tightest value of each limit; the first gives all of them, the others may give some."""
+    """Return the tightest value of each limit; the first set has all of them, the others may have some."""
     values = dict(first)
     for other in others:
         for name, value in other:

@@ -194,7 +194,7 @@ class Margin(Struct, frozen=True, dict=True):
         return tuple(sorted(found.values(), key=_NEARNESS))
 
     def as_observed(self, equity: Decimal) -> MarginSeen:
-        """Return what to record of it: the venue's figures, and how far what is held is from liquidation."""
+        """Return the margin figures to record: the venue's own, and how far our positions are from liquidation."""
         return MarginSeen(self.initial, self.maintenance, self.available, self.as_held.liquidations(equity))
 
     def _distance(self, symbol: str, side: Side, reach: Reach, fraction: Decimal, equity: Decimal) -> Decimal:

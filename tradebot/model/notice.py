@@ -59,7 +59,7 @@ class Happening(Struct, frozen=True):
 
 
 class QuietHours(Struct, frozen=True):
-    """Hours, perhaps past midnight, in which only what is CRITICAL is told; an empty `zone` is the venue's."""
+    """Hours, perhaps across midnight, in which only CRITICAL notices are sent; an empty `zone` means the venue's."""
 
     since: time
     until: time

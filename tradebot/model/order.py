@@ -160,12 +160,12 @@ class Order(Struct, frozen=True):
 
     @property
     def leads_pair(self) -> bool:
-        """Return True if this is the limit order of a pair, whose stop is a leg of it."""
+        """Return True for the limit order of a pair; its stop is a leg of this order."""
         return self.order_class is OrderClass.OCO and self.parent is None and self.stop_price is None
 
     @property
     def has_legs(self) -> bool:
-        """Return True if a stop is a leg of it: it leads a pair, or is an entry with a stop."""
+        """Return True if a stop is a leg of this order: it leads a pair, or is an entry with a stop."""
         return self.leads_pair or (self.order_class is OrderClass.BRACKET and self.parent is None)
 
     def with_known(self, known: "Order | None") -> "Order":

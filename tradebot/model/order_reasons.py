@@ -1,4 +1,4 @@
-"""Reasons about orders in flight, exits, and contracts that end. `reasons` makes the one enum of them."""
+"""Reasons about orders in flight, exits and expiring contracts."""
 
 from typing import TYPE_CHECKING
 

@@ -31,7 +31,7 @@ class ParityCause(StrEnum):
 
 
 class What(StrEnum):
-    """What differs: what was decided about a candidate, the order that was sent, or what filled of it."""
+    """The kind of difference: in a decision about a candidate, in an order sent, or in its fill."""
 
     DECISION = "decision"
     ORDER = "order"
@@ -60,7 +60,7 @@ class ParityDifference(Struct, frozen=True):
 
 
 class ByCause(Struct, frozen=True):
-    """How many decisions, orders and fills differ for one cause, and what they cost in USD; below zero is a gain."""
+    """How many decisions, orders and fills differ for one cause, and their cost in USD; negative is a gain."""
 
     cause: ParityCause
     decisions: int

@@ -121,7 +121,7 @@ class Position(Struct, frozen=True, array_like=True):
         return sum((notional(lot.quantity, lot.price, self.multiplier) for lot in self.lots), ZERO)
 
     def value_at(self, price: Decimal) -> Decimal:
-        """Return what it is worth at a price in USD, with the sign of the quantity."""
+        """Return the signed value in USD at a price."""
         return notional(self.quantity, price, self.multiplier)
 
     @property
@@ -135,7 +135,7 @@ class Position(Struct, frozen=True, array_like=True):
 
     @property
     def key(self) -> Key:
-        """Return what names it while it is open."""
+        """Return the key that identifies the position while it is open."""
         return self.strategy, self.symbol, self.opened_at
 
     @property
@@ -212,7 +212,7 @@ ADOPTED = "adopted"
 
 
 class OwnedFill(Struct, frozen=True):
-    """A fill with the strategy that it belongs to, where it comes from, and what it is about."""
+    """A fill with the strategy that owns it, its origin, and the record that it refers to."""
 
     strategy: str
     fill: Fill

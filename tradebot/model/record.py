@@ -316,7 +316,7 @@ class SymbolOutcomes(NamedTuple):
 
 
 class EndedPasses(NamedTuple):
-    """Where the candidates of so many passes ended; the times are None without a pass."""
+    """Where the candidates of a number of passes ended; the times are None if there was no pass."""
 
     passes: int
     first_at: datetime | None

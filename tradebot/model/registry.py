@@ -28,7 +28,7 @@ class Tier(StrEnum):
 
 
 def height(tier: Tier | None) -> int:
-    """Return how high a tier is: 3 for A, 0 for a coin that is below all of them."""
+    """Return the rank of a tier: 3 for A, 0 for a coin below all tiers."""
     return 0 if tier is None else len(Tier) - [*Tier].index(tier)
 
 
@@ -104,7 +104,7 @@ class DataHealthRules(Frozen):
     min_healthy_fraction: Annotated[Fraction, Tighter.HIGHER]
 
     def needed_count(self, coins: int) -> int:
-        """Return how many of so many coins have to be healthy for entries to be open."""
+        """Return how many of the coins must be healthy for entries to be allowed."""
         share = -(-self.min_healthy_fraction * coins // 1)
         return max(min(self.min_healthy, coins), int(share))
 

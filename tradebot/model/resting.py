@@ -41,7 +41,7 @@ class Resting(Struct, frozen=True):
 
     @property
     def first(self) -> Order:
-        """Return the order that stands for all of it: the limit of a pair, the plain stop or the target."""
+        """Return the order that represents it: the limit order of a pair, the plain stop, or the target."""
         first = self.limit or self.stop
         assert first is not None, "something rests"
         return first

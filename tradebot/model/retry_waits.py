@@ -14,6 +14,6 @@ Wait = TypeVar("Wait", float, timedelta)
 
 
 def wait_after(failures: int, first: Wait, longest: Wait) -> Wait:
-    """Return how long to wait after so many failures in a row, one at least."""
+    """Return the wait after this many failures in a row, at least one."""
     # A power that exceeds any ceiling is large enough, and overflows nothing.
     return min(first * (1 << min(failures - 1, 20)), longest)

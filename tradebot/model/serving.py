@@ -11,7 +11,7 @@ MINUTE_S = 60
 
 
 class Pause(Struct, frozen=True):
-    """When it began and ended, and how many seconds of it the machine slept, by two clocks: one of them slept too."""
+    """A pause: when it began and ended, and how many seconds of it the machine was asleep, judged by two clocks."""
 
     began: datetime
     ended: datetime

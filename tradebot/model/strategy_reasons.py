@@ -1,4 +1,4 @@
-"""Reasons of strategies: their models, the setups and the bars that they read. `reasons` makes the one enum of them."""
+"""Reasons of strategies, about their models, setups and bars."""
 
 from tradebot.model.reason_codes import Unit, blocked, broken, idle, unknown
 

@@ -70,7 +70,7 @@ def known_name(name: str, names: Sequence[str], what: str) -> str:
 
 
 def in_yaml(value: object) -> str:
-    """Return a value of the configuration as it is written there, on one line."""
+    """Format a configuration value as YAML on one line."""
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(in_yaml, value))}]"
     if isinstance(value, Mapping):

@@ -61,7 +61,7 @@ class TradingStateRecord(Struct, frozen=True):
 
 
 def own_halts(halts: Iterable[TradingStateRecord]) -> Sequence[TradingStateRecord]:
-    """Return the halts that the bot set by itself and whose causes are known, in their order."""
+    """Return, in order, the halts that the bot set by itself and whose causes are known."""
     return tuple(halt for halt in halts if halt.at is not None and halt.causes)
 
 
@@ -143,7 +143,7 @@ def as_missed(by: str, reason: Reason) -> str:
 
 
 class ReconcileMark(Struct, frozen=True, array_like=True):
-    """The last reconcile: when it ran, how many findings it left, and how many of those block entries."""
+    """The last reconciliation: its time, its number of findings, and how many of those block entries."""
 
     at: datetime
     blocking: int

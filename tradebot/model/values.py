@@ -17,7 +17,7 @@ else:
 
 
 class VenueWord(StrEnum):
-    """A word that a venue says: one that we don't know is its member UNKNOWN."""
+    """A word from a venue; a word that we don't know becomes the member UNKNOWN."""
 
     @classmethod
     def _missing_(cls, value: object) -> Self:

@@ -13,7 +13,7 @@ from tradebot.model.venue_day import VenueDay
 
 
 class Settlement(StrEnum):
-    """How trading moves cash. PAID: by what a fill is worth. MARGINED: by realized profit, fees and funding alone."""
+    """How trading moves cash. PAID: by the value of each fill. MARGINED: only by realized profit, fees and funding."""
 
     PAID = "paid"
     MARGINED = "margined"
@@ -98,7 +98,9 @@ class Capabilities(Struct, frozen=True):
 
     @property
     def passing_life(self) -> TimeInForce:
-        """Return the life of an order that is to fill soon: the day if there is one, because it ends by itself then."""
+        """Return the time in force of an order that should fill soon: the day where there is one, since it then ends by
+        itself.
+        """
         return TimeInForce.DAY if TimeInForce.DAY in self.lives else TimeInForce.GTC
 
     @property

@@ -71,7 +71,7 @@ class VenueDay(Struct, frozen=True):
         return self.at(day, time())
 
     def begins_s(self, day: date) -> int:
-        """Return when a date begins at the venue, in seconds since 1970 UTC: what its daily bar is stamped with."""
+        """Return the start of a date at the venue in seconds since 1970 UTC, which stamps its daily bar."""
         return int(self.begins(day).timestamp())
 
     def at(self, day: date, clock: time) -> datetime:

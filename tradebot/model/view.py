@@ -110,7 +110,7 @@ class Situation(Struct, frozen=True):
 
     @property
     def drawdown(self) -> Decimal:
-        """Return how far the equity is below the highest, as a fraction of that; without equity, all of it is lost."""
+        """Return how far the equity is below its peak, as a fraction of the peak; 1 if there is no equity."""
         return 1 - self.equity / self.highest if self.highest > 0 else Decimal(1)
 
 

@@ -1,4 +1,4 @@
-"""What a position or a candidate is worth in an auction, with its parts, and as the text that the books keep."""
+"""The value of a position or candidate in an auction, its parts, and the text of it that the books keep."""
 
 import re
 from decimal import Decimal, InvalidOperation

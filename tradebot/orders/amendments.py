@@ -34,7 +34,7 @@ AGAIN = Decision(Gate.UNRESOLVED, Verdict.PASS, None, "sent again under its own 
 def cancel_order(
     world: World, call: Call, desk: Desk, order: Order, record: IntentRecord, why: Reason
 ) -> CandidateRecord:
-    """Cancel a working order, or repeat an unresolved cancel of it: a cancel may safely arrive twice."""
+    """Cancel a working order, or repeat a cancel whose outcome is unknown: a cancel may safely arrive twice."""
     promised, now = record.intent, desk.now
     of, strategy, purpose = promised.instrument, promised.key.strategy, promised.purpose
     new_intent = cancel_intent(call, desk.account.number, now, order, of, strategy, purpose)

@@ -105,7 +105,7 @@ def _among_fillable(
 def execute_ruling(
     world: World, call: Call, account: AccountAsk, candidate: Candidate, auctioned: Auctioned | None
 ) -> tuple[AccountAsk, Records]:
-    """Do what was decided about a candidate; one that took no part is traded as always."""
+    """Carry out the auction's ruling on a candidate. A candidate that took no part is traded normally."""
     whose = (candidate.strategy, candidate.symbol)
     if auctioned and candidate.purpose is Purpose.OPEN and (why := auctioned.thin.get(whose)):
         return account, (with_decisions(CandidateRecord(candidate, auctioned.asked[whose]), (why,)),)

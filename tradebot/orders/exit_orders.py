@@ -98,7 +98,7 @@ def symbols_to_close(exits: Iterable[CandidateRecord]) -> frozenset[str]:
 
 
 def select_staying(watched: Mapping[Key, WatchedPosition], exits: Iterable[CandidateRecord]) -> list[WatchedPosition]:
-    """Return the positions that no rule closes, nor a part of them by a new order, and no exit that is sent again."""
+    """Return the positions that stay: no rule closes them or part of them, and no earlier exit is being resent."""
     leaving = {record.candidate.symbol for record in exits if _is_leaving(record)}
     return [
         watched_position for watched_position in watched.values() if watched_position.position.symbol not in leaving

@@ -216,7 +216,7 @@ def _is_looser(pair: Resting, stop: Decimal, side: Side, step: Decimal) -> bool:
 
 
 def on_tick(listing: Listing, price: Decimal, side: Side) -> Decimal:
-    """Return the price of a stop on the tick, away from profit: of one that sells rounded down, of one that buys up."""
+    """Round a stop price to the tick, away from profit: down for a sell stop, up for a buy stop."""
     return listing.on_tick(price, ROUND_FLOOR if side is Side.SELL else ROUND_CEILING)
 
 

@@ -113,7 +113,7 @@ class WorkingExits(NamedTuple):
 
 
 def is_exit(order: Order, record: IntentRecord) -> bool:
-    """Return True if one of our orders closes a position at the market now; the stop beside it waits for its price."""
+    """Return True if one of our orders closes a position at the market now, rather than wait for a stop's price."""
     return not (record.intent.purpose is Purpose.OPEN or record.intent.protects or order.stop_price is not None)
 
 

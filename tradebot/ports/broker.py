@@ -81,7 +81,7 @@ class BrokerReader(Protocol):
         """Return all orders in these symbols, open or not, newest first; a very long list is cut off."""
 
     def fills(self, after: datetime | None) -> Sequence[Fill]:
-        """Return executions later than `after` (all of them if None), oldest first, each once."""
+        """Return executions later than `after` (None: all), oldest first, each once."""
 
     @property
     def unreadable_fills(self) -> int:
@@ -142,4 +142,4 @@ class Market(Protocol):
 
     @property
     def rejected_quotes(self) -> Mapping[str, str]:
-        """Return why each absent symbol is missing from the last result of `quotes`; SUSPENDED for that one reason."""
+        """Return why each absent symbol is missing from the last result of `quotes`; SUSPENDED has its own reason."""

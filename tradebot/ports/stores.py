@@ -35,7 +35,7 @@ class Calendar(Protocol):
 
 
 class Orders(Protocol):
-    """What we promised to send, and what the venue said of it."""
+    """The orders that we promised, and what the venue reported of them."""
 
     def promise(self, intent: Intent, verdicts: Sequence[Decision]) -> bool:
         """Write the intent as SENT, with its verdicts. If its id exists already, change nothing and return False."""
@@ -123,7 +123,7 @@ class Money(Protocol):
         """Return those of these activity ids that are in the books."""
 
     def fees_awaited(self, activity_ids: Collection[str]) -> Collection[str]:
-        """Return those of these fills that are in the books without a fee, or with one that wasn't known."""
+        """Return those of these fills that are booked without a fee, or with an unknown one."""
 
     def filled_quantities(self, venue_ids: Collection[str]) -> Mapping[str, Decimal]:
         """Return how many shares the fills of each of these orders add up to, unsigned, without zeros."""
@@ -181,7 +181,7 @@ class Listings(Protocol):
     """What the venue lists, as it was read last."""
 
     def listings(self, symbols: Collection[str] | None = None) -> Mapping[str, ListingRecord]:
-        """Return the stored listings of these symbols, or all of them; symbols without one are absent."""
+        """Return the stored listings of these symbols, or all; symbols without one are absent."""
 
     def put_listings(self, records: Iterable[ListingRecord]) -> None:
         """Store listings, each in the place of its symbol's, all or none."""
@@ -194,7 +194,7 @@ class Slots(Calendar, Protocol):
         """Claim one slot of the timetable; the first claim wins and is permanent."""
 
     def miss_slots(self, slots: Iterable[tuple[str, date, str]], by: str, at: datetime) -> Sequence[SlotClaim]:
-        """Claim slots that nobody ran, by job, session and name, all at once; return who holds each of them."""
+        """Claim missed slots, by job, session and name, in one write; return each slot's holder."""
 
     def slot_claim(self, job: str, session: date, slot: str) -> SlotClaim | None:
         """Return the claim of one slot, or None if nobody has claimed it."""

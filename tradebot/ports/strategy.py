@@ -62,7 +62,7 @@ class VariedStrategy(Protocol):
     """A strategy that can also say what it would want with its settings changed. This is optional."""
 
     def variants(self, view: StrategyView) -> Sequence[Passing]:
-        """Return what passes its own filters as it is, and then with each change that it has to offer."""
+        """Return what passes its own filters with the present settings, and then with each of its variants."""
 
 
 @runtime_checkable

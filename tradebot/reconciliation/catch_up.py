@@ -41,7 +41,7 @@ LONGEST_CHAIN = 100
 
 
 class MovedStop(NamedTuple):
-    """An order whose stop the venue has moved by itself: a request of ours would have made another order."""
+    """An order whose stop the venue has moved by itself; a request of ours would have made another order."""
 
     before: Order
     now: Order
@@ -66,7 +66,7 @@ class CaughtUp(Struct, frozen=True):
     liquidated: tuple[Liquidated, ...] = ()
 
     def after(self, earlier: "CaughtUp") -> "CaughtUp":
-        """Return what both have changed; what is still unresolved or unreadable is that of the later one."""
+        """Combine two results; unresolved and unreadable items come from the later one."""
         return replace(
             self,
             orders=earlier.orders + self.orders,

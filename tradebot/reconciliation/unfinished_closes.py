@@ -17,7 +17,7 @@ BY_HAND = ReasonPart("closed_by_hand")
 
 
 def words(unfinished: Intent) -> str:
-    """Return what an unfinished close is, as the beginning of a sentence."""
+    """Describe an unfinished close, as the beginning of a sentence."""
     why = f"to make room for {unfinished.displaced_by}" if unfinished.displaced_by else "by hand"
     return f"a close {why} isn't finished"
 

@@ -64,7 +64,7 @@ class Unsent(Struct, frozen=True):
     lost_at: datetime | None = None
 
     def had(self, at: datetime | None) -> bool:
-        """Return True if what happened at a time is this order's doing."""
+        """Return True if an event at this time is a consequence of this order."""
         return at is not None and self.order.intent.at <= at and (self.next_at is None or at < self.next_at)
 
 
@@ -86,7 +86,7 @@ def with_price(desk: Desk, symbol: str, price: Decimal) -> Desk:
 
 
 def without_position(desk: Desk, symbol: str) -> Desk:
-    """Return the desk as if nobody held a symbol in this account; what was sold for it is cash at its price."""
+    """Return the desk as if the account held nothing in a symbol; its value at the present price becomes cash."""
     for position in desk.positions:
         if position.symbol == symbol:
             desk = _less(desk, position.whose, abs(position.quantity))

@@ -23,10 +23,10 @@ place.
 
 
 def name_now(former: str) -> str:
-    """Return what a class or a port's method is called today."""
+    """Return the present name of a recorded class or port method."""
     return FORMER.get(former, former)
 
 
 def field_now(kind: str, former: str) -> str:
-    """Return what a field of a class of today is called today; empty if it is gone."""
+    """Return the present name of a recorded field; empty if the field no longer exists."""
     return FORMER.get(f"{kind}.{former}", former)

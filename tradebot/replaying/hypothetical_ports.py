@@ -74,7 +74,9 @@ class Supposed(RecordedPorts):
         return reply
 
     def reply(self, name: str, digest: bytes) -> list[Any] | None:
-        """Return the next reply to a question; one that is asked more often than then gets its last reply again."""
+        """Return the next recorded reply to a question; if it is asked more often than recorded, the last reply
+        repeats.
+        """
         return super().reply(name, digest) or (None if name in CLOCKS else self._last.get((name, digest)))
 
     def attribute(self, name: str) -> Any:

@@ -91,7 +91,7 @@ class RecordedCycle(Struct, frozen=True):
 
 
 class PassRecorder:
-    """The recording of one pass: `world` is what to run it with, and it is written once it is over."""
+    """The recording of one pass; run the pass with its `world`, and the record is written when it ends."""
 
     def __init__(
         self,

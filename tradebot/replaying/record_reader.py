@@ -59,7 +59,7 @@ class Shapes:
         self._readers: dict[tuple[Any, bool], Read] = {}
 
     def reader(self, hint: Any, *, inline: bool) -> Read:
-        """Return what reads values of a type; if `inline`, no part of them stands elsewhere."""
+        """Return a decoder for values of a type; with `inline`, none of their parts is stored separately."""
         key = hint, inline
         if key not in self._readers:
             self._readers[key] = _reader(hint, self, inline)

@@ -49,7 +49,7 @@ _write = msgpack.Encoder().encode
 
 
 class RecordError(Exception):
-    """Raised when a value can't be recorded, or a record can't be read; the text says which part of it, and why."""
+    """Raised when a value can't be recorded or a record can't be read; the text names the part and the reason."""
 
 
 def digest_of(content: bytes) -> bytes:
@@ -100,7 +100,7 @@ class PartCache:
         return digest
 
     def apart(self, step: Step, value: Any, see: See | None) -> Apart:
-        """Return what a field holds as a part; it is written again only if it holds something else than before."""
+        """Return a field's value as a separate part, which is written again only if it has changed."""
         last = self._apart.get(step)
         if last is not None and value is last.value:
             return last
@@ -174,7 +174,7 @@ def encode_steps(value: object) -> bytes:
 
 
 def asked_digest(arguments: tuple[object, ...]) -> bytes:
-    """Return a short digest of what a port was asked, which is the same in every process."""
+    """Return a short digest of a question to a port, the same in every process."""
     return _asked_digest(arguments) if arguments else _NOTHING_ASKED
 
 

@@ -84,7 +84,7 @@ class Carrying:
         return bool(self._open)
 
     def onto(self, desk: Desk, rules: Rules) -> Desk:
-        """Return the desk of a later pass as they would have left it; what a rule closes by now is closed."""
+        """Carry changed positions over to the desk of a later pass, without those that a rule has closed by then."""
         for unsent in self._unsent:
             desk = without_order(desk, unsent)
         for entry, close in self._closed:

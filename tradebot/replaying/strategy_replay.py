@@ -98,7 +98,7 @@ class PastStores(Struct, frozen=True, dict=True):
 
 
 class StrategyAnswers:
-    """The answers of strategies to one recorded pass, as often as wanted; what they see is read once."""
+    """The answers of strategies to one recorded pass; their inputs are read once."""
 
     def __init__(self, recorded: RecordedCycle, rules: Rules, stored: PastStores | None) -> None:
         self._recorded = recorded

@@ -21,11 +21,11 @@ _NULLS = FactColumn((), frozenset({NoneType}))
 
 
 class NotColumnarError(ValueError):
-    """Raised for rows that must be read one by one; most of them may be usable nevertheless."""
+    """Raised for rows that can't be read as columns and must be read one by one."""
 
 
 def columns(rows: Sequence[object]) -> Columns | None:
-    """Return the columns of rows; None unless all of them are objects with the same fields in the same order."""
+    """Return rows as columns; None unless all are objects with the same fields in the same order."""
     names = [*rows[0]] if rows and isinstance(rows[0], dict) else []
     if not names or any(not isinstance(row, dict) or [*row] != names for row in rows):
         return None

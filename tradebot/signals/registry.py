@@ -13,7 +13,7 @@ from tradebot.model.values import replace
 
 
 def figures_of(quote: Quote | None, why: str, now: datetime, max_age_s: float) -> Figures:
-    """Return what a quote says of a coin; one that is missing, too old or crossed says nothing but `why`."""
+    """Return a quote's figures for a coin; a missing, old or crossed quote has none but `why`."""
     if quote is None:
         return Figures(why=why or "no quote")
     if abs(age_s := quote.age_s(now)) > max_age_s:

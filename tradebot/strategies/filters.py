@@ -1,4 +1,4 @@
-"""A strategy's own filters. All of them answer, also after a no, so that a record shows what else would refuse."""
+"""A strategy's own filters. All of them run even after a refusal, so that a record shows every reason."""
 
 from msgspec import Struct
 

@@ -57,7 +57,7 @@ class FuturesStrategy:
 
 
 def trend_of(closes: Sequence[float], settings: FuturesSettings) -> float:
-    """Return how far the fast average is above the slow one, as a fraction of it."""
+    """Return how far the fast average is above the slow one, as a fraction of the slow one."""
     return fmean(closes[-settings.fast :]) / fmean(closes[-settings.slow :]) - 1
 
 

@@ -70,7 +70,7 @@ class RotationStrategy:
 
 
 def momentum(closes: Sequence[float], sessions: int) -> float:
-    """Return the return over the last so many sessions, as a fraction; it takes one close more than that."""
+    """Return the return over a number of sessions as a fraction; it takes one close more than that."""
     return closes[-1] / closes[-1 - sessions] - 1
 
 

@@ -30,7 +30,7 @@ Bps = Annotated[Decimal, Field(ge=0, le=1000)]
 
 
 class AssumedCosts(Frozen):
-    """What is assumed of costs; with more of it, fewer entries are worth what they cost."""
+    """Assumed costs; the higher they are, the fewer entries are worth their cost."""
 
     taker_bps: Annotated[Bps, Tighter.HIGHER]
     maker_bps: Annotated[Bps, Tighter.HIGHER]
@@ -61,7 +61,7 @@ class ExecutionSettings(Frozen):
 
 
 class OwnExecution(Frozen):
-    """What a strategy has for itself; what isn't given is as the execution section says."""
+    """A strategy's own execution settings; None means that of the execution section."""
 
     style: Annotated[Style | None, Tighter.SAME] = None
     patience_s: Annotated[Patience | None, Tighter.SAME] = None
@@ -129,7 +129,7 @@ CORE_KEYS = frozenset(CoreSettings.model_fields)
 
 
 class FlowSection(FlowSettings, CoreSettings):
-    """The section of the built-in flow strategy, or of one that takes its place and has the same settings."""
+    """The section of the built-in flow strategy, or of a replacement with the same settings."""
 
 
 class PluginSection(CoreSettings):

@@ -79,7 +79,7 @@ class PreMarket(Struct, frozen=True):
 
 
 class ChorePart(Struct, frozen=True):
-    """A time, or a series of times, in some sessions or in all of them if `days` is None."""
+    """A time or a series of times, in the sessions of `days`, or in all sessions if that is None."""
 
     days: SessionChoice | None
     times: TimePart | Edge | PreMarket | Cron
@@ -128,7 +128,7 @@ class ChoreTimes(Times, frozen=True):
 
 @lru_cache(maxsize=128)
 def parse(text: str, venue: VenueDay) -> ChoreTimes:
-    """Parse a chore's times; raise ValueError saying what is expected, or which part is never due."""
+    """Parse a chore's times; raise ValueError with what is expected, or with the part that is never due."""
     return ChoreTimes(*job_times.in_parts(text, venue, _part, _COMMA), venue)
 
 

@@ -61,7 +61,7 @@ class Batch(NamedTuple):
 
 
 def slots_of(times: JobTimes, session: Session, from_s: float = 0.0) -> tuple[SimulatedSlot, ...]:
-    """Return the slots of a full session that last longer than so many seconds after the open."""
+    """Return the slots of a full session that still run this many seconds after the open."""
     starts = [(due.start - session.open).total_seconds() for due in times.in_session(session)]
     ends = [*starts[1:], (session.close - session.open).total_seconds()]
     return tuple(SimulatedSlot(start, end - start) for start, end in zip(starts, ends, strict=True) if end > from_s)

@@ -84,7 +84,7 @@ class JobTimes(Times, frozen=True):
 
 
 def parse(text: object, venue: VenueDay) -> JobTimes:
-    """Parse a job's due times; raise ValueError saying what is expected, or which part is never due."""
+    """Parse a job's times; raise ValueError with what is expected, or with the part that is never due."""
     if isinstance(text, JobTimes):
         return text
     if not isinstance(text, str):
@@ -95,7 +95,7 @@ def parse(text: object, venue: VenueDay) -> JobTimes:
 def in_parts(
     text: str, venue: VenueDay, part: Callable[[str, VenueDay], T], comma: str = ","
 ) -> tuple[str, tuple[T, ...]]:
-    """Return a text with single spaces, and its parts, each read by itself; ValueError if there are too many."""
+    """Split a text at commas, with single spaces; raise ValueError if there are too many parts."""
     plain = " ".join(text.split())
     words = re.split(comma, plain)
     if len(words) > MOST_PARTS:
@@ -127,7 +127,7 @@ def is_time(text: str) -> bool:
 
 
 def parse_part(text: str, venue: VenueDay) -> TimePart:
-    """Parse one of the parts that commas separate; ValueError as for all of them."""
+    """Parse one of the comma-separated parts; raises ValueError as for the whole."""
     at, every = _AT.fullmatch(text), _EVERY.fullmatch(text)
     if at:
         part = TimePart(edge(at[1]), Edge(False, 0), None)

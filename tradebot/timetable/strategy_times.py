@@ -46,7 +46,7 @@ class SessionChoice(Struct, frozen=True):
     number: int = 1
 
     def hold(self, sessions: Sequence[Session], place: int) -> bool | None:
-        """Return True if the session at this place is one of them; None if more of those around it had to be known."""
+        """Return True if the session at this index is due; None if that depends on sessions that aren't known."""
         if self.number == 1:
             return self._ends(sessions, place, first=self.first)
         count = self._count(sessions, place)
@@ -142,7 +142,7 @@ class _Slots(NamedTuple):
 
 
 def parse(text: str, venue: VenueDay) -> OwnTimes:
-    """Parse a strategy's times; raise ValueError saying what is expected, or which part is never due."""
+    """Parse a strategy's times; raise ValueError with what is expected, or with the part that is never due."""
     return OwnTimes(*job_times.in_parts(text, venue, _part))
 
 

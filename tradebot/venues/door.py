@@ -35,7 +35,7 @@ SANDBOX_KEY = "sandbox"
 
 
 class Key(NamedTuple):
-    """One of a venue's variables in the environment or in .env; of its `names`, the first one that is set counts."""
+    """A variable of a venue in the environment or .env; the first of its `names` that is set is used."""
 
     field: str
     names: tuple[str, ...]
@@ -43,7 +43,7 @@ class Key(NamedTuple):
 
 
 class MarketSettings(Protocol):
-    """What the embedded exchange is configured with, as far as it depends on the venue."""
+    """The embedded exchange's settings that depend on the venue."""
 
     @property
     def start(self) -> date: ...

@@ -402,6 +402,6 @@ def row_of(decision: Decision) -> ReasonRow:
 
 
 def sentence_of(decision: Decision, known: str = "") -> str:
-    """Return a sentence about a limit that refuses every entry; what `known` says of it already isn't repeated."""
+    """Return a sentence about a limit that refuses every entry, without what `known` says already."""
     first, meaning = f"Entries are closed ({decision.reason}, {format_comparison(decision)})", row_of(decision).meaning
     return f"{first}." if meaning in known else f"{first}: {meaning}"

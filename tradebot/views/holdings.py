@@ -25,7 +25,7 @@ NO_SHARES = Decimal(0)
 
 
 class Uncovered(StrEnum):
-    """Why no stop rests at the broker for a position, or for a part of it; a gap has its own reasons too."""
+    """The reason why a position, or part of it, has no stop at the broker."""
 
     NO_STOP_RULE = "no_stop_rule"
     BY_SETTING = "by_setting"
@@ -187,7 +187,7 @@ class Holding(Struct, frozen=True, omit_defaults=True):
 
     @property
     def is_held(self) -> bool:
-        """Return True if the broker still holds some of it."""
+        """Return True if the broker still holds shares of the lot."""
         return abs(self.quantity) > self.closed_by_others
 
 

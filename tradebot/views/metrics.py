@@ -33,7 +33,7 @@ class MetricFigures(Struct, frozen=True):
 
 
 def success_rate(intents: Iterable[IntentRecord]) -> float | None:
-    """Return the share of orders that the broker accepted, of those that it answered; None if it answered none."""
+    """Return the share of answered orders that the broker accepted; None if it answered none."""
     ends = [each.state for each in intents if each.intent.operation is Operation.SUBMIT]
     answered = [state for state in ends if state in (IntentState.ACKED, IntentState.REJECTED)]
     return answered.count(IntentState.ACKED) / len(answered) if answered else None

@@ -63,7 +63,7 @@ def day_in_words(day: DayParity) -> str:
 
 
 def in_words(found: ParityTotals) -> str:
-    """Return the figure over time in words: how fills were beside what was assumed, and what was decided otherwise."""
+    """Describe the figures over time: how fills compared with the assumptions, and which decisions differed."""
     span = "the last session" if found.sessions == 1 else f"the last {found.sessions} sessions"
     if found.worse_bps is None:
         fills = "no fills to compare"

@@ -33,7 +33,7 @@ class FlowQuota(Struct, frozen=True):
 
 
 class Equity(Struct, frozen=True):
-    """The account's equity in USD over the passes of the last session; `plot` holds at most sixty of them."""
+    """The account's equity in USD over the passes of the last session; `plot` has at most sixty points."""
 
     session: date
     passes: int

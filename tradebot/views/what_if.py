@@ -1,4 +1,4 @@
-"""What a pass would have decided with something changed, beside what it decided: who gets through, and who stops it."""
+"""What a pass would have decided with one setting changed: who would get through, and who would be refused."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
@@ -43,7 +43,7 @@ class WhatIfEnd(Struct, frozen=True):
 
 
 class WhatIfOrder(Struct, frozen=True):
-    """A new order: unsigned shares, its limit price (None at the market), and what it is worth in USD."""
+    """A hypothetical order: unsigned shares, limit price (None at the market), and value in USD."""
 
     strategy: str
     symbol: str
@@ -69,7 +69,7 @@ class Fate(Struct, frozen=True):
 
 
 class WhatIfOutcome(Struct, frozen=True):
-    """A candidate, what became of it then, and what would become of it."""
+    """A candidate with its recorded outcome and its hypothetical one."""
 
     strategy: str
     symbol: str
@@ -165,7 +165,7 @@ def outcomes_of(
 
 
 def key_of(candidate: Candidate) -> Key:
-    """Return what a candidate is known by in its pass."""
+    """Return the key that identifies a candidate within its pass."""
     return candidate.strategy, candidate.symbol, candidate.purpose
 
 

@@ -127,7 +127,7 @@ def left_out(unrecorded: Unrecorded | None) -> str | None:
 
 
 def without_records(answer: Explanation, lacking: str | None) -> Explanation:
-    """Return an answer that doesn't explain by records what was `left_out` of them; orders were recorded anyway."""
+    """Return the answer without explanations from the records that were `left_out`; orders were recorded anyway."""
     if lacking is None or answer.funnel.orders:
         return answer
     return replace(answer, verdict=NoOrdersAnswer.UNKNOWN, sentence=lacking, remedy=PLAY_AGAIN, then=None)

@@ -44,7 +44,7 @@ class ModelEarned(Struct, frozen=True):
 
 
 class PolicyJudged(Struct, frozen=True):
-    """The models of a policy in sessions that none of them was trained on, and the file that it was written to."""
+    """A policy's models in sessions that none of them was trained on, and the file with the results."""
 
     strategy: str
     first: date

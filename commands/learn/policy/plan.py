@@ -1,4 +1,4 @@
-"""What a learned policy is trained and judged on: one root's market, the policy alone, and when it is asked."""
+"""What a learned policy is trained and judged on: one root's market, the policy alone, and its slots."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -61,7 +61,7 @@ CHANGED = {
 
 
 class StudyRequest(Struct, frozen=True):
-    """What a study is asked for besides its walks: its space, how many trials, its name, and where it is played."""
+    """The request for a study besides its walks: its space, number of trials, name, and where it is played."""
 
     space: Path
     trials: int | None
@@ -117,7 +117,7 @@ class PolicyStudied(Struct, frozen=True):
 
 
 def run(asked: TrainingOptions, wanted: StudyRequest, how: WalkOptions, wish: "BacktestOptions") -> Report:
-    """Search, or go on with a study that was stopped; OperatorError naming what is wrong before anything is trained."""
+    """Search, or resume a stopped study; OperatorError names what is wrong before any training."""
     require_extras(wanted.on)
     varied = _varied(asked, wanted)
     name, folder = _name(wanted, asked), how.to.absolute()

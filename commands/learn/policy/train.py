@@ -77,7 +77,7 @@ class TrainingOptions(Struct, frozen=True):
 
 
 def run(asked: TrainingOptions, wish: "BacktestOptions") -> Report:
-    """Train with each seed; OperatorError naming what is wrong before anything is trained."""
+    """Train with each seed; OperatorError names what is wrong before any training."""
     jobs = jobs_of(asked)
     job = jobs[0]
     if job.of.steps is not None:

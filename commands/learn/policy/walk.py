@@ -89,7 +89,7 @@ class WalkInputs(Struct, frozen=True):
 
 
 def ground_of(asked: TrainingOptions, how: WalkOptions, wish: "BacktestOptions") -> WalkInputs:
-    """Return what to walk on; OperatorError naming what is wrong before anything is trained."""
+    """Return the data and settings of a walk; OperatorError names what is wrong before any training."""
     require_extra("judging models")
     read_key(how.key)
     jobs = jobs_of(asked)

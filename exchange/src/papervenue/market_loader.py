@@ -1,4 +1,4 @@
-"""Open what an exchange is made of from its folder: the market with its sessions and instruments, and the dialect."""
+"""Load an exchange from its folder: the market with its sessions and instruments, and the dialect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Listen for clients of faces that speak over sockets of their own, beside HTTP, on loopback."""
+"""Listen on loopback for clients of faces that use sockets of their own rather than HTTP."""
 
 from __future__ import annotations
 

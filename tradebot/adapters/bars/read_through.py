@@ -351,7 +351,7 @@ class StoredBars:
 
 
 class RestingBars(StoredBars):
-    """Closed bars from the store alone; one that it lacks is absent."""
+    """Closed bars from the store alone; missing ones are absent."""
 
     def __init__(
         self, opens: Callable[[], BarStore], sessions: Callable[[date, date], Sequence[Session]], venue: VenueDay

@@ -1,4 +1,4 @@
-"""Say which bars had ended at a moment, and which of them can't change any more. No input or output."""
+"""Tell which bars had ended at a moment, and which of them are final. No input or output."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta

@@ -1,1 +1,1 @@
-"""The chat: what goes over its wire, and what is kept of it."""
+"""The chat: its protocol, and what is stored of it."""

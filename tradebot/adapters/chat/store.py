@@ -77,7 +77,7 @@ class ChatRefusal(Struct, frozen=True):
 
 
 class MessageRecord(Struct, frozen=True):
-    """One message: who wrote it, what it asked, what became of it, and why."""
+    """One message: its sender, its request, the outcome, and the reason for it."""
 
     id: int
     at: datetime
@@ -200,7 +200,7 @@ class ChatStore(CacheStore):
         return found
 
     def show(self, nonce: str, message: int, actions: Sequence[str], until: datetime, *, once: bool) -> None:
-        """Remember the buttons of a message that was sent, and what each of them means."""
+        """Save the buttons of a sent message with their meanings."""
         row = (nonce, message, json_text(list(actions)), once, time_text(until))
         with self._write():
             self._database.execute("INSERT INTO buttons VALUES (?, ?, ?, ?, ?)", row)

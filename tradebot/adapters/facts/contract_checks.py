@@ -1,4 +1,4 @@
-"""Store and read what the check of each reply found, beside the reply's counts."""
+"""Store and read the result of checking each reply, together with the reply's counts."""
 
 import json
 import sqlite3

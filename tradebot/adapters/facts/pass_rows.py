@@ -173,7 +173,7 @@ def _merged(
 
 
 def sums_of(database: CacheConnection, passes: Collection[int]) -> Iterable[tuple[int, list[Any]]]:
-    """Yield the groups of each pass; those of one that an earlier version of this program wrote are made from it."""
+    """Yield the groups of each pass; they are computed for passes that an earlier version of this program wrote."""
     rows = database.execute(SUMS, (json.dumps(list(passes)),)).fetchall()
     yield from zip([number for number, _ in rows], json.loads(f"[{','.join(body for _, body in rows)}]"), strict=True)
     if lacking := sorted(set(passes) - {number for number, _ in rows}):

@@ -85,7 +85,7 @@ class KeptPasses:
         self._read_parts.clear()
 
     def keep(self, kept: KeptPass, written: StoredRecord) -> None:
-        """Keep the record of a pass, in the place of an earlier one of it; if that fails, write an event."""
+        """Save the record of a pass in place of an earlier one of it; if that fails, emit an event."""
         try:
             self._keep_or_start_over(kept, written)
             self._failing = False
@@ -100,7 +100,7 @@ class KeptPasses:
             self._events.emit(EventKind.PASS_NOT_KEPT.at(at, {"pass": name, "message": why}))
 
     def passes(self, session: date | None = None) -> Sequence[KeptPass]:
-        """Return the kept passes of a session, or all of them, oldest first; OperatorError if the file is damaged."""
+        """Return the recorded passes of a session, or all, oldest first; OperatorError if the file is damaged."""
         query = "SELECT id, session, at, version FROM passes WHERE ?1 IS NULL OR session = ?1 ORDER BY session, at, id"
         found = self._read(query, (session and session.isoformat(),))
         return [KeptPass(name, date.fromisoformat(day), parse_time(at), version) for name, day, at, version in found]

@@ -45,7 +45,7 @@ FILE = CacheDatabase("replies", 0x54425232, 1, with_sums(TABLES))
 
 
 class KeptSession(Struct, frozen=True):
-    """What is kept of one session: how many replies, and when the first and the last of them came."""
+    """The replies stored for one session: how many, and when the first and the last arrived."""
 
     session: date
     replies: int

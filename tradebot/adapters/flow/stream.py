@@ -67,7 +67,7 @@ class FlowStream:
         self._kept.renew()
 
     def close(self) -> None:
-        """End the connection and the thread; one that is just connecting ends by itself."""
+        """Close the connection and end the thread; a connection that is still opening ends by itself."""
         self._kept.close()
 
     def on_connection_end(self, problem: str, status: int | None) -> bool:

@@ -62,13 +62,13 @@ class Behind(NamedTuple):
 
 
 class AccountHistory:
-    """Reads what performance is computed from; raises DamagedBooksError, naming the row, if one was changed."""
+    """Reads the inputs of performance; raises DamagedBooksError, naming the row, if one was changed."""
 
     def __init__(self, file: LedgerFile) -> None:
         self._file = file
 
     def fills(self) -> tuple[OwnedFill, ...]:
-        """Return all fills and adjustments, oldest first, after comparing them with the seal over all of them."""
+        """Return all fills and adjustments, oldest first, after checking them against their common seal."""
         sums, found = list[str](), list[OwnedFill]()
         for row_sum, body, origin, about in self._checked("fills", FILLS):
             sums.append(row_sum)
@@ -204,7 +204,7 @@ class _Said(NamedTuple):
         return self.stop_price is not None and self.purpose == _PROTECT and self.operation != _CANCEL
 
     def asked(self, client_order_id: str) -> OrderRequested:
-        """Return what figures about fills need of it."""
+        """Return the orders' data that figures about fills need."""
         return OrderRequested(
             client_order_id,
             parse_time(self.at),

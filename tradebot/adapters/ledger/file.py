@@ -32,7 +32,7 @@ READ_BYTES = 1 << 20
 
 
 class LedgerFile(AccountRows):
-    """The connection that all stores of a ledger share, and the journal beside it."""
+    """The connection that all stores of a ledger share, with its journal."""
 
     def __init__(self, folder: Path, database: sqlite3.Connection, account_number: str) -> None:
         self.folder = folder
@@ -242,7 +242,7 @@ class LedgerFile(AccountRows):
 
     @contextmanager
     def write(self) -> Iterator[None]:
-        """Run one durable transaction; any error inside rolls back all of it."""
+        """Run one durable transaction; an error inside rolls back all of it."""
         if self._in_one_write:
             yield
             return

@@ -38,7 +38,7 @@ class SqliteOrders:
         return self.promise_again(intent, Promise(verdicts))
 
     def promise_again(self, intent: Intent, promise: Promise) -> bool:
-        """Write an intent as SENT; the texts of one that was promised before stay as they are."""
+        """Write an intent as SENT; the texts of one that was already promised stay unchanged."""
         books, name = self.tables.books, intent.client_order_id
         row = books.as_written(IntentRow(IntentRecord(intent, IntentState.SENT, None, None, intent.at), promise))
         with books.write():

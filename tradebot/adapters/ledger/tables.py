@@ -140,10 +140,10 @@ class AccountTables(Protocol):
         """Return one table."""
 
     def as_written(self, row: Worded) -> Worded:
-        """Return a row with the texts that are written of it, which only a file needs."""
+        """Return a row with its written texts, which only a file needs."""
 
     def write(self) -> AbstractContextManager[None]:
-        """Run one durable transaction; any error inside rolls back all of it."""
+        """Run one durable transaction; an error inside rolls back all of it."""
 
     def reading(self) -> AbstractContextManager[None]:
         """Let several queries see the same moment."""

@@ -273,7 +273,7 @@ class MemoryBooks:
         return MemoryTable(kind)
 
     def as_written(self, row: Worded) -> Worded:
-        """Return a row as it is."""
+        """Return a row unchanged."""
         return row
 
     def write(self) -> AbstractContextManager[None]:

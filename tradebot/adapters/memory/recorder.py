@@ -142,7 +142,7 @@ class Recorder:
         return {day: dict(+counts) for day, counts in sorted(self._counts.items())}
 
     def passed_over(self) -> Mapping[tuple[str, Reason], int]:
-        """Return in how many passes of entries a strategy, or a symbol of it, was left out for a reason."""
+        """Return in how many passes of entries a strategy, or one of its symbols, was left out for a reason."""
         return dict(+self._passed_over)
 
     def to_save(self) -> Iterator[CycleRecord]:
@@ -262,7 +262,7 @@ class _Slot(NamedTuple):
 
 
 class SlotScores:
-    """The scores that passes gave, one pass for each slot: the last one that wasn't refused."""
+    """The scores of passes, one pass for each slot: the last that wasn't refused."""
 
     def __init__(self) -> None:
         self._slots: dict[tuple[date, str], _Slot] = {}

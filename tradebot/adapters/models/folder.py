@@ -1,4 +1,4 @@
-"""What is in the folder of a model: its files, the list of them, and their signature. It is named by its content."""
+"""The contents of a model's folder: its files, their list, and their signature. Its name is a digest of its content."""
 
 import json
 import re
@@ -30,7 +30,7 @@ class ListedFile(NamedTuple):
 
 
 class ModelParts(NamedTuple):
-    """What a model is made of."""
+    """The parts of a model."""
 
     card: Card
     scaling: Scaling
@@ -44,7 +44,7 @@ class ModelParts(NamedTuple):
 
 
 def parts_of(files: Mapping[str, bytes]) -> ModelParts:
-    """Return the parts in these files; ValueError or RecursionError if one of them can't be read."""
+    """Read the parts from these files; ValueError or RecursionError if one can't be read."""
     return ModelParts(
         decode(Card, json.loads(files[CARD])),
         decode(Scaling, json.loads(files[SCALING])),

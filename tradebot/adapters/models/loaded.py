@@ -1,4 +1,4 @@
-"""What the confined process of models is given: plain bytes, which the process that watches it never reads."""
+"""The input of the confined model process: plain bytes, which the process that watches it never parses."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -79,7 +79,7 @@ class ModelProcess(PluginStrategy):
         self._session: date | None = None
 
     def models(self) -> tuple[Model, ...] | Decision:
-        """Return the models that are to act, or why one of them can't be used; they are read once."""
+        """Return the models that should act, or why one can't be used; they are read once."""
         if self._read is None:
             try:
                 self._read = tuple([self._model(name) for name in self._place.models])

@@ -1,4 +1,4 @@
-"""Read a model from its folder. Whatever isn't exactly what was signed is refused, with its own reason."""
+"""Read a model from its folder. Anything that isn't exactly what was signed is refused with its own reason."""
 
 import os
 from collections.abc import Mapping

@@ -39,7 +39,7 @@ class Signature(NamedTuple):
 
     @property
     def text(self) -> str:
-        """Return it as it is written."""
+        """Return it in its written form."""
         return f"{SCHEME} {self.key} {self.value.hex()}\n"
 
 
@@ -130,7 +130,7 @@ def _require_own(file: Path) -> None:
 
 
 def sign(content: bytes, key: "Ed25519PrivateKey") -> str:
-    """Return the signature of a content as it is written."""
+    """Return the signature of a content in its written form."""
     return Signature(name_of(_public(key)), key.sign(content)).text
 
 

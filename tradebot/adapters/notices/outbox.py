@@ -37,7 +37,7 @@ class Sending(StrEnum):
 
 
 class StoredNotice(Struct, frozen=True):
-    """A notice, and what became of it; times are trading times, `problem` is why the last attempt failed."""
+    """A notice and its delivery; times are trading times, `problem` is why the last attempt failed."""
 
     id: int
     channel: str
@@ -82,7 +82,7 @@ class Outbox(CacheStore):
             return EventCursor(*json.loads(found[PLACE])), decode(BotStatus, json.loads(found[SEEN]))
 
     def note(self, place: EventCursor, seen: BotStatus, happenings: Iterable[tuple[str, datetime, Happening]]) -> None:
-        """Remember a look, and what each channel is to be told of it, each with the time when that is due."""
+        """Save a look, and what each channel is to be sent because of it, with the time it is due."""
         rows = [(channel, time_text(due), json_text(encode(happening))) for channel, due, happening in happenings]
         with self._write():
             remembered = ((PLACE, json_text(list(place))), (SEEN, json_text(encode(seen))))
@@ -90,7 +90,7 @@ class Outbox(CacheStore):
             self._database.executemany("INSERT INTO happenings (channel, due_at, body) VALUES (?, ?, ?)", rows)
 
     def due(self, channel: str, now: datetime) -> Sequence[tuple[int, datetime, Happening]]:
-        """Return what a channel is to be told by now, oldest first, each with its id and when it was due."""
+        """Return what is due for a channel, oldest first, each with its id and due time."""
         with self._guard(ValueError):
             query = "SELECT id, due_at, body FROM happenings WHERE channel = ? AND due_at <= ? ORDER BY id"
             rows = self._database.execute(query, (channel, time_text(now))).fetchall()

@@ -121,7 +121,7 @@ def _remembered_tree(root: Path, files: Sequence[Path]) -> str:
 
 @cache
 def source_digest() -> str:
-    """Return what tells this program's own source files from those of any other state of it."""
+    """Return the digest of this program's own source files."""
     folder, found = Path(tradebot.__file__).parent, sha256()
     for name in sorted(map(str, folder.rglob("*.py"))):
         found.update(name.removeprefix(str(folder)).encode())

@@ -20,7 +20,7 @@ ROUNDS = 2
 
 
 class NameOrigin(NamedTuple):
-    """Where an imported name comes from: a module, and what of it; the module itself if that is empty."""
+    """The origin of an imported name: a module and the name in it; the module itself if that is empty."""
 
     module: str
     attribute: str

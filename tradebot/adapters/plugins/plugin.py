@@ -63,7 +63,7 @@ def installed_strategies() -> dict[str, EntryPoint]:
 
 
 def package_of(point: EntryPoint) -> str:
-    """Return the name of the package that an entry point came with; of our own, the one that results have on record."""
+    """Return the package of an entry point; for our own, the name that results have on record."""
     if is_built_in(point):
         return OUR_PACKAGE
     return point.dist.name if point.dist else "an unknown package"
@@ -95,7 +95,7 @@ def strategies(
 def require_installed(
     wanted: Mapping[str, str], among: Mapping[str, EntryPoint] | None = None
 ) -> Mapping[str, EntryPoint]:
-    """Return the installed strategies by name. OperatorError if one of those that sections want is not among them."""
+    """Return the installed strategies by name; OperatorError if a section names one that isn't installed."""
     available = installed_strategies() if among is None else among
     for name, point in wanted.items():
         if point not in available:

@@ -132,7 +132,7 @@ class PluginProcess:
 
     @cached_property
     def declaration(self) -> Declared:
-        """Return what the plug-in declares, which is its first answer; ErredError if that isn't valid."""
+        """Return the plug-in's declaration, which is its first reply; ErredError if it isn't valid."""
         declared = self._exchange(DECLARATION, lambda reply: reply.declared, self._started_s)
         try:
             require_valid(declared)

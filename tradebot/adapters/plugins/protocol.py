@@ -171,7 +171,7 @@ class Wants(Struct, frozen=True):
 
 
 class PluginReply(Struct, frozen=True):
-    """One of these: what protects us, what the plug-in declares, what it wants, or why there is no answer."""
+    """A reply: the protections in force, the plug-in's declaration, its wants, or why there is no answer."""
 
     protections: Protections | None = None
     declared: Declared | None = None

@@ -61,7 +61,7 @@ def write_manifest(place: Path, facts: dict[str, object], schema: str = SCHEMA) 
 
 
 def describe(path: Path) -> dict[str, object]:
-    """Return the size in bytes and the SHA-256 of a file; for anything else, return what it is."""
+    """Return the size in bytes and SHA-256 of a file; of anything else, its kind."""
     try:
         file = opened_plain(path)
     except NotPlainError as error:

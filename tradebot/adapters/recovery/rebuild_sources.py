@@ -107,7 +107,7 @@ KINDS = tuple(AS_JOURNALED)
 
 
 class Doubt(NamedTuple):
-    """Something that could not be proven: what kind of thing, where it is, and why."""
+    """Something that couldn't be proven: its kind, its location, and the reason."""
 
     what: str
     where: str

@@ -41,7 +41,7 @@ class UnfinishedError(DamagedError):
 
 
 class EarlierVersionError(DamagedError):
-    """Raised when the file is one that an earlier version of this program made, with tables that it has no more."""
+    """Raised for a file made by an earlier version of this program, with tables that no longer exist."""
 
 
 class CacheConnection(sqlite3.Connection):
@@ -93,7 +93,7 @@ class CacheDatabase(NamedTuple):
         return database
 
     def version_at(self, path: Path) -> int | None:
-        """Return the version of a file, which stays as it is; None if it isn't of this kind."""
+        """Return a file's version without changing the file; None if it isn't of this kind."""
         with (
             self.translate_errors(path),
             closing(sqlite3.connect(f"{path.absolute().as_uri()}?{_only_to_read(path)}", uri=True)) as database,
@@ -255,7 +255,7 @@ def _statements(database: sqlite3.Connection) -> set[str]:
 
 
 def check_pages(database: sqlite3.Connection) -> None:
-    """Read every page; raise DamagedError for one that is damaged."""
+    """Read every page; raise DamagedError if one is damaged."""
     ((result,),) = database.execute("PRAGMA quick_check(1)")
     if result != "ok":
         raise DamagedError(result)

@@ -56,7 +56,7 @@ def require_file(path: Path) -> None:
 
 
 def read_through(path: Path) -> tuple[int, int]:
-    """Return how many lines a file has and how many of them are not events; rotated files are not read."""
+    """Return how many lines a file has, and how many of them are no events; rotated files aren't read."""
     lines = _lines(path)
     return len(lines), sum(_event(line) is None for line in lines)
 
@@ -98,7 +98,7 @@ def torn_lines(path: Path) -> int:
 
 
 class EventCursor(NamedTuple):
-    """How far the files of events were read: the file that was read last, by its inode, and so many bytes of it."""
+    """A read position in the event files: the inode of the last file, and a byte offset."""
 
     inode: int
     offset: int

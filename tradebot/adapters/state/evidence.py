@@ -1,4 +1,4 @@
-"""Keep what a backtest leaves beside its books, in its folder, for the verbs that report it."""
+"""Store a backtest's results besides its books in its folder, for the verbs that report them."""
 
 import json
 from collections.abc import Collection, Mapping

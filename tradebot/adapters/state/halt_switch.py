@@ -106,7 +106,7 @@ def left_aside(folder: Path) -> tuple[Path, ...]:
 
 
 def newer_halt() -> OperatorError:
-    """Return the error for a person trying to end a different halt than the one that was shown."""
+    """Return the error for a person who tries to end a halt other than the one shown."""
     return OperatorError(
         "a newer halt arrived while this one was being ended, and it stays in force",
         "tradebot status shows who set it; then run tradebot unhalt",

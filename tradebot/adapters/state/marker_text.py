@@ -41,7 +41,7 @@ def marker_content(text: str) -> dict[str, Any]:
 
 
 def copies_of(marker: Path, backups: Path) -> list[Path]:
-    """Return the copies of a marker: the one beside it, then those of backups, the newest first."""
+    """Return the copies of a marker: the one in its folder, then those of backups, newest first."""
     return [marker.with_name(f"{marker.name}.copy"), *sorted(backups.glob(f"*/{marker.name}"), reverse=True)]
 
 

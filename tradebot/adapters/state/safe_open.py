@@ -14,7 +14,7 @@ FILE_KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFLNK: "a
 
 
 class NotPlainError(OSError):
-    """Raised when something other than a regular file is at the path; `strerror` says what it is."""
+    """Raised for a path that isn't a regular file; `strerror` says what it is."""
 
     def __init__(self, path: Path, mode: int) -> None:
         kind = FILE_KINDS.get(stat.S_IFMT(mode), "a device")

@@ -81,7 +81,7 @@ BACKTESTS = "backtests"
 
 
 class StateFolder(NamedTuple):
-    """One bot's folder and what its marker says; `kind` is "user", "demo", "backtest" or "shadow"."""
+    """One bot's folder with its marker; `kind` is "user", "demo", "backtest" or "shadow"."""
 
     path: Path
     id: str
@@ -189,7 +189,7 @@ def has_marker(path: Path) -> bool:
 
 
 def set_aside(path: Path, names: Iterable[str]) -> Path:
-    """Move those of the named entries that exist into a new folder beside them, and return that folder."""
+    """Move the named entries that exist into a new folder next to them, and return that folder."""
     places = (path / f"{ASIDE}{number}" for number in count(1))
     try:
         aside = next(place for place in places if not place.exists())
@@ -358,7 +358,7 @@ def _cannot_read(path: Path, error: OSError) -> OperatorError:
 
 
 def place_text(path: Path) -> str:
-    """Return a folder's place as it is noted."""
+    """Format a folder's path as it is stored."""
     return json.dumps(str(path.resolve())) + "\n"
 
 

@@ -88,7 +88,7 @@ def steadily(folder: Path) -> Iterator[None]:
 
 
 def is_steady(folder: Path) -> bool:
-    """Return True while this process works on the folder as one that gives way to nobody."""
+    """Return True while this process works on the folder and gives way to nobody."""
     return _steady[folder] > 0
 
 

@@ -22,7 +22,7 @@ AGAIN = "look at the file, then run the command again"
 
 
 class PersonFile:
-    """One file while it may be changed. A link is followed, so what is replaced is the file that it leads to."""
+    """A file while it is changed. A link is followed, so that its target is replaced."""
 
     def __init__(self, path: Path, descriptor: int | None) -> None:
         self.path = path

@@ -41,7 +41,7 @@ _MEANINGS = {
 
 
 def meaning_of(kind: str, sub_kind: str) -> ActivityKind:
-    """Return what an activity with these words is; OTHER for words that we don't know."""
+    """Return the meaning of an activity's words; OTHER for words that we don't know."""
     meaning = _FINER.get((kind, sub_kind)) or _MEANINGS.get(kind, ActivityKind.OTHER)
     # It pays shares, whatever it is listed under.
     pays_shares = sub_kind == _STOCK_DIVIDEND and not meaning.moves_shares

@@ -85,7 +85,7 @@ def with_value(text: str, path: Sequence[str], value: object, typed: str = "") -
 
 
 def with_changed_value(values: object, path: Sequence[str], value: object) -> dict[str, object]:
-    """Return a mapping with the value at `path` changed or added; what isn't a mapping on the way is replaced."""
+    """Return a mapping with the value at `path` changed or added; anything but a mapping on the way is replaced."""
     copy: dict[str, object] = dict(values) if isinstance(values, Mapping) else {}
     copy[path[0]] = with_changed_value(copy.get(path[0]), path[1:], value) if len(path) > 1 else value
     return copy

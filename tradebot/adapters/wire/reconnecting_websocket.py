@@ -79,7 +79,7 @@ class KeptOpen:
             connection.close()
 
     def close(self) -> None:
-        """End the connection and the thread; one that is just connecting ends by itself."""
+        """Close the connection and end the thread; a connection that is still opening ends by itself."""
         self._ending.set()
         self.renew()
         self._thread.join(_GOODBYE_S)

@@ -86,7 +86,7 @@ class Columns:
 
 
 class BarColumn:
-    """The bars so far, perhaps with later ones, and when each of them was complete, in microseconds."""
+    """A column of bars, possibly with later ones, and when each was complete, in microseconds."""
 
     def __init__(self, market: Market, symbol: str) -> None:
         self.columns = Columns()
@@ -99,7 +99,7 @@ class BarColumn:
         """How many sessions before the market's first have been added."""
 
     def go_back(self, count: int, until_us: int) -> int:
-        """Add the past until `count` bars were complete by a moment, or there is no more of it; return how many are."""
+        """Extend the history until `count` bars were complete at a moment, or none are left; return their number."""
         while self.reach(until_us) < count and self._more_past():
             pass
         return self.reach(until_us)
@@ -189,7 +189,7 @@ class Daily(BarColumn):
 
 
 class WholeDays(BarColumn):
-    """Daily bars that a market of daily bars holds already; how many of them were complete is looked up."""
+    """Daily bars held in full by a market of daily bars; how many were complete at a moment is looked up."""
 
     def __init__(self, market: Market, symbol: str, source: DailyBars) -> None:
         super().__init__(market, symbol)
@@ -447,7 +447,7 @@ def _series_of(need: BarNeed, symbol: str, bars: Columns, steps: Sequence[PriceS
 
 
 def adjust(bars: Columns, steps: Sequence[PriceStep]) -> None:
-    """Multiply bars by the factors of the steps after each of them, in the order in which the bot's store does."""
+    """Multiply bars by the factors of all later adjustments, in the same order as the bot's store."""
     price, volume, end = 1.0, 1.0, len(bars.starts)
     for step in reversed(steps):
         first = bisect_left(bars.starts, step.at_s, 0, end)

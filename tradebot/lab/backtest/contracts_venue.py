@@ -95,7 +95,7 @@ class EngineLink:
 
 
 class EngineReader(IbkrReader):
-    """The adapter's reader on an engine. What nothing has changed is not put together again."""
+    """The adapter's reader on an engine; it builds an answer again only if something changed."""
 
     def __init__(self, link: EngineLink) -> None:
         self.venue = IbkrVenue(Mode.SANDBOX, cast("Any", link))
@@ -119,7 +119,7 @@ class EngineReader(IbkrReader):
         return self._seen[1]
 
     def clock(self) -> VenueClock:
-        """Return the exchange's time; what opens and closes next is looked up once that is over."""
+        """Return the exchange's time; the next open and close are looked up once the last known ones are past."""
         known, now = self._turns, self._now()
         if known is None or not known.now <= now < min(known.next_open, known.next_close):
             known = self._turns = super().clock()

@@ -59,7 +59,7 @@ def shown_size(shares: int) -> Decimal:
 
 
 def order_of(order: engine_orders.Order, parent: str | None = None) -> Order:
-    """Return an order, as the leg of `parent` if the API would show it inside that one."""
+    """Convert an order, as the leg of `parent` if the API would nest it there."""
     request = order.request
     filled = order.filled_qty
     order_class = (order.parent or order).request.order_class

@@ -1,4 +1,4 @@
-"""What determines a backtest: settings, market, data and versions, and the fingerprint of all of them."""
+"""The identity of a backtest: settings, market, data and versions, with a fingerprint of all of them."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def identity_of(plan: BacktestPlan) -> RunIdentity:
 
 
 def market_of(spec: MarketSpec) -> tuple[Mapping[str, Any], Sequence[tuple[str, str]]]:
-    """Return what a market is made of, and the name and the SHA-256 of each of its files, which are read whole."""
+    """Describe a market, with the name and SHA-256 of each of its files."""
     return _placeless(spec), [(one.name, one.sha256) for one in _data(spec)]
 
 

@@ -338,7 +338,7 @@ class _Details(dict[str, Any]):
         return known and self._line.has_ended(str(symbol)) is self._ended
 
     def get(self, symbol: str, default: Any = None) -> Any:
-        """Return what is said of a contract, or what names one that has ended; the default if there is none."""
+        """Return the reply about a contract, or about an expired contract's successor; the default if there is none."""
         if symbol not in self:
             return default
         if symbol not in self.keys():

@@ -174,7 +174,7 @@ class CutBars:
 
 
 def cut(market: OpenedMarket, at_us: int) -> OpenedMarket:
-    """Return what is left of a market that is cut off at a moment; its calendar and its identity stay."""
+    """Return the market without anything after a moment; its calendar and identity stay."""
     day = new_york(at_us).date().isoformat()
     days = [known for known in market.rates.days if known <= day]
     return market._replace(
@@ -255,7 +255,7 @@ def moments(run: BacktestRun) -> tuple[datetime, ...]:
 
 
 def spread(found: Sequence[datetime], count: int) -> Sequence[datetime]:
-    """Return some of the moments, as far apart as possible, the last one included; all of them if there are few."""
+    """Select moments spread as evenly as possible, with the last one included; all of them if there are few."""
     if count >= len(found):
         return found
     return [found[(place + 1) * len(found) // count - 1] for place in range(count)]

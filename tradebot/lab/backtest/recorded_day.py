@@ -58,7 +58,7 @@ BY = "parity"
 
 
 class RecordedDay(NamedTuple):
-    """A session as it was recorded: its passes, oldest first, and what else ran; it is played until a moment."""
+    """A recorded session: its passes, oldest first, and the other jobs that ran; it is played up to a moment."""
 
     session: Session
     recorded: Sequence[RecordedCycle]
@@ -81,7 +81,7 @@ class PlayedDay(NamedTuple):
 
 
 class Answered:
-    """What people had answered by a recorded pass, as it was told; what that one didn't ask has no answer."""
+    """People's answers known at a recorded pass; a question that the pass didn't ask has none."""
 
     def __init__(self, tape: RecordedPorts | None = None) -> None:
         self._tape = tape

@@ -1,4 +1,4 @@
-"""Say which contracts a bot needs from a file of recorded bars, by the rule for rolling, and which of them it lacks."""
+"""Find the contracts that a bot needs from a file of recorded bars, by its rule for rolling, and those missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The folder of finished backtests: a state folder for each, and beside them the list of everything that was tried."""
+"""The folder of finished backtests: a state folder for each, and the list of all trials."""
 
 from __future__ import annotations
 
@@ -255,7 +255,7 @@ class Results:
             raise cannot_write(self.folder.parent, error) from error
 
     def add_trials(self, added: Sequence[Trial]) -> None:
-        """Remember what was tried, even if its folder is deleted one day."""
+        """Record trials, so that they count even if their folders are deleted later."""
         self.prepare()
         trials.add(self.folder, added)
 

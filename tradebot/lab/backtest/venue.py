@@ -79,7 +79,7 @@ class EngineHistory:
         self.traded: dict[str, LastTrade] = {}
 
     def fills(self, after: datetime | None) -> Sequence[Fill]:
-        """Return executions later than `after` (all of them if None), oldest first; busts and corrections are none."""
+        """Return executions later than `after` (None: all), oldest first, without busts and corrections."""
         self.catch_up()
         return self._fills[_after(self._fills_us, after) :]
 
@@ -341,7 +341,7 @@ class EngineVenue:
         return OrdersTold(tuple(order_of(order) for order in islice(orders, MOST_LISTED)))
 
     def fills(self, after: datetime | None) -> Sequence[Fill]:
-        """Return executions later than `after` (all of them if None), oldest first."""
+        """Return executions later than `after` (None: all), oldest first."""
         return self._history.fills(after)
 
     def activities(self, after: datetime) -> Sequence[Activity]:

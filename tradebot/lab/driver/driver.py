@@ -133,7 +133,7 @@ class DriverTerms(Struct, frozen=True):
 
 
 class Count(Struct):
-    """How many passes were due, and how many of them ran: the others would have changed nothing."""
+    """How many passes were due, and how many ran; the skipped ones would have changed nothing."""
 
     due: int = 0
     ran: int = 0

@@ -68,7 +68,7 @@ class Calm(NamedTuple):
 
 
 class IdlePeriods:
-    """Looks at the account and at what is ahead of it; `marking` has the prices that are yet to be written down."""
+    """Finds periods in which no pass would change anything; `marking` has the prices still to be recorded."""
 
     def __init__(self, world: World, ahead: MarketAhead) -> None:
         self._world = world

@@ -57,7 +57,7 @@ class MarketAhead(Protocol):
 
     @property
     def next_deed(self) -> datetime | None:
-        """Return when the venue next does something to the account or its prices by itself; None if nothing is due."""
+        """Return when the venue next changes the account or its prices by itself; None if it won't."""
 
     @property
     def stamp(self) -> object:

@@ -30,7 +30,7 @@ STOPPED = "stop_loss"
 
 
 class ExitAt(Struct, frozen=True):
-    """A stop or a target that watches trades: its setting, the part of it in a list of rules, and its distance."""
+    """A stop or target that trades can be judged by: its setting, its place in a list of rules, and its distance."""
 
     setting: str
     fraction: Decimal
@@ -88,7 +88,7 @@ def _closed_at(one: TradeOutcome, fraction: Decimal) -> float:
 
 
 class HeldFor(Struct, frozen=True):
-    """How long positions are held at most: its setting, the part of it in a list of rules, and the seconds."""
+    """A limit on holding time: its setting, its place in a list of rules, and the seconds."""
 
     setting: str
     after_s: int

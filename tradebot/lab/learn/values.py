@@ -141,5 +141,5 @@ def more_needed(missing: int, missing_sessions: int = 0) -> str:
 
 
 def plain(number: Decimal | float | str) -> str:
-    """Return a value as it is typed in the configuration."""
+    """Format a value as it is typed in the configuration."""
     return f"{Decimal(str(number)).normalize():f}" if not isinstance(number, str) else number

@@ -68,7 +68,7 @@ class Shows(Protocol):
         """Return the features that it is made of."""
 
     def observation(self, values: Mapping[str, float], state: DecisionState) -> Observation | str:
-        """Return what a policy observes, or what is missing."""
+        """Return a policy's observation, or what is missing for it."""
 
 
 class EpisodeTerms(Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""How much an account was invested, session by session, and traded, what that cost, and its way beside a benchmark."""
+"""The account's exposure and turnover by session, trading costs, and its path compared with a benchmark."""
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
@@ -79,7 +79,7 @@ class _Held(NamedTuple):
         return _Held(shares, usd, step.restated_at, float(step.held[0].multiplier) if step.held else 1.0)
 
     def at_market(self, window: _Window, names: Sequence[str]) -> "_Held":
-        """Return the position at the prices at the beginning of a window, or as it is where these lack it."""
+        """Return the position at the prices at the start of a window, or unchanged where a price is missing."""
         price = next((window.marks[name] for name in names if name in window.marks), None)
         if price is None or (self.restated_at and window.marked_at and self.restated_at > window.marked_at):
             return self

@@ -295,7 +295,7 @@ def best_by_chance(trials: int, deviation: float) -> float:
 
 
 def deflate_sharpe(of: Returns, trials: Trials | None) -> Selected | None:
-    """Return what is left of a Sharpe ratio after so many trials; None if nobody counted them."""
+    """Deflate a Sharpe ratio by the number of trials; None if that is unknown."""
     if trials is None or trials.count < 1:
         return None
     count, moments = len(of.values), shape(of.excess) if len(of.values) >= A_QUARTER else None

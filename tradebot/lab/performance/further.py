@@ -91,7 +91,7 @@ def further(
 
 
 def is_over(trade: ReportedTrade, moved: Collection[Key]) -> bool:
-    """Return True if a trade is closed and isn't one of those that `moved` into another contract."""
+    """Return True if a trade has ended and didn't move into another contract."""
     return trade.closed_at is not None and (trade.strategy, trade.symbol, trade.opened_at) not in moved
 
 
@@ -100,7 +100,7 @@ def _closed(trades: Sequence[ReportedTrade], moved: Collection[Key]) -> int:
 
 
 def benchmark_names(benchmark: str | None, measured: MeasuredPath) -> tuple[str, str]:
-    """Return what the benchmark is called, alone and at the account's average exposure; empty if it isn't known."""
+    """Return the benchmark's names, alone and at the account's average exposure; empty if unknown."""
     exposed = measured.exposed
     return benchmark or "", f"{benchmark} at {exposed.gross:.0%}" if benchmark and exposed else ""
 
@@ -323,7 +323,7 @@ ROLLED = (("volatility", "Volatility"), ("sharpe", "Sharpe ratio"), ("beta", "Be
 
 
 def over_time(of: MeasuredPath, rows: "pd.DataFrame") -> tuple[SessionExposure, ...]:
-    """Return a row for each step of a path, oldest first; what isn't known is None."""
+    """Return a row for each step of a path, oldest first; None where unknown."""
     rolled = _rolled(rows, of.way)
     invested: Sequence[Exposure | None] = of.exposures or [None] * len(of.way.steps)
     return tuple(

@@ -36,7 +36,7 @@ class Block(StrEnum):
 
 
 class FigureUnit(StrEnum):
-    """What a figure counts. FRACTION is of a whole: 0.05 is five percent. A YEARLY fraction is per year."""
+    """The unit of a figure. FRACTION: 0.05 is five percent. A YEARLY fraction is per year."""
 
     FRACTION = "fraction"
     YEARLY = "fraction per year"
@@ -92,7 +92,7 @@ class CurvePoint(Struct, frozen=True):
 
 
 class Comparison(Struct, frozen=True):
-    """A figure of the account beside that of the benchmark; `of` is the figure's name."""
+    """A figure of the account next to the benchmark's; `of` names the figure."""
 
     of: str
     account: Figure
@@ -102,7 +102,7 @@ class Comparison(Struct, frozen=True):
 
 
 class MonthReturn(Struct, frozen=True):
-    """The return of one month as a fraction, from so many session returns; None if it has none."""
+    """The return of one month as a fraction, and the number of sessions in it; None without sessions."""
 
     year: int
     month: int
@@ -136,7 +136,7 @@ class Cost(Struct, frozen=True):
 
 
 class TradingCosts(Struct, frozen=True):
-    """What trading cost, by kind. `before` and `after` are CAGR without and with all of them, None below a year."""
+    """Trading costs by kind. `before` and `after` are CAGR without and with all of them, None below one year."""
 
     rows: tuple[Cost, ...]
     total: Cost

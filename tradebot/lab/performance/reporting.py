@@ -261,7 +261,7 @@ def luck(against: Sequence[Figure], selected: Selected | None, names: Mapping[st
 
 
 def names_of(benchmark: str | None, leveled: str) -> Mapping[str, str]:
-    """Return what benchmarks are called by the names of the differences from them; none for one that isn't known."""
+    """Return the benchmarks' names by the names of the figures that differ from them; unknown ones are left out."""
     called = {"benchmark": benchmark, "leveled": leveled}
     return {name: text for column, (name, _) in DIFFERENCES.items() if (text := called[column])}
 

@@ -103,7 +103,7 @@ def return_figures(of: Returns) -> tuple[Figure, ...]:
 def figure(
     count: int, name: str, label: str, unit: FigureUnit, needed: int, found: Value, why_not: str = "", of: str = RETURNS
 ) -> Figure:
-    """Return a figure of so many observations, with what was found if they are enough; else `why_not` says why not."""
+    """Build a figure from a number of observations; if they are too few, `why_not` says so in place of a value."""
     value, low, high = found if isinstance(found, Interval) else (found, None, None)
     if count < needed:
         value = low = high = None
@@ -138,7 +138,7 @@ def _of(excess: Sequence[float], read: Callable[[Shape], float | None]) -> Value
 
 
 def comparisons(path: Path, rows: "pd.DataFrame | None", rates: Rates) -> tuple[Comparison, ...]:
-    """Return some figures of the account beside those of the benchmark and of cash, from a path and its frame."""
+    """Compare figures of the account with the benchmark's and with cash, from a path and its frame."""
     every = (returns_of(column, path, rows, rates) for column in ("value", "benchmark", "leveled", "cash"))
     account, *others = ({figure.name: figure for figure in return_figures(each)} for each in every)
     return tuple(Comparison(name, account[name], *(other[name] for other in others)) for name in COMPARED)
@@ -173,7 +173,7 @@ def tail_figures(values: Sequence[float]) -> tuple[Figure, ...]:
 
 
 def histogram(values: Sequence[float]) -> tuple[Bin, ...]:
-    """Return how returns spread, in at most 40 bins of one round width, the lowest first; none with too few of them."""
+    """Bin returns into at most 40 bins of one round width, lowest first; empty with too few returns."""
     if len(values) < A_QUARTER:
         return ()
     width = next((each for each in WIDTHS if (max(values) - min(values)) / each < MOST_BINS - 1), WIDTHS[-1])

@@ -31,7 +31,7 @@ class VariantRow(Struct, frozen=True):
 
 
 class CagrBand(Struct, frozen=True):
-    """The spread of CAGR over so many days of rebalancing; `below_played` of them did worse than the one played."""
+    """The range of CAGR over alternative rebalance days; `below_played` counts the days that did worse."""
 
     days: int
     lowest: float
@@ -62,7 +62,7 @@ def variant_of(kind: VariantKind, name: str, equities: Sequence[float], trades: 
 
 
 def played_as(path: Path, trades: int) -> Variant:
-    """Return the result of an account as it was played, to set its variants beside it."""
+    """Return the account's actual result, to compare its variants with."""
     return _variant(VariantKind.OTHER, AS_PLAYED, path.returns, path.per_year, trades)
 
 

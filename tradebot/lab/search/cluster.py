@@ -173,7 +173,7 @@ def fitting_there(ray: Any, tasks: int) -> int:
 
 
 def connect_ray() -> Any:
-    """Return Ray, connected to the cluster that RAY_ADDRESS names, or else to one that was started on this machine."""
+    """Connect Ray to the cluster that RAY_ADDRESS names, or start one on this machine."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
     import ray
@@ -210,7 +210,7 @@ class Tasks(Protocol):
         """Return how many tasks wait for a worker."""
 
     def next(self) -> Sequence[Any] | None:
-        """Return what the next worker's `play` is given; None if there is nothing for it."""
+        """Return the work for the next worker; None if there is none."""
 
     def requeue(self, worker: Sequence[str | int], task: Sequence[Any]) -> None:
         """Put back what a worker was playing when it died."""
@@ -240,7 +240,7 @@ class _Seated(Struct, eq=False):
 
 
 class WorkerTable(Struct):
-    """The workers of a cluster, each with the answer that is awaited of it."""
+    """The workers of a cluster, each with the answer it owes."""
 
     ray: Any
     seat: type[Seat]

@@ -181,7 +181,7 @@ class Study:
         optuna.delete_study(storage=self._storage, study_name=self.name)
 
     def begin(self, made: Mapping[str, Any]) -> None:
-        """Write down what a new study is made from, and every combination that is known beforehand."""
+        """Record what a new study is made from, and every combination that is known beforehand."""
         with self._reaching():
             for values in self.space.grid():
                 self._study.enqueue_trial(dict(values), {PLANNED: True})

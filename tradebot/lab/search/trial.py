@@ -50,7 +50,7 @@ class Bench(Struct, frozen=True):
 
 
 class TrialReport(Struct, frozen=True):
-    """What a study is told of a trial: its result if it was played, its objectives, and why it is left out."""
+    """A trial as the study sees it: its result if it was played, its objectives, and why it is left out."""
 
     result: Result | None
     values: tuple[float | None, ...]
@@ -108,7 +108,7 @@ def result_of(run: BacktestRun) -> Result:
 
 
 def trial_report(bench: Bench, result: Result) -> TrialReport:
-    """Return what the study is told of a result: a sampler that learns sees only sessions that judge nothing."""
+    """Build the report of a trial; a sampler that learns sees only the sessions that aren't used to judge."""
     space, per_year = bench.spaced.space, sessions_per_year(bench.plan.settings.day)
     returns = np.array(result.returns)[:, None]
     if space.learns:

@@ -1,4 +1,4 @@
-"""A condition of a promotion: its number beside its bound, what is missing, and when it could be met."""
+"""A condition for promotion: its number and bound, what is missing, and when it could be met."""
 
 from collections.abc import Callable
 from enum import StrEnum
@@ -10,7 +10,7 @@ LONGEST = 2_520
 
 
 class Must(StrEnum):
-    """What a number must be beside its bound."""
+    """The relation that a number must have to its bound."""
 
     AT_LEAST = "at least"
     AT_MOST = "at most"
@@ -39,7 +39,7 @@ class RungCondition(Struct, frozen=True):
 
 
 class ConditionCheck(Struct, frozen=True):
-    """A condition as it is asked: `after` returns its number after so many more sessions like those so far."""
+    """A condition to check; `after` returns its number after more sessions like those so far."""
 
     name: str
     bound: float

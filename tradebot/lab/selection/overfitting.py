@@ -93,7 +93,7 @@ PLATEAU = 0.5
 
 
 class Range(Struct, frozen=True):
-    """From where to where a setting was tried; None for one that has no order."""
+    """The range in which a setting was tried; None for an unordered setting."""
 
     low: float | None = None
     high: float | None = None
@@ -112,7 +112,7 @@ class Range(Struct, frozen=True):
 
 
 class Plateau(Struct, frozen=True):
-    """The best trial's value of the objective beside those of its nearest trials, of which so many are above zero."""
+    """The best trial's objective and its neighbors'; counts the neighbors above zero."""
 
     best: float
     median: float

@@ -287,7 +287,7 @@ def off_replay(days: Sequence[DayParity]) -> tuple[float, ...]:
 
 
 def some_pass(trials: int, error: float = 0.05) -> float:
-    """Return how probable it is that some of so many independent trials without skill passes a test with this error."""
+    """Return the probability that at least one of a number of unskilled independent trials passes a test."""
     return float(1 - (1 - error) ** trials)
 
 

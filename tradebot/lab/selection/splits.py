@@ -72,7 +72,7 @@ def of_policies(rules: SplitRules, calendar: Sequence[date]) -> Iterator[ChoiceS
 
 
 def across_groups(rules: SplitRules, calendar: Sequence[date]) -> Iterator[ChoiceSplit]:
-    """Yield splits by groups of sessions: each few of them judged by all others; none of fewer sessions than groups."""
+    """Yield cross-validation splits by groups of sessions; none if there are fewer sessions than groups."""
     if len(calendar) >= rules.groups:
         cut = SessionCut(By.CROSS_VALIDATION, rules.groups, rules.judged)
         yield from _combined(cut, len(calendar), rules.embargo_sessions)
@@ -112,7 +112,7 @@ def _walking(parts: int, sessions: int, gap: int) -> Iterator[ChoiceSplit]:
 
 
 def groups_of(parts: int, sessions: int) -> Sequence[Places]:
-    """Return the groups into which a cross-validation cuts so many sessions."""
+    """Divide a number of sessions into the groups of a cross-validation."""
     edges = np.linspace(0, sessions, parts + 1).astype(int)
     return [np.arange(begin, end) for begin, end in pairwise(edges)]
 

@@ -11,7 +11,7 @@ from tradebot.signals.features.rolling import Column
 
 
 class FeatureInputs(StrEnum):
-    """What a feature is made of."""
+    """The input data of a feature."""
 
     OPEN = "open"
     HIGH = "high"

@@ -21,7 +21,7 @@ NOWHERE = -1
 
 
 class ReleaseList(NamedTuple):
-    """A list of releases: when it became known and when each of them is due, in seconds since 1970 UTC, in order."""
+    """A list of releases: since when it is known, and when each is due, in seconds since 1970 UTC, in order."""
 
     known_s: int
     due_s: tuple[int, ...]

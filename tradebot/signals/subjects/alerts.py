@@ -1,4 +1,4 @@
-"""Alerts on runs of option trades: which of them count, and what they add up to."""
+"""Alerts on runs of option trades: which count, and their totals."""
 
 from bisect import bisect_right
 from collections import defaultdict
@@ -36,7 +36,7 @@ class LargeAlerts(NamedTuple):
 
 
 class SessionAlerts(tuple[FlowAlert, ...]):
-    """A session's alerts, oldest first. What all of them add up to is computed once, when it is first read."""
+    """The alerts of one session, oldest first. Totals are computed when first read."""
 
     @cached_property
     def large(self) -> Mapping[int, LargeAlerts]:
@@ -330,7 +330,7 @@ class FlowShare(ScoreComponent, frozen=True, eq=False, kw_only=True):
 
 
 class Premium(NamedTuple):
-    """What the alerts that count add up to in USD, and what that is measured against."""
+    """The premium in USD of the alerts that count, and what it is measured against."""
 
     net: float
     gross: float

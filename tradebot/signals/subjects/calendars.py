@@ -267,7 +267,7 @@ ALIGNMENT_DAYS = 14
 
 
 class Aligned(NamedTuple):
-    """The premium in USD of the alerts whose options outlive the next report, and of all of them; and when that is."""
+    """The premium in USD of alerts whose options expire after the next report, and of all alerts; and that date."""
 
     days: int
     aligned: float

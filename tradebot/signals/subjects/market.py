@@ -230,7 +230,7 @@ class MarketState(NamedTuple):
 
 
 def market_state(market: Mapping[str, object], now: datetime) -> MarketState | None:
-    """Return the state of the market by what is known of it, or None unless all of it is."""
+    """Return the state of the market from the known facts; None unless all of them are known."""
     volatility, gamma = MARKET_VOLATILITY_KIND.of(market), MARKET_GAMMA_KIND.of(market)
     breadth, ticks = MARKET_BREADTH_KIND.of(market), MARKET_TIDE_KIND.of(market)
     if volatility is None or volatility.realized is None or gamma is None or breadth is None or not ticks:
@@ -357,7 +357,7 @@ _MOST = "100"
 
 
 class Category(StrEnum):
-    """What a headline is about, by its words; the first that fits."""
+    """The subject of a headline, by its words; the first that fits."""
 
     EARNINGS = "earnings"
     MACRO = "macro"

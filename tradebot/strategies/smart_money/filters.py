@@ -1,4 +1,4 @@
-"""The strategy's own questions about one side of a coin, all of them asked even after a no."""
+"""The strategy's own filters for one side of a coin; all of them run even after a refusal."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta

@@ -52,7 +52,9 @@ class SetupLevels(Struct, frozen=True):
 
 
 def stop_multiple(rules: RegimeRules, stop_outs: StopOutSettings, count: int) -> Decimal:
-    """Return how many ATR the stop is beyond the invalid price, after so many recent losses in the coin."""
+    """Return the distance of the stop beyond the invalidation price in ATR, after a number of recent losses in the
+    coin.
+    """
     if count < stop_outs.from_count:
         return rules.stop_atr_multiple
     wider = stop_outs.multiple + stop_outs.step * (count - stop_outs.from_count)

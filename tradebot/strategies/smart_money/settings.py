@@ -26,7 +26,7 @@ Zone = tuple[Ratio, Ratio]
 
 
 class SetupRegime(StrEnum):
-    """What a setup trades in: a zone that is near (tight), or a move that runs (wide)."""
+    """Where a setup enters: in a nearby zone (tight), or in a running move (wide)."""
 
     TIGHT = "tight_smc"
     WIDE = "wide_structure"

@@ -145,7 +145,7 @@ def _multiple(coin: CoinInputs, regime: SetupRegime, rules: SmartMoneySettings) 
 
 
 def inputs_of(side: SetupSide, rules: SmartMoneySettings) -> tuple[ComponentInputs, ...]:
-    """Return what each part of the score is made from; its formula gives the points as a fraction of the most."""
+    """Return the inputs of each part of the score; its formula gives the points as a fraction of the maximum."""
     return tuple(
         ComponentInputs(
             name,

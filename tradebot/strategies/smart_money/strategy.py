@@ -51,7 +51,7 @@ class SmartMoneyStrategy:
         return inputs_of(_better(view, symbol, self._readings), self._settings)
 
     def variants(self, view: StrategyView) -> Sequence[Passing]:
-        """Return which coins pass as it is, and with each of the changed settings under `variants`."""
+        """Return which coins pass with the present settings, and with each changed setting under `variants`."""
         free = [symbol for symbol in view.universe if symbol not in view.lots]
         answers = [("", self._settings), *self._settings.variations()]
         return [Passing(name, _passing(view, free, settings)) for name, settings in answers]

@@ -1,4 +1,4 @@
-"""The way to Alpaca: its keys, how to connect, and what `doctor` asks of it."""
+"""Connect to Alpaca: its keys, its client, and the checks of `doctor`."""
 
 from __future__ import annotations
 

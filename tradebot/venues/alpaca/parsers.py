@@ -371,7 +371,7 @@ def _never_arrived(sent_at: datetime, sessions: Iterable[Session], now: datetime
 
 
 def has_outlived(order: Order, sessions: Iterable[Session], now: datetime) -> str:
-    """Return the evidence that a DAY order's only session is over, and reports of it with it; empty if it may fill."""
+    """Return the evidence that a DAY order's only session is over and reported; empty if the order may still fill."""
     sent_at = order.submitted_at
     if order.time_in_force is not TimeInForce.DAY or sent_at is None or now - sent_at < ARRIVES_WITHIN:
         return ""

@@ -130,7 +130,7 @@ class AlpacaReader:
         return order
 
     def end_of(self, intent: Intent, sessions: Sequence[Session], now: datetime) -> Proof:
-        """Return what Alpaca's answer to a lookup by id proves; what it doesn't know is over hours after the close."""
+        """Return what Alpaca's reply to a lookup by id proves; an unknown order is over some hours after the close."""
         return end_of(self.order, intent, sessions, now)
 
     def follower(self, venue_id: str) -> Order | None:

@@ -1,4 +1,4 @@
-"""The way to Interactive Brokers: where its Gateway listens, and what `doctor` asks of it."""
+"""Connect to Interactive Brokers: its Gateway's address, and the checks of `doctor`."""
 
 from __future__ import annotations
 

@@ -229,7 +229,7 @@ class IbkrLink:
         return self._errors.last
 
     def note_understood(self, dropped: int) -> None:
-        """Note that a view has told of so many messages."""
+        """Record that a view has reported this many messages."""
         self._counted += dropped
 
     def take_turns(self, folder: Path) -> None:
@@ -263,7 +263,7 @@ class IbkrLink:
 
     @contextmanager
     def sending(self) -> Iterator[IbkrConnection]:
-        """Return a connection that is whole, and that this process keeps until what it sends over it is answered."""
+        """Return a complete connection that this process keeps until its request is answered."""
         with self._lock:
             line = self.ready()
             self._sending += 1

@@ -1,4 +1,4 @@
-"""Count what comes over the socket, beside the library: it logs and drops what it can't parse."""
+"""Count raw socket messages by type, because ib_async logs and drops what it can't parse."""
 
 import logging
 import struct
@@ -41,7 +41,7 @@ class Tap:
 
 
 class LibraryErrors(logging.Handler):
-    """Keeps what the library logs as an error; nothing of it goes to the terminal."""
+    """Collects the errors that the library logs, and keeps them off the terminal."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)

@@ -64,7 +64,7 @@ class ReportedExecution(Struct, frozen=True):
 
     @property
     def correction(self) -> Activity | None:
-        """Return what the execution is now if it was corrected, whether or not anybody has told what it was before."""
+        """Return the present values of a corrected execution, whether or not its earlier values were reported."""
         part, quantity, price, at = self.revisions[-1]
         name, number = self.first.activity_id, int(part)
         if part <= _FIRST:

@@ -119,7 +119,7 @@ class IbkrOrders:
         return self._ask(send)
 
     def cancel(self, intent: Ending) -> Reply:
-        """Ask once to cancel an order; one that has ended already counts as accepted."""
+        """Request a cancel once; an order that has already ended counts as accepted."""
         venue_id = str(intent.target_venue_id)
         known = self._own(venue_id, ending=True)
         if isinstance(known, Reply):

@@ -165,7 +165,7 @@ def last_price(ticks: Ticks | None) -> Decimal:
 
 
 def quote(symbol: str, ticks: Ticks | None, now: datetime) -> Quote:
-    """Return a quote as old as its last price; raise RowError for a contract without one that can be used."""
+    """Return a quote as old as its last price; raise RowError for a contract without a usable one."""
     if ticks is None:
         raise RowError(symbol, "isn't listed")
     if ticks.problem:

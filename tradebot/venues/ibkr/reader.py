@@ -77,7 +77,7 @@ class IbkrReader:
         return VenueClock(now, any(one.contains(now) for one in sessions), opens[0], closes[0])
 
     def account(self) -> Account:
-        """Return the account's figures. Its cash is what it is worth without unrealized profit."""
+        """Return the account's figures. Cash is the account's value less unrealized profit."""
         return self._account(*self._read(_values))
 
     def _account(self, account: str, rows: Sequence[Any]) -> Account:
@@ -206,7 +206,7 @@ class IbkrReader:
         return f"it is for one day, and its session closed at {closes:%Y-%m-%d %H:%M} UTC"
 
     def follower(self, venue_id: str) -> Order | None:
-        """Return the order with this venue id: a change leaves it as it is."""
+        """Return the order with this venue id; a change doesn't give an order another id here."""
         told = self._told()
         return _known(told, told.orders.get(venue_id))
 
@@ -265,7 +265,7 @@ class IbkrReader:
         return self._read(asked)
 
     def listings(self, symbols: Sequence[str]) -> Mapping[str, Listing]:
-        """Return how the venue lists these contracts; one that it doesn't have, or has several of, isn't listed."""
+        """Return the venue's listings of these contracts; one that it lacks, or has several of, has none."""
         now, rows = self._read(lambda line: self._listed(line, tuple(dict.fromkeys(symbols))))
         found = {}
         for symbol, details, levels in rows:

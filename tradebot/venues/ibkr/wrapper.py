@@ -37,7 +37,7 @@ class InUseError(TemporaryError):
 
 
 class ReportedStatus(NamedTuple):
-    """What an order is said to have filled, in the venue's words."""
+    """An order's status and fills, in the venue's words."""
 
     order_id: int
     word: str

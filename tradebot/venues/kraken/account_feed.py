@@ -20,7 +20,7 @@ FILLS, ORDERS = "fills", "open_orders"
 
 
 class KrakenBell:
-    """Rings for each fill, for each order that ends, whoever ended it, and when listening begins anew."""
+    """Signals each fill, each ended order (whoever ended it), and each new connection."""
 
     who = "Kraken Futures"
 

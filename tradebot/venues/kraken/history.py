@@ -1,4 +1,4 @@
-"""Put the events of the history together: what became of an order is proven by its events and its executions."""
+"""Reconstruct orders from the history; an order's events and executions prove what became of it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -231,7 +231,7 @@ def _executed(
 
 
 def left_open(order: Order, listed: Mapping[str, Order]) -> Order:
-    """Return an order of the history that hasn't ended as the open orders have it, or as it is."""
+    """Return an order that the history shows open as the list of open orders has it, or else unchanged."""
     if order.status is not OrderStatus.UNKNOWN or order.venue_id not in listed:
         return order
     found = listed[order.venue_id]

@@ -1,4 +1,4 @@
-"""Take nonces for a key: the venue refuses one that isn't above all before it, whichever process sent those."""
+"""Issue nonces for a key: the venue refuses one that isn't above all earlier ones, from whatever process."""
 
 import fcntl
 import os

@@ -1,4 +1,4 @@
-"""Send orders to Kraken Futures: one request a call. An answer says what became of it, whatever its HTTP status."""
+"""Send orders to Kraken Futures, one request per call. The body tells the outcome, whatever the HTTP status."""
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -79,7 +79,7 @@ class KrakenOrders:
         raise AssertionError("orders aren't edited at Kraken Futures")
 
     def cancel(self, intent: Ending) -> Reply:
-        """Ask once to cancel an order; one that has ended already counts as accepted."""
+        """Request a cancel once; an order that has already ended counts as accepted."""
         venue_id = str(intent.target_venue_id)
         told = self._send("cancelorder", {"order_id": venue_id, **_in_time(intent)})
         if isinstance(told, Reply):

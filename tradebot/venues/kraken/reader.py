@@ -197,7 +197,7 @@ class KrakenReader:
         return OpenOrders({order.venue_id: order for order in sized}, len(raws) - len(read) + len(twice), now)
 
     def order(self, client_order_id: str) -> Order | None:
-        """Return the newest order with this id: an open one, or the last one that the history has."""
+        """Return the newest order with this id, open or else the last in the history."""
         listed = self._open()
         return listed.by_client_id(client_order_id) or self._pages.past(now=listed.at).by_client_id(client_order_id)
 
@@ -223,7 +223,7 @@ class KrakenReader:
         return Proof(End.OVER, text)
 
     def has_outlived(self, order: Order, sessions: Sequence[Session], now: datetime) -> str:
-        """Return nothing: no order of ours ends by itself here."""
+        """Return nothing: no order of ours expires here."""
         return ""
 
     def follower(self, venue_id: str) -> Order | None:
@@ -334,7 +334,7 @@ class KrakenReader:
         return [Session(day, at, at + DAY) for day, at in opens]
 
     def listings(self, symbols: Sequence[str]) -> Mapping[str, Listing]:
-        """Return how the venue lists these symbols; one that it doesn't trade now isn't listed."""
+        """Return the venue's listings of these symbols; a symbol that it doesn't trade now has none."""
         answer = self._client.read(f"{V3}/instruments")
         raws, read_at = answer.get("instruments"), told_at(answer)
         named = (raw for raw in raws or () if isinstance(raw, dict) and raw.get("symbol") in symbols)
@@ -364,7 +364,7 @@ class KrakenReader:
         return found
 
     def depth(self, symbol: str) -> Depth | None:
-        """Return what rests for a symbol; None if a row of it can't be read, or can't be true."""
+        """Return a symbol's order book; None if a row is unreadable or impossible."""
         return rows.depth(symbol, self._client.read(f"{V3}/orderbook", symbol=symbol).get("orderBook"), self._tally)
 
     def quotes_again(self, symbols: Sequence[str]) -> Mapping[str, Quote]:

@@ -106,7 +106,7 @@ def position(raw: object, marks: Mapping[str, Decimal], tally: DriftTally) -> Br
 
 
 def fill(raw: object, tally: DriftTally) -> Fill:
-    """Return an execution; what it cost is only in the account log."""
+    """Parse an execution; its fee stands only in the account log."""
     row = JsonFields("fill", raw, tally)
     return Fill(
         activity_id=row.text("fill_id"),

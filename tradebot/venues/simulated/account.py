@@ -32,7 +32,7 @@ class SimulatedPosition(Struct, frozen=True):
     multiplier: Decimal
 
     def after_fill(self, quantity: Decimal, price: Decimal) -> "SimulatedPosition":
-        """Return it after a fill of signed shares at a price; what closes leaves the average as it is."""
+        """Return the position after a fill of signed shares; a closing fill leaves the average price as it is."""
         held, after = self.quantity, self.quantity + quantity
         if held * quantity >= 0:
             average = (held * self.average + quantity * price) / after if after else self.average

@@ -52,7 +52,7 @@ from tradebot.venues.simulated.account import (
 
 
 class Minute(NamedTuple):
-    """What a symbol did since the last look, or in one minute of it."""
+    """A symbol's price range since the last look, or in one minute."""
 
     open: Decimal
     high: Decimal
@@ -364,7 +364,7 @@ class SimulatedVenue:
         return self._tried(account, order.venue_id, self._quote(order.symbol), now)
 
     def cancel(self, intent: Ending) -> Reply:
-        """End an order; one that has ended already is as it was."""
+        """Cancel an order; one that has ended stays as it is."""
         order = self._account.orders.get(intent.target_venue_id or "")
         if order is None:
             return Reply(WriteOutcome.REJECTED, code=ENDED, message="there is no such order")
@@ -394,7 +394,7 @@ class SimulatedVenue:
         return self.prices.clock()
 
     def account(self) -> Account:
-        """Return the account's figures; nothing is borrowed, so what may be bought is what isn't spent or promised."""
+        """Return the account's figures; without borrowing, buying power is cash less what orders may spend."""
         own, middles = self._account, self._valued()
         holdings, promised = (
             own.holdings.items(),
@@ -424,7 +424,7 @@ class SimulatedVenue:
         return next(found, None)
 
     def end_of(self, intent: Intent, sessions: Sequence[Session], now: datetime) -> Proof:
-        """Return what became of a request: one that isn't known never arrived, because it is kept before its answer."""
+        """Return the outcome of a request; an unknown one never arrived, because it is saved before it is answered."""
         name = intent.target_venue_id if intent.target_venue_id else None
         order = self._account.orders.get(name) if name else self.order(intent.client_order_id)
         return (

@@ -1,4 +1,4 @@
-"""One session as values: what the records say of it, and what is told of it."""
+"""One session as values: what the records show, and what the summary tells of it."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
@@ -75,7 +75,7 @@ class SummaryMoney(Struct, frozen=True):
 
 
 class MissedByReason(Struct, frozen=True):
-    """How many slots of a job nobody ran, for one reason in words; the first and the last of them."""
+    """The number of slots of a job that nobody ran for one reason, with the first and last of them."""
 
     job: str
     count: int

@@ -25,7 +25,7 @@ _Part = tuple[OpenLot, Decimal]
 
 
 def fees_assumption(settlement: Settlement) -> str:
-    """Return what a trade's fees rest on; it is shown wherever they are."""
+    """Return the assumption that a trade's fees rest on; it is shown wherever they are."""
     charged = ": the SEC and FINRA charge sales" if settlement is Settlement.PAID else ""
     return (
         "A fee with the symbol and the time of a fill, such as a commission, belongs to that fill. The broker charges "

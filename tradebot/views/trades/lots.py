@@ -54,7 +54,7 @@ class OpenLot(Struct, frozen=True):
         return self.cost_usd
 
     def value_at(self, price: Decimal) -> Decimal:
-        """Return what the piece is worth at a price in USD, unsigned."""
+        """Return the unsigned value of the lot at a price in USD."""
         return notional(self.quantity, price, self.multiplier)
 
     def gain_at(self, price: Decimal) -> Decimal:
@@ -179,7 +179,7 @@ class _Going(Struct):
         self.entered, self.left = (to_nine_places(each * ratio) for each in (self.entered, self.left))
 
     def trip(self, held: Sequence[OpenLot]) -> Trip:
-        """Return the position; it is over if nothing of it is held."""
+        """Return the trade as a round trip; it has ended if none of it is held."""
         piece: OpenLot = held[0] if held else self.closed[0]
         received = realized = _ZERO
         for lot in self.closed:
@@ -283,7 +283,7 @@ def _made(owned: OwnedFill) -> tuple[datetime, Decimal, str, str, Origin]:
 
 
 def open_lot(owned: OwnedFill, quantity: Decimal | None = None, trade: Key | None = None) -> OpenLot:
-    """Return the piece that a fill, or so much of it, opens; it begins a new trade if it belongs to none."""
+    """Open a lot for a fill or part of it; it begins a new trade unless it belongs to one."""
     fill, strategy = owned.fill, owned.strategy
     trade, quantity = trade or (strategy, fill.symbol, fill.at), quantity or fill.quantity
     return OpenLot(strategy, fill.symbol, fill.side, quantity, *_made(owned), trade, fill.multiplier)

@@ -129,7 +129,7 @@ _ZERO = Decimal(0)
 
 
 class ProfitKind(StrEnum):
-    """What a piece of profit is; transfers are no profit, and are kept apart."""
+    """The kinds of profit; transfers aren't profit and stand apart."""
 
     REALIZED = "realized"
     OPEN = "open"

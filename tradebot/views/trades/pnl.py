@@ -29,7 +29,7 @@ _ZERO = Decimal(0)
 
 
 class Cut(StrEnum):
-    """By what profit is divided into rows."""
+    """What profit is grouped by."""
 
     DAY = "day"
     WEEK = "week"
@@ -164,7 +164,7 @@ class ProfitReport:
 
     @cached_property
     def worth(self) -> EquityAround | None:
-        """Return what the broker said that the account was worth; None for a part of it, or if later days are known."""
+        """Return the value reported by the broker; None for part of an account, or if later days are known."""
         history = self._known.history
         found = worth(history.ends, history.opening_usd, self._choice.days) if self._choice.whole else None
         return found if found and self.ends and history.day.date_of(found.at) >= self.ends[-1].day else None
@@ -194,7 +194,7 @@ class ProfitReport:
 
     @property
     def equity_comparison(self) -> EquityComparison | None:
-        """Return the last equity that the broker reported beside the books; None for a part of the account."""
+        """Compare the books with the last equity that the broker reported; None for part of an account."""
         history = self._known.history
         for end in reversed(history.ends if self._choice.whole else ()):
             if end.equity is not None and end.equity_at is not None and self._choice.days.includes(end.session):

@@ -105,7 +105,7 @@ def _costliest_first(lot: TaxLot) -> tuple[bool, Fraction]:
 
 
 def take(lots: Sequence[TaxLot], quantity: Fraction, method: Method) -> tuple[list[TaxLot], list[TaxLot]]:
-    """Return the pieces that a sale of so many unsigned shares closes, and what is left of the lots, oldest first."""
+    """Split lots into the pieces that a sale of this many shares closes, oldest first, and the rest."""
     pieces, left = list[TaxLot](), {id(lot): lot for lot in lots}
     for lot in in_order(lots, method):
         if not quantity:
@@ -174,7 +174,7 @@ class Sale(Struct, dict=True):
 
     @cached_property
     def made_usd(self) -> Fraction | None:
-        """Return the gain, or the loss below zero, before what is disallowed of it; None if it isn't known."""
+        """Return the gain, negative for a loss, before disallowed losses; None if unknown."""
         bought, sold = self.bought_usd, self.sold_usd
         return None if bought is None or sold is None else sold - bought
 

@@ -1,4 +1,4 @@
-"""Trades and lots as people and programs read them, which of them are shown, and what they add up to."""
+"""Rows of trades and lots for people and programs: which are shown, and their totals."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime

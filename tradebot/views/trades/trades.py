@@ -261,7 +261,9 @@ class TripFacts:
         return self._history.kept.get(trip.trade.key, _NOTHING)
 
     def shared_fields(self, trip: Trip) -> dict[str, Any]:
-        """Return what every kind of row says of a trade, by field; fees are the share of what is closed of it."""
+        """Return the fields that every kind of row shares, by name; fees are the part that belongs to the closed
+        shares.
+        """
         trade, fees = trip.trade, self._history.fees
         gross = trade.realized_before_fees_usd
         fees_usd = sum((fees.of(lot) for lot in trip.closed), _ZERO) if fees.shares else _ZERO

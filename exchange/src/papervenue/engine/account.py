@@ -35,7 +35,7 @@ class Position:
 
 
 class Balances(NamedTuple):
-    """What an account is worth at given prices, in USD. Values of short positions are negative."""
+    """An account's value at given prices, in USD. Short positions have negative values."""
 
     cash: Decimal
     long_value: Decimal
@@ -255,7 +255,7 @@ class Account:
             del self.positions[symbol]
 
     def close_day(self, worth: Balances) -> None:
-        """Record what the account is worth at a session's close, and the shares it holds then."""
+        """Record an account's value and shares at a session's close."""
         self.closing = worth
         for held in self.positions.values():
             held.overnight = held.qty
@@ -269,7 +269,7 @@ class Account:
         self._stale.add(symbol)
 
     def balances(self, values: Values, at_us: int) -> Balances:
-        """Return what the account is worth at current values, revaluing only what changed."""
+        """Return the account's present value, revaluing only what changed."""
         if self._valued != (at_us, self.version):
             self._valued = at_us, self.version
             self._values.clear()

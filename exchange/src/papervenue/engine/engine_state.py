@@ -145,7 +145,7 @@ class Floor:
         return account.balances(self.unit_value, self.now_us)
 
     def unit_value(self, symbol: str) -> Decimal:
-        """Return what one unit of a paid position is worth, in USD."""
+        """Return the value in USD of one unit of a paid position."""
         return self.dialect.multiplier(symbol) * usd(self.price(symbol))
 
     def worth(self, account: Account) -> AccountFigures:

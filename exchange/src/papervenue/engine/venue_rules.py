@@ -53,7 +53,7 @@ class Dialect(Protocol):
         """Return the function that lists the marks of a session."""
 
     def begin(self, floor: Floor) -> None:
-        """Schedule what happens by itself."""
+        """Schedule what happens automatically."""
 
     def fill_model(self, spec: FillSpec, market: Market) -> FillModel:
         """Return how orders fill."""

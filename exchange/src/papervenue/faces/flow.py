@@ -100,7 +100,7 @@ class FlowSource(Protocol):
 
 
 class Found(NamedTuple):
-    """What answers a question: rows, and what their envelope says besides; a single one stands there by itself."""
+    """The answer to a question: rows and the rest of their envelope; a single row stands there alone."""
 
     rows: Sequence[Row]
     others: Mapping[str, Any] = {}

@@ -117,7 +117,7 @@ _compiled = lru_cache(maxsize=1_000)(compile_path)
 
 
 class Route(NamedTuple):
-    """What answers a path; the path may have names in braces, which match a part of it."""
+    """The handler of a path; the path may have names in braces, each matching one part."""
 
     path: str
     app: ASGIApp

@@ -273,7 +273,7 @@ class Caught:
 
 
 class Behind:
-    """What answers requests behind the door: the exchange as it is, and a second market-data API as of past times."""
+    """What answers requests behind the fault middleware: the exchange, and a second market-data API of past times."""
 
     def __init__(self, inner: ASGIApp, exchange: Exchange) -> None:
         self.inner = inner

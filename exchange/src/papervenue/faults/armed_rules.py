@@ -116,7 +116,7 @@ class FaultBook:
         return armed
 
     def clear(self, name: str | None) -> list[str]:
-        """Clear one rule, or all of them; return the names of those that were armed."""
+        """Clear one rule or all; return the names of those that were armed."""
         names = [known for known in self._armed if name in (None, known)]
         for known in names:
             del self._armed[known]

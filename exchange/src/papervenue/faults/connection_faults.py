@@ -35,7 +35,7 @@ class Joining(h11.Connection):
         self._head: list[bytes] = []
 
     def send_with_data_passthrough(self, event: h11.Event) -> list[bytes] | None:
-        """Return what to write for an event; a head that promises a body waits for the first part of it."""
+        """Return what to write for an event; a head that promises a body waits for the body's first part."""
         written = super().send_with_data_passthrough(event)
         if written is None:
             return None

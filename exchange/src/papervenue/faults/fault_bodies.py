@@ -69,7 +69,7 @@ def with_headers(headers: Headers, body: bytes, kind: bytes | None = None) -> li
 
 
 def change_body(body: bytes, change: Change) -> bytes:
-    """Return a JSON body after applying a change; leave a body that isn't JSON as it is."""
+    """Return a JSON body with a change applied; other bodies stay unchanged."""
     try:
         value = json.loads(body)
     except ValueError:

@@ -31,7 +31,7 @@ _WRITING = "docs/FAULTS.md has every word of a script, and whole ones are shown 
 
 
 class RuleError(Exception):
-    """A script that can't be armed; the message says where, what is wrong and what is allowed, `hint` what to do."""
+    """A script that can't be armed; the message says where, what is wrong and what is allowed, `hint` the next step."""
 
     def __init__(self, message: str, hint: str = _WRITING) -> None:
         super().__init__(message)

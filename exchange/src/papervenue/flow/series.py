@@ -31,7 +31,7 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def cache_newest(size: int, per_symbol: int = 0) -> Callable[[Method], Method]:
-    """Keep the newest results of a method of `Made`: `size` of them, and `per_symbol` more for each symbol."""
+    """Cache the newest results of a method of `Made`: `size` of them, and `per_symbol` more for each symbol."""
 
     def keeping(method: Method) -> Method:
         def cached(made: Made) -> Callable[..., Any]:

@@ -159,7 +159,7 @@ class Side(NamedTuple):
 
 
 class Traded(NamedTuple):
-    """One symbol's option trading in one session, or in what has passed of it."""
+    """One symbol's option volume in a session, or in the elapsed part of it."""
 
     calls: Side
     puts: Side
@@ -198,7 +198,7 @@ class Volumes(OfFlow):
         return self.after(symbol, place, [minutes])[0]
 
     def after(self, symbol: str, place: int, minutes: Sequence[int]) -> list[Traded]:
-        """Return what was traded in the first minutes of a session of the market, for each of these numbers of them."""
+        """Return the volume in the first minutes of a session, for each of these numbers of minutes."""
         calendar = self.calendar
         open_us = calendar.all[place].open_us
         rest, shares = self._rest(symbol, place), self._shares(symbol, place)

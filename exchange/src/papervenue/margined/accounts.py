@@ -32,7 +32,7 @@ class NetPosition(Position):
 
 @dataclass(slots=True)
 class Margins:
-    """What a margined account is worth at the marks, and the margins of its positions, in its currency."""
+    """The value of a margined account at mark prices, and the margins of its positions, in its currency."""
 
     cash: Decimal
     unrealized: Decimal

@@ -117,7 +117,7 @@ class Plain:
         return admission.admit(self._rules, floor, account, request, replaced)
 
     def replaced_request(self, order: Order, wanted: Replacement, on_its_way: bool) -> OrderRequest:
-        """Return what an order becomes if it is changed in place, where that can be done."""
+        """Return the order after an in-place change, where the venue allows one."""
         if not self._rules.edits:
             raise admission.no_replacement()
         asked = order.request

@@ -42,7 +42,7 @@ class Action(NamedTuple):
 
     @property
     def id(self) -> str:
-        """Return an id derived from what the action is and when it happens."""
+        """Return an id derived from the action's kind and time."""
         return uuid_of(
             "corporate action", self.kind, self.symbol, self.ex_date, self.rate, self.new_rate, self.old_rate
         )

@@ -172,7 +172,7 @@ def is_daily(path: Path) -> bool:
 
 
 def read_daily(path: Path, requested: frozenset[str] = frozenset()) -> Daily:
-    """Read a file of daily bars, or only the requested symbols of it; raise MarketError if it can't be read."""
+    """Read a file of daily bars, or only some symbols of it; raise MarketError if it can't be read."""
     good, told, skipped = _good_rows(path, requested)
     return Daily(dict(_by_symbol(good, told)), skipped, bool(told))
 

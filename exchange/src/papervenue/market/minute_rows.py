@@ -132,7 +132,7 @@ def units_of(price: object, units: int = UNITS) -> int:
 
 
 def exact_units(price: object, units: int = UNITS) -> int:
-    """Return a price in units, of which a dollar has so many, rounded half to even."""
+    """Convert a price to units of a fraction of a dollar, rounded half to even."""
     product = _number(price) * units
     if product < 0:
         raise BadRowError("negative price")

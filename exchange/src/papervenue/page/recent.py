@@ -96,7 +96,7 @@ class Recent:
         self._asked: dict[str, Any] = {}
 
     def follow(self) -> None:
-        """Read the lines that were written since the last time, or the newest of them if they are very many."""
+        """Read the lines written since the last time, or only the newest if there are very many."""
         self._read = max(self._read, self._log.count - _FARTHEST)
         for line in map(json.loads, self._log.lines(self._read)):
             self._read += 1

@@ -240,7 +240,7 @@ _decimal = lru_cache(maxsize=4096)(lambda data: Decimal(data.decode()))
 
 
 class Past:
-    """The orders in a snapshot: some are loaded, and the others are read together when one of them is needed."""
+    """The orders of a snapshot: some are loaded, the rest are loaded together when one is needed."""
 
     def __init__(self, later: tuple[bytes, ...] = ()) -> None:
         self.orders: dict[int, Order] = {}

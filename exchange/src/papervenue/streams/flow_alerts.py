@@ -35,7 +35,7 @@ _MOST_TRADES = 500
 
 
 def stream_row(alert: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the websocket's row of an alert; what the alert doesn't have is left out."""
+    """Return the websocket's row of an alert, without the fields that the alert lacks."""
     row = {name: alert[name] for name in _SAME if name in alert}
     row |= {name: _number(alert[name]) for name in _NUMBERS if name in alert}
     row |= {"rule_name": alert.get("alert_rule"), "url": "", "executed_at": alert.get("end_time")}

@@ -27,7 +27,7 @@ class Layer(NamedTuple):
 
 
 class Remembering(NamedTuple):
-    """A long short-term memory: what its gates make of what is shown, and of what they made before."""
+    """A network with long short-term memory (LSTM)."""
 
     shown: Layer
     before: Layer

@@ -41,7 +41,7 @@ class Trained(NamedTuple):
 
 
 def require_torch(agent: str) -> None:
-    """Raise OperatorError unless what trains networks is installed."""
+    """Raise OperatorError unless PyTorch and what trains with it are installed."""
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         raise OperatorError(f"training {agent} needs {', '.join(missing)}", f"{install('rl')}; docs/LEARN_POLICIES.md")
 

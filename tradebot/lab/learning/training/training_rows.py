@@ -50,7 +50,7 @@ EVERY = Within()
 
 
 class RecordingScaling:
-    """Stands where a scaling does, and keeps what it is shown as it is."""
+    """Takes the place of a scaling and records what passes through it unchanged."""
 
     def __init__(self, names: tuple[str, ...]) -> None:
         self.names = names
@@ -58,7 +58,7 @@ class RecordingScaling:
         self.absent: dict[str, int] = {}
 
     def observation(self, values: Mapping[str, float], state: DecisionState) -> NDArray[np.float32] | str:
-        """Keep the features of a bar that has all of them; return zeros, or what is missing."""
+        """Record the features of a bar that has all of them and return zeros, or return what is missing."""
         missing = [name for name in self.names if not isfinite(values.get(name, float("nan")))]
         for name in missing:
             self.absent[name] = self.absent.get(name, 0) + 1

@@ -74,7 +74,7 @@ class VariedSettings(Struct, frozen=True):
 
 
 class Sought(Struct, frozen=True):
-    """What is searched: what is varied, and the walk that each job takes in a folder of its own beside the others."""
+    """A search over walks: what is varied, and each job's own walk and folder."""
 
     varied: VariedSettings
     walk: Walk
@@ -105,7 +105,7 @@ def judged_in(splits: Sequence[WalkSplit], market: Sequence[date]) -> Sequence[d
 
 
 def choosing(sessions: int, embargo: int) -> int:
-    """Return how many of so many judged sessions choose; OperatorError if no Sharpe ratio comes of them."""
+    """Return how many of the judged sessions select the model; OperatorError if they allow no Sharpe ratio."""
     found = training_sessions(sessions) - embargo
     if found < FEWEST:
         raise OperatorError(
@@ -183,7 +183,7 @@ def run_walks(
     how: tuple[Player, int],
     said: Progress = lambda done, total: None,
 ) -> PolicyResults:
-    """Play what isn't finished of a walk; its results have every configuration that was walked beside it so far."""
+    """Play the unfinished tasks of a walk; its results include all configurations walked so far."""
     player, workers = how
     return walk(of, len(results.trials(of.name)), workers, said, player)
 

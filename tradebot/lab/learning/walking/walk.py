@@ -123,7 +123,7 @@ def folder_of(folder: Path, job: TrainingJob) -> Path:
 
 
 def play_here(of: Walk, left: Sequence[WalkTask], trials: int, workers: int, said: Callable[[int], None]) -> None:
-    """Play in so many processes of this machine; `said` is told how many are played so far."""
+    """Play in this many processes on this machine, reporting the number of finished tasks to `said`."""
     # Forked, so that each process has the walk, whose settings can't be sent; nothing else runs here meanwhile.
     _Forked.walk = of
     processes: Sequence[BaseProcess] = ()
@@ -247,7 +247,7 @@ def _play_forked(wanted: WalkTask, trials: int) -> None:
 
 
 def play(of: Walk, wanted: WalkTask, trials: int) -> None:
-    """Train and judge one model, or judge one benchmark, and keep what came of it."""
+    """Train and judge one model, or judge one benchmark, and save the result."""
     found: Any
     if wanted.who == "buy_and_hold":
         found = BenchmarkReturns(_each(of, wanted, lambda within: evaluate_market(of.plan, Hold(of.name), within)))

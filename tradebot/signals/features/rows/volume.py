@@ -1,4 +1,4 @@
-"""Volume: what was traded, against what usually is."""
+"""Features of traded volume, relative to its usual size."""
 
 import numpy as np
 

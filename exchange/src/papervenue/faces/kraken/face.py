@@ -103,7 +103,7 @@ def _batch(asked: Asked) -> Answer:
 
 
 def batch_of(asked: Asked, params: Params) -> list[Mapping[str, Any]]:
-    """Return the commands of a batch; raise the Refusal of one that can't be read."""
+    """Parse the commands of a batch; raise the Refusal of one that can't be read."""
     listed = commands_in(params)
     if not listed or len(listed) > MOST_IN_A_BATCH:
         raise error(asked.engine.now_us, "invalidArgument: json")
@@ -400,12 +400,12 @@ _MOST_LOG = 10
 
 
 def log_cost(count: int) -> int:
-    """Return what a page of so many rows of the account log costs."""
+    """Return the cost of a page with this many rows of the account log."""
     return next((cost for most, cost in _LOG_COSTS if count <= most), _MOST_LOG)
 
 
 class Limits:
-    """What keys have spent. `peaks` is the most that any has spent within a span, by the budget's first word."""
+    """The budget used by each key. `peaks` is the highest use by any key, by the first word of the budget."""
 
     def __init__(self, now_us: Callable[[], int], enforced: Callable[[], bool]) -> None:
         self._now_us = now_us

@@ -41,7 +41,7 @@ Event = dict[str, Any]
 
 
 class HistoryPage(NamedTuple):
-    """What a page of the history is asked for: moments in engine time, and the place after which it goes on."""
+    """The request for a page of history: moments in engine time, and the position to continue from."""
 
     since_us: int
     before_us: int

@@ -242,7 +242,7 @@ class KrakenReads:
         return next(made, owner.created_us)
 
     def open_orders(self, owner: Account) -> Reply:
-        """Return the open orders; what has ended is gone from here at once."""
+        """Return the open orders; an ended order disappears at once."""
         return timed_reply(self._engine.now_us, openOrders=[self._open_order(order) for order in owner.open.values()])
 
     def _open_order(self, order: Order) -> dict[str, Any]:
@@ -270,7 +270,7 @@ class KrakenReads:
         }
 
     def statuses(self, owner: Account, asked: set[str], clients: set[str]) -> Reply:
-        """Return the states of orders by either id; one that ended longer ago than a few seconds is forgotten."""
+        """Return the states of orders by either id; an order that ended more than some seconds ago is unknown."""
         since_us = self._engine.now_us - _REMEMBERED_US
         found = {owner.orders.get(name.lower()) for name in asked} | {owner.by_client_id.get(name) for name in clients}
         known = (order for order in found if order is not None and (order.is_open or order.updated_us >= since_us))

@@ -101,7 +101,7 @@ def side(of: int) -> str:
 
 
 def order_event(grid: Grid, order: Order, filled: Decimal | None = None) -> dict[str, Any]:
-    """Return an order as events of the trading API have it, with so much of it filled."""
+    """Format an order as the trading API's events do, with a filled quantity."""
     request = order.request
     return {
         "orderId": order.id,

@@ -1,4 +1,4 @@
-"""Show the assets of the market, announcements of their corporate actions, and watchlists of them."""
+"""Show the assets of the market, announcements of their corporate actions, and watchlists."""
 
 from __future__ import annotations
 

@@ -174,7 +174,7 @@ def _day(session: Session, now_us: int) -> Point:
 
 
 class AccountEquity(NamedTuple):
-    """What an account is worth, and how much of it was deposited since a fixed moment."""
+    """An account's value, and the amount deposited since a fixed moment."""
 
     equity: Decimal
     put_in: Decimal

@@ -1,4 +1,4 @@
-"""Answer what an account holds and is worth, and what became of its orders today."""
+"""Answer what an account holds, its value, and the state of today's orders."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class TwsReads:
         self.book = OrderMessages(contracts, engine.market.grids)
 
     def values(self, account: Account) -> dict[str, str]:
-        """Return what an account is worth, by the venue's names."""
+        """Return the account's figures by the venue's names."""
         now = standing(self._engine, account)
         today = takewhile(lambda one: one.at_us >= self.today_us, reversed(account.activities))
         realized = sum((one.net_amount for one in today), start=Decimal(0))

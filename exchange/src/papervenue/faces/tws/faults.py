@@ -39,7 +39,7 @@ class Answering:
         self.end_after = False
 
     def answer(self, target: str, number: int, fields: list[str], carry_out: CarriedOut) -> None:
-        """Carry out a request and send what it is answered."""
+        """Carry out a request and send its answer."""
         gateway = self._session.gateway
         book = gateway.exchange.faults.book
         self._session.effects = ""

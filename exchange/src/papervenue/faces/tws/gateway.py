@@ -34,7 +34,7 @@ class GatewayConnection(Protocol):
     def send(self, data: bytes) -> None: ...
     def close(self) -> None: ...
     def record(self) -> None:
-        """Write everything done so far into the exchange's log; what a client is told must be there before."""
+        """Write everything done so far into the exchange's log; a client may only be told what is logged."""
 
     def later(self, seconds: float, do: Callable[[], None]) -> None: ...
 
@@ -83,7 +83,7 @@ class Gateway:
 
     @property
     def lost(self) -> bool:
-        """Return True while the venue can't be reached: what is sent to it vanishes, and nothing is heard of it."""
+        """Return True while the venue is unreachable: requests vanish, and nothing is received."""
         return self._lost is not None
 
     def lose(self, for_us: int, code: int) -> None:

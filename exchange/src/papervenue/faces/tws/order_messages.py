@@ -145,7 +145,7 @@ class OrderMessages:
         return TwsMessage(OPEN_ORDER, {**_OPEN, **self._terms(order), **own})
 
     def preview(self, client: int, account: Account, order: Mapping[str, Any], told: Fields) -> TwsMessage:
-        """Return an order that was never placed, with what is told of it."""
+        """Return an order that was never placed, with the messages about it."""
         named = {"orderId": order["id"], "clientId": client, "contract": self._contracts.named(order["symbol"])}
         sizes = {"action": order["action"], "totalQuantity": order["qty"], "orderType": order["type"]}
         prices = {"lmtPrice": order["limit"] or 0, "auxPrice": order["stop"] or 0, "tif": order["tif"] or "DAY"}
@@ -199,7 +199,7 @@ class OrderMessages:
         )
 
     def commission(self, fee: Activity, made: Fill, number: int) -> TwsMessage:
-        """Return what a fill has cost, which is told later than the fill."""
+        """Return a fill's commission, which is reported later than the fill."""
         realized = UNSET
         if made.settled is not None and made.before[0] * made.order.side < 0:
             realized = str(made.settled.realized + fee.net_amount)

@@ -28,12 +28,12 @@ _REDUCED = 3
 
 
 def label_of(client: int, order_id: int) -> str:
-    """Return what an order is known by: its client and the id that this gave it."""
+    """Return an order's label: its client and the id given by that client."""
     return f"{client}:{order_id}"
 
 
 def ids_of(order: Order) -> tuple[int, int]:
-    """Return the client and the id of an order; both are 0 of one that no client has sent."""
+    """Return the client and the id of an order; both are 0 if no client sent it."""
     client, _, number = order.request.label.partition(":")
     return (int(client), int(number)) if number else (0, 0)
 
@@ -44,7 +44,7 @@ def perm_id(order: Order) -> int:
 
 
 def find_by_label(account: Account, label: str) -> Order | None:
-    """Return the newest order of a label, or None; if it was placed twice, one that is still open is preferred."""
+    """Return the newest order with a label, or None; if it was placed twice, one that is still open is preferred."""
     alive = [one for one in account.open.values() if one.request.label == label]
     return alive[-1] if alive else next((one for one in account.orders.newest() if one.request.label == label), None)
 

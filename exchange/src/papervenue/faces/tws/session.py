@@ -50,7 +50,7 @@ Answer = Iterable[TwsMessage]
 
 
 class Request(NamedTuple):
-    """What a message asks for: what rules of faults know it by, what answers it, and where its id is."""
+    """A message's request: its name for fault rules, its handler, and where its id stands."""
 
     target: str
     handler: Callable[[TwsSession, Fields], Answer]
@@ -59,7 +59,7 @@ class Request(NamedTuple):
 
 
 class TwsSession:
-    """One client's connection; nothing of it lasts longer."""
+    """One client's connection; nothing of it outlives the connection."""
 
     def __init__(self, gateway: Gateway, line: GatewayConnection, requests: Mapping[int, Request]) -> None:
         self.gateway = gateway
