@@ -2,6 +2,10 @@
 
 The parser's own marks say where a value stands. The changed text is parsed again and has to mean exactly what was
 wanted; an edit that doesn't is refused, so a text that is written in an unusual way is never damaged.
+
+ruamel.yaml was tried in place of this and of PyYAML. It writes the whole text anew: reading and writing the shipped
+base.yaml without any change altered 210 of its lines (nulls, flow lists, wrapped lines), and reading it took 1.25 times
+as long. A person compares and reviews this file, so a change of one value must be a change of one line.
 """
 
 from collections.abc import Mapping, Sequence
