@@ -59,8 +59,10 @@ def trade_once(
             auctioned = auction(world, call, account, changes)
         account, traded = execute_ruling(world, call, account, change, auctioned)
         account, traded = make_room(world, call, account, traded, proposed.candidates, records)
-        # The next decision has its whole time: the wait for the venue's reply isn't part of it.
-        account = replace(account, desk=restart_decision_clock(world, account.desk))
+        # The next decision has its whole time: the wait for the venue's reply isn't part of it. An account that stays
+        # as it was keeps what its gates have said.
+        if (desk_now := restart_decision_clock(world, account.desk)) is not account.desk:
+            account = replace(account, desk=desk_now)
         records += traded
         sent_before |= {record.client_order_id: record for record in traded if record.client_order_id}
 
