@@ -7,6 +7,7 @@ import pytest
 
 from tests.kit.core.scene import NAMES, Scene
 from tests.kit.values import DAY, NOW, SESSION
+from tradebot.app.null_ports import NoFlow
 from tradebot.desk.fetching import Agenda, agenda, everything
 from tradebot.model.flow import Allowance, Intake
 from tradebot.model.kind import AnyKind, Phase
@@ -81,6 +82,12 @@ def test_a_kind_that_the_plan_leaves_out_is_named_and_not_asked() -> None:
         small.asked(SLOT).left_out
         == FetchingDay(RANK, PRINTS, ALERTS, allowance=Allowance(120, 4 * 39)).asked(SLOT).left_out
     )
+
+
+def test_a_bot_of_which_no_strategy_reads_facts_plans_no_calls_and_asks_no_source() -> None:
+    day = FetchingDay(allowance=Allowance(120, 15_000))
+    day.world = replace(day.world, flow=NoFlow())
+    assert day.asked(SLOT) == Agenda((), 0, 0, ())
 
 
 def test_calls_that_another_program_made_are_missing_for_the_rest_of_the_day() -> None:

@@ -149,7 +149,7 @@ class _Look(Struct, frozen=True, dict=True):
     def _plan(self) -> FetchPlan | None:
         """Return the plan of the session or, if the day hasn't enough calls left for it, that of its rest."""
         rules = self.world.rules
-        if not rules.fetch_times or rules.allowance is None:
+        if not rules.fetch_times or rules.allowance is None or not self.world.needed_facts:
             return None
         times, session = parse(rules.fetch_times, self.world.venue.day), whole_day(self.world.venue.day)
         needs = tuple(needs_of(self.world.needed_facts, rules.poll_s, rules.tightest.max_flow_age_s))
