@@ -9,7 +9,7 @@ import pytest
 from tests.kit.core.apart import SLOW, BotApart, capabilities
 from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once
 from tests.kit.core.venue import LOST, REJECTED, Wanting
-from tests.kit.values import DAY, Killed, ago, fill
+from tests.kit.values import DAY, NOW, Killed, ago, fill
 from tests.orders.test_stop_protection import (
     entered,
     exits,
@@ -44,6 +44,13 @@ def test_pass_records_what_the_venue_says_of_the_close_before_while_a_session_is
     closed = exits(found, "open+511m")
     assert closed.job_decision, "the session isn't over"
     assert (closed.equity, closed.last_close) == (told, None)
+
+
+@pytest.mark.parametrize(("second_s", "ahead_s"), [(-360, 360.0), (86_400, -86_400.0), (60, None)])
+def test_pass_of_exits_that_goes_on_although_the_clocks_disagree_says_so(second_s: int, ahead_s: float | None) -> None:
+    found = scene()
+    world = replace(found.world(), second_clock=lambda: NOW + timedelta(seconds=second_s))
+    assert evaluate_exits(world, call(Job.EVALUATE_EXITS, "open+31m")).clock_ahead_s == ahead_s
 
 
 def ended(found: Scene) -> Mapping[str, str]:

@@ -202,6 +202,7 @@ REDUCE = TradingStateRecord(TradingState.REDUCE_ONLY, "ann", "lunch", NOW)
 NOBODYS = TradingStateRecord(TradingState.REDUCE_ONLY, "", "lost", None)
 MISSED = replace(claim(Job.TRADE_ONCE, "open+1m"), by=as_missed("serve 7", Reason.ASLEEP))
 READ, APART = cycle(at=ago(60), equity=Decimal(1)), cycle(at=ago(60), why=Reason.CLOCKS_DISAGREE)
+BY_PRICES = cycle(at=ago(30), clock_ahead_s=-360.0)
 LOST = replace(cycle(at=ago(60)), job_decision=Decision(Gate.JOB, Answer.FAIL, Reason.VENUE_UNREACHABLE, "timed out"))
 REFUSED = cycle(
     Job.TRADE_ONCE,
@@ -353,6 +354,8 @@ FAILURES: list[tuple[str, Any, HealthState, str]] = [
     ),
     ("clock", past(cycles=[APART]), HealthState.FAILED, "two clocks are 12.0 s apart"),
     ("clock", past(cycles=[cycle(at=ago(60)), APART]), HealthState.FAILED, "two clocks are 12.0 s apart"),
+    ("clock", past(cycles=[APART, BY_PRICES]), HealthState.FAILED, "two clocks are 360.0 s apart"),
+    ("clock", past(cycles=[BY_PRICES, cycle(at=ago(20))]), HealthState.OK, "two clocks agreed in 1 pass"),
     ("clock", past(cycles=[APART, cycle()]), HealthState.OK, "two clocks agreed in 1 pass"),
     ("clock", past(cycles=[cycle(why=Reason.CUT_SHORT)]), HealthState.UNKNOWN, "nothing to look at"),
     (

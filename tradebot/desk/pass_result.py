@@ -12,6 +12,7 @@ from tradebot.desk.pass_events import gap_began, tell
 from tradebot.desk.proposals import Proposals
 from tradebot.exits.kind import exit_price
 from tradebot.gates.book import closed_by
+from tradebot.gates.common import clocks_agree
 from tradebot.model.bar import UNCONFIRMED
 from tradebot.model.books import Books
 from tradebot.model.candidate import Purpose
@@ -107,6 +108,7 @@ def _cycle(world: World, call: Call, desk: Desk) -> CycleRecord:
         quoted_at=min((quote.at for _, quote in quoted), default=None),
         doubted=tuple(sorted({p.symbol for p, _ in quoted if desk.rejected_quotes.get(p.symbol) == UNCONFIRMED})),
         differing=desk.differences,
+        clock_ahead_s=None if clocks_agree(desk.clock_ahead_s, world.rules.limits).passed else desk.clock_ahead_s,
     )
 
 

@@ -160,18 +160,24 @@ def replays_of(cycles: Sequence[CycleRecord], kept: Collection[str]) -> Replays 
 
 
 def clock(evidence: HealthEvidence, past: SessionEvidence) -> HealthVerdict | None:
-    """Judge the clocks by the last pass that compared two, as every pass does first: if they differ, it is refused."""
-    apart = [c for c in past.cycles if c.job_decision and c.job_decision.reason is Reason.CLOCKS_DISAGREE]
-    agreed = [cycle for cycle in past.cycles if is_finished(cycle)]
+    """Judge the clocks by the last pass that compared two; if they differ, it is refused, or goes by prices alone."""
+    apart = [cycle for cycle in past.cycles if _clock_ahead_s(cycle) is not None]
+    agreed = [cycle for cycle in past.cycles if is_finished(cycle) and cycle.clock_ahead_s is None]
     last, last_apart = newest([*agreed, *apart]), newest(apart)
     if last is None:
         return None
     fresh = by_slots(evidence, last.at, Job.EVALUATE_EXITS)
-    if last_apart is None or last_apart.job_decision is None or last_apart.at < last.at:
+    if last_apart is None or last_apart.at < last.at:
         found = f"two clocks agreed in {pluralize(len(agreed), 'pass', 'passes')}"
         return HealthVerdict(OK, found, len(agreed), fresh)
-    found = f"two clocks are {last_apart.job_decision.observed} s apart"
+    found = f"two clocks are {abs(_clock_ahead_s(last_apart) or 0.0):,.1f} s apart"
     return HealthVerdict(FAILED, found, len(agreed) + len(apart), fresh)
+
+
+def _clock_ahead_s(cycle: CycleRecord) -> float | None:
+    """Return how far the venue's clock was ahead of the second one in a pass; None unless they disagreed."""
+    ended = cycle.job_decision
+    return float(str(ended.observed)) if ended and ended.reason is Reason.CLOCKS_DISAGREE else cycle.clock_ahead_s
 
 
 def facts(evidence: HealthEvidence, past: SessionEvidence) -> HealthVerdict | None:

@@ -210,7 +210,8 @@ class CycleRecord(Struct, frozen=True):
     account was worth at the close before this session, in USD. `margin` is None for an account that pays for what it
     buys. `closed` are the limits on the account that refused every entry in a pass of entries, whatever it proposed.
     `quoted_at` is when the oldest quote among its marks was given, and `doubted` are the symbols held whose quotes
-    nothing confirmed. `differing` are positions on which books and broker contradicted each other.
+    nothing confirmed. `differing` are positions on which books and broker contradicted each other. `clock_ahead_s` is
+    how far the venue's clock was ahead of the second one, if a pass went on although they disagreed.
     """
 
     id: str
@@ -235,6 +236,7 @@ class CycleRecord(Struct, frozen=True):
     quoted_at: datetime | None = None
     doubted: tuple[str, ...] = ()
     differing: tuple[PositionDifference, ...] = ()
+    clock_ahead_s: float | None = None
 
     def reasons(self, candidates: Iterable[CandidateRecord]) -> "CycleRecord":
         """Return this pass without prices, and with these candidates, of which only decisions with a reason are left.

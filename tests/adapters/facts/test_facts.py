@@ -90,14 +90,15 @@ def test_only_a_pass_with_margin_or_closed_entries_has_fields_for_it(facts: Sqli
     priced = replace(make_cycle("c4", minutes(3)), quoted_at=minutes(2))
     doubted = replace(make_cycle("c5", minutes(4)), doubted=("AAPL",))
     apart = replace(make_cycle("c6", minutes(5)), differing=(PositionDifference("AAPL", Decimal(1), Decimal(-1)),))
-    for one in (paid, with_margin, shut, priced, doubted, apart):
+    early = replace(make_cycle("c7", minutes(6)), clock_ahead_s=-360.0)
+    for one in (paid, with_margin, shut, priced, doubted, apart, early):
         facts.record(one)
-    assert facts.cycles(job="trade-once") == (paid, with_margin, shut, priced, doubted, apart)
+    assert facts.cycles(job="trade-once") == (paid, with_margin, shut, priced, doubted, apart, early)
     with closing(sqlite3.connect(tmp_path / FACTS)) as database:
         bodies = [json.loads(body) for (body,) in database.execute("SELECT body FROM cycles ORDER BY sequence")]
     names = CycleRecord.__struct_fields__
-    assert names[-5:] == ("margin", "closed", "quoted_at", "doubted", "differing")
-    assert [len(names) - len(body) for body in bodies] == [5, 4, 3, 2, 1, 0]
+    assert names[-6:] == ("margin", "closed", "quoted_at", "doubted", "differing", "clock_ahead_s")
+    assert [len(names) - len(body) for body in bodies] == [6, 5, 4, 3, 2, 1, 0]
 
 
 def test_facts_of_a_session_are_read_again_after_forget(facts: SqliteFacts) -> None:
