@@ -106,6 +106,10 @@ class Duty:
     def rest(self, now: datetime, *, believed: bool = True) -> None:
         """Note that everything due has been looked at and run by `now`, which isn't the time if it isn't `believed`."""
         self._idle_since, self._believed = now, believed
+        if not believed:
+            # Exits may have run meanwhile without their slot: nobody could tell which slot it was.
+            begun = (slot.key for slot in self._ahead if slot.start <= now)
+            self._failed |= dict.fromkeys(begun, Reason.CLOCKS_DISAGREE)
 
     def failed(self, slot: Slot, reason: Reason) -> None:
         """Note why a slot couldn't be run this time; if it is missed in the end, that is why."""

@@ -75,6 +75,21 @@ def test_what_is_due_together_comes_in_the_order_of_the_chain() -> None:
     ]  # fmt: skip
 
 
+def test_slots_that_passed_while_the_clocks_disagreed_say_so_and_later_ones_run() -> None:
+    ledger = MemoryLedger(ACCOUNT)
+    found = duty(ledger)
+    claim_all(ledger, found, at(2))
+    for minute in (7, 12, 13):
+        assert Job.EVALUATE_EXITS in {slot.job for slot in found.look(at(minute)).run}
+        found.rest(at(minute), believed=False)
+    due = found.look(at(17))
+    assert names(due, Job.EVALUATE_EXITS) == [(f"open+{m}m", Reason.CLOCKS_DISAGREE) for m in (7, 12)]
+    assert names(due, Job.TRADE_ONCE) == [("open+12m", Reason.CLOCKS_DISAGREE)]
+    claim_all(ledger, found, at(17))
+    found.rest(at(26))
+    assert names(found.look(at(27)), Job.EVALUATE_EXITS) == [("open+22m", Reason.SLOT_SUPERSEDED)]
+
+
 def test_a_slot_that_somebody_else_filled_is_not_due() -> None:
     ledger = MemoryLedger(ACCOUNT)
     found = duty(ledger)
