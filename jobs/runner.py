@@ -14,7 +14,15 @@ from typing import Protocol
 from jobs.backoff import Backoff
 from jobs.due_slots import DAY, ENTRIES, Duty, MissedSlot
 from jobs.runner_context import Done, LogKind, LogLine, Station
-from tradebot.errors import CannotWriteError, ExitCode, OperatorError, TemporaryError, TradebotError, one_line
+from tradebot.errors import (
+    CannotWriteError,
+    ClocksDisagreeError,
+    ExitCode,
+    OperatorError,
+    TemporaryError,
+    TradebotError,
+    one_line,
+)
 from tradebot.model.event import EventKind
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import Job
@@ -331,7 +339,7 @@ class Runner:
         except TradebotError as failed:
             if at_start and isinstance(failed, OperatorError):
                 raise
-            if isinstance(failed, TemporaryError):
+            if isinstance(failed, TemporaryError) and not isinstance(failed, ClocksDisagreeError):
                 self._backoff.failed(job, now)
             self._emit(now, EventKind.JOB_FAILED, job, failed.message)
             self._ended(now, LogKind.FAILED, job, slot, Done(one_line(failed), failed.code), began)

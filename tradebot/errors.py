@@ -107,6 +107,10 @@ class TemporaryError(TradebotError):
     retryable = True
 
 
+class ClocksDisagreeError(TemporaryError):
+    """Raised when nobody can tell the time, although everything that was asked has answered."""
+
+
 class AllowanceSpentError(TemporaryError):
     """Raised when a source's allowance is used up for longer than a minute, so that nothing else needs to be asked."""
 

@@ -7,7 +7,7 @@ from jobs.runner_context import Done
 from tradebot.app.calendar import ask
 from tradebot.app.settings import Settings
 from tradebot.app.wiring import App
-from tradebot.errors import ExitCode, TemporaryError, TradebotError
+from tradebot.errors import ClocksDisagreeError, ExitCode, TradebotError
 from tradebot.gates.common import clocks_agree
 from tradebot.model.bar import VenueClock
 from tradebot.model.decision import Decision
@@ -69,17 +69,17 @@ class BrokerCalendarKeeper:
 
 
 def require(clock: "VenueClock", second: "datetime | None", settings: "Settings") -> None:
-    """Raise TemporaryError if the broker's clock and a second one disagree."""
+    """Raise ClocksDisagreeError if the broker's clock and a second one do."""
     agreement = clocks_agree(clock.ahead_s(second), settings.limits)
     if not agreement.passed:
         raise disagreement(agreement)
 
 
-def disagreement(decision: "Decision") -> TemporaryError:
+def disagreement(decision: "Decision") -> ClocksDisagreeError:
     """Return the error that says how far the clocks are apart."""
     ahead_s = float(str(decision.observed))
     which = "ahead of" if ahead_s > 0 else "behind"
-    return TemporaryError(
+    return ClocksDisagreeError(
         f"{Reason.CLOCKS_DISAGREE}: the broker's clock is {abs(ahead_s):,.0f} s {which} the second one; "
         f"at most {decision.limit} s is allowed",
         REASONS[Reason.CLOCKS_DISAGREE].remedy,

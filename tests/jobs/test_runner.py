@@ -15,7 +15,7 @@ from tests.kit.values import ACCOUNT, CASH, SESSION, VENUE_DAY, lines_of, there
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.memory.recorder import MemoryEvents
-from tradebot.errors import CannotWriteError, ExitCode, OperatorError, TemporaryError
+from tradebot.errors import CannotWriteError, ClocksDisagreeError, ExitCode, OperatorError, TemporaryError
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import Job
 from tradebot.model.serving import Pause
@@ -431,6 +431,18 @@ def test_what_was_tried_before_the_brokers_clock_was_set_back_is_tried_again_at_
     bench.fails.clear()
     bench.pace.believed = True
     assert {(RAN, Job.RECONCILE), (RAN, Job.EVALUATE_EXITS), (RAN, Job.TRADE_ONCE)} <= set(bench.tick(2))
+
+
+def test_clocks_that_disagree_are_no_broker_or_flow_source_that_does_not_answer() -> None:
+    apart = ClocksDisagreeError("CLOCKS_DISAGREE")
+    bench = Bench(fails=dict.fromkeys({*Job} - {Job.EVALUATE_EXITS}, apart), retry_s=600)
+    bench.pace.believed = False
+    for minute in (2, 2.5, 3):
+        bench.tick(minute)
+    assert "dependency_away" not in [event.event_type for event in bench.events.emitted]
+    bench.fails.clear()
+    bench.pace.believed = True
+    assert {(RAN, Job.FETCH_FLOW), (RAN, Job.SCORE), (RAN, Job.RECONCILE)} <= set(bench.tick(3.5)), "nothing waits"
 
 
 def test_a_clock_that_was_wrong_at_the_last_look_is_no_sleep() -> None:

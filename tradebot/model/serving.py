@@ -20,7 +20,7 @@ class Pause(Struct, frozen=True):
     def __str__(self) -> str:
         seconds = (self.ended - self.began).total_seconds()
         what = "the machine slept" if self.slept_s > seconds / 2 else "this process was stopped"
-        span = f"from {self.began:%Y-%m-%d %H:%M:%S} to {self.ended:%Y-%m-%d %H:%M:%S} UTC"
+        span = f"from {self.began:%Y-%m-%d %H:%M:%S} UTC to {self.ended:%Y-%m-%d %H:%M:%S} UTC"
         return f"{what} for {pluralize(round(seconds / MINUTE_S), 'minute')}, {span}: comparing books and broker first"
 
 
