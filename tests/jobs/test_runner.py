@@ -373,8 +373,8 @@ def test_after_a_sleep_books_are_compared_before_anything_else_and_a_sentence_te
     assert ran == [Job.RECONCILE, Job.FETCH_FLOW, Job.SCORE, Job.EVALUATE_EXITS]
     notes = [line.said for line in bench.lines if line.kind is LogKind.NOTE]
     assert notes == [
-        "the machine slept for 38 minutes, from 2026-11-16 14:32:00 to 2026-11-16 15:10:00 UTC: comparing books and "
-        "broker first"
+        "the machine slept for 38 minutes, from 2026-11-16 14:32:00 UTC to 2026-11-16 15:10:00 UTC: "
+        "comparing books and broker first"
     ]
     assert [event.event_type for event in bench.events.emitted].count("slept") == 1
     missed = {
