@@ -12,6 +12,7 @@ from commands.shared.margins import show_funding, show_margin
 from commands.shared.number_format import duration, time_left, usd, way_there
 from commands.shared.times import when
 from commands.shared.verb_options import Report, on_bot
+from tradebot.model.record import DOUBTED
 from tradebot.model.text import pluralize
 
 if TYPE_CHECKING:
@@ -238,7 +239,8 @@ def protection(held: "PositionProtection", headings: "Mapping[str, str]", symbol
     at_broker = at_broker if held.covered or not parts else f"only {', '.join(parts)}; "
     rule = "none" if held.rule is None else f"the bot's {headings.get(held.rule, held.rule)}"
     why = ": ".join(filter(None, (WHY.get(held.why, f"the last one is {held.why}"), held.refusal)))
-    age = "" if held.gap_s is None else f"none at the broker for {duration(held.gap_s)}"
+    perhaps = "perhaps " if held.why == DOUBTED else ""
+    age = "" if held.gap_s is None else f"{perhaps}none at the broker for {duration(held.gap_s)}"
     return f"{at_broker}{', '.join(filter(None, (rule, age, why)))}"
 
 

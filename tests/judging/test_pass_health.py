@@ -73,12 +73,19 @@ def test_job_counts_its_own_passes_and_claimed_slots() -> None:
     assert found.fresh.at == ago(300)
 
 
-def test_gaps_are_those_of_the_last_pass_of_exits_that_looked() -> None:
-    gap = Gap("flow", "AAPL", Decimal(10), ago(300), "suspended")
+@pytest.mark.parametrize(
+    ("why", "words"),
+    [
+        ("suspended", "10 AAPL without a stop at the broker for 300 s (suspended)"),
+        ("doubted", "10 AAPL perhaps without a stop for 300 s: the broker's answers about it disagree"),
+    ],
+)
+def test_gaps_are_those_of_the_last_pass_of_exits_that_looked(why: str, words: str) -> None:
+    gap = Gap("flow", "AAPL", Decimal(10), ago(300), why)
     cycles = [cycle(at=ago(120), gaps=()), cycle(at=ago(60), gaps=(gap,)), cycle(why=Reason.MARKET_CLOSED)]
     found = of_job(Job.EVALUATE_EXITS)(at(NOW), past(cycles=cycles))
     assert found is not None
-    assert found.found.endswith("10 AAPL without a stop at the broker for 300 s (suspended)")
+    assert found.found.endswith(words)
 
 
 def test_a_gap_whose_stop_was_sent_is_said_to_have_lasted_until_then() -> None:

@@ -88,9 +88,31 @@ def test_two_stops_at_most_are_sent_for_the_same_units_and_the_spare_one_goes_on
         assert (gaps(bot.exits()), len(bot.venue.stops())) == ([(DOUBTED, D(10))], 2)
     hidden = False
     bot.exits()
+    assert _lasted_s(bot)[-1] == 0, "both stops rested all along"
     bot.exits()
     assert [stop.open_quantity for stop in bot.venue.stops()] == [10]
     assert gaps(bot.exits()) == []
+
+
+def _lasted_s(bot: BotApart) -> list[float]:
+    return [float(one["lasted_s"]) for one in bot.scene.told("protection_gap_ended")]
+
+
+@pytest.mark.parametrize("ended", [False, True], ids=["rested all along", "suspended meanwhile"])
+def test_a_doubt_lasted_no_time_if_the_stop_that_rests_had_come_before_it(ended: bool) -> None:
+    bot = BotApart(PLAIN).held()
+    listed, hidden = bot.venue.view, True
+    bot.venue.view = lambda: replace(listed(), orders=() if hidden else listed().orders)  # type: ignore[method-assign]
+    for _ in range(4):
+        assert gaps(bot.exits()) == [(DOUBTED, D(10))]
+    if ended:
+        (stop,) = bot.venue.stops()
+        bot.venue.suspend(stop)
+    hidden = False
+    for _ in range(3):
+        record = bot.exits()
+    assert (gaps(record), len(bot.venue.stops())) == ([], 1)
+    assert bool(sum(_lasted_s(bot))) is ended
 
 
 def test_where_a_second_stop_could_turn_the_position_the_gap_is_told_and_the_bot_watches() -> None:

@@ -118,6 +118,7 @@ def test_every_protection_reason_has_its_own_words() -> None:
     [
         ("suspended", NOTHING, "the bot's stop, none at the broker for 3m, the last one is suspended"),
         (EXITING, NOTHING, "the bot's stop, none at the broker for 3m, an exit has taken its place"),
+        (DOUBTED, NOTHING, "the bot's stop, perhaps none at the broker for 3m, the broker's answers about it disagree"),
         (
             "refused",
             REFUSED,

@@ -111,6 +111,30 @@ def test_one_share_and_one_session_are_told_in_the_singular(
     assert there(of_event(kind.at(AT, DETAILS[kind] | details, "AAPL"), ALPACA)).text == said
 
 
+BEGAN, ENDED = EventKind.PROTECTION_GAP, EventKind.PROTECTION_GAP_ENDED
+AT_ONCE = {"ended": "stop", "lasted_s": "0.000"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "details", "said"),
+    [
+        (BEGAN, {}, "perhaps no stop protects 10 shares, because the broker's answers about it disagree"),
+        (ENDED, {"ended": "stop"}, "after at most 61 seconds without a stop, a stop rests"),
+        (
+            ENDED,
+            {"ended": "stop", "lasted_s": "0.000"},
+            "the broker's answers agree again, and a stop has rested all along",
+        ),
+        (ENDED, {}, "after at most 61 seconds without a stop, the shares were closed"),
+    ],
+)
+def test_a_doubt_about_a_stop_is_told_as_a_doubt(kind: EventKind, details: dict[str, str], said: str) -> None:
+    happening = there(of_event(kind.at(AT, DETAILS[kind] | {"why": "doubted"} | details, "AAPL"), ALPACA))
+    assert happening.text == f"AAPL: {said}"
+    assert flaws(happening.text) == []
+    assert safe(happening.text) == happening.text
+
+
 @pytest.mark.parametrize(
     "text", ["", "x: ", "a  b", "HALTED (DAILY_LOSS)", "BOOKS OLD", "{'a': 1}", "by None", "because"]
 )

@@ -256,19 +256,27 @@ def _is_closed(gap: Gap, books: Books, desk: Desk) -> bool:
     return bool(own) and closed_by_others(books, desk.net)[gap.symbol] >= own
 
 
+def _rested_throughout(gap: Gap, rests: Sequence[Resting]) -> bool:
+    """Return True if what rests now had come before a doubt about it began: no order that has ended works again."""
+    before = (rest for rest in rests if rest.can_trigger and (at := _placed_at(rest)) and at <= gap.since)
+    return sum((rest.quantity for rest in before), NOTHING) >= gap.shares
+
+
 def _ended(
     gap: Gap, books: Books, desk: Desk, now: datetime, resting: Mapping[Whose, Sequence[Resting]]
 ) -> SystemEvent:
     """Return that a gap is over: when the last share left, sold or under a new name, or else with a stop that rests.
 
-    That is when the last of its stops came to the venue, if the venue says so, and else at this look. An exit that
-    worked took its share of the shares with its last fill.
+    That is when the last of its stops came to the venue, if the venue says so, and else at this look. A doubt that
+    proves groundless has lasted no time. An exit that worked took its share of the shares with its last fill.
     """
     position, closed = books.totals.positions.get((gap.strategy, gap.symbol)), _is_closed(gap, books, desk)
     rests = resting.get((gap.strategy, gap.symbol), ())
     came = [at for rest in rests if rest.can_trigger and (at := _placed_at(rest)) and gap.since < at <= now]
     left = position.traded_at if position and gap.why == EXITING else None
     came += [left] if came and left and gap.since < left <= now else []
+    if not came and not closed and gap.why == DOUBTED and _rested_throughout(gap, rests):
+        came = [gap.since]
     at = position.closed_at if position and position.closed_at else now if closed else max(came, default=now)
     lasted_s = max((at - gap.since).total_seconds(), 0.0)
     details = {"strategy": gap.strategy, "why": gap.why, "since": gap.since.isoformat(), "lasted_s": f"{lasted_s:.3f}"}

@@ -15,7 +15,7 @@ from tradebot.judging.judgment import HealthState, Judgment
 from tradebot.model.decision import Gate, format_comparison
 from tradebot.model.position import Position
 from tradebot.model.reasons import REASONS, Reason
-from tradebot.model.record import RESUMABLE, CycleRecord, Gap, Job
+from tradebot.model.record import DOUBTED, RESUMABLE, CycleRecord, Gap, Job
 from tradebot.model.text import pluralize
 from tradebot.model.trading import SlotClaim
 from tradebot.timetable.entries import ENDS, TimetableEntry
@@ -114,6 +114,8 @@ def _bare(gap: Gap, looked: datetime, now: datetime) -> str:
     if gap.sent:
         past = f"after {lasted_s:,.0f} s without one ({gap.why})"
         return f"a stop was sent for {what} {past}; the next pass sees if it rests"
+    if gap.why == DOUBTED:
+        return f"{what} perhaps without a stop for {lasted_s:,.0f} s: the broker's answers about it disagree"
     return f"{what} without a stop at the broker for {lasted_s:,.0f} s ({gap.why})"
 
 

@@ -82,11 +82,13 @@ class EventKind(Enum):
     PROTECTION_GAP = (
         "orders.protection_gap",
         "No stop at the broker can trigger for these shares since the time shown, because an exit took its place, the "
-        "broker refused it, or its state doesn't allow it. The bot's own rules act. It is told once, until it ends.",
+        "broker refused it, or its state doesn't allow it; or perhaps none, because the broker's answers about it "
+        "disagree. The bot's own rules act. It is told once, until it ends.",
     )
     PROTECTION_GAP_ENDED = (
         "orders.protection_gap_ended",
-        "A gap in the protection has ended after the time shown: the shares were closed, or a stop rests again.",
+        "A gap in the protection has ended after the time shown: the shares were closed, or a stop rests again. A "
+        "doubt that proves groundless has lasted no time.",
     )
     OVERFILLED = (
         "orders.position_overfilled",

@@ -19,6 +19,7 @@ from tradebot.model.intent import IntentRecord
 from tradebot.model.notice import GATHERED, BotStatus, Channel, Happening, HeldThen, Notice, QuietHours, Topic
 from tradebot.model.position import Key, RoundTrip
 from tradebot.model.reasons import REASONS, Reason
+from tradebot.model.record import DOUBTED
 from tradebot.model.text import noun, pluralize, price_text
 from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.model.values import replace
@@ -79,6 +80,8 @@ def _worded(event: SystemEvent) -> Mapping[str, str]:
 
 def _gap(event: SystemEvent, venue: Capabilities) -> str:
     why, count = event.details.get("why", ""), _units(event.details["shares"], venue)
+    if why == DOUBTED:
+        return f"{event.symbol}: perhaps no stop protects {count}, because the broker's answers about it disagree"
     return f"{event.symbol}: no stop protects {count}, because {GAPS.get(why, f'it is {why}')}"
 
 
@@ -96,9 +99,13 @@ def _armed(event: SystemEvent, _: Capabilities) -> str:
 
 
 def _gap_ended(event: SystemEvent, venue: Capabilities) -> str:
-    lasted = pluralize(round(float(event.details["lasted_s"])), "second")
-    end = f"the {venue.unit}s were closed" if event.details["ended"] == "closed" else "a stop rests again"
-    return f"{event.symbol}: after {lasted} without a stop, {end}"
+    lasted_s, closed = round(float(event.details["lasted_s"])), event.details["ended"] == "closed"
+    lasted, end = pluralize(lasted_s, "second"), f"the {venue.unit}s were closed" if closed else "a stop rests again"
+    if event.details.get("why") != DOUBTED:
+        return f"{event.symbol}: after {lasted} without a stop, {end}"
+    if closed or lasted_s:
+        return f"{event.symbol}: after at most {lasted} without a stop, {end if closed else 'a stop rests'}"
+    return f"{event.symbol}: the broker's answers agree again, and a stop has rested all along"
 
 
 def _refused(event: SystemEvent, _: Capabilities) -> str:
