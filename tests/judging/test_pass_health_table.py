@@ -357,6 +357,7 @@ FAILURES: list[tuple[str, Any, HealthState, str]] = [
     ("clock", past(cycles=[APART, BY_PRICES]), HealthState.FAILED, "two clocks are 360.0 s apart"),
     ("clock", past(cycles=[BY_PRICES, cycle(at=ago(20))]), HealthState.OK, "two clocks agreed in 1 pass"),
     ("clock", past(cycles=[APART, cycle()]), HealthState.OK, "two clocks agreed in 1 pass"),
+    ("clock", past(cycles=[cycle(at=ago(-360))]), HealthState.FAILED, "dated 360 s after this machine's time"),
     ("clock", past(cycles=[cycle(why=Reason.CUT_SHORT)]), HealthState.UNKNOWN, "nothing to look at"),
     (
         "replay",

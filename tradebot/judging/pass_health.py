@@ -169,6 +169,11 @@ def clock(evidence: HealthEvidence, past: SessionEvidence) -> HealthVerdict | No
     if last is None:
         return None
     fresh = by_slots(evidence, last.at, Job.EVALUATE_EXITS)
+    ahead_s = (last.at - (evidence.now or last.at)).total_seconds()
+    if ahead_s > evidence.budgets.skew_s:
+        # Nothing that is dated so can be seen to be too old.
+        found = f"the last pass is dated {ahead_s:,.0f} s after this machine's time"
+        return HealthVerdict(FAILED, found, len(agreed) + len(apart), fresh)
     if last_apart is None or last_apart.at < last.at:
         found = f"two clocks agreed in {pluralize(len(agreed), 'pass', 'passes')}"
         return HealthVerdict(OK, found, len(agreed), fresh)

@@ -243,14 +243,18 @@ def _of_books(app: "App", past: "SessionEvidence | Unread | None", *, thorough: 
 
 
 def _now(app: "App", facts: "SqliteFacts | Unread | None") -> datetime | None:
-    """Return trading time; in the sandbox, whose time stands still, that of the last record."""
-    if app.mode is not Mode.SANDBOX:
-        return trading_now(app, ())
+    """Return trading time; in the sandbox, whose time stands still, that of the last record.
+
+    Elsewhere it is this machine's time, or that of a record by the broker's clock, which may be a little ahead of it.
+    """
     mark = app.ledger_view.last_reconcile()
     times = [mark.at if mark else None]
     if facts is not None and not isinstance(facts, Unread):
         times.append(facts.last_pass())
-    return trading_now(app, times)
+    if app.mode is Mode.SANDBOX:
+        return trading_now(app, times)
+    now, most = datetime.now(UTC), timedelta(seconds=app.settings.limits.max_clock_disagreement_s)
+    return max([now, *(at for at in times if at is not None and at <= now + most)])
 
 
 def _past(app: "App", facts: "SqliteFacts | Unread | None", now: datetime) -> SessionEvidence:

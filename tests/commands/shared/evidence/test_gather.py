@@ -96,6 +96,25 @@ def test_parts_renewed_by_passes_fail_while_slots_go_by(app: App) -> None:
     assert failed(app, now + 40 * MINUTE) == RENEWED
 
 
+@pytest.mark.parametrize(("behind_s", "unwell"), [(-1, set()), (50, set()), (90, {"books", "clock"})])
+def test_records_that_are_dated_after_the_time_of_the_machine_are_no_sign_of_health(
+    app: App, monkeypatch: pytest.MonkeyPatch, behind_s: int, unwell: set[str]
+) -> None:
+    last = past(app).now
+
+    class SetBack(datetime):
+        @classmethod
+        def now(cls, tz: object = None) -> datetime:  # type: ignore[override]
+            return last - timedelta(seconds=behind_s)
+
+    monkeypatch.setattr("commands.shared.evidence.gather.datetime", SetBack)
+    monkeypatch.setattr(App, "mode", Mode.PAPER)
+    judgments = pass_health.judge_passes(evidence_of(app))
+    failing = {each.subject for each in judgments if each.state is HealthState.FAILED}
+    assert failing >= unwell
+    assert bool(failing) is bool(unwell)
+
+
 def test_bot_stopped_in_a_session_stays_failed_until_the_next_open(app: App) -> None:
     following = session_after(app)
     nights = [past(app).sessions[-1].close + timedelta(hours=3), following.open - MINUTE, following.open + MINUTE]
