@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from commands.shared.bot_records import exit_reasons, trading_now
 from commands.shared.evidence.gather import evidence_of
 from tradebot import __version__
-from tradebot.adapters.notices.outbox import Outbox, StoredNotice
+from tradebot.adapters.notices.outbox import LONGEST_WAIT, Outbox, StoredNotice
 from tradebot.adapters.notices.sender import Attempt
 from tradebot.adapters.state import events
 from tradebot.adapters.state.state_folder import EVENTS
@@ -33,7 +33,7 @@ LOOK_S = 5.0
 """Real seconds between two looks at the bot while no event is written."""
 HEALTH_S = 30.0
 """Real seconds between two looks at its health, which reads everything that the bot left behind."""
-FIRST_RETRY, LAST_RETRY = timedelta(seconds=15), timedelta(hours=1)
+FIRST_RETRY = timedelta(seconds=15)
 GIVEN_UP = timedelta(days=1)
 HOUR = timedelta(hours=1)
 TOLD_OTHERWISE = frozenset({"notices", "halts"})
@@ -108,9 +108,9 @@ class DeliveryRound:
         for channel in self._channels:
             due = self._outbox.due(channel.name, now)
             critical = any(one.severity is Severity.CRITICAL for _, _, one in due)
-            if due and (critical or self._outbox.made_since(channel.name, now - HOUR) < channel.most_an_hour):
+            if due and (critical or self._outbox.made_between(channel.name, now - HOUR, now) < channel.most_an_hour):
                 earliest = min(at for _, at, _ in due)
-                held = self._outbox.made_since(channel.name, earliest - HOUR) >= channel.most_an_hour
+                held = self._outbox.made_between(channel.name, earliest - HOUR, now) >= channel.most_an_hour
                 happened = [one for _, _, one in due]
                 notice = compose_notification(self._who(), happened, self._app.day, earliest if held else None)
                 self._outbox.make(channel.name, notice, [id_ for id_, _, _ in due], now)
@@ -131,7 +131,7 @@ class DeliveryRound:
         if not problem:
             self._outbox.mark_sent(kept.id)
             return
-        again: timedelta | None = wait_after(kept.attempts + 1, FIRST_RETRY, LAST_RETRY)
+        again: timedelta | None = wait_after(kept.attempts + 1, FIRST_RETRY, LONGEST_WAIT)
         if now - kept.made_at >= GIVEN_UP:
             again = None
             details = {"channel": kept.channel, "message": problem}

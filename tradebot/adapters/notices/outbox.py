@@ -64,6 +64,15 @@ TABLES = (
 COLUMNS = "id, channel, made_at, title, text, severity, sending, attempts, next_at, problem"
 
 
+LONGEST_WAIT, DAY = timedelta(hours=1), timedelta(days=1)
+"""How long a notice waits at most between two attempts, and what happened for the end of quiet hours."""
+
+
+def _come(column: str) -> str:
+    """Return the condition that a time has come, or is further away than anything waits."""
+    return f"({column} <= ? OR {column} > ?)"
+
+
 class Outbox(CacheStore):
     """The notices of a state folder. Damage costs what it holds: the next look counts as the first one."""
 
@@ -90,10 +99,13 @@ class Outbox(CacheStore):
             self._database.executemany("INSERT INTO happenings (channel, due_at, body) VALUES (?, ?, ?)", rows)
 
     def due(self, channel: str, now: datetime) -> Sequence[tuple[int, datetime, Happening]]:
-        """Return what is due for a channel, oldest first, each with its id and due time."""
+        """Return what is due for a channel, oldest first, each with its id and due time.
+
+        What was noted while the clock was ahead, so that it would be due later than quiet hours last, is due too.
+        """
         with self._guard(ValueError):
-            query = "SELECT id, due_at, body FROM happenings WHERE channel = ? AND due_at <= ? ORDER BY id"
-            rows = self._database.execute(query, (channel, time_text(now))).fetchall()
+            query = f"SELECT id, due_at, body FROM happenings WHERE channel = ? AND {_come('due_at')} ORDER BY id"  # noqa: S608
+            rows = self._database.execute(query, (channel, time_text(now), time_text(now + DAY))).fetchall()
             return [(id_, parse_time(due), decode(Happening, json.loads(body))) for id_, due, body in rows]
 
     def make(self, channel: str, notice: Notice, of: Iterable[int], now: datetime) -> None:
@@ -111,14 +123,19 @@ class Outbox(CacheStore):
 
     def next_of(self, channel: str, now: datetime) -> StoredNotice | None:
         """Return the oldest notice of a channel that is to be sent by now; None if there is none."""
-        where = "WHERE sending = ? AND channel = ? AND next_at <= ? ORDER BY id LIMIT 1"
-        return next(iter(self._read(where, Sending.WAITING, channel, time_text(now))), None)
+        where = f"WHERE sending = ? AND channel = ? AND {_come('next_at')} ORDER BY id LIMIT 1"
+        times = time_text(now), time_text(now + LONGEST_WAIT)
+        return next(iter(self._read(where, Sending.WAITING, channel, *times)), None)
 
-    def made_since(self, channel: str, since: datetime) -> int:
-        """Return how many notices were made for a channel since a time, besides those about what is CRITICAL."""
+    def made_between(self, channel: str, since: datetime, now: datetime) -> int:
+        """Return how many notices were made for a channel until now, besides those about what is CRITICAL.
+
+        Those that are dated later were made while the clock was ahead.
+        """
         with self._guard():
-            query = "SELECT count(*) FROM notices WHERE channel = ? AND made_at > ? AND severity != ?"
-            ((count,),) = self._database.execute(query, (channel, time_text(since), Severity.CRITICAL))
+            query = "SELECT count(*) FROM notices WHERE channel = ? AND made_at > ? AND made_at <= ? AND severity != ?"
+            times = time_text(since), time_text(now)
+            ((count,),) = self._database.execute(query, (channel, *times, Severity.CRITICAL))
             return int(count)
 
     def mark_sent(self, id_: int) -> None:
