@@ -24,6 +24,7 @@ from tradebot.model.notice import BotStatus, Happening, HeldThen, Topic
 from tradebot.model.position import Key, RoundTrip
 from tradebot.model.retry_waits import wait_after
 from tradebot.model.text import pluralize
+from tradebot.model.trading import Mode
 from tradebot.model.values import replace
 from tradebot.views.notification_events import Now, compose_notification, due_at, of_event, seen_of, since, wants
 from tradebot.views.trades.lots import trades
@@ -139,7 +140,7 @@ class DeliveryRound:
         self._outbox.mark_failed(kept.id, problem, again, now)
 
     def time(self) -> datetime:
-        """Return trading time: the last recorded one in the sandbox, whose clock stands still."""
+        """Return the time that notices go by."""
         return evidence_time(self._app)
 
     def _who(self) -> str:
@@ -190,8 +191,9 @@ def _is_summary(event: SystemEvent) -> bool:
 
 
 def evidence_time(app: "App") -> datetime:
-    """Return the time that the bot's records go by."""
-
+    """Return the time that notices go by: in the sandbox that of its records, elsewhere this machine's."""
+    if app.mode is not Mode.SANDBOX:
+        return datetime.now(UTC)
     mark = app.ledger_view.last_reconcile()
     recorded = app.recorded
     times = (mark.at if mark else None, recorded.last_pass() if recorded is not None else None)

@@ -63,9 +63,12 @@ def opening_of(app: "App", day: date) -> "tuple[datetime, Decimal] | None":
 
 
 def trading_now(app: "App", times: Iterable[datetime | None]) -> datetime | None:
-    """Return the time to measure ages at; in the sandbox, whose clock stands still, the last recorded one."""
+    """Return the time to measure ages at; in the sandbox, whose clock stands still, the last recorded one.
+
+    Elsewhere it is this machine's, unless that is behind what was recorded by the broker's clock.
+    """
     if app.mode is not Mode.SANDBOX:
-        return datetime.now(UTC)
+        return max([datetime.now(UTC), *(at for at in times if at is not None)])
     known = [at for at in (*times, app.ledger_view.books_opened_at()) if at is not None]
     return max(known, default=None)
 
