@@ -36,7 +36,7 @@ class Tables(Struct, frozen=True):
 def run(app: "App", to: str, name: str | None) -> Report:
     """Replace this bot's rows in a database by those of its books. Raises OperatorError for a place that can't be."""
     from commands.shared.history import read_history
-    from tradebot.adapters.exports.tables import POSTGRES, ExportTable, Whose, write
+    from tradebot.adapters.exports import POSTGRES, ExportTable, Whose, write
     from tradebot.views.export_tables import AuditLine, ExecutionLine, OrderLine, export_account
 
     bot = name or app.folder.path.resolve().name

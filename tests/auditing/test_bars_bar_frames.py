@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from tests.adapters.bars.test_window import AROUND, around
+from tests.adapters.bars.test_series import AROUND, around
 from tradebot.auditing.bar_findings import RawBar, RawSeries
 from tradebot.auditing.bars import check
 from tradebot.model.series import PriceKind

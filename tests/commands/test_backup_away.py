@@ -13,7 +13,7 @@ import pytest
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot
 from tests.kit.bot.state import configure
-from tradebot.adapters.faults import failpoint
+from tradebot.adapters import failpoint
 from tradebot.adapters.recovery import backups
 from tradebot.adapters.state.state_folder import BACKUPS, read_marker
 

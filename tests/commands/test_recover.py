@@ -17,7 +17,7 @@ from tests.kit.bot.ending import shows
 from tests.kit.bot.folder import KEYS, Bot, log, made, second_session
 from tests.kit.ledgers import edit
 from tests.kit.values import there
-from tradebot.adapters.faults import failpoint
+from tradebot.adapters import failpoint
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.recovery import backups
 from tradebot.adapters.state import state_locks

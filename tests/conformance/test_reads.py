@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.conformance.played import PARTS, UNKNOWN_ID, UNLISTED, UNTRADED, VenueAccount, truth
-from tradebot.adapters.bars.resampling import resample
+from tradebot.adapters.bars.series import resample
 from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.desk.snapshot import worth_of

@@ -41,7 +41,7 @@ from tests.kit.bot.near import KILLED, NearDay, Verb, now_of, tick, told, write_
 from tests.kit.bot.state import accept, load_state, make_state, open_app
 from tests.kit.values import Killed
 from tests.kit.venues import AT
-from tradebot.adapters.faults import failpoint
+from tradebot.adapters import failpoint
 from tradebot.adapters.recovery import integrity_check
 from tradebot.adapters.state import halt_switch, send_lock, state_folder, state_locks
 from tradebot.adapters.wire.http import RetryPolicy

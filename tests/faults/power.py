@@ -32,7 +32,7 @@ from tests.kit.bot.stage import DIED, Child, End, Ended, Run, Stage, StageBot, T
 from tests.kit.fakes.calls import REAL, Call, Watcher, watch
 from tests.kit.judge import account as judge
 from tests.kit.rows import ACCOUNT, DAY, NOW
-from tradebot.adapters.faults import failpoint
+from tradebot.adapters import failpoint
 from tradebot.adapters.ledger import journal_reader
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.recovery import backups, integrity_check, rebuild

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.faults.failpoints import ADAPTERS, AT_IBKR, effects, effects_of, every_point, modules, names
-from tradebot.adapters.faults import failpoint
-from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters import failpoint
+from tradebot.adapters.failpoint import around
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_nothing_is_armed_and_one_object_stands_at_every_point() -> None:
 
 
 def test_no_file_flag_or_variable_arms_a_point() -> None:
-    tree = ast.parse((ADAPTERS / "faults" / "failpoint.py").read_text())
+    tree = ast.parse((ADAPTERS / "failpoint.py").read_text())
     imports = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     assert imports == ["collections.abc"]
     assert not any(isinstance(node, ast.Import) for node in ast.walk(tree))

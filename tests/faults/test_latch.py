@@ -15,7 +15,7 @@ import pytest
 from tests.kit import ledgers
 from tests.kit.bot.stage import DIED, Child, Turn, together
 from tests.kit.rows import minutes
-from tradebot.adapters.faults import failpoint
+from tradebot.adapters import failpoint
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import halt_switch
 from tradebot.errors import OperatorError

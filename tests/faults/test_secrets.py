@@ -30,7 +30,7 @@ from tests.kit.bot.state import accept
 from tests.kit.fakes.machine import table
 from tests.kit.fakes.scripted import Asked, Scripted, Wire, serving
 from tradebot.__main__ import main
-from tradebot.adapters.faults import failpoint
+from tradebot.adapters import failpoint
 from tradebot.adapters.text.redaction import HIDDEN
 from tradebot.adapters.time.clock import LockStepClock
 from tradebot.app.loading import Options

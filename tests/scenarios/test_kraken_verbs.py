@@ -11,7 +11,7 @@ import requests
 from commands.shared.number_format import show_traded
 from papervenue import process
 from tests.kit.bot.folder import Said, typed
-from tradebot.adapters.bars import window
+from tradebot.adapters.bars import series
 
 VENUE = "kraken_futures"
 READ = ("status", "positions", "orders", "trades", "pnl", "report", "learn", "summary", "audit", "health", "schedule")
@@ -184,8 +184,8 @@ def test_smart_money_passes_the_check_for_look_ahead_and_a_bar_that_is_not_over_
     assert passed.code == 0, passed.err + passed.out
     found = json.loads(passed.out)["data"]["lookahead"]
     assert (found["cuts"], found["peeks"]) == (3, [])
-    ended_s = window._ended_s
-    monkeypatch.setattr(window, "_ended_s", lambda *of: min(ended_s(*of) + of[2], int(of[0].close.timestamp())))
+    ended_s = series._ended_s
+    monkeypatch.setattr(series, "_ended_s", lambda *of: min(ended_s(*of) + of[2], int(of[0].close.timestamp())))
     failed = typed(capsys, *words)
     assert failed.code == 10, failed.err
     (peek,) = json.loads(failed.out)["data"]["lookahead"]["peeks"]

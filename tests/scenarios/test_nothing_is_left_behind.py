@@ -17,7 +17,7 @@ from commands.serve import verb as serve
 from jobs.runner import LogKind, LogLine
 from tests.kit.bot.folder import made
 from tests.kit.values import NOW
-from tradebot.adapters.ledger.json_codec import decode_cached
+from tradebot.adapters.ledger.rows import decode_cached
 from tradebot.adapters.text.canonical import json_text
 from tradebot.adapters.text.codec import encode
 from tradebot.app.loading import Options

@@ -12,8 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from tradebot.adapters.bars.source import BarSource
-    from tradebot.adapters.bars.store import SqliteBars
+    from tradebot.adapters.bars.store import BarSource, SqliteBars
     from tradebot.adapters.state.events import JsonlEvents
     from tradebot.model.bar import Session
     from tradebot.model.venue_day import VenueDay
@@ -42,7 +41,7 @@ def stored_bars(
 
 def _opening(folder: Path, events: JsonlEvents) -> Callable[[], SqliteBars]:
     def store() -> SqliteBars:
-        from tradebot.adapters.bars.store_factory import open_bars
+        from tradebot.adapters.bars.parquet import open_bars
 
         return open_bars(folder, events, datetime.now(UTC))
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tradebot.adapters.bars.read_through import StoredBars
-    from tradebot.adapters.bars.source import CorporateAction
+    from tradebot.adapters.bars.store import CorporateAction
     from tradebot.adapters.facts.facts import SqliteFacts
     from tradebot.adapters.state.state_folder import StateFolder
     from tradebot.adapters.time.clock import LockStepClock
@@ -188,6 +188,6 @@ class ShadowApp(App):
     @cached_property
     def facts(self) -> SqliteFacts:
         """Return the facts of the bot, with the passes of this strategy in its own folder."""
-        from tradebot.adapters.facts.shadow_facts import SharedFacts
+        from tradebot.adapters.facts.facts import SharedFacts
 
         return self._kept(SharedFacts(self.folder.path, self.events, self.stamp_time(), self._of.facts))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from papervenue.market.venue import Venue
-    from tradebot.adapters.bars.source import BarSource
+    from tradebot.adapters.bars.store import BarSource
     from tradebot.adapters.wire.http import HttpReply, HttpSession
     from tradebot.adapters.wire.json_fields import DriftTally
     from tradebot.judging.judgment import HealthState

@@ -5,8 +5,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from tests.kit.values import VENUE_DAY
-from tradebot.adapters.bars.source import CorporateAction
-from tradebot.adapters.bars.store import STORED_ALWAYS
+from tradebot.adapters.bars.store import STORED_ALWAYS, CorporateAction
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.errors import TemporaryError
 from tradebot.model.bar import Session

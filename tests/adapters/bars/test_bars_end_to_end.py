@@ -14,8 +14,8 @@ from papervenue.process import create, ensure, stop
 from tests.kit.bot.folder import KEYS
 from tests.kit.rows import NOW
 from tests.kit.values import VENUE_DAY
+from tradebot.adapters.bars.parquet import open_bars
 from tradebot.adapters.bars.read_through import StoredBars
-from tradebot.adapters.bars.store_factory import open_bars
 from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.adapters.time.clock import LockStepClock
 from tradebot.adapters.wire.json_fields import DriftTally

@@ -14,8 +14,7 @@ from tests.adapters.bars.test_store import spoil
 from tests.kit.rows import NOW
 from tests.kit.values import VENUE_DAY
 from tradebot.adapters.bars.read_through import RestingBars, StoredBars
-from tradebot.adapters.bars.source import DelayedError
-from tradebot.adapters.bars.store import SqliteBars
+from tradebot.adapters.bars.store import DelayedError, SqliteBars
 from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.errors import TemporaryError
 from tradebot.model.series import Series, width_of

@@ -9,12 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.adapters.bars.test_window import AROUND, around
+from tests.adapters.bars.test_series import AROUND, around
 from tests.kit.rows import NOW
 from tradebot.adapters.bars.parquet import ParquetBars
 from tradebot.adapters.bars.read_through import StoredBars
-from tradebot.adapters.bars.source import CorporateAction
-from tradebot.adapters.bars.store import SqliteBars
+from tradebot.adapters.bars.store import CorporateAction, SqliteBars
 from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.model.event import Severity

@@ -18,10 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.kit.rows import NOW
-from tradebot.adapters.bars import store_factory
-from tradebot.adapters.bars.parquet import ParquetBars
+from tradebot.adapters.bars import parquet
+from tradebot.adapters.bars.parquet import ParquetBars, open_bars
 from tradebot.adapters.bars.store import LostBarsError, PriceStep, SqliteBars, StoredSpan
-from tradebot.adapters.bars.store_factory import open_bars
 from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.errors import OperatorError
@@ -264,7 +263,7 @@ def test_open_bars_keeps_the_kind_of_an_existing_store(tmp_path: Path, monkeypat
     files.mkdir()
     alone.mkdir()
     assert kind(files) is ParquetBars
-    monkeypatch.setattr(store_factory, "find_spec", lambda name: None)
+    monkeypatch.setattr(parquet, "find_spec", lambda name: None)
     assert kind(alone) is SqliteBars
     with pytest.raises(OperatorError, match="duckdb isn't installed"):
         kind(files)

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.kit.rows import DAY, NOW, minutes
-from tradebot.adapters.faults import failpoint
+from tradebot.adapters import failpoint
 from tradebot.adapters.flow.reply_archive import KeptReplies
 from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.errors import OperatorError, TemporaryError

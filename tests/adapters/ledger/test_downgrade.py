@@ -10,7 +10,7 @@ import pytest
 
 from tests.kit import ledgers
 from tests.kit.ledgers import KEPT, LATER, UPGRADED
-from tradebot.adapters.faults import failpoint
+from tradebot.adapters import failpoint
 from tradebot.adapters.ledger.downgrade import put_back
 from tradebot.adapters.ledger.schema import FORM, open_database
 from tradebot.errors import OperatorError

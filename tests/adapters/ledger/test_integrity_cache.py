@@ -14,7 +14,7 @@ import pytest
 from tests.kit import ledgers
 from tests.kit.ledgers import edit
 from tests.kit.rows import PASSED, make_intent
-from tradebot.adapters.faults import failpoint
+from tradebot.adapters import failpoint
 from tradebot.adapters.ledger import integrity_cache
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.ledger import SqliteLedger

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.kit.bot import forked
 from tests.kit.ledgers import verify
 from tests.kit.rows import NOW
-from tradebot.adapters.faults import failpoint
+from tradebot.adapters import failpoint
 from tradebot.adapters.ledger import journal
 from tradebot.adapters.ledger.journal import Head, Journal
 from tradebot.errors import DamagedBooksError, DamagedJournalError, OperatorError, TemporaryError

@@ -12,7 +12,7 @@ import pytest
 
 from tests.kit.rows import ACCOUNT, DAY, NOW, PASSED, make_fill, make_intent
 from tradebot.adapters.ledger import journal_reader
-from tradebot.adapters.ledger import json_codec as ledger_bodies
+from tradebot.adapters.ledger import rows as ledger_bodies
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.file_table import FileTable
 from tradebot.adapters.ledger.ledger import SqliteLedger

@@ -8,7 +8,7 @@ import pytest
 
 from tests.kit.fakes.networks import Signed, constant
 from tests.kit.values import Killed
-from tradebot.adapters.faults import failpoint
+from tradebot.adapters import failpoint
 from tradebot.adapters.models.reading import draft_of, read_model
 from tradebot.adapters.models.signing import make_key, name_of, read_key
 from tradebot.adapters.models.writing import LEFT_AFTER_S, write_draft, write_model

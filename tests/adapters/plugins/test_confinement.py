@@ -19,7 +19,7 @@ import pytest
 from commands.strategy.run import describe_confinement
 from tests.adapters.plugins import hostile
 from tests.adapters.plugins.test_plugin import VIEW
-from tradebot.adapters.plugins import confinement, linux_syscalls, namespaces
+from tradebot.adapters.plugins import confinement, linux_isolation, linux_syscalls
 from tradebot.adapters.plugins.confinement import Confinement, Means, Protections, working
 from tradebot.adapters.plugins.file_access import FileAccess, reach_of
 from tradebot.adapters.plugins.plugin import PluginEnvironment, PluginStrategy, begin_pass
@@ -43,15 +43,15 @@ WAYS = {
 }
 LESS = """
 import os
-from tradebot.adapters.plugins import system_call_filter
+from tradebot.adapters.plugins import linux_isolation
 if "{filter}" == "no":
-    system_call_filter.TABLES.clear()
+    linux_isolation.TABLES.clear()
 else:
-    refusal, system_call_filter.REFUSE = system_call_filter.REFUSE, system_call_filter.{filter}
-    architecture = system_call_filter.TABLES[os.uname().machine][0]
-    refused = [step for number in {refused} for step in system_call_filter.refuse(number)]
-    system_call_filter.install(architecture, refused)
-    system_call_filter.REFUSE = refusal
+    refusal, linux_isolation.REFUSE = linux_isolation.REFUSE, linux_isolation.{filter}
+    architecture = linux_isolation.TABLES[os.uname().machine][0]
+    refused = [step for number in {refused} for step in linux_isolation.refuse(number)]
+    linux_isolation.install(architecture, refused)
+    linux_isolation.REFUSE = refusal
 """
 FIRST = """
 from tradebot.adapters.plugins import landlock
@@ -65,7 +65,7 @@ MACHINES: Mapping[str, str | None] = {
     "with the first Landlock alone": LESS.format(filter="REFUSE", refused=[UNSHARE]) + FIRST,
     "that ends who tries Landlock": LESS.format(filter="END", refused=[confinement.CREATE_RULESET]),
     "without a filter": LESS.format(filter="no", refused=[]),
-    "with Landlock alone": LESS.format(filter="REFUSE", refused=[UNSHARE]) + "system_call_filter.TABLES.clear()",
+    "with Landlock alone": LESS.format(filter="REFUSE", refused=[UNSHARE]) + "linux_isolation.TABLES.clear()",
 }
 NOTHING = LESS.format(filter="REFUSE", refused=[UNSHARE, confinement.CREATE_RULESET])
 """What Python runs first in the keeper: from then on the kernel refuses these calls, as one that lacks them does."""
@@ -170,7 +170,7 @@ def test_hostile_plug_in_reaches_nothing_that_is_reported_protected(prey: Prey, 
 
 def _offered() -> set[Means]:
     """Return what this machine offers, asked without the code that confines."""
-    return working({Means.LANDLOCK: confinement.version, Means.NAMESPACES: namespaces.enter})
+    return working({Means.LANDLOCK: confinement.version, Means.NAMESPACES: linux_isolation.enter})
 
 
 def test_protections_are_empty_where_the_system_offers_nothing(prey: Prey) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tradebot.adapters.faults import failpoint
+from tradebot.adapters import failpoint
 from tradebot.adapters.recovery import archive
 from tradebot.adapters.recovery.offsite_copy import LEFT_AFTER_S, Folder
 from tradebot.errors import CannotWriteError, OperatorError

@@ -14,7 +14,7 @@ import pytest
 from tests.kit import ledgers
 from tests.kit.ledgers import verify
 from tests.kit.rows import DAY, NOW, PASSED, make_intent
-from tradebot.adapters.faults import failpoint
+from tradebot.adapters import failpoint
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.recovery import backup_parts, backups, quarantine, rebuild
 from tradebot.adapters.recovery.backups import Backup

@@ -15,7 +15,7 @@ from tests.kit import ledgers
 from tests.kit.ledgers import BESIDE, MONEY, PERSONS, content, part, verify, without_the_seal
 from tests.kit.rows import ACCOUNT, NOW, PASSED, make_fill, make_intent, make_order, minutes
 from tests.kit.values import best_price, there
-from tradebot.adapters.faults import failpoint
+from tradebot.adapters import failpoint
 from tradebot.adapters.ledger import journal
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.ledger.totals import FillTotals

@@ -15,7 +15,7 @@ from tests.kit import ledgers
 from tests.kit.ledgers import content, part
 from tests.kit.rows import ACCOUNT, DAY, NOW, PASSED, make_fill, make_intent, make_order, minutes
 from tests.kit.values import best_price
-from tradebot.adapters.faults import failpoint
+from tradebot.adapters import failpoint
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.recovery import backups, rebuild
 from tradebot.adapters.state import state_folder

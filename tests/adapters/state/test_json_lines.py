@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit.values import NOW, ago
-from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.failpoint import around
 from tradebot.adapters.state import json_lines
 from tradebot.adapters.state.json_lines import BACK, RotatedLines, Row, TailFile, writing
 from tradebot.adapters.text.canonical import time_text

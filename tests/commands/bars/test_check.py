@@ -11,8 +11,8 @@ from tests.kit.backtest.playing import generated, lines_of
 from tests.kit.bot.ending import refuses, shows
 from tests.kit.bot.folder import Bot
 from tests.kit.values import VENUE_DAY
+from tradebot.adapters.bars.parquet import open_bars
 from tradebot.adapters.bars.store import PriceStep
-from tradebot.adapters.bars.store_factory import open_bars
 from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.lab.backtest.market import open_market_in_memory

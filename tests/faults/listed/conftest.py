@@ -16,7 +16,7 @@ import pytest
 
 from tests.kit.bot.stage import NearStage, Stage, set_up
 from tests.kit.bot.trader import Trader, in_a_session
-from tradebot.adapters.faults import failpoint
+from tradebot.adapters import failpoint
 from tradebot.venues.alpaca.wire import AlpacaReads
 
 SESSIONS = 12

@@ -23,7 +23,7 @@ from tests.faults.failpoints import OFF_THE_ROAD, every_point, names
 from tests.kit.bot.near import Verb
 from tests.kit.bot.stage import DIED, Fatal, run
 from tests.kit.bot.trader import Trader
-from tradebot.adapters.faults import failpoint
+from tradebot.adapters import failpoint
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.plugins.protocol import AnswerBounds
 from tradebot.adapters.state import halt_switch, state_locks

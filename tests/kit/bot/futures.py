@@ -23,7 +23,7 @@ from papervenue.market_loader import open_market
 from papervenue.state import read_market
 from tests.kit.bot.near import Hook, NearDay, Verb, compares, entries, exits, now_of, tick, write_candidates
 from tests.kit.bot.state import load_state, make_state, open_app
-from tradebot.adapters.faults import failpoint
+from tradebot.adapters import failpoint
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.adapters.wire.http import RetryPolicy

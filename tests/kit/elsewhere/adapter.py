@@ -9,8 +9,8 @@ from urllib.parse import quote
 from msgspec import Struct
 
 from tests.kit.elsewhere.place import ARRIVES_WITHIN, NAME, WITH_BRACKETS
-from tradebot.adapters.bars.source import CorporateAction
-from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.bars.store import CorporateAction
+from tradebot.adapters.failpoint import around
 from tradebot.adapters.wire.http import (
     BodyError,
     BoundedSession,

@@ -7,7 +7,7 @@ import pytest
 
 from tests.kit.adapters.alpaca import venue
 from tests.kit.fakes.scripted import Asked, Scripted, Wire
-from tradebot.adapters.bars.source import CorporateAction, DelayedError
+from tradebot.adapters.bars.store import CorporateAction, DelayedError
 from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.errors import TemporaryError

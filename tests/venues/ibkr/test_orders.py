@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.kit.adapters.ibkr import Connection, Exchange, Message, desk, intent, made, scripted, usual
-from tradebot.adapters.faults import failpoint
+from tradebot.adapters import failpoint
 from tradebot.errors import TemporaryError
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import TARGET_DONE, Intent, Operation

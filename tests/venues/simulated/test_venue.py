@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.kit.core.venue import FakeVenue
 from tests.kit.values import ACCOUNT, CASH, DAY, NOW, SESSION, following, instrument, quote, there
-from tradebot.adapters.bars.source import DIVIDEND, SPLIT, CorporateAction
+from tradebot.adapters.bars.store import DIVIDEND, SPLIT, CorporateAction
 from tradebot.errors import DamagedBooksError, TemporaryError
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Intent, IntentKey, Operation

@@ -3,6 +3,8 @@
 Each symbol's newest day stays in SQLite, with everything that isn't a bar, so that no minute rewrites a file. Every
 older bar is in `bars/SYMBOL/TIMEFRAME-YEAR.parquet` or, of other prices than those of trades, in a file that names
 the price. SQLite's lock lets one process write at a time.
+
+A folder keeps its bars as Parquet files if the optional library is there, otherwise in SQLite alone.
 """
 
 from __future__ import annotations
@@ -12,17 +14,20 @@ from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cached_property
+from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from tradebot.adapters.bars.store import COLUMNS, SPAN, TRADE, SqliteBars, StoredSpan, span_of
-from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.failpoint import around
 from tradebot.adapters.state.cache_database import DamagedError
 from tradebot.adapters.state.safe_open import create_draft, opened_plain, require_plain
-from tradebot.adapters.state.state_folder import BARS_FOLDER, cannot_write, make_folder
+from tradebot.adapters.state.state_folder import BARS, BARS_FOLDER, cannot_write, make_folder
+from tradebot.adapters.text.extras import install
 from tradebot.auditing.bar_findings import RawBar
+from tradebot.errors import OperatorError
 from tradebot.model.series import PriceKind
 from tradebot.model.values import replace
 from tradebot.ports.stores import Events
@@ -31,21 +36,29 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 DAY_S = 86_400
+
 _LAST_S = 4_102_444_799
+
 """The end of 2099."""
+
 _TABLE = (
     "CREATE OR REPLACE TEMP TABLE rows AS SELECT $1 AS symbol, $2 AS timeframe, unnest($3::BIGINT[]) AS start_s,"
     " unnest($4::DOUBLE[]) AS open, unnest($5::DOUBLE[]) AS high, unnest($6::DOUBLE[]) AS low,"
     " unnest($7::DOUBLE[]) AS close, unnest($8::DOUBLE[]) AS volume, unnest($9::VARCHAR[]) AS source, $10 AS price"
 )
+
 _QUIET: dict[str, str | bool | int | float | list[str]] = {
     "threads": 1,
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
 }
+
 """Files of a few thousand rows need no threads, and nothing is downloaded."""
+
 _OF = "symbol = ? AND timeframe = ? AND price = ?"
+
 Key = tuple[str, str, PriceKind]
+
 Row = tuple[int, float, float, float, float, float, str]
 
 
@@ -216,3 +229,24 @@ def _move_aside(path: Path) -> None:
     aside = next(name for name in names if not name.exists())
     with around("parquet.set_aside"):
         path.replace(aside)
+
+
+LIBRARY = "duckdb"
+
+
+def open_bars(folder: Path, events: Events, at: datetime) -> SqliteBars:
+    """Open the store of bars, creating it if it is missing; OperatorError if it needs a library that isn't installed.
+
+    What a folder was created with stays.
+    """
+    kept_as_files = (folder / BARS_FOLDER).is_dir()
+    installed = find_spec(LIBRARY) is not None
+    if kept_as_files and not installed:
+        raise OperatorError(
+            f"The bars in {folder / BARS_FOLDER} are Parquet files, but {LIBRARY} isn't installed.",
+            f"Install it: {install('data')}. Or fetch the bars again: "
+            f"mv {folder / BARS_FOLDER} {folder / BARS_FOLDER}.aside",
+        )
+    if kept_as_files or (installed and not (folder / BARS).exists()):
+        return ParquetBars(folder, events, at)
+    return SqliteBars(folder, events, at)

@@ -21,18 +21,31 @@ from datetime import date, datetime, timedelta
 from functools import cached_property, lru_cache
 from typing import NamedTuple, TypeVar
 
-from tradebot.adapters.bars.resampling import adjust_bars, resample, series, steps_of, with_steps
-from tradebot.adapters.bars.source import DIVIDEND, BarSource, CorporateAction, DelayedError
-from tradebot.adapters.bars.store import DAYS, MINUTES, STORED_ALWAYS, BarStore, LostBarsError
-from tradebot.adapters.bars.window import (
+from tradebot.adapters.bars.series import (
     MINUTE_S,
     REACHES,
     Window,
+    adjust_bars,
     days_from,
     frame_window,
     missing_span,
     moment,
+    resample,
+    series,
+    steps_of,
     window_of,
+    with_steps,
+)
+from tradebot.adapters.bars.store import (
+    DAYS,
+    DIVIDEND,
+    MINUTES,
+    STORED_ALWAYS,
+    BarSource,
+    BarStore,
+    CorporateAction,
+    DelayedError,
+    LostBarsError,
 )
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.errors import TemporaryError

@@ -1,11 +1,13 @@
 """Store raw bars, corporate actions, and which spans the source has been asked for, in SQLite.
 
 It is only a cache: a damaged file is moved aside, and what is needed is fetched again.
+
+What a source of bars must be able to do, for the store that fetches from it, is defined here too.
 """
 
 from collections import Counter
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -19,9 +21,73 @@ from tradebot.model.event import EventKind
 from tradebot.model.series import PriceKind
 from tradebot.ports.stores import Events
 
+SPLIT, DIVIDEND = "split", "dividend"
+
+
+class CorporateAction(NamedTuple):
+    """A split or dividend, in force from the ex-date's first trade.
+
+    `amount` is how many shares each earlier share became, or the dividend in USD per share.
+    """
+
+    ex_date: date
+    kind: str
+    amount: float
+
+
+class DelayedError(TemporaryError):
+    """Raised once when the source turns out to have only older bars; its `delay` now says how old they must be."""
+
+
+class BarSource(Protocol):
+    """Where bars come from."""
+
+    @property
+    def name(self) -> str:
+        """Return what stored bars say about where they came from."""
+
+    @property
+    def delay(self) -> timedelta:
+        """Return how long after its end a bar is available."""
+
+    @property
+    def timeframes(self) -> frozenset[str]:
+        """Return the timeframes that it has, minutes and days among them; the others are merged from minutes.
+
+        Its bars of hours and of some minutes are those that merging the minutes of a session would make.
+        """
+
+    @property
+    def refused(self) -> frozenset[str]:
+        """Return the symbols that the source refused in the last `pages` call."""
+
+    def pages(
+        self,
+        symbols: Sequence[str],
+        timeframe: str,
+        first: datetime,
+        last: datetime,
+        price: PriceKind = PriceKind.TRADE,
+    ) -> Iterator[Mapping[str, Sequence[RawBar]]]:
+        """Yield the raw bars of these symbols that start in a span, both ends inclusive, page by page.
+
+        It is asked only for prices that its venue has: `Capabilities.bar_prices`.
+        Raises TemporaryError, DelayedError, or OperatorError if asking again won't help.
+        """
+
+    def actions(self, symbols: Sequence[str], first: date, last: date) -> Mapping[str, Sequence[CorporateAction]]:
+        """Return the splits and dividends that were processed between two dates, inclusive, by symbol.
+
+        Raises TemporaryError, or OperatorError if asking again won't help.
+        """
+
+
 MINUTES, DAYS = "1Min", "1Day"
+
 STORED_ALWAYS = frozenset({MINUTES, DAYS})
+
 """The timeframes that every source has. Others are stored if the source has them, and else merged from minutes."""
+
 FILE = CacheDatabase(
     "bars",
     0x54424232,
@@ -42,9 +108,13 @@ FILE = CacheDatabase(
         "CREATE INDEX actions_by_symbol ON actions (symbol, at_s)",
     ),
 )
+
 SPAN = "symbol, timeframe, source, price, min(start_s), max(start_s), count(*)"
+
 COLUMNS = "start_s, open, high, low, close, volume"
+
 TRADE = PriceKind.TRADE
+
 _OF_BARS = "symbol = ? AND timeframe = ? AND price = ? AND start_s BETWEEN ? AND ?"
 
 

@@ -1,6 +1,8 @@
 """Store facts and decisions in SQLite. They explain what happened; money never depends on them.
 
 Most of a candidate's text are answers that let it pass. They are parsed with the rest, and nothing is made of them.
+
+A strategy in shadow knows the facts and scores of its bot; its passes are its own.
 """
 
 import json
@@ -12,13 +14,13 @@ from datetime import date, datetime, timedelta
 from functools import wraps
 from inspect import isfunction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from msgspec import Struct
 from msgspec.json import Decoder
 
-from tradebot.adapters.facts import contract_checks, history, registry_rows
-from tradebot.adapters.facts import parity_rows as parities
+from tradebot.adapters.facts import history, schema
+from tradebot.adapters.facts import schema as parities
 from tradebot.adapters.facts.facts_as_of import (
     MARKET_WIDE,
     NO_SYMBOL,
@@ -66,14 +68,12 @@ from tradebot.model.record import (
 )
 from tradebot.model.registry import Coin, Discovery
 from tradebot.model.values import replace
+from tradebot.ports.stores import Events
 from tradebot.signals.kinds import kind_of
-
-if TYPE_CHECKING:
-    from tradebot.ports.stores import Events
-
 
 PASSES = """SELECT sequence, at FROM cycles WHERE job = ?1 AND (?2 IS NULL OR at >= ?2)
     AND (?3 IS NULL OR body ->> '$[2]' = ?3) ORDER BY at DESC, sequence DESC LIMIT ?4"""
+
 GATE, ABOUT, PLACE, UNKNOWN, SYMBOLS = (
     Alike._fields.index(n) for n in ("gate", "about", "place", "unknown", "symbols")
 )
@@ -127,6 +127,7 @@ class _Judged(Struct, array_like=True):
 
 
 _decode = Decoder(_Judged).decode
+
 _VERDICT, _PASS = Decision.__struct_fields__.index("verdict"), Verdict.PASS.value
 
 
@@ -185,6 +186,7 @@ ALL = -1
 
 
 P = ParamSpec("P")
+
 R = TypeVar("R")
 
 
@@ -233,7 +235,7 @@ class SqliteFacts(CacheStore):
                     json_text([pack(row) for row in intake.rejected]),
                 ),
             ).lastrowid
-            contract_checks.store(self._database, reply, intake)
+            schema.write_check(self._database, reply, intake)
             rows = list(self._changed_rows(intake))
             self._database.executemany(
                 "INSERT OR REPLACE INTO main.facts (endpoint, symbol, id, session, known_at, body)"
@@ -339,24 +341,24 @@ class SqliteFacts(CacheStore):
     other_code = _asked(history.other_code)
     session_ends = _asked(history.session_ends)
     stored = _asked(history.query_facts)
-    suspicious_replies = _asked(contract_checks.suspicious)
-    checked_replies = _asked(contract_checks.newest)
-    nulls = _asked(contract_checks.nulls)
-    registry = _asked(registry_rows.read)
-    discovery = _asked(registry_rows.discovery)
-    parities = _asked(parities.read)
+    suspicious_replies = _asked(schema.suspicious_replies)
+    checked_replies = _asked(schema.newest_checks)
+    nulls = _asked(schema.count_nulls)
+    registry = _asked(schema.read_coins)
+    discovery = _asked(schema.read_discovery)
+    parities = _asked(parities.read_parities)
 
     def put_parity(self, found: DayParity) -> None:
         with self._write():
-            parities.write(self._database, found)
+            parities.write_parity(self._database, found)
 
     def put_registry(self, found: Iterable[Coin]) -> None:
         with self._write():
-            registry_rows.write(self._database, found)
+            schema.write_coins(self._database, found)
 
     def put_discovery(self, found: Discovery) -> None:
         with self._write():
-            registry_rows.put_discovery(self._database, found)
+            schema.write_discovery(self._database, found)
 
     def scores(
         self, held: Collection[tuple[str, str]], since: datetime, now: datetime
@@ -465,3 +467,20 @@ class SqliteFacts(CacheStore):
     def _start_over(self, why: str, *, look_again: bool = False) -> None:
         self._known = self._scores = None
         super()._start_over(why, look_again=look_again)
+
+
+OF_THE_BOT = (
+    *("store", "load", "last_answers", "market", "suspicious_replies", "last_fetch", "scores", "stored", "intakes"),
+    *("registry", "put_registry", "discovery", "put_discovery"),
+)
+
+"""What is asked of the bot's own facts, and written there."""
+
+
+class SharedFacts(SqliteFacts):
+    """The store of a folder for passes, over the facts of another one, which the owner of that closes."""
+
+    def __init__(self, folder: Path, events: Events, at: datetime, of: SqliteFacts) -> None:
+        super().__init__(folder, events, at)
+        for name in OF_THE_BOT:
+            setattr(self, name, getattr(of, name))

@@ -1,21 +1,29 @@
-"""Queries about what was decided and known earlier, each of which reads no more than it is asked about."""
+"""Queries about what was decided and known earlier, each of which reads no more than it is asked about.
+
+A bot's replies are read all together, to be played again.
+"""
 
 import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from operator import itemgetter
+from pathlib import Path
 from typing import Any, NamedTuple
 
+from tradebot.adapters.facts.schema import FILE
 from tradebot.adapters.state.cache_database import DamagedError
+from tradebot.adapters.state.state_folder import FACTS
 from tradebot.adapters.text.canonical import parse_time, time_text
 from tradebot.adapters.text.codec import unpack, unpack_all
+from tradebot.errors import OperatorError
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Gate
 from tradebot.model.flow import Intake, RejectedRow
-from tradebot.model.kind import Fact
+from tradebot.model.kind import ContractFinding, Fact
 from tradebot.model.reasons import Reason
 from tradebot.model.record import (
     CandidateRecord,
@@ -27,35 +35,53 @@ from tradebot.model.record import (
     SessionEnd,
     session_end,
 )
-from tradebot.signals.kinds import kind_of
+from tradebot.model.values import replace
+from tradebot.signals.kinds import kind_names, kind_of
 
 EVER = datetime.max.replace(tzinfo=UTC)
+
 SAME_PASS = timedelta(days=1)
+
 """How long after its first record a pass may be recorded again."""
+
 MOST_SLOTS = 120
+
 """How many slots are looked at for scores: a session and a half of them, if there is one every five minutes."""
+
 SLOTS = """SELECT max(sequence), at FROM cycles
     WHERE job IN (?, ?) AND at BETWEEN ? AND ? AND body ->> '$[7]' IS NULL
     GROUP BY body ->> '$[2]', body ->> '$[3]' ORDER BY at DESC LIMIT ?"""
+
 """Select the newest slots in which strategies were asked, each by its last pass that wasn't refused."""
+
 SCORES = """SELECT cycle, candidates.symbol, body ->> '$[0][0]', body ->> '$[0][5]'
     FROM json_each(?1) AS slot CROSS JOIN json_each(?2) AS asked CROSS JOIN candidates
     ON candidates.symbol = asked.value AND candidates.at = slot.value ->> 1 AND +cycle = slot.value ->> 0"""
+
 _PASSES = "FROM cycles WHERE job IN (SELECT value FROM json_each(?)) AND at BETWEEN ? AND ? ORDER BY at, sequence"
 # Naming the jobs lets SQLite use the index on (job, at); otherwise it would scan a year of passes.
 PASSES = f"SELECT body {_PASSES}"
+
 UNPRICED_PASSES = f"SELECT json_set(body, '$[10]', json('[]')) {_PASSES}"
+
 """Select passes since a time, oldest first; their prices are the longest part by far, and few readers need them."""
+
 MARKS = """SELECT body FROM cycles WHERE job = ? AND at BETWEEN ? AND ? AND json_array_length(body, '$[10]') > 0
     ORDER BY at DESC, sequence DESC LIMIT 1"""
+
 """Select the last pass that saw prices: one that has just begun, or was cut short, saw none."""
+
 LAST_MARK = """SELECT body FROM main.cycles INDEXED BY cycles_with_marks, json_each(body, '$[10]') AS mark
     WHERE json_array_length(body, '$[10]') > 0 AND body ->> '$[2]' >= ? AND at >= ? AND mark.value ->> '$[0]' = ?
     ORDER BY body ->> '$[2]' DESC, at DESC, sequence DESC LIMIT 1"""
+
 """Select the last pass since a session and a time that saw a price of a symbol, without reading those before it."""
+
 READ = """SELECT body FROM main.cycles INDEXED BY cycles_with_equity WHERE body ->> '$[9]' IS NOT NULL AND job = ?
     ORDER BY body ->> '$[2]' DESC, at DESC, sequence DESC LIMIT 1"""
+
 """Select the last pass of a job that read the account, however many were refused since."""
+
 ENDS = """WITH RECURSIVE days (day) AS (
     SELECT min(body ->> '$[2]') FROM main.cycles INDEXED BY cycles_with_equity
     WHERE body ->> '$[9]' IS NOT NULL AND body ->> '$[2]' >= ?1
@@ -67,40 +93,58 @@ ENDS = """WITH RECURSIVE days (day) AS (
     (SELECT sequence FROM main.cycles INDEXED BY cycles_with_marks
     WHERE json_array_length(body, '$[10]') > 0 AND body ->> '$[2]' = day ORDER BY at DESC, sequence DESC LIMIT 1)
     AS marked FROM days WHERE day <= ?2"""
+
 """Select each session's last pass that read the account's equity, and its last that saw prices, without reading others.
 
 The session is in the third place of a pass's text, its equity in the tenth, its marks in the one after."""
+
 SEEN = "SELECT 1 FROM cycles WHERE +body ->> '$[9]' IS NOT NULL LIMIT 1"
+
 """Select whether any pass read the account's equity, from the passes themselves and no index."""
+
 STORED = """SELECT key, facts.id, facts.body FROM json_each(?1) CROSS JOIN facts
     ON endpoint = ?2 AND symbol = key AND session BETWEEN value ->> 0 AND value ->> 1 AND known_at <= ?3
     ORDER BY facts.sequence"""
 
 SENT = """SELECT candidates.body FROM cycles JOIN candidates ON cycle = sequence WHERE job = ? AND cycles.at >= ?
     AND json_extract(candidates.body, '$[2]') IS NOT NULL ORDER BY cycles.at, sequence, position"""
+
 LATELY = """SELECT sequence, body FROM cycles
     WHERE sequence > (SELECT max(sequence) FROM main.cycles) - 100 AND +job = ?1 ORDER BY sequence DESC LIMIT ?2"""
+
 """Select what was recorded last of a job, among the last hundred passes of all jobs."""
+
 NEWEST = """SELECT sequence, body FROM cycles WHERE job = ?1 AND (?2 IS NULL OR at >= ?2)
     ORDER BY at DESC, sequence DESC LIMIT ?3"""
+
 FIRST_TIMES = "SELECT (SELECT min(at) FROM cycles WHERE job = value) FROM json_each(?)"
+
 LAST_TIMES = "SELECT (SELECT max(at) FROM cycles WHERE job = value) FROM json_each(?)"
+
 """Select the time of each job's first or last pass by the index, however many there are."""
+
 REASONS = """SELECT (SELECT json_extract(decision.value, '$[2]') FROM json_each(candidates.body, '$[1]') AS decision
     WHERE json_extract(decision.value, '$[1]') != 'PASS' LIMIT 1) AS reason, count(*)
     FROM candidates JOIN cycles ON cycles.sequence = cycle
     WHERE job = ? AND cycles.at BETWEEN ? AND ? GROUP BY reason"""
+
 """Count the candidates of a job by the reason of the first decision that didn't pass."""
+
 ANSWERS = """SELECT endpoint, symbol, max(at), sum(at >= ?1), sum((at >= ?1) * received),
     sum((at >= ?1) * foreign_rows), sum((at >= ?1) * json_array_length(rejected))
     FROM intakes GROUP BY endpoint, symbol"""
+
 INTAKES = """SELECT endpoint, symbol, at, received, foreign_rows, duplicates, rejected FROM intakes
     WHERE at >= ? ORDER BY at, sequence"""
+
 HEADS = "SELECT sequence, body FROM cycles WHERE sequence IN (SELECT value FROM json_each(?))"
+
 FORGET_CANDIDATES = """DELETE FROM main.candidates WHERE cycle IN
     (SELECT value FROM json_each(?1)) AND at < ?2"""
+
 FORGET_ENDS = """DELETE FROM main.ends WHERE cycle IN
     (SELECT sequence FROM main.cycles WHERE at < ?2 AND sequence IN (SELECT value FROM json_each(?1)))"""
+
 JUDGED = """SELECT job, candidates.at, candidates.symbol,
     json_extract(candidates.body, '$[0][0]', '$[0][2]', '$[0][5]', '$[0][7]'),
     (SELECT decision.value ->> 0 FROM json_each(candidates.body, '$[1]') AS decision
@@ -108,6 +152,7 @@ JUDGED = """SELECT job, candidates.at, candidates.symbol,
     FROM cycles JOIN candidates ON cycle = sequence
     WHERE job IN (?3, ?4) AND cycles.at >= ?5 AND cycles.at < ?6 AND candidates.body ->> '$[0][3]' = ?7
     ORDER BY cycles.at, sequence, position"""
+
 """Select entry candidates with the gate that refused each first; what a shadow didn't send was refused by none."""
 
 REFUSED = """WITH gated AS MATERIALIZED (
@@ -120,6 +165,7 @@ REFUSED = """WITH gated AS MATERIALIZED (
         AND coalesce(candidates.body ->> '$[0][5]', 1) != 0)
     SELECT min(at), strategy, symbol, side FROM gated GROUP BY strategy, symbol, side HAVING min(is_refused)
     ORDER BY 1, 2, 3, 4"""
+
 """Select what gates refused and no pass sent; a score of zero has no side, and what has no order was refused."""
 
 
@@ -334,3 +380,43 @@ def intake(row: Sequence[Any]) -> Intake:
     reasons = tuple(unpack(RejectedRow, item) for item in json.loads(rejected))
     asked = symbol or None
     return Intake(endpoint, asked, parse_time(at), received, (), foreign, duplicates, reasons)
+
+
+REPLIES = """SELECT endpoint, symbol, at, received, foreign_rows, duplicates, rejected, found, nulls
+    FROM intakes LEFT JOIN checks ON intake = sequence ORDER BY at, sequence"""
+
+FACTS_OF = "SELECT symbol, known_at, body FROM facts WHERE endpoint = ? ORDER BY sequence"
+
+
+def load_replies(folder: Path) -> Sequence[Intake]:
+    """Return the replies that a state folder knows of, oldest first, each with the facts that it was the first to say.
+
+    Of kinds that this version doesn't know, nothing is returned; none at all if there is no file of facts. Raises
+    OperatorError if the file is damaged.
+    """
+    path = folder / FACTS
+    if not path.exists():
+        return ()
+    try:
+        with closing(FILE.open(path)) as database, FILE.translate_errors(path):
+            facts = defaultdict[tuple[str, str, str], list[Fact]](list)
+            for name in kind_names():
+                rows = database.execute(FACTS_OF, (name,)).fetchall()
+                read = unpack_all(kind_of(name).fact, [body for _, _, body in rows])
+                for (symbol, known_at, _), fact in zip(rows, read, strict=True):
+                    facts[name, symbol, known_at].append(fact)
+            replies = database.execute(REPLIES).fetchall()
+            known = frozenset(kind_names())
+            return [_intake(row, facts[row[0], row[1], row[2]]) for row in replies if row[0] in known]
+    except (DamagedError, ValueError) as error:
+        raise OperatorError(f"The facts {path} are damaged: {error}.", "give the folder of another bot") from error
+
+
+def _intake(row: Sequence[Any], facts: list[Fact]) -> Intake:
+    counts, found, nulls = intake(row[:7]), row[7], row[8]
+    # Two replies of one moment share what became known then.
+    mine, facts[:] = tuple(facts), []
+    if nulls is None:
+        return replace(counts, facts=mine)
+    findings = tuple(unpack(ContractFinding, each) for each in json.loads(found))
+    return replace(counts, facts=mine, findings=findings, nulls=json.loads(nulls))

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tradebot.adapters.facts.schema import FILE
-from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.failpoint import around
 from tradebot.adapters.state.cache_database import CacheConnection, DamagedError
 from tradebot.adapters.state.state_folder import FACTS
 from tradebot.adapters.text.canonical import json_text, time_text

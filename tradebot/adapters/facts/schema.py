@@ -1,15 +1,137 @@
-"""Define the facts file: its tables. Facts only explain, so a damaged file is moved aside and the bot goes on."""
+"""Define the facts file: its tables. Facts only explain, so a damaged file is moved aside and the bot goes on.
 
+The small tables are read and written here: how each session compared with its backtest, what the registry knows of each
+symbol and discovered last, and what the check of each reply found, beside the reply's counts.
+"""
+
+import json
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
+from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 
-from tradebot.adapters.facts import parity_rows, registry_rows
-from tradebot.adapters.state.cache_database import CacheDatabase, DamagedError, check_pages
+from tradebot.adapters.state.cache_database import CacheConnection, CacheDatabase, DamagedError, check_pages
 from tradebot.adapters.state.row_checksums import with_sums
+from tradebot.adapters.text.canonical import json_text, parse_time, time_text
+from tradebot.adapters.text.codec import decode, encode, pack, unpack
 from tradebot.errors import OperatorError
+from tradebot.model.flow import Intake
+from tradebot.model.kind import CheckedReply, ContractFinding, NullCounts
+from tradebot.model.parity import DayParity
+from tradebot.model.registry import Coin, Discovery
 from tradebot.model.text import pluralize
 
+NEWEST = """SELECT endpoint, symbol, at, received, found, nulls, max(sequence)
+    FROM intakes JOIN checks ON intake = sequence
+    WHERE at BETWEEN ?1 AND ?2 AND received > 0 GROUP BY endpoint, symbol"""
+
+"""Select the newest checked reply with rows about each kind and symbol: max() makes SQLite take the row's columns."""
+
+ROWS = """SELECT endpoint, sum(received) FROM intakes JOIN checks ON intake = sequence
+    WHERE at >= ?1 AND at < ?2 GROUP BY endpoint"""
+
+NULLS = """SELECT endpoint, each.key, sum(each.value) FROM intakes JOIN checks ON intake = sequence
+    CROSS JOIN json_each(nulls) AS each WHERE at >= ?1 AND at < ?2 GROUP BY endpoint, each.key"""
+
+ANY = """SELECT 1 FROM checks JOIN intakes ON intake = sequence
+    WHERE found != '[]' AND at BETWEEN ?1 AND ?2 LIMIT 1"""
+
+
+def write_check(database: sqlite3.Connection, reply: int | None, intake: Intake) -> None:
+    """Store what was found in a stored reply, if its rows were checked."""
+    if intake.nulls is not None:
+        found, nulls = json_text([pack(finding) for finding in intake.findings]), json_text(dict(intake.nulls))
+        database.execute("INSERT INTO main.checks (intake, found, nulls) VALUES (?, ?, ?)", (reply, found, nulls))
+
+
+def suspicious_replies(database: sqlite3.Connection, since: datetime, now: datetime) -> Sequence[CheckedReply]:
+    """Return the newest reply with rows about each kind and symbol; none if no reply in this span has a finding."""
+    found = database.execute(ANY, (time_text(since), time_text(now))).fetchone()
+    return newest_checks(database, since, now) if found else ()
+
+
+def newest_checks(database: sqlite3.Connection, since: datetime, now: datetime) -> Sequence[CheckedReply]:
+    """Return the newest reply with rows about each kind and symbol in a span of time."""
+    return tuple(
+        CheckedReply(
+            endpoint,
+            symbol or None,
+            parse_time(at),
+            rows,
+            tuple(unpack(ContractFinding, each) for each in json.loads(found)),
+            json.loads(nulls),
+        )
+        for endpoint, symbol, at, rows, found, nulls, _ in database.execute(NEWEST, (time_text(since), time_text(now)))
+    )
+
+
+def count_nulls(database: sqlite3.Connection, since: datetime, until: datetime) -> Mapping[str, NullCounts]:
+    """Return how many values of each kind's fields were null in the replies from `since` to before `until`."""
+    span = time_text(since), time_text(until)
+    found: dict[str, dict[str, int]] = defaultdict(dict)
+    for endpoint, name, count in database.execute(NULLS, span):
+        found[endpoint][name] = count
+    return {kind: NullCounts(rows, found[kind]) for kind, rows in database.execute(ROWS, span)}
+
+
+COINS = "CREATE TABLE coins (symbol TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (symbol)) WITHOUT ROWID"
+
+DISCOVERY = "CREATE TABLE discovery (id INTEGER PRIMARY KEY CHECK (id = 1), body TEXT NOT NULL)"
+
+
+def read_coins(database: CacheConnection) -> Mapping[str, Coin]:
+    """Return what is known of each symbol."""
+    rows = database.execute("SELECT symbol, body FROM coins ORDER BY symbol")
+    return {symbol: decode(Coin, json.loads(body)) for symbol, body in rows}
+
+
+def write_coins(database: CacheConnection, coins: Iterable[Coin]) -> None:
+    """Write what is known of these symbols, inside a transaction."""
+    rows = [(coin.symbol, json_text(encode(coin))) for coin in coins]
+    database.executemany("DELETE FROM main.coins WHERE symbol = ?", [(symbol,) for symbol, _ in rows])
+    database.executemany("INSERT INTO main.coins (symbol, body) VALUES (?, ?)", rows)
+
+
+def read_discovery(database: CacheConnection) -> Discovery:
+    """Return what was discovered last."""
+    row = database.execute("SELECT body FROM discovery").fetchone()
+    return _decoded(row[0]) if row else Discovery()
+
+
+def write_discovery(database: CacheConnection, found: Discovery) -> None:
+    """Write what was discovered, inside a transaction."""
+    database.execute("DELETE FROM main.discovery")
+    database.execute("INSERT INTO main.discovery (id, body) VALUES (1, ?)", (json_text(encode(found)),))
+
+
+# Each pass asks several times, and it changes once a day.
+@lru_cache(maxsize=2)
+def _decoded(body: str) -> Discovery:
+    return decode(Discovery, json.loads(body))
+
+
+PARITIES = "CREATE TABLE parities (session TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (session)) WITHOUT ROWID"
+
+
+def read_parities(database: CacheConnection, last: int) -> Sequence[DayParity]:
+    """Return the newest sessions that were compared, oldest first."""
+    rows = database.execute("SELECT body FROM parities ORDER BY session DESC LIMIT ?", (last,)).fetchall()
+    # Comparisons of earlier releases don't say what a session cost.
+    return [decode(DayParity, {"costs_usd": None, **json.loads(body)}) for (body,) in reversed(rows)]
+
+
+def write_parity(database: CacheConnection, found: DayParity) -> None:
+    """Write how a session compared, inside a transaction, in the place of an earlier comparison."""
+    day = found.session.isoformat()
+    database.execute("DELETE FROM main.parities WHERE session = ?", (day,))
+    database.execute("INSERT INTO main.parities (session, body) VALUES (?, ?)", (day, json_text(encode(found))))
+
+
 APPLICATION_ID = 0x54424632
+
 TABLES = (
     """CREATE TABLE facts (
         sequence INTEGER PRIMARY KEY AUTOINCREMENT, endpoint TEXT NOT NULL, symbol TEXT NOT NULL,
@@ -49,7 +171,9 @@ TABLES = (
 ENDS = """CREATE TABLE ends (
     cycle INTEGER PRIMARY KEY REFERENCES cycles ON DELETE CASCADE, body TEXT NOT NULL
 )"""
-ADDED = (registry_rows.TABLE, registry_rows.DISCOVERY, ENDS, parity_rows.TABLE)
+
+ADDED = (COINS, DISCOVERY, ENDS, PARITIES)
+
 FILE = CacheDatabase("facts", APPLICATION_ID, 1, with_sums(TABLES), with_sums(ADDED))
 
 

@@ -16,7 +16,7 @@ from typing import Annotated
 
 from msgspec import DecodeError, Meta, Struct, json
 
-from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.failpoint import around
 from tradebot.adapters.state.file_locks import try_lock
 from tradebot.adapters.state.safe_open import open_plain, read_plain
 from tradebot.errors import AllowanceSpentError

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from websockets.sync.client import ClientConnection
 
-from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.failpoint import around
 from tradebot.adapters.flow.unusual_whales import UNUSUAL_WHALES_URL
 from tradebot.adapters.wire.allowed_hosts import check_secret, check_url
 from tradebot.adapters.wire.http import BodyError, decode, printable

@@ -6,8 +6,8 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from tradebot.adapters.ledger.file import LedgerFile
-from tradebot.adapters.ledger.json_codec import decode_cached, kept_of, parse_json, proven_fill
 from tradebot.adapters.ledger.row_checksums import as_written, combine_checksums
+from tradebot.adapters.ledger.rows import decode_cached, kept_of, parse_json, proven_fill
 from tradebot.adapters.ledger.schema import TABLES
 from tradebot.adapters.state.state_folder import REBUILD
 from tradebot.adapters.text.activity_types import meaning_if_any

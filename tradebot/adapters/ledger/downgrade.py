@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
-from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.failpoint import around
 from tradebot.adapters.ledger.migration import Form, free_beside, version_of
 from tradebot.adapters.ledger.schema import FORM, open_database, translate_errors
 from tradebot.adapters.state.state_folder import LEDGER, sync_folder

@@ -6,8 +6,7 @@ from decimal import Decimal
 from functools import cache
 from typing import Any, Generic
 
-from tradebot.adapters.ledger.account_rows import AccountRows
-from tradebot.adapters.ledger.file import LedgerFile
+from tradebot.adapters.ledger.file import AccountRows, LedgerFile
 from tradebot.adapters.ledger.tables import Row, TableKind, Worded
 from tradebot.adapters.text.canonical import decimal_text, json_text, time_text
 

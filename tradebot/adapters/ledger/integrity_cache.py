@@ -21,7 +21,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.failpoint import around
 from tradebot.adapters.state.resources import boot_id
 from tradebot.adapters.state.safe_open import read_plain, written_plain
 from tradebot.adapters.state.state_folder import CHECKED, JOURNAL, LEDGER

@@ -21,7 +21,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.failpoint import around
 from tradebot.adapters.state.safe_open import NotPlainError, open_plain, opened_plain
 from tradebot.adapters.state.state_folder import LEDGER, REBUILD, in_place, sync_folder
 from tradebot.adapters.text.canonical import json_text, time_text

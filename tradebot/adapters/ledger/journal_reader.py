@@ -11,7 +11,7 @@ from typing import BinaryIO, NamedTuple
 
 from msgspec import Struct, field
 
-from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.failpoint import around
 from tradebot.adapters.ledger import journal
 from tradebot.adapters.ledger.journal import Head, JournalRecord
 from tradebot.adapters.state.safe_open import opened_plain, written_plain

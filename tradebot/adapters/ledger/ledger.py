@@ -15,7 +15,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tradebot.adapters.ledger import journal, json_codec, tables
+from tradebot.adapters.ledger import journal, rows, tables
 from tradebot.adapters.ledger.account_history import AccountHistory
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.file_table import TableFile
@@ -296,7 +296,7 @@ class SqliteLedger(LedgerStores, TradingStates, FillTotals):
 
         A process that runs for months would otherwise keep thousands that no pass asks for any more.
         """
-        json_codec.forget()
+        rows.forget()
         tables.forget()
         self.file.shrink()
 

@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.failpoint import around
 from tradebot.adapters.ledger import row_checksums as ledger_sums
 from tradebot.adapters.state.safe_open import create_draft
 from tradebot.adapters.state.state_folder import REBUILD, sync_folder

@@ -1,21 +1,146 @@
-"""The rows of the ledger's tables, and their text in the journal."""
+"""The rows of the ledger's tables, and what the journal says of them.
 
-from collections.abc import Mapping, Sequence
+Some hold values as JSON text, which is coded here, as are names that a query is given as such a text.
+"""
+
+import json
+import sys
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, NamedTuple, Self
+from functools import lru_cache
+from typing import Any, NamedTuple, Self, TypeVar
 
+from tradebot.adapters.state.state_folder import REBUILD
 from tradebot.adapters.text.activity_types import meaning_of
-from tradebot.adapters.text.canonical import decimal_text, json_text, time_text
-from tradebot.adapters.text.codec import encode
+from tradebot.adapters.text.canonical import decimal_text, json_text, parse_time, time_text
+from tradebot.adapters.text.codec import decode, encode
+from tradebot.errors import DamagedBooksError
 from tradebot.model.activity import Entry
 from tradebot.model.bar import Session
+from tradebot.model.candidate import Component, ScaleOutLevel, Side
 from tradebot.model.decision import Decision
+from tradebot.model.instrument import ONE
 from tradebot.model.intent import IntentRecord
-from tradebot.model.order import Order
-from tradebot.model.position import Key, Marks, Origin, OwnedFill
+from tradebot.model.order import Fee, Fill, Order
+from tradebot.model.position import Kept, Key, Marks, Origin, OwnedFill
 from tradebot.model.trade import TradeNote
+from tradebot.model.values import replace
 from tradebot.model.venue import Settlement
+
+T = TypeVar("T")
+
+CACHED_VALUES = 5_000
+
+_SIDES, _ORIGINS = {side.value: side for side in Side}, {origin.value: origin for origin in Origin}
+
+_parse = json.JSONDecoder().raw_decode
+
+_number = lru_cache(maxsize=1_000)(Decimal)
+
+
+def decode_as(kind: type[T], text: str) -> T:
+    """Return a stored dataclass; raise DamagedBooksError if its text doesn't fit."""
+    try:
+        return decode(kind, json.loads(text))
+    except ValueError as error:
+        raise DamagedBooksError(f"A row of the ledger can't be read: {error}.", REBUILD) from error
+
+
+def decode_cached(kind: type[T], text: str) -> T:
+    """Return a stored dataclass from a cache: the values are frozen, so each text is parsed only once."""
+    hashable: Any = kind
+    value: T = _cached(hashable, text)
+    return value
+
+
+def forget() -> None:
+    """Empty the cache of `stored`."""
+    _cached.cache_clear()
+
+
+@lru_cache(maxsize=CACHED_VALUES)
+def _cached(kind: Any, text: str) -> Any:
+    return decode_as(kind, text)
+
+
+def owned_fill(body: str, origin: str, about: str) -> OwnedFill:
+    """Return a fill from its journaled text, with the origin and purpose of its row."""
+    owned = decode_cached(OwnedFill, body)
+    same = (owned.origin, owned.about) == (origin, about)
+    return owned if same else replace(owned, origin=Origin(origin), about=about)
+
+
+def parse_json(text: str) -> Any:
+    """Return what a text of JSON says, faster than `json.loads`; raise ValueError if there is anything around it."""
+    found, end = _parse(text)
+    if end != len(text):
+        raise ValueError(f"there is more than JSON after {end} characters")
+    return found
+
+
+def proven_fill(body: str, origin: str, about: str) -> OwnedFill:
+    """Return a fill from a text that its row's sum proves as written, in a third of the time of `owned_fill`.
+
+    A sum leaves nothing to check but the form, which an earlier version may have written otherwise.
+    """
+    try:
+        raw = parse_json(body)
+        fill = raw["fill"]
+        return OwnedFill(
+            sys.intern(raw["strategy"]),
+            Fill(
+                fill["activity_id"],
+                fill["venue_order_id"],
+                sys.intern(fill["symbol"]),
+                _SIDES[fill["side"]],
+                _number(fill["quantity"]),
+                _number(fill["price"]),
+                parse_time(fill["at"]),
+                _number(fill["multiplier"]) if "multiplier" in fill else ONE,
+                _fee(fill["fee"]) if "fee" in fill else None,
+                fill.get("liquidation") is True,
+                fill.get("settlement") is True,
+            ),
+            _ORIGINS[origin],
+            about,
+        )
+    except (ValueError, KeyError, TypeError, ArithmeticError):
+        # The codec finds out what is wrong, and names it.
+        return owned_fill(body, origin, about)
+
+
+def _fee(raw: Mapping[str, str | None]) -> Fee:
+    amount, currency = raw["amount"], raw["currency"]
+    if currency is None:
+        raise ValueError("a fee has a currency")
+    return Fee(None if amount is None else _number(amount), sys.intern(currency))
+
+
+def kept_of(
+    stop: str | None,
+    target: str | None,
+    score: float | None,
+    components: Iterable[Any] | None,
+    targets: Iterable[Any] | None,
+    atr: str | None,
+    invalid: str | None,
+) -> Kept:
+    """Return what an intent says of the position that it opened; one of an earlier version says less."""
+    return Kept(
+        stop_loss_fraction=None if stop is None else Decimal(stop),
+        profit_target_fraction=None if target is None else Decimal(target),
+        entry_score=score,
+        components=tuple(decode(Component, one) for one in components or ()),
+        targets=tuple(decode(ScaleOutLevel, one) for one in targets or ()),
+        atr_fraction=None if atr is None else Decimal(atr),
+        invalid_fraction=None if invalid is None else Decimal(invalid),
+    )
+
+
+def names(found: Collection[str]) -> str:
+    """Return names as one parameter of a query, which reads them with `json_each`."""
+    return json.dumps(list(found))
 
 
 class StoredOpening(NamedTuple):
@@ -27,7 +152,7 @@ class StoredOpening(NamedTuple):
 
     @property
     def words(self) -> Mapping[str, str]:
-        """Return the journal's text for it; an account that pays for its positions has only the balance."""
+        """Return what the journal says of it: of an account that pays, only the balance."""
         words = {"cash": decimal_text(self.cash)}
         return words if self.settlement is Settlement.PAID else {**words, "settlement": self.settlement}
 
@@ -40,7 +165,7 @@ class Promise(NamedTuple):
 
 
 class IntentRow(NamedTuple):
-    """An intent; the values it was promised with are written once, and never read back from a file."""
+    """An intent; what it was promised with is written once, and never read back from a file."""
 
     record: IntentRecord
     promise: Promise = Promise()
@@ -85,7 +210,7 @@ class StoredFill(NamedTuple):
         return self._replace(text=self.body)
 
     def payload(self) -> bytes:
-        """Return its journal payload."""
+        """Return what the journal says of it."""
         return self.body.encode()
 
 

@@ -12,8 +12,8 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
-from tradebot.adapters.ledger.json_codec import CACHED_VALUES, decode_as, decode_cached, owned_fill
 from tradebot.adapters.ledger.rows import (
+    CACHED_VALUES,
     AcknowledgedRow,
     CashRow,
     IntentRow,
@@ -24,7 +24,10 @@ from tradebot.adapters.ledger.rows import (
     StoredOrder,
     acknowledged_words,
     cash_words,
+    decode_as,
+    decode_cached,
     note_words,
+    owned_fill,
 )
 from tradebot.adapters.text.canonical import decimal_text, json_text, parse_time, time_text
 from tradebot.adapters.text.codec import encode

@@ -16,8 +16,8 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from tradebot.adapters.ledger.file import LedgerFile
-from tradebot.adapters.ledger.json_codec import owned_fill
 from tradebot.adapters.ledger.row_checksums import as_written, combine_checksums
+from tradebot.adapters.ledger.rows import owned_fill
 from tradebot.adapters.ledger.schema import TABLES
 from tradebot.adapters.state.state_folder import REBUILD
 from tradebot.adapters.text.canonical import decimal_text, json_text, parse_time, time_text

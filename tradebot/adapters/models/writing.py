@@ -9,7 +9,7 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.failpoint import around
 from tradebot.adapters.models.folder import SIGNATURE, SUMS, ModelParts, id_of, sums_of
 from tradebot.adapters.models.signing import sign, signer_of
 from tradebot.adapters.state.state_folder import make_folder, sync_folder

@@ -27,7 +27,7 @@ from typing import NoReturn
 
 from msgspec import Struct
 
-from tradebot.adapters.plugins import linux_syscalls, namespaces, system_call_filter
+from tradebot.adapters.plugins import linux_isolation, linux_syscalls
 from tradebot.adapters.plugins.file_access import FileAccess
 from tradebot.adapters.plugins.linux_syscalls import forbid_new_privileges, system_call
 from tradebot.model.values import replace
@@ -160,8 +160,8 @@ class Confinement(Struct, frozen=True):
     def all_ended(self) -> Iterator[None]:
         """Kill every process that was started in the meantime, whatever became of its parents."""
         if Means.NAMESPACES in self.means:
-            namespaces.enter()
-            first = namespaces.first_process()
+            linux_isolation.enter()
+            first = linux_isolation.first_process()
             try:
                 yield
             finally:
@@ -183,7 +183,7 @@ class Confinement(Struct, frozen=True):
         if Means.OTHER_USER in self.means:
             _become_nobody(self.reach.own)
         if Means.OWN_ROOT in self.means:
-            namespaces.change_root(self.reach, self.place)
+            linux_isolation.change_root(self.reach, self.place)
         if sys.platform == "linux":
             linux_syscalls.end_with_parent(signal.SIGKILL)
             linux_syscalls.drop_capabilities()
@@ -191,7 +191,7 @@ class Confinement(Struct, frozen=True):
             restrict(self.reach)
         if Means.CALL_FILTER in self.means:
             apart = Means.NAMESPACES in self.means or (Means.LANDLOCK in self.means and confines_signals())
-            system_call_filter.restrict(
+            linux_isolation.restrict(
                 files=Means.OWN_ROOT not in self.means,
                 processes=Means.NAMESPACES not in self.means,
                 signals=not apart,
@@ -202,14 +202,14 @@ def confinement(reach: FileAccess, place: Path, private: Sequence[Path]) -> Conf
     """Return the mechanisms that work here; each is tried once in a process that then ends."""
 
     def change_root() -> None:
-        namespaces.enter()
-        namespaces.change_root(reach, place)
+        linux_isolation.enter()
+        linux_isolation.change_root(reach, place)
 
     means = working(
         {
-            Means.NAMESPACES: namespaces.enter,
+            Means.NAMESPACES: linux_isolation.enter,
             Means.LANDLOCK: lambda: restrict(reach),
-            Means.CALL_FILTER: lambda: system_call_filter.restrict(files=True, processes=True, signals=True),
+            Means.CALL_FILTER: lambda: linux_isolation.restrict(files=True, processes=True, signals=True),
         }
     )
     # Landlock and the filter block access to our files, but their names, sizes and times can still be seen.

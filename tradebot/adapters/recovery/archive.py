@@ -19,7 +19,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import Struct
 
-from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.failpoint import around
 from tradebot.adapters.recovery.offsite_copy import DRAFT, Content, OffsiteStore, content_of
 from tradebot.adapters.state.safe_open import NotPlainError, opened_plain, require_plain
 from tradebot.adapters.state.state_folder import sync_folder, write_durably

@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.failpoint import around
 from tradebot.adapters.ledger import journal_reader
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.ledger.schema import copy_database, open_database, translate_errors

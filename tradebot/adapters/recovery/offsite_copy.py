@@ -17,7 +17,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any, NamedTuple, Protocol
 
-from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.failpoint import around
 from tradebot.adapters.recovery import backups
 from tradebot.adapters.recovery.backup_parts import PARTS
 from tradebot.adapters.recovery.quarantine import MANIFEST

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
-from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.failpoint import around
 from tradebot.adapters.state.safe_open import NotPlainError, opened_plain
 from tradebot.adapters.state.state_folder import (
     JOURNAL,

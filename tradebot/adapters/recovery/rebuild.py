@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.failpoint import around
 from tradebot.adapters.ledger.journal import Head, Journal, JournalRecord
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.ledger.rebuild_records import JournalRow

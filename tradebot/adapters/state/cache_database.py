@@ -14,7 +14,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.failpoint import around
 from tradebot.adapters.state.file_locks import try_lock
 from tradebot.adapters.state.row_checksums import BadRows
 from tradebot.adapters.state.safe_open import NotPlainError, require_plain

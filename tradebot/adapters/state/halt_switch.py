@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.failpoint import around
 from tradebot.adapters.state.safe_open import read_plain
 from tradebot.adapters.state.state_folder import cannot_write, sync_folder, write_durably
 from tradebot.errors import ExitCode, OperatorError

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.failpoint import around
 from tradebot.adapters.state.file_locks import try_lock
 from tradebot.adapters.state.safe_open import is_plain, open_plain, read_plain
 from tradebot.adapters.text.canonical import parse_time

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.failpoint import around
 from tradebot.adapters.state.state_folder import StateFolder, cannot_write, write_durably
 from tradebot.adapters.text.canonical import CodecError
 from tradebot.adapters.text.codec import decode, encode

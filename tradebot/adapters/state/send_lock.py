@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.failpoint import around
 from tradebot.adapters.state.file_locks import flocked_within
 from tradebot.adapters.state.safe_open import open_plain, read_plain
 from tradebot.adapters.state.state_folder import SENDING, cannot_write

@@ -9,7 +9,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.failpoint import around
 from tradebot.adapters.state import state_locks
 from tradebot.adapters.state.safe_open import create_draft, read_plain
 from tradebot.adapters.state.state_folder import SERVING

@@ -13,7 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
-from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.failpoint import around
 from tradebot.adapters.state import folder_permissions
 from tradebot.adapters.state.marker_text import FIRST_VENUE, NAMES, SCHEMA, marker_content, marker_text, put_back
 from tradebot.adapters.state.safe_open import NotPlainError, create_draft, read_plain

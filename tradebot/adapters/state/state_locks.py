@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.failpoint import around
 from tradebot.adapters.state.file_locks import flocked_within, try_lock
 from tradebot.adapters.state.safe_open import open_plain, read_plain
 from tradebot.adapters.state.state_folder import LEDGER_VERSION, MARKER, cannot_write

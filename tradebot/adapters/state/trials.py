@@ -13,7 +13,7 @@ from pathlib import Path
 
 from msgspec import Struct, ValidationError, convert
 
-from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.failpoint import around
 from tradebot.adapters.state import state_locks
 from tradebot.adapters.state.safe_open import open_plain, read_plain
 from tradebot.adapters.state.state_folder import write_durably

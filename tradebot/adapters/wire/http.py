@@ -12,7 +12,7 @@ import certifi
 import urllib3
 from msgspec import Struct, field
 
-from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.failpoint import around
 from tradebot.adapters.text.redaction import hide_in
 from tradebot.errors import TemporaryError
 from tradebot.model.retry_waits import wait_after

@@ -21,10 +21,8 @@ from papervenue.faces.data.rows import listing
 from papervenue.market import actions as words
 from papervenue.market.bars import UNITS
 from papervenue.times import DAY, HOUR, SECOND, at_new_york, from_datetime
-from tradebot.adapters.bars.resampling import steps_of
-from tradebot.adapters.bars.source import DIVIDEND, SPLIT, CorporateAction
-from tradebot.adapters.bars.store import PriceStep
-from tradebot.adapters.bars.window import REACHES, window_of
+from tradebot.adapters.bars.series import REACHES, steps_of, window_of
+from tradebot.adapters.bars.store import DIVIDEND, SPLIT, CorporateAction, PriceStep
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.lab.backtest.engine_conversion import session_of
 from tradebot.model.series import DAY as DAYS

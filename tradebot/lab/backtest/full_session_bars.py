@@ -19,7 +19,7 @@ from tradebot.model.series import WIDTHS, PriceKind, Series
 
 if TYPE_CHECKING:
     from papervenue.market.bars import Bar, Market
-    from tradebot.adapters.bars.source import CorporateAction
+    from tradebot.adapters.bars.store import CorporateAction
     from tradebot.model.bar import Session
     from tradebot.model.venue_day import VenueDay
     from tradebot.model.view import BarNeed

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from tradebot.adapters.facts.fetch_history import load_replies
+from tradebot.adapters.facts.history import load_replies
 from tradebot.adapters.flow.reply_archive import KeptReplies
 from tradebot.app.null_ports import NoEvents
 from tradebot.errors import OperatorError, TemporaryError

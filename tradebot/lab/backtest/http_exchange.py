@@ -35,7 +35,7 @@ from papervenue.state import read_market
 from papervenue.times import SECOND, from_datetime, to_datetime
 from tradebot.adapters.bars.read_through import StoredBars
 from tradebot.adapters.bars.roll_adjusted import join_over_rolls
-from tradebot.adapters.bars.source import CorporateAction
+from tradebot.adapters.bars.store import CorporateAction
 from tradebot.adapters.memory.bars import MemoryBars
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.memory.send_lock import MemorySendLock
@@ -60,7 +60,7 @@ from tradebot.venues.kraken.bars import RESOLUTIONS
 if TYPE_CHECKING:
     from papervenue.engine.account import Account
     from papervenue.market.bars import Market
-    from tradebot.adapters.bars.source import BarSource
+    from tradebot.adapters.bars.store import BarSource
     from tradebot.adapters.memory.facts import MemoryFacts
     from tradebot.adapters.memory.recorder import MemoryEvents
     from tradebot.app.settings import Settings

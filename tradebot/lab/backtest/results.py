@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from papervenue.market.source import QuickCloses
 from papervenue.market.spec import FUNDS, NO_COSTS
 from papervenue.times import SECOND
-from tradebot.adapters.bars.resampling import resample, series
+from tradebot.adapters.bars.series import resample, series
 from tradebot.adapters.memory.recorder import RecordLevel
 from tradebot.adapters.state import state_folder, state_locks, trials
 from tradebot.adapters.state.evidence import BACKTEST, read_evidence, write_evidence

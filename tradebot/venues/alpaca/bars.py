@@ -5,8 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import NamedTuple, TypeVar
 
-from tradebot.adapters.bars.source import DIVIDEND, SPLIT, CorporateAction, DelayedError
-from tradebot.adapters.bars.store import STORED_ALWAYS
+from tradebot.adapters.bars.store import DIVIDEND, SPLIT, STORED_ALWAYS, CorporateAction, DelayedError
 from tradebot.adapters.wire.json_fields import LONGEST_SYMBOL, DriftTally, JsonFields, RowError, keep_readable
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.errors import TemporaryError

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 from urllib.parse import quote
 
-from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.failpoint import around
 from tradebot.adapters.wire.http import HttpReply, WireError
 from tradebot.adapters.wire.json_fields import DriftTally, RowError
 from tradebot.errors import TemporaryError, TradebotError

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from tradebot.adapters.bars.source import CorporateAction
+from tradebot.adapters.bars.store import CorporateAction
 from tradebot.adapters.wire.http import printable
 from tradebot.adapters.wire.json_fields import DriftTally, RowError
 from tradebot.auditing.bar_findings import RawBar

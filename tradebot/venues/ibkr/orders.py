@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
-from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.failpoint import around
 from tradebot.adapters.wire.http import printable
 from tradebot.adapters.wire.json_fields import DriftTally, RowError
 from tradebot.errors import TemporaryError, TradebotError

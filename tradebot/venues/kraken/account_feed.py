@@ -9,7 +9,7 @@ import threading
 
 from websockets.sync.client import ClientConnection
 
-from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.failpoint import around
 from tradebot.adapters.wire.http import BodyError, decode, printable
 from tradebot.adapters.wire.reconnecting_websocket import KeptOpen, WebsocketTimeouts
 from tradebot.venues.kraken.client import KrakenVenue

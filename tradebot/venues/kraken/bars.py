@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import partial
 
-from tradebot.adapters.bars.source import CorporateAction
+from tradebot.adapters.bars.store import CorporateAction
 from tradebot.adapters.wire.json_fields import DriftTally, JsonFields, RowError, keep_readable
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.errors import ExitCode, OperatorError, TemporaryError

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.failpoint import around
 from tradebot.adapters.wire.http import BodyError, HttpReply, WireError
 from tradebot.adapters.wire.json_fields import DriftTally, JsonFields, RowError
 from tradebot.errors import TradebotError

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from tradebot.adapters.bars.source import SPLIT, CorporateAction
+from tradebot.adapters.bars.store import SPLIT, CorporateAction
 from tradebot.model.account import Account, BrokerPosition, BrokerView
 from tradebot.model.activity import Activity, ActivityKind
 from tradebot.model.bar import Depth, Quote, Session, VenueClock

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from tests.kit.core.sessions import DAY, HOUR, globex
-from tradebot.adapters.bars.window import days_from, window_of
+from tradebot.adapters.bars.series import days_from, window_of
 from tradebot.model.bar import Session
 from tradebot.model.venue_day import VenueDay
 from tradebot.model.view import BarNeed

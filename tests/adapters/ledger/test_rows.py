@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from tests.kit.values import NOW
-from tradebot.adapters.ledger.json_codec import decode_cached, forget, owned_fill, proven_fill
+from tradebot.adapters.ledger.rows import decode_cached, forget, owned_fill, proven_fill
 from tradebot.adapters.text.canonical import json_text
 from tradebot.adapters.text.codec import encode
 from tradebot.errors import DamagedBooksError

@@ -13,7 +13,7 @@ import pytest
 from msgspec import Struct
 
 from tests.kit.values import NOW
-from tradebot.adapters.exports.tables import ExportTable, Whose, write
+from tradebot.adapters.exports import ExportTable, Whose, write
 from tradebot.errors import OperatorError, TemporaryError
 
 MAIN, OTHER = Whose("main", "0001", "paper"), Whose("other", "0002", "paper")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.kit.values import NOW
 from tests.views.test_parity import FIRST, LATE, OURS, day
-from tradebot.adapters.facts import parity_rows
+from tradebot.adapters.facts import schema
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.adapters.state.cache_database import CacheConnection
@@ -27,8 +27,8 @@ def test_newest_sessions_are_read_oldest_first_and_one_compared_again_takes_its_
 def test_comparison_of_an_earlier_release_says_nothing_of_what_the_session_cost() -> None:
     known = replace(day(), costs_usd=Decimal("1.5"))
     with closing(sqlite3.connect(":memory:", factory=CacheConnection)) as database:
-        database.execute(parity_rows.TABLE)
-        parity_rows.write(database, known)
-        assert parity_rows.read(database, 1) == [known]
+        database.execute(schema.PARITIES)
+        schema.write_parity(database, known)
+        assert schema.read_parities(database, 1) == [known]
         database.execute("UPDATE parities SET body = json_remove(body, '$.costs_usd')")
-        assert parity_rows.read(database, 1) == [day()]
+        assert schema.read_parities(database, 1) == [day()]

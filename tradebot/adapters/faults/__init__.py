@@ -1,1 +1,0 @@
-"""Provide named points at which a test may kill this process."""
