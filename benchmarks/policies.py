@@ -18,7 +18,7 @@ from benchmarks.support.sizes import sized
 from tradebot.lab.performance.statistics import Interval, wilson
 from tradebot.lab.selection.conditions import ConditionCheck, Must
 from tradebot.lab.selection.policies import PolicyFigures, asked_of_policy
-from tradebot.model.policy_results import PolicyResults
+from tradebot.model.evidence import PolicyResults
 from tradebot.model.values import replace
 
 MANY, OTHERS, MANY_TRIALS = sized(1_000, 2), sized(200, 1), 100

@@ -86,7 +86,7 @@ def run(app: "App", *, only_list: bool = False, to: str | None = None) -> Report
 def place_of(to: str) -> "OffsiteStore":
     """Return the place off this machine, a folder or a bucket; TradebotError if it isn't there or can't be asked."""
     if to.startswith("s3://"):
-        from tradebot.adapters.recovery.offsite_s3 import Bucket
+        from tradebot.adapters.recovery.offsite_copy import Bucket
         from tradebot.app.keys import load_cloud_keys
 
         return Bucket(to, load_cloud_keys(os.environ, Path(".env")))

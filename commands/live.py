@@ -130,9 +130,9 @@ def take_over(app: "App", confirmed: str | None) -> Report:
     Raises OperatorError: exit 2 if the folder is no copy or without a confirmation, 3 with a wrong one, 6 if anything
     still runs in either folder.
     """
-    from tradebot.adapters.state import home, state_locks
+    from tradebot.adapters.state import folder_identity, state_locks
 
-    other = home.original(app.folder)
+    other = folder_identity.original(app.folder)
     if other is None:
         raise OperatorError("this state folder isn't a copy of another one that is still there", "tradebot live status")
     what = f"Trading this account from here instead of {other}"
@@ -141,7 +141,7 @@ def take_over(app: "App", confirmed: str | None) -> Report:
         state_locks.hold_all(other, "live take-over", serve_wait_s=0.0),
         state_locks.hold_all(app.folder.path, "live take-over"),
     ):
-        home.take_over(app.folder, other)
+        folder_identity.take_over(app.folder, other)
     return Report("live-take-over", TakenOver(str(app.folder.path.resolve()), str(other)), _render_taken_over)
 
 

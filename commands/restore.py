@@ -57,7 +57,7 @@ def fetch_backup(path: Path, source: str, name: str | None) -> str:
     """
     from commands.backup import place_of
     from tradebot.adapters.recovery import offsite_copy
-    from tradebot.adapters.state import marker_backup, state_folder
+    from tradebot.adapters.state import folder_identity, state_folder
 
     place, is_new = place_of(source), not state_folder.has_marker(path)
     found, owner = offsite_copy.select_backup(place, name), None if is_new else state_folder.read_marker(path)
@@ -65,7 +65,7 @@ def fetch_backup(path: Path, source: str, name: str | None) -> str:
         state_folder.prepare(path)
     offsite_copy.fetch(path / state_folder.BACKUPS, place, found, owner)
     if is_new:
-        marker_backup.mark_again(path, path / state_folder.BACKUPS / found / state_folder.MARKER)
+        folder_identity.mark_again(path, path / state_folder.BACKUPS / found / state_folder.MARKER)
     return found
 
 

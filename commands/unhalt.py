@@ -16,7 +16,6 @@ from commands.shared.declaration import VerbPurpose, acts
 from commands.shared.light_helpers import clean
 from commands.shared.times import when
 from commands.shared.verb_options import AccountTail, Report, caller, confirm_for, console, on_bot
-from tradebot.adapters.state.crash_loop import forget_starts
 from tradebot.adapters.text.redaction import without_keys
 from tradebot.errors import ExitCode, OperatorError
 
@@ -81,6 +80,8 @@ def run(app: "App", *, by: str, reason: str, confirmed: str | None, override: bo
             why, accepted = accept_causes(app.ledger, before, reason) if override else (reason, None)
             opened = TradingStateRecord(TradingState.ACTIVE, by, why, app.stamp_time(), override=accepted)
             app.ledger.set_trading_state(opened, over=before)
+            from tradebot.adapters.state.serve_status import forget_starts
+
             with suppress(OSError):
                 # They were counted for the halt that this ends.
                 forget_starts(app.folder.path)

@@ -30,7 +30,7 @@ from apscheduler.schedulers.blocking import BlockingScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from jobs.runner import TICK_S
-from tradebot.adapters.time.stopwatch import stopwatch, wall
+from tradebot.adapters.time.machine_clock import stopwatch, wall
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from tradebot.app.settings import load
 from tradebot.lab.selection.splits import rolling
-from tradebot.model.policy_results import BENCHMARKS, FORMAT, PolicyResults, PolicyRun, SessionSpan, TriedReturns
-from tradebot.model.policy_results import Split as Judged
+from tradebot.model.evidence import BENCHMARKS, FORMAT, PolicyResults, PolicyRun, SessionSpan, TriedReturns
+from tradebot.model.evidence import Split as Judged
 from tradebot.model.promotion import PromotionRules, SplitRules
 from tradebot.model.values import replace
 

@@ -19,7 +19,7 @@ from commands.shared.light_helpers import note
 from commands.shared.verb_options import console, jsonable
 from tradebot.adapters.ledger.deferred_signals import DeferredSignals
 from tradebot.adapters.memory.recorder import RecordLevel
-from tradebot.adapters.state.trials import Trial
+from tradebot.adapters.state.evidence import Trial
 from tradebot.app.baseline import plain
 from tradebot.desk.want_validation import OWN_REASONS
 from tradebot.errors import ExitCode, OperatorError, TradebotError

@@ -97,7 +97,7 @@ def _parts(app: "App", found: "IncidentSubject", redactor: "Redactor") -> tuple[
     from commands.incident.gather import told_of, versions
     from commands.incident.pass_packing import NONE, pack_pass
     from tradebot.adapters.state.evidence import BACKTEST
-    from tradebot.app.recorded_rules import rules_of_record
+    from tradebot.app.what_if_rules import rules_of_record
     from tradebot.replaying.record_writer import RecordError
 
     replay, record = NONE, None

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from tradebot.app.settings_schema import Sections
     from tradebot.app.thresholds import ThresholdSetting
-    from tradebot.auditing.forward_returns import SessionReturns
+    from tradebot.auditing.outcomes import SessionReturns
     from tradebot.ports.world import Progress
     from tradebot.timetable.job_times import JobTimes
     from tradebot.views.trades.trade_row import TradeRow

@@ -8,13 +8,10 @@ from msgspec import Struct
 
 from commands.shared.light_helpers import clean
 from commands.shared.verb_options import Report, identity
-from tradebot.adapters.models.folder import ModelParts
-from tradebot.adapters.models.process import good_models
-from tradebot.adapters.models.reading import draft_of, is_sealed, read_model
-from tradebot.adapters.models.refusing import RefusedDraftError, RefusedModelError
+from tradebot.adapters.models.files import draft_of, is_sealed, read_model, write_model
+from tradebot.adapters.models.folder import ModelParts, RefusedDraftError, RefusedModelError
+from tradebot.adapters.models.process import good_models, self_test
 from tradebot.adapters.models.signing import make_key, public_of, read_key, require_extra
-from tradebot.adapters.models.trying import self_test
-from tradebot.adapters.models.writing import write_model
 from tradebot.adapters.plugins.plugin import PluginEnvironment
 from tradebot.adapters.plugins.protocol import AnswerBounds
 from tradebot.adapters.state.state_folder import MODELS

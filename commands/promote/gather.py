@@ -12,10 +12,9 @@ from commands.report.report_inputs import sessions_of
 from commands.shared.history import read_history
 from commands.shared.light_helpers import clean, did_you_mean
 from commands.shared.verb_options import open_bot
-from tradebot.adapters.models.reading import read_model
+from tradebot.adapters.models.files import read_model
 from tradebot.adapters.models.signing import require_extra
-from tradebot.adapters.state.evidence import BACKTEST, SHADOW, read_trials
-from tradebot.adapters.state.policy_results import read_policy_results
+from tradebot.adapters.state.evidence import BACKTEST, SHADOW, read_policy_results, read_trials
 from tradebot.adapters.state.state_folder import BACKTESTS, SHADOWS, has_marker
 from tradebot.app.baseline import effective
 from tradebot.app.policy import place_of
@@ -38,7 +37,7 @@ from tradebot.views.parity import LATELY, over_time
 
 if TYPE_CHECKING:
     from tradebot.app.wiring import App
-    from tradebot.model.policy_results import PolicyResults
+    from tradebot.model.evidence import PolicyResults
 
 
 MOST = 1_000

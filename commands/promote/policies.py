@@ -12,8 +12,7 @@ from commands.shared.light_helpers import clean
 from commands.shared.number_format import format_signed
 from commands.shared.tables import Table, number
 from commands.shared.verb_options import Report
-from tradebot.adapters.state.evidence import read_trials
-from tradebot.adapters.state.policy_results import read_sealed
+from tradebot.adapters.state.evidence import read_sealed, read_trials
 from tradebot.adapters.state.state_folder import BACKTESTS
 from tradebot.errors import ExitCode
 from tradebot.lab.selection.policies import (
@@ -24,7 +23,7 @@ from tradebot.lab.selection.policies import (
     sentence,
     some_pass,
 )
-from tradebot.model.policy_results import PolicyResults
+from tradebot.model.evidence import PolicyResults
 from tradebot.model.promotion import PromotionRules, Rung
 from tradebot.model.text import pluralize
 

@@ -19,7 +19,7 @@ from commands.shared.verb_options import (
     jsonable,
 )
 from tradebot.adapters.ledger import journal
-from tradebot.adapters.ledger.integrity_cache import Custody
+from tradebot.adapters.ledger.integrity import Custody
 from tradebot.adapters.recovery import rebuild
 from tradebot.adapters.recovery.integrity_check import problem
 from tradebot.adapters.state import halt_switch, state_locks

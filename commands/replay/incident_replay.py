@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from commands.replay.report import Again, ChangedPass, Unreadable, changed_in, replay_report
 from tradebot.adapters.state.incident_file import AGAIN, parts_of
 from tradebot.adapters.text.canonical import parse_time
-from tradebot.app.recorded_rules import rules_of_record
+from tradebot.app.what_if_rules import rules_of_record
 from tradebot.errors import OperatorError, TradebotError
 from tradebot.replaying.cycle_comparison import ReplayedPass, replay
 from tradebot.replaying.passes import read_record

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from commands.replay.missing_passes import NotKept, not_kept
 from tradebot import __version__
-from tradebot.app.recorded_rules import rules_of_record
+from tradebot.app.what_if_rules import rules_of_record
 from tradebot.replaying.cycle_comparison import CycleDifference, ReplayedPass, replay
 from tradebot.replaying.passes import RecordedCycle, RecordEnvironment, read_record
 from tradebot.replaying.record_reader import Shared

@@ -28,7 +28,7 @@ from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.view import Open, StrategyView
 from tradebot.ports.strategy import ExplainedStrategy, Strategy
-from tradebot.signals.formula import evaluate, names
+from tradebot.signals.scoring import evaluate, names
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,15 +14,16 @@ from commands.shared.times import MINUTE, when
 from tradebot.app import calendar
 from tradebot.app.wiring import App
 from tradebot.auditing.confidence_intervals import LEVEL
-from tradebot.auditing.forward_returns import SessionReturns, closes_of
 from tradebot.auditing.outcomes import (
     WORTH_SEEING,
     MeasuredOutcome,
     OutcomeRow,
     Refusals,
     RefusedTally,
+    SessionReturns,
     StrategyOutcomes,
     Tally,
+    closes_of,
     verdict,
     what_refusals_did,
 )

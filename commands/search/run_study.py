@@ -20,8 +20,8 @@ from commands.shared.error_boundary import TerminatedError
 from commands.shared.light_helpers import clean
 from commands.shared.verb_options import console, progress_bar
 from tradebot.adapters.memory.recorder import RecordLevel
+from tradebot.adapters.state.evidence import Trial
 from tradebot.adapters.state.state_folder import BACKTESTS, cannot_write, make_folder
-from tradebot.adapters.state.trials import Trial
 from tradebot.adapters.text.canonical import json_text
 from tradebot.errors import ExitCode, OperatorError, TradebotError, word
 from tradebot.lab.backtest.engine_conversion import session_of

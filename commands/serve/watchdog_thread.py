@@ -28,9 +28,8 @@ from jobs.ticker import TickerLane
 from tradebot import __version__
 from tradebot.adapters.state import resources
 from tradebot.adapters.state.safe_open import written_plain
-from tradebot.adapters.state.serve_status import write_serving
+from tradebot.adapters.state.serve_status import Supervisor, write_serving
 from tradebot.adapters.state.state_folder import STALL_TRACE
-from tradebot.adapters.wire.systemd_notify import Supervisor
 from tradebot.app.settings_schema import ServeSettings
 from tradebot.errors import ExitCode, TradebotError
 from tradebot.model.event import EventKind

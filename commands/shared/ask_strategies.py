@@ -14,8 +14,7 @@ from msgspec import Struct
 from commands.shared.missed_slots import entry_grace_s
 from commands.shared.pass_reports import is_pass_unfinished
 from jobs.slot_claims import SlotRefused, claim
-from tradebot.adapters.state.state_locks import EXIT_WAIT_S, WAIT_S
-from tradebot.adapters.state.yield_to_exits import MOST_WAYS
+from tradebot.adapters.state.state_locks import EXIT_WAIT_S, MOST_WAYS, WAIT_S
 from tradebot.app.wiring import App
 from tradebot.desk.proposals import Proposals, propose
 from tradebot.errors import DamagedBooksError, ExitCode, TradebotError, YieldToExits

@@ -19,7 +19,7 @@ from commands.shared.number_format import format_signed, format_with_unit, in_un
 from commands.shared.skipped_passes import NotRun, not_due, not_run, render_refusals, with_evidence
 from commands.shared.tables import LONGEST_NUMBER, Table, number
 from jobs.slot_claims import SlotRefused, claim
-from tradebot.adapters.time.stopwatch import stopwatch
+from tradebot.adapters.time.machine_clock import stopwatch
 from tradebot.app.wiring import App
 from tradebot.desk.auto_halt import halt_for
 from tradebot.errors import ExitCode, OperatorError, TradebotError

@@ -236,12 +236,12 @@ def opened_to_leave(state_dir: str | None, config: str | None) -> "Iterator[App]
 
 def _found_to_leave(path: "Path", environ: "Mapping[str, str]") -> "StateFolder":
     """Return a bot's folder; if its marker is damaged, say so and go by a copy of it."""
-    from tradebot.adapters.state import marker_backup, state_folder
+    from tradebot.adapters.state import folder_identity, state_folder
 
     try:
         return state_folder.open_state(path, environ)
     except DamagedMarkerError as error:
-        folder = marker_backup.by_its_copy(path, error)
+        folder = folder_identity.by_its_copy(path, error)
         print_error(error)
         note("  until then a copy of it is used instead, and new entries are refused when you start them yourself")
         return folder

@@ -18,7 +18,7 @@ from tradebot.auditing.confidence_intervals import (
     t_quantile,
     two_sided_p,
 )
-from tradebot.auditing.forward_returns import HORIZONS, UNKNOWN, HypotheticalEntry, Returns, SessionReturns, closes_of
+from tradebot.auditing.outcomes import HORIZONS, UNKNOWN, HypotheticalEntry, Returns, SessionReturns, closes_of
 from tradebot.model.bar import Session
 from tradebot.model.series import Series
 

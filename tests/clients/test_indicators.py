@@ -19,10 +19,8 @@ from tests.kit.signals.series import SPEC, in_ticks, series_of, ticks
 from tradebot.model.series import Series
 from tradebot.model.values import replace
 from tradebot.signals.features import columns, feature_of, frame_of
-from tradebot.signals.structures.bars import bars_of
-from tradebot.signals.structures.indicators import Smoothing, atr, directional
-from tradebot.signals.structures.reading import Direction, ReadingKind
-from tradebot.signals.structures.structures import structures
+from tradebot.signals.structures.bars import Smoothing, atr, bars_of, directional
+from tradebot.signals.structures.structures import Direction, ReadingKind, structures
 
 HERE = Path(__file__).parent / "indicators"
 INTERPRETER = HERE / ".venv" / "bin" / "python"

@@ -21,7 +21,7 @@ from tradebot.lab.selection.objectives import measure_objective
 from tradebot.lab.selection.policies import AGAINST, BLOCK, FLAT, PolicyFigures
 from tradebot.lab.selection.splits import By, SessionCut, paths, rolling, splits
 from tradebot.lab.selection.superiority import long_variances
-from tradebot.model.policy_results import PolicyResults
+from tradebot.model.evidence import PolicyResults
 
 HERE = Path(__file__).parent / "indicators"
 INTERPRETER = HERE / ".venv" / "bin" / "python"

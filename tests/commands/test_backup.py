@@ -16,7 +16,7 @@ from tests.kit.core.evidence import at
 from tests.kit.ledgers import edit
 from tests.kit.rows import DAY, minutes
 from tests.kit.values import SHIPPED
-from tradebot.adapters.ledger.integrity_cache import Custody
+from tradebot.adapters.ledger.integrity import Custody
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.adapters.recovery import backups, quarantine

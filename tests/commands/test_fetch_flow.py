@@ -28,7 +28,7 @@ from tradebot.errors import ExitCode, TradebotError
 from tradebot.model.flow import FlowPage
 from tradebot.model.kind import AnyKind
 from tradebot.model.record import Job
-from tradebot.ports.flow import FlowSource
+from tradebot.ports.world import FlowSource
 
 assert SHIPPED.strategies.flow is not None
 KINDS = SHIPPED.strategies.flow.kinds()

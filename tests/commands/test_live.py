@@ -29,7 +29,7 @@ from tests.kit.bot.real_money import (
 from tests.kit.fakes.machine import mounted
 from tests.kit.values import us_sessions
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.state import halt_switch, home, state_locks
+from tradebot.adapters.state import folder_identity, halt_switch, state_locks
 from tradebot.adapters.state.state_folder import read_marker
 from tradebot.app.loading import Options
 from tradebot.app.promotion_status import unproven
@@ -415,7 +415,7 @@ def test_copied_folder_sends_nothing_until_a_person_lets_it_trade_instead_of_the
         with at_a_terminal(now.bot.tail()):
             assert now.bot.says("live", "take-over").code == 0
         folders = [read_marker(each.bot.folder) for each in (now, other)]
-        assert [home.original(folder) for folder in folders] == [None, now.bot.folder]
+        assert [folder_identity.original(folder) for folder in folders] == [None, now.bot.folder]
 
 
 def test_a_bot_of_paper_sends_nothing_from_a_network_either(

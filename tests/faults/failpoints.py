@@ -26,8 +26,8 @@ AT_IBKR = ("ibkr.send", "ibkr.send_stop", "ibkr.change", "ibkr.cancel")
 """Points around what is sent to Interactive Brokers."""
 OFF_THE_ROAD = {
     "pass_rows.commit": "a backtest that is saved; a draft that is cut short is made again",
-    "trials.cut": "a list of trials, which a backtest or a search adds to",
-    "trials.sync": "a list of trials, which a backtest or a search adds to",
+    "evidence.cut": "a list of trials, which a backtest or a search adds to",
+    "evidence.sync": "a list of trials, which a backtest or a search adds to",
     "journal.undo": "a write of the journal that fails",
     "state_folder.drop_draft": "a write of a small file that fails",
     "halt_switch.put_back": "a second halt that comes while one is being ended",
@@ -84,7 +84,7 @@ OFF_THE_ROAD = {
     "plugin_worker.forget_shut": "a folder that a plug-in shut before its keeper was killed",
     "rebuild.take_ledger": "books that are rebuilt from a backup",
     "journal_reader.move": "books that are rebuilt from a backup",
-    "integrity_cache.revoke": "books that are found damaged at work",
+    "integrity.revoke": "books that are found damaged at work",
     "quarantine.move": "books that are damaged",
     "rebuild.install": "books that are rebuilt",
     "rebuild.forget_scratch": "books that are rebuilt",

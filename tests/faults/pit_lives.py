@@ -45,7 +45,7 @@ MOST_IN_A_ROW = 4
 """A pass that has died so often is let through."""
 KINDS = (POINT, POINT, MESSAGE, CHANGE, CHANGE)
 """What is drawn for a kill: half of the processes that send anything die around what they send."""
-EVERYWHERE, OFTEN = ("integrity_cache.", "state_locks."), 4
+EVERYWHERE, OFTEN = ("integrity.", "state_locks."), 4
 """Points that every process reaches are drawn less often than those around what is written and sent."""
 FOR_EACH_DEATH = timedelta(minutes=3)
 """What was being sent is looked up for so long before the exit goes out again."""

@@ -59,7 +59,7 @@ from tests.kit.venues import AT, REPLAY, RESTLESS, STRANGER
 from tradebot.adapters.facts.recorded_passes import KeptPasses
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.memory.recorder import MemoryEvents
-from tradebot.app.recorded_rules import rules_of_record
+from tradebot.app.what_if_rules import rules_of_record
 from tradebot.model.trading import ApprovalAnswer, TradingState
 from tradebot.replaying.cycle_comparison import replay
 from tradebot.replaying.passes import read_record

@@ -17,7 +17,7 @@ from tests.kit.bot.near import Verb
 from tests.kit.bot.stage import End, Stage, StageBot, set_up
 from tests.suite.tiers import sized
 from tradebot.adapters.state import state_locks
-from tradebot.adapters.state.yield_to_exits import MOST_WAYS
+from tradebot.adapters.state.state_locks import MOST_WAYS
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode, TradebotError
 from tradebot.judging.judgment import HealthState as Verdict

@@ -15,7 +15,7 @@ from tests.kit.fakes.calls import FILE, Call
 from tests.kit.ledgers import without_the_seal
 from tests.kit.venues import ELSEWHERE, KRAKEN, CampaignVenue
 from tests.suite.tiers import drawn, in_turn, sized
-from tradebot.adapters.ledger.totals import FillTotals
+from tradebot.adapters.ledger.account_history import FillTotals
 
 SEEDS = drawn("power", [1], range(1, 1_000))
 BOTS, FOLDERS = 3, sized(1, 26)

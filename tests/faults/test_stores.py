@@ -10,14 +10,14 @@ from tests.faults.failpoints import OFF_THE_ROAD, every_point
 from tests.faults.programs import played
 from tests.kit.ledgers import without_the_seal
 from tests.suite.tiers import drawn
-from tradebot.adapters.ledger.totals import FillTotals
+from tradebot.adapters.ledger.account_history import FillTotals
 
 SEEDS = drawn("stores", [1], range(1, 1_000))
 FOLDERS = 36
 """So many are over five thousand kills."""
 STORES = (
     "ledger_file.",
-    "integrity_cache.",
+    "integrity.",
     "journal.",
     "halt_switch.",
     "state_folder.",

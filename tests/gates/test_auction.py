@@ -19,12 +19,11 @@ from tradebot.gates.auction import (
     value_of_candidate,
     value_of_position,
 )
-from tradebot.model.auction_rules import AuctionRules
+from tradebot.model.auction import AuctionRules, PositionValue
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.values import replace
-from tradebot.model.worth import PositionValue
 
 D = Decimal
 RULES = AuctionRules(

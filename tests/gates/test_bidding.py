@@ -33,6 +33,7 @@ from tests.model.test_lifecycle import order
 from tradebot.gates.ask import AccountAsk
 from tradebot.gates.auction import Bid
 from tradebot.gates.bidding import AuctionSettings, bids_held, bids_wanted, caps_of, competes, taking_part
+from tradebot.model.auction import PositionValue
 from tradebot.model.candidate import Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk, OwnOrder, Stake
@@ -43,7 +44,6 @@ from tradebot.model.reasons import Reason
 from tradebot.model.resting import Resting
 from tradebot.model.trading import Mode
 from tradebot.model.values import replace
-from tradebot.model.worth import PositionValue
 from tradebot.ports.world import Rules
 
 D = Decimal

@@ -12,10 +12,9 @@ from tests.kit.core.evidence import BUDGETS, EVERY_S, MB, YESTERDAY, at, claim, 
 from tests.kit.values import NOW, ago, books, fill
 from tests.model.test_lifecycle import ENTRY, EXIT, order, record
 from tradebot.judging import evidence as seen
-from tradebot.judging.component_health import late_s
+from tradebot.judging.component_health import ModelSeen, ModelsSeen, late_s
 from tradebot.judging.evidence import Leap, leaps
 from tradebot.judging.judgment import HealthState, Judgment, overall, permission
-from tradebot.judging.model_health import ModelSeen, ModelsSeen
 from tradebot.judging.pass_health import TABLE, judge, judge_passes
 from tradebot.model.books import Books
 from tradebot.model.candidate import Side

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 
 from tests.kit.rows import ACCOUNT, DAY, FAILED, NOW, PASSED, make_fill, make_intent, make_order, minutes
 from tests.kit.values import best_price, listing
-from tradebot.adapters.ledger import row_checksums as ledger_sums
+from tradebot.adapters.ledger import integrity as ledger_sums
+from tradebot.adapters.ledger.account_history import LAST, Checkpoint, FillTotals
 from tradebot.adapters.ledger.journal import Head, records
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.ledger.migration import Form, MigrationStep
 from tradebot.adapters.ledger.schema import FORM
-from tradebot.adapters.ledger.totals import LAST, Checkpoint, FillTotals
 from tradebot.adapters.state import halt_switch, state_folder
 from tradebot.adapters.state.state_folder import StateFolder
 from tradebot.model.account import EquityPeak

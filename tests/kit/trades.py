@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.kit.values import ACCOUNT, VENUE_DAY, cash_movement, fill
-from tradebot.auditing.forward_returns import HORIZONS, HypotheticalEntry, Returns, SessionReturns
-from tradebot.auditing.outcomes import StrategyOutcomes, Tally
+from tradebot.auditing.outcomes import HORIZONS, HypotheticalEntry, Returns, SessionReturns, StrategyOutcomes, Tally
 from tradebot.lab.learn.values import TradeOutcome, outcomes_of
 from tradebot.lab.performance.curve import BenchmarkPrices
 from tradebot.lab.performance.report import AccountReport, PerformanceReport, RefusalsWorth

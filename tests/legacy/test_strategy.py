@@ -20,7 +20,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
 from tradebot.model.values import replace
 from tradebot.model.view import Open, StrategyView
-from tradebot.signals.formula import evaluate
+from tradebot.signals.scoring import evaluate
 
 SATURATED = alert(0, premium=Decimal(5_000_000), ask_premium=Decimal(2_500_000), bid_premium=Decimal(2_500_000))
 """Five million of premium, as much bought as sold."""

@@ -9,7 +9,7 @@ from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
 from tests.kit.core.venue import LOST, REJECTED, FixedStrategy
 from tests.kit.values import EXITS, exit_rules, limits
 from tests.orders.test_entry_orders import ends
-from tradebot.model.auction_rules import AuctionRules
+from tradebot.model.auction import WORTH, AuctionRules, PositionValue, read_value
 from tradebot.model.bar import Depth, Level
 from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Decision, Gate
@@ -18,7 +18,6 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import ApprovalAnswer, TradingState
 from tradebot.model.values import replace
-from tradebot.model.worth import WORTH, PositionValue, read_value
 from tradebot.orders import auction_trading
 from tradebot.ports.world import World
 

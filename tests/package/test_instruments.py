@@ -36,7 +36,6 @@ ROUNDS = {
     "tradebot/lab/selection/dependence.py:block_length": COUNT,
     "tradebot/lab/selection/dependence.py:_optimal": COUNT,
     "tradebot/learning/ensemble.py:round_contracts": "targets in contracts; the core rounds them to the lot after that",
-    "tradebot/replaying/setting_grid.py:place": "settings as people type them",
 }
 """What rounds a quantity or a price to whole units, and to which."""
 DIGITS, SHOWN = "how many digits a computed number keeps", "how many digits people are shown"

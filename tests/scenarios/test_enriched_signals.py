@@ -36,8 +36,8 @@ from tradebot.model.values import replace
 from tradebot.ports.world import World
 from tradebot.signals import components, kinds, subjects
 from tradebot.signals.components import component_of
-from tradebot.signals.formula import evaluate
 from tradebot.signals.kinds import kind_of
+from tradebot.signals.scoring import evaluate
 from tradebot.signals.subjects import shorts
 from tradebot.strategies.flow import FlowStrategy
 

@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks.support import grown
 from tests.kit.bot.folder import Bot
-from tradebot.adapters.ledger.totals import FillTotals
+from tradebot.adapters.ledger.account_history import FillTotals
 from tradebot.adapters.state.state_folder import LEDGER
 
 FEW, MANY = 120, 540

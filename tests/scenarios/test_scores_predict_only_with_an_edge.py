@@ -17,8 +17,7 @@ from tests.kit.bot.folder import Bot, made
 from tests.kit.trades import judged
 from tests.suite.tiers import drawn, in_turn, sized
 from tradebot.auditing.confidence_intervals import LEVEL
-from tradebot.auditing.forward_returns import SessionReturns
-from tradebot.auditing.outcomes import StrategyOutcomes, Tally
+from tradebot.auditing.outcomes import SessionReturns, StrategyOutcomes, Tally
 from tradebot.model.bar import Session
 from tradebot.model.record import EntryOutcome
 from tradebot.model.series import Series

@@ -9,8 +9,7 @@ from tests.kit.signals.source_rows import GOOD, TIDE, Rows, days, seen, world
 from tests.kit.values import NOW
 from tradebot.model.flow import FLOW_ALERTS
 from tradebot.signals.components import component_of
-from tradebot.signals.formula import evaluate
-from tradebot.signals.scoring import ScoringInputs
+from tradebot.signals.scoring import ScoringInputs, evaluate
 from tradebot.signals.subjects.insiders import CongressFacts
 
 COMPONENTS = (

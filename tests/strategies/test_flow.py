@@ -18,7 +18,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
 from tradebot.model.values import replace
 from tradebot.model.view import Open, StrategyView
-from tradebot.signals.formula import evaluate
+from tradebot.signals.scoring import evaluate
 from tradebot.signals.subjects.alerts import FLOW_ALERTS_KIND as ALERTS
 from tradebot.signals.subjects.alerts import OptionsVolumeFacts
 from tradebot.signals.subjects.dark_pool import DARK_POOL_KIND as PRINTS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
-from tradebot.adapters.bars.read_through import StoredBars
+from tradebot.adapters.bars.read_through import RestingBars, StoredBars
 from tradebot.adapters.state.state_folder import BARS, BARS_FOLDER
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ def bars_at_rest(
     folder: Path, events: JsonlEvents, sessions: Callable[[date, date], Sequence[Session]], day: VenueDay
 ) -> StoredBars | None:
     """Return the bars that a bot has stored, of which nothing is fetched; None if it never stored any."""
-    from tradebot.adapters.bars.read_through import RestingBars
-
     is_stored = (folder / BARS).exists() or (folder / BARS_FOLDER).exists()
     return RestingBars(_opening(folder, events), sessions, day) if is_stored else None
 

@@ -7,10 +7,9 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from tradebot.adapters.state import home
+from tradebot.adapters.state import folder_identity
 from tradebot.adapters.state.env_file import describe_sources, read_env_file
-from tradebot.adapters.state.file_systems import network_kind, passing
-from tradebot.adapters.state.resources import free_bytes
+from tradebot.adapters.state.resources import free_bytes, network_kind, passing
 from tradebot.adapters.state.state_folder import StateFolder
 from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.app.baseline import differences
@@ -68,7 +67,7 @@ def permission_inputs_of(
     free_mb = None if free is None else free // MB
     said = (mode, loaded.file_mode, number, gates, armed, unread, network, read, differ, unconfigured)
     lost = passing(folder.path, environ) if mode is Mode.LIVE else None
-    original = None if (found := home.original(folder)) is None else str(found)
+    original = None if (found := folder_identity.original(folder)) is None else str(found)
     return PermissionInputs(*said, free_mb, least, lost, copied_from=original)
 
 

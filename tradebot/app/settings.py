@@ -22,14 +22,15 @@ from pydantic import (
 from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.app import settings_checks
 from tradebot.app.baseline import VENUES, effective, section_of, with_earlier
-from tradebot.app.candidates import SECTION as REGISTRY
-from tradebot.app.candidates import (
+from tradebot.app.settings_schema import Sections
+from tradebot.app.universe import SECTION as REGISTRY
+from tradebot.app.universe import (
     pinned_outside,
     require_registry,
     trade_candidates,
     with_candidates_of_earlier_versions,
+    with_universe,
 )
-from tradebot.app.settings_schema import Sections
 from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.exits.lists import ExitRulesError
 from tradebot.model.limits import Frozen
@@ -130,8 +131,6 @@ def load(
     origins: dict[str, str] = {}
     left_out: tuple[str, ...] = ()
     if any(isinstance(layer.get("universe"), str) for _, layer in layers):
-        from tradebot.app.universe import with_universe
-
         layers, left_out = with_universe(layers, shipped_path("universes"), USER_LAYER + len(of_venue))
     layers, warnings = with_candidates_of_earlier_versions(layers)
     for source, layer in layers:

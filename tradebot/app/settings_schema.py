@@ -10,7 +10,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from tradebot.adapters.wire.allowed_hosts import is_https, is_loopback
 from tradebot.app.venues import door_to
-from tradebot.model.auction_rules import AuctionRules
+from tradebot.model.auction import AuctionRules
 from tradebot.model.costs import CostModel
 from tradebot.model.event import EventKind, Severity
 from tradebot.model.limits import (

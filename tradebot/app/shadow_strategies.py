@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tradebot.adapters.state import halt_switch, state_folder
 from tradebot.adapters.state.evidence import SHADOW
-from tradebot.adapters.state.marker_backup import mark_again
+from tradebot.adapters.state.folder_identity import mark_again
 from tradebot.adapters.state.state_folder import MARKER_COPY, SHADOWS, cannot_write, write_durably
 from tradebot.app.baseline import effective
 from tradebot.app.loading import USER_FILE

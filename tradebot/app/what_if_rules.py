@@ -1,29 +1,101 @@
-"""Suppose that a recorded pass had other settings: its rules, its strategies, and what it had read already by then."""
+"""Read what a recorded pass decided by, and suppose that it had other settings: its rules, its strategies, its facts.
 
-from collections.abc import Iterator, Mapping
+It decided by the settings of then, and what was accepted of them.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from pydantic import ValidationError
+
 from tradebot.adapters.plugins.plugin import close, installed_strategies, strategies
-from tradebot.app.baseline import leaves
+from tradebot.adapters.text.yaml_edit import with_changed_value
+from tradebot.app.baseline import leaves, plain, with_earlier
 from tradebot.app.plugin_surroundings import plugin_surroundings
-from tradebot.app.recorded_rules import Changes, rules_of_record, settings_of, with_settings
-from tradebot.app.settings import Settings, shipped_path
+from tradebot.app.rules import in_force
+from tradebot.app.settings import Settings, shipped_path, validate
 from tradebot.app.universe import read_universe
 from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.model.limits import OwnRules
+from tradebot.model.trading import Baseline
 from tradebot.ports.strategy import Strategy
 from tradebot.ports.world import Rules
 from tradebot.replaying.passes import RecordEnvironment
+from tradebot.replaying.record_writer import RecordError
 from tradebot.replaying.strategy_replay import ReplayedStrategy, Supposition, Unanswered
 
+Changes = Sequence[tuple[tuple[str, ...], object]]
+
+NOBODY, LONG_AGO = "", datetime(2000, 1, 1, tzinfo=UTC)
+
+
+def settings_of(around: RecordEnvironment) -> Settings:
+    """Return the settings of a record; raise RecordError if this program can't use them."""
+    try:
+        return Settings.model_validate(with_earlier(_values(around.settings)))
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        raise RecordError(f"its setting {name} isn't one that this program can use: {first['msg']}") from error
+
+
+def rules_of_record(around: RecordEnvironment) -> Rules:
+    """Return the rules that a recorded pass decided by; raise RecordError if this program can't make them."""
+    return in_force(settings_of(around), accepted_of(around), around.discovered)
+
+
+def accepted_of(around: RecordEnvironment) -> Baseline | None:
+    """Return what was accepted of a record's settings; None if nothing was."""
+    return Baseline(_values(around.accepted), NOBODY, LONG_AGO) if around.accepted else None
+
+
+class Put(NamedTuple):
+    """Settings with some of them changed, and the rules that follow from them."""
+
+    settings: Settings
+    rules: Rules
+
+
+def with_settings(around: RecordEnvironment, values: Changes, origin: str) -> Put:
+    """Return a record's settings in which some have other values, as if a person had accepted these.
+
+    `values` are the settings' paths with their values, and `origin` is where they come from, for messages. Raises
+    ConfigurationError if such settings wouldn't load, and RecordError if those of the record can't be read.
+    """
+    settings: dict[str, Any] = dict(with_earlier(_values(around.settings)))
+    approved = _values(around.accepted) if around.accepted else None
+    for path, value in values:
+        settings = with_changed_value(settings, path, plain(value))
+        approved = approved and with_changed_value(approved, path, plain(value))
+    found = validate(settings, {".".join(path): origin for path, _ in values})
+    accepted = Baseline(approved, NOBODY, LONG_AGO) if approved else None
+    return Put(found, in_force(found, accepted, around.discovered))
+
+
+def _values(text: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise RecordError("its settings can't be read: they are damaged") from error
+    if not isinstance(found, dict):
+        raise RecordError("its settings can't be read")
+    return found
+
+
 WHAT_IF = "--what-if"
+
 HELP = "tradebot why-no-orders --help"
+
 FIXED = frozenset({"mode", "venue", "shadow"})
+
 """What makes another bot of it."""
+
 BEFORE: Mapping[str, str] = {
     "unusual_whales": "what was fetched of flow, and when, was decided before the pass",
     "timetable": "when passes run was decided before the pass",
@@ -32,18 +104,25 @@ BEFORE: Mapping[str, str] = {
     "sandbox": "the market was made before the pass",
     "promotion": "how far each strategy has climbed was decided before the pass",
 }
+
 """Sections that a pass, or what ran before it, had read by then."""
+
 READ = frozenset({
     "universe", "sectors", "themes", "betas", "strategies", "limits", "displacement", "auction", "approval", "halts",
     "execution", "costs", "exits",
 })  # fmt: skip
+
 """Sections that the decisions of a pass read, or that strategies are asked again for; no other section is."""
+
 SHOCKS = frozenset({
     "max_minute_move_fraction", "max_minute_range_fraction", "max_basis_shock_fraction", "max_shocked_symbols",
     "shock_wait_s",
 })  # fmt: skip
+
 """Limits that say what a shock is."""
+
 AT_STOPS = frozenset({"max_open_risk_fraction", "max_stop_loss_usd"})
+
 """Limits that need to know what positions lose at their stops."""
 
 

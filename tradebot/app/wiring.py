@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from tradebot.adapters.recovery import integrity_check
-from tradebot.adapters.state import evidence, record_clock, state_folder
+from tradebot.adapters.state import evidence, state_folder
 from tradebot.adapters.state.send_lock import FolderSendLock
 from tradebot.adapters.state.state_folder import StateFolder
-from tradebot.adapters.state.state_locks import WAIT_S
-from tradebot.adapters.state.yield_to_exits import ExitPriority
-from tradebot.adapters.time.stopwatch import stopwatch
+from tradebot.adapters.state.state_locks import WAIT_S, ExitPriority
+from tradebot.adapters.time import machine_clock
+from tradebot.adapters.time.machine_clock import stopwatch
 from tradebot.app import calendar, sandbox
 from tradebot.app.keys import Secrets
 from tradebot.app.loading import Options, load_for, permission_inputs_of
@@ -177,7 +177,7 @@ class App(BotStores):
         self.hear: Callable[[SystemEvent], None] = lambda event: None
         self.let_pass: Callable[[float], object] = lambda seconds: self.engine.sleep(seconds)  # noqa: PLW0108
         self._engine_time: datetime | None = None
-        self.stamp_time = partial(record_clock.stamp_time, folder.path, folder.mode)
+        self.stamp_time = partial(machine_clock.stamp_time, folder.path, folder.mode)
 
     @property
     def mode(self) -> Mode:

@@ -8,9 +8,9 @@ from itertools import groupby
 
 from msgspec import Struct
 
-from tradebot.auditing import bar_prices, bar_times
+from tradebot.auditing import bar_rules
 from tradebot.auditing.bar_findings import BarFinding, Flaw, RawBar, RawSeries, finding
-from tradebot.auditing.bar_times import (
+from tradebot.auditing.bar_rules import (
     LIQUID_SHARE,
     MINUTE_S,
     SessionBars,
@@ -164,7 +164,7 @@ def find_misplaced(
     for stored in every:
         by_minute = None if stored.daily else days(stored, hours)
         wrong += [each for each in _placing(stored, hours, by_minute, venue) if each.flaw in MISPLACED]
-        strange += [(stored.symbol, bar.start_s) for bar in bar_times.strange(stored, hours)]
+        strange += [(stored.symbol, bar.start_s) for bar in bar_rules.strange(stored, hours)]
     return rank_findings(wrong), strange
 
 
@@ -186,12 +186,12 @@ def _judged(
         gone = daily_gaps(stored, hours) if stored.daily else ()
         return _looked_at(stored, hours, None), [*check_frame(stored, hours, now, venue), *gone], ()
     by_minute = None if stored.daily else days(stored, hours)
-    usable = [bar for bar in stored.bars if bar_prices.bad_price(bar) is None]
-    found = [*bar_times.not_closed(stored, hours, now), *bar_times.duplicates(stored, venue)]
-    found += [*bar_prices.bad_prices(stored), *bar_prices.spikes(stored, usable)]
-    short = usable if by_minute is None else bar_prices.session_bars(by_minute)
-    splits = [*bar_prices.unadjusted_splits(stored, short), *bar_prices.already_adjusted(stored, short)]
-    found += [*splits, *bar_prices.scales(stored, usable, splits), *_of_others(stored, odd)]
+    usable = [bar for bar in stored.bars if bar_rules.bad_price(bar) is None]
+    found = [*bar_rules.not_closed(stored, hours, now), *bar_rules.duplicates(stored, venue)]
+    found += [*bar_rules.bad_prices(stored), *bar_rules.spikes(stored, usable)]
+    short = usable if by_minute is None else bar_rules.session_bars(by_minute)
+    splits = [*bar_rules.unadjusted_splits(stored, short), *bar_rules.already_adjusted(stored, short)]
+    found += [*splits, *bar_rules.scales(stored, usable, splits), *_of_others(stored, odd)]
     times = _placing(stored, hours, by_minute, venue, now)
     believed = not any(each.flaw in MISPLACED for each in times)
     found += times
@@ -225,11 +225,11 @@ def _placing(
 ) -> list[BarFinding]:
     """Find bars whose times can't be right."""
     if by_minute is None:
-        return list(bar_times.daily_times(stored, hours, venue))
-    moved = bar_times.wrong_zone(stored, hours, now)
+        return list(bar_rules.daily_times(stored, hours, venue))
+    moved = bar_rules.wrong_zone(stored, hours, now)
     if moved:
         return list(moved)
-    return [*bar_times.end_stamped(stored, by_minute), *bar_times.outside(stored, hours)]
+    return [*bar_rules.end_stamped(stored, by_minute), *bar_rules.outside(stored, hours)]
 
 
 def _looked_at(
@@ -251,14 +251,14 @@ def _looked_at(
 
 def is_framed(stored: RawSeries) -> bool:
     """Return True unless these are minutes or days of trades, of which more can be said."""
-    return stored.price is not PriceKind.TRADE or not (stored.daily or stored.width_s == bar_times.MINUTE_S)
+    return stored.price is not PriceKind.TRADE or not (stored.daily or stored.width_s == bar_rules.MINUTE_S)
 
 
 def check_frame(stored: RawSeries, hours: Sequence[SessionSeconds], now: datetime, venue: VenueDay) -> list[BarFinding]:
     """Return what can't be right about such bars. A spot or mark price has a bar for every time; trades may not."""
-    found = [*bar_times.duplicates(stored, venue), *bar_prices.bad_prices(stored)]
+    found = [*bar_rules.duplicates(stored, venue), *bar_rules.bad_prices(stored)]
     if stored.daily:
-        return [*found, *bar_times.not_closed(stored, hours, now), *bar_times.daily_times(stored, hours, venue)]
+        return [*found, *bar_rules.not_closed(stored, hours, now), *bar_rules.daily_times(stored, hours, venue)]
     ends = {start: end for session in hours for start, end in _bars_of(session, stored.width_s)}
     return [*found, *_not_closed(stored, ends, now), *_strange(stored, ends), *_holes(stored, sorted(ends))]
 
@@ -278,7 +278,7 @@ def _not_closed(stored: RawSeries, ends: dict[int, int], now: datetime) -> Itera
 
 def _strange(stored: RawSeries, ends: dict[int, int]) -> Iterator[BarFinding]:
     odd = [bar.start_s for bar in stored.bars if bar.start_s not in ends]
-    for _, run in groupby(odd, key=lambda start_s: start_s // bar_times.DAY_S):
+    for _, run in groupby(odd, key=lambda start_s: start_s // bar_rules.DAY_S):
         starts = list(run)
         found = f"{pluralize(len(starts), 'bar')} at a time at which no {stored.timeframe} bar of a session starts"
         yield finding(stored, Flaw.NO_SESSION, (starts[0], starts[-1]), found, len(starts))

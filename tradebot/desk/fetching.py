@@ -19,7 +19,7 @@ from tradebot.ports.strategy import Strategy
 from tradebot.ports.world import Call, Rules, World
 from tradebot.signals.kinds import in_order, kind_names
 from tradebot.signals.normalize import normalize
-from tradebot.signals.sectors import SOURCE_SECTORS
+from tradebot.signals.rows import SOURCE_SECTORS
 from tradebot.timetable.fetch_plan import ONCE_S, FetchPlan, in_turn, needs_of
 from tradebot.timetable.job_times import parse, whole_day
 from tradebot.timetable.sessions import last_session

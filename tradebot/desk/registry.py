@@ -22,10 +22,15 @@ from tradebot.model.series import PriceKind, Series
 from tradebot.model.values import replace
 from tradebot.model.view import BarNeed
 from tradebot.ports.world import World
-from tradebot.signals import data_health
 from tradebot.signals import registry as tiers
-from tradebot.signals.discovery import Naming, RetainedCoins, is_due, reject_listing, update_discovery
-from tradebot.signals.registry import figures_of
+from tradebot.signals.registry import (
+    Naming,
+    RetainedCoins,
+    figures_of,
+    is_discovery_due,
+    reject_listing,
+    update_discovery,
+)
 
 
 def registry_of(world: World) -> Registry | None:
@@ -71,7 +76,7 @@ class _Look(NamedTuple):
         known = [(symbol, registry.coins.get(symbol)) for symbol in symbols]
         ranked = frozenset(s for s, coin in known if every or tiers.is_due(coin.rank if coin else None, now, rules))
         checked = frozenset(
-            s for s, coin in known if every or data_health.is_due(coin.data if coin else None, now, rules.health)
+            s for s, coin in known if every or tiers.is_data_check_due(coin.data if coin else None, now, rules.health)
         )
         charted = frozenset(s for s, coin in known if s in checked and (every or _needs_candles(coin, now)))
         quoted = [symbol for symbol in symbols if symbol in ranked | checked]
@@ -91,18 +96,18 @@ class _Look(NamedTuple):
             rank = tiers.update_rank(rank, read, self.now, self.rules, pinned=symbol in rules.pinned)
         if symbol in self.checked:
             return Coin(symbol, rank, self._checked(symbol, data, read))
-        return Coin(symbol, rank, data_health.without_a_look(data, self.now, health))
+        return Coin(symbol, rank, tiers.without_a_look(data, self.now, health))
 
     def _checked(self, symbol: str, before: DataState | None, read: Figures) -> DataState:
         """Return the state of a symbol's data after its checks; candles that were complete still are."""
         rules, candles = self.rules.health, self.candles.get(symbol)
-        failed, until = tuple(data_health.of_figures(read, rules)), before.candles_until if before else None
+        failed, until = tuple(tiers.of_figures(read, rules)), before.candles_until if before else None
         if symbol in self.charted:
-            of_candles = tuple(data_health.of_candles(candles, self.now, rules))
+            of_candles = tuple(tiers.of_candles(candles, self.now, rules))
             failed, until = (*failed, *of_candles), None
             if candles and not of_candles:
-                until = data_health.next_candle_at(candles)
-        return replace(data_health.after_a_look(before, failed, self.now, rules), candles_until=until)
+                until = tiers.next_candle_at(candles)
+        return replace(tiers.after_a_look(before, failed, self.now, rules), candles_until=until)
 
 
 def _needs_candles(coin: Coin | None, now: datetime) -> bool:
@@ -177,7 +182,7 @@ def look_for_coins(world: World, now: datetime, *, at_once: bool = False) -> Non
     if rules is None or not rules.discovery or ask is None or world.dry_run:
         return
     before = world.facts.discovery()
-    if not (at_once or is_due(before, now, rules)):
+    if not (at_once or is_discovery_due(before, now, rules)):
         return
     try:
         after = _asked(world, before, ask(), now)

@@ -15,12 +15,11 @@ from enum import StrEnum, auto
 from msgspec import Struct, field
 
 from tradebot.gates.common import answer
-from tradebot.model.auction_rules import AuctionRules
+from tradebot.model.auction import AuctionRules, PositionValue
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.position import ZERO, to_nine_places
 from tradebot.model.reasons import Reason
-from tradebot.model.worth import PositionValue
 
 
 def value_of_candidate(score: float, rules: AuctionRules) -> PositionValue:

@@ -17,7 +17,7 @@ from tradebot.gates.ask import AccountAsk, Ask
 from tradebot.gates.auction import Bid, Caps, value_of_candidate, value_of_position
 from tradebot.gates.common import answer, check_cooldown
 from tradebot.gates.displacement import CAPACITY, closable_now, closing_for_others, gave_way, lately
-from tradebot.model.auction_rules import AuctionRules
+from tradebot.model.auction import AuctionRules, PositionValue
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk, Stake
@@ -28,7 +28,6 @@ from tradebot.model.position import Kept, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.resting import Whose
 from tradebot.model.values import replace
-from tradebot.model.worth import PositionValue
 from tradebot.ports.world import Rules
 
 ROOM_OF_AUCTION = frozenset({*CAPACITY, Gate.INITIAL_MARGIN, Gate.FREE_MARGIN})

@@ -2,6 +2,8 @@
 
 A verdict names a next step only if it isn't the usual one of its subject, and a freshness only if its evidence wasn't
 read just now.
+
+The models of learned policies are judged by whether they can be used, how old they are, and whether they act.
 """
 
 from bisect import bisect_right
@@ -69,12 +71,19 @@ def by_clock(evidence: HealthEvidence, at: datetime, budget_s: int | None = None
 
 
 MB = 1_000_000
+
 LEAST_INODES = 1_000
+
 """With fewer free inodes, a pass that writes a few files may find none."""
+
 SHOWN = 3
+
 GROWN = 1.1
+
 """From so many times the most that `serve` took in its first week on, its memory grows without need."""
+
 RESTART = "tradebot events, then restart it"
+
 OK, NOT_DUE, DEGRADED, UNKNOWN, FAILED = (
     HealthState.OK,
     HealthState.NOT_DUE,
@@ -96,6 +105,7 @@ class HealthVerdict(Struct, frozen=True):
 
 
 Judge = Callable[[HealthEvidence, Any], HealthVerdict | None]
+
 """Judges a part that was looked at; None if there was nothing to look at."""
 
 
@@ -384,3 +394,45 @@ def halts(evidence: HealthEvidence, seen: records.Halts) -> HealthVerdict:
     by_itself = bool(state.causes or seen.hidden) or state.at is None
     found += "".join(f"; the bot had also halted itself: {why}" for why in seen.hidden)
     return HealthVerdict(FAILED if by_itself else DEGRADED, found, 1)
+
+
+class ModelSeen(Struct, frozen=True):
+    """A model of a strategy: when it was made, or why it can't be used; and how many days old it may be."""
+
+    strategy: str
+    id: str
+    made_at: datetime | None
+    most_days: int
+    refused: str = ""
+
+
+class ModelsSeen(Struct, frozen=True):
+    """The models of all policies in use, and in words what acted in their place in the last pass of entries."""
+
+    models: tuple[ModelSeen, ...]
+    instead: tuple[str, ...] = ()
+
+
+def judge(evidence: HealthEvidence, seen: ModelsSeen) -> HealthVerdict:
+    """Judge models by whether they can be used, whether they acted in the last pass of entries, and their age."""
+    count = len(seen.models)
+    wrong = [*_wrong(evidence, seen)]
+    if wrong:
+        return HealthVerdict(DEGRADED, "; ".join(wrong[:SHOWN]), count)
+    oldest = max(_days(evidence, one.made_at) for one in seen.models if one.made_at)
+    return HealthVerdict(
+        OK, f"{pluralize(count, 'model')} as signed, the oldest made {pluralize(oldest, 'day')} ago", count
+    )
+
+
+def _wrong(evidence: HealthEvidence, seen: ModelsSeen) -> Iterator[str]:
+    yield from (f"{one.strategy}: {one.refused}" for one in seen.models if one.refused)
+    yield from seen.instead
+    for one in seen.models:
+        if one.made_at and (days := _days(evidence, one.made_at)) > one.most_days:
+            yield f"{one.strategy}: {one.id} was made {pluralize(days, 'day')} ago, and may be {one.most_days} old"
+
+
+def _days(evidence: HealthEvidence, made_at: datetime) -> int:
+    """Return how many days ago something was made, in trading time if that is known."""
+    return max(((evidence.now or evidence.at) - made_at).days, 0)

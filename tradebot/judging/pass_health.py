@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
-from tradebot.judging import component_health, model_health
+from tradebot.judging import component_health
 from tradebot.judging.component_health import DEGRADED, FAILED, NOT_DUE, OK, UNKNOWN, HealthVerdict, Judge, by_slots
 from tradebot.judging.evidence import ChoreEvidence, HealthEvidence, PriceEvidence, Replays, SessionEvidence, Unread
 from tradebot.judging.judgment import HealthState, Judgment
@@ -314,7 +314,7 @@ TABLE: Mapping[str, Subject] = {
     "schedule": Subject(schedule, "slots", "tradebot schedule"),
     "chores": Subject(component_health.chores, "chores", "tradebot schedule"),
     "strategies": Subject(strategies, "strategies", "tradebot strategy list", ENTRIES),
-    "models": Subject(model_health.judge, "models", "tradebot model check"),
+    "models": Subject(component_health.judge, "models", "tradebot model check"),
     "broker": Subject(broker, "answers", DOCTOR, EXITS),
     "prices": Subject(component_health.prices, "passes", "tradebot positions", EXITS),
     "stream": Subject(component_health.stream, "look", "tradebot events"),

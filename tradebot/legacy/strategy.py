@@ -15,8 +15,7 @@ from tradebot.model.decision import Decision
 from tradebot.model.instrument import Right
 from tradebot.model.reasons import Reason
 from tradebot.model.view import Open, StrategyView
-from tradebot.signals.formula import sign
-from tradebot.signals.scoring import ScoringInputs
+from tradebot.signals.scoring import ScoringInputs, sign
 from tradebot.signals.subjects.dark_pool import DARK_POOL_KIND
 from tradebot.signals.subjects.market import MARKET_TIDE_KIND
 from tradebot.signals.subjects.open_interest import GREEK_EXPOSURE_KIND, OI_CHANGE_KIND

@@ -2,13 +2,16 @@
 
 Fractions are of equity unless the name says otherwise; ages and waits are in seconds of trading time. The account's
 limits are the outer wall. A strategy may have its own limits, which count only where they are tighter.
+
+Numbers that people and parsers read differently are refused.
 """
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from enum import Enum, StrEnum, auto
 from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, StringConstraints, create_model
@@ -16,19 +19,57 @@ from pydantic_core.core_schema import CoreSchema, no_info_before_validator_funct
 
 from tradebot.model.costs import CostModel
 from tradebot.model.order import MARKETABLE, Execution
-from tradebot.model.plain_numbers import no_switch, of_numbers, plain_numbers
 from tradebot.model.text import URL_PATTERN
 
+_PLAIN_NUMBER = re.compile(r"\s*[-+]?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?\s*", re.ASCII)
+
+
+def no_switch(value: object) -> object:
+    """Return a value that isn't true or false; ValueError if it is."""
+    if isinstance(value, bool):
+        raise ValueError("must be a number or a word")
+    return value
+
+
+def plain_numbers(value: object) -> object:
+    """Return a number or a mapping to numbers as it is; ValueError if one isn't in plain digits."""
+    for key, item in value.items() if isinstance(value, Mapping) else (("", value),):
+        _require_plain(item, key and f" for {key}")
+    return value
+
+
+def of_numbers(annotation: object) -> bool:
+    """Return True if a field holds a number or a mapping to numbers."""
+    return annotation in (int, float, Decimal) or any(of_numbers(part) for part in get_args(annotation))
+
+
+def _require_plain(value: object, where: str) -> None:
+    """Refuse numbers that people and parsers read differently: 017, 1_000, 1e3, digits of other scripts."""
+    if isinstance(value, bool):
+        raise ValueError(f"must be a number or a word{where}")
+    if isinstance(value, str) and any(map(str.isdigit, value)) and not _PLAIN_NUMBER.fullmatch(value):
+        raise ValueError(f"must be a number in plain digits{where}, such as 1000 or 0.25")
+
+
 Fraction = Annotated[Decimal, Field(gt=0, le=1)]
+
 Exposure = Annotated[Decimal, Field(gt=0, le=10)]
+
 """A share of equity; above 1 it needs margin, and the venue's margin decides how much of it there is."""
+
 MOST_LENT = Decimal(4)
+
 """The largest exposure of an account that pays for what it buys: brokers of shares lend at most three times its equity
 on top, and only within a day."""
+
 Seconds = Annotated[int, Field(gt=0, le=30 * 86_400)]
+
 Url = Annotated[str, StringConstraints(pattern=URL_PATTERN)]
+
 Milliseconds = Annotated[int, Field(gt=0, le=60_000)]
+
 Ratio = Annotated[Decimal, Field(gt=0, le=100)]
+
 Usd = Annotated[Decimal, Field(gt=0, le=100_000_000)]
 
 
@@ -154,14 +195,20 @@ class Limits(Frozen):
 
 
 OF_MARGIN = ("max_margin_fraction", "min_free_margin_fraction", "min_liquidation_fraction")
+
 """Limits that only an account with margin can have."""
+
 OF_SHOCKS = (
     "max_minute_move_fraction", "max_minute_range_fraction", "max_basis_shock_fraction", "max_shocked_symbols",
     "shock_wait_s",
 )  # fmt: skip
+
 """Limits on moves of prices, after which entries wait."""
+
 OF_CONTRACTS = ("max_contracts", "max_order_contracts")
+
 """Limits that count units, whatever they are worth."""
+
 OF_THE_ACCOUNT = frozenset(
     {
         "price_jump_fraction",
@@ -179,11 +226,12 @@ OF_THE_ACCOUNT = frozenset(
         *OF_CONTRACTS,
     }
 )
+
 """Limits that a strategy can't have for itself: they are about prices and orders, whoever asked for them, and about the
 account's equity, margin and taxes."""
 
 if TYPE_CHECKING:
-    from tradebot.model.auction_rules import AuctionRules
+    from tradebot.model.auction import AuctionRules
 
     class OwnLimits(Frozen):
         """A strategy's own limits: any of the account's limits; None where it sets none."""
@@ -201,7 +249,9 @@ else:
     )
 
 OF_EQUITY = ("max_order_fraction", "max_symbol_fraction", "max_sector_fraction", "max_gross_fraction")
+
 """Limits as fractions of equity: for a strategy, of its allotment's. Each fits into the next."""
+
 OPTIONAL_OF_EQUITY = (
     "max_theme_fraction",
     "max_net_fraction",
@@ -209,9 +259,13 @@ OPTIONAL_OF_EQUITY = (
     "max_risk_fraction",
     "max_open_risk_fraction",
 )
+
 """Limits that may be off, as fractions of equity: for a strategy, of its allotment's."""
+
 COUNTS = ("max_new_entries", "max_orders_per_second", "max_orders_per_minute", "max_session_entries")
+
 """Limits on how many entries a pass, a second, a minute and a session may have. Each fits into the next."""
+
 SIZES = (
     ("max_theme_fraction", "max_gross_fraction"),
     ("max_net_fraction", "max_gross_fraction"),
@@ -222,14 +276,18 @@ SIZES = (
     ("max_order_fraction", "max_net_fraction"),
     ("max_risk_fraction", "max_open_risk_fraction"),
 )
+
 """Pairs of limits on exposure, or on what stops lose, of which the first fits into the second."""
+
 NESTED = (
     ("max_new_entries", "max_open_positions"),
     ("max_symbol_entries", "max_session_entries"),
     *reversed(tuple(pairwise(COUNTS))),
     *SIZES,
 )
+
 """Pairs of limits of which the first fits into the second; what holds others stands before them."""
+
 Number = Decimal | float | int
 
 

@@ -3,11 +3,10 @@
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from tradebot.model.eligibility_reasons import RealMoneyReasons, RegistryReasons
 from tradebot.model.gate import DisplacementReasons, LimitReasons
 from tradebot.model.order_reasons import ContractReasons, OrderReasons
 from tradebot.model.reason_codes import Cause, ReasonRow, Unit, blocked, broken, idle, unknown
-from tradebot.model.strategy_reasons import BarReasons, PolicyReasons, SetupReasons
+from tradebot.model.strategy_reasons import BarReasons, PolicyReasons, RealMoneyReasons, RegistryReasons, SetupReasons
 
 __all__ = ["MAKING_ROOM", "POLICY_REASONS", "REASONS", "SETUP_REASONS", "Cause", "Reason", "ReasonRow"]
 

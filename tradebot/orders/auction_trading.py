@@ -18,6 +18,7 @@ from tradebot.gates.ask import AccountAsk, Ask
 from tradebot.gates.auction import Auction, Bid, BidRuling, Ruling, hold_auction
 from tradebot.gates.bidding import AuctionSettings, bids_held, bids_wanted, caps_of, competes, taking_part
 from tradebot.gates.common import position_of
+from tradebot.model.auction import WORTH
 from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Decision, Decisions, Gate
 from tradebot.model.event import EventKind
@@ -25,7 +26,6 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
 from tradebot.model.resting import Whose
 from tradebot.model.values import replace
-from tradebot.model.worth import WORTH
 from tradebot.orders.close_orders import Records
 from tradebot.orders.depth_check import too_thin
 from tradebot.orders.entry_orders import (

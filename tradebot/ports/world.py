@@ -1,4 +1,7 @@
-"""The bundle of ports and rules of a pass: only the values in it differ between sandbox, paper, live and tests."""
+"""The bundle of ports and rules of a pass: only the values in it differ between sandbox, paper, live and tests.
+
+The port to a source of options flow is here too.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,13 @@ from contextlib import nullcontext
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from msgspec import Struct, field
 
 from tradebot.exits.lists import Exits, in_force, of_account
 from tradebot.model.costs import CostModel
-from tradebot.model.flow import Allowance, FlowPage, FlowWindow, Intake
+from tradebot.model.flow import Allowance, FlowPage, FlowWindow, Intake, StreamRows
 from tradebot.model.kind import AnyKind
 from tradebot.model.limits import ApprovalRules, DisplacementRules, ExitRules, HaltRules, Limits, OwnRules, tightest
 from tradebot.model.order import MARKETABLE, Execution
@@ -27,11 +30,35 @@ if TYPE_CHECKING:
     from tradebot.model.instrument import Listing
     from tradebot.model.venue import Capabilities
     from tradebot.ports.broker import BrokerReader, Market, OrderPort, SendLock, Undisturbed
-    from tradebot.ports.flow import FlowSource
     from tradebot.ports.stores import Approvals, Bars, Events, Facts, Features, Ledger
     from tradebot.ports.strategy import Strategy
 
+
+class FlowSource(Protocol):
+    """Options flow, with rows as they came.
+
+    Methods raise TemporaryError if the source doesn't answer or the daily quota is used up, OperatorError on bad keys.
+    """
+
+    def fetch(self, kind: AnyKind, symbol: str | None, session: date) -> FlowPage:
+        """Return the source's reply about one kind of facts, symbol (None if the kind is market-wide) and session."""
+
+    def calls_left(self) -> int | None:
+        """Return how many calls of today the timetable may still make; None if there is no limit."""
+
+
+class AlertStream(Protocol):
+    """Flow alerts of the whole market as they come. It reconnects by itself."""
+
+    def take(self) -> StreamRows:
+        """Return what came since the last call, without waiting; raise OperatorError if the source refuses the key."""
+
+    def renew(self) -> None:
+        """Connect again, because the connection doesn't bring what it should."""
+
+
 T = TypeVar("T")
+
 Progress = Callable[[int, int], None]
 
 

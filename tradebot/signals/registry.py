@@ -1,15 +1,117 @@
-"""Decide at which tier a coin may be traded, from its volume, its spread and its price.
+"""Decide which of a venue's contracts are traded, at which tier, and whether their data can be trusted.
 
-A tier falls as soon as the figures do. It rises once the better figures have lasted, and then to the lowest tier that
-they reached meanwhile, so that one busy hour makes no coin liquid. What isn't known leaves the tier as it is and the
-coin not eligible.
+A coin's tier comes from its volume, its spread and its price. A tier falls as soon as the figures do. It rises once the
+better figures have lasted, and then to the lowest tier that they reached meanwhile, so that one busy hour makes no coin
+liquid. What isn't known leaves the tier as it is and the coin not eligible.
+
+Traded are the perpetual of each coin that reaches a tier, and pinned coins. A list of the venue's that is empty, or
+much shorter than the one before, changes nothing. A shorter one is believed once lists have been that short for as long
+as a tier takes to rise. What isn't known of a coin leaves it in or out, as it was.
+
+Some failures in a row make healthy data degraded, which is then looked at in fewer passes. Data that stays degraded is
+suspended and only probed now and then. Some passes in a row make either healthy again.
 """
 
-from datetime import datetime
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import NamedTuple
 
 from tradebot.model.bar import Quote
-from tradebot.model.registry import NO_VOLUME, Figures, Rank, RegistryRules, Tier, TierRules, Tiers, height
+from tradebot.model.registry import (
+    NO_VOLUME,
+    CoinHealth,
+    DataCheck,
+    DataHealthRules,
+    DataState,
+    Discovery,
+    Failed,
+    Figures,
+    Found,
+    Rank,
+    RegistryRules,
+    Tier,
+    TierRules,
+    Tiers,
+    height,
+)
+from tradebot.model.series import Series, width_of
 from tradebot.model.values import replace
+
+
+def of_figures(figures: Figures, rules: DataHealthRules) -> Iterator[Failed]:
+    """Yield the checks that the figures of a coin fail. What isn't known fails."""
+    if figures.spread_fraction is None:
+        yield Failed(DataCheck.QUOTE, None, None)
+    elif figures.spread_fraction > rules.max_spread_fraction:
+        yield Failed(DataCheck.SPREAD, figures.spread_fraction, rules.max_spread_fraction)
+    if figures.volume_usd is None or figures.volume_usd < rules.min_volume_usd:
+        yield Failed(DataCheck.VOLUME, figures.volume_usd, rules.min_volume_usd)
+
+
+def of_candles(candles: Series | None, now: datetime, rules: DataHealthRules) -> Iterator[Failed]:
+    """Yield the checks that the candles of a coin fail; None if they couldn't be read."""
+    count = len(candles) if candles else 0
+    if count < rules.min_candles:
+        yield Failed(DataCheck.CANDLES, Decimal(count), Decimal(rules.min_candles))
+    if candles and count and (late_s := int((now - next_candle_at(candles)).total_seconds())) > rules.max_late_s:
+        yield Failed(DataCheck.NEWEST, Decimal(late_s), Decimal(rules.max_late_s))
+
+
+def next_candle_at(candles: Series) -> datetime:
+    """Return when the candle after the newest one should be there; until then, reading them again says nothing new."""
+    return candles.start_of(-1) + 2 * (width_of(candles.timeframe) or timedelta(days=1))
+
+
+def is_data_check_due(state: DataState | None, now: datetime, rules: DataHealthRules) -> bool:
+    """Return True if a coin's data has to be looked at in this pass. A look that is later than now doesn't count."""
+    if state is None or state.health is CoinHealth.HEALTHY or now < state.looked_at:
+        return True
+    if state.health is CoinHealth.DEGRADED and not _is_lasting(state, now, rules):
+        return state.skipped + 1 >= rules.degraded_every
+    return (now - state.looked_at).total_seconds() >= rules.probe_s
+
+
+def after_a_look(
+    before: DataState | None, failed: tuple[Failed, ...], now: datetime, rules: DataHealthRules
+) -> DataState:
+    """Return the state of a coin's data after a look. At the first one, it isn't trusted unless it passes."""
+    if before is None:
+        return DataState(CoinHealth.DEGRADED if failed else CoinHealth.HEALTHY, now, now, failed=failed)
+    if failed:
+        looked = replace(before, looked_at=now, failures=before.failures + 1, passes=0, skipped=0, failed=failed)
+        if before.health is CoinHealth.HEALTHY:
+            return _now(looked, CoinHealth.DEGRADED, now) if looked.failures >= rules.failures else looked
+        return _suspended_if_lasting(looked, now, rules)
+    looked = replace(before, looked_at=now, failures=0, passes=before.passes + 1, skipped=0, failed=())
+    if before.health is CoinHealth.HEALTHY:
+        return replace(looked, passes=0)
+    return (
+        _now(looked, CoinHealth.HEALTHY, now)
+        if looked.passes >= rules.passes
+        else (_suspended_if_lasting(looked, now, rules))
+    )
+
+
+def without_a_look(before: DataState, now: datetime, rules: DataHealthRules) -> DataState:
+    """Return the state after a pass that didn't look at a coin's data."""
+    return _suspended_if_lasting(replace(before, skipped=before.skipped + 1), now, rules)
+
+
+def _is_lasting(state: DataState, now: datetime, rules: DataHealthRules) -> bool:
+    return (now - state.since).total_seconds() >= rules.suspend_after_s
+
+
+def _suspended_if_lasting(state: DataState, now: datetime, rules: DataHealthRules) -> DataState:
+    lasting = state.health is CoinHealth.DEGRADED and _is_lasting(state, now, rules)
+    return _now(state, CoinHealth.SUSPENDED, now) if lasting else state
+
+
+def _now(state: DataState, health: CoinHealth, now: datetime) -> DataState:
+    """Return a state that has just become another one; the passes of one that recovers go on counting."""
+    passes = state.passes if health is CoinHealth.SUSPENDED else 0
+    return replace(state, health=health, since=now, failures=0, passes=passes, skipped=0)
 
 
 def figures_of(quote: Quote | None, why: str, now: datetime, max_age_s: float) -> Figures:
@@ -74,3 +176,105 @@ def _rising(before: Rank, held: Rank, best: Tier, now: datetime, rules: Registry
     if (now - since).total_seconds() >= rules.rise_after_s:
         return replace(held, tier=lowest, since=now)
     return replace(held, rising_to=lowest, rising_since=since)
+
+
+NOTHING_LISTED = "it names no contract"
+
+GONE = "the venue doesn't list it any more"
+
+
+class Naming(NamedTuple):
+    """How symbols are named: the coin of a symbol, and the perpetual of a coin. Both raise ValueError if unclear."""
+
+    coin: Callable[[str], str]
+    perpetual: Callable[[str], str]
+
+    def objection(self, symbol: str) -> str:
+        """Return why a symbol isn't the one perpetual of its coin; empty if it is."""
+        try:
+            coin = self.coin(symbol)
+            perpetual = self.perpetual(coin)
+        except ValueError as unclear:
+            return str(unclear)
+        return "" if perpetual == symbol else f"it is another contract of {coin}, which is traded as {perpetual}"
+
+
+class RetainedCoins(NamedTuple):
+    """What stays whatever is listed: `pinned` coins for good, and those that are `held` until they are closed.
+
+    Those that were `traded` so far stay as long as their tier isn't known.
+    """
+
+    pinned: Collection[str]
+    held: Collection[str]
+    traded: Collection[str] = ()
+
+
+def is_discovery_due(before: Discovery, now: datetime, rules: RegistryRules) -> bool:
+    """Return True if the venue has to be asked: it never was, its last list wasn't believed, or that was long ago."""
+    if before.at is None or before.problem:
+        return True
+    return not 0 <= (now - before.at).total_seconds() < rules.refresh_s
+
+
+def reject_listing(before: Discovery, listed: Sequence[str], now: datetime, rules: RegistryRules) -> Discovery | None:
+    """Return what is known if a list isn't believed; None if it is."""
+    count = len(set(listed))
+    if not count:
+        return replace(before, problem=NOTHING_LISTED)
+    if 2 * count > before.listed_count:
+        return None
+    since = before.short_since or now
+    if (now - since).total_seconds() >= rules.rise_after_s:
+        return None
+    problem = f"it names {count} contracts, and the one before named {before.listed_count}"
+    return replace(before, problem=problem, short_since=since)
+
+
+def update_discovery(
+    before: Discovery, listed: Sequence[str], figures: Mapping[str, Figures], kept: RetainedCoins, now: datetime,
+    rules: RegistryRules, naming: Naming,
+) -> Discovery:  # fmt: skip
+    """Return what is known after a believed list, with what was read of its contracts.
+
+    A contract that is neither listed nor kept is told of once more, as left out, and then forgotten.
+    """
+    known = {one.symbol: one for one in before.found}
+    gone = (one.symbol for one in before.found if not one.why)
+    # A second contract of a coin would be the same risk under another name, so nothing keeps it in.
+    kept = RetainedCoins(_single(kept.pinned, naming), _single(kept.held, naming), kept.traded)
+    look, times = _Look(known, figures, kept, now, rules, naming), Counter(listed)
+    symbols = sorted({*listed, *gone, *kept.pinned, *kept.held})
+    return Discovery(tuple(look.at(symbol, times[symbol]) for symbol in symbols), now)
+
+
+def _single(symbols: Collection[str], naming: Naming) -> frozenset[str]:
+    return frozenset(symbol for symbol in symbols if not naming.objection(symbol))
+
+
+class _Look(NamedTuple):
+    known: Mapping[str, Found]
+    figures: Mapping[str, Figures]
+    kept: RetainedCoins
+    now: datetime
+    rules: RegistryRules
+    naming: Naming
+
+    def at(self, symbol: str, times: int) -> Found:
+        """Return what is known of a contract that is listed so many times."""
+        before, read = self.known.get(symbol), self.figures.get(symbol, Figures(why="no quote"))
+        tier, since = tier_for(read, self.rules.tiers), before.since if before else self.now
+        if symbol in self.kept.pinned:
+            return Found(symbol, since, bool(times), Tier.A, read)
+        objections = () if symbol in self.kept.held else self._objections(symbol, times, read, tier)
+        why = next(filter(None, objections), "")
+        return Found(symbol, since, bool(times), tier, read, why)
+
+    def _objections(self, symbol: str, times: int, read: Figures, tier: Tier | None) -> Iterator[str]:
+        if times != 1:
+            yield f"the venue lists it {times} times" if times else GONE
+        yield self.naming.objection(symbol)
+        if unknown := missing(read, pinned=False):
+            yield "" if symbol in self.kept.traded else f"its tier isn't known: {unknown}"
+        elif tier is None:
+            yield "it is below all tiers"

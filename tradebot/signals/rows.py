@@ -1,4 +1,7 @@
-"""Read the fields of a source's row. Each function raises BadRowError if the field can't be used."""
+"""Read the fields of a source's row. Each function raises BadRowError if the field can't be used.
+
+Sectors are in the words of the flow source.
+"""
 
 import re
 from collections.abc import Callable, Mapping
@@ -10,18 +13,52 @@ from typing import TypeVar
 from tradebot.model.instrument import Right
 from tradebot.model.kind import NEW_YORK, Row
 
+SOURCE_SECTORS: Mapping[str, str] = {
+    "materials": "Basic Materials",
+    "communication": "Communication Services",
+    "consumer_cyclical": "Consumer Cyclical",
+    "consumer_defensive": "Consumer Defensive",
+    "energy": "Energy",
+    "financial": "Financial Services",
+    "healthcare": "Healthcare",
+    "industrial": "Industrials",
+    "real_estate": "Real Estate",
+    "technology": "Technology",
+    "utilities": "Utilities",
+}
+
+"""The source's word for each sector of the configuration that it knows; it knows none of a fund."""
+
+
+def our_sector(written: str) -> str:
+    """Return a sector in the configuration's words: the source's words are translated, all others are left alone."""
+    return next((ours for ours, theirs in SOURCE_SECTORS.items() if theirs.lower() == written.lower()), written)
+
+
 T = TypeVar("T")
+
 FUTURE_TOLERANCE = timedelta(seconds=5)
+
 LONGEST_TEXT = 128
+
 LONGEST_NUMBER = 100
+
 _ZERO = Decimal()
+
 _LARGEST = Decimal("1e18")
+
 LARGEST_COUNT = int(_LARGEST)
+
 _MOST_PLACES = 99
+
 PLAIN_DIGITS = 18
+
 _NUMBERS = (str, int, Decimal, float)
+
 _TEXTS = (str, int)
+
 _EPOCHS = (int, Decimal)
+
 RIGHTS = {right.value: right for right in Right}
 
 
@@ -194,19 +231,27 @@ def any_time(row: Row, name: str) -> datetime:
 
 
 ABOUT_SYMBOL = ("issue_type", "sector", "marketcap", "er_time", "next_earnings_date")
+
 """Fields about the symbol rather than the alert. Only the REST API has them."""
+
 _SAME = (
     "id", "ticker", "option_chain", "rule_id", "volume", "open_interest", "total_size", "trade_count", "expiry_count",
     "start_time", "end_time", "has_sweep", "has_floor", "has_multileg", "has_singleleg", "all_opening_trades",
 )  # fmt: skip
+
 _DECIMALS = (
     "price", "bid", "ask", "underlying_price", "total_premium", "total_ask_side_prem", "total_bid_side_prem",
     "volume_oi_ratio",
 )  # fmt: skip
+
 """Numbers that the REST API sends as text."""
+
 _CONTRACT = re.compile(r"[A-Z0-9.]{1,6}([0-9]{2})([0-9]{2})([0-9]{2})([CP])([0-9]{8})", re.ASCII)
+
 _RIGHTS = {"C": "call", "P": "put"}
+
 _STRIKE_UNITS = Decimal(1000)
+
 _LAST_MS = 10**14
 
 

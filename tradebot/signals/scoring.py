@@ -1,8 +1,15 @@
-"""The ingredients of a component of the flow score, and the values it is computed from."""
+"""What makes a component of the flow score, and what it is computed from.
 
+Formulas are text that a person can read and a program can compute: arithmetic over the names of inputs. A formula is an
+expression in Python's notation. It may use numbers, names of inputs, + - * / **, comparisons, `a if condition else b`,
+and the functions below.
+"""
+
+import ast
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
+from math import exp, log10, sqrt, tanh
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -12,7 +19,91 @@ from tradebot.model.candidate import Input
 from tradebot.model.flow import FlowAlert
 from tradebot.model.kind import NEW_YORK, AnyKind, Kind
 from tradebot.model.record import SymbolFacts
-from tradebot.signals.formula import compile_formula, names
+
+
+def clamp(value: float, low: float, high: float) -> float:
+    """Return the value, at least `low` and at most `high`."""
+    if value < high:
+        return value if value > low else low
+    return high
+
+
+def sign(value: float) -> int:
+    """Return +1, -1 or 0."""
+    return (value > 0) - (value < 0)
+
+
+FUNCTIONS: Mapping[str, Callable[..., float]] = {
+    "abs": abs, "clamp": clamp, "exp": exp, "log10": log10, "max": max, "min": min, "sign": sign, "sqrt": sqrt,
+    "tanh": tanh,
+}  # fmt: skip
+
+"""What a formula may call, by its word there."""
+
+_ARITHMETIC = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow)
+
+_COMPARISONS = (ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.Eq, ast.NotEq)
+
+
+def evaluate(formula: str, inputs: Mapping[str, float]) -> float:
+    """Return the value of a formula.
+
+    Raises KeyError for a name that is no input, ValueError for what is no formula, and ArithmeticError where the
+    arithmetic has no result, such as a division by zero.
+    """
+    read = names(formula)
+    return compile_formula(formula, read)(*(inputs[name] for name in read))
+
+
+@cache
+def names(formula: str) -> tuple[str, ...]:
+    """Return the names of the inputs that a formula reads, sorted. Raises ValueError for what is no formula."""
+    found = {node.id for node in ast.walk(_checked(formula)) if isinstance(node, ast.Name)}
+    return tuple(sorted(found - FUNCTIONS.keys()))
+
+
+@cache
+def compile_formula(formula: str, parameters: tuple[str, ...]) -> Callable[..., float]:
+    """Return a formula as a function of its inputs, in the order of `parameters`. Raises ValueError as `names` does."""
+    arguments = ast.arguments(
+        posonlyargs=[], args=[ast.arg(name) for name in parameters], kwonlyargs=[], kw_defaults=[], defaults=[]
+    )
+    body = ast.Call(ast.Name("float", ast.Load()), [_checked(formula)], [])
+    function = ast.fix_missing_locations(ast.Expression(ast.Lambda(arguments, body)))
+    # Only arithmetic gets past the check, and nothing but these functions is in reach.
+    scope = {"__builtins__": {}, "float": float, **FUNCTIONS}
+    made: Callable[..., float] = eval(compile(function, formula, "eval"), scope)  # noqa: S307
+    return made
+
+
+def _checked(formula: str) -> ast.expr:
+    try:
+        tree = ast.parse(formula, mode="eval").body
+    except SyntaxError as error:
+        raise ValueError(f"{formula!r} is no formula") from error
+    _check(tree)
+    return tree
+
+
+def _check(node: ast.AST) -> None:
+    """Raise ValueError unless a node and all below it are arithmetic over numbers, names and the functions."""
+    match node:
+        case ast.Constant(value=int() | float()) | ast.Name():
+            parts: list[ast.expr] = []
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            parts = [operand]
+        case ast.BinOp(left=left, op=op, right=right) if isinstance(op, _ARITHMETIC):
+            parts = [left, right]
+        case ast.Compare(left=left, ops=[op], comparators=[right]) if isinstance(op, _COMPARISONS):
+            parts = [left, right]
+        case ast.IfExp(test=test, body=body, orelse=otherwise):
+            parts = [test, body, otherwise]
+        case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]) if name in FUNCTIONS:
+            parts = arguments
+        case _:
+            raise ValueError(f"{ast.unparse(node)!r} has no place in a formula")
+    for part in parts:
+        _check(part)
 
 
 def still_counts(kind: AnyKind, moment: datetime | date, now: datetime) -> bool:
@@ -77,7 +168,7 @@ class ScoreComponent(Struct, frozen=True, eq=False):
     `name` is used by weights and explanations. `reads` are the kinds of facts that it is computed from. `looks_at`
     returns the numbers that it is computed from as the fields of one object, or None if they are unknown; `shows` has
     the unit of each field that an explanation shows. `formula` gives the value in terms of these fields, in the words
-    of signals/formula.py. If a field that it reads is None, or the arithmetic has no result, the value is None: absent.
+    of signals/scoring.py. If a field that it reads is None, or the arithmetic has no result, the value is None: absent.
     Absent isn't zero: a fetch that found no alerts is a flow of zero, and no fetch at all is None.
 
     A value is from -1 to 1. `sign` says what is bullish, and `absent` why there is no value. `after` is where the
@@ -163,13 +254,13 @@ def _row(facts: object, field: str) -> str:
 
 
 def latest(kind: Kind[Any, Any, Any]) -> Callable[[ScoringInputs], Any]:
-    """Return a function that finds the newest fact of a kind about the symbol."""
+    """Return what looks up what is known of a kind about the symbol."""
     name = kind.name
     return lambda known: known.facts.known.get(name)
 
 
 def recent(kind: Kind[Any, Any, Any], at: str = "date") -> Callable[[ScoringInputs], Any]:
-    """Return a function that finds the newest fact of a kind about the symbol, unless its field `at` is too old."""
+    """Return what looks up what is known of a kind about the symbol unless, by its field `at`, it is too old."""
     name, moment = kind.name, attrgetter(at)
 
     def look(known: ScoringInputs) -> Any:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from statistics import fmean
 
 from tradebot.model.view import BarNeed, Needs, StrategyView, Target
-from tradebot.signals.structures.indicators import rsi, zscore
+from tradebot.signals.structures.bars import rsi, zscore
 from tradebot.strategies.filters import StrategyFilter
 from tradebot.strategies.futures_settings import FuturesSettings
 

@@ -11,8 +11,8 @@ from commands.learn.policy.plan import planned_for
 from commands.shared.light_helpers import Identity, clean
 from commands.shared.tables import Table, number
 from commands.shared.verb_options import Report, progress_bar
+from tradebot.adapters.models.files import read_model
 from tradebot.adapters.models.process import read_results
-from tradebot.adapters.models.reading import read_model
 from tradebot.adapters.models.signing import require_extra
 from tradebot.adapters.plugins.process import ErredError
 from tradebot.adapters.state.state_folder import write_durably

@@ -12,7 +12,7 @@ from commands.learn.policy.plan import planned_for
 from commands.shared.error_boundary import TerminatedError
 from commands.shared.light_helpers import Identity, clean, note
 from commands.shared.verb_options import Report, progress_bar
-from tradebot.adapters.state.trials import Trial
+from tradebot.adapters.state.evidence import Trial
 from tradebot.errors import ExitCode, OperatorError, TradebotError, word
 from tradebot.lab.backtest.results import Results
 from tradebot.lab.learning.training.job import AGENTS, TrainingJob, usual_features, validate_job

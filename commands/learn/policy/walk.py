@@ -14,7 +14,7 @@ from commands.promote.policies import PoliciesJudged, judged_by, render
 from commands.shared.light_helpers import Identity
 from commands.shared.verb_options import Report, progress_bar
 from tradebot.adapters.models.signing import read_key, require_extra
-from tradebot.adapters.state.trials import Trial
+from tradebot.adapters.state.evidence import Trial
 from tradebot.errors import ExitCode
 from tradebot.lab.backtest.engine_conversion import session_of
 from tradebot.lab.backtest.results import Results
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from commands.backtest.run_options import BacktestOptions
     from tradebot.lab.learning.training.job import TrainingJob
     from tradebot.lab.learning.walking.splits import WalkSplit
-    from tradebot.model.policy_results import SessionSpan
+    from tradebot.model.evidence import SessionSpan
 
 TITLES = {"walk-forward": "walking forward", "cpcv": "cross-validating"}
 

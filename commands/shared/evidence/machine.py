@@ -11,7 +11,7 @@ from commands.status.stores import unbounded_stores
 from tradebot.adapters.chat.store import glance
 from tradebot.adapters.notices.outbox import Sending, unsent
 from tradebot.adapters.recovery.backups import as_left, find_damaged, places
-from tradebot.adapters.state import events, file_systems, serve_status, state_locks
+from tradebot.adapters.state import events, resources, serve_status, state_locks
 from tradebot.adapters.state.state_folder import BACKUPS, EVENTS, NOTICES, option
 from tradebot.app.venue_connection import addresses_of
 from tradebot.app.wiring import App
@@ -52,14 +52,14 @@ def disk_of(folder: Path, needed_mb: int, *, sandbox: bool) -> Disk | Unread:
         usage, entries = shutil.disk_usage(folder), os.statvfs(folder)
     except OSError as error:
         return Unread(f"{folder} can't be looked at: {error.strerror}", f"ls -ld {folder}")
-    inodes, kind = entries.f_favail if entries.f_files else None, file_systems.kind_of(folder) or ""
+    inodes, kind = entries.f_favail if entries.f_files else None, resources.kind_of(folder) or ""
     unfit, fatal = _unfit(kind, sandbox=sandbox)
     return Disk(usage.free, usage.total, needed_mb * MB, inodes, kind, unfit, fatal)
 
 
 def _unfit(kind: str, *, sandbox: bool) -> tuple[str, bool]:
     """Return why a kind of file system isn't fit for a bot's folder, and whether a bot can't use it at all."""
-    if file_systems.is_network(kind):
+    if resources.is_network(kind):
         # Losing a sandbox does no harm.
         return "where locks don't work between machines", not sandbox
     if kind.startswith(PROGRAMS):

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from tradebot.adapters.models.refusing import RefusedModelError
+from tradebot.adapters.models.folder import RefusedModelError
 from tradebot.adapters.models.signing import require_extra
-from tradebot.judging.model_health import ModelSeen, ModelsSeen
+from tradebot.judging.component_health import ModelSeen, ModelsSeen
 from tradebot.learning.ensemble import PolicyMode
 from tradebot.learning.saying import in_a_word, stood_in
 from tradebot.model.record import Job
@@ -42,7 +42,7 @@ def _policies(settings: "Settings") -> "Iterator[tuple[str, PolicySettings]]":
 
 
 def _models(settings: "Settings") -> "Iterator[ModelSeen]":
-    from tradebot.adapters.models.reading import read_model
+    from tradebot.adapters.models.files import read_model
     from tradebot.app.policy import place_of
 
     for name, own in _policies(settings):

@@ -9,7 +9,7 @@ import pytest
 
 from commands.shared.error_boundary import run_command
 from tests.kit.rows import NOW, make_intent
-from tradebot.adapters.ledger import row_checksums as ledger_sums
+from tradebot.adapters.ledger import integrity as ledger_sums
 from tradebot.adapters.ledger.deferred_signals import defer_signals, interrupt
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.errors import DamagedBooksError

@@ -15,7 +15,7 @@ from tests.kit import ledgers
 from tests.kit.ledgers import edit
 from tests.kit.rows import PASSED, make_intent
 from tradebot.adapters import failpoint
-from tradebot.adapters.ledger import integrity_cache
+from tradebot.adapters.ledger import integrity
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import resources
@@ -142,7 +142,7 @@ def test_open_books_are_checked_again_on_the_next_day(
 ) -> None:
     with closing(SqliteLedger.open(folder)) as books:
         books.file.check()
-        monkeypatch.setattr(integrity_cache, "_today", lambda: date(2199, 1, 1))
+        monkeypatch.setattr(integrity, "_today", lambda: date(2199, 1, 1))
         books.file.check()
         books.file.check()
     assert reads == ["pages"]
@@ -183,13 +183,13 @@ def test_books_changed_between_two_checks_of_an_open_ledger_are_read_through(fol
 def test_note_is_written_only_when_its_time_proves_it(folder: Path) -> None:
     write(folder, "open+90m")
     note = json.loads((folder / NOTE).read_text())
-    assert max(note["ledger"][-1], note["journal"][-1]) + integrity_cache.COARSE_NS < note["at_ns"] <= time.time_ns()
+    assert max(note["ledger"][-1], note["journal"][-1]) + integrity.COARSE_NS < note["at_ns"] <= time.time_ns()
 
 
 def test_two_processes_with_large_books_take_turns_without_reading_them_through(
     folder: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(integrity_cache, "LARGE", 0)
+    monkeypatch.setattr(integrity, "LARGE", 0)
     with closing(SqliteLedger.open(folder)) as one, closing(SqliteLedger.open(folder)) as other:
         for turn in range(6):
             books = (one, other)[turn % 2]

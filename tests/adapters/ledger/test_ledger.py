@@ -20,7 +20,7 @@ from tests.kit.bot import forked
 from tests.kit.ledgers import edit, verify
 from tests.kit.rows import ACCOUNT, DAY, FAILED, NOW, PASSED, make_fill, make_intent, make_order, minutes
 from tests.kit.values import INTENTS, OWNED_FILLS, listing, there
-from tradebot.adapters.ledger import journal, row_checksums
+from tradebot.adapters.ledger import integrity, journal
 from tradebot.adapters.ledger.file_table import TableFile
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import halt_switch
@@ -446,7 +446,7 @@ def test_in_one_write_commits_all_writes_or_none(tmp_path: Path) -> None:
     ledger.close()
 
 
-@pytest.mark.parametrize(("place", "name"), [(row_checksums, "_look_at"), (journal, "records")])
+@pytest.mark.parametrize(("place", "name"), [(integrity, "_look_at"), (journal, "records")])
 def test_check_ignores_what_another_process_writes_meanwhile(
     folder: Path, books: SqliteLedger, monkeypatch: pytest.MonkeyPatch, place: ModuleType, name: str
 ) -> None:

@@ -20,7 +20,7 @@ from tests.kit import ledgers
 from tests.kit.fakes.machine import another_process
 from tests.kit.ledgers import KEPT, LATER
 from tradebot.adapters import failpoint
-from tradebot.adapters.ledger import row_checksums as ledger_sums
+from tradebot.adapters.ledger import integrity as ledger_sums
 from tradebot.adapters.ledger.migration import Form, bring_up
 from tradebot.adapters.ledger.schema import FORM, UNRELEASED_IDS, open_database
 from tradebot.adapters.state import state_locks

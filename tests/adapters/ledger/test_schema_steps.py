@@ -15,7 +15,7 @@ from tests.kit import ledgers
 from tests.kit.ledgers import edit
 from tests.kit.rows import DAY, NOW, minutes
 from tests.kit.values import listing
-from tradebot.adapters.ledger import row_checksums as ledger_sums
+from tradebot.adapters.ledger import integrity as ledger_sums
 from tradebot.adapters.ledger.downgrade import put_back
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.ledger.migration import Form

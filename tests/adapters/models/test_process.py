@@ -14,11 +14,11 @@ from tests.kit.fakes.networks import Signed, constant, results
 from tests.kit.values import SESSION
 from tests.learning.test_acting import view
 from tradebot.adapters.models import process
-from tradebot.adapters.models.encoding import node, number, part
+from tradebot.adapters.models.files import read_model
 from tradebot.adapters.models.folder import ModelParts
 from tradebot.adapters.models.loaded import settings_of
+from tradebot.adapters.models.onnx_format import node, number, part
 from tradebot.adapters.models.process import ModelLocation, ModelProcess, good_models, read_results
-from tradebot.adapters.models.reading import read_model
 from tradebot.adapters.plugins.plugin import PluginEnvironment
 from tradebot.adapters.plugins.process import ErredError
 from tradebot.adapters.plugins.protocol import AnswerBounds

@@ -17,7 +17,7 @@ from tests.kit import ledgers
 from tests.kit.bot import forked
 from tests.kit.ledgers import edit
 from tests.kit.rows import ACCOUNT, NOW, PASSED, make_intent, minutes
-from tradebot.adapters.ledger import integrity_cache
+from tradebot.adapters.ledger import integrity
 from tradebot.adapters.ledger import schema as ledger_schema
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -103,7 +103,7 @@ def test_a_crash_before_the_commit_leaves_sound_books(folder: StateFolder) -> No
     # The journal runs ahead by what was never committed, twice over, as two crashes at the same place leave it.
     code = (
         "import os, signal, sys; from pathlib import Path; from tests.kit.rows import *\n"
-        "from tradebot.adapters.faults import failpoint; from tradebot.adapters.ledger.ledger import SqliteLedger\n"
+        "from tradebot.adapters import failpoint; from tradebot.adapters.ledger.ledger import SqliteLedger\n"
         "def dies(point):\n    if point == 'ledger_file.commit.before': os.kill(os.getpid(), signal.SIGKILL)\n"
         "failpoint.hook = dies; SqliteLedger.open(Path(sys.argv[1])).promise(make_intent('open+90m'), (PASSED,))"
     )
@@ -262,7 +262,7 @@ def test_damage_keeps_the_reason_of_a_halt_in_force(folder: StateFolder) -> None
 def test_books_that_a_first_pass_opens_are_known_to_be_sound_before_the_next_pass_begins(
     folder: StateFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(integrity_cache, "LARGE", 0)
+    monkeypatch.setattr(integrity, "LARGE", 0)
     opened, reads = list[LedgerFile](), list[str]()
     with integrity_check.hold(folder, "trade-once", MemoryEvents(), lambda: next(iter(opened), None)):
         books = SqliteLedger.open(folder.path)
@@ -281,7 +281,7 @@ def test_unexpected_error_is_blamed_on_damaged_books_whatever_the_note_says(fold
     assert events.emitted == []
     edit(folder.path / "ledger.db", "UPDATE fills SET body = '{}'")
     # What flips on the disk itself changes neither times nor versions, so the note still says what it said.
-    note = integrity_cache.Custody(folder.path)
+    note = integrity.Custody(folder.path)
     note.begin(note.look(), 0)
     note.keep(patient=True)
     assert "rows of fills are not as they were written" in str(integrity_check.blame(folder))

@@ -17,8 +17,8 @@ from tests.kit.rows import ACCOUNT, NOW, PASSED, make_fill, make_intent, make_or
 from tests.kit.values import best_price, there
 from tradebot.adapters import failpoint
 from tradebot.adapters.ledger import journal
+from tradebot.adapters.ledger.account_history import FillTotals
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.ledger.totals import FillTotals
 from tradebot.adapters.recovery import backups, integrity_check, quarantine, rebuild
 from tradebot.adapters.state.state_folder import StateFolder, create, open_state, prepare, read_marker
 from tradebot.errors import ExitCode, OperatorError

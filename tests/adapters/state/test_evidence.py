@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tradebot.adapters.state.evidence import backtested_code, read_evidence, read_trials, write_evidence
+from tradebot.adapters.state.evidence import TRIALS, backtested_code, read_evidence, read_trials, write_evidence
 from tradebot.adapters.state.state_folder import EVIDENCE
-from tradebot.adapters.state.trials import TRIALS
 from tradebot.errors import OperatorError
 from tradebot.model.evidence import (
     NO_EVIDENCE,

@@ -14,7 +14,7 @@ from tests.kit.rows import ACCOUNT, NOW
 from tradebot.adapters.facts import schema as facts_schema
 from tradebot.adapters.ledger import schema as ledger_schema
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.state import marker_backup, state_folder
+from tradebot.adapters.state import folder_identity, state_folder
 from tradebot.errors import DamagedMarkerError, ExitCode, OperatorError
 
 
@@ -128,10 +128,10 @@ def test_damaged_marker_is_read_from_its_copy_or_refused(folder: Path, text: byt
     with pytest.raises(DamagedMarkerError, match=r"damaged|can't be read") as caught:
         state_folder.open_state(folder)
     assert caught.value.hint == f"put it back: cp {folder / 'state.id.copy'} {folder / 'state.id'}"
-    assert marker_backup.by_its_copy(folder, caught.value) == marker_backup.whose(folder) == said
+    assert folder_identity.by_its_copy(folder, caught.value) == folder_identity.whose(folder) == said
     (folder / "state.id.copy").write_bytes(text)
     with pytest.raises(DamagedMarkerError):
-        marker_backup.whose(folder)
+        folder_identity.whose(folder)
 
 
 def test_lost_marker_is_restored_from_a_backup_or_needs_init(folder: Path) -> None:
@@ -146,7 +146,7 @@ def test_lost_marker_is_restored_from_a_backup_or_needs_init(folder: Path) -> No
     with pytest.raises(DamagedMarkerError, match="lost") as damaged:
         state_folder.open_state(folder)
     assert damaged.value.hint == f"put it back: cp {kept} {marker}"
-    assert marker_backup.by_its_copy(folder, damaged.value).account_number == ACCOUNT
+    assert folder_identity.by_its_copy(folder, damaged.value).account_number == ACCOUNT
 
 
 @pytest.mark.parametrize("size", [None, 0])

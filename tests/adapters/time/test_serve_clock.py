@@ -7,7 +7,7 @@ from itertools import islice
 import pytest
 
 from tests.kit.values import SESSION
-from tradebot.adapters.time import stopwatch
+from tradebot.adapters.time import machine_clock
 from tradebot.adapters.time.clock import EngineStatus
 from tradebot.adapters.time.serve_clock import EngineTime, RealTime
 from tradebot.errors import OperatorError, TemporaryError
@@ -164,12 +164,12 @@ def test_real_time_begins_only_where_the_venue_answers_and_serves_on_where_it_is
 def test_two_clocks_tell_a_sleep_of_the_machine_from_a_stopped_process(
     monkeypatch: pytest.MonkeyPatch, counted_s: float, awake_s: float, told: str | None
 ) -> None:
-    passed = {time.CLOCK_MONOTONIC: 0.0, stopwatch.CLOCK: 0.0}
+    passed = {time.CLOCK_MONOTONIC: 0.0, machine_clock.CLOCK: 0.0}
     monkeypatch.setattr(time, "clock_gettime", lambda clock: passed[clock])
     times = RealTime(lambda: SESSION.open)
     assert times.pause() is None
     times.rest()
-    passed |= {stopwatch.CLOCK: counted_s, time.CLOCK_MONOTONIC: awake_s}
+    passed |= {machine_clock.CLOCK: counted_s, time.CLOCK_MONOTONIC: awake_s}
     assert (str(times.pause()).rpartition(":")[0] if told else times.pause()) == told
     times.rest()
     assert times.pause() is None

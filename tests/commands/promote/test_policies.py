@@ -10,10 +10,10 @@ from benchmarks.support.policies import Study, study
 from tests.kit.bot.ending import refuses, shows
 from tests.kit.bot.folder import Bot, made
 from tests.kit.bot.state import accept, configure
-from tradebot.adapters.state.policy_results import write_policy_results
+from tradebot.adapters.state.evidence import write_policy_results
 from tradebot.adapters.text.codec import encode
 from tradebot.errors import ExitCode
-from tradebot.model.policy_results import PolicyResults
+from tradebot.model.evidence import PolicyResults
 from tradebot.model.values import replace
 
 GOOD = replace(study(3, Study(5.0)), name="ppo")

@@ -15,8 +15,7 @@ from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import state_folder
 from tradebot.adapters.state.events import JsonlEvents
-from tradebot.adapters.state.evidence import write_evidence
-from tradebot.adapters.state.trials import TRIALS
+from tradebot.adapters.state.evidence import TRIALS, write_evidence
 from tradebot.model.candidate import Side
 from tradebot.model.evidence import DatedRate, DayPrice, Evidence, Variant, VariantKind
 from tradebot.model.record import CycleRecord, Job

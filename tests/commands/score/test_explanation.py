@@ -28,7 +28,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import StrategyRefusal
 from tradebot.model.view import Close, StrategyView
 from tradebot.ports.strategy import Strategy
-from tradebot.signals.formula import evaluate
+from tradebot.signals.scoring import evaluate
 
 
 def test_contributions_add_up_to_the_score_that_score_itself_gives(bot: Bot) -> None:

@@ -21,8 +21,7 @@ from tests.commands.serve.test_watchdog_thread import WatchScene
 from tests.kit.bot.folder import Bot, log
 from tests.kit.values import there
 from tradebot import __version__
-from tradebot.adapters.state.crash_loop import MOST, note_start
-from tradebot.adapters.state.serve_status import is_running, read_serving
+from tradebot.adapters.state.serve_status import MOST_STARTS, is_running, note_start, read_serving
 from tradebot.adapters.state.state_folder import STALL_TRACE, STARTS
 from tradebot.app.settings import Loaded, load
 from tradebot.errors import ConfigurationError
@@ -245,14 +244,15 @@ def test_hanging_lane_ends_the_process_with_a_trace(trader: Bot, monkeypatch: py
 
 
 def test_crash_loop_closes_entries_and_exits_continue(trader: Bot) -> None:
-    for _ in range(MOST):
+    for _ in range(MOST_STARTS):
         note_start(trader.folder, datetime.now(UTC))
     with serving(trader) as process:
         until(lambda: len(log(trader.url)) and exits(trader) > 2)
         process.send_signal(signal.SIGTERM)
         assert process.wait(LONGEST_S) == 0
     status = trader.json("status")
-    assert (status["trading_state"], status["trading_why"]) == ("REDUCE_ONLY", f"CRASH_LOOP: {MOST + 1} against {MOST}")
+    why = f"CRASH_LOOP: {MOST_STARTS + 1} against {MOST_STARTS}"
+    assert (status["trading_state"], status["trading_why"]) == ("REDUCE_ONLY", why)
     assert not [event for event in log(trader.url) if event["event"] == "order_accepted"]
     assert trader.says("unhalt", "--reason", "seen", "--confirm", trader.tail()).code == 0
     assert json.loads((trader.folder / STARTS).read_text()) == [], "the next start would halt it again"

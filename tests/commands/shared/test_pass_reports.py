@@ -18,7 +18,7 @@ from commands.shared.pass_reports import begin, is_pass_unfinished, record_begun
 from commands.trade_once.run import run as trade_once
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot
-from tradebot.adapters.state.yield_to_exits import ExitPriority
+from tradebot.adapters.state.state_locks import ExitPriority
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, open_app
 from tradebot.errors import ExitCode, TradebotError

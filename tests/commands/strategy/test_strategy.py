@@ -15,7 +15,7 @@ from tests.kit.bot.folder import UNIVERSE, Bot, log
 from tests.kit.bot.state import accept
 from tests.kit.strategies import WELL, install
 from tradebot.__main__ import main
-from tradebot.adapters.state.trials import TRIALS
+from tradebot.adapters.state.evidence import TRIALS
 from tradebot.model.series import PriceKind
 from tradebot.model.view import BarNeed, Needs
 

@@ -23,7 +23,7 @@ from tests.kit.fakes.scripted import Wire, serving
 from tests.suite import tiers
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.plugins import plugin
-from tradebot.adapters.state import file_locks, halt_switch, resources, state_locks
+from tradebot.adapters.state import halt_switch, resources, safe_open, state_locks
 from tradebot.app.settings import Settings
 
 MOST_OF_A_BOT, MOST_OF_TESTS = 300_000_000, 10_000_000_000
@@ -140,7 +140,7 @@ def new_interpreters() -> Iterator[None]:
 def waiting(monkeypatch: pytest.MonkeyPatch) -> Timer:
     """Let who waits in this process for a lock wait in a time of its own, which passes at once."""
     timer = Timer()
-    for module in (file_locks, state_locks):
+    for module in (safe_open, state_locks):
         monkeypatch.setattr(module, "time", timer)
     return timer
 

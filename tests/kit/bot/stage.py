@@ -36,7 +36,7 @@ from tests.kit.bot.state import CASH, load_state, make_state, open_app
 from tests.kit.venues import ALPACA, AT
 from tests.suite.calendars import KEPT
 from tradebot.adapters import failpoint
-from tradebot.adapters.ledger.totals import FillTotals
+from tradebot.adapters.ledger.account_history import FillTotals
 from tradebot.adapters.state import state_folder
 from tradebot.adapters.time.clock import LockStepClock
 from tradebot.app.calendar import AHEAD, BEHIND

@@ -6,8 +6,8 @@ from typing import Any
 
 from tests.kit.values import DAY, NOW, SESSION, SHIPPED, ago
 from tradebot.judging import evidence as seen
+from tradebot.judging.component_health import ModelSeen, ModelsSeen
 from tradebot.judging.evidence import HealthEvidence, SessionEvidence
-from tradebot.judging.model_health import ModelSeen, ModelsSeen
 from tradebot.model.decision import Decision, Gate
 from tradebot.model.decision import Verdict as Answer
 from tradebot.model.reasons import Reason

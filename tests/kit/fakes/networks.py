@@ -6,10 +6,10 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
-from tradebot.adapters.models.encoding import network, node, tensor
+from tradebot.adapters.models.files import write_model
 from tradebot.adapters.models.folder import ModelParts
+from tradebot.adapters.models.onnx_format import network, node, tensor
 from tradebot.adapters.models.signing import make_key, read_key
-from tradebot.adapters.models.writing import write_model
 from tradebot.learning.card import PROBES, Action, Card, DataSpan, FeatureUsed, Probe, Scaling, SessionResult
 from tradebot.signals.features import OBSERVED, features
 

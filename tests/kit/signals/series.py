@@ -13,8 +13,8 @@ from tradebot.model.bar import Session
 from tradebot.model.series import Series
 from tradebot.model.values import replace
 from tradebot.signals.features.frame import Frame, NewsTimes, ReleaseList, frame_of
-from tradebot.signals.structures.indicators import Smoothing
-from tradebot.signals.structures.reading import StructureSettings
+from tradebot.signals.structures.bars import Smoothing
+from tradebot.signals.structures.structures import StructureSettings
 from tradebot.signals.subjects.market import Category
 
 # Frames for the tests of features: sessions of hourly bars, walked from a seed, with all that may be known besides.

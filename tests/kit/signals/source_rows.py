@@ -18,10 +18,9 @@ from tradebot.model.flow import FLOW_ALERTS, FlowPage, FlowWindow, Intake, Quota
 from tradebot.model.kind import AnyKind, ReplyScope
 from tradebot.model.record import SymbolFacts
 from tradebot.signals.components import component_of
-from tradebot.signals.formula import evaluate
 from tradebot.signals.kinds import kind_of, kinds
 from tradebot.signals.normalize import normalize
-from tradebot.signals.scoring import ScoringInputs
+from tradebot.signals.scoring import ScoringInputs, evaluate
 from tradebot.signals.subjects.alerts import counting, flow_now
 
 SOURCE_DATA = Path(__file__).resolve().parents[3].parent / "shared" / "data" / "uw"

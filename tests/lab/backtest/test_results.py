@@ -8,7 +8,7 @@ import pytest
 
 from papervenue.market.spec import MarketSpec
 from tests.lab.backtest.roads import Stub
-from tradebot.adapters.state.trials import Trial
+from tradebot.adapters.state.evidence import Trial
 from tradebot.app.settings import load
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.lab.backtest.results import Results, benchmark_of, read_result

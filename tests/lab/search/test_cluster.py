@@ -25,7 +25,7 @@ from papervenue.market.generator import GeneratedBars
 from papervenue.market.sessions import build_calendar
 from tests.commands.search.test_search import said_by
 from tests.kit.backtest.playing import FEW, bot
-from tradebot.adapters.state.trials import Trial
+from tradebot.adapters.state.evidence import Trial
 from tradebot.errors import OperatorError
 from tradebot.lab.backtest.results import Results
 from tradebot.lab.search import cluster

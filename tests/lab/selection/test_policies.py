@@ -27,8 +27,8 @@ from tradebot.lab.selection.policies import (
     some_pass,
 )
 from tradebot.lab.selection.splits import By, SessionCut, splits
+from tradebot.model.evidence import PolicyResults, PolicyRun, SessionSpan, Split, TriedReturns
 from tradebot.model.parity import DayParity
-from tradebot.model.policy_results import PolicyResults, PolicyRun, SessionSpan, Split, TriedReturns
 from tradebot.model.values import replace
 
 RULES = shipped()

@@ -20,9 +20,8 @@ from tests.kit.signals.series import (
     written,
 )
 from tradebot.model.values import replace
-from tradebot.signals.structures.indicators import Smoothing
-from tradebot.signals.structures.reading import Direction, ReadingKind, StructureReading
-from tradebot.signals.structures.structures import Structures, structures
+from tradebot.signals.structures.bars import Smoothing
+from tradebot.signals.structures.structures import Direction, ReadingKind, StructureReading, Structures, structures
 
 BLOCK, GAP, BREAK, CHANGE = ReadingKind
 LONG, SHORT = Direction

@@ -3,8 +3,7 @@
 from tests.kit.signals.series import FOUR_HOURS_S, SPEC, Row, series_of
 from tradebot.model.values import replace
 from tradebot.signals.structures.bars import bars_of
-from tradebot.signals.structures.reading import DraftStructure
-from tradebot.signals.structures.structures import breaks
+from tradebot.signals.structures.structures import DraftStructure, breaks
 
 HIGHS = [5.0, 9.0, 5.0, 5.0, 5.0, 5.0, 5.0, 9.0, 5.0, 5.0, 9.5, 5.0, 5.0, 5.0]
 

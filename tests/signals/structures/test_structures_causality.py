@@ -16,8 +16,14 @@ from tests.suite import tiers
 from tradebot.model.series import Series
 from tradebot.model.values import replace
 from tradebot.signals.structures.bars import bars_of, outranges
-from tradebot.signals.structures.reading import ReadingKind, StructureEnd, StructureReading
-from tradebot.signals.structures.structures import Swing, structures, swings
+from tradebot.signals.structures.structures import (
+    ReadingKind,
+    StructureEnd,
+    StructureReading,
+    Swing,
+    structures,
+    swings,
+)
 
 # Counting readings that later bars rewrite, over prefixes of drawn windows, and broken ways of reading as controls.
 

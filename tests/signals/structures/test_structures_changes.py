@@ -6,10 +6,8 @@ import pytest
 
 from tests.kit.signals.series import FOUR_HOURS_S, SPEC, Row, series_of
 from tradebot.model.values import replace
-from tradebot.signals.structures.bars import BarColumns, bars_of
-from tradebot.signals.structures.indicators import Column
-from tradebot.signals.structures.reading import DraftStructure
-from tradebot.signals.structures.structures import StructureChange, StructureTurn, changes, turns
+from tradebot.signals.structures.bars import BarColumns, Column, bars_of
+from tradebot.signals.structures.structures import DraftStructure, StructureChange, StructureTurn, changes, turns
 
 FALLING = [110.0, 100.0, 106.0, 96.0, 102.0, 92.0]
 """Prices at which the market turns: highs and lows that fall."""

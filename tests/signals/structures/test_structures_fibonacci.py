@@ -5,8 +5,7 @@ from decimal import Decimal
 import pytest
 
 from tests.kit.signals.series import series_of
-from tradebot.signals.structures.reading import Direction
-from tradebot.signals.structures.structures import FibonacciRange, fibonacci_range
+from tradebot.signals.structures.structures import Direction, FibonacciRange, fibonacci_range
 
 GOLDEN = FibonacciRange(Decimal(90), Decimal(110))
 NEAR, FAR = Decimal("0.618"), Decimal("0.786")

@@ -7,8 +7,7 @@ import pytest
 from tests.kit.signals.series import FOUR_HOURS_S, SPEC, Row, series_of
 from tradebot.model.values import replace
 from tradebot.signals.structures.bars import bars_of
-from tradebot.signals.structures.reading import DraftStructure, StructureSettings
-from tradebot.signals.structures.structures import blocks, ends, gaps
+from tradebot.signals.structures.structures import DraftStructure, StructureSettings, blocks, ends, gaps
 
 SCALES = pytest.mark.parametrize("scale", ["0.0000001", "0.01", "1", "1000"])
 CALM = [("100", "101", "99", "100")] * 18

@@ -16,8 +16,7 @@ from tradebot.model.decision import Decision, Verdict, units_of
 from tradebot.model.reason_codes import Unit
 from tradebot.model.values import replace
 from tradebot.signals.structures.bars import exact
-from tradebot.signals.structures.reading import Direction
-from tradebot.signals.structures.structures import fibonacci_range
+from tradebot.signals.structures.structures import Direction, fibonacci_range
 from tradebot.strategies.smart_money.coin import Readings, coin_of
 from tradebot.strategies.smart_money.filters import FILTERS, SetupSide, decisions
 from tradebot.strategies.smart_money.levels import stop_multiple

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from tradebot.signals.structures.reading import ReadingKind
+from tradebot.signals.structures.structures import ReadingKind
 from tradebot.strategies.smart_money.levels import Setup, SetupLevels, levels, stop_multiple
 from tradebot.strategies.smart_money.settings import SetupRegime, SmartMoneySettings
 

@@ -9,6 +9,7 @@ import pytest
 from tests.kit.rows import make_intent
 from tests.kit.values import ago, fill
 from tests.views.trades.test_trades import MARKET, past
+from tradebot.model.auction import WORTH, PositionValue, read_value
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.intent import IntentState, Operation
@@ -16,7 +17,6 @@ from tradebot.model.position import OwnedFill
 from tradebot.model.reasons import Reason
 from tradebot.model.trade import GaveWay
 from tradebot.model.values import replace
-from tradebot.model.worth import WORTH, PositionValue, read_value
 from tradebot.views.trades.swaps import SwapRow, swaps_of
 from tradebot.views.trades.trades import rows_of
 

@@ -22,8 +22,7 @@ from msgspec import Struct, field
 from tradebot.adapters.bars.store import DAYS
 from tradebot.adapters.text.extras import install
 from tradebot.auditing.bar_findings import RawBar
-from tradebot.auditing.bar_prices import bad_price
-from tradebot.auditing.bar_times import MINUTE_S, day_over_s
+from tradebot.auditing.bar_rules import MINUTE_S, bad_price, day_over_s
 from tradebot.errors import OperatorError, word
 from tradebot.model.text import SYMBOL_PATTERN, pluralize
 from tradebot.model.venue_day import VenueDay

@@ -15,7 +15,7 @@ from tradebot.model.record import SymbolFacts
 from tradebot.model.values import replace
 from tradebot.signals.kinds import kind_of, kinds
 from tradebot.signals.known import SessionFacts
-from tradebot.signals.sectors import SOURCE_SECTORS
+from tradebot.signals.rows import SOURCE_SECTORS
 
 NO_SYMBOL = ""
 MARKET_WIDE = (NO_SYMBOL, *SOURCE_SECTORS.values())

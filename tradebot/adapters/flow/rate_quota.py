@@ -17,8 +17,7 @@ from typing import Annotated
 from msgspec import DecodeError, Meta, Struct, json
 
 from tradebot.adapters.failpoint import around
-from tradebot.adapters.state.file_locks import try_lock
-from tradebot.adapters.state.safe_open import open_plain, read_plain
+from tradebot.adapters.state.safe_open import open_plain, read_plain, try_lock
 from tradebot.errors import AllowanceSpentError
 from tradebot.model.flow import Allowance, Quota
 from tradebot.model.kind import NEW_YORK

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from tradebot.adapters.failpoint import around
+from tradebot.adapters.ledger import integrity as ledger_sums
 from tradebot.adapters.ledger import journal
-from tradebot.adapters.ledger import row_checksums as ledger_sums
-from tradebot.adapters.ledger.integrity_cache import LARGE, Custody
+from tradebot.adapters.ledger.integrity import LARGE, Custody
 from tradebot.adapters.ledger.schema import (
     BUSY_TIMEOUT_S,
     TABLES,

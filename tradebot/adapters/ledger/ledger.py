@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tradebot.adapters.ledger import journal, rows, tables
-from tradebot.adapters.ledger.account_history import AccountHistory
+from tradebot.adapters.ledger.account_history import AccountHistory, FillTotals
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.file_table import TableFile
 from tradebot.adapters.ledger.fills_and_cash import SqliteMoney
@@ -27,7 +27,6 @@ from tradebot.adapters.ledger.schema import translate_errors
 from tradebot.adapters.ledger.state_history import HaltHistory
 from tradebot.adapters.ledger.states import TradingStates
 from tradebot.adapters.ledger.tables import AccountTables, LedgerTables
-from tradebot.adapters.ledger.totals import FillTotals
 from tradebot.adapters.state.state_folder import JOURNAL, LEDGER, REBUILD
 from tradebot.adapters.text.canonical import json_text, parse_time, time_text
 from tradebot.adapters.text.codec import decode, encode

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tradebot.adapters.failpoint import around
-from tradebot.adapters.ledger import row_checksums as ledger_sums
+from tradebot.adapters.ledger import integrity as ledger_sums
 from tradebot.adapters.state.safe_open import create_draft
 from tradebot.adapters.state.state_folder import REBUILD, sync_folder
 from tradebot.errors import DamagedBooksError

@@ -17,7 +17,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from tradebot.adapters.ledger import row_checksums as ledger_sums
+from tradebot.adapters.ledger import integrity as ledger_sums
 from tradebot.adapters.ledger.deferred_signals import defer_signals
 from tradebot.adapters.ledger.migration import Form, MigrationStep, bring_up, keep_beside, version_of
 from tradebot.adapters.state import state_locks

@@ -1,24 +1,66 @@
-"""The contents of a model's folder: its files, their list, and their signature. Its name is a digest of its content."""
+"""What is in the folder of a model: its files, the list of them, and their signature. It is named by its content.
+
+The error that a model isn't used has the reason in records and the next command for a person.
+"""
 
 import json
 import re
 from collections.abc import Mapping
 from hashlib import sha256
+from pathlib import Path
+from shlex import quote
 from typing import NamedTuple
 
 from tradebot.adapters.text.canonical import json_text
 from tradebot.adapters.text.codec import decode, encode
+from tradebot.errors import OperatorError
 from tradebot.learning.card import Card, Probe, Scaling
+from tradebot.learning.saying import refusal
+from tradebot.model.reasons import REASONS, Reason
+
+
+class RefusedModelError(OperatorError):
+    """Raised when a model can't be used. The decision says why in a record, the hint is the next command."""
+
+    def __init__(self, reason: Reason, what: str, observed: str) -> None:
+        row = REASONS[reason]
+        super().__init__(f"{what}: {observed}. {row.meaning}", row.remedy)
+        self.reason, self.observed = reason, observed
+        self.decision = refusal(reason, f"{what}: {observed}")
+
+
+class RefusedDraftError(OperatorError):
+    """Raised when a draft can't be signed: no bot uses it, and nobody has signed it yet."""
+
+    def __init__(self, place: Path, reason: Reason, observed: str) -> None:
+        self.reason = reason
+        if reason is Reason.MODEL_ABSENT:
+            super().__init__(f"there is no draft at {place}: {observed}", "tradebot learn policy train makes drafts")
+            return
+        super().__init__(
+            f"the draft {place} can't be signed: {observed}. {REASONS[reason].meaning}",
+            f"look at what is named there (ls -l {quote(str(place))}), or train it again: tradebot learn policy train",
+        )
+
 
 CARD, SCALING, PROBE, GRAPH = "card.json", "scaling.json", "probe.json", "model.onnx"
+
 SUMS, SIGNATURE = "SHA256SUMS", "SHA256SUMS.sig"
+
 MB = 1 << 20
+
 LARGEST: Mapping[str, int] = {CARD: MB, SCALING: MB, PROBE: 4 * MB, GRAPH: 16 * MB}
+
 """The files that are listed, and the most bytes that each may have."""
+
 LARGEST_LIST = 4096
+
 FILES = frozenset((*LARGEST, SUMS, SIGNATURE))
+
 CHARACTERS = 16
+
 NAME = re.compile(rf"[0-9a-f]{{{CHARACTERS}}}")
+
 LINE = re.compile(r"# (\d+) bytes\n([0-9a-f]{64})  ([a-z.]+)\n")
 
 
@@ -30,7 +72,7 @@ class ListedFile(NamedTuple):
 
 
 class ModelParts(NamedTuple):
-    """The parts of a model."""
+    """What a model is made of."""
 
     card: Card
     scaling: Scaling
@@ -44,7 +86,7 @@ class ModelParts(NamedTuple):
 
 
 def parts_of(files: Mapping[str, bytes]) -> ModelParts:
-    """Read the parts from these files; ValueError or RecursionError if one can't be read."""
+    """Return the parts in these files; ValueError or RecursionError if one of them can't be read."""
     return ModelParts(
         decode(Card, json.loads(files[CARD])),
         decode(Scaling, json.loads(files[SCALING])),

@@ -2,21 +2,26 @@
 
 The bot reads the models, checks who signed them, and sends them to a process that can reach none of its files. It is
 confined as that of a plug-in is, and ended if it errs or doesn't answer in time; the next pass starts another.
+
+A person can try a model once: it is tested with its stored observations, and how long it takes is measured.
 """
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from importlib.metadata import EntryPoint
 from math import inf
 from pathlib import Path
+from typing import NamedTuple
 
 from msgspec import Struct
 
+from tradebot.adapters.models.files import read_model
+from tradebot.adapters.models.folder import RefusedModelError
 from tradebot.adapters.models.loaded import settings_of
-from tradebot.adapters.models.reading import read_model
-from tradebot.adapters.models.refusing import RefusedModelError
 from tradebot.adapters.plugins.code_digest import built_in_code
 from tradebot.adapters.plugins.plugin import PluginEnvironment, PluginStrategy
 from tradebot.adapters.plugins.process import ErredError, PluginProcess
@@ -25,20 +30,28 @@ from tradebot.adapters.state.safe_open import read_plain
 from tradebot.adapters.state.state_folder import write_durably
 from tradebot.learning.acting import ModelSelection
 from tradebot.learning.card import Model, SessionResult
+from tradebot.learning.ensemble import Combine, PolicyMode
 from tradebot.learning.saying import MODEL, passing_decision, refusal
+from tradebot.model.bar import Session
 from tradebot.model.decision import Decision
 from tradebot.model.reasons import Reason
 from tradebot.model.values import replace
-from tradebot.model.view import StrategyView, Target, Want
+from tradebot.model.view import FeatureRow, Situation, StrategyView, Target, Want
 
 TARGET = "tradebot.adapters.models.answering:ModelsStrategy"
+
 LOOK = StrategyView(datetime.min.replace(tzinfo=UTC), ())
+
 """A view without a symbol, to which models answer whether they work."""
+
 WORDS = {Reason.STRATEGY_FAILED: Reason.MODEL_FAILED, Reason.STRATEGY_TIMEOUT: Reason.MODEL_SLOW}
+
 """What befalls a plug-in, and what it is called for a model."""
+
 OF_THE_TEST = frozenset(
     {Reason.MODEL_ANSWERS_DIFFER, Reason.MODEL_NOT_FINITE, Reason.MODEL_SHAPE_WRONG, Reason.MODEL_FAILED}
 )
+
 """Reasons for which the last good model acts in the place of one that failed its test."""
 
 
@@ -196,3 +209,50 @@ def _result(day: str, earned: float) -> SessionResult:
     if not -1 < float(earned) < inf:
         raise ValueError(f"{earned} isn't a return above -1")
     return SessionResult(date.fromisoformat(day), float(earned))
+
+
+ASKED = 50
+
+"""How often a model is asked to measure how long it takes."""
+
+ANY = "ANY"
+
+"""The symbol that it is asked about."""
+
+
+class Took(NamedTuple):
+    """How long a model's answers took in milliseconds: half of them at most the first figure, and none the second."""
+
+    usual_ms: float
+    longest_ms: float
+
+
+def self_test(model: Model, surroundings: PluginEnvironment) -> Took | Decision:
+    """Return how long a model's answers take, or why it can't be used."""
+    place = ModelLocation(Path(), "", (model.id,))
+    process = ModelProcess(
+        place, ModelSelection(PolicyMode.INFERENCE, Combine.MAJORITY, 1, {}), surroundings, "models", (model,)
+    )
+    try:
+        view, took = _view(model), list[float]()
+        # The first answer waits for the start.
+        for _ in range(ASKED + 1):
+            began = time.perf_counter()
+            found = process.answer(view)
+            if isinstance(found, Decision):
+                return found
+            took.append((time.perf_counter() - began) * 1000)
+    finally:
+        process.close()
+    took = sorted(took[1:])
+    return Took(took[ASKED // 2], took[-1])
+
+
+def _view(model: Model) -> StrategyView:
+    """Return a view with the usual value of each feature, at the open of a session."""
+    now = datetime.now(UTC)
+    session = Session(now.date(), now, now + timedelta(hours=1))
+    card, money = model.card, Decimal(100_000)
+    values = dict(zip(card.names, model.scaling.means, strict=True))
+    row = {(ANY, card.timeframe): FeatureRow(now, values)}
+    return StrategyView(now, (ANY,), features=row, situation=Situation(session, money, money, {}, 0))

@@ -1,6 +1,6 @@
 """Check the books before every pass, so that nothing is decided or sent based on damaged books.
 
-SQLite's own check covers the pages, a sum on every row their content (`ledger/row_checksums.py`), the journal its own
+SQLite's own check covers the pages, a sum on every row their content (`ledger/integrity.py`), the journal its own
 chain, and a seal ties both together, so an older ledger, or one that belongs elsewhere, shows. Every write checks the
 seal again, and from there to the journal's end if another process has written; so nothing is ever added to a ledger and
 a journal that don't belong together.
@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from tradebot.adapters.ledger.file import LedgerFile
-from tradebot.adapters.ledger.integrity_cache import Custody
+from tradebot.adapters.ledger.integrity import Custody
 from tradebot.adapters.recovery import quarantine
-from tradebot.adapters.state import halt_switch, home, marker_backup, state_folder, state_locks
+from tradebot.adapters.state import folder_identity, halt_switch, state_folder, state_locks
 from tradebot.adapters.state.evidence import trading
 from tradebot.adapters.state.state_folder import FACTS, REBUILD, StateFolder
 from tradebot.errors import DamagedBooksError, DamagedJournalError, ExitCode, OperatorError, TradebotError
@@ -50,7 +50,7 @@ def hold(
     """
     with state_locks.hold(trading(folder).path, verb, wait_s, ahead=ahead, gives_way=gives_way):
         require_own(folder)
-        home.note_place(folder)
+        folder_identity.note_place(folder)
         with suppress(DamagedBooksError):
             first()
         require_sound(folder, events, books())
@@ -91,7 +91,7 @@ def is_fault(error: BaseException | None) -> bool:
 
 def require_own(folder: StateFolder) -> None:
     """Raise if the folder's marker has been lost or replaced since it was opened; nothing is moved then."""
-    marked = marker_backup.whose(folder.path)
+    marked = folder_identity.whose(folder.path)
     if (marked.id, marked.account_number) != (folder.id, folder.account_number):
         raise OperatorError(
             f"{folder.path} now holds the state of another bot, for account …{marked.tail}.",

@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from tradebot.adapters.failpoint import around
-from tradebot.adapters.state.file_locks import try_lock
 from tradebot.adapters.state.row_checksums import BadRows
-from tradebot.adapters.state.safe_open import NotPlainError, require_plain
+from tradebot.adapters.state.safe_open import NotPlainError, require_plain, try_lock
 from tradebot.adapters.state.state_folder import cannot_write, cannot_write_database
 from tradebot.errors import TemporaryError
 from tradebot.model.event import EventKind, Severity, SystemEvent

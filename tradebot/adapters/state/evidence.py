@@ -1,19 +1,196 @@
-"""Store a backtest's results besides its books in its folder, for the verbs that report them."""
+"""Keep what a backtest leaves beside its books, in its folder, for the verbs that report it.
+
+Beside the folders of backtests is the list of everything that was tried. Each line proves those before it. A line's
+`sum` is over its fields and the sum before it, and the last sum is kept in a file of its own. So a line that was
+changed, added by hand or taken out shows, also at the end. Lines from before there were sums are as one block.
+
+The results of a learned policy are a JSON file beside the evaluation that made them. The run that made it seals it with
+the hash of what it holds, so that a change is noticed. A file without a seal was made elsewhere.
+"""
 
 import json
-from collections.abc import Collection, Mapping
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
-from tradebot.adapters.state import trials
-from tradebot.adapters.state.safe_open import read_plain
+from msgspec import Struct, ValidationError, convert
+
+from tradebot.adapters.failpoint import around
+from tradebot.adapters.state import state_locks
+from tradebot.adapters.state.safe_open import open_plain, read_plain
 from tradebot.adapters.state.state_folder import BACKTESTS, EVIDENCE, StateFolder, option, write_durably
-from tradebot.adapters.text.canonical import CodecError
+from tradebot.adapters.text.canonical import CodecError, json_text
 from tradebot.adapters.text.codec import decode, encode
 from tradebot.errors import OperatorError
-from tradebot.model.evidence import NO_EVIDENCE, Evidence, Trials
+from tradebot.model.evidence import NO_EVIDENCE, Evidence, PolicyResults, Trials, problems
+
+AGAIN = "evaluate the policy again, or name another file"
+
+
+SEAL = "sha256"
+
+
+def write_policy_results(file: Path, results: PolicyResults) -> None:
+    """Write results with their seal, as a whole or not at all."""
+    found = encode(results)
+    write_durably(file, json_text({**found, SEAL: _digest(found)}))
+
+
+def read_policy_results(file: Path) -> PolicyResults:
+    """Return the results in a file; raise OperatorError if it can't be read, was changed, or contradicts itself."""
+    return read_sealed(file)[0]
+
+
+def read_sealed(file: Path) -> tuple[PolicyResults, bool]:
+    """Return the results in a file, and whether the run that made them sealed it; raise as `read_policy_results`."""
+    try:
+        told = json.loads(read_plain(file))
+        seal = told.pop(SEAL, None) if isinstance(told, dict) else None
+        found = decode(PolicyResults, told)
+    except (OSError, CodecError, ValueError, RecursionError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise OperatorError(f"{file} can't be read as the results of a policy: {why}", AGAIN) from error
+    if seal not in (None, _digest(told)):
+        raise OperatorError(f"{file} was changed since the run that made it sealed it", AGAIN)
+    if wrong := next(problems(found), None):
+        raise OperatorError(f"{file} can't be judged: {wrong}", AGAIN)
+    return found, seal is not None
+
+
+def _digest(found: Any) -> str:
+    return sha256(json_text(found).encode()).hexdigest()
+
+
+TRIALS, LAST = "trials.jsonl", "trials.last"
+
+LOCK = ".trials.lock"
+
+WAIT_S = 10.0
+
+SUM = "sum"
+
+
+class Trial(Struct, frozen=True):
+    """One set of settings and code that a strategy was tried with: the run's name, its length, and its Sharpe ratio.
+
+    The ratio is annualized with the root of a year's sessions; None if the run's equity didn't move. `digest` tells
+    trials apart, and `code` the strategy's code alone; it is empty for a trial that was kept without it.
+    """
+
+    strategy: str
+    digest: str
+    name: str = ""
+    sessions: int = 0
+    sharpe: float | None = None
+    code: str = ""
+
+
+def load_trial_list(folder: Path) -> Sequence[Trial] | None:
+    """Return everything that was tried, oldest first; None without a list. Raises OperatorError if it was edited.
+
+    A last line without its end was being written when its process died; it is left out.
+    """
+    found = _read(folder)
+    return None if found is None else found[0]
+
+
+def append_trials(folder: Path, trials: Iterable[Trial]) -> None:
+    """Add what isn't in the list yet; raise OperatorError if it was edited."""
+    with state_locks.hold(folder, "trials", WAIT_S, LOCK):
+        known, last, size = _read(folder) or ((), _sum("", b""), 0)
+        lines = []
+        for one in dict.fromkeys(trials):
+            if one in known:
+                continue
+            fields = {name: getattr(one, name) for name in Trial.__struct_fields__}
+            before, last = last, _sum(last, json_text(fields).encode())
+            lines.append(json_text({**fields, SUM: last}) + "\n")
+            if len(lines) == 1 and not (folder / LAST).exists():
+                write_durably(folder / LAST, f"{before}\n")
+        if not lines:
+            return
+        descriptor = open_plain(folder / TRIALS, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+        with os.fdopen(descriptor, "a", encoding="utf-8") as file:
+            with around("evidence.cut"):
+                file.truncate(size)
+            file.write("".join(lines))
+            file.flush()
+            with around("evidence.sync"):
+                os.fsync(file.fileno())
+        write_durably(folder / LAST, f"{last}\n")
+
+
+def trials_of(trials: Iterable[Trial], strategies: Collection[str], codes: Collection[str] = ()) -> list[Trial]:
+    """Return the trials of strategies, under whatever names their code was tried: the last run of each trial.
+
+    `codes` are digests of code that counts besides what was tried under these names.
+    """
+    listed = tuple(trials)
+    code = {one.code for one in listed if one.strategy in strategies and one.code} | set(codes)
+    found = {one.digest: one for one in listed if one.strategy in strategies or one.code in code}
+    return list(found.values())
+
+
+def _read(folder: Path) -> tuple[Sequence[Trial], str, int] | None:
+    """Return the trials of a list, its last sum, and how many bytes of it are whole lines."""
+    try:
+        content = read_plain(folder / TRIALS)
+    except FileNotFoundError:
+        if (folder / LAST).exists():
+            raise _edited(folder) from None
+        return None
+    whole = content[: content.rfind(b"\n") + 1]
+    found, sums, early = list[Trial](), list[str](), b""
+    for line in whole.splitlines(keepends=True):
+        fields = _fields(line)
+        if SUM not in fields and not sums:
+            early += line
+        else:
+            sums = sums or [_sum("", early)]
+            told = fields.pop(SUM, None)
+            sums.append(_sum(sums[-1], json_text(fields).encode()))
+            if told != sums[-1]:
+                raise _edited(folder)
+        with suppress(ValidationError):
+            found.append(convert(fields, Trial))
+    sums = sums or [_sum("", early)]
+    if (len(sums) > 1 or (folder / LAST).exists()) and _last(folder) not in sums:
+        raise _edited(folder)
+    return found, sums[-1], len(whole)
+
+
+def _fields(line: bytes) -> dict[str, object]:
+    try:
+        fields = json.loads(line)
+    except ValueError:
+        return {}
+    return fields if isinstance(fields, dict) else {}
+
+
+def _last(folder: Path) -> str:
+    try:
+        return read_plain(folder / LAST).decode("ascii", "replace").strip()
+    except FileNotFoundError:
+        return ""
+
+
+def _sum(before: str, content: bytes) -> str:
+    return sha256(before.encode() + content).hexdigest()[:16]
+
+
+def _edited(folder: Path) -> OperatorError:
+    return OperatorError(
+        f"{folder / TRIALS} was edited or cut, so how much was tried isn't known",
+        f"put it and {LAST} back from a copy, or begin a new list without what was tried: "
+        f"rm {folder / TRIALS} {folder / LAST}",
+    )
+
 
 BACKTEST, SHADOW = "backtest", "shadow"
+
 """The kinds of folders that are only read: a finished backtest, and what a strategy does in shadow."""
 
 
@@ -63,7 +240,7 @@ def read_trials(folder: Path, strategies: Collection[str], codes: Collection[str
     Runs with the same settings count once, with the ratio of the last, and the same code counts under any name; `codes`
     are digests of code that counts too. Raises OperatorError if the list was edited.
     """
-    found = trials.trials_of(trials.read(folder.parent) or (), strategies, codes)
+    found = trials_of(load_trial_list(folder.parent) or (), strategies, codes)
     return Trials(len(found), tuple(one.sharpe for one in found if one.sharpe is not None)) if found else None
 
 
@@ -74,7 +251,7 @@ def backtested_code(state: Path) -> Mapping[str, Mapping[str, str]]:
     """
     found: dict[str, dict[str, str]] = {}
     with suppress(OperatorError, OSError):
-        for one in trials.read(state / BACKTESTS) or ():
+        for one in load_trial_list(state / BACKTESTS) or ():
             played = found.setdefault(one.strategy, {})
             if one.code:
                 played.pop(one.code, None)

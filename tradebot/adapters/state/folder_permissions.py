@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from tradebot.adapters.state.file_systems import network_kind
+from tradebot.adapters.state.resources import network_kind
 
 OTHERS = stat.S_IWGRP | stat.S_IWOTH
 """For the state folder itself the group counts as others, whoever is in it: the folder is for its owner alone."""

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tradebot.adapters.failpoint import around
-from tradebot.adapters.state.file_locks import try_lock
-from tradebot.adapters.state.safe_open import is_plain, open_plain, read_plain
+from tradebot.adapters.state.safe_open import is_plain, open_plain, read_plain, try_lock
 from tradebot.adapters.text.canonical import parse_time
 from tradebot.adapters.text.redaction import hide
 

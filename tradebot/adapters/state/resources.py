@@ -1,11 +1,87 @@
-"""What this process and the state folder's disk have left, and what tells this process from a later one."""
+"""What this process and the disk of a folder have left, what tells this process from a later one, and kinds of disks.
+
+A lock on a local disk holds between all processes of this machine. On a network disk, each machine may have its own
+lock, so two bots could trade on one state. What is in memory, or in the layer that a container writes to, is gone with
+the next start of the machine or of the container: the bot would then know none of its positions.
+"""
 
 import os
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+_MOUNTS = Path("/proc/self/mounts")
+
+_ESCAPED = rb"\\([0-7]{3})"
+
+_NETWORK = (
+    r"nfs\d?|cifs|smb\d|smbfs|9p|afs|ceph|glusterfs|lustre|davfs"
+    r"|fuse\.(sshfs|glusterfs|ceph|ceph-fuse|s3fs|rclone|gcsfuse|goofys|juicefs|davfs2?|curlftpfs|smbnetfs|gvfsd-fuse)"
+)
+
+"""Names as the kernel uses them; WSL shows Windows disks as 9p, because another system manages them."""
+
+_PASSING = re.compile(r"tmpfs|ramfs|rootfs|overlay|aufs|fuse\.fuse-overlayfs")
+
+"""File systems that end with the machine or the container, as long as nothing else is mounted over them."""
+
+_PASSING_HOSTS = {
+    "DYNO": "Heroku",
+    "K_SERVICE": "Cloud Run",
+    "AWS_LAMBDA_FUNCTION_NAME": "AWS Lambda",
+    "FUNCTIONS_WORKER_RUNTIME": "Azure Functions",
+}
+
+"""Hosts whose own disk ends with each start, by a variable that they set."""
+
+
+def kind_of(path: Path) -> str | None:
+    """Return the kind of file system that holds a path; None if the system doesn't say, as on macOS."""
+    place = path.resolve()
+    # If two mounts share a place, the later one is visible.
+    over = [(len(mount), number, kind) for number, (mount, kind) in enumerate(_mounts()) if place.is_relative_to(mount)]
+    return max(over)[2] if over else None
+
+
+def is_network(kind: str) -> bool:
+    """Return True if a kind of file system is on the network."""
+    return re.fullmatch(_NETWORK, kind) is not None
+
+
+def network_kind(path: Path) -> str | None:
+    """Return the kind of network file system that holds a path; None if none is known to."""
+    kind = kind_of(path)
+    return kind if kind is not None and is_network(kind) else None
+
+
+def passing(path: Path, environ: Mapping[str, str]) -> str | None:
+    """Return why what is written at a path doesn't last; None if nothing says so."""
+    place = path.resolve()
+    kind = kind_of(place)
+    if kind is not None and _PASSING.fullmatch(kind):
+        return f"it is on {kind}, which ends with the machine or the container"
+    host = next((name for variable, name in _PASSING_HOSTS.items() if environ.get(variable)), None)
+    mounted = any(place.is_relative_to(mount) for mount, _ in _mounts() if mount != "/")
+    return f"{host} keeps no disk of its own, and nothing else is mounted there" if host and not mounted else None
+
+
+def _mounts() -> Iterator[tuple[str, str]]:
+    """Yield the place and kind of every mount, in the order they were made."""
+    try:
+        lines = _MOUNTS.read_bytes().split(b"\n")
+    except OSError:
+        return
+    for fields in (line.split(b" ") for line in lines if line):
+        # The kernel writes a space, tab, newline or backslash in a name as three octal digits.
+        place = re.sub(_ESCAPED, lambda found: bytes([int(found[1], 8)]), fields[1])
+        yield os.fsdecode(place), os.fsdecode(fields[2])
+
+
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
 STARTED = 19
+
 """Where the start of a process is among the fields of /proc/self/stat that follow its name."""
 
 

@@ -1,14 +1,43 @@
-"""Open files of a state folder: regular files only, never through a link, and without ever waiting.
+"""Open and lock files of a state folder: regular files only, never through a link, and without ever waiting.
 
 A pipe in place of a file would block a reader forever, and a link would make us write to a different file. `halt`
 imports this module, so it uses only the cheap part of the standard library.
+
+The kernel releases the locks of a dead process.
 """
 
 import errno
+import fcntl
 import os
 import stat
+import time
 from io import DEFAULT_BUFFER_SIZE, BufferedReader, BufferedWriter, FileIO
 from pathlib import Path
+
+
+def try_lock(descriptor: int, kind: int) -> bool:
+    """Lock without waiting, shared or exclusive; return False if another process holds the lock."""
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def flocked_within(descriptor: int, kind: int, wait_s: float, poll_s: float) -> int | None:
+    """Return the descriptor once it is locked; close it and return None if another process holds it for `wait_s`."""
+    deadline = time.monotonic() + wait_s
+    try:
+        while not try_lock(descriptor, kind):
+            if time.monotonic() >= deadline:
+                os.close(descriptor)
+                return None
+            time.sleep(poll_s)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
 
 FILE_KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFLNK: "a link", stat.S_IFSOCK: "a socket"}
 

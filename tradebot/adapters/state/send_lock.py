@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tradebot.adapters.failpoint import around
-from tradebot.adapters.state.file_locks import flocked_within
-from tradebot.adapters.state.safe_open import open_plain, read_plain
+from tradebot.adapters.state.safe_open import flocked_within, open_plain, read_plain
 from tradebot.adapters.state.state_folder import SENDING, cannot_write
 from tradebot.errors import ExitCode, TradebotError
 

@@ -1,23 +1,95 @@
-"""Keep the note that a running `serve` writes about itself, and tell whether one runs.
+"""Keep what a running `serve` says of itself, here and to the service manager, count its starts, and tell if one runs.
 
 The note alone proves nothing, because a killed process leaves it behind. That `serve` runs is shown by its lock, and
 that it works by the times in the note.
+
+Starts that nobody ended well are counted, so that a crash loop shows. The service manager hears how `serve` is doing by
+systemd's notification protocol (sd_notify(3)): one datagram per message on a socket that the environment names. Without
+that name, nothing is sent.
 """
 
 import json
 import os
+import socket
+from collections.abc import Mapping
 from contextlib import suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from tradebot.adapters.failpoint import around
 from tradebot.adapters.state import state_locks
 from tradebot.adapters.state.safe_open import create_draft, read_plain
-from tradebot.adapters.state.state_folder import SERVING
+from tradebot.adapters.state.state_folder import SERVING, STARTS, write_durably
+from tradebot.adapters.text.canonical import parse_time, time_text
 from tradebot.adapters.text.codec import decode, encode
 from tradebot.model.serving import ServeNote
 
+SOCKET = "NOTIFY_SOCKET"
+
+
+class Supervisor:
+    """The service manager that started this process, if one did. What it doesn't want to know, it ignores."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        address = environ.get(SOCKET, "")
+        # A leading @ stands for the zero byte of an abstract socket; other kinds of sockets aren't for us.
+        self._address = f"\0{address[1:]}" if address.startswith("@") else address if address.startswith("/") else ""
+
+    def tell(self, **state: str) -> None:
+        """Send variables such as READY="1" or STATUS="…"; a manager that can't be reached hears nothing."""
+        if not self._address:
+            return
+        text = "\n".join(f"{name}={' '.join(value.split())}" for name, value in state.items())
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+            # A manager that doesn't read must not hold up the bot.
+            sender.setblocking(False)
+            sender.sendto(text.encode(), self._address)
+
+
+STARTS_WINDOW = timedelta(minutes=10)
+
+MOST_STARTS = 5
+
+"""How many starts within the window are fine; one more is a crash loop."""
+
+
+def note_start(folder: Path, now: datetime) -> int:
+    """Note a start durably, before anything is done; return how many there were within the window, this one included.
+
+    OSError if it can't be noted: what can't be counted could go on forever.
+    """
+    # If the machine's clock was set back, the starts since then still count, in whatever order they seem to come.
+    recent = [at for at in _noted(folder) if abs(now - at) < STARTS_WINDOW][-MOST_STARTS:]
+    _write(folder, [*recent, now])
+    return len(recent) + 1
+
+
+def forget_start(folder: Path, at: datetime) -> None:
+    """Forget a start that ended well, which a restart by a person does too."""
+    _write(folder, [each for each in _noted(folder) if each != at])
+
+
+def forget_starts(folder: Path) -> None:
+    """Forget all of them, because a person has looked at why there were so many."""
+    _write(folder, [])
+
+
+def _write(folder: Path, starts: list[datetime]) -> None:
+    write_durably(folder / STARTS, json.dumps([time_text(at) for at in starts]) + "\n")
+
+
+def _noted(folder: Path) -> list[datetime]:
+    """Return the noted starts; none if the file is missing or isn't ours to read."""
+    try:
+        return [parse_time(text) for text in json.loads(read_plain(folder / STARTS))]
+    except (OSError, ValueError, TypeError):
+        return []
+
+
 SERVE = "serve"
+
 """The verb that holds the lock while it runs; `restore` and others hold it too, to keep `serve` away."""
+
 LONGEST = 1 << 16
 
 

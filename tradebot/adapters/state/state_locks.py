@@ -3,50 +3,92 @@
 Whoever needs several takes them in the order of `SERVE_LOCK`, `CHORE_LOCK`, `STREAM_LOCK`, `FETCH_LOCK`, `LOCK`. Exit
 passes go ahead of all others: an exit pass that waits for the folder's lock holds a second one meanwhile, on the
 folder's marker. While that one is held, nobody else takes the folder's lock, and whoever holds it gives way at the next
-request to the broker (`turns.py`). The marker is always there, so this needs no further file and works on a full disk.
+request to the broker (`ExitPriority`). The marker is always there, so this needs no further file and works on a full
+disk.
+
+The one connection that a venue lets an account's programs have is handed over: one process of a bot has it at a time.
+Whoever is connected holds `venue.lock`. Whoever wants to be locks `venue-wanted.lock` first, and the process that is
+connected sees that and ends its connection once nothing is being asked. The kernel releases a dead process's locks, so
+a kill at any point leaves both free.
+
+Giving way is a kill without the death. The pass unwinds, releases the lock, lets the exits run and begins again with
+the same call, as it would if it had been killed and typed again: what it promised is in the ledger.
+
+A pass gives way before each request of the reader, also between retries and pages, and before each promise of an entry;
+never between a promise and its settlement. After five times it ends with GAVE_WAY, and the next run resumes it. What
+can't begin again finishes first: the comparison after a plan or an adoption was written, and a pass that sends the
+broker no request.
 """
+
+from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tradebot.adapters.failpoint import around
-from tradebot.adapters.state.file_locks import flocked_within, try_lock
-from tradebot.adapters.state.safe_open import open_plain, read_plain
+from tradebot.adapters.state.safe_open import flocked_within, open_plain, read_plain, try_lock
 from tradebot.adapters.state.state_folder import LEDGER_VERSION, MARKER, cannot_write
-from tradebot.errors import ExitCode, TradebotError
+from tradebot.errors import CannotWriteError, ExitCode, TemporaryError, TradebotError, YieldToExits
+
+if TYPE_CHECKING:
+    from tradebot.ports.world import Call
 
 LOCK = "lock"
+
 SERVE_LOCK = "serve.lock"
+
 FETCH_LOCK = "fetch.lock"
+
 """Held while the flow source is asked, which may take minutes and must not delay an exit."""
+
 STREAM_LOCK = "stream.lock"
+
 """Held while alerts come over the flow source's websocket."""
+
 CHORE_LOCK = "chores.lock"
+
 """Held while a chore of the timetable runs; it is taken before the locks that the chore itself takes."""
+
 NOTIFY_LOCK = "notify.lock"
+
 """Held while notices are gathered and sent, so that nothing is told twice."""
+
 CHAT_LOCK = "chat.lock"
+
 """Held while the chat is listened to, so that no message is taken by two processes."""
+
 SETUP_LOCK = "setup.lock"
+
 """Held while a state is being created or a demo played, because each pass in it takes the folder's own lock."""
+
 POLL_S = 0.02
+
 WAIT = "Wait for it to finish, then run the command again."
+
 WAIT_S = 5.0
+
 """How long a pass waits for another one."""
+
 EXIT_WAIT_S = 60.0
+
 """How long an exit pass waits for one that gives way: it may be in the middle of a request, and of the look at what
 became of it. Each of them ends after 25 s (`Bounds`: total_s and read_s), besides the lookup of the broker's name."""
+
 LONGEST_HOLDER = 4096
+
 _steady = Counter[Path]()
+
 NO_NAME = "it left no name"
+
 """What is known of a holder that couldn't write who it is, because the disk was full."""
 
 
@@ -222,3 +264,125 @@ def _holder(path: Path) -> str:
         return "{verb}, process {pid}, since {since}".format_map(_note(path))
     except KeyError:
         return NO_NAME
+
+
+HELD, WANTED = "venue.lock", "venue-wanted.lock"
+
+LEASE_WAIT_S = 30.0
+
+"""How long a process waits for the connection: a pass of exits may have it, and a question may take a while."""
+
+
+class VenueTurn:
+    """This process's turn to be connected, for one bot's folder."""
+
+    def __init__(self, folder: Path, wait_s: float = LEASE_WAIT_S) -> None:
+        self.folder, self._wait_s = folder, wait_s
+        self._held: ExitStack | None = None
+        self._wanted_at = math.inf
+
+    def take(self) -> None:
+        """Wait until it is this process's turn; TemporaryError if another one keeps the connection for too long.
+
+        On a disk that is full or can't be written there are no turns: the venue itself says who is too many.
+        """
+        if self._held is not None:
+            return
+        with ExitStack() as held:
+            try:
+                with hold(self.folder, "connection", self._wait_s, WANTED):
+                    held.enter_context(hold(self.folder, "connection", self._wait_s, HELD))
+            except CannotWriteError:
+                return
+            except TradebotError as error:
+                if error.code is not ExitCode.ANOTHER_INSTANCE:
+                    raise
+                other = holder(self.folder, HELD)
+                raise TemporaryError(
+                    f"another process of this bot is connected, and doesn't hand over: {other or 'it has just ended'}",
+                    "look at that process with ps -p NUMBER; if it hangs, end it with kill NUMBER, then kill -9 NUMBER",
+                ) from error
+            self._held = held.pop_all()
+
+    def give_back(self) -> None:
+        """Let the next process connect."""
+        held, self._held, self._wanted_at = self._held, None, math.inf
+        if held is not None:
+            held.close()
+
+    def waits(self, least_s: float) -> bool:
+        """Return True if another process has waited for the connection so long, and no pass of ours comes first.
+
+        A pass that gives way to nobody keeps it: between canceling a stop and sending the exit, nothing comes.
+        """
+        if self._held is None or is_steady(self.folder) or not self._is_wanted():
+            self._wanted_at = math.inf
+            return False
+        now = time.monotonic()
+        self._wanted_at = min(self._wanted_at, now)
+        return now - self._wanted_at >= least_s
+
+    def _is_wanted(self) -> bool:
+        try:
+            descriptor = open_plain(self.folder / WANTED, os.O_RDONLY)
+        except OSError:
+            return False
+        try:
+            return not try_lock(descriptor, fcntl.LOCK_SH)
+        finally:
+            os.close(descriptor)
+
+
+MOST_WAYS = 5
+
+"""How often one pass gives way; after that it ends, and its record says why."""
+
+
+class ExitPriority:
+    """Tells the pass of this process when an exit pass is waiting.
+
+    `call` is that of the last pass that could give way. `due` says whether this process has exits to run itself,
+    `run_due` runs them, and `ends` says whether the process was asked to end; all three are set by `serve`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._gives_way = False
+        self.call: Call | None = None
+        self.due: Callable[[], bool] = lambda: False
+        self.run_due: Callable[[], None] = lambda: None
+        self.ends: Callable[[], bool] = lambda: False
+
+    @contextmanager
+    def attempt(self, call: Call | None) -> Iterator[None]:
+        """Give way inside the block; `call` is what the pass goes on with, None if it has no slot yet."""
+        self._gives_way, self.call = True, call
+        try:
+            yield
+        finally:
+            self._gives_way = False
+
+    @property
+    def resumed_call(self) -> Call | None:
+        """Return the call with which the current pass goes on after giving way, if it does."""
+        return self.call if self._gives_way else None
+
+    def keep(self, call: Call) -> None:
+        """Keep the call with which a pass begins, in case it gives way."""
+        if self._gives_way:
+            self.call = call
+
+    def give_way(self) -> None:
+        """Raise GaveWay if this pass gives way, and an exit pass is waiting or the process was asked to end."""
+        if self._gives_way and (self.ends() or self.due() or exit_waits(self._folder)):
+            raise YieldToExits
+
+    @contextmanager
+    def without_yielding(self) -> Iterator[None]:
+        """Don't give way inside the block, from the promise of an order to its settlement."""
+        before, self._gives_way = self._gives_way, False
+        try:
+            with steadily(self._folder):
+                yield
+        finally:
+            self._gives_way = before

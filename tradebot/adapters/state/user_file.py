@@ -10,8 +10,7 @@ from pathlib import Path
 from shlex import quote
 
 from tradebot.adapters.failpoint import around
-from tradebot.adapters.state.file_locks import flocked_within
-from tradebot.adapters.state.safe_open import FILE_KINDS, create_draft
+from tradebot.adapters.state.safe_open import FILE_KINDS, create_draft, flocked_within
 from tradebot.adapters.state.state_folder import in_place, sync_folder
 from tradebot.errors import CannotWriteError, ExitCode, OperatorError, TradebotError
 

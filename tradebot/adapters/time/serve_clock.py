@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
 from tradebot.adapters.time.clock import STEP, EngineStatus
-from tradebot.adapters.time.stopwatch import awake, stopwatch, wall
+from tradebot.adapters.time.machine_clock import awake, stopwatch, wall
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.serving import Pause
 

@@ -17,7 +17,7 @@ from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.adapters.memory.send_lock import MemorySendLock
 from tradebot.adapters.plugins.plugin import begin_pass, code_in_force
 from tradebot.app.null_ports import NoFlow
-from tradebot.app.recorded_rules import rules_of_record, settings_of
+from tradebot.app.what_if_rules import rules_of_record, settings_of
 from tradebot.desk.prepare_desk import for_entries, for_exits
 from tradebot.desk.proposals import Proposals, propose, score
 from tradebot.desk.snapshot import take_desk

@@ -19,11 +19,10 @@ from papervenue.market.spec import FUNDS, NO_COSTS
 from papervenue.times import SECOND
 from tradebot.adapters.bars.series import resample, series
 from tradebot.adapters.memory.recorder import RecordLevel
-from tradebot.adapters.state import state_folder, state_locks, trials
-from tradebot.adapters.state.evidence import BACKTEST, read_evidence, write_evidence
+from tradebot.adapters.state import evidence, state_folder, state_locks
+from tradebot.adapters.state.evidence import BACKTEST, LAST, TRIALS, Trial, read_evidence, write_evidence
 from tradebot.adapters.state.safe_open import create_draft, read_plain
 from tradebot.adapters.state.state_folder import BACKTESTS, cannot_write, option, write_durably
-from tradebot.adapters.state.trials import LAST, TRIALS, Trial
 from tradebot.app.baseline import effective
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.errors import OperatorError, word
@@ -150,7 +149,7 @@ class Results:
         """Let nobody else play the run of this name meanwhile; raise TradebotError(ANOTHER_INSTANCE) if one does."""
         self.prepare()
         # A list that was edited is told before hours are played, not after.
-        trials.read(self.folder)
+        evidence.load_trial_list(self.folder)
         own = f"{name}{LOCK}"
         with state_locks.hold(self.folder, "backtest", 0.0, own):
             try:
@@ -257,14 +256,14 @@ class Results:
     def add_trials(self, added: Sequence[Trial]) -> None:
         """Record trials, so that they count even if their folders are deleted later."""
         self.prepare()
-        trials.add(self.folder, added)
+        evidence.append_trials(self.folder, added)
 
     def trials(self, strategy: str, codes: Collection[str] = ()) -> Sequence[Trial]:
         """Return the last run of each trial of a strategy, under whatever name its code was tried.
 
         Raises OperatorError if the list was edited.
         """
-        return trials.trials_of(trials.read(self.folder) or (), {strategy}, codes)
+        return evidence.trials_of(evidence.load_trial_list(self.folder) or (), {strategy}, codes)
 
 
 def _unrecorded(run: BacktestRun) -> Unrecorded | None:

@@ -20,8 +20,7 @@ from tradebot.auditing.confidence_intervals import (
     estimate,
     fewest_sessions,
 )
-from tradebot.auditing.forward_returns import HOUR_S, SessionReturns
-from tradebot.auditing.outcomes import STAKE_USD
+from tradebot.auditing.outcomes import HOUR_S, STAKE_USD, SessionReturns
 from tradebot.lab.learn.values import LEAST, Item, Proposal, TradeOutcome, more_needed
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Gate

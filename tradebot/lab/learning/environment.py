@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from tradebot.errors import TradebotError
 from tradebot.lab.backtest.run import begin
-from tradebot.learning.observing import state_of
+from tradebot.learning.acting import state_of
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.values import replace

@@ -22,8 +22,8 @@ from tradebot.lab.selection.conditions import ConditionCheck, Must
 from tradebot.lab.selection.objectives import measure_objective
 from tradebot.lab.selection.splits import By, SessionCut, of_policies, paths
 from tradebot.lab.selection.superiority import superiority
+from tradebot.model.evidence import BENCHMARKS, PolicyResults, PolicyRun, SessionSpan
 from tradebot.model.parity import DayParity
-from tradebot.model.policy_results import BENCHMARKS, PolicyResults, PolicyRun, SessionSpan
 from tradebot.model.promotion import PolicyRules, SplitRules
 
 Numbers = NDArray[np.float64]

@@ -6,7 +6,7 @@ from math import inf
 
 from msgspec import Struct
 
-from tradebot.signals.features.measures import Measures
+from tradebot.signals.features.frame import Measures
 from tradebot.signals.features.rolling import Column
 
 

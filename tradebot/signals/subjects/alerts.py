@@ -18,8 +18,7 @@ from tradebot.model.kind import NEW_YORK, AnyKind, Columns, DayFact, Kind, Phase
 from tradebot.model.record import SymbolFacts
 from tradebot.signals import columns, rows
 from tradebot.signals.filters import AlertSelection, Filter, filters_on, select_alerts
-from tradebot.signals.formula import compile_formula
-from tradebot.signals.scoring import USD, NumberFormat, ScoreComponent, ScoringInputs, number_formats
+from tradebot.signals.scoring import USD, NumberFormat, ScoreComponent, ScoringInputs, compile_formula, number_formats
 
 LARGE = 3
 """How many times the median premium of a session's single-leg alerts a large alert has."""

@@ -12,8 +12,8 @@ from typing import NamedTuple
 from tradebot.model.kind import AnyKind, DayFact, Fact, Kind, Phase, ReplyScope, Row, parse_field_types
 from tradebot.model.values import replace
 from tradebot.signals import rows
+from tradebot.signals.rows import SOURCE_SECTORS
 from tradebot.signals.scoring import USD, NumberFormat, ScoreComponent, ScoringInputs, count_of, latest
-from tradebot.signals.sectors import SOURCE_SECTORS
 from tradebot.signals.subjects.open_interest import GREEK_EXPOSURE_KIND
 from tradebot.signals.subjects.volatility import REALIZED_VOLATILITY_KIND
 

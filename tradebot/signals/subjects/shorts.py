@@ -9,8 +9,7 @@ from typing import NamedTuple
 from tradebot.model.kind import DayFact, Kind, Row, parse_field_types
 from tradebot.model.values import replace
 from tradebot.signals import rows
-from tradebot.signals.formula import compile_formula, names
-from tradebot.signals.scoring import NumberFormat, ScoreComponent, ScoringInputs, latest
+from tradebot.signals.scoring import NumberFormat, ScoreComponent, ScoringInputs, compile_formula, latest, names
 from tradebot.signals.subjects.alerts import FLOW_READS, FlowShare
 
 SHORTS_PUBLISHED_AFTER = timedelta(days=11)

@@ -15,8 +15,7 @@ from tradebot.model.position import Position, RoundTrip
 from tradebot.model.reasons import Reason
 from tradebot.model.series import DAY, PriceKind, Series, SeriesKey
 from tradebot.model.view import StrategyView
-from tradebot.signals.structures.bars import Hole, exact, holes
-from tradebot.signals.structures.indicators import atr, directional, ema
+from tradebot.signals.structures.bars import Hole, atr, directional, ema, exact, holes
 from tradebot.signals.structures.structures import Extreme, FibonacciRange, Structures, Swing, structures, swings
 from tradebot.strategies.smart_money.scoring import Lean
 from tradebot.strategies.smart_money.settings import BiasSettings, SmartMoneySettings, WeeklySettings

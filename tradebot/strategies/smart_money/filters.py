@@ -12,7 +12,7 @@ from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import Reason
 from tradebot.model.values import replace
 from tradebot.signals.structures.bars import seconds_of
-from tradebot.signals.structures.reading import ReadingKind, StructureReading
+from tradebot.signals.structures.structures import ReadingKind, StructureReading
 from tradebot.strategies.filters import StrategyFilter
 from tradebot.strategies.smart_money.coin import CoinInputs, loss_of, recent
 from tradebot.strategies.smart_money.levels import Setup, SetupLevels

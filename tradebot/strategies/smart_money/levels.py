@@ -6,7 +6,7 @@ from decimal import Decimal
 from msgspec import Struct
 
 from tradebot.signals.structures.bars import exact
-from tradebot.signals.structures.reading import ReadingKind
+from tradebot.signals.structures.structures import ReadingKind
 from tradebot.strategies.smart_money.settings import RegimeRules, SetupRegime, StopOutSettings
 
 MOST_TARGETS = 5

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from tradebot.model.limits import Frozen, Seconds
-from tradebot.signals.structures.indicators import Smoothing
-from tradebot.signals.structures.reading import StructureSettings as StructureNumbers
+from tradebot.signals.structures.bars import Smoothing
+from tradebot.signals.structures.structures import StructureSettings as StructureNumbers
 from tradebot.strategies.checking import SectionError, sentences
 
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -8,8 +8,13 @@ from tradebot.model.candidate import ComponentInputs, Input
 from tradebot.model.costs import BASIS_POINTS, Costs, round_trip
 from tradebot.model.values import replace
 from tradebot.signals.structures.bars import exact
-from tradebot.signals.structures.reading import Direction, ReadingKind, StructureReading
-from tradebot.signals.structures.structures import FibonacciRange, fibonacci_range
+from tradebot.signals.structures.structures import (
+    Direction,
+    FibonacciRange,
+    ReadingKind,
+    StructureReading,
+    fibonacci_range,
+)
 from tradebot.strategies.smart_money.coin import CoinInputs, recent
 from tradebot.strategies.smart_money.filters import SetupSide, regime_of
 from tradebot.strategies.smart_money.levels import Setup, levels, stop_multiple

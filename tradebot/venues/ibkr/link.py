@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from msgspec import Struct
 
-from tradebot.adapters.state.venue_lease import VenueTurn
+from tradebot.adapters.state.state_locks import VenueTurn
 from tradebot.adapters.text.extras import install
 from tradebot.adapters.wire.http import RetryableError, RetryPolicy, printable
 from tradebot.errors import ExitCode, OperatorError, TemporaryError

@@ -6,12 +6,12 @@ from decimal import Decimal
 
 from msgspec import Struct
 
+from tradebot.model.auction import PositionValue, read_value
 from tradebot.model.decision import Decision, Gate
 from tradebot.model.instrument import notional
 from tradebot.model.intent import IntentState, Operation
 from tradebot.model.reasons import Reason
 from tradebot.model.trade import GaveWay
-from tradebot.model.worth import PositionValue, read_value
 from tradebot.views.trades.trade_row import LONG, TradeRow
 
 

@@ -24,7 +24,7 @@ from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Said
 from tests.suite import tiers
 from tradebot.adapters.models.signing import make_key
-from tradebot.adapters.state.policy_results import read_policy_results
+from tradebot.adapters.state.evidence import read_policy_results
 from tradebot.adapters.state.state_locks import hold
 from tradebot.errors import ExitCode
 from tradebot.lab.backtest.results import Results
@@ -32,7 +32,7 @@ from tradebot.lab.learning.walking import walk as walking
 from tradebot.lab.learning.walking.evaluation import JudgedSessions
 from tradebot.lab.learning.walking.result_cache import keep
 from tradebot.lab.learning.walking.walk import UNITS, BenchmarkReturns, Diverged, Walk, WalkModel, WalkTask
-from tradebot.model.policy_results import BENCHMARKS
+from tradebot.model.evidence import BENCHMARKS
 
 SPACE = """
 settings:

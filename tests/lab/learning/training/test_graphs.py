@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradebot.adapters.models.graph import require_closed
+from tradebot.adapters.models.onnx_format import require_closed
 from tradebot.lab.learning.training.graphs import Layer, Remembering, remembering, size_with_side, stack_layers
 
 SHOWN, HIDDEN, MADE = 7, 5, 3

@@ -15,8 +15,8 @@ import pytest
 from papervenue.market.futures import futures_venue
 from tests.lab.learning.arrays.drawing import plan as on_arrays
 from tests.lab.learning.test_environment import SCALING, START, plan
-from tradebot.adapters.models.reading import draft_of
-from tradebot.adapters.models.running import member_of, self_test
+from tradebot.adapters.models.answering import member_of, self_test
+from tradebot.adapters.models.files import draft_of
 from tradebot.lab.learning.arrays.engine_choice import ChosenEpisodes
 from tradebot.lab.learning.environment import EpisodeTerms, on_the_road
 from tradebot.lab.learning.training.job import DivergedError, TrainingJob

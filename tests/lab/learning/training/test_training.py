@@ -11,7 +11,7 @@ import pytest
 from papervenue.market.futures import futures_venue
 from papervenue.market.spec import Source
 from tests.lab.learning.test_environment import START, plan
-from tradebot.adapters.models.reading import draft_of
+from tradebot.adapters.models.files import draft_of
 from tradebot.adapters.text.extras import install
 from tradebot.errors import OperatorError
 from tradebot.lab.learning.environment import EpisodeTerms

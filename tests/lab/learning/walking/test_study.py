@@ -12,7 +12,7 @@ from tradebot.lab.learning.training.job import TrainingJob
 from tradebot.lab.learning.walking.splits import WalkSplit
 from tradebot.lab.learning.walking.study import VariedSettings, choosing, figures_of, judged_in
 from tradebot.lab.search.space import Space
-from tradebot.model.policy_results import FORMAT, PolicyResults, PolicyRun, Returns, SessionSpan
+from tradebot.model.evidence import FORMAT, PolicyResults, PolicyRun, Returns, SessionSpan
 from tradebot.model.values import replace
 
 PER_YEAR = 252

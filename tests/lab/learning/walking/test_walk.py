@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from papervenue.market.futures import futures_venue
 from tests.lab.learning.test_environment import plan
-from tradebot.adapters.models.reading import read_model
-from tradebot.adapters.models.refusing import RefusedModelError
+from tradebot.adapters.models.files import read_model
+from tradebot.adapters.models.folder import RefusedModelError
 from tradebot.adapters.models.signing import make_key, public_of, read_key
-from tradebot.adapters.state.policy_results import read_policy_results
+from tradebot.adapters.state.evidence import read_policy_results
 from tradebot.errors import OperatorError
 from tradebot.lab.backtest.engine_conversion import session_of
 from tradebot.lab.backtest.market import open_market_in_memory
@@ -33,7 +33,7 @@ from tradebot.lab.learning.walking.splits import WalkSplit, paths_of, splits_of
 from tradebot.lab.learning.walking.walk import RESULTS, UNITS, BenchmarkReturns, Walk, WalkModel, walk
 from tradebot.lab.selection.policies import Judging, PolicyFigures
 from tradebot.lab.selection.splits import By
-from tradebot.model.policy_results import BENCHMARKS, SessionSpan, problems
+from tradebot.model.evidence import BENCHMARKS, SessionSpan, problems
 from tradebot.model.reasons import Reason
 from tradebot.model.values import replace
 

@@ -22,7 +22,7 @@ from tradebot.lab.learning.arrays.supported_rules import (
     rules_of,
     unknown,
 )
-from tradebot.learning.observing import HIGHEST
+from tradebot.learning.acting import HIGHEST
 from tradebot.model.values import replace
 from tradebot.venues.ibkr.contracts import root_of
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from tradebot.adapters.models.encoding import integer, integers, network, node, tensor
+from tradebot.adapters.models.onnx_format import integer, integers, network, node, tensor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

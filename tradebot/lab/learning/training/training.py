@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tradebot import __version__
+from tradebot.adapters.models.files import write_draft
 from tradebot.adapters.models.folder import ModelParts
-from tradebot.adapters.models.writing import write_draft
 from tradebot.adapters.text.canonical import json_text
 from tradebot.errors import OperatorError
 from tradebot.lab.backtest.identity import market_of

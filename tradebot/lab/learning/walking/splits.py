@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from tradebot.errors import OperatorError
 from tradebot.lab.selection.splits import By, across_groups, groups_of, rolling
-from tradebot.model.policy_results import SessionSpan
+from tradebot.model.evidence import SessionSpan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

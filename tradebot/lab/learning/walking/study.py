@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from msgspec import Struct, structs
 
-from tradebot.adapters.state.trials import Trial
+from tradebot.adapters.state.evidence import Trial
 from tradebot.errors import ConfigurationError, OperatorError, word
 from tradebot.lab.learning.training.job import DivergedError, TrainingJob, validate_job
 from tradebot.lab.learning.walking.walk import Player, Walk, folder_of, walk
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from tradebot.lab.learning.walking.splits import WalkSplit
     from tradebot.lab.search.sequential_study import SequentialStudy
     from tradebot.lab.search.space import Space, Values
-    from tradebot.model.policy_results import PolicyResults
+    from tradebot.model.evidence import PolicyResults
     from tradebot.ports.world import Progress
 
 FEWEST = 2

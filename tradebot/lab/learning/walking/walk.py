@@ -28,12 +28,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from msgspec import Struct
 
 from tradebot import __version__
+from tradebot.adapters.models.files import draft_of, read_model, write_model
 from tradebot.adapters.models.folder import SUMS, ModelParts
-from tradebot.adapters.models.reading import draft_of, read_model
 from tradebot.adapters.models.signing import public_of, read_key
-from tradebot.adapters.models.writing import write_model
 from tradebot.adapters.plugins.linux_syscalls import end_with_parent
-from tradebot.adapters.state.policy_results import read_policy_results, write_policy_results
+from tradebot.adapters.state.evidence import read_policy_results, write_policy_results
 from tradebot.adapters.state.safe_open import read_plain
 from tradebot.adapters.state.state_folder import make_folder, write_durably
 from tradebot.adapters.text.canonical import CodecError, json_text
@@ -47,7 +46,7 @@ from tradebot.lab.learning.walking import result_cache
 from tradebot.lab.learning.walking.evaluation import Hold, JudgedSessions, Signed, evaluate_market, judged_model
 from tradebot.lab.learning.walking.splits import WalkSplit, Way, paths_of
 from tradebot.lab.performance.returns import sessions_per_year
-from tradebot.model import policy_results as kept
+from tradebot.model import evidence as kept
 from tradebot.model.values import replace
 from tradebot.signals.features import features
 from tradebot.strategies.futures import FuturesStrategy

@@ -1,0 +1,288 @@
+"""Find a changed, lost or added row of the ledger, and whether the books are as they were when last read through.
+
+Reading years of books takes seconds, and a pass mustn't wait for that each time. So whoever reads ledger and journal
+through notes both files as the system reports them: device, inode, size, and the times of their last changes. Each of
+our own writes carries the note on. As long as the files are as noted, nobody else has written to them: the system
+sets the time of a file's last status change itself, so an editor, a copy and a restored file all show.
+
+What this can't show is a bit that flips on the disk itself, while no program writes. So a note counts only for the UTC
+day on which the books were read through, and only until the machine starts again; it is never needed, and a note that
+can't be read or written only means that the books are read through.
+
+Whatever may add risk again (`unhalt`, `live`) and `doctor` read everything, whatever the note says.
+
+There is a sum on every row of the ledger, and a count of all rows. SQLite's own check looks at the structure of its
+pages and not at their content, so a bit that flips inside a text passes it. Triggers write the sums with a function
+that only this program provides, so another program can't edit a row. The sums find accidents; they don't stop an
+attacker, who can compute them too.
+
+A checkpoint has a sum like any other row, but it can be made again, so only whoever starts from it checks that sum.
+"""
+
+import hashlib
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from tradebot.adapters.failpoint import around
+from tradebot.adapters.state.resources import boot_id
+from tradebot.adapters.state.row_checksums import SUM, columns_of, key_of, name_statements
+from tradebot.adapters.state.safe_open import read_plain, written_plain
+from tradebot.adapters.state.state_folder import CHECKED, JOURNAL, LEDGER
+
+SUM_BYTES = 16
+
+COMBINED = "combined_sum"
+
+SEALED = "fills"
+
+SEALED_IN = "fill_seals"
+
+"""The table whose row counts all fills and combines their sums, in whatever order they were written."""
+
+COUNTED_IN = "book"
+
+"""The table whose single row counts the rows of all other tables but `REMADE`, in its column `rows`."""
+
+REMADE = "checkpoints"
+
+"""The table whose single row can be made again at any time: it is no damage if that row is missing or was changed."""
+
+UNCOUNT = f"UPDATE {COUNTED_IN} SET rows = rows - ? WHERE account = ?"  # noqa: S608 - our own name
+
+"""Take rows that were deleted on purpose out of the count."""
+
+
+def install(database: sqlite3.Connection) -> None:
+    """Register the function that the triggers call; every connection needs it before it writes."""
+    database.create_function(SUM, -1, _sum, deterministic=True)
+    database.create_function(COMBINED, -1, combine_checksums, deterministic=True)
+
+
+def combine_checksums(*sums: str) -> str:
+    """Return one sum of several, which doesn't depend on their order; the same sum twice cancels itself out."""
+    total = 0
+    for one in sums:
+        total ^= _bits(one)
+    return f"{total:0{2 * SUM_BYTES}x}" if total else ""
+
+
+def _bits(one: str) -> int:
+    """Return a sum as a number; a text that no row has as its sum gives a number that makes nothing fit."""
+    try:
+        return int(one or "0", 16)
+    except ValueError:
+        return int(_sum("", one.encode()), 16)
+
+
+def triggers(tables: Iterable[str]) -> Iterator[str]:
+    """Yield the triggers that maintain sums and row count, for each `CREATE TABLE` among the given statements."""
+    found = dict(name_statements(tables))
+    for table, statement in found.items():
+        yield from _triggers_of(table, statement, sealed=table == SEALED and SEALED_IN in found)
+
+
+def _triggers_of(table: str, statement: str, *, sealed: bool) -> Iterator[str]:
+    columns = columns_of(statement)
+    same = " AND ".join(f"{name} = NEW.{name}" for name in key_of(statement) or ["account"])
+    new = call(table, columns, "NEW.")
+    write = f"UPDATE {table} SET {SUM} = {new} WHERE {same};"  # noqa: S608 - our own names
+    counted = "" if table in (COUNTED_IN, REMADE) else f" UPDATE {COUNTED_IN} SET rows = rows + 1;"  # noqa: S608
+    seal = f" UPDATE {SEALED_IN} SET sum = {COMBINED}(sum, " if sealed else ""  # noqa: S608
+    added = f"{seal}{new}), fills = fills + 1;" if sealed else ""
+    changed = f"{seal}OLD.{SUM}, {new});" if sealed else ""
+    yield f"CREATE TRIGGER {table}_added AFTER INSERT ON {table} BEGIN {write}{counted}{added} END"
+    yield f"CREATE TRIGGER {table}_changed AFTER UPDATE OF {', '.join(columns)} ON {table} BEGIN {write}{changed} END"
+
+
+def rewrite(table: str, statement: str) -> str:
+    """Return the statement that gives each row of a table its sum anew, given the one that creates the table."""
+    return f"UPDATE {table} SET {SUM} = {call(table, columns_of(statement), '')}"  # noqa: S608 - our own names
+
+
+def as_written(table: str, tables: Iterable[str]) -> str:
+    """Return the expression that is true for the rows of a table that match their sums; `tables` create the ledger."""
+    return f"{SUM} IS {call(table, _summed(tables)[table], '')}"
+
+
+def differences(database: sqlite3.Connection, tables: Iterable[str]) -> Iterator[str]:
+    """Yield a sentence for each table with rows that don't match their sums, and for wrong counts of rows and fills."""
+    summed = _summed(tables)
+    counted = 0
+    for table, columns in summed.items():
+        if table == REMADE:
+            continue
+        wrong, rows = _look_at(database, table, columns)
+        counted += rows if table != COUNTED_IN else 0
+        if wrong:
+            yield f"{wrong} of {rows} rows of {table} are not as they were written"
+    ((known,),) = database.execute(f"SELECT total(rows) FROM {COUNTED_IN}")  # noqa: S608 - our own name
+    if counted != known:
+        yield f"it has {counted} rows, but {known:.0f} were written"
+    if SEALED_IN in summed:
+        written = list(database.execute(f"SELECT fills, sum FROM {SEALED_IN}"))  # noqa: S608 - our own name
+        if written != [seal_of(database)]:
+            yield f"its {SEALED} are not those that were written"
+
+
+def seal_of(database: sqlite3.Connection) -> tuple[int, str]:
+    """Return the number of all fills in a ledger and the combined sum of their rows."""
+    count, total = 0, ""
+    for (one,) in database.execute(f"SELECT {SUM} FROM {SEALED}"):  # noqa: S608 - our own names
+        count, total = count + 1, combine_checksums(total, one)
+    return count, total
+
+
+def _look_at(database: sqlite3.Connection, table: str, columns: tuple[str, ...]) -> tuple[int, int]:
+    query = f"SELECT total({SUM} IS NOT {call(table, columns, '')}), count(*) FROM {table}"  # noqa: S608 - our own names
+    ((wrong, rows),) = database.execute(query)
+    return int(wrong), int(rows)
+
+
+def _summed(tables: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
+    return {name: columns_of(statement) for name, statement in name_statements(tables)}
+
+
+def call(table: str, columns: Iterable[str], row: str) -> str:
+    """Return the expression for the sum of one row; `row` is a prefix such as `NEW.`."""
+    # As blobs: a flipped bit may make invalid text, which can't be passed to a Python function.
+    return f"{SUM}('{table}', {', '.join(f'CAST({row}{name} AS BLOB)' for name in columns)})"
+
+
+def _sum(table: str, *values: bytes | None) -> str:
+    """Return the sum of one row: a digest over the table's name and each value with its length."""
+    parts = [b"-" if value is None else b"%d:%s" % (len(value), value) for value in values]
+    return hashlib.blake2b(b"".join([table.encode(), *parts]), digest_size=SUM_BYTES).hexdigest()
+
+
+COARSE_NS = 10_000_000
+
+"""The system's clock for file times may lag by this much; two changes within it can carry the same time."""
+
+LARGE = 1 << 22
+
+"""From so many bytes on, reading the books through takes longer than waiting until a note is believed."""
+
+File = tuple[int, int, int, int, int]
+
+"""Device, inode, size in bytes, and the times of the last change of content and of status, in nanoseconds."""
+
+SIZE = 2
+
+
+class FileStats(NamedTuple):
+    """Ledger and journal as the system reported them."""
+
+    ledger: File
+    journal: File
+
+    @property
+    def changed_ns(self) -> int:
+        """Return when the later of the two was last changed."""
+        return max(self.ledger[-1], self.journal[-1])
+
+
+class Custody:
+    """The note about one folder's books, in memory and in the folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._seen: FileStats | None = None
+        self._day: date | None = None
+        self._version: int | None = None
+        self._kept: FileStats | None = None
+        self.read_here = False
+        """Whether this process has read the books through itself, instead of believing the note in the folder."""
+
+    def look(self) -> FileStats | None:
+        """Return the files as they are now; None if one is missing."""
+        try:
+            return FileStats(_file(self._folder / LEDGER), _file(self._folder / JOURNAL))
+        except OSError:
+            return None
+
+    def unbroken(self, version: int) -> bool:
+        """Return True if the files are as noted; `version` changes whenever another connection has written."""
+        now = self.look()
+        if now is None:
+            return False
+        if self._seen == now and self._version == version:
+            return True
+        self._seen, self.read_here = None, False
+        day = self._noted(now)
+        if day is not None:
+            self._seen, self._day, self._version = now, day, version
+        return day is not None
+
+    def of_today(self) -> bool:
+        """Return True if the books were read through on this UTC day."""
+        return self._day == _today()
+
+    def begin(self, seen: FileStats | None, version: int) -> None:
+        """Note that the books were read through, if they are still as `seen` before that."""
+        if seen is not None and seen == self.look():
+            self._seen, self._day, self._version, self.read_here = seen, _today(), version, True
+
+    def carry_on(self, before: int, version: Callable[[], int]) -> None:
+        """Note the files as they are after one of our own writes; they were as noted before it.
+
+        The note ends if another connection has written since, which changes the version.
+        """
+        seen = self.look()
+        self._seen, self._version = (seen, before) if version() == before else (None, None)
+
+    def drop(self) -> None:
+        """Forget the note, because a write failed."""
+        self._seen = None
+
+    def revoke(self) -> None:
+        """Let no process believe the note any more, because the books were found to be other than it says."""
+        self.drop()
+        with suppress(OSError), around("integrity.revoke"):
+            (self._folder / CHECKED).unlink(missing_ok=True)
+
+    def keep(self, *, patient: bool = False) -> None:
+        """Write the note to the folder, for other processes, if the files are still as noted.
+
+        They believe it only if the last change was a moment before. A `patient` caller waits for that, and so does
+        every caller if the books are large, so that nobody has to read them through.
+        """
+        seen, boot = self._seen, boot_id()
+        if seen is None or self._day is None or not boot or seen == self._kept or seen != self.look():
+            return
+        early_s = (seen.changed_ns + COARSE_NS - time.time_ns()) / 1e9
+        patient = patient or seen.ledger[SIZE] + seen.journal[SIZE] >= LARGE
+        if patient and 0 <= early_s <= COARSE_NS / 1e9:
+            time.sleep(early_s + 0.001)
+        at_ns = time.time_ns()
+        words = {"boot": boot, "day": self._day.isoformat(), "at_ns": at_ns, "ledger": seen.ledger}
+        text = json.dumps(words | {"journal": seen.journal})
+        with suppress(OSError), around("integrity.keep"), written_plain(self._folder / CHECKED) as file:
+            file.write(text.encode())
+        if at_ns > seen.changed_ns + COARSE_NS:
+            self._kept = seen
+
+    def _noted(self, now: FileStats) -> date | None:
+        """Return the day for which the note in the folder says that the files were sound as they are now."""
+        try:
+            note = json.loads(read_plain(self._folder / CHECKED))
+            seen = FileStats(tuple(note["ledger"]), tuple(note["journal"]))
+            trusted = seen == now and note["boot"] == boot_id() and now.changed_ns + COARSE_NS < note["at_ns"]
+            return date.fromisoformat(note["day"]) if trusted else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+
+def _file(path: Path) -> File:
+    found = os.lstat(path)
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()

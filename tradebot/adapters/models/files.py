@@ -1,0 +1,259 @@
+"""Read a model from its folder, and write one as a folder that is there as a whole or not at all, named by its content.
+
+Whatever isn't exactly what was signed is refused, with its own reason.
+"""
+
+import errno
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING
+
+from tradebot.adapters.failpoint import around
+from tradebot.adapters.models.folder import (
+    FILES,
+    LARGEST,
+    LARGEST_LIST,
+    NAME,
+    SIGNATURE,
+    SUMS,
+    ModelParts,
+    RefusedDraftError,
+    RefusedModelError,
+    id_of,
+    listed_in,
+    parts_of,
+    sums_of,
+)
+from tradebot.adapters.models.onnx_format import GraphError, require_closed
+from tradebot.adapters.models.signing import require_signed, sign, signer_of
+from tradebot.adapters.state.safe_open import NotPlainError, opened_plain
+from tradebot.adapters.state.state_folder import make_folder, sync_folder
+from tradebot.errors import OperatorError
+from tradebot.learning.card import Model, other_features, problems
+from tradebot.model.reasons import Reason
+from tradebot.signals.features import features
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+DRAFT = ".new"
+
+LEFT_AFTER_S = 3600
+
+"""How old a draft must be before a later writer takes it for one that was left behind."""
+
+
+def write_model(folder: Path, parts: ModelParts, key: "Ed25519PrivateKey") -> str:
+    """Sign a model, write it to a folder of models, and return its name. The same content is written once.
+
+    OperatorError if the folder can't be written; what was written until then is never taken for a model.
+    """
+    files = parts.files()
+    sums = sums_of(files)
+    name = id_of(sums)
+    content = {**files, SUMS: sums, SIGNATURE: sign(sums, key).encode()}
+    try:
+        if not folder.is_dir():
+            make_folder(folder)
+        _remove_leftovers(folder)
+        draft = folder / f".{name}.{os.urandom(8).hex()}{DRAFT}"
+        _write_draft(draft, content)
+        _put(draft, folder / name, content)
+    except OSError as error:
+        place = quote(str(folder))
+        raise OperatorError(
+            f"the model can't be written to {folder}: {error.strerror}", f"see who may write there: ls -ld {place}"
+        ) from error
+    return name
+
+
+def write_draft(place: Path, parts: ModelParts) -> None:
+    """Write a model that nobody has signed yet, sealed with a list of its files, as a whole or not at all.
+
+    OperatorError if there is something of that name, or it can't be written.
+    """
+    if place.exists():
+        raise OperatorError(f"{place} is there already", f"name another place, or remove it: rm -r {quote(str(place))}")
+    try:
+        if not place.parent.is_dir():
+            make_folder(place.parent)
+        _remove_leftovers(place.parent)
+        draft = place.parent / f".{place.name}.{os.urandom(8).hex()}{DRAFT}"
+        files = parts.files()
+        _write_draft(draft, {**files, SUMS: sums_of(files)})
+        with around("models.name_draft"):
+            draft.rename(place)
+        sync_folder(place.parent)
+    except OSError as error:
+        raise OperatorError(
+            f"the draft can't be written to {place}: {error.strerror}",
+            f"see who may write there: ls -ld {quote(str(place.parent))}",
+        ) from error
+
+
+def _write_draft(draft: Path, content: Mapping[str, bytes]) -> None:
+    draft.mkdir(mode=0o700)
+    for name, written in content.items():
+        descriptor = os.open(draft / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(written)
+            file.flush()
+            with around("models.sync_file"):
+                os.fsync(descriptor)
+    sync_folder(draft)
+
+
+def _put(draft: Path, place: Path, content: Mapping[str, bytes]) -> None:
+    """Give a draft its name, unless the same model has it already; OperatorError if something else has."""
+    if not place.exists() and _named(draft, place):
+        return
+    with around("models.drop_draft"):
+        shutil.rmtree(draft)
+    found = {each.name: each.read_bytes() for each in place.iterdir() if each.is_file()}
+    if found == content:
+        return
+    signer = signer_of(found.get(SIGNATURE, b""))
+    if {**found, SIGNATURE: b""} == {**content, SIGNATURE: b""} and signer not in (None, signer_of(content[SIGNATURE])):
+        raise OperatorError(
+            f"{place} is this model, signed by another key ({signer})",
+            "leave it there, since a bot may use it, and write yours to another folder: --to FOLDER",
+        )
+    raise OperatorError(
+        f"{place} is there already, and isn't what was signed",
+        f"look at it, then remove it: rm -r {quote(str(place))}",
+    )
+
+
+def _named(draft: Path, place: Path) -> bool:
+    """Give a draft its name, and return whether that worked: another process may just have written the same model."""
+    try:
+        with around("models.name"):
+            draft.rename(place)
+    except OSError as taken:
+        if taken.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        return False
+    sync_folder(place.parent)
+    return True
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove the drafts of writers that were killed."""
+    for path in folder.glob(f".*{DRAFT}"):
+        if time.time() - path.lstat().st_mtime > LEFT_AFTER_S:
+            with around("models.forget_leftover"):
+                shutil.rmtree(path)
+
+
+SHOWN = 3
+
+
+def read_model(folder: Path, name: str, public: str) -> Model:
+    """Return a model of a folder of models. RefusedModelError unless it is as the owner of a public key signed it."""
+    refused = partial(RefusedModelError, what=name)
+    path = _place(folder, name)
+    files = {each: _content(path / each, name) for each in (SUMS, SIGNATURE, *LARGEST)}
+    sums = files.pop(SUMS)
+    require_signed(name, sums, files.pop(SIGNATURE), public)
+    if id_of(sums) != name:
+        raise refused(Reason.MODEL_CHANGED, observed=f"its folder should be named {id_of(sums)}")
+    _require_listed(name, sums, files)
+    return _checked(name, files)
+
+
+def draft_of(path: Path) -> Model:
+    """Return the model in a folder that nobody has signed; RefusedDraftError if it can't be used, or was changed."""
+    try:
+        sealed = is_sealed(path)
+        _require_files(path, path.name, frozenset((*LARGEST, SUMS) if sealed else LARGEST))
+        files = {each: _content(path / each, path.name) for each in LARGEST}
+        if sealed:
+            _require_listed(path.name, _content(path / SUMS, path.name), files, "sealed by the run that made it")
+        return _checked(path.name, files)
+    except RefusedModelError as refused:
+        raise RefusedDraftError(path, refused.reason, refused.observed) from refused
+
+
+def is_sealed(draft: Path) -> bool:
+    """Return True if a draft has the list of its files that the run that made it wrote."""
+    return (draft / SUMS).is_file()
+
+
+def _place(folder: Path, name: str) -> Path:
+    """Return the folder of a model, which has a model's files and nothing else."""
+    if not NAME.fullmatch(name):
+        raise RefusedModelError(Reason.MODEL_PATH_UNSAFE, name[:40], "a model is named by 16 digits of its content")
+    path = folder / name
+    if path.is_symlink():
+        raise RefusedModelError(Reason.MODEL_PATH_UNSAFE, name, "it is a link")
+    if not path.is_dir():
+        raise RefusedModelError(Reason.MODEL_ABSENT, name, f"it isn't in {folder}")
+    _require_files(path, name, FILES)
+    return path
+
+
+def _require_files(path: Path, name: str, wanted: frozenset[str]) -> None:
+    try:
+        found = frozenset(os.listdir(path))
+    except OSError as error:
+        raise RefusedModelError(Reason.MODEL_ABSENT, name, str(error.strerror)) from error
+    if wanted - found == {SIGNATURE} or (SIGNATURE in wanted and not {SIGNATURE, SUMS} & found):
+        raise RefusedModelError(Reason.MODEL_UNSIGNED, name, f"it lacks {SIGNATURE}")
+    if wanted != found:
+        lacks, more = sorted(wanted - found)[:SHOWN], sorted(found - wanted)[:SHOWN]
+        said = [f"it lacks {', '.join(lacks)}"] * bool(lacks) + [f"{', '.join(more)} doesn't belong to it"] * bool(more)
+        raise RefusedModelError(Reason.MODEL_FILES_DIFFER, name, "; ".join(said)[:160])
+
+
+def _content(path: Path, name: str) -> bytes:
+    """Return the content of a regular file, which is never reached through a link."""
+    most = LARGEST.get(path.name, LARGEST_LIST)
+    try:
+        with opened_plain(path) as file:
+            content = file.read(most + 1)
+    except NotPlainError as error:
+        raise RefusedModelError(Reason.MODEL_PATH_UNSAFE, name, f"{path.name}: {error.strerror}") from error
+    except OSError as error:
+        raise RefusedModelError(Reason.MODEL_FILES_DIFFER, name, f"{path.name}: {error.strerror}") from error
+    if len(content) > most:
+        raise RefusedModelError(Reason.MODEL_TOO_LARGE, name, f"{path.name} has more than {most:,} bytes")
+    return content
+
+
+def _require_listed(name: str, sums: bytes, files: Mapping[str, bytes], was: str = "signed") -> None:
+    """Raise RefusedModelError unless each file is the listed one."""
+    refused = partial(RefusedModelError, what=name)
+    try:
+        listed = listed_in(sums)
+    except ValueError as error:
+        raise refused(Reason.MODEL_FILES_DIFFER, observed=f"{SUMS}: {error}") from error
+    for file, content in files.items():
+        size, digest = listed[file]
+        if len(content) < size:
+            raise refused(Reason.MODEL_TRUNCATED, observed=f"{file} has {len(content):,} of {size:,} bytes")
+        if sha256(content).hexdigest() != digest:
+            raise refused(Reason.MODEL_CHANGED, observed=f"{file} isn't what was {was}")
+
+
+def _checked(name: str, files: Mapping[str, bytes]) -> Model:
+    """Return the model in these files, if this program can use it."""
+    refused = partial(RefusedModelError, what=name)
+    try:
+        parts = parts_of(files)
+    except (ValueError, RecursionError) as error:
+        raise refused(Reason.MODEL_UNREADABLE, observed=str(error)[:120]) from error
+    if wrong := next(problems(parts.card, parts.scaling, parts.probe), None):
+        raise refused(Reason.MODEL_UNREADABLE, observed=wrong)
+    if others := other_features(parts.card, {each.name: each.version for each in features().values()}):
+        raise refused(Reason.MODEL_FEATURES_DIFFER, observed="; ".join(others[:SHOWN]))
+    try:
+        require_closed(parts.graph)
+    except GraphError as error:
+        raise refused(Reason.MODEL_GRAPH_REFUSED, observed=str(error)) from error
+    return Model(name, *parts)

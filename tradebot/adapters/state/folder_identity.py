@@ -1,0 +1,103 @@
+"""Tell the copy of a state folder from the folder that it was copied from.
+
+Each folder of an account notes where it is, and a copy brings that note along. So a folder is a copy while the place in
+its note holds the same bot in another folder. Nothing else counts: what was moved, restored, or mounted elsewhere finds
+its bot gone from that place, notes its own place, and goes on. Inodes and devices would change over reboots.
+
+A copy on another machine, or one that a container sees at the same path, isn't noticed here, but once it has sent an
+order, by the other's halt (SECOND_WRITER).
+
+If a folder's marker is damaged or lost, its copy counts: it must keep no bot in its positions.
+"""
+
+import json
+from contextlib import suppress
+from pathlib import Path
+
+from tradebot.adapters.state.marker_text import copies_of
+from tradebot.adapters.state.safe_open import read_plain
+from tradebot.adapters.state.state_folder import (
+    BACKUPS,
+    HOME,
+    MARKER,
+    MARKER_COPY,
+    StateFolder,
+    cannot_write,
+    parsed_marker,
+    place_text,
+    read_marker,
+    write_durably,
+)
+from tradebot.errors import DamagedMarkerError, OperatorError
+
+
+def by_its_copy(path: Path, error: DamagedMarkerError) -> StateFolder:
+    """Return what a damaged marker said, by the first copy that is as it was written; raise `error` if none is."""
+    for copy in copies_of(path / MARKER, path / BACKUPS):
+        with suppress(OSError, UnicodeDecodeError, OperatorError):
+            return parsed_marker(path, read_plain(copy).decode())
+    raise error
+
+
+def whose(path: Path) -> StateFolder:
+    """Return the folder's marker, or what its copy says if it is damaged. Raises what `read_marker` raises."""
+    try:
+        return read_marker(path)
+    except DamagedMarkerError as error:
+        return by_its_copy(path, error)
+
+
+def mark_again(path: Path, marker: Path) -> None:
+    """Mark a prepared folder by the marker of a backup; OperatorError if that is damaged or can't be written."""
+    text = read_plain(marker).decode()
+    parsed_marker(path, text)
+    try:
+        for name in (MARKER_COPY, MARKER):
+            write_durably(path / name, text)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def original(folder: StateFolder) -> Path | None:
+    """Return the folder that this one is a copy of, if the same bot is still there; None for any other folder."""
+    home = _noted(folder)
+    if home is None or home == folder.path.resolve():
+        return None
+    try:
+        is_elsewhere = not home.samefile(folder.path)
+    except (OSError, ValueError):
+        return None
+    return home if is_elsewhere and any(_id_at(home / name) == folder.id for name in (MARKER, MARKER_COPY)) else None
+
+
+def note_place(folder: StateFolder) -> None:
+    """Note where the folder is, unless it is a copy. It is best effort, because it must keep no bot from its exits."""
+    if folder.sends_orders and _noted(folder) != folder.path.resolve() and original(folder) is None:
+        with suppress(OSError):
+            write_durably(folder.path / HOME, place_text(folder.path))
+
+
+def take_over(folder: StateFolder, other: Path) -> None:
+    """Make the other folder the copy, and this one the bot's; OperatorError if either can't be written.
+
+    After a crash in between, neither sends anything until it is done again.
+    """
+    for place in (other, folder.path):
+        try:
+            write_durably(place / HOME, place_text(folder.path))
+        except OSError as error:
+            raise cannot_write(place, error) from error
+
+
+def _noted(folder: StateFolder) -> Path | None:
+    """Return the place that a folder has noted; None if it has none, or none that can be read."""
+    try:
+        return Path(json.loads(read_plain(folder.path / HOME))) if folder.sends_orders else None
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _id_at(marker: Path) -> str | None:
+    with suppress(OSError, UnicodeDecodeError, OperatorError):
+        return parsed_marker(marker.parent, read_plain(marker).decode()).id
+    return None
