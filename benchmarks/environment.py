@@ -15,8 +15,8 @@ from tradebot.app.settings import load
 from tradebot.lab.backtest.run import BacktestPlan
 from tradebot.lab.learning.arrays.engine_choice import choose_episodes
 from tradebot.lab.learning.environment import ACTIONS, TIMETABLE, Environment, EpisodeTerms
-from tradebot.lab.learning.scaling import FittedScaling
 from tradebot.lab.learning.training.training import span_of
+from tradebot.lab.learning.training.training_rows import FittedScaling
 from tradebot.signals.features import features
 
 START, SESSIONS = date(2026, 11, 16), sized(5, 2)

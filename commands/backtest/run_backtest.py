@@ -24,10 +24,9 @@ from tradebot.app.baseline import plain
 from tradebot.desk.want_validation import OWN_REASONS
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.lab.backtest.assumptions import Assumption, assumptions
-from tradebot.lab.backtest.checkpoint import dump_checkpoint, unpack
 from tradebot.lab.backtest.identity import FINGERPRINT_CHARACTERS, RunIdentity, identity_of
 from tradebot.lab.backtest.results import Results
-from tradebot.lab.backtest.run import BacktestRun, bars_in, begin
+from tradebot.lab.backtest.run import BacktestRun, bars_in, begin, dump_checkpoint, unpack
 from tradebot.lab.backtest.setup import USUAL, loaded_strategies
 from tradebot.lab.backtest.warmup import Waits, waits
 from tradebot.lab.performance.backtest_result import AnswersRefused, BacktestResult, Targets, backtest_result, targets
@@ -38,8 +37,8 @@ from tradebot.model.record import Job
 from tradebot.model.text import pluralize
 from tradebot.model.values import replace
 from tradebot.ports.strategy import Strategy
+from tradebot.views.trades.history import went_on
 from tradebot.views.trades.lots import trades
-from tradebot.views.trades.stories import went_on
 
 if TYPE_CHECKING:
     from pathlib import Path

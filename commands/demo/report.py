@@ -30,7 +30,7 @@ from tradebot.model.values import replace
 from tradebot.reconciliation.differences import booked_behind, compare
 from tradebot.reconciliation.read_books import read_books
 from tradebot.views.explain import Funnel, ReasonCount, funnel
-from tradebot.views.profit import Profit, profit
+from tradebot.views.status import Profit, profit
 from tradebot.views.trades.days import MarketTime
 from tradebot.views.trades.lots import trades
 from tradebot.views.trades.pieces import breakdown

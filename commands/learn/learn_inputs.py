@@ -12,8 +12,7 @@ from tradebot.app.thresholds import ThresholdQuestion, threshold_of
 from tradebot.app.wiring import App
 from tradebot.errors import TradebotError
 from tradebot.gates.decide import READS
-from tradebot.lab.learn.altered import Blocked
-from tradebot.lab.learn.knobs import ExitAt, HeldFor, LeftAfter, shorter
+from tradebot.lab.learn.knobs import Blocked, ExitAt, HeldFor, LeftAfter, shorter
 from tradebot.lab.learn.learn import (
     LearnedStrategy,
     LearningMaterial,

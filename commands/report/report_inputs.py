@@ -14,8 +14,7 @@ from tradebot.app.promotion_status import unproven
 from tradebot.app.wiring import App
 from tradebot.errors import TradebotError
 from tradebot.lab.backtest.results import read_result
-from tradebot.lab.performance.basket import entry_cost, held_in_equal_parts
-from tradebot.lab.performance.curve import BenchmarkPrices
+from tradebot.lab.performance.curve import BenchmarkPrices, entry_cost, held_in_equal_parts
 from tradebot.lab.performance.report import AccountReport, RefusalsWorth
 from tradebot.lab.performance.reporting import ReportMaterial, account_report
 from tradebot.model.bar import Session

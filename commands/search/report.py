@@ -12,8 +12,7 @@ from commands.shared.light_helpers import clean
 from commands.shared.number_format import duration
 from commands.shared.pictures import GAIN, INK, LOSS, QUIET, TITLE, picture
 from commands.shared.tables import Table, number, sentence
-from tradebot.lab.search.progress import TrialCounts
-from tradebot.lab.search.space import SpaceChecked
+from tradebot.lab.search.space import SpaceChecked, TrialCounts
 from tradebot.lab.selection.verdict import BY_PARTS, SIGNIFICANT, ComparedTrial, SearchConclusion, SearchVerdict
 from tradebot.model.text import pluralize
 

@@ -32,8 +32,7 @@ from tradebot.lab.backtest.variants import harder
 from tradebot.lab.backtest.variants import play as play_variant
 from tradebot.lab.performance.returns import sessions_per_year
 from tradebot.lab.search.buy_and_hold import buy_and_hold_returns
-from tradebot.lab.search.progress import TrialCounts
-from tradebot.lab.search.space import SpaceChecked, Spaced, Values, check, read_space
+from tradebot.lab.search.space import SpaceChecked, Spaced, TrialCounts, Values, check, read_space
 from tradebot.lab.search.study import Study
 from tradebot.lab.search.trial import Bench
 from tradebot.lab.search.workers import Pool, StudyLocation, fitting

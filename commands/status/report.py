@@ -32,18 +32,20 @@ from tradebot.model.totals import Totals
 from tradebot.model.trading import Mode, ReconcileMark, mode_name
 from tradebot.timetable.sessions import CHAIN
 from tradebot.views.holdings import Holding, account_margin
-from tradebot.views.profit import DayProfit, day_profit, opening_times
 from tradebot.views.status import (
+    DayProfit,
     LastPass,
     LookedAt,
     NextSlot,
     OpenOrder,
     Status,
+    day_profit,
     drawdown,
     equity,
     last_pass,
     last_reconcile,
     open_order,
+    opening_times,
     quota,
     unended_of,
     unresolved_order,

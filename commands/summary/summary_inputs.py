@@ -38,7 +38,7 @@ from tradebot.model.values import replace
 from tradebot.model.venue_day import VenueDay
 from tradebot.views.holdings import Holding, RecordedPrice, externally_closed, holdings
 from tradebot.views.parity import LATELY, day_in_words, in_words, over_time
-from tradebot.views.profit import belongs, opening_times
+from tradebot.views.status import belongs, opening_times
 from tradebot.views.summary.values import SessionRecords, Summary, SummaryMoney
 from tradebot.views.summary.view import summary
 from tradebot.views.trades.days import DateRange

@@ -9,7 +9,7 @@ from commands.shared.tables import Table, number, sentence
 from commands.shared.times import CLOCK, DAY_MINUTE, MINUTE, stamp, when, zone
 from tradebot.model.decision import units_of
 from tradebot.model.text import noun, pluralize
-from tradebot.views.symbol_span import SymbolEnd, SymbolSpan
+from tradebot.views.why_no_orders import SymbolEnd, SymbolSpan
 
 
 def show(console: Console, data: SymbolSpan) -> None:

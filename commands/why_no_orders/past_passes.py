@@ -17,8 +17,7 @@ from tradebot.model.reasons import REASONS, Cause
 from tradebot.model.record import CycleRecord, Job, SymbolOutcomes
 from tradebot.model.values import replace
 from tradebot.views.explain import NoOrdersAnswer, way_of
-from tradebot.views.symbol_span import symbol_span
-from tradebot.views.why_no_orders import PLAY_AGAIN, Why, unsent
+from tradebot.views.why_no_orders import PLAY_AGAIN, Why, symbol_span, unsent
 
 
 def run_session(app: App, symbol: str | None, session: str | None, at: str | None, strategy: str | None) -> Report:

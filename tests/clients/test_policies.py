@@ -17,10 +17,10 @@ from benchmarks.support.policies import Study, shipped, study
 from tests.kit.values import there
 from tradebot.lab.performance.chance import best_by_chance
 from tradebot.lab.performance.statistics import probabilistic_sharpe, shape
+from tradebot.lab.selection.multiple_testing import long_variances
 from tradebot.lab.selection.objectives import measure_objective
 from tradebot.lab.selection.policies import AGAINST, BLOCK, FLAT, PolicyFigures
 from tradebot.lab.selection.splits import By, SessionCut, paths, rolling, splits
-from tradebot.lab.selection.superiority import long_variances
 from tradebot.model.evidence import PolicyResults
 
 HERE = Path(__file__).parent / "indicators"

@@ -12,7 +12,7 @@ import pytest
 
 from tests.kit.trades import returns_of
 from tradebot.lab.performance.chance import Resampling
-from tradebot.lab.selection.superiority import long_variances, superiority
+from tradebot.lab.selection.multiple_testing import long_variances, superiority
 
 HERE = Path(__file__).parent / "indicators"
 INTERPRETER = HERE / ".venv" / "bin" / "python"

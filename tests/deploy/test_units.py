@@ -24,7 +24,7 @@ from tradebot.errors import ExitCode
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode
 from tradebot.timetable.sessions import FETCHING, slots
-from tradebot.venues.ibkr.venue import PORTS
+from tradebot.venues.ibkr.link import PORTS
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 UNITS = sorted((DEPLOY / "systemd").iterdir())

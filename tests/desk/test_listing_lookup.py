@@ -23,7 +23,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job, StrategyRefusal
 from tradebot.model.values import replace
 from tradebot.model.view import Close, Target
-from tradebot.venues.kraken.symbol_names import coin_of
+from tradebot.venues.kraken.door import coin_of
 
 D = Decimal
 CHANGED, UNKNOWN = "instrument_changed", "instrument_unknown"

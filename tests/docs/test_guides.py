@@ -14,7 +14,7 @@ from tests.kit.bot.real_money import at_a_terminal
 from tests.kit.recipes import ROOT
 from tradebot.app import sandbox
 from tradebot.venues.ibkr.capabilities import TRADING_ID
-from tradebot.venues.ibkr.venue import link_to
+from tradebot.venues.ibkr.link import link_to
 
 
 @pytest.fixture(autouse=True)

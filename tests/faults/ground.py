@@ -51,7 +51,7 @@ from tradebot.app.settings import Loaded
 from tradebot.app.wiring import App
 from tradebot.model.trading import TradingState
 from tradebot.model.values import replace
-from tradebot.venues.alpaca.venue import AlpacaVenue
+from tradebot.venues.alpaca.wire import AlpacaVenue
 
 # The machine that a schedule's bot runs on: its clocks, which a schedule moves, and its limits.
 

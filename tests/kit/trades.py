@@ -17,7 +17,7 @@ from tradebot.lab.learn.values import TradeOutcome, outcomes_of
 from tradebot.lab.performance.curve import BenchmarkPrices
 from tradebot.lab.performance.report import AccountReport, PerformanceReport, RefusalsWorth
 from tradebot.lab.performance.reporting import ReportMaterial, account_report
-from tradebot.lab.selection.overfitting import Range
+from tradebot.lab.selection.multiple_testing import Range
 from tradebot.lab.selection.verdict import PlayedTrial, SearchQuestion
 from tradebot.model.account import CashMovement
 from tradebot.model.bar import Session

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.kit.fakes.networks import NAMES, card
 from tests.kit.values import NOW, SESSION, ago
-from tradebot.lab.learning import scaling
+from tradebot.lab.learning.training import training_rows
 from tradebot.learning.acting import HIGHEST, observation, state_of
 from tradebot.learning.card import Scaling
 from tradebot.model.position import Lot, Position
@@ -115,6 +115,6 @@ def test_model_is_shown_what_it_was_shown_in_its_training(
     values = {"rsi_14": rsi, "body": body}
     state = DecisionState(held, held * 12.5, equity, 0.3, 7, 0.5, 3)
     here = observation(CARD, Scaling((mean, 0.5), (deviation, 2.0)), values, state)
-    there = scaling.FittedScaling(CARD.names, (mean, 0.5), (deviation, 2.0)).observation(values, state)
+    there = training_rows.FittedScaling(CARD.names, (mean, 0.5), (deviation, 2.0)).observation(values, state)
     assert not isinstance(there, str)
     assert np.array(here, dtype=np.float32).tolist() == there.tolist()

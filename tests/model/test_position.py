@@ -14,7 +14,7 @@ from tradebot.model.position import FOREIGN, OwnedFill, RoundTrip
 from tradebot.model.totals import MOST_TRIPS, TRIPS_KEPT, Totals
 from tradebot.model.values import replace
 from tradebot.model.venue import Settlement
-from tradebot.views.profit import profit
+from tradebot.views.status import profit
 
 
 @st.composite

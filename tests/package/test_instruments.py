@@ -33,8 +33,8 @@ ROUNDS = {
     "tradebot/lab/performance/further.py:_of_halts": "percents that people are shown",
     "tradebot/lab/performance/return_figures.py:histogram": COUNT,
     "tradebot/lab/performance/statistics.py:quantile": COUNT,
-    "tradebot/lab/selection/dependence.py:block_length": COUNT,
-    "tradebot/lab/selection/dependence.py:_optimal": COUNT,
+    "tradebot/lab/selection/verdict.py:block_length": COUNT,
+    "tradebot/lab/selection/verdict.py:_optimal": COUNT,
     "tradebot/learning/ensemble.py:round_contracts": "targets in contracts; the core rounds them to the lot after that",
 }
 """What rounds a quantity or a price to whole units, and to which."""

@@ -61,7 +61,7 @@ EXCEPTIONS = {
     "tradebot/exits/why.py": "the grammar of composed exit reasons, which is written and read in this one place",
     "tradebot/gates/permission.py": "the dotted name of a setting",
     "tradebot/app/sandbox.py": "addresses and file names",
-    "tradebot/lab/backtest/checkpoint.py": "the head of a file, and dotted names of parts and modules",
+    "tradebot/lab/backtest/run.py": "the head of a file, and dotted names of parts and modules",
     "tradebot/lab/backtest/venue.py:_last_known": "which names may be symbols, as the reader of the API has it",
     "tradebot/lab/backtest/lookahead.py:last_date": "dates in files that a person declares",
     "tradebot/lab/backtest/lookahead.py:note_opened": "the paths of files that a strategy opens",

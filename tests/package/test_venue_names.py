@@ -18,7 +18,7 @@ ALLOWED: Mapping[str, str] = {
     "config/paper.yaml": "the venue's own section",
     "config/sandbox.yaml": "the venue's own section",
     "tradebot/lab/backtest/setup.py": "a backtest plays Alpaca on the engine: its feed",
-    "tradebot/lab/backtest/session_restore.py": "a backtest plays Alpaca on the engine: its feed",
+    "tradebot/lab/backtest/recorded_day.py": "a backtest plays Alpaca on the engine: its feed",
     "tradebot/lab/backtest/bars.py": "a backtest plays Alpaca on the engine: its day",
     "tradebot/lab/backtest/order_requests.py": "a backtest plays Alpaca on the engine: what it answers",
     "tradebot/lab/backtest/engine_conversion.py": "a backtest plays Alpaca on the engine: its words for states",

@@ -25,7 +25,7 @@ from tradebot.model.values import replace
 from tradebot.orders.order_sender import send
 from tradebot.reconciliation.differences import fingerprint, plan_of
 from tradebot.reconciliation.reconcile import apply_plan, reconcile
-from tradebot.views.profit import profit
+from tradebot.views.status import profit
 
 
 def view() -> BrokerView:

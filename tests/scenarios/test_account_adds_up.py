@@ -26,7 +26,7 @@ from tradebot.model.record import SessionEnd
 from tradebot.model.venue import Settlement
 from tradebot.reconciliation.differences import booked_behind, compare
 from tradebot.reconciliation.read_books import read_books
-from tradebot.views.profit import profit
+from tradebot.views.status import profit
 from tradebot.views.trades.history import History
 from tradebot.views.trades.pieces import breakdown
 from tradebot.views.trades.pnl import Cut, pnl

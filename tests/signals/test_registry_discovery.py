@@ -20,7 +20,7 @@ from tradebot.signals.registry import (
     reject_listing,
     update_discovery,
 )
-from tradebot.venues.kraken.symbol_names import coin_of, symbol_of
+from tradebot.venues.kraken.door import coin_of, symbol_of
 
 DAY = timedelta(days=1)
 NAMING = Naming(coin_of, symbol_of)

@@ -14,8 +14,7 @@ from tradebot import __version__
 from tradebot.app.bars import bars_at_rest
 from tradebot.app.what_if_rules import rules_of_record, settings_of
 from tradebot.errors import OperatorError, TemporaryError
-from tradebot.lab.backtest.recorded_day import PlayedDay, RecordedDay, replay_session
-from tradebot.lab.backtest.session_restore import is_played, last_moment
+from tradebot.lab.backtest.recorded_day import PlayedDay, RecordedDay, is_played, last_moment, replay_session
 from tradebot.lab.backtest.setup import loaded_strategies
 from tradebot.model.candidate import Purpose
 from tradebot.model.intent import Operation

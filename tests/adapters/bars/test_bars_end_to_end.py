@@ -25,7 +25,7 @@ from tradebot.model.values import replace
 from tradebot.model.view import BarNeed
 from tradebot.venues.alpaca.bars import AlpacaBars
 from tradebot.venues.alpaca.reader import AlpacaReader
-from tradebot.venues.alpaca.venue import AlpacaVenue
+from tradebot.venues.alpaca.wire import AlpacaVenue
 
 SYMBOLS = ("AAPL", "NFLX", "SPY", "THIN")
 FIRST, EVENTFUL, HALF = date(2026, 11, 17), date(2026, 11, 25), date(2026, 11, 27)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.kit.rows import DAY, NOW
 from tests.kit.values import candidate
-from tests.views.test_symbol_span import seen_in
+from tests.views.test_why_no_orders_symbol_span import seen_in
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.facts.pass_rows import write_passes
 from tradebot.adapters.memory.recorder import MemoryEvents

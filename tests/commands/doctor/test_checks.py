@@ -33,7 +33,7 @@ from tradebot.ports.world import Rules
 from tradebot.strategies.flow import FlowStrategy
 from tradebot.venues.alpaca.parsers import read_order
 from tradebot.venues.alpaca.reader import AlpacaReader
-from tradebot.venues.alpaca.venue import AlpacaVenue
+from tradebot.venues.alpaca.wire import AlpacaVenue
 from tradebot.venues.door import Door
 
 NUMBER = "SBX123456789"

@@ -9,8 +9,7 @@ from rich.console import Console
 
 from commands.search.report import Searched, draw, render
 from tests.kit.trades import ASKED, returns_of, tried
-from tradebot.lab.search.progress import TrialCounts
-from tradebot.lab.search.space import SpaceChecked
+from tradebot.lab.search.space import SpaceChecked, TrialCounts
 from tradebot.lab.selection.verdict import SearchConclusion, verdict
 from tradebot.model.evidence import Variant, VariantKind
 from tradebot.model.values import replace

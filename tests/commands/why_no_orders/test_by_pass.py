@@ -6,9 +6,9 @@ from commands.shared.console import Screen
 from commands.shared.times import show_utc
 from commands.why_no_orders.by_pass import show
 from tests.kit.values import DAY, candidate
-from tests.views.test_symbol_span import cycle, failed, seen_in
+from tests.views.test_why_no_orders_symbol_span import cycle, failed, seen_in
 from tradebot.model.reasons import Reason
-from tradebot.views.symbol_span import symbol_span
+from tradebot.views.why_no_orders import symbol_span
 
 
 @pytest.mark.parametrize("width", [80, 120])

@@ -18,7 +18,7 @@ from tradebot.errors import OperatorError
 from tradebot.gates.permission import PermissionInputs, permission_of
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Mode
-from tradebot.venues.alpaca.venue import DATA_URL, LIVE_URL, PAPER_URL, check_credentials
+from tradebot.venues.alpaca.wire import DATA_URL, LIVE_URL, PAPER_URL, check_credentials
 
 # Put together here, so that no text in the tree looks like a key.
 PAPER_KEY, LIVE_KEY = "PK" + "0" * 18, "AK" + "0" * 18

@@ -27,7 +27,7 @@ from tradebot.model.trading import Mode
 from tradebot.model.values import replace
 from tradebot.venues.alpaca.orders import AlpacaOrders
 from tradebot.venues.alpaca.reader import AlpacaReader
-from tradebot.venues.alpaca.venue import DATA_URL, PAPER_URL, AlpacaVenue
+from tradebot.venues.alpaca.wire import DATA_URL, PAPER_URL, AlpacaVenue
 
 EXCHANGES_ARE_PROCESSES = True
 """What fails here is below HTTP, which threads of this process would do without."""

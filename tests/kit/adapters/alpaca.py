@@ -14,7 +14,7 @@ from tradebot.model.order import OrderType, TimeInForce
 from tradebot.model.trading import Mode
 from tradebot.venues.alpaca.orders import AlpacaOrders
 from tradebot.venues.alpaca.reader import AlpacaReader
-from tradebot.venues.alpaca.venue import AlpacaVenue
+from tradebot.venues.alpaca.wire import AlpacaVenue
 
 # Short enough for the few tests of a silent server, long enough for a busy machine to answer in.
 QUICK = RequestBounds(connect_s=5.0, read_s=1.5, total_s=3.0, body_bytes=2_000_000)

@@ -23,11 +23,10 @@ from tradebot.model.instrument import AssetClass, Instrument
 from tradebot.model.intent import Intent, IntentKey, Operation
 from tradebot.model.order import Order, OrderType, Reply, TimeInForce
 from tradebot.model.trading import Mode
-from tradebot.venues.ibkr.bars import IbkrBars
-from tradebot.venues.ibkr.link import IbkrLink, LinkTimeouts
+from tradebot.venues.ibkr.link import IbkrLink, IbkrVenue, LinkTimeouts
 from tradebot.venues.ibkr.orders import IbkrOrders
+from tradebot.venues.ibkr.prices import IbkrBars
 from tradebot.venues.ibkr.reader import IbkrReader
-from tradebot.venues.ibkr.venue import IbkrVenue
 
 START, SYMBOL, CLIENT_ID = date(2026, 11, 16), "ESZ6", 9102
 SOON = LinkTimeouts(connect=0.3, answer=0.3, order=0.3, quote=0.3, freed=0.3)

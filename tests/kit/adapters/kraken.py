@@ -11,13 +11,9 @@ from tradebot.model.candidate import Purpose, Side
 from tradebot.model.instrument import AssetClass, Instrument
 from tradebot.model.intent import Intent, IntentKey, Operation
 from tradebot.model.order import OrderType, TimeInForce
-from tradebot.venues.kraken.account_id import AccountNumber
-from tradebot.venues.kraken.client import KrakenVenue
-from tradebot.venues.kraken.nonce import Nonces
-from tradebot.venues.kraken.opening_equity import OpeningEquity
+from tradebot.venues.kraken.client import AccountNumber, KrakenVenue, Nonces, OpeningEquity, sandbox_secret
 from tradebot.venues.kraken.orders import KrakenOrders
 from tradebot.venues.kraken.reader import KrakenReader
-from tradebot.venues.kraken.venue import sandbox_secret
 
 AT_ONCE = RetryPolicy(attempts=3, sleep=lambda seconds: None)
 SYMBOL, ORDER_ID, ACCOUNT = "PF_XBTUSD", "179f9af8-e45e-469d-b3e9-2fd4675cb7d0", "f7d5571c-6d10-4cf1-944a-048d25682ed0"

@@ -32,8 +32,7 @@ from tradebot.app.wiring import App
 from tradebot.model.trading import Mode
 from tradebot.model.values import replace
 from tradebot.venues.ibkr.capabilities import IBKR, TRADING_ID
-from tradebot.venues.ibkr.link import IbkrLink, LinkTimeouts
-from tradebot.venues.ibkr.venue import IbkrVenue
+from tradebot.venues.ibkr.link import IbkrLink, IbkrVenue, LinkTimeouts
 
 SIZE = 2
 STRATEGIES: dict[str, Any] = {"futures": None} | load_yaml(shipped_path("base.yaml"), shipped=True)["strategies"]  # type: ignore[operator]

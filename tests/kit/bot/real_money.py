@@ -27,7 +27,7 @@ from tradebot.app.loading import Options, load_for
 from tradebot.app.promotion_status import digest_of
 from tradebot.app.wiring import App, open_app
 from tradebot.model.promotion import Promotion, Rung
-from tradebot.venues.alpaca.venue import DATA_URL, LIVE_URL, PAPER_URL
+from tradebot.venues.alpaca.wire import DATA_URL, LIVE_URL, PAPER_URL
 
 HOSTS = frozenset({urlsplit(url).netloc for url in (LIVE_URL, PAPER_URL, DATA_URL)})
 SETTINGS = (

@@ -27,7 +27,7 @@ from tradebot.ports.broker import BrokerReader, Market
 from tradebot.venues.alpaca.bars import AlpacaBars
 from tradebot.venues.alpaca.orders import AlpacaOrders
 from tradebot.venues.alpaca.reader import AlpacaReader
-from tradebot.venues.alpaca.venue import AlpacaVenue
+from tradebot.venues.alpaca.wire import AlpacaVenue
 
 
 class Stub(Struct, frozen=True):

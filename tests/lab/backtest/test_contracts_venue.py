@@ -38,12 +38,11 @@ from tradebot.model.values import replace
 from tradebot.model.view import StrategyView, Target, Want
 from tradebot.strategies.futures import FuturesStrategy
 from tradebot.strategies.futures_settings import FuturesSettings
-from tradebot.venues.ibkr.bars import IbkrBars
 from tradebot.venues.ibkr.capabilities import TRADING_ID
-from tradebot.venues.ibkr.link import IbkrLink, LinkTimeouts
+from tradebot.venues.ibkr.link import IbkrLink, IbkrVenue, LinkTimeouts
 from tradebot.venues.ibkr.orders import IbkrOrders
+from tradebot.venues.ibkr.prices import IbkrBars
 from tradebot.venues.ibkr.reader import IbkrReader
-from tradebot.venues.ibkr.venue import IbkrVenue
 
 START, SYMBOL, LATER, ENDED = date(2026, 12, 7), "ESZ6", "ESH7", "ESU6"
 SYMBOLS = (SYMBOL, LATER, ENDED, "ESX6")

@@ -20,8 +20,8 @@ from tradebot.model.series import PriceKind
 from tradebot.model.trading import Mode
 from tradebot.model.view import BarNeed
 from tradebot.venues.kraken.bars import KrakenBars
+from tradebot.venues.kraken.client import sandbox_secret, venue_of
 from tradebot.venues.kraken.reader import KrakenReader
-from tradebot.venues.kraken.venue import sandbox_secret, venue_of
 
 COINS = ("PF_XBTUSD", "PF_PEPEUSD")
 BEGINS = datetime(2026, 11, 16, tzinfo=UTC)

@@ -6,8 +6,7 @@ from decimal import Decimal
 import pytest
 
 from tests.kit.trades import DAY, outcomes, trade
-from tradebot.lab.learn.altered import Knob
-from tradebot.lab.learn.knobs import NO_PRICES, ExitAt, HeldFor, size, stop, target, time_exit, times
+from tradebot.lab.learn.knobs import NO_PRICES, ExitAt, HeldFor, Knob, size, stop, target, time_exit, times
 from tradebot.timetable.job_times import parse
 
 D = Decimal

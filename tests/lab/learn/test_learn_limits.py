@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.kit.trades import DAY, outcomes, trade
 from tests.kit.values import LIMITS
-from tradebot.lab.learn.altered import Knob
+from tradebot.lab.learn.knobs import Knob
 from tradebot.lab.learn.learn import OpenedPosition, is_tighter, limits
 from tradebot.views.trades.trade_row import TradeRow, TradeStatus
 

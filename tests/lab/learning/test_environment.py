@@ -23,7 +23,7 @@ from tradebot.errors import TradebotError
 from tradebot.lab.backtest.run import BacktestPlan, BacktestRun, begin
 from tradebot.lab.learning import environment
 from tradebot.lab.learning.environment import ACTIONS, NO_BAR, TIMES, Environment, EpisodeTerms, PolicyState
-from tradebot.lab.learning.scaling import FittedScaling, fit_scaling
+from tradebot.lab.learning.training.training_rows import FittedScaling, fit_scaling
 from tradebot.model.candidate import Side
 from tradebot.model.values import replace
 from tradebot.model.view import FeatureNeed, Needs, StrategyView, Target, Want

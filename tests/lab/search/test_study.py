@@ -13,8 +13,7 @@ from optuna.trial import TrialState
 from tests.kit.values import there
 from tradebot.errors import OperatorError
 from tradebot.lab.search import study as studies
-from tradebot.lab.search.progress import TrialCounts
-from tradebot.lab.search.space import Space
+from tradebot.lab.search.space import Space, TrialCounts
 from tradebot.lab.search.study import Result, Study, open_storage, worker_of
 
 

@@ -11,7 +11,7 @@ from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.errors import TradebotError
 from tradebot.model.trading import Mode
 from tradebot.venues.alpaca.reader import HASTY, MOST_SYMBOLS, WAIT_S, ask_again
-from tradebot.venues.alpaca.venue import AlpacaVenue
+from tradebot.venues.alpaca.wire import AlpacaVenue
 
 
 def real(wire: Wire) -> AlpacaVenue:

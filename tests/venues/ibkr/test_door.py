@@ -27,8 +27,7 @@ from tradebot.model.trading import Mode
 from tradebot.venues.door import Access
 from tradebot.venues.ibkr.capabilities import TRADING_ID
 from tradebot.venues.ibkr.contracts import CURRENCY, METALS
-from tradebot.venues.ibkr.link import IbkrLink
-from tradebot.venues.ibkr.venue import IbkrVenue, link_to
+from tradebot.venues.ibkr.link import IbkrLink, IbkrVenue, link_to
 
 DOOR = door_to("ibkr")
 CHECKS = DOOR.checks

@@ -15,10 +15,7 @@ from exchange.tests.kit.kraken import KEY, SECRET, V3, XBT, signature, spec
 from exchange.tests.kit.served import Served, served
 from tests.adapters.flow.test_stream import QUICK, none_left_open, source
 from tradebot.venues.kraken.account_feed import KrakenBell
-from tradebot.venues.kraken.account_id import AccountNumber
-from tradebot.venues.kraken.client import KrakenVenue
-from tradebot.venues.kraken.nonce import Nonces
-from tradebot.venues.kraken.opening_equity import OpeningEquity
+from tradebot.venues.kraken.client import AccountNumber, KrakenVenue, Nonces, OpeningEquity
 
 LONG_S = 20
 CHALLENGE = '{"event": "challenge", "message": "c100b894"}'

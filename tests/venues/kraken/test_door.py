@@ -11,8 +11,8 @@ from tests.kit.fakes.scripted import Scripted, Wire, serving
 from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.judging.judgment import HealthState
 from tradebot.model.values import replace
+from tradebot.venues.kraken.client import Nonces
 from tradebot.venues.kraken.door import door
-from tradebot.venues.kraken.nonce import Nonces
 
 OWN = door().checks.own
 MISSING = {"result": "success", "cancelStatus": {"status": "notFound"}, "serverTime": "2026-11-20T15:30:00Z"}

@@ -11,9 +11,8 @@ from tests.kit.fakes.scripted import Asked, Scripted, Wire
 from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.model.order import OrderStatus
 from tradebot.model.venue import End
-from tradebot.venues.kraken.account_id import AccountNumber
-from tradebot.venues.kraken.history import past
-from tradebot.venues.kraken.history_pages import SHARED
+from tradebot.venues.kraken.client import AccountNumber
+from tradebot.venues.kraken.history import SHARED, past
 
 SOON = AT + timedelta(seconds=4)
 GONE = event("OrderCancelled", AT + timedelta(seconds=1))

@@ -13,7 +13,7 @@ from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.errors import TemporaryError
 from tradebot.model.values import replace
 from tradebot.venues.kraken.bars import KrakenBars
-from tradebot.venues.kraken.history_pages import ROWS
+from tradebot.venues.kraken.history import ROWS
 from tradebot.venues.kraken.reader import FILLS_A_PAGE
 
 MANY = 161

@@ -28,13 +28,12 @@ from tradebot.lab.backtest.in_process_gateway import EngineLine
 from tradebot.model.trading import Mode, Permission
 from tradebot.model.values import replace
 from tradebot.ports.world import World
-from tradebot.venues.ibkr import prices, what_if_margin
-from tradebot.venues.ibkr.bars import IbkrBars
+from tradebot.venues.ibkr import prices
 from tradebot.venues.ibkr.capabilities import TRADING_ID
-from tradebot.venues.ibkr.link import IbkrConnection, LinkTimeouts
+from tradebot.venues.ibkr.link import IbkrConnection, IbkrVenue, LinkTimeouts
 from tradebot.venues.ibkr.orders import IbkrOrders
+from tradebot.venues.ibkr.prices import IbkrBars
 from tradebot.venues.ibkr.reader import IbkrReader
-from tradebot.venues.ibkr.venue import IbkrVenue
 
 if TYPE_CHECKING:
     from datetime import date
@@ -154,9 +153,9 @@ class EngineReader(IbkrReader):
         return found
 
     def _levels(self, symbol: str, details: Any) -> tuple[MarginLevel, ...]:
-        told = [self._line.needed(symbol, action) for action in what_if_margin.SIDES]
+        told = [self._line.needed(symbol, action) for action in prices.SIDES]
         try:
-            return what_if_margin.levels_of(details, prices.last_price(self._line.ticks(symbol)), told)
+            return prices.levels_of(details, prices.last_price(self._line.ticks(symbol)), told)
         except RowError as error:
             self._tally.note("margin", error.field_name, error.problem)
             return ()

@@ -31,8 +31,7 @@ from tradebot.lab.backtest.bars import EngineBars
 from tradebot.lab.backtest.engine_conversion import session_of
 from tradebot.lab.backtest.market import open_market_in_memory
 from tradebot.lab.backtest.setup import USUAL, engine_of
-from tradebot.lab.performance.basket import entry_cost, held_in_equal_parts
-from tradebot.lab.performance.curve import BenchmarkPrices
+from tradebot.lab.performance.curve import BenchmarkPrices, entry_cost, held_in_equal_parts
 from tradebot.model.evidence import BacktestRefusals, DatedRate, DayPrice, Evidence, Trials, Unrecorded
 from tradebot.model.reasons import Reason
 from tradebot.model.series import DAY, Series, width_of

@@ -1,12 +1,15 @@
-"""The equity curve next to a benchmark and cash, with its months and years."""
+"""The curve of an account beside a benchmark and cash, and its months and years.
+
+Where no fund of a universe is traded, the benchmark holds it in equal parts.
+"""
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from functools import partial
 from itertools import pairwise
-from math import prod
+from math import isfinite, prod
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,7 +18,9 @@ from msgspec import Struct, field
 from tradebot.lab.performance.report import CurvePoint, Drawdown, MonthReturn, Year
 from tradebot.lab.performance.returns import SESSIONS_PER_YEAR, EquityPoint, Path
 from tradebot.lab.performance.statistics import below_peak, falls, growth, total_return
+from tradebot.model.costs import CostModel
 from tradebot.model.evidence import DatedRate
+from tradebot.model.text import noun, pluralize
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,7 +60,7 @@ class Rates(NamedTuple):
     borrowing_yearly: float | None = None
 
     def on(self, day: date) -> float:
-        """Return the yearly rate on a day; days before the first known rate have that one."""
+        """Return the rate per year on a day; before the first one that is known, it is that one."""
         if not self.dated:
             return self.cash_yearly
         return self.dated[max(bisect_right(self.dated, day, key=attrgetter("day")) - 1, 0)].yearly
@@ -167,7 +172,7 @@ def compound(returns: "pd.Series[float]") -> float | None:
 
 
 def drawdowns(curve: Sequence[CurvePoint], most: int) -> tuple[Drawdown, ...]:
-    """Return the deepest drawdowns of a curve, deepest first, up to a number."""
+    """Return the deepest drawdowns of a curve, the deepest first, at most so many."""
     days = [point.session for point in curve]
     return tuple(
         Drawdown(
@@ -178,4 +183,51 @@ def drawdowns(curve: Sequence[CurvePoint], most: int) -> tuple[Drawdown, ...]:
             sessions=(len(days) - 1 if fall.recovered is None else fall.recovered) - fall.peak,
         )
         for fall in falls([point.index for point in curve])[:most]
+    )
+
+
+COINS = "coins"
+
+"""What is held: today, only a venue of coins trades no fund."""
+
+
+def entry_cost(models: Iterable[CostModel | None]) -> float:
+    """Return what buying costs, as a fraction: the highest taker's fee and slippage that strategies assume."""
+    known = (model for model in models if model is not None)
+    return max((float(model.taker_bps + model.slippage_bps) / 10_000 for model in known), default=0.0)
+
+
+def held_in_equal_parts(prices: Mapping[str, BenchmarkPrices], first: date, cost: float) -> BenchmarkPrices | None:
+    """Return a basket that is bought at the opens of a day, for `cost` as a fraction, and then held.
+
+    `prices` are those of each symbol. Its value is 1 before it is bought. A symbol without an open on that day isn't
+    in it, and where one has no close on a later day, its last one counts. None without any.
+    """
+    bought = {name: each for name, each in prices.items() if _is_price(each.opens.get(first))}
+    if not bought:
+        return None
+    days = sorted({day for each in bought.values() for day in each.closes if day >= first})
+    growth = [_growth(each, first, days) for each in bought.values()]
+    closes = {day: (1 - cost) * sum(of_day) / len(of_day) for day, *of_day in zip(days, *growth, strict=True)}
+    name, how = pluralize(len(bought), COINS[:-1]), _how(len(bought), len(prices) - len(bought), first, cost)
+    return BenchmarkPrices(name, closes, {first: 1.0}, how)
+
+
+def _is_price(price: float | None) -> bool:
+    return price is not None and isfinite(price) and price > 0
+
+
+def _growth(of: BenchmarkPrices, first: date, days: Sequence[date]) -> Iterator[float]:
+    price = bought = of.opens[first]
+    for day in days:
+        price = of.closes.get(day, price)
+        yield price / bought
+
+
+def _how(count: int, others: int, first: date, cost: float) -> str:
+    are, costs = noun(count, "is", "are"), f"for {cost:.2%} of fees and slippage" if cost else "without costs"
+    left = f" {pluralize(others, 'other')} had no price that day." if others else ""
+    return (
+        f"{pluralize(count, COINS[:-1])} {are} bought in equal parts at the open of {first}, {costs}, and held without "
+        f"funding, and never sold.{left}"
     )

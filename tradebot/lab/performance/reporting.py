@@ -29,11 +29,10 @@ from tradebot.views.slippage import TotalSlippage, totals
 from tradebot.views.trades import pnl
 from tradebot.views.trades.days import EVER, DateRange
 from tradebot.views.trades.fees import cash_kind
-from tradebot.views.trades.history import NOT_OURS, History
+from tradebot.views.trades.history import NOT_OURS, History, stories
 from tradebot.views.trades.lots import Trip
 from tradebot.views.trades.pieces import breakdown
 from tradebot.views.trades.pnl import fees_not_counted
-from tradebot.views.trades.stories import stories
 from tradebot.views.trades.trade_row import Choice
 from tradebot.views.trades.trades import TripFacts, in_risks
 

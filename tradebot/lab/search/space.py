@@ -1,4 +1,7 @@
-"""The space of a search: the settings to vary and their ranges, the objective, and how trials are judged."""
+"""The space of a search: which settings are tried, from where to where, what is looked for, and how it is judged.
+
+How far a study is is here too, so that what shows it needn't load what keeps it.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,8 @@ from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.app.baseline import effective
 from tradebot.app.settings import validate
 from tradebot.errors import ConfigurationError, OperatorError
+from tradebot.lab.selection.multiple_testing import Range, Value
 from tradebot.lab.selection.objectives import OBJECTIVES
-from tradebot.lab.selection.overfitting import Range, Value
 from tradebot.lab.selection.splits import By, SessionCut
 from tradebot.model.limits import Frozen
 from tradebot.model.text import describe_validation_error, pluralize
@@ -28,16 +31,40 @@ if TYPE_CHECKING:
 
     from tradebot.app.settings import Settings
 
+
+class TrialCounts(Struct, frozen=True):
+    """How many trials of a study were played, waiting or being played, refused by the loader, or given up.
+
+    `few` were played and left out, because they had too few trades or not every objective.
+    """
+
+    played: int
+    left: int
+    refused: int
+    few: int
+    given_up: int
+
+
 Values = Mapping[str, Value]
+
 MOST_TRIALS = 100_000
+
 MOST_CHOICES = 1_000
+
 DRAWN = 100
+
 """So many drawn combinations are tried on the loader before the first trial is played."""
+
 DIGITS = 4
+
 """A value between two others is rounded to so many digits: more of them would be luck."""
+
 FIXED = frozenset({"mode", "venue", "universe", "sandbox", "backtest", "report", "tax", "serve"})
+
 """What belongs to the market that is played and to how, and not to what is tried on it."""
+
 EXPLAINED = "docs/SEARCH.md explains every line of a space"
+
 Number = Annotated[int | Decimal, Field(allow_inf_nan=False)]
 
 
@@ -76,7 +103,7 @@ Choices = Annotated[list[bool | int | Decimal | str], Field(min_length=1, max_le
 
 
 class JudgedParts(Frozen):
-    """How trials are judged: the number of `parts` and, in cross-validation, how many are held out at a time."""
+    """How trials are judged: `parts` and, in cross-validation, how many of them at a time."""
 
     by: By = By.WALK_FORWARD
     parts: Annotated[int, Field(ge=2, le=20)] = 5
@@ -137,7 +164,7 @@ class Space(Frozen):
         return {name: _range(one) for name, one in self.settings.items()}
 
     def draw(self, count: int) -> Iterator[Values]:
-        """Yield this many combinations, drawn uniformly with the space's seed."""
+        """Yield so many combinations, drawn evenly with the space's seed."""
         chance = Random(self.seed)  # noqa: S311 - replayable
         for _ in range(count):
             yield {name: _drawn(one, chance) for name, one in self.settings.items()}

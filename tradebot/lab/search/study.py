@@ -2,6 +2,10 @@
 
 Whoever plays a trial says so from time to time. One that has been silent for too long has died, and its trial is put
 back, so that another one plays it: under a new number, while the old one counts for nothing.
+
+A study may also be played trial after trial by one process: the same seed tries the same values in order. What is asked
+next depends on the seed and on the trials before it alone, so it doesn't matter how often the process was stopped in
+between. A trial that was begun is taken up again.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from contextlib import contextmanager, suppress
 from json import JSONDecodeError
 from pathlib import Path
 from platform import node
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,34 +29,43 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.trial import TrialState
+from optuna.trial import Trial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from tradebot.errors import OperatorError, word
-from tradebot.lab.search.progress import TrialCounts
-from tradebot.lab.search.space import Between, plain_value, round_value
+from tradebot.lab.search.space import Between, TrialCounts, plain_value, round_value
 from tradebot.lab.selection.verdict import PlayedTrial
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from optuna.storages import BaseStorage
-    from optuna.trial import FrozenTrial, Trial
+    from optuna.trial import FrozenTrial
 
     from tradebot.lab.search.space import Space, Values
 
 MADE, RESULT, WHY, WORKER, BEAT, SPARE, AGAIN, PLANNED = (
     "made", "result", "why", "worker", "beat", "spare", "again", "planned",
 )  # fmt: skip
+
 """Names of what a study and its trials keep besides values."""
+
 BEAT_S = 30.0
+
 LOST_S = 300.0
+
 """How often whoever plays a trial says so, and after how much silence it has died."""
+
 UNNAMED_S = 10.0
+
 """How long a trial may have begun without anybody's name: whoever began it writes it at once."""
+
 MOST_DEATHS = 3
+
 """A trial whose worker has died so often isn't played again."""
+
 DATABASE_S = 60
+
 """How long SQLite waits for another process to finish writing."""
 
 
@@ -385,3 +399,77 @@ def _packed(result: Result) -> dict[str, Any]:
 def _unpacked(fields: Mapping[str, Any]) -> Result:
     returns = np.frombuffer(base64.b64decode(fields["returns"]), "<f8")
     return Result(**{**fields, "returns": tuple(returns.tolist())})
+
+
+FIGURES = "figures"
+
+
+class StudyTrial(Struct, frozen=True):
+    """A trial by its place in the study, from 1, with its values: its figures, or why it was left out."""
+
+    place: int
+    values: Values
+    figures: Mapping[str, Any]
+    why: str
+
+
+class SequentialStudy(Study):
+    """A study that one process plays at a time; whoever uses it keeps others away."""
+
+    @classmethod
+    def open_study(
+        cls, place: str, name: str, space: Space, made: Mapping[str, Any], changed: Mapping[str, str]
+    ) -> SequentialStudy:
+        """Return the study of this name: a new one, or the one that is there, if it was `made` from the same things.
+
+        OperatorError by `changed`, as `require_same` takes it, if it wasn't, or if the storage can't be read.
+        """
+        with reaching(place):
+            is_there = name in optuna.get_all_study_names(open_storage(place, new=True))
+        if is_there and (found := cls(place, name, space)).made is not None:
+            found.require_same(made, changed)
+            return found
+        found = cls(place, name, space, new=True)
+        found.begin(made)
+        return found
+
+    def take(self) -> Trial | None:
+        """Return the trial to play now: one that was begun before, or else the next one; None if none is left."""
+        with self._reaching():
+            for one in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+                if PLANNED in one.user_attrs or {*one.params} == {*self._distributions}:
+                    return self._taken_up(one)
+                # Whoever drew it died in between. It is drawn again, as if it never was.
+                self._storage.set_trial_user_attr(one._trial_id, SPARE, True)
+                self._storage.set_trial_state_values(one._trial_id, TrialState.FAIL)
+            waiting = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+            if not waiting and (not self.space.learns or self._taken() >= self.space.total):
+                return None
+            self._study.sampler = self._sampler()
+            return self._study.ask(self._distributions)
+
+    def _taken_up(self, one: FrozenTrial) -> Trial:
+        trial = Trial(self._study, one._trial_id)
+        for name, distribution in self._distributions.items():
+            trial._suggest(name, distribution)
+        return trial
+
+    def _sampler(self) -> optuna.samplers.BaseSampler:
+        """Return a sampler for the next trial alone, so that it doesn't matter how many this process has drawn."""
+        seed = Random(f"{self.space.seed} {self._taken()}").randrange(2**32)  # noqa: S311 - replayable
+        return sampler_of(self.space.model_copy(update={"seed": seed}), 1)
+
+    def keep(self, trial: Trial, value: float, figures: Mapping[str, Any]) -> None:
+        """Keep the objective of a trial that was played, and its figures."""
+        with self._reaching():
+            trial.set_user_attr(FIGURES, dict(figures))
+        self.tell(trial, None, [value])
+
+    def in_order(self) -> list[StudyTrial]:
+        """Return the trials that are over, in the order in which they were played."""
+        with self._reaching():
+            trials = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+        return [
+            StudyTrial(place, self.values_of(one), one.user_attrs.get(FIGURES, {}), one.user_attrs.get(WHY, ""))
+            for place, one in enumerate(trials, 1)
+        ]

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from tradebot.lab.performance.chance import Resampling, best_by_chance, sharpe_spans
 from tradebot.lab.performance.statistics import max_drawdown, probabilistic_sharpe, shape, sharpe_error, total_return
 from tradebot.lab.selection.conditions import ConditionCheck, Must
+from tradebot.lab.selection.multiple_testing import superiority
 from tradebot.lab.selection.objectives import measure_objective
 from tradebot.lab.selection.splits import By, SessionCut, of_policies, paths
-from tradebot.lab.selection.superiority import superiority
 from tradebot.model.evidence import BENCHMARKS, PolicyResults, PolicyRun, SessionSpan
 from tradebot.model.parity import DayParity
 from tradebot.model.promotion import PolicyRules, SplitRules

@@ -33,8 +33,8 @@ from tradebot.lab.performance.statistics import (
 )
 from tradebot.lab.performance.statistics import max_drawdown, probabilistic_sharpe, shape, sharpe_error, wilson
 from tradebot.lab.selection.conditions import ConditionCheck, Must, RungCondition
+from tradebot.lab.selection.multiple_testing import superiority
 from tradebot.lab.selection.policies import PolicyFigures, asked_of_policy
-from tradebot.lab.selection.superiority import superiority
 from tradebot.model.promotion import MeanInterval, PaperRecord, PromotionRules, Rung, StepRules
 from tradebot.model.text import pluralize
 from tradebot.views.parity import ParityTotals

@@ -1,8 +1,16 @@
-"""The verdict on a search: what may be believed of the best of its trials, and why not more."""
+"""The verdict on a search: what may be believed of the best of its trials, and why not more.
+
+How returns depend on those of the sessions before decides how long the blocks of a bootstrap have to be, and a test
+finds what wanders too slowly for any block. Politis and White, "Automatic Block-Length Selection for the Dependent
+Bootstrap", Econometric Reviews 23, 2004, with the correction of Patton, Politis and White, 28, 2009. The test cuts the
+sessions into a few long parts and compares their means with the same means under all signs: Canay, Romano and Shaikh,
+"Randomization Tests Under an Approximate Symmetry Assumption", Econometrica 85, 2017.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
-from math import inf, isfinite
+from itertools import pairwise, product
+from math import ceil, inf, isfinite, log10, sqrt
 from statistics import fmean, stdev
 
 import numpy as np
@@ -11,20 +19,34 @@ from numpy.typing import NDArray
 
 from tradebot.lab.performance.chance import Resampling, best_by_chance
 from tradebot.lab.performance.statistics import probabilistic_sharpe, shape, total_return
-from tradebot.lab.selection.dependence import block_length, by_parts
+from tradebot.lab.selection.multiple_testing import (
+    DEFAULT,
+    Overfitting,
+    Plateau,
+    Range,
+    Superiority,
+    Value,
+    overfitting,
+    plateau,
+    superiority,
+)
 from tradebot.lab.selection.objectives import measure_objective
-from tradebot.lab.selection.overfitting import Overfitting, Plateau, Range, Value, overfitting, plateau
 from tradebot.lab.selection.splits import By, ChoiceSplit, SessionCut, splits, training_sessions
-from tradebot.lab.selection.superiority import DEFAULT, Superiority, superiority
 from tradebot.model.evidence import Variant, VariantKind
 from tradebot.model.text import pluralize
 
 Numbers = NDArray[np.float64]
+
 SIGNIFICANT = 0.02
+
 """From this p on, nothing is found. It is stricter than the usual 5%, because the bootstrap is a little generous."""
+
 BY_PARTS = 0.04
+
 """From this p of a few long parts on, nothing is found. It counts no trials: it only looks for slow dependence."""
+
 LEAST_BLOCK = 10
+
 LIKELY_OVERFITTED = 0.5
 
 
@@ -318,3 +340,67 @@ def _choice(of: SearchVerdict) -> Iterator[str]:
         yield "too few trials to know its neighbors"
     elif not of.plateau.holds:
         yield "its neighbors earn less than half as much"
+
+
+SHARE = 0.9
+
+"""The block is long enough for this share of the trials, and for all of them together."""
+
+PARTS = 6
+
+"""Into how many parts the sessions are cut: with more, each is too short for a mean that wanders for months."""
+
+
+def block_length(returns: Numbers, least: int) -> int:
+    """Return how many sessions a block should have on average, `least` or more.
+
+    `returns` has a row for each session and a column for each trial.
+    """
+    count = len(returns)
+    most = ceil(min(3 * sqrt(count), count / 3))
+    together = np.column_stack((returns, returns.mean(axis=1)))
+    moved = together[:, together.std(axis=0) > 0]
+    if count < 4 or not moved.shape[1]:
+        return least
+    found = _optimal(moved)
+    wanted = max(float(np.quantile(found[:-1], SHARE)) if len(found) > 1 else 1.0, float(found[-1]))
+    return max(least, min(ceil(wanted), most))
+
+
+def _optimal(returns: Numbers) -> Numbers:
+    """Return the best mean length of a block for the mean of each column, by the stationary bootstrap."""
+    count, away = len(returns), returns - returns.mean(axis=0)
+    quiet = max(5, ceil(sqrt(log10(count))))
+    farthest = min(ceil(sqrt(count)) + quiet, count - 1)
+    covariances = np.array([(away[lag:] * away[: count - lag]).sum(axis=0) for lag in range(farthest + 1)]) / count
+    loud = abs(covariances[1:] / covariances[0]) >= 2 * sqrt(log10(count) / count)
+    found = np.ones(returns.shape[1])
+    for column in range(returns.shape[1]):
+        lags = min(2 * _last(loud[:, column], quiet), farthest)
+        away_by = np.arange(1, lags + 1)
+        kernel = np.clip(2 * (1 - away_by / lags), 0, 1) * covariances[1 : lags + 1, column]
+        slope, density = 2 * (kernel * away_by).sum(), covariances[0, column] + 2 * kernel.sum()
+        if density > 0:
+            found[column] = (slope**2 / density**2 * count) ** (1 / 3)
+    return found
+
+
+def _last(loud: NDArray[np.bool_], quiet: int) -> int:
+    """Return the last lag before so many in a row that say nothing, at least 1."""
+    for lag in range(len(loud) - quiet + 1):
+        if not loud[lag : lag + quiet].any():
+            return max(lag, 1)
+    return len(loud)
+
+
+def by_parts(returns: Numbers) -> float:
+    """Return how probable so good a best trial is by the means of a few long parts, if their signs are luck."""
+    edges = np.linspace(0, len(returns), PARTS + 1).astype(int)
+    if min(np.diff(edges)) < 1:
+        return 1.0
+    parts = np.array([returns[begin:end].mean(axis=0) for begin, end in pairwise(edges)])
+    means = np.array([*product((1, -1), repeat=PARTS)]) @ parts / PARTS
+    # A mean and what it varies by: squares don't change with their signs.
+    spreads = np.maximum((parts**2).mean(axis=0) - means**2, np.finfo(float).tiny)
+    best = (means / np.sqrt(spreads)).max(axis=1)
+    return float((best >= best[0] * (1 - 1e-12)).mean()) if best[0] > 0 else 1.0

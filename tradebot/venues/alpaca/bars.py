@@ -10,8 +10,14 @@ from tradebot.adapters.wire.json_fields import LONGEST_SYMBOL, DriftTally, JsonF
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.errors import TemporaryError
 from tradebot.model.series import PriceKind
-from tradebot.venues.alpaca.venue import SANDBOX_FEED, AlpacaVenue
-from tradebot.venues.alpaca.wire import AlpacaReads, DataPlanError, RefusedReadError, reads_of
+from tradebot.venues.alpaca.wire import (
+    SANDBOX_FEED,
+    AlpacaReads,
+    AlpacaVenue,
+    DataPlanError,
+    RefusedReadError,
+    reads_of,
+)
 
 MOST_ROWS, MOST_ACTIONS = 10_000, 1_000
 """The largest pages that the data API gives, counted over all symbols."""

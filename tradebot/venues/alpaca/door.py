@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tradebot.venues.alpaca.bars import AlpacaBars
     from tradebot.venues.alpaca.orders import AlpacaOrders
     from tradebot.venues.alpaca.reader import AlpacaReader
-    from tradebot.venues.alpaca.venue import AlpacaVenue
+    from tradebot.venues.alpaca.wire import AlpacaVenue
 
 
 def door() -> Door:
@@ -35,7 +35,7 @@ def door() -> Door:
 
 
 def _connect(access: Access) -> AlpacaVenue:
-    from tradebot.venues.alpaca.venue import AlpacaVenue
+    from tradebot.venues.alpaca.wire import AlpacaVenue
 
     settings, secrets = access.settings, access.secrets
     built_in = SANDBOX_KEY if access.sandbox_url else ""
@@ -75,8 +75,7 @@ def _bars(venue: AlpacaVenue, tally: DriftTally) -> AlpacaBars:
 def _data_plan(venue: AlpacaVenue, tally: DriftTally, symbol: str) -> Look:
     """Find out what the data plan includes: prices of one exchange (IEX) or of the whole market (SIP)."""
     from tradebot.judging.judgment import HealthState
-    from tradebot.venues.alpaca.venue import SANDBOX_FEED
-    from tradebot.venues.alpaca.wire import DataPlanError
+    from tradebot.venues.alpaca.wire import SANDBOX_FEED, DataPlanError
 
     if venue.feed == SANDBOX_FEED:
         return Look(HealthState.SKIPPED, "the embedded exchange has no data plans", "", 0)

@@ -11,16 +11,15 @@ from tradebot.errors import TemporaryError, TradebotError
 from tradebot.model.intent import Intent
 from tradebot.model.order import Order, OrderClass, OrderStatus, Reply, WriteOutcome
 from tradebot.ports.broker import Ending
-from tradebot.venues.alpaca.parsers import read_order
-from tradebot.venues.alpaca.submit_outcomes import (
+from tradebot.venues.alpaca.parsers import (
     may_be_duplicate,
+    read_order,
     refusal,
     resolve_duplicate,
     submit_reply,
     unknown_outcome,
 )
-from tradebot.venues.alpaca.venue import AlpacaVenue
-from tradebot.venues.alpaca.wire import AlpacaClient, AlpacaReads, RefusedReadError
+from tradebot.venues.alpaca.wire import AlpacaClient, AlpacaReads, AlpacaVenue, RefusedReadError
 
 T = TypeVar("T")
 NESTED = {"nested": "true"}

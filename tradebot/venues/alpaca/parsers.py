@@ -5,6 +5,8 @@ values are counted in the tally and do no harm.
 
 A price has at most two decimals from one dollar on, and four below it. The bot trades whole shares only. Listings need
 no request: what looks like the symbol of a US share is listed, and option contracts and crypto pairs aren't.
+
+The reply to a write proves that it was accepted, that it was rejected, or nothing.
 """
 
 import re
@@ -14,6 +16,7 @@ from decimal import Decimal
 from functools import partial
 
 from tradebot.adapters.text.activity_types import meaning_of
+from tradebot.adapters.wire.http import BodyError, HttpReply, printable
 from tradebot.adapters.wire.json_fields import LONGEST_SYMBOL, DriftTally, JsonFields, RowError, keep_readable
 from tradebot.errors import OperatorError
 from tradebot.model.account import Account, BrokerPosition
@@ -21,8 +24,8 @@ from tradebot.model.activity import Activity
 from tradebot.model.bar import Quote, Session, VenueClock
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import ONE, AssetClass, Instrument, Listing, TickStep
-from tradebot.model.intent import Intent, Operation
-from tradebot.model.order import Fill, Order, OrderClass, OrderStatus, OrderType, TimeInForce
+from tradebot.model.intent import ID_CONFLICT, Intent, Operation
+from tradebot.model.order import Fill, Order, OrderClass, OrderStatus, OrderType, Reply, TimeInForce, WriteOutcome
 from tradebot.model.venue import End, Proof
 from tradebot.venues.alpaca.capabilities import ALPACA
 
@@ -44,11 +47,15 @@ STATUSES: Mapping[str, OrderStatus] = {
     "rejected": OrderStatus.REJECTED,
     "replaced": OrderStatus.REPLACED,
 }
+
 """Alpaca's words for the states of an order."""
 
 OPTION_MULTIPLIER = Decimal(100)
+
 """Shares per standard US option contract."""
+
 _OPTION = re.compile(r"[A-Z0-9.]+\d{6}[CP]\d{8}")
+
 _BLOCKS = ("trading_blocked", "account_blocked", "trade_suspended_by_user")
 
 
@@ -65,17 +72,20 @@ _ACCOUNT_FIELDS = _names(
     regt_buying_power short_market_value shorting_enabled sma status trade_suspended_by_user trading_blocked
     transfers_blocked user_configurations"""
 )
+
 _ORDER_FIELDS = _names(
     """asset_class asset_id canceled_at client_order_id created_at expired_at expires_at extended_hours
     failed_at filled_at filled_avg_price filled_qty hwm id legs limit_price notional order_class order_type
     position_intent qty ratio_qty replaced_at replaced_by replaces side source status stop_price submitted_at
     subtag symbol time_in_force trail_percent trail_price type updated_at"""
 )
+
 _POSITION_FIELDS = _names(
     """asset_class asset_id asset_marginable avg_entry_price avg_entry_swap_rate change_today cost_basis
     current_price exchange lastday_price market_value prev_swap_rate qty qty_available side swap_rate symbol
     unrealized_intraday_pl unrealized_intraday_plpc unrealized_pl unrealized_plpc usd"""
 )
+
 _FILL_FIELDS = _names(
     """activity_type cum_qty execution_type id leaves_qty order_id order_status price qty side symbol swap_rate
     transaction_time type"""
@@ -317,8 +327,11 @@ def _previous_close(symbol: str, raw: object, tally: DriftTally) -> Decimal | No
 
 
 _SHARE = re.compile(r"[A-Z][A-Z0-9]{0,4}(\.[A-Z]{1,4}){0,2}", re.ASCII)
+
 """A root of up to five letters, and what tells a company's classes, preferred shares, warrants and units apart."""
+
 _CENT, _ONE = Decimal("0.01"), Decimal(1)
+
 _TICKS = (TickStep(Decimal(0), Decimal("0.0001")), TickStep(_ONE, _CENT))
 
 
@@ -341,6 +354,7 @@ def _listing(symbol: str, at: datetime) -> Listing:
 
 
 ARRIVES_WITHIN = timedelta(hours=4)
+
 """How long after a close something may still be on its way: a request that hangs, or the report of an order's end.
 
 Requests end within seconds and reports come within minutes. Waiting longer costs nothing: nothing trades by then.
@@ -388,3 +402,85 @@ def _first_after(moment: datetime, sessions: Iterable[Session]) -> Session | Non
 
 def _said(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M} UTC"
+
+
+UNAUTHORIZED = "unauthorized"
+
+_CODE = re.compile(r"[0-9]{8}", re.ASCII)
+
+_REFUSING = frozenset({400, 403, 404, 422})
+
+_MAY_BE_DUPLICATE = frozenset({"40010001", "42210000"})
+
+
+def unknown_outcome(code: str, message: str) -> Reply:
+    """Return a reply that proves nothing: the request may have arrived."""
+    return Reply(WriteOutcome.UNKNOWN, code=code, message=message)
+
+
+def submit_reply(answer: HttpReply, intent: Intent, tally: DriftTally) -> Reply:
+    """Return what the reply to a new or repriced order proves; only a 2xx that repeats the order means yes."""
+    if not 200 <= answer.status < 300:
+        return refusal(answer) or unknown_outcome(f"http_{answer.status}", answer.excerpt)
+    try:
+        body = answer.json()
+        order, legs = read_order(body, tally), read_legs(body, tally)
+    except (BodyError, RowError) as error:
+        return unknown_outcome("unreadable", str(error))
+    if not intent.asked_for(order):
+        return unknown_outcome("mismatch", f"the broker returned another order: {order.client_order_id}")
+    return Reply(WriteOutcome.ACCEPTED, order, legs=legs)
+
+
+def refusal(answer: HttpReply) -> Reply | None:
+    """Return a rejection if the venue's own error body proves that it refused; None otherwise."""
+    body = _error_body(answer)
+    message = printable(str(body.get("message", "")))
+    if answer.status == 401 and message:
+        return Reply(WriteOutcome.REJECTED, code=UNAUTHORIZED, message=message)
+    code = error_code(answer)
+    if answer.status not in _REFUSING or code is None:
+        return None
+    return Reply(WriteOutcome.REJECTED, code=code, message=message)
+
+
+def error_code(answer: HttpReply) -> str | None:
+    """Return the venue's eight-digit error code; None if the answer has none."""
+    code = str(_error_body(answer).get("code", ""))
+    return code if _CODE.fullmatch(code) else None
+
+
+def _error_body(answer: HttpReply) -> Mapping[str, object]:
+    try:
+        body = answer.json()
+    except BodyError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def may_be_duplicate(answer: HttpReply) -> bool:
+    """Return True if the refusal may mean that the id is taken; other causes share its status and codes."""
+    return answer.status == 422 and error_code(answer) in _MAY_BE_DUPLICATE
+
+
+def says_duplicate(refusal_reply: Reply) -> bool:
+    """Return True if the venue's message suggests that the id is taken."""
+    return "unique" in (refusal_reply.message or "")
+
+
+def resolve_duplicate(order: Order | None, intent: Intent, refusal_reply: Reply) -> Reply:
+    """Return what a lookup by id proves after a refusal that may have meant a duplicate id.
+
+    If the order found is the one we asked for, it is ours. If it differs, someone else used our id. If there is none,
+    the refusal stands, unless its message said that the id is taken, because then the two answers contradict each
+    other.
+    """
+    if order is None:
+        return (
+            unknown_outcome("duplicate_not_found", refusal_reply.message or "")
+            if says_duplicate(refusal_reply)
+            else refusal_reply
+        )
+    if intent.asked_for(order):
+        return Reply(WriteOutcome.ACCEPTED, order)
+    return Reply(WriteOutcome.REJECTED, order, ID_CONFLICT, "another order holds this client order id")

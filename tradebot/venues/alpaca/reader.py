@@ -38,8 +38,7 @@ from tradebot.venues.alpaca.parsers import (
     takes_back,
     with_open_legs,
 )
-from tradebot.venues.alpaca.venue import AlpacaVenue
-from tradebot.venues.alpaca.wire import AlpacaClient, AlpacaReads, RefusedReadError, reads_of
+from tradebot.venues.alpaca.wire import AlpacaClient, AlpacaReads, AlpacaVenue, RefusedReadError, reads_of
 
 T = TypeVar("T")
 _SYMBOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9./-]{0,31}", re.ASCII)

@@ -12,13 +12,12 @@ from tradebot.judging.judgment import HealthState
 from tradebot.model.intent import is_marked
 from tradebot.venues.door import Access, Checks, Door, Look, Rehearsal, VenueSettings
 from tradebot.venues.ibkr import reader as statement
-from tradebot.venues.ibkr.bars import IbkrBars
 from tradebot.venues.ibkr.capabilities import CLIENT_ID, IBKR, KEYS, PORT
 from tradebot.venues.ibkr.contracts import months_of, oddity_of, root_of, symbol_of
-from tradebot.venues.ibkr.link import IbkrConnection
+from tradebot.venues.ibkr.link import LOOPBACK, IbkrConnection, IbkrVenue, link_to, place_of
 from tradebot.venues.ibkr.orders import IbkrOrders
+from tradebot.venues.ibkr.prices import IbkrBars
 from tradebot.venues.ibkr.reader import IbkrReader
-from tradebot.venues.ibkr.venue import LOOPBACK, IbkrVenue, link_to, place_of
 
 if TYPE_CHECKING:
     from papervenue.market.venue import Venue

@@ -27,11 +27,10 @@ from tradebot.venues.ibkr.capabilities import (
     SENT_LIVES,
     STATUSES,
 )
-from tradebot.venues.ibkr.link import IbkrConnection
+from tradebot.venues.ibkr.link import IbkrConnection, IbkrVenue
 from tradebot.venues.ibkr.order_reports import order_of
 from tradebot.venues.ibkr.prices import contract_of
 from tradebot.venues.ibkr.reader import IbkrReader
-from tradebot.venues.ibkr.venue import IbkrVenue
 from tradebot.venues.ibkr.wrapper import GoneError, VenueError
 
 _DOUBTED = NO_SUCH_ORDER, CANNOT_CANCEL, NOT_CANCELABLE

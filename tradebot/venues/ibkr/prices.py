@@ -1,28 +1,38 @@
-"""Contracts and prices: how one is listed, and what streams for it."""
+"""Contracts and prices: how one is listed, what streams for it, the bars of its history, and the margin that it needs.
+
+The venue answers what margin a contract needs to an order that only asks (`whatIf`), and places none. A bar that isn't
+over is left out.
+"""
 
 import asyncio
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_UP, Decimal
 from types import MappingProxyType
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from tradebot.adapters.wire.json_fields import RowError
+from tradebot.adapters.bars.store import CorporateAction
+from tradebot.adapters.wire.http import printable
+from tradebot.adapters.wire.json_fields import DriftTally, RowError
+from tradebot.auditing.bar_findings import RawBar
 from tradebot.errors import TemporaryError
 from tradebot.model.bar import SUSPENDED, Quote, Session
 from tradebot.model.hours import Hours
 from tradebot.model.instrument import AssetClass, Instrument, Listing, MarginLevel, TickStep
-from tradebot.venues.ibkr.capabilities import IBKR, NO_CONTRACT
+from tradebot.model.series import PriceKind, width_of
+from tradebot.venues.ibkr.capabilities import HISTORY_ERROR, IBKR, NO_BARS, NO_CONTRACT, WITHOUT_BARS
 from tradebot.venues.ibkr.contracts import ROOTS, doubt_of, months_of, rolling_of, root_of
-from tradebot.venues.ibkr.link import IbkrConnection
-from tradebot.venues.ibkr.order_reports import positive
+from tradebot.venues.ibkr.link import IbkrConnection, IbkrVenue
+from tradebot.venues.ibkr.order_reports import number, positive
 from tradebot.venues.ibkr.wrapper import Ticks, VenueError
 
 FUTURE, EXCHANGES = "FUT", frozenset(root.exchange for root in ROOTS.values())
+
 _BID, _ASK, _LAST, _CLOSE = 1, 2, 4, 9
+
 _STEP_S = 0.01
 
 
@@ -200,8 +210,11 @@ async def contract_of(line: IbkrConnection, symbol: str) -> Any:
 
 
 CLOSED = "CLOSED"
+
 _SPAN = re.compile(r"(?P<begins>\d{4})-(?:(?P<day>\d{8}):)?(?P<ends>\d{4})")
+
 _ZONES: Mapping[str, str] = MappingProxyType({"CST": "America/Chicago", "EST": "America/New_York", "GMT": "Etc/UTC"})
+
 """Zones by the letters that older servers send in place of their names."""
 
 
@@ -279,3 +292,159 @@ def _span(text: str, day: date, zone: ZoneInfo) -> TradingSpan:
 def _at(day: date, clock: str, zone: ZoneInfo) -> datetime:
     at = datetime.strptime(clock, "%H%M").replace(tzinfo=UTC).time()
     return datetime.combine(day, at, zone).astimezone(UTC)
+
+
+SIDES = "BUY", "SELL"
+
+_AWAY = dict(zip(SIDES, (Decimal("0.99"), Decimal("1.01")), strict=True))
+
+"""Where the limit of each side stands, as a part of the last price: there it would rest, were it ever an order."""
+
+_PLACES = Decimal("0.000001")
+
+_FIGURES = "initMarginChange", "maintMarginChange"
+
+
+async def levels(line: IbkrConnection, details: Any, ticks: Ticks | None, tally: DriftTally) -> tuple[MarginLevel, ...]:
+    """Return what a position in a contract needs, as fractions of its worth; nothing unless all of it is known.
+
+    One contract is asked about on both sides, and the larger answer counts: against what is held, one of them needs
+    less than a position alone.
+    """
+    try:
+        price = last_price(ticks)
+        asked = [_question(line, details, action, price) for action in _AWAY]
+        told = await asyncio.gather(*(_answer(line, details.contract, order) for order in asked))
+        return levels_of(details, price, told)
+    except RowError as error:
+        tally.note("margin", error.field_name, error.problem)
+    except VenueError as error:
+        tally.note("margin", "whatIf", f"is refused: {error}")
+    except TimeoutError:
+        tally.note("margin", "whatIf", "isn't answered with figures")
+    return ()
+
+
+def levels_of(details: Any, price: Decimal, told: Sequence[Any]) -> tuple[MarginLevel, ...]:
+    """Return the levels that answers about one contract on each side make; raise RowError for no figure."""
+    worth = price * positive("multiplier", details.contract.multiplier)
+    most = [positive(name, max(number(name, getattr(state, name)) for state in told)) for name in _FIGURES]
+    initial, maintenance = ((amount / worth).quantize(_PLACES, ROUND_UP) for amount in most)
+    return (MarginLevel(Decimal(0), initial, maintenance),)
+
+
+def _question(line: IbkrConnection, details: Any, action: str, price: Decimal) -> Any:
+    from ib_async.order import Order as Message
+
+    tick = positive("minTick", details.minTick)
+    limit = (price * _AWAY[action] / tick).to_integral_value() * tick
+    return Message(
+        action=action, totalQuantity=Decimal(1), orderType="LMT", lmtPrice=limit, tif="DAY", account=line.account
+    )
+
+
+async def _answer(line: IbkrConnection, contract: Any, order: Any) -> Any:
+    """Return the state that the venue gives an order that only asks; this is the one place that sends one."""
+    order.whatIf = True
+    answer = line.numbered(lambda number: line.client.placeOrder(number, contract, order))
+    return (await asyncio.wait_for(answer, line.patience.quote))[-1]
+
+
+SIZES: Mapping[str, tuple[str, timedelta]] = {
+    "1Min": ("1 min", timedelta(days=1)),
+    "5Min": ("5 mins", timedelta(days=5)),
+    "15Min": ("15 mins", timedelta(days=10)),
+    "30Min": ("30 mins", timedelta(days=20)),
+    "1Hour": ("1 hour", timedelta(days=30)),
+    "1Day": ("1 day", timedelta(days=300)),
+}
+
+"""What the venue calls its timeframes, and for how long one question may ask."""
+
+
+class IbkrBars:
+    """A source of bars; one is there as soon as it has ended."""
+
+    name, delay = "ibkr", timedelta(0)
+    timeframes = frozenset(SIZES)
+
+    def __init__(self, venue: IbkrVenue, tally: DriftTally) -> None:
+        self._venue, self._tally = venue, tally
+        self.refused: frozenset[str] = frozenset()
+
+    def pages(
+        self,
+        symbols: Sequence[str],
+        timeframe: str,
+        first: datetime,
+        last: datetime,
+        price: PriceKind = PriceKind.TRADE,
+    ) -> Iterator[Mapping[str, Sequence[RawBar]]]:
+        """Yield the bars of each symbol, page by page."""
+        self.refused, width = frozenset(), width_of(timeframe) or timedelta(days=1)
+        now = datetime.fromtimestamp(self._venue.link.read(lambda line: line.time()), UTC)
+        # A day is over with its session, some hours after midnight.
+        lasts_s = (IBKR.day.opens + IBKR.day.lasts if timeframe == "1Day" else width).total_seconds()
+        for symbol in symbols:
+            start, until = first, min(last + width, now)
+            while start < until:
+                end = min(start + SIZES[timeframe][1], until)
+                rows = self._page(symbol, timeframe, start, end)
+                if rows is None:
+                    self.refused |= {symbol}
+                    break
+                bars = [bar for bar in self._readable(rows) if first.timestamp() <= bar.start_s <= last.timestamp()]
+                inside = [bar for bar in bars if start.timestamp() <= bar.start_s < end.timestamp()]
+                yield {symbol: [bar for bar in inside if bar.start_s + lasts_s <= now.timestamp()]}
+                start = end
+
+    def _page(self, symbol: str, timeframe: str, start: datetime, end: datetime) -> list[Any] | None:
+        """Return the rows of a span; None if there is no such contract."""
+
+        async def ask(line: IbkrConnection) -> list[Any] | None:
+            contract = await contract_with_bars(line, symbol)
+            if contract is None:
+                return None
+            size, span = SIZES[timeframe][0], end - start
+            lasts = f"{span.days + 1} D" if span >= timedelta(days=1) else f"{max(int(span.total_seconds()), 60)} S"
+            try:
+                return await line.numbered(
+                    lambda number: line.client.reqHistoricalData(
+                        number, contract, f"{end:%Y%m%d-%H:%M:%S}", lasts, size, "TRADES", 0, 2, False, []
+                    )
+                )
+            except VenueError as error:
+                if error.code != HISTORY_ERROR:
+                    raise
+                if NO_BARS in error.words.lower():
+                    return []
+                told = printable(error.words)
+                hint = next((what for words, what in WITHOUT_BARS.items() if words in told.lower()), "")
+                raise TemporaryError(f"{IBKR.title} tells no bars of {symbol}: {told}", hint) from error
+
+        self._venue.before_read()
+        return self._venue.link.read(ask)
+
+    def _readable(self, rows: Sequence[Any]) -> Iterator[RawBar]:
+        for row in rows:
+            try:
+                yield _bar(row)
+            except RowError as error:
+                self._tally.note("bar", error.field_name, f"row refused: {error.problem}")
+
+    def actions(self, symbols: Sequence[str], first: date, last: date) -> Mapping[str, Sequence[CorporateAction]]:
+        """Return nothing: futures have no splits and no dividends."""
+        return dict.fromkeys(symbols, ())
+
+
+def _bar(row: Any) -> RawBar:
+    text = str(row.date)
+    try:
+        start = IBKR.day.begins_s(datetime.strptime(text, "%Y%m%d").replace(tzinfo=UTC).date()) if len(text) == 8 else 0
+        start_s = start or int(text)
+    except ValueError as error:
+        raise RowError("date", "is no moment") from error
+    opening, high, low, close = (float(one) for one in (row.open, row.high, row.low, row.close))
+    if not 0 < low <= min(opening, close) <= max(opening, close) <= high:
+        raise RowError("high", "or low doesn't hold the open and the close")
+    return RawBar(start_s, opening, high, low, close, max(float(row.volume), 0.0))

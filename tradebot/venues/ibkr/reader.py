@@ -23,9 +23,9 @@ from tradebot.model.order import Executed, Fee, Fill, Order, OrdersTold, TimeInF
 from tradebot.model.text import pluralize
 from tradebot.model.values import replace
 from tradebot.model.venue import End, Proof, Settlement
-from tradebot.venues.ibkr import prices, what_if_margin
+from tradebot.venues.ibkr import prices
 from tradebot.venues.ibkr.capabilities import ARRIVES_WITHIN, IBKR
-from tradebot.venues.ibkr.link import IbkrConnection
+from tradebot.venues.ibkr.link import IbkrConnection, IbkrVenue
 from tradebot.venues.ibkr.order_reports import (
     ASSETS,
     SIDES,
@@ -37,7 +37,6 @@ from tradebot.venues.ibkr.order_reports import (
     positive,
     put_together,
 )
-from tradebot.venues.ibkr.venue import IbkrVenue
 
 T = TypeVar("T")
 VIEW_TRIES = 3
@@ -283,9 +282,7 @@ class IbkrReader:
         today = IBKR.day.date_of(now)
         found = [(symbol, await prices.details_of(line, symbol, today)) for symbol in told]
         rows = [(symbol, one) for symbol, one in found if one is not None]
-        levels = await asyncio.gather(
-            *(what_if_margin.levels(line, one, told[symbol], self._tally) for symbol, one in rows)
-        )
+        levels = await asyncio.gather(*(prices.levels(line, one, told[symbol], self._tally) for symbol, one in rows))
         return now, [(symbol, one, level) for (symbol, one), level in zip(rows, levels, strict=True)]
 
     def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:

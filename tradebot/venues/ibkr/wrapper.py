@@ -1,6 +1,11 @@
-"""Keep what the library has decoded until the question that it answers is over."""
+"""Keep what the library has decoded until the question that it answers is over.
+
+What comes over the socket is counted beside the library, because it logs and drops what it can't parse.
+"""
 
 import asyncio
+import logging
+import struct
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Mapping
 from datetime import UTC
@@ -10,13 +15,83 @@ from typing import Any, NamedTuple
 from tradebot.errors import TemporaryError
 from tradebot.venues.ibkr.capabilities import BACK, BACK_WITHOUT_DATA, IN_USE, LOST, NOTICES
 
+LONGEST = 16 * 1024 * 1024
+
+"""No message is as long; a length above this is the beginning of something else."""
+
+_LENGTH = struct.Struct(">I")
+
+LIBRARY = "ib_async"
+
+DECODER = "ib_async.Decoder"
+
+
+class Tap:
+    """Counts whole messages by their number. `too_long` is True once a length can't be one."""
+
+    def __init__(self) -> None:
+        self.counts = Counter[str]()
+        self.too_long = False
+        self._unread, self.greeted = bytearray(), False
+
+    @property
+    def cut(self) -> bool:
+        """Return True if the beginning of a message has come without its end."""
+        return bool(self._unread)
+
+    def feed(self, data: bytes) -> None:
+        """Count what has become whole; the first message is the greeting, which has no number."""
+        self._unread += data
+        while len(self._unread) >= _LENGTH.size and not self.too_long:
+            (length,) = _LENGTH.unpack_from(self._unread)
+            self.too_long = length > LONGEST
+            end = _LENGTH.size + length
+            if self.too_long or len(self._unread) < end:
+                return
+            number = bytes(self._unread[_LENGTH.size : min(end, _LENGTH.size + 8)]).partition(b"\0")[0]
+            del self._unread[:end]
+            if self.greeted:
+                self.counts[number.decode(errors="replace")] += 1
+            self.greeted = True
+
+
+class LibraryErrors(logging.Handler):
+    """Keeps what the library logs as an error; nothing of it goes to the terminal."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.undecoded, self.last = 0, ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Count it: the decoder's errors are messages that nobody got."""
+        self.undecoded += record.name == DECODER
+        self.last = str(record.msg)[:80]
+
+    def listen(self) -> None:
+        """Begin."""
+        logger = logging.getLogger(LIBRARY)
+        logger.propagate = False
+        logger.addHandler(self)
+
+    def end(self) -> None:
+        """Stop listening."""
+        logging.getLogger(LIBRARY).removeHandler(self)
+
+
 COUNTED = {"3": "status", "5": "open", "7": "portfolio", "11": "execution", "59": "commission", "61": "position"}
+
 COUNTED |= {"101": "completed", "6": "account", "10": "contract", "4": "error"}
+
 """The numbers of the messages that orders and money hang on, with what the ears call them."""
+
 _BID, _ASK, _LAST, _CLOSE = 1, 2, 4, 9
+
 _DELAYED = {66: _BID, 67: _ASK, 68: _LAST, 75: _CLOSE}
+
 _HALTED = 49
+
 _UNSET = "1.7976931348623157E308"
+
 """What stands for a figure that isn't known."""
 
 
@@ -241,6 +316,7 @@ def _nothing(*given: object) -> None:
 
 
 _FIXED: Mapping[str, object] = {"ib": _Nowhere(), "defaultTimezone": UTC}
+
 _CALLED: Mapping[str, Callable[..., None]] = {
     "error": Ears._error,
     "position": Ears._position,
@@ -264,4 +340,5 @@ _CALLED: Mapping[str, Callable[..., None]] = {
     "priceSizeTick": Ears._price,
     "tickGeneric": Ears._generic,
 }
+
 """What the library calls for each kind of message, by its own names."""

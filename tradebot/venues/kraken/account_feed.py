@@ -12,8 +12,7 @@ from websockets.sync.client import ClientConnection
 from tradebot.adapters.failpoint import around
 from tradebot.adapters.wire.http import BodyError, decode, printable
 from tradebot.adapters.wire.reconnecting_websocket import KeptOpen, WebsocketTimeouts
-from tradebot.venues.kraken.client import KrakenVenue
-from tradebot.venues.kraken.signing import signed_challenge
+from tradebot.venues.kraken.client import KrakenVenue, signed_challenge
 
 PATH = "/ws/v1"
 FILLS, ORDERS = "fills", "open_orders"

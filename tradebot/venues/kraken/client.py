@@ -1,12 +1,40 @@
-"""Ask Kraken Futures, and tell an answer from an error: it says both with HTTP 200."""
+"""Ask Kraken Futures, and tell an answer from an error: it says both with HTTP 200.
 
-from collections.abc import Callable, Mapping, MutableMapping
+Requests are signed as the venue's documentation of the REST API's authentication says, with a nonce that is above all
+before it, whichever process sent those. A request waits if the venue would refuse it because an account's requests have
+cost too much just now. Key, address and mode have to belong together before any request is sent.
+
+Which account a key opens is kept: only answers of the history name it, and those are few in ten minutes.
+
+What an account was worth when the day began isn't said by the venue, and limits of a day need it. Worth at midnight is
+worth now without what trading, fees and funding have earned since. The owner's own money that came or left since then
+counts as if it had been there.
+"""
+
+import base64
+import binascii
+import fcntl
+import hashlib
+import hmac
+import json
+import os
+import time
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from contextlib import suppress
+from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlencode
 
 from msgspec import Struct
 
+from tradebot.adapters.state.safe_open import open_plain, read_plain
+from tradebot.adapters.state.state_folder import VENUE_ACCOUNT, VENUE_DAY, VENUE_NONCE, write_durably
+from tradebot.adapters.wire.allowed_hosts import check_secret, check_url, is_loopback
 from tradebot.adapters.wire.http import (
     LATER,
     NETWORK,
@@ -22,17 +50,260 @@ from tradebot.adapters.wire.http import (
     printable,
 )
 from tradebot.errors import ExitCode, OperatorError, TemporaryError
-from tradebot.venues.kraken.account_id import AccountNumber
-from tradebot.venues.kraken.capabilities import NONCE, PERSON
-from tradebot.venues.kraken.nonce import Nonces
-from tradebot.venues.kraken.opening_equity import OpeningEquity
-from tradebot.venues.kraken.request_budget import RequestBudget
-from tradebot.venues.kraken.signing import headers
+from tradebot.model.activity import Activity, ActivityKind
+from tradebot.model.order import Fill
+from tradebot.model.trading import Mode
+from tradebot.venues.kraken.capabilities import KEY, NONCE, PERSON, SECRET, URL
+
+DAY_FILE = VENUE_DAY
+
+OWN = frozenset({ActivityKind.TRANSFER})
+
+"""What is neither earned nor lost."""
+
+
+class Since(Struct, frozen=True):
+    """What has happened in an account since midnight, and what it holds now at which marks.
+
+    Quantities are signed; `marks_then` are the marks at midnight of what was held then.
+    """
+
+    equity: Decimal
+    held: Mapping[str, Decimal]
+    marks: Mapping[str, Decimal]
+    fills: Iterable[Fill]
+    moved: Iterable[Activity]
+    marks_then: Callable[[str], Decimal]
+
+
+def worth_at_midnight(since: Since) -> Decimal:
+    """Return what the account was worth when the day began, in USD.
+
+    A symbol has earned its worth now, less its worth then, less what was paid for what was bought since.
+    """
+    then, paid = dict(since.held), Decimal(0)
+    for fill in since.fills:
+        then[fill.symbol] = then.get(fill.symbol, Decimal(0)) - fill.signed_quantity
+        paid += fill.notional
+    now = sum((quantity * since.marks[symbol] for symbol, quantity in since.held.items()), Decimal(0))
+    before = sum((quantity * since.marks_then(symbol) for symbol, quantity in then.items() if quantity), Decimal(0))
+    moved = sum((one.net_amount for one in since.moved if one.meaning not in OWN), Decimal(0))
+    return since.equity - (now - before - paid) - moved
+
+
+def midnight(day: date) -> datetime:
+    """Return when a day begins."""
+    return datetime.combine(day, datetime.min.time(), UTC)
+
+
+class OpeningEquity:
+    """Keeps what the account was worth when the day began, in a file of the state folder if there is one."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._path = folder / DAY_FILE if folder else None
+        self._known: tuple[str, Decimal] | None = None
+
+    def of(self, account: str, day: date, work_out: Callable[[], Decimal]) -> Decimal:
+        """Return it for a day, working it out the first time."""
+        key = f"{account} {day.isoformat()}"
+        known = self._known or self._kept()
+        if known is None or known[0] != key:
+            known = key, work_out()
+            if self._path is not None:
+                kept = {"day": key, "equity": f"{known[1]:f}"}
+                write_durably(self._path, json.dumps({**kept, "digest": _digest(kept)}))
+        self._known = known
+        return known[1]
+
+    def _kept(self) -> tuple[str, Decimal] | None:
+        """Return what the file has; a damaged one is as good as none, because it can be worked out again."""
+        if self._path is None:
+            return None
+        try:
+            told = json.loads(read_plain(self._path))
+            kept = {name: str(told[name]) for name in ("day", "equity")}
+            equity = Decimal(kept["equity"])
+            return (kept["day"], equity) if equity.is_finite() and told["digest"] == _digest(kept) else None
+        except (OSError, ValueError, ArithmeticError, KeyError, TypeError):
+            return None
+
+
+def _digest(kept: Mapping[str, str]) -> str:
+    """Return what tells a file that this bot has written from one that has been changed since."""
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+
+
+PREFIX = "/derivatives"
+
+"""What isn't signed of a path."""
+
+
+def headers(key: str, secret: str, path: str, sent: str, nonce: int) -> Mapping[str, str]:
+    """Return the headers of a request: `path` is that of its address, `sent` its encoded query or body.
+
+    Authent is the base64 text of HMAC-SHA512, keyed by the decoded secret, over SHA256(sent + nonce + path). Raises
+    OperatorError if the secret isn't base64.
+    """
+    digest = hashlib.sha256(f"{sent}{nonce}{path.removeprefix(PREFIX)}".encode()).digest()
+    signature = hmac.new(decode_secret(secret), digest, hashlib.sha512).digest()
+    return {"APIKey": key, "Nonce": str(nonce), "Authent": base64.b64encode(signature).decode()}
+
+
+def signed_challenge(secret: str, challenge: str) -> str:
+    """Return what answers a challenge of the websocket: HMAC-SHA512 over SHA256(challenge), as base64 text."""
+    digest = hashlib.sha256(challenge.encode()).digest()
+    return base64.b64encode(hmac.new(decode_secret(secret), digest, hashlib.sha512).digest()).decode()
+
+
+def decode_secret(secret: str) -> bytes:
+    """Return the key of signatures in a secret; raise OperatorError if it isn't base64 text."""
+    try:
+        return base64.b64decode(secret, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise OperatorError(
+            "the secret of Kraken Futures isn't base64 text",
+            "copy KRAKEN_FUTURES_SECRET again from the page that made the key",
+            code=ExitCode.AUTHENTICATION,
+        ) from error
+
+
+MOST, SPAN_S = 400, 10.0
+
+"""What requests may cost within any ten seconds. The venue allows 500; the rest is for what a person asks meanwhile."""
+
+COSTS: Mapping[str, int] = MappingProxyType(
+    {"sendorder": 10, "cancelorder": 10, "accounts": 2, "openpositions": 2, "openorders": 2, "fills": 25}
+)
+
+"""What a request costs at most by the last part of its path, as the venue's documents say; other requests are free."""
+
+
+class RequestBudget:
+    """What one connection has spent on requests lately."""
+
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self._clock, self._sleep = clock, sleep
+        self._spent: deque[tuple[float, int]] = deque()
+
+    def wait(self, path: str) -> None:
+        """Wait until a request to this path fits into what may be spent, at most for ten seconds, and count it."""
+        cost = COSTS.get(path.rpartition("/")[2], 0)
+        if not cost:
+            return
+        now = self._clock()
+        while sum(one for at, one in self._spent if at > now - SPAN_S) + cost > MOST:
+            at, _ = self._spent.popleft()
+            if at > now - SPAN_S:
+                self._sleep(at + SPAN_S - now)
+                now = self._clock()
+        self._spent.append((now, cost))
+
+
+NONCE_FILE = VENUE_NONCE
+
+_DIGITS, _CHECKED = 20, 29
+
+"""How long a nonce is in the file, and with its checksum. Anything else is no nonce.
+
+One that is far too large would spoil the key for good. If the power goes, the beginning of a line may be there with the
+end of the one before it, which together can be ahead of the clock.
+"""
+
+
+class Nonces:
+    """The nonces of one key: microseconds of the clock, but always above the last one that was taken.
+
+    The last one is kept in a file of the state folder, because a clock can be set back. Without a folder, which is so
+    before there is one, only this process knows it.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._path = folder / NONCE_FILE if folder else None
+        self._last = 0
+
+    def last(self) -> int:
+        """Return the last nonce that was taken, 0 if none is known. Raises OSError."""
+        if self._path is None:
+            return self._last
+        try:
+            kept = read_plain(self._path)
+        except FileNotFoundError:
+            return self._last
+        return _read(kept, self._last)
+
+    def take(self) -> int:
+        """Return the next nonce; it is in the file before anyone sends it. Raises OSError."""
+        if self._path is None:
+            self._last = _next(self._last)
+            return self._last
+        descriptor = open_plain(self._path, os.O_RDWR | os.O_CREAT)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            taken = _next(_read(os.pread(descriptor, _CHECKED + 1, 0), self._last))
+            digits = b"%0*d" % (_DIGITS, taken)
+            os.pwrite(descriptor, b"%s %s\n" % (digits, _checksum(digits)), 0)
+        finally:
+            os.close(descriptor)
+        self._last = taken
+        return taken
+
+
+def _read(kept: bytes, last: int) -> int:
+    """Return the nonce that the file holds, or the last one known if it holds none."""
+    digits, rest = kept[:_DIGITS], kept[_DIGITS : _CHECKED + 1]
+    return int(digits) if digits.isdigit() and rest == b" %s\n" % _checksum(digits) else last
+
+
+def _checksum(digits: bytes) -> bytes:
+    return b"%08x" % zlib.crc32(digits)
+
+
+def _next(last: int) -> int:
+    return max(last + 1, time.time_ns() // 1_000)
+
+
+ACCOUNT_FILE = VENUE_ACCOUNT
+
+
+class AccountNumber:
+    """The number of the account that a key opens, in a file of the state folder if there is one.
+
+    A key opens one account for as long as it exists, so the file names the key, by its digest. A file that can't be
+    read or written costs a call.
+    """
+
+    def __init__(self, folder: Path | None, key: str) -> None:
+        self._path = folder / ACCOUNT_FILE if folder else None
+        self._key = hashlib.sha256(key.encode()).hexdigest()
+        self._known = ""
+
+    @property
+    def cached_id(self) -> str:
+        """Return it, empty if nobody has been told it yet."""
+        if not self._known and self._path is not None:
+            with suppress(OSError, ValueError, KeyError, TypeError):
+                told = json.loads(read_plain(self._path))
+                self._known = str(told["number"]) if told["key"] == self._key else ""
+        return self._known
+
+    def keep(self, number: str) -> None:
+        """Note what an answer has named."""
+        if number == self.cached_id:
+            return
+        self._known = number
+        if self._path is not None:
+            with suppress(OSError):
+                write_durably(self._path, json.dumps({"key": self._key, "number": number}))
+
 
 V3, HISTORY = "/derivatives/api/v3", "/api/history/v2"
+
 _NOT_NOW = frozenset({"apiLimitExceeded", "unavailable", "Server Error", "marketUnavailable"})
 
 Known = MutableMapping[tuple[object, ...], Mapping[str, Any]]
+
 """Answers to reads, by what was asked."""
 
 
@@ -144,3 +415,45 @@ def error_of(told: Mapping[str, Any]) -> str:
 def format_number(number: Decimal) -> str:
     """Return a number as a parameter."""
     return f"{number:f}"
+
+
+ADDRESSES: Mapping[Mode, str] = {
+    Mode.PAPER: "https://demo-futures.kraken.com",
+    Mode.LIVE: "https://futures.kraken.com",
+}
+
+"""Where each mode trades; the demo environment has keys of its own."""
+
+
+def venue_of(
+    mode: Mode,
+    url: str | None,
+    key: str,
+    secret: str,
+    folder: Path | None,
+    before_read: Callable[[], None],
+    heard: Callable[[HttpReply], None],
+    known: Known | None = None,
+    connection: HttpSession | None = None,
+) -> KrakenVenue:
+    """Return the account at an address, by default that of the mode; raise OperatorError if they don't fit together."""
+    address = url or ADDRESSES[mode]
+    check_url(URL, address, tuple(ADDRESSES.values()))
+    check_secret(KEY, key)
+    check_secret(SECRET, secret)
+    decode_secret(secret)
+    if mode is Mode.SANDBOX and not is_loopback(address):
+        raise OperatorError("sandbox mode only trades on the embedded exchange", f"unset {URL}")
+    if mode is not Mode.SANDBOX and address != ADDRESSES[mode]:
+        raise OperatorError(
+            f"mode {mode} does not fit {URL}", f"unset {URL}; the mode says which address is used: {ADDRESSES[mode]}"
+        )
+    kept = Nonces(folder), OpeningEquity(folder), AccountNumber(folder, key)
+    # The embedded exchange counts nothing while its time stands still, and there nothing would be gained by waiting.
+    pace = None if mode is Mode.SANDBOX else RequestBudget()
+    return KrakenVenue(address, key, secret, *kept, before_read, heard, pace=pace, known=known, connection=connection)
+
+
+def sandbox_secret(key: str) -> str:
+    """Return the secret that the embedded exchange expects with a key."""
+    return base64.b64encode(key.encode()).decode()

@@ -1,10 +1,15 @@
-"""Connect to Kraken Futures: its keys, its client, and the checks of `doctor`."""
+"""The way to Kraken Futures: its keys, how to connect, and what `doctor` asks of it.
+
+A person names perpetuals as a pair or a coin alone, and Kraken Futures in its own way.
+"""
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from tradebot.adapters.wire.http import BodyError, WireError
@@ -14,18 +19,73 @@ from tradebot.judging.judgment import HealthState
 from tradebot.venues.door import SANDBOX_KEY, Access, Checks, Door, Look, VenueSettings
 from tradebot.venues.kraken.bars import KrakenBars
 from tradebot.venues.kraken.capabilities import KEY, KEYS, KRAKEN, SECRET
-from tradebot.venues.kraken.client import V3, Client, KrakenVenue, error_of
+from tradebot.venues.kraken.client import V3, Client, KrakenVenue, error_of, sandbox_secret, venue_of
 from tradebot.venues.kraken.orders import KrakenOrders
 from tradebot.venues.kraken.reader import KrakenReader
-from tradebot.venues.kraken.symbol_names import coin_of, symbol_of
-from tradebot.venues.kraken.venue import sandbox_secret, venue_of
 
 if TYPE_CHECKING:
     from papervenue.market.venue import Venue
     from tradebot.ports.broker import Bell
 
+OF_VENUE: Mapping[str, str] = MappingProxyType({"BTC": "XBT", "XDG": "DOGE"})
+
+"""What the venue calls a coin that others call otherwise, by the others' name."""
+
+OF_PEOPLE: Mapping[str, str] = MappingProxyType({"XBT": "BTC", "XDG": "DOGE"})
+
+"""What people call a coin that others call otherwise, by the others' name."""
+
+QUOTE = "USD"
+
+_CONTRACT = re.compile(rf"(?:PF|PI|FF|FI)_([A-Z0-9]{{1,20}}){QUOTE}(?:_[0-9]{{6}})?")
+
+"""A perpetual or a contract with an end, linear or inverse."""
+
+_PAIR = re.compile(r"([A-Z0-9]{1,20})/([A-Z0-9]{1,20})(?::([A-Z0-9]{1,20}))?")
+
+_COIN = re.compile(r"[A-Z0-9]{1,20}")
+
+
+def symbol_of(text: str) -> str:
+    """Return the symbol of the perpetual that a person names: PF_XBTUSD for btc, XBT, BTC/USD or BTC/USD:USD.
+
+    A symbol of another kind of contract stays what it is. Raises ValueError for what could mean several things, such as
+    a pair that isn't quoted in USD, or BTCUSD, which may be a coin's name.
+    """
+    name = text.strip().upper()
+    if "_" in name:
+        return name
+    pair = _PAIR.fullmatch(name)
+    if pair is not None and {pair[2], pair[3] or QUOTE} != {QUOTE}:
+        raise ValueError(f"{name} isn't quoted and settled in USD, as the perpetuals here are")
+    coin = pair[1] if pair else name
+    if not _COIN.fullmatch(coin):
+        raise ValueError(f"{name[:30]!r} names no perpetual; write PF_XBTUSD, BTC/USD or BTC")
+    if pair is None and coin.endswith(QUOTE):
+        raise ValueError(f"{name} may be a pair or a coin; write {coin.removesuffix(QUOTE) or 'BTC'}/USD or PF_{name}")
+    return perpetual_of(coin)
+
+
+def perpetual_of(coin: str) -> str:
+    """Return the symbol of a coin's perpetual, by any of the coin's names: PF_XBTUSD for BTC and XBT."""
+    return f"PF_{OF_VENUE.get(coin, coin)}{QUOTE}"
+
+
+def coin_of(text: str) -> str:
+    """Return the coin of a symbol, or of what a person calls one: BTC for PF_XBTUSD, XBT, BTC/USD and btc.
+
+    All contracts of a coin have the same one, those with an end too. Raises ValueError for what names no single coin.
+    """
+    contract = _CONTRACT.fullmatch(symbol_of(text))
+    if contract is None:
+        raise ValueError(f"{text.strip()[:30]!r} is no contract in USD of a single coin; PF_XBTUSD is one")
+    return OF_PEOPLE.get(contract[1], contract[1])
+
+
 _RECENT = timedelta(hours=2)
+
 MICROSECONDS, FAR_AHEAD_S = 1_000_000, 60
+
 NO_ORDER = "00000000-0000-4000-8000-000000000000"
 
 

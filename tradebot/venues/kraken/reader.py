@@ -20,10 +20,8 @@ from tradebot.model.values import replace
 from tradebot.model.venue import End, Proof, Settlement
 from tradebot.venues.kraken import rows
 from tradebot.venues.kraken.capabilities import ARRIVES_WITHIN, KRAKEN, SETTLED_AFTER
-from tradebot.venues.kraken.client import V3, Client, KrakenVenue
-from tradebot.venues.kraken.history import OrderHistory, fills_of, left_open
-from tradebot.venues.kraken.history_pages import MOST_PAGES, ROWS, HistoryPages, told_at
-from tradebot.venues.kraken.opening_equity import Since, midnight, worth_at_midnight
+from tradebot.venues.kraken.client import V3, Client, KrakenVenue, Since, midnight, worth_at_midnight
+from tradebot.venues.kraken.history import MOST_PAGES, ROWS, HistoryPages, OrderHistory, fills_of, left_open, told_at
 
 T = TypeVar("T")
 DAY = timedelta(days=1)

@@ -20,9 +20,8 @@ from tradebot.model.trade import RestedStop, Trade, TradeNote
 from tradebot.model.values import replace
 from tradebot.views.slippage import FillWithOrder, totals
 from tradebot.views.trades.days import MarketTime
-from tradebot.views.trades.history import NOT_OURS, History
+from tradebot.views.trades.history import NOT_OURS, History, links
 from tradebot.views.trades.lots import ClosedLot, OpenLot, Trip
-from tradebot.views.trades.stories import links
 from tradebot.views.trades.trade_row import (
     WITHOUT_ORDER,
     EntrySource,

@@ -30,8 +30,7 @@ from tradebot.errors import ExitCode
 from tradebot.lab.backtest.results import Results
 from tradebot.lab.learning.walking import walk as walking
 from tradebot.lab.learning.walking.evaluation import JudgedSessions
-from tradebot.lab.learning.walking.result_cache import keep
-from tradebot.lab.learning.walking.walk import UNITS, BenchmarkReturns, Diverged, Walk, WalkModel, WalkTask
+from tradebot.lab.learning.walking.walk import UNITS, BenchmarkReturns, Diverged, Walk, WalkModel, WalkTask, keep
 from tradebot.model.evidence import BENCHMARKS
 
 SPACE = """

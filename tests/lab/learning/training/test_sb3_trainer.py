@@ -87,7 +87,7 @@ def test_environment_is_one_of_gymnasium_s(continuous: bool) -> None:
     from gymnasium.utils.env_checker import check_env
     from stable_baselines3.common.env_checker import check_env as check_further
 
-    from tradebot.lab.learning.gymnasium_env import gymnasium_env
+    from tradebot.lab.learning.training.sb3_trainer import gymnasium_env
 
     env = gymnasium_env(EpisodeTerms(plan(5), SCALING), continuous=continuous)
     try:
@@ -100,7 +100,7 @@ def test_environment_is_one_of_gymnasium_s(continuous: bool) -> None:
 @torch_here
 @pytest.mark.campaign
 def test_episode_by_sessions_goes_on_with_the_next_session() -> None:
-    from tradebot.lab.learning.gymnasium_env import gymnasium_env
+    from tradebot.lab.learning.training.sb3_trainer import gymnasium_env
 
     venue = futures_venue(START, 2, ("MES",))
     symbols = tuple(one.symbol for one in venue.instruments)
@@ -128,7 +128,7 @@ def test_episode_by_sessions_goes_on_with_the_next_session() -> None:
 @torch_here
 @pytest.mark.campaign
 def test_spans_with_gaps_are_episodes_in_turn_and_are_learned_from(tmp_path: Path) -> None:
-    from tradebot.lab.learning.gymnasium_env import gymnasium_env
+    from tradebot.lab.learning.training.sb3_trainer import gymnasium_env
 
     venue = futures_venue(START, 3, ("MES",))
     of = plan(5, venue=venue, symbols=tuple(one.symbol for one in venue.instruments), sessions=3)

@@ -28,9 +28,8 @@ from tradebot.lab.learning.training.job import DivergedError, TrainingJob
 from tradebot.lab.learning.training.training_rows import Within
 from tradebot.lab.learning.walking import walk as walking
 from tradebot.lab.learning.walking.evaluation import Hold, JudgedSessions, evaluate_market
-from tradebot.lab.learning.walking.result_cache import keep
 from tradebot.lab.learning.walking.splits import WalkSplit, paths_of, splits_of
-from tradebot.lab.learning.walking.walk import RESULTS, UNITS, BenchmarkReturns, Walk, WalkModel, walk
+from tradebot.lab.learning.walking.walk import RESULTS, UNITS, BenchmarkReturns, Walk, WalkModel, keep, walk
 from tradebot.lab.selection.policies import Judging, PolicyFigures
 from tradebot.lab.selection.splits import By
 from tradebot.model.evidence import BENCHMARKS, SessionSpan, problems

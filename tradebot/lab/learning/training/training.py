@@ -16,11 +16,18 @@ from tradebot.errors import OperatorError
 from tradebot.lab.backtest.identity import market_of
 from tradebot.lab.learning.arrays.engine_choice import ChosenEpisodes, choose_episodes
 from tradebot.lab.learning.environment import TIMEFRAME, EpisodeTerms, on_the_road
-from tradebot.lab.learning.scaling import FittedScaling, fit_scaling
 from tradebot.lab.learning.training.graphs import Layer, size_with_side
 from tradebot.lab.learning.training.job import validate_job
 from tradebot.lab.learning.training.sb3_trainer import Trained, require_torch, train_agent
-from tradebot.lab.learning.training.training_rows import EVERY, RETURN, TrainingRow, Within, rows_of
+from tradebot.lab.learning.training.training_rows import (
+    EVERY,
+    RETURN,
+    FittedScaling,
+    TrainingRow,
+    Within,
+    fit_scaling,
+    rows_of,
+)
 from tradebot.learning import card as cards
 from tradebot.model.series import width_of
 from tradebot.signals.features import STATE, DecisionState, features, state_numbers

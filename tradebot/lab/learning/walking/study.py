@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
     from tradebot.lab.backtest.results import Results
     from tradebot.lab.learning.walking.splits import WalkSplit
-    from tradebot.lab.search.sequential_study import SequentialStudy
     from tradebot.lab.search.space import Space, Values
+    from tradebot.lab.search.study import SequentialStudy
     from tradebot.model.evidence import PolicyResults
     from tradebot.ports.world import Progress
 

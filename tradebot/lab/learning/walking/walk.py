@@ -6,6 +6,9 @@ models, and there is a path through all groups for each of them.
 
 What is finished is kept in the walk's folder, a file for each model, so that a walk that was stopped goes on. Nothing
 is there before it is whole. Splits and seeds are played in several processes.
+
+A file says what it is of, and has the hash of what it holds. So neither a file of another walk nor one that somebody
+has changed counts as a result.
 """
 
 from __future__ import annotations
@@ -42,7 +45,6 @@ from tradebot.lab.backtest.identity import market_of
 from tradebot.lab.learning.training.job import DivergedError, TrainingJob
 from tradebot.lab.learning.training.training import TrainingSummary, span_of, train
 from tradebot.lab.learning.training.training_rows import Within
-from tradebot.lab.learning.walking import result_cache
 from tradebot.lab.learning.walking.evaluation import Hold, JudgedSessions, Signed, evaluate_market, judged_model
 from tradebot.lab.learning.walking.splits import WalkSplit, Way, paths_of
 from tradebot.lab.performance.returns import sessions_per_year
@@ -58,7 +60,38 @@ if TYPE_CHECKING:
 
     from tradebot.lab.backtest.run import BacktestPlan
 
+
+def keep(file: Path, of: str, found: object) -> None:
+    """Write a result, and what it is `of`."""
+    result = encode(found)
+    write_durably(file, json_text({"of": of, "sha256": _digest(result), "result": result}))
+
+
+def load_result(file: Path, of: str) -> Any:
+    """Return the plain values of a result; OperatorError if it can't be read, was changed, or is of something else."""
+    try:
+        found = json.loads(read_plain(file))
+        intact = found["sha256"] == _digest(found["result"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise unusable(file, "can't be read") from error
+    if not intact:
+        raise unusable(file, "was changed")
+    if found["of"] != of:
+        raise unusable(file, "is of another walk")
+    return found["result"]
+
+
+def unusable(file: Path, why: str) -> OperatorError:
+    """Return the error for a file that can't be used."""
+    return OperatorError(f"{file} {why}", f"it is played again once it is gone: rm {quote(str(file))}")
+
+
+def _digest(result: Any) -> str:
+    return sha256(json_text(result).encode()).hexdigest()
+
+
 STUDY, UNITS, MODELS, DRAFTS, RESULTS = "study.json", "units", "models", "drafts", "results.json"
+
 LOGISTIC = "logistic"
 
 
@@ -149,6 +182,7 @@ def play_here(of: Walk, left: Sequence[WalkTask], trials: int, workers: int, sai
 
 
 Player = Callable[[Walk, Sequence[WalkTask], int, int, Callable[[int], None]], None]
+
 """Plays what is wanted of a walk, with the number of trials, in so many processes."""
 
 
@@ -260,7 +294,7 @@ def play(of: Walk, wanted: WalkTask, trials: int) -> None:
         found = BenchmarkReturns(_judged_as_it_is(of, wanted, model))
     else:
         found = _unit(of, wanted, trials)
-    result_cache.keep(of.folder / UNITS / wanted.file, _result_of(of, wanted), found)
+    keep(of.folder / UNITS / wanted.file, _result_of(of, wanted), found)
 
 
 def _each(of: Walk, wanted: WalkTask, each: Callable[[Within], JudgedSessions]) -> tuple[JudgedSessions, ...]:
@@ -372,13 +406,13 @@ def _tried_before(of: Walk, sessions: Sequence[date]) -> Iterator[kept.TriedRetu
 
 def _read(of: Walk, wanted: WalkTask, kind: Any) -> Any:
     file = of.folder / UNITS / wanted.file
-    found = result_cache.load_result(file, _result_of(of, wanted))
+    found = load_result(file, _result_of(of, wanted))
     if "diverged" in found:
         raise DivergedError(decode(Diverged, found).diverged)
     try:
         unit = decode(kind, found)
     except CodecError as error:
-        raise result_cache.unusable(file, "can't be read") from error
+        raise unusable(file, "can't be read") from error
     if isinstance(unit, WalkModel):
         _require_model(of, unit, file)
     return unit

@@ -1,0 +1,113 @@
+"""A position that was moved is one story and a trade for each of its contracts."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from commands.trades.tax import sales_of_year
+from tests.kit.rows import make_intent, make_order
+from tests.kit.trades import tax_history
+from tests.kit.values import NOW, VENUE_DAY, ago, fill
+from tradebot.lab.performance.backtest_result import backtest_result
+from tradebot.lab.performance.further import cautions
+from tradebot.lab.performance.reporting import report_trades, trade_figures
+from tradebot.model.candidate import Purpose, Side
+from tradebot.model.position import OwnedFill
+from tradebot.model.record import SessionEnd
+from tradebot.model.trade import OrderSent
+from tradebot.model.values import replace
+from tradebot.views.trades.days import MarketTime
+from tradebot.views.trades.history import History, links, stories
+from tradebot.views.trades.pieces import breakdown
+from tradebot.views.trades.pnl import Cut, pnl
+from tradebot.views.trades.trade_row import Choice
+from tradebot.views.trades.trades import rows_of
+
+FILLS = (
+    fill(1, "ESM6", price="100", at=ago(900), multiplier="50"),
+    fill(2, "ESM6", Side.SELL, price="99", at=ago(600), multiplier="50"),
+    fill(3, "ESU6", price="103", at=ago(590), multiplier="50"),
+    fill(4, "ESU6", Side.SELL, price="105", at=ago(300), multiplier="50"),
+    fill(5, "ESU6", price="104", at=ago(200), multiplier="50"),
+    fill(6, "ESU6", Side.SELL, price="104", at=ago(100), multiplier="50"),
+)
+
+
+def moved(fills: tuple[OwnedFill, ...] = FILLS, why: str = "rolled_into_ESU6") -> History:
+    close = make_order("venue-2"), replace(make_intent(), why=why, purpose=Purpose.CLOSE)
+    return tax_history(fills, sent={"venue-2": OrderSent(close[0], (close[1],))}, at=NOW)
+
+
+def test_trades_of_a_moved_position_name_each_other_and_their_story() -> None:
+    rows = rows_of(moved(), MarketTime(())).trades
+    first = rows[0].id
+    assert [(row.symbol, row.story, row.moved_from, row.moved_into) for row in rows] == [
+        ("ESM6", first, "", "ESU6"),
+        ("ESU6", first, "ESM6", ""),
+        ("ESU6", "", "", ""),
+    ]
+
+
+@pytest.mark.parametrize("why", ["stop_loss(-2%)", "rolled_into_ESZ6", "its own words"])
+def test_a_trade_that_was_not_moved_into_the_next_stands_alone(why: str) -> None:
+    assert not any(row.story for row in rows_of(moved(why=why), MarketTime(())).trades)
+
+
+def test_what_is_opened_on_another_day_or_side_goes_on_with_nothing() -> None:
+    tomorrow = (*FILLS[:2], *(replace(f, fill=replace(f.fill, at=f.fill.at + timedelta(days=1))) for f in FILLS[2:]))
+    other = tuple(
+        replace(f, fill=replace(f.fill, side=Side.SELL if f.fill.side is Side.BUY else Side.BUY)) for f in FILLS[2:]
+    )
+    for fills in (tomorrow, (*FILLS[:2], *other)):
+        assert links(rows_of(moved(fills), MarketTime(())).trades, VENUE_DAY) == {}
+
+
+def test_report_counts_a_moved_position_once_and_its_amounts_stay() -> None:
+    rows, _ = report_trades(moved(), Choice())
+    assert [len(story) for story in stories(rows, VENUE_DAY)] == [2, 1]
+    # It lost 500 in the first contract and made 1,000 in the second.
+    assert [row.net_usd for row in rows] == [Decimal(-500), Decimal(1000), Decimal(0)]
+    found = {each.name: each for each in trade_figures(rows, VENUE_DAY)}
+    assert (found["win_rate"].note, found["median_holding"].value) == ("1 of 2 won", 350)
+    still, _ = report_trades(moved(FILLS[:3]), Choice())
+    assert trade_figures(still, VENUE_DAY)[0].observations == 0
+
+
+def test_each_cut_counts_a_moved_position_once_where_it_ended() -> None:
+    known = breakdown(moved())
+    by_symbol = {row.name: row.trades_closed for row in pnl(known, Cut.SYMBOL).rows}
+    assert (by_symbol["ESM6"], by_symbol["ESU6"], pnl(known, Cut.SYMBOL).total.trades_closed) == (0, 2, 2)
+    assert pnl(breakdown(moved(FILLS[:3])), Cut.SYMBOL).total.trades_closed == 0
+    assert pnl(breakdown(moved(why="stop_loss(-2%)")), Cut.SYMBOL).total.trades_closed == 3
+
+
+def test_contract_that_was_left_is_no_trade_even_if_only_that_contract_is_shown() -> None:
+    history, only = moved(), Choice(symbol="ESM6")
+    rows, _ = report_trades(history, only)
+    found = trade_figures(rows, VENUE_DAY, history.rolled_positions)[0].observations
+    assert (found, pnl(breakdown(history), Cut.SYMBOL, only).total.trades_closed) == (0, 0)
+    assert next(cautions([0.0] * 252, (), rows, None, moved=history.rolled_positions)).startswith(
+        "This rests on 0 closed"
+    )
+
+
+def test_backtest_counts_a_moved_position_once() -> None:
+    history = moved()
+    ends = [SessionEnd(NOW.date(), Decimal(100_000), NOW, {}, None)]
+    counted = [
+        backtest_result(Decimal(100_000), ends, FILLS, (), (), moved=of).trades for of in ((), history.rolled_positions)
+    ]
+    assert counted == [3, 2]
+
+
+def test_tax_has_a_sale_in_each_contract_and_names_the_move() -> None:
+    data = sales_of_year(moved(), NOW.year, "fifo")
+    assert [(row.symbol, row.gain_usd) for row in data.rows] == [
+        ("ESM6", Decimal(-500)),
+        ("ESU6", Decimal(1000)),
+        ("ESU6", Decimal(0)),
+    ]
+    (said,) = [note for note in data.notes if "moved" in note]
+    assert said.startswith(f"ESM6 was moved into ESU6 on {ago(600):%Y-%m-%d}")
+    assert not [note for note in sales_of_year(moved(), NOW.year, "fifo", symbol="ESU6").notes if "moved" in note]

@@ -1,0 +1,252 @@
+"""Whether the best of many trials is overfitted, and whether it earns more than nothing.
+
+By combinatorially symmetric cross-validation (CSCV): Bailey, Borwein, López de Prado and Zhu, "The Probability of
+Backtest Overfitting", Journal of Computational Finance 20, 2017. The sessions are cut into an even number of blocks.
+For each way to take half of them, the trial that is best in that half is ranked among all trials in the other half. The
+probability of overfitting is how often it is at or below the median there: the logit of its relative rank is zero or
+less.
+
+When all trials were tried on the same sessions: White, "A Reality Check for Data Snooping", Econometrica 68, 2000.
+Hansen, "A Test for Superior Predictive Ability", Journal of Business and Economic Statistics 23, 2005. Both resample
+the sessions of all trials together (the stationary bootstrap of Politis and Romano), so trials that resemble each other
+count for little more than one. Their p is the probability of a best trial as good as this one if no trial earns
+anything: small is good.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from math import comb, inf, log, sqrt
+from statistics import median
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from tradebot.lab.performance.chance import Resampling, resample_blocks
+
+Numbers = NDArray[np.float64]
+
+BLOCKS = 12
+
+"""Into how many blocks the sessions are cut: that is 924 halves."""
+
+FEWEST_PER_BLOCK = 4
+
+"""So many sessions a block has at least; with fewer sessions, there are fewer blocks."""
+
+AT_ONCE = 2_000
+
+"""So many halves are ranked at a time, so that memory stays bounded."""
+
+
+class Overfitting(Struct, frozen=True):
+    """How often the best trial of one half of the sessions is in the lower half of all trials in the other sessions.
+
+    `loss` is how often it loses money there. `halves` is how many halves there were, of so many `blocks`.
+    """
+
+    probability: float
+    loss: float
+    blocks: int
+    halves: int
+
+
+def overfitting(returns: Numbers, blocks: int = BLOCKS) -> Overfitting | None:
+    """Return the probability of backtest overfitting of trials by their Sharpe ratios.
+
+    `returns` has a row for each session and a column for each trial. None if there are fewer than two trials, or too
+    few sessions for four blocks.
+    """
+    sessions, trials = returns.shape
+    blocks = min(blocks, sessions // FEWEST_PER_BLOCK // 2 * 2)
+    if trials < 2 or blocks < 4:
+        return None
+    sums, squares, sizes = _of_blocks(returns, blocks)
+    chosen = np.array([*combinations(range(blocks), blocks // 2)])
+    overfitted = lost = 0
+    for begin in range(0, len(chosen), AT_ONCE):
+        inside = np.zeros((len(chosen[begin : begin + AT_ONCE]), blocks))
+        np.put_along_axis(inside, chosen[begin : begin + AT_ONCE], 1.0, axis=1)
+        outside = 1.0 - inside
+        best = _ratios(inside @ sums, inside @ squares, inside @ sizes).argmax(axis=1)
+        there = _ratios(outside @ sums, outside @ squares, outside @ sizes)
+        of_best = np.take_along_axis(there, best[:, None], axis=1)
+        # The relative rank is rank / (trials + 1), ties in the middle: at 1/2 or below, its logit isn't positive.
+        rank = (there < of_best).sum(axis=1) + ((there == of_best).sum(axis=1) + 1) / 2
+        overfitted += int((rank / (trials + 1) <= 0.5).sum())
+        lost += int((np.take_along_axis(outside @ sums, best[:, None], axis=1) < 0).sum())
+    assert len(chosen) == comb(blocks, blocks // 2), "each half is taken once"
+    return Overfitting(overfitted / len(chosen), lost / len(chosen), blocks, len(chosen))
+
+
+def _of_blocks(returns: Numbers, blocks: int) -> tuple[Numbers, Numbers, Numbers]:
+    """Return sums and sums of squares of each block's returns, and its number of sessions."""
+    edges = np.linspace(0, len(returns), blocks + 1).astype(int)
+    sums = np.add.reduceat(returns, edges[:-1], axis=0)
+    return sums, np.add.reduceat(returns**2, edges[:-1], axis=0), np.diff(edges).astype(float)
+
+
+def _ratios(sums: Numbers, squares: Numbers, sizes: Numbers) -> Numbers:
+    """Return mean over standard deviation (of a sample); zero for a trial whose returns don't vary."""
+    count = sizes[:, None]
+    means = sums / count
+    variances = np.maximum(squares - count * means**2, 0.0) / (count - 1)
+    # What is left of a constant by rounding is no variance.
+    moves = variances > 1e-14 * squares / count
+    found: Numbers = np.divide(
+        means, np.sqrt(variances, where=moves, out=np.ones_like(means)), where=moves, out=np.zeros_like(means)
+    )
+    return found
+
+
+Value = float | int | str | bool
+
+SHARE = 0.1
+
+FEWEST, MOST = 4, 20
+
+"""A tenth of the other trials are neighbors, but at least and at most so many."""
+
+PLATEAU = 0.5
+
+"""Neighbors that earn this share of the best make a plateau."""
+
+
+class Range(Struct, frozen=True):
+    """The range in which a setting was tried; None for an unordered setting."""
+
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+
+    def apart(self, one: Value, other: Value) -> float:
+        """Return how far two values are apart, as a share of the range."""
+        if self.low is None or self.high is None:
+            return float(one != other)
+        if self.high == self.low:
+            return 0.0
+        low, high, first, second = (
+            log(float(value)) if self.log else float(value) for value in (self.low, self.high, one, other)
+        )
+        return abs(first - second) / (high - low)
+
+
+class Plateau(Struct, frozen=True):
+    """The best trial's objective and its neighbors'; counts the neighbors above zero."""
+
+    best: float
+    median: float
+    lowest: float
+    highest: float
+    neighbors: int
+    positive: int
+
+    @property
+    def holds(self) -> bool:
+        """Return True if the neighbors earn at least half as much as the best trial."""
+        return self.best > 0 and self.median >= PLATEAU * self.best
+
+
+def plateau(
+    best: int, values: Sequence[Mapping[str, Value]], found: Sequence[float | None], ranges: Mapping[str, Range]
+) -> Plateau | None:
+    """Return what the neighbors of the trial at the place `best` have found; None if there are too few trials.
+
+    Distances are those of the setting that differs most, so that neighbors are a box around the best trial.
+    """
+    value = found[best]
+    others = [place for place, one in enumerate(found) if one is not None and place != best]
+    if value is None or len(others) < FEWEST:
+        return None
+    away = {place: _apart(values[best], values[place], ranges) for place in others}
+    count = min(max(round(SHARE * len(others)), FEWEST), MOST)
+    edge = sorted(away.values())[count - 1]
+    # Trials as far away as the last neighbor are neighbors too, such as all others of a small grid.
+    near = [one for place in others if away[place] <= edge and (one := found[place]) is not None]
+    return Plateau(value, median(near), min(near), max(near), len(near), sum(one > 0 for one in near))
+
+
+def _apart(one: Mapping[str, Value], other: Mapping[str, Value], ranges: Mapping[str, Range]) -> tuple[float, float]:
+    parts = [between.apart(one[name], other[name]) for name, between in ranges.items()]
+    return max(parts, default=inf), sum(parts)
+
+
+DEFAULT = Resampling(resamples=1_000, mean_block=10)
+
+
+class Superiority(Struct, frozen=True):
+    """The p of White's reality check, and of Hansen's test: the consistent one, and its lower and upper bounds.
+
+    `mean_block` is how many sessions a block of the bootstrap has on average.
+    """
+
+    reality_check: float
+    spa: float
+    spa_lower: float
+    spa_upper: float
+    resamples: int
+    mean_block: int
+
+
+def superiority(returns: Numbers, how: Resampling = DEFAULT) -> Superiority | None:
+    """Return how probable so good a best trial is if no trial's mean return is above zero.
+
+    `returns` has a row for each session and a column for each trial; those above a benchmark test against it. A trial
+    that never moved is left out. None if no trial moved, or if there are fewer than two sessions.
+    """
+    count = len(returns)
+    if count < 2:
+        return None
+    moved = returns[:, returns.std(axis=0) > 0]
+    if not moved.shape[1]:
+        return None
+    means = moved.mean(axis=0)
+    resampled_means = _means(moved, how)
+    deviations = np.sqrt(long_variances(moved, how.mean_block))
+    root = sqrt(count)
+    checked = root * (resampled_means - means).max(axis=1)
+    best, statistic = root * means.max(), max(root * (means / deviations).max(), 0.0)
+    # A trial so much worse than nothing doesn't count for the best one: Hansen's threshold, sqrt(2 log log n).
+    bad = root * means < -deviations * sqrt(2 * log(max(log(count), 1.0)))
+    centers = {"lower": np.maximum(means, 0.0), "spa": np.where(bad, 0.0, means), "upper": means}
+    found = {
+        name: _share(np.maximum(root * ((resampled_means - center) / deviations).max(axis=1), 0.0), statistic)
+        for name, center in centers.items()
+    }
+    return Superiority(
+        _share(checked, best), found["spa"], found["lower"], found["upper"], how.resamples, how.mean_block
+    )
+
+
+def _share(resamples: Numbers, observed: float) -> float:
+    """Return the share of resamples that reach what was observed, which counts as one of them and so is never zero."""
+    return float((1 + (resamples >= observed).sum()) / (1 + len(resamples)))
+
+
+def _means(returns: Numbers, how: Resampling) -> Numbers:
+    """Return the mean of each trial in each resample, from running sums: a block's sum is a difference of two."""
+    count = len(returns)
+    running = np.concatenate((np.zeros((1, returns.shape[1])), np.cumsum(np.concatenate((returns, returns)), axis=0)))
+    found = [
+        np.add.reduceat(running[blocks.first + blocks.lengths] - running[blocks.first], blocks.rows, axis=0) / count
+        for blocks in resample_blocks(count, how)
+    ]
+    means: Numbers = np.concatenate(found)
+    return means
+
+
+def long_variances(returns: Numbers, mean_block: int) -> Numbers:
+    """Return the variance of each trial's mean times the number of sessions, as the stationary bootstrap has it.
+
+    It is g(0) + 2 sum k(i) g(i) over the autocovariances g, with q = 1 / mean block and k(i) = (n - i) / n (1 - q)^i +
+    i / n (1 - q)^(n - i): Politis and Romano, 1994.
+    """
+    count, keeps = len(returns), 1 - 1 / mean_block
+    away = returns - returns.mean(axis=0)
+    length = 1 << (2 * count - 1).bit_length()
+    spectrum = np.fft.rfft(away, length, axis=0)
+    covariances = np.fft.irfft((spectrum * spectrum.conj()).real, length, axis=0)[:count] / count
+    lags = np.arange(1, count)
+    kernel = (count - lags) / count * keeps**lags + lags / count * keeps ** (count - lags)
+    variances: Numbers = np.maximum(covariances[0] + 2 * kernel @ covariances[1:], covariances[0] * 1e-3)
+    return variances
