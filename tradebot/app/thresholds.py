@@ -69,7 +69,7 @@ class Scale(Struct, frozen=True):
         return max(decade * DECADE + digits - FEWEST, self._zero)
 
     def next_to(self, number: Decimal, step: int) -> int:
-        """Return the place of the next number above (`step` 1) or below (-1) one that needn't be on the scale."""
+        """Return the index of the next number above (`step` 1) or below (-1) a value that needn't be on the scale."""
         rounding = ROUND_FLOOR if step > 0 else ROUND_CEILING
         return self.place(number, rounding) + step
 

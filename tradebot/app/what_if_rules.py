@@ -56,7 +56,7 @@ def accepted_of(around: RecordEnvironment) -> Baseline | None:
 
 
 class Put(NamedTuple):
-    """Settings with some of them changed, and the rules that follow from them."""
+    """Changed settings and the rules that follow from them."""
 
     settings: Settings
     rules: Rules

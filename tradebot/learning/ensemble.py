@@ -37,7 +37,7 @@ def before(results: Results, session: date) -> Results:
 
 
 def lately(results: Results, sessions: int) -> Sequence[float]:
-    """Return the last results, at most so many, oldest first."""
+    """Return the last results, up to a number, oldest first."""
     return [results[day] for day in sorted(results)[-sessions:]]
 
 

@@ -32,7 +32,7 @@ def no_switch(value: object) -> object:
 
 
 def plain_numbers(value: object) -> object:
-    """Return a number or a mapping to numbers as it is; ValueError if one isn't in plain digits."""
+    """Return a number or a mapping to numbers unchanged; raise ValueError if one isn't written in plain digits."""
     for key, item in value.items() if isinstance(value, Mapping) else (("", value),):
         _require_plain(item, key and f" for {key}")
     return value

@@ -48,7 +48,7 @@ class FlowSource(Protocol):
 
 
 class AlertStream(Protocol):
-    """Flow alerts of the whole market as they come. It reconnects by itself."""
+    """Flow alerts of the whole market as they arrive. It reconnects by itself."""
 
     def take(self) -> StreamRows:
         """Return what came since the last call, without waiting; raise OperatorError if the source refuses the key."""

@@ -261,7 +261,7 @@ class _Look(NamedTuple):
     naming: Naming
 
     def at(self, symbol: str, times: int) -> Found:
-        """Return what is known of a contract that is listed so many times."""
+        """Return what is known of a contract at its number of listings."""
         before, read = self.known.get(symbol), self.figures.get(symbol, Figures(why="no quote"))
         tier, since = tier_for(read, self.rules.tiers), before.since if before else self.now
         if symbol in self.kept.pinned:

@@ -254,13 +254,13 @@ def _row(facts: object, field: str) -> str:
 
 
 def latest(kind: Kind[Any, Any, Any]) -> Callable[[ScoringInputs], Any]:
-    """Return what looks up what is known of a kind about the symbol."""
+    """Return a function that finds the newest fact of a kind about the symbol."""
     name = kind.name
     return lambda known: known.facts.known.get(name)
 
 
 def recent(kind: Kind[Any, Any, Any], at: str = "date") -> Callable[[ScoringInputs], Any]:
-    """Return what looks up what is known of a kind about the symbol unless, by its field `at`, it is too old."""
+    """Return a function that finds the newest fact of a kind about the symbol, unless its field `at` is too old."""
     name, moment = kind.name, attrgetter(at)
 
     def look(known: ScoringInputs) -> Any:

@@ -102,7 +102,7 @@ def _triggers_of(table: str, statement: str, *, sealed: bool) -> Iterator[str]:
 
 
 def rewrite(table: str, statement: str) -> str:
-    """Return the statement that gives each row of a table its sum anew, given the one that creates the table."""
+    """Return the statement that recomputes a table's row checksums, given the one that creates the table."""
     return f"UPDATE {table} SET {SUM} = {call(table, columns_of(statement), '')}"  # noqa: S608 - our own names
 
 

@@ -152,7 +152,7 @@ class StoredOpening(NamedTuple):
 
     @property
     def words(self) -> Mapping[str, str]:
-        """Return what the journal says of it: of an account that pays, only the balance."""
+        """Return the journal's text for it; an account that pays for its positions has only the balance."""
         words = {"cash": decimal_text(self.cash)}
         return words if self.settlement is Settlement.PAID else {**words, "settlement": self.settlement}
 
@@ -165,7 +165,7 @@ class Promise(NamedTuple):
 
 
 class IntentRow(NamedTuple):
-    """An intent; what it was promised with is written once, and never read back from a file."""
+    """An intent; the values it was promised with are written once, and never read back from a file."""
 
     record: IntentRecord
     promise: Promise = Promise()
@@ -210,7 +210,7 @@ class StoredFill(NamedTuple):
         return self._replace(text=self.body)
 
     def payload(self) -> bytes:
-        """Return what the journal says of it."""
+        """Return its journal payload."""
         return self.body.encode()
 
 

@@ -72,7 +72,7 @@ class ListedFile(NamedTuple):
 
 
 class ModelParts(NamedTuple):
-    """What a model is made of."""
+    """The parts of a model."""
 
     card: Card
     scaling: Scaling
@@ -86,7 +86,7 @@ class ModelParts(NamedTuple):
 
 
 def parts_of(files: Mapping[str, bytes]) -> ModelParts:
-    """Return the parts in these files; ValueError or RecursionError if one of them can't be read."""
+    """Read the parts from these files; ValueError or RecursionError if one can't be read."""
     return ModelParts(
         decode(Card, json.loads(files[CARD])),
         decode(Scaling, json.loads(files[SCALING])),

@@ -191,7 +191,7 @@ def network(
     nodes: Sequence[bytes], tensors: Sequence[bytes], inputs: Mapping[str, int], outputs: Mapping[str, int],
     more: bytes = b"", domains: Sequence[str] = ("",),
 ) -> bytes:  # fmt: skip
-    """Return a network with its inputs and outputs by name and width; `more` are further fields of it."""
+    """Build a network with its inputs and outputs by name and width; `more` are further fields."""
     graph = b"".join(part(1, each) for each in nodes) + part(2, "network") + b"".join(part(5, each) for each in tensors)
     graph += b"".join(part(11, row(*each)) for each in inputs.items())
     graph += b"".join(part(12, row(*each)) for each in outputs.items())

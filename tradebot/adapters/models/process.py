@@ -221,7 +221,7 @@ ANY = "ANY"
 
 
 class Took(NamedTuple):
-    """How long a model's answers took in milliseconds: half of them at most the first figure, and none the second."""
+    """The time a model's answers took in milliseconds: the median and the maximum."""
 
     usual_ms: float
     longest_ms: float

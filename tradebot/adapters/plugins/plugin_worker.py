@@ -101,7 +101,7 @@ def _declared(strategy: Strategy) -> Declared:
 
 
 def text_of(reply: PluginReply) -> bytes:
-    """Return a reply as it is sent."""
+    """Format a reply for sending."""
     return json_text(encode(reply)).encode()
 
 

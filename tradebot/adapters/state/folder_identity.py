@@ -40,7 +40,7 @@ def by_its_copy(path: Path, error: DamagedMarkerError) -> StateFolder:
 
 
 def whose(path: Path) -> StateFolder:
-    """Return the folder's marker, or what its copy says if it is damaged. Raises what `read_marker` raises."""
+    """Return the folder's marker, or its copy's if it is damaged. Raises what `read_marker` raises."""
     try:
         return read_marker(path)
     except DamagedMarkerError as error:

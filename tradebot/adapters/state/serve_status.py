@@ -70,7 +70,7 @@ def forget_start(folder: Path, at: datetime) -> None:
 
 
 def forget_starts(folder: Path) -> None:
-    """Forget all of them, because a person has looked at why there were so many."""
+    """Forget all recorded starts, because a person has looked into why there were so many."""
     _write(folder, [])
 
 

@@ -86,7 +86,7 @@ REACH_DAYS = 70
 
 
 class ReplayPorts(NamedTuple):
-    """What a recorded session is played on: the ports to an exchange, its bars, and its time, which `advance` moves."""
+    """The ports for replaying a recorded session: an exchange, its bars and its clock, which `advance` moves."""
 
     reader: Reader
     orders: OrderPort

@@ -77,7 +77,7 @@ _MAKERS = {
 
 
 def dump_checkpoint(made: BacktestSetup, driver: Driver, ends: Sequence[SessionEnd], identity: str) -> bytes:
-    """Return a checkpoint as bytes; `identity` says what is played, and is asked for when it goes on."""
+    """Encode a checkpoint; `identity` names what is played and must match when it is resumed."""
     engine = {path: [getattr(_holder(made, path), name) for name in names] for path, names in _engine_parts()}
     stores = [vars(store) for store in (made.ledger, made.facts, made.events)]
     state = (identity, engine, stores, driver.state, list(ends))

@@ -44,7 +44,7 @@ WORTH = 1.0
 
 
 class Other(Struct, frozen=True):
-    """Another value of a setting, as it is typed, and by how many USD each outcome would have been better with it."""
+    """Another value of a setting, as typed, and how many USD better each outcome would have been with it."""
 
     value: str
     better: Sequence[float]

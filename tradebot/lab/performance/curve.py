@@ -60,7 +60,7 @@ class Rates(NamedTuple):
     borrowing_yearly: float | None = None
 
     def on(self, day: date) -> float:
-        """Return the rate per year on a day; before the first one that is known, it is that one."""
+        """Return the yearly rate on a day; days before the first known rate have that one."""
         if not self.dated:
             return self.cash_yearly
         return self.dated[max(bisect_right(self.dated, day, key=attrgetter("day")) - 1, 0)].yearly
@@ -172,7 +172,7 @@ def compound(returns: "pd.Series[float]") -> float | None:
 
 
 def drawdowns(curve: Sequence[CurvePoint], most: int) -> tuple[Drawdown, ...]:
-    """Return the deepest drawdowns of a curve, the deepest first, at most so many."""
+    """Return the deepest drawdowns of a curve, deepest first, up to a number."""
     days = [point.session for point in curve]
     return tuple(
         Drawdown(

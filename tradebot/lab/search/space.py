@@ -103,7 +103,7 @@ Choices = Annotated[list[bool | int | Decimal | str], Field(min_length=1, max_le
 
 
 class JudgedParts(Frozen):
-    """How trials are judged: `parts` and, in cross-validation, how many of them at a time."""
+    """How trials are judged: the number of `parts` and, in cross-validation, how many are held out at a time."""
 
     by: By = By.WALK_FORWARD
     parts: Annotated[int, Field(ge=2, le=20)] = 5
@@ -164,7 +164,7 @@ class Space(Frozen):
         return {name: _range(one) for name, one in self.settings.items()}
 
     def draw(self, count: int) -> Iterator[Values]:
-        """Yield so many combinations, drawn evenly with the space's seed."""
+        """Yield this many combinations, drawn uniformly with the space's seed."""
         chance = Random(self.seed)  # noqa: S311 - replayable
         for _ in range(count):
             yield {name: _drawn(one, chance) for name, one in self.settings.items()}

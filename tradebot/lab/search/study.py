@@ -414,7 +414,7 @@ class StudyTrial(Struct, frozen=True):
 
 
 class SequentialStudy(Study):
-    """A study that one process plays at a time; whoever uses it keeps others away."""
+    """A study that one process plays at a time; its user must keep other processes away."""
 
     @classmethod
     def open_study(
@@ -434,7 +434,7 @@ class SequentialStudy(Study):
         return found
 
     def take(self) -> Trial | None:
-        """Return the trial to play now: one that was begun before, or else the next one; None if none is left."""
+        """Return the trial to play: an unfinished one, or else the next; None if there are no more."""
         with self._reaching():
             for one in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
                 if PLANNED in one.user_attrs or {*one.params} == {*self._distributions}:

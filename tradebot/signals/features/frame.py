@@ -192,7 +192,7 @@ class Measures:
 
     @cached_property
     def atr(self) -> Column:
-        """Return the average true range; NaN where rounding is all that is left of it."""
+        """Return the average true range; NaN where only rounding noise is left of it."""
         found = _column(atr(self.series, LENGTH, Smoothing.WILDER))
         return np.where(found > NOISE * self.close, found, np.nan)
 

@@ -26,7 +26,7 @@ class Direction(StrEnum):
 
 
 class ReadingKind(StrEnum):
-    """What kind of structure a reading is."""
+    """The kind of structure that a reading describes."""
 
     BLOCK = "block"
     GAP = "gap"

@@ -1,5 +1,9 @@
 """Wrap alpaca-py's transport: one bounded attempt, no redirects, and whole answers instead of its models.
 
+From alpaca-py come the addresses, the headers with the keys and the form of a request. The one private method that
+sends is replaced: it would repeat a POST that timed out at the gateway (504), take a redirect for an answer, and decode
+prices as floats. Its models aren't used either, because one row with a word that they don't know loses a whole list.
+
 Key, address and mode have to belong together before any request is sent.
 """
 
@@ -196,7 +200,6 @@ class AlpacaClient(RESTClient):
         """Send one request once; `data` is the query, or the JSON body of a POST. Raises WireError."""
         return cast(HttpReply, self._request(method, path, dict(data) if data else None))
 
-    # The SDK's version decodes numbers as floats, drops the status and treats a redirect as an answer.
     def _one_request(self, method: str, url: str, opts: dict[str, Any], retry: int) -> Any:
         if self._budget is not None:
             self._budget.take()

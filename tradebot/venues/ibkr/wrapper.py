@@ -56,7 +56,7 @@ class Tap:
 
 
 class LibraryErrors(logging.Handler):
-    """Keeps what the library logs as an error; nothing of it goes to the terminal."""
+    """Collects the errors that the library logs, and keeps them off the terminal."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)

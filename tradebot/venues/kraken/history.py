@@ -242,7 +242,7 @@ def _executed(
 
 
 def left_open(order: Order, listed: Mapping[str, Order]) -> Order:
-    """Return an order of the history that hasn't ended as the open orders have it, or as it is."""
+    """Return an order that the history shows open as the list of open orders has it, or else unchanged."""
     if order.status is not OrderStatus.UNKNOWN or order.venue_id not in listed:
         return order
     found = listed[order.venue_id]

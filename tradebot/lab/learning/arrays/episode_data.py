@@ -109,7 +109,7 @@ def margin_may_bind(run: BacktestRun, symbol: str, rules: EpisodeRules) -> bool:
 
 
 def unknown(run: BacktestRun, name: str) -> str | None:
-    """Return what arrays don't know of a bot with the policy `name`; None if they know all of it."""
+    """Return what the vectorized engine can't play of a bot with the policy `name`; None if it can play all."""
     return next(_unknown(run, name), None)
 
 

@@ -62,7 +62,7 @@ if TYPE_CHECKING:
 
 
 def keep(file: Path, of: str, found: object) -> None:
-    """Write a result, and what it is `of`."""
+    """Save a result with the task that it belongs to."""
     result = encode(found)
     write_durably(file, json_text({"of": of, "sha256": _digest(result), "result": result}))
 
