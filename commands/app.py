@@ -1,16 +1,17 @@
-"""The command line: every verb by name."""
+"""The command line: every verb by name. Only the modules of the verb that is typed are imported."""
 
+import os
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
-from itertools import pairwise
+from itertools import dropwhile, pairwise
 from typing import Any
 
 import typer
 from typer.main import get_command
 
 from commands.shared.declaration import DECLARED
-from commands.shared.help import Program, VerbGroup
+from commands.shared.help import HelpfulCommand, Program, VerbGroup, leaves
 from commands.shared.light_helpers import clean
 from commands.shared.listed_verbs import GROUPS, VERBS
 from commands.shared.schema import Verb
@@ -19,8 +20,11 @@ from tradebot.errors import ExitCode, OperatorError
 
 
 @cache
-def program(only: str = "") -> Callable[..., Any]:
-    """Return the command tree, built once per process: of one verb, of one group, or of all."""
+def program(read: str | None = None) -> Callable[..., Any]:
+    """Return the command tree, built once per process, with the verb or group to read, or all of them.
+
+    Of the others it has the names and what they are for, as listed, and no options.
+    """
     app = typer.Typer(
         name="tradebot",
         cls=Program,
@@ -35,14 +39,20 @@ def program(only: str = "") -> Callable[..., Any]:
     groups = {name: typer.Typer(help=what, no_args_is_help=True) for name, what in GROUPS.items()}
     for name, listed in sorted(VERBS.items(), key=lambda each: each[1].in_group):
         words, _, word = name.rpartition(" ")
-        if only in ("", name, words):
+        group = groups[words] if words else app
+        if read is None or read in (name, words or name):
             import_module(listed.module)
             declared = DECLARED[name]
-            (groups[words] if words else app).command(word, epilog=declared.epilog, cls=Verb)(declared.act)
+            group.command(word, epilog=declared.epilog, cls=Verb)(declared.act)
+        else:
+            group.command(word, help=listed.help, cls=HelpfulCommand)(_unread)
     for words, group in groups.items():
-        if group.registered_commands:
-            app.add_typer(group, name=words, cls=VerbGroup)
+        app.add_typer(group, name=words, cls=VerbGroup)
     return get_command(app)
+
+
+def _unread() -> None:
+    """Stand for a verb that isn't typed, and so never runs."""
 
 
 def _version(requested: bool) -> None:
@@ -61,18 +71,35 @@ def _root(
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code; raise OperatorError if it can't be parsed."""
     _refuse_empty(arguments)
-    typed = (" ".join(arguments[:count]) for count in (3, 2, 1))
-    only = next((words for words in typed if words in VERBS or words in GROUPS), "")
+    tree = program(_named(_completed() or arguments))
     try:
-        result = int(program(only)(arguments or ["--help"], prog_name="tradebot", standalone_mode=False) or 0)
+        result = int(tree(arguments or ["--help"], prog_name="tradebot", standalone_mode=False) or 0)
     except typer.TyperException as wrong:
         from commands.shared.usage import usage_error
 
-        raise usage_error(wrong, arguments, program()) from wrong
+        raise usage_error(wrong, arguments, dict(leaves(tree)), _command) from wrong
     if result == ExitCode.INTERRUPTED:
         # Typer turned the KeyboardInterrupt into this code.
         raise KeyboardInterrupt
     return result
+
+
+def _named(words: list[str]) -> str:
+    """Return the verb or group that a command line names, or else an empty text."""
+    typed = [*dropwhile(lambda word: word.startswith("-"), words)]
+    return next((name for count in (3, 2, 1) if (name := " ".join(typed[:count])) in VERBS or name in GROUPS), "")
+
+
+def _completed() -> list[str]:
+    """Return the words of the command line that a shell asks to complete; none if this isn't its question."""
+    if "_TRADEBOT_COMPLETE" not in os.environ:
+        return []
+    return (os.environ.get("_TYPER_COMPLETE_ARGS") or os.environ.get("COMP_WORDS", "")).split()[1:]
+
+
+def _command(verb: str) -> Any:
+    """Return the command of a verb, imported."""
+    return dict(leaves(program(verb)))[verb]
 
 
 def _refuse_empty(arguments: list[str]) -> None:

@@ -12,10 +12,14 @@ PLACE = Path(__file__).resolve().parents[1] / "verbs.json"
 
 
 class Listed(NamedTuple):
-    """A verb: its module, purpose, the types of each document by name and version, and whether it needs no bot."""
+    """A verb: its module, purpose, first sentence of help, the types of each document by name and version.
+
+    `elsewhere` says that it needs no bot.
+    """
 
     module: str
     purpose: str
+    help: str
     prints: Mapping[str, tuple[str, ...]]
     elsewhere: bool = False
     in_group: int = 0

@@ -1,6 +1,6 @@
 """Explain errors in the command line itself: what was wrong, and what to type instead."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from difflib import get_close_matches
 from shlex import join
 from typing import Any
@@ -14,7 +14,6 @@ from typer._click.exceptions import (
     UsageError,
 )
 
-from commands.shared.help import leaves
 from commands.shared.light_helpers import clean
 from tradebot.errors import OperatorError
 
@@ -26,9 +25,10 @@ OTHER_WORDS = {"resume": "unhalt", "unpause": "unhalt", "pause": "halt", "stop":
 """What people call a verb elsewhere; unlike a typing error, such a word says what was meant."""
 
 
-def usage_error(wrong: Exception, arguments: Sequence[str], program: Any) -> OperatorError:
-    """Return the error to show for a command line that Typer couldn't parse."""
-    verbs = dict(leaves(program))
+def usage_error(
+    wrong: Exception, arguments: Sequence[str], verbs: Collection[str], command: Callable[[str], Any]
+) -> OperatorError:
+    """Return the error to show for a command line that Typer couldn't parse; `command` imports a verb."""
     verb = max((verb for verb in verbs if _typed(verb, arguments)), key=len, default="")
     context: Any = getattr(wrong, "ctx", None)
     path = f"tradebot {verb}" if verb else context.command_path if context else "tradebot"
@@ -36,8 +36,8 @@ def usage_error(wrong: Exception, arguments: Sequence[str], program: Any) -> Ope
         early = context is not None and context.parent is None and verb
         return _misplaced(wrong.option_name, arguments, verb) if early else _unknown_option(wrong, path)
     if hasattr(getattr(context, "command", None), "commands") and not isinstance(wrong, BadParameter | BadOptionUsage):
-        return _unknown_verb(wrong, arguments, context.command_path, verbs)
-    example = _example(wrong, verbs.get(verb)) if isinstance(wrong, BadOptionUsage) else None
+        return _unknown_verb(wrong, arguments, context.command_path, verbs, command)
+    example = _example(wrong, command(verb)) if verb and isinstance(wrong, BadOptionUsage) else None
     return OperatorError(_sentence(wrong, path.removeprefix("tradebot ")), example or f"{path} --help")
 
 
@@ -45,7 +45,7 @@ def _example(wrong: BadOptionUsage, command: Any) -> str | None:
     """Return the verb's own example that gives the option a value, or None if it has none."""
     if "not take" in wrong.message:
         return None
-    examples = (getattr(command, "epilog", None) or "").splitlines()
+    examples = (command.epilog or "").splitlines()
     return next((line.partition("  #")[0] for line in examples if f"{wrong.option_name} " in line), None)
 
 
@@ -67,7 +67,9 @@ def _unknown_option(wrong: NoSuchOption, path: str) -> OperatorError:
     return OperatorError(f"{path} has no option {clean(wrong.option_name)}", f"{near}{path} --help lists them")
 
 
-def _unknown_verb(wrong: Exception, arguments: Sequence[str], path: str, verbs: Mapping[str, Any]) -> OperatorError:
+def _unknown_verb(
+    wrong: Exception, arguments: Sequence[str], path: str, verbs: Collection[str], command: Callable[[str], Any]
+) -> OperatorError:
     """Name the verbs nearest to what was typed; if no verb was typed, list those of the group."""
     words = [word for word in arguments if not word.startswith("-")]
     typed = words[len(path.split()) - 1 :]
@@ -80,7 +82,7 @@ def _unknown_verb(wrong: Exception, arguments: Sequence[str], path: str, verbs: 
     elsewhere = [other] if other else [verb for verb in verbs if verb.endswith(f" {typed[0]}")]
     meant = [f"{inside}{name}" for name in get_close_matches(typed[0], names, 1)]
     # A typing error must not end in a trade, so a verb that acts is only listed; another one wasn't meant.
-    near = elsewhere or [verb for verb in meant if not getattr(verbs[verb].callback, "acts", False)]
+    near = elsewhere or [verb for verb in meant if not getattr(command(verb).callback, "acts", False)]
     hint = f"did you mean tradebot {near[0]}? " if near else ""
     return OperatorError(f"{path} has no verb {clean(typed[0])!r}", f"{hint}{path} --help lists all verbs")
 

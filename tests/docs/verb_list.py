@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Mapping
 from importlib import import_module
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ def _fields(declared: DeclaredVerb) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "module": declared.act.__module__,
         "purpose": declared.purpose.value,
+        "help": " ".join(cleandoc(declared.act.__doc__ or "").split()).partition(". ")[0].removesuffix(".") + ".",
         "prints": {name: [_place(kind) for kind in kinds] for name, kinds in declared.prints.items()},
     }
     fields |= {"elsewhere": True} if declared.elsewhere else {}

@@ -97,14 +97,17 @@ def test_typed_setting_is_compared_with_keys_without_loading_how_to_connect(stat
     assert not {"urllib3", "ssl", "asyncio"} & loaded
 
 
-def test_help_of_the_program_loads_only_words_of_the_vocabulary(state: Path) -> None:
+def test_help_of_the_program_loads_no_verb(state: Path) -> None:
     done, loaded = run(state, "--help")
     assert done.returncode == 0, done.stderr
-    assert {name for name in loaded if name.startswith("tradebot.model.")} == {
-        "tradebot.model.text",
-        "tradebot.model.values",
-        "tradebot.model.variables",
-    }
+    assert {name.split(".")[1] for name in loaded if name.startswith("commands.")} == {"app", "shared"}
+    assert {name for name in loaded if name.startswith("tradebot.model.")} == {"tradebot.model.variables"}
+
+
+def test_word_that_is_no_verb_loads_only_the_one_that_is_proposed(state: Path) -> None:
+    done, loaded = run(state, "statis")
+    assert "did you mean tradebot status?" in done.stderr
+    assert {name.split(".")[1] for name in loaded if name.startswith("commands.")} == {"app", "shared", "status"}
 
 
 def test_a_verb_loads_no_other_verb(state: Path) -> None:
