@@ -20,8 +20,8 @@ from typing import Any
 
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
+from commands import serve
 from commands.init import making as init
-from commands.serve import verb as serve
 from jobs.runner import LogKind, LogLine
 from papervenue import process
 from tradebot.adapters.state import resources

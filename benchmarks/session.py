@@ -8,8 +8,8 @@ from pathlib import Path
 
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
+from commands.demo import SESSION_MINUTES
 from commands.demo import run as demo
-from commands.demo.verb import SESSION_MINUTES
 from papervenue import process
 
 BOUND_S = 60

@@ -44,7 +44,7 @@ def _bounded(given: list[str]) -> int:
 def _run(given: list[str]) -> int:
     try:
         if "halt" in given and not {"-h", "--help", "--schema"} & set(given):
-            from commands.halt.verb import act, arguments_of_halt
+            from commands.halt import act, arguments_of_halt
 
             words = arguments_of_halt(given)
             if words is not None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from msgspec import Struct
 
-from commands.init.verb import Actions, BarStamp, Edge, Fill, FlowFolder, Seed, Sessions, Symbols, Venue
+from commands.init import Actions, BarStamp, Edge, Fill, FlowFolder, Seed, Sessions, Symbols, Venue
 from commands.shared.completion import profiles
 from commands.shared.span_options import From, To, days_of
 from commands.shared.verb_options import Config, StateDir

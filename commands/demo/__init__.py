@@ -1,1 +1,91 @@
-"""`tradebot demo`."""
+"""`tradebot demo`: play sessions on the embedded exchange, using the same functions as the verbs."""
+
+from typing import Annotated
+
+import typer
+
+from commands.init import (
+    Bars,
+    BarStamp,
+    Edge,
+    FlowFolder,
+    MarketWish,
+    Seed,
+    Start,
+    Symbols,
+    Venue,
+    flags_of,
+    market_flags,
+)
+from commands.init.symbols import symbol_flags
+from commands.shared.completion import complete_assignments, strategies
+from commands.shared.declaration import VerbPurpose, verb
+from commands.shared.verb_options import (
+    Config,
+    Json,
+    StateDir,
+    finish,
+    progress_bar,
+)
+
+SESSION_MINUTES, LONGEST = 390, 1440
+"""How much of a session is played unless more is asked for, and how long the longest one is, in minutes."""
+
+MOST_SESSIONS = 250
+
+Changed = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="A setting for this run only; may be given several times.",
+        autocompletion=complete_assignments,
+    ),
+]  # fmt: skip
+
+
+@verb(
+    "demo",
+    VerbPurpose.TRY,
+    10,
+    {"demo/1": ("commands.demo.report:DemoData",)},
+    elsewhere=True,
+    epilog="tradebot demo\ntradebot demo --minutes 30\ntradebot demo --edge 0  # flow that predicts nothing\n"
+    "tradebot demo --set limits.max_open_positions=5 --sessions 5",
+)
+def demo(
+    changed: Changed = None,
+    sessions: Annotated[
+        int | None, typer.Option("--sessions", min=1, max=MOST_SESSIONS, help="Number of sessions to play.")
+    ] = None,
+    strategy: Annotated[
+        str | None,
+        typer.Option("--strategy", help="Let this strategy trade alone.", autocompletion=strategies),
+    ] = None,
+    minutes: Annotated[
+        int, typer.Option("--minutes", min=1, max=LONGEST, help="Number of minutes to play of a session.")
+    ] = SESSION_MINUTES,
+    venue: Venue = None,
+    bars: Bars = None,
+    bar_stamp: BarStamp = None,
+    start: Start = None,
+    seed: Seed = None,
+    edge: Edge = None,
+    flow_folder: FlowFolder = None,
+    symbols: Symbols = None,
+    state_dir: StateDir = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Play trading sessions on the embedded exchange.
+
+    It needs no account and no keys, and uses the tradebot.yaml in its folder if there is one. At the end it
+    checks the bot's books against the exchange's, and shows what came of it beside the last run.
+    """
+    from commands.demo.run import DemoOptions, held_sessions, run
+
+    sandbox = market_flags(MarketWish(bars, bar_stamp, None, start, seed, edge, flow_folder))
+    if sessions is not None:
+        sandbox["sessions"] = held_sessions(sandbox.get("sessions"), sessions)
+    flags = flags_of("sandbox", sandbox, symbol_flags(symbols, venue, config=config), venue)
+    with progress_bar("playing the session" if sessions in (None, 1) else "playing the sessions") as progress:
+        found = run(state_dir, flags, minutes, progress, DemoOptions(sessions or 1, strategy, changed or (), config))
+    finish(found, as_json)

@@ -1,1 +1,39 @@
-"""`tradebot doctor`."""
+"""`tradebot doctor`: check everything that trading needs; each row shows its evidence and its fix."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from commands.shared.declaration import VerbPurpose, verb
+from commands.shared.verb_options import Config, Json, StateDir, finish
+from tradebot.errors import OperatorError
+
+
+@verb(
+    "doctor",
+    VerbPurpose.OPERATE,
+    80,
+    {"doctor/2": ("commands.doctor.report:DoctorHealth",)},
+    epilog="tradebot doctor\ntradebot doctor --order  # place one order that can't fill, and cancel it",
+)
+def doctor(
+    offline: Annotated[bool, typer.Option("--offline", help="Don't contact the broker or start the exchange.")] = False,
+    order: Annotated[
+        bool, typer.Option("--order", help="Also place an order that can't fill and cancel it; never live.")
+    ] = False,
+    state_dir: StateDir = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Check everything that trading needs.
+
+    Each check shows what it found and how to fix it. Exits with code 10 if any fails.
+    """
+    from commands.doctor.run import run
+
+    if offline and order:
+        raise OperatorError("--offline doesn't contact the broker, and --order has to", "tradebot doctor --order")
+    from tradebot.app.loading import Options
+
+    finish(run(Options(state_dir, config), os.environ, offline=offline, order=order), as_json)

@@ -1,1 +1,131 @@
-"""`tradebot drill`: rehearse what can go wrong, on an embedded exchange of its own."""
+"""`tradebot drill list|run`: rehearse what can go wrong, before it does."""
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from msgspec import Struct
+
+from commands.shared.declaration import VerbPurpose, group
+from commands.shared.light_helpers import clean, complain
+from commands.shared.times import when
+from commands.shared.verb_options import Report, on_bot
+from tradebot import __version__
+from tradebot.errors import ExitCode, OperatorError, word
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from commands.drill.evidence import PlayedDrill
+    from tradebot.app.wiring import App
+
+group("drill", "Rehearse what can go wrong, on a bot and an exchange of its own.")
+
+FOLDER = "drills"
+LONGEST = 200
+"""How much of the evidence of a check is shown; the page has all of it."""
+
+
+class DrillRow(Struct, frozen=True):
+    """One drill: what it does, and how it went last."""
+
+    name: str
+    what: str
+    played_at: datetime | None
+    passed: bool | None
+    version: str | None
+
+
+class Drills(Struct, frozen=True):
+    """All drills, in the order in which they are worth trying."""
+
+    drills: tuple[DrillRow, ...]
+
+
+class DrillPlayed(Struct, frozen=True):
+    """How one drill went, and where its page is."""
+
+    drill: "PlayedDrill"
+    passed: bool
+    page: str
+
+
+@on_bot("drill list", VerbPurpose.TELL, 120, {"drill-list/1": (Drills,)}, epilog="tradebot drill list")
+def list_drills(bot: "App") -> Report:
+    """Show what can be rehearsed, and how it went last."""
+    from commands.drill.drills import DRILLS
+    from commands.drill.evidence import read
+
+    known = read(bot.folder.path / FOLDER)
+    rows = []
+    for drill in DRILLS.values():
+        last = known.get(drill.name)
+        rows.append(
+            DrillRow(
+                drill.name,
+                drill.what,
+                last.at if last else None,
+                last.passed if last else None,
+                last.version if last else None,
+            )
+        )
+    return Report("drill-list", Drills(tuple(rows)), _render_list)
+
+
+def _render_list(console: "Console", data: Drills) -> None:
+    for row in data.drills:
+        went = "passed" if row.passed else "FAILED"
+        how = "not played yet" if row.played_at is None else f"{went} {when(row.played_at)}"
+        console.print(f"{row.name:<18} {row.what} ({how})", markup=False)
+
+
+@on_bot(
+    "drill run",
+    VerbPurpose.TELL,
+    130,
+    {"drill-run/1": (DrillPlayed,)},
+    epilog="tradebot drill run halt\ntradebot drill run broker_down",
+)
+def run_drill(bot: "App", name: Annotated[str, typer.Argument(help="The drill; drill list shows all.")]) -> Report:
+    """Play a drill on a bot of its own, and check what follows.
+
+    Your bot and your account aren't touched: the drill makes a bot and an exchange of its own, with the shipped
+    settings, and throws them away. A page of evidence stays in the state folder. Exits with code 10 if something
+    didn't follow.
+    """
+    from tempfile import TemporaryDirectory
+
+    from commands.drill.drills import DRILLS
+    from commands.drill.evidence import PlayedDrill, keep
+    from commands.drill.stage import set_stage
+    from tradebot.model.trading import Mode
+
+    drill = DRILLS.get(name)
+    if drill is None:
+        raise OperatorError(f"there is no drill named {word(name)}", f"choose one of {', '.join(DRILLS)}")
+    if bot.mode is Mode.LIVE:
+        raise OperatorError("drills are for the sandbox and for paper, not beside real money", "tradebot drill list")
+    complain(f"{drill.what} This happens to a bot of the drill's own, and takes about half a minute.")
+    at, began = datetime.now(UTC), time.monotonic()
+    with TemporaryDirectory(prefix="drill-") as folder, set_stage(Path(folder) / "bot") as stage:
+        drill.play(stage)
+    took_s, steps, checks = time.monotonic() - began, tuple(stage.steps), tuple(stage.checks)
+    played = PlayedDrill(drill.name, drill.what, at, __version__, took_s, steps, checks)
+    page = keep(bot.folder.path / FOLDER, played)
+    code = ExitCode.DONE if played.passed else ExitCode.FINDINGS
+    return Report("drill-run", DrillPlayed(played, played.passed, str(page)), _render_run, code)
+
+
+def _render_run(console: "Console", data: DrillPlayed) -> None:
+    from textwrap import shorten
+
+    from rich.markup import escape
+
+    for check in data.drill.checks:
+        mark = "[green]yes[/green]" if check.held else "[red]NO [/red]"
+        found = shorten(clean(check.found), LONGEST, placeholder=" ...")
+        console.print(f"{mark} {escape(check.what)}: [dim]{escape(found)}[/dim]")
+    console.print("passed" if data.passed else "[red]FAILED[/red]: not everything followed that must follow")
+    console.print(f"the evidence: {data.page}", markup=False)

@@ -1,1 +1,69 @@
-"""`tradebot fetch-flow`."""
+"""`tradebot fetch-flow`: fetch flow from the endpoints that are due, keep the valid rows, and count the others."""
+
+from typing import Annotated
+
+import typer
+
+from commands.fetch_flow import streaming
+from commands.shared.declaration import NOT_RUN, VerbPurpose, verb
+from commands.shared.verb_options import (
+    Config,
+    ForceSlot,
+    Json,
+    StateDir,
+    caller,
+    finish,
+    open_bot,
+    opened_to_plan,
+    progress_bar,
+)
+
+
+@verb(
+    "fetch-flow",
+    VerbPurpose.TRADE,
+    20,
+    {
+        "fetch-flow/1": ("commands.fetch_flow.run:FlowFetched", "commands.fetch_flow.streaming:FlowStreamed", NOT_RUN),
+        "fetch-flow-plan/1": ("commands.fetch_flow.plan:PlannedFetches",),
+    },
+    epilog="tradebot fetch-flow\ntradebot fetch-flow --plan\n"
+    "tradebot fetch-flow --endpoint flow_alerts --symbol AAPL\n"
+    "tradebot fetch-flow --stream --for 5m",
+)
+def fetch_flow(
+    endpoint: Annotated[
+        list[str] | None, typer.Option("--endpoint", help="Fetch from this endpoint now; repeatable.")
+    ] = None,
+    symbol: Annotated[list[str] | None, typer.Option("--symbol", help="Fetch for this symbol now; repeatable.")] = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Show what a session of fetching takes; ask the source nothing.")
+    ] = False,
+    force_slot: ForceSlot = False,
+    stream: streaming.Stream = False,
+    lasting: streaming.Lasting = None,
+    state_dir: StateDir = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Fetch options flow from the endpoints that are due.
+
+    Valid rows are stored; the others are counted by what is wrong with them. What doesn't fit the source's limits
+    is fetched less often, or left out.
+    """
+    from commands.fetch_flow.run import check_alone, run
+
+    check_alone(stream, lasting, plan, endpoint, symbol, force_slot)
+    if stream:
+        with open_bot(state_dir, config) as bot:
+            report = streaming.run(bot, lasting=lasting)
+    elif plan:
+        from commands.fetch_flow.plan import run as run_plan
+
+        with opened_to_plan(state_dir, config) as bot:
+            report = run_plan(bot)
+    else:
+        with open_bot(state_dir, config) as bot, progress_bar("fetching flow") as progress:
+            named = {"endpoints": endpoint or (), "symbols": symbol or ()}
+            report = run(bot, by=caller(), force_slot=force_slot, progress=progress, **named)
+    finish(report, as_json)

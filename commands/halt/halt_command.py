@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
+from commands.halt import run
 from commands.halt.report import NO_REASON, HaltRequest
-from commands.halt.verb import run
 from commands.shared.declaration import VerbPurpose, verb
 from commands.shared.verb_options import Config, Json, StateDir
 

@@ -1,1 +1,160 @@
-"""`tradebot incident`."""
+"""`tradebot incident`: pack all that is known of a pass or an order in one file that can be handed to somebody."""
+
+import os
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from msgspec import Struct
+
+from commands.shared.declaration import VerbPurpose
+from commands.shared.light_helpers import clean, note, say
+from commands.shared.times import when
+from commands.shared.verb_options import Report, on_bot, opened_as_found
+from tradebot.errors import OperatorError
+from tradebot.model.text import pluralize
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from commands.incident.gather import IncidentSubject
+    from tradebot.adapters.text.identity_redaction import Redactor
+    from tradebot.app.wiring import App
+
+UNREAD = "the records of passes can't be read; tradebot health says what to do"
+OLD = "no record of it is kept; storage.replay_sessions says for how many sessions they are"
+OF_BACKTEST = "a backtest keeps no records: tradebot replay plays it again in its own folder"
+
+
+HIDDEN = (
+    "Keys, account numbers, hosts, addresses and home paths are hidden. Symbols, amounts and your own words aren't. It "
+    "is plain text: look through it before you send it."
+)
+
+
+class PartRow(Struct, frozen=True):
+    """One part of the file: its name and its length."""
+
+    name: str
+    bytes: int
+
+
+class Incident(Struct, frozen=True):
+    """A file that was written: its length, its digest, and what is in it.
+
+    `pass_id` and `order` are as they are in the bot's folder; the file has others for orders. `replay` is `equal` if
+    the pass was decided here as it was then, `differs` if not, and `none` if it can't be decided again. `why` says what
+    differs or why it can't. `lacking` is what couldn't be read.
+    """
+
+    file: str
+    bytes: int
+    sha256: str
+    pass_id: str
+    order: str | None
+    at: datetime | None
+    replay: str
+    why: str
+    parts: tuple[PartRow, ...]
+    lacking: tuple[str, ...]
+
+
+def run(app: "App", what: str, out: str, *, force: bool = False) -> Report:
+    """Write the file, or - for stdout; an existing one is only replaced with `force`.
+
+    OperatorError if nothing is known under that id, or if the file can't be written.
+    """
+    from commands.incident.gather import found_of
+    from commands.incident.redactor import redactor_of
+    from commands.shared.files import STDOUT, replacing
+    from tradebot.adapters.state.incident_file import content_of
+
+    if os.path.isfile(out) and Path(out) != STDOUT and not force:
+        raise OperatorError(f"{clean(out)} is there already, and stays as it is", "name another file, or add --force")
+    found = found_of(app, what)
+    redactor = redactor_of(app, found, os.environ)
+    replay, why, parts = _parts(app, found, redactor)
+    content = content_of(parts)
+    if Path(out) == STDOUT:
+        say(content.decode().removesuffix("\n"))
+        for lacking in found.lacking:
+            note(f"left out: {lacking}")
+        note(HIDDEN)
+        raise typer.Exit
+    with replacing(Path(out)) as file:
+        file.write_bytes(content)
+        file.chmod(0o600)
+    rows = tuple(PartRow(name, len(content_of({name: part}))) for name, part in parts.items())
+    digest = sha256(content).hexdigest()
+    whose = found.pass_id, found.order, found.at
+    data = Incident(out, len(content), digest, *whose, replay, why, rows, found.lacking)
+    return Report("incident", data, _render)
+
+
+def _parts(app: "App", found: "IncidentSubject", redactor: "Redactor") -> tuple[str, str, dict[str, Any]]:
+    from commands.incident.gather import told_of, versions
+    from commands.incident.pass_packing import NONE, pack_pass
+    from tradebot.adapters.state.evidence import BACKTEST
+    from tradebot.app.recorded_rules import rules_of_record
+    from tradebot.replaying.record_writer import RecordError
+
+    replay, record = NONE, None
+    why = OF_BACKTEST if app.folder.kind == BACKTEST else UNREAD if found.unread else OLD
+    if found.kept:
+        try:
+            rules = lambda recorded: rules_of_record(recorded.surroundings)  # noqa: E731
+            replay, why, record = pack_pass(app.passes, found.kept, rules, redactor)
+        except RecordError as error:
+            why = redactor.text(str(error))
+    about = {"pass": found.pass_id, "order": found.order, "at": found.at and found.at.isoformat(), "replay": replay}
+    whole = {**about, "why": why, "mode": app.mode_name, "venue": app.settings.venue, "versions": versions()}
+    parts = {"about": redactor.tree({**whole, "lacking": list(found.lacking)})}
+    if record:
+        parts["pass"] = record
+    else:
+        parts["settings"] = redactor.tree(app.settings.model_dump(mode="json", exclude_unset=True))
+    parts.update((name, redactor.tree(part)) for name, part in told_of(app, found))
+    return replay, why, parts
+
+
+def _render(console: "Console", data: Incident) -> None:
+    of_order = f"order {data.order} of " if data.order else ""
+    at = f" ({when(data.at)})" if data.at else ""
+    console.print(f"{data.file}: {of_order}pass {data.pass_id}{at}", markup=False)
+    parts = ", ".join(one.name for one in data.parts)
+    console.print(f"  {pluralize(data.bytes, 'byte')}: {parts}", markup=False)
+    console.print(f"  SHA-256 {data.sha256}", markup=False)
+    said = {
+        "equal": "decided again here, everything is equal; the file can be replayed anywhere",
+        "differs": f"decided again here, it differs: {data.why}",
+    }
+    console.print(f"  {said.get(data.replay, f'it cannot be replayed: {data.why}')}", markup=False)
+    for lacking in data.lacking:
+        console.print(f"  left out: {lacking}", markup=False, style="yellow")
+    console.print(f"  {HIDDEN}", markup=False)
+    if data.replay != "none":
+        console.print(f"Next: tradebot replay {data.file}", markup=False)
+
+
+@on_bot(
+    "incident",
+    VerbPurpose.LOOK,
+    60,
+    {"incident/1": (Incident,)},
+    epilog="tradebot incident PASS --out incident.txt\ntradebot incident ORDER --out incident.txt",
+    opens=opened_as_found,
+)
+def incident(
+    bot: "App",
+    what: Annotated[str, typer.Argument(metavar="PASS|ORDER", help="A pass or an order by its id.")],
+    out: Annotated[str, typer.Option("--out", metavar="FILE", help="Where to write the file; - for stdout.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there already.")] = False,
+) -> Report:
+    """Pack a pass or an order in a file to hand over.
+
+    It has what `replay` needs, the versions, what became of the pass's orders, and what the logs say around it. Keys,
+    account numbers, hosts, addresses and home paths are hidden. It is plain text: look through it before you send it.
+    """
+    return run(bot, what, out, force=force)

@@ -1,1 +1,89 @@
-"""`tradebot mcp`: an assistant asks how the bot is, and halts it, over the Model Context Protocol."""
+"""`tradebot mcp`: let an assistant look at the bot, and halt it, over the Model Context Protocol."""
+
+import os
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from msgspec import Struct
+
+from commands.shared.declaration import VerbPurpose, verb
+from commands.shared.times import when
+from commands.shared.verb_options import Config, Json, Report, StateDir, finish
+from tradebot.adapters.state import state_folder
+from tradebot.adapters.text.extras import install
+from tradebot.errors import OperatorError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+MOST_PORT = 65_535
+
+
+class McpServed(Struct, frozen=True):
+    """Where an assistant can ask over HTTP, and since when which token is asked for.
+
+    `token` is only shown once, when it is made; otherwise it is None.
+    """
+
+    url: str
+    token: str | None
+    token_made_at: datetime
+
+
+@verb(
+    "mcp",
+    VerbPurpose.TELL,
+    100,
+    {"mcp/1": (McpServed,)},
+    epilog="tradebot mcp --state-dir /srv/bot/state  # as an assistant's configuration has it\n"
+    "tradebot mcp --http 5010\ntradebot mcp --http 5010 --new-token",
+)
+def mcp(
+    http: Annotated[
+        int | None,
+        typer.Option("--http", metavar="PORT", min=0, max=MOST_PORT, help="Serve HTTP on 127.0.0.1 [stdin, stdout]."),
+    ] = None,
+    new_token: Annotated[bool, typer.Option("--new-token", help="Make another token; the old one ends.")] = False,
+    state_dir: StateDir = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Let an assistant look at the bot, and halt it.
+
+    Speaks the Model Context Protocol over stdin and stdout, or over HTTP on this machine to whoever has the token,
+    which is shown once. Its tools are the verbs that look, and halt. None can trade, set, approve, or end a halt.
+    Needs the extra mcp.
+    """
+    if find_spec("mcp") is None:
+        raise OperatorError("tradebot mcp needs the extra mcp", install("mcp"))
+    if http is None and (new_token or as_json):
+        raise OperatorError("--new-token and --json belong to --http", "tradebot mcp --http 5010 --new-token")
+    from commands.mcp.server import server_of
+    from commands.mcp.stdio_server import serve_stdio
+    from commands.mcp.tool_runner import ToolRunner
+
+    folder = state_folder.resolve(state_dir, os.environ)
+    server = server_of(ToolRunner(folder.absolute(), config))
+    if http is None:
+        serve_stdio(server)
+        return
+    from commands.mcp.http_server import HOST, PATH, application
+    from commands.shared.service import listening, serve_on
+    from tradebot.adapters.state.service_token import made_or_kept
+
+    state_folder.read_marker(folder)
+    with listening(HOST, http, "tradebot mcp --http 0") as listener:
+        host, port = listener.getsockname()
+        token, kept = made_or_kept(folder, state_folder.MCP_TOKEN, datetime.now(UTC), new=new_token)
+        finish(Report("mcp", McpServed(f"http://{host}:{port}{PATH}", token, kept.at), _show), as_json)
+        serve_on(listener, application(server, port, kept.fits))
+
+
+def _show(console: "Console", data: McpServed) -> None:
+    console.print(f"An assistant can ask at {data.url}", markup=False)
+    if data.token is None:
+        console.print(f"The token is the one of {when(data.token_made_at)}. Next: --new-token makes another one")
+    else:
+        console.print(f"Token, shown only now: {data.token}", markup=False, soft_wrap=True)

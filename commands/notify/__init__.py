@@ -1,1 +1,162 @@
-"""`tradebot notify`: what a person is told, and through which channels."""
+"""`tradebot notify test|list|last|send`: whom the bot tells what happens, and what it has told."""
+
+from contextlib import closing
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from commands.shared.declaration import VerbPurpose, group, verb
+from commands.shared.light_helpers import complain
+from commands.shared.verb_options import Config, Json, Report, StateDir, finish, identity, on_bot, open_bot
+from tradebot.errors import ExitCode, OperatorError, word
+
+if TYPE_CHECKING:
+    from tradebot.app.wiring import App
+
+group("notify", "Tell people what happens: try a channel, see what was told, or send it.")
+
+
+@on_bot(
+    "notify list",
+    VerbPurpose.TELL,
+    10,
+    {"notify-list/1": ("commands.notify.run:Channels",)},
+    epilog="tradebot notify list",
+)
+def list_channels(bot: "App") -> Report:
+    """Show the channels, what each is told and how it went."""
+    from commands.notify.run import ChannelRow, Channels, known_addresses, render_channels
+    from tradebot.adapters.notices.outbox import Outbox
+    from tradebot.app.keys import address_variable
+
+    addresses, rows = known_addresses(bot), []
+    with closing(Outbox(bot.folder.path, bot.events, datetime.now(UTC))) as outbox:
+        last = {kept.channel: kept for kept in reversed(outbox.last(1_000))}
+    sections = bot.settings.notify.channels
+    for channel in bot.settings.notify.in_use():
+        kept, section = last.get(channel.name), sections[channel.name]
+        assert section is not None, "a channel in use has a section"
+        rows.append(
+            ChannelRow(
+                channel.name,
+                tuple(sorted(channel.topics)),
+                tuple(sorted(channel.events)),
+                channel.least.value,
+                section.quiet,
+                channel.most_an_hour,
+                address_variable(channel.name),
+                channel.name in addresses,
+                kept.made_at if kept else None,
+                kept.sending.value if kept else None,
+                kept.problem if kept else "",
+            )
+        )
+    return Report("notify-list", Channels(tuple(rows)), render_channels)
+
+
+@on_bot(
+    "notify last",
+    VerbPurpose.TELL,
+    40,
+    {"notify-last/1": ("commands.notify.run:Notices",)},
+    epilog="tradebot notify last\ntradebot notify last --last 50",
+)
+def last_notices(
+    bot: "App", last: Annotated[int, typer.Option("--last", "-n", min=1, max=1_000, help="Show the last N.")] = 10
+) -> Report:
+    """Show what was told, and what is still to be sent."""
+    from commands.notify.run import NoticeRow, Notices, render_notices
+    from tradebot.adapters.notices.outbox import Outbox, Sending
+
+    with closing(Outbox(bot.folder.path, bot.events, datetime.now(UTC))) as outbox:
+        found = outbox.last(last)
+    rows = [
+        NoticeRow(
+            kept.made_at,
+            kept.channel,
+            kept.notice.severity.value,
+            kept.notice.title,
+            kept.notice.text,
+            kept.sending.value,
+            kept.attempts,
+            kept.next_at if kept.sending is Sending.WAITING else None,
+            kept.problem,
+        )
+        for kept in reversed(found)
+    ]
+    return Report("notify-last", Notices(tuple(rows)), render_notices)
+
+
+@on_bot(
+    "notify test",
+    VerbPurpose.TELL,
+    20,
+    {"notify-test/1": ("commands.notify.run:TestDelivery",)},
+    in_group=1,
+    epilog="tradebot notify test phone\ntradebot notify test phone --confirm 1a2b3c",
+)
+def try_channels(
+    bot: "App",
+    channel: Annotated[str | None, typer.Argument(help="The channel [all of them].", show_default=False)] = None,
+    code: Annotated[
+        str | None, typer.Option("--confirm", metavar="CODE", help="The code in the message that arrived.")
+    ] = None,
+) -> Report:
+    """Send a test message now, and say whether it was accepted.
+
+    The message shows a code. With --confirm, nothing is sent: the code proves that a person read it, and `live status`
+    counts that. Exits with code 5 if a message wasn't accepted.
+    """
+    from commands.notify.run import TestDelivery, attempt, confirmed_by, known_addresses, render_tried
+
+    addresses = known_addresses(bot)
+    if code is not None:
+        return confirmed_by(bot, channel, code, addresses)
+    names = [one.name for one in bot.settings.notify.in_use() if channel in (None, one.name)]
+    if not names:
+        known = ", ".join(one.name for one in bot.settings.notify.in_use())
+        raise OperatorError(f"no channel is named {word(str(channel))}", f"choose one of {known}")
+    problems = {name: attempt(bot, name, addresses.get(name)) for name in names}
+    ended = ExitCode.UNAVAILABLE if any(problems.values()) else ExitCode.DONE
+    return Report("notify-test", TestDelivery(problems, None), render_tried, ended)
+
+
+@verb(
+    "notify send",
+    VerbPurpose.TELL,
+    30,
+    {"notify-send/1": ("commands.notify.run:NoticesSent",)},
+    in_group=1,
+    epilog="tradebot notify send\ntradebot notify send --follow",
+)
+def send(
+    on: Annotated[bool, typer.Option("--follow", help="Go on until a signal, as `serve` has it run.")] = False,
+    state_dir: StateDir = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Tell what happened since the last time.
+
+    `serve` runs this by itself. Under cron, a line for it every five minutes does the same.
+    """
+    from commands.notify.delivery import rounds
+    from commands.notify.run import ONE_IS_ENOUGH, PAUSE_S, NoticesSent, counts, known_addresses, render_sent
+    from tradebot.adapters.state import state_locks
+
+    alone = partial(state_locks.hold, verb="notify send", wait_s=0.0, name=state_locks.NOTIFY_LOCK, hint=ONE_IS_ENOUGH)
+    with open_bot(state_dir, config) as bot, alone(bot.folder.path):
+        addresses = known_addresses(bot)
+        missing = [one.name for one in bot.settings.notify.in_use() if one.name not in addresses]
+        for name in missing:
+            complain(f"{name} has no address, so it is told nothing: tradebot notify list")
+        before = counts(bot)
+        for one in rounds(bot, addresses, PAUSE_S):
+            one.look()
+            one.compose()
+            if not one.send() and not on:
+                break
+        sent, left = counts(bot)
+        data = NoticesSent(sent - before[0], left)
+        finish(Report("notify-send", data, render_sent, whose=identity(bot)), as_json)

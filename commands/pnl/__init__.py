@@ -1,1 +1,107 @@
-"""`tradebot pnl`: what the account earned, by day, strategy, reason and more."""
+"""`tradebot pnl`: what the account earned, in parts that add up to its change. The broker isn't asked."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from commands.shared.completion import cuts, strategies, symbols
+from commands.shared.declaration import VerbPurpose, verb
+from commands.shared.span_options import From, To, days_of
+from commands.shared.verb_options import Config, Json, Report, StateDir, finish, identity, open_bot
+from tradebot.errors import ExitCode, OperatorError, word
+
+if TYPE_CHECKING:
+    from commands.pnl.screen import ProfitAndLoss
+    from tradebot.app.wiring import App
+    from tradebot.views.trades.pnl import Cut
+    from tradebot.views.trades.trade_row import Choice
+
+By = Annotated[
+    str,
+    typer.Option(
+        "--by",
+        metavar="PART",
+        help="What to divide it by: day, week, month, strategy, symbol, hour, reason or component.",
+        autocompletion=cuts,
+    ),
+]
+Strategy = Annotated[
+    str | None, typer.Option("--strategy", help="Only the part of this strategy.", autocompletion=strategies)
+]
+Symbol = Annotated[str | None, typer.Option("--symbol", help="Only the part in this symbol.", autocompletion=symbols)]
+Csv = Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the rows to FILE, or to stdout with -.")]
+Plot = Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Also draw it: FILE.svg or FILE.png.")]
+
+
+def run(app: "App", by: "Cut", choice: "Choice") -> Report:
+    """Return the profit and loss of the chosen days, in rows."""
+    from commands.pnl.screen import read, show
+
+    data = read(app, by, choice)
+    return Report("pnl", data, show, whose=identity(app))
+
+
+def _to_csv(report: Report, file: Path) -> Report:
+    from commands.pnl.screen import format_csv
+    from commands.shared.files import to_csv
+    from tradebot.model.text import pluralize
+
+    data: ProfitAndLoss = report.data
+    return to_csv(report, format_csv(data.pnl), file, pluralize(len(data.pnl.rows), "row"))
+
+
+def cut_of(by: str) -> "Cut":
+    """Return by what profit is divided; raise OperatorError for an unknown word."""
+    from tradebot.views.trades.pnl import Cut
+
+    names = [cut.value for cut in Cut]
+    if by not in names:
+        raise OperatorError(
+            f"--by {word(by)} is none of {', '.join(names)}", "tradebot pnl --by strategy", code=ExitCode.USAGE
+        )
+    return Cut(by)
+
+
+@verb(
+    "pnl",
+    VerbPurpose.LOOK,
+    130,
+    {"pnl/1": ("commands.pnl.screen:ProfitAndLoss",)},
+    epilog="tradebot pnl\ntradebot pnl --by month --plot pnl.svg\n"
+    "tradebot pnl --by reason --from 2026-11-16 --to 2026-11-20\n"
+    "tradebot pnl --by component --strategy flow --csv -",
+)
+def pnl(
+    by: By = "day",
+    first: From = None,
+    last: To = None,
+    strategy: Strategy = None,
+    symbol: Symbol = None,
+    csv: Csv = None,
+    plot: Plot = None,
+    state_dir: StateDir = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Show what the account earned, by day, strategy or reason.
+
+    Profit is what was realized, the change of what is held, fees, dividends, interest, funding, and what else moved
+    cash. The rows add up to the change of the account to the cent; deposits and withdrawals are no profit. Reads the
+    bot's own books; the broker isn't asked.
+    """
+    from commands.shared.pictures import picture_file
+    from commands.shared.universe import symbol_named
+    from tradebot.views.trades.trade_row import Choice
+
+    if as_json and csv == Path("-"):
+        raise OperatorError("--json and --csv - can't both go to stdout", "tradebot pnl --json --csv pnl.csv")
+    cut, days, picture = cut_of(by), days_of(first, last), picture_file(plot, "pnl.svg")
+    with open_bot(state_dir, config) as bot:
+        choice = Choice(days, strategy, symbol_named(bot.door, symbol) if symbol else None)
+        report = run(bot, cut, choice)
+    if picture:
+        from commands.pnl.chart import draw
+
+        draw(report.data.pnl, picture)
+    finish(_to_csv(report, csv) if csv else report, as_json)

@@ -1,1 +1,96 @@
-"""`tradebot promote`."""
+"""`tradebot promote`: what a strategy still has to show, and the step to the next rung."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from commands.shared.completion import strategies
+from commands.shared.declaration import VerbPurpose, acts
+from commands.shared.verb_options import AccountTail, Report, on_bot
+from tradebot.errors import OperatorError
+
+if TYPE_CHECKING:
+    from tradebot.app.wiring import App
+
+Name = Annotated[
+    str | None, typer.Argument(metavar="[NAME]", help="The strategy [all of them].", autocompletion=strategies)
+]
+Folder = Annotated[
+    str | None,
+    typer.Option("--from", metavar="DIR", help="A folder whose evidence counts too, if the hash is the same."),
+]
+To = Annotated[
+    str | None, typer.Option("--to", metavar="RUNG", help="Put it on this rung: the next one, or a lower one.")
+]
+WithoutEvidence = Annotated[
+    bool, typer.Option("--without-evidence", help="Type a sentence instead; it stays in every report.")
+]
+Results = Annotated[
+    list[Path] | None,
+    typer.Option("--results", metavar="FILE", help="Judge a learned policy by its evaluation; may be repeated."),
+]
+
+
+@on_bot(
+    "promote",
+    VerbPurpose.OPERATE,
+    90,
+    {"promote/1": ("commands.promote.report:Promotions", "commands.promote.policies:PoliciesJudged")},
+    epilog="tradebot promote\ntradebot promote flow --from ../paper\ntradebot promote flow --to paper\n"
+    "tradebot promote --results ppo.json --results sac.json",
+)
+@acts
+def promote(
+    bot: "App",
+    name: Name = None,
+    folder: Folder = None,
+    to: To = None,
+    without_evidence: WithoutEvidence = False,
+    results: Results = None,
+    confirmed: AccountTail = None,
+) -> Report:
+    """Show what a strategy still has to prove, and promote it.
+
+    Strategies climb from candidate to shadow, paper, live small and live. Shows each condition of the next rung with
+    its number, and by when it could be met; exits with code 10 if one isn't. With --to, puts a strategy there if all
+    are met. A lower rung needs none. With --results, shows learned policies, in use or not: seeds, benchmarks and each
+    condition before paper; exits with code 10 if none passes.
+    """
+    from commands.promote.run import climb, override, put_down, row_of, run, rung_named
+
+    if results:
+        if name is not None or to is not None or folder or without_evidence:
+            raise OperatorError("--results judges files, and promotes nothing", "tradebot promote --results FILE")
+        from commands.promote.policies import judge
+
+        return judge(bot, results)
+    if name is None:
+        if to is not None or folder or without_evidence:
+            raise OperatorError("name the strategy that this is about", "tradebot promote shows all of them")
+        return run(bot, None, None)
+    if to is None:
+        if without_evidence:
+            raise OperatorError("--without-evidence needs a rung", f"tradebot promote {name} --to live")
+        return run(bot, name, folder)
+    rung = rung_named(to)
+    if without_evidence:
+        return override(bot, name, rung)
+    if rung.place < row_of(bot, name).rung.place:
+        return put_down(bot, name, rung)
+    return climb(bot, name, rung, folder, confirmed)
+
+
+@on_bot(
+    "demote", VerbPurpose.OPERATE, 100, {"demote/1": ("commands.promote.report:Promotions",)}, epilog="tradebot demote"
+)
+def demote(bot: "App") -> Report:
+    """Put down strategies that earn less than they had shown.
+
+    Compares the sessions since each promotion to real money with the interval that it was based on. Entries of a
+    strategy that earned clearly less are refused from then on; its positions keep their stops and exits. Exits with
+    code 10 if there is one. The timetable of a live bot runs it after each session.
+    """
+    from commands.promote.run import review
+
+    return review(bot)

@@ -1,1 +1,57 @@
-"""`tradebot replay`."""
+"""`tradebot replay`: decide recorded passes again, without sending anything, and compare with what was decided."""
+
+from typing import Annotated
+
+import typer
+
+from commands.shared.declaration import VerbPurpose, verb
+from commands.shared.verb_options import (
+    Config,
+    Json,
+    StateDir,
+    finish,
+    identity,
+    opened_as_found,
+)
+from tradebot.model.values import replace
+
+
+@verb(
+    "replay",
+    VerbPurpose.LOOK,
+    40,
+    {"replay/1": ("commands.replay.report:Again",)},
+    epilog="tradebot replay  # the last session\ntradebot replay 2026-11-16\ntradebot replay --from-version 0.1.0\n"
+    "tradebot replay incident.txt  # from tradebot incident, without a bot\n"
+    "tradebot replay --state-dir state/backtests/RUN  # a backtest",
+)
+def replay(
+    what: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[PASS|SESSION|FILE]", help="A pass by its id, a session by its date, or an incident's file."
+        ),
+    ] = None,
+    from_version: Annotated[
+        str | None,
+        typer.Option("--from-version", help="Only passes of this version: what an upgrade would decide otherwise."),
+    ] = None,
+    state_dir: StateDir = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Decide recorded passes again and compare.
+
+    Nothing is sent: prices, books and the broker's replies are those of the record. A dry run keeps no record. In a
+    backtest's folder, the run is played again from what it was made from, and each pass is compared. The file of an
+    incident needs no bot's folder, and may come from anyone.
+    """
+    from commands.replay.incident_replay import is_file
+    from commands.replay.run import of_file, run
+
+    if what and is_file(what):
+        finish(of_file(what, from_version), as_json)
+        return
+    with opened_as_found(state_dir, config) as bot:
+        report = replace(run(bot, what, from_version), whose=identity(bot))
+    finish(report, as_json)

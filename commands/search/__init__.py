@@ -1,1 +1,93 @@
-"""`tradebot search`."""
+"""`tradebot search`: look for better values of settings, and say what may be believed of them."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from commands.backtest.run_options import BacktestOptions, wish_of
+from commands.report.files import Plot
+from commands.search.study_options import On, StudyOptions
+from commands.shared.declaration import VerbPurpose, verb
+from commands.shared.light_helpers import Identity
+from commands.shared.verb_options import Json, Report, but, finish, with_options
+from tradebot.adapters.text.extras import install
+from tradebot.errors import OperatorError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from commands.search.report import Searched
+
+EXAMPLES = """tradebot search space.yaml --profile rotation --bars etfs.parquet --check
+tradebot search space.yaml --profile rotation --bars etfs.parquet --plot search.svg
+tradebot search space.yaml --storage sqlite:////srv/studies.db --study may --resume"""
+
+Storage = Annotated[
+    str | None,
+    typer.Option("--storage", help="Journal file, .db file or database address [STATE/backtests/searches]."),
+]
+StudyName = Annotated[str | None, typer.Option("--study", help="What to call the study [from its fingerprint].")]
+Workers = Annotated[
+    int | None, typer.Option("--workers", min=1, max=1_000, help="Processes [one per core, if memory allows].")
+]
+Where = Annotated[On, typer.Option("--on", help="Where workers are; ray: on the cluster at RAY_ADDRESS, or here.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with a study, or join in one from another machine.")]
+OnlyCheck = Annotated[bool, typer.Option("--check", help="Only check the space against the loader.")]
+
+
+def run(file: Path, wish: BacktestOptions, how: StudyOptions, plot: Path | None) -> Report:
+    from commands.shared.pictures import picture_file
+
+    picture = picture_file(plot, "search.svg")
+    require_extras(how.on)
+    from commands.search.report import draw, render
+    from commands.search.run_study import search
+
+    data = search(file, wish, how)
+    if picture and data.verdict:
+        draw(data, picture)
+
+    def shown(out: "Console", of: "Searched") -> None:
+        render(out, of)
+        if picture:
+            out.print(f"\nWritten: {picture}" if of.verdict else "\nNothing is drawn without a verdict", markup=False)
+
+    return Report("search", data, shown, whose=Identity("sandbox", data.venue))
+
+
+def require_extras(on: On) -> None:
+    """Raise OperatorError if a library that a search there needs isn't installed."""
+    if find_spec("optuna") is None:
+        raise OperatorError("a search needs the extra search", install("search"))
+    if on is On.RAY and find_spec("ray") is None:
+        raise OperatorError("--on ray needs the extra ray", install("search,ray"))
+
+
+@verb(
+    "search", VerbPurpose.TRY, 30, {"search/1": ("commands.search.report:Searched",)}, elsewhere=True, epilog=EXAMPLES
+)
+@with_options(wish=but(wish_of, "venue", "equity_at", "margin", "recorder", "every_pass"))
+def search(
+    space: Annotated[Path, typer.Argument(metavar="SPACE", help="What to try; docs/SEARCH.md explains it.")],
+    storage: Storage = None,
+    study: StudyName = None,
+    workers: Workers = None,
+    on: Where = On.PROCESSES,
+    resume: Resume = False,
+    check: OnlyCheck = False,
+    *,
+    wish: BacktestOptions,
+    plot: Plot = None,
+    as_json: Json = False,
+) -> None:
+    """Search for better settings, and judge what is found.
+
+    Plays a backtest for each combination of values of a space, in as many processes as there are cores, and chooses
+    in some sessions what others judge. The result is a verdict: how likely luck alone makes such a best trial, whether
+    its neighbors earn as much, and what is left with costs doubled. Ctrl-C keeps what is done, and --resume goes on.
+    With --on ray, the workers are on the Ray cluster at RAY_ADDRESS, or on the one started on this machine; a search
+    starts none.
+    """
+    finish(run(space, wish, StudyOptions(storage, study, workers, resume, check, on), plot), as_json)

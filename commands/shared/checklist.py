@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from commands.drill import FOLDER
 from commands.drill.drills import DRILLS
 from commands.drill.evidence import read as read_drills
-from commands.drill.verb import FOLDER
 from commands.shared.evidence.gather import evidence_of
 from commands.shared.light_helpers import caller, clean
 from commands.shared.paper_evidence import GAP, load_paper_evidence

@@ -1,1 +1,36 @@
-"""`tradebot signals`."""
+"""`tradebot signals`: how healthy each signal is, from evidence alone."""
+
+from typing import TYPE_CHECKING
+
+from commands.shared.declaration import VerbPurpose
+from commands.shared.verb_options import Report, on_bot
+from tradebot.errors import ExitCode
+
+if TYPE_CHECKING:
+    from tradebot.app.wiring import App
+
+
+def run(app: "App") -> Report:
+    """Judge every signal in use; exit 10 if one of them isn't as it should be."""
+    from commands.signals.signal_inputs import read, show
+
+    data = read(app)
+    code = ExitCode.FINDINGS if data.findings else ExitCode.DONE
+    return Report("signals", data, show, code)
+
+
+@on_bot(
+    "signals",
+    VerbPurpose.LOOK,
+    210,
+    {"signals/2": ("tradebot.judging.signal_health:SignalsHealth",)},
+    epilog="tradebot signals\ntradebot signals --json",
+)
+def signals(bot: "App") -> Report:
+    """Show how healthy each signal is.
+
+    What a source sends differently from what it documents is shown with an example. A signal is HEALTHY, DEGRADED
+    (usable, but something is wrong), CRITICAL (not usable), or UNKNOWN (nothing was seen to judge it by, as while
+    the market is asleep). Only the bot's own records are read. Exits with code 10 if a person should look.
+    """
+    return run(bot)

@@ -1,1 +1,59 @@
-"""`tradebot status`."""
+"""`tradebot status`: show what the bot holds and may do, from its own records, without asking the broker."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from commands.shared.declaration import VerbPurpose, verb
+from commands.shared.verb_options import Config, Json, Report, StateDir, finish, identity, opened_to_look
+from tradebot.errors import OperatorError
+
+if TYPE_CHECKING:
+    from tradebot.app.wiring import App
+
+
+def run(app: "App") -> Report:
+    """Report what the ledger, the recorded passes and the switch say; always exit 0."""
+    from commands.status.report import show, status_of
+
+    data, whose = status_of(app), identity(app)
+    return Report("status", data, lambda console, _: show(console, data, whose), whose=whose)
+
+
+def run_stores(app: "App") -> Report:
+    """Report what each store in the state folder holds, for how long, and its size; always exit 0."""
+    from commands.status.stores import pace_of, show, stores_of
+
+    return Report("status", stores_of(app.folder.path, pace_of(app)), show, whose=identity(app))
+
+
+@verb(
+    "status",
+    VerbPurpose.LOOK,
+    70,
+    {"status/2": ("tradebot.views.status:Status", "commands.status.stores:Stores")},
+    epilog="tradebot status\ntradebot status --watch\ntradebot status --stores",
+)
+def status(
+    stores: Annotated[
+        bool, typer.Option("--stores", help="Show what is stored, for how long, and how large it is.")
+    ] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Show it again every five seconds, until q.")] = False,
+    state_dir: StateDir = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Show trading state, positions, orders and recent passes.
+
+    Reads the bot's own books; the broker isn't asked.
+    """
+    if watch and (as_json or stores):
+        raise OperatorError("--watch draws one screen for people, and no document or stores", "tradebot status --json")
+    with opened_to_look(state_dir, config) as bot:
+        if watch:
+            from commands.status.watch import follow
+
+            follow(bot)
+            return
+        report = run_stores(bot) if stores else run(bot)
+    finish(report, as_json)

@@ -1,1 +1,44 @@
-"""`tradebot summary`."""
+"""`tradebot summary`: one session in words, from the bot's own records. The broker isn't asked."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from commands.report.files import Html, files_of, write_files
+from commands.shared.declaration import VerbPurpose
+from commands.shared.verb_options import Report, identity, on_bot, opened_to_look
+
+if TYPE_CHECKING:
+    from tradebot.app.wiring import App
+
+
+@on_bot(
+    "summary",
+    VerbPurpose.LOOK,
+    10,
+    {"summary/1": ("tradebot.views.summary.values:Summary",)},
+    epilog="tradebot summary\ntradebot summary 2026-11-16\ntradebot summary --short\ntradebot summary --html day.html",
+    opens=opened_to_look,
+)
+def summary(
+    bot: "App",
+    session: Annotated[
+        str | None, typer.Argument(metavar="[SESSION]", help="The session's date [the last one that began].")
+    ] = None,
+    short: Annotated[bool, typer.Option("--short", help="Print it as one chat message, in plain text.")] = False,
+    html: Html = None,
+) -> Report:
+    """Sum up a session in words, also if nothing was traded.
+
+    Says what the bot did and refused, what it made against SPY, what it holds with which stops, which slots were
+    missed, how it is, what needs you and what changed since the session before. Reads the bot's own records; the
+    broker isn't asked.
+    """
+    from commands.summary.screen import about, message, page, show
+    from commands.summary.summary_inputs import read
+
+    files = files_of(None, html)
+    data = read(bot, session)
+    whose = about(data, identity(bot))
+    shown = Report("summary", data, message if short else lambda console, _: show(console, data, whose))
+    return write_files(shown, files, (), lambda: page(data, whose))

@@ -19,7 +19,7 @@ from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen, Screen
 from textual.widgets import Input, Static
 
-from commands.halt import verb
+from commands.halt import run as run_halt
 from commands.halt.report import NO_REASON, HaltRequest
 from commands.shared.light_helpers import clean, clean_lines, print_error
 from commands.shared.number_format import duration
@@ -218,7 +218,7 @@ def halt(folder: Path, config: str | None, reason: str) -> str:
     request = HaltRequest(reason.strip() or NO_REASON, state_dir=str(folder), config=config, in_utc=in_utc)
     with redirect_stdout(printed), redirect_stderr(printed):
         try:
-            verb.run(request)
+            run_halt(request)
         except TradebotError as error:
             print_error(error)
         finally:

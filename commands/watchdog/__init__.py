@@ -1,1 +1,124 @@
-"""`tradebot watchdog`: an independent watch over bots, with channels and a memory of its own."""
+"""`tradebot watchdog`: watch bots from outside, and raise an alarm when one of them falls silent."""
+
+import json
+import os
+import time
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from msgspec import Struct
+
+from commands.shared.declaration import VerbPurpose, verb
+from commands.shared.light_helpers import clean, say
+from commands.shared.times import when
+from commands.shared.verb_options import Json, Report, finish
+from tradebot.errors import ExitCode
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.console import Console
+
+EVERY_S = 60.0
+"""Real seconds between two rounds."""
+
+
+class WatchProblem(Struct, frozen=True):
+    """Something that is wrong with a bot: since when the watch knows, by what, and whether people were told."""
+
+    bot: str
+    since: datetime
+    found: str
+    told: bool
+
+
+class WatchReport(Struct, frozen=True):
+    """One round: the bots, what is wrong with them, what is over, which channels weren't told and why."""
+
+    folder: str
+    bots: tuple[str, ...]
+    at: datetime
+    wrong: tuple[WatchProblem, ...]
+    over: tuple[WatchProblem, ...]
+    problems: dict[str, str]
+    pinged: bool
+
+
+def run(folder: "Path", failed: str | None = None) -> Report:
+    """Run one round by the files of a watch's folder; exit 10 if anything is wrong, 5 if nobody could be told."""
+    from commands.watchdog.settings import KEYS, PING, load
+    from commands.watchdog.watch import watch
+    from tradebot.adapters.state.env_file import read_env_file
+    from tradebot.app.keys import load_addresses
+
+    settings = load(folder)
+    addresses = load_addresses(os.environ, folder / KEYS, settings.channels)
+    ping = os.environ.get(PING) or read_env_file(folder / KEYS).get(PING)
+    done = watch(folder, settings, addresses, ping, failed)
+    wrong, over = (
+        tuple(WatchProblem(name.partition(" ")[0], each.since, each.found, each.told) for name, each in found.items())
+        for found in (done.wrong, done.over)
+    )
+    data = WatchReport(str(folder), tuple(settings.bots), done.at, wrong, over, dict(done.problems), done.pinged)
+    code = ExitCode.FINDINGS if wrong else ExitCode.DONE
+    return Report("watchdog", data, _render, ExitCode.UNAVAILABLE if done.problems else code)
+
+
+def _render(console: "Console", data: WatchReport) -> None:
+    from rich.markup import escape
+
+    for each in data.wrong:
+        told = "told" if each.told else "not told yet"
+        since = f"since {when(each.since)}, {told}"
+        console.print(f"[red]WRONG[/red]  {each.bot}: {escape(clean(each.found))} ({since})")
+    for each in data.over:
+        console.print(f"[green]over[/green]   {each.bot}: {escape(clean(each.found))}")
+    fine = [bot for bot in data.bots if bot not in {each.bot for each in data.wrong}]
+    for bot in fine:
+        console.print(f"[green]well[/green]   {bot}")
+    for name, problem in data.problems.items():
+        console.print(f"NOT TOLD through {name}: {clean(problem)}", markup=False)
+    if data.pinged:
+        console.print("The dead-man service was told that all is well.")
+
+
+@verb(
+    "watchdog",
+    VerbPurpose.TELL,
+    110,
+    {"watchdog/1": (WatchReport,)},
+    elsewhere=True,
+    epilog="tradebot watchdog --once  # from cron or a timer of its own\ntradebot watchdog",
+)
+def watchdog(
+    once: Annotated[bool, typer.Option("--once", help="Look once [every minute until a signal].")] = False,
+    folder: Annotated[
+        str | None, typer.Option("--folder", help="The watch's own folder [TRADEBOT_WATCHDOG, ~/.tradebot-watchdog].")
+    ] = None,
+    failed: Annotated[
+        str | None, typer.Option("--failed", help="Look once, and tell that this unit of systemd has failed.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Watch bots from outside, and tell you when one fails.
+
+    Its channels and its memory are in a folder of its own, so that it works when the bot's process, disk,
+    configuration or folder doesn't. Each cause is told once, and when it is over. Exits with code 10 if anything is
+    wrong, and with 5 if a channel couldn't be told.
+    """
+    from commands.watchdog.settings import folder_of
+
+    place = folder_of(folder, os.environ)
+    while not once and failed is None:
+        report = run(place)
+        say(json.dumps(report.document()) if as_json else _line(report))
+        time.sleep(EVERY_S)
+    finish(run(place, failed), as_json)
+
+
+def _line(report: Report) -> str:
+    data: WatchReport = report.data
+    wrong = "; ".join(f"{each.bot}: {clean(each.found)}" for each in data.wrong)
+    problems = "".join(f"; NOT TOLD through {name}: {clean(problem)}" for name, problem in data.problems.items())
+    return f"{when(data.at)} {wrong or 'all is well'}{problems}"

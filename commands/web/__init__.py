@@ -1,1 +1,111 @@
-"""`tradebot web`: pages to leave open, drawn from the reports of the verbs."""
+"""`tradebot web`: serve pages about the bot on this machine."""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from msgspec import Struct
+
+from commands.shared.declaration import VerbPurpose, verb
+from commands.shared.times import when
+from commands.shared.verb_options import Config, Json, Report, StateDir, finish, identity, opened_to_look
+from tradebot.errors import OperatorError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+LOOPBACK, PORT, MOST_PORT = "127.0.0.1", 5000, 65_535
+LOOPBACKS = frozenset({LOOPBACK, "::1", "localhost"})
+
+
+class WebServed(Struct, frozen=True):
+    """Where the pages are, and since when which token is asked for.
+
+    `token` is only shown once, when it is made; otherwise it is None.
+    """
+
+    url: str
+    token: str | None
+    token_made_at: datetime
+
+
+@verb(
+    "web",
+    VerbPurpose.TELL,
+    90,
+    {"web/1": (WebServed,)},
+    epilog="tradebot web\ntradebot web --port 5010 --new-token\n"
+    "tradebot web --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem",
+)
+def web(
+    port: Annotated[int, typer.Option("--port", min=0, max=MOST_PORT, help="Port to listen on; 0 for a free one.")] = (
+        PORT
+    ),
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = LOOPBACK,
+    tls_cert: Annotated[Path | None, typer.Option("--tls-cert", metavar="FILE", help="Certificate, as PEM.")] = None,
+    tls_key: Annotated[Path | None, typer.Option("--tls-key", metavar="FILE", help="Its private key, as PEM.")] = None,
+    new_token: Annotated[bool, typer.Option("--new-token", help="Make another token; the old one ends.")] = False,
+    state_dir: StateDir = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Serve pages about the bot on this machine.
+
+    Whoever has the token, which is shown once, can look at everything; and halt, answer requests for approval, and
+    note a trade. Nothing else can be done there. It reads the bot's own records, also while the bot doesn't run.
+    Any address but this machine's own needs a certificate and its key.
+    """
+    _require_tls(host, tls_cert, tls_key)
+    from commands.shared.service import listening, require_usable, serve_on
+    from commands.web.actions import VerbActions
+    from commands.web.guard import Logins
+    from commands.web.page_data import PageReader
+    from commands.web.site import Site
+    from tradebot.adapters.state import service_token, state_folder
+
+    if tls_cert and tls_key:
+        require_usable(tls_cert, tls_key)
+    folder = state_folder.resolve(state_dir, os.environ).absolute()
+    with opened_to_look(str(folder), config) as bot:
+        known, whose = bot.settings.health.hosts, identity(bot)
+    with listening(host, port, "tradebot web --port 0") as listener:
+        token, kept = service_token.made_or_kept(folder, state_folder.WEB_TOKEN, datetime.now(UTC), new=new_token)
+        at = listener.getsockname()[1]
+        scheme, usual = ("https", 443) if tls_cert else ("http", 80)
+        url = f"{scheme}://{LOOPBACK if host == 'localhost' else _in_url(host)}:{at}/"
+        # Cookies are shared by all ports of a name, unlike everything else of a page.
+        cookie = f"{'__Host-' if tls_cert else ''}tradebot-{at}"
+        reader, acting, logins = PageReader(folder, config), VerbActions(folder, config), Logins(kept.fits)
+        site = Site(reader, acting, logins, cookie, is_secure=tls_cert is not None)
+        names = {_in_url(name).lower() for name in (LOOPBACK, "localhost", "::1", host, *known)}
+        finish(Report("web", WebServed(url, token, kept.at), _show, whose=whose), as_json)
+        hosts = {f"{name}:{at}" for name in names} | (names if at == usual else set())
+        serve_on(listener, site.application(hosts), tls_cert, tls_key)
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _require_tls(host: str, cert: Path | None, key: Path | None) -> None:
+    """Raise OperatorError if the token would go over a network in the clear, or half of what TLS needs is given."""
+    example = "tradebot web --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem"
+    if (cert is None) != (key is None):
+        raise OperatorError("a certificate and its key are only of use together", example)
+    for file in (cert, key):
+        if file is not None and not file.is_file():
+            raise OperatorError(f"{file} isn't a file that can be read", example)
+    if host not in LOOPBACKS and cert is None:
+        raise OperatorError(
+            f"on {host}, the token and everything shown would go over the network in the clear", example
+        )
+
+
+def _show(console: "Console", data: WebServed) -> None:
+    console.print(f"The pages are at {data.url}", markup=False)
+    if data.token is None:
+        console.print(f"The token is the one of {when(data.token_made_at)}. Next: --new-token makes another one")
+    else:
+        console.print(f"Token, shown only now: {data.token}", markup=False, soft_wrap=True)

@@ -7,16 +7,13 @@ from markupsafe import Markup
 from rich.console import Console
 from rich.markup import escape
 
-from commands import approvals, events, orders, positions
+from commands import approvals, audit, events, health, orders, positions, schedule
 from commands.approvals import ApprovalsData
-from commands.audit import verb as audit
 from commands.audit.report import show_findings
 from commands.config import diff
 from commands.config import show as config
 from commands.events import EventsShown
-from commands.health import verb as health
 from commands.schedule import check
-from commands.schedule import verb as schedule
 from commands.schedule.rows import show_moments
 from commands.shared.light_helpers import clean
 from commands.shared.verb_options import Report, identity

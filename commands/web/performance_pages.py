@@ -6,13 +6,10 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from commands.compare import verb as compare
-from commands.pnl import verb as pnl
-from commands.report import verb as report
+from commands import compare, pnl, report, signals
 from commands.report.files import files_of
 from commands.shared.span_options import days_of
 from commands.shared.verb_options import Report
-from commands.signals import verb as signals
 from commands.trades import run as trades
 from commands.trades.report import Trades
 from commands.web.chart_parts import equity_part

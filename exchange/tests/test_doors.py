@@ -180,7 +180,7 @@ def test_nothing_listens_beyond_this_machine() -> None:
     likely = [path for path in sources if re.search(rf"\b({'|'.join(LISTENERS)})\(", path.read_text())]
     calls = [node for path in likely for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
     found = [ast.unparse(call) for call in calls if ast.unparse(call.func).rpartition(".")[2] in LISTENERS]
-    # The pages may be asked for elsewhere, with a certificate alone (tests/commands/web/test_verb.py).
+    # The pages may be asked for elsewhere, with a certificate alone (tests/commands/web/test_web.py).
     bound = ["ThreadingHTTPServer((HOST, 0), Receiver)", *["listener.bind((HOST, port))"] * 2]
     of_pages = "listener.bind((host, port))"
     of_health = "loop.create_server(partial(HealthConnection, config, state, {}), sock=listener, backlog=BACKLOG)"

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from commands.web.verb import PORT
+from commands.web import PORT
 from tests.kit.bot import forked
 from tests.kit.bot.folder import PROGRAM, made
 from tests.kit.values import SESSION

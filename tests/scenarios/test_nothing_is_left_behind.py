@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.serve import verb as serve
+from commands import serve
 from jobs.runner import LogKind, LogLine
 from tests.kit.bot.folder import made
 from tests.kit.values import NOW

@@ -45,7 +45,7 @@ LONG = (
     # The tests of a file stay with one process, and one of these plays a day of 1,440 minutes three times.
     "tests/scenarios/test_kraken_verbs.py",
     "tests/faults/",
-    "tests/commands/notify/test_verb_week.py",
+    "tests/commands/notify/test_notify_week.py",
     "tests/signals/structures/test_structures_causality.py",
     "tests/year/",
     "tests/docs/",

@@ -1,1 +1,190 @@
-"""`tradebot learn policy`."""
+"""`tradebot learn policy`: learned policies, from bars to the evidence that a promotion needs."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from commands.backtest.run_options import BacktestOptions, wish_of
+from commands.search import Where
+from commands.search.study_options import On
+from commands.shared.declaration import VerbPurpose, group, verb
+from commands.shared.verb_options import Json, but, finish, with_options
+
+group("learn policy", "Train policies for futures, and judge them.")
+AgentName = Annotated[str, typer.Option("--agent", help="ppo, recurrent_ppo, sac, td3 or logistic.")]
+Seeds = Annotated[
+    int | None, typer.Option("--seeds", min=1, max=100, help="How many seeds to train, numbered from 1 [5].")
+]
+Steps = Annotated[int | None, typer.Option("--steps", help="How many bars to learn from in all [of the agent].")]
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=NUMBER", help="Change a setting of the agent.")]
+Without = Annotated[list[str] | None, typer.Option("--without", metavar="FEATURE", help="Leave a feature out.")]
+Symbol = Annotated[str | None, typer.Option("--symbol", help="The root to learn, of those in the universe.")]
+Strategy = Annotated[str, typer.Option("--strategy", help="What the policy is called in the configuration.")]
+Key = Annotated[Path, typer.Option("--key", metavar="FILE", help="The private key to sign models with.")]
+Kept = Annotated[Path, typer.Option("--results", metavar="FOLDER", help="Where models and results are kept.")]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, max=1_000, help="Processes [one per core].")]
+By = Annotated[
+    Literal["walk-forward", "cpcv"], typer.Option("--by", help="How sessions are split; cpcv judges along many paths.")
+]
+Drafts = Annotated[Path, typer.Option("--drafts", metavar="FOLDER", help="Where to write the drafts.")]
+PLAYED = but(
+    wish_of, "prices", "day_prices", "edge", "corporate_actions", "flow", "flow_folder", "symbols", "equity_at",
+    "margin", "recorder", "every_pass",
+)  # fmt: skip
+JUDGED = but(PLAYED, "profile")
+
+
+@verb(
+    "learn policy train",
+    VerbPurpose.DEVELOP,
+    40,
+    {"learn-policy-train/1": ("commands.learn.policy.train:PolicyTrained",)},
+    elsewhere=True,
+    epilog="tradebot learn policy train --agent logistic --profile policy --sessions 20\n"
+    "tradebot learn policy train --agent ppo --seeds 5 --profile policy --bars mes.csv --bar-stamp start",
+)
+@with_options(wish=PLAYED)
+def _train(
+    agent: AgentName = "ppo",
+    seeds: Seeds = None,
+    steps: Steps = None,
+    changes: Set = None,
+    without: Without = None,
+    symbol: Symbol = None,
+    strategy: Strategy = "policy",
+    to: Drafts = Path("drafts"),
+    *,
+    wish: BacktestOptions,
+    as_json: Json = False,
+) -> None:
+    """Train an agent on a span of bars, once with each seed.
+
+    It trades in the bot's own backtest and learns from what the account's equity does. The features' scaling comes
+    from the same span. Each model is written as a draft that you can sign. A configuration counts as one trial from
+    then on, whatever comes of it. The logistic regression needs no extra; the others need the extra rl and PyTorch.
+    """
+    from commands.learn.policy.train import TrainingOptions, run
+
+    asked = TrainingOptions(agent, seeds, steps, tuple(changes or ()), tuple(without or ()), symbol, strategy, to)
+    finish(run(asked, wish), as_json)
+
+
+@verb(
+    "learn policy walk",
+    VerbPurpose.DEVELOP,
+    50,
+    {"learn-policy-walk/2": ("commands.learn.policy.walk:PolicyWalked",)},
+    elsewhere=True,
+    epilog="tradebot learn policy walk --agent logistic --key ~/keys/models.pem --profile policy --sessions 300\n"
+    "tradebot learn policy walk --agent ppo --key ~/keys/models.pem --profile policy --bars mes.csv --bar-stamp end\n"
+    "tradebot learn policy walk --agent ppo --seeds 5 --key ~/keys/models.pem --sessions 400 --by cpcv --results paths",
+)
+@with_options(wish=PLAYED)
+def _walk(
+    key: Key,
+    agent: AgentName = "ppo",
+    seeds: Seeds = None,
+    steps: Steps = None,
+    changes: Set = None,
+    without: Without = None,
+    symbol: Symbol = None,
+    strategy: Strategy = "policy",
+    to: Kept = Path("policies"),
+    by: By = "walk-forward",
+    workers: Workers = None,
+    *,
+    wish: BacktestOptions,
+    as_json: Json = False,
+) -> None:
+    """Train in one span and judge in the next, again and again.
+
+    The settings under promotion.splits say how long the spans are. Each model is trained before the sessions that
+    judge it, signed, and played by the bot's own passes there: as it is, with costs doubled, and a bar later; so are
+    the benchmarks. With --by cpcv, all sessions are cut into groups instead, each few of which are judged by models
+    that were trained on the others: 66 splits, and 11 paths for each seed. The results are what tradebot promote asks
+    of a policy. The same command goes on with a walk that was stopped. Exits with code 10 unless the policy passes.
+    """
+    from commands.learn.policy.train import TrainingOptions
+    from commands.learn.policy.walk import WalkOptions, run
+
+    asked = TrainingOptions(agent, seeds, steps, tuple(changes or ()), tuple(without or ()), symbol, strategy, Path())
+    finish(run(asked, WalkOptions(to, key, workers, by), wish), as_json)
+
+
+@verb(
+    "learn policy study",
+    VerbPurpose.DEVELOP,
+    60,
+    {"learn-policy-study/1": ("commands.learn.policy.study:PolicyStudied",)},
+    elsewhere=True,
+    epilog="tradebot learn policy study --agent ppo --space ppo.yaml --trials 30 --key ~/keys/models.pem\n"
+    "tradebot learn policy study --agent logistic --space c.yaml --key ~/keys/models.pem --on ray",
+)
+@with_options(wish=PLAYED)
+def _study(
+    key: Key,
+    space: Annotated[Path, typer.Option("--space", metavar="FILE", help="What to try; docs/LEARN_POLICIES.md.")],
+    agent: AgentName = "ppo",
+    trials: Annotated[
+        int | None, typer.Option("--trials", min=2, max=100_000, help="How many to try [of the space].")
+    ] = None,
+    name: Annotated[str | None, typer.Option("--study", help="What to call the study [the agent's name].")] = None,
+    seeds: Seeds = None,
+    steps: Steps = None,
+    changes: Set = None,
+    without: Without = None,
+    symbol: Symbol = None,
+    strategy: Strategy = "policy",
+    to: Kept = Path("policies"),
+    workers: Workers = None,
+    on: Where = On.PROCESSES,
+    *,
+    wish: BacktestOptions,
+    as_json: Json = False,
+) -> None:
+    """Search for settings of an agent, walking forward.
+
+    A space says which settings are tried, and its seed which values come in which order. Each configuration is walked
+    forward with as by learn policy walk, and counts as one trial before it is trained. The first half of the judged
+    sessions chooses, by the median seed's Sharpe ratio; the second half is held out. The same command goes on with a
+    study that was stopped.
+    """
+    from commands.learn.policy.study import StudyRequest, run
+    from commands.learn.policy.train import TrainingOptions
+    from commands.learn.policy.walk import WalkOptions
+
+    asked = TrainingOptions(agent, seeds, steps, tuple(changes or ()), tuple(without or ()), symbol, strategy, Path())
+    finish(
+        run(asked, StudyRequest(space, trials, name, on), WalkOptions(to, key, workers, "walk-forward"), wish), as_json
+    )
+
+
+@verb(
+    "learn policy judge",
+    VerbPurpose.DEVELOP,
+    70,
+    {"learn-policy-judge/1": ("commands.learn.policy.judge:PolicyJudged",)},
+    elsewhere=True,
+    epilog="tradebot learn policy judge --bars mes.csv --bar-stamp start --from 2026-11-02 --to 2026-11-27\n"
+    "tradebot learn policy judge --from 2026-11-02 --write results.json --json",
+)
+@with_options(wish=JUDGED)
+def _judge(
+    symbol: Symbol = None,
+    strategy: Strategy = "policy",
+    write: Annotated[
+        Path | None, typer.Option("--write", metavar="FILE", help="Where to [strategies.NAME.results].")
+    ] = None,
+    *,
+    wish: BacktestOptions,
+    as_json: Json = False,
+) -> None:
+    """Play the models of a policy in later sessions.
+
+    What each earned by session is added to the file that weights and the choice among models are made from. A model
+    is never judged in a session that it was trained on.
+    """
+    from commands.learn.policy.judge import run
+
+    finish(run(strategy, symbol, write, wish), as_json)

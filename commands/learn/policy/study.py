@@ -11,8 +11,8 @@ from msgspec import Struct
 
 from commands.learn.policy.train import TrainingOptions, jobs_of
 from commands.learn.policy.walk import WalkOptions, ground_of
+from commands.search import require_extras
 from commands.search.study_options import On
-from commands.search.verb import require_extras
 from commands.shared.error_boundary import TerminatedError
 from commands.shared.light_helpers import Identity, clean
 from commands.shared.verb_options import Report, progress_bar

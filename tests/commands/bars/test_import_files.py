@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.bars import verb
+from commands import bars
 from tests.commands.bars.files import HEADER, session_minutes, written
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot
@@ -25,7 +25,7 @@ MINUTES = ("--timeframe", "1min", "--stamp", "start", "--zone", "America/New_Yor
 @pytest.fixture(autouse=True)
 def offline(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if "copy" in request.fixturenames:
-        monkeypatch.setattr(verb, "now_of", lambda app: BEFORE_THE_SESSION)
+        monkeypatch.setattr(bars, "now_of", lambda app: BEFORE_THE_SESSION)
 
 
 def test_import_stores_good_rows_and_lists_bad_ones_by_line(copy: Bot, tmp_path: Path) -> None:

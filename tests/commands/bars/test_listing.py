@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.bars import verb
+from commands import bars
 from tests.commands.bars.files import session_minutes, written
 from tests.kit.bot.folder import Bot
 
@@ -18,7 +18,7 @@ def test_listing_without_a_store_creates_none(copy: Bot) -> None:
 
 
 def test_listing_shows_each_series_with_its_span(copy: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verb, "now_of", lambda app: datetime(2026, 11, 16, 14, tzinfo=UTC))
+    monkeypatch.setattr(bars, "now_of", lambda app: datetime(2026, 11, 16, 14, tzinfo=UTC))
     minutes = written(tmp_path / "minutes.csv", session_minutes("SPY", "2026-11-13"))
     daily = written(tmp_path / "daily.csv", ["2026-11-13,SPY,100,101,99,100,1000"])
     stamp = ("--stamp", "start", "--zone", "America/New_York")

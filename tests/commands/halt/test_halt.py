@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from commands.halt import orders_may_fill
 from commands.halt.report import HaltRequest, Latch, further_lines, lines_if_unwritten, orders_left_alone
-from commands.halt.verb import orders_may_fill
 from tests.kit.adapters.alpaca import intent
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot, blank, log, order_by_hand, start

@@ -161,10 +161,10 @@ def test_space_alone_can_be_checked(tmp_path: Path) -> None:
 
 def test_missing_extra_is_a_sentence(tmp_path: Path) -> None:
     place = bot(tmp_path, 50)
-    with patch("commands.search.verb.find_spec", return_value=None):
+    with patch("commands.search.find_spec", return_value=None):
         found = said_by("search", *place)
     assert (found.code, install("search") in found.err) == (2, True)
-    with patch("commands.search.verb.find_spec", lambda name: None if name == "ray" else name):
+    with patch("commands.search.find_spec", lambda name: None if name == "ray" else name):
         found = said_by("search", *place, "--on", "ray")
     assert (found.code, install("search,ray") in found.err) == (2, True)
     assert not (tmp_path / "state").exists()

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from commands.serve.verb import run
+from commands.serve import run
 from tests.kit.bot.folder import Bot, blank, log, made
 from tradebot.adapters.state.state_folder import cannot_write
 from tradebot.app.wiring import App
@@ -193,7 +193,7 @@ def test_serve_on_a_full_disk_exits_with_the_code_to_try_again(trader: Bot, monk
     def full(*args: object, **more: object) -> None:
         raise cannot_write(trader.folder, OSError(errno.ENOSPC, "No space left on device"))
 
-    monkeypatch.setattr("commands.serve.verb.run", full)
+    monkeypatch.setattr("commands.serve.run", full)
     said = trader.says("serve")
     assert (said.code, "free up disk space" in said.err) == (5, True)
     unit = (Path(__file__).parents[3] / "deploy/systemd/tradebot@.service").read_text()

@@ -24,7 +24,7 @@ from commands.drill.stage import Stage
 from commands.shared.light_helpers import VERSIONS
 from commands.shared.schema import DATA
 from papervenue import process
-from tests.commands.model.test_verb import drafted
+from tests.commands.model.test_model import drafted
 from tests.kit.backtest.playing import FEW, bot, configured, traded_by
 from tests.kit.bot.folder import Bot, Said, made, order_by_hand, passes_in, second_session
 from tests.kit.bot.forked import start

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from commands.schedule import verb as schedule
+from commands import schedule
 from commands.shared.console import Screen
 from commands.shared.verb_options import Report
 from commands.trade_once import run as trade_once

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.commands.trades.test_verb import booked, trade
+from tests.commands.trades.test_trades import booked, trade
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot
 from tradebot.adapters.ledger.ledger import SqliteLedger

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from commands.web.performance_pages import ROWS
-from tests.commands.trades.test_verb import booked
+from tests.commands.trades.test_trades import booked
 from tests.commands.web.client import browser, site
 from tests.kit.bot.folder import Bot
 

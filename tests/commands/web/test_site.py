@@ -170,7 +170,7 @@ def test_parts_that_cannot_be_read_have_their_error_in_the_place_of_their_docume
 def test_what_is_not_there_and_what_fails_tell_nothing_of_the_inside(tmp_path: Path) -> None:
     client = browser(site(tmp_path, reader=Broken(tmp_path, None)))
     assert "There is no such page" in client.get("/missing").text
-    for path, status in (("/missing", 404), ("/", 500), ("/static/1/verb.py", 404), ("/static/1/..%2Fverb.py", 404)):
+    for path, status in (("/missing", 404), ("/", 500), ("/static/1/site.py", 404), ("/static/1/..%2Fsite.py", 404)):
         answer = client.get(path)
         assert answer.status_code == status, path
         assert "secret detail" not in answer.text

@@ -7,8 +7,8 @@ from urllib.parse import quote
 import pytest
 from markupsafe import escape
 
-from tests.commands.trades.test_verb import booked as booked_trades
-from tests.commands.trades.test_verb import trade
+from tests.commands.trades.test_trades import booked as booked_trades
+from tests.commands.trades.test_trades import trade
 from tests.commands.web.client import browser, site
 from tests.kit.bot.folder import Bot
 from tradebot.adapters.ledger.ledger import SqliteLedger

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from commands.serve import verb as serve
+from commands import serve
 from commands.shared.error_boundary import run_command
 from tests.adapters.plugins.test_plugin import Ask, ask
 from tests.faults import test_campaigns, test_stores

@@ -92,7 +92,7 @@ class Ray:
 def searched(place: tuple[str, ...], ray: Ray) -> Any:
     with (
         patch.object(cluster, "connect_ray", lambda: ray),
-        patch("commands.search.verb.find_spec", lambda name: name),
+        patch("commands.search.find_spec", lambda name: name),
         patch("commands.search.run_study._varied", lambda *_: ((), ())),
     ):
         return said_by("search", *place, "--on", "ray", "--json")

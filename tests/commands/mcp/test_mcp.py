@@ -8,7 +8,7 @@ from tradebot.adapters.text.extras import install
 
 
 def test_without_the_extra_it_says_what_to_install(copy: Bot) -> None:
-    with patch("commands.mcp.verb.find_spec", return_value=None):
+    with patch("commands.mcp.find_spec", return_value=None):
         said = copy.says("mcp")
     assert (said.code, said.out) == (2, "")
     assert "needs the extra mcp" in said.err

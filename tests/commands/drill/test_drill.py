@@ -139,7 +139,7 @@ def test_long_evidence_is_cut_between_words_and_says_so(
     copy: Bot, played: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     played += [True]
-    monkeypatch.setattr("commands.drill.verb.LONGEST", 10)
+    monkeypatch.setattr("commands.drill.LONGEST", 10)
     monkeypatch.setattr(
         Stage, "check", lambda stage, *_: stage.checks.append(DrillCheck("thing", True, "words on words"))
     )

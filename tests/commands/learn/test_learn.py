@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from commands.shared.history import read_history
-from tests.commands.trades.test_verb import trade
+from tests.commands.trades.test_trades import trade
 from tests.kit.bot.ending import refuses, shows
 from tests.kit.bot.folder import Bot
 from tradebot.adapters.ledger.ledger import SqliteLedger

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from commands.top import verb
+from commands import top
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot
 from tradebot.adapters.text.extras import install
@@ -122,6 +122,6 @@ def test_top_without_a_terminal_or_the_extra_names_the_next_step(bot: Bot, monke
     def lacking(name: str) -> Any:
         return None if name == "textual" else importlib.util.find_spec(name)
 
-    monkeypatch.setattr(verb, "find_spec", lacking)
+    monkeypatch.setattr(top, "find_spec", lacking)
     refuses(bot.says("top"), 2, install("top"))
     assert bot.says("top", "--json").code == 0

@@ -1,1 +1,0 @@
-"""`tradebot shadow`."""
