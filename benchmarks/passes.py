@@ -34,7 +34,7 @@ Measured = dict[str, float]
 def measure_session(symbols: Sequence[str]) -> Measured:
     """Play the demo's session with these symbols; return seconds."""
     from commands.demo import run as demo
-    from commands.init.symbols import symbol_flags
+    from commands.init.profiles import symbol_flags
     from papervenue import process
 
     flags = {"mode": "sandbox", **symbol_flags(",".join(symbols) or None)}

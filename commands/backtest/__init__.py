@@ -31,9 +31,8 @@ tradebot backtest --bars minutes.csv --bar-stamp start --fill next-open --check-
 
 
 def run(wish: BacktestOptions, how: "RunOptions") -> Report:
-    from commands.backtest.report import data_of, render
+    from commands.backtest.report import data_of, render, vary
     from commands.backtest.run_backtest import play
-    from commands.backtest.sensitivity import vary
 
     with play(wish, how) as (finished, results):
         checked = _checked(finished, how.cuts) if how.cuts is not None else None

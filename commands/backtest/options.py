@@ -10,8 +10,7 @@ from msgspec import Struct
 
 from commands.backtest.run_options import BacktestOptions
 from commands.init import MarketWish, flags_of, market_flags
-from commands.init.profiles import SHIPPED_PROFILE, profile_file, require_strategies
-from commands.init.symbols import symbol_flags
+from commands.init.profiles import SHIPPED_PROFILE, profile_file, require_strategies, symbol_flags
 from commands.shared.light_helpers import clean
 from commands.shared.times import show_venue
 from tradebot.adapters.memory.recorder import RecordLevel

@@ -87,7 +87,7 @@ def _import(
     "bars list",
     VerbPurpose.BARS,
     30,
-    {"bars-list/1": ("commands.bars.listing:BarsStored",)},
+    {"bars-list/1": ("commands.bars.check:BarsStored",)},
     epilog="tradebot bars list",
 )
 def _list(bot: "App") -> Report:
@@ -95,7 +95,7 @@ def _list(bot: "App") -> Report:
 
     Reads the bot's own store; nothing is fetched.
     """
-    from commands.bars.listing import run
+    from commands.bars.check import run_listing as run
 
     return run(bot)
 

@@ -15,6 +15,7 @@ from commands.bars.shared import (
     series_name,
     sessions_between,
     spans_of,
+    stored_bytes,
 )
 from commands.shared.tables import Table, sentence, staying
 from commands.shared.times import zone
@@ -157,3 +158,56 @@ def _findings(console: "Console", data: BarsChecked) -> None:
         console.print(f"  and {pluralize(left, 'more finding')}; name a symbol, or use --json")
     for flaw in dict.fromkeys(row.flaw for row in data.findings):
         console.print(f"{flaw.value.replace('_', ' ')}: {REMEDIES[flaw]}", markup=False)
+
+
+class StoredBarsRow(Struct, frozen=True):
+    """The bars of one symbol and timeframe from one source; `first` and `last` are starts of bars."""
+
+    symbol: str
+    timeframe: str
+    source: str
+    first: datetime
+    last: datetime
+    bars: int
+    price: "PriceKind"
+
+
+class BarsStored(Struct, frozen=True):
+    """What is stored, and how many bytes all of it takes on the disk."""
+
+    spans: tuple[StoredBarsRow, ...]
+    bars: int
+    bytes: int
+
+
+def run_listing(app: "App") -> Report:
+    """Read what the store holds; nothing is created or fetched."""
+    rows = tuple(
+        StoredBarsRow(
+            span.symbol,
+            span.timeframe,
+            span.source,
+            datetime.fromtimestamp(span.first_s, UTC),
+            datetime.fromtimestamp(span.last_s, UTC),
+            span.count,
+            span.price,
+        )
+        for span in spans_of(app)
+    )
+    data = BarsStored(rows, sum(row.bars for row in rows), stored_bytes(app))
+    return Report("bars-list", data, _render_listing)
+
+
+def _render_listing(console: "Console", data: BarsStored) -> None:
+    from commands.shared.tables import Table, number
+
+    symbols = len({row.symbol for row in data.spans})
+    console.print(f"{pluralize(data.bars, 'bar')} of {pluralize(symbols, 'symbol')}, {data.bytes / 1e6:,.1f} MB")
+    if not data.spans:
+        console.print("Next: tradebot bars fetch, or tradebot bars import FILE")
+        return
+    table = Table("symbol", "timeframe", number("bars"), f"from {zone()}", f"to {zone()}", "source")
+    for row in data.spans:
+        span = (bar_time(at, row.timeframe) for at in (row.first, row.last))
+        table.row(escape(row.symbol), series_name(row.timeframe, row.price), f"{row.bars:,}", *span, escape(row.source))
+    console.print(table)

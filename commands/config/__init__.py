@@ -18,7 +18,7 @@ group("config", "Show, check or approve settings.")
     "config show",
     VerbPurpose.OPERATE,
     140,
-    {"config-show/1": ("commands.config.accept:ShownConfiguration",)},
+    {"config-show/1": ("commands.config.current_config:ShownConfiguration",)},
     in_group=1,
     epilog="tradebot config show\ntradebot config show limits --origin",
 )
@@ -44,7 +44,7 @@ def _show(
     "config check",
     VerbPurpose.OPERATE,
     150,
-    {"config-check/1": ("commands.config.accept:ConfigurationChecked",)},
+    {"config-check/1": ("commands.config.current_config:ConfigurationChecked",)},
     in_group=1,
     epilog="tradebot config check\ntradebot config check mine.yaml\ntradebot config check -",
 )
@@ -98,7 +98,7 @@ def _set(
     "config diff",
     VerbPurpose.OPERATE,
     160,
-    {"config-diff/1": ("commands.config.diff:Diff",)},
+    {"config-diff/1": ("commands.config.show:Diff",)},
     epilog="tradebot config diff\ntradebot config diff --json",
 )
 def _diff(state_dir: StateDir = None, config: Config = None, as_json: Json = False) -> None:
@@ -106,7 +106,7 @@ def _diff(state_dir: StateDir = None, config: Config = None, as_json: Json = Fal
 
     Shows where each different value comes from.
     """
-    from commands.config.diff import run
+    from commands.config.show import run
 
     finish(run(state_dir, config), as_json)
 
@@ -115,7 +115,7 @@ def _diff(state_dir: StateDir = None, config: Config = None, as_json: Json = Fal
     "config accept",
     VerbPurpose.OPERATE,
     180,
-    {"config-accept/1": ("commands.config.accept:Accepted",)},
+    {"config-accept/1": ("commands.config.current_config:Accepted",)},
     in_group=-1,
     epilog="tradebot config accept\ntradebot config accept --confirm 4321  # the account's last four characters",
 )
@@ -125,6 +125,6 @@ def accept(bot: "App", confirmed: AccountTail = None) -> Report:
 
     From then on, a setting that is looser than approved closes entries.
     """
-    from commands.config.accept import run
+    from commands.config.current_config import run
 
     return run(bot, by=caller(), confirmed=confirmed)

@@ -17,7 +17,7 @@ from commands.init import (
     flags_of,
     market_flags,
 )
-from commands.init.symbols import symbol_flags
+from commands.init.profiles import symbol_flags
 from commands.shared.completion import complete_assignments, strategies
 from commands.shared.declaration import VerbPurpose, verb
 from commands.shared.verb_options import (

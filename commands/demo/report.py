@@ -10,7 +10,7 @@ from rich.console import Console
 
 from commands.demo.run_comparison import Beside, DemoRun, RunOutcome, beside, keep, run_of
 from commands.demo.run_comparison import render as render_beside
-from commands.init.market_notes import made_up
+from commands.init.profiles import made_up
 from commands.shared.bot_records import exit_reasons
 from commands.shared.history import read_history
 from commands.shared.number_format import bar, format_with_unit, gain, off_by, usd

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -11,34 +11,88 @@ from shutil import rmtree
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from commands.demo import run_comparison
-from commands.demo.demo_session import DemoSession
 from commands.demo.report import played_data, render
 from commands.demo.run_comparison import FILE
+from commands.evaluate_exits import run as evaluate_exits
+from commands.fetch_flow import run as fetch_flow
 from commands.init import making as init
-from commands.init.config_file import to_copy, written_here
+from commands.init.making import to_copy, written_here
 from commands.init.profiles import profile_content
 from commands.reconcile import run as reconcile
+from commands.score import run as score
 from commands.shared.setting_args import assignments, over, values_of
 from commands.shared.verb_options import (
     Report,
     identity,
     show_traded_by,
 )
+from commands.trade_once import run as trade_once
 from tradebot.adapters.plugins.plugin import require_installed, require_named
 from tradebot.adapters.state import state_folder, state_locks
 from tradebot.app import sandbox
 from tradebot.app.loading import USER_FILE, Options, user_file
 from tradebot.app.settings import load, merge
-from tradebot.app.wiring import open_app
+from tradebot.app.wiring import App, open_app
 from tradebot.errors import ExitCode, OperatorError
+from tradebot.model.bar import Session
+from tradebot.model.record import Job
 from tradebot.model.text import pluralize
-from tradebot.timetable.sessions import session_of
+from tradebot.timetable.sessions import FETCHING, Slot, due_at, session_of
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from commands.demo.run_comparison import DemoRun
-    from tradebot.app.wiring import App
-    from tradebot.model.bar import Session
     from tradebot.ports.world import Progress
+
+MINUTE = timedelta(minutes=1)
+VERBS = {
+    Job.FETCH_FLOW: fetch_flow.run,
+    Job.SCORE: score.run,
+    Job.EVALUATE_EXITS: evaluate_exits.run,
+    Job.TRADE_ONCE: trade_once.run,
+    Job.RECONCILE: reconcile.run,
+}
+BESIDE_FETCHING = (Job.EVALUATE_EXITS, Job.RECONCILE)
+"""Jobs that don't wait for a slow flow source; entries wait for the facts of their minute, as long as their slot."""
+
+
+class DemoSession:
+    """Plays the slots of one session; `now` is where trading time stands."""
+
+    def __init__(self, app: "App", session: "Session", now: datetime) -> None:
+        self._app = app
+        self._session = session
+        self._now = now
+        self._begun: set[Slot] = set()
+        self._running: Job | None = None
+
+    def run(self, minute: datetime) -> None:
+        """Let time pass until a minute and run what is due then, unless an answer has already passed it."""
+        self._pass_until(minute)
+        self._run(minute, tuple(VERBS))
+
+    def meanwhile(self, seconds: float) -> None:
+        """Let the time pass that an answer took; while facts are being fetched, run exits when they are due."""
+        end, fetching = self._now + timedelta(seconds=seconds), self._running in FETCHING
+        while True:
+            if fetching:
+                self._run(self._now, BESIDE_FETCHING)
+            if self._now >= end:
+                return
+            self._pass_until(min(end, self._now.replace(second=0, microsecond=0) + MINUTE))
+
+    def _pass_until(self, moment: datetime) -> None:
+        if self._now < moment:
+            self._now = self._app.engine.sleep((moment - self._now).total_seconds()).now
+
+    def _run(self, minute: datetime, jobs: "Collection[Job]") -> None:
+        for slot in due_at(self._app.settings.timetable, self._session, minute):
+            if slot.job in jobs and slot not in self._begun and self._now < slot.end:
+                self._begun.add(slot)
+                before, self._running = self._running, Job(slot.job)
+                VERBS[Job(slot.job)](self._app, by="demo")
+                self._running = before
 
 
 class DemoOptions(NamedTuple):

@@ -22,7 +22,7 @@ from commands.init import (
     flags_of,
     market_flags,
 )
-from commands.init.symbols import symbol_flags
+from commands.init.profiles import symbol_flags
 from commands.shared.completion import accounts as account_names
 from commands.shared.completion import fault_actions, fault_names, paces, ready_names, reset_account, steps
 from commands.shared.declaration import VerbPurpose, acts, group, verb
@@ -131,7 +131,7 @@ def _status(state_dir: StateDir = None, as_json: Json = False) -> None:
     "exchange tick",
     VerbPurpose.EXCHANGE,
     30,
-    {"exchange-tick/1": ("commands.exchange.tick:Ticked",)},
+    {"exchange-tick/1": ("commands.exchange.status:Ticked",)},
     epilog="tradebot exchange tick 5m\ntradebot exchange tick next_open",
 )
 def _tick(
@@ -150,7 +150,7 @@ def _tick(
 
     Time stands still unless you move it.
     """
-    from commands.exchange.tick import tick, tick_served
+    from commands.exchange.status import tick, tick_served
 
     path = state_folder.resolve(state_dir, os.environ)
     with note_if_started(path / state_folder.EXCHANGE):
@@ -166,7 +166,7 @@ def _tick(
     "exchange reset",
     VerbPurpose.EXCHANGE,
     40,
-    {"exchange-reset/1": ("commands.exchange.reset:Reset",)},
+    {"exchange-reset/1": ("commands.exchange.status:Reset",)},
     epilog="tradebot exchange reset alice --confirm alice",
 )
 @acts
@@ -190,7 +190,7 @@ def _reset(
 
     It keeps its key and gets a new number. Its orders and positions are deleted, so you are asked first.
     """
-    from commands.exchange.reset import run
+    from commands.exchange.status import run_reset as run
 
     finish(run(state_folder.resolve(state_dir, os.environ), account, cash, confirmed), as_json)
 
@@ -227,7 +227,7 @@ def _faults(
     "exchange page",
     VerbPurpose.EXCHANGE,
     60,
-    {"exchange-page/1": ("commands.exchange.page:ExchangePage",)},
+    {"exchange-page/1": ("commands.exchange.status:ExchangePage",)},
     epilog="tradebot exchange page\ntradebot exchange page --open",
 )
 def _page(
@@ -239,6 +239,6 @@ def _page(
 
     The page shows accounts, each order's life, the tape and the log. It moves time, and switches faults on and off.
     """
-    from commands.exchange.page import page
+    from commands.exchange.status import page
 
     finish(page(state_folder.resolve(state_dir, os.environ), browser), as_json)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct, convert
 
 from commands.exchange.place import ANOTHER, BEARER, Api, apis_of
-from commands.init.symbols import WELL_KNOWN
+from commands.init.profiles import WELL_KNOWN
 from commands.shared.light_helpers import Identity, clean, note
 from commands.shared.times import DAY_MINUTE, when
 from commands.shared.verb_options import Report, finish

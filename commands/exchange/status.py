@@ -1,21 +1,33 @@
 """`tradebot exchange status`: show where the embedded exchange answers and what state it is in."""
 
+import os
+import re
+import webbrowser
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, convert
 
-from commands.exchange.place import ANOTHER, Api, apis_of, exchange_of
-from commands.shared.light_helpers import Identity
-from commands.shared.times import MINUTE, when
-from commands.shared.verb_options import Report
+from commands.exchange.place import ANOTHER, Api, apis_of, exchange_of, note_if_started
+from commands.shared.light_helpers import Identity, clean, confirm, note
+from commands.shared.span_options import seconds_in
+from commands.shared.times import CLOCK, MINUTE, stamp, when, zone
+from commands.shared.verb_options import Report, identity
+from tradebot.adapters.state import state_folder
+from tradebot.adapters.time.clock import LockStepClock
 from tradebot.app import sandbox
+from tradebot.app.plugin_surroundings import without_keys
+from tradebot.app.venues import EARLIER
+from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.text import pluralize
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from tradebot.app.wiring import App
 
 
 class AccountRow(Struct, frozen=True):
@@ -133,3 +145,179 @@ def _render_accounts(out: "Console", data: ExchangeStatus) -> None:
         counts = (str(row.positions), str(row.open_orders), str(row.orders))
         table.row(f"  {row.name}", row.key, row.account_number, *money, *counts)
     out.print(table)
+
+
+class ExchangePage(Struct, frozen=True):
+    """The page's address, and whether a browser opened it (null if none was requested)."""
+
+    url: str
+    opened: bool | None
+
+
+def page(path: "Path", browser: bool) -> Report:
+    """Return the page's address, starting the exchange if needed, and open a browser on request.
+
+    Raise OperatorError if the folder has no exchange.
+    """
+    folder = exchange_of(path)
+    with note_if_started(folder):
+        url = sandbox.start(folder) + "/"
+    data = ExchangePage(url, _open(url) if browser else None)
+    code = ExitCode.ERROR if data.opened is False else ExitCode.DONE
+    return Report("exchange-page", data, _render_page, code, whose=Identity("sandbox"))
+
+
+def _open(url: str) -> bool:
+    """Open the address in a browser; remove API keys from the environment first, because the browser outlives us."""
+    for name in os.environ.keys() - without_keys(os.environ, EARLIER).keys():
+        del os.environ[name]
+    return webbrowser.open(url)
+
+
+def _render_page(out: "Console", data: ExchangePage) -> None:
+    out.print(data.url, markup=False)
+    if data.opened is False:
+        out.print("Couldn't open a browser here. Open the address yourself.", markup=False)
+
+
+MAIN = "main"
+
+
+class ResetAccount(Struct, frozen=True):
+    """An account as it was before its reset, in USD; the exchange's log keeps its full history."""
+
+    account_number: str
+    equity: Decimal
+    cash: Decimal
+    positions: int
+    open_orders: int
+    orders: int
+
+
+class Reset(Struct, frozen=True):
+    """The account after its reset: a new number, the same key and secret, and its cash in USD."""
+
+    name: str
+    account_number: str
+    key: str
+    cash: Decimal
+    gone: ResetAccount
+
+
+def run_reset(path: Path, name: str, cash: str | None, confirmed: str | None) -> Report:
+    """Say what a reset removes, ask the user to confirm it by the account's name, and reset the account."""
+    _refuse_books(path, name)
+    folder = exchange_of(path)
+    before = convert(_account_named(sandbox.ask(folder, "GET", "/exchange/v1/accounts"), name), ResetAccount)
+    note(f"account {name}, …{before.account_number[-4:]}: {_described(before)}")
+    confirm(name, confirmed, what=f"Resetting account {name}", command=f"tradebot exchange reset {name}", by_hand=False)
+    body = {"account": name} | ({} if cash is None else {"cash": cash})
+    reply = sandbox.ask(folder, "POST", "/exchange/v1/reset", body)
+    data = convert(reply, Reset)
+    return Report("exchange-reset", data, _render_reset, whose=Identity("sandbox"))
+
+
+def _refuse_books(path: Path, name: str) -> None:
+    """Refuse to reset the account that a bot uses, because the bot's books belong to that account number."""
+    if name == MAIN and state_folder.has_marker(path):
+        raise OperatorError(
+            f"{path} belongs to a bot, and its books are tied to account {MAIN}; a reset would give it a new number",
+            "create another state folder: tradebot init --state-dir NEW",
+            code=ExitCode.REFUSED,
+        )
+
+
+def _account_named(rows: list[Mapping[str, Any]], name: str) -> Mapping[str, Any]:
+    for row in rows:
+        if row["name"] == name:
+            return row
+    names = ", ".join(row["name"] for row in rows)
+    raise OperatorError(f"no account is called {clean(name)[:40]!r}; accounts: {names}", "tradebot exchange status")
+
+
+def _described(gone: ResetAccount) -> str:
+    return (
+        f"{gone.equity:,.2f} USD of equity, {pluralize(gone.positions, 'position')}, "
+        f"{pluralize(gone.open_orders, 'open order')} and "
+        f"{pluralize(gone.orders, 'order')} in total are removed; the exchange's log keeps them"
+    )
+
+
+def _render_reset(out: "Console", data: Reset) -> None:
+    out.print(
+        f"Account {data.name} was reset: number …{data.account_number[-4:]}, {data.cash:,.2f} USD, key {data.key}"
+    )
+    out.print(f"  removed: {_described(data.gone)}")
+
+
+MOMENTS = frozenset({"open", "close", "next_open"})
+
+ISO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d[0-9:.]{0,12}(Z|[+-]\d\d:\d\d)")
+
+
+class Ticked(Struct, frozen=True):
+    """How far the clock moved; `session` is None on a day without one, `finished` means the market has ended."""
+
+    start: datetime
+    end: datetime
+    session: date | None
+    is_open: bool
+    next_open: datetime | None
+    next_close: datetime | None
+    finished: bool
+
+
+def tick(bot: "App", step: str) -> Report:
+    """Advance the clock of a bot's exchange; raise OperatorError for an invalid step or a real broker."""
+    return _report(_moved(lambda: bot.engine, step), identity(bot), "tradebot init --state-dir NEW")
+
+
+def tick_served(path: "Path", step: str) -> Report:
+    """Advance the clock of an exchange that no bot uses, starting it if needed."""
+
+    def clock() -> LockStepClock:
+        folder = exchange_of(path)
+        return LockStepClock(sandbox.start(folder), lambda: sandbox.control_headers(folder))
+
+    return _report(_moved(clock, step), Identity("sandbox"), ANOTHER)
+
+
+def _moved(clock: "Callable[[], LockStepClock]", step: str) -> Ticked:
+    amount = seconds_of(step)
+    engine = clock()
+    start = engine.now()
+    if amount is None:
+        end = engine.tick_to(step)
+    else:
+        engine.sleep(amount)
+        end = engine.status()
+    return Ticked(start, end.now, end.session, end.is_open, end.next_open, end.next_close, end.finished)
+
+
+def _report(data: Ticked, whose: Identity, another: str) -> Report:
+    return Report("exchange-tick", data, lambda out, _: _render_ticked(out, data, another), whose=whose)
+
+
+def seconds_of(text: str) -> int | None:
+    """Return the seconds in a duration such as 5m, or None for a moment; raise OperatorError for anything else."""
+    if text in MOMENTS or ISO_TIME.fullmatch(text):
+        return None
+    amount = seconds_in(text)
+    if amount is None:
+        raise OperatorError(
+            f"can't read {clean(text)[:20]!r} as a time step",
+            "write 90s, 5m, 2h, 2d, open, close, next_open or a time such as 2026-11-16T21:00Z",
+        )
+    return amount
+
+
+def _render_ticked(out: "Console", data: Ticked, another: str) -> None:
+    out.print(f"{stamp(data.start)} -> [bold]{stamp(data.end)}[/bold] {zone()}")
+    if data.finished:
+        ended = f"The market has ended: its last session is over. Next: {another}"
+        out.print(ended, markup=False)
+    elif data.is_open:
+        closes = data.next_close and when(data.next_close, CLOCK)
+        out.print(f"  session {data.session} is [green]open[/green] until {closes}")
+    else:
+        out.print(f"  the session is closed; the next one opens {data.next_open and when(data.next_open)}")

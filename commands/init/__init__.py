@@ -6,8 +6,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from commands.init.making import run
-from commands.init.profiles import SHIPPED_PROFILE
-from commands.init.symbols import symbol_flags
+from commands.init.profiles import SHIPPED_PROFILE, symbol_flags
 from commands.shared.completion import complete_symbols, data_plans, fills, profiles, venues
 from commands.shared.declaration import VerbPurpose, verb
 from commands.shared.verb_options import Config, Json, StateDir, finish

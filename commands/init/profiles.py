@@ -1,14 +1,43 @@
 """Profiles: settings that a new bot's own configuration begins with."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from commands.shared.completion import profiles
 from commands.shared.light_helpers import clean
+from tradebot.adapters.state.state_folder import EXCHANGE, option
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
     from tradebot.app.settings import Settings
+
+MOST_SYMBOLS = 5000
+MOST_NAMED = 5
+
+
+def made_up(settings: "Settings", universe: Sequence[str]) -> tuple[str, ...]:
+    """Return a remark about the symbols of a generated market that tradebot doesn't know, if there are any."""
+    from tradebot.app import sandbox
+
+    known = {*sandbox.default_symbols(MOST_SYMBOLS), *settings.sectors}
+    unknown = sorted(set(universe) - known)
+    if settings.sandbox.source != "generated" or not unknown:
+        return ()
+    names = f"{', '.join(map(clean, unknown[:MOST_NAMED]))}{', …' if len(unknown) > MOST_NAMED else ''}"
+    return (f"tradebot doesn't know {names}: the market makes up prices for any name, so check the spelling",)
+
+
+def market_notes(path: Path) -> tuple[str, ...]:
+    """Return which parts of its files the market leaves out, and how to reach flow captured after a close."""
+    from tradebot.app import sandbox
+
+    sentences, complete_at = sandbox.remarks_on(path / EXCHANGE)
+    if complete_at is None:
+        return sentences
+    tick = f"tradebot exchange tick {complete_at} {option(path)}"
+    return (*sentences, f"some of the flow was captured after the close; to reach all of it: {tick}")
+
 
 SHIPPED_PROFILE = "flow"
 """The profile that is the shipped configuration itself, so that it needs no file."""
@@ -78,3 +107,41 @@ def require_strategies(profile: str, settings: "Settings") -> None:
             f"profile {profile} trades with the strategy {missing[0]}, which isn't installed",
             "it is part of this program: install tradebot again, then run init again",
         )
+
+
+WELL_KNOWN = 21
+"""How many of the embedded exchange's default symbols are real tickers; the rest are made up."""
+MADE_UP_SECTORS = 10
+
+
+def symbol_flags(
+    text: str | None, venue: str | None = None, profile: str = SHIPPED_PROFILE, config: str | None = None
+) -> dict[str, Any]:
+    """Return the universe for a number of symbols or a list of names; empty if neither was given.
+
+    The symbols of another venue than the usual one are the first ones of its own list. Without a venue, it is that of
+    the profile or the file.
+    """
+    from tradebot.app.settings import venue_flags
+
+    if text is None:
+        return {}
+    content = begins_with(profile, config)
+    sections = content.get("strategies")
+    off = {name for name, section in sections.items() if section is None} if isinstance(sections, dict) else set()
+    venue = venue or content.get("venue")
+    if not (text.isascii() and text.isdigit()):
+        from commands.shared.universe import symbols_at
+
+        named = symbols_at(venue, text)
+        return (venue_flags(venue, named, off) if venue else {}) or {"universe": named}
+    if len(text) > len(str(MOST_SYMBOLS)) or not 1 <= int(text) <= MOST_SYMBOLS:
+        raise OperatorError(f"--symbols takes 1 to {MOST_SYMBOLS:,} symbols, not {clean(text)[:20]}", "--symbols 20")
+    if venue and (smaller := venue_flags(venue, int(text), off)):
+        return smaller
+    from tradebot.app import sandbox
+
+    names = sandbox.default_symbols(int(text))
+    # Made-up symbols get made-up sectors, because a symbol without a sector is not bought.
+    sectors = {name: f"made_up_{n % MADE_UP_SECTORS}" for n, name in enumerate(names[WELL_KNOWN:])}
+    return {"universe": list(names), "sectors": sectors}

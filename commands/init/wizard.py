@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from commands.init import making as init
 from commands.init.answers import LEAST, LEAST_TRADE, MOST, WizardAnswers, plain, text_of
 from commands.init.making import refuse_other_mode, render
-from commands.init.market_notes import MOST_NAMED
+from commands.init.profiles import MOST_NAMED
 from commands.shared.light_helpers import clean, note, wrap_for
 from commands.shared.universe import symbols_at
 from commands.shared.verb_options import Report

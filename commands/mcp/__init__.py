@@ -60,16 +60,15 @@ def mcp(
         raise OperatorError("tradebot mcp needs the extra mcp", install("mcp"))
     if http is None and (new_token or as_json):
         raise OperatorError("--new-token and --json belong to --http", "tradebot mcp --http 5010 --new-token")
-    from commands.mcp.server import server_of
-    from commands.mcp.stdio_server import serve_stdio
-    from commands.mcp.tool_runner import ToolRunner
+    from commands.mcp.server import serve_stdio, server_of
+    from commands.mcp.tools import ToolRunner
 
     folder = state_folder.resolve(state_dir, os.environ)
     server = server_of(ToolRunner(folder.absolute(), config))
     if http is None:
         serve_stdio(server)
         return
-    from commands.mcp.http_server import HOST, PATH, application
+    from commands.mcp.server import HOST, PATH, application
     from commands.shared.service import listening, serve_on
     from tradebot.adapters.state.service_token import made_or_kept
 

@@ -2,13 +2,19 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+import os
+import select
+import signal
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from functools import partial
-from threading import Event
+from threading import Event, Thread
 from typing import Any
 
 from mcp.server.lowlevel.server import Server
+from mcp.server.stdio import stdio_server
+from mcp.server.transport_security import TransportSecuritySettings
 from mcp.shared.exceptions import MCPError
 from mcp.types import (
     INVALID_PARAMS,
@@ -21,10 +27,13 @@ from mcp.types import (
     ToolAnnotations,
 )
 from mcp.types import Tool as Listed
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from commands.mcp.tool_runner import ToolResult, ToolRunner
-from commands.mcp.tools import TOOLS, Tool
-from commands.mcp.untrusted_text import CLOSE, OPEN
+from commands.mcp.tools import CLOSING as CLOSE
+from commands.mcp.tools import OPENING as OPEN
+from commands.mcp.tools import TOOLS, Tool, ToolResult, ToolRunner
 from tradebot import __version__
 from tradebot.errors import word
 
@@ -92,3 +101,81 @@ def _listed(tool: Tool) -> Listed:
             read_only_hint=not tool.acts, destructive_hint=False, idempotent_hint=True, open_world_hint=False
         ),
     )
+
+
+HOST = "127.0.0.1"
+PATH = "/mcp"
+SCHEME = "bearer"
+LONGEST_BODY = 100_000
+MOST_SESSIONS = 20
+
+
+class WithToken:
+    """An application that only answers requests with the token."""
+
+    def __init__(self, app: ASGIApp, fits: Callable[[str], bool]) -> None:
+        self._app, self._fits = app, fits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or refuse with 401 before anything of the request is read."""
+        if scope["type"] == "http" and not self._allowed(Headers(scope=scope)):
+            refusal = Response("the token is missing or wrong", 401, {"WWW-Authenticate": "Bearer"})
+            await refusal(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _allowed(self, headers: Headers) -> bool:
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        return scheme.lower() == SCHEME and self._fits(token.strip())
+
+
+def application(server: Server[Any], port: int, fits: Callable[[str], bool]) -> ASGIApp:
+    """Return what answers on a port: the token first, then Host, then Origin. There are no pages here to ask it."""
+    hosts = [f"{name}:{port}" for name in (HOST, "localhost")]
+    app = server.streamable_http_app(
+        streamable_http_path=PATH,
+        max_request_body_size=LONGEST_BODY,
+        max_sessions=MOST_SESSIONS,
+        transport_security=TransportSecuritySettings(
+            allowed_hosts=hosts, allowed_origins=[f"http://{host}" for host in hosts]
+        ),
+    )
+    return WithToken(app, fits)
+
+
+def serve_stdio(server: Server[Any]) -> None:
+    """Serve one client over this process's stdin and stdout until it goes away, or until SIGINT or SIGTERM."""
+
+    async def served() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, end)
+        # Nothing else can reach the client: meanwhile the process's own stdout is its stderr.
+        async with stdio_server() as (read, write):
+            await server.run(read, write, server.create_initialization_options())
+
+    with _ending_stdin() as end:
+        asyncio.run(served())
+
+
+@contextmanager
+def _ending_stdin() -> Iterator[Callable[[], None]]:
+    """Put a pipe in the place of stdin, and yield what ends it: nothing else wakes a thread that waits for a client."""
+    (ours, theirs), (awake, wake) = os.pipe(), os.pipe()
+    client = os.dup(0)
+    os.dup2(ours, 0)
+    os.close(ours)
+
+    def passed_on() -> None:
+        with open(theirs, "wb", buffering=0) as to, suppress(OSError):
+            while awake not in select.select([client, awake], [], [])[0] and (some := os.read(client, 1 << 16)):
+                to.write(some)
+
+    def end() -> None:
+        os.write(wake, b".")
+
+    Thread(target=passed_on, name="stdin", daemon=True).start()
+    try:
+        yield end
+    finally:
+        end()
+        os.dup2(client, 0)

@@ -1,15 +1,28 @@
-"""What an assistant may ask for: a fixed table of verbs, and the options of each with what they may hold."""
+"""What an assistant may ask for: a fixed table of verbs, and the options of each with what they may hold.
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+A note, a headline, a symbol's name or a broker's refusal may be written by anyone, and our own sentences quote them. So
+there is no list of dangerous fields that could lack one: every text is marked unless its schema names the word.
+
+The answer is the verb's own document, so nothing is computed twice, and whatever happens to the verb, the server lives.
+"""
+
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from commands.shared.completion import profiles
-from commands.shared.light_helpers import clean
+from commands.shared.error_boundary import whose_of
+from commands.shared.light_helpers import clean, document_in, error_document
 from commands.shared.schema import answer_schema
-from tradebot.errors import OperatorError
+from tradebot.adapters.state.subprocess_runner import OneShots
+from tradebot.errors import ExitCode, OperatorError, TradebotError
+from tradebot.model.serving import ChoreEnd
 
 MOST_PASSES, MOST_DUE, MOST_SESSIONS, MOST_CHANGES = 500, 100, 20, 10
 LIMIT_S, LONG_S = 60.0, 300.0
@@ -196,3 +209,91 @@ TOOLS: Mapping[str, Tool] = {
     )
 }  # fmt: skip
 """Every tool by its name. Nothing else can be run: no orders, approvals, settings, secrets, and no end of a halt."""
+
+OPENING, CLOSING = "⟦", "⟧"
+MOST = 400
+"""How many characters of one text are kept."""
+_PLAIN = re.compile(r"[0-9T:.Z-]+|[A-Za-z0-9_./:-]{1,24}")
+"""Numbers and times of any length, and names that are too short to tell an assistant what to do."""
+_MARKS = str.maketrans({OPENING: "[", CLOSING: "]"})
+
+
+def mark_untrusted(value: Any, fixed: frozenset[str]) -> Any:
+    """Return JSON data with each text marked as data and cut, names of mappings too; `fixed` are our own words."""
+    if isinstance(value, str):
+        return value if value in fixed or not value or _PLAIN.fullmatch(value) else _as_data(value)
+    if isinstance(value, Mapping):
+        return {mark_untrusted(name, fixed): mark_untrusted(item, fixed) for name, item in value.items()}
+    return [mark_untrusted(item, fixed) for item in value] if isinstance(value, list) else value
+
+
+def fixed_words(schema: Any) -> frozenset[str]:
+    """Return the words that a schema itself names: fields, and what is one of a few."""
+    return frozenset(_words(schema))
+
+
+def _as_data(text: str) -> str:
+    shown = clean(text.translate(_MARKS))
+    cut = f"{shown[:MOST]}… ({len(shown) - MOST} more characters)" if len(shown) > MOST else shown
+    return f"{OPENING}{cut}{CLOSING}"
+
+
+def _words(schema: Any) -> Iterator[str]:
+    if isinstance(schema, list):
+        for one in schema:
+            yield from _words(one)
+    if isinstance(schema, dict):
+        yield from schema.get("properties", {})
+        named = [*schema.get("enum", ()), schema.get("const")]
+        yield from (word for word in named if isinstance(word, str))
+        for part in schema.values():
+            yield from _words(part)
+
+
+LONGEST = 250_000
+"""How many characters an answer may have: more is no use to an assistant, and would fill what it remembers."""
+CALLER = "assistant"
+"""Who halted, in the records."""
+
+Run = Callable[[Sequence[str], float, Callable[[], bool]], ChoreEnd]
+
+
+class ToolResult(NamedTuple):
+    """The document of a verb, its texts marked as data, and whether it is an error."""
+
+    document: dict[str, Any]
+    is_error: bool
+
+
+class ToolRunner:
+    """Runs the verbs of one bot; `runs` makes what runs them on a folder."""
+
+    def __init__(
+        self, folder: Path, config: str | None, runs: Callable[[Path, str | None, int, str], Run] = OneShots
+    ) -> None:
+        self._folder, self._config, self._runs = folder, config, runs
+
+    def answer(self, tool: Tool, asked: Mapping[str, Any], stopping: Callable[[], bool]) -> ToolResult:
+        """Return what the verb says; every error is an answer too."""
+        try:
+            found = self._document(tool, [*tool.words(asked), "--json"], stopping)
+        except TradebotError as error:
+            found = error_document(error, whose_of(["--state-dir", str(self._folder)]))
+        return ToolResult(mark_untrusted(found, fixed_words(tool.output_schema)), "error" in found)
+
+    def _document(self, tool: Tool, words: Sequence[str], stopping: Callable[[], bool]) -> dict[str, Any]:
+        with ExitStack() as stack:
+            folder, config = self._folder, self._config
+            if tool.apart:
+                folder = Path(stack.enter_context(TemporaryDirectory(prefix="tradebot-mcp-"))) / "state"
+                config = None
+            ended = self._runs(folder, config, LONGEST, CALLER)(words, tool.limit_s, stopping)
+        found = document_in(ended.output)
+        if found is not None and ended.why is None:
+            return found
+        if ended.why is not None:
+            ended_early = f"{tool.name} was {ended.why}"
+            raise OperatorError(ended_early, "ask for less, or run it at the machine", code=ExitCode.UNAVAILABLE)
+        if len(ended.output) >= LONGEST:
+            raise OperatorError(f"{tool.name} has more to say than an assistant can use", "ask for fewer days, or less")
+        raise TradebotError(f"{tool.name} ended with exit code {ended.code} and no answer", f"tradebot {tool.fixed[0]}")

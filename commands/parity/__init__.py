@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def run(app: "App", typed: str | None) -> Report:
     """Compare a session, by default the last recorded one; exit 10 if a difference is ours."""
     from commands.parity.report import Parity, render
-    from commands.score.past_session import day_of
+    from commands.score.run import day_of
     from tradebot.lab.parity import parity_of
     from tradebot.views.parity import LATELY, over_time
 

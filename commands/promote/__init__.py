@@ -36,7 +36,7 @@ Results = Annotated[
     "promote",
     VerbPurpose.OPERATE,
     90,
-    {"promote/1": ("commands.promote.report:Promotions", "commands.promote.policies:PoliciesJudged")},
+    {"promote/1": ("commands.promote.report:Promotions", "commands.promote.report:PoliciesJudged")},
     epilog="tradebot promote\ntradebot promote flow --from ../paper\ntradebot promote flow --to paper\n"
     "tradebot promote --results ppo.json --results sac.json",
 )
@@ -62,7 +62,7 @@ def promote(
     if results:
         if name is not None or to is not None or folder or without_evidence:
             raise OperatorError("--results judges files, and promotes nothing", "tradebot promote --results FILE")
-        from commands.promote.policies import judge
+        from commands.promote.report import judge
 
         return judge(bot, results)
     if name is None:

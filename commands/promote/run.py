@@ -1,27 +1,260 @@
 """Run `tradebot promote`: what a strategy still has to show, and the step to the next rung."""
 
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from datetime import date, datetime, timedelta
+from functools import partial
 from math import ceil
+from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from commands.promote.gather import gather_evidence, require_digest
 from commands.promote.report import ConditionRow, Promotions, SourceRow, StrategyRow, render
-from commands.shared.light_helpers import clean, confirm
-from commands.shared.verb_options import Report, caller, confirm_for
-from tradebot.app.promotion_status import HIGHEST, SUBMITTED, digest_of, standing, unproven
-from tradebot.app.shadow_strategies import in_shadow, still_held
-from tradebot.errors import ExitCode, OperatorError
-from tradebot.lab.performance.of_strategy import since_in
-from tradebot.lab.selection.promotion import conditions, interval, least_since
+from commands.report.report_inputs import sessions_of
+from commands.shared.history import read_history
+from commands.shared.light_helpers import clean, confirm, did_you_mean
+from commands.shared.verb_options import Report, caller, confirm_for, open_bot
+from tradebot.adapters.models.reading import read_model
+from tradebot.adapters.models.signing import require_extra
+from tradebot.adapters.state.evidence import BACKTEST, SHADOW, read_trials
+from tradebot.adapters.state.policy_results import read_policy_results
+from tradebot.adapters.state.state_folder import BACKTESTS, SHADOWS, has_marker
+from tradebot.app.baseline import effective
+from tradebot.app.policy import place_of
+from tradebot.app.promotion_status import HIGHEST, SUBMITTED, code_of, digest_of, in_force, share_on, standing, unproven
+from tradebot.app.shadow_strategies import in_shadow, still_held, values_of
+from tradebot.errors import ExitCode, OperatorError, TradebotError, word
+from tradebot.lab.performance.of_strategy import OwnResults, own_results, since_in
+from tradebot.lab.performance.returns import sessions_per_year
+from tradebot.lab.promotion import fixed_since
+from tradebot.lab.selection.policies import NO_RESULTS, PolicyFigures, off_replay
+from tradebot.lab.selection.promotion import TrackRecord, conditions, interval, least_since
+from tradebot.learning.card import CONFIGURATION
 from tradebot.model.event import EventKind
-from tradebot.model.promotion import REAL_MONEY, Promotion, Rung
-from tradebot.model.text import pluralize
+from tradebot.model.parity import DayParity
+from tradebot.model.promotion import REAL_MONEY, PaperRecord, Promotion, Rung
+from tradebot.model.text import LABEL_PATTERN, pluralize
+from tradebot.model.values import replace
+from tradebot.strategies.policy_settings import PolicySettings
+from tradebot.strategies.settings import POLICY
+from tradebot.views.parity import LATELY, over_time
 
 if TYPE_CHECKING:
-    from commands.promote.gather import StrategyEvidence
     from tradebot.app.wiring import App
     from tradebot.lab.selection.conditions import RungCondition
+    from tradebot.model.policy_results import PolicyResults
+
+MOST = 1_000
+"""So many compared sessions are looked at; a promotion asks for far fewer."""
+
+
+class EvidenceSource(NamedTuple):
+    """What one folder shows of a strategy and of the one that it would replace; `why_not` says why it shows nothing."""
+
+    folder: str
+    traded: PaperRecord
+    promotions: Sequence[Promotion]
+    own: OwnResults = OwnResults({})
+    champion: OwnResults | None = None
+    trials: int | None = None
+    listed: Path = Path()
+    """The folder with the list of trials, which two sources may share."""
+    parities: Sequence[DayParity] = ()
+    replays: Sequence[DayParity] = ()
+    """Every session on paper that was compared with its replay since the values were fixed."""
+    why_not: str = ""
+
+
+class StrategyEvidence(NamedTuple):
+    """What a strategy has shown in all folders, and where it stands; `last` put it there, None for a candidate.
+
+    `digest` is the hash of its code and values. `own` are its returns in the bot's own folder by session.
+    """
+
+    name: str
+    digest: str
+    rung: Rung
+    last: Promotion | None
+    highest: Rung
+    champion: str
+    evidence: TrackRecord
+    sources: tuple[EvidenceSource, ...]
+
+    @property
+    def own(self) -> Mapping[date, float]:
+        return self.sources[0].own.returns
+
+
+def gather_evidence(app: "App", name: str, folder: str | None = None) -> StrategyEvidence:
+    """Return what a strategy has shown in the bot's folder, and in another one.
+
+    Raises OperatorError if the bot doesn't use it, or if the other folder has it with other code or values.
+    """
+    digest = require_digest(app, name)
+    champion = champion_of(app, name)
+    with ExitStack() as others:
+        bots = [app, *([others.enter_context(open_bot(folder, None))] if folder else [])]
+        for other in bots[1:]:
+            _require_same(other, name, digest)
+        sources = [_source(bot, name, champion) for bot in bots]
+        for bot in bots:
+            if has_marker(place := bot.folder.path / SHADOWS / name):
+                sources.append(_in_shadow(bot, place, name))
+    own, *elsewhere = (standing(one.promotions, name, digest) for one in sources[: len(bots)])
+    last = in_force(own, elsewhere[0] if elsewhere else None)
+    rung = last.rung if last else Rung.CANDIDATE
+    evidence = _evidence(sources, None if last is None else app.day.date_of(last.at), sessions_per_year(app.day))
+    evidence = _of_policy(app, name, evidence, sources)
+    return StrategyEvidence(name, digest, rung, last, HIGHEST[app.mode], champion, evidence, tuple(sources))
+
+
+def _of_policy(app: "App", name: str, evidence: TrackRecord, sources: Sequence[EvidenceSource]) -> TrackRecord:
+    """Return the evidence with the results of a learned policy; as it is for any other strategy."""
+    section, rules = app.settings.strategies.sections()[name], app.settings.promotion
+    if section.evaluation is None and app.settings.strategies.installed_as()[name] not in rules.learned:
+        return evidence
+    policy: PolicyFigures | str = NO_RESULTS
+    if section.evaluation is not None:
+        try:
+            results = read_policy_results(Path(section.evaluation))
+            other = other_models(app, name, results)
+            policy = other or PolicyFigures(results, max(results.trials, evidence.trials or 0), rules.splits)
+        except OperatorError as error:
+            # Without results it meets nothing, but it can still be put down.
+            policy = error.message
+    # A session that several folders compared counts once.
+    days = {day.session: day for one in sources for day in one.replays}
+    return replace(evidence, policy=policy, replays=off_replay([*days.values()]))
+
+
+def other_models(app: "App", name: str, results: "PolicyResults") -> str:
+    """Return why the models that act aren't those of an evaluation; empty if they are, or if it trains only."""
+    if app.settings.strategies.installed_as()[name] != POLICY:
+        return ""
+    require_extra("promoting a policy")
+    own = PolicySettings.model_validate(app.settings.strategies.in_use()[name])
+    place = place_of(own)
+    for model in own.models:
+        card = read_model(place.folder, model, place.public).card
+        if card.settings.get(CONFIGURATION) != results.configuration:
+            return f"model {model} isn't of the configuration that was evaluated ({results.configuration[:8]})"
+        if {one.name: str(one.version) for one in card.features} != dict(results.features):
+            return f"model {model} has other features than those that were evaluated"
+    return ""
+
+
+def require_digest(app: "App", name: str, *, submitted: bool = False) -> str:
+    """Return the hash of a strategy in use, or of `submitted` candidates; raise OperatorError if there is no such."""
+    names = [*app.settings.strategies.sections()]
+    if name not in names and not (submitted and re.fullmatch(LABEL_PATTERN, name)):
+        near = did_you_mean(name, names)
+        raise OperatorError(f"this bot has no strategy {word(name)} in use; {near or 'it has ' + ', '.join(names)}",
+                            "tradebot promote shows each of them")  # fmt: skip
+    digest = digest_of(app.settings, name)
+    if digest is None:
+        raise OperatorError(f"strategy {name} isn't installed, so its code can't be told", "tradebot strategy list")
+    return digest
+
+
+def _require_same(other: "App", name: str, digest: str) -> None:
+    found = digest_of(other.settings, name) if name in other.settings.strategies.sections() else None
+    if found != digest:
+        has = "doesn't use it" if found is None else f"has its hash {found}, and here it is {digest}"
+        raise OperatorError(
+            f"What {clean(str(other.folder.path))} shows of {name} doesn't count: it {has}. Evidence belongs to the "
+            "same code and values.",
+            f"tradebot config diff shows what differs; tradebot promote {name} counts what is here",
+        )
+
+
+def champion_of(app: "App", name: str) -> str:
+    """Return the strategy that trades on the highest rung besides this one; empty if none has climbed."""
+    promotions = app.ledger_view.promotions.every()
+    found = {
+        other: last.rung
+        for other in app.settings.strategies.sections()
+        if other != name and (last := standing(promotions, other, digest_of(app.settings, other)))
+    }
+    best = max(found, key=lambda other: found[other].place, default="")
+    return best if best and found[best].place >= Rung.PAPER.place else ""
+
+
+def _source(app: "App", name: str, champion: str) -> EvidenceSource:
+    promotions = app.ledger_view.promotions.every()
+    kinds = {BACKTEST: PaperRecord.BACKTEST, SHADOW: PaperRecord.SHADOW}
+    traded = kinds.get(app.folder.kind) or PaperRecord(app.mode.value)
+    found = EvidenceSource(clean(str(app.folder.path)), traded, promotions)
+    since, why_not = fixed_since(app, name)
+    if since is None:
+        return found._replace(why_not=why_not)
+    history = read_history(app)
+    sessions = sessions_of(app, history)
+
+    def results(of: str) -> OwnResults:
+        return own_results(history, sessions, of, since, partial(share_on, app, of, promotions))
+
+    beside = results(champion) if champion in app.settings.strategies.sections() else None
+    run = app.folder.path if traded is PaperRecord.BACKTEST else app.folder.path / BACKTESTS / name
+    code = code_of(app.settings, name) if name in app.settings.strategies.sections() else None
+    tried = read_trials(run, {name}, {code} if code else ())
+    first = app.day.date_of(since)
+    parities = app.recorded.parities(MOST) if app.recorded else ()
+    fixed = [one for one in parities if one.session > first]
+    return found._replace(
+        own=results(name),
+        champion=beside,
+        trials=tried.count if tried else None,
+        listed=run.parent.resolve(),
+        parities=fixed[-LATELY:],
+        replays=fixed if traded is PaperRecord.PAPER else (),
+    )
+
+
+def _in_shadow(app: "App", place: Path, name: str) -> EvidenceSource:
+    """Return what a strategy of a bot has shown in shadow, if that follows the bot's configuration as it is now."""
+    try:
+        with open_bot(str(place), None) as own:
+            asked, has = (each["strategies"][name] for each in (values_of(app, name), effective(own.settings)))
+            found = _source(own, name, "")
+    except TradebotError as error:
+        # What can't be read shows nothing, and hides nothing of what the bot itself has.
+        why_not = f"{clean(error.message).rstrip('.')}: tradebot shadow"
+        return EvidenceSource(clean(str(place)), PaperRecord.SHADOW, (), why_not=why_not)
+    return found if asked == has else found._replace(own=OwnResults({}), why_not="it has other values: tradebot shadow")
+
+
+def _evidence(sources: Sequence[EvidenceSource], reached: date | None, per_year: int) -> TrackRecord:
+    """Return what all sources show together; of a session that several have, shadow's or the first counts."""
+    # While a strategy is in shadow, what it earns at the broker is nothing.
+    ordered = sorted(sources, key=lambda one: one.traded is not PaperRecord.SHADOW)
+    shown = [one for one in ordered if one.own.returns]
+    owner = {day: one for one in reversed(shown) for day in one.own.returns}
+    days = sorted(owner)
+    # What several folders have of a session counts once: trades by the day when they were closed, costs by sessions.
+    parts = [sum(owner[day] is one for day in one.own.returns) / len(one.own.returns) for one in shown]
+    beside = [one.champion for one in shown if one.champion]
+    champion = {day: value for one in reversed(beside) for day, value in one.returns.items()}
+    known = [None if one.own.costs is None else part * one.own.costs for one, part in zip(shown, parts, strict=True)]
+    trials = {one.listed: one.trials for one in sources if one.trials is not None}
+    parities = sorted((day for one in sources for day in one.parities), key=lambda day: day.session)[-LATELY:]
+    costs = [each for each in known if each is not None]
+    return TrackRecord(
+        traded=frozenset(one.traded for one in shown),
+        returns=tuple(owner[day].own.returns[day] for day in days),
+        trades=tuple(made for one in shown for day, made in one.own.trades if owner.get(day, one) is one),
+        here=sum(reached is None or day > reached for day in days),
+        per_year=per_year,
+        costs=sum(costs) if costs and len(costs) == len(known) else None,
+        trials=sum(trials.values()) if trials else None,
+        parity=over_time(parities),
+        # A session in which the champion wasn't there is one in which it earned nothing.
+        champion=tuple(champion.get(day, 0.0) for day in days) if beside else None,
+        champion_trades=tuple(
+            made for one in shown if one.champion for day, made in one.champion.trades if owner.get(day, one) is one
+        ),
+    )
+
 
 DAYS_A_YEAR = 365
 

@@ -46,7 +46,7 @@ def replay(
     backtest's folder, the run is played again from what it was made from, and each pass is compared. The file of an
     incident needs no bot's folder, and may come from anyone.
     """
-    from commands.replay.incident_replay import is_file
+    from commands.replay.report import is_file
     from commands.replay.run import of_file, run
 
     if what and is_file(what):

@@ -1,23 +1,75 @@
 """What `tradebot replay` found: how many passes were decided as they were then, and where others differ."""
 
-from collections.abc import Callable, Collection, Sequence
-from datetime import date, datetime
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from commands.replay.missing_passes import NotKept, not_kept
+from commands.shared.light_helpers import clean
+from commands.shared.times import when
 from tradebot import __version__
-from tradebot.app.what_if_rules import rules_of_record
+from tradebot.adapters.state.incident_file import AGAIN, parts_of
+from tradebot.adapters.text.canonical import parse_time
+from tradebot.app.recorded_rules import rules_of_record
+from tradebot.errors import OperatorError, TradebotError
+from tradebot.model.decision import Decision
+from tradebot.model.reasons import REASONS, Reason
+from tradebot.model.record import Job
+from tradebot.model.text import pluralize
+from tradebot.ports.stores import Facts
 from tradebot.replaying.cycle_comparison import CycleDifference, ReplayedPass, replay
 from tradebot.replaying.passes import RecordedCycle, RecordEnvironment, read_record
+from tradebot.replaying.port_recording import InOrder, RecordedPorts
+from tradebot.replaying.record_json import record_of
 from tradebot.replaying.record_reader import Shared
 from tradebot.replaying.record_writer import RecordError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from tradebot.adapters.facts.recorded_passes import KeptPass, KeptPasses
-    from tradebot.ports.stores import Facts
     from tradebot.ports.world import Rules
+
+DECIDING = frozenset({Job.TRADE_ONCE, Job.EVALUATE_EXITS})
+"""The jobs whose passes decide about orders."""
+UNENDED = frozenset(
+    {Reason.CUT_SHORT, Reason.GAVE_WAY, Reason.PASS_FAILED, Reason.VENUE_UNREACHABLE, Reason.KEYS_REFUSED}
+)
+"""How a pass is recorded that began and hasn't ended. Any other refusal is that of a pass which never began."""
+REACH = timedelta(days=1)
+
+
+class NotKept(Struct, frozen=True):
+    """A pass that can't be decided again because no record of it is kept, and why, in words."""
+
+    id: str
+    at: datetime
+    why: str
+
+
+def not_kept(facts: Facts | None, sessions: Collection[date], kept: Collection[str]) -> Sequence[NotKept]:
+    """Return the passes of these sessions that began and have no record, oldest first."""
+    return tuple(_found(facts, sessions, kept)) if facts is not None and sessions else ()
+
+
+def _found(facts: Facts, sessions: Collection[date], kept: Collection[str]) -> Iterator[NotKept]:
+    since = datetime.combine(min(sessions) - REACH, datetime.min.time(), tzinfo=UTC)
+    for one in facts.passes(since):
+        why = _why(one.job_decision)
+        if why and one.job in DECIDING and one.session in sessions and one.id not in kept:
+            yield NotKept(one.id, one.at, why)
+
+
+def _why(refused: Decision | None) -> str:
+    """Return why a pass has no record; empty if it never began."""
+    if refused is None:
+        return "What it read wasn't kept."
+    if refused.reason not in UNENDED:
+        return ""
+    return f"{REASONS[refused.reason].meaning}{f' {refused.observed}' if refused.observed else ''}"
+
 
 MOST_SHOWN = 20
 """How many differing passes a report has; the others are counted."""
@@ -95,7 +147,7 @@ def changed_in(name: str, at: datetime, version: str, said: CycleDifference) -> 
 
 
 class Deciding:
-    """Replays recorded passes; what several of them share is read once."""
+    """Decides recorded passes again; what several of them share is read once."""
 
     def __init__(self, kept: "KeptPasses", *, only_decisions: bool = False) -> None:
         self._kept, self._only_decisions = kept, only_decisions
@@ -149,3 +201,96 @@ def decided_again(
     by, sessions = {one.version for one in passes}, {one.session for one in passes}
     lacking = not_kept(facts, sessions, {one.id for one in passes})
     return replay_report(by, sessions, len(passes), equal, decisions, changed, unreadable=unreadable, lacking=lacking)
+
+
+def render(console: "Console", data: "Again", *, hint: str = "") -> None:
+    """Print how many passes were equal, and the first ones that weren't; `hint` says what to do if one is damaged."""
+    days = " to ".join(dict.fromkeys((str(data.sessions[0]), str(data.sessions[-1]))))
+    console.print(f"Decided again: {pluralize(data.passes, 'pass', 'passes')} of {days}", markup=False)
+    equal = f"{data.equal:,} equal" if data.equal < data.passes else "all equal"
+    console.print(f"  {equal}, {pluralize(data.decisions, 'decision')} compared; nothing was sent", markup=False)
+    if others := [one for one in data.recorded_by if one != data.version]:
+        console.print(f"  recorded by {clean(', '.join(others))}, decided now by {data.version}", markup=False)
+    for one in data.first:
+        console.print(f"  {clean(one.id)} ({when(one.at)}): {clean(_difference(one))}", markup=False, style="red")
+    if data.changed > len(data.first):
+        console.print(f"  … and {data.changed - len(data.first):,} more that differ", markup=False)
+    for lost in data.unreadable:
+        console.print(
+            f"  {clean(lost.id)} ({when(lost.at)}) can't be decided again: {clean(lost.why)}", markup=False, style="red"
+        )
+    if data.unreadable:
+        of = f" --session {data.sessions[0]}" if len(data.sessions) == 1 else ""
+        shows = f"no order depends on such a record; tradebot why-no-orders{of} still shows what was decided"
+        console.print(f"Next: {hint or shows}", markup=False)
+    for left in data.not_kept:
+        console.print(f"  {left.id} ({when(left.at)}) is left out: {left.why}", markup=False)
+    if data.other_code:
+        console.print(f"  changed since: {'; '.join(data.other_code)}", markup=False)
+
+
+def _difference(one: "ChangedPass") -> str:
+    """Return where a pass differs first, in words."""
+    whose = " ".join(part for part in (one.symbol, one.strategy and f"of {one.strategy}", one.gate) if part)
+    return f"{whose + ', ' if whose else ''}{one.what} was {one.recorded}, is now {one.replayed}"
+
+
+ENDING = ".txt"
+SPOILED = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What deciding raises about values that no pass ever had: such a record is refused, and isn't a bug."""
+
+
+def is_file(asked: str) -> bool:
+    """Return True if a word can't be a pass or a session, or is the name of a file."""
+    return "/" in asked or asked.endswith(ENDING) or Path(asked).is_file()
+
+
+def decided_again_from(path: Path, version: str | None) -> Again:
+    """Decide the pass of a file again; OperatorError if the file can't be used, or has no pass that can be replayed."""
+    parts = parts_of(path)
+    if "pass" not in parts:
+        why = _text(parts.get("about"), "why") or "it has no record of a pass"
+        raise OperatorError(f"The pass in {path} can't be decided again: {why}.", "its other parts are plain text")
+    one, in_order, tree = _named(path, parts["pass"])
+    if version not in (None, one.version):
+        raise OperatorError(f"The pass in {path} wasn't recorded by {version}.", f"by: {one.version}")
+    changed, unreadable, decisions = list[ChangedPass](), list[Unreadable](), 0
+    try:
+        found = _decided(tree, InOrder if in_order else RecordedPorts, only_decisions=in_order or version is not None)
+    except RecordError as error:
+        unreadable.append(Unreadable(one.id, one.at, str(error)))
+    else:
+        decisions = found.decisions
+        changed += [changed_in(one.id, one.at, one.version, found.difference)] if found.difference else []
+    equal = 1 - len(changed) - len(unreadable)
+    return replay_report((one.version,), (one.session,), 1, equal, decisions, changed, unreadable=unreadable)
+
+
+def _decided(tree: object, kind: type[RecordedPorts], *, only_decisions: bool) -> ReplayedPass:
+    try:
+        recorded = read_record(*record_of(tree), {}, kind)
+        return replay(recorded, rules_of_record(recorded.surroundings), only_decisions=only_decisions)
+    except RecordError:
+        raise
+    except (*SPOILED, TradebotError) as error:
+        raise RecordError("it has values that no pass ever had") from error
+
+
+def _named(path: Path, part: object) -> tuple["KeptPass", bool, object]:
+    from tradebot.adapters.facts.recorded_passes import KeptPass
+
+    try:
+        if not isinstance(part, Mapping):
+            raise TypeError("no record")
+        at = parse_time(part["at"])
+        if not isinstance(at, datetime) or at.tzinfo is None:
+            raise ValueError("no time")
+        one = KeptPass(str(part["id"]), date.fromisoformat(part["session"]), at, str(part["version"]))
+        return one, part["in_order"] is True, part["record"]
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise OperatorError(f"{path} can't be read: its pass has no id, session, time and version.", AGAIN) from error
+
+
+def _text(part: Any, name: str) -> str:
+    found = part.get(name) if isinstance(part, Mapping) else None
+    return found[:200] if isinstance(found, str) else ""

@@ -1,13 +1,21 @@
 """Run `tradebot replay`: decide recorded passes again, without sending anything, and compare with what was decided."""
 
 import re
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from commands.replay.incident_replay import decided_again_from
-from commands.replay.report import decided_again
-from commands.replay.screen import render
+from commands.replay.report import (
+    DECIDING,
+    Again,
+    ChangedPass,
+    changed_in,
+    decided_again,
+    decided_again_from,
+    render,
+    replay_report,
+)
 from commands.shared.span_options import day_in
 from commands.shared.verb_options import (
     Report,
@@ -18,12 +26,12 @@ from tradebot.adapters.state.evidence import BACKTEST
 from tradebot.adapters.state.incident_file import AGAIN
 from tradebot.errors import ExitCode, OperatorError, word
 from tradebot.lab.backtest.rerun import PastRun
+from tradebot.replaying.cycle_comparison import difference
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from commands.replay.report import Again
     from tradebot.app.wiring import App
+    from tradebot.model.record import CycleRecord
+    from tradebot.ports.stores import Facts
 
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
@@ -48,8 +56,6 @@ def run(app: "App", what: str | None, from_version: str | None = None) -> Report
 
 def _of_backtest(app: "App", what: str | None, from_version: str | None) -> "Again":
     """Play a finished backtest again; without a word for a pass or a session, all of it."""
-    from commands.replay.backtest_replay import decided_again_in, passes_of
-
     run, kept = PastRun(app.folder.path), passes_of(app.recorded)
     every = [KeptPass(one.id, one.session, one.at, run.decided_by) for one in kept.values()]
     asked = _asked(every, what, from_version)
@@ -91,3 +97,39 @@ def of_file(file: str, from_version: str | None) -> Report:
     data = decided_again_from(Path(file), from_version)
     shown = partial(render, hint=AGAIN)
     return Report("replay", data, shown, ExitCode.DONE if data.equal else ExitCode.FINDINGS)
+
+
+Passes = Mapping[str, "CycleRecord"]
+"""Passes by id, oldest first."""
+
+
+def passes_of(facts: "Facts | None") -> Passes:
+    """Return the passes of a run that decided about orders."""
+    if facts is None:
+        return {}
+    found = [one for job in DECIDING for one in facts.cycles(job=job)]
+    return {one.id: one for one in sorted(found, key=lambda one: one.at)}
+
+
+def decided_again_in(
+    run: PastRun, kept: "Sequence[CycleRecord]", progress: Callable[[int, int], None], *, whole: bool
+) -> Again:
+    """Play a run up to the last of these passes, and compare; `whole` if they are all that their sessions have."""
+    sessions = {one.session for one in kept}
+    played = {
+        one.id: one
+        for one in run.replay_until(max(sessions), progress)
+        if one.job in DECIDING and one.session in sessions
+    }
+    changed = [found for one in kept for found in _changed(run, one, played.pop(one.id, None))]
+    others = [*played.values()] if whole else []
+    changed += [found for one in others for found in _changed(run, None, one)]
+    decisions = sum(len(candidate.decisions) for one in kept for candidate in one.candidates)
+    passes, equal = len(kept) + len(others), len({one.id for one in kept} - {one.id for one in changed})
+    return replay_report((run.decided_by,), sessions, passes, equal, decisions, changed, other_code=run.other_code)
+
+
+def _changed(run: PastRun, then: "CycleRecord | None", now: "CycleRecord | None") -> Sequence[ChangedPass]:
+    found, known = difference(then, now), then or now
+    assert known is not None, "one of them is there"
+    return () if found is None else (changed_in(known.id, known.at, run.decided_by, found),)

@@ -118,8 +118,8 @@ def report(
 
 def with_files(shown: Report, data: "Data", files: Files, config: str | None = None) -> Report:
     """Write the picture, the page and the tables of a report that are asked for, and name them below what is shown."""
-    from commands.report.frames import frames
     from commands.report.page import page
+    from commands.report.report_inputs import frames
     from tradebot.lab.backtest.results import read_result
     from tradebot.views.trades.days import DateRange
     from tradebot.views.trades.trade_row import Choice

@@ -73,7 +73,7 @@ def write_files(
 
         save_text(page(), files.page)
     if files.frame and tables:
-        from commands.report.frames import save
+        from commands.report.report_inputs import save
 
         made += save(tables(), files.frame)
 

@@ -1,24 +1,32 @@
-"""Read a report's inputs: the account's history, the calendar, and the benchmark's prices."""
+"""Read what a report is made from: the account's past, the calendar, and the benchmark's prices."""
 
 import os
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from commands.score.outcomes import refused_trades
 from commands.shared.benchmark import BENCHMARK, no_benchmark_reason
+from commands.shared.files import replacing
 from commands.shared.history import read_history
+from commands.shared.verb_options import open_bot
 from tradebot.adapters.state.evidence import BACKTEST, read_evidence, read_trials
+from tradebot.adapters.text.extras import install
 from tradebot.app import calendar
 from tradebot.app.promotion_status import unproven
 from tradebot.app.wiring import App
-from tradebot.errors import TradebotError
+from tradebot.errors import OperatorError, TradebotError
 from tradebot.lab.backtest.results import read_result
-from tradebot.lab.performance.curve import BenchmarkPrices, entry_cost, held_in_equal_parts
+from tradebot.lab.performance.basket import entry_cost, held_in_equal_parts
+from tradebot.lab.performance.curve import BenchmarkPrices
+from tradebot.lab.performance.frames import Frames
+from tradebot.lab.performance.frames import frames as frames_of
 from tradebot.lab.performance.report import AccountReport, RefusalsWorth
 from tradebot.lab.performance.reporting import ReportMaterial, account_report
 from tradebot.model.bar import Session
 from tradebot.model.evidence import NO_EVIDENCE, Evidence
+from tradebot.model.record import Job
 from tradebot.model.series import DAY, Series
 from tradebot.model.values import replace
 from tradebot.ports.world import Progress
@@ -27,6 +35,8 @@ from tradebot.views.trades.trade_row import Choice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import pandas as pd
 
 BEFORE = timedelta(days=10)
 """So far before the books the calendar and the prices are read, for the session before the first one."""
@@ -174,3 +184,48 @@ def _refusals(
         for each in found
         if choice.strategy in (None, each.strategy)
     ), ""
+
+
+JOBS = (Job.EVALUATE_EXITS, Job.TRADE_ONCE)
+EVERYTHING = Choice()
+
+
+def frames(folder: str | Path | None = None, config: str | None = None, choice: Choice = EVERYTHING) -> Frames:
+    """Return the tables of a bot or of a backtest by its state folder; without one, of the bot of the environment.
+
+    Fills and decisions are those of the chosen days, equity and trades those of `tradebot report`. Raises TradebotError
+    if the folder can't be read.
+    """
+    with open_bot(str(folder) if folder else None, config) as bot:
+        account, _ = read(bot, "", choice, lambda done, total: None, with_refusals=False)
+        history = read_history(bot)
+        fills = [each for each in history.fills if choice.days.has(each.fill.at, history.day)]
+        passes = [cycle for job in JOBS for cycle in (bot.recorded.cycles(job=job) if bot.recorded else ())]
+    within = (cycle for cycle in passes if choice.days.has(cycle.at, history.day))
+    return frames_of(account, fills, sorted(within, key=lambda cycle: cycle.at))
+
+
+def save(tables: Frames, file: Path) -> list[Path]:
+    """Write each table to a file of its own, `run-equity.csv` and so on for `run.csv`, and return these.
+
+    Raises OperatorError if one can't be written.
+    """
+    written = []
+    for name, table in tables._asdict().items():
+        place = file.with_name(f"{file.stem}-{name}{file.suffix}")
+        with replacing(place) as part:
+            _write(table, part, file.suffix.lower())
+        written.append(place)
+    return written
+
+
+def _write(table: "pd.DataFrame", place: Path, kind: str) -> None:
+    if kind == ".csv":
+        table.to_csv(place, index=False)
+        return
+    try:
+        import duckdb
+    except ImportError as error:
+        raise OperatorError("writing Parquet needs the data extra", install("data")) from error
+    with duckdb.connect() as connection:
+        connection.from_df(table).to_parquet(str(place))

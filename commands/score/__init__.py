@@ -56,10 +56,10 @@ Variants = Annotated[
     {
         "score/1": (PASS,),
         "score-explain/1": ("commands.score.explanation:Explained",),
-        "score-variants/1": ("commands.score.variants:Variants",),
+        "score-variants/1": ("commands.score.run:Variants",),
         "score-outcomes/1": ("commands.score.outcomes:Outcomes",),
         "score-diff/1": ("tradebot.views.score_diff:Moved",),
-        "score-from/1": ("commands.score.past_session:ScoredAgain",),
+        "score-from/1": ("commands.score.run:ScoredAgain",),
     },
     epilog="tradebot score\ntradebot score --explain AAPL --plot aapl.svg\n"
     "tradebot score --outcomes --since 2026-11-16\ntradebot score --diff previous last\n"
@@ -87,15 +87,15 @@ def score(
     if outcomes:
         return outcomes_of(bot, since)
     if variants:
-        from commands.score.variants import run as run_variants
+        from commands.score.run import run_variants
 
         return run_variants(bot)
     if diff:
-        from commands.score.diff import run as run_diff
+        from commands.score.run import run_diff
 
         return run_diff(bot, *diff)
     if session:
-        from commands.score.past_session import run as run_past
+        from commands.score.run import run_past_session as run_past
 
         with progress_bar("reading the kept replies") as progress:
             return run_past(bot, session, at, progress)

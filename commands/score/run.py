@@ -1,25 +1,88 @@
 """Run `tradebot score`: score the universe from the facts known now, without trading."""
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+from msgspec.structs import asdict
+from rich.console import Console
+from rich.markup import escape
+
 from commands.score.explanation import draw
-from commands.score.screen import show
 from commands.shared.ask_strategies import asking_world, in_turn
-from commands.shared.pass_reports import begin, both_clocks, pass_data
+from commands.shared.number_format import format_signed
+from commands.shared.pass_reports import PassData, begin, both_clocks, pass_data
 from commands.shared.pictures import picture_file
-from commands.shared.verb_options import Report, progress_bar
+from commands.shared.tables import Table, number, sentence
+from commands.shared.times import MINUTE, moment, stamp, when, zone
+from commands.shared.verb_options import Report, identity, progress_bar
 from jobs.slot_claims import SlotRefused
-from tradebot.desk.proposals import score
-from tradebot.errors import OperatorError
-from tradebot.model.record import Job
+from tradebot.adapters.facts.facts import SqliteFacts
+from tradebot.app.facts_replay import ReplayedFacts, past_of
+from tradebot.app.wiring import App
+from tradebot.desk.proposals import propose, score
+from tradebot.desk.strategy_views import Sights
+from tradebot.errors import OperatorError, word
+from tradebot.model.candidate import Purpose
+from tradebot.model.record import CandidateRecord, CycleRecord, Job
+from tradebot.model.text import pluralize
+from tradebot.ports.strategy import VariedStrategy
+from tradebot.ports.world import Progress
+from tradebot.views.score_diff import Moved, MovedCandidate, diff_scores
 
 if TYPE_CHECKING:
-    from tradebot.app.wiring import App
+    from collections.abc import Mapping
+
+    from commands.shared.pass_reports import CandidateRow
+
+SHORT = {"dark_pool": "dark", "market_tide": "tide", "greek_exposure": "gamma", "iv_rank": "iv", "oi_change": "oi"}
+"""Component names cut to what a narrow column holds."""
+DOT = "·"
 
 
-def run(app: "App", *, by: str) -> Report:
+def show(console: Console, data: PassData) -> None:
+    """Print the scores as a table, strongest first."""
+    from commands.shared.pass_reports import legend
+
+    # A plug-in may name no components, or only some.
+    names = list(dict.fromkeys(component.name for row in data.rows for component in row.components))
+    several = len({row.strategy for row in data.rows}) > 1
+    numbers = (number(name) for name in ("score", "coverage", *(SHORT.get(name, name) for name in names)))
+    table = Table("symbol", *(("strategy",) if several else ()), *numbers, "result")
+    for row in data.rows:
+        who = (row.symbol, row.strategy) if several else (row.symbol,)
+        found = {c.name: c.value for c in row.components}
+        coverage = DOT if row.coverage is None else f"{row.coverage:.0%}"
+        table.row(*who, _colored_score(row), coverage, *_values(names, found), row.reason or _wanted(row))
+    dot = "; a dot means no data" if any(DOT in cells for cells, _ in table.rows) else ""
+    console.print(f"Scores at {when(data.at)}, from -1 (bearish) to 1 (bullish){dot}")
+    console.print(table)
+    legend(console, data)
+
+
+def _values(names: Sequence[str], found: Mapping[str, float | None]) -> Iterator[str]:
+    for name in names:
+        value = found.get(name)
+        yield DOT if value is None else format_signed(value, 2)
+
+
+def _wanted(row: CandidateRow) -> str:
+    """Return what a row without a no is: something to enter, or a position that its strategy wants to leave."""
+    return "candidate" if row.purpose == Purpose.OPEN else f"wants to {row.purpose}"
+
+
+def _colored_score(row: CandidateRow) -> str:
+    if row.score is None:
+        return DOT
+    colour = "green" if row.score > 0 else "red" if row.score < 0 else "dim"
+    return f"[{colour}]{format_signed(row.score, 3)}[/{colour}]"
+
+
+def run(app: App, *, by: str) -> Report:
     """Score every symbol, record the scores, report them strongest first."""
     clocks = both_clocks(app, Job.SCORE, dry_run=False)
     # Built before the slot is claimed, so that a missing strategy doesn't use up the slot.
@@ -30,7 +93,7 @@ def run(app: "App", *, by: str) -> Report:
     return Report("score", data, show)
 
 
-def explain_one(app: "App", symbol: str, plot: Path | None) -> Report:
+def explain_one(app: App, symbol: str, plot: Path | None) -> Report:
     from commands.score.explanation import explain_score, render
 
     picture = picture_file(plot, "score.svg")
@@ -40,7 +103,7 @@ def explain_one(app: "App", symbol: str, plot: Path | None) -> Report:
     return Report("score-explain", data, render)
 
 
-def outcomes_of(app: "App", since: str | None) -> Report:
+def outcomes_of(app: App, since: str | None) -> Report:
     from commands.score.outcomes import day_of, measure_outcomes, render
 
     with progress_bar("measuring sessions") as progress:
@@ -58,3 +121,229 @@ def refuse_combinations(chosen: Sequence[object], plot: Path | None, since: str 
         raise OperatorError("--at needs the session that it belongs to", "tradebot score --from SESSION --at 10:30")
     if sum(map(bool, chosen)) > 1:
         raise OperatorError("--explain, --outcomes, --diff, --from and --variants can't be combined", "use one of them")
+
+
+class ScoredAgain(ReplayedFacts, frozen=True):
+    """The scores of a past time by today's configuration."""
+
+    scores: PassData
+
+
+def run_past_session(app: App, session: str, at: str | None, progress: Progress) -> Report:
+    """Score the universe as it was seen at a time of a session; raise OperatorError if nothing is kept of it."""
+    day = day_of(session)
+    with past_of(app, day, _moment(day, at), progress) as (world, past):
+        proposed = propose(world, past.at)
+    records = tuple(CandidateRecord(candidate, candidate.decisions) for candidate in proposed.candidates)
+    slot = f"at {past.at:%H:%M:%SZ}"
+    cycle = CycleRecord(f"again.{day}.{slot}", Job.SCORE, day, slot, past.at, app.mode_name, records, dry_run=True)
+    data = ScoredAgain(**asdict(past), scores=pass_data(app, cycle))
+    return Report("score-from", data, _render_past_session, whose=identity(app))
+
+
+def day_of(text: str) -> date:
+    """Return the date of a session as a person typed it; OperatorError if it is none."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise OperatorError(f"{text[:40]!r} is not a session", "write its date: 2026-11-16") from None
+
+
+def _moment(day: date, text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    return moment(text if len(text) > len("HH:MM:SS.ffffff") else f"{day} {text}")
+
+
+def _render_past_session(console: Console, data: ScoredAgain) -> None:
+    console.print(
+        f"Session {data.session} from {pluralize(data.replies, 'kept reply', 'kept replies')}; nothing is recorded"
+    )
+    if data.unreadable:
+        console.print(f"  {pluralize(data.unreadable, 'reply', 'replies')} had no readable rows")
+    if not data.complete:
+        console.print("  Replies of earlier days are no longer kept, so facts of these days may be missing.")
+    for name in data.left_out:
+        console.print(f"  {name} is left out: it reads quotes or the account, which aren't kept", markup=False)
+    show(console, data.scores)
+
+
+class FilterVariant(Struct, frozen=True):
+    """A setting that was changed, and the symbols that pass the strategy's own filters only with the change.
+
+    `fewer` are those that pass only without it.
+    """
+
+    setting: str
+    passing: int
+    more: tuple[str, ...]
+    fewer: tuple[str, ...]
+
+
+class VariedScore(Struct, frozen=True):
+    """One strategy: how many symbols it saw, which pass its own filters now, and what its variants change."""
+
+    strategy: str
+    seen: int
+    passing: tuple[str, ...]
+    variants: tuple[FilterVariant, ...]
+
+
+class Variants(Struct, frozen=True):
+    """What strategies would want at `at` with settings changed; nothing was recorded, and no gate of the core asked.
+
+    `without` are the strategies that have no variants.
+    """
+
+    at: datetime
+    strategies: tuple[VariedScore, ...]
+    without: tuple[str, ...]
+
+
+def run_variants(app: App) -> Report:
+    """Ask each strategy that has variants, without recording anything."""
+    world, now = app.world(dry_run=True), app.now()
+    sights = Sights(world, now, app.strategies)
+    scores, without = [], []
+    for strategy in app.strategies:
+        if not isinstance(strategy, VariedStrategy):
+            without.append(strategy.name)
+            continue
+        view = sights.of(strategy).view
+        base, *others = strategy.variants(view)
+        known = frozenset(base.passing)
+        variants = tuple(
+            FilterVariant(
+                other.setting,
+                len(other.passing),
+                tuple(symbol for symbol in other.passing if symbol not in known),
+                tuple(symbol for symbol in base.passing if symbol not in other.passing),
+            )
+            for other in others
+        )
+        scores.append(VariedScore(strategy.name, len(view.universe), tuple(base.passing), variants))
+    return Report("score-variants", Variants(now, tuple(scores), tuple(without)), _render_variants)
+
+
+SHOWN = 6
+"""How many symbols of a variant a screen names; the document has all of them."""
+
+
+def _render_variants(out: Console, data: Variants) -> None:
+    out.print(f"What would be wanted at {when(data.at)} with one setting changed; the account's gates aren't asked")
+    for scored in data.strategies:
+        of = pluralize(scored.seen, "symbol")
+        out.print(f"Strategy {scored.strategy}: {len(scored.passing)} of {of} pass its own filters now", markup=False)
+        table = Table("setting", number("pass"), number("more"), number("fewer"), "which more")
+        for one in scored.variants:
+            named = ", ".join(one.more[:SHOWN]) + (f" and {len(one.more) - SHOWN} others" if one.more[SHOWN:] else "")
+            table.row(escape(one.setting), f"{one.passing}", f"{len(one.more)}", f"{len(one.fewer)}", escape(named))
+        out.print(table)
+    for name in data.without:
+        out.print(f"Strategy {name} has no variants.", markup=False)
+
+
+NAMED = {"last": 1, "previous": 2}
+"""Passes that have a name, by their place from the end."""
+OFFERED = 3
+REFUSED_BETWEEN = 20
+"""How many passes are read for each that is wanted."""
+LOOKED_BACK = timedelta(days=7)
+PARTS = 6
+"""How many components a row names; the document has all of them."""
+
+
+def run_diff(app: App, before: str, after: str) -> Report:
+    """Compare two recorded passes; raise OperatorError for one that isn't recorded, naming the newest ones."""
+    facts = app.recorded
+    data = diff_scores(*(_pass(facts, name) for name in (before, after)))
+    return Report("score-diff", data, _render_diff, whose=identity(app))
+
+
+def _pass(facts: SqliteFacts | None, name: str) -> CycleRecord:
+    if facts is None:
+        raise OperatorError("no pass is recorded yet", "tradebot score")
+    found = _named(facts, name.strip())
+    if found is not None:
+        return found
+    raise OperatorError(f"{word(name)} names no recorded pass that scored anything", _hint(_newest(facts, OFFERED)))
+
+
+def _hint(newest: Sequence[CycleRecord]) -> str:
+    if not newest:
+        return "tradebot score"
+    known = ", ".join(repr(cycle.id) for cycle in newest)
+    # A time without a zone is read as the venue's.
+    at = stamp(newest[-1].at, MINUTE) + ("Z" if zone() == "UTC" else "")
+    return f"the newest: {known}; previous, last, and a date and time such as '{at}' work too"
+
+
+def _named(facts: SqliteFacts, name: str) -> CycleRecord | None:
+    if name in NAMED:
+        newest = _newest(facts, NAMED[name])
+        return newest[0] if len(newest) == NAMED[name] else None
+    found = facts.cycle(name)
+    if found is not None:
+        return found if found.candidates else None
+    try:
+        until = moment(name)
+    except OperatorError:
+        return None
+    earlier = [head for head in facts.passes(until - LOOKED_BACK) if head.at <= until and _scores(head)]
+    return facts.cycle(earlier[-1].id) if earlier else None
+
+
+def _newest(facts: SqliteFacts, count: int) -> Sequence[CycleRecord]:
+    # A pass that was refused has none, so more are read than asked for.
+    found = [
+        cycle
+        for job in (Job.SCORE, Job.TRADE_ONCE)
+        for cycle in facts.cycles(job=job, last=count * REFUSED_BETWEEN)
+        if cycle.candidates
+    ]
+    return sorted(found, key=lambda cycle: cycle.at)[-count:]
+
+
+def _scores(head: CycleRecord) -> bool:
+    return head.job in {Job.SCORE, Job.TRADE_ONCE} and head.job_decision is None
+
+
+def _render_diff(out: Console, data: Moved) -> None:
+    out.print(
+        f"From {data.before.id} ({when(data.before.at)}) to {data.after.id} ({when(data.after.at)}): "
+        f"{data.moved:,} of {pluralize(len(data.rows), 'candidate')} moved",
+        markup=False,
+    )
+    several = len({row.strategy for row in data.rows}) > 1
+    who = ("symbol", "strategy") if several else ("symbol",)
+    table = Table(
+        *who, number("before"), number("after"), number("change"), "side", "result", sentence("mainly", "mainly")
+    )
+    for row in data.rows:
+        if row.has_moved:
+            name = (row.symbol, row.strategy) if several else (row.symbol,)
+            table.row(
+                *name,
+                _plain_score(row.score_before),
+                _plain_score(row.score_after),
+                format_signed(row.change, 3),
+                _arrow(row.side_before, row.side_after),
+                _arrow(row.result_before, row.result_after),
+                ", ".join(_parts(row)),
+            )
+    if table.rows:
+        out.print(table)
+
+
+def _parts(row: MovedCandidate) -> Iterator[str]:
+    for part in row.components[:PARTS]:
+        if part.change:
+            yield f"{part.name} {format_signed(part.change, 3)}"
+
+
+def _plain_score(score: float | None) -> str:
+    return DOT if score is None else format_signed(score, 3)
+
+
+def _arrow(before: str | None, after: str | None) -> str:
+    return f"{before}" if before == after else f"{before or DOT} -> {after or DOT}"

@@ -90,7 +90,7 @@ def _teller(app: "App", as_json: bool, log: "Log | None") -> "Callable[[LogLine]
 
     With a log, rows are only printed on a terminal. Output that can't be written is lost, and ends nothing.
     """
-    from commands.serve.screen import row
+    from commands.serve.lanes import row
 
     screen, one_at_a_time = console(), threading.Lock()
     for_people = log is None or sys.stdout.isatty()

@@ -1,8 +1,9 @@
 """The life of a running `serve`: its start, its lanes, other settings, and its end."""
 
 import os
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -10,7 +11,6 @@ from functools import partial
 from msgspec import Struct
 
 from commands.serve.lanes import Shift, exits_first, lanes
-from commands.serve.notifying import beside
 from commands.serve.streaming import StreamLane
 from commands.serve.watchdog_thread import LOCK_STEP, StopRequest, Watch, WatchedLane
 from commands.serve.web import serving
@@ -21,9 +21,10 @@ from jobs.runner import TICK_S, LogKind, LogLine, Pace, Runner
 from jobs.ticker import TickerLane, tick_lanes, tick_until
 from tradebot import __version__
 from tradebot.adapters.plugins.plugin import require_installed
-from tradebot.adapters.state import serve_status
-from tradebot.adapters.state.serve_status import Supervisor
+from tradebot.adapters.state import crash_loop
+from tradebot.adapters.state.subprocess_runner import OneShots
 from tradebot.adapters.time.serve_clock import EngineTime, RealTime
+from tradebot.adapters.wire.systemd_notify import Supervisor
 from tradebot.app.baseline import counts_at_start, values_of
 from tradebot.app.settings import Loaded, Settings
 from tradebot.app.wiring import App
@@ -31,10 +32,78 @@ from tradebot.desk.auto_halt import halt_for
 from tradebot.errors import ExitCode, TemporaryError, TradebotError, one_line
 from tradebot.model.event import EventKind
 from tradebot.model.reasons import Reason
-from tradebot.model.serving import ENDED
+from tradebot.model.serving import ENDED, STOPPED
 from tradebot.model.text import in_yaml
 from tradebot.model.trading import Mode
 from tradebot.ports.stores import Events
+
+FOREVER_S = 10 * 365 * 86_400.0
+LAST_S = 5.0
+"""How long the last notices of a run may take."""
+LOOK_S = 1.0
+"""How often a part that isn't in use is looked at again."""
+
+
+class ServePart(Struct, frozen=True):
+    """What runs beside the lanes: the words that start it, those that end it, if any, and if a bot has it."""
+
+    name: str
+    words: Sequence[str]
+    last: Sequence[str]
+    in_use: "Callable[[Settings], bool]"
+
+
+NOTICES = ServePart(
+    "notices", ("notify", "send", "--follow"), ("notify", "send"), lambda settings: bool(settings.notify.in_use())
+)
+CHAT = ServePart("chat", ("chat", "listen"), (), lambda settings: settings.chat.telegram is not None)
+
+
+@contextmanager
+def beside(
+    app: "App", config: str | None, tell: Callable[[LogLine], None], now: "Callable[[], Loaded]"
+) -> Iterator[None]:
+    """Tell what happens inside the block, and just before its end, and listen to the chat, if there is one.
+
+    Each process reads the configuration when it starts, so another one begins, or none, when `now` returns another.
+    """
+    ending = threading.Event()
+    started = [
+        threading.Thread(target=_run, args=(app, config, tell, ending, now, part), name=part.name)
+        for part in (NOTICES, CHAT)
+    ]
+    for thread in started:
+        thread.start()
+    try:
+        yield
+    finally:
+        ending.set()
+        for thread in started:
+            thread.join()
+
+
+def _run(
+    app: "App",
+    config: str | None,
+    tell: Callable[[LogLine], None],
+    ending: threading.Event,
+    now: "Callable[[], Loaded]",
+    part: ServePart,
+) -> None:
+    run, wait_s = OneShots(app.folder.path, config), float(app.settings.serve.retry_s)
+    while not ending.is_set():
+        loaded = now()
+        if not part.in_use(loaded.settings):
+            ending.wait(LOOK_S)
+            continue
+        ended = run(part.words, FOREVER_S, lambda: ending.is_set() or now() is not loaded)  # noqa: B023 -- it runs now
+        if ended.why != STOPPED:
+            said = f"{part.name} stopped (exit {ended.code}): {ended.output.splitlines()[-1] if ended.output else ''}"
+            tell(LogLine(datetime.now(UTC), LogKind.FAILED, None, None, said, ExitCode.ERROR))
+            ending.wait(wait_s)
+    if part.last and part.in_use(now().settings):
+        run(part.last, LAST_S, lambda: False)
+
 
 SUBSYSTEM = "config"
 LONGEST = 80
@@ -309,19 +378,17 @@ class Daemon:
     def _note_start(self) -> None:
         """Count this start durably. Where that fails, the disk is full, and then no entry is sent anyway."""
         try:
-            self._starts = serve_status.note_start(self._app.folder.path, self._began)
+            self._starts = crash_loop.note_start(self._app.folder.path, self._began)
         except OSError as error:
             self._watch.trouble("starts", f"this start can't be counted: {error.strerror}")
 
     def _halt_if_it_loops(self, app: "App", now: datetime) -> None:
-        if self._starts > serve_status.MOST_STARTS:
-            halt_for(
-                app.ledger, app.events, Reason.CRASH_LOOP, f"{self._starts} against {serve_status.MOST_STARTS}", now
-            )
+        if self._starts > crash_loop.MOST:
+            halt_for(app.ledger, app.events, Reason.CRASH_LOOP, f"{self._starts} against {crash_loop.MOST}", now)
 
     def _end_well(self) -> None:
         with suppress(OSError):
-            serve_status.forget_start(self._app.folder.path, self._began)
+            crash_loop.forget_start(self._app.folder.path, self._began)
 
     def _end_at_once(self, code: int) -> None:
         """End the process although a pass is at work: it goes on from what is in the ledger, as after a kill."""

@@ -19,14 +19,14 @@ from rich.markup import escape
 
 from commands.fetch_flow import run as fetch_flow
 from commands.init import making as init
-from commands.score.screen import SHORT
+from commands.score.run import SHORT
 from commands.shared.light_helpers import NOBODY, clean
 from commands.shared.number_format import format_signed, format_with_unit
 from commands.shared.skipped_passes import remedy_for
 from commands.shared.tables import Table, number, sentence, staying
 from commands.shared.times import moment, show_venue, when
 from commands.shared.verb_options import Report, identity
-from commands.strategy.needs import EVERY_PASS, NeedsRow, in_words, needs_row
+from commands.strategy.run import EVERY_PASS, NeedsRow, in_words, needs_row
 from tradebot.adapters.plugins.plugin import require_named
 from tradebot.adapters.state import state_folder
 from tradebot.adapters.state.state_folder import MARKER, resolve

@@ -50,7 +50,7 @@ Remove = Annotated[bool, typer.Option("--remove", help="With note: remove the te
     120,
     {
         "trades/1": ("commands.trades.report:Trades",),
-        "trades-note/1": ("commands.trades.note:Noted",),
+        "trades-note/1": ("commands.trades.run:Noted",),
         "trades-tax/1": ("commands.trades.tax:Tax",),
         "trades-swaps/1": ("commands.trades.swaps:Swaps",),
     },

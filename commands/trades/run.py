@@ -1,23 +1,145 @@
 """Run `tradebot trades`: what each trade was, why it ended and what it earned. The broker isn't asked."""
 
+import os
+import re
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from commands.shared.verb_options import Report, identity, open_bot
+from msgspec import Struct
+from rich.console import Console
+from rich.text import Text
+
+from commands.shared.light_helpers import clean
+from commands.shared.times import MINUTE, when
+from commands.shared.verb_options import Report, caller, identity, open_bot
 from commands.trades.candles import draw, draw_candles
-from commands.trades.note import run as note
-from commands.trades.note import words_of
-from tradebot.errors import OperatorError
+from commands.trades.report import all_rows
+from tradebot.adapters.text.redaction import without_keys
+from tradebot.app.wiring import App
+from tradebot.errors import OperatorError, word
 from tradebot.model.text import pluralize
+from tradebot.model.trade import TradeNote
 from tradebot.model.values import replace
+from tradebot.views.trades.trade_row import TradeRow
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from commands.trades.report import Trades
-    from tradebot.app.wiring import App
     from tradebot.views.trades.trade_row import Choice
+
+TAG = re.compile(r"[a-z0-9][a-z0-9_-]{0,29}")
+LONGEST = 1_000
+MOST_TAGS = 20
+NAMED = 5
+"""How many trades an error names."""
+EXAMPLE = 'tradebot trades note AAPL "bought the open" --tag swing'
+
+
+class Noted(Struct, frozen=True):
+    """What stands with a trade from now on: its id, symbol and opening time, and its tags and note."""
+
+    id: str
+    strategy: str
+    symbol: str
+    opened_at: datetime
+    tags: tuple[str, ...]
+    note: str
+
+
+def words_of(typed: Sequence[str]) -> tuple[str, str | None]:
+    """Return the trade and the text of `note TRADE [TEXT]`; raise OperatorError for other words."""
+    first, *rest = typed
+    if first != "note":
+        hint = f"tradebot trades --symbol {word(first).upper()}, or {EXAMPLE}"
+        raise OperatorError(f"trades has no verb {word(first)}", hint)
+    if not rest:
+        raise OperatorError("trades note needs a trade: its symbol or its id", EXAMPLE)
+    if len(rest) > 2:
+        raise OperatorError("the text of a note is one argument, so write it in quotes", EXAMPLE)
+    return rest[0], rest[1] if len(rest) == 2 else None
+
+
+def run_note(
+    app: "App", name: str, text: str | None, tags: Sequence[str], untag: Sequence[str], *, remove: bool = False
+) -> Report:
+    """Write a note and tags to one trade. A text replaces the one before, and tags are added to those before.
+
+    With `remove`, the text before is removed.
+    """
+    added, removed, written = _tags(tags), _tags(untag), clean(without_keys(text or "", os.environ)).strip()
+    if remove and written:
+        raise OperatorError("--remove takes a note away, so it takes no text", f"tradebot trades note {name} --remove")
+    if not written and not added and not removed and not remove:
+        raise OperatorError("there is nothing to note: write a text in quotes, or a tag", EXAMPLE)
+    if len(written) > LONGEST:
+        raise OperatorError(f"the note has {len(written):,} characters; the most is {LONGEST:,}", "write less")
+    row = find_trade(all_rows(app)[1].trades, name)
+
+    def changed(before: TradeNote | None) -> TradeNote:
+        """Return what stands from now on, from what stands by now; a renamed trade may have its note by an old name."""
+        tags = before.tags if before else row.tags
+        kept = [tag for tag in dict.fromkeys((*tags, *added)) if tag not in removed]
+        if len(kept) > MOST_TAGS:
+            raise OperatorError(
+                f"the trade would have {len(kept):,} tags; the most is {MOST_TAGS}", "--untag removes one"
+            )
+        note = before.note if before else row.note
+        if remove and not note:
+            raise OperatorError(f"trade {row.id} has no note to remove", "--untag removes a tag")
+        note = "" if remove else written or note
+        return TradeNote(row.key, tuple(kept), note, caller(), app.stamp_time())
+
+    note = app.ledger.change_note(row.key, changed)
+    data = Noted(row.id, row.strategy, row.symbol, row.opened_at, note.tags, note.note)
+    done = "Note removed from" if remove else "Noted on"
+    return Report("trades-note", data, lambda out, _: _show(out, row, data, done), whose=identity(app))
+
+
+def find_trade(rows: "Sequence[TradeRow]", name: str) -> "TradeRow":
+    """Return the trade with an id, or the one in a symbol: that which is open, or else the last one.
+
+    Raises OperatorError if there is none, or several that are open.
+    """
+    of_symbol = [row for row in rows if row.symbol == name.upper()]
+    candidates = [row for row in rows if row.id == name.lower()] or of_symbol
+    if len(candidates) > 1:
+        candidates = [row for row in candidates if not row.closed_at] or [
+            max(candidates, key=lambda row: (row.opened_at, row.last_exit_at or row.opened_at))
+        ]
+    if not candidates:
+        raise OperatorError(f"no trade has the symbol or the id {word(name)}", "tradebot trades lists them with ids")
+    if len(candidates) > 1:
+        named = "; ".join(
+            f"{row.id} of {row.strategy}, opened {when(row.opened_at, MINUTE)}" for row in candidates[:NAMED]
+        )
+        raise OperatorError(
+            f"{len(candidates)} trades in {candidates[0].symbol} are open: {named}",
+            f'tradebot trades note {candidates[0].id} "TEXT"',
+        )
+    return candidates[0]
+
+
+def _tags(typed: Sequence[str]) -> list[str]:
+    names = [tag.lower().removeprefix("#") for tag in typed]
+    for name in names:
+        if not TAG.fullmatch(name):
+            raise OperatorError(
+                f"{word(name)} can't be a tag: use up to 30 letters, digits, _ and -, starting with a letter or digit",
+                EXAMPLE,
+            )
+    return names
+
+
+def _show(console: "Console", row: "TradeRow", data: Noted, done: str) -> None:
+    which = f"{row.side} {clean(row.symbol)} of {row.strategy}, opened {when(row.opened_at, MINUTE)}"
+    console.print(f"{done} trade {data.id}: {which}, {row.status.value}", markup=False)
+    if data.tags:
+        console.print(f"Tags: {', '.join(data.tags)}", markup=False)
+    if data.note:
+        # A person's own words: as a Text, commands and times in them stay as they were typed.
+        console.print(Text(f"Note: {data.note}"))
+
 
 OLDEST_YEAR = 1900
 """A smaller number is a slip, such as 26."""
@@ -25,8 +147,7 @@ OLDEST_YEAR = 1900
 
 def run(app: "App", choice: "Choice", *, by_lot: bool = False) -> Report:
     """Return the chosen trades, as a table of trades or of lots."""
-    from commands.trades.report import read
-    from commands.trades.screen import show
+    from commands.trades.report import read, show
 
     data = read(app, choice, by_lot=by_lot)
     return Report("trades", data, lambda out, shown: show(out, shown, by_lot=by_lot), whose=identity(app))
@@ -73,7 +194,7 @@ def change_note(
 ) -> Report:
     name, text = words_of(words)
     with open_bot(state_dir, config) as bot:
-        return note(bot, name, text, tags, untag, remove=remove)
+        return run_note(bot, name, text, tags, untag, remove=remove)
 
 
 def drawn_in(app: "App", report: Report, symbol: str | None, file: Path) -> Report:

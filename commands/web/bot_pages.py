@@ -10,7 +10,7 @@ from rich.markup import escape
 from commands import approvals, audit, events, health, orders, positions, schedule
 from commands.approvals import ApprovalsData
 from commands.audit.report import show_findings
-from commands.config import diff
+from commands.config import show
 from commands.config import show as config
 from commands.events import EventsShown
 from commands.schedule import check
@@ -179,7 +179,7 @@ def _newest_first(console: Console, data: EventsShown) -> None:
 def _settings(query: Query) -> list[PagePart]:
     name = query.get("name") or None
     return [
-        PagePart("What differs from what was accepted", lambda app: diff.run(str(app.folder.path), None), wide=True),
+        PagePart("What differs from what was accepted", lambda app: show.run(str(app.folder.path), None), wide=True),
         PagePart("In force", lambda app: config.show(str(app.folder.path), None, name, origin=True), wide=True),
     ]
 

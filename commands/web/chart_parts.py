@@ -10,8 +10,7 @@ from commands.shared.light_helpers import clean
 from commands.shared.number_format import format_signed, usd
 from commands.shared.tables import Table, number
 from commands.shared.times import DAY_MINUTE, DAY_SECOND, MINUTE, stamp, zone
-from commands.trades.candles import Drawn, label
-from commands.trades.levels import lines_of
+from commands.trades.candles import Drawn, label, lines_of
 from commands.web.charting import (
     ALL,
     RECENT,

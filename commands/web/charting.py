@@ -17,8 +17,7 @@ from commands.shared.number_format import format_signed, units, usd
 from commands.shared.pictures import GAIN, INK, LOSS, QUIET
 from commands.shared.span_options import PassSpan
 from commands.shared.times import local, zone
-from commands.trades.candles import FEW, Drawn, drawn_on, label, series_around
-from commands.trades.levels import PlannedLevels, lines_of
+from commands.trades.candles import FEW, Drawn, PlannedLevels, drawn_on, label, lines_of, series_around
 from commands.trades.report import read as read_trades
 from commands.why_no_orders.reading import cycles_of, known_symbol
 from tradebot.app.wiring import App

@@ -13,10 +13,16 @@ from typing import Any, NamedTuple
 from commands.shared.number_format import format_with_unit
 from commands.shared.setting_args import values_of
 from commands.why_no_orders.reading import known_symbol
-from commands.why_no_orders.what_if import WhatIfRunner, WhatIfSubject, asked_pass, not_kept, require_records
-from commands.why_no_orders.what_if_changes import WhatIfChanges
-from tradebot.app.thresholds import Path, ThresholdQuestion, ThresholdSetting, format_typed, threshold_of
-from tradebot.app.what_if_rules import settings_of
+from commands.why_no_orders.what_if import (
+    WhatIfChanges,
+    WhatIfRunner,
+    WhatIfSubject,
+    asked_pass,
+    not_kept,
+    require_records,
+)
+from tradebot.app.recorded_rules import settings_of
+from tradebot.app.thresholds import Path, ThresholdQuestion, ThresholdSetting, threshold_of
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
 from tradebot.model.decision import Decision
@@ -25,6 +31,7 @@ from tradebot.model.record import CandidateRecord, CycleRecord
 from tradebot.replaying.hypothetical_ports import Decided, decide
 from tradebot.replaying.passes import RecordedCycle
 from tradebot.replaying.record_writer import RecordError
+from tradebot.replaying.setting_grid import format_typed
 from tradebot.views.what_if import Fate, outcomes_of
 
 MOST_STOPS = 24

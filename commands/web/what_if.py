@@ -17,8 +17,8 @@ from commands.web.page_data import render_problem
 from commands.web.pages import Page, PageField, PagePart, Query
 from commands.web.threshold_sliders import Slider, Sliders, sliders_of
 from commands.why_no_orders import run as why_no_orders
-from commands.why_no_orders.pass_selection import session_asked
 from commands.why_no_orders.past_passes import run_all, run_session
+from commands.why_no_orders.reading import session_asked
 from tradebot import __version__
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, TradebotError

@@ -35,7 +35,7 @@ Changed = Annotated[
         "why-no-orders/2": (
             "tradebot.views.why_no_orders:Why",
             "tradebot.views.why_no_orders:SymbolWhy",
-            "commands.why_no_orders.reason:ReasonCandidates",
+            "commands.why_no_orders.run:ReasonCandidates",
             "tradebot.views.why_no_orders:BySymbol",
             "tradebot.views.symbol_span:SymbolSpan",
             "tradebot.views.what_if:WhatIf",

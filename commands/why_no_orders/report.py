@@ -13,8 +13,7 @@ from commands.shared.skipped_passes import not_due, remedy_of
 from commands.shared.span_options import PassSpan
 from commands.shared.tables import Table, number, sentence, staying
 from commands.shared.times import MINUTE, slot_for_reader, when
-from commands.why_no_orders.pass_selection import nothing_of
-from commands.why_no_orders.reading import cycles_of, load_refusal_counts, was_found
+from commands.why_no_orders.reading import cycles_of, load_refusal_counts, nothing_of, was_found
 from tradebot.adapters.state import halt_switch
 from tradebot.adapters.state.evidence import BACKTEST, read_evidence
 from tradebot.app.thresholds import ThresholdQuestion, threshold_of

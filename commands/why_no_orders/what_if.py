@@ -2,17 +2,18 @@
 
 import os
 import shlex
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from copy import copy
 from datetime import date, datetime
+from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
-from commands.shared.setting_args import next_after
+from commands.shared.light_helpers import clean
+from commands.shared.setting_args import assignments, next_after
+from commands.shared.setting_args import values_of as values_typed
 from commands.shared.times import MINUTE, when
-from commands.why_no_orders.pass_selection import nothing_of, session_asked, time_asked, too_early
-from commands.why_no_orders.reading import JOB
-from commands.why_no_orders.what_if_changes import OPTION, WhatIfChanges
+from commands.why_no_orders.reading import JOB, known_symbol, nothing_of, session_asked, time_asked, too_early
 from tradebot.adapters.state.evidence import BACKTEST
 from tradebot.app.baseline import values_of
 from tradebot.app.what_if_rules import Supposing
@@ -29,6 +30,74 @@ from tradebot.replaying.record_writer import RecordError
 from tradebot.replaying.span_replay import Body
 from tradebot.replaying.strategy_replay import StrategyAnswers, Supposition, Unanswered
 from tradebot.views.what_if import WhatIf, WhatIfChange, what_if
+
+OPTION = "--what-if"
+BY_PRICE, NO_POSITION, BY_TIME = "price:", "no position:", "at"
+EXAMPLES = (
+    "write a setting as --what-if limits.max_open_positions=12; or --what-if price:AAPL=230, "
+    "--what-if 'no position:MSFT', --what-if at=10:32"
+)
+HIGHEST = Decimal(10**9)
+Values = Sequence[tuple[tuple[str, ...], object]]
+
+
+class WhatIfChanges(NamedTuple):
+    """What is to be changed: settings by their paths, prices by symbol, symbols that nobody holds, and the time."""
+
+    settings: Values = ()
+    prices: tuple[tuple[str, Decimal], ...] = ()
+    gone: tuple[str, ...] = ()
+    at: str | None = None
+
+
+def changes_of(app: App, typed: Sequence[str]) -> WhatIfChanges:
+    """Return what was typed; raise OperatorError for what can't be read, and for a symbol that nobody looked at."""
+    prices, gone, at, settings = dict[str, Decimal](), list[str](), list[str](), list[str]()
+    for text in (one.strip() for one in typed):
+        if text.startswith(BY_PRICE):
+            symbol, price = _priced(app, text)
+            if symbol in prices:
+                raise OperatorError(f"{OPTION} names two prices of {symbol}", "name one")
+            prices[symbol] = price
+        elif text.startswith((NO_POSITION, NO_POSITION.replace(" ", "-"))):
+            gone.append(_symbol(app, text, text.partition(":")[2]))
+        elif text.partition("=")[0].strip() == BY_TIME:
+            at.append(_time(text))
+        elif "=" not in text:
+            raise OperatorError(f"{OPTION} {clean(text)[:60]!r} says no change", EXAMPLES)
+        else:
+            settings.append(text)
+    if len(at) > 1:
+        raise OperatorError(f"{OPTION} names two times", "name one")
+    pairs = [*assignments(settings, OPTION)]
+    return WhatIfChanges(values_typed(pairs), tuple(prices.items()), tuple(dict.fromkeys(gone)), at[0] if at else None)
+
+
+def _priced(app: App, text: str) -> tuple[str, Decimal]:
+    name, equals, typed = text.removeprefix(BY_PRICE).partition("=")
+    try:
+        price = Decimal(typed.strip()) if equals else None
+    except InvalidOperation:
+        price = None
+    if price is None or not price.is_finite() or price > HIGHEST:
+        raise OperatorError(f"{OPTION} {clean(text)[:60]!r} has no price in USD", f"{OPTION} price:AAPL=230")
+    if price <= 0:
+        raise OperatorError(f"{OPTION} {clean(text)[:60]!r}: a price must be above zero", f"{OPTION} price:AAPL=230")
+    return _symbol(app, text, name), price
+
+
+def _symbol(app: App, text: str, name: str) -> str:
+    if not name.strip():
+        raise OperatorError(f"{OPTION} {clean(text)[:60]!r} names no symbol", EXAMPLES)
+    return known_symbol(app, name.strip())
+
+
+def _time(text: str) -> str:
+    typed = text.partition("=")[2].strip()
+    if not typed:
+        raise OperatorError(f"{OPTION} {clean(text)[:60]!r} has no time", f"{OPTION} at=10:32")
+    return typed
+
 
 TOGETHER = "--what-if KEY=VALUE --what-if KEY=VALUE"
 AGAIN = "play it again with the change in a file, and compare both: tradebot backtest --config mine.yaml"

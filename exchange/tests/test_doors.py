@@ -190,6 +190,6 @@ def test_nothing_listens_beyond_this_machine() -> None:
         "exchange/src/papervenue/socket_listeners.py",
         "commands/serve/web.py",
         "commands/drill/stage.py",
-        "commands/mcp/http_server.py",
+        "commands/mcp/server.py",
     ):
         assert 'HOST = "127.0.0.1"' in (ROOT / file).read_text()

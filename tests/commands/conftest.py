@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 from commands.compare import report as compared
-from commands.report import chart, details, page
+from commands.report import chart, page
 from commands.shared.times import venue_day
 
 Picture = dict[str, object] | None
@@ -26,7 +26,7 @@ def drawn_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for module, name, draw in (
             (page, "curve", chart.curve),
-            (page, "details", details.details),
+            (page, "details", page.details),
             (compared, "curve", chart.curve),
         ):
             patch.setattr(module, name, partial(picture, draw))

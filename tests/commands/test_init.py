@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from commands.init.config_file import written_here
 from commands.init.making import _make as made_books
-from commands.init.making import make, setting_up
+from commands.init.making import make, setting_up, written_here
 from commands.shared.completion import profiles
 from papervenue import process
 from tests.kit.bot.ending import refuses, shows

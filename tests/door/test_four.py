@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 import pytest
 
-from commands.demo.demo_session import DemoSession
+from commands.demo.run import DemoSession
 from papervenue import process
 from tests.kit.bot.folder import Bot, log
 from tests.kit.bot.state import configure

@@ -10,7 +10,8 @@ from msgspec import Struct
 
 from commands.learn.policy.plan import planned_for
 from commands.learn.policy.train import TRAINING, TrainingOptions, jobs_of
-from commands.promote.policies import PoliciesJudged, judged_by, render
+from commands.promote.report import PoliciesJudged, judged_by
+from commands.promote.report import render_policies as render
 from commands.shared.light_helpers import Identity
 from commands.shared.verb_options import Report, progress_bar
 from tradebot.adapters.models.signing import read_key, require_extra

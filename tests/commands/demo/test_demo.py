@@ -13,7 +13,7 @@ import pytest
 
 from commands.demo import run as demo
 from commands.init import flags_of
-from commands.init.config_file import copy_for_demo
+from commands.init.making import copy_for_demo
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import typed
 from tests.kit.bot.forked import run

@@ -12,7 +12,7 @@ import requests
 
 from commands.exchange.place import exchange_of
 from commands.exchange.serve import ServeOptions, _render, _serving
-from commands.exchange.tick import seconds_of
+from commands.exchange.status import seconds_of
 from commands.shared.times import when
 from commands.shared.verb_options import console
 from exchange.tests.kit import kraken, tws

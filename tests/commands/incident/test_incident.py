@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from commands.replay.incident_replay import decided_again_from
+from commands.replay.report import decided_again_from
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot, Said, typed
 from tests.kit.bot.state import configure

@@ -12,8 +12,7 @@ from mcp.shared.exceptions import MCPError
 from mcp.types import INVALID_PARAMS, METHOD_NOT_FOUND
 
 from commands.mcp.server import server_of
-from commands.mcp.tool_runner import ToolRunner
-from commands.mcp.tools import TOOLS
+from commands.mcp.tools import TOOLS, ToolRunner
 from tradebot.model.serving import STOPPED, ChoreEnd
 
 HALTED = (

@@ -45,7 +45,7 @@ def bot(folder: Path, capsys: pytest.CaptureFixture[str]) -> Bot:
 @pytest.fixture
 def shows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the books of every folder show the same good results."""
-    monkeypatch.setattr("commands.promote.gather.own_results", lambda *_: GOOD)
+    monkeypatch.setattr("commands.promote.run.own_results", lambda *_: GOOD)
 
 
 def conditions(found: Any) -> dict[str, Any]:
@@ -150,7 +150,7 @@ def test_results_below_what_a_promotion_was_based_on_put_the_strategy_down(
 
     def review(sign: int) -> Said:
         since = OwnResults({day: sign * value for day, value in zip(days, RETURNS.values(), strict=True)})
-        monkeypatch.setattr("commands.promote.gather.own_results", lambda *_: since)
+        monkeypatch.setattr("commands.promote.run.own_results", lambda *_: since)
         return real.says("demote")
 
     assert review(1).code == ExitCode.DONE
@@ -184,10 +184,10 @@ def test_real_money_takes_evidence_and_a_person_at_a_terminal(
         ledger.promotions.append(replace(typed, rung=Rung.PAPER, sentence=""))
     days = [typed.at.date() + timedelta(days=number) for number in range(1, 131)]
     good = replace(GOOD, returns=dict(zip(days, RETURNS.values(), strict=True)))
-    monkeypatch.setattr("commands.promote.gather.own_results", lambda *_: good)
+    monkeypatch.setattr("commands.promote.run.own_results", lambda *_: good)
     step = "promote", "flow", "--to", "live_small"
     refuses(real.says(*step), ExitCode.REFUSED, "mean_above, deflated_sharpe, spa_p")
-    monkeypatch.setattr("commands.promote.gather.read_trials", lambda *_: Trials(20, ()))
+    monkeypatch.setattr("commands.promote.run.read_trials", lambda *_: Trials(20, ()))
     assert real.says(*step, "--confirm", real.tail()).code == ExitCode.USAGE, "there is no terminal"
     with at_a_terminal("yes"):
         assert real.says(*step).code == ExitCode.REFUSED

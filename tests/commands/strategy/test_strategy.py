@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.strategy.needs import in_words, needs_row
+from commands.strategy.run import in_words, needs_row
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import UNIVERSE, Bot, log
 from tests.kit.bot.state import accept

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 from commands import positions
 from commands.config import show as config
 from commands.web.bot_pages import BARE, ROWS
-from tests.commands.mcp.test_tool_runner import steady
+from tests.commands.mcp.test_tools_runner import steady
 from tests.commands.web.client import browser, site
 from tests.kit.bot.folder import Bot
 from tradebot.adapters.text import redaction

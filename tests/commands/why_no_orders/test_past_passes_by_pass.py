@@ -4,7 +4,7 @@ import pytest
 
 from commands.shared.console import Screen
 from commands.shared.times import show_utc
-from commands.why_no_orders.by_pass import show
+from commands.why_no_orders.past_passes import show_by_pass as show
 from tests.kit.values import DAY, candidate
 from tests.views.test_why_no_orders_symbol_span import cycle, failed, seen_in
 from tradebot.model.reasons import Reason

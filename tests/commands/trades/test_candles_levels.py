@@ -11,7 +11,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from commands.shared.pictures import GAIN, LOSS
-from commands.trades.levels import PlannedLevels, draw_levels, planned_levels
+from commands.trades.candles import PlannedLevels, draw_levels, planned_levels
 from tests.kit.rows import NOW
 from tests.kit.values import VENUE_DAY
 from tradebot.exits.kinds.targets import Ladder, TargetRung

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from commands.report.frames import save
+from commands.report.report_inputs import save
 from tests.kit.bot.folder import typed
 from tests.kit.trades import long_backtest, rotated
 from tradebot.errors import OperatorError

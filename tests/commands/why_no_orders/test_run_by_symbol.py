@@ -2,7 +2,7 @@
 
 from commands.shared.console import Screen
 from commands.shared.times import show_utc
-from commands.why_no_orders.by_symbol import show
+from commands.why_no_orders.run import show_by_symbol as show
 from tests.kit.values import NOW
 from tradebot.views.why_no_orders import BySymbol, GateCount, SymbolCount
 

@@ -12,7 +12,7 @@ from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters
 
 from commands.mcp.tools import TOOLS
-from tests.commands.mcp.test_tool_runner import as_read, printed, steady, unmarked
+from tests.commands.mcp.test_tools_runner import as_read, printed, steady, unmarked
 from tests.kit.bot.folder import PROGRAM, Bot
 
 

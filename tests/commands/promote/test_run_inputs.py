@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from benchmarks.support.policies import Study, study
-from commands.promote.gather import other_models
+from commands.promote.run import other_models
 from tests.kit.fakes.networks import Signed, constant
 from tradebot.app.settings import load
 from tradebot.learning.card import CONFIGURATION
@@ -36,7 +36,7 @@ def test_model_of_another_configuration_is_named(tmp_path: Path, settings: dict[
 
 
 def test_model_of_other_features_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.commands.promote.test_gather.RESULTS", replace(RESULTS, features={"rsi_14": "2"}))
+    monkeypatch.setattr("tests.commands.promote.test_run_inputs.RESULTS", replace(RESULTS, features={"rsi_14": "2"}))
     assert "other features" in told(tmp_path, {CONFIGURATION: RESULTS.configuration})
 
 

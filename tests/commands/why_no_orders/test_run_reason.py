@@ -8,7 +8,7 @@ import pytest
 from commands.shared.console import Screen
 from commands.shared.times import show_utc
 from commands.shared.verb_options import jsonable
-from commands.why_no_orders import reason as of_reason
+from commands.why_no_orders import run as of_reason
 from tests.kit.values import DAY, NOW, candidate
 from tradebot.errors import OperatorError
 from tradebot.model.decision import Decision, Gate, Number, Verdict
@@ -33,7 +33,7 @@ def shown(reason: Reason, *cycles: CycleRecord) -> list[str]:
     show_utc(False)
     screen = Screen(width=100, highlight=False)
     with screen.capture() as text:
-        of_reason.show(screen, of_reason.candidates_by_reason(reason, cycles))
+        of_reason.show_reason(screen, of_reason.candidates_by_reason(reason, cycles))
     return [line.rstrip() for line in text.get().splitlines()]
 
 

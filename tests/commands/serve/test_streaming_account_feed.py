@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from commands.serve.account_feed import LATER_S, Hearing
+from commands.serve.streaming import LATER_S, Hearing
 from jobs.runner import LogLine
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from commands.report.details import details
+from commands.report.page import details
 from tests.kit.trades import account, long_backtest
 from tests.kit.values import there
 from tradebot.model.values import replace
