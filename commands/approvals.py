@@ -12,18 +12,23 @@ from commands.shared.light_helpers import clean
 from commands.shared.number_format import duration, usd
 from commands.shared.times import when
 from commands.shared.verb_options import Report, caller, on_bot
+from tradebot.adapters.state.approvals import SHOW
 from tradebot.adapters.state.state_folder import APPROVALS
 from tradebot.errors import OperatorError, TradebotError
+from tradebot.model.candidate import Submission
+from tradebot.model.event import EventKind
+from tradebot.model.reasons import REASONS
 from tradebot.model.text import pluralize
+from tradebot.model.trading import ApprovalAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from rich.console import Console
 
-    from commands.trade_once.submitted_candidates import EntriesData
+    from commands.trade_once.run import EntriesData
     from tradebot.app.wiring import App
-    from tradebot.model.trading import ApprovalAnswer, Request
+    from tradebot.model.trading import Request
 
 PROMISED_WITHIN = timedelta(days=14)
 """How far back orders are looked for that were sent on a yes."""
@@ -80,8 +85,6 @@ def rows(app: "App", found: "Iterable[Request]", now: datetime) -> tuple[Approva
 
 
 def _row(request: "Request", order: str | None, now: datetime) -> ApprovalRow:
-    from tradebot.model.trading import ApprovalAnswer
-
     state = "waiting" if request.waits(now) else "expired"
     if request.answer is not None:
         state = "rejected" if request.answer is ApprovalAnswer.NO else "sent" if order else "approved"
@@ -174,8 +177,6 @@ def approve(bot: "App", request: Id) -> Report:
     Every gate is asked again with fresh prices, and the entry is sent if all of them pass.
     """
     from commands.trade_once.run import run as enter
-    from tradebot.model.candidate import Submission
-    from tradebot.model.trading import ApprovalAnswer
 
     answered = _answer(bot, request, ApprovalAnswer.YES)
     given = Submission(1, (answered.given,), 0, (), answered.id) if answered.given else None
@@ -195,18 +196,12 @@ def reject(bot: "App", request: Id) -> Report:
 
     Nobody is asked about it again in this session.
     """
-    from tradebot.model.trading import ApprovalAnswer
-
     (row,) = rows(bot, [_answer(bot, request, ApprovalAnswer.NO)], bot.stamp_time())
     return Report("reject", AnsweredData(row, None), _render_answered)
 
 
 def _answer(bot: "App", request: str, answer: "ApprovalAnswer") -> "Request":
     """Write the answer, by the broker's time for a yes, and tell of it once."""
-    from tradebot.adapters.state.approvals import SHOW
-    from tradebot.model.event import EventKind
-    from tradebot.model.trading import ApprovalAnswer
-
     if not _was_asked(bot):
         raise OperatorError(f"Nobody asks about {clean(request)[:40]}.", SHOW)
     now = bot.now() if answer is ApprovalAnswer.YES else bot.stamp_time()
@@ -230,7 +225,6 @@ def _render_answered(console: "Console", data: AnsweredData) -> None:
 
 def _why_not(console: "Console", row: ApprovalRow, trading: "EntriesData") -> None:
     from commands.shared.skipped_passes import render_not_run
-    from tradebot.model.reasons import REASONS
 
     if trading.not_run:
         render_not_run(console, trading.not_run)

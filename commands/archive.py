@@ -12,8 +12,11 @@ from commands.shared.declaration import VerbPurpose, group, verb
 from commands.shared.light_helpers import clean
 from commands.shared.times import stamp
 from commands.shared.verb_options import Json, Report, finish, on_bot
+from tradebot.adapters.recovery import archive
+from tradebot.adapters.recovery.archive import versions
 from tradebot.errors import ExitCode
 from tradebot.model.text import pluralize
+from tradebot.timetable.sessions import note_archived
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -71,9 +74,6 @@ class ArchiveFetched(Struct, frozen=True):
 
 def push(bot: "App", name: str, source: Path, to: str) -> Report:
     """Archive a file or a folder; OperatorError or TemporaryError if it can't be."""
-    from tradebot.adapters.recovery import archive
-    from tradebot.timetable.sessions import note_archived
-
     archive.require_name(name)
     place = place_off(bot, to)
     pushed, now = archive.push(source, name, place), bot.stamp_time()
@@ -85,17 +85,13 @@ def push(bot: "App", name: str, source: Path, to: str) -> Report:
 
 def list_archive(place: str, under: str) -> Report:
     """List what a place has, read from the place alone; exit 10 if a version can't be fetched."""
-    from tradebot.adapters.recovery.archive import versions
-
     data = Archived(place, tuple(ArchiveRow(*one) for one in versions(place_of(place), under.strip("/"))))
     code = ExitCode.FINDINGS if any(row.problem for row in data.versions) else ExitCode.DONE
     return Report("archive-list", data, _render_listed, code)
 
 
 def fetch(name: str, folder: Path, place: str, version: str | None) -> Report:
-    """Fetch a version into a new folder; OperatorError if any byte was changed."""
-    from tradebot.adapters.recovery import archive
-
+    """Fetch a version into a new folder; OperatorError if a byte of it was changed."""
     archive.require_name(name)
     data = ArchiveFetched(name, *archive.fetch(place_of(place), name, version, folder), str(folder))
     return Report("archive-fetch", data, _render_fetched)

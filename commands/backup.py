@@ -1,7 +1,8 @@
 """`tradebot backup`: make a verified copy of the ledger and the journal. Each session gets one when it ends."""
 
 import os
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,9 +12,18 @@ from msgspec import Struct
 from commands.shared.declaration import VerbPurpose
 from commands.shared.light_helpers import clean
 from commands.shared.verb_options import Report, on_bot
+from tradebot.adapters.recovery import backups
+from tradebot.adapters.recovery.backup_parts import Hashed
+from tradebot.adapters.recovery.backups import DELETE_DAMAGED, REMEDY
+from tradebot.adapters.recovery.integrity_check import look_again
+from tradebot.adapters.recovery.offsite_copy import Folder, send
+from tradebot.adapters.recovery.offsite_s3 import Bucket
 from tradebot.adapters.state.state_folder import BACKUPS
+from tradebot.app.keys import load_cloud_keys
 from tradebot.errors import DamagedBooksError, ExitCode, OperatorError, TradebotError
+from tradebot.model.event import EventKind
 from tradebot.model.text import pluralize
+from tradebot.timetable.sessions import FAILED, begun_by, failed_backup, note, note_copied
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -61,9 +71,6 @@ def run(app: "App", *, only_list: bool = False, to: str | None = None) -> Report
     The copy is copied on to `to`, or to `storage.backup_to`. Raises OperatorError if the copy can't be written, and
     TradebotError if it can't be copied on; then it stays here.
     """
-    from tradebot.adapters.recovery import backups
-    from tradebot.adapters.recovery.backup_parts import Hashed
-
     made, hashed = None, Hashed()
     if not only_list:
         # Exits don't wait for a copy of large books: the lock is only for the check of these.
@@ -86,11 +93,7 @@ def run(app: "App", *, only_list: bool = False, to: str | None = None) -> Report
 def place_of(to: str) -> "OffsiteStore":
     """Return the place off this machine, a folder or a bucket; TradebotError if it isn't there or can't be asked."""
     if to.startswith("s3://"):
-        from tradebot.adapters.recovery.offsite_copy import Bucket
-        from tradebot.app.keys import load_cloud_keys
-
         return Bucket(to, load_cloud_keys(os.environ, Path(".env")))
-    from tradebot.adapters.recovery.offsite_copy import Folder
 
     return Folder(Path(to).expanduser())
 
@@ -105,8 +108,6 @@ def place_off(app: "App", to: str) -> "OffsiteStore":
 
 def _send(app: "App", backup: Path, place: "OffsiteStore") -> None:
     """Copy a backup off this machine, and remember how that went; the error says that it is here all the same."""
-    from tradebot.adapters.recovery.offsite_copy import send
-
     try:
         send(backup, place)
     except TradebotError as error:
@@ -118,9 +119,6 @@ def _send(app: "App", backup: Path, place: "OffsiteStore") -> None:
 
 def _remember_copy(app: "App", backup: Path, why: str) -> None:
     """Remember the last copy for health; one that failed is told."""
-    from tradebot.model.event import EventKind
-    from tradebot.timetable.sessions import note_copied
-
     now = app.stamp_time()
     if why:
         app.events.emit(EventKind.BACKUP_NOT_COPIED.at(now, {"name": backup.name, "found": why}))
@@ -134,12 +132,6 @@ def run_session(app: "App") -> Report:
     The newest backup of a session is copied on to `storage.backup_to`. Raises TradebotError if the session's backup
     couldn't be made, or couldn't be copied on.
     """
-    from contextlib import suppress
-    from datetime import timedelta
-
-    from tradebot.adapters.recovery import backups
-    from tradebot.adapters.recovery.backup_parts import Hashed
-    from tradebot.timetable.sessions import begun_by
 
     now = datetime.now(UTC)
     with suppress(TradebotError):
@@ -178,14 +170,6 @@ def of_ended_session(app: "App", now: datetime, *, at_once: bool = False) -> boo
     Return True if there was something to do. A failed copy is recorded and the pass continues, because an exit doesn't
     wait for disk space; the next try waits as `failed_backup` says, unless it is asked for `at_once`.
     """
-    from contextlib import suppress
-    from datetime import timedelta
-
-    from tradebot.adapters.recovery import backups
-    from tradebot.adapters.recovery.backup_parts import Hashed
-    from tradebot.adapters.recovery.integrity_check import look_again
-    from tradebot.model.event import EventKind
-    from tradebot.timetable.sessions import FAILED, begun_by, failed_backup, note
 
     ended = [s for s in begun_by(app.ledger, now, timedelta(days=7)) if s.close <= now]
     began = app.ledger.books_opened_at()
@@ -220,8 +204,6 @@ def of_ended_session(app: "App", now: datetime, *, at_once: bool = False) -> boo
 
 
 def _render(console: "Console", data: Backups) -> None:
-    from tradebot.adapters.recovery.backups import DELETE_DAMAGED, REMEDY
-
     if data.made:
         console.print(f"Backed up and verified: {data.made.path}", markup=False)
         records, intents = pluralize(data.made.record, "record"), pluralize(data.made.intents, "intent")

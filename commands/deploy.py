@@ -10,20 +10,26 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from commands.doctor.machine import CheckResult, attempt, bad, ok, skip, versions, warn
 from commands.shared.declaration import VerbPurpose, group
 from commands.shared.verb_options import Report, on_bot, opened_as_found
+from commands.upgrade import files
 from tradebot import __version__
+from tradebot.adapters.ledger.schema import FORM
+from tradebot.adapters.state import serve_status
 from tradebot.errors import ExitCode
+from tradebot.judging.evidence import SessionEvidence
+from tradebot.judging.judgment import HealthState, overall, rank_judgments
+from tradebot.judging.pass_health import judge_passes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rich.console import Console
 
-    from commands.doctor.checks.check_row import CheckResult
     from tradebot.app.wiring import App
     from tradebot.judging.evidence import HealthEvidence
-    from tradebot.judging.judgment import HealthState, Judgment
+    from tradebot.judging.judgment import Judgment
     from tradebot.model.serving import ServeNote
 
 group("deploy", "Check what was deployed.")
@@ -43,8 +49,6 @@ class Deployed(Struct, frozen=True):
 
 def run(app: "App") -> Report:
     """Judge what runs, and change nothing; exit 10 if anyone has to act."""
-    from tradebot.judging.judgment import overall
-
     rows = tuple(_rows(app))
     state = overall(rows)
     code = ExitCode.FINDINGS if state.is_finding else ExitCode.DONE
@@ -52,11 +56,7 @@ def run(app: "App") -> Report:
 
 
 def _rows(app: "App") -> "Iterator[Judgment]":
-    from commands.doctor.checks.check_row import attempt
-    from commands.doctor.checks.machine import versions
-    from commands.shared.evidence.gather import evidence_of
-    from tradebot.adapters.state import serve_status
-    from tradebot.judging.pass_health import judge_passes
+    from commands.shared.evidence import evidence_of
 
     folder = app.folder.path
     note = serve_status.read_serving(folder) if serve_status.is_running(folder) else None
@@ -71,8 +71,6 @@ def _rows(app: "App") -> "Iterator[Judgment]":
 
 
 def _version(note: "ServeNote | None") -> "CheckResult":
-    from commands.doctor.checks.check_row import bad, ok, skip
-
     if note is None:
         return skip("serve isn't running; verbs by cron or timers are of the version that is installed")
     if note.version == __version__:
@@ -92,8 +90,6 @@ def _unit_of(pid: int) -> str | None:
 
 def _units() -> "CheckResult":
     """Judge what systemd says of the units, those of other bots on the machine among them."""
-    from commands.doctor.checks.check_row import bad, ok, skip, warn
-
     if shutil.which(SYSTEMCTL[0]) is None:
         return skip("there is no systemd here")
     # The keys of our environment are none of its business.
@@ -119,11 +115,6 @@ def _units() -> "CheckResult":
 
 def _files(app: "App") -> "CheckResult":
     """Judge the files as `upgrade --check` does, by the worst of them."""
-    from commands.doctor.checks.check_row import CheckResult, ok
-    from commands.upgrade import files
-    from tradebot.adapters.ledger.schema import FORM
-    from tradebot.judging.judgment import rank_judgments
-
     every = tuple(files(app.folder, FORM, lambda: app.loaded))
     for worst in rank_judgments(every):
         return CheckResult(
@@ -133,9 +124,7 @@ def _files(app: "App") -> "CheckResult":
 
 
 def _health(judgments: "tuple[Judgment, ...]") -> "CheckResult":
-    from commands.doctor.checks.check_row import CheckResult
     from commands.health.report import summary
-    from tradebot.judging.judgment import overall, rank_judgments
 
     found, worst = summary(judgments), next(iter(rank_judgments(judgments)), None)
     if worst is None:
@@ -145,10 +134,6 @@ def _health(judgments: "tuple[Judgment, ...]") -> "CheckResult":
 
 def _first_pass(note: "ServeNote | None", evidence: "HealthEvidence") -> "CheckResult":
     """Judge whether `serve` has worked since it was started: it compares books and broker first, then runs slots."""
-    from commands.doctor.checks.check_row import CheckResult, ok, skip, warn
-    from tradebot.judging.evidence import SessionEvidence
-    from tradebot.judging.judgment import HealthState
-
     if note is None:
         return skip("serve isn't running; health judges the passes of others")
     if note.ready_at is None:
@@ -164,14 +149,12 @@ def _first_pass(note: "ServeNote | None", evidence: "HealthEvidence") -> "CheckR
 
 
 def _journal(app: "App") -> "CheckResult":
-    from commands.doctor.checks.check_row import ok
-
     head = app.ledger_view.file.check_journal()
     return ok(f"intact up to record {head.sequence:,}, as far as the ledger knows", "records", head.sequence)
 
 
 def _render(console: "Console", data: Deployed) -> None:
-    from commands.shared.judgment_table import table
+    from commands.shared.tables import table
 
     console.print(f"tradebot {data.version} on {data.state_dir}", markup=False)
     console.print(table(data.judgments))

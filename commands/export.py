@@ -8,9 +8,12 @@ import typer
 from msgspec import Struct
 
 from commands.shared.declaration import VerbPurpose
+from commands.shared.history import read_history
 from commands.shared.verb_options import Report, on_bot
+from tradebot.adapters.exports.tables import POSTGRES, ExportTable, Whose, write
 from tradebot.errors import OperatorError, word
 from tradebot.model.text import pluralize
+from tradebot.views.export_tables import AuditLine, ExecutionLine, OrderLine, export_account
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,10 +38,6 @@ class Tables(Struct, frozen=True):
 
 def run(app: "App", to: str, name: str | None) -> Report:
     """Replace this bot's rows in a database by those of its books. Raises OperatorError for a place that can't be."""
-    from commands.shared.history import read_history
-    from tradebot.adapters.exports import POSTGRES, ExportTable, Whose, write
-    from tradebot.views.export_tables import AuditLine, ExecutionLine, OrderLine, export_account
-
     bot = name or app.folder.path.resolve().name
     if not NAME.fullmatch(bot):
         raise OperatorError(f"a bot can't be named {word(bot)} there", "use letters, digits, - and _: --as NAME")

@@ -10,7 +10,9 @@ from msgspec import Struct
 from commands.shared.declaration import VerbPurpose, group
 from commands.shared.times import when
 from commands.shared.verb_options import Report, on_bot, opened_as_found
+from tradebot.adapters.ledger.journal_reader import read
 from tradebot.adapters.state.state_folder import JOURNAL, REBUILD
+from tradebot.adapters.text.canonical import parse_time
 from tradebot.errors import ExitCode, TradebotError
 from tradebot.model.text import pluralize
 from tradebot.model.values import replace
@@ -52,8 +54,6 @@ class Verified(Struct, frozen=True):
 
 def run(bot: "App", file: str | None) -> Report:
     """Check a journal and compare it with the ledger; exit 10 if the chain or the ledger disagrees."""
-    from tradebot.adapters.ledger.journal_reader import read
-
     path = Path(file) if file else bot.folder.path / JOURNAL
     found, ledger = read(path), None if file else _ledger_says(bot)
     if found.breaks and not file and not ledger:
@@ -65,8 +65,6 @@ def run(bot: "App", file: str | None) -> Report:
 
 
 def _data(path: Path, found: "JournalContent", ledger: str | None) -> Verified:
-    from tradebot.adapters.text.canonical import parse_time
-
     last = found.last
     breaks = tuple(Broken(*broken) for broken in found.breaks)
     return Verified(

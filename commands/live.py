@@ -8,12 +8,27 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
+from commands.shared.calendar import require
 from commands.shared.declaration import VerbPurpose, acts, group
 from commands.shared.light_helpers import clean, confirm
 from commands.shared.times import MINUTE, when
 from commands.shared.verb_options import AccountTail, Report, caller, confirm_for, on_bot
+from tradebot.adapters.state import home, state_locks
 from tradebot.errors import ExitCode, OperatorError, TradebotError
+from tradebot.gates.permission import (
+    ACKNOWLEDGEMENT,
+    ENVIRONMENT,
+    ORDER_GATES,
+    UNDERSTOOD,
+    arming_of,
+    doors,
+    entry_doors,
+)
+from tradebot.model.event import EventKind
+from tradebot.model.reasons import REASONS, Reason
+from tradebot.model.trading import Mode
 from tradebot.model.values import replace
+from tradebot.reconciliation.read_books import require_account
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,8 +36,7 @@ if TYPE_CHECKING:
     from commands.shared.checklist import Step
     from tradebot.app.wiring import App
     from tradebot.gates.permission import PermissionCheck
-    from tradebot.model.reasons import Reason
-    from tradebot.model.trading import Arming, Mode, Permission
+    from tradebot.model.trading import Arming, Permission
 
 group("live", "Show or give permission to send orders.")
 OPEN, ENTRIES, CLOSED = "open", "entries closed", "closed"
@@ -76,7 +90,7 @@ class ArmedSessions(Struct, frozen=True):
 
 
 class TakenOver(Struct, frozen=True):
-    """The result of `live take-over`: the folder that trades now, and the one that stopped."""
+    """What `live take-over` did: the folder that trades now, and the one that doesn't any more."""
 
     folder: str
     instead_of: str
@@ -130,9 +144,7 @@ def take_over(app: "App", confirmed: str | None) -> Report:
     Raises OperatorError: exit 2 if the folder is no copy or without a confirmation, 3 with a wrong one, 6 if anything
     still runs in either folder.
     """
-    from tradebot.adapters.state import folder_identity, state_locks
-
-    other = folder_identity.original(app.folder)
+    other = home.original(app.folder)
     if other is None:
         raise OperatorError("this state folder isn't a copy of another one that is still there", "tradebot live status")
     what = f"Trading this account from here instead of {other}"
@@ -141,7 +153,7 @@ def take_over(app: "App", confirmed: str | None) -> Report:
         state_locks.hold_all(other, "live take-over", serve_wait_s=0.0),
         state_locks.hold_all(app.folder.path, "live take-over"),
     ):
-        folder_identity.take_over(app.folder, other)
+        home.take_over(app.folder, other)
     return Report("live-take-over", TakenOver(str(app.folder.path.resolve()), str(other)), _render_taken_over)
 
 
@@ -164,8 +176,6 @@ def _promoted(app: "App") -> "Iterator[Condition]":
 
 def _doors(app: "App", now: datetime) -> Iterator[Condition]:
     """Yield the conditions of file, environment and ledger; an expired arming is open for exits only."""
-    from tradebot.gates.permission import doors, entry_doors
-
     told, ended = app.permission_inputs, _ended(app.permission, now)
     for door in entry_doors(told):
         found = _condition(door, app.mode)
@@ -192,9 +202,6 @@ def _condition(door: "PermissionCheck", mode: "Mode") -> Condition:
 
 def _opens(name: str, mode: "Mode") -> str:
     """Return what opens a door whose remedy is to run this verb; empty for other doors."""
-    from tradebot.gates.permission import ACKNOWLEDGEMENT, ENVIRONMENT, ORDER_GATES, UNDERSTOOD
-    from tradebot.model.trading import Mode
-
     where = "in the environment" if mode is Mode.SANDBOX else "in the environment or in .env"
     if name in ORDER_GATES:
         return f"set {name}={str(ORDER_GATES[name]).lower()} {where}"
@@ -206,8 +213,6 @@ def _opens(name: str, mode: "Mode") -> str:
 
 
 def _by_reason(name: str, reason: str, found: str, state: str = CLOSED) -> Condition:
-    from tradebot.model.reasons import REASONS, Reason
-
     return Condition(name, state, clean(found), str(reason), REASONS[Reason(reason)].remedy)
 
 
@@ -224,8 +229,6 @@ def _keys(app: "App") -> Condition:
 
 
 def _account(app: "App") -> tuple[datetime | None, Condition]:
-    from tradebot.reconciliation.read_books import require_account
-
     try:
         account, now = app.reader.account(), app.now()
         require_account(app.ledger_view, account)
@@ -237,8 +240,6 @@ def _account(app: "App") -> tuple[datetime | None, Condition]:
 
 
 def _require_live(app: "App") -> None:
-    from tradebot.model.trading import Mode
-
     if app.mode is not Mode.LIVE:
         raise OperatorError(
             f"mode {app.mode} doesn't trade real money, so there is nothing to arm", "tradebot live status"
@@ -267,10 +268,6 @@ def _require_other_conditions(app: "App") -> None:
 
 
 def _armed(app: "App", count: int, by: str) -> "Arming":
-    from commands.shared.calendar import require
-    from tradebot.gates.permission import arming_of
-    from tradebot.model.event import EventKind
-
     clock = app.reader.clock()
     require(clock, app.second_time(), app.settings)
     now = clock.now

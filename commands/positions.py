@@ -8,8 +8,7 @@ from msgspec import Struct
 
 from commands.shared.declaration import VerbPurpose
 from commands.shared.light_helpers import clean
-from commands.shared.margins import show_funding, show_margin
-from commands.shared.number_format import duration, time_left, usd, way_there
+from commands.shared.number_format import duration, show_funding, show_margin, time_left, usd, way_there
 from commands.shared.times import when
 from commands.shared.verb_options import Report, on_bot
 from tradebot.model.record import DOUBTED

@@ -12,8 +12,13 @@ from commands.shared.declaration import VerbPurpose
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import usd
 from commands.shared.times import when
+from commands.shared.universe import in_universe
 from commands.shared.verb_options import Report, on_bot
+from tradebot.desk.registry import look_at_coins, look_for_coins
 from tradebot.errors import ExitCode, OperatorError
+from tradebot.gates.registry import eligible, enough_healthy, failures, format_figures
+from tradebot.model.reasons import REASONS
+from tradebot.model.registry import CoinHealth, Discovery, Figures, Registry
 from tradebot.model.text import pluralize
 from tradebot.model.values import replace
 
@@ -25,7 +30,7 @@ if TYPE_CHECKING:
     from tradebot.app.wiring import App
     from tradebot.model.decision import Decision
     from tradebot.model.reasons import Reason
-    from tradebot.model.registry import Coin, Discovery, Registry
+    from tradebot.model.registry import Coin
 
 OFF = "This bot has no registry. At a venue that has one, registry: {enabled: true} in the configuration turns it on."
 Named = Annotated[str | None, typer.Argument(metavar="SYMBOL", help="Show one coin in full.", autocompletion=symbols)]
@@ -106,10 +111,6 @@ class RegistryData(Struct, frozen=True):
 
 def run(app: "App", symbol: str | None = None, *, refresh: bool = False) -> Report:
     """Show what is known of the coins; exit 10 if entries pause because of their data."""
-    from commands.shared.universe import in_universe
-    from tradebot.gates.registry import enough_healthy
-    from tradebot.model.registry import Discovery, Registry
-
     named = None if symbol is None else in_universe(app, symbol)
     if (rules := app.rules.registry) is None:
         if refresh:
@@ -136,8 +137,6 @@ def run(app: "App", symbol: str | None = None, *, refresh: bool = False) -> Repo
 
 def _refreshed(app: "App") -> datetime:
     """Ask for the venue's contracts and look at every coin now; return the broker's time."""
-    from tradebot.desk.registry import look_at_coins, look_for_coins
-
     now = app.now()
     look_for_coins(app.world(proposing=False, asking=True), now, at_once=True)
     look_at_coins(replace(app.world(proposing=False, asking=True), bars=app.bars), now, all_of_them=True)
@@ -145,8 +144,6 @@ def _refreshed(app: "App") -> datetime:
 
 
 def _discovery(found: "Discovery") -> DiscoveryData:
-    from tradebot.gates.registry import format_figures
-
     left_out = (
         LeftOutRow(one.symbol, one.since, one.why, format_figures(one.figures)) for one in found.found if one.why
     )
@@ -158,9 +155,6 @@ def _liquid_first(row: CoinRow) -> tuple[str, Decimal, str]:
 
 
 def _row(registry: "Registry", symbol: str, now: datetime, *, pinned: bool) -> CoinRow:
-    from tradebot.gates.registry import eligible, failures
-    from tradebot.model.registry import Figures
-
     said, coin, tier = eligible(registry, symbol, now), registry.coins.get(symbol), registry.tier_of(symbol, now)
     rank, data = (coin.rank, coin.data) if coin else (None, None)
     figures = rank.figures if rank else Figures()
@@ -198,8 +192,6 @@ def _text(said: "Decision", value: object) -> str:
 
 def _next_look(registry: "Registry", coin: "Coin | None") -> tuple[int, datetime | None]:
     """Return in how many passes a coin's data is looked at, and before when it isn't."""
-    from tradebot.model.registry import CoinHealth
-
     health = registry.rules.health
     if coin is None or coin.data.health is CoinHealth.HEALTHY:
         return 1, None
@@ -274,8 +266,6 @@ def _render_one(console: "Console", data: RegistryData) -> None:
 
 
 def _lines(row: CoinRow) -> "Sequence[tuple[str, str]]":
-    from tradebot.model.reasons import REASONS
-
     since = f", since {when(row.since)}" if row.since else ""
     pinned = ", pinned" if row.pinned else ""
     rising = f"{row.rising_to} from {when(row.rises_at)} on, if it lasts" if row.rises_at else ""

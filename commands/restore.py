@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from commands.backup import place_of
+from commands.recover import at_rest, remade, report_of
 from commands.shared.completion import backups as backup_names
 from commands.shared.declaration import VerbPurpose, verb
 from commands.shared.verb_options import (
@@ -23,6 +25,8 @@ from commands.shared.verb_options import (
     identity,
     opened_as_found,
 )
+from tradebot.adapters.recovery import backups, offsite_copy
+from tradebot.adapters.state import marker_backup, state_folder
 from tradebot.adapters.state.state_folder import resolve
 from tradebot.errors import OperatorError
 from tradebot.model.values import replace
@@ -36,9 +40,7 @@ def run(app: "App", name: str, *, by: str, confirmed: str | None) -> Report:
 
     Raises OperatorError: exit 2 for an unknown or damaged backup, and without a confirmation.
     """
-    from commands.recover.run import at_rest, remade, report_of
     from commands.shared.checklist import RESTORED
-    from tradebot.adapters.recovery import backups
 
     found = backups.verify_backup(app.folder, name)
     what = f"Replacing the books with {found.path.name}"
@@ -55,17 +57,13 @@ def fetch_backup(path: Path, source: str, name: str | None) -> str:
 
     Raises TradebotError if there is no such backup, if it can't be read, or if the folder has something else in it.
     """
-    from commands.backup import place_of
-    from tradebot.adapters.recovery import offsite_copy
-    from tradebot.adapters.state import folder_identity, state_folder
-
     place, is_new = place_of(source), not state_folder.has_marker(path)
     found, owner = offsite_copy.select_backup(place, name), None if is_new else state_folder.read_marker(path)
     if is_new:
         state_folder.prepare(path)
     offsite_copy.fetch(path / state_folder.BACKUPS, place, found, owner)
     if is_new:
-        folder_identity.mark_again(path, path / state_folder.BACKUPS / found / state_folder.MARKER)
+        marker_backup.mark_again(path, path / state_folder.BACKUPS / found / state_folder.MARKER)
     return found
 
 
@@ -73,7 +71,7 @@ def fetch_backup(path: Path, source: str, name: str | None) -> str:
     "restore",
     VerbPurpose.OPERATE,
     230,
-    {"restore/1": ("commands.recover.run:Recovered",)},
+    {"restore/1": ("commands.recover:Recovered",)},
     epilog="tradebot restore 20261116T210000Z-session-2026-11-16\ntradebot restore --from /mnt/usb/tradebot",
 )
 def restore(

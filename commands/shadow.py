@@ -8,10 +8,15 @@ from msgspec import Struct
 
 from commands.shared.declaration import VerbPurpose
 from commands.shared.light_helpers import clean
+from commands.shared.number_format import format_signed, usd
 from commands.shared.times import when
 from commands.shared.verb_options import Report, caller, identity, on_bot
+from tradebot.app.shadow_strategies import in_shadow, opened_in_shadow, place_of, still_held
 from tradebot.errors import DamagedBooksError, ExitCode, TradebotError
+from tradebot.model.text import pluralize
+from tradebot.model.trading import TradingState
 from tradebot.model.values import replace
+from tradebot.venues.simulated.account import anew
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,17 +54,12 @@ class InShadow(Struct, frozen=True):
 
 def run(app: "App", *, by: str) -> Report:
     """Follow each strategy in shadow; exit 10 if one couldn't be followed."""
-    from tradebot.app.shadow_strategies import in_shadow
-
     rows = tuple(_row(app, name, why, by) for name, why in in_shadow(app).items())
     code = ExitCode.FINDINGS if any(row.problem for row in rows) else ExitCode.DONE
     return Report("shadow", InShadow(rows), _render, code, identity(app))
 
 
 def _row(app: "App", name: str, why: str, by: str) -> ShadowRow:
-    from tradebot.app.shadow_strategies import opened_in_shadow, place_of, still_held
-    from tradebot.venues.simulated.account import anew
-
     row = ShadowRow(name, clean(why), clean(str(place_of(app, name))), held=still_held(app, name))
     if row.held:
         return row
@@ -78,7 +78,6 @@ def _followed(bot: "ShadowApp", row: ShadowRow, by: str) -> ShadowRow:
     from commands.evaluate_exits.run import run as exits
     from commands.reconcile.run import run as reconcile
     from commands.trade_once.run import run as entries
-    from tradebot.model.trading import TradingState
 
     bot.venue.look()
     before = {record.client_order_id for record in (one.intent for one in bot.ledger.intents())}
@@ -111,9 +110,7 @@ def _sent(bot: "ShadowApp", before: set[str]) -> int:
 
 
 def _render(out: "Console", data: InShadow) -> None:
-    from commands.shared.number_format import format_signed, usd
     from commands.shared.tables import Table, number, sentence
-    from tradebot.model.text import pluralize
 
     if not data.strategies:
         out.print("No strategy is in shadow. strategies.NAME.shadow: true puts one there.")

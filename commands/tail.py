@@ -1,5 +1,6 @@
 """`tradebot tail`: write what is new in the records into the files to tail, as `serve` does after each pass."""
 
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -8,11 +9,16 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from commands.orders import join_orders
 from commands.shared.declaration import VerbPurpose
 from commands.shared.verb_options import Report, jsonable, on_bot
+from tradebot.adapters.state.events import worth_seeing
+from tradebot.adapters.state.json_lines import TailFile, writing
 from tradebot.adapters.state.state_folder import EVENTS, TAIL, cannot_write
 from tradebot.errors import TradebotError
+from tradebot.model.event import EventKind
 from tradebot.model.text import pluralize
+from tradebot.views.metrics import BAD
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,8 +50,6 @@ class Tails:
     """The files to tail of one bot."""
 
     def __init__(self, app: "App") -> None:
-        from tradebot.adapters.state.json_lines import TailFile
-
         self._app = app
         self.folder, self._events = app.folder.path / TAIL, app.folder.path / EVENTS
         size, kept = app.settings.storage.events_mb * 10**6, app.settings.storage.events_files
@@ -55,9 +59,7 @@ class Tails:
         self._seen: object = None
 
     def tick(self) -> None:
-        """Write what was recorded since the last time; a failed write is tried again."""
-        import sqlite3
-
+        """Write what is new, if anything was recorded since the last time; what fails is tried again."""
         with suppress(TradebotError, OSError, sqlite3.Error):
             records = self._records()
             if (records, self._sizes()) != self._seen and self.write() is not None:
@@ -69,7 +71,6 @@ class Tails:
         Raises OSError if a file can't be used, and TradebotError if the records can't be read.
         """
         from commands.notify.delivery import evidence_time
-        from tradebot.adapters.state.json_lines import writing
 
         with writing(self.folder) as ours:
             if not ours:
@@ -111,8 +112,6 @@ class Tails:
             })  # fmt: skip
 
     def _orders(self, since: datetime) -> "Iterator[Row]":
-        from commands.orders import join_orders
-
         books = self._app.books
         orders = books.recent_orders(since)
         promised = books.promised({order.client_order_id for order in orders})
@@ -138,8 +137,6 @@ class Tails:
                 yield jsonable(row)
 
     def _errors(self, since: datetime) -> "Iterator[Row]":
-        from tradebot.adapters.state.events import worth_seeing
-
         _, events = worth_seeing(self._events, [(since, datetime.max.replace(tzinfo=UTC))])
         yield from (jsonable(event) for event in events if _is_error(event))
 
@@ -153,9 +150,6 @@ def _fallen(equity: Decimal | None, highest: Decimal) -> Decimal | None:
 
 
 def _is_error(event: "SystemEvent") -> bool:
-    from tradebot.model.event import EventKind
-    from tradebot.views.metrics import BAD
-
     failed = {(kind.subsystem, kind.event_type) for kind in (EventKind.JOB_FAILED, EventKind.CHORE_FAILED)}
     return event.severity in BAD or (event.subsystem, event.event_type) in failed
 

@@ -1,6 +1,7 @@
 """`tradebot upgrade`: what this version has to change in the files of another one, and doing it."""
 
 import os
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
@@ -8,26 +9,39 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
+from commands.doctor.machine import attempt, bad, ok, skip, warn
 from commands.shared.declaration import VerbPurpose, verb
 from commands.shared.light_helpers import Identity
 from commands.shared.verb_options import Config, Json, Report, StateDir, finish
 from tradebot import __version__
-from tradebot.adapters.state import state_folder
+from tradebot.adapters.bars import store as bars
+from tradebot.adapters.chat.store import ChatStore
+from tradebot.adapters.facts import recorded_passes
+from tradebot.adapters.facts import schema as facts
+from tradebot.adapters.ledger.downgrade import put_back
+from tradebot.adapters.ledger.journal_reader import last_record
+from tradebot.adapters.ledger.migration import version_of
+from tradebot.adapters.ledger.schema import FORM, open_database, translate_errors
+from tradebot.adapters.notices.outbox import Outbox
+from tradebot.adapters.state import state_folder, state_locks
+from tradebot.adapters.state.approvals import SqliteApprovals
+from tradebot.adapters.state.cache_database import DamagedError
 from tradebot.adapters.state.state_folder import JOURNAL, LEDGER, STORES
+from tradebot.app.loading import Options, load_for
 from tradebot.errors import ExitCode
+from tradebot.judging.judgment import HealthState, overall
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from rich.console import Console
 
-    from commands.doctor.checks.check_row import CheckResult
+    from commands.doctor.machine import CheckResult
     from tradebot.adapters.ledger.migration import Form
     from tradebot.adapters.state.cache_database import CacheDatabase
     from tradebot.adapters.state.state_folder import StateFolder
-    from tradebot.app.loading import Options
     from tradebot.app.settings import Loaded
-    from tradebot.judging.judgment import HealthState, Judgment
+    from tradebot.judging.judgment import Judgment
 
 SHOWN = 5
 
@@ -52,10 +66,6 @@ def run(options: "Options", environ: Mapping[str, str], *, check: bool, form: "F
     Exits with 10 if a file can't be read. Raises OperatorError if there is no bot; exit 6 if another process is at
     work.
     """
-    from tradebot.adapters.ledger.schema import FORM
-    from tradebot.app.loading import load_for
-    from tradebot.judging.judgment import HealthState, overall
-
     form, folder = form or FORM, state_folder.open_state(state_folder.resolve(options.state_dir, environ), environ)
     done = "" if check else _bring(folder.path, form)
     rows = tuple(files(folder, form, lambda: load_for(folder, options, environ)))
@@ -66,10 +76,6 @@ def run(options: "Options", environ: Mapping[str, str], *, check: bool, form: "F
 
 
 def _bring(folder: "Path", form: "Form") -> str:
-    from tradebot.adapters.ledger.downgrade import put_back
-    from tradebot.adapters.ledger.schema import open_database, translate_errors
-    from tradebot.adapters.state import state_locks
-
     path = folder / LEDGER
     with state_locks.hold_all(folder, "upgrade", serve_wait_s=0.0), translate_errors(path):
         copy = put_back(folder, form)
@@ -85,8 +91,6 @@ def files(folder: "StateFolder", form: "Form", load: "Callable[[], Loaded]") -> 
 
     `load` returns the settings, or raises OperatorError if they can't be read.
     """
-    from commands.doctor.checks.check_row import attempt
-
     path = folder.path
     yield attempt("ledger", lambda: _ledger(path / LEDGER, form))
     yield attempt("journal", lambda: _journal(path / JOURNAL))
@@ -96,9 +100,6 @@ def files(folder: "StateFolder", form: "Form", load: "Callable[[], Loaded]") -> 
 
 
 def _version(path: "Path") -> int:
-    import sqlite3
-
-    from tradebot.adapters.ledger.migration import version_of
 
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
         return version_of(database)
@@ -106,9 +107,6 @@ def _version(path: "Path") -> int:
 
 def _ledger(path: "Path", form: "Form") -> "CheckResult":
     """Judge the ledger; a reader of an earlier one upgrades a copy in memory, so that the upgrade is tried, too."""
-    from commands.doctor.checks.check_row import ok, warn
-    from tradebot.adapters.ledger.schema import open_database, translate_errors
-
     with translate_errors(path):
         open_database(path, read_only=True, form=form).close()
         found = _version(path)
@@ -122,9 +120,6 @@ def _ledger(path: "Path", form: "Form") -> "CheckResult":
 
 
 def _journal(path: "Path") -> "CheckResult":
-    from commands.doctor.checks.check_row import bad, ok
-    from tradebot.adapters.ledger.journal_reader import last_record
-
     last = last_record(path)
     if last is None:
         return bad("its last record can't be read by this version", "tradebot journal verify", "record")
@@ -132,13 +127,7 @@ def _journal(path: "Path") -> "CheckResult":
 
 
 def _stores() -> "Mapping[str, CacheDatabase]":
-    from tradebot.adapters.bars import store as bars
-    from tradebot.adapters.chat.store import ChatStore
-    from tradebot.adapters.facts import recorded_passes
-    from tradebot.adapters.facts import schema as facts
     from tradebot.adapters.flow import reply_archive
-    from tradebot.adapters.notices.outbox import Outbox
-    from tradebot.adapters.state.approvals import SqliteApprovals
 
     of_people = Outbox.FILE, SqliteApprovals.FILE, ChatStore.FILE
     kinds = (facts.FILE, bars.FILE, reply_archive.FILE, *of_people, recorded_passes.FILE)
@@ -150,9 +139,6 @@ def _looking(path: "Path", kind: "CacheDatabase") -> "Callable[[], CheckResult]"
 
 
 def _store(path: "Path", kind: "CacheDatabase") -> "CheckResult":
-    from commands.doctor.checks.check_row import ok, skip, warn
-    from tradebot.adapters.state.cache_database import DamagedError
-
     if not path.exists():
         return skip("there is none yet")
     try:
@@ -169,7 +155,6 @@ def _store(path: "Path", kind: "CacheDatabase") -> "CheckResult":
 def _settings(folder: "StateFolder", loaded: "Loaded") -> "CheckResult":
     """Judge the settings: this version must be able to read them, and may have some that nobody has accepted."""
     from commands.config.current_config import differences_of
-    from commands.doctor.checks.check_row import ok, skip, warn
 
     differ = differences_of(folder, loaded)
     if differ is None:
@@ -182,7 +167,7 @@ def _settings(folder: "StateFolder", loaded: "Loaded") -> "CheckResult":
 
 
 def _render(console: "Console", data: Upgraded) -> None:
-    from commands.shared.judgment_table import table
+    from commands.shared.tables import table
 
     console.print(f"tradebot {data.version} on {data.state_dir}", markup=False)
     if data.done:
@@ -208,6 +193,4 @@ def upgrade(
     An earlier ledger is upgraded, and a copy of it is kept. A later one is replaced by the copy from before its upgrade
     if that has everything. The bot must be stopped, except to --check. Exits with code 10 if a file can't be read.
     """
-    from tradebot.app.loading import Options
-
     finish(run(Options(state_dir, config), os.environ, check=check), as_json)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def run(app: "App", *, since_s: int | None = None, offline: bool = False) -> Report:
     """Read the evidence and judge it; exit 10 if there is anything to do."""
-    from commands.audit.report import run_audit, show
+    from commands.audit.audit_inputs import run_audit, show
 
     data = run_audit(app, since_s, offline=offline)
     code = ExitCode.FINDINGS if data.findings else ExitCode.DONE
@@ -26,7 +26,7 @@ def run(app: "App", *, since_s: int | None = None, offline: bool = False) -> Rep
     "audit",
     VerbPurpose.LOOK,
     230,
-    {"audit/2": ("commands.audit.report:Audited",)},
+    {"audit/2": ("commands.audit.audit_inputs:Audited",)},
     epilog="tradebot audit\ntradebot audit --since 2h --offline",
 )
 def audit(

@@ -1,5 +1,6 @@
 """`tradebot compare`: two or more backtests or bots side by side."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -51,8 +52,6 @@ def compare(
     Shows first which settings, markets and versions differ, then return, risk, exposure, turnover, costs and
     trades of each, with 95% intervals. A name is looked up in STATE/backtests.
     """
-    import os
-
     from tradebot.lab.backtest.results import Results
 
     results = Results(state_folder.resolve(state_dir, os.environ))

@@ -13,7 +13,7 @@ from commands.report.page import render_template
 from commands.report.report_inputs import read
 from commands.report.report_text import basis_of, interval_of, value_of
 from commands.shared.light_helpers import clean
-from commands.shared.setting_diff import DifferingSetting, differing, format_setting, leaves
+from commands.shared.setting_args import DifferingSetting, differing, format_setting, leaves
 from commands.shared.tables import Table, number, staying
 from commands.shared.verb_options import open_bot
 from tradebot.app.baseline import effective

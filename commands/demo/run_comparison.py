@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
-from commands.shared.setting_diff import DifferingSetting, differing, format_setting, leaves
+from commands.shared.setting_args import DifferingSetting, differing, format_setting, leaves
 from commands.shared.tables import Table, number, staying
 from tradebot.adapters.state.safe_open import read_plain
 from tradebot.adapters.state.state_folder import cannot_write, write_durably

@@ -14,7 +14,7 @@ from tradebot.errors import OperatorError
     "doctor",
     VerbPurpose.OPERATE,
     80,
-    {"doctor/2": ("commands.doctor.report:DoctorHealth",)},
+    {"doctor/2": ("commands.doctor.run:DoctorHealth",)},
     epilog="tradebot doctor\ntradebot doctor --order  # place one order that can't fill, and cancel it",
 )
 def doctor(

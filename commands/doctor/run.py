@@ -1,30 +1,69 @@
 """Run `tradebot doctor`: check everything that trading needs; each row shows its evidence and its fix."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from commands.doctor.checks.check_row import attempt, failed_check, ok
-from commands.doctor.checks.machine import instances, keys_checks, machine_checks, state
-from commands.doctor.checks.order import require_play_money
-from commands.doctor.report import DoctorHealth, show
-from commands.shared.judgment_table import counted_states
-from commands.shared.light_helpers import NOBODY, Identity
+from msgspec import Struct
+from rich.console import Console
+from rich.markup import escape
+
+from commands.doctor.machine import (
+    CheckResult,
+    attempt,
+    bad,
+    failed_check,
+    instances,
+    keys_checks,
+    machine_checks,
+    ok,
+    skip,
+    state,
+    warn,
+)
+from commands.doctor.order import require_play_money
+from commands.shared.evidence import evidence_of
+from commands.shared.light_helpers import NOBODY, Identity, clean
+from commands.shared.tables import counted_states, counts, table
 from commands.shared.times import show_venue
 from commands.shared.verb_options import Report, caller, identity
+from commands.strategy.run import MISSING, OFF, WELL, StrategyCheckRow, describe_confinement, look, remedy
 from tradebot.adapters.state import state_folder
+from tradebot.adapters.state.events import read_through, require_file
+from tradebot.adapters.state.state_folder import EVENTS
 from tradebot.app.loading import load_for
+from tradebot.app.settings import Settings
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode, OperatorError, TradebotError
-from tradebot.judging.judgment import HealthState
+from tradebot.judging.judgment import HealthState, Judgment, permission
+from tradebot.judging.pass_health import judge_passes
+from tradebot.model.text import pluralize
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tradebot.adapters.state.state_folder import StateFolder
     from tradebot.app.loading import Options
     from tradebot.app.settings import Loaded
-    from tradebot.judging.judgment import Judgment
+
+
+class DoctorHealth(Struct, frozen=True):
+    """The judgments, and how many have each state; `asked` is True if broker and flow source were contacted."""
+
+    state_dir: str
+    asked: bool
+    states: dict[str, int]
+    judgments: tuple[Judgment, ...]
+
+
+def show(console: "Console", data: DoctorHealth, whose: Identity) -> None:
+    """Print whose bot was checked, the judgments, and how many have each state."""
+    about = f"{whose.mode}, {whose.place}, state" if whose.mode else "state"
+    asked = "broker and flow source contacted" if data.asked else "offline: broker and flow source not contacted"
+    console.print(f"[bold]{about}[/bold] {escape(data.state_dir)}; {asked}")
+    console.print(table(data.judgments))
+    console.print(counts(data.states))
 
 
 def run(options: "Options", environ: Mapping[str, str], *, offline: bool = False, order: bool = False) -> Report:
@@ -55,8 +94,6 @@ def _check_bot(
     offline: bool,
     order: bool,
 ) -> Report:
-    from commands.doctor.checks.books import books_checks, strategies
-
     with closing(App(folder, loaded, environ)) as app:
         show_venue(app.day)
         if order:
@@ -74,12 +111,12 @@ def _check_bot(
 
 def _asked(app: "App", before: "list[Judgment]", order: bool) -> "list[Judgment]":
     """Return the rows that need a reply from the broker or the flow source."""
-    from commands.doctor.checks.venue import venue_checks
+    from commands.doctor.venue import venue_checks
 
     with_keys = not any(row.subject == "keys" and row.state is HealthState.FAILED for row in before)
     rows = list(venue_checks(app, with_keys=with_keys))
     if order:
-        from commands.doctor.checks.order import order_checks
+        from commands.doctor.order import order_checks
 
         rows += order_checks(app, caller())
     return rows
@@ -96,3 +133,65 @@ def _report(path: "Path", rows: "list[Judgment]", *, asked: bool, whose: Identit
     data = DoctorHealth(str(path), asked, counted_states(rows), tuple(rows))
     code = ExitCode.FINDINGS if data.states[HealthState.FAILED] else ExitCode.DONE
     return Report("doctor", data, lambda console, _: show(console, data, whose), code, whose)
+
+
+UNPROTECTED = "Run only plug-ins whose code you trust, or run the bot on Linux 5.13 or later"
+
+
+def strategies(settings: "Settings", folder: Path, *, ask: bool) -> CheckResult:
+    """Look for each strategy in use and, if `ask`, run it once on a desk without facts.
+
+    A plug-in that could read our keys still works, so that is only a warning.
+    """
+    used = [row for row in look(settings, folder, ask=ask) if row.state != OFF]
+    ill = [row for row in used if row.state != WELL]
+    if ill:
+        found = "; ".join(map(_fault, ill))
+        return bad(found, f"{ill[0].name}: {remedy(ill[0])}", "strategies", len(used))
+    for row in used:
+        if row.protections and not row.protections.keep_keys:
+            found = f"{row.name} {describe_confinement(row.protections)}"
+            return warn(found, UNPROTECTED, "strategies", len(used))
+    found = f"{'working' if ask else 'installed, not run'}: {', '.join(row.name for row in used)}"
+    return ok(found, "strategies", len(used))
+
+
+def _fault(row: StrategyCheckRow) -> str:
+    if row.state == MISSING:
+        return f"{row.name} is configured, but no installed package provides it"
+    return f"{row.name}: {row.state} ({clean(row.observed or '')})"
+
+
+SUBJECTS = ("config", "disk", "ledger", "journal", "books", "backup", "calendar", "facts", "halts")
+"""What of the table trading needs, whatever else goes on."""
+
+
+def books_checks(app: "App") -> Iterator[Judgment]:
+    """Yield the judgments about the bot's own records, of which every byte is read."""
+    yield from judge_passes(evidence_of(app, thorough=True), SUBJECTS)
+    yield permission(app.permission, datetime.now(UTC))
+    yield attempt("events", lambda: events(app.folder.path / EVENTS))
+    yield attempt("plans", lambda: plans(app.folder.plans))
+
+
+def events(path: Path) -> CheckResult:
+    """Read each line of the events file, and check that another one can be appended."""
+    require_file(path)
+    if not path.exists():
+        return skip("nothing has happened yet")
+    if not os.access(path, os.R_OK | os.W_OK):
+        return bad(f"{path} can't be appended to", f"chmod 600 {path}", "file")
+    count, torn = read_through(path)
+    if torn:
+        found = f"{torn} of {pluralize(count, 'line')} can't be read as an event"
+        return warn(found, f"mv {path} {path}.aside: the next event starts a new file", "lines", count)
+    return ok(f"can be appended to; {pluralize(count, 'event')} read", "file")
+
+
+def plans(path: Path) -> CheckResult:
+    """Check that plans for correcting the books can be written."""
+    if not os.path.lexists(path):
+        return skip("the folder is created with the first plan")
+    if not path.is_dir():
+        return bad(f"{path} is not a folder", f"mv {path} {path}.aside", "entry")
+    return ok(f"{path} is a folder", "folder")

@@ -3,6 +3,8 @@
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from textwrap import shorten
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,11 +16,12 @@ from commands.shared.times import when
 from commands.shared.verb_options import Report, on_bot
 from tradebot import __version__
 from tradebot.errors import ExitCode, OperatorError, word
+from tradebot.model.trading import Mode
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from commands.drill.evidence import PlayedDrill
+    from commands.drill.drills import PlayedDrill
     from tradebot.app.wiring import App
 
 group("drill", "Rehearse what can go wrong, on a bot and an exchange of its own.")
@@ -55,8 +58,7 @@ class DrillPlayed(Struct, frozen=True):
 @on_bot("drill list", VerbPurpose.TELL, 120, {"drill-list/1": (Drills,)}, epilog="tradebot drill list")
 def list_drills(bot: "App") -> Report:
     """Show what can be rehearsed, and how it went last."""
-    from commands.drill.drills import DRILLS
-    from commands.drill.evidence import read
+    from commands.drill.drills import DRILLS, read
 
     known = read(bot.folder.path / FOLDER)
     rows = []
@@ -95,12 +97,8 @@ def run_drill(bot: "App", name: Annotated[str, typer.Argument(help="The drill; d
     settings, and throws them away. A page of evidence stays in the state folder. Exits with code 10 if something
     didn't follow.
     """
-    from tempfile import TemporaryDirectory
-
-    from commands.drill.drills import DRILLS
-    from commands.drill.evidence import PlayedDrill, keep
+    from commands.drill.drills import DRILLS, PlayedDrill, keep
     from commands.drill.stage import set_stage
-    from tradebot.model.trading import Mode
 
     drill = DRILLS.get(name)
     if drill is None:
@@ -119,8 +117,6 @@ def run_drill(bot: "App", name: Annotated[str, typer.Argument(help="The drill; d
 
 
 def _render_run(console: "Console", data: DrillPlayed) -> None:
-    from textwrap import shorten
-
     from rich.markup import escape
 
     for check in data.drill.checks:

@@ -1,15 +1,21 @@
 """What can be rehearsed: what each drill does, and what must follow."""
 
+import json
 import random
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
 
 from msgspec import Struct
 
-from commands.drill.stage import Stage
+from commands.drill.stage import DrillCheck, Stage
+from commands.report.page import render_template
 from tradebot.adapters.state.serve_status import read_serving
+from tradebot.adapters.text.canonical import CodecError, json_text
+from tradebot.adapters.text.codec import decode, encode
 from tradebot.model.finding import FindingKind
 from tradebot.model.text import pluralize
 
@@ -269,3 +275,40 @@ DRILLS: Mapping[str, Drill] = {
     )
 }
 """The drills by name, in the order in which they are worth trying."""
+
+
+class PlayedDrill(Struct, frozen=True):
+    """One drill that was played: when and by which version, what was done, and what followed."""
+
+    name: str
+    what: str
+    at: datetime
+    version: str
+    took_s: float
+    steps: tuple[str, ...]
+    checks: tuple[DrillCheck, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Return True if all that must follow did."""
+        return bool(self.checks) and all(check.held for check in self.checks)
+
+
+def keep(folder: Path, played: PlayedDrill) -> Path:
+    """Write the evidence of a drill in place of that of an earlier one, and return the page."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    (folder / f"{played.name}.json").write_text(json_text(encode(played)), encoding="utf-8")
+    page = folder / f"{played.name}.html"
+    page.write_text(render_template("drill.html", drill=played), encoding="utf-8")
+    return page
+
+
+def read(folder: Path) -> Mapping[str, PlayedDrill]:
+    """Return the drills of which there is evidence, by name; what can't be read counts as none."""
+    found = {}
+    for path in sorted(folder.glob("*.json")):
+        try:
+            found[path.stem] = decode(PlayedDrill, json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, CodecError):
+            continue
+    return found

@@ -25,7 +25,7 @@ from commands.shared.verb_options import (
     20,
     {
         "fetch-flow/1": ("commands.fetch_flow.run:FlowFetched", "commands.fetch_flow.streaming:FlowStreamed", NOT_RUN),
-        "fetch-flow-plan/1": ("commands.fetch_flow.plan:PlannedFetches",),
+        "fetch-flow-plan/1": ("commands.fetch_flow.run:PlannedFetches",),
     },
     epilog="tradebot fetch-flow\ntradebot fetch-flow --plan\n"
     "tradebot fetch-flow --endpoint flow_alerts --symbol AAPL\n"
@@ -58,7 +58,7 @@ def fetch_flow(
         with open_bot(state_dir, config) as bot:
             report = streaming.run(bot, lasting=lasting)
     elif plan:
-        from commands.fetch_flow.plan import run as run_plan
+        from commands.fetch_flow.run import run_plan
 
         with opened_to_plan(state_dir, config) as bot:
             report = run_plan(bot)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def run(app: "App", *, probe: bool = False) -> Report:
     """Judge every part by the bot's own records; exit 10 if any has FAILED, as a probe if anyone has to act."""
     from commands.health.report import Health, show, summary
-    from commands.shared.evidence.gather import evidence_of
+    from commands.shared.evidence import evidence_of
     from tradebot.judging.judgment import HealthState, overall
     from tradebot.judging.pass_health import judge_passes
 

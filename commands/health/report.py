@@ -6,9 +6,9 @@ from msgspec import Struct
 from rich.console import Console
 from rich.markup import escape
 
-from commands.shared.judgment_table import table
 from commands.shared.light_helpers import Identity
 from commands.shared.number_format import color_state
+from commands.shared.tables import table
 from tradebot.judging.judgment import HealthState, Judgment
 
 

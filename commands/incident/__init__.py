@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from msgspec import Struct
 
+from commands.incident.gather import NONE, found_of, pack_pass, redactor_of, told_of, versions
 from commands.shared.declaration import VerbPurpose
 from commands.shared.light_helpers import clean, note, say
 from commands.shared.times import when
 from commands.shared.verb_options import Report, on_bot, opened_as_found
+from tradebot.adapters.state.evidence import BACKTEST
+from tradebot.adapters.state.incident_file import content_of
+from tradebot.app.recorded_rules import rules_of_record
 from tradebot.errors import OperatorError
 from tradebot.model.text import pluralize
+from tradebot.replaying.record_writer import RecordError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -66,10 +71,7 @@ def run(app: "App", what: str, out: str, *, force: bool = False) -> Report:
 
     OperatorError if nothing is known under that id, or if the file can't be written.
     """
-    from commands.incident.gather import found_of
-    from commands.incident.redactor import redactor_of
     from commands.shared.files import STDOUT, replacing
-    from tradebot.adapters.state.incident_file import content_of
 
     if os.path.isfile(out) and Path(out) != STDOUT and not force:
         raise OperatorError(f"{clean(out)} is there already, and stays as it is", "name another file, or add --force")
@@ -94,12 +96,6 @@ def run(app: "App", what: str, out: str, *, force: bool = False) -> Report:
 
 
 def _parts(app: "App", found: "IncidentSubject", redactor: "Redactor") -> tuple[str, str, dict[str, Any]]:
-    from commands.incident.gather import told_of, versions
-    from commands.incident.pass_packing import NONE, pack_pass
-    from tradebot.adapters.state.evidence import BACKTEST
-    from tradebot.app.recorded_rules import rules_of_record
-    from tradebot.replaying.record_writer import RecordError
-
     replay, record = NONE, None
     why = OF_BACKTEST if app.folder.kind == BACKTEST else UNREAD if found.unread else OLD
     if found.kept:

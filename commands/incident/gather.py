@@ -1,11 +1,16 @@
 """Gather what a bot knows of one pass or order: its record, its outcome, and the log entries around it."""
 
+import getpass
 import json
 import platform
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
+from enum import StrEnum
+from functools import cache
 from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct
@@ -14,20 +19,30 @@ from commands.shared.verb_options import jsonable
 from tradebot import __version__
 from tradebot.adapters.ledger.journal import JournalRecord
 from tradebot.adapters.ledger.journal_reader import read
+from tradebot.adapters.state.env_file import read_env_file
 from tradebot.adapters.state.events import last_events
 from tradebot.adapters.state.safe_open import NotPlainError, read_plain
 from tradebot.adapters.state.state_folder import EVENTS, LEDGER_VERSION
 from tradebot.adapters.text.canonical import parse_time
 from tradebot.adapters.text.codec import encode
 from tradebot.adapters.text.extras import DISTRIBUTION
+from tradebot.adapters.text.identity_redaction import NAMED, PUBLIC, URL, Redactor, host_of
+from tradebot.app.keys import load_secrets
 from tradebot.errors import OperatorError, TradebotError, word
+from tradebot.model.values import replace
+from tradebot.replaying.cycle_comparison import replay
 from tradebot.replaying.passes import SCHEMA as RECORD
+from tradebot.replaying.passes import RecordedCycle, read_record
+from tradebot.replaying.port_recording import InOrder
+from tradebot.replaying.record_json import record_of, told_anew, tree_of, without_digests
+from tradebot.replaying.record_writer import RecordError
 
 if TYPE_CHECKING:
-    from tradebot.adapters.facts.recorded_passes import KeptPass
+    from tradebot.adapters.facts.recorded_passes import KeptPass, KeptPasses
     from tradebot.app.wiring import App
-    from tradebot.model.intent import IntentRecord
+    from tradebot.model.intent import IntentKey, IntentRecord
     from tradebot.model.record import CycleRecord
+    from tradebot.ports.world import Rules
 
 T = TypeVar("T")
 AROUND = timedelta(minutes=10)
@@ -176,3 +191,131 @@ def _is_near(row: Mapping[str, Any], at: datetime) -> bool:
         return abs(parse_time(row.get("trading_time") or row["timestamp"]) - at) <= AROUND
     except (LookupError, ValueError, TypeError, AttributeError):
         return False
+
+
+def redactor_of(app: "App", found: "IncidentSubject", environ: Mapping[str, str]) -> Redactor:
+    """Return what hides everything private of a bot."""
+    _learn(app, environ)
+    account = app.folder.account_number
+    host = platform.node()
+    given = {**_env_file(), **environ}
+    hosts = {
+        host,
+        *_hosts(given.values()),
+        *_hosts([app.settings.model_dump_json()]),
+        *(set(app.settings.health.hosts) - PUBLIC),
+    }
+    names = {name: "host" for one in hosts for name in (one, one.partition(".")[0])} | {_user(): "someone"}
+    words = {*_words(app.settings.model_dump(mode="json")), *_enumerated()}
+    secrets = [value for name, value in given.items() if NAMED.search(name)]
+    folder = str(app.folder.path.absolute())
+    kept = {name: by for name, by in names.items() if name.lower() not in words}
+    ids = dict[str, str]()
+    redactor = Redactor(account, folder, kept, ids=ids, salt=app.folder.id, secrets=secrets)
+    text = cache(redactor.once)
+    ids.update(
+        (one.intent.client_order_id, hidden_id(one.intent.key, text))
+        for one in found.every_intent
+        if one.intent.key.account == account
+    )
+    return redactor
+
+
+def hidden_id(key: "IntentKey", text: Callable[[str], str]) -> str:
+    """Return the id that an order has if every text that it is made of is hidden, as `text` hides it."""
+    account, strategy, slot = text(key.account), text(key.strategy), text(key.slot)
+    symbol, target = text(key.symbol), text(key.target)
+    anew = replace(key, account=account, strategy=strategy, slot=slot, symbol=symbol, target=target)
+    return anew.client_order_id()
+
+
+def _learn(app: "App", environ: Mapping[str, str]) -> None:
+    """Read every key and address once, so that no text shows one."""
+    with suppress(TradebotError):
+        load_secrets(environ, Path(".env"), app.settings.venue)
+    load_secrets(environ, None, app.settings.venue)
+
+
+def _env_file() -> Mapping[str, str]:
+    try:
+        return read_env_file(Path(".env"))
+    except TradebotError:
+        return {}
+
+
+def _hosts(texts: Iterable[str]) -> Iterator[str]:
+    """Yield the hosts of the addresses in texts, without those that everybody has."""
+    for text in texts:
+        for found in URL.finditer(text):
+            host = host_of(found[2])
+            if host not in PUBLIC and not host.startswith("127."):
+                yield host
+
+
+def _user() -> str:
+    try:
+        name = getpass.getuser()
+    except (OSError, KeyError):
+        return ""
+    return "" if name == "root" else name
+
+
+def _words(value: Any) -> Iterator[str]:
+    """Yield the names by which settings are read, and those of symbols: nobody's machine is meant by them."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield str(name).lower()
+            yield from _words(item)
+    elif isinstance(value, list):
+        yield from (one.lower() for one in value if isinstance(one, str) and re.fullmatch(r"[A-Z][A-Z0-9./]*", one))
+
+
+def _enumerated() -> Iterator[str]:
+    for kind in StrEnum.__subclasses__():
+        if kind.__module__.startswith("tradebot."):
+            yield from (str(one.value).lower() for one in kind)
+
+
+EQUAL, DIFFERS, NONE = "equal", "differs", "none"
+"""How the pass is decided again where the file is made: as then, otherwise, or not at all."""
+
+
+def pack_pass(
+    kept: "KeptPasses", one: "KeptPass", rules: "Callable[[RecordedCycle], Rules]", redactor: Redactor
+) -> tuple[str, str, dict[str, Any]]:
+    """Return how the pass is decided here, what differs, and its record; RecordError if it can't be used."""
+    found = kept.record(one.id)
+    if found is None:
+        raise RecordError("it isn't kept any more")
+    body, parts = found
+    recorded = read_record(body, parts, {})
+    difference = replay(recorded, rules(recorded)).difference
+    tree = redact_record(tree_of(body, parts), redactor)
+    new_body, new_parts = record_of(tree)
+    anew = None if difference else told_anew(new_body, new_parts, rules)
+    # The digest of a question would still tell somebody who guesses what stood in it.
+    tree = tree_of(anew or without_digests(new_body), new_parts)
+    if anew is None and difference is None:
+        hidden = read_record(*record_of(tree), {}, InOrder)
+        difference = replay(hidden, rules(hidden), only_decisions=True).difference
+    told = {"id": one.id, "session": one.session.isoformat(), "at": one.at.isoformat(), "version": one.version}
+    record = {**redactor.tree(told), "in_order": anew is None, "record": tree}
+    if difference is None:
+        return EQUAL, "", record
+    where = " ".join(filter(None, (difference.symbol, difference.strategy, difference.gate, difference.what)))
+    return DIFFERS, redactor.text(f"{where}: {difference.recorded}, now {difference.replayed}"), record
+
+
+def redact_record(tree: dict[str, Any], redactor: Redactor) -> dict[str, Any]:
+    """Return a record with nothing private in it."""
+    parts = [
+        {"text": _of_json(part["text"], redactor)} if "text" in part else redactor.tree(part, named=False)
+        for part in tree["parts"]
+    ]
+    return {**{name: redactor.tree(tree[name], named=False) for name in ("body", "outcome")}, "parts": parts}
+
+
+def _of_json(text: str, redactor: Redactor) -> str:
+    if not text:
+        return text
+    return json.dumps(redactor.tree(json.loads(text)), separators=(",", ":"), ensure_ascii=False)

@@ -5,7 +5,6 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from commands.init.making import run
 from commands.init.profiles import SHIPPED_PROFILE, symbol_flags
 from commands.shared.completion import complete_symbols, data_plans, fills, profiles, venues
 from commands.shared.declaration import VerbPurpose, verb
@@ -165,4 +164,6 @@ def init(
         return
     sandbox = market_flags(wish)
     flags = flags_of(mode, sandbox, symbol_flags(symbols, venue, profile, config), venue) | in_shadow
+    from commands.init.making import run
+
     finish(run(state_dir, config, "user", flags, profile), as_json)

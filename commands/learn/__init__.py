@@ -11,10 +11,10 @@ from commands.shared.light_helpers import note
 from commands.shared.span_options import From, To, days_of
 from commands.shared.verb_options import Config, Json, Report, StateDir, finish, identity, open_bot, progress_bar
 from tradebot.errors import OperatorError, word
+from tradebot.views.trades.trade_row import Choice
 
 if TYPE_CHECKING:
     from tradebot.app.wiring import App
-    from tradebot.views.trades.trade_row import Choice
 
 Strategy = Annotated[
     str | None, typer.Option("--strategy", help="Only trades of this strategy.", autocompletion=strategies)
@@ -26,9 +26,8 @@ Write = Annotated[
 
 def run(app: "App", choice: "Choice", config: str | None, write: Path | None) -> Report:
     """Return what is proposed; the bot's own configuration with that is written to the file to `write`, if any."""
-    from commands.learn.apply_proposals import fit_proposals, own_file
     from commands.learn.learn_inputs import read
-    from commands.learn.report import WORTH, Learned, render
+    from commands.learn.report import WORTH, Learned, fit_proposals, own_file, render
     from commands.shared.files import save
 
     if write is not None:
@@ -92,8 +91,6 @@ def learn(
     orders, exits, profit targets and limits, each with its evidence. Limits only get tighter. With too few trades, it
     says how many more it takes. Nothing is changed: --write makes a file that you can check, search with and take over.
     """
-    from tradebot.views.trades.trade_row import Choice
-
     choice = Choice(days_of(first, last), strategy)
     with open_bot(state_dir, config) as bot:
         in_use = bot.settings.strategies.sections()

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
+from commands.mcp.tools import ToolRunner
 from commands.shared.declaration import VerbPurpose, verb
 from commands.shared.times import when
 from commands.shared.verb_options import Config, Json, Report, StateDir, finish
 from tradebot.adapters.state import state_folder
+from tradebot.adapters.state.service_token import made_or_kept
 from tradebot.adapters.text.extras import install
 from tradebot.errors import OperatorError
 
@@ -61,7 +63,6 @@ def mcp(
     if http is None and (new_token or as_json):
         raise OperatorError("--new-token and --json belong to --http", "tradebot mcp --http 5010 --new-token")
     from commands.mcp.server import serve_stdio, server_of
-    from commands.mcp.tools import ToolRunner
 
     folder = state_folder.resolve(state_dir, os.environ)
     server = server_of(ToolRunner(folder.absolute(), config))
@@ -70,7 +71,6 @@ def mcp(
         return
     from commands.mcp.server import HOST, PATH, application
     from commands.shared.service import listening, serve_on
-    from tradebot.adapters.state.service_token import made_or_kept
 
     state_folder.read_marker(folder)
     with listening(HOST, http, "tradebot mcp --http 0") as listener:

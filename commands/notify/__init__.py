@@ -10,6 +10,9 @@ import typer
 from commands.shared.declaration import VerbPurpose, group, verb
 from commands.shared.light_helpers import complain
 from commands.shared.verb_options import Config, Json, Report, StateDir, finish, identity, on_bot, open_bot
+from tradebot.adapters.notices.outbox import Outbox, Sending
+from tradebot.adapters.state import state_locks
+from tradebot.app.keys import address_variable
 from tradebot.errors import ExitCode, OperatorError, word
 
 if TYPE_CHECKING:
@@ -22,14 +25,12 @@ group("notify", "Tell people what happens: try a channel, see what was told, or 
     "notify list",
     VerbPurpose.TELL,
     10,
-    {"notify-list/1": ("commands.notify.run:Channels",)},
+    {"notify-list/1": ("commands.notify.delivery:Channels",)},
     epilog="tradebot notify list",
 )
 def list_channels(bot: "App") -> Report:
     """Show the channels, what each is told and how it went."""
-    from commands.notify.run import ChannelRow, Channels, known_addresses, render_channels
-    from tradebot.adapters.notices.outbox import Outbox
-    from tradebot.app.keys import address_variable
+    from commands.notify.delivery import ChannelRow, Channels, known_addresses, render_channels
 
     addresses, rows = known_addresses(bot), []
     with closing(Outbox(bot.folder.path, bot.events, datetime.now(UTC))) as outbox:
@@ -60,15 +61,14 @@ def list_channels(bot: "App") -> Report:
     "notify last",
     VerbPurpose.TELL,
     40,
-    {"notify-last/1": ("commands.notify.run:Notices",)},
+    {"notify-last/1": ("commands.notify.delivery:Notices",)},
     epilog="tradebot notify last\ntradebot notify last --last 50",
 )
 def last_notices(
     bot: "App", last: Annotated[int, typer.Option("--last", "-n", min=1, max=1_000, help="Show the last N.")] = 10
 ) -> Report:
     """Show what was told, and what is still to be sent."""
-    from commands.notify.run import NoticeRow, Notices, render_notices
-    from tradebot.adapters.notices.outbox import Outbox, Sending
+    from commands.notify.delivery import NoticeRow, Notices, render_notices
 
     with closing(Outbox(bot.folder.path, bot.events, datetime.now(UTC))) as outbox:
         found = outbox.last(last)
@@ -93,7 +93,7 @@ def last_notices(
     "notify test",
     VerbPurpose.TELL,
     20,
-    {"notify-test/1": ("commands.notify.run:TestDelivery",)},
+    {"notify-test/1": ("commands.notify.delivery:TestDelivery",)},
     in_group=1,
     epilog="tradebot notify test phone\ntradebot notify test phone --confirm 1a2b3c",
 )
@@ -109,7 +109,7 @@ def try_channels(
     The message shows a code. With --confirm, nothing is sent: the code proves that a person read it, and `live status`
     counts that. Exits with code 5 if a message wasn't accepted.
     """
-    from commands.notify.run import TestDelivery, attempt, confirmed_by, known_addresses, render_tried
+    from commands.notify.delivery import TestDelivery, attempt, confirmed_by, known_addresses, render_tried
 
     addresses = known_addresses(bot)
     if code is not None:
@@ -127,7 +127,7 @@ def try_channels(
     "notify send",
     VerbPurpose.TELL,
     30,
-    {"notify-send/1": ("commands.notify.run:NoticesSent",)},
+    {"notify-send/1": ("commands.notify.delivery:NoticesSent",)},
     in_group=1,
     epilog="tradebot notify send\ntradebot notify send --follow",
 )
@@ -141,9 +141,15 @@ def send(
 
     `serve` runs this by itself. Under cron, a line for it every five minutes does the same.
     """
-    from commands.notify.delivery import rounds
-    from commands.notify.run import ONE_IS_ENOUGH, PAUSE_S, NoticesSent, counts, known_addresses, render_sent
-    from tradebot.adapters.state import state_locks
+    from commands.notify.delivery import (
+        ONE_IS_ENOUGH,
+        PAUSE_S,
+        NoticesSent,
+        counts,
+        known_addresses,
+        render_sent,
+        rounds,
+    )
 
     alone = partial(state_locks.hold, verb="notify send", wait_s=0.0, name=state_locks.NOTIFY_LOCK, hint=ONE_IS_ENOUGH)
     with open_bot(state_dir, config) as bot, alone(bot.folder.path):

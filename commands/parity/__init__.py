@@ -8,6 +8,7 @@ from commands.shared.declaration import VerbPurpose
 from commands.shared.verb_options import Report, identity, on_bot, progress_bar
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.values import replace
+from tradebot.views.parity import LATELY, over_time
 
 if TYPE_CHECKING:
     from datetime import date
@@ -20,7 +21,6 @@ def run(app: "App", typed: str | None) -> Report:
     from commands.parity.report import Parity, render
     from commands.score.run import day_of
     from tradebot.lab.parity import parity_of
-    from tradebot.views.parity import LATELY, over_time
 
     day = day_of(typed) if typed else _last(app)
     with progress_bar("playing the session again") as progress:

@@ -8,14 +8,16 @@ import typer
 from commands.shared.completion import cuts, strategies, symbols
 from commands.shared.declaration import VerbPurpose, verb
 from commands.shared.span_options import From, To, days_of
+from commands.shared.universe import symbol_named
 from commands.shared.verb_options import Config, Json, Report, StateDir, finish, identity, open_bot
 from tradebot.errors import ExitCode, OperatorError, word
+from tradebot.model.text import pluralize
+from tradebot.views.trades.pnl import Cut
+from tradebot.views.trades.trade_row import Choice
 
 if TYPE_CHECKING:
     from commands.pnl.screen import ProfitAndLoss
     from tradebot.app.wiring import App
-    from tradebot.views.trades.pnl import Cut
-    from tradebot.views.trades.trade_row import Choice
 
 By = Annotated[
     str,
@@ -45,7 +47,6 @@ def run(app: "App", by: "Cut", choice: "Choice") -> Report:
 def _to_csv(report: Report, file: Path) -> Report:
     from commands.pnl.screen import format_csv
     from commands.shared.files import to_csv
-    from tradebot.model.text import pluralize
 
     data: ProfitAndLoss = report.data
     return to_csv(report, format_csv(data.pnl), file, pluralize(len(data.pnl.rows), "row"))
@@ -53,8 +54,6 @@ def _to_csv(report: Report, file: Path) -> Report:
 
 def cut_of(by: str) -> "Cut":
     """Return by what profit is divided; raise OperatorError for an unknown word."""
-    from tradebot.views.trades.pnl import Cut
-
     names = [cut.value for cut in Cut]
     if by not in names:
         raise OperatorError(
@@ -90,9 +89,7 @@ def pnl(
     cash. The rows add up to the change of the account to the cent; deposits and withdrawals are no profit. Reads the
     bot's own books; the broker isn't asked.
     """
-    from commands.shared.pictures import picture_file
-    from commands.shared.universe import symbol_named
-    from tradebot.views.trades.trade_row import Choice
+    from commands.shared.files import picture_file
 
     if as_json and csv == Path("-"):
         raise OperatorError("--json and --csv - can't both go to stdout", "tradebot pnl --json --csv pnl.csv")
@@ -101,7 +98,7 @@ def pnl(
         choice = Choice(days, strategy, symbol_named(bot.door, symbol) if symbol else None)
         report = run(bot, cut, choice)
     if picture:
-        from commands.pnl.chart import draw
+        from commands.pnl.screen import draw
 
         draw(report.data.pnl, picture)
     finish(_to_csv(report, csv) if csv else report, as_json)

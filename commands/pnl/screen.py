@@ -1,27 +1,36 @@
 """`pnl` for people: a row per part of the profit with a bar, the sums, and what the figures rest on."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from rich.console import Console
 from rich.markup import escape
 
-from commands.shared.files import cell, csv_text
+from commands.shared.files import GAIN, INK, LOSS, QUIET, cell, csv_text, picture, title
 from commands.shared.history import read_history
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import bar, color_by_sign, gain, in_units, to_cent
 from commands.shared.tables import Table, number, staying
 from commands.shared.times import when
 from tradebot.app.wiring import App
+from tradebot.errors import OperatorError
 from tradebot.model.text import pluralize
 from tradebot.model.values import columns
 from tradebot.model.venue import Settlement
 from tradebot.views.trades.fees import fees_assumption
 from tradebot.views.trades.pieces import breakdown
-from tradebot.views.trades.pnl import PARTS, Cut, EquityComparison, Pnl, ProfitRow, fees_not_counted, pnl
+from tradebot.views.trades.pnl import IN_TIME, PARTS, Cut, EquityComparison, Pnl, ProfitRow, fees_not_counted, pnl
 from tradebot.views.trades.trade_row import Choice
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
 
 
 def format_csv(found: Pnl) -> str:
@@ -74,7 +83,7 @@ class ProfitAndLoss(Struct, frozen=True):
     assumptions: tuple[str, ...]
 
 
-def read(app: "App", by: Cut, choice: "Choice") -> ProfitAndLoss:
+def read(app: App, by: Cut, choice: Choice) -> ProfitAndLoss:
     """Return the profit and loss of an account; raise DamagedBooksError, naming the row, if a row of money changed."""
     history = read_history(app)
     found = pnl(breakdown(history), by, choice)
@@ -106,7 +115,7 @@ SHOWN = 100
 BAR = 16
 
 
-def show(console: "Console", data: "ProfitAndLoss") -> None:
+def show(console: Console, data: ProfitAndLoss) -> None:
     """Print the rows, their sum, the account's change, and the assumptions."""
     found = data.pnl
     at = f" at {when(data.as_of)}" if data.as_of else ""
@@ -125,7 +134,7 @@ def show(console: "Console", data: "ProfitAndLoss") -> None:
         console.print(line, markup=False, style="dim")
 
 
-def _of(data: "ProfitAndLoss") -> str:
+def _of(data: ProfitAndLoss) -> str:
     parts = [clean(part) for part in (data.strategy, data.symbol) if part]
     of = f" of {' in '.join(parts)}" if parts else ""
     first, last = data.pnl.first, data.pnl.last
@@ -133,13 +142,13 @@ def _of(data: "ProfitAndLoss") -> str:
     return f"{of}{days}"
 
 
-def _nothing(data: "ProfitAndLoss") -> str:
+def _nothing(data: ProfitAndLoss) -> str:
     if not data.fills:
         return "Nothing was bought yet. Next: tradebot trade-once, then tradebot why-no-orders"
     return "Nothing was earned or lost there. Everything there is: tradebot pnl"
 
 
-def show_rows(console: "Console", by: str, rows: "tuple[ProfitRow, ...]", total: "ProfitRow | None") -> None:
+def show_rows(console: Console, by: str, rows: tuple[ProfitRow, ...], total: ProfitRow | None) -> None:
     """Print a table of rows and their sum, if there is one."""
     # The name stays, so that a narrow screen moves amounts below it.
     table = Table(staying(by), *map(number, (*PARTS, "total USD")), "", number("closed"))
@@ -164,7 +173,7 @@ def loss(length: str) -> str:
     return length.replace("█", "▒")
 
 
-def _cents(row: "ProfitRow") -> int:
+def _cents(row: ProfitRow) -> int:
     return int(abs(to_cent(row.total_usd)) * 100)
 
 
@@ -172,14 +181,14 @@ def _amount(amount: Decimal) -> str:
     return f"{to_cent(amount):+,.2f}" if amount else ""
 
 
-def _headline(data: "Pnl") -> str:
+def _headline(data: Pnl) -> str:
     """Say the one profit of the account, which every screen has: by the broker's equity, if a pass saw it."""
     seen = data.compared
     equity = f" by the broker's equity of {seen.broker_usd:,.2f} at {when(seen.at)}" if seen else ""
     return f"Profit {gain(data.profit_usd, ' USD')}{equity}"
 
 
-def _account(found: "Pnl") -> "Iterator[str]":
+def _account(found: Pnl) -> Iterator[str]:
     if found.before_usd is None or found.after_usd is None:
         return
     change = found.after_usd - found.before_usd
@@ -191,7 +200,7 @@ def _account(found: "Pnl") -> "Iterator[str]":
         yield _broker(found, found.compared)
 
 
-def _broker(found: "Pnl", compared: "EquityComparison") -> str:
+def _broker(found: Pnl, compared: EquityComparison) -> str:
     if not found.difference_usd:
         return "Difference none: the broker's equity and the books agree to the cent"
     why = [f"no price of {', '.join(map(clean, compared.unpriced))}"] if compared.unpriced else []
@@ -201,7 +210,62 @@ def _broker(found: "Pnl", compared: "EquityComparison") -> str:
     return f"Difference {apart}, because of {' and '.join(why) or prices}"
 
 
-def _unpriced(found: "Pnl") -> "Iterator[str]":
+def _unpriced(found: Pnl) -> Iterator[str]:
     if any(row.unpriced for row in found.rows) or found.total.unpriced:
         named = dict.fromkeys(symbol for row in (*found.rows, found.total) for symbol in row.unpriced)
         yield f"* has no price of its last day for {', '.join(map(clean, named))}"
+
+
+LABELS = 12
+"""How many names fit below a chart of days."""
+FEWEST = 5
+"""For how many bars there is room at least, so that one day isn't a wall."""
+
+
+def draw(data: Pnl, file: Path) -> None:
+    """Draw the rows; raise OperatorError if there are none, or if the file can't be written."""
+    if not data.rows:
+        raise OperatorError("Nothing was earned or lost there, so there is nothing to draw", "tradebot pnl")
+    in_time = data.by in IN_TIME
+    with picture(file, 9, 4.5 if in_time else 0.34 * len(data.rows) + 1.3) as figure:
+        axes = figure.subplots()
+        _in_time(axes, data) if in_time else _by_name(axes, data)
+        axes.spines[["top", "right"]].set_visible(False)
+        title(axes, _title(data))
+
+
+def _title(data: Pnl) -> str:
+    days = f"{data.first}" if data.first == data.last else f"{data.first} to {data.last}"
+    return f"Profit and loss by {data.by}, {days}: {data.profit_usd:+,.2f} USD"
+
+
+def _in_time(axes: Axes, data: Pnl) -> None:
+    values, names = [float(row.total_usd) for row in data.rows], [row.name for row in data.rows]
+    places = range(len(values))
+    axes.bar(places, values, color=_colors(values))
+    if len(values) > 1:
+        sums = [sum(values[: place + 1]) for place in places]
+        axes.plot(places, sums, color=INK, linewidth=1.6, marker="o", markersize=3, label="added up")
+        axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1))
+    axes.set_xlim(-0.6, max(len(values), FEWEST) - 0.4)
+    step = -(-len(names) // LABELS)
+    axes.set_xticks(list(places)[::step], names[::step])
+    axes.axhline(0, color=INK, linewidth=0.8)
+    axes.set_ylabel("USD", color=QUIET)
+
+
+def _by_name(axes: Axes, data: Pnl) -> None:
+    rows = list(reversed(data.rows))
+    values = [float(row.total_usd) for row in rows]
+    axes.barh([row.name for row in rows], values, color=_colors(values))
+    reach = max(map(abs, values)) or 1.0
+    for place, value in enumerate(values):
+        away, side = (0.02 * reach, "left") if value >= 0 else (-0.02 * reach, "right")
+        axes.text(value + away, place, f"{value:+,.2f}", va="center", ha=side, color=INK, fontsize=9)
+    axes.set_xlim(min(0.0, 1.3 * min(values)), max(0.0, 1.3 * max(values)) or reach)
+    axes.axvline(0, color=INK, linewidth=0.8)
+    axes.set_xlabel("USD", color=QUIET)
+
+
+def _colors(values: list[float]) -> list[str]:
+    return [GAIN if value > 0 else LOSS for value in values]

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from commands.replay.report import is_file
 from commands.shared.declaration import VerbPurpose, verb
 from commands.shared.verb_options import (
     Config,
@@ -46,7 +47,6 @@ def replay(
     backtest's folder, the run is played again from what it was made from, and each pass is compared. The file of an
     incident needs no bot's folder, and may come from anyone.
     """
-    from commands.replay.report import is_file
     from commands.replay.run import of_file, run
 
     if what and is_file(what):

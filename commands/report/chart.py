@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from commands.report.report_text import curve_words, leveled_line, longest
+from commands.shared.files import INK, QUIET, TITLE, inline, picture
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import format_signed
-from commands.shared.pictures import INK, QUIET, TITLE, inline, picture
 from commands.shared.times import venue_day
 from tradebot.errors import OperatorError
 from tradebot.lab.performance.report import AccountReport, CurvePoint

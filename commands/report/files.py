@@ -43,7 +43,7 @@ class Files(Struct, frozen=True):
 
 def files_of(plot: Path | None, html: Path | None, frame: Path | None = None) -> Files:
     """Return the files that are asked for; raise OperatorError for a format we can't write, or a page to stdout."""
-    from commands.shared.pictures import picture_file
+    from commands.shared.files import picture_file
 
     if html == Path("-"):
         raise OperatorError("a page can't go to stdout", "name its file: --html report.html")

@@ -10,9 +10,9 @@ from commands.report import report_text
 from commands.report.chart import ACCOUNTS, LEVELED, NARROW, VARIABLES, WIDE, change, curve, date, days, finish
 from commands.report.extended_screen import drag_of
 from commands.report.report_text import belief, headline, lede
+from commands.shared.files import INK, inline
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import format_signed, units, usd
-from commands.shared.pictures import INK, inline
 from commands.shared.times import MINUTE, for_reader, stamp, when, zone
 from tradebot.adapters.text.redaction import hide
 from tradebot.lab.performance.report import AccountReport, Block, Figure, PerformanceReport, ReportedTrade

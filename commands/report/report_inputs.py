@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from commands.score.outcomes import refused_trades
-from commands.shared.benchmark import BENCHMARK, no_benchmark_reason
 from commands.shared.files import replacing
-from commands.shared.history import read_history
+from commands.shared.history import BENCHMARK, no_benchmark_reason, read_history
 from commands.shared.verb_options import open_bot
 from tradebot.adapters.state.evidence import BACKTEST, read_evidence, read_trials
 from tradebot.adapters.text.extras import install

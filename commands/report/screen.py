@@ -37,10 +37,9 @@ from commands.report.report_text import (
     value_of,
     yet,
 )
-from commands.shared.console import has_letters
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import format_signed, units
-from commands.shared.tables import Table, number, sentence
+from commands.shared.tables import Table, has_letters, number, sentence
 from commands.shared.times import DAY_MINUTE, stamp
 from tradebot.lab.performance.report import (
     AccountReport,

@@ -63,7 +63,7 @@ def _refuse_combinations(
     {
         "schedule/1": ("commands.schedule.rows:Schedule",),
         "schedule-check/2": ("commands.schedule.check:ScheduleChecked",),
-        "schedule-run/1": ("commands.schedule.chore:ChoreRun",),
+        "schedule-run/1": ("commands.schedule.check:ChoreRun",),
     },
     epilog="tradebot schedule\ntradebot schedule --next 20 --at 2026-11-27\n"
     "tradebot schedule check\ntradebot schedule run audit\ntradebot schedule run backup --again",
@@ -102,9 +102,9 @@ def schedule(
 
             report = run_check(bot, now(bot))
         elif chore is not None:
-            from commands.schedule.chore import run as run_chore
+            from commands.schedule.check import run_named_chore
 
-            report = run_chore(bot, chore, caller(), config, again=again)
+            report = run_named_chore(bot, chore, caller(), config, again=again)
         else:
             report = run(bot, count or NEXT, _day(day) if day else now(bot))
     finish(report, as_json)

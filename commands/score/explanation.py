@@ -15,8 +15,8 @@ from msgspec import Struct
 from rich.console import Console
 from rich.markup import escape
 
+from commands.shared.files import GAIN, INK, LOSS, QUIET, picture, title
 from commands.shared.number_format import duration, format_signed, format_with_unit, usd
-from commands.shared.pictures import GAIN, INK, LOSS, QUIET, picture, title
 from commands.shared.tables import Table, number, sentence
 from commands.shared.times import CLOCK, when
 from commands.shared.universe import in_universe

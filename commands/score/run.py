@@ -14,9 +14,9 @@ from rich.markup import escape
 
 from commands.score.explanation import draw
 from commands.shared.ask_strategies import asking_world, in_turn
+from commands.shared.files import picture_file
 from commands.shared.number_format import format_signed
 from commands.shared.pass_reports import PassData, begin, both_clocks, pass_data
-from commands.shared.pictures import picture_file
 from commands.shared.tables import Table, number, sentence
 from commands.shared.times import MINUTE, moment, stamp, when, zone
 from commands.shared.verb_options import Report, identity, progress_bar

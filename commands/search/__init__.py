@@ -38,7 +38,7 @@ OnlyCheck = Annotated[bool, typer.Option("--check", help="Only check the space a
 
 
 def run(file: Path, wish: BacktestOptions, how: StudyOptions, plot: Path | None) -> Report:
-    from commands.shared.pictures import picture_file
+    from commands.shared.files import picture_file
 
     picture = picture_file(plot, "search.svg")
     require_extras(how.on)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from rich.markup import escape
 
+from commands.shared.files import GAIN, INK, LOSS, QUIET, TITLE, picture
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import duration
-from commands.shared.pictures import GAIN, INK, LOSS, QUIET, TITLE, picture
 from commands.shared.tables import Table, number, sentence
 from tradebot.lab.search.space import SpaceChecked, TrialCounts
 from tradebot.lab.selection.verdict import BY_PARTS, SIGNIFICANT, ComparedTrial, SearchConclusion, SearchVerdict

@@ -27,8 +27,7 @@ from commands.reconcile import run as reconcile
 from commands.reconcile.run import Compared
 from commands.score import run as score
 from commands.serve.streaming import Hearing
-from commands.shared.calendar import BrokerCalendarKeeper
-from commands.shared.missed_slots import run_chore, unmet
+from commands.shared.calendar import BrokerCalendarKeeper, run_chore, unmet
 from commands.shared.pass_reports import PassData, is_pass_unfinished
 from commands.shared.skipped_passes import NotRun
 from commands.shared.times import DAY_SECOND, for_reader, when

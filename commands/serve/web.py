@@ -8,7 +8,7 @@ from functools import partial
 
 from commands.serve.web_pages import Looked, ServePages
 from commands.shared.bot_records import last_passes, load_holdings
-from commands.shared.evidence.gather import attempt, budgets_of, evidence_of, figures_of
+from commands.shared.evidence import attempt, budgets_of, evidence_of, figures_of
 from commands.shared.evidence.machine import serve_of
 from tradebot.adapters.state.state_folder import EVENTS
 from tradebot.app.wiring import App

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from commands.shared.missed_slots import entry_grace_s
+from commands.shared.calendar import entry_grace_s
 from commands.shared.pass_reports import is_pass_unfinished
 from jobs.slot_claims import SlotRefused, claim
 from tradebot.adapters.state.state_locks import EXIT_WAIT_S, MOST_WAYS, WAIT_S

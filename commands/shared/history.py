@@ -118,3 +118,13 @@ def _marks(ends: "Sequence[SessionEnd]", fills: "Sequence[OwnedFill]") -> "dict[
     seen = last.marked_at
     restated = {owned.fill.symbol for owned in fills if owned.origin is Origin.ACTIVITY and owned.fill.at > seen}
     return {symbol: price for symbol, price in last.marks.items() if symbol not in restated}
+
+
+BENCHMARK, SHARES = "SPY", "share"
+"""The fund, and what the venues that trade it count."""
+
+
+def no_benchmark_reason(app: "App") -> str:
+    """Return why there is nothing to compare an account with, if its venue doesn't trade shares; else nothing."""
+    venue = app.settings.capabilities
+    return "" if venue.unit == SHARES else f"{BENCHMARK} isn't compared: {venue.title} doesn't trade it."

@@ -6,13 +6,19 @@ from decimal import Decimal, InvalidOperation
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from commands.shared.light_helpers import clean
+from commands.shared.times import when
 from tradebot.model.text import noun, plain, pluralize, price_text
 from tradebot.views.downsampling import downsample
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from tradebot.judging.judgment import HealthState
     from tradebot.model.instrument import Listing
+    from tradebot.model.margin import Liquidation
     from tradebot.model.reason_codes import Unit
+    from tradebot.views.holdings import AccountMargin, FundingSoFar
     from tradebot.views.slippage import TotalSlippage
 
 ONE_SHARE = re.compile(r"(\d) share\b")
@@ -208,3 +214,42 @@ def _slippage(one: "TotalSlippage") -> str:
     known = f"{one.known:,} of {pluralize(one.of, 'fill')}"
     age = "" if one.oldest_quote_s is None else f"; the oldest quote was {one.oldest_quote_s:.0f} s old"
     return f"{what}: {one.total.usd:+,.2f} USD, {one.total.bps:+.1f} bps, of {known} (a cost is positive){age}"
+
+
+def show_margin(console: "Console", margin: "AccountMargin | None", most: int | None = None) -> None:
+    """Print the margin of an account that has any, and its `most` nearest liquidations; all of them if None."""
+    if margin is None:
+        return
+    parts = (
+        f"{_part(margin.initial_usd, margin.initial_fraction)} tied up",
+        f"{_part(margin.maintenance_usd, margin.maintenance_fraction)} to keep the positions",
+        f"{_usd(margin.available_usd)} available",
+    )
+    console.print(f"Margin {', '.join(parts)}, at {when(margin.at)}", markup=False)
+    nearest = "; ".join(_liquidation(one) for one in margin.liquidations[:most])
+    if nearest:
+        console.print(f"  liquidated by the broker: {nearest}", markup=False)
+
+
+def show_funding(console: "Console", funding: "Sequence[FundingSoFar]") -> None:
+    """Print what holding the positions has cost or earned so far, if the books have any funding of them."""
+    if not funding:
+        return
+    total = sum((one.amount_usd for one in funding), Decimal(0))
+    each = ", ".join(f"{clean(one.symbol)} {one.amount_usd:+,.2f}" for one in funding)
+    console.print(f"Funding so far {total:+,.2f} USD: {each}", markup=False)
+
+
+def _part(amount: Decimal | None, fraction: Decimal | None) -> str:
+    return _usd(amount) if fraction is None else f"{_usd(amount)} ({fraction:.2%} of equity)"
+
+
+def _usd(amount: Decimal | None) -> str:
+    return "unknown" if amount is None else f"{amount:,.2f} USD"
+
+
+def _liquidation(one: "Liquidation") -> str:
+    mark = "" if one.mark is None else f" (mark {usd(one.mark, one.symbol)})"
+    if one.price is None:
+        return f"{clean(one.symbol)} by no price of its own{mark}"
+    return f"{clean(one.symbol)} at {usd(one.price, one.symbol)}, {one.distance:.2%} away{mark}"

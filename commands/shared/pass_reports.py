@@ -12,9 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from commands.backup import of_ended_session
-from commands.shared.calendar import disagreement, keep_calendar
+from commands.shared.calendar import account_for_missed, disagreement, keep_calendar, lacks_flow
 from commands.shared.light_helpers import clean
-from commands.shared.missed_slots import account_for_missed, lacks_flow
 from commands.shared.number_format import format_signed, format_with_unit, in_units, usd
 from commands.shared.skipped_passes import NotRun, not_due, not_run, render_refusals, with_evidence
 from commands.shared.tables import LONGEST_NUMBER, Table, number

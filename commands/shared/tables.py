@@ -1,14 +1,28 @@
-"""Tables for people: numbers line up, the rest moves below its row on a narrow screen, and commands stay whole."""
+"""Tables for people: numbers line up, the rest moves below its row on a narrow screen, and commands stay whole.
+
+Everything shown goes through here, so this is where control characters are removed from foreign text.
+"""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from msgspec import Struct
 from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.errors import MarkupError
+from rich.markup import escape
+from rich.segment import Segment
 from rich.text import Text
 
-from commands.shared.light_helpers import WORD
+from commands.shared.hints import with_bot_options
+from commands.shared.light_helpers import WORD, clean, clean_lines
+from commands.shared.number_format import STATE_STYLE, color_state
+from commands.shared.times import for_reader
+from tradebot.adapters.text.redaction import hide
+from tradebot.judging.judgment import HealthState, Judgment
+from tradebot.model.text import counted_kind, span
 
 GAP, INDENT = "  ", "    "
 READABLE, LINES = 30, 4
@@ -226,3 +240,60 @@ def _hung(line: Text, width: int) -> list[Text]:
 
 def _wide(text: str) -> int:
     return cell_len(text.rstrip())
+
+
+def counted_states(judgments: Iterable[Judgment]) -> dict[str, int]:
+    """Return how many judgments have each state."""
+    counts = Counter(each.state for each in judgments)
+    return {state.value: counts[state] for state in HealthState}
+
+
+def counts(states: Mapping[str, int]) -> str:
+    """Return the states that were found as markup, each with its count and in its color."""
+    return ", ".join(f"[{STATE_STYLE[name]}]{count} {name}[/]" for name, count in states.items() if count)
+
+
+def table(judgments: Iterable[Judgment], *, with_next: bool = True) -> Table:
+    """Return a row for each judgment; what to do is left out for a screen that has said it already."""
+    rows = Table("state", staying("subject"), sentence("found"), header=False)
+    for each in judgments:
+        following = f"\n[bold]next:[/] {escape(clean(each.next))}" if with_next and each.next else ""
+        rows.row(color_state(each.state), each.subject, f"{escape(clean(each.found))}{_evidence(each)}{following}")
+    return rows
+
+
+def _evidence(judgment: Judgment) -> str:
+    age = f", {span(judgment.age_s)} old" if judgment.age_s else ""
+    return f" [dim]({counted_kind(judgment.count, judgment.looked_at)}{age})[/]" if judgment.count else ""
+
+
+def has_letters(console: Console) -> bool:
+    """Return whether all letters are equally wide there, so that letters can draw a curve."""
+    return getattr(console, "has_letters", True)
+
+
+class Screen(Console):
+    """A rich console that adds the folder to each command it shows, and removes foreign control characters."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Yield what is drawn; rich's own control codes are kept, those in texts are removed."""
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else hide(clean_lines(text)), style, control)
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print; text is broken between words, never inside a command or a path, or not at all with soft_wrap."""
+        if not options.get("soft_wrap") and all(isinstance(part, str | Text | Table) for part in objects):
+            plain = {"markup": False} if options.get("markup") is False else {}
+            texts = (self.render_str(part, **plain) if isinstance(part, str) else part for part in objects)
+            objects = tuple(hanging(part, self.width) if isinstance(part, Text) else part for part in texts)
+            options["soft_wrap"] = True
+        super().print(*objects, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Return the text of a line or a table's cell, with its commands ready to type."""
+        written = str if options.get("markup") is False else escape
+        try:
+            return super().render_str(with_bot_options(for_reader(text), written), **options)
+        except MarkupError:
+            # Foreign text that wasn't escaped. A pass that is done must not fail while showing its result.
+            return super().render_str(with_bot_options(for_reader(text), str), **options | {"markup": False})

@@ -103,7 +103,7 @@ def jsonable(value: object) -> Any:
 
 def console(*, err: bool = False) -> "Console":
     """Return a rich console with the terminal's color and width; without a terminal, plain and 100 columns wide."""
-    from commands.shared.console import Screen
+    from commands.shared.tables import Screen
 
     terminal, asked = (sys.stderr if err else sys.stdout).isatty(), os.environ.get("COLUMNS", "")
     width = int(asked) if asked.isascii() and asked.isdigit() else None if terminal else WIDTH

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from commands.shared.bot_records import last_passes, trading_now
-from commands.shared.evidence.gather import lately, moment_of
+from commands.shared.evidence import lately, moment_of
 from commands.shared.light_helpers import clean
 from commands.shared.tables import Table, number, sentence, staying
 from commands.shared.times import DAY_SECOND, stamp, when, zone

@@ -51,7 +51,7 @@ def status(
         raise OperatorError("--watch draws one screen for people, and no document or stores", "tradebot status --json")
     with opened_to_look(state_dir, config) as bot:
         if watch:
-            from commands.status.watch import follow
+            from commands.status.report import follow
 
             follow(bot)
             return

@@ -34,8 +34,7 @@ def summary(
     missed, how it is, what needs you and what changed since the session before. Reads the bot's own records; the
     broker isn't asked.
     """
-    from commands.summary.screen import about, message, page, show
-    from commands.summary.summary_inputs import read
+    from commands.summary.summary_inputs import about, message, page, read, show
 
     files = files_of(None, html)
     data = read(bot, session)

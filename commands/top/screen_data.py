@@ -16,11 +16,11 @@ from commands import approvals, events, positions
 from commands.approvals import ApprovalsData
 from commands.events import EventsShown
 from commands.positions import Positions
-from commands.shared.console import Screen
 from commands.shared.hints import with_bot_options
 from commands.shared.light_helpers import Identity, clean
 from commands.shared.number_format import color_state, duration
 from commands.shared.span_options import PassSpan
+from commands.shared.tables import Screen
 from commands.shared.times import for_reader, when
 from commands.shared.verb_options import Report, identity, show_traded_by
 from commands.status.report import STATE_STYLE, sections, status_of

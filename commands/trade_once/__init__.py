@@ -27,7 +27,7 @@ ForceSlot = Annotated[
     "trade-once",
     VerbPurpose.TRADE,
     40,
-    {"trade-once/1": ("commands.trade_once.submitted_candidates:EntriesData", NOT_RUN)},
+    {"trade-once/1": ("commands.trade_once.run:EntriesData", NOT_RUN)},
     epilog="tradebot trade-once --dry-run\ntradebot trade-once",
 )
 @acts

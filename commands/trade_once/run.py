@@ -1,25 +1,149 @@
 """Run `tradebot trade-once`: check every candidate at every gate, and send an order for each one that passes."""
 
-from typing import TYPE_CHECKING
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import IO
+
+from msgspec import Struct
+from msgspec.structs import asdict
+from rich.console import Console
 
 from commands.shared.ask_strategies import ask_if_due, asking_world, in_turn
-from commands.shared.missed_slots import entry_grace_s
+from commands.shared.calendar import entry_grace_s
+from commands.shared.light_helpers import clean
 from commands.shared.pass_recording import record_entries
-from commands.shared.pass_reports import begin, both_clocks, pass_data, pass_exit_code, record_begun_pass, render_rows
+from commands.shared.pass_reports import (
+    PassData,
+    begin,
+    both_clocks,
+    pass_data,
+    pass_exit_code,
+    record_begun_pass,
+    render_rows,
+)
 from commands.shared.skipped_passes import refused_report, render_not_run
 from commands.shared.times import slot_for_reader, when
 from commands.shared.verb_options import Report
-from commands.trade_once.submitted_candidates import entries, note_bad_lines, read, render_read, world_of
 from jobs.slot_claims import SlotRefused
+from tradebot.adapters.flow.candidate_jsonl import read as read_lines
+from tradebot.app.wiring import App
 from tradebot.desk.prepare_desk import for_entries
+from tradebot.errors import OperatorError
+from tradebot.model.candidate import BadLine, Submission
+from tradebot.model.event import EventKind
 from tradebot.model.record import CandidateRecord, Job
+from tradebot.model.text import pluralize
+from tradebot.model.trading import Request
+from tradebot.model.values import replace
+from tradebot.ports.stores import Approvals
+from tradebot.ports.world import World
+from tradebot.strategies.submitted import strategies_of
 
-if TYPE_CHECKING:
-    from rich.console import Console
+STANDARD_INPUT = "-"
+SHOWN = 10
+"""How many bad lines a screen shows; the JSON document has all of them."""
 
-    from commands.trade_once.submitted_candidates import EntriesData
-    from tradebot.app.wiring import App
-    from tradebot.model.candidate import Submission
+
+class LinesRead(Struct, frozen=True):
+    """The lines that were read: lines = candidates + duplicates + bad lines."""
+
+    origin: str
+    lines: int
+    candidates: int
+    duplicates: int
+    bad: "tuple[BadLine, ...]"
+
+
+class EntriesData(PassData, frozen=True):
+    """One pass of entries; `submitted` is None if the strategies proposed the candidates."""
+
+    submitted: LinesRead | None
+
+
+def read(app: "App", origin: str) -> "Submission":
+    """Read candidates from a file, or from standard input for "-"; raise OperatorError if there are none."""
+    in_use = app.settings.strategies.in_use()
+    try:
+        with _open(origin) as stream:
+            found = read_lines(stream, origin, in_use)
+    except OSError as error:
+        name = "standard input" if origin == STANDARD_INPUT else origin
+        why = error.strerror or str(error)
+        raise OperatorError(f"{name} can't be read: {why}", "name a file, or - for standard input") from error
+    if found.bad and not found.candidates:
+        first = found.bad[0]
+        raise OperatorError(
+            f"none of the {found.lines} lines of {origin} is a candidate; "
+            f"line {first.line}: {first.reason} ({clean(first.detail)})",
+            """a line is {"symbol": "AAPL", "side": "buy", "score": 0.6}, or an alert with ticker and action""",
+        )
+    return found
+
+
+def _open(origin: str) -> IO[bytes]:
+    return sys.stdin.buffer if origin == STANDARD_INPUT else Path(origin).open("rb")
+
+
+class AskingForGiven:
+    """Writes into each request which candidate it is about, so that a yes from anywhere can submit it again."""
+
+    def __init__(self, approvals: "Approvals", submission: "Submission") -> None:
+        self._approvals = approvals
+        self._given = {(one.strategy, one.symbol): one for one in submission.candidates}
+
+    def last(self, strategy: str, symbol: str) -> "Request | None":
+        """Return the last request about a strategy and symbol, or None."""
+        return self._approvals.last(strategy, symbol)
+
+    def ask(self, request: "Request") -> None:
+        """Write a new request."""
+        self._approvals.ask(replace(request, given=self._given[request.strategy, request.symbol]))
+
+
+def world_of(world: "World", submission: "Submission | None", only: str | None = None) -> "World":
+    """Return the world with only the submitted candidates, if any, and their symbols as the universe.
+
+    With `only`, it has no strategy but that one.
+    """
+    if submission is None:
+        kept = [strategy for strategy in world.strategies if only in (None, strategy.name)]
+        return world if only is None else replace(world, strategies=kept)
+    symbols = tuple(dict.fromkeys(wanted.symbol for wanted in submission.candidates))
+    strategies = strategies_of(submission.candidates, world.rules.limits)
+    rules = replace(world.rules, universe=symbols)
+    return replace(
+        world, strategies=strategies, rules=rules, approvals=lambda: AskingForGiven(world.approvals(), submission)
+    )
+
+
+def note_bad_lines(world: "World", origin: str, submission: "Submission", now: datetime) -> None:
+    """Record the bad lines as one event, because the person who sent them may never see this screen."""
+    if world.dry_run or not submission.bad:
+        return
+    lines = "; ".join(f"{bad.line}: {bad.reason} ({bad.detail})" for bad in submission.bad[:SHOWN])
+    details = {"origin": origin, "lines": str(submission.lines), "bad": str(len(submission.bad)), "first": lines}
+    world.events.emit(EventKind.LINES_REFUSED.at(now, details))
+
+
+def entries(data: PassData, origin: str | None, submission: "Submission | None") -> EntriesData:
+    """Return a pass together with the lines read for it."""
+    read_in = None
+    if submission is not None:
+        counts = (submission.lines, len(submission.candidates), submission.duplicates)
+        read_in = LinesRead(origin or "", *counts, submission.bad)
+    return EntriesData(**asdict(data), submitted=read_in)
+
+
+def render_read(console: "Console", found: LinesRead) -> None:
+    """Print how many lines were read, and why some were refused."""
+    candidates, duplicates = pluralize(found.candidates, "candidate"), pluralize(found.duplicates, "duplicate")
+    counts = f"{candidates} + {duplicates} + {pluralize(len(found.bad), 'bad line')}"
+    console.print(f"Read {pluralize(found.lines, 'line')} of {clean(found.origin)} = {counts}", markup=False)
+    for bad in found.bad[:SHOWN]:
+        console.print(f"  line {bad.line}: {bad.reason}: {clean(bad.detail)}", markup=False)
+    if len(found.bad) > SHOWN:
+        console.print(f"  {len(found.bad) - SHOWN:,} more; --json lists them all")
 
 
 def run(

@@ -12,10 +12,10 @@ from decimal import Decimal
 from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
+from commands.shared.files import GAIN, INK, LOSS, QUIET, picture, title
 from commands.shared.history import read_history
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import usd
-from commands.shared.pictures import GAIN, INK, LOSS, QUIET, picture, title
 from commands.shared.times import DAY_MINUTE, stamp
 from tradebot.adapters.state.evidence import BACKTEST
 from tradebot.app.sandbox import market_spec

@@ -199,7 +199,7 @@ def change_note(
 
 def drawn_in(app: "App", report: Report, symbol: str | None, file: Path) -> Report:
     """Draw the trades, and return the report with the picture's name below it."""
-    from commands.shared.pictures import picture_file
+    from commands.shared.files import picture_file
 
     picture_file(file, "trades.svg")
     if symbol is None or report.verb != "trades":

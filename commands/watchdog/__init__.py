@@ -13,6 +13,8 @@ from commands.shared.declaration import VerbPurpose, verb
 from commands.shared.light_helpers import clean, say
 from commands.shared.times import when
 from commands.shared.verb_options import Json, Report, finish
+from tradebot.adapters.state.env_file import read_env_file
+from tradebot.app.keys import load_addresses
 from tradebot.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -47,10 +49,7 @@ class WatchReport(Struct, frozen=True):
 
 def run(folder: "Path", failed: str | None = None) -> Report:
     """Run one round by the files of a watch's folder; exit 10 if anything is wrong, 5 if nobody could be told."""
-    from commands.watchdog.settings import KEYS, PING, load
-    from commands.watchdog.watch import watch
-    from tradebot.adapters.state.env_file import read_env_file
-    from tradebot.app.keys import load_addresses
+    from commands.watchdog.watch import KEYS, PING, load, watch
 
     settings = load(folder)
     addresses = load_addresses(os.environ, folder / KEYS, settings.channels)
@@ -107,7 +106,7 @@ def watchdog(
     configuration or folder doesn't. Each cause is told once, and when it is over. Exits with code 10 if anything is
     wrong, and with 5 if a channel couldn't be told.
     """
-    from commands.watchdog.settings import folder_of
+    from commands.watchdog.watch import folder_of
 
     place = folder_of(folder, os.environ)
     while not once and failed is None:

@@ -2,27 +2,167 @@
 
 import json
 import os
+import subprocess
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Annotated, Any
 
 import requests
+import urllib3
 from msgspec import Struct, field
+from pydantic import Field, StringConstraints, ValidationError
 
 from commands.shared.times import venue_day
-from commands.watchdog.probe import look
-from commands.watchdog.settings import WatchSettings
 from tradebot.adapters.notices.sender import Attempt
+from tradebot.adapters.state import state_locks
 from tradebot.adapters.state.safe_open import create_draft, read_plain
 from tradebot.adapters.text.canonical import CodecError, json_text
 from tradebot.adapters.text.codec import decode, encode
+from tradebot.adapters.text.yaml_loader import load_yaml
+from tradebot.errors import ConfigurationError, OperatorError
+from tradebot.judging.judgment import HealthState
+from tradebot.model import variables
 from tradebot.model.event import Severity
+from tradebot.model.limits import Frozen, Seconds
 from tradebot.model.notice import Happening, Topic
-from tradebot.model.text import span
+from tradebot.model.text import LABEL_PATTERN, describe_validation_error, span
 from tradebot.model.values import replace
 from tradebot.views.notification_events import compose_notification
+
+LIMIT_S = 60.0
+"""How long a bot's health may take to tell."""
+WAIT_S = (5.0, 15.0)
+ALARMING = frozenset({HealthState.FAILED.value})
+SERVE = "serve"
+"""The part that says whether the daemon works."""
+
+
+class ProbeFindings(Struct, frozen=True):
+    """What is wrong with a bot, by cause; `rested_at` differs after each session's last chore."""
+
+    causes: Mapping[str, str]
+    rested_at: str = ""
+
+
+def look(bot: str) -> ProbeFindings:
+    """Return what is wrong with the bot in a state folder, or behind a health port."""
+    folder = watched_folder(bot)
+    return _by_folder(folder) if folder is not None else _by_port(bot)
+
+
+def _by_folder(folder: Path) -> ProbeFindings:
+    # In a process of its own: whatever is wrong with the bot mustn't reach the watch.
+    command = [sys.executable, "-m", "tradebot", "health", "--json", "--state-dir", str(folder)]
+    try:
+        done = subprocess.run(  # noqa: S603 - this interpreter and our own program
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=LIMIT_S,
+            check=False,
+            env={**os.environ, variables.STATE: str(folder)},
+        )
+        told = json.loads(done.stdout)
+    except subprocess.TimeoutExpired:
+        return ProbeFindings({"health": f"its health couldn't be told in {LIMIT_S:.0f} s"})
+    except ValueError:
+        return ProbeFindings({"health": f"its health couldn't be told: exit code {done.returncode}"})
+    if "error" in told:
+        return ProbeFindings({"folder": str(told["error"]["message"])})
+    try:
+        runs = state_locks.holder(folder, state_locks.SERVE_LOCK) is not None
+    except OSError:
+        runs = True
+    return _found(told["data"]["judgments"], runs=runs)
+
+
+def _by_port(address: str) -> ProbeFindings:
+    try:
+        url = f"{address.rstrip('/')}/health"
+        with requests.get(url, timeout=WAIT_S, allow_redirects=False, stream=True) as answer:
+            text = _read(answer)
+        if answer.status_code not in (200, 503):
+            return ProbeFindings({"port": f"its health port answered {answer.status_code}"})
+        return _found(json.loads(text)["subsystems"])
+    except TimeoutError:
+        return ProbeFindings({"port": f"its health port's answer wasn't complete in {LIMIT_S:.0f} s"})
+    except requests.RequestException as failed:
+        return ProbeFindings({"port": f"its health port can't be reached: {type(failed).__name__}"})
+    except urllib3.exceptions.HTTPError as failed:
+        return ProbeFindings({"port": f"its health port's answer broke off: {type(failed).__name__}"})
+    except (ValueError, LookupError, TypeError):
+        return ProbeFindings({"port": "its health port answered something else"})
+
+
+def _read(answer: requests.Response) -> bytes:
+    """Read an answer piece by piece; TimeoutError if it takes too long, because one that trickles in never ends."""
+    text, deadline = bytearray(), time.monotonic() + LIMIT_S
+    while len(text) < LONGEST and (piece := answer.raw.read1(LONGEST, decode_content=True)):
+        text += piece
+        if time.monotonic() > deadline:
+            raise TimeoutError
+    return bytes(text)
+
+
+def _found(judgments: Iterable[Mapping[str, Any]], *, runs: bool = True) -> ProbeFindings:
+    """Return what is wrong by judgments; that `serve` was stopped is, too, even where time stands still without it."""
+    found = {str(each["subject"]): each for each in judgments}
+    wrong = {name: each for name, each in found.items() if each["state"] in ALARMING}
+    if not runs and SERVE in found and found[SERVE]["state"] == HealthState.DEGRADED.value:
+        wrong[SERVE] = found[SERVE]
+    causes = {name: f"{name}: {each['found']}" for name, each in wrong.items()}
+    return ProbeFindings(causes, str(found.get("chores", {}).get("at") or ""))
+
+
+DEFAULT = "~/.tradebot-watchdog"
+FILE, KEYS = "watchdog.yaml", ".env"
+EXAMPLE = """channels: [phone]                  # the address of each is NOTIFY_PHONE in the .env beside this file
+bots:
+  main: /var/lib/tradebot/main/state     # a state folder on this machine
+  other: http://127.0.0.1:8081      # or the health port of a bot, also through a tunnel to another machine
+late_s: 180                         # for how long something may be wrong before it is an alarm
+"""
+PING = "WATCHDOG_PING"
+"""Has the address of a dead-man service, which raises an alarm itself when nothing comes for too long."""
+
+Name = Annotated[str, StringConstraints(pattern=LABEL_PATTERN)]
+
+
+class WatchSettings(Frozen):
+    """The bots that are watched, by a name of yours: each a state folder, or where its health port is."""
+
+    channels: Annotated[list[Name], Field(min_length=1, max_length=20)]
+    bots: Annotated[dict[Name, str], Field(min_length=1, max_length=50)]
+    late_s: Seconds = 180
+
+
+def folder_of(named: str | None, environ: Mapping[str, str]) -> Path:
+    """Return the watch's folder: the one that was named, or the environment's, or the usual one."""
+    return Path(named or environ.get(variables.WATCHDOG) or DEFAULT).expanduser()
+
+
+def load(folder: Path) -> WatchSettings:
+    """Return a watch's settings. Raises OperatorError that shows how to write them, or names what is wrong in them."""
+    file = folder / FILE
+    if not file.is_file():
+        raise OperatorError(f"{file} isn't there, so nothing is watched", f"create it, such as:\n{EXAMPLE}")
+    try:
+        return WatchSettings.model_validate(load_yaml(file))
+    except ValidationError as bad:
+        wrong = "\n".join(
+            f"{'.'.join(map(str, each['loc']))} ({file}): {describe_validation_error(each)}" for each in bad.errors()
+        )
+        raise ConfigurationError(wrong, f"correct it in {file}") from None
+
+
+def watched_folder(bot: str) -> Path | None:
+    """Return the state folder that is watched; None if it is a health port."""
+    return None if bot.startswith(("http://", "https://")) else Path(os.path.expanduser(bot))
+
 
 MEMORY = "memory.json"
 LONGEST = 1 << 20

@@ -11,6 +11,8 @@ from msgspec import Struct
 from commands.shared.declaration import VerbPurpose, verb
 from commands.shared.times import when
 from commands.shared.verb_options import Config, Json, Report, StateDir, finish, identity, opened_to_look
+from commands.web.actions import VerbActions
+from tradebot.adapters.state import service_token, state_folder
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -59,11 +61,9 @@ def web(
     """
     _require_tls(host, tls_cert, tls_key)
     from commands.shared.service import listening, require_usable, serve_on
-    from commands.web.actions import VerbActions
     from commands.web.guard import Logins
     from commands.web.page_data import PageReader
     from commands.web.site import Site
-    from tradebot.adapters.state import service_token, state_folder
 
     if tls_cert and tls_key:
         require_usable(tls_cert, tls_key)

@@ -1,6 +1,7 @@
 """The pages about the bot itself: its health, positions, schedule, events and settings."""
 
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from functools import cache
 
 from markupsafe import Markup
@@ -9,23 +10,32 @@ from rich.markup import escape
 
 from commands import approvals, audit, events, health, orders, positions, schedule
 from commands.approvals import ApprovalsData
-from commands.audit.report import show_findings
+from commands.audit.audit_inputs import show_findings
 from commands.config import show
 from commands.config import show as config
 from commands.events import EventsShown
+from commands.orders import OrdersShown
+from commands.positions import Positions
 from commands.schedule import check
 from commands.schedule.rows import show_moments
 from commands.shared.light_helpers import clean
+from commands.shared.span_options import PassSpan
 from commands.shared.verb_options import Report, identity
 from commands.status.report import sections, status_of
-from commands.web.chart_parts import equity_part
-from commands.web.pages import CSRF, Page, PageField, PagePart, Query, first_row, number_in, symbol_links
+from commands.trades import run as trades
+from commands.web import what_if
+from commands.web.charting import ALL, RECENT, candles_part, equity_part, spell_symbol
+from commands.web.html_rendering import CSRF, Page, PageField, PagePart, Query, first_row, number_in, symbol_links
+from commands.why_no_orders import run as why_no_orders
 from commands.why_no_orders.past_passes import run_session
+from commands.why_no_orders.reading import known_symbol
 from tradebot.app.wiring import App
+from tradebot.errors import OperatorError
 from tradebot.model.event import Severity
 from tradebot.model.trading import TradingState
 from tradebot.model.values import replace
 from tradebot.views.status import Status
+from tradebot.views.trades.trade_row import Choice
 
 NEXT, DUE = 6, 30
 """How many moments of the timetable the first page shows, and the page of the timetable."""
@@ -203,4 +213,71 @@ PAGES = (
         ),
     ),
     Page("settings", "/settings", "Settings", _settings, (PageField("name", "Name or section"),)),
+)
+
+MOST_ORDERS = 1_000
+CANDLES = PageField("candles", "Trades on the candles", (RECENT, ALL))
+
+
+def _symbol(query: Query) -> list[PagePart]:
+    name = query.get("symbol", "")
+    return [
+        candles_part(name, query.get("candles", RECENT)),
+        PagePart("Position", lambda app: _position(app, name), wide=True),
+        PagePart(
+            "Why the last pass did or didn't trade it", lambda app: why_no_orders.run(app, name, PassSpan()), wide=True
+        ),
+        _if_known(name, PagePart("The session so far", lambda app: _session(app, name), wide=True)),
+        *(_if_known(name, part) for part in what_if.parts(query, name)),
+        PagePart("Trades", lambda app: trades.run(app, Choice(symbol=spell_symbol(app, name))), wide=True),
+        PagePart("Orders", lambda app: _orders(app, name), wide=True),
+    ]
+
+
+def _session(app: App, symbol: str) -> Report:
+    return why_no_orders.run(app, symbol, PassSpan(session=True))
+
+
+def _if_known(symbol: str, part: PagePart) -> PagePart:
+    """Return a part that is empty for a symbol that the bot never looked at: the one before says so already."""
+
+    def make(app: App) -> Report | Markup:
+        try:
+            known_symbol(app, symbol)
+        except OperatorError:
+            return Markup("")
+        return part.make(app)
+
+    return part._replace(make=make)
+
+
+def _position(app: App, typed: str) -> Report:
+    report, symbol = positions.run(app), spell_symbol(app, typed)
+    data: Positions = report.data
+    rows = tuple(row for row in data.positions if row.symbol == symbol)
+    gain = sum((row.unrealized_usd for row in rows if row.unrealized_usd is not None), Decimal(0))
+    own = tuple(trade for trade in data.trades if trade.symbol == symbol)
+    return replace(report, data=replace(data, positions=rows, unrealized_usd=gain, trades=own))
+
+
+def _orders(app: App, typed: str) -> Report:
+    report, symbol = orders.run(app, every=True, last=MOST_ORDERS), spell_symbol(app, typed)
+    data: OrdersShown = report.data
+    return replace(report, data=replace(data, orders=tuple(row for row in data.orders if row.symbol == symbol)))
+
+
+def _known(app: App) -> Markup:
+    traded = {trade.symbol for trade in trades.run(app, Choice()).data.trades}
+    names = sorted({*app.rules.universe, *traded, *(row.symbol for row in positions.run(app).data.positions)})
+    return symbol_links(names)
+
+
+SYMBOL_PAGES = (
+    Page(
+        "symbols",
+        "/symbols",
+        "Symbols",
+        lambda query: [PagePart("Universe, and what was ever traded", _known, wide=True)],
+    ),
+    Page("symbol", "/symbol/{symbol:path}", "Symbol", _symbol, (CANDLES,), ("session", "at"), is_listed=False),
 )

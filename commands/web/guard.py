@@ -9,16 +9,35 @@ from hashlib import sha256
 from hmac import compare_digest
 from http import HTTPStatus
 from ipaddress import ip_address
+from typing import Any
 from urllib.parse import quote
 
 from msgspec import Struct
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from commands.web.json_answers import API, Json, error_answer
-from tradebot.errors import OperatorError, one_line
+from commands.shared.hints import with_bot_options
+from tradebot.adapters.text.redaction import hide
+from tradebot.errors import OperatorError, TradebotError, one_line
+
+API = "/api/"
+"""Before the paths that programs ask for."""
+
+
+class Json(JSONResponse):
+    """An answer as JSON in which keys are hidden as by every verb."""
+
+    def render(self, content: Any) -> bytes:
+        """Return the bytes that are sent."""
+        return hide(bytes(super().render(content)).decode()).encode()
+
+
+def error_answer(error: TradebotError) -> Mapping[str, str]:
+    """Return what stands for an answer that can't be given."""
+    return {"error": error.message, "next": with_bot_options(error.hint)}
+
 
 MOST_SESSIONS, SESSION_S = 20, 12 * 3600
 """How many browsers may be logged in at once, and for how long after they last looked."""

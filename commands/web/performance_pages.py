@@ -12,8 +12,8 @@ from commands.shared.span_options import days_of
 from commands.shared.verb_options import Report
 from commands.trades import run as trades
 from commands.trades.report import Trades
-from commands.web.chart_parts import equity_part
-from commands.web.pages import CSRF, Page, PageField, PagePart, Query, first_row, symbol_links
+from commands.web.charting import equity_part
+from commands.web.html_rendering import CSRF, Page, PageField, PagePart, Query, first_row, symbol_links
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, word
 from tradebot.lab.backtest.results import RESULT, Results

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from importlib.resources import files
@@ -27,19 +28,96 @@ from commands import positions
 from commands.serve.web import look
 from commands.serve.web_pages import health
 from commands.top.screen_data import version
+from commands.web import bot_pages, performance_pages, what_if
 from commands.web.actions import VerbActions
 from commands.web.charting import candles, equity
-from commands.web.guard import Guard, Logins, TooManyError, came, came_from_form, held_by, local_path
-from commands.web.json_answers import API, Json, error_answer
-from commands.web.live import FullError, Live
+from commands.web.guard import (
+    API,
+    Guard,
+    Json,
+    Logins,
+    TooManyError,
+    came,
+    came_from_form,
+    error_answer,
+    held_by,
+    local_path,
+)
+from commands.web.html_rendering import CSRF, Page, Query
 from commands.web.page_data import PageReader
-from commands.web.page_list import PAGES
-from commands.web.pages import CSRF, Page, Query
 from commands.web.performance_pages import is_run
 from commands.web.what_if import is_change
 from tradebot import __version__
 from tradebot.adapters.text.redaction import hide
 from tradebot.errors import OperatorError, TradebotError
+
+LOOK_S = 0.35
+"""How often the files of the state are looked at, while anybody listens."""
+BEAT_S = 5.0
+"""So often a browser hears from us even if nothing changes; it takes a longer silence for a lost connection."""
+MOST_LISTENERS = 20
+
+
+class FullError(Exception):
+    """As many browsers listen as may."""
+
+
+class Live:
+    """Looks whether anything was recorded, once for all who listen."""
+
+    def __init__(self, version: Callable[[], object]) -> None:
+        self._version = version
+        self._listeners = 0
+        self._number = 0
+        self._changed = asyncio.Condition()
+        self._looking: asyncio.Task[None] | None = None
+
+    async def events(self) -> AsyncIterator[str]:
+        """Yield an event for each change, and one every few seconds; raise FullError if too many listen."""
+        if self._listeners >= MOST_LISTENERS:
+            raise FullError
+        self._listeners += 1
+        if self._looking is None:
+            self._looking = asyncio.create_task(self._look())
+        try:
+            seen = self._number
+            yield "event: beat\ndata: 0\n\n"
+            while True:
+                kind = "beat"
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(BEAT_S), self._changed:
+                        await self._changed.wait_for(lambda: self._number != seen)  # noqa: B023 - awaited here
+                        kind = "changed"
+                seen = self._number
+                yield f"event: {kind}\ndata: {seen}\n\n"
+        finally:
+            self._listeners -= 1
+            if not self._listeners and self._looking is not None:
+                self._looking.cancel()
+                self._looking = None
+
+    async def _look(self) -> None:
+        told = self._version()
+        is_noticed = False
+        while True:
+            await asyncio.sleep(LOOK_S)
+            seen = self._version()
+            # Pages are read again a look later: a pass that has just begun has more to record, and needs the machine.
+            if seen != told and not is_noticed:
+                is_noticed = True
+            elif is_noticed:
+                told, is_noticed = seen, False
+                async with self._changed:
+                    self._number += 1
+                    self._changed.notify_all()
+
+
+ORDER = (
+    *("overview", "positions", "symbols", "symbol", "funnel", "what-if", "trades", "report", "backtests", "backtest"),
+    *("signals", "schedule", "health", "events", "settings"),
+)
+EVERY = (*bot_pages.PAGES, *bot_pages.SYMBOL_PAGES, *what_if.PAGES, *performance_pages.PAGES)
+PAGES: tuple[Page, ...] = tuple(sorted(EVERY, key=lambda page: ORDER.index(page.name)))
 
 STATIC = {
     "site.css": "text/css",

@@ -12,9 +12,8 @@ from commands.shared.light_helpers import clean
 from commands.shared.span_options import PassSpan, span_of
 from commands.shared.times import CLOCK, stamp, when, zone
 from commands.shared.verb_options import Report
-from commands.web.html_rendering import render_html
+from commands.web.html_rendering import Page, PageField, PagePart, Query, render_html
 from commands.web.page_data import render_problem
-from commands.web.pages import Page, PageField, PagePart, Query
 from commands.web.threshold_sliders import Slider, Sliders, sliders_of
 from commands.why_no_orders import run as why_no_orders
 from commands.why_no_orders.past_passes import run_all, run_session

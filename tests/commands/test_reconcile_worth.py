@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from commands.reconcile.worth import note_worth
+from commands.reconcile.run import note_worth
 from tests.kit.core.scene import Scene
 from tests.kit.values import DAY, SESSION, VENUE_DAY, account
 from tradebot.adapters.memory.recorder import Recorder

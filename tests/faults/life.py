@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 from commands import flatten, unhalt
 from commands.evaluate_exits import run as evaluate_exits
 from commands.reconcile import run as reconcile
+from commands.trade_once import run
 from commands.trade_once import run as trade_once
-from commands.trade_once import submitted_candidates
 from papervenue.commands.actions import ACTIONS
 from papervenue.commands.command import Command
 from papervenue.engine.orders import Order
@@ -385,4 +385,4 @@ def install() -> None:
         return replace(found, exits=exits, own_exits=dict(Life.lists), approval=Life.approval)
 
     rules.in_force = in_force
-    vars(submitted_candidates)["strategies_of"] = lambda *_: tuple(Life.wants)
+    vars(run)["strategies_of"] = lambda *_: tuple(Life.wants)

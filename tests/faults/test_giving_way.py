@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from commands.doctor.checks import order as rehearsal
+from commands.doctor import order as rehearsal
 from commands.evaluate_exits import run as evaluate_exits
 from commands.reconcile import run as reconcile
 from commands.trade_once import run as trade_once

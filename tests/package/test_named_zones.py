@@ -18,8 +18,8 @@ FLOW = "facts of options flow are dated in New York, whatever venue trades on th
 ALLOWANCE = "the flow source counts its calls from 20:00 in New York"
 PLAYED = "a backtest plays on the embedded exchange, whose market is New York's"
 PLACES: Mapping[str, tuple[int, str]] = {
-    "commands/doctor/checks/venue.py": (1, ALLOWANCE),
-    "commands/fetch_flow/plan.py": (1, ALLOWANCE),
+    "commands/doctor/venue.py": (1, ALLOWANCE),
+    "commands/fetch_flow/run.py": (1, ALLOWANCE),
     "config/base.yaml": (1, ALLOWANCE),
     "tradebot/app/facts_replay.py": (2, FLOW),
     "tradebot/lab/backtest/historical_flow.py": (3, FLOW),

@@ -7,7 +7,7 @@ import pytest
 from tests.package.test_house import ROOT, modules
 
 ALLOWED: Mapping[str, str] = {
-    "commands/doctor/checks/machine.py": "the version of alpaca-py, which is installed whatever the venue",
+    "commands/doctor/machine.py": "the version of alpaca-py, which is installed whatever the venue",
     "commands/exchange/__init__.py": "the limit of requests that Alpaca's API has, in the help of an option",
     "commands/exchange/serve.py": "the embedded exchange speaks Alpaca's API, to any client",
     "commands/shared/times.py": "the day that times are shown by before a bot is opened, as a halt does",

@@ -11,9 +11,8 @@ import pytest
 
 from commands.app import program
 from commands.shared import verb_options
-from commands.shared.console import Screen
 from commands.shared.light_helpers import WORD
-from commands.shared.tables import DEEPEST
+from commands.shared.tables import DEEPEST, Screen
 from commands.shared.verb_options import Report
 from tests.kit.bot.folder import Bot, made, order_by_hand, second_session
 

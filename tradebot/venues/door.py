@@ -103,7 +103,7 @@ class Connection(Protocol):
 
 
 class Look(Struct, frozen=True):
-    """What a venue's own check for `doctor` has found; see `commands.doctor.checks.check_row.CheckResult`."""
+    """What a venue's own check for `doctor` has found; see `commands.doctor.machine.CheckResult`."""
 
     state: HealthState
     found: str

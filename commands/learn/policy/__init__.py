@@ -74,7 +74,7 @@ def _train(
     "learn policy walk",
     VerbPurpose.DEVELOP,
     50,
-    {"learn-policy-walk/2": ("commands.learn.policy.walk:PolicyWalked",)},
+    {"learn-policy-walk/2": ("commands.learn.policy.train:PolicyWalked",)},
     elsewhere=True,
     epilog="tradebot learn policy walk --agent logistic --key ~/keys/models.pem --profile policy --sessions 300\n"
     "tradebot learn policy walk --agent ppo --key ~/keys/models.pem --profile policy --bars mes.csv --bar-stamp end\n"
@@ -105,8 +105,8 @@ def _walk(
     that were trained on the others: 66 splits, and 11 paths for each seed. The results are what tradebot promote asks
     of a policy. The same command goes on with a walk that was stopped. Exits with code 10 unless the policy passes.
     """
-    from commands.learn.policy.train import TrainingOptions
-    from commands.learn.policy.walk import WalkOptions, run
+    from commands.learn.policy.train import TrainingOptions, WalkOptions
+    from commands.learn.policy.train import run_walk as run
 
     asked = TrainingOptions(agent, seeds, steps, tuple(changes or ()), tuple(without or ()), symbol, strategy, Path())
     finish(run(asked, WalkOptions(to, key, workers, by), wish), as_json)
@@ -151,8 +151,7 @@ def _study(
     study that was stopped.
     """
     from commands.learn.policy.study import StudyRequest, run
-    from commands.learn.policy.train import TrainingOptions
-    from commands.learn.policy.walk import WalkOptions
+    from commands.learn.policy.train import TrainingOptions, WalkOptions
 
     asked = TrainingOptions(agent, seeds, steps, tuple(changes or ()), tuple(without or ()), symbol, strategy, Path())
     finish(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from commands.learn.policy.plan import planned_for
+from commands.learn.policy.train import planned_for
 from commands.shared.light_helpers import Identity, clean
 from commands.shared.tables import Table, number
 from commands.shared.verb_options import Report, progress_bar

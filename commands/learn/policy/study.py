@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from commands.learn.policy.train import TrainingOptions, jobs_of
-from commands.learn.policy.walk import WalkOptions, ground_of
+from commands.learn.policy.train import TrainingOptions, WalkOptions, ground_of, jobs_of
 from commands.search import require_extras
 from commands.search.study_options import On
 from commands.shared.error_boundary import TerminatedError

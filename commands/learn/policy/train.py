@@ -1,34 +1,93 @@
 """`tradebot learn policy train`: train an agent with several seeds, and write each model as a draft."""
 
+import os
 import time
+from collections.abc import Mapping, Sequence
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from commands.learn.policy.plan import planned_for
+from commands.backtest.options import PlannedBacktest, plan_backtest, settings_of
+from commands.backtest.run_options import BacktestOptions
+from commands.promote.report import PoliciesJudged, judged_by
+from commands.promote.report import render_policies as render
 from commands.shared.error_boundary import TerminatedError
 from commands.shared.light_helpers import Identity, clean, note
 from commands.shared.verb_options import Report, progress_bar
-from tradebot.adapters.state.evidence import Trial
+from tradebot.adapters.models.signing import read_key, require_extra
+from tradebot.adapters.state.trials import Trial
+from tradebot.app.venues import door_to
 from tradebot.errors import ExitCode, OperatorError, TradebotError, word
+from tradebot.lab.backtest.engine_conversion import session_of
 from tradebot.lab.backtest.results import Results
+from tradebot.lab.learning.environment import TIMETABLE
 from tradebot.lab.learning.training.job import AGENTS, TrainingJob, usual_features, validate_job
 from tradebot.lab.learning.training.sb3_trainer import require_torch
 from tradebot.lab.learning.training.training import TrainingSummary, span_of, train
+from tradebot.lab.learning.walking.splits import paths_of, splits_of
+from tradebot.lab.learning.walking.walk import RESULTS, Walk, folder_of, walk
+from tradebot.lab.selection.splits import By
 from tradebot.model.text import pluralize
+from tradebot.model.values import replace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from rich.console import Console
 
-    from commands.backtest.options import PlannedBacktest
-    from commands.backtest.run_options import BacktestOptions
     from tradebot.lab.learning.training.job import Value
+    from tradebot.lab.learning.walking.splits import WalkSplit
+    from tradebot.model.policy_results import SessionSpan
     from tradebot.ports.world import Progress
+
+FILL, SPREAD = "next-open", "spread_bps"
+"""How orders fill unless an option says otherwise: at the next minute's open, a tick worse."""
+
+
+def planned_for(
+    wish: BacktestOptions, symbol: str | None, strategy: str, section: Mapping[str, Any]
+) -> PlannedBacktest:
+    """Return what the options ask for, with this strategy alone in one root, and its market opened.
+
+    What a configuration sets for the strategy is kept where `section` doesn't say otherwise. What a file of bars lacks
+    is noted for the person, as a backtest does.
+    OperatorError if the venue has no contracts that expire, or it isn't clear which root is meant.
+    """
+    costs = wish.costs if any(one.startswith(SPREAD) for one in wish.costs) else (*wish.costs, f"{SPREAD}=0")
+    wish = replace(wish, fill=wish.fill or FILL, costs=costs)
+    known = settings_of(wish)
+    if not door_to(known.venue).months:
+        raise OperatorError(
+            f"policies learn futures, and {known.venue} has none", "add --profile policy, or --venue ibkr"
+        )
+    root = _root(known.universe, symbol)
+    off = {name: None for name in known.strategies.in_use() if name != strategy}
+    over = {
+        "universe": [root],
+        "strategies": {**off, strategy: dict(section)},
+        "timetable": {str(job): times for job, times in TIMETABLE.items()},
+    }
+    made = plan_backtest(replace(wish, over=over))
+    for what, bars in (("rows left out", made.market.unused), ("bars missing", made.market.lacking)):
+        if bars:
+            note(f"{what}: {clean(bars)}")
+    return made
+
+
+def _root(universe: "list[str]", symbol: str | None) -> str:
+    if symbol is not None:
+        if symbol not in universe:
+            raise OperatorError(f"{word(symbol)} isn't in the universe", f"name one of these: {', '.join(universe)}")
+        return symbol
+    if len(universe) == 1:
+        return universe[0]
+    raise OperatorError(
+        f"a policy learns one contract, and the universe has {len(universe)}", f"name one: --symbol {universe[0]}"
+    )
+
 
 TRAINING = {"mode": "training"}
 BAR_US = 300_000_000
@@ -77,7 +136,7 @@ class TrainingOptions(Struct, frozen=True):
 
 
 def run(asked: TrainingOptions, wish: "BacktestOptions") -> Report:
-    """Train with each seed; OperatorError names what is wrong before any training."""
+    """Train with each seed; OperatorError naming what is wrong before anything is trained."""
     jobs = jobs_of(asked)
     job = jobs[0]
     if job.of.steps is not None:
@@ -182,3 +241,116 @@ def _render(console: "Console", data: PolicyTrained) -> None:
     console.print(f"Configuration {data.configuration[:16]}, one of {pluralize(data.trials, 'trial')} so far")
     console.print("What it earns isn't known: sessions that it wasn't trained on have to say that.")
     console.print(f"Next: tradebot model sign {clean(data.drafts[0].folder)} --key FILE --to models", markup=False)
+
+
+TITLES = {"walk-forward": "walking forward", "cpcv": "cross-validating"}
+
+
+class SpanRow(Struct, frozen=True):
+    """Sessions from one to another, both included."""
+
+    first: date
+    last: date
+
+    def __str__(self) -> str:
+        return f"from {self.first} to {self.last}"
+
+
+class SplitRow(Struct, frozen=True):
+    """The spans of sessions that models were trained on, and those that they were judged in."""
+
+    trained: tuple[SpanRow, ...]
+    judged: tuple[SpanRow, ...]
+
+
+class PolicyWalked(Struct, frozen=True):
+    """A walk: its splits, how many paths there are through them, the seeds, the file of its results, their worth."""
+
+    agent: str
+    configuration: str
+    seeds: tuple[int, ...]
+    paths: int
+    splits: tuple[SplitRow, ...]
+    file: str
+    judged: PoliciesJudged
+
+
+class WalkOptions(Struct, frozen=True):
+    """Where a walk is kept, which key signs its models, in how many processes it is played, and how it is split."""
+
+    to: Path
+    key: Path
+    workers: int | None
+    by: str
+
+
+class WalkInputs(Struct, frozen=True):
+    """What is walked on: the plan and its market, a job for each seed, and the splits of the market's dates."""
+
+    planned: "PlannedBacktest"
+    jobs: "Sequence[TrainingJob]"
+    splits: "tuple[WalkSplit, ...]"
+    days: tuple[date, ...]
+
+    def walk(self, asked: TrainingOptions, how: WalkOptions, job: "TrainingJob", folder: Path) -> "Walk":
+        """Return the walk of a job in a folder."""
+        seeds = tuple(each.seed for each in self.jobs)
+        return Walk(self.planned.plan, asked.strategy, job, seeds, self.splits, self.days, folder, how.key.absolute())
+
+
+def ground_of(asked: TrainingOptions, how: WalkOptions, wish: "BacktestOptions") -> WalkInputs:
+    """Return what to walk on; OperatorError naming what is wrong before anything is trained."""
+    require_extra("judging models")
+    read_key(how.key)
+    jobs = jobs_of(asked)
+    if jobs[0].of.steps is not None:
+        require_torch(jobs[0].agent)
+    planned = planned_for(wish, asked.symbol, asked.strategy, TRAINING)
+    days = tuple(session_of(session).date for session in planned.market.calendar.market)
+    return WalkInputs(planned, jobs, splits_of(planned.plan, days, By(how.by)), days)
+
+
+def run_walk(asked: TrainingOptions, how: WalkOptions, wish: "BacktestOptions") -> Report:
+    """Walk, or go on with a walk that was stopped; exit 10 unless the policy passes."""
+    ground = ground_of(asked, how, wish)
+    job, plan = ground.jobs[0], ground.planned.plan
+    of = ground.walk(asked, how, job, folder_of(how.to.absolute(), job))
+    results = Results(ground.planned.folder)
+    # Before it is trained: one that is given up has been tried too.
+    results.add_trials([Trial(asked.strategy, job.configuration, f"{job.agent} {TITLES[how.by]}", 0, None)])
+    trials = len(results.trials(asked.strategy))
+    with progress_bar(f"{TITLES[how.by]}, {pluralize(len(of.splits), 'split')}") as said:
+        found = walk(of, trials, how.workers or len(os.sched_getaffinity(0)), said)
+    judged = judged_by(plan.settings.promotion, [(found, trials, True)])
+    rows = tuple(SplitRow(_rows(one.trained), _rows(one.judged)) for one in of.splits)
+    paths = len(paths_of(of.splits))
+    data = PolicyWalked(job.agent, job.configuration, of.seeds, paths, rows, str(of.folder / RESULTS), judged)
+    code = ExitCode.DONE if any(row.passes for row in judged.policies) else ExitCode.FINDINGS
+    return Report("learn-policy-walk", data, _render_walk, code, Identity("sandbox", plan.settings.venue))
+
+
+def _render_walk(out: "Console", data: PolicyWalked) -> None:
+    trained = f"{pluralize(len(data.splits), 'split')}, {pluralize(len(data.seeds), 'seed')} each"
+    how = "Walked forward" if data.paths == 1 else f"Cross-validated along {data.paths} paths"
+    out.print(f"{how} with {data.agent}: {trained}")
+    for row in _shown(data.splits):
+        out.print(f"  {row}", markup=False)
+    render(out, data.judged)
+    out.print(f"Kept: {data.file}", markup=False)
+    out.print("A bot is asked next; tradebot init --profile policy makes one.", markup=False)
+    out.print(f"Next: tradebot promote --results {data.file}", markup=False)
+
+
+def _shown(splits: Sequence[SplitRow], most: int = 6) -> list[str]:
+    """Return the splits as text, of many the first and the last ones."""
+    rows = [f"trained {_told(one.trained)}, judged {_told(one.judged)}" for one in splits]
+    half = most // 2
+    return rows if len(rows) <= most else [*rows[:half], f"… {len(rows) - most} more", *rows[-half:]]
+
+
+def _rows(spans: "Sequence[SessionSpan]") -> tuple[SpanRow, ...]:
+    return tuple(SpanRow(span.first, span.last) for span in spans)
+
+
+def _told(spans: Sequence[SpanRow]) -> str:
+    return ", ".join(map(str, spans))

@@ -1,1 +1,426 @@
-"""What the bot left behind that its health is judged by: read from its folder, never from the broker."""
+"""Gather the evidence that health is judged by. Nothing is asked of the broker, and nothing is changed."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from commands.shared.bot_records import trading_now, unfinished_closes
+from commands.shared.evidence.machine import backups_of, chat_of, disk_of, notices_of, serve_of, storage_of, stream_of
+from commands.shared.notes import why_in_state
+from tradebot.adapters.facts.facts import SqliteFacts
+from tradebot.adapters.facts.schema import check
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.models.refusing import RefusedModelError
+from tradebot.adapters.models.signing import require_extra
+from tradebot.adapters.state import halt_switch
+from tradebot.adapters.state.events import worth_seeing
+from tradebot.adapters.state.evidence import SHADOW, backtested_code
+from tradebot.adapters.state.state_folder import EVENTS, FACTS
+from tradebot.app.baseline import values_of
+from tradebot.app.settings import Settings
+from tradebot.app.wiring import App
+from tradebot.errors import DamagedJournalError, TradebotError
+from tradebot.judging import evidence as records
+from tradebot.judging import pass_health
+from tradebot.judging.evidence import HealthEvidence, SessionEvidence, Unread
+from tradebot.judging.model_health import ModelSeen, ModelsSeen
+from tradebot.judging.pass_health import last_run
+from tradebot.learning.ensemble import PolicyMode
+from tradebot.learning.saying import in_a_word, stood_in
+from tradebot.model.bar import Session
+from tradebot.model.candidate import Purpose
+from tradebot.model.event import HEALINGS, Severity
+from tradebot.model.record import Job
+from tradebot.model.trading import Mode, hidden_halts
+from tradebot.model.venue import Capabilities
+from tradebot.model.venue_day import VenueDay
+from tradebot.reconciliation.read_books import READ_WITHIN, fills_awaited
+from tradebot.reconciliation.unfinished_closes import words
+from tradebot.signals.contracts import broken, drifts
+from tradebot.strategies.policy_settings import PolicySettings
+from tradebot.strategies.settings import POLICY
+from tradebot.timetable.entries import ENDED, ENDS, TimetableEntry
+from tradebot.timetable.sessions import (
+    NEAR_END_DAYS,
+    begun_by,
+    calendar_end,
+    difference,
+    last_session,
+    session_date,
+    slots,
+)
+from tradebot.views.metrics import BAD, MetricFigures, fetch_latency_ms, healings, last_error, success_rate
+from tradebot.views.parity import LATELY as LATELY_COMPARED
+from tradebot.views.parity import in_words, over_time
+
+
+def has_policies(settings: "Settings") -> bool:
+    return POLICY in settings.strategies.installed_as().values()
+
+
+def models_of(app: "App") -> ModelsSeen:
+    """Return each model that is to act, and what acted in its place in the last pass of entries."""
+    require_extra("a policy")
+    return ModelsSeen(tuple(_models(app.settings)), (*_in_training(app.settings), *_instead(app)))
+
+
+def _in_training(settings: "Settings") -> "Iterator[str]":
+    for name, own in _policies(settings):
+        if own.mode is PolicyMode.TRAINING:
+            yield f"{name} is set to training, and trades nothing"
+
+
+def _policies(settings: "Settings") -> "Iterator[tuple[str, PolicySettings]]":
+    sections = settings.strategies.in_use()
+    for name, installed in settings.strategies.installed_as().items():
+        if installed == POLICY:
+            yield name, PolicySettings.model_validate(sections[name])
+
+
+def _models(settings: "Settings") -> "Iterator[ModelSeen]":
+    from tradebot.adapters.models.reading import read_model
+    from tradebot.app.policy import place_of
+
+    for name, own in _policies(settings):
+        place = place_of(own)
+        for model in own.models:
+            try:
+                found = read_model(place.folder, model, place.public)
+                yield ModelSeen(name, model, found.card.created_at, own.max_age_days)
+            except RefusedModelError as refused:
+                why = refused.decision
+                yield ModelSeen(name, model, None, own.max_age_days, f"{why.reason} ({why.observed})")
+
+
+def _instead(app: "App") -> "Iterator[str]":
+    """Yield what acted in the last pass of entries; what is refused as a whole, the strategies are judged by."""
+    if app.recorded is not None:
+        for cycle in app.recorded.cycles(job=Job.TRADE_ONCE, last=1):
+            yield from (in_a_word(name, why) for name, why in stood_in(cycle.candidates).items())
+
+
+DAY = timedelta(days=1)
+
+
+def figures_of(app: "App", past: SessionEvidence) -> MetricFigures:
+    """Return the figures of the last session and day; TradebotError if the books or the facts can't be read."""
+    facts, ledger, clock, at, cycles = app.recorded, app.ledger_view, datetime.now(UTC), past.now, past.cycles
+    intents, mark = ledger.recent_intents((at - DAY).date()), ledger.last_reconcile()
+    _, events = worth_seeing(app.folder.path / EVENTS, sorted({(at - DAY, at), (clock - DAY, clock)}), HEALINGS)
+    last = max((cycle.at for cycle in cycles), default=None)
+    fetched = max((cycle.at for cycle in cycles if cycle.job is Job.FETCH_FLOW), default=None)
+    answers = facts.intakes(fetched) if facts is not None and fetched else ()
+    return MetricFigures(
+        total_cycles=len(cycles),
+        last_cycle_ago_seconds=max((at - last).total_seconds(), 0.0) if last else None,
+        order_success_rate=success_rate(intents),
+        data_fetch_latency_ms=fetch_latency_ms(cycles, answers),
+        position_mismatches=mark.findings if mark else None,
+        errors=sum(event.severity in BAD for event in events),
+        warnings=sum(event.severity is Severity.WARN for event in events),
+        healings=healings(events),
+        last_error=last_error(events),
+        regime=_regime(app, at),
+    )
+
+
+def _regime(app: "App", now: datetime) -> str | None:
+    """Return the market's regime by the facts that are stored; None unless all that it is read from is known."""
+    from tradebot.signals.subjects.market import market_state, regime
+
+    if app.recorded is None:
+        return None
+    state = market_state(app.recorded.market(last_session(app.ledger_view, now, app.day), now), now)
+    return regime(state) if state else None
+
+
+def books_of(
+    ledger: "SqliteLedger", now: datetime | None, day: VenueDay, *, thorough: bool
+) -> Mapping[str, Callable[[], Any]]:
+    """Return how to look at each part of the books, by its name; each may raise TradebotError.
+
+    Ledger and journal are read through if anything but tradebot has changed them, and in any case if `thorough`.
+    """
+    whole = cache(lambda: ledger.file.read_through(again=thorough))
+
+    def found() -> records.LedgerEvidence:
+        return records.LedgerEvidence(whole(), ledger.file.sealed_head().sequence)
+
+    def pages() -> records.LedgerEvidence:
+        # A damaged journal says nothing against the ledger, whose pages were read before it.
+        with suppress(DamagedJournalError):
+            return found()
+        return records.LedgerEvidence(ledger.file.page_count(), ledger.file.sealed_head().sequence)
+
+    return {
+        "ledger": pages,
+        "journal": found,
+        "orders": lambda: _orders(ledger, now, day),
+        "books": ledger.last_reconcile,
+        "halts": lambda: _halts(ledger),
+    }
+
+
+def chores_of(app: "App", sessions: "Sequence[Session]", now: datetime) -> records.ChoresEvidence:
+    """Return the last run of each chore, by the slots that were claimed for it, and whether any slot was due."""
+    ledger, lines, grace_s = app.ledger_view, app.settings.timetable.chores, app.settings.serve.grace_s
+    since = ledger.books_opened_at()
+    starts = (slot.start for line in lines for day in sessions for slot in line.slots(day.date, sessions, grace_s))
+    known = sorted(starts)
+    due = since is not None and any(since <= start <= now for start in known)
+    coming = next((start for start in known if start > now), None)
+    runs = (_last_run(ledger, line, now) for line in lines)
+    return records.ChoresEvidence(len(lines), due, tuple(run for run in runs if run is not None), coming)
+
+
+def _last_run(ledger: "SqliteLedger", line: "TimetableEntry", now: datetime) -> records.ChoreEvidence | None:
+    ends = [claim for end in ENDS if (claim := ledger.last_claim(f"{line.job}{end}")) is not None]
+    end = max(ends, key=lambda claim: claim.at, default=None)
+    well = end is not None and end.job == f"{line.job}{ENDED}"
+    return last_run(line, ledger.last_claim(line.job), end, well=well, now=now)
+
+
+def _orders(ledger: "SqliteLedger", now: datetime | None, day: VenueDay) -> records.OrderEvidence:
+    unresolved = ledger.intents(unresolved=True)
+    count, oldest = ledger.file.sealed_head().sequence, min(unresolved, key=lambda each: each.intent.at, default=None)
+    closes = unfinished_closes(ledger, ledger.totals().own_positions(), now)
+    going_on = tuple(f"{symbol}: {words(close)}" for (_, symbol), close in closes.items())
+    lacking = fills_awaited(ledger, now, day, READ_WITHIN) if now else ()
+    if oldest is None:
+        filled = min((one.order.updated_at for one in lacking if one.order.updated_at), default=None)
+        unbooked = tuple(one.words for one in lacking)
+        return records.OrderEvidence(count, 0, None, "", going_on, unbooked, filled, dict(_entering(ledger)))
+    return records.OrderEvidence(count, len(unresolved), oldest.intent.at, oldest.intent.instrument.symbol, going_on)
+
+
+def _entering(ledger: "SqliteLedger") -> Iterator[tuple[str, datetime]]:
+    """Return the symbol of each working entry, and when it was sent."""
+    promised = ledger.promised([order.client_order_id for order in ledger.orders(working=True)])
+    opening = (one.intent for one in promised.values() if one.intent.purpose is Purpose.OPEN)
+    return ((intent.instrument.symbol, intent.at) for intent in opening)
+
+
+def _halts(ledger: "SqliteLedger") -> records.Halts:
+    state = ledger.trading_state()
+    hidden = hidden_halts(ledger.halts(), state)
+    return records.Halts(state, why_in_state(state), tuple(halt.why for halt in hidden))
+
+
+def halts_by_files(folder: Path) -> records.Halts:
+    """Return the trading state without the ledger, by the two files that say which state is in force."""
+    state = halt_switch.read(folder)
+    return records.Halts(state, why_in_state(state))
+
+
+T = TypeVar("T")
+REACH = timedelta(days=8)
+LATELY = timedelta(days=1)
+BACK = timedelta(days=10)
+AS_BEFORE = timedelta(hours=1)
+"""For so long after the open, what the session before left is evidence too."""
+OF_PASSES = ("exits", "entries", "facts", "clock", "strategies", "broker")
+OF_FLOW = ("flow", "scores")
+"""The parts whose evidence is what was recorded of the last session, and those that matter only if flow is read."""
+
+
+def evidence_of(app: "App", now: datetime | None = None, *, thorough: bool = False) -> HealthEvidence:
+    """Look at everything once. What can't be read says why; everything else is looked at all the same.
+
+    What was due is that of a trading time; without one, of the time of the last record. If `thorough`, every byte of
+    books, backups and facts is read, even if nothing has changed since they were written.
+    """
+    settings, folder = app.settings, app.folder.path
+    facts = attempt(lambda: _sound_facts(app, pages=thorough))
+    at = now or attempt(lambda: _now(app, facts))
+    past = at if at is None or isinstance(at, Unread) else attempt(lambda: _past(app, facts, at))
+    known = past if isinstance(past, SessionEvidence) else None
+    source = facts if isinstance(facts, Unread) else past
+    parts: dict[str, Any] = {
+        "serve": attempt(lambda: serve_of(folder, known.claims if known else ())),
+        "config": attempt(lambda: _config(app)),
+        "disk": attempt(lambda: disk_of(folder, settings.storage.min_free_mb, sandbox=app.mode is Mode.SANDBOX)),
+        "storage": attempt(lambda: storage_of(folder, settings.storage.tell_mb)),
+        **({"stream": attempt(lambda: stream_of(folder))} if settings.unusual_whales.stream else {}),
+        **({"notices": attempt(lambda: notices_of(app))} if settings.notify.in_use() else {}),
+        **({"models": attempt(lambda: models_of(app))} if has_policies(settings) else {}),
+        **({"chat": attempt(lambda: chat_of(app))} if settings.chat.telegram else {}),
+        "backup": _of(past, lambda seen: backups_of(app, (*seen.sessions, *seen.later), seen.now, thorough=thorough)),
+        **({} if app.folder.kind == SHADOW else {"schedule": past}),
+        **dict.fromkeys(OF_PASSES, source),
+        **(_of_flow(app, source) if may_read_flow(app) else {}),
+        "prices": _of(source, lambda found: _prices(app, found)),
+        **({"replay": _of(source, lambda found: _replays(app, found))} if settings.storage.replay_sessions else {}),
+        **({"parity": compared} if (compared := attempt(lambda: _parities(facts))) else {}),
+        **_of_books(app, past, thorough=thorough),
+    }
+    # A strategy in shadow has no timetable of its own.
+    timed = known if known and app.folder.kind != SHADOW else None
+    due = {job: tuple(slot.start for slot in slots) for job, slots in timed.due.items()} if timed else {}
+    coming = {job: slot.start for job, slot in known.coming.items()} if known else {}
+    budgets, trading_time = budgets_of(settings), known.now if known else None
+    return HealthEvidence(datetime.now(UTC), trading_time, budgets, parts, due, coming, past)
+
+
+def _sound_facts(app: "App", *, pages: bool) -> "SqliteFacts | None":
+    """Return the store of facts if there is one; opening a damaged one would move it aside, so it isn't opened.
+
+    A damaged page may lie where no query looks; all are read if `pages`.
+    """
+    if (app.folder.path / FACTS).exists():
+        check(app.folder.path / FACTS, pages=pages)
+    return app.recorded
+
+
+def _config(app: "App") -> records.Config:
+    unread, settings = app.loaded.unread, app.settings
+    bare = tuple(symbol for symbol in settings.universe if symbol not in settings.sectors)
+    return records.Config(len(values_of(settings)), unread.message if unread else "", bare)
+
+
+def _of_books(app: "App", past: "SessionEvidence | Unread | None", *, thorough: bool) -> Mapping[str, Any]:
+    ledger = attempt(lambda: app.ledger_view)
+    if isinstance(ledger, Unread):
+        unread = dict.fromkeys(("books", "orders", "ledger", "journal", "calendar", "chores"), ledger)
+        # Without the ledger, two files still say which state is in force.
+        return {**unread, "halts": attempt(lambda: halts_by_files(app.folder.path))}
+    now = past.now if isinstance(past, SessionEvidence) else None
+    found = {name: attempt(read) for name, read in books_of(ledger, now, app.day, thorough=thorough).items()}
+    return found | {
+        "calendar": _of(past, lambda known: _calendar(ledger, known, app.settings.capabilities)),
+        "chores": _of(past, lambda known: chores_of(app, (*known.sessions, *known.later), known.now)),
+    }
+
+
+def _now(app: "App", facts: "SqliteFacts | Unread | None") -> datetime | None:
+    """Return trading time; in the sandbox, whose time stands still, that of the last record."""
+    if app.mode is not Mode.SANDBOX:
+        return trading_now(app, ())
+    mark = app.ledger_view.last_reconcile()
+    times = [mark.at if mark else None]
+    if facts is not None and not isinstance(facts, Unread):
+        times.append(facts.last_pass())
+    return trading_now(app, times)
+
+
+def _past(app: "App", facts: "SqliteFacts | Unread | None", now: datetime) -> SessionEvidence:
+    ledger = app.ledger_view
+    known = ledger.sessions(now.date() - REACH, now.date() + REACH)
+    last, later = [each for each in known if each.open <= now][-2:], [each for each in known if each.open > now]
+    sessions = [each for each in last[:-1] if now - last[-1].open < AS_BEFORE] + last[-1:]
+    since = ledger.books_opened_at() or now
+    claims = tuple(claim for each in sessions for claim in ledger.slot_claims(each.date))
+    due = {
+        job: pass_health.came(
+            [slot for each in sessions for slot in slots(job, times, each) if since <= slot.start <= now],
+            [claim for claim in claims if claim.job == job],
+        )
+        for job, times in app.settings.timetable.items()
+    }
+    ahead = {
+        job: next((slot for each in (*sessions, *later) for slot in slots(job, times, each) if slot.start > now), None)
+        for job, times in app.settings.timetable.items()
+    }
+    coming = {job: slot for job, slot in ahead.items() if slot}
+    recorded = facts is not None and not isinstance(facts, Unread) and bool(sessions)
+    cycles = facts.unpriced_passes(sessions[0].open) if recorded else ()  # type: ignore[union-attr]
+    return SessionEvidence(
+        now=now,
+        sessions=sessions,
+        later=later[:1],
+        coming=coming,
+        due=due,
+        claims=claims,
+        cycles=cycles,
+        compared=ledger.last_reconcile(),
+        strategies=tuple(app.settings.strategies.in_use()),
+        chores={line.job for line in app.settings.timetable.chores},
+        tested=backtested_code(app.folder.path),
+    )
+
+
+def _prices(app: "App", past: SessionEvidence) -> records.PriceEvidence | None:
+    facts, positions = app.recorded, app.ledger_view.totals().own_positions()
+    return pass_health.prices_of(past.cycles, positions, lambda at: facts.marks(at, at)) if facts else None
+
+
+def _replays(app: "App", past: SessionEvidence) -> records.Replays | None:
+    days = {cycle.session for cycle in past.cycles}
+    return pass_health.replays_of(past.cycles, {one.id for day in days for one in app.passes.passes(day)})
+
+
+def _parities(facts: "SqliteFacts | Unread | None") -> records.Parities | None:
+    """Return what the sessions that were compared with their backtests add up to; None if none was."""
+    days = facts.parities(LATELY_COMPARED) if isinstance(facts, SqliteFacts) else ()
+    found = over_time(days)
+    return records.Parities(found.sessions, days[-1].session, in_words(found), days[-1].ours) if found else None
+
+
+def _of_flow(app: "App", source: "SessionEvidence | Unread | None") -> Mapping[str, Any]:
+    return {**dict.fromkeys(OF_FLOW, source), "signals": _of(source, lambda found: _signals(app, found))}
+
+
+def may_read_flow(app: "App") -> bool:
+    """Return False if surely no strategy in use reads options flow; a plug-in isn't asked for that."""
+    strategies = app.settings.strategies
+    return strategies.flow is not None or strategies.plugins() > 0 or bool(app.needed_facts)
+
+
+def _signals(app: "App", past: SessionEvidence) -> records.ReplyEvidence | None:
+    if app.recorded is None:
+        return None
+    replies = app.recorded.checked_replies(lately(app.ledger_view, past.now), past.now)
+    if not replies:
+        return None
+    found = broken(drifts(replies), app.settings.tightest_limits.max_foreign_share)
+    return records.ReplyEvidence(len(replies), max(reply.at for reply in replies), str(found[0]) if found else "")
+
+
+def lately(ledger: "SqliteLedger", now: datetime) -> datetime:
+    """Return since when replies of the flow source count: a day ago, or the last open if that is earlier."""
+    begun = begun_by(ledger, now, REACH)
+    return min([now - LATELY, *(each.open for each in begun[-1:])])
+
+
+def moment_of(ledger: "SqliteLedger", now: datetime, since: datetime | None = None) -> records.TradingMoment:
+    """Return a time with its session, which is open then or was open last; `since` is its open unless it is given."""
+    begun = begun_by(ledger, now, BACK)
+    session = begun[-1] if begun else None
+    return records.TradingMoment(now, since or (session.open if session else now - LATELY), session)
+
+
+def _calendar(ledger: "SqliteLedger", past: SessionEvidence, venue: "Capabilities") -> Any:
+    day = venue.day
+    today = session_date(ledger, past.now, day)
+    ahead = ledger.sessions(today, today + timedelta(days=400))
+    disagrees, differs = pass_health.calendar_differs(past.cycles), difference(ledger, today)
+    told = (disagrees, differs) if venue.hours_win else (disagrees or differs, "")
+    return records.CalendarEvidence(len(ahead), calendar_end(ledger, past.now, day) or today, *told) if ahead else None
+
+
+def budgets_of(settings: "Settings") -> records.Budgets:
+    """Return how late each part may be."""
+    health, limits = settings.health, settings.limits
+    return records.Budgets(
+        health.slot_s,
+        health.note_s,
+        settings.serve.stall_s,
+        health.backup_s,
+        NEAR_END_DAYS,
+        limits.max_clock_skew_s,
+        limits.max_quote_age_s,
+    )
+
+
+def _of(found: "T | Unread | None", read: "Callable[[T], Any]") -> Any:
+    return found if found is None or isinstance(found, Unread) else attempt(lambda: read(found))
+
+
+def attempt(read: Callable[[], T]) -> T | Unread:
+    """Return what is read, or why it can't be."""
+    try:
+        return read()
+    except TradebotError as failed:
+        return Unread(failed.message, failed.hint)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from commands.doctor.checks.books import strategies
+from commands.doctor.run import strategies
 from papervenue import process
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot, blank, log, second_session

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from commands.drill import stage as stages
-from commands.drill.drills import DRILLS
-from commands.drill.evidence import read
+from commands.drill.drills import DRILLS, read
 from commands.drill.stage import DrillCheck, Stage, VerbResult, set_stage
 from tests.kit.bot import forked
 from tests.kit.bot.ending import refuses, shows

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.drill.drills import DRILLS
-from commands.drill.evidence import PlayedDrill, keep
+from commands.drill.drills import DRILLS, PlayedDrill, keep
 from commands.drill.stage import DrillCheck
 from commands.shared.checklist import RESTORED, SESSIONS, TRADES
 from tests.kit.bot.ending import refuses

@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from commands.shared.files import cell, csv_text, replacing, save, to_csv
-from commands.shared.pictures import picture, picture_file, title
+from commands.shared.files import cell, csv_text, picture, picture_file, replacing, save, title, to_csv
 from commands.shared.span_options import days_of
 from commands.shared.verb_options import Report, show
 from tradebot.adapters.state.state_folder import MARKER

@@ -16,7 +16,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from commands.shared.console import Screen
 from commands.shared.light_helpers import VERSIONS, clean, confirm, print_error, wrapped_plain
 from commands.shared.notes import why_in_state
 from commands.shared.number_format import (
@@ -34,7 +33,7 @@ from commands.shared.number_format import (
     usd,
 )
 from commands.shared.schema import DATA, answer_schema
-from commands.shared.tables import Table, sentence
+from commands.shared.tables import Screen, Table, sentence
 from commands.shared.times import show_utc, slot_for_reader
 from commands.shared.verb_options import console
 from tests.kit.values import listing

@@ -206,7 +206,7 @@ def walks(kept: list[Printed], place: Path) -> None:
     market = "--agent logistic --profile futures --symbol MES --from 2025-12-15 --to 2027-01-05"
     options = f"{market} --key {place / 'key'} --results {place / 'walks'} --state-dir {place / 'learned'}"
     line = f"learn policy walk {options}"
-    with patch("commands.learn.policy.walk.walk", return_value=found):
+    with patch("commands.learn.policy.train.walk", return_value=found):
         keep(kept, line, said(line))
     space = place / "policies.yaml"
     space.write_text("settings: {c: [0.5, 1.0]}\nsampler: grid")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from commands import schedule
-from commands.shared.console import Screen
+from commands.shared.tables import Screen
 from commands.shared.verb_options import Report
 from commands.trade_once import run as trade_once
 from tests.kit.bot.folder import Bot, log

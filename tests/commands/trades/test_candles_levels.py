@@ -10,7 +10,7 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from commands.shared.pictures import GAIN, LOSS
+from commands.shared.files import GAIN, LOSS
 from commands.trades.candles import PlannedLevels, draw_levels, planned_levels
 from tests.kit.rows import NOW
 from tests.kit.values import VENUE_DAY

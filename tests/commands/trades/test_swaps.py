@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from commands.shared.console import Screen
+from commands.shared.tables import Screen
 from commands.shared.times import show_utc
 from commands.trades.swaps import EARNED, VALUES, Swaps, _chosen, show, swap_assumptions
 from tests.kit.values import NOW, ago, fill

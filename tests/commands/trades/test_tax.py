@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.shared.schema_types import Definitions
+from commands.shared.schema import Definitions
 from commands.shared.verb_options import console, jsonable
 from commands.trades.tax import COLUMNS, NO_ADVICE, Tax, format_csv, render, sales_of_year
 from tests.kit.bot.ending import refuses

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from commands.watchdog import probe
+from commands.watchdog import watch
 from commands.watchdog.watch import MEMORY
 from tests.kit.bot import forked
 from tests.kit.bot.ending import refuses
@@ -36,7 +36,7 @@ def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
 def told_by_a_copy(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a copy of this process tell a bot's health, unless a test wants the program."""
     if "new_interpreters" not in request.fixturenames:
-        monkeypatch.setattr(probe, "subprocess", Copies)
+        monkeypatch.setattr(watch, "subprocess", Copies)
 
 
 class Copies:
@@ -210,7 +210,7 @@ def test_health_port_whose_answer_is_no_whole_one_is_a_cause_and_ends_no_watch(
     answer: Answer,
     found: str,
 ) -> None:
-    monkeypatch.setattr("commands.watchdog.probe.LIMIT_S", 1.0)
+    monkeypatch.setattr("commands.watchdog.watch.LIMIT_S", 1.0)
     with receiving(answer) as port:
         code, data = Watch(tmp_path / "watch", f"http://{port.address}", capsys).says()
     assert (code, [each["found"] for each in data["wrong"]]) == (10, [found])
@@ -308,4 +308,4 @@ def test_serve_that_was_stopped_is_a_cause_where_no_slot_is_ever_late(
     ended = subprocess.CompletedProcess([], 0, said, b"")
     monkeypatch.setattr(Copies, "run", staticmethod(lambda command, **_: ended))
     with state_locks.hold(tmp_path, "serve", name=state_locks.SERVE_LOCK) if runs else nullcontext():
-        assert len(probe.look(str(tmp_path)).causes) == causes
+        assert len(watch.look(str(tmp_path)).causes) == causes

@@ -5,9 +5,8 @@ from pathlib import Path
 from starlette.testclient import TestClient
 
 from commands.web.actions import VerbActions
-from commands.web.background_fetch import FetchPatience
 from commands.web.guard import Logins
-from commands.web.page_data import PageReader
+from commands.web.page_data import FetchPatience, PageReader
 from commands.web.site import Site
 
 HOST = "127.0.0.1:5000"

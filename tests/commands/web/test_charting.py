@@ -144,15 +144,15 @@ def test_growth_is_the_curve_of_the_report(bot: Bot, client: TestClient) -> None
 def test_an_account_without_a_benchmark_says_that_there_is_nothing_to_compare(
     bot: Bot, client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from commands.web import chart_parts
+    from commands.web import charting
     from commands.web.charting import account
 
     with open_bot(str(bot.folder), None) as app:
         alone = replace(account(app), benchmark=None)
     assert [line["name"] for line in growth(alone)["lines"]] == ["account"]
-    monkeypatch.setattr(chart_parts, "account", lambda _: alone)
+    monkeypatch.setattr(charting, "account", lambda _: alone)
     assert "There is no benchmark to compare it with" in client.get("/report").text
-    monkeypatch.setattr(chart_parts, "account", lambda _: replace(alone, curve=alone.curve[:1]))
+    monkeypatch.setattr(charting, "account", lambda _: replace(alone, curve=alone.curve[:1]))
     assert "No session of this account is over yet" in browser(site(bot.folder)).get("/report").text
 
 

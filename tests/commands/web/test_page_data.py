@@ -15,8 +15,8 @@ from markupsafe import Markup
 from commands import positions
 from commands.shared.verb_options import Report
 from commands.web import page_data
+from commands.web.html_rendering import Page, PagePart
 from commands.web.page_data import PageReader
-from commands.web.pages import Page, PagePart
 from tests.commands.web.client import browser, site
 from tests.kit.bot.folder import Bot
 from tradebot.adapters.state import halt_switch

@@ -15,11 +15,9 @@ from starlette.responses import StreamingResponse
 
 import commands.web
 from commands.web.guard import HEADERS, LONGEST_BODY, MOST_WRONG
-from commands.web.live import FullError
+from commands.web.html_rendering import CSRF, Page, Query
 from commands.web.page_data import PageData, PageReader
-from commands.web.page_list import PAGES
-from commands.web.pages import CSRF, Page, Query
-from commands.web.site import MOST_FIELDS, STATIC
+from commands.web.site import MOST_FIELDS, PAGES, STATIC, FullError
 from tests.commands.web.client import COOKIE, ORIGIN, TOKEN, browser, site
 from tests.kit.bot.folder import Bot
 from tradebot import __version__

@@ -14,9 +14,8 @@ from starlette.testclient import TestClient
 
 from commands.shared.verb_options import Report
 from commands.web import site as pages_of
-from commands.web.html_rendering import render_html
-from commands.web.page_list import PAGES
-from commands.web.pages import Page, PagePart
+from commands.web.html_rendering import Page, PagePart, render_html
+from commands.web.site import PAGES
 from tests.commands.web.chromium import chromium, needs_chromium, page_in
 from tests.commands.web.client import HOST, ORIGIN, browser, site
 from tests.commands.web.test_html_rendering import Seen

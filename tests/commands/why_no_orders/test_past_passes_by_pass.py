@@ -2,7 +2,7 @@
 
 import pytest
 
-from commands.shared.console import Screen
+from commands.shared.tables import Screen
 from commands.shared.times import show_utc
 from commands.why_no_orders.past_passes import show_by_pass as show
 from tests.kit.values import DAY, candidate

@@ -1,6 +1,6 @@
 """`why-no-orders --by-symbol` on screens of two widths."""
 
-from commands.shared.console import Screen
+from commands.shared.tables import Screen
 from commands.shared.times import show_utc
 from commands.why_no_orders.run import show_by_symbol as show
 from tests.kit.values import NOW

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from commands.shared.console import Screen
+from commands.shared.tables import Screen
 from commands.shared.times import show_utc
 from commands.shared.verb_options import jsonable
 from commands.why_no_orders import run as of_reason

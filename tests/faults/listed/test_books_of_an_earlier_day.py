@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from commands import unhalt
+from commands import recover, unhalt
 from commands.reconcile import run as reconcile
-from commands.recover import run as recover
 from tests.faults import verdicts
 from tests.kit.bot.stage import Stage
 from tests.kit.bot.trader import UNTIL_FILLED_S, Said, Trader, in_a_session

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from commands import unhalt
-from commands.recover import run as recover
+from commands import recover, unhalt
 from tests.faults.kills import entries, exits, reconciled
 from tests.faults.listed.conftest import AtAPoint, as_another_user
 from tests.kit.bot.stage import Stage, StageBot, run

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from commands.doctor.checks.venue import clock_skew
+from commands.doctor.venue import clock_skew
 from jobs.due_slots import Duty
 from jobs.slot_claims import SlotRefused, claim
 from tests.faults.listed.conftest import Lies

@@ -17,7 +17,7 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 
-from tests.commands.learn.policy.test_walk import CONFIGURATION
+from tests.commands.learn.policy.test_train_walk import CONFIGURATION
 from tests.commands.search.test_search import said_by
 from tests.kit.bot import forked
 from tests.kit.bot.ending import refuses
@@ -208,7 +208,7 @@ def test_another_study_beside_it_has_what_was_walked_and_is_compared_with_it(
 def test_space_that_cannot_be_meant_is_refused_before_a_market_is_opened(
     tmp_path: Path, space: str, why: str, cure: str
 ) -> None:
-    with patch("commands.learn.policy.walk.planned_for", side_effect=AssertionError("no market")):
+    with patch("commands.learn.policy.train.planned_for", side_effect=AssertionError("no market")):
         said = study(*place_in(tmp_path, space))
     assert (said.code, why in said.err, cure in said.err) == (2, True, True), said.err
     assert not (tmp_path / "policies").exists()

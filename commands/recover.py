@@ -1,0 +1,314 @@
+"""`tradebot recover`: rebuild the books from backup, journal and broker, and have a person accept them.
+
+Nothing here can send an order, because no OrderPort is ever created.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from msgspec import Struct
+
+from commands.shared.calendar import require
+from commands.shared.declaration import VerbPurpose
+from commands.shared.light_helpers import clean
+from commands.shared.verb_options import (
+    AccountTail,
+    Report,
+    caller,
+    confirm_for,
+    console,
+    jsonable,
+    on_bot,
+    opened_as_found,
+)
+from tradebot.adapters.ledger import journal
+from tradebot.adapters.ledger.integrity import Custody
+from tradebot.adapters.recovery import rebuild
+from tradebot.adapters.recovery.integrity_check import problem
+from tradebot.adapters.state import halt_switch, state_locks
+from tradebot.adapters.state.state_folder import JOURNAL, QUARANTINE, write_durably
+from tradebot.errors import DamagedBooksError, ExitCode, OperatorError, TradebotError
+from tradebot.model.event import EventKind
+from tradebot.model.finding import FindingKind
+from tradebot.model.reasons import REASONS, Reason
+from tradebot.model.text import pluralize
+from tradebot.model.trading import Mode
+from tradebot.model.values import replace
+from tradebot.reconciliation.read_books import require_account
+from tradebot.reconciliation.reconcile import reconcile
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tradebot.adapters.recovery.rebuild import Rebuilt
+    from tradebot.app.wiring import App
+
+SHOWN = 40
+"""How many unproven facts a screen shows; the rebuild's file lists them all."""
+
+
+class DoubtRow(Struct, frozen=True):
+    """A fact that couldn't be proven: its kind, where it is, and why."""
+
+    what: str
+    where: str
+    why: str
+
+
+class Recovered(Struct, frozen=True):
+    """The books after a rebuild. `why` is what was wrong with the old ones, None if they were intact and are kept.
+
+    `name` is the rebuild that waits to be accepted, None if there is none. `quarantine` is where the old books are now.
+    `journal` and `ledger` are the folders that the new books were made from. `compared` is True if the broker answered.
+    """
+
+    why: str | None
+    name: str | None
+    accepted: bool
+    quarantine: str | None
+    journal: str | None
+    ledger: str | None
+    records: int
+    intents: int
+    fills: int
+    compared: bool
+    doubts: tuple[DoubtRow, ...]
+
+
+def run(app: "App", *, by: str, accept: str | None = None, confirmed: str | None = None) -> Report:
+    """Rebuild damaged books, or accept rebuilt ones; exit 10 if something couldn't be proven.
+
+    Raises OperatorError: exit 2 without a confirmation, 3 with a wrong one or a wrong name.
+    """
+    with at_rest(app, "recover"):
+        if accept:
+            data = _accept(app, accept, by, confirmed)
+        else:
+            why = _problem(app)
+            data = _intact(app) if why is None else remade(app, why, by)
+    return report_of(app, "recover", data)
+
+
+@contextmanager
+def at_rest(app: "App", verb: str) -> Iterator[None]:
+    """Hold the bot's locks while its books are replaced, so that no other process works on it, not even `serve`."""
+    with state_locks.hold_all(app.folder.path, verb, serve_wait_s=0.0):
+        yield
+
+
+def _problem(app: "App") -> str | None:
+    """Return what is wrong with the books, or None if they are intact.
+
+    Raises TemporaryError if they are only locked, and OperatorError if the operating system doesn't let us read them:
+    they may be intact, so a person has to make them readable first.
+    """
+    try:
+        # First, because a lost journal can be noticed without reading the ledger through.
+        next(journal.records(app.folder.path / JOURNAL))
+        Custody(app.folder.path).revoke()
+        problem(app.folder)
+    except DamagedBooksError as damaged:
+        return damaged.message
+    except OperatorError as refused:
+        # Books of another version or account; an error of the operating system has a cause.
+        if refused.__cause__ is not None:
+            raise
+        return refused.message
+    return None
+
+
+def remade(app: "App", why: str, by: str, only: Path | None = None) -> Recovered:
+    """Halt, rebuild the books, and compare them with the broker; the caller holds the bot's locks."""
+    now, halted = app.stamp_time(), f"the books were rebuilt: {clean(why)}"
+    halt_switch.halt(app.folder.path, by, halted, now, "REDUCE_ONLY")
+    what = "damaged" if only is None else "restored-over"
+    made = rebuild.rebuild(app.folder, what, now, only=only, keep=lambda made: _keep(app, _uncompared(why, made)))
+    doubts = [DoubtRow(*doubt) for doubt in made.doubts]
+    compared = _compare(app, doubts)
+    old = [doubt.where for doubt in doubts if doubt.what == FindingKind.FORGOTTEN]
+    if old:
+        # The next pass would halt the bot for this reason anyway, so this halt ends in the same way.
+        halted += f"; {Reason.BOOKS_OLD}: they don't have our orders in {', '.join(old)}"
+        halt_switch.halt(app.folder.path, by, halted, now, "REDUCE_ONLY")
+    data = _data(why, made, compared, tuple(doubts))
+    _keep(app, data)
+    _note(
+        app, EventKind.BOOKS_REBUILT, {"name": made.name, "by": by, "why": clean(why), "not_proven": str(len(doubts))}
+    )
+    return data
+
+
+def _note(app: "App", kind: "EventKind", details: dict[str, str]) -> None:
+    """Write an event: if something goes wrong later, people look for rebuilt books first."""
+    app.events.emit(kind.at(app.stamp_time(), details))
+
+
+def _uncompared(why: str, made: "Rebuilt") -> Recovered:
+    """Return what is known before the broker is asked, in case nobody gets to ask it."""
+    doubts = (*made.doubts, ("broker", "comparison", "the rebuild was interrupted before it compared the books"))
+    return _data(why, made, compared=False, doubts=tuple(DoubtRow(*doubt) for doubt in doubts))
+
+
+def _data(why: str, made: "Rebuilt", compared: bool, doubts: tuple[DoubtRow, ...]) -> Recovered:
+    return Recovered(
+        why=why,
+        name=made.name,
+        accepted=False,
+        quarantine=str(made.quarantine) if made.quarantine else None,
+        journal=str(made.journal) if made.journal else None,
+        ledger=str(made.ledger) if made.ledger else None,
+        records=made.records,
+        intents=made.intents,
+        fills=made.fills,
+        compared=compared,
+        doubts=doubts,
+    )
+
+
+def _compare(app: "App", doubts: list[DoubtRow]) -> bool:
+    """Apply the broker's facts to the new books; each difference and each unknown outcome becomes a doubt."""
+    try:
+        if app.ledger.books_opened_at() is None:
+            account = app.reader.account()
+            require_account(app.ledger, account)
+            clock = app.reader.clock()
+            require(clock, app.second_time(), app.settings)
+            app.ledger.open_books(account.cash, clock.now, account.settlement)
+            doubts.append(
+                DoubtRow("cash", "opening balance", "it is the broker's current cash, so earlier profit is unknown")
+            )
+        result = reconcile(app.reader, app.ledger, second=app.second_time)
+    except TradebotError as failed:
+        doubts.append(DoubtRow("broker", "comparison", clean(failed.message)))
+        return False
+    doubts += [DoubtRow(str(found.kind), clean(found.subject), found.meaning) for found in result.findings]
+    return True
+
+
+def _accepting(app: "App", name: str) -> str:
+    """Return the command that accepts rebuilt books; with real money, only a terminal can confirm it."""
+    return f"tradebot recover --accept {name}{'' if app.mode is Mode.LIVE else f' --confirm {app.account_tail}'}"
+
+
+def _keep(app: "App", data: Recovered) -> None:
+    """Save the findings, so that they can be shown again before the books are accepted."""
+    place = _file(app, str(data.name))
+    place.parent.mkdir(mode=0o700, exist_ok=True)
+    write_durably(place, json.dumps(jsonable(data), indent=2) + "\n")
+
+
+def _file(app: "App", name: str) -> Path:
+    return app.folder.path / QUARANTINE / f"{name}.json"
+
+
+def _accept(app: "App", name: str, by: str, confirmed: str | None) -> Recovered:
+    waiting = app.ledger.file.rebuilt()
+    if waiting != name:
+        raise OperatorError(
+            f"{clean(name)} is not waiting to be accepted; " + (f"{waiting} is" if waiting else "nothing is"),
+            _accepting(app, waiting) if waiting else "tradebot status",
+            code=ExitCode.REFUSED,
+        )
+    kept = _kept(app, name)
+    screen = console(err=True)
+    for doubt in kept.doubts[:SHOWN]:
+        screen.print(f"not proven: {doubt.what} {doubt.where}: {doubt.why}", markup=False)
+    confirm_for(app, confirmed, what=f"Accepting {name}", command=f"tradebot recover --accept {name}")
+    app.ledger.upkeep.accept_rebuilt(name, by, app.stamp_time())
+    _note(app, EventKind.BOOKS_ACCEPTED, {"name": name, "by": by})
+    return replace(kept, accepted=True)
+
+
+def _kept(app: "App", name: str) -> Recovered:
+    """Return what the rebuild saved; if its file is lost, so is the list of what the books lack."""
+    try:
+        content: dict[str, Any] = json.loads(_file(app, name).read_text(encoding="utf-8"))
+        doubts = tuple(DoubtRow(**row) for row in content["doubts"])
+        return Recovered(**{**content, "doubts": doubts})
+    except (OSError, ValueError, KeyError, TypeError):
+        lost = DoubtRow(
+            "report", str(_file(app, name)), "the list of what the rebuild couldn't prove can't be read any more"
+        )
+        return Recovered("rebuilt", name, False, None, None, None, 0, 0, 0, False, (lost,))
+
+
+def _intact(app: "App") -> Recovered:
+    waiting = app.ledger.file.rebuilt()
+    if waiting:
+        return replace(_kept(app, waiting), why=None)
+    return Recovered(None, None, False, None, None, None, 0, 0, 0, False, ())
+
+
+def report_of(app: "App", verb: str, data: Recovered) -> Report:
+    """Report new books; exit 10 if something about them couldn't be proven and isn't accepted yet."""
+    code = ExitCode.FINDINGS if data.doubts and not data.accepted else ExitCode.DONE
+    accepting = _accepting(app, data.name) if data.name else ""
+    return Report(verb, data, lambda c, _: _render(c, verb, data, accepting), code)
+
+
+def _render(console: "Console", verb: str, data: Recovered, accepting: str) -> None:
+    if data.why is None:
+        console.print("The books are intact; nothing was changed.")
+        if data.name:
+            console.print("They were rebuilt earlier and are not accepted yet.")
+            _render_doubts(console, data.doubts)
+            console.print(f"Next: {accepting}", markup=False)
+        return
+    if data.accepted:
+        console.print(f"[green]{data.name} is accepted.[/green] Entries stay closed until the halt is ended.")
+        console.print(f"Next: {_then(data)}", markup=False)
+        return
+    heading = "The books were" if verb == "restore" else "What was wrong:"
+    console.print(f"{heading} {clean(data.why)}", markup=False)
+    if data.quarantine:
+        console.print(f"  the old books are kept unchanged in {data.quarantine}", markup=False)
+    made_of = [
+        part for part in (data.journal and f"journal {data.journal}", data.ledger and f"ledger {data.ledger}") if part
+    ]
+    console.print(f"  rebuilt from {', '.join(made_of) or 'the broker alone'}", markup=False)
+    console.print(
+        f"  {pluralize(data.records, 'record')}, {pluralize(data.intents, 'intent')}, {pluralize(data.fills, 'fill')}"
+    )
+    console.print("  compared with the broker" if data.compared else "  [red]not compared with the broker[/red]")
+    _render_doubts(console, data.doubts)
+    console.print("[red]Entries stay closed[/red] until a person has accepted these books; exits continue.")
+    console.print(f"Next: {accepting}", markup=False)
+    console.print(f"Then: {_then(data)}", markup=False)
+
+
+def _then(data: Recovered) -> str:
+    """Return what opens entries once these books are accepted; books that are too old need more steps."""
+    old = any(doubt.what == FindingKind.FORGOTTEN for doubt in data.doubts)
+    return REASONS[Reason.BOOKS_OLD].remedy if old else "tradebot reconcile, then tradebot unhalt"
+
+
+def _render_doubts(console: "Console", doubts: tuple[DoubtRow, ...]) -> None:
+    console.print(f"  {pluralize(len(doubts), 'fact')} couldn't be proven")
+    for doubt in doubts[:SHOWN]:
+        console.print(f"    {doubt.what} {doubt.where}: {doubt.why}", markup=False)
+    if len(doubts) > SHOWN:
+        console.print(f"    … and {len(doubts) - SHOWN:,} more; the rebuild's file in the quarantine lists them all")
+
+
+@on_bot(
+    "recover",
+    VerbPurpose.OPERATE,
+    240,
+    {"recover/1": ("commands.recover:Recovered",)},
+    epilog="tradebot recover\ntradebot recover --accept rebuilt-1a2b3c4d",
+    opens=opened_as_found,
+)
+def recover(
+    bot: "App",
+    accept: Annotated[str | None, typer.Option("--accept", metavar="NAME", help="Accept these rebuilt books.")] = None,
+    confirmed: AccountTail = None,
+) -> Report:
+    """Rebuild damaged books from backup, journal and broker.
+
+    Entries stay closed until you accept the rebuilt books with --accept.
+    """
+    return run(bot, by=caller(), accept=accept, confirmed=confirmed)
