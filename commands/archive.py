@@ -91,7 +91,7 @@ def list_archive(place: str, under: str) -> Report:
 
 
 def fetch(name: str, folder: Path, place: str, version: str | None) -> Report:
-    """Fetch a version into a new folder; OperatorError if a byte of it was changed."""
+    """Fetch a version into a new folder; OperatorError if any byte was changed."""
     archive.require_name(name)
     data = ArchiveFetched(name, *archive.fetch(place_of(place), name, version, folder), str(folder))
     return Report("archive-fetch", data, _render_fetched)

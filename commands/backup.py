@@ -16,8 +16,7 @@ from tradebot.adapters.recovery import backups
 from tradebot.adapters.recovery.backup_parts import Hashed
 from tradebot.adapters.recovery.backups import DELETE_DAMAGED, REMEDY
 from tradebot.adapters.recovery.integrity_check import look_again
-from tradebot.adapters.recovery.offsite_copy import Folder, send
-from tradebot.adapters.recovery.offsite_s3 import Bucket
+from tradebot.adapters.recovery.offsite_copy import Bucket, Folder, send
 from tradebot.adapters.state.state_folder import BACKUPS
 from tradebot.app.keys import load_cloud_keys
 from tradebot.errors import DamagedBooksError, ExitCode, OperatorError, TradebotError

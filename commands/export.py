@@ -10,7 +10,7 @@ from msgspec import Struct
 from commands.shared.declaration import VerbPurpose
 from commands.shared.history import read_history
 from commands.shared.verb_options import Report, on_bot
-from tradebot.adapters.exports.tables import POSTGRES, ExportTable, Whose, write
+from tradebot.adapters.exports import POSTGRES, ExportTable, Whose, write
 from tradebot.errors import OperatorError, word
 from tradebot.model.text import pluralize
 from tradebot.views.export_tables import AuditLine, ExecutionLine, OrderLine, export_account

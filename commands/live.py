@@ -13,7 +13,7 @@ from commands.shared.declaration import VerbPurpose, acts, group
 from commands.shared.light_helpers import clean, confirm
 from commands.shared.times import MINUTE, when
 from commands.shared.verb_options import AccountTail, Report, caller, confirm_for, on_bot
-from tradebot.adapters.state import home, state_locks
+from tradebot.adapters.state import folder_identity, state_locks
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.gates.permission import (
     ACKNOWLEDGEMENT,
@@ -90,7 +90,7 @@ class ArmedSessions(Struct, frozen=True):
 
 
 class TakenOver(Struct, frozen=True):
-    """What `live take-over` did: the folder that trades now, and the one that doesn't any more."""
+    """The result of `live take-over`: the folder that trades now, and the one that stopped."""
 
     folder: str
     instead_of: str
@@ -144,7 +144,7 @@ def take_over(app: "App", confirmed: str | None) -> Report:
     Raises OperatorError: exit 2 if the folder is no copy or without a confirmation, 3 with a wrong one, 6 if anything
     still runs in either folder.
     """
-    other = home.original(app.folder)
+    other = folder_identity.original(app.folder)
     if other is None:
         raise OperatorError("this state folder isn't a copy of another one that is still there", "tradebot live status")
     what = f"Trading this account from here instead of {other}"
@@ -153,7 +153,7 @@ def take_over(app: "App", confirmed: str | None) -> Report:
         state_locks.hold_all(other, "live take-over", serve_wait_s=0.0),
         state_locks.hold_all(app.folder.path, "live take-over"),
     ):
-        home.take_over(app.folder, other)
+        folder_identity.take_over(app.folder, other)
     return Report("live-take-over", TakenOver(str(app.folder.path.resolve()), str(other)), _render_taken_over)
 
 

@@ -26,7 +26,7 @@ from commands.shared.verb_options import (
     opened_as_found,
 )
 from tradebot.adapters.recovery import backups, offsite_copy
-from tradebot.adapters.state import marker_backup, state_folder
+from tradebot.adapters.state import folder_identity, state_folder
 from tradebot.adapters.state.state_folder import resolve
 from tradebot.errors import OperatorError
 from tradebot.model.values import replace
@@ -63,7 +63,7 @@ def fetch_backup(path: Path, source: str, name: str | None) -> str:
         state_folder.prepare(path)
     offsite_copy.fetch(path / state_folder.BACKUPS, place, found, owner)
     if is_new:
-        marker_backup.mark_again(path, path / state_folder.BACKUPS / found / state_folder.MARKER)
+        folder_identity.mark_again(path, path / state_folder.BACKUPS / found / state_folder.MARKER)
     return found
 
 

@@ -59,7 +59,7 @@ class Tails:
         self._seen: object = None
 
     def tick(self) -> None:
-        """Write what is new, if anything was recorded since the last time; what fails is tried again."""
+        """Write what was recorded since the last time; a failed write is tried again."""
         with suppress(TradebotError, OSError, sqlite3.Error):
             records = self._records()
             if (records, self._sizes()) != self._seen and self.write() is not None:

@@ -1,4 +1,4 @@
-"""`tradebot backtest`: play the bot on other days, with its own passes, and keep what came of it."""
+"""`tradebot backtest`: play the bot on past days with its own passes, and keep the results."""
 
 from functools import partial
 from typing import TYPE_CHECKING

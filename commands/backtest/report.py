@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 class BacktestVariants(Struct, frozen=True):
-    """A backtest beside its variants, and in sentences which of them weren't played; no table without any."""
+    """A backtest with its variants, and sentences about those that weren't played; no table without any."""
 
     table: "Sensitivity | None"
     left_out: tuple[str, ...]

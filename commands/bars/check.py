@@ -173,7 +173,7 @@ class StoredBarsRow(Struct, frozen=True):
 
 
 class BarsStored(Struct, frozen=True):
-    """What is stored, and how many bytes all of it takes on the disk."""
+    """The stored bars, and their total size on disk in bytes."""
 
     spans: tuple[StoredBarsRow, ...]
     bars: int

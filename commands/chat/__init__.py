@@ -44,7 +44,7 @@ class PairingCode(Struct, frozen=True):
 
 
 class ChatRow(Struct, frozen=True):
-    """One message: the number of who wrote it, what it asked, what became of it, and why."""
+    """One message: its sender's number, its request, the outcome, and the reason."""
 
     at: datetime
     who: str

@@ -47,8 +47,8 @@ from commands.shared.light_helpers import (
 from commands.shared.times import show_utc, when
 from tradebot.adapters.state import halt_switch, send_lock, state_folder
 from tradebot.adapters.state.marker_text import FIRST_VENUE
-from tradebot.adapters.state.record_clock import stamp_time
 from tradebot.adapters.text.redaction import without_keys
+from tradebot.adapters.time.machine_clock import stamp_time
 from tradebot.errors import ExitCode, OperatorError, TradebotError, one_line
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""`tradebot health`: how each part of the bot is, by what evidence, and for programs whether all of it is well."""
+"""`tradebot health`: the state of each part of the bot and the evidence for it, with an exit code for programs."""
 
 from typing import TYPE_CHECKING, Annotated
 

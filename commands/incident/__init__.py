@@ -16,7 +16,7 @@ from commands.shared.times import when
 from commands.shared.verb_options import Report, on_bot, opened_as_found
 from tradebot.adapters.state.evidence import BACKTEST
 from tradebot.adapters.state.incident_file import content_of
-from tradebot.app.recorded_rules import rules_of_record
+from tradebot.app.what_if_rules import rules_of_record
 from tradebot.errors import OperatorError
 from tradebot.model.text import pluralize
 from tradebot.replaying.record_writer import RecordError

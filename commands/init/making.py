@@ -295,7 +295,7 @@ def keep(path: Path, flags: dict[str, Any], start: Path | None) -> None:
 
 
 def keep_options_of_demo(path: Path, flags: dict[str, Any]) -> None:
-    """Write what the options of a demo set beside the user's own file, which they don't belong in."""
+    """Write the options of a demo next to the user's own file, where they don't belong."""
     if options := {key: value for key, value in flags.items() if key != "mode"}:
         write_durably(path / DEMO_OPTIONS, OF_DEMO + in_lines(options))
 

@@ -1,4 +1,4 @@
-"""`tradebot learn`: what the closed trades propose about settings. It changes nothing by itself."""
+"""`tradebot learn`: what the closed trades suggest about settings. It changes nothing by itself."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

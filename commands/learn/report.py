@@ -149,7 +149,7 @@ def _end(data: Learned) -> Iterator[str]:
 
 
 class Fitted(NamedTuple):
-    """A configuration with proposals: its text, all proposals, and what of it is looser than was accepted."""
+    """A configuration with proposals: its text, all proposals, and those looser than what was accepted."""
 
     text: str
     proposals: tuple[Proposal, ...]

@@ -274,7 +274,7 @@ class ToolRunner:
         self._folder, self._config, self._runs = folder, config, runs
 
     def answer(self, tool: Tool, asked: Mapping[str, Any], stopping: Callable[[], bool]) -> ToolResult:
-        """Return what the verb says; every error is an answer too."""
+        """Return the verb's output; an error is an answer too."""
         try:
             found = self._document(tool, [*tool.words(asked), "--json"], stopping)
         except TradebotError as error:

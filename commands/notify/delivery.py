@@ -18,7 +18,7 @@ from commands.shared.light_helpers import clean
 from commands.shared.times import when
 from commands.shared.verb_options import Report
 from tradebot import __version__
-from tradebot.adapters.notices.outbox import Outbox, Sending, StoredNotice
+from tradebot.adapters.notices.outbox import LONGEST_WAIT, Outbox, Sending, StoredNotice
 from tradebot.adapters.notices.sender import Attempt
 from tradebot.adapters.state import events
 from tradebot.adapters.state.state_folder import EVENTS
@@ -33,7 +33,9 @@ from tradebot.judging.pass_health import judge_passes
 from tradebot.model.event import EventKind, Severity, SystemEvent
 from tradebot.model.notice import BotStatus, Happening, HeldThen, Notice, Topic
 from tradebot.model.position import Key, RoundTrip
+from tradebot.model.retry_waits import wait_after
 from tradebot.model.text import pluralize
+from tradebot.model.trading import Mode
 from tradebot.model.values import replace
 from tradebot.views.notification_events import Now, compose_notification, due_at, of_event, seen_of, since, wants
 from tradebot.views.trades.lots import trades
@@ -46,7 +48,7 @@ LOOK_S = 5.0
 """Real seconds between two looks at the bot while no event is written."""
 HEALTH_S = 30.0
 """Real seconds between two looks at its health, which reads everything that the bot left behind."""
-FIRST_RETRY, LAST_RETRY = timedelta(seconds=15), timedelta(hours=1)
+FIRST_RETRY = timedelta(seconds=15)
 GIVEN_UP = timedelta(days=1)
 HOUR = timedelta(hours=1)
 TOLD_OTHERWISE = frozenset({"notices", "halts"})
@@ -116,14 +118,14 @@ class DeliveryRound:
         return hide(text).replace(self._app.folder.account_number, f"...{self._app.account_tail}")
 
     def compose(self) -> None:
-        """Make one notice of what each channel is to be told by now, unless it was told enough within the hour."""
+        """Build one notice per channel of what is due by now, unless it was sent enough within the hour."""
         now = self.time()
         for channel in self._channels:
             due = self._outbox.due(channel.name, now)
             critical = any(one.severity is Severity.CRITICAL for _, _, one in due)
-            if due and (critical or self._outbox.made_since(channel.name, now - HOUR) < channel.most_an_hour):
+            if due and (critical or self._outbox.made_between(channel.name, now - HOUR, now) < channel.most_an_hour):
                 earliest = min(at for _, at, _ in due)
-                held = self._outbox.made_since(channel.name, earliest - HOUR) >= channel.most_an_hour
+                held = self._outbox.made_between(channel.name, earliest - HOUR, now) >= channel.most_an_hour
                 happened = [one for _, _, one in due]
                 notice = compose_notification(self._who(), happened, self._app.day, earliest if held else None)
                 self._outbox.make(channel.name, notice, [id_ for id_, _, _ in due], now)
@@ -144,7 +146,7 @@ class DeliveryRound:
         if not problem:
             self._outbox.mark_sent(kept.id)
             return
-        again: timedelta | None = min(FIRST_RETRY * 2 ** min(kept.attempts, 20), LAST_RETRY)
+        again: timedelta | None = wait_after(kept.attempts + 1, FIRST_RETRY, LONGEST_WAIT)
         if now - kept.made_at >= GIVEN_UP:
             again = None
             details = {"channel": kept.channel, "message": problem}
@@ -152,7 +154,7 @@ class DeliveryRound:
         self._outbox.mark_failed(kept.id, problem, again, now)
 
     def time(self) -> datetime:
-        """Return trading time: the last recorded one in the sandbox, whose clock stands still."""
+        """Return the time that notices go by."""
         return evidence_time(self._app)
 
     def _who(self) -> str:
@@ -203,8 +205,9 @@ def _is_summary(event: SystemEvent) -> bool:
 
 
 def evidence_time(app: "App") -> datetime:
-    """Return the time that the bot's records go by."""
-
+    """Return the time that notices go by: in the sandbox that of its records, elsewhere this machine's."""
+    if app.mode is not Mode.SANDBOX:
+        return datetime.now(UTC)
     mark = app.ledger_view.last_reconcile()
     recorded = app.recorded
     times = (mark.at if mark else None, recorded.last_pass() if recorded is not None else None)
@@ -212,7 +215,7 @@ def evidence_time(app: "App") -> datetime:
 
 
 def rounds(app: "App", addresses: Mapping[str, str], pause_s: float) -> Iterator[DeliveryRound]:
-    """Yield the round before each look, for as long as it is asked for."""
+    """Yield before each look, for as long as looks are wanted."""
     one = DeliveryRound(app, addresses)
     try:
         while True:
@@ -266,7 +269,7 @@ class Channels(Struct, frozen=True):
 
 
 class NoticeRow(Struct, frozen=True):
-    """One notice, and what became of it; times are trading times."""
+    """A notice and its delivery; times are trading times."""
 
     made_at: datetime
     channel: str

@@ -53,7 +53,7 @@ def _to_csv(report: Report, file: Path) -> Report:
 
 
 def cut_of(by: str) -> "Cut":
-    """Return by what profit is divided; raise OperatorError for an unknown word."""
+    """Return what profit is grouped by; raise OperatorError for an unknown word."""
     names = [cut.value for cut in Cut]
     if by not in names:
         raise OperatorError(

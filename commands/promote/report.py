@@ -12,8 +12,7 @@ from commands.shared.number_format import format_signed
 from commands.shared.tables import Table, number, sentence, staying
 from commands.shared.times import when
 from commands.shared.verb_options import Report
-from tradebot.adapters.state.evidence import read_trials
-from tradebot.adapters.state.policy_results import read_sealed
+from tradebot.adapters.state.evidence import read_sealed, read_trials
 from tradebot.adapters.state.state_folder import BACKTESTS
 from tradebot.errors import ExitCode
 from tradebot.lab.selection.conditions import Must
@@ -27,7 +26,7 @@ from tradebot.lab.selection.policies import (
 from tradebot.lab.selection.policies import (
     sentence as policy_sentence,
 )
-from tradebot.model.policy_results import PolicyResults
+from tradebot.model.evidence import PolicyResults
 from tradebot.model.promotion import PromotionRules, Rung
 from tradebot.model.text import pluralize
 
@@ -236,7 +235,7 @@ class PolicyRow(Struct, frozen=True):
 
 
 class PoliciesJudged(Struct, frozen=True):
-    """Learned policies beside the conditions of a rung, and one sentence about which of them pass."""
+    """Learned policies with the conditions of a rung, and a sentence about which of them pass."""
 
     rung: Rung
     policies: tuple[PolicyRow, ...]
@@ -252,7 +251,7 @@ def judge(app: "App", files: Sequence[Path]) -> Report:
 
 
 def judged_by(rules: PromotionRules, found: Iterable[tuple[PolicyResults, int, bool]]) -> PoliciesJudged:
-    """Return policies beside the conditions of paper, each given with its counted trials, and whether it is sealed."""
+    """Return policies with the conditions for paper, each with its number of trials and whether it is sealed."""
     rows = tuple(_judged(rules, *one) for one in found)
     lacking = [(clean(row.name), [short(one.name) for one in row.conditions if not one.met]) for row in rows]
     return PoliciesJudged(Rung.PAPER, rows, policy_sentence(lacking))

@@ -15,10 +15,9 @@ from commands.report.report_inputs import sessions_of
 from commands.shared.history import read_history
 from commands.shared.light_helpers import clean, confirm, did_you_mean
 from commands.shared.verb_options import Report, caller, confirm_for, open_bot
-from tradebot.adapters.models.reading import read_model
+from tradebot.adapters.models.files import read_model
 from tradebot.adapters.models.signing import require_extra
-from tradebot.adapters.state.evidence import BACKTEST, SHADOW, read_trials
-from tradebot.adapters.state.policy_results import read_policy_results
+from tradebot.adapters.state.evidence import BACKTEST, SHADOW, read_policy_results, read_trials
 from tradebot.adapters.state.state_folder import BACKTESTS, SHADOWS, has_marker
 from tradebot.app.baseline import effective
 from tradebot.app.policy import place_of
@@ -43,14 +42,14 @@ from tradebot.views.parity import LATELY, over_time
 if TYPE_CHECKING:
     from tradebot.app.wiring import App
     from tradebot.lab.selection.conditions import RungCondition
-    from tradebot.model.policy_results import PolicyResults
+    from tradebot.model.evidence import PolicyResults
 
 MOST = 1_000
 """So many compared sessions are looked at; a promotion asks for far fewer."""
 
 
 class EvidenceSource(NamedTuple):
-    """What one folder shows of a strategy and of the one that it would replace; `why_not` says why it shows nothing."""
+    """A folder's evidence about a strategy and the one it would replace; `why_not` says why there is none."""
 
     folder: str
     traded: PaperRecord

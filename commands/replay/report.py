@@ -12,7 +12,7 @@ from commands.shared.times import when
 from tradebot import __version__
 from tradebot.adapters.state.incident_file import AGAIN, parts_of
 from tradebot.adapters.text.canonical import parse_time
-from tradebot.app.recorded_rules import rules_of_record
+from tradebot.app.what_if_rules import rules_of_record
 from tradebot.errors import OperatorError, TradebotError
 from tradebot.model.decision import Decision
 from tradebot.model.reasons import REASONS, Reason
@@ -42,7 +42,7 @@ REACH = timedelta(days=1)
 
 
 class NotKept(Struct, frozen=True):
-    """A pass that can't be decided again because no record of it is kept, and why, in words."""
+    """A pass that can't be replayed because it wasn't recorded, and why, in words."""
 
     id: str
     at: datetime
@@ -147,7 +147,7 @@ def changed_in(name: str, at: datetime, version: str, said: CycleDifference) -> 
 
 
 class Deciding:
-    """Decides recorded passes again; what several of them share is read once."""
+    """Replays recorded passes; what several of them share is read once."""
 
     def __init__(self, kept: "KeptPasses", *, only_decisions: bool = False) -> None:
         self._kept, self._only_decisions = kept, only_decisions
@@ -204,7 +204,7 @@ def decided_again(
 
 
 def render(console: "Console", data: "Again", *, hint: str = "") -> None:
-    """Print how many passes were equal, and the first ones that weren't; `hint` says what to do if one is damaged."""
+    """Print how many passes were equal, and the first that weren't; `hint` is the next step if one is damaged."""
     days = " to ".join(dict.fromkeys((str(data.sessions[0]), str(data.sessions[-1]))))
     console.print(f"Decided again: {pluralize(data.passes, 'pass', 'passes')} of {days}", markup=False)
     equal = f"{data.equal:,} equal" if data.equal < data.passes else "all equal"

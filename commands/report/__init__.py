@@ -1,4 +1,4 @@
-"""`tradebot report`: what an account earned, how sure that is, and what it is compared with."""
+"""`tradebot report`: what an account earned, how certain that is, and how it compares."""
 
 import os
 from collections.abc import Sequence

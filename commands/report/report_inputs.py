@@ -1,4 +1,4 @@
-"""Read what a report is made from: the account's past, the calendar, and the benchmark's prices."""
+"""Read a report's inputs: the account's history, the calendar, and the benchmark's prices."""
 
 import os
 from datetime import UTC, date, datetime, timedelta
@@ -17,8 +17,7 @@ from tradebot.app.promotion_status import unproven
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, TradebotError
 from tradebot.lab.backtest.results import read_result
-from tradebot.lab.performance.basket import entry_cost, held_in_equal_parts
-from tradebot.lab.performance.curve import BenchmarkPrices
+from tradebot.lab.performance.curve import BenchmarkPrices, entry_cost, held_in_equal_parts
 from tradebot.lab.performance.frames import Frames
 from tradebot.lab.performance.frames import frames as frames_of
 from tradebot.lab.performance.report import AccountReport, RefusalsWorth

@@ -130,7 +130,7 @@ class ScoredAgain(ReplayedFacts, frozen=True):
 
 
 def run_past_session(app: App, session: str, at: str | None, progress: Progress) -> Report:
-    """Score the universe as it was seen at a time of a session; raise OperatorError if nothing is kept of it."""
+    """Score the universe as known at a time of a session; raise OperatorError if nothing is stored of it."""
     day = day_of(session)
     with past_of(app, day, _moment(day, at), progress) as (world, past):
         proposed = propose(world, past.at)
@@ -254,7 +254,7 @@ PARTS = 6
 
 
 def run_diff(app: App, before: str, after: str) -> Report:
-    """Compare two recorded passes; raise OperatorError for one that isn't recorded, naming the newest ones."""
+    """Compare two recorded passes; raise OperatorError for an unknown one, naming the newest."""
     facts = app.recorded
     data = diff_scores(*(_pass(facts, name) for name in (before, after)))
     return Report("score-diff", data, _render_diff, whose=identity(app))

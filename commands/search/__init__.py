@@ -1,4 +1,4 @@
-"""`tradebot search`: look for better values of settings, and say what may be believed of them."""
+"""`tradebot search`: look for better values of settings, and tell which results can be believed."""
 
 from importlib.util import find_spec
 from pathlib import Path

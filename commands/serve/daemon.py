@@ -21,10 +21,10 @@ from jobs.runner import TICK_S, LogKind, LogLine, Pace, Runner
 from jobs.ticker import TickerLane, tick_lanes, tick_until
 from tradebot import __version__
 from tradebot.adapters.plugins.plugin import require_installed
-from tradebot.adapters.state import crash_loop
+from tradebot.adapters.state import serve_status
+from tradebot.adapters.state.serve_status import Supervisor
 from tradebot.adapters.state.subprocess_runner import OneShots
 from tradebot.adapters.time.serve_clock import EngineTime, RealTime
-from tradebot.adapters.wire.systemd_notify import Supervisor
 from tradebot.app.baseline import counts_at_start, values_of
 from tradebot.app.settings import Loaded, Settings
 from tradebot.app.wiring import App
@@ -45,7 +45,7 @@ LOOK_S = 1.0
 
 
 class ServePart(Struct, frozen=True):
-    """What runs beside the lanes: the words that start it, those that end it, if any, and if a bot has it."""
+    """A helper of `serve` beside the lanes: its start and stop messages, and whether a bot has it."""
 
     name: str
     words: Sequence[str]
@@ -378,17 +378,19 @@ class Daemon:
     def _note_start(self) -> None:
         """Count this start durably. Where that fails, the disk is full, and then no entry is sent anyway."""
         try:
-            self._starts = crash_loop.note_start(self._app.folder.path, self._began)
+            self._starts = serve_status.note_start(self._app.folder.path, self._began)
         except OSError as error:
             self._watch.trouble("starts", f"this start can't be counted: {error.strerror}")
 
     def _halt_if_it_loops(self, app: "App", now: datetime) -> None:
-        if self._starts > crash_loop.MOST:
-            halt_for(app.ledger, app.events, Reason.CRASH_LOOP, f"{self._starts} against {crash_loop.MOST}", now)
+        if self._starts > serve_status.MOST_STARTS:
+            halt_for(
+                app.ledger, app.events, Reason.CRASH_LOOP, f"{self._starts} against {serve_status.MOST_STARTS}", now
+            )
 
     def _end_well(self) -> None:
         with suppress(OSError):
-            crash_loop.forget_start(self._app.folder.path, self._began)
+            serve_status.forget_start(self._app.folder.path, self._began)
 
     def _end_at_once(self, code: int) -> None:
         """End the process although a pass is at work: it goes on from what is in the ledger, as after a kill."""

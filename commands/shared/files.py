@@ -128,7 +128,7 @@ def picture_file(file: Path | None, example: str) -> Path | None:
 
 @contextmanager
 def picture(file: Path, width: float, height: float) -> Iterator[Figure]:
-    """Yield a figure to draw in, so many inches large, and write it; raise OperatorError if that isn't possible."""
+    """Yield a figure of a size in inches to draw in, and save it; raise OperatorError if that isn't possible."""
     with _figure(width, height) as figure:
         yield figure
         kind = file.suffix.lower().removeprefix(".")

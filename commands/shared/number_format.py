@@ -217,7 +217,7 @@ def _slippage(one: "TotalSlippage") -> str:
 
 
 def show_margin(console: "Console", margin: "AccountMargin | None", most: int | None = None) -> None:
-    """Print the margin of an account that has any, and its `most` nearest liquidations; all of them if None."""
+    """Print the margin of an account that has any, with its `most` nearest liquidations (None: all)."""
     if margin is None:
         return
     parts = (
@@ -232,7 +232,7 @@ def show_margin(console: "Console", margin: "AccountMargin | None", most: int | 
 
 
 def show_funding(console: "Console", funding: "Sequence[FundingSoFar]") -> None:
-    """Print what holding the positions has cost or earned so far, if the books have any funding of them."""
+    """Print what holding the positions has cost or earned in funding so far, if the books have any."""
     if not funding:
         return
     total = sum((one.amount_usd for one in funding), Decimal(0))

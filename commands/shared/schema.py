@@ -38,7 +38,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
 
 
 def schema_of(verb: str) -> "Schema":
-    """Return the schema of every document that a verb may print, errors included; `verb` as it is typed."""
+    """Return the schema of every document that a verb may print, errors included; `verb` is as typed."""
     known = Definitions()
     documents = [_document(name.partition("/")[0], known) for name in VERBS[verb].prints]
     return {

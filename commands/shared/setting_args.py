@@ -130,7 +130,7 @@ class DifferingSetting(Struct, frozen=True):
 
 
 def leaves(name: str, value: Any) -> "Iterator[tuple[str, str]]":
-    """Yield every value within another by its dotted name, as text; nothing for one that is None."""
+    """Yield every value within another by its dotted name, as text; nothing for None."""
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from leaves(f"{name}.{key}" if name else str(key), inner)

@@ -254,7 +254,7 @@ def counts(states: Mapping[str, int]) -> str:
 
 
 def table(judgments: Iterable[Judgment], *, with_next: bool = True) -> Table:
-    """Return a row for each judgment; what to do is left out for a screen that has said it already."""
+    """Return a row for each judgment; the next step is omitted for a screen that shows it already."""
     rows = Table("state", staying("subject"), sentence("found"), header=False)
     for each in judgments:
         following = f"\n[bold]next:[/] {escape(clean(each.next))}" if with_next and each.next else ""

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def run(app: "App") -> Report:
-    """Judge every signal in use; exit 10 if one of them isn't as it should be."""
+    """Judge every signal in use; exit 10 if one has a problem."""
     from commands.signals.signal_inputs import read, show
 
     data = read(app)

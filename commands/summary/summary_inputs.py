@@ -44,7 +44,7 @@ from tradebot.model.values import replace
 from tradebot.model.venue_day import VenueDay
 from tradebot.views.holdings import Holding, RecordedPrice, externally_closed, holdings
 from tradebot.views.parity import LATELY, day_in_words, in_words, over_time
-from tradebot.views.profit import belongs, opening_times
+from tradebot.views.status import belongs, opening_times
 from tradebot.views.summary.values import Held, SessionRecords, Summary, SummaryMoney
 from tradebot.views.summary.view import summary
 from tradebot.views.trades.days import DateRange
@@ -63,7 +63,7 @@ CHORES = timedelta(hours=12)
 
 
 class SummaryPeriod(Struct, frozen=True):
-    """Which session is told, and what came before it; `first` is when the books were opened, if they can be read."""
+    """The session to summarize and those before it; `first` is when the books were opened, if they can be read."""
 
     session: Session
     previous: Session | None
@@ -88,7 +88,7 @@ class SummaryPeriod(Struct, frozen=True):
 
 
 def read(app: "App", typed: str | None) -> Summary:
-    """Return the session that is named, or else the last one that began; OperatorError if it is none."""
+    """Return the named session, or else the last that has begun; OperatorError if there is none."""
     evidence, ledger = evidence_of(app), attempt(lambda: app.ledger_view)
     # Without books, health can't look at sound facts either.
     facts = None if evidence.parts["facts"] is evidence.past else evidence.parts["facts"]

@@ -119,7 +119,7 @@ def _moves(axes: Axes, plan: PlannedLevels, place: Place, last: int) -> None:
 
 
 def lines_of(plan: PlannedLevels) -> Iterator[tuple[Decimal, str, str, str]]:
-    """Yield the levels of a trade that don't move: the price, the color and the style of the line, and what it is."""
+    """Yield the fixed levels of a trade: price, line color and style, and label."""
     trade = plan.trade
     yield trade.entry_price, INK, "solid", "entry"
     if plan.first_stop is not None:

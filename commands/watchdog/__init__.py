@@ -36,7 +36,7 @@ class WatchProblem(Struct, frozen=True):
 
 
 class WatchReport(Struct, frozen=True):
-    """One round: the bots, what is wrong with them, what is over, which channels weren't told and why."""
+    """One round: the bots, present and past problems, and the channels that weren't told, with the reason."""
 
     folder: str
     bots: tuple[str, ...]

@@ -141,7 +141,7 @@ class WatchSettings(Frozen):
 
 
 def folder_of(named: str | None, environ: Mapping[str, str]) -> Path:
-    """Return the watch's folder: the one that was named, or the environment's, or the usual one."""
+    """Return the watch's folder: the one named, or the environment's, or the usual one."""
     return Path(named or environ.get(variables.WATCHDOG) or DEFAULT).expanduser()
 
 

@@ -270,7 +270,7 @@ KEYS = "With the keyboard: ← and → read it point by point, + and − zoom, E
 
 
 def chart(path: str, draws: Mapping[str, Any], words: str, tables: Sequence[tuple[str, Table]]) -> Markup:
-    """Return the place of a chart, the keys to what it draws, and what is said beside it: a sentence, and tables."""
+    """Return a chart's place in the page, its legend, and the text beside it: a sentence, and tables."""
     keys = Markup("").join(_keys(draws))
     figures = Markup("").join(_folded(title, table) for title, table in tables if table.rows)
     return Markup(
@@ -302,7 +302,7 @@ def _folded(title: str, table: Table) -> Markup:
 
 
 def equity_part(title: str = "Growth, beside the benchmark") -> PagePart:
-    """Return the part that shows the account's growth beside its benchmark, as `report` has it."""
+    """Return the part that shows the account's growth with its benchmark, as `report` has it."""
     return PagePart(title, _equity)
 
 

@@ -198,6 +198,6 @@ def number_in(query: Query, name: str, usual: int) -> int:
 
 
 def first_row(query: Query, count: int, rows: int) -> int:
-    """Return the first row of the page that was asked for; that of the last page if there aren't so many rows."""
+    """Return the first row of the requested page, or of the last page if there are fewer rows."""
     asked = number_in(query, "from_row", 0)
     return asked if asked < count else max(count - 1, 0) // rows * rows

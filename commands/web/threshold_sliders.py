@@ -21,8 +21,8 @@ from commands.why_no_orders.what_if import (
     not_kept,
     require_records,
 )
-from tradebot.app.recorded_rules import settings_of
-from tradebot.app.thresholds import Path, ThresholdQuestion, ThresholdSetting, threshold_of
+from tradebot.app.thresholds import Path, ThresholdQuestion, ThresholdSetting, format_typed, threshold_of
+from tradebot.app.what_if_rules import settings_of
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
 from tradebot.model.decision import Decision
@@ -31,7 +31,6 @@ from tradebot.model.record import CandidateRecord, CycleRecord
 from tradebot.replaying.hypothetical_ports import Decided, decide
 from tradebot.replaying.passes import RecordedCycle
 from tradebot.replaying.record_writer import RecordError
-from tradebot.replaying.setting_grid import format_typed
 from tradebot.views.what_if import Fate, outcomes_of
 
 MOST_STOPS = 24

@@ -34,8 +34,7 @@ from tradebot.model.record import CycleRecord, Job, SymbolOutcomes
 from tradebot.model.text import noun, pluralize
 from tradebot.model.values import replace
 from tradebot.views.explain import NoOrdersAnswer, way_of
-from tradebot.views.symbol_span import SymbolEnd, SymbolSpan, symbol_span
-from tradebot.views.why_no_orders import PLAY_AGAIN, Why, unsent
+from tradebot.views.why_no_orders import PLAY_AGAIN, SymbolEnd, SymbolSpan, Why, symbol_span, unsent
 
 
 def show_by_pass(console: Console, data: SymbolSpan) -> None:
@@ -100,7 +99,7 @@ def _table(data: SymbolSpan) -> Table:
 
 
 def run_session(app: App, symbol: str | None, session: str | None, at: str | None, strategy: str | None) -> Report:
-    """Explain a session, or the pass of it that was in force at a time; exit 0 if an order was sent, otherwise 10."""
+    """Explain a session, or its pass in force at a time; exit 0 if an order was sent, otherwise 10."""
     day, facts = session_asked(app, session), app.recorded
     if day is None or facts is None:
         return without_passes(app, day, symbol)

@@ -59,7 +59,7 @@ SHOWN = 20
 
 
 def show_what_if(console: "Console", data: "WhatIf") -> None:
-    """Print what is changed, what comes of it for the symbol, and for all others."""
+    """Print the changes, and their effect on the symbol and on all others."""
     subject = f"[bold]{escape(clean(data.symbol))}[/bold]  " if data.symbol else ""
     console.print(f"{subject}{escape(in_units(data.sentence))}")
     if data.remedy:
@@ -89,7 +89,7 @@ def show_what_if(console: "Console", data: "WhatIf") -> None:
 def print_changes(
     console: "Console", changes: "Sequence[WhatIfChange]", left_out: "Sequence[Unanswered]", unasked: "Sequence[str]"
 ) -> None:
-    """Print what is changed, and what of it isn't in the answer."""
+    """Print the changes, and what the answer doesn't include."""
     for change in changes:
         was = f" (was {clean(change.before)})" if change.before else " in each pass"
         console.print(f"What if: {clean(change.what)} {clean(change.after)}{was}", markup=False)

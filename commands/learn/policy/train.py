@@ -18,7 +18,7 @@ from commands.shared.error_boundary import TerminatedError
 from commands.shared.light_helpers import Identity, clean, note
 from commands.shared.verb_options import Report, progress_bar
 from tradebot.adapters.models.signing import read_key, require_extra
-from tradebot.adapters.state.trials import Trial
+from tradebot.adapters.state.evidence import Trial
 from tradebot.app.venues import door_to
 from tradebot.errors import ExitCode, OperatorError, TradebotError, word
 from tradebot.lab.backtest.engine_conversion import session_of
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from tradebot.lab.learning.training.job import Value
     from tradebot.lab.learning.walking.splits import WalkSplit
-    from tradebot.model.policy_results import SessionSpan
+    from tradebot.model.evidence import SessionSpan
     from tradebot.ports.world import Progress
 
 FILL, SPREAD = "next-open", "spread_bps"
@@ -136,7 +136,7 @@ class TrainingOptions(Struct, frozen=True):
 
 
 def run(asked: TrainingOptions, wish: "BacktestOptions") -> Report:
-    """Train with each seed; OperatorError naming what is wrong before anything is trained."""
+    """Train with each seed; OperatorError names what is wrong before any training."""
     jobs = jobs_of(asked)
     job = jobs[0]
     if job.of.steps is not None:
@@ -299,7 +299,7 @@ class WalkInputs(Struct, frozen=True):
 
 
 def ground_of(asked: TrainingOptions, how: WalkOptions, wish: "BacktestOptions") -> WalkInputs:
-    """Return what to walk on; OperatorError naming what is wrong before anything is trained."""
+    """Return the data and settings of a walk; OperatorError names what is wrong before any training."""
     require_extra("judging models")
     read_key(how.key)
     jobs = jobs_of(asked)

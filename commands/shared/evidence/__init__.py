@@ -13,7 +13,7 @@ from commands.shared.notes import why_in_state
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.facts.schema import check
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.models.refusing import RefusedModelError
+from tradebot.adapters.models.folder import RefusedModelError
 from tradebot.adapters.models.signing import require_extra
 from tradebot.adapters.state import halt_switch
 from tradebot.adapters.state.events import worth_seeing
@@ -25,8 +25,8 @@ from tradebot.app.wiring import App
 from tradebot.errors import DamagedJournalError, TradebotError
 from tradebot.judging import evidence as records
 from tradebot.judging import pass_health
+from tradebot.judging.component_health import ModelSeen, ModelsSeen
 from tradebot.judging.evidence import HealthEvidence, SessionEvidence, Unread
-from tradebot.judging.model_health import ModelSeen, ModelsSeen
 from tradebot.judging.pass_health import last_run
 from tradebot.learning.ensemble import PolicyMode
 from tradebot.learning.saying import in_a_word, stood_in
@@ -81,7 +81,7 @@ def _policies(settings: "Settings") -> "Iterator[tuple[str, PolicySettings]]":
 
 
 def _models(settings: "Settings") -> "Iterator[ModelSeen]":
-    from tradebot.adapters.models.reading import read_model
+    from tradebot.adapters.models.files import read_model
     from tradebot.app.policy import place_of
 
     for name, own in _policies(settings):
@@ -295,14 +295,18 @@ def _of_books(app: "App", past: "SessionEvidence | Unread | None", *, thorough: 
 
 
 def _now(app: "App", facts: "SqliteFacts | Unread | None") -> datetime | None:
-    """Return trading time; in the sandbox, whose time stands still, that of the last record."""
-    if app.mode is not Mode.SANDBOX:
-        return trading_now(app, ())
+    """Return trading time; in the sandbox, whose time stands still, that of the last record.
+
+    Elsewhere it is this machine's time, or that of a record by the broker's clock, which may be a little ahead of it.
+    """
     mark = app.ledger_view.last_reconcile()
     times = [mark.at if mark else None]
     if facts is not None and not isinstance(facts, Unread):
         times.append(facts.last_pass())
-    return trading_now(app, times)
+    if app.mode is Mode.SANDBOX:
+        return trading_now(app, times)
+    now, most = datetime.now(UTC), timedelta(seconds=app.settings.limits.max_clock_disagreement_s)
+    return max([now, *(at for at in times if at is not None and at <= now + most)])
 
 
 def _past(app: "App", facts: "SqliteFacts | Unread | None", now: datetime) -> SessionEvidence:
