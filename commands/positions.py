@@ -245,7 +245,7 @@ def protection(held: "PositionProtection", headings: "Mapping[str, str]", symbol
 
 def columns(rows: "Iterable[Holding]") -> dict[str, str]:
     """Return the heading of a column for each exit rule that watches any of these positions."""
-    from tradebot.exits.lists import kinds
+    from tradebot.exits.rules import kinds
 
     watching = {stop.rule for row in rows for stop in row.stops}
     headings = {kind.reason.value: kind.column for kind in kinds().values()}

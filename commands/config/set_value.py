@@ -13,7 +13,7 @@ from commands.config.current_config import differences_of, report_of, values
 from commands.shared.setting_args import next_after, values_of
 from commands.shared.verb_options import Report
 from tradebot.adapters.state import state_folder
-from tradebot.adapters.state.user_file import open_for_change
+from tradebot.adapters.state.user_files import open_for_change
 from tradebot.adapters.text.yaml_edit import CannotEditError, with_value
 from tradebot.adapters.text.yaml_loader import load_yaml, load_yaml_value, parse_yaml, read_text
 from tradebot.app.baseline import is_shipped

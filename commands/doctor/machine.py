@@ -15,8 +15,8 @@ from packaging.version import Version
 
 from tradebot import __version__
 from tradebot.adapters.state import state_folder, state_locks
-from tradebot.adapters.state.env_file import read_env_file
 from tradebot.adapters.state.state_folder import StateFolder
+from tradebot.adapters.state.user_files import read_env_file
 from tradebot.adapters.text.extras import DISTRIBUTION
 from tradebot.adapters.wire.allowed_hosts import check_secret
 from tradebot.app.flow_plan import plan_of

@@ -19,7 +19,7 @@ from commands.shared.pass_reports import begin
 from commands.shared.tables import Table, number, sentence, staying
 from commands.shared.times import when
 from commands.shared.verb_options import Report
-from tradebot.adapters.state import plans
+from tradebot.adapters.state import approvals
 from tradebot.desk.pass_events import tell_caught_up
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.record import AT_CLOSE, CycleRecord, Job, Mark
@@ -120,7 +120,7 @@ def run(
     Raises OperatorError: exit 2 for a plan that can't be read or belongs to another account, 3 if the broker's state
     has changed since the plan was made.
     """
-    plan = plans.read(app.folder, apply) if apply else None
+    plan = approvals.read(app.folder, apply) if apply else None
     executed = _executed(app, statement) if statement else ()
 
     def work() -> "tuple[Reconciled, FromStatement, Path | None]":
@@ -129,7 +129,7 @@ def run(
             booked = book_statement(app.ledger, executed, result.view, result.at, app.day)
             result = compare(app, by)
         note_worth(app, result, by, in_session=is_last)
-        kept = plans.write(app.folder, result.plan, app.settings.storage.plans) if result.plan else None
+        kept = approvals.write(app.folder, result.plan, app.settings.storage.plans) if result.plan else None
         return result, booked, kept
 
     result, booked, kept = in_turn(app, "reconcile", work)

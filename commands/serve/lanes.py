@@ -40,7 +40,7 @@ from jobs.due_slots import Duty
 from jobs.runner import Done, LogKind, LogLine, Pace, Runner, Station
 from tradebot.adapters.state import resources
 from tradebot.adapters.state.subprocess_runner import OneShots
-from tradebot.adapters.time.serve_clock import RealTime
+from tradebot.adapters.time.clock import RealTime
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode, TemporaryError, one_line
 from tradebot.model.reasons import Reason

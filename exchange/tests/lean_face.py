@@ -8,7 +8,7 @@ from papervenue.engine.account import Account, Activity
 from papervenue.engine.engine_state import order_fields
 from papervenue.engine.orders import Order, OrderRequest
 from papervenue.faces.face import Face, Parts, Serving
-from papervenue.faces.keys import account_of, command_of
+from papervenue.faces.guard import account_of, command_of
 from papervenue.faces.web import Call, Reply, ok, route
 from papervenue.jsontext import encode, plain, to_decimal
 from papervenue.margined.accounts import standing

@@ -18,7 +18,7 @@ from papervenue.market.bars import Bar, Market, usd
 from papervenue.market.spec import NEXT_BAR, NO_COSTS, Costs, FillSpec
 from papervenue.refusal import Refusal
 from papervenue.shares.dialect import ALPACA
-from papervenue.shares.expiry import move
+from papervenue.shares.options import move
 from papervenue.times import MINUTE, SECOND
 
 CASH = {"poor": Decimal(200), "rich": Decimal(100_000)}

@@ -22,8 +22,7 @@ from papervenue.market.actions import (
     Action,
     before_trading,
 )
-from papervenue.market.adjusting import product
-from papervenue.market.bars import UNITS, Bar, Market
+from papervenue.market.bars import UNITS, Bar, Market, product
 from papervenue.market.generator import GeneratedBars
 from papervenue.market.sessions import Calendar, build_calendar
 from papervenue.market.spec import MarketError, MarketSpec, default_symbols

@@ -15,7 +15,7 @@ import pytest
 from exchange.tests.kit.app import KEYS
 from exchange.tests.kit.served import Served, served
 from papervenue import process
-from papervenue.faces import local_auth
+from papervenue.faces import guard
 from papervenue.private_files import TOKEN_FILE, TOKEN_HEADER, issue
 
 NOBODY = 65_534
@@ -55,7 +55,7 @@ def connected(place: Served, told: Row | None, table: Path) -> Iterator[http.cli
             table.write_text(
                 HEAD + told(written(connection.sock.getsockname()), written(connection.sock.getpeername()))
             )
-        patch.setattr(local_auth, "_CONNECTIONS", (table,))
+        patch.setattr(guard, "_CONNECTIONS", (table,))
         yield connection
 
 
@@ -109,7 +109,7 @@ def test_where_it_tells_its_word_decides_whatever_is_shown(
     with connected(exchange, lambda local, remote: row(local, remote, uid, 5), tmp_path / "tcp") as connection:
         for shown in ((), ("wrong",), (token,)):
             said, answer = asked(connection, "POST", "/exchange/v1/tick", *shown, body={"seconds": 1})
-            assert (said, said == 200 or answer["message"] == local_auth.FOREIGN) == (status, True)
+            assert (said, said == 200 or answer["message"] == guard.FOREIGN) == (status, True)
 
 
 def test_the_kernel_is_asked_once_for_each_connection(place: tuple[Served, str], tmp_path: Path) -> None:
@@ -126,20 +126,20 @@ def test_the_kernel_is_asked_once_for_each_connection(place: tuple[Served, str],
 @pytest.mark.allow_hosts(["127.0.0.1", "::ffff:127.0.0.1"])
 @pytest.mark.skipif(not Path("/proc/net/tcp6").exists(), reason="needs /proc/net/tcp6")
 def test_a_connection_over_an_ipv6_socket_is_known_too(place: tuple[Served, str]) -> None:
-    for tables, status in ((local_auth._CONNECTIONS, 200), ((Path("/proc/net/tcp"),), 403)):
+    for tables, status in ((guard._CONNECTIONS, 200), ((Path("/proc/net/tcp"),), 403)):
         connection = http.client.HTTPConnection("127.0.0.1", place[0].port, timeout=60)
         connection.sock = socket.create_connection(("::ffff:127.0.0.1", place[0].port), timeout=60)
         assert connection.sock.family == socket.AF_INET6
         with closing(connection), pytest.MonkeyPatch.context() as patch:
-            patch.setattr(local_auth, "_CONNECTIONS", tables)
+            patch.setattr(guard, "_CONNECTIONS", tables)
             assert asked(connection, "POST", "/exchange/v1/tick", body={"seconds": 1})[0] == status
 
 
 def test_a_connection_that_is_gone_before_it_is_looked_at_is_no_request_without_a_socket() -> None:
     scope: dict[str, Any] = {"type": "http", "headers": [], "client": None, "server": ("127.0.0.1", 80)}
-    assert local_auth.objection(scope, "x") == local_auth.UNTOLD
-    assert local_auth.objection(scope | {"headers": [(b"x-exchange-token", b"x")]}, "x") is None
-    assert local_auth.objection({"type": "http", "headers": []}, "x") is None
+    assert guard.control_objection(scope, "x") == guard.UNTOLD
+    assert guard.control_objection(scope | {"headers": [(b"x-exchange-token", b"x")]}, "x") is None
+    assert guard.control_objection({"type": "http", "headers": []}, "x") is None
 
 
 def test_the_token_is_drawn_at_each_start_for_its_owner_alone_and_stands_nowhere_else(

@@ -9,7 +9,7 @@ import pytest
 
 from exchange.tests.kit.app import SYMBOLS, Answer, World, open_world
 from exchange.tests.kit.openapi import Session, data_api
-from papervenue.faces.data.unsupported_paths import LEFT_OUT
+from papervenue.faces.unsupported_paths import DATA_LEFT_OUT
 from tests.suite.tiers import sized
 
 STEPS = sized(500, 5_000)
@@ -98,14 +98,14 @@ def test_every_answer_of_a_long_session_is_documented(new_folder: Callable[[], P
     for _ in range(STEPS):
         session.step()
     served = {path for _, path, status in session.seen if status == 200}
-    left_out = {row.path for row in LEFT_OUT}
+    left_out = {row.path for row in DATA_LEFT_OUT}
     assert served | left_out >= set(data_api().document["paths"])
     assert {status for _, _, status in session.seen} == set(DOCUMENTED)
 
 
 def test_what_is_left_out_answers_a_documented_refusal_that_says_why(world: World) -> None:
     api = data_api()
-    for row in LEFT_OUT:
+    for row in DATA_LEFT_OUT:
         target = row.path.replace("{loc}", "us").replace("{ticktype}", "trade")
         target = target.replace("{symbol}", "AAPL").replace("{underlying_symbol}", "AAPL")
         answer = world.ask("GET", target)

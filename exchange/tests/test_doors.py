@@ -18,7 +18,7 @@ from papervenue.faces.control import ControlFace
 from papervenue.faces.flow import FlowFace
 from papervenue.faces.market_data import DataFace
 from papervenue.faces.trading.face import TradingFace
-from papervenue.faults.face import FaultFace
+from papervenue.faults.middleware import FaultFace
 from papervenue.flow.derived import DerivedFlow
 from papervenue.page.face import PageFace
 

@@ -15,9 +15,8 @@ from papervenue import process
 from papervenue.chance import stream
 from papervenue.exchange import open_exchange
 from papervenue.faces.face import GROUPS
-from papervenue.market.instruments import Grid
 from papervenue.market.spec import MarketError, MarketSpec
-from papervenue.market.venue import Rules, Venue
+from papervenue.market.venue import Grid, Rules, Venue
 from papervenue.process import create
 from papervenue.snapshot.state import write_snapshot
 from tests.suite.tiers import sized

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from exchange.tests.kit.ring import START, D, Ring, instrument
-from papervenue.margined import funding
+from papervenue.margined import accounts
 from papervenue.margined.accounts import net_position
 from papervenue.times import MINUTE
 
@@ -48,11 +48,11 @@ def test_rate_changes_from_a_moment_on() -> None:
     ring.to(0)
     ring.order("buy", 1)
     ring.to(30)
-    funding.set_rate(ring.engine, "PF_XBTUSD", D("-0.3"))
+    accounts.set_rate(ring.engine, "PF_XBTUSD", D("-0.3"))
     ring.to(60)
     # Half an hour at 0.9 and another at -0.3.
     assert ring.booked("FUNDING") == [D("-0.3")]
-    assert funding.rate_of(ring.engine, "PF_XBTUSD") == D("-0.3")
+    assert accounts.rate_of(ring.engine, "PF_XBTUSD") == D("-0.3")
     assert ring.told("funding_rate_set") == ["30 funding_rate_set"]
 
 
@@ -74,7 +74,7 @@ def test_what_is_left_below_the_smallest_amount_is_carried() -> None:
     assert abs(sum(ring.booked("FUNDING")) + exact) < D("1e-12")
     held = net_position(ring.account, "PF_XBTUSD")
     assert held is not None
-    assert not funding.funding_due(ring.engine, held)
+    assert not accounts.funding_due(ring.engine, held)
 
 
 def test_looking_at_what_is_owed_changes_nothing() -> None:
@@ -85,7 +85,7 @@ def test_looking_at_what_is_owed_changes_nothing() -> None:
     assert held is not None
     for minute in (7, 13, 40):
         ring.to(minute)
-        assert funding.funding_due(ring.engine, held) == D("1.35") * minute / 60
+        assert accounts.funding_due(ring.engine, held) == D("1.35") * minute / 60
     ring.to(60)
     assert ring.booked("FUNDING") == [D("-1.35")]
 

@@ -4,8 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from papervenue.market.globex import CURRENCY, EQUITY, METALS, trade_date
-from papervenue.market.hours import HOURS
+from papervenue.market.hours import CURRENCY, EQUITY, HOURS, METALS, trade_date
 from papervenue.market.sessions import session_of
 from papervenue.times import HOUR, rfc3339
 

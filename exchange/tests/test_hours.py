@@ -9,9 +9,9 @@ from exchange.tests.kit.ring import D, instrument
 from papervenue.market.bars import Market
 from papervenue.market.generator import GeneratedBars
 from papervenue.market.hours import HOURS
-from papervenue.market.instruments import Grid
 from papervenue.market.sessions import Calendar, build_calendar, full_calendar, own_calendar
 from papervenue.market.spec import MarketError
+from papervenue.market.venue import Grid
 from papervenue.times import DAY, HOUR, MINUTE, parse_time, rfc3339
 
 START = date(2026, 11, 23)

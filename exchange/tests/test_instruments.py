@@ -13,9 +13,8 @@ from msgspec.structs import replace
 from exchange.tests.kit.ring import D, instrument
 from papervenue.market import bars
 from papervenue.market.futures import futures_venue
-from papervenue.market.instruments import SHARE, Grid, Instrument, MarginLevel, TickStep
 from papervenue.market.spec import MarketError, MarketSpec
-from papervenue.market.venue import Rules, Venue
+from papervenue.market.venue import SHARE, Grid, Instrument, MarginLevel, Rules, TickStep, Venue
 
 PERPETUAL = instrument("PF_XBTUSD", "0.5", lot=D("0.0001"), minimum=D("0.0002"), funding=D("0.9"))
 FUTURE = instrument(

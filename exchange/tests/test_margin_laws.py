@@ -19,12 +19,11 @@ from exchange.tests.kit.ring import AT_ONCE, START, D, Ring, instrument
 from papervenue.chance import stream
 from papervenue.engine.account import Activity
 from papervenue.engine.orders import Fill, Order, Policy
-from papervenue.margined import funding
+from papervenue.margined import accounts
 from papervenue.margined.accounts import NetPosition, net_position
 from papervenue.margined.admission import reduces
-from papervenue.market.instruments import MarginLevel
 from papervenue.market.spec import NEXT_BAR, PAPER, FillSpec
-from papervenue.market.venue import Rules
+from papervenue.market.venue import MarginLevel, Rules
 from papervenue.refusal import Refusal
 from papervenue.times import HOUR, MINUTE, SECOND
 
@@ -124,7 +123,7 @@ class Margined(RuleBasedStateMachine):
     def wait(self, seconds: int, rate: str | None) -> None:
         """Let time pass, after a change of the funding rate if there is one."""
         if rate is not None:
-            funding.set_rate(self.ring.engine, PERPETUAL.symbol, D(rate))
+            accounts.set_rate(self.ring.engine, PERPETUAL.symbol, D(rate))
             self.rates[PERPETUAL.symbol].append((self.ring.engine.now_us, D(rate)))
         self.ring.engine.advance(self.ring.engine.now_us + seconds * SECOND)
 
@@ -158,7 +157,7 @@ class Margined(RuleBasedStateMachine):
             booked = [one.net_amount for one in entries if (one.kind, one.symbol) == ("FUNDING", symbol)]
             paid = -sum(booked, Decimal(0))
             held = net_position(self.ring.account, symbol)
-            owed = Decimal(0) if held is None else funding.funding_due(self.ring.engine, held)
+            owed = Decimal(0) if held is None else accounts.funding_due(self.ring.engine, held)
             # Each position that was closed left less than the smallest amount behind.
             assert abs(exact - Fraction(paid) - Fraction(owed)) < Fraction(1, 10**12) * (len(booked) + 2)
 

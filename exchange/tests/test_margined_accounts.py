@@ -3,9 +3,8 @@
 import pytest
 
 from exchange.tests.kit.ring import AT_ONCE, FUTURE, PERPETUAL, D, Ring, instrument
-from papervenue.market.instruments import MarginLevel
 from papervenue.market.spec import NEXT_BAR
-from papervenue.market.venue import Rules
+from papervenue.market.venue import MarginLevel, Rules
 from papervenue.times import SECOND
 
 

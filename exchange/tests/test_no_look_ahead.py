@@ -14,10 +14,9 @@ from exchange.tests.flow_shapes import path_of
 from exchange.tests.kit.app import SYMBOLS, World, open_world
 from papervenue.exchange import Exchange, open_exchange
 from papervenue.flow.series import ENDPOINTS
-from papervenue.market.bars import Bar, Market
+from papervenue.market.bars import Bar, BarSource, Market
 from papervenue.market.generator import GeneratedBars, session_bars
 from papervenue.market.sessions import build_calendar
-from papervenue.market.source import BarSource
 from papervenue.state import read_market
 from papervenue.times import MINUTE, parse_time, rfc3339
 

@@ -12,9 +12,9 @@ from exchange.tests.kit.kraken import XBT, spec
 from papervenue.market.alternate_future import Dearer, OtherFuture, OtherPrices
 from papervenue.market.coins import kraken_venue
 from papervenue.market.generator import GeneratedBars
-from papervenue.market.instruments import Grid
 from papervenue.market.sessions import build_calendar
 from papervenue.market.spec import MarketError, MarketSpec
+from papervenue.market.venue import Grid
 from papervenue.times import DAY, MINUTE
 
 AROUND = build_calendar(date(2026, 11, 24), 3, "24/7")

@@ -6,12 +6,12 @@ import pytest
 
 from exchange.tests.kit.kraken import PEPE, XBT
 from papervenue.chance import stream
-from papervenue.market.bar_profiles import MARKET_VOLATILITY, Maker, jumps, of_instrument, of_share, shocks_of
 from papervenue.market.bars import Bar, without_wicks
 from papervenue.market.coins import kraken_venue
 from papervenue.market.generator import PAST_DAYS, GeneratedBars, _bars, _bridge
-from papervenue.market.instruments import Grid
+from papervenue.market.profiles import MARKET_VOLATILITY, Maker, jumps, of_instrument, of_share, shocks_of
 from papervenue.market.sessions import Session, build_calendar
+from papervenue.market.venue import Grid
 from papervenue.times import HOUR, MINUTE
 
 # The obvious model of minutes before a market: made one by one, from floats and a few draws each.

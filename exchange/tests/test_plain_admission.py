@@ -8,8 +8,7 @@ import pytest
 
 from exchange.tests.kit.ring import START, D, Ring, instrument
 from papervenue.engine.orders import OrderRequest, Replacement, StopLoss
-from papervenue.market.instruments import TickStep
-from papervenue.market.venue import ClientIds, Rules
+from papervenue.market.venue import ClientIds, Rules, TickStep
 from papervenue.refusal import Refusal
 
 STEPS = (TickStep(D(0), D("0.05")), TickStep(D(100), D("0.5")))

@@ -4,8 +4,7 @@ import pytest
 
 from exchange.tests.kit.ring import PERPETUAL, D, Ring, Written, instrument
 from papervenue.engine.orders import Policy, StopLoss
-from papervenue.market.instruments import Grid
-from papervenue.market.venue import Rules
+from papervenue.market.venue import Grid, Rules
 from papervenue.refusal import Refusal
 from papervenue.times import MINUTE
 

@@ -7,7 +7,7 @@ import pytest
 
 from exchange.tests.kit.app import World
 from exchange.tests.kit.openapi import trading_api
-from papervenue.faces.trading.unsupported_paths import LEFT_OUT, LeftOut
+from papervenue.faces.unsupported_paths import LEFT_OUT, LeftOut
 
 
 def test_every_answer_has_a_request_id_of_its_own_and_says_what_it_is(world: World) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from exchange.tests.kit.app import SYMBOLS, World, open_world
 from exchange.tests.kit.openapi import Api, Session, trading_api
-from papervenue.faces.trading.unsupported_paths import LEFT_OUT
+from papervenue.faces.unsupported_paths import LEFT_OUT
 from tests.suite.tiers import drawn
 
 STEPS = 700

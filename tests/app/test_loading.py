@@ -12,7 +12,7 @@ from tradebot.app.baseline import accepted_exits, accepted_own_exits, effective
 from tradebot.app.loading import Options, accepted_instead, load_for, refuse_other_mode
 from tradebot.app.settings import load
 from tradebot.errors import ConfigurationError, OperatorError
-from tradebot.exits.lists import parse, to_rule_list
+from tradebot.exits.rules import parse, to_rule_list
 from tradebot.model.trading import Baseline
 
 

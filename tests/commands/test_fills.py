@@ -7,7 +7,7 @@ from decimal import Decimal
 from tests.kit.bot.folder import Bot
 from tests.kit.values import fill
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.model.activity import Booking, Entry
+from tradebot.model.account import Booking, Entry
 from tradebot.model.candidate import Side
 from tradebot.model.order import Fee, Fill, fee_id
 from tradebot.model.position import FOREIGN, OwnedFill

@@ -5,7 +5,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from tests.conformance.played import CASH, PARTS, VenueAccount, made
-from tradebot.model.activity import Activity
+from tradebot.model.account import Activity
 from tradebot.model.candidate import Side
 from tradebot.model.order import Fill, OrderStatus, fee_id
 from tradebot.model.position import OwnedFill

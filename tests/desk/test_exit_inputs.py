@@ -20,7 +20,7 @@ from tradebot.desk import exit_inputs
 from tradebot.desk.exit_inputs import LEAST_CHANGES, kept_open, kinds_read, noise, option_symbol, watch_positions
 from tradebot.desk.snapshot import take_desk
 from tradebot.exits.kind import Measure, PriceRule, StopLevel, WatchedPosition
-from tradebot.exits.lists import parse
+from tradebot.exits.rules import parse
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Gate
 from tradebot.model.flow import FlowAlert, FlowWindow, Intake

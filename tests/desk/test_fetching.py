@@ -7,7 +7,7 @@ from tests.kit.core.scene import NAMES, Scene, call
 from tests.kit.values import DAY, LIMITS, NOW
 from tradebot.desk.fetching import MAX_FAILURES, FetchResult, fetch_flow, needed_facts
 from tradebot.errors import AllowanceSpentError
-from tradebot.exits.lists import parse
+from tradebot.exits.rules import parse
 from tradebot.model.bar import ClockReading
 from tradebot.model.flow import FlowPage, Intake
 from tradebot.model.kind import AnyKind

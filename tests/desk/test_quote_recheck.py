@@ -13,7 +13,7 @@ from tests.kit.core.position import evaluate
 from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
 from tests.kit.values import EXITS, LISTED, NOW, fill, quote
 from tradebot.exits.kind import WatchedPosition, best_price
-from tradebot.exits.lists import Exits, parse
+from tradebot.exits.rules import Exits, parse
 from tradebot.gates.common import fail_without_quote
 from tradebot.model.bar import UNCONFIRMED, Quote
 from tradebot.model.candidate import Purpose, Side

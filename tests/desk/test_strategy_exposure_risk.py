@@ -11,7 +11,7 @@ from tests.kit.core.scene import Scene, call, trade_once, wanted
 from tests.kit.values import EXITS, HALTS, SECTORS, books, fill, limits
 from tradebot.desk.snapshot import take_desk
 from tradebot.desk.strategy_exposure import risk_of_position
-from tradebot.exits.lists import Exits, parse
+from tradebot.exits.rules import Exits, parse
 from tradebot.gates.book import stop_loss
 from tradebot.model.candidate import Side
 from tradebot.model.desk import Book

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tradebot.exits.kind import ExitRule, RuleInput
-from tradebot.exits.lists import kinds
+from tradebot.exits.rules import kinds
 from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import REASONS
 

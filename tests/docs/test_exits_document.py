@@ -5,7 +5,7 @@ import re
 import yaml
 
 from tests.docs.exits import PAGE, page
-from tradebot.exits.lists import parse
+from tradebot.exits.rules import parse
 
 
 def test_the_document_is_what_the_files_say() -> None:

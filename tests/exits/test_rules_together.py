@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from tests.kit.values import NOW, SESSION, ago, instrument, quote
 from tradebot.exits.kind import ExitMoment, ExitRule, Measure, RuleInput, WatchedPosition
-from tradebot.exits.lists import Exits, kinds, parse
-from tradebot.exits.rules import ExitCall, judge
+from tradebot.exits.rules import ExitCall, Exits, judge, kinds, parse
 from tradebot.exits.why import compose
 from tradebot.model.decision import Decision, Verdict
 from tradebot.model.position import Kept, Lot, Outlook, Position

@@ -19,7 +19,7 @@ from tests.faults.controls import believe_the_orders
 from tests.kit.bot.futures import INTO, LEFT, SIZE, FuturesDay, Pit, wants
 from tests.kit.bot.near import KILLED, Verb, compares, exits
 from tests.kit.values import Killed
-from tradebot.model.activity import ActivityKind
+from tradebot.model.account import ActivityKind
 from tradebot.model.intent import LEG, Intent
 from tradebot.model.order import Reply, WriteOutcome
 from tradebot.model.position import Origin

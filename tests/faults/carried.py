@@ -25,8 +25,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from exchange.tests.kit.cable import lay_cable
-from papervenue.market.globex import EQUITY, METALS
-from papervenue.market.hours import HOURS
+from papervenue.market.hours import EQUITY, HOURS, METALS
 from tests.faults.bracketed import Event, caught, lost, naked, never_leaves
 from tests.kit.bot.futures import INDEXES, Floor, Pit, wants
 from tests.kit.bot.near import EPOCH, compares, exits

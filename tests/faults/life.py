@@ -26,7 +26,7 @@ from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.app import rules
 from tradebot.app.settings import Settings
 from tradebot.app.wiring import App
-from tradebot.exits.lists import Exits
+from tradebot.exits.rules import Exits
 from tradebot.model.candidate import Purpose
 from tradebot.model.intent import mark_of
 from tradebot.model.limits import ApprovalRules, Protection

@@ -34,7 +34,7 @@ from tests.faults.controls import LIFE_CONTROLS
 from tests.faults.ground import Ground, laid
 from tests.faults.life import OWNERS, SYMBOLS, Life, install
 from tests.kit.judge import protection
-from tradebot.exits.lists import parse
+from tradebot.exits.rules import parse
 from tradebot.model.candidate import ScaleOutLevel, Side
 from tradebot.model.limits import ApprovalRules, Protection
 from tradebot.model.trading import ApprovalAnswer, TradingState

@@ -6,7 +6,7 @@ import pytest
 
 from tests.gates.test_entry import D
 from tests.kit.values import LIMITS, ask, candidate, exit_rules, quote
-from tradebot.exits.lists import Exits, of_account, parse
+from tradebot.exits.rules import Exits, of_account, parse
 from tradebot.gates.ask import EntryPlan
 from tradebot.gates.costs import plan_of
 from tradebot.gates.decide import decide

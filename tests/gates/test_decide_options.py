@@ -27,7 +27,7 @@ from tests.kit.values import (
     quote,
     size_of,
 )
-from tradebot.exits.lists import parse
+from tradebot.exits.rules import parse
 from tradebot.gates import book as limits_of
 from tradebot.gates.ask import Ask, EntryPlan
 from tradebot.gates.decide import decide

@@ -24,8 +24,7 @@ from tradebot.adapters.ledger.migration import Form, MigrationStep
 from tradebot.adapters.ledger.schema import FORM
 from tradebot.adapters.state import halt_switch, state_folder
 from tradebot.adapters.state.state_folder import StateFolder
-from tradebot.model.account import EquityPeak
-from tradebot.model.activity import Booking, Entry, Restated
+from tradebot.model.account import Booking, Entry, EquityPeak, Restated
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.instrument import ListingRecord

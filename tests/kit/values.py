@@ -12,7 +12,7 @@ from tradebot.adapters.text.activity_types import meaning_if_any
 from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.app.settings import load
 from tradebot.exits.kind import WatchedPosition
-from tradebot.exits.lists import of_account
+from tradebot.exits.rules import of_account
 from tradebot.gates.ask import AccountAsk, Ask
 from tradebot.gates.sizing import Size, entry_size
 from tradebot.model.account import Account, CashMovement

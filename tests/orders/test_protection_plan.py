@@ -7,7 +7,7 @@ import pytest
 
 from tests.kit.rows import make_intent, make_order
 from tests.kit.values import NOW, held, listing
-from tradebot.exits.lists import ExitLevels
+from tradebot.exits.rules import ExitLevels
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import IntentRecord, IntentState
 from tradebot.model.order import OrderStatus

@@ -11,7 +11,7 @@ from tests.kit.core.venue import FakeReader
 from tests.kit.values import held, listing
 from tradebot.desk.snapshot import take_desk
 from tradebot.exits.kind import PriceTarget
-from tradebot.exits.lists import ExitLevels, parse
+from tradebot.exits.rules import ExitLevels, parse
 from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.event import EventKind

@@ -21,7 +21,7 @@ from tests.kit.judge.protection import BEGAN, FOREVER, Law, Pass, Told
 from tests.kit.values import DAY
 from tests.suite.tiers import in_campaigns, seed, sized
 from tradebot.adapters.ledger import fills_and_cash
-from tradebot.exits.lists import parse
+from tradebot.exits.rules import parse
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.event import EventKind
 from tradebot.model.intent import Intent, Operation

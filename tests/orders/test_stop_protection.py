@@ -12,7 +12,7 @@ from tests.kit.values import EXITS, VENUE_DAY, fill, listing
 from tests.orders.test_order_sender import end_of
 from tradebot.cycle import flatten
 from tradebot.errors import TemporaryError
-from tradebot.exits.lists import parse
+from tradebot.exits.rules import parse
 from tradebot.model.account import BrokerView
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.finding import FindingKind

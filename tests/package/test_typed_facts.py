@@ -75,7 +75,7 @@ EXCEPTIONS = {
     "tradebot/signals/rows.py": "the venue's symbols of options",
     "tradebot/views/trades/account_trades.py": "the venue's symbols of options and of crypto currencies",
     "tradebot/adapters/facts/facts.py:going_on": "the names of a class's methods",
-    "tradebot/replaying/record_types.py": "the names of classes, of ports and of their methods",
+    "tradebot/replaying/record_writer.py": "the names of classes, of ports and of their methods",
     "tradebot/replaying/passes.py:questions": "the names of methods",
     "tradebot/replaying/port_recording.py:_is_port": "the names of ports and of their methods",
     "tradebot/__main__.py": "the name of a module that is not installed",

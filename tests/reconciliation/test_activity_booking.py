@@ -14,8 +14,7 @@ from tests.kit.core.venue import FakeReader
 from tests.kit.values import CASH, NOW, VENUE_DAY, ago, best_price, fill
 from tests.reconciliation.comparing import accepted, kinds
 from tradebot.adapters.text.activity_types import meaning_of
-from tradebot.model.account import BrokerPosition
-from tradebot.model.activity import Activity
+from tradebot.model.account import Activity, BrokerPosition
 from tradebot.model.candidate import Side
 from tradebot.model.finding import FindingKind
 from tradebot.model.instrument import AssetClass

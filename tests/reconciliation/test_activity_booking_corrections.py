@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.kit.core.scene import Scene
 from tests.kit.core.venue import FakeReader
 from tests.kit.values import NOW, VENUE_DAY, ago
-from tradebot.model.activity import Activity, ActivityKind, Corrects
+from tradebot.model.account import Activity, ActivityKind, Corrects
 from tradebot.model.candidate import Side
 from tradebot.model.order import Fill
 from tradebot.model.position import OwnedFill, Position

@@ -13,8 +13,8 @@ from tradebot.desk.snapshot import take_desk
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.exits.kinds.targets import ProfitTarget
 from tradebot.exits.kinds.times import TimeExit
-from tradebot.exits.lists import Exits, parse
-from tradebot.model.activity import Activity
+from tradebot.exits.rules import Exits, parse
+from tradebot.model.account import Activity
 from tradebot.model.candidate import Side
 from tradebot.model.finding import Finding, FindingKind
 from tradebot.model.intent import stop_of

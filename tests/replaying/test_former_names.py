@@ -17,8 +17,7 @@ from tradebot.replaying.former_names import FORMER, field_now, name_now
 from tradebot.replaying.passes import Given, questions, read_record
 from tradebot.replaying.record_json import record_of, tree_of
 from tradebot.replaying.record_reader import shapes_of
-from tradebot.replaying.record_types import reply_hint, shapes
-from tradebot.replaying.record_writer import RecordError
+from tradebot.replaying.record_writer import RecordError, reply_hint, shapes
 
 BEFORE = Path(__file__).with_name("before_renames.record")
 """What `entries`, `exits` and `lost_reply` left before anything was renamed, and all methods of the ports by then."""

@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 from tests.kit.values import ACCOUNT, CASH, NOW, VENUE_DAY
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.desk.snapshot import worth_of
-from tradebot.model.account import Account, BrokerPosition, BrokerView
-from tradebot.model.activity import Booking, Entry
+from tradebot.model.account import Account, Booking, BrokerPosition, BrokerView, Entry
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import AssetClass, notional
 from tradebot.model.order import Fee, Fill, fee_id

@@ -7,7 +7,7 @@ import pytest
 
 from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
 from tests.kit.values import LIMITS, SESSION, ask, candidate, desk, exit_rules, instrument, listing
-from tradebot.exits.lists import parse
+from tradebot.exits.rules import parse
 from tradebot.gates.decide import decide
 from tradebot.model.bar import Session
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure

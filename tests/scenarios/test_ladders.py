@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.kit.core.apart import SLOW, BotApart, capabilities
 from tests.kit.judge.gaps import CHANGING, ENDED, TRIGGERS
 from tests.suite.tiers import sized
-from tradebot.exits.lists import parse
+from tradebot.exits.rules import parse
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.limits import Protection
 from tradebot.model.order import Order

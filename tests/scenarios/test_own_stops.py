@@ -9,7 +9,7 @@ from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
 from tests.kit.core.venue import ACCEPTED, LOST
 from tests.reconciliation.test_activity_booking import activity, happens
 from tradebot.exits.kinds.stops import StopLoss
-from tradebot.exits.lists import Exits
+from tradebot.exits.rules import Exits
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.order import Reply
 from tradebot.model.reasons import Reason

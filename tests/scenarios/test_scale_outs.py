@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
-from tradebot.exits.lists import parse
+from tradebot.exits.rules import parse
 from tradebot.model.candidate import Purpose, ScaleOutLevel, Side
 from tradebot.model.intent import Intent
 from tradebot.model.limits import Protection

@@ -15,8 +15,7 @@ from tradebot.model.position import Lot, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.series import Series
 from tradebot.model.view import StrategyView, Target
-from tradebot.strategies.rotation import RotationStrategy, momentum, regime, strongest
-from tradebot.strategies.rotation_settings import MarketDirection, RegimeSettings
+from tradebot.strategies.rotation import MarketDirection, RegimeSettings, RotationStrategy, momentum, regime, strongest
 
 RANKED = ("AAA", "BBB", "CCC", "DDD")
 SETTINGS: Mapping[str, object] = {"ranked": RANKED, "lookback_sessions": 2, "top": 2}

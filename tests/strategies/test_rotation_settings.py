@@ -8,7 +8,7 @@ import yaml
 
 from tradebot.app.settings import load, shipped_path
 from tradebot.errors import ConfigurationError
-from tradebot.strategies.rotation_settings import RotationSettings
+from tradebot.strategies.rotation import RotationSettings
 
 SIBLING = {"strategy": "rotation", "exits": []}
 

@@ -12,9 +12,8 @@ from commands.status import report
 from tests.kit.rows import make_cycle, minutes
 from tests.kit.values import EXITS, LISTED, NOW, ago, candidate, fill, margin, there
 from tradebot.exits.kind import WatchedPosition
-from tradebot.exits.lists import parse
-from tradebot.model.account import CashMovement
-from tradebot.model.activity import ActivityKind
+from tradebot.exits.rules import parse
+from tradebot.model.account import ActivityKind, CashMovement
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.lifecycle import NOTHING

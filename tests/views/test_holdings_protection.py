@@ -11,7 +11,7 @@ from tests.kit.values import LISTED, NOW, ago, instrument, there
 from tests.model.test_lifecycle import PAIR, order, record
 from tradebot.exits.kind import WatchedPosition
 from tradebot.exits.kinds.times import TimeExit
-from tradebot.exits.lists import Exits
+from tradebot.exits.rules import Exits
 from tradebot.model.intent import IntentState
 from tradebot.model.lifecycle import NOTHING, Records, RestingPrice, State, Work
 from tradebot.model.order import OrderClass, OrderStatus

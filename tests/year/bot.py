@@ -16,7 +16,7 @@ from jobs.runner import Done, LogLine, Runner, Station
 from jobs.slot_claims import SlotRefused, claim
 from tests.kit.values import VENUE_DAY, Killed, us_sessions
 from tradebot.adapters.memory.recorder import MemoryEvents
-from tradebot.adapters.time.serve_clock import Clocks, RealTime
+from tradebot.adapters.time.clock import Clocks, RealTime
 from tradebot.errors import ExitCode, TemporaryError
 from tradebot.model.bar import Session
 from tradebot.model.record import CycleRecord, Job

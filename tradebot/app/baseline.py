@@ -17,7 +17,7 @@ from typing import Any, get_args, get_type_hints
 from pydantic import ValidationError
 
 from tradebot.app.venues import EARLIER
-from tradebot.exits.lists import Exits, parse
+from tradebot.exits.rules import Exits, parse
 from tradebot.model.limits import Counts, ExitRules, Frozen, Tighter
 from tradebot.model.record import Job
 from tradebot.model.trading import Baseline, Difference

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from tradebot.adapters.state.env_file import read_env_file
+from tradebot.adapters.state.user_files import read_env_file
 from tradebot.adapters.text.redaction import learn
 from tradebot.app.venues import door_to, keys_of
 from tradebot.gates import permission

@@ -8,9 +8,9 @@ from pathlib import Path
 from msgspec import Struct
 
 from tradebot.adapters.state import folder_identity
-from tradebot.adapters.state.env_file import describe_sources, read_env_file
 from tradebot.adapters.state.resources import free_bytes, network_kind, passing
 from tradebot.adapters.state.state_folder import StateFolder
+from tradebot.adapters.state.user_files import describe_sources, read_env_file
 from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.app.baseline import differences
 from tradebot.app.keys import load_gates

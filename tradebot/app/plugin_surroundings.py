@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tradebot.adapters.state.env_file import full_paths
+from tradebot.adapters.state.user_files import full_paths
 from tradebot.adapters.text.redaction import hide
 from tradebot.app.keys import is_secret
 

@@ -32,7 +32,7 @@ from tradebot.app.universe import (
     with_universe,
 )
 from tradebot.errors import ConfigurationError, OperatorError
-from tradebot.exits.lists import ExitRulesError
+from tradebot.exits.rules import ExitRulesError
 from tradebot.model.limits import Frozen
 from tradebot.model.text import describe_validation_error
 from tradebot.model.trading import Mode

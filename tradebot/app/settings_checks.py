@@ -16,7 +16,7 @@ from tradebot.app.venues import door_to
 from tradebot.exits.kinds.signals import SignalDecay
 from tradebot.exits.kinds.stops import LiquidationDistance
 from tradebot.exits.kinds.times import EndOfDay, too_late
-from tradebot.exits.lists import of_account, parse, worst_stop
+from tradebot.exits.rules import of_account, parse, worst_stop
 from tradebot.gates.coherence import (
     Trader,
     contradictions,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
     from tradebot.app.settings_schema import Sections, ServeSettings
-    from tradebot.exits.lists import Exits
+    from tradebot.exits.rules import Exits
     from tradebot.model.venue import Capabilities
     from tradebot.strategies.checking import Wanting
 
@@ -179,7 +179,7 @@ def _named_smart_money(settings: Sections) -> list[str]:
 
 def _rotations(settings: Sections, named: Sequence[str]) -> Generator[str, None, list[Wanting]]:
     """Yield what is wrong with rotations; return what the others want."""
-    from tradebot.strategies.rotation_settings import wanting
+    from tradebot.strategies.rotation import wanting
 
     strategies = settings.strategies
     in_use, sections, allotments = strategies.in_use(), strategies.sections(), strategies.allotments()

@@ -58,7 +58,7 @@ def _symbols(app: App) -> Sequence[str]:
 
 def trading_time(app: App) -> Callable[[], datetime]:
     """Return what tells trading time: the engine's in the sandbox, else the venue's, which is asked now and then."""
-    from tradebot.adapters.time.serve_clock import RealTime
+    from tradebot.adapters.time.clock import RealTime
 
     if app.mode is Mode.SANDBOX:
         return app.now

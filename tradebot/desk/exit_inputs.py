@@ -10,8 +10,7 @@ from math import fsum, sqrt
 from typing import Any
 
 from tradebot.exits.kind import WatchedPosition, best_price, exit_price, worst_price
-from tradebot.exits.lists import Exits, nearest_stop
-from tradebot.exits.rules import judge
+from tradebot.exits.rules import Exits, judge, nearest_stop
 from tradebot.gates.common import closable
 from tradebot.model.bar import Quote
 from tradebot.model.desk import Desk

@@ -17,8 +17,7 @@ from tradebot.model.venue_day import VenueDay
 from tradebot.model.view import BarNeed, FeatureNeed, FeatureRow
 from tradebot.ports.stores import Bars
 from tradebot.signals.features import Feature, Frame, absence, bars_before, columns, feature_of, frame_of
-from tradebot.signals.features.feature import FeatureInputs
-from tradebot.signals.features.frame import NOWHERE, NewsTimes, ReleaseList
+from tradebot.signals.features.frame import NOWHERE, FeatureInputs, NewsTimes, ReleaseList
 from tradebot.signals.features.rolling import Column
 from tradebot.signals.subjects.calendars import ECONOMIC_CALENDAR_KIND, ReleaseCalendar
 from tradebot.signals.subjects.market import NEWS_KIND, Category

@@ -16,7 +16,7 @@ from itertools import takewhile
 from typing import NamedTuple
 
 from tradebot.exits.kind import WatchedPosition, best_price
-from tradebot.exits.lists import levels, worst_stop
+from tradebot.exits.rules import levels, worst_stop
 from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.bar import Quote
 from tradebot.model.books import Books

@@ -12,7 +12,7 @@ from decimal import Decimal
 from msgspec import Struct
 
 from tradebot.exits.kind import WatchedPosition, best_price, exit_price
-from tradebot.exits.lists import Exits, levels, worst_stop
+from tradebot.exits.rules import Exits, levels, worst_stop
 from tradebot.gates.ask import AccountAsk, Ask
 from tradebot.gates.auction import Bid, Caps, value_of_candidate, value_of_position
 from tradebot.gates.common import answer, check_cooldown

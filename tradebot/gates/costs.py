@@ -8,7 +8,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from tradebot.exits.kind import WatchedPosition
-from tradebot.exits.lists import Exits, in_force, levels
+from tradebot.exits.rules import Exits, in_force, levels
 from tradebot.gates.ask import CANDIDATE, Ask, EntryPlan, fail_unpriced
 from tradebot.gates.common import answer
 from tradebot.gates.declared import STOPS, STYLE, GateSettings

@@ -6,7 +6,7 @@ from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, Decimal
 
 from msgspec import Struct
 
-from tradebot.exits.lists import Exits, worst_stop
+from tradebot.exits.rules import Exits, worst_stop
 from tradebot.gates.common import answer
 from tradebot.gates.declared import SMALLER, STYLE, GateSettings, declare
 from tradebot.model.bar import Quote

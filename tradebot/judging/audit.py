@@ -6,8 +6,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from tradebot.exits.kind import WatchedPosition, best_price
-from tradebot.exits.lists import Exits, has_stop, in_force
-from tradebot.exits.rules import is_blind, judge
+from tradebot.exits.rules import Exits, has_stop, in_force, is_blind, judge
 from tradebot.gates import book as limits_of
 from tradebot.gates import margin as margin_of
 from tradebot.gates import prices as prices_of

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Struct, field
 
-from tradebot.model.account import BrokerView
-from tradebot.model.activity import Booking
+from tradebot.model.account import Booking, BrokerView
 from tradebot.model.bar import Quote, Session, VenueClock
 from tradebot.model.books import Books
 from tradebot.model.desk import Book

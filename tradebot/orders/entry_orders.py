@@ -20,8 +20,7 @@ from tradebot.desk.auto_halt import after_send
 from tradebot.desk.contract_rolls import SOURCE as MOVED
 from tradebot.desk.proposals import leave_target_unchanged
 from tradebot.exits.kind import WatchedPosition
-from tradebot.exits.lists import levels
-from tradebot.exits.rules import ExitCall
+from tradebot.exits.rules import ExitCall, levels
 from tradebot.exits.why import ReasonPart
 from tradebot.gates import approval
 from tradebot.gates.ask import AccountAsk, Ask

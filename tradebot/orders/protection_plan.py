@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import NamedTuple
 
-from tradebot.exits.lists import ExitLevels
+from tradebot.exits.rules import ExitLevels
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import Listing
 from tradebot.model.order import OrderStatus

@@ -17,7 +17,7 @@ from functools import partial
 
 from tradebot.errors import TemporaryError
 from tradebot.exits.kind import WatchedPosition, exit_price
-from tradebot.exits.lists import ExitLevels, levels
+from tradebot.exits.rules import ExitLevels, levels
 from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Verdict
 from tradebot.model.desk import Desk

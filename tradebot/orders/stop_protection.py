@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from tradebot.exits.kind import WatchedPosition
-from tradebot.exits.lists import ExitLevels, levels
+from tradebot.exits.rules import ExitLevels, levels
 from tradebot.gates.common import broker_contradicts, closable, permission
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.decision import Decision, Gate, first_failure

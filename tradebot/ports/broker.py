@@ -5,8 +5,7 @@ from contextlib import AbstractContextManager
 from datetime import date, datetime
 from typing import Protocol
 
-from tradebot.model.account import Account, BrokerPosition, BrokerView
-from tradebot.model.activity import Activity
+from tradebot.model.account import Account, Activity, BrokerPosition, BrokerView
 from tradebot.model.bar import Depth, Quote, Session, VenueClock
 from tradebot.model.instrument import Listing
 from tradebot.model.intent import Intent

@@ -5,8 +5,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Protocol
 
-from tradebot.model.account import CashMovement, EquityPeak
-from tradebot.model.activity import Booking, Entry
+from tradebot.model.account import Booking, CashMovement, Entry, EquityPeak
 from tradebot.model.bar import Session
 from tradebot.model.books import Standing
 from tradebot.model.decision import Decision

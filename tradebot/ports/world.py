@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from msgspec import Struct, field
 
-from tradebot.exits.lists import Exits, in_force, of_account
+from tradebot.exits.rules import Exits, in_force, of_account
 from tradebot.model.costs import CostModel
 from tradebot.model.flow import Allowance, FlowPage, FlowWindow, Intake, StreamRows
 from tradebot.model.kind import AnyKind

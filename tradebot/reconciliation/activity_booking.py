@@ -13,8 +13,7 @@ from itertools import groupby
 
 from msgspec import Struct
 
-from tradebot.model.account import BrokerPosition
-from tradebot.model.activity import Activity, ActivityKind, Booking, Corrects, Entry, Restated
+from tradebot.model.account import Activity, ActivityKind, Booking, BrokerPosition, Corrects, Entry, Restated
 from tradebot.model.instrument import ONE, notional
 from tradebot.model.position import FOREIGN, Origin, OwnedFill, Position, to_nine_places, unreported_fill
 from tradebot.model.values import replace

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from msgspec import Struct, field
 
-from tradebot.model.activity import Booking
+from tradebot.model.account import Booking
 from tradebot.model.position import OwnedFill, Position
 from tradebot.model.totals import Totals
 

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import product
 
-from tradebot.model.account import BrokerPosition, BrokerView
-from tradebot.model.activity import Activity, ActivityKind, Entry
+from tradebot.model.account import Activity, ActivityKind, BrokerPosition, BrokerView, Entry
 from tradebot.model.books import Books
 from tradebot.model.finding import AdjustmentPlan, Finding, FindingKind
 from tradebot.model.intent import is_marked, stop_of

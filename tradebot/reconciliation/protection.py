@@ -14,8 +14,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from tradebot.exits.kind import WatchedPosition, best_price
-from tradebot.exits.lists import Exits, has_stop, in_force, levels
-from tradebot.exits.rules import is_blind, judge
+from tradebot.exits.rules import Exits, has_stop, in_force, is_blind, judge, levels
 from tradebot.model.account import BrokerView
 from tradebot.model.bar import VenueClock
 from tradebot.model.books import Books

@@ -9,8 +9,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from tradebot.errors import ExitCode, OperatorError, TradebotError
-from tradebot.model.account import Account, BrokerView
-from tradebot.model.activity import Activity
+from tradebot.model.account import Account, Activity, BrokerView
 from tradebot.model.books import Books
 from tradebot.model.intent import is_marked
 from tradebot.model.order import Order, TimeInForce

@@ -13,8 +13,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from tradebot.errors import ExitCode, OperatorError, TemporaryError
-from tradebot.model.account import BrokerView
-from tradebot.model.activity import Activity, ActivityKind, Booking, Entry
+from tradebot.model.account import Activity, ActivityKind, Booking, BrokerView, Entry
 from tradebot.model.bar import ClockReading, VenueClock
 from tradebot.model.books import Books
 from tradebot.model.finding import AdjustmentPlan, Finding, FindingKind

@@ -7,8 +7,7 @@ from itertools import groupby
 
 from msgspec import Struct
 
-from tradebot.model.account import BrokerView
-from tradebot.model.activity import ActivityKind, Booking, Entry
+from tradebot.model.account import ActivityKind, Booking, BrokerView, Entry
 from tradebot.model.instrument import ONE, notional
 from tradebot.model.order import Executed, Fill, Order, OrderStatus, fee_id
 from tradebot.model.position import Origin, OwnedFill, unreported_fill

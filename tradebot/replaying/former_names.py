@@ -14,6 +14,11 @@ FORMER: Mapping[str, str] = {
     "shock.Shocks": "desk.Shocks",
     "desk.PositionDifference": "record.PositionDifference",
     "own_slots.Plan": "own_slots.SlotPlan",
+    "activity.Activity": "account.Activity",
+    "activity.Booking": "account.Booking",
+    "activity.Corrects": "account.Corrects",
+    "activity.Entry": "account.Entry",
+    "activity.Restated": "account.Restated",
 }
 """The name of today by the former one: `module.Class`, `port.method`, or a field, which is `module.Class.field`.
 

@@ -22,8 +22,7 @@ from tradebot.ports.world import Rules
 from tradebot.replaying.passes import RecordedCycle, decide_again
 from tradebot.replaying.port_recording import BEFORE, PASSED_ON, OffTapeError, RecordedPorts
 from tradebot.replaying.record_reader import RecordSource
-from tradebot.replaying.record_types import CLOCKS, is_mapping, is_union, items_of, reply_hint
-from tradebot.replaying.record_writer import RecordError
+from tradebot.replaying.record_writer import CLOCKS, RecordError, is_mapping, is_union, items_of, reply_hint
 
 SUBMIT = "orders.submit"
 DUPLICATE = Reason.DUPLICATE_INTENT.encode()

@@ -16,8 +16,17 @@ from tradebot.model.values import replace
 from tradebot.ports.world import Call, Rules, World
 from tradebot.replaying.port_recording import OffTapeError, RecordedPorts, Recording, tape_of, told_in
 from tradebot.replaying.record_reader import RecordSource, Shared, parse_untyped, shapes_of
-from tradebot.replaying.record_types import PORTS, reply_hint, shapes
-from tradebot.replaying.record_writer import PartCache, RecordError, RecordParts, StoredRecord, encode_steps, step_for
+from tradebot.replaying.record_writer import (
+    PORTS,
+    PartCache,
+    RecordError,
+    RecordParts,
+    StoredRecord,
+    encode_steps,
+    reply_hint,
+    shapes,
+    step_for,
+)
 
 SCHEMA, LENGTH = 2, 9
 """The form of records. A later one means that this program can't read them."""

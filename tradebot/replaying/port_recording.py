@@ -18,8 +18,16 @@ from tradebot.model.values import replace
 from tradebot.ports.world import Rules, World
 from tradebot.replaying.former_names import name_now
 from tradebot.replaying.record_reader import RecordSource, parse_untyped
-from tradebot.replaying.record_types import CLOCKS, PORTS, reply_hint
-from tradebot.replaying.record_writer import RecordError, RecordParts, asked_digest, plain, step_for
+from tradebot.replaying.record_writer import (
+    CLOCKS,
+    PORTS,
+    RecordError,
+    RecordParts,
+    asked_digest,
+    plain,
+    reply_hint,
+    step_for,
+)
 
 PASSED_ON = frozenset({"orders.submit", "orders.replace", "orders.cancel"})
 """What is kept of a question in full, and not by its digest alone: what was sent."""

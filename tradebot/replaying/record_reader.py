@@ -17,11 +17,13 @@ from msgspec import NODEFAULT, Raw, msgpack
 from msgspec.structs import fields
 
 from tradebot.replaying.former_names import field_now, name_now
-from tradebot.replaying.record_types import (
+from tradebot.replaying.record_writer import (
     APART,
     GIVEN,
     NEVER,
+    PARTS,
     SCALARS,
+    RecordError,
     by_text,
     hints_of,
     is_mapping,
@@ -34,7 +36,6 @@ from tradebot.replaying.record_types import (
     names_of,
     present,
 )
-from tradebot.replaying.record_writer import PARTS, RecordError
 
 LONGEST = 16_000_000
 """The most bytes that a record or a part of it may have."""

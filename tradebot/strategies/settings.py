@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from tradebot.exits.lists import ExitList, Exits, parse
+from tradebot.exits.rules import ExitList, Exits, parse
 from tradebot.model.costs import CostModel
 from tradebot.model.limits import (
     ApprovalRules,

@@ -8,9 +8,8 @@ from enum import StrEnum
 from msgspec import Struct
 
 from tradebot.exits.kind import WatchedPosition, best_price, distance
-from tradebot.exits.lists import Exits, in_force
-from tradebot.model.account import CashMovement
-from tradebot.model.activity import ActivityKind
+from tradebot.exits.rules import Exits, in_force
+from tradebot.model.account import ActivityKind, CashMovement
 from tradebot.model.instrument import ONE
 from tradebot.model.intent import Intent
 from tradebot.model.lifecycle import NOTHING, RestingPrice, State, Work, state_of

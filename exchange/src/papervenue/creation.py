@@ -19,8 +19,7 @@ from papervenue.market.action_sources import beside, read_actions, write_actions
 from papervenue.market.daily import daily_span, keep_days, read_days
 from papervenue.market.daily_file import is_daily, is_parquet
 from papervenue.market.futures import is_contract
-from papervenue.market.globex import EQUITY
-from papervenue.market.hours import HOURS, XNYS
+from papervenue.market.hours import EQUITY, HOURS, XNYS
 from papervenue.market.rates import rates_of
 from papervenue.market.recorded import Imported, held_in, keep_bars, read_bars, reasons
 from papervenue.market.sessions import Calendar, build_calendar, calendar_from_rows, own_calendars

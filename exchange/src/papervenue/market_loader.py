@@ -9,22 +9,19 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from papervenue.commands import actions, margin, venue
+from papervenue.commands import actions, venue
 from papervenue.commands.command import Entry
 from papervenue.engine.venue_rules import Dialect
 from papervenue.margined.dialect import Plain
 from papervenue.market.action_sources import generated_actions, read_actions
 from papervenue.market.actions import Action
 from papervenue.market.alternate_future import OtherPrices
-from papervenue.market.bars import Bar, Market
+from papervenue.market.bars import Bar, BarSource, Market
 from papervenue.market.daily import DailyBars, kept_days
-from papervenue.market.generator import GeneratedBars
-from papervenue.market.instruments import Grid
-from papervenue.market.months import Months
+from papervenue.market.generator import GeneratedBars, Months
 from papervenue.market.sessions import Calendar, calendar_from_rows
-from papervenue.market.source import BarSource
 from papervenue.market.spec import MarketSpec
-from papervenue.market.venue import Venue
+from papervenue.market.venue import Grid, Venue
 from papervenue.shares.dialect import ALPACA
 from papervenue.state import ACTIONS_FILE, BARS_FILE, DAYS_FILE, StoredMarket
 
@@ -33,7 +30,7 @@ def dialect_of(venue_spec: Venue) -> tuple[Dialect, tuple[Entry, ...]]:
     """Return a venue's dialect, and the commands of its staff."""
     if venue_spec.dialect == "alpaca":
         return ALPACA, (*actions.ENTRIES, *venue.ENTRIES)
-    staff = (*margin.ENTRIES, *(margin.CORRECTIONS if venue_spec.rules.corrections else ()))
+    staff = (*venue.PLAIN_ENTRIES, *(venue.CORRECTIONS if venue_spec.rules.corrections else ()))
     return Plain(venue_spec.rules), staff
 
 

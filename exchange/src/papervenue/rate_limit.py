@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from papervenue.faces.keys import credentials_of
+from papervenue.faces.guard import credentials_of
 from papervenue.faces.web import Reply, headers_of, send_reply
 from papervenue.jsontext import encode
 

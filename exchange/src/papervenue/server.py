@@ -30,11 +30,9 @@ from papervenue.faces.face import Login, Serving
 from papervenue.faces.flow import FlowLimits, FlowSource
 from papervenue.faces.guard import ControlCredentials, Framing, Guard
 from papervenue.faces.web import Handler, PathEndpoint, Paths, Reply, Route
-from papervenue.faults.connection_faults import Protocol
-from papervenue.faults.face import FaultFace, arm_at_start
-from papervenue.faults.middleware import FaultDoor
+from papervenue.faults.connection_faults import Protocol, raise_limit
+from papervenue.faults.middleware import FaultDoor, FaultFace, arm_at_start
 from papervenue.faults.streaming import StreamFaults
-from papervenue.fd_limits import raise_limit
 from papervenue.flow.captured import CapturedFlow
 from papervenue.flow.derived import DerivedFlow
 from papervenue.jsontext import decode_object, encode
@@ -47,8 +45,7 @@ from papervenue.rate_limit import RateLimit
 from papervenue.snapshot.keeper import Keeper
 from papervenue.socket_listeners import Conversation, Lines
 from papervenue.state import CAPTURES_FOLDER, LOCK_FILE, PORT_FILE
-from papervenue.streams.socket import LONGEST_MESSAGE, StreamProtocol
-from papervenue.streams.streams import Streams
+from papervenue.streams.socket import LONGEST_MESSAGE, StreamProtocol, Streams
 from papervenue.times import SECOND
 
 HOST = "127.0.0.1"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Protocol
 
-from papervenue.faces.local_auth import owner_of
+from papervenue.faces.guard import owner_of
 
 HOST = "127.0.0.1"
 _ROOT = 0

@@ -14,8 +14,8 @@ from msgspec.structs import replace
 
 from exchange.tests.kit.app import Answer, World, open_world
 from papervenue.market.coins import kraken_venue
-from papervenue.market.instruments import Instrument
 from papervenue.market.spec import CLOSE, FillSpec, MarketSpec
+from papervenue.market.venue import Instrument
 
 KEY, SECRET = "sandbox", base64.b64encode(b"sandbox").decode()
 V3, HISTORY = "/derivatives/api/v3", "/api/history/v2"

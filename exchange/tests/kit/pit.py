@@ -21,7 +21,7 @@ from papervenue.refusal import Refusal
 from papervenue.shares import amending
 from papervenue.shares.actions import schedule
 from papervenue.shares.dialect import ALPACA
-from papervenue.shares.expiry import move
+from papervenue.shares.options import move
 from papervenue.times import MINUTE, at_new_york
 
 DAYS = ("2025-02-28", "2025-03-03", "2025-03-04", "2025-03-05")

@@ -17,10 +17,9 @@ from papervenue.margined.accounts import Standing, net_position, standing
 from papervenue.margined.dialect import Plain
 from papervenue.market.bars import Bar, Market
 from papervenue.market.hours import HOURS
-from papervenue.market.instruments import Grid, Instrument, MarginLevel, TickStep
 from papervenue.market.sessions import Calendar, session_of
 from papervenue.market.spec import CLOSE, FillSpec
-from papervenue.market.venue import Rules
+from papervenue.market.venue import Grid, Instrument, MarginLevel, Rules, TickStep
 from papervenue.snapshot.keeper import dump_state
 from papervenue.snapshot.state import Snapshot, identity_of, write_snapshot
 from papervenue.state import SNAPSHOT_FILE

@@ -12,9 +12,8 @@ from exchange.tests.kit.kraken import HISTORY, PEPE, XBT, KrakenExchange, spec
 from exchange.tests.kit.ring import D, Ring, instrument, keep
 from papervenue.chance import stream
 from papervenue.faces.kraken.history import Booked, HistoryReads
-from papervenue.market.instruments import MarginLevel
 from papervenue.market.spec import CLOSE
-from papervenue.market.venue import Rules
+from papervenue.market.venue import MarginLevel, Rules
 
 FUNDING = "/exchange/v1/funding"
 

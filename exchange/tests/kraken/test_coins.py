@@ -11,12 +11,12 @@ from msgspec.structs import replace
 
 from exchange.tests.kit.kraken import START
 from papervenue.chance import bell, stream
-from papervenue.market.bar_profiles import Maker
 from papervenue.market.coins import FACE, SYMBOLS, coins, kraken_venue
 from papervenue.market.generator import GeneratedBars, _path
-from papervenue.market.instruments import Grid, Instrument
+from papervenue.market.profiles import Maker
 from papervenue.market.sessions import Calendar, build_calendar
 from papervenue.market.spec import MarketSpec
+from papervenue.market.venue import Grid, Instrument
 from papervenue.times import MINUTE
 
 

@@ -8,7 +8,7 @@ import pytest
 from exchange.tests.kit.app import folders_of
 from exchange.tests.kit.kraken import PEPE, V3, XBT, KrakenExchange, spec
 from exchange.tests.kit.ring import PERPETUAL, Ring
-from papervenue.market.instruments import Grid
+from papervenue.market.venue import Grid
 from papervenue.refusal import Refusal
 from papervenue.times import to_datetime
 

@@ -10,7 +10,7 @@ import pytest
 
 from exchange.tests.kit.app import World, open_world
 from exchange.tests.kit.served import served
-from papervenue.faces import local_auth
+from papervenue.faces import guard
 from papervenue.faces.guard import KEYLESS, PAGE_HEADER
 from papervenue.private_files import TOKEN_HEADER
 
@@ -141,7 +141,7 @@ def test_each_run_has_another_key_and_the_log_holds_none(new_folder: Callable[[]
 def test_page_shows_the_token_where_the_kernel_does_not_tell_whose_request_it_is(
     new_folder: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local_auth, "_CONNECTIONS", ())
+    monkeypatch.setattr(guard, "_CONNECTIONS", ())
     with served(new_folder(), token="secret") as place:
         own = {"Origin": place.url, PAGE_HEADER: place.get(DATA)["key"]}
         refused = place.ask("POST", "/exchange/v1/tick", {"seconds": 60}, **own)

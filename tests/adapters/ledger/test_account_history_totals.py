@@ -23,7 +23,7 @@ from tradebot.adapters.ledger.account_history import _read as read
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.text.canonical import json_text
 from tradebot.errors import DamagedBooksError
-from tradebot.model.activity import Booking, Entry
+from tradebot.model.account import Booking, Entry
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import ONE
 from tradebot.model.order import Fee

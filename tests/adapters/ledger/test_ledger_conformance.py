@@ -13,7 +13,7 @@ from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.state import halt_switch
 from tradebot.errors import OperatorError
-from tradebot.model.activity import ActivityKind, Booking, Entry, Restated
+from tradebot.model.account import ActivityKind, Booking, Entry, Restated
 from tradebot.model.bar import Session
 from tradebot.model.books import Standing
 from tradebot.model.candidate import Component, Purpose, ScaleOutLevel

@@ -22,7 +22,7 @@ from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.recovery import backups, integrity_check, quarantine, rebuild
 from tradebot.adapters.state.state_folder import StateFolder, create, open_state, prepare, read_marker
 from tradebot.errors import ExitCode, OperatorError
-from tradebot.model.activity import ActivityKind, Booking, Entry, Restated
+from tradebot.model.account import ActivityKind, Booking, Entry, Restated
 from tradebot.model.intent import IntentState
 from tradebot.model.order import Reply, WriteOutcome
 from tradebot.model.position import Kept, Marks, OwnedFill

@@ -3,7 +3,7 @@
 import pytest
 
 from tradebot.adapters.text.activity_types import meaning_if_any, meaning_of
-from tradebot.model.activity import ActivityKind
+from tradebot.model.account import ActivityKind
 
 CASH_ALONE = """
 ACATC CFEE CGD CSD CSW DIV DIVCGL DIVCGS DIVFEE DIVFT DIVNRA DIVROC DIVTW DIVTXEX FEE INT INTNRA INTTW JNLC PTC PTR

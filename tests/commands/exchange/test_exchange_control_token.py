@@ -12,7 +12,7 @@ import pytest
 
 from exchange.tests.kit.served import Served, served
 from papervenue import process
-from papervenue.faces import local_auth
+from papervenue.faces import guard
 from papervenue.market.spec import MarketError
 from papervenue.private_files import TOKEN_FILE, issue
 from papervenue.state import LOCK_FILE, PORT_FILE
@@ -31,7 +31,7 @@ def blind(folder: Path) -> Iterator[tuple[Served, Callable[[], None]]]:
     """Serve a folder where no kernel tells anything; yield it, and how to let it be taken for one that has ended."""
     with (folder / LOCK_FILE).open("a") as lock, pytest.MonkeyPatch.context() as patch:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        patch.setattr(local_auth, "_CONNECTIONS", (folder / "no such table",))
+        patch.setattr(guard, "_CONNECTIONS", (folder / "no such table",))
         with served(folder, token=issue(folder)) as place:
             (folder / PORT_FILE).write_text(json.dumps({"url": place.url, "pid": os.getpid(), "instance": "test"}))
             yield place, lambda: fcntl.flock(lock, fcntl.LOCK_UN)

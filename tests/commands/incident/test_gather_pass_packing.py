@@ -19,7 +19,7 @@ from tests.kit.values import ACCOUNT, DAY, NOW
 from tests.suite.tiers import sized
 from tradebot.adapters.facts.recorded_passes import KeptPass, KeptPasses
 from tradebot.adapters.text.codec import encode
-from tradebot.adapters.text.identity_redaction import Redactor
+from tradebot.adapters.text.redaction import Redactor
 from tradebot.model.event import SystemEvent
 from tradebot.model.intent import Intent, IntentRecord
 from tradebot.model.order import Order, Reply, WriteOutcome
@@ -29,9 +29,13 @@ from tradebot.replaying.cycle_comparison import replay
 from tradebot.replaying.passes import SCHEMA, Given, _shapes, bytes_of, decide_again, questions, read_record
 from tradebot.replaying.port_recording import InOrder, RecordedPorts
 from tradebot.replaying.record_json import OUTCOME, TOLD, record_of, tree_of
-from tradebot.replaying.record_types import (
+from tradebot.replaying.record_writer import (
     GIVEN,
     NEVER,
+    PartCache,
+    RecordError,
+    RecordParts,
+    encode_steps,
     hints_of,
     is_mapping,
     is_named_tuple,
@@ -42,8 +46,8 @@ from tradebot.replaying.record_types import (
     name_of,
     present,
     reply_hint,
+    step_for,
 )
-from tradebot.replaying.record_writer import PartCache, RecordError, RecordParts, encode_steps, step_for
 
 HOST, USER, FOLDER = "canary-machine-7", "canaryuser", "/srv/canary-bots/state"
 PRIVATE = {

@@ -15,7 +15,7 @@ from tests.kit.bot.folder import KEYS, Bot
 from tests.kit.ledgers import edit
 from tests.kit.values import fill
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.model.activity import Booking, Entry
+from tradebot.model.account import Booking, Entry
 from tradebot.model.candidate import Side
 from tradebot.model.order import Fee
 from tradebot.views.trades.pnl import Cut

@@ -15,7 +15,7 @@ from tests.commands.serve.test_lanes import TIMETABLE, in_real_time
 from tests.kit.bot.folder import Bot, made
 from tests.kit.values import there
 from tradebot.adapters.state.serve_status import read_serving
-from tradebot.adapters.time.serve_clock import RealTime
+from tradebot.adapters.time.clock import RealTime
 from tradebot.app.loading import Options, load_for
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode, TemporaryError

@@ -19,7 +19,7 @@ from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.recovery import rebuild
 from tradebot.adapters.state import state_folder
 from tradebot.errors import DamagedBooksError
-from tradebot.model.activity import Booking, Entry
+from tradebot.model.account import Booking, Entry
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import ONE
 from tradebot.model.order import Fill

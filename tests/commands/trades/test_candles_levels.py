@@ -15,7 +15,7 @@ from commands.trades.candles import PlannedLevels, draw_levels, planned_levels
 from tests.kit.rows import NOW
 from tests.kit.values import VENUE_DAY
 from tradebot.exits.kinds.targets import Ladder, TargetRung
-from tradebot.exits.lists import in_force
+from tradebot.exits.rules import in_force
 from tradebot.model.candidate import Side
 from tradebot.model.position import Kept
 from tradebot.model.trade import RestedStop

@@ -17,7 +17,7 @@ from tests.kit.trades import fee, on, tax_history, traded
 from tests.kit.values import cash_movement, fill
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.errors import OperatorError
-from tradebot.model.activity import Booking, Entry
+from tradebot.model.account import Booking, Entry
 from tradebot.model.order import Fee
 from tradebot.model.position import Origin
 from tradebot.model.values import replace

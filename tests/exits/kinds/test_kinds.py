@@ -16,8 +16,7 @@ from tradebot.exits.kinds.signals import FlowReversal, Momentum, OpenInterestGon
 from tradebot.exits.kinds.stops import DrawdownStop, StopLoss, TrailingStop
 from tradebot.exits.kinds.targets import GainLevel, ProfitTarget, ScaleOut
 from tradebot.exits.kinds.times import EndOfDay, EventAhead, LowMovement, Stale
-from tradebot.exits.lists import parse, worst_stop
-from tradebot.exits.rules import triggered_reason
+from tradebot.exits.rules import parse, triggered_reason, worst_stop
 from tradebot.exits.why import ReasonPart
 from tradebot.model.values import replace
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.kit.values import NOW, held, instrument
 from tradebot.exits.kind import ExitMoment, Measure, RuleInput, WatchedPosition
 from tradebot.exits.kinds.signals import Against, SignalDecay, Urgency, contributions, urgency_of
-from tradebot.exits.lists import parse
+from tradebot.exits.rules import parse
 from tradebot.model.position import Kept, Outlook
 from tradebot.model.values import replace
 

@@ -12,7 +12,7 @@ from tradebot.errors import ConfigurationError
 from tradebot.exits.kind import ExitMoment, Measure, RuleInput, WatchedPosition
 from tradebot.exits.kinds.stops import AtrTrail, BreakEven, LiquidationDistance, StopTicks, Tightening
 from tradebot.exits.kinds.targets import TargetTicks
-from tradebot.exits.lists import ExitRulesError, has_stop, levels, parse, worst_stop
+from tradebot.exits.rules import ExitRulesError, has_stop, levels, parse, worst_stop
 from tradebot.model.position import Kept, Outlook
 from tradebot.model.values import replace
 

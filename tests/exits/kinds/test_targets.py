@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.kit.values import NOW, held, instrument
 from tradebot.exits.kind import Measure, RuleInput, WatchedPosition
 from tradebot.exits.kinds.targets import GainLevel, Ladder, ProfitTarget, ScaleOut, TargetRung
-from tradebot.exits.lists import ExitRulesError, in_force, levels, parse
+from tradebot.exits.rules import ExitRulesError, in_force, levels, parse
 from tradebot.model.candidate import ScaleOutLevel, Side
 from tradebot.model.order import Fill
 from tradebot.model.position import Kept, Lot, OwnedFill, Position, add

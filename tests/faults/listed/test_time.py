@@ -24,8 +24,7 @@ from tests.kit.core.venue import FakeVenue
 from tests.kit.values import ACCOUNT, CASH, SESSION, VENUE_DAY, lines_of, us_sessions
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.memory.ledger import MemoryLedger
-from tradebot.adapters.time.clock import LockStepClock
-from tradebot.adapters.time.serve_clock import BEHIND, RealTime
+from tradebot.adapters.time.clock import BEHIND, LockStepClock, RealTime
 from tradebot.adapters.wire.json_fields import RowError, utc
 from tradebot.judging.judgment import HealthState as Verdict
 from tradebot.model.bar import Session

@@ -28,7 +28,7 @@ from tradebot.adapters.text.activity_types import meaning_of
 from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.errors import ExitCode, OperatorError, TemporaryError
 from tradebot.gates.decide import decide
-from tradebot.model.activity import Activity
+from tradebot.model.account import Activity
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Gate, Verdict
 from tradebot.model.finding import FindingKind

@@ -22,7 +22,7 @@ from tradebot.exits.kinds.stops import AtrTrail, DrawdownStop, StopLoss, Trailin
 from tradebot.exits.kinds.targets import GainLevel as OutAt
 from tradebot.exits.kinds.targets import Ladder, ProfitTarget, ScaleOut, TargetRung
 from tradebot.exits.kinds.times import EndOfDay, LowMovement, TimeExit
-from tradebot.exits.lists import Exits
+from tradebot.exits.rules import Exits
 from tradebot.lab.backtest.market import OpenedMarket, open_market_in_memory
 from tradebot.lab.backtest.setup import BacktestSetup, assemble
 from tradebot.lab.backtest.venue import EquityAt

@@ -28,7 +28,7 @@ from exchange.tests.kit.wire import URL, Wire, lead
 from papervenue import process
 from papervenue.exchange import open_exchange
 from papervenue.faces.control import ControlFace
-from papervenue.faults.face import FaultFace
+from papervenue.faults.middleware import FaultFace
 from papervenue.market.hours import LAST_DAY
 from papervenue.market.spec import NEXT_BAR, MarketSpec
 from tests.kit.bot.near import ERRED, Verb, write_candidates

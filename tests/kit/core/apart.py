@@ -13,7 +13,7 @@ from tests.kit.core.venue import LOST, REJECTED, FakeVenue, Wanting
 from tests.kit.values import CASH, EXITS, LIMITS, NOW, SESSION, Killed
 from tradebot.cycle import flatten
 from tradebot.errors import TemporaryError
-from tradebot.exits.lists import Exits, parse
+from tradebot.exits.rules import Exits, parse
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.instrument import Listing

@@ -5,8 +5,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from tradebot.errors import TemporaryError
-from tradebot.model.account import Account, BrokerPosition, BrokerView
-from tradebot.model.activity import Activity, ActivityKind
+from tradebot.model.account import Account, Activity, ActivityKind, BrokerPosition, BrokerView
 from tradebot.model.bar import Depth, Quote, Session, VenueClock
 from tradebot.model.candidate import Candidate, Side
 from tradebot.model.flow import FlowPage, Quota

@@ -24,8 +24,7 @@ from tradebot.adapters.wire.http import (
 from tradebot.adapters.wire.json_fields import DriftTally, JsonFields, RowError, keep_readable
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.errors import ExitCode, OperatorError, TemporaryError, TradebotError
-from tradebot.model.account import Account, BrokerPosition, BrokerView
-from tradebot.model.activity import Activity, ActivityKind
+from tradebot.model.account import Account, Activity, ActivityKind, BrokerPosition, BrokerView
 from tradebot.model.bar import Depth, Quote, Session, VenueClock
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.instrument import AssetClass, Instrument, Listing, MarginLevel, TickStep

@@ -10,13 +10,13 @@ from papervenue.engine.account import Account, Activity
 from papervenue.engine.engine import Engine
 from papervenue.engine.orders import LIQUIDATION, Fill, Order, OrderRequest, StopLoss
 from papervenue.faces.face import Face, Parts, Serving
-from papervenue.faces.keys import account_of, command_of
+from papervenue.faces.guard import account_of, command_of
 from papervenue.faces.web import MADE_AT, Call, Handler, Reply, ok, route
 from papervenue.jsontext import encode, plain, to_decimal
 from papervenue.margined.accounts import NetPosition, net_positions, standing
 from papervenue.margined.admission import refuse
 from papervenue.market.bars import Bar
-from papervenue.market.instruments import Grid
+from papervenue.market.venue import Grid
 from papervenue.refusal import Refusal, not_found
 from papervenue.times import parse_time, rfc3339
 from tests.kit.elsewhere.place import TOLD_AFTER

@@ -13,9 +13,8 @@ from pathlib import Path
 
 from msgspec import structs
 
-from papervenue.market.instruments import Instrument, MarginLevel, TickStep
 from papervenue.market.spec import NEXT_BAR, FillSpec, MarketSpec
-from papervenue.market.venue import Rules, Venue
+from papervenue.market.venue import Instrument, MarginLevel, Rules, TickStep, Venue
 
 NAME, WITH_BRACKETS = "elsewhere", "elsewhere_brackets"
 """The venue, and the same one with another ability: there, a stop may hang on the order that opens a position."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from papervenue import process
-from papervenue.faces.kraken.charts import Charts
+from papervenue.faces.kraken.read_routes import Charts
 from papervenue.market.coins import kraken_venue
 from papervenue.market.spec import MarketSpec
 from papervenue.times import from_datetime

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from papervenue.market.bars import Bar, Market
-from papervenue.market.source import BarSource
+from papervenue.market.bars import Bar, BarSource, Market
 from papervenue.times import MINUTE
 from tradebot.lab.backtest.market import OpenedMarket
 

@@ -17,7 +17,7 @@ from tests.kit.fakes.scripted import Asked, Scripted, Wire
 from tradebot.adapters.text.activity_types import meaning_of
 from tradebot.adapters.wire.json_fields import DriftTally, RowError
 from tradebot.errors import OperatorError, TemporaryError
-from tradebot.model.activity import ActivityKind
+from tradebot.model.account import ActivityKind
 from tradebot.model.bar import SUSPENDED
 from tradebot.model.trading import Mode
 from tradebot.model.values import replace

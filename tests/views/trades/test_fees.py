@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from tests.kit.trades import commission, tax_history
 from tests.kit.values import NOW, VENUE_DAY, cash_movement, fill
 from tests.model.test_position import histories
-from tradebot.model.account import CashKind, CashMovement
-from tradebot.model.activity import ActivityKind
+from tradebot.model.account import ActivityKind, CashKind, CashMovement
 from tradebot.model.candidate import Side
 from tradebot.model.order import Fee, fee_id
 from tradebot.model.position import Origin, OwnedFill

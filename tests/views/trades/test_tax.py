@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.kit.trades import brief, commission, fee, of, on, rows, tax_history, traded
 from tests.kit.values import VENUE_DAY, cash_movement, fill, there
 from tests.views.trades.test_tax_lots import years
-from tradebot.model.activity import ActivityKind
+from tradebot.model.account import ActivityKind
 from tradebot.model.candidate import Side
 from tradebot.model.position import FOREIGN, Origin, OwnedFill
 from tradebot.model.values import replace

@@ -17,8 +17,7 @@ from tradebot.adapters.ledger.rows import (
 )
 from tradebot.adapters.ledger.tables import LedgerTables, in_order
 from tradebot.errors import OperatorError
-from tradebot.model.account import EquityPeak
-from tradebot.model.activity import Booking, Entry, Restated
+from tradebot.model.account import Booking, Entry, EquityPeak, Restated
 from tradebot.model.books import Standing, kept_of_entry
 from tradebot.model.candidate import Purpose
 from tradebot.model.intent import Operation

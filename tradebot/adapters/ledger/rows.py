@@ -16,7 +16,7 @@ from tradebot.adapters.text.activity_types import meaning_of
 from tradebot.adapters.text.canonical import decimal_text, json_text, parse_time, time_text
 from tradebot.adapters.text.codec import decode, encode
 from tradebot.errors import DamagedBooksError
-from tradebot.model.activity import Entry
+from tradebot.model.account import Entry
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Component, ScaleOutLevel, Side
 from tradebot.model.decision import Decision

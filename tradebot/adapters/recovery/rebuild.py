@@ -41,7 +41,7 @@ from tradebot.adapters.recovery.rebuild_sources import (
 from tradebot.adapters.state.state_folder import JOURNAL, LEDGER, REBUILDING, StateFolder, cannot_write, sync_folder
 from tradebot.adapters.text.canonical import parse_time
 from tradebot.adapters.text.codec import decode
-from tradebot.model.activity import Booking, Entry
+from tradebot.model.account import Booking, Entry
 from tradebot.model.intent import Intent
 from tradebot.model.order import Reply
 from tradebot.model.position import Origin, OwnedFill

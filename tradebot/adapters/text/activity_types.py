@@ -7,7 +7,7 @@ venue's own as `sub_kind`; so what is read back means the same.
 
 from collections.abc import Mapping
 
-from tradebot.model.activity import ActivityKind
+from tradebot.model.account import ActivityKind
 
 _ALPACA: Mapping[ActivityKind, str] = {
     ActivityKind.FEE: "FEE",

@@ -1,20 +1,34 @@
-"""Read and move the embedded exchange's time, which stands still until it is ticked."""
+"""Read and move the embedded exchange's time, and produce the moments at which `serve` looks for work.
 
-from collections.abc import Callable, Mapping
-from datetime import date, datetime
+The embedded exchange's time stands still until it is ticked. Trading time is the venue's. In real time, it counts on
+from the venue's last reported time with a stopwatch that nobody can set, and asks again at once if the machine's clock
+has jumped or the machine has slept. Nothing is sent in the last two seconds before a close, because it might arrive
+after it.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date, datetime, timedelta
+from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
+from tradebot.adapters.time.machine_clock import awake, stopwatch, wall
 from tradebot.adapters.wire import http
 from tradebot.adapters.wire.allowed_hosts import is_loopback
 from tradebot.adapters.wire.json_fields import DriftTally, JsonFields, RowError
 from tradebot.errors import OperatorError, TemporaryError, TradebotError
+from tradebot.model.serving import Pause
 
 SEE = "tradebot exchange status, then try again; tradebot exchange faults shows what keeps it from answering"
+
 REFUSED = "tradebot exchange tick next_open moves on while its market lasts; tradebot exchange status shows its time"
+
 STEP = "step"
+
 FULL = 507
+
 _STEP_S = 1.0
+
 _TICK_S = 300.0
 
 
@@ -117,3 +131,196 @@ def _read_status(answer: http.HttpReply) -> EngineStatus:
         )
     except (http.BodyError, RowError, ValueError) as error:
         raise TemporaryError(f"the embedded exchange's status can't be read: {error}") from error
+
+
+BEHIND = timedelta(seconds=1)
+
+ASK_AGAIN_S = 300.0
+
+ASK_SOON_S = 15.0
+
+"""When it is asked again while it and this machine disagree about the time."""
+
+JUMP_S = 2.0
+
+"""Two measurements of the same time span that differ by more seconds than this are more than drift."""
+
+PAUSE_S = 60.0
+
+"""A tick comes each second. If the next one comes this much later, the machine slept or the process was stopped."""
+
+
+class Clocks(NamedTuple):
+    """The clocks of a machine, in seconds: one that can be set, one that only counts, one that counts while awake."""
+
+    wall: Callable[[], float] = wall
+    stopwatch: Callable[[], float] = stopwatch
+    awake: Callable[[], float] = awake
+
+
+class RealTime:
+    """A real venue's time: its last answer plus the seconds since then; it is asked again every few minutes.
+
+    Changing this machine's clock doesn't move it: if that clock jumps, or the machine has slept, the venue is asked
+    right away. It runs one second behind, so a slot that has begun here has certainly begun at the venue.
+    """
+
+    finished = False
+
+    def __init__(self, ask: Callable[[], datetime], apart_s: float = 60, clocks: Clocks = Clocks()) -> None:  # noqa: B008
+        self._ask = ask
+        self._clocks = clocks
+        self._apart_s = apart_s
+        self._rested: tuple[float, float, datetime] | None = None
+        self._ask_venue()
+
+    @property
+    def now(self) -> datetime:
+        """Return the venue's last known time plus the time since then, minus one second."""
+        return self._last_time + timedelta(seconds=self._since_s) - BEHIND
+
+    @property
+    def believed(self) -> bool:
+        """Return True if this machine's clock agrees with the venue; if not, we can't tell which slots are over."""
+        return abs(self._ahead_s + self._clock_s + self._since_s - self._clocks.wall()) <= self._apart_s
+
+    def moments(self) -> Iterator[datetime]:
+        """Yield the current time."""
+        if self._jumped or self._since_s >= (ASK_AGAIN_S if self.believed else ASK_SOON_S):
+            try:
+                self._ask_venue()
+            except TemporaryError:
+                # Keep using the last answer: clocks drift slowly, and the passes report that the venue is away.
+                self._keep(self._last_time + timedelta(seconds=self._since_s))
+        yield self.now
+
+    def rest(self) -> None:
+        """Note that nothing is left to do now."""
+        self._rested = self._clocks.stopwatch(), self._clocks.awake(), self.now
+
+    def pause(self) -> Pause | None:
+        """Return the time in which nothing looked since then, if it was longer than it takes to the next tick."""
+        if self._rested is None:
+            return None
+        counted_s, awake_s, began = self._rested
+        passed_s = self._clocks.stopwatch() - counted_s
+        asleep_s = passed_s - (self._clocks.awake() - awake_s)
+        return Pause(began, self.now, asleep_s) if passed_s > PAUSE_S else None
+
+    @property
+    def _since_s(self) -> float:
+        return self._clocks.stopwatch() - self._started_s
+
+    @property
+    def _jumped(self) -> bool:
+        """Return True if the machine's clock and its stopwatch disagree about how much time has passed."""
+        return abs(self._clocks.wall() - self._clock_s - self._since_s) > JUMP_S
+
+    def _ask_venue(self) -> None:
+        self._keep(self._ask())
+
+    def _keep(self, moment: datetime) -> None:
+        self._last_time, self._started_s, self._clock_s = moment, self._clocks.stopwatch(), self._clocks.wall()
+        self._ahead_s = moment.timestamp() - self._clock_s
+
+
+class Engine(Protocol):
+    """The embedded exchange's time, as far as it is driven here."""
+
+    def status(self) -> EngineStatus:
+        """Return the engine's current status."""
+
+    def sleep(self, seconds: float) -> EngineStatus:
+        """Let engine time pass."""
+
+    def tick_to(self, moment: datetime | str) -> EngineStatus:
+        """Move to a named moment."""
+
+
+class EngineTime:
+    """The embedded exchange's time, driven from one due slot to the next; it waits while a pass is running.
+
+    `share_s` is how much engine time each tick lets pass. Raises OperatorError while the exchange's clock runs by
+    itself: nobody else may move it then.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        share_s: float,
+        next_due: Callable[[datetime], datetime | None],
+        report: Callable[[datetime, str], None],
+    ) -> None:
+        self._engine = engine
+        self._share_s = share_s
+        self._next_due = next_due
+        self._report = report
+        self._status = _standing(engine.status())
+        self._started_looking = False
+        self.finished = False
+        self.believed = True
+
+    @property
+    def now(self) -> datetime:
+        """Return the engine's last known time."""
+        return self._status.now
+
+    def rest(self) -> None:
+        """Note that nothing is left to do now: engine time doesn't go on meanwhile."""
+
+    def pause(self) -> None:
+        """Return None: while nothing looks, engine time stands still."""
+
+    def moments(self) -> Iterator[datetime]:
+        """Yield each moment at which something is due within one tick's share of engine time."""
+        self._status, left_s = _standing(self._engine.status()), self._share_s
+        if not self._started_looking:
+            # Engine time is wherever the last driver left it, perhaps in the middle of a slot.
+            self._started_looking = True
+            yield self.now
+        while left_s > 0 and not self.finished:
+            # A market that never closes is open at its end too.
+            if self._status.is_open and not self._status.finished:
+                step_s = min(left_s, self._to_next(self._status))
+                self._status = self._engine.sleep(step_s)
+                left_s -= step_s
+            else:
+                self._status = self._pass_the_night(self._status)
+            yield self.now
+
+    def passing(self, seconds: float) -> Iterator[datetime]:
+        """Let the time pass that an answer took; yield now, each moment at which something is due until then, and then.
+
+        The answer may have passed time while a moment was looked at; that counts.
+        """
+        end = self.now + timedelta(seconds=seconds)
+        yield self.now
+        while (left_s := (end - self.now).total_seconds()) > 0 and not self._status.finished:
+            self._status = self._engine.sleep(min(left_s, self._to_next(self._status)))
+            yield self.now
+
+    def _to_next(self, status: EngineStatus) -> float:
+        """Return the seconds until the next slot, or until the close if no slot comes before it."""
+        moments = (self._next_due(status.now), status.next_close)
+        return min((moment - status.now).total_seconds() for moment in moments if moment is not None)
+
+    def _pass_the_night(self, status: EngineStatus) -> EngineStatus:
+        """Jump to the next open, or to what is due before it while the session is closed."""
+        if status.finished:
+            self.finished = True
+            return status
+        due = self._next_due(status.now)
+        if due is not None and status.next_open is not None and due < status.next_open:
+            return self._engine.tick_to(due)
+        if status.next_open is not None:
+            self._report(status.now, f"the session is closed; the next one opens {status.next_open:%Y-%m-%d %H:%M} UTC")
+        return self._engine.tick_to("next_open")
+
+
+def _standing(status: EngineStatus) -> EngineStatus:
+    if status.pace == STEP:
+        return status
+    raise OperatorError(
+        f"the embedded exchange's clock runs by itself ({status.pace}), and serve moves it from slot to slot",
+        "end tradebot exchange serve, or run it without --time; tradebot serve --speed 60 is as fast as 60x",
+    )

@@ -15,8 +15,7 @@ from papervenue.market.bars import UNITS, usd
 from papervenue.shares.options import contract_of, shares_of
 from papervenue.times import to_datetime
 from tradebot.adapters.text.activity_types import meaning_of
-from tradebot.model.account import BrokerPosition
-from tradebot.model.activity import Activity
+from tradebot.model.account import Activity, BrokerPosition
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import AssetClass, notional

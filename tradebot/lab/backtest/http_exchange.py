@@ -26,8 +26,8 @@ from papervenue import process
 from papervenue.engine.engine import Engine
 from papervenue.exchange import open_exchange, tick_to
 from papervenue.faces.face import Serving
-from papervenue.faces.kraken import charts
-from papervenue.faces.kraken.charts import Candle, Charts
+from papervenue.faces.kraken import read_routes
+from papervenue.faces.kraken.read_routes import Candle, Charts
 from papervenue.faces.web import Call, PathEndpoint, Route
 from papervenue.faults.streaming import StreamFaults
 from papervenue.market_loader import open_market
@@ -304,7 +304,7 @@ class ChartedBars:
         price: PriceKind = PriceKind.TRADE,
     ) -> Iterator[Mapping[str, Sequence[RawBar]]]:
         """Yield the bars of each symbol that begin in a span, one symbol after the other."""
-        span_us = charts.RESOLUTIONS[RESOLUTIONS[timeframe]]
+        span_us = read_routes.RESOLUTIONS[RESOLUTIONS[timeframe]]
         for symbol in symbols:
             found = self._charts.between(symbol, price.value, span_us, from_datetime(first), from_datetime(last))
             yield {symbol: list(map(_bar, found))}

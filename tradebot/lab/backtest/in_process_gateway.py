@@ -21,10 +21,10 @@ from papervenue.engine.orders import LIQUIDATION, SETTLEMENT
 from papervenue.faces.tws import orders, place_order
 from papervenue.faces.tws.account_requests import TwsReads
 from papervenue.faces.tws.contracts import FUTURE, Contracts
+from papervenue.faces.tws.gateway import ASK, BID, CLOSE, LAST
 from papervenue.faces.tws.history import HistoryError, TwsHistory
 from papervenue.faces.tws.order_messages import exec_id, executions_of, number_of, reason, time_of, word
 from papervenue.faces.tws.orders import find_by_label, ids_of, label_of, perm_id
-from papervenue.faces.tws.prices import ASK, BID, CLOSE, LAST
 from papervenue.jsontext import encode, plain
 from papervenue.margined.accounts import net_positions
 from papervenue.times import HOUR, SECOND
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from papervenue.engine.engine import Engine
     from papervenue.engine.orders import Execution, Order
     from papervenue.events import Event
-    from papervenue.market.instruments import Grid
+    from papervenue.market.venue import Grid
     from papervenue.refusal import Refusal
     from tradebot.venues.ibkr.link import LinkTimeouts
     from tradebot.venues.ibkr.wrapper import ReportedStatus

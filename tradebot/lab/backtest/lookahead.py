@@ -31,9 +31,8 @@ from tradebot.timetable.sessions import slots
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from papervenue.market.bars import Bar
+    from papervenue.market.bars import Bar, BarSource
     from papervenue.market.sessions import Calendar
-    from papervenue.market.source import BarSource
     from tradebot.app.settings import Settings
     from tradebot.lab.backtest.market import OpenedMarket
     from tradebot.lab.backtest.run import BacktestRun

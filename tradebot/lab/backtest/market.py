@@ -13,18 +13,18 @@ from papervenue.market.bars import Market
 from papervenue.market.daily import DailyBars, read_days
 from papervenue.market.daily_file import is_parquet
 from papervenue.market.generator import GeneratedBars
-from papervenue.market.instruments import Grid
 from papervenue.market.rates import NO_RATES, Rates, rates_of
 from papervenue.market.recorded import NO_CALENDARS, describe_damage, held_bars, read_bars
 from papervenue.market.sessions import build_calendar, own_calendars
+from papervenue.market.venue import Grid
 from papervenue.market_loader import generated_source
 from tradebot.app.sandbox import translate_exchange_errors
 from tradebot.model.values import replace
 
 if TYPE_CHECKING:
     from papervenue.market.actions import Action
+    from papervenue.market.bars import BarSource
     from papervenue.market.sessions import Calendar
-    from papervenue.market.source import BarSource
     from papervenue.market.spec import MarketSpec
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from shutil import rmtree
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from papervenue.market.source import QuickCloses
+from papervenue.market.bars import QuickCloses
 from papervenue.market.spec import FUNDS, NO_COSTS
 from papervenue.times import SECOND
 from tradebot.adapters.bars.series import resample, series

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from papervenue.engine.engine import Engine
     from papervenue.engine.engine_state import Floor
     from papervenue.events import Event
-    from tradebot.model.activity import Activity
+    from tradebot.model.account import Activity
     from tradebot.model.instrument import Listing
     from tradebot.model.intent import Intent
     from tradebot.model.venue import Proof

@@ -22,7 +22,7 @@ from tradebot.exits.kind import ExitRule, PriceRule, StopLevel, TimeRule, Watche
 from tradebot.exits.kinds.stops import StopLoss
 from tradebot.exits.kinds.targets import ProfitTarget
 from tradebot.exits.kinds.times import EndOfDay, LowMovement, TimeExit
-from tradebot.exits.lists import Exits, in_force, levels
+from tradebot.exits.rules import Exits, in_force, levels
 from tradebot.lab.driver.price_triggers import (
     CENTS,
     FAR,

@@ -18,8 +18,7 @@ from tradebot.lab.performance.curve import BenchmarkPrices, Rates, frame
 from tradebot.lab.performance.report import Cost, Figure, FigureUnit, TradingCosts
 from tradebot.lab.performance.return_figures import LOST, figure
 from tradebot.lab.performance.returns import Path
-from tradebot.model.account import CashKind, CashMovement
-from tradebot.model.activity import ActivityKind
+from tradebot.model.account import ActivityKind, CashKind, CashMovement
 from tradebot.model.bar import Session
 from tradebot.model.instrument import notional
 from tradebot.model.position import Origin, OwnedFill

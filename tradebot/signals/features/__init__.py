@@ -13,8 +13,7 @@ import numpy as np
 
 from tradebot.model.text import known_name
 from tradebot.signals.features import rows
-from tradebot.signals.features.feature import Absence, Feature, FeatureInputs
-from tradebot.signals.features.frame import SETTLED, Frame, Measures, frame_of
+from tradebot.signals.features.frame import SETTLED, Absence, Feature, FeatureInputs, Frame, Measures, frame_of
 from tradebot.signals.features.rolling import Column, fill_gaps
 from tradebot.signals.features.state import STATE, DecisionState, state_numbers
 

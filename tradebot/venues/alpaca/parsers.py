@@ -19,8 +19,7 @@ from tradebot.adapters.text.activity_types import meaning_of
 from tradebot.adapters.wire.http import BodyError, HttpReply, printable
 from tradebot.adapters.wire.json_fields import LONGEST_SYMBOL, DriftTally, JsonFields, RowError, keep_readable
 from tradebot.errors import OperatorError
-from tradebot.model.account import Account, BrokerPosition
-from tradebot.model.activity import Activity
+from tradebot.model.account import Account, Activity, BrokerPosition
 from tradebot.model.bar import Quote, Session, VenueClock
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import ONE, AssetClass, Instrument, Listing, TickStep

@@ -11,8 +11,7 @@ from urllib.parse import quote
 from tradebot.adapters.wire.http import RequestBounds, RetryPolicy
 from tradebot.adapters.wire.json_fields import LONGEST_TEXT, DriftTally, JsonFields, RowError, keep_readable, utc
 from tradebot.errors import TemporaryError
-from tradebot.model.account import Account, BrokerPosition, BrokerView
-from tradebot.model.activity import Activity
+from tradebot.model.account import Account, Activity, BrokerPosition, BrokerView
 from tradebot.model.bar import Depth, Quote, Session, VenueClock
 from tradebot.model.instrument import Listing
 from tradebot.model.intent import Intent, is_marked

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from msgspec import Struct, field
 
 from tradebot.adapters.wire.json_fields import DriftTally, RowError
-from tradebot.model.activity import Activity, ActivityKind, Corrects
+from tradebot.model.account import Activity, ActivityKind, Corrects
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import AssetClass
 from tradebot.model.intent import stop_of

@@ -12,8 +12,7 @@ from zoneinfo import ZoneInfo
 from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.adapters.wire.json_fields import DriftTally, RowError
 from tradebot.errors import OperatorError, TemporaryError
-from tradebot.model.account import Account, BrokerPosition, BrokerView
-from tradebot.model.activity import Activity
+from tradebot.model.account import Account, Activity, BrokerPosition, BrokerView
 from tradebot.model.bar import Depth, Quote, Session, VenueClock
 from tradebot.model.candidate import Purpose
 from tradebot.model.hours import Hours

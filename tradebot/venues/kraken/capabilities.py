@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
 
-from tradebot.model.activity import ActivityKind
+from tradebot.model.account import ActivityKind
 from tradebot.model.order import OrderStatus, OrderType, TimeInForce
 from tradebot.model.series import PriceKind
 from tradebot.model.venue import Capabilities, ClientIds, Edit, Pairs, Settlement

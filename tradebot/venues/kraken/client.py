@@ -50,7 +50,7 @@ from tradebot.adapters.wire.http import (
     printable,
 )
 from tradebot.errors import ExitCode, OperatorError, TemporaryError
-from tradebot.model.activity import Activity, ActivityKind
+from tradebot.model.account import Activity, ActivityKind
 from tradebot.model.order import Fill
 from tradebot.model.trading import Mode
 from tradebot.venues.kraken.capabilities import KEY, NONCE, PERSON, SECRET, URL

@@ -10,8 +10,7 @@ from urllib.parse import quote as quoted
 
 from tradebot.adapters.wire.json_fields import DriftTally, JsonFields, RowError, keep_readable, utc
 from tradebot.errors import OperatorError, TemporaryError
-from tradebot.model.account import Account, BrokerPosition, BrokerView
-from tradebot.model.activity import Activity
+from tradebot.model.account import Account, Activity, BrokerPosition, BrokerView
 from tradebot.model.bar import Depth, Quote, Session, VenueClock
 from tradebot.model.instrument import Listing
 from tradebot.model.intent import Intent, Operation, is_marked

@@ -8,8 +8,7 @@ from operator import attrgetter
 from typing import Any
 
 from tradebot.adapters.wire.json_fields import DriftTally, JsonFields, RowError
-from tradebot.model.account import BrokerPosition
-from tradebot.model.activity import Activity, ActivityKind
+from tradebot.model.account import Activity, ActivityKind, BrokerPosition
 from tradebot.model.bar import SUSPENDED, Depth, Level, Quote
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import AssetClass, Instrument, Listing, MarginLevel, TickStep

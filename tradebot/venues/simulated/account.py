@@ -13,7 +13,7 @@ from tradebot.adapters.state.state_folder import SIMULATED, cannot_write, write_
 from tradebot.adapters.text.canonical import CodecError
 from tradebot.adapters.text.codec import decode, encode
 from tradebot.errors import DamagedBooksError
-from tradebot.model.activity import Activity
+from tradebot.model.account import Activity
 from tradebot.model.instrument import AssetClass, notional
 from tradebot.model.order import Fill, Order
 

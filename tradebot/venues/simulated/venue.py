@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from tradebot.adapters.bars.store import SPLIT, CorporateAction
-from tradebot.model.account import Account, BrokerPosition, BrokerView
-from tradebot.model.activity import Activity, ActivityKind
+from tradebot.model.account import Account, Activity, ActivityKind, BrokerPosition, BrokerView
 from tradebot.model.bar import Depth, Quote, Session, VenueClock
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.costs import BASIS_POINTS

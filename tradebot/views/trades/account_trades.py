@@ -10,8 +10,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from tradebot.model.account import CashMovement
-from tradebot.model.activity import ActivityKind
+from tradebot.model.account import ActivityKind, CashMovement
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import notional
 from tradebot.model.order import Fill

@@ -7,8 +7,7 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from tradebot.model.account import CashKind, CashMovement
-from tradebot.model.activity import ActivityKind
+from tradebot.model.account import ActivityKind, CashKind, CashMovement
 from tradebot.model.order import Fill, fee_id
 from tradebot.model.position import NINE_PLACES, Origin, OwnedFill
 from tradebot.model.venue import Settlement

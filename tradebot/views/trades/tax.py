@@ -8,8 +8,7 @@ from fractions import Fraction
 
 from msgspec import Struct
 
-from tradebot.model.account import CashMovement
-from tradebot.model.activity import ActivityKind
+from tradebot.model.account import ActivityKind, CashMovement
 from tradebot.model.candidate import Side
 from tradebot.model.position import NINE_PLACES
 from tradebot.model.values import replace

@@ -17,9 +17,8 @@ from papervenue.market.bars import usd
 from papervenue.market.sessions import Calendar, Session
 from papervenue.market.spec import TICKER
 from papervenue.refusal import invalid, not_found, unprocessable
-from papervenue.shares import actions, expiry
-from papervenue.shares.expiry import move
-from papervenue.shares.options import contract_of, last_session, underlying, value
+from papervenue.shares import actions, options
+from papervenue.shares.options import contract_of, last_session, move, underlying, value
 from papervenue.times import rfc3339
 
 ACTIONS = "/exchange/v1/actions"
@@ -120,7 +119,7 @@ def _end_option(engine: Engine, body: dict[str, Any], kind: str) -> Answer:
         raise unprocessable(f"qty must be at most {plain(abs(held))}")
     if kind != "option_expiry" and underlying(engine.market, contract) is None:
         raise unprocessable("the underlying is not listed")
-    end = expiry.expire if kind == "option_expiry" else expiry.exercise
+    end = options.expire if kind == "option_expiry" else options.exercise
     end(engine, account, symbol, qty.copy_sign(held))
     return 200, encode({"type": kind, "symbol": symbol, "qty": plain(qty), "cash": plain(account.cash)})
 
@@ -150,7 +149,7 @@ def _journal_shares(engine: Engine, account: Account, body: dict[str, Any]) -> N
             raise unprocessable("the contract has expired")
     move(engine, account, Activity("JNLS", None, symbol, "stock journal", qty, price))
     if contract is not None:
-        expiry.watch(engine, account, symbol, contract)
+        options.watch(engine, account, symbol, contract)
 
 
 def _whole(qty: Decimal) -> Decimal:

@@ -1,4 +1,7 @@
-"""Act as the venue's staff: change orders that nobody asked to change, and bust or correct executions."""
+"""Act as the venue's staff: change orders that nobody asked to change, and bust or correct executions.
+
+The staff of a plain venue also changes funding rates.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +13,28 @@ from papervenue.commands.control import account_of, check_fields, positive
 from papervenue.engine import unsolicited
 from papervenue.engine.account import Account
 from papervenue.engine.engine import Engine
+from papervenue.engine.engine_state import order_fields
 from papervenue.engine.orders import Order
 from papervenue.faces.trading_json import execution_json, order_json
-from papervenue.jsontext import encode
+from papervenue.jsontext import encode, plain, to_decimal
+from papervenue.margined import accounts
 from papervenue.refusal import invalid, not_found
 from papervenue.shares import amending
 from papervenue.shares.order_parsing import price_units, read_replacement
 
 ORDERS, EXECUTIONS = "/exchange/v1/orders", "/exchange/v1/executions"
+
 RESTATE = "restate"
+
 ACTS: Mapping[str, Callable[[Engine, Order], None]] = {
     "suspend": unsolicited.suspend,
     "stop": unsolicited.stop,
     "resume": unsolicited.resume,
     "cancel": unsolicited.cancel,
 }
+
 _CHANGES = {"qty", "limit_price", "stop_price"}
+
 _CORRECTIONS = {"qty", "price"}
 
 
@@ -72,4 +81,51 @@ def order_of(account: Account, body: dict[str, Any]) -> Order:
 ENTRIES = (
     Entry("POST", ORDERS, _act),
     Entry("POST", EXECUTIONS, _amend),
+)
+
+
+FUNDING = "/exchange/v1/funding"
+
+
+def _set_funding(asked: Asked) -> Answer:
+    body, engine = asked.body, asked.engine
+    check_fields(body, {"symbol", "rate"})
+    symbol, rate = str(body.get("symbol")), to_decimal(body.get("rate"))
+    if symbol not in engine.market.known:
+        raise not_found(f"there is no instrument {symbol[:40]!r}")
+    if rate is None:
+        raise invalid("rate is what a long position pays for each unit and hour")
+    accounts.set_rate(engine, symbol, rate)
+    return 200, encode({"symbol": symbol, "rate": plain(rate)})
+
+
+def _act_at_plain_venue(asked: Asked) -> Answer:
+    body, engine = asked.body, asked.engine
+    check_fields(body, {"account", "order", "do"})
+    order, act = order_of(account_of(engine, body), body), ACTS.get(str(body.get("do")))
+    if act is None:
+        raise invalid(f"do is one of {', '.join(ACTS)}")
+    act(engine, order)
+    return 200, encode(order_fields(order, engine.market.grids))
+
+
+def _correct(asked: Asked) -> Answer:
+    body, engine = asked.body, asked.engine
+    check_fields(body, {"account", "execution", "price"})
+    account, name, price = account_of(engine, body), str(body.get("execution")), to_decimal(body.get("price"))
+    symbol = accounts.symbol_of_execution(account, name)
+    units = None if price is None else engine.market.grids[symbol].of(price)
+    if units is None:
+        raise invalid("price is on a tick")
+    made = accounts.correct_execution(engine, account, name, units)
+    return 200, encode({"execution": made.id, "symbol": symbol})
+
+
+CORRECTIONS = (Entry("POST", EXECUTIONS, _correct),)
+
+"""What the staff of a venue may do besides that corrects executions."""
+
+PLAIN_ENTRIES = (
+    Entry("POST", FUNDING, _set_funding),
+    Entry("POST", ORDERS, _act_at_plain_venue),
 )

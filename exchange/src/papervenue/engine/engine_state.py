@@ -15,9 +15,9 @@ from papervenue.engine.venue_rules import AccountFigures, Dialect
 from papervenue.events import Emit, Event, Update
 from papervenue.jsontext import plain
 from papervenue.market.bars import Market, usd
-from papervenue.market.instruments import Grid
 from papervenue.market.rates import NO_RATES, Rates
 from papervenue.market.spec import NO_COSTS, Costs, FillSpec
+from papervenue.market.venue import Grid
 from papervenue.times import SECOND, to_datetime
 
 Deed = Callable[..., object]

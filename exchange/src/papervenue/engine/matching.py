@@ -51,8 +51,8 @@ from decimal import ROUND_DOWN, Decimal
 from papervenue.engine.orders import Order, OrderRequest, shares_for
 from papervenue.market import bars
 from papervenue.market.bars import UNITS, Bar, tick, usd
-from papervenue.market.instruments import Grid
 from papervenue.market.spec import FillSpec
+from papervenue.market.venue import Grid
 
 UNBOUNDED = Decimal("Infinity")
 _ONE = Decimal(1)

@@ -9,7 +9,7 @@ from papervenue.clock import Pace, read_pace
 from papervenue.commands.actions import ACTIONS
 from papervenue.commands.control import ACCOUNTS, LATENCY, RESET, TICK, account_summary
 from papervenue.exchange import Exchange
-from papervenue.faces.keys import command_of
+from papervenue.faces.guard import command_of
 from papervenue.faces.trading.query import params
 from papervenue.faces.web import Call, Reply, Route, ok, route
 from papervenue.jsontext import decode_object

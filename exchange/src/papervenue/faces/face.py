@@ -31,7 +31,7 @@ GROUPS = ("papervenue.faces", "tradebot.exchange_faces")
 _OURS: Mapping[str, str] = MappingProxyType(
     {
         "alpaca": "papervenue.faces.alpaca",
-        "flow": "papervenue.faces.unusual_whales",
+        "flow": "papervenue.streams.flow_alerts",
         "kraken": "papervenue.faces.kraken.face",
         "tws": "papervenue.faces.tws.face",
     }

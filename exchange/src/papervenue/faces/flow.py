@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 
 from papervenue.engine.engine import Engine
 from papervenue.faces.web import MADE_AT, Call, Handler, Reply, Route, route
-from papervenue.faults.effects import shown_us
+from papervenue.faults.fault_state import shown_us
 from papervenue.flow.filters import PRINT_NUMBERS, matcher, matcher_of_prints
 from papervenue.flow.series import (
     BUSIEST,

@@ -1,7 +1,6 @@
 """Decide who may talk to the exchange: programs on this machine, and no web page except its own.
 
-Its control API needs no key, so only programs of the user who runs the exchange may change it; `callers` identifies
-them.
+Its control API needs no key, so only programs of the user who runs the exchange may change it.
 
 A web page of another site can make a browser send requests to loopback. It can also point its own domain there, so that
 its requests look like the exchange's own. The Origin header (or Sec-Fetch-Site) reveals the first, the Host header the
@@ -10,22 +9,165 @@ second. The exchange's own page may change things, and shows a key for it that n
 Enforce two HTTP rules before routing: where a request ends, and which host it is for.
 
 Source of both rules: RFC 9112, sections 6.3 (two lengths) and 3.2.2 (the absolute form of a target).
+
+Whether a control request comes from the user who runs this exchange is told by asking the kernel or by token. The
+account of any other request is that of its key and secret.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
+import hmac
+import os
 import re
 import secrets
-from typing import NamedTuple
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from papervenue.faces import local_auth
-from papervenue.faces.web import Reply, send_reply
+from papervenue.commands.command import Command
+from papervenue.engine.account import Account
+from papervenue.engine.engine import Engine
+from papervenue.faces.web import CONNECTION, Call, Reply, send_reply
 from papervenue.jsontext import encode
-from papervenue.refusal import FORBIDDEN, MALFORMED
+from papervenue.private_files import TOKEN_FILE, TOKEN_HEADER
+from papervenue.refusal import FORBIDDEN, MALFORMED, Refusal
+
+_BASIC, _BEARER = "basic ", "bearer "
+
+
+class Credentials(NamedTuple):
+    key_id: str
+    secret: str
+
+
+def account_of(call: Call, engine: Engine) -> Account:
+    """Return the caller's account; raise the 401 Refusal if no account has this key and secret."""
+    account = account_with(credentials_of(call.headers), engine)
+    if account is None:
+        raise unauthorized_refusal()
+    return account
+
+
+def account_with(shown: Credentials | None, engine: Engine) -> Account | None:
+    if shown is None:
+        return None
+    opened = (account for account in engine.accounts.values() if account.key_id == shown.key_id)
+    secret = shown.secret.encode(errors="replace")
+    return next((account for account in opened if hmac.compare_digest(account.secret.encode(), secret)), None)
+
+
+def credentials_of(headers: Mapping[str, str]) -> Credentials | None:
+    """Return the credentials in Alpaca's two headers or in basic or bearer authentication; None if there are none.
+
+    An account's key here is also its secret, so that one word can serve as an OAuth client's token.
+    """
+    key_id, secret = headers.get("apca-api-key-id"), headers.get("apca-api-secret-key")
+    if key_id and secret:
+        return Credentials(key_id, secret)
+    given = headers.get("authorization", "")
+    if given.lower().startswith(_BEARER):
+        token = given[len(_BEARER) :].strip()
+        return Credentials(token, token)
+    return _basic(given[len(_BASIC) :]) if given.lower().startswith(_BASIC) else None
+
+
+def command_of(call: Call, account: Account | None = None) -> Command:
+    number = account.number if account else ""
+    return Command(call.method, call.raw_path, call.raw_query, call.body, number, call.effects)
+
+
+def _basic(encoded: str) -> Credentials | None:
+    try:
+        text = base64.b64decode(encoded.strip(), validate=True).decode()
+    except (binascii.Error, ValueError):
+        return None
+    key_id, colon, secret = text.partition(":")
+    return Credentials(key_id, secret) if colon else None
+
+
+def unauthorized_refusal() -> Refusal:
+    """Return the 401 that Alpaca gives, which has no code."""
+    return Refusal(401, {"message": "unauthorized."})
+
+
+FOREIGN = "only the user who runs this exchange can control it"
+
+UNTOLD = f"can't tell which user sent this request: send the content of {TOKEN_FILE} as {TOKEN_HEADER}"
+
+_CONNECTIONS = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
+
+_HEADER = TOKEN_HEADER.lower().encode()
+
+_ROOT = 0
+
+_NO_SOCKET = "0"
+
+_MAPPED = "0000000000000000FFFF0000"
+
+"""The prefix in /proc/net/tcp6 of an IPv4 address that an IPv6 socket is connected to, on a little-endian machine."""
+
+
+def control_objection(scope: Scope, token: str | None) -> str | None:
+    """Return why a request may not control the exchange, or None; without a token only the kernel can authorize it."""
+    if "client" not in scope and "server" not in scope:
+        # There was no server: an application was called in its own process. A server always sets both keys.
+        return None
+    owner = _owner_of(scope)
+    if owner is not None:
+        return None if owner in (_ROOT, os.geteuid()) else FOREIGN
+    tokens = [value for name, value in scope["headers"] if name == _HEADER]
+    fits = token is not None and len(tokens) == 1 and secrets.compare_digest(tokens[0], token.encode("ascii"))
+    return None if fits else UNTOLD
+
+
+def _owner_of(scope: Scope) -> int | None:
+    """Return the user id of the client's socket; ask once per connection, because a socket keeps its owner."""
+    connection: Any = scope.get("state", {}).get(CONNECTION)
+    owner: int | None = getattr(connection, "owner", None)
+    if owner is None:
+        owner = owner_of(scope.get("client"), scope.get("server"))
+        if connection is not None:
+            connection.owner = owner
+    return owner
+
+
+def owner_of(client: tuple[str, int] | None, server: tuple[str, int] | None) -> int | None:
+    """Return the user id of the client's socket, or None if the kernel doesn't tell, as on macOS."""
+    if client is None or server is None:
+        return None
+    ends = _written(*client), _written(*server)
+    owners = (_owner_in(table, *ends) for table in _CONNECTIONS)
+    return next((owner for owner in owners if owner is not None), None)
+
+
+def _owner_in(table: Path, local: str, remote: str) -> int | None:
+    """Find a connection in one of the kernel's tables."""
+    try:
+        rows = table.read_text(encoding="ascii").splitlines()[1:]
+    except (OSError, ValueError):
+        return None
+    # A row is: number, local address, remote address, state, queues, timer, retransmits, user id, timeout, inode.
+    for fields in (row.split() for row in rows):
+        if (fields[1].removeprefix(_MAPPED), fields[2].removeprefix(_MAPPED)) == (local, remote):
+            # A connection whose process has closed it, or exited, has no inode; the kernel then lists root as its
+            # owner.
+            return None if fields[9] == _NO_SOCKET else int(fields[7])
+    return None
+
+
+def _written(host: str, port: int) -> str:
+    """Format an IPv4 address and port as the kernel does, with the address in the machine's byte order."""
+    return f"{int.from_bytes(socket.inet_aton(host), sys.byteorder):08X}:{port:04X}"
+
 
 _ABSOLUTE = re.compile(r"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
+
 _LENGTHS = {b"content-length", b"transfer-encoding"}
 
 
@@ -66,15 +208,25 @@ async def _refuse(receive: Receive, send: Send) -> None:
 
 
 PAGE_DATA = "/exchange/v1/page"
+
 """The page's data as JSON; foreign pages must never read it, because it holds the page's key."""
+
 PAGE_HEADER = "X-Exchange-Page"
+
 KEYLESS = f"a web page can control the exchange only with the page's key as {PAGE_HEADER}: open the exchange's own page"
+
 _KEY = PAGE_HEADER.lower().encode()
+
 _HOST = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(?::(\d{1,5}))?", re.ASCII | re.IGNORECASE)
+
 _CONTROL = "/exchange/"
+
 _SAFE = ("GET", "HEAD", "OPTIONS")
+
 _OF_BROWSERS = {b"origin", b"sec-fetch-site"}
+
 """Browsers send at least one of these with whatever a page's script or form sends, and no page can prevent it."""
+
 _OTHER_SITES = (b"cross-site", b"same-site")
 
 
@@ -117,7 +269,7 @@ def objection(scope: Scope, may: ControlCredentials) -> str | None:
         return "a web page from another origin can't do this"
     if not scope["path"].startswith(_CONTROL) or scope.get("method", "GET") in _SAFE:
         return None
-    return _keyless(scope, may.page_key) or local_auth.objection(scope, may.token)
+    return _keyless(scope, may.page_key) or control_objection(scope, may.token)
 
 
 def _keyless(scope: Scope, key: str) -> str | None:

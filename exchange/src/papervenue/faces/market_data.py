@@ -11,9 +11,8 @@ from papervenue.faces.data.history import DataHistory
 from papervenue.faces.data.params import bad_parameter, params_of, read_token, token_of
 from papervenue.faces.data.rows import Row
 from papervenue.faces.data.stocks import Stocks
-from papervenue.faces.data.unsupported_paths import LEFT_OUT
-from papervenue.faces.keys import account_of
-from papervenue.faces.trading.unsupported_paths import left_out_routes
+from papervenue.faces.guard import account_of
+from papervenue.faces.unsupported_paths import DATA_LEFT_OUT, left_out_routes
 from papervenue.faces.web import Call, Handler, Reply, Route, ok, route
 from papervenue.market.actions import (
     CASH_MERGER,
@@ -358,7 +357,7 @@ class DataFace:
     def routes(self) -> list[Route]:
         """Return the routes, busiest first; paths that are left out come before those that match any name."""
         stocks, others = self._routed(self._stocks), self._routed(self._others)
-        return [*stocks, *left_out_routes(self._engine, LEFT_OUT), *others]
+        return [*stocks, *left_out_routes(self._engine, DATA_LEFT_OUT), *others]
 
     def _routed(self, handlers: Iterable[tuple[str, Handler]]) -> list[Route]:
         return [route(path, GET=self._keyed(handler)) for path, handler in handlers]

@@ -29,7 +29,7 @@ from papervenue.faces.web import EFFECTS, PathEndpoint, Paths
 from papervenue.faults import fault_bodies
 from papervenue.faults.armed_rules import Firing
 from papervenue.faults.connection_faults import Connection
-from papervenue.faults.effects import effects_of
+from papervenue.faults.fault_state import effects_of
 from papervenue.faults.kinds import Facts, is_of_kind
 from papervenue.margined.accounts import NetPosition
 from papervenue.market.bars import usd

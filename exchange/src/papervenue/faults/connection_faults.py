@@ -1,10 +1,16 @@
-"""Control the connection under a request, to do what HTTP can't express: close it without an answer, or reset it."""
+"""Control the connection under a request, to do what HTTP can't express: close it without an answer, or reset it.
+
+How many files and connections this process may have open at once is limited here too.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import resource
 import socket
 import struct
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -15,15 +21,39 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from papervenue.faces.web import CONNECTION
-from papervenue.fd_limits import most_connections
+
+_RESERVED = 256
+
+"""File descriptors not meant for clients: the log, the market, and connections that are just being refused."""
+
+
+def raise_limit() -> None:
+    """Raise this process's limit of open files as far as the system allows; if it doesn't, keep the current limit."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def most_connections() -> int:
+    """Return how many clients may connect, leaving descriptors for everything else."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if soft == resource.RLIM_INFINITY else soft - min(_RESERVED, soft // 2)
+
 
 _NO_LINGER = struct.pack("ii", 1, 0)
+
 """SO_LINGER with a zero timeout, so that closing the socket sends a reset immediately."""
+
 REQUEST_S = 30.0
+
 """Seconds for a request to arrive, from connecting (or its first byte) to the last byte of its body."""
+
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
 _TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
 _DATE = b"date"
+
 _LENGTH = b"content-length"
 
 

@@ -1,36 +1,49 @@
-"""Intercept every request while rules are armed, and apply the rules that fire."""
+"""Intercept every request while rules are armed, and apply the rules that fire.
+
+The control API of the faults is served under /exchange/v1/faults.
+"""
 
 from __future__ import annotations
 
 import gzip
 import json
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from papervenue.commands.command import Command
 from papervenue.engine.account import Account
 from papervenue.engine.engine import Engine
 from papervenue.engine.orders import Order
 from papervenue.exchange import Exchange
-from papervenue.faces.keys import credentials_of
-from papervenue.faces.web import LONGEST_BODY, headers_of
-from papervenue.faults import fault_bodies
+from papervenue.faces.guard import credentials_of
+from papervenue.faces.web import LONGEST_BODY, Call, Reply, Route, headers_of, ok, route
+from papervenue.faults import fault_bodies, fault_table
 from papervenue.faults.apply_faults import Behind, Turn
 from papervenue.faults.connection_faults import Connection
 from papervenue.faults.fault_bodies import PendingReply
+from papervenue.faults.fault_state import PATH
 from papervenue.faults.kinds import Facts, is_of_kind, kind_of
-from papervenue.jsontext import encode
+from papervenue.faults.rules import RuleError, read_rules
+from papervenue.jsontext import decode_object, encode
+from papervenue.market.spec import MarketError
+from papervenue.refusal import not_found
 from papervenue.times import SECOND
 
 _MOST_SYMBOLS = 200
+
 _ORDER = re.compile(r"/v2/orders/([^/]+)")
+
 _OF_ONE_ORDER = ("order", "replace", "cancel")
+
 _CLIENT_ID, _ORDER_ID, _TO_EDIT = "cliOrdId", "order_id", "orderId"
+
 _BY_CLIENT_ID = "/v2/orders:by_client_order_id"
+
 _SYMBOL = re.compile(
     r"/v2/(?:positions|assets)/([^/]+)|/api/stock/([^/]+)/.+"
     r"|/v2/stocks/(?!(?:quotes|trades|bars|auctions|meta)/)([^/]+)/.+"
@@ -155,14 +168,23 @@ async def _body(request: Request) -> bytes:
 
 
 DELAY = b"x-exchange-answer-took"
+
 """The header that says how many engine seconds an answer took; no real service sends it."""
+
 _DRIPS_A_SECOND = 10
+
 _UNAUTHORIZED = encode({"message": "unauthorized."})
+
 _NOT_FOUND = encode({"code": 40410000, "message": "not found"})
+
 _OF_MARGIN = 92
+
 """The number of an error that Kraken gives with HTTP 500."""
+
 _LEFT_THIS_MINUTE = b"x-uw-req-per-minute-remaining"
+
 _USED_TODAY, _DAILY_LIMIT = b"x-uw-daily-req-count", b"x-uw-token-req-limit"
+
 _NOT_IN_PLAN = {
     "endpoint": {"code": "advanced_tier_required", "message": "This endpoint needs the advanced tier."},
     "date": {
@@ -172,6 +194,7 @@ _NOT_IN_PLAN = {
 }
 
 Settings = Mapping[str, Any]
+
 Header = tuple[bytes, bytes]
 
 
@@ -336,4 +359,70 @@ ANSWERS: Mapping[str, Answering] = {
     "not_found": lambda turn, settings: _give(turn, 404, _NOT_FOUND),
     "late_arrival": _late_arrival,
 }
+
 """Fault handlers by name; any other fault sends the correct answer."""
+
+
+class FaultFace:
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        exchange.status_parts["faults"] = lambda: [one.rule.name for one in exchange.faults.book]
+
+    def routes(self) -> list[Route]:
+        book = self._exchange.faults.book
+        return [
+            route(
+                PATH, GET=lambda call: ok({"faults": [one.to_json() for one in book]}), POST=self._arm, DELETE=self._run
+            ),
+            route(PATH + "/ready", GET=self._ready),
+            route(PATH + "/ready/{name}", GET=self._show),
+            route(PATH + "/{name}", DELETE=self._run),
+        ]
+
+    def _arm(self, call: Call) -> Reply:
+        """Arm the script in the body, or the ready-made script it names. The log holds the text, not the name."""
+        given = _script(call.body)
+        return Reply(*self._exchange.run(Command("POST", PATH, body=fault_table.text_of(given.strip()) or given)))
+
+    def _run(self, call: Call) -> Reply:
+        return Reply(*self._exchange.run(Command(call.method, call.raw_path)))
+
+    def _ready(self, call: Call) -> Reply:
+        return ok(
+            {"scripts": [{"name": name, "summary": fault_table.summary_of(name)} for name in fault_table.names()]}
+        )
+
+    def _show(self, call: Call) -> Reply:
+        text = fault_table.text_of(call.names["name"])
+        if text is None:
+            raise not_found(f"no ready-made script has that name; choose from {', '.join(fault_table.names())}")
+        return ok({"name": call.names["name"], "script": text})
+
+
+def _script(body: str) -> str:
+    """Return the script in a body: either the body itself, or the `script` field of a JSON object."""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return body
+    inner = value.get("script") if isinstance(value, dict) and set(value) == {"script"} else None
+    return inner if isinstance(inner, str) else body
+
+
+def arm_at_start(exchange: Exchange, scripts: Iterable[str]) -> None:
+    """Arm scripts at the start; one whose rules are already armed unchanged keeps its counts. Raise MarketError."""
+    for script in scripts:
+        if not _is_armed(exchange, script):
+            status, answer = exchange.run(Command("POST", PATH, body=script))
+            if status != 200:
+                refusal = decode_object(answer.decode())
+                raise MarketError(f"can't arm the faults: {refusal['message']}", refusal["hint"])
+
+
+def _is_armed(exchange: Exchange, script: str) -> bool:
+    try:
+        rules = read_rules(script)
+    except RuleError as error:
+        raise MarketError(f"can't arm the faults: {error}", error.hint) from error
+    armed = {one.rule.name: one.rule.written for one in exchange.faults.book}
+    return all(armed.get(rule.name) == rule.written for rule in rules)

@@ -2,18 +2,28 @@
 
 A position's cost is exact, and so is what is taken from it when a part is closed: that part is rounded to the smallest
 amount of cash, and the rest stays. So what is realized and unrealized always adds up to what prices did.
+
+Positions pay and earn funding, which accrues at every moment, and is booked on the hour and with each fill. A rate is
+what a long position pays for each unit, times the multiplier, and hour; a short position earns it. Amounts are booked
+in the smallest unit of cash, rounded toward zero, and the rest is carried to the next booking.
+
+If the price of an execution is corrected later, the position's cost follows, or cash if it is closed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 
-from papervenue.engine.account import Account, Position
-from papervenue.engine.engine_state import Floor
-from papervenue.engine.orders import Order
-from papervenue.market.instruments import CASH_UNIT, Grid
+from papervenue.engine.account import Account, Activity, Position
+from papervenue.engine.engine_state import Floor, activity_id, enter
+from papervenue.engine.orders import CORRECT, Amendment, Execution, Fill, Order
+from papervenue.events import Event
+from papervenue.jsontext import plain
+from papervenue.market.venue import CASH_UNIT, Grid
+from papervenue.refusal import not_found, unprocessable
+from papervenue.times import HOUR
 
 _ZERO = Decimal(0)
 
@@ -139,3 +149,122 @@ def adding(account: Account, symbol: str, side: int) -> Iterator[Order]:
         if order.opens and order.status != "held" and group not in groups:
             groups |= {group} if group else set()
             yield order
+
+
+FUNDING = "FUNDING"
+
+
+def rate_of(floor: Floor, symbol: str) -> Decimal:
+    """Return the funding rate of a symbol in force now."""
+    changes = floor.funding_changes.get(symbol)
+    return changes[-1][1] if changes else floor.market.grids[symbol].instrument.funding
+
+
+def rate_at(floor: Floor, symbol: str, at_us: int) -> Decimal:
+    """Return the funding rate of a symbol that was in force before a moment."""
+    changes = [rate for us, rate in floor.funding_changes.get(symbol, ()) if us < at_us]
+    return changes[-1] if changes else floor.market.grids[symbol].instrument.funding
+
+
+def set_rate(floor: Floor, symbol: str, rate: Decimal) -> None:
+    """Change a funding rate from now on."""
+    for account in floor.accounts.values():
+        held = net_position(account, symbol)
+        if held is not None:
+            held.owed, held.since_us = _accrued(floor, held), floor.now_us
+    floor.funding_changes.setdefault(symbol, []).append((floor.now_us, rate))
+    floor.emit(Event(floor.now_us, "funding_rate_set", {"symbol": symbol, "rate": plain(rate)}))
+
+
+def funding_due(floor: Floor, held: NetPosition) -> Decimal:
+    """Return the funding that a position has to pay and that isn't booked yet."""
+    return (_accrued(floor, held) / HOUR).quantize(CASH_UNIT, ROUND_DOWN)
+
+
+def book(floor: Floor, account: Account, symbol: str) -> None:
+    """Book what a position has to pay or earns up to now."""
+    held = net_position(account, symbol)
+    if held is None:
+        return
+    amount = funding_due(floor, held)
+    held.owed, held.since_us = _accrued(floor, held) - amount * HOUR, floor.now_us
+    if amount:
+        enter(floor, account, Activity(FUNDING, None, symbol, "funding", net_amount=-amount))
+
+
+def book_all(floor: Floor) -> None:
+    """Book the funding of all positions on the hour."""
+    for account in floor.accounts.values():
+        for held in net_positions(account):
+            book(floor, account, held.symbol)
+    note_next(floor)
+
+
+def note_next(floor: Floor) -> None:
+    floor.agenda.note((floor.now_us // HOUR + 1) * HOUR, "book_funding")
+
+
+def _accrued(floor: Floor, held: NetPosition) -> Decimal:
+    """Return what a position has to pay since the last booking, in currency times microseconds."""
+    multiplier = floor.market.grids[held.symbol].multiplier
+    return held.owed + held.qty * multiplier * rate_of(floor, held.symbol) * (floor.now_us - held.since_us)
+
+
+def correct_execution(floor: Floor, account: Account, name: str, price: int) -> Amendment:
+    """Correct the price, in units, of a fill or of its last correction; raise a Refusal if that isn't possible."""
+    execution = _standing(account, name)
+    if price == execution.price or price <= 0 or price % floor.market.grids[execution.order.symbol].tick(price):
+        raise unprocessable("a corrected price is another one, and on a tick")
+    order, grid = execution.order, floor.market.grids[execution.order.symbol]
+    more = order.side * (grid.notional(execution.qty, price) - grid.notional(execution.qty, execution.price))
+    held = net_position(account, order.symbol)
+    order.filled_usd += execution.qty * (grid.usd(price) - grid.usd(execution.price))
+    order.updated_us = floor.now_us
+    account.version += 1
+    if held is not None and held.qty * order.side > 0:
+        held.cost += more
+        held.average = held.cost / (held.qty * grid.multiplier)
+        more = _ZERO
+    account.cash -= more
+    made = Amendment(
+        id=activity_id(floor, account),
+        at_us=floor.now_us,
+        word=CORRECT,
+        previous=execution,
+        qty=execution.qty,
+        price=price,
+        shares=_ZERO,
+        net_amount=-more,
+        cum_qty=order.filled_qty,
+        leaves_qty=order.remaining if order.is_open else _ZERO,
+        position_qty=account.qty(order.symbol),
+        order_status=order.status,
+    )
+    account.activities.append(made)
+    floor.tell_execution(made, account)
+    return made
+
+
+def symbol_of_execution(account: Account, name: str) -> str:
+    """Return the symbol of an execution; raise a Refusal if there is no such execution."""
+    return _standing(account, name).order.symbol
+
+
+def correct_by_a_tick(floor: Floor, number: str, name: str) -> None:
+    """Correct a fill by a tick against whoever traded, unless the account is no longer there."""
+    account = floor.accounts.get(number)
+    if account is not None:
+        execution = _standing(account, name)
+        tick = floor.market.grids[execution.order.symbol].tick(execution.price)
+        correct_execution(floor, account, name, execution.price + execution.order.side * tick)
+
+
+def _standing(account: Account, name: str) -> Execution:
+    """Return the last state of the execution that has this id or part of an id."""
+    found: Execution | None = None
+    for one in account.activities:
+        if isinstance(one, Fill | Amendment) and name in (one.fill.id, one.fill.execution_id, one.id):
+            found = one
+    if found is None:
+        raise not_found(f"execution not found for {name[:80]}")
+    return found

@@ -19,8 +19,7 @@ from papervenue.engine.venue_rules import Admission
 from papervenue.events import Event
 from papervenue.jsontext import plain
 from papervenue.margined.accounts import Margins, NetPosition, adding, initial_margin, margins, net_positions, standing
-from papervenue.market.instruments import Grid
-from papervenue.market.venue import Rules
+from papervenue.market.venue import Grid, Rules
 from papervenue.refusal import Refusal
 
 TYPES = {"market": (), "limit": ("limit",), "stop": ("stop",), "stop_limit": ("limit", "stop")}

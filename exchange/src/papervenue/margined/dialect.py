@@ -24,13 +24,12 @@ from papervenue.engine.orders import (
     Settled,
 )
 from papervenue.engine.venue_rules import AccountFigures, Admission, Mark, Marks
-from papervenue.margined import admission, funding, trade_corrections
+from papervenue.margined import accounts, admission
 from papervenue.margined.accounts import margins, net_position, standing, trade
 from papervenue.market.bars import Bar, Market
-from papervenue.market.instruments import CASH_UNIT
 from papervenue.market.sessions import Session
 from papervenue.market.spec import FillSpec
-from papervenue.market.venue import Rules
+from papervenue.market.venue import CASH_UNIT, Rules
 from papervenue.times import MINUTE
 
 FEE = "FEE"
@@ -63,8 +62,8 @@ class Plain:
         self.deeds: Mapping[str, Deed] = MappingProxyType(
             {
                 "book_fee": _book_fee,
-                CORRECTED: trade_corrections.correct_by_a_tick,
-                "book_funding": funding.book_all,
+                CORRECTED: accounts.correct_by_a_tick,
+                "book_funding": accounts.book_all,
                 "end_trading": admission.end_trading,
                 "fit_later": _fit_later,
             }
@@ -72,7 +71,7 @@ class Plain:
 
     def begin(self, floor: Floor) -> None:
         """Schedule the first hour's funding and the ends of instruments."""
-        funding.note_next(floor)
+        accounts.note_next(floor)
         for symbol in floor.market.symbols:
             last_us = floor.market.grids[symbol].last_us
             if last_us is not None:
@@ -147,7 +146,7 @@ class Plain:
     def settle(self, floor: Floor, account: Account, order: Order, qty: Decimal, price: int) -> Settled:
         """Book funding, change the net position, and move cash by the profit realized and by the fee if it is known."""
         symbol = order.symbol
-        funding.book(floor, account, symbol)
+        accounts.book(floor, account, symbol)
         held = net_position(account, symbol)
         cost = _ZERO if held is None else held.cost
         role, grid = _role(floor, order, price), floor.market.grids[symbol]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
-from papervenue.market.source import BarSource, QuickPast
+from papervenue.market.bars import BarSource, QuickPast
 
 if TYPE_CHECKING:
     from papervenue.market.bars import Bar
-    from papervenue.market.instruments import Grid
+    from papervenue.market.venue import Grid
 
 _DEARER = 1.01
 """What prices that weren't are times those that were."""

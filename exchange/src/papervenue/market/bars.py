@@ -2,32 +2,148 @@
 
 Prices are whole numbers of 0.0001 USD, or of an instrument's finer unit, so that sums and comparisons never depend on
 floating point.
+
+Bars are adjusted for corporate actions: prices are multiplied, and volumes divided, by the factors of their steps.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property, lru_cache
 from itertools import accumulate
 from types import MappingProxyType
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from papervenue.market.actions import CASH_MERGER, DIVIDEND, NAME_CHANGE, SPLITS, Action, ActionBook
-from papervenue.market.adjusting import Step, scale_bars
-from papervenue.market.instruments import SHARE, Grid, exact
 from papervenue.market.sessions import Calendar
-from papervenue.market.source import BarSource, QuickPast
+from papervenue.market.venue import SHARE, Grid, exact
 from papervenue.times import MINUTE
 
+if TYPE_CHECKING:
+    pass
+
+
+class BarSource(Protocol):
+    """A source of bars.
+
+    A negative index of a session counts back from the market's first. `past_minutes` sessions before it have minute
+    bars, and `past_days` have daily ones; it is never asked for others.
+    """
+
+    past_minutes: int
+    past_days: int
+
+    def bars(self, symbol: str, index: int) -> tuple[Bar, ...]:
+        """Return the minute bars of a symbol in a session of the market, oldest first."""
+
+    def extended(self, symbol: str, index: int) -> tuple[Bar, ...]:
+        """Return the minute bars of a symbol before a session's open and after its close, oldest first."""
+
+    def history_close(self, symbol: str, sessions_before: int) -> int | None:
+        """Return a close from before the market's first session, or None if it is unknown."""
+
+    def history_day(self, symbol: str, sessions_before: int) -> Bar | None:
+        """Return the daily bar of a session before the market's first, or None if it is unknown."""
+
+    def liquid(self, symbol: str) -> bool:
+        """Return True if a symbol is liquid enough to be sold short and traded in fractions."""
+
+
+@runtime_checkable
+class QuickPast(Protocol):
+    """A source that makes candles of sessions before the market's first without making their minutes one by one.
+
+    So many sessions as `candle_days` have them.
+    """
+
+    candle_days: int
+
+    def past_candles(self, symbol: str, index: int, span_us: int, *, wicks: bool) -> list[Bar]:
+        """Return the candles of a session, stamped at multiples of their span; without `wicks`, of closes alone."""
+
+
+@runtime_checkable
+class QuickCloses(Protocol):
+    """A source that knows the closes of the market's sessions without making their minutes."""
+
+    def close(self, symbol: str, index: int) -> int:
+        """Return the close of a session, in price units."""
+
+
+if TYPE_CHECKING:
+    pass
+
+Ratio = tuple[int, int]
+
+"""Numerator and denominator of a fraction in lowest terms."""
+
+
+class Step(NamedTuple):
+    """The factor by which an action multiplies prices from its effect on.
+
+    For a split it is old rate / new rate; for a dividend, (close before - rate) / close before. Multiplying all earlier
+    bars by the same factor adjusts them. Source: CRSP's definition of adjustment factors, which data vendors share.
+    """
+
+    at_us: int
+    kind: str
+    price: Fraction
+    in_bars: bool
+
+
+def scale_bars(bars: Sequence[Bar], steps: Sequence[Step], priced: Callable[[int], int], *, down: bool) -> list[Bar]:
+    """Return each bar times the factors of the steps up to its start (`down`) or of those after it."""
+    if not steps:
+        return list(bars)
+    moments = [step.at_us for step in steps]
+    known: dict[int, tuple[Ratio, Ratio]] = {}
+    scaled = []
+    for bar in bars:
+        place = bisect_right(moments, bar.start_us)
+        if place not in known:
+            known[place] = _factors(steps[:place] if down else steps[place:])
+        scaled.append(_times(bar, known[place], priced))
+    return scaled
+
+
+def _factors(steps: Sequence[Step]) -> tuple[Ratio, Ratio]:
+    price = volume = Fraction(1)
+    for step in steps:
+        price *= step.price
+        volume *= step.price if step.kind == "split" else 1
+    return price.as_integer_ratio(), (1 / volume).as_integer_ratio()
+
+
+def _times(bar: Bar, factors: tuple[Ratio, Ratio], priced: Callable[[int], int]) -> Bar:
+    price, volume = factors
+    opening, high, low, close = [max(1, priced(product(units, price))) for units in bar[1:5]]
+    return bar._replace(open=opening, high=high, low=low, close=close, volume=product(bar.volume, volume))
+
+
+def product(number: int, factor: Ratio) -> int:
+    """Return `round(number * Fraction(*factor))`, half to even, many times as fast."""
+    numerator, denominator = factor
+    whole, rest = divmod(number * numerator, denominator)
+    twice = 2 * rest
+    return whole + (twice > denominator or (twice == denominator and whole % 2 == 1))
+
+
 T = TypeVar("T")
+
 UNITS = 10_000
+
 """Price units in one dollar."""
+
 usd = exact
+
 """Returns price units as exact dollars; another instrument's come with the places of its unit."""
+
 SPREAD_BPS = 2
+
 """The default spread between bid and ask, in basis points; a market's fill model may set another."""
+
 _SESSIONS_IN_MEMORY = 3
 
 

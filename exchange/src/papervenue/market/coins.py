@@ -7,8 +7,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from papervenue.chance import bell, stream
-from papervenue.market.instruments import Instrument, MarginLevel, TickStep
-from papervenue.market.venue import Rules, Venue
+from papervenue.market.venue import Instrument, MarginLevel, Rules, TickStep, Venue
 
 FACE = "kraken"
 RULES = Rules(

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from papervenue.chance import SQRT_3, stream
-from papervenue.market.bar_profiles import MARKET_VOLATILITY, Maker, bustle, jumps
 from papervenue.market.bars import Bar
+from papervenue.market.profiles import MARKET_VOLATILITY, Maker, bustle, jumps
 from papervenue.market.sessions import Session
 from papervenue.times import MINUTE
 

@@ -10,10 +10,8 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
-from papervenue.market.globex import CHICAGO, CURRENCY, EQUITY, METALS
-from papervenue.market.hours import HOURS
-from papervenue.market.instruments import Instrument, MarginLevel, TickStep
-from papervenue.market.venue import Rules, Venue
+from papervenue.market.hours import CHICAGO, CURRENCY, EQUITY, HOURS, METALS
+from papervenue.market.venue import Instrument, MarginLevel, Rules, TickStep, Venue
 from papervenue.times import SECOND, at_zone, rfc3339
 
 FACE = "tws"

@@ -1,6 +1,10 @@
 """List the sessions of each named calendar: New York's, around the clock, and Globex's.
 
 Loading exchange_calendars takes half a second, so only who asks for sessions that it knows waits for it.
+
+CME Globex has sessions by product group: equity indices, metals and currencies. A session begins at 17:00 Chicago on
+the evening before its date and ends at 16:00, earlier around holidays. New York's calendar tells which days are
+holidays; what Globex does on them is in the table here.
 """
 
 from __future__ import annotations
@@ -8,25 +12,145 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from operator import itemgetter
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
-from papervenue.market.globex import CHICAGO, groups
-from papervenue.times import DAY, HOUR, NEW_YORK, at_new_york, at_zone, parse_time
+from papervenue.times import DAY, HOUR, NEW_YORK, at_new_york, at_zone, parse_time, to_datetime
 
-FIRST_DAY, LAST_DAY = "1970-01-01", "2029-12-31"
-"""The range of Alpaca's calendar, regardless of which days have prices."""
-_ALWAYS_UNTIL = "2030-12-31"
-_POST_MARKET = 4 * HOUR
-_PRE_MARKET_HOUR = 4
-_BREAK_BEGINS_HOUR = 16
-_UTC = ZoneInfo("UTC")
+CHICAGO = ZoneInfo("America/Chicago")
+
+EQUITY, METALS, CURRENCY = "globex_equity", "globex_metals", "globex_currency"
+
+_OPENS_HOUR, _CLOSES = 17, (16, 0)
+
+_CLOSED = (0, 0)
+
+_HOLIDAY, _GOOD_FRIDAY, _AFTER_THANKSGIVING, _EVE, _JULY = "holiday", "good friday", "friday", "eve", "july"
+
+_ENDS: Mapping[str, Mapping[str, tuple[int, int]]] = MappingProxyType(
+    {
+        EQUITY: {
+            _HOLIDAY: (12, 0),
+            _GOOD_FRIDAY: (8, 15),
+            _AFTER_THANKSGIVING: (12, 15),
+            _EVE: (12, 15),
+            _JULY: (12, 15),
+        },
+        METALS: {_HOLIDAY: (13, 30), _GOOD_FRIDAY: _CLOSED, _AFTER_THANKSGIVING: (12, 45), _EVE: (12, 45)},
+        CURRENCY: {_GOOD_FRIDAY: (10, 15), _AFTER_THANKSGIVING: (12, 15), _EVE: (12, 15)},
+    }
+)
+
+"""When a group's session ends on a special day, in Chicago."""
+
+_UNUSUAL: Mapping[tuple[str, str], tuple[int, int]] = MappingProxyType(
+    {
+        (METALS, "2026-06-19"): (12, 0),
+        (METALS, "2026-07-03"): (12, 0),
+        (METALS, "2026-11-27"): (13, 45),
+        (METALS, "2027-09-06"): (12, 0),
+    }
+)
+
+"""Ends that differ from what is usual on such a day."""
+
+_HOLIDAY_ENDS = frozenset({(8, 15), (10, 15), (12, 0), (13, 30)})
+
+"""When sessions of holidays end; no other short one ends then."""
+
+_FULL_DAY_HOUR = 16
+
+_FIRST_DAY, _KNOWN_UNTIL = "1970-01-01", "2030-12-31"
+
+_MONDAY, _SATURDAY = 0, 5
 
 Times = tuple[str, int, int]
-"""A session's ISO date, and its open and close in engine time."""
+
+
+class _Session(Protocol):
+    @property
+    def date(self) -> str: ...
+    @property
+    def close_us(self) -> int: ...
+
+
+NewYork = Callable[[str, str], Sequence[Times]]
+
+
+def sessions(group: str, new_york: NewYork, first: str, last: str) -> Sequence[Times]:
+    """Return a group's sessions between two ISO dates, given those of New York."""
+    known = _known_sessions(group, new_york, max(last, _KNOWN_UNTIL))
+    return known[bisect_left(known, first, key=itemgetter(0)) : bisect_right(known, last, key=itemgetter(0))]
+
+
+@lru_cache(maxsize=8)
+def _known_sessions(group: str, new_york: NewYork, last: str) -> Sequence[Times]:
+    """Return a group's sessions from 1970 on: each symbol of a market asks for them."""
+    begin, end = date.fromisoformat(_FIRST_DAY), date.fromisoformat(last)
+    closes = {day: to_datetime(close_us).astimezone(NEW_YORK).hour for day, _, close_us in new_york(_FIRST_DAY, last)}
+    made = []
+    for number in range((end - begin).days + 1):
+        day = begin + timedelta(days=number)
+        ends = _ends(group, day, closes.get(day.isoformat())) if day.weekday() < _SATURDAY else _CLOSED
+        if ends != _CLOSED:
+            opens_us = at_zone(CHICAGO, (day - timedelta(days=1)).isoformat(), _OPENS_HOUR)
+            made.append((day.isoformat(), opens_us, at_zone(CHICAGO, day.isoformat(), *ends)))
+    return made
+
+
+def _ends(group: str, day: date, closes_hour: int | None) -> tuple[int, int]:
+    """Return when a session ends, given when New York closes on that day, if it opens."""
+    kind = _special(day) if closes_hour is None else _short(day) if closes_hour < _FULL_DAY_HOUR else ""
+    if kind is None:
+        return _CLOSED
+    return _UNUSUAL.get((group, day.isoformat())) or _ENDS[group].get(kind, _CLOSES)
+
+
+def _special(day: date) -> str | None:
+    """Return what kind of holiday New York has, or None for Christmas and New Year, when nothing trades."""
+    if day.month in (12, 1) and (day.month, day.day) not in _OTHER_JANUARY:
+        return None
+    if day.month in (3, 4):
+        return _GOOD_FRIDAY
+    return _HOLIDAY if day.weekday() == _MONDAY or day.month in (6, 7, 11) else ""
+
+
+_OTHER_JANUARY = frozenset((1, day) for day in range(3, 32))
+
+"""Days of January on which a holiday isn't New Year."""
+
+
+def _short(day: date) -> str:
+    return {7: _JULY, 11: _AFTER_THANKSGIVING, 12: _EVE}.get(day.month, "")
+
+
+def trade_date(session: _Session, following: _Session) -> str:
+    """Return the date that a session's trades belong to: those of a holiday's short session to the next one's."""
+    ended = to_datetime(session.close_us).astimezone(CHICAGO)
+    return following.date if (ended.hour, ended.minute) in _HOLIDAY_ENDS else session.date
+
+
+def groups(new_york: NewYork) -> Mapping[str, Callable[[str, str], Sequence[Times]]]:
+    """Return what lists the sessions of each group."""
+    return {name: partial(sessions, name, new_york) for name in _ENDS}
+
+
+FIRST_DAY, LAST_DAY = "1970-01-01", "2029-12-31"
+
+"""The range of Alpaca's calendar, regardless of which days have prices."""
+
+_ALWAYS_UNTIL = "2030-12-31"
+
+_POST_MARKET = 4 * HOUR
+
+_PRE_MARKET_HOUR = 4
+
+_BREAK_BEGINS_HOUR = 16
+
+_UTC = ZoneInfo("UTC")
 
 
 class Hours(NamedTuple):
@@ -80,6 +204,7 @@ def _known(name: str, last: str) -> tuple[Times, ...]:
 
 
 XNYS = Hours("XNYS", NEW_YORK, _new_york, _pre_and_post_market)
+
 HOURS: Mapping[str, Hours] = MappingProxyType(
     {
         hours.name: hours
@@ -91,4 +216,5 @@ HOURS: Mapping[str, Hours] = MappingProxyType(
         )
     }
 )
+
 """The named calendars: New York's sessions, days by UTC, and Globex's evenings to afternoons, also by product group."""

@@ -16,9 +16,9 @@ from functools import lru_cache
 from papervenue.jsontext import to_decimal
 from papervenue.market.bars import UNITS, Bar
 from papervenue.market.futures import is_contract
-from papervenue.market.instruments import SHARE, Grid
 from papervenue.market.sessions import Calendar
 from papervenue.market.spec import FIRST_YEAR, LAST_YEAR, TICKER, MarketSpec
+from papervenue.market.venue import SHARE, Grid
 from papervenue.times import MINUTE, NEW_YORK, at_new_york, parse_time
 
 COLUMNS = ("ts", "symbol", "open", "high", "low", "close", "volume")

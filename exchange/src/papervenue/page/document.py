@@ -20,8 +20,8 @@ from papervenue.engine.orders import Order
 from papervenue.exchange import Exchange
 from papervenue.jsontext import plain
 from papervenue.market.hours import XNYS
-from papervenue.market.instruments import Grid
 from papervenue.market.sessions import Session
+from papervenue.market.venue import Grid
 from papervenue.page.recent import Recent, Refused, about, duration, shorten
 from papervenue.times import MINUTE, parse_time
 

@@ -25,8 +25,8 @@ from papervenue.events import Event
 from papervenue.jsontext import plain
 from papervenue.market.actions import DIVIDEND, FORWARD_SPLIT, NAME_CHANGE, SPLITS, Action
 from papervenue.market.bars import UNITS, tick, usd
-from papervenue.shares import expiry
-from papervenue.shares.expiry import move, rename
+from papervenue.shares import options
+from papervenue.shares.options import move, rename
 from papervenue.times import at_new_york
 
 _NINE_PLACES = Decimal("1e-9")
@@ -114,7 +114,7 @@ def pay(floor: Floor, action: Action, entitled: list[tuple[str, Decimal]]) -> No
 
 
 def _split(floor: Floor, action: Action) -> None:
-    expiry.settle_on(floor, action.symbol)
+    options.settle_on(floor, action.symbol)
     ratio = Fraction(action.new_rate) / Fraction(action.old_rate)
     for order in _open_orders(floor, action.symbol):
         if not order.is_open:
@@ -179,12 +179,12 @@ def _rename(floor: Floor, action: Action) -> None:
     floor.market.relist(action)
     for account, held in _holders(floor, action.symbol):
         rename(floor, account, held, action.new_symbol, ("NC", "SNC"))
-    expiry.rename_on(floor, action.symbol, action.new_symbol)
+    options.rename_on(floor, action.symbol, action.new_symbol)
 
 
 def _buy_out(floor: Floor, action: Action) -> None:
     """Pay holders the cash price of a merger and delist the company."""
-    expiry.settle_on(floor, action.symbol)
+    options.settle_on(floor, action.symbol)
     _cancel_all(floor, action.symbol)
     for account, held in _holders(floor, action.symbol):
         qty = held.qty

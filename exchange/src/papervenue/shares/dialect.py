@@ -18,7 +18,7 @@ from papervenue.market.bars import Bar, Market
 from papervenue.market.sessions import Session
 from papervenue.market.spec import FillSpec
 from papervenue.refusal import Refusal, invalid, unprocessable
-from papervenue.shares import actions, charges, expiry
+from papervenue.shares import actions, charges, options
 from papervenue.shares.admission import admit
 from papervenue.shares.options import shares_of, value
 from papervenue.shares.order_parsing import check_terms, price_units
@@ -108,7 +108,7 @@ _CLOSES = frozenset({"close"})
 _WITHOUT_ORDERS = _CLOSES | {"pre", "post"}
 _ALL = _WITHOUT_ORDERS | {"open", "opened", "aged"}
 _DEEDS: Mapping[str, Deed] = MappingProxyType(
-    {"end_option": expiry.end, "pay": actions.pay, "take_effect": actions.take_effect}
+    {"end_option": options.end, "pay": actions.pay, "take_effect": actions.take_effect}
 )
 
 

@@ -1,24 +1,35 @@
 """Model held option contracts: what an OCC symbol means, and what a contract is worth until and at its expiry.
 
 Contracts can't be traded here: they arrive by a journal entry and leave by expiry, exercise, assignment or settlement.
+
+At the close of its last session, a contract that is in the money by a cent or more is exercised if long and assigned if
+short; any other expires. Before a split or merger of the stock, its contracts are settled in cash at their price,
+because no adjusted contracts are listed here.
 """
 
 from __future__ import annotations
 
 import re
 from datetime import date
+from decimal import Decimal
 from functools import lru_cache
 from typing import NamedTuple
 
+from papervenue.engine import order_lifecycle
+from papervenue.engine.account import Account, Activity, Position
+from papervenue.engine.engine_state import Floor, enter
 from papervenue.flow.options import rough_price
-from papervenue.market.bars import UNITS, Market
+from papervenue.market.bars import UNITS, Market, usd
 from papervenue.market.profiles import profile
 from papervenue.market.sessions import Calendar, Session
 from papervenue.times import new_york_date
 
 SHARES = 100
+
 """Shares per contract."""
+
 _OCC = re.compile(r"([A-Z]{1,6})(\d{2})(\d{2})(\d{2})([CP])(\d{8})", re.ASCII)
+
 _CENT = UNITS // 100
 
 
@@ -87,3 +98,96 @@ def last_session(calendar: Calendar, contract: Contract) -> Session:
     """Return the session at whose close a contract expires: the last one on or before its expiry date."""
     held = [session for session in calendar.all if session.date <= contract.expiry]
     return held[-1] if held else calendar.all[0]
+
+
+_ZERO = Decimal(0)
+
+
+def move(floor: Floor, account: Account, entry: Activity) -> None:
+    """Add an entry's shares (remove them if negative) at its price, and book it.
+
+    Cancel orders that no longer fit the resulting position.
+    """
+    assert entry.symbol is not None
+    assert entry.qty is not None
+    account.shift(entry.symbol, entry.qty, entry.price or _ZERO)
+    enter(floor, account, entry)
+    order_lifecycle.withdraw_misfits(floor, account, entry.symbol)
+
+
+def rename(floor: Floor, account: Account, held: Position, new: str, words: tuple[str, str]) -> None:
+    """Move a position to another symbol: one entry removes the old one, another adds the new one."""
+    old, qty = held.symbol, held.qty
+    del account.positions[old]
+    enter(floor, account, Activity(*words, old, f"{old} is now {new}", -qty))
+    account.positions[new] = Position(new, qty, held.average, held.overnight)
+    enter(floor, account, Activity(*words, new, f"{new} was {old}", qty))
+
+
+_IN_THE_MONEY = UNITS // 100
+
+
+def watch(floor: Floor, account: Account, symbol: str, contract: Contract) -> None:
+    """Schedule the end of a contract position at the close of its last session."""
+    ends_us = last_session(floor.market.calendar, contract).close_us
+    floor.agenda.note(ends_us, "end_option", account.number, symbol, contract)
+
+
+def end(floor: Floor, number: str, symbol: str, contract: Contract) -> None:
+    """Exercise or expire an account's position in a contract whose time is up."""
+    account = floor.accounts.get(number)
+    if account is None or symbol not in account.positions:
+        return
+    stock = underlying(floor.market, contract)
+    price = floor.market.price(stock, floor.now_us) if stock is not None else None
+    if stock is None or price is None or contract.intrinsic(price) < _IN_THE_MONEY:
+        expire(floor, account, symbol, account.qty(symbol))
+    else:
+        exercise(floor, account, symbol, account.qty(symbol))
+
+
+def expire(floor: Floor, account: Account, symbol: str, qty: Decimal) -> None:
+    """Remove contracts from a position without paying anything."""
+    move(floor, account, Activity("OPEXP", None, symbol, "Option Expiration", -qty))
+
+
+def exercise(floor: Floor, account: Account, symbol: str, qty: Decimal) -> None:
+    """Exercise long contracts or assign short ones (negative): shares change hands at the strike."""
+    contract = contract_of(symbol)
+    assert contract is not None
+    stock = underlying(floor.market, contract)
+    assert stock is not None
+    kind, description = ("OPEXC", "Option Exercise") if qty > 0 else ("OPASN", "Option Assignment")
+    move(floor, account, Activity(kind, None, symbol, description, -qty))
+    shares, strike = qty * SHARES * contract.stock_side, usd(contract.strike)
+    move(floor, account, Activity("OPTRD", None, stock, "Option Trade", shares, strike, net_amount=-shares * strike))
+
+
+def _positions_on(floor: Floor, stock: str) -> list[tuple[Account, str, Contract]]:
+    positions = []
+    for account in floor.accounts.values():
+        for symbol in account.positions:
+            contract = contract_of(symbol)
+            if contract is not None and contract.root == stock.replace(".", ""):
+                positions.append((account, symbol, contract))
+    return positions
+
+
+def settle_on(floor: Floor, stock: str) -> None:
+    """Settle every contract position on a stock in cash at its price."""
+    for account, symbol, _ in _positions_on(floor, stock):
+        # The stock's price is already per new share, but the contract was on the old ones.
+        worth = value(floor.market, symbol, floor.now_us - 1)
+        assert worth is not None
+        qty, price = account.qty(symbol), usd(worth)
+        description = "settled in cash: no adjusted contract is listed"
+        move(floor, account, Activity("OPCA", None, symbol, description, -qty, price, net_amount=qty * SHARES * price))
+
+
+def rename_on(floor: Floor, stock: str, new: str) -> None:
+    for account, symbol, contract in _positions_on(floor, stock):
+        renamed = new.replace(".", "") + symbol[len(contract.root) :]
+        rename(floor, account, account.positions[symbol], renamed, ("OPCA", "NC.SNC"))
+        adjusted = contract_of(renamed)
+        assert adjusted is not None
+        watch(floor, account, renamed, adjusted)

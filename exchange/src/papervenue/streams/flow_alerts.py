@@ -1,4 +1,4 @@
-"""Serve the websocket of the options-flow API at /socket: alerts as engine time passes.
+"""Serve the flow API of Unusual Whales, and its websocket at /socket: alerts as engine time passes.
 
 The token is part of the address. A client joins the channel `flow-alerts` and gets every alert from then on, as
 `[channel, row]`; there is no replay, so it asks the REST API for what it missed. Messages are made when the client has
@@ -17,7 +17,8 @@ from starlette.types import Receive, Scope, Send
 
 from papervenue.chance import uuid_of
 from papervenue.engine.engine import Engine
-from papervenue.faces.flow import FlowSource
+from papervenue.faces.face import Face, Login, Parts, Serving
+from papervenue.faces.flow import FlowFace, FlowSource
 from papervenue.faults.streaming import DROPPED, FLOW_ALERTS, STALLED, Recipient, StreamFaults
 from papervenue.streams.socket import Message, Socket, refuse
 
@@ -26,11 +27,15 @@ _SAME = (
     "has_floor", "open_interest", "all_opening_trades", "id", "has_singleleg", "trade_count", "expiry_count", "bid",
     "ask",
 )  # fmt: skip
+
 """Fields that both have in the same form."""
+
 _NUMBERS = (
     "underlying_price", "total_premium", "total_ask_side_prem", "total_bid_side_prem", "price", "volume_oi_ratio",
 )  # fmt: skip
+
 """Fields that the REST API sends as text, and the websocket as numbers."""
+
 _MOST_TRADES = 500
 
 
@@ -85,8 +90,11 @@ def _float(value: Any) -> float:
 
 
 PATH = "/socket"
+
 CHANNEL = "flow-alerts"
+
 _UNAUTHORIZED = {"message": "unauthorized"}
+
 _SLOW = Message(["error", {"response": {"reason": "slow client"}, "status": "error"}])
 
 
@@ -157,3 +165,14 @@ class _Client:
                     self._socket.stall()
                     return
                 yield Message([CHANNEL, given])
+
+
+def _serve(serving: Serving) -> Parts:
+    exchange, feed = serving.exchange, serving.feed
+    assert feed is not None
+    alerts = FlowAlertStream(exchange.engine, feed, serving.delivery)
+    exchange.moved.append(lambda from_us, to_us: alerts.wake())
+    return Parts(FlowFace(exchange.engine, feed, serving.flow_limits).routes(), {PATH: alerts})
+
+
+FACE = Face("alpaca", (), _serve, title="options flow (Unusual Whales' API)", login=Login.BEARER)

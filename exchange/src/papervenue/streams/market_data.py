@@ -26,7 +26,7 @@ from papervenue.engine.account import Account
 from papervenue.engine.engine import Engine
 from papervenue.faces.data.history import DataHistory
 from papervenue.faces.data.rows import Row, bar_json, of_minute, quote_json, tape, trade_json
-from papervenue.faces.keys import Credentials, account_with, credentials_of
+from papervenue.faces.guard import Credentials, account_with, credentials_of
 from papervenue.faults.streaming import MARKET_DATA, Recipient, StreamFaults
 from papervenue.market.bars import UNITS, Bar
 from papervenue.market.ticks import quotes, trades

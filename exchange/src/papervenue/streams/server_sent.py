@@ -19,7 +19,7 @@ from papervenue.engine.engine import Engine
 from papervenue.events import Event, Place
 from papervenue.exchange import Exchange
 from papervenue.faces.activity_event import activity_event_json
-from papervenue.faces.keys import account_of
+from papervenue.faces.guard import account_of
 from papervenue.faces.trading.query import params
 from papervenue.faces.web import Call, Handler, Reply, Route, Stream, route
 from papervenue.jsontext import encode

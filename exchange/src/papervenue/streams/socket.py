@@ -2,6 +2,8 @@
 
 Queueing a message is cheap and never waits. A client that doesn't read is told so and cut off, whatever state its
 connection is in.
+
+Websockets are routed by their paths.
 """
 
 from __future__ import annotations
@@ -11,27 +13,36 @@ import contextlib
 import json
 from asyncio import Transport
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import msgpack
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.extensions.base import Extension
 from websockets.extensions.permessage_deflate import PerMessageDeflate, ServerPerMessageDeflateFactory
 from websockets.typing import ExtensionParameter
 
 from papervenue.jsontext import check_text, encode, refuse_constant
+from papervenue.refusal import not_found
 
 LONGEST_MESSAGE = 1024 * 1024
+
 """Maximum bytes of a client's message, several times a subscription to every symbol."""
+
 TRANSPORT = "transport"
+
 """Key in the scope's state for the connection's transport, used to cut off a client that doesn't read."""
+
 _GOODBYE_S = 0.5
+
 _INVALID_DATA = 1007
+
 _BAD_HANDSHAKE = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
 _WINDOW_BITS = 12
+
 """Limits compression to a 4 kB window: clients with larger windows can read it too, and a connection stays cheap."""
 
 
@@ -100,6 +111,7 @@ def _is_utf8(data: bytes) -> bool:
 
 
 _JSON_STARTS = b"{[ \t\r\n"
+
 """The first byte of any JSON object or array; no MessagePack map or array starts with one of these."""
 
 
@@ -155,9 +167,13 @@ def _time_text(value: object) -> str:
 
 
 LONGEST_QUEUE = 20_000
+
 """How many messages may wait for a client: more than a day of many orders produces in one tick."""
+
 _LAST_WORDS_S = 5.0
+
 _POLICY_VIOLATION = 1008
+
 _PACKED = "application/msgpack"
 
 
@@ -300,3 +316,17 @@ async def refuse(receive: Receive, send: Send, status: int, body: object) -> Non
     # uvicorn considers a refused handshake unanswered until the connection is over, which is its second event.
     await receive()
     await receive()
+
+
+class Streams:
+    def __init__(self, applications: Mapping[str, ASGIApp]) -> None:
+        self._applications = applications
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection, or refuse its handshake with a 404."""
+        # Older clients end the path with a slash, and the real host accepts it.
+        application = self._applications.get(scope["path"].rstrip("/"))
+        if application is None:
+            await refuse(receive, send, 404, not_found("endpoint not found.").body)
+        else:
+            await application(scope, receive, send)

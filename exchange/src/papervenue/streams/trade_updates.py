@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 from papervenue.engine.account_lists import PastUpdate
 from papervenue.engine.engine import Engine
 from papervenue.events import Event, Place, Update
-from papervenue.faces.keys import Credentials, account_with
+from papervenue.faces.guard import Credentials, account_with
 from papervenue.faces.trading_json import order_json
 from papervenue.faults.streaming import TRADE_UPDATES, Recipient, StreamFaults
 from papervenue.jsontext import plain

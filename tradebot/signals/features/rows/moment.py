@@ -4,8 +4,7 @@ from functools import partial
 
 import numpy as np
 
-from tradebot.signals.features.feature import Feature, FeatureInputs
-from tradebot.signals.features.frame import NOWHERE, Measures
+from tradebot.signals.features.frame import NOWHERE, Feature, FeatureInputs, Measures
 from tradebot.signals.features.rolling import Column, fill_gaps, over
 from tradebot.signals.subjects.market import Category
 

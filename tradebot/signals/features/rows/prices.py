@@ -4,8 +4,7 @@ from functools import partial
 
 import numpy as np
 
-from tradebot.signals.features.feature import Feature, FeatureInputs
-from tradebot.signals.features.frame import SETTLED, Measures
+from tradebot.signals.features.frame import SETTLED, Feature, FeatureInputs, Measures
 from tradebot.signals.features.rolling import (
     NOISE,
     Column,

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from tradebot.signals.features.feature import Feature, FeatureInputs
-from tradebot.signals.features.frame import Measures
+from tradebot.signals.features.frame import Feature, FeatureInputs, Measures
 from tradebot.signals.features.rolling import Column, above, fill_gaps, mean, over, total
 
 SESSIONS = 20

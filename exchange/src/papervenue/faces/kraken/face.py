@@ -22,9 +22,8 @@ from papervenue.engine.account import Account
 from papervenue.engine.engine import Engine
 from papervenue.engine.orders import Order, Replacement
 from papervenue.faces.face import Face, Parts, Serving
-from papervenue.faces.keys import command_of
+from papervenue.faces.guard import command_of
 from papervenue.faces.kraken import orders, wire_format
-from papervenue.faces.kraken.charts import Charts
 from papervenue.faces.kraken.feeds import PATH, Feeds
 from papervenue.faces.kraken.history import AccountLog, HistoryReads
 from papervenue.faces.kraken.orders import (
@@ -38,7 +37,7 @@ from papervenue.faces.kraken.orders import (
     send_order,
     units_of,
 )
-from papervenue.faces.kraken.read_routes import KrakenReads
+from papervenue.faces.kraken.read_routes import Charts, KrakenReads
 from papervenue.faces.kraken.wire_format import error, iso, success
 from papervenue.faces.web import Call, Handler, Reply, Route, ok, route
 from papervenue.jsontext import to_decimal

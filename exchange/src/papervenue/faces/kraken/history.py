@@ -25,9 +25,9 @@ from papervenue.faces.kraken import wire_format
 from papervenue.faces.kraken.wire_format import SIGNALS, average, encoded, error, iso, milliseconds, number
 from papervenue.faces.web import MADE_AT, Call, Reply
 from papervenue.jsontext import plain
-from papervenue.margined import funding
-from papervenue.margined.funding import FUNDING
-from papervenue.market.instruments import Grid
+from papervenue.margined import accounts
+from papervenue.margined.accounts import FUNDING
+from papervenue.market.venue import Grid
 from papervenue.times import HOUR, rfc3339
 
 USUAL_COUNT, MOST_COUNT = 500, 1_000
@@ -107,7 +107,7 @@ class HistoryReads:
 
     def rate(self, symbol: str, at_us: int) -> Decimal:
         """Return the funding rate of a symbol in force before a moment."""
-        return funding.rate_at(self._engine, symbol, at_us)
+        return accounts.rate_at(self._engine, symbol, at_us)
 
     def orders(self, owner: Account, call: Call) -> Reply:
         """Return events of orders that aren't triggers."""

@@ -19,7 +19,7 @@ from papervenue.faces.kraken import wire_format
 from papervenue.faces.kraken.wire_format import SIDES, SIGNALS, error, iso, success
 from papervenue.jsontext import to_decimal
 from papervenue.margined.admission import takes
-from papervenue.market.instruments import Grid
+from papervenue.market.venue import Grid
 from papervenue.refusal import Refusal
 from papervenue.times import parse_time
 

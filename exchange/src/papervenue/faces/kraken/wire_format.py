@@ -12,7 +12,7 @@ import msgspec
 from papervenue.engine.orders import INDEX, LAST, LIQUIDATION, MAKER, MARK, TAKER, Fill, Order, OrderRequest
 from papervenue.faces.web import MADE_AT, Reply
 from papervenue.jsontext import plain
-from papervenue.market.instruments import Grid, Instrument
+from papervenue.market.venue import Grid, Instrument
 from papervenue.refusal import Refusal
 from papervenue.times import rfc3339, to_datetime
 

@@ -8,10 +8,10 @@ from typing import Any
 from papervenue.engine.account import Account
 from papervenue.engine.engine import Engine
 from papervenue.exchange import Exchange
-from papervenue.faces.keys import account_of, command_of
+from papervenue.faces.guard import account_of, command_of
 from papervenue.faces.trading import account, assets, history, sessions
-from papervenue.faces.trading.unsupported_paths import left_out_routes
 from papervenue.faces.trading_json import account_json, clock_json, configuration_json
+from papervenue.faces.unsupported_paths import left_out_routes
 from papervenue.faces.web import MADE_AT, Call, Handler, Reply, Route, ok, route
 from papervenue.times import rfc3339
 

@@ -14,7 +14,7 @@ from papervenue.faces.tws.order_messages import OrderMessages, executions_of, nu
 from papervenue.faces.tws.orders import ids_of
 from papervenue.faces.tws.wire import TwsMessage
 from papervenue.margined.accounts import NetPosition, net_positions, standing
-from papervenue.market.globex import CHICAGO
+from papervenue.market.hours import CHICAGO
 from papervenue.times import at_zone, to_datetime
 
 VALUE, PORTFOLIO, UPDATED_AT, DOWNLOADED, POSITION, POSITIONS_END = 6, 7, 8, 54, 61, 62

@@ -11,9 +11,9 @@ from papervenue.engine.engine import Engine
 from papervenue.faces.tws.wire import TwsMessage, laid_out
 from papervenue.jsontext import plain
 from papervenue.market.futures import LETTERS, ROOTS, Root
-from papervenue.market.globex import CHICAGO
-from papervenue.market.instruments import Instrument
+from papervenue.market.hours import CHICAGO
 from papervenue.market.sessions import Session
+from papervenue.market.venue import Instrument
 from papervenue.times import at_zone, parse_time, to_datetime
 
 FUTURE, ZONE = "FUT", "US/Central"

@@ -8,11 +8,10 @@ from types import MappingProxyType
 from papervenue.faces.face import Face, Login, Parts, Serving
 from papervenue.faces.tws import contracts, orders
 from papervenue.faces.tws.contracts import CONTRACT_FIELDS, asked_for
-from papervenue.faces.tws.gateway import Gateway, GatewayConnection
+from papervenue.faces.tws.gateway import SNAPSHOT_END, Gateway, GatewayConnection
 from papervenue.faces.tws.history import SIZES, UPDATE, HistoryError
 from papervenue.faces.tws.order_messages import error
 from papervenue.faces.tws.orders import CANCEL, CANCEL_ALL, CHANGE, PLACE, ROOT
-from papervenue.faces.tws.prices import SNAPSHOT_END
 from papervenue.faces.tws.session import CANCEL_ORDER, PLACE_ORDER, START, Request, TwsSession
 from papervenue.faces.tws.wire import TwsMessage
 from papervenue.times import MINUTE, SECOND

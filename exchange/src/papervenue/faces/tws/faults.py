@@ -11,7 +11,7 @@ from papervenue.faces.tws.wire import TwsMessage, frame
 from papervenue.faults import fault_bodies
 from papervenue.faults.apply_faults import earlier
 from papervenue.faults.armed_rules import Firing
-from papervenue.faults.effects import LATE, effects_of
+from papervenue.faults.fault_state import LATE, effects_of
 from papervenue.faults.kinds import Facts
 from papervenue.times import SECOND
 

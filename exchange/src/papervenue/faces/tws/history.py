@@ -14,8 +14,8 @@ from papervenue.engine.engine import Engine
 from papervenue.faces.tws.contracts import ZONE, Contracts
 from papervenue.faces.tws.wire import TwsMessage
 from papervenue.market.bars import Bar
-from papervenue.market.globex import CHICAGO, trade_date
-from papervenue.market.instruments import Grid
+from papervenue.market.hours import CHICAGO, trade_date
+from papervenue.market.venue import Grid
 from papervenue.times import DAY, MINUTE, SECOND, from_datetime, to_datetime
 
 BARS, UPDATE = 17, 90

@@ -11,8 +11,8 @@ from papervenue.engine.orders import LIQUIDATION, SETTLEMENT, Amendment, Executi
 from papervenue.faces.tws.contracts import ZONE, Contracts, Fields
 from papervenue.faces.tws.orders import ids_of, perm_id
 from papervenue.faces.tws.wire import TwsMessage, laid_out
-from papervenue.market.globex import CHICAGO
-from papervenue.market.instruments import Grid
+from papervenue.market.hours import CHICAGO
+from papervenue.market.venue import Grid
 from papervenue.times import to_datetime
 
 STATUS, ERROR, OPEN_ORDER, EXECUTION, COMMISSION, COMPLETED = 3, 4, 5, 11, 59, 101

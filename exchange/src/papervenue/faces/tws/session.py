@@ -24,7 +24,7 @@ from papervenue.faces.tws.orders import (
 )
 from papervenue.faces.tws.place_order import Kept, OrderError, Placed
 from papervenue.faces.tws.wire import VERSION, Frames, TwsMessage, WireError, frame
-from papervenue.faults.effects import late_us
+from papervenue.faults.fault_state import late_us
 from papervenue.faults.kinds import Facts
 from papervenue.jsontext import decode_object, encode
 from papervenue.times import MINUTE

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradebot.adapters.state.env_file import describe_sources, read_env_file
+from tradebot.adapters.state.user_files import describe_sources, read_env_file
 from tradebot.app.keys import load_gates
 from tradebot.errors import OperatorError
 from tradebot.gates.permission import NAMES, PermissionInputs, permission_of

@@ -8,8 +8,7 @@ import pytest
 
 from tests.kit.values import SESSION
 from tradebot.adapters.time import machine_clock
-from tradebot.adapters.time.clock import EngineStatus
-from tradebot.adapters.time.serve_clock import EngineTime, RealTime
+from tradebot.adapters.time.clock import EngineStatus, EngineTime, RealTime
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.values import replace
 
@@ -142,7 +141,7 @@ def test_real_time_begins_only_where_the_venue_answers_and_serves_on_where_it_is
         return answers.pop()
 
     times = RealTime(ask)
-    monkeypatch.setattr("tradebot.adapters.time.serve_clock.ASK_AGAIN_S", 0.0)
+    monkeypatch.setattr("tradebot.adapters.time.clock.ASK_AGAIN_S", 0.0)
     assert len(list(times.moments())) == 1
     with pytest.raises(TemporaryError, match="away"):
         RealTime(ask)

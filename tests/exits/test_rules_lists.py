@@ -18,8 +18,7 @@ from tradebot.exits.kinds import times
 from tradebot.exits.kinds.stops import StopLoss, TrailingStop
 from tradebot.exits.kinds.targets import ProfitTarget
 from tradebot.exits.kinds.times import TimeExit
-from tradebot.exits.lists import Exits, in_force, kinds, levels, parse, to_rule_list, worst_stop
-from tradebot.exits.rules import triggered_reason
+from tradebot.exits.rules import Exits, in_force, kinds, levels, parse, to_rule_list, triggered_reason, worst_stop
 from tradebot.model.decision import Decision, Verdict
 from tradebot.model.position import Kept, Lot, Position
 from tradebot.model.reasons import REASONS, Cause, Reason
@@ -58,7 +57,7 @@ def test_every_kind_has_a_column_and_a_reason_of_its_own() -> None:
 def test_module_of_a_rule_may_be_renamed_and_its_name_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     found = [replaced(one) for one in iter_modules(folder.__path__)]
     monkeypatch.setitem(sys.modules, f"{folder.__name__}.ages", times)
-    monkeypatch.setattr("tradebot.exits.lists.iter_modules", lambda path: found)
+    monkeypatch.setattr("tradebot.exits.rules.iter_modules", lambda path: found)
     assert [one.name for one in found if one.name == "ages"]
     assert kinds.__wrapped__() == kinds()
     assert kinds()["stale"] is times.Stale

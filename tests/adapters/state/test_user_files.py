@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.kit.fakes.machine import Timer
-from tradebot.adapters.state import user_file
-from tradebot.adapters.state.user_file import open_for_change
+from tradebot.adapters.state import user_files
+from tradebot.adapters.state.user_files import open_for_change
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 
 
@@ -100,7 +100,7 @@ def test_file_that_cannot_be_written_is_named_itself_with_what_to_do(
     def refused(draft: Path) -> None:
         raise OSError(number, os.strerror(number), f"{draft}.593336306977561a.new")
 
-    monkeypatch.setattr(user_file, "create_draft", refused)
+    monkeypatch.setattr(user_files, "create_draft", refused)
     path = tmp_path / "tradebot.yaml"
     with open_for_change(path) as own, pytest.raises(OperatorError) as told:
         own.replace("shadow: true\n")

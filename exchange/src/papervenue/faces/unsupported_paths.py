@@ -1,8 +1,10 @@
-"""List the parts of Alpaca's trading API that this exchange leaves out: what each path answers, and why.
+"""List the parts of Alpaca's trading and market-data APIs that this exchange leaves out: what a path answers, and why.
 
-If the OpenAPI document names an error for a path, the path answers that error in its documented form; the others answer
-the API's general error object. The answer never depends on the request, so a client learns at its first call that the
-feature is missing.
+If the OpenAPI document of the trading API names an error for a path, the path answers that error in its documented
+form; the others answer the API's general error object. The answer never depends on the request, so a client learns at
+its first call that the feature is missing.
+
+Paths of the market-data API answer the documented 403.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from papervenue.engine.engine import Engine
-from papervenue.faces.keys import account_of
+from papervenue.faces.guard import account_of
 from papervenue.faces.web import Call, Handler, Reply, Route, route
 from papervenue.refusal import FORBIDDEN, NOT_FOUND, Refusal
 
@@ -28,12 +30,17 @@ class LeftOut(NamedTuple):
 
 
 _GET, _POST = ("GET",), ("POST",)
+
 _GET_POST = (*_GET, *_POST)
 
 _LOCATES = "stocks here are easy to borrow or cannot be sold short, so there is nothing to locate"
+
 _OPTIONS = "option contracts are not traded here; a position in one can only be journaled in"
+
 _CRYPTO = "crypto, its wallets and its perpetual futures are not traded here"
+
 _BONDS = "bonds are not traded here"
+
 _TOKENS = "shares are not tokenized here"
 
 
@@ -46,10 +53,15 @@ def _missing(what: str) -> dict[str, Any]:
 
 
 _NO_LOCATES = {"message": "account not eligible to locate securities"}
+
 _NO_OPTIONS = _general("trade option contracts")
+
 _NO_CRYPTO = _general("trade crypto")
+
 _NO_PERPETUALS = _general("trade perpetual futures")
+
 _NO_BONDS = _general("trade fixed income")
+
 _NO_TOKENS = _general("tokenize securities")
 
 LEFT_OUT: tuple[LeftOut, ...] = (
@@ -95,3 +107,63 @@ def _refusing(row: LeftOut, engine: Engine) -> Handler:
         raise Refusal(row.status, row.body)
 
     return answer
+
+
+_NO_CRYPTO_DATA = "this market trades no crypto currencies"
+
+_PERPETUALS = "this market trades no crypto perpetual futures"
+
+_NO_OPTIONS_DATA = "this market trades no option contracts, so they have no prices"
+
+_FOREX = "this market has no currency rates"
+
+_INDICES = "this market computes no indices"
+
+_NO_BONDS_DATA = "this market trades no fixed income"
+
+_PUBLIC = ("/v1beta1/crypto-perps/", "/v1beta3/crypto/")
+
+"""Data that the documentation offers without a key."""
+
+_PATHS = {
+    "/v1beta1/crypto-perps/{loc}/latest/bars": _PERPETUALS,
+    "/v1beta1/crypto-perps/{loc}/latest/orderbooks": _PERPETUALS,
+    "/v1beta1/crypto-perps/{loc}/latest/pricing": _PERPETUALS,
+    "/v1beta1/crypto-perps/{loc}/latest/quotes": _PERPETUALS,
+    "/v1beta1/crypto-perps/{loc}/latest/trades": _PERPETUALS,
+    "/v1beta1/fixed_income/latest/prices": _NO_BONDS_DATA,
+    "/v1beta1/fixed_income/latest/quotes": _NO_BONDS_DATA,
+    "/v1beta1/forex/latest/rates": _FOREX,
+    "/v1beta1/forex/rates": _FOREX,
+    "/v1beta1/indices/latest/values": _INDICES,
+    "/v1beta1/indices/values": _INDICES,
+    "/v1beta1/logos/{symbol}": "made-up companies have no logos",
+    "/v1beta1/news": "nothing is written about this market",
+    "/v1beta1/options/bars": _NO_OPTIONS_DATA,
+    "/v1beta1/options/meta/conditions/{ticktype}": _NO_OPTIONS_DATA,
+    "/v1beta1/options/meta/exchanges": _NO_OPTIONS_DATA,
+    "/v1beta1/options/quotes/latest": _NO_OPTIONS_DATA,
+    "/v1beta1/options/snapshots": _NO_OPTIONS_DATA,
+    "/v1beta1/options/snapshots/{underlying_symbol}": _NO_OPTIONS_DATA,
+    "/v1beta1/options/trades": _NO_OPTIONS_DATA,
+    "/v1beta1/options/trades/latest": _NO_OPTIONS_DATA,
+    "/v1beta1/screener/crypto/movers": _NO_CRYPTO_DATA,
+    "/v1beta3/crypto/{loc}/bars": _NO_CRYPTO_DATA,
+    "/v1beta3/crypto/{loc}/latest/bars": _NO_CRYPTO_DATA,
+    "/v1beta3/crypto/{loc}/latest/orderbooks": _NO_CRYPTO_DATA,
+    "/v1beta3/crypto/{loc}/latest/quotes": _NO_CRYPTO_DATA,
+    "/v1beta3/crypto/{loc}/latest/trades": _NO_CRYPTO_DATA,
+    "/v1beta3/crypto/{loc}/quotes": _NO_CRYPTO_DATA,
+    "/v1beta3/crypto/{loc}/snapshots": _NO_CRYPTO_DATA,
+    "/v1beta3/crypto/{loc}/trades": _NO_CRYPTO_DATA,
+}
+
+
+def _row(path: str, reason: str) -> LeftOut:
+    body = {"code": FORBIDDEN, "message": f"not served by this exchange: {reason}"}
+    return LeftOut(path, ("GET",), 403, body, reason, keyed=not path.startswith(_PUBLIC))
+
+
+DATA_LEFT_OUT = tuple(_row(path, reason) for path, reason in _PATHS.items())
+
+"""Paths that are left out, with the reason that their answers give."""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tradebot.adapters.state import plans
+from tradebot.adapters.state import approvals
 from tradebot.adapters.state.state_folder import StateFolder
 from tradebot.errors import OperatorError
 from tradebot.model.finding import AdjustmentPlan, Finding, FindingKind
@@ -30,15 +30,15 @@ def folder(tmp_path: Path) -> StateFolder:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
 def test_plan_is_read_unchanged_by_id_and_by_file(folder: StateFolder, findings: list[Finding]) -> None:
     plan = AdjustmentPlan("plan-1a2b3c4d", "0123456789ab", tuple(findings))
-    path = plans.write(folder, plan, kept=3)
-    assert plans.read(folder, plan.id) == plans.read(folder, str(path)) == plan
+    path = approvals.write(folder, plan, kept=3)
+    assert approvals.read(folder, plan.id) == approvals.read(folder, str(path)) == plan
 
 
 def test_a_plan_of_another_account_is_refused(folder: StateFolder) -> None:
     finding = Finding(FindingKind.PHANTOM, "AAPL", Decimal(5), Decimal(0))
-    path = plans.write(folder, AdjustmentPlan("plan-1a2b3c4d", "0123456789ab", (finding,)), kept=3)
+    path = approvals.write(folder, AdjustmentPlan("plan-1a2b3c4d", "0123456789ab", (finding,)), kept=3)
     with pytest.raises(OperatorError, match=r"an account other than …9999"):
-        plans.read(folder_of(folder.path, "PA0000009999"), str(path))
+        approvals.read(folder_of(folder.path, "PA0000009999"), str(path))
 
 
 @pytest.mark.parametrize(
@@ -47,21 +47,21 @@ def test_a_plan_of_another_account_is_refused(folder: StateFolder) -> None:
 def test_read_refuses_what_is_no_plan_with_the_next_command(folder: StateFolder, text: str) -> None:
     (folder.path / "odd.json").write_text(text)
     with pytest.raises(OperatorError) as refused:
-        plans.read(folder, str(folder.path / "odd.json"))
+        approvals.read(folder, str(folder.path / "odd.json"))
     assert refused.value.hint.startswith("tradebot reconcile")
 
 
 @pytest.mark.parametrize("name", ["none", "../../etc/passwd", "plan.json", "/"])
 def test_read_refuses_a_missing_plan(folder: StateFolder, name: str) -> None:
     with pytest.raises(OperatorError):
-        plans.read(folder, name)
+        approvals.read(folder, name)
 
 
 def test_only_the_newest_plans_are_kept(folder: StateFolder) -> None:
     written = [
-        plans.write(folder, AdjustmentPlan(f"plan-{number:08x}", "0123456789ab", ()), kept=3) for number in range(7)
+        approvals.write(folder, AdjustmentPlan(f"plan-{number:08x}", "0123456789ab", ()), kept=3) for number in range(7)
     ]
     other = folder.plans / "notes.json"
     other.write_text("")
-    last = plans.write(folder, AdjustmentPlan("plan-ffffffff", "0123456789ab", ()), kept=3)
+    last = approvals.write(folder, AdjustmentPlan("plan-ffffffff", "0123456789ab", ()), kept=3)
     assert sorted(folder.plans.iterdir()) == sorted([*written[-2:], last, other])
