@@ -54,7 +54,7 @@ else:
     linux_isolation.REFUSE = refusal
 """
 FIRST = """
-from tradebot.adapters.plugins import landlock
+from tradebot.adapters.plugins import confinement
 confinement.version = lambda: 1
 """
 UNSHARE = {"x86_64": 272, "aarch64": 97}.get(os.uname().machine, 0)
