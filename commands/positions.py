@@ -177,7 +177,7 @@ def show_own(console: "Console", rows: "list[Holding]") -> None:
             f"{row.quantity:,f}",
             usd(row.average_price, row.symbol),
             usd(row.price, row.symbol),
-            _gain(row.gain),
+            colored_gain(row.gain),
             usd(row.high_water, row.symbol),
             *(stops.get(rule, "") for rule in rules),
             "" if row.age_s is None else duration(row.age_s),
@@ -269,11 +269,12 @@ def _stop(stop: "StopRow", row: "Holding") -> str:
     return f"[bold]{text}[/bold]" if stop.rule == row.nearest else text
 
 
-def _gain(gain: Decimal | None) -> str:
+def colored_gain(gain: Decimal | None) -> str:
     if gain is None:
         return ""
-    colour = "green" if gain >= 0 else "red"
-    return f"[{colour}]{gain:+.2%}[/{colour}]"
+    shown = f"{gain:z+.2%}"
+    colour = "red" if shown.startswith("-") else "green"
+    return f"[{colour}]{shown}[/{colour}]"
 
 
 @on_bot(

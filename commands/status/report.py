@@ -224,7 +224,7 @@ def _positions(console: "Console", data: "Status") -> None:
     numbers = (number(name) for name in ("quantity", "average", "now", "gain"))
     table = Table("symbol", *numbers, "nearest exit", number("age"), "strategy")
     for one in data.positions:
-        gain = "" if one.gain is None else f"{one.gain:+.2%}"
+        gain = "" if one.gain is None else f"{one.gain:z+.2%}"
         age = "" if one.age_s is None else duration(one.age_s)
         prices = usd(one.average_price, one.symbol), usd(one.price, one.symbol)
         table.row(escape(one.symbol), f"{one.quantity:,f}", *prices, gain, nearest_rule(one), age, one.strategy)

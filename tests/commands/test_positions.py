@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 import requests
 
-from commands.positions import protection
+from commands.positions import colored_gain, protection
 from papervenue import process
 from tests.kit.bot.folder import KEYS, Bot, order_by_hand, second_session
 from tests.kit.rows import make_order
@@ -215,3 +215,16 @@ def test_a_close_by_hand_that_is_not_finished_is_named_with_what_it_left(traded:
 def judged(bot: Bot) -> dict[str, str]:
     """Return how health judges orders."""
     return next(one for one in bot.json("health")["judgments"] if one["subject"] == "orders")
+
+
+@pytest.mark.parametrize(
+    ("gain", "shown"),
+    [
+        (None, ""),
+        ("-0.00001", "[green]+0.00%[/green]"),
+        ("-0.0001", "[red]-0.01%[/red]"),
+        ("0.1", "[green]+10.00%[/green]"),
+    ],
+)
+def test_a_gain_of_nought_has_no_minus(gain: str | None, shown: str) -> None:
+    assert colored_gain(None if gain is None else Decimal(gain)) == shown

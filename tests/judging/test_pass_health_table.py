@@ -351,6 +351,7 @@ FAILURES: list[tuple[str, Any, HealthState, str]] = [
         HealthState.OK,
         "closes early",
     ),
+    ("prices", seen.PriceEvidence(1, NOW, 1, (), -0.3), HealthState.OK, "the oldest quote was 0 s old"),
     ("clock", past(cycles=[APART]), HealthState.FAILED, "two clocks are 12.0 s apart"),
     ("clock", past(cycles=[cycle(at=ago(60)), APART]), HealthState.FAILED, "two clocks are 12.0 s apart"),
     ("clock", past(cycles=[APART, BY_PRICES]), HealthState.FAILED, "two clocks are 360.0 s apart"),

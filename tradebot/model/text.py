@@ -141,7 +141,7 @@ def span(seconds: float) -> str:
     """Return a duration as people write it, such as 45 s, 12 min, 3.5 h or 2 days."""
     minutes = seconds / 60
     if minutes < 1.5:
-        return f"{seconds:.0f} s"
+        return f"{seconds:z.0f} s"
     if minutes < 90:
         return f"{minutes:.0f} min"
     return f"{minutes / 60:.1f} h" if minutes < 2880 else f"{minutes / 1440:.0f} days"
