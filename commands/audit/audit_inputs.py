@@ -35,7 +35,7 @@ from tradebot.judging.evidence import (
     leaps,
 )
 from tradebot.judging.judgment import Judgment, rank_judgments
-from tradebot.model.activity import Booking
+from tradebot.model.account import Booking
 from tradebot.model.books import Books
 from tradebot.model.event import NEED_NOBODY, Severity
 from tradebot.model.finding import FindingKind

@@ -19,14 +19,14 @@ from commands.shared.verb_options import jsonable
 from tradebot import __version__
 from tradebot.adapters.ledger.journal import JournalRecord
 from tradebot.adapters.ledger.journal_reader import read
-from tradebot.adapters.state.env_file import read_env_file
 from tradebot.adapters.state.events import last_events
 from tradebot.adapters.state.safe_open import NotPlainError, read_plain
 from tradebot.adapters.state.state_folder import EVENTS, LEDGER_VERSION
+from tradebot.adapters.state.user_files import read_env_file
 from tradebot.adapters.text.canonical import parse_time
 from tradebot.adapters.text.codec import encode
 from tradebot.adapters.text.extras import DISTRIBUTION
-from tradebot.adapters.text.identity_redaction import NAMED, PUBLIC, URL, Redactor, host_of
+from tradebot.adapters.text.redaction import NAMED, PUBLIC, URL, Redactor, host_of
 from tradebot.app.keys import load_secrets
 from tradebot.errors import OperatorError, TradebotError, word
 from tradebot.model.values import replace

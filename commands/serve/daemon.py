@@ -24,7 +24,7 @@ from tradebot.adapters.plugins.plugin import require_installed
 from tradebot.adapters.state import serve_status
 from tradebot.adapters.state.serve_status import Supervisor
 from tradebot.adapters.state.subprocess_runner import OneShots
-from tradebot.adapters.time.serve_clock import EngineTime, RealTime
+from tradebot.adapters.time.clock import EngineTime, RealTime
 from tradebot.app.baseline import counts_at_start, values_of
 from tradebot.app.settings import Loaded, Settings
 from tradebot.app.wiring import App

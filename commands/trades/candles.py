@@ -21,7 +21,7 @@ from tradebot.adapters.state.evidence import BACKTEST
 from tradebot.app.sandbox import market_spec
 from tradebot.errors import OperatorError
 from tradebot.exits.kind import WatchedPosition
-from tradebot.exits.lists import levels
+from tradebot.exits.rules import levels
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import notional
 from tradebot.model.position import Kept, Lot, Origin, Position

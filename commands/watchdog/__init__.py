@@ -13,7 +13,7 @@ from commands.shared.declaration import VerbPurpose, verb
 from commands.shared.light_helpers import clean, say
 from commands.shared.times import when
 from commands.shared.verb_options import Json, Report, finish
-from tradebot.adapters.state.env_file import read_env_file
+from tradebot.adapters.state.user_files import read_env_file
 from tradebot.app.keys import load_addresses
 from tradebot.errors import ExitCode
 

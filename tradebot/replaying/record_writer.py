@@ -107,7 +107,7 @@ def is_word(hint: Any) -> bool:
 
 
 def present(hint: Any) -> Any:
-    """Return the one type that a value has if it isn't absent; the type as it is if there are several."""
+    """Return the type without None; an union of several other types is returned unchanged."""
     members = [one for one in get_args(hint) if one is not NoneType]
     return members[0] if is_union(hint) and len(members) == 1 else hint
 

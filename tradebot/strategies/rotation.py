@@ -52,7 +52,7 @@ class RegimeSettings(Frozen):
 
 
 class RotationSettings(Frozen):
-    """What is ranked, how many of it are held, and when nothing is done; config/base.yaml explains each setting."""
+    """What is ranked, how much of it is held, and when nothing is done; config/base.yaml explains each setting."""
 
     ranked: Annotated[tuple[Symbol, ...], Field(min_length=1, max_length=500)] = SECTOR_FUNDS
     defensive: Symbol | None = "TLT"

@@ -151,7 +151,7 @@ PAUSE_S = 60.0
 
 
 class Clocks(NamedTuple):
-    """The clocks of a machine, in seconds: one that can be set, one that only counts, one that counts while awake."""
+    """A machine's clocks in seconds: one that can be set, one that only counts, and one that counts while awake."""
 
     wall: Callable[[], float] = wall
     stopwatch: Callable[[], float] = stopwatch
@@ -225,7 +225,7 @@ class RealTime:
 
 
 class Engine(Protocol):
-    """The embedded exchange's time, as far as it is driven here."""
+    """The embedded exchange's clock, as far as this process drives it."""
 
     def status(self) -> EngineStatus:
         """Return the engine's current status."""

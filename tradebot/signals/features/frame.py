@@ -261,7 +261,7 @@ class Measures:
 
 
 class FeatureInputs(StrEnum):
-    """What a feature is made of."""
+    """The input data of a feature."""
 
     OPEN = "open"
     HIGH = "high"

@@ -101,7 +101,7 @@ def effects_in(command: Command) -> list[Mapping[str, Any]]:
 
 
 def late_us(effects: str) -> int:
-    """Return by how much later than it is sent a command arrives, 0 for one that arrives at once."""
+    """Return a command's delay on the wire, 0 if it arrives at once."""
     return sum(effect.get(LATE, 0) for effect in json.loads(effects or "[]"))
 
 

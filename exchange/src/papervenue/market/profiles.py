@@ -136,7 +136,7 @@ def shocks_of(seed: int, sessions: Sequence[Session]) -> Shocks:
 
 
 def trends_of(seed: int, symbol: str, sessions: int, volatility: float) -> list[float]:
-    """Return what a symbol's trends move it by in each of so many sessions."""
+    """Return the moves of a symbol by its trends in each of a number of sessions."""
     rng = stream(seed, symbol, "trends")
     begins, step = int(_TREND_DAYS * rng.random()), _TREND * volatility
     trends = [step * bell(rng) for _ in range(sessions // _TREND_DAYS + 2)]

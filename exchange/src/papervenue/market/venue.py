@@ -163,7 +163,7 @@ def _exponent(number: Decimal) -> int:
 
 @lru_cache(maxsize=65_536)
 def exact(units: int, places: int = PLACES) -> Decimal:
-    """Return a price in units as what it is in its currency."""
+    """Convert a price in units into its currency, exactly."""
     return Decimal(units).scaleb(-places)
 
 
@@ -215,11 +215,11 @@ class Grid:
         return max(1, int(price * self.units / step + 0.5)) * step
 
     def notional(self, qty: Decimal, price: int) -> Decimal:
-        """Return what a quantity is worth at a price in units."""
+        """Return the value of a quantity at a price in units."""
         return qty * self.usd(price) * self.multiplier
 
     def level(self, qty: Decimal, notional: Decimal) -> MarginLevel:
-        """Return the margin level of a position, given its size and what it is worth, both unsigned."""
+        """Return the margin level of a position by its size and value, both unsigned."""
         levels = reversed(self.instrument.margin_levels)
         return next(level for level in levels if level.quantity <= qty and level.usd <= notional)
 
