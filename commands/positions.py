@@ -212,6 +212,7 @@ WHY = {
     "not_placed": "",
     "exiting": "an exit has taken its place",
     "doubted": "the broker's answers about it disagree",
+    "unknown": "the last one isn't known to have come",
 }
 """Why no stop rests at the broker, if it isn't the state of the last one."""
 NAMED = 3

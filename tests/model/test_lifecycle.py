@@ -263,6 +263,16 @@ def test_a_stop_that_was_moved_rests_once_while_the_venue_still_lists_the_old_on
     assert stops(OrderStatus.HELD) == [Decimal(97)]
 
 
+@pytest.mark.parametrize("status", ["accepted", "pending_new", "new"])
+def test_a_stop_that_is_held_for_a_pair_that_has_not_arrived_is_said_to_come(status: str) -> None:
+    pair = order(PAIR, OrderStatus(status))
+    leg = order(PAIR, OrderStatus.HELD, **LEG, parent=pair.venue_id)
+    (work,) = Records().after([record(PAIR), pair, leg]).work({}).values()
+    stop = RestingPrice(STOP, Decimal(10), True)
+    assert work.resting[0] == stop
+    assert work.coming == (() if status == "new" else (stop,))
+
+
 @pytest.mark.parametrize("status", OrderStatus)
 def test_a_pair_protects_only_while_its_stop_can_trigger(status: OrderStatus) -> None:
     works = status in {"new", "held", "partially_filled", "pending_replace", "stopped"}

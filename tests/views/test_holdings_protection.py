@@ -110,7 +110,8 @@ def test_refusal_older_than_the_position_is_ignored() -> None:
 
 
 def test_every_protection_reason_has_its_own_words() -> None:
-    assert set(positions.WHY) == {EXITING, DOUBTED, *(why.value for why in Uncovered)}
+    known = {EXITING, DOUBTED, OrderStatus.UNKNOWN.value, *(why.value for why in Uncovered)}
+    assert set(positions.WHY) == known
 
 
 @pytest.mark.parametrize(
@@ -132,6 +133,18 @@ def test_open_gap_shows_its_age_and_reason(why: str, work: Work, words: str) -> 
     found = protection_of(WatchedPosition(held("10"), D(100)), work, LISTED, gap, NOW, at_venue=True)
     assert positions.protection(found, HEADINGS, "AAPL") == words
     assert (found.since, found.gap_s) == ((None, None) if work.resting else (ago(180), 180))
+
+
+@pytest.mark.parametrize(("seen", "state"), [(True, State.OPEN), (False, State.PROTECTED)])
+def test_pair_that_a_pass_of_exits_has_not_seen_arrive_protects_nothing_on_screen(seen: bool, state: State) -> None:
+    sent = pair("10")
+    work = {("flow", "AAPL"): replace(sent, coming=sent.resting[:1])}
+    gaps = (Gap("flow", "AAPL", D(10), ago(180), "unknown"),) if seen else ()
+    (row,) = holdings([held("10")], {}, {}, lambda strategy: LISTED, {}, NOW, work, gaps, at_venue=True)
+    assert row.state == state.value
+    assert row.protection is not None
+    words = "only target 110.00; the bot's stop, none at the broker for 3m, the last one isn't known to have come"
+    assert positions.protection(row.protection, HEADINGS, "AAPL") == (words if seen else "stop 95.00, target 110.00")
 
 
 def shown(rows: list[Holding], columns: int) -> str:

@@ -81,7 +81,8 @@ class Work(Struct, frozen=True):
     `entering` is INTENDED or WORKING, or None without such an entry. `leaving` is how many shares the exits on their
     way close, unsigned. `resting` is what protects at the venue, `refused` the last order that was to protect if
     the venue refused it, and `arriving` tells whether a stop is on its way. `instrument` is that of the newest
-    order that rests, None if none does.
+    order that rests, None if none does. `coming` are those stops among what rests that are held for a new pair which no
+    report has shown to have arrived.
     """
 
     entering: State | None = None
@@ -90,6 +91,7 @@ class Work(Struct, frozen=True):
     refused: IntentRecord | None = None
     arriving: bool = False
     instrument: Instrument | None = None
+    coming: tuple[RestingPrice, ...] = ()
 
     def covered_quantity(self, quantity: Decimal) -> Decimal:
         """Return for how many shares of a position a stop can trigger, unsigned; stops beyond it don't count."""
@@ -182,6 +184,7 @@ class _Sent(NamedTuple):
 def _work(sent: Sequence[_Sent], unreported: Iterable[IntentRecord]) -> Work:
     """Sum up the orders of one strategy in one symbol, and the intents of which no order has been reported."""
     entering, leaving, resting, protecting = None, Decimal(0), list[RestingPrice](), list[Intent]()
+    pairs, coming = {one.order.venue_id for one in sent if _comes_anew(one.order, one.intent)}, list[RestingPrice]()
     failed = (IntentState.REJECTED, IntentState.ABANDONED)
     for intent in (record.intent for record in unreported if record.state not in failed):
         if intent.purpose is Purpose.OPEN:
@@ -192,7 +195,8 @@ def _work(sent: Sequence[_Sent], unreported: Iterable[IntentRecord]) -> Work:
         if intent.purpose is Purpose.OPEN:
             entering = State.WORKING if left else entering
         elif order.stop_price is not None or intent.protects:
-            resting += _resting(order, intent)
+            resting += (prices := [*_resting(order, intent)])
+            coming += prices if order.parent in pairs else ()
             protecting.append(intent)
         else:
             leaving += left
@@ -200,7 +204,8 @@ def _work(sent: Sequence[_Sent], unreported: Iterable[IntentRecord]) -> Work:
     refused = _refused(unreported, [one.intent for one in sent])
     arriving = any(one.order.stop_price is not None and one.order.status.is_arriving for one in sent)
     newest = max(protecting, key=lambda intent: (intent.at, intent.client_order_id), default=None)
-    return Work(entering, leaving, tuple(resting), refused, arriving, newest.instrument if newest else None)
+    instrument = newest.instrument if newest else None
+    return Work(entering, leaving, tuple(resting), refused, arriving, instrument, tuple(coming))
 
 
 def _refused(unreported: Iterable[IntentRecord], accepted: Iterable[Intent]) -> IntentRecord | None:
@@ -220,6 +225,10 @@ def _resting(order: Order, intent: Intent) -> Iterator[RestingPrice]:
             yield RestingPrice(order.stop_price, order.open_quantity, is_stop=True)
     elif order.limit_price is not None:
         yield RestingPrice(order.limit_price, order.open_quantity, is_stop=False)
+
+
+def _comes_anew(order: Order, intent: Intent) -> bool:
+    return order.status.is_arriving and intent.protects and intent.operation is Operation.SUBMIT
 
 
 def waits_for_entry(order: Order, intent: Intent) -> bool:

@@ -78,6 +78,9 @@ def protection_of(
     the broker. `closed` is how many of its shares others have closed: they need no stop.
     """
     position = held.position
+    if gap is not None and not gap.sent and work.coming:
+        # A pass has looked since they were sent, and they had not arrived.
+        work = replace(work, resting=tuple(one for one in work.resting if one not in work.coming), arriving=True)
     covered, quantity = work.covered_quantity(position.quantity), abs(position.quantity) - closed
     if gap is not None and gap.why == DOUBTED:
         covered = min(covered, quantity - gap.shares)
@@ -262,7 +265,7 @@ def holdings(
         shares = min(unseen.get(position.symbol, NO_SHARES), abs(position.quantity))
         protection = protection_of(held, orders, watching, gap, now, at_venue=at_venue, closed=shares)
         state = state_of(position.strategy, position.quantity, orders)
-        if state is State.PROTECTED and protection.why == DOUBTED:
+        if state is State.PROTECTED and gap is not None and protection.why == gap.why:
             state = State.OPEN
         row = _own(held, watching, rules, priced.get(position.symbol), now, state, protection)
         row = replace(row, unfinished=unfinished.get(position.whose), suspended=position.symbol in suspended)

@@ -39,6 +39,7 @@ GAPS: Mapping[str, str] = {
     "exiting": "an exit took its place",
     "refused": "the broker refused it",
     "not_placed": "it was not sent",
+    "unknown": "it is not known to have come",
 }
 """Why no stop rests, in words."""
 
