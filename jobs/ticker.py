@@ -127,12 +127,17 @@ def tick_lanes(lanes: Mapping[str, TickerLane], over: Callable[[], bool], every_
 
 
 def _keep_due(scheduler: BaseScheduler, ended: threading.Event, every_s: float) -> None:
-    """Until it has ended, make what is planned due at once whenever the wall clock was set."""
+    """Until it has ended, make what is planned due at once if the wall clock was set, or if it is planned too late.
+
+    The scheduler may have read the time before the clock was set back, and plan by it after that was noticed.
+    """
     ahead_s = wall() - stopwatch()
     while not ended.wait(every_s):
         before_s, ahead_s = ahead_s, wall() - stopwatch()
-        if abs(ahead_s - before_s) > every_s:
-            for job in scheduler.get_jobs():
+        was_set, now_s = abs(ahead_s - before_s) > every_s, wall()
+        latest = datetime.fromtimestamp(now_s + 2 * every_s, UTC)
+        for job in scheduler.get_jobs():
+            if was_set or (job.next_run_time is not None and job.next_run_time > latest):
                 # It may have been removed by now.
                 with suppress(JobLookupError):
-                    job.modify(next_run_time=datetime.fromtimestamp(wall(), UTC))
+                    job.modify(next_run_time=datetime.fromtimestamp(now_s, UTC))

@@ -1,8 +1,10 @@
 """The ticks: one each second and none made up, whatever becomes of the machine's clock."""
 
+import threading
 import time
 from collections.abc import Callable
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
+from types import SimpleNamespace
 
 import pytest
 from apscheduler.schedulers import base
@@ -56,6 +58,23 @@ def test_a_wall_clock_that_is_set_back_stops_neither_the_one_thread_nor_the_lane
     tick_lanes({"exits": exits, "flow": flow}, lambda: min(exits.ticks, flow.ticks) >= 3, every_s=0.01)
     assert exits.closed
     assert flow.closed
+
+
+def test_what_was_planned_by_the_time_before_the_clock_was_set_back_is_made_due() -> None:
+    ended, modified = threading.Event(), list[str]()
+
+    def job(name: str, in_s: float) -> SimpleNamespace:
+        def modify(next_run_time: datetime) -> None:
+            modified.append(name)
+            ended.set()
+
+        return SimpleNamespace(next_run_time=datetime.now(UTC) + timedelta(seconds=in_s), modify=modify)
+
+    scheduler = SimpleNamespace(get_jobs=lambda: [job("soon", 0.01), job("in ten minutes", 600)])
+    guard = threading.Thread(target=ticker._keep_due, args=(scheduler, ended, 0.02), daemon=True)
+    guard.start()
+    guard.join(20)
+    assert modified == ["in ten minutes"], "no jump was seen, and nothing else would make it due"
 
 
 def test_a_tick_that_took_long_is_followed_by_one_tick_and_not_by_all_that_it_missed() -> None:
