@@ -1,4 +1,4 @@
-"""The broker's view of the account at one moment, changes to it without an order, and what the books record of them."""
+"""The broker's view of the account at one moment, what changes it without an order, and what the books record then."""
 
 from collections.abc import Mapping
 from datetime import datetime

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from papervenue import process
+from papervenue.clock import read_latency, read_pace
 from papervenue.commands.control import MAIN_KEY
 from papervenue.faces.face import Login
 from papervenue.faults import fault_table
@@ -55,7 +56,6 @@ def _failed(message: str, hint: str, code: int) -> int:
 def _serve(chosen: argparse.Namespace) -> None:
     """Serve the folder's exchange until Ctrl-C; make it first if there is none."""
     from papervenue import server
-    from papervenue.clock import read_latency, read_pace
 
     try:
         pace, latency_us = read_pace(chosen.time), chosen.latency and read_latency(chosen.latency)

@@ -19,6 +19,7 @@ from papervenue.market.alternate_future import OtherPrices
 from papervenue.market.bars import Bar, BarSource, Market
 from papervenue.market.daily import DailyBars, kept_days
 from papervenue.market.generator import GeneratedBars, Months
+from papervenue.market.recorded import held_bars, kept_bars
 from papervenue.market.sessions import Calendar, calendar_from_rows
 from papervenue.market.spec import MarketSpec
 from papervenue.market.venue import Grid, Venue
@@ -73,7 +74,6 @@ def _source(
         return generated_source(spec, calendar, grids, calendars)
     if spec.source == "daily":
         return DailyBars(kept_days(state_dir / DAYS_FILE), calendar, spec.day_prices)
-    from papervenue.market.recorded import held_bars, kept_bars
 
     return held_bars(spec, kept_bars(state_dir / BARS_FILE))
 

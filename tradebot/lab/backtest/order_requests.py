@@ -15,6 +15,8 @@ from tradebot.lab.backtest.engine_conversion import order_of
 from tradebot.model.intent import Intent
 from tradebot.model.order import Order, OrderStatus, Reply, WriteOutcome
 from tradebot.venues.alpaca.orders import order_body, price_body
+from tradebot.venues.alpaca.parsers import may_be_duplicate, resolve_duplicate, unknown_outcome
+from tradebot.venues.alpaca.parsers import refusal as read_refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -72,7 +74,6 @@ class EngineOrders:
 
     def _refused_order(self, intent: Intent, refusal: Refusal, name: str) -> Reply:
         """Return what a refusal proves; one that may mean a taken id is looked up, as on a real venue."""
-        from tradebot.venues.alpaca.parsers import may_be_duplicate, resolve_duplicate
 
         answer, reply = self._refused(refusal, name)
         if not may_be_duplicate(answer):
@@ -89,8 +90,6 @@ class EngineOrders:
 
     def _refused(self, refusal: Refusal, name: str) -> tuple[HttpReply, Reply]:
         """Emit what the exchange's log says of a refused request; return its answer, and what that proves."""
-        from tradebot.venues.alpaca.parsers import refusal as read_refusal
-        from tradebot.venues.alpaca.parsers import unknown_outcome
 
         fields = {"status": refusal.status, **refusal.body}
         self._engine.emit(Event(self._engine.now_us, name, fields, self._account.number))
