@@ -3,25 +3,23 @@
 The desk that a pass decides from was taken before (`desk.prepare_desk`); only `flatten` takes its own.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 
-from tradebot.desk.contract_rolls import owed_roll_entries
 from tradebot.desk.exit_inputs import watch_positions
 from tradebot.desk.own_slots import finish_strategy_slots
 from tradebot.desk.pass_result import conclude, conclude_exits, refuse_pass
-from tradebot.desk.proposals import Proposals, claim_strategy_slots, pending_changes
+from tradebot.desk.proposals import Proposals, claim_strategy_slots
 from tradebot.desk.snapshot import restart_decision_clock, take_desk
-from tradebot.gates.ask import AccountAsk
 from tradebot.gates.common import session_open, session_open_to_leave
-from tradebot.model.candidate import Candidate, Purpose
+from tradebot.model.candidate import Purpose
 from tradebot.model.desk import Desk
 from tradebot.model.record import CandidateRecord, CycleRecord
 from tradebot.model.values import replace
 from tradebot.model.venue import Pairs
 from tradebot.orders.amendments import mark_if_cancel_rejected
 from tradebot.orders.auction_trading import Auctioned, auction, execute_ruling
-from tradebot.orders.entry_orders import account_before_entries, make_room, without_unapproved_swaps
+from tradebot.orders.entry_orders import account_before_entries, changes_to_trade, make_room
 from tradebot.orders.exit_orders import (
     cancel_blocking_orders,
     close_by_hand,
@@ -51,7 +49,7 @@ def trade_once(
 
     proposed = claim_strategy_slots(world, call, proposed, desk.now)
     account, records = account_before_entries(world, call, desk), list(sent_before.values())
-    changes = _changes_to_trade(world, call, account, proposed, records)
+    changes = changes_to_trade(world, call, account, proposed, records)
     auctioned: Auctioned | None = None
     for change in changes:
         if auctioned is None and change.purpose is Purpose.OPEN:
@@ -68,18 +66,6 @@ def trade_once(
 
     finish_strategy_slots(world, call, proposed.own.asked, records, desk.now)
     return conclude(world, call, desk, tuple(records), proposed)
-
-
-def _changes_to_trade(
-    world: World, call: Call, account: AccountAsk, proposed: Proposals, already: Iterable[CandidateRecord]
-) -> Sequence[Candidate]:
-    """Return what this pass has still to trade, closes before entries: proposals, and entries that rolls owe."""
-    done = {(record.candidate.strategy, record.candidate.symbol) for record in already}
-    pending = without_unapproved_swaps(world, call, account, pending_changes(world, account.desk, proposed, done))
-    rolls = (
-        entry for entry in owed_roll_entries(account.desk, call.session) if (entry.strategy, entry.symbol) not in done
-    )
-    return sorted((*rolls, *pending), key=lambda change: change.purpose is Purpose.OPEN)
 
 
 def evaluate_exits(

@@ -18,7 +18,8 @@ from typing import NamedTuple
 
 from tradebot.desk.auto_halt import after_send
 from tradebot.desk.contract_rolls import SOURCE as MOVED
-from tradebot.desk.proposals import leave_target_unchanged
+from tradebot.desk.contract_rolls import owed_roll_entries
+from tradebot.desk.proposals import Proposals, leave_target_unchanged, pending_changes
 from tradebot.exits.kind import WatchedPosition
 from tradebot.exits.rules import ExitCall, levels
 from tradebot.exits.why import ReasonPart
@@ -169,6 +170,18 @@ def _told(wish: Request) -> Mapping[str, str]:
         "worth": f"{wish.notional_usd:f}",
         "until": wish.expires_at.isoformat(),
     }
+
+
+def changes_to_trade(
+    world: World, call: Call, account: AccountAsk, proposed: Proposals, already: Iterable[CandidateRecord]
+) -> Sequence[Candidate]:
+    """Return what this pass has still to trade, closes before entries: proposals, and entries that rolls owe."""
+    done = {(record.candidate.strategy, record.candidate.symbol) for record in already}
+    pending = without_unapproved_swaps(world, call, account, pending_changes(world, account.desk, proposed, done))
+    rolls = (
+        entry for entry in owed_roll_entries(account.desk, call.session) if (entry.strategy, entry.symbol) not in done
+    )
+    return sorted((*rolls, *pending), key=lambda change: change.purpose is Purpose.OPEN)
 
 
 def without_unapproved_swaps(
