@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from msgspec import Struct
+from typer._completion_shared import get_completion_script
 
 from commands.shared.declaration import VerbPurpose, verb
 from commands.shared.hints import invoked_as
@@ -43,8 +44,6 @@ class Completion(Struct, frozen=True):
 
 def run(shell: str | None, environ: "os._Environ[str] | dict[str, str]") -> Report:
     """Return a shell's script; without a shell, how to install the one for the current shell."""
-    from typer._completion_shared import get_completion_script
-
     chosen = shell or Path(environ.get("SHELL", "")).name
     if chosen not in SHELLS:
         what = f"completion doesn't support {clean(chosen)}" if chosen else "can't tell which shell you use"

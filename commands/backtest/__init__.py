@@ -15,6 +15,8 @@ from commands.backtest.run_options import (
     RunOptions,
     wish_of,
 )
+from commands.report import run as account
+from commands.report import with_files
 from commands.report.files import Files, Frame, Html, Plot, files_of
 from commands.shared.declaration import VerbPurpose, verb
 from commands.shared.light_helpers import Identity
@@ -105,8 +107,6 @@ def _cuts(cuts: int, recorder: str) -> int:
 
 def _drawn(files: Files, report: Report) -> Report:
     """Write what is asked for; the files come first, so that a wrong name is refused before anything is played."""
-    from commands.report import run as account
-    from commands.report import with_files
     from tradebot.views.trades.trade_row import Choice
 
     return with_files(report, account([report.data.folder], None, None, Choice()).data, files) if files else report

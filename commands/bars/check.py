@@ -17,7 +17,7 @@ from commands.bars.shared import (
     spans_of,
     stored_bytes,
 )
-from commands.shared.tables import Table, sentence, staying
+from commands.shared.tables import Table, number, sentence, staying
 from commands.shared.times import zone
 from commands.shared.verb_options import Report
 from tradebot.auditing.bar_findings import KnownSplit, RawSeries
@@ -133,8 +133,6 @@ def _render(console: "Console", data: BarsChecked) -> None:
 
 
 def _looked_at(console: "Console", rows: "Sequence[SymbolChecked]") -> None:
-    from commands.shared.tables import Table, number
-
     numbers = map(number, ("bars", "sessions", "minutes missing", "findings"))
     table = Table("symbol", "timeframe", *numbers, f"from {zone()}", f"to {zone()}")
     for row in rows:
@@ -199,8 +197,6 @@ def run_listing(app: "App") -> Report:
 
 
 def _render_listing(console: "Console", data: BarsStored) -> None:
-    from commands.shared.tables import Table, number
-
     symbols = len({row.symbol for row in data.spans})
     console.print(f"{pluralize(data.bars, 'bar')} of {pluralize(symbols, 'symbol')}, {data.bytes / 1e6:,.1f} MB")
     if not data.spans:

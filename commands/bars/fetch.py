@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from rich.markup import escape
+from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
 from rich.text import Text
 
 from commands.bars.shared import series_name, spans_of, symbols_of, timeframe_of
+from commands.shared.tables import Table, number, sentence
 from commands.shared.times import when
 from commands.shared.verb_options import Report, console
+from tradebot.app.rules import symbols_on
 from tradebot.errors import OperatorError, TemporaryError, word
 from tradebot.model.series import PriceKind
 from tradebot.model.text import pluralize
@@ -100,8 +103,6 @@ def _needed(app: "App", now: datetime) -> "Iterator[FetchedRow]":
 
 
 def _contracts(app: "App", names: Iterable[str]) -> tuple[str, ...]:
-    from tradebot.app.rules import symbols_on
-
     return symbols_on(app.settings, app.rules, names, app.day.date_of(app.now()))
 
 
@@ -116,8 +117,6 @@ def _require_offered(app: "App", strategy: str, price: "PriceKind") -> None:
 
 
 def _render(console: "Console", data: BarsFetched) -> None:
-    from commands.shared.tables import Table, number, sentence
-
     console.print(f"{pluralize(data.new, 'new bar')} at {when(data.now)}; {data.stored:,} stored")
     table = Table("for", "timeframe", number("new"), sentence("symbols"))
     for row in data.rows:
@@ -170,7 +169,6 @@ def fetching() -> "Iterator[Callable[[int], None]]":
     if not sys.stderr.isatty():
         yield lambda new: None
         return
-    from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
 
     class Rate(ProgressColumn):
         def render(self, task: Task) -> Text:

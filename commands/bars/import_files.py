@@ -128,8 +128,6 @@ def _stored(
 
 
 def _render(console: "Console", data: BarsImported) -> None:
-    from commands.shared.tables import Table, number
-
     what = f"{pluralize(data.rows, 'row')} of {pluralize(len(data.files), 'file')}: {pluralize(data.good, 'good bar')}"
     console.print(f"{what}, {sum(data.bad.values()):,} bad; {_outcome(data)}")
     table = Table("symbol", *map(number, ("bars", "new")), "from", "to")

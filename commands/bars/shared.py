@@ -1,5 +1,6 @@
 """Shared by the verbs of `tradebot bars`: their options, the store, and the sessions that bars are held against."""
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -46,8 +47,6 @@ def timeframe_of(text: str) -> str:
 
 def symbols_of(typed: Sequence[str]) -> tuple[str, ...]:
     """Return symbols as they are stored, each once; raise OperatorError for what can't be one."""
-    import re
-
     names = tuple(dict.fromkeys(name.strip().upper() for name in typed))
     for name in names:
         if not re.fullmatch(SYMBOL_PATTERN, name):

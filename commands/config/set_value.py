@@ -12,12 +12,13 @@ from msgspec import Struct
 from commands.config.current_config import differences_of, report_of, values
 from commands.shared.setting_args import next_after, values_of
 from commands.shared.verb_options import Report
+from tradebot.adapters.plugins.plugin import require_installed
 from tradebot.adapters.state import state_folder
 from tradebot.adapters.state.user_files import open_for_change
 from tradebot.adapters.text.yaml_edit import CannotEditError, with_value
 from tradebot.adapters.text.yaml_loader import load_yaml, load_yaml_value, parse_yaml, read_text
-from tradebot.app.baseline import is_shipped
-from tradebot.app.loading import USER_FILE, Options, user_file
+from tradebot.app.baseline import counts_at_start, is_shipped
+from tradebot.app.loading import USER_FILE, Options, load_for, user_file
 from tradebot.app.settings import Settings, load
 from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.gates.permission import describe_difference
@@ -130,8 +131,6 @@ def _before(folder: "StateFolder | None", file: Path) -> "Loaded | None":
 
 def _after(folder: "StateFolder | None", file: Path, text: str, wanted: Values) -> "Loaded":
     """Return the settings as they would be; raise OperatorError if they aren't valid."""
-    from tradebot.adapters.plugins.plugin import require_installed
-
     tried = parse_yaml(text)
     if not isinstance(tried, dict):
         raise OperatorError(f"{file} isn't NAME: VALUE lines, so {UNWRITTEN}", "tradebot config check")
@@ -158,8 +157,6 @@ def _refuse_another(folder: "StateFolder", tried: dict[str, object]) -> None:
 
 
 def _loaded(folder: "StateFolder | None", file: Path, tried: dict[str, object]) -> "Loaded":
-    from tradebot.app.loading import Options, load_for
-
     if folder is None:
         return load(file, os.environ, values=tried)
     return load_for(folder, Options(str(folder.path), str(file)), os.environ, values=tried)
@@ -240,8 +237,6 @@ def _render(console: "Console", data: Set) -> None:
 
 def _counting(data: Set) -> str:
     """Return from when on a running `serve` goes by the changes."""
-    from tradebot.app.baseline import counts_at_start
-
     late = [change.key for change in data.changes if counts_at_start(Settings, change.key)]
     restarted = f"A running serve takes over {', '.join(late)} when it is restarted"
     if len(late) == len(data.changes):

@@ -23,6 +23,7 @@ from commands.config.current_config import (
     values,
 )
 from commands.shared.light_helpers import clean
+from commands.shared.tables import Table, sentence
 from commands.shared.times import when
 from commands.shared.verb_options import Report
 from tradebot.adapters.plugins.plugin import require_installed
@@ -85,8 +86,6 @@ def _unknown(key: str, every: list[ConfigurationValue]) -> OperatorError:
 
 
 def _render(console: "Console", data: ShownConfiguration, *, origin: bool) -> None:
-    from commands.shared.tables import Table, sentence
-
     if data.state_dir is None:
         console.print(
             "There is no bot here, so these are the shipped values. To create one: tradebot init", style="dim"
@@ -130,11 +129,11 @@ def _render_check(console: "Console", data: ConfigurationChecked) -> None:
         console.print(line, markup=False)
     if not data.changes:
         console.print("  every setting has its shipped value")
-    for sentence in data.without_effect:
-        console.print(f"  {sentence}", markup=False)
+    for one in data.without_effect:
+        console.print(f"  {one}", markup=False)
     _render_never_bought(console, data)
-    for sentence in (*data.given_up, *data.warnings):
-        console.print(f"  {sentence}", markup=False)
+    for one in (*data.given_up, *data.warnings):
+        console.print(f"  {one}", markup=False)
     if data.given_up:
         console.print("  Next: tradebot fetch-flow --plan", markup=False)
     if data.differences is None:
@@ -196,8 +195,6 @@ def run(state_dir: str | None, config: str | None) -> Report:
 
 
 def _render_diff(console: "Console", data: Diff) -> None:
-    from commands.shared.tables import Table, sentence
-
     if data.state_dir is None:
         console.print("There is no bot here, so nothing was accepted.", style="dim")
     elif data.accepted is None:

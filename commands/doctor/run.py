@@ -24,7 +24,7 @@ from commands.doctor.machine import (
     state,
     warn,
 )
-from commands.doctor.order import require_play_money
+from commands.doctor.order import order_checks, require_play_money
 from commands.shared.evidence import evidence_of
 from commands.shared.light_helpers import NOBODY, Identity, clean
 from commands.shared.tables import counted_states, counts, table
@@ -116,8 +116,6 @@ def _asked(app: "App", before: "list[Judgment]", order: bool) -> "list[Judgment]
     with_keys = not any(row.subject == "keys" and row.state is HealthState.FAILED for row in before)
     rows = list(venue_checks(app, with_keys=with_keys))
     if order:
-        from commands.doctor.order import order_checks
-
         rows += order_checks(app, caller())
     return rows
 

@@ -10,7 +10,7 @@ from msgspec import Struct, convert
 
 from commands.exchange.place import exchange_of, note_if_started
 from commands.shared.light_helpers import Identity, clean
-from commands.shared.tables import Table, sentence
+from commands.shared.tables import Table, number, sentence
 from commands.shared.times import DAY_MINUTE, stamp, zone
 from commands.shared.verb_options import Report
 from tradebot.app import sandbox
@@ -159,8 +159,6 @@ def _render_armed(out: "Console", data: Faults, armed: tuple[ArmedRule, ...]) ->
 
 
 def _table(armed: tuple[ArmedRule, ...]) -> Any:
-    from commands.shared.tables import Table, number, sentence
-
     counters = number(f"armed {zone()}"), number("seen"), number("fired")
     table = Table("rule", sentence("when", "when"), sentence("what", "what"), *counters)
     for rule in armed:

@@ -17,6 +17,7 @@ from commands.shared.times import DAY_MINUTE, when
 from commands.shared.verb_options import Report, finish
 from tradebot.adapters.state.state_folder import EXCHANGE, option, prepare
 from tradebot.app import sandbox
+from tradebot.app.loading import user_file
 from tradebot.app.settings import load
 from tradebot.errors import OperatorError
 from tradebot.venues.door import SANDBOX_KEY
@@ -249,8 +250,6 @@ def settings_for(path: Path, options: "Options", pace: str, flags: dict[str, Any
 
     The settings are None if a market exists and no flag changes it. If some do, everything else stays as it is.
     """
-    from tradebot.app.loading import user_file
-
     file, asked = user_file(options, path, os.environ), dict(flags.get("sandbox", {}))
     if not sandbox.holds_market(path / EXCHANGE):
         configured = load(file, os.environ, flags)

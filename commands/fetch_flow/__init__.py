@@ -4,7 +4,6 @@ from typing import Annotated
 
 import typer
 
-from commands.fetch_flow import streaming
 from commands.shared.declaration import NOT_RUN, VerbPurpose, verb
 from commands.shared.verb_options import (
     Config,
@@ -17,6 +16,11 @@ from commands.shared.verb_options import (
     opened_to_plan,
     progress_bar,
 )
+
+Stream = Annotated[bool, typer.Option("--stream", help="Get alerts as they come, over the source's websocket.")]
+Lasting = Annotated[
+    str | None, typer.Option("--for", help="With --stream: for how long, such as 90s or 5m [until the close].")
+]
 
 
 @verb(
@@ -40,8 +44,8 @@ def fetch_flow(
         bool, typer.Option("--plan", help="Show what a session of fetching takes; ask the source nothing.")
     ] = False,
     force_slot: ForceSlot = False,
-    stream: streaming.Stream = False,
-    lasting: streaming.Lasting = None,
+    stream: Stream = False,
+    lasting: Lasting = None,
     state_dir: StateDir = None,
     config: Config = None,
     as_json: Json = False,
@@ -51,15 +55,15 @@ def fetch_flow(
     Valid rows are stored; the others are counted by what is wrong with them. What doesn't fit the source's limits
     is fetched less often, or left out.
     """
-    from commands.fetch_flow.run import check_alone, run
+    from commands.fetch_flow.run import check_alone, run, run_plan
 
     check_alone(stream, lasting, plan, endpoint, symbol, force_slot)
     if stream:
         with open_bot(state_dir, config) as bot:
-            report = streaming.run(bot, lasting=lasting)
-    elif plan:
-        from commands.fetch_flow.run import run_plan
+            from commands.fetch_flow.streaming import run as run_stream
 
+            report = run_stream(bot, lasting=lasting)
+    elif plan:
         with opened_to_plan(state_dir, config) as bot:
             report = run_plan(bot)
     else:

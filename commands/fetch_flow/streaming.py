@@ -2,18 +2,27 @@
 
 import time
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
 from msgspec import Struct
 from msgspec.structs import asdict
 
+from commands.shared.ask_strategies import in_turn
+from commands.shared.calendar import require
 from commands.shared.light_helpers import clean
+from commands.shared.pass_reports import both_clocks
+from commands.shared.skipped_passes import refused_report
 from commands.shared.span_options import seconds_in
 from commands.shared.times import CLOCK, stamp, zone
 from commands.shared.verb_options import Report, identity
+from jobs.slot_claims import SlotRefused
+from tradebot.app.streaming import following, may_stream, trading_time
 from tradebot.errors import ExitCode, OperatorError
+from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.reasons import Reason
+from tradebot.model.record import Job
 from tradebot.model.text import pluralize
+from tradebot.timetable.sessions import session_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,11 +32,6 @@ if TYPE_CHECKING:
     from tradebot.app.wiring import App
     from tradebot.desk.streaming import Follower
     from tradebot.model.bar import Session
-
-Stream = Annotated[bool, typer.Option("--stream", help="Get alerts as they come, over the source's websocket.")]
-Lasting = Annotated[
-    str | None, typer.Option("--for", help="With --stream: for how long, such as 90s or 5m [until the close].")
-]
 
 LOOK_S = 0.5
 """Real seconds between two looks at what came."""
@@ -60,14 +64,6 @@ class FlowStreamed(Struct, frozen=True):
 
 def run(app: "App", *, lasting: str | None) -> Report:
     """Stream alerts for a while, by default until the session has ended; exit 5 if the stream was never joined."""
-    from commands.shared.ask_strategies import in_turn
-    from commands.shared.skipped_passes import refused_report
-    from jobs.slot_claims import SlotRefused
-    from tradebot.app.streaming import following, may_stream, trading_time
-    from tradebot.model.decision import Decision, Gate, Verdict
-    from tradebot.model.reasons import Reason
-    from tradebot.timetable.sessions import session_of
-
     most_s = _seconds(lasting)
     in_turn(app, "fetch-flow", lambda: _prepare(app))
     now = trading_time(app)
@@ -94,18 +90,12 @@ def _seconds(lasting: str | None) -> float:
 
 def _prepare(app: "App") -> None:
     """Check that the clocks agree, because stored alerts keep their date, and know the session's hours."""
-    from commands.shared.calendar import require
-    from commands.shared.pass_reports import both_clocks
-    from tradebot.model.record import Job
-
     clocks = both_clocks(app, Job.FETCH_FLOW, dry_run=True)
     require(clocks.clock, clocks.second, app.settings)
     app.ensure_calendar(clocks.now)
 
 
 def _follow(follower: "Follower", session: "Session", now: "Callable[[], datetime]", most_s: float) -> datetime:
-    from tradebot.app.streaming import may_stream
-
     ends_s = time.monotonic() + most_s
     while True:
         at = now()

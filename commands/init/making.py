@@ -13,20 +13,27 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from commands.init.profiles import SHIPPED_PROFILE, made_up, market_notes, profile_file, require_strategies
+from commands.shared.calendar import require
 from commands.shared.light_helpers import Identity, note
 from commands.shared.times import show_venue, when
 from commands.shared.verb_options import Report, caller
-from tradebot.adapters.state import state_folder
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.recovery import interrupted_init
+from tradebot.adapters.state import halt_switch, state_folder, state_locks
 from tradebot.adapters.state.state_folder import EXCHANGE, option, write_durably
 from tradebot.adapters.text.redaction import hide
 from tradebot.adapters.text.yaml_edit import in_lines
 from tradebot.adapters.text.yaml_loader import load_yaml, read_text
+from tradebot.app import sandbox
+from tradebot.app.baseline import effective
 from tradebot.app.keys import load_secrets
-from tradebot.app.loading import DEMO_OPTIONS, USER_FILE
-from tradebot.app.settings import merge
+from tradebot.app.loading import DEMO_OPTIONS, USER_FILE, Options, user_file
+from tradebot.app.settings import load, merge, modes_said
+from tradebot.app.venue_connection import first_look
 from tradebot.app.venues import EARLIER
 from tradebot.errors import OperatorError
 from tradebot.model.text import pluralize
+from tradebot.model.trading import Baseline, Mode, mode_name
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -59,12 +66,6 @@ def run(
     state_dir: str | None, config: str | None, kind: str, flags: dict[str, Any], profile: str = SHIPPED_PROFILE
 ) -> Report:
     """Check everything, including a real broker, before writing anything."""
-    from commands.shared.calendar import require
-    from tradebot.app import sandbox
-    from tradebot.app.loading import Options, user_file
-    from tradebot.app.settings import load
-    from tradebot.app.venue_connection import first_look
-
     path = state_folder.resolve(state_dir, os.environ)
     refuse_marked(path)
     file = user_file(Options(state_dir, config), path, os.environ)
@@ -84,9 +85,6 @@ def run(
 
 def refuse_other_mode(path: Path, mode: str, file: Path | None) -> None:
     """Refuse a mode that contradicts the environment or a file: every later verb would refuse the folder."""
-    from tradebot.app.settings import modes_said
-    from tradebot.model.trading import Mode
-
     for found, where, remedy in modes_said(os.environ, file):
         if found in set(Mode) and found != mode:
             message = f"{where} says {found}, but you asked for mode {mode}"
@@ -96,8 +94,6 @@ def refuse_other_mode(path: Path, mode: str, file: Path | None) -> None:
 @contextmanager
 def setting_up(path: Path, verb: str) -> Iterator[None]:
     """Create the folder and lock it, so that two processes can't set it up at once; the second one gives up."""
-    from tradebot.adapters.state import state_folder, state_locks
-
     state_folder.prepare(path)
     with state_locks.hold(path, verb, wait_s=0.0, name=state_locks.SETUP_LOCK):
         yield
@@ -126,8 +122,6 @@ def make(
     `look` is a real broker's clock and account; the embedded exchange is asked once its market exists. `start` is the
     file that the bot's own configuration begins as a copy of, if any.
     """
-    from tradebot.app.venue_connection import first_look
-
     refuse_marked(path)
     show_venue(settings.day)
     is_demo = kind == "demo"
@@ -154,9 +148,6 @@ def make(
 
 def _set_leftovers_aside(path: Path) -> None:
     """Move aside the leftovers of an earlier run that was interrupted before its books were used."""
-    from tradebot.adapters.recovery import interrupted_init
-    from tradebot.app import sandbox
-
     if interrupted_init.has_unused_books(path):
         sandbox.stop(path / state_folder.EXCHANGE)
         aside = state_folder.set_aside(path, interrupted_init.MOVED_NAMES)
@@ -165,8 +156,6 @@ def _set_leftovers_aside(path: Path) -> None:
 
 
 def _report(path: Path, settings: "Settings", made: "_Books", start: Path | None, remarks: tuple[str, ...]) -> Report:
-    from tradebot.model.trading import mode_name
-
     data = BotCreated(
         state_dir=str(path),
         mode=mode_name(settings.mode, shadow=settings.shadow),
@@ -185,8 +174,6 @@ def _report(path: Path, settings: "Settings", made: "_Books", start: Path | None
 
 def make_market(path: Path, settings: "Settings", flags: dict[str, Any]) -> list[str]:
     """Create the embedded exchange's market and return the bot's universe in it; recorded bars have their own."""
-    from tradebot.app import sandbox
-
     recorded = settings.sandbox.source != "generated"
     symbols = sandbox.create(path / EXCHANGE, settings, every_symbol=recorded and "universe" not in flags)
     # Roots stand for the contracts of a file by turns.
@@ -207,11 +194,6 @@ def _make(path: Path, settings: "Settings", kind: str, clock: "VenueClock", acco
     A live bot is armed here only in shadow mode. That doesn't allow real orders: once shadow mode ends, permission
     stays closed until `live arm`.
     """
-    from tradebot.adapters.ledger.ledger import SqliteLedger
-    from tradebot.adapters.state import halt_switch
-    from tradebot.app.baseline import effective
-    from tradebot.model.trading import Baseline, Mode
-
     ledger = SqliteLedger.create(path, account.number, clock.now)
     ledger.open_books(account.cash, clock.now, account.settlement)
     ledger.baselines.approve(Baseline(effective(settings), f"{kind} {caller()}", clock.now))

@@ -16,6 +16,7 @@ from tradebot.adapters.plugins.plugin import PluginEnvironment
 from tradebot.adapters.plugins.protocol import AnswerBounds
 from tradebot.adapters.state.state_folder import MODELS
 from tradebot.app.plugin_surroundings import plugin_surroundings
+from tradebot.app.policy import place_of
 from tradebot.errors import ExitCode
 from tradebot.model.decision import Decision
 from tradebot.model.reasons import REASONS, Reason
@@ -23,6 +24,7 @@ from tradebot.model.strategy_reasons import CHECK
 from tradebot.model.text import pluralize
 from tradebot.model.values import replace
 from tradebot.strategies.policy_settings import PolicySettings
+from tradebot.strategies.settings import POLICY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,8 +115,6 @@ def check(bot: "App") -> Report:
 
 
 def _rows(bot: "App") -> "Iterator[ModelRow]":
-    from tradebot.strategies.settings import POLICY
-
     surroundings = plugin_surroundings(bot.settings, bot.folder.path, bot.environ)
     sections, noted = bot.settings.strategies.in_use(), good_models(bot.folder.path / MODELS)
     for strategy, installed in bot.settings.strategies.installed_as().items():
@@ -125,8 +125,6 @@ def _rows(bot: "App") -> "Iterator[ModelRow]":
 
 
 def _row(strategy: str, name: str, own: "PolicySettings", surroundings: "PluginEnvironment") -> ModelRow:
-    from tradebot.app.policy import place_of
-
     row = ModelRow(strategy, name, name in own.models, None, None, None, None, None, "", "", None, None)
     try:
         model = read_model(place_of(own).folder, name, place_of(own).public)

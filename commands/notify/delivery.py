@@ -17,6 +17,7 @@ from commands.shared.evidence import evidence_of
 from commands.shared.light_helpers import clean
 from commands.shared.times import when
 from commands.shared.verb_options import Report
+from commands.summary.summary_inputs import read
 from tradebot import __version__
 from tradebot.adapters.notices.outbox import LONGEST_WAIT, Outbox, Sending, StoredNotice
 from tradebot.adapters.notices.sender import Attempt
@@ -109,8 +110,6 @@ class DeliveryRound:
         """Yield the session in a few sentences after its chore has run, however often that was."""
         ran = [event for event in written if _is_summary(event)][-1:]
         if ran and any(Topic.SUMMARY in channel.topics for channel in self._channels):
-            from commands.summary.summary_inputs import read
-
             yield Happening(ran[0].timestamp, Topic.SUMMARY, Severity.INFO, "summaries", read(self._app, None).short)
 
     def _discreet(self, text: str) -> str:

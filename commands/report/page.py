@@ -6,6 +6,8 @@ import re
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
 from commands.report import report_text
 from commands.report.chart import ACCOUNTS, LEVELED, NARROW, VARIABLES, WIDE, change, curve, date, days, finish
 from commands.report.extended_screen import drag_of
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from decimal import Decimal
 
-    from jinja2 import Environment
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Drawing
 
@@ -148,8 +149,6 @@ def render_template(template: str, **values: object) -> str:
 
 @cache
 def _environment() -> Environment:
-    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-
     found = Environment(
         loader=ChoiceLoader([PackageLoader("commands.report"), PackageLoader("commands.compare")]),
         autoescape=True,

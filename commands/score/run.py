@@ -16,7 +16,7 @@ from commands.score.explanation import draw
 from commands.shared.ask_strategies import asking_world, in_turn
 from commands.shared.files import picture_file
 from commands.shared.number_format import format_signed
-from commands.shared.pass_reports import PassData, begin, both_clocks, pass_data
+from commands.shared.pass_reports import PassData, begin, both_clocks, legend, pass_data
 from commands.shared.tables import Table, number, sentence
 from commands.shared.times import MINUTE, moment, stamp, when, zone
 from commands.shared.verb_options import Report, identity, progress_bar
@@ -46,8 +46,6 @@ DOT = "·"
 
 def show(console: Console, data: PassData) -> None:
     """Print the scores as a table, strongest first."""
-    from commands.shared.pass_reports import legend
-
     # A plug-in may name no components, or only some.
     names = list(dict.fromkeys(component.name for row in data.rows for component in row.components))
     several = len({row.strategy for row in data.rows}) > 1

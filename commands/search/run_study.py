@@ -32,6 +32,7 @@ from tradebot.lab.backtest.variants import harder
 from tradebot.lab.backtest.variants import play as play_variant
 from tradebot.lab.performance.returns import sessions_per_year
 from tradebot.lab.search.buy_and_hold import buy_and_hold_returns
+from tradebot.lab.search.cluster import hand_out
 from tradebot.lab.search.space import SpaceChecked, Spaced, TrialCounts, Values, check, read_space
 from tradebot.lab.search.study import Study
 from tradebot.lab.search.trial import Bench
@@ -60,7 +61,6 @@ class SearchInputs(Struct, frozen=True):
     def pool(self, workers: int, watch: Callable[[], None], keep: Callable[[], None]) -> Pool:
         if self.on is not On.RAY:
             return Pool(self.bench, self.place, workers, watch, keep)
-        from tradebot.lab.search.cluster import hand_out
 
         return Pool(self.bench, self.place, workers, watch, keep, hand_out)
 

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import typer
 
+import tradebot
 from tradebot.adapters.state.marker_text import FIRST_VENUE
+from tradebot.adapters.state.state_folder import resolve
 from tradebot.errors import TradebotError
 
 NEWEST = 50
@@ -162,8 +164,6 @@ def _matching(names: Iterable[str], incomplete: str) -> list[str]:
 
 
 def _folder(context: typer.Context) -> Path:
-    from tradebot.adapters.state.state_folder import resolve
-
     return resolve(context.params.get("state_dir"), os.environ)
 
 
@@ -194,8 +194,6 @@ def _layers(context: typer.Context) -> list[dict[str, object]]:
 
 def _base() -> Path:
     """Return base.yaml without the settings module, which takes too long to load for completion."""
-    import tradebot
-
     here = Path(tradebot.__file__).parent
     installed = here / "config" / "base.yaml"
     return installed if installed.exists() else here.parent / "config" / "base.yaml"

@@ -33,6 +33,7 @@ from commands.shared.light_helpers import (
     say_parts,
 )
 from commands.shared.times import show_venue
+from tradebot.adapters.state import folder_identity, state_folder
 from tradebot.adapters.state.state_folder import read_marker
 from tradebot.errors import DamagedMarkerError, ExitCode, TradebotError
 from tradebot.model.values import replace, written_fields
@@ -236,8 +237,6 @@ def opened_to_leave(state_dir: str | None, config: str | None) -> "Iterator[App]
 
 def _found_to_leave(path: "Path", environ: "Mapping[str, str]") -> "StateFolder":
     """Return a bot's folder; if its marker is damaged, say so and go by a copy of it."""
-    from tradebot.adapters.state import folder_identity, state_folder
-
     try:
         return state_folder.open_state(path, environ)
     except DamagedMarkerError as error:

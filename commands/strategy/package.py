@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from importlib import import_module
 from pathlib import PurePosixPath
+from string import Template
 
 
 class TemplateKind(StrEnum):
@@ -95,8 +96,6 @@ def section_of(name: str, kind: TemplateKind) -> str:
 
 def package_files(name: str, kind: TemplateKind) -> Iterator[tuple[PurePosixPath, str]]:
     """Yield each file of a new strategy's package, relative to its folder, with its text."""
-    from string import Template
-
     template = import_module(f"commands.strategy.{kind}_template")
     words = {
         "name": name,

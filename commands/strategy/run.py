@@ -37,6 +37,7 @@ from tradebot.errors import ExitCode, OperatorError
 from tradebot.judging.pass_health import untested_code
 from tradebot.model.decision import Decision, Verdict
 from tradebot.model.reasons import Reason
+from tradebot.model.series import PriceKind
 from tradebot.model.text import pluralize
 from tradebot.model.values import replace
 from tradebot.model.view import StrategyView
@@ -113,8 +114,6 @@ def _words(needs: NeedsRow) -> Iterator[str]:
 
 
 def _of_bars(bars: "BarNeed") -> str:
-    from tradebot.model.series import PriceKind
-
     raw = "" if bars.adjusted else "raw "
     of = f" of {', '.join(bars.symbols)}" if bars.symbols else ""
     price = "" if bars.price is PriceKind.TRADE else f" by the {bars.price} price"

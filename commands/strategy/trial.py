@@ -27,7 +27,14 @@ from commands.shared.tables import Table, number, sentence, staying
 from commands.shared.times import moment, show_venue, when
 from commands.shared.verb_options import Report, identity
 from commands.strategy.run import EVERY_PASS, NeedsRow, in_words, needs_row
-from tradebot.adapters.plugins.plugin import require_named
+from tradebot.adapters.plugins.plugin import (
+    close,
+    code_in_force,
+    installed_strategies,
+    is_built_in,
+    package_of,
+    require_named,
+)
 from tradebot.adapters.state import state_folder
 from tradebot.adapters.state.state_folder import MARKER, resolve
 from tradebot.app import sandbox
@@ -287,8 +294,6 @@ def _generated_market(settings: "Settings") -> "Settings":
 
 
 def _tried(app: "App", seed: int | None, at: datetime | None) -> TriedMoment:
-    from tradebot.adapters.plugins.plugin import close, code_in_force, installed_strategies, is_built_in, package_of
-
     world = app.world(dry_run=True, asking=True)
     (strategy,) = world.strategies
     point = installed_strategies()[app.settings.strategies.installed_as()[strategy.name]]

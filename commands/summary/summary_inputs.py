@@ -10,6 +10,7 @@ from msgspec import Struct
 from rich.console import Console
 from rich.markup import escape
 
+from commands.report.page import render_template
 from commands.shared.bot_records import exit_reasons, last_passes, load_holdings, opening_of
 from commands.shared.evidence import attempt, evidence_of
 from commands.shared.history import BENCHMARK, no_benchmark_reason
@@ -387,8 +388,6 @@ def message(console: "Console", data: Summary) -> None:
 
 def page(data: Summary, whose: str) -> str:
     """Return the web page."""
-    from commands.report.page import render_template
-
     tables = {"cells": cells, "columns": columns(data), "reasons": tells_reasons(data)}
     return render_template("summary.html", data=data, about=whose, **tables)
 

@@ -11,11 +11,20 @@ from msgspec import Struct
 from rich.console import Console
 from rich.text import Text
 
+from commands.shared.files import picture_file, to_csv
+from commands.shared.history import read_history
 from commands.shared.light_helpers import clean
 from commands.shared.times import MINUTE, when
 from commands.shared.verb_options import Report, caller, identity, open_bot
 from commands.trades.candles import draw, draw_candles
-from commands.trades.report import all_rows
+from commands.trades.report import Trades, all_rows
+from commands.trades.report import format_csv as trades_csv
+from commands.trades.report import read as read_trades
+from commands.trades.report import show as show_trades
+from commands.trades.swaps import read as read_swaps
+from commands.trades.swaps import show as show_swaps
+from commands.trades.tax import NO_ADVICE, render, sales_of_year, summary
+from commands.trades.tax import format_csv as tax_csv
 from tradebot.adapters.text.redaction import without_keys
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, word
@@ -25,7 +34,6 @@ from tradebot.model.values import replace
 from tradebot.views.trades.trade_row import TradeRow
 
 if TYPE_CHECKING:
-    from commands.trades.report import Trades
     from tradebot.views.trades.trade_row import Choice
 
 TAG = re.compile(r"[a-z0-9][a-z0-9_-]{0,29}")
@@ -147,17 +155,13 @@ OLDEST_YEAR = 1900
 
 def run(app: "App", choice: "Choice", *, by_lot: bool = False) -> Report:
     """Return the chosen trades, as a table of trades or of lots."""
-    from commands.trades.report import read, show
-
-    data = read(app, choice, by_lot=by_lot)
-    return Report("trades", data, lambda out, shown: show(out, shown, by_lot=by_lot), whose=identity(app))
+    data = read_trades(app, choice, by_lot=by_lot)
+    return Report("trades", data, lambda out, shown: show_trades(out, shown, by_lot=by_lot), whose=identity(app))
 
 
 def run_swaps(app: "App", choice: "Choice") -> Report:
     """Return which positions were closed for which newcomers."""
-    from commands.trades.swaps import read, show
-
-    return Report("trades-swaps", read(app, choice), show, whose=identity(app))
+    return Report("trades-swaps", read_swaps(app, choice), show_swaps, whose=identity(app))
 
 
 def taxes(app: "App", year: int, choice: "Choice", csv: Path | None, *, by_lot: bool) -> Report:
@@ -165,10 +169,6 @@ def taxes(app: "App", year: int, choice: "Choice", csv: Path | None, *, by_lot: 
 
     Raises OperatorError if the year comes with options that choose among trades.
     """
-    from commands.shared.files import to_csv
-    from commands.shared.history import read_history
-    from commands.trades.tax import NO_ADVICE, format_csv, render, sales_of_year, summary
-
     if year < OLDEST_YEAR:
         raise OperatorError(f"--tax {year} is not a year", "write --tax 2026")
     if replace(choice, strategy=None, symbol=None) != type(choice)() or by_lot:
@@ -180,7 +180,7 @@ def taxes(app: "App", year: int, choice: "Choice", csv: Path | None, *, by_lot: 
     if csv is None:
         return report
     rows = pluralize(len(data.rows), "row")
-    return to_csv(report, format_csv(data), csv, rows, below=summary(data), apart=(*data.notes, NO_ADVICE))
+    return to_csv(report, tax_csv(data), csv, rows, below=summary(data), apart=(*data.notes, NO_ADVICE))
 
 
 def change_note(
@@ -199,8 +199,6 @@ def change_note(
 
 def drawn_in(app: "App", report: Report, symbol: str | None, file: Path) -> Report:
     """Draw the trades, and return the report with the picture's name below it."""
-    from commands.shared.files import picture_file
-
     picture_file(file, "trades.svg")
     if symbol is None or report.verb != "trades":
         raise OperatorError("--plot draws the trades of one symbol", "tradebot trades --symbol SPY --plot trades.svg")
@@ -214,12 +212,9 @@ def drawn_in(app: "App", report: Report, symbol: str | None, file: Path) -> Repo
 
 
 def written_as_csv(report: Report, file: Path, *, by_lot: bool) -> Report:
-    from commands.shared.files import to_csv
-    from commands.trades.report import format_csv
-
     data: Trades = report.data
     what = pluralize(len(data.lots), "lot") if by_lot else pluralize(len(data.trades), "trade")
-    return to_csv(report, format_csv(data.trades, data.lots if by_lot else None), file, what)
+    return to_csv(report, trades_csv(data.trades, data.lots if by_lot else None), file, what)
 
 
 def refuse_filters(given: tuple[object, ...]) -> None:

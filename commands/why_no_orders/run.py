@@ -16,8 +16,10 @@ from commands.shared.verb_options import Report, identity
 from commands.why_no_orders import what_if_span
 from commands.why_no_orders.past_passes import dry_pass, run_all, run_dry, run_span, without_passes
 from commands.why_no_orders.reading import cycles_of, has_passes, known_symbol, nothing_of, session_asked
-from commands.why_no_orders.report import counted_by_symbol, left_out_of
+from commands.why_no_orders.report import build_answer, counted_by_symbol, left_out_of, show_symbol, way_of_symbol
+from commands.why_no_orders.report import show as show_answer
 from commands.why_no_orders.what_if import WhatIfRunner, changes_of, of_pass, require_records
+from commands.why_no_orders.what_if_span import show_what_if
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.decision import Decision, Gate, Number, units_of
@@ -220,8 +222,6 @@ def run_reason(
 
 def run(app: "App", symbol: str | None, span: PassSpan, strategy: str | None = None) -> Report:
     """Sum up the recorded passes; exit 0 if an order was sent, otherwise 10. OperatorError for an unknown symbol."""
-    from commands.why_no_orders.report import build_answer, show, show_symbol, way_of_symbol
-
     only_dry = span == PassSpan() and not has_passes(app) and dry_pass(app) is not None
     if only_dry and nothing_of(app, None).verdict is not NoOrdersAnswer.BROKEN:
         return run_dry(app, symbol, strategy)
@@ -232,7 +232,7 @@ def run(app: "App", symbol: str | None, span: PassSpan, strategy: str | None = N
         data = build_answer(app, cycles)
         traded = data.explanation.verdict == "traded"
         code = ExitCode.DONE if traded else ExitCode.FINDINGS
-        return Report("why-no-orders", data, show, code)
+        return Report("why-no-orders", data, show_answer, code)
     way = way_of_symbol(app, known_symbol(app, symbol), strategy)
     sent = way.at is not None and way.reason is None
     code = ExitCode.DONE if sent else ExitCode.FINDINGS
@@ -252,8 +252,6 @@ def run_what_if(
 
     OperatorError for a change that can't be read or wouldn't load, and for passes that aren't kept.
     """
-    from commands.why_no_orders.what_if_span import show_what_if as show
-
     require_records(app)
     changes = changes_of(app, typed)
     name = known_symbol(app, symbol) if symbol else None
@@ -261,7 +259,7 @@ def run_what_if(
         if span != PassSpan() or (session is not None and at is None and changes.at is None):
             return what_if_span.run(asking, name, span, session_asked(app, session) if session else None)
         data = of_pass(asking, name, session, at)
-    return Report("why-no-orders", data, show, ExitCode.DONE if data.lets_through else ExitCode.FINDINGS)
+    return Report("why-no-orders", data, show_what_if, ExitCode.DONE if data.lets_through else ExitCode.FINDINGS)
 
 
 BAR = 16

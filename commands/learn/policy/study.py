@@ -14,6 +14,7 @@ from commands.search import require_extras
 from commands.search.study_options import On
 from commands.shared.error_boundary import TerminatedError
 from commands.shared.light_helpers import Identity, clean
+from commands.shared.tables import Table, number, sentence
 from commands.shared.verb_options import Report, progress_bar
 from tradebot.adapters.state.state_folder import make_folder
 from tradebot.adapters.state.state_locks import hold
@@ -23,6 +24,7 @@ from tradebot.errors import ConfigurationError, ExitCode, OperatorError, Tradebo
 from tradebot.lab.backtest.identity import identity_of, market_of
 from tradebot.lab.backtest.results import NAME, Results
 from tradebot.lab.learning.training.job import AGENTS
+from tradebot.lab.learning.walking.ray_nodes import play_there
 from tradebot.lab.learning.walking.study import (
     Sought,
     VariedSettings,
@@ -195,7 +197,6 @@ def _player(how: WalkOptions, on: On) -> "tuple[Player, int]":
     """Return who plays, and with how many workers; how many fit on a cluster is known once it is there."""
     if on is not On.RAY:
         return play_here, how.workers or len(os.sched_getaffinity(0))
-    from tradebot.lab.learning.walking.ray_nodes import play_there
 
     return play_there, how.workers or 0
 
@@ -227,8 +228,6 @@ def _played(
 
 
 def _render(out: "Console", data: PolicyStudied) -> None:
-    from commands.shared.tables import Table, number, sentence
-
     trials, splits = pluralize(data.trials, "trial"), pluralize(data.splits, "split")
     out.print(
         f"Study {clean(data.name)} of {data.agent}: {data.sampler}, {trials}, walked forward in {splits}", markup=False
